@@ -1,0 +1,91 @@
+"""convalg: convolution as linear algebra that you can see, prove, check and train.
+
+Every convolution, pooling and padding layer is an explicit sparse Toeplitz operator.
+Names load on first use, so that importing convalg imports nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convalg import draw, errors, kernels
+    from convalg.kernels import flip, kernel
+    from convalg.linear import (
+        convolution,
+        correlation,
+        crop,
+        dense,
+        diagonal,
+        downsample,
+        flip_axes,
+        identity,
+        pad,
+        reshape,
+        shift,
+        transposed_correlation,
+        upsample,
+    )
+    from convalg.operators import Operator
+    from convalg.sheet import explain
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "correlation": "linear",
+    "convolution": "linear",
+    "transposed_correlation": "linear",
+    "pad": "linear",
+    "crop": "linear",
+    "flip_axes": "linear",
+    "shift": "linear",
+    "downsample": "linear",
+    "upsample": "linear",
+    "identity": "linear",
+    "dense": "linear",
+    "diagonal": "linear",
+    "reshape": "linear",
+    "kernel": "kernels",
+    "flip": "kernels",
+    "Operator": "operators",
+    "explain": "sheet",
+}
+_ROOMS = ("draw", "errors", "kernels")
+
+__all__ = [
+    "Operator",
+    "convolution",
+    "correlation",
+    "crop",
+    "dense",
+    "diagonal",
+    "downsample",
+    "draw",
+    "errors",
+    "explain",
+    "flip",
+    "flip_axes",
+    "identity",
+    "kernel",
+    "kernels",
+    "pad",
+    "reshape",
+    "shift",
+    "transposed_correlation",
+    "upsample",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"convalg.{name}")
+    if name not in _NAMES:
+        raise AttributeError(f"module 'convalg' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"convalg.{_NAMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

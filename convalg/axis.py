@@ -1,0 +1,185 @@
+"""ONE axis of a layer: which input does tap `t` of output `o` read?
+
+    i = stride * o + dilation * t - padding
+
+This file is the only one that knows that formula. A negative dilation walks the kernel
+backwards (a convolution, where a correlation walks forwards) and a negative padding crops.
+Sizes may be integers or, for whole families, letters (SymPy expressions).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    import sympy
+
+Size: TypeAlias = "int | sympy.Expr"
+Boundary: TypeAlias = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
+BOUNDARIES: tuple[Boundary, ...] = ("zeros", "circular", "reflect", "symmetric", "edge")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Raw indices `low <= j <= high` (None: no bound) are read from input `sign * j + constant`."""
+
+    sign: int
+    constant: Size
+    low: Size | None
+    high: Size | None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The triples (o, i, t) of one axis: `0 <= o < out_size`, `0 <= t < taps`, `0 <= i < in_size`.
+
+    Sizes are counted in samples. What `padding` leaves behind the last sample follows from
+    `out_size`, see `after`. Shapes of families hold letters instead of numbers.
+
+    >>> Axis(in_size=5, out_size=3, taps=3).raw(2, 1)
+    3
+    """
+
+    in_size: Size
+    out_size: Size
+    taps: Size = 1
+    stride: int = 1
+    dilation: int = 1
+    padding: Size = 0
+    boundary: Boundary = "zeros"
+
+    def raw(self, output: Any, tap: Any) -> Any:
+        """The index that a tap reads before the boundary rule; for ints, arrays and letters."""
+        return self.stride * output + self.dilation * tap - self.padding
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether every size is a number."""
+        return all(
+            isinstance(v, int) for v in (self.in_size, self.out_size, self.taps, self.padding)
+        )
+
+    @property
+    def span(self) -> Size:
+        """How many inputs one output covers, holes included: |dilation| * (taps - 1) + 1."""
+        return abs(self.dilation) * (self.taps - 1) + 1
+
+    @property
+    def before(self) -> Size:
+        """Samples that the first output reaches before the input (negative: cropped)."""
+        return self.padding - (self.dilation * (self.taps - 1) if self.dilation < 0 else 0)
+
+    @property
+    def after(self) -> Size:
+        """Samples that the last output reaches behind the input (negative: not read at all)."""
+        return self.stride * (self.out_size - 1) + self.span - self.before - self.in_size
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """The boundary rule as affine pieces that cover every raw index this axis reads.
+
+        Raw indices in no piece are dropped (they read zero).
+        """
+        n = self.in_size
+        inside = Piece(1, 0, 0, n - 1)
+        if self.boundary == "zeros":
+            return (inside,)
+        if self.boundary == "edge":
+            return (Piece(0, 0, None, -1), inside, Piece(0, n - 1, n, None))
+        first, last = self._periods()
+        return tuple(self._piece(q) for q in range(first, last + 1))
+
+    def _piece(self, q: int) -> Piece:
+        """Piece number q of a periodic boundary; number 0 is the input itself."""
+        n = self.in_size
+        if self.boundary == "circular":
+            return Piece(1, -q * n, q * n, (q + 1) * n - 1)
+        if self.boundary == "symmetric":
+            low, high = q * n, (q + 1) * n - 1
+            return Piece(1, -q * n, low, high) if q % 2 == 0 else Piece(-1, high, low, high)
+        # Reflect does not repeat the border sample, so neighbouring pieces share it: each
+        # piece keeps the end that lies nearer to the input's own piece.
+        low, high = q * (n - 1), (q + 1) * (n - 1)
+        sign, constant = (1, -low) if q % 2 == 0 else (-1, high)
+        return Piece(sign, constant, low + (q > 0), high - (q < 0))
+
+    def _periods(self) -> tuple[int, int]:
+        """First and last piece that a raw index falls into; one on each side for letters."""
+        if not self.is_concrete:
+            return -1, 1
+        corners = [
+            self.raw(o, t) for o in (0, int(self.out_size) - 1) for t in (0, int(self.taps) - 1)
+        ]
+        period = max(int(self.in_size) - (self.boundary == "reflect"), 1)
+        return min(corners) // period - 1, max(corners) // period + 1
+
+    def columns(self) -> np.ndarray:
+        """The input index read by each (output, tap), -1 where the tap is dropped.
+
+        Shapes: (out_size, taps), int64, read-only, cached. Needs numbers for all sizes.
+        """
+        return _columns(self)
+
+
+@lru_cache(maxsize=512)
+def _columns(axis: Axis) -> np.ndarray:
+    import numpy as np
+
+    raw = axis.raw(np.arange(axis.out_size)[:, None], np.arange(axis.taps)[None, :])
+    found = np.full(raw.shape, -1, dtype=np.int64)
+    for piece in axis.pieces():
+        hit = np.ones(raw.shape, dtype=bool)
+        if piece.low is not None:
+            hit &= raw >= piece.low
+        if piece.high is not None:
+            hit &= raw <= piece.high
+        np.copyto(found, piece.sign * raw + piece.constant, where=hit)
+    found.setflags(write=False)
+    return found
+
+
+def output_size(
+    in_size: Size, taps: Size, stride: int, dilation: int, before: Size, after: Size
+) -> Any:
+    """The number of outputs: floor((i + p_before + p_after - (d (k - 1) + 1)) / s) + 1.
+
+    Source: Dumoulin & Visin, A guide to convolution arithmetic, relationship 15.
+
+    >>> output_size(5, 3, 2, 1, 1, 1)
+    3
+    """
+    return (in_size + before + after - dilation * (taps - 1) - 1) // stride + 1
+
+
+def transposed_size(
+    in_size: Size, taps: Size, stride: int, dilation: int, before: Size, after: Size
+) -> Any:
+    """The shortest output of a transposed layer: s (i - 1) + d (k - 1) + 1 - p_before - p_after.
+
+    Source: Dumoulin & Visin, relationship 13; longer ones differ by `output_padding`.
+
+    >>> transposed_size(3, 3, 2, 1, 1, 1)
+    5
+    """
+    return stride * (in_size - 1) + dilation * (taps - 1) + 1 - before - after
+
+
+def same_padding(
+    in_size: Size, taps: Size, stride: int, dilation: int, *, lower: bool = False
+) -> tuple[Any, Any]:
+    """Padding (before, after) that gives ceil(i / s) outputs; the odd one goes after.
+
+    With `lower=True` the odd one goes before (ONNX SAME_LOWER).
+    Source: TensorFlow's SAME: max(k^ - s, 0) if s divides i, else max(k^ - i mod s, 0).
+
+    >>> same_padding(7, 4, 1, 1), same_padding(7, 4, 1, 1, lower=True)
+    ((1, 2), (2, 1))
+    """
+    outputs = -(-in_size // stride)
+    total = stride * (outputs - 1) + dilation * (taps - 1) + 1 - in_size
+    if isinstance(total, int):
+        total = max(total, 0)
+    smaller = total // 2
+    return (total - smaller, smaller) if lower else (smaller, total - smaller)

@@ -1,0 +1,218 @@
+"""Applying a pattern to plain arrays, without a matrix.
+
+`unfold` gathers, for each tap, the input that every output reads; the layer is then one
+matrix product. `fold` is its adjoint. Arrays of numbers go through BLAS; arrays of objects
+(fractions, symbols) run the same steps exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convalg.axis import Axis
+from convalg.errors import ExactnessError
+from convalg.spec import Geometry, size_product
+
+Array = npt.NDArray[Any]
+CHUNK = 2**23
+"""Elements that one step may unfold at a time; larger batches go through in slices."""
+
+
+def common_type(*arrays: Array) -> np.dtype[Any]:
+    """The type to compute in: NumPy's rule, with all integers as int64."""
+    kind = np.result_type(*arrays)
+    return np.dtype(np.int64) if kind.kind in "biu" else kind
+
+
+def prepared(terms: int, *arrays: Array) -> tuple[Array, ...]:
+    """The arrays in their common type, once it is certain that int64 cannot overflow.
+
+    Raises: ExactnessError when a sum of `terms` products could leave 64 bits.
+    """
+    kind = common_type(*arrays)
+    if kind == np.int64 or all(a.dtype.kind in "iu" for a in arrays):
+        _check_bound(math.prod(_largest(a) for a in arrays) * max(terms, 1))
+        kind = np.dtype(np.int64)
+    return tuple(a.astype(kind, copy=False) for a in arrays)
+
+
+def _largest(array: Array) -> int:
+    return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
+
+
+def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
+    """y = A(kernel) x. Shapes: kernel (*k_batch, *kernel_shape), x (*x_batch, *in_shape).
+
+    One of the two batches may be empty or of length one; the result has the other.
+    """
+    groups, outputs, inputs = geometry.channels
+    taps = int(size_product(geometry.taps))
+    kernel, x = prepared(inputs * taps, kernel, x)
+    weights = kernel.reshape(-1, groups, outputs, inputs * taps)
+
+    def step(signal: Array, weights: Array) -> Array:
+        return weights @ _patches(geometry, signal)
+
+    signal = x.reshape(-1, groups, inputs, *geometry.in_spatial)
+    y = _in_slices(step, _load(geometry), signal, weights)
+    return y.reshape(y.shape[0], *geometry.out_shape)
+
+
+def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
+    """x = A(kernel)^T g. Shapes: kernel (*k_batch, *kernel_shape), g (*g_batch, *out_shape)."""
+    groups, outputs, inputs = geometry.channels
+    taps = int(size_product(geometry.taps))
+    kernel, g = prepared(outputs * most_readers(geometry.axes), kernel, g)
+    weights = kernel.reshape(-1, groups, outputs, inputs * taps).swapaxes(-1, -2)
+
+    def step(signal: Array, weights: Array) -> Array:
+        spread = weights @ signal
+        return fold(geometry.axes, spread.reshape(*spread.shape[:2], inputs, taps, -1))
+
+    signal = g.reshape(-1, groups, outputs, int(size_product(geometry.out_spatial)))
+    x = _in_slices(step, _load(geometry), signal, weights)
+    return x.reshape(x.shape[0], *geometry.in_shape)
+
+
+def kernel_gradients(geometry: Geometry, x: Array, g: Array) -> Array:
+    """dL/dkernel for each sample: (batch, *kernel_shape) from x (*, *in_shape), g (*, *out_shape).
+
+    Either batch may be of length one.
+    """
+    groups, outputs, inputs = geometry.channels
+    positions = int(size_product(geometry.out_spatial))
+    count = max(x.size // max(int(size_product(geometry.in_shape)), 1), 1)
+    x, g = prepared(positions * count, x, g)
+
+    def step(signal: Array, upstream: Array) -> Array:
+        return upstream @ _patches(geometry, signal).swapaxes(-1, -2)
+
+    signal = x.reshape(-1, groups, inputs, *geometry.in_spatial)
+    upstream = g.reshape(-1, groups, outputs, positions)
+    found = _in_slices(step, _load(geometry), signal, upstream)
+    return found.reshape(found.shape[0], *geometry.kernel_shape)
+
+
+def unfold(axes: tuple[Axis, ...], x: Array) -> Array:
+    """What every tap of every output reads: (..., *in) to (..., taps, outputs); zero if nothing."""
+    lead = x.shape[: x.ndim - len(axes)]
+    flat = x.reshape(*lead, -1)
+    table, dropped = _table(axes)
+    if dropped:
+        flat = np.concatenate([flat, np.zeros((*lead, 1), dtype=flat.dtype)], axis=-1)
+    return np.take(flat, table, axis=-1)
+
+
+def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
+    """The adjoint of `unfold`: (..., taps, outputs) summed to where they were read, (..., *in)."""
+    sizes = tuple(int(axis.in_size) for axis in axes)
+    lead = spread.shape[:-2]
+    order, starts, targets = _inverse(axes)
+    x = np.zeros((*lead, math.prod(sizes)), dtype=spread.dtype)
+    if targets.size:
+        gathered = np.take(spread.reshape(*lead, -1), order, axis=-1)
+        one_each = starts.size == order.size
+        x[..., targets] = gathered if one_each else np.add.reduceat(gathered, starts, axis=-1)
+    return x.reshape(*lead, *sizes)
+
+
+def _patches(geometry: Geometry, signal: Array) -> Array:
+    """(batch, groups, inputs, *in) to (batch, groups, inputs * taps, outputs)."""
+    found = unfold(geometry.axes, signal)
+    return found.reshape(*found.shape[:2], -1, found.shape[-1])
+
+
+def _load(geometry: Geometry) -> int:
+    """Elements that one sample unfolds to."""
+    groups, outputs, inputs = geometry.channels
+    positions = int(size_product(geometry.out_spatial))
+    return groups * max(inputs * int(size_product(geometry.taps)), outputs) * positions
+
+
+def _in_slices(
+    step: Callable[[Array, Array], Array], load: int, first: Array, second: Array
+) -> Array:
+    """`step(first, second)` over slices of the batch small enough for the cache and memory."""
+    batch = max(first.shape[0], second.shape[0])
+    if 0 in (first.shape[0], second.shape[0]):
+        batch = 0
+    size = max(CHUNK // max(load, 1), 1)
+    if batch <= size:
+        return step(first, second)
+    parts = []
+    for begin in range(0, batch, size):
+        piece = slice(begin, begin + size)
+        parts.append(
+            step(
+                first if first.shape[0] == 1 else first[piece],
+                second if second.shape[0] == 1 else second[piece],
+            )
+        )
+    return np.concatenate(parts)
+
+
+@lru_cache(maxsize=64)
+def _table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
+    """The flat input index of each (tap, output), -1 where dropped, and whether any is."""
+    flat = np.zeros((1, 1), dtype=np.int64)
+    for axis in axes:
+        found = axis.columns().T
+        taps, outputs = flat.shape[0] * found.shape[0], flat.shape[1] * found.shape[1]
+        before, here = flat[:, None, :, None], found[None, :, None, :]
+        flat = np.where((before < 0) | (here < 0), -1, before * axis.in_size + here)
+        flat = flat.reshape(taps, outputs)
+    flat.setflags(write=False)
+    return flat, bool((flat < 0).any())
+
+
+@lru_cache(maxsize=64)
+def _inverse(axes: tuple[Axis, ...]) -> tuple[Array, Array, Array]:
+    """Readers sorted by the input they read: their order, where each input starts, the inputs."""
+    table, _ = _table(axes)
+    flat = table.reshape(-1)
+    readers = np.flatnonzero(flat >= 0)
+    order = readers[np.argsort(flat[readers], kind="stable")]
+    starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
+    return order, starts, flat[order][starts]
+
+
+def most_readers(axes: tuple[Axis, ...]) -> int:
+    """No input is read more often than this."""
+    return math.prod(
+        max(int(np.unique(axis.columns(), return_counts=True)[1].max(initial=1)), 1)
+        for axis in axes
+    )
+
+
+def total(terms: list[Array]) -> Array:
+    """The sum of arrays of one shape, exact for integers."""
+    if all(term.dtype.kind in "iu" for term in terms):
+        _check_bound(sum(_largest(term) for term in terms))
+        terms = [term.astype(np.int64, copy=False) for term in terms]
+    result = terms[0]
+    for term in terms[1:]:
+        result = result + term
+    return result
+
+
+def scaled(factor: Any, x: Array) -> Array:
+    """factor * x, exact for integers."""
+    if isinstance(factor, (int, np.integer)) and x.dtype.kind in "iu":
+        _check_bound(abs(int(factor)) * _largest(x))
+        return int(factor) * x.astype(np.int64, copy=False)
+    return factor * x
+
+
+def _check_bound(bound: int) -> None:
+    """Raises: ExactnessError when a bound on integers exceeds 64 bits."""
+    if bound > np.iinfo(np.int64).max:
+        raise ExactnessError(
+            f"integers this large could sum to {bound:.3g}, beyond 64 bits: "
+            f"pass x.astype(object) for exact integers or x.astype(float) for rounded ones"
+        )

@@ -1,0 +1,90 @@
+"""The exceptions of convalg, and the door to optional libraries.
+
+Every error says what was wanted, what came, and what to do. Each class sits under
+`ConvalgError` and under the built-in exception that it is a kind of.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class ConvalgError(Exception):
+    """The root of all errors that convalg raises on purpose."""
+
+
+class ArgumentError(ConvalgError, ValueError):
+    """An argument has the right type and a value that is not allowed."""
+
+
+class ShapeError(ArgumentError):
+    """A shape or a number of axes does not fit."""
+
+
+class KindError(ConvalgError, TypeError):
+    """An argument is of the wrong type."""
+
+
+class SymbolicError(KindError):
+    """Symbols or exact objects came where a face needs machine numbers."""
+
+
+class FileError(ArgumentError):
+    """A file is missing, unreadable or not what it claims to be."""
+
+
+class ExactnessError(ConvalgError, OverflowError):
+    """An integer result could leave 64 bits, so it would not be exact."""
+
+
+class TooLargeError(ConvalgError, MemoryError):
+    """A face would need more memory than its limit allows."""
+
+
+class MissingLibraryError(ConvalgError, ImportError):
+    """An optional library is needed and not installed."""
+
+
+MEMORY_LIMIT = 4 * 2**30
+"""Bytes that one explicit matrix may take unless `max_bytes=` says otherwise."""
+
+
+def format_bytes(count: int) -> str:
+    """The size in words.
+
+    >>> format_bytes(14_700_000_000)
+    '14.7 GB'
+    """
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:,.4g} TB"
+
+
+def check_memory(needed: int, max_bytes: int | None, *, what: str, instead: str) -> None:
+    """Refuse before anything is allocated.
+
+    Raises: TooLargeError with the bytes needed, the limit, and the face to use instead.
+    """
+    limit = MEMORY_LIMIT if max_bytes is None else max_bytes
+    if needed > limit:
+        raise TooLargeError(
+            f"{what} needs {format_bytes(needed)}, over the limit of {format_bytes(limit)}: "
+            f"{instead}, or raise the limit with max_bytes="
+        )
+
+
+def require(library: str, *, extra: str, purpose: str) -> ModuleType:
+    """The optional library, imported.
+
+    Raises: MissingLibraryError naming the extra to install.
+    """
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"{purpose} needs {library}: pip install 'convalg[{extra}]'"
+        ) from error

@@ -1,0 +1,316 @@
+"""The sparse face: SciPy matrices, dense arrays and SciPy's LinearOperator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+import scipy.sparse.linalg
+
+from convalg.engine import prepared
+from convalg.errors import ArgumentError, ShapeError, SymbolicError, check_memory
+from convalg.faces.exact import exact_rows, vec_places
+from convalg.faces.support import nonzero_bound
+from convalg.operators import (
+    Adjoint,
+    Compose,
+    Convolution,
+    Diagonal,
+    Kron,
+    Matrix,
+    Operator,
+    Order,
+    Patches,
+    Scaled,
+    Selection,
+    Sum,
+    fold,
+)
+from convalg.pattern import Pattern, expanded_bytes, index_type
+from convalg.spec import is_symbolic, size_product
+
+FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")
+
+
+def to_scipy(
+    operator: Operator,
+    dtype: npt.DTypeLike | None = None,
+    format: str = "csr",  # noqa: A002
+    order: Order = "C",
+    *,
+    out: Any = None,
+    max_bytes: int | None = None,
+) -> Any:
+    """The matrix as a SciPy sparse array; see `Operator.to_scipy`."""
+    if format not in FORMATS:
+        raise ArgumentError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
+    check_order(order)
+    if out is not None:
+        return _rewrite(operator, out, order)
+    rows, columns = operator.shape
+    check_memory(
+        _bytes_needed(operator),
+        max_bytes,
+        what=f"the sparse {rows} x {columns} matrix",
+        instead="apply A(x) and A.T(g), which store no matrix, or use to_linear_operator()",
+    )
+    target = None if dtype is None else np.dtype(dtype)
+    matrix = fold(operator, _RULES, lambda leaf: _leaf(leaf, target))
+    if target is not None:
+        matrix = matrix.astype(target, copy=False)
+    if order == "F":
+        row_place, column_place = vec_places(operator, order)
+        matrix = matrix[np.argsort(row_place)][:, np.argsort(column_place)]
+        matrix.sort_indices()
+    return matrix.asformat(format)
+
+
+def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = None) -> Any:
+    """The dense matrix; see `Operator.to_numpy`."""
+    check_order(order)
+    rows, columns = operator.shape
+    check_memory(
+        rows * columns * 8,
+        max_bytes,
+        what=f"the dense {rows} x {columns} matrix",
+        instead="use to_scipy(), or A(x) without a matrix",
+    )
+    if exact_kind(operator) is None:
+        return to_scipy(operator, order=order, max_bytes=max_bytes).toarray()
+    row_place, column_place = vec_places(operator, order)
+    dense = np.zeros((rows, columns), dtype=object)
+    for row, line in enumerate(exact_rows(operator)):
+        for column, value in line.items():
+            dense[row_place[row], column_place[column]] = value
+    return dense
+
+
+def to_linear_operator(operator: Operator) -> scipy.sparse.linalg.LinearOperator:
+    """SciPy's LinearOperator; see `Operator.to_linear_operator`."""
+    _refuse_objects(operator, None)
+    adjoint = operator.T
+
+    def apply(step: Operator) -> Any:
+        def many(columns: np.ndarray) -> np.ndarray:
+            samples = columns.reshape(columns.shape[0], -1).T.reshape(-1, *step.in_shape)
+            return step(samples).reshape(len(samples), -1).T.reshape(-1, *columns.shape[1:])
+
+        return many
+
+    return scipy.sparse.linalg.LinearOperator(
+        shape=operator.shape,
+        matvec=apply(operator),
+        rmatvec=apply(adjoint),
+        matmat=apply(operator),
+        rmatmat=apply(adjoint),
+        dtype=_result_type(operator),
+    )
+
+
+def support_matrix(operator: Operator) -> Any:
+    """A matrix that is not zero exactly on the support (an upper bound for sums)."""
+    ones = fold(operator, _SUPPORT_RULES, _support_leaf)
+    ones.sum_duplicates()
+    return ones
+
+
+def exact_kind(operator: Operator) -> str | None:
+    """What objects the entries are ("symbols", "Fraction", ...), None for machine numbers."""
+    match operator:
+        case Convolution(weights=values):
+            found = _object_kind(values)
+        case Diagonal(values=values) | Matrix(values=values) | Patches(values=values):
+            found = _object_kind(values)
+        case Scaled(factor=factor):
+            found = _object_kind(np.asarray(factor))
+        case _:
+            found = None
+    return found or next(filter(None, map(exact_kind, operator.children)), None)
+
+
+def check_order(order: str) -> None:
+    """Raises: ArgumentError unless it is "C" or "F"."""
+    if order not in ("C", "F"):
+        raise ArgumentError(f"order must be 'C' (row-major) or 'F' (column-major), not {order!r}")
+
+
+def _object_kind(values: np.ndarray) -> str | None:
+    if values.dtype.kind != "O":
+        return None
+    symbols = any(is_symbolic(v) and v.free_symbols for v in values.ravel())
+    return "symbols" if symbols else type(values.ravel()[0]).__name__
+
+
+def _refuse_objects(operator: Operator, dtype: np.dtype | None) -> None:
+    """Raises: SymbolicError unless the entries are numbers or may become some."""
+    kind = exact_kind(operator)
+    if kind == "symbols":
+        raise SymbolicError(
+            f"the {operator.shape[0]} x {operator.shape[1]} matrix has symbols: use to_sympy() "
+            f"for the exact matrix, or pass numbers with A.refill(kernel).to_scipy()"
+        )
+    if kind is not None and dtype is None:
+        raise SymbolicError(
+            f"the entries are exact objects ({kind}): use to_sympy() or to_numpy() to keep them "
+            f"exact, or to_scipy(dtype=float) to round them"
+        )
+
+
+def _result_type(operator: Operator) -> np.dtype:
+    def leaf(node: Any) -> np.dtype:
+        return np.dtype(np.int8) if isinstance(node, Selection) else _values(node).dtype
+
+    def node(parent: Operator, *images: np.dtype) -> np.dtype:
+        factor = [np.asarray(parent.factor).dtype] if isinstance(parent, Scaled) else []
+        return np.result_type(*images, *factor)
+
+    return fold(operator, dict.fromkeys(_RULES, node), leaf)
+
+
+def _values(leaf: Any) -> np.ndarray:
+    return leaf.weights if isinstance(leaf, Convolution) else leaf.values
+
+
+def _bytes_needed(operator: Operator) -> int:
+    match operator:
+        case Convolution(geometry=geometry, weights=weights):
+            return expanded_bytes(geometry, weights.dtype.itemsize)
+        case Scaled(operator=inner) | Adjoint(operator=inner):
+            return _bytes_needed(inner)
+    return nonzero_bound(operator) * 16 + (operator.shape[0] + 1) * 8
+
+
+def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
+    """New values in a matrix that was made for the same pattern."""
+    if not isinstance(operator, Convolution) or order != "C":
+        raise ArgumentError(
+            f"out= rewrites the row-major matrix of one convolution, not of {operator!r} in "
+            f"order {order!r}; try simplify() first"
+        )
+    _refuse_objects(operator, out.dtype)
+    nonzeros = operator.pattern.nonzeros
+    fits = scipy.sparse.issparse(out) and out.format == "csr" and out.nnz == nonzeros
+    if not fits or out.shape != operator.shape:
+        raise ShapeError(
+            f"out must be the CSR matrix of {operator.shape} with {nonzeros} stored entries that "
+            f"to_scipy() made for this pattern, not {out!r}"
+        )
+    operator.pattern.csr_values(operator.weights.astype(out.dtype, copy=False), out.data)
+    return out
+
+
+def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
+    _refuse_objects(leaf, dtype)
+    match leaf:
+        case Convolution():
+            weights = _wide(leaf.weights) if dtype is None else leaf.weights.astype(dtype)
+            return _from_pattern(leaf.pattern, weights)
+        case Selection():
+            ones = np.ones(leaf.geometry.kernel_shape, dtype=np.int8 if dtype is None else dtype)
+            matrix = _from_pattern(leaf.pattern, ones)
+            matrix.resize(leaf.shape)
+            return matrix
+        case Patches():
+            return _from_patches(leaf, dtype)
+        case Diagonal():
+            values = leaf.values.ravel() if dtype is None else leaf.values.ravel().astype(dtype)
+            places = np.arange(values.size)
+            return scipy.sparse.csr_array((values, (places, places)), shape=leaf.shape)
+        case Matrix():
+            return scipy.sparse.csr_array(
+                leaf.values if dtype is None else leaf.values.astype(dtype)
+            )
+    raise AssertionError(leaf)
+
+
+def _from_pattern(pattern: Pattern, weights: np.ndarray) -> Any:
+    indptr, indices = pattern.csr_structure()
+    data = pattern.csr_values(weights)
+    geometry = pattern.geometry
+    shape = (indptr.size - 1, int(size_product(geometry.in_shape)))
+    matrix = scipy.sparse.csr_array((data, indices, indptr), shape=shape, copy=False)
+    matrix.has_sorted_indices = True
+    matrix.has_canonical_format = True
+    return matrix
+
+
+def _from_patches(leaf: Patches, dtype: np.dtype | None) -> Any:
+    values = leaf.values.ravel() if dtype is None else leaf.values.ravel().astype(dtype)
+    rows, columns, labels = Pattern(leaf.geometry).triples().T
+    if leaf.transposed:
+        rows, columns = columns, rows
+    kind = index_type(labels.size, *leaf.shape)
+    places = (rows.astype(kind), labels.astype(kind))
+    return scipy.sparse.csr_array((values[columns], places), shape=leaf.shape)
+
+
+def _wide(matrix: Any) -> Any:
+    """Integers in 64 bits, so that sums and products of small types do not overflow."""
+    return matrix.astype(np.int64, copy=False) if matrix.dtype.kind in "biu" else matrix
+
+
+def _compose(node: Compose, *images: Any) -> Any:
+    result = images[-1]
+    for image in reversed(images[:-1]):
+        prepared(result.shape[0], image.data, result.data)
+        result = _wide(image) @ _wide(result)
+    result.sort_indices()
+    return result
+
+
+def _sum(node: Sum, *images: Any) -> Any:
+    result = _wide(images[0])
+    for image in images[1:]:
+        result = result + _wide(image)
+    return result.tocsr()
+
+
+def _scaled(node: Scaled, image: Any) -> Any:
+    return (_wide(image) * _number(node.factor)).tocsr()
+
+
+def _number(factor: Any) -> Any:
+    return float(factor) if not isinstance(factor, (int, float, np.number)) else factor
+
+
+def _adjoint(node: Adjoint, image: Any) -> Any:
+    return image.T.tocsr()
+
+
+def _kron(node: Kron, left: Any, right: Any) -> Any:
+    return scipy.sparse.kron(_wide(left), _wide(right), format="csr")
+
+
+_RULES = {Compose: _compose, Sum: _sum, Scaled: _scaled, Adjoint: _adjoint, Kron: _kron}
+
+
+def _positive(matrix: Any) -> Any:
+    matrix.data[:] = 1
+    return matrix
+
+
+def _support_leaf(leaf: Any) -> Any:
+    """The pattern of a leaf with ones: weights that are zero count, constants that are do not."""
+    match leaf:
+        case Convolution() | Selection():
+            ones = np.ones(leaf.geometry.kernel_shape, dtype=np.int64)
+            return _positive(_from_pattern(leaf.pattern, ones))
+        case Patches():
+            ones = np.ones(leaf.values.shape, dtype=np.int64)
+            return _positive(_from_patches(Patches(leaf.geometry, ones, leaf.transposed), None))
+    return _positive(_leaf(leaf, np.dtype(np.int64)))
+
+
+def _support_scaled(node: Scaled, image: Any) -> Any:
+    return image
+
+
+_SUPPORT_RULES = {
+    Compose: lambda node, *images: _positive(_compose(node, *images)),
+    Sum: lambda node, *images: _positive(_sum(node, *images)),
+    Scaled: _support_scaled,
+    Adjoint: _adjoint,
+    Kron: _kron,
+}

@@ -1,0 +1,200 @@
+"""The text face: one short line per operator, in the words that make it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convalg.axis import Axis
+from convalg.operators import (
+    Adjoint,
+    Compose,
+    Convolution,
+    Diagonal,
+    Kron,
+    Matrix,
+    Operator,
+    Patches,
+    Scaled,
+    Selection,
+    Sum,
+    fold,
+    is_identity,
+)
+from convalg.spec import Geometry
+
+LONGEST = 9
+"""Arrays of more entries are told by their shape."""
+
+
+def one_line(operator: Operator) -> str:
+    """What `repr` shows."""
+    return fold(operator, _RULES, _leaf)
+
+
+def array_words(values: np.ndarray) -> str:
+    """A small array as nested lists, a large one as its shape and type.
+
+    >>> array_words(np.zeros((2, 3, 5, 5)))
+    '<2x3x5x5 float64>'
+    """
+    if values.size <= LONGEST:
+        return str(values.tolist())
+    kind = "symbolic" if values.dtype.kind == "O" else values.dtype
+    return f"<{'x'.join(map(str, values.shape))} {kind}>"
+
+
+def layer_words(geometry: Geometry, *, transposed: bool = False) -> list[str]:
+    """The options of a layer that differ from the defaults, as written in a call."""
+    axes = geometry.axes
+    stride = [axis.stride for axis in axes]
+    dilation = [abs(axis.dilation) for axis in axes]
+    words = []
+    if set(stride) != {1}:
+        words.append(f"stride={_shortest(stride)}")
+    words.extend(_transposed_padding(axes) if transposed else _padding(axes))
+    if set(dilation) != {1}:
+        words.append(f"dilation={_shortest(dilation)}")
+    if geometry.groups != 1:
+        words.append(f"groups={geometry.groups}")
+    if axes[0].boundary != "zeros":
+        words.append(f"boundary={axes[0].boundary!r}")
+    return words
+
+
+def _shortest(values: list[Any]) -> Any:
+    return values[0] if all(value == values[0] for value in values) else tuple(values)
+
+
+def _padding(axes: tuple[Axis, ...]) -> list[str]:
+    full = [abs(axis.dilation) * (axis.taps - 1) for axis in axes]
+    pairs = [(axis.before, _after(axis)) for axis in axes]
+    if all(before == after == 0 for before, after in pairs):
+        return []
+    if all(pair == (width, width) for pair, width in zip(pairs, full, strict=True)):
+        return ["padding='full'"]
+    return [f"padding={_shortest(_symmetric(pairs))}"]
+
+
+def _after(axis: Axis) -> Any:
+    """The padding behind: the number before it where the stride leaves that free, else least."""
+    least = axis.after
+    if all(isinstance(v, int) for v in (axis.before, least)):
+        return min(max(axis.before, least), least + axis.stride - 1)
+    return least
+
+
+def _symmetric(pairs: list[tuple[Any, Any]]) -> list[Any]:
+    return [before if before == after else (before, after) for before, after in pairs]
+
+
+def _transposed_padding(axes: tuple[Axis, ...]) -> list[str]:
+    """Padding and output_padding of the layer whose adjoint has these axes."""
+    pairs, extra = [], []
+    for axis in axes:
+        tail = -axis.after
+        room = max(axis.stride, abs(axis.dilation))
+        more = min(max(axis.before + tail, 0), room - 1) if isinstance(tail, int) else 0
+        pairs.append((axis.before, more - tail))
+        extra.append(more)
+    words = [f"padding={_shortest(_symmetric(pairs))}"] if any(map(any, pairs)) else []
+    return words + ([f"output_padding={_shortest(extra)}"] if any(extra) else [])
+
+
+def _sizes(shape: tuple[Any, ...]) -> str:
+    return str(shape[0] if len(shape) == 1 else shape)
+
+
+def _call(name: str, *words: str) -> str:
+    return f"{name}({', '.join(words)})"
+
+
+def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = False) -> str:
+    """The call that makes a layer of this geometry."""
+    flipped = all(axis.dilation < 0 for axis in geometry.axes if axis.taps != 1)
+    flipped = flipped and any(axis.dilation < 0 for axis in geometry.axes)
+    mixed = not flipped and any(axis.dilation < 0 for axis in geometry.axes)
+    turned = any(axis.stride < 0 for axis in geometry.axes)
+    if mixed or turned or (transposed and flipped):
+        plain = convolution_words(geometry, kernel) if not (mixed or turned) else "layer"
+        return f"{plain}.T" if transposed else f"<{kernel} on {geometry.in_shape}>"
+    name = "convolution" if flipped else "correlation"
+    shape = geometry.out_spatial if transposed else geometry.in_spatial
+    words = layer_words(geometry, transposed=transposed)
+    return _call(f"transposed_{name}" if transposed else name, _sizes(shape), kernel, *words)
+
+
+def _leaf(leaf: Any) -> str:
+    match leaf:
+        case Convolution():
+            return convolution_words(leaf.geometry, array_words(leaf.weights))
+        case Selection():
+            return _selection(leaf)
+        case Patches():
+            source = convolution_words(leaf.geometry, "w", transposed=leaf.transposed)
+            return f"{source}.by_kernel({array_words(leaf.values)})"
+        case Diagonal():
+            return _call("diagonal", array_words(leaf.values))
+        case Matrix():
+            return _call("dense", array_words(leaf.values))
+    raise AssertionError(leaf)
+
+
+def _selection(leaf: Selection) -> str:
+    axes = leaf.axes
+    if is_identity(leaf):
+        return _call("identity", _sizes(leaf.from_shape))
+    if len(axes) == 1 and axes[0] == Axis(axes[0].in_size, axes[0].in_size):
+        return _call("reshape", _sizes(leaf.from_shape), _sizes(leaf.to_shape))
+    sizes, boundary = _sizes(leaf.from_shape), _boundary(axes)
+    if all(axis.stride == 1 for axis in axes):
+        if leaf.from_shape == leaf.to_shape:
+            return _call("shift", sizes, str(_shortest([a.padding for a in axes])), *boundary)
+        pairs = [(axis.before, axis.after) for axis in axes]
+        if all(before <= 0 and after <= 0 for before, after in pairs):
+            cut = _symmetric([(-before, -after) for before, after in pairs])
+            return _call("crop", sizes, str(_shortest(cut)))
+        return _call("pad", sizes, str(_shortest(_symmetric(pairs))), *boundary)
+    turned = [
+        k for k, a in enumerate(axes) if a == Axis(a.in_size, a.in_size, 1, -1, 1, 1 - a.in_size)
+    ]
+    if all(k in turned or axis == Axis(axis.in_size, axis.in_size) for k, axis in enumerate(axes)):
+        named = [] if len(turned) == len(axes) else [f"axes={tuple(turned)}"]
+        return _call("flip_axes", sizes, *named)
+    if all(a.stride >= 1 and -a.padding >= 0 and a.after <= 0 for a in axes):
+        first = [-axis.padding for axis in axes]
+        offset = [f"offset={_shortest(first)}"] if any(first) else []
+        return _call("downsample", sizes, str(_shortest([a.stride for a in axes])), *offset)
+    return f"<selection {leaf.from_shape} to {leaf.to_shape}>"
+
+
+def _boundary(axes: tuple[Axis, ...]) -> list[str]:
+    words = {axis.boundary for axis in axes} - {"zeros"}
+    return [f"boundary={word!r}" for word in sorted(words)]
+
+
+def _adjoint(node: Adjoint, image: str) -> str:
+    inner = node.operator
+    if isinstance(inner, Convolution) and all(a.boundary == "zeros" for a in inner.geometry.axes):
+        return convolution_words(inner.geometry, array_words(inner.weights), transposed=True)
+    if isinstance(inner, Selection) and image.startswith("downsample(") and "offset" not in image:
+        factor = str(_shortest([axis.stride for axis in inner.axes]))
+        tight = all(a.stride * (a.out_size - 1) + 1 == a.in_size for a in inner.axes)
+        size = [] if tight else [f"size={_sizes(inner.from_shape)}"]
+        return _call("upsample", _sizes(inner.to_shape), factor, *size)
+    return f"{image}.T"
+
+
+_RULES = {
+    Compose: lambda node, *images: " @ ".join(
+        f"({image})" if isinstance(child, Sum) else image
+        for child, image in zip(node.children, images, strict=True)
+    ),
+    Sum: lambda node, *images: " + ".join(images),
+    Scaled: lambda node, image: (
+        f"{node.factor} * ({image})" if node.operator.children else f"{node.factor} * {image}"
+    ),
+    Adjoint: _adjoint,
+    Kron: lambda node, left, right: f"({left}).kron({right})",
+}

@@ -1,0 +1,135 @@
+"""Derivatives with respect to the kernel: B(x), dL/dw, and refilling a kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convalg.errors import KindError, ShapeError
+from convalg.kernels import as_kernel
+from convalg.operators import (
+    Adjoint,
+    Compose,
+    Convolution,
+    Kron,
+    Operator,
+    Patches,
+    Scaled,
+    Sum,
+    batch_of,
+    checked_kernel,
+    compose,
+    scale,
+)
+
+
+def only_convolution(operator: Operator) -> Convolution:
+    """The one layer with a kernel in a tree.
+
+    Raises: KindError when there is none, or more than one.
+    """
+    found = _convolutions(operator)
+    if len(found) != 1:
+        raise KindError(
+            f"the kernel is not one: {operator!r} holds {len(found)} convolutions; ask one of "
+            f"them, or try simplify()"
+        )
+    return found[0]
+
+
+def refill(operator: Operator, kernel: Any) -> Operator:
+    """The same tree with another kernel in its one convolution; see `Operator.refill`."""
+    layer = only_convolution(operator)
+    weights = checked_kernel(kernel, layer.geometry.kernel_shape)
+    return _replace(operator, Convolution(layer.geometry, weights))
+
+
+def by_kernel(operator: Operator, x: Any) -> Operator:
+    """B(x) of an operator with one kernel; see `Operator.by_kernel`.
+
+    Rule: (L A R)(x) = L B(R x) w, for factors L and R without a kernel.
+    """
+    only_convolution(operator)
+    values = as_kernel(x, "x")
+    if values.shape != operator.in_shape:
+        raise ShapeError(
+            f"by_kernel takes one sample of shape {operator.in_shape}, not {values.shape}"
+        )
+    return _by_kernel(operator, values)
+
+
+def kernel_gradient(operator: Operator, x: Any, g: Any) -> np.ndarray:
+    """dL/dw, summed over the batch; see `Operator.kernel_gradient`.
+
+    Rule: <g, L A R x> = <L^T g, A (R x)>, so the factors around the layer move to x and g.
+    """
+    layer = only_convolution(operator)
+    inputs, batch = batch_of(x, operator.in_shape, "x")
+    upstream, other = batch_of(g, operator.out_shape, "g")
+    if batch != other:
+        raise ShapeError(
+            f"x and g must have the same batch, but x has {batch or 'none'} and g has "
+            f"{other or 'none'}"
+        )
+    return _gradient(operator, inputs, upstream).reshape(layer.geometry.kernel_shape)
+
+
+def _convolutions(operator: Operator) -> list[Convolution]:
+    if isinstance(operator, Convolution):
+        return [operator]
+    return [found for child in operator.children for found in _convolutions(child)]
+
+
+def _replace(operator: Operator, layer: Convolution) -> Operator:
+    if isinstance(operator, Convolution):
+        return layer
+    if not _convolutions(operator):
+        return operator
+    return operator.rebuild(tuple(_replace(child, layer) for child in operator.children))
+
+
+def _by_kernel(operator: Operator, x: np.ndarray) -> Operator:
+    match operator:
+        case Convolution(geometry=geometry):
+            return Patches(geometry, x)
+        case Adjoint(operator=Convolution(geometry=geometry)):
+            return Patches(geometry, x, transposed=True)
+        case Scaled(factor=factor, operator=inner):
+            return scale(factor, _by_kernel(inner, x))
+        case Compose(factors=factors):
+            place = _place(factors)
+            around = compose(*factors[place + 1 :])(x) if factors[place + 1 :] else x
+            return compose(*factors[:place], _by_kernel(factors[place], around))
+    raise _no_rule(operator)
+
+
+def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Summed over the batch; x and g are (batch, *shape)."""
+    from convalg import engine
+
+    match operator:
+        case Convolution(geometry=geometry):
+            return engine.kernel_gradients(geometry, x, g).sum(axis=0)
+        case Adjoint(operator=Convolution(geometry=geometry)):
+            return engine.kernel_gradients(geometry, g, x).sum(axis=0)
+        case Scaled(factor=factor, operator=inner):
+            return engine.scaled(factor, _gradient(inner, x, g))
+        case Compose(factors=factors):
+            place = _place(factors)
+            before, after = factors[place + 1 :], factors[:place]
+            inner_x = compose(*before)(x) if before else x
+            inner_g = compose(*after).T(g) if after else g
+            return _gradient(factors[place], inner_x, inner_g)
+    raise _no_rule(operator)
+
+
+def _place(factors: tuple[Operator, ...]) -> int:
+    return next(k for k, factor in enumerate(factors) if _convolutions(factor))
+
+
+def _no_rule(operator: Sum | Kron | Operator) -> KindError:
+    return KindError(
+        f"no kernel derivative through a {type(operator).__name__}: simplify() it to one "
+        f"convolution, or differentiate its parts"
+    )

@@ -1,0 +1,200 @@
+"""Kernels: symbolic ones, flips, and the named filters (all written for correlation).
+
+Every named filter is a read-only array: identity, sobel_x, sobel_y, prewitt_x, prewitt_y,
+laplace, laplace_9, box, gaussian, laplacian_of_gaussian, and channel_average (1, 3, 1, 1),
+which takes three channels to one. `named` makes some of them in other sizes.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.spec import as_shape, as_size, is_symbolic
+
+Array = npt.NDArray[Any]
+
+
+def kernel(*sizes: int, name: str = "w") -> Array:
+    """An array of SymPy symbols, one per weight.
+
+    Shapes: `sizes` as given: taps alone, or (C_out, C_in // groups, *taps).
+    Rule: the symbol at (a, b) is named `wab`, with underscores where an index has two digits.
+
+    >>> kernel(2, 2)
+    array([[w00, w01],
+           [w10, w11]], dtype=object)
+    """
+    import sympy
+
+    shape = as_shape(sizes, "kernel size")
+    if any(is_symbolic(size) for size in shape):
+        raise KindError(f"kernel sizes must be numbers here, not {shape}")
+    joint = "_" if max(shape) > 10 else ""  # type: ignore[type-var,operator]
+    symbols = np.empty(shape, dtype=object)  # type: ignore[arg-type]
+    for index in np.ndindex(*symbols.shape):
+        symbols[index] = sympy.Symbol(name + joint.join(map(str, index)))
+    return symbols
+
+
+def flip(kernel: Any, *, dims: int | None = None) -> Array:
+    """The kernel turned round on its taps; channels stay where they are.
+
+    Shapes: kernel and result `(*taps)` or `(C_out, C_in // groups, *taps)`. `dims` is the
+    number of tap axes, at the end; by default all of up to two axes, and all but two of four
+    or more. With three axes it must be said.
+
+    Raises: ShapeError when `dims` is missing or does not fit.
+
+    >>> flip([1, 2, 3]).tolist()
+    [3, 2, 1]
+    """
+    weights = as_kernel(kernel)
+    if dims is None:
+        if weights.ndim == 3:
+            raise ShapeError(
+                f"a kernel of shape {weights.shape} may have three tap axes or two of channels "
+                f"and one tap axis: say which with dims=3 or dims=1"
+            )
+        dims = weights.ndim if weights.ndim < 3 else weights.ndim - 2
+    if not 1 <= as_size(dims, "dims") <= weights.ndim:
+        raise ShapeError(f"dims={dims} does not fit a kernel of shape {weights.shape}")
+    return np.flip(weights, axis=tuple(range(weights.ndim - dims, weights.ndim)))
+
+
+def as_kernel(kernel: Any, name: str = "kernel") -> Array:
+    """The kernel as a read-only array of real numbers or of exact objects.
+
+    Raises: KindError for anything that is not a real number or a SymPy expression,
+    ArgumentError for NaN or infinity.
+    """
+    weights = as_numbers(kernel, name)
+    if weights.ndim == 0:
+        raise ShapeError(f"{name} must be an array with one axis per tap, not the number {kernel}")
+    if weights.dtype.kind == "c":
+        raise KindError(
+            f"{name} must be real, not {weights.dtype}: apply its real and imaginary parts"
+        )
+    check_finite(weights, name)
+    if weights.base is not None or weights.flags.writeable:
+        weights = weights.copy()
+        weights.setflags(write=False)
+    return weights
+
+
+def as_numbers(values: Any, name: str) -> Array:
+    """Any array-like of numbers or SymPy expressions, as an array; nothing is cast.
+
+    Raises: KindError for ragged nesting, strings, None and other things that are not numbers.
+    """
+    if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
+        values = np.array(values.tolist(), dtype=object)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise KindError(f"{name} is not a rectangular array: {error}") from None
+    if array.dtype.kind == "b":
+        return array.astype(np.int64)
+    if array.dtype.kind == "O":
+        for value in array.ravel():
+            if not (isinstance(value, numbers.Number) or is_symbolic(value)):
+                raise KindError(
+                    f"{name} must hold numbers or SymPy expressions, not {value!r} "
+                    f"({type(value).__name__})"
+                )
+    elif array.dtype.kind not in "iufc":
+        raise KindError(f"{name} must hold numbers, not {array.dtype}")
+    return array
+
+
+def check_finite(values: Array, name: str) -> None:
+    """Raises: ArgumentError naming the first entry that is NaN or infinite."""
+    if values.dtype.kind == "O":
+        wrong = np.array([_is_wild(v) for v in values.ravel()], dtype=bool).reshape(values.shape)
+    elif values.dtype.kind == "f":
+        wrong = ~np.isfinite(values)
+    else:
+        return
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ArgumentError(f"{name} must be finite and real, but entry {place} is {values[place]}")
+
+
+def _is_wild(value: Any) -> bool:
+    """Whether an object is a NaN, an infinity or a complex number."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if is_symbolic(value):
+        return value.is_finite is False or value.is_real is False or value != value
+    return isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+
+
+def named(name: str, size: int | None = None) -> Array:
+    """A named filter; `size` is the number of taps per axis, or the channels to average.
+
+    Raises: ArgumentError for an unknown name, or a size for a filter that has just one.
+
+    >>> named("gaussian", 5)[2].tolist()
+    [0.0234375, 0.09375, 0.140625, 0.09375, 0.0234375]
+    """
+    if name not in NAMES:
+        raise ArgumentError(f"no kernel is named {name!r}; there are {', '.join(NAMES)}")
+    if size is None:
+        return globals()[name]
+    taps = as_size(size, "size")
+    assert isinstance(taps, int)
+    match name:
+        case "identity" if taps % 2:
+            centre = np.zeros((taps, taps), dtype=np.int64)
+            centre[taps // 2, taps // 2] = 1
+            return _frozen(centre)
+        case "box":
+            return _frozen(np.full((taps, taps), 1 / taps**2))
+        case "gaussian":
+            row = [math.comb(taps - 1, j) for j in range(taps)]
+            return _frozen(np.outer(row, row) / 4 ** (taps - 1))
+        case "channel_average":
+            return _frozen(np.full((1, taps, 1, 1), 1 / taps))
+    if globals()[name].shape[-1] == taps:
+        return globals()[name]
+    raise ArgumentError(f"kernel {name!r} has no form of size {size}")
+
+
+def _frozen(values: Any) -> Array:
+    array = np.array(values)
+    array.setflags(write=False)
+    return array
+
+
+identity = _frozen([[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+sobel_x = _frozen([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+sobel_y = _frozen([[-1, -2, -1], [0, 0, 0], [1, 2, 1]])
+prewitt_x = _frozen([[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]])
+prewitt_y = _frozen([[-1, -1, -1], [0, 0, 0], [1, 1, 1]])
+laplace = _frozen([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+laplace_9 = _frozen([[1, 4, 1], [4, -20, 4], [1, 4, 1]])
+box = _frozen(np.full((3, 3), 1 / 9))
+gaussian = _frozen(np.outer([1, 2, 1], [1, 2, 1]) / 16)
+laplacian_of_gaussian = _frozen(
+    [[0, 0, 1, 0, 0], [0, 1, 2, 1, 0], [1, 2, -16, 2, 1], [0, 1, 2, 1, 0], [0, 0, 1, 0, 0]]
+)
+channel_average = _frozen(np.full((1, 3, 1, 1), 1 / 3))
+
+NAMES = (
+    "identity",
+    "sobel_x",
+    "sobel_y",
+    "prewitt_x",
+    "prewitt_y",
+    "laplace",
+    "laplace_9",
+    "box",
+    "gaussian",
+    "laplacian_of_gaussian",
+    "channel_average",
+)

@@ -1,0 +1,380 @@
+"""The geometry of a layer: its axes, channels and groups, and how arguments become one.
+
+The conventions of the frameworks meet here: what `padding` may be, which side gets the odd
+sample of "same", how kernels are laid out, how large a transposed layer's output is.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from convalg.axis import (
+    BOUNDARIES,
+    Axis,
+    Boundary,
+    Size,
+    output_size,
+    same_padding,
+    transposed_size,
+)
+from convalg.errors import ArgumentError, KindError, ShapeError
+
+Shape: TypeAlias = "Size | Sequence[Size]"
+Padding: TypeAlias = "Size | str | Sequence[Size | tuple[Size, Size]]"
+PADDING_WORDS = ("valid", "same", "same_lower", "full")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Axes and channels of a correlation; hashable, so that patterns can be cached.
+
+    Shapes: input `(in_channels, *in)`, output `(out_channels, *out)`, kernel
+    `(out_channels, in_channels // groups, *taps)`; without channels (None) plain spatial
+    shapes and a kernel of `taps` alone.
+    """
+
+    axes: tuple[Axis, ...]
+    in_channels: int | None = None
+    out_channels: int | None = None
+    groups: int = 1
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether shapes carry a channel axis."""
+        return self.in_channels is not None
+
+    @property
+    def channels(self) -> tuple[int, int, int]:
+        """(groups, output channels per group, input channels per group)."""
+        outputs, inputs = self.out_channels or 1, self.in_channels or 1
+        return self.groups, outputs // self.groups, inputs // self.groups
+
+    @cached_property
+    def in_spatial(self) -> tuple[Size, ...]:
+        """Input sizes without the channel axis."""
+        return tuple(axis.in_size for axis in self.axes)
+
+    @cached_property
+    def out_spatial(self) -> tuple[Size, ...]:
+        """Output sizes without the channel axis."""
+        return tuple(axis.out_size for axis in self.axes)
+
+    @cached_property
+    def taps(self) -> tuple[Size, ...]:
+        """Kernel sizes without channel axes."""
+        return tuple(axis.taps for axis in self.axes)
+
+    @property
+    def in_shape(self) -> tuple[Size, ...]:
+        """Shape of one input."""
+        return self.in_spatial if self.in_channels is None else (self.in_channels, *self.in_spatial)
+
+    @property
+    def out_shape(self) -> tuple[Size, ...]:
+        """Shape of one output."""
+        if self.out_channels is None:
+            return self.out_spatial
+        return (self.out_channels, *self.out_spatial)
+
+    @property
+    def kernel_shape(self) -> tuple[Size, ...]:
+        """Shape of the kernel."""
+        if self.out_channels is None:
+            return self.taps
+        return (self.out_channels, self.channels[2], *self.taps)
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether every size is a number."""
+        return all(axis.is_concrete for axis in self.axes)
+
+
+def size_product(shape: Sequence[Size]) -> Any:
+    """The number of elements, as a Python int that cannot overflow (or an expression)."""
+    return math.prod(shape)
+
+
+def is_symbolic(value: object) -> bool:
+    """Whether a value is a SymPy object; does not import SymPy."""
+    sympy = sys.modules.get("sympy")
+    return sympy is not None and isinstance(value, sympy.Basic)
+
+
+def as_size(value: Any, name: str, *, least: int | None = 1) -> Size:
+    """One size as a Python int (or a letter).
+
+    Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
+    """
+    if is_symbolic(value) and not value.is_number:
+        return value
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value) if not is_symbolic(value) else int(value)
+        if number != value:
+            raise TypeError
+    except (TypeError, ValueError):
+        raise KindError(
+            f"{name} must be an integer, not {value!r} ({type(value).__name__})"
+        ) from None
+    if least is not None and number < least:
+        raise ArgumentError(f"{name} must be at least {least}, not {number}")
+    return number
+
+
+def as_shape(shape: Any, name: str = "shape", *, least: int = 1) -> tuple[Size, ...]:
+    """A shape as a tuple; an int is a shape of one axis.
+
+    Raises: KindError, ArgumentError or ShapeError naming the axis at fault.
+    """
+    if not _is_sequence(shape):
+        return (as_size(shape, name, least=least),)
+    sizes = tuple(as_size(v, f"{name}[{k}]", least=least) for k, v in enumerate(shape))
+    if not sizes:
+        raise ShapeError(f"{name} needs at least one axis, but it is empty: {shape!r}")
+    return sizes
+
+
+def per_axis(value: Any, name: str, dims: int, *, least: int | None = 1) -> tuple[Any, ...]:
+    """One number for each axis, from one number for all or a sequence.
+
+    Raises: ShapeError when the sequence has another length than there are axes.
+    """
+    if not _is_sequence(value):
+        return (as_size(value, name, least=least),) * dims
+    if len(value) != dims:
+        raise ShapeError(
+            f"{name} must be one integer or {dims} of them (one per axis), not {value!r}"
+        )
+    return tuple(as_size(v, f"{name}[{k}]", least=least) for k, v in enumerate(value))
+
+
+def padding_pairs(padding: Any, dims: int, *, least: int | None = 0) -> tuple[tuple[Any, Any], ...]:
+    """(before, after) for each axis from an int, one int per axis, or pairs.
+
+    Raises: ShapeError for another structure, ArgumentError below `least`.
+    """
+    if not _is_sequence(padding):
+        number = as_size(padding, "padding", least=least)
+        return ((number, number),) * dims
+    if len(padding) != dims:
+        raise ShapeError(
+            f"padding must be an integer, one per axis, or (before, after) pairs for "
+            f"{dims} axes, not {padding!r}"
+        )
+    pairs = []
+    for k, entry in enumerate(padding):
+        if not _is_sequence(entry):
+            entry = (entry, entry)
+        if len(entry) != 2:
+            raise ShapeError(f"padding[{k}] must be one integer or (before, after), not {entry!r}")
+        before, after = (as_size(v, f"padding[{k}]", least=least) for v in entry)
+        pairs.append((before, after))
+    return tuple(pairs)
+
+
+def correlation_geometry(
+    shape: Any,
+    kernel_shape: tuple[Size, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = "valid",
+    dilation: Any = 1,
+    groups: Any = 1,
+    boundary: Any = "zeros",
+    flipped: bool = False,
+) -> Geometry:
+    """The geometry of a correlation (with `flipped`, of a convolution) over a spatial shape."""
+    sizes = as_shape(shape)
+    dims = len(sizes)
+    taps, channels = _split_kernel(sizes, kernel_shape, as_size(groups, "groups"), "correlation")
+    strides = per_axis(stride, "stride", dims)
+    dilations = per_axis(dilation, "dilation", dims)
+    check_boundary(boundary)
+    pads = _padding_of(padding, sizes, taps, strides, dilations)
+    axes = []
+    for k, (n, size, s, d, pad) in enumerate(
+        zip(sizes, taps, strides, dilations, pads, strict=True)
+    ):
+        check_reflect(boundary, pad, n, k)
+        outputs = output_size(n, size, s, d, *pad)
+        _check_kernel_fits(outputs, n, size, d, pad, k)
+        flip = d * (size - 1) if flipped else 0
+        axes.append(
+            Axis(
+                in_size=n,
+                out_size=outputs,
+                taps=size,
+                stride=s,
+                dilation=-d if flipped else d,
+                padding=pad[0] - flip,
+                boundary=boundary,
+            )
+        )
+    return Geometry(tuple(axes), *channels)
+
+
+def transposed_geometry(
+    shape: Any,
+    kernel_shape: tuple[Size, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    dilation: Any = 1,
+    groups: Any = 1,
+) -> Geometry:
+    """The geometry of the correlation whose adjoint is the transposed layer asked for.
+
+    `kernel_shape` is `(C_in, C_out // groups, *taps)`: seen from the correlation, which runs
+    from C_out channels to C_in, that is the usual layout.
+    """
+    sizes = as_shape(shape)
+    dims = len(sizes)
+    taps, (outputs, inputs, split) = _split_kernel(
+        sizes, kernel_shape, as_size(groups, "groups"), "transposed_correlation"
+    )
+    strides = per_axis(stride, "stride", dims)
+    dilations = per_axis(dilation, "dilation", dims)
+    extra = per_axis(output_padding, "output_padding", dims, least=0)
+    if isinstance(padding, str) and padding.startswith("same") and any(extra):
+        raise ArgumentError(
+            f"output_padding={output_padding!r} has no place beside padding={padding!r}, "
+            f"which fixes the output at stride * input"
+        )
+    wanted = tuple(n * s for n, s in zip(sizes, strides, strict=True))
+    pads = _padding_of(padding, wanted, taps, strides, dilations)
+    axes = []
+    for k, (n, size, s, d, pad, more) in enumerate(
+        zip(sizes, taps, strides, dilations, pads, extra, strict=True)
+    ):
+        if isinstance(more, int) and more >= max(s, d):
+            raise ArgumentError(
+                f"output_padding[{k}] must be smaller than the stride {s} or the dilation {d} "
+                f"of its axis, not {more}"
+            )
+        produced = transposed_size(n, size, s, d, *pad) + more
+        if isinstance(padding, str) and padding.startswith("same"):
+            produced = wanted[k]
+        if isinstance(produced, int) and produced < 1:
+            raise ArgumentError(
+                f"padding={pad} on axis {k} crops everything: the transposed output would have "
+                f"{produced} samples; reduce the padding"
+            )
+        axes.append(
+            Axis(in_size=produced, out_size=n, taps=size, stride=s, dilation=d, padding=pad[0])
+        )
+    # The correlation behind it runs the other way round: kernel rows are the layer's inputs.
+    return Geometry(tuple(axes), inputs, outputs, split)
+
+
+def check_boundary(boundary: Any) -> None:
+    """Raises: ArgumentError unless it is one of the known words."""
+    if boundary not in BOUNDARIES:
+        raise ArgumentError(f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary!r}")
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) or (
+        hasattr(value, "ndim") and getattr(value, "ndim", 0) == 1
+    )
+
+
+def _split_kernel(
+    sizes: tuple[Size, ...], kernel_shape: tuple[Size, ...], groups: Any, call: str
+) -> tuple[tuple[Size, ...], tuple[int | None, int | None, int]]:
+    """The taps and (in_channels, out_channels, groups), read from the kernel's shape."""
+    dims, axes = len(sizes), len(kernel_shape)
+    for k, size in enumerate(kernel_shape):
+        if isinstance(size, int) and size < 1:
+            raise ShapeError(f"kernel of shape {kernel_shape} is empty: axis {k} has size {size}")
+    if axes == dims:
+        if groups != 1:
+            raise ArgumentError(
+                f"groups={groups} needs a kernel with channels, "
+                f"(C_out, C_in // groups, *taps), not one of shape {kernel_shape}"
+            )
+        return kernel_shape, (None, None, 1)
+    if axes != dims + 2:
+        raise ShapeError(_kernel_rank_message(sizes, kernel_shape, groups, call))
+    first, second = kernel_shape[:2]
+    if isinstance(first, int) and first % groups:
+        raise ArgumentError(
+            f"groups={groups} does not divide the {first} channels on the first axis of the "
+            f"kernel of shape {kernel_shape}"
+        )
+    return kernel_shape[2:], (second * groups, first, groups)  # type: ignore[return-value,operator]
+
+
+def _kernel_rank_message(
+    sizes: tuple[Size, ...], kernel_shape: tuple[Size, ...], groups: int, call: str
+) -> str:
+    """What to say when the kernel has neither as many axes as the shape nor two more."""
+    dims, axes = len(sizes), len(kernel_shape)
+    if axes == dims + 1 and axes >= 4 and sizes[0] in (kernel_shape[0], kernel_shape[1] * groups):
+        spatial = sizes[1:]
+        return (
+            f"shape is spatial, without channels: a kernel of shape {kernel_shape} is a layer "
+            f"over {len(spatial)} axes, so {tuple(sizes)} has one axis too many (channels are "
+            f"read from the kernel); write ca.{call}({spatial}, W)"
+        )
+    return (
+        f"kernel of shape {kernel_shape} has {axes} axes, but a shape of {dims} spatial axes "
+        f"{tuple(sizes)} wants {dims} (one channel) or {dims + 2} "
+        f"(C_out, C_in // groups, *taps); the shape is spatial, without channels"
+    )
+
+
+def _padding_of(
+    padding: Any,
+    sizes: tuple[Size, ...],
+    taps: tuple[Size, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+) -> tuple[tuple[Any, Any], ...]:
+    """(before, after) per axis, with the words turned into numbers."""
+    if not isinstance(padding, str):
+        return padding_pairs(padding, len(sizes))
+    each = tuple(zip(sizes, taps, strides, dilations, strict=True))
+    match padding:
+        case "valid":
+            return ((0, 0),) * len(sizes)
+        case "same":
+            return tuple(same_padding(n, k, s, d) for n, k, s, d in each)
+        case "same_lower":
+            return tuple(same_padding(n, k, s, d, lower=True) for n, k, s, d in each)
+        case "full":
+            return tuple((d * (k - 1), d * (k - 1)) for n, k, s, d in each)
+    raise ArgumentError(
+        f"padding must be an integer, one per axis, (before, after) pairs or one of "
+        f"{', '.join(PADDING_WORDS)}, not {padding!r}"
+    )
+
+
+def check_reflect(boundary: str, pad: tuple[Any, Any], n: Any, axis: int) -> None:
+    """Raises: ArgumentError when a reflection would be wider than the input."""
+    if boundary != "reflect" or not isinstance(n, int):
+        return
+    widest = max((p for p in pad if isinstance(p, int)), default=0)
+    if widest >= n:
+        raise ArgumentError(
+            f"padding {pad} on axis {axis} is too wide for boundary='reflect': an input of {n} "
+            f"can be reflected by at most {n - 1} (use 'symmetric', 'circular' or 'edge')"
+        )
+
+
+def _check_kernel_fits(
+    outputs: Any, n: Any, taps: Any, dilation: int, pad: tuple[Any, Any], axis: int
+) -> None:
+    if isinstance(outputs, int) and outputs < 1:
+        span = dilation * (taps - 1) + 1
+        raise ShapeError(
+            f"kernel of {taps} taps (span {span} with dilation {dilation}) is larger than the "
+            f"padded input of {n + sum(pad)} on axis {axis}; pad more or use a smaller kernel"
+        )
