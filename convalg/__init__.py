@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convalg import draw, errors, kernels
+    from convalg.base import Operator
     from convalg.kernels import flip, kernel
     from convalg.linear import (
         convolution,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         transposed_correlation,
         upsample,
     )
-    from convalg.operators import Operator
     from convalg.sheet import explain
 
 __version__ = "0.1.0"
@@ -48,7 +48,7 @@ _NAMES = {
     "reshape": "linear",
     "kernel": "kernels",
     "flip": "kernels",
-    "Operator": "operators",
+    "Operator": "base",
     "explain": "sheet",
 }
 _ROOMS = ("draw", "errors", "kernels")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from convalg.base import Operator, batch_of
 from convalg.errors import KindError, ShapeError
 from convalg.kernels import as_kernel
 from convalg.operators import (
@@ -13,11 +14,9 @@ from convalg.operators import (
     Compose,
     Convolution,
     Kron,
-    Operator,
     Patches,
     Scaled,
     Sum,
-    batch_of,
     checked_kernel,
     compose,
     scale,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from convalg.axis import Axis, Boundary
+from convalg.base import Operator
 from convalg.errors import ArgumentError, ShapeError
 from convalg.kernels import as_kernel, as_numbers, check_finite
-from convalg.operators import Convolution, Diagonal, Matrix, Operator, Selection
+from convalg.operators import Convolution, Diagonal, Matrix, Selection
 from convalg.spec import (
     Padding,
     Shape,

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 from convalg.axis import (
     BOUNDARIES,
     Axis,
-    Boundary,
     Size,
     output_size,
     same_padding,

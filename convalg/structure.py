@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from convalg.axis import Axis
+from convalg.base import Operator
 from convalg.operators import (
     Adjoint,
     Compose,
     Convolution,
     Kron,
-    Operator,
     Scaled,
     Selection,
     Sum,
@@ -354,8 +354,8 @@ def _selection(axes: tuple[Axis, ...]) -> Selection:
 
 def _is_plain(operator: Selection) -> bool:
     """Whether the axes are those of the shapes: not a reshape."""
-    return operator.geometry.in_shape == operator.from_shape and (
-        operator.geometry.out_shape == operator.to_shape
+    return operator.geometry.in_shape == operator.in_shape and (
+        operator.geometry.out_shape == operator.out_shape
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convalg.base import Operator, Order, fold
 from convalg.errors import check_memory
 from convalg.operators import (
     Adjoint,
@@ -14,13 +17,10 @@ from convalg.operators import (
     Diagonal,
     Kron,
     Matrix,
-    Operator,
-    Order,
     Patches,
     Scaled,
     Selection,
     Sum,
-    fold,
 )
 from convalg.pattern import Pattern
 from convalg.spec import size_product
@@ -96,10 +96,7 @@ def _leaf(leaf: Any) -> Rows:
 def _pattern_rows(pattern: Pattern, weights: np.ndarray) -> Rows:
     indptr, indices = pattern.csr_structure()
     values = pattern.csr_values(weights)
-    return [
-        dict(zip(indices[a:b].tolist(), values[a:b], strict=True))
-        for a, b in zip(indptr, indptr[1:], strict=False)
-    ]
+    return [dict(zip(indices[a:b].tolist(), values[a:b], strict=True)) for a, b in pairwise(indptr)]
 
 
 def _patch_rows(leaf: Patches) -> Rows:
@@ -162,4 +159,10 @@ def _kron(node: Kron, left: Rows, right: Rows) -> Rows:
     ]
 
 
-_RULES = {Compose: _compose, Sum: _sum, Scaled: _scaled, Adjoint: _adjoint, Kron: _kron}
+_RULES: dict[type, Callable[..., Any]] = {
+    Compose: _compose,
+    Sum: _sum,
+    Scaled: _scaled,
+    Adjoint: _adjoint,
+    Kron: _kron,
+}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from convalg.axis import Axis, Piece
+from convalg.base import Operator, fold
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -12,12 +14,10 @@ from convalg.operators import (
     Diagonal,
     Kron,
     Matrix,
-    Operator,
     Patches,
     Scaled,
     Selection,
     Sum,
-    fold,
 )
 from convalg.spec import Geometry
 
@@ -37,10 +37,10 @@ def _leaf(leaf: Any) -> islpy.Map:
         case Selection():
             found = _layer(leaf.geometry, "o", "i")
             shapes = (
-                (leaf.geometry.out_shape, leaf.to_shape),
+                (leaf.geometry.out_shape, leaf.out_shape),
                 (
                     leaf.geometry.in_shape,
-                    leaf.from_shape,
+                    leaf.in_shape,
                 ),
             )
             return _reshaped(found, *shapes)
@@ -49,8 +49,8 @@ def _leaf(leaf: Any) -> islpy.Map:
         case Diagonal():
             return _map([f"o{k}" for k in range(leaf.values.ndim)], None, _box("o", leaf.out_shape))
         case Matrix():
-            outputs, inputs = _names("o", leaf.to_shape), _names("i", leaf.from_shape)
-            bounds = _box("o", leaf.to_shape) + _box("i", leaf.from_shape)
+            outputs, inputs = _names("o", leaf.out_shape), _names("i", leaf.in_shape)
+            bounds = _box("o", leaf.out_shape) + _box("i", leaf.in_shape)
             return _map(outputs, inputs, bounds)
     raise AssertionError(leaf)
 
@@ -155,7 +155,7 @@ def _sum(node: Sum, *images: islpy.Map) -> islpy.Map:
     return result
 
 
-_RULES = {
+_RULES: dict[type, Callable[..., Any]] = {
     Compose: _compose,
     Sum: _sum,
     Scaled: lambda node, image: image,

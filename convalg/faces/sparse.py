@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import scipy.sparse
 import scipy.sparse.linalg
 
+from convalg.base import Operator, Order, fold
 from convalg.engine import prepared
 from convalg.errors import ArgumentError, ShapeError, SymbolicError, check_memory
 from convalg.faces.exact import exact_rows, vec_places
@@ -20,13 +22,10 @@ from convalg.operators import (
     Diagonal,
     Kron,
     Matrix,
-    Operator,
-    Order,
     Patches,
     Scaled,
     Selection,
     Sum,
-    fold,
 )
 from convalg.pattern import Pattern, expanded_bytes, index_type
 from convalg.spec import is_symbolic, size_product
@@ -37,7 +36,7 @@ FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")
 def to_scipy(
     operator: Operator,
     dtype: npt.DTypeLike | None = None,
-    format: str = "csr",  # noqa: A002
+    format: str = "csr",
     order: Order = "C",
     *,
     out: Any = None,
@@ -283,7 +282,13 @@ def _kron(node: Kron, left: Any, right: Any) -> Any:
     return scipy.sparse.kron(_wide(left), _wide(right), format="csr")
 
 
-_RULES = {Compose: _compose, Sum: _sum, Scaled: _scaled, Adjoint: _adjoint, Kron: _kron}
+_RULES: dict[type, Callable[..., Any]] = {
+    Compose: _compose,
+    Sum: _sum,
+    Scaled: _scaled,
+    Adjoint: _adjoint,
+    Kron: _kron,
+}
 
 
 def _positive(matrix: Any) -> Any:
@@ -307,7 +312,7 @@ def _support_scaled(node: Scaled, image: Any) -> Any:
     return image
 
 
-_SUPPORT_RULES = {
+_SUPPORT_RULES: dict[type, Callable[..., Any]] = {
     Compose: lambda node, *images: _positive(_compose(node, *images)),
     Sum: lambda node, *images: _positive(_sum(node, *images)),
     Scaled: _support_scaled,

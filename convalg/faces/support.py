@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from convalg.base import Operator, fold
 from convalg.errors import check_memory
 from convalg.operators import (
     Adjoint,
@@ -16,12 +18,10 @@ from convalg.operators import (
     Diagonal,
     Kron,
     Matrix,
-    Operator,
     Patches,
     Scaled,
     Selection,
     Sum,
-    fold,
 )
 from convalg.pattern import Pattern
 
@@ -139,7 +139,7 @@ def _leaf_multiplications(leaf: Any) -> int:
     return _leaf_nonzeros(leaf)
 
 
-_MULTIPLICATIONS = {
+_MULTIPLICATIONS: dict[type, Callable[..., int]] = {
     Compose: lambda node, *images: sum(images),
     Sum: lambda node, *images: sum(images),
     Scaled: lambda node, image: image + math.prod(node.out_shape),

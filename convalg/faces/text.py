@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from convalg.axis import Axis
+from convalg.base import Operator, fold
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -14,12 +16,10 @@ from convalg.operators import (
     Diagonal,
     Kron,
     Matrix,
-    Operator,
     Patches,
     Scaled,
     Selection,
     Sum,
-    fold,
     is_identity,
 )
 from convalg.spec import Geometry
@@ -144,12 +144,12 @@ def _leaf(leaf: Any) -> str:
 def _selection(leaf: Selection) -> str:
     axes = leaf.axes
     if is_identity(leaf):
-        return _call("identity", _sizes(leaf.from_shape))
+        return _call("identity", _sizes(leaf.in_shape))
     if len(axes) == 1 and axes[0] == Axis(axes[0].in_size, axes[0].in_size):
-        return _call("reshape", _sizes(leaf.from_shape), _sizes(leaf.to_shape))
-    sizes, boundary = _sizes(leaf.from_shape), _boundary(axes)
+        return _call("reshape", _sizes(leaf.in_shape), _sizes(leaf.out_shape))
+    sizes, boundary = _sizes(leaf.in_shape), _boundary(axes)
     if all(axis.stride == 1 for axis in axes):
-        if leaf.from_shape == leaf.to_shape:
+        if leaf.in_shape == leaf.out_shape:
             return _call("shift", sizes, str(_shortest([a.padding for a in axes])), *boundary)
         pairs = [(axis.before, axis.after) for axis in axes]
         if all(before <= 0 and after <= 0 for before, after in pairs):
@@ -166,7 +166,7 @@ def _selection(leaf: Selection) -> str:
         first = [-axis.padding for axis in axes]
         offset = [f"offset={_shortest(first)}"] if any(first) else []
         return _call("downsample", sizes, str(_shortest([a.stride for a in axes])), *offset)
-    return f"<selection {leaf.from_shape} to {leaf.to_shape}>"
+    return f"<selection {leaf.in_shape} to {leaf.out_shape}>"
 
 
 def _boundary(axes: tuple[Axis, ...]) -> list[str]:
@@ -181,12 +181,12 @@ def _adjoint(node: Adjoint, image: str) -> str:
     if isinstance(inner, Selection) and image.startswith("downsample(") and "offset" not in image:
         factor = str(_shortest([axis.stride for axis in inner.axes]))
         tight = all(a.stride * (a.out_size - 1) + 1 == a.in_size for a in inner.axes)
-        size = [] if tight else [f"size={_sizes(inner.from_shape)}"]
-        return _call("upsample", _sizes(inner.to_shape), factor, *size)
+        size = [] if tight else [f"size={_sizes(inner.in_shape)}"]
+        return _call("upsample", _sizes(inner.out_shape), factor, *size)
     return f"{image}.T"
 
 
-_RULES = {
+_RULES: dict[type, Callable[..., Any]] = {
     Compose: lambda node, *images: " @ ".join(
         f"({image})" if isinstance(child, Sum) else image
         for child, image in zip(node.children, images, strict=True)
