@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         upsample,
     )
     from convalg.sheet import explain
+    from convalg.spec import sizes
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,7 @@ _NAMES = {
     "dense": "linear",
     "diagonal": "linear",
     "reshape": "linear",
+    "sizes": "spec",
     "kernel": "kernels",
     "flip": "kernels",
     "Operator": "base",
@@ -72,6 +74,7 @@ __all__ = [
     "pad",
     "reshape",
     "shift",
+    "sizes",
     "transposed_correlation",
     "upsample",
 ]

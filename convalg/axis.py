@@ -46,8 +46,8 @@ class Axis:
     in_size: Size
     out_size: Size
     taps: Size = 1
-    stride: int = 1
-    dilation: int = 1
+    stride: Size = 1
+    dilation: Size = 1
     padding: Size = 0
     boundary: Boundary = "zeros"
 
@@ -58,9 +58,8 @@ class Axis:
     @property
     def is_concrete(self) -> bool:
         """Whether every size is a number."""
-        return all(
-            isinstance(v, int) for v in (self.in_size, self.out_size, self.taps, self.padding)
-        )
+        sizes = (self.in_size, self.out_size, self.taps, self.stride, self.dilation, self.padding)
+        return all(isinstance(size, int) for size in sizes)
 
     @property
     def span(self) -> Size:
@@ -68,9 +67,16 @@ class Axis:
         return abs(self.dilation) * (self.taps - 1) + 1
 
     @property
+    def is_backwards(self) -> bool:
+        """Whether the kernel is walked backwards, as a convolution does."""
+        if isinstance(self.dilation, int):
+            return self.dilation < 0
+        return bool(self.dilation.could_extract_minus_sign())
+
+    @property
     def before(self) -> Size:
         """Samples that the first output reaches before the input (negative: cropped)."""
-        return self.padding - (self.dilation * (self.taps - 1) if self.dilation < 0 else 0)
+        return self.padding - (self.dilation * (self.taps - 1) if self.is_backwards else 0)
 
     @property
     def after(self) -> Size:
@@ -104,6 +110,15 @@ class Axis:
         low, high = q * (n - 1), (q + 1) * (n - 1)
         sign, constant = (1, -low) if q % 2 == 0 else (-1, high)
         return Piece(sign, constant, low + (q > 0), high - (q < 0))
+
+    def limits(self) -> tuple[Any, ...]:
+        """Numbers that must not be negative for the axis to exist; what a family's domain says."""
+        some = (self.in_size - 1, self.out_size - 1, self.taps - 1)
+        if self.boundary in ("zeros", "edge"):
+            return some
+        # Letters are folded once on each side, so the padding is at most one period.
+        widest = self.in_size - (self.boundary == "reflect")
+        return (*some, widest - self.before, widest - self.after)
 
     def _periods(self) -> tuple[int, int]:
         """First and last piece that a raw index falls into; one on each side for letters."""
@@ -181,5 +196,9 @@ def same_padding(
     total = stride * (outputs - 1) + dilation * (taps - 1) + 1 - in_size
     if isinstance(total, int):
         total = max(total, 0)
+    elif stride != 1:
+        import sympy
+
+        total = sympy.Max(total, 0)
     smaller = total // 2
     return (total - smaller, smaller) if lower else (smaller, total - smaller)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, final
 
 import numpy.typing as npt
 
-from convalg.errors import KindError, ShapeError
+from convalg.errors import KindError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers
 from convalg.pattern import Pattern
 from convalg.spec import size_product
@@ -78,6 +78,7 @@ class Operator(ABC):
         >>> ca.correlation(4, [1, 2])([1, 0, 0, 3])
         array([1, 0, 6])
         """
+        self._need_numbers("A(x)")
         values, batch = batch_of(x, self.in_shape, "x")
         y = self._apply(values)
         return y.reshape(*batch, *self.out_shape)
@@ -167,6 +168,7 @@ class Operator(ABC):
         """
         from convalg.gradients import refill
 
+        self._need_numbers("refill")
         return refill(self, kernel)
 
     @final
@@ -181,6 +183,7 @@ class Operator(ABC):
         """
         from convalg.gradients import by_kernel
 
+        self._need_numbers("by_kernel")
         return by_kernel(self, x)
 
     @final
@@ -195,6 +198,7 @@ class Operator(ABC):
         """
         from convalg.gradients import kernel_gradient
 
+        self._need_numbers("kernel_gradient")
         return kernel_gradient(self, x, g)
 
     @final
@@ -209,6 +213,7 @@ class Operator(ABC):
         """
         from convalg.structure import simplify
 
+        self._need_numbers("simplify")
         return simplify(self)
 
     @final
@@ -234,14 +239,49 @@ class Operator(ABC):
         """
         from convalg.faces.support import counts
 
+        self._need_numbers("counts")
         return counts(self)
 
     @final
-    def at(self, x: Any = None) -> Operator:
-        """The Jacobian at x: a linear operator is its own."""
+    def at(self, x: Any = None, /, **sizes: int) -> Operator:
+        """The Jacobian at x (a linear operator is its own), or a family at given sizes.
+
+        Raises: ArgumentError for a letter that the family has not, or where it does not exist.
+
+        >>> import convalg as ca
+        >>> n, K = ca.sizes("n K")
+        >>> ca.correlation(n, ca.kernel(K)).at(n=4, K=2)
+        correlation(4, [w0, w1])
+        """
+        if sizes:
+            from convalg.operators import at_sizes
+
+            return at_sizes(self, sizes)
         if x is not None:
             batch_of(x, self.in_shape, "x")
         return self
+
+    @final
+    @property
+    def letters(self) -> tuple[sympy.Symbol, ...]:
+        """The letters of a family: those of its input sizes, then kernels, then the rest."""
+        from convalg.operators import letters_of
+
+        return letters_of(self)
+
+    @final
+    def _need_numbers(self, face: str) -> None:
+        """Raises: SymbolicError when some size is a letter."""
+        if not self.is_concrete:
+            names = ", ".join(f"{letter}=..." for letter in self.letters)
+            raise SymbolicError(
+                f"{face} needs numbers for sizes, and this is a family: take A.at({names})"
+            )
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether every size is a number, and not a letter."""
+        return all(child.is_concrete for child in self.children)
 
     @final
     def to_scipy(
@@ -267,6 +307,7 @@ class Operator(ABC):
         """
         from convalg.faces.sparse import to_scipy
 
+        self._need_numbers("to_scipy()")
         return to_scipy(self, dtype, format, order, out=out, max_bytes=max_bytes)
 
     @final
@@ -283,6 +324,7 @@ class Operator(ABC):
         """
         from convalg.faces.exact import to_sympy
 
+        self._need_numbers("to_sympy()")
         return to_sympy(self, order, max_bytes=max_bytes)
 
     @final
@@ -297,6 +339,7 @@ class Operator(ABC):
         """
         from convalg.faces.sparse import to_numpy
 
+        self._need_numbers("to_numpy()")
         return to_numpy(self, order, max_bytes=max_bytes)
 
     @final
@@ -321,6 +364,7 @@ class Operator(ABC):
         """
         from convalg.faces.sparse import to_linear_operator
 
+        self._need_numbers("to_linear_operator()")
         return to_linear_operator(self)
 
 

@@ -9,19 +9,95 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from convalg.axis import Size
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.spec import as_shape, as_size, is_symbolic
+from convalg.spec import as_shape, as_size, is_symbolic, substituted
 
 Array = npt.NDArray[Any]
 
 
-def kernel(*sizes: int, name: str = "w") -> Array:
-    """An array of SymPy symbols, one per weight.
+@dataclass(frozen=True)
+class LetterKernel:
+    """The kernel of a family: weights `name[...]` on axes whose sizes may be letters.
+
+    Axis k of this kernel is axis `axes[k]` of the named one, walked backwards where `flipped`.
+    """
+
+    name: str
+    named_shape: tuple[Size, ...]
+    axes: tuple[int, ...]
+    flipped: tuple[bool, ...]
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """Sizes of the axes, as numbers or letters."""
+        return tuple(self.named_shape[axis] for axis in self.axes)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.axes)
+
+    def __repr__(self) -> str:
+        order = list(self.axes)
+        moved = f", axes {order}" if order != sorted(order) else ""
+        turned = f", flipped on {[k for k, f in enumerate(self.flipped) if f]}"
+        words = f"kernel({', '.join(map(str, self.named_shape))}, name={self.name!r}{moved})"
+        if not any(self.flipped):
+            return words
+        return f"flip({words})" if all(self.flipped) else words[:-1] + turned + ")"
+
+    def flip(self, axes: tuple[int, ...]) -> LetterKernel:
+        """The kernel turned round on some of its axes."""
+        turned = tuple(was != (k in axes) for k, was in enumerate(self.flipped))
+        return LetterKernel(self.name, self.named_shape, self.axes, turned)
+
+    def swapaxes(self, first: int, second: int) -> LetterKernel:
+        """The kernel with two axes exchanged, as NumPy's method."""
+        order = list(range(self.ndim))
+        order[first], order[second] = order[second], order[first]
+        return LetterKernel(
+            self.name,
+            self.named_shape,
+            tuple(self.axes[k] for k in order),
+            tuple(self.flipped[k] for k in order),
+        )
+
+    def index(self, local: Sequence[Any]) -> list[Any]:
+        """The index of the named weight at an index of this kernel, for ints and letters."""
+        found: list[Any] = [None] * self.ndim
+        for k, (axis, turned) in enumerate(zip(self.axes, self.flipped, strict=True)):
+            found[axis] = self.named_shape[axis] - 1 - local[k] if turned else local[k]
+        return found
+
+    def at(self, numbers: Mapping[str, int]) -> Array | LetterKernel:
+        """The kernel with letters replaced; an array of symbols once all are."""
+        shape = tuple(substituted(size, numbers) for size in self.named_shape)
+        if any(is_symbolic(size) for size in shape):
+            return LetterKernel(self.name, shape, self.axes, self.flipped)
+        symbols = kernel(*shape, name=self.name)
+        assert isinstance(symbols, np.ndarray)
+        turned = tuple(k for k, f in enumerate(self.flipped) if f)
+        return as_kernel(np.flip(symbols.transpose(self.axes), axis=turned))
+
+
+@overload
+def kernel(*sizes: int, name: str = "w") -> Array: ...
+
+
+@overload
+def kernel(*sizes: Size, name: str = "w") -> Array | LetterKernel: ...
+
+
+def kernel(*sizes: Size, name: str = "w") -> Array | LetterKernel:
+    """An array of SymPy symbols, one per weight; with letters for sizes, a family's kernel.
 
     Shapes: `sizes` as given: taps alone, or (C_out, C_in // groups, *taps).
     Rule: the symbol at (a, b) is named `wab`, with underscores where an index has two digits.
@@ -33,8 +109,11 @@ def kernel(*sizes: int, name: str = "w") -> Array:
     import sympy
 
     shape = as_shape(sizes, "kernel size")
+    if not (isinstance(name, str) and name):
+        raise KindError(f"name must be a word to call the weights by, not {name!r}")
     if any(is_symbolic(size) for size in shape):
-        raise KindError(f"kernel sizes must be numbers here, not {shape}")
+        places = tuple(range(len(shape)))
+        return LetterKernel(name, shape, places, (False,) * len(shape))
     joint = "_" if max(shape) > 10 else ""  # type: ignore[type-var,operator]
     symbols = np.empty(shape, dtype=object)  # type: ignore[arg-type]
     for index in np.ndindex(*symbols.shape):
@@ -42,7 +121,15 @@ def kernel(*sizes: int, name: str = "w") -> Array:
     return symbols
 
 
-def flip(kernel: Any, *, dims: int | None = None) -> Array:
+@overload
+def flip(kernel: LetterKernel, *, dims: int | None = None) -> LetterKernel: ...
+
+
+@overload
+def flip(kernel: Any, *, dims: int | None = None) -> Array: ...
+
+
+def flip(kernel: Any, *, dims: int | None = None) -> Array | LetterKernel:
     """The kernel turned round on its taps; channels stay where they are.
 
     Shapes: kernel and result `(*taps)` or `(C_out, C_in // groups, *taps)`. `dims` is the
@@ -54,7 +141,7 @@ def flip(kernel: Any, *, dims: int | None = None) -> Array:
     >>> flip([1, 2, 3]).tolist()
     [3, 2, 1]
     """
-    weights = as_kernel(kernel)
+    weights = kernel if isinstance(kernel, LetterKernel) else as_kernel(kernel)
     if dims is None:
         if weights.ndim == 3:
             raise ShapeError(
@@ -64,7 +151,10 @@ def flip(kernel: Any, *, dims: int | None = None) -> Array:
         dims = weights.ndim if weights.ndim < 3 else weights.ndim - 2
     if not 1 <= as_size(dims, "dims") <= weights.ndim:
         raise ShapeError(f"dims={dims} does not fit a kernel of shape {weights.shape}")
-    return np.flip(weights, axis=tuple(range(weights.ndim - dims, weights.ndim)))
+    turned = tuple(range(weights.ndim - dims, weights.ndim))
+    return (
+        np.flip(weights, axis=turned) if isinstance(weights, np.ndarray) else weights.flip(turned)
+    )
 
 
 def as_kernel(kernel: Any, name: str = "kernel") -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 from convalg.axis import Axis, Boundary
 from convalg.base import Operator
 from convalg.errors import ArgumentError, ShapeError
-from convalg.kernels import as_kernel, as_numbers, check_finite
+from convalg.kernels import LetterKernel, as_kernel, as_numbers, check_finite
 from convalg.operators import Convolution, Diagonal, Matrix, Selection
 from convalg.spec import (
     Padding,
@@ -17,6 +17,7 @@ from convalg.spec import (
     check_boundary,
     check_reflect,
     correlation_geometry,
+    holds,
     padding_pairs,
     per_axis,
     size_product,
@@ -86,7 +87,7 @@ def _convolution(
     *,
     flipped: bool,
 ) -> Convolution:
-    weights = as_kernel(kernel)
+    weights = kernel if isinstance(kernel, LetterKernel) else as_kernel(kernel)
     geometry = correlation_geometry(
         shape,
         weights.shape,
@@ -124,7 +125,7 @@ def transposed_correlation(
     >>> transposed_correlation(2, [1, 2, 3], stride=2)([1, 10]).tolist()
     [1, 2, 13, 20, 30]
     """
-    weights = as_kernel(kernel)
+    weights = kernel if isinstance(kernel, LetterKernel) else as_kernel(kernel)
     geometry = transposed_geometry(
         shape,
         weights.shape,
@@ -156,7 +157,7 @@ def pad(
     pairs = padding_pairs(padding, len(sizes), least=None)
     for k, (n, (before, after)) in enumerate(zip(sizes, pairs, strict=True)):
         check_reflect(boundary, (before, after), n, k)
-        if before + after + n < 1 or before < -n or after < -n:
+        if holds(before + after + n < 1) or holds(before < -n) or holds(after < -n):
             raise ArgumentError(
                 f"padding {(before, after)} crops the whole input of {n} samples on axis {k}"
             )
@@ -243,7 +244,7 @@ def downsample(
     offsets = per_axis(offset, "offset", len(sizes), least=0)
     axes = []
     for k, (n, step, first) in enumerate(zip(sizes, factors, offsets, strict=True)):
-        if first >= n:
+        if holds(first >= n):
             raise ArgumentError(f"offset {first} is beyond the {n} samples of axis {k}")
         axes.append(Axis(n, -(-(n - first) // step), stride=step, padding=-first))
     return _selection(axes, channels)
@@ -266,7 +267,7 @@ def upsample(
     wanted = tight if size is None else per_axis(size, "size", len(sizes))
     axes = []
     for k, (n, step, least, length) in enumerate(zip(sizes, factors, tight, wanted, strict=True)):
-        if length < least:
+        if holds(length < least):
             raise ArgumentError(f"size {length} on axis {k} is below the {least} samples needed")
         axes.append(Axis(length, n, stride=step))
     return _selection(axes, channels).T

@@ -17,10 +17,10 @@ import numpy as np
 from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Operator
-from convalg.errors import KindError, ShapeError
-from convalg.kernels import as_kernel, check_finite
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.kernels import LetterKernel, as_kernel, check_finite
 from convalg.pattern import Pattern
-from convalg.spec import Geometry, is_symbolic
+from convalg.spec import Geometry, as_size, is_symbolic, substituted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,7 +28,7 @@ class Convolution(Operator):
     """A correlation or convolution layer: a geometry and a kernel."""
 
     geometry: Geometry
-    weights: Array
+    weights: Any  # an array, or a LetterKernel in a family
 
     @property
     def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
@@ -43,7 +43,12 @@ class Convolution(Operator):
         return Adjoint(self)
 
     @property
+    def is_concrete(self) -> bool:
+        return self.geometry.is_concrete and isinstance(self.weights, np.ndarray)
+
+    @property
     def pattern(self) -> Pattern:
+        self._need_numbers("pattern")
         return Pattern(self.geometry)
 
     def _apply(self, x: Array) -> Array:
@@ -110,7 +115,12 @@ class Selection(Operator):
         return Selection(tuple(a for a in turned if a), self.out_shape, self.in_shape)
 
     @property
+    def is_concrete(self) -> bool:
+        return self.geometry.is_concrete
+
+    @property
     def pattern(self) -> Pattern:
+        self._need_numbers("pattern")
         return Pattern(self.geometry)
 
     def _apply(self, x: Array) -> Array:
@@ -387,6 +397,62 @@ def is_identity(operator: Operator) -> bool:
     )
 
 
+def letters_of(operator: Operator) -> tuple[Any, ...]:
+    """The letters of a family, in the order of `Operator.letters`."""
+    if operator.is_concrete:
+        return ()
+    layers = [leaf for leaf in leaves(operator) if isinstance(leaf, (Convolution, Selection))]
+    values: list[Any] = list(operator.in_shape)
+    for layer in layers:
+        values.extend(layer.in_shape)
+    for layer in layers:
+        values.extend(layer.geometry.kernel_shape)
+    for layer in layers:
+        for axis in layer.geometry.axes:
+            values.extend((axis.padding, axis.out_size, axis.stride, axis.dilation))
+        values.append(layer.geometry.groups)
+    found: dict[Any, None] = {}
+    for value in values:
+        if is_symbolic(value):
+            found.update(dict.fromkeys(sorted(value.free_symbols, key=str)))
+    return tuple(found)
+
+
+def leaves(operator: Operator) -> list[Operator]:
+    """The leaves of a tree, from left to right."""
+    if not operator.children:
+        return [operator]
+    return [leaf for child in operator.children for leaf in leaves(child)]
+
+
+def at_sizes(operator: Operator, numbers: dict[str, Any]) -> Operator:
+    """A family with letters replaced by numbers; see `Operator.at`."""
+    known = [letter.name for letter in letters_of(operator)]
+    for name, value in numbers.items():
+        if name not in known:
+            raise ArgumentError(
+                f"{name}={value} names no letter of this operator, which has "
+                f"{', '.join(known) or 'none'}"
+            )
+        numbers[name] = as_size(value, name, least=0)
+    return _at(operator, numbers)
+
+
+def _at(operator: Operator, numbers: dict[str, int]) -> Operator:
+    match operator:
+        case Convolution(geometry=geometry, weights=weights):
+            kernel = weights.at(numbers) if isinstance(weights, LetterKernel) else weights
+            return Convolution(geometry.at(numbers), kernel)
+        case Selection(in_shape=before, out_shape=after):
+            shapes = (tuple(substituted(n, numbers) for n in s) for s in (before, after))
+            return Selection(operator.geometry.at(numbers).axes, *shapes)
+        case Scaled(factor=factor, operator=inner):
+            return scale(factor, _at(inner, numbers))
+    if not operator.children:
+        return operator
+    return operator.rebuild(tuple(_at(child, numbers) for child in operator.children))
+
+
 def transposed_axis(axis: Axis) -> Axis | None:
     """The axis that reads what this one writes, or None where no single axis does.
 
@@ -395,9 +461,9 @@ def transposed_axis(axis: Axis) -> Axis | None:
     kept = axis.boundary == "zeros" or (
         axis.boundary == "circular" and axis.in_size == axis.out_size
     )
-    if abs(axis.stride) != 1 or not kept:
-        return None
     s = axis.stride
+    if not isinstance(s, int) or abs(s) != 1 or not kept:
+        return None
     return Axis(
         in_size=axis.out_size,
         out_size=axis.in_size,

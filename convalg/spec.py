@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from convalg.axis import (
     BOUNDARIES,
@@ -23,6 +23,9 @@ from convalg.axis import (
     transposed_size,
 )
 from convalg.errors import ArgumentError, KindError, ShapeError
+
+if TYPE_CHECKING:
+    import sympy
 
 Shape: TypeAlias = "Size | Sequence[Size]"
 Padding: TypeAlias = "Size | str | Sequence[Size | tuple[Size, Size]]"
@@ -88,10 +91,36 @@ class Geometry:
             return self.taps
         return (self.out_channels, self.channels[2], *self.taps)
 
-    @property
+    @cached_property
     def is_concrete(self) -> bool:
         """Whether every size is a number."""
-        return all(axis.is_concrete for axis in self.axes)
+        channels = (self.in_channels or 1, self.out_channels or 1)
+        return all(axis.is_concrete for axis in self.axes) and all(
+            isinstance(count, int) for count in channels
+        )
+
+    def at(self, numbers: Mapping[str, int]) -> Geometry:
+        """The geometry with letters replaced by numbers.
+
+        Raises: ArgumentError when it does not exist there (no output, no kernel, ...).
+        """
+        axes = []
+        for number, axis in enumerate(self.axes):
+            values = {f.name: substituted(getattr(axis, f.name), numbers) for f in fields(axis)}
+            found = Axis(**values)
+            if any(isinstance(limit, int) and limit < 0 for limit in found.limits()):
+                given = ", ".join(f"{name}={value}" for name, value in numbers.items())
+                raise ArgumentError(
+                    f"axis {number} does not exist at {given}: it would take {found.in_size} "
+                    f"samples with {found.taps} taps to {found.out_size} outputs"
+                )
+            axes.append(found)
+        return Geometry(
+            tuple(axes),
+            substituted(self.in_channels, numbers),
+            substituted(self.out_channels, numbers),
+            substituted(self.groups, numbers),
+        )
 
 
 def size_product(shape: Sequence[Size]) -> Any:
@@ -105,12 +134,50 @@ def is_symbolic(value: object) -> bool:
     return sympy is not None and isinstance(value, sympy.Basic)
 
 
+def holds(condition: Any) -> bool:
+    """Whether a comparison of sizes is certainly true; one that depends on letters is not."""
+    return condition if isinstance(condition, bool) else condition == True  # noqa: E712
+
+
+def sizes(names: str) -> tuple[sympy.Symbol, ...]:
+    """Letters that stand for whole numbers, to use where an operator takes a size.
+
+    Rule: a letter is at least 1 where it is a size and at least 0 where it is a padding.
+    Raises: ArgumentError for a name that is no identifier, or one given twice.
+
+    >>> n, K = sizes("n K")
+    >>> n + K
+    K + n
+    """
+    import sympy
+
+    if not isinstance(names, str):
+        raise KindError(f"names must be a string such as 'n K p', not {names!r}")
+    words = names.replace(",", " ").split()
+    for word in words:
+        if not (word.isidentifier() and word.isascii()):
+            raise ArgumentError(f"{word!r} is no name for a size: use letters and digits")
+    if not words or len(set(words)) < len(words):
+        raise ArgumentError(f"names must be different letters, at least one, not {names!r}")
+    return tuple(sympy.Symbol(word, integer=True, nonnegative=True) for word in words)
+
+
+def substituted(value: Any, numbers: Mapping[str, int]) -> Any:
+    """A size with letters replaced by numbers; a Python int once no letter is left."""
+    if not is_symbolic(value):
+        return value
+    found = value.subs({s: numbers[s.name] for s in value.free_symbols if s.name in numbers})
+    return int(found) if found.is_number else found
+
+
 def as_size(value: Any, name: str, *, least: int | None = 1) -> Size:
     """One size as a Python int (or a letter).
 
     Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
     """
     if is_symbolic(value) and not value.is_number:
+        if value.is_integer is False:
+            raise KindError(f"{name} must be a whole number, not {value}")
         return value
     try:
         if isinstance(value, bool):
@@ -253,7 +320,7 @@ def transposed_geometry(
     for k, (n, size, s, d, pad, more) in enumerate(
         zip(sizes, taps, strides, dilations, pads, extra, strict=True)
     ):
-        if isinstance(more, int) and more >= max(s, d):
+        if holds(more >= s) and holds(more >= d):
             raise ArgumentError(
                 f"output_padding[{k}] must be smaller than the stride {s} or the dilation {d} "
                 f"of its axis, not {more}"
@@ -303,7 +370,7 @@ def _split_kernel(
     if axes != dims + 2:
         raise ShapeError(_kernel_rank_message(sizes, kernel_shape, groups, call))
     first, second = kernel_shape[:2]
-    if isinstance(first, int) and first % groups:
+    if isinstance(first, int) and isinstance(groups, int) and first % groups:
         raise ArgumentError(
             f"groups={groups} does not divide the {first} channels on the first axis of the "
             f"kernel of shape {kernel_shape}"

@@ -157,7 +157,8 @@ def _merge_layers(left: Operator, right: Operator) -> Operator | None:
         target = tuple(place for _, place in places)
         outer_tap = tuple(pair[0] for pair, _ in places)
         inner_tap = tuple(pair[1] for pair, _ in places)
-        weights[(..., *target)] += first[(..., *outer_tap)] @ second[(..., *inner_tap)]
+        lead = (slice(None),) * 3
+        weights[lead + target] += first[lead + outer_tap] @ second[lead + inner_tap]
     return _regrouped(axes, weights, has_channels)
 
 
@@ -190,7 +191,8 @@ def merged_axis(outer: Axis, inner: Axis) -> tuple[Axis, TapMap] | None:
     Rule: s = s1 s2; positions s1 d2 t2 + d1 t1 on the grid of their common step.
     None when no single axis reads the same inputs.
     """
-    assert isinstance(outer.taps, int) and isinstance(inner.taps, int)
+    assert isinstance(outer.taps, int)
+    assert isinstance(inner.taps, int)
     step = inner.stride * outer.dilation
     offsets = {
         (a, b): step * a + inner.dilation * b for a in range(outer.taps) for b in range(inner.taps)

@@ -9,6 +9,7 @@ import numpy as np
 
 from convalg.axis import Axis
 from convalg.base import Operator, fold
+from convalg.kernels import LetterKernel
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -22,7 +23,7 @@ from convalg.operators import (
     Sum,
     is_identity,
 )
-from convalg.spec import Geometry
+from convalg.spec import Geometry, holds
 
 LONGEST = 9
 """Arrays of more entries are told by their shape."""
@@ -33,12 +34,14 @@ def one_line(operator: Operator) -> str:
     return fold(operator, _RULES, _leaf)
 
 
-def array_words(values: np.ndarray) -> str:
+def array_words(values: np.ndarray | LetterKernel) -> str:
     """A small array as nested lists, a large one as its shape and type.
 
     >>> array_words(np.zeros((2, 3, 5, 5)))
     '<2x3x5x5 float64>'
     """
+    if not isinstance(values, np.ndarray):
+        return repr(values)
     if values.size <= LONGEST:
         return str(values.tolist())
     kind = "symbolic" if values.dtype.kind == "O" else values.dtype
@@ -112,10 +115,12 @@ def _call(name: str, *words: str) -> str:
 
 def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = False) -> str:
     """The call that makes a layer of this geometry."""
-    flipped = all(axis.dilation < 0 for axis in geometry.axes if axis.taps != 1)
-    flipped = flipped and any(axis.dilation < 0 for axis in geometry.axes)
-    mixed = not flipped and any(axis.dilation < 0 for axis in geometry.axes)
-    turned = any(axis.stride < 0 for axis in geometry.axes)
+    backwards = [axis.is_backwards for axis in geometry.axes]
+    flipped = any(backwards) and all(
+        back or axis.taps == 1 for back, axis in zip(backwards, geometry.axes, strict=True)
+    )
+    mixed = any(backwards) and not flipped
+    turned = any(holds(axis.stride < 0) for axis in geometry.axes)
     if mixed or turned or (transposed and flipped):
         plain = convolution_words(geometry, kernel) if not (mixed or turned) else "layer"
         return f"{plain}.T" if transposed else f"<{kernel} on {geometry.in_shape}>"
@@ -152,7 +157,7 @@ def _selection(leaf: Selection) -> str:
         if leaf.in_shape == leaf.out_shape:
             return _call("shift", sizes, str(_shortest([a.padding for a in axes])), *boundary)
         pairs = [(axis.before, axis.after) for axis in axes]
-        if all(before <= 0 and after <= 0 for before, after in pairs):
+        if all(holds(before <= 0) and holds(after <= 0) for before, after in pairs):
             cut = _symmetric([(-before, -after) for before, after in pairs])
             return _call("crop", sizes, str(_shortest(cut)))
         return _call("pad", sizes, str(_shortest(_symmetric(pairs))), *boundary)
@@ -162,7 +167,7 @@ def _selection(leaf: Selection) -> str:
     if all(k in turned or axis == Axis(axis.in_size, axis.in_size) for k, axis in enumerate(axes)):
         named = [] if len(turned) == len(axes) else [f"axes={tuple(turned)}"]
         return _call("flip_axes", sizes, *named)
-    if all(a.stride >= 1 and -a.padding >= 0 and a.after <= 0 for a in axes):
+    if all(holds(a.stride >= 1) and holds(a.padding <= 0) for a in axes):
         first = [-axis.padding for axis in axes]
         offset = [f"offset={_shortest(first)}"] if any(first) else []
         return _call("downsample", sizes, str(_shortest([a.stride for a in axes])), *offset)
