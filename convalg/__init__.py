@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convalg import draw, errors, kernels
+    from convalg import draw, errors, kernels, prove
     from convalg.base import Operator
     from convalg.kernels import flip, kernel
     from convalg.linear import (
@@ -53,7 +53,7 @@ _NAMES = {
     "Operator": "base",
     "explain": "sheet",
 }
-_ROOMS = ("draw", "errors", "kernels")
+_ROOMS = ("draw", "errors", "kernels", "prove")
 
 __all__ = [
     "Operator",
@@ -72,6 +72,7 @@ __all__ = [
     "kernel",
     "kernels",
     "pad",
+    "prove",
     "reshape",
     "shift",
     "sizes",

@@ -109,7 +109,7 @@ class Axis:
         # piece keeps the end that lies nearer to the input's own piece.
         low, high = q * (n - 1), (q + 1) * (n - 1)
         sign, constant = (1, -low) if q % 2 == 0 else (-1, high)
-        return Piece(sign, constant, low + (q > 0), high - (q < 0))
+        return Piece(sign, constant, low + int(q > 0), high - int(q < 0))
 
     def limits(self) -> tuple[Any, ...]:
         """Numbers that must not be negative for the axis to exist; what a family's domain says."""
@@ -117,7 +117,7 @@ class Axis:
         if self.boundary in ("zeros", "edge"):
             return some
         # Letters are folded once on each side, so the padding is at most one period.
-        widest = self.in_size - (self.boundary == "reflect")
+        widest = self.in_size - int(self.boundary == "reflect")
         return (*some, widest - self.before, widest - self.after)
 
     def _periods(self) -> tuple[int, int]:

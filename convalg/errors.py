@@ -30,6 +30,10 @@ class SymbolicError(KindError):
     """Symbols or exact objects came where a face needs machine numbers."""
 
 
+class UndecidableError(ArgumentError):
+    """A question about letters that no decision procedure here can answer."""
+
+
 class FileError(ArgumentError):
     """A file is missing, unreadable or not what it claims to be."""
 

@@ -411,10 +411,11 @@ def letters_of(operator: Operator) -> tuple[Any, ...]:
         for axis in layer.geometry.axes:
             values.extend((axis.padding, axis.out_size, axis.stride, axis.dilation))
         values.append(layer.geometry.groups)
-    found: dict[Any, None] = {}
-    for value in values:
-        if is_symbolic(value):
-            found.update(dict.fromkeys(sorted(value.free_symbols, key=str)))
+    expressions = [value for value in values if is_symbolic(value)]
+    # A letter that stands alone somewhere comes before those met in expressions only.
+    found = dict.fromkeys(value for value in expressions if value.is_Symbol)
+    for value in expressions:
+        found.update(dict.fromkeys(sorted(value.free_symbols, key=str)))
     return tuple(found)
 
 

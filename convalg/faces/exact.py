@@ -34,9 +34,19 @@ Rows = list[dict[int, Any]]
 BYTES_PER_ENTRY, BYTES_PER_OBJECT = 8, 300
 
 
-def exact_rows(operator: Operator) -> Rows:
-    """The matrix as one dictionary a row, with exact entries; zero entries may be absent."""
-    return fold(operator, _RULES, _leaf)
+def exact_rows(operator: Operator, lift: Callable[[Any], Any] | None = None) -> Rows:
+    """The matrix as one dictionary a row, with exact entries; zero entries may be absent.
+
+    `lift` turns every weight and factor into the ring to compute in; by default they stay
+    as they are, machine numbers as Python's own.
+    """
+    rules = _RULES
+    if lift is not None:
+        rules = {
+            **_RULES,
+            Scaled: lambda node, image: _scaled(Scaled(lift(node.factor), node.operator), image),
+        }
+    return fold(operator, rules, lambda leaf: _leaf(leaf, lift))
 
 
 def to_sympy(
@@ -72,24 +82,25 @@ def _place(shape: tuple[int, ...], order: Order) -> np.ndarray:
     return np.arange(count).reshape(shape, order=order).ravel(order="C")
 
 
-def _python(values: np.ndarray) -> np.ndarray:
-    """Machine numbers as Python's own, which do not overflow."""
-    return values.astype(object)
+def lifted(values: np.ndarray, lift: Callable[[Any], Any] | None) -> np.ndarray:
+    """Machine numbers as Python's own, which do not overflow, or in another ring."""
+    objects = values.astype(object)
+    return objects if lift is None else np.frompyfunc(lift, 1, 1)(objects)
 
 
-def _leaf(leaf: Any) -> Rows:
+def _leaf(leaf: Any, lift: Callable[[Any], Any] | None) -> Rows:
     match leaf:
         case Convolution():
-            return _pattern_rows(leaf.pattern, _python(leaf.weights))
+            return _pattern_rows(leaf.pattern, lifted(leaf.weights, lift))
         case Selection():
             ones = np.ones(leaf.geometry.kernel_shape, dtype=object)
             return _pattern_rows(leaf.pattern, ones)
         case Patches():
-            return _patch_rows(leaf)
+            return _patch_rows(leaf, lifted(leaf.values, lift).ravel())
         case Diagonal():
-            return [{k: value} for k, value in enumerate(_python(leaf.values).ravel())]
+            return [{k: value} for k, value in enumerate(lifted(leaf.values, lift).ravel())]
         case Matrix():
-            return [dict(enumerate(row)) for row in _python(leaf.values)]
+            return [dict(enumerate(row)) for row in lifted(leaf.values, lift)]
     raise AssertionError(leaf)
 
 
@@ -99,8 +110,7 @@ def _pattern_rows(pattern: Pattern, weights: np.ndarray) -> Rows:
     return [dict(zip(indices[a:b].tolist(), values[a:b], strict=True)) for a, b in pairwise(indptr)]
 
 
-def _patch_rows(leaf: Patches) -> Rows:
-    values = _python(leaf.values).ravel()
+def _patch_rows(leaf: Patches, values: np.ndarray) -> Rows:
     rows: Rows = [{} for _ in range(leaf.shape[0])]
     for row, column, label in Pattern(leaf.geometry).triples().tolist():
         if leaf.transposed:

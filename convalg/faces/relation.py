@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convalg.axis import Axis, Piece
 from convalg.base import Operator, fold
+from convalg.errors import UndecidableError
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -19,7 +20,7 @@ from convalg.operators import (
     Selection,
     Sum,
 )
-from convalg.spec import Geometry
+from convalg.spec import Geometry, is_symbolic
 
 if TYPE_CHECKING:
     import islpy
@@ -30,48 +31,54 @@ def to_isl(operator: Operator) -> islpy.Map:
     return fold(operator, _RULES, _leaf).coalesce()
 
 
-def _leaf(leaf: Any) -> islpy.Map:
-    match leaf:
-        case Convolution():
-            return _layer(leaf.geometry, "o", "i")
-        case Selection():
-            found = _layer(leaf.geometry, "o", "i")
-            shapes = (
-                (leaf.geometry.out_shape, leaf.out_shape),
-                (
-                    leaf.geometry.in_shape,
-                    leaf.in_shape,
-                ),
-            )
-            return _reshaped(found, *shapes)
-        case Patches():
-            return _layer(leaf.geometry, "i" if leaf.transposed else "o", "l")
-        case Diagonal():
-            return _map([f"o{k}" for k in range(leaf.values.ndim)], None, _box("o", leaf.out_shape))
-        case Matrix():
-            outputs, inputs = _names("o", leaf.out_shape), _names("i", leaf.in_shape)
-            bounds = _box("o", leaf.out_shape) + _box("i", leaf.in_shape)
-            return _map(outputs, inputs, bounds)
-    raise AssertionError(leaf)
+def text(value: Any) -> str:
+    """A size as isl writes it.
+
+    Raises: UndecidableError when it is not affine in its letters, such as a product of two.
+
+    >>> import sympy
+    >>> text((sympy.Symbol("n") - 3) // 2 + 1)
+    '(floor((n - 3)/2) + 1)'
+    """
+    if isinstance(value, int):
+        return str(value)
+    import sympy
+
+    match value:
+        case sympy.Integer() | sympy.Symbol():
+            return str(value)
+        case sympy.Add():
+            return f"({' + '.join(text(term) for term in reversed(value.as_ordered_terms()))})"
+        case sympy.Mul():
+            factor, rest = value.as_coeff_Mul()
+            if factor.is_integer:
+                return f"{factor}*{text(rest)}"
+        case sympy.floor():
+            above, below = sympy.together(value.args[0]).as_numer_denom()
+            if below.is_integer and below.is_number:
+                return f"floor({text(sympy.expand(above))}/{below})"
+        case sympy.Max() | sympy.Min():
+            word = "max" if isinstance(value, sympy.Max) else "min"
+            first, *others = map(text, value.args)
+            for other in others:
+                first = f"{word}({first}, {other})"
+            return first
+    raise UndecidableError(
+        f"{value} is not affine in its letters, so isl cannot decide it: give numbers for "
+        f"some of {sorted(map(str, value.free_symbols))}"
+    )
 
 
-def _names(letter: str, shape: tuple[Any, ...]) -> list[str]:
-    return [f"{letter}{k}" for k in range(len(shape))]
+def parameters(*values: Any) -> str:
+    """The letters of some sizes as isl declares them: "[n, K] -> ", or nothing."""
+    found = {s.name for value in values if is_symbolic(value) for s in value.free_symbols}
+    return f"[{', '.join(sorted(found))}] -> " if found else ""
 
 
-def _box(letter: str, shape: tuple[Any, ...]) -> list[str]:
-    return [f"0 <= {letter}{k} < {size}" for k, size in enumerate(shape)]
-
-
-def _map(outputs: list[str], inputs: list[str] | None, conditions: list[str]) -> islpy.Map:
+def triples(geometry: Geometry) -> islpy.Set:
+    """All [output index, input index, label] of a layer, as one flat tuple."""
     import islpy
 
-    right = ", ".join(inputs if inputs is not None else outputs)
-    return islpy.Map(f"{{ [{', '.join(outputs)}] -> [{right}] : {' and '.join(conditions)} }}")
-
-
-def _layer(geometry: Geometry, rows: str, columns: str) -> islpy.Map:
-    """{rows -> columns} of the triples, where each is "o" (output), "i" (input) or "l" (label)."""
     lead = 1 if geometry.has_channels else 0
     names = {
         "o": _names("o", geometry.out_shape),
@@ -79,39 +86,119 @@ def _layer(geometry: Geometry, rows: str, columns: str) -> islpy.Map:
         "l": _names("l", geometry.kernel_shape),
     }
     conditions = _box("o", geometry.out_shape) + _box("i", geometry.in_shape)
-    hidden = [name for letter in "oil" if letter not in rows + columns for name in names[letter]]
-    if lead:
-        groups, outputs, inputs = geometry.channels
-        hidden.append("g")
-        conditions += [
-            f"0 <= g < {groups}",
-            f"{outputs}g <= o0 < {outputs}g + {outputs}",
-            f"{inputs}g <= i0 < {inputs}g + {inputs}",
-            "l0 = o0",
-            f"l1 = i0 - {inputs}g",
-        ]
     for k, axis in enumerate(geometry.axes):
         conditions.append(axis_condition(axis, f"o{k + lead}", f"l{k + 2 * lead}", f"i{k + lead}"))
-    body = " and ".join(conditions)
-    if hidden:
-        body = f"exists ({', '.join(hidden)}: {body})"
-    return _map(names[rows], names[columns], [body])
+    if lead:
+        conditions.append(_channel_condition(geometry))
+    sizes = (*geometry.out_shape, *geometry.in_shape, *geometry.kernel_shape)
+    letters = parameters(*sizes, *(axis.padding for axis in geometry.axes))
+    tuple_names = ", ".join(names["o"] + names["i"] + names["l"])
+    return islpy.Set(f"{letters}{{ [{tuple_names}] : {' and '.join(conditions)} }}")
+
+
+def _channel_condition(geometry: Geometry) -> str:
+    """Which input channel the label (o0, l1) stands for, group by group."""
+    groups, outputs, inputs = geometry.channels
+    if geometry.groups == 1:
+        return f"l0 = o0 and l1 = i0 and 0 <= l1 < {text(inputs)}"
+    if outputs == inputs == 1:
+        return "l0 = o0 and i0 = o0 and l1 = 0"
+    if not isinstance(groups, int):
+        raise UndecidableError(
+            f"groups={groups} as a letter is decidable for depthwise layers only: give a number"
+        )
+    if isinstance(outputs, int) and isinstance(inputs, int):
+        return (
+            f"exists (g: 0 <= g < {groups} and {outputs}g <= o0 < {outputs}g + {outputs} and "
+            f"0 <= l1 < {inputs} and l1 = i0 - {inputs}g and l0 = o0)"
+        )
+    each = [
+        f"({g}*{text(outputs)} <= o0 < {g + 1}*{text(outputs)} and l1 = i0 - {g}*{text(inputs)})"
+        for g in range(groups)
+    ]
+    return f"0 <= l1 < {text(inputs)} and l0 = o0 and ({' or '.join(each)})"
 
 
 def axis_condition(axis: Axis, output: str, tap: str, column: str) -> str:
-    """The triples of one axis as a Presburger formula over three variables."""
-    raw = f"({axis.stride} * {output} + {axis.dilation} * {tap} - ({axis.padding}))"
+    """The triples of one axis as a Presburger formula over three variables.
+
+    Raises: UndecidableError when stride or dilation is a letter.
+    """
+    if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
+        raise UndecidableError(
+            f"stride {axis.stride} and dilation {axis.dilation} must be numbers: a letter times "
+            f"an index is not Presburger arithmetic"
+        )
+    raw = f"({axis.stride}*{output} + {axis.dilation}*{tap} - {text(axis.padding)})"
     pieces = " or ".join(_piece(piece, raw, column) for piece in axis.pieces())
-    return f"0 <= {tap} < {axis.taps} and ({pieces})"
+    return f"0 <= {tap} < {text(axis.taps)} and ({pieces})"
 
 
 def _piece(piece: Piece, raw: str, column: str) -> str:
-    parts = [f"{column} = {piece.sign} * {raw} + ({piece.constant})"]
+    parts = [f"{column} = {piece.sign}*{raw} + {text(piece.constant)}"]
     if piece.low is not None:
-        parts.append(f"{raw} >= {piece.low}")
+        parts.append(f"{raw} >= {text(piece.low)}")
     if piece.high is not None:
-        parts.append(f"{raw} <= {piece.high}")
+        parts.append(f"{raw} <= {text(piece.high)}")
     return f"({' and '.join(parts)})"
+
+
+def _leaf(leaf: Any) -> islpy.Map:
+    match leaf:
+        case Convolution():
+            return _projected(leaf.geometry, "o", "i")
+        case Selection():
+            found = _projected(leaf.geometry, "o", "i")
+            before, after = leaf.geometry.in_shape, leaf.geometry.out_shape
+            return _reshaped(found, (after, leaf.out_shape), (before, leaf.in_shape))
+        case Patches():
+            return _projected(leaf.geometry, "i" if leaf.transposed else "o", "l")
+        case Diagonal():
+            names = _names("o", leaf.out_shape)
+            return _map(names, names, _box("o", leaf.out_shape))
+        case Matrix():
+            outputs, inputs = _names("o", leaf.out_shape), _names("i", leaf.in_shape)
+            bounds = _box("o", leaf.out_shape) + _box("i", leaf.in_shape)
+            return _map(outputs, inputs, bounds)
+    raise AssertionError(leaf)
+
+
+def _projected(geometry: Geometry, rows: str, columns: str) -> islpy.Map:
+    """{rows -> columns} of the triples, where each is "o" (output), "i" (input) or "l" (label)."""
+    from islpy import Map, dim_type
+
+    sizes = {
+        "o": len(geometry.out_shape),
+        "i": len(geometry.in_shape),
+        "l": len(geometry.kernel_shape),
+    }
+    found, kept = triples(geometry), []
+    place = 0
+    for letter in "oil":
+        if letter in (rows, columns):
+            kept.append(letter)
+            place += sizes[letter]
+        else:
+            found = found.project_out(dim_type.set, place, sizes[letter])
+    first, second = kept
+    pair = Map.from_domain(found)
+    pair = pair.move_dims(dim_type.out, 0, dim_type.in_, sizes[first], sizes[second])
+    return pair if (first, second) == (rows, columns) else pair.reverse()
+
+
+def _names(letter: str, shape: tuple[Any, ...]) -> list[str]:
+    return [f"{letter}{k}" for k in range(len(shape))]
+
+
+def _box(letter: str, shape: tuple[Any, ...]) -> list[str]:
+    return [f"0 <= {letter}{k} < {text(size)}" for k, size in enumerate(shape)]
+
+
+def _map(outputs: list[str], inputs: list[str], conditions: list[str]) -> islpy.Map:
+    import islpy
+
+    body = " and ".join(conditions)
+    return islpy.Map(f"{{ [{', '.join(outputs)}] -> [{', '.join(inputs)}] : {body} }}")
 
 
 def _reshaped(
@@ -134,6 +221,10 @@ def _reshaped(
 
 def _flat(letter: str, shape: tuple[Any, ...]) -> str:
     """The row-major place as an affine expression."""
+    if not all(isinstance(size, int) for size in shape):
+        raise UndecidableError(
+            f"a reshape of {shape} multiplies letters, which isl cannot decide: give numbers"
+        )
     steps, step = [], 1
     for size in reversed(shape):
         steps.append(step)

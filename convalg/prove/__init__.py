@@ -1,0 +1,6 @@
+"""Proofs: claims decided for all sizes, or refuted with the smallest counterexample."""
+
+from convalg.prove.claims import adjoint, equal
+from convalg.prove.verdict import Counterexample, Verdict
+
+__all__ = ["Counterexample", "Verdict", "adjoint", "equal"]

@@ -1,0 +1,124 @@
+"""Hints for refuted claims: known mistakes, each confirmed by proving the mended claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, combinations
+from typing import Any
+
+import numpy as np
+
+from convalg.axis import Axis
+from convalg.base import Operator
+from convalg.errors import ConvalgError
+from convalg.kernels import LetterKernel
+from convalg.operators import Adjoint, Convolution
+from convalg.spec import Geometry
+
+
+def repair(actual: Operator, claimed: Operator) -> str:
+    """What would make the claim true, or "" where no known mistake explains it.
+
+    Every hint is confirmed: the mended operator is proved equal to the actual one.
+    """
+    from convalg.prove.claims import decide
+
+    for hint, mended in _mended(actual, claimed):
+        if len(mended.in_shape) == len(actual.in_shape) and decide(actual, mended, claim=hint):
+            return hint
+    return ""
+
+
+def _mended(actual: Operator, claimed: Operator) -> Iterator[tuple[str, Operator]]:
+    """Operators that the claimed one may have been meant to be, the simplest mistakes first."""
+    layer, turned = _layer_of(claimed)
+    if layer is None:
+        return
+    for words, change in _changes(layer, actual):
+        try:
+            mended = change
+        except ConvalgError:
+            continue
+        yield words, mended.T if turned else mended
+
+
+def _layer_of(operator: Operator) -> tuple[Convolution | None, bool]:
+    match operator:
+        case Convolution():
+            return operator, False
+        case Adjoint(operator=Convolution() as layer):
+            return layer, True
+    return None, False
+
+
+def _changes(layer: Convolution, actual: Operator) -> Iterator[tuple[str, Convolution]]:
+    axes = range(len(layer.geometry.axes))
+    full = tuple(axes)
+    subsets = chain.from_iterable(combinations(axes, k) for k in range(1, len(full)))
+    yield "flip the kernel", _flipped(layer, full)
+    for subset in subsets:
+        named = ", ".join(map(str, subset))
+        yield f"flip the kernel on axis {named} only", _flipped(layer, subset)
+    if layer.geometry.has_channels:
+        for subset, words in ((), ""), (full, " and flip it"):
+            swapped = _swapped(_flipped(layer, subset) if subset else layer)
+            if swapped is not None:
+                yield f"exchange the kernel's input and output channels{words}", swapped
+    sized = _with_padding(layer, actual)
+    if sized is not None:
+        yield "the padding should be d (k - 1) - p", sized
+        yield "the padding should be d (k - 1) - p, with the kernel flipped", _flipped(sized, full)
+    longer = _with_remainder(layer, actual)
+    if longer is not None:
+        yield (
+            "the remainder (i + 2p - d (k - 1) - 1) mod s is lost: that many samples belong at "
+            "the end (output_padding)",
+            longer,
+        )
+
+
+def _flipped(layer: Convolution, axes: tuple[int, ...]) -> Convolution:
+    weights = layer.weights
+    lead = weights.ndim - len(layer.geometry.axes)
+    places = tuple(lead + k for k in axes)
+    if isinstance(weights, LetterKernel):
+        return Convolution(layer.geometry, weights.flip(places))
+    return Convolution(layer.geometry, np.flip(weights, axis=places))
+
+
+def _swapped(layer: Convolution) -> Convolution | None:
+    weights = layer.weights.swapaxes(0, 1)
+    if layer.geometry.groups != 1 or weights.shape != layer.weights.shape:
+        return None
+    return Convolution(layer.geometry, weights)
+
+
+def _with_padding(layer: Convolution, actual: Operator) -> Convolution | None:
+    """The layer with padding d (k - 1) - p, producing what the actual operator does."""
+    axes = []
+    lead = 1 if layer.geometry.has_channels else 0
+    for k, axis in enumerate(layer.geometry.axes):
+        if not (isinstance(axis.stride, int) and axis.stride == 1):
+            return None
+        padding: Any = axis.span - 1 - axis.padding
+        axes.append(replace(axis, padding=padding, out_size=actual.out_shape[lead + k]))
+    return _over(layer, axes)
+
+
+def _with_remainder(layer: Convolution, actual: Operator) -> Convolution | None:
+    """The strided layer over inputs as long as the actual operator's output (seen from A^T)."""
+    lead = 1 if layer.geometry.has_channels else 0
+    if all(axis.stride == 1 for axis in layer.geometry.axes):
+        return None
+    axes = [
+        replace(axis, in_size=actual.out_shape[lead + k])
+        for k, axis in enumerate(layer.geometry.axes)
+    ]
+    return _over(layer, axes)
+
+
+def _over(layer: Convolution, axes: list[Axis]) -> Convolution:
+    geometry = layer.geometry
+    changed = Geometry(tuple(axes), geometry.in_channels, geometry.out_channels, geometry.groups)
+    return Convolution(changed, layer.weights)

@@ -1,0 +1,93 @@
+"""Verdicts: what was claimed, whether it holds, for which sizes, how that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["proved", "refuted", "unknown"]
+
+ISL = "Presburger arithmetic (isl): both sets of triples are equal"
+IDENTITY = "exact polynomial identity, entry by entry"
+
+
+@dataclass(frozen=True, eq=False)
+class Counterexample:
+    """The smallest case where a claim fails.
+
+    `sizes`: a number for each letter. `row`, `column`: the index of the entry in the output
+    and input arrays (tuples; None when the shapes already differ or a function was run).
+    `claimed` and `actual`: the two values, exact. `inputs`: what a function was run on.
+    """
+
+    sizes: dict[str, int]
+    row: tuple[int, ...] | None
+    column: tuple[int, ...] | None
+    claimed: Any
+    actual: Any
+    inputs: dict[str, Any] = field(default_factory=dict)
+    evaluate: Callable[[], tuple[Any, Any]] | None = field(default=None, repr=False)
+
+    def replay(self) -> tuple[Any, Any]:
+        """(claimed, actual) as numbers, evaluated afresh from the two sides of the claim.
+
+        Weights get different primes, so that values that differ as polynomials differ here.
+        """
+        return self.evaluate() if self.evaluate else (self.claimed, self.actual)
+
+    def __str__(self) -> str:
+        words = [", ".join(f"{name} = {value}" for name, value in self.sizes.items())]
+        words += [f"{name} = {value!r}" for name, value in self.inputs.items()]
+        if self.row is not None:
+            words.append(f"row {_index(self.row)}")
+        if self.column is not None:
+            words.append(f"column {_index(self.column)}")
+        words.append(f"claimed {self.claimed}, actual {self.actual}")
+        return "; ".join(filter(None, words))
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The answer to a claim; true in a condition only when proved.
+
+    `status`: "proved", "refuted" or "unknown". `scope`: the sizes it is about. `method`: the
+    decision procedure or identity behind it. `counterexample`: where it fails, or None.
+    `hint`: what would mend a refuted claim, confirmed, or "". `reason`: why it is unknown.
+    """
+
+    status: Status
+    claim: str
+    scope: str
+    method: str
+    counterexample: Counterexample | None = None
+    hint: str = ""
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.status == "proved"
+
+    def __repr__(self) -> str:
+        if self.status == "proved":
+            return f"Proved for {self.scope}"
+        if self.status == "refuted":
+            tail = f" (hint: {self.hint})" if self.hint else ""
+            return f"Refuted: {self.counterexample}{tail}"
+        return f"Unknown: {self.reason}"
+
+    def explain(self) -> str:
+        """The verdict in a few lines: claim, status, scope, method, counterexample, hint."""
+        lines = [f"Claim: {self.claim}", f"{self.status.capitalize()} for {self.scope}."]
+        if self.status == "refuted":
+            lines[1] = "Refuted."
+            lines.append(f"Smallest counterexample: {self.counterexample}.")
+        if self.status == "unknown":
+            lines[1] = f"Unknown: {self.reason}."
+        lines.append(f"Method: {self.method}.")
+        if self.hint:
+            lines.append(f"Hint: {self.hint}.")
+        return "\n".join(lines)
+
+
+def _index(index: tuple[int, ...]) -> str:
+    return str(index[0]) if len(index) == 1 else str(index)
