@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from convalg.base import Operator
     from convalg.kernels import flip, kernel
     from convalg.linear import (
+        average_pool,
         convolution,
         correlation,
         crop,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         pad,
         reshape,
         shift,
+        sum_pool,
         transposed_correlation,
         upsample,
     )
@@ -43,6 +45,8 @@ _NAMES = {
     "shift": "linear",
     "downsample": "linear",
     "upsample": "linear",
+    "sum_pool": "linear",
+    "average_pool": "linear",
     "identity": "linear",
     "dense": "linear",
     "diagonal": "linear",
@@ -57,6 +61,7 @@ _ROOMS = ("draw", "errors", "kernels", "prove")
 
 __all__ = [
     "Operator",
+    "average_pool",
     "convolution",
     "correlation",
     "crop",
@@ -76,6 +81,7 @@ __all__ = [
     "reshape",
     "shift",
     "sizes",
+    "sum_pool",
     "transposed_correlation",
     "upsample",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -203,6 +204,8 @@ def total(terms: list[Array]) -> Array:
 
 def scaled(factor: Any, x: Array) -> Array:
     """factor * x, exact for integers."""
+    if isinstance(factor, Fraction) and x.dtype.kind == "f":
+        factor = float(factor)
     if isinstance(factor, (int, np.integer)) and x.dtype.kind in "iu":
         _check_bound(abs(int(factor)) * _largest(x))
         return int(factor) * x.astype(np.int64, copy=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from convalg.base import Operator, batch_of
 from convalg.errors import KindError, ShapeError
-from convalg.kernels import as_kernel
+from convalg.kernels import LetterKernel, as_kernel
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -28,7 +28,7 @@ def only_convolution(operator: Operator) -> Convolution:
 
     Raises: KindError when there is none, or more than one.
     """
-    found = _convolutions(operator)
+    found = convolutions(operator)
     if len(found) != 1:
         raise KindError(
             f"the kernel is not one: {operator!r} holds {len(found)} convolutions; ask one of "
@@ -50,7 +50,7 @@ def by_kernel(operator: Operator, x: Any) -> Operator:
     Rule: (L A R)(x) = L B(R x) w, for factors L and R without a kernel.
     """
     only_convolution(operator)
-    values = as_kernel(x, "x")
+    values = x if isinstance(x, LetterKernel) else as_kernel(x, "x")
     if values.shape != operator.in_shape:
         raise ShapeError(
             f"by_kernel takes one sample of shape {operator.in_shape}, not {values.shape}"
@@ -74,21 +74,22 @@ def kernel_gradient(operator: Operator, x: Any, g: Any) -> np.ndarray:
     return _gradient(operator, inputs, upstream).reshape(layer.geometry.kernel_shape)
 
 
-def _convolutions(operator: Operator) -> list[Convolution]:
+def convolutions(operator: Operator) -> list[Convolution]:
+    """The layers with a kernel in a tree, from left to right."""
     if isinstance(operator, Convolution):
         return [operator]
-    return [found for child in operator.children for found in _convolutions(child)]
+    return [found for child in operator.children for found in convolutions(child)]
 
 
 def _replace(operator: Operator, layer: Convolution) -> Operator:
     if isinstance(operator, Convolution):
         return layer
-    if not _convolutions(operator):
+    if not convolutions(operator):
         return operator
     return operator.rebuild(tuple(_replace(child, layer) for child in operator.children))
 
 
-def _by_kernel(operator: Operator, x: np.ndarray) -> Operator:
+def _by_kernel(operator: Operator, x: Any) -> Operator:
     match operator:
         case Convolution(geometry=geometry):
             return Patches(geometry, x)
@@ -98,6 +99,8 @@ def _by_kernel(operator: Operator, x: np.ndarray) -> Operator:
             return scale(factor, _by_kernel(inner, x))
         case Compose(factors=factors):
             place = _place(factors)
+            if factors[place + 1 :] and isinstance(x, LetterKernel):
+                raise _no_rule(operator)
             around = compose(*factors[place + 1 :])(x) if factors[place + 1 :] else x
             return compose(*factors[:place], _by_kernel(factors[place], around))
     raise _no_rule(operator)
@@ -124,7 +127,7 @@ def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
 
 
 def _place(factors: tuple[Operator, ...]) -> int:
-    return next(k for k, factor in enumerate(factors) if _convolutions(factor))
+    return next(k for k, factor in enumerate(factors) if convolutions(factor))
 
 
 def _no_rule(operator: Sum | Kron | Operator) -> KindError:

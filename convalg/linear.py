@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from convalg.axis import Axis, Boundary
@@ -18,6 +19,7 @@ from convalg.spec import (
     check_reflect,
     correlation_geometry,
     holds,
+    is_symbolic,
     padding_pairs,
     per_axis,
     size_product,
@@ -271,6 +273,52 @@ def upsample(
             raise ArgumentError(f"size {length} on axis {k} is below the {least} samples needed")
         axes.append(Axis(length, n, stride=step))
     return _selection(axes, channels).T
+
+
+def sum_pool(
+    shape: Shape,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Padding = 0,
+    channels: int | None = None,
+) -> Operator:
+    """The sum over windows of `size` samples, `stride` apart (by default side by side).
+
+    Shapes: as a correlation with a kernel of ones; every channel on its own. Padding is zeros.
+    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+
+    >>> sum_pool(5, 2)([1, 2, 3, 4, 5]).tolist()
+    [3, 7]
+    """
+    sizes = as_shape(shape)
+    taps = per_axis(size, "size", len(sizes))
+    geometry = correlation_geometry(
+        sizes, taps, stride=taps if stride is None else stride, padding=padding
+    )
+    return _selection(list(geometry.axes), channels)
+
+
+def average_pool(
+    shape: Shape,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Padding = 0,
+    channels: int | None = None,
+) -> Operator:
+    """The mean over windows of `size` samples; padding counts as zeros in the mean.
+
+    Shapes and errors: as `sum_pool`. Integers give exact fractions.
+
+    >>> average_pool(4, 2)([1.0, 2.0, 3.0, 5.0]).tolist()
+    [1.5, 4.0]
+    """
+    dims = len(as_shape(shape))
+    window = size_product(per_axis(size, "size", dims))
+    share = 1 / window if is_symbolic(window) else Fraction(1, window)
+    total = sum_pool(shape, size, stride=stride, padding=padding, channels=channels)
+    return total if window == 1 else share * total
 
 
 def identity(shape: Shape, *, channels: int | None = None) -> Operator:

@@ -20,7 +20,7 @@ from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import LetterKernel, as_kernel, check_finite
 from convalg.pattern import Pattern
-from convalg.spec import Geometry, as_size, is_symbolic, substituted
+from convalg.spec import Geometry, as_size, is_symbolic, size_product, substituted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,8 +66,12 @@ class Patches(Operator):
     """
 
     geometry: Geometry
-    values: Array
+    values: Any  # an array, or a LetterKernel in a family
     transposed: bool = False
+
+    @property
+    def is_concrete(self) -> bool:
+        return self.geometry.is_concrete and isinstance(self.values, np.ndarray)
 
     @property
     def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
@@ -92,10 +96,10 @@ class Patches(Operator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Selection(Operator):
-    """Entries moved, repeated or dropped: one axis of one tap for each axis of the array.
+    """Entries moved, repeated, dropped or summed: a pattern whose weights are all one.
 
-    Pads, crops, flips, shifts, sampling and identities are selections; so is a reshape, with
-    one axis over the flat array. `axes` cover the channel axis too.
+    Pads, crops, flips, shifts, sampling and identities have one tap on each axis; sum pooling
+    has more; a reshape has one axis over the flat array. `axes` cover the channel axis too.
     """
 
     axes: tuple[Axis, ...]
@@ -104,7 +108,7 @@ class Selection(Operator):
 
     @property
     def geometry(self) -> Geometry:
-        """The selection as a layer of one tap."""
+        """The selection as a single-channel layer."""
         return Geometry(self.axes)
 
     @property
@@ -124,12 +128,18 @@ class Selection(Operator):
         return Pattern(self.geometry)
 
     def _apply(self, x: Array) -> Array:
-        sizes = (axis.in_size for axis in self.axes)
-        return engine.unfold(self.axes, x.reshape(len(x), *sizes)).reshape(len(x), *self.out_shape)
+        read = engine.unfold(self.axes, x.reshape(len(x), *(a.in_size for a in self.axes)))
+        (read,) = engine.prepared(read.shape[1], read) if read.shape[1] > 1 else (read,)
+        total = read.sum(axis=1) if read.shape[1] > 1 else read
+        return total.reshape(len(x), *self.out_shape)
 
     def _apply_adjoint(self, g: Array) -> Array:
-        (spread,) = engine.prepared(engine.most_readers(self.axes), g)
-        x = engine.fold(self.axes, spread.reshape(len(g), 1, -1))
+        (g,) = engine.prepared(engine.most_readers(self.axes), g)
+        taps = size_product(self.geometry.taps)
+        spread = np.broadcast_to(
+            g.reshape(len(g), 1, -1), (len(g), taps, size_product(self.out_shape))
+        )
+        x = engine.fold(self.axes, spread)
         return x.reshape(len(g), *self.in_shape)
 
 
@@ -401,10 +411,12 @@ def letters_of(operator: Operator) -> tuple[Any, ...]:
     """The letters of a family, in the order of `Operator.letters`."""
     if operator.is_concrete:
         return ()
-    layers = [leaf for leaf in leaves(operator) if isinstance(leaf, (Convolution, Selection))]
+    layers: list[Any] = [
+        leaf for leaf in leaves(operator) if not isinstance(leaf, (Diagonal, Matrix))
+    ]
     values: list[Any] = list(operator.in_shape)
     for layer in layers:
-        values.extend(layer.in_shape)
+        values.extend(layer.geometry.in_shape)
     for layer in layers:
         values.extend(layer.geometry.kernel_shape)
     for layer in layers:
@@ -444,11 +456,14 @@ def _at(operator: Operator, numbers: dict[str, int]) -> Operator:
         case Convolution(geometry=geometry, weights=weights):
             kernel = weights.at(numbers) if isinstance(weights, LetterKernel) else weights
             return Convolution(geometry.at(numbers), kernel)
+        case Patches(geometry=geometry, values=values, transposed=turned):
+            known = values.at(numbers) if isinstance(values, LetterKernel) else values
+            return Patches(geometry.at(numbers), known, turned)
         case Selection(in_shape=before, out_shape=after):
             shapes = (tuple(substituted(n, numbers) for n in s) for s in (before, after))
             return Selection(operator.geometry.at(numbers).axes, *shapes)
         case Scaled(factor=factor, operator=inner):
-            return scale(factor, _at(inner, numbers))
+            return scale(substituted(factor, numbers), _at(inner, numbers))
     if not operator.children:
         return operator
     return operator.rebuild(tuple(_at(child, numbers) for child in operator.children))

@@ -11,6 +11,7 @@ import operator
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -163,11 +164,13 @@ def sizes(names: str) -> tuple[sympy.Symbol, ...]:
 
 
 def substituted(value: Any, numbers: Mapping[str, int]) -> Any:
-    """A size with letters replaced by numbers; a Python int once no letter is left."""
+    """A size (or factor) with letters replaced by numbers; a Python number once none is left."""
     if not is_symbolic(value):
         return value
     found = value.subs({s: numbers[s.name] for s in value.free_symbols if s.name in numbers})
-    return int(found) if found.is_number else found
+    if not found.is_Rational:
+        return found
+    return int(found) if found.is_Integer else Fraction(int(found.p), int(found.q))
 
 
 def as_size(value: Any, name: str, *, least: int | None = 1) -> Size:

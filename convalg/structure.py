@@ -114,7 +114,9 @@ def _simplify_kron(left: Operator, right: Operator) -> Operator:
 def _merge(left: Operator, right: Operator) -> Operator | None:
     """The product of two operators as one, or None."""
     if isinstance(left, Selection) and isinstance(right, Selection):
-        return _merge_selections(left, right)
+        merged = _merge_selections(left, right)
+        if merged is not None or not _sums(left, right):
+            return merged
     direct = _merge_layers(left, right)
     if direct is not None:
         return direct
@@ -125,8 +127,13 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
     return None
 
 
+def _sums(*operators: Selection) -> bool:
+    """Whether any of them adds entries up, as sum pooling does."""
+    return any(axis.taps != 1 for operator in operators for axis in operator.axes)
+
+
 def _merge_selections(left: Selection, right: Selection) -> Operator | None:
-    if not (_is_plain(left) and _is_plain(right)):
+    if _sums(left, right) or not (_is_plain(left) and _is_plain(right)):
         return None
     axes = []
     for outer, inner in zip(left.axes, right.axes, strict=True):
@@ -265,14 +272,15 @@ def _as_layer(operator: Operator, has_channels: bool) -> Convolution | None:
 def _selection_layer(operator: Selection, has_channels: bool) -> Convolution | None:
     axes = operator.axes
     if not has_channels:
-        return Convolution(Geometry(axes), np.ones((1,) * len(axes), dtype=np.int64))
+        geometry = Geometry(axes)
+        return Convolution(geometry, np.ones(geometry.kernel_shape, dtype=np.int64))
     first = axes[0]
     if len(axes) < 2 or first != Axis(first.in_size, first.in_size):
         return None
     count = first.in_size
     assert isinstance(count, int)
     geometry = Geometry(axes[1:], count, count, count)
-    return Convolution(geometry, np.ones((count,) + (1,) * len(axes), dtype=np.int64))
+    return Convolution(geometry, np.ones(geometry.kernel_shape, dtype=np.int64))
 
 
 def _forwards(layer: Convolution) -> Convolution:

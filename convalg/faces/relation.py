@@ -194,11 +194,13 @@ def _box(letter: str, shape: tuple[Any, ...]) -> list[str]:
     return [f"0 <= {letter}{k} < {text(size)}" for k, size in enumerate(shape)]
 
 
-def _map(outputs: list[str], inputs: list[str], conditions: list[str]) -> islpy.Map:
+def _map(
+    outputs: list[str], inputs: list[str], conditions: list[str], letters: str = ""
+) -> islpy.Map:
     import islpy
 
     body = " and ".join(conditions)
-    return islpy.Map(f"{{ [{', '.join(outputs)}] -> [{', '.join(inputs)}] : {body} }}")
+    return islpy.Map(f"{letters}{{ [{', '.join(outputs)}] -> [{', '.join(inputs)}] : {body} }}")
 
 
 def _reshaped(
@@ -206,17 +208,20 @@ def _reshaped(
 ) -> islpy.Map:
     for (before, after), on_output in ((out_shapes, True), (in_shapes, False)):
         if before != after:
-            change = _map(
-                _names("a", before),
-                _names("b", after),
-                [
-                    *_box("a", before),
-                    *_box("b", after),
-                    f"{_flat('a', before)} = {_flat('b', after)}",
-                ],
-            )
+            bounds = [*_box("a", before), *_box("b", after), *_same_place(before, after)]
+            letters = parameters(*before, *after)
+            change = _map(_names("a", before), _names("b", after), bounds, letters)
             found = found.apply_domain(change) if on_output else found.apply_range(change)
     return found
+
+
+def _same_place(before: tuple[Any, ...], after: tuple[Any, ...]) -> list[str]:
+    """Conditions that two indices are one place of the flat array."""
+    kept = [[k for k, size in enumerate(shape) if size != 1] for shape in (before, after)]
+    if [before[k] for k in kept[0]] == [after[k] for k in kept[1]]:
+        # Axes of one sample come and go without a product of letters.
+        return [f"a{j} = b{k}" for j, k in zip(*kept, strict=True)]
+    return [f"{_flat('a', before)} = {_flat('b', after)}"]
 
 
 def _flat(letter: str, shape: tuple[Any, ...]) -> str:

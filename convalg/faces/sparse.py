@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def exact_kind(operator: Operator) -> str | None:
             found = _object_kind(values)
         case Diagonal(values=values) | Matrix(values=values) | Patches(values=values):
             found = _object_kind(values)
-        case Scaled(factor=factor):
+        case Scaled(factor=factor) if not isinstance(factor, Fraction):
             found = _object_kind(np.asarray(factor))
         case _:
             found = None
@@ -162,7 +163,7 @@ def _result_type(operator: Operator) -> np.dtype:
         return np.dtype(np.int8) if isinstance(node, Selection) else _values(node).dtype
 
     def node(parent: Operator, *images: np.dtype) -> np.dtype:
-        factor = [np.asarray(parent.factor).dtype] if isinstance(parent, Scaled) else []
+        factor = [np.asarray(_number(parent.factor)).dtype] if isinstance(parent, Scaled) else []
         return np.result_type(*images, *factor)
 
     return fold(operator, dict.fromkeys(_RULES, node), leaf)

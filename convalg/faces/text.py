@@ -153,6 +153,9 @@ def _selection(leaf: Selection) -> str:
     if len(axes) == 1 and axes[0] == Axis(axes[0].in_size, axes[0].in_size):
         return _call("reshape", _sizes(leaf.in_shape), _sizes(leaf.out_shape))
     sizes, boundary = _sizes(leaf.in_shape), _boundary(axes)
+    if any(axis.taps != 1 for axis in axes):
+        options = layer_words(leaf.geometry)
+        return _call("sum_pool", sizes, str(_shortest([a.taps for a in axes])), *options)
     if all(axis.stride == 1 for axis in axes):
         if leaf.in_shape == leaf.out_shape:
             return _call("shift", sizes, str(_shortest([a.padding for a in axes])), *boundary)

@@ -1,6 +1,16 @@
 """Proofs: claims decided for all sizes, or refuted with the smallest counterexample."""
 
-from convalg.prove.claims import adjoint, equal
+from convalg.prove.claims import adjoint, equal, equivariant
+from convalg.prove.functions import gradient, implements, linear
 from convalg.prove.verdict import Counterexample, Verdict
 
-__all__ = ["Counterexample", "Verdict", "adjoint", "equal"]
+__all__ = [
+    "Counterexample",
+    "Verdict",
+    "adjoint",
+    "equal",
+    "equivariant",
+    "gradient",
+    "implements",
+    "linear",
+]

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from convalg.axis import Boundary
 from convalg.base import Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, UndecidableError
 from convalg.faces.exact import exact_rows
+from convalg.linear import pad
+from convalg.linear import shift as shift_operator
 from convalg.operators import Convolution, compose, leaves
 from convalg.prove import family, hints
 from convalg.prove.polynomial import Polynomial
 from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
-from convalg.spec import as_size, is_symbolic
+from convalg.spec import as_size, is_symbolic, per_axis
 
 DEFAULT_RANGE = range(1, 9)
 """Values that a stride or dilation given as a letter runs through."""
@@ -281,8 +284,83 @@ def _opaque(operator: Operator) -> bool:
     return False
 
 
-def commute(
-    operator: Operator, before: Operator, after: Operator, *, ranges: Ranges | None = None
+def equivariant(
+    operator: Operator,
+    shift: Any,
+    *,
+    out_shift: Any = None,
+    interior: bool = False,
+    ranges: Ranges | None = None,
 ) -> Verdict:
-    """Whether A before = after A."""
-    return equal(compose(operator, before), compose(after, operator), ranges=ranges)
+    """Whether shifting the input shifts the output: A S = S' A.
+
+    `shift`: samples that the input moves by, an int (or letter) or one per spatial axis;
+    `out_shift`: that of the output, the same unless given. What moves in is zeros, or the other
+    end where the operator's boundary is circular. With `interior`, only outputs further than
+    the shift and the padding from the border are compared.
+
+    Raises: KindError unless the operator is one layer, else as `equal`.
+
+    >>> import convalg as ca
+    >>> n, K = ca.sizes("n K")
+    >>> A = ca.correlation(n, ca.kernel(K))
+    >>> equivariant(A, 1, interior=True).status, equivariant(A, 1).counterexample.sizes
+    ('proved', {'n': 1, 'K': 1})
+    """
+    layer = _one_layer(operator)
+    axes = layer.geometry.axes
+    dims = len(axes)
+    moved = per_axis(shift, "shift", dims, least=None)
+    arrived = moved if out_shift is None else per_axis(out_shift, "out_shift", dims, least=None)
+    circular = all(axis.boundary == "circular" for axis in axes)
+    before = _shift(layer.geometry.in_spatial, moved, circular, layer.geometry.in_channels)
+    after = _shift(layer.geometry.out_spatial, arrived, circular, layer.geometry.out_channels)
+    left, right = compose(operator, before), compose(after, operator)
+    if interior:
+        margins = [
+            (abs(step) + axis.before, abs(step) + axis.before)
+            for step, axis in zip(arrived, axes, strict=True)
+        ]
+        inner = pad(
+            layer.geometry.out_spatial,
+            tuple((-a, -b) for a, b in margins),
+            channels=layer.geometry.out_channels,
+        )
+        left, right = compose(inner, left), compose(inner, right)
+    claim = f"{operator!r} commutes with the shift by {shift}"
+    verdict = decide(left, right, claim=claim, ranges=ranges)
+    if verdict.status != "refuted":
+        return verdict
+    hint = _equivariance_hint(operator, shift, out_shift, interior)
+    return replace(verdict, hint=hint)
+
+
+def _one_layer(operator: Any) -> Convolution:
+    if isinstance(operator, Convolution):
+        return operator
+    raise KindError(
+        f"equivariant takes one correlation or convolution, not {operator!r}: simplify() it first"
+    )
+
+
+def _shift(shape: Any, steps: Any, circular: bool, channels: Any) -> Operator:
+    boundary: Boundary = "circular" if circular else "zeros"
+    return shift_operator(shape, steps, boundary=boundary, channels=channels)
+
+
+def _equivariance_hint(operator: Operator, shift: Any, out_shift: Any, interior: bool) -> str:
+    """A confirmed way to mend the claim, or nothing."""
+    strides = {axis.stride for axis in _one_layer(operator).geometry.axes}
+    if out_shift is None and isinstance(shift, int) and len(strides) == 1:
+        (stride,) = strides
+        if isinstance(stride, int) and stride > 1:
+            if shift % stride:
+                return (
+                    f"a stride of {stride} keeps only shifts by multiples of {stride}; "
+                    f"{shift} is none"
+                )
+            if equivariant(operator, shift, out_shift=shift // stride, interior=True):
+                return f"the output moves by {shift // stride}: out_shift={shift // stride}"
+    if not interior and equivariant(operator, shift, out_shift=out_shift, interior=True):
+        return "it holds away from the border: interior=True"
+    return ""

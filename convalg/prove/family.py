@@ -28,6 +28,7 @@ from convalg.operators import (
     Diagonal,
     Kron,
     Matrix,
+    Patches,
     Scaled,
     Selection,
     Sum,
@@ -68,7 +69,7 @@ def kernels_of(operators: Iterable[Operator]) -> dict[str, LetterKernel]:
     for operator in operators:
         letters |= {letter.name for letter in operator.letters}
         for leaf in leaves(operator):
-            kernel = leaf.weights if isinstance(leaf, Convolution) else None
+            kernel = getattr(leaf, "weights", getattr(leaf, "values", None))
             if not isinstance(kernel, LetterKernel):
                 continue
             other = found.setdefault(kernel.name, kernel)
@@ -88,11 +89,12 @@ def conditions(operators: Iterable[Operator]) -> list[Any]:
     for operator in operators:
         found.update(dict.fromkeys(operator.letters))
         for leaf in leaves(operator):
-            if not isinstance(leaf, (Convolution, Selection)):
+            if isinstance(leaf, (Diagonal, Matrix)):
                 continue
+            assert isinstance(leaf, (Convolution, Patches, Selection))
             for axis in leaf.geometry.axes:
                 found.update(dict.fromkeys(axis.limits()))
-                if isinstance(leaf, Convolution):
+                if not isinstance(leaf, Selection):
                     found[axis.before] = None
                     found[axis.after + axis.stride - 1] = None
             counts = (leaf.geometry.in_channels, leaf.geometry.out_channels)
@@ -101,14 +103,14 @@ def conditions(operators: Iterable[Operator]) -> list[Any]:
 
 
 def _without_floor(value: Any) -> Any:
-    """floor(a / b) >= 0 says a >= 0."""
+    """floor(a / b) + c >= 0 says a + b c >= 0."""
     import sympy
 
-    if isinstance(value, sympy.floor):
-        above, below = sympy.together(value.args[0]).as_numer_denom()
-        if below.is_positive:
-            return sympy.expand(above)
-    return value
+    floors = [term for term in sympy.Add.make_args(value) if isinstance(term, sympy.floor)]
+    if len(floors) != 1:
+        return value
+    above, below = sympy.together(floors[0].args[0]).as_numer_denom()
+    return sympy.expand(above + below * (value - floors[0])) if below.is_positive else value
 
 
 def domain_set(limits: Iterable[Any], letters: Iterable[Any]) -> islpy.Set:
@@ -219,6 +221,8 @@ def _leaf_terms(leaf: Any) -> list[Term]:
         case Selection():
             found = to_isl(leaf)
             return [Term(Polynomial.of(1), (), found.wrap().flatten())]
+        case Patches(values=LetterKernel()):
+            return [_named_patches(leaf)]
         case Diagonal(values=values):
             return _entries(leaf, {(*i, *i): v for i, v in np.ndenumerate(values)})
         case Matrix(values=values):
@@ -251,8 +255,25 @@ def _entries(leaf: Operator, values: dict[tuple[int, ...], Any]) -> list[Term]:
 
 
 def _named_layer(leaf: Convolution) -> Term:
-    kernel = leaf.weights
-    points = triples(leaf.geometry)
+    return Term(
+        Polynomial.of(1), (leaf.weights.name,), _renamed(triples(leaf.geometry), leaf.weights)
+    )
+
+
+def _named_patches(leaf: Patches) -> Term:
+    """B(x) of a family: rows are outputs, columns labels, and the label says which input."""
+    geometry = leaf.geometry
+    outputs, inputs = len(geometry.out_shape), len(geometry.in_shape)
+    taps = len(geometry.kernel_shape)
+    o, i = range(outputs), range(outputs, outputs + inputs)
+    label = range(outputs + inputs, outputs + inputs + taps)
+    order = [*i, *label, *o] if leaf.transposed else [*o, *label, *i]
+    points = _permuted(triples(geometry), order)
+    return Term(Polynomial.of(1), (leaf.values.name,), _renamed(points, leaf.values))
+
+
+def _renamed(points: islpy.Set, kernel: LetterKernel) -> islpy.Set:
+    """The last dimensions, an index of this kernel, as the index of the one it is named after."""
     count = points.dim(dim_type.set) - kernel.ndim
     names = [f"a{k}" for k in range(count + kernel.ndim)]
     index = kernel.index([_Name(name) for name in names[count:]])
@@ -260,7 +281,7 @@ def _named_layer(leaf: Convolution) -> Term:
     change = islpy.Map(
         f"{parameters(*kernel.named_shape)}{{ [{', '.join(names)}] -> [{', '.join(target)}] }}"
     )
-    return Term(Polynomial.of(1), (kernel.name,), points.apply(change))
+    return points.apply(change)
 
 
 class _Name(str):
@@ -473,7 +494,7 @@ def numeric_letters(operator: Operator) -> set[Any]:
     """Letters in a stride or dilation: their products are not Presburger."""
     found = set()
     for leaf in leaves(operator):
-        if isinstance(leaf, (Convolution, Selection)):
+        if isinstance(leaf, (Convolution, Patches, Selection)):
             for axis in leaf.geometry.axes:
                 for value in (axis.stride, axis.dilation):
                     found |= value.free_symbols if is_symbolic(value) else set()

@@ -1,0 +1,288 @@
+"""The LaTeX face: the sum that defines a layer, its output size, and small matrices."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from convalg.axis import Axis
+from convalg.base import Operator
+from convalg.errors import KindError
+from convalg.faces.text import _after as padding_after
+from convalg.faces.text import one_line
+from convalg.operators import Adjoint, Convolution
+from convalg.spec import Geometry, is_symbolic
+
+LARGEST = 12
+"""A notebook shows matrices of up to this many rows and columns, and larger ones in words."""
+
+# One letter per axis: outputs, taps, and inputs where the sum runs over the outputs.
+OUTPUTS, TAPS, INPUTS = "ijkl", "abef", "uvqr"
+
+_TEXT = {
+    "\\": r"$\backslash$",
+    "<": r"$\lt$",
+    ">": r"$\gt$",
+    "^": r"$\hat{}$",
+    "~": r"$\sim$",
+    **{mark: "\\" + mark for mark in "{}$&#%_"},
+}
+
+
+def notebook(operator: Operator) -> str:
+    """What a notebook shows: the matrix while it is small, else one line telling the layer.
+
+    >>> import convalg as ca
+    >>> notebook(ca.correlation(3, ca.kernel(2)))
+    '$\\\\begin{bmatrix}w_{0} & w_{1} & 0 \\\\\\\\ 0 & w_{0} & w_{1}\\\\end{bmatrix}$'
+    """
+    if operator.is_concrete and max(operator.shape) <= LARGEST:
+        return f"${matrix(operator)}$"
+    return f"${escaped(one_line(operator))}$"
+
+
+def matrix(operator: Operator) -> str:
+    """The exact matrix of an operator, entry by entry.
+
+    >>> import convalg as ca
+    >>> matrix(ca.correlation(2, [7]))
+    '\\\\begin{bmatrix}7 & 0 \\\\\\\\ 0 & 7\\\\end{bmatrix}'
+    """
+    rows = operator.to_sympy().tolist()
+    body = r" \\ ".join(" & ".join(map(expression, row)) for row in rows)
+    return rf"\begin{{bmatrix}}{body}\end{{bmatrix}}"
+
+
+def expression(value: Any) -> str:
+    """A number or expression; names of symbols that are not plain words are shown as text.
+
+    >>> import sympy
+    >>> expression(sympy.Symbol("w01") + 2), expression(sympy.Symbol("a_$b"))
+    ('w_{01} + 2', '\\\\text{a\\\\_\\\\$b}')
+    """
+    if not is_symbolic(value):
+        return str(value)
+    import sympy
+
+    names = {letter: _symbol(letter.name) for letter in value.free_symbols}
+    return sympy.latex(value, symbol_names=names)
+
+
+def escaped(text: str) -> str:
+    """Any text inside a formula, with no character left that LaTeX or HTML would act on.
+
+    >>> escaped("a_1 <b>")
+    '\\\\text{a\\\\_1 $\\\\lt$b$\\\\gt$}'
+    """
+    return rf"\text{{{''.join(_TEXT.get(mark, mark) for mark in text)}}}"
+
+
+def _symbol(name: str) -> str:
+    """w01 with a subscript, alpha as a Greek letter, anything unusual as text."""
+    import sympy
+
+    found = re.fullmatch(r"([A-Za-z]+)(\d+(?:_\d+)*)?", name)
+    if found is None:
+        return escaped(name)
+    word, places = found.groups()
+    base = sympy.latex(sympy.Symbol(word))
+    return base if places is None else f"{base}_{{{places.replace('_', ',')}}}"
+
+
+def definition(operator: Operator) -> str:
+    """The sum that defines a layer, with its geometry put in and the boundary rule named.
+
+    Raises: KindError unless the operator is one layer or the adjoint of one.
+
+    >>> import convalg as ca
+    >>> print(definition(ca.correlation(5, ca.kernel(3), stride=2)))
+    y_{i} = \\sum_{a=0}^{2} w_{a}\\, x_{2i+a}
+    """
+    rule = boundary_rule(operator)
+    return layer_sum(operator) + (rf", \qquad {rule}" if rule else "")
+
+
+def layer_sum(operator: Operator) -> str:
+    """The sum of `definition` alone. Raises: KindError unless the operator is one layer.
+
+    >>> import convalg as ca
+    >>> print(layer_sum(ca.convolution(5, ca.kernel(3), padding=1).T))
+    y_{u} = \\sum_{i,\\,a \\,:\\, i-a+1 = u} w_{a}\\, x_{i}
+    """
+    geometry, turned = layer_of(operator)
+    axes = geometry.axes
+    outputs, taps, inputs = (_letters(kind, len(axes)) for kind in (OUTPUTS, TAPS, INPUTS))
+    weight, read, written, sums = _channels(geometry, turned)
+    reached = [
+        _mapped(axis, _raw(axis, o, t)) for axis, o, t in zip(axes, outputs, taps, strict=True)
+    ]
+    if turned:
+        sums += [
+            rf"\sum_{{{o},\,{t} \,:\, {index} = {u}}}"
+            for o, t, index, u in zip(outputs, taps, reached, inputs, strict=True)
+        ]
+    else:
+        sums += [
+            rf"\sum_{{{t}=0}}^{{{expression(axis.taps - 1)}}}"
+            for t, axis in zip(taps, axes, strict=True)
+        ]
+    left, right = (inputs, outputs) if turned else (outputs, reached)
+    return (
+        rf"y_{{{_index(written + left)}}} = {' '.join(sums)} "
+        rf"w_{{{_index(weight + taps)}}}\, x_{{{_index(read + right)}}}"
+    )
+
+
+def boundary_rule(operator: Operator) -> str:
+    """What the layer reads outside its input, or for an adjoint the range of its sums.
+
+    Empty when no tap falls outside. Raises: KindError unless the operator is one layer.
+
+    >>> import convalg as ca
+    >>> print(boundary_rule(ca.correlation(5, [1, 2, 3], padding=1)))
+    x_{u} = 0 \\text{ outside } 0 \\le u \\lt 5
+    """
+    geometry, turned = layer_of(operator)
+    axes = geometry.axes
+    outputs, taps, inputs = (_letters(kind, len(axes)) for kind in (OUTPUTS, TAPS, INPUTS))
+    parts = []
+    if turned:
+        ranges = [
+            rf"0 \le {o} \lt {expression(axis.out_size)},\ 0 \le {t} \lt {expression(axis.taps)}"
+            for o, t, axis in zip(outputs, taps, axes, strict=True)
+        ]
+        parts.append(r",\ ".join(ranges))
+    dropped = [
+        rf"0 \le {u} \lt {expression(axis.in_size)}"
+        for u, axis in zip(inputs, axes, strict=True)
+        if _leaves(axis) and axis.boundary == "zeros"
+    ]
+    if dropped and not turned:
+        place = _index([*(["c"] if geometry.has_channels else []), *inputs])
+        bounds = r",\ ".join(dropped)
+        parts.append(rf"x_{{{place}}} = 0 \text{{ outside }} {bounds}")
+    for word in sorted({axis.boundary for axis in axes if _leaves(axis)} - {"zeros"}):
+        parts.append(_folding(word, [axis.in_size for axis in axes if axis.boundary == word]))
+    return r",\quad ".join(parts)
+
+
+def _folding(boundary: str, sizes: list[Any]) -> str:
+    """The index that a boundary rule reads in place of any index u."""
+    same = len(set(sizes)) == 1
+    n = _number(sizes[0]) if same else "n"
+    match boundary:
+        case "circular":
+            rule = rf"u \bmod {n}"
+        case "edge":
+            rule = rf"\min(\max(u, 0),\, {n} - 1)"
+        case "symmetric":
+            rule = rf"\min(v,\, 2 \cdot {n} - 1 - v),\ v = u \bmod (2 \cdot {n})"
+        case _:
+            rule = rf"\min(v,\, 2 \cdot ({n} - 1) - v),\ v = u \bmod (2 \cdot ({n} - 1))"
+    listed = r",\,".join(map(_number, sizes))
+    each = "" if same else rf" \text{{ with }} n = {listed} \text{{ by axis}}"
+    return rf"\operatorname{{{boundary}}}(u) = {rule}{each}"
+
+
+def output_size(axis: Axis, *, transposed: bool = False) -> str:
+    """The number of outputs of one axis: the formula, the formula with numbers, the number.
+
+    With `transposed`, of the adjoint layer. Source: Dumoulin & Visin, relationships 13 and 15.
+
+    >>> print(output_size(Axis(in_size=5, out_size=3, taps=3, stride=2, padding=1)))
+    o = \\left\\lfloor \\frac{n + p_0 + p_1 - d\\,(k - 1) - 1}{s} \\right\\rfloor + 1 \
+= \\left\\lfloor \\frac{5 + 1 + 1 - 1 \\cdot (3 - 1) - 1}{2} \\right\\rfloor + 1 = 3
+    """
+    n, outputs, k = axis.in_size, axis.out_size, axis.taps
+    s, d, before = axis.stride, abs(axis.dilation), axis.before
+    if transposed:
+        numbers = map(_number, (s, outputs, d, k, before, axis.after))
+        put_in = r"{} \cdot ({} - 1) + {} \cdot ({} - 1) + 1 - {} - {}".format(*numbers)
+        return rf"o = s\,(n - 1) + d\,(k - 1) + 1 - p_0 - p_1 = {put_in} = {expression(n)}"
+    numbers = map(_number, (n, before, padding_after(axis), d, k, s))
+    put_in = r"\left\lfloor \frac{{{} + {} + {} - {} \cdot ({} - 1) - 1}}{{{}}} \right\rfloor + 1"
+    return (
+        r"o = \left\lfloor \frac{n + p_0 + p_1 - d\,(k - 1) - 1}{s} \right\rfloor + 1 "
+        rf"= {put_in.format(*numbers)} = {expression(outputs)}"
+    )
+
+
+def layer_of(operator: Operator) -> tuple[Geometry, bool]:
+    """The geometry of a layer, and whether the operator is its adjoint.
+
+    Raises: KindError for anything else.
+    """
+    match operator:
+        case Convolution(geometry=geometry):
+            return geometry, False
+        case Adjoint(operator=Convolution(geometry=geometry)):
+            return geometry, True
+    raise KindError(
+        f"a sum defines one correlation, convolution or transposed correlation, not {operator!r}; "
+        f"try simplify()"
+    )
+
+
+def _letters(kind: str, count: int) -> list[str]:
+    """One letter for each axis, with numbers once there are more axes than letters."""
+    return list(kind[:count]) if count <= len(kind) else [f"{kind[0]}_{k}" for k in range(count)]
+
+
+def _number(value: Any) -> str:
+    """A size; a negative one or a sum of letters in parentheses."""
+    text = expression(value)
+    return text if re.fullmatch(r"[\w{}\\]+", text) else f"({text})"
+
+
+def _leaves(axis: Axis) -> bool:
+    """Whether some output reads outside the input; so taken where letters leave it open."""
+    return any(not isinstance(v, int) or v > 0 for v in (axis.before, axis.after))
+
+
+def _mapped(axis: Axis, index: str) -> str:
+    """The index after the boundary rule, which is named where it matters."""
+    if axis.boundary == "zeros" or not _leaves(axis):
+        return index
+    return rf"\operatorname{{{axis.boundary}}}({index})"
+
+
+def _raw(axis: Axis, output: str, tap: str) -> str:
+    """The index that a tap reads, as an affine expression in two letters."""
+    constant = axis.raw(0, 0)
+    terms = [(axis.raw(1, 0) - constant, output), (axis.raw(0, 1) - constant, tap)]
+    text = "".join(_term(factor, letter) for factor, letter in terms)
+    if constant != 0:
+        shown = expression(constant)
+        text += shown if shown.startswith("-") else f"+{shown}"
+    return text.removeprefix("+").replace(" ", "")
+
+
+def _term(factor: Any, letter: str) -> str:
+    negative = factor < 0 if isinstance(factor, int) else factor.could_extract_minus_sign()
+    size = _number(-factor if negative else factor)
+    return f"{'-' if negative else '+'}{'' if size == '1' else size}{letter}"
+
+
+def _channels(
+    geometry: Geometry, turned: bool
+) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Channel indices of the weight, of the samples read and written, and the sum over them.
+
+    With groups, `o` and `c` count within group `g`.
+    """
+    if not geometry.has_channels:
+        return [], [], [], []
+    groups, outputs, inputs = geometry.channels
+    count, letter = (outputs, "o") if turned else (inputs, "c")
+    sums = [] if count == 1 else [rf"\sum_{{{letter}=0}}^{{{expression(count - 1)}}}"]
+    first = "0" if turned and outputs == 1 else "o"
+    second = within = "0" if inputs == 1 and (groups > 1 or not turned) else "c"
+    if groups > 1:
+        first = "g" if outputs == 1 else f"{_number(outputs)}g+{first}"
+        second = "g" if inputs == 1 else f"{_number(inputs)}g+{second}"
+    read, written = (first, second) if turned else (second, first)
+    return [first, within], [read], [written], sums
+
+
+def _index(parts: list[str]) -> str:
+    return r",\,".join(parts)

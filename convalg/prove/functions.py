@@ -1,0 +1,294 @@
+"""Claims about functions: is f linear, does it implement A, is this its gradient?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array, Operator
+from convalg.errors import KindError
+from convalg.prove.polynomial import Polynomial, UntraceableError
+from convalg.prove.trace import Function, arity, polynomials, traced, unknowns
+from convalg.prove.verdict import Counterexample, Verdict
+from convalg.spec import as_shape, size_product
+
+TRACED = "exact polynomial identity of the outputs, run on symbols (floats as simple fractions)"
+SAMPLED = "numbers tried, since the function cannot run on symbols"
+TRIES = 40
+
+
+def linear(f: Any, in_shape: Any = None) -> Verdict:
+    """Whether f(a x + b y) = a f(x) + b f(y): a plain Python function, a map or an operator.
+
+    Shapes: f takes one array of `in_shape` (an operator brings its own).
+    A function that cannot run on symbols can be refuted by numbers, never proved.
+
+    Raises: KindError when f cannot be called with one array.
+
+    >>> linear(lambda x: x[1:] - x[:-1], 4)
+    Proved for inputs of shape (4,)
+    >>> linear(lambda x: 2 * x + 1, 2).counterexample.inputs
+    {'x': [0, 0]}
+    """
+    if isinstance(f, Operator):
+        if not f.is_concrete:
+            method = "the output is a sum over triples (row, column, weight) that x does not change"
+            return Verdict("proved", f"{f!r} is linear", "all sizes at which it exists", method)
+        in_shape = f.in_shape
+    elif in_shape is None:
+        raise KindError(f"linear needs the shape of the input of {f!r}: give in_shape")
+    arity(f, (1,), "f(x)")
+    shape = as_shape(in_shape, "in_shape")
+    claim, scope = "f(a x + b y) = a f(x) + b f(y)", f"inputs of shape {shape}"
+    x = unknowns(shape, "x")  # type: ignore[arg-type]
+    names = {entry.terms and next(iter(entry.terms))[0] for entry in x.ravel()}
+    try:
+        y = polynomials(traced(f, x))
+    except UntraceableError as error:
+        return _linear_by_numbers(f, shape, claim, scope, str(error))
+    for index, value in np.ndenumerate(y):
+        if not value.degree_in(names) <= {1}:
+            found = _nonlinear_witness(f, x, index, value)
+            return Verdict("refuted", claim, scope, TRACED, found)
+    return Verdict("proved", claim, scope, TRACED)
+
+
+def _nonlinear_witness(
+    f: Function, x: Array, index: tuple[int, ...], value: Polynomial
+) -> Counterexample:
+    """f(0) when that is not zero, else two inputs whose images do not add up."""
+    names = [next(iter(entry.terms))[0] for entry in x.ravel()]
+
+    def at(numbers: Array) -> Any:
+        own = dict(zip(names, numbers.ravel().tolist(), strict=True))
+        others = {n: 1 for m in value.terms for n in m if n not in own}
+        return value.at({**own, **others})
+
+    zero = np.zeros(x.shape, dtype=int)
+    if at(zero) != 0:
+        inputs = {"x": zero.tolist()}
+        return Counterexample({}, index, None, 0, at(zero), inputs)
+    for left, right in _pairs(x.shape):
+        if at(left + right) != at(left) + at(right):
+            inputs = {"x": left.tolist(), "y": right.tolist()}
+            return Counterexample({}, index, None, at(left) + at(right), at(left + right), inputs)
+    raise AssertionError(f"{value} is not linear and yet additive on every pair tried")
+
+
+def _pairs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
+    """Pairs of small integer inputs: impulses first, of both signs, then random ones."""
+    count = int(size_product(shape))
+    units = np.eye(count, dtype=int).reshape(count, *shape)
+    for a, b in product(range(min(count, 64)), repeat=2):
+        yield units[a], units[b]
+        yield units[a], -units[b]
+    random = np.random.default_rng(0)
+    for _ in range(TRIES * 10):
+        yield random.integers(-9, 10, shape), random.integers(-9, 10, shape)
+
+
+def _linear_by_numbers(f: Function, shape: Any, claim: str, scope: str, reason: str) -> Verdict:
+    def run(values: Array) -> Array:
+        return np.asarray(f(values.astype(float)), dtype=float)
+
+    zero = np.zeros(shape, dtype=int)
+    at_zero = run(zero)
+    if _differ(at_zero, np.zeros_like(at_zero)):
+        index, claimed, actual = _first(np.zeros_like(at_zero), at_zero)
+        found = Counterexample({}, index, None, claimed, actual, {"x": zero.tolist()})
+        return Verdict("refuted", claim, scope, SAMPLED, found)
+    for number, (left, right) in enumerate(_pairs(shape)):
+        if number >= TRIES * 4:
+            break
+        parts, whole = run(left) + run(right), run(left + right)
+        if _differ(parts, whole):
+            index, claimed, actual = _first(parts, whole)
+            inputs = {"x": left.tolist(), "y": right.tolist()}
+            found = Counterexample({}, index, None, claimed, actual, inputs)
+            return Verdict("refuted", claim, scope, SAMPLED, found)
+    tried = f"{reason}; additive on {TRIES * 4} pairs of inputs tried, which proves nothing"
+    return Verdict("unknown", claim, scope, SAMPLED, reason=tried)
+
+
+def _differ(left: Array, right: Array) -> bool:
+    if left.shape != right.shape:
+        return True
+    scale = max(1.0, float(np.max(np.abs(left), initial=0)))
+    return not bool(np.allclose(left, right, rtol=0, atol=1e-8 * scale, equal_nan=True))
+
+
+def _first(left: Array, right: Array) -> tuple[tuple[int, ...] | None, Any, Any]:
+    """The place where two arrays differ most, and both values; their shapes if those differ."""
+    if left.shape != right.shape:
+        return None, f"shape {left.shape}", f"shape {right.shape}"
+    gap = np.nan_to_num(np.abs(left - right), nan=np.inf)
+    index = tuple(int(k) for k in np.unravel_index(int(np.argmax(gap)), left.shape))
+    return index, left[index].item(), right[index].item()
+
+
+def implements(f: Function, operator: Operator) -> Verdict:
+    """Whether f(x) or f(x, w) gives exactly what an operator does, for all x (and all w).
+
+    Shapes: f takes x of `in_shape` and, with two arguments, w of `A.kernel.shape`, one sample
+    and no batch, and returns an array of `out_shape`. With two arguments the operator's own
+    weights do not matter: the claim is for every kernel.
+
+    Raises: KindError for a family, or a function of other arguments.
+
+    >>> import convalg as ca
+    >>> def conv(x, w):
+    ...     return [sum(x[o + t] * w[t] for t in range(2)) for o in range(3)]
+    >>> implements(conv, ca.correlation(4, ca.kernel(2)))
+    Proved for inputs of shape (4,) and kernels of shape (2,)
+    """
+    _need_concrete(operator, "implements")
+    count = arity(f, (2, 1) if _has_kernel(operator) else (1,), "f(x) or f(x, w)")
+    weights = [unknowns(operator.kernel.shape, "w")] if count == 2 else []
+    x = unknowns(operator.in_shape, "x")
+    scope = f"inputs of shape {operator.in_shape}"
+    if weights:
+        scope += f" and kernels of shape {weights[0].shape}"
+        expected = operator.refill(weights[0])(x)
+    else:
+        expected = _lifted(operator)(x)
+    claim = f"f implements {operator!r}"
+    return _compare(f, [x, *weights], [("y", expected)], claim, scope)
+
+
+def gradient(backward: Function, operator: Operator) -> Verdict:
+    """Whether a backward pass gives dL/dx = A^T g and, where it returns two, dL/dw = B(x)^T g.
+
+    Shapes: backward(x, w, g), backward(x, g) or backward(g), one sample and no batch: x of
+    `in_shape`, w of `A.kernel.shape`, g of `out_shape`. It returns dx, or (dx, dw).
+
+    Raises: KindError for a family, or a function of other arguments.
+
+    >>> import convalg as ca
+    >>> def backward(x, w, g):
+    ...     dx = [w[0] * g[0], w[1] * g[0] + w[0] * g[1], w[1] * g[1]]
+    ...     dw = [x[0] * g[0] + x[1] * g[1], x[1] * g[0] + x[2] * g[1]]
+    ...     return dx, dw
+    >>> bool(gradient(backward, ca.correlation(3, ca.kernel(2))))
+    True
+    """
+    _need_concrete(operator, "gradient")
+    allowed = (3, 2, 1) if _has_kernel(operator) else (2, 1)
+    count = arity(backward, allowed, "backward(x, w, g), backward(x, g) or backward(g)")
+    x, g = unknowns(operator.in_shape, "x"), unknowns(operator.out_shape, "g")
+    inputs = [g] if count == 1 else [x, g]
+    scope = f"inputs of shape {operator.in_shape}"
+    if count == 3:
+        weights = unknowns(operator.kernel.shape, "w")
+        operator, inputs = operator.refill(weights), [x, weights, g]
+        scope += f" and kernels of shape {weights.shape}"
+    else:
+        operator = _lifted(operator)
+    expected = [("dx", operator.T(g))]
+    if _has_kernel(operator):
+        expected.append(("dw", operator.kernel_gradient(x, g)))
+    return _compare(backward, inputs, expected, "the backward pass is the gradient", scope)
+
+
+def _need_concrete(operator: Any, name: str) -> None:
+    if not isinstance(operator, Operator) or not operator.is_concrete:
+        raise KindError(
+            f"{name} compares a function with an operator of numbers, not {operator!r}: "
+            f"a function runs at one size, so take a family at one with .at(...)"
+        )
+
+
+def _has_kernel(operator: Operator) -> bool:
+    from convalg.gradients import convolutions
+
+    return len(convolutions(operator)) == 1
+
+
+def _lifted(operator: Operator) -> Operator:
+    """The operator with its weights as polynomials, so that floats are read as fractions."""
+    if not _has_kernel(operator):
+        return operator
+    return operator.refill(np.frompyfunc(Polynomial.of, 1, 1)(operator.kernel.astype(object)))
+
+
+def _compare(
+    f: Function, inputs: list[Array], expected: list[tuple[str, Array]], claim: str, scope: str
+) -> Verdict:
+    """Whether f on symbols returns these polynomials."""
+    try:
+        outputs = _outputs(traced(f, *inputs), len(expected))
+        found = [polynomials(value) for value in outputs]
+    except UntraceableError as error:
+        return _compare_by_numbers(f, inputs, expected, claim, scope, str(error))
+    for (name, right), left in zip(expected, found, strict=False):
+        if left.shape != right.shape:
+            shapes = Counterexample(
+                {}, None, None, f"{name} of shape {left.shape}", f"shape {right.shape}"
+            )
+            return Verdict("refuted", claim, scope, TRACED, shapes)
+        for index, value in np.ndenumerate(right):
+            if left[index] != Polynomial.of(value):
+                entry = _entry_witness(inputs, index, left[index], Polynomial.of(value), name)
+                return Verdict("refuted", claim, scope, TRACED, entry)
+    return Verdict("proved", claim, scope, TRACED)
+
+
+def _outputs(result: Any, most: int) -> list[Any]:
+    """(dx, dw) as two, anything else as one."""
+    if isinstance(result, tuple) and len(result) == 2 and most == 2:
+        return list(result)
+    return [result]
+
+
+def _entry_witness(
+    inputs: list[Array], index: tuple[int, ...], left: Polynomial, right: Polynomial, name: str
+) -> Counterexample:
+    """The entry of the output, and of the first input that its wrong product reads."""
+    wrong = sorted((left - right).terms)
+    first = {next(iter(entry.terms))[0]: place for place, entry in np.ndenumerate(inputs[0])}
+    column = next((first[n] for monomial in wrong for n in monomial if n in first), None)
+
+    def replayed() -> tuple[Any, Any]:
+        from convalg.prove.claims import names_in, prime_values
+
+        primes = prime_values([*names_in(left), *names_in(right)])
+        return left.at(primes), right.at(primes)
+
+    return Counterexample(
+        {}, index, column, left.to_sympy(), right.to_sympy(), {"output": name}, replayed
+    )
+
+
+def _compare_by_numbers(
+    f: Function,
+    inputs: list[Array],
+    expected: list[tuple[str, Array]],
+    claim: str,
+    scope: str,
+    reason: str,
+) -> Verdict:
+    """Small integers put in: a difference refutes, agreement proves nothing."""
+    random = np.random.default_rng(0)
+    for _ in range(TRIES):
+        numbers = [random.integers(-4, 5, array.shape) for array in inputs]
+        values = {
+            next(iter(unknown.terms))[0]: int(number)
+            for array, drawn in zip(inputs, numbers, strict=True)
+            for unknown, number in zip(array.ravel(), drawn.ravel(), strict=True)
+        }
+        outputs = _outputs(f(*(drawn.astype(float) for drawn in numbers)), len(expected))
+        for (name, polynomial), output in zip(expected, outputs, strict=False):
+            right = np.array([float(p.at(values)) for p in polynomial.ravel()])
+            right = right.reshape(polynomial.shape)
+            left = np.asarray(output, dtype=float)
+            if _differ(left, right):
+                index, claimed, actual = _first(left, right)
+                drawn_inputs = {f"argument {k}": d.tolist() for k, d in enumerate(numbers)}
+                found = Counterexample(
+                    {}, index, None, claimed, actual, {"output": name, **drawn_inputs}
+                )
+                return Verdict("refuted", claim, scope, SAMPLED, found)
+    tried = f"{reason}; equal on {TRIES} inputs tried, which proves nothing"
+    return Verdict("unknown", claim, scope, SAMPLED, reason=tried)
