@@ -85,7 +85,8 @@ def _after(axis: Axis) -> Any:
     least = axis.after
     if all(isinstance(v, int) for v in (axis.before, least)):
         return min(max(axis.before, least), least + axis.stride - 1)
-    return least
+    # With letters the stride may hide a remainder; alike on both sides is what people write.
+    return least if axis.stride == 1 else axis.before
 
 
 def _symmetric(pairs: list[tuple[Any, Any]]) -> list[Any]:

@@ -1,0 +1,36 @@
+"""Options, markers and Hypothesis profiles of the test suite."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile(
+    "quick", derandomize=True, deadline=None, max_examples=60, suppress_health_check=SLOW
+)
+settings.register_profile(
+    "thorough", derandomize=True, deadline=None, max_examples=1000, suppress_health_check=SLOW
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="run the tests marked thorough too, and draw many more examples",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "thorough: long sweeps, run with --thorough only")
+    settings.load_profile("thorough" if config.getoption("--thorough") else "quick")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--thorough"):
+        return
+    skipped = pytest.mark.skip(reason="long: run with --thorough")
+    for item in items:
+        if "thorough" in item.keywords:
+            item.add_marker(skipped)
