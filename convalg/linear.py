@@ -389,8 +389,11 @@ def reshape(in_shape: Shape, out_shape: Shape) -> Operator:
             f"in_shape {before} has {size_product(before)} elements and out_shape {after} has "
             f"{size_product(after)}"
         )
-    count = size_product(before)
-    return Selection((Axis(count, count),), before, after)
+    sizes = [n for n in before if n != 1]
+    if sizes != [n for n in after if n != 1]:
+        sizes = [size_product(before)]
+    # Where only axes of one sample come or go, no sizes are multiplied: letters stay decidable.
+    return Selection(tuple(Axis(n, n) for n in sizes or [1]), before, after)
 
 
 def _selection(axes: list[Axis], channels: Any) -> Selection:

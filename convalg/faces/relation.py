@@ -51,7 +51,7 @@ def text(value: Any) -> str:
             return f"({' + '.join(text(term) for term in reversed(value.as_ordered_terms()))})"
         case sympy.Mul():
             factor, rest = value.as_coeff_Mul()
-            if factor.is_integer:
+            if factor.is_integer and factor != 1:
                 return f"{factor}*{text(rest)}"
         case sympy.floor():
             above, below = sympy.together(value.args[0]).as_numer_denom()

@@ -151,7 +151,7 @@ def _selection(leaf: Selection) -> str:
     axes = leaf.axes
     if is_identity(leaf):
         return _call("identity", _sizes(leaf.in_shape))
-    if len(axes) == 1 and axes[0] == Axis(axes[0].in_size, axes[0].in_size):
+    if leaf.in_shape != leaf.out_shape and all(a == Axis(a.in_size, a.in_size) for a in axes):
         return _call("reshape", _sizes(leaf.in_shape), _sizes(leaf.out_shape))
     sizes, boundary = _sizes(leaf.in_shape), _boundary(axes)
     if any(axis.taps != 1 for axis in axes):

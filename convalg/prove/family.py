@@ -107,10 +107,17 @@ def _without_floor(value: Any) -> Any:
     import sympy
 
     floors = [term for term in sympy.Add.make_args(value) if isinstance(term, sympy.floor)]
-    if len(floors) != 1:
+    if len(floors) == 1:
+        above, below = sympy.together(floors[0].args[0]).as_numer_denom()
+        if below.is_positive:
+            value = sympy.expand(above + below * (value - floors[0]))
+    if not value.is_polynomial() or value.is_number:
         return value
-    above, below = sympy.together(floors[0].args[0]).as_numer_denom()
-    return sympy.expand(above + below * (value - floors[0])) if below.is_positive else value
+    constant, rest = sympy.expand(value).as_coeff_Add()
+    factors = [term.as_coeff_Mul()[0] for term in sympy.Add.make_args(rest)]
+    common = sympy.gcd_list(factors)
+    # 2 n - 3 >= 0 says n - 2 >= 0 for whole numbers.
+    return sympy.expand(rest / common) + sympy.floor(constant / common)
 
 
 def domain_set(limits: Iterable[Any], letters: Iterable[Any]) -> islpy.Set:
