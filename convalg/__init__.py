@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         transposed_correlation,
         upsample,
     )
+    from convalg.prove import derive
+    from convalg.prove.theorems import theorems
     from convalg.sheet import explain
     from convalg.spec import sizes
 
@@ -55,9 +57,16 @@ _NAMES = {
     "kernel": "kernels",
     "flip": "kernels",
     "Operator": "base",
+    "theorems": "prove.theorems",
     "explain": "sheet",
 }
-_ROOMS = ("draw", "errors", "kernels", "prove")
+_ROOMS = {
+    "derive": "prove.derive",
+    "draw": "draw",
+    "errors": "errors",
+    "kernels": "kernels",
+    "prove": "prove",
+}
 
 __all__ = [
     "Operator",
@@ -66,6 +75,7 @@ __all__ = [
     "correlation",
     "crop",
     "dense",
+    "derive",
     "diagonal",
     "downsample",
     "draw",
@@ -82,6 +92,7 @@ __all__ = [
     "shift",
     "sizes",
     "sum_pool",
+    "theorems",
     "transposed_correlation",
     "upsample",
 ]
@@ -89,7 +100,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
-        return importlib.import_module(f"convalg.{name}")
+        return importlib.import_module(f"convalg.{_ROOMS[name]}")
     if name not in _NAMES:
         raise AttributeError(f"module 'convalg' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"convalg.{_NAMES[name]}"), name)

@@ -158,9 +158,7 @@ def _separable() -> Sides:
 def _two_passes() -> Sides:
     u, v = kernel(K, name="u"), kernel(L, name="v")
     both = kron(correlation(n, u), correlation(m, v))
-    return both, kron(correlation(n, u), identity(m - L + 1)) @ kron(
-        identity(n), correlation(m, v)
-    )
+    return both, kron(correlation(n, u), identity(m - L + 1)) @ kron(identity(n), correlation(m, v))
 
 
 def _toeplitz_1d() -> Sides:

@@ -49,7 +49,9 @@ def positions(
             if not fits.is_equal(said):
                 apart = fits.subtract(said).union(said.subtract(fits))
                 return _miscounted(claim, apart, count, numbers, (width, margin))
-    words = [f"each {name} in 1..8" for name, seen in (("s", strides), ("d", dilations)) if len(seen) > 1]
+    words = [
+        f"each {name} in 1..8" for name, seen in (("s", strides), ("d", dilations)) if len(seen) > 1
+    ]
     scope = "all sizes" + (f", for {', '.join(words)}" if words else "")
     return Verdict("proved", claim, scope, ISL)
 
@@ -163,11 +165,17 @@ FLOOR = (n + 2 * p - K) // s + 1
 
 THEOREMS = (
     _relation(
-        1, "o = (i - k) + 1", "s = 1, p = 0", lambda: positions(n - K + 1),
+        1,
+        "o = (i - k) + 1",
+        "s = 1, p = 0",
+        lambda: positions(n - K + 1),
         counter=lambda: positions(n - K),
     ),
     _relation(
-        2, "o = (i - k) + 2p + 1", "s = 1", lambda: positions(n - K + 2 * p + 1, padding=p),
+        2,
+        "o = (i - k) + 2p + 1",
+        "s = 1",
+        lambda: positions(n - K + 2 * p + 1, padding=p),
         counter=lambda: positions(n - K + p + 1, padding=p),
     ),
     _relation(

@@ -94,7 +94,7 @@ def conditions(operators: Iterable[Operator]) -> list[Any]:
             assert isinstance(leaf, (Convolution, Patches, Selection))
             for axis in leaf.geometry.axes:
                 found.update(dict.fromkeys(axis.limits()))
-                if not isinstance(leaf, Selection):
+                if not isinstance(leaf, Selection) and not holds(axis.stride < 0):
                     found[axis.before] = None
                     found[axis.after + axis.stride - 1] = None
             counts = (leaf.geometry.in_channels, leaf.geometry.out_channels)
@@ -106,6 +106,8 @@ def _without_floor(value: Any) -> Any:
     """floor(a / b) + c >= 0 says a + b c >= 0."""
     import sympy
 
+    value = sympy.expand(value)
+    value = value / value.as_content_primitive()[0] if value.is_Add else value
     floors = [term for term in sympy.Add.make_args(value) if isinstance(term, sympy.floor)]
     if len(floors) == 1:
         above, below = sympy.together(floors[0].args[0]).as_numer_denom()

@@ -37,7 +37,7 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
         if not f.is_concrete:
             method = "the output is a sum over triples (row, column, weight) that x does not change"
             return Verdict("proved", f"{f!r} is linear", "all sizes at which it exists", method)
-        in_shape = f.in_shape
+        in_shape, f = f.in_shape, _lifted(f)
     elif in_shape is None:
         raise KindError(f"linear needs the shape of the input of {f!r}: give in_shape")
     arity(f, (1,), "f(x)")
@@ -210,6 +210,7 @@ def _lifted(operator: Operator) -> Operator:
     """The operator with its weights as polynomials, so that floats are read as fractions."""
     if not _has_kernel(operator):
         return operator
+    # Scaled factors and fixed matrices stay: numbers that a polynomial can be multiplied by.
     return operator.refill(np.frompyfunc(Polynomial.of, 1, 1)(operator.kernel.astype(object)))
 
 

@@ -85,9 +85,7 @@ def _distribution(sign: int) -> Verdict:
     else:
         # X - Y = k - (K - 1): the difference runs from -(K - 1) to n - 1.
         layer, event = correlation(n, kernel(K, name="q"), padding="full"), "k - (K - 1) = i - j"
-    outcomes = islpy.Set(
-        f"[n, K] -> {{ [k, i, j] : 0 <= i < n and 0 <= j < K and {event} }}"
-    )
+    outcomes = islpy.Set(f"[n, K] -> {{ [k, i, j] : 0 <= i < n and 0 <= j < K and {event} }}")
     claim = f"the distribution of X {'+' if sign > 0 else '-'} Y"
     scope = "X in 0..n-1, Y in 0..K-1, all n, K >= 1"
     if triples(layer.geometry).is_equal(outcomes):
@@ -239,9 +237,7 @@ THEOREMS = (
         "pooling-equivariance",
         r"A S_K = S_1 A,\quad A S_1 \neq S_1 A",
         "sum pooling of two, shifts by two",
-        (
-            lambda: equivariant(correlation(n, [1, 1], stride=2), 2, out_shift=1, interior=True),
-        ),
+        (lambda: equivariant(correlation(n, [1, 1], stride=2), 2, out_shift=1, interior=True),),
         counter=_pooling_moves,
     ),
     Theorem(

@@ -116,7 +116,7 @@ class Catalogue:
 
 @cache
 def _all() -> dict[str, Theorem]:
-    from convalg.prove import arithmetic, layers, algebra
+    from convalg.prove import algebra, arithmetic, layers
 
     found: dict[str, Theorem] = {}
     for room in (algebra, arithmetic, layers):
