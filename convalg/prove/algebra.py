@@ -300,7 +300,8 @@ THEOREMS = (
     ),
     Theorem(
         "modes",
-        r"A_{\mathrm{valid}} = R_v A_{\mathrm{full}},\quad A_{\mathrm{same}} = R_s A_{\mathrm{full}}",
+        r"A_{\mathrm{valid}} = R_v A_{\mathrm{full}},\quad "
+        r"A_{\mathrm{same}} = R_s A_{\mathrm{full}}",
         "n >= K for valid, all n, K for same",
         (
             Claim("valid is rows K - 1 to n - 1 of full", lambda: _modes("valid")),

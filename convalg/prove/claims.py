@@ -123,9 +123,9 @@ def _sweep(
         if verdict.counterexample is not None:
             sizes = {**verdict.counterexample.sizes, **numbers}
             ordered = {s.name: sizes[s.name] for s in _letters(first, second)}
-            found = replace(verdict.counterexample, sizes=ordered)
+            moved = replace(verdict.counterexample, sizes=ordered)
             rank = (sum(ordered.values()), tuple(ordered.values()))
-            refuted.append((rank, replace(verdict, counterexample=found)))
+            refuted.append((rank, replace(verdict, counterexample=moved)))
         scope = scope or verdict.scope
     scope = _sweep_scope(first, second, swept, scope, words)
     if refuted:

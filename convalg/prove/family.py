@@ -158,7 +158,8 @@ def _halfspace(value: Any) -> islpy.Set:
 
 def _sides(value: Any) -> tuple[str, str]:
     """left >= right with no minus sign on either side."""
-    left, right = [], []
+    left: list[Any] = []
+    right: list[Any] = []
     for term in value.as_ordered_terms():
         (right if term.could_extract_minus_sign() else left).append(term)
     return _sum_words(left), _sum_words([-term for term in right])
@@ -465,11 +466,11 @@ def smallest(
         change = islpy.Map(f"{declared}{{ [{', '.join(own)}] -> [{target}] }}")
         bare = points.apply(change).project_out_all_params().lexmin()
         point = bare.sample_point()
-        values = [
+        coordinates = [
             int(point.get_coordinate_val(dim_type.set, k).to_python())
             for k in range(1 + len(names) + count)
         ]
-        found.append((tuple(values), place))
+        found.append((tuple(coordinates), place))
     values, place = min(found)
     split = 1 + len(letters)
     chosen = {letter.name: v for letter, v in zip(letters, values[1:split], strict=True)}
@@ -501,7 +502,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def numeric_letters(operator: Operator) -> set[Any]:
     """Letters in a stride or dilation: their products are not Presburger."""
-    found = set()
+    found: set[Any] = set()
     for leaf in leaves(operator):
         if isinstance(leaf, (Convolution, Patches, Selection)):
             for axis in leaf.geometry.axes:

@@ -231,7 +231,8 @@ def _compare(
             return Verdict("refuted", claim, scope, TRACED, shapes)
         for index, value in np.ndenumerate(right):
             if left[index] != Polynomial.of(value):
-                entry = _entry_witness(inputs, index, left[index], Polynomial.of(value), name)
+                got, wanted = Polynomial.of(left[index]), Polynomial.of(value)
+                entry = _entry_witness(inputs, index, got, wanted, name)
                 return Verdict("refuted", claim, scope, TRACED, entry)
     return Verdict("proved", claim, scope, TRACED)
 

@@ -214,7 +214,7 @@ def rational(value: Any) -> Any:
     if isinstance(value, Fraction):
         return value
     if isinstance(value, numbers.Rational):
-        return Fraction(value.numerator, value.denominator)
+        return Fraction(int(value.numerator), int(value.denominator))
     try:
         number = float(value)
         simple = Fraction(number).limit_denominator(10**6)

@@ -1,0 +1,148 @@
+"""Images: files read with care, and one photograph that is always there."""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import warnings
+import zlib
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convalg.errors import FileError, KindError, ShapeError, format_bytes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+FORMATS = ("PNG", "JPEG")
+MOST_PIXELS = 50_000_000
+MOST_BYTES = 200_000_000
+CREDIT = "Chelsea the cat, by Stefan van der Walt (CC0), 128 x 128 pixels of it"
+
+_WORDS = f"a PNG or JPEG image of at most {MOST_PIXELS:,} pixels"
+_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
+
+# What Pillow's decoders raise on broken files, besides its own errors.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+
+
+def read_image(path: str | os.PathLike[str]) -> Pixels:
+    """The pixels of a PNG or JPEG file, turned upright as its camera noted.
+
+    Shapes: (1, height, width) for a grey image, (3, height, width) for any other, uint8.
+    Rule: of 16 bits the upper 8 are kept; transparent pixels are laid on white; palettes and
+    other colour spaces become red, green, blue.
+
+    Raises: FileError when the file is missing, no image, broken, of another format, or larger
+    than allowed, before its pixels are decoded; KindError when `path` is no path.
+
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     place = pathlib.Path(folder, "small.png")
+    ...     _ = place.write_bytes(resources.files(__name__).joinpath("photograph.png").read_bytes())
+    ...     read_image(place).shape
+    (3, 128, 128)
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise KindError(f"an image is read from a path, not from a {type(path).__name__}")
+    place = Path(path)
+    _check_file(place)
+    with place.open("rb") as file:
+        return _decoded(file, repr(str(place)))
+
+
+def photograph() -> Pixels:
+    """The embedded photograph, (3, 128, 128) uint8: Chelsea the cat, by Stefan van der Walt (CC0).
+
+    >>> photograph().shape
+    (3, 128, 128)
+    """
+    with resources.files(__name__).joinpath("photograph.png").open("rb") as file:
+        return _decoded(file, "the embedded photograph")
+
+
+def grey(image: npt.NDArray[np.integer]) -> Pixels:
+    """An image of three channels as one channel of luma, of one channel as it is.
+
+    Rule: (299 R + 587 G + 114 B) / 1000, rounded. Source: ITU-R BT.601.
+    Raises: ShapeError unless there are one or three channels.
+
+    >>> grey(np.array([[[255]], [[0]], [[0]]], dtype=np.uint8)).tolist()
+    [[[76]]]
+    """
+    if image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise ShapeError(f"an image must be (1 or 3, height, width), not {image.shape}")
+    if image.shape[0] == 1:
+        return image.astype(np.uint8)
+    red, green, blue = image.astype(np.int64)
+    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)[None]
+
+
+def _check_file(place: Path) -> None:
+    """Raises: FileError unless it is a regular file of a sensible size."""
+    try:
+        found = place.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"cannot read {str(place)!r} ({reason}): give {_WORDS}") from None
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+        raise FileError(f"{str(place)!r} is {kind}: give {_WORDS}")
+    if found.st_size > MOST_BYTES:
+        raise FileError(
+            f"{str(place)!r} has {format_bytes(found.st_size)}, more than the "
+            f"{format_bytes(MOST_BYTES)} allowed: give {_WORDS}"
+        )
+
+
+def _decoded(file: Any, name: str) -> Pixels:
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of sizes that the check below refuses with a clearer message, and
+            # of harmless faults such as bad metadata.
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=FORMATS) as image:
+                _check_size(image, name)
+                return _pixels(ImageOps.exif_transpose(image))
+    except FileError:
+        raise
+    except Image.DecompressionBombError:
+        raise FileError(f"{name} is larger than allowed: give {_WORDS}") from None
+    except Image.UnidentifiedImageError:
+        raise FileError(f"{name} is not an image that can be read: give {_WORDS}") from None
+    except _BROKEN as error:
+        raise FileError(f"{name} is broken ({error}): give {_WORDS}") from None
+
+
+def _check_size(image: Image, name: str) -> None:
+    """Raises: FileError when there are too many pixels, from the header alone."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise FileError(f"{name} is {width} x {height}, {width * height:,} pixels: give {_WORDS}")
+
+
+def _pixels(image: Image) -> Pixels:
+    """Any mode that PNG and JPEG files have, as grey or as red, green, blue."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        return (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)[None]
+    if image.mode in _ALPHA or "transparency" in image.info:
+        colours = image.convert("RGBA")
+        white = Image.new("RGBA", colours.size, "white")
+        is_grey = image.mode in ("1", "L", "LA", "La")
+        image = Image.alpha_composite(white, colours).convert("L" if is_grey else "RGB")
+    if image.mode == "1":
+        image = image.convert("L")
+    if image.mode == "L":
+        return np.array(image, dtype=np.uint8)[None]
+    return np.ascontiguousarray(np.moveaxis(np.array(image.convert("RGB")), -1, 0))
