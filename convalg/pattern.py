@@ -114,18 +114,26 @@ class Pattern:
         geometry = self.geometry
         groups, outputs, inputs = geometry.channels
         block = column_block(geometry)
-        kind = index_type(self.nonzeros, int(size_product(geometry.in_shape)))
-        each = block.columns.size
-        steps = np.arange(groups * outputs, dtype=kind)[:, None]
-        indptr = np.empty(groups * outputs * (block.indptr.size - 1) + 1, dtype=kind)
-        indptr[0] = 0
-        np.add(block.indptr[1:], steps * each, out=indptr[1:].reshape(groups * outputs, -1))
+        indptr, each = self.row_ends(), block.columns.size
+        kind = indptr.dtype
         indices = np.empty((groups, outputs, each), dtype=kind)
         for group in range(groups):
             first = group * inputs * int(size_product(geometry.in_spatial))
             np.add(block.columns, first, out=indices[group, 0], casting="unsafe")
             indices[group, 1:] = indices[group, 0]
         return indptr, indices.reshape(-1)
+
+    def row_ends(self) -> Index:
+        """`indptr` of the whole matrix."""
+        geometry = self.geometry
+        lines = geometry.channels[0] * geometry.channels[1]
+        block = column_block(geometry)
+        kind = index_type(self.nonzeros, int(size_product(geometry.in_shape)))
+        steps = np.arange(lines, dtype=kind)[:, None] * block.columns.size
+        indptr = np.empty(lines * (block.indptr.size - 1) + 1, dtype=kind)
+        indptr[0] = 0
+        np.add(block.indptr[1:], steps, out=indptr[1:].reshape(lines, -1))
+        return indptr
 
     def csr_values(self, kernel: npt.NDArray, out: npt.NDArray | None = None) -> npt.NDArray:
         """The values that belong to `csr_structure`: the kernel, spread by label.

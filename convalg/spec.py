@@ -339,8 +339,8 @@ def transposed_geometry(
         axes.append(
             Axis(in_size=produced, out_size=n, taps=size, stride=s, dilation=d, padding=pad[0])
         )
-    # The correlation behind it runs the other way round: kernel rows are the layer's inputs.
-    return Geometry(tuple(axes), inputs, outputs, split)
+    # The correlation behind it runs the other way round, from the layer's outputs to its inputs.
+    return Geometry(tuple(axes), outputs, inputs, split)
 
 
 def check_boundary(boundary: Any) -> None:

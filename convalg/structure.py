@@ -51,7 +51,7 @@ def simplify(operator: Operator) -> Operator:
 
 def _scale(factor: Any, operator: Operator) -> Operator:
     if isinstance(operator, Convolution):
-        return _layer(operator.geometry, factor * operator.weights)
+        return _layer(operator.geometry, factor * _exact(operator.weights))
     return scale(factor, operator)
 
 
@@ -106,7 +106,7 @@ def _simplify_kron(left: Operator, right: Operator) -> Operator:
                 and second
                 and not (first.geometry.has_channels or second.geometry.has_channels)
             ):
-                weights = np.multiply.outer(first.weights, second.weights)
+                weights = np.multiply.outer(_exact(first.weights), _exact(second.weights))
                 return _layer(Geometry((*first.geometry.axes, *second.geometry.axes)), weights)
     return kron(left, right)
 
@@ -147,7 +147,7 @@ def _merge_selections(left: Selection, right: Selection) -> Operator | None:
 def _merge_layers(left: Operator, right: Operator) -> Operator | None:
     has_channels = _has_channels(left) or _has_channels(right)
     outer, inner = _as_layer(left, has_channels), _as_layer(right, has_channels)
-    if outer is None or inner is None:
+    if outer is None or inner is None or not _same_dims(outer, inner):
         return None
     pairs = [
         merged_axis(a, b) for a, b in zip(outer.geometry.axes, inner.geometry.axes, strict=True)
@@ -170,11 +170,11 @@ def _merge_layers(left: Operator, right: Operator) -> Operator | None:
 
 
 def _merge_sum(left: Operator, right: Operator) -> Operator | None:
-    if not isinstance(left, Convolution) and not isinstance(right, Convolution):
+    if not any(isinstance(side, (Convolution, Adjoint)) for side in (left, right)):
         return None
     has_channels = _has_channels(left) or _has_channels(right)
     first, second = _as_layer(left, has_channels), _as_layer(right, has_channels)
-    if first is None or second is None:
+    if first is None or second is None or not _same_dims(first, second):
         return None
     pairs = [
         _common_axis(a, b) for a, b in zip(first.geometry.axes, second.geometry.axes, strict=True)
@@ -266,6 +266,9 @@ def _as_layer(operator: Operator, has_channels: bool) -> Convolution | None:
             return _adjoint_layer(operator)
         case Selection() if _is_plain(operator):
             return _selection_layer(operator, has_channels)
+        case Scaled(factor=factor, operator=inner):
+            layer = _as_layer(inner, has_channels)
+            return layer and _layer(layer.geometry, factor * _exact(layer.weights))
     return None
 
 
@@ -281,6 +284,13 @@ def _selection_layer(operator: Selection, has_channels: bool) -> Convolution | N
     assert isinstance(count, int)
     geometry = Geometry(axes[1:], count, count, count)
     return Convolution(geometry, np.ones(geometry.kernel_shape, dtype=np.int64))
+
+
+def _same_dims(first: Convolution, second: Convolution) -> bool:
+    """Whether both have as many axes, with or without channels."""
+    return first.geometry.has_channels == second.geometry.has_channels and (
+        len(first.geometry.axes) == len(second.geometry.axes)
+    )
 
 
 def _forwards(layer: Convolution) -> Convolution:
@@ -322,7 +332,7 @@ def _adjoint_layer(operator: Adjoint) -> Convolution | None:
 def _grouped(layer: Convolution, groups: int) -> np.ndarray:
     """Weights as (groups, outputs, inputs, *taps) for a number of groups that divides its own."""
     own, outputs, inputs = layer.geometry.channels
-    each = layer.weights.reshape(own, outputs, inputs, *layer.geometry.taps)
+    each = _exact(layer.weights).reshape(own, outputs, inputs, *layer.geometry.taps)
     if own == groups:
         return each
     ratio = own // groups
@@ -347,9 +357,23 @@ def _regrouped(axes: tuple[Axis, ...], weights: np.ndarray, has_channels: bool) 
 
 
 def _layer(geometry: Geometry, weights: np.ndarray) -> Convolution:
-    frozen = weights.copy()
+    frozen = _compact(weights)
     frozen.setflags(write=False)
     return Convolution(geometry, frozen)
+
+
+def _exact(weights: np.ndarray) -> np.ndarray:
+    """Integers as Python's own, which do not overflow while kernels are merged."""
+    return weights.astype(object) if weights.dtype.kind in "iu" else weights
+
+
+def _compact(weights: np.ndarray) -> np.ndarray:
+    """Whole numbers in 64 bits where they fit; a copy."""
+    if weights.dtype.kind == "O" and all(type(value) is int for value in weights.flat):
+        most = np.iinfo(np.int64)
+        if all(most.min <= value <= most.max for value in weights.flat):
+            return weights.astype(np.int64)
+    return weights.copy()
 
 
 def _zeros(shape: tuple[Any, ...], *parts: np.ndarray) -> np.ndarray:
@@ -370,7 +394,7 @@ def _is_plain(operator: Selection) -> bool:
 
 
 def _has_channels(operator: Operator) -> bool:
-    inner = operator.operator if isinstance(operator, Adjoint) else operator
+    inner = operator.operator if isinstance(operator, (Adjoint, Scaled)) else operator
     return isinstance(inner, Convolution) and inner.geometry.has_channels
 
 
@@ -383,7 +407,8 @@ def structure(operator: Operator) -> str:
         case Convolution(geometry=geometry):
             return _layer_structure(geometry)
         case Selection():
-            return "selection: at most one 1 in each row"
+            sums = _sums(operator)
+            return "sum of windows: ones" if sums else "selection: at most one 1 in each row"
         case Adjoint(operator=inner):
             return f"adjoint of ({structure(inner)})"
         case Scaled(operator=inner):

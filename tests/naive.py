@@ -169,9 +169,7 @@ def correlation(
         for c in range(each_in)
         for output, source, tap in terms
     ]
-    return Layer(
-        (out_channels, *outputs), (each_in * groups, *sizes), tuple(kernel_shape), linked
-    )
+    return Layer((out_channels, *outputs), (each_in * groups, *sizes), tuple(kernel_shape), linked)
 
 
 def transposed_correlation(

@@ -28,7 +28,7 @@ from convalg.operators import (
     Selection,
     Sum,
 )
-from convalg.pattern import Pattern, expanded_bytes, index_type
+from convalg.pattern import Pattern, column_block, expanded_bytes, index_type
 from convalg.spec import is_symbolic, size_product
 
 FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")
@@ -191,14 +191,24 @@ def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
         )
     _refuse_objects(operator, out.dtype)
     nonzeros = operator.pattern.nonzeros
-    fits = scipy.sparse.issparse(out) and out.format == "csr" and out.nnz == nonzeros
-    if not fits or out.shape != operator.shape:
+    if not _made_for(operator, out):
         raise ShapeError(
             f"out must be the CSR matrix of {operator.shape} with {nonzeros} stored entries that "
             f"to_scipy() made for this pattern, not {out!r}"
         )
     operator.pattern.csr_values(operator.weights.astype(out.dtype, copy=False), out.data)
     return out
+
+
+def _made_for(operator: Convolution, out: Any) -> bool:
+    """Whether a matrix has the places of this pattern: all row ends, and the first channel."""
+    if not (scipy.sparse.issparse(out) and out.format == "csr" and out.shape == operator.shape):
+        return False
+    geometry = operator.geometry
+    indptr, columns = operator.pattern.row_ends(), column_block(geometry).columns
+    return np.array_equal(out.indptr, indptr) and np.array_equal(
+        out.indices[: columns.size], columns
+    )
 
 
 def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
@@ -216,8 +226,8 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
             return _from_patches(leaf, dtype)
         case Diagonal():
             values = leaf.values.ravel() if dtype is None else leaf.values.ravel().astype(dtype)
-            places = np.arange(values.size)
-            return scipy.sparse.csr_array((values, (places, places)), shape=leaf.shape)
+            places = np.arange(values.size + 1, dtype=index_type(values.size))
+            return scipy.sparse.csr_array((values, places[:-1], places), shape=leaf.shape)
         case Matrix():
             return scipy.sparse.csr_array(
                 leaf.values if dtype is None else leaf.values.astype(dtype)

@@ -9,7 +9,7 @@ import warnings
 import zlib
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +53,7 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     if not isinstance(path, (str, os.PathLike)):
         raise KindError(f"an image is read from a path, not from a {type(path).__name__}")
     place = Path(path)
-    _check_file(place)
-    with place.open("rb") as file:
+    with _opened(place) as file:
         return _decoded(file, repr(str(place)))
 
 
@@ -85,21 +84,25 @@ def grey(image: npt.NDArray[np.integer]) -> Pixels:
     return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)[None]
 
 
-def _check_file(place: Path) -> None:
-    """Raises: FileError unless it is a regular file of a sensible size."""
+def _opened(place: Path) -> BinaryIO:
+    """The file. Raises: FileError unless it is a regular one of a sensible size."""
     try:
         found = place.stat()
+        # A pipe or a device is not opened at all: that could wait for ever.
+        file = place.open("rb") if stat.S_ISREG(found.st_mode) else None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FileError(f"cannot read {str(place)!r} ({reason}): give {_WORDS}") from None
-    if not stat.S_ISREG(found.st_mode):
+    if file is None:
         kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
         raise FileError(f"{str(place)!r} is {kind}: give {_WORDS}")
     if found.st_size > MOST_BYTES:
+        file.close()
         raise FileError(
             f"{str(place)!r} has {format_bytes(found.st_size)}, more than the "
             f"{format_bytes(MOST_BYTES)} allowed: give {_WORDS}"
         )
+    return file
 
 
 def _decoded(file: Any, name: str) -> Pixels:

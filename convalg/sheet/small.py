@@ -1,0 +1,171 @@
+"""The layer of the same form at another size: small enough to write out, or as large as an image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from convalg.axis import Axis, output_size, transposed_size
+from convalg.base import Operator
+from convalg.errors import ShapeError
+from convalg.faces.latex import layer_of
+from convalg.faces.text import _after as padding_after
+from convalg.gradients import only_convolution
+from convalg.kernels import as_kernel
+from convalg.kernels import kernel as symbols
+from convalg.operators import Convolution
+from convalg.pattern import Pattern
+from convalg.spec import Geometry, is_symbolic, size_product
+
+MOST_SAMPLES, MOST_PRODUCTS, MOST_WEIGHTS = 100, 2000, 81
+"""What is still written out: rows or columns, products, and weights."""
+
+# For one, two, three and more axes: samples and taps per axis; the first pair for one channel.
+SIDES = ((12, 6, 4, 3), (8, 4, 3, 2))
+TAPS = ((7, 5, 3, 2), (5, 3, 2, 2))
+
+
+def has_symbols(operator: Operator) -> bool:
+    """Whether the kernel of a layer holds letters rather than numbers."""
+    weights = only_convolution(operator).weights
+    return weights.dtype.kind == "O" and any(
+        is_symbolic(value) and bool(value.free_symbols) for value in weights.ravel()
+    )
+
+
+def small_form(operator: Operator) -> Operator:
+    """A layer with letters for weights that can be written out; the layer's own size if that can.
+
+    Rule: the same stride, dilation, boundary and kernel size as far as possible, with fewer
+    samples and channels; wide kernels, strides and dilations are shortened last.
+
+    >>> import convalg as ca
+    >>> small_form(ca.correlation((224, 224), np.ones((64, 3, 3, 3)), stride=2, padding=1)).in_shape
+    (2, 4, 4)
+    """
+    geometry, turned = layer_of(operator)
+    small = geometry
+    for attempt in range(3):
+        if _fits(small):
+            break
+        small = _shrunk(geometry, attempt)
+    own = only_convolution(operator).weights
+    keeps = small.kernel_shape == geometry.kernel_shape and has_symbols(operator)
+    weights = own if keeps else as_kernel(symbols(*small.kernel_shape))
+    layer = Convolution(small, weights)
+    return layer.T if turned else layer
+
+
+def differences(operator: Operator, small: Operator) -> list[str]:
+    """How the small form differs from the layer, in words; empty when it is the layer."""
+    (large, _), (little, _) = layer_of(operator), layer_of(small)
+    found = []
+    for word, before, after in (
+        ("input", operator.in_shape, small.in_shape),
+        ("kernel", large.kernel_shape, little.kernel_shape),
+        ("groups", (large.groups,), (little.groups,)),
+        ("stride", _each(large, "stride"), _each(little, "stride")),
+        ("dilation", _each(large, "dilation"), _each(little, "dilation")),
+    ):
+        if before != after:
+            found.append(f"{word} {by(after)} instead of {by(before)}")
+    return found
+
+
+def by(shape: tuple[Any, ...]) -> str:
+    """A shape in words.
+
+    >>> by((3, 6, 6))
+    '3 x 6 x 6'
+    """
+    return " x ".join(map(str, shape))
+
+
+def resized(operator: Operator, sizes: tuple[int, ...], weights: np.ndarray) -> Operator:
+    """The same layer over another spatial input, with these weights.
+
+    Raises: ShapeError when it does not exist at that size.
+    """
+    geometry, turned = layer_of(operator)
+    axes = []
+    for axis, n in zip(geometry.axes, sizes, strict=True):
+        s, d, before, after = _options(axis)
+        if turned:
+            longer = transposed_size(n, axis.taps, s, d, before, axis.after)
+            axes.append(replace(axis, in_size=longer, out_size=n))
+        else:
+            outputs = output_size(n, axis.taps, s, d, before, after)
+            axes.append(replace(axis, in_size=n, out_size=outputs))
+    found = replace(geometry, axes=tuple(axes))
+    for axis, n in zip(axes, sizes, strict=True):
+        if min(axis.in_size, axis.out_size) < 1 or any(limit < 0 for limit in axis.limits()):
+            raise ShapeError(
+                f"this layer has no output for an image of {by(sizes)} pixels ({n} is too few for "
+                f"{axis.taps} taps, padding and boundary {axis.boundary!r}): give a larger image"
+            )
+    layer = Convolution(found, as_kernel(weights))
+    return layer.T if turned else layer
+
+
+def _each(geometry: Geometry, name: str) -> tuple[Any, ...]:
+    return tuple(abs(getattr(axis, name)) for axis in geometry.axes)
+
+
+def _options(axis: Axis) -> tuple[int, int, int, int]:
+    """Stride, dilation and padding, as they would be written."""
+    return axis.stride, abs(axis.dilation), axis.before, padding_after(axis)  # type: ignore[return-value]
+
+
+def _fits(geometry: Geometry) -> bool:
+    most = max(size_product(geometry.in_shape), size_product(geometry.out_shape))
+    return (
+        most <= MOST_SAMPLES
+        and Pattern(geometry).products <= MOST_PRODUCTS
+        and size_product(geometry.kernel_shape) <= MOST_WEIGHTS
+    )
+
+
+def _shrunk(geometry: Geometry, attempt: int) -> Geometry:
+    """Fewer samples and channels; from the second attempt on, shorter steps and one channel."""
+    groups, outputs, inputs = geometry.channels
+    few = 2 if attempt == 0 else 1
+    groups, outputs, inputs = min(groups, 2), min(outputs, few), min(inputs, few)
+    several = int(max(groups * outputs, groups * inputs) > 1)
+    dims = min(len(geometry.axes), 4) - 1
+    side, taps = SIDES[several][dims], TAPS[several][dims]
+    if attempt == 2:
+        side, taps = min(side, 3), 2
+    axes = tuple(_shrunk_axis(axis, side, taps, attempt) for axis in geometry.axes)
+    if not geometry.has_channels:
+        return Geometry(axes)
+    return Geometry(axes, groups * inputs, groups * outputs, groups)
+
+
+def _shrunk_axis(axis: Axis, side: int, most_taps: int, attempt: int) -> Axis:
+    s, d, before, after = _options(axis)
+    k = axis.taps
+    assert isinstance(k, int)
+    # An odd kernel stays odd, so that "same" padding stays symmetric.
+    taps = k if k <= most_taps else most_taps - (k - most_taps) % 2 or 1
+    if attempt > 0:
+        s = taps if s >= k else min(s, 2)
+        d = min(d, 2)
+    if taps != k or d != abs(axis.dilation):
+        reach, new_reach = abs(axis.dilation) * (k - 1), d * (taps - 1)
+        before, after = (-(-p * new_reach // reach) for p in (before, after))
+    span = d * (taps - 1) + 1
+    folded = max(before, after) + 1 if axis.boundary != "zeros" else 1
+    n = min(axis.in_size, max(side, span - before - after + s, folded))
+    outputs = output_size(n, taps, s, d, before, after)
+    flip = d * (taps - 1) if axis.is_backwards else 0
+    return Axis(
+        in_size=n,
+        out_size=outputs,
+        taps=taps,
+        stride=s,
+        dilation=-d if axis.is_backwards else d,
+        padding=before - flip,
+        boundary=axis.boundary,
+    )
