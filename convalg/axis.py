@@ -130,6 +130,21 @@ class Axis:
         period = max(int(self.in_size) - (self.boundary == "reflect"), 1)
         return min(corners) // period - 1, max(corners) // period + 1
 
+    def uses(self) -> list[int]:
+        """How many outputs read something with each tap. Needs numbers for all sizes."""
+        n, outputs, taps = (int(v) for v in (self.in_size, self.out_size, self.taps))  # type: ignore[arg-type]
+        if self.boundary != "zeros":
+            return [outputs] * taps
+        found = []
+        for tap in range(taps):
+            # 0 <= s o + offset < n, solved for o; a backward axis reads the same from its end.
+            step, offset = int(self.stride), int(self.raw(0, tap))
+            if step < 0:
+                step, offset = -step, offset + step * (outputs - 1)
+            first, last = max(-(offset // step), 0), min((n - 1 - offset) // step, outputs - 1)
+            found.append(max(last - first + 1, 0))
+        return found
+
     def columns(self) -> np.ndarray:
         """The input index read by each (output, tap), -1 where the tap is dropped.
 

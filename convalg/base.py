@@ -102,7 +102,7 @@ class Operator(ABC):
 
     @final
     def __sub__(self, other: Any) -> Operator:
-        return self + -other
+        return self + (-other if isinstance(other, Operator) else other)
 
     @final
     def __neg__(self) -> Operator:

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convalg.axis import Axis
-from convalg.errors import ExactnessError
+from convalg.errors import check_bound
+from convalg.kernels import largest
 from convalg.spec import Geometry, size_product
 
 Array = npt.NDArray[Any]
@@ -38,13 +39,9 @@ def prepared(terms: int, *arrays: Array) -> tuple[Array, ...]:
     """
     kind = common_type(*arrays)
     if kind == np.int64 or all(a.dtype.kind in "iu" for a in arrays):
-        _check_bound(math.prod(_largest(a) for a in arrays) * max(terms, 1))
+        check_bound(math.prod(largest(a) for a in arrays) * max(terms, 1))
         kind = np.dtype(np.int64)
     return tuple(a.astype(kind, copy=False) for a in arrays)
-
-
-def _largest(array: Array) -> int:
-    return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
 
 
 def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
@@ -55,12 +52,12 @@ def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
     groups, outputs, inputs = geometry.channels
     taps = int(size_product(geometry.taps))
     kernel, x = prepared(inputs * taps, kernel, x)
-    weights = kernel.reshape(-1, groups, outputs, inputs * taps)
+    weights = kernel.reshape(_count(kernel, geometry.kernel_shape), groups, outputs, inputs * taps)
 
     def step(signal: Array, weights: Array) -> Array:
         return weights @ _patches(geometry, signal)
 
-    signal = x.reshape(-1, groups, inputs, *geometry.in_spatial)
+    signal = x.reshape(len(x), groups, inputs, *geometry.in_spatial)
     y = _in_slices(step, _load(geometry), signal, weights)
     return y.reshape(y.shape[0], *geometry.out_shape)
 
@@ -70,13 +67,15 @@ def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
     groups, outputs, inputs = geometry.channels
     taps = int(size_product(geometry.taps))
     kernel, g = prepared(outputs * most_readers(geometry.axes), kernel, g)
-    weights = kernel.reshape(-1, groups, outputs, inputs * taps).swapaxes(-1, -2)
+    weights = kernel.reshape(_count(kernel, geometry.kernel_shape), groups, outputs, inputs * taps)
+    weights = weights.swapaxes(-1, -2)
 
     def step(signal: Array, weights: Array) -> Array:
         spread = weights @ signal
-        return fold(geometry.axes, spread.reshape(*spread.shape[:2], inputs, taps, -1))
+        return fold(geometry.axes, spread.reshape(*spread.shape[:2], inputs, taps, positions))
 
-    signal = g.reshape(-1, groups, outputs, int(size_product(geometry.out_spatial)))
+    positions = int(size_product(geometry.out_spatial))
+    signal = g.reshape(len(g), groups, outputs, positions)
     x = _in_slices(step, _load(geometry), signal, weights)
     return x.reshape(x.shape[0], *geometry.in_shape)
 
@@ -88,14 +87,13 @@ def kernel_gradients(geometry: Geometry, x: Array, g: Array) -> Array:
     """
     groups, outputs, inputs = geometry.channels
     positions = int(size_product(geometry.out_spatial))
-    count = max(x.size // max(int(size_product(geometry.in_shape)), 1), 1)
-    x, g = prepared(positions * count, x, g)
+    x, g = prepared(positions * max(len(x), len(g)), x, g)
 
     def step(signal: Array, upstream: Array) -> Array:
         return upstream @ _patches(geometry, signal).swapaxes(-1, -2)
 
-    signal = x.reshape(-1, groups, inputs, *geometry.in_spatial)
-    upstream = g.reshape(-1, groups, outputs, positions)
+    signal = x.reshape(len(x), groups, inputs, *geometry.in_spatial)
+    upstream = g.reshape(len(g), groups, outputs, positions)
     found = _in_slices(step, _load(geometry), signal, upstream)
     return found.reshape(found.shape[0], *geometry.kernel_shape)
 
@@ -103,7 +101,7 @@ def kernel_gradients(geometry: Geometry, x: Array, g: Array) -> Array:
 def unfold(axes: tuple[Axis, ...], x: Array) -> Array:
     """What every tap of every output reads: (..., *in) to (..., taps, outputs); zero if nothing."""
     lead = x.shape[: x.ndim - len(axes)]
-    flat = x.reshape(*lead, -1)
+    flat = x.reshape(*lead, math.prod(x.shape[len(lead) :]))
     table, dropped = _table(axes)
     if dropped:
         flat = np.concatenate([flat, np.zeros((*lead, 1), dtype=flat.dtype)], axis=-1)
@@ -117,7 +115,8 @@ def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
     order, starts, targets = _inverse(axes)
     x = np.zeros((*lead, math.prod(sizes)), dtype=spread.dtype)
     if targets.size:
-        gathered = np.take(spread.reshape(*lead, -1), order, axis=-1)
+        flat = spread.reshape(*lead, math.prod(spread.shape[-2:]))
+        gathered = np.take(flat, order, axis=-1)
         one_each = starts.size == order.size
         x[..., targets] = gathered if one_each else np.add.reduceat(gathered, starts, axis=-1)
     return x.reshape(*lead, *sizes)
@@ -126,7 +125,13 @@ def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
 def _patches(geometry: Geometry, signal: Array) -> Array:
     """(batch, groups, inputs, *in) to (batch, groups, inputs * taps, outputs)."""
     found = unfold(geometry.axes, signal)
-    return found.reshape(*found.shape[:2], -1, found.shape[-1])
+    batch, groups, inputs, taps, outputs = found.shape
+    return found.reshape(batch, groups, inputs * taps, outputs)
+
+
+def _count(kernel: Array, shape: tuple[Any, ...]) -> int:
+    """How many kernels an array holds; one without a batch axis is one."""
+    return math.prod(kernel.shape[: kernel.ndim - len(shape)])
 
 
 def _load(geometry: Geometry) -> int:
@@ -194,7 +199,7 @@ def most_readers(axes: tuple[Axis, ...]) -> int:
 def total(terms: list[Array]) -> Array:
     """The sum of arrays of one shape, exact for integers."""
     if all(term.dtype.kind in "iu" for term in terms):
-        _check_bound(sum(_largest(term) for term in terms))
+        check_bound(sum(largest(term) for term in terms))
         terms = [term.astype(np.int64, copy=False) for term in terms]
     result = terms[0]
     for term in terms[1:]:
@@ -207,15 +212,6 @@ def scaled(factor: Any, x: Array) -> Array:
     if isinstance(factor, Fraction) and x.dtype.kind == "f":
         factor = float(factor)
     if isinstance(factor, (int, np.integer)) and x.dtype.kind in "iu":
-        _check_bound(abs(int(factor)) * _largest(x))
+        check_bound(abs(int(factor)) * largest(x))
         return int(factor) * x.astype(np.int64, copy=False)
     return factor * x
-
-
-def _check_bound(bound: int) -> None:
-    """Raises: ExactnessError when a bound on integers exceeds 64 bits."""
-    if bound > np.iinfo(np.int64).max:
-        raise ExactnessError(
-            f"integers this large could sum to {bound:.3g}, beyond 64 bits: "
-            f"pass x.astype(object) for exact integers or x.astype(float) for rounded ones"
-        )

@@ -74,10 +74,24 @@ def check_memory(needed: int, max_bytes: int | None, *, what: str, instead: str)
     Raises: TooLargeError with the bytes needed, the limit, and the face to use instead.
     """
     limit = MEMORY_LIMIT if max_bytes is None else max_bytes
+    if not isinstance(limit, (int, float)) or limit != limit:
+        raise KindError(f"max_bytes must be a number of bytes, not {max_bytes!r}")
     if needed > limit:
         raise TooLargeError(
             f"{what} needs {format_bytes(needed)}, over the limit of {format_bytes(limit)}: "
             f"{instead}, or raise the limit with max_bytes="
+        )
+
+
+LARGEST_INTEGER = 2**63 - 1
+
+
+def check_bound(bound: int) -> None:
+    """Raises: ExactnessError when a bound on integers exceeds 64 bits."""
+    if bound > LARGEST_INTEGER:
+        raise ExactnessError(
+            f"integers this large could sum to {bound:.3g}, beyond 64 bits: "
+            f"pass x.astype(object) for exact integers or x.astype(float) for rounded ones"
         )
 
 

@@ -11,16 +11,19 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from convalg.axis import Size
-from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.spec import as_shape, as_size, is_symbolic, substituted
+from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
+from convalg.spec import as_shape, as_size, is_expression, is_symbolic, substituted
 
 Array = npt.NDArray[Any]
+BYTES_PER_SYMBOL = 500
+"""About what one SymPy symbol takes."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,18 @@ def kernel(*sizes: Size, name: str = "w") -> Array | LetterKernel:
     import sympy
 
     shape = as_shape(sizes, "kernel size")
-    if not (isinstance(name, str) and name):
+    if not (isinstance(name, str) and name.isidentifier()):
         raise KindError(f"name must be a word to call the weights by, not {name!r}")
     if any(is_symbolic(size) for size in shape):
         places = tuple(range(len(shape)))
         return LetterKernel(name, shape, places, (False,) * len(shape))
+    count = math.prod(shape)
+    check_memory(
+        count * BYTES_PER_SYMBOL,
+        None,
+        what=f"a kernel of {count} symbols",
+        instead="use fewer taps, or letters for sizes",
+    )
     joint = "_" if max(shape) > 10 else ""  # type: ignore[type-var,operator]
     symbols = np.empty(shape, dtype=object)  # type: ignore[arg-type]
     for index in np.ndindex(*symbols.shape):
@@ -184,6 +194,8 @@ def as_numbers(values: Any, name: str) -> Array:
     """
     if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
         values = np.array(values.tolist(), dtype=object)
+    if np.ma.is_masked(values):
+        raise KindError(f"{name} has masked entries, {values}: fill them with numbers first")
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -192,7 +204,7 @@ def as_numbers(values: Any, name: str) -> Array:
         return array.astype(np.int64)
     if array.dtype.kind == "O":
         for value in array.ravel():
-            if not (isinstance(value, numbers.Number) or is_symbolic(value)):
+            if not (isinstance(value, numbers.Number) or is_expression(value)):
                 raise KindError(
                     f"{name} must hold numbers or SymPy expressions, not {value!r} "
                     f"({type(value).__name__})"
@@ -217,11 +229,19 @@ def check_finite(values: Array, name: str) -> None:
 
 def _is_wild(value: Any) -> bool:
     """Whether an object is a NaN, an infinity or a complex number."""
-    if isinstance(value, float):
+    if isinstance(value, (float, np.floating, Decimal)):
         return not math.isfinite(value)
-    if is_symbolic(value):
-        return value.is_finite is False or value.is_real is False or value != value
+    if is_expression(value):
+        import sympy
+
+        wild = (sympy.nan, sympy.oo, -sympy.oo, sympy.zoo)
+        return value.is_real is False or value.has(*wild)
     return isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+
+
+def largest(array: Array) -> int:
+    """The largest absolute value of integers, as a Python int."""
+    return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
 
 
 def named(name: str, size: int | None = None) -> Array:
@@ -237,7 +257,8 @@ def named(name: str, size: int | None = None) -> Array:
     if size is None:
         return globals()[name]
     taps = as_size(size, "size")
-    assert isinstance(taps, int)
+    if not isinstance(taps, int):
+        raise KindError(f"size must be a number for a named filter, not {taps}")
     match name:
         case "identity" if taps % 2:
             centre = np.zeros((taps, taps), dtype=np.int64)

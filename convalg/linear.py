@@ -7,7 +7,7 @@ from typing import Any
 
 from convalg.axis import Axis, Boundary
 from convalg.base import Operator
-from convalg.errors import ArgumentError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import LetterKernel, as_kernel, as_numbers, check_finite
 from convalg.operators import Convolution, Diagonal, Matrix, Selection
 from convalg.spec import (
@@ -178,7 +178,7 @@ def crop(shape: Shape, cropping: Padding, *, channels: int | None = None) -> Ope
     [2, 3, 4]
     """
     sizes = as_shape(shape)
-    pairs = padding_pairs(cropping, len(sizes))
+    pairs = padding_pairs(cropping, len(sizes), name="cropping")
     return pad(sizes, tuple((-before, -after) for before, after in pairs), channels=channels)
 
 
@@ -196,6 +196,8 @@ def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) ->
     if max(chosen) >= dims:
         raise ArgumentError(f"axes={axes!r} names an axis beyond the {dims} of shape {sizes}")
     turned = {k % dims for k in chosen}
+    if len(turned) < len(chosen):
+        raise ArgumentError(f"axes={axes!r} names an axis twice, of {dims}")
     return _selection(
         [
             Axis(n, n, stride=-1, padding=1 - n) if k in turned else Axis(n, n)
@@ -220,7 +222,7 @@ def shift(
     check_boundary(boundary)
     offsets = per_axis(offset, "offset", len(sizes), least=None)
     for k, (n, step) in enumerate(zip(sizes, offsets, strict=True)):
-        check_reflect(boundary, (step, -step), n, k)
+        check_reflect(boundary, (step, -step), n, k, name="offset")
     return _selection(
         [
             Axis(n, n, padding=step, boundary=boundary)
@@ -368,6 +370,8 @@ def diagonal(values: Any) -> Operator:
     """
     factors = as_numbers(values, "values")
     check_finite(factors, "values")
+    if factors.dtype.kind == "c":
+        raise KindError(f"values must be real, not {factors.dtype}")
     if factors.ndim == 0 or not factors.size:
         raise ShapeError(f"values must be an array of at least one factor, not {values!r}")
     frozen = factors.copy()

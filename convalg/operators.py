@@ -20,7 +20,7 @@ from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import LetterKernel, as_kernel, check_finite
 from convalg.pattern import Pattern
-from convalg.spec import Geometry, as_size, is_symbolic, size_product, substituted
+from convalg.spec import Geometry, as_size, is_expression, is_symbolic, size_product, substituted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,7 +180,7 @@ class Matrix(Operator):
 
     def _apply(self, x: Array) -> Array:
         weights, x = engine.prepared(self.values.shape[1], self.values, x)
-        return x.reshape(len(x), -1) @ weights.T
+        return x.reshape(len(x), weights.shape[1]) @ weights.T
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -240,7 +240,9 @@ class Sum(Operator):
         return add(*children)
 
     def _apply(self, x: Array) -> Array:
-        return engine.total([term._apply(x).reshape(len(x), -1) for term in self.terms])
+        return engine.total(
+            [term._apply(x).reshape(len(x), *self.out_shape) for term in self.terms]
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -330,9 +332,9 @@ class Kron(Operator):
 
     def _apply(self, x: Array) -> Array:
         (rows_left, columns_left), (rows_right, _) = self.left.shape, self.right.shape
-        y = self.right._apply(x.reshape(-1, *self.right.in_shape))
+        y = self.right._apply(x.reshape(len(x) * columns_left, *self.right.in_shape))
         y = y.reshape(len(x), columns_left, rows_right).swapaxes(1, 2)
-        y = self.left._apply(y.reshape(-1, *self.left.in_shape))
+        y = self.left._apply(y.reshape(len(x) * rows_right, *self.left.in_shape))
         return y.reshape(len(x), rows_right, rows_left).swapaxes(1, 2)
 
 
@@ -379,7 +381,7 @@ def scale(factor: Any, operator: Operator) -> Operator:
 
     Raises: KindError unless the factor is one real number or expression.
     """
-    is_number = isinstance(factor, numbers.Real) or is_symbolic(factor)
+    is_number = isinstance(factor, numbers.Real) or is_expression(factor)
     if not is_number or isinstance(factor, bool):
         raise KindError(
             f"an operator is scaled by one real number or symbol, not {factor!r}: "

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convalg.axis import Axis
+from convalg.errors import check_bound
+from convalg.kernels import largest
 from convalg.spec import Geometry, size_product
 
 Index = npt.NDArray[np.integer]
@@ -58,7 +60,7 @@ class Pattern:
     @property
     def products(self) -> int:
         """The number of triples: products of a weight and an input that exist (not padding)."""
-        return self._links * math.prod(int(np.sum(axis.columns() >= 0)) for axis in self.axes)
+        return self._links * math.prod(sum(axis.uses()) for axis in self.axes)
 
     @property
     def nonzeros(self) -> int:
@@ -84,7 +86,7 @@ class Pattern:
         """How many triples carry each label, in the shape of the kernel."""
         uses = np.ones((), dtype=np.int64)
         for axis in self.axes:
-            uses = np.multiply.outer(uses, np.sum(axis.columns() >= 0, axis=0))
+            uses = np.multiply.outer(uses, np.array(axis.uses()))
         return np.broadcast_to(uses, self.geometry.kernel_shape)
 
     def triples(self) -> Index:
@@ -151,8 +153,16 @@ class Pattern:
             if block.starts is None:
                 np.take(weight, block.labels, out=line, mode="clip")
             elif each:
+                _check_sums(weight, block)
                 np.add.reduceat(weight[block.labels], block.starts, out=line)
         return out
+
+
+def _check_sums(weight: npt.NDArray, block: Block) -> None:
+    """Raises: ExactnessError when weights merged on one entry could leave 64 bits."""
+    if weight.dtype.kind in "iu" and block.starts is not None:
+        most = int(np.diff(block.starts, append=block.labels.size).max(initial=1))
+        check_bound(most * largest(weight))
 
 
 def index_type(*bounds: int) -> type[np.int32] | type[np.int64]:
@@ -172,7 +182,7 @@ def expanded_bytes(geometry: Geometry, value_size: int) -> int:
 def column_block(geometry: Geometry) -> Block:
     """The block with each row sorted by column and merged: what a sparse matrix stores."""
     block = _expand(geometry, "column")
-    if all(_distinct(axis) == np.sum(axis.columns() >= 0) for axis in geometry.axes):
+    if all(_distinct(axis) == sum(axis.uses()) for axis in geometry.axes):
         return block
     width = geometry.channels[2] * int(size_product(geometry.in_spatial))
     rows = np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))
@@ -220,5 +230,7 @@ def _expand(geometry: Geometry, order: Literal["column", "label"]) -> Block:
 
 def _distinct(axis: Axis) -> int:
     """The number of different (output, input) pairs of an axis."""
+    if axis.boundary == "zeros":
+        return sum(axis.uses())
     found = np.sort(axis.columns(), axis=1)
     return int(np.sum((found >= 0) & (np.diff(found, axis=1, prepend=-1) != 0)))

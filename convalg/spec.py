@@ -135,6 +135,12 @@ def is_symbolic(value: object) -> bool:
     return sympy is not None and isinstance(value, sympy.Basic)
 
 
+def is_expression(value: object) -> bool:
+    """Whether a value is a SymPy expression: a number or letters, not a set or a truth value."""
+    sympy = sys.modules.get("sympy")
+    return sympy is not None and isinstance(value, sympy.Expr)
+
+
 def holds(condition: Any) -> bool:
     """Whether a comparison of sizes is certainly true; one that depends on letters is not."""
     return condition if isinstance(condition, bool) else condition == True  # noqa: E712
@@ -178,12 +184,12 @@ def as_size(value: Any, name: str, *, least: int | None = 1) -> Size:
 
     Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
     """
-    if is_symbolic(value) and not value.is_number:
+    if is_expression(value) and not value.is_number:
         if value.is_integer is False:
             raise KindError(f"{name} must be a whole number, not {value}")
         return value
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or (is_symbolic(value) and not is_expression(value)):
             raise TypeError
         number = operator.index(value) if not is_symbolic(value) else int(value)
         if number != value:
@@ -224,17 +230,19 @@ def per_axis(value: Any, name: str, dims: int, *, least: int | None = 1) -> tupl
     return tuple(as_size(v, f"{name}[{k}]", least=least) for k, v in enumerate(value))
 
 
-def padding_pairs(padding: Any, dims: int, *, least: int | None = 0) -> tuple[tuple[Any, Any], ...]:
+def padding_pairs(
+    padding: Any, dims: int, *, least: int | None = 0, name: str = "padding"
+) -> tuple[tuple[Any, Any], ...]:
     """(before, after) for each axis from an int, one int per axis, or pairs.
 
     Raises: ShapeError for another structure, ArgumentError below `least`.
     """
     if not _is_sequence(padding):
-        number = as_size(padding, "padding", least=least)
+        number = as_size(padding, name, least=least)
         return ((number, number),) * dims
     if len(padding) != dims:
         raise ShapeError(
-            f"padding must be an integer, one per axis, or (before, after) pairs for "
+            f"{name} must be an integer, one per axis, or (before, after) pairs for "
             f"{dims} axes, not {padding!r}"
         )
     pairs = []
@@ -242,8 +250,8 @@ def padding_pairs(padding: Any, dims: int, *, least: int | None = 0) -> tuple[tu
         if not _is_sequence(entry):
             entry = (entry, entry)
         if len(entry) != 2:
-            raise ShapeError(f"padding[{k}] must be one integer or (before, after), not {entry!r}")
-        before, after = (as_size(v, f"padding[{k}]", least=least) for v in entry)
+            raise ShapeError(f"{name}[{k}] must be one integer or (before, after), not {entry!r}")
+        before, after = (as_size(v, f"{name}[{k}]", least=least) for v in entry)
         pairs.append((before, after))
     return tuple(pairs)
 
@@ -345,7 +353,7 @@ def transposed_geometry(
 
 def check_boundary(boundary: Any) -> None:
     """Raises: ArgumentError unless it is one of the known words."""
-    if boundary not in BOUNDARIES:
+    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         raise ArgumentError(f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary!r}")
 
 
@@ -426,14 +434,16 @@ def _padding_of(
     )
 
 
-def check_reflect(boundary: str, pad: tuple[Any, Any], n: Any, axis: int) -> None:
+def check_reflect(
+    boundary: str, pad: tuple[Any, Any], n: Any, axis: int, *, name: str = "padding"
+) -> None:
     """Raises: ArgumentError when a reflection would be wider than the input."""
     if boundary != "reflect" or not isinstance(n, int):
         return
     widest = max((p for p in pad if isinstance(p, int)), default=0)
     if widest >= n:
         raise ArgumentError(
-            f"padding {pad} on axis {axis} is too wide for boundary='reflect': an input of {n} "
+            f"{name} {pad} on axis {axis} is too wide for boundary='reflect': an input of {n} "
             f"can be reflected by at most {n - 1} (use 'symmetric', 'circular' or 'edge')"
         )
 

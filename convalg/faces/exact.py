@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convalg.base import Operator, Order, fold
-from convalg.errors import check_memory
+from convalg.errors import ArgumentError, check_memory
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -57,6 +57,7 @@ def to_sympy(
 
     from convalg.faces.support import nonzero_bound
 
+    check_order(order)
     rows, columns = operator.shape
     check_memory(
         rows * columns * BYTES_PER_ENTRY + nonzero_bound(operator) * BYTES_PER_OBJECT,
@@ -70,6 +71,12 @@ def to_sympy(
         for column, value in found.items():
             entries[row_place[row] * columns + column_place[column]] = sympy.sympify(value)
     return sympy.Matrix(rows, columns, entries)
+
+
+def check_order(order: str) -> None:
+    """Raises: ArgumentError unless it is "C" or "F"."""
+    if order not in ("C", "F"):
+        raise ArgumentError(f"order must be 'C' (row-major) or 'F' (column-major), not {order!r}")
 
 
 def vec_places(operator: Operator, order: Order) -> tuple[np.ndarray, np.ndarray]:

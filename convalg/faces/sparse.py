@@ -12,10 +12,20 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from convalg.base import Operator, Order, fold
-from convalg.engine import prepared
-from convalg.errors import ArgumentError, ShapeError, SymbolicError, check_memory
-from convalg.faces.exact import exact_rows, vec_places
+from convalg.engine import prepared, scaled
+from convalg.errors import (
+    MEMORY_LIMIT,
+    ArgumentError,
+    ExactnessError,
+    KindError,
+    ShapeError,
+    SymbolicError,
+    check_bound,
+    check_memory,
+)
+from convalg.faces.exact import check_order, exact_rows, vec_places
 from convalg.faces.support import nonzero_bound
+from convalg.kernels import largest
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -27,6 +37,7 @@ from convalg.operators import (
     Scaled,
     Selection,
     Sum,
+    leaves,
 )
 from convalg.pattern import Pattern, column_block, expanded_bytes, index_type
 from convalg.spec import is_symbolic, size_product
@@ -47,19 +58,23 @@ def to_scipy(
     if format not in FORMATS:
         raise ArgumentError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
     check_order(order)
+    target = _as_dtype(dtype)
     if out is not None:
+        if target is not None:
+            raise ArgumentError(f"dtype={dtype!r} has no place beside out=, which has its own")
         return _rewrite(operator, out, order)
+    _refuse_objects(operator, target)
     rows, columns = operator.shape
+    what = f"the sparse {rows} x {columns} matrix"
+    instead = "apply A(x) and A.T(g), which store no matrix, or use to_linear_operator()"
+    check_memory(_bytes_needed(operator), max_bytes, what=what, instead=instead)
+    # A large axis of a small matrix is still a table while it is expanded.
     check_memory(
-        _bytes_needed(operator),
-        max_bytes,
-        what=f"the sparse {rows} x {columns} matrix",
-        instead="apply A(x) and A.T(g), which store no matrix, or use to_linear_operator()",
+        _table_bytes(operator), max(max_bytes or 0, MEMORY_LIMIT), what=what, instead=instead
     )
-    target = None if dtype is None else np.dtype(dtype)
     matrix = fold(operator, _RULES, lambda leaf: _leaf(leaf, target))
     if target is not None:
-        matrix = matrix.astype(target, copy=False)
+        matrix.data = cast(matrix.data, target)
     if order == "F":
         row_place, column_place = vec_places(operator, order)
         matrix = matrix[np.argsort(row_place)][:, np.argsort(column_place)]
@@ -130,12 +145,6 @@ def exact_kind(operator: Operator) -> str | None:
     return found or next(filter(None, map(exact_kind, operator.children)), None)
 
 
-def check_order(order: str) -> None:
-    """Raises: ArgumentError unless it is "C" or "F"."""
-    if order not in ("C", "F"):
-        raise ArgumentError(f"order must be 'C' (row-major) or 'F' (column-major), not {order!r}")
-
-
 def _object_kind(values: np.ndarray) -> str | None:
     if values.dtype.kind != "O":
         return None
@@ -182,6 +191,13 @@ def _bytes_needed(operator: Operator) -> int:
     return nonzero_bound(operator) * 16 + (operator.shape[0] + 1) * 8
 
 
+def _table_bytes(operator: Operator) -> int:
+    """What the tables of the axes take while a matrix is built."""
+    layers = [leaf for leaf in leaves(operator) if isinstance(leaf, (Convolution, Selection))]
+    axes = [axis for layer in layers for axis in layer.geometry.axes]
+    return sum(16 * int(axis.out_size) * int(axis.taps) for axis in axes)  # type: ignore[arg-type]
+
+
 def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
     """New values in a matrix that was made for the same pattern."""
     if not isinstance(operator, Convolution) or order != "C":
@@ -189,15 +205,52 @@ def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
             f"out= rewrites the row-major matrix of one convolution, not of {operator!r} in "
             f"order {order!r}; try simplify() first"
         )
-    _refuse_objects(operator, out.dtype)
     nonzeros = operator.pattern.nonzeros
     if not _made_for(operator, out):
         raise ShapeError(
             f"out must be the CSR matrix of {operator.shape} with {nonzeros} stored entries that "
             f"to_scipy() made for this pattern, not {out!r}"
         )
-    operator.pattern.csr_values(operator.weights.astype(out.dtype, copy=False), out.data)
+    _refuse_objects(operator, out.dtype)
+    if not np.can_cast(operator.weights.dtype, out.dtype, "same_kind"):
+        raise KindError(
+            f"out holds {out.dtype}, which cannot take a kernel of {operator.weights.dtype}: "
+            f"make a matrix with to_scipy() instead"
+        )
+    operator.pattern.csr_values(cast(operator.weights, out.dtype), out.data)
     return out
+
+
+def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
+    """Raises: KindError unless it is a real number type (or None)."""
+    if dtype is None:
+        return None
+    try:
+        target = np.dtype(dtype)
+    except TypeError:
+        target = np.dtype(object)
+    if target.kind not in "iuf":
+        raise KindError(f"dtype must be a type of real numbers, not {dtype!r}")
+    return target
+
+
+def cast(values: np.ndarray, target: np.dtype) -> np.ndarray:
+    """The values in another type; whole numbers stay exact.
+
+    Raises: ExactnessError when an integer does not fit, KindError for fractions as integers.
+    """
+    if values.dtype == target:
+        return values
+    with np.errstate(invalid="ignore"):
+        found = values.astype(target)
+    if target.kind in "iu":
+        wrong = np.asarray(found.astype(object) != values.astype(object), dtype=bool)
+        if wrong.any():
+            value = values[wrong].ravel()[0]
+            whole = value == np.floor(float(value))
+            kind = ExactnessError if whole else KindError
+            raise kind(f"{value} does not fit into {target}: choose another dtype")
+    return found
 
 
 def _made_for(operator: Convolution, out: Any) -> bool:
@@ -215,7 +268,7 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
     _refuse_objects(leaf, dtype)
     match leaf:
         case Convolution():
-            weights = _wide(leaf.weights) if dtype is None else leaf.weights.astype(dtype)
+            weights = _wide(leaf.weights) if dtype is None else cast(leaf.weights, dtype)
             return _from_pattern(leaf.pattern, weights)
         case Selection():
             ones = np.ones(leaf.geometry.kernel_shape, dtype=np.int8 if dtype is None else dtype)
@@ -225,12 +278,12 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
         case Patches():
             return _from_patches(leaf, dtype)
         case Diagonal():
-            values = leaf.values.ravel() if dtype is None else leaf.values.ravel().astype(dtype)
+            values = leaf.values.ravel() if dtype is None else cast(leaf.values.ravel(), dtype)
             places = np.arange(values.size + 1, dtype=index_type(values.size))
-            return scipy.sparse.csr_array((values, places[:-1], places), shape=leaf.shape)
+            return scipy.sparse.csr_array((values.copy(), places[:-1], places), shape=leaf.shape)
         case Matrix():
             return scipy.sparse.csr_array(
-                leaf.values if dtype is None else leaf.values.astype(dtype)
+                leaf.values if dtype is None else cast(leaf.values, dtype)
             )
     raise AssertionError(leaf)
 
@@ -247,7 +300,7 @@ def _from_pattern(pattern: Pattern, weights: np.ndarray) -> Any:
 
 
 def _from_patches(leaf: Patches, dtype: np.dtype | None) -> Any:
-    values = leaf.values.ravel() if dtype is None else leaf.values.ravel().astype(dtype)
+    values = leaf.values.ravel() if dtype is None else cast(leaf.values.ravel(), dtype)
     rows, columns, labels = Pattern(leaf.geometry).triples().T
     if leaf.transposed:
         rows, columns = columns, rows
@@ -258,7 +311,11 @@ def _from_patches(leaf: Patches, dtype: np.dtype | None) -> Any:
 
 def _wide(matrix: Any) -> Any:
     """Integers in 64 bits, so that sums and products of small types do not overflow."""
-    return matrix.astype(np.int64, copy=False) if matrix.dtype.kind in "biu" else matrix
+    if matrix.dtype.kind not in "biu" or matrix.dtype == np.int64:
+        return matrix
+    if matrix.dtype == np.uint64:
+        check_bound(largest(matrix.data if scipy.sparse.issparse(matrix) else matrix))
+    return matrix.astype(np.int64)
 
 
 def _compose(node: Compose, *images: Any) -> Any:
@@ -271,14 +328,19 @@ def _compose(node: Compose, *images: Any) -> Any:
 
 
 def _sum(node: Sum, *images: Any) -> Any:
-    result = _wide(images[0])
+    images = tuple(map(_wide, images))
+    if all(image.dtype.kind == "i" for image in images):
+        check_bound(sum(largest(image.data) for image in images))
+    result = images[0]
     for image in images[1:]:
-        result = result + _wide(image)
+        result = result + image
     return result.tocsr()
 
 
 def _scaled(node: Scaled, image: Any) -> Any:
-    return (_wide(image) * _number(node.factor)).tocsr()
+    matrix = _wide(image)
+    matrix.data = scaled(_number(node.factor), matrix.data)
+    return matrix
 
 
 def _number(factor: Any) -> Any:
@@ -290,6 +352,7 @@ def _adjoint(node: Adjoint, image: Any) -> Any:
 
 
 def _kron(node: Kron, left: Any, right: Any) -> Any:
+    prepared(1, left.data, right.data)
     return scipy.sparse.kron(_wide(left), _wide(right), format="csr")
 
 
@@ -316,7 +379,10 @@ def _support_leaf(leaf: Any) -> Any:
         case Patches():
             ones = np.ones(leaf.values.shape, dtype=np.int64)
             return _positive(_from_patches(Patches(leaf.geometry, ones, leaf.transposed), None))
-    return _positive(_leaf(leaf, np.dtype(np.int64)))
+    ones = np.ones(leaf.values.shape, dtype=np.int64)
+    if isinstance(leaf, Diagonal):
+        return _leaf(Diagonal(ones), None)
+    return _leaf(Matrix(ones, leaf.in_shape, leaf.out_shape), None)
 
 
 def _support_scaled(node: Scaled, image: Any) -> Any:

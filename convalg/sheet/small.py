@@ -1,4 +1,4 @@
-"""The layer of the same form at another size: small enough to write out, or as large as an image."""
+"""A layer of the same form at another size: one to write out, or one for an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from convalg.kernels import as_kernel
 from convalg.kernels import kernel as symbols
 from convalg.operators import Convolution
 from convalg.pattern import Pattern
-from convalg.spec import Geometry, is_symbolic, size_product
+from convalg.spec import Geometry, check_reflect, is_symbolic, size_product
 
 MOST_SAMPLES, MOST_PRODUCTS, MOST_WEIGHTS = 100, 2000, 81
 """What is still written out: rows or columns, products, and weights."""
@@ -86,26 +86,26 @@ def by(shape: tuple[Any, ...]) -> str:
 def resized(operator: Operator, sizes: tuple[int, ...], weights: np.ndarray) -> Operator:
     """The same layer over another spatial input, with these weights.
 
-    Raises: ShapeError when it does not exist at that size.
+    Raises: ShapeError or ArgumentError when it does not exist at that size.
     """
     geometry, turned = layer_of(operator)
     axes = []
-    for axis, n in zip(geometry.axes, sizes, strict=True):
+    for number, (axis, n) in enumerate(zip(geometry.axes, sizes, strict=True)):
         s, d, before, after = _options(axis)
         if turned:
             longer = transposed_size(n, axis.taps, s, d, before, axis.after)
-            axes.append(replace(axis, in_size=longer, out_size=n))
+            found = replace(axis, in_size=longer, out_size=n)
         else:
+            check_reflect(axis.boundary, (before, after), n, number)
             outputs = output_size(n, axis.taps, s, d, before, after)
-            axes.append(replace(axis, in_size=n, out_size=outputs))
-    found = replace(geometry, axes=tuple(axes))
-    for axis, n in zip(axes, sizes, strict=True):
-        if min(axis.in_size, axis.out_size) < 1 or any(limit < 0 for limit in axis.limits()):
+            found = replace(axis, in_size=n, out_size=outputs)
+        if min(found.in_size, found.out_size) < 1:
             raise ShapeError(
-                f"this layer has no output for an image of {by(sizes)} pixels ({n} is too few for "
-                f"{axis.taps} taps, padding and boundary {axis.boundary!r}): give a larger image"
+                f"this layer has no output for {n} samples on axis {number} of an image of "
+                f"{by(sizes)} pixels, because its {axis.taps} taps reach further: give a larger one"
             )
-    layer = Convolution(found, as_kernel(weights))
+        axes.append(found)
+    layer = Convolution(replace(geometry, axes=tuple(axes)), as_kernel(weights))
     return layer.T if turned else layer
 
 
@@ -153,7 +153,7 @@ def _shrunk_axis(axis: Axis, side: int, most_taps: int, attempt: int) -> Axis:
         s = taps if s >= k else min(s, 2)
         d = min(d, 2)
     if taps != k or d != abs(axis.dilation):
-        reach, new_reach = abs(axis.dilation) * (k - 1), d * (taps - 1)
+        reach, new_reach = abs(axis.dilation) * (k - 1) or 1, d * (taps - 1)
         before, after = (-(-p * new_reach // reach) for p in (before, after))
     span = d * (taps - 1) + 1
     folded = max(before, after) + 1 if axis.boundary != "zeros" else 1

@@ -1,0 +1,117 @@
+"""Brute force over small sizes: what every verdict about all sizes is checked against.
+
+Both sides are taken at numbers and their exact matrices compared, entry by entry. Nothing of
+the decision procedure is used: neither its domain nor its sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+import convalg as ca
+from convalg.errors import ArgumentError
+from convalg.faces.exact import exact_rows
+from convalg.operators import Convolution, Patches, leaves
+from convalg.prove.polynomial import Polynomial
+
+Sides = tuple[ca.Operator, ca.Operator]
+LARGEST_BY_COUNT = {0: 1, 1: 6, 2: 5, 3: 4, 4: 3, 5: 2, 6: 2}
+"""Every size up to this, by the number of letters."""
+
+
+def letters_of(sides: Sides) -> list[str]:
+    """The letters of both sides, in order of first appearance."""
+    return list(dict.fromkeys(letter.name for side in sides for letter in side.letters))
+
+
+def swept_letters(sides: Sides) -> set[str]:
+    """Letters that are strides or dilations."""
+    found: set[str] = set()
+    for side in sides:
+        for leaf in leaves(side):
+            for axis in leaf.geometry.axes if hasattr(leaf, "geometry") else ():
+                for value in (axis.stride, axis.dilation):
+                    found |= {letter.name for letter in getattr(value, "free_symbols", ())}
+    return found
+
+
+def small_sizes(sides: Sides, largest: int | None = None) -> Iterator[dict[str, int]]:
+    """All small sizes by their sum, then in the order of the letters: strides in 1..3."""
+    names = letters_of(sides)
+    most = LARGEST_BY_COUNT[len(names)] if largest is None else largest
+    swept = swept_letters(sides)
+    spans = [range(1, 4) if name in swept else range(most + 1) for name in names]
+    for values in sorted(product(*spans), key=lambda v: (sum(v), v)):
+        yield dict(zip(names, values, strict=True))
+
+
+def at(side: ca.Operator, sizes: Mapping[str, int]) -> ca.Operator:
+    """One side at sizes of which it may have only some."""
+    own = {letter.name for letter in side.letters}
+    chosen = {name: value for name, value in sizes.items() if name in own}
+    return side.at(**chosen) if chosen else side
+
+
+def exists(side: ca.Operator, sizes: Mapping[str, int]) -> ca.Operator | None:
+    """The side at these sizes, or None where no user could write it down."""
+    try:
+        found = at(side, sizes)
+    except ArgumentError:
+        return None
+    return None if any(_is_cropped(leaf) for leaf in leaves(found)) else found
+
+
+def _is_cropped(leaf: Any) -> bool:
+    """A layer of negative padding, or that leaves whole outputs away: never written like that."""
+    if not isinstance(leaf, (Convolution, Patches)):
+        return False
+    axes = leaf.geometry.axes
+    return any(axis.before < 0 or axis.after + axis.stride - 1 < 0 for axis in axes)
+
+
+def matrix(operator: ca.Operator) -> list[dict[int, Polynomial]]:
+    """The exact matrix without its zeros."""
+    rows = exact_rows(operator, Polynomial.of)
+    return [{c: Polynomial.of(v) for c, v in row.items() if Polynomial.of(v) != 0} for row in rows]
+
+
+def differ(sides: Sides, sizes: Mapping[str, int]) -> bool | None:
+    """Whether the two sides differ at these sizes; None where one of them does not exist."""
+    found = [exists(side, sizes) for side in sides]
+    if found[0] is None or found[1] is None:
+        return None
+    first, second = found
+    if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
+        return True
+    return matrix(first) != matrix(second)
+
+
+def violation(sides: Sides, largest: int | None = None) -> tuple[dict[str, int] | None, int]:
+    """The first small sizes at which the sides differ, and how many sizes were compared."""
+    compared = 0
+    for sizes in small_sizes(sides, largest):
+        answer = differ(sides, sizes)
+        if answer is None:
+            continue
+        compared += 1
+        if answer:
+            return sizes, compared
+    return None, compared
+
+
+def smaller(sides: Sides, witness: Mapping[str, int]) -> dict[str, int] | None:
+    """Sizes at which the sides differ, smaller than a witness in its own order, if any."""
+    names = letters_of(sides)
+    assert list(witness) == names
+    swept = swept_letters(sides)
+    total, given = sum(witness.values()), tuple(witness.values())
+    spans = [range(1, 9) if name in swept else range(total + 1) for name in names]
+    for values in sorted(product(*spans), key=lambda v: (sum(v), v)):
+        if (sum(values), values) >= (total, given):
+            return None
+        sizes = dict(zip(names, values, strict=True))
+        if differ(sides, sizes):
+            return sizes
+    return None

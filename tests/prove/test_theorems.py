@@ -1,0 +1,261 @@
+"""The catalogue: every claim against brute force, and every claim broken in many ways."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import brute
+import numpy as np
+import pytest
+
+import convalg as ca
+from convalg.errors import ArgumentError, ConvalgError
+from convalg.kernels import LetterKernel
+from convalg.operators import Adjoint, Convolution, Patches, Selection
+from convalg.prove import claims
+from convalg.prove.theorems import Claim, Theorem
+from convalg.spec import Geometry, is_symbolic
+
+RANGES = {letter: range(1, 4) for letter in "sd"}
+CLAIMS = [(theorem.name, claim) for theorem in ca.theorems for claim in theorem.claims()]
+COUNTERS = [theorem for theorem in ca.theorems if theorem.counter is not None]
+NAMED = {
+    "linearity flip modes full padding stride adjoint-1d adjoint-2d adjoint-channels "
+    "adjoint-stride kernel-gradient kernel-gradient-stride composition commutativity "
+    "associativity separable toeplitz doubly-block-toeplitz circular-dft equivariance "
+    "average-pooling-adjoint max-pooling-adjoint pooling-equivariance sum-of-random-variables "
+    "difference-of-random-variables parameters receptive-field sub-pixel merged-branches "
+    "batch-norm one-by-one",
+    *(f"relationship-{k}" for k in range(1, 16)),
+}
+
+
+def _words(pair: tuple[str, Claim]) -> str:
+    return f"{pair[0]}: {pair[1].words}"
+
+
+@pytest.mark.parametrize("theorem", ca.theorems, ids=lambda t: t.name)
+def test_theorem_is_proved_within_a_second(theorem: Theorem) -> None:
+    """Best of three runs, so that a busy machine is not what is measured."""
+    verdicts = []
+    import time
+
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        verdicts.append(theorem.prove())
+        best = min(best, time.perf_counter() - start)
+        if best < 1:
+            break
+    assert verdicts[-1].status == "proved", verdicts[-1]
+    assert verdicts[-1].claim == theorem.statement
+    assert verdicts[-1].scope
+    assert verdicts[-1].method
+    assert best < 1
+
+
+@pytest.mark.parametrize("pair", CLAIMS, ids=_words)
+def test_claim_holds_at_all_small_sizes(pair: tuple[str, Claim]) -> None:
+    sides = pair[1].sides()
+    found, compared = brute.violation(sides)
+    assert found is None
+    assert compared >= 6
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("pair", CLAIMS, ids=_words)
+def test_claim_holds_at_larger_sizes(pair: tuple[str, Claim]) -> None:
+    sides = pair[1].sides()
+    largest = {1: 12, 2: 9, 3: 7, 4: 5, 5: 4, 6: 3}[len(brute.letters_of(sides))]
+    assert brute.violation(sides, largest)[0] is None
+
+
+@pytest.mark.parametrize("pair", CLAIMS, ids=_words)
+def test_scope_is_the_domain(pair: tuple[str, Claim]) -> None:
+    """The sizes that the scope names are those at which both sides exist."""
+    sides = pair[1].sides()
+    verdict = pair[1].decide()
+    if brute.swept_letters(sides):
+        assert "both exist" in verdict.scope
+        return
+    for sizes in brute.small_sizes(sides, 3):
+        here = brute.differ(sides, sizes) is not None
+        assert in_words(verdict.scope, sizes) == here, sizes
+
+
+def in_words(scope: str, sizes: dict[str, int]) -> bool:
+    """Whether sizes satisfy a scope such as "all n >= K >= 1, p >= 0"."""
+    chains = scope.removeprefix("all ").split(", ")
+    for chain in chains:
+        values = [_value(part, sizes) for part in chain.split(" >= ")]
+        if values != sorted(values, reverse=True):
+            return False
+    return True
+
+
+def _value(words: str, sizes: dict[str, int]) -> int:
+    """2p + K - 1 as a number."""
+    total = 0
+    for term in words.replace(" - ", " + -").split(" + "):
+        sign, bare = (-1, term[1:]) if term.startswith("-") else (1, term)
+        digits = bare.rstrip("".join(sizes))
+        name = bare[len(digits) :]
+        total += sign * (int(digits) if digits else 1) * (sizes[name] if name else 1)
+    return total
+
+
+# -- refutations ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("theorem", COUNTERS, ids=lambda t: t.name)
+def test_outside_is_refuted(theorem: Theorem) -> None:
+    verdict = theorem.outside()
+    assert verdict is not None
+    assert verdict.status == "refuted"
+    assert not verdict
+    assert verdict.counterexample is not None
+    claimed, actual = verdict.counterexample.replay()
+    assert claimed != actual
+
+
+@pytest.mark.parametrize(
+    "theorem", [t for t in COUNTERS if isinstance(t.counter, Claim)], ids=lambda t: t.name
+)
+def test_outside_is_the_smallest(theorem: Theorem) -> None:
+    assert isinstance(theorem.counter, Claim)
+    sides = theorem.counter.sides()
+    check_refuted(sides, theorem.counter.decide())
+
+
+def check_refuted(sides: brute.Sides, verdict: ca.prove.Verdict) -> None:
+    """The witness is real, replays, and nothing smaller differs."""
+    assert verdict.status == "refuted"
+    found = verdict.counterexample
+    assert found is not None
+    first, second = (brute.exists(side, found.sizes) for side in sides)
+    assert first is not None
+    assert second is not None
+    claimed, actual = found.replay()
+    assert claimed != actual
+    if found.row is None:
+        assert (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape)
+    else:
+        assert found.column is not None
+        row = int(np.ravel_multi_index(found.row, first.out_shape))
+        column = int(np.ravel_multi_index(found.column, first.in_shape))
+        values = [brute.matrix(side)[row].get(column, 0) for side in (second, first)]
+        assert values[0] != values[1]
+        shown = [ca.prove.polynomial.Polynomial.of(v) for v in (found.claimed, found.actual)]
+        assert shown == values
+    if found.sizes:
+        assert brute.smaller(sides, found.sizes) is None
+
+
+def test_counters_cover_the_unstated_domains() -> None:
+    assert {"flip", "adjoint-1d", "adjoint-2d", "relationship-13", "commutativity"} <= {
+        theorem.name for theorem in COUNTERS
+    }
+
+
+# -- mutants --------------------------------------------------------------------------------
+
+
+def mutants(side: ca.Operator) -> Iterator[tuple[str, ca.Operator]]:
+    """The operator with one leaf broken, in every way that keeps the shapes of that leaf."""
+    if isinstance(side, (Convolution, Patches, Selection)):
+        yield from _broken_leaves(side)
+        return
+    if isinstance(side, Adjoint):
+        for words, broken in mutants(side.operator):
+            yield words, broken.T
+        return
+    for place, child in enumerate(side.children):
+        for words, broken in mutants(child):
+            children = [*side.children]
+            children[place] = broken
+            yield f"{words} of part {place}", side.rebuild(tuple(children))
+
+
+def _broken_leaves(leaf: Any) -> Iterator[tuple[str, ca.Operator]]:
+    dims = len(leaf.geometry.axes)
+    if isinstance(leaf, Convolution):
+        yield from _broken_kernels(leaf, dims)
+    for k, axis in enumerate(leaf.geometry.axes):
+        if _is_one(axis.in_size) and _is_one(axis.out_size):
+            continue
+        for step in (1, -1):
+            moved = replace(axis, padding=axis.padding + step)
+            yield f"padding {step:+d} on axis {k}", _with_axis(leaf, k, moved)
+        wider = replace(axis, stride=axis.stride + 1)
+        yield f"stride + 1 on axis {k}", _with_axis(leaf, k, wider)
+        if not _is_one(axis.taps):
+            sign = -1 if axis.is_backwards else 1
+            spread = replace(axis, dilation=axis.dilation + sign)
+            yield f"dilation + 1 on axis {k}", _with_axis(leaf, k, spread)
+            if not isinstance(leaf, Patches) and not (leaf.geometry.has_channels or k):
+                short = replace(axis, taps=axis.taps - 1)
+                yield f"one tap less on axis {k}", _with_axis(leaf, k, short)
+    if dims == 2 and not isinstance(leaf, Selection):
+        yield from _swapped(leaf)
+
+
+def _broken_kernels(leaf: Convolution, dims: int) -> Iterator[tuple[str, ca.Operator]]:
+    lead = leaf.weights.ndim - dims
+    subsets = [(k,) for k in range(dims)] + ([tuple(range(dims))] if dims > 1 else [])
+    for subset in subsets:
+        places = tuple(lead + k for k in subset)
+        weights = (
+            leaf.weights.flip(places)
+            if isinstance(leaf.weights, LetterKernel)
+            else np.flip(leaf.weights, places)
+        )
+        yield f"kernel flipped on {subset}", Convolution(leaf.geometry, weights)
+
+
+def _swapped(leaf: Any) -> Iterator[tuple[str, ca.Operator]]:
+    """The steps of two axes exchanged: paddings and directions, where they are different."""
+    first, second = leaf.geometry.axes
+    for name in ("padding", "dilation", "stride"):
+        one, other = getattr(first, name), getattr(second, name)
+        if one != other:
+            axes = (replace(first, **{name: other}), replace(second, **{name: one}))
+            yield f"{name} of the axes swapped", _with_axes(leaf, axes)
+
+
+def _with_axis(leaf: Any, k: int, axis: Any) -> ca.Operator:
+    axes = [*leaf.geometry.axes]
+    axes[k] = axis
+    return _with_axes(leaf, tuple(axes))
+
+
+def _with_axes(leaf: Any, axes: tuple[Any, ...]) -> ca.Operator:
+    if isinstance(leaf, Selection):
+        return replace(leaf, axes=axes)
+    old = leaf.geometry
+    geometry = Geometry(axes, old.in_channels, old.out_channels, old.groups)
+    return replace(leaf, geometry=geometry)
+
+
+def _is_one(size: Any) -> bool:
+    return not is_symbolic(size) and size == 1
+
+
+@pytest.mark.parametrize("pair", CLAIMS, ids=_words)
+def test_mutants_are_refuted(pair: tuple[str, Claim]) -> None:
+    """Each broken statement is refuted; one that is proved is equal at all small sizes too."""
+    first, second = pair[1].sides()
+    counts: Counter[str] = Counter()
+    for words, broken in mutants(second):
+        sides = (first, broken)
+        verdict = claims.decide(*sides, claim=words, ranges=RANGES)
+        counts[verdict.status] += 1
+        if verdict.status == "refuted":
+            check_refuted(sides, verdict)
+        else:
+            assert brute.violation(sides)[0] is None, (words, verdict)
+    print(pair, counts)
+    assert counts["refuted"] >= 2
