@@ -19,7 +19,14 @@ import numpy.typing as npt
 
 from convalg.axis import Size
 from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
-from convalg.spec import as_shape, as_size, is_expression, is_symbolic, substituted
+from convalg.spec import (
+    as_shape,
+    as_size,
+    is_expression,
+    is_symbolic,
+    size_words,
+    substituted,
+)
 
 Array = npt.NDArray[Any]
 BYTES_PER_SYMBOL = 500
@@ -52,7 +59,8 @@ class LetterKernel:
         order = list(self.axes)
         moved = f", axes {order}" if order != sorted(order) else ""
         turned = f", flipped on {[k for k, f in enumerate(self.flipped) if f]}"
-        words = f"kernel({', '.join(map(str, self.named_shape))}, name={self.name!r}{moved})"
+        named = f", name={self.name!r}" if self.name != "w" else ""
+        words = f"kernel({', '.join(map(size_words, self.named_shape))}{named}{moved})"
         if not any(self.flipped):
             return words
         return f"flip({words})" if all(self.flipped) else words[:-1] + turned + ")"

@@ -146,6 +146,26 @@ def holds(condition: Any) -> bool:
     return condition if isinstance(condition, bool) else condition == True  # noqa: E712
 
 
+def size_words(value: Any) -> str:
+    """A size as one writes it: positive letters first, numbers last.
+
+    >>> n, K = sizes("n K")
+    >>> size_words(n - K + 1)
+    'n - K + 1'
+    """
+    if not is_symbolic(value) or not value.is_Add:
+        return str(value)
+    terms = sorted(
+        value.args,
+        key=lambda t: (t.is_number, t.could_extract_minus_sign(), sorted(map(str, t.free_symbols))),
+    )
+    words = str(terms[0])
+    for term in terms[1:]:
+        negative = term.could_extract_minus_sign()
+        words += f" {'-' if negative else '+'} {-term if negative else term}"
+    return words
+
+
 def sizes(names: str) -> tuple[sympy.Symbol, ...]:
     """Letters that stand for whole numbers, to use where an operator takes a size.
 

@@ -185,7 +185,7 @@ def test_second_derivatives_of_a_ramp_are_zero(name: str) -> None:
         ("laplace", 4 * 1),
         # 4 at distance 1 with weight 4, 4 at squared distance 2 with weight 1.
         ("laplace_9", 4 * 4 * 1 + 4 * 1 * 2),
-        # 4 at distance 1 (weight 2), 4 at squared distance 2 (weight 1), 4 at distance 2 (weight 1).
+        # 4 at distance 1, weight 2; 4 at squared distance 2 and 4 at distance 2, weight 1.
         ("laplacian_of_gaussian", 4 * 2 * 1 + 4 * 1 * 2 + 4 * 1 * 4),
     ],
 )
@@ -225,7 +225,7 @@ def test_the_channel_average_makes_a_picture_grey() -> None:
     np.testing.assert_allclose(average(colours)[0], (4 * X + 4 * Y) / 3)
 
 
-def test_laplace_9_is_exact_to_sixth_order_on_harmonics() -> None:
+def test_laplace_9_is_zero_on_a_harmonic_of_degree_four() -> None:
     # Re (x + iy)^4 is harmonic: the five-point stencil leaves an error, the nine-point one none.
     harmonic = X**4 - 6 * X**2 * Y**2 + Y**4
     assert filtered("laplace", harmonic).any()

@@ -38,7 +38,7 @@ def text(value: Any) -> str:
 
     >>> import sympy
     >>> text((sympy.Symbol("n") - 3) // 2 + 1)
-    '(floor((n - 3)/2) + 1)'
+    '(1 + floor((-3 + n)/2))'
     """
     if isinstance(value, int):
         return str(value)

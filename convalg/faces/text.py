@@ -23,7 +23,7 @@ from convalg.operators import (
     Sum,
     is_identity,
 )
-from convalg.spec import Geometry, holds
+from convalg.spec import Geometry, holds, size_words
 
 LONGEST = 9
 """Arrays of more entries are told by their shape."""
@@ -66,8 +66,16 @@ def layer_words(geometry: Geometry, *, transposed: bool = False) -> list[str]:
     return words
 
 
-def _shortest(values: list[Any]) -> Any:
-    return values[0] if all(value == values[0] for value in values) else tuple(values)
+def _shortest(values: list[Any]) -> str:
+    alike = all(value == values[0] for value in values)
+    return _words(values[0] if alike else tuple(values))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, tuple):
+        tail = "," if len(value) == 1 else ""
+        return f"({', '.join(map(_words, value))}{tail})"
+    return size_words(value)
 
 
 def _padding(axes: tuple[Axis, ...]) -> list[str]:
@@ -98,16 +106,22 @@ def _transposed_padding(axes: tuple[Axis, ...]) -> list[str]:
     pairs, extra = [], []
     for axis in axes:
         tail = -axis.after
-        room = max(axis.stride, abs(axis.dilation))
-        more = min(max(axis.before + tail, 0), room - 1) if isinstance(tail, int) else 0
-        pairs.append((axis.before, more - tail))
+        more = 0
+        if axis.is_concrete:
+            room = max(axis.stride, abs(axis.dilation))
+            more = min(max(axis.before + tail, 0), room - 1)
+        # With letters the stride may hide a remainder; alike on both sides is what people write.
+        hidden = not axis.is_concrete and axis.stride != 1
+        pairs.append((axis.before, axis.before if hidden else more - tail))
         extra.append(more)
     words = [f"padding={_shortest(_symmetric(pairs))}"] if any(map(any, pairs)) else []
     return words + ([f"output_padding={_shortest(extra)}"] if any(extra) else [])
 
 
 def _sizes(shape: tuple[Any, ...]) -> str:
-    return str(shape[0] if len(shape) == 1 else shape)
+    if len(shape) == 1:
+        return size_words(shape[0])
+    return f"({', '.join(map(size_words, shape))})"
 
 
 def _call(name: str, *words: str) -> str:
@@ -171,7 +185,7 @@ def _selection(leaf: Selection) -> str:
     if all(k in turned or axis == Axis(axis.in_size, axis.in_size) for k, axis in enumerate(axes)):
         named = [] if len(turned) == len(axes) else [f"axes={tuple(turned)}"]
         return _call("flip_axes", sizes, *named)
-    if all(holds(a.stride >= 1) and holds(a.padding <= 0) for a in axes):
+    if all(holds(a.padding <= 0) and not holds(a.stride < 0) for a in axes):
         first = [-axis.padding for axis in axes]
         offset = [f"offset={_shortest(first)}"] if any(first) else []
         return _call("downsample", sizes, str(_shortest([a.stride for a in axes])), *offset)

@@ -305,7 +305,7 @@ def equivariant(
     >>> n, K = ca.sizes("n K")
     >>> A = ca.correlation(n, ca.kernel(K))
     >>> equivariant(A, 1, interior=True).status, equivariant(A, 1).counterexample.sizes
-    ('proved', {'n': 1, 'K': 1})
+    ('proved', {'n': 2, 'K': 2})
     """
     layer = _one_layer(operator)
     axes = layer.geometry.axes

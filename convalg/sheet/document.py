@@ -209,7 +209,7 @@ def _mathml(latex: str) -> Markup:
     tree = convert_to_element(latex, display="block")
     for element in tree.iter():
         element.text = html.unescape(element.text) if element.text else element.text
-    return Markup(ElementTree.tostring(tree, encoding="unicode"))  # noqa: S704 - escaped above
+    return Markup(ElementTree.tostring(tree, encoding="unicode"))
 
 
 def _replace(place: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from convalg import draw
 from convalg.axis import output_size as outputs_of
 from convalg.axis import transposed_size
 from convalg.base import Operator
-from convalg.errors import ConvalgError, KindError, ShapeError, check_memory
+from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
 from convalg.faces import latex
 from convalg.faces.latex import layer_of
 from convalg.faces.text import _after as padding_after
@@ -167,7 +167,7 @@ def _sizes(layer: Operator) -> Section:
 
 def _image(layer: Operator, image: Image | None) -> list[Section]:
     """The section on an image; none for layers that take no image."""
-    geometry, turned = layer_of(layer)
+    geometry, _ = layer_of(layer)
     channels = layer.in_shape[0] if geometry.has_channels else 1
     if len(geometry.axes) != 2 or channels not in (1, 3):
         if image is not None:
@@ -176,13 +176,12 @@ def _image(layer: Operator, image: Image | None) -> list[Section]:
                 f"through one that takes {layer.in_shape}"
             )
         return []
-    given = image is not None
+    pixels, source = _pixels(image, channels)
+    weights, about = _image_weights(layer)
     try:
-        pixels, source = _pixels(image, channels)
-        weights, about = _image_weights(layer)
         wide = resized(layer, pixels.shape[-2:], weights)
-    except ConvalgError:
-        if given:
+    except ArgumentError:
+        if image is not None:
             raise
         # The embedded photograph is an illustration: a layer that it does not fit has none.
         return []
@@ -320,7 +319,8 @@ def _counts(layer: Operator, small: Operator) -> Section:
     geometry, _ = layer_of(layer)
     counts = layer.counts
     each, claimed = checks.multiplications(geometry)
-    low, high = (int(f(counts.sharing)) for f in (np.min, np.max))
+    sharing = np.asarray(counts.sharing)
+    low, high = int(sharing.min()), int(sharing.max())
     times = f"{low:,} times" if low == high else f"{low:,} to {high:,} times"
     rows = (
         ("entries of the matrix", f"{counts.dense:,}", f"{counts.dense:,}"),

@@ -38,7 +38,7 @@ def _words(pair: tuple[str, Claim]) -> str:
     return f"{pair[0]}: {pair[1].words}"
 
 
-@pytest.mark.parametrize("theorem", ca.theorems, ids=lambda t: t.name)
+@pytest.mark.parametrize("theorem", list(ca.theorems), ids=lambda t: t.name)
 def test_theorem_is_proved_within_a_second(theorem: Theorem) -> None:
     """Best of three runs, so that a busy machine is not what is measured."""
     verdicts = []

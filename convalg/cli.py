@@ -1,0 +1,222 @@
+"""The command line: `convalg explain` writes a derivation sheet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from convalg import __version__
+from convalg.errors import ArgumentError, ConvalgError
+
+if TYPE_CHECKING:
+    from convalg.operators import Convolution
+
+Boundary = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
+
+DEFAULT_SIDES = {1: 12, 2: 6, 3: 4}
+REFUTED, BAD_INPUT = 1, 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Convolution as linear algebra that you can see, prove, check and train.",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; the exit status is 1 for a failed statement, 2 for bad input."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="convalg")
+    except ConvalgError as error:
+        words = " ".join(str(error).split())
+        Console(stderr=True, soft_wrap=True).print(Text(f"convalg: {words}", style="red"))
+        sys.exit(BAD_INPUT)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"convalg {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Convolution as linear algebra that you can see, prove, check and train."""
+
+
+@app.command()
+def explain(
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZES",
+            help="Spatial size of the input, such as 12, 6x6 or 4x4x4. "
+            "[dim]default: 12, 6x6 or 4x4x4, as the kernel has axes[/dim]",
+        ),
+    ] = None,
+    kernel: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE|NAME",
+            help="A size such as 3 or 3x5, for a kernel of letters, or a named filter: sobel_x, "
+            "laplace, gaussian, box, channel_average, …",
+        ),
+    ] = "sobel_x",
+    channels: Annotated[
+        int | None,
+        typer.Option(
+            help="Input channels. A named filter then runs on each channel by itself.",
+            show_default="none: plain spatial shapes",
+        ),
+    ] = None,
+    out_channels: Annotated[
+        int | None,
+        typer.Option(help="Output channels.", show_default="1, or --channels for a named filter"),
+    ] = None,
+    stride: Annotated[
+        str, typer.Option(metavar="INT|SIZES", help="Steps of the kernel, such as 2 or 2x1.")
+    ] = "1",
+    padding: Annotated[
+        str,
+        typer.Option(
+            metavar="INT|SIZES|WORD",
+            help="Samples around the input, such as 1 or 1x0, or valid, same, same_lower, full.",
+        ),
+    ] = "valid",
+    dilation: Annotated[
+        str, typer.Option(metavar="INT|SIZES", help="Distance of the taps, such as 2.")
+    ] = "1",
+    boundary: Annotated[Boundary, typer.Option(help="What padding reads.")] = "zeros",
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A PNG or JPEG image to send through the layer.",
+            show_default="the embedded photograph",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheet.")] = Path(
+        "convalg-sheet"
+    ),
+) -> None:
+    """Write a derivation sheet of one layer, as HTML and Markdown.
+
+    It shows the sum that defines the layer, the output size, an image before and after, the
+    weight matrix coloured by shared weight, full, same and valid side by side, the counts and
+    the adjoint; every statement is verified while the sheet is made.
+
+    With no option: a Sobel filter on the embedded photograph.
+    """
+    layer = _layer(shape, kernel, channels, out_channels, (stride, padding, dilation), boundary)
+    from convalg.sheet import explain as make_sheet
+
+    sheet = make_sheet(layer, image=image)
+    place = sheet.write(out)
+    console = Console(soft_wrap=True, highlight=False)
+    held = len(sheet.claims) - len(sheet.failed)
+    console.print(Text(f"{held} of {len(sheet.claims)} statements verified for {layer!r}"))
+    for claim in sheet.failed:
+        console.print(Text(f"failed: {claim.statement} {claim.check.how}", style="red"))
+    # The path stands on a line of its own, whole, for whoever reads it by script.
+    console.print(Text(str(place)))
+    if sheet.failed:
+        raise typer.Exit(REFUTED)
+
+
+def _layer(
+    shape: str | None,
+    kernel: str,
+    channels: int | None,
+    out_channels: int | None,
+    options: tuple[str, str, str],
+    boundary: Boundary,
+) -> Convolution:
+    """The layer that the options describe."""
+    from convalg.linear import correlation
+    from convalg.spec import PADDING_WORDS
+
+    sizes = None if shape is None else _numbers(shape, "--shape")
+    weights, groups = _kernel(kernel, sizes, channels, out_channels)
+    dims = weights.ndim - 2 if channels is not None or weights.ndim == 4 else weights.ndim
+    stride, padding, dilation = options
+    return correlation(
+        sizes or (DEFAULT_SIDES.get(dims, 3),) * dims,
+        weights,
+        stride=_one_or_more(stride, "--stride"),
+        padding=padding if padding in PADDING_WORDS else _one_or_more(padding, "--padding"),
+        dilation=_one_or_more(dilation, "--dilation"),
+        groups=groups,
+        boundary=boundary,
+    )
+
+
+def _kernel(
+    text: str, sizes: tuple[int, ...] | None, channels: int | None, out_channels: int | None
+) -> tuple[Any, int]:
+    """The kernel that the options describe, and the number of groups."""
+    import numpy as np
+
+    from convalg import kernels
+    from convalg.spec import as_size
+
+    if out_channels is not None:
+        as_size(out_channels, "--out-channels")
+        if channels is None:
+            raise ArgumentError(
+                f"--out-channels {out_channels} needs the input channels too: add --channels"
+            )
+    count = None if channels is None else cast(int, as_size(channels, "--channels"))
+    if not text[:1].isdigit() and not text.startswith("-"):
+        if text not in kernels.NAMES:
+            raise ArgumentError(
+                f"--kernel must be a size such as 3 or 3x3, or one of {', '.join(kernels.NAMES)}, "
+                f"not {text!r}"
+            )
+        if text == "channel_average":
+            found = kernels.named(text, count)
+            return _with_outputs(found, found.shape[0], out_channels, text), 1
+        found = kernels.named(text)
+        if count is None:
+            return found, 1
+        each = np.broadcast_to(found, (count, 1, *found.shape))
+        return _with_outputs(each, count, out_channels, text), count
+    taps = _numbers(text, "--kernel")
+    if len(taps) == 1:
+        taps *= len(sizes) if sizes else 2
+    lead = () if count is None else (out_channels or 1, count)
+    return kernels.kernel(*lead, *taps), 1
+
+
+def _with_outputs(weights: Any, outputs: int, wanted: int | None, name: str) -> Any:
+    """Raises: ArgumentError when a named filter cannot have that many output channels."""
+    if wanted not in (None, outputs):
+        raise ArgumentError(
+            f"--out-channels {wanted} does not fit the filter {name}, which makes {outputs} of "
+            f"its input: leave it out"
+        )
+    return weights
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    """Sizes joined by x. Raises: ArgumentError naming the option."""
+    parts = text.lower().split("x")
+    if not all(part.isascii() and part.removeprefix("-").isdigit() for part in parts):
+        raise ArgumentError(f"{option} must be whole numbers such as 3 or 6x6, not {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def _one_or_more(text: str, option: str) -> int | tuple[int, ...]:
+    numbers = _numbers(text, option)
+    return numbers[0] if len(numbers) == 1 else numbers

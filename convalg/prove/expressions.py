@@ -1,0 +1,146 @@
+"""Operators written as text, for the command line: a small grammar of the public names.
+
+Nothing is evaluated by Python: the text is parsed to a syntax tree, and every node of it is
+either one of those known here or an error that says so. Any other name is a letter for a size.
+
+    correlation(n, kernel(K), padding=p).T
+    downsample(n - K + 1, 2) @ correlation(n, kernel(K))
+"""
+
+from __future__ import annotations
+
+import ast
+import operator as arithmetic
+from collections.abc import Callable
+from typing import Any
+
+from convalg import kernels, linear
+from convalg.base import Operator
+from convalg.errors import ArgumentError, ConvalgError, KindError
+from convalg.kernels import LetterKernel
+from convalg.spec import is_symbolic, sizes
+
+MAKERS: dict[str, Callable[..., Any]] = {
+    name: getattr(linear, name)
+    for name in (
+        "average_pool",
+        "convolution",
+        "correlation",
+        "crop",
+        "dense",
+        "diagonal",
+        "downsample",
+        "flip_axes",
+        "identity",
+        "pad",
+        "reshape",
+        "shift",
+        "sum_pool",
+        "transposed_correlation",
+        "upsample",
+    )
+} | {"kernel": kernels.kernel, "flip": kernels.flip}
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: arithmetic.add,
+    ast.Sub: arithmetic.sub,
+    ast.Mult: arithmetic.mul,
+    ast.FloorDiv: arithmetic.floordiv,
+    ast.MatMult: arithmetic.matmul,
+}
+_ATTRIBUTES = ("T", "kernel", "in_shape", "out_shape")
+_METHODS = ("kron", "by_kernel", "simplify", "swapaxes")
+LONGEST = 2000
+LARGEST = 10**6
+
+
+def parse(text: str) -> Operator:
+    """The operator that a text describes.
+
+    Raises: ArgumentError for a text that is no expression of the public names.
+
+    >>> parse("correlation(n, kernel(K)).T")
+    transposed_correlation(n - K + 1, kernel(K))
+    """
+    if len(text) > LONGEST:
+        raise ArgumentError(f"the expression has {len(text)} characters, more than {LONGEST}")
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ArgumentError(f"{text!r} is no expression: {error}") from None
+    try:
+        found = _value(tree.body)
+    except (TypeError, AttributeError, IndexError, ZeroDivisionError) as error:
+        if isinstance(error, ConvalgError):
+            raise
+        raise ArgumentError(f"{text!r} makes no operator: {error}") from None
+    if not isinstance(found, Operator):
+        raise ArgumentError(f"{text!r} is no operator, but {found!r}")
+    return found
+
+
+def _value(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant(value=str() | float() as value):
+            return value
+        case ast.Constant(value=int(value)) if not isinstance(value, bool) and value <= LARGEST:
+            return value
+        case ast.Tuple(elts=items) | ast.List(elts=items):
+            return tuple(map(_value, items))
+        case ast.Name(id=name):
+            return _name(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            return _BINARY[type(op)](_value(left), _value(right))
+        case ast.Attribute(value=inner, attr=name) if name in _ATTRIBUTES:
+            return getattr(_operator(_value(inner), name), name)
+        case ast.Subscript(value=inner, slice=ast.Constant(value=int(place))):
+            return _shape(_value(inner))[place]
+        case ast.Call():
+            return _call(node)
+    raise ArgumentError(
+        f"{ast.unparse(node)!r} is not allowed here: use the public names, letters, numbers, "
+        f"+ - * // @, .T, .kernel and .out_shape"
+    )
+
+
+def _name(name: str) -> Any:
+    if name in MAKERS:
+        raise ArgumentError(f"{name} is a function: write {name}(...)")
+    if name in kernels.NAMES:
+        return kernels.named(name)
+    if not name.isascii():
+        raise ArgumentError(f"{name!r} is no letter for a size: use plain letters")
+    return sizes(name)[0]
+
+
+def _operator(value: Any, name: str) -> Any:
+    if isinstance(value, (Operator, LetterKernel)):
+        return value
+    raise KindError(f".{name} is asked of an operator, not of {value!r}")
+
+
+def _shape(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, tuple):
+        return value
+    raise KindError(f"only a shape can be indexed, not {value!r}")
+
+
+def _call(node: ast.Call) -> Any:
+    arguments = [_value(argument) for argument in node.args]
+    options: dict[str, Any] = {}
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            raise ArgumentError(f"{ast.unparse(node)!r}: ** is not allowed, name the options")
+        value = _value(keyword.value)
+        named = keyword.arg == "name" and is_symbolic(value)
+        options[keyword.arg] = str(value) if named else value
+    match node.func:
+        case ast.Name(id=name) if name in MAKERS:
+            return MAKERS[name](*arguments, **options)
+        case ast.Attribute(value=inner, attr=name) if name in _METHODS:
+            return getattr(_operator(_value(inner), name), name)(*arguments, **options)
+    raise ArgumentError(
+        f"{ast.unparse(node.func)!r} is no function here; there are {', '.join(sorted(MAKERS))}"
+    )

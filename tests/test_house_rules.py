@@ -1,0 +1,293 @@
+"""The rules of the house: which room imports which, sizes, examples, and tested error messages."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import inspect
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import convalg as ca
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "convalg"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+PYTHON = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
+
+# The rooms from the ground up. Imports go to a lower floor, or stay in the room.
+FLOORS = (
+    {"errors"},
+    {"axis"},
+    {"spec"},
+    {"kernels", "pattern"},
+    {"engine"},
+    {"base"},
+    {"operators"},
+    {"linear", "faces"},
+    {"structure", "gradients"},
+    {"draw", "prove"},
+    {"sheet"},
+    {"cli"},
+    {"__main__"},
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+SPEAKING_ROOMS = {"cli", "__main__"}
+ERRORS = {name for name, value in vars(ca.errors).items() if isinstance(value, type)}
+
+LONGEST_FILE, LONGEST_FUNCTION = 600, 60
+
+
+class Module:
+    """A module of the package, parsed."""
+
+    def __init__(self, path: Path) -> None:
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        self.path = path
+        self.name = ".".join(part for part in parts if part != "__init__")
+        self.room = parts[0]
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(encoding="utf-8"))
+
+    @cached_property
+    def imports(self) -> set[str]:
+        """Modules of the package that this one imports anywhere, but for types and the doors.
+
+        The doors are the methods of Operator, which import their face when they are called.
+        """
+        skipped = [node for node in ast.walk(self.tree) if _for_types(node)]
+        if self.name == "base":
+            skipped += [n for n in self.tree.body if isinstance(n, ast.ClassDef)]
+        ignored = {id(inner) for node in skipped for inner in ast.walk(node)}
+        return {
+            found
+            for node in ast.walk(self.tree)
+            if id(node) not in ignored
+            for found in _imported(node)
+        }
+
+
+def _for_types(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    """Modules of the package named by an import, relative to the package."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            if alias.name.split(".")[0] == "convalg":
+                yield alias.name.removeprefix("convalg").lstrip(".")
+    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "convalg":
+        assert node.module is not None
+        base = node.module.removeprefix("convalg").lstrip(".")
+        for alias in node.names:
+            inner = f"{base}.{alias.name}".lstrip(".")
+            yield inner if inner in MODULES else base
+
+
+MODULES = {module.name: module for module in map(Module, SOURCES)}
+ROOMS = [module for module in MODULES.values() if module.name]
+
+
+@pytest.mark.parametrize("module", ROOMS, ids=lambda module: module.name)
+def test_imports_go_down(module: Module) -> None:
+    assert module.room in FLOOR, f"{module.room} has no floor yet: give it one in FLOORS"
+    upwards = [
+        found
+        for found in module.imports
+        if found.split(".")[0] != module.room and FLOOR[found.split(".")[0]] >= FLOOR[module.room]
+    ]
+    assert upwards == []
+
+
+def test_the_top_imports_nothing_but_for_types() -> None:
+    assert MODULES[""].imports == set()
+
+
+def test_imports_have_no_cycle() -> None:
+    graphlib.TopologicalSorter({m.name: m.imports - {m.name} for m in ROOMS}).prepare()
+
+
+def test_imports_are_absolute() -> None:
+    relative = [
+        module.name
+        for module in MODULES.values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
+# Sizes.
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def code_lines(path: Path) -> set[int]:
+    """The numbers of lines that hold code: not blank, not a comment, not a docstring."""
+    text = path.read_text(encoding="utf-8")
+    quiet = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in quiet:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < LONGEST_FILE
+    code = code_lines(path)
+    sizes = {
+        function.name: len(code & set(range(function.lineno, (function.end_lineno or 0) + 1)))
+        for function in functions(ast.parse(text))
+    }
+    assert {name: size for name, size in sizes.items() if size >= LONGEST_FUNCTION} == {}
+
+
+# Examples.
+
+# What the faces ask of a node, and attributes that the examples of the others print.
+WITHOUT_EXAMPLE = {"children", "rebuild", "is_concrete"}
+METHODS = [
+    name
+    for name, value in vars(ca.Operator).items()
+    if not name.startswith("_")
+    and (callable(value) or isinstance(value, property))
+    and name not in WITHOUT_EXAMPLE
+]
+
+
+@pytest.mark.parametrize("name", ca.__all__)
+def test_each_public_name_has_an_example(name: str) -> None:
+    value = getattr(ca, name)
+    text = inspect.getdoc(value) or ""
+    assert text.partition("\n")[0].endswith((".", ":")), "the first line is one sentence"
+    if not isinstance(value, ModuleType) and value is not ca.Operator:
+        assert ">>> " in text
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_of_an_operator_has_an_example(name: str) -> None:
+    assert ">>> " in (inspect.getdoc(inspect.getattr_static(ca.Operator, name)) or "")
+
+
+# Errors.
+
+
+def raised(module: Module) -> Iterator[ast.Call]:
+    """Every construction of an error of the package."""
+    for node in ast.walk(module.tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ERRORS
+        ):
+            yield node
+
+
+def message(call: ast.Call, module: Module) -> list[ast.JoinedStr]:
+    """The f-strings that an error may say: its argument, or what a function of its room returns."""
+    if len(call.args) != 1 or call.keywords:
+        return []
+    (argument,) = call.args
+    if isinstance(argument, ast.JoinedStr):
+        return [argument]
+    if isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name):
+        makers = [f for f in functions(module.tree) if f.name == argument.func.id]
+        returns = [n.value for f in makers for n in ast.walk(f) if isinstance(n, ast.Return)]
+        return [value for value in returns if isinstance(value, ast.JoinedStr)]
+    return []
+
+
+def phrases(text: ast.JoinedStr) -> list[str]:
+    """Runs of three words of a message between two of its values; all of it where it is shorter."""
+    pieces = [p.value.split() for p in text.values if isinstance(p, ast.Constant)]
+    length = min(3, max((len(words) for words in pieces), default=0))
+    return [
+        " ".join(words[k : k + length])
+        for words in pieces
+        for k in range(len(words) - length + 1)
+        if words
+    ]
+
+
+@cache
+def tested_words() -> str:
+    """All text in quotes in the tests, and their tables, without the escapes of patterns."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.txt")]
+    for path in (ROOT / "tests").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return " ".join(" ".join(texts).replace("\\", "").split())
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=lambda module: module.name or "convalg")
+def test_each_error_says_one_thing_with_a_value_and_a_test_reads_it(module: Module) -> None:
+    wordless, valueless, unread = [], [], []
+    for call in raised(module):
+        texts = message(call, module)
+        if not texts:
+            wordless.append(ast.unparse(call))
+        for text in texts:
+            if not any(isinstance(part, ast.FormattedValue) for part in text.values):
+                valueless.append(ast.unparse(text))
+            if not any(phrase in tested_words() for phrase in phrases(text)):
+                unread.append(ast.unparse(text))
+    assert wordless == []
+    assert valueless == []
+    assert unread == []
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=lambda module: module.name or "convalg")
+def test_nothing_is_caught_that_was_not_expected(module: Module) -> None:
+    broad = {"Exception", "BaseException"}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"bare except on line {node.lineno}"
+            caught = {inner.id for inner in ast.walk(node.type) if isinstance(inner, ast.Name)}
+            assert not caught & broad, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("module", ROOMS, ids=lambda module: module.name)
+def test_the_library_is_silent(module: Module) -> None:
+    spoken = [
+        node.lineno
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    assert module.room in SPEAKING_ROOMS or spoken == []
+
+
+def test_no_file_holds_a_path_of_one_machine() -> None:
+    texts = [*PYTHON, *ROOT.glob("*.md"), *ROOT.glob("*.toml"), *(ROOT / "tests").glob("*.txt")]
+    machine = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|Users|mnt)\b|[A-Z]:\\\w")
+    found = {
+        str(path.relative_to(ROOT)): machine.findall(path.read_text(encoding="utf-8"))
+        for path in texts
+    }
+    assert {path: hits for path, hits in found.items() if hits} == {}

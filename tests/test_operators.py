@@ -1,0 +1,367 @@
+"""The algebra of operators, and how each kind prints."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+from cases import NAMED, Case, elementary, trees
+from hypothesis import given
+from strategies import Drawn, layers
+
+import convalg as ca
+from convalg.errors import KindError, ShapeError
+from convalg.operators import (
+    Adjoint,
+    Compose,
+    Convolution,
+    Kron,
+    Matrix,
+    Patches,
+    Scaled,
+    Selection,
+    Sum,
+)
+
+NAMES = {name: getattr(ca, name) for name in ca.__all__ if name not in ("draw", "explain")}
+LAYER = ca.correlation(5, [1, 2, 3])
+DEEP = np.arange(432).reshape(16, 3, 3, 3)
+
+PRINTED = {
+    "correlation(5, [1, 2, 3])": LAYER,
+    "correlation(5, [1, 2, 3], padding=1)": ca.correlation(5, [1, 2, 3], padding="same"),
+    "correlation(5, [1, 2], padding=(0, 1))": ca.correlation(5, [1, 2], padding="same"),
+    "correlation(5, [1, 2, 3], padding='full')": ca.correlation(5, [1, 2, 3], padding=2),
+    "correlation(7, [1, 2, 3], stride=2, padding=1)": ca.correlation(
+        7, [1, 2, 3], stride=2, padding=1
+    ),
+    "correlation((5, 6), [[1, 2], [3, 4]], stride=(2, 1), dilation=(1, 2))": ca.correlation(
+        (5, 6), [[1, 2], [3, 4]], stride=(2, 1), dilation=(1, 2)
+    ),
+    "correlation((5, 5), [[1, 2]], padding=(0, (1, 2)))": ca.correlation(
+        (5, 5), [[1, 2]], padding=((0, 0), (1, 2))
+    ),
+    "correlation(4, [[[1, 2]], [[3, 4]]], groups=2)": ca.correlation(
+        4, [[[1, 2]], [[3, 4]]], groups=2
+    ),
+    "correlation((32, 32), <16x3x3x3 int64>, padding=1)": ca.correlation((32, 32), DEEP, padding=1),
+    "correlation((9, 9), <4x4 symbolic>)": ca.correlation((9, 9), ca.kernel(4, 4)),
+    "correlation(5, [w0, w1])": ca.correlation(5, ca.kernel(2)),
+    "correlation(5, [0.5, 1.0])": ca.correlation(5, [0.5, 1.0]),
+    "convolution(5, [1, 2, 3], padding='full')": ca.convolution(5, [1, 2, 3], padding="full"),
+    "convolution(5, [1, 2, 3], padding=1, boundary='circular')": ca.convolution(
+        5, [1, 2, 3], padding="same", boundary="circular"
+    ),
+    "transposed_correlation(3, [1, 2, 3])": LAYER.T,
+    "transposed_correlation(3, [1, 2, 3], stride=2, padding=1, output_padding=1)": (
+        ca.transposed_correlation(3, [1, 2, 3], stride=2, padding=1, output_padding=1)
+    ),
+    "convolution(5, [1, 2, 3]).T": ca.convolution(5, [1, 2, 3]).T,
+    "correlation(4, [1, 2, 3], padding=1, boundary='edge').T": ca.correlation(
+        4, [1, 2, 3], padding=1, boundary="edge"
+    ).T,
+    "correlation(3, w).by_kernel([1, 2, 3])": ca.correlation(3, [1, 2]).by_kernel([1, 2, 3]),
+    "pad(3, (1, 2))": ca.pad(3, ((1, 2),)),
+    "pad((3, 4), (1, (0, 2)), boundary='reflect')": ca.pad((3, 4), (1, (0, 2)), boundary="reflect"),
+    "crop(5, 1)": ca.crop(5, 1),
+    "flip_axes((2, 3))": ca.flip_axes((2, 3)),
+    "flip_axes((2, 3), axes=(1,))": ca.flip_axes((2, 3), axes=1),
+    "shift(4, -1)": ca.shift(4, -1),
+    "shift((4, 4), (1, 0), boundary='circular')": ca.shift((4, 4), (1, 0), boundary="circular"),
+    "downsample(5, 2)": ca.downsample(5, 2),
+    "downsample(6, 3, offset=1)": ca.downsample(6, 3, offset=1),
+    "upsample(3, 2)": ca.upsample(3, 2),
+    "upsample(3, 2, size=6)": ca.upsample(3, 2, size=6),
+    "identity((2, 3))": ca.identity((2, 3)),
+    "reshape((2, 3), 6)": ca.reshape((2, 3), 6),
+    "sum_pool(5, 2, stride=2)": ca.sum_pool(5, 2),
+    "dense([[1, 2]])": ca.dense([[1, 2]]),
+    "dense(<10x10 float64>)": ca.dense(np.ones((10, 10))),
+    "diagonal([1, 0, 2])": ca.diagonal([1, 0, 2]),
+    "3 * correlation(5, [1, 2, 3])": 3 * LAYER,
+    "a * identity(2)": sympy.Symbol("a") * ca.identity(2),
+    "identity(2) + flip_axes(2)": ca.identity(2) + ca.flip_axes(2),
+    "crop(5, 1) @ flip_axes(5)": ca.crop(5, 1) @ ca.flip_axes(5),
+    "(identity(5) + flip_axes(5)) @ pad(3, 1)": ((ca.identity(5) + ca.flip_axes(5)) @ ca.pad(3, 1)),
+    "2 * (crop(5, 1) @ flip_axes(5))": 2 * (ca.crop(5, 1) @ ca.flip_axes(5)),
+    "(identity(2)).kron(flip_axes(3))": ca.identity(2).kron(ca.flip_axes(3)),
+}
+
+
+@pytest.mark.parametrize("text", PRINTED)
+def test_repr_is_the_call_that_makes_it(text: str) -> None:
+    assert repr(PRINTED[text]) == text
+
+
+@pytest.mark.parametrize("text", [text for text in PRINTED if not set("<") & set(text)])
+def test_printed_operators_can_be_made_again(text: str) -> None:
+    symbols = {s.name: s for s in sympy.symbols("a w0 w1")}
+    again = eval(text, {**NAMES, **symbols, "w": np.array([0, 0])})
+    assert again.to_sympy() == PRINTED[text].to_sympy()
+
+
+def again(operator: ca.Operator, **names: Any) -> ca.Operator:
+    """An operator made from what another one prints."""
+    return eval(repr(operator), {**NAMES, **names})
+
+
+@given(layers())
+def test_every_layer_prints_the_call_that_makes_it(drawn: Drawn) -> None:
+    operator = drawn.operator
+    for one in (operator, operator.T, operator.simplify(), operator.T.simplify()):
+        text = repr(one)
+        assert "\n" not in text
+        assert len(text) < 200
+        if drawn.weights.size <= 9:
+            made = again(one)
+            assert (made.in_shape, made.out_shape) == (one.in_shape, one.out_shape), text
+            assert np.array_equal(made.to_numpy(), one.to_numpy()), text
+    x = np.arange(np.prod(operator.in_shape)).reshape(operator.in_shape)
+    turned = operator.by_kernel(x)
+    if x.size <= 9:
+        made = again(turned, w=drawn.weights)
+        assert np.array_equal(made.to_numpy(), turned.to_numpy()), repr(turned)
+
+
+@pytest.mark.parametrize("name", elementary())
+def test_every_elementary_operator_prints_the_call_that_makes_it(name: str) -> None:
+    operator = elementary()[name].operator
+    for one in (operator, operator.T, operator.simplify()):
+        assert np.array_equal(again(one).to_numpy(), one.to_numpy()), repr(one)
+
+
+@given(trees())
+def test_every_tree_prints_one_line_that_makes_it(case: Case) -> None:
+    text = repr(case.operator)
+    assert "\n" not in text
+    # Large arrays print as their shape, and dense() prints without its shapes.
+    if "<" not in text and "dense" not in text:
+        assert np.array_equal(again(case.operator).to_numpy(), case.matrix), text
+
+
+@pytest.mark.parametrize("name", [*NAMED, *elementary()])
+def test_the_adjoint_of_the_adjoint(name: str) -> None:
+    case = NAMED[name]() if name in NAMED else elementary()[name]
+    operator = case.operator
+    assert operator.T.in_shape == operator.out_shape
+    assert operator.T.out_shape == operator.in_shape
+    assert operator.T.T.in_shape == operator.in_shape
+    assert repr(operator.T.T) == repr(operator)
+
+
+def test_adjoints_of_moves_are_moves() -> None:
+    assert repr(ca.pad(3, 1).T) == "crop(5, 1)"
+    assert repr(ca.crop(5, ((1, 2),)).T) == "pad(2, (1, 2))"
+    assert repr(ca.flip_axes(4).T) == "flip_axes(4)"
+    assert repr(ca.shift(4, 1).T) == "shift(4, -1)"
+    assert repr(ca.downsample(5, 2).T) == "upsample(3, 2)"
+    assert repr(ca.downsample(6, 2).T) == "upsample(3, 2, size=6)"
+    assert repr(ca.reshape((2, 2), 4).T) == "reshape(4, (2, 2))"
+    assert isinstance(ca.pad(3, 1, boundary="edge").T, Adjoint)
+
+
+def test_the_adjoint_is_pushed_inwards() -> None:
+    first, second = ca.correlation(4, [1, 2]), ca.correlation(3, [5, 6])
+    product = (second @ first).T
+    assert isinstance(product, Compose)
+    assert [type(factor) for factor in product.factors] == [Adjoint, Adjoint]
+    assert isinstance((second + second).T, Sum)
+    assert isinstance((2 * second).T, Scaled)
+    assert isinstance(first.kron(second).T, Kron)
+
+
+def test_products_are_flat_and_without_identities() -> None:
+    a, b, c = ca.crop(5, ((0, 1),)), ca.crop(6, ((0, 1),)), ca.crop(7, ((0, 1),))
+    for product in (a @ b @ c, a @ (b @ c), (a @ b) @ c):
+        assert isinstance(product, Compose)
+        assert len(product.factors) == 3
+    assert (ca.identity(3) @ LAYER) is LAYER
+    assert (LAYER @ ca.identity(5)) is LAYER
+    assert repr(ca.identity(3) @ ca.identity(3)) == "identity(3)"
+    assert repr(ca.reshape((2, 2), 4) @ ca.identity((2, 2))) == "reshape((2, 2), 4)"
+
+
+def test_sums_are_flat() -> None:
+    i = ca.identity(3)
+    assert len((i + i + (i + i)).children) == 4
+    assert (i + i - i).to_numpy().tolist() == np.eye(3).tolist()
+
+
+def test_factors_are_multiplied() -> None:
+    twice = 2 * (3 * LAYER)
+    assert isinstance(twice, Scaled)
+    assert (twice.factor, twice.operator) == (6, LAYER)
+    assert 1 * LAYER is LAYER
+    assert repr(LAYER * 2) == repr(2 * LAYER)
+    assert repr(-(-LAYER)) == repr(LAYER)
+    assert (0 * LAYER)(np.ones(5, dtype=int)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [np.int64(3), np.float64(0.5), np.float32(2), Fraction(1, 2), 2.5, sympy.Rational(1, 3)],
+)
+def test_factors_of_every_kind(factor: Any) -> None:
+    scaled = factor * LAYER
+    assert isinstance(scaled, Scaled)
+    exact = sympy.Matrix(LAYER.to_numpy().tolist()) * sympy.sympify(factor)
+    assert (scaled.to_sympy() - exact).is_zero_matrix
+    assert repr(LAYER * factor) == repr(scaled)
+    x = np.array([1, 0, 0, 0, 2])
+    assert [sympy.sympify(v) for v in scaled(x)] == list(exact * sympy.Matrix(x))
+
+
+def test_a_symbolic_factor_is_exact_everywhere() -> None:
+    a = sympy.Symbol("a")
+    assert (a * ca.correlation(3, [1, 2])).to_sympy() == sympy.Matrix(
+        [[a, 2 * a, 0], [0, a, 2 * a]]
+    )
+    assert (a * ca.identity(2)).to_numpy().tolist() == [[a, 0], [0, a]]
+    assert (a * ca.identity(2))([3, 4]).tolist() == [3 * a, 4 * a]
+    with pytest.raises(KindError, match="use to_sympy"):
+        (a * ca.identity(2)).to_scipy()
+
+
+def test_arrays_do_not_spread_over_operators() -> None:
+    """NumPy must not broadcast an operator as an object."""
+    for expression in (
+        lambda: np.array([1.0, 2.0]) * LAYER,
+        lambda: LAYER * np.array([1.0, 2.0]),
+        lambda: LAYER @ np.ones(5),
+        lambda: LAYER + 1,
+        lambda: True * LAYER,
+        lambda: 1j * LAYER,
+    ):
+        with pytest.raises(KindError, match=r"scaled by one real|composes two|adds two"):
+            expression()
+    with pytest.raises(TypeError):
+        np.ones(5) @ LAYER
+    with pytest.raises(TypeError):
+        np.ones(5) + LAYER
+
+
+def test_shapes_must_fit() -> None:
+    with pytest.raises(ShapeError, match="these do not compose"):
+        LAYER @ LAYER
+    with pytest.raises(ShapeError, match="these do not add"):
+        LAYER + ca.identity(5)
+    with pytest.raises(ShapeError, match=r"x must have shape \(\*batch, 5\)"):
+        LAYER(np.ones(4))
+    with pytest.raises(ShapeError, match="these do not compose"):
+        ca.correlation((2, 2), [[1]]) @ ca.identity(4)
+
+
+def test_operators_are_frozen() -> None:
+    for operator in (LAYER, LAYER.T, 2 * LAYER, LAYER.T @ LAYER, ca.identity(2), LAYER.kron(LAYER)):
+        field = dataclasses.fields(operator)[0].name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(operator, field, None)
+
+
+def test_operators_can_be_keys() -> None:
+    """An operator is the same as itself; arrays inside are never compared."""
+    other = ca.correlation(5, [1, 2, 3])
+    assert LAYER == LAYER
+    assert LAYER != other
+    assert len({LAYER, other, LAYER}) == 2
+
+
+def test_shapes_are_python_integers() -> None:
+    operator = ca.correlation(np.array([5, 4]), [[1, 2]], stride=np.int32(2), padding=np.int8(1))
+    for number in (*operator.shape, *operator.in_shape, *operator.out_shape):
+        assert type(number) is int
+    huge = ca.correlation((2**20, 2**20, 2**20), np.ones((1, 1, 1)))
+    assert huge.shape == (2**60, 2**60)
+
+
+def test_a_linear_operator_is_its_own_jacobian() -> None:
+    assert LAYER.at(np.ones(5)) is LAYER
+    assert LAYER.at() is LAYER
+    with pytest.raises(ShapeError, match="x must have shape"):
+        LAYER.at(np.ones(3))
+
+
+def test_kron_acts_on_the_first_and_on_the_last_axes() -> None:
+    x = np.arange(30).reshape(5, 6)
+    both = LAYER.kron(ca.correlation(6, [1, -1]))
+    rows = np.apply_along_axis(lambda v: np.correlate(v, [1, 2, 3], "valid"), 0, x)
+    expected = np.apply_along_axis(lambda v: np.correlate(v, [1, -1], "valid"), 1, rows)
+    assert np.array_equal(both(x), expected)
+    channels = ca.dense([[1, 2], [3, 4], [5, 6]]).kron(LAYER)
+    assert (channels.in_shape, channels.out_shape) == ((2, 5), (3, 3))
+
+
+def test_kinds_of_leaves() -> None:
+    assert isinstance(LAYER, Convolution)
+    assert isinstance(LAYER.by_kernel(np.ones(5)), Patches)
+    assert isinstance(ca.sum_pool(4, 2), Selection)
+    assert isinstance(ca.dense([[1]]), Matrix)
+
+
+@pytest.mark.parametrize(
+    ("weights", "dtype"),
+    [([1, 2], np.int64), ([1.0, 2.0], np.float64), (np.ones(2, np.float32), np.float32)],
+)
+def test_scipy_is_told_the_type(weights: Any, dtype: Any) -> None:
+    lazy = ca.correlation(4, weights).to_linear_operator()
+    assert lazy.dtype == dtype
+    assert ca.correlation(4, weights).to_scipy().dtype == dtype
+    assert ca.correlation(4, weights).to_scipy(dtype=np.float64).dtype == np.float64
+
+
+@pytest.mark.parametrize("name", [*NAMED, *elementary()])
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.float64])
+def test_a_type_asked_for_is_the_type_given(name: str, dtype: Any) -> None:
+    case = NAMED[name]() if name in NAMED else elementary()[name]
+    expressions = [case, case.T, 2 * case, case + case, case.T @ case]
+    for one in expressions:
+        sparse = one.operator.to_scipy(dtype=dtype)
+        assert sparse.dtype == dtype
+        assert np.array_equal(sparse.toarray(), one.matrix)
+
+
+def test_counts_of_nodes() -> None:
+    layer = ca.correlation(6, [1, 2, 3])
+    counts = (ca.correlation(4, [4, 5]) @ layer).counts
+    assert (counts.parameters, counts.multiplications, counts.nonzeros) == (5, 6 + 12, 12)
+    assert counts.sharing is None
+    assert (layer + layer).counts.parameters == 3
+    assert (layer.T @ layer).counts.parameters == 3
+    assert (3 * layer).counts.multiplications == 12 + 4
+    assert ca.pad(3, 1).counts.multiplications == 0
+    assert ca.pad(3, 1).counts.parameters == 0
+    assert ca.dense([[1, 0], [0, 0]]).counts.nonzeros == 4
+    mask = ca.diagonal([1, 0])
+    assert (mask.counts.nonzeros, (mask @ ca.flip_axes(2)).counts.nonzeros) == (2, 2)
+
+
+@pytest.mark.parametrize("value", [0.5, 0.25, -0.001])
+def test_the_support_of_a_product_does_not_depend_on_the_values(value: float) -> None:
+    """Entries below one, and zeros among the weights, are counted all the same."""
+    for left in (ca.dense([[value, 0.0]]), ca.dense([[1, 0]])):
+        product = left @ ca.flip_axes(2)
+        assert product.counts.nonzeros == 2
+    assert (ca.diagonal([value, 0.0]) @ ca.flip_axes(2)).counts.nonzeros == 2
+
+
+def test_counts_print_in_one_line() -> None:
+    assert repr(LAYER.counts) == (
+        "Counts(dense=15, nonzeros=9, parameters=3, multiplications=9, each weight used 3 times)"
+    )
+    padded = ca.correlation(3, [1, 2, 3], padding=1).counts
+    assert repr(padded).endswith("each weight used 2 to 3 times)")
+    assert "used" not in repr(ca.identity(3).counts)
+
+
+def test_figures_of_one_layer() -> None:
+    """The guide's 5x5 input and 3x3 kernel: 225 entries, 81 non-zeros, 9 parameters."""
+    counts = ca.correlation((5, 5), ca.kernel(3, 3)).counts
+    assert (counts.dense, counts.nonzeros, counts.parameters) == (225, 81, 9)
+    assert counts.sharing.tolist() == [[9] * 3] * 3
+    padded = ca.correlation((4, 4), ca.kernel(3, 3), padding=1).counts
+    assert padded.multiplications == 100
+    assert padded.sharing.tolist() == [[9, 12, 9], [12, 16, 12], [9, 12, 9]]
