@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +22,12 @@ Boundary = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
 
 DEFAULT_SIDES = {1: 12, 2: 6, 3: 4}
 REFUTED, BAD_INPUT = 1, 2
+MOST_WEIGHTS = 100_000
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     help="Convolution as linear algebra that you can see, prove, check and train.",
 )
 
@@ -62,23 +64,24 @@ def explain(
         str | None,
         typer.Option(
             metavar="SIZES",
-            help="Spatial size of the input, such as 12, 6x6 or 4x4x4. "
-            "[dim]default: 12, 6x6 or 4x4x4, as the kernel has axes[/dim]",
+            help="Spatial size of the input, such as 12, 6x6 or 4x4x4.",
+            show_default="12, 6x6 or 4x4x4, as the kernel has axes",
         ),
     ] = None,
     kernel: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="SIZE|NAME",
             help="A size such as 3 or 3x5, for a kernel of letters, or a named filter: sobel_x, "
             "laplace, gaussian, box, channel_average, …",
+            show_default="sobel_x over two axes, else 3",
         ),
-    ] = "sobel_x",
+    ] = None,
     channels: Annotated[
         int | None,
         typer.Option(
             help="Input channels. A named filter then runs on each channel by itself.",
-            show_default="none: plain spatial shapes",
+            show_default="plain spatial shapes",
         ),
     ] = None,
     out_channels: Annotated[
@@ -137,7 +140,7 @@ def explain(
 
 def _layer(
     shape: str | None,
-    kernel: str,
+    kernel: str | None,
     channels: int | None,
     out_channels: int | None,
     options: tuple[str, str, str],
@@ -148,8 +151,10 @@ def _layer(
     from convalg.spec import PADDING_WORDS
 
     sizes = None if shape is None else _numbers(shape, "--shape")
+    if kernel is None:
+        kernel = "sobel_x" if sizes is None or len(sizes) == 2 else "3"
     weights, groups = _kernel(kernel, sizes, channels, out_channels)
-    dims = weights.ndim - 2 if channels is not None or weights.ndim == 4 else weights.ndim
+    dims = len(sizes) if sizes else weights.ndim - 2 * _has_channels(kernel, channels)
     stride, padding, dilation = options
     return correlation(
         sizes or (DEFAULT_SIDES.get(dims, 3),) * dims,
@@ -177,26 +182,42 @@ def _kernel(
             raise ArgumentError(
                 f"--out-channels {out_channels} needs the input channels too: add --channels"
             )
-    count = None if channels is None else cast(int, as_size(channels, "--channels"))
-    if not text[:1].isdigit() and not text.startswith("-"):
-        if text not in kernels.NAMES:
-            raise ArgumentError(
-                f"--kernel must be a size such as 3 or 3x3, or one of {', '.join(kernels.NAMES)}, "
-                f"not {text!r}"
-            )
+    count = 1 if channels is None else cast(int, as_size(channels, "--channels"))
+    if text in kernels.NAMES:
+        _check_weights((count, *kernels.named(text).shape), text)
         if text == "channel_average":
-            found = kernels.named(text, count)
-            return _with_outputs(found, found.shape[0], out_channels, text), 1
+            found = kernels.named(text, channels)
+            return _with_outputs(found, 1, out_channels, text), 1
         found = kernels.named(text)
-        if count is None:
+        if channels is None:
             return found, 1
         each = np.broadcast_to(found, (count, 1, *found.shape))
         return _with_outputs(each, count, out_channels, text), count
+    if not text[:1].isdigit() and not text.startswith("-"):
+        raise ArgumentError(
+            f"--kernel must be a size such as 3 or 3x3, or one of {', '.join(kernels.NAMES)}, "
+            f"not {text!r}"
+        )
     taps = _numbers(text, "--kernel")
     if len(taps) == 1:
         taps *= len(sizes) if sizes else 2
-    lead = () if count is None else (out_channels or 1, count)
+    lead = () if channels is None else (out_channels or 1, count)
+    _check_weights((*lead, *taps), text)
     return kernels.kernel(*lead, *taps), 1
+
+
+def _has_channels(kernel: str, channels: int | None) -> bool:
+    return channels is not None or kernel == "channel_average"
+
+
+def _check_weights(shape: tuple[int, ...], text: str) -> None:
+    """Raises: ArgumentError for a kernel that no sheet could hold, before it is made."""
+    count = math.prod(shape)
+    if count > MOST_WEIGHTS:
+        raise ArgumentError(
+            f"--kernel {text} with these channels makes {count:,} weights, the most is "
+            f"{MOST_WEIGHTS:,}: use a smaller kernel or fewer channels"
+        )
 
 
 def _with_outputs(weights: Any, outputs: int, wanted: int | None, name: str) -> Any:

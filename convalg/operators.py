@@ -136,9 +136,8 @@ class Selection(Operator):
     def _apply_adjoint(self, g: Array) -> Array:
         (g,) = engine.prepared(engine.most_readers(self.axes), g)
         taps = size_product(self.geometry.taps)
-        spread = np.broadcast_to(
-            g.reshape(len(g), 1, -1), (len(g), taps, size_product(self.out_shape))
-        )
+        outputs = size_product(self.out_shape)
+        spread = np.broadcast_to(g.reshape(len(g), 1, outputs), (len(g), taps, outputs))
         x = engine.fold(self.axes, spread)
         return x.reshape(len(g), *self.in_shape)
 
@@ -487,7 +486,8 @@ def transposed_axis(axis: Axis) -> Axis | None:
         out_size=axis.in_size,
         taps=axis.taps,
         stride=s,
-        dilation=-s * axis.dilation,
+        # One tap is one place, whichever way it is walked.
+        dilation=1 if axis.taps == 1 else -s * axis.dilation,
         padding=-s * axis.padding,
         boundary=axis.boundary,
     )

@@ -37,7 +37,8 @@ def simplify(operator: Operator) -> Operator:
     """One convolution where the expression is one; see `Operator.simplify`."""
     match operator:
         case Adjoint(operator=Convolution()):
-            return _adjoint_layer(operator) or operator
+            turned = _adjoint_layer(operator)
+            return operator if turned is None or _is_no_call(turned) else turned
         case Scaled(factor=factor, operator=inner):
             return _scale(factor, simplify(inner))
         case Sum(terms=terms):
@@ -72,14 +73,18 @@ def _simplify_product(factors: list[Operator]) -> Operator:
         else:
             parts[place : place + 2] = [merged]
             place = max(place - 1, 0)
-    # A layer that walks backwards is a step on the way, not a correlation one could write.
-    result = plain if any(map(_walks_backwards, parts)) else compose(*parts)
+    # A layer that crops or walks backwards is a step on the way, not one that could be written.
+    result = plain if any(map(_is_no_call, parts)) else compose(*parts)
     return _scale(factor, result) if factor != 1 else result
 
 
-def _walks_backwards(operator: Operator) -> bool:
+def _is_no_call(operator: Operator) -> bool:
+    """Whether no call of `correlation` makes this layer: a stride or a padding below zero."""
     inner = operator.operator if isinstance(operator, Adjoint) else operator
-    return isinstance(inner, Convolution) and any(a.stride < 0 for a in inner.geometry.axes)
+    return isinstance(inner, Convolution) and any(
+        axis.stride < 0 or axis.before < 0 or axis.after + axis.stride < 1
+        for axis in inner.geometry.axes
+    )
 
 
 def _simplify_sum(terms: list[Operator]) -> Operator:
@@ -96,6 +101,8 @@ def _simplify_sum(terms: list[Operator]) -> Operator:
 
 
 def _simplify_kron(left: Operator, right: Operator) -> Operator:
+    if len(_borders(left) | _borders(right)) > 1:
+        return kron(left, right)
     match left, right:
         case Selection(), Selection() if _is_plain(left) and _is_plain(right):
             return _selection((*left.axes, *right.axes))
@@ -109,6 +116,15 @@ def _simplify_kron(left: Operator, right: Operator) -> Operator:
                 weights = np.multiply.outer(_exact(first.weights), _exact(second.weights))
                 return _layer(Geometry((*first.geometry.axes, *second.geometry.axes)), weights)
     return kron(left, right)
+
+
+def _borders(operator: Operator) -> set[str]:
+    """The boundary rules that an operator really reads beyond its input with."""
+    inner = operator.operator if isinstance(operator, Adjoint) else operator
+    if not isinstance(inner, (Convolution, Selection)):
+        return set()
+    axes = inner.geometry.axes
+    return {axis.boundary for axis in axes if axis.before > 0 or axis.after > 0}
 
 
 def _merge(left: Operator, right: Operator) -> Operator | None:

@@ -210,10 +210,14 @@ def _leaf(draw: st.DrawFn, shape: tuple[int, ...]) -> Case:
 
 def _correlation(draw: st.DrawFn, shape: tuple[int, ...]) -> Case:
     taps = tuple(draw(st.integers(1, min(n, 3))) for n in shape)
+    fits = all(2 * (k - 1) < n for n, k in zip(shape, taps, strict=True))
+    width = st.integers(0, 1 if min(shape) > 1 else 0)
+    pair = st.tuples(*[st.tuples(width, width)] * len(shape))
     options = {
         "stride": draw(st.integers(1, 2)),
-        "padding": draw(st.sampled_from([0, "same", "valid", "same_lower"])),
+        "padding": draw(st.sampled_from(["same", "valid", "same_lower"]) | pair),
         "boundary": draw(st.sampled_from(BOUNDARIES)),
+        "dilation": draw(st.integers(1, 2 if fits else 1)),
     }
     make = draw(st.sampled_from([correlation, convolution]))
     return make(shape, draw(integers(taps, 2)), **options)
@@ -231,10 +235,14 @@ def _channels(draw: st.DrawFn, shape: tuple[int, ...]) -> Case | None:
 
 
 def _transposed(draw: st.DrawFn, shape: tuple[int, ...]) -> Case:
-    taps = tuple(draw(st.integers(1, 2)) for _ in shape)
+    taps = tuple(draw(st.integers(1, 3)) for _ in shape)
     stride = draw(st.integers(1, 2))
-    extra = draw(st.integers(0, stride - 1))
-    return transposed(shape, draw(integers(taps, 2)), stride=stride, output_padding=extra)
+    options = {
+        "stride": stride,
+        "padding": tuple((draw(st.integers(0, (k - 1) // 2)), 0) for k in taps),
+        "output_padding": draw(st.integers(0, stride - 1)),
+    }
+    return transposed(shape, draw(integers(taps, 2)), **options)
 
 
 def _moved(draw: st.DrawFn, shape: tuple[int, ...]) -> Case:

@@ -19,7 +19,15 @@ import sympy
 
 import convalg as ca
 from convalg import errors
-from convalg.errors import ConvalgError, ExactnessError, ShapeError, TooLargeError
+from convalg.base import fold
+from convalg.errors import (
+    ConvalgError,
+    ExactnessError,
+    KindError,
+    MissingLibraryError,
+    ShapeError,
+    TooLargeError,
+)
 
 KERNEL = [1, 2, 3]
 A = ca.correlation(5, KERNEL)
@@ -80,6 +88,7 @@ def test_bad_input_is_refused_in_words(call: str, error: str, words: list[str]) 
         ("ArgumentError", ValueError),
         ("ShapeError", ValueError),
         ("FileError", ValueError),
+        ("UndecidableError", ValueError),
         ("KindError", TypeError),
         ("SymbolicError", TypeError),
         ("ExactnessError", OverflowError),
@@ -171,11 +180,63 @@ def test_simplify_does_not_wrap(operation: str, weight: int, kind: type) -> None
 
 
 @pytest.mark.parametrize(
-    "move", ["A", "A.T", "ca.pad(5, 1)", "A.kron(IDENTITY)", "ca.dense([[1]])"]
+    "move",
+    [
+        "A",
+        "A.T",
+        "ca.pad(5, 1)",
+        "ca.pad(5, 1, boundary='edge').T",
+        "A.kron(IDENTITY)",
+        "ca.dense([[1]])",
+    ],
 )
 def test_an_empty_batch_is_a_batch(move: str) -> None:
     operator = eval(move, NAMES)
     assert operator(np.zeros((0, *operator.in_shape))).shape == (0, *operator.out_shape)
+
+
+def test_an_empty_batch_has_no_gradient() -> None:
+    assert A.kernel_gradient(np.zeros((0, 5)), np.zeros((0, 3))).tolist() == [0, 0, 0]
+
+
+@pytest.mark.xfail(strict=True, reason="factors of NumPy are multiplied in their own type")
+@pytest.mark.parametrize(
+    ("call", "factor"),
+    [
+        ("np.uint8(200) * (np.uint8(2) * IDENTITY)", 400),
+        ("np.int8(100) * (np.int8(100) * IDENTITY)", 10_000),
+        ("-(np.int8(-128) * IDENTITY)", 128),
+        ("np.int64(2**62) * (np.int64(4) * IDENTITY)", 2**64),
+    ],
+)
+def test_factors_do_not_wrap(call: str, factor: int) -> None:
+    with np.errstate(over="ignore"):
+        assert eval(call, NAMES).to_sympy()[0, 0] == factor
+
+
+@pytest.mark.xfail(strict=True, raises=(OverflowError, RuntimeWarning))
+@pytest.mark.parametrize(("weight", "kind"), [(2**70, int), (1e300, np.float32)])
+def test_what_does_not_fit_a_type_is_refused(weight: float, kind: type) -> None:
+    with pytest.raises(ExactnessError, match="does not fit into"):
+        ca.correlation(5, [weight]).to_scipy(kind)
+
+
+@pytest.mark.xfail(strict=True, reason="fractions where the dtype says floats")
+def test_a_linear_operator_gives_the_type_it_names() -> None:
+    pool = ca.average_pool(4, 2).to_linear_operator()
+    assert pool.matvec(np.array([1, 2, 3, 4])).dtype == pool.dtype
+
+
+def test_a_missing_library_is_named_with_its_extra() -> None:
+    with pytest.raises(
+        MissingLibraryError, match=r"drawing needs .+: pip install 'convalg\[test\]'"
+    ):
+        errors.require("no_library_of_this_name", extra="test", purpose="drawing")
+
+
+def test_a_face_without_a_rule_says_so() -> None:
+    with pytest.raises(KindError, match="this face has no rule for Sum"):
+        fold(A + A, {}, lambda leaf: leaf)
 
 
 @pytest.mark.parametrize("call", ["A / 2", "A**2", "1 + A", "np.ones(3) @ A", "A(1, 2)"])

@@ -278,11 +278,13 @@ def _squares(axes: Axes, cells: Cells, size: float) -> None:
             zorder=2,
         )
     )
-    points = _font(cells.texts, size)
-    if points < SMALLEST_TEXT:
-        return
+    # Most texts share one size; a long one, where several weights meet, is smaller or left out.
+    fits = {text: _font(text, size) for text in set(cells.texts)}
+    common = float(np.median([fits[text] for text in cells.texts])) if cells.texts else 0.0
     for (column, row), text, colour in zip(places, cells.texts, cells.colours, strict=True):
-        _write(axes, column + 0.5, row + 0.5, text, points, text_colour(colour))
+        points = min(fits[text], common)
+        if points >= SMALLEST_TEXT:
+            _write(axes, column + 0.5, row + 0.5, text, points, text_colour(colour))
 
 
 def _outlines(axes: Axes, cells: Cells) -> None:
@@ -301,12 +303,10 @@ def _bracket(axes: Axes, first: int, count: int, columns: int) -> None:
     axes.add_collection(LineCollection(edge, colors=INK, linewidths=1.8, clip_on=False, zorder=5))
 
 
-def _font(texts: list[str], size: float) -> float:
-    """The size in points at which the longest text fits a square, 9 at most."""
-    lines = [line for text in texts for line in text.split("\n")]
-    longest = max(map(len, lines), default=1)
-    tallest = max((text.count("\n") + 1 for text in texts), default=1)
-    return min(9.0, 72 * size * 0.9 / max(0.72 * longest, 1.25 * tallest))
+def _font(text: str, size: float) -> float:
+    """The size in points at which a text fits a square, 9 at most."""
+    lines = text.split("\n")
+    return min(9.0, 72 * size * 0.9 / max(0.72 * max(map(len, lines)), 1.25 * len(lines)))
 
 
 def _write(axes: Axes, x: float, y: float, text: str, points: float, colour: str) -> None:

@@ -97,5 +97,5 @@ def _grey(plane: npt.NDArray[np.float64], words: str) -> Shown:
         low, high = -max(-low, high), max(-low, high)
     spread = high - low or 1.0
     zero = ", grey 0" if low < 0 < high else ""
-    scale = f"black {low:.4g}{zero}, white {high:.4g}"
+    scale = f"black {low:,.6g}{zero}, white {high:,.6g}"
     return Shown((plane - low) / spread, f"{words}; {scale}")

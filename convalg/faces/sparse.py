@@ -353,7 +353,10 @@ def _adjoint(node: Adjoint, image: Any) -> Any:
 
 def _kron(node: Kron, left: Any, right: Any) -> Any:
     prepared(1, left.data, right.data)
-    return scipy.sparse.kron(_wide(left), _wide(right), format="csr")
+    left, right = _wide(left), _wide(right)
+    # SciPy forgets the type of a product without entries.
+    found = scipy.sparse.kron(left, right, format="csr")
+    return found.astype(np.result_type(left, right), copy=False)
 
 
 _RULES: dict[type, Callable[..., Any]] = {

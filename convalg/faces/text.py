@@ -67,7 +67,8 @@ def layer_words(geometry: Geometry, *, transposed: bool = False) -> list[str]:
 
 
 def _shortest(values: list[Any]) -> str:
-    alike = all(value == values[0] for value in values)
+    # One pair alone would read as two numbers for two axes.
+    alike = all(value == values[0] for value in values) and not isinstance(values[0], tuple)
     return _words(values[0] if alike else tuple(values))
 
 
@@ -169,8 +170,7 @@ def _selection(leaf: Selection) -> str:
         return _call("reshape", _sizes(leaf.in_shape), _sizes(leaf.out_shape))
     sizes, boundary = _sizes(leaf.in_shape), _boundary(axes)
     if any(axis.taps != 1 for axis in axes):
-        options = layer_words(leaf.geometry)
-        return _call("sum_pool", sizes, str(_shortest([a.taps for a in axes])), *options)
+        return _sum_pool(leaf)
     if all(axis.stride == 1 for axis in axes):
         if leaf.in_shape == leaf.out_shape:
             return _call("shift", sizes, str(_shortest([a.padding for a in axes])), *boundary)
@@ -188,8 +188,30 @@ def _selection(leaf: Selection) -> str:
     if all(holds(a.padding <= 0) and not holds(a.stride < 0) for a in axes):
         first = [-axis.padding for axis in axes]
         offset = [f"offset={_shortest(first)}"] if any(first) else []
+        if any(not _reaches_the_end(axis) for axis in axes) and not offset:
+            return f"{_upsample(leaf)}.T"
         return _call("downsample", sizes, str(_shortest([a.stride for a in axes])), *offset)
     return f"<selection {leaf.in_shape} to {leaf.out_shape}>"
+
+
+def _reaches_the_end(axis: Axis) -> bool:
+    """Whether dropping takes as many samples as there are; with letters that is taken so."""
+    return not axis.is_concrete or axis.out_size == -(-(axis.in_size + axis.padding) // axis.stride)
+
+
+def _sum_pool(leaf: Selection) -> str:
+    sizes, strides = [a.taps for a in leaf.axes], [a.stride for a in leaf.axes]
+    words = [word for word in layer_words(leaf.geometry) if not word.startswith("stride")]
+    stride = [f"stride={_shortest(strides)}"] if strides != sizes else []
+    return _call("sum_pool", _sizes(leaf.in_shape), _shortest(sizes), *stride, *words)
+
+
+def _upsample(leaf: Selection) -> str:
+    """The stretching whose adjoint is this dropping."""
+    factor = _shortest([axis.stride for axis in leaf.axes])
+    tight = all(a.stride * (a.out_size - 1) + 1 == a.in_size for a in leaf.axes)
+    size = [] if tight else [f"size={_sizes(leaf.in_shape)}"]
+    return _call("upsample", _sizes(leaf.out_shape), factor, *size)
 
 
 def _boundary(axes: tuple[Axis, ...]) -> list[str]:
@@ -201,17 +223,14 @@ def _adjoint(node: Adjoint, image: str) -> str:
     inner = node.operator
     if isinstance(inner, Convolution) and all(a.boundary == "zeros" for a in inner.geometry.axes):
         return convolution_words(inner.geometry, array_words(inner.weights), transposed=True)
-    if isinstance(inner, Selection) and image.startswith("downsample(") and "offset" not in image:
-        factor = str(_shortest([axis.stride for axis in inner.axes]))
-        tight = all(a.stride * (a.out_size - 1) + 1 == a.in_size for a in inner.axes)
-        size = [] if tight else [f"size={_sizes(inner.in_shape)}"]
-        return _call("upsample", _sizes(inner.out_shape), factor, *size)
+    if isinstance(inner, Selection) and image.startswith(("downsample(", "upsample(")):
+        return _upsample(inner) if "offset" not in image else f"{image}.T"
     return f"{image}.T"
 
 
 _RULES: dict[type, Callable[..., Any]] = {
     Compose: lambda node, *images: " @ ".join(
-        f"({image})" if isinstance(child, Sum) else image
+        f"({image})" if isinstance(child, (Scaled, Sum)) else image
         for child, image in zip(node.children, images, strict=True)
     ),
     Sum: lambda node, *images: " + ".join(images),

@@ -67,19 +67,21 @@ def photograph() -> Pixels:
         return _decoded(file, "the embedded photograph")
 
 
-def grey(image: npt.NDArray[np.integer]) -> Pixels:
+def grey(image: Pixels) -> Pixels:
     """An image of three channels as one channel of luma, of one channel as it is.
 
     Rule: (299 R + 587 G + 114 B) / 1000, rounded. Source: ITU-R BT.601.
-    Raises: ShapeError unless there are one or three channels.
+    Raises: ShapeError unless there are one or three channels, KindError unless it is uint8.
 
     >>> grey(np.array([[[255]], [[0]], [[0]]], dtype=np.uint8)).tolist()
     [[[76]]]
     """
     if image.ndim != 3 or image.shape[0] not in (1, 3):
         raise ShapeError(f"an image must be (1 or 3, height, width), not {image.shape}")
+    if image.dtype != np.uint8:
+        raise KindError(f"an image must hold bytes (uint8), not {image.dtype}")
     if image.shape[0] == 1:
-        return image.astype(np.uint8)
+        return image
     red, green, blue = image.astype(np.int64)
     return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)[None]
 

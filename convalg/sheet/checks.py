@@ -25,7 +25,7 @@ from convalg.pattern import Pattern, expanded_bytes
 from convalg.spec import Geometry, correlation_geometry
 
 EXACTLY, ROUNDED, FAILED = "verified exactly", "verified to rounding", "failed"
-MOST_BYTES = 400_000_000
+MOST_BYTES = 200_000_000
 """A matrix larger than this is not built for a check."""
 
 
@@ -56,7 +56,7 @@ def check_sizes(operator: Operator, claimed: Sequence[int]) -> Check:
         (f"axis {k}", claim, *found)
         for k, (claim, *found) in enumerate(zip(claimed, counted, spatial, strict=True))
     )
-    return _exact(differing, how)
+    return _exact(operator, differing, how)
 
 
 def check_definition(operator: Operator, flipped: bool) -> Check:
@@ -65,7 +65,7 @@ def check_definition(operator: Operator, flipped: bool) -> Check:
     applied = operator(samples).ravel()
     written = defined_sum(operator, samples, flipped=flipped).ravel()
     how = f"{len(applied)} outputs of A(x) against the sum, letters for weights and samples"
-    return _exact(_first_polynomial(written, applied, "output"), how)
+    return _exact(operator, _first_polynomial(written, applied, "output"), how)
 
 
 def check_matrix(operator: Operator, matrix: Any = None) -> Check:
@@ -77,7 +77,7 @@ def check_matrix(operator: Operator, matrix: Any = None) -> Check:
     matrix = operator.to_sympy() if matrix is None else matrix
     multiplied = list(matrix * sympy.Matrix(samples.ravel().tolist()))
     how = f"{len(applied)} rows times vec(x) against vec(A(x)), as polynomials"
-    return _exact(_first_polynomial(multiplied, applied, "row"), how)
+    return _exact(operator, _first_polynomial(multiplied, applied, "row"), how)
 
 
 def check_adjoint(operator: Operator, claimed: Operator) -> Check:
@@ -85,8 +85,8 @@ def check_adjoint(operator: Operator, claimed: Operator) -> Check:
     transposed, found = operator.to_sympy().T, claimed.to_sympy()
     how = f"{len(transposed)} entries against the transposed matrix"
     if transposed.shape != found.shape:
-        return _exact(f"shape {found.shape} is claimed, {transposed.shape} is found", how)
-    return _exact(_first_polynomial(list(found), list(transposed), "entry"), how)
+        return _exact(operator, f"shape {found.shape} is claimed, {transposed.shape} is found", how)
+    return _exact(operator, _first_polynomial(list(found), list(transposed), "entry"), how)
 
 
 def check_pairing(operator: Operator, adjoint: Operator) -> Check:
@@ -95,7 +95,7 @@ def check_pairing(operator: Operator, adjoint: Operator) -> Check:
     left = sum((operator(x).ravel() * g.ravel()).tolist())
     right = sum((x.ravel() * adjoint(g).ravel()).tolist())
     how = "both sides multiplied out, letters for weights, x and g"
-    return _exact(_first_polynomial([right], [left], "side"), how)
+    return _exact(operator, _first_polynomial([right], [left], "side"), how)
 
 
 def check_modes(operator: Operator, firsts: Sequence[Sequence[int]]) -> Check:
@@ -109,8 +109,10 @@ def check_modes(operator: Operator, firsts: Sequence[Sequence[int]]) -> Check:
         place = tuple(slice(f, f + int(n)) for f, n in zip(first, sizes, strict=True))
         kept = rows[(*lead, *place)].ravel().tolist()
         if kept != exact_rows(part):
-            return _exact(f"the rows of {word} are others than the claimed ones", _modes_how(full))
-    return _exact(None, _modes_how(full))
+            return _exact(
+                operator, f"the rows of {word} are others than the claimed ones", _modes_how(full)
+            )
+    return _exact(operator, None, _modes_how(full))
 
 
 def check_counts(operator: Operator, small: Operator, claimed: int) -> Check:
@@ -125,14 +127,14 @@ def check_counts(operator: Operator, small: Operator, claimed: int) -> Check:
     stored_geometry, _ = layer_of(stored)
     matrix = _with_ones(stored).to_scipy()
     found.append((name, Pattern(stored_geometry).nonzeros, matrix.nnz))
-    return _exact(_first_difference(found), f"{how}, and entries against the {name}")
+    return _exact(operator, _first_difference(found), f"{how}, and entries against the {name}")
 
 
 def check_image(operator: Operator, image: np.ndarray, result: np.ndarray) -> Check:
     """The sparse matrix times vec(image) against the result that is shown."""
     multiplied = operator.to_scipy() @ image.ravel().astype(np.int64)
     shown = result.ravel()
-    scope = f"at {' x '.join(map(str, operator.in_shape))}"
+    scope = scope_of(operator)
     how = f"a sparse matrix of {operator.shape[0]:,} x {operator.shape[1]:,} times vec(image)"
     if shown.shape != multiplied.shape:
         return Check(FAILED, scope, f"{how}: {shown.size} values are shown, not {multiplied.size}")
@@ -146,7 +148,7 @@ def check_image(operator: Operator, image: np.ndarray, result: np.ndarray) -> Ch
     scale = float(np.max(np.abs(weights))) * float(np.max(np.abs(image.astype(float)), initial=1))
     allowed = np.finfo(float).eps * weights.size * scale * weights.size
     verdict = ROUNDED if error <= allowed else FAILED
-    return Check(verdict, scope, f"{how}, largest difference {error:.1e}")
+    return Check(verdict, scope, f"{how}, largest difference {error:.1g}")
 
 
 def defined_sum(operator: Operator, x: np.ndarray, *, flipped: bool) -> np.ndarray:
@@ -247,10 +249,15 @@ def _modes_how(full: Convolution) -> str:
     return f"rows of three matrices with letters; full is {rows} x {columns}"
 
 
-def _exact(differing: str | None, how: str) -> Check:
+def scope_of(operator: Operator) -> str:
+    """Where a check was made: the size of the input, in words."""
+    return f"at this size, {' x '.join(map(str, operator.in_shape))}"
+
+
+def _exact(operator: Operator, differing: str | None, how: str) -> Check:
     if differing is None:
-        return Check(EXACTLY, "at this size", how)
-    return Check(FAILED, "at this size", f"{how}: {differing}")
+        return Check(EXACTLY, scope_of(operator), how)
+    return Check(FAILED, scope_of(operator), f"{how}: {differing}")
 
 
 def _first_difference(found: Iterable[tuple[Any, ...]]) -> str | None:

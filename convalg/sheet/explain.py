@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -12,32 +10,26 @@ from convalg import draw
 from convalg.axis import output_size as outputs_of
 from convalg.axis import transposed_size
 from convalg.base import Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
+from convalg.errors import KindError, check_memory
 from convalg.faces import latex
 from convalg.faces.latex import layer_of
 from convalg.faces.text import _after as padding_after
 from convalg.faces.text import one_line
 from convalg.gradients import only_convolution
-from convalg.images import CREDIT, grey, photograph, read_image
 from convalg.kernels import kernel as symbols
 from convalg.linear import downsample, pad
 from convalg.operators import Convolution, compose
-from convalg.pattern import expanded_bytes
 from convalg.sheet import checks
 from convalg.sheet.document import Block, Claim, Code, Formula, Picture, Section, Sheet, Table, Text
-from convalg.sheet.small import by, differences, has_symbols, resized, small_form
+from convalg.sheet.image import Image, image_sections
+from convalg.sheet.small import by, differences, has_symbols, small_form
 from convalg.spec import Geometry, size_product
-
-Image = str | os.PathLike[str] | np.ndarray
-
-CHECKED_SIDE = 256
-"""The side of the centre of a large image on which its matrix is built."""
 
 
 def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
     """A derivation sheet of a layer, every statement verified while it is made.
 
-    `image`: a PNG or JPEG file, or an array `(channels, height, width)` of integers, for a
+    `image`: a PNG or JPEG file, or an array `(channels, height, width)` of bytes, for a
     layer over two axes; by default the embedded photograph. It goes through a layer of the same
     form at its own size. Letters for weights become ones there. What is written out in
     letters is shown for a small layer of the same form where the layer itself is large.
@@ -52,11 +44,17 @@ def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
     ['The sum that defines it', 'The size of the output', 'The matrix']
     """
     if not isinstance(operator, Operator):
-        raise KindError(f"explain takes an operator, not {operator!r}: make one, then explain it")
+        raise KindError(
+            f"explain takes an operator such as ca.correlation(...), not {type(operator).__name__}"
+        )
     operator._need_numbers("explain")
     layer = _one_layer(operator)
+    work = sum(int(axis.out_size) * int(axis.taps) for axis in layer_of(layer)[0].axes)
+    check_memory(
+        32 * work, None, what="counting this layer's pattern", instead="use a smaller shape"
+    )
     small = small_form(layer)
-    sections = [_definition(layer, small), _sizes(layer), *_image(layer, image)]
+    sections = [_definition(layer, small), _sizes(layer), *image_sections(layer, image)]
     sections += [_matrix(small), _modes(small), _counts(layer, small), _adjoint(small)]
     return Sheet(one_line(layer), _lead(layer, small), tuple(sections))
 
@@ -96,9 +94,9 @@ def _definition(layer: Operator, small: Operator) -> Section:
     same = kernel.shape == only_convolution(small).weights.shape
     shown = layer if same else small
     names = None if has_symbols(shown) else symbols(*kernel.shape)
-    caption = "The kernel: each weight has its colour throughout this sheet."
+    caption = "The kernel: each weight has this colour in the matrix below."
     if not same:
-        caption = "The kernel of the small layer: each weight has its colour throughout."
+        caption = "The kernel of the small layer, in the colours of the matrix below."
     blocks.append(Picture("kernel", draw.kernel(shown, letters=names).svg(), caption))
     flipped = geometry.axes[0].is_backwards
     blocks.append(
@@ -115,14 +113,14 @@ def _words(geometry: Geometry, turned: bool) -> str:
     flipped = geometry.axes[0].is_backwards
     words = "Here w is the kernel, x the input and y the output; indices start at 0. "
     if geometry.has_channels:
-        words += "o counts output channels and c input channels"
-        words += (
-            f" within each of the {geometry.groups} groups g. " if geometry.groups > 1 else ". "
-        )
-        if turned:
-            words = words.replace("output channels", "channels of x").replace(
-                "input channels", "channels of y"
-            )
+        groups, outputs, inputs = geometry.channels
+        first, second = ("input", "output") if turned else ("output", "input")
+        if groups == 1:
+            words += f"o counts {first} channels and c counts {second} channels. "
+        else:
+            words += f"g counts the {groups} groups"
+            words += f", o the {first} channels of each" if outputs > 1 else ""
+            words += f", c the {second} channels of each. " if inputs > 1 else ". "
     if turned:
         return words + "Every sample of x is spread over the outputs that its weights reach."
     if flipped:
@@ -139,18 +137,23 @@ def _at_small(layer: Operator, small: Operator) -> str:
 
 def _sizes(layer: Operator) -> Section:
     geometry, turned = layer_of(layer)
-    blocks: list[Block] = []
+    formulas: dict[str, list[str]] = {}
     claimed = []
     for number, axis in enumerate(geometry.axes):
-        if len(geometry.axes) > 1:
-            blocks.append(Text(f"Axis {number}:"))
-        blocks.append(Formula(latex.output_size(axis, transposed=turned)))
-        step, before = abs(axis.dilation), axis.before
+        formulas.setdefault(latex.output_size(axis, transposed=turned), []).append(str(number))
+        n, k, s, d = axis.in_size, axis.taps, axis.stride, abs(axis.dilation)
         claimed.append(
-            transposed_size(axis.out_size, axis.taps, axis.stride, step, before, axis.after)
+            transposed_size(axis.out_size, k, s, d, axis.before, axis.after)
             if turned
-            else outputs_of(axis.in_size, axis.taps, axis.stride, step, before, padding_after(axis))
+            else outputs_of(n, k, s, d, axis.before, padding_after(axis))
         )
+    blocks: list[Block] = []
+    for formula, numbers in formulas.items():
+        if len(formulas) > 1:
+            blocks.append(Text(f"On axis {' and '.join(numbers)}:"))
+        elif len(numbers) > 1:
+            blocks.append(Text("On each axis:"))
+        blocks.append(Formula(formula))
     blocks.append(
         Text(
             "n samples come in, k taps are d apart, the kernel moves by s, and p0 and p1 are the "
@@ -163,98 +166,6 @@ def _sizes(layer: Operator) -> Section:
     )
     blocks.append(Claim(statement, checks.check_sizes(layer, claimed)))
     return Section("The size of the output", tuple(blocks))
-
-
-def _image(layer: Operator, image: Image | None) -> list[Section]:
-    """The section on an image; none for layers that take no image."""
-    geometry, _ = layer_of(layer)
-    channels = layer.in_shape[0] if geometry.has_channels else 1
-    if len(geometry.axes) != 2 or channels not in (1, 3):
-        if image is not None:
-            raise ShapeError(
-                f"an image goes through layers over two axes with 1 or 3 input channels, not "
-                f"through one that takes {layer.in_shape}"
-            )
-        return []
-    pixels, source = _pixels(image, channels)
-    weights, about = _image_weights(layer)
-    try:
-        wide = resized(layer, pixels.shape[-2:], weights)
-    except ArgumentError:
-        if image is not None:
-            raise
-        # The embedded photograph is an illustration: a layer that it does not fit has none.
-        return []
-    check_memory(
-        16 * wide.shape[0] * int(np.prod(geometry.taps)) * geometry.channels[2],
-        None,
-        what=f"an image of {by(pixels.shape)} through this layer",
-        instead="use a smaller image",
-    )
-    samples = pixels if geometry.has_channels else pixels[0]
-    result = wide(samples)
-    caption = f"{source} Through {one_line(wide)}, {by(samples.shape)} to {by(result.shape)}."
-    claim = Claim(
-        "The matrix of this layer times the image, pixel after pixel in one long vector, is the "
-        "image on the right.",
-        _image_check(wide, samples, result),
-    )
-    figure = draw.image_pair(samples, result).svg()
-    blocks: list[Block] = [*about, Picture("image", figure, caption), claim]
-    return [Section("Before and after", tuple(blocks))]
-
-
-def _pixels(image: Image | None, channels: int) -> tuple[np.ndarray, str]:
-    """The image with as many channels as the layer takes, and what it is."""
-    if image is None:
-        pixels, source = photograph(), f"The photograph: {CREDIT}."
-    elif isinstance(image, np.ndarray):
-        pixels, source = _checked(image), "The image that was given."
-    else:
-        pixels, source = read_image(image), f"The file {os.path.basename(os.fspath(image))}."
-    if channels == 1 and pixels.shape[0] == 3:
-        return grey(pixels), source + " Turned to grey (ITU-R BT.601)."
-    if pixels.shape[0] != channels:
-        raise ShapeError(
-            f"the layer takes {channels} channels and the image has {pixels.shape[0]}: give an "
-            f"image in colour, or a layer of one channel"
-        )
-    return pixels, source
-
-
-def _checked(image: np.ndarray) -> np.ndarray:
-    """Raises: KindError for anything but integers, ShapeError for another shape."""
-    if image.dtype.kind not in "iu":
-        raise KindError(f"an image holds integers, such as uint8, not {image.dtype}")
-    pixels = image if image.ndim == 3 else image[None]
-    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or not pixels.size:
-        raise ShapeError(f"an image has shape (1 or 3, height, width), not {image.shape}")
-    return pixels
-
-
-def _image_weights(layer: Operator) -> tuple[np.ndarray, list[Text]]:
-    """Numbers for an image: the kernel's own; ones for letters; floats for exact fractions."""
-    weights = only_convolution(layer).weights
-    if has_symbols(layer):
-        note = "An image needs numbers: for this picture every letter of the kernel is put to 1."
-        return np.ones(weights.shape, dtype=np.int64), [Text(note)]
-    if weights.dtype.kind != "O":
-        return weights, []
-    whole = all(value == int(value) for value in weights.ravel())
-    return weights.astype(np.int64 if whole else np.float64), []
-
-
-def _image_check(wide: Operator, samples: np.ndarray, result: np.ndarray) -> checks.Check:
-    """On the whole image while its matrix fits, else on the centre of it."""
-    geometry, _ = layer_of(wide)
-    if expanded_bytes(geometry, 8) <= checks.MOST_BYTES:
-        return checks.check_image(wide, samples, result)
-    height, width = (min(n, CHECKED_SIDE) for n in samples.shape[-2:])
-    top, left = ((n - m) // 2 for n, m in zip(samples.shape[-2:], (height, width), strict=True))
-    part = samples[..., top : top + height, left : left + width]
-    centre = resized(wide, (height, width), only_convolution(wide).weights)
-    found = checks.check_image(centre, part, centre(part))
-    return replace(found, scope=f"on its centre of {height} x {width} pixels")
 
 
 def _matrix(small: Operator) -> Section:
@@ -304,15 +215,19 @@ def _modes(small: Operator) -> Section:
         Picture(
             "modes",
             draw.modes(n, axis.taps, dilation=d).svg(),  # type: ignore[arg-type]
-            f"A correlation of {n} samples with {axis.taps} taps{where}: full, same and valid.",
+            f"{n} samples, {axis.taps} taps{where}: full, same and valid, in colours of their own.",
         ),
         Claim(
-            f"The rows of same are those of full from place {by(tuple(firsts[0]))} on, those of "
-            f"valid from place {by(tuple(firsts[1]))} on.",
+            f"The rows of same are rows of full, from output {_place(firsts[0])} on, and so are "
+            f"those of valid, from output {_place(firsts[1])} on.",
             checks.check_modes(small, firsts),
         ),
     ]
     return Section("Full, same and valid", tuple(blocks))
+
+
+def _place(index: list[int]) -> str:
+    return str(index[0]) if len(index) == 1 else f"({', '.join(map(str, index))})"
 
 
 def _counts(layer: Operator, small: Operator) -> Section:
@@ -365,7 +280,7 @@ def _adjoint(small: Operator) -> Section:
     blocks: list[Block] = [
         Text(
             "The adjoint is the transposed matrix. It carries the gradient of the output back to "
-            "the input (back-propagation). As a sum it gathers what the layer spread:"
+            "the input (back-propagation). With its own input called x and its own output y:"
         ),
         Formula(latex.layer_sum(small.T)),
         Text(_adjoint_words(small, named)),
@@ -409,15 +324,10 @@ def _named_adjoint(operator: Operator) -> Operator:
         return found
     geometry = operator.geometry
     inputs, outputs = geometry.in_channels, geometry.out_channels
+    folded = any(axis.boundary != "zeros" for axis in geometry.axes)
     pads = [
-        (0, 0) if axis.boundary == "zeros" else (axis.before, axis.after) for axis in geometry.axes
+        (axis.before, axis.after) if axis.boundary != "zeros" else (0, 0) for axis in geometry.axes
     ]
-    border = pad(
-        geometry.in_spatial,
-        pads,
-        boundary=next((a.boundary for a in geometry.axes if a.boundary != "zeros"), "zeros"),
-        channels=inputs,
-    )
     axes = tuple(
         replace(
             axis,
@@ -430,6 +340,13 @@ def _named_adjoint(operator: Operator) -> Operator:
         for axis, (before, after) in zip(geometry.axes, pads, strict=True)
     )
     plain = Convolution(Geometry(axes, inputs, outputs, geometry.groups), operator.weights)
-    strides: Any = tuple(axis.stride for axis in geometry.axes)
-    dropped = downsample(plain.geometry.out_spatial, strides, channels=outputs)
-    return compose(border.T, plain.T.simplify(), dropped.T)
+    factors = [plain.T.simplify()]
+    if folded:
+        boundary = next(a.boundary for a in geometry.axes if a.boundary != "zeros")
+        border = pad(geometry.in_spatial, pads, boundary=boundary, channels=inputs)
+        factors.insert(0, border.T)
+    strides = tuple(axis.stride for axis in geometry.axes)
+    if any(step != 1 for step in strides):
+        sizes = plain.geometry.out_spatial
+        factors.append(downsample(sizes, strides, channels=outputs).T)
+    return compose(*factors)

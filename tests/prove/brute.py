@@ -106,12 +106,35 @@ def smaller(sides: Sides, witness: Mapping[str, int]) -> dict[str, int] | None:
     names = letters_of(sides)
     assert list(witness) == names
     swept = swept_letters(sides)
+    least = [int(name in swept or name in _alone(sides)) for name in names]
     total, given = sum(witness.values()), tuple(witness.values())
-    spans = [range(1, 9) if name in swept else range(total + 1) for name in names]
-    for values in sorted(product(*spans), key=lambda v: (sum(v), v)):
-        if (sum(values), values) >= (total, given):
-            return None
-        sizes = dict(zip(names, values, strict=True))
-        if differ(sides, sizes):
-            return sizes
+    for amount in range(sum(least), total + 1):
+        for values in _summing(least, amount):
+            if (amount, values) >= (total, given):
+                return None
+            sizes = dict(zip(names, values, strict=True))
+            if differ(sides, sizes):
+                return sizes
     return None
+
+
+def _alone(sides: Sides) -> set[str]:
+    """Letters that are a size by themselves, and so at least 1."""
+    return {
+        str(size)
+        for side in sides
+        for leaf in leaves(side)
+        if hasattr(leaf, "geometry")
+        for shape in (leaf.geometry.in_shape, leaf.geometry.kernel_shape)
+        for size in shape
+    }
+
+
+def _summing(least: list[int], amount: int) -> Iterator[tuple[int, ...]]:
+    """All tuples with this sum and these lower bounds, in lexicographic order."""
+    if len(least) == 1:
+        yield (amount,)
+        return
+    for first in range(least[0], amount - sum(least[1:]) + 1):
+        for rest in _summing(least[1:], amount - first):
+            yield (first, *rest)

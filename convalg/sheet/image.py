@@ -1,0 +1,137 @@
+"""The section of a sheet on an image: what goes in, what comes out, and the matrix between."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from convalg import draw
+from convalg.base import Operator
+from convalg.errors import (
+    ArgumentError,
+    ExactnessError,
+    KindError,
+    ShapeError,
+    TooLargeError,
+    check_memory,
+)
+from convalg.faces.latex import layer_of
+from convalg.faces.text import one_line
+from convalg.gradients import only_convolution
+from convalg.images import CREDIT, grey, photograph, read_image
+from convalg.pattern import expanded_bytes
+from convalg.sheet import checks
+from convalg.sheet.document import Block, Claim, Picture, Section, Text
+from convalg.sheet.small import by, has_symbols, resized
+from convalg.spec import size_product
+
+Image = str | os.PathLike[str] | np.ndarray
+
+CHECKED_SIDE = 256
+"""The side of the centre of a large image on which its matrix is built."""
+
+
+def image_sections(layer: Operator, image: Image | None) -> list[Section]:
+    """The section on an image; none for layers that take no image."""
+    geometry, _ = layer_of(layer)
+    channels = layer.in_shape[0] if geometry.has_channels else 1
+    if len(geometry.axes) != 2 or channels not in (1, 3):
+        if image is not None:
+            raise ShapeError(
+                f"an image goes through layers over two axes with 1 or 3 input channels, not "
+                f"through one that takes {layer.in_shape}"
+            )
+        return []
+    pixels, source = _pixels(image, channels)
+    weights, about = _image_weights(layer)
+    samples = pixels if geometry.has_channels else pixels[0]
+    try:
+        wide = resized(layer, pixels.shape[-2:], weights)
+        result = _applied(wide, samples)
+    except (ArgumentError, ExactnessError, TooLargeError):
+        if image is not None:
+            raise
+        # The embedded photograph is an illustration: a layer that it does not fit has none.
+        return []
+    caption = f"{source} Through {one_line(wide)}, {by(samples.shape)} to {by(result.shape)}."
+    claim = Claim(
+        "The matrix of this layer times the image, pixel after pixel in one long vector, is the "
+        "image after it.",
+        _image_check(wide, samples, result),
+    )
+    figure = draw.image_pair(samples, result).svg()
+    blocks: list[Block] = [*about, Picture("image", figure, caption), claim]
+    return [Section("Before and after", tuple(blocks))]
+
+
+def _applied(wide: Operator, samples: np.ndarray) -> np.ndarray:
+    """The image through the layer. Raises: TooLargeError before it would take the memory."""
+    geometry, _ = layer_of(wide)
+    positions = size_product(geometry.out_spatial)
+    weights = size_product(geometry.taps) * geometry.channels[2] + geometry.channels[1]
+    check_memory(
+        # The engine holds each tap's sample, and where it is, as 8 bytes.
+        16 * positions * weights * geometry.groups,
+        None,
+        what=f"an image of {by(samples.shape)} through this layer",
+        instead="use a smaller image",
+    )
+    return wide(samples)
+
+
+def _pixels(image: Image | None, channels: int) -> tuple[np.ndarray, str]:
+    """The image with as many channels as the layer takes, and what it is."""
+    if image is None:
+        pixels, source = photograph(), f"The photograph: {CREDIT}."
+    elif isinstance(image, np.ndarray):
+        pixels, source = _checked(image), "The image that was given."
+    else:
+        pixels, source = read_image(image), f"The file {os.path.basename(os.fspath(image))}."
+    if channels == 1 and pixels.shape[0] == 3:
+        return grey(pixels), source + " Turned to grey (ITU-R BT.601)."
+    if pixels.shape[0] != channels:
+        raise ShapeError(
+            f"the layer takes {channels} channels and the image has {pixels.shape[0]}: give an "
+            f"image in colour, or a layer of one channel"
+        )
+    return pixels, source
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    """Raises: KindError for anything but bytes, ShapeError for another shape."""
+    if image.dtype != np.uint8:
+        raise KindError(f"an array given as image must hold bytes (uint8), not {image.dtype}")
+    pixels = image if image.ndim == 3 else image[None]
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or not pixels.size:
+        raise ShapeError(
+            f"an array given as image must be (1 or 3, height, width), not {image.shape}"
+        )
+    return pixels
+
+
+def _image_weights(layer: Operator) -> tuple[np.ndarray, list[Text]]:
+    """Numbers for an image: the kernel's own; ones for letters; floats for exact fractions."""
+    weights = only_convolution(layer).weights
+    if has_symbols(layer):
+        note = "An image needs numbers: for this picture every letter of the kernel is put to 1."
+        return np.ones(weights.shape, dtype=np.int64), [Text(note)]
+    if weights.dtype.kind == "O":
+        # Whole numbers stay exact while float64 holds them too.
+        whole = all(value == int(value) and abs(value) < 2**53 for value in weights.ravel())
+        return weights.astype(np.int64 if whole else np.float64), []
+    return weights.astype(np.float64) if weights.dtype.kind == "f" else weights, []
+
+
+def _image_check(wide: Operator, samples: np.ndarray, result: np.ndarray) -> checks.Check:
+    """On the whole image while its matrix fits, else on the centre of it."""
+    geometry, _ = layer_of(wide)
+    if expanded_bytes(geometry, 8) <= checks.MOST_BYTES:
+        return checks.check_image(wide, samples, result)
+    height, width = (min(n, CHECKED_SIDE) for n in samples.shape[-2:])
+    top, left = ((n - m) // 2 for n, m in zip(samples.shape[-2:], (height, width), strict=True))
+    part = samples[..., top : top + height, left : left + width]
+    centre = resized(wide, (height, width), only_convolution(wide).weights)
+    found = checks.check_image(centre, part, centre(part))
+    return replace(found, scope=f"for its centre alone, {height} x {width}")

@@ -1,0 +1,49 @@
+"""The README's commands. Its Python runs as a doctest; its console blocks are held here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+COMMANDS = [part.strip() for line in "".join(BLOCKS).splitlines() for part in line.split("&&")]
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("convalg ")])
+def test_commands_of_the_readme_run(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convalg.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (24, 18), (200, 120, 40)).save(tmp_path / "photo.png")
+    with pytest.raises(SystemExit) as done:
+        main(shlex.split(command)[1:])
+    assert not done.value.code
+    words = shlex.split(command)
+    folder = tmp_path / (words[words.index("--out") + 1] if "--out" in words else "convalg-sheet")
+    assert "--help" in words or any(folder.rglob("*.html"))
+
+
+def test_extras_of_the_readme_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    named = {
+        extra
+        for found in re.findall(r"\.\[([\w,]+)\]", "".join(BLOCKS))
+        for extra in found.split(",")
+    }
+    assert named
+    assert named <= set(project["optional-dependencies"])
+
+
+def test_the_pipeline_runs_the_commands_of_the_readme() -> None:
+    script = re.sub(r"pip install -q", "pip install", (ROOT / ".ci" / "run").read_text("utf-8"))
+    wanted = [c for c in COMMANDS if not c.startswith("convalg explain --")]
+    assert len(wanted) > 4
+    assert [command for command in wanted if command not in script] == []
