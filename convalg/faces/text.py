@@ -136,7 +136,11 @@ def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = Fal
         back or axis.taps == 1 for back, axis in zip(backwards, geometry.axes, strict=True)
     )
     mixed = any(backwards) and not flipped
-    turned = any(holds(axis.stride < 0) for axis in geometry.axes)
+    turned = any(holds(axis.stride < 0) or holds(axis.before < 0) for axis in geometry.axes)
+    unread = any(holds(axis.after + axis.stride < 1) for axis in geometry.axes)
+    if unread and not (transposed or turned or mixed or flipped):
+        # An input longer than the layer reads is the output of a transposed layer.
+        return f"{convolution_words(geometry, kernel, transposed=True)}.T"
     if mixed or turned or (transposed and flipped):
         plain = convolution_words(geometry, kernel) if not (mixed or turned) else "layer"
         return f"{plain}.T" if transposed else f"<{kernel} on {geometry.in_shape}>"
