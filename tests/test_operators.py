@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sympy
 from cases import NAMED, Case, elementary, trees
-from hypothesis import given
+from hypothesis import given, settings
 from strategies import Drawn, layers
 
 import convalg as ca
@@ -133,6 +133,24 @@ def test_every_simplified_layer_prints_the_call_that_makes_it(drawn: Drawn) -> N
     """Where the padding is negative, so that no call makes it, no call is printed."""
     check_printed(drawn.operator.simplify())
     check_printed(drawn.operator.T.simplify())
+
+
+@settings(max_examples=400)
+@given(trees())
+def test_every_simplified_tree_prints_the_call_that_makes_it(case: Case) -> None:
+    simple = case.operator.simplify()
+    assert np.array_equal(simple.to_numpy(), case.matrix)
+    if "dense" not in repr(simple):
+        check_printed(simple)
+
+
+def test_a_reflection_wider_than_the_input_is_not_printed_as_a_call() -> None:
+    """Strides may leave what is too wide unread."""
+    last = ca.correlation(2, [-1], stride=2, padding=1, boundary="reflect")
+    first = ca.correlation(5, [1, 2, 3], stride=2, padding=2, dilation=2, boundary="reflect")
+    product = last @ ca.downsample(3, 2) @ first
+    assert np.array_equal(product.simplify().to_numpy(), product.to_numpy())
+    check_printed(product.simplify())
 
 
 @given(layers())
@@ -365,6 +383,8 @@ def test_counts_of_nodes() -> None:
     assert (layer + layer).counts.parameters == 3
     assert (layer.T @ layer).counts.parameters == 3
     assert (3 * layer).counts.multiplications == 12 + 4
+    # Right on each of 5 columns, then left on each of 3 rows: 5 * 6 + 3 * 9.
+    assert ca.correlation(5, [1, 2, 3]).kron(ca.correlation(4, [1, 2])).counts.multiplications == 57
     assert ca.pad(3, 1).counts.multiplications == 0
     assert ca.pad(3, 1).counts.parameters == 0
     assert ca.dense([[1, 0], [0, 0]]).counts.nonzeros == 4
@@ -411,6 +431,14 @@ def test_figures_of_one_layer() -> None:
         ),
         ca.pad(2, 1, boundary="edge").kron(ca.pad(3, 1)),
         ca.pad(2, 1).kron(ca.pad(3, 2, boundary="circular")),
+        # One axis has a boundary that it never reaches.
+        ca.correlation(2, [1, 2], boundary="circular").kron(
+            ca.correlation(3, [1, 2], padding=1, boundary="symmetric")
+        ),
+        ca.sum_pool(3, 2).kron(ca.correlation(3, [2, 3], padding=1, boundary="reflect")),
+        ca.shift(3, 0, boundary="circular").kron(ca.sum_pool(5, 2, stride=1)),
+        ca.correlation((3, 4), [[1], [2]], padding=((0, 1), 0), boundary="circular")
+        @ ca.transposed_correlation((3, 3), [[1, 2]], padding=0),
     ],
 )
 def test_axes_with_boundaries_of_their_own_are_not_printed_as_one(product: ca.Operator) -> None:

@@ -79,7 +79,7 @@ def _shown(image: Array) -> list[Shown]:
     """The panels of an image: one in colour or grey, or one for each channel."""
     channels, height, width = image.shape
     step = -(-max(height, width) // MOST_PIXELS)
-    size = f"{height} x {width}" + (f"; every {step}th pixel" if step > 1 else "")
+    size = f"{height} x {width}" + (f"; one pixel of {step} x {step}" if step > 1 else "")
     small = image[:, ::step, ::step].astype(np.float64)
     if small.min() >= 0 and small.max() <= 255 and (channels in (1, 3)):
         values = small[0] if channels == 1 else np.moveaxis(small, 0, -1)

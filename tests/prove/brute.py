@@ -71,6 +71,11 @@ def _is_cropped(leaf: Any) -> bool:
     return any(axis.before < 0 or axis.after + axis.stride - 1 < 0 for axis in axes)
 
 
+def both_exist(sides: Sides, sizes: Mapping[str, int]) -> bool:
+    """Whether both sides exist at these sizes."""
+    return all(exists(side, sizes) is not None for side in sides)
+
+
 def matrix(operator: ca.Operator) -> list[dict[int, Polynomial]]:
     """The exact matrix without its zeros."""
     rows = exact_rows(operator, Polynomial.of)

@@ -346,7 +346,7 @@ def domain(sides: tuple[ca.Operator, ca.Operator]) -> list[Any]:
             for axis in leaf.geometry.axes:
                 found += [number(size) >= 1 for size in (axis.in_size, axis.out_size, axis.taps)]
                 reach = abs(axis.dilation) * (axis.taps - 1)
-                start = axis.padding - (reach if axis.dilation < 0 else 0)
+                start = axis.padding + (reach if axis.dilation < 0 else 0)
                 end = axis.stride * (axis.out_size - 1) + reach - start - (axis.in_size - 1)
                 if not isinstance(leaf, Selection):
                     found += [number(start) >= 0, number(end) > -axis.stride]
@@ -356,6 +356,13 @@ def domain(sides: tuple[ca.Operator, ca.Operator]) -> list[Any]:
             for count in (leaf.geometry.in_channels, leaf.geometry.out_channels):
                 found += [] if count is None else [number(count) >= 1]
     return found
+
+
+def exists_at(sides: tuple[ca.Operator, ca.Operator], sizes: dict[str, int]) -> bool:
+    """Whether sizes belong to the domain."""
+    values = [(z3.Int(name), z3.IntVal(value)) for name, value in sizes.items()]
+    found = z3.simplify(z3.substitute(z3.And(*domain(sides)), *values))
+    return z3.is_true(found)
 
 
 def difference(first: ca.Operator, second: ca.Operator) -> Iterator[list[Any]]:

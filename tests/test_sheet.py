@@ -1,0 +1,556 @@
+"""Derivation sheets: every statement is checked in earnest, and nothing from outside acts."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import replace
+from fractions import Fraction
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import sympy
+
+import convalg as ca
+from convalg.base import Operator
+from convalg.errors import (
+    ArgumentError,
+    ExactnessError,
+    FileError,
+    KindError,
+    ShapeError,
+    SymbolicError,
+    TooLargeError,
+)
+from convalg.images import photograph
+from convalg.operators import Convolution
+from convalg.sheet import Sheet, checks
+from convalg.sheet.document import Claim, Code, Formula, Picture, Section, Table, Text
+from convalg.sheet.small import differences, resized, small_form
+
+VOID = {"meta", "img"}
+
+LAYERS: dict[str, Operator] = {
+    "sobel": ca.correlation((6, 6), ca.kernels.sobel_x),
+    "1-D": ca.correlation(12, ca.kernel(4), stride=2, padding="same", dilation=2),
+    "3-D": ca.correlation((4, 4, 4), ca.kernel(2, 2, 2)),
+    "4-D": ca.correlation((3, 3, 3, 3), ca.kernel(2, 2, 2, 2)),
+    "convolution": ca.convolution((6, 5), ca.kernel(3, 2), padding="full"),
+    "reflect": ca.correlation((6, 6), ca.kernel(3, 3), stride=2, padding=1, boundary="reflect"),
+    "circular": ca.convolution((5, 5), ca.kernel(3, 3), padding=1, boundary="circular"),
+    "edge": ca.correlation(6, [1, 2, 3], padding=2, boundary="edge"),
+    "symmetric": ca.correlation(6, [1, 2, 3], padding=2, boundary="symmetric"),
+    "floats": ca.correlation((6, 6), np.full((3, 3), 1 / 9)),
+    "single floats": ca.correlation((6, 6), np.full((3, 3), 1 / 9, dtype=np.float32)),
+    "fractions": ca.correlation((6, 6), [[Fraction(1, 3), Fraction(2, 3)]]),
+    "depthwise": ca.correlation((6, 6), ca.kernel(3, 1, 3, 3), groups=3, padding=1),
+    "groups": ca.correlation((4, 4), ca.kernel(4, 3, 2, 2), groups=2),
+    "large": ca.correlation((224, 224), np.ones((64, 3, 11, 11)), stride=4, padding=2),
+    "patches": ca.correlation((224, 224), np.ones((8, 3, 16, 16), dtype=int), stride=16),
+    "atrous": ca.correlation((64, 64), ca.kernel(4, 4, 3, 3), dilation=12, padding=12),
+    "transposed": ca.transposed_correlation(
+        (3, 3), ca.kernel(1, 2, 3, 3), stride=2, padding=1, output_padding=1
+    ),
+    "adjoint": ca.convolution((5, 5), ca.kernel(3, 3), padding=1).T,
+    "adjoint of reflect": ca.correlation(6, ca.kernel(3), padding=2, boundary="reflect").T,
+    "expression": ca.correlation(8, ca.kernel(3)) @ ca.pad(6, 1),
+    "one tap": ca.correlation((5, 5), [[2]], stride=2),
+}
+
+
+@pytest.fixture(scope="module")
+def sheets() -> dict[str, Sheet]:
+    return {name: ca.explain(layer) for name, layer in LAYERS.items()}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_statement_holds(sheets: dict[str, Sheet], name: str) -> None:
+    sheet = sheets[name]
+    assert sheet.failed == ()
+    headings = [section.heading for section in sheet.sections]
+    assert [h for h in headings if h != "Before and after"] == [
+        "The sum that defines it",
+        "The size of the output",
+        "The matrix",
+        "Full, same and valid",
+        "What it costs",
+        "The adjoint",
+    ]
+    # Each section makes at least one statement, and says how it was verified.
+    for section in sheet.sections:
+        made = [block for block in section.blocks if isinstance(block, Claim)]
+        assert made
+        assert all(claim.check.how for claim in made)
+    verdicts = {claim.check.verdict for claim in sheet.claims}
+    assert verdicts <= {checks.EXACTLY, checks.ROUNDED}
+    assert (checks.ROUNDED in verdicts) == (
+        "Before and after" in headings and name in {"floats", "single floats", "fractions", "large"}
+    )
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_pages_are_well_formed_and_whole(sheets: dict[str, Sheet], name: str) -> None:
+    page = sheets[name].html()
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    assert parser.links == []
+    assert parser.images == len(blocks(sheets[name], Picture))
+    for formula in re.findall(r"<math.*?</math>", page):
+        ElementTree.fromstring(formula)
+    for source in re.findall(r'src="data:image/svg\+xml;base64,(.*?)"', page):
+        assert ElementTree.fromstring(base64.b64decode(source)).tag.endswith("}svg")
+
+
+class Balanced(HTMLParser):
+    """Which tags are open, and what a page would load from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self.images = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        self.images += tag == "img"
+        self.links += [
+            f"{name}={value}"
+            for name, value in attrs
+            if name in {"href", "src", "srcset", "action"} and not (value or "").startswith("data:")
+        ]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+
+def blocks(sheet: Sheet, kind: type) -> list[Any]:
+    return [b for section in sheet.sections for b in section.blocks if isinstance(b, kind)]
+
+
+# A claim that is wrong is marked as failed, each kind of check by a wrong claim of its kind.
+
+FLIPPED = ca.correlation((4, 4), ca.kernel(2, 3))
+SMALL = ca.correlation((5, 5), ca.kernel(3, 3), stride=2, padding=1)
+
+
+def changed_matrix() -> Any:
+    matrix = SMALL.to_sympy()
+    matrix[3, 5] += 1
+    return matrix
+
+
+PICTURE = np.arange(36, dtype=np.uint8).reshape(6, 6)
+SHOWN = LAYERS["sobel"](PICTURE)
+ROUNDED = LAYERS["floats"](PICTURE)
+
+WRONG = {
+    "size": (lambda: checks.check_sizes(SMALL, (3, 2)), "axis 1: 2 is claimed, 3, 3 is found"),
+    "transposed size": (lambda: checks.check_sizes(SMALL.T, (5, 6)), "axis 1: 6 is claimed, 5, 5"),
+    "definition": (lambda: checks.check_definition(FLIPPED, True), "output 0: "),
+    "matrix": (lambda: checks.check_matrix(SMALL, changed_matrix()), "row 3: "),
+    "adjoint without a flip": (
+        lambda: checks.check_adjoint(
+            FLIPPED, ca.correlation(FLIPPED.out_shape, FLIPPED.kernel, padding="full")
+        ),
+        "entry 0: w12 is claimed, w00 is found",
+    ),
+    "adjoint of another shape": (
+        lambda: checks.check_adjoint(FLIPPED, FLIPPED),
+        "shape (6, 16) is claimed, (16, 6) is found",
+    ),
+    "pairing": (lambda: checks.check_pairing(SMALL, 2 * SMALL.T), "side 0: "),
+    "modes": (lambda: checks.check_modes(SMALL, [(1, 1), (2, 1)]), "the rows of valid are others"),
+    "counts": (lambda: checks.check_counts(SMALL, SMALL, 65), "pattern: 65 is claimed, 49 is"),
+    "image": (
+        lambda: checks.check_image(LAYERS["sobel"], PICTURE, SHOWN + (SHOWN[0, 0] == SHOWN)),
+        "pixels differ",
+    ),
+    "image of another size": (
+        lambda: checks.check_image(LAYERS["sobel"], PICTURE, SHOWN[1:]),
+        "12 values are shown, not 16",
+    ),
+    "rounded image": (
+        lambda: checks.check_image(LAYERS["floats"], PICTURE, ROUNDED * (1 + 1e-9)),
+        "largest difference",
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "words"), WRONG.values(), ids=WRONG)
+def test_a_wrong_claim_fails_and_the_sheet_shows_it(check: Any, words: str) -> None:
+    found = check()
+    assert not found.passed
+    assert words in found.how
+    sheet = Sheet("title", "lead", (Section("heading", (Claim("It is so.", found),)),))
+    assert sheet.failed == sheet.claims
+    page = sheet.html()
+    assert "0 of 1 statements verified, 1 failed" in page
+    assert '<div class="claim failed">' in page
+    assert f'<span class="badge">failed {found.scope}</span> It is so.' in page
+    assert f"- **failed {found.scope}**: It is so." in sheet.markdown()
+
+
+def test_the_right_claims_of_the_same_kinds_hold() -> None:
+    assert checks.check_sizes(SMALL, (3, 3)).passed
+    assert checks.check_definition(FLIPPED, False).passed
+    assert checks.check_adjoint(FLIPPED, FLIPPED.T.simplify()).passed
+    assert checks.check_pairing(SMALL, SMALL.T).passed
+    assert checks.check_modes(SMALL, [(1, 1), (2, 2)]).passed
+    assert checks.check_counts(SMALL, SMALL, 49).passed
+    assert checks.check_image(LAYERS["sobel"], PICTURE, SHOWN).verdict == checks.EXACTLY
+    assert checks.check_image(LAYERS["floats"], PICTURE, ROUNDED).verdict == checks.ROUNDED
+
+
+@pytest.mark.parametrize("boundary", ["zeros", "circular", "reflect", "symmetric", "edge"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", [0, 2, 4])
+def test_the_counting_formula_counts(boundary: Any, stride: int, padding: int) -> None:
+    layer = ca.correlation(
+        (6, 7), np.ones((4, 1, 2, 3)), groups=2, stride=stride, padding=padding, boundary=boundary
+    )
+    # Brute force: with an input of ones and no bias every product adds a one to some output.
+    ones = np.ones((2, 6, 7), dtype=int)
+    products = int(layer.refill(np.ones((4, 1, 2, 3), dtype=int))(ones).sum())
+    assert checks.multiplications(layer.geometry)[1] == products
+
+
+def test_letters_of_samples_never_meet_letters_of_weights() -> None:
+    layer = ca.correlation(3, ca.kernel(2, name="x"))
+    assert not set(checks.letters((3,))) & set(layer.kernel)
+    assert ca.explain(layer).failed == ()
+
+
+# What a sheet shows.
+
+
+def test_the_numbers_of_the_sheet(sheets: dict[str, Sheet]) -> None:
+    (table,) = blocks(sheets["sobel"], Table)
+    assert dict(row[:2] for row in table.rows) == {
+        "entries of the matrix": "576",
+        "entries that are not zero": "144",
+        "weights to learn": "9",
+        "multiplications": "144",
+        "each weight is used": "16 times",
+        "share of zeros": "75.0%",
+    }
+    lines = [block.line for block in blocks(sheets["sobel"], Code)]
+    assert lines[-1] == (
+        "A.T = correlation((4, 4), [[w22, w21, w20], [w12, w11, w10], [w02, w01, w00]], "
+        "padding='full')"
+    )
+
+
+def test_adjoints_are_named(sheets: dict[str, Sheet]) -> None:
+    named = {name: blocks(sheet, Code)[-1].line for name, sheet in sheets.items()}
+    assert named["reflect"].startswith(
+        "A.T = pad((6, 6), ((1, 0), (1, 0)), boundary='reflect').T @ corr"
+    )
+    assert named["reflect"].endswith("@ upsample((3, 3), 2)")
+    assert named["circular"].endswith("padding=1, boundary='circular')")
+    assert named["adjoint"].startswith("A.T = convolution((5, 5), [[w00, ")
+    assert named["edge"] == (
+        "A.T = pad(6, 2, boundary='edge').T @ correlation(8, [w2, w1, w0], padding='full')"
+    )
+    assert not any("shift" in line for line in named.values())
+
+
+def test_the_photograph_goes_through_at_its_own_size(sheets: dict[str, Sheet]) -> None:
+    (picture,) = (b for b in blocks(sheets["sobel"], Picture) if b.name == "image")
+    assert "Chelsea the cat, by Stefan van der Walt (CC0)" in picture.caption
+    assert "128 x 128 to 126 x 126" in picture.caption
+    (claim,) = (c for c in sheets["sobel"].claims if "image" in c.statement)
+    assert claim.check.scope == "at this size, 128 x 128"
+    assert "all 15,876 integers equal" in claim.check.how
+
+
+def test_letters_become_ones_for_an_image(sheets: dict[str, Sheet]) -> None:
+    words = [block.words for block in blocks(sheets["reflect"], Text)]
+    assert any("every letter of the kernel is put to 1" in line for line in words)
+    assert not any("put to 1" in b.words for b in blocks(sheets["sobel"], Text))
+
+
+def test_a_sheet_says_that_a_large_layer_is_shown_by_a_small_one(sheets: dict[str, Sheet]) -> None:
+    assert "This layer is too large to write out" in sheets["large"].lead
+    assert "input 2 x 5 x 5 instead of 3 x 224 x 224" in sheets["large"].lead
+    assert "kernel 2 x 2 x 3 x 3 instead of 64 x 3 x 11 x 11" in sheets["large"].lead
+    assert "too large" not in sheets["sobel"].lead
+    (table,) = blocks(sheets["large"], Table)
+    assert table.rows[1][1] == f"{LAYERS['large'].counts.nonzeros:,}"
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_small_form_is_small_and_of_the_same_form(name: str) -> None:
+    layer = LAYERS[name].simplify() if name == "expression" else LAYERS[name]
+    small = small_form(layer)
+    assert max(small.shape) <= 100
+    assert min(small.shape) >= 1
+    if differences(layer, small):
+        both = [(a.T if not isinstance(a, Convolution) else a) for a in (layer, small)]
+        large, little = (each.geometry for each in both if isinstance(each, Convolution))
+        assert little.has_channels == large.has_channels
+        assert (little.groups > 1) == (large.groups > 1)
+        for before, after in zip(large.axes, little.axes, strict=True):
+            assert after.boundary == before.boundary
+            assert after.is_backwards == before.is_backwards
+            assert (after.stride > 1) == (before.stride > 1)
+            assert (abs(after.dilation) > 1) == (abs(before.dilation) > 1)
+            assert (after.before > 0) == (before.before > 0)
+    else:
+        assert (small.in_shape, small.out_shape) == (layer.in_shape, layer.out_shape)
+
+
+def test_letters_of_the_user_are_kept() -> None:
+    a, b = sympy.symbols("a b")
+    small = small_form(ca.correlation(5, [a, b, a]))
+    assert small.to_sympy() == ca.correlation(5, [a, b, a]).to_sympy()
+
+
+# Images.
+
+
+def test_an_image_of_the_user_in_colour(tmp_path: Path) -> None:
+    from PIL import Image
+
+    name = "<img src=x onerror=alert(1)>.png"
+    Image.fromarray(np.moveaxis(photograph()[:, :20, :30], 0, -1)).save(tmp_path / name)
+    kernel = np.broadcast_to(ca.kernels.sobel_y, (3, 1, 3, 3))
+    sheet = ca.explain(ca.correlation((6, 6), kernel, groups=3), image=tmp_path / name)
+    (picture,) = (b for b in blocks(sheet, Picture) if b.name == "image")
+    assert f"The file {name}." in picture.caption
+    assert "3 x 20 x 30 to 3 x 18 x 28" in picture.caption
+    assert sheet.failed == ()
+    parser = Balanced()
+    parser.feed(sheet.html())
+    assert parser.images == len(blocks(sheet, Picture))
+
+
+def test_an_array_is_an_image_too() -> None:
+    sheet = ca.explain(LAYERS["sobel"], image=np.full((9, 8), 7, dtype=np.uint8))
+    (picture,) = (b for b in blocks(sheet, Picture) if b.name == "image")
+    assert "9 x 8 to 7 x 6" in picture.caption
+
+
+def test_a_large_image_is_verified_on_its_centre(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "MOST_BYTES", 100_000)
+    sheet = ca.explain(LAYERS["sobel"], image=np.tile(photograph(), (1, 3, 1)))
+    (claim,) = (c for c in sheet.claims if "image" in c.statement)
+    assert claim.check.scope == "for its centre alone, 256 x 128"
+    assert claim.check.passed
+
+
+def test_a_layer_that_the_photograph_does_not_fit_has_no_picture() -> None:
+    wide = ca.correlation((200, 200), np.ones((150, 150), dtype=int))
+    huge = ca.correlation((6, 6), [[2**62, 1]])
+    for layer in (wide, huge, LAYERS["3-D"], LAYERS["atrous"]):
+        headings = [section.heading for section in ca.explain(layer).sections]
+        assert "Before and after" not in headings
+
+
+BYTES = np.zeros((4, 4), dtype=np.uint8)
+
+BAD = {
+    "no operator": (
+        lambda: ca.explain(np.ones((3, 3))),  # type: ignore[arg-type]
+        KindError,
+        "explain takes an operator such as ca.correlation(...), not ndarray",
+    ),
+    "no layer": (
+        lambda: ca.explain(ca.identity(4)),
+        KindError,
+        "a sum defines one correlation, convolution or transposed correlation",
+    ),
+    "a family": (
+        lambda: ca.explain(ca.correlation(ca.sizes("n")[0], ca.kernel(3))),
+        SymbolicError,
+        "explain needs numbers for sizes",
+    ),
+    "more samples than memory": (
+        lambda: ca.explain(ca.correlation(10**12, [1, 2])),
+        TooLargeError,
+        "use a smaller shape",
+    ),
+    "an image for one axis": (
+        lambda: ca.explain(LAYERS["1-D"], image=BYTES),
+        ShapeError,
+        "an image goes through layers over two axes with 1 or 3 input channels",
+    ),
+    "an image for other channels": (
+        lambda: ca.explain(LAYERS["atrous"], image=BYTES),
+        ShapeError,
+        "an image goes through layers over two axes with 1 or 3 input channels, not through one "
+        "that takes (4, 64, 64)",
+    ),
+    "a grey image for a layer of colours": (
+        lambda: ca.explain(LAYERS["depthwise"], image=BYTES),
+        ShapeError,
+        "the layer takes 3 channels and the image has 1",
+    ),
+    "an image of floats": (
+        lambda: ca.explain(LAYERS["sobel"], image=np.zeros((4, 4))),
+        KindError,
+        "an array given as image must hold bytes (uint8), not float64",
+    ),
+    "an image of two channels": (
+        lambda: ca.explain(LAYERS["sobel"], image=np.zeros((2, 4, 4), dtype=np.uint8)),
+        ShapeError,
+        "an array given as image must be (1 or 3, height, width), not (2, 4, 4)",
+    ),
+    "an image smaller than the kernel": (
+        lambda: ca.explain(LAYERS["sobel"], image=BYTES[:2]),
+        ShapeError,
+        "this layer has no output for 2 samples on axis 0 of an image of 2 x 4 pixels",
+    ),
+    "an image smaller than its reflection": (
+        lambda: ca.explain(
+            ca.correlation((6, 6), np.ones((3, 3)), padding=4, boundary="reflect"), image=BYTES
+        ),
+        ArgumentError,
+        "is too wide for boundary='reflect': an input of 4 can be reflected by at most 3",
+    ),
+    "an image and weights beyond 64 bits": (
+        lambda: ca.explain(ca.correlation((6, 6), [[2**62, 1]]), image=BYTES + 200),
+        ExactnessError,
+        "beyond 64 bits",
+    ),
+    "an image that is not there": (
+        lambda: ca.explain(LAYERS["sobel"], image="nowhere.png"),
+        FileError,
+        "cannot read 'nowhere.png' (No such file",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "error", "words"), BAD.values(), ids=BAD)
+def test_what_cannot_be_explained(call: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        call()
+    assert type(caught.value) is error
+    assert words in str(caught.value)
+
+
+def test_an_image_that_takes_too_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convalg import errors
+
+    layer, image = LAYERS["sobel"], np.zeros((300, 300), dtype=np.uint8)
+    monkeypatch.setattr(errors, "MEMORY_LIMIT", 1_000_000)
+    with pytest.raises(TooLargeError, match="an image of 300 x 300 through this layer needs"):
+        ca.explain(layer, image=image)
+
+
+def test_a_layer_at_the_size_of_an_image() -> None:
+    found = resized(SMALL, (8, 9), np.ones((3, 3), dtype=int))
+    right = ca.correlation((8, 9), np.ones((3, 3), dtype=int), stride=2, padding=1)
+    assert found.to_numpy().tolist() == right.to_numpy().tolist()
+    back = resized(SMALL.T, (8, 9), np.ones((3, 3), dtype=int))
+    assert back.out_shape == (15, 17)
+
+
+# Hostile names, Markdown, files.
+
+HOSTILE = "<script>alert(1)</script>\"'`$\\evil{}|*_"
+
+
+def hostile() -> Sheet:
+    weights = [sympy.Symbol(f"{HOSTILE}{k}") for k in range(2)]
+    return ca.explain(ca.correlation(4, weights, padding=1))
+
+
+def test_names_from_outside_are_text() -> None:
+    page = hostile().html()
+    assert "<script" not in page
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    assert "script" not in parser.tags
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    for source in re.findall(r"base64,(.*?)\"", page):
+        tree = ElementTree.fromstring(base64.b64decode(source))
+        assert not [element for element in tree.iter() if element.tag.endswith("script")]
+
+
+def test_formulas_are_escaped() -> None:
+    formula = Formula(r"\text{<b onclick=alert(1)>&amp;} \lt 1")
+    page = Sheet("t", "l", (Section("h", (formula,)),)).html()
+    assert "<b" not in page.partition("</head>")[2].replace("<body", "")
+    (math,) = re.findall(r"<math.*?</math>", page)
+    shown = "".join(ElementTree.fromstring(math).itertext())
+    assert shown.startswith("<b\N{NO-BREAK SPACE}onclick=alert(1)>&")
+
+
+def test_markdown_is_text_and_holds_its_figures() -> None:
+    text = hostile().markdown()
+    assert text.startswith("# correlation(4, ")
+    outside = re.sub(r"^(`{3,})python\n.*?\n\1$", "", text, flags=re.M | re.S)
+    assert len(outside) < len(text)
+    assert re.search(r"(?<!\\)[<`]", outside) is None
+    assert text.count("](data:image/svg+xml;base64,") == len(blocks(hostile(), Picture))
+    assert "| entries of the matrix | 20 | 20 |" in text
+    assert "$$\ny_{i} = " in text
+
+
+def test_a_fence_is_longer_than_what_it_holds() -> None:
+    sheet = Sheet("t", "l", (Section("h", (Code("a ``` b"),)),))
+    assert "````python\na ``` b\n````" in sheet.markdown()
+
+
+def test_a_sheet_is_written_with_its_figures(tmp_path: Path) -> None:
+    sheet = ca.explain(LAYERS["sobel"])
+    place = sheet.write(tmp_path / "deep" / "folder")
+    assert place == tmp_path / "deep" / "folder" / "sheet.html"
+    assert place.read_text(encoding="utf-8") == sheet.html()
+    text = place.with_name("sheet.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((figures/\w+\.svg)\)", text)
+    assert links == [f"figures/{name}.svg" for name in ("kernel", "image", "matrix", "modes")]
+    for link in links:
+        ElementTree.parse(place.parent / link)
+    names = {p.relative_to(place.parent).as_posix() for p in place.parent.rglob("*") if p.is_file()}
+    assert names == {"sheet.html", "sheet.md", *links}
+    # Again over the same folder: the same bytes.
+    before = place.read_bytes()
+    assert ca.explain(LAYERS["sobel"]).write(place.parent) == place
+    assert place.read_bytes() == before
+
+
+def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = ca.explain(LAYERS["edge"]).write(tmp_path)
+    before = place.read_bytes()
+
+    def full(self: Path, text: str, **options: Any) -> int:
+        with self.open("w") as file:
+            file.write(text[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(FileError, match=r"cannot write the sheet to .* \(No space left on device"):
+        ca.explain(LAYERS["1-D"]).write(tmp_path)
+    assert place.read_bytes() == before
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    sheet = Sheet("t", "l", ())
+    with pytest.raises(FileError, match=r"cannot write the sheet to '.*taken' \(Not a directory\)"):
+        sheet.write(tmp_path / "taken")
+    with pytest.raises(FileError, match="give a folder that can be made or written to"):
+        sheet.write(tmp_path / "taken" / "below")
+    with pytest.raises(FileError, match="cannot write the sheet to"):
+        sheet.write("a\0b")
+
+
+def test_sheets_are_values() -> None:
+    sheet = ca.explain(LAYERS["edge"])
+    assert replace(sheet, title="other").sections == sheet.sections
