@@ -22,6 +22,11 @@ Boundary: TypeAlias = Literal["zeros", "circular", "reflect", "symmetric", "edge
 BOUNDARIES: tuple[Boundary, ...] = ("zeros", "circular", "reflect", "symmetric", "edge")
 
 
+def holds(condition: Any) -> bool:
+    """Whether a comparison of sizes is certainly true; one that depends on letters is not."""
+    return condition if isinstance(condition, bool) else condition == True  # noqa: E712
+
+
 @dataclass(frozen=True)
 class Piece:
     """Raw indices `low <= j <= high` (None: no bound) are read from input `sign * j + constant`."""
@@ -50,6 +55,11 @@ class Axis:
     dilation: Size = 1
     padding: Size = 0
     boundary: Boundary = "zeros"
+
+    def __post_init__(self) -> None:
+        # A border that is never read is no border: equal axes are then equal.
+        if self.boundary != "zeros" and holds(self.before <= 0) and holds(self.after <= 0):
+            object.__setattr__(self, "boundary", "zeros")
 
     def raw(self, output: Any, tap: Any) -> Any:
         """The index that a tap reads before the boundary rule; for ints, arrays and letters."""

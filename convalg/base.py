@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import scipy.sparse.linalg
     import sympy
 
-    from convalg.faces.support import Counts
+    from convalg.faces.counts import Counts
 
 Array = npt.NDArray[Any]
 Image = TypeVar("Image")
@@ -46,7 +46,12 @@ class Operator(ABC):
     @property
     @abstractmethod
     def T(self) -> Operator:  # noqa: N802 - the field's own letter
-        """The adjoint: the transposed matrix."""
+        """The adjoint: the transposed matrix.
+
+        >>> import convalg as ca
+        >>> ca.pad(3, 1).T
+        crop(5, 1)
+        """
 
     @abstractmethod
     def _apply(self, x: Array) -> Array:
@@ -64,7 +69,12 @@ class Operator(ABC):
     @final
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the matrix."""
+        """Rows and columns of the matrix.
+
+        >>> import convalg as ca
+        >>> ca.correlation((4, 4), ca.kernel(3, 3)).shape
+        (4, 16)
+        """
         return size_product(self.out_shape), size_product(self.in_shape)
 
     @final
@@ -142,7 +152,12 @@ class Operator(ABC):
 
     @property
     def pattern(self) -> Pattern:
-        """The labelled pattern. Raises: KindError for products and sums, which have several."""
+        """The labelled pattern. Raises: KindError for products and sums, which have several.
+
+        >>> import convalg as ca
+        >>> ca.correlation(3, [5, 6]).pattern.triples().tolist()
+        [[0, 0, 0], [0, 1, 1], [1, 1, 0], [1, 2, 1]]
+        """
         raise KindError(
             f"{type(self).__name__} has no single pattern: take the pattern of one of its "
             f"children, or try simplify()"
@@ -151,7 +166,12 @@ class Operator(ABC):
     @final
     @property
     def kernel(self) -> Array:
-        """The kernel, as it was given. Raises: KindError unless there is exactly one."""
+        """The kernel, as it was given. Raises: KindError unless there is exactly one.
+
+        >>> import convalg as ca
+        >>> (ca.downsample(3, 2) @ ca.convolution(4, ca.kernel(2))).kernel
+        array([w0, w1], dtype=object)
+        """
         from convalg.gradients import only_convolution
 
         return only_convolution(self).weights
@@ -236,7 +256,7 @@ class Operator(ABC):
         >>> ca.correlation(5, ca.kernel(3)).counts
         Counts(dense=15, nonzeros=9, parameters=3, multiplications=9, each weight used 3 times)
         """
-        from convalg.faces.support import counts
+        from convalg.faces.counts import counts
 
         self._need_numbers("counts")
         return counts(self)
@@ -263,7 +283,13 @@ class Operator(ABC):
     @final
     @property
     def letters(self) -> tuple[sympy.Symbol, ...]:
-        """The letters of a family: those of its input sizes, then kernels, then the rest."""
+        """The letters of a family: those of its input sizes, then kernels, then the rest.
+
+        >>> import convalg as ca
+        >>> n, K = ca.sizes("n K")
+        >>> ca.correlation(n, ca.kernel(K)).T.letters
+        (n, K)
+        """
         from convalg.operators import letters_of
 
         return letters_of(self)

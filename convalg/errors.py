@@ -1,13 +1,10 @@
-"""The exceptions of convalg, and the door to optional libraries.
+"""The exceptions of convalg, and the checks that come before memory or exactness is lost.
 
 Every error says what was wanted, what came, and what to do. Each class sits under
 `ConvalgError` and under the built-in exception that it is a kind of.
 """
 
 from __future__ import annotations
-
-import importlib
-from types import ModuleType
 
 
 class ConvalgError(Exception):
@@ -46,10 +43,6 @@ class TooLargeError(ConvalgError, MemoryError):
     """A face would need more memory than its limit allows."""
 
 
-class MissingLibraryError(ConvalgError, ImportError):
-    """An optional library is needed and not installed."""
-
-
 MEMORY_LIMIT = 4 * 2**30
 """Bytes that one explicit matrix may take unless `max_bytes=` says otherwise."""
 
@@ -68,8 +61,10 @@ def format_bytes(count: int) -> str:
     return f"{value:,.4g} TB"
 
 
-def check_memory(needed: int, max_bytes: int | None, *, what: str, instead: str) -> None:
-    """Refuse before anything is allocated.
+def check_memory(
+    needed: int, max_bytes: int | None, *, what: str, instead: str, fixed: bool = False
+) -> None:
+    """Refuse before anything is allocated; `fixed` where the limit is no argument.
 
     Raises: TooLargeError with the bytes needed, the limit, and the face to use instead.
     """
@@ -77,9 +72,10 @@ def check_memory(needed: int, max_bytes: int | None, *, what: str, instead: str)
     if not isinstance(limit, (int, float)) or limit != limit:
         raise KindError(f"max_bytes must be a number of bytes, not {max_bytes!r}")
     if needed > limit:
+        tail = "" if fixed else ", or raise the limit with max_bytes="
         raise TooLargeError(
             f"{what} needs {format_bytes(needed)}, over the limit of {format_bytes(limit)}: "
-            f"{instead}, or raise the limit with max_bytes="
+            f"{instead}{tail}"
         )
 
 
@@ -93,16 +89,3 @@ def check_bound(bound: int) -> None:
             f"integers this large could sum to {bound:.3g}, beyond 64 bits: "
             f"pass x.astype(object) for exact integers or x.astype(float) for rounded ones"
         )
-
-
-def require(library: str, *, extra: str, purpose: str) -> ModuleType:
-    """The optional library, imported.
-
-    Raises: MissingLibraryError naming the extra to install.
-    """
-    try:
-        return importlib.import_module(library)
-    except ImportError as error:
-        raise MissingLibraryError(
-            f"{purpose} needs {library}: pip install 'convalg[{extra}]'"
-        ) from error

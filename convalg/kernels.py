@@ -131,6 +131,7 @@ def kernel(*sizes: Size, name: str = "w") -> Array | LetterKernel:
         None,
         what=f"a kernel of {count} symbols",
         instead="use fewer taps, or letters for sizes",
+        fixed=True,
     )
     joint = "_" if max(shape) > 10 else ""  # type: ignore[type-var,operator]
     symbols = np.empty(shape, dtype=object)  # type: ignore[arg-type]
@@ -212,6 +213,8 @@ def as_numbers(values: Any, name: str) -> Array:
         return array.astype(np.int64)
     if array.dtype.kind == "O":
         for value in array.ravel():
+            if isinstance(value, Decimal):
+                raise KindError(f"{name} holds the Decimal {value}: use Fraction or int instead")
             if not (isinstance(value, numbers.Number) or is_expression(value)):
                 raise KindError(
                     f"{name} must hold numbers or SymPy expressions, not {value!r} "
@@ -237,7 +240,7 @@ def check_finite(values: Array, name: str) -> None:
 
 def _is_wild(value: Any) -> bool:
     """Whether an object is a NaN, an infinity or a complex number."""
-    if isinstance(value, (float, np.floating, Decimal)):
+    if isinstance(value, (float, np.floating)):
         return not math.isfinite(value)
     if is_expression(value):
         import sympy
@@ -275,8 +278,8 @@ def named(name: str, size: int | None = None) -> Array:
         case "box":
             return _frozen(np.full((taps, taps), 1 / taps**2))
         case "gaussian":
-            row = [math.comb(taps - 1, j) for j in range(taps)]
-            return _frozen(np.outer(row, row) / 4 ** (taps - 1))
+            row = [math.comb(taps - 1, j) / 2 ** (taps - 1) for j in range(taps)]
+            return _frozen(np.outer(row, row))
         case "channel_average":
             return _frozen(np.full((1, taps, 1, 1), 1 / taps))
     if globals()[name].shape[-1] == taps:

@@ -386,6 +386,8 @@ def scale(factor: Any, operator: Operator) -> Operator:
             f"an operator is scaled by one real number or symbol, not {factor!r}: "
             f"use @ to compose operators and A(x) to apply one"
         )
+    if isinstance(factor, np.integer):
+        factor = int(factor)
     check_finite(np.array(factor), "factor")
     if isinstance(operator, Scaled):
         factor, operator = factor * operator.factor, operator.operator

@@ -19,6 +19,7 @@ from convalg.axis import (
     BOUNDARIES,
     Axis,
     Size,
+    holds,
     output_size,
     same_padding,
     transposed_size,
@@ -141,11 +142,6 @@ def is_expression(value: object) -> bool:
     return sympy is not None and isinstance(value, sympy.Expr)
 
 
-def holds(condition: Any) -> bool:
-    """Whether a comparison of sizes is certainly true; one that depends on letters is not."""
-    return condition if isinstance(condition, bool) else condition == True  # noqa: E712
-
-
 def size_words(value: Any) -> str:
     """A size as one writes it: positive letters first, numbers last.
 
@@ -205,8 +201,11 @@ def as_size(value: Any, name: str, *, least: int | None = 1) -> Size:
     Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
     """
     if is_expression(value) and not value.is_number:
-        if value.is_integer is False:
-            raise KindError(f"{name} must be a whole number, not {value}")
+        if not value.is_integer:
+            raise KindError(
+                f"{name} must be a whole number, and {value} need not be one: make letters with "
+                f"ca.sizes"
+            )
         return value
     try:
         if isinstance(value, bool) or (is_symbolic(value) and not is_expression(value)):

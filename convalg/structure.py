@@ -79,11 +79,19 @@ def _simplify_product(factors: list[Operator]) -> Operator:
 
 
 def _is_no_call(operator: Operator) -> bool:
-    """Whether no call of `correlation` makes this layer: a stride or a padding below zero."""
+    """Whether no call of `correlation` makes it: negative strides or padding, mixed borders."""
     inner = operator.operator if isinstance(operator, Adjoint) else operator
-    return isinstance(inner, Convolution) and any(
-        axis.stride < 0 or axis.before < 0 or axis.after + axis.stride < 1
-        for axis in inner.geometry.axes
+    return isinstance(inner, Convolution) and (
+        len(_borders(inner)) > 1 or any(map(_is_no_axis, inner.geometry.axes))
+    )
+
+
+def _is_no_axis(axis: Axis) -> bool:
+    return (
+        axis.stride < 0
+        or axis.before < 0
+        or axis.after + axis.stride < 1
+        or (axis.boundary == "reflect" and max(axis.before, axis.after) >= axis.in_size)
     )
 
 
@@ -139,7 +147,7 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
     # A product with a strided adjoint may be the adjoint of a strided layer.
     if isinstance(left, Adjoint) or isinstance(right, Adjoint):
         turned = _merge_layers(right.T, left.T)
-        return None if turned is None else turned.T
+        return None if turned is None else simplify(turned.T)
     return None
 
 

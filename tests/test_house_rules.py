@@ -43,7 +43,6 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 SPEAKING_ROOMS = {"cli", "__main__"}
 ERRORS = {name for name, value in vars(ca.errors).items() if isinstance(value, type)}
 
-LOOPS = pytest.mark.xfail(strict=True, reason="modules that import each other when called")
 LONGEST_FILE, LONGEST_FUNCTION = 600, 60
 PHRASE = 3
 
@@ -118,13 +117,7 @@ def test_the_top_imports_nothing_but_for_types() -> None:
     assert MODULES[""].imports == set()
 
 
-@pytest.mark.parametrize(
-    "room",
-    [
-        pytest.param(room, marks=LOOPS if room in {"faces", "prove"} else ())
-        for room in sorted({module.room for module in ROOMS})
-    ],
-)
+@pytest.mark.parametrize("room", sorted({module.room for module in ROOMS}))
 def test_a_room_has_no_import_loop(room: str) -> None:
     # Between rooms there is none by the floors.
     modules = [module for module in ROOMS if module.room == room]
@@ -182,8 +175,6 @@ def test_files_and_functions_are_short(path: Path) -> None:
 
 # What the faces ask of a node, and attributes that the examples of the others print.
 WITHOUT_EXAMPLE = {"children", "rebuild", "is_concrete"}
-OWED = {"T", "shape", "pattern", "kernel", "letters"}
-UNSHOWN = pytest.mark.xfail(strict=True, reason="no example yet")
 METHODS = [
     name
     for name, value in vars(ca.Operator).items()
@@ -202,10 +193,7 @@ def test_each_public_name_has_an_example(name: str) -> None:
         assert ">>> " in text
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=UNSHOWN if name in OWED else ()) for name in METHODS],
-)
+@pytest.mark.parametrize("name", METHODS)
 def test_each_method_of_an_operator_has_an_example(name: str) -> None:
     assert ">>> " in (inspect.getdoc(inspect.getattr_static(ca.Operator, name)) or "")
 

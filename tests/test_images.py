@@ -114,7 +114,10 @@ BROKEN = {
     "truncated": (WHOLE[: len(WHOLE) // 2], "is broken (image file is truncated"),
     "corrupt": (png(3, 3, 8, RGB, b"\0")[:-20] + bytes(20), "is broken ("),
     "wrong length": (png(9, 9, 8, RGB, b"\0\x01"), "is broken ("),
-    "50 million and one row": (png(10_000, 5_001, 8, GREY, b""), "10000 x 5001, 50,010,000 pixels"),
+    "50 million and one row": (
+        png(10_000, 5_001, 8, GREY, b""),
+        "10000 x 5001, 50,010,000 pixels: give a PNG or JPEG",
+    ),
     "a bomb": (bomb(), "is larger than allowed"),
 }
 

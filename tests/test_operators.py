@@ -437,6 +437,7 @@ def test_figures_of_one_layer() -> None:
         ),
         ca.sum_pool(3, 2).kron(ca.correlation(3, [2, 3], padding=1, boundary="reflect")),
         ca.shift(3, 0, boundary="circular").kron(ca.sum_pool(5, 2, stride=1)),
+        ca.flip_axes(2).kron(ca.sum_pool((3, 3), 2, stride=1)),
         ca.correlation((3, 4), [[1], [2]], padding=((0, 1), 0), boundary="circular")
         @ ca.transposed_correlation((3, 3), [[1, 2]], padding=0),
     ],

@@ -255,9 +255,7 @@ def test_the_numbers_of_the_sheet(sheets: dict[str, Sheet]) -> None:
 
 def test_adjoints_are_named(sheets: dict[str, Sheet]) -> None:
     named = {name: blocks(sheet, Code)[-1].line for name, sheet in sheets.items()}
-    assert named["reflect"].startswith(
-        "A.T = pad((6, 6), ((1, 0), (1, 0)), boundary='reflect').T @ corr"
-    )
+    assert named["reflect"].startswith("A.T = pad((6, 6), ((1, 0), (1, 0)), boundary='reflect').T")
     assert named["reflect"].endswith("@ upsample((3, 3), 2)")
     assert named["circular"].endswith("padding=1, boundary='circular')")
     assert named["adjoint"].startswith("A.T = convolution((5, 5), [[w00, ")

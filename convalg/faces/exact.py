@@ -10,6 +10,7 @@ import numpy as np
 
 from convalg.base import Operator, Order, fold
 from convalg.errors import ArgumentError, check_memory
+from convalg.faces.support import nonzero_bound
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -54,8 +55,6 @@ def to_sympy(
 ) -> sympy.Matrix:
     """The matrix with SymPy entries; see `Operator.to_sympy`."""
     import sympy
-
-    from convalg.faces.support import nonzero_bound
 
     check_order(order)
     rows, columns = operator.shape

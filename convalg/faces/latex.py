@@ -8,16 +8,15 @@ from typing import Any
 from convalg.axis import Axis
 from convalg.base import Operator
 from convalg.errors import KindError
-from convalg.faces.text import _after as padding_after
-from convalg.faces.text import one_line
+from convalg.faces.text import one_line, padding_after
 from convalg.operators import Adjoint, Convolution
 from convalg.spec import Geometry, is_symbolic
 
 LARGEST = 12
 """A notebook shows matrices of up to this many rows and columns, and larger ones in words."""
 
-# One letter per axis: outputs, taps, and inputs where the sum runs over the outputs.
-OUTPUTS, TAPS, INPUTS = "ijkl", "abef", "uvqr"
+# One letter per axis: outputs, taps, inputs. Without k, which counts the taps.
+OUTPUTS, TAPS, INPUTS = "ijhl", "abef", "uvqr"
 
 _TEXT = {
     "\\": r"$\backslash$",

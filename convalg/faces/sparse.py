@@ -92,8 +92,9 @@ def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = 
         what=f"the dense {rows} x {columns} matrix",
         instead="use to_scipy(), or A(x) without a matrix",
     )
-    if exact_kind(operator) is None:
-        return to_scipy(operator, order=order, max_bytes=max_bytes).toarray()
+    if exact_kind(operator) is None and not has_fraction(operator):
+        # What the dense matrix was allowed to take is enough for the sparse one on the way.
+        return to_scipy(operator, order=order, max_bytes=10**18).toarray()
     row_place, column_place = vec_places(operator, order)
     dense = np.zeros((rows, columns), dtype=object)
     for row, line in enumerate(exact_rows(operator)):
@@ -105,12 +106,16 @@ def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = 
 def to_linear_operator(operator: Operator) -> scipy.sparse.linalg.LinearOperator:
     """SciPy's LinearOperator; see `Operator.to_linear_operator`."""
     _refuse_objects(operator, None)
-    adjoint = operator.T
+    adjoint, kind = operator.T, _result_type(operator)
 
     def apply(step: Operator) -> Any:
         def many(columns: np.ndarray) -> np.ndarray:
             samples = columns.reshape(columns.shape[0], -1).T.reshape(-1, *step.in_shape)
-            return step(samples).reshape(len(samples), -1).T.reshape(-1, *columns.shape[1:])
+            found = step(samples).reshape(len(samples), step.shape[0])
+            if found.dtype.kind == "O":
+                # Exact fractions of whole numbers; SciPy's solvers take machine numbers.
+                found = found.astype(kind)
+            return found.T.reshape(step.shape[0], *columns.shape[1:])
 
         return many
 
@@ -120,7 +125,7 @@ def to_linear_operator(operator: Operator) -> scipy.sparse.linalg.LinearOperator
         rmatvec=apply(adjoint),
         matmat=apply(operator),
         rmatmat=apply(adjoint),
-        dtype=_result_type(operator),
+        dtype=kind,
     )
 
 
@@ -143,6 +148,12 @@ def exact_kind(operator: Operator) -> str | None:
         case _:
             found = None
     return found or next(filter(None, map(exact_kind, operator.children)), None)
+
+
+def has_fraction(operator: Operator) -> bool:
+    """Whether a factor is a fraction, which only SciPy's matrices round."""
+    own = isinstance(operator, Scaled) and isinstance(operator.factor, Fraction)
+    return own or any(map(has_fraction, operator.children))
 
 
 def _object_kind(values: np.ndarray) -> str | None:
@@ -241,8 +252,16 @@ def cast(values: np.ndarray, target: np.dtype) -> np.ndarray:
     """
     if values.dtype == target:
         return values
-    with np.errstate(invalid="ignore"):
-        found = values.astype(target)
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = values.astype(target)
+    except OverflowError:
+        raise ExactnessError(
+            f"{max(values.ravel(), key=abs)} does not fit into {target}: choose another dtype"
+        ) from None
+    if target.kind == "f" and not np.isfinite(found).all():
+        value = values[~np.isfinite(found)].ravel()[0]
+        raise ExactnessError(f"{value} does not fit into {target}: choose a wider dtype")
     if target.kind in "iu":
         wrong = np.asarray(found.astype(object) != values.astype(object), dtype=bool)
         if wrong.any():

@@ -61,8 +61,7 @@ def layer_words(geometry: Geometry, *, transposed: bool = False) -> list[str]:
         words.append(f"dilation={_shortest(dilation)}")
     if geometry.groups != 1:
         words.append(f"groups={geometry.groups}")
-    if axes[0].boundary != "zeros":
-        words.append(f"boundary={axes[0].boundary!r}")
+    words.extend(boundary_words(axes))
     return words
 
 
@@ -81,7 +80,7 @@ def _words(value: Any) -> str:
 
 def _padding(axes: tuple[Axis, ...]) -> list[str]:
     full = [abs(axis.dilation) * (axis.taps - 1) for axis in axes]
-    pairs = [(axis.before, _after(axis)) for axis in axes]
+    pairs = [(axis.before, padding_after(axis)) for axis in axes]
     if all(before == after == 0 for before, after in pairs):
         return []
     if all(pair == (width, width) for pair, width in zip(pairs, full, strict=True)):
@@ -89,7 +88,7 @@ def _padding(axes: tuple[Axis, ...]) -> list[str]:
     return [f"padding={_shortest(_symmetric(pairs))}"]
 
 
-def _after(axis: Axis) -> Any:
+def padding_after(axis: Axis) -> Any:
     """The padding behind: the number before it where the stride leaves that free, else least."""
     least = axis.after
     if all(isinstance(v, int) for v in (axis.before, least)):
@@ -172,9 +171,9 @@ def _selection(leaf: Selection) -> str:
         return _call("identity", _sizes(leaf.in_shape))
     if leaf.in_shape != leaf.out_shape and all(a == Axis(a.in_size, a.in_size) for a in axes):
         return _call("reshape", _sizes(leaf.in_shape), _sizes(leaf.out_shape))
-    sizes, boundary = _sizes(leaf.in_shape), _boundary(axes)
+    sizes, boundary = _sizes(leaf.in_shape), boundary_words(axes)
     if any(axis.taps != 1 for axis in axes):
-        return _sum_pool(leaf)
+        return _sum_pool(leaf) or f"<sums of {leaf.in_shape} to {leaf.out_shape}>"
     if all(axis.stride == 1 for axis in axes):
         if leaf.in_shape == leaf.out_shape:
             return _call("shift", sizes, str(_shortest([a.padding for a in axes])), *boundary)
@@ -204,6 +203,9 @@ def _reaches_the_end(axis: Axis) -> bool:
 
 
 def _sum_pool(leaf: Selection) -> str:
+    """The call that makes it, or nothing where none does."""
+    if boundary_words(leaf.axes) or any(holds(a.stride < 0) for a in leaf.axes):
+        return ""
     sizes, strides = [a.taps for a in leaf.axes], [a.stride for a in leaf.axes]
     words = [word for word in layer_words(leaf.geometry) if not word.startswith("stride")]
     stride = [f"stride={_shortest(strides)}"] if strides != sizes else []
@@ -218,7 +220,8 @@ def _upsample(leaf: Selection) -> str:
     return _call("upsample", _sizes(leaf.out_shape), factor, *size)
 
 
-def _boundary(axes: tuple[Axis, ...]) -> list[str]:
+def boundary_words(axes: tuple[Axis, ...]) -> list[str]:
+    """The boundary option, where it is not the default."""
     words = {axis.boundary for axis in axes} - {"zeros"}
     return [f"boundary={word!r}" for word in sorted(words)]
 

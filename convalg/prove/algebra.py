@@ -21,7 +21,7 @@ from convalg.linear import (
 from convalg.operators import kron
 from convalg.prove.claims import decide, equivariant
 from convalg.prove.functions import linear
-from convalg.prove.theorems import Claim, Sides, Theorem
+from convalg.prove.theorem import Claim, Sides, Theorem
 from convalg.prove.verdict import ISL, Verdict
 from convalg.spec import sizes
 

@@ -18,7 +18,7 @@ from convalg.faces.relation import parameters, text
 from convalg.kernels import flip, kernel
 from convalg.linear import correlation, pad, sum_pool, upsample
 from convalg.prove.claims import DEFAULT_RANGE
-from convalg.prove.theorems import Claim, Sides, Theorem
+from convalg.prove.theorem import Claim, Sides, Theorem
 from convalg.prove.verdict import ISL, Counterexample, Verdict
 from convalg.spec import sizes, substituted
 

@@ -56,7 +56,7 @@ def equal(first: Operator, second: Operator, *, ranges: Ranges | None = None) ->
     claim = f"{first!r} = {second!r}"
     verdict = decide(first, second, claim=claim, ranges=ranges)
     if verdict.status == "refuted":
-        return replace(verdict, hint=hints.repair(first, second))
+        return replace(verdict, hint=hints.repair(first, second, _proves))
     return verdict
 
 
@@ -73,6 +73,10 @@ def adjoint(first: Operator, second: Operator, *, ranges: Ranges | None = None) 
     if not isinstance(first, Operator):
         raise KindError(f"adjoint compares two operators, not {type(first).__name__}")
     return equal(first.T, second, ranges=ranges)
+
+
+def _proves(first: Operator, second: Operator, claim: str) -> bool:
+    return bool(decide(first, second, claim=claim))
 
 
 def decide(

@@ -506,6 +506,7 @@ def numeric_letters(operator: Operator) -> set[Any]:
     for leaf in leaves(operator):
         if isinstance(leaf, (Convolution, Patches, Selection)):
             for axis in leaf.geometry.axes:
-                for value in (axis.stride, axis.dilation):
+                steps: tuple[Any, ...] = (axis.stride, axis.dilation)
+                for value in steps:
                     found |= value.free_symbols if is_symbolic(value) else set()
     return found

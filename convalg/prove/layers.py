@@ -27,7 +27,7 @@ from convalg.linear import (
 from convalg.operators import Convolution
 from convalg.prove.claims import DEFAULT_RANGE, decide, equivariant
 from convalg.prove.polynomial import Polynomial
-from convalg.prove.theorems import Claim, Sides, Theorem
+from convalg.prove.theorem import Claim, Sides, Theorem
 from convalg.prove.trace import unknowns
 from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
 from convalg.spec import size_product, sizes

@@ -18,7 +18,7 @@ from convalg.axis import Axis
 from convalg.base import Operator
 from convalg.faces.exact import exact_rows
 from convalg.faces.latex import layer_of
-from convalg.faces.text import _after as padding_after
+from convalg.faces.text import padding_after
 from convalg.gradients import only_convolution
 from convalg.operators import Convolution
 from convalg.pattern import Pattern, expanded_bytes

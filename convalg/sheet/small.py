@@ -11,7 +11,7 @@ from convalg.axis import Axis, output_size, transposed_size
 from convalg.base import Operator
 from convalg.errors import ShapeError
 from convalg.faces.latex import layer_of
-from convalg.faces.text import _after as padding_after
+from convalg.faces.text import padding_after
 from convalg.gradients import only_convolution
 from convalg.kernels import as_kernel
 from convalg.kernels import kernel as symbols

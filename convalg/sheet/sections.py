@@ -13,8 +13,7 @@ from convalg.base import Operator
 from convalg.errors import KindError, check_memory
 from convalg.faces import latex
 from convalg.faces.latex import layer_of
-from convalg.faces.text import _after as padding_after
-from convalg.faces.text import one_line
+from convalg.faces.text import one_line, padding_after
 from convalg.gradients import only_convolution
 from convalg.kernels import kernel as symbols
 from convalg.linear import downsample, pad

@@ -1,0 +1,132 @@
+"""What can be counted: parameters, non-zeros, multiplications, weight sharing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Operator, fold
+from convalg.errors import check_memory
+from convalg.faces.sparse import support_matrix
+from convalg.faces.support import leaf_nonzeros, nonzero_bound
+from convalg.operators import (
+    Adjoint,
+    Compose,
+    Convolution,
+    Diagonal,
+    Kron,
+    Matrix,
+    Scaled,
+    Selection,
+    Sum,
+)
+from convalg.pattern import Pattern
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Counts:
+    """What an operator costs and shares; all numbers are exact integers.
+
+    `dense`: entries of the matrix, zeros included. `nonzeros`: entries where the pattern puts
+    something (a weight that happens to be zero counts). `parameters`: weights, each once.
+    `multiplications`: products of a weight and an input; padding with zeros multiplies
+    nothing, and moving samples is not multiplying. `sharing`: how often each weight is used,
+    in the shape of the kernel, or None for an operator without exactly one kernel.
+    """
+
+    dense: int
+    nonzeros: int
+    parameters: int
+    multiplications: int
+    sharing: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        parts = [
+            f"dense={self.dense}",
+            f"nonzeros={self.nonzeros}",
+            f"parameters={self.parameters}",
+            f"multiplications={self.multiplications}",
+        ]
+        return f"Counts({', '.join(parts + self._sharing_words())})"
+
+    def _sharing_words(self) -> list[str]:
+        if self.sharing is None:
+            return []
+        low, high = int(self.sharing.min()), int(self.sharing.max())
+        times = f"{low} time{'s' * (low != 1)}" if low == high else f"{low} to {high} times"
+        return [f"each weight used {times}"]
+
+
+def counts(operator: Operator) -> Counts:
+    """The counts of any operator; see `Counts`."""
+    rows, columns = operator.shape
+    kernels = _kernels(operator)
+    sharing = Pattern(kernels[0].geometry).sharing() if len(kernels) == 1 else None
+    return Counts(
+        dense=rows * columns,
+        nonzeros=_nonzeros(operator),
+        parameters=sum({id(w): size for w, size in _weights(operator)}.values()),
+        multiplications=fold(operator, _MULTIPLICATIONS, _leaf_multiplications),
+        sharing=sharing,
+    )
+
+
+def _kernels(operator: Operator) -> list[Any]:
+    """Leaves with weights that a layer shares."""
+    if isinstance(operator, Convolution):
+        return [operator]
+    return [found for child in operator.children for found in _kernels(child)]
+
+
+def _weights(operator: Operator) -> list[tuple[Any, int]]:
+    """Arrays of parameters with their sizes; one array used twice is one set of parameters."""
+    match operator:
+        case Convolution(weights=values) | Diagonal(values=values) | Matrix(values=values):
+            return [(values, values.size)]
+    return [found for child in operator.children for found in _weights(child)]
+
+
+def _nonzeros(operator: Operator) -> int:
+    """Entries of the support; counted without a matrix where the operator is one pattern."""
+    match operator:
+        case Compose() | Sum():
+            return _support_size(operator)
+        case Kron(left=left, right=right):
+            return _nonzeros(left) * _nonzeros(right)
+        case Scaled(operator=inner) | Adjoint(operator=inner):
+            return _nonzeros(inner)
+    return leaf_nonzeros(operator)
+
+
+def _support_size(operator: Operator) -> int:
+    bound = nonzero_bound(operator)
+    check_memory(
+        bound * 16,
+        None,
+        what="the support of a product or sum",
+        instead="count its factors",
+        fixed=True,
+    )
+    return int(support_matrix(operator).nnz)
+
+
+def _leaf_multiplications(leaf: Any) -> int:
+    match leaf:
+        case Convolution():
+            return leaf.pattern.products
+        case Selection():
+            return 0
+    return leaf_nonzeros(leaf)
+
+
+_MULTIPLICATIONS: dict[type, Callable[..., int]] = {
+    Compose: lambda node, *images: sum(images),
+    Sum: lambda node, *images: sum(images),
+    Scaled: lambda node, image: image + math.prod(node.out_shape),
+    Adjoint: lambda node, image: image,
+    Kron: lambda node, left, right: right * node.left.shape[1] + left * node.right.shape[0],
+}

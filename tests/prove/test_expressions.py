@@ -1,0 +1,71 @@
+"""Operators as text: what is understood, and what is refused without being run."""
+
+from __future__ import annotations
+
+import pytest
+
+import convalg as ca
+from convalg.errors import ConvalgError
+from convalg.prove.expressions import parse
+
+UNDERSTOOD = {
+    "correlation(5, [1, 2, 3])": "correlation(5, [1, 2, 3])",
+    "correlation(n, kernel(K), padding=p).T": (
+        "transposed_correlation(n + 2*p - K + 1, kernel(K), padding=p)"
+    ),
+    "convolution((n, m), sobel_x, padding='same')": (
+        "convolution((n, m), [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], padding=1)"
+    ),
+    "2 * identity(4) - shift(4, -1)": "2 * identity(4) + -1 * shift(4, -1)",
+    "downsample(n - K + 1, 2) @ correlation(n, kernel(K, name=v))": (
+        "downsample(n - K + 1, 2) @ correlation(n, kernel(K, name='v'))"
+    ),
+    "correlation(7 // 2, flip(kernel(2)))": "correlation(3, [w1, w0])",
+    "identity(correlation(n, kernel(3)).out_shape)": "identity(n - 2)",
+    "identity(correlation(9, kernel(3)).in_shape[0])": "identity(9)",
+    "correlation(4, kernel(2)).kron(identity(2))": "(correlation(4, [w0, w1])).kron(identity(2))",
+    "correlation(5, kernel(3)).T.simplify()": "correlation(3, [w2, w1, w0], padding='full')",
+}
+
+
+@pytest.mark.parametrize("text", UNDERSTOOD)
+def test_text_is_understood(text: str) -> None:
+    assert repr(parse(text)) == UNDERSTOOD[text]
+
+
+def test_letters_are_those_of_sizes() -> None:
+    n, K = ca.sizes("n K")  # noqa: N806 - the letter of the field
+    assert parse("correlation(n, kernel(K))").letters == (n, K)
+
+
+REFUSED = {
+    "__import__('os').system('true')": "is no function here",
+    "open('x')": "is no function here",
+    "correlation(n, kernel(K)).__class__": "is not allowed here: use the public names",
+    "correlation(5, [1]).geometry": "is not allowed here",
+    "[x for x in (1, 2)]": "is not allowed here",
+    "(lambda: 1)()": "is no function here",
+    "10 ** 10 ** 10": "is not allowed here",
+    "correlation(99999999999, kernel(3))": "is not allowed here",
+    "correlation(True, kernel(3))": "is not allowed here",
+    "correlation(3": "is no expression",
+    "": "is no expression",
+    "kernel(3)": "is no operator, but",
+    "n": "is no operator, but n",
+    "correlation": "correlation is a function: write correlation",
+    "correlation(n, kernel(3), foo=1)": "makes no operator: .*foo",
+    "correlation(n, kernel(3), **n)": "is not allowed, name the options",
+    "n.T": "is asked of an operator, not of n",
+    "n[0]": "only a shape can be indexed, not n",
+    "(1, 2)[7]": "makes no operator",
+    "correlation(ñ, kernel(3))": "is no letter for a size",
+    "correlation(3, kernel(5))": "larger than the padded input",
+    "identity(4) @ identity(3)": "do not compose",
+    "identity(4)" + " " * 3000: "has 3011 characters, more than 2000",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=lambda text: text[:40])
+def test_text_is_refused(text: str) -> None:
+    with pytest.raises(ConvalgError, match=REFUSED[text]):
+        parse(text)
