@@ -136,13 +136,14 @@ def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = Fal
     )
     mixed = any(backwards) and not flipped
     turned = any(holds(axis.stride < 0) or holds(axis.before < 0) for axis in geometry.axes)
-    unread = any(holds(axis.after + axis.stride < 1) for axis in geometry.axes)
-    if unread and not (transposed or turned or mixed or flipped):
+    unread = not transposed and any(holds(a.after + a.stride < 1) for a in geometry.axes)
+    if unread and not (turned or mixed or flipped or boundary_words(geometry.axes)):
         # An input longer than the layer reads is the output of a transposed layer.
         return f"{convolution_words(geometry, kernel, transposed=True)}.T"
-    if mixed or turned or (transposed and flipped):
-        plain = convolution_words(geometry, kernel) if not (mixed or turned) else "layer"
-        return f"{plain}.T" if transposed else f"<{kernel} on {geometry.in_shape}>"
+    if mixed or turned or unread:
+        return f"<{kernel} on {geometry.in_shape}>" + ".T" * transposed
+    if transposed and flipped:
+        return f"{convolution_words(geometry, kernel)}.T"
     name = "convolution" if flipped else "correlation"
     shape = geometry.out_spatial if transposed else geometry.in_spatial
     words = layer_words(geometry, transposed=transposed)

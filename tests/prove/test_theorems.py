@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import brute
-import numpy as np
 import pytest
 
 import convalg as ca
-from convalg.axis import Axis
 from convalg.errors import ArgumentError
-from convalg.kernels import LetterKernel
-from convalg.operators import Adjoint, Convolution, Patches, Selection
 from convalg.prove import claims
 from convalg.prove.theorems import Claim, Theorem
-from convalg.spec import Geometry, is_symbolic
 
 RANGES = {letter: range(1, 4) for letter in "sd"}
 CLAIMS = [(theorem.name, claim) for theorem in ca.theorems for claim in theorem.claims()]
@@ -191,31 +184,7 @@ def test_outside_is_refuted(theorem: Theorem) -> None:
 def test_outside_is_the_smallest(theorem: Theorem) -> None:
     assert isinstance(theorem.counter, Claim)
     sides = theorem.counter.sides()
-    check_refuted(sides, theorem.counter.decide())
-
-
-def check_refuted(sides: brute.Sides, verdict: ca.prove.Verdict) -> None:
-    """The witness is real, replays, and nothing smaller differs."""
-    assert verdict.status == "refuted"
-    found = verdict.counterexample
-    assert found is not None
-    first, second = (brute.exists(side, found.sizes) for side in sides)
-    assert first is not None
-    assert second is not None
-    claimed, actual = found.replay()
-    assert claimed != actual
-    if found.row is None:
-        assert (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape)
-    else:
-        assert found.column is not None
-        row = int(np.ravel_multi_index(found.row, first.out_shape))
-        column = int(np.ravel_multi_index(found.column, first.in_shape))
-        values = [brute.matrix(side)[row].get(column, 0) for side in (second, first)]
-        assert values[0] != values[1]
-        shown = [ca.prove.polynomial.Polynomial.of(v) for v in (found.claimed, found.actual)]
-        assert shown == values
-    if found.sizes:
-        assert brute.smaller(sides, found.sizes) is None
+    brute.check_refuted(sides, theorem.counter.decide())
 
 
 def test_counters_cover_the_unstated_domains() -> None:
@@ -227,111 +196,17 @@ def test_counters_cover_the_unstated_domains() -> None:
 # -- mutants --------------------------------------------------------------------------------
 
 
-def mutants(side: ca.Operator) -> Iterator[tuple[str, ca.Operator]]:
-    """The operator with one leaf broken, in every way that keeps the shapes of that leaf."""
-    if isinstance(side, (Convolution, Patches, Selection)):
-        yield from _broken_leaves(side)
-        return
-    if isinstance(side, Adjoint):
-        for words, broken in mutants(side.operator):
-            yield words, broken.T
-        return
-    for place, child in enumerate(side.children):
-        for words, broken in mutants(child):
-            children = [*side.children]
-            children[place] = broken
-            yield f"{words} of part {place}", side.rebuild(tuple(children))
-
-
-def spread(items: Iterable[Any], most: int) -> list[Any]:
-    """So many of some items, evenly over all."""
-    found = list(items)
-    return found[:: -(-len(found) // most)]
-
-
-def _broken_leaves(leaf: Any) -> Iterator[tuple[str, ca.Operator]]:
-    dims = len(leaf.geometry.axes)
-    if isinstance(leaf, Convolution):
-        yield from _broken_kernels(leaf, dims)
-    for k, size in enumerate(leaf.out_shape):
-        if _is_one(size):
-            continue
-        for step in (1, -1):
-            steps = [step * (k == other) for other in range(len(leaf.out_shape))]
-            yield f"offset {step:+d} on axis {k}", ca.shift(leaf.out_shape, steps) @ leaf
-    for k, axis in enumerate(leaf.geometry.axes):
-        for words, broken in _broken_axes(axis, isinstance(leaf, Selection)):
-            if not (isinstance(leaf, Patches) and broken.taps != axis.taps):
-                yield f"{words} on axis {k}", _with_axis(leaf, k, broken)
-    if dims == 2 and not isinstance(leaf, Selection):
-        yield from _swapped(leaf)
-
-
-def _broken_axes(axis: Axis, selects: bool) -> Iterator[tuple[str, Axis]]:
-    if not (_is_one(axis.in_size) and _is_one(axis.out_size)):
-        yield "stride + 1", replace(axis, stride=axis.stride + 1)
-    if not _is_one(axis.taps):
-        sign = -1 if axis.is_backwards else 1
-        yield "dilation + 1", replace(axis, dilation=axis.dilation + sign)
-    if selects or axis.before != 0:
-        # A layer without padding exists for no size with less of it, or with fewer taps.
-        for step in (1, -1):
-            yield f"padding {step:+d}", replace(axis, padding=axis.padding + step)
-
-
-def _broken_kernels(leaf: Convolution, dims: int) -> Iterator[tuple[str, ca.Operator]]:
-    lead = leaf.weights.ndim - dims
-    wide = [k for k, size in enumerate(leaf.geometry.taps) if not _is_one(size)]
-    subsets = [(k,) for k in wide] + ([tuple(wide)] if len(wide) > 1 else [])
-    for subset in subsets:
-        places = tuple(lead + k for k in subset)
-        weights = (
-            leaf.weights.flip(places)
-            if isinstance(leaf.weights, LetterKernel)
-            else np.flip(leaf.weights, places)
-        )
-        yield f"kernel flipped on {subset}", Convolution(leaf.geometry, weights)
-
-
-def _swapped(leaf: Any) -> Iterator[tuple[str, ca.Operator]]:
-    """The steps of two axes exchanged: paddings and directions, where they are different."""
-    first, second = leaf.geometry.axes
-    for name in ("padding", "dilation", "stride"):
-        one, other = getattr(first, name), getattr(second, name)
-        if one != other:
-            axes = (replace(first, **{name: other}), replace(second, **{name: one}))
-            yield f"{name} of the axes swapped", _with_axes(leaf, axes)
-
-
-def _with_axis(leaf: Any, k: int, axis: Any) -> ca.Operator:
-    axes = [*leaf.geometry.axes]
-    axes[k] = axis
-    return _with_axes(leaf, tuple(axes))
-
-
-def _with_axes(leaf: Any, axes: tuple[Any, ...]) -> ca.Operator:
-    if isinstance(leaf, Selection):
-        return replace(leaf, axes=axes)
-    old = leaf.geometry
-    geometry = Geometry(axes, old.in_channels, old.out_channels, old.groups)
-    return replace(leaf, geometry=geometry)
-
-
-def _is_one(size: Any) -> bool:
-    return not is_symbolic(size) and size == 1
-
-
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
 def test_mutants_are_refuted(pair: tuple[str, Claim], most: int) -> None:
     """Each broken statement is refuted; one that is proved is equal at all small sizes too."""
     first, second = pair[1].sides()
     counts: Counter[str] = Counter()
-    for words, broken in spread(mutants(second), most):
+    for words, broken in brute.spread(brute.mutants(second), most):
         sides = (first, broken)
         verdict = claims.decide(*sides, claim=words, ranges=RANGES)
         counts[verdict.status] += 1
         if verdict.status == "refuted":
-            check_refuted(sides, verdict)
+            brute.check_refuted(sides, verdict)
         else:
             # A kernel of equal numbers is the same when flipped: no mutant after all.
             assert brute.violation(sides)[0] is None, (words, verdict)
@@ -366,14 +241,14 @@ def test_z3_speaks_of_the_same_sizes(pair: tuple[str, Claim]) -> None:
     sides = pair[1].sides()
     if brute.swept_letters(sides):
         sides = tuple(brute.at(side, dict.fromkeys(RANGES, 2)) for side in sides)
-    for sizes in spread(brute.small_sizes(sides, 2), 81):
+    for sizes in brute.spread(brute.small_sizes(sides, 2), 81):
         assert z3_family.exists_at(sides, sizes) == brute.both_exist(sides, sizes)
 
 
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
 def test_z3_refutes_the_mutants_too(pair: tuple[str, Claim], most: int) -> None:
     first, second = pair[1].sides()
-    for words, side in spread(mutants(second), most // 4):
+    for words, side in brute.spread(brute.mutants(second), most // 4):
         sides = (first, side)
         refuted = claims.decide(*sides, claim=words, ranges=RANGES).status == "refuted"
         assert ("different" in by_z3(sides)) == refuted, words
