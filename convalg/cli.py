@@ -1,9 +1,10 @@
-"""The command line: `convalg explain` writes a derivation sheet."""
+"""The command line: `convalg explain` writes a derivation sheet, `convalg prove` proves claims."""
 
 from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -136,6 +137,95 @@ def explain(
     console.print(Text(str(place)))
     if sheet.failed:
         raise typer.Exit(REFUTED)
+
+
+@app.command()
+def prove(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A theorem of the catalogue; without it, all of them."),
+    ] = None,
+    equal: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="A B",
+            help="Two operators as text, such as 'correlation(n, kernel(K)).T'; any name that is "
+            "no function is a letter for a size.",
+        ),
+    ] = None,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Print the theorem as LaTeX, with its verdict.")
+    ] = False,
+) -> None:
+    """Prove the theorems of the catalogue, one of them, or that two operators are equal.
+
+    The exit status is 1 when something is not proved.
+    """
+    if equal is not None:
+        if name is not None or latex:
+            raise ArgumentError(f"--equal {equal} stands alone: leave NAME and --latex out")
+        proved = _prove_equal(*equal)
+    elif name is not None:
+        proved = _prove_theorem(name, latex=latex)
+    elif latex:
+        raise ArgumentError(f"--latex needs the NAME of one theorem, not {name}")
+    else:
+        proved = _prove_catalogue()
+    if not proved:
+        raise typer.Exit(REFUTED)
+
+
+def _prove_equal(first: str, second: str) -> bool:
+    from convalg.prove.claims import equal
+    from convalg.prove.expressions import parse
+
+    verdict = equal(parse(first), parse(second))
+    Console(soft_wrap=True, highlight=False).print(Text(verdict.explain()))
+    return bool(verdict)
+
+
+def _prove_theorem(name: str, *, latex: bool) -> bool:
+    from convalg.prove.theorems import theorems
+
+    theorem = theorems[name]
+    verdict = theorem.prove()
+    outside = theorem.outside()
+    console = Console(soft_wrap=True, highlight=False)
+    if latex:
+        console.print(Text(theorem.latex(verdict, outside)))
+        return bool(verdict)
+    lines = [theorem.statement, f"Domain: {theorem.domain}.", f"{verdict!r}."]
+    lines.append(f"Method: {verdict.method}.")
+    if outside is not None:
+        lines.append(f"Just outside: {outside.claim}: {outside!r}.")
+    if theorem.source:
+        lines.append(f"Source: {theorem.source}.")
+    console.print(Text("\n".join(lines)))
+    return bool(verdict)
+
+
+def _prove_catalogue() -> bool:
+    from rich.progress import track
+    from rich.table import Table
+
+    from convalg.prove.theorems import theorems
+
+    table = Table("theorem", "verdict", "scope", "method", "time", header_style="bold")
+    console, errors = Console(), Console(stderr=True)
+    proved = 0
+    for theorem in track(
+        list(theorems), "Proving", console=errors, transient=True, disable=not errors.is_terminal
+    ):
+        start = time.perf_counter()
+        verdict = theorem.prove()
+        spent = f"{1000 * (time.perf_counter() - start):.0f} ms"
+        proved += bool(verdict)
+        method = verdict.method.partition(":")[0]
+        cells = (theorem.name, verdict.status, verdict.scope, method, spent)
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    console.print(table)
+    console.print(Text(f"{proved} of {len(theorems)} theorems proved"))
+    return proved == len(theorems)
 
 
 def _layer(

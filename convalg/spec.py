@@ -201,7 +201,7 @@ def as_size(value: Any, name: str, *, least: int | None = 1) -> Size:
     Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
     """
     if is_expression(value) and not value.is_number:
-        if not value.is_integer:
+        if not _is_whole(value):
             raise KindError(
                 f"{name} must be a whole number, and {value} need not be one: make letters with "
                 f"ca.sizes"
@@ -220,6 +220,17 @@ def as_size(value: Any, name: str, *, least: int | None = 1) -> Size:
     if least is not None and number < least:
         raise ArgumentError(f"{name} must be at least {least}, not {number}")
     return number
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether an expression of letters is a whole number wherever it has a value."""
+    import sympy
+
+    if value.is_integer is not None:
+        return bool(value.is_integer)
+    # SymPy does not know that floor(n / s) is whole, since s might be zero.
+    rounded = value.has(sympy.floor, sympy.Max, sympy.Min)
+    return rounded and all(symbol.is_integer for symbol in value.free_symbols)
 
 
 def as_shape(shape: Any, name: str = "shape", *, least: int = 1) -> tuple[Size, ...]:

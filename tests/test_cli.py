@@ -27,6 +27,13 @@ def run(*arguments: str) -> int:
     return code
 
 
+def counted(line: str) -> tuple[int, int, str]:
+    """Statements that hold, statements made, and the layer, as printed."""
+    found = re.match(r"(\d+) of (\d+) statements verified for (.*)", line)
+    assert found is not None
+    return int(found[1]), int(found[2]), found[3]
+
+
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -38,9 +45,9 @@ def test_with_no_option_it_explains_sobel_on_the_photograph(
 ) -> None:
     assert run("explain") == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first == (
-        "8 of 8 statements verified for correlation((6, 6), [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])"
-    )
+    held, made, layer = counted(first)
+    assert held == made >= 8
+    assert layer == "correlation((6, 6), [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])"
     place = Path(second)
     assert place == Path("convalg-sheet/sheet.html")
     page = place.read_text(encoding="utf-8")
@@ -76,7 +83,7 @@ def test_options_make_the_layer(
 ) -> None:
     assert run("explain", *options.split()) == 0
     out = capsys.readouterr().out
-    held, made, told = re.match(r"(\d+) of (\d+) statements verified for (.*)", out).groups()  # type: ignore[union-attr]
+    held, made, told = counted(out)
     assert held == made
     assert layer in told
 
@@ -172,7 +179,8 @@ def test_a_failed_statement_ends_with_1(
     monkeypatch.setattr(checks, "multiplications", lambda geometry: ([1], 1))
     assert run("explain", "--shape", "5", "--kernel", "2") == cli.REFUTED == 1
     out = capsys.readouterr().out
-    assert "6 of 7 statements verified" in out
+    held, made, _ = counted(out)
+    assert held == made - 1
     assert "failed: The layer takes 1 multiplications by this formula." in out
     assert "failed at this size, 5" in Path("convalg-sheet/sheet.html").read_text(encoding="utf-8")
 

@@ -268,11 +268,11 @@ def shown(axes: Axes) -> np.ndarray:
 
 def test_images_before_and_after() -> None:
     before = np.arange(6, dtype=np.uint8).reshape(2, 3) * 51
-    after = np.array([[-4, 0], [2, 4]])
+    after = np.array([[-2, 0], [2, 4]])
     left, right = ca.draw.image_pair(before, after).axes
     assert shown(left) * 255 == pytest.approx(before)
     # Zero is the middle grey.
-    assert shown(right).tolist() == [[0, 0.5], [0.75, 1]]
+    assert shown(right).tolist() == [[0.25, 0.5], [0.75, 1]]
     assert [text.get_text() for text in right.texts] == ["black -4, grey 0, white 4"]
     assert right.get_title(loc="left") == "after: 2 x 2"
 

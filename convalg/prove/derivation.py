@@ -19,7 +19,7 @@ from convalg.base import Operator
 from convalg.errors import KindError
 from convalg.faces.relation import parameters, text, triples
 from convalg.operators import Adjoint, Convolution
-from convalg.prove.verdict import ISL, Verdict
+from convalg.prove.verdict import ISL, Verdict, escaped
 from convalg.spec import Geometry
 
 
@@ -62,7 +62,7 @@ class Derivation:
 
     def latex(self) -> str:
         """An `align*` environment, a line and its reason per step."""
-        lines = [f"{step.formula} && \\text{{{_escaped(step.reason)}}}" for step in self.steps]
+        lines = [f"{step.formula} && \\text{{{escaped(step.reason)}}}" for step in self.steps]
         body = " \\\\\n".join(f"& {line}" for line in lines)
         return f"% {self.title}\n\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
@@ -81,15 +81,9 @@ class Derivation:
 
     def _repr_latex_(self) -> str:
         rows = " \\\\ ".join(
-            f"{step.formula} & \\text{{{_escaped(step.reason)}}}" for step in self.steps
+            f"{step.formula} & \\text{{{escaped(step.reason)}}}" for step in self.steps
         )
         return f"$\\displaystyle \\begin{{array}}{{ll}} {rows} \\end{{array}}$"
-
-
-def _escaped(words: str) -> str:
-    for mark in "\\{}$&#_%^~":
-        words = words.replace(mark, {"\\": "/", "^": " ", "~": " "}.get(mark, f"\\{mark}"))
-    return words
 
 
 class Notation:

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from convalg import kernels, linear
+from convalg.axis import BOUNDARIES
 from convalg.base import Operator
 from convalg.errors import ArgumentError, ConvalgError, KindError
 from convalg.kernels import LetterKernel
-from convalg.spec import is_symbolic, sizes
+from convalg.spec import PADDING_WORDS, is_symbolic, sizes
 
 MAKERS: dict[str, Callable[..., Any]] = {
     name: getattr(linear, name)
@@ -108,6 +109,8 @@ def _value(node: ast.expr) -> Any:
 def _name(name: str) -> Any:
     if name in MAKERS:
         raise ArgumentError(f"{name} is a function: write {name}(...)")
+    if name in PADDING_WORDS or name in BOUNDARIES:
+        return name
     if name in kernels.NAMES:
         return kernels.named(name)
     if not name.isascii():

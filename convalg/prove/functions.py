@@ -10,6 +10,7 @@ import numpy as np
 
 from convalg.base import Array, Operator
 from convalg.errors import KindError
+from convalg.prove import family
 from convalg.prove.polynomial import Polynomial, UntraceableError
 from convalg.prove.trace import Function, arity, polynomials, traced, unknowns
 from convalg.prove.verdict import Counterexample, Verdict
@@ -36,7 +37,8 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
     if isinstance(f, Operator):
         if not f.is_concrete:
             method = "the output is a sum over triples (row, column, weight) that x does not change"
-            return Verdict("proved", f"{f!r} is linear", "all sizes at which it exists", method)
+            scope = family.scope_of(family.conditions([f]), f.letters)
+            return Verdict("proved", f"{f!r} is linear", scope, method)
         in_shape, f = f.in_shape, _lifted(f)
     elif in_shape is None:
         raise KindError(f"linear needs the shape of the input of {f!r}: give in_shape")

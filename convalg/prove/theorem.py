@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from convalg.base import Operator
 from convalg.prove.claims import Ranges, decide
-from convalg.prove.verdict import Verdict
+from convalg.prove.verdict import Verdict, escaped
 
 Sides = tuple[Operator, Operator]
 
@@ -63,6 +63,16 @@ class Theorem:
     def outside(self) -> Verdict | None:
         """The refuted verdict just outside the domain, or None where the domain is everything."""
         return None if self.counter is None else _decide(self.counter)
+
+    def latex(self, verdict: Verdict, outside: Verdict | None) -> str:
+        """The statement as a LaTeX theorem, with its domain, proof and counterexample in words."""
+        words = [f"Domain: {self.domain}.", f"{verdict!r}, by {verdict.method}."]
+        if outside is not None:
+            words.append(f"Just outside ({outside.claim}): {outside!r}.")
+        if self.source:
+            words.append(f"Source: {self.source}.")
+        body = "\n".join(escaped(line) for line in words)
+        return f"% {self.name}\n\\[ {self.statement} \\]\n{body}"
 
     def claims(self) -> list[Claim]:
         """The parts that are equalities of operators."""

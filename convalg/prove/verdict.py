@@ -91,3 +91,20 @@ class Verdict:
 
 def _index(index: tuple[int, ...]) -> str:
     return str(index[0]) if len(index) == 1 else str(index)
+
+
+def escaped(words: str) -> str:
+    """Plain words as LaTeX text: marks that LaTeX would read are escaped.
+
+    >>> escaped("n >= K_1 & 2%")
+    'n $\\\\ge$ K\\\\_1 \\\\& 2\\\\%'
+    """
+    named = {
+        "\\": r"\textbackslash{}",
+        "^": r"\textasciicircum{}",
+        "~": r"\textasciitilde{}",
+        "<": "$<$",
+        ">": "$>$",
+    }
+    found = "".join(named.get(mark, f"\\{mark}" if mark in "{}$&#_%" else mark) for mark in words)
+    return found.replace("$>$=", r"$\ge$").replace("$<$=", r"$\le$")

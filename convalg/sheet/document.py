@@ -167,7 +167,7 @@ def _markdown_block(block: Block, source: Callable[[Picture], str]) -> str:
             lines = [header, ("---",) * len(header), *rows]
             return "\n".join(f"| {' | '.join(_cell(word) for word in line)} |" for line in lines)
         case Claim(statement=words, check=check):
-            verdict = f"**{check.verdict} {check.scope}**"
+            verdict = f"**{check.verdict} {check.scope}".strip() + "**"
             return f"- {verdict}: {_plain(words)} ({_plain(check.how)})"
 
 

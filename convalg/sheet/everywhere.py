@@ -131,6 +131,6 @@ def _claim(statement: str, verdict: Verdict) -> list[Claim]:
     """The claim where it is decided; nothing where it is not."""
     if verdict.status == "unknown":
         return []
-    word = PROVED if verdict else FAILED
-    how = verdict.method if verdict else str(verdict.counterexample)
-    return [Claim(statement, Check(word, verdict.scope, how))]
+    if not verdict:
+        return [Claim(statement, Check(FAILED, "for all sizes", str(verdict.counterexample)))]
+    return [Claim(statement, Check(PROVED, "", f"{verdict.scope}; {verdict.method}"))]

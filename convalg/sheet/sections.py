@@ -18,7 +18,7 @@ from convalg.gradients import only_convolution
 from convalg.kernels import kernel as symbols
 from convalg.linear import downsample, pad
 from convalg.operators import Convolution, compose
-from convalg.sheet import checks
+from convalg.sheet import checks, everywhere
 from convalg.sheet.document import Block, Claim, Code, Formula, Picture, Section, Sheet, Table, Text
 from convalg.sheet.image import Image, image_sections
 from convalg.sheet.small import by, differences, has_symbols, small_form
@@ -104,6 +104,7 @@ def _definition(layer: Operator, small: Operator) -> Section:
             checks.check_definition(small, flipped),
         )
     )
+    blocks.extend(everywhere.linear_claims(layer))
     return Section("The sum that defines it", tuple(blocks))
 
 
@@ -164,6 +165,7 @@ def _sizes(layer: Operator) -> Section:
         f" in each of {layer.out_shape[0]} channels." if geometry.has_channels else "."
     )
     blocks.append(Claim(statement, checks.check_sizes(layer, claimed)))
+    blocks.extend(everywhere.size_claims(layer))
     return Section("The size of the output", tuple(blocks))
 
 
@@ -221,6 +223,7 @@ def _modes(small: Operator) -> Section:
             f"those of valid, from output {_place(firsts[1])} on.",
             checks.check_modes(small, firsts),
         ),
+        *everywhere.mode_claims(small),
     ]
     return Section("Full, same and valid", tuple(blocks))
 
@@ -289,6 +292,7 @@ def _adjoint(small: Operator) -> Section:
             "The transposed matrix is the matrix of this expression.",
             checks.check_adjoint(small, named),
         ),
+        *everywhere.adjoint_claims(small),
         Formula(r"\langle A x,\, g \rangle = \langle x,\, A^{\mathsf{T}} g \rangle"),
         Claim(
             "This identity holds for all weights, all x and all g.",

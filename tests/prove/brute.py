@@ -217,7 +217,8 @@ def _broken_leaves(leaf: Any) -> Iterator[tuple[str, ca.Operator]]:
 
 def _broken_axes(axis: Axis, selects: bool) -> Iterator[tuple[str, Axis]]:
     if not (_is_one(axis.in_size) and _is_one(axis.out_size)):
-        yield "stride + 1", replace(axis, stride=axis.stride + 1)
+        further = -1 if axis.stride == -1 else 1
+        yield "another stride", replace(axis, stride=axis.stride + further)
     if not _is_one(axis.taps):
         sign = -1 if axis.is_backwards else 1
         yield "dilation + 1", replace(axis, dilation=axis.dilation + sign)

@@ -13,7 +13,7 @@ import pytest
 import convalg as ca
 from convalg.errors import ArgumentError
 from convalg.prove import claims
-from convalg.prove.theorems import Claim, Theorem
+from convalg.prove.theorem import Claim, Theorem
 
 RANGES = {letter: range(1, 4) for letter in "sd"}
 CLAIMS = [(theorem.name, claim) for theorem in ca.theorems for claim in theorem.claims()]

@@ -1,0 +1,86 @@
+"""`convalg prove`: the catalogue, one theorem, and claims written as text."""
+
+from __future__ import annotations
+
+import pytest
+
+import convalg as ca
+from convalg.cli import main
+
+FLIPPED = "correlation(n - K + 1, flip(kernel(K)), padding=full)"
+UNFLIPPED = "correlation(n - K + 1, kernel(K), padding='full')"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["prove", *arguments])
+    out, err = capsys.readouterr()
+    code = stopped.value.code
+    return code if isinstance(code, int) else 0, out, err
+
+
+def test_the_catalogue_is_proved(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run(capsys)
+    assert code == 0
+    count = len(ca.theorems)
+    assert f"{count} of {count} theorems proved" in out
+    assert all(theorem.name in out for theorem in ca.theorems)
+
+
+def test_one_theorem(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "adjoint-1d")
+    assert code == 0
+    assert r"A_w^{\mathsf T} = A_{\operatorname{flip} w} P_{K-1-p}" in out
+    assert "Proved for all n >= 1, n + 2p >= K >= 1, p >= 0." in out
+    assert "Just outside: the adjoint without the flip: Refuted: n = 2, K = 2" in out
+
+
+@pytest.mark.parametrize("name", [theorem.name for theorem in ca.theorems])
+def test_one_theorem_as_latex(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, out, _ = run(capsys, name, "--latex")
+    assert code == 0
+    assert out.startswith(f"% {name}\n\\[ ")
+    words = out.partition("\\]")[2].replace("\\&", "").replace("\\_", "").replace("\\#", "")
+    assert not set("&_#~^") & set(words)
+    assert out.count("{") - out.count("\\{") == out.count("}") - out.count("\\}")
+
+
+def test_an_equality_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--equal", "correlation(n, kernel(K)).T", FLIPPED)
+    assert code == 0
+    assert "Proved for all n >= K >= 1." in out
+
+
+def test_an_equality_that_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--equal", "correlation(n, kernel(K)).T", UNFLIPPED)
+    assert code == 1
+    assert "Smallest counterexample: n = 2, K = 2; row 0; column 0" in out
+    assert "Hint: flip the kernel." in out
+
+
+def test_what_cannot_be_decided_is_not_proved(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--equal", "reshape((n, m), (m, n))", "reshape((n, m), (m, n))")
+    assert code == 1
+    assert "Unknown: " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nonsense"], "no theorem is named 'nonsense'; there are linearity, flip"),
+        (["--latex"], "--latex needs the NAME of one theorem, not None"),
+        (["flip", "--equal", "n", "n"], "stands alone: leave NAME and --latex out"),
+        (["--equal", "n", "identity(3)"], "'n' is no operator, but n"),
+        (["--equal", "identity(3)", "identity((3, 3))"], "different numbers of axes"),
+    ],
+)
+def test_bad_input_ends_with_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert words in err
