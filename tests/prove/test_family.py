@@ -248,6 +248,19 @@ def test_the_smallest_is_by_the_sum_and_then_by_the_letters() -> None:
     assert list(turned.counterexample.sizes.items()) == [("m", 1), ("n", 2)]
 
 
+def test_a_factor_of_letters_counts_with_its_value() -> None:
+    """K times a layer is the layer where K must be 1."""
+    one = ca.correlation(1, w)
+    check(K * one, one, "proved")
+
+
+def test_a_kernel_of_letters_beside_symbols_of_its_name() -> None:
+    """kernel(K) and kernel(1) share w0, so the two are equal at n = 1, K = 1."""
+    first = ca.correlation(n, w, padding=((0, K - 1),))
+    second = ca.correlation(n, ca.kernel(1))
+    check(first, second, "refuted")
+
+
 def test_shapes_that_differ_are_refuted_with_both() -> None:
     verdict = equal(A, ca.correlation(n, w, padding=p))
     found = verdict.counterexample
