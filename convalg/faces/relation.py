@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,10 @@ def text(value: Any) -> str:
     import sympy
 
     match value:
-        case sympy.Integer() | sympy.Symbol():
+        case sympy.Integer():
             return str(value)
+        case sympy.Symbol(name=name):
+            return isl_name(name)
         case sympy.Add():
             return f"({' + '.join(text(term) for term in reversed(value.as_ordered_terms()))})"
         case sympy.Mul():
@@ -69,9 +72,26 @@ def text(value: Any) -> str:
     )
 
 
+# Words that isl reads, and the indices that relations are written with here.
+_TAKEN = re.compile(
+    r"([a-z]\d+|[giju]|and|or|not|implies|exists|mod|min|max|floor|floord|ceil|ceild|rat|infty|NaN"
+    r"|true|false)_*"
+)
+
+
+def isl_name(name: str) -> str:
+    """A letter as isl knows it: one more underscore where the plain name is taken.
+
+    >>> isl_name("n"), isl_name("o0"), isl_name("o0_")
+    ('n', 'o0_', 'o0__')
+    """
+    return f"{name}_" if _TAKEN.fullmatch(name) else name
+
+
 def parameters(*values: Any) -> str:
     """The letters of some sizes as isl declares them: "[n, K] -> ", or nothing."""
-    found = {s.name for value in values if is_symbolic(value) for s in value.free_symbols}
+    symbols = {s.name for value in values if is_symbolic(value) for s in value.free_symbols}
+    found = map(isl_name, symbols)
     return f"[{', '.join(sorted(found))}] -> " if found else ""
 
 

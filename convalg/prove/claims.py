@@ -116,14 +116,27 @@ def _sweep(
         f"each {letter} in {_range_words(found)}"
         for letter, found in zip(swept, values, strict=True)
     )
+    unused = sorted(set(ranges) - {letter.name for letter in swept})
+    if unused:
+        raise ArgumentError(
+            f"ranges names {', '.join(unused)}, which is no stride or dilation here; those are "
+            f"{', '.join(map(str, swept))}"
+        )
     refuted: list[tuple[Any, Verdict]] = []
     scope = ""
+    decided = 0
     for chosen in product(*values):
         numbers = {letter.name: value for letter, value in zip(swept, chosen, strict=True)}
-        sides = [part_at(side, numbers) for side in (first, second)]
+        try:
+            sides = [part_at(side, numbers) for side in (first, second)]
+        except ArgumentError:
+            continue  # Nothing exists with these numbers.
         verdict = decide(sides[0], sides[1], claim=claim)
+        if verdict.scope == NOWHERE:
+            continue
         if verdict.status == "unknown":
             return verdict
+        decided += 1
         if verdict.counterexample is not None:
             sizes = {**verdict.counterexample.sizes, **numbers}
             ordered = {s.name: sizes[s.name] for s in _letters(first, second)}
@@ -132,6 +145,8 @@ def _sweep(
             refuted.append((rank, replace(verdict, counterexample=moved)))
         scope = scope or verdict.scope
     scope = _sweep_scope(first, second, swept, scope, words)
+    if not decided:
+        return _nowhere(claim)
     if refuted:
         return replace(min(refuted, key=lambda pair: pair[0])[1], scope=scope)
     return Verdict("proved", claim, scope, ISL)
@@ -169,9 +184,7 @@ def _decide_family(
         limits = family.conditions([first, second])
         domain = family.domain_set(limits, letters)
         if domain.is_empty():
-            return Verdict(
-                "unknown", claim, "no sizes", ISL, reason="there are no sizes at which both exist"
-            )
+            return _nowhere(claim)
         scope = family.scope_of(limits, letters)
         shapes = family.shapes_differ(first, second, domain)
         if shapes is not None:
@@ -188,6 +201,14 @@ def _decide_family(
     row, column = point[:rows], point[rows : rows + len(first.in_shape)]
     found = entry_counterexample(first, second, sizes, row, column)
     return Verdict("refuted", claim, scope, ISL, found)
+
+
+NOWHERE = "no sizes"
+
+
+def _nowhere(claim: str) -> Verdict:
+    reason = "there are no sizes at which both exist"
+    return Verdict("unknown", claim, NOWHERE, ISL, reason=reason)
 
 
 def _shape_counterexample(
@@ -257,7 +278,9 @@ def _decide_numbers(first: Operator, second: Operator, claim: str) -> Verdict:
     nothing = Polynomial({})
     for row, (left, right) in enumerate(pairs):
         for column in sorted(left.keys() | right.keys()):
-            if left.get(column, nothing) == right.get(column, nothing):
+            if Polynomial.of(left.get(column, nothing)).same(
+                Polynomial.of(right.get(column, nothing))
+            ):
                 continue
             if _opaque(first) or _opaque(second):
                 return Verdict(

@@ -8,7 +8,7 @@ with a coefficient other than zero is empty: Presburger arithmetic, decided by i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, permutations
 from typing import Any
@@ -19,7 +19,7 @@ from islpy import dim_type
 
 from convalg.base import Operator, fold
 from convalg.errors import ArgumentError, UndecidableError
-from convalg.faces.relation import parameters, text, to_isl, triples
+from convalg.faces.relation import isl_name, parameters, text, to_isl, triples
 from convalg.kernels import LetterKernel
 from convalg.operators import (
     Adjoint,
@@ -59,7 +59,7 @@ class Sizes:
     labels: dict[str, int]
 
 
-def kernels_of(operators: Iterable[Operator]) -> dict[str, LetterKernel]:
+def kernels_of(operators: Sequence[Operator]) -> dict[str, LetterKernel]:
     """The named kernels of some families.
 
     Raises: ArgumentError when one name stands for two shapes, or for a kernel and a size.
@@ -78,8 +78,27 @@ def kernels_of(operators: Iterable[Operator]) -> dict[str, LetterKernel]:
                     f"kernel {kernel.name!r} has two shapes, {other.named_shape} and "
                     f"{kernel.named_shape}: give one of them another name="
                 )
+    for operator in operators:
+        for name in found:
+            if name in _spelt_out(operator):
+                raise ArgumentError(
+                    f"kernel {name!r} has letters for sizes in one place and is written out in "
+                    f"another: give one of them another name="
+                )
     for name in letters & set(found):
         raise ArgumentError(f"{name!r} is both a size and the name of a kernel: rename one")
+    return found
+
+
+def _spelt_out(operator: Operator) -> set[str]:
+    """Names of kernels whose symbols, such as w0, stand in an array: w."""
+    found = set()
+    for leaf in leaves(operator):
+        values = getattr(leaf, "weights", getattr(leaf, "values", None))
+        if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+            for value in values.ravel():
+                if is_symbolic(value):
+                    found |= {s.name.rstrip("0123456789_") for s in value.free_symbols}
     return found
 
 
@@ -103,22 +122,27 @@ def conditions(operators: Iterable[Operator]) -> list[Any]:
 
 
 def _without_floor(value: Any) -> Any:
-    """floor(a / b) + c >= 0 says a + b c >= 0."""
+    """The same condition `value >= 0` on whole numbers, without a floor and without a content.
+
+    Rule: floor(a / b) + c >= 0 says a + b c >= 0, and c - floor(a / b) >= 0 says
+    b (c + 1) - a - 1 >= 0; 2 n - 3 >= 0 says n - 2 >= 0.
+    """
     import sympy
 
     value = sympy.expand(value)
-    value = value / value.as_content_primitive()[0] if value.is_Add else value
-    floors = [term for term in sympy.Add.make_args(value) if isinstance(term, sympy.floor)]
+    floors = [term for term in sympy.Add.make_args(value) if term.has(sympy.floor)]
     if len(floors) == 1:
-        above, below = sympy.together(floors[0].args[0]).as_numer_denom()
-        if below.is_positive:
-            value = sympy.expand(above + below * (value - floors[0]))
+        factor, floor = floors[0].as_coeff_Mul()
+        if isinstance(floor, sympy.floor) and abs(factor) == 1:
+            above, below = sympy.together(floor.args[0]).as_numer_denom()
+            rest = value - floors[0]
+            value = above + below * rest if factor == 1 else below * (rest + 1) - above - 1
+            value = sympy.expand(value)
     if not value.is_polynomial() or value.is_number:
         return value
-    constant, rest = sympy.expand(value).as_coeff_Add()
-    factors = [term.as_coeff_Mul()[0] for term in sympy.Add.make_args(rest)]
+    constant, rest = value.as_coeff_Add()
+    factors = [abs(term.as_coeff_Mul()[0]) for term in sympy.Add.make_args(rest)]
     common = sympy.gcd_list(factors)
-    # 2 n - 3 >= 0 says n - 2 >= 0 for whole numbers.
     return sympy.expand(rest / common) + sympy.floor(constant / common)
 
 
@@ -420,12 +444,39 @@ def difference(
                 known = pieces.setdefault(canonical.kernels, [])
                 points = canonical.points.intersect_params(domain)
                 _add_piece(known, canonical.coefficient * sign, points)
-    return [
-        (kernels, points)
+    letters = {letter.name for operator in (first, second) for letter in operator.letters}
+    found = [
+        (kernels, _where_nonzero(coefficient, points, letters))
         for kernels, known in pieces.items()
         for coefficient, points in known
         if coefficient.terms and not points.is_empty()
     ]
+    return [(kernels, points) for kernels, points in found if not points.is_empty()]
+
+
+def _where_nonzero(coefficient: Polynomial, points: islpy.Set, letters: set[str]) -> islpy.Set:
+    """The points at whose sizes a coefficient with letters in it, such as K - 1, is not zero.
+
+    Raises: UndecidableError when it is not affine in the letters.
+    """
+    import sympy
+
+    value = sympy.together(sympy.sympify(str(coefficient)))
+    names = {symbol.name for symbol in value.free_symbols}
+    if not names & letters:
+        return points
+    own = [symbol for symbol in value.free_symbols if symbol.name not in letters]
+    # A product of letters that are at least 1 stands below; above, each monomial of the weights
+    # has a factor in the letters, and all of those must vanish.
+    above = sympy.Poly(value.as_numer_denom()[0], *own) if own else None
+    factors = above.coeffs() if above else [value.as_numer_denom()[0]]
+    kept = None
+    for factor in factors:
+        apart = islpy.Set(f"{parameters(factor)}{{ : {text(sympy.expand(factor))} != 0 }}")
+        part = points.intersect_params(apart)
+        kept = part if kept is None else kept.union(part)
+    assert kept is not None
+    return kept
 
 
 def _add_piece(
@@ -458,7 +509,7 @@ def smallest(
     found = []
     for place, points in enumerate(sets):
         count = points.dim(dim_type.set)
-        names = [letter.name for letter in letters]
+        names = [isl_name(letter.name) for letter in letters]
         own = [f"a{k}" for k in range(count)]
         total = " + ".join(names) or "0"
         target = ", ".join([f"{total}", *names, *own])

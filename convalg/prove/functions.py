@@ -232,18 +232,19 @@ def _compare(
             )
             return Verdict("refuted", claim, scope, TRACED, shapes)
         for index, value in np.ndenumerate(right):
-            if left[index] != Polynomial.of(value):
-                got, wanted = Polynomial.of(left[index]), Polynomial.of(value)
+            got, wanted = Polynomial.of(left[index]), Polynomial.of(value)
+            if not got.same(wanted):
                 entry = _entry_witness(inputs, index, got, wanted, name)
                 return Verdict("refuted", claim, scope, TRACED, entry)
     return Verdict("proved", claim, scope, TRACED)
 
 
 def _outputs(result: Any, most: int) -> list[Any]:
-    """(dx, dw) as two, anything else as one."""
-    if isinstance(result, tuple) and len(result) == 2 and most == 2:
-        return list(result)
-    return [result]
+    """(dx, dw) as two, anything else as one; a list counts as two when it is no array."""
+    is_pair = isinstance(result, tuple) or (
+        isinstance(result, list) and any(isinstance(part, np.ndarray) for part in result)
+    )
+    return list(result) if is_pair and len(result) == 2 and most == 2 else [result]
 
 
 def _entry_witness(
@@ -286,7 +287,11 @@ def _compare_by_numbers(
         for (name, polynomial), output in zip(expected, outputs, strict=False):
             right = np.array([float(p.at(values)) for p in polynomial.ravel()])
             right = right.reshape(polynomial.shape)
-            left = np.asarray(output, dtype=float)
+            try:
+                left = np.asarray(output, dtype=float)
+            except (TypeError, ValueError):
+                reason = f"{name} is no array of numbers: {output!r}"
+                return Verdict("unknown", claim, scope, SAMPLED, reason=reason)
             if _differ(left, right):
                 index, claimed, actual = _first(left, right)
                 drawn_inputs = {f"argument {k}": d.tolist() for k, d in enumerate(numbers)}

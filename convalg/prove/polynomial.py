@@ -30,6 +30,8 @@ class Polynomial:
     >>> x, y = Polynomial.generator("x"), Polynomial.generator("y")
     >>> (x + 1) * (x - 1) == x**2 - 1
     True
+    >>> x.same(y)
+    False
     >>> 2 * x * y
     2*x*y
     """
@@ -57,6 +59,11 @@ class Polynomial:
             return _from_sympy(value)
         return cls({(): rational(value)})
 
+    def _like(self, other: Polynomial, terms: Mapping[Monomial, Any]) -> Polynomial:
+        """A result of the more special of two kinds."""
+        kind = type(other) if issubclass(type(other), type(self)) else type(self)
+        return kind(terms)
+
     def __add__(self, other: Any) -> Polynomial:
         right = _operand(other)
         if right is None:
@@ -64,12 +71,12 @@ class Polynomial:
         terms = dict(self.terms)
         for monomial, value in right.terms.items():
             terms[monomial] = terms.get(monomial, 0) + value
-        return Polynomial(terms)
+        return self._like(right, terms)
 
     __radd__ = __add__
 
     def __neg__(self) -> Polynomial:
-        return Polynomial({monomial: -value for monomial, value in self.terms.items()})
+        return self._like(self, {monomial: -value for monomial, value in self.terms.items()})
 
     def __pos__(self) -> Polynomial:
         return self
@@ -90,7 +97,7 @@ class Polynomial:
             for monomial, value in right.terms.items():
                 product = tuple(sorted(left_monomial + monomial))
                 terms[product] = terms.get(product, 0) + left_value * value
-        return Polynomial(terms)
+        return self._like(right, terms)
 
     __rmul__ = __mul__
 
@@ -113,14 +120,18 @@ class Polynomial:
             raise UntraceableError(
                 f"{self} ** {exponent} is no polynomial: whole exponents only, at least 0"
             )
-        result = Polynomial({(): 1})
+        result: Polynomial = self._like(self, {(): 1})
         for _ in range(int(exponent)):
             result = result * self
         return result
 
+    def same(self, other: Polynomial) -> bool:
+        """Whether both are one polynomial."""
+        return self.terms == other.terms
+
     def __eq__(self, other: object) -> bool:
         right = _operand(other)
-        return right is not None and self.terms == right.terms
+        return right is not None and self.same(right)
 
     def _refuse(self, *_: Any) -> Any:
         if set(self.terms) <= {()}:

@@ -28,11 +28,27 @@ _CREATORS = ("zeros", "empty", "ones", "full", "zeros_like", "empty_like", "ones
 _PATCHING = RLock()
 
 
+class Traced(Polynomial):
+    """A polynomial that somebody's function holds: it does not let itself be compared.
+
+    Whether x equals 5 depends on x; a function that asks has a branch that the polynomial of
+    its output does not show.
+    """
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        """Raises: UntraceableError where the answer depends on the unknowns."""
+        gap = self - other
+        return not gap.terms or bool(gap._refuse() == 0)
+
+
 def unknowns(shape: tuple[int, ...], name: str) -> Array:
-    """An array of polynomials, each one unknown, named as `ca.kernel` names symbols."""
+    """An array of traced polynomials, each one unknown, named as `ca.kernel` names symbols."""
     symbols = kernel(*shape, name=name)
     assert isinstance(symbols, np.ndarray)
-    return np.frompyfunc(lambda symbol: Polynomial.generator(symbol.name), 1, 1)(symbols)
+    return np.frompyfunc(lambda symbol: Traced.generator(symbol.name), 1, 1)(symbols)
 
 
 def traced(f: Function, *arrays: Array) -> Any:
@@ -57,7 +73,10 @@ def polynomials(values: Any) -> Array:
     """
     try:
         array = np.array(values, dtype=object)
-        return np.frompyfunc(Polynomial.of, 1, 1)(array) if array.ndim else array
+        found = np.empty(array.shape, dtype=object)
+        for index, value in np.ndenumerate(array):
+            found[index] = Polynomial.of(value)
+        return found
     except (TypeError, ValueError) as error:
         raise UntraceableError(f"the function returned no array: {error}") from error
 
@@ -104,6 +123,9 @@ def _as_objects(original: Function) -> Function:
         if caller.split(".")[0] in ("numpy", "scipy") or found.dtype.kind in "biu":
             # An array that is asked to hold integers or flags is an index or a mask.
             return found
+        if original.__name__ in ("empty", "empty_like"):
+            # Memory that was never written holds anything, so it is an unknown of its own.
+            return np.full(found.shape, Traced.generator("(unwritten)"), dtype=object)
         return found.astype(object)
 
     return create

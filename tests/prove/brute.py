@@ -23,6 +23,7 @@ from convalg.prove.polynomial import Polynomial
 from convalg.spec import Geometry, is_symbolic
 
 Sides = tuple[ca.Operator, ca.Operator]
+Terms = dict[tuple[str, ...], Any]
 LARGEST_BY_COUNT = {0: 1, 1: 6, 2: 5, 3: 4, 4: 3, 5: 2, 6: 2}
 """Every size up to this, by the number of letters."""
 
@@ -82,10 +83,15 @@ def both_exist(sides: Sides, sizes: Mapping[str, int]) -> bool:
     return all(exists(side, sizes) is not None for side in sides)
 
 
-def matrix(operator: ca.Operator) -> list[dict[int, Polynomial]]:
-    """The exact matrix without its zeros."""
+def matrix(operator: ca.Operator) -> list[dict[int, Terms]]:
+    """The exact matrix without its zeros, each entry as the terms of a polynomial."""
     rows = exact_rows(operator, Polynomial.of)
-    return [{c: Polynomial.of(v) for c, v in row.items() if Polynomial.of(v) != 0} for row in rows]
+    return [{c: found for c, v in row.items() if (found := terms(v))} for row in rows]
+
+
+def terms(value: Any) -> Terms:
+    """The monomials and coefficients of an entry."""
+    return Polynomial.of(value).terms
 
 
 def differ(sides: Sides, sizes: Mapping[str, int]) -> bool | None:
@@ -167,10 +173,9 @@ def check_refuted(sides: Sides, verdict: ca.prove.Verdict) -> None:
         assert found.column is not None
         row = int(np.ravel_multi_index(found.row, first.out_shape))
         column = int(np.ravel_multi_index(found.column, first.in_shape))
-        values = [matrix(side)[row].get(column, 0) for side in (second, first)]
+        values = [matrix(side)[row].get(column, {}) for side in (second, first)]
         assert values[0] != values[1]
-        shown = [Polynomial.of(v) for v in (found.claimed, found.actual)]
-        assert shown == values
+        assert [terms(found.claimed), terms(found.actual)] == values
     if found.sizes:
         assert smaller(sides, found.sizes) is None
 

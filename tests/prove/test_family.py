@@ -255,10 +255,11 @@ def test_a_factor_of_letters_counts_with_its_value() -> None:
 
 
 def test_a_kernel_of_letters_beside_symbols_of_its_name() -> None:
-    """kernel(K) and kernel(1) share w0, so the two are equal at n = 1, K = 1."""
+    """kernel(K) and kernel(1) share w0: in one claim the name would mean two things."""
     first = ca.correlation(n, w, padding=((0, K - 1),))
     second = ca.correlation(n, ca.kernel(1))
-    check(first, second, "refuted")
+    with pytest.raises(ArgumentError, match="is written out in another: give one of them"):
+        equal(first, second)
 
 
 def test_shapes_that_differ_are_refuted_with_both() -> None:
@@ -628,3 +629,31 @@ def test_selections_of_negative_padding_are_crops() -> None:
     found = ca.pad(n, ((-1, -1),))
     assert isinstance(found, Selection)
     check(found, ca.crop(n, 1), "proved", "all n >= 3")
+
+
+# -- names ----------------------------------------------------------------------------------
+
+ODD_NAMES = ["o0", "i0", "l0", "a0", "a1", "b0", "g", "u", "floor", "mod", "and", "exists", "max"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("place", [0, 1])
+def test_any_name_that_is_taken_is_a_name_like_others(name: str, place: int) -> None:
+    """Names that isl, or its formulas here, use themselves decide as n and K do, or are refused."""
+    words = ["n", "K"]
+    words[place] = name
+    if _is_refused(words):
+        return
+    size, taps = ca.sizes(" ".join(words))
+    first, second = (make(size, ca.kernel(taps)) for make in (ca.correlation, ca.convolution))
+    verdict = check(first, second, "refuted")
+    assert list(verdict.counterexample.sizes.values()) == [2, 2]
+    assert equal(first, first)
+
+
+def _is_refused(words: list[str]) -> bool:
+    try:
+        ca.sizes(" ".join(words))
+    except ArgumentError:
+        return True
+    return False

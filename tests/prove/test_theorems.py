@@ -15,7 +15,6 @@ from convalg.errors import ArgumentError
 from convalg.prove import claims
 from convalg.prove.theorem import Claim, Theorem
 
-RANGES = {letter: range(1, 4) for letter in "sd"}
 CLAIMS = [(theorem.name, claim) for theorem in ca.theorems for claim in theorem.claims()]
 COUNTERS = [theorem for theorem in ca.theorems if theorem.counter is not None]
 NAMED = {
@@ -201,9 +200,10 @@ def test_mutants_are_refuted(pair: tuple[str, Claim], most: int) -> None:
     """Each broken statement is refuted; one that is proved is equal at all small sizes too."""
     first, second = pair[1].sides()
     counts: Counter[str] = Counter()
+    ranges = {name: range(1, 4) for name in brute.swept_letters((first, second))}
     for words, broken in brute.spread(brute.mutants(second), most):
         sides = (first, broken)
-        verdict = claims.decide(*sides, claim=words, ranges=RANGES)
+        verdict = claims.decide(*sides, claim=words, ranges=ranges)
         counts[verdict.status] += 1
         if verdict.status == "refuted":
             brute.check_refuted(sides, verdict)
@@ -239,8 +239,8 @@ def test_z3_proves_the_claim_too(pair: tuple[str, Claim]) -> None:
 def test_z3_speaks_of_the_same_sizes(pair: tuple[str, Claim]) -> None:
     z3_family = pytest.importorskip("z3_family", reason="needs z3")
     sides = pair[1].sides()
-    if brute.swept_letters(sides):
-        sides = tuple(brute.at(side, dict.fromkeys(RANGES, 2)) for side in sides)
+    swept = dict.fromkeys(brute.swept_letters(sides), 2)
+    sides = tuple(brute.at(side, swept) for side in sides)
     for sizes in brute.spread(brute.small_sizes(sides, 2), 81):
         assert z3_family.exists_at(sides, sizes) == brute.both_exist(sides, sizes)
 
@@ -250,5 +250,6 @@ def test_z3_refutes_the_mutants_too(pair: tuple[str, Claim], most: int) -> None:
     first, second = pair[1].sides()
     for words, side in brute.spread(brute.mutants(second), most // 4):
         sides = (first, side)
-        refuted = claims.decide(*sides, claim=words, ranges=RANGES).status == "refuted"
+        ranges = {name: range(1, 4) for name in brute.swept_letters(sides)}
+        refuted = claims.decide(*sides, claim=words, ranges=ranges).status == "refuted"
         assert ("different" in by_z3(sides)) == refuted, words

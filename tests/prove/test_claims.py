@@ -1,0 +1,223 @@
+"""Claims about operators: equal with numbers, adjoint, equivariant."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import brute
+import numpy as np
+import pytest
+import sympy
+
+import convalg as ca
+from convalg.errors import KindError, ShapeError
+from convalg.operators import Convolution
+from convalg.prove import adjoint, equal, equivariant
+
+n, m, K, L, p, s, C, D = ca.sizes("n m K L p s C D")
+A = ca.correlation(n, ca.kernel(K))
+IDENTITY = "exact polynomial identity, entry by entry"
+
+
+# -- concrete operators ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (ca.correlation(5, ca.kernel(3)), ca.convolution(5, ca.flip(ca.kernel(3)))),
+        (
+            ca.correlation((4, 5), ca.kernel(2, 3)).T,
+            ca.convolution((3, 3), ca.kernel(2, 3), padding="full"),
+        ),
+        (ca.correlation(4, [0.1, 0.2]), Fraction(1, 10) * ca.correlation(4, [1, 2])),
+        (
+            ca.correlation(4, [sympy.Symbol("a") ** 2 - 1]),
+            ca.correlation(4, [(sympy.Symbol("a") - 1) * (sympy.Symbol("a") + 1)]),
+        ),
+        (ca.reshape((2, 3), 6) @ ca.reshape(6, (2, 3)), ca.identity(6)),
+        (ca.dense([[1, 2], [3, 4]]).T, ca.dense([[1, 3], [2, 4]])),
+        (ca.average_pool(4, 2), ca.correlation(4, [0.5, 0.5], stride=2)),
+    ],
+    ids=str,
+)
+def test_equal_at_this_size(first: ca.Operator, second: ca.Operator) -> None:
+    verdict = equal(first, second)
+    assert (verdict.status, verdict.scope, verdict.method) == ("proved", "this size", IDENTITY)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "row", "column"),
+    [
+        (ca.correlation(5, [1, 2, 3]), ca.correlation(5, [1, 2, 4]), (0,), (2,)),
+        (ca.identity((2, 2)), ca.flip_axes((2, 2), axes=(1,)), (0, 0), (0, 0)),
+        (ca.correlation(5, ca.kernel(2)), 2 * ca.correlation(5, ca.kernel(2)), (0,), (0,)),
+        (
+            ca.correlation(3, [1, 1], padding=1),
+            ca.correlation(3, [1, 1], padding=1, boundary="edge"),
+            (0,),
+            (0,),
+        ),
+    ],
+    ids=str,
+)
+def test_the_first_entry_that_differs(
+    first: ca.Operator, second: ca.Operator, row: tuple[int, ...], column: tuple[int, ...]
+) -> None:
+    verdict = equal(first, second)
+    brute.check_refuted((first, second), verdict)
+    assert verdict.counterexample is not None
+    assert (verdict.counterexample.row, verdict.counterexample.column) == (row, column)
+    assert verdict.counterexample.sizes == {}
+
+
+def test_shapes_of_numbers_differ() -> None:
+    verdict = equal(ca.correlation(5, ca.kernel(3)), ca.correlation(5, ca.kernel(3), padding=1))
+    assert verdict.counterexample is not None
+    assert verdict.counterexample.claimed == "shape (5,) to (5,)"
+    assert verdict.counterexample.actual == "shape (5,) to (3,)"
+
+
+def test_weights_that_are_no_polynomials_are_not_refuted() -> None:
+    a = sympy.Symbol("a")
+    first = ca.correlation(3, [sympy.sin(a) ** 2 + sympy.cos(a) ** 2])
+    verdict = equal(first, ca.correlation(3, [1]))
+    assert verdict.status == "unknown"
+    assert "the weights are no polynomials" in verdict.reason
+    assert equal(first, first)
+
+
+def test_floats_that_are_not_quite_equal_differ() -> None:
+    assert not equal(ca.correlation(3, [0.1 + 0.2]), ca.correlation(3, [0.3]))
+
+
+def test_large_integers_stay_exact() -> None:
+    first = ca.correlation(3, np.array([2**70], dtype=object))
+    assert equal(first, 2**35 * (2**35 * ca.identity(3)))
+    assert not equal(first, ca.correlation(3, np.array([2**70 + 1], dtype=object)))
+
+
+def test_one_side_a_family_and_the_other_not() -> None:
+    verdict = equal(A.at(n=5), ca.correlation(5, ca.kernel(3)))
+    assert verdict.status == "refuted"
+    assert verdict.counterexample is not None
+    assert verdict.counterexample.sizes == {"K": 1}
+
+
+@pytest.mark.parametrize("other", [5, None, "A", lambda x: x, [[1]]])
+def test_equal_compares_operators(other: Any) -> None:
+    with pytest.raises(KindError, match="equal compares two operators, not"):
+        equal(A, other)
+    with pytest.raises(KindError, match="equal compares two operators, not"):
+        equal(other, A)
+
+
+# -- adjoint --------------------------------------------------------------------------------
+
+
+def test_adjoints_at_all_sizes() -> None:
+    full = ca.convolution(n - K + 1, ca.kernel(K), padding="full")
+    assert adjoint(A, full).scope == "all n >= K >= 1"
+    assert adjoint(full, A)
+    assert adjoint(ca.downsample(2 * n, 2), ca.upsample(n, 2, size=2 * n))
+    assert adjoint(ca.pad(n, p), ca.crop(n + 2 * p, p))
+    assert adjoint(ca.shift(n, 2), ca.shift(n, -2))
+    verdict = adjoint(A, ca.correlation(n - K + 1, ca.kernel(K), padding="full"))
+    assert verdict.hint == "flip the kernel"
+
+
+def test_adjoints_of_borders() -> None:
+    """Padding by reflection is no crop when transposed: what it repeats is added up."""
+    fold = ca.pad(n, 1, boundary="reflect")
+    assert adjoint(fold, fold.T)
+    assert adjoint(fold, ca.crop(n + 2, 1)).status == "refuted"
+    circular = ca.correlation(n, ca.kernel(3), padding=1, boundary="circular")
+    turned = ca.convolution(n, ca.kernel(3), padding=1, boundary="circular")
+    assert adjoint(circular, turned)
+
+
+def test_adjoint_at_numbers() -> None:
+    assert adjoint(ca.correlation(4, [1, 2]), ca.convolution(3, [1, 2], padding="full"))
+    assert not adjoint(ca.correlation(4, [1, 2]), ca.correlation(3, [1, 2], padding="full"))
+
+
+def test_adjoint_of_letter_strides() -> None:
+    verdict = adjoint(ca.downsample(n, s), ca.downsample(n, s).T, ranges={"s": range(1, 4)})
+    assert verdict.scope == "all n where both exist, for each s in 1..3"
+
+
+def test_adjoint_refuses_what_is_none() -> None:
+    with pytest.raises(KindError, match="adjoint compares two operators, not int"):
+        adjoint(5, A)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="different numbers of axes"):
+        adjoint(A, ca.identity((n, m)))
+
+
+# -- equivariant ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "shift", "options"),
+    [
+        (A, 1, {"interior": True}),
+        (A, -2, {"interior": True}),
+        (ca.correlation(n, ca.kernel(K), padding=p), 1, {"interior": True}),
+        (ca.correlation(n, ca.kernel(3), padding=1, boundary="circular"), p, {}),
+        (ca.correlation(n, ca.kernel(3), padding=1, boundary="circular"), -1, {}),
+        (ca.correlation(n, ca.kernel(K), stride=2), 2, {"out_shift": 1, "interior": True}),
+        (ca.correlation(n, ca.kernel(K), stride=3), 6, {"out_shift": 2, "interior": True}),
+        (ca.correlation((n, m), ca.kernel(K, L)), (1, -2), {"interior": True}),
+        (ca.correlation((n, m), ca.kernel(C, D, K, L)), (0, 1), {"interior": True}),
+        (ca.correlation(n, ca.kernel(K), dilation=2), 1, {"interior": True}),
+        (ca.correlation(9, ca.kernel(3)), 1, {"interior": True}),
+        (ca.correlation(n, ca.kernel(1)), 3, {}),
+    ],
+)
+def test_equivariant(layer: Any, shift: Any, options: dict[str, Any]) -> None:
+    assert equivariant(layer, shift, **options)
+
+
+def moved(layer: Convolution, shift: int, out_shift: int) -> brute.Sides:
+    """A S and S' A over zeros."""
+    after = ca.shift(layer.out_shape, out_shift)
+    return layer @ ca.shift(layer.in_shape, shift), after @ layer
+
+
+@pytest.mark.parametrize(
+    ("layer", "shift", "hint"),
+    [
+        (A, 1, "it holds away from the border: interior=True"),
+        (ca.correlation(n, ca.kernel(K), stride=2), 1, "a stride of 2 keeps only shifts by multip"),
+        (ca.correlation(n, ca.kernel(K), stride=3), 2, "a stride of 3 keeps only shifts by multip"),
+        (ca.correlation(n, ca.kernel(K), stride=2), 2, "the output moves by 1: out_shift=1"),
+        (ca.correlation(n, [1, 1], stride=2), 1, "a stride of 2 keeps only shifts by multiples"),
+    ],
+)
+def test_not_equivariant(layer: Convolution, shift: int, hint: str) -> None:
+    verdict = equivariant(layer, shift)
+    assert verdict.status == "refuted"
+    assert verdict.hint.startswith(hint)
+    brute.check_refuted(moved(layer, shift, shift), verdict)
+
+
+def test_a_border_that_is_not_circular_breaks_it() -> None:
+    for boundary in ("zeros", "edge", "symmetric"):
+        layer = ca.correlation(n, ca.kernel(3), padding=1, boundary=boundary)
+        assert equivariant(layer, 1).status == "refuted"
+
+
+def test_no_hint_where_the_interior_fails_too() -> None:
+    layer = ca.correlation(n, ca.kernel(K), stride=2)
+    assert equivariant(layer, 2, out_shift=2).hint == ""
+    assert not equivariant(layer, 2, out_shift=2, interior=True)
+
+
+def test_equivariant_takes_one_layer() -> None:
+    for other in (ca.identity(n), A.T, A @ ca.identity(n) @ ca.flip_axes(n), 5):
+        with pytest.raises(KindError, match="equivariant takes one correlation or convolution"):
+            equivariant(other, 1)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=r"shift must be one integer or 1 of them \(one per axis"):
+        equivariant(A, (1, 2))
+    with pytest.raises(KindError, match=r"shift must be an integer, not 1.5"):
+        equivariant(A, 1.5)
