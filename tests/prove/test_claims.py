@@ -99,7 +99,7 @@ def test_large_integers_stay_exact() -> None:
 
 
 def test_one_side_a_family_and_the_other_not() -> None:
-    verdict = equal(A.at(n=5), ca.correlation(5, ca.kernel(3)))
+    verdict = equal(A.at(n=5), ca.correlation(5, ca.kernel(3, name="v")))
     assert verdict.status == "refuted"
     assert verdict.counterexample is not None
     assert verdict.counterexample.sizes == {"K": 1}

@@ -251,7 +251,12 @@ def test_the_smallest_is_by_the_sum_and_then_by_the_letters() -> None:
 def test_a_factor_of_letters_counts_with_its_value() -> None:
     """K times a layer is the layer where K must be 1."""
     one = ca.correlation(1, w)
-    check(K * one, one, "proved")
+    verdict = equal(K * one, one)
+    assert verdict
+    assert verdict.scope == "all 1 >= K >= 1"
+    found, compared = brute.violation((K * one, one))
+    assert found is None
+    assert compared == 1
 
 
 def test_a_kernel_of_letters_beside_symbols_of_its_name() -> None:
