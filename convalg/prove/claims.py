@@ -243,7 +243,13 @@ def entry_counterexample(
         return afresh[0].at(primes), afresh[1].at(primes)
 
     return Counterexample(
-        sizes, row, column, values[0].to_sympy(), values[1].to_sympy(), evaluate=replayed
+        sizes,
+        row,
+        column,
+        values[0].to_sympy(),
+        values[1].to_sympy(),
+        evaluate=replayed,
+        shapes=(sides[0].out_shape, sides[0].in_shape),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -227,14 +228,15 @@ def _compare(
         return _compare_by_numbers(f, inputs, expected, claim, scope, str(error))
     for (name, right), left in zip(expected, found, strict=False):
         if left.shape != right.shape:
-            shapes = Counterexample(
+            found_shapes = Counterexample(
                 {}, None, None, f"{name} of shape {left.shape}", f"shape {right.shape}"
             )
-            return Verdict("refuted", claim, scope, TRACED, shapes)
+            return Verdict("refuted", claim, scope, TRACED, found_shapes)
         for index, value in np.ndenumerate(right):
             got, wanted = Polynomial.of(left[index]), Polynomial.of(value)
             if not got.same(wanted):
-                entry = _entry_witness(inputs, index, got, wanted, name)
+                shapes = (right.shape, inputs[0].shape)
+                entry = replace(_entry_witness(inputs, index, got, wanted, name), shapes=shapes)
                 return Verdict("refuted", claim, scope, TRACED, entry)
     return Verdict("proved", claim, scope, TRACED)
 

@@ -16,18 +16,30 @@ IDENTITY = "exact polynomial identity, entry by entry"
 class Counterexample:
     """The smallest case where a claim fails.
 
-    `sizes`: a number for each letter. `row`, `column`: the index of the entry in the output
-    and input arrays (tuples; None when the shapes already differ or a function was run).
-    `claimed` and `actual`: the two values, exact. `inputs`: what a function was run on.
+    `sizes`: a number for each letter. `row_index`, `column_index`: the index of the entry in
+    the output and input arrays, None where shapes differ or no input is named; `row` and
+    `column` are the same as numbers, the row and column of the matrix. `claimed` and `actual`:
+    the two values, exact. `inputs`: what a function was run on.
     """
 
     sizes: dict[str, int]
-    row: tuple[int, ...] | None
-    column: tuple[int, ...] | None
+    row_index: tuple[int, ...] | None
+    column_index: tuple[int, ...] | None
     claimed: Any
     actual: Any
     inputs: dict[str, Any] = field(default_factory=dict)
     evaluate: Callable[[], tuple[Any, Any]] | None = field(default=None, repr=False)
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = field(default=None, repr=False)
+
+    @property
+    def row(self) -> int | None:
+        """The row of the matrix: the place in the output, row-major."""
+        return _place(self.row_index, self.shapes and self.shapes[0])
+
+    @property
+    def column(self) -> int | None:
+        """The column of the matrix: the place in the input, row-major."""
+        return _place(self.column_index, self.shapes and self.shapes[1])
 
     def replay(self) -> tuple[Any, Any]:
         """(claimed, actual) as numbers, evaluated afresh from the two sides of the claim.
@@ -39,10 +51,10 @@ class Counterexample:
     def __str__(self) -> str:
         words = [", ".join(f"{name} = {value}" for name, value in self.sizes.items())]
         words += [f"{name} = {value!r}" for name, value in self.inputs.items()]
-        if self.row is not None:
-            words.append(f"row {_index(self.row)}")
-        if self.column is not None:
-            words.append(f"column {_index(self.column)}")
+        if self.row_index is not None:
+            words.append(f"row {_index(self.row_index)}")
+        if self.column_index is not None:
+            words.append(f"column {_index(self.column_index)}")
         words.append(f"claimed {self.claimed}, actual {self.actual}")
         return "; ".join(filter(None, words))
 
@@ -87,6 +99,16 @@ class Verdict:
         if self.hint:
             lines.append(f"Hint: {self.hint}.")
         return "\n".join(lines)
+
+
+def _place(index: tuple[int, ...] | None, shape: tuple[int, ...] | None) -> int | None:
+    """The row-major place of an index; of one axis, the index itself."""
+    if index is None or (shape is None and len(index) != 1):
+        return None
+    place = 0
+    for at, size in zip(index, shape or (0,), strict=True):
+        place = place * size + at
+    return place
 
 
 def _index(index: tuple[int, ...]) -> str:

@@ -167,12 +167,12 @@ def check_refuted(sides: Sides, verdict: ca.prove.Verdict) -> None:
     assert second is not None
     claimed, actual = found.replay()
     assert claimed != actual
-    if found.row is None:
+    if found.row_index is None:
         assert (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape)
     else:
-        assert found.column is not None
-        row = int(np.ravel_multi_index(found.row, first.out_shape))
-        column = int(np.ravel_multi_index(found.column, first.in_shape))
+        assert found.column_index is not None
+        row = int(np.ravel_multi_index(found.row_index, first.out_shape))
+        column = int(np.ravel_multi_index(found.column_index, first.in_shape))
         values = [matrix(side)[row].get(column, {}) for side in (second, first)]
         assert values[0] != values[1]
         assert [terms(found.claimed), terms(found.actual)] == values

@@ -68,7 +68,7 @@ def test_the_first_entry_that_differs(
     verdict = equal(first, second)
     brute.check_refuted((first, second), verdict)
     assert verdict.counterexample is not None
-    assert (verdict.counterexample.row, verdict.counterexample.column) == (row, column)
+    assert (verdict.counterexample.row_index, verdict.counterexample.column_index) == (row, column)
     assert verdict.counterexample.sizes == {}
 
 

@@ -273,7 +273,7 @@ def test_shapes_that_differ_are_refuted_with_both() -> None:
     assert verdict.status == "refuted"
     assert found is not None
     assert found.sizes == {"n": 1, "K": 1, "p": 1}
-    assert (found.row, found.claimed, found.actual) == (
+    assert (found.row_index, found.claimed, found.actual) == (
         None,
         "shape (1,) to (3,)",
         "shape (1,) to (1,)",

@@ -136,14 +136,14 @@ def check_entry(f: Function, operator: ca.Operator) -> None:
     assert verdict.status == "refuted"
     found = verdict.counterexample
     assert found is not None
-    assert found.row is not None
+    assert found.row_index is not None
     claimed, actual = found.replay()
     assert claimed != actual
     x = np.arange(1, 1 + operator.shape[1]).reshape(operator.in_shape) ** 2
     w = 7 ** np.arange(operator.kernel.size).reshape(operator.kernel.shape) + 3
     right = operator.refill(w)(x)
-    assert abs(np.array(f(x, w), dtype=float)[found.row] - right[found.row]) > 1e-6
-    assert str(found.row[0]) in repr(verdict)
+    assert abs(np.array(f(x, w), dtype=float)[found.row_index] - right[found.row_index]) > 1e-6
+    assert str(found.row_index[0]) in repr(verdict)
 
 
 def test_2d_winograd_with_one_coefficient_wrong_is_refuted() -> None:
@@ -152,7 +152,7 @@ def test_2d_winograd_with_one_coefficient_wrong_is_refuted() -> None:
         verdict = implements(winograd_2d(with_one_wrong(F23, which, place)), operator)
         assert verdict.status == "refuted"
         assert verdict.counterexample is not None
-        assert len(verdict.counterexample.row) == 2
+        assert len(verdict.counterexample.row_index) == 2
 
 
 @pytest.mark.parametrize("wrong", range(3))
@@ -165,15 +165,15 @@ def test_karatsuba_with_one_sign_wrong_is_refuted(wrong: int) -> None:
 
     verdict = implements(broken, ca.convolution(2, ca.kernel(2), padding="full"))
     assert verdict.counterexample is not None
-    assert verdict.counterexample.row == (1,)
+    assert verdict.counterexample.row_index == (1,)
 
 
 def test_toom_cook_with_one_coefficient_wrong_is_refuted() -> None:
     operator = ca.convolution(3, ca.kernel(3), padding="full")
     verdict = implements(lambda a, b: toom_cook_3(a, b, third=1 / 4), operator)
     assert verdict.counterexample is not None
-    assert verdict.counterexample.row == (1,)
-    assert verdict.counterexample.column is not None
+    assert verdict.counterexample.row_index == (1,)
+    assert verdict.counterexample.column_index is not None
 
 
 def test_karatsuba_uses_three_products() -> None:
@@ -333,7 +333,7 @@ def test_a_layer_with_channels(options: dict[str, int]) -> None:
     assert implements(lambda x, w: conv2d(x, w, **own), layer)
     swapped = implements(lambda x, w: conv2d(x, w.swapaxes(2, 3), **own), layer)
     assert swapped.counterexample is not None
-    assert len(swapped.counterexample.row) == 3
+    assert len(swapped.counterexample.row_index) == 3
 
 
 def test_one_argument_takes_the_weights_of_the_operator() -> None:
@@ -342,7 +342,7 @@ def test_one_argument_takes_the_weights_of_the_operator() -> None:
     assert implements(lambda x: x[::2] + x[1::2], ca.sum_pool(4, 2))
     found = implements(lambda x: [x[0] + x[1], x[1] + 2 * x[2]], ca.correlation(3, [1, 2]))
     assert found.counterexample is not None
-    assert (found.counterexample.row, found.counterexample.column) == ((0,), (1,))
+    assert (found.counterexample.row_index, found.counterexample.column_index) == ((0,), (1,))
 
 
 # -- what cannot be run on symbols ----------------------------------------------------------
@@ -366,9 +366,9 @@ def test_a_function_that_branches_and_is_wrong_is_refuted_by_numbers() -> None:
     found = verdict.counterexample
     assert found is not None
     x, w = (np.array(found.inputs[f"argument {k}"]) for k in (0, 1))
-    assert found.row is not None
-    assert np.correlate(abs(x), w, "valid")[found.row] == found.claimed
-    assert THREE.refill(w)(x)[found.row] == found.actual
+    assert found.row_index is not None
+    assert np.correlate(abs(x), w, "valid")[found.row_index] == found.claimed
+    assert THREE.refill(w)(x)[found.row_index] == found.actual
 
 
 def by_fft(x: Any, w: Any) -> Any:
@@ -576,15 +576,15 @@ def test_nonlinear_functions_are_refuted_by_a_witness(name: str) -> None:
     else:
         assert not x.any()
         sums, whole = np.zeros_like(f(x)), np.asarray(f(x))
-    assert sums[found.row] == pytest.approx(float(found.claimed))
-    assert whole[found.row] == pytest.approx(float(found.actual))
+    assert sums[found.row_index] == pytest.approx(float(found.claimed))
+    assert whole[found.row_index] == pytest.approx(float(found.actual))
     assert float(found.claimed) != pytest.approx(float(found.actual))
 
 
 def test_a_bias_falls_at_zero_and_relu_needs_two_inputs() -> None:
     bias = linear(NONLINEAR["a bias"], 2).counterexample
     assert bias is not None
-    assert (bias.inputs, bias.row, bias.claimed, bias.actual) == ({"x": [0, 0]}, (0,), 0, 1)
+    assert (bias.inputs, bias.row_index, bias.claimed, bias.actual) == ({"x": [0, 0]}, (0,), 0, 1)
     relu = linear(NONLINEAR["ReLU"], 2).counterexample
     assert relu is not None
     assert relu.inputs == {"x": [1, 0], "y": [-1, 0]}
@@ -671,7 +671,7 @@ def test_wrong_backward_passes_are_refuted(wrong: Function, output: str) -> None
 def test_the_remainder_is_found_where_it_is_lost() -> None:
     found = gradient(_rows_lost, STRIDED).counterexample
     assert found is not None
-    assert found.row == (7,)
+    assert found.row_index == (7,)
     assert found.claimed == 0
 
 

@@ -49,7 +49,7 @@ def test_the_counterexample_of_the_design() -> None:
     found = equal(A.T, WRONG).counterexample
     assert found is not None
     assert found.sizes == {"n": 2, "K": 2}
-    assert (found.row, found.column) == ((0,), (0,))
+    assert (found.row_index, found.column_index) == ((0,), (0,))
     assert (str(found.claimed), str(found.actual)) == ("w1", "w0")
 
 
