@@ -161,7 +161,9 @@ def code_lines(path: Path) -> set[int]:
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_are_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) < LONGEST_FILE
+    # Tables of cases are longer than code.
+    longest = LONGEST_FILE if path in SOURCES else LONGEST_FILE + 200
+    assert len(text.splitlines()) < longest
     code = code_lines(path)
     # The body counts: a command's signature is the list of its options.
     sizes = {

@@ -1,0 +1,81 @@
+"""Running somebody's function on symbols: what it is handed, and what is left as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convalg.errors import KindError
+from convalg.prove.polynomial import UntraceableError
+from convalg.prove.trace import arity, traced, unknowns
+
+
+def test_unknowns_are_named_as_kernels_are() -> None:
+    assert [str(x) for x in unknowns((2, 2), "x").ravel()] == ["x00", "x01", "x10", "x11"]
+
+
+@pytest.mark.parametrize("name", ["zeros", "ones", "empty", "full", "zeros_like"])
+def test_numpy_is_as_before_when_a_function_raises(name: str) -> None:
+    before = getattr(np, name)
+
+    def broken(x: Any) -> Any:
+        assert getattr(np, name) is not before
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        traced(broken, unknowns((2,), "x"))
+    assert getattr(np, name) is before
+
+
+def test_index_arrays_stay_numbers() -> None:
+    def picks(x: Any) -> Any:
+        order = np.zeros(2, dtype=int)
+        order[0] = 1
+        return x[order]
+
+    assert [str(y) for y in traced(picks, unknowns((2,), "x"))] == ["x1", "x0"]
+
+
+def test_the_input_is_a_copy() -> None:
+    x = unknowns((2,), "x")
+
+    def careless(x: Any) -> Any:
+        x[:] = 0
+        return x
+
+    traced(careless, x)
+    assert str(x[0]) == "x0"
+
+
+def test_what_depends_on_a_value_cannot_be_traced() -> None:
+    with pytest.raises(UntraceableError, match="decides or converts on the value of x0"):
+        traced(lambda x: x if x[0] > 0 else -x, unknowns((1,), "x"))
+
+
+@pytest.mark.parametrize(
+    ("f", "count"),
+    [
+        (lambda x, w: x, 2),
+        (lambda x: x, 1),
+        (lambda x, w=None: x, 1),
+        (lambda *arrays: arrays[0], 2),
+        (np.sin, 1),
+    ],
+)
+def test_arity(f: Any, count: int) -> None:
+    assert arity(f, (2, 1), "f(x) or f(x, w)") in (count, 2)
+
+
+@pytest.mark.parametrize(
+    ("f", "words"),
+    [
+        (lambda: 0, r"a function f\(x\) is wanted, but this one needs 0 arguments"),
+        (lambda a, b, c: a, r"a function f\(x\) is wanted, but this one needs 3 arguments"),
+        (5, r"a function f\(x\) is wanted, not 5"),
+    ],
+)
+def test_functions_of_other_arguments(f: Any, words: str) -> None:
+    with pytest.raises(KindError, match=words):
+        arity(f, (1,), "f(x)")
