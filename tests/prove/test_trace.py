@@ -65,7 +65,7 @@ def test_what_depends_on_a_value_cannot_be_traced() -> None:
     ],
 )
 def test_arity(f: Any, count: int) -> None:
-    assert arity(f, (2, 1), "f(x) or f(x, w)") in (count, 2)
+    assert arity(f, (2, 1), "f(x) or f(x, w)") == count
 
 
 @pytest.mark.parametrize(
