@@ -86,6 +86,13 @@ def decide(
     letters = _letters(first, second)
     if not letters and not _has_letters(first) and not _has_letters(second):
         return _decide_numbers(first, second, claim)
+    named: dict[str, Any] = {}
+    for letter in letters:
+        if named.setdefault(letter.name, letter) != letter:
+            raise ArgumentError(
+                f"the letter {letter.name} was made twice with different assumptions: make it "
+                f"once, with ca.sizes"
+            )
     family.kernels_of([first, second])
     swept = family.numeric_letters(first) | family.numeric_letters(second)
     if not swept:
@@ -349,18 +356,22 @@ def equivariant(
     before = _shift(layer.geometry.in_spatial, moved, circular, layer.geometry.in_channels)
     after = _shift(layer.geometry.out_spatial, arrived, circular, layer.geometry.out_channels)
     left, right = compose(operator, before), compose(after, operator)
+    claim = f"{operator!r} commutes with the shift by {shift}"
     if interior:
         margins = [
             (abs(step) + axis.before, abs(step) + axis.before)
             for step, axis in zip(arrived, axes, strict=True)
         ]
-        inner = pad(
-            layer.geometry.out_spatial,
-            tuple((-a, -b) for a, b in margins),
-            channels=layer.geometry.out_channels,
-        )
+        try:
+            inner = pad(
+                layer.geometry.out_spatial,
+                tuple((-a, -b) for a, b in margins),
+                channels=layer.geometry.out_channels,
+            )
+        except ArgumentError as error:
+            reason = f"no output is that far from the border: {error}"
+            return Verdict("unknown", claim, NOWHERE, IDENTITY, reason=reason)
         left, right = compose(inner, left), compose(inner, right)
-    claim = f"{operator!r} commutes with the shift by {shift}"
     verdict = decide(left, right, claim=claim, ranges=ranges)
     if verdict.status != "refuted":
         return verdict

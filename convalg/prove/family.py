@@ -172,8 +172,26 @@ def scope_of(limits: list[Any], letters: Iterable[Any]) -> str:
         smaller = domain_set(rest, ())
         if smaller.is_subset(_halfspace(value)):
             kept = rest
+    if not all(value.is_polynomial() for value in kept):
+        kept = _plain_limits(domain_set(kept, ()), letters) or kept
     pairs = [_sides(value) for value in kept]
     return f"all {', '.join(_chained(pairs))}"
+
+
+def _plain_limits(domain: islpy.Set, letters: tuple[Any, ...]) -> list[Any]:
+    """The domain as limits without floors and maxima, where isl finds it to be one polyhedron."""
+    parts = domain.coalesce().get_basic_sets()
+    if len(parts) != 1 or parts[0].dim(dim_type.div):
+        return []
+    named = {isl_name(letter.name): letter for letter in letters}
+    found = []
+    for constraint in parts[0].remove_redundancies().get_constraints():
+        value = constraint.get_constant_val().to_python()
+        for k in range(constraint.dim(dim_type.param)):
+            letter = named[str(constraint.get_dim_name(dim_type.param, k))]
+            value += constraint.get_coefficient_val(dim_type.param, k).to_python() * letter
+        found += [value, -value] if constraint.is_equality() else [value]
+    return found
 
 
 def _halfspace(value: Any) -> islpy.Set:
@@ -253,6 +271,10 @@ def _leaf_terms(leaf: Any) -> list[Term]:
         case Convolution():
             return _numeric_layer(leaf)
         case Selection():
+            if any(axis.taps != 1 and axis.boundary != "zeros" for axis in leaf.axes):
+                raise UndecidableError(
+                    f"{leaf!r} may add one entry several times: give numbers for its sizes"
+                )
             found = to_isl(leaf)
             return [Term(Polynomial.of(1), (), found.wrap().flatten())]
         case Patches(values=LetterKernel()):

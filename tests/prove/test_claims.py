@@ -11,7 +11,7 @@ import pytest
 import sympy
 
 import convalg as ca
-from convalg.errors import KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.operators import Convolution
 from convalg.prove import adjoint, equal, equivariant
 
@@ -221,3 +221,21 @@ def test_equivariant_takes_one_layer() -> None:
         equivariant(A, (1, 2))
     with pytest.raises(KindError, match=r"shift must be an integer, not 1.5"):
         equivariant(A, 1.5)
+
+
+def test_a_letter_made_twice_is_refused() -> None:
+    other = sympy.Symbol("n", integer=True, positive=True)
+    with pytest.raises(ArgumentError, match="was made twice with different assumptions"):
+        equal(ca.identity(other), ca.identity(ca.sizes("n")[0]))
+
+
+def test_no_output_away_from_the_border_is_unknown() -> None:
+    verdict = equivariant(ca.correlation(3, ca.kernel(3)), 1, interior=True)
+    assert verdict.status == "unknown"
+    assert "no output is that far from the border" in verdict.reason
+
+
+def test_a_domain_without_floors() -> None:
+    n, k = ca.sizes("n K")
+    layer = ca.correlation(n, ca.kernel(k), padding="same", stride=2)
+    assert equal(layer, layer).scope == "all K >= 1, n >= 1"
