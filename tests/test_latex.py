@@ -149,7 +149,7 @@ def test_a_family_is_defined_in_letters() -> None:
         r"y_{i} = \sum_{a=0}^{K - 1} w_{a}\, x_{i+a-p}, \qquad "
         r"x_{u} = 0 \text{ outside } 0 \le u \lt n"
     )
-    assert notebook(family) == rf"$\text{{{family!r}}}$"
+    assert notebook(family) == rf"$\displaystyle {latex.layer_sum(family)}$"
 
 
 def test_a_notebook_shows_small_matrices_and_tells_large_ones() -> None:
@@ -197,3 +197,11 @@ def test_formulas_become_mathml(operator: Operator) -> None:
 def test_only_layers_are_defined_by_a_sum() -> None:
     with pytest.raises(KindError, match=r"a sum defines one correlation, convolution or transp.*"):
         definition(ca.identity(3))
+
+
+def test_a_family_shows_its_sum() -> None:
+    n, k = ca.sizes("n K")
+    layer = ca.correlation(n, ca.kernel(k), stride=2)
+    assert layer._repr_latex_() == r"$\displaystyle " + latex.layer_sum(layer) + "$"
+    assert "2" in latex.layer_sum(layer)
+    assert layer.T._repr_latex_() != layer._repr_latex_()

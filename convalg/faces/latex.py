@@ -29,7 +29,7 @@ _TEXT = {
 
 
 def notebook(operator: Operator) -> str:
-    """What a notebook shows: the matrix while it is small, else one line telling the layer.
+    """What a notebook shows: the matrix while it is small, the sum of a family, else one line.
 
     >>> import convalg as ca
     >>> notebook(ca.correlation(3, ca.kernel(2)))
@@ -37,6 +37,9 @@ def notebook(operator: Operator) -> str:
     """
     if operator.is_concrete and max(operator.shape) <= LARGEST:
         return f"${matrix(operator)}$"
+    inner = operator.operator if isinstance(operator, Adjoint) else operator
+    if not operator.is_concrete and isinstance(inner, Convolution):
+        return rf"$\displaystyle {layer_sum(operator)}$"
     return f"${escaped(one_line(operator))}$"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Status = Literal["proved", "refuted", "unknown"]
 
-ISL = "Presburger arithmetic (isl): both sets of triples are equal"
+ISL = "Presburger arithmetic (isl): the sets of triples (row, column, weight) compared"
 IDENTITY = "exact polynomial identity, entry by entry"
 
 

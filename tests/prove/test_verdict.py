@@ -25,7 +25,7 @@ def test_words_of_a_proof() -> None:
     assert verdict.explain().splitlines() == [
         f"Claim: {A!r} = {A!r}",
         "Proved for all n >= K >= 1.",
-        "Method: Presburger arithmetic (isl): both sets of triples are equal.",
+        "Method: Presburger arithmetic (isl): the sets of triples (row, column, weight) compared.",
     ]
 
 
