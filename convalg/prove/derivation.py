@@ -7,6 +7,7 @@ proves it for this operator.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,7 @@ class Derivation:
             verdict = step.verdict
             scope = verdict.scope if verdict else repr(verdict)
             lines.append(f"{number}. {step.reason} [{verdict.status}: {scope}]")
-            lines.append(f"   {step.formula}")
+            lines.append(f"   {plain(step.formula)}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -84,6 +85,42 @@ class Derivation:
             f"{step.formula} & \\text{{{escaped(step.reason)}}}" for step in self.steps
         )
         return f"$\\displaystyle \\begin{{array}}{{ll}} {rows} \\end{{array}}$"
+
+
+_WORDS = {
+    r"\left\lfloor": "floor(",
+    r"\right\rfloor": ")",
+    r"^{\mathsf T}": "^T",
+    r"\langle": "<",
+    r"\rangle": ">",
+    r"\partial": "d",
+    r"\nabla": "grad",
+    r"\mapsto": "->",
+    r"\ldots": "...",
+    r"\alpha": "a",
+    r"\beta": "b",
+    r"\le": "<=",
+    r"\quad": "  ",
+    r"\,": " ",
+    r"\ ": " ",
+}
+
+
+def plain(formula: str) -> str:
+    """A formula of these derivations without LaTeX, to read in a terminal.
+
+    >>> plain(r"y_{o} = \\sum_{t} w_{t}\\, x_{2 o + t - p}")
+    'y[o] = sum(t) w[t] x[2 o + t - p]'
+    """
+    found = formula
+    for mark, word in _WORDS.items():
+        found = found.replace(mark, word)
+    found = re.sub(r"\\(?:text|operatorname)\{([^{}]*)\}", r"\1", found)
+    found = re.sub(r"_\{(\d+)\}", r"\1", found)
+    found = re.sub(r"\\sum_\{((?:[^{}]|\{[^{}]*\})*)\}", r"sum(\1)", found)
+    found = re.sub(r"_\{([^{}]*)\}", r"[\1]", found)
+    found = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", found)
+    return " ".join(found.split())
 
 
 class Notation:
