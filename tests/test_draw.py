@@ -397,3 +397,8 @@ def test_pyplot_stays_out() -> None:
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_only_operators_are_drawn() -> None:
+    with pytest.raises(KindError, match="takes an operator such as"):
+        ca.draw.matrix(np.eye(3))

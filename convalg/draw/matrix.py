@@ -22,7 +22,7 @@ from convalg.draw.palette import (
     text_colour,
     weight_colours,
 )
-from convalg.errors import ArgumentError, ShapeError, TooLargeError
+from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.faces.exact import exact_rows
 from convalg.faces.sparse import support_matrix
 from convalg.faces.support import nonzero_bound
@@ -67,6 +67,10 @@ def matrix(operator: Operator) -> Drawing:
     >>> matrix(ca.correlation((4, 4), ca.kernel(3, 3))).axes[0].get_title(loc="left")
     '4 x 16, 36 entries that are not zero, 9 weights'
     """
+    if not isinstance(operator, Operator):
+        raise KindError(
+            f"draw.matrix takes an operator such as ca.dense(M), not {type(operator).__name__}"
+        )
     operator._need_numbers("draw.matrix")
     if max(operator.shape) > MOST_CELLS:
         return _density(operator)

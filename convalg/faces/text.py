@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.axis import Axis
+from convalg.axis import Axis, output_size
 from convalg.base import Operator, fold
 from convalg.kernels import LetterKernel
 from convalg.operators import (
@@ -93,8 +93,19 @@ def padding_after(axis: Axis) -> Any:
     least = axis.after
     if all(isinstance(v, int) for v in (axis.before, least)):
         return min(max(axis.before, least), least + axis.stride - 1)
-    # With letters the stride may hide a remainder; alike on both sides is what people write.
-    return least if axis.stride == 1 else axis.before
+    if axis.stride == 1 or not isinstance(axis.stride, int):
+        return least if axis.stride == 1 else axis.before
+    # With letters, the padding whose output size is the expression that the axis has.
+    whole: Any = axis.out_size - 1
+    unrounded = whole.replace(lambda v: v.func.__name__ == "floor", lambda v: v.args[0])
+    given = (axis.stride * unrounded + axis.span - axis.before - axis.in_size).expand()
+    for candidate in (axis.before, given):
+        counted = output_size(
+            axis.in_size, axis.taps, axis.stride, abs(axis.dilation), axis.before, candidate
+        )
+        if (counted - axis.out_size).expand() == 0:
+            return candidate
+    return least
 
 
 def _symmetric(pairs: list[tuple[Any, Any]]) -> list[Any]:

@@ -24,14 +24,15 @@ from convalg.spec import as_size, is_symbolic, per_axis
 DEFAULT_RANGE = range(1, 9)
 """Values that a stride or dilation given as a letter runs through."""
 
-Ranges = Mapping[str, Iterable[int]]
+Ranges = Mapping[Any, Iterable[int]]
 
 
 def equal(first: Operator, second: Operator, *, ranges: Ranges | None = None) -> Verdict:
     """Whether two operators are the same, for all sizes where sizes are letters.
 
     Shapes: both operators have as many axes. `ranges`: the values to run through for each
-    letter that is a stride or dilation (1 to 8 unless given); the scope says which.
+    letter that is a stride or dilation (1 to 8 unless given); the scope says which. In a
+    counterexample `actual` is the first operator's entry, `claimed` the second's.
 
     Raises: KindError unless both are operators, ShapeError when they have different numbers of
     axes, ArgumentError when a letter or a kernel's name has two meanings.
@@ -113,22 +114,22 @@ def _sweep(
     first: Operator, second: Operator, claim: str, swept: list[Any], ranges: Ranges
 ) -> Verdict:
     """The claim for each value of the letters that are strides or dilations."""
-    values = [
-        sorted({as_size(v, s.name) for v in ranges.get(s.name, DEFAULT_RANGE)}) for s in swept
-    ]
-    for letter, found in zip(swept, values, strict=True):
-        if not found:
-            raise ArgumentError(f"ranges[{letter.name!r}] is empty: give at least one value")
-    words = ", ".join(
-        f"each {letter} in {_range_words(found)}"
-        for letter, found in zip(swept, values, strict=True)
-    )
+    ranges = {str(letter): found for letter, found in ranges.items()}
     unused = sorted(set(ranges) - {letter.name for letter in swept})
     if unused:
         raise ArgumentError(
             f"ranges names {', '.join(unused)}, which is no stride or dilation here; those are "
             f"{', '.join(map(str, swept))}"
         )
+    values = [
+        sorted({as_size(v, s.name) for v in ranges.get(s.name, DEFAULT_RANGE)}) for s in swept
+    ]
+    for letter, chosen_values in zip(swept, values, strict=True):
+        if not chosen_values:
+            raise ArgumentError(f"ranges[{letter.name!r}] is empty: give at least one value")
+    words = ", ".join(
+        f"each {letter} in {_range_words(each)}" for letter, each in zip(swept, values, strict=True)
+    )
     refuted: list[tuple[Any, Verdict]] = []
     scope = ""
     decided = 0

@@ -17,7 +17,7 @@ import sympy
 
 from convalg.axis import Axis
 from convalg.base import Operator
-from convalg.errors import KindError
+from convalg.errors import KindError, UndecidableError
 from convalg.faces.relation import parameters, text, triples
 from convalg.operators import Adjoint, Convolution
 from convalg.prove.verdict import ISL, Verdict, escaped
@@ -189,7 +189,14 @@ def one_layer(operator: Any, name: str) -> Convolution:
     Raises: KindError for anything else.
     """
     if isinstance(operator, Adjoint) and isinstance(operator.operator, Convolution):
-        return operator.operator
+        operator = operator.operator
+    if isinstance(operator, Convolution):
+        for axis in operator.geometry.axes:
+            if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
+                raise UndecidableError(
+                    f"{name} is derived for numbers as stride and dilation, not for "
+                    f"{axis.stride} and {axis.dilation}: take the operator at some, with .at(...)"
+                )
     if not isinstance(operator, Convolution):
         raise KindError(
             f"{name} is derived for one correlation or convolution, not {operator!r}: "

@@ -11,6 +11,7 @@ import numpy as np
 
 from convalg.base import Array, Operator
 from convalg.errors import KindError
+from convalg.faces.exact import exact_rows
 from convalg.prove import family
 from convalg.prove.polynomial import Polynomial, UntraceableError
 from convalg.prove.trace import Function, arity, polynomials, traced, unknowns
@@ -52,6 +53,8 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
         y = polynomials(traced(f, x))
     except UntraceableError as error:
         return _linear_by_numbers(f, shape, claim, scope, str(error))
+    if not isinstance(f, Operator) and not _acts_alike(f, [x], [y]):
+        return _linear_by_numbers(f, shape, claim, scope, OTHERWISE)
     for index, value in np.ndenumerate(y):
         if not value.degree_in(names) <= {1}:
             found = _nonlinear_witness(f, x, index, value)
@@ -94,12 +97,16 @@ def _pairs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
 
 
 def _linear_by_numbers(f: Function, shape: Any, claim: str, scope: str, reason: str) -> Verdict:
+    tolerance = 1e-8
+
     def run(values: Array) -> Array:
-        return np.asarray(f(values.astype(float)), dtype=float)
+        nonlocal tolerance
+        (found, *_), tolerance = _run(f, values)
+        return np.asarray(found, dtype=float)
 
     zero = np.zeros(shape, dtype=int)
     at_zero = run(zero)
-    if _differ(at_zero, np.zeros_like(at_zero)):
+    if _differ(at_zero, np.zeros_like(at_zero), tolerance):
         index, claimed, actual = _first(np.zeros_like(at_zero), at_zero)
         found = Counterexample({}, index, None, claimed, actual, {"x": zero.tolist()})
         return Verdict("refuted", claim, scope, SAMPLED, found)
@@ -107,7 +114,7 @@ def _linear_by_numbers(f: Function, shape: Any, claim: str, scope: str, reason: 
         if number >= TRIES * 4:
             break
         parts, whole = run(left) + run(right), run(left + right)
-        if _differ(parts, whole):
+        if _differ(parts, whole, tolerance):
             index, claimed, actual = _first(parts, whole)
             inputs = {"x": left.tolist(), "y": right.tolist()}
             found = Counterexample({}, index, None, claimed, actual, inputs)
@@ -116,11 +123,62 @@ def _linear_by_numbers(f: Function, shape: Any, claim: str, scope: str, reason: 
     return Verdict("unknown", claim, scope, SAMPLED, reason=tried)
 
 
-def _differ(left: Array, right: Array) -> bool:
+# What rounding may leave between a function and exact numbers, by the type that it returns.
+_TOLERANCE = {np.dtype(np.float16): 5e-2, np.dtype(np.float32): 1e-3}
+
+
+def _differ(left: Array, right: Array, tolerance: float = 1e-8) -> bool:
     if left.shape != right.shape:
         return True
     scale = max(1.0, float(np.max(np.abs(left), initial=0)))
-    return not bool(np.allclose(left, right, rtol=0, atol=1e-8 * scale, equal_nan=True))
+    return not bool(np.allclose(left, right, rtol=0, atol=tolerance * scale, equal_nan=True))
+
+
+def _run(f: Function, *numbers: Array) -> tuple[list[Any], float]:
+    """What f returns on numbers, and the tolerance that its types call for."""
+    result = f(*(drawn.astype(float) for drawn in numbers))
+    parts = list(result) if isinstance(result, tuple) else [result]
+    kinds = [np.dtype(getattr(part, "dtype", float)) for part in parts if _is_plain(part)]
+    return parts, max((_TOLERANCE.get(kind, 1e-8) for kind in kinds), default=1e-8)
+
+
+def _is_plain(part: Any) -> bool:
+    return isinstance(getattr(part, "dtype", None), np.dtype)
+
+
+def _acts_alike(f: Function, inputs: list[Array], outputs: list[Array]) -> bool:
+    """Whether f does on numbers what it did on symbols; a function may look which it is given."""
+    random = np.random.default_rng(1)
+    for _ in range(3):
+        numbers = [random.integers(-4, 5, array.shape) for array in inputs]
+        values = _values(inputs, numbers)
+        try:
+            found, tolerance = _run(f, *numbers)
+            plain = [np.asarray(part, dtype=float) for part in found]
+        except (TypeError, ValueError):
+            return True  # It runs on symbols only: what it does there is all there is.
+        if len(plain) != len(outputs):
+            plain = [np.asarray(found, dtype=float)] if len(outputs) == 1 else plain
+        for left, polynomial in zip(plain, outputs, strict=False):
+            missing = {n for p in polynomial.ravel() for m in p.terms for n in m} - set(values)
+            if missing:
+                return True
+            right = np.array([float(p.at(values)) for p in polynomial.ravel()])
+            if _differ(left, right.reshape(polynomial.shape), tolerance):
+                return False
+    return True
+
+
+def _values(inputs: list[Array], numbers: list[Array]) -> dict[str, int]:
+    """A number for each unknown of the inputs."""
+    return {
+        next(iter(unknown.terms))[0]: int(number)
+        for array, drawn in zip(inputs, numbers, strict=True)
+        for unknown, number in zip(array.ravel(), drawn.ravel(), strict=True)
+    }
+
+
+OTHERWISE = "on numbers the function returns something else than on symbols"
 
 
 def _first(left: Array, right: Array) -> tuple[tuple[int, ...] | None, Any, Any]:
@@ -156,7 +214,7 @@ def implements(f: Function, operator: Operator) -> Verdict:
         scope += f" and kernels of shape {weights[0].shape}"
         expected = operator.refill(weights[0])(x)
     else:
-        expected = _lifted(operator)(x)
+        expected = _applied(operator, x)
     claim = f"f implements {operator!r}"
     return _compare(f, [x, *weights], [("y", expected)], claim, scope)
 
@@ -189,7 +247,7 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
         scope += f" and kernels of shape {weights.shape}"
     else:
         operator = _lifted(operator)
-    expected = [("dx", operator.T(g))]
+    expected = [("dx", _applied(operator.T, g))]
     if _has_kernel(operator):
         expected.append(("dw", operator.kernel_gradient(x, g)))
     return _compare(backward, inputs, expected, "the backward pass is the gradient", scope)
@@ -209,6 +267,19 @@ def _has_kernel(operator: Operator) -> bool:
     return len(convolutions(operator)) == 1
 
 
+def _applied(operator: Operator, x: Array) -> Array:
+    """A x on polynomials, whatever exact numbers the operator holds."""
+    flat, nothing = x.ravel(), Polynomial({})
+    rows = exact_rows(operator, Polynomial.of)
+    found = np.empty(len(rows), dtype=object)
+    for row, line in enumerate(rows):
+        total = nothing
+        for column, value in line.items():
+            total = total + value * flat[column]
+        found[row] = total
+    return found.reshape(operator.out_shape)
+
+
 def _lifted(operator: Operator) -> Operator:
     """The operator with its weights as polynomials, so that floats are read as fractions."""
     if not _has_kernel(operator):
@@ -226,6 +297,8 @@ def _compare(
         found = [polynomials(value) for value in outputs]
     except UntraceableError as error:
         return _compare_by_numbers(f, inputs, expected, claim, scope, str(error))
+    if not _acts_alike(f, inputs, found):
+        return _compare_by_numbers(f, inputs, expected, claim, scope, OTHERWISE)
     for (name, right), left in zip(expected, found, strict=False):
         if left.shape != right.shape:
             found_shapes = Counterexample(
@@ -280,12 +353,9 @@ def _compare_by_numbers(
     random = np.random.default_rng(0)
     for _ in range(TRIES):
         numbers = [random.integers(-4, 5, array.shape) for array in inputs]
-        values = {
-            next(iter(unknown.terms))[0]: int(number)
-            for array, drawn in zip(inputs, numbers, strict=True)
-            for unknown, number in zip(array.ravel(), drawn.ravel(), strict=True)
-        }
-        outputs = _outputs(f(*(drawn.astype(float) for drawn in numbers)), len(expected))
+        values = _values(inputs, numbers)
+        result, tolerance = _run(f, *numbers)
+        outputs = _outputs(tuple(result) if len(result) > 1 else result[0], len(expected))
         for (name, polynomial), output in zip(expected, outputs, strict=False):
             right = np.array([float(p.at(values)) for p in polynomial.ravel()])
             right = right.reshape(polynomial.shape)
@@ -294,7 +364,7 @@ def _compare_by_numbers(
             except (TypeError, ValueError):
                 reason = f"{name} is no array of numbers: {output!r}"
                 return Verdict("unknown", claim, scope, SAMPLED, reason=reason)
-            if _differ(left, right):
+            if _differ(left, right, tolerance):
                 index, claimed, actual = _first(left, right)
                 drawn_inputs = {f"argument {k}": d.tolist() for k, d in enumerate(numbers)}
                 found = Counterexample(

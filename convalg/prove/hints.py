@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.axis import Axis
+from convalg.axis import Axis, output_size
 from convalg.base import Operator
 from convalg.errors import ConvalgError
 from convalg.kernels import LetterKernel
@@ -65,7 +65,7 @@ def _changes(layer: Convolution, actual: Operator) -> Iterator[tuple[str, Convol
             swapped = _swapped(_flipped(layer, subset) if subset else layer)
             if swapped is not None:
                 yield f"exchange the kernel's input and output channels{words}", swapped
-    sized = _with_padding(layer, actual)
+    sized = _with_padding(layer)
     if sized is not None:
         yield "the padding should be d (k - 1) - p", sized
         yield "the padding should be d (k - 1) - p, with the kernel flipped", _flipped(sized, full)
@@ -94,15 +94,15 @@ def _swapped(layer: Convolution) -> Convolution | None:
     return Convolution(layer.geometry, weights)
 
 
-def _with_padding(layer: Convolution, actual: Operator) -> Convolution | None:
-    """The layer with padding d (k - 1) - p, producing what the actual operator does."""
+def _with_padding(layer: Convolution) -> Convolution | None:
+    """The layer with padding d (k - 1) - p on both sides."""
     axes = []
-    lead = 1 if layer.geometry.has_channels else 0
-    for k, axis in enumerate(layer.geometry.axes):
+    for axis in layer.geometry.axes:
         if not (isinstance(axis.stride, int) and axis.stride == 1):
             return None
         padding: Any = axis.span - 1 - axis.padding
-        axes.append(replace(axis, padding=padding, out_size=actual.out_shape[lead + k]))
+        outputs = output_size(axis.in_size, axis.taps, 1, abs(axis.dilation), padding, padding)
+        axes.append(replace(axis, padding=padding, out_size=outputs))
     return _over(layer, axes)
 
 

@@ -26,6 +26,8 @@ Function = Callable[..., Any]
 # Functions that make an array without looking at another one's type.
 _CREATORS = ("zeros", "empty", "ones", "full", "zeros_like", "empty_like", "ones_like", "full_like")
 _PATCHING = RLock()
+_REFUSED: list[str] = []
+"""What was asked of symbols in the run under way, and refused."""
 
 
 class Traced(Polynomial):
@@ -37,6 +39,12 @@ class Traced(Polynomial):
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
+
+    def _refuse(self, *_: Any) -> Any:
+        if not set(self.terms) <= {()}:
+            # A function may catch the error and go on; its run is no trace all the same.
+            _REFUSED.append(str(self))
+        return super()._refuse()
 
     def __eq__(self, other: object) -> bool:
         """Raises: UntraceableError where the answer depends on the unknowns."""
@@ -59,11 +67,19 @@ def traced(f: Function, *arrays: Array) -> Any:
     copies = [array.copy() for array in arrays]
     try:
         with _object_arrays():
-            return f(*copies)
+            _REFUSED.clear()
+            found = f(*copies)
+            refused = list(_REFUSED)
     except UntraceableError:
         raise
     except (TypeError, AttributeError, ValueError) as error:
         raise UntraceableError(f"the function cannot run on symbols: {error}") from error
+    if refused:
+        raise UntraceableError(
+            f"the function asks for the value of {refused[0]}, which is a symbol here, and goes "
+            f"on without it"
+        )
+    return found
 
 
 def polynomials(values: Any) -> Array:

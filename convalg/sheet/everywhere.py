@@ -74,9 +74,9 @@ def _padding(axis: Axis, taps: Any) -> tuple[Any, Any]:
 
 
 def size_claims(operator: Operator) -> list[Claim]:
-    """The output size, counted for every size."""
+    """The output size, counted for every size; a transposed layer has another formula."""
     family = family_of(operator)
-    if family is None:
+    if family is None or layer_of(operator)[1]:
         return []
     counted = derive.output_size(family).verify()
     return _claim(f"The formula counts the outputs of {one_line(family)}.", counted)
@@ -101,7 +101,7 @@ def adjoint_claims(operator: Operator) -> list[Claim]:
 def linear_claims(operator: Operator) -> list[Claim]:
     """Linearity, for every size."""
     family = family_of(operator)
-    if family is None:
+    if family is None or layer_of(operator)[1]:
         return []
     return _claim(
         f"{one_line(family)} is linear: A(a x + b z) = a A x + b A z.",

@@ -11,7 +11,7 @@ import pytest
 import sympy
 
 import convalg as ca
-from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError, UndecidableError
 from convalg.operators import Convolution
 from convalg.prove import adjoint, equal, equivariant
 
@@ -239,3 +239,22 @@ def test_a_domain_without_floors() -> None:
     n, k = ca.sizes("n K")
     layer = ca.correlation(n, ca.kernel(k), padding="same", stride=2)
     assert equal(layer, layer).scope == "all K >= 1, n >= 1"
+
+
+def test_ranges_take_letters_too() -> None:
+    n, s = ca.sizes("n s")
+    layer = ca.correlation(n, ca.kernel(3), stride=s)
+    assert equal(layer, layer, ranges={s: [1, 2]}).scope.endswith("each s in 1..2")
+
+
+def test_a_claim_prints_the_padding_it_is_about() -> None:
+    n = ca.sizes("n")[0]
+    layer = ca.correlation(n, ca.kernel(3), stride=2, padding=((1, 2),))
+    assert "padding=((1, 2),)" in repr(layer)
+    assert "padding=1" in repr(ca.correlation(n, ca.kernel(3), stride=2, padding=1))
+
+
+def test_derivations_want_numbers_as_strides() -> None:
+    n, s = ca.sizes("n s")
+    with pytest.raises(UndecidableError, match="is derived for numbers as stride and dilation"):
+        ca.derive.output_size(ca.correlation(n, ca.kernel(3), stride=s))

@@ -125,3 +125,20 @@ def test_a_stride_as_a_letter_gets_its_hint() -> None:
     layer = ca.correlation(n, ca.kernel(K), stride=s)
     wrong = ca.correlation(n, ca.flip(ca.kernel(K)), stride=s)
     assert equal(layer, wrong, ranges={"s": range(1, 4)}).hint == "flip the kernel"
+
+
+def test_no_hint_that_holds_at_one_size_only() -> None:
+    n, m, k = ca.sizes("n m K")
+    square = ca.kernel(k, k)
+    pairs = [
+        (ca.correlation((n, m), square), ca.correlation((n, m), square.swapaxes(0, 1))),
+        (ca.correlation(n, ca.kernel(k), dilation=2), ca.correlation(n, ca.kernel(k))),
+        (
+            ca.correlation(n, ca.kernel(k), padding="same"),
+            ca.correlation(n, ca.kernel(k), padding=k // 2),
+        ),
+    ]
+    for first, second in pairs:
+        verdict = ca.prove.equal(first, second)
+        assert verdict.status == "refuted"
+        assert verdict.hint == ""

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 
+import convalg as ca
 from convalg.errors import KindError
+from convalg.prove import implements, linear
 from convalg.prove.polynomial import UntraceableError
 from convalg.prove.trace import arity, traced, unknowns
 
@@ -79,3 +82,42 @@ def test_arity(f: Any, count: int) -> None:
 def test_functions_of_other_arguments(f: Any, words: str) -> None:
     with pytest.raises(KindError, match=words):
         arity(f, (1,), "f(x)")
+
+
+def swallows(x: Any) -> Any:
+    try:
+        return np.maximum(x, 0)
+    except TypeError:
+        return x
+
+
+def looks(x: Any) -> Any:
+    return [v if isinstance(v, (int, float)) else v + 1 for v in x]
+
+
+def test_a_refusal_that_is_swallowed_is_no_trace() -> None:
+    with pytest.raises(UntraceableError, match="and goes on without it"):
+        traced(swallows, unknowns((2,), "x"))
+    assert linear(swallows, 3).status == "refuted"
+
+
+def test_a_function_that_looks_what_it_is_given_is_judged_by_numbers() -> None:
+    verdict = implements(looks, ca.identity(3))
+    assert verdict.status == "unknown"
+    assert "on numbers the function returns something else" in verdict.reason
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_rounding_is_no_refutation(kind: type) -> None:
+    def pool(x: Any) -> Any:
+        return np.asarray(x, dtype=kind).reshape(2, 3).mean(axis=1, dtype=kind)
+
+    assert implements(pool, ca.average_pool(6, 3)).status == "unknown"
+    assert linear(pool, 6).status == "unknown"
+    assert implements(lambda x: 2 * pool(x), ca.average_pool(6, 3)).status == "refuted"
+
+
+def test_exact_objects_in_the_operator_are_kept() -> None:
+    half = ca.diagonal([sympy.Rational(1, 2)] * 3)
+    assert implements(lambda x: x / 2, half)
+    assert implements(lambda x: np.asarray(x, float) / 2, half).status == "unknown"
