@@ -71,7 +71,7 @@ def test_what_cannot_be_decided_is_not_proved(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nonsense"], "no theorem is named 'nonsense'; there are linearity, flip"),
+        (["zzz"], "no theorem is named 'zzz'; there are linearity, flip"),
         (["--latex"], "--latex needs the NAME of one theorem, not None"),
         (["flip", "--equal", "n", "n"], "stands alone: leave NAME and --latex out"),
         (["--equal", "n", "identity(3)"], "'n' is no operator, but n"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 
 from convalg.errors import ArgumentError
@@ -28,7 +29,8 @@ class Catalogue:
 
     def __getitem__(self, name: str) -> Theorem:
         if name not in _all():
-            raise ArgumentError(f"no theorem is named {name!r}; there are {', '.join(_all())}")
+            near = get_close_matches(str(name), _all(), n=3, cutoff=0.5) or list(_all())
+            raise ArgumentError(f"no theorem is named {name!r}; there are {', '.join(near)}")
         return _all()[name]
 
     def __repr__(self) -> str:

@@ -262,8 +262,9 @@ def _counts(layer: Operator, small: Operator) -> Section:
     blocks: list[Block] = [
         Table(("", "this layer", "a dense layer of the same shapes"), rows),
         Text(
-            "A weight that happens to be zero counts; a tap on padding multiplies nothing. On one "
-            "axis, tap t meets the input at u_t of the o outputs:"
+            "A weight that happens to be zero counts"
+            + ("; a tap on padding multiplies nothing" if has_zeros else "")
+            + ". On one axis, tap t meets the input at u_t of the o outputs:"
         ),
         Formula(used),
         Formula(rf"{lead}_{{\text{{axes}}}} \sum_{{t=0}}^{{k-1}} u_t = {product} = {claimed}"),
