@@ -557,3 +557,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_sheets_are_values() -> None:
     sheet = ca.explain(LAYERS["edge"])
     assert replace(sheet, title="other").sections == sheet.sections
+
+
+def test_a_transposed_layer_is_not_told_as_the_correlation_behind_it() -> None:
+    layer = ca.transposed_correlation((4, 4), ca.kernel(3, 3), stride=2, padding=1)
+    page = ca.explain(layer).markdown()
+    assert "proved for all sizes" in page
+    assert "counts the outputs of correlation" not in page
+    assert "is linear" not in page

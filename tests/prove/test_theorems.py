@@ -71,7 +71,9 @@ def test_the_catalogue_is_complete() -> None:
 
 
 def test_an_unknown_theorem_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="no theorem is named 'adjoint'; there are adjoint-2d, adjoint-1d"):
+    with pytest.raises(
+        ArgumentError, match="no theorem is named 'adjoint'; there are adjoint-2d, adjoint-1d"
+    ):
         ca.theorems["adjoint"]
 
 
