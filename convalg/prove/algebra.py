@@ -180,6 +180,33 @@ def _toeplitz_2d(axis: int) -> Sides:
     )
 
 
+def _toeplitz_strided() -> Sides:
+    layer = correlation(n, kernel(K), stride=2)
+    (rows,) = layer.out_shape
+    return (
+        crop(rows, ((1, 0),)) @ layer @ crop(n, ((1, 0),)).T,
+        crop(rows, ((0, 1),)) @ layer @ crop(n, ((0, 1),)).T,
+    )
+
+
+def _channels_kept() -> Sides:
+    layer = correlation(n, kernel(C, C, K))
+    return layer.T, correlation(layer.out_shape[1:], flip(kernel(C, C, K), dims=1), padding="full")
+
+
+def _gradient_not_dilated() -> Sides:
+    layer = correlation(n, kernel(K), stride=2)
+    x, (outputs,) = kernel(n, name="x"), layer.out_shape
+    gradient = correlation(n, kernel(outputs, name="g"))
+    rows = crop(gradient.out_shape[0], ((0, gradient.out_shape[0] - K),))
+    return layer.by_kernel(x).T, rows @ gradient.by_kernel(x)
+
+
+def _zeros_commute() -> Sides:
+    layer, steps = correlation(n, kernel(3), padding=1), shift(n, 1, boundary="circular")
+    return layer @ steps, steps @ layer
+
+
 def _flat_toeplitz() -> Sides:
     """The claim of a printed textbook: the whole matrix of a 2-D layer would be Toeplitz."""
     layer = reshape((2, 2), 4) @ correlation((3, 3), kernel(2, 2)) @ reshape(9, (3, 3))
@@ -351,6 +378,7 @@ THEOREMS = (
         r"(A^{\mathsf T} g)_c = \sum_o \operatorname{rot}_{180} w_{oc} \star g_o",
         "n >= K, m >= L, any numbers of channels",
         (Claim("flipped, with input and output channels exchanged", _adjoint_channels),),
+        counter=Claim("flipping alone would do", _channels_kept),
     ),
     Theorem(
         "adjoint-stride",
@@ -378,6 +406,7 @@ THEOREMS = (
         r"\frac{\partial L}{\partial w_t} = \sum_o g_o\, x_{s o + t - p}",
         "n, K, p with n + 2p >= K; each s in 1..8",
         (Claim("the output gradient is dilated by s", lambda: _kernel_gradient(True)),),
+        counter=Claim("the output gradient as it is, at a stride of 2", _gradient_not_dilated),
     ),
     Theorem(
         "composition",
@@ -416,6 +445,7 @@ THEOREMS = (
         r"A_{o+1,\,i+1} = A_{o,\,i}",
         "one axis, stride 1, zeros beyond the border",
         (Claim("each diagonal is constant", _toeplitz_1d),),
+        counter=Claim("a layer of stride 2 would be Toeplitz", _toeplitz_strided),
     ),
     Theorem(
         "doubly-block-toeplitz",
@@ -434,6 +464,7 @@ THEOREMS = (
         r" z_k = e^{2 \pi \mathrm{i} k / n}",
         "circular boundary, 3 taps, all n",
         (_dft,),
+        counter=Claim("zeros at the border commute with the cyclic shift too", _zeros_commute),
     ),
     Theorem(
         "equivariance",

@@ -87,6 +87,18 @@ def adjoint_as_correlation(padding: Any, *, stride: Any = 1, taps: Any = K) -> S
     return layer.T, over @ padded @ stretched if padded is not None else over @ stretched
 
 
+def _even_kernel() -> Sides:
+    """Relationship 10 for an even k: the adjoint would keep the padding floor(k / 2)."""
+    layer = correlation(n, kernel(2 * h + 2), padding=h + 1)
+    return layer.T, correlation(layer.out_shape[0], flip(kernel(2 * h + 2)), padding=h + 1)
+
+
+def _padding_forgotten() -> Sides:
+    """Relationship 8 for a padded layer: the adjoint would be padded by k - 1 all the same."""
+    layer = correlation(n, kernel(K), padding=p)
+    return layer.T, correlation(layer.out_shape[0], flip(kernel(K)), padding=K - 1)
+
+
 def _remainder_lost() -> Sides:
     """Relationship 13 where s does not divide i + 2p - k: no zeros after the stretched input."""
     layer = correlation(n, kernel(K), padding=p, stride=2)
@@ -219,6 +231,7 @@ THEOREMS = (
         "s = 1, p = 0",
         lambda: transposed_length(lambda i, a: i + K - 1, 0, 1),
         _adjoint_part("padding k - 1, flipped kernel", 0),
+        counter=Claim("padding k - 1 for a padded layer too", _padding_forgotten),
     ),
     _relation(
         9,
@@ -232,6 +245,7 @@ THEOREMS = (
         r"o' = i',\quad p' = p = \lfloor k / 2 \rfloor",
         "s = 1, odd k, half padding",
         _adjoint_part("the same padding, flipped kernel", h, taps=2 * h + 1),
+        counter=Claim("the same padding for an even kernel", _even_kernel),
     ),
     _relation(
         11,

@@ -106,7 +106,7 @@ def _without_border(layer: Convolution) -> tuple[Convolution, Operator | None]:
     for axis in axes:
         before = axis.before
         # The stride may leave samples at the end unread: only what is read is padded.
-        after = axis.stride * (axis.out_size - 1) + axis.span - before - axis.in_size
+        after = axis.after
         length = axis.in_size + before + after
         pairs.append((before, after))
         start = axis.padding - before
