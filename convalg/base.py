@@ -1,15 +1,16 @@
-"""What every operator can be asked: the class `Operator`, thin doors to where the work stands."""
+"""What layers can be asked: the classes `Map` and `Operator`, doors to where the work stands."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, final
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, overload
 
+import numpy as np
 import numpy.typing as npt
 
-from convalg.errors import KindError, ShapeError, SymbolicError
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers
 from convalg.pattern import Pattern
 from convalg.spec import size_product
@@ -27,11 +28,11 @@ Image = TypeVar("Image")
 Order = Literal["C", "F"]
 
 
-class Operator(ABC):
-    """A linear map between arrays of fixed shapes.
+class Map(ABC):
+    """A layer: a function between arrays of fixed shapes, with its derivative at a point.
 
-    `A(x)` applies it to x of shape `(*batch, *in_shape)`, `A.T` is the adjoint (transpose),
-    `A @ B` first B then A, `A + B`, `A - B`, `c * A`, and `A.kron(B)`.
+    `f(x)` applies it to x of shape `(*batch, *in_shape)`; `f.at(x)` is its Jacobian at one x, an
+    operator; `f @ g` is first g then f, and `f + g` their sum. A linear map is an `Operator`.
     """
 
     # NumPy leaves `array * A` and `np.float64(2) * A` to the operator.
@@ -43,6 +44,130 @@ class Operator(ABC):
     out_shape: tuple[Any, ...]
     """Shape of one output, channels first."""
 
+    @abstractmethod
+    def _apply(self, x: Array) -> Array:
+        """y of shape (batch, *out_shape) from x of shape (batch, *in_shape)."""
+
+    @abstractmethod
+    def at(self, x: Any, /) -> Operator:
+        """The Jacobian at one sample x of shape `in_shape`: back-propagation is its adjoint.
+
+        Raises: ShapeError when x has another shape.
+
+        >>> import convalg as ca
+        >>> ca.relu(3).at([1, -2, 3])
+        diagonal([1, 0, 1])
+        """
+
+    def __call__(self, x: Any) -> Array:
+        """The layer applied to each sample.
+
+        Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`.
+        Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers.
+
+        >>> import convalg as ca
+        >>> ca.relu(3)([1, -2, 3])
+        array([1, 0, 3])
+        """
+        values, batch = batch_of(x, self.in_shape, "x")
+        return self._apply(values).reshape((*batch, *self.out_shape))
+
+    def __matmul__(self, other: Any) -> Map:
+        if not isinstance(other, Map):
+            raise KindError(
+                f"@ composes two operators, and the right one is a {type(other).__name__}: "
+                f"write A(x) to apply A to an array"
+            )
+        from convalg.layers.maps import chain
+
+        return chain(self, other)
+
+    def __add__(self, other: Any) -> Map:
+        if not isinstance(other, Map):
+            raise KindError(f"+ adds two layers, not a layer and {other!r}")
+        from convalg.layers.maps import add
+
+        return add(self, other)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The trainable arrays by name.
+
+        >>> import convalg as ca
+        >>> ca.affine(ca.correlation(4, [1, 2]), [3, 4, 5]).parameters
+        {'kernel': array([1, 2]), 'bias': array([3, 4, 5])}
+        """
+        return {}
+
+    def by(self, name: str, x: Any) -> Operator:
+        """The Jacobian with respect to a parameter at one sample x: parameter to output.
+
+        Raises: ArgumentError for a name that is not among the `parameters`.
+
+        >>> import convalg as ca
+        >>> ca.affine(ca.correlation(3, [1, 2]), 7).by("kernel", [5, 6, 7]).to_numpy().tolist()
+        [[5, 6], [6, 7]]
+        """
+        raise ArgumentError(
+            f"{type(self).__name__.lower()} has no parameter {name!r}; it has "
+            f"{', '.join(self.parameters) or 'none'}"
+        )
+
+    @final
+    def gradient(self, x: Any, g: Any) -> Array:
+        """dL/dx for every sample, from x and g = dL/dy: the adjoint of the Jacobian, applied to g.
+
+        Shapes: x and result `(*batch, *in_shape)`, g `(*batch, *out_shape)`.
+
+        >>> import convalg as ca
+        >>> ca.max_pool(4, 2).gradient([1, 5, 7, 2], [10, 20]).tolist()
+        [0, 10, 20, 0]
+        """
+        inputs, upstream, batch = self._samples(x, g)
+        if not len(inputs):
+            return np.zeros((*batch, *self.in_shape))
+        found = [self.at(one).T(other) for one, other in zip(inputs, upstream, strict=True)]
+        return np.stack(found).reshape((*batch, *self.in_shape))
+
+    @final
+    def parameter_gradients(self, x: Any, g: Any) -> dict[str, Array]:
+        """dL/dp for every parameter p, summed over the batch: adjoints of `by`, applied to g.
+
+        Shapes: x `(*batch, *in_shape)`, g `(*batch, *out_shape)`; each result as its parameter.
+
+        >>> import convalg as ca
+        >>> f = ca.affine(ca.correlation(3, [1, 2]), 7)
+        >>> f.parameter_gradients([5, 6, 7], [1, 10])
+        {'kernel': array([65, 76]), 'bias': array(11)}
+        """
+        inputs, upstream, _ = self._samples(x, g)
+        found = {}
+        for name, value in self.parameters.items():
+            parts = [
+                self.by(name, one).T(other) for one, other in zip(inputs, upstream, strict=True)
+            ]
+            found[name] = np.sum(parts, axis=0) if parts else np.zeros(value.shape)
+        return found
+
+    def _samples(self, x: Any, g: Any) -> tuple[Array, Array, tuple[int, ...]]:
+        """x and g with one batch axis, and the batch axes they came with."""
+        inputs, batch = batch_of(x, self.in_shape, "x")
+        upstream, other = batch_of(g, self.out_shape, "g")
+        if batch != other:
+            raise ShapeError(
+                f"x and g must have the same batch, but x has {batch or 'none'} and g has "
+                f"{other or 'none'}"
+            )
+        return inputs, upstream, batch
+
+
+class Operator(Map):
+    """A linear map between arrays of fixed shapes.
+
+    `A(x)` applies it to x of shape `(*batch, *in_shape)`, `A.T` is the adjoint (transpose),
+    `A @ B` first B then A, `A + B`, `A - B`, `c * A`, and `A.kron(B)`.
+    """
+
     @property
     @abstractmethod
     def T(self) -> Operator:  # noqa: N802 - the field's own letter
@@ -52,10 +177,6 @@ class Operator(ABC):
         >>> ca.pad(3, 1).T
         crop(5, 1)
         """
-
-    @abstractmethod
-    def _apply(self, x: Array) -> Array:
-        """y of shape (batch, *out_shape) from x of shape (batch, *in_shape)."""
 
     @property
     def children(self) -> tuple[Operator, ...]:
@@ -89,30 +210,41 @@ class Operator(ABC):
         array([1, 0, 6])
         """
         self._need_numbers("A(x)")
-        values, batch = batch_of(x, self.in_shape, "x")
-        y = self._apply(values)
-        return y.reshape(*batch, *self.out_shape)
+        return super().__call__(x)
+
+    @overload
+    def __matmul__(self, other: Operator) -> Operator: ...
+
+    @overload
+    def __matmul__(self, other: Map) -> Map: ...
 
     @final
-    def __matmul__(self, other: Any) -> Operator:
+    def __matmul__(self, other: Any) -> Map:
         if not isinstance(other, Operator):
-            raise KindError(
-                f"@ composes two operators, and the right one is a {type(other).__name__}: "
-                f"write A(x) to apply A to an array"
-            )
+            return super().__matmul__(other)
         from convalg.operators import compose
 
         return compose(self, other)
 
+    @overload
+    def __add__(self, other: Operator) -> Operator: ...
+
+    @overload
+    def __add__(self, other: Map) -> Map: ...
+
     @final
-    def __add__(self, other: Any) -> Operator:
+    def __add__(self, other: Any) -> Map:
+        if isinstance(other, Map) and not isinstance(other, Operator):
+            return super().__add__(other)
         from convalg.operators import add
 
         return add(self, other)
 
     @final
     def __sub__(self, other: Any) -> Operator:
-        return self + (-other if isinstance(other, Operator) else other)
+        from convalg.operators import add
+
+        return add(self, -other if isinstance(other, Operator) else other)
 
     @final
     def __neg__(self) -> Operator:
@@ -162,6 +294,31 @@ class Operator(ABC):
             f"{type(self).__name__} has no single pattern: take the pattern of one of its "
             f"children, or try simplify()"
         )
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The trainable arrays by name: "kernel", or "weights" of a dense layer.
+
+        An operator with several of a kind has none to name: chain maps instead.
+
+        >>> import convalg as ca
+        >>> (ca.downsample(3, 2) @ ca.correlation(4, [1, 2])).parameters
+        {'kernel': array([1, 2])}
+        """
+        from convalg.gradients import parameters
+
+        return parameters(self)
+
+    def by(self, name: str, x: Any) -> Operator:
+        """The operator from a parameter to the output at x; `by("kernel", x)` is `by_kernel(x)`.
+
+        >>> import convalg as ca
+        >>> ca.dense([[1, 2], [3, 4]]).by("weights", [5, 6]).to_numpy().tolist()
+        [[5, 6, 0, 0], [0, 0, 5, 6]]
+        """
+        from convalg.gradients import by
+
+        return by(self, name, x)
 
     @final
     @property

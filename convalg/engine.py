@@ -102,10 +102,10 @@ def unfold(axes: tuple[Axis, ...], x: Array) -> Array:
     """What every tap of every output reads: (..., *in) to (..., taps, outputs); zero if nothing."""
     lead = x.shape[: x.ndim - len(axes)]
     flat = x.reshape(*lead, math.prod(x.shape[len(lead) :]))
-    table, dropped = _table(axes)
+    places, dropped = table(axes)
     if dropped:
         flat = np.concatenate([flat, np.zeros((*lead, 1), dtype=flat.dtype)], axis=-1)
-    return np.take(flat, table, axis=-1)
+    return np.take(flat, places, axis=-1)
 
 
 def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
@@ -120,6 +120,28 @@ def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
         one_each = starts.size == order.size
         x[..., targets] = gathered if one_each else np.add.reduceat(gathered, starts, axis=-1)
     return x.reshape(*lead, *sizes)
+
+
+def multiply(indptr: Array, indices: Array, values: Array, x: Array) -> Array:
+    """y = M x for a matrix in compressed rows. Shapes: x (batch, columns), y (batch, rows)."""
+    lengths = np.diff(indptr)
+    values, x = prepared(int(lengths.max(initial=1)), values, x)
+    filled = np.flatnonzero(lengths)
+    starts = indptr[:-1][filled]
+    ones = values.dtype.kind != "O" and bool((values == 1).all())
+
+    def step(signal: Array, weights: Array) -> Array:
+        read = np.take(signal, indices, axis=1)
+        if not ones:
+            read = read * weights
+        if filled.size == lengths.size == indices.size:
+            return read
+        y = np.zeros((len(signal), lengths.size), dtype=read.dtype)
+        if filled.size:
+            y[:, filled] = np.add.reduceat(read, starts, axis=1)
+        return y
+
+    return _in_slices(step, max(indices.size, lengths.size), x, values[None])
 
 
 def _patches(geometry: Geometry, signal: Array) -> Array:
@@ -163,16 +185,20 @@ def _in_slices(
     return np.concatenate(parts)
 
 
+def joined(before: Array, here: Array, in_size: int) -> Array:
+    """Tables (taps, outputs) of the leading axes and of the next one, as one; -1 is nothing."""
+    taps, outputs = before.shape[0] * here.shape[0], before.shape[1] * here.shape[1]
+    outer, inner = before[:, None, :, None], here[None, :, None, :]
+    flat = np.where((outer < 0) | (inner < 0), -1, outer * in_size + inner)
+    return flat.reshape(taps, outputs)
+
+
 @lru_cache(maxsize=64)
-def _table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
+def table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
     """The flat input index of each (tap, output), -1 where dropped, and whether any is."""
     flat = np.zeros((1, 1), dtype=np.int64)
     for axis in axes:
-        found = axis.columns().T
-        taps, outputs = flat.shape[0] * found.shape[0], flat.shape[1] * found.shape[1]
-        before, here = flat[:, None, :, None], found[None, :, None, :]
-        flat = np.where((before < 0) | (here < 0), -1, before * axis.in_size + here)
-        flat = flat.reshape(taps, outputs)
+        flat = joined(flat, axis.columns().T, int(axis.in_size))  # type: ignore[arg-type]
     flat.setflags(write=False)
     return flat, bool((flat < 0).any())
 
@@ -180,8 +206,7 @@ def _table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
 @lru_cache(maxsize=64)
 def _inverse(axes: tuple[Axis, ...]) -> tuple[Array, Array, Array]:
     """Readers sorted by the input they read: their order, where each input starts, the inputs."""
-    table, _ = _table(axes)
-    flat = table.reshape(-1)
+    flat = table(axes)[0].reshape(-1)
     readers = np.flatnonzero(flat >= 0)
     order = readers[np.argsort(flat[readers], kind="stable")]
     starts = np.flatnonzero(np.diff(flat[order], prepend=-1))

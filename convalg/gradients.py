@@ -6,19 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from convalg.axis import Axis
 from convalg.base import Operator, batch_of
-from convalg.errors import KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import LetterKernel, as_kernel
 from convalg.operators import (
     Adjoint,
     Compose,
     Convolution,
     Kron,
+    Matrix,
     Patches,
     Scaled,
+    Selection,
     Sum,
     checked_kernel,
     compose,
+    kron,
+    leaves,
     scale,
 )
 
@@ -44,18 +49,30 @@ def refill(operator: Operator, kernel: Any) -> Operator:
     return _replace(operator, Convolution(layer.geometry, weights))
 
 
+def parameters(operator: Operator) -> dict[str, np.ndarray]:
+    """The trainable arrays of an operator by name; see `Operator.parameters`."""
+    return {name: _values(leaf) for name, leaf in _layers(operator).items()}
+
+
+def by(operator: Operator, name: str, x: Any) -> Operator:
+    """The operator from a parameter to the output at x; see `Operator.by`.
+
+    Raises: ArgumentError for a name that is not among the parameters.
+    """
+    found = _layers(operator)
+    if name not in found:
+        raise ArgumentError(
+            f"{operator!r} has no parameter {name!r}; it has {', '.join(found) or 'none'}"
+        )
+    return _by(operator, found[name], _sample(operator, x))
+
+
 def by_kernel(operator: Operator, x: Any) -> Operator:
     """B(x) of an operator with one kernel; see `Operator.by_kernel`.
 
     Rule: (L A R)(x) = L B(R x) w, for factors L and R without a kernel.
     """
-    only_convolution(operator)
-    values = x if isinstance(x, LetterKernel) else as_kernel(x, "x")
-    if values.shape != operator.in_shape:
-        raise ShapeError(
-            f"by_kernel takes one sample of shape {operator.in_shape}, not {values.shape}"
-        )
-    return _by_kernel(operator, values)
+    return _by(operator, only_convolution(operator), _sample(operator, x))
 
 
 def kernel_gradient(operator: Operator, x: Any, g: Any) -> np.ndarray:
@@ -89,20 +106,51 @@ def _replace(operator: Operator, layer: Convolution) -> Operator:
     return operator.rebuild(tuple(_replace(child, layer) for child in operator.children))
 
 
-def _by_kernel(operator: Operator, x: Any) -> Operator:
+def _sample(operator: Operator, x: Any) -> Any:
+    """One input, as an array or as the kernel of a family."""
+    values = x if isinstance(x, LetterKernel) else as_kernel(x, "x")
+    if values.shape != operator.in_shape:
+        raise ShapeError(
+            f"by_kernel takes one sample of shape {operator.in_shape}, not {values.shape}"
+        )
+    return values
+
+
+def _layers(operator: Operator) -> dict[str, Convolution | Matrix]:
+    """The leaves with parameters, by the parameter's name; where there are several, none."""
+    found = leaves(operator)
+    kinds: dict[str, list[Any]] = {
+        "kernel": [leaf for leaf in found if isinstance(leaf, Convolution)],
+        "weights": [leaf for leaf in found if isinstance(leaf, Matrix)],
+    }
+    return {name: each[0] for name, each in kinds.items() if len(each) == 1}
+
+
+def _values(leaf: Convolution | Matrix) -> np.ndarray:
+    return leaf.weights if isinstance(leaf, Convolution) else leaf.values
+
+
+def _by(operator: Operator, layer: Convolution | Matrix, x: Any) -> Operator:
+    """The operator from the weights of one leaf to the output."""
     match operator:
         case Convolution(geometry=geometry):
             return Patches(geometry, x)
         case Adjoint(operator=Convolution(geometry=geometry)):
             return Patches(geometry, x, transposed=True)
+        case Matrix():
+            row = Matrix(x.reshape(1, -1), (operator.shape[1],), (1,))
+            rows = operator.shape[0]
+            every = kron(Selection((Axis(rows, rows),), (rows,), (rows,)), row)
+            flat = (Axis(rows, rows),)
+            return compose(Selection(flat, (rows, 1), operator.out_shape), every)
         case Scaled(factor=factor, operator=inner):
-            return scale(factor, _by_kernel(inner, x))
+            return scale(factor, _by(inner, layer, x))
         case Compose(factors=factors):
-            place = _place(factors)
+            place = next(k for k, f in enumerate(factors) if layer in leaves(f))
             if factors[place + 1 :] and isinstance(x, LetterKernel):
                 raise _no_rule(operator)
             around = compose(*factors[place + 1 :])(x) if factors[place + 1 :] else x
-            return compose(*factors[:place], _by_kernel(factors[place], around))
+            return compose(*factors[:place], _by(factors[place], layer, around))
     raise _no_rule(operator)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 from convalg.axis import Axis, Boundary
@@ -19,7 +18,6 @@ from convalg.spec import (
     check_reflect,
     correlation_geometry,
     holds,
-    is_symbolic,
     padding_pairs,
     per_axis,
     size_product,
@@ -164,7 +162,7 @@ def pad(
                 f"padding {(before, after)} crops the whole input of {n} samples on axis {k}"
             )
         axes.append(Axis(n, n + before + after, padding=before, boundary=boundary))
-    return _selection(axes, channels)
+    return selection(axes, channels)
 
 
 def crop(shape: Shape, cropping: Padding, *, channels: int | None = None) -> Operator:
@@ -198,7 +196,7 @@ def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) ->
     turned = {k % dims for k in chosen}
     if len(turned) < len(chosen):
         raise ArgumentError(f"axes={axes!r} names an axis twice, of {dims}")
-    return _selection(
+    return selection(
         [
             Axis(n, n, stride=-1, padding=1 - n) if k in turned else Axis(n, n)
             for k, n in enumerate(sizes)
@@ -223,7 +221,7 @@ def shift(
     offsets = per_axis(offset, "offset", len(sizes), least=None)
     for k, (n, step) in enumerate(zip(sizes, offsets, strict=True)):
         check_reflect(boundary, (step, -step), n, k, name="offset")
-    return _selection(
+    return selection(
         [
             Axis(n, n, padding=step, boundary=boundary)
             for n, step in zip(sizes, offsets, strict=True)
@@ -251,7 +249,7 @@ def downsample(
         if holds(first >= n):
             raise ArgumentError(f"offset {first} is beyond the {n} samples of axis {k}")
         axes.append(Axis(n, -(-(n - first) // step), stride=step, padding=-first))
-    return _selection(axes, channels)
+    return selection(axes, channels)
 
 
 def upsample(
@@ -274,53 +272,7 @@ def upsample(
         if holds(length < least):
             raise ArgumentError(f"size {length} on axis {k} is below the {least} samples needed")
         axes.append(Axis(length, n, stride=step))
-    return _selection(axes, channels).T
-
-
-def sum_pool(
-    shape: Shape,
-    size: Any,
-    *,
-    stride: Any = None,
-    padding: Padding = 0,
-    channels: int | None = None,
-) -> Operator:
-    """The sum over windows of `size` samples, `stride` apart (by default side by side).
-
-    Shapes: as a correlation with a kernel of ones; every channel on its own. Padding is zeros.
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
-
-    >>> sum_pool(5, 2)([1, 2, 3, 4, 5]).tolist()
-    [3, 7]
-    """
-    sizes = as_shape(shape)
-    taps = per_axis(size, "size", len(sizes))
-    geometry = correlation_geometry(
-        sizes, taps, stride=taps if stride is None else stride, padding=padding
-    )
-    return _selection(list(geometry.axes), channels)
-
-
-def average_pool(
-    shape: Shape,
-    size: Any,
-    *,
-    stride: Any = None,
-    padding: Padding = 0,
-    channels: int | None = None,
-) -> Operator:
-    """The mean over windows of `size` samples; padding counts as zeros in the mean.
-
-    Shapes and errors: as `sum_pool`. Integers give exact fractions.
-
-    >>> average_pool(4, 2)([1.0, 2.0, 3.0, 5.0]).tolist()
-    [1.5, 4.0]
-    """
-    dims = len(as_shape(shape))
-    window = size_product(per_axis(size, "size", dims))
-    share = 1 / window if is_symbolic(window) else Fraction(1, window)
-    total = sum_pool(shape, size, stride=stride, padding=padding, channels=channels)
-    return total if window == 1 else share * total
+    return selection(axes, channels).T
 
 
 def identity(shape: Shape, *, channels: int | None = None) -> Operator:
@@ -329,7 +281,7 @@ def identity(shape: Shape, *, channels: int | None = None) -> Operator:
     >>> identity(3)([1, 2, 3]).tolist()
     [1, 2, 3]
     """
-    return _selection([Axis(n, n) for n in as_shape(shape)], channels)
+    return selection([Axis(n, n) for n in as_shape(shape)], channels)
 
 
 def dense(weights: Any, in_shape: Any = None, *, out_shape: Any = None) -> Operator:
@@ -400,7 +352,7 @@ def reshape(in_shape: Shape, out_shape: Shape) -> Operator:
     return Selection(tuple(Axis(n, n) for n in sizes or [1]), before, after)
 
 
-def _selection(axes: list[Axis], channels: Any) -> Selection:
+def selection(axes: list[Axis], channels: Any) -> Selection:
     """A selection over spatial axes, with all channels treated alike."""
     if channels is not None:
         count = as_size(channels, "channels")

@@ -1,14 +1,15 @@
 """Operators: a small immutable tree of leaves (patterns) and nodes (algebra).
 
-Leaves: Convolution, Patches (B(x)), Selection, Diagonal, Matrix. Nodes: Compose, Sum, Scaled,
-Adjoint, Kron. Each can be applied to arrays; every other question about one (its matrix, its
-counts, its drawing) is a face: a table of rules, one per node, walked by `fold`.
+Leaves: Convolution, Patches (B(x)), Selection, Diagonal, Matrix, SparseMatrix. Nodes: Compose,
+Sum, Scaled, Adjoint, Kron. Each can be applied to arrays; every other question about one (its
+matrix, its counts, its drawing) is a face: a table of rules, one per node, walked by `fold`.
 """
 
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -180,6 +181,34 @@ class Matrix(Operator):
     def _apply(self, x: Array) -> Array:
         weights, x = engine.prepared(self.values.shape[1], self.values, x)
         return x.reshape(len(x), weights.shape[1]) @ weights.T
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SparseMatrix(Operator):
+    """A matrix given entry by entry, in compressed rows: winners, permutations, interpolation.
+
+    `indptr`, `indices`, `values` as in CSR, with sorted rows and no entry twice. `words` is the
+    call that makes it, for display.
+    """
+
+    indptr: Array
+    indices: Array
+    values: Array
+    in_shape: tuple[Any, ...]
+    out_shape: tuple[Any, ...]
+    words: str = ""
+
+    @cached_property
+    def T(self) -> Operator:  # type: ignore[override]  # noqa: N802
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        turned = sparse_matrix(self.indices, rows, self.values, self.out_shape, self.in_shape)
+        words = self.words.removesuffix(".T") if self.words.endswith(".T") else f"{self.words}.T"
+        found = replace(turned, words=words if self.words else "")
+        found.__dict__["T"] = self
+        return found
+
+    def _apply(self, x: Array) -> Array:
+        return engine.multiply(self.indptr, self.indices, self.values, x.reshape(len(x), -1))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -415,7 +444,7 @@ def letters_of(operator: Operator) -> tuple[Any, ...]:
     if operator.is_concrete:
         return ()
     layers: list[Any] = [
-        leaf for leaf in leaves(operator) if not isinstance(leaf, (Diagonal, Matrix))
+        leaf for leaf in leaves(operator) if not isinstance(leaf, (Diagonal, Matrix, SparseMatrix))
     ]
     values: list[Any] = list(operator.in_shape)
     for layer in layers:
@@ -470,6 +499,36 @@ def _at(operator: Operator, numbers: dict[str, int]) -> Operator:
     if not operator.children:
         return operator
     return operator.rebuild(tuple(_at(child, numbers) for child in operator.children))
+
+
+def sparse_matrix(
+    rows: Array,
+    columns: Array,
+    values: Any,
+    in_shape: tuple[Any, ...],
+    out_shape: tuple[Any, ...],
+    words: str = "",
+) -> SparseMatrix:
+    """The matrix of some entries, in any order; no place twice.
+
+    Shapes: rows, columns, values (entries,), flat indices; `values` may be one number for all.
+    """
+    order = np.lexsort((columns, rows))
+    counts = np.bincount(rows, minlength=size_product(out_shape))
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    entries = np.broadcast_to(np.asarray(values), rows.shape)[order]
+    for array in (found := (indptr, columns[order], entries)):
+        array.setflags(write=False)
+    return SparseMatrix(*found, in_shape, out_shape, words)
+
+
+def gathering(
+    table: Array, in_shape: tuple[Any, ...], out_shape: tuple[Any, ...], words: str = ""
+) -> SparseMatrix:
+    """The matrix whose row r reads the flat input `table[r]`, or nothing where that is -1."""
+    flat = np.asarray(table).ravel()
+    rows = np.flatnonzero(flat >= 0)
+    return sparse_matrix(rows, flat[rows], 1, in_shape, out_shape, words)
 
 
 def transposed_axis(axis: Axis) -> Axis | None:

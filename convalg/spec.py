@@ -381,6 +381,46 @@ def transposed_geometry(
     return Geometry(tuple(axes), outputs, inputs, split)
 
 
+def pooling_axes(
+    shape: Any,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> tuple[tuple[Axis, ...], tuple[tuple[Any, Any], ...]]:
+    """The axes of a pooling, and its padding (before, after) on each.
+
+    With `ceil_mode` the last window may reach beyond the padding behind, as long as it starts
+    inside the input or the padding before it (PyTorch and ONNX).
+
+    Raises: ShapeError where no window fits, ArgumentError for ceil_mode with letters.
+    """
+    sizes = as_shape(shape)
+    dims = len(sizes)
+    taps = per_axis(size, "size", dims)
+    strides = taps if stride is None else per_axis(stride, "stride", dims)
+    dilations = per_axis(dilation, "dilation", dims)
+    if not isinstance(ceil_mode, bool):
+        raise KindError(f"ceil_mode must be True or False, not {ceil_mode!r}")
+    pads = _padding_of(padding, sizes, taps, strides, dilations)
+    axes = []
+    for k, (n, window, s, d, pad) in enumerate(
+        zip(sizes, taps, strides, dilations, pads, strict=True)
+    ):
+        outputs = output_size(n, window, s, d, *pad)
+        if ceil_mode:
+            if not all(isinstance(value, int) for value in (outputs, n, s, *pad)):
+                raise ArgumentError(f"ceil_mode needs numbers for sizes, not {n}, stride {s}")
+            outputs = -(-(n + sum(pad) - d * (window - 1) - 1) // s) + 1
+            # A window that starts in the padding behind the input is left out.
+            outputs -= (outputs - 1) * s >= n + pad[0]
+        _check_kernel_fits(outputs, n, window, d, pad, k)
+        axes.append(Axis(n, outputs, window, s, d, pad[0]))
+    return tuple(axes), pads
+
+
 def check_boundary(boundary: Any) -> None:
     """Raises: ArgumentError unless it is one of the known words."""
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:

@@ -22,6 +22,7 @@ from convalg.operators import (
     Matrix,
     Scaled,
     Selection,
+    SparseMatrix,
     Sum,
 )
 from convalg.pattern import Pattern
@@ -120,6 +121,9 @@ def _leaf_multiplications(leaf: Any) -> int:
             return leaf.pattern.products
         case Selection():
             return 0
+        case SparseMatrix(values=values):
+            # Moving and adding samples multiplies nothing.
+            return int(np.sum(values != 1))
     return leaf_nonzeros(leaf)
 
 

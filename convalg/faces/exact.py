@@ -21,6 +21,7 @@ from convalg.operators import (
     Patches,
     Scaled,
     Selection,
+    SparseMatrix,
     Sum,
 )
 from convalg.pattern import Pattern
@@ -107,6 +108,12 @@ def _leaf(leaf: Any, lift: Callable[[Any], Any] | None) -> Rows:
             return [{k: value} for k, value in enumerate(lifted(leaf.values, lift).ravel())]
         case Matrix():
             return [dict(enumerate(row)) for row in lifted(leaf.values, lift)]
+        case SparseMatrix():
+            values = lifted(leaf.values, lift)
+            return [
+                dict(zip(leaf.indices[a:b].tolist(), values[a:b], strict=True))
+                for a, b in pairwise(leaf.indptr.tolist())
+            ]
     raise AssertionError(leaf)
 
 

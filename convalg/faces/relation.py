@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from convalg.axis import Axis, Piece
 from convalg.base import Operator, fold
 from convalg.errors import UndecidableError
@@ -19,12 +21,16 @@ from convalg.operators import (
     Patches,
     Scaled,
     Selection,
+    SparseMatrix,
     Sum,
 )
 from convalg.spec import Geometry, is_symbolic
 
 if TYPE_CHECKING:
     import islpy
+
+MOST_ENTRIES = 4096
+"""A matrix that is listed entry by entry becomes a relation up to this many entries."""
 
 
 def to_isl(operator: Operator) -> islpy.Map:
@@ -180,7 +186,29 @@ def _leaf(leaf: Any) -> islpy.Map:
             outputs, inputs = _names("o", leaf.out_shape), _names("i", leaf.in_shape)
             bounds = _box("o", leaf.out_shape) + _box("i", leaf.in_shape)
             return _map(outputs, inputs, bounds)
+        case SparseMatrix():
+            return _listed(leaf)
     raise AssertionError(leaf)
+
+
+def _listed(leaf: SparseMatrix) -> islpy.Map:
+    """The relation of a matrix that is given entry by entry."""
+    count = len(leaf.indices)
+    if count > MOST_ENTRIES:
+        raise UndecidableError(
+            f"{leaf!r} is listed entry by entry, and {count} are more than the {MOST_ENTRIES} "
+            f"that make a relation: ask for a smaller one of the same form"
+        )
+    rows = np.repeat(np.arange(leaf.shape[0]), np.diff(leaf.indptr))
+    places = (
+        *zip(_names("o", leaf.out_shape), np.unravel_index(rows, leaf.out_shape), strict=True),
+        *zip(
+            _names("i", leaf.in_shape), np.unravel_index(leaf.indices, leaf.in_shape), strict=True
+        ),
+    )
+    points = [" and ".join(f"{name} = {index[k]}" for name, index in places) for k in range(count)]
+    body = " or ".join(f"({point})" for point in points) or "false"
+    return _map(_names("o", leaf.out_shape), _names("i", leaf.in_shape), [body])
 
 
 def _projected(geometry: Geometry, rows: str, columns: str) -> islpy.Map:

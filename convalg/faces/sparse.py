@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -36,6 +37,7 @@ from convalg.operators import (
     Patches,
     Scaled,
     Selection,
+    SparseMatrix,
     Sum,
     leaves,
 )
@@ -141,7 +143,12 @@ def exact_kind(operator: Operator) -> str | None:
     match operator:
         case Convolution(weights=values):
             found = _object_kind(values)
-        case Diagonal(values=values) | Matrix(values=values) | Patches(values=values):
+        case (
+            Diagonal(values=values)
+            | Matrix(values=values)
+            | Patches(values=values)
+            | SparseMatrix(values=values)
+        ):
             found = _object_kind(values)
         case Scaled(factor=factor) if not isinstance(factor, Fraction):
             found = _object_kind(np.asarray(factor))
@@ -304,6 +311,11 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
             return scipy.sparse.csr_array(
                 leaf.values if dtype is None else cast(leaf.values, dtype)
             )
+        case SparseMatrix():
+            entries = leaf.values.copy() if dtype is None else cast(leaf.values, dtype)
+            kind = index_type(entries.size, *leaf.shape)
+            rows = (leaf.indices.astype(kind), leaf.indptr.astype(kind))
+            return scipy.sparse.csr_array((entries, *rows), shape=leaf.shape)
     raise AssertionError(leaf)
 
 
@@ -402,8 +414,8 @@ def _support_leaf(leaf: Any) -> Any:
             ones = np.ones(leaf.values.shape, dtype=np.int64)
             return _positive(_from_patches(Patches(leaf.geometry, ones, leaf.transposed), None))
     ones = np.ones(leaf.values.shape, dtype=np.int64)
-    if isinstance(leaf, Diagonal):
-        return _leaf(Diagonal(ones), None)
+    if isinstance(leaf, (Diagonal, SparseMatrix)):
+        return _leaf(replace(leaf, values=ones), None)
     return _leaf(Matrix(ones, leaf.in_shape, leaf.out_shape), None)
 
 

@@ -20,6 +20,7 @@ from convalg.operators import (
     Patches,
     Scaled,
     Selection,
+    SparseMatrix,
     Sum,
     is_identity,
 )
@@ -174,6 +175,9 @@ def _leaf(leaf: Any) -> str:
             return _call("diagonal", array_words(leaf.values))
         case Matrix():
             return _call("dense", array_words(leaf.values))
+        case SparseMatrix(words=words, values=values):
+            rows, columns = leaf.shape
+            return words or f"<sparse {rows} x {columns}, {values.size} entries>"
     raise AssertionError(leaf)
 
 

@@ -19,12 +19,12 @@ from convalg.axis import BOUNDARIES
 from convalg.base import Operator
 from convalg.errors import ArgumentError, ConvalgError, KindError
 from convalg.kernels import LetterKernel
+from convalg.layers import pooling
 from convalg.spec import PADDING_WORDS, is_symbolic, sizes
 
 MAKERS: dict[str, Callable[..., Any]] = {
     name: getattr(linear, name)
     for name in (
-        "average_pool",
         "convolution",
         "correlation",
         "crop",
@@ -36,11 +36,15 @@ MAKERS: dict[str, Callable[..., Any]] = {
         "pad",
         "reshape",
         "shift",
-        "sum_pool",
         "transposed_correlation",
         "upsample",
     )
-} | {"kernel": kernels.kernel, "flip": kernels.flip}
+} | {
+    "average_pool": pooling.average_pool,
+    "sum_pool": pooling.sum_pool,
+    "kernel": kernels.kernel,
+    "flip": kernels.flip,
+}
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: arithmetic.add,

@@ -31,6 +31,7 @@ from convalg.operators import (
     Patches,
     Scaled,
     Selection,
+    SparseMatrix,
     Sum,
     leaves,
 )
@@ -108,7 +109,7 @@ def conditions(operators: Iterable[Operator]) -> list[Any]:
     for operator in operators:
         found.update(dict.fromkeys(operator.letters))
         for leaf in leaves(operator):
-            if isinstance(leaf, (Diagonal, Matrix)):
+            if isinstance(leaf, (Diagonal, Matrix, SparseMatrix)):
                 continue
             assert isinstance(leaf, (Convolution, Patches, Selection))
             for axis in leaf.geometry.axes:
@@ -288,6 +289,14 @@ def _leaf_terms(leaf: Any) -> list[Term]:
                 right = np.unravel_index(column, leaf.in_shape)
                 places[tuple(int(k) for k in (*left, *right))] = value
             return _entries(leaf, places)
+        case SparseMatrix(values=values):
+            rows = np.repeat(np.arange(leaf.shape[0]), np.diff(leaf.indptr))
+            indices = (
+                *np.unravel_index(rows, leaf.out_shape),
+                *np.unravel_index(leaf.indices, leaf.in_shape),
+            )
+            listed = zip(np.stack(indices, axis=1).tolist(), values, strict=True)
+            return _entries(leaf, {tuple(place): value for place, value in listed})
     raise UndecidableError(f"{leaf!r} has no form with letters: give numbers for its sizes")
 
 

@@ -11,8 +11,8 @@ import sympy
 
 from convalg.faces.relation import triples
 from convalg.kernels import kernel
+from convalg.layers.pooling import average_pool, sum_pool
 from convalg.linear import (
-    average_pool,
     convolution,
     correlation,
     dense,
@@ -20,7 +20,6 @@ from convalg.linear import (
     identity,
     pad,
     reshape,
-    sum_pool,
     transposed_correlation,
     upsample,
 )

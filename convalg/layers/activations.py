@@ -1,0 +1,228 @@
+"""Activations: maps whose Jacobian is a diagonal, and softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convalg import engine
+from convalg.axis import Axis
+from convalg.base import Array, Map, Operator
+from convalg.errors import ArgumentError, KindError
+from convalg.kernels import as_numbers, check_finite
+from convalg.layers.maps import one_sample
+from convalg.layers.pooling import concrete_shape, shape_words
+from convalg.linear import diagonal
+from convalg.operators import Selection, compose
+from convalg.spec import Shape, as_size, is_expression
+
+
+@dataclass(frozen=True, eq=False)
+class Elementwise(Map):
+    """One function of one number, applied to every entry; its Jacobian is a diagonal."""
+
+    in_shape: tuple[Any, ...]
+    function: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+    words: str
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.in_shape
+
+    def _apply(self, x: Array) -> Array:
+        return self.function(x)
+
+    def at(self, x: Any, /) -> Operator:
+        return diagonal(self.slope(one_sample(x, self.in_shape)))
+
+    def __repr__(self) -> str:
+        return self.words
+
+
+def relu(shape: Shape) -> Elementwise:
+    """max(x, 0) for every entry: a map; at a point, a diagonal of zeros and ones.
+
+    Shapes: `shape` is the whole shape of the input, channels too. The slope at 0 is 0.
+
+    >>> relu(3)([-1, 0, 2]).tolist(), relu(3).at([-1, 0, 2])
+    ([0, 0, 2], diagonal([0, 0, 1]))
+    """
+    return _elementwise("relu", shape, _relu, lambda x: _where_positive(x, 1, 0))
+
+
+def leaky_relu(shape: Shape, slope: Any = 0.01) -> Elementwise:
+    """x where it is positive, `slope` * x elsewhere: a map.
+
+    Shapes: as `relu`. The slope at 0 is `slope`; a fraction keeps whole numbers exact.
+    Raises: KindError unless the slope is a number, ArgumentError unless it is finite.
+
+    >>> leaky_relu(2, 0.5)([-2.0, 3.0]).tolist()
+    [-1.0, 3.0]
+    """
+    factor = as_numbers(slope, "slope")
+    if factor.ndim:
+        raise KindError(f"slope must be one number, not an array of shape {factor.shape}")
+    check_finite(factor, "slope")
+    value = slope if factor.dtype.kind == "O" else factor.item()
+
+    def function(x: Array) -> Array:
+        return _chosen(x, x, engine.scaled(value, x))
+
+    def gains(x: Array) -> Array:
+        return _where_positive(x, 1, value)
+
+    return _elementwise("leaky_relu", shape, function, gains, f", {value}")
+
+
+def sigmoid(shape: Shape) -> Elementwise:
+    """1 / (1 + exp(-x)) for every entry: a map. Whole numbers give floats.
+
+    Shapes: as `relu`. Rule: the slope is y (1 - y).
+
+    >>> sigmoid(1)([0.0]).tolist(), sigmoid(1).at([0.0])
+    ([0.5], diagonal([0.25]))
+    """
+
+    def slope(x: Array) -> Array:
+        y = _sigmoid(x)
+        return y * (1 - y) if x.dtype.kind == "O" else y * _sigmoid(-x)
+
+    return _elementwise("sigmoid", shape, _sigmoid, slope)
+
+
+def tanh(shape: Shape) -> Elementwise:
+    """The hyperbolic tangent of every entry: a map. Whole numbers give floats.
+
+    Shapes: as `relu`. Rule: the slope is 1 - y^2.
+
+    >>> tanh(1)([0.0]).tolist(), tanh(1).at([0.0])
+    ([0.0], diagonal([1.0]))
+    """
+
+    def slope(x: Array) -> Array:
+        if x.dtype.kind == "O":
+            return 1 - _tanh(x) ** 2
+        # 1 - tanh^2 without the cancellation for large x.
+        return 4 * _sigmoid(2 * x) * _sigmoid(-2 * x)
+
+    return _elementwise("tanh", shape, _tanh, slope)
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax(Map):
+    """exp(x) over its sum along an axis; see `softmax`."""
+
+    in_shape: tuple[Any, ...]
+    axis: int
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.in_shape
+
+    def _apply(self, x: Array) -> Array:
+        place = self.axis + 1
+        if x.dtype.kind == "O":
+            powers = _exp(x)
+            return powers / powers.sum(axis=place, keepdims=True)
+        # The largest is taken out first, so that no power overflows.
+        powers = np.exp(x - x.max(axis=place, keepdims=True))
+        return powers / powers.sum(axis=place, keepdims=True)
+
+    def at(self, x: Any, /) -> Operator:
+        """diag(p) - p p^T along the axis: diag(p) - diag(p) S^T S diag(p), with S the sum."""
+        p = self(one_sample(x, self.in_shape))
+        gain = diagonal(p)
+        total = sum_over(self.in_shape, (self.axis,))
+        return gain - compose(gain, total.T, total, gain)
+
+    def __repr__(self) -> str:
+        tail = f", axis={self.axis}" if self.axis else ""
+        return f"softmax({shape_words(self.in_shape)}{tail})"
+
+
+def softmax(shape: Shape, axis: int = 0) -> Softmax:
+    """exp(x) over its sum along an axis, by default the channels: a map.
+
+    Shapes: `shape` is the whole shape of the input. Whole numbers give floats.
+    Raises: ArgumentError for an axis that there is not.
+
+    >>> softmax(2)([0.0, 0.0]).tolist(), softmax(2).at([0.0, 0.0]).to_numpy().tolist()
+    ([0.5, 0.5], [[0.25, -0.25], [-0.25, 0.25]])
+    """
+    sizes = concrete_shape(shape)
+    place = as_size(axis, "axis", least=-len(sizes))
+    if place >= len(sizes):
+        raise ArgumentError(f"axis {axis} is beyond the {len(sizes)} axes of shape {sizes}")
+    return Softmax(sizes, place % len(sizes))
+
+
+def sum_over(shape: tuple[Any, ...], axes: tuple[int, ...]) -> Selection:
+    """The sum along some axes, of which one sample is left."""
+    found = [Axis(n, 1, taps=n) if k in axes else Axis(n, n) for k, n in enumerate(shape)]
+    return Selection(tuple(found), shape, tuple(axis.out_size for axis in found))
+
+
+def _elementwise(
+    name: str,
+    shape: Any,
+    function: Callable[[Array], Array],
+    slope: Callable[[Array], Array],
+    options: str = "",
+) -> Elementwise:
+    sizes = concrete_shape(shape)
+    return Elementwise(sizes, function, slope, f"{name}({shape_words(sizes)}{options})")
+
+
+def _relu(x: Array) -> Array:
+    if x.dtype.kind == "O":
+        import sympy
+
+        return np.frompyfunc(lambda v: sympy.Max(v, 0) if is_expression(v) else max(v, 0), 1, 1)(x)
+    # np.maximum hands NaN on.
+    return np.maximum(x, 0)
+
+
+def _where_positive(x: Array, yes: Any, no: Any) -> Array:
+    """`yes` where an entry is positive, `no` elsewhere; NaN stays NaN."""
+    found = _chosen(x, np.full(x.shape, yes), np.full(x.shape, no))
+    return np.where(np.isnan(x), x, found) if x.dtype.kind == "f" else found
+
+
+def _chosen(x: Array, yes: Array, no: Array) -> Array:
+    """`yes` where x > 0, else `no`; a piecewise expression where x has letters."""
+    if x.dtype.kind != "O":
+        return np.where(x > 0, yes, no)
+    import sympy
+
+    def choose(value: Any, first: Any, second: Any) -> Any:
+        if is_expression(value) and value.free_symbols:
+            return sympy.Piecewise((first, value > 0), (second, True))
+        return first if value > 0 else second
+
+    return np.frompyfunc(choose, 3, 1)(x, yes, no)
+
+
+def _sigmoid(x: Array) -> Array:
+    if x.dtype.kind == "O":
+        return 1 / (1 + _exp(-x))
+    # exp of a negative number only, which cannot overflow.
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, small) / (1 + small)
+
+
+def _tanh(x: Array) -> Array:
+    if x.dtype.kind != "O":
+        return np.tanh(x)
+    import sympy
+
+    return np.frompyfunc(lambda v: sympy.tanh(sympy.sympify(v)), 1, 1)(x)
+
+
+def _exp(x: Array) -> Array:
+    import sympy
+
+    return np.frompyfunc(lambda v: sympy.exp(sympy.sympify(v)), 1, 1)(x)

@@ -1,0 +1,342 @@
+"""Maps made of maps: chains, sums, branches side by side, and an operator with its bias."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, overload
+
+import numpy as np
+
+from convalg import engine
+from convalg.axis import Axis
+from convalg.base import Array, Map, Operator, batch_of
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.kernels import as_numbers, check_finite
+from convalg.operators import Convolution, Selection, compose, gathering
+from convalg.operators import add as add_operators
+from convalg.spec import as_size, size_product
+
+
+@dataclass(frozen=True, eq=False)
+class Chain(Map):
+    """Maps one after the other; the last one is applied first."""
+
+    factors: tuple[Map, ...]
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.factors[-1].in_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.factors[0].out_shape
+
+    def _apply(self, x: Array) -> Array:
+        for factor in reversed(self.factors):
+            x = factor(x)
+        return x
+
+    def _steps(self, x: Any) -> list[tuple[Map, Array]]:
+        """Every map with the input it gets, in the order they are applied."""
+        value = one_sample(x, self.in_shape)
+        steps = []
+        for factor in reversed(self.factors):
+            steps.append((factor, value))
+            value = factor(value)
+        return steps
+
+    def at(self, x: Any, /) -> Operator:
+        return compose(*(factor.at(value) for factor, value in reversed(self._steps(x))))
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        return _named(tuple(reversed(self.factors)))
+
+    def by(self, name: str, x: Any) -> Operator:
+        number, own = _split(name, len(self.factors), self)
+        steps = self._steps(x)
+        factor, value = steps[number]
+        after = [step.at(seen) for step, seen in reversed(steps[number + 1 :])]
+        return compose(*after, factor.by(own, value))
+
+    def __repr__(self) -> str:
+        return " @ ".join(map(repr, self.factors))
+
+
+@dataclass(frozen=True, eq=False)
+class Branches(Map):
+    """Maps of one input, their outputs added up or put one behind the other along an axis."""
+
+    parts: tuple[Map, ...]
+    axis: int | None = None
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.parts[0].in_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self._joins[0].out_shape
+
+    @property
+    def _joins(self) -> list[Operator]:
+        """What takes the output of each part to the common output."""
+        if self.axis is None:
+            from convalg.linear import identity
+
+            return [identity(self.parts[0].out_shape)] * len(self.parts)
+        return embeddings([part.out_shape for part in self.parts], self.axis)
+
+    def _apply(self, x: Array) -> Array:
+        found = [part(x) for part in self.parts]
+        return engine.total(found) if self.axis is None else np.concatenate(found, self.axis + 1)
+
+    def at(self, x: Any, /) -> Operator:
+        value = one_sample(x, self.in_shape)
+        pairs = zip(self._joins, self.parts, strict=True)
+        return add_operators(*(compose(join, part.at(value)) for join, part in pairs))
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        return _named(self.parts)
+
+    def by(self, name: str, x: Any) -> Operator:
+        number, own = _split(name, len(self.parts), self)
+        return compose(self._joins[number], self.parts[number].by(own, x))
+
+    def __repr__(self) -> str:
+        if self.axis is None:
+            return " + ".join(map(repr, self.parts))
+        tail = f", axis={self.axis}" if self.axis else ""
+        return f"concat([{', '.join(map(repr, self.parts))}]{tail})"
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(Map):
+    """An operator plus a bias: y = A x + b."""
+
+    operator: Operator
+    bias: Array
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.operator.in_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.operator.out_shape
+
+    def _apply(self, x: Array) -> Array:
+        y = self.operator(x)
+        spread = spread_over(self.bias, self.out_shape)
+        return engine.total([y, np.broadcast_to(spread, y.shape)])
+
+    def at(self, x: Any, /) -> Operator:
+        one_sample(x, self.in_shape)
+        return self.operator
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        return {**self.operator.parameters, "bias": self.bias}
+
+    def by(self, name: str, x: Any) -> Operator:
+        if name != "bias":
+            return self.operator.by(name, x)
+        one_sample(x, self.in_shape)
+        return spreading(self.bias.shape, self.out_shape)
+
+    def __repr__(self) -> str:
+        from convalg.faces.text import array_words
+
+        return f"affine({self.operator!r}, {array_words(self.bias)})"
+
+
+def affine(operator: Operator, bias: Any) -> Affine:
+    """An operator plus a bias: y = A x + b; a map that is linear only where b = 0.
+
+    Shapes: `bias` one number, one for each channel (the first axis of the output), or the
+    whole `out_shape`.
+    Raises: KindError unless `operator` is one, ShapeError for a bias of another shape.
+
+    >>> from convalg import correlation
+    >>> layer = affine(correlation(3, [1, 2]), 10)
+    >>> layer([1, 2, 3]).tolist(), layer.at([1, 2, 3])
+    ([15, 18], correlation(3, [1, 2]))
+    """
+    if not isinstance(operator, Operator):
+        raise KindError(f"affine takes an operator and a bias, not {operator!r}")
+    values = as_numbers(bias, "bias")
+    check_finite(values, "bias")
+    has_channels = not (
+        isinstance(operator, Convolution) and not operator.geometry.has_channels
+    ) and (len(operator.out_shape) > 1)
+    allowed = [(), operator.out_shape[:1], operator.out_shape]
+    if values.shape not in (allowed if has_channels else [(), operator.out_shape]):
+        wanted = f"{operator.out_shape[:1]}, one per channel, or " if has_channels else ""
+        raise ShapeError(
+            f"bias must be one number or of shape {wanted}{operator.out_shape}, not {values.shape}"
+        )
+    return Affine(operator, _frozen(values))
+
+
+@overload
+def concat(branches: Sequence[Operator], axis: int = 0) -> Operator: ...
+
+
+@overload
+def concat(branches: Sequence[Map], axis: int = 0) -> Map: ...
+
+
+def concat(branches: Sequence[Map], axis: int = 0) -> Map:
+    """Branches of one input with their outputs behind each other along an axis.
+
+    Shapes: all take the same `in_shape`; their outputs agree but on `axis` (0: the channels,
+    or the samples of a single channel). Operators give an operator: the sum of E_k A_k, with
+    E_k the padding that puts output k in its place.
+
+    Raises: ShapeError where shapes do not fit, KindError for a branch that is no layer.
+
+    >>> from convalg import correlation, identity
+    >>> concat([identity(2), correlation(2, [1, 1])])([3, 4]).tolist()
+    [3, 4, 7]
+    """
+    parts = tuple(branches)
+    for part in parts:
+        if not isinstance(part, Map):
+            raise KindError(f"concat takes operators and maps, not {part!r}")
+    if not parts:
+        raise ArgumentError(f"concat takes at least one branch, not {branches!r}")
+    _check_inputs(parts)
+    place = _checked_axis(axis, [part.out_shape for part in parts])
+    operators = [part for part in parts if isinstance(part, Operator)]
+    if len(operators) < len(parts):
+        return Branches(parts, place)
+    joins = embeddings([part.out_shape for part in parts], place)
+    return add_operators(*(compose(e, a) for e, a in zip(joins, operators, strict=True)))
+
+
+def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operator]:
+    """What takes each input of a concatenation to its place: y = sum of E_k x_k.
+
+    Shapes: E_k from `shapes[k]` to the shape of the whole; its adjoint cuts the part out.
+    Raises: ShapeError unless the shapes agree but on `axis`.
+
+    >>> first, second = embeddings([(1, 2), (2, 2)])
+    >>> second.T([[1, 2], [3, 4], [5, 6]]).tolist()
+    [[3, 4], [5, 6]]
+    """
+    axis = _checked_axis(axis, list(shapes))
+    total, found, start = sum(shape[axis] for shape in shapes), [], 0
+    for shape in shapes:
+        axes = [Axis(n, n) for n in shape]
+        axes[axis] = Axis(shape[axis], total, padding=start)
+        out = tuple(a.out_size for a in axes)
+        found.append(Selection(tuple(axes), tuple(shape), out))
+        start += shape[axis]
+    return list(found)
+
+
+def chain(*maps: Map) -> Map:
+    """The composition, flattened; operators that meet become one.
+
+    Raises: ShapeError when the output of one is not the input of the next.
+    """
+    factors: list[Map] = []
+    for one in maps:
+        factors.extend(one.factors if isinstance(one, Chain) else [one])
+    for left, right in pairwise(factors):
+        if left.in_shape != right.out_shape:
+            raise ShapeError(
+                f"these do not compose: the right layer gives {right.out_shape}, the left one "
+                f"takes {left.in_shape}"
+            )
+    return Chain(tuple(factors))
+
+
+def add(*maps: Map) -> Map:
+    """The sum of maps of one input, flattened. Raises: ShapeError unless the shapes agree."""
+    parts: list[Map] = []
+    for one in maps:
+        nested = isinstance(one, Branches) and one.axis is None
+        parts.extend(one.parts if nested else [one])  # type: ignore[attr-defined]
+    _check_inputs(parts)
+    for part in parts[1:]:
+        if part.out_shape != parts[0].out_shape:
+            raise ShapeError(
+                f"these do not add: one gives {parts[0].out_shape}, the other {part.out_shape}"
+            )
+    return Branches(tuple(parts))
+
+
+def one_sample(x: Any, shape: tuple[Any, ...]) -> Array:
+    """x as an array of one sample. Raises: ShapeError when it has another shape or a batch."""
+    values, batch = batch_of(x, shape, "x")
+    if batch:
+        raise ShapeError(
+            f"a Jacobian is taken at one sample of shape {shape}, and x has the batch {batch}"
+        )
+    return values[0]
+
+
+def spread_over(values: Array, shape: tuple[Any, ...]) -> Array:
+    """One number, one per channel or all of them, as an array that broadcasts to `shape`."""
+    if values.shape == shape or not values.ndim:
+        return values
+    return values.reshape(values.shape + (1,) * (len(shape) - values.ndim))
+
+
+def spreading(before: tuple[Any, ...], after: tuple[Any, ...]) -> Operator:
+    """`spread_over` as an operator: its adjoint sums over all places that a value went to."""
+    places = np.arange(size_product(before)).reshape(before)
+    table = np.broadcast_to(spread_over(places, after), after)
+    return gathering(table, before, after)
+
+
+def _checked_axis(axis: Any, shapes: list[tuple[Any, ...]]) -> int:
+    """Raises: ShapeError unless the shapes agree everywhere but on the axis."""
+    first = shapes[0]
+    place = as_size(axis, "axis", least=-len(first))
+    if place >= len(first):
+        raise ArgumentError(f"axis {axis} is beyond the {len(first)} axes of shape {first}")
+    place %= len(first)
+    for shape in shapes[1:]:
+        rest = [(*s[:place], *s[place + 1 :]) for s in (first, shape)]
+        if len(shape) != len(first) or rest[0] != rest[1]:
+            raise ShapeError(
+                f"outputs of {first} and {shape} do not concatenate along axis {place}: all "
+                f"other axes must agree"
+            )
+    return place
+
+
+def _check_inputs(parts: Sequence[Map]) -> None:
+    for part in parts[1:]:
+        if part.in_shape != parts[0].in_shape:
+            raise ShapeError(
+                f"branches must share one input, and one takes {parts[0].in_shape}, another "
+                f"{part.in_shape}"
+            )
+
+
+def _named(parts: tuple[Map, ...]) -> dict[str, Array]:
+    """Parameters of all parts, each after the number of its part."""
+    numbered = ((f"{k}.{name}", v) for k, p in enumerate(parts) for name, v in p.parameters.items())
+    return dict(numbered)
+
+
+def _split(name: str, count: int, owner: Map) -> tuple[int, str]:
+    """The number of a part and the name of its parameter."""
+    number, dot, own = str(name).partition(".")
+    if not dot or not number.isdigit() or int(number) >= count:
+        raise ArgumentError(
+            f"no parameter is named {name!r}; there are {', '.join(owner.parameters) or 'none'}"
+        )
+    return int(number), own
+
+
+def _frozen(values: Array) -> Array:
+    copy = values.copy()
+    copy.setflags(write=False)
+    return copy

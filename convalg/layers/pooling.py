@@ -1,0 +1,535 @@
+"""Pooling: sums and averages are operators; maxima, minima and Lp norms are maps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+
+from convalg import engine
+from convalg.axis import Axis
+from convalg.base import Array, Map, Operator, batch_of
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.layers import windows
+from convalg.layers.maps import one_sample
+from convalg.linear import diagonal, identity, selection
+from convalg.operators import (
+    Selection,
+    compose,
+    gathering,
+    kron,
+    scale,
+    sparse_matrix,
+)
+from convalg.spec import (
+    Padding,
+    Shape,
+    as_shape,
+    as_size,
+    holds,
+    is_expression,
+    is_symbolic,
+    per_axis,
+    pooling_axes,
+    size_product,
+)
+
+
+def sum_pool(
+    shape: Shape,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Padding = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    channels: int | None = None,
+) -> Operator:
+    """The sum over windows of `size` samples, `stride` apart (by default side by side).
+
+    Shapes: `(*shape)`, or `(channels, *shape)`, to the number of windows on each axis; every
+    channel on its own. Padding is zeros. With `ceil_mode` the last window may reach beyond the
+    padding behind the input, as long as it does not start there.
+    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+
+    >>> sum_pool(5, 2)([1, 2, 3, 4, 5]).tolist()
+    [3, 7]
+    >>> sum_pool(5, 2, ceil_mode=True)([1, 2, 3, 4, 5]).tolist()
+    [3, 7, 5]
+    """
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    axes, _ = pooling_axes(shape, size, **options)
+    return selection(list(axes), channels)
+
+
+def average_pool(
+    shape: Shape,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Padding = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    channels: int | None = None,
+) -> Operator:
+    """The mean over windows of `size` samples. Integers give exact fractions.
+
+    Shapes and errors: as `sum_pool`.
+    Rule: the divisor is the number of samples in the window: those of the input and, with
+    `count_include_pad`, of the padding. What a window of `ceil_mode` reaches beyond the padding
+    never counts. `divisor_override` is one divisor for all windows. (PyTorch, and ONNX with
+    count_include_pad=1; ONNX and TensorFlow count no padding by default.)
+
+    >>> average_pool(4, 2)([1.0, 2.0, 3.0, 5.0]).tolist()
+    [1.5, 4.0]
+    >>> average_pool(3, 2, padding=1, count_include_pad=False)([2.0, 4.0, 6.0]).tolist()
+    [2.0, 5.0]
+    """
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    axes, pads = pooling_axes(shape, size, **options)
+    if not isinstance(count_include_pad, bool):
+        raise KindError(f"count_include_pad must be True or False, not {count_include_pad!r}")
+    total = selection(list(axes), channels)
+    if divisor_override is not None:
+        return scale(Fraction(1, as_size(divisor_override, "divisor_override")), total)
+    window = size_product([axis.taps for axis in axes])
+    unpadded = all(holds(p == 0) for pad in pads for p in pad)
+    if not ceil_mode and (count_include_pad or unpadded):
+        return scale(1 / window if is_symbolic(window) else Fraction(1, window), total)
+    if not all(axis.is_concrete for axis in axes):
+        raise SymbolicError(
+            f"a divisor that changes at the border needs numbers for sizes, not {shape}"
+        )
+    counts = [
+        _counts(axis, pad if count_include_pad else (0, 0), pads[k], k)
+        for k, (axis, pad) in enumerate(zip(axes, pads, strict=True))
+    ]
+    divisors = np.ones((), dtype=object)
+    for count in counts:
+        divisors = np.multiply.outer(divisors, count)
+    return _divided(np.broadcast_to(divisors, total.out_shape), total)
+
+
+def global_pool(
+    shape: Shape,
+    *,
+    reduce: Literal["average", "sum"] = "average",
+    channels: int | None = None,
+) -> Operator:
+    """The mean (or the sum) over all samples of a channel.
+
+    Shapes: `(*shape)` or `(channels, *shape)`, to one sample on each axis: `(channels, 1, 1)`.
+    Raises: ArgumentError for another `reduce`; `global_max_pool` is a map.
+
+    >>> global_pool((2, 2))([[1, 2], [3, 6]]).tolist()
+    [[Fraction(3, 1)]]
+    """
+    return _reduced(reduce)(shape, as_shape(shape), channels=channels)
+
+
+def adaptive_pool(
+    shape: Shape,
+    out_shape: Any,
+    *,
+    reduce: Literal["average", "sum"] = "average",
+    channels: int | None = None,
+) -> Operator:
+    """The mean (or the sum) over windows that cut the input into `out_shape` parts.
+
+    Shapes: `(*shape)` or `(channels, *shape)`, to `out_shape`; windows may overlap by a sample.
+    Rule: output o of m covers samples floor(o n / m) to ceil((o + 1) n / m) - 1.
+    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    Source: PyTorch, AdaptiveAvgPool.
+
+    >>> adaptive_pool(5, 3, reduce="sum")([1, 2, 3, 4, 5]).tolist()
+    [3, 9, 9]
+    """
+    pool = _reduced(reduce)
+    sizes, wanted = concrete_shape(shape), _wanted(shape, out_shape)
+    if all(n % m == 0 for n, m in zip(sizes, wanted, strict=True)):
+        size = tuple(n // m for n, m in zip(sizes, wanted, strict=True))
+        return pool(sizes, size, channels=channels)
+    each = [list(windows.adaptive(n, m)) for n, m in zip(sizes, wanted, strict=True)]
+    parts: list[Operator] = []
+    for n, m, found in zip(sizes, wanted, each, strict=True):
+        rows = np.repeat(np.arange(m), [len(window) for window in found])
+        parts.append(sparse_matrix(rows, np.concatenate(found), 1, (n,), (m,)))
+    total = per_channel(parts, channels)
+    if reduce == "sum":
+        return total
+    divisors = np.ones((), dtype=object)
+    for found in each:
+        divisors = np.multiply.outer(divisors, [len(window) for window in found])
+    return _divided(np.broadcast_to(divisors, total.out_shape), total)
+
+
+def max_pool(
+    shape: Shape,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Padding = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    channels: int | None = None,
+) -> Extremum:
+    """The largest sample of each window: a map; at a point, the selection of the winners.
+
+    Shapes: as `sum_pool`. Padding is minus infinity: it never wins, also among negative
+    samples. Of equal samples the first one wins, in row-major order of the window; a NaN wins
+    over all numbers. `f.indices(x)` tells where the winners are.
+    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    Source: PyTorch, MaxPool; ONNX, operator MaxPool.
+
+    >>> pool = max_pool(5, 3, stride=2, padding=1)
+    >>> pool([-3, -1, -2, -1, -5]).tolist(), pool.indices([-3, -1, -2, -1, -5]).tolist()
+    ([-1, -1, -1], [1, 1, 3])
+    >>> pool.at([-3, -1, -2, -1, -5]).to_numpy().tolist()
+    [[0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 0]]
+    """
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    return _extremum("max_pool", shape, size, options, channels)
+
+
+def min_pool(
+    shape: Shape,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Padding = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    channels: int | None = None,
+) -> Extremum:
+    """The smallest sample of each window: a map, as `max_pool` with the signs turned.
+
+    Shapes and errors: as `sum_pool`. Padding is plus infinity.
+
+    >>> min_pool(4, 2)([4, 3, 1, 2]).tolist()
+    [3, 1]
+    """
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    return _extremum("min_pool", shape, size, options, channels)
+
+
+def global_max_pool(shape: Shape, *, channels: int | None = None) -> Extremum:
+    """The largest sample of each channel: a map.
+
+    Shapes: as `global_pool`.
+
+    >>> global_max_pool((2, 2))([[1, 2], [7, 6]]).tolist()
+    [[7]]
+    """
+    return max_pool(shape, as_shape(shape), channels=channels)
+
+
+def adaptive_max_pool(shape: Shape, out_shape: Any, *, channels: int | None = None) -> Extremum:
+    """The largest sample of each window of `adaptive_pool`: a map.
+
+    Shapes and errors: as `adaptive_pool`.
+
+    >>> adaptive_max_pool(5, 3)([1, 5, 2, 4, 3]).tolist()
+    [5, 5, 4]
+    """
+    sizes, wanted = concrete_shape(shape), _wanted(shape, out_shape)
+    places = np.zeros((1, 1), dtype=np.int64)
+    for n, m in zip(sizes, wanted, strict=True):
+        found = [list(window) for window in windows.adaptive(n, m)]
+        longest = max(map(len, found))
+        here = np.array([window + [-1] * (longest - len(window)) for window in found]).T
+        places = engine.joined(places, here, n)
+    words = f"adaptive_max_pool({shape_words(sizes)}, {shape_words(wanted)}{tail(channels)})"
+    return Extremum("max", places, *shapes(sizes, wanted, channels), sizes, words)
+
+
+def lp_pool(
+    shape: Shape,
+    size: Any,
+    p: int = 2,
+    *,
+    stride: Any = None,
+    padding: Padding = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    absolute: bool = True,
+    channels: int | None = None,
+) -> LpPool:
+    """The Lp norm of each window, (sum of |x|^p)^(1/p): a map.
+
+    Shapes and errors: as `sum_pool`; `p` is a whole number, at least 1.
+    Rule: with `absolute=False` the sum is of x^p, as in PyTorch: with odd p negative samples
+    then cancel, and where p > 1 a negative sum has no root (NaN). The derivative where a
+    window is all zeros is taken as zero.
+    Source: ONNX, operator LpPool; PyTorch, LPPool.
+
+    >>> lp_pool(4, 2)([3.0, -4.0, 0.0, 2.0]).tolist()
+    [5.0, 2.0]
+    """
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    power = as_size(p, "p")
+    if not isinstance(power, int):
+        raise KindError(f"p must be a number, not {p}")
+    total = sum_pool(concrete_shape(shape), size, channels=channels, **options)
+    assert isinstance(total, Selection)
+    return LpPool(total, power, bool(absolute))
+
+
+def max_unpool(indices: Any, shape: Shape, *, channels: int | None = None) -> Operator:
+    """Each value put back at the index that it won from; zero elsewhere. An operator.
+
+    Shapes: `indices` as `max_pool(...).indices(x)` gives them: flat places within one channel
+    of `shape`; input of the shape of `indices`, output `(*shape)` or `(channels, *shape)`.
+    Where an index comes twice in a channel, the last one is kept.
+    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    Source: PyTorch, MaxUnpool.
+
+    >>> max_unpool([1, 2], 4)([10, 20]).tolist()
+    [0, 10, 20, 0]
+    """
+    sizes = concrete_shape(shape)
+    places = np.asarray(indices)
+    if places.dtype.kind not in "iu":
+        raise KindError(f"indices must be integers, not {places.dtype}")
+    lead = () if channels is None else (as_size(channels, "channels"),)
+    if places.ndim != len(lead) + len(sizes) or places.shape[: len(lead)] != lead:
+        raise ShapeError(
+            f"indices must have one axis for each of {(*lead, *sizes)}, not shape {places.shape}"
+        )
+    plane = size_product(sizes)
+    if places.size and not 0 <= int(places.min()) <= int(places.max()) < plane:
+        raise ArgumentError(
+            f"indices must lie in 0..{plane - 1}, the places of {sizes}, not "
+            f"{int(places.min())}..{int(places.max())}"
+        )
+    count = lead[0] if lead else 1
+    steps = np.arange(count)[:, None] * plane
+    flat = (places.reshape(count, places.size // count) + steps).ravel()
+    # The last of several: in reverse order it is the first.
+    kept, position = np.unique(flat[::-1], return_index=True)
+    winners = flat.size - 1 - position
+    return sparse_matrix(kept, winners, 1, places.shape, (*lead, *sizes))
+
+
+@dataclass(frozen=True, eq=False)
+class Extremum(Map):
+    """The largest or smallest sample of each window; see `max_pool`.
+
+    `places`: the flat input of each (tap, output) of one channel, -1 where there is none.
+    """
+
+    kind: Literal["max", "min"]
+    places: Array
+    in_shape: tuple[Any, ...]
+    out_shape: tuple[Any, ...]
+    plane: tuple[int, ...]
+    words: str
+
+    def __repr__(self) -> str:
+        return self.words
+
+    def indices(self, x: Any) -> Array:
+        """Where each winner is, flat and row-major within its channel; -1 in empty windows.
+
+        Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`, int64.
+        """
+        values, batch = batch_of(x, self.in_shape, "x")
+        return self._winners(values)[1].reshape(*batch, *self.out_shape)
+
+    def _apply(self, x: Array) -> Array:
+        return self._winners(x)[0]
+
+    def at(self, x: Any, /) -> Operator:
+        """The selection of the winners at one sample; its adjoint sends each gradient back."""
+        value = one_sample(x, self.in_shape)
+        found = self._winners(value[None])[1].reshape(-1, self.places.shape[1])
+        steps = np.arange(len(found))[:, None] * size_product(self.plane)
+        table = np.where(found < 0, -1, found + steps)
+        return gathering(table, self.in_shape, self.out_shape)
+
+    def _winners(self, x: Array) -> tuple[Array, Array]:
+        """The best values and their places in the plane, channel by channel."""
+        samples = x.reshape(-1, size_product(self.plane))
+        taps, outputs = self.places.shape
+        best = np.zeros((len(samples), outputs), dtype=x.dtype)
+        winner = np.full(best.shape, -1, dtype=np.int64)
+        for tap in range(taps):
+            here = self.places[tap]
+            value = np.take(samples, np.maximum(here, 0), axis=1)
+            better = (here >= 0) & ((winner < 0) | self._beats(value, best))
+            best = np.where(better, value, best)
+            winner = np.where(better, here, winner)
+        return self._with_empty(best, winner), winner
+
+    def _beats(self, value: Array, best: Array) -> Array:
+        try:
+            larger = np.asarray(value > best if self.kind == "max" else value < best, dtype=bool)
+        except TypeError:
+            symbols = [v for v in value.ravel() if is_expression(v) and v.free_symbols]
+            raise SymbolicError(
+                f"which sample wins depends on the symbols, such as {symbols[:1]}: put in "
+                f"numbers first"
+            ) from None
+        if value.dtype.kind == "f":
+            return larger | (np.isnan(value) & ~np.isnan(best))
+        return larger
+
+    def _with_empty(self, best: Array, winner: Array) -> Array:
+        empty = winner < 0
+        if not empty.any():
+            return best
+        if best.dtype.kind != "f":
+            raise ArgumentError(
+                f"output {int(np.argwhere(empty)[0][1])} of {self.words} has only padding in its "
+                f"window, and no integer is infinite: pass x.astype(float)"
+            )
+        return np.where(empty, -math.inf if self.kind == "max" else math.inf, best)
+
+
+@dataclass(frozen=True, eq=False)
+class LpPool(Map):
+    """The Lp norm of each window; see `lp_pool`."""
+
+    total: Selection
+    p: int
+    absolute: bool
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.total.in_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.total.out_shape
+
+    def __repr__(self) -> str:
+        call = repr(self.total).removeprefix("sum_pool(").removesuffix(")")
+        return f"lp_pool({call}, p={self.p}{'' if self.absolute else ', absolute=False'})"
+
+    def _apply(self, x: Array) -> Array:
+        whole = np.abs(x) if self.absolute else x
+        return root(self.total(whole**self.p), self.p)
+
+    def at(self, x: Any, /) -> Operator:
+        """diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
+        value = one_sample(x, self.in_shape)
+        if self.p == 1:
+            return compose(self.total, diagonal(np.sign(value))) if self.absolute else self.total
+        y = self(value)
+        inner = value ** (self.p - 1)
+        if self.absolute:
+            inner = np.sign(value) * np.abs(value) ** (self.p - 1)
+        outer = np.where(y == 0, 0, 1 / np.where(y == 0, 1, y) ** (self.p - 1))
+        return compose(diagonal(outer), self.total, diagonal(inner))
+
+
+def root(values: Array, p: int) -> Array:
+    """The p-th root; exact for exact objects, NaN where a negative number has none."""
+    if p == 1:
+        return values
+    if values.dtype.kind == "O":
+        import sympy
+
+        return np.frompyfunc(lambda v: sympy.sympify(v) ** sympy.Rational(1, p), 1, 1)(values)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(values) if p == 2 else values ** (1 / p)
+
+
+def per_channel(parts: list[Operator], channels: int | None) -> Operator:
+    """One operator per axis as one of all axes, on each channel alike."""
+    if channels is not None:
+        parts = [identity(as_size(channels, "channels")), *parts]
+    found = parts[0]
+    for part in parts[1:]:
+        found = kron(found, part)
+    return found
+
+
+def shapes(
+    before: tuple[int, ...], after: tuple[int, ...], channels: int | None
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Input and output shapes, with the channels in front where there are some."""
+    lead = () if channels is None else (as_size(channels, "channels"),)
+    return (*lead, *before), (*lead, *after)
+
+
+def concrete_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
+    """A shape of numbers. Raises: SymbolicError for letters."""
+    sizes = as_shape(shape, name)
+    if not all(isinstance(n, int) for n in sizes):
+        raise SymbolicError(f"{name} needs numbers here, not letters: {sizes}")
+    return tuple(int(n) for n in sizes)  # type: ignore[arg-type]
+
+
+def shape_words(shape: tuple[Any, ...]) -> str:
+    """A shape as it is written in a call."""
+    return str(shape[0]) if len(shape) == 1 else str(tuple(shape))
+
+
+def tail(channels: int | None) -> str:
+    """The option `channels` as it is written in a call."""
+    return "" if channels is None else f", channels={channels}"
+
+
+def _extremum(
+    name: Literal["max_pool", "min_pool"],
+    shape: Any,
+    size: Any,
+    options: dict[str, Any],
+    channels: int | None,
+) -> Extremum:
+    sizes = concrete_shape(shape)
+    axes, _ = pooling_axes(sizes, size, **options)
+    places, _ = engine.table(axes)
+    after = tuple(int(axis.out_size) for axis in axes)  # type: ignore[arg-type]
+    defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
+    given = [f", {key}={value!r}" for key, value in options.items() if value != defaults[key]]
+    window = shape_words(per_axis(size, "size", len(sizes)))
+    words = f"{name}({shape_words(sizes)}, {window}{''.join(given)}{tail(channels)})"
+    kind: Literal["max", "min"] = "max" if name == "max_pool" else "min"
+    return Extremum(kind, places, *shapes(sizes, after, channels), sizes, words)
+
+
+def _reduced(reduce: str) -> Any:
+    if reduce not in ("average", "sum"):
+        raise ArgumentError(f"reduce must be 'average' or 'sum', not {reduce!r}")
+    return average_pool if reduce == "average" else sum_pool
+
+
+def _wanted(shape: Any, out_shape: Any) -> tuple[int, ...]:
+    """The output sizes of an adaptive pooling, one per axis."""
+    return tuple(per_axis(out_shape, "out_shape", len(as_shape(shape))))
+
+
+def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: int) -> Array:
+    """How many samples of each window count on one axis, with the padding that counts."""
+    before, after = counted
+    # The same windows over the input with its counted padding as further samples.
+    wider = Axis(
+        in_size=int(axis.in_size) + before + after,  # type: ignore[arg-type]
+        out_size=axis.out_size,
+        taps=axis.taps,
+        stride=axis.stride,
+        dilation=axis.dilation,
+        padding=axis.padding - before,
+    )
+    found = np.sum(wider.columns() >= 0, axis=1)
+    if not found.all():
+        raise ArgumentError(
+            f"padding {pad} on axis {number} leaves window {int(np.argmin(found))} without a "
+            f"sample to average; pad less, or use count_include_pad=True or sum_pool"
+        )
+    return found.astype(object)
+
+
+def _divided(divisors: Array, total: Operator) -> Operator:
+    """Each output over its own divisor: whole factors and one common fraction, all exact."""
+    common = math.lcm(*set(map(int, divisors.ravel())))
+    factors = np.array([common // int(d) for d in divisors.ravel()])
+    if len(set(factors.tolist())) == 1:
+        return scale(Fraction(int(factors[0]), common), total)
+    return scale(Fraction(1, common), diagonal(factors.reshape(divisors.shape)) @ total)

@@ -1,0 +1,102 @@
+"""Windows that are no arithmetic progression: adaptive pooling and interpolation, axis by axis.
+
+Every other index comes from `Axis`; these two have formulas of their own, kept here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+from convalg.errors import ArgumentError
+
+Coordinates: TypeAlias = Literal[
+    "half_pixel",
+    "align_corners",
+    "asymmetric",
+    "pytorch_half_pixel",
+    "half_pixel_symmetric",
+]
+Rounding: TypeAlias = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
+COORDINATES: tuple[Coordinates, ...] = (
+    "half_pixel",
+    "align_corners",
+    "asymmetric",
+    "pytorch_half_pixel",
+    "half_pixel_symmetric",
+)
+ROUNDINGS: tuple[Rounding, ...] = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
+
+
+def adaptive(in_size: int, out_size: int) -> Iterator[range]:
+    """The window of each output of an adaptive pooling: floor(o n / m) to ceil((o + 1) n / m).
+
+    Source: PyTorch, AdaptiveAvgPool.
+
+    >>> [list(window) for window in adaptive(5, 3)]
+    [[0, 1], [1, 2, 3], [3, 4]]
+    """
+    for output in range(out_size):
+        yield range(output * in_size // out_size, -(-(output + 1) * in_size // out_size))
+
+
+def position(
+    output: int, in_size: int, out_size: int, scale: Fraction, coordinates: Coordinates
+) -> Fraction:
+    """Where an output of a resizing lies on the input, in samples; exact.
+
+    Source: ONNX, operator Resize, coordinate_transformation_mode.
+
+    >>> position(1, 2, 4, Fraction(2), "half_pixel")
+    Fraction(1, 4)
+    """
+    half = Fraction(1, 2)
+    match coordinates:
+        case "half_pixel":
+            return (output + half) / scale - half
+        case "pytorch_half_pixel":
+            return (output + half) / scale - half if out_size > 1 else Fraction(0)
+        case "half_pixel_symmetric":
+            # The grid is centred on the input where out_size is not exactly in_size * scale.
+            adjustment = out_size / (scale * in_size)
+            offset = Fraction(in_size, 2) * (1 - adjustment)
+            return offset + (output + half) / scale - half
+        case "align_corners":
+            return Fraction(output * (in_size - 1), out_size - 1) if out_size > 1 else Fraction(0)
+        case "asymmetric":
+            return output / scale
+    raise ArgumentError(f"coordinates must be one of {', '.join(COORDINATES)}, not {coordinates!r}")
+
+
+def nearest(place: Fraction, in_size: int, rounding: Rounding) -> int:
+    """The sample next to a position, inside the input.
+
+    >>> nearest(Fraction(1, 2), 3, "round_prefer_floor"), nearest(Fraction(1, 2), 3, "ceil")
+    (0, 1)
+    """
+    match rounding:
+        case "floor":
+            found = math.floor(place)
+        case "ceil":
+            found = math.ceil(place)
+        case "round_prefer_floor":
+            found = math.ceil(place - Fraction(1, 2))
+        case "round_prefer_ceil":
+            found = math.floor(place + Fraction(1, 2))
+        case _:
+            raise ArgumentError(f"rounding must be one of {', '.join(ROUNDINGS)}, not {rounding!r}")
+    return min(max(found, 0), in_size - 1)
+
+
+def linear(place: Fraction, in_size: int) -> dict[int, Fraction]:
+    """The samples on both sides of a position with their weights; the border sample goes on.
+
+    >>> linear(Fraction(1, 4), 3)
+    {0: Fraction(3, 4), 1: Fraction(1, 4)}
+    """
+    place = min(max(place, Fraction(0)), Fraction(in_size - 1))
+    low = math.floor(place)
+    share = place - low
+    return {low: 1 - share, low + 1: share} if share else {low: Fraction(1)}
