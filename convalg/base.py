@@ -146,7 +146,8 @@ class Map(ABC):
             parts = [
                 self.by(name, one).T(other) for one, other in zip(inputs, upstream, strict=True)
             ]
-            found[name] = np.sum(parts, axis=0) if parts else np.zeros(value.shape)
+            total = np.sum(parts, axis=0) if parts else np.zeros(value.shape)
+            found[name] = np.asarray(total)
         return found
 
     def _samples(self, x: Any, g: Any) -> tuple[Array, Array, tuple[int, ...]]:

@@ -9,17 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from convalg.axis import Boundary
+from convalg.axis import Axis, Boundary
 from convalg.base import Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, UndecidableError
 from convalg.faces.exact import exact_rows
 from convalg.linear import pad
 from convalg.linear import shift as shift_operator
-from convalg.operators import Convolution, compose, leaves
+from convalg.operators import (
+    Compose,
+    Convolution,
+    Diagonal,
+    Scaled,
+    Selection,
+    compose,
+    leaves,
+)
 from convalg.prove import family, hints
 from convalg.prove.polynomial import Polynomial
 from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
-from convalg.spec import as_size, is_symbolic, per_axis
+from convalg.spec import Geometry, as_size, is_symbolic, per_axis
 
 DEFAULT_RANGE = range(1, 9)
 """Values that a stride or dilation given as a letter runs through."""
@@ -340,7 +348,8 @@ def equivariant(
     end where the operator's boundary is circular. With `interior`, only outputs further than
     the shift and the padding from the border are compared.
 
-    Raises: KindError unless the operator is one layer, else as `equal`.
+    Raises: KindError unless the operator is one layer or pooling, else as `equal`. The first
+    axis of a pooling is taken as channels when it moves nothing along it.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -349,13 +358,13 @@ def equivariant(
     ('proved', {'n': 2, 'K': 2})
     """
     layer = _one_layer(operator)
-    axes = layer.geometry.axes
+    axes = layer.axes
     dims = len(axes)
     moved = per_axis(shift, "shift", dims, least=None)
     arrived = moved if out_shift is None else per_axis(out_shift, "out_shift", dims, least=None)
     circular = all(axis.boundary == "circular" for axis in axes)
-    before = _shift(layer.geometry.in_spatial, moved, circular, layer.geometry.in_channels)
-    after = _shift(layer.geometry.out_spatial, arrived, circular, layer.geometry.out_channels)
+    before = _shift(layer.in_spatial, moved, circular, layer.in_channels)
+    after = _shift(layer.out_spatial, arrived, circular, layer.out_channels)
     left, right = compose(operator, before), compose(after, operator)
     claim = f"{operator!r} commutes with the shift by {shift}"
     if interior:
@@ -365,9 +374,9 @@ def equivariant(
         ]
         try:
             inner = pad(
-                layer.geometry.out_spatial,
+                layer.out_spatial,
                 tuple((-a, -b) for a, b in margins),
-                channels=layer.geometry.out_channels,
+                channels=layer.out_channels,
             )
         except ArgumentError as error:
             reason = f"no output is that far from the border: {error}"
@@ -380,12 +389,25 @@ def equivariant(
     return replace(verdict, hint=hint)
 
 
-def _one_layer(operator: Any) -> Convolution:
-    if isinstance(operator, Convolution):
-        return operator
+def _one_layer(operator: Any) -> Geometry:
+    """The geometry of a layer, of a pooling, or of one with a factor."""
+    match operator:
+        case Convolution(geometry=geometry):
+            return geometry
+        case Scaled(operator=inner) | Compose(factors=(Diagonal(), inner)):
+            return _one_layer(inner)
+        case Selection(axes=(first, *rest)) if not _is_reshape(operator):
+            if rest and first == Axis(first.in_size, first.in_size):
+                return Geometry(tuple(rest), first.in_size, first.in_size, first.in_size)  # type: ignore[arg-type]
+            return operator.geometry
     raise KindError(
-        f"equivariant takes one correlation or convolution, not {operator!r}: simplify() it first"
+        f"equivariant takes one correlation, convolution or pooling, not {operator!r}: simplify() it first"
     )
+
+
+def _is_reshape(operator: Selection) -> bool:
+    own = operator.geometry
+    return (own.in_shape, own.out_shape) != (operator.in_shape, operator.out_shape)
 
 
 def _shift(shape: Any, steps: Any, circular: bool, channels: Any) -> Operator:
@@ -395,7 +417,7 @@ def _shift(shape: Any, steps: Any, circular: bool, channels: Any) -> Operator:
 
 def _equivariance_hint(operator: Operator, shift: Any, out_shift: Any, interior: bool) -> str:
     """A confirmed way to mend the claim, or nothing."""
-    strides = {axis.stride for axis in _one_layer(operator).geometry.axes}
+    strides = {axis.stride for axis in _one_layer(operator).axes}
     if out_shift is None and isinstance(shift, int) and len(strides) == 1:
         (stride,) = strides
         if isinstance(stride, int) and stride > 1:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array, Operator
+from convalg.base import Array, Map, Operator
 from convalg.errors import KindError
 from convalg.faces.exact import exact_rows
 from convalg.prove import family
@@ -26,7 +26,7 @@ TRIES = 40
 def linear(f: Any, in_shape: Any = None) -> Verdict:
     """Whether f(a x + b y) = a f(x) + b f(y): a plain Python function, a map or an operator.
 
-    Shapes: f takes one array of `in_shape` (an operator brings its own).
+    Shapes: f takes one array of `in_shape` (operators and maps bring their own).
     A function that cannot run on symbols can be refuted by numbers, never proved.
 
     Raises: KindError when f cannot be called with one array.
@@ -42,6 +42,8 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
             scope = family.scope_of(family.conditions([f]), f.letters)
             return Verdict("proved", f"{f!r} is linear", scope, method)
         in_shape, f = f.in_shape, _lifted(f)
+    elif isinstance(f, Map) and in_shape is None:
+        in_shape = f.in_shape
     elif in_shape is None:
         raise KindError(f"linear needs the shape of the input of {f!r}: give in_shape")
     arity(f, (1,), "f(x)")

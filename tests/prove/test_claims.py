@@ -213,9 +213,20 @@ def test_no_hint_where_the_interior_fails_too() -> None:
     assert not equivariant(layer, 2, out_shift=2, interior=True)
 
 
+def test_pooling_is_equivariant_up_to_its_stride() -> None:
+    verdict = equivariant(ca.average_pool(n, 2), 2, out_shift=1, interior=True)
+    assert verdict
+    assert verdict.scope == "all n >= 6"
+    assert equivariant(ca.sum_pool(n, 2), 1).hint.startswith("a stride of 2 keeps only shifts")
+    assert equivariant(ca.average_pool((n, 8), 2, channels=3), 2, out_shift=1, interior=True)
+    border = ca.average_pool((8, 8), 3, stride=1, padding=1, count_include_pad=False)
+    assert equivariant(border, 1).hint == "it holds away from the border: interior=True"
+    assert equivariant(border, 1, interior=True)
+
+
 def test_equivariant_takes_one_layer() -> None:
-    for other in (ca.identity(n), A.T, A @ ca.identity(n) @ ca.flip_axes(n), 5):
-        with pytest.raises(KindError, match="equivariant takes one correlation or convolution"):
+    for other in (ca.reshape(n, (1, n)), A.T, A @ ca.identity(n) @ ca.flip_axes(n), 5):
+        with pytest.raises(KindError, match="equivariant takes one correlation, convolution or pooling"):
             equivariant(other, 1)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match=r"shift must be one integer or 1 of them \(one per axis"):
         equivariant(A, (1, 2))
