@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convalg import draw, errors, kernels, prove
+    from convalg import check, draw, errors, kernels, prove
     from convalg.base import Map, Operator
     from convalg.kernels import flip, kernel
     from convalg.layers.activations import (
@@ -122,6 +122,7 @@ _NAMES = {
     "explain": "sheet",
 }
 _ROOMS = {
+    "check": "check",
     "derive": "prove.derive",
     "draw": "draw",
     "errors": "errors",

@@ -35,7 +35,7 @@ FLOORS = (
     {"linear", "faces"},
     {"layers"},
     {"structure", "gradients", "classify", "spectrum"},
-    {"draw", "prove", "images"},
+    {"draw", "prove", "images", "check"},
     {"sheet"},
     {"cli"},
     {"__main__"},

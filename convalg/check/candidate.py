@@ -1,0 +1,164 @@
+"""Calling somebody's function: the keywords that it has, and whatever may go wrong.
+
+The function is not ours: it may raise, print, write to its inputs, or return anything. All of
+that is caught here and becomes an `Outcome`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.check.problem import Kind, Problem
+from convalg.check.sweep import Config
+from convalg.errors import KindError
+
+Function = Callable[..., Any]
+TOLERANCE = 1e-4
+"""Relative to the largest number expected: answers are small integers, so any mistake is larger."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of one call: the parts of the answer, or a finding (code and words)."""
+
+    parts: dict[str, Array] = field(default_factory=dict)
+    code: str = ""
+    words: str = ""
+    printed: bool = False
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A function to check, and which of the options it has."""
+
+    function: Function
+    kind: Kind
+    options: tuple[str, ...]
+    name: str
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Options of this kind that the function does not have: they are not exercised."""
+        return tuple(name for name in self.kind.options if name not in self.options)
+
+    def __call__(self, config: Config, p: Problem) -> Outcome:
+        """One call with fresh arrays."""
+        arrays = [getattr(p, name).copy() for name in self.kind.arrays]
+        before = [array.copy() for array in arrays]
+        found = self._run(arrays, config.options(self.options))
+        if found.code:
+            return found
+        for name, array, old in zip(self.kind.arrays, arrays, before, strict=True):
+            if not np.array_equal(array, old):
+                words = f"it writes to its argument {name}"
+                return Outcome(found.parts, "mutates-input", words, found.printed)
+        return found
+
+    def _run(self, arrays: list[Array], options: dict[str, Any]) -> Outcome:
+        heard = io.StringIO()
+        try:
+            with (
+                contextlib.redirect_stdout(heard),
+                contextlib.redirect_stderr(heard),
+                warnings.catch_warnings(),
+                np.errstate(all="ignore"),
+            ):
+                warnings.simplefilter("ignore")
+                answer = self.function(*arrays, **options)
+        # A stranger's function may raise anything, and leave in any way.
+        except (Exception, SystemExit) as error:
+            words = f"it raises {type(error).__name__}: {str(error)[:200]}"
+            return Outcome({}, "raises", words, bool(heard.getvalue()), error)
+        return self._read(answer, bool(heard.getvalue()))
+
+    def _read(self, answer: Any, printed: bool) -> Outcome:
+        """The answer as arrays, one for each part."""
+        names = list(self.kind.parts)
+        values = [answer]
+        if len(names) > 1:
+            if not isinstance(answer, (tuple, list)) or len(answer) != len(names):
+                words = f"it returns {_called(answer)}, where ({', '.join(names)}) belong"
+                return Outcome({}, "wrong-type", words, printed)
+            values = list(answer)
+        parts = {}
+        for name, value in zip(names, values, strict=True):
+            if isinstance(value, (list, tuple)) or not hasattr(value, "__array__"):
+                words = f"{name} is {_called(value)}, not an array"
+                return Outcome({}, "wrong-type", words, printed)
+            array = np.asarray(value)
+            if array.dtype.kind not in "fiu" or array.dtype == np.float16:
+                words = f"{name} is of {array.dtype}, not of float32 or float64"
+                return Outcome({}, "wrong-type", words, printed)
+            # A copy: a view may change with the next call.
+            parts[name] = array.astype(float)
+        return Outcome(parts, printed=printed)
+
+
+def candidate(function: Any, kind: Kind) -> Candidate:
+    """A function with the options it has.
+
+    Raises: KindError for something that cannot be called with the arrays of its kind, or that
+    wants an option which no such layer has.
+    """
+    if not callable(function):
+        raise KindError(
+            f"check takes a function f({', '.join(kind.arrays)}, ...), not {function!r}"
+        )
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        # Functions in C do not always tell; they get everything.
+        return Candidate(function, kind, kind.options, name)
+    count = len(kind.arrays)
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    takes_any = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    if len(positional) < count and not takes_any:
+        raise KindError(
+            f"{name} takes {len(positional)} arrays, and {kind.words} needs {count}: "
+            f"{name}({', '.join((*kind.arrays, *kind.options))})"
+        )
+    rest = [p for p in parameters if p not in positional[:count]]
+    strange = [
+        p.name
+        for p in rest
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)
+        and p.name not in kind.options
+    ]
+    if strange:
+        raise KindError(
+            f"{name} wants {', '.join(strange)}, and {kind.words} has no such option: there are "
+            f"{', '.join(kind.options)}"
+        )
+    if any(p.kind == p.VAR_KEYWORD for p in rest):
+        return Candidate(function, kind, kind.options, name)
+    known = {p.name for p in rest}
+    return Candidate(function, kind, tuple(n for n in kind.options if n in known), name)
+
+
+def differs(got: Array, expected: Array) -> tuple[int, ...] | None:
+    """The first entry in which two arrays of one shape differ, or None."""
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    with np.errstate(invalid="ignore"):
+        wrong = ~(np.abs(got - expected) <= TOLERANCE * scale) & ~(got == expected)
+    if not wrong.any():
+        return None
+    return tuple(int(k) for k in np.argwhere(wrong)[0])
+
+
+def _called(value: Any) -> str:
+    """What a value is, in a word or two."""
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"

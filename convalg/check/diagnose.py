@@ -1,0 +1,204 @@
+"""Naming the mistake: which known one does what the function did, on every configuration?
+
+Each known mistake is applied to the right operator and compared with what came out: on the
+failing configurations it must give the same wrong numbers, on the passing ones the right ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.check.candidate import Outcome, differs
+from convalg.check.changes import Change
+from convalg.check.mistakes import MISTAKES, Mistake
+from convalg.check.problem import Kind, Problem, answer
+from convalg.check.report import Diagnosis, features
+from convalg.check.sweep import Config
+
+Compute = Callable[[Problem], Array]
+FAILING, PASSING = 30, 20
+"""So many configurations of either kind are looked at, the smallest first."""
+ENOUGH = 0.5
+"""A mistake that explains less than this share of the failures is not named."""
+CONDITIONS = {
+    "the input is not square": "square-only",
+    "the kernel is not square": "square-only",
+    "there are several input channels": "single-channel-only",
+    "a group has several input channels": "single-channel-only",
+    "there are several output channels": "single-channel-only",
+    "the batch has several samples": "single-sample-only",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One configuration that was run: the right parts, and what came."""
+
+    config: Config
+    problem: Problem
+    expected: dict[str, Array]
+    outcome: Outcome
+    wrong: tuple[str, ...]
+
+
+def diagnose(kind: Kind, runs: list[Run]) -> tuple[Diagnosis, ...]:
+    """The likeliest mistakes first; "unknown" where no known one fits."""
+    failing = [run for run in runs if run.wrong or run.outcome.code]
+    passing = [run for run in runs if not (run.wrong or run.outcome.code)]
+    found = _general(kind, failing, passing)
+    parts = [part for part in kind.parts if any(part in run.wrong for run in failing)]
+    explained: list[Diagnosis] = []
+    for part in parts:
+        wrong = [run for run in failing if part in run.wrong]
+        right = [run for run in runs if part in run.expected and part not in run.wrong]
+        right = [run for run in right if part in run.outcome.parts]
+        named = _named(kind, part, wrong[:FAILING], right[:PASSING])
+        label = f"{part}: " if len(kind.parts) > 1 else ""
+        explained += [Diagnosis(d.code, f"{label}{d.message}", d.confidence) for d in named]
+    certain = [d for d in explained if d.confidence > 0.99]
+    condition = _condition(kind, failing, passing)
+    if condition and not certain:
+        found.append(condition)
+    found += explained
+    if not found and failing:
+        found.append(Diagnosis("unknown", _pattern(kind, failing), 0.0))
+    first_of_each: dict[str, Diagnosis] = {}
+    for one in sorted(found, key=lambda d: -d.confidence):
+        first_of_each.setdefault(one.code, one)
+    return tuple(first_of_each.values())
+
+
+def _general(kind: Kind, failing: list[Run], passing: list[Run]) -> list[Diagnosis]:
+    """What needs no comparison: exceptions, types, inputs written to, chance."""
+    codes = dict.fromkeys(run.outcome.code for run in failing if run.outcome.code)
+    found = []
+    for code in codes:
+        runs = [run for run in failing if run.outcome.code == code]
+        where = _separators(kind, runs, [r for r in failing if r not in runs] + passing)
+        tail = f"; exactly where {where[0]}" if where else ""
+        share = len(runs) / len(failing)
+        found.append(Diagnosis(code, f"{runs[0].outcome.words}{tail}", share))
+        condition = next((CONDITIONS[w] for w in where if w in CONDITIONS), None)
+        if condition and code in ("raises", "wrong-shape"):
+            message = f"it works only while not: {where[0]} ({runs[0].outcome.words})"
+            found.insert(0, Diagnosis(condition, message, share))
+    return found
+
+
+def _separators(kind: Kind, these: list[Run], others: list[Run]) -> list[str]:
+    """What all of these configurations have and none of the others has."""
+    common = set.intersection(*(features(kind, run.config) for run in these))
+    for run in others:
+        common -= features(kind, run.config)
+    return sorted(common, key=lambda words: (words not in CONDITIONS, words)) if others else []
+
+
+def _condition(kind: Kind, failing: list[Run], passing: list[Run]) -> Diagnosis | None:
+    """The condition under which the function fails, where it is one."""
+    wrong = [run for run in failing if run.wrong]
+    where = _separators(kind, wrong, passing) if wrong else []
+    if not where:
+        return None
+    code = next((CONDITIONS[words] for words in where if words in CONDITIONS), None)
+    if code is None:
+        return None
+    return Diagnosis(code, f"it is wrong exactly where {where[0]}", 0.98)
+
+
+def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Diagnosis]:
+    """The known mistakes that explain enough, alone or two at a time."""
+    known = MISTAKES[kind.name, part]
+    compute = kind.parts[part]
+    found = []
+    for mistake in known:
+        hits = sum(_explains(mistake, compute, part, run) for run in wrong)
+        if hits < ENOUGH * len(wrong):
+            continue
+        quiet = sum(_explains(mistake, compute, part, run) for run in right)
+        share = hits / len(wrong)
+        if quiet < len(right):
+            # Right where the mistake would show: it is made under some condition only.
+            share *= 0.9 + 0.09 * quiet / len(right)
+        found.append(Diagnosis(mistake.code, mistake.message, share))
+    if not any(d.confidence > 0.99 for d in found):
+        found += _pairs(known, compute, part, wrong, right)
+    return sorted(found, key=lambda d: -d.confidence)
+
+
+def _pairs(
+    known: tuple[Mistake, ...], compute: Compute, part: str, wrong: list[Run], right: list[Run]
+) -> list[Diagnosis]:
+    """Two mistakes at once."""
+    changes = [m for m in known if m.combines and m.compute is None]
+    for first, second in permutations(changes, 2):
+        joined = Mistake(
+            f"{first.code}+{second.code}",
+            f"{first.message}; and {second.message}",
+            _both(first, second),
+        )
+        if all(_explains(joined, compute, part, run) for run in wrong) and all(
+            _explains(joined, compute, part, run) for run in right
+        ):
+            return [Diagnosis(joined.code, joined.message, 0.995)]
+    return []
+
+
+def _both(first: Mistake, second: Mistake) -> Change:
+    def change(p: Problem) -> Iterator[Problem]:
+        for changed in first.change(p):
+            yield from second.change(changed)
+
+    return change
+
+
+def _explains(mistake: Mistake, compute: Compute, part: str, run: Run) -> bool:
+    """Whether the mistake gives what the function gave."""
+    got, expected = run.outcome.parts[part], run.expected[part]
+    for changed in mistake.change(run.problem):
+        found = answer(mistake.compute or compute, changed)
+        if found is not None and any(_same(got, form) for form in _forms(found, expected.shape)):
+            return True
+    return False
+
+
+def _forms(found: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """An answer, and the answer cut or filled up with zeros to the right shape, at either end."""
+    yield found
+    if found.shape == shape or found.ndim != len(shape):
+        return
+    cut = found[tuple(slice(0, n) for n in shape)]
+    yield np.pad(cut, [(0, n - m) for n, m in zip(shape, cut.shape, strict=True)])
+    cut = found[tuple(slice(max(m - n, 0), None) for n, m in zip(shape, found.shape, strict=True))]
+    yield np.pad(cut, [(n - m, 0) for n, m in zip(shape, cut.shape, strict=True)])
+
+
+def _same(got: Array, predicted: Array) -> bool:
+    if got.shape != predicted.shape:
+        return False
+    known = ~np.isnan(predicted)
+    return differs(np.where(known, got, 0), np.where(known, predicted, 0)) is None
+
+
+def _pattern(kind: Kind, failing: list[Run]) -> str:
+    """What is known of a mistake that has no name."""
+    run = failing[0]
+    if not run.wrong:
+        return "no known mistake does this"
+    part = run.wrong[0]
+    got, expected = run.outcome.parts[part], run.expected[part]
+    if got.shape != expected.shape:
+        return (
+            f"no known mistake does this: {part} has shape {got.shape}, where {expected.shape} "
+            f"belongs"
+        )
+    wrong = np.argwhere(~np.isclose(got, expected, equal_nan=False))
+    places = ", ".join(str(tuple(int(k) for k in place)) for place in wrong[:4])
+    return (
+        f"no known mistake does this: {len(wrong)} of {expected.size} entries of {part} are wrong "
+        f"in the smallest case, at {places}"
+    )

@@ -1,0 +1,215 @@
+"""What a checked function is asked: options and arrays, and the right answer to them.
+
+A `Problem` holds the arrays and options of one call. Every right answer is an operator of
+convalg, or its adjoint, applied to the arrays: nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from convalg.axis import Boundary
+from convalg.base import Array, Operator
+from convalg.errors import ConvalgError
+from convalg.layers.pooling import average_pool, max_pool
+from convalg.linear import correlation, transposed_correlation
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The arrays and options of one call.
+
+    Shapes: x `(N, C, *spatial)`; w `(C_out, C_in // groups, *taps)` (of a transposed layer
+    `(C_in, C_out // groups, *taps)`); g as the output. `padding` is (before, after) by axis.
+    """
+
+    x: Array
+    w: Array | None = None
+    g: Array | None = None
+    size: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    padding: Pairs = ()
+    dilation: tuple[int, ...] = ()
+    output_padding: tuple[int, ...] = ()
+    groups: int = 1
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    boundary: Boundary = "zeros"
+    after: tuple[Callable[[Array], Array], ...] = field(default=())
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """The spatial sizes of x."""
+        return self.x.shape[2:]
+
+    @property
+    def dims(self) -> int:
+        """The number of spatial axes."""
+        return len(self.spatial)
+
+
+def layer(p: Problem) -> Operator:
+    """The correlation that a forward or backward problem is about."""
+    return correlation(
+        p.spatial,
+        p.w,
+        stride=p.stride,
+        padding=p.padding,
+        dilation=p.dilation,
+        groups=p.groups,
+        boundary=p.boundary,
+    )
+
+
+def forward(p: Problem) -> Array:
+    """y of a correlation layer."""
+    return layer(p)(p.x)
+
+
+def input_gradient(p: Problem) -> Array:
+    """dL/dx of a correlation layer."""
+    return layer(p).T(p.g)
+
+
+def kernel_gradient(p: Problem) -> Array:
+    """dL/dw of a correlation layer, summed over the batch."""
+    return layer(p).kernel_gradient(p.x, p.g)
+
+
+def transposed(p: Problem) -> Array:
+    """y of a transposed layer."""
+    return transposed_correlation(
+        p.spatial,
+        p.w,
+        stride=p.stride,
+        padding=p.padding,
+        output_padding=p.output_padding,
+        dilation=p.dilation,
+        groups=p.groups,
+    )(p.x)
+
+
+def averaging(p: Problem) -> Operator:
+    """The average pooling that a problem is about."""
+    return average_pool(
+        p.spatial,
+        p.size,
+        stride=p.stride,
+        padding=p.padding,
+        ceil_mode=p.ceil_mode,
+        count_include_pad=p.count_include_pad,
+        channels=p.x.shape[1],
+    )
+
+
+def average(p: Problem) -> Array:
+    """y of an average pooling."""
+    return averaging(p)(p.x)
+
+
+def average_gradient(p: Problem) -> Array:
+    """dL/dx of an average pooling."""
+    return averaging(p).T(p.g)
+
+
+def maximum(p: Problem) -> Array:
+    """y of a max pooling."""
+    return _maxima(p)(p.x)
+
+
+def maximum_gradient(p: Problem) -> Array:
+    """dL/dx of a max pooling: to the first of equal winners."""
+    return _maxima(p).gradient(p.x, p.g)
+
+
+def _maxima(p: Problem) -> Any:
+    return max_pool(
+        p.spatial,
+        p.size,
+        stride=p.stride,
+        padding=p.padding,
+        dilation=p.dilation,
+        ceil_mode=p.ceil_mode,
+        channels=p.x.shape[1],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """A kind of function that can be checked: what it takes and what it returns."""
+
+    name: str
+    arrays: tuple[str, ...]
+    options: tuple[str, ...]
+    parts: dict[str, Callable[[Problem], Array]]
+    words: str
+
+
+_LAYER = ("stride", "padding", "dilation", "groups")
+_POOL = ("size", "stride", "padding")
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("forward", ("x", "w"), _LAYER, {"y": forward}, "a correlation layer"),
+        Kind(
+            "backward",
+            ("x", "w", "g"),
+            _LAYER,
+            {"dx": input_gradient, "dw": kernel_gradient},
+            "the gradients of a correlation layer",
+        ),
+        Kind(
+            "transposed",
+            ("x", "w"),
+            ("stride", "padding", "output_padding", "dilation", "groups"),
+            {"y": transposed},
+            "a transposed correlation layer",
+        ),
+        Kind(
+            "average_pool",
+            ("x",),
+            (*_POOL, "ceil_mode", "count_include_pad"),
+            {"y": average},
+            "an average pooling",
+        ),
+        Kind(
+            "average_pool_backward",
+            ("x", "g"),
+            (*_POOL, "ceil_mode", "count_include_pad"),
+            {"dx": average_gradient},
+            "the gradient of an average pooling",
+        ),
+        Kind(
+            "max_pool",
+            ("x",),
+            (*_POOL, "dilation", "ceil_mode"),
+            {"y": maximum},
+            "a max pooling",
+        ),
+        Kind(
+            "max_pool_backward",
+            ("x", "g"),
+            (*_POOL, "dilation", "ceil_mode"),
+            {"dx": maximum_gradient},
+            "the gradient of a max pooling",
+        ),
+    )
+}
+
+
+def answer(compute: Callable[[Problem], Array], p: Problem) -> Array | None:
+    """What a computation gives, as floats, or nothing where such a layer does not exist."""
+    try:
+        found = compute(p)
+    except ConvalgError:
+        return None
+    for step in p.after:
+        found = step(found)
+    return np.asarray(found, dtype=float)

@@ -1,0 +1,214 @@
+"""What a check found: the failures, the smallest of them, and the name of the mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.check.problem import Kind, Problem
+from convalg.check.sweep import Config, plain
+
+SHOWN = 60
+"""Arrays of more entries are shown by their shape."""
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What is wrong: a code, a sentence, and the share of the failures that it explains."""
+
+    code: str
+    message: str
+    confidence: float
+
+    def __str__(self) -> str:
+        return f"{self.code} ({self.confidence:.0%}): {self.message}"
+
+
+@dataclass(frozen=True, eq=False)
+class Failure:
+    """One configuration that fails: what was passed, expected and got.
+
+    `index` is the first entry that differs, in `part` of the answer ("y", "dx", "dw").
+    """
+
+    config: Config
+    problem: Problem
+    code: str
+    words: str
+    part: str = ""
+    expected: Array | None = None
+    got: Array | None = None
+    index: tuple[int, ...] | None = None
+
+    def call(self, kind: Kind, options: tuple[str, ...]) -> str:
+        """The call that failed, with the shapes of its arrays."""
+        arrays = [f"{name} {getattr(self.problem, name).shape}" for name in kind.arrays]
+        words = [f"{name}={value}" for name, value in self.config.options(options).items()]
+        return ", ".join(arrays + words)
+
+    def inputs(self, kind: Kind) -> dict[str, Array]:
+        """The arrays that were passed."""
+        return {name: getattr(self.problem, name) for name in kind.arrays}
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The result of a check; true when everything passed.
+
+    `cases`: configurations run; `failures`, smallest first; `smallest`: the smallest failure
+    that could be found; `diagnosis`, likeliest first; `notes`: what else is worth knowing.
+    """
+
+    kind: Kind
+    name: str
+    options: tuple[str, ...]
+    cases: int
+    failures: tuple[Failure, ...]
+    smallest: Failure | None
+    diagnosis: tuple[Diagnosis, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        """Whether no configuration failed."""
+        return not self.failures
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        if self.passed:
+            return f"<{self.name}: all {self.cases} configurations pass>"
+        found = self.diagnosis[0].code if self.diagnosis else "unknown"
+        return f"<{self.name}: {len(self.failures)} of {self.cases} configurations fail: {found}>"
+
+    def explain(self) -> str:
+        """The report in plain words."""
+        lines = [f"{self.name}, checked as {self.kind.words}"]
+        if self.passed:
+            lines.append(f"All {self.cases} configurations pass.")
+        else:
+            lines.append(f"{len(self.failures)} of {self.cases} configurations fail.")
+            for number, one in enumerate(self.diagnosis):
+                lines.append(f"{'Most likely' if not number else 'Or'}: {one}")
+        if self.smallest is not None:
+            lines.extend(_failure_words(self, self.smallest))
+        lines.extend(f"Note: {note}" for note in self.notes)
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        smallest = self.smallest
+        return {
+            "name": self.name,
+            "kind": self.kind.name,
+            "passed": self.passed,
+            "cases": self.cases,
+            "failures": len(self.failures),
+            "diagnosis": [
+                {"code": d.code, "message": d.message, "confidence": round(d.confidence, 4)}
+                for d in self.diagnosis
+            ],
+            "smallest": None if smallest is None else _failure_dict(self, smallest),
+            "notes": list(self.notes),
+        }
+
+
+def _failure_words(report: Report, failure: Failure) -> list[str]:
+    lines = [
+        "",
+        f"The smallest failure: {report.name}({failure.call(report.kind, report.options)})",
+        f"  {failure.words}",
+    ]
+    for name, array in failure.inputs(report.kind).items():
+        lines.append(f"  {name} = {array_words(array)}")
+    if failure.expected is not None:
+        lines.append(f"  expected {failure.part} = {array_words(failure.expected)}")
+    if failure.got is not None:
+        lines.append(f"  got      {failure.part} = {array_words(failure.got)}")
+    if failure.index is not None and failure.expected is not None and failure.got is not None:
+        place = ", ".join(map(str, failure.index))
+        lines.append(
+            f"  they first differ at {failure.part}[{place}]: expected "
+            f"{number_words(failure.expected[failure.index])}, got "
+            f"{number_words(failure.got[failure.index])}"
+        )
+    return lines
+
+
+def _failure_dict(report: Report, failure: Failure) -> dict[str, Any]:
+    def listed(array: Array | None) -> Any:
+        return None if array is None else np.where(np.isfinite(array), array, 0.0).tolist()
+
+    return {
+        "options": {
+            name: value if not isinstance(value, tuple) else list(value)
+            for name, value in failure.config.options(report.options).items()
+        },
+        "shapes": {k: list(v.shape) for k, v in failure.inputs(report.kind).items()},
+        "inputs": {k: v.tolist() for k, v in failure.inputs(report.kind).items()},
+        "finding": failure.code,
+        "words": failure.words,
+        "part": failure.part,
+        "expected": listed(failure.expected),
+        "got": listed(failure.got),
+        "index": None if failure.index is None else list(failure.index),
+    }
+
+
+def array_words(values: Array) -> str:
+    """A small array as nested lists of whole numbers where they are, a large one by its shape."""
+    if values.size > SHOWN:
+        return f"<array of shape {values.shape}>"
+    if np.isfinite(values).all() and (values == np.round(values)).all():
+        return str(values.astype(int).tolist())
+    return str(np.round(values, 4).tolist())
+
+
+def number_words(value: Any) -> str:
+    """A number without a needless fraction."""
+    number = float(value)
+    return str(int(number)) if number.is_integer() else f"{number:.6g}"
+
+
+def features(kind: Kind, config: Config) -> set[str]:
+    """What is not plain about a configuration, in words that end "fails exactly where ..."."""
+    strides, taps = config.stride, config.size
+    spans = [d * (k - 1) + 1 for d, k in zip(config.dilation, taps, strict=True)]
+    left = [
+        (n + 2 * p - span) % s
+        for n, p, span, s in zip(config.shape, config.padding, spans, strides, strict=True)
+    ]
+    each = (config.in_channels // config.groups, config.out_channels // config.groups)
+    found = {
+        "the input is not square": len(set(config.shape)) > 1,
+        "the kernel is not square": len(set(taps)) > 1,
+        "there are several input channels": config.in_channels > 1,
+        "there are several output channels": config.out_channels > 1,
+        "a group has several input channels": each[0] > 1,
+        "input and output channels differ": config.in_channels != config.out_channels,
+        "the batch has several samples": config.batch > 1,
+        "there are groups": config.groups > 1,
+        "the stride is not 1": any(s > 1 for s in strides),
+        "the stride is larger than the kernel": any(
+            s > k for s, k in zip(strides, taps, strict=True)
+        ),
+        "the stride differs from the kernel's size": strides != taps,
+        "the stride does not divide": any(left),
+        "the dilation is not 1": any(d > 1 for d in config.dilation),
+        "there is padding": any(config.padding),
+        "the padding is as large as the kernel": any(
+            p >= k for p, k in zip(config.padding, taps, strict=True)
+        ),
+        "the kernel has one tap on some axis": any(k == 1 for k in taps),
+        "there is output_padding": any(config.output_padding),
+        "ceil_mode is on": config.ceil_mode,
+        "count_include_pad is off": not config.count_include_pad,
+        "an option differs by axis": any(
+            isinstance(plain(getattr(config, name)), tuple) for name in kind.options
+        ),
+    }
+    return {words for words, holds in found.items() if holds}

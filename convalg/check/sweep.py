@@ -1,0 +1,248 @@
+"""The configurations that a function is checked on, from the smallest up.
+
+Each is drawn from a seed of its own: sizes that are not square, channels that differ, groups,
+strides larger than the kernel and strides that do not divide, dilation with stride, options
+that differ by axis, batches, kernels as large as the input, and single taps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.check.problem import KINDS, Kind, Problem, answer
+
+SEED = 20250101
+
+
+@dataclass(frozen=True)
+class Config:
+    """The numbers of one call; options per axis, channels of the layer as it is called."""
+
+    shape: tuple[int, ...]
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    output_padding: tuple[int, ...]
+    batch: int = 1
+    in_channels: int = 1
+    out_channels: int = 1
+    groups: int = 1
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+    @property
+    def work(self) -> tuple[int, int]:
+        """How large a case is, to sort by: numbers involved, then how far from the plainest."""
+        numbers = self.batch * self.in_channels * math.prod(self.shape)
+        numbers += self.in_channels * self.out_channels * math.prod(self.size)
+        steps = sum(map(sum, (self.stride, self.padding, self.dilation, self.output_padding)))
+        return numbers, steps + self.groups + self.ceil_mode + (not self.count_include_pad)
+
+    def options(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """The options as they are passed: an int while equal on all axes, else a tuple."""
+        return {name: plain(getattr(self, name)) for name in names}
+
+
+def plain(value: Any) -> Any:
+    """An option as people write it."""
+    if isinstance(value, tuple):
+        return value[0] if len(set(value)) == 1 else value
+    return value
+
+
+def configurations(kind: Kind, dims: int, known: tuple[str, ...], count: int) -> list[Config]:
+    """`count` different configurations, the smallest first; options not `known` stay plain."""
+    random = np.random.default_rng(SEED)
+    found: dict[Config, None] = {}
+    for _ in range(count * 40):
+        if len(found) == count:
+            break
+        config = _limited(_drawn(random, kind, dims), known)
+        if exists(kind, config):
+            found[config] = None
+    return sorted(found, key=lambda config: config.work)
+
+
+def _drawn(random: np.random.Generator, kind: Kind, dims: int) -> Config:
+    """One configuration; each kind of difficulty comes up often enough."""
+    pooling = "size" in kind.options
+    choose = random.choice
+    shape = tuple(int(n) for n in random.integers(1, 8, dims))
+    if random.random() < 0.25:
+        shape = (shape[0],) * dims
+    size = _axes(random, (1, 2, 3, 4), dims)
+    if random.random() < 0.08:
+        size = shape
+    stride = _axes(random, (1, 1, 2, 2, 3, 4), dims)
+    dilation = _axes(random, (1, 1, 1, 2, 3), dims)
+    padding = _axes(random, (0, 0, 1, 1, 2), dims)
+    if pooling:
+        # A window wholly in the padding has no largest sample.
+        padding = tuple(min(p, k // 2) for p, k in zip(padding, size, strict=True))
+        if random.random() < 0.3:
+            stride = size
+    if "dilation" not in kind.options or random.random() < 0.4:
+        dilation = (1,) * dims
+    groups = 1 if pooling else int(choose((1, 1, 1, 2, 3)))
+    channels = [int(groups * choose((1, 1, 2, 3))) for _ in range(2)]
+    extra = (0,) * dims
+    if "output_padding" in kind.options and random.random() < 0.6:
+        tops = [max(s, d) for s, d in zip(stride, dilation, strict=True)]
+        extra = tuple(int(random.integers(0, top)) for top in tops)
+    return Config(
+        shape=shape,
+        size=size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        output_padding=extra,
+        batch=int(choose((1, 1, 2, 3))),
+        in_channels=channels[0],
+        out_channels=1 if pooling else channels[1],
+        groups=groups,
+        ceil_mode="ceil_mode" in kind.options and bool(random.random() < 0.5),
+        count_include_pad="count_include_pad" not in kind.options or bool(random.random() < 0.5),
+    )
+
+
+def _axes(random: np.random.Generator, values: tuple[int, ...], dims: int) -> tuple[int, ...]:
+    """One value for each axis, half of the time the same on all."""
+    found = tuple(int(v) for v in random.choice(values, dims))
+    return (found[0],) * dims if random.random() < 0.5 else found
+
+
+def _limited(config: Config, known: tuple[str, ...]) -> Config:
+    """The configuration with the options that a function does not have left at their defaults."""
+    dims = len(config.shape)
+    ones, zeros = (1,) * dims, (0,) * dims
+    usual: dict[str, Any] = {
+        "stride": ones,
+        "padding": zeros,
+        "dilation": ones,
+        "output_padding": zeros,
+        "groups": 1,
+        "ceil_mode": False,
+        "count_include_pad": True,
+    }
+    left = {name: value for name, value in usual.items() if name not in known}
+    return replace(config, **left)
+
+
+def exists(kind: Kind, config: Config) -> bool:
+    """Whether a layer of this configuration exists, in convalg and in the frameworks."""
+    if config.in_channels % config.groups or config.out_channels % config.groups:
+        return False
+    if any(
+        o >= max(s, d)
+        for o, s, d in zip(config.output_padding, config.stride, config.dilation, strict=True)
+    ):
+        return False
+    if "size" in kind.options and any(
+        p > k // 2 for p, k in zip(config.padding, config.size, strict=True)
+    ):
+        return False
+    return output_of(kind, config) is not None
+
+
+def output_of(kind: Kind, config: Config) -> Array | None:
+    """The output (of any values) of a configuration, or nothing where there is none."""
+    forward = {"backward": "forward"}.get(kind.name, kind.name.removesuffix("_backward"))
+    part = next(iter(KINDS[forward].parts.values()))
+    return answer(part, _inputs(kind, config, 0))
+
+
+def problem(kind: Kind, config: Config, number: int = 0) -> Problem:
+    """The problem of a configuration, with small integers that its number settles.
+
+    Pooling sees negative samples and ties; kernels have no zeros, so that no tap is silent.
+    """
+    p = _inputs(kind, config, number)
+    if "g" not in kind.arrays:
+        return p
+    output = output_of(kind, config)
+    assert output is not None
+    random = np.random.default_rng([SEED, number, 1])
+    return replace(p, g=_integers(random, output.shape, 4))
+
+
+def _inputs(kind: Kind, config: Config, number: int) -> Problem:
+    random = np.random.default_rng([SEED, number])
+    shape = (config.batch, config.in_channels, *config.shape)
+    weights = None
+    if "w" in kind.arrays:
+        first, second = config.out_channels, config.in_channels
+        if kind.name == "transposed":
+            first, second = second, first
+        weights = _nonzero(random, (first, second // config.groups, *config.size))
+    if kind.name.startswith("max_pool") and number % 2:
+        # Few values and all negative: ties, and padding with zeros shows.
+        x = -(_integers(random, shape, 2) ** 2) - 1.0
+    else:
+        x = _integers(random, shape, 6)
+    return Problem(
+        x=x,
+        w=weights,
+        size=config.size,
+        stride=config.stride,
+        padding=tuple((p, p) for p in config.padding),
+        dilation=config.dilation,
+        output_padding=config.output_padding,
+        groups=config.groups,
+        ceil_mode=config.ceil_mode,
+        count_include_pad=config.count_include_pad,
+    )
+
+
+def _integers(random: np.random.Generator, shape: tuple[int, ...], top: int) -> Array:
+    return random.integers(-top, top + 1, shape).astype(float)
+
+
+def _nonzero(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Different weights as far as there are, none of them zero."""
+    count = math.prod(shape)
+    pool = np.array([v for v in range(-max(count, 4), max(count, 4) + 1) if v])
+    return random.permutation(pool)[:count].reshape(shape).astype(float)
+
+
+def smaller(config: Config) -> Iterator[Config]:
+    """Configurations one step simpler, to look for a smaller failure among."""
+    plainest = {"batch": 1, "in_channels": 1, "out_channels": 1, "groups": 1}
+    for name, low in plainest.items():
+        value = getattr(config, name)
+        for simpler in sorted({low, value // 2, value - 1}):
+            if low <= simpler < value:
+                yield _with(config, **{name: simpler})
+    if config.groups > 1:
+        each = (config.in_channels // config.groups, config.out_channels // config.groups)
+        yield replace(config, groups=1, in_channels=each[0], out_channels=each[1])
+        yield replace(config, in_channels=config.groups, out_channels=config.groups)
+    lows = {"shape": 1, "size": 1, "stride": 1, "padding": 0, "dilation": 1, "output_padding": 0}
+    for name, low in lows.items():
+        values = getattr(config, name)
+        yield from (_with(config, **{name: changed}) for changed in _reduced(values, low))
+    if config.ceil_mode:
+        yield replace(config, ceil_mode=False)
+    if not config.count_include_pad:
+        yield replace(config, count_include_pad=True)
+
+
+def _with(config: Config, **options: Any) -> Config:
+    """`replace` for options by name."""
+    return replace(config, **options)
+
+
+def _reduced(values: tuple[int, ...], low: int) -> Iterator[tuple[int, ...]]:
+    """Each value a step lower, alone or with all others."""
+    if any(value > low for value in values):
+        yield tuple(max(value - 1, low) for value in values)
+    for k, value in enumerate(values):
+        for simpler in sorted({low, value - 1}):
+            if low <= simpler < value:
+                yield (*values[:k], simpler, *values[k + 1 :])
