@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convalg import check, draw, errors, kernels, prove
     from convalg.base import Map, Operator
+    from convalg.check.identify import identify
     from convalg.kernels import flip, kernel
     from convalg.layers.activations import (
         leaky_relu,
@@ -106,6 +107,7 @@ _NAMES = {
     "pixel_unshuffle": "layers.resampling",
     "resize": "layers.resampling",
     "unfold": "layers.resampling",
+    "identify": "check.identify",
     "affine": "layers.maps",
     "concat": "layers.maps",
     "embeddings": "layers.maps",
@@ -139,6 +141,7 @@ __all__ = [
     "average_pool",
     "batch_norm",
     "batch_norm_training",
+    "check",
     "concat",
     "convolution",
     "correlation",
@@ -158,6 +161,7 @@ __all__ = [
     "fold",
     "global_max_pool",
     "global_pool",
+    "identify",
     "identity",
     "kernel",
     "kernels",

@@ -7,6 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from convalg.check.adapters import (
+    from_command,
+    from_jax,
+    from_onnxruntime,
+    from_torch,
+    from_torch_backward,
+)
 from convalg.check.candidate import Candidate, Outcome, candidate, differs
 from convalg.check.diagnose import Run, diagnose
 from convalg.check.problem import KINDS, answer
@@ -23,6 +30,11 @@ __all__ = [
     "average_pool_backward",
     "backward",
     "forward",
+    "from_command",
+    "from_jax",
+    "from_onnxruntime",
+    "from_torch",
+    "from_torch_backward",
     "max_pool",
     "max_pool_backward",
     "transposed",

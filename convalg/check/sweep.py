@@ -148,7 +148,9 @@ def exists(kind: Kind, config: Config) -> bool:
         p > k // 2 for p, k in zip(config.padding, config.size, strict=True)
     ):
         return False
-    return output_of(kind, config) is not None
+    output = output_of(kind, config)
+    # A window wholly in the padding has no largest sample, and nowhere to send a gradient.
+    return output is not None and bool(np.isfinite(output).all())
 
 
 def output_of(kind: Kind, config: Config) -> Array | None:

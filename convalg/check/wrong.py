@@ -386,7 +386,7 @@ def split_ties(p: Problem) -> Array:
     """The gradient of each window in equal parts to the samples that equal its maximum."""
     values, inside, places = _windows(p)
     ties = ((values == values.max(axis=2, keepdims=True)) & inside) * 1.0
-    return _sent_back(p, ties / ties.sum(axis=2, keepdims=True), places)
+    return _sent_back(p, ties / np.maximum(ties.sum(axis=2, keepdims=True), 1), places)
 
 
 def to_last_tie(p: Problem) -> Array:

@@ -187,11 +187,12 @@ def resize(
     """The input interpolated on another grid: nearest sample, or (bi-, tri-)linear.
 
     Shapes: `(*shape)`, or `(channels, *shape)`, to `size`, or to floor(n scale) on each axis.
+    With both, `size` is the shape and `scale` places the outputs.
     Rule: output o lies at (o + 1/2) / scale - 1/2 ("half_pixel"), at o / scale ("asymmetric")
     or at o (n - 1) / (m - 1) ("align_corners"); "nearest" takes the sample that `rounding`
     says, "linear" weighs the two beside it. Weights are exact fractions. PyTorch's "nearest" is
     asymmetric with "floor"; its "nearest-exact" half_pixel with "round_prefer_ceil".
-    Raises: ArgumentError unless there is one of `size` and `scale`, and for unknown words.
+    Raises: ArgumentError when there is neither `size` nor `scale`, and for unknown words.
     Source: ONNX, operator Resize.
 
     >>> resize(2, scale=2)([1, 5]).tolist()
@@ -255,17 +256,19 @@ def _short(values: tuple[Any, ...]) -> str:
 def _target(
     sizes: tuple[int, ...], size: Any, scale: Any
 ) -> tuple[tuple[int, ...], tuple[Fraction, ...]]:
-    """Output sizes and the scales between the grids, from one of `size` and `scale`."""
-    if (size is None) == (scale is None):
-        raise ArgumentError(f"resize takes size or scale, one of them: {size!r} and {scale!r}")
-    if size is not None:
-        wanted = per_axis(size, "size", len(sizes))
+    """Output sizes and the scales between the grids, from `size`, `scale` or both."""
+    if size is None and scale is None:
+        raise ArgumentError(f"resize of {sizes} takes a size, a scale, or both")
+    wanted = None if size is None else per_axis(size, "size", len(sizes))
+    if scale is None:
+        assert wanted is not None
         return wanted, tuple(Fraction(m, n) for m, n in zip(wanted, sizes, strict=True))
     given = scale if isinstance(scale, (tuple, list)) else [scale] * len(sizes)
     if len(given) != len(sizes):
         raise ShapeError(f"scale must be one number or {len(sizes)} of them, not {scale!r}")
     scales = tuple(_fraction(value) for value in given)
-    wanted = tuple(math.floor(n * value) for n, value in zip(sizes, scales, strict=True))
+    if wanted is None:
+        wanted = tuple(math.floor(n * value) for n, value in zip(sizes, scales, strict=True))
     if min(wanted) < 1:
         raise ArgumentError(f"scale {scale!r} leaves nothing of an input of {sizes}")
     return wanted, scales

@@ -401,7 +401,8 @@ def _one_layer(operator: Any) -> Geometry:
                 return Geometry(tuple(rest), first.in_size, first.in_size, first.in_size)  # type: ignore[arg-type]
             return operator.geometry
     raise KindError(
-        f"equivariant takes one correlation, convolution or pooling, not {operator!r}: simplify() it first"
+        f"equivariant takes one correlation, convolution or pooling, not {operator!r}: simplify() "
+        f"it first"
     )
 
 
