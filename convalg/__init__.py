@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from convalg.base import Map, Operator
     from convalg.check.identify import identify
     from convalg.kernels import flip, kernel
+    from convalg.kinds.classify import classify
+    from convalg.kinds.separate import separate
     from convalg.layers.activations import (
         leaky_relu,
         relu,
@@ -108,6 +110,8 @@ _NAMES = {
     "resize": "layers.resampling",
     "unfold": "layers.resampling",
     "identify": "check.identify",
+    "classify": "kinds.classify",
+    "separate": "kinds.separate",
     "affine": "layers.maps",
     "concat": "layers.maps",
     "embeddings": "layers.maps",
@@ -142,6 +146,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_training",
     "check",
+    "classify",
     "concat",
     "convolution",
     "correlation",
@@ -179,6 +184,7 @@ __all__ = [
     "relu",
     "reshape",
     "resize",
+    "separate",
     "shift",
     "sigmoid",
     "sizes",

@@ -470,5 +470,6 @@ def _axis_structure(axis: Axis) -> str:
         return "circulant"
     if axis.stride != 1:
         return f"strided Toeplitz (stride {axis.stride})"
-    padded = axis.boundary != "zeros" and (axis.before > 0 or axis.after > 0)
+    # Going round, an entry depends on i - o alone, whatever the size of the output.
+    padded = axis.boundary not in ("zeros", "circular") and (axis.before > 0 or axis.after > 0)
     return "Toeplitz but for the border" if padded else "Toeplitz"

@@ -34,7 +34,7 @@ FLOORS = (
     {"operators"},
     {"linear", "faces"},
     {"layers"},
-    {"structure", "gradients", "classify", "spectrum"},
+    {"structure", "gradients", "kinds", "spectrum"},
     {"draw", "prove", "images", "check"},
     {"sheet"},
     {"cli"},

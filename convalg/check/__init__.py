@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,8 @@ def _run(tested: Candidate, config: Config, number: int, *, again: bool = False)
     outcome = tested(config, p)
     if again and not outcome.code:
         outcome = _compared(outcome, tested(config, p))
+    if not outcome.code and any(np.isnan(found).any() for found in outcome.parts.values()):
+        outcome = replace(outcome, code="not-a-number", words="the answer holds NaN")
     wrong = tuple(
         part
         for part, value in right.items()
@@ -213,7 +216,7 @@ def _compared(first: Outcome, second: Outcome) -> Outcome:
     """The first outcome, or what is wrong when the second call gives another."""
     for part, value in first.parts.items():
         other = second.parts.get(part)
-        if other is None or other.shape != value.shape or differs(other, value) is not None:
+        if other is None or not np.array_equal(other, value, equal_nan=True):
             words = "the same call gives another answer the second time"
             return Outcome(first.parts, "nondeterministic", words, first.printed)
     return first
@@ -255,8 +258,6 @@ def _failure(run: Run) -> Failure:
     else:
         index = differs(got, expected)
         code, words = "wrong-values", f"{part} has wrong values"
-        if np.isnan(got).any():
-            code, words = "not-a-number", f"{part} holds NaN"
     return Failure(
         run.config,
         run.problem,

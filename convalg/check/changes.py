@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,9 @@ def stride_misplaced(p: Problem) -> Iterator[Problem]:
     """The input sampled first, samples taken from another offset, or sampling done twice."""
     steps = (slice(None), slice(None), *(slice(None, None, s) for s in p.stride))
     ones = (1,) * p.dims
+    if p.dilation:
+        both = tuple(s * d for s, d in zip(p.stride, p.dilation, strict=True))
+        yield replace(p, dilation=both)
     yield replace(p, x=p.x[steps], stride=ones)
     yield replace(p, x=p.x[steps])
     yield replace(p, after=(*p.after, lambda y: y[steps]))
@@ -110,7 +114,6 @@ def stride_dilation(p: Problem) -> Iterator[Problem]:
     yield replace(p, stride=p.dilation, dilation=p.stride)
     yield replace(p, dilation=p.stride)
     yield replace(p, stride=p.dilation)
-    yield replace(p, dilation=tuple(s * d for s, d in zip(p.stride, p.dilation, strict=True)))
 
 
 def dilation_wrong(p: Problem) -> Iterator[Problem]:
@@ -127,6 +130,12 @@ def padding(*sides: Callable[[int, int], tuple[int, int]]) -> Change:
             yield replace(p, padding=tuple(side(*pair) for pair in p.padding))
 
     return change
+
+
+def size_rounded_up(p: Problem) -> Iterator[Problem]:
+    """Padding behind for a last window that begins inside."""
+    pads = [(a, b + s - 1) for (a, b), s in zip(p.padding, p.stride, strict=True)]
+    yield replace(p, padding=tuple(pads))
 
 
 def padding_swapped(p: Problem) -> Iterator[Problem]:
@@ -172,19 +181,15 @@ def groups_interleaved(p: Problem) -> Iterator[Problem]:
     if p.groups == 1 or p.w is None:
         return
     inputs = _interleaved(p.x.shape[1], p.groups)
-    count = p.w.shape[0]
-    outputs = _interleaved(count, p.groups)
-    back = np.argsort(outputs)
-    for read in (p.x[:, inputs], p.x[:, np.argsort(inputs)]):
-        yield replace(p, x=read)
-        for order in (outputs, back):
-            yield replace(p, x=read, after=(*p.after, _reordering(order)))
-            undone = np.argsort(order)
-            after = (*p.after, _reordering(undone))
-            yield replace(p, x=read, w=p.w[order], after=after)
-    for order in (outputs, back):
-        yield replace(p, after=(*p.after, _reordering(order)))
-        yield replace(p, w=p.w[order])
+    reads = (p.x, p.x[:, inputs], p.x[:, np.argsort(inputs)])
+    kernels = _interleaved(p.w.shape[0], p.groups)
+    weights = (p.w, p.w[kernels], p.w[np.argsort(kernels)])
+    # The outputs of a layer, and of a transposed one.
+    counts = dict.fromkeys((p.w.shape[0], p.w.shape[1] * p.groups))
+    orders = [_interleaved(count, p.groups) for count in counts]
+    after = [(), *(((_reordering(o),)) for order in orders for o in (order, np.argsort(order)))]
+    for x, w, step in product(reads, weights, after):
+        yield replace(p, x=x, w=w, after=(*p.after, *step))
 
 
 def _reordering(order: Array) -> Callable[[Array], Array]:

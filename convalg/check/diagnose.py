@@ -15,7 +15,7 @@ import numpy as np
 from convalg.base import Array
 from convalg.check.candidate import Outcome, differs
 from convalg.check.changes import Change
-from convalg.check.mistakes import MISTAKES, Mistake
+from convalg.check.mistakes import COMPUTE, MISTAKES, Mistake
 from convalg.check.problem import Kind, Problem, answer
 from convalg.check.report import Diagnosis, features
 from convalg.check.sweep import Config
@@ -25,7 +25,12 @@ FAILING, PASSING = 30, 20
 """So many configurations of either kind are looked at, the smallest first."""
 ENOUGH = 0.5
 """A mistake that explains less than this share of the failures is not named."""
+NEARLY = 0.9
+"""Where one mistake explains this much, no two are looked for."""
+PLAIN = 5
+"""So many configurations without a feature must pass before it is blamed."""
 CONDITIONS = {
+    "the axes are not alike": "square-only",
     "the input is not square": "square-only",
     "the kernel is not square": "square-only",
     "there are several input channels": "single-channel-only",
@@ -60,13 +65,15 @@ def diagnose(kind: Kind, runs: list[Run]) -> tuple[Diagnosis, ...]:
         named = _named(kind, part, wrong[:FAILING], right[:PASSING])
         label = f"{part}: " if len(kind.parts) > 1 else ""
         explained += [Diagnosis(d.code, f"{label}{d.message}", d.confidence) for d in named]
+    found += _in_other_order(kind, failing)
     certain = [d for d in explained if d.confidence > 0.99]
     condition = _condition(kind, failing, passing)
     if condition and not certain:
         found.append(condition)
     found += explained
     if not found and failing:
-        found.append(Diagnosis("unknown", _pattern(kind, failing), 0.0))
+        code = "unknown" if _same_shapes(failing) else "wrong-shape"
+        found.append(Diagnosis(code, _pattern(kind, failing), 0.0))
     first_of_each: dict[str, Diagnosis] = {}
     for one in sorted(found, key=lambda d: -d.confidence):
         first_of_each.setdefault(one.code, one)
@@ -90,6 +97,23 @@ def _general(kind: Kind, failing: list[Run], passing: list[Run]) -> list[Diagnos
     return found
 
 
+def _in_other_order(kind: Kind, failing: list[Run]) -> list[Diagnosis]:
+    """Whether the two parts of the answer are exchanged."""
+    runs = [run for run in failing if run.wrong]
+    if len(kind.parts) != 2 or not runs:
+        return []
+    first, second = kind.parts
+    turned = [
+        _same(run.outcome.parts[first], run.expected[second])
+        and _same(run.outcome.parts[second], run.expected[first])
+        for run in runs
+    ]
+    if not all(turned):
+        return []
+    message = f"the answer is ({second}, {first}), where ({first}, {second}) belong"
+    return [Diagnosis("wrong-shape", message, 1.0)]
+
+
 def _separators(kind: Kind, these: list[Run], others: list[Run]) -> list[str]:
     """What all of these configurations have and none of the others has."""
     common = set.intersection(*(features(kind, run.config) for run in these))
@@ -99,21 +123,28 @@ def _separators(kind: Kind, these: list[Run], others: list[Run]) -> list[str]:
 
 
 def _condition(kind: Kind, failing: list[Run], passing: list[Run]) -> Diagnosis | None:
-    """The condition under which the function fails, where it is one."""
-    wrong = [run for run in failing if run.wrong]
-    where = _separators(kind, wrong, passing) if wrong else []
-    if not where:
+    """The condition without which the function is right, where it is one."""
+    if not failing:
         return None
-    code = next((CONDITIONS[words] for words in where if words in CONDITIONS), None)
-    if code is None:
+    common = set.intersection(*(features(kind, run.config) for run in failing))
+    found = []
+    for words, code in CONDITIONS.items():
+        if words in common:
+            quiet = [words in features(kind, run.config) for run in passing]
+            # Enough must pass without it, and most must fail with it.
+            if quiet.count(False) >= PLAIN and quiet.count(True) <= len(failing):
+                share = len(failing) / (len(failing) + quiet.count(True))
+                found.append((share, code, words))
+    if not found:
         return None
-    return Diagnosis(code, f"it is wrong exactly where {where[0]}", 0.98)
+    share, code, words = max(found)
+    return Diagnosis(code, f"it is wrong only where {words}", 0.5 + 0.48 * share)
 
 
 def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Diagnosis]:
     """The known mistakes that explain enough, alone or two at a time."""
     known = MISTAKES[kind.name, part]
-    compute = kind.parts[part]
+    compute = COMPUTE.get((kind.name, part), kind.parts[part])
     found = []
     for mistake in known:
         hits = sum(_explains(mistake, compute, part, run) for run in wrong)
@@ -125,7 +156,7 @@ def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Di
             # Right where the mistake would show: it is made under some condition only.
             share *= 0.9 + 0.09 * quiet / len(right)
         found.append(Diagnosis(mistake.code, mistake.message, share))
-    if not any(d.confidence > 0.99 for d in found):
+    if not any(d.confidence >= NEARLY for d in found):
         found += _pairs(known, compute, part, wrong, right)
     return sorted(found, key=lambda d: -d.confidence)
 
@@ -159,11 +190,20 @@ def _both(first: Mistake, second: Mistake) -> Change:
 def _explains(mistake: Mistake, compute: Compute, part: str, run: Run) -> bool:
     """Whether the mistake gives what the function gave."""
     got, expected = run.outcome.parts[part], run.expected[part]
-    for changed in mistake.change(run.problem):
+    for changed in _changed(mistake, run.problem):
         found = answer(mistake.compute or compute, changed)
         if found is not None and any(_same(got, form) for form in _forms(found, expected.shape)):
             return True
     return False
+
+
+def _changed(mistake: Mistake, p: Problem) -> Iterator[Problem]:
+    """The variants of a mistake, as far as they make sense for this problem."""
+    try:
+        yield from mistake.change(p)
+    except (ValueError, IndexError):
+        # Two changes need not go together: a kernel with its channels exchanged has no groups.
+        return
 
 
 def _forms(found: Array, shape: tuple[int, ...]) -> Iterator[Array]:
@@ -182,6 +222,15 @@ def _same(got: Array, predicted: Array) -> bool:
         return False
     known = ~np.isnan(predicted)
     return differs(np.where(known, got, 0), np.where(known, predicted, 0)) is None
+
+
+def _same_shapes(failing: list[Run]) -> bool:
+    """Whether some failure has the right shape."""
+    return any(
+        run.outcome.parts[part].shape == run.expected[part].shape
+        for run in failing
+        for part in run.wrong
+    )
 
 
 def _pattern(kind: Kind, failing: list[Run]) -> str:

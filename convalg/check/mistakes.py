@@ -35,6 +35,9 @@ FLIPPED = Mistake(
 FLIPPED_ONE = Mistake(
     "flipped-one-axis", "the kernel is flipped on one axis only", changes.flipped_on_one
 )
+STRIDE_MISPLACED = Mistake(
+    "stride-misplaced", "the stride is applied in the wrong place", changes.stride_misplaced
+)
 SHARED = (
     Mistake(
         "kernel-transposed",
@@ -61,6 +64,7 @@ SHARED = (
         "paddings-swapped", "one axis' padding is used on another axis", changes.padding_swapped
     ),
     Mistake("stride-ignored", "the stride is ignored", changes.option("stride", 1)),
+    STRIDE_MISPLACED,
     Mistake("stride-dilation-swapped", "stride and dilation are mixed up", changes.stride_dilation),
     Mistake("dilation-ignored", "the dilation is ignored", changes.option("dilation", 1)),
     Mistake("dilation-wrong", "the dilation is off by one", changes.dilation_wrong),
@@ -91,9 +95,6 @@ SHARED = (
     ),
     Mistake("single-channel-only", "only one input channel is read", changes.one_channel),
     Mistake("single-sample-only", "only one sample of the batch is right", changes.one_sample),
-)
-STRIDE_MISPLACED = Mistake(
-    "stride-misplaced", "the stride is applied in the wrong place", changes.stride_misplaced
 )
 GROUPS_IGNORED = Mistake("groups-ignored", "the groups are ignored", changes.groups_ignored)
 ADJOINT_MISSING = "the layer itself is applied where its adjoint (transpose) belongs"
@@ -127,12 +128,16 @@ _FORWARD = (
     FLIPPED,
     FLIPPED_ONE,
     *SHARED,
-    STRIDE_MISPLACED,
     GROUPS_IGNORED,
     _alone(
         "dilation-span",
         "the span of the dilated kernel is taken as d k, where it is d (k - 1) + 1",
         wrong.short_span,
+    ),
+    Mistake(
+        "wrong-shape",
+        "the output size is rounded up, where it is rounded down",
+        changes.size_rounded_up,
     ),
     Mistake(
         "padding-values",
@@ -160,7 +165,6 @@ _INPUT_GRADIENT = (
     *SHARED,
     GROUPS_IGNORED,
     _alone("padding-not-cropped", "the gradient still has the padding", wrong.uncropped),
-    STRIDE_MISPLACED,
     Mistake("batch-averaged", "the gradient is divided by the batch size", changes.scaled_batch),
     Mistake("scaled", "the gradient is divided by the number of outputs", changes.scaled_places),
 )
@@ -169,10 +173,10 @@ _KERNEL_GRADIENT = (
     _alone("batch-not-summed", "only the first sample counts", wrong.first_sample),
     _alone("batch-not-summed", "only the last sample counts", wrong.last_sample),
     Mistake("batch-averaged", "the gradient is divided by the batch size", changes.scaled_batch),
-    _alone(
+    Mistake(
         "gradient-not-dilated",
         "the output gradient is not dilated by the stride in dL/dw",
-        wrong.undilated,
+        changes.option("stride", 1),
     ),
     Mistake("flipped-kernel", "dL/dw comes out flipped", changes.taps_flipped),
     Mistake("kernel-transposed", "dL/dw has height and width swapped", changes.taps_swapped),
@@ -184,7 +188,6 @@ _KERNEL_GRADIENT = (
     _alone("remainder-kept", "rows that no window reaches are counted", wrong.remainder_kept),
     *(m for m in SHARED if m.code not in ("kernel-transposed", "channels-swapped")),
     _alone("groups-ignored", "the groups are ignored", wrong.ungrouped_kernel_gradient),
-    STRIDE_MISPLACED,
     Mistake("scaled", "the gradient is divided by the number of outputs", changes.scaled_places),
 )
 _TRANSPOSED = (
@@ -255,6 +258,7 @@ _POOLS = (
             "dilations-swapped",
             "paddings-swapped",
             "stride-ignored",
+            "stride-misplaced",
             "dilation-ignored",
             "dilation-wrong",
             "padding-ignored",
@@ -262,7 +266,6 @@ _POOLS = (
             "single-sample-only",
         )
     ),
-    STRIDE_MISPLACED,
 )
 _AVERAGES = (
     _alone(
@@ -340,3 +343,9 @@ MISTAKES: dict[tuple[str, str], tuple[Mistake, ...]] = {
     ("max_pool", "y"): (*_MAXIMA, *_POOLS[2:]),
     ("max_pool_backward", "dx"): (*_MAX_GRADIENTS, *_POOLS[2:]),
 }
+
+COMPUTE: dict[tuple[str, str], Callable[[Problem], Array]] = {
+    ("backward", "dx"): wrong.lattice_input_gradient,
+    ("backward", "dw"): wrong.lattice_kernel_gradient,
+}
+"""Where loops over g decide what is computed, and not the size that the options give."""

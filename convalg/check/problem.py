@@ -208,8 +208,9 @@ def answer(compute: Callable[[Problem], Array], p: Problem) -> Array | None:
     """What a computation gives, as floats, or nothing where such a layer does not exist."""
     try:
         found = compute(p)
-    except ConvalgError:
+        for step in p.after:
+            found = step(found)
+    # A mistake need not make sense everywhere: arrays that do not fit are no answer either.
+    except (ConvalgError, ValueError, IndexError):
         return None
-    for step in p.after:
-        found = step(found)
     return np.asarray(found, dtype=float)

@@ -184,6 +184,17 @@ def features(kind: Kind, config: Config) -> set[str]:
     ]
     each = (config.in_channels // config.groups, config.out_channels // config.groups)
     found = {
+        "the axes are not alike": any(
+            len(set(values)) > 1
+            for values in (
+                config.shape,
+                taps,
+                strides,
+                config.padding,
+                config.dilation,
+                config.output_padding,
+            )
+        ),
         "the input is not square": len(set(config.shape)) > 1,
         "the kernel is not square": len(set(taps)) > 1,
         "there are several input channels": config.in_channels > 1,

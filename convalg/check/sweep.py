@@ -123,7 +123,8 @@ def _limited(config: Config, known: tuple[str, ...]) -> Config:
     dims = len(config.shape)
     ones, zeros = (1,) * dims, (0,) * dims
     usual: dict[str, Any] = {
-        "stride": ones,
+        # A pooling without a stride goes side by side.
+        "stride": config.size if "size" in known else ones,
         "padding": zeros,
         "dilation": ones,
         "output_padding": zeros,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
+from convalg.axis import Axis
 from convalg.base import Array
 from convalg.check.problem import (
     Problem,
@@ -24,7 +25,8 @@ from convalg.check.problem import (
 )
 from convalg.layers.pooling import average_pool, max_pool, min_pool, sum_pool
 from convalg.linear import transposed_correlation
-from convalg.spec import pooling_axes, transposed_geometry
+from convalg.operators import Convolution
+from convalg.spec import Geometry, pooling_axes, transposed_geometry
 
 # Correlation layers and their gradients.
 
@@ -34,6 +36,32 @@ def swapped_channels(w: Array, groups: int) -> Array:
     first, second, *taps = w.shape
     each = w.reshape(groups, first // groups, second, *taps).swapaxes(1, 2)
     return each.reshape(groups * second, first // groups, *taps)
+
+
+def lattice_input_gradient(p: Problem) -> Array:
+    """dL/dx as loops over g compute it: i = s o + d t - p for every output that g has."""
+    assert p.g is not None
+    return _lattice(p).T(p.g)
+
+
+def lattice_kernel_gradient(p: Problem) -> Array:
+    """dL/dw as loops over g compute it, whatever the options would make the output's size."""
+    assert p.g is not None
+    return _lattice(p).kernel_gradient(p.x, p.g)
+
+
+def _lattice(p: Problem) -> Convolution:
+    """The layer whose output has the size of g; what it reads beyond the input is zero."""
+    assert p.w is not None
+    assert p.g is not None
+    axes = tuple(
+        Axis(n, o, k, s, d, pad[0], p.boundary)
+        for n, o, k, s, d, pad in zip(
+            p.spatial, p.g.shape[2:], p.w.shape[2:], p.stride, p.dilation, p.padding, strict=True
+        )
+    )
+    inputs, outputs = p.w.shape[1] * p.groups, p.w.shape[0]
+    return Convolution(Geometry(axes, inputs, outputs, p.groups), p.w)
 
 
 def short_span(p: Problem) -> Array:
@@ -113,15 +141,6 @@ def first_sample(p: Problem) -> Array:
 def last_sample(p: Problem) -> Array:
     """The kernel gradient of the last sample."""
     return per_sample(p)[-1]
-
-
-def undilated(p: Problem) -> Array:
-    """dL/dw with the outputs taken to be side by side, as if the stride were 1."""
-    assert p.g is not None
-    plain = layer(replace(p, stride=(1,) * p.dims))
-    g = np.zeros((len(p.g), *plain.out_shape))
-    g[tuple(slice(0, n) for n in p.g.shape)] = p.g
-    return plain.kernel_gradient(p.x, g)
 
 
 def remainder_kept(p: Problem) -> Array:

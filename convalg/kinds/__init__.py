@@ -1,0 +1,1 @@
+"""What kind of structured matrix, and which kernels are separable."""

@@ -1,0 +1,246 @@
+"""Levels of Toeplitz structure: codes compared with themselves one step of the blocks away."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.errors import ShapeError
+from convalg.kinds.entries import Entries, divisors
+from convalg.spec import as_shape
+
+Step = tuple[int, int]
+
+LARGEST_STRIDE, LARGEST_SEARCHED = 64, 8
+"""Strides that are tried where the blocks are known, and where they are searched for."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """m x n blocks, each of `height` x `width` entries, inside a larger block."""
+
+    height: int
+    width: int
+    m: int
+    n: int
+    step: Step | None = None
+    cyclic: bool = False
+
+    @property
+    def free(self) -> int:
+        """How many values there are to choose, in units of blocks."""
+        if self.step is None:
+            return self.m * self.n
+        down, right = self.step
+        if self.cyclic:
+            round_ = self.m // math.gcd(down, self.m), self.n // math.gcd(right, self.n)
+            return self.m * self.n // math.lcm(*round_)
+        return self.m * self.n - (self.m - down) * (self.n - right)
+
+    @property
+    def words(self) -> str:
+        """What the level is."""
+        if self.step is None:
+            return "unstructured"
+        kind = "circulant" if self.cyclic else "Toeplitz"
+        if self.step == (1, 1):
+            return kind
+        return f"strided {kind}" if self.step[0] == 1 else f"transposed strided {kind}"
+
+
+Chain = tuple[Level, ...]
+
+
+def broken(
+    entries: Entries, level: Level, step: Step, *, cyclic: bool = False
+) -> tuple[Array, Array, Array, Array]:
+    """Places (row, column, other row, other column) that the step would make equal, and are not.
+
+    A pair of which one is zero is found from the other one.
+    """
+    rows, columns, codes = entries.rows, entries.columns, entries.codes
+    o, i = rows // level.height % level.m, columns // level.width % level.n
+    found = []
+    for sign in (1, -1):
+        p, q = o + sign * step[0], i + sign * step[1]
+        if cyclic:
+            p, q = p % level.m, q % level.n
+            inside = np.ones(len(rows), dtype=bool)
+        else:
+            inside = (p >= 0) & (p < level.m) & (q >= 0) & (q < level.n)
+        near = rows[inside], columns[inside]
+        far = (
+            near[0] + (p - o)[inside] * level.height,
+            near[1] + (q - i)[inside] * level.width,
+        )
+        wrong = entries.at(*far) != codes[inside]
+        pair = (*near, *far) if sign == 1 else (*far, *near)
+        found.append(np.stack([part[wrong] for part in pair]))
+    return tuple(np.concatenate(found, axis=1))  # type: ignore[return-value]
+
+
+def _possible(entries: Entries, level: Level, steps: list[Step]) -> list[Step]:
+    """The steps that a sample of the entries does not rule out."""
+    which = entries.sample
+    rows, columns, codes = entries.rows[which], entries.columns[which], entries.codes[which]
+    o, i = rows // level.height % level.m, columns // level.width % level.n
+    down, right = np.array(steps).T
+    wrong = np.zeros(len(steps), dtype=bool)
+    for sign in (1, -1):
+        p, q = o + sign * down[:, None], i + sign * right[:, None]
+        inside = (p >= 0) & (p < level.m) & (q >= 0) & (q < level.n)
+        step, place = np.nonzero(inside)
+        far = entries.at(
+            rows[place] + sign * down[step] * level.height,
+            columns[place] + sign * right[step] * level.width,
+        )
+        wrong[step[far != codes[place]]] = True
+    return [step for step, is_wrong in zip(steps, wrong, strict=True) if not is_wrong]
+
+
+def _holds(entries: Entries, level: Level, step: Step, *, cyclic: bool = False) -> bool:
+    """Whether the entries stay the same under a step of the blocks."""
+    return not len(broken(entries, level, step, cyclic=cyclic)[0])
+
+
+def _shares(entries: Entries, level: Level, step: Step) -> bool:
+    """Whether a step that holds takes some non-zero entry to another."""
+    o, i = entries.rows // level.height % level.m, entries.columns // level.width % level.n
+    return bool(((o + step[0] < level.m) & (i + step[1] < level.n)).any())
+
+
+def _fitted(entries: Entries, level: Level, most: int, *, sharing: bool) -> Level:
+    """The level with its step: Toeplitz, else the smallest stride that holds, else none."""
+    m, n = level.m, level.n
+    if min(m, n) == 1:
+        return level
+    steps = [(1, s) for s in range(2, min(n, most + 1))]
+    steps += [(s, 1) for s in range(2, min(m, most + 1))]
+    steps.sort(key=lambda step: -(m - step[0]) * (n - step[1]))
+    for step in _possible(entries, level, [(1, 1), *steps]):
+        if _holds(entries, level, step) and (
+            _shares(entries, level, step) or (step == (1, 1) and not sharing)
+        ):
+            round_ = m * step[1] == n * step[0] and _holds(entries, level, step, cyclic=True)
+            return Level(level.height, level.width, m, n, step, round_)
+    return level
+
+
+def block_sizes(
+    shape: tuple[int, int], in_shape: Any, out_shape: Any
+) -> list[tuple[int, int]] | None:
+    """Block sizes (m, n) from the shapes, outermost first; None to search for them."""
+    given = []
+    for name, sizes, count in (
+        ("out_shape", out_shape, shape[0]),
+        ("in_shape", in_shape, shape[1]),
+    ):
+        if sizes is None:
+            continue
+        axes = as_shape(sizes, name)
+        if math.prod(axes) != count:
+            side = "rows" if name == "out_shape" else "columns"
+            raise ShapeError(
+                f"{name}={axes} has {math.prod(axes)} entries, but the matrix has {count} {side}"
+            )
+        given.append(axes)
+    if len(given) < 2 or len(given[0]) != len(given[1]):
+        return None
+    return [pair for pair in zip(*given, strict=True) if pair != (1, 1)]
+
+
+def structure_of(entries: Entries, sizes: list[tuple[int, int]] | None) -> tuple[Chain, bool]:
+    """The levels of the matrix, outermost first, and whether the shapes gave them."""
+    whole = _fitted(entries, Level(1, 1, *entries.shape), LARGEST_STRIDE, sharing=False)
+    if min(entries.shape) == 1:
+        whole = Level(1, 1, *entries.shape, (1, 1), entries.shape == (1, 1))
+    if whole.step == (1, 1):
+        return (whole,), False
+    found: list[Chain] = [(whole,)] if whole.step else []
+    if sizes and len(sizes) > 1:
+        chain: list[Level] = []
+        height = width = 1
+        for m, n in reversed(sizes):
+            level = Level(height, width, m, n)
+            chain.insert(0, _fitted(entries, level, LARGEST_STRIDE, sharing=False))
+            height, width = height * m, width * n
+        if any(level.step for level in chain):
+            found.append(_merged(chain))
+        return (_best(found), True) if found else (tuple(chain), True)
+    searched = _searched(entries)
+    if searched:
+        found.append(searched)
+    return (_best(found), False) if found else ((whole,), False)
+
+
+def _cost(chain: Chain) -> tuple[bool, int, int, int]:
+    """Structure at every level before some, then few free values, few levels, small steps."""
+    return (
+        any(level.step is None for level in chain),
+        math.prod(level.free for level in chain),
+        len(chain),
+        sum(sum(level.step) for level in chain if level.step),
+    )
+
+
+def _best(chains: list[Chain]) -> Chain:
+    return min(chains, key=_cost)
+
+
+def _merged(chain: list[Level]) -> Chain:
+    """Neighbours without structure as one level."""
+    merged: list[Level] = []
+    for level in chain:
+        if merged and merged[-1].step is None and level.step is None:
+            outer = merged.pop()
+            level = Level(level.height, level.width, outer.m * level.m, outer.n * level.n)
+        merged.append(level)
+    return tuple(merged)
+
+
+def _searched(entries: Entries) -> Chain | None:
+    """The best chain of two or three levels with sizes among the divisors."""
+    whole = entries.shape
+    cells = [(r, c) for r in divisors(whole[0]) for c in divisors(whole[1])]
+    cells = cells[1:-1]
+    found: dict[tuple[int, int, int, int], Level] = {}
+
+    def fitted(small: tuple[int, int], large: tuple[int, int]) -> Level:
+        key = (*small, *large)
+        if key not in found:
+            level = Level(*small, large[0] // small[0], large[1] // small[1])
+            found[key] = _fitted(entries, level, LARGEST_SEARCHED, sharing=True)
+        return found[key]
+
+    best: Chain | None = None
+    pairs = [(fitted(cell, whole), fitted((1, 1), cell)) for cell in cells]
+    for pair in pairs:
+        if any(level.step for level in pair):
+            best = _best([pair] if best is None else [best, pair])
+    outer = dict(zip(cells, pairs, strict=True))
+    bounds = []
+    for large in cells:
+        for small in cells:
+            middle = Level(*small, large[0] // small[0], large[1] // small[1])
+            if large[0] % small[0] or large[1] % small[1] or min(middle.m, middle.n) == 1:
+                continue
+            ends = outer[large][0], outer[small][1]
+            if ends[0].step or ends[1].step:
+                # No structure leaves fewer values than a circulant.
+                least = ends[0].free * max(middle.m, middle.n) * ends[1].free
+                is_partial = ends[0].step is None or ends[1].step is None
+                bounds.append(((is_partial, least, 3, 0), small, large))
+    for bound, small, large in sorted(bounds):
+        if best is not None and bound >= _cost(best):
+            break
+        chain = outer[large][0], fitted(small, large), outer[small][1]
+        if chain[1].step:
+            best = _best([chain] if best is None else [best, chain])
+    if best is None:
+        return None
+    is_partial, free, *_ = _cost(best)
+    return best if not is_partial or free <= math.prod(whole) // 2 else None
