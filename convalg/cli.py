@@ -1,7 +1,8 @@
-"""The command line: `convalg explain` writes a derivation sheet, `convalg prove` proves claims."""
+"""The command line: sheets (`explain`), proofs (`prove`), checks (`check`) and exercises."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from convalg import __version__
-from convalg.errors import ArgumentError, ConvalgError
+from convalg.errors import ArgumentError, ConvalgError, FileError
 
 if TYPE_CHECKING:
     from convalg.operators import Convolution
@@ -202,6 +203,87 @@ def _prove_theorem(name: str, *, latex: bool) -> bool:
         lines.append(f"Source: {theorem.source}.")
     console.print(Text("\n".join(lines)))
     return bool(verdict)
+
+
+@app.command()
+def check(
+    target: Annotated[
+        str, typer.Argument(metavar="FILE.py:FUNCTION", help="The function to check, in its file.")
+    ],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="What it is: forward, backward, transposed, transposed_backward, average_pool, "
+            "average_pool_backward, max_pool or max_pool_backward."
+        ),
+    ] = "forward",
+    dims: Annotated[int, typer.Option(help="Spatial axes.")] = 2,
+    cases: Annotated[
+        int | None, typer.Option(help="Configurations to try.", show_default="160")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that it may take.")] = 60.0,
+    memory: Annotated[int, typer.Option(help="Megabytes that it may take.")] = 4096,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, for a build server.")
+    ] = None,
+) -> None:
+    """Check somebody's convolution: find the mistake, name it, show the smallest case.
+
+    The function takes NumPy arrays and keywords, for instance
+
+        def conv(x, w, *, stride, padding, dilation, groups): ...
+
+    with x (N, C, H, W) and w (C_out, C_in // groups, kh, kw); only the keywords that it has are
+    passed. It runs in a process of its own. The exit status is 1 when it fails.
+    """
+    from convalg.check.grade import grade
+
+    console, errors = Console(), Console(stderr=True)
+    if memory < 1:
+        raise ArgumentError(f"--memory must be at least 1 megabyte, not {memory}")
+    with errors.status("Checking") if errors.is_terminal else contextlib.nullcontext():
+        found = grade(target, kind, dims=dims, cases=cases, timeout=timeout, memory=memory * 2**20)
+    if junit is not None:
+        _write(junit, found.to_junit())
+    if json:
+        typer.echo(found.to_json())
+    else:
+        console.print(Text(found.explain()), soft_wrap=True)
+    if not found:
+        raise typer.Exit(REFUTED)
+
+
+@app.command()
+def exercise(
+    seed: Annotated[int, typer.Option(help="The same seed gives the same exercise.")] = 0,
+    level: Annotated[int, typer.Option(help="1 (a signal) to 3 (an image with options).")] = 1,
+    form: Annotated[
+        str, typer.Option("--format", help="markdown, latex or notebook.")
+    ] = "markdown",
+    solution: Annotated[bool, typer.Option(help="With the solution.")] = True,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there, and not to the screen.")
+    ] = None,
+) -> None:
+    """Make a small exercise in whole numbers: matrix, output, adjoint and gradients."""
+    from convalg.exercise import exercise as make
+
+    text = make(seed, level=level).text(cast(Any, form), solution=solution)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        _write(out, text)
+
+
+def _write(path: Path, text: str) -> None:
+    """A file, written beside its place and renamed into it."""
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _prove_catalogue() -> bool:

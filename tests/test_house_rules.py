@@ -36,7 +36,7 @@ FLOORS = (
     {"layers"},
     {"structure", "gradients", "kinds", "spectrum"},
     {"draw", "prove", "images", "check"},
-    {"sheet"},
+    {"sheet", "exercise"},
     {"cli"},
     {"__main__"},
 )

@@ -17,6 +17,7 @@ from convalg.check.adapters import (
 )
 from convalg.check.candidate import Candidate, Outcome, candidate, differs
 from convalg.check.diagnose import Run, diagnose
+from convalg.check.module import layer
 from convalg.check.problem import KINDS, answer
 from convalg.check.report import Diagnosis, Failure, Report
 from convalg.check.sweep import Config, configurations, exists, problem, smaller
@@ -36,9 +37,11 @@ __all__ = [
     "from_onnxruntime",
     "from_torch",
     "from_torch_backward",
+    "layer",
     "max_pool",
     "max_pool_backward",
     "transposed",
+    "transposed_backward",
 ]
 
 CASES = 160
@@ -102,6 +105,23 @@ def transposed(
     'padding-ignored'
     """
     return _check("transposed", f, dims, cases, progress)
+
+
+def transposed_backward(
+    f: Any, *, dims: int = 2, cases: int = CASES, progress: Progress | None = None
+) -> Report:
+    """Check `f(x, w, g, *, stride, padding, output_padding, dilation, groups) -> (dx, dw)`.
+
+    Shapes: as `transposed`, with g of the shape of y.
+
+    >>> import convalg as ca
+    >>> def mine(x, w, g, stride):
+    ...     layer = ca.transposed_correlation(x.shape[2:], w, stride=stride)
+    ...     return layer.T(g), layer.kernel_gradient(x, g)
+    >>> ca.check.transposed_backward(mine, cases=20)
+    <mine: all 20 configurations pass>
+    """
+    return _check("transposed_backward", f, dims, cases, progress)
 
 
 def average_pool(
@@ -188,7 +208,7 @@ def _check(name: str, f: Any, dims: int, cases: int, progress: Progress | None) 
         tested.name,
         tested.options,
         len(runs),
-        tuple(map(_failure, failing)),
+        tuple(map(failure_of, failing)),
         _smallest(tested, failing) if failing else None,
         diagnose(kind, runs) if failing else (),
         tuple(notes),
@@ -207,7 +227,7 @@ def _run(tested: Candidate, config: Config, number: int, *, again: bool = False)
     wrong = tuple(
         part
         for part, value in right.items()
-        if part in outcome.parts and _is_wrong(outcome.parts[part], value)
+        if part in outcome.parts and is_wrong(outcome.parts[part], value)
     )
     return Run(config, p, right, outcome, wrong)
 
@@ -222,7 +242,8 @@ def _compared(first: Outcome, second: Outcome) -> Outcome:
     return first
 
 
-def _is_wrong(got: np.ndarray, expected: np.ndarray) -> bool:
+def is_wrong(got: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether an answer differs, in shape or numbers."""
     return got.shape != expected.shape or differs(got, expected) is not None
 
 
@@ -246,7 +267,8 @@ def _without_refusals(runs: list[Run], tested: Candidate) -> tuple[list[Run], li
     ]
 
 
-def _failure(run: Run) -> Failure:
+def failure_of(run: Run) -> Failure:
+    """What a run that went wrong shows."""
     outcome = run.outcome
     if not run.wrong:
         return Failure(run.config, run.problem, outcome.code, outcome.words)
@@ -285,4 +307,4 @@ def _smallest(tested: Candidate, failing: list[Run]) -> Failure:
             if (run.wrong or run.outcome.code) and run.outcome.code == best.outcome.code:
                 best, improved = run, True
                 break
-    return _failure(best)
+    return failure_of(best)

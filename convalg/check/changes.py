@@ -132,6 +132,13 @@ def padding(*sides: Callable[[int, int], tuple[int, int]]) -> Change:
     return change
 
 
+def one_axis(p: Problem) -> Iterator[Problem]:
+    """All options of one axis on every axis."""
+    names = [n for n in ("stride", "padding", "dilation", "output_padding") if getattr(p, n)]
+    for k in range(p.dims):
+        yield _with(p, **{name: (getattr(p, name)[k],) * p.dims for name in names})
+
+
 def size_rounded_up(p: Problem) -> Iterator[Problem]:
     """Padding behind for a last window that begins inside."""
     pads = [(a, b + s - 1) for (a, b), s in zip(p.padding, p.stride, strict=True)]

@@ -63,6 +63,7 @@ SHARED = (
     Mistake(
         "paddings-swapped", "one axis' padding is used on another axis", changes.padding_swapped
     ),
+    Mistake("square-only", "the options of one axis are used on all axes", changes.one_axis),
     Mistake("stride-ignored", "the stride is ignored", changes.option("stride", 1)),
     STRIDE_MISPLACED,
     Mistake("stride-dilation-swapped", "stride and dilation are mixed up", changes.stride_dilation),
@@ -254,6 +255,7 @@ _POOLS = (
         if m.code
         in (
             "image-transposed",
+            "square-only",
             "strides-swapped",
             "dilations-swapped",
             "paddings-swapped",
@@ -280,6 +282,23 @@ _AVERAGES = (
         wrong.extra_average,
     ),
 )
+_AVERAGE_GRADIENTS = (
+    _alone(
+        "overlap-overwritten",
+        "overlapping windows overwrite each other's gradient",
+        wrong.overwritten_average,
+    ),
+    _alone(
+        "overlap-overwritten",
+        "overlapping windows overwrite each other's gradient",
+        wrong.overwritten_average_by_taps,
+    ),
+    _alone(
+        "remainder-lost",
+        "the samples that no window reaches are missing from dL/dx",
+        wrong.windows_only,
+    ),
+)
 _MAXIMA = (
     _alone(
         "max-padding-zero",
@@ -299,6 +318,11 @@ _MAXIMA = (
     ),
 )
 _MAX_GRADIENTS = (
+    _alone(
+        "remainder-lost",
+        "the samples that no window reaches are missing from dL/dx",
+        wrong.winners_of_windows_only,
+    ),
     _alone("ties-all", "the gradient goes to all equal winners", wrong.to_all_ties),
     _alone("ties-split", "the gradient is divided among equal winners", wrong.split_ties),
     _alone("ties-last", "the gradient goes to the last of equal winners", wrong.to_last_tie),
@@ -324,18 +348,11 @@ MISTAKES: dict[tuple[str, str], tuple[Mistake, ...]] = {
     ("backward", "dx"): _INPUT_GRADIENT,
     ("backward", "dw"): _KERNEL_GRADIENT,
     ("transposed", "y"): _TRANSPOSED,
+    ("transposed_backward", "dx"): (FLIPPED, FLIPPED_ONE, *SHARED, GROUPS_IGNORED),
+    ("transposed_backward", "dw"): (*_KERNEL_GRADIENT[:4], *_KERNEL_GRADIENT[5:]),
     ("average_pool", "y"): (*_POOLS[:2], *_AVERAGES, *_POOLS[2:]),
     ("average_pool_backward", "dx"): (
-        _alone(
-            "overlap-overwritten",
-            "overlapping windows overwrite each other's gradient",
-            wrong.overwritten_average,
-        ),
-        _alone(
-            "overlap-overwritten",
-            "overlapping windows overwrite each other's gradient",
-            wrong.overwritten_average_by_taps,
-        ),
+        *_AVERAGE_GRADIENTS,
         *_POOLS[:2],
         *_AVERAGES[:2],
         *_POOLS[2:],

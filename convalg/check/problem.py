@@ -82,8 +82,8 @@ def kernel_gradient(p: Problem) -> Array:
     return layer(p).kernel_gradient(p.x, p.g)
 
 
-def transposed(p: Problem) -> Array:
-    """y of a transposed layer."""
+def transposed_layer(p: Problem) -> Operator:
+    """The transposed layer that a problem is about."""
     return transposed_correlation(
         p.spatial,
         p.w,
@@ -92,7 +92,22 @@ def transposed(p: Problem) -> Array:
         output_padding=p.output_padding,
         dilation=p.dilation,
         groups=p.groups,
-    )(p.x)
+    )
+
+
+def transposed(p: Problem) -> Array:
+    """y of a transposed layer."""
+    return transposed_layer(p)(p.x)
+
+
+def transposed_input_gradient(p: Problem) -> Array:
+    """dL/dx of a transposed layer."""
+    return transposed_layer(p).T(p.g)
+
+
+def transposed_kernel_gradient(p: Problem) -> Array:
+    """dL/dw of a transposed layer, summed over the batch."""
+    return transposed_layer(p).kernel_gradient(p.x, p.g)
 
 
 def averaging(p: Problem) -> Operator:
@@ -171,6 +186,13 @@ KINDS = {
             ("stride", "padding", "output_padding", "dilation", "groups"),
             {"y": transposed},
             "a transposed correlation layer",
+        ),
+        Kind(
+            "transposed_backward",
+            ("x", "w", "g"),
+            ("stride", "padding", "output_padding", "dilation", "groups"),
+            {"dx": transposed_input_gradient, "dw": transposed_kernel_gradient},
+            "the gradients of a transposed correlation layer",
         ),
         Kind(
             "average_pool",

@@ -21,6 +21,7 @@ from convalg.check.problem import (
     kernel_gradient,
     layer,
     maximum,
+    maximum_gradient,
     transposed,
 )
 from convalg.layers.pooling import average_pool, max_pool, min_pool, sum_pool
@@ -446,6 +447,26 @@ def zero_padding_gradient(p: Problem) -> Array:
     found = pool.gradient(wide, g)
     inside = [slice(b, b + n) for (b, _), n in zip(p.padding, p.spatial, strict=True)]
     return found[(slice(None), slice(None), *inside)]
+
+
+def windows_only(p: Problem) -> Array:
+    """dL/dx of the samples that windows of an average pooling cover."""
+    return _covered(p, averaging(p).T(p.g))
+
+
+def winners_of_windows_only(p: Problem) -> Array:
+    """dL/dx of the samples that windows of a max pooling cover."""
+    return _covered(p, maximum_gradient(p))
+
+
+def _covered(p: Problem, found: Array) -> Array:
+    assert p.g is not None
+    ends = [
+        s * (o - 1) + k - before
+        for s, o, k, (before, _) in zip(p.stride, p.g.shape[2:], p.size, p.padding, strict=True)
+    ]
+    kept: tuple[Any, ...] = (..., *(slice(0, end) for end in ends))
+    return found[kept]
 
 
 def overwritten_average(p: Problem) -> Array:

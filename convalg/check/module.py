@@ -1,0 +1,214 @@
+"""The right check for a layer object: a `torch.nn` module with its own weights and options."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.check.candidate import Outcome
+from convalg.check.diagnose import Run, diagnose
+from convalg.check.problem import KINDS, Kind, Problem, answer
+from convalg.check.report import Report
+from convalg.check.sweep import SEED, Config
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.spec import as_shape
+
+BOUNDARIES = {
+    "zeros": "zeros",
+    "circular": "circular",
+    "reflect": "reflect",
+    "replicate": "edge",
+}
+BATCHES = (1, 2, 3)
+
+
+def layer(module: Any, in_shape: Any) -> tuple[Report, ...]:
+    """Check a `torch.nn` layer, or one with its attributes: forward, and its gradients.
+
+    Shapes: `in_shape` is `(channels, *spatial)`. The weights are the layer's own, in float64;
+    the inputs small integers. One report for the forward pass, one for each gradient.
+    Takes convolutions, transposed convolutions, average and max poolings, told by their
+    attributes (`kernel_size`, `stride`, `padding`, ..., `weight`, `bias`) and class name.
+    Raises: KindError for another layer, ShapeError where `in_shape` does not fit.
+
+    >>> import convalg as ca
+    >>> ca.check.layer(object(), (1, 4, 4))
+    Traceback (most recent call last):
+    convalg.errors.KindError: layer takes a convolution or a pooling with kernel_size, not object
+    """
+    name = type(module).__name__
+    if not hasattr(module, "kernel_size"):
+        raise KindError(f"layer takes a convolution or a pooling with kernel_size, not {name}")
+    shape = tuple(as_shape(in_shape, "in_shape"))
+    kind = _kind(module, name)
+    config = _config(module, kind, shape)
+    steps: list[tuple[Kind, Callable[[Problem], Outcome]]] = [
+        (KINDS[kind], _forward(module, kind)),
+        (KINDS[_BACKWARD[kind]], _backward(module, kind)),
+    ]
+    return tuple(_report(step, run, config, module, name) for step, run in steps)
+
+
+_BACKWARD = {
+    "forward": "backward",
+    "transposed": "transposed_backward",
+    "average_pool": "average_pool_backward",
+    "max_pool": "max_pool_backward",
+}
+
+
+def _kind(module: Any, name: str) -> str:
+    if hasattr(module, "weight"):
+        return "transposed" if "Transpose" in name else "forward"
+    for word, kind in (("Avg", "average_pool"), ("Average", "average_pool"), ("Max", "max_pool")):
+        if word in name:
+            return kind
+    raise KindError(f"layer takes convolutions and average or max poolings, not {name}")
+
+
+def _config(module: Any, kind: str, shape: tuple[Any, ...]) -> Config:
+    """The options of a module, per axis."""
+    dims = len(shape) - 1
+    if dims < 1:
+        raise ShapeError(f"in_shape must be (channels, *spatial), not {shape}")
+
+    def each(name: str, usual: int) -> tuple[int, ...]:
+        value = getattr(module, name, usual)
+        value = usual if value is None else value
+        return tuple(value) if isinstance(value, (tuple, list)) else (int(value),) * dims
+
+    size = each("kernel_size", 1)
+    if len(size) != dims:
+        raise ShapeError(
+            f"in_shape {shape} has {dims} spatial axes, and the layer's kernel_size is {size}"
+        )
+    pools = kind.endswith("pool")
+    stride = each("stride", 1) if getattr(module, "stride", None) is not None else size
+    padding = getattr(module, "padding", 0)
+    if isinstance(padding, str):
+        if padding not in ("valid", "same"):
+            raise ArgumentError(f"padding must be numbers, 'valid' or 'same', not {padding!r}")
+        widths = (0,) * dims
+    else:
+        widths = each("padding", 0)
+    if getattr(module, "divisor_override", None) is not None:
+        raise KindError(f"layer does not know divisor_override={module.divisor_override}")
+    channels = int(shape[0])
+    wanted = channels if pools else int(module.in_channels)
+    if wanted != channels:
+        raise ShapeError(f"in_shape {shape} has {channels} channels, the layer takes {wanted}")
+    return Config(
+        shape=tuple(int(n) for n in shape[1:]),
+        size=size,
+        stride=stride,
+        padding=widths,
+        dilation=each("dilation", 1),
+        output_padding=each("output_padding", 0),
+        in_channels=channels,
+        out_channels=1 if pools else int(module.out_channels),
+        groups=1 if pools else int(getattr(module, "groups", 1)),
+        ceil_mode=bool(getattr(module, "ceil_mode", False)),
+        count_include_pad=bool(getattr(module, "count_include_pad", True)),
+    )
+
+
+def _problem(module: Any, config: Config, batch: int) -> Problem:
+    random = np.random.default_rng([SEED, batch])
+    weight = getattr(module, "weight", None)
+    padding = getattr(module, "padding", 0)
+    pairs = tuple((p, p) for p in config.padding)
+    if padding == "same":
+        # PyTorch puts the odd sample of "same" behind.
+        spans = [d * (k - 1) for d, k in zip(config.dilation, config.size, strict=True)]
+        pairs = tuple((span // 2, span - span // 2) for span in spans)
+    return Problem(
+        x=random.integers(-6, 7, (batch, config.in_channels, *config.shape)).astype(float),
+        w=None if weight is None else weight.detach().double().numpy(),
+        size=config.size,
+        stride=config.stride,
+        padding=pairs,
+        dilation=config.dilation,
+        output_padding=config.output_padding,
+        groups=config.groups,
+        ceil_mode=config.ceil_mode,
+        count_include_pad=config.count_include_pad,
+        boundary=BOUNDARIES.get(getattr(module, "padding_mode", "zeros"), "zeros"),  # type: ignore[arg-type]
+    )
+
+
+def _prepared(module: Any) -> Any:
+    """A copy in float64, not in training."""
+    return copy.deepcopy(module).double().eval()
+
+
+def _forward(module: Any, kind: str) -> Callable[[Problem], Outcome]:
+    own = _prepared(module)
+
+    def run(p: Problem) -> Outcome:
+        import torch
+
+        y = own(torch.tensor(p.x)).detach().numpy()
+        bias = getattr(own, "bias", None)
+        if bias is not None:
+            # The bias is added per channel; what is left is the layer itself.
+            y = y - bias.detach().numpy().reshape(-1, *(1,) * p.dims)
+        return Outcome({"y": y})
+
+    return run
+
+
+def _backward(module: Any, kind: str) -> Callable[[Problem], Outcome]:
+    own = _prepared(module)
+
+    def run(p: Problem) -> Outcome:
+        import torch
+
+        x = torch.tensor(p.x, requires_grad=True)
+        inputs = [x] + ([own.weight] if p.w is not None else [])
+        found = torch.autograd.grad(own(x), inputs, torch.tensor(p.g))
+        names = ("dx", "dw")
+        return Outcome({name: part.numpy() for name, part in zip(names, found, strict=False)})
+
+    return run
+
+
+def _report(
+    kind: Kind, run: Callable[[Problem], Outcome], config: Config, module: Any, name: str
+) -> Report:
+    from convalg.check import failure_of, is_wrong
+
+    runs = []
+    for batch in BATCHES:
+        p = _problem(module, config, batch)
+        if "g" in kind.arrays:
+            random = np.random.default_rng([SEED, batch, 1])
+            forward = KINDS[{v: k for k, v in _BACKWARD.items()}[kind.name]]
+            output = answer(forward.parts["y"], p)
+            if output is None:
+                raise ShapeError(f"the layer has no output for inputs of {config.shape}")
+            p = replace(p, g=random.integers(-4, 5, output.shape).astype(float))
+        expected: dict[str, Array] = {}
+        for part, compute in kind.parts.items():
+            found = answer(compute, p)
+            if found is None:
+                raise ShapeError(f"the layer has no output for inputs of {config.shape}")
+            expected[part] = found
+        outcome = run(p)
+        wrong = tuple(k for k, v in expected.items() if is_wrong(outcome.parts[k], v))
+        runs.append(Run(replace(config, batch=batch), p, expected, outcome, wrong))
+    failing = [found for found in runs if found.wrong]
+    failures = tuple(map(failure_of, failing))
+    return Report(
+        kind,
+        f"{name} ({', '.join(kind.parts)})",
+        kind.options,
+        len(runs),
+        failures,
+        failures[0] if failures else None,
+        diagnose(kind, runs) if failing else (),
+    )
