@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from convalg.check.adapters import (
 )
 from convalg.check.candidate import Candidate, Outcome, candidate, differs
 from convalg.check.diagnose import Run, diagnose
+from convalg.check.difference import matrix_difference
 from convalg.check.module import layer
 from convalg.check.problem import KINDS, answer
 from convalg.check.report import Diagnosis, Failure, Report
@@ -210,7 +212,7 @@ def _check(name: str, f: Any, dims: int, cases: int, progress: Progress | None) 
         len(runs),
         tuple(map(failure_of, failing)),
         _smallest(tested, failing) if failing else None,
-        diagnose(kind, runs) if failing else (),
+        diagnose(kind, runs, partial(matrix_difference, tested)) if failing else (),
         tuple(notes),
     )
 
@@ -248,22 +250,26 @@ def is_wrong(got: np.ndarray, expected: np.ndarray) -> bool:
 
 
 def _without_refusals(runs: list[Run], tested: Candidate) -> tuple[list[Run], list[str]]:
-    """Without the calls that a function refuses since it takes only ints for options."""
+    """Without the calls that a function refuses since it takes an option as an int only."""
 
-    def has_tuple(run: Run) -> bool:
-        return any(isinstance(v, tuple) for v in run.config.options(tested.options).values())
+    def tuples(run: Run) -> set[str]:
+        options = run.config.options(tested.options)
+        return {name for name, value in options.items() if isinstance(value, tuple)}
 
-    tuples = [run for run in runs if has_tuple(run)]
-    refused = [run for run in tuples if run.outcome.code == "raises"]
-    errors = {type(run.outcome.error) for run in refused}
-    if not tuples or len(refused) < len(tuples) or not errors <= {TypeError, ValueError}:
+    raising = [run for run in runs if isinstance(run.outcome.error, (TypeError, ValueError))]
+    refused = {
+        name
+        for name in tested.options
+        if (having := [run for run in runs if name in tuples(run)])
+        and all(run in raising for run in having)
+    }
+    left_out = [run for run in raising if tuples(run) & refused]
+    if not left_out or len(left_out) < len(raising):
         return runs, []
-    kept = [run for run in runs if run not in refused]
-    if any(run.outcome.code == "raises" for run in kept):
-        return runs, []
+    kept = [run for run in runs if run not in left_out]
     return kept, [
-        f"ints only: {tested.name} refuses options that differ by axis "
-        f"({len(refused)} configurations left out)"
+        f"ints only: {tested.name} refuses tuples for {', '.join(sorted(refused))} "
+        f"({len(left_out)} configurations left out)"
     ]
 
 

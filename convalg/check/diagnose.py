@@ -51,8 +51,13 @@ class Run:
     wrong: tuple[str, ...]
 
 
-def diagnose(kind: Kind, runs: list[Run]) -> tuple[Diagnosis, ...]:
-    """The likeliest mistakes first; "unknown" where no known one fits."""
+def diagnose(
+    kind: Kind, runs: list[Run], difference: Callable[[list[Config], str], str] | None = None
+) -> tuple[Diagnosis, ...]:
+    """The likeliest mistakes first; "unknown" where no known one fits.
+
+    `difference` tells how the matrices of configurations differ in a part of the answer.
+    """
     failing = [run for run in runs if run.wrong or run.outcome.code]
     passing = [run for run in runs if not (run.wrong or run.outcome.code)]
     found = _general(kind, failing, passing)
@@ -73,7 +78,11 @@ def diagnose(kind: Kind, runs: list[Run]) -> tuple[Diagnosis, ...]:
     found += explained
     if not found and failing:
         code = "unknown" if _same_shapes(failing) else "wrong-shape"
-        found.append(Diagnosis(code, _pattern(kind, failing), 0.0))
+        words = _pattern(kind, failing)
+        if difference is not None and parts:
+            tail = difference([run.config for run in failing if parts[0] in run.wrong], parts[0])
+            words += f"; {tail}" if tail else ""
+        found.append(Diagnosis(code, words, 0.0))
     first_of_each: dict[str, Diagnosis] = {}
     for one in sorted(found, key=lambda d: -d.confidence):
         first_of_each.setdefault(one.code, one)
@@ -158,7 +167,9 @@ def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Di
         found.append(Diagnosis(mistake.code, mistake.message, share))
     if not any(d.confidence >= NEARLY for d in found):
         found += _pairs(known, compute, part, wrong, right)
-    return sorted(found, key=lambda d: -d.confidence)
+    found.sort(key=lambda d: -d.confidence)
+    # What explains everything leaves nothing to others that explain as much, or less.
+    return found[:1] if found and found[0].confidence > 0.99 else found
 
 
 def _pairs(

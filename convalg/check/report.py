@@ -24,7 +24,8 @@ class Diagnosis:
     confidence: float
 
     def __str__(self) -> str:
-        return f"{self.code} ({self.confidence:.0%}): {self.message}"
+        share = f" ({self.confidence:.0%})" if self.confidence else ""
+        return f"{self.code}{share}: {self.message}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,129 @@
+"""How a wrong matrix differs from the right one, in words: rows shifted, missing, exchanged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.check.candidate import Candidate
+from convalg.check.problem import Problem
+from convalg.check.sweep import Config, problem
+
+MOST_IMPULSES = 300
+SHOWN = 6
+
+
+def matrix_difference(tested: Candidate, configs: list[Config], part: str) -> str:
+    """The difference of the two matrices of a configuration, the smallest that shows one.
+
+    The matrix takes x to the output, or for gradients g to the gradient; empty where the
+    function is not linear, or no configuration is small enough.
+    """
+    source = "g" if "g" in tested.kind.arrays else "x"
+    for config in configs:
+        p = problem(tested.kind, config)
+        array = getattr(p, source)
+        if array.size > MOST_IMPULSES:
+            continue
+        found = _matrices(tested, config, p, part, source)
+        if found is not None:
+            words = _rows(*found)
+            if words:
+                return f"its matrix from {source} to {part} at {_shape(array)}: {words}"
+    return ""
+
+
+def _matrices(
+    tested: Candidate, config: Config, p: Problem, part: str, source: str
+) -> tuple[Array, Array] | None:
+    """The right matrix and the one that the function has, from impulses."""
+    array = getattr(p, source)
+    right, got = [], []
+    for k in range(array.size):
+        unit = np.zeros(array.size)
+        unit[k] = 1
+        changed = _with(p, source, unit.reshape(array.shape))
+        outcome = tested(config, changed)
+        if part not in outcome.parts:
+            return None
+        right.append(np.asarray(tested.kind.parts[part](changed), dtype=float).ravel())
+        got.append(outcome.parts[part].ravel())
+    # The function must be linear for its impulses to say anything.
+    outcome = tested(config, p)
+    if part not in outcome.parts or outcome.parts[part].size != got[0].size:
+        return None
+    if not np.allclose(np.array(got).T @ array.ravel(), outcome.parts[part].ravel()):
+        return None
+    if len(right[0]) != len(got[0]):
+        return None
+    return np.array(right).T, np.array(got).T
+
+
+def _with(p: Problem, source: str, array: Array) -> Problem:
+    return replace(p, g=array) if source == "g" else replace(p, x=array)
+
+
+def _rows(right: Array, got: Array) -> str:
+    """What became of each row, rows of one fate together."""
+    fates: dict[str, list[int]] = {}
+    for row in range(len(right)):
+        if not np.allclose(right[row], got[row]):
+            fates.setdefault(_fate(row, right, got[row]), []).append(row)
+    parts = []
+    for fate, rows in fates.items():
+        listed = ", ".join(map(str, rows[:SHOWN])) + (", ..." if len(rows) > SHOWN else "")
+        parts.append(f"row{'s' * (len(rows) > 1)} {listed} {fate}")
+    return "; ".join(parts)
+
+
+def _fate(row: int, right: Array, got: Array) -> str:
+    """What a row became."""
+    own = right[row]
+    if not got.any():
+        return "zero"
+    if not own.any():
+        return "not zero, as they should be"
+    moved = _shift(own, got) or _multiple(own, got)
+    if moved:
+        return moved
+    for other, values in enumerate(right):
+        if np.allclose(values, got):
+            return f"in place of row {other}"
+    if np.array_equal(got[got != 0], own[own != 0][::-1]):
+        return "turned round"
+    lost = int(np.sum((own != 0) & (got == 0)))
+    new = int(np.sum((own == 0) & (got != 0)))
+    return (
+        f"with {lost} entries missing and {new} that do not belong"
+        if lost or new
+        else ("with other values")
+    )
+
+
+def _shift(own: Array, got: Array) -> str:
+    places = np.flatnonzero(own), np.flatnonzero(got)
+    if len(places[0]) != len(places[1]):
+        return ""
+    steps = places[1] - places[0]
+    if len(set(steps.tolist())) > 1 or not np.allclose(own[places[0]], got[places[1]]):
+        return ""
+    step = int(steps[0])
+    if step == 0:
+        return ""
+    return f"shifted by {abs(step)} column{'s' * (abs(step) > 1)} to the {_side(step)}"
+
+
+def _side(step: int) -> str:
+    return "right" if step > 0 else "left"
+
+
+def _multiple(own: Array, got: Array) -> str:
+    place = int(np.flatnonzero(own)[0])
+    factor = got[place] / own[place]
+    return f"multiplied by {factor:.4g}" if np.allclose(own * factor, got) else ""
+
+
+def _shape(array: Array) -> str:
+    return f"an array of shape {array.shape}"
