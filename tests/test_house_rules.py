@@ -42,6 +42,8 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 SPEAKING_ROOMS = {"cli", "__main__"}
+# These call functions that are not ours, which may raise anything.
+STRANGERS = {"check.candidate", "check.worker"}
 ERRORS = {name for name, value in vars(ca.errors).items() if isinstance(value, type)}
 
 LONGEST_FILE, LONGEST_FUNCTION = 600, 60
@@ -281,7 +283,7 @@ def test_nothing_is_caught_that_was_not_expected(module: Module) -> None:
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"bare except on line {node.lineno}"
             caught = {inner.id for inner in ast.walk(node.type) if isinstance(inner, ast.Name)}
-            assert not caught & broad, f"line {node.lineno}"
+            assert not caught & broad or module.name in STRANGERS, f"line {node.lineno}"
 
 
 @pytest.mark.parametrize("module", ROOMS, ids=lambda module: module.name)

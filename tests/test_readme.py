@@ -14,6 +14,15 @@ ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
 COMMANDS = [part.strip() for line in "".join(BLOCKS).splitlines() for part in line.split("&&")]
 
+# What the reader of the README has.
+HOMEWORK = """
+import convalg as ca
+
+def conv_backward(x, w, g, stride, padding):
+    layer = ca.correlation(x.shape[2:], w, stride=stride, padding=padding)
+    return layer.T(g), layer.kernel_gradient(x, g)
+"""
+
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("convalg ")])
 def test_commands_of_the_readme_run(
@@ -23,6 +32,7 @@ def test_commands_of_the_readme_run(
 
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (24, 18), (200, 120, 40)).save(tmp_path / "photo.png")
+    (tmp_path / "homework.py").write_text(HOMEWORK, encoding="utf-8")
     with pytest.raises(SystemExit) as done:
         main(shlex.split(command)[1:])
     assert not done.value.code
@@ -46,6 +56,7 @@ def test_extras_of_the_readme_exist() -> None:
 def test_the_pipeline_runs_the_commands_of_the_readme() -> None:
     script = re.sub(r"pip install -q", "pip install", (ROOT / ".ci" / "run").read_text("utf-8"))
     # Those with options are run above, by the tests.
-    wanted = [c for c in COMMANDS if not c.startswith(("convalg explain --", "convalg prove"))]
+    run_here = ("convalg explain --", "convalg prove", "convalg check", "convalg exercise")
+    wanted = [c for c in COMMANDS if not c.startswith(run_here)]
     assert len(wanted) > 4
     assert [command for command in wanted if command not in script] == []

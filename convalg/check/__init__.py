@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from convalg.check.adapters import (
     from_command,
@@ -16,13 +13,14 @@ from convalg.check.adapters import (
     from_torch,
     from_torch_backward,
 )
-from convalg.check.candidate import Candidate, Outcome, candidate, differs
-from convalg.check.diagnose import Run, diagnose
+from convalg.check.candidate import candidate
+from convalg.check.diagnose import diagnose
 from convalg.check.difference import matrix_difference
 from convalg.check.module import layer
-from convalg.check.problem import KINDS, answer
+from convalg.check.problem import KINDS
 from convalg.check.report import Diagnosis, Failure, Report
-from convalg.check.sweep import Config, configurations, exists, problem, smaller
+from convalg.check.run import failure_of, run, smallest, without_refusals
+from convalg.check.sweep import configurations
 from convalg.errors import ArgumentError
 from convalg.spec import as_size
 
@@ -49,8 +47,6 @@ __all__ = [
 CASES = 160
 AGAIN = 8
 """Every so many configurations the function is called twice: the same must come out."""
-STEPS = 300
-"""At most so many smaller configurations are tried for the smallest failure."""
 
 Progress = Callable[[int, int], None]
 
@@ -194,16 +190,16 @@ def _check(name: str, f: Any, dims: int, cases: int, progress: Progress | None) 
     configs = configurations(kind, axes, tested.options, count)
     runs = []
     for number, config in enumerate(configs):
-        runs.append(_run(tested, config, number, again=number % AGAIN == 0))
+        runs.append(run(tested, config, number, again=number % AGAIN == 0))
         if progress is not None:
             progress(number + 1, len(configs))
-    runs, notes = _without_refusals(runs, tested)
-    failing = [run for run in runs if run.wrong or run.outcome.code]
+    runs, notes = without_refusals(runs, tested)
+    failing = [one for one in runs if one.wrong or one.outcome.code]
     if tested.missing:
         notes.append(
             f"not exercised, since {tested.name} does not have it: {', '.join(tested.missing)}"
         )
-    if any(run.outcome.printed for run in runs):
+    if any(one.outcome.printed for one in runs):
         notes.append(f"{tested.name} prints; that is not shown here")
     return Report(
         kind,
@@ -211,106 +207,7 @@ def _check(name: str, f: Any, dims: int, cases: int, progress: Progress | None) 
         tested.options,
         len(runs),
         tuple(map(failure_of, failing)),
-        _smallest(tested, failing) if failing else None,
+        smallest(tested, failing) if failing else None,
         diagnose(kind, runs, partial(matrix_difference, tested)) if failing else (),
         tuple(notes),
     )
-
-
-def _run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> Run:
-    p = problem(tested.kind, config, number)
-    expected = {part: answer(step, p) for part, step in tested.kind.parts.items()}
-    right = {part: value for part, value in expected.items() if value is not None}
-    outcome = tested(config, p)
-    if again and not outcome.code:
-        outcome = _compared(outcome, tested(config, p))
-    if not outcome.code and any(np.isnan(found).any() for found in outcome.parts.values()):
-        outcome = replace(outcome, code="not-a-number", words="the answer holds NaN")
-    wrong = tuple(
-        part
-        for part, value in right.items()
-        if part in outcome.parts and is_wrong(outcome.parts[part], value)
-    )
-    return Run(config, p, right, outcome, wrong)
-
-
-def _compared(first: Outcome, second: Outcome) -> Outcome:
-    """The first outcome, or what is wrong when the second call gives another."""
-    for part, value in first.parts.items():
-        other = second.parts.get(part)
-        if other is None or not np.array_equal(other, value, equal_nan=True):
-            words = "the same call gives another answer the second time"
-            return Outcome(first.parts, "nondeterministic", words, first.printed)
-    return first
-
-
-def is_wrong(got: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether an answer differs, in shape or numbers."""
-    return got.shape != expected.shape or differs(got, expected) is not None
-
-
-def _without_refusals(runs: list[Run], tested: Candidate) -> tuple[list[Run], list[str]]:
-    """Without the calls that a function refuses since it takes an option as an int only."""
-
-    def tuples(run: Run) -> set[str]:
-        options = run.config.options(tested.options)
-        return {name for name, value in options.items() if isinstance(value, tuple)}
-
-    raising = [run for run in runs if isinstance(run.outcome.error, (TypeError, ValueError))]
-    refused = {
-        name
-        for name in tested.options
-        if (having := [run for run in runs if name in tuples(run)])
-        and all(run in raising for run in having)
-    }
-    left_out = [run for run in raising if tuples(run) & refused]
-    if not left_out or len(left_out) < len(raising):
-        return runs, []
-    kept = [run for run in runs if run not in left_out]
-    return kept, [
-        f"ints only: {tested.name} refuses tuples for {', '.join(sorted(refused))} "
-        f"({len(left_out)} configurations left out)"
-    ]
-
-
-def failure_of(run: Run) -> Failure:
-    """What a run that went wrong shows."""
-    outcome = run.outcome
-    if not run.wrong:
-        return Failure(run.config, run.problem, outcome.code, outcome.words)
-    part = run.wrong[0]
-    got, expected = outcome.parts[part], run.expected[part]
-    index = None
-    if got.shape != expected.shape:
-        code, words = "wrong-shape", f"{part} has shape {got.shape}, expected {expected.shape}"
-    else:
-        index = differs(got, expected)
-        code, words = "wrong-values", f"{part} has wrong values"
-    return Failure(
-        run.config,
-        run.problem,
-        outcome.code or code,
-        outcome.words or words,
-        part,
-        expected,
-        got,
-        index,
-    )
-
-
-def _smallest(tested: Candidate, failing: list[Run]) -> Failure:
-    """The smallest failure found by taking steps down from the first one."""
-    best = min(failing, key=lambda run: run.config.work)
-    tried = 0
-    improved = True
-    while improved and tried < STEPS:
-        improved = False
-        for config in smaller(best.config):
-            if config.work >= best.config.work or not exists(tested.kind, config):
-                continue
-            tried += 1
-            run = _run(tested, config, 0)
-            if (run.wrong or run.outcome.code) and run.outcome.code == best.outcome.code:
-                best, improved = run, True
-                break
-    return failure_of(best)

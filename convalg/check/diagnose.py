@@ -7,17 +7,17 @@ failing configurations it must give the same wrong numbers, on the passing ones 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
 
 from convalg.base import Array
-from convalg.check.candidate import Outcome, differs
+from convalg.check.candidate import differs
 from convalg.check.changes import Change
 from convalg.check.mistakes import COMPUTE, MISTAKES, Mistake
 from convalg.check.problem import Kind, Problem, answer
 from convalg.check.report import Diagnosis, features
+from convalg.check.run import Run
 from convalg.check.sweep import Config
 
 Compute = Callable[[Problem], Array]
@@ -38,17 +38,6 @@ CONDITIONS = {
     "there are several output channels": "single-channel-only",
     "the batch has several samples": "single-sample-only",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One configuration that was run: the right parts, and what came."""
-
-    config: Config
-    problem: Problem
-    expected: dict[str, Array]
-    outcome: Outcome
-    wrong: tuple[str, ...]
 
 
 def diagnose(

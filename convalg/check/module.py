@@ -11,9 +11,10 @@ import numpy as np
 
 from convalg.base import Array
 from convalg.check.candidate import Outcome
-from convalg.check.diagnose import Run, diagnose
+from convalg.check.diagnose import diagnose
 from convalg.check.problem import KINDS, Kind, Problem, answer
 from convalg.check.report import Report
+from convalg.check.run import Run, failure_of, is_wrong
 from convalg.check.sweep import SEED, Config
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.spec import as_shape
@@ -180,8 +181,6 @@ def _backward(module: Any, kind: str) -> Callable[[Problem], Outcome]:
 def _report(
     kind: Kind, run: Callable[[Problem], Outcome], config: Config, module: Any, name: str
 ) -> Report:
-    from convalg.check import failure_of, is_wrong
-
     runs = []
     for batch in BATCHES:
         p = _problem(module, config, batch)

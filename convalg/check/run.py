@@ -1,0 +1,127 @@
+"""Running a function on configurations: what is right, what came, and the smallest failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.check.candidate import Candidate, Outcome, differs
+from convalg.check.problem import Problem, answer
+from convalg.check.report import Failure
+from convalg.check.sweep import Config, exists, problem, smaller
+
+STEPS = 300
+"""At most so many smaller configurations are tried for the smallest failure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One configuration that was run: the right parts, and what came."""
+
+    config: Config
+    problem: Problem
+    expected: dict[str, Array]
+    outcome: Outcome
+    wrong: tuple[str, ...]
+
+
+def run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> Run:
+    """One configuration, run; with `again` twice, since the same must come out."""
+    p = problem(tested.kind, config, number)
+    expected = {part: answer(step, p) for part, step in tested.kind.parts.items()}
+    right = {part: value for part, value in expected.items() if value is not None}
+    outcome = tested(config, p)
+    if again and not outcome.code:
+        outcome = _compared(outcome, tested(config, p))
+    if not outcome.code and any(np.isnan(found).any() for found in outcome.parts.values()):
+        outcome = replace(outcome, code="not-a-number", words="the answer holds NaN")
+    wrong = tuple(
+        part
+        for part, value in right.items()
+        if part in outcome.parts and is_wrong(outcome.parts[part], value)
+    )
+    return Run(config, p, right, outcome, wrong)
+
+
+def _compared(first: Outcome, second: Outcome) -> Outcome:
+    """The first outcome, or what is wrong when the second call gives another."""
+    for part, value in first.parts.items():
+        other = second.parts.get(part)
+        if other is None or not np.array_equal(other, value, equal_nan=True):
+            words = "the same call gives another answer the second time"
+            return Outcome(first.parts, "nondeterministic", words, first.printed)
+    return first
+
+
+def is_wrong(got: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether an answer differs, in shape or numbers."""
+    return got.shape != expected.shape or differs(got, expected) is not None
+
+
+def without_refusals(runs: list[Run], tested: Candidate) -> tuple[list[Run], list[str]]:
+    """Without the calls that a function refuses since it takes an option as an int only."""
+
+    def tuples(one: Run) -> set[str]:
+        options = one.config.options(tested.options)
+        return {name for name, value in options.items() if isinstance(value, tuple)}
+
+    raising = [one for one in runs if isinstance(one.outcome.error, (TypeError, ValueError))]
+    refused = {
+        name
+        for name in tested.options
+        if (having := [one for one in runs if name in tuples(one)])
+        and all(one in raising for one in having)
+    }
+    left_out = [one for one in raising if tuples(one) & refused]
+    if not left_out or len(left_out) < len(raising):
+        return runs, []
+    kept = [one for one in runs if one not in left_out]
+    return kept, [
+        f"ints only: {tested.name} refuses tuples for {', '.join(sorted(refused))} "
+        f"({len(left_out)} configurations left out)"
+    ]
+
+
+def failure_of(found: Run) -> Failure:
+    """What a run that went wrong shows."""
+    outcome = found.outcome
+    if not found.wrong:
+        return Failure(found.config, found.problem, outcome.code, outcome.words)
+    part = found.wrong[0]
+    got, expected = outcome.parts[part], found.expected[part]
+    index = None
+    if got.shape != expected.shape:
+        code, words = "wrong-shape", f"{part} has shape {got.shape}, expected {expected.shape}"
+    else:
+        index = differs(got, expected)
+        code, words = "wrong-values", f"{part} has wrong values"
+    return Failure(
+        found.config,
+        found.problem,
+        outcome.code or code,
+        outcome.words or words,
+        part,
+        expected,
+        got,
+        index,
+    )
+
+
+def smallest(tested: Candidate, failing: list[Run]) -> Failure:
+    """The smallest failure found by taking steps down from the first one."""
+    best = min(failing, key=lambda one: one.config.work)
+    tried = 0
+    improved = True
+    while improved and tried < STEPS:
+        improved = False
+        for config in smaller(best.config):
+            if config.work >= best.config.work or not exists(tested.kind, config):
+                continue
+            tried += 1
+            found = run(tested, config, 0)
+            if (found.wrong or found.outcome.code) and found.outcome.code == best.outcome.code:
+                best, improved = found, True
+                break
+    return failure_of(best)
