@@ -66,6 +66,8 @@ if TYPE_CHECKING:
         transposed_correlation,
         upsample,
     )
+    from convalg.network import layers
+    from convalg.network.graph import Network, sequential
     from convalg.prove import derive
     from convalg.prove.theorems import theorems
     from convalg.sheet import explain
@@ -124,6 +126,8 @@ _NAMES = {
     "flip": "kernels",
     "Map": "base",
     "Operator": "base",
+    "Network": "network.graph",
+    "sequential": "network.graph",
     "theorems": "prove.theorems",
     "explain": "sheet",
 }
@@ -133,11 +137,13 @@ _ROOMS = {
     "draw": "draw",
     "errors": "errors",
     "kernels": "kernels",
+    "layers": "network.layers",
     "prove": "prove",
 }
 
 __all__ = [
     "Map",
+    "Network",
     "Operator",
     "adaptive_max_pool",
     "adaptive_pool",
@@ -170,6 +176,7 @@ __all__ = [
     "identity",
     "kernel",
     "kernels",
+    "layers",
     "leaky_relu",
     "local_response_norm",
     "lp_pool",
@@ -185,6 +192,7 @@ __all__ = [
     "reshape",
     "resize",
     "separate",
+    "sequential",
     "shift",
     "sigmoid",
     "sizes",

@@ -35,6 +35,7 @@ FLOORS = (
     {"linear", "faces"},
     {"layers"},
     {"structure", "gradients", "kinds", "spectrum"},
+    {"network"},
     {"draw", "prove", "images", "check"},
     {"sheet", "exercise"},
     {"cli"},

@@ -1,0 +1,368 @@
+"""A network: a directed graph whose nodes are layers and whose edges are data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convalg.base import Array, Operator, batch_of
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.kernels import as_numbers
+from convalg.network.layers.base import Cost, Layer, Shape
+from convalg.network.layers.shape import Add
+from convalg.spec import as_shape, is_symbolic, size_product
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from convalg.network.effective import EffectiveField
+    from convalg.network.receptive import Misalignment, ReceptiveField
+    from convalg.network.summary import Summary
+
+INPUT = "input"
+
+
+class Network:
+    """Layers joined to a graph, from one input to one output or several.
+
+    `add` puts a layer behind others and gives the name of its node; layers come in an order in
+    which data can flow. `graph` is the networkx graph: nodes carry `layer` and `shape`, edges
+    `ports` (which inputs of the layer they feed).
+
+    Shapes: `in_shape` is `(channels, *spatial)`; spatial sizes may be letters of `ca.sizes`.
+
+    >>> import convalg as ca
+    >>> net = Network((1, 28, 28))
+    >>> first = net.add(ca.layers.Conv(6, 5))
+    >>> net.add(ca.layers.ReLU(), first), net.shapes[first], net.parameters
+    ('relu1', (6, 24, 24), 156)
+    """
+
+    def __init__(self, in_shape: Any, *, name: str = "network") -> None:
+        import networkx as nx
+
+        shape = tuple(as_shape(in_shape, "in_shape"))
+        self.name = name
+        self.graph: nx.DiGraph = nx.DiGraph()
+        self.graph.add_node(INPUT, layer=None, shape=shape)
+        self.weights: dict[str, dict[str, Array]] = {}
+        self.output = INPUT
+        self._counts: dict[str, int] = {}
+
+    def add(
+        self, layer: Layer, inputs: str | Sequence[str] | None = None, *, name: str | None = None
+    ) -> str:
+        """Put a layer behind `inputs` (by default behind the last one); its name is returned.
+
+        Raises: KindError for what is no layer, ArgumentError for an unknown input or a name
+        that is taken, ShapeError when the input does not fit.
+
+        >>> import convalg as ca
+        >>> net = ca.Network((4, 8, 8))
+        >>> branch = net.add(ca.layers.Conv(4, 3, padding=1))
+        >>> net.add(ca.layers.Add(), ["input", branch], name="sum")
+        'sum'
+        """
+        if not isinstance(layer, Layer):
+            raise KindError(f"a network takes layers of ca.layers, not {layer!r}")
+        sources = self._sources(inputs)
+        if len(sources) != 1 and not layer.many:
+            raise ArgumentError(f"{layer!r} takes one input, not {len(sources)}: {sources}")
+        node = self._name(layer, name)
+        try:
+            shape = tuple(layer.out_shape(*(self.shapes[source] for source in sources)))
+        except ShapeError as error:
+            raise ShapeError(f"{node} does not fit behind {', '.join(sources)}: {error}") from None
+        self.graph.add_node(node, layer=layer, shape=shape)
+        for source in dict.fromkeys(sources):
+            ports = tuple(k for k, one in enumerate(sources) if one == source)
+            self.graph.add_edge(source, node, ports=ports)
+        self.output = node
+        return node
+
+    def _sources(self, inputs: str | Sequence[str] | None) -> list[str]:
+        if inputs is None:
+            return [self.output]
+        names = [inputs] if isinstance(inputs, str) else list(inputs)
+        for name in names:
+            self._known(name)
+        if not names:
+            raise ArgumentError(f"a layer needs at least one input, not {inputs!r}")
+        return names
+
+    def _name(self, layer: Layer, name: str | None) -> str:
+        if name is None:
+            kind = type(layer).__name__.lower()
+            while True:
+                self._counts[kind] = self._counts.get(kind, 0) + 1
+                name = f"{kind}{self._counts[kind]}"
+                if name not in self.graph:
+                    return name
+        if not isinstance(name, str) or not name or name in self.graph:
+            raise ArgumentError(f"name must be a new, non-empty name, not {name!r}")
+        return name
+
+    def _known(self, node: Any) -> str:
+        if node not in self.graph:
+            near = ", ".join(list(self.graph)[:8])
+            raise ArgumentError(f"{node!r} is no node of {self.name}, which has {near}, ...")
+        return node
+
+    def __len__(self) -> int:
+        """The number of layers."""
+        return len(self.graph) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        """The nodes, the input first, in an order in which data flow."""
+        return iter(self.graph)
+
+    def __getitem__(self, node: str) -> Layer:
+        """The layer at a node."""
+        layer = self.graph.nodes[self._known(node)]["layer"]
+        if layer is None:
+            raise ArgumentError(f"{node!r} is the input, which has no layer")
+        return layer
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {len(self)} layers, {self.in_shape} to {self.out_shape}>"
+
+    @property
+    def in_shape(self) -> Shape:
+        """Shape of one input."""
+        return self.shapes[INPUT]
+
+    @property
+    def out_shape(self) -> Shape:
+        """Shape of one output."""
+        return self.shapes[self.output]
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The shape of the data at every node.
+
+        >>> import convalg as ca
+        >>> n, = ca.sizes("n")
+        >>> ca.sequential((1, n), [ca.layers.Conv(2, 3)]).shapes["conv1"]
+        (2, n - 2)
+        """
+        return self.graph.nodes(data="shape")  # type: ignore[return-value]
+
+    def sources(self, node: str) -> list[str]:
+        """The nodes that feed a node, one for each of its inputs, in order."""
+        found: dict[int, str] = {}
+        for source, _, ports in self.graph.in_edges(self._known(node), data="ports"):
+            found.update(dict.fromkeys(ports, source))
+        return [found[k] for k in sorted(found)]
+
+    def input_shapes(self, node: str) -> tuple[Shape, ...]:
+        """The shapes of the inputs of a node."""
+        return tuple(self.shapes[source] for source in self.sources(node))
+
+    def layers(self) -> Iterator[tuple[str, Layer]]:
+        """Nodes with their layers, without the input."""
+        for node, layer in self.graph.nodes(data="layer"):
+            if layer is not None:
+                yield node, layer
+
+    # Counts.
+
+    @property
+    def parameters(self) -> int:
+        """The number of trainable parameters.
+
+        >>> import convalg as ca
+        >>> ca.sequential((1, 28, 28), [ca.layers.Conv(6, 5)]).parameters
+        156
+        """
+        return sum(
+            size_product(shape)
+            for node, layer in self.layers()
+            for shape in layer.weights(*self.input_shapes(node)).values()
+        )
+
+    def cost(self, node: str) -> Cost:
+        """Parameters, non-zeros and multiplications of one layer; see `Cost`.
+
+        Raises: SymbolicError when sizes are letters.
+        """
+        layer, shapes = self[node], self.input_shapes(node)
+        letters = [n for shape in shapes for n in shape if is_symbolic(n)]
+        if letters:
+            raise SymbolicError(f"counts need numbers for sizes, and {node} has {letters[0]}")
+        return layer.cost(*shapes)
+
+    @property
+    def counts(self) -> Cost:
+        """The totals over all layers.
+
+        >>> import convalg as ca
+        >>> ca.sequential((1, 4, 4), [ca.layers.Conv(1, 3, padding=1, bias=False)]).counts.nonzeros
+        100
+        """
+        every = [_numbers(self.cost(node)) for node, _ in self.layers()]
+        return Cost(*map(sum, zip(*every, strict=True)))
+
+    # Running.
+
+    def initialise(self, seed: int = 0, *, dtype: Any = np.float32) -> Network:
+        """Fill every layer with weights: He-normal kernels, zero biases; the network is returned.
+
+        Source: He et al. 2015, equation 10.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 8, 8), [ca.layers.Conv(2, 3)]).initialise(seed=1)
+        >>> net.weights["conv1"]["kernel"].shape
+        (2, 1, 3, 3)
+        """
+        random = np.random.default_rng(seed)
+        for node, layer in self.layers():
+            shapes = self.input_shapes(node)
+            found = {}
+            for name, shape in layer.weights(*shapes).items():
+                if name in ("kernel", "weights"):
+                    spread = np.sqrt(2 / max(size_product(shape[1:]), 1))
+                    found[name] = (random.standard_normal(shape) * spread).astype(dtype)
+                else:
+                    found[name] = np.full(shape, float(name == "scale"), dtype=dtype)
+            for name, shape in layer.buffers(*shapes).items():
+                found[name] = np.full(shape, float(name == "variance"), dtype=dtype)
+            if found:
+                self.weights[node] = found
+        return self
+
+    def set_weights(self, node: str, **arrays: Any) -> None:
+        """Give a layer its arrays: `kernel`, `weights`, `bias`, `scale`, ...
+
+        Raises: ArgumentError for a name that the layer has not, ShapeError for another shape.
+        """
+        layer, shapes = self[node], self.input_shapes(node)
+        wanted = {**layer.weights(*shapes), **layer.buffers(*shapes)}
+        for name, value in arrays.items():
+            if name not in wanted:
+                raise ArgumentError(
+                    f"{node} has no array {name!r}; it has {', '.join(wanted) or 'none'}"
+                )
+            array = as_numbers(value, name)
+            if array.shape != tuple(wanted[name]):
+                raise ShapeError(
+                    f"{name} of {node} must have shape {tuple(wanted[name])}, not {array.shape}"
+                )
+            self.weights.setdefault(node, {})[name] = array
+
+    def map(self, node: str) -> Any:
+        """The layer at a node with its weights, as a map. Raises: ArgumentError without them."""
+        layer, shapes = self[node], self.input_shapes(node)
+        wanted = {**layer.weights(*shapes), **layer.buffers(*shapes)}
+        have = self.weights.get(node, {})
+        missing = [name for name in wanted if name not in have]
+        if missing:
+            raise ArgumentError(
+                f"{node} has no {', '.join(missing)}: fill the network with initialise(seed), "
+                f"or set_weights({node!r}, ...)"
+            )
+        return layer.map(shapes, have)
+
+    def __call__(self, x: Any, node: str | None = None) -> Array:
+        """The output (or the data at a node) for each sample.
+
+        Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`.
+        """
+        wanted = self._known(self.output if node is None else node)
+        values, batch = batch_of(x, self.in_shape, "x")
+        found = self._run(values, wanted)[wanted]
+        return found.reshape((*batch, *self.shapes[wanted]))
+
+    def _run(self, x: Array, wanted: str, *, keep: bool = False) -> dict[str, Array]:
+        """The data at the nodes that `wanted` depends on; unless kept, let go when used."""
+        import networkx as nx
+
+        needed = nx.ancestors(self.graph, wanted) | {wanted}
+        uses = {n: sum(1 for s in self.graph.successors(n) if s in needed) for n in needed}
+        data: dict[str, Array] = {INPUT: x}
+        for node, layer in self.layers():
+            if node not in needed:
+                continue
+            sources = self.sources(node)
+            inputs = [data[source] for source in sources]
+            if not layer.many:
+                data[node] = self.map(node)(inputs[0])
+            elif isinstance(layer, Add):
+                data[node] = sum(inputs[1:], start=inputs[0])
+            else:
+                data[node] = np.concatenate(inputs, axis=1)
+            for source in dict.fromkeys(sources):
+                uses[source] -= 1
+                if not (uses[source] or keep or source == wanted):
+                    del data[source]
+        return data
+
+    def jacobian(self, x: Any, node: str | None = None) -> Operator:
+        """The Jacobian at one sample, as the product of the layers' operators.
+
+        Shapes: x `in_shape`; the operator maps `in_shape` to the shape at the node. Its adjoint
+        is back-propagation; `.to_scipy()` is the matrix.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 3), [ca.layers.Conv(1, 2, bias=False), ca.layers.ReLU()])
+        >>> net.set_weights("conv1", kernel=[[[1, -2]]])
+        >>> net.jacobian([[3, 1, 2]]).to_numpy().tolist()
+        [[1, -2, 0], [0, 0, 0]]
+        """
+        from convalg.network.jacobian import jacobian
+
+        return jacobian(self, x, self._known(self.output if node is None else node))
+
+    # Receptive fields.
+
+    def receptive_field(self, node: str | None = None) -> ReceptiveField:
+        """What an output at a node reads of the input; see `ReceptiveField`.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 32, 32), [ca.layers.Conv(6, 5), ca.layers.AvgPool(2)])
+        >>> field = net.receptive_field()
+        >>> field.size, field.stride, field.padding
+        ((6, 6), (2, 2), (0, 0))
+        """
+        from convalg.network.receptive import receptive_field
+
+        return receptive_field(self, self._known(self.output if node is None else node))
+
+    @property
+    def misalignments(self) -> list[Misalignment]:
+        """Where branches that are joined look at different places of the input."""
+        from convalg.network.receptive import misalignments
+
+        return misalignments(self)
+
+    def effective_receptive_field(self, node: str | None = None, x: Any = None) -> EffectiveField:
+        """How strongly an output depends on each pixel; see `EffectiveField`."""
+        from convalg.network.effective import effective_field
+
+        return effective_field(self, self._known(self.output if node is None else node), x)
+
+    def summary(self) -> Summary:
+        """A table of all layers: shapes, counts, receptive fields."""
+        from convalg.network.summary import summary
+
+        return summary(self)
+
+
+def sequential(in_shape: Any, layers: Sequence[Layer], *, name: str = "network") -> Network:
+    """A network of layers one behind the other.
+
+    Raises: as `Network.add`.
+
+    >>> import convalg as ca
+    >>> sequential((1, 28, 28), [ca.layers.Conv(6, 5), ca.layers.MaxPool(2)])
+    <network: 2 layers, (1, 28, 28) to (6, 12, 12)>
+    """
+    net = Network(in_shape, name=name)
+    for layer in layers:
+        net.add(layer)
+    return net
+
+
+def _numbers(cost: Cost) -> tuple[int, ...]:
+    return (cost.parameters, cost.nonzeros, cost.padded, cost.unshared, cost.connected)

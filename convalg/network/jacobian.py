@@ -1,0 +1,79 @@
+"""The Jacobian of a network at a point: a product of operators, also where branches meet.
+
+Between two layers the data that are still needed lie one behind another in one vector; a layer
+is the operator that adds its output to that vector and drops what nobody reads any more. Where
+nothing branches, that is just the layer's own operator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import networkx as nx
+
+from convalg.base import Operator
+from convalg.layers.maps import embeddings, one_sample
+from convalg.linear import identity, reshape
+from convalg.network.graph import INPUT, Network
+from convalg.network.layers.shape import Add
+from convalg.operators import add, compose
+from convalg.spec import size_product
+
+
+def jacobian(net: Network, x: Any, wanted: str) -> Operator:
+    """See `Network.jacobian`."""
+    sample = one_sample(x, net.in_shape)
+    data = {node: value[0] for node, value in net._run(sample[None], wanted, keep=True).items()}
+    needed = nx.ancestors(net.graph, wanted) | {wanted}
+    order = [node for node, _ in net.layers() if node in needed]
+    steps: list[Operator] = []
+    live = [INPUT]
+    for place, node in enumerate(order):
+        rest = order[place + 1 :]
+        following = [n for n in live if n != wanted and _is_read(net, n, rest)] + [node]
+        steps.append(_step(net, data, live, following, node))
+        live = following
+    if not steps:
+        return identity(net.in_shape)
+    return compose(*reversed(steps))
+
+
+def _is_read(net: Network, node: str, layers: list[str]) -> bool:
+    return any(successor in layers for successor in net.graph.successors(node))
+
+
+def _step(
+    net: Network, data: dict[str, Any], live: list[str], following: list[str], node: str
+) -> Operator:
+    """From the data that are live before a layer to those that are after it."""
+    before = _cuts(net, live)
+    after = [cut.T for cut in _cuts(net, following)]
+    sources = net.sources(node)
+    layer = net[node]
+    joins: list[Operator]
+    if not layer.many:
+        joins = [net.map(node).at(data[sources[0]])]
+    elif isinstance(layer, Add):
+        joins = [identity(net.shapes[node])] * len(sources)
+    else:
+        joins = embeddings([net.shapes[source] for source in sources])
+    own = [
+        compose(join, before[live.index(source)])
+        for join, source in zip(joins, sources, strict=True)
+    ]
+    terms = [compose(after[-1], add(*own))]
+    for place, kept in enumerate(following[:-1]):
+        terms.append(compose(after[place], before[live.index(kept)]))
+    return add(*terms)
+
+
+def _cuts(net: Network, nodes: list[str]) -> list[Operator]:
+    """What takes each of several data out of the vector that they share."""
+    shapes = [net.shapes[node] for node in nodes]
+    if len(nodes) == 1:
+        return [identity(shapes[0])]
+    flat = embeddings([(size_product(shape),) for shape in shapes])
+    return [
+        compose(reshape(size_product(shape), shape), part.T)
+        for shape, part in zip(shapes, flat, strict=True)
+    ]

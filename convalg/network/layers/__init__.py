@@ -1,0 +1,69 @@
+"""Layers of a network, as templates: what is said of one before its input is known.
+
+`Conv(16, 3, padding=1)` knows, given the shape of its input, its output, its trainable arrays,
+what each output reads along each axis, and with weights the map that it is.
+"""
+
+from __future__ import annotations
+
+from convalg.network.layers.base import (
+    Layer,
+)
+from convalg.network.layers.convolution import (
+    Conv,
+    ConvTranspose,
+    Dense,
+)
+from convalg.network.layers.elementwise import (
+    LRN,
+    BatchNorm,
+    Dropout,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from convalg.network.layers.pooling import (
+    AdaptiveAvgPool,
+    AvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool,
+)
+from convalg.network.layers.shape import (
+    Add,
+    Concat,
+    Flatten,
+    Pad,
+    Reshape,
+    Upsample,
+)
+
+__all__ = [
+    "LRN",
+    "AdaptiveAvgPool",
+    "Add",
+    "AvgPool",
+    "BatchNorm",
+    "Concat",
+    "Conv",
+    "ConvTranspose",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "Identity",
+    "Layer",
+    "LeakyReLU",
+    "MaxPool",
+    "Pad",
+    "ReLU",
+    "Reshape",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "Upsample",
+]

@@ -1,0 +1,169 @@
+"""Activations and normalisations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convalg.base import Array, Map
+from convalg.layers import activations, normalisation
+from convalg.linear import identity
+from convalg.network.layers.base import Layer, Shape, channels_of, grouped, one
+
+
+@dataclass(frozen=True, repr=False)
+class _Elementwise(Layer):
+    def out_shape(self, *shapes: Shape) -> Shape:
+        return one(shapes)
+
+
+@dataclass(frozen=True, repr=False)
+class ReLU(_Elementwise):
+    """max(x, 0).
+
+    >>> ReLU().out_shape((8, 4, 4))
+    (8, 4, 4)
+    """
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return activations.relu(one(shapes))
+
+
+@dataclass(frozen=True, repr=False)
+class LeakyReLU(_Elementwise):
+    """x where it is positive, slope * x elsewhere.
+
+    >>> LeakyReLU(0.2)
+    LeakyReLU(slope=0.2)
+    """
+
+    slope: float = 0.01
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return activations.leaky_relu(one(shapes), self.slope)
+
+
+@dataclass(frozen=True, repr=False)
+class Sigmoid(_Elementwise):
+    """1 / (1 + exp(-x)).
+
+    >>> Sigmoid().out_shape((10,))
+    (10,)
+    """
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return activations.sigmoid(one(shapes))
+
+
+@dataclass(frozen=True, repr=False)
+class Tanh(_Elementwise):
+    """The hyperbolic tangent.
+
+    >>> Tanh().out_shape((10,))
+    (10,)
+    """
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return activations.tanh(one(shapes))
+
+
+@dataclass(frozen=True, repr=False)
+class Softmax(_Elementwise):
+    """exp(x) over its sum along the channels.
+
+    >>> Softmax().out_shape((10,))
+    (10,)
+    """
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return activations.softmax(one(shapes))
+
+    def channels(self, shape: Shape) -> Array:
+        return grouped(channels_of(shape), channels_of(shape), 1)
+
+
+@dataclass(frozen=True, repr=False)
+class Dropout(_Elementwise):
+    """Dropout; in use it changes nothing.
+
+    >>> Dropout(0.5).out_shape((4096,))
+    (4096,)
+    """
+
+    linear = True
+
+    rate: float = 0.5
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return identity(one(shapes))
+
+
+@dataclass(frozen=True, repr=False)
+class Identity(_Elementwise):
+    """Nothing: a name for a place in the graph.
+
+    >>> Identity().out_shape((4,))
+    (4,)
+    """
+
+    linear = True
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return identity(one(shapes))
+
+
+@dataclass(frozen=True, repr=False)
+class BatchNorm(_Elementwise):
+    """Batch norm with running statistics: two trained numbers for each channel.
+
+    >>> BatchNorm().weights((64, 8, 8))
+    {'scale': (64,), 'offset': (64,)}
+    """
+
+    linear = True
+
+    epsilon: float = 1e-5
+
+    def weights(self, *shapes: Shape) -> dict[str, Shape]:
+        count = (channels_of(one(shapes)),)
+        return {"scale": count, "offset": count}
+
+    def buffers(self, *shapes: Shape) -> dict[str, Shape]:
+        count = (channels_of(one(shapes)),)
+        return {"mean": count, "variance": count}
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return normalisation.batch_norm(
+            one(shapes),
+            weights["mean"],
+            weights["variance"],
+            scale=weights["scale"],
+            offset=weights["offset"],
+            epsilon=self.epsilon,
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class LRN(_Elementwise):
+    """Local response normalisation over `size` channels.
+
+    >>> LRN(5).out_shape((96, 55, 55))
+    (96, 55, 55)
+    """
+
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return normalisation.local_response_norm(
+            one(shapes), self.size, alpha=self.alpha, beta=self.beta, k=self.k
+        )
+
+    def channels(self, shape: Shape) -> Array:
+        count = channels_of(shape)
+        reach = self.size // 2
+        steps = np.arange(count)[None, :] - np.arange(count)[:, None]
+        return (steps >= -reach) & (steps <= (self.size - 1) // 2)

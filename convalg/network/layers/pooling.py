@@ -1,0 +1,151 @@
+"""Pooling layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from convalg.axis import Axis
+from convalg.base import Array, Map
+from convalg.layers import pooling
+from convalg.network.layers.base import Layer, Link, Shape, one
+from convalg.spec import per_axis, pooling_axes
+
+
+@dataclass(frozen=True, repr=False)
+class _Pool(Layer):
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    dilation: Any = 1
+    ceil_mode: bool = False
+
+    def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        """The windows along each axis."""
+        return pooling_axes(
+            shape[1:],
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            ceil_mode=self.ceil_mode,
+        )[0]
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "ceil_mode": self.ceil_mode,
+        }
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        return (shape[0], *(axis.out_size for axis in self.axes(shape)))
+
+    def links(self, shape: Shape) -> tuple[Link, ...]:
+        return tuple(Link(axis) for axis in self.axes(shape))
+
+
+@dataclass(frozen=True, repr=False)
+class MaxPool(_Pool):
+    """The largest sample of each window.
+
+    >>> MaxPool(3, stride=2).out_shape((64, 55, 55))
+    (64, 27, 27)
+    """
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        return pooling.max_pool(shape[1:], self.kernel_size, **self._options(), channels=shape[0])
+
+
+@dataclass(frozen=True, repr=False)
+class AvgPool(_Pool):
+    """The mean of each window.
+
+    >>> AvgPool(2).out_shape((6, 28, 28))
+    (6, 14, 14)
+    """
+
+    linear = True
+
+    count_include_pad: bool = True
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        return pooling.average_pool(
+            shape[1:],
+            self.kernel_size,
+            **self._options(),
+            count_include_pad=self.count_include_pad,
+            channels=shape[0],
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class _GlobalPool(Layer):
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        return (shape[0], *(1 for _ in shape[1:]))
+
+    def links(self, shape: Shape) -> tuple[Link, ...]:
+        return tuple(Link(Axis(n, 1, taps=n)) for n in shape[1:])
+
+
+@dataclass(frozen=True, repr=False)
+class GlobalAvgPool(_GlobalPool):
+    """The mean of each channel, as one sample.
+
+    >>> GlobalAvgPool().out_shape((512, 7, 7))
+    (512, 1, 1)
+    """
+
+    linear = True
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        return pooling.global_pool(shape[1:], channels=shape[0])
+
+
+@dataclass(frozen=True, repr=False)
+class GlobalMaxPool(_GlobalPool):
+    """The largest sample of each channel.
+
+    >>> GlobalMaxPool().out_shape((512, 7, 7))
+    (512, 1, 1)
+    """
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        return pooling.global_max_pool(shape[1:], channels=shape[0])
+
+
+@dataclass(frozen=True, repr=False)
+class AdaptiveAvgPool(Layer):
+    """The mean over windows that cut the input into `out_size` parts.
+
+    >>> AdaptiveAvgPool(6).out_shape((256, 13, 13))
+    (256, 6, 6)
+    """
+
+    linear = True
+
+    out_size: Any
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        return (shape[0], *per_axis(self.out_size, "out_size", len(shape) - 1))
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        return pooling.adaptive_pool(shape[1:], self.out_size, channels=shape[0])
+
+    def links(self, shape: Shape) -> tuple[Link, ...]:
+        # The hull of windows that are no arithmetic progression: the longest, at their stride.
+        sizes = per_axis(self.out_size, "out_size", len(shape) - 1)
+        found = []
+        for n, m in zip(shape[1:], sizes, strict=True):
+            longest = -(-n // m) + (1 if n % m and n > m else 0)
+            found.append(Link(Axis(n, m, taps=min(longest, n), stride=max(n // m, 1))))
+        return tuple(found)

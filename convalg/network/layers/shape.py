@@ -1,0 +1,193 @@
+"""Layers that move samples, and those that join branches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from convalg.axis import Axis, Boundary
+from convalg.base import Array, Map
+from convalg.errors import ArgumentError, ShapeError
+from convalg.layers import resampling
+from convalg.linear import pad, reshape
+from convalg.network.layers.base import Layer, Link, Shape, channels_of, one
+from convalg.spec import as_shape, as_size, padding_pairs, size_product
+
+
+@dataclass(frozen=True, repr=False)
+class Flatten(Layer):
+    """All samples of all channels as channels.
+
+    >>> Flatten().out_shape((16, 5, 5))
+    (400,)
+    """
+
+    linear = True
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        return (size_product(one(shapes)),)
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return resampling.flatten(one(shapes))
+
+    def links(self, shape: Shape) -> tuple[Link, ...] | None:
+        return None if len(shape) > 1 else ()
+
+    def channels(self, shape: Shape) -> Array | None:
+        count = channels_of(shape)
+        inner = size_product(shape[1:])
+        return np.repeat(np.eye(count, dtype=bool), inner, axis=0)
+
+
+@dataclass(frozen=True, repr=False)
+class Reshape(Layer):
+    """The same numbers in another shape, in row-major order.
+
+    >>> Reshape((4, 4, 4)).out_shape((64,))
+    (4, 4, 4)
+    """
+
+    linear = True
+
+    shape: Any
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        wanted = tuple(as_shape(self.shape))
+        if size_product(wanted) != size_product(one(shapes)):
+            raise ShapeError(
+                f"Reshape to {wanted} needs {size_product(wanted)} numbers, and the input of "
+                f"{one(shapes)} has {size_product(one(shapes))}"
+            )
+        return wanted
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return reshape(one(shapes), self.out_shape(*shapes))
+
+    def links(self, shape: Shape) -> tuple[Link, ...] | None:
+        return None
+
+    def channels(self, shape: Shape) -> Array:
+        after = self.out_shape(shape)
+        return np.ones((after[0], channels_of(shape)), dtype=bool)
+
+
+@dataclass(frozen=True, repr=False)
+class Pad(Layer):
+    """Samples put around the input; a negative padding crops.
+
+    >>> Pad(1).out_shape((3, 8, 8))
+    (3, 10, 10)
+    """
+
+    linear = True
+
+    padding: Any = 0
+    boundary: Boundary = "zeros"
+
+    def _pairs(self, shape: Shape) -> tuple[tuple[Any, Any], ...]:
+        return padding_pairs(self.padding, len(shape) - 1, least=None)
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        pairs = self._pairs(shape)
+        return (shape[0], *(n + a + b for n, (a, b) in zip(shape[1:], pairs, strict=True)))
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        pairs = self._pairs(shape)
+        return pad(shape[1:], pairs, boundary=self.boundary, channels=shape[0])
+
+    def links(self, shape: Shape) -> tuple[Link, ...]:
+        pairs = self._pairs(shape)
+        return tuple(
+            Link(Axis(n, n + a + b, padding=a, boundary=self.boundary))
+            for n, (a, b) in zip(shape[1:], pairs, strict=True)
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Upsample(Layer):
+    """A finer grid by the nearest sample or by (bi-)linear interpolation.
+
+    >>> Upsample(2).out_shape((8, 7, 7))
+    (8, 14, 14)
+    """
+
+    linear = True
+
+    factor: int = 2
+    mode: Literal["nearest", "linear"] = "nearest"
+    align_corners: bool = False
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        return (shape[0], *(n * as_size(self.factor, "factor") for n in shape[1:]))
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        return resampling.resize(
+            shape[1:],
+            scale=self.factor,
+            mode=self.mode,
+            coordinates="align_corners" if self.align_corners else "half_pixel",
+            channels=shape[0],
+        )
+
+    def links(self, shape: Shape) -> tuple[Link, ...]:
+        found = []
+        for n in shape[1:]:
+            if self.mode == "nearest":
+                # Each sample is written to `factor` places: the adjoint of a sum pooling.
+                axis = Axis(n * self.factor, n, taps=self.factor, stride=self.factor)
+            else:
+                # The tent of 2 factor - 1 taps, or 2 factor where samples fall between.
+                taps = 2 * self.factor if self.factor % 2 == 0 else 2 * self.factor - 1
+                axis = Axis(n * self.factor, n, taps, self.factor, 1, (taps - self.factor) // 2)
+            found.append(Link(axis, turned=True))
+        return tuple(found)
+
+
+@dataclass(frozen=True, repr=False)
+class Add(Layer):
+    """The sum of several inputs of one shape.
+
+    >>> Add().out_shape((8, 4, 4), (8, 4, 4))
+    (8, 4, 4)
+    """
+
+    many = True
+    linear = True
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        for shape in shapes[1:]:
+            if shape != shapes[0]:
+                raise ShapeError(f"Add takes inputs of one shape, not {shapes[0]} and {shape}")
+        return shapes[0]
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        raise ArgumentError(f"Add of {len(shapes)} inputs is applied by its network")
+
+
+@dataclass(frozen=True, repr=False)
+class Concat(Layer):
+    """Several inputs one behind another along the channels.
+
+    >>> Concat().out_shape((8, 4, 4), (2, 4, 4))
+    (10, 4, 4)
+    """
+
+    many = True
+    linear = True
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        for shape in shapes[1:]:
+            if shape[1:] != shapes[0][1:]:
+                raise ShapeError(
+                    f"Concat takes inputs that agree but on channels, not {shapes[0]} and {shape}"
+                )
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        raise ArgumentError(f"Concat of {len(shapes)} inputs is applied by its network")

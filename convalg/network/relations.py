@@ -1,0 +1,53 @@
+"""Receptive fields as integer relations: exact, for numbers and letters, decided by isl."""
+
+from __future__ import annotations
+
+import islpy
+
+from convalg.faces.relation import axis_condition, parameters, text
+from convalg.network.graph import INPUT, Network
+from convalg.network.layers.base import Link
+
+
+def relation(net: Network, wanted: str, axis: int) -> islpy.Map:
+    """{[position at a node] -> [position of the input]} along one axis."""
+    found: dict[str, islpy.Map] = {INPUT: _identity(net.in_shape[1 + axis])}
+    for node, layer in net.layers():
+        parts = []
+        for source in dict.fromkeys(net.sources(node)):
+            if source not in found:
+                continue
+            if layer.many:
+                parts.append(found[source])
+                continue
+            links = layer.links(net.shapes[source])
+            if links is None or len(links) <= axis:
+                continue
+            parts.append(link_relation(links[axis]).apply_range(found[source]))
+        if parts:
+            whole = parts[0]
+            for part in parts[1:]:
+                whole = whole.union(part)
+            found[node] = whole.coalesce()
+        if node == wanted:
+            break
+    return found[wanted]
+
+
+def link_relation(link: Link) -> islpy.Map:
+    """{[output] -> [input]} of one layer along one axis."""
+    axis = link.axis
+    conditions = [
+        f"0 <= o < {text(axis.out_size)}",
+        f"0 <= c < {text(axis.in_size)}",
+        axis_condition(axis, "o", "t", "c"),
+    ]
+    letters = parameters(axis.in_size, axis.out_size, axis.taps, axis.padding)
+    body = " and ".join(conditions)
+    found = islpy.Map(f"{letters}{{ [o] -> [c] : exists (t : {body}) }}")
+    return found.reverse() if link.turned else found
+
+
+def _identity(size: object) -> islpy.Map:
+    letters = parameters(size)
+    return islpy.Map(f"{letters}{{ [o] -> [o] : 0 <= o < {text(size)} }}")
