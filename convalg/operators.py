@@ -8,7 +8,7 @@ matrix, its counts, its drawing) is a face: a table of rules, one per node, walk
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -174,9 +174,12 @@ class Matrix(Operator):
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
 
-    @property
-    def T(self) -> Operator:  # noqa: N802
-        return Matrix(self.values.T, self.out_shape, self.in_shape)
+    @cached_property
+    def T(self) -> Operator:  # type: ignore[override]  # noqa: N802
+        found = Matrix(self.values.T, self.out_shape, self.in_shape)
+        # One object both ways: its weights are counted once, however often it is used.
+        found.__dict__["T"] = self
+        return found
 
     def _apply(self, x: Array) -> Array:
         weights, x = engine.prepared(self.values.shape[1], self.values, x)
@@ -201,9 +204,15 @@ class SparseMatrix(Operator):
     @cached_property
     def T(self) -> Operator:  # type: ignore[override]  # noqa: N802
         rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
-        turned = sparse_matrix(self.indices, rows, self.values, self.out_shape, self.in_shape)
+        # Rows come in order, so a stable sort by column leaves them so.
+        order = np.argsort(self.indices, kind="stable")
+        counts = np.bincount(self.indices, minlength=self.shape[1])
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        arrays = (indptr, rows[order], self.values[order])
+        for array in arrays:
+            array.setflags(write=False)
         words = self.words.removesuffix(".T") if self.words.endswith(".T") else f"{self.words}.T"
-        found = replace(turned, words=words if self.words else "")
+        found = SparseMatrix(*arrays, self.out_shape, self.in_shape, words if self.words else "")
         found.__dict__["T"] = self
         return found
 

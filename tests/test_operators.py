@@ -445,3 +445,17 @@ def test_figures_of_one_layer() -> None:
 def test_axes_with_boundaries_of_their_own_are_not_printed_as_one(product: ca.Operator) -> None:
     check_printed(product.simplify())
     assert np.array_equal(product.simplify().to_numpy(), product.to_numpy())
+
+
+def test_weights_are_counted_once_both_ways() -> None:
+    layer = ca.dense([[0, 1], [2, 3]])
+    assert layer.T.T is layer
+    assert (layer @ layer).counts.parameters == (layer @ layer).T.counts.parameters == 4
+
+
+def test_the_support_of_a_long_product_is_counted() -> None:
+    """Ones are kept ones: 4^40 paths would not fit in 64 bits."""
+    product = compose(*[ca.dense(np.ones((4, 4), dtype=int))] * 40)
+    assert product.counts.nonzeros == 16
+    assert "<33 more>" in repr(product)
+    assert len(repr(ca.linear_recurrence(99, [[1], [2]], [[1, 0], [2, 3]]))) < 300

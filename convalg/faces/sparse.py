@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -424,7 +425,10 @@ def _support_scaled(node: Scaled, image: Any) -> Any:
 
 
 _SUPPORT_RULES: dict[type, Callable[..., Any]] = {
-    Compose: lambda node, *images: _positive(_compose(node, *images)),
+    # Ones after every step, so that long products do not count paths.
+    Compose: lambda node, *images: reduce(
+        lambda right, left: _positive(_compose(node, left, right)), reversed(images)
+    ),
     Sum: lambda node, *images: _positive(_sum(node, *images)),
     Scaled: _support_scaled,
     Adjoint: _adjoint,

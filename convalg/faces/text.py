@@ -28,11 +28,16 @@ from convalg.spec import Geometry, holds, size_words
 
 LONGEST = 9
 """Arrays of more entries are told by their shape."""
+LONGEST_LINE = 400
+"""Characters of a line; of a longer one the ends are shown."""
+MOST_PARTS = 8
+"""Of longer products and sums the ends are shown."""
 
 
 def one_line(operator: Operator) -> str:
     """What `repr` shows."""
-    return fold(operator, _RULES, _leaf)
+    line = fold(operator, _RULES, _leaf)
+    return line if len(line) <= LONGEST_LINE else f"{line[:200]} ... {line[-80:]}"
 
 
 def array_words(values: np.ndarray | LetterKernel) -> str:
@@ -251,12 +256,23 @@ def _adjoint(node: Adjoint, image: str) -> str:
     return f"{image}.T"
 
 
+def _joined(mark: str, parts: list[str]) -> str:
+    """All parts of a product or sum, or those at its ends."""
+    if len(parts) > MOST_PARTS:
+        left_out = len(parts) - MOST_PARTS + 1
+        parts = [*parts[: MOST_PARTS - 2], f"<{left_out} more>", parts[-1]]
+    return mark.join(parts)
+
+
 _RULES: dict[type, Callable[..., Any]] = {
-    Compose: lambda node, *images: " @ ".join(
-        f"({image})" if isinstance(child, (Scaled, Sum)) else image
-        for child, image in zip(node.children, images, strict=True)
+    Compose: lambda node, *images: _joined(
+        " @ ",
+        [
+            f"({image})" if isinstance(child, (Scaled, Sum)) else image
+            for child, image in zip(node.children, images, strict=True)
+        ],
     ),
-    Sum: lambda node, *images: " + ".join(images),
+    Sum: lambda node, *images: _joined(" + ", list(images)),
     Scaled: lambda node, image: (
         f"{node.factor} * ({image})" if node.operator.children else f"{node.factor} * {image}"
     ),

@@ -1,0 +1,480 @@
+"""Recurrent layers: one step used over and over, so that time is a block lower triangle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from convalg import engine
+from convalg.axis import Axis
+from convalg.base import Array, Map, Operator
+from convalg.errors import ArgumentError, ShapeError, check_memory
+from convalg.kernels import as_kernel, as_numbers
+from convalg.layers.activations import Elementwise, relu, sigmoid, tanh
+from convalg.layers.maps import one_sample
+from convalg.layers.pooling import concrete_shape
+from convalg.linear import dense, identity, shift
+from convalg.operators import Selection, SparseMatrix, add, compose, kron
+from convalg.spec import size_product
+
+_BYTES_PER_ENTRY = 16
+"""One number and its column."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One step of a recurrent layer, on its own for every hidden unit.
+
+    `step(a, b, state)` gives the next state from a = U x + bias, b = W h + bias, both
+    (samples, gates, hidden), and state (samples, states, hidden), whose first row is h.
+    `slopes` gives what the next state is by a, by b: (samples, states, gates, hidden), and
+    directly by the state: (samples, states, states, hidden). `products`: those of gates.
+    """
+
+    name: str
+    gates: int
+    states: int
+    products: int
+    step: Callable[[Array, Array, Array], Array]
+    slopes: Callable[[Array, Array, Array], tuple[Array, Array, Array]]
+    biases: tuple[str, ...] = ("bias",)
+    options: str = ""
+
+
+@dataclass(frozen=True)
+class RecurrentCounts:
+    """What a recurrent layer costs and shares over time; all numbers are exact integers.
+
+    `dense`: entries of the Jacobian, zeros included. `nonzeros`: those of its block lower
+    triangle. `parameters`: weights and biases, each once. `unshared`: with weights of their
+    own at every step. `multiplications`: of one forward pass, step by step; products with a
+    hidden state that is left at zero are none, and those of gates count at every step.
+    `sharing`: at how many steps each entry of a parameter is used.
+    """
+
+    dense: int
+    nonzeros: int
+    parameters: int
+    unshared: int
+    multiplications: int
+    sharing: dict[str, int]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recurrent(Map):
+    """A cell applied at every step with the same weights; see `rnn`, `lstm` and `gru`."""
+
+    cell: Cell
+    steps: int
+    input_weights: Array
+    hidden_weights: Array
+    input_bias: Array | None
+    hidden_bias: Array | None
+    initial: Array | None
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.steps, self.input_weights.shape[1]
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.steps, self.hidden_weights.shape[1]
+
+    @property
+    def _states_shape(self) -> tuple[int, int, int]:
+        """Of the states at all steps."""
+        return self.steps, self.cell.states, self.hidden_weights.shape[1]
+
+    def _apply(self, x: Array) -> Array:
+        return self._run(x)[2][:, 1:, 0]
+
+    def _run(self, x: Array) -> tuple[Array, Array, Array]:
+        """What every step is fed by the input and by the hidden state, and the states around."""
+        gates, hidden = self.cell.gates, self.hidden_weights.shape[1]
+        per_gate = (len(x), self.steps, gates, hidden)
+        fed = _affine(x, self.input_weights, self.input_bias).reshape(per_gate)
+        if self.initial is None:
+            state = np.zeros((len(x), *self._states_shape[1:]), fed.dtype)
+        else:
+            state = np.broadcast_to(self.initial, (len(x), *self._states_shape[1:]))
+        carried, states = [], [state]
+        for t in range(self.steps):
+            back = _affine(state[:, 0], self.hidden_weights, self.hidden_bias)
+            carried.append(back.reshape(len(x), gates, hidden))
+            state = self.cell.step(fed[:, t], carried[-1], state)
+            states.append(state)
+        return fed, np.stack(carried, axis=1), np.stack(states, axis=1)
+
+    def _slopes(self, x: Any) -> tuple[Array, Array, Array, Array, Array]:
+        """One sample, its hidden states before every step, and the cell's slopes there."""
+        sample = one_sample(x, self.in_shape)
+        fed, carried, states = (found[0] for found in self._run(sample[None]))
+        return sample, states[:-1, 0], *self.cell.slopes(fed, carried, states[:-1])
+
+    def at(self, x: Any, /) -> Operator:
+        """The hidden states of all steps by the inputs of all steps: block lower triangular.
+
+        Rule: (I - N)^-1 D, with D by the input of the same step and N by the state before.
+        """
+        sample, _, by_input, by_hidden, by_state = self._slopes(x)
+        direct = _through(by_input, self.input_weights)
+        times, states, hidden, inputs = direct.shape
+        columns = np.arange(sample.size).reshape(times, inputs).repeat(states * hidden, axis=0)
+        local = _rows(direct.reshape(-1, inputs), columns, self.in_shape, self._states_shape)
+        return compose(*self._carried(by_hidden, by_state), local)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        biases = zip(self.cell.biases, (self.input_bias, self.hidden_bias), strict=False)
+        named = {name: bias for name, bias in biases if bias is not None}
+        return {
+            "input_weights": self.input_weights,
+            "hidden_weights": self.hidden_weights,
+            **named,
+        }
+
+    def by(self, name: str, x: Any) -> Operator:
+        """The hidden states by a parameter: its effect at each step, carried on and summed."""
+        if name not in self.parameters:
+            return super().by(name, x)
+        sample, before, by_input, by_hidden, by_state = self._slopes(x)
+        slopes = by_hidden if name.startswith("hidden") else by_input
+        first = self.steps - self._uses(name)
+        read = {"input_weights": sample, "hidden_weights": before}.get(name)
+        if read is None:
+            read = np.ones((self.steps, 1), slopes.dtype)
+        # Per unit, as the rows are: (steps, states, hidden, gates, 1) times what a gate reads.
+        slopes = slopes[first:].swapaxes(2, 3)[..., None]
+        slopes, read = engine.prepared(1, slopes, read[first:, None, None, None])
+        found = slopes * read
+        *lead, hidden, gates, taps = found.shape
+        values = found.reshape(-1, gates * taps)
+        places = np.arange(gates * hidden * taps).reshape(gates, hidden, taps).swapaxes(0, 1)
+        columns = np.tile(places.reshape(hidden, gates * taps), (math.prod(lead), 1))
+        local = _rows(values, columns, self.parameters[name].shape, self._states_shape)
+        return compose(*self._carried(by_hidden, by_state), local)
+
+    def _carried(self, by_hidden: Array, by_state: Array) -> list[Operator]:
+        """The hidden states by a change of the state at any step: (I - N)^-1, then h alone."""
+        shape = self._states_shape
+        steps, states, hidden = shape
+        size = states * hidden
+        powers = (steps - 1).bit_length()
+        check_memory(
+            steps * size**2 * max(powers, self.cell.gates) * _BYTES_PER_ENTRY,
+            None,
+            what=f"the Jacobian over {steps} steps of {size} states",
+            instead="take fewer steps, or only f(x)",
+            fixed=True,
+        )
+        blocks = _through(by_hidden, self.hidden_weights)
+        step = np.zeros((*shape, states, hidden), np.result_type(blocks, by_state))
+        step[:, :, :, 0] = blocks
+        unit = np.arange(hidden)
+        # Advanced indices on both sides of a slice come first: (hidden, steps, states, states).
+        step[:, :, unit, :, unit] += by_state.transpose(3, 0, 1, 2)
+        chosen = Selection(
+            (Axis(steps, steps), Axis(states, 1), Axis(hidden, hidden)), shape, (steps, hidden)
+        )
+        power, reach, factors = step[1:].reshape(steps - 1, size, size), 1, []
+        while reach < steps:
+            columns = np.arange((steps - reach) * size).reshape(-1, size).repeat(size, axis=0)
+            jump = _rows(power.reshape(-1, size), columns, shape, shape)
+            factors.append(add(identity(shape), jump))
+            power = _matmul(power[reach:], power[:-reach])
+            reach *= 2
+        return [chosen, *factors]
+
+    def _uses(self, name: str) -> int:
+        """At how many steps a parameter does something: W does nothing to a zero state."""
+        return self.steps - (name == "hidden_weights" and self.initial is None)
+
+    @property
+    def counts(self) -> RecurrentCounts:
+        """Dense entries, non-zeros, parameters, multiplications and weight sharing over time.
+
+        >>> rnn(3, [[1]], [[2]], activation="linear").counts.sharing
+        {'input_weights': 3, 'hidden_weights': 2}
+        """
+        (steps, inputs), (_, hidden) = self.in_shape, self.out_shape
+        sharing = {name: self._uses(name) for name in self.parameters}
+        sizes = {name: value.size for name, value in self.parameters.items()}
+        weights = [name for name in sizes if name.endswith("_weights")]
+        return RecurrentCounts(
+            dense=steps * hidden * steps * inputs,
+            nonzeros=steps * (steps + 1) // 2 * hidden * inputs,
+            parameters=sum(sizes.values()),
+            unshared=sum(sizes[name] * sharing[name] for name in sizes),
+            multiplications=sum(sizes[name] * sharing[name] for name in weights)
+            + steps * self.cell.products * hidden,
+            sharing=sharing,
+        )
+
+    def __repr__(self) -> str:
+        from convalg.faces.text import array_words
+
+        words = [array_words(value) for value in self.parameters.values()]
+        return f"{self.cell.name}({self.steps}, {', '.join(words)}{self.cell.options})"
+
+
+def linear_recurrence(steps: int, input_weights: Any, hidden_weights: Any) -> Operator:
+    """The recurrence h_t = W h_(t-1) + U x_t from h_0 = 0: an RNN that is a linear operator.
+
+    Block Toeplitz and block lower triangular: block (t, s) is W^(t-s) U. Its adjoint is
+    back-propagation through time.
+
+    Shapes: U = `input_weights` (H, I), W = `hidden_weights` (H, H); from (steps, I) to
+    (steps, H).
+    Rule: (I - N)^-1 = (I + N)(I + N^2)(I + N^4)..., with N^k the shift by k steps, times W^k.
+    Raises: ArgumentError for less than one step, ShapeError for weights that do not fit.
+
+    >>> linear_recurrence(3, [[1]], [[2]]).to_numpy().tolist()
+    [[1, 0, 0], [2, 1, 0], [4, 2, 1]]
+    """
+    count, inputs, hiddens = _checked("linear_recurrence", 1, steps, input_weights, hidden_weights)
+    step, shape = dense(hiddens), (count, hiddens.shape[1])
+    factors, power, reach = [], step, 1
+    while reach < count:
+        factors.append(add(identity(shape), kron(shift(count, reach), power)))
+        power, reach = compose(power, power), 2 * reach
+    return compose(*factors, kron(identity(count), dense(inputs)))
+
+
+def rnn(
+    steps: int,
+    input_weights: Any,
+    hidden_weights: Any,
+    bias: Any = None,
+    *,
+    activation: Literal["tanh", "relu", "linear"] = "tanh",
+    initial: Any = None,
+) -> Recurrent:
+    """The hidden states of an RNN at all steps: a map, h_t = f(U x_t + W h_(t-1) + b).
+
+    The Jacobian at x is block lower triangular: step t sees the inputs up to step t. With
+    activation="linear" and no bias it is `linear_recurrence`, whose sharing over time is then
+    in `counts`. Whole numbers and fractions stay exact with "relu" and "linear".
+
+    Shapes: U = `input_weights` (H, I), W = `hidden_weights` (H, H), `bias` (H,) (the sum of
+    PyTorch's two), `initial` (H,), h before the first step, zero by default; from (steps, I)
+    to (steps, H).
+    Raises: ArgumentError for less than one step or another activation, ShapeError for weights
+    that do not fit.
+
+    >>> layer = rnn(3, [[1]], [[2]], activation="relu")
+    >>> layer([[1], [-3], [5]]).tolist(), layer.at([[1], [-3], [5]]).to_numpy().tolist()
+    ([[1], [0], [5]], [[1, 0, 0], [0, 0, 0], [0, 0, 1]])
+    """
+    if activation not in _ACTIVATIONS:
+        raise ArgumentError(
+            f"activation must be one of {', '.join(_ACTIVATIONS)}, not {activation!r}"
+        )
+    cell = _simple(_ACTIVATIONS[activation])
+    return _recurrent(cell, steps, input_weights, hidden_weights, bias, None, initial)
+
+
+def lstm(
+    steps: int, input_weights: Any, hidden_weights: Any, bias: Any = None, *, initial: Any = None
+) -> Recurrent:
+    """The hidden states of an LSTM at all steps: a map. Whole numbers give floats.
+
+    Shapes: `input_weights` (4 H, I), `hidden_weights` (4 H, H), `bias` (4 H,) (the sum of
+    PyTorch's two), gates in the order i, f, g, o; `initial` (2, H): h and c before the first
+    step, zero by default; from (steps, I) to (steps, H).
+    Rule: c_t = f c_(t-1) + i g, h_t = o tanh(c_t), with i, f, o = sigmoid, g = tanh of
+    U x_t + W h_(t-1) + b.
+    Raises: ArgumentError for less than one step, ShapeError for weights that do not fit.
+    Source: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+
+    >>> lstm(2, [[0], [0], [0], [0]], [[0], [0], [0], [0]], initial=[[0], [1]])([[1], [1]]).shape
+    (2, 1)
+    """
+    return _recurrent(_LSTM, steps, input_weights, hidden_weights, bias, None, initial)
+
+
+def gru(
+    steps: int,
+    input_weights: Any,
+    hidden_weights: Any,
+    input_bias: Any = None,
+    hidden_bias: Any = None,
+    *,
+    initial: Any = None,
+) -> Recurrent:
+    """The hidden states of a GRU at all steps: a map. Whole numbers give floats.
+
+    Shapes: `input_weights` (3 H, I), `hidden_weights` (3 H, H), both biases (3 H,), gates in
+    the order r, z, n; `initial` (H,), h before the first step, zero by default; from
+    (steps, I) to (steps, H).
+    Rule: with a = U x_t + input_bias and b = W h_(t-1) + hidden_bias, r, z = sigmoid(a + b),
+    n = tanh(a + r b), h_t = (1 - z) n + z h_(t-1). The reset gate acts after W, as in PyTorch.
+    Raises: ArgumentError for less than one step, ShapeError for weights that do not fit.
+    Source: Cho et al. 2014, in the form of cuDNN.
+
+    >>> gru(1, [[0], [0], [0]], [[0], [0], [0]], initial=[6])([[1]]).tolist()
+    [[3.0]]
+    """
+    biases = (input_bias, hidden_bias)
+    return _recurrent(_GRU, steps, input_weights, hidden_weights, *biases, initial)
+
+
+def _recurrent(
+    cell: Cell,
+    steps: Any,
+    input_weights: Any,
+    hidden_weights: Any,
+    input_bias: Any,
+    hidden_bias: Any,
+    initial: Any,
+) -> Recurrent:
+    count, inputs, hiddens = _checked(cell.name, cell.gates, steps, input_weights, hidden_weights)
+    rows, hidden = hiddens.shape
+    names = (*cell.biases, "hidden_bias")
+    biases = [
+        None if given is None else _of_shape(given, name, (rows,))
+        for given, name in zip((input_bias, hidden_bias), names, strict=False)
+    ]
+    state = (hidden,) if cell.states == 1 else (cell.states, hidden)
+    start = None if initial is None else _of_shape(initial, "initial", state)
+    return Recurrent(cell, count, inputs, hiddens, biases[0], biases[1], start)
+
+
+def _checked(
+    name: str, gates: int, steps: Any, input_weights: Any, hidden_weights: Any
+) -> tuple[int, Array, Array]:
+    """The number of steps and the weights. Raises: ShapeError where these do not fit."""
+    (count, *more) = concrete_shape(steps, "steps")
+    if more:
+        raise ShapeError(f"steps must be one number, not the shape {steps!r}")
+    inputs = as_numbers(input_weights, "input_weights")
+    hiddens = as_numbers(hidden_weights, "hidden_weights")
+    if inputs.ndim != 2 or not inputs.size:
+        raise ShapeError(
+            f"input_weights must be a matrix ({gates} * hidden, inputs), not of shape "
+            f"{inputs.shape}"
+        )
+    hidden, left = divmod(len(inputs), gates)
+    if left:
+        raise ShapeError(
+            f"input_weights has {len(inputs)} rows, which the {gates} gates of {name} do not divide"
+        )
+    if hiddens.shape != (len(inputs), hidden):
+        raise ShapeError(
+            f"hidden_weights must have shape {(len(inputs), hidden)} beside input_weights of "
+            f"shape {inputs.shape}, not {hiddens.shape}"
+        )
+    return count, as_kernel(inputs, "input_weights"), as_kernel(hiddens, "hidden_weights")
+
+
+def _of_shape(values: Any, name: str, shape: tuple[int, ...]) -> Array:
+    found = as_numbers(values, name)
+    if found.shape != shape:
+        raise ShapeError(f"{name} must be an array of shape {shape}, not {found.shape}")
+    return as_kernel(found, name)
+
+
+def _rows(values: Array, columns: Array, in_shape: Any, out_shape: Any) -> Operator:
+    """The matrix whose last rows are given, in order, and whose first rows are empty.
+
+    Shapes: values (rows, entries of a row), columns alike and ascending in a row.
+    """
+    count, width = values.shape
+    empty = size_product(out_shape) - count
+    indptr = np.concatenate([np.zeros(empty, np.int64), np.arange(count + 1) * width])
+    for array in (found := (indptr, columns.ravel(), values.ravel())):
+        array.setflags(write=False)
+    return SparseMatrix(*found, in_shape, out_shape)
+
+
+def _affine(x: Array, weights: Array, bias: Array | None) -> Array:
+    y = _matmul(x, weights.T)
+    return y if bias is None else engine.total([y, np.broadcast_to(bias, y.shape)])
+
+
+def _matmul(left: Array, right: Array) -> Array:
+    left, right = engine.prepared(left.shape[-1], left, right)
+    return left @ right
+
+
+def _through(slopes: Array, weights: Array) -> Array:
+    """The next state by what the weights read: (steps, states, hidden, columns)."""
+    *_, gates, hidden = slopes.shape
+    per_gate = weights.reshape(gates, hidden, -1)
+    slopes, per_gate = engine.prepared(gates, slopes, per_gate)
+    return (slopes[..., None] * per_gate).sum(axis=2)
+
+
+_SIGMOID, _TANH = sigmoid(1), tanh(1)
+_ACTIVATIONS = {
+    "tanh": _TANH,
+    "relu": relu(1),
+    "linear": Elementwise((1,), lambda x: x, np.ones_like, "linear"),
+}
+
+
+def _simple(activation: Elementwise) -> Cell:
+    """h = f(a + b)."""
+
+    def step(a: Array, b: Array, state: Array) -> Array:
+        return activation.function(engine.total([a, b]))
+
+    def slopes(a: Array, b: Array, state: Array) -> tuple[Array, Array, Array]:
+        slope = activation.slope(engine.total([a, b]))[:, None]
+        return slope, slope, np.zeros_like(slope)
+
+    word = activation.words.partition("(")[0]
+    options = "" if activation is _TANH else f", activation={word!r}"
+    return Cell("rnn", 1, 1, 0, step, slopes, options=options)
+
+
+def _lstm_gates(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
+    i, f, g, o = engine.total([a, b]).swapaxes(0, 1)
+    return _SIGMOID.function(i), _SIGMOID.function(f), _TANH.function(g), _SIGMOID.function(o)
+
+
+def _lstm_step(a: Array, b: Array, state: Array) -> Array:
+    i, f, g, o = _lstm_gates(a, b)
+    c = f * state[:, 1] + i * g
+    return np.stack([o * _TANH.function(c), c], axis=1)
+
+
+def _lstm_slopes(a: Array, b: Array, state: Array) -> tuple[Array, Array, Array]:
+    i, f, g, o = _lstm_gates(a, b)
+    di, df, dg, do = engine.total([a, b]).swapaxes(0, 1)
+    di, df, do = (_SIGMOID.slope(gate) for gate in (di, df, do))
+    c = f * state[:, 1] + i * g
+    none = np.zeros_like(c)
+    c_by_gates = np.stack([di * g, df * state[:, 1], i * _TANH.slope(dg), none], axis=1)
+    gain = o * _TANH.slope(c)
+    h_by_gates = gain[:, None] * c_by_gates
+    h_by_gates[:, 3] = do * _TANH.function(c)
+    by_gates = np.stack([h_by_gates, c_by_gates], axis=1)
+    by_state = np.stack([np.stack([none, gain * f], 1), np.stack([none, f], 1)], axis=1)
+    return by_gates, by_gates, by_state
+
+
+def _gru_gates(a: Array, b: Array) -> tuple[Array, Array, Array]:
+    r, z = _SIGMOID.function(engine.total([a, b])[:, :2]).swapaxes(0, 1)
+    return r, z, a[:, 2] + r * b[:, 2]
+
+
+def _gru_step(a: Array, b: Array, state: Array) -> Array:
+    _, z, n = _gru_gates(a, b)
+    return ((1 - z) * _TANH.function(n) + z * state[:, 0])[:, None]
+
+
+def _gru_slopes(a: Array, b: Array, state: Array) -> tuple[Array, Array, Array]:
+    r, z, n = _gru_gates(a, b)
+    by_n = (1 - z) * _TANH.slope(n)
+    dr, dz = _SIGMOID.slope(engine.total([a, b])[:, :2]).swapaxes(0, 1)
+    by_r, by_z = by_n * b[:, 2] * dr, (state[:, 0] - _TANH.function(n)) * dz
+    by_input, by_hidden = (np.stack([by_r, by_z, last], 1)[:, None] for last in (by_n, by_n * r))
+    return by_input, by_hidden, z[:, None, None]
+
+
+_LSTM = Cell("lstm", 4, 2, 3, _lstm_step, _lstm_slopes)
+_GRU = Cell("gru", 3, 1, 3, _gru_step, _gru_slopes, ("input_bias", "hidden_bias"))
