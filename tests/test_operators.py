@@ -25,6 +25,7 @@ from convalg.operators import (
     Scaled,
     Selection,
     Sum,
+    compose,
 )
 
 NAMES = {name: getattr(ca, name) for name in ca.__all__ if name not in ("draw", "explain")}

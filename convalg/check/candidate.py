@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,34 +75,35 @@ class Candidate:
                 np.errstate(all="ignore"),
             ):
                 warnings.simplefilter("ignore")
-                answer = self.function(*arrays, **options)
+                # What it returns is a stranger's too, when it is made an array.
+                found = self._read(self.function(*arrays, **options))
         # A stranger's function may raise anything, and leave in any way.
         except (Exception, SystemExit) as error:
-            words = f"it raises {type(error).__name__}: {str(error)[:200]}"
-            return Outcome({}, "raises", words, bool(heard.getvalue()), error)
-        return self._read(answer, bool(heard.getvalue()))
+            said = "".join(traceback.format_exception_only(error)).strip()
+            found = Outcome({}, "raises", f"it raises {said[:220]}", error=error)
+        return replace(found, printed=heard.closed or bool(heard.getvalue()))
 
-    def _read(self, answer: Any, printed: bool) -> Outcome:
+    def _read(self, answer: Any) -> Outcome:
         """The answer as arrays, one for each part."""
         names = list(self.kind.parts)
         values = [answer]
         if len(names) > 1:
             if not isinstance(answer, (tuple, list)) or len(answer) != len(names):
                 words = f"it returns {_called(answer)}, where ({', '.join(names)}) belong"
-                return Outcome({}, "wrong-type", words, printed)
+                return Outcome({}, "wrong-type", words)
             values = list(answer)
         parts = {}
         for name, value in zip(names, values, strict=True):
             if isinstance(value, (list, tuple)) or not hasattr(value, "__array__"):
                 words = f"{name} is {_called(value)}, not an array"
-                return Outcome({}, "wrong-type", words, printed)
+                return Outcome({}, "wrong-type", words)
             array = np.asarray(value)
             if array.dtype.kind not in "fiu" or array.dtype == np.float16:
                 words = f"{name} is of {array.dtype}, not of float32 or float64"
-                return Outcome({}, "wrong-type", words, printed)
+                return Outcome({}, "wrong-type", words)
             # A copy: a view may change with the next call.
             parts[name] = array.astype(float)
-        return Outcome(parts, printed=printed)
+        return Outcome(parts)
 
 
 def candidate(function: Any, kind: Kind) -> Candidate:
@@ -144,6 +146,8 @@ def candidate(function: Any, kind: Kind) -> Candidate:
     if any(p.kind == p.VAR_KEYWORD for p in rest):
         return Candidate(function, kind, kind.options, name)
     known = {p.name for p in rest}
+    if "size" in kind.options and "size" not in known:
+        raise KindError(f"{name} has no option size, and {kind.words} is told its window by it")
     return Candidate(function, kind, tuple(n for n in kind.options if n in known), name)
 
 

@@ -50,11 +50,13 @@ def _matrices(
             return None
         right.append(np.asarray(tested.kind.parts[part](changed), dtype=float).ravel())
         got.append(outcome.parts[part].ravel())
-    # The function must be linear for its impulses to say anything.
     outcome = tested(config, p)
-    if part not in outcome.parts or outcome.parts[part].size != got[0].size:
+    if part not in outcome.parts or {len(row) for row in got} != {outcome.parts[part].size}:
         return None
-    if not np.allclose(np.array(got).T @ array.ravel(), outcome.parts[part].ravel()):
+    # The function must be linear for its impulses to say anything.
+    with np.errstate(invalid="ignore"):
+        linear = np.allclose(np.array(got).T @ array.ravel(), outcome.parts[part].ravel())
+    if not linear:
         return None
     if len(right[0]) != len(got[0]):
         return None

@@ -149,6 +149,10 @@ def exists(kind: Kind, config: Config) -> bool:
         p > k // 2 for p, k in zip(config.padding, config.size, strict=True)
     ):
         return False
+    # PyTorch's avg_pool3d, unlike those of fewer axes, wants an input of the window's size.
+    wants_more = kind.name.startswith("average_pool") and len(config.shape) == 3
+    if wants_more and any(n < k for n, k in zip(config.shape, config.size, strict=True)):
+        return False
     output = output_of(kind, config)
     # A window wholly in the padding has no largest sample, and nowhere to send a gradient.
     return output is not None and bool(np.isfinite(output).all())
@@ -181,7 +185,7 @@ def _inputs(kind: Kind, config: Config, number: int) -> Problem:
     weights = None
     if "w" in kind.arrays:
         first, second = config.out_channels, config.in_channels
-        if kind.name == "transposed":
+        if kind.name.startswith("transposed"):
             first, second = second, first
         weights = _nonzero(random, (first, second // config.groups, *config.size))
     if kind.name.startswith("max_pool") and number % 2:

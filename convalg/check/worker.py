@@ -22,6 +22,7 @@ def main() -> None:
     try:
         function = _loaded(Path(job["path"]), job["function"])
         at = answer.with_name(answer.name + ".at")
+        at.write_text("the first configuration", encoding="utf-8")
 
         def progress(done: int, cases: int) -> None:
             at.write_text(f"configuration {done + 1} of {cases}", encoding="utf-8")
