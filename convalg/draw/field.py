@@ -1,0 +1,90 @@
+"""The receptive field of every node of a network, against the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.patches import Rectangle
+
+from convalg.draw.figure import Drawing, caption
+from convalg.draw.palette import GHOST, HUES, INK
+from convalg.errors import ArgumentError
+from convalg.network.graph import INPUT, Network
+from convalg.network.receptive import reaches
+from convalg.spec import is_symbolic
+
+ROW = 0.24
+"""Inches for one node."""
+MOST_ROWS = 60
+
+
+def receptive_field(net: Network, axis: int = 0) -> Drawing:
+    """What the middle output of every node reads along one axis, as bars over the image.
+
+    One row for each node whose field grows; the shaded band is the image, a bar beyond it reads
+    padding. Raises: ArgumentError for an axis that there is not, or sizes that are letters.
+
+    >>> import convalg as ca
+    >>> from convalg.network.layers import Conv
+    >>> figure = receptive_field(ca.sequential((1, 32, 32), [Conv(4, 3), Conv(4, 3)]))
+    """
+    dims = len(net.in_shape) - 1
+    if not 0 <= axis < dims:
+        raise ArgumentError(f"axis must be 0 to {dims - 1}, not {axis}")
+    if any(is_symbolic(n) for n in net.in_shape):
+        raise ArgumentError(f"a figure needs numbers for sizes, not {net.in_shape}")
+    rows = _rows(net, axis)
+    n = int(net.in_shape[1 + axis])
+    low = min(0, *(start for _, start, _, _ in rows)) if rows else 0
+    high = max(n, *(end for _, _, end, _ in rows)) if rows else n
+    height = ROW * max(len(rows), 1)
+    figure = Drawing(7.5, height + 1.0)
+    axes = figure.panel(1.6, 0.5, 5.6, height)
+    axes.set_xlim(low - 0.02 * (high - low), high + 0.06 * (high - low))
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.add_patch(Rectangle((0, -0.6), n, len(rows) + 0.2, color="#eef1f5", zorder=0))
+    for place, (_, start, end, size) in enumerate(rows):
+        axes.add_patch(
+            Rectangle((start, place - 0.32), end - start, 0.64, color=HUES[0], alpha=0.85)
+        )
+        axes.text(
+            end + 0.01 * (high - low),
+            place,
+            size,
+            va="center",
+            fontsize=7,
+            color=INK,
+            parse_math=False,
+        )
+    axes.set_yticks(range(len(rows)), [_short(name) for name, *_ in rows], parse_math=False)
+    axes.set_xticks([0, n], ["0", str(n)])
+    axes.axvline(0, color=GHOST, lw=0.8, zorder=0)
+    axes.axvline(n, color=GHOST, lw=0.8, zorder=0)
+    caption(axes, f"{net.name}: what the middle output of each node reads, axis {axis}")
+    return figure
+
+
+def _rows(net: Network, axis: int) -> list[tuple[str, float, float, str]]:
+    """Name, first and last position, and size of each field that is larger than those before."""
+    found: list[tuple[str, float, float, str]] = []
+    widest = 0.0
+    known: dict[str, Any] = reaches(net)
+    for node in net:
+        reach = known[node]
+        if node == INPUT:
+            continue
+        span = reach.spans[axis]
+        middle = int(reach.sizes[axis]) // 2 if reach.kind == "lattice" else 0
+        start = float(span.start + span.stride * middle)
+        end = float(span.end + span.stride * middle) + 1
+        if end - start > widest:
+            widest = end - start
+            found.append((node, start, end, str(span.size)))
+    if len(found) > MOST_ROWS:
+        step = len(found) / MOST_ROWS
+        found = [found[int(k * step)] for k in range(MOST_ROWS - 1)] + found[-1:]
+    return found
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 22 else f"{name[:10]}…{name[-10:]}"

@@ -1,0 +1,185 @@
+"""What is worth knowing of a network: its table, and warnings about its geometry."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from convalg.axis import Axis
+from convalg.network.graph import Network
+from convalg.network.layers.base import Link
+from convalg.network.layers.convolution import Conv, ConvTranspose
+from convalg.network.layers.pooling import AvgPool, MaxPool
+from convalg.network.receptive import misalignments, reaches
+from convalg.network.summary import COLUMNS, Summary, summary
+
+Windows = (Conv, MaxPool, AvgPool)
+MOST_CHECKED = 64
+"""Fields with holes are looked for in images of up to this many pixels a side, cut down to it."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A warning about one node: a code and a sentence."""
+
+    code: str
+    node: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.message} ({self.code})"
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """The table of a network and what is worth a warning.
+
+    >>> import convalg as ca
+    >>> from convalg.network.layers import Conv
+    >>> net = ca.sequential((1, 40, 40), [Conv(1, 3, dilation=2)] * 3)
+    >>> [remark.code for remark in analyse(net).remarks]
+    ['holes']
+    """
+
+    summary: Summary
+    remarks: tuple[Remark, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**self.summary.to_dict(), "remarks": [asdict(remark) for remark in self.remarks]}
+
+    def markdown(self) -> str:
+        """The table and the remarks as Markdown."""
+        lines = [f"# {_cell(self.summary.title)}", "", f"| {' | '.join(COLUMNS)} |"]
+        lines.append("|" + " --- |" * len(COLUMNS))
+        for row in self.summary.rows:
+            cells = [f"{v:,}" if isinstance(v, int) else _cell(str(v)) for v in vars(row).values()]
+            lines.append(f"| {' | '.join(cells)} |")
+        totals = self.summary
+        lines += [
+            "",
+            f"{totals.parameters:,} parameters, {totals.nonzeros:,} non-zeros, "
+            f"{totals.multiplications:,} multiplications with padding zeros.",
+        ]
+        if self.remarks:
+            lines += ["", *(f"- {_cell(str(remark))}" for remark in self.remarks)]
+        return "\n".join(lines) + "\n"
+
+
+def analyse(net: Network) -> Analysis:
+    """The table of a network, and remarks on its geometry.
+
+    Codes: "stride-over-kernel" (pixels that no window reads), "one-sided-padding" (the output
+    is shifted against the input), "checkerboard" (a transposed layer writes its output unevenly),
+    "misaligned" (branches that look at different places), "holes" (pixels inside a receptive
+    field that are not read), "beyond-image" (a field larger than the image).
+
+    Raises: SymbolicError when sizes are letters.
+    """
+    remarks: list[Remark] = []
+    for node, layer in net.layers():
+        if isinstance(layer, Windows):
+            remarks += _window_remarks(net, node)
+        if isinstance(layer, ConvTranspose):
+            remarks += _transposed_remarks(net, node)
+    remarks += [Remark("misaligned", found.node, str(found)) for found in misalignments(net)]
+    remarks += _field_remarks(net)
+    return Analysis(summary(net), tuple(remarks))
+
+
+def _axes(net: Network, node: str) -> list[Axis]:
+    (source,) = net.sources(node)
+    links: tuple[Link, ...] = net[node].links(net.shapes[source]) or ()
+    return [link.axis for link in links]
+
+
+def _window_remarks(net: Network, node: str) -> list[Remark]:
+    found = []
+    axes = _axes(net, node)
+    for k, axis in enumerate(axes):
+        if axis.stride > axis.span and axis.out_size > 1:
+            skipped = axis.stride - axis.span
+            found.append(
+                Remark(
+                    "stride-over-kernel",
+                    node,
+                    f"a stride of {axis.stride} is larger than the window of {axis.span} on axis "
+                    f"{k}: {skipped} of every {axis.stride} samples are never read",
+                )
+            )
+            break
+    for k, axis in enumerate(axes):
+        behind = axis.stride * (axis.out_size - 1) + axis.span - axis.before - axis.in_size
+        if axis.stride == 1 and axis.before != behind and axis.out_size == axis.in_size:
+            found.append(
+                Remark(
+                    "one-sided-padding",
+                    node,
+                    f"padding {axis.before} before and {behind} behind on axis {k} keeps the size "
+                    f"and shifts the output by half a sample",
+                )
+            )
+            break
+    return found
+
+
+def _transposed_remarks(net: Network, node: str) -> list[Remark]:
+    """Whether a transposed layer writes each output as often as its neighbours."""
+    for k, axis in enumerate(_axes(net, node)):
+        residues = np.arange(int(axis.taps)) * abs(int(axis.dilation)) % int(axis.stride)  # type: ignore[arg-type]
+        counts = np.bincount(residues, minlength=int(axis.stride))  # type: ignore[arg-type]
+        if len(set(counts.tolist())) > 1:
+            return [
+                Remark(
+                    "checkerboard",
+                    node,
+                    f"stride {axis.stride} does not divide {axis.taps} taps on axis {k}: outputs "
+                    f"are written {', '.join(map(str, counts.tolist()))} times in turn",
+                )
+            ]
+    return []
+
+
+def _field_remarks(net: Network) -> list[Remark]:
+    """The first node whose field has holes, and the first whose field is larger than the image."""
+    known = reaches(net)
+    sizes = net.in_shape[1:]
+    found: dict[str, Remark] = {}
+    for node, _ in net.layers():
+        reach = known[node]
+        if reach.kind != "lattice":
+            continue
+        field = net.receptive_field(node)
+        if "beyond-image" not in found and any(
+            size > n and outputs > 1
+            for size, n, outputs in zip(field.size, sizes, reach.sizes, strict=True)
+        ):
+            found["beyond-image"] = Remark(
+                "beyond-image",
+                node,
+                f"its receptive field of {_by(field.size)} is larger than the image of "
+                f"{_by(sizes)}",
+            )
+        if "holes" not in found and max(field.size, default=0) <= MOST_CHECKED:
+            middle = tuple(int(n) // 2 for n in reach.sizes)
+            holes = field.holes(middle)
+            if any(holes):
+                used = [len(places) for places in field.positions(middle)]
+                found["holes"] = Remark(
+                    "holes",
+                    node,
+                    f"its receptive field spans {_by(field.size)} and reads {_by(used)} of it",
+                )
+    return list(found.values())
+
+
+def _by(sizes: Any) -> str:
+    return " x ".join(map(str, sizes))
+
+
+def _cell(text: str) -> str:
+    """Text in a Markdown table: no character that would end a cell or start markup."""
+    escaped = "".join(f"\\{c}" if c in "|<>*_`[]\\" else c for c in text)
+    return "".join(c if c.isprintable() else " " for c in escaped)
