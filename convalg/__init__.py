@@ -16,42 +16,6 @@ if TYPE_CHECKING:
     from convalg.kernels import flip, kernel
     from convalg.kinds.classify import classify
     from convalg.kinds.separate import separate
-    from convalg.layers.activations import (
-        leaky_relu,
-        relu,
-        sigmoid,
-        softmax,
-        tanh,
-    )
-    from convalg.layers.maps import affine, concat, embeddings
-    from convalg.layers.normalisation import (
-        batch_norm,
-        batch_norm_training,
-        local_response_norm,
-    )
-    from convalg.layers.pooling import (
-        adaptive_max_pool,
-        adaptive_pool,
-        average_pool,
-        global_max_pool,
-        global_pool,
-        lp_pool,
-        max_pool,
-        max_unpool,
-        min_pool,
-        sum_pool,
-    )
-    from convalg.layers.recurrent import gru, linear_recurrence, lstm, rnn
-    from convalg.layers.resampling import (
-        dropout,
-        flatten,
-        fold,
-        permute,
-        pixel_shuffle,
-        pixel_unshuffle,
-        resize,
-        unfold,
-    )
     from convalg.linear import (
         convolution,
         correlation,
@@ -67,12 +31,53 @@ if TYPE_CHECKING:
         transposed_correlation,
         upsample,
     )
+    from convalg.maps.activations import (
+        leaky_relu,
+        relu,
+        sigmoid,
+        softmax,
+        tanh,
+    )
+    from convalg.maps.chains import affine, concat, embeddings
+    from convalg.maps.normalisation import (
+        batch_norm,
+        batch_norm_training,
+        local_response_norm,
+    )
+    from convalg.maps.pooling import (
+        adaptive_max_pool,
+        adaptive_pool,
+        average_pool,
+        global_max_pool,
+        global_pool,
+        lp_pool,
+        max_pool,
+        max_unpool,
+        min_pool,
+        sum_pool,
+    )
+    from convalg.maps.recurrent import gru, linear_recurrence, lstm, rnn
+    from convalg.maps.resampling import (
+        dropout,
+        flatten,
+        fold,
+        permute,
+        pixel_shuffle,
+        pixel_unshuffle,
+        resize,
+        unfold,
+    )
     from convalg.network import layers
     from convalg.network.graph import Network, sequential
     from convalg.prove import derive
     from convalg.prove.theorems import theorems
     from convalg.sheet import explain
     from convalg.spec import sizes
+    from convalg.spectra.bounds import norm_bounds
+    from convalg.spectra.coverage import coverage
+    from convalg.spectra.rank import null_space, rank
+    from convalg.spectra.solve import solve
+    from convalg.spectra.values import norm, spectrum
 
 __version__ = "0.1.0"
 
@@ -86,42 +91,49 @@ _NAMES = {
     "shift": "linear",
     "downsample": "linear",
     "upsample": "linear",
-    "sum_pool": "layers.pooling",
-    "average_pool": "layers.pooling",
-    "global_pool": "layers.pooling",
-    "adaptive_pool": "layers.pooling",
-    "max_pool": "layers.pooling",
-    "min_pool": "layers.pooling",
-    "global_max_pool": "layers.pooling",
-    "adaptive_max_pool": "layers.pooling",
-    "lp_pool": "layers.pooling",
-    "max_unpool": "layers.pooling",
-    "leaky_relu": "layers.activations",
-    "relu": "layers.activations",
-    "sigmoid": "layers.activations",
-    "softmax": "layers.activations",
-    "tanh": "layers.activations",
-    "batch_norm": "layers.normalisation",
-    "batch_norm_training": "layers.normalisation",
-    "local_response_norm": "layers.normalisation",
-    "dropout": "layers.resampling",
-    "flatten": "layers.resampling",
-    "fold": "layers.resampling",
-    "permute": "layers.resampling",
-    "pixel_shuffle": "layers.resampling",
-    "pixel_unshuffle": "layers.resampling",
-    "resize": "layers.resampling",
-    "unfold": "layers.resampling",
+    "sum_pool": "maps.pooling",
+    "average_pool": "maps.pooling",
+    "global_pool": "maps.pooling",
+    "adaptive_pool": "maps.pooling",
+    "max_pool": "maps.pooling",
+    "min_pool": "maps.pooling",
+    "global_max_pool": "maps.pooling",
+    "adaptive_max_pool": "maps.pooling",
+    "lp_pool": "maps.pooling",
+    "max_unpool": "maps.pooling",
+    "leaky_relu": "maps.activations",
+    "relu": "maps.activations",
+    "sigmoid": "maps.activations",
+    "softmax": "maps.activations",
+    "tanh": "maps.activations",
+    "batch_norm": "maps.normalisation",
+    "batch_norm_training": "maps.normalisation",
+    "local_response_norm": "maps.normalisation",
+    "dropout": "maps.resampling",
+    "flatten": "maps.resampling",
+    "fold": "maps.resampling",
+    "permute": "maps.resampling",
+    "pixel_shuffle": "maps.resampling",
+    "pixel_unshuffle": "maps.resampling",
+    "resize": "maps.resampling",
+    "unfold": "maps.resampling",
+    "norm_bounds": "spectra.bounds",
+    "coverage": "spectra.coverage",
+    "null_space": "spectra.rank",
+    "rank": "spectra.rank",
+    "solve": "spectra.solve",
+    "norm": "spectra.values",
+    "spectrum": "spectra.values",
     "identify": "check.identify",
     "classify": "kinds.classify",
     "separate": "kinds.separate",
-    "gru": "layers.recurrent",
-    "linear_recurrence": "layers.recurrent",
-    "lstm": "layers.recurrent",
-    "rnn": "layers.recurrent",
-    "affine": "layers.maps",
-    "concat": "layers.maps",
-    "embeddings": "layers.maps",
+    "gru": "maps.recurrent",
+    "linear_recurrence": "maps.recurrent",
+    "lstm": "maps.recurrent",
+    "rnn": "maps.recurrent",
+    "affine": "maps.chains",
+    "concat": "maps.chains",
+    "embeddings": "maps.chains",
     "identity": "linear",
     "dense": "linear",
     "diagonal": "linear",
@@ -161,6 +173,7 @@ __all__ = [
     "concat",
     "convolution",
     "correlation",
+    "coverage",
     "crop",
     "dense",
     "derive",
@@ -191,11 +204,15 @@ __all__ = [
     "max_pool",
     "max_unpool",
     "min_pool",
+    "norm",
+    "norm_bounds",
+    "null_space",
     "pad",
     "permute",
     "pixel_shuffle",
     "pixel_unshuffle",
     "prove",
+    "rank",
     "relu",
     "reshape",
     "resize",
@@ -206,6 +223,8 @@ __all__ = [
     "sigmoid",
     "sizes",
     "softmax",
+    "solve",
+    "spectrum",
     "sum_pool",
     "tanh",
     "theorems",

@@ -78,14 +78,14 @@ class Map(ABC):
                 f"@ composes two operators, and the right one is a {type(other).__name__}: "
                 f"write A(x) to apply A to an array"
             )
-        from convalg.layers.maps import chain
+        from convalg.maps.chains import chain
 
         return chain(self, other)
 
     def __add__(self, other: Any) -> Map:
         if not isinstance(other, Map):
             raise KindError(f"+ adds two layers, not a layer and {other!r}")
-        from convalg.layers.maps import add
+        from convalg.maps.chains import add
 
         return add(self, other)
 

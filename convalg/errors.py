@@ -35,6 +35,10 @@ class FileError(ArgumentError):
     """A file is missing, unreadable or not what it claims to be."""
 
 
+class MissingLibraryError(ConvalgError, ImportError):
+    """An optional library that a function needs is not installed."""
+
+
 class ExactnessError(ConvalgError, OverflowError):
     """An integer result could leave 64 bits, so it would not be exact."""
 

@@ -33,8 +33,8 @@ FLOORS = (
     {"base"},
     {"operators"},
     {"linear", "faces"},
-    {"layers"},
-    {"structure", "gradients", "kinds", "spectrum"},
+    {"maps"},
+    {"structure", "gradients", "kinds", "spectra"},
     {"network"},
     {"draw", "prove", "images", "check"},
     {"sheet", "exercise"},
@@ -68,10 +68,11 @@ class Module:
     def imports(self) -> set[str]:
         """Modules of the package that this one imports anywhere, but for types and the doors.
 
-        The doors are the methods of Operator, which import their face when they are called.
+        The doors are the methods of Operator and Network, which import where the work stands when
+        they are called.
         """
         skipped = [node for node in ast.walk(self.tree) if _for_types(node)]
-        if self.name == "base":
+        if self.name in ("base", "network.graph"):
             skipped += [n for n in self.tree.body if isinstance(n, ast.ClassDef)]
         ignored = {id(inner) for node in skipped for inner in ast.walk(node)}
         return {

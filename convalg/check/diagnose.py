@@ -145,7 +145,7 @@ def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Di
     compute = COMPUTE.get((kind.name, part), kind.parts[part])
     found = []
     for mistake in known:
-        hits = sum(_explains(mistake, compute, part, run) for run in wrong)
+        hits = _hits(mistake, compute, part, wrong)
         if hits < ENOUGH * len(wrong):
             continue
         quiet = sum(_explains(mistake, compute, part, run) for run in right)
@@ -159,6 +159,16 @@ def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Di
     found.sort(key=lambda d: -d.confidence)
     # What explains everything leaves nothing to others that explain as much, or less.
     return found[:1] if found and found[0].confidence > 0.99 else found
+
+
+def _hits(mistake: Mistake, compute: Compute, part: str, runs: list[Run]) -> int:
+    """How many runs a mistake explains; none as soon as it cannot be enough."""
+    missed = 0
+    for run in runs:
+        missed += not _explains(mistake, compute, part, run)
+        if missed > (1 - ENOUGH) * len(runs):
+            return 0
+    return len(runs) - missed
 
 
 def _pairs(
@@ -181,8 +191,8 @@ def _pairs(
 
 def _both(first: Mistake, second: Mistake) -> Change:
     def change(p: Problem) -> Iterator[Problem]:
-        for changed in first.change(p):
-            yield from second.change(changed)
+        for changed in _variants(first.change, p):
+            yield from _variants(second.change, changed)
 
     return change
 
@@ -190,20 +200,21 @@ def _both(first: Mistake, second: Mistake) -> Change:
 def _explains(mistake: Mistake, compute: Compute, part: str, run: Run) -> bool:
     """Whether the mistake gives what the function gave."""
     got, expected = run.outcome.parts[part], run.expected[part]
-    for changed in _changed(mistake, run.problem):
+    for changed in _variants(mistake.change, run.problem):
         found = answer(mistake.compute or compute, changed)
         if found is not None and any(_same(got, form) for form in _forms(found, expected.shape)):
             return True
     return False
 
 
-def _changed(mistake: Mistake, p: Problem) -> Iterator[Problem]:
+def _variants(change: Change, p: Problem) -> list[Problem]:
     """The variants of a mistake, as far as they make sense for this problem."""
     try:
-        yield from mistake.change(p)
+        # Where there is nothing to change, a mistake does not show.
+        return list(change(p)) or [p]
     except (ValueError, IndexError):
         # Two changes need not go together: a kernel with its channels exchanged has no groups.
-        return
+        return []
 
 
 def _forms(found: Array, shape: tuple[int, ...]) -> Iterator[Array]:

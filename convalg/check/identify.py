@@ -19,9 +19,9 @@ from convalg.base import Array, Map, Operator
 from convalg.check.impulses import Call, guessed, is_matrix, recovered, shapes, symbols_of
 from convalg.errors import ConvalgError
 from convalg.kernels import as_numbers
-from convalg.layers.pooling import max_pool, min_pool
-from convalg.layers.resampling import permute
 from convalg.linear import correlation, flip_axes, transposed_correlation
+from convalg.maps.pooling import max_pool, min_pool
+from convalg.maps.resampling import permute
 from convalg.spec import size_product
 
 ROUNDING = 1e-9

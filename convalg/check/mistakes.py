@@ -187,7 +187,12 @@ _KERNEL_GRADIENT = (
         changes.channels_of_gradient,
     ),
     _alone("remainder-kept", "rows that no window reaches are counted", wrong.remainder_kept),
-    *(m for m in SHARED if m.code not in ("kernel-transposed", "channels-swapped")),
+    *(
+        m
+        for m in SHARED
+        # dL/dw does not know the kernel.
+        if m.code not in ("kernel-transposed", "channels-swapped", "single-channel-only")
+    ),
     _alone("groups-ignored", "the groups are ignored", wrong.ungrouped_kernel_gradient),
     Mistake("scaled", "the gradient is divided by the number of outputs", changes.scaled_places),
 )
@@ -246,7 +251,6 @@ _POOLS = (
         changes.include(False),
     ),
     Mistake("ceil-mode-ignored", "ceil_mode is ignored", changes.floor),
-    Mistake("ceil-mode-ignored", "sizes are always rounded up", changes.ceil),
     Mistake("stride-ignored", "the stride is taken to be the window's size", changes.side_by_side),
     Mistake("sizes-swapped", "the window's height and width are swapped", changes.sizes_swapped),
     *(
@@ -269,6 +273,8 @@ _POOLS = (
         )
     ),
 )
+_UNDILATED = tuple(m for m in _POOLS if not m.code.startswith("dilation"))
+ROUNDED_UP = Mistake("ceil-mode-ignored", "sizes are always rounded up", changes.ceil)
 _AVERAGES = (
     _alone(
         "divisor-counts-overhang",
@@ -350,19 +356,23 @@ MISTAKES: dict[tuple[str, str], tuple[Mistake, ...]] = {
     ("transposed", "y"): _TRANSPOSED,
     ("transposed_backward", "dx"): (FLIPPED, FLIPPED_ONE, *SHARED, GROUPS_IGNORED),
     ("transposed_backward", "dw"): (*_KERNEL_GRADIENT[:4], *_KERNEL_GRADIENT[5:]),
-    ("average_pool", "y"): (*_POOLS[:2], *_AVERAGES, *_POOLS[2:]),
+    ("average_pool", "y"): (*_POOLS[:2], *_AVERAGES, *_UNDILATED[2:], ROUNDED_UP),
     ("average_pool_backward", "dx"): (
         *_AVERAGE_GRADIENTS,
         *_POOLS[:2],
         *_AVERAGES[:2],
-        *_POOLS[2:],
+        *_UNDILATED[2:],
     ),
-    ("max_pool", "y"): (*_MAXIMA, *_POOLS[2:]),
+    ("max_pool", "y"): (*_MAXIMA, *_POOLS[2:], ROUNDED_UP),
     ("max_pool_backward", "dx"): (*_MAX_GRADIENTS, *_POOLS[2:]),
 }
 
 COMPUTE: dict[tuple[str, str], Callable[[Problem], Array]] = {
     ("backward", "dx"): wrong.lattice_input_gradient,
     ("backward", "dw"): wrong.lattice_kernel_gradient,
+    ("transposed_backward", "dx"): wrong.gathered_input_gradient,
+    ("transposed_backward", "dw"): wrong.gathered_kernel_gradient,
+    ("average_pool_backward", "dx"): wrong.lattice_average_gradient,
+    ("max_pool_backward", "dx"): wrong.lattice_maximum_gradient,
 }
 """Where loops over g decide what is computed, and not the size that the options give."""

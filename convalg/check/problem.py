@@ -15,8 +15,8 @@ import numpy as np
 from convalg.axis import Boundary
 from convalg.base import Array, Operator
 from convalg.errors import ConvalgError
-from convalg.layers.pooling import average_pool, max_pool
 from convalg.linear import correlation, transposed_correlation
+from convalg.maps.pooling import average_pool, max_pool
 
 Pairs = tuple[tuple[int, int], ...]
 

@@ -228,7 +228,9 @@ def smaller(config: Config) -> Iterator[Config]:
                 yield _with(config, **{name: simpler})
     if config.groups > 1:
         each = (config.in_channels // config.groups, config.out_channels // config.groups)
-        yield replace(config, groups=1, in_channels=each[0], out_channels=each[1])
+        for fewer in range(1, config.groups):
+            counts = (fewer * each[0], fewer * each[1])
+            yield replace(config, groups=fewer, in_channels=counts[0], out_channels=counts[1])
         yield replace(config, in_channels=config.groups, out_channels=config.groups)
     lows = {"shape": 1, "size": 1, "stride": 1, "padding": 0, "dilation": 1, "output_padding": 0}
     for name, low in lows.items():

@@ -61,7 +61,7 @@ def _loaded(path: Path, name: str) -> Any:
     sys.path.insert(0, str(path.resolve().parent))
     spec = importlib.util.spec_from_file_location("checked", path)
     if spec is None or spec.loader is None:
-        raise FileError(f"{path} is no Python file")
+        raise FileError(f"{path} is no Python file that can be loaded")
     module = importlib.util.module_from_spec(spec)
     sys.modules["checked"] = module
     spec.loader.exec_module(module)

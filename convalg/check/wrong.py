@@ -16,6 +16,7 @@ from convalg.axis import Axis
 from convalg.base import Array
 from convalg.check.problem import (
     Problem,
+    average_gradient,
     averaging,
     forward,
     kernel_gradient,
@@ -24,8 +25,8 @@ from convalg.check.problem import (
     maximum_gradient,
     transposed,
 )
-from convalg.layers.pooling import average_pool, max_pool, min_pool, sum_pool
-from convalg.linear import transposed_correlation
+from convalg.linear import correlation, transposed_correlation
+from convalg.maps.pooling import average_pool, max_pool, min_pool, sum_pool
 from convalg.operators import Convolution
 from convalg.spec import Geometry, pooling_axes, transposed_geometry
 
@@ -49,6 +50,24 @@ def lattice_kernel_gradient(p: Problem) -> Array:
     """dL/dw as loops over g compute it, whatever the options would make the output's size."""
     assert p.g is not None
     return _lattice(p).kernel_gradient(p.x, p.g)
+
+
+def gathered_input_gradient(p: Problem) -> Array:
+    """dL/dx of a transposed layer as the correlation of g, whatever size that has."""
+    assert p.g is not None
+    options: dict[str, Any] = {
+        "stride": p.stride,
+        "padding": p.padding,
+        "dilation": p.dilation,
+        "groups": p.groups,
+    }
+    return correlation(p.g.shape[2:], p.w, **options)(p.g)
+
+
+def gathered_kernel_gradient(p: Problem) -> Array:
+    """dL/dw of a transposed layer as loops over x compute it: x and g change places."""
+    assert p.g is not None
+    return lattice_kernel_gradient(replace(p, x=p.g, g=p.x))
 
 
 def _lattice(p: Problem) -> Convolution:
@@ -286,6 +305,25 @@ def overstretched(p: Problem) -> Array:
 
 
 # Pooling.
+
+
+def lattice_average_gradient(p: Problem) -> Array:
+    """dL/dx as loops over g compute it, as far as there are windows."""
+    return average_gradient(_fitted(p, averaging(p).out_shape))
+
+
+def lattice_maximum_gradient(p: Problem) -> Array:
+    """dL/dx of a max pooling as loops over g compute it, as far as there are windows."""
+    return maximum_gradient(_fitted(p, maximum(p).shape[1:]))
+
+
+def _fitted(p: Problem, shape: tuple[int, ...]) -> Problem:
+    """The problem with g cut, or filled up with zeros, to the windows that there are."""
+    assert p.g is not None
+    g = np.zeros((len(p.g), *shape))
+    common = tuple(slice(0, min(n, m)) for n, m in zip(p.g.shape, g.shape, strict=True))
+    g[common] = p.g[common]
+    return replace(p, g=g)
 
 
 def whole_divisor(p: Problem) -> Array:

@@ -13,9 +13,9 @@ from convalg.axis import Axis
 from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError
 from convalg.kernels import as_numbers, check_finite
-from convalg.layers.maps import one_sample
-from convalg.layers.pooling import concrete_shape, shape_words
 from convalg.linear import diagonal
+from convalg.maps.chains import one_sample
+from convalg.maps.pooling import concrete_shape, shape_words
 from convalg.operators import Selection, compose
 from convalg.spec import Shape, as_size, is_expression
 

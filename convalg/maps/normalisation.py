@@ -11,10 +11,10 @@ from convalg.axis import Axis
 from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import as_numbers, check_finite
-from convalg.layers.activations import sum_over
-from convalg.layers.maps import one_sample, spread_over, spreading
-from convalg.layers.pooling import concrete_shape
 from convalg.linear import diagonal, identity, reshape
+from convalg.maps.activations import sum_over
+from convalg.maps.chains import one_sample, spread_over, spreading
+from convalg.maps.pooling import concrete_shape
 from convalg.operators import Selection, compose, scale
 from convalg.spec import Shape, as_size, is_expression, size_product
 

@@ -13,9 +13,9 @@ from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Map, Operator, batch_of
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
-from convalg.layers import windows
-from convalg.layers.maps import one_sample
 from convalg.linear import diagonal, identity, selection
+from convalg.maps import windows
+from convalg.maps.chains import one_sample
 from convalg.operators import (
     Selection,
     compose,

@@ -14,10 +14,10 @@ from convalg.axis import Axis
 from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, ShapeError, check_memory
 from convalg.kernels import as_kernel, as_numbers
-from convalg.layers.activations import Elementwise, relu, sigmoid, tanh
-from convalg.layers.maps import one_sample
-from convalg.layers.pooling import concrete_shape
 from convalg.linear import dense, identity, shift
+from convalg.maps.activations import Elementwise, relu, sigmoid, tanh
+from convalg.maps.chains import one_sample
+from convalg.maps.pooling import concrete_shape
 from convalg.operators import Selection, SparseMatrix, add, compose, kron
 from convalg.spec import size_product
 

@@ -12,10 +12,10 @@ from convalg import engine
 from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import as_numbers
-from convalg.layers import windows
-from convalg.layers.pooling import concrete_shape, per_channel, shape_words, shapes, tail
-from convalg.layers.windows import Coordinates, Rounding
 from convalg.linear import diagonal, reshape
+from convalg.maps import windows
+from convalg.maps.pooling import concrete_shape, per_channel, shape_words, shapes, tail
+from convalg.maps.windows import Coordinates, Rounding
 from convalg.operators import gathering, scale, sparse_matrix
 from convalg.spec import (
     Padding,

@@ -12,8 +12,8 @@ from typing import Any
 import networkx as nx
 
 from convalg.base import Operator
-from convalg.layers.maps import embeddings, one_sample
 from convalg.linear import identity, reshape
+from convalg.maps.chains import embeddings, one_sample
 from convalg.network.graph import INPUT, Network
 from convalg.network.layers.shape import Add
 from convalg.operators import add, compose

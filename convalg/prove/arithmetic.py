@@ -16,8 +16,8 @@ import islpy
 from convalg.axis import output_size
 from convalg.faces.relation import parameters, text
 from convalg.kernels import flip, kernel
-from convalg.layers.pooling import sum_pool
 from convalg.linear import correlation, pad, upsample
+from convalg.maps.pooling import sum_pool
 from convalg.prove.claims import DEFAULT_RANGE
 from convalg.prove.theorem import Claim, Sides, Theorem
 from convalg.prove.verdict import ISL, Counterexample, Verdict

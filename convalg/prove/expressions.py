@@ -19,7 +19,7 @@ from convalg.axis import BOUNDARIES
 from convalg.base import Operator
 from convalg.errors import ArgumentError, ConvalgError, KindError
 from convalg.kernels import LetterKernel
-from convalg.layers import pooling
+from convalg.maps import pooling
 from convalg.spec import PADDING_WORDS, is_symbolic, sizes
 
 MAKERS: dict[str, Callable[..., Any]] = {

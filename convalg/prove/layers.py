@@ -11,7 +11,6 @@ import sympy
 
 from convalg.faces.relation import triples
 from convalg.kernels import kernel
-from convalg.layers.pooling import average_pool, sum_pool
 from convalg.linear import (
     convolution,
     correlation,
@@ -23,6 +22,7 @@ from convalg.linear import (
     transposed_correlation,
     upsample,
 )
+from convalg.maps.pooling import average_pool, sum_pool
 from convalg.operators import Convolution
 from convalg.prove.claims import DEFAULT_RANGE, decide, equivariant
 from convalg.prove.polynomial import Polynomial

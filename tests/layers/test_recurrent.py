@@ -25,7 +25,7 @@ from convalg.errors import (
     SymbolicError,
     TooLargeError,
 )
-from convalg.layers.recurrent import Recurrent, gru, linear_recurrence, lstm, rnn
+from convalg.maps.recurrent import Recurrent, gru, linear_recurrence, lstm, rnn
 
 MAKERS: dict[str, Callable[..., Recurrent]] = {"rnn": rnn, "lstm": lstm, "gru": gru}
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}

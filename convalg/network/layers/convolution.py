@@ -11,8 +11,8 @@ import numpy as np
 from convalg.axis import Boundary
 from convalg.base import Array, Map
 from convalg.errors import ShapeError
-from convalg.layers.maps import Affine
 from convalg.linear import correlation, dense, transposed_correlation
+from convalg.maps.chains import Affine
 from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, grouped, one
 from convalg.pattern import Pattern
 from convalg.spec import (

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from convalg.base import Array, Map
-from convalg.layers import activations, normalisation
 from convalg.linear import identity
+from convalg.maps import activations, normalisation
 from convalg.network.layers.base import Layer, Shape, channels_of, grouped, one
 
 

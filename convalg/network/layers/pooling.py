@@ -7,7 +7,7 @@ from typing import Any
 
 from convalg.axis import Axis
 from convalg.base import Array, Map
-from convalg.layers import pooling
+from convalg.maps import pooling
 from convalg.network.layers.base import Layer, Link, Shape, one
 from convalg.spec import per_axis, pooling_axes
 

@@ -10,8 +10,8 @@ import numpy as np
 from convalg.axis import Axis, Boundary
 from convalg.base import Array, Map
 from convalg.errors import ArgumentError, ShapeError
-from convalg.layers import resampling
 from convalg.linear import pad, reshape
+from convalg.maps import resampling
 from convalg.network.layers.base import Layer, Link, Shape, channels_of, one
 from convalg.spec import as_shape, as_size, padding_pairs, size_product
 

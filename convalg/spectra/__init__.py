@@ -1,0 +1,1 @@
+"""Singular values and what follows: norms and bounds, rank, null space, coverage, least squares."""
