@@ -14,7 +14,7 @@ from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError
 from convalg.kernels import as_numbers, check_finite
 from convalg.linear import diagonal
-from convalg.maps.chains import one_sample
+from convalg.maps.chains import as_floats, one_sample
 from convalg.maps.pooling import concrete_shape, shape_words
 from convalg.operators import Selection, compose
 from convalg.spec import Shape, as_size, is_expression
@@ -89,7 +89,7 @@ def sigmoid(shape: Shape) -> Elementwise:
 
     def slope(x: Array) -> Array:
         y = _sigmoid(x)
-        return y * (1 - y) if x.dtype.kind == "O" else y * _sigmoid(-x)
+        return y * (1 - y) if x.dtype.kind == "O" else y * _sigmoid(-as_floats(x))
 
     return _elementwise("sigmoid", shape, _sigmoid, slope)
 
@@ -107,7 +107,8 @@ def tanh(shape: Shape) -> Elementwise:
         if x.dtype.kind == "O":
             return 1 - _tanh(x) ** 2
         # 1 - tanh^2 without the cancellation for large x.
-        return 4 * _sigmoid(2 * x) * _sigmoid(-2 * x)
+        twice = 2 * as_floats(x)
+        return 4 * _sigmoid(twice) * _sigmoid(-twice)
 
     return _elementwise("tanh", shape, _tanh, slope)
 
@@ -128,6 +129,7 @@ class Softmax(Map):
         if x.dtype.kind == "O":
             powers = _exp(x)
             return powers / powers.sum(axis=place, keepdims=True)
+        x = as_floats(x)
         # The largest is taken out first, so that no power overflows.
         powers = np.exp(x - x.max(axis=place, keepdims=True))
         return powers / powers.sum(axis=place, keepdims=True)
@@ -189,7 +191,7 @@ def _relu(x: Array) -> Array:
 def _where_positive(x: Array, yes: Any, no: Any) -> Array:
     """`yes` where an entry is positive, `no` elsewhere; NaN stays NaN."""
     found = _chosen(x, np.full(x.shape, yes), np.full(x.shape, no))
-    return np.where(np.isnan(x), x, found) if x.dtype.kind == "f" else found
+    return np.where(np.isnan(x), x, found).astype(x.dtype) if x.dtype.kind == "f" else found
 
 
 def _chosen(x: Array, yes: Array, no: Array) -> Array:
@@ -209,6 +211,7 @@ def _chosen(x: Array, yes: Array, no: Array) -> Array:
 def _sigmoid(x: Array) -> Array:
     if x.dtype.kind == "O":
         return 1 / (1 + _exp(-x))
+    x = as_floats(x)
     # exp of a negative number only, which cannot overflow.
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, small) / (1 + small)
@@ -216,7 +219,7 @@ def _sigmoid(x: Array) -> Array:
 
 def _tanh(x: Array) -> Array:
     if x.dtype.kind != "O":
-        return np.tanh(x)
+        return np.tanh(as_floats(x))
     import sympy
 
     return np.frompyfunc(lambda v: sympy.tanh(sympy.sympify(v)), 1, 1)(x)

@@ -280,6 +280,11 @@ def one_sample(x: Any, shape: tuple[Any, ...]) -> Array:
     return values[0]
 
 
+def as_floats(x: Array) -> Array:
+    """Whole numbers as float64, before a function that leaves them; the rest as it is."""
+    return x.astype(float) if x.dtype.kind in "biu" else x
+
+
 def spread_over(values: Array, shape: tuple[Any, ...]) -> Array:
     """One number, one per channel or all of them, as an array that broadcasts to `shape`."""
     if values.shape == shape or not values.ndim:

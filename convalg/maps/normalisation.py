@@ -13,7 +13,7 @@ from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import as_numbers, check_finite
 from convalg.linear import diagonal, identity, reshape
 from convalg.maps.activations import sum_over
-from convalg.maps.chains import one_sample, spread_over, spreading
+from convalg.maps.chains import as_floats, one_sample, spread_over, spreading
 from convalg.maps.pooling import concrete_shape
 from convalg.operators import Selection, compose, scale
 from convalg.spec import Shape, as_size, is_expression, size_product
@@ -213,11 +213,12 @@ class LocalResponseNorm(Map):
         return self.k + self.alpha / self.size * self.window(x * x)
 
     def _apply(self, x: Array) -> Array:
+        x = as_floats(x)
         return x * self._level(x) ** (-self.beta)
 
     def at(self, x: Any, /) -> Operator:
         """diag(u^-b) - (2 a b / n) diag(x u^(-b-1)) W diag(x), with u the level and W the sum."""
-        value = one_sample(x, self.in_shape)
+        value = as_floats(one_sample(x, self.in_shape))
         level = self._level(value)
         outer = diagonal(value * level ** (-self.beta - 1))
         factor = -2 * self.alpha * self.beta / self.size

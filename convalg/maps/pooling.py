@@ -15,7 +15,7 @@ from convalg.base import Array, Map, Operator, batch_of
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.linear import diagonal, identity, selection
 from convalg.maps import windows
-from convalg.maps.chains import one_sample
+from convalg.maps.chains import as_floats, one_sample
 from convalg.operators import (
     Selection,
     compose,
@@ -411,20 +411,34 @@ class LpPool(Map):
         return f"lp_pool({call}, p={self.p}{'' if self.absolute else ', absolute=False'})"
 
     def _apply(self, x: Array) -> Array:
-        whole = np.abs(x) if self.absolute else x
+        if self.p > 1:
+            x = as_floats(x)
+        elif x.dtype.kind in "biu":
+            # The absolute value of the smallest integer of a type does not fit in it.
+            x = x.astype(np.int64)
+        whole = np.abs(x) if self.absolute and self.p % 2 else x
         return root(self.total(whole**self.p), self.p)
 
     def at(self, x: Any, /) -> Operator:
         """diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
         value = one_sample(x, self.in_shape)
         if self.p == 1:
-            return compose(self.total, diagonal(np.sign(value))) if self.absolute else self.total
+            return compose(self.total, diagonal(_sign(value))) if self.absolute else self.total
+        value = as_floats(value)
         y = self(value)
         inner = value ** (self.p - 1)
-        if self.absolute:
-            inner = np.sign(value) * np.abs(value) ** (self.p - 1)
+        if self.absolute and self.p % 2:
+            inner = _sign(value) * inner
         outer = np.where(y == 0, 0, 1 / np.where(y == 0, 1, y) ** (self.p - 1))
         return compose(diagonal(outer), self.total, diagonal(inner))
+
+
+def _sign(values: Array) -> Array:
+    if values.dtype.kind != "O":
+        return np.sign(values)
+    import sympy
+
+    return np.frompyfunc(sympy.sign, 1, 1)(values)
 
 
 def root(values: Array, p: int) -> Array:
