@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     )
     from convalg.network import layers
     from convalg.network.graph import Network, sequential
+    from convalg.network.onnx.model import read_onnx
+    from convalg.network.torch_reader import from_torch
     from convalg.prove import derive
     from convalg.prove.theorems import theorems
     from convalg.sheet import explain
@@ -144,6 +146,8 @@ _NAMES = {
     "Map": "base",
     "Operator": "base",
     "Network": "network.graph",
+    "from_torch": "network.torch_reader",
+    "read_onnx": "network.onnx.model",
     "sequential": "network.graph",
     "theorems": "prove.theorems",
     "explain": "sheet",
@@ -188,6 +192,7 @@ __all__ = [
     "flip",
     "flip_axes",
     "fold",
+    "from_torch",
     "global_max_pool",
     "global_pool",
     "gru",
@@ -213,6 +218,7 @@ __all__ = [
     "pixel_unshuffle",
     "prove",
     "rank",
+    "read_onnx",
     "relu",
     "reshape",
     "resize",

@@ -26,6 +26,10 @@ CHUNK = 2**23
 """Elements that one step may unfold at a time; larger batches go through in slices."""
 
 
+EXACT = {2: 2**11, 4: 2**24, 8: 2**53, 16: 2**63}
+"""Up to here every whole number is a float of so many bytes."""
+
+
 def common_type(*arrays: Array) -> np.dtype[Any]:
     """The type to compute in: NumPy's rule, with all integers as int64."""
     kind = np.result_type(*arrays)
@@ -125,6 +129,9 @@ def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
 def multiply(indptr: Array, indices: Array, values: Array, x: Array) -> Array:
     """y = M x for a matrix in compressed rows. Shapes: x (batch, columns), y (batch, rows)."""
     lengths = np.diff(indptr)
+    if x.dtype.kind == "f" and values.dtype.kind in "iu" and largest(values) <= EXACT[x.itemsize]:
+        # Whole weights that the input's type holds exactly do not widen it.
+        values = values.astype(x.dtype)
     values, x = prepared(int(lengths.max(initial=1)), values, x)
     filled = np.flatnonzero(lengths)
     starts = indptr[:-1][filled]

@@ -17,6 +17,8 @@ from convalg.spec import as_size
 Format: TypeAlias = Literal["markdown", "latex", "notebook"]
 FORMATS: tuple[Format, ...] = ("markdown", "latex", "notebook")
 LEVELS = (1, 2, 3)
+AMSMATH_COLUMNS = 10
+"""A matrix of more needs a larger MaxMatrixCols."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,11 @@ class Exercise:
             for words, formula in self._answers():
                 lines.append(rf"\item {words} \[ {formula} \]")
             lines.append(r"\end{enumerate}")
-        return "\n".join(lines) + "\n"
+        columns = self.layer.shape[1]
+        if columns > AMSMATH_COLUMNS:
+            lines.insert(1, rf"\setcounter{{MaxMatrixCols}}{{{columns}}}")
+        # \lt is known to browsers alone.
+        return "\n".join(lines).replace(r"\lt ", "< ") + "\n"
 
     def notebook(self, *, solution: bool = True) -> str:
         """The exercise as a Jupyter notebook, whose solution is computed when it is run."""
@@ -152,7 +158,7 @@ def exercise(seed: int, *, level: int = 1) -> Exercise:
 
     >>> made = exercise(1)
     >>> made.layer, made.x.tolist(), made.solution["y"].tolist()
-    (correlation(4, [-1, -3]), [0, 4, 3, 4], [-12, -13, -15])
+    (correlation(5, [2, 2]), [0, -3, 4, 3, 0], [-6, 2, 14, 6])
     """
     number, chosen = as_size(seed, "seed", least=0), as_size(level, "level")
     if chosen not in LEVELS:
@@ -163,6 +169,9 @@ def exercise(seed: int, *, level: int = 1) -> Exercise:
     layer = _layer(random, chosen)
     x = random.integers(-4, 5, layer.in_shape)
     g = random.integers(-2, 3, layer.out_shape)
+    for array in (x, g):
+        # Of nothing but zeros there is nothing to learn.
+        array.flat[0] = array.flat[0] if array.any() else 1
     return Exercise(number, chosen, layer, x, g)
 
 

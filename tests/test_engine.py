@@ -308,3 +308,11 @@ def test_an_infinity_is_not_turned_into_nan_by_padding() -> None:
     layer = ca.correlation(3, [1.0, 1.0, 1.0], padding=1)
     assert layer([np.inf, 1.0, 2.0]).tolist() == [np.inf, np.inf, 3.0]
     assert layer.T([np.inf, 1.0, 2.0]).tolist() == [np.inf, np.inf, 3.0]
+
+
+def test_whole_weights_do_not_widen_a_type() -> None:
+    for kind in ("float16", "float32", "float64"):
+        x = np.arange(4, dtype=kind).reshape(2, 2)
+        assert ca.permute((2, 2), (1, 0))(x).dtype == kind
+        assert ca.resize((2, 2), scale=2)(x).dtype == kind
+        assert ca.unfold((2, 2), 2).T(ca.unfold((2, 2), 2)(x)).dtype == kind

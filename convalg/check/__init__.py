@@ -20,9 +20,7 @@ from convalg.check.module import layer
 from convalg.check.problem import KINDS
 from convalg.check.report import Diagnosis, Failure, Report
 from convalg.check.run import failure_of, run, smallest, without_refusals
-from convalg.check.sweep import configurations
-from convalg.errors import ArgumentError
-from convalg.spec import as_size
+from convalg.check.sweep import configurations, counts
 
 __all__ = [
     "Diagnosis",
@@ -183,9 +181,7 @@ def max_pool_backward(
 
 def _check(name: str, f: Any, dims: int, cases: int, progress: Progress | None) -> Report:
     kind = KINDS[name]
-    axes, count = as_size(dims, "dims"), as_size(cases, "cases")
-    if not isinstance(axes, int) or axes > 4 or not isinstance(count, int):
-        raise ArgumentError(f"dims must be 1 to 4, and cases a number: {dims!r}, {cases!r}")
+    axes, count = counts(dims, cases)
     tested = candidate(f, kind)
     configs = configurations(kind, axes, tested.options, count)
     runs = []

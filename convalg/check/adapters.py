@@ -75,7 +75,7 @@ def from_torch_backward(function: Function) -> Function:
         gradients = tuple(gradient.numpy() for gradient in found)
         return gradients if len(gradients) > 1 else gradients[0]
 
-    return _named(adapted, function)
+    return _with_upstream(_named(adapted, function))
 
 
 def from_jax(function: Function) -> Function:
@@ -188,7 +188,7 @@ def from_command(
     >>> import convalg as ca
     >>> run = ca.check.from_command(["./conv", "{x}", "{w}", "{y}", "--stride", "{stride}"])
     """
-    words = list(command)
+    words = [] if isinstance(command, str) else list(command)
     if not words or not all(isinstance(word, str) for word in words):
         raise KindError(f"command must be a list of words, the program first, not {command!r}")
     outputs = [name for name in ("y", "dx", "dw") if any(f"{{{name}}}" in w for w in words)]
@@ -202,13 +202,15 @@ def from_command(
                 np.save(places[name], array)
             values = {name: _written(value) for name, value in options.items()}
             filled = [_filled(word, {**values, **places}) for word in words]
-            done = subprocess.run(
-                filled, capture_output=True, timeout=timeout, check=False, text=True
-            )
-            if done.returncode:
-                raise RuntimeError(
-                    f"exit status {done.returncode}: {done.stderr.strip()[-200:] or 'no message'}"
+            try:
+                done = subprocess.run(
+                    filled, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout
                 )
+            except subprocess.TimeoutExpired:
+                raise TimeoutError(f"it did not finish within {timeout:g} seconds") from None
+            if done.returncode:
+                said = done.stderr.decode(errors="replace").strip()[-200:]
+                raise RuntimeError(f"exit status {done.returncode}: {said or 'no message'}")
             found = [np.load(places[name], allow_pickle=False) for name in outputs]
         return found[0] if len(found) == 1 else tuple(found)
 
@@ -271,6 +273,26 @@ def _named(adapted: Function, function: Function) -> Function:
     adapted.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[p.replace(name=back.get(p.name, p.name)) for p in signature.parameters.values()]
     )
+    return adapted
+
+
+def _with_upstream(adapted: Function) -> Function:
+    """The gradient of a function, whose signature has g behind the arrays."""
+    import inspect
+
+    signature = getattr(adapted, "__signature__", None)
+    if signature is None:
+        return adapted
+    known = list(signature.parameters.values())
+    arrays = [
+        p
+        for p in known
+        if p.default is p.empty and p.kind <= p.POSITIONAL_OR_KEYWORD and p.name not in _OPTIONS
+    ]
+    if arrays:
+        upstream = inspect.Parameter("g", arrays[-1].kind)
+        known.insert(known.index(arrays[-1]) + 1, upstream)
+        adapted.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]
     return adapted
 
 

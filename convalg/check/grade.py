@@ -18,6 +18,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from convalg.check.problem import KINDS
+from convalg.check.sweep import counts
 from convalg.errors import ArgumentError, FileError
 from convalg.spec import as_size
 
@@ -95,19 +96,23 @@ def grade(
         raise ArgumentError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     if not Path(path).is_file():
         raise FileError(f"no file {path} to check")
-    as_size(dims, "dims")
-    if not timeout > 0:
+    counts(dims, 1 if cases is None else cases)
+    as_size(memory, "memory")
+    if not isinstance(timeout, (int, float)) or not timeout > 0:
         raise ArgumentError(f"timeout must be a number of seconds above 0, not {timeout!r}")
     job = {"path": path, "function": function, "kind": kind, "dims": dims, "cases": cases}
     with tempfile.TemporaryDirectory() as folder:
         result = _run({**job, "memory": memory}, Path(folder), timeout)
-    return Grade(target, {"kind": kind, **result})
+    return Grade(target, {**result, "kind": kind})
 
 
 def _run(job: dict[str, Any], folder: Path, timeout: float) -> dict[str, Any]:
     """The result that the process leaves, or what became of it."""
     answer, log = folder / "report.json", folder / "log.txt"
-    command = [sys.executable, "-m", "convalg.check.worker", json.dumps(job), str(answer)]
+    # -P: files in the current folder that are named as libraries do not come between.
+    command = [sys.executable, "-P", "-m", "convalg.check.worker", json.dumps(job), str(answer)]
+    own = str(Path(__file__).parents[2])
+    places = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
     # A session of its own, so that whatever it starts ends with it.
     with log.open("wb") as heard:
         process = subprocess.Popen(
@@ -116,6 +121,7 @@ def _run(job: dict[str, Any], folder: Path, timeout: float) -> dict[str, Any]:
             stdout=heard,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env={**os.environ, "PYTHONPATH": places},
         )
         try:
             status = process.wait(timeout)
@@ -132,11 +138,22 @@ def _run(job: dict[str, Any], folder: Path, timeout: float) -> dict[str, Any]:
     if status or not answer.is_file() or answer.stat().st_size > LONGEST_REPORT:
         words = f"it ended the interpreter with status {status}: {_tail(log)}"
         return _abnormal("crashes", words, progress)
+    found = _read(answer)
+    return found or _abnormal("crashes", "it left no report that can be read", progress)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The report, or nothing where it is none: the file that was run could write it as well."""
     try:
-        found = json.loads(answer.read_text(encoding="utf-8"))
-    except ValueError:
-        return _abnormal("crashes", "it left no report that can be read", progress)
-    return dict(found)
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    sound = isinstance(found, dict) and isinstance(found.get("diagnosis"), list)
+    kinds = {"passed": bool, "explanation": str}
+    if not sound or not all(isinstance(found.get(k), v) for k, v in kinds.items()):
+        return {}
+    named = [d for d in found["diagnosis"] if isinstance(d, dict) and {"code", "message"} <= set(d)]
+    return found if named == found["diagnosis"] else {}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array
-from convalg.check.candidate import Outcome
+from convalg.check.candidate import Candidate
 from convalg.check.diagnose import diagnose
 from convalg.check.problem import KINDS, Kind, Problem, answer
 from convalg.check.report import Report
-from convalg.check.run import Run, failure_of, is_wrong
+from convalg.check.run import failure_of, judged
 from convalg.check.sweep import SEED, Config
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.spec import as_shape
@@ -48,11 +48,8 @@ def layer(module: Any, in_shape: Any) -> tuple[Report, ...]:
     shape = tuple(as_shape(in_shape, "in_shape"))
     kind = _kind(module, name)
     config = _config(module, kind, shape)
-    steps: list[tuple[Kind, Callable[[Problem], Outcome]]] = [
-        (KINDS[kind], _forward(module, kind)),
-        (KINDS[_BACKWARD[kind]], _backward(module, kind)),
-    ]
-    return tuple(_report(step, run, config, module, name) for step, run in steps)
+    steps = [(kind, _forward(module)), (_BACKWARD[kind], _backward(module))]
+    return tuple(_report(KINDS[step], run, config, module, name) for step, run in steps)
 
 
 _BACKWARD = {
@@ -64,10 +61,12 @@ _BACKWARD = {
 
 
 def _kind(module: Any, name: str) -> str:
+    # The name of a subclass need not tell.
+    names = " ".join(base.__name__ for base in type(module).__mro__)
     if hasattr(module, "weight"):
-        return "transposed" if "Transpose" in name else "forward"
+        return "transposed" if "Transpose" in names else "forward"
     for word, kind in (("Avg", "average_pool"), ("Average", "average_pool"), ("Max", "max_pool")):
-        if word in name:
+        if word in names:
             return kind
     raise KindError(f"layer takes convolutions and average or max poolings, not {name}")
 
@@ -143,44 +142,44 @@ def _problem(module: Any, config: Config, batch: int) -> Problem:
 
 
 def _prepared(module: Any) -> Any:
-    """A copy in float64, not in training."""
-    return copy.deepcopy(module).double().eval()
+    """A copy in float64, not in training, whose weights have gradients."""
+    return copy.deepcopy(module).double().eval().requires_grad_(True)
 
 
-def _forward(module: Any, kind: str) -> Callable[[Problem], Outcome]:
+def _forward(module: Any) -> Callable[..., Array]:
     own = _prepared(module)
 
-    def run(p: Problem) -> Outcome:
+    def forward(x: Array, *weights: Array, **options: Any) -> Array:
         import torch
 
-        y = own(torch.tensor(p.x)).detach().numpy()
+        y = own(torch.tensor(x)).detach().numpy()
         bias = getattr(own, "bias", None)
-        if bias is not None:
+        if bias is not None and y.shape[1:2] == bias.shape:
             # The bias is added per channel; what is left is the layer itself.
-            y = y - bias.detach().numpy().reshape(-1, *(1,) * p.dims)
-        return Outcome({"y": y})
+            y = y - bias.detach().numpy().reshape(-1, *(1,) * (y.ndim - 2))
+        return y
 
-    return run
+    return forward
 
 
-def _backward(module: Any, kind: str) -> Callable[[Problem], Outcome]:
+def _backward(module: Any) -> Callable[..., Any]:
     own = _prepared(module)
 
-    def run(p: Problem) -> Outcome:
+    def backward(x: Array, *rest: Array, **options: Any) -> Any:
         import torch
 
-        x = torch.tensor(p.x, requires_grad=True)
-        inputs = [x] + ([own.weight] if p.w is not None else [])
-        found = torch.autograd.grad(own(x), inputs, torch.tensor(p.g))
-        names = ("dx", "dw")
-        return Outcome({name: part.numpy() for name, part in zip(names, found, strict=False)})
+        *weights, g = rest
+        inputs = [torch.tensor(x, requires_grad=True), *([own.weight] if weights else [])]
+        found = [d.numpy() for d in torch.autograd.grad(own(inputs[0]), inputs, torch.tensor(g))]
+        return found if weights else found[0]
 
-    return run
+    return backward
 
 
 def _report(
-    kind: Kind, run: Callable[[Problem], Outcome], config: Config, module: Any, name: str
+    kind: Kind, function: Callable[..., Any], config: Config, module: Any, name: str
 ) -> Report:
+    tested = Candidate(function, kind, kind.options, f"{name} ({', '.join(kind.parts)})")
     runs = []
     for batch in BATCHES:
         p = _problem(module, config, batch)
@@ -188,23 +187,17 @@ def _report(
             random = np.random.default_rng([SEED, batch, 1])
             forward = KINDS[{v: k for k, v in _BACKWARD.items()}[kind.name]]
             output = answer(forward.parts["y"], p)
-            if output is None:
-                raise ShapeError(f"the layer has no output for inputs of {config.shape}")
+            assert output is not None
             p = replace(p, g=random.integers(-4, 5, output.shape).astype(float))
-        expected: dict[str, Array] = {}
-        for part, compute in kind.parts.items():
-            found = answer(compute, p)
-            if found is None:
-                raise ShapeError(f"the layer has no output for inputs of {config.shape}")
-            expected[part] = found
-        outcome = run(p)
-        wrong = tuple(k for k, v in expected.items() if is_wrong(outcome.parts[k], v))
-        runs.append(Run(replace(config, batch=batch), p, expected, outcome, wrong))
-    failing = [found for found in runs if found.wrong]
+        found = judged(tested, replace(config, batch=batch), p)
+        if len(found.expected) < len(kind.parts):
+            raise ShapeError(f"the layer has no output for inputs of {config.shape}")
+        runs.append(found)
+    failing = [found for found in runs if found.wrong or found.outcome.code]
     failures = tuple(map(failure_of, failing))
     return Report(
         kind,
-        f"{name} ({', '.join(kind.parts)})",
+        tested.name,
         kind.options,
         len(runs),
         failures,

@@ -29,19 +29,24 @@ class Run:
 
 def run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> Run:
     """One configuration, run; with `again` twice, since the same must come out."""
-    p = problem(tested.kind, config, number)
+    return judged(tested, config, problem(tested.kind, config, number), again=again)
+
+
+def judged(tested: Candidate, config: Config, p: Problem, *, again: bool = False) -> Run:
+    """What a function makes of a problem, beside what is right."""
     expected = {part: answer(step, p) for part, step in tested.kind.parts.items()}
     right = {part: value for part, value in expected.items() if value is not None}
     outcome = tested(config, p)
-    if again and not outcome.code:
-        outcome = _compared(outcome, tested(config, p))
-    if not outcome.code and any(np.isnan(found).any() for found in outcome.parts.values()):
-        outcome = replace(outcome, code="not-a-number", words="the answer holds NaN")
     wrong = tuple(
         part
         for part, value in right.items()
         if part in outcome.parts and is_wrong(outcome.parts[part], value)
     )
+    if (again or wrong) and not outcome.code:
+        # What is wrong may be wrong by chance.
+        outcome = _compared(outcome, tested(config, p))
+    if not outcome.code and any(np.isnan(found).any() for found in outcome.parts.values()):
+        outcome = replace(outcome, code="not-a-number", words="the answer holds NaN")
     return Run(config, p, right, outcome, wrong)
 
 

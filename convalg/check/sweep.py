@@ -16,6 +16,8 @@ import numpy as np
 
 from convalg.base import Array
 from convalg.check.problem import KINDS, Kind, Problem, answer
+from convalg.errors import ArgumentError
+from convalg.spec import as_size
 
 SEED = 20250101
 
@@ -55,6 +57,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return value[0] if len(set(value)) == 1 else value
     return value
+
+
+def counts(dims: Any, cases: Any) -> tuple[int, int]:
+    """Numbers of spatial axes and of configurations. Raises: ArgumentError, KindError."""
+    axes, count = as_size(dims, "dims"), as_size(cases, "cases")
+    if not isinstance(axes, int) or axes > 4 or not isinstance(count, int):
+        raise ArgumentError(f"dims must be 1 to 4, and cases a number: {dims!r}, {cases!r}")
+    return axes, count
 
 
 def configurations(kind: Kind, dims: int, known: tuple[str, ...], count: int) -> list[Config]:

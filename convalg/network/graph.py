@@ -11,7 +11,6 @@ from convalg.base import Array, Operator, batch_of
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers
 from convalg.network.layers.base import Cost, Layer, Shape
-from convalg.network.layers.shape import Add
 from convalg.spec import as_shape, is_symbolic, size_product
 
 if TYPE_CHECKING:
@@ -286,12 +285,7 @@ class Network:
                 continue
             sources = self.sources(node)
             inputs = [data[source] for source in sources]
-            if not layer.many:
-                data[node] = self.map(node)(inputs[0])
-            elif isinstance(layer, Add):
-                data[node] = sum(inputs[1:], start=inputs[0])
-            else:
-                data[node] = np.concatenate(inputs, axis=1)
+            data[node] = layer.join(inputs) if layer.many else self.map(node)(inputs[0])
             for source in dict.fromkeys(sources):
                 uses[source] -= 1
                 if not (uses[source] or keep or source == wanted):

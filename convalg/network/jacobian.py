@@ -15,7 +15,6 @@ from convalg.base import Operator
 from convalg.linear import identity, reshape
 from convalg.maps.chains import embeddings, one_sample
 from convalg.network.graph import INPUT, Network
-from convalg.network.layers.shape import Add
 from convalg.operators import add, compose
 from convalg.spec import size_product
 
@@ -50,13 +49,10 @@ def _step(
     after = [cut.T for cut in _cuts(net, following)]
     sources = net.sources(node)
     layer = net[node]
-    joins: list[Operator]
-    if not layer.many:
-        joins = [net.map(node).at(data[sources[0]])]
-    elif isinstance(layer, Add):
-        joins = [identity(net.shapes[node])] * len(sources)
+    if layer.many:
+        joins = layer.joins(net.input_shapes(node))
     else:
-        joins = embeddings([net.shapes[source] for source in sources])
+        joins = [net.map(node).at(data[sources[0]])]
     own = [
         compose(join, before[live.index(source)])
         for join, source in zip(joins, sources, strict=True)

@@ -21,7 +21,7 @@ import numpy as np
 from convalg.base import Array
 from convalg.errors import ArgumentError, KindError, SymbolicError
 from convalg.network.graph import INPUT, Network
-from convalg.network.layers.base import Link, Shape
+from convalg.network.layers.base import Layer, Link, Shape
 from convalg.network.layers.shape import Concat, Flatten
 from convalg.spec import is_symbolic, size_words
 
@@ -244,7 +244,7 @@ def reaches(net: Network) -> dict[str, Reach]:
         after = net.shapes[node][1:]
         if isinstance(layer, Flatten) and before.kind == "lattice":
             found[node] = Reach(before.spans, before.sizes, "flat")
-        elif links is None or (before.kind != "lattice" and not _keeps(layer.channels(shape))):
+        elif links is None or (before.kind != "lattice" and _mixes(layer)):
             found[node] = Reach(_everything(before), (), "whole")
         elif before.kind != "lattice":
             found[node] = before
@@ -282,9 +282,9 @@ def _path(net: Network, node: str) -> tuple[str, ...]:
     return tuple(reversed(path))
 
 
-def _keeps(channels: Array | None) -> bool:
-    """Whether a layer reads each channel by itself."""
-    return channels is None
+def _mixes(layer: Layer) -> bool:
+    """Whether a layer reads other channels than its own; asked without building which."""
+    return type(layer).channels is not Layer.channels
 
 
 def _behind(span: Span, link: Link) -> Span:

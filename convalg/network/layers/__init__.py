@@ -25,12 +25,27 @@ from convalg.network.layers.elementwise import (
     Softmax,
     Tanh,
 )
+from convalg.network.layers.opaque import (
+    Opaque,
+    Pointwise,
+    Product,
+    Scale,
+    Shift,
+)
 from convalg.network.layers.pooling import (
     AdaptiveAvgPool,
     AvgPool,
     GlobalAvgPool,
     GlobalMaxPool,
     MaxPool,
+)
+from convalg.network.layers.rearrange import (
+    Expand,
+    Permute,
+    Project,
+    Resize,
+    Slice,
+    SoftmaxAlong,
 )
 from convalg.network.layers.shape import (
     Add,
@@ -52,6 +67,7 @@ __all__ = [
     "ConvTranspose",
     "Dense",
     "Dropout",
+    "Expand",
     "Flatten",
     "GlobalAvgPool",
     "GlobalMaxPool",
@@ -59,11 +75,21 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "MaxPool",
+    "Opaque",
     "Pad",
+    "Permute",
+    "Pointwise",
+    "Product",
+    "Project",
     "ReLU",
     "Reshape",
+    "Resize",
+    "Scale",
+    "Shift",
     "Sigmoid",
+    "Slice",
     "Softmax",
+    "SoftmaxAlong",
     "Tanh",
     "Upsample",
 ]

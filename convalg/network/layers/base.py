@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convalg.axis import Axis
-from convalg.base import Array, Map
-from convalg.errors import ShapeError
+from convalg.base import Array, Map, Operator
+from convalg.errors import KindError, ShapeError
 from convalg.spec import size_product
 
 Shape = tuple[Any, ...]
@@ -67,6 +67,17 @@ class Layer(ABC):
     def channels(self, shape: Shape) -> Array | None:
         """Which input channels each output channel reads, as booleans; None: its own only."""
         return None
+
+    def join(self, inputs: list[Array]) -> Array:
+        """The output of a layer with several inputs, from batches of them.
+
+        Raises: KindError for a layer with one input.
+        """
+        raise KindError(f"{self!r} takes one input, and joins none of {len(inputs)}")
+
+    def joins(self, shapes: tuple[Shape, ...]) -> list[Operator]:
+        """What takes each of several inputs to the output, which is their sum."""
+        raise KindError(f"{self!r} takes one input, and joins none of {len(shapes)}")
 
     def cost(self, *shapes: Shape) -> Cost:
         """Parameters and multiplications."""

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 
 from convalg.axis import Axis, Boundary
-from convalg.base import Array, Map
+from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, ShapeError
-from convalg.linear import pad, reshape
+from convalg.linear import identity, pad, reshape
 from convalg.maps import resampling
+from convalg.maps.chains import embeddings
 from convalg.network.layers.base import Layer, Link, Shape, channels_of, one
 from convalg.spec import as_shape, as_size, padding_pairs, size_product
 
@@ -166,6 +167,12 @@ class Add(Layer):
                 raise ShapeError(f"Add takes inputs of one shape, not {shapes[0]} and {shape}")
         return shapes[0]
 
+    def join(self, inputs: list[Array]) -> Array:
+        return sum(inputs[1:], start=inputs[0])
+
+    def joins(self, shapes: tuple[Shape, ...]) -> list[Operator]:
+        return [identity(shape) for shape in shapes]
+
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         raise ArgumentError(f"Add of {len(shapes)} inputs is applied by its network")
 
@@ -188,6 +195,12 @@ class Concat(Layer):
                     f"Concat takes inputs that agree but on channels, not {shapes[0]} and {shape}"
                 )
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+    def join(self, inputs: list[Array]) -> Array:
+        return np.concatenate(inputs, axis=1)
+
+    def joins(self, shapes: tuple[Shape, ...]) -> list[Operator]:
+        return embeddings(shapes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         raise ArgumentError(f"Concat of {len(shapes)} inputs is applied by its network")

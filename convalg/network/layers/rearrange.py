@@ -1,0 +1,246 @@
+"""Layers that imported models need: slices, other orders of axes, grids and last axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from convalg.axis import Axis
+from convalg.base import Array, Map
+from convalg.errors import ArgumentError, ShapeError
+from convalg.linear import dense, identity, reshape
+from convalg.maps import activations, resampling
+from convalg.maps.windows import Coordinates, Rounding
+from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, one
+from convalg.operators import Selection, compose
+from convalg.spec import as_shape, is_symbolic, size_product
+
+
+@dataclass(frozen=True, repr=False)
+class Expand(Layer):
+    """Axes of one sample repeated until the shape is `shape`.
+
+    >>> Expand((8, 4, 4)).out_shape((8, 1, 1))
+    (8, 4, 4)
+    """
+
+    linear = True
+
+    shape: Shape
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        wanted = tuple(as_shape(self.shape))
+        tail = wanted[len(wanted) - len(shape) :]
+        if len(shape) > len(wanted) or any(
+            n not in (1, m) for n, m in zip(shape, tail, strict=True)
+        ):
+            raise ShapeError(f"an input of {shape} does not expand to {wanted}")
+        return wanted
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape, wanted = one(shapes), self.out_shape(*shapes)
+        # New axes come first; a sample repeated m times is the adjoint of the sum of m samples.
+        before = (1,) * (len(wanted) - len(shape)) + tuple(shape)
+        axes = [k for k, (n, m) in enumerate(zip(before, wanted, strict=True)) if n != m]
+        return compose(activations.sum_over(wanted, tuple(axes)).T, reshape(shape, before))
+
+    def links(self, shape: Shape) -> tuple[Link, ...] | None:
+        wanted = self.out_shape(shape)
+        if len(shape) != len(wanted):
+            return None
+        return tuple(
+            Link(Axis(n, n)) if n == m else Link(Axis(m, 1, taps=m), turned=True)
+            for n, m in zip(shape[1:], wanted[1:], strict=True)
+        )
+
+    def channels(self, shape: Shape) -> Array | None:
+        before, after = channels_of(shape), channels_of(self.shape)
+        return None if before == after else np.ones((after, before), dtype=bool)
+
+
+@dataclass(frozen=True, repr=False)
+class Slice(Layer):
+    """The samples start, start + step, ... before stop along one axis; axis 0 are the channels.
+
+    >>> Slice(0, 4, 8).out_shape((8, 5, 5)), Slice(2, 1, 5, 2).out_shape((8, 5, 5))
+    ((4, 5, 5), (8, 5, 2))
+    """
+
+    linear = True
+
+    axis: int
+    start: int
+    stop: Any
+    step: int = 1
+
+    def _count(self, shape: Shape) -> Any:
+        if self.axis >= len(shape):
+            raise ShapeError(f"a slice along axis {self.axis} needs that axis, not {shape}")
+        size = shape[self.axis]
+        symbolic = is_symbolic(size) or is_symbolic(self.stop)
+        if self.step < 1 or (not symbolic and not 0 <= self.start < self.stop <= size):
+            raise ArgumentError(
+                f"a slice needs 0 <= start < stop <= {size} and a step of 1 or more, not "
+                f"{self.start}, {self.stop}, {self.step}"
+            )
+        return (self.stop - self.start + self.step - 1) // self.step
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        return (*shape[: self.axis], self._count(shape), *shape[self.axis + 1 :])
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        return Selection(self._axes(shape), shape, self.out_shape(shape))
+
+    def _axes(self, shape: Shape) -> tuple[Axis, ...]:
+        found = [Axis(n, n) for n in shape]
+        found[self.axis] = Axis(
+            shape[self.axis], self._count(shape), stride=self.step, padding=-self.start
+        )
+        return tuple(found)
+
+    def links(self, shape: Shape) -> tuple[Link, ...]:
+        return tuple(map(Link, self._axes(shape)[1:]))
+
+    def channels(self, shape: Shape) -> Array | None:
+        if self.axis:
+            return None
+        return np.eye(channels_of(shape), dtype=bool)[self.start : self.stop : self.step]
+
+
+@dataclass(frozen=True, repr=False)
+class Permute(Layer):
+    """The axes, channels too, in another order.
+
+    >>> Permute((1, 2, 0)).out_shape((3, 8, 9))
+    (8, 9, 3)
+    """
+
+    linear = True
+
+    axes: tuple[int, ...]
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        if sorted(self.axes) != list(range(len(shape))):
+            raise ArgumentError(
+                f"Permute names each axis of its input {shape} once, not {self.axes}"
+            )
+        return tuple(shape[axis] for axis in self.axes)
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return resampling.permute(one(shapes), self.axes)
+
+    def links(self, shape: Shape) -> tuple[Link, ...] | None:
+        return None
+
+    def channels(self, shape: Shape) -> Array:
+        return np.ones((self.out_shape(shape)[0], channels_of(shape)), dtype=bool)
+
+
+@dataclass(frozen=True, repr=False)
+class Project(Layer):
+    """One matrix applied along the last axis, as PyTorch's Linear does to a sequence.
+
+    >>> Project(10).out_shape((25, 64)), Project(10).weights((25, 64))
+    ((25, 10), {'weights': (10, 64)})
+    """
+
+    linear = True
+
+    out_size: int
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        return (*one(shapes)[:-1], self.out_size)
+
+    def weights(self, *shapes: Shape) -> dict[str, Shape]:
+        return {"weights": (self.out_size, one(shapes)[-1])}
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        rows = one(shapes)[:-1]
+        layer = dense(weights["weights"])
+        return identity(rows).kron(layer) if rows else layer
+
+    def links(self, shape: Shape) -> tuple[Link, ...] | None:
+        return None if len(shape) > 1 else ()
+
+    def channels(self, shape: Shape) -> Array | None:
+        if len(shape) > 1:
+            return None
+        return np.ones((self.out_size, channels_of(shape)), dtype=bool)
+
+    def cost(self, *shapes: Shape) -> Cost:
+        shape = one(shapes)
+        own = self.out_size * shape[-1]
+        rows = size_product(shape[:-1])
+        return Cost(own, own * rows, own * rows, own * rows, own * rows**2)
+
+
+@dataclass(frozen=True, repr=False)
+class Resize(Layer):
+    """The input interpolated on another grid; see `ca.resize`.
+
+    >>> Resize((6, 6)).out_shape((8, 4, 4))
+    (8, 6, 6)
+    """
+
+    linear = True
+
+    size: tuple[int, ...]
+    mode: Literal["nearest", "linear"] = "nearest"
+    coordinates: Coordinates = "half_pixel"
+    rounding: Rounding = "round_prefer_floor"
+    scale: Any = None
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        if len(self.size) != len(shape) - 1:
+            raise ShapeError(f"Resize to {self.size} needs as many axes, and the input is {shape}")
+        return (shape[0], *self.size)
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        return resampling.resize(
+            shape[1:],
+            self.size,
+            scale=self.scale,
+            mode=self.mode,
+            coordinates=self.coordinates,
+            rounding=self.rounding,
+            channels=shape[0],
+        )
+
+    def links(self, shape: Shape) -> tuple[Link, ...] | None:
+        # Its windows are no arithmetic progression: everything is what is said of them.
+        return None
+
+
+@dataclass(frozen=True, repr=False)
+class SoftmaxAlong(Layer):
+    """exp(x) over its sum along any axis; axis 0 are the channels.
+
+    >>> SoftmaxAlong(1).out_shape((25, 64))
+    (25, 64)
+    """
+
+    axis: int
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        return one(shapes)
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return activations.softmax(one(shapes), self.axis)
+
+    def links(self, shape: Shape) -> tuple[Link, ...]:
+        return tuple(
+            Link(Axis(n, n, taps=2 * n - 1, padding=n - 1) if k == self.axis else Axis(n, n))
+            for k, n in enumerate(shape)
+        )[1:]
+
+    def channels(self, shape: Shape) -> Array | None:
+        count = channels_of(shape)
+        return None if self.axis else np.ones((count, count), dtype=bool)

@@ -1,0 +1,283 @@
+"""Constants computed from constants: shape arithmetic, anchors, weights put in another order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.network.onnx.builder import Node, Unread
+from convalg.network.onnx.shape_rules import target_shape
+from convalg.network.onnx.tensors import BFLOAT16, FLOAT16, STORED, Constant, known
+
+MOST = 2**20
+"""Numbers that a folded constant may have, but for weights that only change their place."""
+CAST = {k: np.dtype("f4" if k in (FLOAT16, BFLOAT16) else name) for k, name in STORED.items()}
+
+
+def fold(n: Node) -> list[Constant]:
+    """The outputs of a node whose inputs are constants. Raises: Unread where that is not known."""
+    if n.op == "Constant":
+        return [_constant(n)]
+    inputs = [None if value is None else n.constant(k) for k, value in enumerate(n.inputs)]
+    if n.op in MOVES and inputs and inputs[0] is not None:
+        return [MOVES[n.op](n, inputs[0])]
+    if n.op in ELEMENTWISE:
+        return [_elementwise(n, [one for one in inputs if one is not None])]
+    if n.op not in SMALL:
+        raise Unread("constants of this operator are not worked out")
+    # Only the last inputs of a Slice may be missing.
+    if not inputs or any(one is None for one in (inputs[:3] if n.op == "Slice" else inputs)):
+        raise Unread("an input of it is missing")
+    if sum(0 if one is None else one.size for one in inputs) > MOST:
+        raise Unread("its constants are large")
+    with np.errstate(all="ignore"):
+        found = SMALL[n.op](n, [None if one is None else one.array() for one in inputs])
+    return [known(value) for value in (found if isinstance(found, list) else [found])]
+
+
+def _constant(n: Node) -> Constant:
+    found = n.attributes
+    if isinstance(found.get("value"), Constant):
+        return found["value"]
+    for name, dtype in (
+        ("value_float", "f4"),
+        ("value_floats", "f4"),
+        ("value_int", "i8"),
+        ("value_ints", "i8"),
+    ):
+        if name in found:
+            return known(np.array(found[name], dtype=dtype))
+    raise Unread("it is a constant without numbers")
+
+
+# Weights in another place, still not loaded.
+
+
+def _reshaped(value: Constant, shape: tuple[int, ...]) -> Constant:
+    return value.moved(shape, lambda v: v.reshape(shape))
+
+
+def _reshape(n: Node, value: Constant) -> Constant:
+    return _reshaped(value, target_shape(value.shape, n.numbers(1), n.get("allowzero", 0)))
+
+
+def _axes(n: Node) -> list[int] | None:
+    given = n.get("axes")
+    return given if given is not None or len(n.inputs) < 2 else n.numbers(1)
+
+
+def _squeeze(n: Node, value: Constant) -> Constant:
+    axes, rank = _axes(n), len(value.shape)
+    gone = None if axes is None else {a % rank for a in axes} if rank else set()
+    shape = tuple(
+        m for k, m in enumerate(value.shape) if (m != 1 if gone is None else k not in gone)
+    )
+    if math.prod(shape) != value.size:
+        raise Unread(f"axes {axes} of {value.shape} are not all of size 1")
+    return _reshaped(value, shape)
+
+
+def _unsqueeze(n: Node, value: Constant) -> Constant:
+    axes, sizes = _axes(n) or [], list(value.shape)
+    rank = len(sizes) + len(axes)
+    for axis in sorted(a % rank for a in axes):
+        sizes.insert(axis, 1)
+    return _reshaped(value, tuple(sizes))
+
+
+def _transpose(n: Node, value: Constant) -> Constant:
+    order = tuple(n.get("perm") or range(len(value.shape))[::-1])
+    if sorted(order) != list(range(len(value.shape))):
+        raise Unread(f"its order {order} does not fit {value.shape}")
+    shape = tuple(value.shape[k] for k in order)
+    return value.moved(shape, lambda v: np.ascontiguousarray(v.transpose(order)))
+
+
+def _cast(n: Node, value: Constant) -> Constant:
+    wanted = CAST.get(n.get("to"))
+    if wanted is None:
+        raise Unread(f"it casts to element type {n.get('to')}")
+
+    def load() -> Array:
+        with np.errstate(all="ignore"):
+            return value.array().astype(wanted)
+
+    return Constant(value.shape, wanted, load)
+
+
+MOVES: dict[str, Callable[[Node, Constant], Constant]] = {
+    "Identity": lambda n, value: value,
+    "Reshape": _reshape,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "Transpose": _transpose,
+    "Cast": _cast,
+}
+
+
+# Arithmetic, entry by entry.
+
+
+def _quotient(a: Array, b: Array) -> Array:
+    if a.dtype.kind == "f":
+        return a / b
+    # ONNX divides whole numbers towards zero.
+    return np.trunc(a / np.where(b == 0, 1, b)).astype(a.dtype)
+
+
+ELEMENTWISE: dict[str, Callable[..., Array]] = {
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Div": _quotient,
+    "Pow": lambda a, b: np.power(a, b).astype(a.dtype),
+    "Mod": np.mod,
+    "Neg": np.negative,
+    "Abs": np.abs,
+    "Sqrt": np.sqrt,
+    "Exp": np.exp,
+    "Floor": np.floor,
+    "Ceil": np.ceil,
+    "Equal": np.equal,
+    "Less": np.less,
+    "Greater": np.greater,
+    "LessOrEqual": np.less_equal,
+    "GreaterOrEqual": np.greater_equal,
+    "And": np.logical_and,
+    "Or": np.logical_or,
+    "Not": np.logical_not,
+    "Min": lambda *v: np.minimum.reduce(np.broadcast_arrays(*v)),
+    "Max": lambda *v: np.maximum.reduce(np.broadcast_arrays(*v)),
+    "Where": np.where,
+}
+
+
+def _elementwise(n: Node, inputs: list[Constant]) -> Constant:
+    try:
+        shape = np.broadcast_shapes(*(one.shape for one in inputs))
+    except ValueError as error:
+        raise Unread(str(error)) from None
+    if n.op == "Mod" and n.get("fmod", 0):
+        raise Unread("its remainders have the sign of the first")
+    function = ELEMENTWISE[n.op]
+    if math.prod(shape) > max(MOST, *(one.size for one in inputs)):
+        raise Unread(f"it would make a constant of shape {shape}")
+
+    def load() -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(*(one.array() for one in inputs)))
+
+    # The type is known without the numbers: that of one entry of each.
+    with np.errstate(all="ignore"):
+        dtype = np.asarray(function(*(np.ones((), one.dtype) for one in inputs))).dtype
+    if math.prod(shape) <= MOST:
+        return known(load())
+    return Constant(shape, dtype, load)
+
+
+# Small ones.
+
+
+def _checked(count: Any) -> None:
+    if count > MOST or count < 0:
+        raise Unread(f"it would make a constant of {count} numbers")
+
+
+def _filled(n: Node, inputs: list[Any]) -> Array:
+    shape = [int(m) for m in inputs[0].ravel()]
+    if any(m < 0 for m in shape):
+        raise Unread(f"it fills a shape {shape}")
+    _checked(math.prod(shape))
+    values = n.attributes.get("value", known(np.zeros(1, np.float32)))
+    if values is None or values.size != 1:
+        raise Unread("it is filled with no number")
+    return np.full(shape, values.array().ravel()[0])
+
+
+def _ranged(n: Node, inputs: list[Any]) -> Array:
+    start, stop, step = (value.ravel()[0] for value in inputs)
+    if not step or not all(np.isfinite(v) for v in (start, stop, step)):
+        raise Unread(f"it counts from {start} to {stop} by {step}")
+    _checked(max(0, math.ceil((float(stop) - float(start)) / float(step))))
+    return np.arange(start, stop, step, dtype=inputs[0].dtype)
+
+
+def _expanded(n: Node, inputs: list[Any]) -> Array:
+    shape = np.broadcast_shapes(inputs[0].shape, tuple(int(m) for m in inputs[1].ravel()))
+    _checked(math.prod(shape))
+    return np.broadcast_to(inputs[0], shape)
+
+
+def _tiled(n: Node, inputs: list[Any]) -> Array:
+    counts = [int(m) for m in inputs[1].ravel()]
+    if any(m < 0 for m in counts):
+        raise Unread(f"it repeats {counts} times")
+    _checked(math.prod(counts) * inputs[0].size)
+    return np.tile(inputs[0], counts)
+
+
+def _gathered(n: Node, inputs: list[Any]) -> Array:
+    values, places = inputs[0], inputs[1]
+    axis = n.get("axis", 0)
+    if not -values.ndim <= axis < values.ndim:
+        raise Unread(f"it gathers along axis {axis} of {values.shape}")
+    size = values.shape[axis]
+    if places.dtype.kind not in "iu" or not ((places >= -size) & (places < size)).all():
+        raise Unread(f"it gathers places beyond {size}")
+    _checked(values.size // max(size, 1) * places.size)
+    return np.take(values, places.astype(np.int64), axis=axis)
+
+
+def _sliced(n: Node, inputs: list[Any]) -> Array:
+    values = inputs[0]
+    if n.version < 10:
+        starts, ends, axes, steps = n.get("starts"), n.get("ends"), n.get("axes"), None
+    else:
+        lists = [None if one is None else one.ravel().tolist() for one in inputs[1:]]
+        starts, ends, axes, steps = [*lists, None, None][:4]
+    axes = list(range(len(starts))) if axes is None else axes
+    for axis, start, stop, step in zip(axes, starts, ends, steps or [1] * len(axes), strict=True):
+        if not -values.ndim <= axis < values.ndim or not step:
+            raise Unread(f"it cuts axis {axis} of {values.shape} by steps of {step}")
+        # Behind the first with a negative step: NumPy has no number for it but None.
+        end = None if step < 0 and stop < -values.shape[axis] else stop
+        cut = [slice(None)] * values.ndim
+        cut[axis] = slice(start, end, step)
+        values = values[tuple(cut)]
+    return values
+
+
+def _joined(n: Node, inputs: list[Any]) -> Array:
+    axis = n.get("axis", 0)
+    try:
+        return np.concatenate(inputs, axis=axis)
+    except ValueError as error:
+        raise Unread(str(error)) from None
+
+
+def _multiplied(n: Node, inputs: list[Any]) -> Array:
+    axes = n.get("axes") or (inputs[1].tolist() if len(inputs) > 1 else None)
+    axes = None if axes is None else tuple(int(a) for a in axes)
+    if axes and any(not -inputs[0].ndim <= a < inputs[0].ndim for a in axes):
+        raise Unread(f"it reduces axes {axes} of {inputs[0].shape}")
+    return np.prod(inputs[0], axis=axes, keepdims=bool(n.get("keepdims", 1)), dtype=inputs[0].dtype)
+
+
+SMALL: dict[str, Callable[[Node, list[Any]], Any]] = {
+    "Shape": lambda n, inputs: np.array(inputs[0].shape, np.int64)[
+        n.get("start", 0) : n.get("end")
+    ],
+    "Size": lambda n, inputs: np.array(inputs[0].size, np.int64),
+    "ConstantOfShape": _filled,
+    "Range": _ranged,
+    "Expand": _expanded,
+    "Tile": _tiled,
+    "Gather": _gathered,
+    "Slice": _sliced,
+    "Concat": _joined,
+    "ReduceProd": _multiplied,
+}

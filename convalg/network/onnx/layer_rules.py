@@ -1,0 +1,399 @@
+"""ONNX nodes that are layers: convolutions, poolings, normalisations, functions of a number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.network import layers as net_layers
+from convalg.network.layers.base import Layer
+from convalg.network.layers.opaque import Pointwise, Product, Scale, Shift
+from convalg.network.layers.rearrange import Project, SoftmaxAlong
+from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of
+from convalg.network.onnx.tensors import Constant, known
+from convalg.spec import is_symbolic
+
+SAME = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
+
+
+def pairs(pads: Any) -> tuple[tuple[int, int], ...]:
+    """ONNX's (all before, all after) as a pair for each axis."""
+    half = len(pads) // 2
+    return tuple(zip(map(int, pads[:half]), map(int, pads[half:]), strict=True))
+
+
+def _steps(n: Node, dims: int) -> dict[str, Any]:
+    word = n.get("auto_pad", "NOTSET")
+    pads = n.get("pads") or [0] * 2 * dims
+    padding: Any = SAME.get(word, pairs(pads) if word == "NOTSET" else 0)
+    lists = {"stride": n.get("strides") or [1] * dims, "dilation": n.get("dilations") or [1] * dims}
+    found = {name: tuple(map(int, values)) for name, values in lists.items()}
+    if any(len(values) != dims for values in found.values()) or len(pads) != 2 * dims:
+        raise Unread(f"its strides, dilations or pads do not fit {dims} axes")
+    return {name: short(values) for name, values in found.items()} | {"padding": short(padding)}
+
+
+def short(values: Any) -> Any:
+    """One number where all axes have the same."""
+    if not isinstance(values, tuple) or not values:
+        return values
+    flat = {v for value in values for v in (value if isinstance(value, tuple) else (value,))}
+    return flat.pop() if len(flat) == 1 else values
+
+
+def _biased(n: Node, place: int = 2) -> dict[str, Constant]:
+    return {} if n.given(place) is None else {"bias": n.constant(place)}
+
+
+def _conv(b: Builder, n: Node) -> Value:
+    x, kernel = n.data(), n.constant(1)
+    dims = dims_of(b.shape(x))
+    if len(kernel.shape) != dims + 2:
+        raise Unread(f"its kernel has {len(kernel.shape)} axes for {dims} of space")
+    bias = _biased(n)
+    layer = net_layers.Conv(
+        kernel.shape[0],
+        short(kernel.shape[2:]),
+        **_steps(n, dims),
+        groups=n.get("group", 1),
+        bias=bool(bias),
+    )
+    return b.add(layer, x, kernel=kernel, **bias)
+
+
+def _conv_transpose(b: Builder, n: Node) -> Value:
+    x, kernel = n.data(), n.constant(1)
+    shape = b.shape(x)
+    dims = dims_of(shape)
+    if len(kernel.shape) != dims + 2:
+        raise Unread(f"its kernel has {len(kernel.shape)} axes for {dims} of space")
+    steps, groups, bias = _steps(n, dims), n.get("group", 1), _biased(n)
+    extra = tuple(n.get("output_padding") or [0] * dims)
+    wanted = n.get("output_shape")
+    if wanted:
+        steps["padding"], extra = _padding_for(n, shape, kernel.shape[2:], steps, wanted, extra)
+    layer = net_layers.ConvTranspose(
+        kernel.shape[1] * groups,
+        short(kernel.shape[2:]),
+        **steps,
+        output_padding=short(extra),
+        groups=groups,
+        bias=bool(bias),
+    )
+    return b.add(layer, x, kernel=kernel, **bias)
+
+
+def _padding_for(
+    n: Node, shape: Any, taps: Any, steps: dict[str, Any], wanted: Any, extra: Any
+) -> tuple[Any, Any]:
+    """The padding that gives an output shape; what is missing stands behind."""
+    dims = len(taps)
+    spread = [
+        v if isinstance(v, tuple) else (v,) * dims for v in (steps["stride"], steps["dilation"])
+    ]
+    sizes = zip(shape[1:], taps, *spread, extra, wanted[-dims:], strict=True)
+    missing = [s * (m - 1) + d * (k - 1) + 1 + e - w for m, k, s, d, e, w in sizes]
+    halves = [(max(t, 0) // 2, max(t, 0) - max(t, 0) // 2) for t in missing]
+    upper = n.get("auto_pad") == "SAME_UPPER"
+    padding = tuple(pair if upper else pair[::-1] for pair in halves)
+    return padding, tuple(e + max(-t, 0) for e, t in zip(extra, missing, strict=True))
+
+
+def _pool(kind: Callable[..., Layer], b: Builder, n: Node) -> Value:
+    x = n.data()
+    if len(n.proto.output) > 1 and n.proto.output[1]:
+        raise Unread("the places of its maxima are asked for")
+    dims = dims_of(b.shape(x))
+    options = _steps(n, dims)
+    # By the size rules that ONNX gives for auto_pad, ceil_mode changes nothing.
+    explicit = n.get("auto_pad", "NOTSET") == "NOTSET"
+    options["ceil_mode"] = bool(n.get("ceil_mode", 0)) and explicit
+    if kind is net_layers.AvgPool:
+        options["count_include_pad"] = bool(n.get("count_include_pad", 0))
+    return b.add(kind(short(tuple(n.get("kernel_shape") or ())), **options), x)
+
+
+def _globally(kind: Callable[[], Layer], b: Builder, n: Node) -> Value:
+    x = n.data()
+    dims_of(b.shape(x))
+    return b.add(kind(), x)
+
+
+def _reduced(kind: Callable[[], Layer], b: Builder, n: Node) -> Value:
+    """A mean or maximum over all of space."""
+    x = n.data()
+    shape = b.shape(x)
+    rank = len(shape) + 1
+    axes = n.get("axes") or (n.optional_numbers(1) if len(n.inputs) > 1 else None)
+    if axes is None or sorted(int(a) % rank for a in axes) != list(range(2, rank)):
+        raise Unread(f"it reduces axes {axes}, not those of space")
+    pooled = b.add(kind(), x)
+    return pooled if n.get("keepdims", 1) else b.add(net_layers.Flatten(), pooled)
+
+
+def _batch_norm(b: Builder, n: Node) -> Value:
+    if n.get("training_mode", 0):
+        raise Unread("it is in training mode")
+    names = ("scale", "offset", "mean", "variance")
+    arrays = {name: n.constant(k + 1) for k, name in enumerate(names)}
+    return b.add(net_layers.BatchNorm(float(n.get("epsilon", 1e-5))), n.data(), **arrays)
+
+
+def _lrn(b: Builder, n: Node) -> Value:
+    size = n.get("size", 0)
+    if size % 2 == 0:
+        raise Unread(f"a window of {size} channels has no middle")
+    values = n.get("alpha", 1e-4), n.get("beta", 0.75), n.get("bias", 1.0)
+    return b.add(net_layers.LRN(size, *map(float, values)), n.data())
+
+
+def _plain(layer: Layer, b: Builder, n: Node) -> Value:
+    return b.add(layer, n.data())
+
+
+def _leaky(b: Builder, n: Node) -> Value:
+    return b.add(net_layers.LeakyReLU(float(n.get("alpha", 0.01))), n.data())
+
+
+def _numbered(function: str, names: dict[str, float], b: Builder, n: Node) -> Value:
+    """A function of a number whose constants are attributes."""
+    numbers = tuple(float(n.get(name, value)) for name, value in names.items())
+    return b.add(Pointwise(function, numbers), n.data())
+
+
+def _clip(b: Builder, n: Node) -> Value:
+    bounds = []
+    for place, (name, value) in enumerate((("min", -math.inf), ("max", math.inf)), start=1):
+        given = n.optional_numbers(place) if n.version >= 11 else [n.get(name, value)]
+        bounds.append(float((given or [value])[0]))
+    return b.add(Pointwise("clip", tuple(bounds)), n.data())
+
+
+def _power(b: Builder, n: Node) -> Value:
+    exponent = n.numbers(1)
+    if len(exponent) != 1:
+        raise Unread(f"its exponent is {len(exponent)} numbers")
+    whole = exponent[0] == int(exponent[0]) if math.isfinite(exponent[0]) else False
+    return b.add(Pointwise("power", (int(exponent[0]) if whole else exponent[0],)), n.data())
+
+
+def _gelu(b: Builder, n: Node) -> Value:
+    if n.get("approximate", "none") != "none":
+        raise Unread("it is the approximate one")
+    return b.add(Pointwise("gelu"), n.data())
+
+
+def _softmax(b: Builder, n: Node) -> Value:
+    x = n.data()
+    shape = b.shape(x)
+    rank = len(shape) + 1
+    axis = int(n.get("axis", -1 if n.version >= 13 else 1)) % rank
+    if n.version < 13 and any(m != 1 for m in shape[axis:]):
+        # Up to version 11 it went over all axes from that one on.
+        raise Unread(f"it goes over several axes, from {axis} on, in version {n.version}")
+    if not axis:
+        raise Unread("it goes across samples")
+    return b.add(net_layers.Softmax() if axis == 1 else SoftmaxAlong(axis - 1), x)
+
+
+def _dropout(b: Builder, n: Node) -> Value:
+    training = n.optional_numbers(2)
+    if training and training[0]:
+        raise Unread("it is in training mode")
+    given = n.optional_numbers(1)
+    rate = float(given[0] if given else n.get("ratio", 0.5))
+    return b.add(net_layers.Dropout(round(rate, 6)), n.data())
+
+
+# Matrices.
+
+
+def _gemm(b: Builder, n: Node) -> Value:
+    x, weights = n.data(), n.constant(1)
+    if n.get("transA", 0) or len(b.shape(x)) != 1 or len(weights.shape) != 2:
+        raise Unread("it is no matrix times one vector for each sample")
+    alpha, beta = float(n.get("alpha", 1.0)), float(n.get("beta", 1.0))
+    matrix = weights if n.get("transB", 0) else _transposed(weights)
+    outputs = matrix.shape[0]
+    arrays = {"weights": _scaled(matrix, alpha)}
+    if n.given(2) is not None:
+        bias = n.constant(2)
+        if bias.size not in (1, outputs) or bias.shape[-1:] not in ((), (1,), (outputs,)):
+            raise Unread(f"its bias has the shape {bias.shape}")
+        spread = bias.moved((outputs,), lambda v: np.broadcast_to(v.ravel(), (outputs,)))
+        arrays["bias"] = _scaled(spread, beta)
+    return b.add(net_layers.Dense(outputs, "bias" in arrays), x, **arrays)
+
+
+def _matmul(b: Builder, n: Node) -> Value:
+    x, weights = n.data(), n.constant(1)
+    if len(weights.shape) != 2:
+        raise Unread(f"its matrix has the shape {weights.shape}")
+    matrix = _transposed(weights)
+    outputs = matrix.shape[0]
+    layer: Layer = net_layers.Dense(outputs, False) if len(b.shape(x)) == 1 else Project(outputs)
+    return b.add(layer, x, weights=matrix)
+
+
+def _transposed(matrix: Constant) -> Constant:
+    return matrix.moved(matrix.shape[::-1], lambda v: np.ascontiguousarray(v.T))
+
+
+def _scaled(array: Constant, factor: float) -> Constant:
+    if factor == 1:
+        return array
+    return array.moved(array.shape, lambda v: v * v.dtype.type(factor))
+
+
+# Sums and products of branches, or with constants.
+
+
+def _added(b: Builder, n: Node) -> Value:
+    first, second = n.given(0), n.given(1)
+    if isinstance(first, Data) and isinstance(second, Data):
+        return b.add(net_layers.Add(), *_both(b, n))
+    if isinstance(second, Data):
+        return shifted(b, n.data(1), n.constant(0))
+    return shifted(b, n.data(0), n.constant(1))
+
+
+def _summed(b: Builder, n: Node) -> Value:
+    if len(n.inputs) == 1:
+        return n.data()
+    parts = [n.data(k) for k in range(len(n.inputs))]
+    return b.add(net_layers.Add(), *parts)
+
+
+def _subtracted(b: Builder, n: Node) -> Value:
+    first, second = n.given(0), n.given(1)
+    if isinstance(second, Data):
+        minus = b.add(Scale(), n.data(1), scale=_minus_one())
+        if isinstance(first, Data):
+            data = widest(b, n.data(0), minus)
+            return b.add(net_layers.Add(), *data)
+        return shifted(b, minus, n.constant(0))
+    return shifted(b, n.data(0), _mapped(n.constant(1), np.negative))
+
+
+def _multiplied(b: Builder, n: Node) -> Value:
+    first, second = n.given(0), n.given(1)
+    if isinstance(first, Data) and isinstance(second, Data):
+        return b.add(Product(), b.add(net_layers.Concat(), *_both(b, n)))
+    if isinstance(second, Data):
+        return times(b, n.data(1), n.constant(0))
+    return times(b, n.data(0), n.constant(1))
+
+
+def _divided(b: Builder, n: Node) -> Value:
+    if isinstance(n.given(1), Data):
+        # Division by data is a product with their reciprocals.
+        inverse = b.add(Pointwise("power", (-1,)), n.data(1))
+        if isinstance(n.given(0), Data):
+            parts = widest(b, n.data(0), inverse)
+            return b.add(Product(), b.add(net_layers.Concat(), *parts))
+        return times(b, inverse, n.constant(0))
+    return times(b, n.data(0), _mapped(n.constant(1), np.reciprocal))
+
+
+def _minus_one() -> Constant:
+    return known(np.float32(-1))
+
+
+def _mapped(array: Constant, function: Callable[[Array], Array]) -> Constant:
+    if array.dtype.kind != "f":
+        raise Unread(f"its constant is of the type {array.dtype}")
+
+    def values(v: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(v))
+
+    return array.moved(array.shape, values)
+
+
+def _both(b: Builder, n: Node) -> tuple[Data, Data]:
+    return widest(b, n.data(0), n.data(1))
+
+
+def widest(b: Builder, first: Data, second: Data) -> tuple[Data, Data]:
+    """Two data repeated to a common shape."""
+    shapes = b.shape(first), b.shape(second)
+    if shapes[0] == shapes[1]:
+        return first, second
+    if len(shapes[0]) != len(shapes[1]) or any(is_symbolic(k) for s in shapes for k in s):
+        raise Unread(f"its inputs have the shapes {shapes[0]} and {shapes[1]}")
+    try:
+        wanted = np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise Unread(str(error)) from None
+    return b.spread(first, wanted), b.spread(second, wanted)
+
+
+def _aligned(b: Builder, x: Data, array: Constant) -> Constant:
+    """A constant without the axis of the batch."""
+    rank = len(b.shape(x)) + 1
+    if len(array.shape) > rank or (len(array.shape) == rank and array.shape[0] != 1):
+        raise Unread(f"its constant of shape {array.shape} is not the same for all samples")
+    shape = array.shape[1:] if len(array.shape) == rank else array.shape
+    if array.size == 1:
+        shape = ()
+    return array.moved(shape, lambda v: v.reshape(shape))
+
+
+def times(b: Builder, x: Data, array: Constant) -> Data:
+    """Data times a constant."""
+    own = _aligned(b, x, array)
+    return b.add(Scale(own.shape), x, scale=own)
+
+
+def shifted(b: Builder, x: Data, array: Constant) -> Data:
+    """Data plus a constant."""
+    own = _aligned(b, x, array)
+    return b.add(Shift(own.shape), x, bias=own)
+
+
+RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
+    "Conv": ((1, 11, 22), _conv),
+    "ConvTranspose": ((1, 11, 22), _conv_transpose),
+    "MaxPool": ((1, 8, 10, 11, 12, 22), partial(_pool, net_layers.MaxPool)),
+    "AveragePool": ((7, 10, 11, 19, 22), partial(_pool, net_layers.AvgPool)),
+    "GlobalAveragePool": ((1, 22), partial(_globally, net_layers.GlobalAvgPool)),
+    "GlobalMaxPool": ((1, 22), partial(_globally, net_layers.GlobalMaxPool)),
+    "ReduceMean": ((1, 11, 13, 18), partial(_reduced, net_layers.GlobalAvgPool)),
+    "ReduceMax": ((1, 11, 12, 13, 18, 20), partial(_reduced, net_layers.GlobalMaxPool)),
+    "BatchNormalization": ((7, 9, 14, 15), _batch_norm),
+    "LRN": ((1, 13), _lrn),
+    "Relu": ((6, 13, 14), partial(_plain, net_layers.ReLU())),
+    "Sigmoid": ((6, 13), partial(_plain, net_layers.Sigmoid())),
+    "Tanh": ((6, 13), partial(_plain, net_layers.Tanh())),
+    "LeakyRelu": ((6, 16), _leaky),
+    "Abs": ((6, 13), partial(_plain, Pointwise("abs"))),
+    "Exp": ((6, 13), partial(_plain, Pointwise("exp"))),
+    "Log": ((6, 13), partial(_plain, Pointwise("log"))),
+    "Sqrt": ((6, 13), partial(_plain, Pointwise("sqrt"))),
+    "Erf": ((9, 13), partial(_plain, Pointwise("erf"))),
+    "Softplus": ((1, 22), partial(_plain, Pointwise("softplus"))),
+    "HardSwish": ((14, 22), partial(_plain, Pointwise("hard_swish"))),
+    "HardSigmoid": (
+        (6, 22),
+        partial(_numbered, "hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
+    ),
+    "Elu": ((6, 22), partial(_numbered, "elu", {"alpha": 1.0})),
+    "Gelu": ((20,), _gelu),
+    "Clip": ((6, 11, 12, 13), _clip),
+    "Pow": ((7, 12, 13, 15), _power),
+    "Softmax": ((1, 11, 13), _softmax),
+    "Dropout": ((7, 10, 12, 13, 22), _dropout),
+    "Gemm": ((7, 9, 11, 13), _gemm),
+    "MatMul": ((1, 9, 13), _matmul),
+    "Add": ((7, 13, 14), _added),
+    "Sum": ((6, 8, 13), _summed),
+    "Sub": ((7, 13, 14), _subtracted),
+    "Mul": ((7, 13, 14), _multiplied),
+    "Div": ((7, 13, 14), _divided),
+}
+"""By operator: the versions whose text has been read, and what makes layers of a node."""

@@ -1,0 +1,334 @@
+"""ONNX nodes that move samples about: reshapes, slices, concatenations, other grids."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from convalg.network import layers as net_layers
+from convalg.network.layers.base import Layer
+from convalg.network.layers.rearrange import Permute, Resize, Slice
+from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of, product
+from convalg.network.onnx.layer_rules import pairs
+from convalg.spec import is_symbolic
+
+MODES: dict[str, Any] = {
+    "constant": "zeros",
+    "reflect": "reflect",
+    "edge": "edge",
+    "wrap": "circular",
+}
+LAST = 2**31
+FLOAT_TYPES = (1, 10, 11, 16)
+"""Element types of floating point: casts between them change no more than rounding."""
+
+
+def target_shape(full: tuple[Any, ...], wanted: list[Any], allow_zero: Any) -> tuple[Any, ...]:
+    """ONNX's target of a Reshape with its 0 and -1 worked out. Raises: Unread where it fails."""
+    if any(n == 0 for n in wanted[len(full) :]) and not allow_zero:
+        raise Unread(f"a shape {wanted} copies axes that the input {full} has not")
+    sizes = [
+        full[k] if n == 0 and not allow_zero else (n if is_symbolic(n) else int(n))
+        for k, n in enumerate(wanted)
+    ]
+    total = product(full)
+    open_places = [k for k, n in enumerate(sizes) if n == -1]
+    if len(open_places) == 1:
+        rest = product([n for n in sizes if n != -1])
+        if rest == 0 or (not is_symbolic(total) and total % rest):
+            raise Unread(f"{total} numbers do not fill a shape {wanted}")
+        sizes[open_places[0]] = total / rest if is_symbolic(total) else total // rest
+    if any(not is_symbolic(n) and n < 0 for n in sizes) or product(sizes) != total:
+        raise Unread(f"the {total} numbers of {full} do not fill a shape {wanted}")
+    return tuple(sizes)
+
+
+def _to(b: Builder, x: Data, wanted: tuple[Any, ...]) -> Data:
+    """Data in another full shape. Raises: Unread where samples would mix."""
+    if wanted[:1] != (b.batch,) or len(wanted) < 2:
+        raise Unread(f"a shape {wanted} does not keep the batch as its first axis")
+    after = wanted[1:]
+    if len(after) == 1 and len(b.shape(x)) > 1:
+        return b.add(net_layers.Flatten(), x)
+    return b.reshaped(x, after)
+
+
+def _reshape(b: Builder, n: Node) -> Value:
+    x = n.data()
+    return _to(b, x, target_shape(b.full_shape(x), n.numbers(1), n.get("allowzero", 0)))
+
+
+def _flatten(b: Builder, n: Node) -> Value:
+    x = n.data()
+    axis = int(n.get("axis", 1))
+    if axis not in (1, -len(b.shape(x))):
+        raise Unread(f"it flattens from axis {axis}")
+    return b.add(net_layers.Flatten(), x) if len(b.shape(x)) > 1 else x
+
+
+def _transpose(b: Builder, n: Node) -> Value:
+    x = n.data()
+    rank = len(b.shape(x)) + 1
+    order = tuple(n.get("perm") or range(rank)[::-1])
+    if sorted(order) != list(range(rank)) or order[0] != 0:
+        raise Unread(f"its order {order} of the axes moves the batch")
+    if order == tuple(range(rank)):
+        return x
+    return b.add(Permute(tuple(k - 1 for k in order[1:])), x)
+
+
+def _axes(n: Node) -> list[int] | None:
+    """Axes as an attribute, or from version 13 on as an input."""
+    axes = n.get("axes")
+    if axes is None and len(n.inputs) > 1:
+        axes = n.optional_numbers(1)
+    return None if axes is None else [int(a) for a in axes]
+
+
+def _squeeze(b: Builder, n: Node) -> Value:
+    x = n.data()
+    full = b.full_shape(x)
+    axes = _axes(n)
+    gone = (
+        {k for k, m in enumerate(full) if m == 1} if axes is None else {a % len(full) for a in axes}
+    )
+    if any(full[k] != 1 for k in gone):
+        raise Unread(f"axes {sorted(gone)} of {full} are not all of size 1")
+    return _to_or_same(b, x, tuple(m for k, m in enumerate(full) if k not in gone), 0 in gone)
+
+
+def _unsqueeze(b: Builder, n: Node) -> Value:
+    x = n.data()
+    sizes = list(b.full_shape(x))
+    axes = _axes(n)
+    if not axes:
+        raise Unread("it names no axes")
+    rank = len(sizes) + len(axes)
+    for axis in sorted(a % rank for a in axes):
+        sizes.insert(axis, 1)
+    return _to_or_same(b, x, tuple(sizes), any(a % rank == 0 for a in axes))
+
+
+def _to_or_same(b: Builder, x: Data, wanted: tuple[Any, ...], moves_batch: bool) -> Data:
+    if moves_batch:
+        raise Unread("it takes the batch for an axis of size 1")
+    return _to(b, x, wanted)
+
+
+def _concat(b: Builder, n: Node) -> Value:
+    parts = [n.data(k) for k in range(len(n.inputs))]
+    shapes = [b.shape(part) for part in parts]
+    axis = int(n.get("axis", 1)) % (len(shapes[0]) + 1)
+    if len(parts) == 1:
+        return parts[0]
+    if axis == 1:
+        return b.add(net_layers.Concat(), *parts)
+    if not axis:
+        raise Unread("it concatenates samples")
+    # Along space: each part padded to the whole, and their sum.
+    if any(
+        (*s[: axis - 1], *s[axis:]) != (*shapes[0][: axis - 1], *shapes[0][axis:]) for s in shapes
+    ):
+        raise Unread(f"its inputs have the shapes {', '.join(map(str, shapes))}")
+    whole, start, placed = sum(s[axis - 1] for s in shapes), 0, []
+    for part, shape in zip(parts, shapes, strict=True):
+        amounts = [(0, 0)] * (len(shape) - 1)
+        amounts[axis - 2] = (start, whole - start - shape[axis - 1])
+        placed.append(b.add(net_layers.Pad(tuple(amounts)), part))
+        start += shape[axis - 1]
+    return b.add(net_layers.Add(), *placed)
+
+
+def _pad(b: Builder, n: Node) -> Value:
+    x = n.data()
+    rank = len(b.shape(x)) + 1
+    mode = n.get("mode", "constant")
+    if n.version < 11:
+        pads, value, axes = n.get("pads") or n.get("paddings") or [], n.get("value", 0.0), None
+    else:
+        pads, axes = n.numbers(1), n.optional_numbers(3)
+        value = (n.optional_numbers(2) or [0.0])[0]
+    if mode not in MODES or (mode == "constant" and value != 0):
+        raise Unread(f"it pads with {value} in mode {mode}")
+    chosen = range(rank) if axes is None else [int(a) % rank for a in axes]
+    if len(pads) != 2 * len(chosen):
+        raise Unread(f"its {len(pads)} pads do not fit {len(chosen)} axes")
+    widths = dict(zip(chosen, pairs(pads), strict=True))
+    amounts = [widths.get(k, (0, 0)) for k in range(rank)]
+    if any(any(pair) for pair in amounts[:2]):
+        raise Unread("it pads samples or channels")
+    return b.add(net_layers.Pad(tuple(amounts[2:]), MODES[mode]), x) if rank > 2 else x
+
+
+def _cut(b: Builder, n: Node) -> Value:
+    """ONNX's Slice."""
+    x = n.data()
+    full = b.full_shape(x)
+    if n.version < 10:
+        starts, ends, axes, steps = n.get("starts"), n.get("ends"), n.get("axes"), None
+    else:
+        starts, ends = n.numbers(1), n.numbers(2)
+        axes, steps = n.optional_numbers(3), n.optional_numbers(4)
+    axes = list(range(len(starts or []))) if axes is None else [int(a) % len(full) for a in axes]
+    for axis, start, stop, step in zip(axes, starts, ends, steps or [1] * len(axes), strict=True):
+        x = _one_cut(b, x, axis, full[axis], (int(start), int(stop), int(step)))
+    return x
+
+
+def _one_cut(b: Builder, x: Data, axis: int, size: Any, cut: tuple[int, int, int]) -> Data:
+    start, stop, step = cut
+    if is_symbolic(size):
+        if (start, step) == (0, 1) and stop >= LAST - 1:
+            return x
+        raise Unread(f"it cuts an axis of the open size {size}")
+    if step < 1:
+        raise Unread(f"its step is {step}")
+    first, last, _ = slice(start, stop, step).indices(size)
+    if (first, last, step) == (0, size, 1):
+        return x
+    if not axis or first >= last:
+        raise Unread(f"it cuts {first} to {last} of axis {axis}")
+    return b.add(Slice(axis - 1, first, last, step), x)
+
+
+def _split(b: Builder, n: Node) -> list[Value]:
+    x = n.data()
+    full = b.full_shape(x)
+    axis = int(n.get("axis", 0)) % len(full)
+    count = len(n.proto.output)
+    sizes = n.get("split") or (n.optional_numbers(1) if len(n.inputs) > 1 else None)
+    if sizes is None:
+        each = -(-full[axis] // count)
+        sizes = [each] * (count - 1) + [full[axis] - each * (count - 1)]
+    if not axis or sum(sizes) != full[axis] or len(sizes) != count or min(sizes) < 1:
+        raise Unread(f"it splits axis {axis} of {full} into {sizes}")
+    ends = [sum(sizes[: k + 1]) for k in range(count)]
+    return [b.add(Slice(axis - 1, e - s, e), x) for e, s in zip(ends, sizes, strict=True)]
+
+
+def _gather(b: Builder, n: Node) -> Value:
+    """One place of an axis, which is then gone."""
+    x, index = n.data(), n.constant(1)
+    full = b.full_shape(x)
+    axis = int(n.get("axis", 0)) % len(full)
+    if index.shape or not axis or len(full) < 3:
+        raise Unread(f"it gathers {index.shape} indices along axis {axis}")
+    place = int(index.array()) % full[axis]
+    return _to(b, b.add(Slice(axis - 1, place, place + 1), x), (*full[:axis], *full[axis + 1 :]))
+
+
+def _expand(b: Builder, n: Node) -> Value:
+    x = n.data()
+    full, wanted = b.full_shape(x), [int(m) for m in n.numbers(1)]
+    if len(wanted) > len(full):
+        raise Unread(f"it expands {full} by new axes to {wanted}")
+    wanted = [1] * (len(full) - len(wanted)) + wanted
+    sizes = tuple(max(a, c) if 1 in (a, c) else a for a, c in zip(full, wanted, strict=True))
+    if sizes[0] != b.batch:
+        raise Unread("it repeats samples")
+    return b.spread(x, sizes[1:])
+
+
+def _same(b: Builder, n: Node) -> Value:
+    """Identity: another name for the same."""
+    found = n.given(0)
+    if found is None:
+        raise Unread("it has no input")
+    return found
+
+
+def _cast(b: Builder, n: Node) -> Value:
+    if n.get("to") not in FLOAT_TYPES or b.types.get(n.proto.input[0], 1) not in FLOAT_TYPES:
+        raise Unread(f"it casts to element type {n.get('to')}")
+    return _same(b, n)
+
+
+def _resize(b: Builder, n: Node) -> Value:
+    x = n.data()
+    if n.get("antialias", 0) or n.get("exclude_outside", 0):
+        raise Unread("it antialiases, or weighs the border by itself")
+    mode, coordinates, rounding = _words(n)
+    if mode not in ("nearest", "linear") or coordinates == "tf_crop_and_resize":
+        raise Unread(f"it interpolates as {mode}, {coordinates}")
+    shape = b.shape(x)
+    dims_of(shape)
+    scales, sizes = _grid(n, (b.batch, *shape))
+    factor = _factor(shape, scales, sizes, mode, coordinates, rounding)
+    if factor:
+        layer: Layer = net_layers.Upsample(
+            factor, mode, align_corners=coordinates == "align_corners" and mode == "linear"
+        )
+        return b.add(layer, x)
+    by_size = all(Fraction(m, k) == f for m, k, f in zip(sizes, shape[1:], scales, strict=True))
+    return b.add(
+        Resize(tuple(sizes), mode, coordinates, rounding, None if by_size else tuple(scales)), x
+    )
+
+
+def _words(n: Node) -> tuple[Any, Any, Any]:
+    mode = n.get("mode", "nearest")
+    if n.op == "Upsample" or n.version < 11:
+        return mode, "asymmetric", "floor"
+    return (
+        mode,
+        n.get("coordinate_transformation_mode", "half_pixel"),
+        n.get("nearest_mode", "round_prefer_floor"),
+    )
+
+
+def _grid(n: Node, full: tuple[Any, ...]) -> tuple[list[Fraction], list[int]]:
+    """Scales and sizes of the spatial axes."""
+    if any(is_symbolic(m) for m in full):
+        raise Unread(f"its input {full} has open sizes")
+    place = 1 if n.op == "Upsample" or n.version < 11 else 2
+    scales = n.get("scales") or n.optional_numbers(place)
+    sizes = n.optional_numbers(3) if place == 2 else None
+    axes = [int(a) % len(full) for a in n.get("axes") or range(len(full))]
+    given = sizes or scales
+    if not given or len(given) != len(axes) or not all(math.isfinite(v) and v > 0 for v in given):
+        raise Unread(f"it scales {len(axes)} axes by {given}")
+    if n.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Unread("it keeps the aspect ratio")
+    factors = [Fraction(1)] * len(full)
+    wanted = list(full)
+    for axis, value in zip(axes, given, strict=True):
+        factors[axis] = Fraction(int(value), full[axis]) if sizes else Fraction(float(value))
+        wanted[axis] = int(value) if sizes else math.floor(full[axis] * factors[axis])
+    if wanted[:2] != list(full[:2]) or min(wanted) < 1 or max(wanted) >= LAST:
+        raise Unread(f"it makes {wanted} of {full}")
+    return factors[2:], wanted[2:]
+
+
+def _factor(
+    shape: Any, scales: list[Fraction], sizes: list[int], mode: str, where: str, rounding: str
+) -> int | None:
+    """The factor of a plain Upsample, or None where it is another resizing."""
+    (scale, *others) = set(scales)
+    if others or scale.denominator != 1 or scale < 2:
+        return None
+    middle = where in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
+    plain = (where, rounding) == ("asymmetric", "floor") or (middle and "round" in rounding)
+    even = middle or where == "align_corners"
+    return int(scale) if (plain if mode == "nearest" else even) else None
+
+
+RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
+    "Reshape": ((5, 13, 14, 19, 21, 23, 24, 25), _reshape),
+    "Flatten": ((1, 9, 11, 13, 21, 23, 24, 25), _flatten),
+    "Transpose": ((1, 13, 21, 23, 24, 25), _transpose),
+    "Squeeze": ((1, 11, 13, 21, 23, 24, 25), _squeeze),
+    "Unsqueeze": ((1, 11, 13, 21, 23, 24, 25), _unsqueeze),
+    "Concat": ((4, 11, 13), _concat),
+    "Pad": ((2, 11, 13, 18, 19, 21, 23, 24, 25), _pad),
+    "Slice": ((1, 10, 11, 13), _cut),
+    "Split": ((2, 11, 13, 18), _split),
+    "Gather": ((1, 11, 13), _gather),
+    "Expand": ((8, 13), _expand),
+    "Identity": ((1, 13, 14, 16, 19, 21, 23, 24, 25), _same),
+    "Cast": ((6, 9, 13, 19, 21, 23, 24, 25), _cast),
+    "Resize": ((10, 11, 13, 18, 19), _resize),
+    "Upsample": ((7, 9), _resize),
+}
+"""By operator: the versions whose text has been read, and what makes layers of a node."""

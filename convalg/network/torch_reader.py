@@ -1,0 +1,236 @@
+"""A network from a PyTorch module, traced by torch.fx and run once on zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from convalg.errors import ArgumentError, KindError, MissingLibraryError, ShapeError
+from convalg.network.graph import INPUT, Network
+from convalg.network.layers.opaque import Opaque
+from convalg.network.onnx.builder import ILL_FORMED, Builder, Data, Unread
+from convalg.network.torch_rules import Context, Origins, function_layers, module_layers
+from convalg.spec import as_shape, is_symbolic
+
+if TYPE_CHECKING:
+    import torch
+
+
+def from_torch(module: Any, in_shape: Any) -> Network:
+    """The network of a PyTorch module in evaluation mode, with its weights.
+
+    Shapes: `in_shape` is that of one sample, `(channels, *spatial)`, in numbers. The module is
+    traced by torch.fx and run once, on zeros; its mode and its buffers stay as they are.
+    Modules and functions that have no layer stay as opaque nodes with the shape they give.
+    Raises: KindError for what is no module, ArgumentError naming the part that torch.fx cannot
+    trace, ShapeError when the module does not take the input, MissingLibraryError without torch.
+
+    >>> import convalg as ca
+    >>> ca.errors.MissingLibraryError.__mro__[1].__name__
+    'ConvalgError'
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"modules of PyTorch need the torch package ({error}): pip install 'convalg[torch]'"
+        ) from None
+    if not isinstance(module, torch.nn.Module):
+        raise KindError(f"from_torch takes a torch.nn.Module, not {module!r}")
+    shape = tuple(as_shape(in_shape, "in_shape"))
+    if any(is_symbolic(n) for n in shape):
+        raise ArgumentError(f"in_shape must be numbers, since the module is run, not {shape}")
+    net = Network(shape, name=type(module).__name__)
+    with _evaluating(module):
+        traced = _traced(module)
+        _Reader(traced, Builder(net, 1)).read(_zeros(module, shape))
+    return net
+
+
+@contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, and every part's own mode afterwards."""
+    import torch
+
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def _zeros(module: torch.nn.Module, shape: tuple[Any, ...]) -> Any:
+    import torch
+
+    first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+    return torch.zeros((1, *shape), dtype=first.dtype, device=first.device)
+
+
+def _traced(module: torch.nn.Module) -> Any:
+    """The module as a graph. Raises: ArgumentError naming the part that cannot be traced."""
+    import torch
+
+    place: list[str] = []
+
+    class Tracer(torch.fx.Tracer):
+        def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
+            place.append(self.path_of_module(m))
+            found = super().call_module(m, forward, args, kwargs)
+            place.pop()
+            return found
+
+    tracer = Tracer()
+    if tracer.is_leaf_module(module, ""):
+        # A layer of PyTorch itself is not looked into.
+        module = torch.nn.Sequential(module)
+    try:
+        return torch.fx.GraphModule(module, tracer.trace(module))
+    except (torch.fx.proxy.TraceError, RuntimeError, *ILL_FORMED) as error:
+        part = place[-1] if place else "the outermost forward"
+        raise ArgumentError(
+            f"torch.fx cannot trace {part} of {type(module).__name__}: {error}; export it to ONNX "
+            f"and use read_onnx, or make that part independent of the data"
+        ) from None
+
+
+class _Reader:
+    """Runs the graph node by node, and makes layers beside it."""
+
+    def __init__(self, traced: Any, builder: Builder) -> None:
+        self.traced, self.b = traced, builder
+        # What a node of the graph stands for: data, several, or the data that it depends on.
+        self.known: dict[Any, Data | list[Any] | Origins] = {}
+
+    def read(self, x: torch.Tensor) -> None:
+        """Run and translate. Raises: ShapeError when the module does not take the input."""
+        import torch
+
+        reader = self
+
+        class Runner(torch.fx.Interpreter):
+            def run_node(self, n: Any) -> Any:
+                args, kwargs = self.fetch_args_kwargs_from_env(n)
+                try:
+                    found = super().run_node(n)
+                except (RuntimeError, *ILL_FORMED) as error:
+                    raise ShapeError(
+                        f"{n.name} of the module does not run for one sample of shape "
+                        f"{tuple(x.shape[1:])}: {error}"
+                    ) from None
+                reader.visit(n, args, kwargs, found)
+                return found
+
+        runner = Runner(self.traced)
+        runner.extra_traceback = False
+        runner.run(x)
+
+    def visit(self, n: Any, args: Any, kwargs: Any, found: Any) -> None:
+        """What a node that was just run stands for."""
+        b = self.b
+        if n.op == "placeholder":
+            if not self.known:
+                self.known[n] = Data(INPUT)
+        elif n.op == "output":
+            self._finish(n)
+        elif n.op != "get_attr" and any(one in self.known for one in n.all_input_nodes):
+            before, output = b.begin(n.name), b.net.output
+            try:
+                value = self._understood(n, args, kwargs, found)
+                self._check(value, found)
+            except Unread as error:
+                b.undo(before, output)
+                value = self._opaque(n, found, str(error))
+            if value is not None:
+                self.known[n] = value
+                if isinstance(value, Data) and self._in_place(n, kwargs):
+                    self.known[n.all_input_nodes[0]] = value
+
+    def _finish(self, n: Any) -> None:
+        outputs = [self.known[one] for one in n.all_input_nodes if one in self.known]
+        nodes = [one.node for one in outputs if isinstance(one, Data)]
+        b = self.b
+        b.net.output = nodes[0] if nodes else list(b.net.graph)[-1]
+        b.net.graph.graph.update(outputs=nodes, left_out=b.left_out)
+
+    def _understood(self, n: Any, args: Any, kwargs: Any, found: Any) -> Any:
+        """Raises: Unread where there is no layer for a node."""
+        import torch
+
+        if not _has_tensors(found):
+            return None
+        values = torch.fx.map_arg((n.args, n.kwargs), lambda one: self._argument(one, n))
+        # What is not computed from the input comes as it is: sizes, constants.
+        given = _merged(values[0], args), _merged(values[1], kwargs)
+        context = Context(self.b, found)
+        if n.op == "call_module":
+            part = self.traced.get_submodule(n.target)
+            return module_layers(context, part, *given[0], **given[1])
+        name = n.target if n.op == "call_method" else getattr(n.target, "__name__", "?")
+        return function_layers(context, name, given[0], given[1])
+
+    def _argument(self, one: Any, n: Any) -> Any:
+        found = self.known.get(one)
+        if isinstance(found, Origins):
+            raise Unread("it reads one of several opaque outputs")
+        return found
+
+    def _check(self, value: Any, found: Any) -> None:
+        """A layer must have the shape that the module gave. Raises: Unread when it has not."""
+        if isinstance(value, Data) and (1, *self.b.shape(value)) != tuple(found.shape):
+            raise Unread(f"its output {tuple(found.shape)} is not {self.b.shape(value)}")
+
+    def _in_place(self, n: Any, kwargs: Any) -> bool:
+        """Whether a node writes over its input, which is then seen by whoever reads that."""
+        if n.op == "call_module":
+            return bool(getattr(self.traced.get_submodule(n.target), "inplace", False))
+        name = n.target if n.op == "call_method" else getattr(n.target, "__name__", "?")
+        in_place = name.endswith("_") and not name.endswith("__")
+        return bool(kwargs.get("inplace", False)) or in_place
+
+    def _opaque(self, n: Any, found: Any, reason: str) -> Any:
+        """A node that is known by its shape alone."""
+        import torch
+
+        b = self.b
+        sources: list[Data] = []
+        for one in n.all_input_nodes:
+            value = self.known.get(one)
+            if isinstance(value, Origins):
+                sources.extend(value.data)
+            elif value is not None:
+                sources.extend(value if isinstance(value, list) else [value])
+        if not isinstance(found, torch.Tensor):
+            return Origins(tuple(sources))
+        joined = b.joined(list(dict.fromkeys(sources)))
+        shape = tuple(found.shape)
+        kept = len(shape) > 1 and shape[0] == 1
+        op = str(getattr(n.target, "__name__", n.target))
+        if n.op == "call_module":
+            op = type(self.traced.get_submodule(n.target)).__name__
+        layer = Opaque(op, shape[1:] if kept else shape or (1,), reason)
+        return Data(b.add(layer, joined).node, kept)
+
+
+def _has_tensors(found: Any) -> bool:
+    import torch
+
+    if isinstance(found, torch.Size):
+        return False
+    if isinstance(found, (tuple, list)):
+        return any(map(_has_tensors, found))
+    return isinstance(found, torch.Tensor)
+
+
+def _merged(data: Any, real: Any) -> Any:
+    """Arguments with data where they are computed from the input, the real ones elsewhere."""
+    if isinstance(data, (tuple, list)) and isinstance(real, (tuple, list)):
+        if len(data) == len(real):
+            return type(data)(_merged(a, b) for a, b in zip(data, real, strict=True))
+        return data
+    if isinstance(data, dict) and isinstance(real, dict):
+        return {key: _merged(data[key], real[key]) for key in data}
+    return data if isinstance(data, Data) else real

@@ -1,0 +1,592 @@
+"""Modules and functions of PyTorch as layers."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from convalg.network import layers as net_layers
+from convalg.network.layers.base import Layer
+from convalg.network.layers.opaque import Pointwise, Product, Scale, Shift
+from convalg.network.layers.rearrange import Permute, Project, Resize, Slice, SoftmaxAlong
+from convalg.network.onnx.builder import Builder, Data, Unread, dims_of
+from convalg.network.onnx.layer_rules import shifted, times, widest
+from convalg.network.onnx.tensors import Constant, known
+
+BOUNDARIES: dict[str, Any] = {
+    "zeros": "zeros",
+    "constant": "zeros",
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "circular",
+}
+
+
+@dataclass(frozen=True)
+class Origins:
+    """What something opaque with several outputs was computed from."""
+
+    data: tuple[Data, ...]
+
+
+@dataclass(frozen=True)
+class Context:
+    """The network that grows, and what the node gave when it was run."""
+
+    b: Builder
+    found: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample of the output."""
+        return tuple(self.found.shape[1:])
+
+
+def array(tensor: Any) -> Constant:
+    """A tensor as an array of its own; float32 stays float32."""
+    own = tensor.detach().cpu()
+    half = str(own.dtype) in ("torch.bfloat16", "torch.float16")
+    return known((own.float() if half else own).numpy().copy())
+
+
+def function_layers(c: Context, name: str, args: Any, kwargs: Any) -> Any:
+    """The layers of a function or method. Raises: Unread where there are none."""
+    rule = FUNCTIONS.get(name.removesuffix("_") if not name.startswith("_") else name)
+    if rule is None:
+        raise Unread("this function has no layer")
+    kwargs = {k: v for k, v in kwargs.items() if k not in ("inplace", "training", "_stacklevel")}
+    try:
+        bound = inspect.signature(rule).bind(c, *args, **kwargs)
+    except TypeError as error:
+        raise Unread(f"its arguments are not read: {error}") from None
+    return rule(*bound.args, **bound.kwargs)
+
+
+def module_layers(c: Context, part: Any, *args: Any, **kwargs: Any) -> Any:
+    """The layers of a module. Raises: Unread where there are none."""
+    rule = MODULES.get(type(part).__name__)
+    if rule is None or not type(part).__module__.startswith("torch.nn"):
+        raise Unread("this module has no layer")
+    if len(args) != 1 or kwargs or not _is_sample(args[0]):
+        raise Unread("it takes more than one input")
+    return rule(c, part, args[0])
+
+
+def _is_sample(x: Any) -> bool:
+    return isinstance(x, Data) and x.batched
+
+
+def _data(x: Any) -> Data:
+    if not isinstance(x, Data) or not x.batched:
+        raise Unread("the first axis of its input is not the batch")
+    return x
+
+
+# Modules.
+
+
+def _conv(c: Context, m: Any, x: Data) -> Data:
+    steps = (m.stride, m.padding, m.dilation, m.groups)
+    return _convolved(c, x, m.weight, m.bias, *steps, boundary=BOUNDARIES[m.padding_mode])
+
+
+def _convolved(
+    c: Context,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    boundary: Any = "zeros",
+) -> Data:
+    arrays = _arrays("kernel", weight, bias)
+    layer = net_layers.Conv(
+        weight.shape[0],
+        _short(tuple(weight.shape[2:])),
+        stride=_short(stride),
+        padding=padding if isinstance(padding, str) else _short(padding),
+        dilation=_short(dilation),
+        groups=groups,
+        bias="bias" in arrays,
+        boundary=boundary,
+    )
+    return c.b.add(layer, _data(input), **arrays)
+
+
+def _arrays(name: str, weight: Any, bias: Any) -> dict[str, Constant]:
+    """Weights and a bias that may be missing. Raises: Unread where they are computed."""
+    if isinstance(weight, Data) or isinstance(bias, Data):
+        raise Unread("its weights are computed from the input")
+    return {name: array(weight)} | ({} if bias is None else {"bias": array(bias)})
+
+
+def _conv_transpose(c: Context, m: Any, x: Data) -> Data:
+    arrays = _arrays("kernel", m.weight, m.bias)
+    layer = net_layers.ConvTranspose(
+        m.out_channels,
+        _short(m.kernel_size),
+        stride=_short(m.stride),
+        padding=_short(m.padding),
+        output_padding=_short(m.output_padding),
+        dilation=_short(m.dilation),
+        groups=m.groups,
+        bias="bias" in arrays,
+    )
+    return c.b.add(layer, x, **arrays)
+
+
+def _linear(c: Context, m: Any, x: Data) -> Data:
+    return _projected(c, x, m.weight, m.bias)
+
+
+def _projected(c: Context, input: Any, weight: Any, bias: Any = None) -> Data:
+    x, outputs, arrays = _data(input), weight.shape[0], _arrays("weights", weight, bias)
+    if len(c.b.shape(x)) == 1:
+        return c.b.add(net_layers.Dense(outputs, "bias" in arrays), x, **arrays)
+    y = c.b.add(Project(outputs), x, weights=arrays["weights"])
+    return y if bias is None else c.b.add(Shift((outputs,)), y, bias=arrays["bias"])
+
+
+def _batch_norm(c: Context, m: Any, x: Data) -> Data:
+    if m.running_mean is None:
+        raise Unread("it has no running statistics")
+    ones = np.ones(m.num_features, np.float32)
+    arrays = {
+        "scale": known(ones) if m.weight is None else array(m.weight),
+        "offset": known(0 * ones) if m.bias is None else array(m.bias),
+        "mean": array(m.running_mean),
+        "variance": array(m.running_var),
+    }
+    return c.b.add(net_layers.BatchNorm(m.eps), x, **arrays)
+
+
+def _lrn(c: Context, m: Any, x: Data) -> Data:
+    return c.b.add(net_layers.LRN(m.size, m.alpha, m.beta, m.k), x)
+
+
+def _prelu(c: Context, m: Any, x: Data) -> Data:
+    if m.weight.numel() != 1:
+        raise Unread("it has a slope for each channel")
+    return c.b.add(net_layers.LeakyReLU(float(m.weight)), x)
+
+
+def _module(function: str, *names: str) -> Callable[..., Any]:
+    """A module that is a function with some of its attributes as arguments."""
+
+    def rule(c: Context, m: Any, x: Data) -> Any:
+        return FUNCTIONS[function](c, x, **{name: getattr(m, name) for name in names})
+
+    return rule
+
+
+def _padding_module(mode: str) -> Callable[..., Any]:
+    def rule(c: Context, m: Any, x: Data) -> Any:
+        return _pad(c, x, m.padding, mode, getattr(m, "value", None))
+
+    return rule
+
+
+# Functions.
+
+
+def _plain(layer: Layer) -> Callable[..., Any]:
+    def rule(c: Context, input: Any) -> Data:
+        return c.b.add(layer, _data(input))
+
+    return rule
+
+
+def _same(c: Context, input: Any, *unused: Any, **also: Any) -> Any:
+    return _data(input)
+
+
+def _dropout(c: Context, input: Any, p: float = 0.5) -> Data:
+    return c.b.add(net_layers.Dropout(p), _data(input))
+
+
+def _leaky(c: Context, input: Any, negative_slope: float = 0.01) -> Data:
+    return c.b.add(net_layers.LeakyReLU(negative_slope), _data(input))
+
+
+def _clip(c: Context, input: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Data:
+    low = -math.inf if min_val is None else float(min_val)
+    high = math.inf if max_val is None else float(max_val)
+    return c.b.add(Pointwise("clip", (low, high)), _data(input))
+
+
+def _clamp(c: Context, input: Any, min: Any = None, max: Any = None) -> Data:
+    return _clip(c, input, min, max)
+
+
+def _elu(c: Context, input: Any, alpha: float = 1.0) -> Data:
+    return c.b.add(Pointwise("elu", (alpha,)), _data(input))
+
+
+def _gelu(c: Context, input: Any, approximate: str = "none") -> Data:
+    if approximate != "none":
+        raise Unread("it is the approximate one")
+    return c.b.add(Pointwise("gelu"), _data(input))
+
+
+def _softmax(c: Context, input: Any, dim: Any = None, dtype: Any = None) -> Data:
+    x = _data(input)
+    axis = None if dim is None else dim % (len(c.b.shape(x)) + 1)
+    if not axis:
+        raise Unread(f"it goes along the axis {dim}")
+    return c.b.add(net_layers.Softmax() if axis == 1 else SoftmaxAlong(axis - 1), x)
+
+
+def _pool(kind: Any) -> Callable[..., Any]:
+    def rule(
+        c: Context,
+        input: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Data:
+        if return_indices:
+            raise Unread("the places of its maxima are asked for")
+        options = {"padding": _short(padding), "dilation": _short(dilation)}
+        step = None if stride is None or stride == () else _short(stride)
+        layer = kind(_short(kernel_size), stride=step, ceil_mode=bool(ceil_mode), **options)
+        return c.b.add(layer, _data(input))
+
+    return rule
+
+
+def _avg_pool(
+    c: Context,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: Any = None,
+) -> Data:
+    if divisor_override is not None:
+        raise Unread(f"it divides by {divisor_override}")
+    step = None if stride is None or stride == () else _short(stride)
+    layer = net_layers.AvgPool(
+        _short(kernel_size),
+        stride=step,
+        padding=_short(padding),
+        ceil_mode=bool(ceil_mode),
+        count_include_pad=bool(count_include_pad),
+    )
+    return c.b.add(layer, _data(input))
+
+
+def _adaptive_avg(c: Context, input: Any, output_size: Any) -> Data:
+    x = _data(input)
+    dims_of(c.b.shape(x))
+    sizes = c.shape[1:]
+    whole = all(m == 1 for m in sizes)
+    return c.b.add(
+        net_layers.GlobalAvgPool() if whole else net_layers.AdaptiveAvgPool(_short(sizes)), x
+    )
+
+
+def _adaptive_max(c: Context, input: Any, output_size: Any, return_indices: bool = False) -> Data:
+    if return_indices or any(m != 1 for m in c.shape[1:]):
+        raise Unread(f"it pools to {c.shape[1:]}")
+    return c.b.add(net_layers.GlobalMaxPool(), _data(input))
+
+
+def _mean(c: Context, input: Any, dim: Any = None, keepdim: bool = False) -> Data:
+    x = _data(input)
+    rank = len(c.b.shape(x)) + 1
+    axes = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    if sorted(a % rank for a in axes) != list(range(2, rank)) or rank < 3:
+        raise Unread(f"it is the mean over {dim}, not over space")
+    pooled = c.b.add(net_layers.GlobalAvgPool(), x)
+    return pooled if keepdim else c.b.add(net_layers.Flatten(), pooled)
+
+
+def _interpolate(
+    c: Context,
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: Any = None,
+    recompute_scale_factor: Any = None,
+    antialias: bool = False,
+) -> Data:
+    x = _data(input)
+    linear = mode in ("linear", "bilinear", "trilinear")
+    if antialias or not (linear or mode in ("nearest", "nearest-exact")):
+        raise Unread(f"it interpolates as {mode}")
+    before, after = c.b.shape(x)[1:], c.shape[1:]
+    given = None if size is not None or recompute_scale_factor else scale_factor
+    if given is None:
+        scales = [Fraction(m, n) for n, m in zip(before, after, strict=True)]
+    else:
+        each = given if isinstance(given, (tuple, list)) else [given] * len(before)
+        scales = [Fraction(float(s)) for s in each]
+    factor = set(scales)
+    corners = bool(align_corners) and linear
+    if len(factor) == 1 and scales[0].denominator == 1 and scales[0] > 1:
+        word: Any = "linear" if linear else "nearest"
+        return c.b.add(net_layers.Upsample(int(scales[0]), word, align_corners=corners), x)
+    scale = None if given is None else tuple(scales)
+    if corners:
+        return c.b.add(Resize(after, "linear", "align_corners"), x)
+    if linear:
+        return c.b.add(Resize(after, "linear", "half_pixel", scale=scale), x)
+    if mode == "nearest":
+        return c.b.add(Resize(after, "nearest", "asymmetric", "floor", scale), x)
+    return c.b.add(Resize(after, "nearest", "half_pixel", "round_prefer_ceil", scale), x)
+
+
+def _upsample(c: Context, m: Any, x: Data) -> Data:
+    return _interpolate(
+        c, x, m.size, m.scale_factor, m.mode, m.align_corners, m.recompute_scale_factor
+    )
+
+
+def _flatten(c: Context, input: Any, start_dim: int = 0, end_dim: int = -1) -> Data:
+    x = _data(input)
+    rank = len(c.b.shape(x)) + 1
+    if start_dim % rank != 1 or end_dim % rank != rank - 1:
+        raise Unread(f"it flattens the axes {start_dim} to {end_dim}")
+    return c.b.add(net_layers.Flatten(), x) if rank > 2 else x
+
+
+def _reshape(c: Context, input: Any, *shape: Any) -> Data:
+    x = _data(input)
+    if tuple(c.found.shape)[:1] != (1,) or c.found.ndim < 2:
+        raise Unread(f"a shape {tuple(c.found.shape)} does not keep the batch as its first axis")
+    if len(c.shape) == 1 and len(c.b.shape(x)) > 1:
+        return c.b.add(net_layers.Flatten(), x)
+    return c.b.reshaped(x, c.shape)
+
+
+def _squeeze(c: Context, input: Any, dim: Any = None) -> Data:
+    if dim is None or dim == 0:
+        raise Unread("it takes the batch for an axis of size 1")
+    return _reshape(c, input)
+
+
+def _permute(c: Context, input: Any, *dims: Any) -> Data:
+    x = _data(input)
+    order = dims[0] if len(dims) == 1 else dims
+    rank = len(c.b.shape(x)) + 1
+    places = [int(k) % rank for k in order]
+    if places[0]:
+        raise Unread(f"its order {tuple(order)} of the axes moves the batch")
+    return c.b.add(Permute(tuple(k - 1 for k in places[1:])), x)
+
+
+def _transpose(c: Context, input: Any, dim0: int, dim1: int) -> Data:
+    rank = len(c.b.shape(_data(input))) + 1
+    order = list(range(rank))
+    order[dim0], order[dim1] = order[dim1 % rank], order[dim0 % rank]
+    return _permute(c, input, order)
+
+
+def _cat(c: Context, tensors: Any, dim: int = 0) -> Data:
+    parts = [_data(one) for one in tensors]
+    if dim % (len(c.shape) + 1) != 1:
+        raise Unread(f"it concatenates along axis {dim}")
+    return c.b.add(net_layers.Concat(), *parts) if len(parts) > 1 else parts[0]
+
+
+def _chunk(c: Context, input: Any, chunks: Any, dim: int = 0) -> list[Data]:
+    x = _data(input)
+    axis = dim % (len(c.b.shape(x)) + 1)
+    if not axis:
+        raise Unread("it splits samples")
+    found, start = [], 0
+    for part in c.found:
+        stop = start + part.shape[axis]
+        found.append(c.b.add(Slice(axis - 1, start, stop), x))
+        start = stop
+    return found
+
+
+def _getitem(c: Context, input: Any, index: Any) -> Any:
+    if isinstance(input, list) and isinstance(index, int):
+        return input[index]
+    x = _data(input)
+    parts = index if isinstance(index, tuple) else (index,)
+    if not all(isinstance(one, slice) for one in parts):
+        raise Unread(f"it is indexed by {index}")
+    for axis, (one, size) in enumerate(zip(parts, c.b.full_shape(x), strict=False)):
+        start, stop, step = one.indices(size)
+        if (start, stop, step) == (0, size, 1):
+            continue
+        if not axis or step < 1 or start >= stop:
+            raise Unread(f"it is indexed by {index}")
+        x = c.b.add(Slice(axis - 1, start, stop, step), x)
+    return x
+
+
+def _pad(c: Context, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Data:
+    x = _data(input)
+    dims = dims_of(c.b.shape(x))
+    if mode not in BOUNDARIES or (mode == "constant" and value):
+        raise Unread(f"it pads with {value} in mode {mode}")
+    # PyTorch counts the axes from the last one.
+    given = list(zip(pad[::2], pad[1::2], strict=True))[::-1]
+    if len(given) > dims:
+        raise Unread("it pads channels")
+    amounts = [(0, 0)] * (dims - len(given)) + given
+    return c.b.add(net_layers.Pad(tuple(amounts), BOUNDARIES[mode]), x)
+
+
+def _add(c: Context, input: Any, other: Any, alpha: Any = 1) -> Data:
+    first, second = (input, other) if isinstance(input, Data) else (other, input)
+    if alpha != 1:
+        raise Unread(f"it adds {alpha} times its input")
+    if isinstance(second, Data):
+        return c.b.add(net_layers.Add(), *widest(c.b, _data(first), _data(second)))
+    return shifted(c.b, _data(first), _number(second))
+
+
+def _subtract(c: Context, input: Any, other: Any, alpha: Any = 1) -> Data:
+    if not isinstance(other, Data):
+        return _add(c, input, -other, alpha)
+    minus = c.b.add(Scale(), _data(other), scale=known(np.float32(-1)))
+    return _add(c, input, minus, alpha)
+
+
+def _multiply(c: Context, input: Any, other: Any) -> Data:
+    first, second = (input, other) if isinstance(input, Data) else (other, input)
+    if isinstance(second, Data):
+        parts = widest(c.b, _data(first), _data(second))
+        return c.b.add(Product(), c.b.add(net_layers.Concat(), *parts))
+    return times(c.b, _data(first), _number(second))
+
+
+def _divide(c: Context, input: Any, other: Any) -> Data:
+    if isinstance(other, Data) or not isinstance(input, Data):
+        raise Unread("it divides by data")
+    return _multiply(c, input, 1 / other)
+
+
+def _number(value: Any) -> Constant:
+    return array(value) if hasattr(value, "detach") else known(np.float32(value))
+
+
+def _short(values: Any) -> Any:
+    """One number where all axes have the same."""
+    if not isinstance(values, (tuple, list)):
+        return values
+    return values[0] if len(set(values)) == 1 else tuple(values)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "relu": _plain(net_layers.ReLU()),
+    "sigmoid": _plain(net_layers.Sigmoid()),
+    "tanh": _plain(net_layers.Tanh()),
+    "relu6": _plain(Pointwise("clip", (0.0, 6.0))),
+    "silu": _plain(Pointwise("swish")),
+    "hardswish": _plain(Pointwise("hard_swish")),
+    "hardsigmoid": _plain(Pointwise("hard_sigmoid", (1 / 6, 0.5))),
+    "exp": _plain(Pointwise("exp")),
+    "sqrt": _plain(Pointwise("sqrt")),
+    "abs": _plain(Pointwise("abs")),
+    "linear": _projected,
+    "leaky_relu": _leaky,
+    "hardtanh": _clip,
+    "clamp": _clamp,
+    "elu": _elu,
+    "gelu": _gelu,
+    "softmax": _softmax,
+    "dropout": _dropout,
+    "dropout1d": _dropout,
+    "dropout2d": _dropout,
+    "dropout3d": _dropout,
+    "mean": _mean,
+    "interpolate": _interpolate,
+    "flatten": _flatten,
+    "view": _reshape,
+    "reshape": _reshape,
+    "unsqueeze": _squeeze,
+    "squeeze": _squeeze,
+    "permute": _permute,
+    "transpose": _transpose,
+    "contiguous": _same,
+    "clone": _same,
+    "cat": _cat,
+    "concat": _cat,
+    "chunk": _chunk,
+    "split": _chunk,
+    "getitem": _getitem,
+    "pad": _pad,
+    "add": _add,
+    "iadd": _add,
+    "sub": _subtract,
+    "mul": _multiply,
+    "imul": _multiply,
+    "truediv": _divide,
+    "div": _divide,
+}
+"""By the name of a function or a method; in-place ones lose their underscore."""
+
+MODULES: dict[str, Callable[..., Any]] = {
+    "Linear": _linear,
+    "LocalResponseNorm": _lrn,
+    "PReLU": _prelu,
+    "Identity": lambda c, m, x: x,
+    "Flatten": _module("flatten", "start_dim", "end_dim"),
+    "Upsample": _upsample,
+    "UpsamplingNearest2d": _upsample,
+    "UpsamplingBilinear2d": _upsample,
+    "ReLU": _module("relu"),
+    "ReLU6": _module("relu6"),
+    "SiLU": _module("silu"),
+    "Hardswish": _module("hardswish"),
+    "Hardsigmoid": _module("hardsigmoid"),
+    "Hardtanh": _module("hardtanh", "min_val", "max_val"),
+    "Sigmoid": _module("sigmoid"),
+    "Tanh": _module("tanh"),
+    "LeakyReLU": _module("leaky_relu", "negative_slope"),
+    "ELU": _module("elu", "alpha"),
+    "GELU": _module("gelu", "approximate"),
+    "Softmax": _module("softmax", "dim"),
+    "Dropout": _module("dropout", "p"),
+    "ZeroPad1d": _padding_module("constant"),
+    "ZeroPad2d": _padding_module("constant"),
+}
+
+
+def _spatial() -> None:
+    """Those that there are for one, two and three axes."""
+    windows = ("kernel_size", "stride", "padding")
+    for d in ("1d", "2d", "3d"):
+        FUNCTIONS[f"conv{d}"] = _convolved
+        FUNCTIONS[f"max_pool{d}"] = _pool(net_layers.MaxPool)
+        FUNCTIONS[f"avg_pool{d}"] = _avg_pool
+        FUNCTIONS[f"adaptive_avg_pool{d}"] = _adaptive_avg
+        FUNCTIONS[f"adaptive_max_pool{d}"] = _adaptive_max
+        MODULES[f"Conv{d}"] = _conv
+        MODULES[f"ConvTranspose{d}"] = _conv_transpose
+        MODULES[f"BatchNorm{d}"] = _batch_norm
+        MODULES[f"Dropout{d}"] = _module("dropout", "p")
+        MODULES[f"MaxPool{d}"] = _module(
+            f"max_pool{d}", *windows, "dilation", "ceil_mode", "return_indices"
+        )
+        MODULES[f"AvgPool{d}"] = _module(f"avg_pool{d}", *windows, "ceil_mode", "count_include_pad")
+        MODULES[f"AdaptiveAvgPool{d}"] = _module(f"adaptive_avg_pool{d}", "output_size")
+        MODULES[f"AdaptiveMaxPool{d}"] = _module(f"adaptive_max_pool{d}", "output_size")
+        MODULES[f"ReflectionPad{d}"] = _padding_module("reflect")
+        MODULES[f"ReplicationPad{d}"] = _padding_module("replicate")
+        MODULES[f"CircularPad{d}"] = _padding_module("circular")
+        MODULES[f"ConstantPad{d}"] = _padding_module("constant")
+
+
+_spatial()

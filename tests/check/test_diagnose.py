@@ -1,0 +1,400 @@
+"""Naming mistakes: each known one, made on purpose, is found and named; a right function never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convalg import check
+from convalg.check.candidate import candidate
+from convalg.check.diagnose import _both, _explains
+from convalg.check.mistakes import COMPUTE, MISTAKES, Mistake
+from convalg.check.problem import KINDS, Problem, answer
+from convalg.check.report import Diagnosis, Report
+from convalg.check.run import run
+from convalg.check.sweep import Config, configurations, problem
+
+CASES = 24
+MOST_VARIANTS = 2
+PLACES = list(MISTAKES)
+Where = Callable[[Problem], bool]
+
+
+def made(name: str, arrays: tuple[np.ndarray, ...], options: dict[str, Any]) -> Problem:
+    """The problem that a call poses."""
+    given = dict(zip(KINDS[name].arrays, arrays, strict=True))
+    dims = given["x"].ndim - 2
+    per_axis = {
+        option: tuple(int(v) for v in np.broadcast_to(options[option], dims))
+        for option in ("size", "stride", "padding", "dilation", "output_padding")
+        if option in options
+    }
+    per_axis["padding"] = tuple((p, p) for p in per_axis["padding"])
+    plain = {n: options[n] for n in ("groups", "ceil_mode", "count_include_pad") if n in options}
+    return Problem(**given, **per_axis, **plain)
+
+
+def right(name: str, p: Problem) -> list[np.ndarray]:
+    return [np.asarray(compute(p), dtype=float) for compute in KINDS[name].parts.values()]
+
+
+def built(
+    name: str,
+    part: str,
+    mistake: Mistake,
+    variant: int,
+    where: Where = lambda p: True,
+    refuses: bool = False,
+) -> Callable[..., Any]:
+    """An implementation that makes one variant of a mistake in a part of its answer.
+
+    Where the mistake leaves no layer it is right, or refuses.
+    """
+    kind = KINDS[name]
+    place = list(kind.parts).index(part)
+    compute = mistake.compute or COMPUTE.get((name, part), kind.parts[part])
+
+    def implementation(*arrays: np.ndarray, **options: Any) -> Any:
+        p = made(name, arrays, options)
+        found = right(name, p)
+        if where(p) and (wrong := attempt(p)) is not None:
+            found[place] = wrong
+        elif refuses and where(p):
+            raise ValueError("no such layer")
+        return tuple(found) if len(found) > 1 else found[0]
+
+    def found_right(p: Problem) -> np.ndarray:
+        return right(name, p)[place]
+
+    def attempt(p: Problem) -> np.ndarray | None:
+        try:
+            variants = list(mistake.change(p))
+        except (ValueError, IndexError):
+            return None
+        if not variants:
+            return found_right(p)
+        if variant >= len(variants):
+            return None
+        got = answer(compute, variants[variant])
+        # What a mistake leaves open may be anything.
+        return None if got is None else np.where(np.isnan(got), 7.0, got)
+
+    return implementation
+
+
+def checked(name: str, f: Callable[..., Any], cases: int = CASES, dims: int = 2) -> Report:
+    return getattr(check, name)(f, cases=cases, dims=dims)
+
+
+def variants(name: str, mistake: Mistake) -> list[int]:
+    """Numbers of variants of a mistake: all, or some of them spread evenly."""
+    kind = KINDS[name]
+    count = 0
+    for config in configurations(kind, 2, kind.options, CASES)[::2]:
+        try:
+            count = max(count, len(list(mistake.change(problem(kind, config)))))
+        except (ValueError, IndexError):
+            continue
+    return sorted(set(np.linspace(0, count - 1, min(count, MOST_VARIANTS)).astype(int).tolist()))
+
+
+def listed() -> list[Any]:
+    rows = []
+    for name, part in PLACES:
+        seen: dict[str, int] = {}
+        for mistake in MISTAKES[name, part]:
+            number = seen[mistake.code] = seen.get(mistake.code, 0) + 1
+            title = f"{name} {part} {mistake.code}{'' if number == 1 else f' {number}'}"
+            rows.append(pytest.param(name, part, mistake, id=title))
+    return rows
+
+
+@pytest.mark.parametrize(("name", "part", "mistake"), listed())
+def test_each_known_mistake_is_named(name: str, part: str, mistake: Mistake) -> None:
+    visible = 0
+    for variant in variants(name, mistake):
+        f = built(name, part, mistake, variant)
+        report = checked(name, f)
+        if report.passed:
+            continue
+        visible += 1
+        assert_in_order(report.diagnosis)
+        first = report.diagnosis[0]
+        if first.code == mistake.code:
+            if len(KINDS[name].parts) > 1 and not first.message.startswith(
+                "it is wrong only where"
+            ):
+                assert first.message.startswith(f"{part}: ")
+            continue
+        # Another name may stand first only where it gives the same numbers, or where it is the
+        # condition under which the mistake shows.
+        same = [m for m in MISTAKES[name, part] if m.code == first.code]
+        own = [d for d in report.diagnosis if d.code == mistake.code and d.confidence >= 0.9]
+        told = identical(name, part, f, same) or (first.code == "square-only" and own)
+        assert told, (variant, list(map(str, report.diagnosis)))
+    # A known mistake that can never show is none.
+    assert visible
+
+
+def assert_in_order(found: tuple[Diagnosis, ...]) -> None:
+    confidences = [d.confidence for d in found]
+    assert confidences == sorted(confidences, reverse=True)
+    assert all(0 <= c <= 1 for c in confidences)
+    codes = [d.code for d in found]
+    assert len(set(codes)) == len(codes) > 0
+
+
+def identical(name: str, part: str, f: Callable[..., Any], others: list[Mistake]) -> bool:
+    """Whether another mistake gives the same numbers as a function, wherever it is wrong."""
+    kind = KINDS[name]
+    tested = candidate(f, kind)
+    compute = COMPUTE.get((name, part), kind.parts[part])
+    configs = configurations(kind, 2, kind.options, CASES)
+    runs = [run(tested, config, number) for number, config in enumerate(configs)]
+    wrong = [one for one in runs if one.wrong]
+    return any(all(_explains(m, compute, part, one) for one in wrong) for m in others)
+
+
+# Two mistakes at once.
+
+
+def of_code(name: str, part: str, code: str) -> Mistake:
+    return next(m for m in MISTAKES[name, part] if m.code == code)
+
+
+PAIRS = [
+    ("forward", "y", "flipped-kernel", "padding-ignored"),
+    ("forward", "y", "flipped-kernel", "stride-ignored"),
+    ("forward", "y", "flipped-one-axis", "dilation-ignored"),
+    ("forward", "y", "kernel-transposed", "strides-swapped"),
+    ("forward", "y", "padding-doubled", "groups-ignored"),
+    ("forward", "y", "stride-dilation-swapped", "padding-ignored"),
+    ("forward", "y", "strides-swapped", "paddings-swapped"),
+    ("backward", "dx", "flipped-kernel", "batch-averaged"),
+    ("backward", "dw", "flipped-kernel", "batch-averaged"),
+    ("backward", "dw", "padding-ignored", "kernel-transposed"),
+    ("transposed", "y", "flipped-kernel", "output-padding-ignored"),
+    ("transposed", "y", "flipped-kernel", "groups-ignored"),
+    ("average_pool", "y", "ceil-mode-ignored", "divisor-counts-padding"),
+    ("max_pool", "y", "ceil-mode-ignored", "dilation-ignored"),
+]
+
+
+@pytest.mark.parametrize(("name", "part", "one", "other"), PAIRS, ids=lambda word: word)
+def test_two_mistakes_at_once_are_both_named(name: str, part: str, one: str, other: str) -> None:
+    first, second = of_code(name, part, one), of_code(name, part, other)
+    both = Mistake("both", "both", _both(first, second))
+    report = checked(name, built(name, part, both, 0, refuses=True), cases=100)
+    found = report.diagnosis[0].code
+    assert set(found.split("+")) == {one, other}, list(map(str, report.diagnosis))
+    assert report.diagnosis[0].confidence > 0.9
+    label = report.diagnosis[0].message.removeprefix(f"{part}: ")
+    assert set(label.split("; and ")) == {first.message, second.message}
+
+
+def test_a_mistake_in_each_gradient_is_named_for_each() -> None:
+    dx = of_code("backward", "dx", "flipped-kernel")
+    dw = of_code("backward", "dw", "batch-averaged")
+    f = built("backward", "dx", dx, 0)
+    g = built("backward", "dw", dw, 0)
+    report = check.backward(lambda *arrays, **o: (f(*arrays, **o)[0], g(*arrays, **o)[1]))
+    assert {d.code for d in report.diagnosis[:2]} == {"flipped-kernel", "batch-averaged"}
+    messages = {d.code: d.message for d in report.diagnosis}
+    assert messages["flipped-kernel"].startswith("dx: ")
+    assert messages["batch-averaged"].startswith("dw: ")
+
+
+# Mistakes made under some condition only.
+
+CONDITIONS: list[tuple[str, str, str, Where]] = [
+    ("forward", "y", "flipped-kernel", lambda p: max(p.stride) > 1),
+    ("forward", "y", "flipped-kernel", lambda p: p.groups > 1),
+    ("forward", "y", "padding-ignored", lambda p: max(p.dilation) > 1),
+    ("forward", "y", "stride-ignored", lambda p: p.groups > 1),
+    ("forward", "y", "dilation-ignored", lambda p: max(p.stride) > 1),
+    ("backward", "dx", "remainder-lost", lambda p: p.groups > 1),
+    ("backward", "dw", "batch-not-summed", lambda p: max(p.stride) > 1),
+    ("transposed", "y", "output-padding-ignored", lambda p: max(p.dilation) > 1),
+    ("average_pool", "y", "divisor-counts-padding", lambda p: p.ceil_mode),
+    ("max_pool", "y", "max-padding-zero", lambda p: p.ceil_mode),
+    ("max_pool_backward", "dx", "ties-all", lambda p: max(p.stride) > 1),
+]
+
+
+@pytest.mark.parametrize(("name", "part", "code", "where"), CONDITIONS)
+def test_a_mistake_under_a_condition_is_named_with_less_confidence(
+    name: str, part: str, code: str, where: Where
+) -> None:
+    report = checked(name, built(name, part, of_code(name, part, code), 0, where), cases=160)
+    found = {d.code: d for d in report.diagnosis}
+    assert code in found, list(map(str, report.diagnosis))
+    assert_in_order(report.diagnosis)
+    assert found[code].confidence <= 1.0
+    # Always made, it is certain.
+    always = checked(name, built(name, part, of_code(name, part, code), 0), cases=160)
+    assert always.diagnosis[0].code == code
+    assert always.diagnosis[0].confidence >= found[code].confidence
+
+
+def wrong_where(where: Where) -> Callable[..., Any]:
+    """A layer with an error of no kind where a condition holds."""
+
+    def f(x: Any, w: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any) -> np.ndarray:
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        p = made("forward", (x, w), options)
+        (y,) = right("forward", p)
+        if where(p):
+            y.flat[0] += 5
+            y.flat[-1] += 7
+        return y
+
+    return f
+
+
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        (lambda p: len(set(p.spatial)) > 1, "square-only"),
+        (lambda p: len(set(p.w.shape[2:])) > 1, "square-only"),
+        (lambda p: p.x.shape[1] > 1, "single-channel-only"),
+        (lambda p: len(p.w) > 1, "single-channel-only"),
+        (lambda p: p.w.shape[1] > 1, "single-channel-only"),
+        (lambda p: len(p.x) > 1, "single-sample-only"),
+        (lambda p: True, "unknown"),
+        (lambda p: p.spatial[0] > 3, "unknown"),
+        (lambda p: max(p.stride) > 1, "unknown"),
+    ],
+)
+def test_what_is_right_only_in_a_plain_case_is_told(where: Where, code: str) -> None:
+    report = check.forward(wrong_where(where))
+    assert report.diagnosis[0].code == code, list(map(str, report.diagnosis))
+    assert_in_order(report.diagnosis)
+
+
+def test_an_unknown_mistake_tells_the_places() -> None:
+    report = check.forward(wrong_where(lambda p: True))
+    (found,) = report.diagnosis
+    assert found.code == "unknown"
+    assert found.confidence == 0
+    assert "no known mistake does this: " in found.message
+    assert " entries of y are wrong in the smallest case, at (0, 0, 0, 0)" in found.message
+    # Without a share, which would be nought.
+    assert str(found).startswith("unknown: no known mistake")
+
+
+def test_an_unknown_linear_mistake_tells_what_became_of_the_matrix() -> None:
+    def shifted(x: np.ndarray, w: np.ndarray, **options: Any) -> np.ndarray:
+        (y,) = right("forward", made("forward", (x, w), options))
+        return np.where(np.arange(y.shape[-1]) == 0, 3 * y, y)
+
+    found = check.forward(shifted).diagnosis[0]
+    assert found.code == "unknown"
+    assert "its matrix from x to y at an array of shape" in found.message
+    assert "multiplied by 3" in found.message
+
+
+def test_a_wrong_shape_without_a_name_tells_the_shapes() -> None:
+    def longer(x: np.ndarray, w: np.ndarray, **options: Any) -> np.ndarray:
+        (y,) = right("forward", made("forward", (x, w), options))
+        return np.pad(y, ((0, 0), (0, 0), (0, 3), (1, 0)), constant_values=9)
+
+    found = check.forward(longer).diagnosis[0]
+    assert found.code == "wrong-shape"
+    assert "y has shape (2, 1, 5, 2), where (2, 1, 2, 1) belongs" in found.message
+
+
+@pytest.mark.parametrize(
+    ("error", "where", "words"),
+    [
+        (ValueError, lambda p: p.groups > 1, "exactly where there are groups"),
+        (IndexError, lambda p: max(p.dilation) > 1, "exactly where the dilation is not 1"),
+        (KeyError, lambda p: max(pair[0] for pair in p.padding) > 0, "where there is padding"),
+    ],
+)
+def test_raising_under_a_condition_tells_it(
+    error: type[Exception], where: Where, words: str
+) -> None:
+    def f(x: np.ndarray, w: np.ndarray, **options: Any) -> np.ndarray:
+        p = made("forward", (x, w), options)
+        if where(p):
+            raise error("not done yet")
+        return right("forward", p)[0]
+
+    report = check.forward(f)
+    assert report.diagnosis[0].code == "raises"
+    assert words in report.diagnosis[0].message
+    assert report.diagnosis[0].confidence == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        (lambda p: len(p.x) > 1, "single-sample-only"),
+        (lambda p: p.x.shape[1] > 1, "single-channel-only"),
+        (lambda p: len(set(p.spatial)) > 1, "square-only"),
+    ],
+)
+def test_raising_beyond_the_plain_case_tells_it(where: Where, code: str) -> None:
+    def f(x: np.ndarray, w: np.ndarray, **options: Any) -> np.ndarray:
+        p = made("forward", (x, w), options)
+        if where(p):
+            raise ValueError("cannot do this")
+        return right("forward", p)[0]
+
+    report = check.forward(f)
+    assert [d.code for d in report.diagnosis] == [code, "raises"]
+    assert "it works only while not: " in report.diagnosis[0].message
+
+
+# Nobody who is right is accused.
+
+TORCH = {
+    "forward": "conv",
+    "transposed": "conv_transpose",
+    "average_pool": "avg_pool",
+    "max_pool": "max_pool",
+}
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("name", list(KINDS))
+def test_pytorch_is_never_accused(name: str, dims: int) -> None:
+    functional = pytest.importorskip("torch").nn.functional
+    forward = "forward" if name == "backward" else name.removesuffix("_backward")
+    function = getattr(functional, f"{TORCH[forward]}{dims}d")
+    adapt = check.from_torch if forward == name else check.from_torch_backward
+    report = checked(name, adapt(function), cases=CASES, dims=dims)
+    assert report.passed, report.explain()
+    assert report.cases == CASES
+    assert report.options == KINDS[name].options
+    assert report.notes == ()
+
+
+@pytest.mark.parametrize("dims", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "part", "code"),
+    [
+        ("forward", "y", "flipped-kernel"),
+        ("forward", "y", "dilation-ignored"),
+        ("backward", "dx", "remainder-lost"),
+        ("transposed", "y", "output-padding-ignored"),
+        ("average_pool", "y", "divisor-counts-padding"),
+        ("max_pool", "y", "max-padding-zero"),
+    ],
+)
+def test_mistakes_over_one_axis_and_three_are_named(
+    name: str, part: str, code: str, dims: int
+) -> None:
+    f = built(name, part, of_code(name, part, code), 0)
+    report = checked(name, f, cases=60, dims=dims)
+    assert report.diagnosis[0].code == code, list(map(str, report.diagnosis))
+
+
+def test_configurations_of_a_report_are_those_of_its_failures() -> None:
+    report = check.forward(wrong_where(lambda p: max(p.stride) > 1), cases=40)
+    configs = configurations(KINDS["forward"], 2, report.options, 40)
+    failing: list[Config] = [config for config in configs if max(config.stride) > 1]
+    assert [failure.config for failure in report.failures] == failing

@@ -1,0 +1,394 @@
+"""Checking somebody's file: whatever it does, a report comes back and nothing stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from convalg.check.grade import Grade, grade
+from convalg.check.problem import KINDS
+
+CASES = 4
+RIGHT = """
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+def conv(x, w):
+    return np.einsum("nchwab,ocab->nohw", sliding_window_view(x, w.shape[2:], axis=(2, 3)), w)
+"""
+FLIPPED = RIGHT.replace("axis=(2, 3)), w)", "axis=(2, 3)), w[:, :, ::-1, ::-1])")
+
+
+def graded(folder: Path, text: str, name: str = "homework.py", **options: Any) -> Grade:
+    path = folder / name
+    path.write_text(dedent(text), encoding="utf-8")
+    function = options.pop("function", "conv")
+    return grade(f"{path}:{function}", **{"cases": CASES, "timeout": 40, **options})
+
+
+def first(found: Grade) -> tuple[str, str]:
+    diagnosis = found.result["diagnosis"][0]
+    return diagnosis["code"], diagnosis["message"]
+
+
+def body(*lines: str) -> str:
+    """A right layer whose function begins with other lines."""
+    inside = "".join(f"    {line}\n" for line in lines)
+    return RIGHT.replace("def conv(x, w):\n", f"def conv(x, w):\n{inside}")
+
+
+# What passes.
+
+
+PASSING = {
+    "plain": RIGHT,
+    "prints megabytes": body("print('x' * 10**6)"),
+    "prints bytes past Python": body("import os; os.write(1, b'\\xff' * 10**6)"),
+    "reads from nothing": "import sys\nassert sys.stdin.read() == ''" + RIGHT,
+    "forgets its argument": body("y = x.copy(); del x; x = y"),
+    "has options of its own": RIGHT.replace("(x, w)", "(x, w, *, verbose=False)"),
+    "made by another function": RIGHT + "conv = (lambda f: lambda x, w: f(x, w))(conv)\n",
+    "warns": "import warnings; warnings.simplefilter('error')"
+    + body("warnings.warn('old')")[0:0]
+    + body("import warnings; warnings.warn('old')"),
+    "named main": "if __name__ == '__main__':\n    raise SystemExit(1)" + RIGHT,
+    "data class": "from dataclasses import dataclass\n@dataclass\nclass Pair:\n    k: int = 1"
+    + RIGHT,
+    "changes the folder": "import os, tempfile; os.chdir(tempfile.gettempdir())" + RIGHT,
+    "closes the output": "import sys; sys.stdout.close()" + RIGHT,
+    "empties the arguments": "import sys; sys.argv.clear()" + RIGHT,
+}
+
+
+@pytest.mark.parametrize("text", PASSING.values(), ids=PASSING)
+def test_what_is_right_passes(tmp_path: Path, text: str) -> None:
+    found = graded(tmp_path, text)
+    assert found, found.explain()
+    assert found.passed
+    assert found.result["cases"] == CASES
+    assert f"All {CASES} configurations pass." in found.explain()
+
+
+def test_files_beside_it_are_imported(tmp_path: Path) -> None:
+    (tmp_path / "layers.py").write_text(RIGHT)
+    assert graded(tmp_path, "from layers import conv")
+    # From another folder as well, by a path of its own.
+    assert graded(tmp_path, "import layers\ndef conv(x, w): return layers.conv(x, w)")
+
+
+def test_files_named_as_libraries_do_not_come_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("random", "token", "select", "signal", "convalg", "scipy", "queue"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('homework')")
+    assert graded(tmp_path, RIGHT)
+    monkeypatch.chdir(tmp_path)
+    assert graded(tmp_path, RIGHT)
+
+
+@pytest.mark.parametrize("name", ["Faltung ü.py", "畳み込み.py", "a b'c\"d.py", "a:b.py", "-x.py"])
+def test_any_name_of_a_file_is_taken(tmp_path: Path, name: str) -> None:
+    found = graded(tmp_path, RIGHT.replace("conv", "gefältelt"), name, function="gefältelt")
+    assert found, found.explain()
+    assert json.loads(found.to_json())["target"].endswith(f"{name}:gefältelt")
+    assert ElementTree.fromstring(found.to_junit()) is not None
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_every_kind_is_graded(tmp_path: Path, name: str) -> None:
+    kind = KINDS[name]
+    text = f"""
+    import numpy as np
+    def conv({", ".join(kind.arrays)}, **options):
+        return {"np.zeros(1), np.zeros(1)" if len(kind.parts) > 1 else "np.zeros(1)"}
+    """
+    found = graded(tmp_path, text, kind=name, dims=1)
+    assert not found
+    assert found.result["kind"] == name
+    assert found.result["cases"] == CASES
+    assert first(found)[0] == "wrong-shape"
+
+
+# What fails, and is told.
+
+FAILING: dict[str, tuple[str, str, str]] = {
+    "flipped": (FLIPPED, "flipped-kernel", "the kernel is flipped on all axes"),
+    "syntax": ("def conv(x, w)\n", "raises", "the file raises SyntaxError"),
+    "null bytes": ("\0", "raises", "the file raises SyntaxError"),
+    "no text": ("# -*- coding: nonsense -*-", "raises", "the file raises SyntaxError"),
+    "import": ("import nothing_of_this_name", "raises", "the file raises ModuleNotFoundError"),
+    "at once": ("1 / 0", "raises", "the file raises ZeroDivisionError: division by zero"),
+    "exit 0": ("raise SystemExit", "raises", "the file raises SystemExit"),
+    "exit 3": ("import sys; sys.exit(3)", "raises", "the file raises SystemExit: 3"),
+    "no function": (
+        "def convolve(x, w): ...\ndef other(): ...\n_x = 1",
+        "wrong-signature",
+        "has no function conv; it has convolve, other",
+    ),
+    "nothing": ("", "wrong-signature", "has no function conv; it has none"),
+    "no function but a number": ("conv = 3", "wrong-signature", "check takes a function f(x, w"),
+    "arrays": ("def conv(x): ...", "wrong-signature", "conv takes 1 arrays"),
+    "options": (
+        "def conv(x, w, bias): ...",
+        "wrong-signature",
+        "conv wants bias, and a correlation layer has no such option",
+    ),
+    "raises": (body("raise KeyError('no')"), "raises", "it raises KeyError: 'no'"),
+    "input": (body("input('which? ')"), "raises", "it raises EOFError"),
+    "exits in a call": (body("raise SystemExit(0)"), "raises", "it raises SystemExit"),
+    "quits": (body("import os; os._exit(0)"), "crashes", "it ended the interpreter with status 0"),
+    "quits with 7": (
+        body("import os; os.write(2, b'bye \\x1b[31m'); os._exit(7)"),
+        "crashes",
+        "it ended the interpreter with status 7: bye ?[31m, at the first configuration",
+    ),
+    "aborts": (body("import os; os.abort()"), "crashes", "it crashed the interpreter (SIGABRT)"),
+    "reads where nothing is": (
+        body("import ctypes; ctypes.string_at(0)"),
+        "crashes",
+        "it crashed the interpreter (SIGSEGV)",
+    ),
+    "kills itself": (
+        body("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"),
+        "crashes",
+        "it crashed the interpreter (SIGKILL)",
+    ),
+    "recursion": (body("return conv(x, w)"), "raises", "it raises RecursionError"),
+    "memory": (
+        body("y = np.ones((2**31, 8))"),
+        "raises",
+        "it raises numpy._core._exceptions._ArrayMemoryError: Unable to allocate",
+    ),
+    "memory bit by bit": (
+        body("kept = []", "while True: kept.append(bytearray(2**24))"),
+        "raises",
+        "it raises MemoryError",
+    ),
+    "an interruption": (
+        "raise KeyboardInterrupt",
+        "crashes",
+        "it crashed the interpreter (SIGINT)",
+    ),
+    "prints to nowhere": (
+        body("import sys; sys.stderr.write('e' * 10**7); raise ValueError('e' * 10**6)"),
+        "raises",
+        "it raises ValueError: eeee",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "words"), FAILING.values(), ids=FAILING)
+def test_what_is_wrong_is_told(tmp_path: Path, text: str, code: str, words: str) -> None:
+    found = graded(tmp_path, text, memory=3 * 2**29)
+    assert not found
+    assert first(found)[0] == code, found.explain()
+    assert words in first(found)[1]
+    assert len(first(found)[1]) < 800
+    assert_written(found)
+
+
+def assert_written(found: Grade) -> None:
+    """The report as JSON and as JUnit XML holds what was found, whatever its characters."""
+    again = json.loads(found.to_json())
+    assert again == {"target": found.target, **found.result}
+    suite = ElementTree.fromstring(found.to_junit())
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "0" if found else "1")
+    (case,) = suite
+    assert case.get("classname") == found.result["kind"]
+    assert (case.get("name") or "").endswith(":conv")
+    assert len(case) == (0 if found else 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("while True: pass", False),
+        (body("while True: pass"), True),
+        (body("import signal; signal.pause()"), True),
+    ],
+)
+def test_what_does_not_end_is_ended(tmp_path: Path, text: str, at: bool) -> None:
+    start = time.perf_counter()
+    found = graded(tmp_path, text, timeout=3)
+    assert 3 <= time.perf_counter() - start < 20
+    code, message = first(found)
+    assert code == "hangs"
+    assert message.startswith("it did not finish within 3 seconds")
+    assert message.endswith(", at the first configuration") == at
+    assert_written(found)
+
+
+def test_it_is_said_at_which_configuration(tmp_path: Path) -> None:
+    text = "calls = []" + body("calls.append(1)", "if len(calls) > 20: __import__('os').abort()")
+    message = first(graded(tmp_path, text, cases=30))[1]
+    assert message.startswith("it crashed the interpreter (SIGABRT), at configuration ")
+    assert message.endswith(" of 30")
+
+
+# Nothing stays behind.
+
+
+def alive(pid: int) -> bool:
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+@pytest.mark.parametrize("ends", ["", "while True: pass", "__import__('os')._exit(0)"])
+def test_no_process_is_left(tmp_path: Path, ends: str) -> None:
+    note = tmp_path / "pid"
+    text = f"""
+    import subprocess, sys
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    open({str(note)!r}, "w").write(str(child.pid))
+    """
+    found = graded(tmp_path, dedent(text) + (body(ends) if ends else RIGHT), timeout=4)
+    assert bool(found) == (not ends)
+    pid = int(note.read_text())
+    deadline = time.monotonic() + 5
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(pid)
+
+
+def test_no_file_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    for text in (RIGHT, body("__import__('os').abort()")):
+        graded(tmp_path, text)
+        assert list(scratch.iterdir()) == []
+
+
+def test_the_file_stays_as_it_is(tmp_path: Path) -> None:
+    graded(tmp_path, FLIPPED)
+    assert (tmp_path / "homework.py").read_text() == FLIPPED
+
+
+# Reports that a file writes in the checker's place.
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "",
+        "no JSON",
+        "[]",
+        "3",
+        "null",
+        "{}",
+        '{"passed": false}',
+        '{"passed": "yes", "explanation": 3, "diagnosis": 4}',
+        '{"passed": false, "explanation": "", "diagnosis": [3]}',
+        '{"passed": false, "explanation": "", "diagnosis": [{}]}',
+        '{"passed": NaN, "explanation": "x", "diagnosis": []}',
+        "[" * 100_000,
+        "\udcff",
+    ],
+    ids=lambda text: text[:30].encode("unicode_escape").decode(),
+)
+def test_a_report_that_is_none_is_a_crash(tmp_path: Path, report: str) -> None:
+    text = f"""
+    import os, sys
+    with open(sys.argv[2], "wb") as file:
+        file.write({report.encode(errors="surrogateescape")!r})
+    os._exit(0)
+    """
+    found = graded(tmp_path, text)
+    assert not found
+    assert first(found)[0] == "crashes"
+    assert "it left no report that can be read" in first(found)[1]
+    assert_written(found)
+
+
+def test_a_report_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    text = """
+    import os, sys
+    with open(sys.argv[2], "wb") as file:
+        file.truncate(2**34)
+    os._exit(0)
+    """
+    assert first(graded(tmp_path, text))[0] == "crashes"
+
+
+# Markup in names and messages.
+
+
+def test_markup_in_messages_is_escaped(tmp_path: Path) -> None:
+    nasty = '<b>&amp;"]]>\x00\x1b[2J\u202e\ufffe'
+    found = graded(tmp_path, body(f"raise ValueError({nasty!r})"))
+    suite = ElementTree.fromstring(found.to_junit())
+    failure = suite[0][0]
+    assert '<b>&amp;"]]>' in (failure.get("message") or "")
+    assert "<b>" not in found.to_junit()
+    for text in (failure.get("message"), failure.text, found.to_junit()):
+        assert text is not None
+        assert not set(text) & set("\x00\x1b\u202e\ufffe")
+    assert_written(found)
+
+
+def test_a_name_with_control_characters_is_printed_without(tmp_path: Path) -> None:
+    found = graded(tmp_path, RIGHT, "a\x1b[31m<&.py")
+    assert found
+    assert "a?[31m" in (ElementTree.fromstring(found.to_junit())[0].get("name") or "")
+
+
+# The report of a file is the report of the function.
+
+
+def test_the_grade_says_what_the_check_says(tmp_path: Path) -> None:
+    from convalg import check
+
+    scope: dict[str, Any] = {}
+    exec(FLIPPED, scope)
+    report = check.forward(scope["conv"], cases=20)
+    found = graded(tmp_path, FLIPPED, cases=20)
+    assert found.result == {
+        "kind": "forward",
+        **json.loads(json.dumps(report.to_dict())),
+        "explanation": report.explain(),
+    }
+    assert found.explain() == report.explain()
+    suite = ElementTree.fromstring(found.to_junit())
+    assert suite[0][0].text == report.explain()
+
+
+def test_the_default_is_the_default_of_the_check(tmp_path: Path) -> None:
+    found = graded(tmp_path, RIGHT, cases=None)
+    assert found.result["cases"] == 160
+
+
+def test_the_limit_of_memory_is_one_of_the_process_alone(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    text = "import resource\nprint(resource.getrlimit(resource.RLIMIT_AS))" + body(
+        "import resource",
+        "assert resource.getrlimit(resource.RLIMIT_AS)[0] == 3 * 2**30",
+    )
+    assert graded(tmp_path, text, memory=3 * 2**30)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_too_little_memory_is_a_report_too(tmp_path: Path) -> None:
+    found = graded(tmp_path, RIGHT, memory=2**20)
+    assert not found
+    assert first(found)[0] in ("crashes", "raises")
+
+
+def test_it_runs_with_the_same_python(tmp_path: Path) -> None:
+    text = f"import sys\nassert sys.executable == {sys.executable!r}" + RIGHT
+    assert graded(tmp_path, text)
+    text = f"import os\nassert os.getpid() != {os.getpid()}" + RIGHT
+    assert graded(tmp_path, text)

@@ -1,0 +1,766 @@
+"""Networks read from ONNX files: outputs as onnxruntime's, lazily, from files of any honesty."""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import math
+import os
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx_models import (
+    CASES,
+    IMAGE,
+    Case,
+    floats,
+    helper,
+    ints,
+    model,
+    node,
+    onnx,
+    runtime,
+    saved,
+)
+
+import convalg as ca
+from convalg.network import layers as net_layers
+from convalg.network.layers.opaque import Opaque, Pointwise, Product, Scale
+from convalg.network.layers.rearrange import Expand, Permute, Resize, Slice
+from convalg.network.onnx.model import read_onnx
+from convalg.network.onnx.tensors import shown
+
+TOLERANCE = {"rtol": 2e-5, "atol": 2e-6}
+FLOAT = onnx.TensorProto.FLOAT
+
+
+def opaque(net: Any) -> dict[str, str]:
+    """Opaque nodes with their reasons."""
+    return {k: f"{v.operator}: {v.reason}" for k, v in net.layers() if isinstance(v, Opaque)}
+
+
+# As onnxruntime.
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_outputs_are_those_of_onnxruntime(case: Case, tmp_path: Path) -> None:
+    _, opset, nodes, shape, constants = case
+    path = saved(model(nodes, shape, constants, opset=opset), tmp_path)
+    net = read_onnx(path)
+    assert opaque(net) == {}
+    assert net.graph.graph["left_out"] == []
+    x = floats(1 if shape[0] == 1 else 3, *shape[1:], seed=7)
+    # The sizes of a Resize by sizes hold the batch.
+    batch = x[:1] if any(n.op_type in ("Resize", "Upsample") for n in nodes) else x
+    np.testing.assert_allclose(net(batch), runtime(path, batch), **TOLERANCE)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_jacobians_are_differences(case: Case, tmp_path: Path) -> None:
+    _, opset, nodes, shape, constants = case
+    net = read_onnx(saved(model(nodes, shape, constants, opset=opset), tmp_path))
+    x = floats(*shape[1:], seed=3).astype(float)
+    direction = floats(*shape[1:], seed=4).astype(float)
+    step = 1e-5
+    slope = (net(x + step * direction) - net(x - step * direction)) / (2 * step)
+    np.testing.assert_allclose(net.jacobian(x)(direction), slope, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_receptive_fields_hold_what_is_read(case: Case, tmp_path: Path) -> None:
+    _, opset, nodes, shape, constants = case
+    net = read_onnx(saved(model(nodes, shape, constants, opset=opset), tmp_path))
+    if len(net.in_shape) < 3:
+        pytest.skip("no space")
+    reads = net.jacobian(floats(*shape[1:], seed=3).astype(float)).to_scipy().toarray()
+    field = net.receptive_field()
+    sizes = net.out_shape
+    place = tuple(n // 2 for n in sizes)
+    seen = reads[np.ravel_multi_index(place, sizes)].reshape(net.in_shape).any(axis=0)
+    unit = place[1:] if field.reach.kind == "lattice" else 0
+    assert not (seen & ~field.mask(unit)).any()
+
+
+def small_cnn(folder: Path, **options: Any) -> Path:
+    nodes = [
+        node("Conv", "x k b", "c", pads=[1, 1, 1, 1], name="first"),
+        node("Relu", "c", "r", name="rectified"),
+        node("MaxPool", "r", "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Flatten", "p", "f"),
+        node("Gemm", "f w d", transB=1, name="last"),
+    ]
+    constants = {"k": floats(8, 3, 3, 3), "b": floats(8), "w": floats(10, 128), "d": floats(10)}
+    return saved(model(nodes, ("batch", 3, 8, 8), constants, **options), folder)
+
+
+def test_a_network_is_as_one_written_here(tmp_path: Path) -> None:
+    net = read_onnx(small_cnn(tmp_path))
+    assert next(iter(net.layers())) == ("first", net_layers.Conv(8, 3, padding=1))
+    own = ca.sequential(
+        (3, 8, 8),
+        [
+            net_layers.Conv(8, 3, padding=1),
+            net_layers.ReLU(),
+            net_layers.MaxPool(2, stride=2),
+            net_layers.Flatten(),
+            net_layers.Dense(10),
+        ],
+    )
+    assert net.parameters == own.parameters == 8 * 27 + 8 + 1280 + 10
+    assert [r.nonzeros for r in net.summary().rows] == [r.nonzeros for r in own.summary().rows]
+    assert net.receptive_field("rectified").size == (3, 3)
+
+
+def test_numbers_stay_float32(tmp_path: Path) -> None:
+    net = read_onnx(small_cnn(tmp_path))
+    assert net.weights["first"]["kernel"].dtype == np.float32
+    assert net(floats(3, 8, 8)).dtype == np.float32
+
+
+@pytest.mark.parametrize("typed", [np.float64, np.float16])
+def test_other_floats_are_read(typed: Any, tmp_path: Path) -> None:
+    kernel = floats(2, 4, 3, 3).astype(typed)
+    built = model([node("Cast", "k", "f", to=FLOAT), node("Conv", "x f")], IMAGE, {"k": kernel})
+    path = saved(built, tmp_path)
+    x = floats(1, 4, 9, 8)
+    np.testing.assert_allclose(read_onnx(path)(x), runtime(path, x), **TOLERANCE)
+
+
+def test_brain_floats_are_their_upper_halves(tmp_path: Path) -> None:
+    kernel = helper.make_tensor("k", onnx.TensorProto.BFLOAT16, (1, 1, 1), [1.5])
+    built = model([node("Conv", "x k")], (1, 1, 2))
+    built.graph.initializer.append(kernel)
+    assert read_onnx(saved(built, tmp_path))(np.float32([[2, 4]])).tolist() == [[3, 6]]
+
+
+@pytest.mark.parametrize("field", ["float_data", "double_data", "int64_data", "int32_data"])
+def test_typed_lists_are_read(field: str, tmp_path: Path) -> None:
+    kinds = {"float_data": 1, "double_data": 11, "int64_data": 7, "int32_data": 3}
+    values = [1, -2, 3, 4] * 200
+    kernel = helper.make_tensor("k", kinds[field], (800, 1, 1), values)
+    assert not kernel.raw_data
+    built = model([node("Cast", "k", "f", to=FLOAT), node("Conv", "x f")], (1, 1, 1))
+    built.graph.initializer.append(kernel)
+    assert read_onnx(saved(built, tmp_path))(np.float32([[2]])).ravel().tolist() == [
+        2.0 * v for v in values
+    ]
+
+
+def test_a_constant_condition_takes_its_branch(tmp_path: Path) -> None:
+    def branch(op: str) -> Any:
+        out = helper.make_tensor_value_info("z", FLOAT, None)
+        return helper.make_graph([node(op, "x", "z")], op, [], [out])
+
+    for value, op in ((True, net_layers.ReLU), (False, net_layers.Sigmoid)):
+        taken = node("If", "c", then_branch=branch("Relu"), else_branch=branch("Sigmoid"))
+        net = read_onnx(saved(model([taken], IMAGE, {"c": np.array(value)}), tmp_path))
+        assert [type(layer) for _, layer in net.layers()] == [op]
+
+
+def test_nodes_may_come_in_any_order(tmp_path: Path) -> None:
+    path = small_cnn(tmp_path)
+    built = onnx.load(path)
+    x = floats(2, 3, 8, 8)
+    want = read_onnx(path)(x)
+    nodes = list(built.graph.node)[::-1]
+    del built.graph.node[:]
+    built.graph.node.extend(nodes)
+    np.testing.assert_array_equal(read_onnx(saved(built, tmp_path))(x), want)
+
+
+# Lazily.
+
+
+def test_100_megabytes_are_analysed_without_being_loaded(tmp_path: Path) -> None:
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f w", transB=1, name="large")]
+    weights = np.zeros((4000, 6400), np.float32)
+    weights[5, 7] = 1
+    path = saved(model(nodes, ("n", 1, 80, 80), {"w": weights}), tmp_path)
+    assert path.stat().st_size > 100e6
+    tracemalloc.start()
+    net = read_onnx(path)
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    rows = net.summary().rows
+    field = net.receptive_field().size
+    # Which channels a layer reads is a boolean for each weight.
+    assert tracemalloc.get_traced_memory()[1] < 27e6
+    tracemalloc.stop()
+    assert (rows[-1].parameters, field) == (25_600_000, (80, 80))
+    assert net.weights["large"]["weights"][5, 7] == 1
+
+
+def test_external_data_are_read_from_the_folder(tmp_path: Path) -> None:
+    built = model([node("Conv", "x k")], IMAGE, {"k": floats(6, 4, 3, 2)})
+    path = tmp_path / "model.onnx"
+    onnx.save(built, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    x = floats(1, 4, 9, 8)
+    np.testing.assert_allclose(read_onnx(path)(x), runtime(path, x), **TOLERANCE)
+
+
+def test_a_file_that_changed_is_not_read_on(tmp_path: Path) -> None:
+    path = small_cnn(tmp_path)
+    net = read_onnx(path)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(ca.errors.FileError, match="has changed since it was read"):
+        net(floats(3, 8, 8))
+
+
+# What has no layer.
+
+
+def test_an_unknown_operator_is_opaque(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x k", "c", name="before"),
+        node("CumSum", "c a", "d", name="unknown"),
+        node("Conv", "d m", name="behind"),
+    ]
+    constants = {"k": floats(6, 4, 3, 3), "m": floats(2, 6, 3, 3), "a": np.int64(1)}
+    net = read_onnx(saved(model(nodes, IMAGE, constants), tmp_path))
+    assert opaque(net) == {"unknown": "CumSum: this operator has no layer"}
+    assert net.shapes["unknown"] == (6, 7, 6)
+    assert net.out_shape == (2, 5, 4)
+    assert net.receptive_field("before").size == (3, 3)
+    assert net.receptive_field("behind").reach.kind == "whole"
+    assert net.parameters == 6 * 36 + 2 * 54
+    assert net(floats(4, 9, 8), "before").shape == (6, 7, 6)
+    with pytest.raises(ca.errors.ArgumentError, match="is opaque here, known by its shape"):
+        net(floats(4, 9, 8))
+
+
+def test_an_opaque_node_reads_all_that_it_is_given(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x k", "c"),
+        node("MatMul", "c x", "d", name="joined"),
+    ]
+    net = read_onnx(
+        saved(model(nodes, (1, 4, 9, 9), {"k": floats(4, 4, 1, 1)}, outputs="d"), tmp_path)
+    )
+    assert net.out_shape == (4, 9, 9)
+    assert net.receptive_field().mask().all()
+    assert net.sources("joined#2") or net.sources("joined")
+
+
+def test_what_has_no_shape_is_left_out(tmp_path: Path) -> None:
+    nodes = [node("Relu", "x", "r", name="kept"), node("NonZero", "r", "z"), node("Relu", "z")]
+    net = read_onnx(saved(model(nodes, IMAGE), tmp_path))
+    assert (list(net), net.output) == (["input", "kept"], "kept")
+    assert net.graph.graph["left_out"][0].startswith("NonZero z without a shape")
+
+
+def test_operators_of_other_domains_are_opaque_by_the_shape_that_the_file_gives(
+    tmp_path: Path,
+) -> None:
+    info = [helper.make_tensor_value_info("d", FLOAT, (1, 7, 2, 2))]
+    nodes = [node("Gadget", "x", "d", name="odd", domain="com.example"), node("Relu", "d")]
+    built = model(nodes, (1, 4, 9, 8), value_info=info)
+    built.opset_import.append(helper.make_opsetid("com.example", 1))
+    net = read_onnx(saved(built, tmp_path))
+    assert opaque(net) == {"odd": "Gadget: it is of the domain com.example"}
+    assert net.out_shape == (7, 2, 2)
+
+
+REASONS: list[tuple[str, list[Any], Any, dict[str, Any]]] = [
+    ("Conv: input 1 is no constant", [node("Conv", "x x")], (1, 4, 4, 4), {}),
+    ("Conv: its kernel has 3 axes", [node("Conv", "x k")], IMAGE, {"k": floats(6, 4, 3)}),
+    (
+        "Conv: its strides, dilations",
+        [node("Conv", "x k", strides=[1])],
+        IMAGE,
+        {"k": floats(6, 4, 3, 3)},
+    ),
+    (
+        "Pad: it pads samples or channels",
+        [node("Pad", "x p")],
+        IMAGE,
+        {"p": ints(0, 1, 0, 0, 0, 0, 0, 0)},
+    ),
+    (
+        "Pad: it pads with",
+        [node("Pad", "x p v")],
+        IMAGE,
+        {"p": ints(0, 0, 1, 0, 0, 0, 0, 0), "v": np.float32(2)},
+    ),
+    (
+        "Slice: its step is -1",
+        [node("Slice", "x s e a t")],
+        IMAGE,
+        {"s": ints(8), "e": ints(0), "a": ints(2), "t": ints(-1)},
+    ),
+    ("Softmax: it goes across samples", [node("Softmax", "x", axis=0)], IMAGE, {}),
+    ("Transpose: its order", [node("Transpose", "x", perm=[1, 0, 2, 3])], IMAGE, {}),
+    ("Concat: it concatenates samples", [node("Concat", "x x", axis=0)], IMAGE, {}),
+    ("Flatten: it flattens from axis 2", [node("Flatten", "x", axis=2)], IMAGE, {}),
+    ("LRN: a window of 4 channels", [node("LRN", "x", size=4)], IMAGE, {}),
+    (
+        "Resize: it interpolates as cubic",
+        [node("Resize", "x - s", mode="cubic")],
+        IMAGE,
+        {"s": np.float32([1, 1, 2, 2])},
+    ),
+    ("ReduceMean: it reduces axes", [node("ReduceMean", "x", axes=[1])], IMAGE, {}),
+    (
+        "Add: its constant of shape (3, 1, 1, 1)",
+        [node("Add", "x c")],
+        (3, 4, 9, 8),
+        {"c": floats(3, 1, 1, 1)},
+    ),
+    ("Gemm: it is no matrix", [node("Gemm", "x w", transA=1)], (6, 6), {"w": floats(6, 6)}),
+    (
+        "MaxPool: the places of its maxima",
+        [node("MaxPool", "x", "y i", kernel_shape=[2, 2])],
+        IMAGE,
+        {},
+    ),
+    ("Reshape: a shape (36, 8)", [node("Reshape", "x s")], IMAGE, {"s": ints(36, 8)}),
+    ("Expand: it repeats samples", [node("Expand", "x s")], IMAGE, {"s": ints(2, 4, 9, 8)}),
+]
+
+
+@pytest.mark.parametrize("case", REASONS, ids=lambda case: case[0])
+def test_reasons_for_opaque_nodes_are_told(case: Any, tmp_path: Path) -> None:
+    reason, nodes, shape, constants = case
+    net = read_onnx(saved(model(nodes, shape, constants), tmp_path))
+    told = [*opaque(net).values(), *net.graph.graph["left_out"]]
+    assert any(text.replace(" y without a shape", "").startswith(reason) for text in told), told
+
+
+# Bad files.
+
+
+def external(**entries: str) -> Callable[[], bytes]:
+    def make() -> bytes:
+        built = model([node("Conv", "x k")], IMAGE, {"k": floats(6, 4, 3, 2)})
+        kernel = built.graph.initializer[0]
+        kernel.ClearField("raw_data")
+        kernel.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in entries.items():
+            kernel.external_data.add(key=key, value=value)
+        return built.SerializeToString()
+
+    return make
+
+
+def dims(*sizes: int) -> Callable[[], bytes]:
+    """A tensor that says it has other sizes than it has."""
+
+    def make() -> bytes:
+        built = model([node("Conv", "x k")], IMAGE, {"k": floats(6, 4, 3, 20)})
+        del built.graph.initializer[0].dims[:]
+        built.graph.initializer[0].dims.extend(sizes)
+        return built.SerializeToString()
+
+    return make
+
+
+def bytes_of(*nodes: Any, **options: Any) -> Callable[[], bytes]:
+    return lambda: model(list(nodes), options.pop("shape", IMAGE), **options).SerializeToString()
+
+
+def without(field: str) -> Callable[[], bytes]:
+    def make() -> bytes:
+        built = model([node("Relu", "x")], IMAGE)
+        built.graph.ClearField(field)
+        return built.SerializeToString()
+
+    return make
+
+
+BAD: list[tuple[str, Callable[[], bytes], str]] = [
+    ("empty", lambda: b"", "is empty: an ONNX file"),
+    ("text", lambda: b"this is no model", "is truncated or damaged|starts no protobuf field"),
+    ("zeros", lambda: bytes(100), "starts no protobuf field"),
+    ("groups", lambda: b"\x0b\x0c", "starts no protobuf field"),
+    ("endless number", lambda: b"\xff" * 30, "is truncated or damaged: no number ends"),
+    (
+        "endless field",
+        lambda: b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+        "is truncated or damaged",
+    ),
+    ("a node of noise", lambda: b"\x3a\x04\x0a\x02\xff\xff", "is no ONNX model: "),
+    ("no graph", lambda: onnx.ModelProto(ir_version=8).SerializeToString(), "holds no graph with"),
+    ("no nodes", without("node"), "holds no graph with"),
+    ("no input", without("input"), "has no input: it is no network"),
+    ("old", bytes_of(node("Relu", "x"), opset=6), "or later is read: convert it"),
+    ("outside", external(location="../secret"), "outside the folder of the model"),
+    ("absolute", external(location=os.sep + "secret"), "outside the folder of the model"),
+    ("nowhere", external(), "outside the folder of the model"),
+    ("null", external(location="a\0b"), "external data that are no place|outside the folder"),
+    ("offset", external(location="w", offset="-8"), "its external data give"),
+    ("length", external(location="w", length="99999999999999999999"), "its external data give"),
+    ("no number", external(location="w", offset="many"), "external data that are no place"),
+    ("negative size", dims(-6, 4, 3, 20), "no size can be negative"),
+    ("too many sizes", dims(*[1] * 300), "axes, more than"),
+    ("larger size", dims(7, 4, 3, 20), "and the file holds"),
+    ("smaller size", dims(1), "and the file holds"),
+    ("huge size", dims(2**62, 2**62), "would take .* the limit is"),
+    (
+        "cycle",
+        bytes_of(node("Add", "x b", "a"), node("Relu", "a", "b"), outputs="a"),
+        "has a cycle: Add a waits",
+    ),
+    ("own input", bytes_of(node("Add", "x y", "y")), "has a cycle"),
+    ("unknown name", bytes_of(node("Add", "x q")), "that reads q, which nothing gives"),
+    ("twice", bytes_of(node("Relu", "x"), node("Tanh", "x")), "to two values"),
+    ("huge input", bytes_of(node("Relu", "x"), shape=(1, 2**40, 8)), "that is no size"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), [case[1:] for case in BAD], ids=[c[0] for c in BAD])
+def test_bad_files(make: Callable[[], bytes], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ca.errors.FileError, match=message):
+        read_onnx(saved(make(), tmp_path))
+
+
+SHAPES: list[tuple[Any, Any, type[Exception], str]] = [
+    (("n", 3, "h", "w"), None, ca.errors.ArgumentError, "with open sizes: pass in_shape="),
+    (None, None, ca.errors.ArgumentError, "has the shape none at all with open"),
+    ((1, 3, 8, 8), (3, 9, 8), ca.errors.ShapeError, "does not fit input x"),
+    ((1, 3, 8, 8), (8, 8), ca.errors.ShapeError, "does not fit input x"),
+    ((4,), None, ca.errors.ShapeError, "a network's is .batch, channels"),
+    ((1, 3, 8, 8), (3, -1, 8), ca.errors.ArgumentError, "in_shape"),
+]
+
+
+@pytest.mark.parametrize(("shape", "given", "error", "message"), SHAPES)
+def test_shapes_of_the_input(
+    shape: Any, given: Any, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        read_onnx(saved(model([node("Relu", "x")], shape), tmp_path), given)
+
+
+@pytest.mark.parametrize("shape", [("n", 3, "h", "w"), None])
+def test_open_sizes_are_those_given(shape: Any, tmp_path: Path) -> None:
+    path = saved(model([node("Relu", "x")], shape), tmp_path)
+    assert read_onnx(path, (3, 5, 7)).out_shape == (3, 5, 7)
+
+
+def test_open_sizes_may_be_letters(tmp_path: Path) -> None:
+    n, m = ca.sizes("n m")
+    nodes = [node("Conv", "x k", "c", strides=[2, 2]), node("Relu", "c")]
+    path = saved(model(nodes, ("b", 4, "h", "w"), {"k": floats(6, 4, 3, 3)}), tmp_path)
+    net = read_onnx(path, (4, 2 * n + 1, 2 * m + 1))
+    assert net.out_shape == (6, n, m)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ca.errors.FileError, match="cannot be read as a file"):
+        read_onnx(tmp_path / "missing.onnx")
+    with pytest.raises(ca.errors.FileError, match="is no regular file: give"):
+        read_onnx(tmp_path)
+    with pytest.raises(ca.errors.FileError, match="cannot be read as a file"):
+        read_onnx("a\0b")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ca.errors.FileError, match="is no regular file"):
+        read_onnx(tmp_path / "pipe")
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(4 * 144))
+    try:
+        (folder / "w").symlink_to(tmp_path / "secret")
+    except OSError:
+        pytest.skip("there are no links here")
+    with pytest.raises(ca.errors.FileError, match="outside the folder of the model"):
+        read_onnx(saved(external(location="w")(), folder))
+
+
+def test_external_data_that_are_missing_or_short_stop_running_only(tmp_path: Path) -> None:
+    net = read_onnx(saved(external(location="w")(), tmp_path))
+    assert net.parameters == 6 * 4 * 6
+    with pytest.raises(ca.errors.FileError, match="cannot be read as a file"):
+        net(floats(4, 9, 8))
+    (tmp_path / "w").write_bytes(bytes(4 * 144 - 1))
+    with pytest.raises(ca.errors.FileError, match="ends at byte 576 of"):
+        net(floats(4, 9, 8))
+
+
+def test_limits_on_what_is_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from convalg.network.onnx import model as reader
+    from convalg.network.onnx import wire
+
+    path = small_cnn(tmp_path)
+    for place, name, message in (
+        (wire, "MOST_KEPT", "besides its weights, more"),
+        (wire, "MOST_FIELDS", "fields: no ONNX file"),
+        (reader, "MOST_NODES", "nodes: no network has so many"),
+    ):
+        with monkeypatch.context() as changed:
+            changed.setattr(place, name, 2)
+            with pytest.raises(ca.errors.FileError, match=message):
+                read_onnx(path)
+
+
+def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
+    name = "<script>\x1b[2J\u202e" + "long" * 100
+    built = model(
+        [node("Relu", "x", name=name), node("Tanh", "y", "z", name="input")], IMAGE, outputs="z"
+    )
+    net = read_onnx(saved(built, tmp_path))
+    first, second = list(net)[1:]
+    assert first.isprintable()
+    assert len(first) == 80
+    assert second == "input#2"
+    assert shown(b"\xff\n") == "\ufffd_"
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    data = model([node("Relu", "x", name="abcdef")], IMAGE).SerializeToString()
+    path = saved(data.replace(b"abcdef", b"ab\xff\xfeef"), tmp_path)
+    net = read_onnx(path)
+    assert net.output.startswith("ab")
+    assert net.output.isprintable()
+
+
+def test_without_the_onnx_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = small_cnn(tmp_path)
+    real = builtins.__import__
+
+    def missing(name: str, *rest: Any, **more: Any) -> Any:
+        if name == "onnx":
+            raise ImportError("No module named 'onnx'")
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(ImportError, match=r"need the onnx package .* pip install"):
+        read_onnx(path)
+
+
+# Layers of imported models.
+
+
+WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: Pointwise("cosh"), ca.errors.ArgumentError, "a pointwise function is one of"),
+    (
+        lambda: Scale((3, 1)).out_shape((4, 3, 2)) and Scale((5,)).out_shape((4, 3)),
+        ca.errors.ShapeError,
+        "does not spread over an input",
+    ),
+    (lambda: Scale((1, 1, 1)).out_shape((4, 3)), ca.errors.ShapeError, "does not spread over"),
+    (lambda: Product().out_shape((3, 2)), ca.errors.ShapeError, "needs an even number"),
+    (lambda: Expand((4, 2)).out_shape((3, 2)), ca.errors.ShapeError, "does not expand to"),
+    (lambda: Slice(2, 0, 1).out_shape((3, 2)), ca.errors.ShapeError, "needs that axis"),
+    (lambda: Slice(0, 2, 5).out_shape((3, 2)), ca.errors.ArgumentError, "a slice needs 0"),
+    (lambda: Permute((0, 0)).out_shape((3, 2)), ca.errors.ArgumentError, "names each axis of"),
+    (lambda: Resize((2, 2)).out_shape((3, 2)), ca.errors.ShapeError, "needs as many axes"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), WRONG)
+def test_layers_refuse_what_does_not_fit(
+    make: Callable[[], Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+# Mutated files.
+
+
+def mutations(data: bytes, count: int, seed: int) -> Iterator[bytes]:
+    """Bytes changed, cut, copied and taken away, by chance."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        found = bytearray(data)
+        for _ in range(int(random.integers(1, 4))):
+            kind, place = int(random.integers(6)), int(random.integers(len(found) or 1))
+            width = int(random.integers(1, 9))
+            match kind:
+                case 0:
+                    found[place : place + 1] = bytes([int(random.integers(256))])
+                case 1:
+                    found[place : place + 1] = bytes([found[place] ^ 1 << int(random.integers(8))])
+                case 2:
+                    del found[place : place + width]
+                case 3:
+                    found[place:place] = found[max(0, place - width) : place]
+                case 4:
+                    found[place : place + width] = b"\xff" * width
+                case 5:
+                    found = found[: max(1, place)]
+        yield bytes(found)
+
+
+ODD = [0, 1, -1, 2, 3, 7, -2, 64, 10**6, 2**31, -(2**31), 2**62, -(2**63), 2**63 - 1]
+WORDS = ["", "Relu", "Conv", "Reshape", "Resize", "Shape", "Loop", "MaxPool", "Gather", "x", "y"]
+
+
+def damaged(data: bytes, count: int, seed: int) -> Iterator[bytes]:
+    """Well-formed files with other numbers, names, operators, nodes and constants, by chance."""
+    random = np.random.default_rng(seed)
+
+    def one(values: Any) -> Any:
+        return values[int(random.integers(len(values)))] if len(values) else None
+
+    for _ in range(count):
+        built = onnx.ModelProto.FromString(data)
+        graph = built.graph
+        for _ in range(int(random.integers(1, 4))):
+            chosen, tensor, place = one(graph.node), one(graph.initializer), one(ODD)
+            attribute = one(chosen.attribute) if chosen else None
+            names = [name for n in graph.node for name in (*n.input, *n.output)]
+            match int(random.integers(11)):
+                case 0 if attribute and attribute.ints:
+                    attribute.ints[int(random.integers(len(attribute.ints)))] = place
+                case 1 if attribute:
+                    attribute.i, attribute.type = place, int(random.integers(12))
+                case 2 if attribute and attribute.ints:
+                    attribute.ints.append(place)
+                case 3 if chosen:
+                    chosen.op_type = str(one(WORDS))
+                case 4 if chosen and chosen.input:
+                    chosen.input[int(random.integers(len(chosen.input)))] = one(names)
+                case 5 if chosen:
+                    graph.node.remove(chosen)
+                case 6 if tensor and tensor.dims:
+                    tensor.dims[int(random.integers(len(tensor.dims)))] = place
+                case 7 if tensor and tensor.data_type == onnx.TensorProto.INT64:
+                    values = np.frombuffer(
+                        tensor.raw_data[: len(tensor.raw_data) // 8 * 8], np.int64
+                    ).copy()
+                    if values.size:
+                        values[int(random.integers(values.size))] = place
+                        tensor.raw_data = values.tobytes()
+                case 8 if tensor:
+                    tensor.data_type = int(random.integers(24))
+                case 9:
+                    size = one(graph.input[0].type.tensor_type.shape.dim)
+                    if size is not None:
+                        size.dim_value = place
+                case 10:
+                    built.opset_import[0].version = int(random.integers(6, 30))
+        yield built.SerializeToString()
+
+
+def seeds(folder: Path) -> list[bytes]:
+    """Small models that use most of the reader."""
+    chosen = {
+        "conv",
+        "transposed",
+        "reshape by its own shape",
+        "slices",
+        "split",
+        "resize size",
+        "gemm",
+        "pad axes",
+        "constants",
+        "squeeze and excite",
+        "max pool",
+        "batch norm",
+    }
+    found = [small_cnn(folder).read_bytes()]
+    for name, opset, nodes, shape, constants in CASES:
+        if name in chosen:
+            found.append(model(nodes, shape, constants, opset=opset).SerializeToString())
+    return found
+
+
+def survives(path: Path) -> bool:
+    """Whether a file is read; it must be so, or refused by an error of the package."""
+    try:
+        net = read_onnx(path, None)
+        net.summary().to_dict()
+        repr(net.receptive_field())
+        if all(math.prod(shape) < 10**5 for shape in dict(net.shapes).values()):
+            with np.errstate(all="ignore"):
+                net(floats(*net.in_shape))
+    except ca.errors.ConvalgError:
+        return False
+    return True
+
+
+def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
+    outcomes = []
+    for number, data in enumerate(seeds(tmp_path)):
+        for mutated in (*mutations(data, 30, number), *damaged(data, 40, number)):
+            outcomes.append(survives(saved(mutated, tmp_path, "mutated.onnx")))
+    # Both happen, so that the mutations are neither harmless nor hopeless.
+    assert 0.1 < np.mean(outcomes) < 0.9
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_truncated_files_are_refused(share: float, tmp_path: Path) -> None:
+    data = small_cnn(tmp_path).read_bytes()
+    with pytest.raises(ca.errors.FileError):
+        read_onnx(saved(data[: int(share * len(data))], tmp_path))
+
+
+@pytest.mark.thorough
+def test_many_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
+    outcomes = []
+    for number, data in enumerate(seeds(tmp_path)):
+        for mutated in (*mutations(data, 500, 99 + number), *damaged(data, 1000, 99 + number)):
+            outcomes.append(survives(saved(mutated, tmp_path, "mutated.onnx")))
+    assert any(outcomes)
+
+
+# Real models, where the packages that ship them are installed.
+
+
+def shipped(package: str, name: str) -> Path:
+    """A file of an installed package, which is not imported."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip(f"{package} is not installed")
+    for folder in spec.submodule_search_locations:
+        for path in Path(folder).rglob(name):
+            return path
+    pytest.skip(f"{package} has no {name}")
+
+
+REAL = [
+    ("rapidocr_onnxruntime", "ch_ppocr_mobile_v2.0_cls_infer.onnx", (3, 48, 192)),
+    ("rapidocr_onnxruntime", "ch_PP-OCR*_det_infer.onnx", (3, 64, 96)),
+    ("nudenet", "320n.onnx", (3, 96, 128)),
+]
+
+
+@pytest.mark.parametrize(("package", "name", "shape"), REAL)
+def test_trained_models_run_as_in_onnxruntime(
+    package: str, name: str, shape: Any, tmp_path: Path
+) -> None:
+    path = shipped(package, name)
+    net = read_onnx(path, shape)
+    assert opaque(net) == {}
+    built = onnx.load(path)
+    given = built.graph.input[0].name
+    x = floats(2, *shape, seed=5)
+    want = runtime(path, x, name=given)
+    np.testing.assert_allclose(net(x), want, rtol=1e-4, atol=2e-6 * max(1, np.abs(want).max()))
+    # Before a squashing function, where differences show.
+    last = [one for one in built.graph.node if one.op_type in ("Sigmoid", "Softmax")][-1]
+    if isinstance(net[net.output], (net_layers.Sigmoid, net_layers.Softmax)):
+        del built.graph.output[:]
+        built.graph.output.append(helper.make_tensor_value_info(last.input[0], FLOAT, None))
+        want = runtime(saved(built, tmp_path), x, name=given)
+        found = net(x, net.sources(net.output)[0])
+        np.testing.assert_allclose(found, want, rtol=1e-4, atol=2e-6 * np.abs(want).max())
+    summary = net.summary()
+    assert summary.multiplications >= summary.nonzeros > 1e6
+    assert all(size > 100 for size in net.receptive_field().size)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "shape"),
+    [
+        ("rapidocr_onnxruntime", "ch_PP-OCR*_rec_infer.onnx", (3, 48, 160)),
+        ("silero_vad", "silero_vad_16k_op15.onnx", (576,)),
+        ("silero_vad", "silero_vad_openvino_16k.onnx", (576,)),
+        ("silero_vad", "silero_vad.onnx", (576,)),
+    ],
+)
+def test_trained_models_with_opaque_parts_are_analysed(package: str, name: str, shape: Any) -> None:
+    net = read_onnx(shipped(package, name), shape)
+    assert opaque(net) or net.graph.graph["left_out"]
+    assert not any("ill-formed" in reason for reason in opaque(net).values())
+    assert len(net.summary().rows) == len(net)
