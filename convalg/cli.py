@@ -283,6 +283,8 @@ def _write(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise FileError(f"{path} cannot be written: {error.strerror}") from None
 
 
