@@ -14,7 +14,7 @@ from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError
 from convalg.kernels import as_numbers, check_finite
 from convalg.linear import diagonal
-from convalg.maps.chains import as_floats, one_sample
+from convalg.maps.chains import as_floats, no_letters, one_sample
 from convalg.maps.pooling import concrete_shape, shape_words
 from convalg.operators import Selection, compose
 from convalg.spec import Shape, as_size, is_expression
@@ -67,10 +67,13 @@ def leaky_relu(shape: Shape, slope: Any = 0.01) -> Elementwise:
     if factor.ndim:
         raise KindError(f"slope must be one number, not an array of shape {factor.shape}")
     check_finite(factor, "slope")
+    if factor.dtype.kind == "c":
+        raise KindError(f"slope must be real, not {factor.dtype}")
     value = slope if factor.dtype.kind == "O" else factor.item()
 
     def function(x: Array) -> Array:
-        return _chosen(x, x, engine.scaled(value, x))
+        # Integers both as int64: NumPy has no integer type for uint64 beside it.
+        return _chosen(x, engine.scaled(1, x), engine.scaled(value, x))
 
     def gains(x: Array) -> Array:
         return _where_positive(x, 1, value)
@@ -132,7 +135,9 @@ class Softmax(Map):
         x = as_floats(x)
         # The largest is taken out first, so that no power overflows.
         powers = np.exp(x - x.max(axis=place, keepdims=True))
-        return powers / powers.sum(axis=place, keepdims=True)
+        # Half floats count to 2048 only.
+        total = powers.sum(axis=place, keepdims=True, dtype=np.result_type(x, np.float32))
+        return (powers / total).astype(x.dtype)
 
     def at(self, x: Any, /) -> Operator:
         """diag(p) - p p^T along the axis: diag(p) - diag(p) S^T S diag(p), with S the sum."""
@@ -157,6 +162,7 @@ def softmax(shape: Shape, axis: int = 0) -> Softmax:
     """
     sizes = concrete_shape(shape)
     place = as_size(axis, "axis", least=-len(sizes))
+    no_letters([place], "axis")
     if place >= len(sizes):
         raise ArgumentError(f"axis {axis} is beyond the {len(sizes)} axes of shape {sizes}")
     return Softmax(sizes, place % len(sizes))
@@ -191,7 +197,10 @@ def _relu(x: Array) -> Array:
 def _where_positive(x: Array, yes: Any, no: Any) -> Array:
     """`yes` where an entry is positive, `no` elsewhere; NaN stays NaN."""
     found = _chosen(x, np.full(x.shape, yes), np.full(x.shape, no))
-    return np.where(np.isnan(x), x, found).astype(x.dtype) if x.dtype.kind == "f" else found
+    if x.dtype.kind != "f":
+        return found
+    kept = np.where(np.isnan(x), x, found)
+    return kept if is_expression(no) else kept.astype(x.dtype)
 
 
 def _chosen(x: Array, yes: Array, no: Array) -> Array:

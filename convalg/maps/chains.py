@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, overload
@@ -12,11 +12,11 @@ import numpy as np
 from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Map, Operator, batch_of
-from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers, check_finite
 from convalg.operators import Convolution, Selection, compose, gathering
 from convalg.operators import add as add_operators
-from convalg.spec import as_size, size_product
+from convalg.spec import as_shape, as_size, is_symbolic, size_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,12 @@ class Branches(Map):
 
     def _apply(self, x: Array) -> Array:
         found = [part(x) for part in self.parts]
-        return engine.total(found) if self.axis is None else np.concatenate(found, self.axis + 1)
+        if self.axis is None:
+            return engine.total(found)
+        if all(y.dtype.kind in "iu" for y in found) and np.result_type(*found).kind == "f":
+            # NumPy has no integer type for uint64 beside int64.
+            found = [engine.total([y]) for y in found]
+        return np.concatenate(found, self.axis + 1)
 
     def at(self, x: Any, /) -> Operator:
         value = one_sample(x, self.in_shape)
@@ -169,6 +174,8 @@ def affine(operator: Operator, bias: Any) -> Affine:
         raise KindError(f"affine takes an operator and a bias, not {operator!r}")
     values = as_numbers(bias, "bias")
     check_finite(values, "bias")
+    if values.dtype.kind == "c":
+        raise KindError(f"bias must be real, not {values.dtype}")
     has_channels = not (
         isinstance(operator, Convolution) and not operator.geometry.has_channels
     ) and (len(operator.out_shape) > 1)
@@ -202,6 +209,8 @@ def concat(branches: Sequence[Map], axis: int = 0) -> Map:
     >>> concat([identity(2), correlation(2, [1, 1])])([3, 4]).tolist()
     [3, 4, 7]
     """
+    if not isinstance(branches, Iterable):
+        raise KindError(f"concat takes a list of branches, not {branches!r}")
     parts = tuple(branches)
     for part in parts:
         if not isinstance(part, Map):
@@ -227,6 +236,9 @@ def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operato
     >>> second.T([[1, 2], [3, 4], [5, 6]]).tolist()
     [[3, 4], [5, 6]]
     """
+    if not shapes:
+        raise ArgumentError(f"embeddings takes at least one shape, not {shapes!r}")
+    shapes = [as_shape(shape, f"shapes[{k}]") for k, shape in enumerate(shapes)]
     axis = _checked_axis(axis, list(shapes))
     total, found, start = sum(shape[axis] for shape in shapes), [], 0
     for shape in shapes:
@@ -239,7 +251,7 @@ def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operato
 
 
 def chain(*maps: Map) -> Map:
-    """The composition, flattened; operators that meet become one.
+    """The composition, flattened; operators that meet stay apart, each with its parameters.
 
     Raises: ShapeError when the output of one is not the input of the next.
     """
@@ -280,6 +292,12 @@ def one_sample(x: Any, shape: tuple[Any, ...]) -> Array:
     return values[0]
 
 
+def no_letters(values: Sequence[Any], name: str) -> None:
+    """Raises: SymbolicError where a number is a letter."""
+    if any(is_symbolic(value) for value in values):
+        raise SymbolicError(f"{name} needs numbers here, not letters: {tuple(values)}")
+
+
 def as_floats(x: Array) -> Array:
     """Whole numbers as float64, before a function that leaves them; the rest as it is."""
     return x.astype(float) if x.dtype.kind in "biu" else x
@@ -303,6 +321,7 @@ def _checked_axis(axis: Any, shapes: list[tuple[Any, ...]]) -> int:
     """Raises: ShapeError unless the shapes agree everywhere but on the axis."""
     first = shapes[0]
     place = as_size(axis, "axis", least=-len(first))
+    no_letters([place], "axis")
     if place >= len(first):
         raise ArgumentError(f"axis {axis} is beyond the {len(first)} axes of shape {first}")
     place %= len(first)
@@ -334,7 +353,7 @@ def _named(parts: tuple[Map, ...]) -> dict[str, Array]:
 def _split(name: str, count: int, owner: Map) -> tuple[int, str]:
     """The number of a part and the name of its parameter."""
     number, dot, own = str(name).partition(".")
-    if not dot or not number.isdigit() or int(number) >= count:
+    if not dot or not number.isdecimal() or int(number) >= count:
         raise ArgumentError(
             f"no parameter is named {name!r}; there are {', '.join(owner.parameters) or 'none'}"
         )

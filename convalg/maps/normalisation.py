@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
 
+from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError
@@ -39,7 +42,8 @@ class BatchNorm(Map):
         return _root(self.variance + self.epsilon)
 
     def _normalised(self, x: Array) -> Array:
-        return (x - self._spread(self.mean)) / self._spread(self._deviation)
+        centre = np.broadcast_to(self._spread(-self.mean), x.shape)
+        return engine.total([x, centre]) / self._spread(self._deviation)
 
     def _spread(self, values: Array) -> Array:
         return spread_over(values, self.in_shape)
@@ -93,10 +97,11 @@ def batch_norm(
     count = sizes[0]
     spread = _per_channel(variance, "variance", count)
     small = _epsilon(epsilon)
-    low = spread + small
-    if low.dtype.kind != "O" and not (low > 0).all():
+    low = (spread + small).tolist()
+    wrong = [v for v in low if not (is_expression(v) and v.free_symbols) and not v > 0]
+    if wrong:
         raise ArgumentError(
-            f"variance plus epsilon must be positive, and the smallest is {low.min()}"
+            f"variance plus epsilon must be positive, and the smallest is {min(wrong)}"
         )
     centre = _per_channel(mean, "mean", count)
     gain, bias = _per_channel(scale, "scale", count), _per_channel(offset, "offset", count)
@@ -150,7 +155,8 @@ class TrainingBatchNorm(Map):
         gain = diagonal(self._spread(self.scale) * inverse)
         total, inner = self._total, diagonal(z)
         count = size_product(self.in_shape) // self.in_shape[1]
-        mean = scale(1 / count, compose(total.T, total))
+        share = Fraction(1, count) if z.dtype.kind == "O" else 1 / count
+        mean = scale(share, compose(total.T, total))
         return compose(gain, identity(self.in_shape) - mean - compose(inner, mean, inner))
 
     @property
@@ -210,20 +216,22 @@ class LocalResponseNorm(Map):
 
     def _level(self, x: Array) -> Array:
         """k + alpha / size * (the sum of squares over the channels around)."""
-        return self.k + self.alpha / self.size * self.window(x * x)
+        # A square may overflow where the result does not.
+        wide = x.astype(np.float64) if x.dtype.kind == "f" else x
+        return self.k + self.alpha / self.size * self.window(wide * wide)
 
     def _apply(self, x: Array) -> Array:
         x = as_floats(x)
-        return x * self._level(x) ** (-self.beta)
+        return _narrowed(x * self._level(x) ** (-self.beta), x)
 
     def at(self, x: Any, /) -> Operator:
         """diag(u^-b) - (2 a b / n) diag(x u^(-b-1)) W diag(x), with u the level and W the sum."""
         value = as_floats(one_sample(x, self.in_shape))
         level = self._level(value)
-        outer = diagonal(value * level ** (-self.beta - 1))
+        outer = diagonal(_narrowed(value * level ** (-self.beta - 1), value))
         factor = -2 * self.alpha * self.beta / self.size
         spread = compose(outer, self.window, diagonal(value))
-        return diagonal(level ** (-self.beta)) + scale(factor, spread)
+        return diagonal(_narrowed(level ** (-self.beta), value)) + scale(factor, spread)
 
     def __repr__(self) -> str:
         options = f"alpha={self.alpha}, beta={self.beta}, k={self.k}"
@@ -266,6 +274,11 @@ def _per_channel(values: Any, name: str, channels: int) -> Array:
     """One number for each channel, from one for all or one each."""
     found = as_numbers(values, name)
     check_finite(found, name)
+    if found.dtype.kind == "c":
+        raise KindError(f"{name} must be real, not {found.dtype}")
+    if found.dtype.kind in "iu":
+        # In int64, where differences of small integers do not wrap.
+        (found,) = engine.prepared(1, found)
     if found.shape not in ((), (channels,)):
         raise ShapeError(
             f"{name} must be one number or {channels}, one per channel, not an array "
@@ -277,17 +290,25 @@ def _per_channel(values: Any, name: str, channels: int) -> Array:
 
 
 def _epsilon(value: Any) -> Any:
-    if not (is_expression(value) or isinstance(value, (int, float))) or not value >= 0:
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if value.is_negative if is_expression(value) else not (real and value >= 0):
         raise ArgumentError(f"epsilon must be a number, at least 0, not {value!r}")
+    check_finite(np.array(value), "epsilon")
     return value
 
 
 def _number(value: Any, name: str) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+    real = (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, real):
         raise KindError(f"{name} must be a number, not {value!r}")
     if not np.isfinite(value):
         raise ArgumentError(f"{name} must be finite, not {value!r}")
     return value
+
+
+def _narrowed(found: Array, x: Array) -> Array:
+    """What was computed in float64, in the float type of x again."""
+    return found.astype(x.dtype) if x.dtype.kind == "f" else found
 
 
 def _root(values: Array) -> Array:

@@ -13,9 +13,10 @@ from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Map, Operator, batch_of
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.kernels import as_numbers
 from convalg.linear import diagonal, identity, selection
 from convalg.maps import windows
-from convalg.maps.chains import as_floats, one_sample
+from convalg.maps.chains import as_floats, no_letters, one_sample
 from convalg.operators import (
     Selection,
     compose,
@@ -96,7 +97,8 @@ def average_pool(
         raise KindError(f"count_include_pad must be True or False, not {count_include_pad!r}")
     total = selection(list(axes), channels)
     if divisor_override is not None:
-        return scale(Fraction(1, as_size(divisor_override, "divisor_override")), total)
+        divisor = as_size(divisor_override, "divisor_override")
+        return scale(1 / divisor if is_symbolic(divisor) else Fraction(1, divisor), total)
     window = size_product([axis.taps for axis in axes])
     unpadded = all(holds(p == 0) for pad in pads for p in pad)
     if not ceil_mode and (count_include_pad or unpadded):
@@ -154,6 +156,7 @@ def adaptive_pool(
     if all(n % m == 0 for n, m in zip(sizes, wanted, strict=True)):
         size = tuple(n // m for n, m in zip(sizes, wanted, strict=True))
         return pool(sizes, size, channels=channels)
+    windows.check_samples((*sizes, *wanted), "an adaptive pooling")
     each = [list(windows.adaptive(n, m)) for n, m in zip(sizes, wanted, strict=True)]
     parts: list[Operator] = []
     for n, m, found in zip(sizes, wanted, each, strict=True):
@@ -237,6 +240,7 @@ def adaptive_max_pool(shape: Shape, out_shape: Any, *, channels: int | None = No
     [5, 5, 4]
     """
     sizes, wanted = concrete_shape(shape), _wanted(shape, out_shape)
+    windows.check_samples((*sizes, *wanted), "an adaptive pooling")
     places = np.zeros((1, 1), dtype=np.int64)
     for n, m in zip(sizes, wanted, strict=True):
         found = [list(window) for window in windows.adaptive(n, m)]
@@ -292,23 +296,23 @@ def max_unpool(indices: Any, shape: Shape, *, channels: int | None = None) -> Op
     [0, 10, 20, 0]
     """
     sizes = concrete_shape(shape)
-    places = np.asarray(indices)
-    if places.dtype.kind not in "iu":
-        raise KindError(f"indices must be integers, not {places.dtype}")
-    lead = () if channels is None else (as_size(channels, "channels"),)
-    if places.ndim != len(lead) + len(sizes) or places.shape[: len(lead)] != lead:
+    places = as_numbers(indices, "indices")
+    if (kind := np.asarray(indices).dtype).kind not in "iu":
+        raise KindError(f"indices must be integers, not {kind}")
+    lead, fits = shapes((), (), channels)[0], places.size > 0
+    if not fits or places.ndim != len(lead) + len(sizes) or places.shape[: len(lead)] != lead:
         raise ShapeError(
             f"indices must have one axis for each of {(*lead, *sizes)}, not shape {places.shape}"
         )
     plane = size_product(sizes)
-    if places.size and not 0 <= int(places.min()) <= int(places.max()) < plane:
+    if not 0 <= int(places.min()) <= int(places.max()) < plane:
         raise ArgumentError(
             f"indices must lie in 0..{plane - 1}, the places of {sizes}, not "
             f"{int(places.min())}..{int(places.max())}"
         )
     count = lead[0] if lead else 1
     steps = np.arange(count)[:, None] * plane
-    flat = (places.reshape(count, places.size // count) + steps).ravel()
+    flat = (places.astype(np.int64).reshape(count, places.size // count) + steps).ravel()
     # The last of several: in reverse order it is the first.
     kept, position = np.unique(flat[::-1], return_index=True)
     winners = flat.size - 1 - position
@@ -415,9 +419,13 @@ class LpPool(Map):
             x = as_floats(x)
         elif x.dtype.kind in "biu":
             # The absolute value of the smallest integer of a type does not fit in it.
-            x = x.astype(np.int64)
+            (x,) = engine.prepared(1, x)
         whole = np.abs(x) if self.absolute and self.p % 2 else x
-        return root(self.total(whole**self.p), self.p)
+        if self.p == 1 or x.dtype.kind != "f":
+            return root(self.total(whole**self.p), self.p)
+        # A power may overflow where its root does not.
+        found = root(self.total(whole.astype(np.float64) ** self.p), self.p)
+        return found.astype(x.dtype)
 
     def at(self, x: Any, /) -> Operator:
         """diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
@@ -468,14 +476,14 @@ def shapes(
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Input and output shapes, with the channels in front where there are some."""
     lead = () if channels is None else (as_size(channels, "channels"),)
+    no_letters(lead, "channels")
     return (*lead, *before), (*lead, *after)
 
 
 def concrete_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
     """A shape of numbers. Raises: SymbolicError for letters."""
     sizes = as_shape(shape, name)
-    if not all(isinstance(n, int) for n in sizes):
-        raise SymbolicError(f"{name} needs numbers here, not letters: {sizes}")
+    no_letters(sizes, name)
     return tuple(int(n) for n in sizes)  # type: ignore[arg-type]
 
 
@@ -498,10 +506,12 @@ def _extremum(
 ) -> Extremum:
     sizes = concrete_shape(shape)
     axes, _ = pooling_axes(sizes, size, **options)
+    no_letters([v for axis in axes for v in vars(axis).values()], "the window")
     places, _ = engine.table(axes)
     after = tuple(int(axis.out_size) for axis in axes)  # type: ignore[arg-type]
     defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
-    given = [f", {key}={value!r}" for key, value in options.items() if value != defaults[key]]
+    plain = {key: v.tolist() if hasattr(v, "tolist") else v for key, v in options.items()}
+    given = [f", {key}={value!r}" for key, value in plain.items() if value != defaults[key]]
     window = shape_words(per_axis(size, "size", len(sizes)))
     words = f"{name}({shape_words(sizes)}, {window}{''.join(given)}{tail(channels)})"
     kind: Literal["max", "min"] = "max" if name == "max_pool" else "min"
@@ -516,7 +526,7 @@ def _reduced(reduce: str) -> Any:
 
 def _wanted(shape: Any, out_shape: Any) -> tuple[int, ...]:
     """The output sizes of an adaptive pooling, one per axis."""
-    return tuple(per_axis(out_shape, "out_shape", len(as_shape(shape))))
+    return concrete_shape(per_axis(out_shape, "out_shape", len(as_shape(shape))), "out_shape")
 
 
 def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: int) -> Array:

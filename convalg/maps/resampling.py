@@ -14,6 +14,7 @@ from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import as_numbers
 from convalg.linear import diagonal, reshape
 from convalg.maps import windows
+from convalg.maps.chains import no_letters
 from convalg.maps.pooling import concrete_shape, per_channel, shape_words, shapes, tail
 from convalg.maps.windows import Coordinates, Rounding
 from convalg.operators import gathering, scale, sparse_matrix
@@ -43,6 +44,7 @@ def permute(in_shape: Shape, axes: Any) -> Operator:
     """
     sizes = concrete_shape(in_shape, "in_shape")
     order = per_axis(axes, "axes", len(sizes), least=0)
+    no_letters(order, "axes")
     if sorted(order) != list(range(len(sizes))):
         raise ArgumentError(f"axes must name each of the {len(sizes)} axes once, not {axes!r}")
     table = _places(sizes).transpose(order)
@@ -139,13 +141,15 @@ def unfold(
     """
     sizes = concrete_shape(shape)
     axes, _ = pooling_axes(sizes, size, stride=stride, padding=padding, dilation=dilation)
+    no_letters([v for axis in axes for v in vars(axis).values()], "the window")
     places, _ = engine.table(axes)
     before, after = shapes(sizes, places.shape, channels)
     count = before[0] if channels is not None else 1
     steps = np.arange(count)[:, None, None] * size_product(sizes)
     table = np.where(places < 0, -1, places + steps)
     given = {"stride": (stride, 1), "padding": (padding, 0), "dilation": (dilation, 1)}
-    options = "".join(f", {name}={v!r}" for name, (v, usual) in given.items() if v != usual)
+    plain = [(k, v.tolist() if hasattr(v, "tolist") else v, u) for k, (v, u) in given.items()]
+    options = "".join(f", {name}={v!r}" for name, v, usual in plain if v != usual)
     window = _short(per_axis(size, "size", len(sizes)))
     words = f"unfold({shape_words(sizes)}, {window}{options}{tail(channels)})"
     return gathering(table, before, (count * after[-2], after[-1]), words)
@@ -204,6 +208,7 @@ def resize(
     wanted, scales = _target(sizes, size, scale)
     if mode not in ("nearest", "linear"):
         raise ArgumentError(f"mode must be 'nearest' or 'linear', not {mode!r}")
+    windows.check_samples(wanted, "a resizing")
     parts: list[Operator] = []
     common = 1
     for n, m, factor in zip(sizes, wanted, scales, strict=True):
@@ -234,6 +239,7 @@ def dropout(mask: Any, rate: Any = 0) -> Operator:
     values = as_numbers(mask, "mask")
     if not np.isin(values, (0, 1)).all():
         raise ArgumentError(f"mask must hold zeros and ones, not {values.ravel()[:5].tolist()}")
+    rate = rate.item() if isinstance(rate, np.number) else rate
     if not isinstance(rate, (int, float, Fraction)) or not 0 <= rate < 1:
         raise ArgumentError(f"rate must be a share from 0 up to, but not, 1, not {rate!r}")
     kept = diagonal(values.astype(np.int64))
@@ -259,7 +265,9 @@ def _target(
     """Output sizes and the scales between the grids, from `size`, `scale` or both."""
     if size is None and scale is None:
         raise ArgumentError(f"resize of {sizes} takes a size, a scale, or both")
-    wanted = None if size is None else per_axis(size, "size", len(sizes))
+    wanted = None
+    if size is not None:
+        wanted = concrete_shape(per_axis(size, "size", len(sizes)), "size")
     if scale is None:
         assert wanted is not None
         return wanted, tuple(Fraction(m, n) for m, n in zip(wanted, sizes, strict=True))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
-from convalg.errors import ArgumentError
+from convalg.errors import ArgumentError, check_memory
 
 Coordinates: TypeAlias = Literal[
     "half_pixel",
@@ -27,7 +27,16 @@ COORDINATES: tuple[Coordinates, ...] = (
     "pytorch_half_pixel",
     "half_pixel_symmetric",
 )
+BYTES_PER_SAMPLE = 500
+"""About what one sample of an axis takes while its windows are lists."""
 ROUNDINGS: tuple[Rounding, ...] = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
+
+
+def check_samples(sizes: tuple[int, ...], what: str) -> None:
+    """Raises: TooLargeError for axes whose windows cannot be listed."""
+    needed = sum(sizes) * BYTES_PER_SAMPLE
+    what = f"{what} between axes of {', '.join(map(str, sizes))} samples"
+    check_memory(needed, None, what=what, instead="take fewer samples", fixed=True)
 
 
 def adaptive(in_size: int, out_size: int) -> Iterator[range]:
