@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 
 from convalg.axis import BOUNDARIES, Boundary
-from convalg.base import Array, Map, Operator
+from convalg.base import Array, Operator
+from convalg.check.identification import Identification, contained, entries
 from convalg.check.impulses import Call, guessed, is_matrix, recovered, shapes, symbols_of
 from convalg.errors import ConvalgError
 from convalg.kernels import as_numbers
@@ -26,59 +27,6 @@ from convalg.spec import size_product
 
 ROUNDING = 1e-9
 """Entries closer than this, relative to the largest, are taken to be equal."""
-
-
-@dataclass(frozen=True, eq=False)
-class Identification:
-    """What a function or matrix is.
-
-    `kind`: "correlation", "transposed correlation", "average pooling", "sum pooling",
-    "max pooling", "min pooling", "permutation of axes", "permutation of channels",
-    "reversal of axes", "permutation", "identity", "zero",
-    "affine" (with `bias`; `linear` is what the rest of it is), "not shift-invariant" or
-    "not linear". `operator`: the convalg operator or map that does the same, where there is one.
-    `witness`: the entries or inputs that rule the others out.
-    """
-
-    kind: str
-    in_shape: tuple[int, ...]
-    out_shape: tuple[int, ...]
-    operator: Map | None = None
-    kernel: Array | None = None
-    stride: tuple[int, ...] = ()
-    padding: tuple[tuple[int, int], ...] = ()
-    dilation: tuple[int, ...] = ()
-    output_padding: tuple[int, ...] = ()
-    groups: int = 1
-    boundary: str = "zeros"
-    flip: bool | None = None
-    size: tuple[int, ...] = ()
-    bias: Array | None = None
-    linear: Identification | None = None
-    witness: dict[str, Any] = field(default_factory=dict)
-    words: str = ""
-
-    def __repr__(self) -> str:
-        return f"<{self.kind}: {self.words}>" if self.words else f"<{self.kind}>"
-
-    def explain(self) -> str:
-        """What it is, in a few lines."""
-        lines = [f"{self.kind} from {self.in_shape} to {self.out_shape}"]
-        if self.words:
-            lines.append(self.words)
-        for name in ("stride", "padding", "dilation", "output_padding", "size"):
-            value = getattr(self, name)
-            if value:
-                lines.append(f"{name}: {value}")
-        if self.kernel is not None:
-            lines.append(f"kernel: {self.kernel.tolist()}")
-            lines.append(f"groups: {self.groups}, boundary: {self.boundary}")
-        if self.flip is not None:
-            lines.append(f"the kernel given is {'flipped' if self.flip else 'not flipped'}")
-        if self.linear is not None:
-            lines.append(f"its linear part: {self.linear!r}")
-        lines.extend(f"{name}: {value}" for name, value in self.witness.items())
-        return "\n".join(lines)
 
 
 def identify(
@@ -539,30 +487,13 @@ def _unshifted(matrix: Array, before: tuple[int, ...], after: tuple[int, ...]) -
     lengths = [len(row) for row in rows]
     widest = max(range(len(rows)), key=lengths.__getitem__)
     for row in range(len(rows)):
-        if row != widest and not _contained(matrix[row][rows[row]], matrix[widest][rows[widest]]):
+        if row != widest and not contained(matrix[row][rows[row]], matrix[widest][rows[widest]]):
             for shown in (widest, row):
                 place = tuple(int(k) for k in np.unravel_index(shown, after))
-                witness[f"row {place}"] = _entries(matrix[shown], before)
+                witness[f"row {place}"] = entries(matrix[shown], before)
             break
     words = "linear, and no shift of one row gives the others"
     return Identification("not shift-invariant", before, after, witness=witness, words=words)
-
-
-def _contained(values: Array, other: Array) -> bool:
-    """Whether a row has the entries of the other, or, cut at the border, a run of them."""
-    if len(values) > len(other):
-        return False
-    return any(
-        np.array_equal(values, other[k : k + len(values)])
-        for k in range(len(other) - len(values) + 1)
-    )
-
-
-def _entries(row: Array, shape: tuple[int, ...]) -> str:
-    """The entries of a row by the place that they read."""
-    places = np.flatnonzero(row)[:8]
-    found = [f"{row[k]:g} x{list(map(int, np.unravel_index(int(k), shape)))}" for k in places]
-    return " + ".join(found) if found else "0"
 
 
 def _nonlinear(call: Call, before: tuple[int, ...], after: tuple[int, ...]) -> Identification:
