@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, overload
 import numpy as np
 import numpy.typing as npt
 
+from convalg import engine
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers
 from convalg.pattern import Pattern
@@ -146,7 +147,7 @@ class Map(ABC):
             parts = [
                 self.by(name, one).T(other) for one, other in zip(inputs, upstream, strict=True)
             ]
-            total = np.sum(parts, axis=0) if parts else np.zeros(value.shape)
+            total = engine.total(parts) if parts else np.zeros(value.shape)
             found[name] = np.asarray(total)
         return found
 

@@ -131,7 +131,8 @@ class Selection(Operator):
     def _apply(self, x: Array) -> Array:
         read = engine.unfold(self.axes, x.reshape(len(x), *(a.in_size for a in self.axes)))
         (read,) = engine.prepared(read.shape[1], read) if read.shape[1] > 1 else (read,)
-        total = read.sum(axis=1) if read.shape[1] > 1 else read
+        total = read.sum(axis=1, dtype=_wide(read.dtype)) if read.shape[1] > 1 else read
+        total = total.astype(read.dtype, copy=False)
         return total.reshape(len(x), *self.out_shape)
 
     def _apply_adjoint(self, g: Array) -> Array:
@@ -508,6 +509,11 @@ def _at(operator: Operator, numbers: dict[str, int]) -> Operator:
     if not operator.children:
         return operator
     return operator.rebuild(tuple(_at(child, numbers) for child in operator.children))
+
+
+def _wide(kind: np.dtype) -> np.dtype | None:
+    """The type to sum in: half floats count to 2048 only."""
+    return np.dtype(np.float32) if kind == np.float16 else None
 
 
 def sparse_matrix(

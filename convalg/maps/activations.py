@@ -134,7 +134,9 @@ class Softmax(Map):
             return powers / powers.sum(axis=place, keepdims=True)
         x = as_floats(x)
         # The largest is taken out first, so that no power overflows.
-        powers = np.exp(x - x.max(axis=place, keepdims=True))
+        # What lies further below than a float reaches is minus infinity, of power zero.
+        with np.errstate(over="ignore"):
+            powers = np.exp(x - x.max(axis=place, keepdims=True))
         # Half floats count to 2048 only.
         total = powers.sum(axis=place, keepdims=True, dtype=np.result_type(x, np.float32))
         return (powers / total).astype(x.dtype)

@@ -65,7 +65,7 @@ def paddings(draw: st.DrawFn, boundary: str) -> tuple[tuple[int, ...], list[tupl
 @pytest.mark.parametrize("boundary", PAD_MODES)
 @settings(max_examples=50)
 @given(st.data())
-def test_padding(boundary: str, data: st.DataObject) -> None:
+def test_padding(boundary: Any, data: st.DataObject) -> None:
     """F.pad in every mode; a negative amount crops.
 
     Where one end of an axis is cropped and the other wraps round, PyTorch crops first, convalg
@@ -168,10 +168,9 @@ def test_interpolate(
     named = LINEAR[dims] if mode == "linear" else mode
     x, g = pair(data, layer)
 
-    def forward(inputs: Any) -> Any:
-        return functional.interpolate(inputs, mode=named, align_corners=corners, **target)
-
-    agree(layer, x, g, forward, plain=channels is None, tolerance=ROUNDED)
+    target |= {"mode": named, "align_corners": corners}
+    move = functional.interpolate
+    agree(layer, x, g, lambda t: move(t, **target), plain=channels is None, tolerance=ROUNDED)
 
 
 @settings(max_examples=50)
@@ -256,8 +255,8 @@ def test_affine_transposed_convolutions(drawn: Drawn, data: st.DataObject) -> No
 @given(SHAPES, st.integers(1, 4), st.data())
 def test_affine_dense(shape: tuple[int, ...], outputs: int, data: st.DataObject) -> None:
     """F.linear of the flattened input."""
-    weights = data.draw(integers((outputs, math.prod(shape))), label="weights")
-    layer, _ = with_bias(data, ca.dense(weights, shape), deep=False)
+    kernel = data.draw(integers((outputs, math.prod(shape))), label="weights")
+    layer, _ = with_bias(data, ca.dense(kernel, shape), deep=False)
 
     def forward(inputs: Any, weights: Any, bias: Any) -> Any:
         return functional.linear(inputs.flatten(1), weights) + bias
@@ -299,7 +298,7 @@ def test_softmax(shape: tuple[int, ...], factor: int, data: st.DataObject) -> No
     axis = data.draw(st.integers(-len(shape), len(shape) - 1), label="axis")
     layer = ca.softmax(shape, axis)
     x, g = smooth_pair(data, layer)
-    place = axis if axis < 0 else axis + 1
+    place = axis % len(shape) + 1
     agree(layer, x * factor, g, lambda t: functional.softmax(t, place), tolerance=SMOOTH)
 
 
@@ -315,10 +314,9 @@ EPSILON = st.sampled_from((1e-5, 1e-3, 0.5))
 @given(DEEP, EPSILON, st.data())
 def test_batch_norm(shape: tuple[int, ...], epsilon: float, data: st.DataObject) -> None:
     """In use; spatial axes may be missing."""
-    count = shape[0]
-    mean, scale, offset = (statistics(data, count, s) for s in ("mean", "scale", "offset"))
-    variance = np.abs(statistics(data, count, "variance"))
-    parameters = {"scale": scale, "offset": offset}
+    mean, variance = (statistics(data, shape[0], name) for name in ("mean", "variance"))
+    variance = np.abs(variance)
+    parameters = {name: statistics(data, shape[0], name) for name in ("scale", "offset")}
     layer = ca.batch_norm(shape, mean, variance, epsilon=epsilon, **parameters)
     fixed = torch.tensor(mean), torch.tensor(variance)
 
@@ -340,10 +338,9 @@ def test_batch_norm_training(
     parameters = {name: statistics(data, shape[0], name) for name in ("scale", "offset")}
     layer = ca.batch_norm_training((samples, *shape), epsilon=epsilon, **parameters)
 
-    def forward(inputs: Any, scale: Any, offset: Any) -> Any:
+    def forward(inputs: Any, *given: Any) -> Any:
         norm = functional.batch_norm
-        found = [norm(one, None, None, scale, offset, True, eps=epsilon) for one in inputs]
-        return torch.stack(found)
+        return torch.stack([norm(x, None, None, *given, True, eps=epsilon) for x in inputs])
 
     x, g = smooth_pair(data, layer)
     agree(layer, x, g, forward, tolerance=SMOOTH, parameters=parameters)
@@ -358,16 +355,13 @@ def test_batch_norm_training(
     st.data(),
 )
 def test_local_response_norm(
-    spatial: list[int], channels: int, size: int, options: dict[str, float], data: st.DataObject
+    spatial: list[int], channels: int, size: int, options: dict[str, Any], data: st.DataObject
 ) -> None:
     """Windows of odd and even size, also wider than the channels."""
     layer = ca.local_response_norm((channels, *spatial), size, **options)
     x, g = smooth_pair(data, layer)
-
-    def forward(inputs: Any) -> Any:
-        return functional.local_response_norm(inputs, size, **options)
-
-    agree(layer, x, g, forward, tolerance=SMOOTH)
+    norm = functional.local_response_norm
+    agree(layer, x, g, lambda t: norm(t, size, **options), tolerance=SMOOTH)
 
 
 # --- networks ---
