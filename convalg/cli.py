@@ -276,6 +276,43 @@ def exercise(
         _write(out, text)
 
 
+@app.command()
+def analyse(
+    model: Annotated[str, typer.Argument(metavar="MODEL.onnx", help="An ONNX file.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the growth of the receptive field (SVG, PNG)."),
+    ] = None,
+) -> None:
+    """Show a network's layers, counts and receptive fields, with warnings about its geometry."""
+    import json as plain
+
+    from convalg.network.analysis import analyse as run
+    from convalg.network.onnx.model import read_onnx
+
+    if not model.endswith(".onnx"):
+        raise ArgumentError(f"{model!r} is no .onnx file to analyse")
+    errors = Console(stderr=True)
+    with errors.status("Reading") if errors.is_terminal else contextlib.nullcontext():
+        net = read_onnx(model)
+        found = run(net)
+    if figure is not None:
+        from convalg.draw.field import receptive_field
+
+        receptive_field(net).savefig(figure)
+    if json:
+        typer.echo(plain.dumps(found.to_dict(), indent=2))
+    elif markdown:
+        typer.echo(found.markdown(), nl=False)
+    else:
+        console = Console()
+        console.print(found.summary.table)
+        for remark in found.remarks:
+            console.print(Text(f"! {remark}", style="yellow"), soft_wrap=True)
+
+
 def _write(path: Path, text: str) -> None:
     """A file, written beside its place and renamed into it."""
     beside = path.with_name(f"{path.name}.part")

@@ -14,7 +14,7 @@ from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError
 from convalg.kernels import as_numbers, check_finite
 from convalg.linear import diagonal
-from convalg.maps.chains import as_floats, no_letters, one_sample
+from convalg.maps.chains import as_floats, check_real, no_letters, one_sample
 from convalg.maps.pooling import concrete_shape, shape_words
 from convalg.operators import Selection, compose
 from convalg.spec import Shape, as_size, is_expression
@@ -192,6 +192,7 @@ def _relu(x: Array) -> Array:
         import sympy
 
         return np.frompyfunc(lambda v: sympy.Max(v, 0) if is_expression(v) else max(v, 0), 1, 1)(x)
+    check_real(x)
     # np.maximum hands NaN on.
     return np.maximum(x, 0)
 
@@ -207,6 +208,7 @@ def _where_positive(x: Array, yes: Any, no: Any) -> Array:
 
 def _chosen(x: Array, yes: Array, no: Array) -> Array:
     """`yes` where x > 0, else `no`; a piecewise expression where x has letters."""
+    check_real(x)
     if x.dtype.kind != "O":
         return np.where(x > 0, yes, no)
     import sympy

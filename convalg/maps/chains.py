@@ -298,8 +298,15 @@ def no_letters(values: Sequence[Any], name: str) -> None:
         raise SymbolicError(f"{name} needs numbers here, not letters: {tuple(values)}")
 
 
+def check_real(x: Array) -> None:
+    """Raises: KindError for complex numbers, which have no order."""
+    if x.dtype.kind == "c":
+        raise KindError(f"x must be real in a layer that is not linear, not {x.dtype}")
+
+
 def as_floats(x: Array) -> Array:
     """Whole numbers as float64, before a function that leaves them; the rest as it is."""
+    check_real(x)
     return x.astype(float) if x.dtype.kind in "biu" else x
 
 

@@ -16,7 +16,7 @@ from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers
 from convalg.linear import diagonal, identity, selection
 from convalg.maps import windows
-from convalg.maps.chains import as_floats, no_letters, one_sample
+from convalg.maps.chains import as_floats, check_real, no_letters, one_sample
 from convalg.operators import (
     Selection,
     compose,
@@ -370,6 +370,7 @@ class Extremum(Map):
         return self._with_empty(best, winner), winner
 
     def _beats(self, value: Array, best: Array) -> Array:
+        check_real(value)
         try:
             larger = np.asarray(value > best if self.kind == "max" else value < best, dtype=bool)
         except TypeError:
@@ -487,6 +488,16 @@ def concrete_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
     return tuple(int(n) for n in sizes)  # type: ignore[arg-type]
 
 
+def concrete_axes(sizes: Shape, size: Any, options: dict[str, Any]) -> tuple[Axis, ...]:
+    """The axes of a window of numbers. Raises: SymbolicError for letters."""
+    axes, pads = pooling_axes(sizes, size, **options)
+    given = [
+        (axis.taps, axis.stride, axis.dilation, *pad) for axis, pad in zip(axes, pads, strict=True)
+    ]
+    no_letters([v for each in given for v in each], "each of size, stride, dilation, padding")
+    return axes
+
+
 def shape_words(shape: tuple[Any, ...]) -> str:
     """A shape as it is written in a call."""
     return str(shape[0]) if len(shape) == 1 else str(tuple(shape))
@@ -505,8 +516,7 @@ def _extremum(
     channels: int | None,
 ) -> Extremum:
     sizes = concrete_shape(shape)
-    axes, _ = pooling_axes(sizes, size, **options)
-    no_letters([v for axis in axes for v in vars(axis).values()], "the window")
+    axes = concrete_axes(sizes, size, options)
     places, _ = engine.table(axes)
     after = tuple(int(axis.out_size) for axis in axes)  # type: ignore[arg-type]
     defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}

@@ -15,7 +15,14 @@ from convalg.kernels import as_numbers
 from convalg.linear import diagonal, reshape
 from convalg.maps import windows
 from convalg.maps.chains import no_letters
-from convalg.maps.pooling import concrete_shape, per_channel, shape_words, shapes, tail
+from convalg.maps.pooling import (
+    concrete_axes,
+    concrete_shape,
+    per_channel,
+    shape_words,
+    shapes,
+    tail,
+)
 from convalg.maps.windows import Coordinates, Rounding
 from convalg.operators import gathering, scale, sparse_matrix
 from convalg.spec import (
@@ -25,7 +32,6 @@ from convalg.spec import (
     as_size,
     is_expression,
     per_axis,
-    pooling_axes,
     size_product,
 )
 
@@ -140,9 +146,8 @@ def unfold(
     [[1, 2, 3], [2, 3, 4]]
     """
     sizes = concrete_shape(shape)
-    axes, _ = pooling_axes(sizes, size, stride=stride, padding=padding, dilation=dilation)
-    no_letters([v for axis in axes for v in vars(axis).values()], "the window")
-    places, _ = engine.table(axes)
+    walk = {"stride": stride, "padding": padding, "dilation": dilation}
+    places, _ = engine.table(concrete_axes(sizes, size, walk))
     before, after = shapes(sizes, places.shape, channels)
     count = before[0] if channels is not None else 1
     steps = np.arange(count)[:, None, None] * size_product(sizes)

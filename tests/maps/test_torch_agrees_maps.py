@@ -359,9 +359,8 @@ def test_local_response_norm(
 ) -> None:
     """Windows of odd and even size, also wider than the channels."""
     layer = ca.local_response_norm((channels, *spatial), size, **options)
-    x, g = smooth_pair(data, layer)
     norm = functional.local_response_norm
-    agree(layer, x, g, lambda t: norm(t, size, **options), tolerance=SMOOTH)
+    agree(layer, *smooth_pair(data, layer), lambda t: norm(t, size, **options), tolerance=SMOOTH)
 
 
 # --- networks ---
