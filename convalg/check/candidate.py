@@ -23,7 +23,7 @@ from convalg.check.sweep import Config
 from convalg.errors import KindError
 
 Function = Callable[..., Any]
-TOLERANCE = 1e-4
+TOLERANCE = 1e-6
 """Relative to the largest number expected: answers are small integers, so any mistake is larger."""
 
 

@@ -26,6 +26,7 @@ from test_torch_agrees_layers import (  # noqa: E402
     SMOOTH,
     Window,
     agree,
+    one_thread,  # noqa: F401 - a fixture of this module too
     pair,
     tensor,
     windows,
@@ -75,8 +76,7 @@ def test_padding(boundary: Any, data: st.DataObject) -> None:
     assume(boundary != "circular" or all(before * after >= 0 for before, after in pairs))
     channels = data.draw(st.sampled_from(CHANNELS), label="channels")
     layer = ca.pad(shape, tuple(pairs), boundary=boundary, channels=channels)
-    x, g = pair(data, layer)
-    agree(layer, x, g, lambda t: padded(t, pairs, boundary), plain=channels is None)
+    agree(layer, *pair(data, layer), lambda t: padded(t, pairs, boundary), plain=channels is None)
 
 
 @settings(max_examples=50)
