@@ -218,7 +218,8 @@ class SparseMatrix(Operator):
         return found
 
     def _apply(self, x: Array) -> Array:
-        return engine.multiply(self.indptr, self.indices, self.values, x.reshape(len(x), -1))
+        flat = x.reshape(len(x), self.shape[1])
+        return engine.multiply(self.indptr, self.indices, self.values, flat)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

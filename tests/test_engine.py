@@ -316,3 +316,7 @@ def test_whole_weights_do_not_widen_a_type() -> None:
         assert ca.permute((2, 2), (1, 0))(x).dtype == kind
         assert ca.resize((2, 2), scale=2)(x).dtype == kind
         assert ca.unfold((2, 2), 2).T(ca.unfold((2, 2), 2)(x)).dtype == kind
+
+
+def test_a_matrix_takes_an_empty_batch() -> None:
+    assert ca.unfold(4, 2)(np.zeros((0, 4))).shape == (0, 2, 3)
