@@ -67,7 +67,7 @@ if TYPE_CHECKING:
         resize,
         unfold,
     )
-    from convalg.network import layers
+    from convalg.network import layers, zoo
     from convalg.network.graph import Network, sequential
     from convalg.network.onnx.model import read_onnx
     from convalg.network.torch_reader import from_torch
@@ -160,6 +160,7 @@ _ROOMS = {
     "kernels": "kernels",
     "layers": "network.layers",
     "prove": "prove",
+    "zoo": "network.zoo",
 }
 
 __all__ = [
@@ -237,6 +238,7 @@ __all__ = [
     "transposed_correlation",
     "unfold",
     "upsample",
+    "zoo",
 ]
 
 

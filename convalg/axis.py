@@ -190,7 +190,23 @@ def output_size(
     >>> output_size(5, 3, 2, 1, 1, 1)
     3
     """
-    return (in_size + before + after - dilation * (taps - 1) - 1) // stride + 1
+    total = in_size + before + after - dilation * (taps - 1) - 1
+    return _unrounded(total, stride) // stride + 1
+
+
+def _unrounded(total: Any, stride: Any) -> Any:
+    """A size in letters without its floor, where another division rounds the same.
+
+    Rule: floor((floor(a) + j) / s) = floor((a + j) / s) for whole j and s >= 1.
+    """
+    if not hasattr(total, "free_symbols") or not isinstance(stride, int):
+        return total
+    import sympy
+
+    floors = [term for term in sympy.Add.make_args(total) if isinstance(term, sympy.floor)]
+    if stride < 1 or len(floors) != 1 or not (total - floors[0]).is_integer:
+        return total
+    return total - floors[0] + floors[0].args[0]
 
 
 def transposed_size(

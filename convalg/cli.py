@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import math
 import sys
 import time
@@ -18,6 +19,7 @@ from convalg import __version__
 from convalg.errors import ArgumentError, ConvalgError, FileError
 
 if TYPE_CHECKING:
+    from convalg.network.graph import Network
     from convalg.operators import Convolution
 
 Boundary = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
@@ -278,7 +280,10 @@ def exercise(
 
 @app.command()
 def analyse(
-    model: Annotated[str, typer.Argument(metavar="MODEL.onnx", help="An ONNX file.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL.onnx|NAME", help="An ONNX file, or a network of ca.zoo."),
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     figure: Annotated[
@@ -290,13 +295,10 @@ def analyse(
     import json as plain
 
     from convalg.network.analysis import analyse as run
-    from convalg.network.onnx.model import read_onnx
 
-    if not model.endswith(".onnx"):
-        raise ArgumentError(f"{model!r} is no .onnx file to analyse")
     errors = Console(stderr=True)
     with errors.status("Reading") if errors.is_terminal else contextlib.nullcontext():
-        net = read_onnx(model)
+        net = _network(model)
         found = run(net)
     if figure is not None:
         from convalg.draw.field import receptive_field
@@ -311,6 +313,23 @@ def analyse(
         console.print(found.summary.table)
         for remark in found.remarks:
             console.print(Text(f"! {remark}", style="yellow"), soft_wrap=True)
+
+
+def _network(name: str) -> Network:
+    """A network of the zoo, or of a file. Raises: ArgumentError for neither."""
+    from convalg.network import zoo
+    from convalg.network.onnx.model import read_onnx
+
+    if name.endswith(".onnx"):
+        return read_onnx(name)
+    if name not in zoo.__all__:
+        near = difflib.get_close_matches(name, zoo.__all__, cutoff=0.4)
+        raise ArgumentError(
+            f"{name!r} is no .onnx file to analyse and no network of the zoo; "
+            f"{'near it: ' + ', '.join(near) if near else 'the zoo has ' + ', '.join(zoo.__all__)}"
+        )
+    found: Network = getattr(zoo, name)()
+    return found
 
 
 def _write(path: Path, text: str) -> None:

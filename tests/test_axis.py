@@ -159,3 +159,23 @@ def test_letters_are_not_numbers() -> None:
     assert Axis(n, n - 2, 3).after == 0
     assert Axis(n, n, 3, padding=1, boundary="edge").raw(0, 0) == -1
     assert [piece.high for piece in Axis(n, n, 3, padding=1).pieces()] == [n - 1]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(0, 2)), min_size=2, max_size=4
+    ),
+    st.integers(40, 90),
+)
+def test_sizes_behind_several_layers_round_once(
+    layers: list[tuple[int, int, int]], number: int
+) -> None:
+    import sympy
+
+    letter = sympy.Symbol("n", integer=True, positive=True)
+    size, counted = letter, number
+    for taps, stride, padding in layers:
+        size = output_size(size, taps, stride, 1, padding, padding)
+        counted = output_size(counted, taps, stride, 1, padding, padding)
+    assert size.subs(letter, number) == counted
+    assert len(size.atoms(sympy.floor)) <= 1

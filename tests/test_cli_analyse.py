@@ -53,6 +53,15 @@ def test_the_figure(model: str, tmp_path: Path) -> None:
     assert (tmp_path / "field.svg").read_text(encoding="utf-8").startswith("<?xml")
 
 
+def test_a_network_of_the_zoo(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("lenet5", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"] == 60_000
+    assert [layer["node"] for layer in found["layers"]][0] == "C1"
+    assert run("renset50") == 2
+    assert "near it: resnet50" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("resnet") == 2
     assert "is no .onnx file to analyse" in capsys.readouterr().err

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from convalg.network.effective import EffectiveField
-    from convalg.network.receptive import Misalignment, ReceptiveField
+    from convalg.network.receptive import Misalignment, Reach, ReceptiveField
     from convalg.network.summary import Summary
 
 INPUT = "input"
@@ -49,6 +49,8 @@ class Network:
         self.weights: dict[str, dict[str, Array]] = {}
         self.output = INPUT
         self._counts: dict[str, int] = {}
+        # A node never changes, so neither does what it reads.
+        self._reaches: dict[str, Reach] = {}
 
     def add(
         self, layer: Layer, inputs: str | Sequence[str] | None = None, *, name: str | None = None

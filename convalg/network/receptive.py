@@ -231,8 +231,13 @@ def reaches(net: Network) -> dict[str, Reach]:
     Source: Araujo, Norris & Sim 2019, section "Computing receptive fields".
     """
     spatial = net.in_shape[1:]
-    found = {INPUT: Reach(tuple(Span(0, 0, 1) for _ in spatial), spatial)}
+    found = net._reaches
+    if len(found) == len(net.graph):
+        return found
+    found[INPUT] = Reach(tuple(Span(0, 0, 1) for _ in spatial), spatial)
     for node, layer in net.layers():
+        if node in found:
+            continue
         sources = net.sources(node)
         parts = [found[source] for source in sources]
         if layer.many:

@@ -47,6 +47,10 @@ from convalg.network.layers.rearrange import (
     Slice,
     SoftmaxAlong,
 )
+from convalg.network.layers.regions import (
+    RoIPool,
+    Sample,
+)
 from convalg.network.layers.shape import (
     Add,
     Concat,
@@ -54,6 +58,11 @@ from convalg.network.layers.shape import (
     Pad,
     Reshape,
     Upsample,
+)
+from convalg.network.layers.tables import (
+    Radial,
+    Subsample,
+    TableConv,
 )
 
 __all__ = [
@@ -81,15 +90,20 @@ __all__ = [
     "Pointwise",
     "Product",
     "Project",
+    "Radial",
     "ReLU",
     "Reshape",
     "Resize",
+    "RoIPool",
+    "Sample",
     "Scale",
     "Shift",
     "Sigmoid",
     "Slice",
     "Softmax",
     "SoftmaxAlong",
+    "Subsample",
+    "TableConv",
     "Tanh",
     "Upsample",
 ]

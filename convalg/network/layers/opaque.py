@@ -115,6 +115,10 @@ FUNCTIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
     ),
     "log": (np.log, np.reciprocal),
     "power": (lambda x, p: x**p, lambda x, p: p * x ** (p - 1)),
+    "scaled_tanh": (
+        lambda x, a, s: a * np.tanh(s * x),
+        lambda x, a, s: a * s * (1 - np.tanh(s * x) ** 2),
+    ),
     "softplus": (_softplus, _logistic),
     "sqrt": (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
     "swish": (lambda x: x * _logistic(x), _swish_slope),

@@ -1,0 +1,144 @@
+"""Pooling over regions of interest, and the random sample in the middle of an autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+import numpy as np
+
+from convalg import engine
+from convalg.base import Array, Map, Operator
+from convalg.errors import ArgumentError, ShapeError
+from convalg.linear import diagonal
+from convalg.maps.chains import as_floats, concat, embeddings, one_sample
+from convalg.maps.pooling import Extremum, concrete_shape
+from convalg.network.layers.base import Layer, Link, Shape, channels_of, one
+from convalg.operators import add, compose
+from convalg.spec import per_axis
+
+
+@dataclass(frozen=True, repr=False)
+class RoIPool(Layer):
+    """The largest samples of a grid of windows over each region, one region behind another.
+
+    A region is `(x1, y1, x2, y2)` in pixels of the image, its last pixels included; `scale` is
+    the number of places on the input to a pixel. At a sample it is a selection, as any
+    max-pooling.
+
+    Rule: a region of h samples from a has its windows at a + floor(k h / size) up to, without
+    it, a + ceil((k + 1) h / size), cut off at the border; an empty one gives 0.
+    Source: Girshick 2015, Fast R-CNN, section 2.1.
+
+    >>> RoIPool(7, ((0, 0, 223, 223),), Fraction(1, 16)).out_shape((512, 14, 14))
+    (512, 7, 7)
+    """
+
+    size: Any
+    regions: tuple[tuple[Any, ...], ...]
+    scale: Any = 1
+
+    def _windows(self, shape: Shape, region: tuple[Any, ...]) -> list[list[range]]:
+        """The windows of a region along each axis."""
+        dims = len(shape) - 1
+        sizes = per_axis(self.size, "size", dims)
+        found = []
+        for axis, (n, m) in enumerate(zip(shape[1:], sizes, strict=True)):
+            # x is the last axis.
+            low, high = (
+                floor(Fraction(region[dims - 1 - axis + k]) * Fraction(self.scale) + Fraction(1, 2))
+                for k in (0, dims)
+            )
+            count = max(high - low + 1, 1)
+            windows = [
+                range(max(low + k * count // m, 0), min(low - (-(k + 1) * count // m), n))
+                for k in range(m)
+            ]
+            found.append(windows)
+        return found
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        dims = len(shape) - 1
+        for region in self.regions:
+            if len(region) != 2 * dims:
+                raise ArgumentError(
+                    f"a region has {2 * dims} numbers, the first and the last place on each of "
+                    f"{dims} axes, not {region}"
+                )
+        return (len(self.regions) * shape[0], *per_axis(self.size, "size", dims))
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = concrete_shape(one(shapes))
+        sizes, parts = self.out_shape(shape)[1:], []
+        for region in self.regions:
+            places, full = np.zeros((1, 1), dtype=np.int64), np.ones((), dtype=bool)
+            for n, windows in zip(shape[1:], self._windows(shape, region), strict=True):
+                longest = max(1, *map(len, windows))
+                rows = [[*w, *[-1] * (longest - len(w))] if w else [0] * longest for w in windows]
+                places = engine.joined(places, np.array(rows).T, n)
+                full = np.logical_and.outer(full, [bool(w) for w in windows])
+            words = f"roi_pool({shape}, {region})"
+            after = (shape[0], *sizes)
+            largest = Extremum("max", places, shape, after, shape[1:], words)
+            some = diagonal(np.broadcast_to(full.astype(int), after))
+            parts.append(largest if full.all() else some @ largest)
+        return concat(parts)
+
+    def links(self, shape: Shape) -> tuple[Link, ...] | None:
+        return None
+
+    def channels(self, shape: Shape) -> Array:
+        return np.tile(np.eye(channels_of(shape), dtype=bool), (len(self.regions), 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled(Map):
+    """mean + exp(log variance / 2) * noise, from means and, behind them, log variances."""
+
+    in_shape: tuple[Any, ...]
+    out_shape: tuple[Any, ...]
+    noise: Array
+
+    def _deviation(self, x: Array) -> Array:
+        return np.exp(as_floats(x)[:, self.out_shape[0] :] / 2)
+
+    def _apply(self, x: Array) -> Array:
+        return x[:, : self.out_shape[0]] + self._deviation(x) * self.noise
+
+    def at(self, x: Any, /) -> Operator:
+        slope = self._deviation(one_sample(x, self.in_shape)[None])[0] * self.noise / 2
+        mean, spread = (cut.T for cut in embeddings([self.out_shape, self.out_shape]))
+        return add(mean, compose(diagonal(slope), spread))
+
+
+@dataclass(frozen=True, repr=False)
+class Sample(Layer):
+    """A sample of Gaussians whose means, and then log variances, are the channels.
+
+    The noise is an array that is set, not trained: with zeros the sample is the mean.
+    Source: Kingma & Welling 2014, section 2.4, the reparameterisation.
+
+    >>> Sample().out_shape((20,)), Sample().buffers((20,))
+    ((10,), {'noise': (10,)})
+    """
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        if channels_of(shape) % 2:
+            raise ShapeError(
+                f"means and log variances are two halves of the channels, and {shape} has an odd "
+                f"number"
+            )
+        return (shape[0] // 2, *shape[1:])
+
+    def buffers(self, *shapes: Shape) -> dict[str, Shape]:
+        return {"noise": self.out_shape(*shapes)}
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return Sampled(one(shapes), self.out_shape(*shapes), weights["noise"])
+
+    def channels(self, shape: Shape) -> Array:
+        return np.tile(np.eye(channels_of(shape) // 2, dtype=bool), (1, 2))

@@ -1,0 +1,75 @@
+"""Pieces that several networks are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from convalg.errors import ArgumentError
+from convalg.network import layers as L  # noqa: N812 - layers stand in every line
+from convalg.network.graph import Network
+
+
+def row(net: Network, source: str, layers: Mapping[str, L.Layer]) -> str:
+    """Named layers one behind the other; the name of the last."""
+    for name, layer in layers.items():
+        source = net.add(layer, source, name=name)
+    return source
+
+
+def conv_bn_relu(
+    net: Network, source: str, name: str, out_channels: int, kernel_size: Any, **options: Any
+) -> str:
+    """A convolution without a bias, batch norm as the Inception networks have it, and ReLU."""
+    return row(
+        net,
+        source,
+        {
+            f"{name}.conv": L.Conv(out_channels, kernel_size, bias=False, **options),
+            f"{name}.bn": L.BatchNorm(epsilon=1e-3),
+            f"{name}.relu": L.ReLU(),
+        },
+    )
+
+
+def dense_head(net: Network, source: str, hidden: int, classes: int) -> str:
+    """Two hidden layers with dropout and the scores: fc6, fc7, fc8 of AlexNet and VGG."""
+    return row(
+        net,
+        source,
+        {
+            "fc6": L.Dense(hidden),
+            "relu6": L.ReLU(),
+            "drop6": L.Dropout(),
+            "fc7": L.Dense(hidden),
+            "relu7": L.ReLU(),
+            "drop7": L.Dropout(),
+            "fc8": L.Dense(classes),
+        },
+    )
+
+
+def pooled_head(net: Network, source: str, classes: int, *, dropout: float | None = None) -> str:
+    """The mean over space and the scores; these leave the spatial sizes free."""
+    drop = {} if dropout is None else {"dropout": L.Dropout(dropout)}
+    return row(
+        net,
+        source,
+        {"avgpool": L.GlobalAvgPool(), "flatten": L.Flatten(), **drop, "fc": L.Dense(classes)},
+    )
+
+
+def ceil_pool(net: Network, kernel_size: int) -> L.MaxPool:
+    """A max-pooling of stride 2 with ceil_mode, as Caffe rounds, also where sizes are letters.
+
+    One more sample behind gives the same windows: for kernels of 2 and 3, and any size.
+    """
+    dims = len(net.in_shape) - 1
+    return L.MaxPool(kernel_size, stride=2, padding=((0, 1),) * dims)
+
+
+def checked_choice(value: Any, name: str, choices: tuple[Any, ...]) -> None:
+    """Raises: ArgumentError for a value that is none of the choices."""
+    if value not in choices:
+        words = ", ".join(map(repr, choices))
+        raise ArgumentError(f"{name} must be one of {words}, not {value!r}")

@@ -1,0 +1,80 @@
+"""Fully convolutional networks for segmentation, on VGG-16."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convalg.network import layers as L  # noqa: N812
+from convalg.network.graph import Network
+from convalg.network.zoo.blocks import ceil_pool, checked_choice, row
+from convalg.network.zoo.vgg import DEPTHS
+
+MARGIN = 100
+"""Padding of the first convolution, so that the image is inside what comes out."""
+
+# Where the image begins in the output upsampled by the stride, as in the authors' models.
+OFFSETS = {32: 19, 16: 27, 8: 31}
+
+
+def fcn(
+    in_shape: Any = (3, 500, 500),
+    classes: int = 21,
+    *,
+    stride: int = 8,
+    width: int = 64,
+    hidden: int = 4096,
+) -> Network:
+    """FCN-8s, FCN-16s or FCN-32s by `stride` (Long, Shelhamer & Darrell 2015), on VGG-16.
+
+    >>> net = fcn(stride=32)
+    >>> net.out_shape, net.receptive_field("fc7").size
+    ((21, 500, 500), (404, 404))
+    """
+    checked_choice(stride, "stride", tuple(OFFSETS))
+    net = Network(in_shape, name=f"FCN-{stride}s")
+    for block, count in enumerate(DEPTHS[16], 1):
+        for k in range(1, count + 1):
+            padding = MARGIN if (block, k) == (1, 1) else 1
+            conv = L.Conv(width * min(2 ** (block - 1), 8), 3, padding=padding)
+            row(net, net.output, {f"conv{block}_{k}": conv, f"relu{block}_{k}": L.ReLU()})
+        net.add(ceil_pool(net, 2), name=f"pool{block}")
+    layers = {
+        "fc6": L.Conv(hidden, 7),
+        "relu6": L.ReLU(),
+        "drop6": L.Dropout(),
+        "fc7": L.Conv(hidden, 1),
+        "relu7": L.ReLU(),
+        "drop7": L.Dropout(),
+        "score_fr": L.Conv(classes, 1),
+    }
+    row(net, net.output, layers)
+    factor = 32
+    # A pooling joins where its first unit lies in the doubled scores.
+    for pool, offset in (("pool4", 5), ("pool3", 9)):
+        if factor > stride:
+            _joined(net, pool, offset, classes)
+            factor //= 2
+    net.add(_upsampling(classes, factor), name="upscore")
+    _cropped(net, net.output, "input", OFFSETS[stride], "score")
+    return net
+
+
+def _upsampling(classes: int, factor: int) -> L.ConvTranspose:
+    return L.ConvTranspose(classes, 2 * factor, stride=factor, bias=False)
+
+
+def _joined(net: Network, pool: str, offset: int, classes: int) -> None:
+    """The scores at twice the resolution, plus those of an earlier pooling."""
+    up = net.add(_upsampling(classes, 2), name=f"upscore_{pool}")
+    side = net.add(L.Conv(classes, 1), pool, name=f"score_{pool}")
+    side = _cropped(net, side, up, offset, f"score_{pool}c")
+    net.add(L.Add(), [up, side], name=f"fuse_{pool}")
+
+
+def _cropped(net: Network, source: str, like: str, offset: int, name: str) -> str:
+    """A node cut to the size of another, from an offset on."""
+    pairs = [
+        (-offset, want + offset - have)
+        for have, want in zip(net.shapes[source][1:], net.shapes[like][1:], strict=True)
+    ]
+    return net.add(L.Pad(tuple(pairs)), source, name=name)

@@ -1,0 +1,86 @@
+"""LeNet-5 and the multi-layer perceptron it was compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from convalg.network import layers as L  # noqa: N812
+from convalg.network.graph import Network
+from convalg.network.zoo.blocks import checked_choice, row
+
+# Which maps of S2 each map of C3 reads: table I of the paper.
+TABLE = (
+    (0, 1, 2),
+    (1, 2, 3),
+    (2, 3, 4),
+    (3, 4, 5),
+    (0, 4, 5),
+    (0, 1, 5),
+    (0, 1, 2, 3),
+    (1, 2, 3, 4),
+    (2, 3, 4, 5),
+    (0, 3, 4, 5),
+    (0, 1, 4, 5),
+    (0, 1, 2, 5),
+    (0, 1, 3, 4),
+    (1, 2, 4, 5),
+    (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
+)
+
+
+def lenet5(
+    in_shape: Any = (1, 32, 32),
+    classes: int | None = 10,
+    *,
+    output: Literal["radial", "dense"] = "radial",
+) -> Network:
+    """LeNet-5 (LeCun, Bottou, Bengio & Haffner 1998) with its connection table.
+
+    Layers are named as in the paper. The output are distances to points which the paper set by
+    hand (`net.set_weights("output", points=...)`); `output="dense"` gives a trained layer.
+
+    >>> net = lenet5()
+    >>> net.parameters, net.receptive_field("C5").size
+    (60000, (32, 32))
+    """
+    checked_choice(output, "output", ("radial", "dense"))
+    # f(a) = 1.7159 tanh(2 a / 3), appendix A.
+    squash = L.Pointwise("scaled_tanh", (1.7159, 2 / 3))
+    net = Network(in_shape, name="LeNet-5")
+    last = row(
+        net,
+        net.output,
+        {
+            "C1": L.Conv(6, 5),
+            "f1": squash,
+            "S2": L.Subsample(2),
+            "f2": squash,
+            "C3": L.TableConv(TABLE, 5),
+            "f3": squash,
+            "S4": L.Subsample(2),
+            "f4": squash,
+            "C5": L.Conv(120, 5),
+            "f5": squash,
+        },
+    )
+    if classes is not None:
+        end = L.Radial(classes) if output == "radial" else L.Dense(classes)
+        row(net, last, {"F6": L.Dense(84), "f6": squash, "output": end})
+    return net
+
+
+def mlp(
+    in_shape: Any = (1, 28, 28), classes: int = 10, *, hidden: Sequence[int] = (300, 100)
+) -> Network:
+    """A multi-layer perceptron: 784-300-100-10 (LeCun et al. 1998, section III.C.5), with ReLU.
+
+    >>> mlp().parameters
+    266610
+    """
+    net = Network(in_shape, name="MLP")
+    for k, width in enumerate(hidden, 1):
+        row(net, net.output, {f"fc{k}": L.Dense(width), f"relu{k}": L.ReLU()})
+    net.add(L.Dense(classes), name=f"fc{len(hidden) + 1}")
+    return net

@@ -1,0 +1,67 @@
+"""A detector: the head of Fast R-CNN on the features of any network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import networkx as nx
+
+from convalg.network import layers as L  # noqa: N812
+from convalg.network.graph import Network
+from convalg.network.zoo.blocks import row
+from convalg.network.zoo.vgg import vgg16
+
+
+def rcnn(
+    backbone: Network | None = None,
+    regions: Sequence[Sequence[int]] | None = None,
+    classes: int = 21,
+    *,
+    at: str | None = None,
+    size: int = 7,
+    hidden: int = 4096,
+) -> Network:
+    """The head of Fast R-CNN (Girshick 2015) on the node `at` of a backbone; VGG-16's by default.
+
+    `regions` are (x1, y1, x2, y2) in pixels, by default the whole image. The node "scores" has a
+    row for each region, "boxes" the four corrections of its box for each class.
+
+    >>> from convalg.network.zoo import vgg16
+    >>> net = rcnn(vgg16((3, 64, 96), None), [(0, 0, 63, 63), (32, 0, 95, 63)], at="relu5_3")
+    >>> net.shapes["roi_pool"], net.shapes["scores"], net.shapes["boxes"]
+    ((1024, 7, 7), (2, 21), (2, 84))
+    """
+    if backbone is None:
+        backbone, at = vgg16((3, 224, 224), None), at or "relu5_3"
+    net = _up_to(backbone, at or backbone.output)
+    strides = net.receptive_field().stride
+    places = [(0, 0, net.in_shape[2] - 1, net.in_shape[1] - 1)] if regions is None else regions
+    boxes = tuple(tuple(region) for region in places)
+    channels = net.out_shape[0]
+    layers = {
+        "roi_pool": L.RoIPool(size, boxes, 1 / Fraction(strides[0])),
+        "rows": L.Reshape((len(boxes), channels * size**2)),
+    }
+    row(net, net.output, layers)
+    for name in ("fc6", "fc7"):
+        row(net, net.output, {**_linear(name, hidden), f"{name}.relu": L.ReLU()})
+    last = net.output
+    row(net, last, _linear("boxes", 4 * classes))
+    row(net, last, _linear("scores", classes))
+    return net
+
+
+def _linear(name: str, width: int) -> dict[str, L.Layer]:
+    """One matrix and bias for all rows."""
+    return {f"{name}.weights": L.Project(width), name: L.Shift((width,))}
+
+
+def _up_to(backbone: Network, node: str) -> Network:
+    """A new network of the layers that a node depends on."""
+    needed = nx.ancestors(backbone.graph, node) | {node}
+    net = Network(backbone.in_shape, name=f"R-CNN on {backbone.name}")
+    for name, layer in backbone.layers():
+        if name in needed:
+            net.add(layer, backbone.sources(name), name=name)
+    return net

@@ -1,0 +1,146 @@
+"""Residual networks: with the stride where He et al. put it, and in the 3 x 3 convolution."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from convalg.network import layers as L  # noqa: N812
+from convalg.network.graph import Network
+from convalg.network.zoo.blocks import ceil_pool, checked_choice, pooled_head, row
+
+Version = Literal["v1", "v1.5"]
+
+# Units in each of the four stages: table 1.
+DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+DEPTHS[152] = (3, 8, 36, 3)
+EXPANSION = 4
+"""How many times more channels a bottleneck has outside than inside."""
+
+
+def resnet18(
+    in_shape: Any = (3, 224, 224),
+    classes: int | None = 1000,
+    *,
+    version: Version = "v1",
+    width: int = 64,
+) -> Network:
+    """ResNet with 18 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
+
+    >>> net = resnet18()
+    >>> net.parameters, net.receptive_field("layer4.1.relu").size
+    (11689512, (435, 435))
+    """
+    return _resnet(18, in_shape, classes, version, width)
+
+
+def resnet34(
+    in_shape: Any = (3, 224, 224),
+    classes: int | None = 1000,
+    *,
+    version: Version = "v1",
+    width: int = 64,
+) -> Network:
+    """ResNet with 34 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
+
+    >>> resnet34().parameters
+    21797672
+    """
+    return _resnet(34, in_shape, classes, version, width)
+
+
+def resnet50(
+    in_shape: Any = (3, 224, 224),
+    classes: int | None = 1000,
+    *,
+    version: Version = "v1",
+    width: int = 64,
+) -> Network:
+    """ResNet with 50 layers (He, Zhang, Ren & Sun 2016, table 1).
+
+    `version="v1"` is the authors' own model: a unit that halves the image does so in its first
+    1 x 1 convolution, and the first pooling has no padding before. In "v1.5", torchvision's, the
+    3 x 3 convolution has the stride and the pooling is padded on both sides.
+
+    >>> [resnet50(version=v).receptive_field("layer4.2.relu").size[0] for v in ("v1", "v1.5")]
+    [483, 427]
+    """
+    return _resnet(50, in_shape, classes, version, width)
+
+
+def resnet101(
+    in_shape: Any = (3, 224, 224),
+    classes: int | None = 1000,
+    *,
+    version: Version = "v1",
+    width: int = 64,
+) -> Network:
+    """ResNet with 101 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
+
+    >>> resnet101().receptive_field("layer4.2.relu").size
+    (1027, 1027)
+    """
+    return _resnet(101, in_shape, classes, version, width)
+
+
+def resnet152(
+    in_shape: Any = (3, 224, 224),
+    classes: int | None = 1000,
+    *,
+    version: Version = "v1",
+    width: int = 64,
+) -> Network:
+    """ResNet with 152 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
+
+    >>> resnet152().parameters
+    60192808
+    """
+    return _resnet(152, in_shape, classes, version, width)
+
+
+def _resnet(
+    depth: int, in_shape: Any, classes: int | None, version: Version, width: int
+) -> Network:
+    checked_choice(version, "version", ("v1", "v1.5"))
+    net = Network(in_shape, name=f"ResNet-{depth}")
+    first = version == "v1"
+    row(
+        net,
+        net.output,
+        {
+            "conv1": L.Conv(width, 7, stride=2, padding=3, bias=False),
+            "bn1": L.BatchNorm(),
+            "relu": L.ReLU(),
+            "maxpool": ceil_pool(net, 3) if first else L.MaxPool(3, stride=2, padding=1),
+        },
+    )
+    for stage, count in enumerate(DEPTHS[depth], 1):
+        channels = width * 2 ** (stage - 1)
+        for k in range(count):
+            stride = 2 if stage > 1 and k == 0 else 1
+            convs = [(channels, 3, stride), (channels, 3, 1)]
+            if depth >= 50:
+                strides = (stride, 1) if first else (1, stride)
+                convs = [(channels, 1, strides[0]), (channels, 3, strides[1])]
+                convs.append((EXPANSION * channels, 1, 1))
+            _unit(net, f"layer{stage}.{k}", convs, stride)
+    if classes is not None:
+        pooled_head(net, net.output, classes)
+    return net
+
+
+def _unit(net: Network, name: str, convs: list[tuple[int, int, int]], stride: int) -> None:
+    """A residual unit: convolutions of (channels, size, stride) beside the input."""
+    source = last = net.output
+    for k, (channels, size, step) in enumerate(convs, 1):
+        conv = L.Conv(channels, size, stride=step, padding=size // 2, bias=False)
+        last = row(net, last, {f"{name}.conv{k}": conv, f"{name}.bn{k}": L.BatchNorm()})
+        if k < len(convs):
+            last = net.add(L.ReLU(), last, name=f"{name}.relu{k}")
+    skip = source
+    if net.shapes[source] != net.shapes[last]:
+        project = L.Conv(convs[-1][0], 1, stride=stride, bias=False)
+        skip = row(
+            net, source, {f"{name}.downsample.0": project, f"{name}.downsample.1": L.BatchNorm()}
+        )
+    net.add(L.Add(), [last, skip], name=f"{name}.add")
+    net.add(L.ReLU(), name=f"{name}.relu")

@@ -1,0 +1,94 @@
+"""The VGG networks: stacks of 3 x 3 convolutions between poolings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convalg.network import layers as L  # noqa: N812
+from convalg.network.graph import Network
+from convalg.network.zoo.blocks import dense_head, row
+
+# Convolutions in each of the five blocks: columns A, B, D and E of table 1.
+DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+
+
+def vgg11(
+    in_shape: Any = (3, 224, 224),
+    classes: int | None = 1000,
+    *,
+    batch_norm: bool = False,
+    width: int = 64,
+    hidden: int = 4096,
+) -> Network:
+    """VGG with 11 layers (Simonyan & Zisserman 2015, table 1, A).
+
+    >>> vgg11().parameters
+    132863336
+    """
+    return _vgg(11, in_shape, classes, batch_norm, width, hidden)
+
+
+def vgg13(
+    in_shape: Any = (3, 224, 224),
+    classes: int | None = 1000,
+    *,
+    batch_norm: bool = False,
+    width: int = 64,
+    hidden: int = 4096,
+) -> Network:
+    """VGG with 13 layers (Simonyan & Zisserman 2015, table 1, B).
+
+    >>> vgg13().parameters
+    133047848
+    """
+    return _vgg(13, in_shape, classes, batch_norm, width, hidden)
+
+
+def vgg16(
+    in_shape: Any = (3, 224, 224),
+    classes: int | None = 1000,
+    *,
+    batch_norm: bool = False,
+    width: int = 64,
+    hidden: int = 4096,
+) -> Network:
+    """VGG with 16 layers (Simonyan & Zisserman 2015, table 1, D).
+
+    >>> net = vgg16()
+    >>> net.parameters, net.receptive_field("pool5").size
+    (138357544, (212, 212))
+    """
+    return _vgg(16, in_shape, classes, batch_norm, width, hidden)
+
+
+def vgg19(
+    in_shape: Any = (3, 224, 224),
+    classes: int | None = 1000,
+    *,
+    batch_norm: bool = False,
+    width: int = 64,
+    hidden: int = 4096,
+) -> Network:
+    """VGG with 19 layers (Simonyan & Zisserman 2015, table 1, E).
+
+    >>> vgg19().parameters
+    143667240
+    """
+    return _vgg(19, in_shape, classes, batch_norm, width, hidden)
+
+
+def _vgg(
+    depth: int, in_shape: Any, classes: int | None, batch_norm: bool, width: int, hidden: int
+) -> Network:
+    net = Network(in_shape, name=f"VGG-{depth}")
+    for block, count in enumerate(DEPTHS[depth], 1):
+        block_width = width * min(2 ** (block - 1), 8)
+        for k in range(1, count + 1):
+            place = f"{block}_{k}"
+            norm = {f"bn{place}": L.BatchNorm()} if batch_norm else {}
+            conv = {f"conv{place}": L.Conv(block_width, 3, padding=1)}
+            row(net, net.output, {**conv, **norm, f"relu{place}": L.ReLU()})
+        net.add(L.MaxPool(2, stride=2), name=f"pool{block}")
+    if classes is not None:
+        dense_head(net, net.output, hidden, classes)
+    return net

@@ -1,0 +1,31 @@
+"""The first layer of the vision transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convalg.network import layers as L  # noqa: N812
+from convalg.network.graph import Network
+from convalg.network.zoo.blocks import row
+from convalg.spec import size_product
+
+
+def vit_patches(in_shape: Any = (3, 224, 224), width: int = 768, *, patch: int = 16) -> Network:
+    """The patch embedding of ViT-B/16 (Dosovitskiy et al. 2021, equation 1), without positions.
+
+    One matrix for all patches is a convolution whose stride is its size; the output has a row
+    for each patch.
+
+    >>> net = vit_patches()
+    >>> net.parameters, net.out_shape
+    (590592, (196, 768))
+    """
+    net = Network(in_shape, name="ViT patches")
+    net.add(L.Conv(width, patch, stride=patch), name="patches")
+    count = size_product(net.out_shape[1:])
+    row(
+        net,
+        net.output,
+        {"columns": L.Reshape((width, count)), "tokens": L.Permute((1, 0))},
+    )
+    return net

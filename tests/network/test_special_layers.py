@@ -1,0 +1,151 @@
+"""Layers of single architectures: tables, sub-sampling, radial units, regions, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import convalg as ca
+
+L = ca.layers
+Array = np.ndarray
+
+
+def integers(seed: int, *shape: int) -> Array:
+    return np.random.default_rng(seed).integers(-4, 5, size=shape)
+
+
+def filled(layer: Any, in_shape: tuple[int, ...], seed: int = 0) -> ca.Network:
+    """The layer alone in a network, with small whole numbers for weights."""
+    net = ca.sequential(in_shape, [layer])
+    arrays = {**layer.weights(in_shape), **layer.buffers(in_shape)}
+    for k, (name, shape) in enumerate(arrays.items()):
+        net.set_weights(net.output, **{name: integers(seed + k, *shape)})
+    return net
+
+
+tables = st.lists(
+    st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True).map(tuple),
+    min_size=1,
+    max_size=4,
+).map(tuple)
+
+
+@given(table=tables, size=st.integers(1, 3), stride=st.integers(1, 2), padding=st.integers(0, 1))
+def test_a_table_is_a_kernel_with_zeros(
+    table: tuple[tuple[int, ...], ...], size: int, stride: int, padding: int
+) -> None:
+    layer = L.TableConv(table, size, stride=stride, padding=padding)
+    net = filled(layer, (3, 5, 6))
+    arrays = net.weights[net.output]
+    kernel = np.zeros((len(table), 3, size, size), dtype=int)
+    planes = iter(arrays["kernel"])
+    for o, row in enumerate(table):
+        for c in row:
+            kernel[o, c] = next(planes)
+    whole = ca.affine(
+        ca.correlation((5, 6), kernel, stride=stride, padding=padding), arrays["bias"]
+    )
+    x = integers(9, 3, 5, 6)
+    assert (net(x) == whole(x)).all()
+    g = integers(8, *net.out_shape)
+    found = net.map(net.output).parameter_gradients(x, g)
+    wanted = whole.parameter_gradients(x, g)
+    pairs = [(o, c) for o, row in enumerate(table) for c in row]
+    assert (found["kernel"] == [wanted["kernel"][pair] for pair in pairs]).all()
+    assert (found["bias"] == wanted["bias"]).all()
+    assert net.counts.parameters == arrays["kernel"].size + len(table)
+    dense = ca.correlation((5, 6), np.where(kernel == 0, 0, 1), stride=stride, padding=padding)
+    if (arrays["kernel"] != 0).all():
+        assert net.counts.nonzeros == dense.to_scipy().count_nonzero()
+
+
+@given(size=st.integers(1, 3), stride=st.integers(1, 3))
+def test_subsampling_is_a_sum_with_a_weight(size: int, stride: int) -> None:
+    net = filled(L.Subsample(size, stride), (2, 6, 7))
+    arrays = net.weights[net.output]
+    x = integers(5, 2, 6, 7)
+    sums = ca.sum_pool((6, 7), size, stride=stride, channels=2)(x)
+    spread = (slice(None), None, None)
+    assert (net(x) == sums * arrays["scale"][spread] + arrays["bias"][spread]).all()
+    g = integers(6, *net.out_shape)
+    found = net.map(net.output).parameter_gradients(x, g)
+    assert (found["scale"] == (sums * g).sum(axis=(1, 2))).all()
+    assert (found["bias"] == g.sum(axis=(1, 2))).all()
+    assert net.counts.nonzeros == sums.size * size**2
+
+
+def test_radial_units_are_squared_distances() -> None:
+    net = filled(L.Radial(3), (4,))
+    points, x = net.weights[net.output]["points"], integers(3, 5, 4)
+    assert (net(x) == [[((p - one) ** 2).sum() for p in points] for one in x]).all()
+    assert (net.jacobian(x[0]).to_numpy() == 2 * (x[0] - points)).all()
+
+
+regions = st.tuples(*[st.integers(0, 13)] * 4).map(
+    lambda r: (min(r[0], r[2]), min(r[1], r[3]), max(r[0], r[2]), max(r[1], r[3]))
+)
+
+
+def pooled(x: Array, region: tuple[int, ...], size: int, scale: Fraction) -> Array:
+    """Fast R-CNN's rule, window by window."""
+    x1, y1, x2, y2 = (floor(Fraction(k) * scale + Fraction(1, 2)) for k in region)
+    height, width = max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1)
+    y = np.zeros((len(x), size, size), dtype=x.dtype)
+    for a in range(size):
+        for b in range(size):
+            rows = slice(
+                y1 + floor(Fraction(a * height, size)), y1 + ceil(Fraction((a + 1) * height, size))
+            )
+            columns = slice(
+                x1 + floor(Fraction(b * width, size)), x1 + ceil(Fraction((b + 1) * width, size))
+            )
+            window = x[:, rows, columns]
+            # Rounding may put a window behind the border.
+            y[:, a, b] = window.max(axis=(1, 2)) if window.size else 0
+    return y
+
+
+@given(chosen=st.lists(regions, min_size=1, max_size=3), size=st.integers(1, 4))
+def test_regions_are_pooled_window_by_window(chosen: list[Any], size: int) -> None:
+    scale = Fraction(1, 2)
+    net = ca.sequential((2, 7, 7), [L.RoIPool(size, tuple(chosen), scale)])
+    x = np.random.default_rng(0).permutation(98).reshape(2, 7, 7)
+    wanted = np.concatenate([pooled(x, region, size, scale) for region in chosen])
+    assert (net(x) == wanted).all()
+    # At a sample it is a selection: one sample for each unit.
+    matrix = net.jacobian(x).to_scipy()
+    assert (matrix.sum(axis=1) <= 1).all()
+    assert (matrix @ x.ravel() == wanted.ravel()).all()
+
+
+def test_a_sample_is_the_mean_and_noise() -> None:
+    net = ca.sequential((4,), [L.Sample()])
+    net.set_weights(net.output, noise=[2.0, -1.0])
+    x = np.array([1.0, 2.0, 0.0, np.log(9.0)])
+    np.testing.assert_allclose(net(x), [3, -1])
+    jacobian = net.jacobian(x).to_numpy()
+    np.testing.assert_allclose(jacobian, [[1, 0, 1, 0], [0, 1, 0, -1.5]], atol=1e-12)
+
+
+BAD: list[tuple[Callable[[], Any], str]] = [
+    (lambda: filled(L.TableConv(((0, 3),), 2), (3, 5)), "names input channels 0 to 2, each once"),
+    (lambda: filled(L.TableConv(((0, 0),), 2), (3, 5)), "names input channels 0 to 2, each once"),
+    (lambda: filled(L.TableConv(((),), 2), (3, 5)), "names input channels 0 to 2, each once"),
+    (lambda: filled(L.Radial(3), (3, 5)), "radial units read a vector"),
+    (lambda: filled(L.Sample(), (3,)), "and \\(3,\\) has an odd"),
+    (lambda: filled(L.RoIPool(2, ((0, 0, 3),)), (1, 4, 4)), "a region has 4 numbers"),
+]
+
+
+@pytest.mark.parametrize(("call", "words"), BAD)
+def test_bad_input(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(ca.errors.ConvalgError, match=words):
+        call()
