@@ -1,0 +1,221 @@
+"""A network made ready for training: its parameters in one vector, a stage for every layer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import networkx as nx
+import numpy as np
+
+from convalg.base import Array, Operator
+from convalg.errors import ArgumentError
+from convalg.maps import activations
+from convalg.network import layers as L  # noqa: N812
+from convalg.network.graph import INPUT, Network
+from convalg.network.layers.base import Layer
+from convalg.spec import is_symbolic, size_product
+from convalg.train import stages as S  # noqa: N812
+from convalg.train.matrices import MatrixDropout, MatrixLayer, MatrixReLU, Selection
+from convalg.train.stages import Place, Stage
+from convalg.train.tiles import Tiles
+
+Engine = Literal["auto", "sparse", "blas"]
+
+
+class Plan:
+    """The parameters of a network as one vector, and programs that run it, one for a batch size.
+
+    `parameters` and `gradients` are vectors of the same length; `weights[node][name]` are views
+    of the first, and the running statistics beside them.
+    """
+
+    def __init__(self, net: Network, *, engine: Engine = "auto", dtype: Any = np.float32) -> None:
+        if engine not in get_args(Engine):
+            raise ArgumentError(f"engine must be auto, sparse or blas, not {engine!r}")
+        if any(is_symbolic(n) for n in net.in_shape):
+            raise ArgumentError(f"training needs numbers for sizes, not {net.in_shape}")
+        self.net, self.engine, self.dtype = net, engine, np.dtype(dtype)
+        needed = nx.ancestors(net.graph, net.output) | {net.output}
+        self.nodes = [(node, layer) for node, layer in net.layers() if node in needed]
+        shapes = {
+            (node, name): tuple(shape)
+            for node, layer in self.nodes
+            for name, shape in layer.weights(*net.input_shapes(node)).items()
+        }
+        self.parameters = np.empty(sum(map(size_product, shapes.values())), dtype=self.dtype)
+        self.gradients = np.zeros_like(self.parameters)
+        self.weights: dict[str, dict[str, Array]] = {node: {} for node, _ in self.nodes}
+        self.slopes: dict[str, dict[str, Array]] = {node: {} for node, _ in self.nodes}
+        start = 0
+        for (node, name), shape in shapes.items():
+            end = start + size_product(shape)
+            self.weights[node][name] = self.parameters[start:end].reshape(shape)
+            self.slopes[node][name] = self.gradients[start:end].reshape(shape)
+            start = end
+        self.trained = list(shapes)
+        self._programs: dict[int, Program] = {}
+        self.load()
+
+    def load(self) -> None:
+        """Take the arrays of the network. Raises: ArgumentError for a layer without them."""
+        for node, layer in self.nodes:
+            self.net.map(node) if not layer.many else None
+            for name, array in self.net.weights.get(node, {}).items():
+                if name in self.weights[node]:
+                    self.weights[node][name][...] = array
+                else:
+                    self.weights[node][name] = np.array(array, dtype=self.dtype)
+
+    def store(self) -> None:
+        """Give the network copies of the arrays."""
+        for node, arrays in self.weights.items():
+            if arrays:
+                self.net.weights[node] = {name: value.copy() for name, value in arrays.items()}
+
+    def program(self, batch: int) -> Program:
+        """The stages for a batch size; few sizes occur, and each keeps its buffers."""
+        if batch not in self._programs:
+            self._programs[batch] = Program(self, batch)
+        return self._programs[batch]
+
+
+class Program:
+    """The stages of a plan for one batch size, in the order in which data flow."""
+
+    def __init__(self, plan: Plan, batch: int) -> None:
+        self.plan, self.batch = plan, batch
+        self.steps: list[tuple[str, tuple[str, ...], Stage]] = []
+        merged: set[str] = set()
+        for node, layer in plan.nodes:
+            if node in merged:
+                continue
+            chain = self._merged(node, layer)
+            merged.update(chain)
+            last = chain[-1] if chain else node
+            sources = tuple(plan.net.sources(node))
+            place = self._place(node, layer, last)
+            self.steps.append((last, sources, self._stage(place, chain)))
+
+    def _place(self, node: str, layer: Layer, last: str) -> Place:
+        net = self.plan.net
+        return Place(
+            node=node,
+            layer=layer,
+            shapes=net.input_shapes(node),
+            out_shape=net.shapes[last],
+            batch=self.batch,
+            dtype=self.plan.dtype,
+            weights=self.plan.weights[node],
+            gradients=self.plan.slopes[node],
+            first=net.sources(node) == [INPUT],
+        )
+
+    def _merged(self, node: str, layer: Layer) -> list[str]:
+        """The nodes behind a convolution that its tiles do as well: a pooling, a ReLU."""
+        if self.plan.engine == "sparse" or not _tiled(layer):
+            return []
+        net, found = self.plan.net, []
+        wanted = {"pool", "relu"}
+        while wanted and node != net.output:
+            users = [n for n in net.graph.successors(node) if n in self.plan.weights]
+            kind = _mergeable(net, users[0]) if len(users) == 1 else ""
+            if kind not in wanted:
+                break
+            wanted.discard(kind)
+            node = users[0]
+            found.append(node)
+        return found
+
+    def _stage(self, place: Place, chain: list[str]) -> Stage:
+        net, layer = self.plan.net, place.layer
+        if chain or (self.plan.engine != "sparse" and _tiled(layer)):
+            kinds = {_mergeable(net, node): net[node] for node in chain}
+            pool = kinds.get("pool")
+            sizes = [] if pool is None else [axis.taps for axis in pool.axes(place.shapes[0])]
+            return Tiles(place, pool=sizes, relu="relu" in kinds)
+        return _stage(place, sparse=self.plan.engine == "sparse")
+
+    def forward(self, x: Array, random: np.random.Generator | None = None) -> Array:
+        """The output of a batch `(*in_shape, batch)`; with random numbers, as in training."""
+        data = {INPUT: x}
+        for node, sources, stage in self.steps:
+            stage.begin(random)
+            data[node] = stage.forward(*(data[source] for source in sources))
+        return data[self.plan.net.output]
+
+    def backward(self, g: Array) -> None:
+        """Fill the gradients from dL/d(output)."""
+        pending: dict[str, Array] = {self.plan.net.output: g}
+        for node, sources, stage in reversed(self.steps):
+            back = stage.backward(pending.pop(node))
+            for source, gradient in zip(sources, back, strict=True):
+                if gradient is None or source == INPUT:
+                    continue
+                old = pending.get(source)
+                pending[source] = gradient if old is None else old + gradient
+
+
+def _tiled(layer: Layer) -> bool:
+    return isinstance(layer, L.Conv) and layer.boundary == "zeros"
+
+
+def _mergeable(net: Network, node: str) -> str:
+    """ "relu", "pool" for a max-pooling of small windows side by side, or neither."""
+    layer = net[node]
+    if isinstance(layer, L.ReLU):
+        return "relu"
+    if isinstance(layer, L.MaxPool):
+        axes = layer.axes(net.input_shapes(node)[0])
+        fits = all(
+            axis.taps == axis.stride
+            and axis.dilation == 1
+            and axis.before == 0
+            and axis.taps * axis.out_size <= axis.in_size
+            for axis in axes
+        )
+        sizes = np.prod([int(axis.taps) for axis in axes])
+        return "pool" if fits and 1 < sizes <= 9 else ""
+    return ""
+
+
+def _stage(place: Place, *, sparse: bool) -> Stage:
+    """What a layer becomes; by the rule for its kind, else as the map that it is."""
+    layer, shape = place.layer, place.shapes[0]
+    match layer:
+        case L.Conv() | L.ConvTranspose() if sparse:
+            return MatrixLayer(place)
+        case L.Dense():
+            return S.Dense(place)
+        case L.ReLU():
+            return MatrixReLU(place) if sparse else S.ReLU(place)
+        case L.MaxPool():
+            return (Selection if sparse else S.Largest)(place, layer.axes(shape))
+        case L.GlobalMaxPool():
+            axes = [link.axis for link in layer.links(shape)]
+            return (Selection if sparse else S.Largest)(place, axes)
+        case L.AvgPool() | L.GlobalAvgPool():
+            axes = [link.axis for link in layer.links(shape)]
+            operator = layer.map(place.shapes, {})
+            assert isinstance(operator, Operator)
+            return S.Mean(place, axes, operator)
+        case L.Dropout():
+            return (MatrixDropout if sparse else S.Dropout)(place, layer.rate)
+        case L.BatchNorm():
+            return S.BatchNorm(place, layer.epsilon)
+        case L.Scale() | L.Shift():
+            return S.Spread(place, multiplied=isinstance(layer, L.Scale))
+        case L.Add():
+            return S.Added(place)
+        case L.Concat():
+            return S.Joined(place)
+        case L.Flatten() | L.Reshape() | L.Identity():
+            return S.Moved(place)
+    if layer.many:
+        raise ArgumentError(f"{place.node} joins inputs as no rule of training does: {layer!r}")
+    if isinstance(layer, L.Opaque):
+        layer.map(place.shapes, {})
+    if not (layer.weights(*place.shapes) or layer.buffers(*place.shapes)):
+        found = layer.map(place.shapes, {})
+        if isinstance(found, activations.Elementwise):
+            return S.Elementwise(place, found.function, found.slope)
+    return S.Mapped(place)

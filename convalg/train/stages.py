@@ -1,0 +1,398 @@
+"""What a network's layers become for training: forward and back over a batch, buffers planned.
+
+Arrays have the batch as their last axis, `(*shape, batch)`: what one weight multiplies then lies
+side by side in memory, for every sample.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from convalg.axis import Axis
+from convalg.base import Array, Map, Operator
+from convalg.maps.chains import Affine
+from convalg.network.layers.base import Layer, Shape
+
+Arrays = dict[str, Array]
+
+
+@dataclass
+class Place:
+    """A node of a network, as its stage is made: shapes, arrays, gradients, batch."""
+
+    node: str
+    layer: Layer
+    shapes: tuple[Shape, ...]
+    out_shape: Shape
+    batch: int
+    dtype: Any
+    weights: Arrays = field(default_factory=dict)
+    """The trained arrays and the running statistics, which the optimiser changes in place."""
+    gradients: Arrays = field(default_factory=dict)
+    """Where backward writes dL/dp, one for each trained array."""
+    first: bool = False
+    """Whether it reads the images, to which no gradient is wanted."""
+
+    def empty(self, *shape: int) -> Array:
+        """A buffer for one batch of the shape."""
+        return np.empty((*shape, self.batch), dtype=self.dtype)
+
+    def zeros(self, *shape: int) -> Array:
+        """The same of zeros."""
+        return np.zeros((*shape, self.batch), dtype=self.dtype)
+
+
+class Stage(ABC):
+    """One node, or several in one, over a batch."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    @abstractmethod
+    def forward(self, *inputs: Array) -> Array:
+        """The output; what backward needs is kept."""
+
+    @abstractmethod
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        """dL/dx for each input, from g = dL/dy; gradients of the arrays are written."""
+
+    def begin(self, random: np.random.Generator | None) -> None:
+        """Before a step: the random numbers of training, or None in use."""
+        return
+
+
+class Elementwise(Stage):
+    """A function of every entry, and its slope."""
+
+    def __init__(
+        self, place: Place, function: Callable[[Array], Array], slope: Callable[[Array], Array]
+    ) -> None:
+        super().__init__(place)
+        self.function, self.slope = function, slope
+        self.x = np.empty(0)
+
+    def forward(self, *inputs: Array) -> Array:
+        (self.x,) = inputs
+        return self.function(self.x).astype(self.place.dtype, copy=False)
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        return (g * self.slope(self.x).astype(g.dtype, copy=False),)
+
+
+class ReLU(Stage):
+    """max(x, 0)."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.y = place.empty(*place.out_shape)
+
+    def forward(self, *inputs: Array) -> Array:
+        return np.maximum(inputs[0], 0, out=self.y)
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        return (g * (self.y > 0),)
+
+
+class Spread(Stage):
+    """The input times an array, or plus one, spread over it as NumPy does."""
+
+    def __init__(self, place: Place, *, multiplied: bool) -> None:
+        super().__init__(place)
+        self.multiplied = multiplied
+        self.name = "scale" if multiplied else "bias"
+        self.x = np.empty(0)
+
+    def forward(self, *inputs: Array) -> Array:
+        (self.x,) = inputs
+        array = self.place.weights[self.name][..., None]
+        return self.x * array if self.multiplied else self.x + array
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        array = self.place.weights[self.name]
+        if self.name in self.place.gradients:
+            each = (g * self.x if self.multiplied else g).sum(axis=-1)
+            each = each.sum(axis=tuple(range(each.ndim - array.ndim)))
+            over = tuple(k for k, n in enumerate(array.shape) if n == 1)
+            self.place.gradients[self.name][...] = each.sum(axis=over, keepdims=True)
+        return (g * array[..., None] if self.multiplied else g,)
+
+
+class Dropout(Stage):
+    """Zeros by chance, the rest scaled up; in use nothing."""
+
+    def __init__(self, place: Place, rate: float) -> None:
+        super().__init__(place)
+        self.rate = rate
+        self.random: np.random.Generator | None = None
+        self.mask: Array | None = None
+
+    def begin(self, random: np.random.Generator | None) -> None:
+        self.random = random
+
+    def draw(self, x: Array) -> Array | None:
+        """The factors of one batch: 0, or 1 / (1 - rate)."""
+        if self.random is None or not self.rate:
+            return None
+        kept = self.random.random(x.shape, dtype=np.float32) >= self.rate
+        return kept.astype(x.dtype) * x.dtype.type(1 / (1 - self.rate) if self.rate < 1 else 0)
+
+    def forward(self, *inputs: Array) -> Array:
+        (x,) = inputs
+        self.mask = self.draw(x)
+        return x if self.mask is None else x * self.mask
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        return (g if self.mask is None else g * self.mask,)
+
+
+class Moved(Stage):
+    """The same numbers in another shape."""
+
+    def forward(self, *inputs: Array) -> Array:
+        (x,) = inputs
+        return x.reshape((*self.place.out_shape, x.shape[-1]))
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        return (g.reshape((*self.place.shapes[0], g.shape[-1])),)
+
+
+class Added(Stage):
+    """The sum of branches."""
+
+    def forward(self, *inputs: Array) -> Array:
+        return sum(inputs[1:], start=inputs[0])
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        return [g] * len(self.place.shapes)
+
+
+class Joined(Stage):
+    """Branches one behind another along the channels."""
+
+    def forward(self, *inputs: Array) -> Array:
+        return np.concatenate(inputs)
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        ends = np.cumsum([shape[0] for shape in self.place.shapes])
+        return np.split(g, ends[:-1])
+
+
+class Dense(Stage):
+    """A dense matrix and a bias: three products, forward, back, and for the weights."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.y = place.empty(*place.out_shape)
+        self.dx = place.empty(*place.shapes[0])
+        self.x = self.dx
+
+    def forward(self, *inputs: Array) -> Array:
+        weights = self.place.weights["weights"]
+        self.x = inputs[0].reshape(weights.shape[1], -1)
+        np.matmul(weights, self.x, out=self.y)
+        if "bias" in self.place.weights:
+            self.y += self.place.weights["bias"][:, None]
+        return self.y
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        gradients = self.place.gradients
+        np.matmul(g, self.x.T, out=gradients["weights"])
+        if "bias" in gradients:
+            np.sum(g, axis=1, out=gradients["bias"])
+        if self.place.first:
+            return (None,)
+        np.matmul(self.place.weights["weights"].T, g, out=self.dx.reshape(-1, g.shape[-1]))
+        return (self.dx,)
+
+
+class BatchNorm(Stage):
+    """Batch norm with the statistics of the batch; in use with the running ones.
+
+    Rule: the running statistics move by a tenth, the variance without bias, as PyTorch's do.
+    """
+
+    momentum = 0.1
+
+    def __init__(self, place: Place, epsilon: float) -> None:
+        super().__init__(place)
+        self.epsilon = epsilon
+        self.training = False
+        self.normal = self.deviation = np.empty(0)
+
+    def begin(self, random: np.random.Generator | None) -> None:
+        self.training = random is not None
+
+    def _spread(self, values: Array) -> Array:
+        return values.reshape((-1,) + (1,) * len(self.place.out_shape))
+
+    def forward(self, *inputs: Array) -> Array:
+        (x,) = inputs
+        arrays, axes = self.place.weights, tuple(range(1, x.ndim))
+        if self.training:
+            mean = x.mean(axis=axes)
+            centred = x - self._spread(mean)
+            variance = np.square(centred).mean(axis=axes)
+            count = x[0].size
+            unbiased = variance * (count / max(count - 1, 1))
+            for name, value in (("mean", mean), ("variance", unbiased)):
+                arrays[name] += self.momentum * (value - arrays[name])
+        else:
+            centred, variance = x - self._spread(arrays["mean"]), arrays["variance"]
+        self.deviation = np.sqrt(variance + variance.dtype.type(self.epsilon))
+        self.normal = centred / self._spread(self.deviation)
+        scaled = self.normal * self._spread(arrays["scale"])
+        return scaled + self._spread(arrays["offset"])
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        axes = tuple(range(1, g.ndim))
+        gradients, scale = self.place.gradients, self.place.weights["scale"]
+        np.sum(g * self.normal, axis=axes, out=gradients["scale"])
+        np.sum(g, axis=axes, out=gradients["offset"])
+        rate = self._spread(scale / self.deviation)
+        if not self.training:
+            return (g * rate,)
+        count = g[0].size
+        mean = self._spread(gradients["offset"] / count)
+        along = self._spread(gradients["scale"] / count)
+        return (rate * (g - mean - self.normal * along),)
+
+
+class Windows:
+    """The windows of a padded input as strided views: one for each tap, nothing copied."""
+
+    def __init__(self, place: Place, axes: Sequence[Axis], fill: float) -> None:
+        self.axes = axes
+        shape = place.shapes[0]
+        sizes, inner = [], []
+        for axis in axes:
+            last = int(axis.stride * (axis.out_size - 1) + axis.span)
+            before = int(axis.before)  # type: ignore[arg-type]
+            sizes.append(max(last, before + int(axis.in_size)))  # type: ignore[arg-type]
+            inner.append(slice(before, before + int(axis.in_size)))  # type: ignore[arg-type]
+        self.inner = (slice(None), *inner)
+        self.whole = all(s == axis.in_size for s, axis in zip(sizes, axes, strict=True))
+        self.padded = np.full((shape[0], *sizes, place.batch), fill, dtype=place.dtype)
+        self.back = np.zeros_like(self.padded)
+
+    def read(self, x: Array) -> Array:
+        """The input with its padding."""
+        if self.whole:
+            return x
+        self.padded[self.inner] = x
+        return self.padded
+
+    def taps(self) -> Iterator[tuple[slice, ...]]:
+        """Where each tap lies for all windows, in row-major order of the taps."""
+        along = []
+        for axis in self.axes:
+            stop = int(axis.stride) * (int(axis.out_size) - 1) + 1  # type: ignore[arg-type]
+            starts = (int(axis.dilation) * t for t in range(int(axis.taps)))  # type: ignore[arg-type]
+            along.append([slice(a, a + stop, int(axis.stride)) for a in starts])  # type: ignore[arg-type]
+        for slices in product(*along):
+            yield (slice(None), *slices)
+
+
+class Largest(Stage):
+    """The largest sample of each window, the first of equal ones."""
+
+    def __init__(self, place: Place, axes: Sequence[Axis]) -> None:
+        super().__init__(place)
+        self.windows = Windows(place, axes, -np.inf)
+        self.y = place.empty(*place.out_shape)
+        self.winner = np.zeros(self.y.shape, dtype=np.int32)
+
+    def forward(self, *inputs: Array) -> Array:
+        x = self.windows.read(inputs[0])
+        self.y.fill(-np.inf)
+        self.winner.fill(-1)
+        for number, tap in enumerate(self.windows.taps()):
+            value = x[tap]
+            more = value > self.y
+            np.copyto(self.y, value, where=more)
+            np.copyto(self.winner, number, where=more)
+        return self.y
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        back = self.windows.back
+        back.fill(0)
+        for number, tap in enumerate(self.windows.taps()):
+            back[tap] += g * (self.winner == number)
+        return (back[self.windows.inner],)
+
+
+class Mean(Stage):
+    """The mean of each window: the sum times what the operator makes of ones."""
+
+    def __init__(self, place: Place, axes: Sequence[Axis], operator: Operator) -> None:
+        super().__init__(place)
+        self.windows = Windows(place, axes, 0.0)
+        ones = np.ones(place.shapes[0], dtype=np.float64)
+        counts = np.zeros(place.out_shape)
+        padded = np.zeros(self.windows.padded.shape[:-1])
+        padded[self.windows.inner] = ones
+        for tap in self.windows.taps():
+            counts += padded[tap]
+        share = np.divide(operator(ones), counts, out=np.zeros_like(counts), where=counts > 0)
+        self.share = share.astype(place.dtype)[..., None]
+
+    def forward(self, *inputs: Array) -> Array:
+        x = self.windows.read(inputs[0])
+        y = self.place.zeros(*self.place.out_shape)
+        for tap in self.windows.taps():
+            y += x[tap]
+        y *= self.share
+        return y
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        back, shared = self.windows.back, g * self.share
+        back.fill(0)
+        for tap in self.windows.taps():
+            back[tap] += shared
+        return (back[self.windows.inner],)
+
+
+class Mapped(Stage):
+    """Any layer as the map that it is: its Jacobian at every sample, its adjoint behind it."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.map: Map | None = None
+        self.x = np.empty(0)
+
+    def forward(self, *inputs: Array) -> Array:
+        place = self.place
+        self.map = place.layer.map(place.shapes, place.weights)
+        self.x = np.moveaxis(inputs[0], -1, 0)
+        found = np.moveaxis(self.map(self.x), 0, -1)
+        return np.ascontiguousarray(found, dtype=place.dtype)
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        assert self.map is not None
+        upstream = np.moveaxis(g, -1, 0)
+        if self.place.gradients:
+            found = self._parameter_gradients(upstream)
+            for name, gradient in self.place.gradients.items():
+                gradient[...] = found[name]
+        if self.place.first:
+            return (None,)
+        operator = self.map.operator if isinstance(self.map, Affine) else self.map
+        if isinstance(operator, Operator):
+            back = operator.T(upstream)
+        else:
+            back = self.map.gradient(self.x, upstream)
+        return (np.ascontiguousarray(np.moveaxis(back, 0, -1), dtype=self.place.dtype),)
+
+    def _parameter_gradients(self, upstream: Array) -> Arrays:
+        assert self.map is not None
+        if type(self.map) is Affine and set(self.map.parameters) == {"kernel", "bias"}:
+            # For the whole batch at once.
+            axes = tuple(k for k in range(upstream.ndim) if k != 1)
+            kernel = self.map.operator.kernel_gradient(self.x, upstream)
+            return {"kernel": kernel, "bias": upstream.sum(axis=axes)}
+        return self.map.parameter_gradients(self.x, upstream)
