@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convalg import check, draw, errors, kernels, prove
+    from convalg import check, draw, errors, kernels, prove, train
     from convalg.base import Map, Operator
     from convalg.check.identify import identify
     from convalg.kernels import flip, kernel
@@ -80,6 +80,8 @@ if TYPE_CHECKING:
     from convalg.spectra.rank import null_space, rank
     from convalg.spectra.solve import solve
     from convalg.spectra.values import norm, spectrum
+    from convalg.train import data
+    from convalg.train.loop import fit
 
 __version__ = "0.1.0"
 
@@ -151,15 +153,18 @@ _NAMES = {
     "sequential": "network.graph",
     "theorems": "prove.theorems",
     "explain": "sheet",
+    "fit": "train.loop",
 }
 _ROOMS = {
     "check": "check",
+    "data": "train.data",
     "derive": "prove.derive",
     "draw": "draw",
     "errors": "errors",
     "kernels": "kernels",
     "layers": "network.layers",
     "prove": "prove",
+    "train": "train",
     "zoo": "network.zoo",
 }
 
@@ -180,6 +185,7 @@ __all__ = [
     "correlation",
     "coverage",
     "crop",
+    "data",
     "dense",
     "derive",
     "diagonal",
@@ -189,6 +195,7 @@ __all__ = [
     "embeddings",
     "errors",
     "explain",
+    "fit",
     "flatten",
     "flip",
     "flip_axes",
@@ -235,6 +242,7 @@ __all__ = [
     "sum_pool",
     "tanh",
     "theorems",
+    "train",
     "transposed_correlation",
     "unfold",
     "upsample",

@@ -93,3 +93,7 @@ def check_bound(bound: int) -> None:
             f"integers this large could sum to {bound:.3g}, beyond 64 bits: "
             f"pass x.astype(object) for exact integers or x.astype(float) for rounded ones"
         )
+
+
+class DivergenceError(ConvalgError, ArithmeticError):
+    """Training led to numbers that are not finite."""

@@ -37,6 +37,7 @@ FLOORS = (
     {"structure", "gradients", "kinds", "spectra"},
     {"network"},
     {"draw", "prove", "images", "check"},
+    {"train"},
     {"sheet", "exercise"},
     {"cli"},
     {"__main__"},

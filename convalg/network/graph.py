@@ -245,7 +245,8 @@ class Network:
                 raise ArgumentError(
                     f"{node} has no array {name!r}; it has {', '.join(wanted) or 'none'}"
                 )
-            array = as_numbers(value, name)
+            # A copy: the giver may go on changing his.
+            array = np.array(as_numbers(value, name))
             if array.shape != tuple(wanted[name]):
                 raise ShapeError(
                     f"{name} of {node} must have shape {tuple(wanted[name])}, not {array.shape}"

@@ -42,7 +42,7 @@ class MatrixLayer(Stage):
         geometry = layer.geometry(place.shapes[0])
         self.operator = Convolution(geometry, place.weights["kernel"])
         self.matrix = self.operator.to_scipy(dtype=place.dtype)
-        self.x = np.empty(0)
+        self.x: Array = np.empty(0)
         rows, columns = self.matrix.shape
         self.by_label: scipy.sparse.csr_array | None = None
         if rows * columns <= MOST_OUTER:
@@ -95,14 +95,12 @@ class Selection(Largest):
         size = math.prod(place.shapes[0]) * place.batch
         index = np.full(self.windows.padded.shape, -1)
         index[self.windows.inner] = np.arange(size).reshape(*place.shapes[0], place.batch)
-        self.index = [index[tap] for tap in self.windows.taps()]
+        self.index = np.stack([index[tap] for tap in self.windows.taps()])
         self.matrix = scipy.sparse.csr_array((self.y.size, size), dtype=place.dtype)
 
     def forward(self, *inputs: Array) -> Array:
         y = super().forward(*inputs)
-        columns = np.choose(self.winner, self.index, mode="wrap") if len(self.index) < 32 else None
-        if columns is None:
-            columns = np.take_along_axis(np.stack(self.index), self.winner[None], axis=0)[0]
+        columns = np.take_along_axis(self.index, self.winner[None], axis=0)[0]
         ones = np.ones(y.size, dtype=self.place.dtype)
         ends = np.arange(y.size + 1)
         self.matrix = scipy.sparse.csr_array(

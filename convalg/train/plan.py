@@ -130,8 +130,9 @@ class Program:
         net, layer = self.plan.net, place.layer
         if chain or (self.plan.engine != "sparse" and _tiled(layer)):
             kinds = {_mergeable(net, node): net[node] for node in chain}
-            pool = kinds.get("pool")
-            sizes = [] if pool is None else [axis.taps for axis in pool.axes(place.shapes[0])]
+            pool, sizes = kinds.get("pool"), []
+            if isinstance(pool, L.MaxPool):
+                sizes = [int(axis.taps) for axis in pool.axes(layer.out_shape(*place.shapes))]  # type: ignore[arg-type]
             return Tiles(place, pool=sizes, relu="relu" in kinds)
         return _stage(place, sparse=self.plan.engine == "sparse")
 
@@ -140,8 +141,16 @@ class Program:
         data = {INPUT: x}
         for node, sources, stage in self.steps:
             stage.begin(random)
-            data[node] = stage.forward(*(data[source] for source in sources))
+            data[node] = stage.output = stage.forward(*(data[source] for source in sources))
         return data[self.plan.net.output]
+
+    def first_not_finite(self) -> str:
+        """The node behind which the last batch is not finite, or whose arrays are not."""
+        for node, _, stage in self.steps:
+            arrays = [stage.output, *stage.place.weights.values()]
+            if not all(np.isfinite(array).all() for array in arrays):
+                return node
+        return self.plan.net.output
 
     def backward(self, g: Array) -> None:
         """Fill the gradients from dL/d(output)."""

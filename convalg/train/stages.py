@@ -53,6 +53,7 @@ class Stage(ABC):
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self.output = np.empty(0)
 
     @abstractmethod
     def forward(self, *inputs: Array) -> Array:

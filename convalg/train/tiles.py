@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -234,4 +235,5 @@ class Tiles(Stage):
         """Add patches where they lie in the image: sample by sample of them, none overlap."""
         view = self._patches(image, part)
         for place in product(*(range(e) for e in self.patch)):
-            view[:, *place] += patches[:, *place]
+            at: Any = (slice(None), *place)
+            view[at] += patches[at]

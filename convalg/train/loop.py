@@ -1,0 +1,389 @@
+"""Fitting a network to labelled images: epochs of steps, each forward, back, and an update."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.errors import ArgumentError, DivergenceError, FileError
+from convalg.network.graph import Network
+from convalg.spec import as_size
+from convalg.train import checkpoint as files
+from convalg.train import data
+from convalg.train.losses import Loss, loss_named
+from convalg.train.optimisers import Optimiser, optimiser_named
+from convalg.train.plan import Engine, Plan
+
+SECONDS_BETWEEN = 10.0
+"""Within an epoch a checkpoint is written when the last one is older than this."""
+
+
+@dataclass
+class History:
+    """What a training run did: one number per epoch.
+
+    `loss` and `accuracy` are means over the epoch's samples, while the weights moved;
+    `validation_accuracy` is that of the weights at its end. An accuracy is None where there is
+    none: for targets that are no labels, or without validation. `stopped`: the run was
+    interrupted, and its checkpoint, if any, continues it.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float | None] = field(default_factory=list)
+    validation_accuracy: list[float | None] = field(default_factory=list)
+    stopped: bool = False
+
+    def __repr__(self) -> str:
+        words = [f"{len(self.loss)} epoch{'' if len(self.loss) == 1 else 's'}"]
+        if self.loss:
+            words.append(f"loss {self.loss[-1]:.4g}")
+            if self.accuracy[-1] is not None:
+                words.append(f"accuracy {self.accuracy[-1]:.2%}")
+            if self.validation_accuracy[-1] is not None:
+                words.append(f"validation accuracy {self.validation_accuracy[-1]:.2%}")
+        return f"<history of {', '.join(words)}{', stopped' if self.stopped else ''}>"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is after a step: loss and accuracy are means over the epoch so far."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float | None
+    images_per_second: float
+
+
+def fit(
+    net: Network,
+    images: Any,
+    labels: Any,
+    *,
+    epochs: int,
+    batch_size: int = 64,
+    optimizer: str | Optimiser = "momentum",
+    loss: str | Loss = "cross_entropy",
+    engine: Engine = "auto",
+    validation: tuple[Any, Any] | None = None,
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+    augment: Callable[[Array, np.random.Generator], Array] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> History:
+    """The history of a training run that leaves the trained weights in the network.
+
+    Shapes: images `(samples, *in_shape)`; labels `(samples,)`, the number of the class from 0, or
+    for the loss "mse" targets `(samples, *out_shape)`. float64 images are trained on in float64,
+    all others in float32. A network without weights is initialised from `seed`, which also
+    decides the order of the samples and what dropout drops.
+
+    `optimizer`: "sgd", "momentum", "nesterov", "adam", "adamw", or one of `ca.train`. `engine`:
+    "sparse" trains with the layers' SciPy matrices, "blas" with dense Toeplitz tiles through
+    NumPy; both give the same numbers to rounding; "auto" picks the faster. `augment(images,
+    random)` changes the images of a batch, as `ca.data.shifted` does. `progress` is called after
+    each step with a `Progress`.
+
+    `checkpoint`: a folder. After each epoch, and every 10 seconds, the state is written there,
+    and a run that finds its own state there goes on from it, to the same bits. Ctrl-C ends the
+    run after the step, with its state written and its weights in the network.
+
+    Raises: ArgumentError, ShapeError or KindError naming what does not fit; FileError for a
+    checkpoint that is broken or of another run; DivergenceError when the loss is not finite.
+    Source: the products are those that `ca.derive` proves; LeCun et al. 1998 for the whole.
+
+    >>> import convalg as ca
+    >>> images, labels = ca.data.digits()
+    >>> net = ca.sequential((1, 8, 8), [ca.layers.Conv(8, 3), ca.layers.Dense(10)])
+    >>> history = fit(net, images, labels, epochs=3, optimizer="adam")
+    >>> history.loss[0] > history.loss[-1]
+    True
+    """
+    run = _Run(
+        net,
+        images,
+        labels,
+        epochs=as_size(epochs, "epochs"),
+        batch_size=as_size(batch_size, "batch_size"),
+        optimiser=optimiser_named(optimizer),
+        loss=loss_named(loss),
+        engine=engine,
+        validation=validation,
+        seed=seed,
+        folder=checkpoint,
+        augment=augment,
+        progress=progress,
+    )
+    return run.go()
+
+
+def evaluate(
+    net: Network, images: Any, labels: Any, *, loss: str | Loss = "cross_entropy"
+) -> tuple[float, float | None]:
+    """The mean loss and the accuracy of a network on labelled images, as in use.
+
+    >>> import convalg as ca
+    >>> net = ca.sequential((2,), [ca.layers.Dense(2, bias=False)])
+    >>> net.set_weights("dense1", weights=[[1, 0], [0, 1]])
+    >>> evaluate(net, [[5.0, 0.0], [0.0, 5.0]], [0, 0])[1]
+    0.5
+    """
+    array = data.check_data(images, labels, net.in_shape)
+    kind = np.float64 if array.dtype == np.float64 else np.float32
+    rule = loss_named(loss)
+    targets = rule.check_targets(labels, net.out_shape, len(array))
+    return _evaluated(Plan(net, dtype=kind), array, targets, rule)
+
+
+def _evaluated(plan: Plan, images: Array, targets: Array, loss: Loss) -> tuple[float, float | None]:
+    total, hits, counted = 0.0, 0, 0
+    for start in range(0, len(images), 256):
+        part = slice(start, start + 256)
+        scores = plan.program(len(images[part])).forward(_batch_last(images[part], plan.dtype))
+        here = _batch_last(targets[part])
+        total += loss.value_and_gradient(scores, here)[0] * len(images[part])
+        right = loss.hits(scores, here)
+        if right is not None:
+            hits, counted = hits + right, counted + math.prod(targets[part].shape)
+    return total / len(images), hits / counted if counted else None
+
+
+def _batch_last(samples: Array, dtype: Any = None) -> Array:
+    return np.ascontiguousarray(np.moveaxis(samples, 0, -1), dtype=dtype)
+
+
+class _Run:
+    """One training run: what it needs, where it is, and its loop."""
+
+    def __init__(
+        self,
+        net: Network,
+        images: Any,
+        labels: Any,
+        *,
+        epochs: int,
+        batch_size: int,
+        optimiser: Optimiser,
+        loss: Loss,
+        engine: Engine,
+        validation: tuple[Any, Any] | None,
+        seed: int,
+        folder: str | os.PathLike[str] | None,
+        augment: Callable[[Array, np.random.Generator], Array] | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.net, self.epochs, self.batch_size = net, epochs, batch_size
+        self.optimiser, self.loss, self.seed = optimiser, loss, seed
+        self.folder, self.augment, self.progress = folder, augment, progress
+        self.images = data.check_data(images, labels, net.in_shape)
+        self.targets = loss.check_targets(labels, net.out_shape, len(self.images))
+        self.validation = None
+        if validation is not None:
+            pictures, theirs = validation
+            pictures = data.check_data(pictures, theirs, net.in_shape)
+            self.validation = (
+                pictures,
+                loss.check_targets(theirs, net.out_shape, len(pictures)),
+            )
+        data.order(seed, 0, 0)
+        if not net.weights:
+            net.initialise(seed)
+        kind = np.float64 if self.images.dtype == np.float64 else np.float32
+        self.plan = Plan(net, engine=engine, dtype=kind)
+        self.parameters = {"parameters": self.plan.parameters}
+        self.gradients = {"parameters": self.plan.gradients}
+        self.state = optimiser.start(self.parameters)
+        self.steps = -(-len(self.images) // batch_size)
+        self.history = History()
+        self.epoch = self.step = 0
+        # Sums over the epoch so far: loss, right answers, samples, answers that count.
+        self.sums = [0.0, 0, 0, 0]
+        self.began, self.done = time.monotonic(), 0
+
+    def go(self) -> History:
+        """Run, or go on with, the epochs."""
+        if self.folder is not None and files.exists(self.folder):
+            self._resume()
+        saved = time.monotonic()
+        with _interrupts() as interrupted:
+            while self.epoch < self.epochs and not interrupted():
+                self._step()
+                if self.step == self.steps:
+                    self._end_epoch()
+                elif time.monotonic() - saved < SECONDS_BETWEEN and not interrupted():
+                    continue
+                self._save()
+                saved = time.monotonic()
+        self.history.stopped = self.epoch < self.epochs
+        self.plan.store()
+        return self.history
+
+    def _step(self) -> None:
+        """One batch: forward, back, update."""
+        if self.step == 0:
+            self.order = data.order(self.seed, self.epoch, len(self.images))
+        chosen = self.order[self.step * self.batch_size : (self.step + 1) * self.batch_size]
+        number = self.epoch * self.steps + self.step
+        # By the number of the step alone, so that a resumed run draws the same.
+        random = np.random.default_rng([self.seed, number])
+        images = self.images[chosen]
+        if self.augment is not None:
+            images = self._augmented(images, random)
+        program = self.plan.program(len(chosen))
+        targets = _batch_last(self.targets[chosen])
+        scores = program.forward(_batch_last(images, self.plan.dtype), random)
+        value, gradient = self.loss.value_and_gradient(scores, targets)
+        if not math.isfinite(value):
+            self._diverged(program, value)
+        program.backward(gradient)
+        self.optimiser.update(
+            self.parameters, self.gradients, self.state, number, steps_per_epoch=self.steps
+        )
+        right = self.loss.hits(scores, targets)
+        self.sums[0] += value * len(chosen)
+        self.sums[2] += len(chosen)
+        if right is not None:
+            self.sums[1] += right
+            self.sums[3] += targets.size
+        self.step += 1
+        self.done += len(chosen)
+        if self.progress is not None:
+            self._report()
+
+    def _augmented(self, images: Array, random: np.random.Generator) -> Array:
+        assert self.augment is not None
+        found = np.asarray(self.augment(images, random))
+        if found.shape != images.shape:
+            raise ArgumentError(
+                f"augment must leave the shape {images.shape} of a batch, and gave {found.shape}"
+            )
+        return found
+
+    def _means(self) -> tuple[float, float | None]:
+        total, hits, seen, counted = self.sums
+        return total / seen, hits / counted if counted else None
+
+    def _report(self) -> None:
+        assert self.progress is not None
+        loss, accuracy = self._means()
+        rate = self.done / max(time.monotonic() - self.began, 1e-9)
+        self.progress(
+            Progress(self.epoch, self.epochs, self.step, self.steps, loss, accuracy, rate)
+        )
+
+    def _end_epoch(self) -> None:
+        loss, accuracy = self._means()
+        self.history.loss.append(loss)
+        self.history.accuracy.append(accuracy)
+        found = None
+        if self.validation is not None:
+            found = _evaluated(self.plan, *self.validation, self.loss)[1]
+        self.history.validation_accuracy.append(found)
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, [0.0, 0, 0, 0]
+        self.plan.store()
+
+    def _diverged(self, program: Any, value: float) -> None:
+        """Say where numbers stopped being finite. Raises: DivergenceError."""
+        where = program.first_not_finite()
+        raise DivergenceError(
+            f"the loss is {value} at step {self.step} of epoch {self.epoch}, and {where} is the "
+            f"first layer whose numbers are not finite: try a smaller learning_rate than "
+            f"{self.optimiser.learning_rate}, clip=1.0, or images scaled to about 0..1; the "
+            f"network has the weights of the last whole epoch"
+        )
+
+    # Checkpoints.
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a run to go on."""
+        layers = [[node, repr(layer), self.net.sources(node)] for node, layer in self.net.layers()]
+        return {
+            "network": [list(self.net.in_shape), layers],
+            "samples": [list(self.images.shape), str(self.plan.dtype), *self._checksums()],
+            "batch_size": self.batch_size,
+            "optimizer": repr(self.optimiser),
+            "loss": repr(self.loss),
+            "engine": self.plan.engine,
+            "seed": self.seed,
+        }
+
+    def _checksums(self) -> list[int]:
+        return [zlib.crc32(np.ascontiguousarray(a).data) for a in (self.images, self.targets)]
+
+    def _save(self) -> None:
+        if self.folder is None:
+            return
+        arrays = {f"state/{name}": array for name, array in self.state.items()}
+        for node, own in self.plan.weights.items():
+            arrays.update({f"weights/{node}/{name}": array for name, array in own.items()})
+        facts = {
+            "run": self._identity(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "sums": self.sums,
+            "history": asdict(self.history),
+        }
+        files.write(self.folder, arrays, facts)
+
+    def _resume(self) -> None:
+        assert self.folder is not None
+        arrays, facts = files.read(self.folder)
+        mine, theirs = self._identity(), facts.get("run", {})
+        # As JSON gives it back.
+        other = [name for name, value in mine.items() if theirs.get(name) != value]
+        if other:
+            raise FileError(
+                f"the checkpoint in {str(self.folder)!r} is of another run, with another "
+                f"{', '.join(other)}: give another folder, or the same arguments"
+            )
+        for name, array in self.state.items():
+            array[...] = arrays[f"state/{name}"]
+        for node, own in self.plan.weights.items():
+            for name, array in own.items():
+                array[...] = arrays[f"weights/{node}/{name}"]
+        self.epoch, self.step, self.sums = facts["epoch"], facts["step"], facts["sums"]
+        self.history = History(**facts["history"])
+        self.history.stopped = False
+        if self.step:
+            self.order = data.order(self.seed, self.epoch, len(self.images))
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, instead of an exception in the middle of a step.
+
+    A second Ctrl-C interrupts at once. Other threads have no signals: there it is always False.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(number: int, frame: Any) -> None:
+        if pressed:
+            signal.default_int_handler(number, frame)
+        pressed.append(number)
+
+    if not callable(before):
+        # Somebody has turned interrupts off.
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,381 @@
+"""Optimisers: how gradients move the parameters, in place, by the rules that PyTorch uses."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.train.schedules import Schedule, check_schedule, checked_number, settle
+
+Array = np.ndarray
+Arrays = dict[str, Array]
+
+# Beside the norm in the denominator of gradient clipping, as torch.nn.utils.clip_grad_norm_ has it.
+_CLIP_MARGIN = 1e-6
+
+
+class _Step(NamedTuple):
+    """One parameter's step: the rate, its number from 1, two buffers of the parameter's shape."""
+
+    rate: float
+    number: int
+    first: Array
+    second: Array
+
+
+@dataclass(frozen=True)
+class Optimiser(ABC):
+    """A rule that moves parameters against their gradients; its state lies in the caller's arrays.
+
+    `learning_rate`: times the factor of `schedule`, a callable of the progress; `weight_decay`: the
+    factor of the penalty on the weights; `clip`: the largest norm of all gradients together.
+    Source: the classes of the same names in torch.optim, whose numbers these repeat.
+    """
+
+    learning_rate: float
+    _: KW_ONLY
+    weight_decay: float = 0.0
+    schedule: Schedule | None = None
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, "learning_rate", least=0)
+        settle(self, "weight_decay", least=0)
+        check_schedule(self.schedule, "schedule")
+        if self.clip is not None:
+            settle(self, "clip", above=0)
+
+    @property
+    @abstractmethod
+    def moments(self) -> tuple[str, ...]:
+        """The names of the state arrays that each parameter has."""
+
+    def start(self, parameters: Mapping[str, Array]) -> Arrays:
+        """The state before the first step: zeros, named "<parameter>/<moment>".
+
+        Raises: KindError unless every parameter is an array of floats that can be written.
+
+        >>> sorted(Adam().start({"bias": np.zeros(2)}))
+        ['bias/mean', 'bias/square']
+        """
+        for name, parameter in parameters.items():
+            _check_parameter(name, parameter)
+        return {
+            f"{name}/{moment}": np.zeros_like(parameter)
+            for name, parameter in parameters.items()
+            for moment in self.moments
+        }
+
+    def rate(self, step: int, *, steps_per_epoch: int = 1) -> float:
+        """The learning rate of a step, counted from 0, with the schedule's factor in it.
+
+        Raises: ArgumentError when the schedule gives what is no factor.
+
+        >>> SGD(0.5, schedule=lambda progress: 1 / (1 + progress)).rate(3, steps_per_epoch=3)
+        0.25
+        """
+        if self.schedule is None:
+            return self.learning_rate
+        factor = float(self.schedule(step / steps_per_epoch))
+        if not 0 <= factor < math.inf:
+            raise ArgumentError(
+                f"the schedule gives the factor {factor} at step {step}: "
+                f"it must be finite and at least 0"
+            )
+        return self.learning_rate * factor
+
+    def update(
+        self,
+        parameters: Mapping[str, Array],
+        gradients: Mapping[str, Array],
+        state: Mapping[str, Array],
+        step: int,
+        *,
+        steps_per_epoch: int = 1,
+    ) -> None:
+        """Move the parameters and the state by one step, in place; the gradients stay as they are.
+
+        `step` counts from 0. A parameter without a gradient is left, with its state.
+
+        Raises: ShapeError when a gradient is not of its parameter's shape; ArgumentError when one
+        belongs to no parameter, or a state array is missing.
+
+        >>> parameters = {"kernel": np.array([1.0, 2.0])}
+        >>> SGD(0.5).update(parameters, {"kernel": np.array([1.0, -1.0])}, {}, 0)
+        >>> parameters["kernel"].tolist()
+        [0.5, 2.5]
+        """
+        _check_gradients(parameters, gradients)
+        rate = self.rate(step, steps_per_epoch=steps_per_epoch)
+        shrink = 1.0 if self.clip is None else clip_factor(gradients, self.clip)
+        scratch = _Scratch(parameters[name] for name in gradients)
+        for name, gradient in gradients.items():
+            parameter = parameters[name]
+            now = _Step(rate, step + 1, *scratch.pair(parameter))
+            if shrink != 1.0:
+                gradient = np.multiply(gradient, shrink, out=now.first)
+            self._move(parameter, gradient, self._moments(name, state), now)
+
+    def _moments(self, name: str, state: Mapping[str, Array]) -> list[Array]:
+        found = [state.get(f"{name}/{moment}") for moment in self.moments]
+        if any(array is None for array in found):
+            raise ArgumentError(
+                f"the state lacks {', '.join(self.moments)} of {name}: "
+                f"take it from start(parameters) of the same optimiser"
+            )
+        return [array for array in found if array is not None]
+
+    @abstractmethod
+    def _move(self, parameter: Array, gradient: Array, moments: list[Array], step: _Step) -> None:
+        """One parameter's step. `gradient` may be `step.first` itself; the other is free to use."""
+
+
+@dataclass(frozen=True)
+class SGD(Optimiser):
+    """Stochastic gradient descent, with momentum, Nesterov's or Polyak's, where it is not 0.
+
+    Rule: v = momentum v + g; p -= rate v, and with Nesterov p -= rate (g + momentum v). The
+    gradient g has weight_decay p added.
+
+    Raises: ArgumentError for numbers out of range, and for Nesterov without momentum.
+    Source: torch.optim.SGD.
+
+    >>> parameters = {"w": np.array([4.0])}
+    >>> optimiser = SGD(0.25, 0.5)
+    >>> state = optimiser.start(parameters)
+    >>> for step in range(2):
+    ...     optimiser.update(parameters, {"w": 2 * parameters["w"]}, state, step)
+    >>> parameters["w"].tolist(), state["w/momentum"].tolist()
+    ([0.0], [8.0])
+    """
+
+    learning_rate: float = 0.1
+    momentum: float = 0.0
+    nesterov: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settle(self, "momentum", least=0, below=1)
+        if not isinstance(self.nesterov, (bool, np.bool_)):
+            raise KindError(f"nesterov must be True or False, not {self.nesterov!r}")
+        if self.nesterov and not self.momentum:
+            raise ArgumentError(
+                f"nesterov=True needs a momentum above 0, not {self.momentum}: give momentum=0.9"
+            )
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """The names of the state arrays that each parameter has."""
+        return ("momentum",) if self.momentum else ()
+
+    def _move(self, parameter: Array, gradient: Array, moments: list[Array], step: _Step) -> None:
+        if self.weight_decay:
+            np.multiply(parameter, self.weight_decay, out=step.second)
+            gradient = np.add(gradient, step.second, out=step.first)
+        if moments:
+            (velocity,) = moments
+            velocity *= self.momentum
+            velocity += gradient
+            if self.nesterov:
+                np.multiply(velocity, self.momentum, out=step.second)
+                gradient = np.add(gradient, step.second, out=step.first)
+            else:
+                gradient = velocity
+        np.multiply(gradient, step.rate, out=step.second)
+        parameter -= step.second
+
+
+@dataclass(frozen=True)
+class _Adaptive(Optimiser):
+    """What Adam and AdamW share: the means of the gradients and of their squares."""
+
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settle(self, "epsilon", least=0)
+        betas = self.betas
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ArgumentError(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
+        found = tuple(
+            checked_number(f"betas[{k}]", beta, least=0, below=1) for k, beta in enumerate(betas)
+        )
+        object.__setattr__(self, "betas", found)
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """The names of the state arrays that each parameter has."""
+        return ("mean", "square")
+
+    def _descend(
+        self, parameter: Array, gradient: Array, moments: list[Array], step: _Step
+    ) -> None:
+        """Adam's step without the decay of the weights."""
+        mean, square = moments
+        first, second = step.first, step.second
+        slow, slower = self.betas
+        mean *= slow
+        mean += np.multiply(gradient, 1 - slow, out=second)
+        square *= slower
+        np.multiply(gradient, gradient, out=second)
+        second *= 1 - slower
+        square += second
+        # The correction of the root is moved out of the quotient: one pass over the array less.
+        root = math.sqrt(1 - slower**step.number)
+        np.sqrt(square, out=second)
+        second += self.epsilon * root
+        np.divide(mean, second, out=first)
+        first *= step.rate * root / (1 - slow**step.number)
+        parameter -= first
+
+
+@dataclass(frozen=True)
+class Adam(_Adaptive):
+    """Adam: steps by the running mean of the gradients over the root of that of their squares.
+
+    Rule: m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2;
+    p -= rate m / (1 - b1^t) / (sqrt(s / (1 - b2^t)) + epsilon) at the t-th step. The gradient g
+    has weight_decay p added.
+
+    Raises: ArgumentError for numbers out of range.
+    Source: Kingma and Ba, 2015, algorithm 1; torch.optim.Adam.
+
+    >>> parameters = {"w": np.array([1.0, 1.0])}
+    >>> optimiser = Adam(0.1)
+    >>> state = optimiser.start(parameters)
+    >>> optimiser.update(parameters, {"w": np.array([5.0, -0.01])}, state, 0)
+    >>> parameters["w"].round(6).tolist()
+    [0.9, 1.1]
+    """
+
+    def _move(self, parameter: Array, gradient: Array, moments: list[Array], step: _Step) -> None:
+        if self.weight_decay:
+            np.multiply(parameter, self.weight_decay, out=step.second)
+            gradient = np.add(gradient, step.second, out=step.first)
+        self._descend(parameter, gradient, moments, step)
+
+
+@dataclass(frozen=True)
+class AdamW(_Adaptive):
+    """Adam with the weights shrunk by the learning rate times `weight_decay` before each step.
+
+    Rule: p *= 1 - rate weight_decay, then Adam's step by the plain gradient.
+
+    Raises: ArgumentError for numbers out of range.
+    Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019; torch.optim.AdamW.
+
+    >>> parameters = {"w": np.array([1.0])}
+    >>> optimiser = AdamW(0.1, weight_decay=0.5)
+    >>> optimiser.update(parameters, {"w": np.zeros(1)}, optimiser.start(parameters), 0)
+    >>> parameters["w"].tolist()
+    [0.95]
+    """
+
+    weight_decay: float = field(default=0.01, kw_only=True)
+
+    def _move(self, parameter: Array, gradient: Array, moments: list[Array], step: _Step) -> None:
+        parameter *= 1 - step.rate * self.weight_decay
+        self._descend(parameter, gradient, moments, step)
+
+
+OPTIMISERS: dict[str, Callable[[], Optimiser]] = {
+    "sgd": SGD,
+    "momentum": partial(SGD, momentum=0.9),
+    "nesterov": partial(SGD, momentum=0.9, nesterov=True),
+    "adam": Adam,
+    "adamw": AdamW,
+}
+
+
+def optimiser_named(value: Any) -> Optimiser:
+    """The optimiser of a name, or the one given.
+
+    Raises: ArgumentError for a name that there is not, KindError for anything else.
+
+    >>> optimiser_named("momentum").momentum
+    0.9
+    """
+    if isinstance(value, Optimiser):
+        return value
+    if not isinstance(value, str):
+        raise KindError(
+            f"an optimiser must be an Optimiser or one of {', '.join(OPTIMISERS)}, not {value!r}"
+        )
+    if value not in OPTIMISERS:
+        raise ArgumentError(f"no optimiser is named {value!r}: take one of {', '.join(OPTIMISERS)}")
+    return OPTIMISERS[value]()
+
+
+def clip_factor(gradients: Mapping[str, Array], largest: float) -> float:
+    """The factor that brings the norm of all gradients together down to `largest`, at most 1.
+
+    Rule: min(1, largest / (norm + 1e-6)). Source: torch.nn.utils.clip_grad_norm_.
+
+    >>> round(clip_factor({"a": np.array([3.0]), "b": np.array([4.0])}, 1.0), 6)
+    0.2
+    """
+    total = math.fsum(_squared(gradient) for gradient in gradients.values())
+    # The comparison is False for a norm that is no number: that must not pass as harmless.
+    factor = largest / (math.sqrt(total) + _CLIP_MARGIN)
+    return 1.0 if factor >= 1.0 else factor
+
+
+def _squared(gradient: Array) -> float:
+    """The sum of the squares, in float64 where float32 overflows."""
+    found = float(np.vdot(gradient, gradient))
+    if math.isinf(found) and gradient.dtype != np.float64:
+        wide = gradient.astype(np.float64)
+        found = float(np.vdot(wide, wide))
+    return found
+
+
+class _Scratch:
+    """Two buffers per kind of number, as long as the longest parameter, for one update.
+
+    Made afresh each time, which takes about a microsecond, so that threads never share them.
+    """
+
+    def __init__(self, parameters: Any) -> None:
+        longest: dict[np.dtype[Any], int] = {}
+        for parameter in parameters:
+            longest[parameter.dtype] = max(longest.get(parameter.dtype, 0), parameter.size)
+        self.buffers = {dtype: np.empty((2, size), dtype) for dtype, size in longest.items()}
+
+    def pair(self, like: Array) -> tuple[Array, Array]:
+        first, second = self.buffers[like.dtype][:, : like.size]
+        return first.reshape(like.shape), second.reshape(like.shape)
+
+
+# Checks.
+
+
+def _check_parameter(name: str, parameter: Any) -> None:
+    if not isinstance(parameter, np.ndarray) or not np.issubdtype(parameter.dtype, np.floating):
+        kind = parameter.dtype if isinstance(parameter, np.ndarray) else type(parameter).__name__
+        raise KindError(f"parameter {name} must be an array of floats to be trained, not {kind}")
+    if not parameter.flags.writeable:
+        raise KindError(f"parameter {name} is read-only: give a copy that can be moved in place")
+
+
+def _check_gradients(parameters: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+    for name, gradient in gradients.items():
+        parameter = parameters.get(name)
+        if parameter is None:
+            raise ArgumentError(
+                f"a gradient belongs to {name!r}, which is no parameter: "
+                f"there are {', '.join(parameters)}"
+            )
+        if gradient.shape != parameter.shape:
+            raise ShapeError(
+                f"the gradient of {name} has shape {gradient.shape}, but the parameter has "
+                f"{parameter.shape}"
+            )

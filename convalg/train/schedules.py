@@ -1,0 +1,147 @@
+"""Schedules: the factor on the learning rate as the steps go by.
+
+Any callable of the progress is one. The progress is in steps, counted from 0, or in epochs and
+fractions of them where the optimiser is told `steps_per_epoch`; lengths are in the same unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from convalg.errors import ArgumentError, KindError
+
+Schedule = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """The factor on the learning rate: times `factor` after each `every` of progress.
+
+    Rule: factor ** floor(progress / every).
+
+    Raises: ArgumentError unless `every` is positive and `factor` in 0..1.
+
+    >>> [StepDecay(10, 0.5)(step) for step in (0, 9, 10, 20)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+
+    every: float
+    factor: float
+
+    def __post_init__(self) -> None:
+        settle(self, "every", above=0)
+        settle(self, "factor", above=0, most=1)
+
+    def __call__(self, progress: float) -> float:
+        """The factor at a progress."""
+        return self.factor ** (progress // self.every)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """The factor on the learning rate: half a cosine from 1 down to `floor` over `steps`.
+
+    Rule: floor + (1 - floor) (1 + cos(pi progress / steps)) / 2, and `floor` from then on.
+
+    Raises: ArgumentError unless `steps` is positive and `floor` in 0..1.
+    Source: Loshchilov and Hutter, SGDR, 2017, equation 5, without restarts.
+
+    >>> [round(Cosine(4)(step), 3) for step in range(6)]
+    [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
+    """
+
+    steps: float
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        settle(self, "steps", above=0)
+        settle(self, "floor", least=0, most=1)
+
+    def __call__(self, progress: float) -> float:
+        """The factor at a progress."""
+        turn = math.cos(math.pi * min(progress / self.steps, 1.0))
+        return self.floor + (1 - self.floor) * (1 + turn) / 2
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """The factor on the learning rate: a line from `start` up to 1 over `steps`, and `then` on.
+
+    Rule: start + (1 - start) progress / steps, then `then(progress - steps)`, or 1 without it.
+
+    Raises: ArgumentError unless `steps` is positive and `start` in 0..1; KindError unless `then`
+    is callable.
+
+    >>> schedule = WarmUp(4, Cosine(2), start=0.2)
+    >>> [round(schedule(step), 3) for step in range(7)]
+    [0.2, 0.4, 0.6, 0.8, 1.0, 0.5, 0.0]
+    """
+
+    steps: float
+    then: Schedule | None = None
+    _: KW_ONLY
+    # Not 0: the first step would do nothing.
+    start: float = 0.01
+
+    def __post_init__(self) -> None:
+        settle(self, "steps", above=0)
+        settle(self, "start", above=0, most=1)
+        check_schedule(self.then, "then")
+
+    def __call__(self, progress: float) -> float:
+        """The factor at a progress."""
+        if progress < self.steps:
+            return self.start + (1 - self.start) * progress / self.steps
+        return 1.0 if self.then is None else self.then(progress - self.steps)
+
+
+# Checks.
+
+
+def checked_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+) -> float:
+    """The value as a plain number. Raises: KindError or ArgumentError when it is not in range."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise KindError(f"{name} must be a number, not {value!r}")
+    # An int stays one: as StepDecay(10, 0.5) was written, so it is shown.
+    number: float = int(value) if isinstance(value, Integral) else float(value)
+    if not (math.isfinite(number) and least <= number <= most and above < number < below):
+        bounds = [
+            f"{words} {bound}"
+            for words, bound in (
+                ("at least", least),
+                ("above", above),
+                ("at most", most),
+                ("below", below),
+            )
+            if math.isfinite(bound)
+        ]
+        raise ArgumentError(f"{name} must be finite and {' and '.join(bounds)}, not {value}")
+    return number
+
+
+def settle(config: Any, name: str, **bounds: float) -> None:
+    """Check a number of a frozen dataclass, and keep it as a plain one."""
+    object.__setattr__(config, name, checked_number(name, getattr(config, name), **bounds))
+
+
+def check_schedule(schedule: Any, name: str) -> None:
+    """Raises: KindError unless the schedule is callable or None."""
+    if schedule is not None and not callable(schedule):
+        raise KindError(
+            f"{name} must be a callable from the progress to a factor, such as Cosine(1000), "
+            f"or None, not {schedule!r}"
+        )
