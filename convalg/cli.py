@@ -1,4 +1,4 @@
-"""The command line: sheets (`explain`), proofs (`prove`), checks (`check`) and exercises."""
+"""The command line: explain, prove, check, exercise, analyse and train."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ from convalg.errors import ArgumentError, ConvalgError, FileError
 
 if TYPE_CHECKING:
     from convalg.network.graph import Network
+    from convalg.network.summary import Summary
     from convalg.operators import Convolution
+    from convalg.train.loop import History
+    from convalg.train.session import Session
 
 Boundary = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
 
 DEFAULT_SIDES = {1: 12, 2: 6, 3: 4}
-REFUTED, BAD_INPUT = 1, 2
+REFUTED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 MOST_WEIGHTS = 100_000
+WIDE = 120
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -310,9 +314,74 @@ def analyse(
         typer.echo(found.markdown(), nl=False)
     else:
         console = Console()
-        console.print(found.summary.table)
+        _print_table(console, found.summary)
         for remark in found.remarks:
             console.print(Text(f"! {remark}", style="yellow"), soft_wrap=True)
+
+
+@app.command()
+def train(
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="FOLDER", help="MNIST's own files, or one sub-folder per class."
+        ),
+    ] = None,
+    net: Annotated[
+        str | None, typer.Option(help="small, lenet5, mlp, or a classifier of ca.zoo.")
+    ] = None,
+    engine: Annotated[
+        Literal["auto", "sparse", "blas"],
+        typer.Option(help="SciPy matrices, or dense Toeplitz tiles through NumPy."),
+    ] = "auto",
+    epochs: Annotated[int | None, typer.Option(min=1, help="How often to see the images.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Weights, order, dropout.")] = 0,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the checkpoint and figures go.")
+    ] = Path("convalg-training"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+) -> None:
+    """Train a CNN through its sparse matrices: on the embedded digits, in seconds, or on yours."""
+    from convalg.train.session import train as run
+
+    console = Console(stderr=True)
+    with console.status("Reading") if console.is_terminal else contextlib.nullcontext():
+        session = run(folder, net, engine=engine, epochs=epochs, seed=seed, out=out, resume=resume)
+    _print_table(Console(), session.net.summary())
+    history = _with_bar(session, console)
+    paths = session.figures()
+    words = [] if session.accuracy is None else [f"{session.accuracy:.2%} of the test images right"]
+    if history.stopped:
+        words.append(f"stopped in epoch {len(history.loss) + 1}: --resume goes on")
+    for line in [*words, *map(str, paths)]:
+        typer.echo(line)
+    if history.stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _print_table(console: Console, summary: Summary) -> None:
+    console.print(summary.table if console.width >= WIDE else summary.narrow_table)
+
+
+def _with_bar(session: Session, console: Console) -> History:
+    """Train, with a bar that shows loss, accuracy and images per second."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(now: Any) -> None:
+            right = "" if now.accuracy is None else f", accuracy {now.accuracy:.2%}"
+            bar.update(
+                task,
+                total=now.epochs * now.steps,
+                completed=now.epoch * now.steps + now.step,
+                description=f"epoch {now.epoch + 1} of {now.epochs}: loss {now.loss:.4f}{right}, "
+                f"{now.images_per_second:,.0f} images/s",
+            )
+
+        return session.run(show)
 
 
 def _network(name: str) -> Network:

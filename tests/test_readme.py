@@ -57,7 +57,7 @@ def test_the_pipeline_runs_the_commands_of_the_readme() -> None:
     script = re.sub(r"pip install -q", "pip install", (ROOT / ".ci" / "run").read_text("utf-8"))
     # Those with options are run above, by the tests.
     run_here = ("convalg explain --", "convalg prove", "convalg check", "convalg exercise")
-    run_here += ("convalg analyse",)
+    run_here += ("convalg analyse", "convalg train")
     wanted = [c for c in COMMANDS if not c.startswith(run_here)]
     assert len(wanted) > 4
     assert [command for command in wanted if command not in script] == []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from convalg.network.effective import EffectiveField
     from convalg.network.receptive import Misalignment, Reach, ReceptiveField
     from convalg.network.summary import Summary
+    from convalg.train.explanation import StepExplanation
 
 INPUT = "input"
 
@@ -310,6 +311,21 @@ class Network:
         from convalg.network.jacobian import jacobian
 
         return jacobian(self, x, self._known(self.output if node is None else node))
+
+    def explain_step(self, x: Any, label: Any, *, loss: Any = "cross_entropy") -> StepExplanation:
+        """One step of back-propagation, as the chain of transposed matrices; see the class.
+
+        Shapes: x `in_shape`, one sample; label the number of its class, or a target.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 4), [ca.layers.Conv(1, 3), ca.layers.Dense(2)])
+        >>> step = net.initialise(0).explain_step([[1.0, 2.0, 3.0, 4.0]], 1)
+        >>> [(row.node, row.shape) for row in step.back]
+        [('dense1', (2, 2)), ('conv1', (4, 2))]
+        """
+        from convalg.train.explanation import explain_step
+
+        return explain_step(self, x, label, loss)
 
     # Receptive fields.
 

@@ -21,19 +21,28 @@ from convalg.spec import size_product
 
 def jacobian(net: Network, x: Any, wanted: str) -> Operator:
     """See `Network.jacobian`."""
+    return jacobian_between(net, data_at(net, x, wanted), INPUT, wanted)
+
+
+def data_at(net: Network, x: Any, wanted: str) -> dict[str, Any]:
+    """The data of one sample at every node that `wanted` depends on."""
     sample = one_sample(x, net.in_shape)
-    data = {node: value[0] for node, value in net._run(sample[None], wanted, keep=True).items()}
-    needed = nx.ancestors(net.graph, wanted) | {wanted}
+    return {node: value[0] for node, value in net._run(sample[None], wanted, keep=True).items()}
+
+
+def jacobian_between(net: Network, data: dict[str, Any], start: str, wanted: str) -> Operator:
+    """How a node depends on the data of another one, all others held: zero where it does not."""
+    needed = (nx.ancestors(net.graph, wanted) | {wanted}) & nx.descendants(net.graph, start)
     order = [node for node, _ in net.layers() if node in needed]
     steps: list[Operator] = []
-    live = [INPUT]
+    live = [start]
     for place, node in enumerate(order):
         rest = order[place + 1 :]
         following = [n for n in live if n != wanted and _is_read(net, n, rest)] + [node]
         steps.append(_step(net, data, live, following, node))
         live = following
     if not steps:
-        return identity(net.in_shape)
+        return identity(net.shapes[start])
     return compose(*reversed(steps))
 
 
@@ -56,6 +65,7 @@ def _step(
     own = [
         compose(join, before[live.index(source)])
         for join, source in zip(joins, sources, strict=True)
+        if source in live
     ]
     terms = [compose(after[-1], add(*own))]
     for place, kept in enumerate(following[:-1]):

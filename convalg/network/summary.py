@@ -24,6 +24,8 @@ COLUMNS = (
     "field",
     "stride",
 )
+MOST_WORDS = 60
+NARROW = ("node", "layer", "output", "parameters", "field")
 
 
 @dataclass(frozen=True)
@@ -54,28 +56,29 @@ class Summary:
     @property
     def table(self) -> Table:
         """The table as rich draws it."""
+        return self._table(COLUMNS)
+
+    @property
+    def narrow_table(self) -> Table:
+        """The same without the sizes of the matrices, for 80 columns."""
+        return self._table(NARROW)
+
+    def _table(self, columns: tuple[str, ...]) -> Table:
         from rich.table import Table
         from rich.text import Text
 
         table = Table(title=self.title, header_style="bold")
-        for k, name in enumerate(COLUMNS):
-            table.add_column(name, justify="left" if k < 3 else "right", overflow="fold")
+        for name in columns:
+            words = name in COLUMNS[:3]
+            table.add_column(name, justify="left" if words else "right", overflow="fold")
+        kept = [COLUMNS.index(name) for name in columns]
         for row in self.rows:
-            cells = (
-                row.node,
-                row.layer,
-                row.shape,
-                _grouped(row.parameters),
-                _grouped(row.dense),
-                _grouped(row.nonzeros),
-                _grouped(row.multiplications),
-                row.field,
-                row.stride,
-            )
-            table.add_row(*map(Text, cells))
+            cells = [_grouped(v) if isinstance(v, int) else _cut(v) for v in vars(row).values()]
+            table.add_row(*(Text(cells[k]) for k in kept))
         totals = (self.parameters, None, self.nonzeros, self.multiplications)
+        last = ["total", "", "", *("" if v is None else _grouped(v) for v in totals), "", ""]
         table.add_section()
-        table.add_row("total", "", "", *("" if v is None else _grouped(v) for v in totals), "", "")
+        table.add_row(*(last[k] for k in kept))
         return table
 
     def __str__(self) -> str:
@@ -127,6 +130,10 @@ def summary(net: Network) -> Summary:
     total = net.counts
     title = f"{net.name}: {net.in_shape} to {net.out_shape}"
     return Summary(title, tuple(rows), total.parameters, total.nonzeros, total.padded)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_WORDS else text[: MOST_WORDS - 1] + "\u2026"
 
 
 def _grouped(value: int) -> str:

@@ -333,6 +333,7 @@ class _Run:
             "run": self._identity(),
             "epoch": self.epoch,
             "step": self.step,
+            "finished": self.epoch == self.epochs,
             "sums": self.sums,
             "history": asdict(self.history),
         }

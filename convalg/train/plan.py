@@ -195,6 +195,8 @@ def _stage(place: Place, *, sparse: bool) -> Stage:
             return MatrixLayer(place)
         case L.Dense():
             return S.Dense(place)
+        case L.Project():
+            return S.Project(place)
         case L.ReLU():
             return MatrixReLU(place) if sparse else S.ReLU(place)
         case L.MaxPool():

@@ -212,6 +212,24 @@ class Dense(Stage):
         return (self.dx,)
 
 
+class Project(Stage):
+    """One matrix along the last axis of the input."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.x = np.empty(0)
+
+    def forward(self, *inputs: Array) -> Array:
+        (self.x,) = inputs
+        return np.matmul(self.place.weights["weights"], self.x)
+
+    def backward(self, g: Array) -> Sequence[Array | None]:
+        weights = self.place.weights["weights"]
+        each = np.matmul(g, np.swapaxes(self.x, -1, -2))
+        self.place.gradients["weights"][...] = each.reshape(-1, *weights.shape).sum(axis=0)
+        return (None if self.place.first else np.matmul(weights.T, g),)
+
+
 class BatchNorm(Stage):
     """Batch norm with the statistics of the batch; in use with the running ones.
 

@@ -1,0 +1,167 @@
+"""One step of back-propagation for a lecture: the chain of transposed matrices, each as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convalg.base import Array, Operator
+from convalg.errors import ArgumentError, TooLargeError
+from convalg.network.graph import Network
+from convalg.network.jacobian import data_at, jacobian_between
+from convalg.operators import compose
+from convalg.train.losses import Loss, loss_named
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Transposed:
+    """A factor of back-propagation: A^T of a layer, or B(x)^T that gives a parameter's gradient.
+
+    `parameter` is empty for A^T; `gradient` is what the factor makes of the gradient behind it.
+    """
+
+    node: str
+    layer: str
+    parameter: str
+    operator: Operator
+    gradient: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the transposed matrix."""
+        return self.operator.shape
+
+    @property
+    def nonzeros(self) -> int | None:
+        """Its entries that are not zero; None where the matrix would not fit in memory."""
+        try:
+            return int(self.operator.to_scipy().count_nonzero())
+        except TooLargeError:
+            return None
+
+
+@dataclass(frozen=True, eq=False)
+class StepExplanation:
+    """What back-propagation does with one sample: prints itself as a table.
+
+    `loss` is the loss, `loss_gradient` dL/dy; `back` the layers from the last to the first, each
+    with A^T; `parameters` the factors B(x)^T that end in the gradients of the arrays. `product`
+    is the whole chain to one of them as an operator.
+    """
+
+    net: Network
+    loss: float
+    loss_gradient: Array
+    back: tuple[Transposed, ...]
+    parameters: tuple[Transposed, ...]
+    data: dict[str, Array]
+
+    def gradient(self, node: str, parameter: str) -> Array:
+        """dL/d(parameter) of a node.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((2,), [ca.layers.Dense(2, bias=False)]).initialise(0)
+        >>> step = net.explain_step([1.0, 0.0], 0, loss="mse")
+        >>> bool(step.gradient("dense1", "weights")[1, 1] == 0)
+        True
+        """
+        for row in self.parameters:
+            if (row.node, row.parameter) == (node, parameter):
+                return row.gradient
+        known = ", ".join(f"{row.node}.{row.parameter}" for row in self.parameters)
+        raise ArgumentError(f"there is no parameter {node}.{parameter}; there are {known}")
+
+    def product(self, node: str, parameter: str) -> Operator:
+        """The operator that takes dL/dy to dL/d(parameter): B(x)^T A^T ... A^T, transposed back.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 4), [ca.layers.Conv(1, 3), ca.layers.Dense(2)]).initialise(0)
+        >>> step = net.explain_step([[1.0, 2.0, 3.0, 4.0]], 1)
+        >>> chain = step.product("conv1", "kernel")
+        >>> chain.shape, np.allclose(chain(step.loss_gradient), step.gradient("conv1", "kernel"))
+        ((3, 2), True)
+        """
+        self.gradient(node, parameter)
+        (source,) = self.net.sources(node)
+        own = self.net.map(node).by(parameter, self.data[source])
+        behind = jacobian_between(self.net, self.data, node, self.net.output)
+        return compose(behind, own).T
+
+    @property
+    def table(self) -> Table:
+        """The chain as rich draws it, in the order in which gradients flow."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=f"one step of back-propagation, loss {self.loss:.6g}")
+        for name in ("node", "layer", "product", "matrix", "non-zeros", "norm"):
+            table.add_column(
+                name, justify="left" if name in ("node", "layer", "product") else "right"
+            )
+        table.add_row(
+            "loss", "", "g = dL/dy", f"{self.loss_gradient.size}", "", _norm(self.loss_gradient)
+        )
+        for row in self.back:
+            own = [found for found in self.parameters if found.node == row.node]
+            for found in (*own, row):
+                words = f"dL/d{found.parameter} = B^T g" if found.parameter else "g <- A^T g"
+                count = found.nonzeros
+                table.add_row(
+                    Text(found.node),
+                    Text(found.layer),
+                    words,
+                    f"{found.shape[0]:,} x {found.shape[1]:,}",
+                    "-" if count is None else f"{count:,}",
+                    _norm(found.gradient),
+                )
+        return table
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(width=120, color_system=None)
+        with console.capture() as heard:
+            console.print(self.table)
+        return heard.get()
+
+    __repr__ = __str__
+
+
+def explain_step(net: Network, x: Any, label: Any, loss: str | Loss) -> StepExplanation:
+    """See `Network.explain_step`."""
+    rule = loss_named(loss)
+    data = data_at(net, x, net.output)
+    targets = rule.check_targets(np.asarray(label)[None], net.out_shape, 1)
+    value, upstream = rule.value_and_gradient(
+        np.asarray(data[net.output], dtype=float)[..., None], np.moveaxis(targets, 0, -1)
+    )
+    gradients: dict[str, Array] = {net.output: upstream[..., 0]}
+    back: list[Transposed] = []
+    parameters: list[Transposed] = []
+    for node, layer in reversed(list(net.layers())):
+        if node not in gradients:
+            continue
+        g, sources = gradients[node], net.sources(node)
+        if layer.many:
+            joins = layer.joins(net.input_shapes(node))
+        else:
+            here = net.map(node)
+            joins = [here.at(data[sources[0]])]
+            for name in layer.weights(*net.input_shapes(node)):
+                factor = here.by(name, data[sources[0]]).T
+                parameters.append(Transposed(node, repr(layer), name, factor, factor(g)))
+        for source, join in zip(sources, joins, strict=True):
+            row = Transposed(node, repr(layer), "", join.T, join.T(g))
+            back.append(row)
+            before = gradients.get(source)
+            gradients[source] = row.gradient if before is None else before + row.gradient
+    return StepExplanation(net, value, upstream[..., 0], tuple(back), tuple(parameters), data)
+
+
+def _norm(array: Array) -> str:
+    return f"{float(np.linalg.norm(np.asarray(array, dtype=float))):.4g}"

@@ -1,0 +1,79 @@
+"""What `convalg train` does without being told: a network and its settings for given images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.errors import ArgumentError
+from convalg.network import layers as L  # noqa: N812
+from convalg.network import zoo
+from convalg.network.graph import Network, sequential
+from convalg.train import data
+from convalg.train.optimisers import Adam, Optimiser
+from convalg.train.schedules import Cosine
+
+LARGE = 20
+"""Images of as many pixels a side, or more, are trained on with the larger network."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings that reach a good accuracy on images of a kind."""
+
+    network: str
+    optimiser: Optimiser
+    epochs: int
+    batch_size: int
+    shift: int = 0
+
+    def augment(self, images: Array, random: np.random.Generator) -> Array:
+        """The images of a batch, each moved by up to `shift` pixels."""
+        return data.shifted(images, random, self.shift, dims=images.ndim - 2)
+
+
+def recipe(in_shape: tuple[int, ...], epochs: int | None = None) -> Recipe:
+    """The settings for images of a shape.
+
+    >>> recipe((1, 8, 8)).network, recipe((1, 28, 28)).network
+    ('small', 'lenet5')
+    """
+    if min(in_shape[1:], default=0) >= LARGE:
+        count = 5 if epochs is None else epochs
+        return Recipe("lenet5", Adam(2e-3, schedule=Cosine(count)), count, 64, 1)
+    count = 20 if epochs is None else epochs
+    return Recipe("small", Adam(3e-3, schedule=Cosine(count)), count, 32)
+
+
+def network(name: str, in_shape: tuple[int, ...], classes: int) -> Network:
+    """A network by name: "small", "lenet5" (with ReLU and max-pooling), or one of `ca.zoo`.
+
+    Raises: ArgumentError for a name that there is not, ShapeError where the images do not fit.
+
+    >>> network("lenet5", (1, 28, 28), 10).parameters
+    61706
+    """
+    if name == "small":
+        layers = [
+            *(L.Conv(16, 3, padding=1), L.ReLU(), L.Conv(32, 3, padding=1), L.ReLU()),
+            *(L.MaxPool(2), L.Flatten(), L.Dropout(0.5), L.Dense(classes)),
+        ]
+        return sequential(in_shape, layers, name="small")
+    if name == "lenet5":
+        layers = [
+            *(L.Conv(6, 5, padding=2), L.ReLU(), L.MaxPool(2)),
+            *(L.Conv(16, 5), L.ReLU(), L.MaxPool(2), L.Flatten()),
+            *(L.Dense(120), L.ReLU(), L.Dense(84), L.ReLU(), L.Dense(classes)),
+        ]
+        return sequential(in_shape, layers, name="LeNet-5")
+    makers: dict[str, Any] = {name: getattr(zoo, name) for name in zoo.__all__}
+    if name not in makers or name in ("dcgan_generator", "dcgan_discriminator", "rcnn", "vae"):
+        raise ArgumentError(
+            f"{name!r} is no network to train on labels: take small, lenet5, mlp, or another "
+            f"classifier of the zoo"
+        )
+    found: Network = makers[name](in_shape, classes)
+    return found

@@ -1,0 +1,120 @@
+"""A run of `convalg train`: data, network and settings by recipe, a folder for what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convalg.base import Array
+from convalg.draw.output import save
+from convalg.draw.training import history as history_figure
+from convalg.draw.training import kernels as kernels_figure
+from convalg.errors import FileError
+from convalg.network import layers as L  # noqa: N812
+from convalg.network.graph import Network
+from convalg.train import checkpoint, data
+from convalg.train.loop import History, Progress, evaluate, fit
+from convalg.train.plan import Engine
+from convalg.train.recipes import Recipe, network, recipe
+
+Labelled = tuple[Array, Array]
+
+
+@dataclass
+class Session:
+    """Everything of one run; `run` trains, `figures` draws what came out."""
+
+    net: Network
+    settings: Recipe
+    train: Labelled
+    test: Labelled
+    engine: Engine
+    seed: int
+    out: Path
+    history: History | None = None
+
+    def run(self, progress: Callable[[Progress], None] | None = None) -> History:
+        """Train, or go on; see `convalg.fit`."""
+        self.history = fit(
+            self.net,
+            *self.train,
+            epochs=self.settings.epochs,
+            batch_size=self.settings.batch_size,
+            optimizer=self.settings.optimiser,
+            engine=self.engine,
+            validation=self.test,
+            seed=self.seed,
+            checkpoint=self.out,
+            augment=self.settings.augment if self.settings.shift else None,
+            progress=progress,
+        )
+        return self.history
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of the test images that the network now names."""
+        return evaluate(self.net, *self.test)[1]
+
+    def figures(self) -> list[Path]:
+        """The learning curve and the kernels of the first convolution, as files."""
+        made: dict[str, Any] = {}
+        if self.history is not None and self.history.loss:
+            made["curve.svg"] = history_figure(self.history)
+        convolutions = [node for node, layer in self.net.layers() if isinstance(layer, L.Conv)]
+        if convolutions:
+            made["kernels.svg"] = kernels_figure(self.net, convolutions[0])
+        paths = [self.out / name for name in made]
+        for path, figure in zip(paths, made.values(), strict=True):
+            save(figure, path)
+        return paths
+
+
+def train(
+    folder: Path | None,
+    name: str | None,
+    *,
+    engine: Engine = "auto",
+    epochs: int | None = None,
+    seed: int = 0,
+    out: Path,
+    resume: bool = False,
+) -> Session:
+    """A session that is ready to run: on the embedded digits, or on the images of a folder.
+
+    Raises: FileError for data that cannot be read, for a folder whose run is unfinished unless
+    `resume`, and for one without a run with it; ArgumentError or ShapeError for a network that
+    does not fit.
+    """
+    train_set, test_set, classes = _data(folder, seed)
+    in_shape = train_set[0].shape[1:]
+    settings = recipe(in_shape, epochs)
+    net = network(name or settings.network, in_shape, classes)
+    _settle(out, resume)
+    return Session(net, settings, train_set, test_set, engine, seed, out)
+
+
+def _data(folder: Path | None, seed: int) -> tuple[Labelled, Labelled, int]:
+    if folder is None:
+        return (*data.split(*data.digits(), test=0.25, seed=seed), 10)
+    if folder.is_dir() and any(place.is_dir() for place in folder.iterdir()):
+        images, labels, names = data.read_images(folder)
+        return (*data.split(images, labels, seed=seed), len(names))
+    train_set, test_set = data.read_idx(folder)
+    return train_set, test_set, int(train_set[1].max()) + 1
+
+
+def _settle(out: Path, resume: bool) -> None:
+    """Whether a new run may use the folder, or an old one be gone on with."""
+    there = checkpoint.exists(out)
+    if resume and not there:
+        raise FileError(f"there is no checkpoint in {str(out)!r} to resume from")
+    if there and not resume:
+        facts = checkpoint.read(out)[1]
+        if facts.get("finished") is not True:
+            raise FileError(
+                f"the folder {str(out)!r} holds an unfinished run: go on with --resume, or give "
+                f"another --out"
+            )
+        (out / checkpoint.NAME).unlink()
