@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from convalg.train.explanation import StepExplanation
 
 INPUT = "input"
+
+
+def _he(random: np.random.Generator, shape: Shape, fan: int, back: int) -> Array:
+    return random.standard_normal(shape) * np.sqrt(2 / fan)
+
+
+def _glorot(random: np.random.Generator, shape: Shape, fan: int, back: int) -> Array:
+    return random.uniform(-1, 1, shape) * np.sqrt(6 / (fan + back))
+
+
+def _uniform(random: np.random.Generator, shape: Shape, fan: int, back: int) -> Array:
+    return random.uniform(-1, 1, shape) / np.sqrt(fan)
+
+
+INITIAL = {"he": _he, "glorot": _glorot, "uniform": _uniform}
 
 
 class Network:
@@ -208,24 +223,38 @@ class Network:
 
     # Running.
 
-    def initialise(self, seed: int = 0, *, dtype: Any = np.float32) -> Network:
-        """Fill every layer with weights: He-normal kernels, zero biases; the network is returned.
+    def initialise(
+        self,
+        seed: int = 0,
+        *,
+        method: Literal["he", "glorot", "uniform"] = "he",
+        dtype: Any = np.float32,
+    ) -> Network:
+        """Fill every layer with seeded random weights; the network is returned.
 
-        Source: He et al. 2015, equation 10.
+        Rule: with m inputs to an output and n outputs to an input, "he" is normal with variance
+        2 / m, "glorot" uniform within sqrt(6 / (m + n)), biases zero; "uniform" is within
+        1 / sqrt(m), biases too, as PyTorch does it.
+        Source: He et al. 2015, equation 10; Glorot & Bengio 2010, equation 16.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 8, 8), [ca.layers.Conv(2, 3)]).initialise(seed=1)
         >>> net.weights["conv1"]["kernel"].shape
         (2, 1, 3, 3)
         """
+        if method not in INITIAL:
+            raise ArgumentError(f"method must be one of {', '.join(INITIAL)}, not {method!r}")
         random = np.random.default_rng(seed)
         for node, layer in self.layers():
             shapes = self.input_shapes(node)
-            found = {}
+            found, fan = {}, 1
             for name, shape in layer.weights(*shapes).items():
                 if name in ("kernel", "weights"):
-                    spread = np.sqrt(2 / max(size_product(shape[1:]), 1))
-                    found[name] = (random.standard_normal(shape) * spread).astype(dtype)
+                    fan = max(size_product(shape[1:]), 1)
+                    back = shape[0] * size_product(shape[2:])
+                    found[name] = INITIAL[method](random, shape, fan, back).astype(dtype)
+                elif name == "bias" and method == "uniform":
+                    found[name] = _uniform(random, shape, fan, 1).astype(dtype)
                 else:
                     found[name] = np.full(shape, float(name == "scale"), dtype=dtype)
             for name, shape in layer.buffers(*shapes).items():

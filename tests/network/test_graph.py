@@ -164,3 +164,36 @@ def test_bad_branches() -> None:
         layers.ReLU().out_shape((1,), (2,))
     with pytest.raises(ShapeError, match=r"input is \(channels, \*spatial\), not"):
         layers.Dense(3).channels(())
+
+
+METHODS = [
+    ("he", lambda fan, back: 2 / fan, False),
+    ("glorot", lambda fan, back: 2 / (fan + back), False),
+    ("uniform", lambda fan, back: 1 / (3 * fan), True),
+]
+
+
+@pytest.mark.parametrize(("method", "variance", "with_bias"), METHODS)
+def test_initial_weights_have_the_variance_of_their_rule(
+    method: Any, variance: Any, with_bias: bool
+) -> None:
+    layers = [ca.layers.Conv(40, 5), ca.layers.Dense(300)]
+    net = ca.sequential((20, 9, 9), layers).initialise(3, method=method)
+    again = ca.sequential((20, 9, 9), layers).initialise(3, method=method)
+    for node, fan, back in (("conv1", 20 * 25, 40 * 25), ("dense1", 1000, 300)):
+        arrays = net.weights[node]
+        (name,) = set(arrays) - {"bias"}
+        assert np.var(arrays[name]) == pytest.approx(variance(fan, back), rel=0.03)
+        assert abs(np.mean(arrays[name])) < 0.01
+        assert bool(arrays["bias"].any()) is with_bias
+        assert (arrays[name] == again.weights[node][name]).all()
+    with pytest.raises(ca.errors.ArgumentError, match="method must be one of he, glorot"):
+        net.initialise(0, method="xavier")  # type: ignore[arg-type]
+
+
+def test_weights_that_are_given_are_copied() -> None:
+    net = ca.sequential((2,), [ca.layers.Dense(1, bias=False)])
+    given = np.ones((1, 2))
+    net.set_weights("dense1", weights=given)
+    given[...] = 5
+    assert net.weights["dense1"]["weights"].tolist() == [[1, 1]]
