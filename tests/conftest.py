@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -34,3 +36,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "thorough" in item.keywords:
             item.add_marker(skipped)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread_of_torch() -> None:
+    """Threads that wait for each other take five times as long over arrays this small."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -7,7 +7,7 @@ samples. Means are exact fractions here and are compared as floats.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -33,15 +33,6 @@ FEW = 1
 """Entries from -1 to 1 only: most windows hold their largest sample several times."""
 
 Forward = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other take five times as long over arrays this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def tensor(values: Any) -> Any:
