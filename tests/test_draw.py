@@ -11,15 +11,20 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import sympy
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from strategies import layers
 
 import convalg as ca
 from convalg.base import Operator
 from convalg.draw import palette
+from convalg.draw.density import density
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, TooLargeError
+from convalg.faces.support import nonzero_bound
 
 LAYERS = {
     "1-D": ca.correlation(8, ca.kernel(3), padding=1),
@@ -160,25 +165,162 @@ def test_beyond_256_rows_or_columns_the_density_is_drawn() -> None:
     assert len(squares(exact.axes[0])) == 256
     dense = ca.draw.matrix(ca.correlation(257, [1, 1]))
     assert squares(dense.axes[0]) == {}
-    (image,) = dense.axes[0].images
-    share = np.asarray(image.get_array())
     # 256 x 257 entries in squares of 3 x 3; the whole diagonal band is in them.
-    assert share.shape == (86, 86)
-    assert share.sum() * 9 == pytest.approx(2 * 256)
-    assert share[0, 0] == pytest.approx(5 / 9)
-    assert "a pixel is 3 x 3 entries" in dense.axes[0].get_title(loc="left")
+    share = np.eye(86) * 5 + np.eye(86, k=1)
+    share[85] = 0
+    share[85, 85] = 2
+    assert shown(dense.axes[0]) == pytest.approx(palette.strong_colours(share / 5))
+    assert dense.axes[0].get_title(loc="left").split("\n") == [
+        "256 x 257, 512 entries that are not zero",
+        "a pixel is 3 x 3 entries, darkest 0.56 of them filled",
+    ]
 
 
 def test_a_matrix_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = ca.correlation((300, 300), np.ones((3, 3)))
-    entries = layer.counts.nonzeros
+    total = ca.correlation((300, 300), np.ones((3, 3)), padding=1) + ca.identity((300, 300))
+    entries = nonzero_bound(total)
     # The function of this name hides the module of this name.
-    room = sys.modules["convalg.draw.matrix"]
+    room = sys.modules["convalg.draw.density"]
     monkeypatch.setattr(room, "MOST_ENTRIES", entries)
-    assert ca.draw.matrix(layer).axes[0].images
+    assert ca.draw.matrix(total).axes[0].images
     monkeypatch.setattr(room, "MOST_ENTRIES", entries - 1)
     with pytest.raises(TooLargeError, match=rf"matrix with {entries} entries is too large to draw"):
-        ca.draw.matrix(layer)
+        ca.draw.matrix(total)
+
+
+def test_layers_of_any_size_are_counted_axis_by_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = ca.correlation((224, 224), np.ones((64, 64, 3, 3)), padding=1)
+    title = ca.draw.matrix(layer).axes[0].get_title(loc="left")
+    assert title.startswith(f"3,211,264 x 3,211,264, {layer.counts.nonzeros:,} entries that")
+    room = sys.modules["convalg.draw.density"]
+    monkeypatch.setattr(room, "MOST_ENTRIES", 998 * 3)
+    assert ca.draw.matrix(ca.correlation(1000, [1, 1, 1])).axes
+    with pytest.raises(TooLargeError, match="2997 entries on one axis are too many to count"):
+        ca.draw.matrix(ca.correlation(1001, [1, 1, 1]))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7])
+@pytest.mark.parametrize("operator", BOTH.values(), ids=BOTH)
+def test_densities_are_counts_of_entries(operator: Operator, step: int) -> None:
+    filled = (np.asarray(operator.to_numpy()) != 0).astype(int)
+    rows, columns = filled.shape
+    padded = np.pad(filled, ((0, -rows % step), (0, -columns % step)))
+    high, wide = (size // step for size in padded.shape)
+    wanted = padded.reshape(high, step, wide, step).sum(axis=(1, 3))
+    assert density(operator, step).tolist() == wanted.tolist()
+
+
+@given(layers(), st.integers(1, 9))
+def test_densities_of_any_layer(drawn: Any, step: int) -> None:
+    pattern = drawn.operator
+    ones = pattern.refill(np.ones(pattern.kernel.shape, dtype=int))
+    filled = (np.asarray(ones.to_numpy()) != 0).astype(int)
+    counts = density(pattern, step)
+    assert counts.sum() == filled.sum()
+    for place in np.ndindex(*counts.shape):
+        part = filled[tuple(slice(k * step, (k + 1) * step) for k in place)]
+        assert counts[place] == part.sum()
+
+
+# A row and its patch.
+
+
+@pytest.mark.parametrize(
+    ("name", "row"), [("1-D", 2), ("2-D", (1, 3)), ("channels", (1, 0, 1)), ("strided", (0, 0))]
+)
+def test_a_row_is_framed_and_put_back_into_the_image(name: str, row: Any) -> None:
+    layer = LAYERS[name]
+    figure = ca.draw.matrix(layer, row=row)
+    main, *planes = figure.axes
+    number = int(np.ravel_multi_index(row if isinstance(row, tuple) else (row,), layer.out_shape))
+    (frame,) = (c for c in main.collections if np.isclose(c.get_linewidth()[0], 1.8))
+    assert isinstance(frame, LineCollection)
+    (corners,) = frame.get_segments()
+    assert corners.min(axis=0).tolist() == [0, number]
+    assert corners.max(axis=0).tolist() == [layer.shape[1], number + 1]
+    in_row = {c: text for (r, c), text in texts(main).items() if r == number}
+    colours = {c: colour for (r, c), colour in squares(main).items() if r == number}
+    shape = (1, *layer.in_shape) if len(layer.in_shape) < 3 else layer.in_shape
+    shape = (1, *shape) if len(shape) < 3 else shape
+    assert len(planes) == shape[0]
+    for channel, axes in enumerate(planes):
+        flat = {int(np.ravel_multi_index((channel, *place), shape)): place for place in texts(axes)}
+        assert {c: texts(axes)[place] for c, place in flat.items()} == {
+            c: text for c, text in in_row.items() if c // (shape[1] * shape[2]) == channel
+        }
+        assert all(squares(axes)[place] == colours[c] for c, place in flat.items())
+
+
+@pytest.mark.parametrize(
+    ("layer", "row", "error", "words"),
+    [
+        (LAYERS["2-D"], 3, ShapeError, r"row must be the index of an output of shape \(5, 4\)"),
+        (LAYERS["2-D"], (5, 0), ArgumentError, r"row\[0\] must be below 5, not 5"),
+        (LAYERS["1-D"], -1, ArgumentError, r"row\[0\] must be at least 0, not -1"),
+        (LAYERS["1-D"], "a", KindError, r"row\[0\] must be an integer, not 'a'"),
+        (ca.correlation(257, [1]), 0, ArgumentError, "has no place in a picture of densities"),
+    ],
+)
+def test_rows_that_there_are_not(
+    layer: Operator, row: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        ca.draw.matrix(layer, row=row)
+
+
+def test_axes_say_what_their_numbers_count() -> None:
+    axes = ca.draw.matrix(LAYERS["channels"]).axes[0]
+    assert axes.get_ylabel() == "output: channel, row, column"
+    assert ca.draw.matrix(LAYERS["1-D"]).axes[0].get_xlabel() == "input: sample"
+    assert ca.draw.matrix(LAYERS["3-D"]).axes[0].get_xlabel() == "input: channel, row, column"
+    deep = ca.identity((1, 1, 1, 1, 2))
+    assert ca.draw.matrix(deep).axes[0].get_xlabel().startswith("input: axis 0, axis 1")
+
+
+# Three faces.
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", ["1-D", "strided", "channels", "groups"])
+def test_the_faces_of_a_layer_share_their_colours(name: str, turned: bool) -> None:
+    layer = LAYERS[name].T if turned else LAYERS[name]
+    x = 1 + np.arange(layer.shape[1]).reshape(layer.in_shape)
+    plain, adjoint, by_kernel = ca.draw.faces(layer, x=x).axes
+    assert texts(adjoint) == {(c, r): text for (r, c), text in texts(plain).items()}
+    exact = layer.by_kernel(x).to_numpy()
+    assert {place: int(text) for place, text in texts(by_kernel).items()} == {
+        place: exact[place] for place in map(tuple, np.argwhere(exact).tolist())
+    }
+    weights = palette.weight_colours(layer.kernel.shape).round(6)
+    assert all(colour == tuple(weights[label]) for (_, label), colour in squares(by_kernel).items())
+    assert squares(plain) == squares(ca.draw.matrix(layer).axes[0])
+
+
+def test_samples_without_numbers_have_letters() -> None:
+    by_kernel = ca.draw.faces(ca.correlation((2, 3), ca.kernel(2, 2))).axes[2]
+    assert texts(by_kernel)[1, 2] == "x1,1"
+    edge = ca.draw.faces(ca.correlation(3, ca.kernel(3), padding=1, boundary="reflect")).axes[2]
+    assert texts(edge)[0, 0] == "x1"
+
+
+@pytest.mark.parametrize(
+    ("operator", "x", "error", "words"),
+    [
+        (ca.identity(3), None, KindError, "draw.faces takes a layer of ca.correlation"),
+        (LAYERS["1-D"], [1, 2], ShapeError, r"x must be one input of shape \(8,\), not of shape"),
+        (
+            ca.correlation(62, [1], padding=0),
+            None,
+            TooLargeError,
+            "the faces of a 62 x 62 matrix with 1 weights are too large",
+        ),
+    ],
+)
+def test_faces_that_cannot_be_drawn(
+    operator: Any, x: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        ca.draw.faces(operator, x=x)
 
 
 def test_a_family_has_no_figure() -> None:

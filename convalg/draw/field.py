@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.patches import Rectangle
 
 from convalg.draw.figure import Drawing, caption
-from convalg.draw.palette import GHOST, HUES, INK
+from convalg.draw.palette import BAND, GHOST, HUES, INK
 from convalg.errors import ArgumentError
 from convalg.network.graph import INPUT, Network
 from convalg.network.receptive import reaches
@@ -42,7 +42,7 @@ def receptive_field(net: Network, axis: int = 0) -> Drawing:
     axes = figure.panel(1.6, 0.5, 5.6, height)
     axes.set_xlim(low - 0.02 * (high - low), high + 0.06 * (high - low))
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.add_patch(Rectangle((0, -0.6), n, len(rows) + 0.2, color="#eef1f5", zorder=0))
+    axes.add_patch(Rectangle((0, -0.6), n, len(rows) + 0.2, color=BAND, zorder=0))
     for place, (_, start, end, size) in enumerate(rows):
         axes.add_patch(
             Rectangle((start, place - 0.32), end - start, 0.64, color=HUES[0], alpha=0.85)

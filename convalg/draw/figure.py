@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from convalg.draw.palette import INK, PAPER
+from convalg.draw.palette import BLOCK_LINE, CELL_LINE, INK, PAPER
+
+METADATA: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+"""What matplotlib would write of the day and of itself, left out, for each format."""
+
+
+def rendered(figure: Figure, kind: str, dpi: int = 200) -> bytes:
+    """A figure as a file of one of the formats: the same bytes each time."""
+    page = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "convalg", "svg.fonttype": "path", "pdf.fonttype": 42}):
+        figure.savefig(page, format=kind, dpi=dpi, metadata=METADATA[kind])
+    return page.getvalue()
 
 
 class Drawing(Figure):
@@ -19,10 +36,7 @@ class Drawing(Figure):
 
     def svg(self) -> str:
         """The figure as SVG text: the same bytes each time, letters as outlines."""
-        page = io.StringIO()
-        with mpl.rc_context({"svg.hashsalt": "convalg", "svg.fonttype": "path"}):
-            self.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
-        return page.getvalue()
+        return rendered(self, "svg").decode()
 
     def _repr_svg_(self) -> str:
         return self.svg()
@@ -42,3 +56,17 @@ class Drawing(Figure):
 def caption(axes: Axes, text: str, size: float = 9, pad: float = 6) -> None:
     """A title in plain text: dollar signs in a name start no formula."""
     axes.set_title(text, fontsize=size, color=INK, pad=pad, loc="left", parse_math=False)
+
+
+def plot(figure: Drawing, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes for curves, at a place in inches: ticks, two lines, and a faint grid."""
+    axes = figure.panel(left, bottom, width, height)
+    # A locator of its own for each axis: panels have no ticks.
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.tick_params(length=2.5, labelsize=7, colors=INK)
+    for side in ("left", "bottom"):
+        axes.spines[side].set(visible=True, color=BLOCK_LINE, linewidth=0.8)
+    axes.grid(color=CELL_LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return axes

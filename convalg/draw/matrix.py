@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection
+from matplotlib.patches import ConnectionPatch
 
 from convalg.base import Operator
+from convalg.draw.cells import SMALLEST_TEXT, fitting, frame, squares, write
+from convalg.draw.density import density
 from convalg.draw.figure import Drawing, caption
 from convalg.draw.palette import (
     BLOCK_LINE,
@@ -19,27 +22,29 @@ from convalg.draw.palette import (
     INK,
     SEVERAL,
     Colours,
+    strong_colours,
     text_colour,
     weight_colours,
 )
+from convalg.draw.words import number_text, plural
 from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.faces.exact import exact_rows
-from convalg.faces.sparse import support_matrix
-from convalg.faces.support import nonzero_bound
-from convalg.gradients import only_convolution
+from convalg.gradients import convolutions, only_convolution
 from convalg.linear import correlation
 from convalg.operators import Adjoint, Convolution
 from convalg.spec import as_size
 
 MOST_CELLS = 256
 """Up to this many rows and columns each entry is a square; larger matrices show densities."""
-MOST_ENTRIES = 5_000_000
-"""Entries that are counted for a density picture; beyond that a drawing is refused."""
 MOST_WEIGHTS = 1024
 DENSITY_SIDE = 128
+MOST_BLOCKS = 32
+"""Blocks of a density picture with lines between them."""
+BELOW = 0.12  # inches
+MOST_PLANES = 4
+"""Channels of the input that are shown beside a matrix."""
 
 WIDEST, NARROWEST, LARGEST_CELL, SMALLEST_NAMED = 7.6, 4.6, 0.42, 0.13  # inches
-SMALLEST_TEXT = 2.6  # points
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,19 @@ class Cells:
     texts: list[str]
 
 
-def matrix(operator: Operator) -> Drawing:
+def matrix(operator: Operator, *, row: Any = None) -> Drawing:
     """The matrix of an operator, each entry in the colour of its weight; zeros are blank.
 
     An entry of a layer (or of its adjoint) has the colour of its weight and, where there is
     room, its symbol or number; a weight that happens to be zero is drawn, what the pattern
     leaves out is not. Entries of any other operator have one colour for each value. Lines
-    separate the blocks of the axes. Rule for size: up to 256 rows and columns each entry is
-    drawn; beyond that, the share of entries that are not zero.
+    separate the blocks of the axes. `row`, the index of an output, frames its row and shows
+    beside the matrix which patch of the input it is. Rule for size: up to 256 rows and columns
+    each entry is drawn; beyond that, the share of entries that are not zero, counted exactly.
 
-    Raises: TooLargeError for more than 5 million entries, SymbolicError for a family.
+    Raises: KindError for what is no operator, SymbolicError for a family, TooLargeError for
+    more than 5 million entries (of a layer: on one axis), ArgumentError or ShapeError for a `row`
+    that there is not, or that no picture of single entries shows.
 
     >>> import convalg as ca
     >>> matrix(ca.correlation((4, 4), ca.kernel(3, 3))).axes[0].get_title(loc="left")
@@ -72,31 +80,129 @@ def matrix(operator: Operator) -> Drawing:
             f"draw.matrix takes an operator such as ca.dense(M), not {type(operator).__name__}"
         )
     operator._need_numbers("draw.matrix")
+    place = None if row is None else _row_of(operator, row)
     if max(operator.shape) > MOST_CELLS:
+        if row is not None:
+            raise ArgumentError(
+                f"row={row!r} has no place in a picture of densities: draw a layer of up to "
+                f"{MOST_CELLS} rows and columns"
+            )
         return _density(operator)
-    cells, weights = _cells(operator)
+    cells, weights = cells_of(operator)
     rows, columns = operator.shape
     size = min(WIDEST / columns, LARGEST_CELL)
-    named = _index_names(operator.out_shape), _index_names(operator.in_shape)
-    room = size >= SMALLEST_NAMED
-    points = min(7.0, 72 * size * 0.75)
-    turned = max(map(len, named[1])) * points * 0.65 > 72 * size
-    # Names stand upright once they are wider than a square; the title stays above them.
-    high = points * (0.65 * max(map(len, named[1])) if turned else 1.2) + 6 if room else 4
-    left, below, above = 0.62, 0.12, 0.3 + high / 72
-    figure = Drawing(max(columns * size + left + 0.15, NARROWEST), rows * size + below + above)
-    axes = figure.panel(left, below, columns * size, rows * size)
-    _frame(axes, rows, columns)
-    _grid(axes, operator.out_shape, operator.in_shape)
-    _squares(axes, cells, size)
-    if room:
-        axes.xaxis.tick_top()
-        axes.set_yticks(np.arange(rows) + 0.5, named[0])
-        axes.set_xticks(np.arange(columns) + 0.5, named[1], rotation=90 if turned else 0)
-        axes.tick_params(labelsize=points)
+    room = Room.of(operator, size)
+    beside = 0.0 if place is None else patch_width(operator.in_shape, size)
+    width = max(columns * size + room.left + 0.15, NARROWEST - beside)
+    figure = Drawing(width + beside, rows * size + BELOW + room.above)
+    axes = figure.panel(room.left, BELOW, columns * size, rows * size)
+    panel(axes, cells, operator, size, room)
     entries = f"{rows} x {columns}, {len(cells.rows)} entries that are not zero"
-    caption(axes, f"{entries}, {weights}", pad=high)
+    caption(axes, f"{entries}, {weights}", pad=room.pad)
+    if place is not None:
+        draw_patch(figure, axes, cells, operator, place, width)
     return figure
+
+
+def _row_of(operator: Operator, row: Any) -> int:
+    """The flat number of an output. Raises: ShapeError or ArgumentError for none."""
+    shape = operator.out_shape
+    places = tuple(row) if isinstance(row, tuple | list) else (row,)
+    if len(places) != len(shape):
+        raise ShapeError(f"row must be the index of an output of shape {shape}, not {row!r}")
+    found = [int(as_size(v, f"row[{k}]", least=0)) for k, v in enumerate(places)]  # type: ignore[arg-type]
+    for k, (value, size) in enumerate(zip(found, shape, strict=True)):
+        if value >= size:
+            raise ArgumentError(f"row[{k}] must be below {size}, not {value}")
+    return int(np.ravel_multi_index(found, shape))
+
+
+@dataclass(frozen=True)
+class Room:
+    """What stands around a matrix: the index beside each row and column, and what it counts."""
+
+    left: float
+    above: float
+    pad: float
+    points: float
+    names: tuple[list[str], list[str]] | None
+    turned: bool
+    words: tuple[str, str]
+
+    @classmethod
+    def of(cls, operator: Operator, size: float) -> Room:
+        """The room for a matrix with squares of `size` inches."""
+        names = index_names(operator.out_shape), index_names(operator.in_shape)
+        points = min(7.0, 72 * size * 0.75)
+        turned = max(map(len, names[1])) * points * 0.65 > 72 * size
+        shown = size >= SMALLEST_NAMED
+        # Names stand upright once they are wider than a square; the title stays above them.
+        high = points * (0.65 * max(map(len, names[1])) if turned else 1.2) + 4 if shown else 0
+        wide = points * 0.65 * max(map(len, names[0])) / 72 if shown else 0.0
+        left, pad = wide + 0.32, high + 14
+        words = index_words(operator)
+        return cls(left, pad / 72 + 0.26, pad, points, names if shown else None, turned, words)
+
+
+def panel(axes: Axes, cells: Cells, operator: Operator, size: float, room: Room) -> None:
+    """Draw a matrix entry by entry."""
+    rows, columns = operator.shape
+    frame(axes, rows, columns)
+    _grid(axes, operator.out_shape, operator.in_shape)
+    draw_squares(axes, cells, size)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    if room.names is not None:
+        axes.set_yticks(np.arange(rows) + 0.5, room.names[0])
+        axes.set_xticks(np.arange(columns) + 0.5, room.names[1], rotation=90 * room.turned)
+        axes.tick_params(labelsize=room.points)
+    axes.set_ylabel(f"output: {room.words[0]}", fontsize=6.5, color=INK, labelpad=3)
+    axes.set_xlabel(f"input: {room.words[1]}", fontsize=6.5, color=INK, labelpad=3, loc="left")
+
+
+def patch_width(shape: tuple[int, ...], size: float) -> float:
+    """Inches for the input as an image beside a matrix."""
+    return math.prod(shape[-1:]) * patch_cell(shape, size) + 0.6
+
+
+def patch_cell(shape: tuple[int, ...], size: float) -> float:
+    """The side of a pixel of the input beside a matrix, in inches."""
+    return min(max(size, 0.2), 2.4 / shape[-1], LARGEST_CELL)
+
+
+def draw_patch(
+    figure: Drawing, axes: Axes, cells: Cells, operator: Operator, place: int, left: float
+) -> None:
+    """A frame around a row, and the row put back into the shape of the input beside it."""
+    columns, shape = operator.shape[1], operator.in_shape
+    _bracket(axes, place, 1, columns)
+    planes = math.prod(shape[:-2])
+    high, wide = (shape[-2] if len(shape) > 1 else 1), shape[-1]
+    chosen = np.flatnonzero(cells.rows == place)
+    channel, pixel = np.divmod(cells.columns[chosen], high * wide)
+    shown = min(planes, MOST_PLANES)
+    _, up = figure.get_size_inches()
+    gap = 0.32
+    size = min(
+        patch_cell(shape, 0.0 if columns > 64 else 1.0), (up - 0.5 - gap * shown) / (high * shown)
+    )
+    top = up - 0.5
+    for plane in range(shown):
+        image = figure.panel(left + 0.3, top - high * size, wide * size, high * size)
+        inside = chosen[channel == plane]
+        down, across = np.divmod(pixel[channel == plane], wide)
+        frame(image, high, wide)
+        _grid(image, (high,), (wide,))
+        part = Cells(down, across, cells.colours[inside], [cells.texts[k] for k in inside])
+        draw_squares(image, part, size)
+        name = f"channel {plane}" if planes > 1 else "its patch"
+        caption(image, name, size=7, pad=3)
+        top -= high * size + gap
+        edge = ConnectionPatch(
+            (columns, place + 0.5), (0, high / 2), "data", "data", axesA=axes, axesB=image,
+            color=INK, lw=0.8, zorder=1, arrowstyle="-|>",
+        )  # fmt: skip
+        figure.add_artist(edge)
 
 
 def kernel(operator: Operator, *, letters: Any = None) -> Drawing:
@@ -124,7 +230,7 @@ def kernel(operator: Operator, *, letters: Any = None) -> Drawing:
             f"draw one of its channels"
         )
     colours = weight_colours(weights.shape)
-    texts = [_number_text(value) for value in weights.ravel()]
+    texts = [number_text(value) for value in weights.ravel()]
     if names is not None:
         texts = [f"{name}\n{text}" for name, text in zip(names.ravel(), texts, strict=True)]
     taps = layer.geometry.taps
@@ -163,15 +269,15 @@ def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
     gap, left, below, above = 0.55, 0.45, 0.12, 0.42
     width = columns * size
     figure = Drawing(left + 3 * width + 2 * gap + 0.15, rows * size + below + above)
-    ghosts, _ = _cells(full)
+    ghosts, _ = cells_of(full)
     for place, (mode, layer) in enumerate(layers.items()):
         axes = figure.panel(left + place * (width + gap), below, width, rows * size)
-        _frame(axes, rows, columns)
+        frame(axes, rows, columns)
         # A row of a mode with less padding is the row of the full matrix that starts there.
         first = full.geometry.axes[0].before - layer.geometry.axes[0].before
-        kept, _ = _cells(layer)
+        kept, _ = cells_of(layer)
         _outlines(axes, ghosts)
-        _squares(axes, replace(kept, rows=kept.rows + first), size)
+        draw_squares(axes, replace(kept, rows=kept.rows + first), size)
         _bracket(axes, first, layer.shape[0], columns)
         caption(axes, f"{mode}: {layer.shape[0]} x {columns}")
         if size >= 0.12:
@@ -180,18 +286,18 @@ def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
     return figure
 
 
-def _cells(operator: Operator) -> tuple[Cells, str]:
+def cells_of(operator: Operator) -> tuple[Cells, str]:
     """The entries to draw, and how many weights or values they show."""
     match operator:
         case Convolution():
             cells = _layer_cells(operator)
-            return cells, _plural(operator.weights.size, "weight")
+            return cells, plural(operator.weights.size, "weight")
         case Adjoint(operator=Convolution() as layer):
             cells = _layer_cells(layer)
             turned = Cells(cells.columns, cells.rows, cells.colours, cells.texts)
-            return turned, _plural(layer.weights.size, "weight")
+            return turned, plural(layer.weights.size, "weight")
     entries = [
-        (row, column, _number_text(value))
+        (row, column, number_text(value))
         for row, line in enumerate(exact_rows(operator))
         for column, value in line.items()
         if value != 0
@@ -206,13 +312,13 @@ def _cells(operator: Operator) -> tuple[Cells, str]:
         colours[[number[text] for text in texts]],
         texts,
     )
-    return found, _plural(len(values), "different value")
+    return found, plural(len(values), "different value")
 
 
 def _layer_cells(layer: Convolution) -> Cells:
     """One cell for each entry of the pattern, several weights on one entry joined."""
     colours = weight_colours(layer.weights.shape)
-    words = [_number_text(value) for value in layer.weights.ravel()]
+    words = [number_text(value) for value in layer.weights.ravel()]
     labels: dict[tuple[int, int], list[int]] = {}
     for row, column, label in layer.pattern.triples().tolist():
         labels.setdefault((row, column), []).append(label)
@@ -226,28 +332,6 @@ def _layer_cells(layer: Convolution) -> Cells:
     )
 
 
-def _number_text(value: Any) -> str:
-    """A weight in a few characters; symbols and exact numbers as they are.
-
-    >>> _number_text(np.float64(1 / 9)), _number_text(np.int64(-1))
-    ('0.111', '-1')
-    """
-    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'s' * (count != 1)}"
-
-
-def _frame(axes: Axes, rows: int, columns: int) -> None:
-    axes.set_xlim(0, columns)
-    axes.set_ylim(rows, 0)
-    edges = [[(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)]]
-    axes.add_collection(
-        LineCollection(edges, colors=BLOCK_LINE, linewidths=1.1, clip_on=False, zorder=4)
-    )
-
-
 def _grid(axes: Axes, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> None:
     """Cell lines where there is room, and a line between the blocks of every leading axis."""
     rows, columns = math.prod(out_shape), math.prod(in_shape)
@@ -256,48 +340,36 @@ def _grid(axes: Axes, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> 
         lines += [[(c, 0), (c, rows)] for c in range(1, columns)]
         axes.add_collection(LineCollection(lines, colors=CELL_LINE, linewidths=0.4, zorder=1))
     for depth in range(1, max(len(out_shape), len(in_shape))):
-        lines = [[(0, r), (columns, r)] for r in _block_edges(out_shape, depth)]
-        lines += [[(c, 0), (c, rows)] for c in _block_edges(in_shape, depth)]
+        lines = [[(0, r), (columns, r)] for r in block_edges(out_shape, depth)]
+        lines += [[(c, 0), (c, rows)] for c in block_edges(in_shape, depth)]
         width = 0.7 if depth == 1 else 1.4
         axes.add_collection(LineCollection(lines, colors=BLOCK_LINE, linewidths=width, zorder=3))
 
 
-def _block_edges(shape: tuple[int, ...], depth: int) -> range:
+def block_edges(shape: tuple[int, ...], depth: int) -> range:
     """Where blocks over the last `depth` axes meet."""
-    if depth >= len(shape):
+    if not 0 < depth < len(shape):
         return range(0)
     step = math.prod(shape[-depth:])
     return range(step, math.prod(shape), step)
 
 
-def _squares(axes: Axes, cells: Cells, size: float) -> None:
-    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+def draw_squares(axes: Axes, cells: Cells, size: float) -> None:
+    """Draw entries as squares of `size` inches, with their words where there is room."""
     places = np.stack([cells.columns, cells.rows], axis=1)
-    axes.add_collection(
-        PolyCollection(
-            list(places[:, None, :] + corners),
-            facecolors=cells.colours,
-            edgecolors=CELL_LINE,
-            linewidths=0.3 if size > 0.06 else 0,
-            zorder=2,
-        )
-    )
+    squares(axes, places, cells.colours, width=0.3 if size > 0.06 else 0)
     # Most texts share one size; a long one, where several weights meet, is smaller or left out.
-    fits = {text: _font(text, size) for text in set(cells.texts)}
+    fits = {text: fitting(text, size) for text in set(cells.texts)}
     common = float(np.median([fits[text] for text in cells.texts])) if cells.texts else 0.0
     for (column, row), text, colour in zip(places, cells.texts, cells.colours, strict=True):
         points = min(fits[text], common)
         if points >= SMALLEST_TEXT:
-            _write(axes, column + 0.5, row + 0.5, text, points, text_colour(colour))
+            write(axes, column + 0.5, row + 0.5, text, points, text_colour(colour))
 
 
 def _outlines(axes: Axes, cells: Cells) -> None:
-    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
     places = np.stack([cells.columns, cells.rows], axis=1)
-    squares = list(places[:, None, :] + corners)
-    axes.add_collection(
-        PolyCollection(squares, facecolors="none", edgecolors=GHOST, linewidths=0.4, zorder=1)
-    )
+    squares(axes, places, "none", edges=GHOST, width=0.4, zorder=1)
 
 
 def _bracket(axes: Axes, first: int, count: int, columns: int) -> None:
@@ -307,29 +379,28 @@ def _bracket(axes: Axes, first: int, count: int, columns: int) -> None:
     axes.add_collection(LineCollection(edge, colors=INK, linewidths=1.8, clip_on=False, zorder=5))
 
 
-def _font(text: str, size: float) -> float:
-    """The size in points at which a text fits a square, 9 at most."""
-    lines = text.split("\n")
-    return min(9.0, 72 * size * 0.9 / max(0.72 * max(map(len, lines)), 1.25 * len(lines)))
-
-
-def _write(axes: Axes, x: float, y: float, text: str, points: float, colour: str) -> None:
-    axes.text(
-        x,
-        y,
-        text,
-        fontsize=points,
-        color=colour,
-        ha="center",
-        va="center_baseline" if "\n" not in text else "center",
-        parse_math=False,
-        zorder=6,
-    )
-
-
-def _index_names(shape: tuple[int, ...]) -> list[str]:
+def index_names(shape: tuple[int, ...]) -> list[str]:
     """The index of each sample, in row-major order."""
     return [",".join(map(str, place)) for place in np.ndindex(*shape)]
+
+
+def index_words(operator: Operator) -> tuple[str, str]:
+    """What the numbers of an index count, for outputs and inputs.
+
+    >>> import convalg as ca
+    >>> index_words(ca.correlation((4, 4), ca.kernel(2, 1, 3, 3)))
+    ('channel, row, column', 'channel, row, column')
+    """
+    layers = convolutions(operator)
+    channels = bool(layers) and layers[0].geometry.has_channels
+    return _axis_words(operator.out_shape, channels), _axis_words(operator.in_shape, channels)
+
+
+def _axis_words(shape: tuple[int, ...], channels: bool) -> str:
+    lead = ["channel"] if channels or len(shape) == 3 else []
+    spatial = len(shape) - len(lead)
+    names = {0: [], 1: ["sample"], 2: ["row", "column"], 3: ["slice", "row", "column"]}
+    return ", ".join([*lead, *names.get(spatial, [f"axis {k}" for k in range(spatial)])])
 
 
 def _kernel_panels(
@@ -346,10 +417,10 @@ def _kernel_panels(
         axes = figure.panel(
             left + right * (width * size + gap), bottom, width * size, height * size
         )
-        _frame(axes, height, width)
+        frame(axes, height, width)
         part = slice(number * each, (number + 1) * each)
         rows, columns = np.divmod(np.arange(each), width)
-        _squares(axes, Cells(rows, columns, colours[part], texts[part]), size)
+        draw_squares(axes, Cells(rows, columns, colours[part], texts[part]), size)
         caption(axes, _kernel_title(layer, number), size=8, pad=4)
     return figure
 
@@ -366,30 +437,35 @@ def _kernel_title(layer: Convolution, number: int) -> str:
 
 def _density(operator: Operator) -> Drawing:
     """The share of entries that are not zero, in squares of many entries."""
-    bound = nonzero_bound(operator)
     rows, columns = operator.shape
-    if bound > MOST_ENTRIES:
-        raise TooLargeError(
-            f"a {rows} x {columns} matrix with {bound} entries is too large to draw, the most is "
-            f"{MOST_ENTRIES}: draw a smaller layer of the same form"
-        )
     step = max(-(-max(rows, columns) // DENSITY_SIDE), 1)
-    high, wide = -(-rows // step), -(-columns // step)
-    support = support_matrix(operator).tocoo()
-    place = support.coords[0] // step * wide + support.coords[1] // step
-    share = np.bincount(place, minlength=high * wide).reshape(high, wide) / step**2
+    counts = density(operator, step)
+    high, wide = counts.shape
+    share = counts / step**2
     size = WIDEST / max(high, wide)
-    figure = Drawing(wide * size + 0.3, high * size + 0.5)
-    axes = figure.panel(0.15, 0.1, wide * size, high * size)
+    figure = Drawing(max(wide * size + 0.55, NARROWEST), high * size + 0.7)
+    axes = figure.panel(0.4, 0.1, wide * size, high * size)
+    across, down = columns / step, rows / step
     axes.imshow(
-        share,
-        cmap="Greys",
-        vmin=0,
+        strong_colours(share / (float(share.max()) or 1.0)),
         interpolation="nearest",
         extent=(0, wide, high, 0),
         aspect="auto",
     )
-    _frame(axes, high, wide)
-    count = f"{rows} x {columns}, {support.nnz} entries that are not zero"
-    caption(axes, f"{count}; a pixel is {step} x {step} entries, darkest {share.max():.0%} filled")
+    frame(axes, high, wide)
+    lines = [[(0, r / step), (across, r / step)] for r in _few_edges(operator.out_shape)]
+    lines += [[(c / step, 0), (c / step, down)] for c in _few_edges(operator.in_shape)]
+    axes.add_collection(LineCollection(lines, colors=GHOST, linewidths=0.4, zorder=3))
+    words = index_words(operator)
+    axes.xaxis.set_label_position("top")
+    axes.set_ylabel(f"output: {words[0]}", fontsize=6.5, color=INK, labelpad=3)
+    axes.set_xlabel(f"input: {words[1]}", fontsize=6.5, color=INK, labelpad=3, loc="left")
+    count = f"{rows:,} x {columns:,}, {int(counts.sum()):,} entries that are not zero"
+    pixel = f"a pixel is {step} x {step} entries, darkest {share.max():.2g} of them filled"
+    caption(axes, f"{count}\n{pixel}", size=8, pad=14)
     return figure
+
+
+def _few_edges(shape: tuple[int, ...]) -> range:
+    """Where the blocks of the first axis meet, while they are few."""
+    return block_edges(shape, len(shape) - 1) if 1 < shape[0] <= MOST_BLOCKS else range(0)

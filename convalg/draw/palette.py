@@ -16,6 +16,8 @@ LIGHTEST = 0.6
 
 INK, PAPER = "#1b1f24", "#ffffff"
 BLOCK_LINE, CELL_LINE, GHOST = "#4b5563", "#e3e6ea", "#aab1ba"
+BAND = "#eef1f5"
+"""A background that stands back behind everything."""
 SEVERAL = "#b9b2a7"
 """The colour of an entry on which several weights meet."""
 
@@ -37,8 +39,41 @@ def weight_colours(shape: tuple[int, ...]) -> Colours:
     turn, hue = np.divmod(row, len(HUES))
     level = column + columns * turn
     tint = LIGHTEST * level / max(int(level.max(initial=0)), 1)
-    base = np.array([_rgb(name) for name in HUES])[hue]
+    base = np.array([rgb(name) for name in HUES])[hue]
     return base + (1 - base) * tint[:, None]
+
+
+NEGATIVE, ZERO, POSITIVE = "#0b2a5b", "#8a8f98", "#fff3cf"
+"""The ends and the middle of the scale for numbers of both signs."""
+
+
+def signed_colours(values: npt.ArrayLike, largest: float) -> Colours:
+    """A colour for each number from -largest to largest.
+
+    Shapes: `(*shape)` to `(*shape, 3)`.
+    Rule: dark blue, grey at zero, pale yellow; luminance grows with the number, so the order
+    is the same in greyscale.
+
+    >>> signed_colours([-2, 0, 2], 2).round(2).tolist()
+    [[0.04, 0.16, 0.36], [0.54, 0.56, 0.6], [1.0, 0.95, 0.81]]
+    """
+    share = np.clip(np.asarray(values, dtype=float) / (largest or 1.0), -1, 1)[..., None]
+    low, middle, high = (np.array(rgb(name)) for name in (NEGATIVE, ZERO, POSITIVE))
+    return middle + np.where(share < 0, (middle - low) * share, (high - middle) * share)
+
+
+def strong_colours(shares: npt.ArrayLike) -> Colours:
+    """A colour for each number from 0 (the paper) to 1 (the darkest), darker all the way.
+
+    Shapes: `(*shape)` to `(*shape, 3)`.
+
+    >>> strong_colours([0, 1]).round(2).tolist()
+    [[1.0, 1.0, 1.0], [0.04, 0.16, 0.36]]
+    """
+    share = np.clip(np.asarray(shares, dtype=float), 0, 1)[..., None]
+    light, middle, dark = (np.array(rgb(name)) for name in (PAPER, HUES[4], NEGATIVE))
+    low = light + (middle - light) * 2 * share
+    return np.where(share < 0.5, low, middle + (dark - middle) * (2 * share - 1))
 
 
 def text_colour(colour: npt.ArrayLike) -> str:
@@ -63,5 +98,6 @@ def luminance(colour: npt.ArrayLike) -> float:
     return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
-def _rgb(name: str) -> list[float]:
+def rgb(name: str) -> list[float]:
+    """Red, green and blue from 0 to 1 of a name such as "#ffffff"."""
     return [int(name[place : place + 2], 16) / 255 for place in (1, 3, 5)]

@@ -1,0 +1,101 @@
+"""Squares with words in them: what matrices, windows and grids are drawn with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+
+from convalg.draw.palette import BLOCK_LINE, CELL_LINE, INK, Colours, text_colour
+
+CORNERS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+LARGEST_TEXT, SMALLEST_TEXT = 9.0, 2.6  # points
+
+
+def squares(
+    axes: Axes,
+    places: npt.ArrayLike,
+    colours: Any,
+    *,
+    edges: str = CELL_LINE,
+    width: float = 0.3,
+    style: str = "-",
+    inset: float = 0.0,
+    zorder: float = 2,
+    gid: str | None = None,
+) -> None:
+    """Draw squares of side 1 at their top left corners.
+
+    Shapes: `places` (squares, 2), across and down; `colours` one for all or (squares, 3).
+    """
+    corners = CORNERS * (1 - 2 * inset) + inset
+    at = np.asarray(places, dtype=float).reshape(-1, 2)
+    found = PolyCollection(
+        list(at[:, None, :] + corners),
+        facecolors=colours,
+        edgecolors=edges,
+        linewidths=width,
+        linestyles=style,
+        zorder=zorder,
+    )
+    found.set(clip_on=False, gid=gid)
+    axes.add_collection(found)
+
+
+def fitting(words: str, size: float) -> float:
+    """The size in points at which words fit a square of `size` inches, 9 at most.
+
+    >>> fitting("w00", 1.0)
+    9.0
+    """
+    lines = words.split("\n")
+    room = 72 * size * 0.9
+    return min(LARGEST_TEXT, room / max(0.72 * max(map(len, lines)), 1.25 * len(lines)))
+
+
+def write(
+    axes: Axes, x: float, y: float, words: str, points: float, colour: str, *, zorder: float = 6
+) -> None:
+    """Words around a point, as they are: dollar signs start no formula."""
+    text = axes.text(x, y, words, fontsize=points, color=colour, ha="center", zorder=zorder)
+    text.set(va="center" if "\n" in words else "center_baseline", parse_math=False)
+    text.set_linespacing(1.05)
+
+
+def frame(axes: Axes, rows: int, columns: int) -> None:
+    """A frame around cells, and the limits of the axes: rows down, columns across."""
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, 0)
+    edges = [[(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)]]
+    found = LineCollection(edges, colors=BLOCK_LINE, linewidths=1.1, zorder=4)
+    found.set_clip_on(False)
+    axes.add_collection(found)
+
+
+def board(
+    axes: Axes, texts: npt.NDArray[Any], colours: Colours, size: float, *, named: bool = True
+) -> None:
+    """A grid of coloured cells with words and, with `named`, the index beside rows and columns.
+
+    Shapes: `texts` (rows, columns), `colours` (rows, columns, 3).
+    """
+    rows, columns = texts.shape
+    frame(axes, rows, columns)
+    places = [(c, r) for r in range(rows) for c in range(columns)]
+    flat = np.asarray(colours).reshape(-1, 3)
+    squares(axes, places, flat, edges=BLOCK_LINE, width=0.5)
+    fits = [fitting(words, size) for words in texts.ravel() if words]
+    common = min(float(np.median(fits)), 7.5) if fits else 0.0
+    for (x, y), words, colour in zip(places, texts.ravel(), flat, strict=True):
+        points = min(fitting(words, size), common) if words else 0.0
+        if points >= SMALLEST_TEXT:
+            write(axes, x + 0.5, y + 0.5, words, points, text_colour(colour))
+    if named and size >= 0.13:
+        axes.xaxis.tick_top()
+        if rows > 1:
+            axes.set_yticks(np.arange(rows) + 0.5, [str(r) for r in range(rows)])
+        axes.set_xticks(np.arange(columns) + 0.5, [str(c) for c in range(columns)])
+        axes.tick_params(labelsize=6, colors=INK)

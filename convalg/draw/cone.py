@@ -1,0 +1,190 @@
+"""The cone of a receptive field: what one output reads, layer by layer, with holes and borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+from matplotlib.collections import LineCollection
+
+from convalg.axis import Axis
+from convalg.draw.cells import squares
+from convalg.draw.figure import Drawing, caption
+from convalg.draw.palette import BLOCK_LINE, GHOST, HUES, INK, PAPER
+from convalg.draw.words import plural
+from convalg.errors import ArgumentError, KindError, TooLargeError
+from convalg.network.graph import INPUT, Network
+from convalg.network.layers.base import Link
+from convalg.spec import as_size, is_symbolic
+
+MOST_CELLS, MOST_ROWS = 96, 24
+WIDEST, LARGEST_CELL, PITCH = 7.2, 0.24, 0.5  # inches
+
+
+@dataclass(frozen=True)
+class Row:
+    """The samples of a node along one axis, which of them are read, and padding that is read."""
+
+    node: str
+    size: int
+    read: frozenset[int]
+
+
+def cone(
+    net: Network, output: int | None = None, *, node: str | None = None, axis: int = 0
+) -> Drawing:
+    """What one output of a node reads along one axis, layer by layer down to the image.
+
+    `output` counts along `axis` (by default the middle). Samples that are read are filled; those
+    left blank between them are holes, and dashed ones beyond the border are padding. Layers that
+    read each sample for itself, such as ReLU, are left out.
+
+    Raises: KindError for what is no network or has letters for sizes, ArgumentError for an
+    output, node or axis that there is not, TooLargeError beyond 96 samples or 24 layers.
+
+    >>> import convalg as ca
+    >>> net = ca.sequential((1, 12), [ca.layers.Conv(1, 3, dilation=2), ca.layers.Conv(1, 2)])
+    >>> cone(net).axes[0].get_title(loc="left")
+    'output 3 of conv2 reads 6 of 12 samples, in a field of 6'
+    """
+    if not isinstance(net, Network):
+        raise KindError(f"draw.cone takes a ca.Network, not {type(net).__name__}")
+    name = net.output if node is None else node
+    dims = len(net.in_shape) - 1
+    if not 0 <= axis < dims:
+        raise ArgumentError(f"axis must be 0 to {dims - 1}, as the image has, not {axis}")
+    if any(is_symbolic(n) for n in net.in_shape):
+        raise KindError(f"a cone needs numbers for sizes, not {net.in_shape}")
+    rows, lines, ghosts = _traced(net, name, axis, output)
+    longest = max(row.size for row in rows)
+    if longest > MOST_CELLS or len(rows) > MOST_ROWS:
+        raise TooLargeError(
+            f"a cone over {longest} samples and {len(rows)} layers is too large to draw, the most "
+            f"is {MOST_CELLS} and {MOST_ROWS}: draw a smaller image or a part of the network"
+        )
+    return _drawn(rows, lines, ghosts, name)
+
+
+Line = tuple[str, int, str, int]
+"""A sample of a node that reads a sample of another."""
+
+
+def _traced(
+    net: Network, node: str, axis: int, output: int | None
+) -> tuple[list[Row], list[Line], dict[str, set[int]]]:
+    """The rows from the output down to the image, the lines between them, the padding."""
+    if node != INPUT:
+        net[node]
+    size = _length(net, node, axis)
+    place = size // 2 if output is None else int(as_size(output, "output", least=0))  # type: ignore[arg-type]
+    if place >= size:
+        raise ArgumentError(f"output must be below {size}, the samples of {node}, not {place}")
+    needed = nx.ancestors(net.graph, node) | {node}
+    shown = {name: _through(net, name, axis) for name in needed}
+    read: dict[str, set[int]] = {shown[node]: {place}}
+    lines: list[Line] = []
+    ghosts: dict[str, set[int]] = {}
+    for name in reversed([n for n in net if n in needed]):
+        if name == INPUT or shown[name] != name:
+            continue
+        for source in dict.fromkeys(net.sources(name)):
+            target = shown[source]
+            link = _link(net, name, source, axis)
+            found = read.setdefault(target, set())
+            for unit in read.get(name, set()):
+                inside, outside = _reads(link, unit, _length(net, source, axis))
+                found.update(inside)
+                lines += [(name, unit, target, sample) for sample in inside]
+                ghosts.setdefault(target, set()).update(outside)
+    order = [n for n in net if n in read]
+    rows = [Row(n, _length(net, n, axis), frozenset(read[n])) for n in reversed(order)]
+    return rows, lines, ghosts
+
+
+def _length(net: Network, node: str, axis: int) -> int:
+    """The samples of a node along an axis; one for what has no places."""
+    shape = net.shapes[node]
+    return int(shape[1 + axis]) if len(shape) == len(net.in_shape) else 1
+
+
+def _through(net: Network, node: str, axis: int) -> str:
+    """The first node on the way to the image that does more than read each sample for itself."""
+    while node != INPUT and not net[node].many:
+        (source,) = net.sources(node)
+        link = _link(net, node, source, axis)
+        if link is None or link.turned or link.axis != Axis(link.axis.in_size, link.axis.in_size):
+            break
+        node = source
+    return node
+
+
+def _link(net: Network, node: str, source: str, axis: int) -> Link | None:
+    links = net[node].links(net.shapes[source])
+    return links[axis] if links is not None and axis < len(links) else None
+
+
+def _reads(link: Link | None, unit: int, size: int) -> tuple[set[int], set[int]]:
+    """The samples that a unit reads, and the places beyond the border."""
+    if link is None:
+        return set(range(size)), set()
+    columns = link.axis.columns()
+    if link.turned:
+        return {int(k) for k in np.flatnonzero((columns == unit).any(axis=1))}, set()
+    raw = {int(link.axis.raw(unit, t)) for t in range(columns.shape[1])}
+    inside = {int(k) for k in columns[unit] if k >= 0}
+    return inside, {k for k in raw if not 0 <= k < size} if link.axis.boundary == "zeros" else set()
+
+
+def _drawn(rows: list[Row], lines: list[Line], ghosts: dict[str, set[int]], node: str) -> Drawing:
+    low = {row.node: min(ghosts.get(row.node, set()) | {0}) for row in rows}
+    high = {row.node: max(ghosts.get(row.node, set()) | {row.size - 1}) for row in rows}
+    longest = max(
+        2 * max(row.size / 2 - low[row.node], high[row.node] + 1 - row.size / 2) for row in rows
+    )
+    size = min(LARGEST_CELL, WIDEST / longest)
+    pitch = max(PITCH / size, 2.0)
+    tall = (len(rows) - 1) * pitch + 1
+    left = 0.25 + 0.062 * max(len(_label(row)) for row in rows)
+    figure = Drawing(left + longest * size + 0.3, tall * size + 0.6)
+    axes = figure.panel(left, 0.15, longest * size, tall * size)
+    axes.set_xlim(0, longest)
+    axes.set_ylim(tall, 0)
+    tops = {row.node: k * pitch for k, row in enumerate(rows)}
+    starts = {row.node: (longest - row.size) / 2 for row in rows}
+    ends = [
+        [
+            (starts[a] + unit + 0.5, tops[a] + 1),
+            (starts[b] + sample + 0.5, tops[b]),
+        ]
+        for a, unit, b, sample in lines
+    ]
+    axes.add_collection(LineCollection(ends, colors=INK, linewidths=0.4, alpha=0.45, zorder=1))
+    for row in rows:
+        top, start = tops[row.node], starts[row.node]
+        filled = [(start + k, top) for k in sorted(row.read)]
+        blank = [(start + k, top) for k in range(row.size) if k not in row.read]
+        beyond = [(start + k, top) for k in sorted(ghosts.get(row.node, set()))]
+        squares(axes, blank, PAPER, edges=BLOCK_LINE, width=0.5, gid=f"blank {row.node}")
+        squares(axes, filled, HUES[0], edges=BLOCK_LINE, width=0.5, gid=f"read {row.node}")
+        squares(axes, beyond, PAPER, edges=GHOST, width=0.7, style="--", gid=f"padding {row.node}")
+    axes.set_yticks([tops[row.node] + 0.5 for row in rows], [_label(row) for row in rows])
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    caption(axes, _title(rows, node), size=8.5)
+    return figure
+
+
+def _label(row: Row) -> str:
+    name = row.node if len(row.node) <= 22 else f"{row.node[:10]}…{row.node[-10:]}"
+    return f"{name}: {len(row.read)} of {row.size}"
+
+
+def _title(rows: list[Row], node: str) -> str:
+    top, image = rows[0], rows[-1]
+    (output,) = top.read
+    if not image.read:
+        return f"output {output} of {node} reads nothing but padding"
+    field = max(image.read) - min(image.read) + 1
+    count = f"{len(image.read)} of {plural(image.size, 'sample')}"
+    return f"output {output} of {node} reads {count}, in a field of {field}"

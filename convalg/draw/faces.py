@@ -1,0 +1,101 @@
+"""One layer three times: the matrix, its transpose, and B(x), the matrix of the kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Operator
+from convalg.draw.figure import Drawing, caption
+from convalg.draw.matrix import BELOW, Cells, Room, cells_of, index_names, panel
+from convalg.draw.palette import weight_colours
+from convalg.draw.scene import layer_of
+from convalg.draw.words import number_text
+from convalg.errors import ShapeError, TooLargeError
+from convalg.gradients import by_kernel
+from convalg.kernels import as_numbers
+
+MOST_COLUMNS = 120
+"""Columns of the three matrices together, at most; and rows of the tallest."""
+WIDEST, LARGEST_CELL, GAP = 11.0, 0.36, 0.35  # inches
+
+
+def faces(operator: Operator, *, x: Any = None) -> Drawing:
+    """A layer as three matrices side by side: A, A^T and B(x).
+
+    y = A x = B(x) w, and the gradients are A^T dL/dy and B(x)^T dL/dy. An entry of B(x) is a
+    sample of `x` (letters where there is none) in the colour of the weight that it is multiplied
+    with, so one weight has one colour in all three.
+
+    Raises: KindError for what has no kernel, SymbolicError for a family, ShapeError for an `x`
+    that does not fit, TooLargeError beyond 120 rows or columns.
+
+    >>> import convalg as ca
+    >>> [axes.get_title(loc="left") for axes in faces(ca.correlation(5, ca.kernel(3))).axes]
+    ['A: 3 x 5', 'A^T: 5 x 3', 'B(x): 3 x 3']
+    """
+    layer, _ = layer_of(operator, "draw.faces")
+    rows, columns = operator.shape
+    weights = layer.weights.size
+    widest, tallest = columns + rows + weights, max(rows, columns)
+    if max(widest, tallest) > MOST_COLUMNS:
+        raise TooLargeError(
+            f"the faces of a {rows} x {columns} matrix with {weights} weights are too large to "
+            f"draw, the most is {MOST_COLUMNS} rows or columns: draw a smaller layer"
+        )
+    texts = _samples(operator, x)
+    size = min(LARGEST_CELL, (WIDEST - 2.5) / widest)
+    parts = (
+        (operator, cells_of(operator)[0], "A"),
+        (operator.T, cells_of(operator.T)[0], "A^T"),
+        (_by_letters(operator), _by_weight(operator, texts), "B(x)"),
+    )
+    rooms = [Room.of(part, size) for part, _, _ in parts]
+    above = max(room.above for room in rooms)
+    widths = [
+        part.shape[1] * size + room.left + GAP
+        for (part, _, _), room in zip(parts, rooms, strict=True)
+    ]
+    figure = Drawing(sum(widths), tallest * size + BELOW + above)
+    left = 0.0
+    for (part, cells, name), room, width in zip(parts, rooms, widths, strict=True):
+        high, wide = part.shape
+        bottom = BELOW + (tallest - high) * size
+        axes = figure.panel(left + room.left, bottom, wide * size, high * size)
+        panel(axes, cells, part, size, room)
+        caption(axes, f"{name}: {high} x {wide}", size=8.5, pad=room.pad)
+        if name == "B(x)":
+            axes.set_xlabel("weight", fontsize=6.5, labelpad=3, loc="left")
+        left += width
+    return figure
+
+
+def _samples(operator: Operator, x: Any) -> list[str]:
+    """The words for the samples of an input."""
+    if x is None:
+        return [f"x{name}" for name in index_names(operator.in_shape)]
+    values = as_numbers(x, "x")
+    if values.shape != operator.in_shape:
+        raise ShapeError(
+            f"x must be one input of shape {operator.in_shape}, not of shape {values.shape}"
+        )
+    return [number_text(value) for value in values.ravel()]
+
+
+def _by_letters(operator: Operator) -> Operator:
+    """B(x), for its shape."""
+    return by_kernel(operator, np.zeros(operator.in_shape, dtype=int))
+
+
+def _by_weight(operator: Operator, texts: list[str]) -> Cells:
+    """The entries of B(x): the samples that an output multiplies with a weight."""
+    layer, turned = layer_of(operator, "draw.faces")
+    colours = weight_colours(layer.weights.shape)
+    found: dict[tuple[int, int], list[str]] = {}
+    for row, column, label in layer.pattern.triples().tolist():
+        output, sample = (column, row) if turned else (row, column)
+        found.setdefault((output, label), []).append(texts[sample])
+    places = np.array(list(found), dtype=int).reshape(-1, 2)
+    words = ["+".join(each) for each in found.values()]
+    return Cells(places[:, 0], places[:, 1], colours[places[:, 1]], words)

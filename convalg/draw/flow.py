@@ -1,0 +1,208 @@
+"""Data going forward through A and back through its adjoint; complete and partial overlap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from convalg.base import Operator
+from convalg.draw.cells import SMALLEST_TEXT, fitting, squares, write
+from convalg.draw.figure import Drawing, caption
+from convalg.draw.matrix import Cells, cells_of
+from convalg.draw.palette import BAND, BLOCK_LINE, GHOST, INK, PAPER, text_colour, weight_colours
+from convalg.errors import KindError, TooLargeError
+from convalg.kernels import kernel as symbols
+from convalg.linear import correlation
+from convalg.spec import as_size
+
+MOST_NODES, MOST_LINES = 40, 400
+MOST_STEPS = 40
+WIDEST, WIDE = 7.6, 2.9  # inches
+
+
+def flow(operator: Operator) -> Drawing:
+    """The entries of a matrix as lines from input to output: forward, and back through A^T.
+
+    Both pictures have the same lines with the same weights, in the colours of `matrix`. In the
+    left one everything that the middle output sums up is drawn strongly: a row of A. In the
+    right one everything that reaches the middle input on the way back: a column of A, a row
+    of A^T.
+
+    Raises: KindError for what is no operator, SymbolicError for a family, TooLargeError beyond
+    40 inputs or outputs, or 400 entries.
+
+    >>> import convalg as ca
+    >>> [axes.get_title(loc="left") for axes in flow(ca.correlation(5, ca.kernel(3))).axes]
+    ['forward: y = A x', 'back: dL/dx = A^T dL/dy']
+    """
+    if not isinstance(operator, Operator):
+        raise KindError(f"draw.flow takes an operator, not {type(operator).__name__}")
+    operator._need_numbers("draw.flow")
+    rows, columns = operator.shape
+    cells = cells_of(operator)[0] if max(rows, columns) <= MOST_NODES else None
+    if cells is None or len(cells.rows) > MOST_LINES:
+        raise TooLargeError(
+            f"the flow through a {rows} x {columns} matrix is too large to draw, the most is "
+            f"{MOST_NODES} nodes a side and {MOST_LINES} entries: draw a smaller layer"
+        )
+    size = min(0.3, 7.0 / max(rows, columns))
+    tall = max(rows, columns) * size
+    figure = Drawing(2 * (WIDE + 0.7), tall + 0.6)
+    forward = figure.panel(0.3, 0.15, WIDE, tall)
+    back = figure.panel(0.3 + WIDE + 0.8, 0.15, WIDE, tall)
+    picked = rows // 2, columns // 2
+    _lines(forward, cells, operator, cells.rows == picked[0], size, forward=True)
+    _lines(back, cells, operator, cells.columns == picked[1], size, forward=False)
+    caption(forward, "forward: y = A x", pad=6)
+    caption(back, "back: dL/dx = A^T dL/dy", pad=6)
+    return figure
+
+
+def _lines(
+    axes: Axes, cells: Cells, operator: Operator, strong: Any, size: float, *, forward: bool
+) -> None:
+    """Nodes at both sides, inputs at the left, and a line for each entry."""
+    rows, columns = operator.shape
+    most = max(rows, columns)
+    shift_in, shift_out = (most - columns) / 2, (most - rows) / 2
+    across = WIDE / size
+    axes.set_xlim(0, across)
+    axes.set_ylim(most, 0)
+    ends = np.stack(
+        [
+            np.stack([np.full(len(cells.rows), 1.0), cells.columns + shift_in + 0.5], axis=1),
+            np.stack([np.full(len(cells.rows), across - 1), cells.rows + shift_out + 0.5], axis=1),
+        ],
+        axis=1,
+    )
+    for chosen, width, alpha in ((~strong, 0.7, 0.45), (strong, 2.2, 1.0)):
+        lines = LineCollection(list(ends[chosen]), colors=cells.colours[chosen], alpha=alpha)
+        lines.set(linewidth=width, zorder=3 if width > 1 else 2, gid="strong" if width > 1 else "")
+        axes.add_collection(lines)
+    _heads(axes, ends[strong], 1 if forward else 0)
+    _nodes(axes, operator.in_shape, "x" if forward else "dx", 0.0, shift_in, size)
+    _nodes(axes, operator.out_shape, "y" if forward else "dy", across - 1, shift_out, size)
+    _middles(axes, cells, ends, strong, size)
+
+
+def _heads(axes: Axes, ends: Any, side: int) -> None:
+    """Arrow heads at one end of lines."""
+    for line in ends:
+        axes.annotate(
+            "",
+            xy=line[side],
+            xytext=line[side] + (line[1 - side] - line[side]) * 0.12,
+            arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 0, "mutation_scale": 9},
+            zorder=5,
+        )
+
+
+def _middles(axes: Axes, cells: Cells, ends: Any, strong: Any, size: float) -> None:
+    """The weights on the strong lines."""
+    for place in np.flatnonzero(strong):
+        start, end = ends[place]
+        words = cells.texts[place]
+        points = min(fitting(words, max(size, 0.2)), 7.0)
+        if points >= SMALLEST_TEXT:
+            x, y = start + (end - start) * 0.5
+            colour = text_colour(cells.colours[place])
+            box = {"boxstyle": "round,pad=0.15", "fc": cells.colours[place], "ec": "none"}
+            axes.text(
+                x, y, words, fontsize=points, color=colour, ha="center", va="center",
+                bbox=box, zorder=6, parse_math=False,
+            )  # fmt: skip
+
+
+def _nodes(
+    axes: Axes, shape: tuple[int, ...], name: str, left: float, shift: float, size: float
+) -> None:
+    places = list(np.ndindex(*shape))
+    squares(
+        axes,
+        [(left, shift + k) for k in range(len(places))],
+        PAPER,
+        edges=BLOCK_LINE,
+        width=0.8,
+        inset=0.04,
+        zorder=4,
+        gid=name,
+    )
+    for k, place in enumerate(places):
+        words = f"{name}{','.join(map(str, place))}" if size > 0.22 else ",".join(map(str, place))
+        points = fitting(words, size)
+        if points >= SMALLEST_TEXT:
+            write(axes, left + 0.5, shift + k + 0.5, words, min(points, 7.0), INK)
+
+
+def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
+    """The kernel at each place where it meets the input, and whether it overlaps completely.
+
+    Shapes: a kernel of `k` taps over `n` samples. Rule: taps beside the input are outlines; rows
+    where all taps are on it are the outputs of `valid`, all rows those of `full`.
+
+    Raises: ShapeError when the kernel is longer than the input, KindError or ArgumentError for
+    sizes that are not positive integers, TooLargeError beyond 40 outputs.
+
+    >>> overlap(5, 3).axes[0].get_title(loc="left")
+    '7 outputs of full: 4 with partial overlap, 3 complete (valid)'
+    """
+    weights = symbols(int(as_size(k, "k")))  # type: ignore[arg-type]
+    layer = correlation(as_size(n, "n"), weights, padding="full", dilation=dilation)
+    valid = correlation(as_size(n, "n"), weights, dilation=dilation)
+    axis = layer.geometry.axes[0]
+    rows, reach = int(axis.out_size), int(axis.before)
+    if rows > MOST_STEPS:
+        raise TooLargeError(
+            f"an overlap of {rows} outputs is too large to draw, the most is {MOST_STEPS}: use "
+            f"smaller n and k"
+        )
+    columns = n + 2 * reach
+    size = min(0.32, (WIDEST - 1.9) / columns)
+    figure = Drawing(columns * size + 1.9, (rows + 1.6) * size + 0.5)
+    axes = figure.panel(0.45, 0.1, columns * size, (rows + 1.6) * size)
+    axes.set_xlim(-reach, n + reach)
+    axes.set_ylim(rows, -1.6)
+    _samples(axes, n, rows, size)
+    complete = range(reach, reach + valid.shape[0])
+    colours = weight_colours((k,))
+    for row in range(rows):
+        raw = [int(axis.raw(row, tap)) for tap in range(k)]
+        on = [tap for tap in range(k) if 0 <= raw[tap] < n]
+        off = [tap for tap in range(k) if tap not in on]
+        squares(axes, [(raw[t], row) for t in on], colours[on], inset=0.06, zorder=3, gid="on")
+        squares(
+            axes, [(raw[t], row) for t in off], "none", edges=GHOST, width=0.8, style="--",
+            inset=0.06, zorder=3, gid="off",
+        )  # fmt: skip
+        for tap in range(k):
+            points = min(fitting(str(weights[tap]), size), 7.5)
+            colour = text_colour(colours[tap]) if tap in on else BLOCK_LINE
+            if points >= SMALLEST_TEXT:
+                write(axes, raw[tap] + 0.5, row + 0.5, str(weights[tap]), points, colour)
+        kind = "complete" if row in complete else "partial"
+        _beside(axes, n + reach + 0.3, row, kind, size)
+    partial = rows - len(complete)
+    title = f"{rows} outputs of full: {partial} with partial overlap, {len(complete)} complete"
+    caption(axes, f"{title} (valid)")
+    axes.set_yticks(np.arange(rows) + 0.5, [f"y{row}" for row in range(rows)])
+    axes.tick_params(labelsize=min(7.0, 72 * size * 0.6))
+    return figure
+
+
+def _samples(axes: Axes, n: int, rows: int, size: float) -> None:
+    """The input above, and its columns below it."""
+    squares(axes, [(c, -1.4) for c in range(n)], PAPER, edges=BLOCK_LINE, width=0.8, gid="input")
+    for column in range(n):
+        points = min(fitting(f"x{column}", size), 7.5)
+        if points >= SMALLEST_TEXT:
+            write(axes, column + 0.5, -0.9, f"x{column}", points, INK)
+    axes.axvspan(0, n, ymin=0, ymax=rows / (rows + 1.6), color=BAND, zorder=0, lw=0)
+
+
+def _beside(axes: Axes, x: float, row: int, kind: str, size: float) -> None:
+    weight = "bold" if kind == "complete" else "normal"
+    text = axes.text(x, row + 0.5, kind, fontsize=min(7.5, 72 * size * 0.6), color=INK)
+    text.set(va="center_baseline", fontweight=weight)

@@ -1,0 +1,103 @@
+"""Pooling: which samples win, and where the gradients go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Map
+from convalg.draw.cells import board
+from convalg.draw.figure import Drawing, caption
+from convalg.draw.palette import PAPER, SEVERAL, rgb, weight_colours
+from convalg.draw.words import number_text
+from convalg.errors import KindError, ShapeError, TooLargeError
+from convalg.faces.exact import exact_rows
+from convalg.kernels import as_numbers
+
+MOST_CELLS = 24
+LARGEST_CELL = 0.42  # inches
+WIDEST = 9.0
+
+
+def pooling(pool: Map, x: Any, g: Any = None) -> Drawing:
+    """A pooling forward and back: the input, the output, its gradient, and that of the input.
+
+    `pool` is a map such as `ca.max_pool((4, 4), 2)` or an operator such as `ca.average_pool`, `x`
+    one input, `g` the gradient of the output (by default ones). Every output has a colour, and so
+    have the samples that reach it: the winners of a maximum, all samples of a mean. A sample that
+    reaches several outputs is grey-brown.
+
+    Raises: KindError for what is no map, ShapeError for more than two axes or another shape of `x`
+    or `g`, TooLargeError beyond 24 samples a side.
+
+    >>> import convalg as ca
+    >>> figure = pooling(ca.max_pool((2, 4), 2), [[1, 5, 2, 0], [3, 4, 8, 6]])
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['x', 'y = pool(x)', 'dL/dy', 'dL/dx']
+    """
+    if not isinstance(pool, Map):
+        raise KindError(f"draw.pooling takes a map such as ca.max_pool, not {type(pool).__name__}")
+    shapes = pool.in_shape, pool.out_shape
+    if any(len(shape) > 2 for shape in shapes):
+        raise ShapeError(
+            f"draw.pooling shows one channel of one or two axes, not {shapes[0]}: make the pool "
+            f"without channels"
+        )
+    if max(max(shape) for shape in shapes) > MOST_CELLS:
+        raise TooLargeError(
+            f"a pooling of shape {shapes[0]} is too large to draw, the most is {MOST_CELLS} a side"
+        )
+    values = _one(x, shapes[0], "x")
+    y = pool(values)
+    gradient = np.ones_like(y) if g is None else _one(g, shapes[1], "g")
+    jacobian = pool.at(values)
+    back = jacobian.T(gradient)
+    before, after = _colours(exact_rows(jacobian), shapes)
+    panels = (
+        ("x", values, before),
+        ("y = pool(x)", y, after),
+        ("dL/dy", gradient, after),
+        ("dL/dx", back, before),
+    )
+    return _drawn(panels)
+
+
+def _one(x: Any, shape: tuple[int, ...], name: str) -> Any:
+    values = as_numbers(x, name)
+    if values.shape != shape:
+        raise ShapeError(f"{name} must be one array of shape {shape}, not {values.shape}")
+    return values
+
+
+def _colours(rows: Any, shapes: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The colours of the samples and of the outputs that they reach."""
+    count, outputs = (int(np.prod(shape)) for shape in shapes)
+    after = weight_colours((outputs,))
+    before = np.tile(np.array(rgb(PAPER)), (count, 1))
+    reached = np.zeros(count, dtype=int)
+    for output, line in enumerate(rows):
+        for sample, share in line.items():
+            if share != 0:
+                reached[sample] += 1
+                before[sample] = after[output] if reached[sample] == 1 else rgb(SEVERAL)
+    return before, after
+
+
+def _drawn(panels: tuple[Any, ...]) -> Drawing:
+    planes = [np.atleast_2d(values) for _, values, _ in panels]
+    across = sum(plane.shape[1] for plane in planes)
+    gap, left, above = 0.45, 0.3, 0.55
+    size = min(LARGEST_CELL, (WIDEST - 4 * gap) / across)
+    tall = max(plane.shape[0] for plane in planes) * size
+    figure = Drawing(across * size + 4 * gap + left, tall + above + 0.15)
+    x = left
+    for (title, _, colours), plane in zip(panels, planes, strict=True):
+        rows, columns = plane.shape
+        bottom = 0.15 + (tall - rows * size) / 2
+        axes = figure.panel(x, bottom, columns * size, rows * size)
+        texts = np.frompyfunc(number_text, 1, 1)(plane)
+        board(axes, texts, colours.reshape(rows, columns, 3), size)
+        caption(axes, title, size=8.5, pad=14)
+        x += columns * size + gap
+    return figure

@@ -1,0 +1,324 @@
+"""What a window of a layer looks at: the padded input, the taps on it, the output. No drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from convalg.axis import Axis
+from convalg.base import Array, Operator
+from convalg.draw.words import number_text
+from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
+from convalg.kernels import as_numbers
+from convalg.operators import Adjoint, Convolution
+from convalg.spec import Geometry, as_size
+
+Place: TypeAlias = tuple[int, int]
+INPUT, PADDING, INSERTED = "input", "padding", "inserted"
+MOST_CELLS = 48
+"""Cells of one side of a padded input or an output, at most."""
+MOST_CHANNELS = 4
+MOST_TERMS = 9
+
+
+@dataclass(frozen=True)
+class Board:
+    """A grid of cells: `kinds` and small `texts` by place, and the index of each row and column."""
+
+    title: str
+    kinds: Array
+    texts: Array
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def shape(self) -> Place:
+        """Rows and columns, with the padding."""
+        rows, columns = self.kinds.shape
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A weight on a cell of one of the boards of the input."""
+
+    board: int
+    place: Place
+    label: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One output of a layer: what is read, with which weights."""
+
+    inputs: tuple[Board, ...]
+    taps: tuple[Tap, ...]
+    output: Board
+    target: Place
+    formula: str
+    left_out: str = ""
+
+
+def layer_of(operator: Any, name: str) -> tuple[Convolution, bool]:
+    """The layer that slides a kernel, and whether it is transposed.
+
+    Raises: KindError for anything else, or for axes that no plane shows.
+    """
+    match operator:
+        case Convolution():
+            layer, turned = operator, False
+        case Adjoint(operator=Convolution() as inner):
+            layer, turned = inner, True
+        case _:
+            raise KindError(
+                f"{name} takes a layer of ca.correlation, ca.convolution or "
+                f"ca.transposed_correlation, not {operator!r}"
+            )
+    operator._need_numbers(name)
+    if len(layer.geometry.axes) > 2:
+        raise ShapeError(
+            f"{name} shows one or two spatial axes, not {len(layer.geometry.axes)}: draw a layer "
+            f"over fewer"
+        )
+    if turned and any(axis.boundary != "zeros" for axis in layer.geometry.axes):
+        raise KindError(
+            f"{name} shows transposed layers with zeros around, not "
+            f"{layer.geometry.axes[0].boundary!r}: their windows wrap"
+        )
+    return layer, turned
+
+
+def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
+    """The index of one output; by default the middle one of the first channel.
+
+    Raises: ShapeError for another number of axes, ArgumentError outside the output.
+    """
+    shape = operator.out_shape
+    if output is None:
+        spatial = len(shape) - (len(shape) > 1 and _channels(operator) is not None)
+        lead = (0,) * (len(shape) - spatial)
+        return (*lead, *(n // 2 for n in shape[len(lead) :]))
+    places = output if isinstance(output, tuple | list) else (output,)
+    if len(places) != len(shape):
+        raise ShapeError(f"output must be an index into shape {shape}, not {output!r}")
+    found = tuple(int(as_size(v, f"output[{k}]", least=0)) for k, v in enumerate(places))  # type: ignore[arg-type]
+    for k, (place, size) in enumerate(zip(found, shape, strict=True)):
+        if place >= size:
+            raise ArgumentError(f"output[{k}] must be below {size}, not {place}")
+    return found
+
+
+def sample_of(operator: Operator, x: Any) -> Array | None:
+    """The numbers of one input, to be shown. Raises: ShapeError for another shape."""
+    if x is None:
+        return None
+    values = as_numbers(x, "x")
+    if values.shape != operator.in_shape:
+        raise ShapeError(
+            f"x must be one sample of shape {operator.in_shape}, not of shape {values.shape}"
+        )
+    return values
+
+
+def _channels(operator: Operator) -> int | None:
+    layer, turned = layer_of(operator, "draw.window")
+    return layer.geometry.in_channels if turned else layer.geometry.out_channels
+
+
+def scene(operator: Operator, output: tuple[int, ...], x: Array | None) -> Scene:
+    """The scene of one output; `x` are the numbers of the input, where they are shown."""
+    layer, turned = layer_of(operator, "draw.window")
+    geometry = layer.geometry
+    _check_sizes(geometry, turned)
+    lead = len(operator.out_shape) - len(geometry.axes)
+    channel, target = (output[0] if lead else 0), output[lead:]
+    sources = _sources(geometry, channel, turned)
+    shown = sources[:MOST_CHANNELS]
+    lines = [_line(axis, place, turned) for axis, place in zip(geometry.axes, target, strict=True)]
+    values = None if x is None else np.asarray(x).reshape(-1, *operator.in_shape[lead:])
+    boards = tuple(_board(lines, values, source, bool(lead)) for source in shown)
+    taps = _taps(layer, lines, channel, sources, turned)
+    result = None if x is None else np.asarray(operator(np.asarray(x)))
+    return Scene(
+        boards,
+        tuple(tap for tap in taps if tap.board < len(shown)),
+        _result(operator.out_shape, output, result, bool(lead)),
+        _plane(target),
+        _formula(output, taps, lines, sources, bool(lead), result),
+        f"the first {len(shown)} of {len(sources)} input channels"
+        if len(shown) < len(sources)
+        else "",
+    )
+
+
+def _check_sizes(geometry: Geometry, turned: bool) -> None:
+    for axis in geometry.axes:
+        line = _line(axis, 0, turned)
+        longest = max(len(line.kinds), int(axis.in_size), int(axis.out_size))  # type: ignore[arg-type]
+        if longest > MOST_CELLS:
+            raise TooLargeError(
+                f"a window over {longest} cells is too large to draw, the most is {MOST_CELLS}: "
+                f"draw a smaller layer of the same form"
+            )
+
+
+def _sources(geometry: Geometry, channel: int, turned: bool) -> list[int]:
+    """The channels of the input that an output channel reads."""
+    _, outputs, inputs = geometry.channels
+    mine, other = (inputs, outputs) if turned else (outputs, inputs)
+    first = channel // mine * other
+    return list(range(first, first + other))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One axis of the padded or stretched input.
+
+    `kinds` and `reads` (the sample behind a cell, -1 for zero) by cell, and the cell of each tap.
+    """
+
+    kinds: tuple[str, ...]
+    reads: tuple[int, ...]
+    taps: tuple[int, ...]
+
+
+def _line(axis: Axis, output: int, turned: bool) -> Line:
+    return _stretched(axis, output) if turned else _padded(axis, output)
+
+
+def _padded(axis: Axis, output: int) -> Line:
+    n, taps = int(axis.in_size), range(int(axis.taps))  # type: ignore[arg-type]
+    before, after = max(int(axis.before), 0), max(int(axis.after), 0)  # type: ignore[arg-type]
+    kinds = (PADDING,) * before + (INPUT,) * n + (PADDING,) * after
+    columns = {
+        int(axis.raw(o, t)): int(axis.columns()[o, t])
+        for o in range(int(axis.out_size))  # type: ignore[arg-type]
+        for t in taps
+    }
+    reads = tuple(columns.get(k, -1) if not 0 <= k < n else k for k in range(-before, n + after))
+    return Line(kinds, reads, tuple(int(axis.raw(output, t)) + before for t in taps))
+
+
+def _stretched(axis: Axis, output: int) -> Line:
+    """The input of a transposed layer with stride - 1 zeros between its samples.
+
+    Rule: output i reads, with tap t, cell i - (what tap t of output 0 reads) of it.
+    """
+    n, taps, outputs = (int(v) for v in (axis.out_size, axis.taps, axis.in_size))  # type: ignore[arg-type]
+    samples = {int(axis.raw(o, 0) - axis.raw(0, 0)): o for o in range(n)}
+    cells = [output_ - int(axis.raw(0, t)) for output_ in (0, outputs - 1) for t in range(taps)]
+    low, high = min(0, *cells), max(*samples, *cells)
+    kinds, reads = [], []
+    for cell in range(low, high + 1):
+        inside = min(samples) <= cell <= max(samples)
+        kinds.append(INPUT if cell in samples else INSERTED if inside else PADDING)
+        reads.append(samples.get(cell, -1))
+    places = tuple(output - int(axis.raw(0, t)) - low for t in range(taps))
+    return Line(tuple(kinds), tuple(reads), places)
+
+
+def _plane(place: Sequence[int]) -> Place:
+    """An index of one or two axes as row and column."""
+    row, column = (0, *place)[-2:]
+    return int(row), int(column)
+
+
+def _board(lines: list[Line], values: Array | None, source: int, named: bool) -> Board:
+    """The cells of the input of one channel."""
+    down, across = _two(lines)
+    kinds = np.empty((len(down.kinds), len(across.kinds)), dtype=object)
+    texts = np.full(kinds.shape, "", dtype=object)
+    order = {INPUT: 0, INSERTED: 1, PADDING: 2}
+    for r, (kind, read) in enumerate(zip(down.kinds, down.reads, strict=True)):
+        for c, (other, along) in enumerate(zip(across.kinds, across.reads, strict=True)):
+            kinds[r, c] = max(kind, other, key=order.__getitem__)
+            known = read >= 0 and along >= 0
+            if not known:
+                texts[r, c] = "0"
+            elif values is not None:
+                plane = values[source].reshape(-1, values.shape[-1])
+                texts[r, c] = number_text(plane[read, along])
+            elif kinds[r, c] == PADDING:
+                # Where a boundary repeats samples, a cell says which one it shows.
+                texts[r, c] = f"x{along}" if len(lines) == 1 else f"x{read},{along}"
+    title = f"input, channel {source}" if named else "input"
+    rows = _names(down) if len(lines) == 2 else ("",)
+    return Board(title, kinds, texts, rows, _names(across))
+
+
+def _names(line: Line) -> tuple[str, ...]:
+    """The index of each sample; nothing beside zeros and copies."""
+    return tuple(
+        str(read) if kind == INPUT else ""
+        for kind, read in zip(line.kinds, line.reads, strict=True)
+    )
+
+
+def _two(lines: list[Line]) -> tuple[Line, Line]:
+    """Two axes; one alone is a row."""
+    return (lines[0], lines[1]) if len(lines) == 2 else (Line((INPUT,), (0,), (0,)), lines[0])
+
+
+def _taps(
+    layer: Convolution, lines: list[Line], channel: int, sources: list[int], turned: bool
+) -> list[Tap]:
+    """Every weight that an output meets, also on padding."""
+    shape = layer.weights.shape
+    words = [number_text(weight) for weight in layer.weights.ravel()]
+    down, across = _two(lines)
+    inputs = layer.geometry.channels[2]
+    found = []
+    for board, source in enumerate(sources):
+        pair = (source, channel % inputs) if turned else (channel, source % inputs)
+        lead = pair if len(shape) > len(lines) else ()
+        for t, row in enumerate(down.taps):
+            for u, column in enumerate(across.taps):
+                tap = (t, u) if len(lines) == 2 else (u,)
+                label = int(np.ravel_multi_index((*lead, *tap), shape))
+                found.append(Tap(board, (row, column), label, words[label]))
+    return found
+
+
+def _result(
+    shape: tuple[int, ...], output: tuple[int, ...], result: Array | None, named: bool
+) -> Board:
+    plane = shape[1:] if named else shape
+    rows, columns = _plane((1, *plane)) if len(plane) == 1 else _plane(plane)
+    texts = np.full((rows, columns), "", dtype=object)
+    if result is not None:
+        values = (result[output[0]] if named else result).reshape(rows, columns)
+        for place in np.ndindex(rows, columns):
+            texts[place] = number_text(values[place])
+    title = f"output, channel {output[0]}" if named else "output"
+    kinds = np.full((rows, columns), INPUT, dtype=object)
+    names = tuple(map(str, range(rows))) if len(plane) > 1 else ("",)
+    return Board(title, kinds, texts, names, tuple(map(str, range(columns))))
+
+
+def _formula(
+    output: tuple[int, ...],
+    taps: list[Tap],
+    lines: list[Line],
+    sources: list[int],
+    named: bool,
+    result: Array | None,
+) -> str:
+    """The output as a sum, without the products with zeros of the padding."""
+    down, across = _two(lines)
+    terms = []
+    for tap in taps:
+        row, column = tap.place
+        read = down.reads[row], across.reads[column]
+        if min(read) < 0:
+            continue
+        index = (sources[tap.board],) * named + read[2 - len(lines) :]
+        weight = f"({tap.text})" if any(sign in tap.text for sign in "+-/ ") else tap.text
+        terms.append(f"{weight} x[{','.join(map(str, index))}]")
+    more = f" + … ({len(terms)} products)" if len(terms) > MOST_TERMS else ""
+    value = "" if result is None else f" = {number_text(result[output])}"
+    total = " + ".join(terms[:MOST_TERMS]) or "0"
+    return f"y[{','.join(map(str, output))}] = {total}{more}{value}"

@@ -1,0 +1,459 @@
+"""Figures as TikZ pictures, for LaTeX: text to paste into a document that loads `tikz`.
+
+Every picture defines its own colours, needs no other package and no TikZ library, and compiles
+with pdfLaTeX. `document` wraps one to be compiled alone.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Operator
+from convalg.draw import plan as plans
+from convalg.draw.boxes import groups, title_words
+from convalg.draw.cells import fitting
+from convalg.draw.matrix import Cells, block_edges, cells_of, index_names
+from convalg.draw.network import hue_of
+from convalg.draw.palette import (
+    BAND,
+    BLOCK_LINE,
+    CELL_LINE,
+    GHOST,
+    INK,
+    text_colour,
+    weight_colours,
+)
+from convalg.draw.scene import INPUT, PADDING, Board, layer_of, output_of, sample_of, scene
+from convalg.draw.window import layout_of
+from convalg.draw.words import number_text
+from convalg.errors import KindError, TooLargeError
+from convalg.gradients import only_convolution
+from convalg.kernels import kernel as symbols
+from convalg.linear import correlation
+from convalg.network.graph import Network
+from convalg.spec import as_size
+
+MOST_CELLS = 100
+"""Rows or columns of a matrix that TeX draws cell by cell in reasonable time."""
+MOST_BOXES = 200
+CELL = 0.62  # centimetres
+WIDEST = 15.0  # centimetres
+LEAST_TEXT = 12.0  # centimetres of a line of a formula
+SMALLEST = 4  # points
+
+TEXT = {
+    # In mathematics, where every font has them.
+    "\\": r"$\backslash$",
+    "^": r"$\hat{}$",
+    "~": r"$\sim$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    '"': "''",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "…": r"\dots{}",
+    # The command for it asks for a further font.
+    "$": r"\char36{}",
+    **{mark: "\\" + mark for mark in "{}&#%_"},
+}
+
+
+def document(picture: str) -> str:
+    """A document with one picture, to be compiled alone.
+
+    >>> import convalg as ca
+    >>> document(matrix(ca.correlation(3, ca.kernel(2)))).splitlines()[0]
+    '\\\\documentclass{article}'
+    """
+    return (
+        "\\documentclass{article}\n\\usepackage[margin=1cm]{geometry}\n\\usepackage{tikz}\n"
+        f"\\pagestyle{{empty}}\n\\begin{{document}}\n\\noindent\n{picture}\\end{{document}}\n"
+    )
+
+
+def matrix(operator: Operator) -> str:
+    """The matrix of an operator as `draw.matrix` colours it, as a TikZ picture.
+
+    Raises: KindError for what is no operator, SymbolicError for a family, TooLargeError beyond
+    100 rows or columns.
+
+    >>> import convalg as ca
+    >>> print(matrix(ca.correlation(2, [7])).splitlines()[0])
+    \\begin{tikzpicture}[x=0.62cm,y=-0.62cm,inner sep=0pt]
+    """
+    if not isinstance(operator, Operator):
+        raise KindError(f"tikz.matrix takes an operator, not {type(operator).__name__}")
+    operator._need_numbers("tikz.matrix")
+    rows, columns = operator.shape
+    if max(rows, columns) > MOST_CELLS:
+        raise TooLargeError(
+            f"a {rows} x {columns} matrix is too large for TikZ, the most is {MOST_CELLS} rows or "
+            f"columns: use draw.matrix"
+        )
+    cells, _ = cells_of(operator)
+    picture = Picture(min(CELL, WIDEST / columns))
+    picture.grid(rows, columns)
+    picture.cells(cells)
+    picture.blocks(rows, columns, operator.out_shape, operator.in_shape)
+    picture.names(index_names(operator.out_shape), index_names(operator.in_shape))
+    return picture.text()
+
+
+def kernel(operator: Operator) -> str:
+    """The kernel of an operator in the colours of its matrix, as a TikZ picture.
+
+    Output channels go down, input channels (of a group) across.
+
+    Raises: KindError unless there is one kernel, TooLargeError beyond 100 rows or columns.
+
+    >>> import convalg as ca
+    >>> kernel(ca.correlation((4, 4), ca.kernel(3, 3))).count("\\\\node")
+    9
+    """
+    layer = only_convolution(operator)
+    layer._need_numbers("tikz.kernel")
+    taps = layer.geometry.taps
+    high, wide = (int(taps[-2]) if len(taps) > 1 else 1), int(taps[-1])  # type: ignore[arg-type]
+    down = layer.geometry.out_channels or 1
+    across = layer.weights.size // (int(down) * high * wide)  # type: ignore[call-overload]
+    if max(down * high, across * wide) > MOST_CELLS:
+        raise TooLargeError(
+            f"a kernel of shape {layer.weights.shape} is too large for TikZ, the most is "
+            f"{MOST_CELLS} taps in a row: draw one of its channels"
+        )
+    colours = weight_colours(layer.weights.shape)
+    texts = [number_text(value) for value in layer.weights.ravel()]
+    picture = Picture(min(CELL, WIDEST / (across * (wide + 1))))
+    each = high * wide
+    for number in range(int(down) * across):
+        row, column = divmod(number, across)
+        places, part = np.arange(each), slice(number * each, (number + 1) * each)
+        one = Cells(places // wide, places % wide, colours[part], texts[part])
+        at = (column * (wide + 0.6), row * (high + 0.6))
+        picture.cells(one, at)
+        picture.frame(at, (at[0] + wide, at[1] + high), colour=BLOCK_LINE, width=0.8)
+    return picture.text()
+
+
+def modes(n: int, k: int, *, dilation: int = 1) -> str:
+    """Full, same and valid as rows of one matrix, as a TikZ picture.
+
+    Raises: as `draw.modes`, TooLargeError beyond 100 rows.
+
+    >>> modes(4, 2).count("full")
+    1
+    """
+    size, taps = int(as_size(n, "n")), int(as_size(k, "k"))  # type: ignore[arg-type]
+    words = ("full", "same", "valid")
+    layers = [correlation(size, symbols(taps), padding=word, dilation=dilation) for word in words]  # type: ignore[arg-type]
+    rows, columns = layers[0].shape
+    if rows > MOST_CELLS or 3 * columns > 2 * MOST_CELLS:
+        raise TooLargeError(
+            f"modes of {rows} rows are too large for TikZ, the most is {MOST_CELLS}: use smaller "
+            f"n and k"
+        )
+    picture = Picture(min(CELL, WIDEST / (3 * columns + 4)))
+    for place, (word, layer) in enumerate(zip(words, layers, strict=True)):
+        first = layers[0].geometry.axes[0].before - layer.geometry.axes[0].before
+        left = place * (columns + 2)
+        picture.grid(rows, columns, left)
+        picture.cells(cells_of(layer)[0], (left, first))
+        picture.frame((left, first), (left + columns, first + layer.shape[0]))
+        picture.node(left, -0.8, f"{word}: {layer.shape[0]} x {columns}", 8, anchor="west")
+    return picture.text()
+
+
+def window(operator: Operator, output: Any = None, *, x: Any = None) -> str:
+    """The kernel on the padded input at one output, as a TikZ picture; see `draw.window`.
+
+    Raises: as `draw.window`.
+
+    >>> import convalg as ca
+    >>> "y[1]" in window(ca.correlation(4, [1, 2]), 1)
+    True
+    """
+    layer, _ = layer_of(operator, "tikz.window")
+    found = scene(operator, output_of(operator, output), sample_of(operator, x))
+    layout = layout_of(found)
+    colours = weight_colours(layer.weights.shape)
+    picture = Picture(min(CELL, WIDEST / (layout.wide + 1)))
+    for board, at in zip(
+        (*found.inputs, found.output), (*layout.inputs, layout.output), strict=True
+    ):
+        picture.board(board, at)
+    for tap in found.taps:
+        left, top = layout.inputs[tap.board]
+        below = found.inputs[tap.board].texts[tap.place]
+        words = f"{tap.text}\n{below}" if below else tap.text
+        at = (left + tap.place[1], top + tap.place[0])
+        picture.cell(at, colours[tap.label], words)
+    row, column = found.target
+    x0, y0 = layout.output[0] + column, layout.output[1] + row
+    result = str(found.output.texts[found.target])
+    picture.cell((x0, y0), np.array([27, 31, 36]) / 255, result)
+    for number, (left, top) in enumerate(layout.inputs):
+        places = np.array([tap.place for tap in found.taps if tap.board == number])
+        (low, start), (high, end) = places.min(axis=0), places.max(axis=0) + 1
+        picture.frame((left + start, top + low), (left + end, top + high))
+        if layout.below:
+            picture.line((left + start, top + high), (x0, y0))
+            picture.line((left + end, top + high), (x0 + 1, y0))
+        else:
+            picture.line((left + end, top + low), (x0, y0))
+            picture.line((left + end, top + high), (x0, y0 + 1))
+    width = max(layout.wide * picture.size, LEAST_TEXT)
+    picture.node(0, layout.tall + 0.4, formula(found.formula), 8, anchor="north west", width=width)
+    return picture.text()
+
+
+def network(net: Network) -> str:
+    """The graph of a network as `draw.network` lays it out, as a TikZ picture.
+
+    Raises: KindError for what is no network, TooLargeError for more than 200 boxes.
+
+    >>> import convalg as ca
+    >>> network(ca.sequential((1, 8, 8), [ca.layers.Conv(2, 3)])).count("\\\\draw")
+    3
+    """
+    if not isinstance(net, Network):
+        raise KindError(f"tikz.network takes a ca.Network, not {type(net).__name__}")
+    parts = groups(net)
+    count = sum(len(part.boxes) for part in parts)
+    if count > MOST_BOXES:
+        raise TooLargeError(
+            f"a graph of {count} boxes is too large for TikZ, the most is {MOST_BOXES}: use "
+            f"draw.network"
+        )
+    found = plans.plan(parts)
+    picture = Picture(2.54)
+    for frame in found.frames:
+        corners = (frame.left, frame.top), (frame.right, frame.bottom)
+        picture.frame(*corners, colour=GHOST, width=0.4)
+        middle = (frame.top + frame.bottom) / 2
+        picture.node(frame.right + 0.06, middle, f"$\\times$ {frame.times}", 8, anchor="west")
+    for points in found.arrows:
+        picture.curve(points)
+    for start, end in found.sideways:
+        picture.sideways(start, end)
+    for spot in found.spots:
+        _box(picture, spot)
+    return picture.text()
+
+
+def _box(picture: Picture, spot: plans.Spot) -> None:
+    corners = (spot.x, spot.y), (spot.x + spot.width, spot.y + spot.height)
+    if spot.box is None:
+        picture.frame(*corners, colour=GHOST, width=0.5, style="dashed", fill="white")
+        middle = (spot.x + spot.width / 2, spot.y + spot.height / 2)
+        picture.node(*middle, escaped(title_words(spot.name)), 6)
+        return
+    picture.frame(*corners, width=0.5, fill="white")
+    bar = picture.colour(hue_of(spot.box.layer))
+    low, high = (spot.x + 0.02, spot.y + 0.03), (spot.x + 0.075, spot.y + spot.height - 0.03)
+    picture.add(f"\\fill[{bar}] {_at(*low)} rectangle {_at(*high)};")
+    for k, words in enumerate((title_words(spot.name), *spot.box.words)):
+        y = spot.y + 0.05 + plans.LINE * (k + 0.5)
+        picture.node(spot.x + 0.12, y, escaped(words), 6, anchor="west", bold=k == 0)
+
+
+class Picture:
+    """The commands of one picture, in cells of `size` centimetres, rows down."""
+
+    def __init__(self, size: float) -> None:
+        self.size = size
+        self._colours: dict[str, None] = {}
+        self._lines: list[str] = []
+
+    def text(self) -> str:
+        """The picture with the colours that it uses."""
+        colours = [f"\\definecolor{{c{name}}}{{HTML}}{{{name}}}" for name in self._colours]
+        unit = f"{self.size:.3g}cm"
+        start = f"\\begin{{tikzpicture}}[x={unit},y=-{unit},inner sep=0pt]"
+        return "\n".join([start, *colours, *self._lines, "\\end{tikzpicture}", ""])
+
+    def add(self, line: str) -> None:
+        """Append one command."""
+        self._lines.append(line)
+
+    def colour(self, value: Any) -> str:
+        """The name of a colour given as "#rrggbb" or three shares."""
+        if not isinstance(value, str):
+            value = "".join(f"{round(255 * float(share)):02x}" for share in value)
+        name = value.removeprefix("#").upper()
+        self._colours.setdefault(name)
+        return f"c{name}"
+
+    def cell(self, at: Sequence[float], colour: Any, words: str) -> None:
+        """A filled square and its words."""
+        name = self.colour(colour)
+        self.add(f"\\fill[{name}] {_at(*at)} rectangle ++(1,1);")
+        lines = words.split("\n")
+        points = min(int(fitting(words, 0.92 * self.size / 2.54)), 9)
+        if words and points >= SMALLEST:
+            ink = text_colour(colour)
+            for k, line in enumerate(lines):
+                y = at[1] + (k + 0.5 + 0.1 * (1 - 2 * k) * (len(lines) > 1)) / len(lines)
+                self.node(at[0] + 0.5, y, tex(line), points, colour=ink)
+
+    def cells(self, cells: Cells, at: tuple[float, float] = (0, 0)) -> None:
+        """The entries of a matrix."""
+        places = zip(cells.rows, cells.columns, cells.colours, cells.texts, strict=True)
+        for row, column, colour, words in places:
+            self.cell((at[0] + column, at[1] + row), colour, words)
+
+    def grid(self, rows: int, columns: int, left: int = 0) -> None:
+        """Faint lines between cells, and a frame around all."""
+        whole = f"{_at(left, 0)} grid {_at(left + columns, rows)}"
+        self.add(f"\\draw[{self.colour(CELL_LINE)},line width=0.2pt,step=1] {whole};")
+        self.frame((left, 0), (left + columns, rows), colour=BLOCK_LINE, width=0.8)
+
+    def blocks(
+        self, rows: int, columns: int, out_shape: tuple[int, ...], in_shape: tuple[int, ...]
+    ) -> None:
+        """Lines between the blocks of every axis but the last."""
+        for depth in range(1, max(len(out_shape), len(in_shape))):
+            width = 0.4 if depth == 1 else 0.9
+            for row in block_edges(out_shape, depth):
+                self.line((0, row), (columns, row), colour=BLOCK_LINE, width=width)
+            for column in block_edges(in_shape, depth):
+                self.line((column, 0), (column, rows), colour=BLOCK_LINE, width=width)
+
+    def names(self, rows: Iterable[str], columns: Iterable[str]) -> None:
+        """The index beside each row and above each column."""
+        points = min(int(72 * self.size / 2.54 * 0.4), 6)
+        if points < SMALLEST:
+            return
+        for k, name in enumerate(rows):
+            self.node(-0.15, k + 0.5, name, points, anchor="east")
+        for k, name in enumerate(columns):
+            self.node(k + 0.5, -0.15, name, points, anchor="south")
+
+    def board(self, board: Board, at: tuple[float, float]) -> None:
+        """The cells of a padded input, or of an output."""
+        left, top = at
+        band, ghost, line = map(self.colour, (BAND, GHOST, BLOCK_LINE))
+        for (row, column), kind in np.ndenumerate(board.kinds):
+            style = f"fill=white,draw={line}" if kind == INPUT else f"fill={band},draw={ghost}"
+            dashes = ",dashed" if kind == PADDING else ""
+            corner = _at(left + column, top + row)
+            self.add(f"\\draw[{style}{dashes},line width=0.3pt] {corner} rectangle ++(1,1);")
+            words = str(board.texts[row, column])
+            points = min(int(fitting(words, self.size / 2.54)), 7) if words else 0
+            if points >= SMALLEST:
+                self.node(left + column + 0.5, top + row + 0.5, tex(words), points)
+        self.node(left, top - 0.3, board.title, 7, anchor="south west")
+
+    def node(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        points: int,
+        *,
+        anchor: str = "center",
+        colour: str = INK,
+        bold: bool = False,
+        width: float | None = None,
+    ) -> None:
+        """LaTeX at a place, in lines of `width` centimetres."""
+        font = f"\\fontsize{{{points}}}{{{points}}}\\selectfont"
+        weight = "\\bfseries " if bold else ""
+        lines = "" if width is None else f",text width={width:.3g}cm"
+        options = f"anchor={anchor},text={self.colour(colour)}{lines}"
+        self.add(f"\\node[{options}] at {_at(x, y)} {{{font} {weight}{text}}};")
+
+    def line(
+        self,
+        start: Sequence[float],
+        end: Sequence[float],
+        *,
+        colour: str = INK,
+        width: float = 0.4,
+    ) -> None:
+        """A straight line."""
+        name = self.colour(colour)
+        self.add(f"\\draw[{name},line width={width}pt] {_at(*start)} -- {_at(*end)};")
+
+    def sideways(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """An arrow that leaves to the right, and arrives there or from below."""
+        corner = _at(end[0], start[1])
+        path = f"{_at(*start)} .. controls {corner} and {corner} .. {_at(*end)}"
+        self.add(f"\\draw[{self.colour(INK)},line width=0.5pt,-latex] {path};")
+
+    def curve(self, points: Sequence[tuple[float, float]]) -> None:
+        """A line with upright ends between neighbouring points, with an arrow head."""
+        path = _at(*points[0])
+        for (x, y), (to, end) in pairwise(points):
+            half = (y + end) / 2
+            path += f" .. controls {_at(x, half)} and {_at(to, half)} .. {_at(to, end)}"
+        self.add(f"\\draw[{self.colour(INK)},line width=0.5pt,-latex] {path};")
+
+    def frame(
+        self,
+        low: Sequence[float],
+        high: Sequence[float],
+        *,
+        colour: str = INK,
+        width: float = 1.2,
+        style: str = "",
+        fill: str = "",
+    ) -> None:
+        """The outline of a rectangle."""
+        more = "".join([f",{style}" * bool(style), f",fill={fill}" * bool(fill)])
+        name = self.colour(colour)
+        corners = f"{_at(*low)} rectangle {_at(*high)}"
+        self.add(f"\\draw[{name},line width={width}pt{more}] {corners};")
+
+
+def _at(x: float, y: float) -> str:
+    return f"({x:.4g},{y:.4g})" if math.isfinite(x + y) else "(0,0)"
+
+
+SYMBOL = re.compile(r"\b([A-Za-z])(\d+(?:[_,]\d+)*)?\b")
+NUMBER = r"-?\d+(?:\.\d+|/\d+)?"
+
+
+def tex(words: str) -> str:
+    """Words of a cell: a letter with numbers as a symbol with a subscript, else as they are.
+
+    >>> tex("w01"), tex("-3"), tex("w0+w1"), tex("alpha")
+    ('$w_{01}$', '$-3$', '$w_{0}+w_{1}$', 'alpha')
+    """
+    if re.fullmatch(NUMBER, words) or re.fullmatch(
+        rf"{SYMBOL.pattern}(?:\+{SYMBOL.pattern})*", words
+    ):
+        return f"${SYMBOL.sub(_subscript, words)}$"
+    return escaped(words)
+
+
+def escaped(words: str) -> str:
+    """Words with no character left that LaTeX would act on.
+
+    >>> print(escaped("50% of $x_1"))
+    50\\% of \\char36{}x\\_1
+    """
+    return "".join(TEXT.get(mark, mark if mark.isprintable() else " ") for mark in words)
+
+
+def formula(words: str) -> str:
+    """A sum as `draw.window` writes it, as mathematics while all its names are symbols.
+
+    >>> formula("y[1] = 2 x[0] + w01 x[1]")
+    '$y[1] = 2 x[0] + w_{01} x[1]$'
+    """
+    start, more, tail = words.partition(" + … (")
+    if not re.fullmatch(r"(?:[A-Za-z]\d*|[\d\[\],+\-()=./* ])*", start):
+        return escaped(words)
+    rest = f" + \\dots \\mbox{{ ({escaped(tail)}}}" if more else ""
+    return f"${SYMBOL.sub(_subscript, start)}{rest}$"
+
+
+def _subscript(found: re.Match[str]) -> str:
+    return found[1] if found[2] is None else f"{found[1]}_{{{found[2].replace('_', ',')}}}"

@@ -1,0 +1,249 @@
+"""What a network has learnt: its kernels as small images, and the course of its training."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from convalg.draw.figure import Drawing, caption, plot
+from convalg.draw.palette import BLOCK_LINE, HUES, INK, signed_colours
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.network.graph import Network
+
+Array = npt.NDArray[Any]
+
+MOST_ROWS, MOST_COLUMNS = 16, 16
+WIDEST, TALLEST = 7.6, 9.0  # inches
+LARGEST_TILE = 0.9
+STEPS = 64
+"""Colours in the bar of a scale."""
+
+
+def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing:
+    """Kernels as a grid of small images, all in one scale that is symmetric about zero.
+
+    `source` is a network with weights, whose kernel at `node` is drawn (by default the first
+    that there is), or an array. Shapes: `(*leading, height, width)`, where the leading axes
+    number the images: of two, output channels go down and input channels across. Of more than
+    16 rows or columns the first 16 are drawn, and the title says so.
+
+    Raises: KindError for what is no network or numbers, ArgumentError without weights or with
+    numbers that are not finite, ShapeError below two axes.
+
+    >>> kernels(np.arange(18).reshape(2, 3, 3)).axes[0].get_title(loc="left")
+    '0'
+    """
+    values, name = _values(source, node)
+    whole = values.shape
+    tiles, numbers, cut = _grid(values)
+    rows, columns, height, width = tiles.shape
+    above, left = 0.16, 0.2
+    side = min(
+        LARGEST_TILE / max(height, width),
+        WIDEST / (columns * (width + 1)),
+        (TALLEST / rows - above) / height,
+    )
+    across, down, gap = width * side, height * side, max(side, 0.06)
+    wide, tall = columns * (across + gap), rows * (down + above)
+    whole_width = left + max(wide + 0.75, 3.2)
+    figure = Drawing(whole_width, tall + 0.75)
+    largest = float(np.abs(tiles).max(initial=0))
+    points = max(min(7.0, 72 * across / 5), 3.5)
+    for place, words in numbers.items():
+        row, column = place
+        bottom = 0.2 + (rows - 1 - row) * (down + above)
+        axes = figure.panel(left + column * (across + gap), bottom, across, down)
+        axes.imshow(signed_colours(tiles[place], largest), interpolation="none", aspect="auto")
+        _frame(axes)
+        caption(axes, words, size=points, pad=2)
+    _scale(figure, largest, left + wide + 0.1, tall)
+    shape = " x ".join(map(str, whole))
+    words = f"{name}: {shape}{cut}"
+    figure.text(
+        left / whole_width,
+        1 - 0.2 / (tall + 0.75),
+        words,
+        fontsize=9,
+        color=INK,
+        va="center",
+        parse_math=False,
+    )
+    return figure
+
+
+def _values(source: Any, node: str | None) -> tuple[Array, str]:
+    if isinstance(source, Network):
+        name = _first_kernel(source) if node is None else node
+        source[name]
+        found = source.weights.get(name, {})
+        if "kernel" not in found:
+            raise ArgumentError(
+                f"{name} has no kernel: choose another node, or fill the network with "
+                f"initialise(seed)"
+            )
+        values = np.asarray(found["kernel"])
+    else:
+        if node is not None:
+            raise ArgumentError(f"node={node!r} names a layer of a network: an array has none")
+        values, name = np.asarray(source), "kernels"
+    if values.dtype.kind == "O":
+        try:
+            values = values.astype(float)
+        except TypeError:
+            raise SymbolicError(
+                f"kernels of letters have no scale: draw.kernel shows them, or put in numbers "
+                f"for {values.ravel()[0]}"
+            ) from None
+    if values.dtype.kind not in "biuf":
+        raise KindError(f"kernels must be real numbers, not {values.dtype}")
+    if values.ndim < 2 or not values.size:
+        raise ShapeError(
+            f"kernels must have shape (*leading, height, width), none of them 0, not {values.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise ArgumentError(f"the kernels of {name} hold numbers that are not finite")
+    return values, name
+
+
+def _first_kernel(net: Network) -> str:
+    for name, arrays in net.weights.items():
+        if "kernel" in arrays:
+            return name
+    raise ArgumentError(f"{net.name} has no kernels yet: fill it with initialise(seed)")
+
+
+def _grid(values: Array) -> tuple[Array, dict[tuple[int, int], str], str]:
+    """The images in rows and columns, their numbers by place, and what was left out in words."""
+    leading, image = values.shape[:-2], values.shape[-2:]
+    if len(leading) == 2 and min(leading) > 1:
+        tiles = values[:MOST_ROWS, :MOST_COLUMNS]
+        rows, columns = tiles.shape[:2]
+        left_out = [
+            f"the first {shown} {word} channels"
+            for shown, all_of, word in zip(
+                (rows, columns), leading, ("output", "input"), strict=True
+            )
+            if shown < all_of
+        ]
+        numbers = {(r, c): f"{r}, {c}" for r in range(rows) for c in range(columns)}
+        return tiles, numbers, "".join(f", {words}" for words in left_out)
+    count = math.prod(leading)
+    shown = min(count, MOST_ROWS * MOST_COLUMNS)
+    columns = min(math.ceil(math.sqrt(shown * image[0] / image[1])), shown)
+    rows = -(-shown // columns)
+    tiles = np.zeros((rows * columns, *image), dtype=values.dtype)
+    tiles[:shown] = values.reshape(count, *image)[:shown]
+    places = [divmod(k, columns) for k in range(shown)]
+    cut = f", the first {shown}" if shown < count else ""
+    names = {place: _number(leading, k) for k, place in enumerate(places)}
+    return tiles.reshape(rows, columns, *image), names, cut
+
+
+def _number(leading: tuple[int, ...], flat: int) -> str:
+    return ", ".join(str(int(v)) for v in np.unravel_index(flat, leading)) if leading else ""
+
+
+def _frame(axes: Axes) -> None:
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=BLOCK_LINE, linewidth=0.5)
+
+
+def _scale(figure: Drawing, largest: float, left: float, tall: float) -> None:
+    """The colours of the numbers from -largest to largest, at the right."""
+    height = min(tall - 0.16, 1.6)
+    axes = figure.panel(left, 0.2 + tall - 0.16 - height, 0.12, height)
+    ramp = np.linspace(1, -1, STEPS)[:, None]
+    axes.imshow(signed_colours(ramp, 1.0), aspect="auto", interpolation="none")
+    axes.yaxis.tick_right()
+    words = [f"{largest:.3g}", "0", f"-{largest:.3g}"]
+    axes.set_yticks([-0.5, STEPS / 2 - 0.5, STEPS - 0.5], words)
+    _frame(axes)
+
+
+# The course of a training.
+
+
+def history(course: Any) -> Drawing:
+    """Loss and accuracy by epoch, of any object with lists `loss`, `accuracy` and
+    `validation_accuracy`: one number for each epoch, or None where it was not measured.
+
+    Raises: KindError for an object without a list of losses, ArgumentError for none or for
+    lists longer than it.
+
+    >>> from types import SimpleNamespace
+    >>> course = SimpleNamespace(loss=[2.0, 1.0], accuracy=[0.5, 0.75], validation_accuracy=[])
+    >>> [axes.get_title(loc="left") for axes in history(course).axes]
+    ['loss: 1 after 2 epochs', 'accuracy: 0.75 on training images']
+    """
+    losses = _numbers(course, "loss")
+    if not losses.size:
+        raise ArgumentError(f"a history needs at least one epoch, and loss is {course.loss!r}")
+    lines = {
+        words: _numbers(course, name, len(losses))
+        for name, words in (
+            ("accuracy", "training images"),
+            ("validation_accuracy", "validation images"),
+        )
+    }
+    lines = {words: line for words, line in lines.items() if np.isfinite(line).any()}
+    wide, tall = 3.3, 2.3
+    panels = 1 + bool(lines)
+    figure = Drawing(panels * (wide + 0.75) + 0.1, tall + 0.95)
+    axes = plot(figure, 0.6, 0.5, wide, tall)
+    _line(axes, losses, 0)
+    axes.set_ylim(bottom=min(0.0, float(np.nanmin(losses, initial=0))))
+    epochs = f"{len(losses)} epoch{'s' * (len(losses) != 1)}"
+    caption(axes, f"loss: {losses[-1]:.4g} after {epochs}")
+    if lines:
+        axes = plot(figure, 0.6 + wide + 0.75, 0.5, wide, tall)
+        for number, (words, line) in enumerate(lines.items()):
+            _line(axes, line, number, words)
+        axes.set_ylim(0, 1.02)
+        last = ", ".join(f"{_last(line):.4g} on {words}" for words, line in lines.items())
+        caption(axes, f"accuracy: {last}", size=9 if len(lines) == 1 else 7.5)
+        if len(lines) > 1:
+            axes.legend(loc="lower right", fontsize=7, frameon=False)
+    return figure
+
+
+def _numbers(course: Any, name: str, longest: int | None = None) -> Array:
+    """One list of a history as floats, NaN for None."""
+    values = getattr(course, name, None if longest is None else [])
+    if values is None or isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise KindError(f"draw.history needs a list of numbers `{name}`, not {values!r}")
+    try:
+        line = np.array([math.nan if v is None else float(v) for v in values])
+    except (TypeError, ValueError):
+        raise KindError(f"draw.history needs numbers in `{name}`, not {values!r}") from None
+    if longest is not None and len(line) not in (0, longest):
+        raise ArgumentError(
+            f"{name} must have one entry for each of the {longest} epochs, not {len(line)}"
+        )
+    return line
+
+
+def _last(line: Array) -> float:
+    return float(line[np.isfinite(line)][-1])
+
+
+def _line(axes: Axes, line: Array, number: int, words: str | None = None) -> None:
+    """A line told from the others by colour, dashes and marks."""
+    style, mark = (("-", "o"), ("--", "s"))[number]
+    epochs = np.arange(1, len(line) + 1)
+    axes.plot(
+        epochs,
+        line,
+        style,
+        color=HUES[number],
+        marker=mark if len(line) <= 30 or not np.isfinite(line).all() else None,
+        markersize=3,
+        linewidth=1.4,
+        label=words,
+    )
+    axes.set_xlabel("epoch", fontsize=7.5, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))

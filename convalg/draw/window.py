@@ -1,0 +1,278 @@
+"""The kernel as a window that slides over the padded (or stretched) input; still, or a GIF."""
+
+from __future__ import annotations
+
+import io
+import os
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
+
+from convalg.base import Operator
+from convalg.draw.cells import SMALLEST_TEXT, fitting, squares, write
+from convalg.draw.figure import Drawing, rendered
+from convalg.draw.output import ending, replace_file
+from convalg.draw.palette import (
+    BAND,
+    BLOCK_LINE,
+    GHOST,
+    INK,
+    PAPER,
+    Colours,
+    text_colour,
+    weight_colours,
+)
+from convalg.draw.scene import INPUT, PADDING, Board, Scene, layer_of, output_of, sample_of, scene
+from convalg.errors import ArgumentError, TooLargeError
+from convalg.spec import as_size
+
+WIDEST, NARROWEST, LARGEST_CELL = 7.6, 4.8, 0.36  # inches
+LETTER = 0.07  # inches of one letter of the formula
+GAP, BETWEEN = 3.0, 1.7
+"""Cells between the input and the output, and between the channels of the input."""
+MOST_FRAMES = 400
+Point: TypeAlias = tuple[float, float]
+LEAST_NAMED = 0.13  # inches of a cell with an index beside it
+
+
+def window(operator: Operator, output: Any = None, *, x: Any = None) -> Drawing:
+    """The kernel on the padded input at one output, and where its sum goes.
+
+    `output` is an index into the shape of the output (by default its middle); with an input `x`
+    its numbers are shown, and the results. Weights have the colours that `matrix` gives them;
+    taps lie where they are read, so a dilated kernel has holes and a convolution runs backwards.
+    A transposed layer slides over its input stretched by zeros. Of more than 4 input channels the
+    first 4 are shown.
+
+    Raises: KindError for what slides no kernel, ShapeError for more than two spatial axes or
+    an `output` or `x` of another shape, TooLargeError beyond 48 cells a side.
+
+    >>> import convalg as ca
+    >>> figure = window(ca.correlation((5, 5), ca.kernel(3, 3), padding=1), (0, 2))
+    >>> words = [text.get_text() for text in figure.axes[0].texts if text.get_gid() == "formula"]
+    >>> words[0].split("\\n")[1]
+    'y[0,2] = w10\xa0x[0,1] + w11\xa0x[0,2] + w12\xa0x[0,3] + w20\xa0x[1,1] + w21\xa0x[1,2] +'
+    """
+    layer_of(operator, "draw.window")
+    return _drawn(scene(operator, output_of(operator, output), sample_of(operator, x)), operator)
+
+
+def window_animation(
+    operator: Operator,
+    path: str | os.PathLike[str],
+    *,
+    x: Any = None,
+    milliseconds: int = 500,
+    dpi: int = 90,
+) -> Path:
+    """Write the window going over every output of the first channel as a GIF that goes on.
+
+    The file is written beside its place and renamed; its path is returned.
+
+    Raises: as `window`, ArgumentError for another ending than .gif or a time or dpi that
+    cannot be, TooLargeError for more than 400 outputs, FileError where it cannot be written.
+
+    >>> import convalg as ca, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     place = Path(folder) / "window.gif"
+    ...     window_animation(ca.correlation(4, ca.kernel(3)), place, dpi=40).read_bytes()[:3]
+    b'GIF'
+    """
+    from PIL import Image
+
+    place = Path(path)
+    ending(place, ("gif",))
+    time = _between(milliseconds, "milliseconds", 20, 60_000)
+    pixels = _between(dpi, "dpi", 10, 400)
+    layer_of(operator, "draw.window_animation")
+    first = output_of(operator, None)
+    spatial = len(layer_of(operator, "draw.window")[0].geometry.axes)
+    lead, plane = first[:-spatial], operator.out_shape[-spatial:]
+    count = int(np.prod(plane))
+    if count > MOST_FRAMES:
+        raise TooLargeError(
+            f"an animation of {count} outputs is too long, the most is {MOST_FRAMES}: animate a "
+            f"smaller layer of the same form"
+        )
+    values = sample_of(operator, x)
+    pictures = []
+    for target in np.ndindex(*plane):
+        frame = _drawn(scene(operator, (*lead, *target), values), operator)
+        with Image.open(io.BytesIO(rendered(frame, "png", pixels))) as picture:
+            pictures.append(picture.convert("RGB"))
+    # One palette for all frames: nothing flickers.
+    colours = pictures[0].quantize(256)
+    frames = [p.quantize(palette=colours, dither=Image.Dither.NONE) for p in pictures]
+    page = io.BytesIO()
+    frames[0].save(
+        page, format="GIF", save_all=True, append_images=frames[1:], duration=time, loop=0
+    )
+    return replace_file(place, page.getvalue())
+
+
+def _between(value: Any, name: str, least: int, most: int) -> int:
+    number = int(as_size(value, name))  # type: ignore[arg-type]
+    if not least <= number <= most:
+        raise ArgumentError(f"{name} must be from {least} to {most}, not {number}")
+    return number
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the boards stand, in cells from the top left: inputs, then the output."""
+
+    wide: float
+    tall: float
+    inputs: tuple[Point, ...]
+    output: Point
+    below: bool
+    """Whether the output stands below the input, as it does where both are rows."""
+
+
+def layout_of(found: Scene) -> Layout:
+    """The output beside the input, or below it where both are rows."""
+    boards, (rows, columns) = found.inputs, found.output.shape
+    width = boards[0].shape[1]
+    heights = [board.shape[0] for board in boards]
+    tall = sum(heights) + BETWEEN * (len(boards) - 1)
+    if max(rows, *heights) == 1:
+        wide = max(width, columns)
+        tops = _stacked(heights, tall, tall)
+        # The middle of a row stands above the middle of the other.
+        inputs = tuple(((wide - width) / 2, top) for top in tops)
+        return Layout(wide, tall + GAP + 1, inputs, ((wide - columns) / 2, tall + GAP), True)
+    high = max(tall, rows)
+    inputs = tuple((0.0, top) for top in _stacked(heights, tall, high))
+    return Layout(width + GAP + columns, high, inputs, (width + GAP, (high - rows) / 2), False)
+
+
+def _drawn(found: Scene, operator: Operator) -> Drawing:
+    layer, turned = layer_of(operator, "draw.window")
+    colours = weight_colours(layer.weights.shape)
+    layout = layout_of(found)
+    size = min(LARGEST_CELL, (WIDEST - 0.7) / layout.wide)
+    left, above, below = 0.35, 1.05, 0.15
+    width = max(layout.wide * size + left + 0.2, NARROWEST)
+    figure = Drawing(width, layout.tall * size + above + below)
+    axes = figure.panel(left, below, layout.wide * size, layout.tall * size)
+    axes.set_xlim(0, layout.wide)
+    axes.set_ylim(layout.tall, 0)
+    for board, at in zip(found.inputs, layout.inputs, strict=True):
+        _board(axes, board, at, size)
+    _board(axes, found.output, layout.output, size)
+    _taps(axes, found, layout, colours, size)
+    _target(axes, found, layout, size)
+    what = "transposed: the window on the stretched input" if turned else "the window on the input"
+    title = f"{what}, {found.left_out}" if found.left_out else what
+    # Two lines for the sum in every frame, so that all have one size.
+    joined = found.formula.replace(" x[", "\N{NO-BREAK SPACE}x[")
+    lines = textwrap.wrap(joined, int((width - left) / LETTER), break_long_words=False)
+    if len(lines) > 2:
+        lines = [lines[0], f"{lines[1].rpartition(' + ')[0]} + …"]
+    words = "\n".join([title, *lines, *[" "] * (2 - len(lines))])
+    axes.annotate(
+        words,
+        (0, 1),
+        xycoords="figure fraction",
+        xytext=(72 * left, -8),
+        textcoords="offset points",
+        va="top",
+        fontsize=8,
+        color=INK,
+        parse_math=False,
+        gid="formula",
+    )
+    return figure
+
+
+def _stacked(heights: list[int], tall: float, high: float) -> list[float]:
+    """The tops of boards below one another, `tall` together, in the middle of a height."""
+    top = (high - tall) / 2
+    tops = []
+    for height in heights:
+        tops.append(top)
+        top += height + BETWEEN
+    return tops
+
+
+def _board(axes: Axes, board: Board, at: Point, size: float) -> None:
+    left, top = at
+    for kind in dict.fromkeys(board.kinds.ravel().tolist()):
+        places = np.argwhere(board.kinds == kind)[:, ::-1] + (left, top)
+        squares(
+            axes,
+            places,
+            PAPER if kind == INPUT else BAND,
+            edges=BLOCK_LINE if kind == INPUT else GHOST,
+            width=0.6,
+            style="--" if kind == PADDING else "-",
+            zorder=2 if kind == INPUT else 1,
+            gid=f"cells {kind}",
+        )
+    for (row, column), words in np.ndenumerate(board.texts):
+        if words and fitting(words, size) >= 4:
+            colour = INK if board.kinds[row, column] == INPUT else BLOCK_LINE
+            x, y = left + column + 0.5, top + row + 0.5
+            write(axes, x, y, words, min(fitting(words, size), 7.0), colour, zorder=3)
+    if size >= LEAST_NAMED:
+        points = min(6.0, 72 * size * 0.5)
+        for row, name in enumerate(board.rows):
+            write(axes, left - 0.35, top + row + 0.5, name, points, BLOCK_LINE)
+        for column, name in enumerate(board.columns):
+            write(axes, left + column + 0.5, top - 0.35, name, points, BLOCK_LINE)
+    axes.annotate(
+        board.title,
+        (left, top),
+        xytext=(0, 14),
+        textcoords="offset points",
+        fontsize=7.5,
+        color=INK,
+        annotation_clip=False,
+    )
+
+
+def _taps(axes: Axes, found: Scene, layout: Layout, colours: Colours, size: float) -> None:
+    """The weights on the cells that they meet, and the outline of the window."""
+    starts = [layout.inputs[tap.board] for tap in found.taps]
+    places = np.array([tap.place[::-1] for tap in found.taps]) + starts
+    filled = colours[[tap.label for tap in found.taps]]
+    squares(axes, places, filled, edges="none", inset=0.06, zorder=4, gid="taps")
+    for tap, (x, y) in zip(found.taps, places, strict=True):
+        below = found.inputs[tap.board].texts[tap.place]
+        words = f"{tap.text}\n{below}" if below else tap.text
+        points = min(fitting(words, size), 7.5)
+        if points >= SMALLEST_TEXT:
+            write(axes, x + 0.5, y + 0.5, words, points, text_colour(colours[tap.label]), zorder=6)
+
+
+def _target(axes: Axes, found: Scene, layout: Layout, size: float) -> None:
+    """The frames of the windows, the output cell, and lines from one to the other."""
+    row, column = found.target
+    x, y = layout.output[0] + column, layout.output[1] + row
+    cell = Rectangle((x, y), 1, 1, facecolor=INK, lw=0, zorder=5, clip_on=False, gid="target")
+    axes.add_patch(cell)
+    words = str(found.output.texts[row, column])
+    if words:
+        write(axes, x + 0.5, y + 0.5, words, min(fitting(words, size), 7.0), PAPER, zorder=6)
+    lines = []
+    for board, (left, top) in enumerate(layout.inputs):
+        rows = [tap.place[0] for tap in found.taps if tap.board == board]
+        columns = [tap.place[1] for tap in found.taps if tap.board == board]
+        low, high = top + min(rows), top + max(rows) + 1
+        start, end = left + min(columns), left + max(columns) + 1
+        frame = Rectangle((start, low), end - start, high - low, fill=False, ec=INK, lw=1.8)
+        frame.set(zorder=7, clip_on=False, gid="window")
+        axes.add_patch(frame)
+        if layout.below:
+            lines += [[(start, high), (x, y)], [(end, high), (x + 1, y)]]
+        else:
+            lines += [[(end, low), (x, y)], [(end, high), (x, y + 1)]]
+    axes.add_collection(
+        LineCollection(lines, colors=INK, linewidths=0.6, zorder=6, alpha=0.55, clip_on=False)
+    )
