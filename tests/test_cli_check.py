@@ -34,6 +34,15 @@ def pool(x, size, stride):
     cut = sliding_window_view(x, tuple(taps), axis=(2, 3))[:, :, :: steps[0], :: steps[1]]
     return cut.max(axis=(4, 5))
 
+def conv_backward(x, w, dout, stride):
+    return x, w
+
+def conv_and_cache(x, w):
+    return conv(x, w), (x, w)
+
+def elsewhere(x, w):
+    import a_package_that_is_not_here
+
 def line(x, w):
     return np.einsum("ncia,oca->noi", sliding_window_view(x, w.shape[2], axis=2), w)
 """
@@ -89,6 +98,21 @@ def test_what_is_wrong_ends_with_1_and_is_named(capsys: pytest.CaptureFixture[st
 )
 def test_kinds_and_axes(options: tuple[str, ...]) -> None:
     assert check(*options) == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("conv_backward", "a gradient is checked by backward (--kind backward)"),
+        ("conv_and_cache", "y is a tuple of 2, not an array: return y alone; gradients are"),
+        ("elsewhere", "missing-library: elsewhere needs the package a_package_that_is_not_here"),
+    ],
+)
+def test_what_to_do_instead_is_told(
+    function: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(function) == 1
+    assert words in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_hangs_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,11 +44,13 @@ def from_torch(function: Function) -> Function:
     >>> adapted = ca.check.from_torch(mine)  # then ca.check.forward(adapted)
     """
 
-    def adapted(*arrays: Array, **options: Any) -> Array:
+    def adapted(*arrays: Array, **options: Any) -> Any:
         import torch
 
         named = {_TORCH.get(name, name): value for name, value in options.items()}
         found = function(*(torch.tensor(a) for a in arrays), **named)
+        if isinstance(found, (tuple, list)):
+            return tuple(part.detach().numpy() for part in found)
         return found.detach().numpy()
 
     return _named(adapted, function)

@@ -9,18 +9,20 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from convalg.base import Array
-from convalg.check.problem import Kind, Problem
+from convalg.check.problem import BACKWARD, Kind, Problem
 from convalg.check.sweep import Config
-from convalg.errors import KindError
+from convalg.errors import KindError, MissingLibraryError
 
 Function = Callable[..., Any]
 TOLERANCE = 1e-6
@@ -79,9 +81,31 @@ class Candidate:
                 found = self._read(self.function(*arrays, **options))
         # A stranger's function may raise anything, and leave in any way.
         except (Exception, SystemExit) as error:
-            said = "".join(traceback.format_exception_only(error)).strip()
-            found = Outcome({}, "raises", f"it raises {said[:220]}", error=error)
+            found = self._raised(error)
         return replace(found, printed=heard.closed or bool(heard.getvalue()))
+
+    def _raised(self, error: BaseException) -> Outcome:
+        """What an exception says; a package that is not here says nothing of the function.
+
+        Raises: MissingLibraryError where one is not installed.
+        """
+        if isinstance(error, ModuleNotFoundError) and error.name and not _is_here(error.name):
+            raise MissingLibraryError(
+                f"{self.name} needs the package {error.name}, which is not installed here: install "
+                f"it, and check again"
+            ) from error
+        if isinstance(error, TimeoutError):
+            return Outcome({}, "hangs", str(error), error=error)
+        said = f"it raises {''.join(traceback.format_exception_only(error)).strip()[:220]}"
+        if _wants_tensors(self.function, error):
+            wrapped = f"ca.check.{self.kind.name}(ca.check.from_torch({self.name}))"
+            if len(self.kind.parts) > 1 or "g" in self.kind.arrays:
+                wrapped += ", or of from_torch_backward and the forward function"
+            words = (
+                f"it takes PyTorch tensors, and gets NumPy arrays here: check {wrapped} ({said})"
+            )
+            return Outcome({}, "needs-adapter", words, error=error)
+        return Outcome({}, "raises", said, error=error)
 
     def _read(self, answer: Any) -> Outcome:
         """The answer as arrays, one for each part."""
@@ -95,7 +119,7 @@ class Candidate:
         parts = {}
         for name, value in zip(names, values, strict=True):
             if isinstance(value, (list, tuple)) or not hasattr(value, "__array__"):
-                words = f"{name} is {_called(value)}, not an array"
+                words = f"{name} is {_called(value)}, not an array{self._advice(value)}"
                 return Outcome({}, "wrong-type", words)
             array = np.asarray(value)
             if array.dtype.kind not in "fiu" or array.dtype == np.float16:
@@ -104,6 +128,14 @@ class Candidate:
             # A copy: a view may change with the next call.
             parts[name] = array.astype(float)
         return Outcome(parts)
+
+    def _advice(self, value: Any) -> str:
+        """What to do about a tuple where one array belongs."""
+        if len(self.kind.parts) > 1 or not isinstance(value, tuple) or len(value) < 2:
+            return ""
+        alone = f": return {next(iter(self.kind.parts))} alone"
+        back = BACKWARD.get(self.kind.name)
+        return alone + (f"; gradients are checked by {back} (--kind {back})" if back else "")
 
 
 def candidate(function: Any, kind: Kind) -> Candidate:
@@ -117,6 +149,11 @@ def candidate(function: Any, kind: Kind) -> Candidate:
             f"check takes a function f({', '.join(kind.arrays)}, ...), not {function!r}"
         )
     name = getattr(function, "__name__", type(function).__name__)
+    if hasattr(function, "kernel_size") and hasattr(function, "forward"):
+        raise KindError(
+            f"{name} is a layer with weights and options of its own: check it by "
+            f"ca.check.layer(module, in_shape)"
+        )
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -139,15 +176,21 @@ def candidate(function: Any, kind: Kind) -> Candidate:
         and p.name not in kind.options
     ]
     if strange:
+        back = BACKWARD.get(kind.name)
+        is_gradient = back and len(positional) > count and positional[count].name == strange[0]
         raise KindError(
             f"{name} wants {', '.join(strange)}, and {kind.words} has no such option: there are "
             f"{', '.join(kind.options)}"
+            f"{f'; a gradient is checked by {back} (--kind {back})' if is_gradient else ''}"
         )
     if any(p.kind == p.VAR_KEYWORD for p in rest):
         return Candidate(function, kind, kind.options, name)
     known = {p.name for p in rest}
     if "size" in kind.options and "size" not in known:
-        raise KindError(f"{name} has no option size, and {kind.words} is told its window by it")
+        torch = "; PyTorch's are wrapped by from_torch" if "kernel_size" in known else ""
+        raise KindError(
+            f"{name} has no option size, and {kind.words} is told its window by it{torch}"
+        )
     return Candidate(function, kind, tuple(n for n in kind.options if n in known), name)
 
 
@@ -159,6 +202,23 @@ def differs(got: Array, expected: Array) -> tuple[int, ...] | None:
     if not wrong.any():
         return None
     return tuple(int(k) for k in np.argwhere(wrong)[0])
+
+
+def _is_here(name: str) -> bool:
+    """Whether a package is installed: then it is a module of it that is missing."""
+    return find_spec(name.partition(".")[0]) is not None
+
+
+def _wants_tensors(function: Function, error: BaseException) -> bool:
+    """Whether an error is that of a function of PyTorch's tensors which was given arrays."""
+    if not isinstance(error, (TypeError, AttributeError)):
+        return False
+    if str(getattr(function, "__module__", "")).partition(".")[0] == "torch":
+        return True
+    if isinstance(error, AttributeError):
+        tensor = getattr(sys.modules.get("torch"), "Tensor", None)
+        return isinstance(error.obj, np.ndarray) and hasattr(tensor, error.name or "")
+    return "Tensor" in str(error) and "ndarray" in str(error)
 
 
 def _called(value: Any) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,178 @@ def channels_swapped(p: Problem) -> Iterator[Problem]:
         yield replace(p, w=p.w.swapaxes(0, 1))
         yield replace(p, w=p.w.reshape(second, first, *taps).swapaxes(0, 1))
         yield replace(p, w=np.ascontiguousarray(p.w.swapaxes(0, 1)).reshape(p.w.shape))
+
+
+def channels_last(p: Problem) -> Iterator[Problem]:
+    """The answer's axes in another order: channels behind space, or everything turned round."""
+    yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, 1, -1)))
+    yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, 0, -1)))
+    yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, (0, 1), (-1, -2))))
+    yield replace(p, after=(*p.after, lambda y: y.swapaxes(0, 1)))
+
+
+def channels_last_kernel(p: Problem) -> Iterator[Problem]:
+    """The kernel's gradient with its channels behind its taps."""
+    yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, 1, -1)))
+    yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, (1, 0), (-2, -1))))
+
+
+def last_tap(p: Problem) -> Iterator[Problem]:
+    """One tap alone, of one input channel or of all, or one row or column of taps."""
+    if p.w is None:
+        return
+    last = (slice(-1, None),) * p.dims
+    kept = [(slice(None), slice(None), *last), (slice(None), slice(-1, None), *last)]
+    kept += [
+        (slice(None),) * (2 + axis) + (slice(-1, None),)
+        for axis in range(p.dims if p.dims > 1 else 0)
+    ]
+    for index in kept:
+        w = np.zeros_like(p.w)
+        w[index] = p.w[index]
+        yield replace(p, w=w)
+
+
+def last_place(p: Problem) -> Iterator[Problem]:
+    """Only the last place of g counts, of one sample or of all, or its last row or column."""
+    if p.g is None:
+        return
+    last = (slice(-1, None),) * p.dims
+    kept = [(slice(None), slice(None), *last), (slice(-1, None), slice(None), *last)]
+    for axis in range(p.dims if p.dims > 1 else 0):
+        rows = (slice(None),) * (1 + axis) + (slice(-1, None),)
+        kept += [(slice(None), *rows), (slice(-1, None), *rows)]
+    for index in kept:
+        g = np.zeros_like(p.g)
+        g[index] = p.g[index]
+        yield replace(p, g=g)
+
+
+def on_one_axis(name: str, default: Any) -> Change:
+    """An option applied on one axis alone."""
+
+    def change(p: Problem) -> Iterator[Problem]:
+        values = getattr(p, name)
+        for axis, value in enumerate(values if p.dims > 1 else ()):
+            alone = [default] * p.dims
+            alone[axis] = value
+            yield _with(p, **{name: tuple(alone)})
+
+    return change
+
+
+def padding_fixed(p: Problem) -> Iterator[Problem]:
+    """The padding of "same" (the odd sample before or behind) or "full", whatever was asked."""
+    taps = p.size if p.w is None else p.w.shape[2:]
+    spans = [d * (k - 1) for d, k in zip(p.dilation or (1,) * p.dims, taps, strict=True)]
+    yield replace(p, padding=tuple((span // 2, span - span // 2) for span in spans))
+    yield replace(p, padding=tuple((span - span // 2, span // 2) for span in spans))
+    yield replace(p, padding=tuple((k // 2, k // 2) for k in taps))
+    yield replace(p, padding=tuple((span, span) for span in spans))
+
+
+def too_short(p: Problem) -> Iterator[Problem]:
+    """The last row and column of the answer missing: always, or where the stride divides."""
+    last = tuple(slice(None, -1) for _ in range(p.dims))
+    yield replace(p, after=(*p.after, _taking((slice(None), slice(None), *last))))
+    taps = p.size if p.w is None else p.w.shape[2:]
+    geometry = zip(p.spatial, p.padding, p.dilation or (1,) * p.dims, taps, p.stride, strict=True)
+    exact = [(n + a + b - d * (k - 1) - 1) % s == 0 for n, (a, b), d, k, s in geometry]
+    kept = tuple(slice(None, -1 if divides else None) for divides in exact)
+    yield replace(p, after=(*p.after, _taking((slice(None), slice(None), *kept))))
+    for axis in range(p.dims if p.dims > 1 else 0):
+        alone = (slice(None),) * (2 + axis) + (slice(None, -1),)
+        yield replace(p, after=(*p.after, _taking(alone)))
+
+
+def columns_misordered(p: Problem) -> Iterator[Problem]:
+    """The kernel laid flat in another order than the columns that it is multiplied with."""
+    if p.w is None:
+        return
+    axes = range(1, p.w.ndim)
+    for order in permutations(axes):
+        if order != tuple(axes):
+            shape = [p.w.shape[k] for k in order]
+            turned = p.w.reshape(len(p.w), *shape)
+            yield replace(p, w=turned.transpose(0, *(1 + order.index(k) for k in axes)))
+
+
+def reshaped(p: Problem) -> Iterator[Problem]:
+    """An answer of (places, channels), or with the batch elsewhere, reshaped as it lies."""
+    for order in permutations(range(3)):
+        if order != (0, 1, 2):
+            yield replace(p, after=(*p.after, _lying(order, as_it_is=True)))
+            yield replace(p, after=(*p.after, _lying(order, as_it_is=False)))
+
+
+def _lying(order: tuple[int, ...], *, as_it_is: bool) -> Callable[[Array], Array]:
+    """(batch, channels, places) laid in another order and read in this one, or the other way."""
+
+    def step(y: Array) -> Array:
+        flat = y.reshape(*y.shape[:2], -1)
+        if as_it_is:
+            return np.ascontiguousarray(flat.transpose(order)).reshape(y.shape)
+        shape = [flat.shape[k] for k in order]
+        back = [order.index(k) for k in range(3)]
+        return flat.reshape(shape).transpose(back).reshape(y.shape)
+
+    return step
+
+
+def samples_added(p: Problem) -> Iterator[Problem]:
+    """The samples of the batch added together, or each to those before it."""
+    yield replace(p, after=(*p.after, lambda y: np.broadcast_to(y.sum(axis=0), y.shape)))
+    yield replace(p, after=(*p.after, lambda y: y.sum(axis=0, keepdims=True)))
+    yield replace(p, after=(*p.after, lambda y: y.cumsum(axis=0)))
+
+
+def padding_multiplied(p: Problem) -> Iterator[Problem]:
+    """The padding taken times the dilation, or the stride."""
+    for factors in (p.dilation, p.stride):
+        if factors:
+            pads = zip(p.padding, factors, strict=True)
+            yield replace(p, padding=tuple((a * k, b * k) for (a, b), k in pads))
+
+
+def image_flipped(p: Problem) -> Iterator[Problem]:
+    """The image or the answer turned round, on all axes or on one."""
+    every = tuple(range(2, p.x.ndim))
+    for axes in dict.fromkeys((every, *((axis,) for axis in every))):
+        yield replace(p, x=np.flip(p.x, axes))
+        yield replace(p, after=(*p.after, _flipping(axes)))
+
+
+def _flipping(axes: tuple[int, ...]) -> Callable[[Array], Array]:
+    return lambda y: np.flip(y, axes)
+
+
+def kernel_shared(p: Problem) -> Iterator[Problem]:
+    """The kernel of the first group (or the last) used by all groups."""
+    if p.groups > 1 and p.w is not None:
+        each = len(p.w) // p.groups
+        for kept in (p.w[:each], p.w[-each:]):
+            yield replace(p, w=np.concatenate([kept] * p.groups))
+
+
+def one_output_channel(p: Problem) -> Iterator[Problem]:
+    """Only the first output channel of a kernel's gradient, or the last."""
+    for kept in (slice(0, 1), slice(-1, None)):
+        yield replace(p, after=(*p.after, _keeping(kept)))
+
+
+def _keeping(kept: slice) -> Callable[[Array], Array]:
+    def step(y: Array) -> Array:
+        found = np.zeros_like(y)
+        found[kept] = y[kept]
+        return found
+
+    return step
+
+
+def gradient_flipped(p: Problem) -> Iterator[Problem]:
+    """g turned round on all axes."""
+    if p.g is not None:
+        yield replace(p, g=np.flip(p.g, axis=tuple(range(2, p.g.ndim))))
 
 
 def option(name: str, value: Any) -> Change:
@@ -154,7 +326,11 @@ def padding_swapped(p: Problem) -> Iterator[Problem]:
 
 
 def padding_values(p: Problem) -> Iterator[Problem]:
-    """The padding filled by another boundary rule."""
+    """The padding filled by another boundary rule, or with a number."""
+    around = ((0, 0), (0, 0), *p.padding)
+    for value in (1, -1):
+        x = np.pad(p.x, around, constant_values=value)
+        yield replace(p, x=x, padding=((0, 0),) * p.dims)
     for boundary in ("edge", "reflect", "symmetric", "circular"):
         yield replace(p, boundary=boundary)
 
@@ -237,7 +413,6 @@ def one_sample(p: Problem) -> Iterator[Problem]:
         yield replace(p, x=x)
         yield replace(p, after=(*p.after, _filling(kept, everywhere=True)))
         yield replace(p, after=(*p.after, _filling(kept, everywhere=False)))
-    yield replace(p, after=(*p.after, lambda y: np.broadcast_to(y.sum(axis=0), y.shape)))
 
 
 def same(p: Problem) -> Iterator[Problem]:
@@ -282,6 +457,11 @@ def include(value: bool) -> Change:
         yield replace(p, count_include_pad=value)
 
     return change
+
+
+def include_inverted(p: Problem) -> Iterator[Problem]:
+    """The padding counted where it should not be, and the other way round."""
+    yield replace(p, count_include_pad=not p.count_include_pad)
 
 
 def floor(p: Problem) -> Iterator[Problem]:

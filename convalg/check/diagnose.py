@@ -7,18 +7,21 @@ failing configurations it must give the same wrong numbers, on the passing ones 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 
 from convalg.base import Array
-from convalg.check.candidate import differs
+from convalg.check.candidate import Candidate, differs
 from convalg.check.changes import Change
-from convalg.check.mistakes import COMPUTE, MISTAKES, Mistake
+from convalg.check.difference import matrix_difference
+from convalg.check.known import Mistake
+from convalg.check.mistakes import COMPUTE, MISTAKES
+from convalg.check.plain import dependence, nonlinearity, plainly
 from convalg.check.problem import Kind, Problem, answer
 from convalg.check.report import Diagnosis, features
 from convalg.check.run import Run
-from convalg.check.sweep import Config
 
 Compute = Callable[[Problem], Array]
 FAILING, PASSING = 30, 20
@@ -39,43 +42,86 @@ CONDITIONS = {
     "the batch has several samples": "single-sample-only",
 }
 
+ANY_CONDITION = CONDITIONS | {"there are groups": "groups-wrong"}
+"""With conditions under which a function may raise and only says so."""
 
-def diagnose(
-    kind: Kind, runs: list[Run], difference: Callable[[list[Config], str], str] | None = None
-) -> tuple[Diagnosis, ...]:
+
+def diagnose(kind: Kind, runs: list[Run], tested: Candidate | None = None) -> tuple[Diagnosis, ...]:
     """The likeliest mistakes first; "unknown" where no known one fits.
 
-    `difference` tells how the matrices of configurations differ in a part of the answer.
+    With `tested`, the function is asked further: whether it is linear, and for its matrix.
     """
     failing = [run for run in runs if run.wrong or run.outcome.code]
     passing = [run for run in runs if not (run.wrong or run.outcome.code)]
     found = _general(kind, failing, passing)
-    parts = [part for part in kind.parts if any(part in run.wrong for run in failing)]
     explained: list[Diagnosis] = []
-    for part in parts:
-        wrong = [run for run in failing if part in run.wrong]
-        right = [run for run in runs if part in run.expected and part not in run.wrong]
-        right = [run for run in right if part in run.outcome.parts]
-        named = _named(kind, part, wrong[:FAILING], right[:PASSING])
+    for part in kind.parts:
+        named = _of_part(kind, part, failing, runs, None if found else tested)
         label = f"{part}: " if len(kind.parts) > 1 else ""
         explained += [Diagnosis(d.code, f"{label}{d.message}", d.confidence) for d in named]
     found += _in_other_order(kind, failing)
-    certain = [d for d in explained if d.confidence > 0.99]
+    certain = [d for d in explained if d.confidence > 0.98]
     condition = _condition(kind, failing, passing)
     if condition and not certain:
         found.append(condition)
     found += explained
     if not found and failing:
-        code = "unknown" if _same_shapes(failing) else "wrong-shape"
-        words = _pattern(kind, failing)
-        if difference is not None and parts:
-            tail = difference([run.config for run in failing if parts[0] in run.wrong], parts[0])
-            words += f"; {tail}" if tail else ""
-        found.append(Diagnosis(code, words, 0.0))
+        found.append(_unknown(kind, failing, passing, tested))
     first_of_each: dict[str, Diagnosis] = {}
     for one in sorted(found, key=lambda d: -d.confidence):
-        first_of_each.setdefault(one.code, one)
+        first_of_each.setdefault(one.code, _worded(kind, one))
     return tuple(first_of_each.values())
+
+
+def _of_part(
+    kind: Kind, part: str, failing: list[Run], runs: list[Run], tested: Candidate | None
+) -> list[Diagnosis]:
+    """What is wrong with one part of the answer: what is cheap to see first."""
+    wrong = [run for run in failing if part in run.wrong]
+    if not wrong:
+        return []
+    right = [run for run in runs if part in run.expected and part not in run.wrong]
+    right = [run for run in right if part in run.outcome.parts]
+    plain = plainly(part, wrong, right)
+    if plain is not None and plain.confidence == 1:
+        return [plain]
+    if tested is not None:
+        configs = [run.config for run in wrong]
+        # All known mistakes are linear where the layer is, and take nothing else into account.
+        for code, look in (("depends-on-input", dependence), ("not-linear", nonlinearity)):
+            words = look(tested, configs, part)
+            if words:
+                return [Diagnosis(code, words, 0.99)]
+    named = _named(kind, part, wrong[:FAILING], right[:PASSING])
+    if plain is None or any(d.confidence > 0.99 for d in named):
+        return named
+    return [*named, plain]
+
+
+def _unknown(
+    kind: Kind, failing: list[Run], passing: list[Run], tested: Candidate | None
+) -> Diagnosis:
+    """What can be said where nothing known fits."""
+    code = "unknown" if _same_shapes(failing) else "wrong-shape"
+    words = _pattern(kind, failing)
+    where = _separators(kind, failing, passing) if len(passing) >= PLAIN else []
+    words += f"; exactly where {where[0]}" if where else ""
+    part = next((part for run in failing for part in run.wrong), None)
+    if tested is not None and part is not None:
+        configs = [run.config for run in failing if part in run.wrong]
+        tail = matrix_difference(tested, configs, part)
+        words += f"; {tail}" if tail else ""
+    return Diagnosis(code, words, 0.0)
+
+
+def _worded(kind: Kind, found: Diagnosis) -> Diagnosis:
+    """A diagnosis in the words of its kind; what a function itself says stays as it is."""
+    message, raises, said = found.message.partition("it raises ")
+    if "size" in kind.options:
+        message = message.replace("kernel", "window")
+    if kind.name.startswith("transposed"):
+        message = message.replace("the padding", "the padding (which crops the output)", 1)
+    return replace(found, message=message + raises + said)
 
 
 def _general(kind: Kind, failing: list[Run], passing: list[Run]) -> list[Diagnosis]:
@@ -126,7 +172,7 @@ def _condition(kind: Kind, failing: list[Run], passing: list[Run]) -> Diagnosis 
         return None
     common = set.intersection(*(features(kind, run.config) for run in failing))
     found = []
-    for words, code in CONDITIONS.items():
+    for words, code in ANY_CONDITION.items():
         if words in common:
             quiet = [words in features(kind, run.config) for run in passing]
             # Enough must pass without it, and most must fail with it.
@@ -145,11 +191,16 @@ def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Di
     compute = COMPUTE.get((kind.name, part), kind.parts[part])
     found = []
     for mistake in known:
-        hits = _hits(mistake, compute, part, wrong)
-        if hits < ENOUGH * len(wrong):
+        enough = len(wrong) if mistake.always else ENOUGH * len(wrong)
+        hits = _hits(mistake, compute, part, wrong, enough)
+        if hits < enough:
             continue
-        quiet = sum(_explains(mistake, compute, part, run) for run in right)
+        quiet = sum(
+            _explains(mistake, compute, part, run, no_layer=mistake.always) for run in right
+        )
         share = hits / len(wrong)
+        if quiet < len(right) and mistake.always:
+            continue
         if quiet < len(right):
             # Right where the mistake would show: it is made under some condition only.
             share *= 0.9 + 0.09 * quiet / len(right)
@@ -161,12 +212,12 @@ def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Di
     return found[:1] if found and found[0].confidence > 0.99 else found
 
 
-def _hits(mistake: Mistake, compute: Compute, part: str, runs: list[Run]) -> int:
+def _hits(mistake: Mistake, compute: Compute, part: str, runs: list[Run], enough: float) -> int:
     """How many runs a mistake explains; none as soon as it cannot be enough."""
     missed = 0
     for run in runs:
         missed += not _explains(mistake, compute, part, run)
-        if missed > (1 - ENOUGH) * len(runs):
+        if len(runs) - missed < enough:
             return 0
     return len(runs) - missed
 
@@ -197,12 +248,17 @@ def _both(first: Mistake, second: Mistake) -> Change:
     return change
 
 
-def _explains(mistake: Mistake, compute: Compute, part: str, run: Run) -> bool:
-    """Whether the mistake gives what the function gave."""
+def _explains(
+    mistake: Mistake, compute: Compute, part: str, run: Run, *, no_layer: bool = False
+) -> bool:
+    """Whether the mistake gives what the function gave; `no_layer`: or leaves no layer at all."""
     got, expected = run.outcome.parts[part], run.expected[part]
     for changed in _variants(mistake.change, run.problem):
         found = answer(mistake.compute or compute, changed)
-        if found is not None and any(_same(got, form) for form in _forms(found, expected.shape)):
+        if found is None:
+            if no_layer:
+                return True
+        elif any(_same(got, form) for form in _forms(found, expected.shape)):
             return True
     return False
 
@@ -252,9 +308,11 @@ def _pattern(kind: Kind, failing: list[Run]) -> str:
     part = run.wrong[0]
     got, expected = run.outcome.parts[part], run.expected[part]
     if got.shape != expected.shape:
+        axes = f"{got.ndim} {'axis' if got.ndim == 1 else 'axes'}"
+        few = f" ({axes}, where {expected.ndim} belong)" if got.ndim != expected.ndim else ""
         return (
             f"no known mistake does this: {part} has shape {got.shape}, where {expected.shape} "
-            f"belongs"
+            f"belongs{few}"
         )
     wrong = np.argwhere(~np.isclose(got, expected, equal_nan=False))
     places = ", ".join(str(tuple(int(k) for k in place)) for place in wrong[:4])

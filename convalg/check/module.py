@@ -12,7 +12,7 @@ import numpy as np
 from convalg.base import Array
 from convalg.check.candidate import Candidate
 from convalg.check.diagnose import diagnose
-from convalg.check.problem import KINDS, Kind, Problem, answer
+from convalg.check.problem import BACKWARD, KINDS, Kind, Problem, answer
 from convalg.check.report import Report
 from convalg.check.run import failure_of, judged
 from convalg.check.sweep import SEED, Config
@@ -48,16 +48,8 @@ def layer(module: Any, in_shape: Any) -> tuple[Report, ...]:
     shape = tuple(as_shape(in_shape, "in_shape"))
     kind = _kind(module, name)
     config = _config(module, kind, shape)
-    steps = [(kind, _forward(module)), (_BACKWARD[kind], _backward(module))]
+    steps = [(kind, _forward(module)), (BACKWARD[kind], _backward(module))]
     return tuple(_report(KINDS[step], run, config, module, name) for step, run in steps)
-
-
-_BACKWARD = {
-    "forward": "backward",
-    "transposed": "transposed_backward",
-    "average_pool": "average_pool_backward",
-    "max_pool": "max_pool_backward",
-}
 
 
 def _kind(module: Any, name: str) -> str:
@@ -85,7 +77,8 @@ def _config(module: Any, kind: str, shape: tuple[Any, ...]) -> Config:
     size = each("kernel_size", 1)
     if len(size) != dims:
         raise ShapeError(
-            f"in_shape {shape} has {dims} spatial axes, and the layer's kernel_size is {size}"
+            f"in_shape {shape} has {dims} spatial {'axis' if dims == 1 else 'axes'}, and the "
+            f"layer's kernel_size is {size}"
         )
     pools = kind.endswith("pool")
     stride = each("stride", 1) if getattr(module, "stride", None) is not None else size
@@ -185,7 +178,7 @@ def _report(
         p = _problem(module, config, batch)
         if "g" in kind.arrays:
             random = np.random.default_rng([SEED, batch, 1])
-            forward = KINDS[{v: k for k, v in _BACKWARD.items()}[kind.name]]
+            forward = KINDS[{v: k for k, v in BACKWARD.items()}[kind.name]]
             output = answer(forward.parts["y"], p)
             assert output is not None
             p = replace(p, g=random.integers(-4, 5, output.shape).astype(float))

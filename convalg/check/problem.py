@@ -226,6 +226,15 @@ KINDS = {
 }
 
 
+BACKWARD = {
+    "forward": "backward",
+    "transposed": "transposed_backward",
+    "average_pool": "average_pool_backward",
+    "max_pool": "max_pool_backward",
+}
+"""The kind of the gradients of a kind."""
+
+
 def answer(compute: Callable[[Problem], Array], p: Problem) -> Array | None:
     """What a computation gives, as floats, or nothing where such a layer does not exist."""
     try:

@@ -15,6 +15,9 @@ from convalg.check.sweep import Config, exists, problem, smaller
 STEPS = 300
 """At most so many smaller configurations are tried for the smallest failure."""
 
+INPUTS = (0, 1, 2)
+"""Numbers of the inputs that a smaller configuration is tried with: some hide a mistake."""
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -117,6 +120,8 @@ def failure_of(found: Run) -> Failure:
 def smallest(tested: Candidate, failing: list[Run]) -> Failure:
     """The smallest failure found by taking steps down from the first one."""
     best = min(failing, key=lambda one: one.config.work)
+    if best.outcome.code == "hangs":
+        return failure_of(best)
     tried = 0
     improved = True
     while improved and tried < STEPS:
@@ -125,8 +130,17 @@ def smallest(tested: Candidate, failing: list[Run]) -> Failure:
             if config.work >= best.config.work or not exists(tested.kind, config):
                 continue
             tried += 1
-            found = run(tested, config, 0)
-            if (found.wrong or found.outcome.code) and found.outcome.code == best.outcome.code:
+            found = shown(tested, config, best.outcome.code)
+            if found is not None:
                 best, improved = found, True
                 break
     return failure_of(best)
+
+
+def shown(tested: Candidate, config: Config, code: str = "") -> Run | None:
+    """A run of a configuration that fails in the same way, with some of its inputs."""
+    for number in INPUTS:
+        found = run(tested, config, number)
+        if (found.wrong or found.outcome.code) and found.outcome.code == code:
+            return found
+    return None

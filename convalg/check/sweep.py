@@ -250,6 +250,33 @@ def smaller(config: Config) -> Iterator[Config]:
         yield replace(config, ceil_mode=False)
     if not config.count_include_pad:
         yield replace(config, count_include_pad=True)
+    yield from _smaller_together(config)
+
+
+def _smaller_together(config: Config) -> Iterator[Config]:
+    """Steps in which options that hang together change at once."""
+    for size in _reduced(config.size, 1):
+        # A window holds at least twice its padding, and often is its own stride.
+        halves = tuple(min(p, k // 2) for p, k in zip(config.padding, size, strict=True))
+        shorter = tuple(
+            max(n - old + new, 1)
+            for n, old, new in zip(config.shape, config.size, size, strict=True)
+        )
+        tied = tuple(
+            new if s == old else s
+            for s, old, new in zip(config.stride, config.size, size, strict=True)
+        )
+        yield replace(config, size=size, padding=halves)
+        yield replace(config, size=size, padding=halves, stride=tied)
+        yield replace(config, size=size, padding=halves, shape=shorter)
+        yield replace(config, size=size, padding=halves, stride=tied, shape=shorter)
+    for shape in _reduced(config.shape, 1):
+        for lower in _reduced(config.stride, 1):
+            yield replace(config, shape=shape, stride=lower)
+        for more in (
+            tuple(p + (n > m) for p, n, m in zip(config.padding, config.shape, shape, strict=True)),
+        ):
+            yield replace(config, shape=shape, padding=more)
 
 
 def _with(config: Config, **options: Any) -> Config:

@@ -15,7 +15,7 @@ def main() -> None:
     answer = Path(sys.argv[2])
     # What is needed is loaded before memory is short.
     from convalg import check
-    from convalg.errors import ConvalgError
+    from convalg.errors import ConvalgError, MissingLibraryError
 
     _limit(int(job["memory"]))
     result: dict[str, Any]
@@ -32,6 +32,8 @@ def main() -> None:
             function, dims=job["dims"], progress=progress, **options
         )
         result = {**report.to_dict(), "explanation": report.explain()}
+    except MissingLibraryError as error:
+        result = _refused("missing-library", str(error))
     except ConvalgError as error:
         result = _refused("wrong-signature", str(error))
     # The file is a stranger's: whatever it raises while it is loaded is the report.

@@ -1,34 +1,25 @@
-"""Computations that wrong implementations are known to do, where no changed option says it.
+"""Computations that wrong layers are known to do, where no changed option says it.
 
 Entries that are NaN stand for any value: what a mistake leaves there is nobody's to say.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from convalg import engine
-from convalg.axis import Axis
 from convalg.base import Array
+from convalg.check.assigned import lattice
 from convalg.check.problem import (
     Problem,
-    average_gradient,
-    averaging,
     forward,
     kernel_gradient,
     layer,
-    maximum,
-    maximum_gradient,
     transposed,
 )
 from convalg.linear import correlation, transposed_correlation
-from convalg.maps.pooling import average_pool, max_pool, min_pool, sum_pool
-from convalg.operators import Convolution
-from convalg.spec import Geometry, pooling_axes, transposed_geometry
 
 # Correlation layers and their gradients.
 
@@ -43,13 +34,13 @@ def swapped_channels(w: Array, groups: int) -> Array:
 def lattice_input_gradient(p: Problem) -> Array:
     """dL/dx as loops over g compute it: i = s o + d t - p for every output that g has."""
     assert p.g is not None
-    return _lattice(p).T(p.g)
+    return lattice(p).T(p.g)
 
 
 def lattice_kernel_gradient(p: Problem) -> Array:
     """dL/dw as loops over g compute it, whatever the options would make the output's size."""
     assert p.g is not None
-    return _lattice(p).kernel_gradient(p.x, p.g)
+    return lattice(p).kernel_gradient(p.x, p.g)
 
 
 def gathered_input_gradient(p: Problem) -> Array:
@@ -68,20 +59,6 @@ def gathered_kernel_gradient(p: Problem) -> Array:
     """dL/dw of a transposed layer as loops over x compute it: x and g change places."""
     assert p.g is not None
     return lattice_kernel_gradient(replace(p, x=p.g, g=p.x))
-
-
-def _lattice(p: Problem) -> Convolution:
-    """The layer whose output has the size of g; what it reads beyond the input is zero."""
-    assert p.w is not None
-    assert p.g is not None
-    axes = tuple(
-        Axis(n, o, k, s, d, pad[0], p.boundary)
-        for n, o, k, s, d, pad in zip(
-            p.spatial, p.g.shape[2:], p.w.shape[2:], p.stride, p.dilation, p.padding, strict=True
-        )
-    )
-    inputs, outputs = p.w.shape[1] * p.groups, p.w.shape[0]
-    return Convolution(Geometry(axes, inputs, outputs, p.groups), p.w)
 
 
 def short_span(p: Problem) -> Array:
@@ -141,6 +118,18 @@ def uncropped(p: Problem) -> Array:
     return layer(_with_padding_as_samples(p)).T(p.g)
 
 
+def uncropped_behind(p: Problem) -> Array:
+    """dL/dx with the padding cropped before alone."""
+    kept = [slice(before, None) for before, _ in p.padding]
+    return uncropped(p)[(slice(None), slice(None), *kept)]
+
+
+def uncropped_before(p: Problem) -> Array:
+    """dL/dx with the padding cropped behind alone."""
+    kept = [slice(0, before + n) for (before, _), n in zip(p.padding, p.spatial, strict=True)]
+    return uncropped(p)[(slice(None), slice(None), *kept)]
+
+
 def _with_padding_as_samples(p: Problem) -> Problem:
     x = np.pad(p.x, ((0, 0), (0, 0), *p.padding))
     return replace(p, x=x, padding=((0, 0),) * p.dims)
@@ -184,81 +173,27 @@ def ungrouped_kernel_gradient(p: Problem) -> Array:
     return kernel_gradient(replace(p, w=wide, groups=1))
 
 
-def _spread(p: Problem, last_channel: bool) -> tuple[Array, Array, tuple[int, ...]]:
-    """What each (tap, output) of an adjoint adds, where, and the shape that it is added to."""
-    assert p.w is not None
-    options: dict[str, Any] = {
-        "stride": p.stride,
-        "padding": p.padding,
-        "dilation": p.dilation,
-        "groups": p.groups,
-    }
-    if p.g is not None:
-        geometry, g = layer(p).geometry, p.g  # type: ignore[attr-defined]
-    else:
-        geometry = transposed_geometry(
-            p.spatial, p.w.shape, output_padding=p.output_padding, **options
-        )
-        g = p.x
-    groups, outputs, inputs = geometry.channels
-    kernel = p.w.reshape(groups, outputs, inputs, -1)
-    upstream = g.reshape(len(g), groups, outputs, -1)
-    if last_channel:
-        kernel, upstream = kernel[:, -1:], upstream[:, :, -1:]
-    found = np.einsum("goct,ngop->ngctp", kernel, upstream)
-    found = found.reshape(len(g), groups * inputs, *found.shape[-2:])
-    places, _ = engine.table(geometry.axes)
-    return found, places, geometry.in_spatial
-
-
-def _assigned(found: Array, places: Array, shape: tuple[int, ...], by_window: bool) -> Array:
-    """Contributions written one over the other, window by window or tap by tap."""
-    x = np.zeros((*found.shape[:2], math.prod(shape)))
-    count = places.shape[1] if by_window else places.shape[0]
-    for k in range(count):
-        where = places[:, k] if by_window else places[k]
-        value = found[..., k] if by_window else found[..., k, :]
-        kept = where >= 0
-        x[..., where[kept]] = value[..., kept]
-    return x.reshape(*found.shape[:2], *shape)
-
-
-def overwritten(p: Problem) -> Array:
-    """Patches written one over the other, window by window."""
-    return _assigned(*_spread(p, False), True)
-
-
-def overwritten_by_taps(p: Problem) -> Array:
-    """Patches written one over the other, tap by tap."""
-    return _assigned(*_spread(p, False), False)
-
-
-def overwritten_by_channels(p: Problem) -> Array:
-    """Patches written one over the other, by each output channel too."""
-    return _assigned(*_spread(p, True), True)
-
-
-def overwritten_by_channels_and_taps(p: Problem) -> Array:
-    """Patches written one over the other, tap by tap and by each output channel."""
-    return _assigned(*_spread(p, True), False)
-
-
 # Transposed layers.
 
 
 def zeros_behind(p: Problem) -> Array:
     """The shortest output with zeros behind it."""
-    return _with_zeros(p, behind=True)
+    return _with_zeros(p, before=0, behind=1)
 
 
 def zeros_before(p: Problem) -> Array:
     """The shortest output with zeros before it."""
-    return _with_zeros(p, behind=False)
+    return _with_zeros(p, before=1, behind=0)
 
 
-def _with_zeros(p: Problem, *, behind: bool) -> Array:
+def zeros_around(p: Problem) -> Array:
+    """The shortest output with zeros on both sides."""
+    return _with_zeros(p, before=1, behind=1)
+
+
+def _with_zeros(p: Problem, *, before: int, behind: int) -> Array:
     y = transposed(replace(p, output_padding=(0,) * p.dims))
-    widths = [(0, extra) if behind else (extra, 0) for extra in p.output_padding]
+    widths = [(before * extra, behind * extra) for extra in p.output_padding]
     return np.pad(y, ((0, 0), (0, 0), *widths))
 
 
@@ -304,225 +239,41 @@ def overstretched(p: Problem) -> Array:
     return transposed(replace(p, stride=tuple(s + 1 for s in p.stride)))
 
 
-# Pooling.
+def repeated_samples(p: Problem) -> Array:
+    """Each sample repeated by the stride, and the layer with stride 1."""
+    x = p.x
+    for axis, s in enumerate(p.stride, start=2):
+        x = x.repeat(s, axis)
+    whole = transposed(_uncropped(replace(p, x=x, stride=(1,) * p.dims)))
+    return _cropped(p, whole, dilated=True)
 
 
-def lattice_average_gradient(p: Problem) -> Array:
-    """dL/dx as loops over g compute it, as far as there are windows."""
-    return average_gradient(_fitted(p, averaging(p).out_shape))
+def size_of_undilated(p: Problem) -> Array:
+    """The output cut to the size that a kernel without dilation would have."""
+    return _cropped(p, transposed(_uncropped(p)), dilated=False)
 
 
-def lattice_maximum_gradient(p: Problem) -> Array:
-    """dL/dx of a max pooling as loops over g compute it, as far as there are windows."""
-    return maximum_gradient(_fitted(p, maximum(p).shape[1:]))
+def _uncropped(p: Problem) -> Problem:
+    none = (0,) * p.dims
+    return replace(p, padding=tuple((0, 0) for _ in none), output_padding=none)
 
 
-def _fitted(p: Problem, shape: tuple[int, ...]) -> Problem:
-    """The problem with g cut, or filled up with zeros, to the windows that there are."""
-    assert p.g is not None
-    g = np.zeros((len(p.g), *shape))
-    common = tuple(slice(0, min(n, m)) for n, m in zip(p.g.shape, g.shape, strict=True))
-    g[common] = p.g[common]
-    return replace(p, g=g)
-
-
-def whole_divisor(p: Problem) -> Array:
-    """Every window divided by its full size."""
-    found = average_pool(
-        p.spatial,
-        p.size,
-        stride=p.stride,
-        padding=p.padding,
-        ceil_mode=p.ceil_mode,
-        divisor_override=math.prod(p.size),
-        channels=p.x.shape[1],
-    )
-    return found(p.x) if p.g is None else found.T(p.g)
-
-
-def summed(p: Problem) -> Array:
-    """Every window summed."""
-    found = _sums(p)
-    return found(p.x) if p.g is None else found.T(p.g)
-
-
-def _options(p: Problem) -> dict[str, Any]:
-    return {
-        "stride": p.stride,
-        "padding": p.padding,
-        "dilation": p.dilation or (1,) * p.dims,
-        "ceil_mode": p.ceil_mode,
-        "channels": p.x.shape[1],
-    }
-
-
-def _sums(p: Problem) -> Any:
-    return sum_pool(p.spatial, p.size, **_options(p))
-
-
-def extra_average(p: Problem) -> Array:
-    """The averages, with one more window where the last one would start in the padding."""
-    return _with_extra_window(p, averaging(p)(p.x))
-
-
-def extra_maximum(p: Problem) -> Array:
-    """The maxima, with one more window where the last one would start in the padding."""
-    return _with_extra_window(p, maximum(p))
-
-
-def _with_extra_window(p: Problem, right: Array) -> Array:
-    if not p.ceil_mode:
-        return right
+def _cropped(p: Problem, whole: Array, *, dilated: bool) -> Array:
+    """An output that was not cropped, filled up or cut to the layer's size, then cropped."""
+    assert p.w is not None
+    kept: list[slice] = []
     widths = [(0, 0), (0, 0)]
-    dilations = p.dilation or (1,) * p.dims
-    for n, pad, k, s, d, outputs in zip(
-        p.spatial, p.padding, p.size, p.stride, dilations, right.shape[2:], strict=True
+    for n, k, s, d, (before, after), extra, size in zip(
+        p.spatial,
+        p.w.shape[2:],
+        p.stride,
+        p.dilation,
+        p.padding,
+        p.output_padding,
+        whole.shape[2:],
+        strict=True,
     ):
-        all_windows = -(-(n + sum(pad) - d * (k - 1) - 1) // s) + 1
-        widths.append((0, all_windows - outputs))
-    return np.pad(np.asarray(right, dtype=float), widths, constant_values=math.nan)
-
-
-def zero_padding(p: Problem) -> Array:
-    """The maximum with the padding as zeros."""
-    return _zero_padded(p)(np.pad(p.x, ((0, 0), (0, 0), *p.padding)))
-
-
-def _zero_padded(p: Problem) -> Any:
-    sizes = tuple(n + sum(pad) for n, pad in zip(p.spatial, p.padding, strict=True))
-    return max_pool(sizes, p.size, **{**_options(p), "padding": 0})
-
-
-def from_zero(p: Problem) -> Array:
-    """The maximum with zero."""
-    return np.maximum(maximum(p), 0)
-
-
-def mean_instead(p: Problem) -> Array:
-    """The mean of each window."""
-    return average_pool(p.spatial, p.size, **_options(p))(p.x)
-
-
-def smallest(p: Problem) -> Array:
-    """The minimum of each window."""
-    return min_pool(p.spatial, p.size, **_options(p))(p.x)
-
-
-def largest_magnitude(p: Problem) -> Array:
-    """The largest absolute value of each window."""
-    return max_pool(p.spatial, p.size, **_options(p))(np.abs(p.x))
-
-
-def _windows(p: Problem) -> tuple[Array, Array, Array]:
-    """Samples (N, C, taps, windows), which of them exist, and their flat places."""
-    options = {k: v for k, v in _options(p).items() if k != "channels"}
-    axes, _ = pooling_axes(p.spatial, p.size, **options)
-    places, _ = engine.table(axes)
-    flat = p.x.reshape(*p.x.shape[:2], -1)
-    inside = places >= 0
-    return np.where(inside, flat[..., np.maximum(places, 0)], -math.inf), inside, places
-
-
-def _sent_back(p: Problem, shares: Array, places: Array) -> Array:
-    """Each window's gradient added to its samples by their shares (N, C, taps, windows)."""
-    assert p.g is not None
-    g = p.g.reshape(*p.g.shape[:2], 1, -1)
-    x = np.zeros((*p.x.shape[:2], math.prod(p.spatial)))
-    for tap, where in enumerate(places):
-        for window in np.flatnonzero(where >= 0):
-            x[..., where[window]] += (shares * g)[..., tap, window]
-    return x.reshape(p.x.shape)
-
-
-def to_all_ties(p: Problem) -> Array:
-    """The gradient of each window to every sample that equals its maximum."""
-    values, inside, places = _windows(p)
-    return _sent_back(p, ((values == values.max(axis=2, keepdims=True)) & inside) * 1.0, places)
-
-
-def split_ties(p: Problem) -> Array:
-    """The gradient of each window in equal parts to the samples that equal its maximum."""
-    values, inside, places = _windows(p)
-    ties = ((values == values.max(axis=2, keepdims=True)) & inside) * 1.0
-    return _sent_back(p, ties / np.maximum(ties.sum(axis=2, keepdims=True), 1), places)
-
-
-def to_last_tie(p: Problem) -> Array:
-    """The gradient of each window to the last sample that equals its maximum."""
-    values, _, places = _windows(p)
-    last = values.shape[2] - 1 - np.argmax(values[:, :, ::-1], axis=2)
-    taps = np.arange(values.shape[2])[:, None]
-    return _sent_back(p, (taps == last[:, :, None, :]) * 1.0, places)
-
-
-def to_whole_window(p: Problem) -> Array:
-    """The gradient of each window to all its samples."""
-    return _sums(p).T(p.g)
-
-
-def overwritten_winners(p: Problem) -> Array:
-    """The gradient of each window written at its winner, over what was there."""
-    assert p.g is not None
-    values, _, places = _windows(p)
-    winner = np.argmax(values, axis=2)
-    found = np.take_along_axis(
-        np.broadcast_to(places, values.shape), winner[:, :, None], axis=2
-    ).squeeze(2)
-    x = np.zeros((*p.x.shape[:2], math.prod(p.spatial)))
-    g = p.g.reshape(*p.g.shape[:2], -1)
-    for window in range(places.shape[1]):
-        np.put_along_axis(x, found[..., window, None], g[..., window, None], axis=2)
-    return x.reshape(p.x.shape)
-
-
-def zero_padding_gradient(p: Problem) -> Array:
-    """The gradient with the padding as zeros that may win."""
-    wide = np.pad(p.x, ((0, 0), (0, 0), *p.padding))
-    assert p.g is not None
-    pool = _zero_padded(p)
-    g = np.zeros((len(p.g), *pool.out_shape))
-    g[tuple(slice(0, n) for n in p.g.shape)] = p.g
-    found = pool.gradient(wide, g)
-    inside = [slice(b, b + n) for (b, _), n in zip(p.padding, p.spatial, strict=True)]
-    return found[(slice(None), slice(None), *inside)]
-
-
-def windows_only(p: Problem) -> Array:
-    """dL/dx of the samples that windows of an average pooling cover."""
-    return _covered(p, averaging(p).T(p.g))
-
-
-def winners_of_windows_only(p: Problem) -> Array:
-    """dL/dx of the samples that windows of a max pooling cover."""
-    return _covered(p, maximum_gradient(p))
-
-
-def _covered(p: Problem, found: Array) -> Array:
-    assert p.g is not None
-    ends = [
-        s * (o - 1) + k - before
-        for s, o, k, (before, _) in zip(p.stride, p.g.shape[2:], p.size, p.padding, strict=True)
-    ]
-    kept: tuple[Any, ...] = (..., *(slice(0, end) for end in ends))
-    return found[kept]
-
-
-def overwritten_average(p: Problem) -> Array:
-    """The shares of each window written over those of the windows before."""
-    return _overwritten_shares(p, True)
-
-
-def overwritten_average_by_taps(p: Problem) -> Array:
-    """The shares written tap by tap, one over the other."""
-    return _overwritten_shares(p, False)
-
-
-def _overwritten_shares(p: Problem, by_window: bool) -> Array:
-    assert p.g is not None
-    _, _, places = _windows(p)
-    ones = np.ones((1, *p.x.shape[1:]))
-    shares = np.asarray(averaging(p)(ones), dtype=float)
-    counts = np.asarray(_sums(p)(ones), dtype=float)
-    g = (p.g * shares / np.where(counts == 0, 1, counts)).reshape(*p.g.shape[:2], 1, -1)
-    found = np.broadcast_to(g, (*p.g.shape[:2], *places.shape))
-    return _assigned(found, places, p.spatial, by_window)
+        end = s * (n - 1) + (d * (k - 1) + 1 if dilated else k) + extra
+        widths.append((0, max(end - size, 0)))
+        kept.append(slice(before, max(end - after, before)))
+    return np.pad(whole, widths)[(slice(None), slice(None), *kept)]

@@ -111,7 +111,7 @@ def input_must_divide(x, *, size):
     return x.reshape(n, c, height // kh, kh, width // kw, kw).mean(axis=(3, 5))
 
 
-@wrong_average("unknown")
+@wrong_average("not-linear")
 def mean_rounded_down(x, *, size, stride):
     (kh, kw), (sh, sw) = pair(size), pair(stride)
     cut = sliding_window_view(x, (kh, kw), axis=(2, 3))[:, :, ::sh, ::sw]

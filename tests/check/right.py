@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from importlib.util import find_spec
 from itertools import product
@@ -453,6 +454,134 @@ def with_autograd(x, w, g, *, stride=1, padding=0, dilation=1, groups=1):
     return tuple(leaf.grad.numpy() for leaf in leaves)
 
 
+# Other algorithms.
+
+
+def winograd(x, w, padding):
+    """F(2 x 2, 3 x 3) in exact fractions, tile by tile."""
+    half = Fraction(1, 2)
+    before = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], dtype=object)
+    taps = np.array([[1, 0, 0], [half, half, half], [half, -half, half], [0, 0, 1]], dtype=object)
+    after = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=object)
+    (ph, pw) = pair(padding)
+    height, width = x.shape[2] + 2 * ph - 2, x.shape[3] + 2 * pw - 2
+    around = ((0, 0), (0, 0), (ph, ph + height % 2), (pw, pw + width % 2))
+    padded = np.pad(x.astype(int).astype(object), around)
+    kernels = taps @ w.astype(int).astype(object) @ taps.T
+    y = np.zeros((len(x), len(w), height + height % 2, width + width % 2))
+    for i, j in product(range(0, height, 2), range(0, width, 2)):
+        tiles = before @ padded[:, :, i : i + 4, j : j + 4] @ before.T
+        tile = after @ (tiles[:, None] * kernels[None]).sum(axis=2) @ after.T
+        y[:, :, i : i + 2, j : j + 2] = tile.astype(float)
+    return y[:, :, :height, :width]
+
+
+@forward()
+def winograd_where_it_can(x, w, *, stride=1, padding=0):
+    if w.shape[2:] == (3, 3) and pair(stride) == (1, 1):
+        return winograd(x, w, padding)
+    return windows_and_einsum(x, w, stride=stride, padding=padding)
+
+
+@forward()
+def correlate_over_channels_and_space(x, w, *, stride=1, padding=0):
+    (sh, sw), (ph, pw) = pair(stride), pair(padding)
+    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw))).astype(float)
+    planes = [[signal.correlate(image, kernel, "valid")[0] for kernel in w] for image in padded]
+    return np.array(planes)[:, :, ::sh, ::sw]
+
+
+@forward()
+def one_hot_matrices_by_axis(x, w, *, stride=1, padding=0, dilation=1):
+    options = zip(*map(pair, (stride, padding, dilation)), strict=True)
+    reads = []
+    for n, k, (s, p, d) in zip(x.shape[2:], w.shape[2:], options, strict=True):
+        places = s * np.arange((n + 2 * p - d * (k - 1) - 1) // s + 1) - p
+        table = places[None, :, None] + d * np.arange(k)[:, None, None]
+        reads.append((table == np.arange(n)).astype(float))
+    return np.einsum("aih,bjw,ocab,nchw->noij", *reads, w, x, optimize=True)
+
+
+@forward()
+def polyphase_components(x, w, *, stride=1, padding=0):
+    (sh, sw), (ph, pw), (kh, kw) = pair(stride), pair(padding), w.shape[2:]
+    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph + sh), (pw, pw + sw)))
+    height, width = outputs(x, w, (sh, sw), (ph, pw), (1, 1))
+    y = np.zeros((len(x), len(w), height, width))
+    for a, b in product(range(min(sh, kh)), range(min(sw, kw))):
+        phase, kernel = padded[:, :, a::sh, b::sw], w[:, :, a::sh, b::sw]
+        cut = windows(phase, kernel.shape[2:], 1, 0, 1)[:, :, :height, :width]
+        y += np.einsum("nchwab,ocab->nohw", cut, kernel)
+    return y
+
+
+@transposed()
+def transpose_of_a_dense_matrix(x, w, *, stride=1, padding=0, output_padding=0):
+    options = zip(*map(pair, (stride, padding, output_padding)), strict=True)
+    size = [
+        s * (n - 1) + k - 2 * p + extra
+        for n, k, (s, p, extra) in zip(x.shape[2:], w.shape[2:], options, strict=True)
+    ]
+    shape = (w.shape[1], *size)
+    units = np.eye(int(np.prod(shape))).reshape(-1, *shape)
+    matrix = windows_and_einsum(units, w, stride=stride, padding=padding)
+    return (x.reshape(len(x), -1) @ matrix.reshape(len(units), -1).T).reshape(-1, *shape)
+
+
+@average_pool()
+def quotient_of_two_filters(x, *, size, stride, padding=0, count_include_pad=True):
+    (sh, sw), (ph, pw) = pair(stride), pair(padding)
+    around, ones = ((0, 0), (0, 0), (ph, ph), (pw, pw)), np.ones((1, 1, *pair(size)))
+    total = signal.convolve(np.pad(x, around).astype(float), ones, "valid", "direct")
+    inside = np.pad(np.ones(x.shape), around, constant_values=float(count_include_pad))
+    return (total / signal.convolve(inside, ones, "valid", "direct"))[:, :, ::sh, ::sw]
+
+
+@max_pool()
+def border_repeated_by_half_a_window(x, *, size, stride, padding=0):
+    (ph, pw) = pair(padding)
+    # A window holds the border's own sample wherever it holds a copy of it.
+    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), mode="edge")
+    return windows(padded, size, stride, 0, 1).max(axis=(-2, -1))
+
+
+@max_pool()
+def rows_then_columns_by_doubling(x, *, size, stride):
+    (kh, kw), (sh, sw) = pair(size), pair(stride)
+    for axis, k in ((2, kh), (3, kw)):
+        x, reach = np.moveaxis(x, axis, -1), 1
+        while reach < k:
+            step = min(reach, k - reach)
+            x, reach = np.maximum(x[..., :-step], x[..., step:]), reach + step
+        x = np.moveaxis(x, -1, axis)
+    return x[:, :, ::sh, ::sw].copy()
+
+
+def with_unfold(x, w, *, stride=1, padding=0, dilation=1, groups=1):
+    import torch
+
+    options = {"stride": pair(stride), "padding": pair(padding), "dilation": pair(dilation)}
+    columns = torch.nn.functional.unfold(torch.tensor(x).double(), w.shape[2:], **options)
+    size = outputs(x, w, *(options[name] for name in ("stride", "padding", "dilation")))
+    columns = columns.reshape(len(x), groups, -1, columns.shape[-1])
+    kernels = torch.tensor(w).double().reshape(groups, len(w) // groups, -1)
+    found = torch.einsum("gok,ngkl->ngol", kernels, columns)
+    return found.reshape(len(x), len(w), *size).numpy()
+
+
+def with_torch_grad(x, w, g, *, stride=1, padding=0, dilation=1, groups=1):
+    import torch
+
+    options = {"stride": pair(stride), "padding": pair(padding), "dilation": pair(dilation)}
+    images, kernels, upstream = (torch.tensor(a).double() for a in (x, w, g))
+    options = {**options, "groups": groups}
+    dx = torch.nn.grad.conv2d_input(images.shape, kernels, upstream, **options)
+    dkernel = torch.nn.grad.conv2d_weight(images, kernels.shape, upstream, **options)
+    return dx.numpy(), dkernel.numpy()
+
+
 if find_spec("torch"):
     forward()(with_torch)
+    forward()(with_unfold)
     backward()(with_autograd)
+    backward()(with_torch_grad)

@@ -11,7 +11,8 @@ import pytest
 from convalg import check
 from convalg.check.candidate import candidate
 from convalg.check.diagnose import _both, _explains
-from convalg.check.mistakes import COMPUTE, MISTAKES, Mistake
+from convalg.check.known import Mistake
+from convalg.check.mistakes import COMPUTE, MISTAKES
 from convalg.check.problem import KINDS, Problem, answer
 from convalg.check.report import Diagnosis, Report
 from convalg.check.run import run

@@ -194,7 +194,7 @@ BUGS: list[tuple[Any, tuple[int, ...], str]] = [
     (Summed(2), (2, 4, 4), "divisor-missing"),
     (FloorMaxPool(2, ceil_mode=True), (2, 5, 5), "ceil-mode-ignored"),
     (ShortTransposed(2, 2, 3, 2, output_padding=1), (2, 3, 3), "output-padding-ignored"),
-    (Unbiased(2, 3, 3), (2, 5, 4), "unknown"),
+    (Unbiased(2, 3, 3), (2, 5, 4), "constant-added"),
     (Raising(2, 3, 3), (2, 5, 4), "raises"),
     (NotANumber(2, 3, 3), (2, 5, 4), "not-a-number"),
 ]
@@ -268,7 +268,7 @@ BAD: list[tuple[Any, Any, str, str]] = [
     (nn.LPPool2d(2, 2), (1, 4, 4), "KindError", "layer takes convolutions and average or max"),
     (nn.Conv2d, (1, 4, 4), "KindError", "a convolution or a pooling with kernel_size"),
     (nn.Conv2d(1, 1, 3), (4,), "ShapeError", "in_shape must be (channels, *spatial), not (4,)"),
-    (nn.Conv2d(1, 1, 3), (1, 4), "ShapeError", "has 1 spatial axes, and the layer's kernel_size"),
+    (nn.Conv2d(1, 1, 3), (1, 4), "ShapeError", "has 1 spatial axis, and the layer's kernel_size"),
     (nn.Conv2d(1, 1, 3), (2, 4, 4), "ShapeError", "has 2 channels, the layer takes 1"),
     (nn.Conv2d(1, 1, 3), (1, 2, 4), "ShapeError", "the layer has no output for inputs of (2, 4)"),
     (nn.ConvTranspose2d(1, 1, 1, padding=1), (1, 2, 4), "ShapeError", "the layer has no output"),

@@ -15,15 +15,16 @@ from typing import Any
 import museum_backward
 import museum_forward
 import museum_pooling
+import museum_students
 import museum_transposed
 import naive
 import numpy as np
 import pytest
 from right import RIGHT, Exhibit
 
-MUSEUMS = (museum_forward, museum_backward, museum_transposed, museum_pooling)
+MUSEUMS = (museum_forward, museum_backward, museum_transposed, museum_pooling, museum_students)
 WRONG = [exhibit for museum in MUSEUMS for exhibit in museum.WRONG]
-LEAST = {"forward": 18, "backward": 16, "transposed": 10, "pooling": 14}
+LEAST = {"forward": 18, "backward": 16, "transposed": 10, "pooling": 14, "students": 40}
 CODES = """
     flipped-kernel flipped-one-axis kernel-transposed image-transposed channels-swapped
     stride-ignored stride-misplaced strides-swapped stride-dilation-swapped dilation-ignored
@@ -34,7 +35,12 @@ CODES = """
     divisor-excludes-padding divisor-counts-overhang max-padding-zero min-value-start ties-all
     ties-last ceil-mode-ignored ceil-mode-extra-window square-only single-channel-only
     single-sample-only raises wrong-shape not-a-number mutates-input nondeterministic wrong-type
-    divisor-missing hangs crashes unknown
+    divisor-missing hangs crashes unknown not-linear sum-overwritten empty-without-padding
+    channels-last constant-added wrong-sign scaled all-zero padding-values samples-repeated
+    count-include-pad-inverted not-a-maximum max-padding-value ties-split
+    clipped padding-on-one-axis stride-on-one-axis output-too-short padding-fixed columns-misordered
+    reshaped-without-transpose imprecise gradient-flipped depends-on-input index-returned
+    padding-multiplied groups-share-kernel image-flipped output-padding-on-one-axis
 """
 
 
@@ -93,6 +99,7 @@ def layer_cases(kind: str) -> Iterator[Case]:
     dense = replace(plain[2], batch=2, channels=(4, 6), groups=2, padding=(1, 1))
     yield replace(dense, stride=(2, 2))
     yield replace(dense, dilation=(1, 2))
+    yield replace(plain[2], padding=(1, 1), dilation=(1, 2))
     yield replace(dense, stride=(2, 1), dilation=(2, 2), size=(7, 6))
 
 

@@ -397,7 +397,7 @@ def failing_where(condition: Callable[..., bool]) -> Callable[..., np.ndarray]:
     [
         (lambda **o: True, LEAST),
         (lambda **o: o["x"].shape[2] >= 3, replace(LEAST, shape=(3, 1))),
-        (lambda **o: o["w"].shape[3] >= 2, replace(LEAST, shape=(1, 2), size=(1, 2))),
+        (lambda **o: o["w"].shape[3] >= 2, replace(LEAST, size=(1, 2), padding=(0, 1))),
         (lambda **o: np.max(o["stride"]) >= 2, replace(LEAST, stride=(1, 2))),
         (lambda **o: np.max(o["padding"]) >= 1, replace(LEAST, padding=(0, 1))),
         (lambda **o: o["padding"] == 1, replace(LEAST, padding=(1, 1))),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from convalg.base import Array, Map
 
 
@@ -14,12 +12,17 @@ from convalg.base import Array, Map
 class Identification:
     """What a function or matrix is.
 
-    `kind`: "correlation", "transposed correlation", "average pooling", "sum pooling",
-    "max pooling", "min pooling", "permutation of axes", "permutation of channels",
-    "reversal of axes", "permutation", "identity", "zero",
-    "affine" (with `bias`; `linear` is what the rest of it is), "not shift-invariant" or
-    "not linear". `operator`: the convalg operator or map that does the same, where there is one.
-    `witness`: the entries or inputs that rule the others out.
+    `kind`: "correlation", "transposed correlation", "adjoint of a correlation",
+    "average pooling", "sum pooling", "max pooling", "min pooling", "nearest resampling",
+    "linear resampling", "identity", "reshape", "permutation of axes",
+    "permutation of channels", "reversal of axes", "circular shift", "pixel shuffle",
+    "pixel unshuffle", "permutation", "diagonal", "zero", "affine" (with `bias`; `linear` is what
+    the rest of it is), "not shift-invariant", "not linear" or "not deterministic".
+    `operator`: the convalg operator or map that does the same, where there is one.
+    `boundary`: one word for all axes, or one for each where they differ.
+    `flip`: whether the kernel that was given is found turned round.
+    `witness`: rows or inputs that rule the other kinds out.
+    `basis`: what the answer rests on.
     """
 
     kind: str
@@ -32,13 +35,16 @@ class Identification:
     dilation: tuple[int, ...] = ()
     output_padding: tuple[int, ...] = ()
     groups: int = 1
-    boundary: str = "zeros"
+    boundary: str | tuple[str, ...] = "zeros"
     flip: bool | None = None
     size: tuple[int, ...] = ()
+    ceil_mode: bool = False
+    count_include_pad: bool = True
     bias: Array | None = None
     linear: Identification | None = None
     witness: dict[str, Any] = field(default_factory=dict)
     words: str = ""
+    basis: str = ""
 
     def __repr__(self) -> str:
         return f"<{self.kind}: {self.words}>" if self.words else f"<{self.kind}>"
@@ -60,21 +66,6 @@ class Identification:
         if self.linear is not None:
             lines.append(f"its linear part: {self.linear!r}")
         lines.extend(f"{name}: {value}" for name, value in self.witness.items())
+        if self.basis:
+            lines.append(f"this rests on {self.basis}")
         return "\n".join(lines)
-
-
-def contained(values: Array, other: Array) -> bool:
-    """Whether a row has the entries of the other, or, cut at the border, a run of them."""
-    if len(values) > len(other):
-        return False
-    return any(
-        np.array_equal(values, other[k : k + len(values)])
-        for k in range(len(other) - len(values) + 1)
-    )
-
-
-def entries(row: Array, shape: tuple[int, ...]) -> str:
-    """The entries of a row by the place that they read."""
-    places = np.flatnonzero(row)[:8]
-    found = [f"{row[k]:g} x{list(map(int, np.unravel_index(int(k), shape)))}" for k in places]
-    return " + ".join(found) if found else "0"

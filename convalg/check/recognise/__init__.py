@@ -1,0 +1,1 @@
+"""The parts of `identify`: probing a function, and the layer that a matrix shows."""

@@ -1,0 +1,320 @@
+"""`identify` on functions: layers of all libraries, what is no layer, and what cannot be asked."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.signal
+import sympy
+from hypothesis import given, settings
+from strategies import Drawn, layers
+
+import convalg as ca
+from convalg.errors import ArgumentError, ConvalgError, KindError, ShapeError, TooLargeError
+
+
+@settings(max_examples=150)
+@given(layers(boundaries=("zeros", "circular")))
+def test_what_is_found_has_the_same_matrix(drawn: Drawn) -> None:
+    operator = drawn.operator
+    found = ca.identify(operator)
+    if found.operator is not None:
+        assert found.operator.in_shape == operator.in_shape
+        assert np.array_equal(found.operator.to_numpy(), operator.to_numpy())  # type: ignore[attr-defined]
+    else:
+        assert found.kind in ("zero", "identity", "permutation", "permutation of channels") or (
+            found.kind == "not shift-invariant"
+        )
+
+
+WEIGHTS = np.random.default_rng(0).integers(1, 9, (4, 2, 3, 2))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_layer_with_all_options(groups: int) -> None:
+    kernel = WEIGHTS[:, : 2 // groups]
+    options: dict[str, Any] = {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}
+    layer = ca.correlation((7, 6), kernel, groups=groups, **options)
+    found = ca.identify(lambda x: layer(x), (2, 7, 6))
+    assert found.kind == "correlation"
+    assert np.array_equal(found.kernel, kernel)
+    assert (found.stride, found.dilation, found.groups) == ((2, 1), (1, 2), groups)
+    assert found.padding == ((1, 1), (0, 0))
+
+
+def test_transposed_layers() -> None:
+    kernel = np.arange(1, 19).reshape(2, 1, 3, 3)
+    layer = ca.transposed_correlation((4, 4), kernel, stride=2, padding=1, output_padding=1)
+    found = ca.identify(lambda x: layer(x), (2, 4, 4))
+    assert found.kind == "transposed correlation"
+    assert (found.stride, found.output_padding) == ((2, 2), (1, 1))
+    assert np.array_equal(found.kernel, kernel)
+
+
+@pytest.mark.parametrize("boundary", ["circular", "reflect", "symmetric", "edge"])
+def test_boundaries(boundary: Any) -> None:
+    kernel = np.arange(1, 26).reshape(5, 5)
+    layer = ca.correlation((9, 8), kernel, padding=2, boundary=boundary)
+    found = ca.identify(layer)
+    assert (found.kind, found.boundary) == ("correlation", boundary)
+    assert np.array_equal(found.kernel, kernel)
+
+
+def test_flips_are_told() -> None:
+    kernel = np.array([[1, 2], [3, 4]])
+    flipped = ca.identify(
+        lambda x: scipy.signal.convolve2d(x, kernel, mode="valid"), (4, 5), kernel=kernel
+    )
+    assert flipped.flip is True
+    plain = ca.identify(
+        lambda x: scipy.signal.correlate2d(x, kernel, mode="valid"), (4, 5), kernel=kernel
+    )
+    assert plain.flip is False
+
+
+KINDS = [
+    (lambda x: x[..., ::-1], (5,), "reversal of axes"),
+    (lambda x: x.swapaxes(-1, -2), (3, 4), "permutation of axes"),
+    (lambda x: x[..., [2, 0, 1], :, :], (3, 4, 4), "permutation of channels"),
+    (lambda x: x, (3, 4), "identity"),
+    (lambda x: 0 * x, (3,), "zero"),
+    (lambda x: 2 * x + 1, (3,), "affine"),
+    (lambda x: np.maximum(x, 0), (3,), "not linear"),
+    (lambda x: np.arange(4) * x, (4,), "diagonal"),
+    (lambda x: np.array([[1, 2, 3], [4, 5, 6], [9, 8, 1]]) @ x, (3,), "not shift-invariant"),
+    (lambda x: ca.max_pool((7, 7), 3, stride=2, channels=2)(x), (2, 7, 7), "max pooling"),
+    (lambda x: ca.min_pool((6, 6), 2, channels=2)(x), (2, 6, 6), "min pooling"),
+    (lambda x: ca.average_pool((6, 6), 2, channels=2)(x), (2, 6, 6), "average pooling"),
+    (lambda x: ca.sum_pool((6, 6), 2, channels=2)(x), (2, 6, 6), "sum pooling"),
+]
+
+
+@pytest.mark.parametrize(("f", "shape", "kind"), KINDS, ids=[kind for _, _, kind in KINDS])
+def test_kinds(f: Any, shape: tuple[int, ...], kind: str) -> None:
+    found = ca.identify(f, shape)
+    assert found.kind == kind
+    assert found.explain().startswith(kind)
+    if kind == "not linear":
+        x, y = np.array(found.witness["x"]), np.array(found.witness["y"])
+        at = found.witness["at"]
+        assert (f(x + y) + f(0 * x))[at] != (f(x) + f(y))[at]
+
+
+def test_the_linear_part_of_an_affine_function() -> None:
+    layer = ca.affine(ca.correlation(6, [1, 2, 3]), [5, 5, 5, 6])
+    found = ca.identify(lambda x: layer(x), 6)
+    assert found.bias is not None
+    assert found.bias.tolist() == [5, 5, 5, 6]
+    assert found.linear is not None
+    assert found.linear.kernel is not None
+    assert found.linear.kernel.tolist() == [1, 2, 3]
+
+
+def test_matrices_of_all_kinds() -> None:
+    layer = ca.correlation((4, 4), [[1, 2], [3, 4]], padding=1)
+    for matrix in (layer.to_scipy(), layer.to_numpy(), layer.to_sympy()):
+        found = ca.identify(matrix, (4, 4))
+        assert found.kind == "correlation"
+        assert np.array_equal(found.kernel, [[1, 2], [3, 4]])
+    letters = ca.identify(ca.correlation(5, ca.kernel(3)).to_sympy())
+    assert list(map(str, letters.kernel)) == ["w0", "w1", "w2"]  # type: ignore[arg-type]
+    pair = ca.identify(ca.correlation((4, 4), [[1, 2]]).to_scipy(), ((4, 4), (4, 3)))
+    assert pair.kind == "correlation"
+
+
+# Small inputs: the plainest geometry.
+
+
+@pytest.mark.parametrize("boundary", ["circular", "reflect", "symmetric", "edge"])
+@pytest.mark.parametrize("size", [3, 4, 5, 6])
+def test_the_plainest_geometry_of_tiny_inputs(boundary: Any, size: int) -> None:
+    layer = ca.correlation(size, [1, 2, 4], padding=1, boundary=boundary)
+    found = ca.identify(layer)
+    assert found.kernel is not None
+    assert found.kernel.tolist() == [1, 2, 4]
+    assert (found.stride, found.padding, found.dilation) == ((1,), ((1, 1),), (1,))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "symmetric", "edge"])
+@pytest.mark.parametrize("shape", [(3, 3), (4, 5)])
+def test_padding_is_not_taken_for_a_transposed_layer(mode: Any, shape: tuple[int, ...]) -> None:
+    found = ca.identify(lambda x: np.pad(x, 1, mode=mode), shape)
+    assert (found.kind, found.padding) == ("correlation", ((1, 1), (1, 1)))
+    assert found.kernel is not None
+    assert found.kernel.tolist() == [[1]]
+
+
+def test_equal_weights_are_channels_and_not_a_third_axis() -> None:
+    layer = ca.correlation((6, 6), np.ones((3, 3, 3, 3), int), padding=1)
+    found = ca.identify(layer)
+    assert (found.kind, found.padding) == ("correlation", ((1, 1), (1, 1)))
+    assert np.array_equal(found.kernel, np.ones((3, 3, 3, 3)))
+
+
+# Poolings, with their borders.
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize("count_include_pad", [False, True])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_average_poolings(padding: int, count_include_pad: bool, ceil_mode: bool) -> None:
+    torch = pytest.importorskip("torch")
+    pool = torch.nn.AvgPool2d(3, 2, padding, ceil_mode, count_include_pad)
+    found = ca.identify(pool, (2, 6, 6))
+    assert (found.kind, found.size, found.stride) == ("average pooling", (3, 3), (2, 2))
+    assert f"padding {((padding, padding),) * 2}" in repr(found)
+    x = np.random.default_rng(0).integers(-9, 10, (2, 6, 6)).astype(float)
+    assert found.operator is not None
+    expected = pool(torch.tensor(x)).numpy()
+    assert np.allclose(found.operator(x), expected)
+
+
+def test_max_poolings_say_their_padding() -> None:
+    torch = pytest.importorskip("torch")
+    pool = torch.nn.MaxPool2d(3, 2, 1)
+    found = ca.identify(pool, (2, 7, 7))
+    assert repr(found) == (
+        "<max pooling: windows of (3, 3), stride (2, 2), padding ((1, 1), (1, 1))>"
+    )
+    adaptive = ca.identify(torch.nn.AdaptiveMaxPool2d(4), (2, 10, 10))
+    assert adaptive.words == "adaptive, (10, 10) to (4, 4)"
+
+
+@pytest.mark.parametrize("pool", ["MaxPool2d", "AvgPool2d"])
+def test_a_single_row_of_windows_leaves_the_stride_open(pool: str) -> None:
+    torch = pytest.importorskip("torch")
+    layer = getattr(torch.nn, pool)(3, 3)
+    found = ca.identify(layer, (2, 4, 7))
+    assert found.kind == {"MaxPool2d": "max pooling", "AvgPool2d": "average pooling"}[pool]
+    assert (found.size, found.padding) == ((3, 3), ((0, 0), (0, 0)))
+
+
+def test_a_module_takes_batches_where_it_takes_both() -> None:
+    torch = pytest.importorskip("torch")
+    # Of three axes, it would take the first for samples and enlarge the last alone.
+    found = ca.identify(torch.nn.Upsample(scale_factor=2), (2, 3, 4))
+    assert found.out_shape == (2, 6, 8)
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_one_sample_alone_is_no_circle(place: int) -> None:
+    found = ca.identify(lambda x: x[place : place + 1], 5)
+    assert (found.kind, found.boundary) == ("correlation", "zeros")
+
+
+RESAMPLINGS = [
+    (ca.pixel_shuffle((3, 3), 2, channels=4), "pixel shuffle"),
+    (ca.pixel_unshuffle((4, 6), 2, channels=2), "pixel unshuffle"),
+    (ca.resize((4, 4), (8, 8), mode="linear", channels=2), "linear resampling"),
+    (ca.resize((4, 4), (7, 5), mode="linear"), "linear resampling"),
+    (ca.resize((5, 5), (3, 7), mode="nearest"), "nearest resampling"),
+    (ca.adaptive_pool((7, 8), (3, 3), channels=2), "average pooling"),
+]
+
+
+@pytest.mark.parametrize(("operator", "kind"), RESAMPLINGS, ids=repr)
+def test_resamplings(operator: Any, kind: str) -> None:
+    found = ca.identify(lambda x: operator(x), operator.in_shape)
+    assert found.kind == kind
+    x = np.arange(2.0, 2 + np.prod(operator.in_shape)).reshape(operator.in_shape)
+    assert found.operator is not None
+    assert np.allclose(found.operator(x), operator(x))
+
+
+# What cannot be a layer.
+
+
+def test_chance_is_told_with_a_witness() -> None:
+    random = np.random.default_rng(0)
+    found = ca.identify(lambda x: x + random.random(), (3,))
+    assert found.kind == "not deterministic"
+    assert found.witness["f(x)"] != found.witness["f(x) again"]
+
+
+def test_an_output_that_is_not_finite_is_a_witness() -> None:
+    found = ca.identify(lambda x: 1 / x, (3,))
+    assert (found.kind, found.words) == ("not linear", "f(x) is not finite")
+
+
+def test_what_a_function_prints_and_writes_is_kept() -> None:
+    def loud(x: Any) -> Any:
+        print("loud")
+        x *= 3
+        return x
+
+    found = ca.identify(loud, (2, 3))
+    assert found.kernel is not None
+    assert found.kernel.tolist() == [[3]]
+
+
+def growing() -> Any:
+    calls: list[int] = []
+
+    def f(x: Any) -> Any:
+        calls.append(1)
+        return np.zeros(3 if len(calls) < 4 else 4)
+
+    return f
+
+
+def failing_for_zeros(x: Any) -> Any:
+    if not x.any():
+        raise ValueError("no zeros please")
+    return x
+
+
+BAD_FUNCTIONS: list[tuple[Any, Any, type[Exception], str]] = [
+    (5, 3, KindError, "identify takes a function or a matrix of two axes, not 5"),
+    (np.sin, None, KindError, "identify needs the shape of one input of"),
+    (lambda x: None, 3, KindError, "f must return an array of numbers, and a NoneType is none"),
+    (lambda x: "a", 3, KindError, "f must return an array of real numbers, not of"),
+    (lambda x: 1j * x, 3, KindError, "f returns complex128, and layers are real: identify lambda"),
+    (lambda x: x[:0], 3, ShapeError, "f must return at least one number, not an empty array"),
+    (lambda x: x.nowhere, 3, KindError, "f takes no array of shape (3,), nor a batch of one"),
+    (growing(), 3, ShapeError, "f must return one shape for all inputs, but it returned"),
+    (failing_for_zeros, 3, ArgumentError, "on an input of shape (1, 3), which it had taken with"),
+    (ca.identity(4), 3, ShapeError, "takes an input of (4,), not of in_shape 3"),
+]
+
+
+@pytest.mark.parametrize(
+    ("f", "shape", "error", "message"), BAD_FUNCTIONS, ids=[row[3] for row in BAD_FUNCTIONS]
+)
+def test_bad_functions(f: Any, shape: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        ca.identify(f, shape)
+
+
+BAD_MATRICES: list[tuple[Any, Any, type[Exception], str]] = [
+    (np.eye(4), 3, ShapeError, "in_shape (3,) has 3 entries, and the matrix has 4 columns"),
+    (np.eye(4), ((4,), (3,)), ShapeError, "out_shape (3,) has 3 entries, and the matrix has 4"),
+    (np.eye(4), ((4,), (4,), 1), ShapeError, "must be a shape, or the pair (in_shape, out_shape)"),
+    (np.eye(4) * 1j, 4, KindError, "the matrix holds complex128, and layers are real"),
+    (np.zeros((0, 3)), None, ConvalgError, "a matrix has rows and columns, at least one"),
+    (np.eye(4) * np.nan, 4, ConvalgError, "matrix"),
+    (np.eye(4), (sympy.Symbol("n"),), ConvalgError, "in_shape"),
+]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shape", "error", "message"), BAD_MATRICES, ids=[row[3] for row in BAD_MATRICES]
+)
+def test_bad_matrices(matrix: Any, shape: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        ca.identify(matrix, shape)
+
+
+def test_symbolic_sizes_must_be_numbers() -> None:
+    n = sympy.Symbol("n", positive=True, integer=True)
+    with pytest.raises(KindError, match=r"in_shape\[0\] must be a number, and n is a letter"):
+        ca.identify(ca.correlation(n, [1, 2, 3]))
+
+
+def test_large_ones_are_refused_before_the_impulses() -> None:
+    with pytest.raises(TooLargeError, match="matrix from 10000 impulses"):
+        ca.identify(lambda x: x, (100, 100), max_bytes=10**6)
+    with pytest.raises(TooLargeError, match="identify a smaller layer"):
+        ca.identify(ca.identity(10**4).to_scipy(), max_bytes=10**6)
