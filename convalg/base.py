@@ -33,7 +33,7 @@ class Map(ABC):
     """A layer: a function between arrays of fixed shapes, with its derivative at a point.
 
     `f(x)` applies it to x of shape `(*batch, *in_shape)`; `f.at(x)` is its Jacobian at one x, an
-    operator; `f @ g` is first g then f, and `f + g` their sum. A linear map is an `Operator`.
+    operator; `f @ g` is first g then f; `f + g`, `f - g`, `2 * f`. If linear, it is an `Operator`.
     """
 
     # NumPy leaves `array * A` and `np.float64(2) * A` to the operator.
@@ -74,21 +74,34 @@ class Map(ABC):
         return self._apply(values).reshape((*batch, *self.out_shape))
 
     def __matmul__(self, other: Any) -> Map:
-        if not isinstance(other, Map):
-            raise KindError(
-                f"@ composes two operators, and the right one is a {type(other).__name__}: "
-                f"write A(x) to apply A to an array"
-            )
         from convalg.maps.chains import chain
 
         return chain(self, other)
 
     def __add__(self, other: Any) -> Map:
-        if not isinstance(other, Map):
-            raise KindError(f"+ adds two layers, not a layer and {other!r}")
         from convalg.maps.chains import add
 
         return add(self, other)
+
+    def __sub__(self, other: Any) -> Map:
+        return self + (-other if isinstance(other, Map) else other)
+
+    def __neg__(self) -> Map:
+        return -1 * self
+
+    def __mul__(self, factor: Any) -> Map:
+        from convalg.maps.chains import scaled
+
+        return scaled(factor, self)
+
+    __rmul__ = __mul__
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from convalg.maps.chains import missing
+
+            raise missing(self, name)
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -242,11 +255,15 @@ class Operator(Map):
 
         return add(self, other)
 
-    @final
-    def __sub__(self, other: Any) -> Operator:
-        from convalg.operators import add
+    @overload
+    def __sub__(self, other: Operator) -> Operator: ...
 
-        return add(self, -other if isinstance(other, Operator) else other)
+    @overload
+    def __sub__(self, other: Map) -> Map: ...
+
+    @final
+    def __sub__(self, other: Any) -> Map:
+        return super().__sub__(other)
 
     @final
     def __neg__(self) -> Operator:

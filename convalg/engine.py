@@ -241,7 +241,7 @@ def total(terms: list[Array]) -> Array:
 
 def scaled(factor: Any, x: Array) -> Array:
     """factor * x, exact for integers."""
-    if isinstance(factor, Fraction) and x.dtype.kind == "f":
+    if isinstance(factor, Fraction) and x.dtype.kind in "fc":
         factor = float(factor)
     if isinstance(factor, (int, np.integer)) and x.dtype.kind in "iu":
         check_bound(abs(int(factor)) * largest(x))

@@ -23,6 +23,10 @@ class KindError(ConvalgError, TypeError):
     """An argument is of the wrong type."""
 
 
+class NotLinearError(KindError, AttributeError):
+    """What only linear operators have, asked of another map; `hasattr` answers with False."""
+
+
 class SymbolicError(KindError):
     """Symbols or exact objects came where a face needs machine numbers."""
 
@@ -57,12 +61,15 @@ def format_bytes(count: int) -> str:
     >>> format_bytes(14_700_000_000)
     '14.7 GB'
     """
-    value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:,.4g} TB"
+    unit = 1
+    for name in ("bytes", "kB", "MB", "GB"):
+        # Rounded to three digits it would be the next unit.
+        if count < 999.5 * unit:
+            return f"{count / unit:.3g} {name}"
+        unit *= 1000
+    if count >= unit**2:
+        return "more than 1,000,000,000,000 TB"
+    return f"{count / unit:.4g} TB" if count < 1000 * unit else f"{round(count / unit):,} TB"
 
 
 def check_memory(

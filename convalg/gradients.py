@@ -145,6 +145,8 @@ def _by(operator: Operator, layer: Convolution | Matrix, x: Any) -> Operator:
             return compose(Selection(flat, (rows, 1), operator.out_shape), every)
         case Scaled(factor=factor, operator=inner):
             return scale(factor, _by(inner, layer, x))
+        case Sum(terms=terms):
+            return _by(next(term for term in terms if layer in leaves(term)), layer, x)
         case Compose(factors=factors):
             place = next(k for k, f in enumerate(factors) if layer in leaves(f))
             if factors[place + 1 :] and isinstance(x, LetterKernel):
@@ -165,6 +167,8 @@ def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
             return engine.kernel_gradients(geometry, g, x).sum(axis=0)
         case Scaled(factor=factor, operator=inner):
             return engine.scaled(factor, _gradient(inner, x, g))
+        case Sum(terms=terms):
+            return _gradient(terms[_place(terms)], x, g)
         case Compose(factors=factors):
             place = _place(factors)
             before, after = factors[place + 1 :], factors[:place]

@@ -220,6 +220,12 @@ def as_numbers(values: Any, name: str) -> Array:
                     f"{name} must hold numbers or SymPy expressions, not {value!r} "
                     f"({type(value).__name__})"
                 )
+        if any(isinstance(value, np.integer) for value in array.ravel()):
+            # Machine integers would overflow where Python's do not.
+            plain = [v.item() if isinstance(v, np.integer) else v for v in array.ravel()]
+            whole = np.empty(len(plain), dtype=object)
+            whole[:] = plain
+            return whole.reshape(array.shape)
     elif array.dtype.kind not in "iufc":
         raise KindError(f"{name} must hold numbers, not {array.dtype}")
     return array

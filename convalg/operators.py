@@ -18,7 +18,7 @@ import numpy as np
 from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
 from convalg.kernels import LetterKernel, as_kernel, check_finite
 from convalg.pattern import Pattern
 from convalg.spec import Geometry, as_size, is_expression, is_symbolic, size_product, substituted
@@ -204,6 +204,7 @@ class SparseMatrix(Operator):
 
     @cached_property
     def T(self) -> Operator:  # type: ignore[override]  # noqa: N802
+        _check_rows(self.shape[1], self.shape[0])
         rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
         # Rows come in order, so a stable sort by column leaves them so.
         order = np.argsort(self.indices, kind="stable")
@@ -517,6 +518,12 @@ def _wide(kind: np.dtype) -> np.dtype | None:
     return np.dtype(np.float32) if kind == np.float16 else None
 
 
+def _check_rows(rows: int, columns: int) -> None:
+    """Raises: TooLargeError for a matrix of so many rows that their ends do not fit."""
+    what = f"the sparse {rows} x {columns} matrix"
+    check_memory(24 * rows, None, what=what, instead="take smaller sizes", fixed=True)
+
+
 def sparse_matrix(
     rows: Array,
     columns: Array,
@@ -528,9 +535,12 @@ def sparse_matrix(
     """The matrix of some entries, in any order; no place twice.
 
     Shapes: rows, columns, values (entries,), flat indices; `values` may be one number for all.
+    Raises: TooLargeError where the ends of the rows do not fit.
     """
+    height = size_product(out_shape)
+    _check_rows(height, size_product(in_shape))
     order = np.lexsort((columns, rows))
-    counts = np.bincount(rows, minlength=size_product(out_shape))
+    counts = np.bincount(rows, minlength=height)
     indptr = np.concatenate([[0], np.cumsum(counts)])
     entries = np.broadcast_to(np.asarray(values), rows.shape)[order]
     for array in (found := (indptr, columns[order], entries)):

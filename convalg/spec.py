@@ -416,7 +416,7 @@ def pooling_axes(
             outputs = -(-(n + sum(pad) - d * (window - 1) - 1) // s) + 1
             # A window that starts in the padding behind the input is left out.
             outputs -= (outputs - 1) * s >= n + pad[0]
-        _check_kernel_fits(outputs, n, window, d, pad, k)
+        _check_kernel_fits(outputs, n, window, d, pad, k, what="window")
         axes.append(Axis(n, outputs, window, s, d, pad[0]))
     return tuple(axes), pads
 
@@ -519,11 +519,18 @@ def check_reflect(
 
 
 def _check_kernel_fits(
-    outputs: Any, n: Any, taps: Any, dilation: int, pad: tuple[Any, Any], axis: int
+    outputs: Any,
+    n: Any,
+    taps: Any,
+    dilation: int,
+    pad: tuple[Any, Any],
+    axis: int,
+    *,
+    what: str = "kernel",
 ) -> None:
     if isinstance(outputs, int) and outputs < 1:
         span = dilation * (taps - 1) + 1
         raise ShapeError(
-            f"kernel of {taps} taps (span {span} with dilation {dilation}) is larger than the "
-            f"padded input of {n + sum(pad)} on axis {axis}; pad more or use a smaller kernel"
+            f"{what} of {taps} taps (span {span} with dilation {dilation}) is larger than the "
+            f"padded input of {n + sum(pad)} on axis {axis}; pad more or use a smaller {what}"
         )

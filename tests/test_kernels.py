@@ -289,3 +289,20 @@ def test_large_gaussians(size: int) -> None:
     assert kernel.dtype == float
     assert (kernel > 0).all()
     assert kernel.sum() == pytest.approx(1, abs=1e-12)
+
+
+def test_machine_integers_among_objects_do_not_overflow() -> None:
+    x = np.array([np.int8(127)] * 2, dtype=object)
+    assert ca.sum_pool(2, 2)(x).tolist() == [254]
+
+
+def test_complex_numbers_are_averaged_as_numbers() -> None:
+    y = ca.average_pool(2, 2)(np.array([1j, 2]))
+    assert y.dtype.kind == "c"
+    assert y.tolist() == [1 + 0.5j]
+
+
+def test_sizes_in_words() -> None:
+    words = ca.errors.format_bytes
+    assert [words(n) for n in (999, 999_600, 999_980_000_000)] == ["999 bytes", "1 MB", "1 TB"]
+    assert words(10**400) == "more than 1,000,000,000,000 TB"

@@ -200,15 +200,17 @@ def _listed(leaf: SparseMatrix) -> islpy.Map:
             f"that make a relation: ask for a smaller one of the same form"
         )
     rows = np.repeat(np.arange(leaf.shape[0]), np.diff(leaf.indptr))
-    places = (
-        *zip(_names("o", leaf.out_shape), np.unravel_index(rows, leaf.out_shape), strict=True),
-        *zip(
-            _names("i", leaf.in_shape), np.unravel_index(leaf.indices, leaf.in_shape), strict=True
-        ),
-    )
+    places = [*_indices("o", rows, leaf.out_shape), *_indices("i", leaf.indices, leaf.in_shape)]
     points = [" and ".join(f"{name} = {index[k]}" for name, index in places) for k in range(count)]
-    body = " or ".join(f"({point})" for point in points) or "false"
+    # The one entry from a number to a number has no index.
+    body = " or ".join(f"({point or 'true'})" for point in points) or "false"
     return _map(_names("o", leaf.out_shape), _names("i", leaf.in_shape), [body])
+
+
+def _indices(letter: str, flat: Any, shape: tuple[Any, ...]) -> list[tuple[str, Any]]:
+    """The name of each index with its values; a shape without axes has none."""
+    found = np.unravel_index(flat, shape) if shape else ()
+    return list(zip(_names(letter, shape), found, strict=True))
 
 
 def _projected(geometry: Geometry, rows: str, columns: str) -> islpy.Map:

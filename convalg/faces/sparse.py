@@ -194,7 +194,7 @@ def _result_type(operator: Operator) -> np.dtype:
         factor = [np.asarray(_number(parent.factor)).dtype] if isinstance(parent, Scaled) else []
         return np.result_type(*images, *factor)
 
-    return fold(operator, dict.fromkeys(_RULES, node), leaf)
+    return _held(fold(operator, dict.fromkeys(_RULES, node), leaf))
 
 
 def _values(leaf: Any) -> np.ndarray:
@@ -250,6 +250,8 @@ def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
         target = np.dtype(object)
     if target.kind not in "iuf":
         raise KindError(f"dtype must be a type of real numbers, not {dtype!r}")
+    if target == np.float16:
+        raise KindError(f"dtype={dtype!r} is a half float, which SciPy has not: take float32")
     return target
 
 
@@ -295,8 +297,8 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
     _refuse_objects(leaf, dtype)
     match leaf:
         case Convolution():
-            weights = _wide(leaf.weights) if dtype is None else cast(leaf.weights, dtype)
-            return _from_pattern(leaf.pattern, weights)
+            weights = _entries(leaf.weights, dtype)
+            return _from_pattern(leaf.pattern, _wide(weights) if dtype is None else weights)
         case Selection():
             ones = np.ones(leaf.geometry.kernel_shape, dtype=np.int8 if dtype is None else dtype)
             matrix = _from_pattern(leaf.pattern, ones)
@@ -305,19 +307,28 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
         case Patches():
             return _from_patches(leaf, dtype)
         case Diagonal():
-            values = leaf.values.ravel() if dtype is None else cast(leaf.values.ravel(), dtype)
+            values = _entries(leaf.values.ravel(), dtype)
             places = np.arange(values.size + 1, dtype=index_type(values.size))
             return scipy.sparse.csr_array((values.copy(), places[:-1], places), shape=leaf.shape)
         case Matrix():
-            return scipy.sparse.csr_array(
-                leaf.values if dtype is None else cast(leaf.values, dtype)
-            )
+            return scipy.sparse.csr_array(_entries(leaf.values, dtype))
         case SparseMatrix():
-            entries = leaf.values.copy() if dtype is None else cast(leaf.values, dtype)
+            entries = _entries(leaf.values, dtype).copy()
             kind = index_type(entries.size, *leaf.shape)
             rows = (leaf.indices.astype(kind), leaf.indptr.astype(kind))
             return scipy.sparse.csr_array((entries, *rows), shape=leaf.shape)
     raise AssertionError(leaf)
+
+
+def _entries(values: np.ndarray, dtype: np.dtype | None) -> np.ndarray:
+    """The values of a leaf as SciPy can hold them: it has no half floats."""
+    if dtype is not None:
+        return cast(values, dtype)
+    return values.astype(_held(values.dtype), copy=False)
+
+
+def _held(kind: np.dtype) -> np.dtype:
+    return np.dtype(np.float32) if kind == np.float16 else kind
 
 
 def _from_pattern(pattern: Pattern, weights: np.ndarray) -> Any:
@@ -332,7 +343,7 @@ def _from_pattern(pattern: Pattern, weights: np.ndarray) -> Any:
 
 
 def _from_patches(leaf: Patches, dtype: np.dtype | None) -> Any:
-    values = leaf.values.ravel() if dtype is None else cast(leaf.values.ravel(), dtype)
+    values = _entries(leaf.values.ravel(), dtype)
     rows, columns, labels = Pattern(leaf.geometry).triples().T
     if leaf.transposed:
         rows, columns = columns, rows

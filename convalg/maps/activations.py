@@ -37,7 +37,9 @@ class Elementwise(Map):
         return self.function(x)
 
     def at(self, x: Any, /) -> Operator:
-        return diagonal(self.slope(one_sample(x, self.in_shape)))
+        slopes = self.slope(one_sample(x, self.in_shape))
+        check_finite(slopes, f"the slope of {self.words}")
+        return diagonal(slopes)
 
     def __repr__(self) -> str:
         return self.words
@@ -72,8 +74,10 @@ def leaky_relu(shape: Shape, slope: Any = 0.01) -> Elementwise:
     value = slope if factor.dtype.kind == "O" else factor.item()
 
     def function(x: Array) -> Array:
-        # Integers both as int64: NumPy has no integer type for uint64 beside it.
-        return _chosen(x, engine.scaled(1, x), engine.scaled(value, x))
+        # Only what is scaled may overflow. Integers both as int64: NumPy has no integer type for
+        # uint64 beside it.
+        low = x if x.dtype.kind == "O" else np.where(x > 0, 0, x).astype(x.dtype)
+        return _chosen(x, engine.scaled(1, x), engine.scaled(value, low))
 
     def gains(x: Array) -> Array:
         return _where_positive(x, 1, value)
@@ -109,9 +113,9 @@ def tanh(shape: Shape) -> Elementwise:
     def slope(x: Array) -> Array:
         if x.dtype.kind == "O":
             return 1 - _tanh(x) ** 2
-        # 1 - tanh^2 without the cancellation for large x.
-        twice = 2 * as_floats(x)
-        return 4 * _sigmoid(twice) * _sigmoid(-twice)
+        # 1 - tanh^2 without the cancellation for large x, whose double may be infinite.
+        small = np.exp(-np.abs(as_floats(x))) ** 2
+        return 4 * small / (1 + small) ** 2
 
     return _elementwise("tanh", shape, _tanh, slope)
 
@@ -129,13 +133,14 @@ class Softmax(Map):
 
     def _apply(self, x: Array) -> Array:
         place = self.axis + 1
+        x = as_floats(x)
         if x.dtype.kind == "O":
             powers = _exp(x)
             return powers / powers.sum(axis=place, keepdims=True)
-        x = as_floats(x)
         # The largest is taken out first, so that no power overflows.
-        # What lies further below than a float reaches is minus infinity, of power zero.
-        with np.errstate(over="ignore"):
+        # What lies further below than a float reaches is minus infinity, of power zero; infinity
+        # less infinity is NaN, as in the frameworks.
+        with np.errstate(over="ignore", invalid="ignore"):
             powers = np.exp(x - x.max(axis=place, keepdims=True))
         # Half floats count to 2048 only.
         total = powers.sum(axis=place, keepdims=True, dtype=np.result_type(x, np.float32))
@@ -188,11 +193,11 @@ def _elementwise(
 
 
 def _relu(x: Array) -> Array:
+    check_real(x)
     if x.dtype.kind == "O":
         import sympy
 
         return np.frompyfunc(lambda v: sympy.Max(v, 0) if is_expression(v) else max(v, 0), 1, 1)(x)
-    check_real(x)
     # np.maximum hands NaN on.
     return np.maximum(x, 0)
 
@@ -222,17 +227,18 @@ def _chosen(x: Array, yes: Array, no: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
+    x = as_floats(x)
     if x.dtype.kind == "O":
         return 1 / (1 + _exp(-x))
-    x = as_floats(x)
     # exp of a negative number only, which cannot overflow.
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, small) / (1 + small)
 
 
 def _tanh(x: Array) -> Array:
+    x = as_floats(x)
     if x.dtype.kind != "O":
-        return np.tanh(as_floats(x))
+        return np.tanh(x)
     import sympy
 
     return np.frompyfunc(lambda v: sympy.tanh(sympy.sympify(v)), 1, 1)(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,11 +13,21 @@ import numpy as np
 from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Map, Operator, batch_of
-from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.errors import ArgumentError, KindError, NotLinearError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers, check_finite
-from convalg.operators import Convolution, Selection, compose, gathering
+from convalg.maps import windows
+from convalg.operators import (
+    Convolution,
+    Scaled,
+    Selection,
+    Sum,
+    compose,
+    gathering,
+    leaves,
+    scale,
+)
 from convalg.operators import add as add_operators
-from convalg.spec import as_shape, as_size, is_symbolic, size_product
+from convalg.spec import as_shape, as_size, is_expression, is_symbolic, size_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +73,7 @@ class Chain(Map):
         return compose(*after, factor.by(own, value))
 
     def __repr__(self) -> str:
-        return " @ ".join(map(repr, self.factors))
+        return _line("", " @ ", self.factors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +124,9 @@ class Branches(Map):
 
     def __repr__(self) -> str:
         if self.axis is None:
-            return " + ".join(map(repr, self.parts))
+            return _line("", " + ", self.parts)
         tail = f", axis={self.axis}" if self.axis else ""
-        return f"concat([{', '.join(map(repr, self.parts))}]{tail})"
+        return _line("concat([", ", ", self.parts, f"]{tail})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +173,7 @@ def affine(operator: Operator, bias: Any) -> Affine:
     """An operator plus a bias: y = A x + b; a map that is linear only where b = 0.
 
     Shapes: `bias` one number, one for each channel (the first axis of the output), or the
-    whole `out_shape`.
+    whole `out_shape`. The first axis of a single-channel layer, transposed or not, is spatial.
     Raises: KindError unless `operator` is one, ShapeError for a bias of another shape.
 
     >>> from convalg import correlation
@@ -176,9 +187,7 @@ def affine(operator: Operator, bias: Any) -> Affine:
     check_finite(values, "bias")
     if values.dtype.kind == "c":
         raise KindError(f"bias must be real, not {values.dtype}")
-    has_channels = not (
-        isinstance(operator, Convolution) and not operator.geometry.has_channels
-    ) and (len(operator.out_shape) > 1)
+    has_channels = len(operator.out_shape) > 1 and not _is_spatial(operator)
     allowed = [(), operator.out_shape[:1], operator.out_shape]
     if values.shape not in (allowed if has_channels else [(), operator.out_shape]):
         wanted = f"{operator.out_shape[:1]}, one per channel, or " if has_channels else ""
@@ -186,6 +195,13 @@ def affine(operator: Operator, bias: Any) -> Affine:
             f"bias must be one number or of shape {wanted}{operator.out_shape}, not {values.shape}"
         )
     return Affine(operator, _frozen(values))
+
+
+def _is_spatial(operator: Operator) -> bool:
+    """Whether the first axis of the output is one of a single-channel layer, not the channels."""
+    layers = [leaf.geometry for leaf in leaves(operator) if isinstance(leaf, Convolution)]
+    dims = len(operator.out_shape)
+    return any(not layer.has_channels and len(layer.axes) == dims for layer in layers)
 
 
 @overload
@@ -236,7 +252,9 @@ def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operato
     >>> second.T([[1, 2], [3, 4], [5, 6]]).tolist()
     [[3, 4], [5, 6]]
     """
-    if not shapes:
+    if not isinstance(shapes, Iterable):
+        raise KindError(f"embeddings takes a list of shapes, not {shapes!r}")
+    if not len(shapes):
         raise ArgumentError(f"embeddings takes at least one shape, not {shapes!r}")
     shapes = [as_shape(shape, f"shapes[{k}]") for k, shape in enumerate(shapes)]
     axis = _checked_axis(axis, list(shapes))
@@ -250,13 +268,36 @@ def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operato
     return list(found)
 
 
-def chain(*maps: Map) -> Map:
+def missing(owner: Map, name: str) -> AttributeError:
+    """The error for an attribute that a map has not."""
+    if name in vars(Operator).keys() - vars(Map).keys() and not isinstance(owner, Operator):
+        what = "the adjoint" if name == "T" else "that"
+        return NotLinearError(
+            f"{owner!r} is not linear; f.at(x).{name} is {what} of its Jacobian at x"
+        )
+    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}")
+
+
+def scaled(factor: Any, one: Map) -> Map:
+    """A number times a map. Raises: KindError unless the factor is one real number or symbol."""
+    from convalg.linear import identity
+
+    return chain(scale(factor, identity(one.out_shape)), one)
+
+
+def chain(*maps: Any) -> Map:
     """The composition, flattened; operators that meet stay apart, each with its parameters.
 
-    Raises: ShapeError when the output of one is not the input of the next.
+    Raises: KindError unless all are maps, ShapeError when the output of one is not the input
+    of the next.
     """
     factors: list[Map] = []
     for one in maps:
+        if not isinstance(one, Map):
+            raise KindError(
+                f"@ composes two operators, and the right one is a {type(one).__name__}: "
+                f"write A(x) to apply A to an array"
+            )
         factors.extend(one.factors if isinstance(one, Chain) else [one])
     for left, right in pairwise(factors):
         if left.in_shape != right.out_shape:
@@ -267,10 +308,15 @@ def chain(*maps: Map) -> Map:
     return Chain(tuple(factors))
 
 
-def add(*maps: Map) -> Map:
-    """The sum of maps of one input, flattened. Raises: ShapeError unless the shapes agree."""
+def add(*maps: Any) -> Map:
+    """The sum of maps of one input, flattened.
+
+    Raises: KindError unless all are maps, ShapeError unless the shapes agree.
+    """
     parts: list[Map] = []
     for one in maps:
+        if not isinstance(one, Map):
+            raise KindError(f"+ adds two layers, not a layer and {one!r}")
         nested = isinstance(one, Branches) and one.axis is None
         parts.extend(one.parts if nested else [one])  # type: ignore[attr-defined]
     _check_inputs(parts)
@@ -300,8 +346,15 @@ def no_letters(values: Sequence[Any], name: str) -> None:
 
 def check_real(x: Array) -> None:
     """Raises: KindError for complex numbers, which have no order."""
-    if x.dtype.kind == "c":
-        raise KindError(f"x must be real in a layer that is not linear, not {x.dtype}")
+    kind = next(map(repr, filter(_is_complex, x.flat)), "") if x.dtype.kind == "O" else x.dtype
+    if kind and x.dtype.kind in "cO":
+        raise KindError(f"x must be real in a layer that is not linear, not {kind}")
+
+
+def _is_complex(value: Any) -> bool:
+    if is_expression(value):
+        return value.is_extended_real is False
+    return isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
 
 
 def as_floats(x: Array) -> Array:
@@ -319,6 +372,7 @@ def spread_over(values: Array, shape: tuple[Any, ...]) -> Array:
 
 def spreading(before: tuple[Any, ...], after: tuple[Any, ...]) -> Operator:
     """`spread_over` as an operator: its adjoint sums over all places that a value went to."""
+    windows.check_places(size_product(after), f"places in {after}", windows.BYTES_PER_ENTRY)
     places = np.arange(size_product(before)).reshape(before)
     table = np.broadcast_to(spread_over(places, after), after)
     return gathering(table, before, after)
@@ -349,6 +403,23 @@ def _check_inputs(parts: Sequence[Map]) -> None:
                 f"branches must share one input, and one takes {parts[0].in_shape}, another "
                 f"{part.in_shape}"
             )
+
+
+def _line(start: str, mark: str, parts: Sequence[Map], end: str = "") -> str:
+    """Parts in one line of bounded length, with those at the ends of a long row of them."""
+    from convalg.faces.text import LONGEST_LINE, MOST_PARTS
+
+    left_out = 0 if len(parts) <= MOST_PARTS else len(parts) - MOST_PARTS + 1
+    shown = [*parts[: MOST_PARTS - 2], parts[-1]] if left_out else parts
+    found = [f"({part!r})" if mark == " @ " and _is_sum(part) else repr(part) for part in shown]
+    if left_out:
+        found.insert(-1, f"<{left_out} more>")
+    line = f"{start}{mark.join(found)}{end}"
+    return line if len(line) <= LONGEST_LINE else f"{line[:200]} ... {line[-80:]}"
+
+
+def _is_sum(part: Map) -> bool:
+    return isinstance(part, (Sum, Scaled)) or (isinstance(part, Branches) and part.axis is None)
 
 
 def _named(parts: tuple[Map, ...]) -> dict[str, Array]:

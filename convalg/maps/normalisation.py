@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,19 +32,21 @@ class BatchNorm(Map):
     variance: Array
     scale: Array
     offset: Array
-    epsilon: float
+    epsilon: Any
 
     @property
     def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
         return self.in_shape
 
-    @property
-    def _deviation(self) -> Array:
-        return _root(self.variance + self.epsilon)
+    def _deviation(self, x: Array) -> Array:
+        """Square roots as exact as x is."""
+        level = _widened(self.variance) + _beside(x, self.epsilon)
+        return _root(level.astype(object) if x.dtype.kind == "O" else level)
 
     def _normalised(self, x: Array) -> Array:
-        centre = np.broadcast_to(self._spread(-self.mean), x.shape)
-        return engine.total([x, centre]) / self._spread(self._deviation)
+        centre = np.broadcast_to(self._spread(-_widened(self.mean)), x.shape)
+        found = engine.total([_widened(x), centre]) / self._spread(self._deviation(x))
+        return _narrowed(found, x, self.mean, self.variance)
 
     def _spread(self, values: Array) -> Array:
         return spread_over(values, self.in_shape)
@@ -53,8 +56,8 @@ class BatchNorm(Map):
 
     def at(self, x: Any, /) -> Operator:
         """The same diagonal everywhere: scale / sqrt(variance + epsilon), by channel."""
-        one_sample(x, self.in_shape)
-        gain = diagonal(self.scale / self._deviation)
+        deviation = self._deviation(one_sample(x, self.in_shape))
+        gain = diagonal(_narrowed(self.scale / deviation, self.scale, self.variance))
         rest = self.in_shape[1:]
         return gain.kron(identity(rest)) if rest else gain
 
@@ -85,7 +88,8 @@ def batch_norm(
     """Batch norm in use, with fixed statistics: an affine map of every channel.
 
     Shapes: `shape` is `(channels, *spatial)`; the four arrays one number, or one per channel.
-    Rule: y = scale (x - mean) / sqrt(variance + epsilon) + offset.
+    Rule: y = scale (x - mean) / sqrt(variance + epsilon) + offset. Exact x stay exact where the
+    constants are: the usual epsilon is a float, and `epsilon=Fraction(1, 100_000)` is exact.
     Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
     Source: Ioffe & Szegedy 2015, algorithm 2.
 
@@ -97,7 +101,7 @@ def batch_norm(
     count = sizes[0]
     spread = _per_channel(variance, "variance", count)
     small = _epsilon(epsilon)
-    low = (spread + small).tolist()
+    low = (_widened(spread) + small).tolist()
     wrong = [v for v in low if not (is_expression(v) and v.free_symbols) and not v > 0]
     if wrong:
         raise ArgumentError(
@@ -115,7 +119,7 @@ class TrainingBatchNorm(Map):
     in_shape: tuple[Any, ...]
     scale: Array
     offset: Array
-    epsilon: float
+    epsilon: Any
 
     @property
     def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
@@ -128,16 +132,34 @@ class TrainingBatchNorm(Map):
         return sum_over(self.in_shape, places)
 
     def statistics(self, x: Any) -> tuple[Array, Array]:
-        """Mean and (biased) variance of each channel of one batch. Shapes: x `in_shape`."""
-        value = one_sample(x, self.in_shape)
+        """Mean and (biased) variance of each channel of one batch.
+
+        Shapes: x `in_shape`. Floats are summed in float64; exact objects stay exact.
+        """
+        value = _widened(as_floats(one_sample(x, self.in_shape)))
         axes = tuple(k for k in range(value.ndim) if k != 1)
-        return value.mean(axis=axes), value.var(axis=axes)
+        if value.dtype.kind != "O":
+            # Infinity less infinity is NaN, as in the frameworks.
+            with np.errstate(invalid="ignore"):
+                return value.mean(axis=axes), value.var(axis=axes)
+        share = Fraction(self.in_shape[1], value.size)
+        mean = value.sum(axis=axes) * share
+        return mean, ((value - self._spread(mean)) ** 2).sum(axis=axes) * share
 
     def _parts(self, x: Array) -> tuple[Array, Array]:
         """The normalised batch, and one over the deviation at every place."""
+        x = as_floats(x)
         mean, variance = self.statistics(x)
-        inverse = self._spread(1 / _root(variance + self.epsilon))
-        return (x - self._spread(mean)) * inverse, np.broadcast_to(inverse, x.shape)
+        flat = np.flatnonzero(variance + self.epsilon == 0)
+        if flat.size:
+            raise ArgumentError(
+                f"channel {flat[0]} is constant over the batch, and with epsilon "
+                f"{self.epsilon} nothing is left to divide by: give an epsilon above 0"
+            )
+        inverse = self._spread(1 / _root(variance + _beside(x, self.epsilon)))
+        with np.errstate(invalid="ignore"):
+            z = (_widened(x) - self._spread(mean)) * inverse
+        return _narrowed(z, x), np.broadcast_to(_narrowed(inverse, x), x.shape)
 
     def _spread(self, values: Array) -> Array:
         return spread_over(values, self.in_shape[1:])
@@ -181,7 +203,8 @@ def batch_norm_training(
 
     Shapes: `shape` is `(samples, channels, *spatial)`; scale and offset one number, or one per
     channel. The variance is the biased one.
-    Rule: y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + offset, channel by channel.
+    Rule: y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + offset, channel by channel. Exact x
+    stay exact where epsilon, scale and offset are (the usual epsilon is a float).
     Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
     Source: Ioffe & Szegedy 2015, algorithm 1.
 
@@ -202,9 +225,9 @@ class LocalResponseNorm(Map):
 
     window: Selection
     size: int
-    alpha: float
-    beta: float
-    k: float
+    alpha: Any
+    beta: Any
+    k: Any
 
     @property
     def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
@@ -217,21 +240,36 @@ class LocalResponseNorm(Map):
     def _level(self, x: Array) -> Array:
         """k + alpha / size * (the sum of squares over the channels around)."""
         # A square may overflow where the result does not.
-        wide = x.astype(np.float64) if x.dtype.kind == "f" else x
-        return self.k + self.alpha / self.size * self.window(wide * wide)
+        wide = _widened(x)
+        level = _beside(x, self.k) + self._share(x) * self.window(wide * wide)
+        known = level[_is_number(level)] if level.dtype.kind == "O" else level
+        without = known == 0 if float(self.beta).is_integer() else known <= 0
+        if self.beta > 0 and without.any():
+            raise ArgumentError(
+                f"k + alpha / size * squares is {known[without][0]} at some entry of x, which "
+                f"has no power -{self.beta}: give a k above 0, not {self.k}"
+            )
+        return level
+
+    def _share(self, x: Array) -> Any:
+        """alpha / size, exact where x and alpha are."""
+        exact = x.dtype.kind == "O" and isinstance(self.alpha, numbers.Rational)
+        return self.alpha * Fraction(1, self.size) if exact else float(self.alpha) / self.size
 
     def _apply(self, x: Array) -> Array:
         x = as_floats(x)
-        return _narrowed(x * self._level(x) ** (-self.beta), x)
+        # An infinity times its power, zero, is NaN, as in the frameworks.
+        with np.errstate(invalid="ignore"):
+            return _narrowed(x * _power(self._level(x), -self.beta), x)
 
     def at(self, x: Any, /) -> Operator:
         """diag(u^-b) - (2 a b / n) diag(x u^(-b-1)) W diag(x), with u the level and W the sum."""
         value = as_floats(one_sample(x, self.in_shape))
         level = self._level(value)
-        outer = diagonal(_narrowed(value * level ** (-self.beta - 1), value))
-        factor = -2 * self.alpha * self.beta / self.size
+        outer = diagonal(_narrowed(value * _power(level, -self.beta - 1), value))
+        factor = -2 * self._share(value) * _beside(value, self.beta)
         spread = compose(outer, self.window, diagonal(value))
-        return diagonal(_narrowed(level ** (-self.beta), value)) + scale(factor, spread)
+        return diagonal(_narrowed(_power(level, -self.beta), value)) + scale(factor, spread)
 
     def __repr__(self) -> str:
         options = f"alpha={self.alpha}, beta={self.beta}, k={self.k}"
@@ -242,9 +280,9 @@ def local_response_norm(
     shape: Shape,
     size: int,
     *,
-    alpha: float = 1e-4,
-    beta: float = 0.75,
-    k: float = 1.0,
+    alpha: float | Fraction = 1e-4,
+    beta: float | Fraction = 0.75,
+    k: float | Fraction = 1.0,
     extra: Literal["before", "after"] = "before",
 ) -> LocalResponseNorm:
     """Each entry over a power of the squares of its neighbours among the channels: a map.
@@ -252,7 +290,8 @@ def local_response_norm(
     Shapes: `shape` is `(channels, *spatial)`. `size`: how many channels a window spans; for an
     even size `extra` says on which side it has one more: before (PyTorch) or after (ONNX).
     Rule: y = x / (k + alpha / size * sum of x^2 over the window)^beta. TensorFlow and the paper
-    leave out the division by size.
+    leave out the division by size. Exact x stay exact where alpha, beta and k are: whole numbers
+    and fractions, which the usual alpha and beta are not.
     Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
     Source: Krizhevsky et al. 2012, section 3.3.
 
@@ -298,22 +337,51 @@ def _epsilon(value: Any) -> Any:
 
 
 def _number(value: Any, name: str) -> Any:
-    real = (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, real):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise KindError(f"{name} must be a number, not {value!r}")
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise ArgumentError(f"{name} must be finite, not {value!r}")
-    return value
+    # A narrow integer of NumPy would wrap.
+    return int(value) if isinstance(value, numbers.Integral) else value
 
 
-def _narrowed(found: Array, x: Array) -> Array:
-    """What was computed in float64, in the float type of x again."""
-    return found.astype(x.dtype) if x.dtype.kind == "f" else found
+def _beside(x: Array, constant: Any) -> Any:
+    """A constant as floats can take it: a fraction would make them objects."""
+    letters = is_expression(constant) and not constant.is_number
+    return constant if letters or x.dtype.kind != "f" else float(constant)
+
+
+def _widened(x: Array) -> Array:
+    """Floats in at least 64 bits, for sums and squares."""
+    return x.astype(np.result_type(x, np.float64)) if x.dtype.kind == "f" else x
+
+
+def _narrowed(found: Array, *given: Array) -> Array:
+    """What was computed in float64, in the float type of what was given again."""
+    kind = np.result_type(*given)
+    return found.astype(kind) if found.dtype.kind == kind.kind == "f" else found
+
+
+def _is_number(values: Array) -> Array:
+    """Which entries have no letters."""
+    found = [not is_expression(v) or v.is_number for v in values.ravel()]
+    return np.array(found, dtype=bool).reshape(values.shape)
 
 
 def _root(values: Array) -> Array:
+    return np.sqrt(values) if values.dtype.kind != "O" else _power(values, Fraction(1, 2))
+
+
+def _power(values: Array, exponent: Any) -> Array:
+    """Each entry to a power; what is exact stays so, a rational power as a fraction."""
     if values.dtype.kind != "O":
-        return np.sqrt(values)
+        return values ** float(exponent)
     import sympy
 
-    return np.frompyfunc(lambda v: sympy.sqrt(sympy.sympify(v)), 1, 1)(values)
+    def power(value: Any) -> Any:
+        if not isinstance(exponent, numbers.Rational) or isinstance(value, (float, np.floating)):
+            return value ** float(exponent)
+        found = sympy.sympify(value) ** sympy.Rational(exponent.numerator, exponent.denominator)
+        return Fraction(int(found.p), int(found.q)) if found.is_Rational else found
+
+    return np.frompyfunc(power, 1, 1)(values)

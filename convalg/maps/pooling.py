@@ -107,6 +107,8 @@ def average_pool(
         raise SymbolicError(
             f"a divisor that changes at the border needs numbers for sizes, not {shape}"
         )
+    places = size_product(total.out_shape) + sum(axis.out_size * axis.taps for axis in axes)
+    windows.check_places(places, f"divisors of {total!r}")
     counts = [
         _counts(axis, pad if count_include_pad else (0, 0), pads[k], k)
         for k, (axis, pad) in enumerate(zip(axes, pads, strict=True))
@@ -165,6 +167,7 @@ def adaptive_pool(
     total = per_channel(parts, channels)
     if reduce == "sum":
         return total
+    windows.check_places(size_product(total.out_shape), f"divisors for {total.out_shape}")
     divisors = np.ones((), dtype=object)
     for found in each:
         divisors = np.multiply.outer(divisors, [len(window) for window in found])
@@ -241,13 +244,14 @@ def adaptive_max_pool(shape: Shape, out_shape: Any, *, channels: int | None = No
     """
     sizes, wanted = concrete_shape(shape), _wanted(shape, out_shape)
     windows.check_samples((*sizes, *wanted), "an adaptive pooling")
-    places = np.zeros((1, 1), dtype=np.int64)
-    for n, m in zip(sizes, wanted, strict=True):
-        found = [list(window) for window in windows.adaptive(n, m)]
-        longest = max(map(len, found))
-        here = np.array([window + [-1] * (longest - len(window)) for window in found]).T
-        places = engine.joined(places, here, n)
     words = f"adaptive_max_pool({shape_words(sizes)}, {shape_words(wanted)}{tail(channels)})"
+    each = [[list(w) for w in windows.adaptive(n, m)] for n, m in zip(sizes, wanted, strict=True)]
+    longest = [max(map(len, found)) for found in each]
+    windows.check_places(math.prod((*longest, *wanted)), words)
+    places = np.zeros((1, 1), dtype=np.int64)
+    for n, found, most in zip(sizes, each, longest, strict=True):
+        here = np.array([window + [-1] * (most - len(window)) for window in found]).T
+        places = engine.joined(places, here, n)
     return Extremum("max", places, *shapes(sizes, wanted, channels), sizes, words)
 
 
@@ -278,9 +282,11 @@ def lp_pool(
     power = as_size(p, "p")
     if not isinstance(power, int):
         raise KindError(f"p must be a number, not {p}")
+    if not isinstance(absolute, bool):
+        raise KindError(f"absolute must be True or False, not {absolute!r}")
     total = sum_pool(concrete_shape(shape), size, channels=channels, **options)
     assert isinstance(total, Selection)
-    return LpPool(total, power, bool(absolute))
+    return LpPool(total, power, absolute)
 
 
 def max_unpool(indices: Any, shape: Shape, *, channels: int | None = None) -> Operator:
@@ -357,6 +363,7 @@ class Extremum(Map):
 
     def _winners(self, x: Array) -> tuple[Array, Array]:
         """The best values and their places in the plane, channel by channel."""
+        check_real(x)
         samples = x.reshape(-1, size_product(self.plane))
         taps, outputs = self.places.shape
         best = np.zeros((len(samples), outputs), dtype=x.dtype)
@@ -370,7 +377,6 @@ class Extremum(Map):
         return self._with_empty(best, winner), winner
 
     def _beats(self, value: Array, best: Array) -> Array:
-        check_real(value)
         try:
             larger = np.asarray(value > best if self.kind == "max" else value < best, dtype=bool)
         except TypeError:
@@ -416,17 +422,20 @@ class LpPool(Map):
         return f"lp_pool({call}, p={self.p}{'' if self.absolute else ', absolute=False'})"
 
     def _apply(self, x: Array) -> Array:
-        if self.p > 1:
-            x = as_floats(x)
-        elif x.dtype.kind in "biu":
-            # The absolute value of the smallest integer of a type does not fit in it.
-            (x,) = engine.prepared(1, x)
+        if self.p == 1:
+            if self.absolute:
+                check_real(x)
+            if x.dtype.kind in "iu":
+                # The absolute value of the smallest integer of a type does not fit in it.
+                (x,) = engine.prepared(1, x)
+            return self.total(np.abs(x) if self.absolute else x)
+        x = as_floats(x)
         whole = np.abs(x) if self.absolute and self.p % 2 else x
-        if self.p == 1 or x.dtype.kind != "f":
+        if x.dtype.kind != "f":
             return root(self.total(whole**self.p), self.p)
         # A power may overflow where its root does not.
-        found = root(self.total(whole.astype(np.float64) ** self.p), self.p)
-        return found.astype(x.dtype)
+        wide = whole.astype(np.result_type(x, np.float64))
+        return root(self.total(wide**self.p), self.p).astype(x.dtype)
 
     def at(self, x: Any, /) -> Operator:
         """diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
@@ -517,7 +526,6 @@ def _extremum(
 ) -> Extremum:
     sizes = concrete_shape(shape)
     axes = concrete_axes(sizes, size, options)
-    places, _ = engine.table(axes)
     after = tuple(int(axis.out_size) for axis in axes)  # type: ignore[arg-type]
     defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
     plain = {key: v.tolist() if hasattr(v, "tolist") else v for key, v in options.items()}
@@ -525,6 +533,8 @@ def _extremum(
     window = shape_words(per_axis(size, "size", len(sizes)))
     words = f"{name}({shape_words(sizes)}, {window}{''.join(given)}{tail(channels)})"
     kind: Literal["max", "min"] = "max" if name == "max_pool" else "min"
+    windows.check_places(size_product(after) * size_product([a.taps for a in axes]), words)
+    places, _ = engine.table(axes)
     return Extremum(kind, places, *shapes(sizes, after, channels), sizes, words)
 
 
@@ -566,4 +576,7 @@ def _divided(divisors: Array, total: Operator) -> Operator:
     factors = np.array([common // int(d) for d in divisors.ravel()])
     if len(set(factors.tolist())) == 1:
         return scale(Fraction(int(factors[0]), common), total)
-    return scale(Fraction(1, common), diagonal(factors.reshape(divisors.shape)) @ total)
+    # Small integers leave the type of single floats alone, and half floats no room to overflow.
+    kind = np.result_type(np.uint16, np.min_scalar_type(factors.max()))
+    gains = diagonal(factors.reshape(divisors.shape).astype(kind))
+    return scale(Fraction(1, common), gains @ total)

@@ -23,6 +23,8 @@ from convalg.spec import size_product
 
 _BYTES_PER_ENTRY = 16
 """One number and its column."""
+_BYTES_PER_FACTOR = 55
+"""What one factor of a power of W takes while products are put together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,12 +232,20 @@ def linear_recurrence(steps: int, input_weights: Any, hidden_weights: Any) -> Op
     Shapes: U = `input_weights` (H, I), W = `hidden_weights` (H, H); from (steps, I) to
     (steps, H).
     Rule: (I - N)^-1 = (I + N)(I + N^2)(I + N^4)..., with N^k the shift by k steps, times W^k.
-    Raises: ArgumentError for less than one step, ShapeError for weights that do not fit.
+    Raises: ArgumentError for less than one step, ShapeError for weights that do not fit,
+    TooLargeError for too many steps.
 
     >>> linear_recurrence(3, [[1]], [[2]]).to_numpy().tolist()
     [[1, 0, 0], [2, 1, 0], [4, 2, 1]]
     """
     count, inputs, hiddens = _checked("linear_recurrence", 1, steps, input_weights, hidden_weights)
+    check_memory(
+        count * _BYTES_PER_FACTOR,
+        None,
+        what=f"the product of the factors of {count} steps",
+        instead="take fewer steps",
+        fixed=True,
+    )
     step, shape = dense(hiddens), (count, hiddens.shape[1])
     factors, power, reach = [], step, 1
     while reach < count:
@@ -269,7 +279,7 @@ def rnn(
     >>> layer([[1], [-3], [5]]).tolist(), layer.at([[1], [-3], [5]]).to_numpy().tolist()
     ([[1], [0], [5]], [[1, 0, 0], [0, 0, 0], [0, 0, 1]])
     """
-    if activation not in _ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in _ACTIVATIONS:
         raise ArgumentError(
             f"activation must be one of {', '.join(_ACTIVATIONS)}, not {activation!r}"
         )

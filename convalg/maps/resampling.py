@@ -10,7 +10,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.base import Array, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.errors import LARGEST_INTEGER, ArgumentError, KindError, ShapeError
 from convalg.kernels import as_numbers
 from convalg.linear import diagonal, reshape
 from convalg.maps import windows
@@ -53,8 +53,8 @@ def permute(in_shape: Shape, axes: Any) -> Operator:
     no_letters(order, "axes")
     if sorted(order) != list(range(len(sizes))):
         raise ArgumentError(f"axes must name each of the {len(sizes)} axes once, not {axes!r}")
-    table = _places(sizes).transpose(order)
     words = f"permute({shape_words(sizes)}, {tuple(order)})"
+    table = _places(sizes, words).transpose(order)
     return gathering(table, sizes, table.shape, words)
 
 
@@ -98,10 +98,10 @@ def pixel_shuffle(
         raise ArgumentError(f"order must be 'CRD' or 'DCR', not {order!r}")
     before = (count, *sizes)
     pairs = [place for k in range(dims) for place in (dims + 1 + k, offset + k)]
-    table = _places(before).reshape(split).transpose(lead, *pairs)
     after = (inner, *(n * r for n, r in zip(sizes, factors, strict=True)))
     named = "" if order == "CRD" else f", order={order!r}"
     words = f"pixel_shuffle({shape_words(sizes)}, {_short(factors)}{tail(count)}{named})"
+    table = _places(before, words).reshape(split).transpose(lead, *pairs)
     return gathering(table, before, after, words)
 
 
@@ -138,7 +138,8 @@ def unfold(
     """What every tap of every window reads ("im2col"): one column for each window.
 
     Shapes: `(*shape)` to `(taps, windows)`, or `(channels, *shape)` to
-    `(channels * taps, windows)`; taps and windows flat and row-major. Padding is zeros.
+    `(channels * taps, windows)`; taps and windows flat and row-major. Padding is zeros. Windows
+    are `stride` apart, by default 1, so that they overlap (those of pooling lie side by side).
     Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
     Source: PyTorch, Unfold.
 
@@ -147,17 +148,23 @@ def unfold(
     """
     sizes = concrete_shape(shape)
     walk = {"stride": stride, "padding": padding, "dilation": dilation}
-    places, _ = engine.table(concrete_axes(sizes, size, walk))
-    before, after = shapes(sizes, places.shape, channels)
+    # None is the default of pooling only.
+    per_axis(stride, "stride", len(sizes))
+    axes = concrete_axes(sizes, size, walk)
+    taps = size_product([axis.taps for axis in axes])
+    outputs = size_product([axis.out_size for axis in axes])
+    before, _ = shapes(sizes, (), channels)
     count = before[0] if channels is not None else 1
-    steps = np.arange(count)[:, None, None] * size_product(sizes)
-    table = np.where(places < 0, -1, places + steps)
     given = {"stride": (stride, 1), "padding": (padding, 0), "dilation": (dilation, 1)}
     plain = [(k, v.tolist() if hasattr(v, "tolist") else v, u) for k, (v, u) in given.items()]
     options = "".join(f", {name}={v!r}" for name, v, usual in plain if v != usual)
     window = _short(per_axis(size, "size", len(sizes)))
     words = f"unfold({shape_words(sizes)}, {window}{options}{tail(channels)})"
-    return gathering(table, before, (count * after[-2], after[-1]), words)
+    windows.check_places(count * taps * outputs, words, windows.BYTES_PER_ENTRY)
+    places, _ = engine.table(axes)
+    steps = np.arange(count)[:, None, None] * size_product(sizes)
+    table = np.where(places < 0, -1, places + steps)
+    return gathering(table, before, (count * taps, outputs), words)
 
 
 def fold(
@@ -242,12 +249,15 @@ def dropout(mask: Any, rate: Any = 0) -> Operator:
     [Fraction(6, 1), Fraction(0, 1), Fraction(10, 1)]
     """
     values = as_numbers(mask, "mask")
+    if values.ndim == 0 or not values.size:
+        raise ShapeError(f"mask must be an array with the shape of the input, not {mask!r}")
     if not np.isin(values, (0, 1)).all():
         raise ArgumentError(f"mask must hold zeros and ones, not {values.ravel()[:5].tolist()}")
     rate = rate.item() if isinstance(rate, np.number) else rate
     if not isinstance(rate, (int, float, Fraction)) or not 0 <= rate < 1:
         raise ArgumentError(f"rate must be a share from 0 up to, but not, 1, not {rate!r}")
-    kept = diagonal(values.astype(np.int64))
+    # One byte, which leaves the type of floats alone.
+    kept = diagonal(values.astype(np.int8))
     return _scaled(1 / (1 - rate) if isinstance(rate, float) else 1 / Fraction(1 - rate), kept)
 
 
@@ -255,8 +265,9 @@ def _scaled(factor: Any, operator: Operator) -> Operator:
     return operator if factor == 1 else scale(factor, operator)
 
 
-def _places(shape: tuple[Any, ...]) -> Array:
-    """The flat place of each entry."""
+def _places(shape: tuple[Any, ...], words: str) -> Array:
+    """The flat place of each entry, for the matrix of a call."""
+    windows.check_places(size_product(shape), words, windows.BYTES_PER_ENTRY)
     return np.arange(size_product(shape)).reshape(shape)
 
 
@@ -276,7 +287,8 @@ def _target(
     if scale is None:
         assert wanted is not None
         return wanted, tuple(Fraction(m, n) for m, n in zip(wanted, sizes, strict=True))
-    given = scale if isinstance(scale, (tuple, list)) else [scale] * len(sizes)
+    several = isinstance(scale, (tuple, list)) or getattr(scale, "ndim", 0) == 1
+    given = list(scale) if several else [scale] * len(sizes)
     if len(given) != len(sizes):
         raise ShapeError(f"scale must be one number or {len(sizes)} of them, not {scale!r}")
     scales = tuple(_fraction(value) for value in given)
@@ -295,8 +307,8 @@ def _fraction(value: Any) -> Fraction:
         value = value.item()
     if not isinstance(value, (int, float, Fraction)) or isinstance(value, bool):
         raise KindError(f"scale must be a number for each axis, not {value!r}")
-    if not (math.isfinite(value) and value > 0):
-        raise ArgumentError(f"scale must be positive and finite, not {value!r}")
+    if not 0 < value < LARGEST_INTEGER:
+        raise ArgumentError(f"scale must be positive and finite, not {value!r}: below 2**63")
     simple = Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
     return simple if float(simple) == float(value) else Fraction(value)
 

@@ -29,6 +29,10 @@ COORDINATES: tuple[Coordinates, ...] = (
 )
 BYTES_PER_SAMPLE = 500
 """About what one sample of an axis takes while its windows are lists."""
+BYTES_PER_PLACE = 25
+"""What one place of a table of windows takes while the table is made."""
+BYTES_PER_ENTRY = 72
+"""What one place takes where the table becomes a matrix."""
 ROUNDINGS: tuple[Rounding, ...] = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
 
 
@@ -37,6 +41,12 @@ def check_samples(sizes: tuple[int, ...], what: str) -> None:
     needed = sum(sizes) * BYTES_PER_SAMPLE
     what = f"{what} between axes of {', '.join(map(str, sizes))} samples"
     check_memory(needed, None, what=what, instead="take fewer samples", fixed=True)
+
+
+def check_places(count: int, what: str, each: int = BYTES_PER_PLACE) -> None:
+    """Raises: TooLargeError for a table of `count` places that does not fit."""
+    what = f"the table of {what}"
+    check_memory(count * each, None, what=what, instead="take smaller sizes", fixed=True)
 
 
 def adaptive(in_size: int, out_size: int) -> Iterator[range]:

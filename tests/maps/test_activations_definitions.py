@@ -113,6 +113,45 @@ def test_softmax_by_its_definition(n: int, m: int, axis: int, data: st.DataObjec
     np.testing.assert_allclose(jacobian.sum(axis=0), 0, atol=1e-15)
 
 
+def test_infinities_are_quiet() -> None:
+    """What has no value is NaN, as in the frameworks; a warning would be an error here."""
+    inf, nan = math.inf, math.nan
+    for found, right in (
+        (ca.softmax(2)([inf, 0.0]), [nan, nan]),
+        (ca.softmax(2)([-inf, -inf]), [nan, nan]),
+        (ca.softmax(2)([-inf, 0.0]), [0, 1]),
+        (ca.relu(3)([inf, -inf, nan]), [inf, 0, nan]),
+        (ca.leaky_relu(2, 0)([inf, -1.0]), [inf, 0]),
+        (ca.leaky_relu(2, -2)([inf, -inf]), [inf, inf]),
+        (ca.sigmoid(3)([inf, -inf, nan]), [1, 0, nan]),
+        (ca.tanh(3)([inf, -inf, nan]), [1, -1, nan]),
+        (columns(ca.sigmoid(2).at([inf, -inf])).diagonal(), [0, 0]),
+        (columns(ca.tanh(2).at([inf, -inf])).diagonal(), [0, 0]),
+        (columns(ca.relu(2).at([inf, -inf])).diagonal(), [1, 0]),
+    ):
+        np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_slopes_where_the_double_is_infinite(kind: str) -> None:
+    top = np.finfo(kind).max
+    x = np.array([top, -top, 1], dtype=kind)
+    for layer in (ca.tanh(3), ca.sigmoid(3)):
+        slope = layer.gradient(x, np.ones(3, kind))
+        assert slope.dtype == kind
+        assert slope[:2].tolist() == [0, 0]
+    assert ca.tanh(3).gradient(x, np.ones(3, kind))[2] == pytest.approx(
+        1 / math.cosh(1) ** 2, rel=4 * float(np.finfo(kind).eps)
+    )
+
+
+def test_only_what_is_scaled_can_overflow() -> None:
+    top = 2**63 - 1
+    assert ca.leaky_relu(2, 5)([top, -1]).tolist() == [top, -5]
+    assert ca.leaky_relu(2, 5)([1e308, -1.0]).tolist() == [1e308, -5]
+    assert ca.leaky_relu(2, -1)(np.array([-128, 127], np.int8)).tolist() == [128, 127]
+
+
 def test_softmax_does_not_move_with_its_input() -> None:
     x = np.array([1.0, 2.0, 4.0])
     layer = ca.softmax(3)

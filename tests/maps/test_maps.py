@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import naive_layers as naive
@@ -15,7 +17,7 @@ from layer_strategies import STEP, check_adjoint, check_slope, distinct
 from strategies import integers
 
 import convalg as ca
-from convalg.errors import ExactnessError
+from convalg.errors import ExactnessError, KindError, ShapeError
 
 Weights = dict[str, np.ndarray]
 
@@ -261,7 +263,6 @@ def test_gradients_of_a_batch_do_not_wrap() -> None:
     assert int(found) == 2**63
 
 
-@pytest.mark.xfail(strict=True, reason="isl's relation of an operator from one number alone")
 def test_a_bias_of_one_number_is_a_relation_too() -> None:
     jacobian = ca.affine(ca.identity(3), 7).by("bias", [1, 2, 3])
     assert jacobian.to_isl().wrap().count_val().to_python() == 3
@@ -303,6 +304,113 @@ def test_the_input_and_the_parameters_are_left_alone() -> None:
         layer.parameters["bias"][0] = 5
 
 
+@given(st.sampled_from(range(len(PIECES))), st.sampled_from(range(len(PIECES))), st.data())
+def test_multiples_and_differences(one: int, other: int, data: st.DataObject) -> None:
+    f, g = PIECES[one](), PIECES[other]()
+    x, slope = data.draw(integers((2, 3))), data.draw(integers((2, 3)))
+    for made, right, jacobian in (
+        (3 * f, 3 * f(x), 3 * f.at(x[0]).to_numpy()),
+        (f * 3, 3 * f(x), 3 * f.at(x[0]).to_numpy()),
+        (np.int64(-2) * f, -2 * f(x), -2 * f.at(x[0]).to_numpy()),
+        (-f, -f(x), -f.at(x[0]).to_numpy()),
+        (f - g, f(x) - g(x), f.at(x[0]).to_numpy() - g.at(x[0]).to_numpy()),
+        (f - 2 * g, f(x) - 2 * g(x), f.at(x[0]).to_numpy() - 2 * g.at(x[0]).to_numpy()),
+    ):
+        assert np.array_equal(made(x), right)
+        assert np.array_equal(made.at(x[0]).to_numpy(), jacobian)
+        both = isinstance(f, ca.Operator) and isinstance(g, ca.Operator)
+        assert isinstance(made, ca.Operator) >= both
+        assert np.array_equal(made.gradient(x[0], slope[0]), jacobian.T @ slope[0])
+    half = Fraction(1, 2) * f
+    assert half(x).tolist() == (f(x) * Fraction(1, 2)).tolist()
+
+
+def test_parameters_of_multiples_and_differences() -> None:
+    layer = ca.affine(ca.correlation(3, [1, 2], padding=((0, 1),)), [1, 2, 3])
+    twice, rest = 2 * layer, ca.identity(3) - layer
+    assert list(twice.parameters) == ["0.kernel", "0.bias"]
+    assert list(rest.parameters) == ["1.0.kernel", "1.0.bias"]
+    x = [5, 6, 7]
+    assert np.array_equal(twice.by("0.kernel", x).to_numpy(), 2 * layer.by("kernel", x).to_numpy())
+    assert np.array_equal(rest.by("1.0.bias", x).to_numpy(), -np.eye(3, dtype=int))
+
+
+NOT_LINEAR = ca.relu(2) @ ca.affine(ca.correlation(3, [1, 2]), 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["to_numpy", "to_scipy", "kernel", "structure", "counts", "kron", "shape", "letters"]
+)
+def test_what_only_linear_maps_have(name: str) -> None:
+    with pytest.raises(KindError, match=rf"is not linear; f\.at\(x\)\.{name} is that of its"):
+        getattr(NOT_LINEAR, name)
+    assert not hasattr(NOT_LINEAR, name)
+    assert hasattr(NOT_LINEAR.at([1, 2, 3]), name)
+
+
+def test_the_adjoint_of_what_is_not_linear() -> None:
+    said = (
+        r"relu\(2\) @ affine\(correlation\(3, \[1, 2\]\), 1\) is not linear; f\.at\(x\)\.T is the "
+        r"adjoint of its Jacobian at x"
+    )
+    with pytest.raises(KindError, match=said):
+        NOT_LINEAR.T  # noqa: B018
+    with pytest.raises(AttributeError, match="'Chain' object has no attribute 'weights'"):
+        NOT_LINEAR.weights  # noqa: B018
+    assert copy.deepcopy(NOT_LINEAR)([1, 2, 3]).tolist() == NOT_LINEAR([1, 2, 3]).tolist()
+
+
+SPATIAL = ca.correlation((2, 3), [[1, 2]])
+CHANNELS = ca.correlation((2, 3), [[[[1, 2]]], [[[3, 4]]]])
+
+
+@pytest.mark.parametrize(
+    ("operator", "has_channels"),
+    [
+        (SPATIAL, False),
+        (SPATIAL.T, False),
+        (ca.transposed_correlation((2, 3), [[1, 2]], stride=2), False),
+        (-1 * SPATIAL, False),
+        (SPATIAL + SPATIAL, False),
+        (ca.downsample((2, 2), (1, 2)) @ SPATIAL, False),
+        (SPATIAL @ ca.correlation((2, 4), [[1, 1]]), False),
+        (CHANNELS, True),
+        (CHANNELS.T, True),
+        (ca.transposed_correlation((2, 3), [[[[1, 2]], [[3, 4]]]]), True),
+        (ca.identity(2).kron(SPATIAL), True),
+        (ca.reshape((2, 2), (1, 2, 2)) @ SPATIAL, True),
+        (ca.sum_pool((2, 4), 2, channels=3), True),
+    ],
+    ids=repr,
+)
+def test_a_bias_by_channel_where_there_are_channels(
+    operator: ca.Operator, has_channels: bool
+) -> None:
+    """The transposed layer as the correlation: of a single channel, the first axis is spatial."""
+    bias = np.arange(operator.out_shape[0])
+    if has_channels:
+        zero = np.zeros(operator.in_shape, dtype=int)
+        rest = (1,) * (len(operator.out_shape) - 1)
+        right = np.broadcast_to(bias.reshape(-1, *rest), operator.out_shape)
+        assert np.array_equal(ca.affine(operator, bias)(zero), right)
+    else:
+        with pytest.raises(ShapeError, match="bias must be one number or of shape"):
+            ca.affine(operator, bias)
+
+
+def test_each_parameter_that_is_listed_can_be_differentiated() -> None:
+    layer = ca.correlation(3, [1, 2], padding=((0, 1),))
+    for operator in (ca.concat([layer, ca.identity(3)]), ca.identity(3) - 2 * layer):
+        assert list(operator.parameters) == ["kernel"]
+        jacobian = operator.by("kernel", [5, 6, 7])
+        g = np.arange(operator.out_shape[0])
+        assert np.array_equal(operator.kernel_gradient([5, 6, 7], g), jacobian.T(g))
+        for place in range(2):
+            kernel = np.eye(2, dtype=int)[place]
+            moved = operator.refill(layer.kernel + kernel)([5, 6, 7]) - operator([5, 6, 7])
+            assert np.array_equal(jacobian(kernel), moved)
+
+
 def test_a_deep_chain() -> None:
     """As many layers as anyone stacks, without recursion."""
     deep: ca.Map = ca.relu(2)
@@ -319,6 +427,33 @@ def test_reprs_are_one_line() -> None:
         assert "\n" not in repr(f)
         assert len(repr(f)) < 400
     assert repr(ca.affine(ca.identity(2), 3)) == "affine(identity(2), 3)"
+    assert repr(2 * ca.relu(3) - ca.relu(3)) == (
+        "(2 * identity(3)) @ relu(3) + (-1 * identity(3)) @ relu(3)"
+    )
+    assert repr(ca.relu(3) @ (ca.relu(3) + ca.tanh(3))) == "relu(3) @ (relu(3) + tanh(3))"
     assert repr(ca.concat([ca.relu((1, 2)), ca.relu((1, 2))], -1)) == (
         "concat([relu((1, 2)), relu((1, 2))], axis=1)"
     )
+
+
+@pytest.mark.parametrize("count", [8, 9, 1000])
+def test_long_reprs_show_their_ends(count: int) -> None:
+    chain: ca.Map = ca.relu(3)
+    total, wide = chain, ca.concat([ca.tanh(1), *[ca.relu(1)] * (count - 1)])
+    for _ in range(count - 1):
+        chain, total = ca.tanh(3) @ chain, total + ca.tanh(3)
+    cut = f"<{count - 7} more>"
+    for f, first, last in (
+        (chain, "tanh(3) @ tanh(3)", "@ relu(3)"),
+        (total, "relu(3) + tanh(3)", "+ tanh(3)"),
+        (wide, "concat([tanh(1), relu(1)", ", relu(1)])"),
+    ):
+        assert repr(f).startswith(first)
+        assert repr(f).endswith(last)
+        assert (cut in repr(f)) == (count > 8)
+        assert len(repr(f)) < 200
+    nested: ca.Map = ca.relu(2)
+    for _ in range(12):
+        nested = ca.concat([nested, nested]) if len(repr(nested)) % 2 else nested + nested
+        nested = ca.dense(np.ones((2, nested.out_shape[0]), dtype=int)) @ nested
+    assert len(repr(nested)) <= 400

@@ -257,17 +257,143 @@ def test_the_odd_channel_of_an_even_window() -> None:
 
 
 def test_local_response_norm_at_symbols() -> None:
-    """Whole constants: the derivative is an identity of expressions, up to rounded exponents."""
+    """Whole constants: the derivative is an identity of expressions."""
     a, b = LETTERS[:2]
     norm = ca.local_response_norm(2, 2, alpha=2, beta=1, k=1, extra="after")
     y = norm(np.array([a, b], dtype=object))
-    assert sympy.simplify(sympy.nsimplify(y[0]) - a / (1 + a**2 + b**2)) == 0
-    assert sympy.simplify(sympy.nsimplify(y[1]) - b / (1 + b**2)) == 0
+    assert sympy.simplify(y[0] - a / (1 + a**2 + b**2)) == 0
+    assert sympy.simplify(y[1] - b / (1 + b**2)) == 0
     jacobian = norm.at(np.array([a, b], dtype=object)).to_sympy()
     for row in range(2):
         for column, letter in enumerate((a, b)):
             difference = sympy.diff(y[row], letter) - jacobian[row, column]
-            assert sympy.simplify(sympy.nsimplify(difference)) == 0
+            assert sympy.simplify(difference) == 0
+
+
+@given(st.integers(2, 4), st.integers(1, 3), st.data())
+def test_training_keeps_fractions(samples: int, count: int, data: st.DataObject) -> None:
+    """Its definition in exact arithmetic: no entry is a float, whatever the square root is."""
+    x = np.array([drawn(data, count, fractions) for _ in range(samples)], dtype=object)
+    if data.draw(st.booleans()):
+        x = x * 4  # whole numbers, as Python's own
+        x = np.frompyfunc(int, 1, 1)(x)
+    epsilon = data.draw(st.fractions(min_value=Fraction(1, 4), max_value=3, max_denominator=4))
+    scale, offset = drawn(data, count, fractions), drawn(data, count, fractions)
+    norm = ca.batch_norm_training((samples, count), scale=scale, offset=offset, epsilon=epsilon)
+    means, variances = norm.statistics(x)
+    y, jacobian = norm(x), norm.at(x).to_numpy().reshape(samples, count, samples, count)
+    for c in range(count):
+        column = [Fraction(value) for value in x[:, c]]
+        mean = sum(column) / samples
+        variance = sum((value - mean) ** 2 for value in column) / samples
+        assert (means[c], variances[c]) == (mean, variance)
+        root = sympy.sqrt(sympy.sympify(variance + epsilon))
+        for k, value in enumerate(column):
+            right = sympy.sympify(scale[c] * (value - mean)) / root + sympy.sympify(offset[c])
+            assert sympy.simplify(sympy.sympify(y[k, c]) - right) == 0
+            assert not sympy.sympify(y[k, c]).has(sympy.Float)
+        # The derivative of sample 0 by sample 1, by hand.
+        level = variance + epsilon
+        slope = -scale[c] * (level + (column[0] - mean) * (column[1] - mean)) / samples
+        right = sympy.sympify(slope) / (sympy.sympify(level) * root)
+        assert sympy.simplify(sympy.sympify(jacobian[0, c, 1, c]) - right) == 0
+
+
+def test_perfect_squares_are_fractions() -> None:
+    x = np.array([[1], [5]], dtype=object)
+    y = ca.batch_norm_training((2, 1), epsilon=0)(x)
+    assert y.tolist() == [[-1], [1]]
+    assert {type(value) for value in y.ravel()} == {Fraction}
+    fixed = ca.batch_norm((2,), Fraction(1, 3), 4, epsilon=0)
+    pair = np.array([3, 2], dtype=object)
+    for found in (fixed(pair), ca.local_response_norm(2, 1, alpha=1, beta=1, k=1)(pair)):
+        assert {type(value) for value in found} == {Fraction}
+    assert fixed(pair).tolist() == [Fraction(4, 3), Fraction(5, 6)]
+    assert fixed.at(pair).to_numpy().tolist() == [[Fraction(1, 2), 0], [0, Fraction(1, 2)]]
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 2), st.data())
+def test_local_response_norm_keeps_fractions(
+    count: int, size: int, beta: int, data: st.DataObject
+) -> None:
+    x = drawn(data, count, fractions)
+    alpha, k = data.draw(st.fractions(0, 3, max_denominator=4)), Fraction(1, 2)
+    norm = ca.local_response_norm((count,), size, alpha=alpha, beta=beta, k=k)
+    level = k + alpha / size * naive.squares_around(x, size, "before")
+    assert norm(x).tolist() == [value / one**beta for value, one in zip(x, level, strict=True)]
+    exact, rounded = norm.at(x).to_numpy(), norm.at(x.astype(float)).to_numpy()
+    assert all(isinstance(value, (int, Fraction)) for value in exact.ravel())
+    np.testing.assert_allclose(exact.astype(float), rounded, rtol=1e-12, atol=1e-14)
+
+
+def test_a_root_that_is_no_fraction_is_symbolic() -> None:
+    norm = ca.local_response_norm(1, 1, alpha=1, beta=Fraction(1, 2), k=1)
+    (found,) = norm(np.array([1], dtype=object))
+    assert found == 1 / sympy.sqrt(2)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_fractions_beside_floats_are_floats(kind: type) -> None:
+    x = np.array([[1], [4]], dtype=kind)
+    half = Fraction(1, 2)
+    for exact, plain in (
+        (
+            ca.batch_norm_training((2, 1), epsilon=half),
+            ca.batch_norm_training((2, 1), epsilon=0.5),
+        ),
+        (ca.batch_norm((2, 1), 0, 1, epsilon=half), ca.batch_norm((2, 1), 0, 1, epsilon=0.5)),
+        (
+            ca.local_response_norm((2, 1), 1, alpha=half, beta=half, k=half),
+            ca.local_response_norm((2, 1), 1, alpha=0.5, beta=0.5, k=0.5),
+        ),
+    ):
+        assert exact(x).dtype == plain(x).dtype
+        np.testing.assert_allclose(exact(x), plain(x), rtol=1e-6)
+        assert np.array_equal(exact.at(x).to_numpy(), plain.at(x).to_numpy())
+
+
+def test_constants_that_are_floats_give_floats() -> None:
+    """As the docstrings say: the usual epsilon and alpha are floats."""
+    x = np.array([[1], [4]], dtype=object)
+    for layer in (
+        ca.batch_norm_training((2, 1)),
+        ca.batch_norm((2, 1), 0, 1),
+        ca.local_response_norm((2, 1), 1),
+    ):
+        assert {type(value) for value in layer(x).ravel()} == {float}
+        np.testing.assert_allclose(layer(x).astype(float), layer(x.astype(float)), rtol=1e-14)
+
+
+def test_half_floats_whose_squares_and_differences_are_beyond_them() -> None:
+    half = np.float16
+    x = np.array([[60000], [-60000]], dtype=half)
+    norm = ca.batch_norm_training((2, 1), scale=half(1), offset=half(0))
+    assert norm(x).tolist() == [[1], [-1]]
+    assert norm(x).dtype == half
+    assert norm.statistics(x)[1].tolist() == pytest.approx([float(x[0, 0]) ** 2])
+    large, one = np.array([60000], half), half(1)
+    fixed = ca.batch_norm((1,), large, large, scale=one, offset=0 * one, epsilon=60000)
+    found = fixed(np.array([-60000], half))
+    assert found.dtype == half
+    assert found[0] == pytest.approx(-120_000 / 120_000**0.5, rel=2e-3)
+    single = np.array([[1e30], [-1e30]], dtype=np.float32)
+    assert ca.batch_norm_training((2, 1))(single).tolist() == [[1], [-1]]
+
+
+def test_infinity_is_nan_and_quiet() -> None:
+    """As in the frameworks; a warning would be an error here."""
+    found = ca.batch_norm_training((2, 2))([[np.inf, 1.0], [1.0, 3.0]])
+    assert np.isnan(found[:, 0]).all()
+    assert np.isfinite(found[:, 1]).all()
+    found = ca.local_response_norm(3, 1)([np.inf, np.nan, 1.0])
+    assert np.isnan(found[:2]).all()
+    assert found[2] == pytest.approx(1.0001**-0.75)
+
+
+def test_a_power_of_zero_that_there_is() -> None:
+    assert ca.local_response_norm(1, 1, alpha=1, beta=-1, k=0)([0.0]).tolist() == [0]
+    # Whole powers of negative numbers are numbers.
+    assert ca.local_response_norm(1, 1, alpha=1, beta=1, k=-2)([1.0]).tolist() == [-1]
 
 
 def test_norms_are_not_linear() -> None:

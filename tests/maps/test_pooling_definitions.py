@@ -270,7 +270,7 @@ def test_no_type_wraps(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", FLOATS)
 def test_the_type_of_floats_is_kept(kind: str) -> None:
-    """But where the divisor changes: the factors are whole numbers, and the result is wider."""
+    """But half floats where the divisor changes: whole factors would overflow them."""
     x = np.array([1, 2, 3, 4], dtype=kind)
     for layer in (
         ca.sum_pool(4, 2),
@@ -285,8 +285,11 @@ def test_the_type_of_floats_is_kept(kind: str) -> None:
     ):
         assert layer(x).dtype == kind, layer
     border = ca.average_pool(4, 3, stride=1, padding=1, count_include_pad=False)
-    assert border(x).dtype.kind == "f"
+    wider = "float32" if kind == "float16" else kind
+    assert border(x).dtype == wider
     assert border(x).tolist() == [1.5, 2, 3, 3.5]
+    assert ca.adaptive_pool(5, 3)(np.append(x, x[:1])).dtype == wider
+    assert border(np.array([6e4, 0, 0, 6e4], kind))[0] == pytest.approx(3e4, rel=1e-3)
 
 
 def test_powers_do_not_overflow_where_the_norm_does_not() -> None:

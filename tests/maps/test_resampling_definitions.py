@@ -15,7 +15,7 @@ from layer_strategies import batches, calls, channels, check_adjoint, lead, wind
 from strategies import integers
 
 import convalg as ca
-from convalg.errors import TooLargeError
+from convalg.errors import ShapeError, TooLargeError
 from convalg.maps.windows import COORDINATES, ROUNDINGS
 
 sizes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
@@ -239,6 +239,16 @@ def test_types_of_samples(kind: str) -> None:
             assert layer(x).dtype == kind
 
 
+def test_sizes_and_scales_may_be_numpy_arrays() -> None:
+    plain = ca.resize((2, 3), scale=(1.5, 2.0), mode="linear")
+    assert ca.prove.equal(ca.resize((2, 3), scale=np.array([1.5, 2.0]), mode="linear"), plain)
+    size = ca.resize((2, 3), (3, 6), mode="linear")
+    assert ca.prove.equal(ca.resize((2, 3), np.array([3, 6]), mode="linear"), size)
+    with pytest.raises(ShapeError, match="scale must be one number or 2 of them"):
+        ca.resize((2, 3), scale=np.array([2.0]))
+    assert [part.out_shape for part in ca.embeddings(np.array([[1, 2], [3, 2]]))] == [(4, 2)] * 2
+
+
 @given(integers((2, 3)), st.sampled_from([0, Fraction(1, 2), Fraction(2, 3)]))
 def test_dropout_scales_what_it_keeps(x: np.ndarray, rate: Any) -> None:
     mask = (x % 2).astype(int)
@@ -249,6 +259,23 @@ def test_dropout_scales_what_it_keeps(x: np.ndarray, rate: Any) -> None:
     ]
     assert layer(x).ravel().tolist() == right
     assert ca.prove.equal(layer.T, layer)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("rate", [0, 0.5, Fraction(1, 2)])
+def test_dropout_keeps_the_type_of_floats(kind: str, rate: Any) -> None:
+    x = np.array([3, 4], dtype=kind)
+    layer = ca.dropout([1, 0], rate)
+    assert layer(x).dtype == layer.gradient(x, x).dtype == kind
+    assert layer(x).tolist() == [6 if rate else 3, 0]
+    # A mask of one byte, and numbers beyond it.
+    assert ca.dropout([1, 0])(np.array([127, 1], np.int8) * 2).dtype == np.int64
+    assert ca.dropout([1, 1])([2**40, -(2**40)]).tolist() == [2**40, -(2**40)]
+
+
+def test_patches_overlap_where_pooling_windows_do_not() -> None:
+    assert ca.unfold(5, 2).out_shape == ca.unfold(5, 2, stride=1).out_shape == (2, 4)
+    assert ca.sum_pool(5, 2).out_shape == ca.sum_pool(5, 2, stride=None).out_shape == (2,)
 
 
 def test_dropout_takes_the_numbers_of_numpy() -> None:

@@ -26,7 +26,6 @@ from test_torch_agrees_layers import (  # noqa: E402
     SMOOTH,
     Window,
     agree,
-    one_thread,  # noqa: F401 - a fixture of this module too
     pair,
     tensor,
     windows,
