@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from convalg import notebook
 from convalg.base import Array
 from convalg.check.problem import Kind, Problem
 from convalg.check.sweep import Config, plain
@@ -85,6 +86,9 @@ class Report:
             return f"<{self.name}: all {self.cases} configurations pass>"
         found = self.diagnosis[0].code if self.diagnosis else "unknown"
         return f"<{self.name}: {len(self.failures)} of {self.cases} configurations fail: {found}>"
+
+    def _repr_html_(self) -> str:
+        return notebook.answer(self.passed, repr(self)) + notebook.text(self.explain())
 
     def explain(self) -> str:
         """The report in plain words."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from convalg import notebook
 from convalg.base import Array, Operator, batch_of
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers
@@ -144,6 +145,11 @@ class Network:
 
     def __repr__(self) -> str:
         return f"<{self.name}: {len(self)} layers, {self.in_shape} to {self.out_shape}>"
+
+    def _repr_html_(self) -> str:
+        if any(is_symbolic(n) for n in self.in_shape):
+            return notebook.text(repr(self))
+        return self.summary()._repr_html_()
 
     @property
     def in_shape(self) -> Shape:

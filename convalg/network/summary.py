@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from convalg import notebook
 from convalg.errors import SymbolicError
 from convalg.network.graph import Network
 from convalg.network.receptive import reaches
@@ -73,13 +74,16 @@ class Summary:
             table.add_column(name, justify="left" if words else "right", overflow="fold")
         kept = [COLUMNS.index(name) for name in columns]
         for row in self.rows:
-            cells = [_grouped(v) if isinstance(v, int) else _cut(v) for v in vars(row).values()]
+            cells = self._cells(row)
             table.add_row(*(Text(cells[k]) for k in kept))
         totals = (self.parameters, None, self.nonzeros, self.multiplications)
         last = ["total", "", "", *("" if v is None else _grouped(v) for v in totals), "", ""]
         table.add_section()
         table.add_row(*(last[k] for k in kept))
         return table
+
+    def _cells(self, row: Row) -> list[str]:
+        return [_grouped(v) if isinstance(v, int) else _cut(v) for v in vars(row).values()]
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -90,6 +94,9 @@ class Summary:
         return heard.get()
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return notebook.table(self.title, COLUMNS, map(self._cells, self.rows))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

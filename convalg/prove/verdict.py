@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from convalg import notebook
+
 Status = Literal["proved", "refuted", "unknown"]
 
 ISL = "Presburger arithmetic (isl): the sets of triples (row, column, weight) compared"
@@ -86,6 +88,10 @@ class Verdict:
             tail = f" (hint: {self.hint})" if self.hint else ""
             return f"Refuted: {self.counterexample}{tail}"
         return f"Unknown: {self.reason}"
+
+    def _repr_html_(self) -> str:
+        holds = {"proved": True, "refuted": False}.get(self.status)
+        return notebook.answer(holds, repr(self))
 
     def explain(self) -> str:
         """The verdict in a few lines: claim, status, scope, method, counterexample, hint."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convalg import notebook
 from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, TooLargeError
 from convalg.network.graph import Network
@@ -120,6 +121,11 @@ class StepExplanation:
                     _norm(found.gradient),
                 )
         return table
+
+    def _repr_html_(self) -> str:
+        columns = [str(column.header) for column in self.table.columns]
+        cells = zip(*([str(c) for c in column.cells] for column in self.table.columns), strict=True)
+        return notebook.table(str(self.table.title), columns, cells)
 
     def __str__(self) -> str:
         from rich.console import Console

@@ -1,0 +1,50 @@
+"""What notebooks show: escaped HTML for answers and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+# A sign beside the colour, for those who see none: light and dark themes both keep these apart.
+MARKS = {True: ("\u2713", "#2e8b57"), False: ("\u2717", "#c0392b"), None: ("?", "#b8860b")}
+
+
+def answer(holds: bool | None, text: str) -> str:
+    """A mark and a text: whether something holds, does not, or is unknown.
+
+    >>> answer(True, "n < 3")
+    '<div><span style="color:#2e8b57;font-weight:bold">\u2713</span> <code>n &lt; 3</code></div>'
+    """
+    mark, colour = MARKS[holds]
+    return (
+        f'<div><span style="color:{colour};font-weight:bold">{mark}</span> '
+        f"<code>{escape(text)}</code></div>"
+    )
+
+
+def text(words: str) -> str:
+    """Lines of text as they are.
+
+    >>> text("a < b")
+    '<pre>a &lt; b</pre>'
+    """
+    return f"<pre>{escape(words)}</pre>"
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table with a caption; the first column are the row headers.
+
+    >>> table("t", ["a"], [["1"]]).count("<th ")
+    2
+    """
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )
