@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from convalg import check, draw, errors, kernels, prove, train
     from convalg.base import Map, Operator
     from convalg.check.identify import identify
+    from convalg.draw import tikz
     from convalg.kernels import flip, kernel
     from convalg.kinds.classify import classify
     from convalg.kinds.separate import separate
@@ -164,6 +165,7 @@ _ROOMS = {
     "kernels": "kernels",
     "layers": "network.layers",
     "prove": "prove",
+    "tikz": "draw.tikz",
     "train": "train",
     "zoo": "network.zoo",
 }
@@ -242,6 +244,7 @@ __all__ = [
     "sum_pool",
     "tanh",
     "theorems",
+    "tikz",
     "train",
     "transposed_correlation",
     "unfold",

@@ -153,7 +153,12 @@ def test_bad_input_is_one_line_and_status_2(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("explain", "--nonsense"), ("explain", "--boundary", "open"), ("train",), ("explain", "3")],
+    [
+        ("explain", "--nonsense"),
+        ("explain", "--boundary", "open"),
+        ("train", "now"),
+        ("explain", "3"),
+    ],
 )
 def test_options_that_there_are_not_end_with_2(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]

@@ -30,11 +30,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Group:
-    """Boxes that stand for `times` equal blocks one behind the other; `last` ends the last."""
+    """Boxes that stand for `times` equal blocks one behind the other."""
 
     boxes: tuple[Box, ...]
     times: int = 1
-    last: str = ""
 
 
 def groups(net: Network) -> list[Group]:
@@ -157,7 +156,7 @@ def _folded(parts: list[Group]) -> list[Group]:
         look = _look(part)
         if found and look == looks[-1]:
             renamed[part.boxes[-1].name] = found[-1].boxes[-1].name
-            found[-1] = replace(found[-1], times=found[-1].times + 1, last=part.boxes[-1].name)
+            found[-1] = replace(found[-1], times=found[-1].times + 1)
             continue
         boxes = tuple(
             replace(box, sources=tuple(renamed.get(name, name) for name in box.sources))

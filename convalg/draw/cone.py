@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 
 from convalg.axis import Axis
 from convalg.draw.cells import squares
-from convalg.draw.figure import Drawing, caption
+from convalg.draw.figure import Drawing, breadth, caption
 from convalg.draw.palette import BLOCK_LINE, GHOST, HUES, INK, PAPER
 from convalg.draw.words import plural
 from convalg.errors import ArgumentError, KindError, TooLargeError
@@ -146,7 +146,9 @@ def _drawn(rows: list[Row], lines: list[Line], ghosts: dict[str, set[int]], node
     pitch = max(PITCH / size, 2.0)
     tall = (len(rows) - 1) * pitch + 1
     left = 0.25 + 0.062 * max(len(_label(row)) for row in rows)
-    figure = Drawing(left + longest * size + 0.3, tall * size + 0.6)
+    title = _title(rows, node)
+    wide = max(longest * size, breadth(title, 8.5))
+    figure = Drawing(left + wide + 0.3, tall * size + 0.6)
     axes = figure.panel(left, 0.15, longest * size, tall * size)
     axes.set_xlim(0, longest)
     axes.set_ylim(tall, 0)
@@ -171,7 +173,7 @@ def _drawn(rows: list[Row], lines: list[Line], ghosts: dict[str, set[int]], node
     axes.set_yticks([tops[row.node] + 0.5 for row in rows], [_label(row) for row in rows])
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
-    caption(axes, _title(rows, node), size=8.5)
+    caption(axes, title, size=8.5)
     return figure
 
 

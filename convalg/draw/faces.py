@@ -8,7 +8,7 @@ import numpy as np
 
 from convalg.base import Operator
 from convalg.draw.figure import Drawing, caption
-from convalg.draw.matrix import BELOW, Cells, Room, cells_of, index_names, panel
+from convalg.draw.matrix import BELOW, LETTER, Cells, Room, cells_of, index_names, panel
 from convalg.draw.palette import weight_colours
 from convalg.draw.scene import layer_of
 from convalg.draw.words import number_text
@@ -52,16 +52,18 @@ def faces(operator: Operator, *, x: Any = None) -> Drawing:
         (_by_letters(operator), _by_weight(operator, texts), "B(x)"),
     )
     rooms = [Room.of(part, size) for part, _, _ in parts]
+    widths, below = [], BELOW
+    for (part, _, _), room in zip(parts, rooms, strict=True):
+        wide = max(part.shape[1] * size, LETTER * len(f"input: {room.words[1]}"))
+        widths.append(wide + room.left + GAP)
+        # A matrix of few rows beside a tall one has room below it anyway.
+        below = max(below, room.below - (tallest - part.shape[0]) * size)
     above = max(room.above for room in rooms)
-    widths = [
-        part.shape[1] * size + room.left + GAP
-        for (part, _, _), room in zip(parts, rooms, strict=True)
-    ]
-    figure = Drawing(sum(widths), tallest * size + BELOW + above)
+    figure = Drawing(sum(widths), tallest * size + below + above)
     left = 0.0
     for (part, cells, name), room, width in zip(parts, rooms, widths, strict=True):
         high, wide = part.shape
-        bottom = BELOW + (tallest - high) * size
+        bottom = below + (tallest - high) * size
         axes = figure.panel(left + room.left, bottom, wide * size, high * size)
         panel(axes, cells, part, size, room)
         caption(axes, f"{name}: {high} x {wide}", size=8.5, pad=room.pad)

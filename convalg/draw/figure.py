@@ -53,6 +53,15 @@ class Drawing(Figure):
         return axes
 
 
+def breadth(words: str, points: float = 9) -> float:
+    """About how many inches words of a size take.
+
+    >>> round(breadth("a title of some words"), 1)
+    1.6
+    """
+    return len(words) * points * 0.0085
+
+
 def caption(axes: Axes, text: str, size: float = 9, pad: float = 6) -> None:
     """A title in plain text: dollar signs in a name start no formula."""
     axes.set_title(text, fontsize=size, color=INK, pad=pad, loc="left", parse_math=False)

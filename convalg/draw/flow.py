@@ -10,9 +10,10 @@ from matplotlib.collections import LineCollection
 
 from convalg.base import Operator
 from convalg.draw.cells import SMALLEST_TEXT, fitting, squares, write
-from convalg.draw.figure import Drawing, caption
+from convalg.draw.figure import Drawing, breadth, caption
 from convalg.draw.matrix import Cells, cells_of
 from convalg.draw.palette import BAND, BLOCK_LINE, GHOST, INK, PAPER, text_colour, weight_colours
+from convalg.draw.words import plural
 from convalg.errors import KindError, TooLargeError
 from convalg.kernels import kernel as symbols
 from convalg.linear import correlation
@@ -161,7 +162,11 @@ def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
         )
     columns = n + 2 * reach
     size = min(0.32, (WIDEST - 1.9) / columns)
-    figure = Drawing(columns * size + 1.9, (rows + 1.6) * size + 0.5)
+    partial = rows - valid.shape[0]
+    outputs = f"{plural(rows, 'output')} of full"
+    title = f"{outputs}: {partial} with partial overlap, {valid.shape[0]} complete (valid)"
+    wide = max(columns * size + 1.9, breadth(title) + 0.6)
+    figure = Drawing(wide, (rows + 1.6) * size + 0.5)
     axes = figure.panel(0.45, 0.1, columns * size, (rows + 1.6) * size)
     axes.set_xlim(-reach, n + reach)
     axes.set_ylim(rows, -1.6)
@@ -184,9 +189,7 @@ def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
                 write(axes, raw[tap] + 0.5, row + 0.5, str(weights[tap]), points, colour)
         kind = "complete" if row in complete else "partial"
         _beside(axes, n + reach + 0.3, row, kind, size)
-    partial = rows - len(complete)
-    title = f"{rows} outputs of full: {partial} with partial overlap, {len(complete)} complete"
-    caption(axes, f"{title} (valid)")
+    caption(axes, title)
     axes.set_yticks(np.arange(rows) + 0.5, [f"y{row}" for row in range(rows)])
     axes.tick_params(labelsize=min(7.0, 72 * size * 0.6))
     return figure

@@ -14,7 +14,7 @@ from matplotlib.patches import ConnectionPatch
 from convalg.base import Operator
 from convalg.draw.cells import SMALLEST_TEXT, fitting, frame, squares, write
 from convalg.draw.density import density
-from convalg.draw.figure import Drawing, caption
+from convalg.draw.figure import Drawing, breadth, caption
 from convalg.draw.palette import (
     BLOCK_LINE,
     CELL_LINE,
@@ -41,6 +41,7 @@ DENSITY_SIDE = 128
 MOST_BLOCKS = 32
 """Blocks of a density picture with lines between them."""
 BELOW = 0.12  # inches
+LETTER = 0.053  # inches of one letter of the words beside a matrix
 MOST_PLANES = 4
 """Channels of the input that are shown beside a matrix."""
 
@@ -94,8 +95,8 @@ def matrix(operator: Operator, *, row: Any = None) -> Drawing:
     room = Room.of(operator, size)
     beside = 0.0 if place is None else patch_width(operator.in_shape, size)
     width = max(columns * size + room.left + 0.15, NARROWEST - beside)
-    figure = Drawing(width + beside, rows * size + BELOW + room.above)
-    axes = figure.panel(room.left, BELOW, columns * size, rows * size)
+    figure = Drawing(width + beside, rows * size + room.below + room.above)
+    axes = figure.panel(room.left, room.below, columns * size, rows * size)
     panel(axes, cells, operator, size, room)
     entries = f"{rows} x {columns}, {len(cells.rows)} entries that are not zero"
     caption(axes, f"{entries}, {weights}", pad=room.pad)
@@ -123,6 +124,7 @@ class Room:
 
     left: float
     above: float
+    below: float
     pad: float
     points: float
     names: tuple[list[str], list[str]] | None
@@ -141,7 +143,10 @@ class Room:
         wide = points * 0.65 * max(map(len, names[0])) / 72 if shown else 0.0
         left, pad = wide + 0.32, high + 14
         words = index_words(operator)
-        return cls(left, pad / 72 + 0.26, pad, points, names if shown else None, turned, words)
+        # The words beside a matrix of few rows reach below it.
+        below = max(LETTER * len(f"output: {words[0]}") - operator.shape[0] * size, 0) + BELOW
+        shown_names = names if shown else None
+        return cls(left, pad / 72 + 0.26, below, pad, points, shown_names, turned, words)
 
 
 def panel(axes: Axes, cells: Cells, operator: Operator, size: float, room: Room) -> None:
@@ -156,7 +161,7 @@ def panel(axes: Axes, cells: Cells, operator: Operator, size: float, room: Room)
         axes.set_yticks(np.arange(rows) + 0.5, room.names[0])
         axes.set_xticks(np.arange(columns) + 0.5, room.names[1], rotation=90 * room.turned)
         axes.tick_params(labelsize=room.points)
-    axes.set_ylabel(f"output: {room.words[0]}", fontsize=6.5, color=INK, labelpad=3)
+    axes.set_ylabel(f"output: {room.words[0]}", fontsize=6.5, color=INK, labelpad=3, loc="top")
     axes.set_xlabel(f"input: {room.words[1]}", fontsize=6.5, color=INK, labelpad=3, loc="left")
 
 
@@ -267,11 +272,11 @@ def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
         )
     size = min((9.4 - 1.6) / (3 * columns), 0.34)
     gap, left, below, above = 0.55, 0.45, 0.12, 0.42
-    width = columns * size
+    width = max(columns * size, breadth(f"valid: {rows} x {columns}"))
     figure = Drawing(left + 3 * width + 2 * gap + 0.15, rows * size + below + above)
     ghosts, _ = cells_of(full)
     for place, (mode, layer) in enumerate(layers.items()):
-        axes = figure.panel(left + place * (width + gap), below, width, rows * size)
+        axes = figure.panel(left + place * (width + gap), below, columns * size, rows * size)
         frame(axes, rows, columns)
         # A row of a mode with less padding is the row of the full matrix that starts there.
         first = full.geometry.axes[0].before - layer.geometry.axes[0].before

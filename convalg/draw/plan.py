@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,8 +18,10 @@ LETTER, BOLD = 0.0515, 0.059  # inches, the mean width of a letter
 PITCH = 0.2  # inches between rows
 NARROWEST = 1.1
 BETWEEN = 0.5  # inches between columns
-MARGIN = 0.06  # inches around a block in a frame
+MARGIN, TIMES = 0.06, 0.4  # inches around a block in a frame, and for how often it comes
 TALLEST = 9.6  # inches of one column, where it can be broken
+PAGE, LEAST = 0.75, 0.3
+"""Height over width of a figure of many columns; the least part of a height for a column."""
 
 Point = tuple[float, float]
 
@@ -85,13 +88,14 @@ def _height(box: Box | None) -> float:
 
 def _columns(parts: Sequence[Group], boxes: dict[str, Box], wide: float) -> Plan:
     found = Plan()
-    for broken in _broken(parts, boxes):
+    for broken in _broken(parts, boxes, wide):
         graph = as_graph(broken)
         layers = layering(graph, dict.fromkeys(graph, wide))
         own = {box.name: box for part in broken for box in part.boxes}
         if found.spots:
             found.width += BETWEEN
         spots, tops = _stand(layers, own, found.width, wide)
+        right = found.width + layers.width
         for part in broken:
             arrows = [
                 _arrow(layers.route(name, box.name), spots[name], spots[box.name], tops, found)
@@ -100,9 +104,11 @@ def _columns(parts: Sequence[Group], boxes: dict[str, Box], wide: float) -> Plan
             ]
             found.arrows += arrows
             if part.times > 1:
-                found.frames.append(_frame(part, spots, arrows))
+                frame = _frame(part, spots, arrows)
+                found.frames.append(frame)
+                right = max(right, frame.right + TIMES)
         found.spots += spots.values()
-        found.width += layers.width
+        found.width = right
         found.height = max(found.height, max(s.y + s.height for s in spots.values()))
     return found
 
@@ -120,20 +126,22 @@ def _frame(part: Group, spots: dict[str, Spot], arrows: list[list[Point]]) -> Fr
     )
 
 
-def _broken(parts: Sequence[Group], boxes: dict[str, Box]) -> list[list[Group]]:
-    """The groups in columns of about one height."""
+def _broken(parts: Sequence[Group], boxes: dict[str, Box], wide: float) -> list[list[Group]]:
+    """The groups in columns of about one height; none is broken off for a few boxes."""
     heights = [_tall(part, boxes) for part in parts]
-    many = max(round(sum(heights) / TALLEST), 1)
-    target = sum(heights) / many
+    left = sum(heights)
+    # A figure of many columns keeps the shape of a page.
+    many = max(round(left / max(TALLEST, math.sqrt(PAGE * (wide + BETWEEN) * left))), 1)
     columns: list[list[Group]] = [[]]
-    height = 0.0
+    height, target = 0.0, left / many
     for part, more in zip(parts, heights, strict=True):
-        over = height + more - target
-        if columns[-1] and len(columns) < many and over > target - height:
+        short = min(height, left) < LEAST * target
+        if not short and len(columns) < many and height + more / 2 > target:
             columns.append([])
-            height = 0.0
+            height, target = 0.0, left / (many - len(columns) + 1)
         columns[-1].append(part)
         height += more
+        left -= more
     return columns
 
 

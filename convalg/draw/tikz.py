@@ -29,7 +29,7 @@ from convalg.draw.palette import (
     text_colour,
     weight_colours,
 )
-from convalg.draw.scene import INPUT, PADDING, Board, layer_of, output_of, sample_of, scene
+from convalg.draw.scene import INPUT, PADDING, Board, Place, layer_of, output_of, sample_of, scene
 from convalg.draw.window import layout_of
 from convalg.draw.words import number_text
 from convalg.errors import KindError, TooLargeError
@@ -65,17 +65,30 @@ TEXT = {
 }
 
 
+DOCUMENT = r"""\documentclass{article}
+\usepackage{tikz}
+\newsavebox\picturebox
+\begin{document}
+\begin{lrbox}{\picturebox}%
+PICTURE\end{lrbox}
+\edef\across{\dimexpr\wd\picturebox+1cm\relax}
+\edef\down{\dimexpr\ht\picturebox+\dp\picturebox+1cm\relax}
+\ifdefined\pagewidth \pagewidth=\across \pageheight=\down
+\else \pdfpagewidth=\across \pdfpageheight=\down \fi
+\hoffset=\dimexpr 5mm-1in\relax \voffset=\hoffset
+\shipout\vbox{\box\picturebox}
+\end{document}
+"""
+
+
 def document(picture: str) -> str:
-    """A document with one picture, to be compiled alone.
+    """A document with one picture on a page of its size, to be compiled alone.
 
     >>> import convalg as ca
-    >>> document(matrix(ca.correlation(3, ca.kernel(2)))).splitlines()[0]
-    '\\\\documentclass{article}'
+    >>> print(document(matrix(ca.correlation(3, ca.kernel(2)))).splitlines()[1])
+    \\usepackage{tikz}
     """
-    return (
-        "\\documentclass{article}\n\\usepackage[margin=1cm]{geometry}\n\\usepackage{tikz}\n"
-        f"\\pagestyle{{empty}}\n\\begin{{document}}\n\\noindent\n{picture}\\end{{document}}\n"
-    )
+    return DOCUMENT.replace("PICTURE", picture)
 
 
 def matrix(operator: Operator) -> str:
@@ -184,10 +197,9 @@ def window(operator: Operator, output: Any = None, *, x: Any = None) -> str:
     layout = layout_of(found)
     colours = weight_colours(layer.weights.shape)
     picture = Picture(min(CELL, WIDEST / (layout.wide + 1)))
-    for board, at in zip(
-        (*found.inputs, found.output), (*layout.inputs, layout.output), strict=True
-    ):
-        picture.board(board, at)
+    for number, (board, at) in enumerate(zip(found.inputs, layout.inputs, strict=True)):
+        picture.board(board, at, {tap.place for tap in found.taps if tap.board == number})
+    picture.board(found.output, layout.output, {found.target})
     for tap in found.taps:
         left, top = layout.inputs[tap.board]
         below = found.inputs[tap.board].texts[tap.place]
@@ -335,8 +347,8 @@ class Picture:
         for k, name in enumerate(columns):
             self.node(k + 0.5, -0.15, name, points, anchor="south")
 
-    def board(self, board: Board, at: tuple[float, float]) -> None:
-        """The cells of a padded input, or of an output."""
+    def board(self, board: Board, at: tuple[float, float], covered: set[Place]) -> None:
+        """The cells of a padded input, or of an output; words only where nothing covers them."""
         left, top = at
         band, ghost, line = map(self.colour, (BAND, GHOST, BLOCK_LINE))
         for (row, column), kind in np.ndenumerate(board.kinds):
@@ -346,7 +358,7 @@ class Picture:
             self.add(f"\\draw[{style}{dashes},line width=0.3pt] {corner} rectangle ++(1,1);")
             words = str(board.texts[row, column])
             points = min(int(fitting(words, self.size / 2.54)), 7) if words else 0
-            if points >= SMALLEST:
+            if points >= SMALLEST and (row, column) not in covered:
                 self.node(left + column + 0.5, top + row + 0.5, tex(words), points)
         self.node(left, top - 0.3, board.title, 7, anchor="south west")
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from convalg.draw.figure import Drawing, caption, plot
+from convalg.draw.figure import Drawing, breadth, caption, plot
 from convalg.draw.palette import BLOCK_LINE, HUES, INK, signed_colours
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.network.graph import Network
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 MOST_ROWS, MOST_COLUMNS = 16, 16
 WIDEST, TALLEST = 7.6, 9.0  # inches
-LARGEST_TILE = 0.9
+LARGEST_TILE, LEAST_SCALE = 0.9, 0.6
 STEPS = 64
 """Colours in the bar of a scale."""
 
@@ -50,24 +50,25 @@ def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing
     )
     across, down, gap = width * side, height * side, max(side, 0.06)
     wide, tall = columns * (across + gap), rows * (down + above)
-    whole_width = left + max(wide + 0.75, 3.2)
-    figure = Drawing(whole_width, tall + 0.75)
+    title = f"{name}: {' x '.join(map(str, whole))}{cut}"
+    whole_width = left + max(wide + 0.75, breadth(title) + 0.1)
+    # A scale has room for its three numbers.
+    figure = Drawing(whole_width, max(tall, LEAST_SCALE) + 0.75)
+    lowest = 0.2 + max(LEAST_SCALE - tall, 0)
     largest = float(np.abs(tiles).max(initial=0))
     points = max(min(7.0, 72 * across / 5), 3.5)
     for place, words in numbers.items():
         row, column = place
-        bottom = 0.2 + (rows - 1 - row) * (down + above)
+        bottom = lowest + (rows - 1 - row) * (down + above)
         axes = figure.panel(left + column * (across + gap), bottom, across, down)
         axes.imshow(signed_colours(tiles[place], largest), interpolation="none", aspect="auto")
         _frame(axes)
         caption(axes, words, size=points, pad=2)
-    _scale(figure, largest, left + wide + 0.1, tall)
-    shape = " x ".join(map(str, whole))
-    words = f"{name}: {shape}{cut}"
+    _scale(figure, largest, left + wide + 0.1, max(tall, LEAST_SCALE))
     figure.text(
         left / whole_width,
-        1 - 0.2 / (tall + 0.75),
-        words,
+        1 - 0.2 / (max(tall, LEAST_SCALE) + 0.75),
+        title,
         fontsize=9,
         color=INK,
         va="center",

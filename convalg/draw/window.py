@@ -28,12 +28,23 @@ from convalg.draw.palette import (
     text_colour,
     weight_colours,
 )
-from convalg.draw.scene import INPUT, PADDING, Board, Scene, layer_of, output_of, sample_of, scene
+from convalg.draw.scene import (
+    INPUT,
+    PADDING,
+    Board,
+    Place,
+    Scene,
+    layer_of,
+    output_of,
+    sample_of,
+    scene,
+)
 from convalg.errors import ArgumentError, TooLargeError
 from convalg.spec import as_size
 
 WIDEST, NARROWEST, LARGEST_CELL = 7.6, 4.8, 0.36  # inches
 LETTER = 0.07  # inches of one letter of the formula
+LEAST_TEXT = 4  # points
 GAP, BETWEEN = 3.0, 1.7
 """Cells between the input and the output, and between the channels of the input."""
 MOST_FRAMES = 400
@@ -163,9 +174,10 @@ def _drawn(found: Scene, operator: Operator) -> Drawing:
     axes = figure.panel(left, below, layout.wide * size, layout.tall * size)
     axes.set_xlim(0, layout.wide)
     axes.set_ylim(layout.tall, 0)
-    for board, at in zip(found.inputs, layout.inputs, strict=True):
-        _board(axes, board, at, size)
-    _board(axes, found.output, layout.output, size)
+    for number, (board, at) in enumerate(zip(found.inputs, layout.inputs, strict=True)):
+        covered = {tap.place for tap in found.taps if tap.board == number}
+        _board(axes, board, at, size, covered)
+    _board(axes, found.output, layout.output, size, {found.target})
     _taps(axes, found, layout, colours, size)
     _target(axes, found, layout, size)
     what = "transposed: the window on the stretched input" if turned else "the window on the input"
@@ -201,7 +213,8 @@ def _stacked(heights: list[int], tall: float, high: float) -> list[float]:
     return tops
 
 
-def _board(axes: Axes, board: Board, at: Point, size: float) -> None:
+def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Place]) -> None:
+    """The cells of a board; the words of those that something covers are written there."""
     left, top = at
     for kind in dict.fromkeys(board.kinds.ravel().tolist()):
         places = np.argwhere(board.kinds == kind)[:, ::-1] + (left, top)
@@ -216,7 +229,7 @@ def _board(axes: Axes, board: Board, at: Point, size: float) -> None:
             gid=f"cells {kind}",
         )
     for (row, column), words in np.ndenumerate(board.texts):
-        if words and fitting(words, size) >= 4:
+        if words and (row, column) not in covered and fitting(words, size) >= LEAST_TEXT:
             colour = INK if board.kinds[row, column] == INPUT else BLOCK_LINE
             x, y = left + column + 0.5, top + row + 0.5
             write(axes, x, y, words, min(fitting(words, size), 7.0), colour, zorder=3)

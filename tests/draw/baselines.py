@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 import convalg as ca
@@ -50,6 +51,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         ca.sequential((1, 32, 32), [ca.layers.Conv(1, 3)] * 4)
     ),
     "receptive_field": lambda: ca.draw.receptive_field(ca.zoo.lenet5()),
+    "cone": lambda: ca.draw.cone(ca.zoo.lenet5(), 0, node="S4"),
     "network": lambda: ca.draw.network(ca.zoo.lenet5()),
     "kernels": lambda: ca.draw.kernels(_learnt()),
     "history": lambda: ca.draw.history(
@@ -67,6 +69,41 @@ def pixels(figure: Figure) -> npt.NDArray[np.uint8]:
         figure.savefig(page, format="png", dpi=DPI)
     with Image.open(page) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def words(figure: Figure) -> tuple[list[str], npt.NDArray[np.float64]]:
+    """Every text of a figure, and its pixels: left, bottom, right, top."""
+    figure.draw_without_rendering()
+    texts = [*figure.texts]
+    for axes in figure.axes:
+        texts += [*axes.texts, axes.xaxis.label, axes.yaxis.label]
+        texts += [child for child in axes.get_children() if isinstance(child, Text)]
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+            texts += [label for tick in ticks for label in (tick.label1, tick.label2)]
+    kept = {id(t): t for t in texts if t.get_text().strip() and t.get_visible()}.values()
+    boxes = np.array([text.get_window_extent().extents for text in kept]).reshape(-1, 4)
+    return [text.get_text() for text in kept], boxes
+
+
+def off_page(figure: Figure) -> list[str]:
+    """Texts that reach over the edge of the page by more than a hair."""
+    texts, boxes = words(figure)
+    across, up = figure.get_size_inches() * figure.dpi
+    off = (boxes[:, :2] < -2).any(axis=1) | (boxes[:, 2:] > (across + 2, up + 2)).any(axis=1)
+    return [texts[k] for k in np.flatnonzero(off)]
+
+
+def overlapping(figure: Figure) -> list[tuple[str, str]]:
+    """Texts that stand on each other, by more than a fifth of the smaller one."""
+    texts, boxes = words(figure)
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    both = np.prod(np.clip(high - low, 0, None), axis=2)
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    pairs = np.argwhere(np.triu(both > 0.2 * np.minimum(area[:, None], area), k=1))
+    return [(texts[a], texts[b]) for a, b in pairs]
 
 
 def store() -> None:

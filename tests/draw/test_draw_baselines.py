@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from baselines import FIGURES, FOLDER, pixels
+from baselines import FIGURES, FOLDER, off_page, overlapping, pixels
 from PIL import Image
 from scipy.ndimage import uniform_filter
 
@@ -61,3 +61,20 @@ def test_a_figure_is_readable_in_grey(name: str) -> None:
     grey = pixels(FIGURES[name]()) @ np.array([0.2126, 0.7152, 0.0722])
     assert grey.min() < 90
     assert grey.max() > 250
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_all_words_are_on_the_page_and_apart(name: str) -> None:
+    figure = FIGURES[name]()
+    assert off_page(figure) == []
+    assert overlapping(figure) == []
+
+
+def test_words_off_the_page_and_on_each_other_are_seen() -> None:
+    figure = FIGURES["modes"]()
+    axes = figure.axes[0]
+    axes.text(0, 0, "far", transform=axes.transAxes, clip_on=False).set_position((-9, 0))
+    axes.text(0.5, 0.5, "first", transform=axes.transAxes)
+    axes.text(0.5, 0.5, "again", transform=axes.transAxes)
+    assert off_page(figure) == ["far"]
+    assert ("first", "again") in overlapping(figure)

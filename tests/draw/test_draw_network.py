@@ -120,6 +120,34 @@ def test_a_block_that_differs_is_no_repetition() -> None:
     assert [part.times for part in groups(ca.sequential((4, 9, 9), layers))] == [1, 30, 1, 29]
 
 
+def test_long_networks_have_the_shape_of_a_page() -> None:
+    layers = [ca.layers.Conv(2, 1 + 2 * (k % 7), padding=k % 7) for k in range(300)]
+    width, height = ca.draw.network(ca.sequential((2, 9, 9), layers)).get_size_inches()
+    assert 0.5 < height / width < 1.2
+
+
+def test_no_column_is_begun_for_a_few_boxes() -> None:
+    net = ca.Network((2, 9, 9))
+    # All that follows is one block that nothing breaks.
+    start = net.add(ca.layers.Conv(2, 1))
+    for _ in range(40):
+        net.add(ca.layers.Conv(2, 3, padding=1))
+    net.add(ca.layers.Add(), [net.output, start])
+    net.add(ca.layers.Flatten())
+    assert len({round(spot.x, 3) for spot in plan(groups(net)).spots if spot.box is not None}) == 1
+
+
+def test_several_outputs_are_drawn() -> None:
+    net = ca.Network((1, 8))
+    first = net.add(ca.layers.Conv(1, 3))
+    net.add(ca.layers.Conv(1, 2), first, name="aside")
+    net.add(ca.layers.Conv(1, 1), first)
+    found = plan(groups(net))
+    assert {spot.name for spot in found.spots} == {"input", "conv1", "aside", "conv2"}
+    assert len(found.arrows) == 3
+    assert ca.draw.network(ca.Network((1, 4))).axes
+
+
 def test_what_feeds_two_layers_stands_alone() -> None:
     net = ca.Network((2, 8, 8))
     first = net.add(ca.layers.Conv(2, 3, padding=1))

@@ -42,7 +42,8 @@ def test_the_four_grids(make: Any, options: Any, x: Any, data: st.DataObject) ->
     wanted = [x, pool(x), g, pool.at(x).T(g)]
     shown = [cells(axes) for axes in figure.axes]
     for (words, _), values in zip(shown, wanted, strict=True):
-        assert words == {place: str(values[place]) for place in np.ndindex(*values.shape)}
+        numbers = {place: text.split("\n")[0] for place, text in words.items()}
+        assert numbers == {place: str(values[place]) for place in np.ndindex(*values.shape)}
     # A sample has the colour of the only output that depends on it.
     dependent = pool.at(x).to_numpy().reshape(*pool.out_shape, 4, 4)
     blank = tuple(np.round(palette.rgb(palette.PAPER), 6))
@@ -51,6 +52,10 @@ def test_the_four_grids(make: Any, options: Any, x: Any, data: st.DataObject) ->
         outputs = [out for out in np.ndindex(*pool.out_shape) if dependent[(*out, *place)]]
         colour = blank if not outputs else several if outputs[1:] else shown[1][1][outputs[0]]
         assert shown[0][1][place] == shown[3][1][place] == colour
+        # What the colour says is written too.
+        name = ",".join(map(str, outputs[0])) if outputs else ""
+        below = f"\n×{len(outputs)}" if outputs[1:] else f"\ny{name}" if outputs else ""
+        assert shown[0][0][place] == f"{x[place]}{below}"
 
 
 def test_a_line_is_a_row_and_the_gradient_is_one_by_default() -> None:
