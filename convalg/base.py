@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, overload
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from convalg import engine
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
-from convalg.kernels import as_numbers
+from convalg.kernels import batch_of, is_tensor
 from convalg.pattern import Pattern
 from convalg.spec import size_product
 
@@ -217,7 +216,8 @@ class Operator(Map):
     def __call__(self, x: Any) -> Array:
         """The operator applied to each sample.
 
-        Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`.
+        Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`. A floating-point tensor of
+        PyTorch gives a tensor, on its device and in its graph.
         Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers.
 
         >>> import convalg as ca
@@ -225,6 +225,10 @@ class Operator(Map):
         array([1, 0, 6])
         """
         self._need_numbers("A(x)")
+        if is_tensor(x):
+            from convalg.faces.tensor import apply
+
+            return apply(self, x)  # type: ignore[return-value]
         return super().__call__(x)
 
     @overload
@@ -567,21 +571,6 @@ class Operator(Map):
 
         self._need_numbers("to_linear_operator()")
         return to_linear_operator(self)
-
-
-def batch_of(x: Any, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[int, ...]]:
-    """x as (samples, *shape), and its batch axes.
-
-    Raises: ShapeError when x does not end in `shape`, KindError when it holds no numbers.
-    """
-    values = as_numbers(x, name)
-    split = values.ndim - len(shape)
-    if split < 0 or values.shape[split:] != shape:
-        raise ShapeError(
-            f"{name} must have shape (*batch, {', '.join(map(str, shape))}), not {values.shape}"
-        )
-    batch = values.shape[:split]
-    return values.reshape(math.prod(batch), *shape), batch
 
 
 def fold(

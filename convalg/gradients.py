@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from convalg.axis import Axis
-from convalg.base import Operator, batch_of
+from convalg.base import Operator
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.kernels import LetterKernel, as_kernel
+from convalg.kernels import LetterKernel, as_kernel, batch_of
 from convalg.operators import (
     Adjoint,
     Compose,

@@ -231,6 +231,30 @@ def as_numbers(values: Any, name: str) -> Array:
     return array
 
 
+def batch_of(x: Any, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[int, ...]]:
+    """x as (samples, *shape), and its batch axes.
+
+    Raises: ShapeError when x does not end in `shape`, KindError when it holds no numbers.
+    """
+    values = as_numbers(x, name)
+    split = values.ndim - len(shape)
+    if split < 0 or values.shape[split:] != shape:
+        raise ShapeError(
+            f"{name} must have shape (*batch, {', '.join(map(str, shape))}), not {values.shape}"
+        )
+    batch = values.shape[:split]
+    return values.reshape(math.prod(batch), *shape), batch
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor of PyTorch, without importing it.
+
+    >>> is_tensor([1.0])
+    False
+    """
+    return any(kind.__module__ == "torch" and kind.__name__ == "Tensor" for kind in type(x).mro())
+
+
 def check_finite(values: Array, name: str) -> None:
     """Raises: ArgumentError naming the first entry that is NaN or infinite."""
     if values.dtype.kind == "O":

@@ -12,9 +12,9 @@ import numpy as np
 
 from convalg import engine
 from convalg.axis import Axis
-from convalg.base import Array, Map, Operator, batch_of
+from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError, NotLinearError, ShapeError, SymbolicError
-from convalg.kernels import as_numbers, check_finite
+from convalg.kernels import as_numbers, batch_of, check_finite
 from convalg.maps import windows
 from convalg.operators import (
     Convolution,

@@ -11,9 +11,9 @@ import numpy as np
 
 from convalg import engine
 from convalg.axis import Axis
-from convalg.base import Array, Map, Operator, batch_of
+from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
-from convalg.kernels import as_numbers
+from convalg.kernels import as_numbers, batch_of
 from convalg.linear import diagonal, identity, selection
 from convalg.maps import windows
 from convalg.maps.chains import as_floats, check_real, no_letters, one_sample

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from convalg import notebook
-from convalg.base import Array, Operator, batch_of
+from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
-from convalg.kernels import as_numbers
+from convalg.kernels import as_numbers, batch_of
 from convalg.network.layers.base import Cost, Layer, Shape
 from convalg.spec import as_shape, is_symbolic, size_product
 

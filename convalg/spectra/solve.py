@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array, batch_of
+from convalg.base import Array
 from convalg.errors import ArgumentError, KindError, SymbolicError
-from convalg.kernels import check_finite
+from convalg.kernels import batch_of, check_finite
 from convalg.spectra.numeric import as_float
 
 
