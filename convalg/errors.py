@@ -6,6 +6,21 @@ Every error says what was wanted, what came, and what to do. Each class sits und
 
 from __future__ import annotations
 
+__all__ = [
+    "ArgumentError",
+    "ConvalgError",
+    "DivergenceError",
+    "ExactnessError",
+    "FileError",
+    "KindError",
+    "MissingLibraryError",
+    "NotLinearError",
+    "ShapeError",
+    "SymbolicError",
+    "TooLargeError",
+    "UndecidableError",
+]
+
 
 class ConvalgError(Exception):
     """The root of all errors that convalg raises on purpose."""

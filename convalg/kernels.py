@@ -29,6 +29,23 @@ from convalg.spec import (
 )
 
 Array = npt.NDArray[Any]
+__all__ = [
+    "box",
+    "channel_average",
+    "flip",
+    "gaussian",
+    "identity",
+    "kernel",
+    "laplace",
+    "laplace_9",
+    "laplacian_of_gaussian",
+    "named",
+    "prewitt_x",
+    "prewitt_y",
+    "sobel_x",
+    "sobel_y",
+]
+
 BYTES_PER_SYMBOL = 500
 """About what one SymPy symbol takes."""
 

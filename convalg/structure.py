@@ -392,11 +392,16 @@ def _exact(weights: np.ndarray) -> np.ndarray:
 
 
 def _compact(weights: np.ndarray) -> np.ndarray:
-    """Whole numbers in 64 bits where they fit; a copy."""
+    """Machine numbers where they are all that: whole ones in 64 bits where they fit; a copy."""
     if weights.dtype.kind == "O" and all(type(value) is int for value in weights.flat):
         most = np.iinfo(np.int64)
         if all(most.min <= value <= most.max for value in weights.flat):
             return weights.astype(np.int64)
+    machine = (int, float, np.floating)
+    # An integer kernel met one of floats.
+    mixed = weights.dtype.kind == "O" and not all(type(value) is int for value in weights.flat)
+    if mixed and all(isinstance(value, machine) for value in weights.flat):
+        return weights.astype(np.float64)
     return weights.copy()
 
 

@@ -371,3 +371,10 @@ def test_nodes_are_what_the_cases_say() -> None:
     assert isinstance(MERGED["3x3 and 1x1 and identity"]().operator, Sum)
     assert isinstance(MERGED["Kronecker of two layers"]().operator, Kron)
     assert isinstance(ca.pad(3, 1).T, Selection)
+
+
+def test_whole_numbers_and_floats_merge_to_floats() -> None:
+    both = ca.correlation(6, [1, -2, 1]) @ ca.correlation(8, [0.25, 0.5, 0.25])
+    merged = both.simplify()
+    assert merged.kernel.dtype == np.float64
+    np.testing.assert_allclose(merged.to_numpy(), both.to_numpy())

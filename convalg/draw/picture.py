@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,9 @@ def image_pair(before: npt.ArrayLike, after: npt.ArrayLike) -> Drawing:
 
 def _channels(image: npt.ArrayLike, name: str) -> Array:
     values = np.asarray(image)
+    if values.dtype.kind == "O" and all(isinstance(v, numbers.Real) for v in values.flat):
+        # Fractions of an exact filter.
+        values = values.astype(np.float64)
     if values.dtype.kind not in "biuf":
         raise KindError(f"{name} must hold real numbers, not {values.dtype}")
     if values.ndim not in (2, 3) or not values.size:

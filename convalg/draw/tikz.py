@@ -39,6 +39,8 @@ from convalg.linear import correlation
 from convalg.network.graph import Network
 from convalg.spec import as_size
 
+__all__ = ["document", "kernel", "matrix", "modes", "network", "window"]
+
 MOST_CELLS = 100
 """Rows or columns of a matrix that TeX draws cell by cell in reasonable time."""
 MOST_BOXES = 200

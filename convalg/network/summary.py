@@ -88,7 +88,7 @@ class Summary:
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=150, color_system=None)
+        console = Console(width=150, color_system=None, force_jupyter=False)
         with console.capture() as heard:
             console.print(self.table)
         return heard.get()

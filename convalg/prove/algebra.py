@@ -392,7 +392,7 @@ THEOREMS = (
         r"A_s^{\mathsf T} = \operatorname{transposed}(w, s, p, a),\quad a = (n + 2p - K) \bmod s",
         "n, K, p with n + 2p >= K; each s in 1..8",
         (Claim("output_padding is the remainder", _transposed),),
-        source="FACTS on PyTorch's conv_transpose",
+        source="Dumoulin & Visin, relationship 14; PyTorch's ConvTranspose2d",
         counter=Claim("without output_padding", _transposed_without),
     ),
     Theorem(

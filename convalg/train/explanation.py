@@ -130,7 +130,7 @@ class StepExplanation:
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=120, color_system=None)
+        console = Console(width=120, color_system=None, force_jupyter=False)
         with console.capture() as heard:
             console.print(self.table)
         return heard.get()

@@ -1,0 +1,112 @@
+"""What the pages tell of the library in lists is taken from the library while building.
+
+A line `<!-- theorems -->` of a page becomes the catalogue of theorems, `<!-- zoo -->` the table of
+the networks, `<!-- names: norm rank -->` the reference of these public names, and
+`<!-- room: draw -->` that of a public module.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from operator import attrgetter
+
+from sphinx.application import Sphinx
+
+import convalg as ca
+from convalg.prove.verdict import Verdict
+
+
+def theorems() -> str:
+    """Every theorem with its statement, domain, verdict and counterexample outside."""
+    return "\n".join(line for theorem in ca.theorems for line in _theorem(theorem.name))
+
+
+def _theorem(name: str) -> list[str]:
+    theorem = ca.theorems[name]
+    lines = [f"## {name}", "", "$$", theorem.statement, "$$", ""]
+    lines += [
+        f"Domain\n: {_plain(theorem.domain)}",
+        "",
+        f"Verdict\n: {_verdict(theorem.prove())}",
+        "",
+    ]
+    if theorem.claims():
+        lines += ["Decided", *(f": {_plain(claim.words)}\n" for claim in theorem.claims())]
+    outside = theorem.outside()
+    if outside is not None:
+        lines += [f"Just outside\n: *{_plain(outside.claim)}*: {_verdict(outside)}", ""]
+    if theorem.source:
+        lines += [f"Source\n: {_plain(theorem.source)}", ""]
+    return lines
+
+
+def _verdict(verdict: Verdict) -> str:
+    return f"{_plain(repr(verdict))}. Method: {_plain(verdict.method)}."
+
+
+def _plain(text: str) -> str:
+    """Plain words with Markdown's marks escaped."""
+    return "".join(f"\\{mark}" if mark in r"\`*_{}[]<>#$|" else mark for mark in text)
+
+
+def zoo() -> str:
+    """The networks of the zoo: name, input, output, parameters and non-zeros."""
+    rows = ["| `ca.zoo.` | input | output | parameters | non-zeros |"]
+    rows += ["| --- | --- | --- | ---: | ---: |"]
+    for name in ca.zoo.__all__:
+        net = getattr(ca.zoo, name)()
+        sizes = (" x ".join(map(str, shape)) for shape in (net.in_shape, net.out_shape))
+        rows.append(
+            f"| `{name}` | {' | '.join(sizes)} | {net.parameters:,} | {net.counts.nonzeros:,} |"
+        )
+    return "\n".join(rows)
+
+
+def names(wanted: str, inside: str = "convalg") -> str:
+    """The reference of functions and classes, by autodoc."""
+    lines = ["```{eval-rst}"]
+    for name in wanted.split():
+        value = attrgetter(f"{inside}.{name}".partition(".")[2])(ca)
+        if inspect.isclass(value):
+            # The layers answer what their base class documents.
+            plain = issubclass(value, ca.layers.Layer) and value is not ca.layers.Layer
+            lines += [f".. autoclass:: {inside}.{name}", "" if plain else "   :members:", ""]
+        else:
+            lines += [f".. autofunction:: {inside}.{name}", ""]
+    return "\n".join([*lines, "```"])
+
+
+def room(name: str) -> str:
+    """The reference of a public module: its names that have no other place."""
+    found = getattr(ca, name)
+    made = [key for key, value in vars(found).items() if inspect.getmodule(value) is found]
+    public = getattr(found, "__all__", [key for key in made if key[0] != "_"])
+    own = [key for key in public if getattr(found, key) is not getattr(ca, key, None)]
+    return names(" ".join(own), f"convalg.{name}")
+
+
+GENERATED: dict[str, Callable[..., str]] = {
+    "theorems": theorems,
+    "zoo": zoo,
+    "names": names,
+    "room": room,
+}
+MARK = re.compile(r"<!-- (\w+)(?:: ([\w\s]+?))? -->")
+
+
+def fill(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Hook: the text of a page, in place, with its marks replaced."""
+
+    def made(mark: re.Match[str]) -> str:
+        return GENERATED[mark[1]](*filter(None, [mark[2]]))
+
+    # A doctest ends at a blank line, which is none of the page's.
+    source[0] = MARK.sub(made, source[0]).replace("\n\n```\n", "\n```\n")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Hooks into the reading of pages."""
+    app.connect("source-read", fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
