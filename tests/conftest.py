@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Two workers on two cores: more threads of BLAS wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array
-from convalg.errors import ArgumentError, DivergenceError, FileError
+from convalg.errors import ArgumentError, DivergenceError, FileError, KindError, ShapeError
 from convalg.network.graph import Network
 from convalg.spec import as_size
 from convalg.train import checkpoint as files
 from convalg.train import data
 from convalg.train.losses import Loss, loss_named
 from convalg.train.optimisers import Optimiser, optimiser_named
-from convalg.train.plan import Engine, Plan
+from convalg.train.plan import Engine, Plan, Program, check_network
 
 SECONDS_BETWEEN = 10.0
 """Within an epoch a checkpoint is written when the last one is older than this."""
@@ -116,8 +116,8 @@ def fit(
         net,
         images,
         labels,
-        epochs=as_size(epochs, "epochs"),
-        batch_size=as_size(batch_size, "batch_size"),
+        epochs=_count(epochs, "epochs"),
+        batch_size=_count(batch_size, "batch_size"),
         optimiser=optimiser_named(optimizer),
         loss=loss_named(loss),
         engine=engine,
@@ -141,6 +141,7 @@ def evaluate(
     >>> evaluate(net, [[5.0, 0.0], [0.0, 5.0]], [0, 0])[1]
     0.5
     """
+    check_network(net, "evaluate")
     array = data.check_data(images, labels, net.in_shape)
     kind = np.float64 if array.dtype == np.float64 else np.float32
     rule = loss_named(loss)
@@ -159,6 +160,14 @@ def _evaluated(plan: Plan, images: Array, targets: Array, loss: Loss) -> tuple[f
         if right is not None:
             hits, counted = hits + right, counted + math.prod(targets[part].shape)
     return total / len(images), hits / counted if counted else None
+
+
+def _count(value: Any, name: str) -> int:
+    """Raises: KindError and ArgumentError unless it is an integer of at least 1."""
+    found = as_size(value, name)
+    if not isinstance(found, int):
+        raise KindError(f"{name} must be an integer, such as 5, not the letters {found}")
+    return found
 
 
 def _batch_last(samples: Array, dtype: Any = None) -> Array:
@@ -185,20 +194,16 @@ class _Run:
         augment: Callable[[Array, np.random.Generator], Array] | None,
         progress: Callable[[Progress], None] | None,
     ) -> None:
+        check_network(net, "fit")
         self.net, self.epochs, self.batch_size = net, epochs, batch_size
         self.optimiser, self.loss, self.seed = optimiser, loss, seed
         self.folder, self.augment, self.progress = folder, augment, progress
         self.images = data.check_data(images, labels, net.in_shape)
         self.targets = loss.check_targets(labels, net.out_shape, len(self.images))
-        self.validation = None
-        if validation is not None:
-            pictures, theirs = validation
-            pictures = data.check_data(pictures, theirs, net.in_shape)
-            self.validation = (
-                pictures,
-                loss.check_targets(theirs, net.out_shape, len(pictures)),
-            )
+        self.validation = None if validation is None else self._validation(validation)
         data.order(seed, 0, 0)
+        if not net.parameters:
+            raise ArgumentError(f"{net!r} has no layer with arrays to train: add a Conv or a Dense")
         if not net.weights:
             net.initialise(seed)
         kind = np.float64 if self.images.dtype == np.float64 else np.float32
@@ -209,22 +214,35 @@ class _Run:
         self.steps = -(-len(self.images) // batch_size)
         self.history = History()
         self.epoch = self.step = 0
+        self.program: Program
         # Sums over the epoch so far: loss, right answers, samples, answers that count.
         self.sums = [0.0, 0, 0, 0]
         self.began, self.done = time.monotonic(), 0
+
+    def _validation(self, pair: Any) -> tuple[Array, Array]:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise KindError(
+                f"validation must be a pair of images and labels, not a {type(pair).__name__}"
+            )
+        pictures, theirs = pair
+        images = data.check_data(pictures, theirs, self.net.in_shape)
+        return images, self.loss.check_targets(theirs, self.net.out_shape, len(images))
 
     def go(self) -> History:
         """Run, or go on with, the epochs."""
         if self.folder is not None and files.exists(self.folder):
             self._resume()
         saved = time.monotonic()
-        with _interrupts() as interrupted:
+        # What overflows is found by its loss, or before it is saved: see _diverged.
+        with _interrupts() as interrupted, np.errstate(all="ignore"):
             while self.epoch < self.epochs and not interrupted():
                 self._step()
-                if self.step == self.steps:
-                    self._end_epoch()
-                elif time.monotonic() - saved < SECONDS_BETWEEN and not interrupted():
+                whole = self.step == self.steps
+                if not whole and time.monotonic() - saved < SECONDS_BETWEEN and not interrupted():
                     continue
+                self._check_weights()
+                if whole:
+                    self._end_epoch()
                 self._save()
                 saved = time.monotonic()
         self.history.stopped = self.epoch < self.epochs
@@ -242,12 +260,18 @@ class _Run:
         images = self.images[chosen]
         if self.augment is not None:
             images = self._augmented(images, random)
-        program = self.plan.program(len(chosen))
+        self.program = program = self.plan.program(len(chosen))
         targets = _batch_last(self.targets[chosen])
-        scores = program.forward(_batch_last(images, self.plan.dtype), random)
+        pixels = _batch_last(images, self.plan.dtype)
+        scores = program.forward(pixels, random)
         value, gradient = self.loss.value_and_gradient(scores, targets)
         if not math.isfinite(value):
-            self._diverged(program, value)
+            if not np.isfinite(pixels).all():
+                raise ArgumentError(
+                    f"augment gave numbers that are not finite, at step {self.step} of epoch "
+                    f"{self.epoch}"
+                )
+            self._diverged(f"the loss is {value}")
         program.backward(gradient)
         self.optimiser.update(
             self.parameters, self.gradients, self.state, number, steps_per_epoch=self.steps
@@ -267,7 +291,7 @@ class _Run:
         assert self.augment is not None
         found = np.asarray(self.augment(images, random))
         if found.shape != images.shape:
-            raise ArgumentError(
+            raise ShapeError(
                 f"augment must leave the shape {images.shape} of a batch, and gave {found.shape}"
             )
         return found
@@ -295,14 +319,19 @@ class _Run:
         self.epoch, self.step, self.sums = self.epoch + 1, 0, [0.0, 0, 0, 0]
         self.plan.store()
 
-    def _diverged(self, program: Any, value: float) -> None:
+    def _check_weights(self) -> None:
+        """Raises: DivergenceError when the last step left an array that is not finite."""
+        arrays = (array for own in self.plan.weights.values() for array in own.values())
+        if not all(np.isfinite(array).all() for array in arrays):
+            self._diverged("a weight is not finite")
+
+    def _diverged(self, what: str) -> None:
         """Say where numbers stopped being finite. Raises: DivergenceError."""
-        where = program.first_not_finite()
         raise DivergenceError(
-            f"the loss is {value} at step {self.step} of epoch {self.epoch}, and {where} is the "
-            f"first layer whose numbers are not finite: try a smaller learning_rate than "
-            f"{self.optimiser.learning_rate}, clip=1.0, or images scaled to about 0..1; the "
-            f"network has the weights of the last whole epoch"
+            f"{what} at step {self.step} of epoch {self.epoch}, and "
+            f"{self.program.first_not_finite()} is the first layer whose numbers are not finite: "
+            f"try a smaller learning_rate than {self.optimiser.learning_rate}, clip=1.0, or images "
+            f"scaled to about 0..1; the network has the weights of the last whole epoch"
         )
 
     # Checkpoints.
@@ -318,17 +347,22 @@ class _Run:
             "loss": repr(self.loss),
             "engine": self.plan.engine,
             "seed": self.seed,
+            "augment": getattr(self.augment, "__qualname__", type(self.augment).__name__),
         }
 
     def _checksums(self) -> list[int]:
         return [zlib.crc32(np.ascontiguousarray(a).data) for a in (self.images, self.targets)]
 
-    def _save(self) -> None:
-        if self.folder is None:
-            return
+    def _arrays(self) -> dict[str, Array]:
+        """All arrays of the state, by their names in a checkpoint."""
         arrays = {f"state/{name}": array for name, array in self.state.items()}
         for node, own in self.plan.weights.items():
             arrays.update({f"weights/{node}/{name}": array for name, array in own.items()})
+        return arrays
+
+    def _save(self) -> None:
+        if self.folder is None:
+            return
         facts = {
             "run": self._identity(),
             "epoch": self.epoch,
@@ -337,26 +371,30 @@ class _Run:
             "sums": self.sums,
             "history": asdict(self.history),
         }
-        files.write(self.folder, arrays, facts)
+        files.write(self.folder, self._arrays(), facts)
 
     def _resume(self) -> None:
         assert self.folder is not None
         arrays, facts = files.read(self.folder)
-        mine, theirs = self._identity(), facts.get("run", {})
+        mine, theirs = self._identity(), facts.get("run")
+        known = theirs if isinstance(theirs, dict) else {}
         # As JSON gives it back.
-        other = [name for name, value in mine.items() if theirs.get(name) != value]
+        other = [name for name, value in mine.items() if known.get(name) != value]
         if other:
             raise FileError(
                 f"the checkpoint in {str(self.folder)!r} is of another run, with another "
                 f"{', '.join(other)}: give another folder, or the same arguments"
             )
-        for name, array in self.state.items():
-            array[...] = arrays[f"state/{name}"]
-        for node, own in self.plan.weights.items():
-            for name, array in own.items():
-                array[...] = arrays[f"weights/{node}/{name}"]
-        self.epoch, self.step, self.sums = facts["epoch"], facts["step"], facts["sums"]
-        self.history = History(**facts["history"])
+        try:
+            for name, array in self._arrays().items():
+                array[...] = arrays[name]
+            self.epoch, self.step, self.sums = facts["epoch"], facts["step"], facts["sums"]
+            self.history = History(**facts["history"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileError(
+                f"the checkpoint in {str(self.folder)!r} lacks what a run needs ({error}): "
+                f"give another folder"
+            ) from None
         self.history.stopped = False
         if self.step:
             self.order = data.order(self.seed, self.epoch, len(self.images))

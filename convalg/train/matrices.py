@@ -2,13 +2,14 @@
 
 A convolution is its CSR matrix, made once and refilled; back-propagation is the transposed
 matrix; a max-pooling is the selection of its winners, a ReLU or a dropout a diagonal; and the
-gradient of a kernel is g x^T, read at the non-zeros and added up by their labels.
+gradient of a kernel is g times what the pattern reads of x, row by row of its labels.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -17,18 +18,14 @@ from convalg.axis import Axis
 from convalg.base import Array
 from convalg.network.layers.convolution import Conv, ConvTranspose
 from convalg.operators import Convolution
+from convalg.pattern import label_block
+from convalg.spec import size_product
 from convalg.train.stages import Dropout, Largest, Place, Stage
 
-MOST_OUTER = 1 << 23
-"""Entries of g x^T that are held; the kernel of a larger layer takes its gradient from B(x)."""
 
-
-def diagonal(values: Array) -> scipy.sparse.csr_array:
+def diagonal(values: Array) -> scipy.sparse.dia_array:
     """The diagonal matrix of an array's entries, row by row."""
-    count = values.size
-    return scipy.sparse.csr_array(
-        (values.reshape(-1), np.arange(count), np.arange(count + 1)), shape=(count, count)
-    )
+    return scipy.sparse.dia_array((values.reshape(1, -1), [0]), shape=(values.size, values.size))
 
 
 class MatrixLayer(Stage):
@@ -39,21 +36,10 @@ class MatrixLayer(Stage):
         layer = place.layer
         assert isinstance(layer, Conv | ConvTranspose)
         self.turned = isinstance(layer, ConvTranspose)
-        geometry = layer.geometry(place.shapes[0])
-        self.operator = Convolution(geometry, place.weights["kernel"])
+        self.operator = Convolution(layer.geometry(place.shapes[0]), place.weights["kernel"])
         self.matrix = self.operator.to_scipy(dtype=place.dtype)
+        self.windows = _windows(self.operator, place.dtype)
         self.x: Array = np.empty(0)
-        rows, columns = self.matrix.shape
-        self.by_label: scipy.sparse.csr_array | None = None
-        if rows * columns <= MOST_OUTER:
-            row, column, label = self.operator.pattern.triples().T
-            self.places = row * columns + column
-            order = np.argsort(label, kind="stable")
-            ends = np.searchsorted(label[order], np.arange(self.operator.weights.size + 1))
-            ones = np.ones(len(order), dtype=place.dtype)
-            self.by_label = scipy.sparse.csr_array(
-                (ones, order, ends), shape=(self.operator.weights.size, len(order))
-            )
 
     def forward(self, *inputs: Array) -> Array:
         place, kernel = self.place, self.place.weights["kernel"]
@@ -70,21 +56,39 @@ class MatrixLayer(Stage):
         if "bias" in place.gradients:
             np.sum(g, axis=tuple(range(1, g.ndim)), out=place.gradients["bias"])
         upstream = g.reshape(-1, place.batch)
-        place.gradients["kernel"][...] = self._kernel_gradient(upstream)
+        self._kernel_gradient(upstream)
         if place.first:
             return (None,)
         matrix = self.matrix if self.turned else self.matrix.T
         return ((matrix @ upstream).reshape(*place.shapes[0], place.batch),)
 
-    def _kernel_gradient(self, upstream: Array) -> Array:
+    def _kernel_gradient(self, upstream: Array) -> None:
         """Of the correlation: a transposed layer reads what it writes."""
-        shape = self.operator.weights.shape
+        gradient = self.place.gradients["kernel"]
         after, before = (self.x, upstream) if self.turned else (upstream, self.x)
-        if self.by_label is not None:
-            outer = after @ before.T
-            return (self.by_label @ outer.reshape(-1)[self.places]).reshape(shape)
-        pairs = ((before, self.operator.in_shape), (after, self.operator.out_shape))
-        return self.operator.kernel_gradient(*(a.T.reshape(-1, *shape) for a, shape in pairs))
+        groups, outputs, inputs = self.operator.geometry.channels
+        taps = math.prod(gradient.shape[2:])
+        read = (self.windows @ before).reshape(groups, inputs * taps, -1)
+        each = np.matmul(read, after.reshape(groups, outputs, -1).swapaxes(1, 2))
+        gradient[...] = each.swapaxes(1, 2).reshape(gradient.shape)
+
+
+def _windows(operator: Convolution, dtype: Any) -> scipy.sparse.csr_array:
+    """What each tap reads at each output, whatever its weight: a row for every tap and place.
+
+    The rows of the pattern for one output channel of each group, in the order of their labels.
+    """
+    geometry = operator.geometry
+    groups, _, inputs = geometry.channels
+    block = label_block(geometry)
+    places, size = (int(size_product(n)) for n in (geometry.out_spatial, geometry.taps))
+    place = np.repeat(np.arange(places), np.diff(block.indptr))
+    group = np.arange(groups)[:, None]
+    rows = (group * inputs * size + block.labels) * places + place
+    columns = group * inputs * int(size_product(geometry.in_spatial)) + block.columns
+    shape = groups * inputs * size * places, int(size_product(geometry.in_shape))
+    ones = np.ones(rows.size, dtype=dtype)
+    return scipy.sparse.coo_array((ones, (rows.ravel(), columns.ravel())), shape=shape).tocsr()
 
 
 class Selection(Largest):
@@ -93,19 +97,21 @@ class Selection(Largest):
     def __init__(self, place: Place, axes: Sequence[Axis]) -> None:
         super().__init__(place, axes)
         size = math.prod(place.shapes[0]) * place.batch
-        index = np.full(self.windows.padded.shape, -1)
+        kind = scipy.sparse.get_index_dtype(maxval=size)
+        # What is padded never wins.
+        index = np.zeros(self.windows.padded.shape, dtype=kind)
         index[self.windows.inner] = np.arange(size).reshape(*place.shapes[0], place.batch)
-        self.index = np.stack([index[tap] for tap in self.windows.taps()])
-        self.matrix = scipy.sparse.csr_array((self.y.size, size), dtype=place.dtype)
+        self.index = [index[tap] for tap in self.windows.taps()]
+        ones = np.ones(self.y.size, dtype=place.dtype)
+        columns, ends = np.zeros(self.y.size, kind), np.arange(self.y.size + 1, dtype=kind)
+        self.matrix = scipy.sparse.csr_array((ones, columns, ends), shape=(self.y.size, size))
 
     def forward(self, *inputs: Array) -> Array:
         y = super().forward(*inputs)
-        columns = np.take_along_axis(self.index, self.winner[None], axis=0)[0]
-        ones = np.ones(y.size, dtype=self.place.dtype)
-        ends = np.arange(y.size + 1)
-        self.matrix = scipy.sparse.csr_array(
-            (ones, columns.reshape(-1), ends), shape=self.matrix.shape
-        )
+        columns = self.matrix.indices.reshape(y.shape)
+        columns.fill(0)
+        for index, hit in zip(self.index, self.hits, strict=True):
+            columns += index * hit
         return (self.matrix @ np.ascontiguousarray(inputs[0]).reshape(-1)).reshape(y.shape)
 
     def backward(self, g: Array) -> Sequence[Array | None]:

@@ -43,7 +43,7 @@ def recipe(in_shape: tuple[int, ...], epochs: int | None = None) -> Recipe:
     """
     if min(in_shape[1:], default=0) >= LARGE:
         count = 5 if epochs is None else epochs
-        return Recipe("lenet5", Adam(2e-3, schedule=Cosine(count)), count, 64, 1)
+        return Recipe("lenet5", Adam(3e-3, schedule=Cosine(count)), count, 64, 1)
     count = 20 if epochs is None else epochs
     return Recipe("small", Adam(3e-3, schedule=Cosine(count)), count, 32)
 

@@ -324,24 +324,29 @@ class Largest(Stage):
         super().__init__(place)
         self.windows = Windows(place, axes, -np.inf)
         self.y = place.empty(*place.out_shape)
-        self.winner = np.zeros(self.y.shape, dtype=np.int32)
+        taps = len(list(self.windows.taps()))
+        self.hits = np.zeros((taps, *self.y.shape), dtype=bool)
+        """Which tap is the winner of each window."""
+        self.left = np.zeros(self.y.shape, dtype=bool)
 
     def forward(self, *inputs: Array) -> Array:
         x = self.windows.read(inputs[0])
-        self.y.fill(-np.inf)
-        self.winner.fill(-1)
-        for number, tap in enumerate(self.windows.taps()):
-            value = x[tap]
-            more = value > self.y
-            np.copyto(self.y, value, where=more)
-            np.copyto(self.winner, number, where=more)
+        first, *others = (x[tap] for tap in self.windows.taps())
+        self.y[...] = first
+        for value in others:
+            np.maximum(self.y, value, out=self.y)
+        self.left.fill(True)
+        for value, hit in zip((first, *others), self.hits, strict=True):
+            np.equal(value, self.y, out=hit)
+            np.logical_and(hit, self.left, out=hit)
+            np.logical_xor(self.left, hit, out=self.left)
         return self.y
 
     def backward(self, g: Array) -> Sequence[Array | None]:
         back = self.windows.back
         back.fill(0)
-        for number, tap in enumerate(self.windows.taps()):
-            back[tap] += g * (self.winner == number)
+        for hit, tap in zip(self.hits, self.windows.taps(), strict=True):
+            back[tap] += g * hit
         return (back[self.windows.inner],)
 
 

@@ -21,6 +21,8 @@ from convalg.train.stages import Place, Stage
 
 MOST_COLUMNS = 1 << 21
 """Entries of the columns that are held at once; a larger layer is done in parts."""
+SMALL_PRODUCT = 10**6
+"""Products of up to so many multiplications have a faster way in OpenBLAS."""
 NARROW = 512, 32
 """Up to this many weights to an output, and this many outputs, a tile of several outputs pays:
 the product is so thin that more rows cost less than fewer columns save."""
@@ -81,7 +83,7 @@ class Tiles(Stage):
         ]
         self.image = place.zeros(inputs, *padded)
         self.block = np.zeros((outputs, *self.tile, kernel[1], *self.patch), dtype=place.dtype)
-        self.block_gradient = np.empty_like(self.block)
+        self.slope = np.empty_like(self.block)
         rest = math.prod(self.grid[1:])
         width = inputs * math.prod(self.patch) * rest
         together = max(1, MOST_COLUMNS // max(width * place.batch, 1))
@@ -91,8 +93,9 @@ class Tiles(Stage):
         self.columns = place.empty(width * min(together, self.grid[0]))
         self.product = place.empty(outputs, math.prod(self.tile), *self.grid)
         self.spread = np.empty_like(self.product)
-        self.largest = place.empty(outputs, *self.grid) if self.pooled else self.product[:, 0]
         if self.pooled:
+            self.largest = place.empty(outputs, *self.grid)
+            self.hit, self.left = (np.empty(self.largest.shape, dtype=bool) for _ in range(2))
             self.y = np.empty_like(self.largest)
         elif self.product.shape[1] == 1:
             self.y = self.product[:, 0]
@@ -150,6 +153,13 @@ class Tiles(Stage):
         width = columns.shape[-1] // max(self.grid[0], 1)
         return columns[:, :, part.start * width : part.stop * width]
 
+    def _rows(self, matrix: Array, part: slice) -> Array:
+        """The columns of a matrix cut at every row of tiles where such products are small."""
+        count, last = part.stop - part.start, matrix.shape[-1]
+        small = self.block.size // self.groups * last <= SMALL_PRODUCT * count
+        cut = count if small and last else 1
+        return matrix.reshape(*matrix.shape[:-1], cut, last // cut).swapaxes(-2, -3)
+
     def _side_by_side(self) -> Array:
         """The outputs as tiles: a view of the product's shape, its rows as axes."""
         dims = len(self.tile)
@@ -164,22 +174,31 @@ class Tiles(Stage):
         self.image[self.inner] = inputs[0]
         for corner in self._corners():
             self.block[corner] = self.place.weights["kernel"]
-        block = self._grouped(self.block)
+        block = self._grouped(self.block)[:, None]
         for part in self.parts:
-            np.matmul(block, self._read(part), out=self._of(self.product, part))
-        if self.pooled:
-            self.largest[...] = self.product[:, 0]
-            for row in range(1, self.product.shape[1]):
-                np.maximum(self.largest, self.product[:, row], out=self.largest)
-            self.y[...] = self.largest
-        elif self.product.shape[1] > 1:
-            tiles = self._side_by_side()
-            tiles[...] = self.product.reshape(tiles.shape)
+            found = self._rows(self._of(self.product, part), part)
+            np.matmul(block, self._rows(self._read(part), part), out=found)
+        self._pool()
         if "bias" in self.place.weights:
-            self.y += self.place.weights["bias"].reshape((-1,) + (1,) * (self.y.ndim - 1))
+            bias = self.place.weights["bias"].reshape((-1,) + (1,) * (self.y.ndim - 1))
+            # What the largest was is kept: backward looks for it.
+            np.add(self.largest if self.pooled else self.y, bias, out=self.y)
         if self.relu:
             np.maximum(self.y, 0, out=self.y)
         return self.y
+
+    def _pool(self) -> None:
+        """From the product to y: the maximum over the tiles, or the tiles side by side."""
+        if self.pooled:
+            first, second, *others = self.product.swapaxes(0, 1)
+            np.maximum(first, second, out=self.largest)
+            for row in others:
+                np.maximum(self.largest, row, out=self.largest)
+            if "bias" not in self.place.weights:
+                self.y[...] = self.largest
+        elif self.product.shape[1] > 1:
+            tiles = self._side_by_side()
+            tiles[...] = self.product.reshape(tiles.shape)
 
     def _upstream(self, g: Array) -> Array:
         """dL/d(product) from dL/dy: to the winner of each tile, or tile by tile."""
@@ -197,43 +216,48 @@ class Tiles(Stage):
             tiles = self._side_by_side()
             self.spread.reshape(tiles.shape)[...] = tiles
             return self.spread
-        left = g.copy()
-        for row in range(self.product.shape[1]):
-            hit = self.product[:, row] == self.largest
-            won = self.spread[:, row]
-            np.multiply(left, hit, out=won)
+        self.left.fill(True)
+        *others, last = range(self.product.shape[1])
+        for row in others:
+            np.equal(self.product[:, row], self.largest, out=self.hit)
             # Of equal ones the first takes all.
-            left -= won
+            np.logical_and(self.hit, self.left, out=self.hit)
+            np.logical_xor(self.left, self.hit, out=self.left)
+            np.multiply(g, self.hit, out=self.spread[:, row])
+        np.multiply(g, self.left, out=self.spread[:, last])
         return self.spread
 
     def backward(self, g: Array) -> Sequence[Array | None]:
-        upstream, block = self._upstream(g), self._grouped(self.block)
-        found = self._grouped(self.block_gradient)
+        upstream, block = self._upstream(g), self._grouped(self.block).transpose(0, 2, 1)
+        # The longer side first, which is faster.
+        slope = self._grouped(self.slope).transpose(0, 2, 1)
+        slope[...] = 0
         if self.back is not None:
             self.back.fill(0)
-        for number, part in enumerate(self.parts):
+        for part in self.parts:
             # The columns of the last part are still there.
             columns = self._columns(part, self.columns)[1]
             if len(self.parts) > 1:
                 columns = self._read(part)
-            here = self._of(upstream, part)
-            if number:
-                found += here @ columns.transpose(0, 2, 1)
-            else:
-                np.matmul(here, columns.transpose(0, 2, 1), out=found)
+            here = self._rows(self._of(upstream, part), part)
+            slope += np.matmul(self._rows(columns, part), here.swapaxes(-1, -2)).sum(axis=1)
             if self.back is not None and self.column_gradient is not None:
                 patches, each = self._columns(part, self.column_gradient)
-                np.matmul(block.transpose(0, 2, 1), here, out=each)
+                np.matmul(block[:, None], here, out=self._rows(each, part))
                 self._add_patches(self.back, patches, part)
         gradient = self.place.gradients["kernel"]
         gradient[...] = 0
         for corner in self._corners():
-            gradient += self.block_gradient[corner]
+            gradient += self.slope[corner]
         return (None if self.back is None else self.back[self.inner],)
 
     def _add_patches(self, image: Array, patches: Array, part: slice) -> None:
-        """Add patches where they lie in the image: sample by sample of them, none overlap."""
+        """Add patches where they lie in the image: of a step's samples none overlap."""
         view = self._patches(image, part)
-        for place in product(*(range(e) for e in self.patch)):
-            at: Any = (slice(None), *place)
+        steps = (range(0, e, s) for e, s in zip(self.patch, self.step, strict=True))
+        for place in product(*steps):
+            at: Any = (
+                slice(None),
+                *(slice(a, a + s) for a, s in zip(place, self.step, strict=True)),
+            )
             view[at] += patches[at]

@@ -149,3 +149,8 @@ BAD: list[tuple[Callable[[], Any], str]] = [
 def test_bad_input(call: Callable[[], Any], words: str) -> None:
     with pytest.raises(ca.errors.ConvalgError, match=words):
         call()
+
+
+def test_a_slice_needs_its_end() -> None:
+    with pytest.raises(ca.errors.ArgumentError, match="a slice needs 0 <= start < stop"):
+        L.Slice(1, 1, None).out_shape((2, 4))

@@ -74,7 +74,7 @@ def test_a_matrix_that_would_not_fit_is_not_counted(monkeypatch: pytest.MonkeyPa
 
 def test_what_there_is_not() -> None:
     step = straight().explain_step(np.zeros((1, 6, 6)), 0)
-    with pytest.raises(ca.errors.ArgumentError, match="there is no parameter relu1.kernel"):
+    with pytest.raises(ca.errors.ArgumentError, match=r"there is no parameter relu1\.kernel"):
         step.gradient("relu1", "kernel")
     with pytest.raises(ca.errors.ArgumentError, match="with 4 classes a label is in"):
         straight().explain_step(np.zeros((1, 6, 6)), 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -137,9 +138,8 @@ def compare(
     net, plan, stage, random = stage_of(layer, shape, engine, batch, seed)
     # Only some functions have values at 0 and below.
     least = 1 if getattr(layer, "function", "") in ("log", "sqrt") else -3
-    same = np.testing.assert_array_equal
-    if not exact:
-        same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)  # noqa: E731
+    rounding = 0 if exact else 1e-12
+    same = partial(np.testing.assert_allclose, rtol=rounding, atol=rounding)
     node = net.output
     # Twice: buffers that keep something of the batch before would show.
     for _ in range(2):
@@ -187,11 +187,12 @@ def test_a_layer_done_in_parts_is_the_same(
 
 
 @pytest.mark.parametrize(("shape", "layer"), CONVS, ids=str)
-def test_a_large_layers_matrix_has_the_same_gradients(
+def test_one_product_for_all_tiles_is_the_same(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], layer: Any
 ) -> None:
-    monkeypatch.setattr("convalg.train.matrices.MOST_OUTER", 0)
-    compare(shape, layer, "sparse", 3, exact=True)
+    # Small ones are cut at every row of tiles.
+    monkeypatch.setattr(tiles, "SMALL_PRODUCT", 0)
+    compare(shape, layer, "blas", 3, exact=True)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -199,16 +200,18 @@ def test_parameter_gradients_of_the_maps_are_the_same(engine: Any) -> None:
     for shape, layer in EXACT:
         net, plan, stage, random = stage_of(layer, shape, engine, 2, 5)
         function = net.map(net.output)
-        if isinstance(layer, L.Project) or not plan.slopes[net.output].keys() & function.parameters:
-            # The map of a Project knows no gradient of its own.
+        own = plan.slopes[net.output]
+        if set(own) - function.parameters.keys() or isinstance(
+            layer, L.Scale | L.Shift | L.Project
+        ):
+            # The maps of some have other parameters, spread over the input, or no rule for them.
             continue
         x = random.integers(-3, 4, size=(2, *shape)).astype(np.float64)
         g = random.integers(-3, 4, size=(2, *net.out_shape)).astype(np.float64)
         stage.forward(batch_last(x))
         stage.backward(batch_last(g))
         for name, gradient in function.parameter_gradients(x, g).items():
-            if name in plan.slopes[net.output]:
-                np.testing.assert_array_equal(plan.slopes[net.output][name], gradient)
+            np.testing.assert_array_equal(own[name], gradient)
 
 
 # Training mode.

@@ -81,7 +81,8 @@ class Slice(Layer):
             raise ShapeError(f"a slice along axis {self.axis} needs that axis, not {shape}")
         size = shape[self.axis]
         symbolic = is_symbolic(size) or is_symbolic(self.stop)
-        if self.step < 1 or (not symbolic and not 0 <= self.start < self.stop <= size):
+        wrong = self.step < 1 or self.stop is None
+        if wrong or (not symbolic and not 0 <= self.start < self.stop <= size):
             raise ArgumentError(
                 f"a slice needs 0 <= start < stop <= {size} and a step of 1 or more, not "
                 f"{self.start}, {self.stop}, {self.step}"
