@@ -290,6 +290,10 @@ def analyse(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    in_shape: Annotated[
+        str | None,
+        typer.Option(metavar="3x224x224", help="One sample's shape, where the file has none."),
+    ] = None,
     figure: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw the growth of the receptive field (SVG, PNG)."),
@@ -302,12 +306,13 @@ def analyse(
 
     errors = Console(stderr=True)
     with errors.status("Reading") if errors.is_terminal else contextlib.nullcontext():
-        net = _network(model)
+        net = _network(model, in_shape)
         found = run(net)
     if figure is not None:
         from convalg.draw.field import receptive_field
+        from convalg.draw.output import save
 
-        receptive_field(net).savefig(figure)
+        save(receptive_field(net), figure)
     if json:
         typer.echo(plain.dumps(found.to_dict(), indent=2))
     elif markdown:
@@ -337,9 +342,14 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="How often to see the images.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Weights, order, dropout.")] = 0,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the checkpoint and figures go.")
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="For the checkpoint and figures; a finished run is replaced."
+        ),
     ] = Path("convalg-training"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint, with the same options.")
+    ] = False,
 ) -> None:
     """Train a CNN through its sparse matrices: on the embedded digits, in seconds, or on yours."""
     from convalg.train.session import train as run
@@ -384,13 +394,14 @@ def _with_bar(session: Session, console: Console) -> History:
         return session.run(show)
 
 
-def _network(name: str) -> Network:
+def _network(name: str, in_shape: str | None = None) -> Network:
     """A network of the zoo, or of a file. Raises: ArgumentError for neither."""
     from convalg.network import zoo
     from convalg.network.onnx.model import read_onnx
 
-    if name.endswith(".onnx"):
-        return read_onnx(name)
+    if name.endswith(".onnx") or Path(name).is_file():
+        sizes = None if in_shape is None else _numbers(in_shape, "--in-shape")
+        return read_onnx(name, sizes)
     if name not in zoo.__all__:
         near = difflib.get_close_matches(name, zoo.__all__, cutoff=0.4)
         raise ArgumentError(

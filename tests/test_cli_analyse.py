@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import convalg as ca
 from convalg.cli import main
 
 onnx = pytest.importorskip("onnx")
@@ -57,7 +59,7 @@ def test_a_network_of_the_zoo(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("lenet5", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["parameters"] == 60_000
-    assert [layer["node"] for layer in found["layers"]][0] == "C1"
+    assert next(layer["node"] for layer in found["layers"]) == "C1"
     assert run("renset50") == 2
     assert "near it: resnet50" in capsys.readouterr().err.replace("\n", " ")
 
@@ -68,3 +70,37 @@ def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run(str(tmp_path / "nowhere.onnx")) == 2
     (tmp_path / "cut.onnx").write_bytes(b"\x08")
     assert run(str(tmp_path / "cut.onnx")) == 2
+
+
+def test_a_shape_for_a_file_without_and_any_ending(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "model.bin"
+    sizes = onnx.load(model)
+    for name, place in (("h", 2), ("w", 3)):
+        sizes.graph.input[0].type.tensor_type.shape.dim[place].dim_param = name
+        sizes.graph.output[0].type.tensor_type.shape.dim[place].dim_param = name * 2
+    onnx.save(sizes, other)
+    assert run(str(other), "--json", "--in-shape", "1x20x12") == 0
+    assert json.loads(capsys.readouterr().out)["layers"][0]["shape"] == "2 x 10 x 6"
+    assert run(model, "--in-shape", "large") == 2
+    assert "--in-shape must be whole numbers" in capsys.readouterr().err.replace("\n", " ")
+    assert run(model, "--figure", str(tmp_path / "field.txt")) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert run(model, "--figure", str(tmp_path / "nowhere" / "field.svg")) == 2
+
+
+def test_what_is_left_out_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    helper, kinds = onnx.helper, onnx.TensorProto
+    value = helper.make_tensor_value_info
+    node = helper.make_node("Mystery", ["x"], ["y"], domain="elsewhere")
+    graph = helper.make_graph(
+        [node], "odd", [value("x", kinds.FLOAT, [1, 1, 4, 4])], [value("y", kinds.FLOAT, None)]
+    )
+    sets = [helper.make_opsetid("", 17), helper.make_opsetid("elsewhere", 1)]
+    path = tmp_path / "odd.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=sets), path)
+    assert run(str(path)) == 0
+    assert "left-out" in capsys.readouterr().out
+    with pytest.raises(ca.errors.ArgumentError, match="is not in the network, since"):
+        ca.read_onnx(path)(np.zeros((1, 4, 4)))

@@ -97,6 +97,7 @@ BAD = [
     (("--net", "alexnet"), "does not fit behind"),
     (("--data", "nowhere"), "nowhere"),
     (("--resume",), "to resume from"),
+    (("--out", "/dev/null/out"), "nothing can be written to"),
 ]
 
 

@@ -71,14 +71,18 @@ class Analysis:
 def analyse(net: Network) -> Analysis:
     """The table of a network, and remarks on its geometry.
 
-    Codes: "stride-over-kernel" (pixels that no window reads), "one-sided-padding" (the output
-    is shifted against the input), "checkerboard" (a transposed layer writes its output unevenly),
+    Codes: "left-out" (an operator of the file without a shape, and what hangs on it),
+    "stride-over-kernel" (pixels that no window reads), "one-sided-padding" (the output is shifted
+    against the input), "checkerboard" (a transposed layer writes its output unevenly),
     "misaligned" (branches that look at different places), "holes" (pixels inside a receptive
     field that are not read), "beyond-image" (a field larger than the image).
 
     Raises: SymbolicError when sizes are letters.
     """
-    remarks: list[Remark] = []
+    remarks = [
+        Remark("left-out", net.output, f"not in the network: {what}")
+        for what in net.graph.graph.get("left_out", ())
+    ]
     for node, layer in net.layers():
         if isinstance(layer, Windows):
             remarks += _window_remarks(net, node)

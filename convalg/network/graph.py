@@ -308,6 +308,12 @@ class Network:
         Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`.
         """
         wanted = self._known(self.output if node is None else node)
+        facts = self.graph.graph
+        if node is None and facts.get("outputs") == [] and facts.get("left_out"):
+            raise ArgumentError(
+                f"the output of {self.name} is not in the network, since {facts['left_out'][0]}: "
+                f"ask for one of its nodes with net(x, node)"
+            )
         values, batch = batch_of(x, self.in_shape, "x")
         found = self._run(values, wanted)[wanted]
         return found.reshape((*batch, *self.shapes[wanted]))
@@ -406,6 +412,8 @@ def sequential(in_shape: Any, layers: Sequence[Layer], *, name: str = "network")
     >>> sequential((1, 28, 28), [ca.layers.Conv(6, 5), ca.layers.MaxPool(2)])
     <network: 2 layers, (1, 28, 28) to (6, 12, 12)>
     """
+    if isinstance(layers, Layer):
+        raise KindError(f"layers must be a list of layers, not {layers!r}: write [{layers!r}]")
     net = Network(in_shape, name=name)
     for layer in layers:
         net.add(layer)

@@ -12,7 +12,7 @@ dilation and strides leave and the border cut off, comes from the patterns thems
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -123,7 +123,11 @@ class ReceptiveField:
         )
 
     def box(self, u: Any = 0, *, clip: bool = False) -> tuple[tuple[Any, Any], ...]:
-        """First and last position that an output reads, by axis; with `clip` in the image."""
+        """Bounds of what an output reads, by axis; with `clip` in the image.
+
+        Only behind a transposed layer or an upsampling may the first or last position inside them
+        not be read: `positions` says.
+        """
         found = []
         sizes = self.net.in_shape[1:]
         for span, place, n in zip(self.reach.spans, self._unit(u), sizes, strict=True):
@@ -382,7 +386,7 @@ def _backwards(
 
 def _read(link: Link, places: set[int]) -> set[int]:
     """What positions read through one axis."""
-    table = link.axis.columns()
+    table = link.columns()
     if not link.turned:
         found = table[sorted(places)] if places else table[:0]
         return {int(k) for k in found.ravel() if k >= 0}
@@ -403,7 +407,7 @@ def _forward_sets(net: Network, wanted: str, pixel: tuple[Any, ...]) -> list[set
             elif links is None or len(links) != len(here):
                 parts.append([set() for _ in here])
             else:
-                turned = [Link(link.axis, not link.turned) for link in links]
+                turned = [replace(link, turned=not link.turned) for link in links]
                 parts.append([_read(k, s) for k, s in zip(turned, here, strict=True)])
         found[node] = [set().union(*each) for each in zip(*parts, strict=True)]
         if node == wanted:
@@ -451,7 +455,7 @@ def _mask_back(net: Network, known: dict[str, Reach], node: str, source: str, he
 
 def _matrix(link: Link) -> Array:
     """Which source positions (columns) each position (rows) reads along an axis."""
-    table = link.axis.columns()
+    table = link.columns()
     found = np.zeros((len(table), int(link.axis.in_size)), dtype=np.int32)  # type: ignore[arg-type]
     rows, taps = np.nonzero(table >= 0)
     found[rows, table[rows, taps]] = 1

@@ -580,7 +580,9 @@ def _spatial() -> None:
         MODULES[f"MaxPool{d}"] = _module(
             f"max_pool{d}", *windows, "dilation", "ceil_mode", "return_indices"
         )
-        MODULES[f"AvgPool{d}"] = _module(f"avg_pool{d}", *windows, "ceil_mode", "count_include_pad")
+        divisor = () if d == "1d" else ("divisor_override",)
+        counted = (*windows, "ceil_mode", "count_include_pad", *divisor)
+        MODULES[f"AvgPool{d}"] = _module(f"avg_pool{d}", *counted)
         MODULES[f"AdaptiveAvgPool{d}"] = _module(f"adaptive_avg_pool{d}", "output_size")
         MODULES[f"AdaptiveMaxPool{d}"] = _module(f"adaptive_max_pool{d}", "output_size")
         MODULES[f"ReflectionPad{d}"] = _padding_module("reflect")

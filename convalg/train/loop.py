@@ -87,9 +87,9 @@ def fit(
     """The history of a training run that leaves the trained weights in the network.
 
     Shapes: images `(samples, *in_shape)`; labels `(samples,)`, the number of the class from 0, or
-    for the loss "mse" targets `(samples, *out_shape)`. float64 images are trained on in float64,
-    all others in float32. A network without weights is initialised from `seed`, which also
-    decides the order of the samples and what dropout drops.
+    for the loss "mse" targets `(samples, *out_shape)` too (labels then stand for ones and zeros).
+    float64 images are trained on in float64, all others in float32. A network without weights is
+    initialised from `seed`, which also decides the order of the samples and what dropout drops.
 
     `optimizer`: "sgd", "momentum", "nesterov", "adam", "adamw", or one of `ca.train`. `engine`:
     "sparse" trains with the layers' SciPy matrices, "blas" with dense Toeplitz tiles through
@@ -195,6 +195,9 @@ class _Run:
         progress: Callable[[Progress], None] | None,
     ) -> None:
         check_network(net, "fit")
+        for name, function in (("augment", augment), ("progress", progress)):
+            if function is not None and not callable(function):
+                raise KindError(f"{name} must be a function to call, not {function!r}")
         self.net, self.epochs, self.batch_size = net, epochs, batch_size
         self.optimiser, self.loss, self.seed = optimiser, loss, seed
         self.folder, self.augment, self.progress = folder, augment, progress
@@ -232,6 +235,9 @@ class _Run:
         """Run, or go on with, the epochs."""
         if self.folder is not None and files.exists(self.folder):
             self._resume()
+        else:
+            # A folder that cannot be written to is found now, not after an epoch.
+            self._save()
         saved = time.monotonic()
         # What overflows is found by its loss, or before it is saved: see _diverged.
         with _interrupts() as interrupted, np.errstate(all="ignore"):

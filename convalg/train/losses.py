@@ -212,6 +212,11 @@ def _checked_labels(targets: Any, out_shape: tuple[int, ...], count: int) -> Arr
             f"labels must be integers, the number of each class from 0, not {labels.dtype}: "
             f"take np.unique(labels, return_inverse=True)[1] for names"
         )
+    if labels.shape == (count,) and set(out_shape[1:]) == {1}:
+        raise ShapeError(
+            f"there is a label for each sample, but the outputs have the shape {out_shape}: end "
+            f"the network with a Flatten or a Dense layer"
+        )
     _check_shape(labels, (count, *out_shape[1:]), "labels")
     classes = out_shape[0]
     wrong = (labels < 0) | (labels >= classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,7 @@ def train(
     settings = recipe(in_shape, epochs)
     net = network(name or settings.network, in_shape, classes)
     _settle(out, resume)
+    _writable(out)
     return Session(net, settings, train_set, test_set, engine, seed, out)
 
 
@@ -103,6 +105,16 @@ def _data(folder: Path | None, seed: int) -> tuple[Labelled, Labelled, int]:
         return (*data.split(images, labels, seed=seed), len(names))
     train_set, test_set = data.read_idx(folder)
     return train_set, test_set, int(train_set[1].max()) + 1
+
+
+def _writable(out: Path) -> None:
+    """Raises: FileError before an epoch's work would be lost."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"nothing can be written to {str(out)!r} ({error.strerror})") from None
+    if not os.access(out, os.W_OK):
+        raise FileError(f"nothing can be written to {str(out)!r} (no permission)")
 
 
 def _settle(out: Path, resume: bool) -> None:

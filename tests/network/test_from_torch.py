@@ -364,3 +364,10 @@ def test_without_the_torch_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(ImportError, match=r"of PyTorch need the torch package .* pip install"):
         from_torch(None, IMAGE)
+
+
+@pytest.mark.parametrize("pool", [nn.AvgPool2d, nn.AvgPool3d])
+def test_an_average_with_another_divisor_is_opaque(pool: Any) -> None:
+    shape = (1, 4, 4, 4)[: 3 if pool is nn.AvgPool2d else 4]
+    net = from_torch(pool(2, divisor_override=3), shape)
+    assert "divides by 3" in next(iter(opaque(net).values()))

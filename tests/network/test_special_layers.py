@@ -154,3 +154,32 @@ def test_bad_input(call: Callable[[], Any], words: str) -> None:
 def test_a_slice_needs_its_end() -> None:
     with pytest.raises(ca.errors.ArgumentError, match="a slice needs 0 <= start < stop"):
         L.Slice(1, 1, None).out_shape((2, 4))
+
+
+WRONG: list[tuple[Callable[[], Any], str]] = [
+    (lambda: L.Dropout(2), "the rate of a dropout must be in"),
+    (lambda: L.Dropout(-1), "the rate of a dropout must be in"),
+    (lambda: L.BatchNorm(-1), "the epsilon of a batch norm must be 0"),
+    (lambda: L.LRN(0), "size must be"),
+    (lambda: L.Upsample(2, "cubic"), "mode of an Upsample must be nearest"),  # type: ignore[arg-type]
+    (lambda: ca.sequential((3, 8, 8), L.Conv(3, 3)), "layers must be a list of layers"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("call", "words"), WRONG)
+def test_layers_that_mean_nothing(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(ca.errors.ConvalgError, match=words):
+        call()
+
+
+@given(n=st.integers(1, 12), m=st.integers(1, 12))
+def test_adaptive_windows_are_read_exactly(n: int, m: int) -> None:
+    net = ca.sequential((1, n), [L.AdaptiveAvgPool(m), L.Conv(1, 2, padding=1)])
+    net.set_weights("conv1", kernel=[[[1, 1]]], bias=[0])
+    matrix = net.jacobian(np.zeros((1, n))).to_numpy()
+    field = net.receptive_field()
+    for output, row in enumerate(matrix):
+        assert field.positions(output)[0] == np.flatnonzero(row).tolist()
+        assert field.mask(output).tolist() == (row != 0).tolist()
+    for pixel, column in enumerate(matrix.T):
+        assert field.readers(pixel)[0] == np.flatnonzero(column).tolist()

@@ -676,3 +676,17 @@ def test_letters_of_evaluate_are_checked_as_well() -> None:
         ca.train.evaluate(net, IMAGES, labels(0, 4))
     with pytest.raises(ArgumentError, match="fill the network with initialise"):
         ca.train.evaluate(small(), IMAGES, LABELS)
+
+
+@pytest.mark.parametrize("name", ["augment", "progress"])
+def test_what_is_called_must_be_a_function(name: str) -> None:
+    net = ca.sequential((2,), [ca.layers.Dense(2)])
+    options: Any = {name: 3}
+    with pytest.raises(ca.errors.KindError, match="must be a function to call"):
+        ca.fit(net, np.zeros((4, 2)), [0, 1, 0, 1], epochs=1, **options)
+
+
+def test_outputs_of_one_pixel_want_a_flatten() -> None:
+    net = ca.sequential((1, 4, 4), [ca.layers.Conv(3, 3), ca.layers.GlobalAvgPool()])
+    with pytest.raises(ca.errors.ShapeError, match="the network with a Flatten"):
+        ca.fit(net, np.zeros((4, 1, 4, 4)), [0, 1, 0, 1], epochs=1)

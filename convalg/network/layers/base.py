@@ -22,6 +22,16 @@ class Link:
 
     axis: Axis
     turned: bool = False
+    table: tuple[tuple[int, ...], ...] | None = None
+    """What each output really reads, where that is no arithmetic progression: then the axis is
+    the hull."""
+
+    def columns(self) -> Array:
+        """The input index read by each (output, tap), -1 where nothing is."""
+        if self.table is None:
+            return self.axis.columns()
+        longest = max(map(len, self.table))
+        return np.array([[*row, *[-1] * (longest - len(row))] for row in self.table])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from convalg.axis import Axis
 from convalg.base import Array, Map
 from convalg.maps import pooling
+from convalg.maps.windows import adaptive
 from convalg.network.layers.base import Layer, Link, Shape, one
 from convalg.spec import per_axis, pooling_axes
 
@@ -147,5 +148,8 @@ class AdaptiveAvgPool(Layer):
         found = []
         for n, m in zip(shape[1:], sizes, strict=True):
             longest = -(-n // m) + (1 if n % m and n > m else 0)
-            found.append(Link(Axis(n, m, taps=min(longest, n), stride=max(n // m, 1))))
+            hull = Axis(n, m, taps=min(longest, n), stride=max(n // m, 1))
+            concrete = isinstance(n, int) and n % m
+            table = tuple(tuple(window) for window in adaptive(n, m)) if concrete else None
+            found.append(Link(hull, table=table))
         return tuple(found)
