@@ -94,7 +94,9 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
 BAD = [
     (("--net", "resnet9"), "is no network to train on labels"),
     (("--net", "rcnn"), "is no network to train on labels"),
-    (("--net", "alexnet"), "does not fit behind"),
+    (("--net", "alexnet"), "alexnet does not take images of shape (1, 8, 8): "),
+    (("--net", "vit_patches"), "does not take images of shape"),
+    (("--net", "fcn"), "fcn is no classifier: its output is"),
     (("--data", "nowhere"), "nowhere"),
     (("--resume",), "to resume from"),
     (("--out", "/dev/null/out"), "nothing can be written to"),

@@ -52,11 +52,11 @@ def check_sizes(operator: Operator, claimed: Sequence[int]) -> Check:
     ]
     spatial = [axis.in_size if turned else axis.columns().shape[0] for axis in geometry.axes]
     how = "the places of the kernel counted one by one, and the rows of the pattern"
-    differing = _first_difference(
+    differing = first_difference(
         (f"axis {k}", claim, *found)
         for k, (claim, *found) in enumerate(zip(claimed, counted, spatial, strict=True))
     )
-    return _exact(operator, differing, how)
+    return exact_check(operator, differing, how)
 
 
 def check_definition(operator: Operator, flipped: bool) -> Check:
@@ -65,7 +65,7 @@ def check_definition(operator: Operator, flipped: bool) -> Check:
     applied = operator(samples).ravel()
     written = defined_sum(operator, samples, flipped=flipped).ravel()
     how = f"{len(applied)} outputs of A(x) against the sum, letters for weights and samples"
-    return _exact(operator, _first_polynomial(written, applied, "output"), how)
+    return exact_check(operator, first_polynomial(written, applied, "output"), how)
 
 
 def check_matrix(operator: Operator, matrix: Any = None) -> Check:
@@ -77,7 +77,7 @@ def check_matrix(operator: Operator, matrix: Any = None) -> Check:
     matrix = operator.to_sympy() if matrix is None else matrix
     multiplied = list(matrix * sympy.Matrix(samples.ravel().tolist()))
     how = f"{len(applied)} rows times vec(x) against vec(A(x)), as polynomials"
-    return _exact(operator, _first_polynomial(multiplied, applied, "row"), how)
+    return exact_check(operator, first_polynomial(multiplied, applied, "row"), how)
 
 
 def check_adjoint(operator: Operator, claimed: Operator) -> Check:
@@ -85,8 +85,10 @@ def check_adjoint(operator: Operator, claimed: Operator) -> Check:
     transposed, found = operator.to_sympy().T, claimed.to_sympy()
     how = f"{len(transposed)} entries against the transposed matrix"
     if transposed.shape != found.shape:
-        return _exact(operator, f"shape {found.shape} is claimed, {transposed.shape} is found", how)
-    return _exact(operator, _first_polynomial(list(found), list(transposed), "entry"), how)
+        return exact_check(
+            operator, f"shape {found.shape} is claimed, {transposed.shape} is found", how
+        )
+    return exact_check(operator, first_polynomial(list(found), list(transposed), "entry"), how)
 
 
 def check_pairing(operator: Operator, adjoint: Operator) -> Check:
@@ -95,7 +97,7 @@ def check_pairing(operator: Operator, adjoint: Operator) -> Check:
     left = sum((operator(x).ravel() * g.ravel()).tolist())
     right = sum((x.ravel() * adjoint(g).ravel()).tolist())
     how = "both sides multiplied out, letters for weights, x and g"
-    return _exact(operator, _first_polynomial([right], [left], "side"), how)
+    return exact_check(operator, first_polynomial([right], [left], "side"), how)
 
 
 def check_modes(operator: Operator, firsts: Sequence[Sequence[int]]) -> Check:
@@ -109,10 +111,10 @@ def check_modes(operator: Operator, firsts: Sequence[Sequence[int]]) -> Check:
         place = tuple(slice(f, f + int(n)) for f, n in zip(first, sizes, strict=True))
         kept = rows[(*lead, *place)].ravel().tolist()
         if kept != exact_rows(part):
-            return _exact(
+            return exact_check(
                 operator, f"the rows of {word} are others than the claimed ones", _modes_how(full)
             )
-    return _exact(operator, None, _modes_how(full))
+    return exact_check(operator, None, _modes_how(full))
 
 
 def check_counts(operator: Operator, small: Operator, claimed: int) -> Check:
@@ -125,9 +127,9 @@ def check_counts(operator: Operator, small: Operator, claimed: int) -> Check:
     if expanded_bytes(geometry, 8) > MOST_BYTES:
         stored, name = small, "stored matrix of the small layer"
     stored_geometry, _ = layer_of(stored)
-    matrix = _with_ones(stored).to_scipy()
+    matrix = with_ones(stored).to_scipy()
     found.append((name, Pattern(stored_geometry).nonzeros, matrix.nnz))
-    return _exact(operator, _first_difference(found), f"{how}, and entries against the {name}")
+    return exact_check(operator, first_difference(found), f"{how}, and entries against the {name}")
 
 
 def check_image(operator: Operator, image: np.ndarray, result: np.ndarray) -> Check:
@@ -238,7 +240,8 @@ def _reach(axis: Axis) -> int:
     return int(last + axis.span - axis.before - axis.after)
 
 
-def _with_ones(operator: Operator) -> Operator:
+def with_ones(operator: Operator) -> Operator:
+    """The same layer with ones for weights."""
     geometry, turned = layer_of(operator)
     layer = Convolution(geometry, np.ones(geometry.kernel_shape, dtype=np.int8))
     return layer.T if turned else layer
@@ -254,13 +257,14 @@ def scope_of(operator: Operator) -> str:
     return f"at this size, {' x '.join(map(str, operator.in_shape))}"
 
 
-def _exact(operator: Operator, differing: str | None, how: str) -> Check:
+def exact_check(operator: Operator, differing: str | None, how: str) -> Check:
+    """A check that failed where something differs, and else held exactly."""
     if differing is None:
         return Check(EXACTLY, scope_of(operator), how)
     return Check(FAILED, scope_of(operator), f"{how}: {differing}")
 
 
-def _first_difference(found: Iterable[tuple[Any, ...]]) -> str | None:
+def first_difference(found: Iterable[tuple[Any, ...]]) -> str | None:
     """The first name whose claimed value is not each of the values found."""
     for name, claimed, *values in found:
         if any(value != claimed for value in values):
@@ -268,7 +272,7 @@ def _first_difference(found: Iterable[tuple[Any, ...]]) -> str | None:
     return None
 
 
-def _first_polynomial(claimed: Iterable[Any], found: Iterable[Any], name: str) -> str | None:
+def first_polynomial(claimed: Iterable[Any], found: Iterable[Any], name: str) -> str | None:
     """The first place where two lists of expressions are different polynomials."""
     import sympy
 

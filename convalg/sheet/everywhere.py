@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from convalg.axis import Axis
 from convalg.base import Operator
 from convalg.errors import ConvalgError
 from convalg.faces.latex import layer_of
-from convalg.faces.text import one_line
+from convalg.faces.text import one_line, padding_after
 from convalg.gradients import only_convolution
-from convalg.kernels import LetterKernel
-from convalg.linear import convolution, correlation, crop
+from convalg.kernels import LetterKernel, flip
+from convalg.linear import convolution, correlation, crop, downsample
 from convalg.operators import Convolution
 from convalg.prove import derive
-from convalg.prove.claims import decide
+from convalg.prove.claims import decide, equivariant
+from convalg.prove.derivation import Derivation
+from convalg.prove.theorems import theorems
 from convalg.prove.verdict import Verdict
+from convalg.sheet.blocks import Claim, Steps
 from convalg.sheet.checks import FAILED, Check
-from convalg.sheet.document import Claim
 from convalg.spec import is_symbolic, sizes
 
-PROVED = "proved for all sizes"
+PROVED, PROVED_HERE = "proved for all sizes", "proved at this size"
+REFUTED = "shown by a counterexample"
+LONGEST_LINE = 80
 SPATIAL, TAPS = ("n", "m", "l"), ("K", "L", "M")
 
 
@@ -79,23 +84,129 @@ def size_claims(operator: Operator) -> list[Claim]:
     if family is None or layer_of(operator)[1]:
         return []
     counted = derive.output_size(family).verify()
-    return _claim(f"The formula counts the outputs of {one_line(family)}.", counted)
+    return proved(f"The formula counts the outputs of {told(family)}.", counted)
 
 
-def adjoint_claims(operator: Operator) -> list[Claim]:
-    """The adjoint as a correlation, derived and proved for every size."""
+def flip_claims(operator: Operator) -> list[Claim]:
+    """A convolution is the correlation with the flipped kernel, and the other way round."""
     family = family_of(operator)
     if family is None:
         return []
+    axes = family.geometry.axes
+    turned = flip(family.weights, dims=len(axes))
+    make = correlation if axes[0].is_backwards else convolution
+    other = _made(family, make, turned)
+    words = (
+        ("convolution", "correlation") if axes[0].is_backwards else ("correlation", "convolution")
+    )
+    verdict = decide(family, other, claim="a convolution flips")
+    return proved(f"The {words[0]} with w is the {words[1]} with the flipped kernel.", verdict)
+
+
+def _made(family: Convolution, make: Any, weights: Any) -> Convolution:
+    """The same family made by another function, which may walk the kernel the other way."""
+    axes = family.geometry.axes
+    found: Convolution = make(
+        family.geometry.in_spatial,
+        weights,
+        stride=tuple(axis.stride for axis in axes),
+        padding=[(axis.before, padding_after(axis)) for axis in axes],
+        dilation=tuple(abs(axis.dilation) for axis in axes),
+        groups=family.geometry.groups,
+        boundary=axes[0].boundary,
+    )
+    return found
+
+
+def adjoint_steps(operator: Operator) -> tuple[list[Steps], list[Claim]]:
+    """The derivation of the adjoint as a correlation, for every size."""
+    family = family_of(operator)
+    if family is None:
+        return [], []
     try:
-        verdict = derive.adjoint(family).verify()
+        derived = derive.adjoint(family)
+        lines, verdict = steps_of(derived), derived.verify()
     except ConvalgError:
-        return []
+        return [], []
     statement = (
-        f"The adjoint of {one_line(family)} is the correlation with the flipped kernel, of the "
+        f"The adjoint of {told(family)} is the correlation with the flipped kernel, of the "
         f"gradient stretched by the stride and padded by d (k - 1) - p."
     )
-    return _claim(statement, verdict)
+    return [lines], proved(statement, verdict)
+
+
+def steps_of(derived: Derivation) -> Steps:
+    """A derivation line by line, each with its own verdict."""
+    lines = []
+    for step in derived.steps:
+        verdict = step.verdict
+        words = f"{verdict.status} for {verdict.scope}" if verdict else repr(verdict)
+        lines.append((step.formula, f"{step.reason[:1].upper()}{step.reason[1:]}.", words))
+    return Steps(tuple(lines))
+
+
+def shift_claims(operator: Operator) -> list[Claim]:
+    """A shift of the input is one of the output away from the border; by the stride only."""
+    family = family_of(operator)
+    if family is None:
+        return []
+    name, steps = told(family), {int(axis.stride) for axis in family.geometry.axes}
+    if len(steps) != 1:
+        return []
+    (stride,) = steps
+    by = "one sample" if stride == 1 else f"{stride} samples, its stride,"
+    moved = equivariant(family, stride, out_shift=1, interior=True)
+    found = proved(
+        f"{name}: an input shifted by {by} gives the output shifted by one, away from the border.",
+        moved,
+    )
+    if stride > 1:
+        found += refuted(
+            f"{name}: an input shifted by one sample gives no output shifted by one.",
+            equivariant(family, 1, interior=True),
+        )
+    if all(axis.boundary == "circular" for axis in family.geometry.axes):
+        return found
+    return found + refuted(
+        f"{name}: at the border it does not hold, since what the shift brings in is not what "
+        f"was there.",
+        equivariant(family, stride, out_shift=1),
+    )
+
+
+def told(family: Convolution) -> str:
+    """A family in one line, or in words where the line is long."""
+    line = one_line(family)
+    return line if len(line) <= LONGEST_LINE else "the layer with letters for its sizes"
+
+
+def drop_claims(operator: Operator) -> list[Claim]:
+    """A stride is a layer without one whose outputs are dropped: along the last axis, for all n."""
+    axis = layer_of(operator)[0].axes[-1]
+    n, taps = sizes("n K")
+    make: Any = convolution if axis.is_backwards else correlation
+    options: Any = {"dilation": abs(axis.dilation), "padding": axis.before}
+    weights = LetterKernel("w", (taps,), (0,), (False,))
+    dense = make(n, weights, **options)
+    strided = make(n, weights, stride=axis.stride, **options)
+    product = downsample(dense.out_shape, axis.stride) @ dense
+    verdict = decide(product, strided, claim="convolve and drop")
+    statement = f"Convolving everywhere and dropping is {told(strided)}."
+    return proved(statement, verdict)
+
+
+@cache
+def _theorem(name: str) -> Verdict:
+    return theorems[name].prove()
+
+
+def theorem_claims(*names: str) -> list[Claim]:
+    """Theorems of the catalogue, proved where they have not been in this process."""
+    found = []
+    for name in names:
+        statement = f"Theorem {name}, for {theorems[name].domain}."
+        found += proved(statement, _theorem(name))
+    return found
 
 
 def linear_claims(operator: Operator) -> list[Claim]:
@@ -103,8 +214,8 @@ def linear_claims(operator: Operator) -> list[Claim]:
     family = family_of(operator)
     if family is None or layer_of(operator)[1]:
         return []
-    return _claim(
-        f"{one_line(family)} is linear: A(a x + b z) = a A x + b A z.",
+    return proved(
+        f"{told(family)} is linear: A(a x + b z) = a A x + b A z.",
         derive.linearity(family).verify(),
     )
 
@@ -124,13 +235,25 @@ def mode_claims(operator: Operator) -> list[Claim]:
     margins = [(axis.span - 1, axis.span - 1) for axis in axes]
     rows = crop(full.geometry.out_spatial, margins, channels=family.geometry.out_channels)
     verdict = decide(valid, rows @ full, claim="valid is rows of full")
-    return _claim("Valid is full without d (k - 1) outputs at either end of each axis.", verdict)
+    return proved("Valid is full without d (k - 1) outputs at either end of each axis.", verdict)
 
 
-def _claim(statement: str, verdict: Verdict) -> list[Claim]:
+def proved(statement: str, verdict: Verdict) -> list[Claim]:
     """The claim where it is decided; nothing where it is not."""
     if verdict.status == "unknown":
         return []
+    here = verdict.scope == "this size" or verdict.scope.startswith("inputs of shape")
     if not verdict:
-        return [Claim(statement, Check(FAILED, "for all sizes", str(verdict.counterexample)))]
-    return [Claim(statement, Check(PROVED, "", f"{verdict.scope}; {verdict.method}"))]
+        where = "at this size" if here else "for all sizes"
+        return [Claim(statement, Check(FAILED, where, str(verdict.counterexample)))]
+    word = PROVED_HERE if here else PROVED
+    return [Claim(statement, Check(word, "", f"{verdict.scope}; {verdict.method}"))]
+
+
+def refuted(statement: str, verdict: Verdict) -> list[Claim]:
+    """The claim that something does not hold, with the counterexample; failed where it holds."""
+    if verdict.status == "unknown":
+        return []
+    if verdict:
+        return [Claim(statement, Check(FAILED, "", f"it holds for {verdict.scope}"))]
+    return [Claim(statement, Check(REFUTED, "", f"{verdict.counterexample}; {verdict.method}"))]

@@ -23,7 +23,7 @@ from convalg.gradients import only_convolution
 from convalg.images import CREDIT, grey, photograph, read_image
 from convalg.pattern import expanded_bytes
 from convalg.sheet import checks
-from convalg.sheet.document import Block, Claim, Picture, Section, Text
+from convalg.sheet.blocks import Block, Claim, Picture, Section, Text
 from convalg.sheet.small import by, has_symbols, resized
 from convalg.spec import size_product
 
@@ -61,9 +61,9 @@ def image_sections(layer: Operator, image: Image | None) -> list[Section]:
         "image after it.",
         _image_check(wide, samples, result),
     )
-    figure = draw.image_pair(samples, result).svg()
+    figure = draw.image_pair(samples, result)
     blocks: list[Block] = [*about, Picture("image", figure, caption), claim]
-    return [Section("Before and after", tuple(blocks))]
+    return [Section("On a real image", tuple(blocks))]
 
 
 def _applied(wide: Operator, samples: np.ndarray) -> np.ndarray:

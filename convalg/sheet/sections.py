@@ -1,10 +1,6 @@
-"""The sections of a derivation sheet, from an operator."""
+"""The sections of a derivation sheet, from an operator, in the order of a lecture."""
 
 from __future__ import annotations
-
-from dataclasses import replace
-
-import numpy as np
 
 from convalg import draw
 from convalg.axis import output_size as outputs_of
@@ -16,12 +12,16 @@ from convalg.faces.latex import layer_of
 from convalg.faces.text import one_line, padding_after
 from convalg.gradients import only_convolution
 from convalg.kernels import kernel as symbols
-from convalg.linear import downsample, pad
-from convalg.operators import Convolution, compose
-from convalg.sheet import checks, everywhere
-from convalg.sheet.document import Block, Claim, Code, Formula, Picture, Section, Sheet, Table, Text
+from convalg.kinds.classify import classify
+from convalg.sheet import backward, checks, everywhere, forward, reach, trials
+from convalg.sheet.blocks import Block, Claim, Code, Formula, Picture, Section, Text
+from convalg.sheet.document import Sheet
+from convalg.sheet.explorer import explorer
 from convalg.sheet.image import Image, image_sections
+from convalg.sheet.layers import drawn_window, source
+from convalg.sheet.pools import pooling_section
 from convalg.sheet.small import by, differences, has_symbols, small_form
+from convalg.sheet.worked import worked
 from convalg.spec import Geometry, size_product
 
 
@@ -40,7 +40,7 @@ def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
     >>> import convalg as ca
     >>> sheet = explain(ca.correlation(8, ca.kernel(3), stride=2, padding=1))
     >>> [section.heading for section in sheet.sections][:3]
-    ['The sum that defines it', 'The size of the output', 'The matrix']
+    ['What is computed', 'The size of the output', 'The matrix']
     """
     if not isinstance(operator, Operator):
         raise KindError(
@@ -53,9 +53,26 @@ def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
         32 * work, None, what="counting this layer's pattern", instead="use a smaller shape"
     )
     small = small_form(layer)
-    sections = [_definition(layer, small), _sizes(layer), *image_sections(layer, image)]
-    sections += [_matrix(small), _modes(small), _counts(layer, small), _adjoint(small)]
-    return Sheet(one_line(layer), _lead(layer, small), tuple(sections))
+    case = worked(layer, small)
+    sections = (
+        _definition(layer, small),
+        *image_sections(layer, image),
+        _sizes(layer, small),
+        _matrix(small),
+        forward.linearity_section(layer, small),
+        forward.modes_section(small),
+        forward.operators_section(small),
+        forward.sharing_section(layer, small),
+        backward.forward_section(case),
+        backward.input_section(small, case),
+        backward.kernel_section(small, case),
+        backward.update_section(case),
+        pooling_section(layer),
+        reach.field_section(small),
+        reach.shift_section(small),
+        reach.cost_section(layer, small),
+    )
+    return Sheet(one_line(layer), _lead(layer, small), sections, source(small))
 
 
 def _one_layer(operator: Operator) -> Operator:
@@ -96,7 +113,11 @@ def _definition(layer: Operator, small: Operator) -> Section:
     caption = "The kernel: each weight has this colour in the matrix below."
     if not same:
         caption = "The kernel of the small layer, in the colours of the matrix below."
-    blocks.append(Picture("kernel", draw.kernel(shown, letters=names).svg(), caption))
+    blocks.append(Picture("kernel", draw.kernel(shown, letters=names), caption))
+    blocks += drawn_window(
+        "window", small, "One output: the kernel on the input, each weight on what it multiplies."
+    )
+    blocks += _flip_blocks(layer, geometry)
     flipped = geometry.axes[0].is_backwards
     blocks.append(
         Claim(
@@ -104,8 +125,38 @@ def _definition(layer: Operator, small: Operator) -> Section:
             checks.check_definition(small, flipped),
         )
     )
-    blocks.extend(everywhere.linear_claims(layer))
-    return Section("The sum that defines it", tuple(blocks))
+    blocks += everywhere.flip_claims(layer)
+    return Section("What is computed", tuple(blocks))
+
+
+def _flip_blocks(layer: Operator, geometry: Geometry) -> list[Block]:
+    """Where the kernel is flipped, and why that is a half turn in two dimensions."""
+    formula = (
+        r"(w * x)_i = \sum_a w_a\, x_{i-a} = \sum_a w_{k-1-a}\, x_{i+a-(k-1)} "
+        r"= (\operatorname{flip} w \star x)_{i-(k-1)}"
+    )
+    words = (
+        "A convolution counts the tap and the sample in opposite directions, so that both add up "
+        "to the index of the output; a correlation counts them in the same direction. Counted from "
+        "the other end, the taps of the one are those of the other: the kernel is flipped."
+    )
+    blocks: list[Block] = [Text(words), Formula(formula)]
+    if len(geometry.axes) == 2:
+        blocks += [
+            Text(
+                "In two dimensions both indices turn round, rows and columns. Two mirrors one "
+                "after the other are a turn by 180 degrees; one alone would be another kernel."
+            ),
+            Formula(
+                r"\operatorname{flip}(w)_{a,\,b} = w_{k-1-a,\;l-1-b} "
+                r"= \operatorname{rot}_{180}(w)_{a,\,b}"
+            ),
+            Claim(
+                "A kernel flipped on both axes is the kernel turned by 180 degrees.",
+                trials.check_rotation(layer, tuple(map(int, geometry.taps))),
+            ),
+        ]
+    return blocks
 
 
 def _words(geometry: Geometry, turned: bool) -> str:
@@ -135,7 +186,7 @@ def _at_small(layer: Operator, small: Operator) -> str:
     return f", for the small layer {one_line(small)}" if differences(layer, small) else ""
 
 
-def _sizes(layer: Operator) -> Section:
+def _sizes(layer: Operator, small: Operator) -> Section:
     geometry, turned = layer_of(layer)
     formulas: dict[str, list[str]] = {}
     claimed = []
@@ -161,11 +212,16 @@ def _sizes(layer: Operator) -> Section:
             + (", less the output padding." if turned else ".")
         )
     )
+    blocks += drawn_window(
+        "last", small, "The last output: here the kernel reaches the end of the input.", last=True
+    )
     statement = f"The output has {by(tuple(claimed))} samples" + (
         f" in each of {layer.out_shape[0]} channels." if geometry.has_channels else "."
     )
     blocks.append(Claim(statement, checks.check_sizes(layer, claimed)))
     blocks.extend(everywhere.size_claims(layer))
+    if not turned:
+        blocks.append(Code("ca.derive.output_size(A).verify()", runs=True))
     return Section("The size of the output", tuple(blocks))
 
 
@@ -182,7 +238,7 @@ def _matrix(small: Operator) -> Section:
         ),
         Picture(
             "matrix",
-            draw.matrix(small).svg(),
+            draw.matrix(small),
             f"The {shape} matrix, each entry in the colour of its weight; zeros are blank.",
         ),
         Formula(r"\operatorname{vec}(y) = A \, \operatorname{vec}(x)"),
@@ -190,167 +246,37 @@ def _matrix(small: Operator) -> Section:
             f"This {shape} matrix times vec(x) is vec(A(x)), for all weights and all inputs.",
             checks.check_matrix(small),
         ),
+        *_structure(small),
+        explorer(small),
+        Code("ca.draw.matrix(A)", runs=True),
     ]
     return Section("The matrix", tuple(blocks))
 
 
-def _modes(small: Operator) -> Section:
-    layer = only_convolution(small)
-    axis = layer.geometry.axes[-1]
-    full, *parts = checks.mode_layers(layer)
-    firsts = [
-        [
-            int(whole.before - kept.before)
-            for whole, kept in zip(full.geometry.axes, part.geometry.axes, strict=True)
-        ]
-        for part in parts
-    ]
-    n, d = full.geometry.axes[-1].in_size, abs(axis.dilation)
-    where = "" if len(layer.geometry.axes) == 1 else " along the last axis"
-    blocks: list[Block] = [
-        Text(
-            "Full keeps every place where kernel and input meet, same as many outputs as inputs, "
-            "valid only the places where the kernel lies inside. They are rows of one matrix: "
-            "outlines mark the rows that a mode drops (stride 1, zeros outside)."
-        ),
-        Picture(
-            "modes",
-            draw.modes(n, axis.taps, dilation=d).svg(),  # type: ignore[arg-type]
-            f"{n} samples, {axis.taps} taps{where}: full, same and valid, in colours of their own.",
-        ),
-        Claim(
-            f"The rows of same are rows of full, from output {_place(firsts[0])} on, and so are "
-            f"those of valid, from output {_place(firsts[1])} on.",
-            checks.check_modes(small, firsts),
-        ),
-        *everywhere.mode_claims(small),
-    ]
-    return Section("Full, same and valid", tuple(blocks))
-
-
-def _place(index: list[int]) -> str:
-    return str(index[0]) if len(index) == 1 else f"({', '.join(map(str, index))})"
-
-
-def _counts(layer: Operator, small: Operator) -> Section:
-    geometry, _ = layer_of(layer)
-    counts = layer.counts
-    each, claimed = checks.multiplications(geometry)
-    sharing = np.asarray(counts.sharing)
-    low, high = int(sharing.min()), int(sharing.max())
-    times = f"{low:,} times" if low == high else f"{low:,} to {high:,} times"
-    rows = (
-        ("entries of the matrix", f"{counts.dense:,}", f"{counts.dense:,}"),
-        ("entries that are not zero", f"{counts.nonzeros:,}", f"{counts.dense:,}"),
-        ("weights to learn", f"{counts.parameters:,}", f"{counts.dense:,}"),
-        ("multiplications", f"{counts.multiplications:,}", f"{counts.dense:,}"),
-        ("each weight is used", times, "once"),
-        ("share of zeros", f"{1 - counts.nonzeros / counts.dense:.1%}", "0.0%"),
+def _structure(small: Operator) -> list[Block]:
+    """Toeplitz or doubly block Toeplitz, and why."""
+    dims = len(layer_of(small)[0].axes)
+    found = classify(small)
+    formula = r"A_{o+1,\,i+s} = A_{o,\,i}"
+    words = (
+        "Why Toeplitz: the next output uses the same weights on samples s further on, so each row "
+        "is the one before it, moved by s; with s = 1 every diagonal is constant."
     )
-    groups, outputs, inputs = geometry.channels
-    links = [str(groups * outputs * inputs)] if geometry.has_channels else []
-    product = r" \cdot ".join([*links, *map(str, each)])
-    has_zeros = any(axis.boundary == "zeros" for axis in geometry.axes)
-    used = (
-        r"u_t = \max\left(0,\; \min\left(o - 1,\, \left\lfloor \frac{n - 1 - d t + p_0}{s} "
-        r"\right\rfloor\right) - \max\left(0,\, \left\lceil \frac{p_0 - d t}{s} \right\rceil"
-        r"\right) + 1\right)"
-        if has_zeros
-        else r"u_t = o"
-    )
-    lead = r"C_{\text{links}}\,\prod" if geometry.has_channels else r"\prod"
-    blocks: list[Block] = [
-        Table(("", "this layer", "a dense layer of the same shapes"), rows),
-        Text(
-            "A weight that happens to be zero counts"
-            + ("; a tap on padding multiplies nothing" if has_zeros else "")
-            + ". On one axis, tap t meets the input at u_t of the o outputs:"
-        ),
-        Formula(used),
-        Formula(rf"{lead}_{{\text{{axes}}}} \sum_{{t=0}}^{{k-1}} u_t = {product} = {claimed}"),
-        Claim(
-            f"The layer takes {claimed:,} multiplications by this formula.",
-            checks.check_counts(layer, small, claimed),
-        ),
-    ]
-    if geometry.has_channels:
-        blocks.insert(3, Text("C_links counts the pairs of input and output channels."))
-    return Section("What it costs", tuple(blocks))
-
-
-def _adjoint(small: Operator) -> Section:
-    named = _named_adjoint(small)
-    blocks: list[Block] = [
-        Text(
-            "The adjoint is the transposed matrix. It carries the gradient of the output back to "
-            "the input (back-propagation). With its own input called x and its own output y:"
-        ),
-        Formula(latex.layer_sum(small.T)),
-        Text(_adjoint_words(small, named)),
-        Code(f"A   = {one_line(small)}"),
-        Code(f"A.T = {one_line(named)}"),
-        Claim(
-            "The transposed matrix is the matrix of this expression.",
-            checks.check_adjoint(small, named),
-        ),
-        *everywhere.adjoint_claims(small),
-        Formula(r"\langle A x,\, g \rangle = \langle x,\, A^{\mathsf{T}} g \rangle"),
-        Claim(
-            "This identity holds for all weights, all x and all g.",
-            checks.check_pairing(small, small.T),
-        ),
-    ]
-    return Section("The adjoint", tuple(blocks))
-
-
-def _adjoint_words(small: Operator, named: Operator) -> str:
-    geometry, turned = layer_of(small)
-    if turned:
-        return "This layer is itself an adjoint, so its own adjoint is a correlation:"
-    if isinstance(named, Convolution):
-        return "It is one correlation again, with the kernel turned round:"
-    parts = ["zeros between the samples"] if any(a.stride != 1 for a in geometry.axes) else []
-    parts.append("the correlation with the kernel turned round")
-    if any(axis.boundary != "zeros" for axis in geometry.axes):
-        parts.append("the border added back to the samples that it was read from")
-    return (
-        f"It is a transposed correlation: {', then '.join(parts)} (the last step is on the left):"
-    )
-
-
-def _named_adjoint(operator: Operator) -> Operator:
-    """The adjoint as one correlation, or as one between elementary operators.
-
-    Rule: A = downsample . correlation . pad, each adjoint is known, and their order turns.
-    """
-    found = operator.T.simplify()
-    if isinstance(found, Convolution) or not isinstance(operator, Convolution):
-        return found
-    geometry = operator.geometry
-    inputs, outputs = geometry.in_channels, geometry.out_channels
-    folded = any(axis.boundary != "zeros" for axis in geometry.axes)
-    pads = [
-        (axis.before, axis.after) if axis.boundary != "zeros" else (0, 0) for axis in geometry.axes
-    ]
-    axes = tuple(
-        replace(
-            axis,
-            in_size=axis.in_size + before + after,
-            out_size=axis.stride * (axis.out_size - 1) + 1,
-            stride=1,
-            padding=axis.padding - before,
-            boundary="zeros",
+    theorem = "toeplitz"
+    if dims > 1:
+        formula = (
+            r"A_{(o_1+1,\,o_2),(i_1+s,\,i_2)} = A_{(o_1,\,o_2+1),(i_1,\,i_2+s)} "
+            r"= A_{(o_1,\,o_2),(i_1,\,i_2)}"
         )
-        for axis, (before, after) in zip(geometry.axes, pads, strict=True)
-    )
-    plain = Convolution(Geometry(axes, inputs, outputs, geometry.groups), operator.weights)
-    factors = [plain.T.simplify()]
-    if folded:
-        boundary = next(a.boundary for a in geometry.axes if a.boundary != "zeros")
-        border = pad(geometry.in_spatial, pads, boundary=boundary, channels=inputs)
-        factors.insert(0, border.T)
-    strides = tuple(axis.stride for axis in geometry.axes)
-    if any(step != 1 for step in strides):
-        sizes = plain.geometry.out_spatial
-        factors.append(downsample(sizes, strides, channels=outputs).T)
-    return compose(*factors)
+        words += (
+            " Over two axes that holds for each: the blocks of rows of the image are Toeplitz, and "
+            "they stand in the matrix like the entries of a Toeplitz matrix; hence doubly block "
+            "Toeplitz."
+        )
+        theorem = "doubly-block-toeplitz"
+    return [
+        Text(words),
+        Formula(formula),
+        Claim(f"The matrix is {found.kind}.", trials.check_shifts(small)),
+        *everywhere.theorem_claims(theorem),
+    ]

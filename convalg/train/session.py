@@ -12,7 +12,7 @@ from convalg.base import Array
 from convalg.draw.output import save
 from convalg.draw.training import history as history_figure
 from convalg.draw.training import kernels as kernels_figure
-from convalg.errors import FileError
+from convalg.errors import ArgumentError, FileError, ShapeError
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
 from convalg.train import checkpoint, data
@@ -91,7 +91,16 @@ def train(
     train_set, test_set, classes = _data(folder, seed)
     in_shape = train_set[0].shape[1:]
     settings = recipe(in_shape, epochs)
-    net = network(name or settings.network, in_shape, classes)
+    wanted = name or settings.network
+    try:
+        net = network(wanted, in_shape, classes)
+    except ShapeError as error:
+        raise ShapeError(f"{wanted} does not take images of shape {in_shape}: {error}") from None
+    if net.out_shape != (classes,):
+        raise ArgumentError(
+            f"{wanted} is no classifier: its output is {net.out_shape}, not one score for each of "
+            f"{classes} classes"
+        )
     _settle(out, resume)
     _writable(out)
     return Session(net, settings, train_set, test_set, engine, seed, out)

@@ -1,0 +1,249 @@
+"""Back through a layer: the gradients of its input, its kernel and its bias, and one step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from convalg import draw
+from convalg.base import Operator
+from convalg.errors import ConvalgError
+from convalg.faces import latex
+from convalg.faces.latex import layer_of
+from convalg.faces.text import one_line
+from convalg.gradients import only_convolution
+from convalg.linear import downsample, pad
+from convalg.operators import Convolution, compose
+from convalg.prove import derive
+from convalg.prove.functions import gradient
+from convalg.sheet import checks, everywhere, trials
+from convalg.sheet.blocks import Block, Claim, Code, Formula, Section, Text
+from convalg.sheet.layers import pictured, row_of
+from convalg.sheet.worked import Worked, array_latex, loops, slopes
+from convalg.spec import Geometry
+
+
+def forward_section(case: Worked) -> Section:
+    """One step forward, with numbers."""
+    blocks: list[Block] = [
+        Text(
+            "The layer with numbers: x comes in, the kernel is laid on, a bias b is added to each "
+            "output channel. The numbers are small integers, to be redone by hand."
+        ),
+        Formula(r"y = A_w\, x + b"),
+        Formula(array_latex("x", case.x)),
+        Formula(array_latex("w", only_convolution(case.operator).weights)),
+        Formula(array_latex("b", case.bias if case.bias.size > 1 else case.bias[0])),
+        Formula(array_latex("y", case.y)),
+        *pictured(
+            "forward",
+            (
+                "One output before the bias: the kernel on its patch of x, the products added up.",
+                lambda: draw.window(case.operator, x=case.x),
+            ),
+            ("The matrix with the numbers of w.", lambda: draw.matrix(case.operator)),
+        ),
+        Claim("These are the outputs.", trials.check_forward(case)),
+    ]
+    return Section("One step forward", tuple(blocks))
+
+
+def input_section(small: Operator, case: Worked) -> Section:
+    """The gradient of the input: the transposed matrix, which is a convolution again."""
+    named = named_adjoint(small)
+    steps, claims = everywhere.adjoint_steps(small)
+    blocks: list[Block] = [
+        Text(
+            "The gradient g of the output comes back to the input through the transposed matrix, "
+            "the adjoint of A. With its own input called x and its own output y:"
+        ),
+        Formula(r"\frac{\partial L}{\partial x} = A^{\mathsf{T}} g"),
+        Formula(latex.layer_sum(small.T)),
+        Text(_adjoint_words(small, named)),
+        Code(f"A   = {one_line(small)}"),
+        Code(f"A.T = {one_line(named)}"),
+        Claim(
+            "The transposed matrix is the matrix of this expression.",
+            checks.check_adjoint(small, named),
+        ),
+        *[Text("Step by step, for every size:") for _ in steps],
+        *steps,
+        *claims,
+        *pictured(
+            "adjoint",
+            (
+                "The transposed matrix: rows have become columns, and each weight kept its colour.",
+                lambda: draw.matrix(small.T),
+            ),
+        ),
+        Formula(r"\langle A x,\, g \rangle = \langle x,\, A^{\mathsf{T}} g \rangle"),
+        Claim(
+            "This identity holds for all weights, all x and all g.",
+            checks.check_pairing(small, small.T),
+        ),
+        Text("With the numbers from above, and a gradient g of the output:"),
+        Formula(array_latex("g", case.g)),
+        Formula(array_latex(r"\frac{\partial L}{\partial x}", case.dx)),
+        Code(
+            "ca.derive.adjoint(A).verify()" if isinstance(small, Convolution) else "A.T", runs=True
+        ),
+    ]
+    return Section("The gradient of the input", tuple(blocks))
+
+
+def kernel_section(small: Operator, case: Worked) -> Section:
+    """The gradient of the kernel: the input correlated with the gradient of the output."""
+    blocks: list[Block] = [
+        Text(
+            "The layer is linear in its kernel too: y = B(x) w, where B(x) holds in each row the "
+            "samples under the kernel. So the gradient of the kernel is the transpose of B(x), "
+            "times g: each weight adds up, over the places where it is used, what it met there "
+            "times the gradient."
+        ),
+        Formula(r"y = B(x)\, w, \qquad \frac{\partial L}{\partial w} = B(x)^{\mathsf{T}} g"),
+    ]
+    family = everywhere.family_of(small)
+    if family is not None and isinstance(small, Convolution):
+        try:
+            derived = derive.kernel_gradient(family)
+            steps, verdict = everywhere.steps_of(derived), derived.verify()
+            blocks += [
+                steps,
+                *everywhere.proved(
+                    f"The kernel gradient of {everywhere.told(family)} is its input correlated "
+                    f"with the gradient of its output, that stretched by the stride.",
+                    verdict,
+                ),
+            ]
+        except ConvalgError:
+            blocks.append(Text("For letters as sizes no derivation is known for this layer."))
+    blocks += [
+        *pictured(
+            "patches",
+            (
+                "Along the last axis: A, its transpose, and B(x), the same sums with x and w in "
+                "each other's places.",
+                lambda: draw.faces(row_of(small)),
+            ),
+            (
+                "The weights that learn: where each stands in the matrix along the last axis.",
+                lambda: draw.matrix(row_of(small)),
+            ),
+        ),
+        *everywhere.proved(
+            "Plain loops over outputs and taps give these gradients of x and w.",
+            gradient(loops(small), small),
+        ),
+        Text("With the numbers from above:"),
+        Formula(array_latex(r"\frac{\partial L}{\partial w}", case.dw)),
+        Claim(
+            "The loss, moved by one up and down in each weight, has these slopes.",
+            trials.check_slopes(case, slopes(case)[0], case.dw, "weight"),
+        ),
+    ]
+    return Section("The gradient of the kernel", tuple(blocks))
+
+
+def update_section(case: Worked) -> Section:
+    """The gradient of the bias, and one step of gradient descent, with numbers."""
+    rate = case.rate
+    layer, bias = case.updated(rate)
+    before, after = case.loss(case.operator, case.bias), case.loss(layer, bias)
+    share = rf"\tfrac{{1}}{{{rate.denominator}}}"
+    blocks: list[Block] = [
+        Text(
+            "The bias is added to every output of its channel, so its gradient is the sum of g "
+            "over that channel. One step of stochastic gradient descent, for the loss L that is "
+            "half the squared distance of y from a target t with y - t = g:"
+        ),
+        Formula(r"\frac{\partial L}{\partial b_o} = \sum_i g_{o,\,i}"),
+        Formula(
+            r"w \leftarrow w - \eta\, \frac{\partial L}{\partial w}, \qquad "
+            r"b \leftarrow b - \eta\, \frac{\partial L}{\partial b}"
+        ),
+        Formula(
+            array_latex(
+                r"\frac{\partial L}{\partial b}", case.db if case.db.size > 1 else case.db[0]
+            )
+        ),
+        Claim(
+            "The loss, moved by one up and down in each bias, has these slopes.",
+            trials.check_slopes(case, slopes(case)[1], case.db, "bias"),
+        ),
+        Formula(
+            array_latex(
+                rf"w - {share}\, \frac{{\partial L}}{{\partial w}}",
+                only_convolution(layer).weights,
+            )
+        ),
+        Formula(
+            array_latex(
+                rf"b - {share}\, \frac{{\partial L}}{{\partial b}}",
+                bias if bias.size > 1 else bias[0],
+            )
+        ),
+        *pictured(
+            "update",
+            (
+                f"The kernel after one step at the rate {rate}, in exact fractions.",
+                lambda: draw.kernel(layer),
+            ),
+        ),
+        Claim(
+            f"The loss falls from {before} to {after}.",
+            trials.check_fall(case, before, after),
+        ),
+    ]
+    return Section("The gradient of the bias, and an update", tuple(blocks))
+
+
+def _adjoint_words(small: Operator, named: Operator) -> str:
+    geometry, turned = layer_of(small)
+    if turned:
+        return "This layer is itself an adjoint, so its own adjoint is a correlation:"
+    if isinstance(named, Convolution):
+        return "It is one correlation again, with the kernel turned round:"
+    parts = ["zeros between the samples"] if any(a.stride != 1 for a in geometry.axes) else []
+    parts.append("the correlation with the kernel turned round")
+    if any(axis.boundary != "zeros" for axis in geometry.axes):
+        parts.append("the border added back to the samples that it was read from")
+    return (
+        f"It is a transposed correlation: {', then '.join(parts)} (the last step is on the left):"
+    )
+
+
+def named_adjoint(operator: Operator) -> Operator:
+    """The adjoint as one correlation, or as one between elementary operators.
+
+    Rule: A = downsample . correlation . pad, each adjoint is known, and their order turns.
+    """
+    found = operator.T.simplify()
+    if isinstance(found, Convolution) or not isinstance(operator, Convolution):
+        return found
+    geometry = operator.geometry
+    inputs, outputs = geometry.in_channels, geometry.out_channels
+    folded = any(axis.boundary != "zeros" for axis in geometry.axes)
+    pads = [
+        (axis.before, axis.after) if axis.boundary != "zeros" else (0, 0) for axis in geometry.axes
+    ]
+    axes = tuple(
+        replace(
+            axis,
+            in_size=axis.in_size + before + after,
+            out_size=axis.stride * (axis.out_size - 1) + 1,
+            stride=1,
+            padding=axis.padding - before,
+            boundary="zeros",
+        )
+        for axis, (before, after) in zip(geometry.axes, pads, strict=True)
+    )
+    plain = Convolution(Geometry(axes, inputs, outputs, geometry.groups), operator.weights)
+    factors = [plain.T.simplify()]
+    if folded:
+        boundary = next(a.boundary for a in geometry.axes if a.boundary != "zeros")
+        border = pad(geometry.in_spatial, pads, boundary=boundary, channels=inputs)
+        factors.insert(0, border.T)
+    strides = tuple(axis.stride for axis in geometry.axes)
+    if any(step != 1 for step in strides):
+        sizes = plain.geometry.out_spatial
+        factors.append(downsample(sizes, strides, channels=outputs).T)
+    return compose(*factors)

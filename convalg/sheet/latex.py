@@ -1,0 +1,139 @@
+"""The sheet as a LaTeX document that a plain LaTeX sets, with or without its figures beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convalg.sheet.blocks import Claim, Code, Formula, Picture, Steps, Table, Text
+from convalg.sheet.explorer import Explorer
+from convalg.sheet.markdown import Plain
+
+if TYPE_CHECKING:
+    from convalg.sheet.document import Sheet
+
+HEAD = r"""\documentclass[11pt,a4paper]{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage[margin=25mm]{geometry}
+\usepackage{amsmath,amssymb}
+\usepackage{graphicx}
+\usepackage{xcolor}
+% Names that MathML and MathJax know for two marks.
+\providecommand{\lt}{<}
+\providecommand{\gt}{>}
+\allowdisplaybreaks
+\sloppy
+\definecolor{held}{RGB}{26,107,60}
+\definecolor{failed}{RGB}{164,22,26}
+% A figure where its file stands beside this one, and its words where it does not.
+\newcommand{\sheetfigure}[2]{\begin{center}%
+  \IfFileExists{figures/#1.pdf}{\includegraphics[width=\linewidth,height=0.8\textheight,%
+    keepaspectratio]{figures/#1.pdf}\par\medskip}{}%
+  {\small #2}\end{center}}
+% A formula, no wider than the page.
+\newsavebox{\sheetbox}
+\newcommand{\sheetformula}[1]{\sbox{\sheetbox}{$\displaystyle #1$}%
+  \[\ifdim\wd\sheetbox>\linewidth\resizebox{\linewidth}{!}{\usebox{\sheetbox}}%
+  \else\usebox{\sheetbox}\fi\]}
+\newcommand{\sheetclaim}[4]{\par\smallskip\noindent\textcolor{#1}{\textbf{#2}} #3
+  {\footnotesize (#4)}\par\smallskip}
+"""
+
+MARKS = {
+    # In mathematics or by their numbers, which every font of text has.
+    "\\": r"$\backslash$",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    **{mark: rf"{{\char{ord(mark)}}}" for mark in '~^"`'},
+    "-": "{-}",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{HORIZONTAL ELLIPSIS}": r"\dots{}",
+    **{mark: "\\" + mark for mark in "{}$&#%_"},
+}
+
+
+def document(sheet: Sheet) -> str:
+    """The whole document. Its figures are `figures/NAME.pdf`, which `Sheet.write` puts there."""
+    parts = [
+        HEAD,
+        rf"\title{{{escaped(sheet.title)}}}",
+        r"\author{}\date{}",
+        r"\begin{document}",
+        r"\maketitle",
+        escaped(sheet.lead),
+    ]
+    for section in sheet.sections:
+        parts.append(rf"\section{{{escaped(section.heading)}}}")
+        shown = (block for block in section.blocks if not isinstance(block, Explorer))
+        parts += [block_latex(block) for block in shown]
+    return "\n\n".join([*parts, r"\end{document}"]) + "\n"
+
+
+def block_latex(block: Plain) -> str:
+    """One block as LaTeX."""
+    match block:
+        case Text(words=words):
+            return escaped(words)
+        case Code(line=line):
+            return _code(line)
+        case Formula(latex=latex):
+            return rf"\sheetformula{{{mathematics(latex)}}}"
+        case Picture(name=name, caption=words):
+            return rf"\sheetfigure{{{name}}}{{{escaped(words)}}}"
+        case Table(header=header, rows=rows, caption=words):
+            return _table(header, rows, words)
+        case Steps(lines=lines):
+            items = "\n".join(
+                rf"\item {escaped(reason)} {{\footnotesize ({escaped(verdict)})}}"
+                rf"\sheetformula{{{mathematics(formula)}}}"
+                for formula, reason, verdict in lines
+            )
+            return f"\\begin{{enumerate}}\n{items}\n\\end{{enumerate}}"
+        case Claim(statement=words, check=check):
+            colour = "held" if check.passed else "failed"
+            inner = "}{".join(map(escaped, (block.verdict, words, check.how)))
+            return rf"\sheetclaim{{{colour}}}{{{inner}}}"
+
+
+def _code(text: str) -> str:
+    lines = [escaped(line).replace(" ", r"\ ") for line in text.split("\n")]
+    body = "\\\\\n".join(line or r"\mbox{}" for line in lines)
+    return f"\\begin{{flushleft}}\\ttfamily\\small\n{body}\n\\end{{flushleft}}"
+
+
+def _table(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...], words: str) -> str:
+    # The text column takes what the numbers leave.
+    columns = "p{0.3\\linewidth}" + "r" * (len(header) - 1)
+    lines = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
+    top = " & ".join(rf"\textbf{{{escaped(word)}}}" if word else "" for word in header) + r" \\"
+    body = "\n".join([r"\hline", top, r"\hline", *lines, r"\hline"])
+    return (
+        f"\\begin{{center}}\n\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}"
+        f"{{!}}{{\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}}}"
+        f"\\par\\medskip{{\\small {escaped(words)}}}\n\\end{{center}}"
+    )
+
+
+def mathematics(latex: str) -> str:
+    """A formula in ASCII: a letter beyond it becomes its number.
+
+    >>> print(mathematics("\\N{GREEK SMALL LETTER ALPHA} + 1"))
+    \\text{U+03B1} + 1
+    """
+    return "".join(mark if mark.isascii() else _point(mark) for mark in latex)
+
+
+def escaped(words: str) -> str:
+    """Text with nothing left that LaTeX would act on; beyond ASCII, the number of the letter.
+
+    >>> print(escaped("50% of $x_1"))
+    50\\% of \\$x\\_1
+    """
+    joined = " ".join(words.split(" ")) if words.isprintable() else " ".join(words.split())
+    return "".join(MARKS.get(mark, mark if mark.isascii() else _point(mark)) for mark in joined)
+
+
+def _point(mark: str) -> str:
+    # A plain LaTeX knows few letters by themselves, and stops at the others.
+    return rf"\text{{U+{ord(mark):04X}}}"

@@ -1,0 +1,128 @@
+"""Figures that a sheet has where a layer allows them, and the Python that makes a layer."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convalg import draw
+from convalg.base import Operator
+from convalg.draw.figure import Drawing
+from convalg.errors import KindError, ShapeError, TooLargeError
+from convalg.faces.latex import layer_of
+from convalg.faces.text import padding_after
+from convalg.gradients import only_convolution
+from convalg.kernels import kernel as symbols
+from convalg.linear import convolution, correlation
+from convalg.sheet.blocks import Picture
+from convalg.spec import is_symbolic
+
+
+def pictured(name: str, *choices: tuple[str, Callable[[], Drawing]]) -> list[Picture]:
+    """The first figure, with its caption, that the layer allows; none where it allows none.
+
+    A layer may have too many axes, or be too large, to be drawn in some way.
+    """
+    for caption, make in choices:
+        try:
+            return [Picture(name, make(), caption)]
+        except (KindError, ShapeError, TooLargeError):
+            continue
+    return []
+
+
+def drawn_window(name: str, operator: Operator, caption: str, last: bool = False) -> list[Picture]:
+    """The kernel as a window on the input, at the middle output or the last.
+
+    Of a layer that no plane shows, its last axis.
+    """
+    row = row_of(operator)
+
+    def ends(layer: Operator) -> Any:
+        return tuple(n - 1 for n in layer.out_shape) if last else None
+
+    return pictured(
+        name,
+        (caption, lambda: draw.window(operator, ends(operator))),
+        (f"{caption} Along the last axis alone.", lambda: draw.window(row, ends(row))),
+        (f"{caption} As a row of the matrix.", lambda: draw.matrix(row, row=ends(row) or 0)),
+    )
+
+
+def row_of(operator: Operator) -> Operator:
+    """A layer along its last axis, between one channel and one, with letters for weights.
+
+    >>> import convalg as ca
+    >>> row_of(ca.correlation((4, 6), ca.kernel(2, 3), stride=2))
+    correlation(6, [w0, w1, w2], stride=2)
+    """
+    geometry, turned = layer_of(operator)
+    axis = geometry.axes[-1]
+    make: Any = convolution if axis.is_backwards else correlation
+    row: Operator = make(
+        int(axis.in_size),
+        symbols(int(axis.taps)),
+        stride=int(axis.stride),
+        padding=((int(axis.before), int(padding_after(axis))),),
+        dilation=abs(int(axis.dilation)),
+        boundary=axis.boundary,
+    )
+    return row.T if turned else row
+
+
+def source(operator: Operator) -> str:
+    """Python that makes a layer of at most some hundred weights, called `A`.
+
+    >>> import convalg as ca
+    >>> print(source(ca.correlation(5, [1, 2], stride=2)))
+    import convalg as ca
+    <BLANKLINE>
+    A = ca.correlation((5,), [1, 2], stride=(2,), padding=((0, 0),), dilation=(1,))
+    A
+    """
+    geometry, turned = layer_of(operator)
+    axes = geometry.axes
+    kernel, imports = _kernel_source(only_convolution(operator).weights)
+    words = [
+        repr(tuple(int(axis.in_size) for axis in axes)),
+        kernel,
+        f"stride={tuple(int(axis.stride) for axis in axes)}",
+        f"padding={tuple((int(axis.before), int(padding_after(axis))) for axis in axes)}",
+        f"dilation={tuple(abs(int(axis.dilation)) for axis in axes)}",
+    ]
+    if geometry.groups != 1:
+        words.append(f"groups={int(geometry.groups)}")
+    if axes[0].boundary != "zeros":
+        words.append(f"boundary={axes[0].boundary!r}")
+    make = "convolution" if axes[0].is_backwards else "correlation"
+    tail = ".T" if turned else ""
+    lines = [*imports, "import convalg as ca", "", f"A = ca.{make}({', '.join(words)}){tail}", "A"]
+    return "\n".join(lines)
+
+
+def _kernel_source(weights: np.ndarray) -> tuple[str, list[str]]:
+    """The kernel as Python, and the imports that it needs; names are strings, never code."""
+    values = weights.ravel().tolist()
+    if values == symbols(*weights.shape).ravel().tolist():
+        return f"ca.kernel({', '.join(map(str, weights.shape))})", []
+    if any(is_symbolic(value) for value in values):
+        import sympy
+
+        words = [sympy.srepr(sympy.sympify(value)) for value in values]
+        nodes = (node for word in words for node in ast.walk(ast.parse(word, mode="eval")))
+        names = sorted({node.id for node in nodes if isinstance(node, ast.Name)})
+        return _nested(words, weights.shape), [f"from sympy import {', '.join(names)}"]
+    fractions = any(hasattr(v, "denominator") and not isinstance(v, int) for v in values)
+    listed = ["from fractions import Fraction"] if fractions else []
+    return _nested([repr(value) for value in values], weights.shape), listed
+
+
+def _nested(words: list[str], shape: tuple[int, ...]) -> str:
+    if len(shape) == 1:
+        return f"[{', '.join(words)}]"
+    step = len(words) // shape[0]
+    parts = [_nested(words[k : k + step], shape[1:]) for k in range(0, len(words), step)]
+    return f"[{', '.join(parts)}]"

@@ -1,0 +1,80 @@
+"""The sheet as Markdown, in which names from outside are plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from convalg.sheet.blocks import Claim, Code, Formula, Picture, Section, Steps, Table, Text
+from convalg.sheet.explorer import Explorer
+
+if TYPE_CHECKING:
+    from convalg.sheet.document import Sheet
+
+Source = Callable[[Picture], str]
+Plain = Text | Code | Formula | Picture | Table | Steps | Claim
+
+
+def markdown(sheet: Sheet, source: Source) -> str:
+    """The whole sheet; `source` says where a picture is found."""
+    parts = [f"# {plain(sheet.title)}", plain(sheet.lead)]
+    for number, section in enumerate(sheet.sections, 1):
+        parts += [heading(section, number), *section_parts(section, source)]
+    return "\n\n".join(parts) + "\n"
+
+
+def heading(section: Section, number: int) -> str:
+    """The heading of a section, with its number."""
+    return f"## {number}. {plain(section.heading)}"
+
+
+def section_parts(section: Section, source: Source) -> list[str]:
+    """The blocks of a section, each as Markdown."""
+    # Paper does not point: the boards of a page stand in no other format.
+    shown = (block for block in section.blocks if not isinstance(block, Explorer))
+    return [block_markdown(block, source) for block in shown]
+
+
+def block_markdown(block: Plain, source: Source) -> str:
+    """One block as Markdown."""
+    match block:
+        case Text(words=words):
+            return plain(words)
+        case Code(line=line):
+            return fenced(line)
+        case Formula(latex=latex):
+            return f"$$\n{latex}\n$$"
+        case Picture(caption=words):
+            return f"![{plain(words)}]({source(block)})\n\n*{plain(words)}*"
+        case Table(header=header, rows=rows, caption=words):
+            lines = [header, ("---",) * len(header), *rows]
+            body = [f"| {' | '.join(_cell(word) for word in line)} |" for line in lines]
+            return "\n".join([*body, "", f"*{plain(words)}*"])
+        case Steps(lines=lines):
+            return "\n\n".join(
+                f"{number}. {plain(reason)} ({plain(verdict)})\n\n$$\n{formula}\n$$"
+                for number, (formula, reason, verdict) in enumerate(lines, 1)
+            )
+        case Claim(statement=words, check=check):
+            return f"- **{plain(block.verdict)}**: {plain(words)} ({plain(check.how)})"
+
+
+def _cell(word: str) -> str:
+    return word if word == "---" else plain(word)
+
+
+def plain(words: str) -> str:
+    """Text in which Markdown and HTML find nothing to act on.
+
+    >>> print(plain("w_0 * <b>"))
+    w\\_0 \\* \\<b\\>
+    """
+    return re.sub(r"([\\`*_{}\[\]<>#|$&~!])", r"\\\1", " ".join(words.split()))
+
+
+def fenced(line: str) -> str:
+    """Code in a fence longer than any in it."""
+    longest = max((len(run) for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}python\n{line}\n{fence}"

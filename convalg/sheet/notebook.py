@@ -1,0 +1,83 @@
+"""The sheet as a notebook (nbformat 4.5): text with its figures attached, and code that runs."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from convalg.sheet.blocks import Code, Picture, Section
+from convalg.sheet.explorer import Explorer
+from convalg.sheet.markdown import block_markdown, heading, plain
+
+if TYPE_CHECKING:
+    from convalg.sheet.document import Sheet
+
+
+def notebook(sheet: Sheet) -> str:
+    """The notebook as JSON text: the same bytes each time, cells numbered in order."""
+    cells: list[dict[str, Any]] = [_words([f"# {plain(sheet.title)}", plain(sheet.lead)], [])]
+    if sheet.setup:
+        cells.append(_code(sheet.setup))
+    for number, section in enumerate(sheet.sections, 1):
+        cells += _section(section, number)
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number:03d}"
+    book = {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(book, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _section(section: Section, number: int) -> list[dict[str, Any]]:
+    """Text and figures up to the next code that runs, that code, and so on."""
+    cells: list[dict[str, Any]] = []
+    parts: list[str] = [heading(section, number)]
+    pictures: list[Picture] = []
+    for block in section.blocks:
+        if isinstance(block, Code) and block.runs:
+            cells += [_words(parts, pictures), _code(block.line)]
+            parts, pictures = [], []
+            continue
+        if isinstance(block, Explorer):
+            continue
+        parts.append(block_markdown(block, lambda picture: f"attachment:{picture.name}.svg"))
+        if isinstance(block, Picture):
+            pictures.append(block)
+    return [*cells, _words(parts, pictures)] if parts else cells
+
+
+def _words(parts: list[str], pictures: list[Picture]) -> dict[str, Any]:
+    cell: dict[str, Any] = {
+        "cell_type": "markdown",
+        "metadata": {},
+        "source": _lines("\n\n".join(parts)),
+    }
+    if pictures:
+        cell["attachments"] = {
+            f"{picture.name}.svg": {
+                "image/svg+xml": base64.b64encode(picture.svg.encode()).decode()
+            }
+            for picture in pictures
+        }
+    return cell
+
+
+def _code(source: str) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": _lines(source),
+    }
+
+
+def _lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)

@@ -1,0 +1,70 @@
+"""The sheet as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from convalg.sheet.document import Sheet
+
+
+def page(sheet: Sheet) -> str:
+    """The page: figures, formulas, style and script inside.
+
+    The content policy allows this one script, by its hash, and nothing from elsewhere: a name
+    that looks like markup is text, and would not run if it were not.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    from convalg import __version__
+
+    pages = jinja2.Environment(
+        loader=jinja2.PackageLoader("convalg.sheet", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    pages.filters.update(mathml=_mathml, data_uri=data_uri)
+    pages.tests["kind"] = lambda block, name: type(block).__name__ == name
+    folder = files("convalg.sheet")
+    script, style = (
+        (folder / name).read_text(encoding="utf-8") for name in ("sheet.js", "sheet.css")
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return pages.get_template("sheet.html.jinja").render(
+        sheet=sheet,
+        version=__version__,
+        style=Markup(style),
+        script=Markup(script),
+        digest=digest,
+    )
+
+
+def data_uri(svg: str) -> str:
+    """An SVG as an address that holds it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _mathml(latex: str) -> Markup:
+    """A formula as MathML.
+
+    latex2mathml's own text form undoes the escaping of what it was given, so its tree is
+    written out here instead.
+    """
+    from xml.etree import ElementTree
+
+    from latex2mathml.converter import convert_to_element
+    from markupsafe import Markup
+
+    tree = convert_to_element(latex, display="block")
+    for element in tree.iter():
+        element.text = html.unescape(element.text) if element.text else element.text
+    return Markup(ElementTree.tostring(tree, encoding="unicode"))

@@ -1,0 +1,213 @@
+"""A layer worked through with numbers: forward, the three gradients, and one step of descent.
+
+All numbers are integers or fractions, so that what is printed is exact and can be redone by
+hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import product
+from numbers import Rational
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Operator
+from convalg.faces.latex import layer_of
+from convalg.gradients import only_convolution
+from convalg.sheet.checks import read_index
+
+MOST_SHOWN = 10
+"""Rows and columns of an array that are printed; channels, a fifth of it."""
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Worked:
+    """One input `x`, a kernel of numbers, a bias for each output channel, and dL/dy = `g`.
+
+    Rule: y = A x + b, L = |y - t|^2 / 2, where the target t = y - g gives the gradient g.
+    """
+
+    operator: Operator
+    bias: Array
+    x: Array
+    g: Array
+
+    @cached_property
+    def y(self) -> Array:
+        """The output of the layer with its bias."""
+        return self.forward(self.operator, self.bias)
+
+    @cached_property
+    def target(self) -> Array:
+        """What the output should have been."""
+        return self.y - self.g
+
+    @cached_property
+    def dx(self) -> Array:
+        """dL/dx, the transposed matrix times g."""
+        return self.operator.T(self.g)
+
+    @cached_property
+    def dw(self) -> Array:
+        """dL/dw, the transpose of B(x) times g."""
+        return self.operator.kernel_gradient(self.x, self.g)
+
+    @cached_property
+    def db(self) -> Array:
+        """dL/db, the sum of g over each output channel."""
+        return self.g.reshape(self.bias.size, -1).sum(axis=1)
+
+    @cached_property
+    def rate(self) -> Fraction:
+        """The largest of 1/10, 1/100, ... with which the loss falls."""
+        step = Fraction(1, 10)
+        while self.loss(*self.updated(step)) >= self.loss(self.operator, self.bias):
+            step /= 10
+        return step
+
+    def forward(self, operator: Operator, bias: Array) -> Array:
+        """A x + b."""
+        channels = (bias.size, *(1,) * (len(operator.out_shape) - 1))
+        return exact(operator(self.x)) + (bias.reshape(channels) if bias.size > 1 else bias[0])
+
+    def loss(self, operator: Operator, bias: Array) -> Fraction:
+        """Half of the squared distance to the target."""
+        apart = (self.forward(operator, bias) - self.target).ravel()
+        return Fraction(sum(value * value for value in apart.tolist())) / 2
+
+    def updated(self, rate: Fraction) -> tuple[Operator, Array]:
+        """The layer and the bias after one step of gradient descent."""
+        weights = exact(only_convolution(self.operator).weights) - rate * exact(self.dw)
+        return self.operator.refill(weights), self.bias - rate * exact(self.db)
+
+
+def worked(layer: Operator, small: Operator) -> Worked:
+    """The small layer with numbers: those of the layer where they are exact and fit.
+
+    >>> import convalg as ca
+    >>> layer = ca.correlation(5, [1, 2])
+    >>> worked(layer, layer).y.tolist()
+    [9, 11, 12, 5]
+    """
+    own, shape = only_convolution(layer).weights, only_convolution(small).weights.shape
+    if own.shape == shape and all(isinstance(value, Rational) for value in own.ravel().tolist()):
+        weights = exact(own)
+    else:
+        weights = exact(np.array([(2 * k + 1) % 5 - 2 for k in range(int(np.prod(shape)))]))
+    geometry, turned = layer_of(small)
+    channels = (geometry.in_channels if turned else geometry.out_channels) or 1
+    inputs, outputs = (int(np.prod(s)) for s in (small.in_shape, small.out_shape))
+    return Worked(
+        small.refill(weights.reshape(shape)),
+        exact(np.array([1 + k for k in range(channels)])),
+        exact(np.array([(k * k + 3 * k) % 7 for k in range(inputs)])).reshape(small.in_shape),
+        # No part of these from the start on adds up to zero, so the bias has something to learn.
+        exact(np.array([(1, 2, -1, 0)[k % 4] for k in range(outputs)])).reshape(small.out_shape),
+    )
+
+
+def exact(values: Any) -> Array:
+    """The same numbers as Python's own, which neither round nor overflow."""
+    array = np.asarray(values)
+    found = np.empty(array.shape, dtype=object)
+    found[...] = array.astype(object)
+    return found
+
+
+def slopes(case: Worked) -> tuple[Array, Array]:
+    """dL/dw and dL/db by moving one number at a time; exact, since L is quadratic in each.
+
+    Rule: (L(v + 1) - L(v - 1)) / 2.
+    """
+    weights = exact(only_convolution(case.operator).weights)
+    by_weight, by_bias = np.empty_like(weights), np.empty_like(case.bias)
+    for place in np.ndindex(*weights.shape):
+        losses = []
+        for step in (1, -1):
+            moved = weights.copy()
+            moved[place] += step
+            losses.append(case.loss(case.operator.refill(moved), case.bias))
+        by_weight[place] = (losses[0] - losses[1]) / 2
+    for channel in range(case.bias.size):
+        unit = exact(np.eye(case.bias.size, dtype=int)[channel])
+        losses = [case.loss(case.operator, case.bias + step * unit) for step in (1, -1)]
+        by_bias[channel] = (losses[0] - losses[1]) / 2
+    return by_weight, by_bias
+
+
+def loops(operator: Operator) -> Any:
+    """The backward pass as plain loops over outputs and taps, with indices of its own."""
+    geometry, turned = layer_of(operator)
+    flipped = geometry.axes[0].is_backwards
+    _, outputs, inputs = geometry.channels
+
+    def backward(x: Any, w: Any, g: Any) -> tuple[Array, Array]:
+        x, w, g = (np.asarray(v, dtype=object) for v in (x, w, g))
+        outer, inner = (x, g) if turned else (g, x)
+        outer = outer.reshape(-1, *geometry.out_spatial)
+        inner = inner.reshape(-1, *geometry.in_spatial)
+        weights = w.reshape(len(outer), inputs, *geometry.taps)
+        dx = np.zeros_like(outer if turned else inner)
+        dw = np.zeros_like(weights)
+        for o, c in product(range(len(outer)), range(inputs)):
+            channel = o // outputs * inputs + c
+            for place in product(*map(range, map(int, geometry.out_spatial))):
+                for taps in product(*map(range, map(int, geometry.taps))):
+                    read = tuple(
+                        read_index(axis, i, t, flipped=flipped)
+                        for axis, i, t in zip(geometry.axes, place, taps, strict=True)
+                    )
+                    if None in read:
+                        continue
+                    here, there, tap = (o, *place), (channel, *read), (o, c, *taps)
+                    if turned:
+                        dx[here] += weights[tap] * inner[there]
+                    else:
+                        dx[there] += weights[tap] * outer[here]
+                    dw[tap] += outer[here] * inner[there]
+        return dx.reshape(operator.in_shape), dw.reshape(w.shape)
+
+    return backward
+
+
+def array_latex(name: str, values: Array) -> str:
+    """An array in LaTeX: a row or a matrix, or one matrix for each of its first channels.
+
+    >>> print(array_latex("x", np.array([1, 2])))
+    x = \\begin{bmatrix}1 & 2\\end{bmatrix}
+    """
+    array = np.asarray(values, dtype=object)
+    if array.ndim == 0:
+        return f"{name} = {_number(array.item())}"
+    if array.ndim <= 2:
+        return f"{name} = {_matrix(np.atleast_2d(array))}"
+    planes = array.reshape(-1, *array.shape[-2:])
+    shown = min(len(planes), MOST_SHOWN // 5)
+    parts = [f"{name}_{{{number}}} = {_matrix(planes[number])}" for number in range(shown)]
+    return r",\quad ".join(parts) + (r",\ \ldots" if shown < len(planes) else "")
+
+
+def _matrix(values: Array) -> str:
+    rows, columns = values.shape
+    lines = [
+        [_number(value) for value in row[:MOST_SHOWN]] + [r"\cdots"] * (columns > MOST_SHOWN)
+        for row in values[:MOST_SHOWN]
+    ]
+    if rows > MOST_SHOWN:
+        lines.append([r"\vdots"] * len(lines[0]))
+    body = r" \\ ".join(" & ".join(line) for line in lines)
+    return rf"\begin{{bmatrix}}{body}\end{{bmatrix}}"
+
+
+def _number(value: Any) -> str:
+    fraction = Fraction(value)
+    if fraction.denominator == 1:
+        return str(fraction.numerator)
+    sign = "-" if fraction < 0 else ""
+    return rf"{sign}\tfrac{{{abs(fraction.numerator)}}}{{{fraction.denominator}}}"
