@@ -121,12 +121,17 @@ def explain(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheet.")] = Path(
         "convalg-sheet"
     ),
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="html, markdown, latex, notebook; html and markdown."),
+    ] = None,
 ) -> None:
-    """Write a derivation sheet of one layer, as HTML and Markdown.
+    """Write a derivation sheet of one layer, as HTML and Markdown or in the formats wanted.
 
-    It shows the sum that defines the layer, the output size, an image before and after, the
-    weight matrix coloured by shared weight, full, same and valid side by side, the counts and
-    the adjoint; every statement is verified while the sheet is made.
+    It shows the sum that defines the layer, where the kernel is flipped, an image before and
+    after, the output size, the weight matrix coloured by shared weight, linearity, full, same and
+    valid, the counts, a step forward and its gradients in numbers, pooling, the receptive field,
+    equivariance and cost; every statement is verified while the sheet is made.
 
     With no option: a Sobel filter on the embedded photograph.
     """
@@ -134,7 +139,7 @@ def explain(
     from convalg.sheet import explain as make_sheet
 
     sheet = make_sheet(layer, image=image)
-    place = sheet.write(out)
+    place = sheet.write(out, formats=tuple(formats or ("html", "markdown")))
     console = Console(soft_wrap=True, highlight=False)
     held = len(sheet.claims) - len(sheet.failed)
     console.print(Text(f"{held} of {len(sheet.claims)} statements verified for {layer!r}"))

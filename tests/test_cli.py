@@ -233,3 +233,11 @@ def test_help_loads_no_heavy_library() -> None:
         "sys.exit(any(m in sys.modules for m in ('sympy', 'matplotlib', 'scipy', 'islpy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_sheet_in_other_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("explain", "--shape", "5", "--kernel", "2", "--out", str(tmp_path))
+    assert run(*words, "--format", "latex", "--format", "notebook") == 0
+    assert {path.suffix for path in tmp_path.rglob("*")} >= {".tex", ".ipynb"}
+    assert run(*words, "--format", "docx") == 2
+    assert "Traceback" not in capsys.readouterr().err
