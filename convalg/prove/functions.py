@@ -12,6 +12,7 @@ import numpy as np
 from convalg.base import Array, Map, Operator
 from convalg.errors import KindError
 from convalg.faces.exact import exact_rows
+from convalg.operators import leaves
 from convalg.prove import family
 from convalg.prove.polynomial import Polynomial, UntraceableError
 from convalg.prove.trace import Function, arity, polynomials, traced, unknowns
@@ -49,7 +50,8 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
     arity(f, (1,), "f(x)")
     shape = as_shape(in_shape, "in_shape")
     claim, scope = "f(a x + b y) = a f(x) + b f(y)", f"inputs of shape {shape}"
-    x = unknowns(shape, "x")  # type: ignore[arg-type]
+    # A name that no symbol within f is likely to have: one that is shared would be one unknown.
+    x = unknowns(shape, "x_unknown")  # type: ignore[arg-type]
     names = {entry.terms and next(iter(entry.terms))[0] for entry in x.ravel()}
     try:
         y = polynomials(traced(f, x))
@@ -210,7 +212,7 @@ def implements(f: Function, operator: Operator) -> Verdict:
     _need_concrete(operator, "implements")
     count = arity(f, (2, 1) if _has_kernel(operator) else (1,), "f(x) or f(x, w)")
     weights = [unknowns(operator.kernel.shape, "w")] if count == 2 else []
-    x = unknowns(operator.in_shape, "x")
+    x = unknowns(operator.in_shape, "x" if weights else _fresh(operator, "x"))
     scope = f"inputs of shape {operator.in_shape}"
     if weights:
         scope += f" and kernels of shape {weights[0].shape}"
@@ -240,7 +242,8 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
     _need_concrete(operator, "gradient")
     allowed = (3, 2, 1) if _has_kernel(operator) else (2, 1)
     count = arity(backward, allowed, "backward(x, w, g), backward(x, g) or backward(g)")
-    x, g = unknowns(operator.in_shape, "x"), unknowns(operator.out_shape, "g")
+    names = ("x", "g") if count == 3 else (_fresh(operator, "x"), _fresh(operator, "g"))
+    x, g = unknowns(operator.in_shape, names[0]), unknowns(operator.out_shape, names[1])
     inputs = [g] if count == 1 else [x, g]
     scope = f"inputs of shape {operator.in_shape}"
     if count == 3:
@@ -280,6 +283,20 @@ def _applied(operator: Operator, x: Array) -> Array:
             total = total + value * flat[column]
         found[row] = total
     return found.reshape(operator.out_shape)
+
+
+def _fresh(operator: Operator, name: str) -> str:
+    """The name, with underscores until no weight of the operator begins with it."""
+    weights: list[Any] = []
+    for leaf in leaves(operator):
+        for own in ("weights", "values"):
+            weights += (
+                np.asarray(getattr(getattr(leaf, "operator", leaf), own, [])).ravel().tolist()
+            )
+    letters = {str(s) for value in weights for s in getattr(value, "free_symbols", ())}
+    while any(letter.startswith(name) for letter in letters):
+        name += "_"
+    return name
 
 
 def _lifted(operator: Operator) -> Operator:

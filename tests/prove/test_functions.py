@@ -693,3 +693,13 @@ def test_gradients_of_other_arguments_are_refused() -> None:
         gradient(lambda a, b, c, d: a, STRIDED)
     with pytest.raises(KindError, match="needs 3 arguments"):
         gradient(lambda x, w, g: g, ca.sum_pool(4, 2))
+
+
+def test_weights_named_as_the_unknowns_are_other_symbols() -> None:
+    layer = ca.correlation(3, ca.kernel(2, name="x"))
+    assert ca.prove.linear(layer).status == "proved"
+    assert ca.prove.linear(ca.diagonal(ca.kernel(2, name="x"))).status == "proved"
+    one = ca.correlation(1, ca.kernel(1, name="x"))
+    # The square of the input, where the weight has the input's name.
+    assert not ca.prove.implements(lambda x: x * x, one)
+    assert not ca.prove.gradient(lambda g: g * g, ca.correlation(1, ca.kernel(1, name="g")))
