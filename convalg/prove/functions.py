@@ -56,7 +56,10 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
     try:
         y = polynomials(traced(f, x))
     except UntraceableError as error:
-        return _linear_by_numbers(f, shape, claim, scope, str(error))
+        if not isinstance(f, Operator):
+            return _linear_by_numbers(f, shape, claim, scope, str(error))
+        # SymPy's numbers take no polynomials; the matrix does.
+        y = polynomials(_applied(f, x))
     if not isinstance(f, Operator) and not _acts_alike(f, [x], [y]):
         return _linear_by_numbers(f, shape, claim, scope, OTHERWISE)
     for index, value in np.ndenumerate(y):
