@@ -544,3 +544,11 @@ def test_pyplot_stays_out() -> None:
 def test_only_operators_are_drawn() -> None:
     with pytest.raises(KindError, match="takes an operator such as"):
         ca.draw.matrix(np.eye(3))
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 9), (8, 8), (9, 9)])
+def test_the_patch_of_a_row_is_on_the_page(shape: tuple[int, int]) -> None:
+    layer = ca.correlation(shape, ca.kernel(3, 3), padding=1)
+    figure = ca.draw.matrix(layer, row=(3, 3))
+    for axes in figure.axes:
+        assert 0 <= axes.get_position().x0 <= axes.get_position().x1 <= 1

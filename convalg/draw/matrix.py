@@ -93,7 +93,7 @@ def matrix(operator: Operator, *, row: Any = None) -> Drawing:
     rows, columns = operator.shape
     size = min(WIDEST / columns, LARGEST_CELL)
     room = Room.of(operator, size)
-    beside = 0.0 if place is None else patch_width(operator.in_shape, size)
+    beside = 0.0 if place is None else patch_width(operator.in_shape, columns)
     width = max(columns * size + room.left + 0.15, NARROWEST - beside)
     figure = Drawing(width + beside, rows * size + room.below + room.above)
     axes = figure.panel(room.left, room.below, columns * size, rows * size)
@@ -165,14 +165,14 @@ def panel(axes: Axes, cells: Cells, operator: Operator, size: float, room: Room)
     axes.set_xlabel(f"input: {room.words[1]}", fontsize=6.5, color=INK, labelpad=3, loc="left")
 
 
-def patch_width(shape: tuple[int, ...], size: float) -> float:
-    """Inches for the input as an image beside a matrix."""
-    return math.prod(shape[-1:]) * patch_cell(shape, size) + 0.6
+def patch_width(shape: tuple[int, ...], columns: int) -> float:
+    """Inches for the input as an image beside a matrix of so many columns."""
+    return shape[-1] * patch_cell(shape, columns) + 0.6
 
 
-def patch_cell(shape: tuple[int, ...], size: float) -> float:
-    """The side of a pixel of the input beside a matrix, in inches."""
-    return min(max(size, 0.2), 2.4 / shape[-1], LARGEST_CELL)
+def patch_cell(shape: tuple[int, ...], columns: int) -> float:
+    """The side of a pixel of the input beside a matrix, in inches: small beside a wide one."""
+    return min(0.2 if columns > 64 else LARGEST_CELL, 2.4 / shape[-1])
 
 
 def draw_patch(
@@ -188,9 +188,7 @@ def draw_patch(
     shown = min(planes, MOST_PLANES)
     _, up = figure.get_size_inches()
     gap = 0.32
-    size = min(
-        patch_cell(shape, 0.0 if columns > 64 else 1.0), (up - 0.5 - gap * shown) / (high * shown)
-    )
+    size = min(patch_cell(shape, columns), (up - 0.5 - gap * shown) / (high * shown))
     top = up - 0.5
     for plane in range(shown):
         image = figure.panel(left + 0.3, top - high * size, wide * size, high * size)
