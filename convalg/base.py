@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, overload
 import numpy as np
 import numpy.typing as npt
 
-from convalg import engine
+from convalg.engine import total as added
+from convalg.engine import using
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
-from convalg.kernels import batch_of, is_tensor
+from convalg.kernels import batch_of, is_foreign
 from convalg.pattern import Pattern
 from convalg.spec import size_product
 
@@ -159,7 +160,7 @@ class Map(ABC):
             parts = [
                 self.by(name, one).T(other) for one, other in zip(inputs, upstream, strict=True)
             ]
-            total = engine.total(parts) if parts else np.zeros(value.shape)
+            total = added(parts) if parts else np.zeros(value.shape)
             found[name] = np.asarray(total)
         return found
 
@@ -213,23 +214,28 @@ class Operator(Map):
         return size_product(self.out_shape), size_product(self.in_shape)
 
     @final
-    def __call__(self, x: Any) -> Array:
+    def __call__(self, x: Any, *, engine: str = "auto") -> Array:
         """The operator applied to each sample.
 
         Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`. A floating-point tensor of
-        PyTorch gives a tensor, on its device and in its graph.
-        Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers.
+        PyTorch gives a tensor, an array of CuPy, JAX or another library with the array API one of
+        that library: on its device, in its graph or trace. `engine` names how the layers inside
+        are applied to NumPy's numbers (`convalg.engine.ENGINES`); "auto" takes the one with the
+        least estimated time. The batch may lie innermost in the memory of x and of the result.
+        Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers;
+        ArgumentError for an engine that cannot apply it.
 
         >>> import convalg as ca
         >>> ca.correlation(4, [1, 2])([1, 0, 0, 3])
         array([1, 0, 6])
         """
         self._need_numbers("A(x)")
-        if is_tensor(x):
-            from convalg.faces.tensor import apply
+        with using(engine):
+            if is_foreign(x):
+                from convalg.faces.arrays import apply
 
-            return apply(self, x)  # type: ignore[return-value]
-        return super().__call__(x)
+                return apply(self, x)
+            return super().__call__(x)
 
     @overload
     def __matmul__(self, other: Operator) -> Operator: ...
@@ -386,10 +392,11 @@ class Operator(Map):
         return by_kernel(self, x)
 
     @final
-    def kernel_gradient(self, x: Any, g: Any) -> Array:
+    def kernel_gradient(self, x: Any, g: Any, *, engine: str = "auto") -> Array:
         """dL/dw from the input x and g = dL/dy, summed over the batch: B(x)^T g.
 
-        Shapes: x `(*batch, *in_shape)`, g `(*batch, *out_shape)`, result `kernel.shape`.
+        Shapes: x `(*batch, *in_shape)`, g `(*batch, *out_shape)`, result `kernel.shape`. For
+        arrays of another library than NumPy the result is one of that library, on their device.
 
         >>> import convalg as ca
         >>> ca.correlation(4, ca.kernel(2)).kernel_gradient([1, 2, 3, 4], [1, 1, 0])
@@ -398,7 +405,8 @@ class Operator(Map):
         from convalg.gradients import kernel_gradient
 
         self._need_numbers("kernel_gradient")
-        return kernel_gradient(self, x, g)
+        with using(engine):
+            return kernel_gradient(self, x, g)
 
     @final
     def simplify(self) -> Operator:

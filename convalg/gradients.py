@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Operator
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.kernels import LetterKernel, as_kernel, batch_of
+from convalg.kernels import LetterKernel, as_kernel, batch_of, is_foreign
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -81,6 +82,12 @@ def kernel_gradient(operator: Operator, x: Any, g: Any) -> np.ndarray:
     Rule: <g, L A R x> = <L^T g, A (R x)>, so the factors around the layer move to x and g.
     """
     layer = only_convolution(operator)
+    if is_foreign(x) or is_foreign(g):
+        from convalg.faces.arrays import pair
+
+        library, inputs, upstream = pair(operator, x, g)
+        with library.on(inputs):
+            return _gradient(operator, inputs, upstream)
     inputs, batch = batch_of(x, operator.in_shape, "x")
     upstream, other = batch_of(g, operator.out_shape, "g")
     if batch != other:
@@ -158,15 +165,14 @@ def _by(operator: Operator, layer: Convolution | Matrix, x: Any) -> Operator:
 
 def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
     """Summed over the batch; x and g are (batch, *shape)."""
-    from convalg import engine
-
     match operator:
-        case Convolution(geometry=geometry):
-            return engine.kernel_gradients(geometry, x, g).sum(axis=0)
-        case Adjoint(operator=Convolution(geometry=geometry)):
-            return engine.kernel_gradients(geometry, g, x).sum(axis=0)
+        case Convolution():
+            return _products(operator, x, g)
+        case Adjoint(operator=Convolution() as layer):
+            return _products(layer, g, x)
         case Scaled(factor=factor, operator=inner):
-            return engine.scaled(factor, _gradient(inner, x, g))
+            found = _gradient(inner, x, g)
+            return found * float(factor) if is_foreign(x) else engine.scaled(factor, found)
         case Sum(terms=terms):
             return _gradient(terms[_place(terms)], x, g)
         case Compose(factors=factors):
@@ -176,6 +182,14 @@ def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
             inner_g = compose(*after).T(g) if after else g
             return _gradient(factors[place], inner_x, inner_g)
     raise _no_rule(operator)
+
+
+def _products(layer: Convolution, x: Any, g: Any) -> Any:
+    if is_foreign(x):
+        from convalg.faces.arrays import kernel_gradient
+
+        return kernel_gradient(layer, x, g)
+    return engine.kernel_gradient(layer.geometry, x, g)
 
 
 def _place(factors: tuple[Operator, ...]) -> int:

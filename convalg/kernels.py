@@ -226,6 +226,9 @@ def as_numbers(values: Any, name: str) -> Array:
         array = np.asarray(values)
     except ValueError as error:
         raise KindError(f"{name} is not a rectangular array: {error}") from None
+    except (TypeError, RuntimeError) as error:
+        # Arrays of a GPU, of a graph or of a trace do not come to the host by themselves.
+        raise KindError(f"{name} does not turn into a NumPy array: {error}") from None
     if array.dtype.kind == "b":
         return array.astype(np.int64)
     if array.dtype.kind == "O":
@@ -269,7 +272,34 @@ def is_tensor(x: Any) -> bool:
     >>> is_tensor([1.0])
     False
     """
-    return any(kind.__module__ == "torch" and kind.__name__ == "Tensor" for kind in type(x).mro())
+    return _is_of(x, "torch", "Tensor")
+
+
+def is_cupy(x: Any) -> bool:
+    """Whether x is an array of CuPy, without importing it.
+
+    >>> is_cupy(np.ones(2))
+    False
+    """
+    return _is_of(x, "cupy", "ndarray")
+
+
+def is_foreign(x: Any) -> bool:
+    """Whether x is an array of another library than NumPy: of PyTorch, CuPy, JAX and the like.
+
+    >>> is_foreign(np.ones(2)), is_foreign([1.0])
+    (False, False)
+    """
+    if isinstance(x, (np.ndarray, np.generic)):
+        return False
+    return is_tensor(x) or is_cupy(x) or hasattr(x, "__array_namespace__")
+
+
+def _is_of(x: Any, library: str, name: str) -> bool:
+    return any(
+        kind.__module__.partition(".")[0] == library and kind.__name__ == name
+        for kind in type(x).mro()
+    )
 
 
 def check_finite(values: Array, name: str) -> None:

@@ -211,28 +211,6 @@ def test_a_type_that_cannot_hold_the_entries_is_refused(value: Any, dtype: Any) 
         layer.to_scipy(dtype=dtype)
 
 
-@settings(max_examples=30)
-@given(layers(), st.data(), st.sampled_from([1, 40, 200]))
-def test_large_batches_go_through_in_slices(drawn: Drawn, data: st.DataObject, chunk: int) -> None:
-    operator = drawn.operator
-    x = data.draw(integers((5, *operator.in_shape)), label="x")
-    g = data.draw(integers((5, *operator.out_shape)), label="g")
-    w = data.draw(integers((5, *drawn.weights.shape)), label="w")
-    turned = operator.by_kernel(x[0])
-    whole = [operator(x), operator.T(g), operator.kernel_gradient(x, g), turned(w), turned.T(g)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "CHUNK", chunk)
-        parts = [
-            operator(x),
-            operator.T(g),
-            operator.kernel_gradient(x, g),
-            turned(w),
-            turned.T(g),
-        ]
-    for one, other in zip(whole, parts, strict=True):
-        assert np.array_equal(one, other)
-
-
 @pytest.mark.parametrize("name", [*OPERATORS, *NAMED, *elementary()])
 def test_empty_batches(name: str) -> None:
     if name in OPERATORS:

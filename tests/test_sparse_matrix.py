@@ -19,6 +19,7 @@ from test_faces_agree import check_all, check_stored
 
 import convalg as ca
 from convalg import engine
+from convalg.engine import arithmetic
 from convalg.errors import ExactnessError, ShapeError, SymbolicError, UndecidableError
 from convalg.operators import SparseMatrix, gathering, leaves, sparse_matrix
 
@@ -258,12 +259,9 @@ def test_multiply_in_slices(case: Case, batch: int) -> None:
     operator = case.operator
     x = np.arange(batch * operator.shape[1]).reshape(batch, operator.shape[1]) % 7 - 3
     arrays = operator.indptr, operator.indices, operator.values  # type: ignore[attr-defined]
-    usual = engine.CHUNK
-    engine.CHUNK = 2 * max(operator.shape[0], 1)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arithmetic, "CHUNK", 2 * max(operator.shape[0], 1))
         found = engine.multiply(*arrays, x)
-    finally:
-        engine.CHUNK = usual
     assert found.shape == (batch, operator.shape[0])
     assert np.array_equal(found, x @ case.matrix.T)
 

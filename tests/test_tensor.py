@@ -49,6 +49,15 @@ def test_named_operators(name: str) -> None:
     held(operator, whole(operator, 1))
 
 
+@given(layers())
+def test_kernel_gradients(drawn: Drawn) -> None:
+    operator = drawn.operator
+    x, g = whole(operator, 2), whole(operator.T, 2)
+    found = operator.kernel_gradient(torch.tensor(x).double(), torch.tensor(g).double())
+    assert isinstance(found, torch.Tensor)
+    np.testing.assert_array_equal(found.numpy(), operator.kernel_gradient(x, g))
+
+
 def test_types_and_devices_stay() -> None:
     layer = ca.correlation((8, 8), np.ones((4, 2, 3, 3)), padding=1)
     for kind in (torch.float32, torch.float64):
@@ -58,13 +67,23 @@ def test_types_and_devices_stay() -> None:
     assert layer(on_no_device).shape == (5, 4, 8, 8)
 
 
+def test_nothing_made_in_inference_mode_stays() -> None:
+    # Negative strides have no convolution of PyTorch's.
+    layer = ca.flip_axes(4) @ ca.correlation(5, [1, 2])
+    x = torch.arange(5.0, dtype=torch.float64)
+    with torch.inference_mode():
+        layer(x)
+    held(layer, x.numpy())
+
+
 BAD: list[tuple[Any, str]] = [
     (lambda: ca.identity(3)(torch.ones(3, dtype=torch.int64)), "a tensor must be floating-point"),
     (lambda: ca.identity(3)(torch.ones(4)), "the tensor must have shape"),
+    (lambda: ca.correlation(3, ca.kernel(2))(torch.ones(3)), "symbols, which no tensor holds"),
 ]
 
 
-@pytest.mark.parametrize(("call", "words"), BAD, ids=["kind", "shape"])
+@pytest.mark.parametrize(("call", "words"), BAD, ids=["kind", "shape", "symbols"])
 def test_bad_tensors(call: Any, words: str) -> None:
     with pytest.raises(ca.errors.ConvalgError, match=words):
         call()

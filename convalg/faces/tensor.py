@@ -1,106 +1,85 @@
 """PyTorch tensors as input: PyTorch's own convolutions, with the geometry of the operator.
 
 A tensor stays where it is, on its device, and autograd works through it. What no convolution of
-PyTorch does (several axes more, a winners' matrix, a Kronecker product) goes through the sparse
-matrix, as a tensor.
+PyTorch does (several axes more, steps backwards) goes the way of all arrays.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convalg.axis import Axis
-from convalg.base import Operator, fold
-from convalg.errors import KindError, ShapeError
-from convalg.faces.sparse import to_scipy
-from convalg.operators import Adjoint, Compose, Convolution, Kron, Scaled, Sum
+from convalg.faces.array_api import Library
+from convalg.operators import Convolution
 
 if TYPE_CHECKING:
     import torch
 
-Step = Callable[["torch.Tensor"], "torch.Tensor"]
 
+class Torch(Library):
+    """PyTorch, by its own names."""
 
-def apply(operator: Operator, x: torch.Tensor) -> torch.Tensor:
-    """A(x) as a tensor, for a tensor of shape (*batch, *in_shape).
+    word = "tensor"
+    # Tensors made in inference mode are no good outside it.
+    kept = False
+    # PyTorch multiplies no matrices of whole numbers on a GPU.
+    takes_whole = False
 
-    Raises: KindError unless x is floating-point, ShapeError for another shape.
-    """
-    if not x.is_floating_point():
-        raise KindError(
-            f"a tensor must be floating-point, not {x.dtype}: whole numbers stay exact as NumPy "
-            f"arrays"
-        )
-    split = x.dim() - len(operator.in_shape)
-    if split < 0 or tuple(x.shape[split:]) != operator.in_shape:
-        raise ShapeError(
-            f"the tensor must have shape (*batch, {', '.join(map(str, operator.in_shape))}), not "
-            f"{tuple(x.shape)}"
-        )
-    batch = x.shape[:split]
-    step = fold(operator, _RULES, _leaf)
-    y = step(x.reshape(math.prod(batch), *operator.in_shape))
-    return y.reshape(*batch, *operator.out_shape)
+    def kind(self, x: torch.Tensor) -> str:
+        """The letter of its numbers."""
+        return "f" if x.is_floating_point() else "?"
 
-
-def _composed(node: Compose, *steps: Step) -> Step:
-    def run(x: torch.Tensor) -> torch.Tensor:
-        for step in reversed(steps):
-            x = step(x)
-        return x
-
-    return run
-
-
-def _summed(node: Sum, *steps: Step) -> Step:
-    return lambda x: sum((step(x) for step in steps[1:]), start=steps[0](x))
-
-
-def _scaled(node: Scaled, step: Step) -> Step:
-    return lambda x: step(x) * float(node.factor)
-
-
-def _adjoint(node: Adjoint, step: Step) -> Step:
-    found = node.operator
-    if not isinstance(found, Convolution) or not _runs(found):
-        return _by_matrix(node)
-    return lambda g: _transposed(found, g)
-
-
-def _leaf(operator: Operator) -> Step:
-    if isinstance(operator, Convolution) and _runs(operator):
-        return lambda x: _convolved(operator, x)
-    return _by_matrix(operator)
-
-
-def _by_matrix(operator: Operator) -> Step:
-    """The sparse matrix as a tensor, made when it is first needed."""
-
-    def run(x: torch.Tensor) -> torch.Tensor:
+    def place(self, values: np.ndarray, like: torch.Tensor, dtype: Any = None) -> torch.Tensor:
+        """An array of the host beside `like`."""
         import torch
 
-        found = to_scipy(operator, dtype=np.float64, format="coo")
-        places = torch.from_numpy(np.stack([found.row, found.col]).astype(np.int64))
-        matrix = torch.sparse_coo_tensor(
-            places, torch.from_numpy(found.data), found.shape, check_invariants=True
-        ).to(device=x.device, dtype=x.dtype)
-        columns = x.reshape(x.shape[0], -1).T
-        return torch.sparse.mm(matrix, columns).T.reshape(x.shape[0], *operator.out_shape)
+        # A copy: tensors have no negative steps and are never read-only.
+        return torch.from_numpy(values.copy()).to(device=like.device, dtype=dtype)
 
-    return run
+    def take(self, x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Entries along the second axis."""
+        return x.index_select(1, places)
+
+    def join(self, parts: list[torch.Tensor], axis: int) -> torch.Tensor:
+        """Arrays behind each other along an axis."""
+        import torch
+
+        return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+
+    def zeros(self, x: torch.Tensor) -> torch.Tensor:
+        """Zeros of the same shape."""
+        import torch
+
+        return torch.zeros_like(x)
+
+    def reshape(self, x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        """The same entries in another shape."""
+        return x.reshape(shape)
+
+    def permute(self, x: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+        """The axes in another order."""
+        return x.permute(axes)
+
+    def sum(self, x: torch.Tensor, axis: int) -> torch.Tensor:
+        """Sums over an axis."""
+        return x.sum(axis)
+
+    def matmul(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Products of stacks of matrices."""
+        return left @ right
+
+    def convolve(self, layer: Convolution, x: torch.Tensor) -> torch.Tensor | None:
+        """A(x) by one of PyTorch's convolutions, or None."""
+        return _convolved(layer, x) if _runs(layer) else None
+
+    def convolve_adjoint(self, layer: Convolution, g: torch.Tensor) -> torch.Tensor | None:
+        """A.T(g) by one of PyTorch's transposed convolutions, or None."""
+        return _transposed(layer, g) if _runs(layer) else None
 
 
-_RULES: dict[type, Callable[..., Step]] = {
-    Compose: _composed,
-    Sum: _summed,
-    Scaled: _scaled,
-    Adjoint: _adjoint,
-    Kron: lambda node, *steps: _by_matrix(node),
-}
+TORCH = Torch(None)
 
 
 def _runs(operator: Convolution) -> bool:

@@ -100,7 +100,7 @@ class Selection(Largest):
         kind = scipy.sparse.get_index_dtype(maxval=size)
         # What is padded never wins.
         index = np.zeros(self.windows.padded.shape, dtype=kind)
-        index[self.windows.inner] = np.arange(size).reshape(*place.shapes[0], place.batch)
+        self.windows.layer.extend(np.arange(size).reshape(*place.shapes[0], place.batch), 1, index)
         self.index = [index[tap] for tap in self.windows.taps()]
         ones = np.ones(self.y.size, dtype=place.dtype)
         columns, ends = np.zeros(self.y.size, kind), np.arange(self.y.size + 1, dtype=kind)

@@ -16,8 +16,10 @@ import numpy as np
 
 from convalg.axis import Axis
 from convalg.base import Array, Map, Operator
+from convalg.engine.layer import of as seen
 from convalg.maps.chains import Affine
 from convalg.network.layers.base import Layer, Shape
+from convalg.spec import Geometry
 
 Arrays = dict[str, Array]
 
@@ -286,35 +288,26 @@ class Windows:
     """The windows of a padded input as strided views: one for each tap, nothing copied."""
 
     def __init__(self, place: Place, axes: Sequence[Axis], fill: float) -> None:
-        self.axes = axes
+        self.layer = seen(Geometry(tuple(axes))).layer
         shape = place.shapes[0]
-        sizes, inner = [], []
-        for axis in axes:
-            last = int(axis.stride * (axis.out_size - 1) + axis.span)
-            before = int(axis.before)  # type: ignore[arg-type]
-            sizes.append(max(last, before + int(axis.in_size)))  # type: ignore[arg-type]
-            inner.append(slice(before, before + int(axis.in_size)))  # type: ignore[arg-type]
-        self.inner = (slice(None), *inner)
-        self.whole = all(s == axis.in_size for s, axis in zip(sizes, axes, strict=True))
-        self.padded = np.full((shape[0], *sizes, place.batch), fill, dtype=place.dtype)
+        self.padded = np.full((shape[0], *self.layer.lengths, place.batch), fill, place.dtype)
         self.back = np.zeros_like(self.padded)
 
     def read(self, x: Array) -> Array:
         """The input with its padding."""
-        if self.whole:
-            return x
-        self.padded[self.inner] = x
+        if self.layer.is_bare:
+            return self.layer.extend(x, 1)
+        self.layer.extend(x, 1, self.padded)
         return self.padded
 
     def taps(self) -> Iterator[tuple[slice, ...]]:
         """Where each tap lies for all windows, in row-major order of the taps."""
-        along = []
-        for axis in self.axes:
-            stop = int(axis.stride) * (int(axis.out_size) - 1) + 1  # type: ignore[arg-type]
-            starts = (int(axis.dilation) * t for t in range(int(axis.taps)))  # type: ignore[arg-type]
-            along.append([slice(a, a + stop, int(axis.stride)) for a in starts])  # type: ignore[arg-type]
-        for slices in product(*along):
-            yield (slice(None), *slices)
+        for tap in product(*(range(k) for k in self.layer.taps)):
+            yield (slice(None), *self.layer.read_by(tap))
+
+    def given_back(self) -> Array:
+        """The gradient of the input, from `back`, that of the padded one."""
+        return self.layer.shrink(self.back, 1)
 
 
 class Largest(Stage):
@@ -347,7 +340,7 @@ class Largest(Stage):
         back.fill(0)
         for hit, tap in zip(self.hits, self.windows.taps(), strict=True):
             back[tap] += g * hit
-        return (back[self.windows.inner],)
+        return (self.windows.given_back(),)
 
 
 class Mean(Stage):
@@ -358,8 +351,7 @@ class Mean(Stage):
         self.windows = Windows(place, axes, 0.0)
         ones = np.ones(place.shapes[0], dtype=np.float64)
         counts = np.zeros(place.out_shape)
-        padded = np.zeros(self.windows.padded.shape[:-1])
-        padded[self.windows.inner] = ones
+        padded = self.windows.layer.extend(ones, 1)
         for tap in self.windows.taps():
             counts += padded[tap]
         share = np.divide(operator(ones), counts, out=np.zeros_like(counts), where=counts > 0)
@@ -378,7 +370,7 @@ class Mean(Stage):
         back.fill(0)
         for tap in self.windows.taps():
             back[tap] += shared
-        return (back[self.windows.inner],)
+        return (self.windows.given_back(),)
 
 
 class Mapped(Stage):

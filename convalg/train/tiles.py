@@ -1,28 +1,25 @@
-"""Convolutions as dense Toeplitz tiles: one block of the matrix, the same everywhere, one GEMM.
+"""Convolutions as dense Toeplitz tiles, with the max-pooling and the ReLU behind them.
 
-A tile of 2 x 2 outputs, say, reads a patch of the input. What takes the patch to the tile is a
-small dense Toeplitz block, and it is the same for every tile of the layer, so that the layer is
-the product of this block with the patches as columns. A pooling over the tile is then a maximum
-over rows of the product.
+The engine's `Tiling` says how a layer is cut; here its buffers are planned once, and a pooling
+over the tile is a maximum over rows of the product.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import product
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from convalg.base import Array
+from convalg.engine.layer import Layer, of
+from convalg.engine.tiles import Tiling
 from convalg.network.layers.convolution import Conv
 from convalg.train.stages import Place, Stage
 
 MOST_COLUMNS = 1 << 21
 """Entries of the columns that are held at once; a larger layer is done in parts."""
-SMALL_PRODUCT = 10**6
-"""Products of up to so many multiplications have a faster way in OpenBLAS."""
 NARROW = 512, 32
 """Up to this many weights to an output, and this many outputs, a tile of several outputs pays:
 the product is so thin that more rows cost less than fewer columns save."""
@@ -36,148 +33,90 @@ class Tiles(Stage):
 
     def __init__(self, place: Place, *, pool: Sequence[int] = (), relu: bool = False) -> None:
         super().__init__(place)
-        layer = place.layer
-        assert isinstance(layer, Conv)
-        axes = layer.geometry(place.shapes[0]).axes
-        self.groups, self.pooled, self.relu = layer.groups, bool(pool), relu
-        self.taps = [int(axis.taps) for axis in axes]  # type: ignore[arg-type]
-        self.strides = [int(axis.stride) for axis in axes]
-        self.dilations = [int(axis.dilation) for axis in axes]
-        out = [int(axis.out_size) for axis in axes]  # type: ignore[arg-type]
-        self.tile = list(pool) or self._tile(out)
-        # Outputs that no pooling window takes are not computed.
-        self.grid = [o // t if pool else -(-o // t) for o, t in zip(out, self.tile, strict=True)]
-        self.step = [t * s for t, s in zip(self.tile, self.strides, strict=True)]
-        self.patch = [
-            s - st + (k - 1) * d + 1
-            for s, st, k, d in zip(self.step, self.strides, self.taps, self.dilations, strict=True)
-        ]
-        before = [int(axis.before) for axis in axes]  # type: ignore[arg-type]
-        self._allocate(before, out)
+        conv = place.layer
+        assert isinstance(conv, Conv)
+        self.pooled, self.relu = bool(pool), relu
+        layer = of(conv.geometry(place.shapes[0])).layer
+        tile = tuple(pool) or self._tile(layer)
+        if pool:
+            # Outputs that no pooling window takes are not computed.
+            out = tuple(o // t * t for o, t in zip(layer.out, tile, strict=True))
+            layer = replace(layer, out=out)
+        if len(tile) == 1:
+            layer, tile = layer.with_axis(), (1, *tile)
+        self.tiling = Tiling(layer, tile)
+        self._allocate()
 
-    def _tile(self, out: Sequence[int]) -> list[int]:
+    def _tile(self, layer: Layer) -> tuple[int, ...]:
         """Two outputs along the last two axes where that pays, else one."""
-        kernel = self.place.weights["kernel"].shape
-        thin = math.prod(kernel[1:]) <= NARROW[0] and kernel[0] <= NARROW[1] and self.groups == 1
-        last = len(out) - 2
+        thin = layer.weights <= NARROW[0] and layer.outputs <= NARROW[1] and layer.groups == 1
+        last = len(layer.out) - 2
         # With fewer taps than 4 more than half of the block would be zeros.
         fits = [
             thin and k >= last and taps >= 4 and stride == 1 and size > 1
-            for k, (taps, stride, size) in enumerate(zip(self.taps, self.strides, out, strict=True))
-        ]
-        return [2 if fit else 1 for fit in fits]
-
-    def _allocate(self, before: Sequence[int], out: Sequence[int]) -> None:
-        place = self.place
-        kernel = place.weights["kernel"].shape
-        inputs, outputs = place.shapes[0][0], kernel[0]
-        self.inner = (
-            slice(None),
-            *(slice(b, b + n) for b, n in zip(before, place.shapes[0][1:], strict=True)),
-        )
-        padded = [
-            max((g - 1) * s + e, b + n)
-            for g, s, e, b, n in zip(
-                self.grid, self.step, self.patch, before, place.shapes[0][1:], strict=True
+            for k, (taps, stride, size) in enumerate(
+                zip(layer.taps, layer.strides, layer.out, strict=True)
             )
         ]
-        self.image = place.zeros(inputs, *padded)
-        self.block = np.zeros((outputs, *self.tile, kernel[1], *self.patch), dtype=place.dtype)
-        self.slope = np.empty_like(self.block)
-        rest = math.prod(self.grid[1:])
-        width = inputs * math.prod(self.patch) * rest
-        together = max(1, MOST_COLUMNS // max(width * place.batch, 1))
-        self.parts = [
-            slice(a, min(a + together, self.grid[0])) for a in range(0, self.grid[0], together)
-        ]
-        self.columns = place.empty(width * min(together, self.grid[0]))
-        self.product = place.empty(outputs, math.prod(self.tile), *self.grid)
+        return tuple(2 if fit else 1 for fit in fits)
+
+    def _allocate(self) -> None:
+        place, tiling, layer = self.place, self.tiling, self.tiling.layer
+        self.image = place.zeros(layer.groups, layer.inputs, *tiling.lengths)
+        kernel = np.zeros((layer.groups, layer.outputs, layer.inputs, *layer.taps), place.dtype)
+        self.block = tiling.block(kernel)
+        self.parts = tiling.parts(place.batch, MOST_COLUMNS)
+        rows, width = max(b - a for a, b in self.parts), tiling.width(place.batch)
+        self.columns = np.empty(tiling.laid(rows, place.batch), dtype=place.dtype)
+        self.product = place.empty(layer.groups, tiling.rows, *tiling.grid)
         self.spread = np.empty_like(self.product)
+        self.back = None if place.first else np.empty_like(self.image)
+        shape = layer.groups, rows, tiling.depth, width
+        self.column_gradient = np.empty(0 if place.first else shape, dtype=place.dtype)
+        outputs, dims = layer.groups * layer.outputs, len(place.out_shape) - 1
         if self.pooled:
-            self.largest = place.empty(outputs, *self.grid)
+            # A single axis has another in front.
+            self.largest = place.empty(outputs, *tiling.grid[-dims:])
             self.hit, self.left = (np.empty(self.largest.shape, dtype=bool) for _ in range(2))
             self.y = np.empty_like(self.largest)
-        elif self.product.shape[1] == 1:
-            self.y = self.product[:, 0]
+        elif math.prod(tiling.tile) == 1:
+            self.y = self.product.reshape(outputs, *tiling.grid[-dims:], place.batch)
         else:
             # Of whole tiles; the last ones may stand over.
-            sizes = (g * t for g, t in zip(self.grid, self.tile, strict=True))
-            self.full = place.zeros(outputs, *sizes)
-            self.y = self.full[(slice(None), *(slice(0, o) for o in out))]
-        self.back = None if place.first else np.empty_like(self.image)
-        self.column_gradient = None if place.first else np.empty_like(self.columns)
+            self.full = place.zeros(layer.groups, layer.outputs, *tiling.whole)
+            cut = tuple(slice(0, o) for o in layer.out[-dims:])
+            whole = self.full.reshape(outputs, *tiling.whole[-dims:], place.batch)
+            self.y = whole[(slice(None), *cut)]
 
-    # The block, its patches, and where their products lie.
+    def _kernel(self, array: Array) -> Array:
+        """The kernel, or its gradient, as (groups, outputs, inputs, *taps)."""
+        layer = self.tiling.layer
+        return array.reshape(layer.groups, layer.outputs, layer.inputs, *layer.taps)
 
-    def _corners(self) -> Iterator[tuple[slice | int, ...]]:
-        """Where the kernel lies in the block, for each output of the tile."""
-        for place in product(*(range(t) for t in self.tile)):
-            taps = (
-                slice(o * s, o * s + (k - 1) * d + 1, d)
-                for o, s, k, d in zip(place, self.strides, self.taps, self.dilations, strict=True)
-            )
-            yield (slice(None), *place, slice(None), *taps)
+    def _rows(self, data: Array, part: tuple[int, int]) -> Array:
+        """Of an array like the product: (groups, rows of tiles, rows of the block, width)."""
+        tiling, (a, b) = self.tiling, part
+        rows = data.reshape(tiling.layer.groups, tiling.rows, tiling.grid[0], -1)
+        return rows[:, :, a:b].swapaxes(1, 2)
 
-    def _grouped(self, block: Array) -> Array:
-        """Rows are the outputs of a tile and columns the samples of its patch, by groups."""
-        rows = block.shape[0] // self.groups * math.prod(self.tile)
-        return block.reshape(self.groups, rows, -1)
+    def _by_output(self, data: Array) -> Array:
+        """An array like the product as (outputs, outputs of a tile, *grid, batch)."""
+        return data.reshape(len(self.y), math.prod(self.tiling.tile), *self._grid())
 
-    def _columns(self, part: slice, buffer: Array) -> tuple[Array, Array]:
-        """A buffer for the patches of some tiles: (inputs, *patch, *grid, batch), and by groups."""
-        shape = (len(self.image), *self.patch, part.stop - part.start, *self.grid[1:])
-        patches = buffer.reshape(-1)[: math.prod(shape) * self.place.batch]
-        tiles = math.prod(shape[1 + len(self.patch) :]) * self.place.batch
-        return patches.reshape(*shape, self.place.batch), patches.reshape(self.groups, -1, tiles)
-
-    def _patches(self, image: Array, part: slice) -> Array:
-        """The patches of some tiles, which overlap, as a view of the image."""
-        image = image[:, part.start * self.step[0] :]
-        grid, space = (part.stop - part.start, *self.grid[1:]), image.strides[1:-1]
-        steps = (s * n for s, n in zip(space, self.step, strict=True))
-        return np.lib.stride_tricks.as_strided(
-            image,
-            (len(image), *self.patch, *grid, image.shape[-1]),
-            (image.strides[0], *space, *steps, image.strides[-1]),
-        )
-
-    def _read(self, part: slice) -> Array:
-        """The patches of some tiles as columns, by groups."""
-        patches, columns = self._columns(part, self.columns)
-        np.copyto(patches, self._patches(self.image, part))
-        return columns
-
-    def _of(self, data: Array, part: slice) -> Array:
-        """The columns of some tiles in an array like the product, by groups."""
-        columns = data.reshape(self.groups, -1, data[0, 0].size)
-        width = columns.shape[-1] // max(self.grid[0], 1)
-        return columns[:, :, part.start * width : part.stop * width]
-
-    def _rows(self, matrix: Array, part: slice) -> Array:
-        """The columns of a matrix cut at every row of tiles where such products are small."""
-        count, last = part.stop - part.start, matrix.shape[-1]
-        small = self.block.size // self.groups * last <= SMALL_PRODUCT * count
-        cut = count if small and last else 1
-        return matrix.reshape(*matrix.shape[:-1], cut, last // cut).swapaxes(-2, -3)
-
-    def _side_by_side(self) -> Array:
-        """The outputs as tiles: a view of the product's shape, its rows as axes."""
-        dims = len(self.tile)
-        sizes = (n for pair in zip(self.grid, self.tile, strict=True) for n in pair)
-        tiles = self.full.reshape(len(self.full), *sizes, self.place.batch)
-        order = [0, *range(2, 2 * dims + 1, 2), *range(1, 2 * dims, 2), 2 * dims + 1]
-        return tiles.transpose(order)
+    def _grid(self) -> tuple[int, ...]:
+        dims = len(self.place.out_shape) - 1
+        return (*self.tiling.grid[-dims:], self.place.batch)
 
     # Forward and back.
 
     def forward(self, *inputs: Array) -> Array:
-        self.image[self.inner] = inputs[0]
-        for corner in self._corners():
-            self.block[corner] = self.place.weights["kernel"]
-        block = self._grouped(self.block)[:, None]
+        tiling, layer = self.tiling, self.tiling.layer
+        shape = layer.groups, layer.inputs, *layer.sizes, self.place.batch
+        layer.extend(inputs[0].reshape(shape), 2, self.image)
+        block = tiling.block(self._kernel(self.place.weights["kernel"]), self.block)[:, None]
         for part in self.parts:
-            found = self._rows(self._of(self.product, part), part)
-            np.matmul(block, self._rows(self._read(part), part), out=found)
+            columns = tiling.columns(self.image, part, self.columns)
+            np.matmul(block, columns, out=self._rows(self.product, part))
         self._pool()
         if "bias" in self.place.weights:
             bias = self.place.weights["bias"].reshape((-1,) + (1,) * (self.y.ndim - 1))
@@ -190,14 +129,14 @@ class Tiles(Stage):
     def _pool(self) -> None:
         """From the product to y: the maximum over the tiles, or the tiles side by side."""
         if self.pooled:
-            first, second, *others = self.product.swapaxes(0, 1)
+            first, second, *others = self._by_output(self.product).swapaxes(0, 1)
             np.maximum(first, second, out=self.largest)
             for row in others:
                 np.maximum(self.largest, row, out=self.largest)
             if "bias" not in self.place.weights:
                 self.y[...] = self.largest
-        elif self.product.shape[1] > 1:
-            tiles = self._side_by_side()
+        elif math.prod(self.tiling.tile) > 1:
+            tiles = self.tiling.side_by_side(self.full)
             tiles[...] = self.product.reshape(tiles.shape)
 
     def _upstream(self, g: Array) -> Array:
@@ -206,58 +145,47 @@ class Tiles(Stage):
             g = g * (self.y > 0)
         if "bias" in self.place.gradients:
             np.sum(g, axis=tuple(range(1, g.ndim)), out=self.place.gradients["bias"])
-        if self.product.shape[1] == 1:
-            self.spread[:, 0] = g
+        spread = self._by_output(self.spread)
+        if math.prod(self.tiling.tile) == 1:
+            spread[:, 0] = g
             return self.spread
         if not self.pooled:
             # What stands over is zero, and stays so.
             self.full[...] = 0
             self.y[...] = g
-            tiles = self._side_by_side()
+            tiles = self.tiling.side_by_side(self.full)
             self.spread.reshape(tiles.shape)[...] = tiles
             return self.spread
+        found = self._by_output(self.product)
         self.left.fill(True)
-        *others, last = range(self.product.shape[1])
+        *others, last = range(found.shape[1])
         for row in others:
-            np.equal(self.product[:, row], self.largest, out=self.hit)
+            np.equal(found[:, row], self.largest, out=self.hit)
             # Of equal ones the first takes all.
             np.logical_and(self.hit, self.left, out=self.hit)
             np.logical_xor(self.left, self.hit, out=self.left)
-            np.multiply(g, self.hit, out=self.spread[:, row])
-        np.multiply(g, self.left, out=self.spread[:, last])
+            np.multiply(g, self.hit, out=spread[:, row])
+        np.multiply(g, self.left, out=spread[:, last])
         return self.spread
 
     def backward(self, g: Array) -> Sequence[Array | None]:
-        upstream, block = self._upstream(g), self._grouped(self.block).transpose(0, 2, 1)
+        tiling, upstream = self.tiling, self._upstream(g)
+        block = self.block.swapaxes(1, 2)[:, None]
         # The longer side first, which is faster.
-        slope = self._grouped(self.slope).transpose(0, 2, 1)
-        slope[...] = 0
+        slope = np.zeros((len(block), tiling.depth, tiling.rows), dtype=self.place.dtype)
         if self.back is not None:
             self.back.fill(0)
+        columns: Array | None = None
         for part in self.parts:
-            # The columns of the last part are still there.
-            columns = self._columns(part, self.columns)[1]
-            if len(self.parts) > 1:
-                columns = self._read(part)
-            here = self._rows(self._of(upstream, part), part)
-            slope += np.matmul(self._rows(columns, part), here.swapaxes(-1, -2)).sum(axis=1)
-            if self.back is not None and self.column_gradient is not None:
-                patches, each = self._columns(part, self.column_gradient)
-                np.matmul(block[:, None], here, out=self._rows(each, part))
-                self._add_patches(self.back, patches, part)
-        gradient = self.place.gradients["kernel"]
-        gradient[...] = 0
-        for corner in self._corners():
-            gradient += self.slope[corner]
-        return (None if self.back is None else self.back[self.inner],)
-
-    def _add_patches(self, image: Array, patches: Array, part: slice) -> None:
-        """Add patches where they lie in the image: of a step's samples none overlap."""
-        view = self._patches(image, part)
-        steps = (range(0, e, s) for e, s in zip(self.patch, self.step, strict=True))
-        for place in product(*steps):
-            at: Any = (
-                slice(None),
-                *(slice(a, a + s) for a, s in zip(place, self.step, strict=True)),
-            )
-            view[at] += patches[at]
+            if columns is None or len(self.parts) > 1:
+                columns = tiling.columns(self.image, part, self.columns)
+            here = self._rows(upstream, part)
+            slope += np.matmul(columns, here.swapaxes(-1, -2)).sum(axis=1)
+            if self.back is not None:
+                each = self.column_gradient[:, : part[1] - part[0]]
+                np.matmul(block, here, out=each)
+                tiling.add_patches(self.back, part, each)
+        self._kernel(self.place.gradients["kernel"])[...] = tiling.kernel(slope.swapaxes(1, 2))
+        if self.back is None:
+            return (None,)
+        return (tiling.layer.shrink(self.back, 2).reshape(*self.place.shapes[0], -1),)

@@ -186,15 +186,6 @@ def test_a_layer_done_in_parts_is_the_same(
     compare(shape, layer, "blas", 3, exact=True)
 
 
-@pytest.mark.parametrize(("shape", "layer"), CONVS, ids=str)
-def test_one_product_for_all_tiles_is_the_same(
-    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], layer: Any
-) -> None:
-    # Small ones are cut at every row of tiles.
-    monkeypatch.setattr(tiles, "SMALL_PRODUCT", 0)
-    compare(shape, layer, "blas", 3, exact=True)
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_parameter_gradients_of_the_maps_are_the_same(engine: Any) -> None:
     for shape, layer in EXACT:

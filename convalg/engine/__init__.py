@@ -1,0 +1,166 @@
+"""Applying a pattern to plain arrays, fast: engines, and the choice among them.
+
+`gather` reads the pattern's own index tables and serves every geometry and every kind of number.
+For machine numbers there are faster ways, one module each: `stored` (CSR), `im2col`, `tiles` and
+`bands` (dense Toeplitz blocks), `taps`, `fourier`, `winograd`. `choice` takes the one that a small
+model (`cost`) gives the least time. All see a layer as `layer.Layer` does.
+
+Whole numbers run in floats where every sum is exact in them, else as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from convalg.engine import gather
+from convalg.engine.arithmetic import (
+    EXACT,
+    Array,
+    common_type,
+    exact_float,
+    multiply,
+    prepared,
+    scaled,
+    total,
+)
+from convalg.engine.choice import ENGINES, Plan, chosen, estimates, plan, using
+from convalg.engine.gather import fold, joined, kernel_gradients, most_readers, table, unfold
+from convalg.engine.layer import of
+from convalg.errors import ArgumentError
+from convalg.spec import Geometry, size_product
+
+__all__ = [
+    "ENGINES",
+    "EXACT",
+    "chosen",
+    "common_type",
+    "correlate",
+    "correlate_adjoint",
+    "estimates",
+    "fold",
+    "joined",
+    "kernel_gradient",
+    "kernel_gradients",
+    "most_readers",
+    "multiply",
+    "prepared",
+    "scaled",
+    "table",
+    "total",
+    "unfold",
+    "using",
+]
+
+
+SMALL = 4096
+"""With no more products than this, choosing takes longer than gathering."""
+
+
+def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
+    """y = A(kernel) x. Shapes: kernel (*k_batch, *kernel_shape), x (*x_batch, *in_shape).
+
+    One of the two batches may be empty or of length one; the result has the other.
+    Raises: ArgumentError when the engine asked for cannot do it.
+    """
+    terms = geometry.channels[2] * int(size_product(geometry.taps))
+    kind = _machine(geometry, terms, kernel, x)
+    if kind is None:
+        return gather.correlate(geometry, kernel, x)
+    weights, signal, result = kind
+    found = _plan(geometry, "forward", signal, result)
+    if found.run is None:
+        return gather.correlate(geometry, kernel, x)
+    y = _run(found, geometry, weights, signal)
+    return _as(y, result).reshape(len(x), *geometry.out_shape)
+
+
+def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
+    """x = A(kernel)^T g. Shapes: kernel (*k_batch, *kernel_shape), g (*g_batch, *out_shape)."""
+    terms = geometry.channels[1] * most_readers(geometry.axes)
+    kind = _machine(geometry, terms, kernel, g)
+    if kind is None:
+        return gather.correlate_adjoint(geometry, kernel, g)
+    weights, signal, result = kind
+    found = _plan(geometry, "adjoint", signal, result)
+    if found.run is None:
+        return gather.correlate_adjoint(geometry, kernel, g)
+    x = _run(found, geometry, weights, signal)
+    return _as(x, result).reshape(len(g), *geometry.in_shape)
+
+
+def kernel_gradient(geometry: Geometry, x: Array, g: Array) -> Array:
+    """dL/dkernel, summed over the batch, from x (batch, *in_shape), g (batch, *out_shape)."""
+    terms = int(size_product(geometry.out_spatial)) * len(x)
+    kind = _machine(geometry, terms, x, g, kernels=False)
+    found = None if kind is None else _plan(geometry, "gradient", kind[0], kind[2])
+    if kind is None or found is None or found.run is None:
+        return gather.kernel_gradients(geometry, x, g).sum(axis=0)
+    groups, outputs, inputs = geometry.channels
+    turned = of(geometry)
+    image = kind[0].reshape(len(x), groups, inputs, *geometry.in_spatial)
+    upstream = kind[1].reshape(len(g), groups, outputs, *geometry.out_spatial)
+    with np.errstate(invalid="ignore" if found.zeros else None):
+        slope = found.run(image, turned.turn_output(upstream))
+    if found.zeros and np.isnan(slope.min(initial=0)):
+        with using("im2col"):
+            return kernel_gradient(geometry, x, g)
+    return _as(turned.turn_kernel(slope), kind[2]).reshape(geometry.kernel_shape)
+
+
+def _machine(
+    geometry: Geometry, terms: int, first: Array, second: Array, *, kernels: bool = True
+) -> tuple[Array, Array, np.dtype[Any]] | None:
+    """Both arrays as floats to compute with, and the result's type; None leaves it to `gather`.
+
+    Raises: ArgumentError when another engine was asked for.
+    """
+    name, kind = chosen(), common_type(first, second)
+    if name == "gather" or (name == "auto" and first.size * second.size <= SMALL):
+        return None
+    single = not kernels or first.size == math.prod(int(n) for n in geometry.kernel_shape)
+    work: np.dtype[Any] | None = None
+    if single and first.size and second.size:
+        if kind.kind == "i":
+            work = exact_float(terms, first, second)
+        elif kind.char in "efdFD":
+            work = np.dtype(np.float32) if kind.char == "e" else kind
+    if work is None:
+        if name != "auto":
+            raise ArgumentError(
+                f"engine={name!r} takes machine numbers and one kernel, whole numbers up to "
+                f"2**53, and not these of {kind}: leave it to 'auto'"
+            )
+        return None
+    return first.astype(work, copy=False), second.astype(work, copy=False), kind
+
+
+def _plan(geometry: Geometry, job: Any, signal: Array, result: np.dtype[Any]) -> Plan:
+    last = len(signal) > 1 and signal.strides[0] == signal.itemsize
+    return plan(geometry, job, len(signal), last, result.kind, chosen())
+
+
+def _run(found: Plan, geometry: Geometry, kernel: Array, signal: Array) -> Array:
+    """Run a plan with the kernel and the signal as it wants them."""
+    if found.run is None:
+        raise AssertionError(found)
+    if found.engine == "csr":
+        return found.run(kernel, signal)
+    groups, outputs, inputs = geometry.channels
+    turned, adjoint = of(geometry), found.adjoint
+    channels = (outputs, geometry.out_spatial) if adjoint else (inputs, geometry.in_spatial)
+    x = signal.reshape(len(signal), groups, channels[0], *channels[1])
+    weights = turned.turn_kernel(kernel.reshape(groups, outputs, inputs, *geometry.taps))
+    with np.errstate(invalid="ignore" if found.zeros else None):
+        y = found.run(weights, turned.turn_output(x) if adjoint else x)
+    if found.zeros and np.isnan(y.min(initial=0)):
+        # Its zeros met an infinity or NaN: only products of the layer may.
+        other = plan(geometry, "adjoint" if adjoint else "forward", len(x), False, "f", "im2col")
+        return _run(other, geometry, kernel, signal)
+    return y if adjoint else turned.turn_output(y)
+
+
+def _as(values: Array, kind: np.dtype[Any]) -> Array:
+    return values if values.dtype == kind else values.astype(kind)

@@ -1,0 +1,109 @@
+"""What the engines' work takes: a small model, in seconds on one machine, for choosing among them.
+
+An engine says what it does (`Work`): calls into NumPy, entries copied, turned, added, products of
+matrices. What that takes is a line of arithmetic with the constants of `Rates`. Only comparisons
+matter; `benchmarks/engines.py` measures how good the choices are, and fits the constants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds of a machine, for float32: two cores, OpenBLAS with AVX-512."""
+
+    calls: float = 7.2e-7
+    """One call into NumPy."""
+    copied: float = 1.7e-10
+    """One entry copied."""
+    run: float = 6e-10
+    """Starting another run of entries that lie side by side."""
+    turned: float = 4.7e-10
+    """One entry copied where batch and image change places."""
+    streamed: float = 1.7e-9
+    """One entry that does not stay in the cache between two steps."""
+    added: float = 1.7e-10
+    """One entry multiplied or added, in the cache."""
+    stored: float = 1.7e-10
+    """One entry of a stored matrix, times one sample."""
+    gathered: float = 7.1e-10
+    """One entry read by its index."""
+    scattered: float = 1.5e-9
+    """One entry added by its index."""
+    transformed: float = 1.2e-10
+    """One entry of a Fourier transform, times the logarithm of their number."""
+    product: float = 9e-8
+    """Starting a product of matrices."""
+    multiplied: float = 8.9e-12
+    """One multiplication and addition of a large product."""
+    vector: float = 1.8e-11
+    """One multiplication and addition of a vector and a matrix."""
+    rows: float = 4.8
+    depth: float = 16
+    columns: float = 9.6
+    """A product with so many rows (products to an entry, columns) has half of the rate."""
+
+
+MACHINE = Rates()
+CACHE = 1 << 20
+"""Entries that stay in the cache."""
+
+
+@dataclass
+class Work:
+    """How much one application does of what."""
+
+    calls: float = 0
+    copied: float = 0
+    run: float = 0
+    turned: float = 0
+    streamed: float = 0
+    added: float = 0
+    stored: float = 0
+    gathered: float = 0
+    scattered: float = 0
+    transformed: float = 0
+    multiplied: list[tuple[float, float, float, float]] = field(default_factory=list)
+
+    def copy(self, entries: float, run: float) -> None:
+        """Count entries copied in runs of so many."""
+        self.copied += entries
+        self.run += entries / max(run, 1)
+
+    def keep(self, entries: float) -> None:
+        """Count entries that are written and read again; few of them stay in the cache."""
+        if entries > CACHE:
+            self.streamed += entries
+
+    def products(self, count: float, m: float, k: float, n: float, *, long: bool = False) -> None:
+        """Count products (m, k) by (k, n); with `long` it is (m, n) by (n, k) instead."""
+        self.multiplied.append((count, m, n, k) if long else (count, m, k, n))
+
+    def __add__(self, other: Work) -> Work:
+        names = (*_LINEAR, "multiplied")
+        return Work(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    def seconds(self, rates: Rates = MACHINE) -> float:
+        """The time that a machine takes for it."""
+        found = sum(getattr(self, name) * getattr(rates, name) for name in _LINEAR)
+        for count, m, k, n in self.multiplied:
+            waste = (1 + rates.rows / m) * (1 + rates.depth / k) * (1 + rates.columns / n)
+            each = rates.vector if min(m, n) == 1 else rates.multiplied * waste
+            found += count * (rates.product + m * k * n * each)
+        return float(found)
+
+
+_LINEAR = (
+    "calls",
+    "copied",
+    "run",
+    "turned",
+    "streamed",
+    "added",
+    "stored",
+    "gathered",
+    "scattered",
+    "transformed",
+)

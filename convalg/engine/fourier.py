@@ -1,0 +1,119 @@
+"""By the discrete Fourier transform: a correlation is a product, frequency by frequency.
+
+The extended image is longer than what wraps round reaches, so that a circular correlation gives
+the same outputs. Rounding is relative to the largest numbers of the image, not to each output.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from convalg.engine.arithmetic import Array
+from convalg.engine.cost import Work
+from convalg.engine.layer import Layer, Sizes
+
+TOGETHER = 1 << 22
+"""Entries of the transforms that are held at once."""
+
+
+def forward(layer: Layer, kernel: Array, x: Array) -> Array:
+    """y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
+    sizes = _sizes(layer)
+    weights = _transform(layer, _dilated(layer, kernel), sizes).conj()
+    y = np.empty((len(x), layer.groups, layer.outputs, *layer.out), dtype=x.dtype)
+    every: Any = (..., *layer.read_by((0,) * len(layer.out)))
+    for here in _slices(layer, sizes, len(x)):
+        image = _transform(layer, layer.extend(x[here], 3), sizes)
+        if layer.inputs == 1:
+            found = weights[None, :, :, 0] * image
+        else:
+            # (groups, frequencies, outputs, inputs) by (groups, frequencies, inputs, batch).
+            product = _flat(weights).transpose(0, 3, 1, 2) @ _flat(image).transpose(1, 3, 2, 0)
+            found = product.transpose(3, 0, 2, 1)
+        y[here] = _inverse(layer, found, sizes)[every]
+    return y
+
+
+def gradient(layer: Layer, x: Array, g: Array) -> Array:
+    """dL/dw (groups, outputs, inputs, *taps), summed over the batch, from x and g = dL/dy."""
+    sizes = _sizes(layer)
+    total: Array | int = 0
+    every: Any = (..., *layer.read_by((0,) * len(layer.out)))
+    for here in _slices(layer, sizes, len(x)):
+        image = _transform(layer, layer.extend(x[here], 3), sizes)
+        stretched = np.zeros((*g[here].shape[:3], *layer.lengths), dtype=g.dtype)
+        stretched[every] = g[here]
+        upstream = _transform(layer, stretched, sizes).conj()
+        # (groups, frequencies, outputs, batch) by (groups, frequencies, batch, inputs).
+        product = _flat(upstream).transpose(1, 3, 2, 0) @ _flat(image).transpose(1, 3, 0, 2)
+        total = total + product.transpose(0, 2, 3, 1)
+    shape = (layer.groups, layer.outputs, layer.inputs, *layer.taps)
+    if isinstance(total, int):
+        return np.zeros(shape, dtype=x.dtype)
+    taps: Any = (
+        ...,
+        *(slice(0, d * k, d) for d, k in zip(layer.dilations, layer.taps, strict=True)),
+    )
+    return _inverse(layer, total, sizes)[taps].astype(x.dtype, copy=False)
+
+
+def _sizes(layer: Layer) -> Sizes:
+    import scipy.fft
+
+    return tuple(int(scipy.fft.next_fast_len(n, real=True)) for n in layer.lengths)
+
+
+def _flat(values: Array) -> Array:
+    return values.reshape(*values.shape[:3], -1)
+
+
+def _transform(layer: Layer, values: Array, sizes: Sizes) -> Array:
+    import scipy.fft
+
+    found: Array = scipy.fft.rfftn(values, sizes, axes=tuple(range(3, 3 + len(sizes))))
+    return found
+
+
+def _inverse(layer: Layer, values: Array, sizes: Sizes) -> Array:
+    import scipy.fft
+
+    shape = (*values.shape[:3], *sizes[:-1], sizes[-1] // 2 + 1)
+    axes = tuple(range(3, 3 + len(sizes)))
+    found: Array = scipy.fft.irfftn(values.reshape(shape), sizes, axes=axes)
+    return found
+
+
+def _dilated(layer: Layer, kernel: Array) -> Array:
+    """The kernel with zeros between its taps."""
+    if max(layer.dilations) == 1:
+        return kernel
+    spans = [d * (k - 1) + 1 for d, k in zip(layer.dilations, layer.taps, strict=True)]
+    found = np.zeros((*kernel.shape[:3], *spans), dtype=kernel.dtype)
+    every: Any = (..., *(slice(None, None, d) for d in layer.dilations))
+    found[every] = kernel
+    return found
+
+
+def _slices(layer: Layer, sizes: Sizes, batch: int) -> list[slice]:
+    each = layer.groups * max(layer.inputs, layer.outputs) * math.prod(sizes)
+    count = max(TOGETHER // max(each, 1), 1)
+    return [slice(start, start + count) for start in range(0, batch, count)]
+
+
+def work(layer: Layer, batch: int, slope: bool) -> Work:
+    """What this engine does; see `cost.Work`."""
+    sizes = _sizes(layer)
+    entries = math.prod(sizes)
+    channels = layer.groups * (layer.inputs + layer.outputs)
+    links = layer.groups * layer.inputs * layer.outputs
+    found = Work(calls=40 + 12 * len(_slices(layer, sizes, batch)))
+    found.transformed += (batch * channels + links) * entries * math.log2(entries + 1)
+    # A complex product is four real ones, on half of the frequencies.
+    found.added += 4 * batch * links * entries
+    if layer.inputs > 1 or slope:
+        # Sums over channels or samples, frequency by frequency.
+        found.turned += batch * channels * entries
+    return found

@@ -1,0 +1,140 @@
+"""Applying a pattern by its own index tables: for every geometry and every kind of number.
+
+`unfold` gathers, for each tap, the input that every output reads; the layer is then one
+matrix product. `fold` is its adjoint. Arrays of objects (fractions, symbols) run the same steps
+exactly. The other engines are held against this one, and it against the pattern.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from convalg.axis import Axis
+from convalg.engine.arithmetic import Array, in_slices, prepared
+from convalg.spec import Geometry, size_product
+
+
+def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
+    """y = A(kernel) x, as `engine.correlate`."""
+    groups, outputs, inputs = geometry.channels
+    taps = int(size_product(geometry.taps))
+    kernel, x = prepared(inputs * taps, kernel, x)
+    weights = kernel.reshape(-1, groups, outputs, inputs * taps)
+
+    def step(signal: Array, weights: Array) -> Array:
+        return weights @ _patches(geometry, signal)
+
+    signal = x.reshape(len(x), groups, inputs, *geometry.in_spatial)
+    y = in_slices(step, _load(geometry), signal, weights)
+    return y.reshape(y.shape[0], *geometry.out_shape)
+
+
+def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
+    """x = A(kernel)^T g, as `engine.correlate_adjoint`."""
+    groups, outputs, inputs = geometry.channels
+    taps = int(size_product(geometry.taps))
+    kernel, g = prepared(outputs * most_readers(geometry.axes), kernel, g)
+    weights = kernel.reshape(-1, groups, outputs, inputs * taps).swapaxes(-1, -2)
+
+    def step(signal: Array, weights: Array) -> Array:
+        spread = weights @ signal
+        return fold(geometry.axes, spread.reshape(*spread.shape[:2], inputs, taps, positions))
+
+    positions = int(size_product(geometry.out_spatial))
+    signal = g.reshape(len(g), groups, outputs, positions)
+    x = in_slices(step, _load(geometry), signal, weights)
+    return x.reshape(x.shape[0], *geometry.in_shape)
+
+
+def kernel_gradients(geometry: Geometry, x: Array, g: Array) -> Array:
+    """dL/dkernel for each sample, as `engine.kernel_gradients`."""
+    groups, outputs, inputs = geometry.channels
+    positions = int(size_product(geometry.out_spatial))
+    x, g = prepared(positions * max(len(x), len(g)), x, g)
+
+    def step(signal: Array, upstream: Array) -> Array:
+        return upstream @ _patches(geometry, signal).swapaxes(-1, -2)
+
+    signal = x.reshape(len(x), groups, inputs, *geometry.in_spatial)
+    upstream = g.reshape(len(g), groups, outputs, positions)
+    found = in_slices(step, _load(geometry), signal, upstream)
+    return found.reshape(found.shape[0], *geometry.kernel_shape)
+
+
+def unfold(axes: tuple[Axis, ...], x: Array) -> Array:
+    """What every tap of every output reads: (..., *in) to (..., taps, outputs); zero if nothing."""
+    lead = x.shape[: x.ndim - len(axes)]
+    flat = x.reshape(*lead, math.prod(x.shape[len(lead) :]))
+    places, dropped = table(axes)
+    if dropped:
+        flat = np.concatenate([flat, np.zeros((*lead, 1), dtype=flat.dtype)], axis=-1)
+    return np.take(flat, places, axis=-1)
+
+
+def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
+    """The adjoint of `unfold`: (..., taps, outputs) summed to where they were read, (..., *in)."""
+    sizes = tuple(int(axis.in_size) for axis in axes)
+    lead = spread.shape[:-2]
+    order, starts, targets = _inverse(axes)
+    x = np.zeros((*lead, math.prod(sizes)), dtype=spread.dtype)
+    if targets.size:
+        flat = spread.reshape(*lead, math.prod(spread.shape[-2:]))
+        gathered = np.take(flat, order, axis=-1)
+        one_each = starts.size == order.size
+        x[..., targets] = gathered if one_each else np.add.reduceat(gathered, starts, axis=-1)
+    return x.reshape(*lead, *sizes)
+
+
+def _patches(geometry: Geometry, signal: Array) -> Array:
+    """(batch, groups, inputs, *in) to (batch, groups, inputs * taps, outputs)."""
+    found = unfold(geometry.axes, signal)
+    batch, groups, inputs, taps, outputs = found.shape
+    return found.reshape(batch, groups, inputs * taps, outputs)
+
+
+def _load(geometry: Geometry) -> int:
+    """Elements that one sample unfolds to."""
+    groups, outputs, inputs = geometry.channels
+    positions = int(size_product(geometry.out_spatial))
+    return groups * max(inputs * int(size_product(geometry.taps)), outputs) * positions
+
+
+def joined(before: Array, here: Array, in_size: int) -> Array:
+    """Tables (taps, outputs) of the leading axes and of the next one, as one; -1 is nothing."""
+    taps, outputs = before.shape[0] * here.shape[0], before.shape[1] * here.shape[1]
+    outer, inner = before[:, None, :, None], here[None, :, None, :]
+    flat = np.where((outer < 0) | (inner < 0), -1, outer * in_size + inner)
+    return flat.reshape(taps, outputs)
+
+
+@lru_cache(maxsize=64)
+def table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
+    """The flat input index of each (tap, output), -1 where dropped, and whether any is."""
+    flat = np.zeros((1, 1), dtype=np.int64)
+    for axis in axes:
+        flat = joined(flat, axis.columns().T, int(axis.in_size))  # type: ignore[arg-type]
+    flat.setflags(write=False)
+    return flat, bool((flat < 0).any())
+
+
+@lru_cache(maxsize=64)
+def _inverse(axes: tuple[Axis, ...]) -> tuple[Array, Array, Array]:
+    """Readers sorted by the input they read: their order, where each input starts, the inputs."""
+    flat = table(axes)[0].reshape(-1)
+    readers = np.flatnonzero(flat >= 0)
+    order = readers[np.argsort(flat[readers], kind="stable")]
+    starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
+    return order, starts, flat[order][starts]
+
+
+def most_readers(axes: tuple[Axis, ...]) -> int:
+    """No input is read more often than this."""
+    return math.prod(_readers(axis) for axis in axes)
+
+
+@lru_cache(maxsize=512)
+def _readers(axis: Axis) -> int:
+    return max(int(np.unique(axis.columns(), return_counts=True)[1].max(initial=1)), 1)

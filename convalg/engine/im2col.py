@@ -1,0 +1,187 @@
+"""Per sample: the columns of all taps but those of the first axis, and one product per such tap.
+
+The columns of the first axis' taps are the same numbers, some rows further on, so that they are
+views; nothing is transposed, and the output is written where it stays. A thin product joins all
+taps instead. A kernel of one tap needs no columns at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from convalg.engine.arithmetic import Array
+from convalg.engine.cost import Work
+from convalg.engine.layer import Layer
+
+BLOCK = 1 << 20
+"""Entries of the columns that are held at once: they should stay in the cache."""
+JOINED = 32
+"""With fewer products than this to an output and row of taps, all rows are joined."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a layer: their shape, and the part of them that each product takes."""
+
+    layer: Layer
+
+    @cached_property
+    def joined(self) -> bool:
+        """Whether the first axis' taps have columns of their own."""
+        layer = self.layer
+        return layer.weights // layer.taps[0] < JOINED or layer.taps[0] == 1
+
+    @cached_property
+    def width(self) -> int:
+        """Outputs in a row of outputs."""
+        return math.prod(self.layer.out[1:])
+
+    @cached_property
+    def depth(self) -> int:
+        """Rows of the columns."""
+        layer = self.layer
+        return layer.weights if self.joined else layer.weights // layer.taps[0]
+
+    @cached_property
+    def shifts(self) -> list[tuple[int, int]]:
+        """For each product: which residue of the rows it reads, and how many rows further on."""
+        layer = self.layer
+        if self.joined:
+            return [(0, 0)]
+        return [
+            divmod(layer.dilations[0] * t, layer.strides[0])[::-1] for t in range(layer.taps[0])
+        ]
+
+    @cached_property
+    def parts(self) -> list[tuple[int, int]]:
+        """Rows of outputs that are done together."""
+        rows, each = self.layer.out[0], self.depth * self.width
+        # Rows around a part are copied twice, so that a part has several times as many.
+        least = 1 if self.joined else 4 * max(shift for _, shift in self.shifts)
+        count = min(max(BLOCK // max(each, 1), least, 1), rows)
+        return [(a, min(a + count, rows)) for a in range(0, rows, count)]
+
+    def kernel(self, kernel: Array) -> Array:
+        """(products, groups, outputs, rows of the columns)."""
+        layer = self.layer
+        if self.joined:
+            return kernel.reshape(1, layer.groups, layer.outputs, -1)
+        parted = np.moveaxis(kernel, 3, 0)
+        return np.ascontiguousarray(parted).reshape(layer.taps[0], layer.groups, layer.outputs, -1)
+
+    def back(self, slopes: Array) -> Array:
+        """The kernel's gradient from those of the products."""
+        layer = self.layer
+        shape = layer.groups, layer.outputs, layer.inputs
+        if self.joined:
+            return slopes.reshape(*shape, *layer.taps)
+        return np.moveaxis(slopes.reshape(layer.taps[0], *shape, *layer.taps[1:]), 0, 3)
+
+    def of(self, image: Array, part: tuple[int, int]) -> Iterator[Array]:
+        """For each product its columns (rows, outputs), of an image (inputs, *lengths)."""
+        layer, (a, b) = self.layer, part
+        image = image[:, a * layer.strides[0] :]
+        step, dilated = (
+            [s * n for s, n in zip(image.strides[1:], steps, strict=True)]
+            for steps in (layer.strides, layer.dilations)
+        )
+        inner, grid = layer.taps[1:], layer.out[1:]
+        if self.joined:
+            shape = (layer.inputs, *layer.taps, b - a, *grid)
+            view = _strided(image, shape, (image.strides[0], *dilated, *step))
+            yield _flat(view, self.depth, (b - a) * self.width)
+            return
+        held: dict[int, Array] = {}
+        for residue, shift in self.shifts:
+            if residue not in held:
+                rows = b - a + max(far for r, far in self.shifts if r == residue)
+                shape = (layer.inputs, *inner, rows, *grid)
+                strides = (image.strides[0], *dilated[1:], *step)
+                view = _strided(image[:, residue:], shape, strides)
+                held[residue] = _flat(view, self.depth, rows * self.width)
+            yield held[residue][:, shift * self.width : (shift + b - a) * self.width]
+
+
+def forward(layer: Layer, kernel: Array, x: Array) -> Array:
+    """y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
+    columns, batch = Columns(layer), len(x)
+    weights = columns.kernel(kernel)
+    shape = (batch, layer.groups, layer.outputs, *layer.out)
+    if layer.weights == layer.inputs and layer.strides == (1,) * len(layer.out) and layer.is_bare:
+        read = layer.extend(x, 3).reshape(batch, layer.groups, layer.inputs, -1)
+        return np.matmul(weights[0], read).reshape(shape)
+    y = np.empty((batch, layer.groups, layer.outputs, layer.positions), dtype=x.dtype)
+    for image, where in _images(layer, x):
+        for part in columns.parts:
+            out = y[where][:, part[0] * columns.width : part[1] * columns.width]
+            pairs = zip(weights[:, where[1]], columns.of(image, part), strict=True)
+            first, read = next(pairs)
+            np.matmul(first, read, out=out)
+            for weight, read in pairs:
+                out += weight @ read
+    return y.reshape(shape)
+
+
+def gradient(layer: Layer, x: Array, g: Array) -> Array:
+    """dL/dw (groups, outputs, inputs, *taps), summed over the batch, from x and g = dL/dy."""
+    columns = Columns(layer)
+    upstream = g.reshape(len(g), layer.groups, layer.outputs, layer.positions)
+    shape = (len(columns.shifts), layer.groups, layer.outputs, columns.depth)
+    slopes = np.zeros(shape, dtype=x.dtype)
+    for image, where in _images(layer, x):
+        for part in columns.parts:
+            here = upstream[where][:, part[0] * columns.width : part[1] * columns.width]
+            for slope, read in zip(slopes[:, where[1]], columns.of(image, part), strict=True):
+                slope += here @ read.T
+    return columns.back(slopes)
+
+
+def _images(layer: Layer, x: Array) -> Iterator[tuple[Array, tuple[int, int]]]:
+    """The extended image of each sample and group; one buffer serves all."""
+    buffer = None
+    if not layer.is_bare:
+        buffer = np.zeros((layer.inputs, *layer.lengths), dtype=x.dtype)
+    for sample in range(len(x)):
+        for group in range(layer.groups):
+            yield layer.extend(x[sample, group], 1, buffer), (sample, group)
+
+
+def _strided(image: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    return np.lib.stride_tricks.as_strided(image, shape, strides, writeable=False)
+
+
+def _flat(view: Array, rows: int, columns: int) -> Array:
+    """The view as a matrix: copied, unless it is one."""
+    return view.reshape(rows, columns)
+
+
+def work(layer: Layer, batch: int, slope: bool, last: bool) -> Work:
+    """What this engine does; `last` says that the batch is innermost in memory."""
+    columns = Columns(layer)
+    images, parts, products = batch * layer.groups, len(columns.parts), len(columns.shifts)
+    direct = layer.weights == layer.inputs and layer.is_bare and max(layer.strides) == 1
+    if direct and not slope:
+        found = Work(calls=8)
+    else:
+        residues = len({residue for residue, _ in columns.shifts})
+        found = Work(calls=8 + images * (4 + parts * (3 * residues + 3 * products)))
+        entries = 0 if direct else columns.depth * layer.positions * residues
+        found.copy(images * entries, run=layer.out[-1] if layer.strides[-1] == 1 else 1)
+        if not layer.is_bare:
+            found.copy(images * layer.inputs * math.prod(layer.lengths), layer.lengths[-1])
+        if not columns.joined:
+            # The kernel, tap by tap of the first axis.
+            weights = layer.groups * layer.outputs * layer.weights
+            found.copy(weights, run=math.prod(layer.taps[1:]))
+        if not slope:
+            found.added += images * (products - 1) * 2 * layer.outputs * layer.positions
+    if last:
+        found.turned += images * layer.inputs * math.prod(layer.sizes)
+    sides = (layer.outputs, columns.depth, layer.positions / parts)
+    found.products(images * parts * products, *sides, long=slope)
+    return found

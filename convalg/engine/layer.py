@@ -1,0 +1,260 @@
+"""A layer as the engines see it: a window that walks over an extended image.
+
+Steps and spacings are positive, and the image has what lies before and behind it: zeros, or what
+the boundary rule puts there. Axes that run backwards are turned round outside.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from convalg.axis import Axis, transposed_size
+from convalg.engine.arithmetic import Array
+from convalg.spec import Geometry
+
+Sizes = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A correlation per group, for `groups`: y[o, i] = sum over c, t of w[o, c, t] X[c, s i + d t].
+
+    X is the image extended: sample `before` of it is the image's first (a negative number
+    crops). `boundaries` holds, per axis, the axis that extends the image, or None for zeros.
+    """
+
+    groups: int
+    outputs: int
+    inputs: int
+    sizes: Sizes
+    taps: Sizes
+    strides: Sizes
+    dilations: Sizes
+    before: Sizes
+    out: Sizes
+    boundaries: tuple[Axis | None, ...] = ()
+
+    @cached_property
+    def lengths(self) -> Sizes:
+        """Sizes of the extended image: no more than is read."""
+        return tuple(
+            int(transposed_size(o, k, s, d, 0, 0))
+            for o, k, s, d in zip(self.out, self.taps, self.strides, self.dilations, strict=True)
+        )
+
+    @cached_property
+    def weights(self) -> int:
+        """Products to one output."""
+        return self.inputs * math.prod(self.taps)
+
+    @cached_property
+    def positions(self) -> int:
+        """Outputs of one channel."""
+        return math.prod(self.out)
+
+    @cached_property
+    def is_bare(self) -> bool:
+        """Whether the extended image is a part of the image."""
+        return not any(self.boundaries) and all(
+            b <= 0 and n - b <= size
+            for b, n, size in zip(self.before, self.lengths, self.sizes, strict=True)
+        )
+
+    def overlap(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Where the image lies in the extended one, and which part of the image that is."""
+        there, here = [], []
+        for b, n, size in zip(self.before, self.lengths, self.sizes, strict=True):
+            first, last = max(b, 0), max(min(b + size, n), max(b, 0))
+            there.append(slice(first, last))
+            here.append(slice(first - b, last - b))
+        return tuple(there), tuple(here)
+
+    def read_by(self, tap: Sizes) -> tuple[Any, ...]:
+        """What a tap reads of the extended image; of its leading axes, if it has fewer."""
+        steps = zip(tap, self.dilations, self.strides, self.out, strict=False)
+        return tuple(slice(d * t, d * t + s * (o - 1) + 1, s) for t, d, s, o in steps)
+
+    def extend(self, x: Array, first: int, out: Array | None = None) -> Array:
+        """The extended image; its spatial axes start at axis `first`.
+
+        A view where it is a part of x and no `out` is given. `out` may be longer than is read; it
+        must be zero outside the image, and stays so.
+        """
+        lead = (slice(None),) * first
+        if any(self.boundaries):
+            for k, axis in enumerate(self.boundaries):
+                if axis is not None:
+                    x = np.take(x, axis.columns()[:, 0], axis=first + k)
+            inside = replace(self, sizes=self._extended_sizes, before=self._rest, boundaries=())
+            return inside.extend(x, first, out)
+        there, here = self.overlap()
+        if out is None:
+            if self.is_bare:
+                return x[(*lead, *here)]
+            behind = x.shape[first + len(self.sizes) :]
+            out = np.zeros((*x.shape[:first], *self.lengths, *behind), dtype=x.dtype)
+        out[(*lead, *there)] = x[(*lead, *here)]
+        return out
+
+    def shrink(self, extended: Array, first: int) -> Array:
+        """The adjoint of `extend` with zeros: what reaches the image."""
+        there, here = self.overlap()
+        lead = (slice(None),) * first
+        behind = extended.shape[first + len(self.sizes) :]
+        if all(s == slice(0, n) for s, n in zip(here, self.sizes, strict=True)):
+            return extended[(*lead, *there)]
+        x = np.zeros((*extended.shape[:first], *self.sizes, *behind), dtype=extended.dtype)
+        x[(*lead, *here)] = extended[(*lead, *there)]
+        return x
+
+    def fold_back(self, extended: Array, first: int) -> Array:
+        """The adjoint of `extend`, for the axes with a boundary rule."""
+        for k, axis in enumerate(self.boundaries):
+            if axis is None:
+                continue
+            moved = np.moveaxis(extended, first + k, 0)
+            folded = np.zeros((self.sizes[k], *moved.shape[1:]), dtype=extended.dtype)
+            np.add.at(folded, axis.columns()[:, 0], moved)
+            extended = np.moveaxis(folded, 0, first + k)
+        return extended
+
+    @cached_property
+    def _extended_sizes(self) -> Sizes:
+        return tuple(
+            size if axis is None else n
+            for size, n, axis in zip(self.sizes, self.lengths, self.boundaries, strict=True)
+        )
+
+    @cached_property
+    def _rest(self) -> Sizes:
+        return tuple(
+            b if axis is None else 0 for b, axis in zip(self.before, self.boundaries, strict=True)
+        )
+
+    def with_axis(self) -> Layer:
+        """The same layer with an axis of one sample in front."""
+        return replace(
+            self,
+            sizes=(1, *self.sizes),
+            taps=(1, *self.taps),
+            strides=(1, *self.strides),
+            dilations=(1, *self.dilations),
+            before=(0, *self.before),
+            out=(1, *self.out),
+            boundaries=self.boundaries and (None, *self.boundaries),
+        )
+
+    @lru_cache(maxsize=256)  # noqa: B019 - layers are small and hashable
+    def phases(self) -> tuple[tuple[Layer, tuple[slice, ...], tuple[slice, ...]], ...]:
+        """The adjoint as correlations of stride one: each with its part of x and of the kernel.
+
+        Rule: x[r + s q] takes the taps with d t = r + before modulo s, every s / gcd(s, d)-th, and
+        they read outputs d / gcd(s, d) apart. Boundary rules are left to `fold_back`.
+        """
+        found = []
+        for chosen in product(*(self._residues(k) for k in range(len(self.sizes)))):
+            before, taps, gaps, out, places, picks = zip(*chosen, strict=True)
+            layer = Layer(
+                self.groups,
+                self.inputs,
+                self.outputs,
+                sizes=self.out,
+                taps=taps,
+                strides=(1,) * len(taps),
+                dilations=gaps,
+                before=before,
+                out=out,
+                boundaries=(None,) * len(taps),
+            )
+            found.append((layer, places, picks))
+        return tuple(found)
+
+    def _residues(self, k: int) -> list[tuple[int, int, int, int, slice, slice]]:
+        """For each residue with taps, on one axis: before, taps, dilation, out; places; taps."""
+        stride, dilation, taps = self.strides[k], self.dilations[k], self.taps[k]
+        extended = bool(self.boundaries) and self.boundaries[k] is not None
+        size, offset = (self.lengths[k], 0) if extended else (self.sizes[k], self.before[k])
+        common = math.gcd(stride, dilation)
+        step, gap = stride // common, dilation // common
+        found = []
+        for residue in range(min(stride, size)):
+            first = next(
+                (
+                    t
+                    for t in range(min(step, taps))
+                    if (residue + offset - dilation * t) % stride == 0
+                ),
+                None,
+            )
+            if first is None:
+                continue
+            count = len(range(first, taps, step))
+            last = first + (count - 1) * step
+            # Taps run backwards; the last one reads furthest before.
+            before = -((residue + offset - dilation * last) // stride)
+            picked = slice(last, first - 1 if first else None, -step)
+            outputs = len(range(residue, size, stride))
+            found.append((before, count, gap, outputs, slice(residue, None, stride), picked))
+        return found
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A geometry's layer, and the axes on which its kernel and its output run backwards."""
+
+    layer: Layer
+    kernel: Sizes
+    output: Sizes
+
+    def turn_kernel(self, kernel: Array) -> Array:
+        """The kernel as the layer's, or the other way; its last axes are the taps."""
+        return np.flip(kernel, tuple(k - len(self.layer.taps) for k in self.kernel))
+
+    def turn_output(self, y: Array) -> Array:
+        """The output as the geometry's, or the other way; its last axes are spatial."""
+        return np.flip(y, tuple(k - len(self.layer.out) for k in self.output))
+
+
+@lru_cache(maxsize=1024)
+def of(geometry: Geometry) -> Turned:
+    """The layer of a geometry with numbers for all sizes."""
+    groups, outputs, inputs = geometry.channels
+    kernel, output, columns = [], [], []
+    for k, axis in enumerate(geometry.axes):
+        stride, dilation = int(axis.stride), int(axis.dilation)
+        sizes = int(axis.in_size), int(axis.taps), int(axis.out_size)  # type: ignore[arg-type]
+        if dilation < 0:
+            kernel.append(k)
+        if stride < 0:
+            output.append(k)
+        corner = (sizes[2] - 1 if stride < 0 else 0, sizes[1] - 1 if dilation < 0 else 0)
+        before = -int(axis.raw(*corner))
+        # One output takes no step, and one tap has no spacing.
+        stride = abs(stride) if sizes[2] > 1 else 1
+        dilation = abs(dilation) if sizes[1] > 1 else 1
+        extension: Any = None
+        if axis.boundary != "zeros":
+            length = int(transposed_size(sizes[2], sizes[1], stride, dilation, 0, 0))
+            extension = Axis(sizes[0], length, padding=before, boundary=axis.boundary)
+            extension = None if extension.boundary == "zeros" else extension
+        columns.append((*sizes, stride, dilation, before, extension))
+    sizes, taps, out, strides, dilations, befores, extensions = zip(*columns, strict=True)
+    layer = Layer(
+        groups,
+        outputs,
+        inputs,
+        sizes=sizes,
+        taps=taps,
+        strides=strides,
+        dilations=dilations,
+        before=befores,
+        out=out,
+        boundaries=extensions,
+    )
+    return Turned(layer, tuple(kernel), tuple(output))

@@ -1,0 +1,57 @@
+"""The stored matrix: its CSR structure is kept, the weights are filled in, SciPy applies it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from convalg.engine.arithmetic import Array
+from convalg.engine.cost import Work
+from convalg.errors import check_memory
+from convalg.pattern import Pattern, expanded_bytes
+from convalg.spec import Geometry, size_product
+
+KEPT = 1 << 25
+"""Bytes of a structure that may be kept for the next call."""
+
+
+def matrix(geometry: Geometry, kernel: Array) -> Any:
+    """The CSR matrix. Raises: MemoryError when it would be too large."""
+    import scipy.sparse
+
+    needed = expanded_bytes(geometry, kernel.dtype.itemsize)
+    instead = "choose another engine, or leave the choice to engine='auto'"
+    check_memory(needed, None, what="the stored matrix", instead=instead)
+    made = _structure if needed <= KEPT else _structure.__wrapped__
+    indptr, indices = made(geometry)
+    values = Pattern(geometry).csr_values(kernel.reshape(geometry.kernel_shape))
+    shape = (indptr.size - 1, int(size_product(geometry.in_shape)))
+    return scipy.sparse.csr_array((values, indices, indptr), shape=shape)
+
+
+@lru_cache(maxsize=16)
+def _structure(geometry: Geometry) -> tuple[Any, Any]:
+    return Pattern(geometry).csr_structure()
+
+
+def apply(geometry: Geometry, kernel: Array, x: Array, *, adjoint: bool) -> Array:
+    """A x or A^T x for x (batch, *shape); the batch lies innermost in what comes back."""
+    found = matrix(geometry, kernel)
+    columns = x.reshape(len(x), -1).T
+    y = (found.T if adjoint else found) @ columns
+    return y.T
+
+
+def work(geometry: Geometry, batch: int, *, last: bool) -> Work:
+    """What this engine does; see `cost.Work`."""
+    rows, columns = int(size_product(geometry.out_shape)), int(size_product(geometry.in_shape))
+    entries = Pattern(geometry).nonzeros
+    found = Work(calls=30 + geometry.channels[0] * geometry.channels[1])
+    # The weights are filled in each time.
+    found.stored += entries * (batch + 8)
+    if last or batch == 1:
+        found.copied += columns * batch
+    else:
+        found.turned += columns * batch
+    found.copied += rows * batch
+    return found
