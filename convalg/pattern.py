@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
+from functools import cached_property, lru_cache
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +18,16 @@ import numpy.typing as npt
 from convalg.axis import Axis
 from convalg.errors import check_bound
 from convalg.kernels import largest
+from convalg.runs import Boxes, Index, adjoint_runs, borders, runs
 from convalg.spec import Geometry, size_product
 
-Index = npt.NDArray[np.integer]
+CELL = 2**12
+"""Entries of a matrix for each kind of row, from which on the boxes are worth their loop."""
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The rows of one output channel against the input channels of its group.
+    """The rows of one output channel against the input channels of its group, entry by entry.
 
     `indptr` (rows + 1), `columns` sorted in each row, `labels` one per product. Where a
     boundary reads one sample twice in a row, `starts` tells where each merged entry begins
@@ -35,7 +37,34 @@ class Block:
     indptr: Index
     columns: Index
     labels: Index
-    starts: Index | None
+    starts: Index | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return self.columns.size
+
+    def row_starts(self) -> Index:
+        """Where each row begins among the entries."""
+        return self.indptr[:-1]
+
+    def landmarks(self) -> tuple[slice, Index]:
+        """Entries and their columns: all of them."""
+        return slice(self.size), self.columns
+
+    def write_columns(self, out: Index) -> None:
+        """Writes the column of each entry."""
+        np.copyto(out, self.columns, casting="same_kind")
+
+    def write_values(self, weights: npt.NDArray, out: npt.NDArray) -> None:
+        """Writes the values: the weights, spread. Shapes: (channels, ...), (channels * size,)."""
+        lines = out.reshape(len(weights), -1)
+        for line, weight in zip(lines, weights.reshape(len(weights), -1), strict=True):
+            if self.starts is None:
+                np.take(weight, self.labels, out=line, mode="clip")
+            elif self.size:
+                _check_sums(weight, self)
+                np.add.reduceat(weight[self.labels], self.starts, out=line)
 
 
 class Pattern:
@@ -62,10 +91,10 @@ class Pattern:
         """The number of triples: products of a weight and an input that exist (not padding)."""
         return self._links * math.prod(sum(axis.uses()) for axis in self.axes)
 
-    @property
+    @cached_property
     def nonzeros(self) -> int:
         """The number of matrix entries: triples, those on one entry counted once."""
-        return self._links * math.prod(_distinct(axis) for axis in self.axes)
+        return _nonzeros(self.geometry)
 
     @property
     def parameters(self) -> int:
@@ -79,8 +108,19 @@ class Pattern:
 
     @property
     def _links(self) -> int:
-        groups, outputs, inputs = self.geometry.channels
-        return groups * outputs * inputs
+        return math.prod(self.geometry.channels)
+
+    @cached_property
+    def _index(self) -> np.dtype[np.integer]:
+        return np.dtype(index_type(self.nonzeros, int(size_product(self.geometry.in_shape))))
+
+    @property
+    def _height(self) -> int:
+        return int(size_product(self.geometry.out_shape))
+
+    @cached_property
+    def _rows(self) -> Boxes | Block:
+        return channel_rows(self.geometry, self._index)
 
     def sharing(self) -> Index:
         """How many triples carry each label, in the shape of the kernel."""
@@ -113,49 +153,75 @@ class Pattern:
 
         32-bit integers until an index needs 64.
         """
+        groups, outputs, inputs = self.geometry.channels
+        step = inputs * int(size_product(self.geometry.in_spatial))
+        indptr = _row_ends(self._rows, groups * outputs, self._index)
+        return indptr, _all_columns(self._rows, groups, outputs, step, self._index)
+
+    def adjoint_csr(self, kernel: npt.NDArray) -> tuple[npt.NDArray, Index, Index] | None:
+        """Values, `indices` and `indptr` of the transposed matrix.
+
+        None where its rows are too unlike to be written in boxes: transpose the matrix instead.
+        """
         geometry = self.geometry
         groups, outputs, inputs = geometry.channels
-        block = column_block(geometry)
-        indptr, each = self.row_ends(), block.columns.size
-        kind = indptr.dtype
-        indices = np.empty((groups, outputs, each), dtype=kind)
-        for group in range(groups):
-            first = group * inputs * int(size_product(geometry.in_spatial))
-            np.add(block.columns, first, out=indices[group, 0], casting="unsafe")
-            indices[group, 1:] = indices[group, 0]
-        return indptr, indices.reshape(-1)
+        kind: np.dtype[np.integer] = np.dtype(index_type(self.nonzeros, self._height))
+        rows = adjoint_channel_rows(geometry, kind)
+        if rows is None:
+            return None
+        weights = kernel.reshape(groups, outputs, inputs, *geometry.taps).swapaxes(1, 2)
+        data = np.empty(self.nonzeros, dtype=kernel.dtype)
+        rows.write_values(weights.reshape(groups * inputs, outputs, *geometry.taps), data)
+        step = outputs * int(size_product(geometry.out_spatial))
+        indptr = _row_ends(rows, groups * inputs, kind)
+        return data, _all_columns(rows, groups, inputs, step, kind), indptr
 
-    def row_ends(self) -> Index:
-        """`indptr` of the whole matrix."""
-        geometry = self.geometry
-        lines = geometry.channels[0] * geometry.channels[1]
-        block = column_block(geometry)
-        kind = index_type(self.nonzeros, int(size_product(geometry.in_shape)))
-        steps = np.arange(lines, dtype=kind)[:, None] * block.columns.size
-        indptr = np.empty(lines * (block.indptr.size - 1) + 1, dtype=kind)
-        indptr[0] = 0
-        np.add(block.indptr[1:], steps, out=indptr[1:].reshape(lines, -1))
-        return indptr
+    def fits(self, indptr: Index, indices: Index) -> bool:
+        """Whether these are `csr_structure`, as far as a look at some places can tell.
+
+        Looked at: where the entries of each channel begin, and in the first channel up to a
+        thousand row ends and the landmarks of its rows.
+        """
+        if indptr.size != self._height + 1 or indices.size != self.nonzeros:
+            return False
+        rows, ends, places, columns = _landmarks(self.geometry, self._index)
+        return np.array_equal(indptr[rows], ends) and np.array_equal(indices[places], columns)
 
     def csr_values(self, kernel: npt.NDArray, out: npt.NDArray | None = None) -> npt.NDArray:
         """The values that belong to `csr_structure`: the kernel, spread by label.
 
         Shapes: kernel as `geometry.kernel_shape`; result (nonzeros,), written to `out` if given.
         """
-        groups, outputs, _ = self.geometry.channels
-        block = column_block(self.geometry)
-        weights = kernel.reshape(groups * outputs, -1)
-        each = block.columns.size
+        geometry = self.geometry
+        groups, outputs, inputs = geometry.channels
+        rows, lines = self._rows, groups * outputs
         if out is None:
-            out = np.empty(groups * outputs * each, dtype=kernel.dtype)
-        lines = out.reshape(groups * outputs, each)
-        for line, weight in zip(lines, weights, strict=True):
-            if block.starts is None:
-                np.take(weight, block.labels, out=line, mode="clip")
-            elif each:
-                _check_sums(weight, block)
-                np.add.reduceat(weight[block.labels], block.starts, out=line)
+            out = np.empty(lines * rows.size, dtype=kernel.dtype)
+        weights = kernel.reshape(lines, inputs, *geometry.taps)
+        rows.write_values(weights, out)
         return out
+
+
+def _all_columns(
+    channel: Boxes | Block, groups: int, channels: int, step: int, kind: np.dtype[np.integer]
+) -> Index:
+    """The columns of all rows, from those of a channel; the next group reads `step` further."""
+    indices = np.empty((groups, channels, channel.size), dtype=kind)
+    channel.write_columns(indices[0, 0])
+    for group in range(1, groups):
+        np.add(indices[0, 0], kind.type(group * step), out=indices[group, 0])
+    indices[:, 1:] = indices[:, :1]
+    return indices.reshape(-1)
+
+
+def _row_ends(channel: Boxes | Block, lines: int, kind: np.dtype[np.integer]) -> Index:
+    """`indptr` of all rows, from the starts of a channel's."""
+    starts = channel.row_starts()
+    indptr = np.empty(lines * starts.size + 1, dtype=kind)
+    indptr[-1] = lines * channel.size
+    steps = np.arange(lines, dtype=kind)[:, None] * kind.type(channel.size)
+    np.add(starts, steps, out=indptr[:-1].reshape(lines, -1), casting="same_kind")
+    return indptr
 
 
 def _check_sums(weight: npt.NDArray, block: Block) -> None:
@@ -167,15 +233,54 @@ def _check_sums(weight: npt.NDArray, block: Block) -> None:
 
 def index_type(*bounds: int) -> type[np.int32] | type[np.int64]:
     """The smallest index type that SciPy takes and that holds these counts."""
-    return np.int32 if max(bounds) <= np.iinfo(np.int32).max else np.int64
+    return np.int32 if max(bounds) < 2**31 else np.int64
 
 
 def expanded_bytes(geometry: Geometry, value_size: int) -> int:
     """What the CSR matrix of a geometry takes, from counts alone."""
     pattern = Pattern(geometry)
     rows = int(size_product(geometry.out_shape))
-    index = index_type(pattern.nonzeros, int(size_product(geometry.in_shape)))().itemsize
+    index = pattern._index.itemsize
     return pattern.nonzeros * (value_size + index) + (rows + 1) * index
+
+
+@lru_cache(maxsize=256)
+def channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> Boxes | Block:
+    """The rows of one output channel as a sparse matrix stores them, in the cheaper form."""
+    count = math.prod(borders(axis).size for axis in geometry.axes)
+    if count > 1 and _nonzeros(geometry) < CELL * count:
+        return column_block(geometry)
+    axes = tuple(runs(axis) for axis in geometry.axes)
+    return Boxes(axes, tuple(map(int, geometry.in_spatial)), geometry.channels[2], kind)
+
+
+@lru_cache(maxsize=256)
+def adjoint_channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> Boxes | None:
+    """The rows of one input channel of the transposed matrix, where they make few boxes."""
+    if _nonzeros(geometry) < CELL:
+        return None
+    axes = [adjoint_runs(axis) for axis in geometry.axes]
+    found = tuple(axis for axis in axes if axis is not None)
+    if len(found) < len(axes) or _nonzeros(geometry) < CELL * math.prod(map(len, found)):
+        return None
+    return Boxes(found, tuple(map(int, geometry.out_spatial)), geometry.channels[1], kind)
+
+
+@lru_cache(maxsize=64)
+def _landmarks(geometry: Geometry, kind: np.dtype[np.integer]) -> tuple[Index, Index, Any, Index]:
+    """Some rows and their ends, and some entries and their columns; see `Pattern.fits`."""
+    channel = channel_rows(geometry, kind)
+    starts, lines = channel.row_starts(), math.prod(geometry.channels[:2])
+    seen = np.arange(0, starts.size, -(-starts.size // 1024))
+    first = np.arange(1, lines + 1)
+    rows = np.concatenate([seen, first * starts.size])
+    ends = np.concatenate([starts[seen], first * channel.size]).astype(kind)
+    return rows, ends, *channel.landmarks()
+
+
+@lru_cache(maxsize=256)
+def _nonzeros(geometry: Geometry) -> int:
+    return math.prod(geometry.channels) * math.prod(map(_distinct, geometry.axes))
 
 
 @lru_cache(maxsize=64)
@@ -224,13 +329,12 @@ def _expand(geometry: Geometry, order: Literal["column", "label"]) -> Block:
     counts = np.sum(valid, axis=tuple(range(dims, 2 * dims + 1))).ravel() * inputs
     indptr = np.concatenate([[0], np.cumsum(counts)])
     if kept.all():
-        return Block(indptr, columns.reshape(-1), np.broadcast_to(labels, shape).reshape(-1), None)
-    return Block(indptr, columns[kept], np.broadcast_to(labels, shape)[kept], None)
+        return Block(indptr, columns.reshape(-1), np.broadcast_to(labels, shape).reshape(-1))
+    return Block(indptr, columns[kept], np.broadcast_to(labels, shape)[kept])
 
 
 def _distinct(axis: Axis) -> int:
     """The number of different (output, input) pairs of an axis."""
     if axis.boundary == "zeros":
         return sum(axis.uses())
-    found = np.sort(axis.columns(), axis=1)
-    return int(np.sum((found >= 0) & (np.diff(found, axis=1, prepend=-1) != 0)))
+    return sum(run.entries for run in runs(axis))

@@ -25,9 +25,10 @@ PYTHON = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
 # The rooms from the ground up. Imports go to a lower floor, or stay in the room.
 FLOORS = (
     {"errors", "notebook"},
-    {"axis"},
+    {"axis", "jobs"},
     {"spec"},
     {"kernels"},
+    {"runs"},
     {"pattern"},
     {"engine"},
     {"base"},

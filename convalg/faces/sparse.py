@@ -42,7 +42,7 @@ from convalg.operators import (
     Sum,
     leaves,
 )
-from convalg.pattern import Pattern, column_block, expanded_bytes, index_type
+from convalg.pattern import Pattern, expanded_bytes, index_type
 from convalg.spec import is_symbolic, size_product
 
 FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")
@@ -75,7 +75,7 @@ def to_scipy(
     check_memory(
         _table_bytes(operator), max(max_bytes or 0, MEMORY_LIMIT), what=what, instead=instead
     )
-    matrix = fold(operator, _RULES, lambda leaf: _leaf(leaf, target))
+    matrix = _matrix(operator, target)
     if target is not None:
         matrix.data = cast(matrix.data, target)
     if order == "F":
@@ -224,11 +224,11 @@ def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
             f"out= rewrites the row-major matrix of one convolution, not of {operator!r} in "
             f"order {order!r}; try simplify() first"
         )
-    nonzeros = operator.pattern.nonzeros
-    if not _made_for(operator, out):
+    pattern = operator.pattern
+    if not _made_for(pattern, operator.shape, out):
         raise ShapeError(
-            f"out must be the CSR matrix of {operator.shape} with {nonzeros} stored entries that "
-            f"to_scipy() made for this pattern, not {out!r}"
+            f"out must be the CSR matrix of {operator.shape} with {pattern.nonzeros} stored "
+            f"entries that to_scipy() made for this pattern, not {out!r}"
         )
     _refuse_objects(operator, out.dtype)
     if not np.can_cast(operator.weights.dtype, out.dtype, "same_kind"):
@@ -236,8 +236,17 @@ def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
             f"out holds {out.dtype}, which cannot take a kernel of {operator.weights.dtype}: "
             f"make a matrix with to_scipy() instead"
         )
-    operator.pattern.csr_values(cast(operator.weights, out.dtype), out.data)
+    weights = cast(operator.weights, out.dtype)
+    if _sums_integers(pattern, out.dtype):
+        out.data[:] = cast(pattern.csr_values(_wide(weights)), out.dtype)
+    else:
+        pattern.csr_values(weights, out.data)
     return out
+
+
+def _sums_integers(pattern: Pattern, kind: np.dtype) -> bool:
+    """Whether integer weights meet on entries, where a small type may not hold their sum."""
+    return kind.kind in "iu" and pattern.products > pattern.nonzeros
 
 
 def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
@@ -282,23 +291,32 @@ def cast(values: np.ndarray, target: np.dtype) -> np.ndarray:
     return found
 
 
-def _made_for(operator: Convolution, out: Any) -> bool:
-    """Whether a matrix has the places of this pattern: all row ends, and the first channel."""
-    if not (scipy.sparse.issparse(out) and out.format == "csr" and out.shape == operator.shape):
+def _made_for(pattern: Pattern, shape: tuple[int, int], out: Any) -> bool:
+    """Whether a matrix has the places of this pattern."""
+    if not (scipy.sparse.issparse(out) and out.format == "csr" and out.shape == shape):
         return False
-    geometry = operator.geometry
-    indptr, columns = operator.pattern.row_ends(), column_block(geometry).columns
-    return np.array_equal(out.indptr, indptr) and np.array_equal(
-        out.indices[: columns.size], columns
-    )
+    stored = out.data.size == out.indices.size and out.data.flags.c_contiguous
+    return stored and pattern.fits(out.indptr, out.indices)
+
+
+def _matrix(operator: Operator, dtype: np.dtype | None) -> Any:
+    """The matrix of a tree. The adjoint of a layer is written row by row, as the layer is."""
+    if isinstance(operator, Adjoint) and isinstance(operator.operator, Convolution):
+        layer = operator.operator
+        found = layer.pattern.adjoint_csr(_weights(layer, dtype))
+        if found is not None:
+            return _csr(*found, operator.shape)
+    rule = _RULES.get(type(operator))
+    if rule is None:
+        return _leaf(operator, dtype)
+    return rule(operator, *(_matrix(child, dtype) for child in operator.children))
 
 
 def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
     _refuse_objects(leaf, dtype)
     match leaf:
         case Convolution():
-            weights = _entries(leaf.weights, dtype)
-            return _from_pattern(leaf.pattern, _wide(weights) if dtype is None else weights)
+            return _from_pattern(leaf.pattern, _weights(leaf, dtype))
         case Selection():
             ones = np.ones(leaf.geometry.kernel_shape, dtype=np.int8 if dtype is None else dtype)
             matrix = _from_pattern(leaf.pattern, ones)
@@ -320,6 +338,13 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
     raise AssertionError(leaf)
 
 
+def _weights(layer: Convolution, dtype: np.dtype | None) -> np.ndarray:
+    _refuse_objects(layer, dtype)
+    weights = _entries(layer.weights, dtype)
+    wide = dtype is None or _sums_integers(layer.pattern, dtype)
+    return _wide(weights) if wide else weights
+
+
 def _entries(values: np.ndarray, dtype: np.dtype | None) -> np.ndarray:
     """The values of a leaf as SciPy can hold them: it has no half floats."""
     if dtype is not None:
@@ -333,9 +358,12 @@ def _held(kind: np.dtype) -> np.dtype:
 
 def _from_pattern(pattern: Pattern, weights: np.ndarray) -> Any:
     indptr, indices = pattern.csr_structure()
-    data = pattern.csr_values(weights)
-    geometry = pattern.geometry
-    shape = (indptr.size - 1, int(size_product(geometry.in_shape)))
+    shape = (indptr.size - 1, int(size_product(pattern.geometry.in_shape)))
+    return _csr(pattern.csr_values(weights), indices, indptr, shape)
+
+
+def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: Any) -> Any:
+    """SciPy's matrix of these arrays, which are sorted and hold no place twice."""
     matrix = scipy.sparse.csr_array((data, indices, indptr), shape=shape, copy=False)
     matrix.has_sorted_indices = True
     matrix.has_canonical_format = True
