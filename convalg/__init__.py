@@ -6,10 +6,12 @@ Names load on first use, so that importing convalg imports nothing else.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+# Importing `typing` and `importlib` would take longer than all that this file does.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from convalg import check, draw, errors, kernels, prove, train
     from convalg.base import Map, Operator
     from convalg.check.identify import identify
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         tanh,
     )
     from convalg.maps.chains import affine, concat, embeddings
+    from convalg.maps.lp_pooling import lp_pool
     from convalg.maps.normalisation import (
         batch_norm,
         batch_norm_training,
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
         average_pool,
         global_max_pool,
         global_pool,
-        lp_pool,
         max_pool,
         max_unpool,
         min_pool,
@@ -104,7 +106,7 @@ _NAMES = {
     "min_pool": "maps.pooling",
     "global_max_pool": "maps.pooling",
     "adaptive_max_pool": "maps.pooling",
-    "lp_pool": "maps.pooling",
+    "lp_pool": "maps.lp_pooling",
     "max_unpool": "maps.pooling",
     "leaky_relu": "maps.activations",
     "relu": "maps.activations",
@@ -254,10 +256,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name not in _ROOMS and name not in _NAMES:
+        raise AttributeError(f"module 'convalg' has no attribute {name!r}")
+    import importlib
+
     if name in _ROOMS:
         return importlib.import_module(f"convalg.{_ROOMS[name]}")
-    if name not in _NAMES:
-        raise AttributeError(f"module 'convalg' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"convalg.{_NAMES[name]}"), name)
     globals()[name] = value
     return value

@@ -10,7 +10,7 @@ import pytest
 
 import convalg as ca
 
-HEAVY = ("numpy", "sympy", "scipy", "matplotlib", "networkx", "islpy", "PIL", "torch")
+HEAVY = ("numpy", "sympy", "scipy", "matplotlib", "networkx", "islpy", "PIL", "torch", "joblib")
 
 
 def modules_after(code: str) -> set[str]:
@@ -26,6 +26,11 @@ def test_importing_loads_nothing_heavy() -> None:
     loaded = modules_after("import convalg\nconvalg.__version__\ndir(convalg)")
     assert not loaded & {*HEAVY}
     assert {name for name in loaded if name.startswith("convalg")} == {"convalg"}
+
+
+def test_importing_loads_nothing_else() -> None:
+    # Not even typing and importlib, which take longer to import than the package itself.
+    assert modules_after("import convalg") - modules_after("") <= {"convalg", "__future__"}
 
 
 def test_numbers_alone_need_no_other_library() -> None:

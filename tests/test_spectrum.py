@@ -20,7 +20,7 @@ from strategies import Drawn, integers, layers
 
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError, KindError, SymbolicError, TooLargeError
-from convalg.spectra import values
+from convalg.spectra import circulant, values
 from convalg.spectra.values import Spectrum, norm, spectrum
 
 RNG = np.random.default_rng(20)
@@ -157,6 +157,52 @@ def test_small_values_keep_their_digits_beside_large_ones() -> None:
     found = spectrum(ca.correlation(4, block[:, :, None], boundary="circular"))
     assert found.method == FFT
     assert_allclose(found[-1], np.linalg.svd(block, compute_uv=False)[-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("many", [2, 3])
+@pytest.mark.parametrize("small", [1.0, 1e-2, 1e-3, 2e-4, 1e-4, 5e-5, 1e-6, 1e-9, 0.0])
+def test_every_value_is_accurate_to_a_part_of_the_largest(small: float, many: int) -> None:
+    # Two taps, each a turned diag(1, small): below some ratio the Gram matrix would not do.
+    turn = np.linalg.qr(RNG.standard_normal((many, many)))[0]
+    block = turn @ np.diag([1.0] * (many - 1) + [small]) @ turn[::-1]
+    kernel = np.stack([block, 0.5 * block], axis=-1)
+    operator = ca.correlation(16, kernel, padding=((1, 0),), boundary="circular")
+    found = spectrum(operator)
+    assert found.method == FFT
+    waves = np.abs(1 + 0.5 * np.exp(2j * np.pi * np.arange(16) / 16))
+    expected = np.outer(waves, [1.0] * (many - 1) + [small])
+    agrees(found, np.sort(expected, axis=None)[::-1], 2e-12)
+
+
+@pytest.mark.parametrize("taps", [(1, 1), (3, 3), (2, 5), (5, 5), (7, 7)])
+@pytest.mark.parametrize("lead", [(2, 3), (3, 2), (4, 4)])
+def test_blocks_of_few_and_of_many_taps(taps: tuple[int, int], lead: tuple[int, int]) -> None:
+    # Beside the definition: 7 x 7 taps on 7 x 7 samples take the Fourier transform.
+    kernel = RNG.standard_normal((*lead, *taps))
+    pads = tuple((k - 1, 0) for k in taps)
+    operator = ca.correlation((7, 7), kernel, padding=pads, boundary="circular")
+    blocks = np.fft.fft2(kernel, (7, 7))
+    expected = np.linalg.svd(np.moveaxis(blocks, (0, 1), (-2, -1)), compute_uv=False)
+    assert circulant.few_lags(operator.geometry, [7, 7]) == (math.prod(taps) <= 14)
+    agrees(spectrum(operator), np.sort(expected, axis=None)[::-1], 1e-13)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        ca.correlation((12, 12), DEEP, padding=1),
+        ca.correlation((16, 9), DEEP, stride=2),
+        ca.convolution((12, 12), DEEP, dilation=2, padding=2),
+        ca.correlation((5, 5), RNG.standard_normal((3, 4, 5, 5)), padding=2),
+        ca.correlation(30, np.stack([DEEP[:, 0, 0], -DEEP[:, 0, 0]], axis=1), padding=1),
+    ],
+    ids=str,
+)
+def test_the_start_of_the_iteration_is_a_good_guess(operator: Any) -> None:
+    start = circulant.wave(operator)
+    assert start is not None
+    assert_allclose(np.linalg.norm(start), 1)
+    assert np.linalg.norm(operator(start)) > 0.6 * dense(operator)[0]
 
 
 def test_torch_finds_the_same_fourier_blocks() -> None:

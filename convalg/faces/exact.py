@@ -1,8 +1,15 @@
-"""The exact face: matrix rows as {column: entry}, for integers, fractions and symbols."""
+"""The exact face: matrix rows as {column: entry}, for integers, fractions and symbols.
+
+A layer repeats its weights, so its rows are held as {column: number of the value} beside a table
+of the values: a product or a sum of rows works on those numbers, and each value that comes out is
+computed once however often it stands in the matrix.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -24,24 +31,43 @@ from convalg.operators import (
     SparseMatrix,
     Sum,
 )
-from convalg.pattern import Pattern
-from convalg.spec import size_product
+from convalg.pattern import Pattern, column_block
+from convalg.spec import Geometry, is_expression, size_product
 
 if TYPE_CHECKING:
     import sympy
 
 Rows = list[dict[int, Any]]
+Lift = Callable[[Any], Any] | None
 
 # What a SymPy matrix takes: a pointer an entry, and about this much for each object in it.
 BYTES_PER_ENTRY, BYTES_PER_OBJECT = 8, 300
 
+MOST_KEPT = 2**14
+"""Entries of a layer, and values of a product, that are remembered in case they come again."""
 
-def exact_rows(operator: Operator, lift: Callable[[Any], Any] | None = None) -> Rows:
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Rows of {column: place in `values`}; equal values may have several places."""
+
+    rows: list[dict[int, int]]
+    values: list[Any]
+
+
+def exact_rows(operator: Operator, lift: Lift = None) -> Rows:
     """The matrix as one dictionary a row, with exact entries; zero entries may be absent.
 
     `lift` turns every weight and factor into the ring to compute in; by default they stay
     as they are, machine numbers as Python's own.
     """
+    found = exact_image(operator, lift)
+    values = found.values
+    return [{column: values[k] for column, k in line.items()} for line in found.rows]
+
+
+def exact_image(operator: Operator, lift: Lift = None) -> Image:
+    """What `exact_rows` gives, with each value held once."""
     rules = _RULES
     if lift is not None:
         rules = {
@@ -56,6 +82,7 @@ def to_sympy(
 ) -> sympy.Matrix:
     """The matrix with SymPy entries; see `Operator.to_sympy`."""
     import sympy
+    from sympy.polys.matrices import DomainMatrix
 
     check_order(order)
     rows, columns = operator.shape
@@ -65,12 +92,24 @@ def to_sympy(
         what=f"the exact {rows} x {columns} matrix",
         instead="use a smaller layer of the same form, A(x) on exact entries, or to_scipy()",
     )
-    row_place, column_place = vec_places(operator, order)
-    entries = [sympy.S.Zero] * (rows * columns)
-    for row, found in enumerate(exact_rows(operator)):
-        for column, value in found.items():
-            entries[row_place[row] * columns + column_place[column]] = sympy.sympify(value)
-    return sympy.Matrix(rows, columns, entries)
+    row_place, column_place = (place.tolist() for place in vec_places(operator, order))
+    found = exact_image(operator)
+    values = [sympy.sympify(value) for value in found.values]
+    kinds = {type(value) for value in values}
+    domain = sympy.EXRAW
+    if all(issubclass(kind, sympy.Rational) for kind in kinds):
+        whole = all(issubclass(kind, sympy.Integer) for kind in kinds)
+        domain = sympy.ZZ if whole else sympy.QQ
+    elements = [domain.from_sympy(value) for value in values]
+    # A zero that is a float is an entry, since it is not exact.
+    kept = [value is not sympy.S.Zero for value in values]
+    filled = {
+        row_place[row]: {column_place[column]: elements[k] for column, k in line.items() if kept[k]}
+        for row, line in enumerate(found.rows)
+        if any(kept[k] for k in line.values())
+    }
+    # Straight into the sparse form that SymPy's matrices have inside.
+    return DomainMatrix(filled, (rows, columns), domain).to_Matrix()
 
 
 def check_order(order: str) -> None:
@@ -89,97 +128,186 @@ def _place(shape: tuple[int, ...], order: Order) -> np.ndarray:
     return np.arange(count).reshape(shape, order=order).ravel(order="C")
 
 
-def lifted(values: np.ndarray, lift: Callable[[Any], Any] | None) -> np.ndarray:
+def lifted(values: np.ndarray, lift: Lift) -> np.ndarray:
     """Machine numbers as Python's own, which do not overflow, or in another ring."""
     objects = values.astype(object)
     return objects if lift is None else np.frompyfunc(lift, 1, 1)(objects)
 
 
-def _leaf(leaf: Any, lift: Callable[[Any], Any] | None) -> Rows:
+def _image(rows: Iterable[tuple[Iterable[int], Iterable[Any]]]) -> Image:
+    """Lines of columns and values, where one object counts as one value."""
+    places: dict[int, int] = {}
+    table: list[Any] = []
+    lines = []
+    for columns, entries in rows:
+        line = {}
+        for column, value in zip(columns, entries, strict=True):
+            place = places.setdefault(id(value), len(table))
+            if place == len(table):
+                table.append(value)
+            line[column] = place
+        lines.append(line)
+    return Image(lines, table)
+
+
+def _leaf(leaf: Any, lift: Lift) -> Image:
     match leaf:
         case Convolution():
-            return _pattern_rows(leaf.pattern, lifted(leaf.weights, lift))
+            return _pattern_image(leaf.pattern, lifted(leaf.weights, lift))
         case Selection():
             ones = np.ones(leaf.geometry.kernel_shape, dtype=object)
-            return _pattern_rows(leaf.pattern, ones)
+            return _pattern_image(leaf.pattern, ones)
         case Patches():
-            return _patch_rows(leaf, lifted(leaf.values, lift).ravel())
+            return _patch_image(leaf, lifted(leaf.values, lift).ravel())
         case Diagonal():
-            return [{k: value} for k, value in enumerate(lifted(leaf.values, lift).ravel())]
+            factors = lifted(leaf.values, lift).ravel().tolist()
+            return Image([{k: k} for k in range(len(factors))], factors)
         case Matrix():
-            return [dict(enumerate(row)) for row in lifted(leaf.values, lift)]
+            entries = lifted(leaf.values, lift)
+            return _image((range(entries.shape[1]), row) for row in entries)
         case SparseMatrix():
             values = lifted(leaf.values, lift)
-            return [
-                dict(zip(leaf.indices[a:b].tolist(), values[a:b], strict=True))
-                for a, b in pairwise(leaf.indptr.tolist())
-            ]
+            return _image(
+                (leaf.indices[a:b].tolist(), values[a:b]) for a, b in pairwise(leaf.indptr.tolist())
+            )
     raise AssertionError(leaf)
 
 
-def _pattern_rows(pattern: Pattern, weights: np.ndarray) -> Rows:
-    indptr, indices = pattern.csr_structure()
-    values = pattern.csr_values(weights)
-    return [dict(zip(indices[a:b].tolist(), values[a:b], strict=True)) for a, b in pairwise(indptr)]
+def _pattern_image(pattern: Pattern, weights: np.ndarray) -> Image:
+    if column_block(pattern.geometry).starts is not None:
+        # Weights that a boundary puts on one entry are added there.
+        indptr, indices = (part.tolist() for part in pattern.csr_structure())
+        values = pattern.csr_values(weights)
+        return _image((indices[a:b], values[a:b]) for a, b in pairwise(indptr))
+    small = pattern.nonzeros <= MOST_KEPT
+    rows = _small_rows(pattern.geometry) if small else _label_rows(pattern)
+    return Image(rows, weights.ravel().tolist())
 
 
-def _patch_rows(leaf: Patches, values: np.ndarray) -> Rows:
+@lru_cache(maxsize=64)
+def _small_rows(geometry: Geometry) -> list[dict[int, int]]:
+    return _label_rows(Pattern(geometry))
+
+
+def _label_rows(pattern: Pattern) -> list[dict[int, int]]:
+    """The rows of a layer as {column: label}, where no entry has two labels."""
+    indptr, indices = (part.tolist() for part in pattern.csr_structure())
+    shape = pattern.geometry.kernel_shape
+    labels = pattern.csr_values(np.arange(pattern.parameters).reshape(shape)).tolist()
+    return [dict(zip(indices[a:b], labels[a:b], strict=True)) for a, b in pairwise(indptr)]
+
+
+def _patch_image(leaf: Patches, values: np.ndarray) -> Image:
     rows: Rows = [{} for _ in range(leaf.shape[0])]
     for row, column, label in Pattern(leaf.geometry).triples().tolist():
         if leaf.transposed:
             rows[column][label] = rows[column].get(label, 0) + values[row]
         else:
             rows[row][label] = values[column]
-    return rows
+    return _image((line, line.values()) for line in rows)
 
 
-def _product(left: Rows, right: Rows) -> Rows:
-    rows: Rows = []
-    for line in left:
-        found: dict[int, Any] = {}
+def _product(left: Image, right: Image) -> Image:
+    """Each row is worked out as the pairs of values that each entry sums, then summed."""
+    width, others = len(right.values), right.rows
+    table: list[Any] = []
+    known: dict[tuple[int, ...], int] = {}
+    products: dict[int, Any] = {}
+
+    def product(pair: int) -> Any:
+        found = products.get(pair)
+        if found is None:
+            found = left.values[pair // width] * right.values[pair % width]
+            if len(products) < MOST_KEPT:
+                products[pair] = found
+        return found
+
+    def place(pairs: tuple[int, ...]) -> int:
+        table.append(_total([product(pair) for pair in pairs]))
+        if len(table) <= MOST_KEPT:
+            known[pairs] = len(table) - 1
+        return len(table) - 1
+
+    rows = []
+    for line in left.rows:
+        entries: dict[int, list[int]] = {}
         for middle, factor in line.items():
-            for column, value in right[middle].items():
-                product = factor * value
-                found[column] = found[column] + product if column in found else product
-        rows.append(found)
-    return rows
+            first = factor * width
+            for column, other in others[middle].items():
+                if column in entries:
+                    entries[column].append(first + other)
+                else:
+                    entries[column] = [first + other]
+        row = {}
+        for column, summed in entries.items():
+            pairs = tuple(summed)
+            row[column] = known[pairs] if pairs in known else place(pairs)
+        rows.append(row)
+    return Image(rows, table)
 
 
-def _compose(node: Compose, *images: Rows) -> Rows:
+def _total(terms: list[Any]) -> Any:
+    if len(terms) > 2 and is_expression(terms[0]):
+        import sympy
+
+        # One flat sum, where adding up would sort the terms anew for each.
+        return sympy.Add(*terms)
+    result = terms[0]
+    for term in terms[1:]:
+        result = result + term
+    return result
+
+
+def _compose(node: Compose, *images: Image) -> Image:
     result = images[-1]
     for image in reversed(images[:-1]):
         result = _product(image, result)
     return result
 
 
-def _sum(node: Sum, *images: Rows) -> Rows:
-    rows: Rows = [dict(line) for line in images[0]]
-    for image in images[1:]:
-        for found, line in zip(rows, image, strict=True):
-            for column, value in line.items():
-                found[column] = found[column] + value if column in found else value
-    return rows
+def _sum(node: Sum, *images: Image) -> Image:
+    table: list[Any] = []
+    known: dict[tuple[int, ...], int] = {}
+    # Each image's values have places of their own in one long list.
+    every = [value for image in images for value in image.values]
+    rows = []
+    for lines in zip(*(image.rows for image in images), strict=True):
+        entries: dict[int, tuple[int, ...]] = {}
+        first = 0
+        for image, line in zip(images, lines, strict=True):
+            for column, place in line.items():
+                entries[column] = (*entries.get(column, ()), first + place)
+            first += len(image.values)
+        row = {}
+        for column, places in entries.items():
+            if places not in known:
+                known[places] = len(table)
+                table.append(_total([every[place] for place in places]))
+            row[column] = known[places]
+        rows.append(row)
+    return Image(rows, table)
 
 
-def _scaled(node: Scaled, image: Rows) -> Rows:
-    return [{column: node.factor * value for column, value in line.items()} for line in image]
+def _scaled(node: Scaled, image: Image) -> Image:
+    return Image(image.rows, [node.factor * value for value in image.values])
 
 
-def _adjoint(node: Adjoint, image: Rows) -> Rows:
-    rows: Rows = [{} for _ in range(node.shape[0])]
-    for row, line in enumerate(image):
-        for column, value in line.items():
-            rows[column][row] = value
-    return rows
+def _adjoint(node: Adjoint, image: Image) -> Image:
+    rows: list[dict[int, int]] = [{} for _ in range(node.shape[0])]
+    for row, line in enumerate(image.rows):
+        for column, place in line.items():
+            rows[column][row] = place
+    return Image(rows, image.values)
 
 
-def _kron(node: Kron, left: Rows, right: Rows) -> Rows:
-    width = node.right.shape[1]
-    return [
-        {a * width + b: u * v for a, u in outer.items() for b, v in inner.items()}
-        for outer in left
-        for inner in right
+def _kron(node: Kron, left: Image, right: Image) -> Image:
+    width, many = node.right.shape[1], len(right.values)
+    rows = [
+        {a * width + b: u * many + v for a, u in outer.items() for b, v in inner.items()}
+        for outer in left.rows
+        for inner in right.rows
     ]
+    return Image(rows, [u * v for u in left.values for v in right.values])
 
 
 _RULES: dict[type, Callable[..., Any]] = {

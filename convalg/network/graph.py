@@ -44,8 +44,8 @@ class Network:
     """Layers joined to a graph, from one input to one output or several.
 
     `add` puts a layer behind others and gives the name of its node; layers come in an order in
-    which data can flow. `graph` is the networkx graph: nodes carry `layer` and `shape`, edges
-    `ports` (which inputs of the layer they feed).
+    which data can flow. `graph` is the networkx graph: nodes carry `layer`, `shape` and `sources`
+    (the nodes that feed them), edges `ports` (which inputs of the layer they feed).
 
     Shapes: `in_shape` is `(channels, *spatial)`; spatial sizes may be letters of `ca.sizes`.
 
@@ -62,7 +62,7 @@ class Network:
         shape = tuple(as_shape(in_shape, "in_shape"))
         self.name = name
         self.graph: nx.DiGraph = nx.DiGraph()
-        self.graph.add_node(INPUT, layer=None, shape=shape)
+        self.graph.add_node(INPUT, layer=None, shape=shape, sources=())
         self.weights: dict[str, dict[str, Array]] = {}
         self.output = INPUT
         self._counts: dict[str, int] = {}
@@ -89,13 +89,14 @@ class Network:
         if len(sources) != 1 and not layer.many:
             raise ArgumentError(f"{layer!r} takes one input, not {len(sources)}: {sources}")
         node = self._name(layer, name)
+        known = self.graph.nodes
         try:
-            shape = tuple(layer.out_shape(*(self.shapes[source] for source in sources)))
+            shape = tuple(layer.out_shape(*[known[source]["shape"] for source in sources]))
         except ShapeError as error:
             raise ShapeError(f"{node} does not fit behind {', '.join(sources)}: {error}") from None
-        self.graph.add_node(node, layer=layer, shape=shape)
+        self.graph.add_node(node, layer=layer, shape=shape, sources=tuple(sources))
         for source in dict.fromkeys(sources):
-            ports = tuple(k for k, one in enumerate(sources) if one == source)
+            ports = tuple([k for k, one in enumerate(sources) if one == source])
             self.graph.add_edge(source, node, ports=ports)
         self.output = node
         return node
@@ -174,14 +175,12 @@ class Network:
 
     def sources(self, node: str) -> list[str]:
         """The nodes that feed a node, one for each of its inputs, in order."""
-        found: dict[int, str] = {}
-        for source, _, ports in self.graph.in_edges(self._known(node), data="ports"):
-            found.update(dict.fromkeys(ports, source))
-        return [found[k] for k in sorted(found)]
+        return list(self.graph.nodes[self._known(node)]["sources"])
 
     def input_shapes(self, node: str) -> tuple[Shape, ...]:
         """The shapes of the inputs of a node."""
-        return tuple(self.shapes[source] for source in self.sources(node))
+        known = self.graph.nodes
+        return tuple([known[source]["shape"] for source in known[self._known(node)]["sources"]])
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
         """Nodes with their layers, without the input."""
@@ -211,7 +210,7 @@ class Network:
         Raises: SymbolicError when sizes are letters.
         """
         layer, shapes = self[node], self.input_shapes(node)
-        letters = [n for shape in shapes for n in shape if is_symbolic(n)]
+        letters = [n for shape in shapes for n in shape if type(n) is not int and is_symbolic(n)]
         if letters:
             raise SymbolicError(f"counts need numbers for sizes, and {node} has {letters[0]}")
         return layer.cost(*shapes)

@@ -239,28 +239,33 @@ def reaches(net: Network) -> dict[str, Reach]:
     if len(found) == len(net.graph):
         return found
     found[INPUT] = Reach(tuple(Span(0, 0, 1) for _ in spatial), spatial)
-    for node, layer in net.layers():
+    for node, facts in net.graph.nodes.items():
         if node in found:
             continue
-        sources = net.sources(node)
-        parts = [found[source] for source in sources]
+        layer, parts = facts["layer"], [found[source] for source in facts["sources"]]
         if layer.many:
             found[node] = _joined(parts)
-            continue
-        shape = net.shapes[sources[0]]
-        links = layer.links(shape)
-        before = parts[0]
-        after = net.shapes[node][1:]
-        if isinstance(layer, Flatten) and before.kind == "lattice":
-            found[node] = Reach(before.spans, before.sizes, "flat")
-        elif links is None or (before.kind != "lattice" and _mixes(layer)):
-            found[node] = Reach(_everything(before), (), "whole")
-        elif before.kind != "lattice":
-            found[node] = before
         else:
-            pairs = zip(before.spans, links, strict=True)
-            found[node] = Reach(tuple(_behind(span, link) for span, link in pairs), after)
+            before = net.graph.nodes[facts["sources"][0]]["shape"]
+            found[node] = _behind_layer(parts[0], layer, before, facts["shape"][1:])
     return found
+
+
+def _behind_layer(before: Reach, layer: Layer, shape: Shape, after: Shape) -> Reach:
+    links = layer.links(shape)
+    lattice = before.kind == "lattice"
+    if lattice and not links and isinstance(layer, Flatten):
+        return Reach(before.spans, before.sizes, "flat")
+    if links is None or (not lattice and _mixes(layer)):
+        return Reach(_everything(before), (), "whole")
+    if not lattice:
+        return before
+    spans: list[Span] = []
+    for k, (span, link) in enumerate(zip(before.spans, links, strict=True)):
+        # Axes are mostly alike: the span of one is then that of the next.
+        same = k and span == before.spans[k - 1] and link == links[k - 1]
+        spans.append(spans[-1] if same else _behind(span, link))
+    return Reach(tuple(spans), after)
 
 
 def misalignments(net: Network) -> list[Misalignment]:
@@ -299,7 +304,7 @@ def _mixes(layer: Layer) -> bool:
 def _behind(span: Span, link: Link) -> Span:
     """The span behind one layer."""
     axis, step = link.axis, span.stride
-    before, width = axis.before, axis.span - 1
+    before, width = link.reach
     if not link.turned:
         return Span(
             span.start - step * before,

@@ -36,6 +36,10 @@ def relation(net: Network, wanted: str, axis: int) -> islpy.Map:
 
 def link_relation(link: Link) -> islpy.Map:
     """{[output] -> [input]} of one layer along one axis."""
+    if link.table is not None:
+        # Windows of unequal sizes: no formula, one by one.
+        rows = (f"[{o}] -> [{c}]" for o, row in enumerate(link.table) for c in row)
+        return islpy.Map(f"{{ {'; '.join(rows)} }}")
     axis = link.axis
     conditions = [
         f"0 <= o < {text(axis.out_size)}",

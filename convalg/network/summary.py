@@ -116,7 +116,7 @@ def summary(net: Network) -> Summary:
     """
     if any(is_symbolic(n) for n in net.in_shape):
         raise SymbolicError(f"a table of counts needs numbers for sizes, not {net.in_shape}")
-    known = reaches(net)
+    known, shapes = reaches(net), net.shapes
     rows = []
     for node, layer in net.layers():
         cost, inputs = net.cost(node), net.input_shapes(node)
@@ -125,18 +125,22 @@ def summary(net: Network) -> Summary:
             Row(
                 node,
                 repr(layer),
-                " x ".join(size_words(n) for n in net.shapes[node]),
+                " x ".join(size_words(n) for n in shapes[node]),
                 cost.parameters,
-                sum(map(size_product, inputs)) * size_product(net.shapes[node]),
+                sum(map(size_product, inputs)) * size_product(shapes[node]),
                 cost.nonzeros,
                 cost.padded,
                 " x ".join(size_words(span.size) for span in spans),
                 " x ".join(size_words(span.stride) for span in spans),
             )
         )
-    total = net.counts
     title = f"{net.name}: {net.in_shape} to {net.out_shape}"
-    return Summary(title, tuple(rows), total.parameters, total.nonzeros, total.padded)
+    totals = (
+        sum(row.parameters for row in rows),
+        sum(row.nonzeros for row in rows),
+        sum(row.multiplications for row in rows),
+    )
+    return Summary(title, tuple(rows), *totals)
 
 
 def _cut(text: str) -> str:

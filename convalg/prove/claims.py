@@ -26,7 +26,7 @@ from convalg.operators import (
 )
 from convalg.prove import family, hints
 from convalg.prove.polynomial import Polynomial
-from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
+from convalg.prove.verdict import IDENTITY, ISL, Claim, Counterexample, Verdict
 from convalg.spec import Geometry, as_size, is_symbolic, per_axis
 
 DEFAULT_RANGE = range(1, 9)
@@ -62,8 +62,8 @@ def equal(first: Operator, second: Operator, *, ranges: Ranges | None = None) ->
             f"these operators have different numbers of axes: one maps {first.in_shape} to "
             f"{first.out_shape}, the other {second.in_shape} to {second.out_shape}"
         )
-    claim = f"{first!r} = {second!r}"
-    verdict = decide(first, second, claim=claim, ranges=ranges)
+    # Printing two layers takes longer than comparing them.
+    verdict = decide(first, second, claim=lambda: f"{first!r} = {second!r}", ranges=ranges)
     if verdict.status == "refuted":
         return replace(verdict, hint=hints.repair(first, second, _proves))
     return verdict
@@ -84,12 +84,12 @@ def adjoint(first: Operator, second: Operator, *, ranges: Ranges | None = None) 
     return equal(first.T, second, ranges=ranges)
 
 
-def _proves(first: Operator, second: Operator, claim: str) -> bool:
+def _proves(first: Operator, second: Operator, claim: Claim) -> bool:
     return bool(decide(first, second, claim=claim))
 
 
 def decide(
-    first: Operator, second: Operator, *, claim: str, ranges: Ranges | None = None
+    first: Operator, second: Operator, *, claim: Claim, ranges: Ranges | None = None
 ) -> Verdict:
     """Equality of two operators with as many axes, without hints."""
     letters = _letters(first, second)
@@ -119,7 +119,7 @@ def _has_letters(operator: Operator) -> bool:
 
 
 def _sweep(
-    first: Operator, second: Operator, claim: str, swept: list[Any], ranges: Ranges
+    first: Operator, second: Operator, claim: Claim, swept: list[Any], ranges: Ranges
 ) -> Verdict:
     """The claim for each value of the letters that are strides or dilations."""
     ranges = {str(letter): found for letter, found in ranges.items()}
@@ -193,7 +193,7 @@ def part_at(operator: Operator, numbers: Mapping[str, int]) -> Operator:
 
 
 def _decide_family(
-    first: Operator, second: Operator, claim: str, letters: tuple[Any, ...]
+    first: Operator, second: Operator, claim: Claim, letters: tuple[Any, ...]
 ) -> Verdict:
     """Equality of the parametric sets of entries, by isl."""
     try:
@@ -222,7 +222,7 @@ def _decide_family(
 NOWHERE = "no sizes"
 
 
-def _nowhere(claim: str) -> Verdict:
+def _nowhere(claim: Claim) -> Verdict:
     reason = "there are no sizes at which both exist"
     return Verdict("unknown", claim, NOWHERE, ISL, reason=reason)
 
@@ -289,7 +289,7 @@ def prime_values(names: Iterable[str]) -> dict[str, int]:
     return {name: int(sympy.prime(k + 1)) for k, name in enumerate(sorted(set(names)))}
 
 
-def _decide_numbers(first: Operator, second: Operator, claim: str) -> Verdict:
+def _decide_numbers(first: Operator, second: Operator, claim: Claim) -> Verdict:
     """Equality entry by entry, as polynomials in the weights."""
     scope = "this size"
     if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):

@@ -127,7 +127,7 @@ class Polynomial:
 
     def same(self, other: Polynomial) -> bool:
         """Whether both are one polynomial."""
-        return self.terms == other.terms
+        return self is other or self.terms == other.terms
 
     def __eq__(self, other: object) -> bool:
         right = _operand(other)

@@ -55,7 +55,7 @@ class Theorem:
         verdicts = [_decide(part) for part in self.parts]
         for verdict in verdicts:
             if not verdict:
-                return replace(verdict, claim=self.statement)
+                return replace(verdict, words=self.statement)
         scopes = list(dict.fromkeys(verdict.scope for verdict in verdicts))
         methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
         return Verdict("proved", self.statement, "; ".join(scopes), "; ".join(methods))

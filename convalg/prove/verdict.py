@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from convalg import notebook
 
 Status = Literal["proved", "refuted", "unknown"]
+Claim = str | Callable[[], str]
+"""A claim in words, or what writes it out when it is read."""
 
 ISL = "Presburger arithmetic (isl): the sets of triples (row, column, weight) compared"
 IDENTITY = "exact polynomial identity, entry by entry"
@@ -71,12 +74,17 @@ class Verdict:
     """
 
     status: Status
-    claim: str
+    words: Claim
     scope: str
     method: str
     counterexample: Counterexample | None = None
     hint: str = ""
     reason: str = ""
+
+    @cached_property
+    def claim(self) -> str:
+        """What was claimed, in words."""
+        return self.words if isinstance(self.words, str) else self.words()
 
     def __bool__(self) -> bool:
         return self.status == "proved"

@@ -19,10 +19,9 @@ from convalg.errors import ArgumentError, KindError, check_memory
 from convalg.operators import Adjoint, Convolution, Kron, Scaled, Selection
 from convalg.spec import as_size, size_product
 from convalg.spectra.circulant import (
-    circulant_blocks,
+    circulant_norm,
     circulant_values,
     is_circulant,
-    top_value,
     wave,
 )
 from convalg.spectra.numeric import as_float, check_overflow, dense
@@ -162,7 +161,7 @@ def _norm(operator: Operator, tolerance: float) -> float:
         case Kron(left=left, right=right):
             return _norm(left, tolerance) * _norm(right, tolerance)
         case Convolution() | Selection() if is_circulant(operator):
-            return top_value(circulant_blocks(operator, None)[0])
+            return circulant_norm(operator)
     rows, columns = operator.shape
     if rows * columns <= DENSE:
         return float(np.linalg.norm(dense(operator), 2))

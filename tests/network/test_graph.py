@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -199,3 +200,79 @@ def test_weights_that_are_given_are_copied() -> None:
     net.set_weights("dense1", weights=given)
     given[...] = 5
     assert net.weights["dense1"]["weights"].tolist() == [[1, 1]]
+
+
+def test_a_node_says_what_feeds_it() -> None:
+    net = ca.Network((2, 8))
+    first = net.add(layers.Conv(2, 3, padding=1))
+    joined = net.add(layers.Add(), [first, "input", first])
+    assert net.sources("input") == []
+    assert net.sources(joined) == [first, "input", first]
+    assert net.graph.nodes[joined]["sources"] == (first, "input", first)
+    assert net.graph.edges[first, joined]["ports"] == (0, 2)
+    assert net.input_shapes(joined) == ((2, 8),) * 3
+    # What is handed out is a copy.
+    net.sources(joined).clear()
+    assert len(net.sources(joined)) == 3
+
+
+def facts(layer: Any, shape: Any) -> list[Any]:
+    """What a layer says of itself at one shape."""
+    spans = [(link.axis, link.turned, link.reach) for link in layer.links(shape)]
+    return [layer.out_shape(shape), layer.weights(shape), layer.cost(shape), spans]
+
+
+@pytest.mark.parametrize("kind", [layers.Conv, layers.ConvTranspose])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": (3, 3)},
+        {"kernel_size": [3, 3]},
+        {"kernel_size": np.array([3, 3])},
+        {"kernel_size": np.int64(3)},
+        {"kernel_size": 3, "padding": ((0, 0), (0, 0))},
+        {"kernel_size": 3, "stride": np.int32(1), "dilation": [1, 1]},
+    ],
+    ids=str,
+)
+def test_options_that_mean_the_same_say_the_same(kind: Any, options: dict[str, Any]) -> None:
+    plain = facts(kind(4, 3), (2, 8, 8))
+    assert facts(kind(4, **options), (2, 8, 8)) == plain
+    assert facts(kind(4, **options), [2, 8, 8]) == plain
+
+
+@pytest.mark.parametrize("kind", [layers.Conv, layers.ConvTranspose])
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ({"stride": True}, (1, 8)),
+        ({"stride": 1.0}, (1, 8)),
+        ({"dilation": (1.0,)}, (1, 8)),
+        ({"padding": False}, (1, 8)),
+        ({}, (1, 8.0)),
+    ],
+    ids=str,
+)
+def test_what_was_remembered_does_not_let_through_what_equals_it(
+    kind: Any, options: dict[str, Any], shape: Any
+) -> None:
+    assert kind(1, 3).out_shape((1, 8))
+    with pytest.raises(KindError, match="must be an integer, not"):
+        kind(1, 3, **options).out_shape(shape)
+
+
+def test_a_layer_still_travels() -> None:
+    layer = layers.Conv(4, 3, padding=1)
+    layer.out_shape((2, 8, 8))
+    other = pickle.loads(pickle.dumps(layer))
+    assert other == layer
+    assert hash(other) == hash(layer)
+    assert repr(other) == "Conv(4, 3, padding=1)"
+    assert facts(other, (2, 8, 8)) == facts(layer, (2, 8, 8))
+
+
+@given(networks())
+def test_the_table_adds_up(net: ca.Network) -> None:
+    table, total = net.summary(), net.counts
+    assert table.parameters == total.parameters == net.parameters
+    assert (table.nonzeros, table.multiplications) == (total.nonzeros, total.padded)

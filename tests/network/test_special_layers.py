@@ -7,12 +7,14 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+import islpy
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import convalg as ca
+from convalg.network.layers.opaque import Standardise
 
 L = ca.layers
 Array = np.ndarray
@@ -141,6 +143,10 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: filled(L.TableConv(((),), 2), (3, 5)), "names input channels 0 to 2, each once"),
     (lambda: filled(L.Radial(3), (3, 5)), "radial units read a vector"),
     (lambda: filled(L.Sample(), (3,)), "and \\(3,\\) has an odd"),
+    (
+        lambda: ca.sequential((2, 3), [Standardise(4)]),
+        "an input of \\(2, 3\\) cannot be cut into 4 equal rows",
+    ),
     (lambda: filled(L.RoIPool(2, ((0, 0, 3),)), (1, 4, 4)), "a region has 4 numbers"),
 ]
 
@@ -172,6 +178,18 @@ def test_layers_that_mean_nothing(call: Callable[[], Any], words: str) -> None:
         call()
 
 
+def test_adaptive_windows_of_letters() -> None:
+    """Equal parts are windows in letters; others differ by what is left over."""
+    (n,) = ca.sizes("n")
+    for size, parts, field in ((n, 1, n), (6 * n, 3, 2 * n), (4 * n, n, 4)):
+        layer = L.AdaptiveAvgPool(parts)
+        assert ca.sequential((1, size), [layer]).receptive_field().size == (field,)
+    for size, parts in ((n, 3), (n + 1, n), (5, n)):
+        net = ca.sequential((1, size), [L.AdaptiveAvgPool(parts)])
+        with pytest.raises(ca.errors.SymbolicError, match="differ by what is left over"):
+            net.receptive_field()
+
+
 @given(n=st.integers(1, 12), m=st.integers(1, 12))
 def test_adaptive_windows_are_read_exactly(n: int, m: int) -> None:
     net = ca.sequential((1, n), [L.AdaptiveAvgPool(m), L.Conv(1, 2, padding=1)])
@@ -181,5 +199,29 @@ def test_adaptive_windows_are_read_exactly(n: int, m: int) -> None:
     for output, row in enumerate(matrix):
         assert field.positions(output)[0] == np.flatnonzero(row).tolist()
         assert field.mask(output).tolist() == (row != 0).tolist()
+        ((low, high),) = field.box(output)
+        assert low <= min(field.positions(output)[0]) <= max(field.positions(output)[0]) <= high
     for pixel, column in enumerate(matrix.T):
         assert field.readers(pixel)[0] == np.flatnonzero(column).tolist()
+
+
+@pytest.mark.parametrize(("size", "out"), [(8, 5), (5, 3), (7, 4), (6, 4), (9, 9), (11, 7)])
+def test_the_relation_of_unequal_windows_is_what_they_read(size: int, out: int) -> None:
+    """Not their hull: 8 samples to 5 have windows of 2 and of 3."""
+    layers = [ca.layers.Conv(1, 3, padding=1), ca.layers.AdaptiveAvgPool(out)]
+    for net in (ca.sequential((1, size), layers[1:]), ca.sequential((1, size), layers)):
+        field = net.receptive_field()
+        read = {(u, c) for u in range(out) for c in field.positions(u)[0]}
+        assert pairs(field.relation()) == read
+
+
+def pairs(relation: Any) -> set[tuple[int, int]]:
+    found: set[tuple[int, int]] = set()
+    relation.wrap().foreach_point(
+        lambda point: found.add(
+            tuple(  # type: ignore[arg-type]
+                int(point.get_coordinate_val(islpy.dim_type.set, k).to_str()) for k in range(2)
+            )
+        )
+    )
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,11 @@ class Link:
     table: tuple[tuple[int, ...], ...] | None = None
     """What each output really reads, where that is no arithmetic progression: then the axis is
     the hull."""
+
+    @cached_property
+    def reach(self) -> tuple[Any, Any]:
+        """How far output 0 reaches before the input, and how far it reaches from there."""
+        return self.axis.before, self.axis.span - 1
 
     def columns(self) -> Array:
         """The input index read by each (output, tap), -1 where nothing is."""
@@ -72,7 +78,7 @@ class Layer(ABC):
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
         """What an output reads along each spatial axis; None where it reads all of them."""
-        return tuple(Link(Axis(n, n)) for n in shape[1:])
+        return tuple(map(_same, shape[1:]))
 
     def channels(self, shape: Shape) -> Array | None:
         """Which input channels each output channel reads, as booleans; None: its own only."""
@@ -101,6 +107,12 @@ class Layer(ABC):
                 name = "" if entry.name in ("out_channels", "kernel_size") else f"{entry.name}="
                 shown.append(f"{name}{value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@lru_cache(maxsize=512, typed=True)
+def _same(size: Any) -> Link:
+    """The axis along which each output reads its own input."""
+    return Link(Axis(size, size))
 
 
 def one(shapes: tuple[Shape, ...]) -> Shape:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,125 @@ from convalg.spec import (
     size_product,
     transposed_geometry,
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What a layer with a kernel is at one input shape."""
+
+    geometry: Geometry
+    out_shape: Shape
+    kernel_shape: Shape
+    links: tuple[Link, ...]
+
+    @cached_property
+    def cost(self) -> Cost:
+        """The counts without a bias, from the axes alone."""
+        geometry, pattern = self.geometry, Pattern(self.geometry)
+        products = pattern.products
+        return Cost(
+            parameters=pattern.parameters,
+            nonzeros=products,
+            padded=pattern.parameters * math.prod(int(n) for n in geometry.out_spatial),
+            unshared=products,
+            connected=size_product(geometry.in_shape) * size_product(geometry.out_shape),
+        )
+
+    def cost_with(self, bias: int) -> Cost:
+        """The counts with so many biases."""
+        cost, places = self.cost, size_product(self.out_shape)
+        if not bias:
+            return cost
+        whole, unshared, connected = cost.parameters, cost.unshared, cost.connected
+        return Cost(whole + bias, cost.nonzeros, cost.padded, unshared + places, connected + places)
+
+
+class Options(NamedTuple):
+    """The arguments of a layer with a kernel, in the order in which its geometry takes them.
+
+    `plain`: whether they are numbers and words of Python's own. Others may be equal to a number
+    and still be none, as True is to 1, or cannot be hashed.
+    """
+
+    values: tuple[Any, ...]
+    plain: bool
+
+    @classmethod
+    def of(cls, *values: Any) -> Options:
+        """These arguments."""
+        return cls(values, all(map(_is_plain, values)))
+
+    def facts(self, find: Any, shape: Shape) -> Facts:
+        """What `find` says, remembered: deep networks repeat their layers."""
+        if self.plain and _is_plain(shape):
+            return find(shape, *self.values)
+        return find.__wrapped__(shape, *self.values)
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind is tuple:
+        return _INT.issuperset(map(type, value)) or all(map(_is_plain, value))
+    return kind is int or kind is str
+
+
+_INT = {int}
+
+
+@lru_cache(maxsize=512)
+def _correlation_facts(
+    shape: Shape,
+    outputs: Any,
+    size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    boundary: Any,
+) -> Facts:
+    inputs, dims = channels_of(shape), len(shape) - 1
+    if isinstance(inputs, int) and inputs % groups:
+        raise ShapeError(f"groups={groups} does not divide the {inputs} input channels")
+    taps = per_axis(size, "kernel_size", dims)
+    geometry = correlation_geometry(
+        shape[1:],
+        (outputs, inputs // groups, *taps),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        boundary=boundary,
+    )
+    links = tuple(Link(axis) for axis in geometry.axes)
+    return Facts(geometry, geometry.out_shape, geometry.kernel_shape, links)
+
+
+@lru_cache(maxsize=512)
+def _transposed_facts(
+    shape: Shape,
+    outputs: Any,
+    size: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+    groups: Any,
+) -> Facts:
+    inputs, dims = channels_of(shape), len(shape) - 1
+    if outputs % groups:
+        raise ShapeError(f"groups={groups} does not divide the {outputs} output channels")
+    taps = per_axis(size, "kernel_size", dims)
+    geometry = transposed_geometry(
+        shape[1:],
+        (inputs, outputs // groups, *taps),
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+        groups=groups,
+    )
+    links = tuple(Link(axis, turned=True) for axis in geometry.axes)
+    return Facts(geometry, geometry.in_shape, geometry.kernel_shape, links)
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,28 +164,21 @@ class Conv(Layer):
     bias: bool = True
     boundary: Boundary = "zeros"
 
+    @cached_property
+    def _options(self) -> Options:
+        sizes = (self.out_channels, self.kernel_size, self.stride, self.padding, self.dilation)
+        return Options.of(*sizes, self.groups, self.boundary)
+
     def geometry(self, shape: Shape) -> Geometry:
         """The geometry over an input of this shape."""
-        inputs, dims = channels_of(shape), len(shape) - 1
-        if isinstance(inputs, int) and inputs % self.groups:
-            raise ShapeError(f"groups={self.groups} does not divide the {inputs} input channels")
-        taps = per_axis(self.kernel_size, "kernel_size", dims)
-        return correlation_geometry(
-            shape[1:],
-            (self.out_channels, inputs // self.groups, *taps),
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            boundary=self.boundary,
-        )
+        return self._options.facts(_correlation_facts, shape).geometry
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return self.geometry(one(shapes)).out_shape
+        return self._options.facts(_correlation_facts, one(shapes)).out_shape
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        found = {"kernel": self.geometry(one(shapes)).kernel_shape}
-        return {**found, "bias": (self.out_channels,)} if self.bias else found
+        kernel = self._options.facts(_correlation_facts, one(shapes)).kernel_shape
+        return {"kernel": kernel, "bias": (self.out_channels,)} if self.bias else {"kernel": kernel}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         layer = correlation(
@@ -80,13 +193,14 @@ class Conv(Layer):
         return Affine(layer, weights["bias"]) if self.bias else layer
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
-        return tuple(Link(axis) for axis in self.geometry(shape).axes)
+        return self._options.facts(_correlation_facts, shape).links
 
     def channels(self, shape: Shape) -> Array:
         return grouped(self.out_channels, channels_of(shape), self.groups)
 
     def cost(self, *shapes: Shape) -> Cost:
-        return _layer_cost(self.geometry(one(shapes)), self.out_channels if self.bias else 0)
+        facts = self._options.facts(_correlation_facts, one(shapes))
+        return facts.cost_with(self.out_channels if self.bias else 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,30 +222,21 @@ class ConvTranspose(Layer):
     groups: int = 1
     bias: bool = True
 
+    @cached_property
+    def _options(self) -> Options:
+        sizes = (self.out_channels, self.kernel_size, self.stride, self.padding)
+        return Options.of(*sizes, self.output_padding, self.dilation, self.groups)
+
     def geometry(self, shape: Shape) -> Geometry:
         """The geometry of the correlation whose adjoint this is."""
-        inputs, dims = channels_of(shape), len(shape) - 1
-        if self.out_channels % self.groups:
-            raise ShapeError(
-                f"groups={self.groups} does not divide the {self.out_channels} output channels"
-            )
-        taps = per_axis(self.kernel_size, "kernel_size", dims)
-        return transposed_geometry(
-            shape[1:],
-            (inputs, self.out_channels // self.groups, *taps),
-            stride=self.stride,
-            padding=self.padding,
-            output_padding=self.output_padding,
-            dilation=self.dilation,
-            groups=self.groups,
-        )
+        return self._options.facts(_transposed_facts, shape).geometry
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return self.geometry(one(shapes)).in_shape
+        return self._options.facts(_transposed_facts, one(shapes)).out_shape
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        found = {"kernel": self.geometry(one(shapes)).kernel_shape}
-        return {**found, "bias": (self.out_channels,)} if self.bias else found
+        kernel = self._options.facts(_transposed_facts, one(shapes)).kernel_shape
+        return {"kernel": kernel, "bias": (self.out_channels,)} if self.bias else {"kernel": kernel}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         layer = transposed_correlation(
@@ -146,15 +251,14 @@ class ConvTranspose(Layer):
         return Affine(layer, weights["bias"]) if self.bias else layer
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
-        return tuple(Link(axis, turned=True) for axis in self.geometry(shape).axes)
+        return self._options.facts(_transposed_facts, shape).links
 
     def channels(self, shape: Shape) -> Array:
         return grouped(self.out_channels, channels_of(shape), self.groups)
 
     def cost(self, *shapes: Shape) -> Cost:
-        return _layer_cost(
-            self.geometry(one(shapes)), self.out_channels if self.bias else 0, turned=True
-        )
+        facts = self._options.facts(_transposed_facts, one(shapes))
+        return facts.cost_with(self.out_channels if self.bias else 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -192,21 +296,3 @@ class Dense(Layer):
         bias = self.out_channels if self.bias else 0
         whole = products + bias
         return Cost(whole, products, products, whole, whole)
-
-
-def _layer_cost(geometry: Geometry, bias: int, *, turned: bool = False) -> Cost:
-    """The counts of a correlation layer or its adjoint, from its axes alone."""
-    pattern = Pattern(geometry)
-    groups, outputs, inputs = geometry.channels
-    places = math.prod(int(n) for n in geometry.out_spatial)
-    taps = math.prod(int(n) for n in geometry.taps)
-    dense_size = size_product(geometry.in_shape) * size_product(geometry.out_shape)
-    after = geometry.in_shape if turned else geometry.out_shape
-    biases = size_product(after) if bias else 0
-    return Cost(
-        parameters=pattern.parameters + bias,
-        nonzeros=pattern.products,
-        padded=groups * outputs * inputs * places * taps,
-        unshared=pattern.products + biases,
-        connected=dense_size + biases,
-    )
