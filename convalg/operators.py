@@ -312,6 +312,10 @@ class Scaled(Operator):
         return scale(self.factor, children[0])
 
     def _apply(self, x: Array) -> Array:
+        if x.dtype == np.float16:
+            # A mean fits in a half float where the sum before it does not.
+            wide = engine.scaled(self.factor, self.operator._apply(x.astype(np.float32)))
+            return wide.astype(self.operator._apply(x[:0]).dtype)
         return engine.scaled(self.factor, self.operator._apply(x))
 
 

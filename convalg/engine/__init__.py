@@ -100,8 +100,9 @@ def kernel_gradient(geometry: Geometry, x: Array, g: Array) -> Array:
         return gather.kernel_gradients(geometry, x, g).sum(axis=0)
     groups, outputs, inputs = geometry.channels
     turned = of(geometry)
-    image = kind[0].reshape(len(x), groups, inputs, *geometry.in_spatial)
-    upstream = kind[1].reshape(len(g), groups, outputs, *geometry.out_spatial)
+    image, upstream = (_laid(found, signal) for signal in kind[:2])
+    image = image.reshape(len(x), groups, inputs, *geometry.in_spatial)
+    upstream = upstream.reshape(len(g), groups, outputs, *geometry.out_spatial)
     with np.errstate(invalid="ignore" if found.zeros else None):
         slope = found.run(image, turned.turn_output(upstream))
     if found.zeros and np.isnan(slope.min(initial=0)):
@@ -151,7 +152,7 @@ def _run(found: Plan, geometry: Geometry, kernel: Array, signal: Array) -> Array
     groups, outputs, inputs = geometry.channels
     turned, adjoint = of(geometry), found.adjoint
     channels = (outputs, geometry.out_spatial) if adjoint else (inputs, geometry.in_spatial)
-    x = signal.reshape(len(signal), groups, channels[0], *channels[1])
+    x = _laid(found, signal).reshape(len(signal), groups, channels[0], *channels[1])
     weights = turned.turn_kernel(kernel.reshape(groups, outputs, inputs, *geometry.taps))
     with np.errstate(invalid="ignore" if found.zeros else None):
         y = found.run(weights, turned.turn_output(x) if adjoint else x)
@@ -160,6 +161,11 @@ def _run(found: Plan, geometry: Geometry, kernel: Array, signal: Array) -> Array
         other = plan(geometry, "adjoint" if adjoint else "forward", len(x), False, "f", "im2col")
         return _run(other, geometry, kernel, signal)
     return y if adjoint else turned.turn_output(y)
+
+
+def _laid(found: Plan, signal: Array) -> Array:
+    """The signal as the engine reads it fast: sample by sample, unless it wants the batch last."""
+    return signal if found.engine == "tiles" else np.ascontiguousarray(signal)
 
 
 def _as(values: Array, kind: np.dtype[Any]) -> Array:

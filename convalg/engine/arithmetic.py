@@ -66,6 +66,12 @@ def scaled(factor: Any, x: Array) -> Array:
     """factor * x, exact for integers."""
     if isinstance(factor, Fraction) and x.dtype.kind in "fc":
         factor = float(factor)
+    if isinstance(factor, Fraction) and x.size and np.can_cast(x.dtype, np.int64):
+        low, high = int(x.min()), int(x.max())
+        if high - low < x.size:
+            # Images have few different sums: a fraction for each, made once.
+            each: Any = np.arange(low, high + 1)
+            return np.asarray((factor * each)[x.astype(np.int64) - low])
     if isinstance(factor, (int, np.integer)) and x.dtype.kind in "iu":
         check_bound(abs(int(factor)) * largest(x))
         return int(factor) * x.astype(np.int64, copy=False)

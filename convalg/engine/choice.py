@@ -73,7 +73,10 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
     """
     found = _plans(geometry, job, batch, last)
     found = [each for each in found if kind in _KINDS.get(each.engine, "ifc")]
-    if name != "auto":
+    if name == "auto":
+        # Its rounding would show, and it saves little where it saves at all.
+        found = [each for each in found if each.engine != "winograd"]
+    else:
         found = [each for each in found if each.engine == name]
         if not found:
             raise ArgumentError(
