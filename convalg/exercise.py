@@ -71,8 +71,7 @@ class Exercise:
         columns = self.layer.shape[1]
         if columns > AMSMATH_COLUMNS:
             lines.insert(1, rf"\setcounter{{MaxMatrixCols}}{{{columns}}}")
-        # \lt is known to browsers alone.
-        return "\n".join(lines).replace(r"\lt ", "< ") + "\n"
+        return "\n".join(lines) + "\n"
 
     def notebook(self, *, solution: bool = True) -> str:
         """The exercise as a Jupyter notebook, whose solution is computed when it is run."""

@@ -11,20 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import refused, run
 from PIL import Image
 
 import convalg as ca
 from convalg import cli
-from convalg.cli import main
-
-
-def run(*arguments: str) -> int:
-    """The exit status."""
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    code = ended.value.code
-    assert isinstance(code, int)
-    return code
 
 
 def counted(line: str) -> tuple[int, int, str]:
@@ -73,6 +64,25 @@ def test_with_no_option_it_explains_sobel_on_the_photograph(
         ("--channels 3", "correlation((6, 6), <3x1x3x3 int64>, groups=3)"),
         ("--channels 2 --kernel 3", "correlation((6, 6), <1x2x3x3 symbolic>)"),
         ("--channels 2 --out-channels 4 --kernel 3 --shape 9", "correlation(9, <4x2x3 symbolic>)"),
+        ("--groups 2 --channels 4 --kernel 3 --shape 9", "(9, <2x2x3 symbolic>, groups=2)"),
+        (
+            "--groups 2 --channels 2 --out-channels 4 --kernel 3 --shape 9 --flip",
+            "convolution(9, <4x1x3 symbolic>, groups=2)",
+        ),
+        ("--groups 3 --channels 3 --kernel laplace", "<3x1x3x3 int64>, groups=3)"),
+        ("--flip --boundary edge --padding 1", "convolution((6, 6), [[-1, 0, 1], [-2, 0, 2], ["),
+        (
+            "--transposed --kernel 2 --shape 4 --stride 2 --padding 1",
+            "transposed_correlation(4, [w0, w1], stride=2, padding=1)",
+        ),
+        (
+            "--transposed --channels 4 --out-channels 2 --groups 2 --kernel 3 --shape 4",
+            "transposed_correlation(4, <4x1x3 symbolic>, groups=2)",
+        ),
+        (
+            "--transposed --channels 2 --kernel channel_average",
+            "transposed_correlation((6, 6), [[[[0.5]]], [[[0.5]]]])",
+        ),
         ("--kernel channel_average", "correlation((6, 6), [[[[0.33"),
         ("--kernel channel_average --channels 4", "correlation((6, 6), [[[[0.25]], [[0.25]], "),
         ("--kernel gaussian --channels 1 --out-channels 1", "[[[[0.0625, 0.125, 0.0625], [0.12"),
@@ -124,6 +134,16 @@ BAD = [
         "--channels 3 --out-channels 2 --kernel laplace",
         "--out-channels 2 does not fit the filter laplace, which makes 3 of its input",
     ),
+    ("--groups 2", "--groups 2 needs the input channels too: add --channels"),
+    ("--groups 0 --channels 2", "--groups must be at least 1, not 0"),
+    ("--groups 2 --channels 3 --kernel 3", "--groups 2 does not divide --channels 3"),
+    (
+        "--groups 2 --channels 4 --out-channels 3 --kernel 3",
+        "--groups 2 does not divide --out-channels 3",
+    ),
+    ("--groups 2 --channels 4 --kernel box", "--groups 2 does not fit the filter box, which has 4"),
+    ("--transposed --flip", "--flip does not go with --transposed"),
+    ("--transposed --boundary edge", "--boundary edge does not go with --transposed"),
     ("--image nowhere.png", "cannot read 'nowhere.png' (No such file or directory)"),
     ("--image folder", "'folder' is a directory: give a PNG or JPEG image"),
     ("--image text.png", "'text.png' is not an image that can be read"),
@@ -141,12 +161,7 @@ def test_bad_input_is_one_line_and_status_2(
     Path("text.png").write_text("no image")
     Image.new("L", (5, 5)).save("grey.png")
     before = sorted(os.listdir())
-    assert run("explain", *options.split()) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    assert line.startswith("convalg: ")
-    assert words in line
+    assert words in refused(capsys, "explain", *options.split())
     # Nothing is left behind.
     assert sorted(os.listdir()) == before
 
@@ -197,9 +212,19 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "explain" in capsys.readouterr().out
     assert run("explain", "--help") == 0
     text = capsys.readouterr().out
-    for option in ("shape", "channels", "kernel", "stride", "padding", "dilation", "boundary"):
+    for option in (
+        "shape",
+        "channels",
+        "kernel",
+        "stride",
+        "padding",
+        "dilation",
+        "boundary",
+        "groups",
+    ):
         assert f"--{option}" in text
-    assert "--image" in text
+    for option in ("flip", "transposed", "image"):
+        assert f"--{option}" in text
     assert "--out" in text
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
 
 import convalg as ca
-from convalg.cli import main
 
 onnx = pytest.importorskip("onnx")
 
@@ -33,9 +33,7 @@ def model(tmp_path: Path) -> str:
 
 
 def run(*words: str) -> int:
-    with pytest.raises(SystemExit) as done:
-        main(["analyse", *words])
-    return int(done.value.code or 0)
+    return command_line.run("analyse", *words)
 
 
 def test_the_table_and_its_remarks(model: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +58,13 @@ def test_a_network_of_the_zoo(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["parameters"] == 60_000
     assert next(layer["node"] for layer in found["layers"]) == "C1"
+    (pooled,) = [layer for layer in found["layers"] if layer["node"] == "S2"]
+    keys = ("shape", "parameters", "field", "stride")
+    assert [pooled[key] for key in keys] == [[6, 14, 14], 12, [6, 6], [2, 2]]
+    assert run("dcgan_generator", "--json") == 0
+    strides = [layer["stride"] for layer in json.loads(capsys.readouterr().out)["layers"]]
+    assert strides[0] == [1, 1]
+    assert strides[-1] == ["1/16", "1/16"]
     assert run("renset50") == 2
     assert "near it: resnet50" in capsys.readouterr().err.replace("\n", " ")
 
@@ -82,7 +87,7 @@ def test_a_shape_for_a_file_without_and_any_ending(
         sizes.graph.output[0].type.tensor_type.shape.dim[place].dim_param = name * 2
     onnx.save(sizes, other)
     assert run(str(other), "--json", "--in-shape", "1x20x12") == 0
-    assert json.loads(capsys.readouterr().out)["layers"][0]["shape"] == "2 x 10 x 6"
+    assert json.loads(capsys.readouterr().out)["layers"][0]["shape"] == [2, 10, 6]
     assert run(model, "--in-shape", "large") == 2
     assert "--in-shape must be whole numbers" in capsys.readouterr().err.replace("\n", " ")
     assert run(model, "--figure", str(tmp_path / "field.txt")) == 2

@@ -10,9 +10,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from command_line import refused, run
 
 from convalg.check.problem import KINDS
-from convalg.cli import main
 from convalg.exercise import FORMATS, exercise
 
 RIGHT = """
@@ -46,15 +46,6 @@ def elsewhere(x, w):
 def line(x, w):
     return np.einsum("ncia,oca->noi", sliding_window_view(x, w.shape[2], axis=2), w)
 """
-
-
-def run(*arguments: str) -> int:
-    """The exit status."""
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    code = ended.value.code
-    assert isinstance(code, int)
-    return code
 
 
 @pytest.fixture(autouse=True)
@@ -185,12 +176,7 @@ BAD = [
 def test_bad_input_is_one_line_and_status_2(
     options: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("check", *options.split(), "--junit", "report.xml") == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    assert line.startswith("convalg: ")
-    assert words in line
+    assert words in refused(capsys, "check", *options.split(), "--junit", "report.xml")
     assert os.listdir() == ["homework.py"]
 
 

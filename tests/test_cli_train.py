@@ -5,20 +5,17 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
 from PIL import Image
 
-import convalg as ca
-from convalg.cli import main
 from convalg.train import checkpoint
 from convalg.train.recipes import network, recipe
 
 
 def run(*words: str) -> int:
-    with pytest.raises(SystemExit) as done:
-        main(["train", *words])
-    return int(done.value.code or 0)
+    return command_line.run("train", *words)
 
 
 def accuracy(text: str) -> float:
@@ -123,4 +120,3 @@ def test_recipes() -> None:
     images = np.ones((2, 1, 28, 28), dtype=np.float32)
     moved = recipe((1, 28, 28)).augment(images, np.random.default_rng(0))
     assert moved.shape == images.shape
-    assert ca.train.evaluate is not None

@@ -82,7 +82,7 @@ def test_the_transposed_size_too(stride: int, padding: int, extra: int) -> None:
         (
             ca.correlation((6, 8), ca.kernel(3, 2), stride=2, padding=1),
             r"y_{i,\,j} = \sum_{a=0}^{2} \sum_{b=0}^{1} w_{a,\,b}\, x_{2i+a-1,\,2j+b-1}, "
-            r"\qquad x_{u,\,v} = 0 \text{ outside } 0 \le u \lt 6,\ 0 \le v \lt 8",
+            r"\qquad x_{u,\,v} = 0 \text{ outside } 0 \le u < 6,\ 0 \le v < 8",
         ),
         (
             ca.correlation(6, ca.kernel(4, 3, 3)),
@@ -104,7 +104,7 @@ def test_the_transposed_size_too(stride: int, padding: int, extra: int) -> None:
         (
             ca.correlation(6, ca.kernel(3, 2, 3), stride=2, padding=1).T,
             r"y_{c,\,u} = \sum_{o=0}^{2} \sum_{i,\,a \,:\, 2i+a-1 = u} w_{o,\,c,\,a}\, x_{o,\,i}, "
-            r"\qquad 0 \le i \lt 3,\ 0 \le a \lt 3",
+            r"\qquad 0 \le i < 3,\ 0 \le a < 3",
         ),
     ],
     ids=repr,
@@ -147,7 +147,7 @@ def test_a_family_is_defined_in_letters() -> None:
     family = ca.correlation(n, ca.kernel(taps), padding=p)
     assert definition(family) == (
         r"y_{i} = \sum_{a=0}^{K - 1} w_{a}\, x_{i+a-p}, \qquad "
-        r"x_{u} = 0 \text{ outside } 0 \le u \lt n"
+        r"x_{u} = 0 \text{ outside } 0 \le u < n"
     )
     assert notebook(family) == rf"$\displaystyle {latex.layer_sum(family)}$"
 
@@ -166,7 +166,7 @@ def test_a_notebook_shows_small_matrices_and_tells_large_ones() -> None:
     [
         ("w", r"w_{0}"),
         ("alpha", r"\alpha_{0}"),
-        ("<b>", r"\text{$\lt$b$\gt$0}"),
+        ("<b>", r"\text{$<$b$>$0}"),
         ("a_b", r"\text{a\_b0}"),
         ("x}{", r"\text{x\}\{0}"),
         ("\\input", r"\text{$\backslash$input0}"),

@@ -20,8 +20,9 @@ OUTPUTS, TAPS, INPUTS = "ijhl", "abef", "uvqr"
 
 _TEXT = {
     "\\": r"$\backslash$",
-    "<": r"$\lt$",
-    ">": r"$\gt$",
+    # Between dollars no browser takes them for a tag.
+    "<": "$<$",
+    ">": "$>$",
     "^": r"$\hat{}$",
     "~": r"$\sim$",
     **{mark: "\\" + mark for mark in "{}$&#%_"},
@@ -74,7 +75,7 @@ def escaped(text: str) -> str:
     """Any text inside a formula, with no character left that LaTeX or HTML would act on.
 
     >>> escaped("a_1 <b>")
-    '\\\\text{a\\\\_1 $\\\\lt$b$\\\\gt$}'
+    '\\\\text{a\\\\_1 $<$b$>$}'
     """
     return rf"\text{{{''.join(_TEXT.get(mark, mark) for mark in text)}}}"
 
@@ -142,7 +143,7 @@ def boundary_rule(operator: Operator) -> str:
 
     >>> import convalg as ca
     >>> print(boundary_rule(ca.correlation(5, [1, 2, 3], padding=1)))
-    x_{u} = 0 \\text{ outside } 0 \\le u \\lt 5
+    x_{u} = 0 \\text{ outside } 0 \\le u < 5
     """
     geometry, turned = layer_of(operator)
     axes = geometry.axes
@@ -150,12 +151,12 @@ def boundary_rule(operator: Operator) -> str:
     parts = []
     if turned:
         ranges = [
-            rf"0 \le {o} \lt {expression(axis.out_size)},\ 0 \le {t} \lt {expression(axis.taps)}"
+            rf"0 \le {o} < {expression(axis.out_size)},\ 0 \le {t} < {expression(axis.taps)}"
             for o, t, axis in zip(outputs, taps, axes, strict=True)
         ]
         parts.append(r",\ ".join(ranges))
     dropped = [
-        rf"0 \le {u} \lt {expression(axis.in_size)}"
+        rf"0 \le {u} < {expression(axis.in_size)}"
         for u, axis in zip(inputs, axes, strict=True)
         if _leaves(axis) and axis.boundary == "zeros"
     ]

@@ -13,7 +13,7 @@ from convalg.axis import Axis
 from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError
 from convalg.kernels import as_numbers, check_finite
-from convalg.linear import diagonal
+from convalg.linear import diagonal, identity
 from convalg.maps.chains import as_floats, check_real, no_letters, one_sample
 from convalg.maps.pooling import concrete_shape, shape_words
 from convalg.operators import Selection, compose
@@ -167,12 +167,65 @@ def softmax(shape: Shape, axis: int = 0) -> Softmax:
     >>> softmax(2)([0.0, 0.0]).tolist(), softmax(2).at([0.0, 0.0]).to_numpy().tolist()
     ([0.5, 0.5], [[0.25, -0.25], [-0.25, 0.25]])
     """
+    return Softmax(*_along(shape, axis))
+
+
+@dataclass(frozen=True, eq=False)
+class LogSoftmax(Map):
+    """The logarithm of a softmax; see `log_softmax`."""
+
+    in_shape: tuple[Any, ...]
+    axis: int
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.in_shape
+
+    def _apply(self, x: Array) -> Array:
+        place = self.axis + 1
+        x = as_floats(x)
+        if x.dtype.kind == "O":
+            import sympy
+
+            return x - np.frompyfunc(sympy.log, 1, 1)(_exp(x).sum(axis=place, keepdims=True))
+        # Taken out first, the largest lets no power overflow and no logarithm meet a zero.
+        with np.errstate(over="ignore", invalid="ignore"):
+            low = x - x.max(axis=place, keepdims=True)
+            kind = np.result_type(x, np.float32)
+            total = np.exp(low).sum(axis=place, keepdims=True, dtype=kind)
+            return (low - np.log(total)).astype(x.dtype)
+
+    def at(self, x: Any, /) -> Operator:
+        """1 - S^T S diag(p) along the axis, with the softmax p and the sum S."""
+        p = Softmax(self.in_shape, self.axis)(one_sample(x, self.in_shape))
+        total = sum_over(self.in_shape, (self.axis,))
+        return identity(self.in_shape) - compose(total.T, total, diagonal(p))
+
+    def __repr__(self) -> str:
+        tail = f", axis={self.axis}" if self.axis else ""
+        return f"log_softmax({shape_words(self.in_shape)}{tail})"
+
+
+def log_softmax(shape: Shape, axis: int = 0) -> LogSoftmax:
+    """The logarithm of a softmax along an axis: a map that stays finite where the softmax is 0.
+
+    Shapes and errors: as `softmax`.
+    Rule: x - log(sum exp(x)).
+
+    >>> log_softmax(2)([0.0, 800.0]).tolist(), log_softmax(2).at([0.0, 0.0]).to_numpy().tolist()
+    ([-800.0, 0.0], [[0.5, -0.5], [-0.5, 0.5]])
+    """
+    return LogSoftmax(*_along(shape, axis))
+
+
+def _along(shape: Shape, axis: int) -> tuple[tuple[int, ...], int]:
+    """The sizes, and an axis of them. Raises: ArgumentError for one that there is not."""
     sizes = concrete_shape(shape)
     place = as_size(axis, "axis", least=-len(sizes))
     no_letters([place], "axis")
     if place >= len(sizes):
         raise ArgumentError(f"axis {axis} is beyond the {len(sizes)} axes of shape {sizes}")
-    return Softmax(sizes, place % len(sizes))
+    return sizes, place % len(sizes)
 
 
 def sum_over(shape: tuple[Any, ...], axes: tuple[int, ...]) -> Selection:

@@ -16,6 +16,7 @@ from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import as_numbers, check_finite
 from convalg.linear import diagonal, identity, reshape
+from convalg.maps import windows
 from convalg.maps.activations import sum_over
 from convalg.maps.chains import as_floats, one_sample, spread_over, spreading
 from convalg.maps.pooling import concrete_shape
@@ -323,6 +324,7 @@ def _per_channel(values: Any, name: str, channels: int) -> Array:
             f"{name} must be one number or {channels}, one per channel, not an array "
             f"of shape {found.shape}"
         )
+    windows.check_places(channels, f"{name} of {channels} channels")
     frozen = np.broadcast_to(found, (channels,)).copy()
     frozen.setflags(write=False)
     return frozen

@@ -16,10 +16,8 @@ from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers, batch_of
 from convalg.linear import diagonal, identity, selection
 from convalg.maps import windows
-from convalg.maps.chains import as_floats, check_real, no_letters, one_sample
+from convalg.maps.chains import check_real, no_letters, one_sample
 from convalg.operators import (
-    Selection,
-    compose,
     gathering,
     kron,
     scale,
@@ -109,6 +107,7 @@ def average_pool(
         )
     places = size_product(total.out_shape) + sum(axis.out_size * axis.taps for axis in axes)
     windows.check_places(places, f"divisors of {total!r}")
+    windows.check_indices((*_steps(axes), size_product(total.in_shape)), repr(total))
     counts = [
         _counts(axis, pad if count_include_pad else (0, 0), pads[k], k)
         for k, (axis, pad) in enumerate(zip(axes, pads, strict=True))
@@ -255,40 +254,6 @@ def adaptive_max_pool(shape: Shape, out_shape: Any, *, channels: int | None = No
     return Extremum("max", places, *shapes(sizes, wanted, channels), sizes, words)
 
 
-def lp_pool(
-    shape: Shape,
-    size: Any,
-    p: int = 2,
-    *,
-    stride: Any = None,
-    padding: Padding = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    absolute: bool = True,
-    channels: int | None = None,
-) -> LpPool:
-    """The Lp norm of each window, (sum of |x|^p)^(1/p): a map.
-
-    Shapes and errors: as `sum_pool`; `p` is a whole number, at least 1.
-    Rule: with `absolute=False` the sum is of x^p, as in PyTorch: with odd p negative samples
-    then cancel, and where p > 1 a negative sum has no root (NaN). The derivative where a
-    window is all zeros is taken as zero.
-    Source: ONNX, operator LpPool; PyTorch, LPPool.
-
-    >>> lp_pool(4, 2)([3.0, -4.0, 0.0, 2.0]).tolist()
-    [5.0, 2.0]
-    """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    power = as_size(p, "p")
-    if not isinstance(power, int):
-        raise KindError(f"p must be a number, not {p}")
-    if not isinstance(absolute, bool):
-        raise KindError(f"absolute must be True or False, not {absolute!r}")
-    total = sum_pool(concrete_shape(shape), size, channels=channels, **options)
-    assert isinstance(total, Selection)
-    return LpPool(total, power, absolute)
-
-
 def max_unpool(indices: Any, shape: Shape, *, channels: int | None = None) -> Operator:
     """Each value put back at the index that it won from; zero elsewhere. An operator.
 
@@ -311,6 +276,7 @@ def max_unpool(indices: Any, shape: Shape, *, channels: int | None = None) -> Op
             f"indices must have one axis for each of {(*lead, *sizes)}, not shape {places.shape}"
         )
     plane = size_product(sizes)
+    windows.check_indices([size_product(lead) * plane], f"max_unpool to {(*lead, *sizes)}")
     if not 0 <= int(places.min()) <= int(places.max()) < plane:
         raise ArgumentError(
             f"indices must lie in 0..{plane - 1}, the places of {sizes}, not "
@@ -401,76 +367,6 @@ class Extremum(Map):
         return np.where(empty, -math.inf if self.kind == "max" else math.inf, best)
 
 
-@dataclass(frozen=True, eq=False)
-class LpPool(Map):
-    """The Lp norm of each window; see `lp_pool`."""
-
-    total: Selection
-    p: int
-    absolute: bool
-
-    @property
-    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
-        return self.total.in_shape
-
-    @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
-        return self.total.out_shape
-
-    def __repr__(self) -> str:
-        call = repr(self.total).removeprefix("sum_pool(").removesuffix(")")
-        return f"lp_pool({call}, p={self.p}{'' if self.absolute else ', absolute=False'})"
-
-    def _apply(self, x: Array) -> Array:
-        if self.p == 1:
-            if self.absolute:
-                check_real(x)
-            if x.dtype.kind in "iu":
-                # The absolute value of the smallest integer of a type does not fit in it.
-                (x,) = engine.prepared(1, x)
-            return self.total(np.abs(x) if self.absolute else x)
-        x = as_floats(x)
-        whole = np.abs(x) if self.absolute and self.p % 2 else x
-        if x.dtype.kind != "f":
-            return root(self.total(whole**self.p), self.p)
-        # A power may overflow where its root does not.
-        wide = whole.astype(np.result_type(x, np.float64))
-        return root(self.total(wide**self.p), self.p).astype(x.dtype)
-
-    def at(self, x: Any, /) -> Operator:
-        """diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
-        value = one_sample(x, self.in_shape)
-        if self.p == 1:
-            return compose(self.total, diagonal(_sign(value))) if self.absolute else self.total
-        value = as_floats(value)
-        y = self(value)
-        inner = value ** (self.p - 1)
-        if self.absolute and self.p % 2:
-            inner = _sign(value) * inner
-        outer = np.where(y == 0, 0, 1 / np.where(y == 0, 1, y) ** (self.p - 1))
-        return compose(diagonal(outer), self.total, diagonal(inner))
-
-
-def _sign(values: Array) -> Array:
-    if values.dtype.kind != "O":
-        return np.sign(values)
-    import sympy
-
-    return np.frompyfunc(sympy.sign, 1, 1)(values)
-
-
-def root(values: Array, p: int) -> Array:
-    """The p-th root; exact for exact objects, NaN where a negative number has none."""
-    if p == 1:
-        return values
-    if values.dtype.kind == "O":
-        import sympy
-
-        return np.frompyfunc(lambda v: sympy.sympify(v) ** sympy.Rational(1, p), 1, 1)(values)
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(values) if p == 2 else values ** (1 / p)
-
-
 def per_channel(parts: list[Operator], channels: int | None) -> Operator:
     """One operator per axis as one of all axes, on each channel alike."""
     if channels is not None:
@@ -534,8 +430,20 @@ def _extremum(
     words = f"{name}({shape_words(sizes)}, {window}{''.join(given)}{tail(channels)})"
     kind: Literal["max", "min"] = "max" if name == "max_pool" else "min"
     windows.check_places(size_product(after) * size_product([a.taps for a in axes]), words)
+    windows.check_indices((*_steps(axes), size_product(sizes)), words)
     places, _ = engine.table(axes)
     return Extremum(kind, places, *shapes(sizes, after, channels), sizes, words)
+
+
+def _steps(axes: tuple[Axis, ...]) -> list[Any]:
+    """Strides, dilations and padding, and the raw indices that outputs read first and last."""
+    corners = [
+        axis.raw(output, tap)
+        for axis in axes
+        for output in (0, axis.out_size - 1)
+        for tap in (0, axis.taps - 1)
+    ]
+    return [*corners, *(n for axis in axes for n in (axis.stride, axis.dilation, axis.padding))]
 
 
 def _reduced(reduce: str) -> Any:

@@ -1,16 +1,17 @@
-"""Windows that are no arithmetic progression: adaptive pooling and interpolation, axis by axis.
+"""Windows that are no arithmetic progression: adaptive pooling, regions, interpolation, by axis.
 
-Every other index comes from `Axis`; these two have formulas of their own, kept here.
+Every other index comes from `Axis`; these have formulas of their own, kept here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from convalg.errors import ArgumentError, check_memory
+from convalg.axis import Axis
+from convalg.errors import LARGEST_INTEGER, ArgumentError, TooLargeError, check_memory
 
 Coordinates: TypeAlias = Literal[
     "half_pixel",
@@ -49,6 +50,15 @@ def check_places(count: int, what: str, each: int = BYTES_PER_PLACE) -> None:
     check_memory(count * each, None, what=what, instead="take smaller sizes", fixed=True)
 
 
+def check_indices(sizes: Iterable[int], what: str) -> None:
+    """Raises: TooLargeError for places that no 64 bits can count."""
+    largest = max(map(abs, sizes), default=0)
+    if largest > LARGEST_INTEGER:
+        raise TooLargeError(
+            f"{what} counts places up to {largest:.3g}, beyond 64 bits: take smaller sizes"
+        )
+
+
 def adaptive(in_size: int, out_size: int) -> Iterator[range]:
     """The window of each output of an adaptive pooling: floor(o n / m) to ceil((o + 1) n / m).
 
@@ -59,6 +69,35 @@ def adaptive(in_size: int, out_size: int) -> Iterator[range]:
     """
     for output in range(out_size):
         yield range(output * in_size // out_size, -(-(output + 1) * in_size // out_size))
+
+
+def hull(found: list[range], in_size: int) -> Axis:
+    """The shortest axis of whole stride, that of the windows on average, that covers each window.
+
+    >>> hull(list(adaptive(13, 6)), 13)
+    Axis(in_size=13, out_size=6, taps=3, stride=2, dilation=1, padding=0, boundary='zeros')
+    """
+    stride = max(round(Fraction(in_size, len(found))), 1)
+    before = max(stride * output - window.start for output, window in enumerate(found))
+    behind = max(window.stop - stride * output for output, window in enumerate(found))
+    return Axis(in_size, len(found), taps=before + behind, stride=stride, padding=before)
+
+
+def region(first: Any, last: Any, scale: Any, in_size: int, out_size: int) -> Iterator[range]:
+    """The window of each output of a pooling over first .. last, in pixels, `scale` samples each.
+
+    Rule: both ends go to the nearest sample, halves up; of h samples from a, output o covers
+    a + floor(o h / m) to a + ceil((o + 1) h / m), cut off at the border: it may be empty.
+    Source: Girshick 2015, Fast R-CNN, section 2.1.
+
+    >>> [list(window) for window in region(2, 9, Fraction(1, 2), 5, 2)]
+    [[1, 2, 3], [3, 4]]
+    """
+    low, high = (
+        math.floor(Fraction(end) * Fraction(scale) + Fraction(1, 2)) for end in (first, last)
+    )
+    for part in adaptive(max(high - low + 1, 1), out_size):
+        yield range(max(low + part.start, 0), min(low + part.stop, in_size))
 
 
 def position(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,10 +46,15 @@ class Analysis:
 
     summary: Summary
     remarks: tuple[Remark, ...]
+    sizes: dict[str, dict[str, list[int | str]]]
+    """The shape of each node, and its field and stride by axis; a fraction as a word."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**self.summary.to_dict(), "remarks": [asdict(remark) for remark in self.remarks]}
+        """Plain values, for JSON: numbers where the table has words for several."""
+        found = self.summary.to_dict()
+        layers = [{**layer, **self.sizes[layer["node"]]} for layer in found["layers"]]
+        remarks = [asdict(remark) for remark in self.remarks]
+        return {**found, "layers": layers, "remarks": remarks}
 
     def markdown(self) -> str:
         """The table and the remarks as Markdown."""
@@ -90,7 +96,23 @@ def analyse(net: Network) -> Analysis:
             remarks += _transposed_remarks(net, node)
     remarks += [Remark("misaligned", found.node, str(found)) for found in misalignments(net)]
     remarks += _field_remarks(net)
-    return Analysis(summary(net), tuple(remarks))
+    return Analysis(summary(net), tuple(remarks), _sizes(net))
+
+
+def _sizes(net: Network) -> dict[str, dict[str, list[int | str]]]:
+    known = reaches(net)
+    return {
+        node: {
+            "shape": _plain(net.shapes[node]),
+            "field": _plain(span.size for span in known[node].spans),
+            "stride": _plain(span.stride for span in known[node].spans),
+        }
+        for node, _ in net.layers()
+    }
+
+
+def _plain(sizes: Iterable[Any]) -> list[int | str]:
+    return [int(size) if size == int(size) else str(size) for size in sizes]
 
 
 def _axes(net: Network, node: str) -> list[Axis]:

@@ -259,11 +259,16 @@ def _pool(kind: Any) -> Callable[..., Any]:
         if return_indices:
             raise Unread("the places of its maxima are asked for")
         options = {"padding": _short(padding), "dilation": _short(dilation)}
-        step = None if stride is None or stride == () else _short(stride)
-        layer = kind(_short(kernel_size), stride=step, ceil_mode=bool(ceil_mode), **options)
+        size, step = _short(kernel_size), _step(stride)
+        layer = kind(size, stride=step, ceil_mode=bool(ceil_mode), **options)
         return c.b.add(layer, _data(input))
 
     return rule
+
+
+def _step(stride: Any) -> Any:
+    """The stride of a pooling; None, that of windows side by side."""
+    return None if stride is None or stride == () else _short(stride)
 
 
 def _avg_pool(
@@ -278,10 +283,9 @@ def _avg_pool(
 ) -> Data:
     if divisor_override is not None:
         raise Unread(f"it divides by {divisor_override}")
-    step = None if stride is None or stride == () else _short(stride)
     layer = net_layers.AvgPool(
         _short(kernel_size),
-        stride=step,
+        stride=_step(stride),
         padding=_short(padding),
         ceil_mode=bool(ceil_mode),
         count_include_pad=bool(count_include_pad),

@@ -33,7 +33,8 @@ from convalg.prove.derivation import (
     one_layer,
     scope_of,
 )
-from convalg.prove.derive_sizes import output_size, receptive_field
+from convalg.prove.derive_fields import receptive_field
+from convalg.prove.derive_sizes import output_size
 from convalg.prove.functions import linear
 from convalg.prove.verdict import ISL, Verdict
 from convalg.spec import Geometry

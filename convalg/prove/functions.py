@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -104,12 +104,23 @@ def _pairs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
 
 
 def _linear_by_numbers(f: Function, shape: Any, claim: str, scope: str, reason: str) -> Verdict:
+    try:
+        return _additive(f, shape, claim, scope, reason)
+    except UntraceableError as error:
+        return Verdict("unknown", claim, scope, SAMPLED, reason=f"{reason}; {error}")
+
+
+def _additive(f: Function, shape: Any, claim: str, scope: str, reason: str) -> Verdict:
+    """Raises: UntraceableError when f returns no numbers on numbers."""
     tolerance = 1e-8
 
     def run(values: Array) -> Array:
         nonlocal tolerance
         (found, *_), tolerance = _run(f, values)
-        return np.asarray(found, dtype=float)
+        try:
+            return np.asarray(found, dtype=float)
+        except (TypeError, ValueError):
+            raise UntraceableError(f"on numbers it returns no numbers, but {found!r}") from None
 
     zero = np.zeros(shape, dtype=int)
     at_zero = run(zero)
@@ -167,13 +178,18 @@ def _acts_alike(f: Function, inputs: list[Array], outputs: list[Array]) -> bool:
         if len(plain) != len(outputs):
             plain = [np.asarray(found, dtype=float)] if len(outputs) == 1 else plain
         for left, polynomial in zip(plain, outputs, strict=False):
-            missing = {n for p in polynomial.ravel() for m in p.terms for n in m} - set(values)
-            if missing:
+            if not _names(polynomial.ravel()) <= set(values):
                 return True
             right = np.array([float(p.at(values)) for p in polynomial.ravel()])
             if _differ(left, right.reshape(polynomial.shape), tolerance):
                 return False
     return True
+
+
+def _names(entries: Iterable[Polynomial]) -> set[str]:
+    """The unknowns that some polynomials hold."""
+    terms = (monomial for entry in entries for monomial in Polynomial.of(entry).terms)
+    return {name for monomial in terms for name in monomial}
 
 
 def _values(inputs: list[Array], numbers: list[Array]) -> dict[str, int]:
@@ -373,6 +389,11 @@ def _compare_by_numbers(
 ) -> Verdict:
     """Small integers put in: a difference refutes, agreement proves nothing."""
     random = np.random.default_rng(0)
+    own = _names(unknown for array in inputs for unknown in array.ravel())
+    held = sorted(_names(entry for _, array in expected for entry in array.ravel()) - own)
+    if held:
+        reason = f"{reason}; and the operator holds {', '.join(held[:3])}, so that no numbers tell"
+        return Verdict("unknown", claim, scope, SAMPLED, reason=reason)
     for _ in range(TRIES):
         numbers = [random.integers(-4, 5, array.shape) for array in inputs]
         values = _values(inputs, numbers)

@@ -39,6 +39,8 @@ class Traced(Polynomial):
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
+    # SymPy then leaves symbol * unknown to us; else it would ask the unknown for its value first.
+    _op_priority = 100.0
 
     def _refuse(self, *_: Any) -> Any:
         if not set(self.terms) <= {()}:

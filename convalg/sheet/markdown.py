@@ -44,7 +44,7 @@ def block_markdown(block: Plain, source: Source) -> str:
         case Code(line=line):
             return fenced(line)
         case Formula(latex=latex):
-            return f"$$\n{latex}\n$$"
+            return _displayed(latex)
         case Picture(caption=words):
             return f"![{plain(words)}]({source(block)})\n\n*{plain(words)}*"
         case Table(header=header, rows=rows, caption=words):
@@ -53,11 +53,17 @@ def block_markdown(block: Plain, source: Source) -> str:
             return "\n".join([*body, "", f"*{plain(words)}*"])
         case Steps(lines=lines):
             return "\n\n".join(
-                f"{number}. {plain(reason)} ({plain(verdict)})\n\n$$\n{formula}\n$$"
+                f"{number}. {plain(reason)} ({plain(verdict)})\n\n{_displayed(formula)}"
                 for number, (formula, reason, verdict) in enumerate(lines, 1)
             )
         case Claim(statement=words, check=check):
             return f"- **{plain(block.verdict)}**: {plain(words)} ({plain(check.how)})"
+
+
+def _displayed(latex: str) -> str:
+    """A formula for MathJax, without a mark that HTML would act on before it."""
+    marks = latex.replace("<", r"\lt ").replace(">", r"\gt ")
+    return f"$$\n{marks}\n$$"
 
 
 def _cell(word: str) -> str:

@@ -12,10 +12,12 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 from layer_strategies import batches, check_adjoint, check_slope, columns, distinct, slopes
+from scipy import special
 from strategies import integers
 
 import convalg as ca
 from convalg.errors import SymbolicError
+from convalg.maps.activations import log_softmax
 
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 KINDS = ["bool", "int8", "uint8", "int16", "uint16", "int64", "uint64"]
@@ -53,7 +55,26 @@ def test_at_zero_the_slope_is_that_below() -> None:
 
 
 LETTERS = np.array(sympy.symbols("a b c d", real=True), dtype=object)
-SMOOTH = [ca.sigmoid(4), ca.tanh(4), ca.softmax(4), ca.softmax((2, 2), axis=1), ca.softmax((2, 2))]
+SMOOTH = [
+    ca.sigmoid(4),
+    ca.tanh(4),
+    ca.softmax(4),
+    ca.softmax((2, 2), axis=1),
+    ca.softmax((2, 2)),
+    log_softmax(4),
+    log_softmax((2, 2), axis=1),
+]
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_a_log_softmax_is_finite_where_the_softmax_is_zero(kind: Any) -> None:
+    x = np.array([[0, 900, 901], [-500, 3, 3]], dtype=kind)
+    for axis in (0, 1):
+        found = log_softmax((2, 3), axis=axis)(x)
+        assert found.dtype == x.dtype
+        wanted = special.log_softmax(x.astype(float), axis=axis)
+        np.testing.assert_allclose(found, wanted, rtol=2e-3 if kind == "float16" else 1e-6)
+    assert repr(log_softmax((2, 3), axis=1)) == "log_softmax((2, 3), axis=1)"
 
 
 @pytest.mark.parametrize("layer", SMOOTH, ids=repr)

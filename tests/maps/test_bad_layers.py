@@ -5,9 +5,6 @@ The table is bad_layers.txt.
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
+from bad_rows import check_refused, rows
 from test_house_rules import MODULES, Module, message, phrases, raised, words
 
 import convalg as ca
-from convalg import errors
-from convalg.errors import ConvalgError
 
 TABLE = Path(__file__).with_name("bad_layers.txt")
 A = ca.correlation(5, [1, 2, 3])
@@ -41,32 +37,13 @@ NAMES: dict[str, Any] = {
 }
 
 
-def cases() -> Iterator[Any]:
-    """A parameter set for each row; a line that fits no row is an error."""
-    lines = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line.strip()]
-    rows = iter(line for line in lines if not line.startswith("#"))
-    for call in rows:
-        answer = re.fullmatch(r"    (\w+): (.+)", next(rows, ""))
-        if call.startswith(" ") or answer is None:
-            raise SyntaxError(f"{TABLE.name} has no row at {call!r}")
-        yield pytest.param(call, answer[1], answer[2].split(" ... "), id=call)
-
-
-@pytest.mark.parametrize(("call", "error", "said"), list(cases()))
-def test_bad_layers_are_refused_in_words(call: str, error: str, said: list[str]) -> None:
-    start = time.perf_counter()
-    with pytest.raises(ConvalgError) as caught:
-        eval(call, NAMES)
-    # A refusal comes before the work, whatever the sizes.
-    assert time.perf_counter() - start < 5
-    assert type(caught.value) is getattr(errors, error)
-    found = str(caught.value)
-    assert re.search(".*".join(map(re.escape, said)), found, re.DOTALL), found
-    assert len(found) < 500
+@pytest.mark.parametrize(("call", "error", "parts"), list(rows(TABLE)))
+def test_bad_layers_are_refused_in_words(call: str, error: str, parts: list[str]) -> None:
+    check_refused(call, error, parts, NAMES)
 
 
 def test_no_row_comes_twice() -> None:
-    calls = [case.id for case in cases()]
+    calls = [row.id for row in rows(TABLE)]
     assert sorted(calls) == sorted(set(calls))
 
 

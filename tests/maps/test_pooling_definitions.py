@@ -308,6 +308,42 @@ def test_unsigned_and_least_integers_are_not_wrapped() -> None:
     assert ca.max_unpool(np.array([3, 0], dtype=np.uint64), 4)([5, 6]).tolist() == [6, 0, 0, 5]
 
 
+@pytest.mark.parametrize("kind", ["bool", "int8", "uint8", "int16", "int64", "uint64"])
+@pytest.mark.parametrize("edge", [False, True])
+def test_means_of_many_whole_numbers_are_fractions_each(kind: str, edge: bool) -> None:
+    """Equal sums share one fraction where there are more of them than of different ones."""
+    high = 2 if kind == "bool" else min(int(np.iinfo(kind).max), 2**60)
+    low = 0 if kind == "bool" else max(int(np.iinfo(kind).min), -(2**60))
+    start = high - 5 if edge else low
+    x = np.random.default_rng(0).integers(start, high, (2, 200), dtype=np.int64).astype(kind)
+    for pool, size in ((ca.average_pool(200, 2), 2), (Fraction(1, 3) * ca.identity(200), 1)):
+        share = Fraction(1, 2) if size == 2 else Fraction(1, 3)
+        sums = x.astype(object).reshape(2, -1, size).sum(axis=2) if size == 2 else x.astype(object)
+        found = pool(x)
+        assert found.tolist() == [[share * int(v) for v in row] for row in sums]
+        assert {type(v) for v in found.ravel()} == {Fraction}
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        ca.average_pool((4, 4), 2),
+        ca.average_pool((4, 4), 3, stride=1, channels=2),
+        ca.global_pool((30, 30)),
+        ca.adaptive_pool((5, 4), 3),
+        ca.average_pool((4, 4), 3, padding=1, count_include_pad=False),
+    ],
+    ids=repr,
+)
+def test_means_of_large_half_floats_are_half_floats(pool: ca.Operator) -> None:
+    """Where their sum is none."""
+    x = np.full((3, *pool.in_shape), 60_000, dtype=np.float16)
+    plain = pool(np.ones_like(x))
+    found = pool(x)
+    assert found.dtype == plain.dtype
+    np.testing.assert_allclose(found, 60_000.0 * plain.astype(float), rtol=1e-3)
+
+
 def test_half_floats_are_summed_in_more_than_half() -> None:
     """A mean of ones is one, however many there are."""
     x = np.ones((2, 64, 64), dtype=np.float16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convalg.axis import Axis
 from convalg.errors import ArgumentError, TooLargeError
 from convalg.maps import windows
 
@@ -33,6 +35,33 @@ def test_adaptive_windows_of_huge_axes_are_exact(n: int, m: int) -> None:
     for o, window in enumerate(windows.adaptive(n, m)):
         assert window.start * m <= o * n < (window.start + 1) * m
         assert (window.stop - 1) * m < (o + 1) * n <= window.stop * m
+
+
+@given(numbers, numbers)
+def test_the_hull_is_the_shortest_at_its_stride(n: int, m: int) -> None:
+    found = list(windows.adaptive(n, m))
+    axis = windows.hull(found, n)
+    first, last = -int(axis.padding), int(axis.taps) - int(axis.padding)
+    starts = [window.start - axis.stride * o for o, window in enumerate(found)]
+    stops = [window.stop - axis.stride * o for o, window in enumerate(found)]
+    assert (min(starts), max(stops)) == (first, last)
+    assert abs(axis.stride - Fraction(n, m)) <= max(Fraction(1, 2), 1 - Fraction(n, m))
+    if n % m == 0:
+        assert axis == Axis(n, m, taps=n // m, stride=n // m)
+
+
+@given(st.integers(-9, 40), st.integers(-9, 40), scales, numbers, numbers)
+def test_regions_are_cut_window_by_window(
+    first: int, last: int, scale: Fraction, n: int, m: int
+) -> None:
+    """Fast R-CNN's rule: a sample lies in a window where its part of the region overlaps it."""
+    low, high = (math.floor(end * scale + Fraction(1, 2)) for end in (first, last))
+    length = max(high - low + 1, 1)
+    wanted = [
+        [i for i in range(n) if (i - low) * m < (o + 1) * length and (i - low + 1) * m > o * length]
+        for o in range(m)
+    ]
+    assert [list(window) for window in windows.region(first, last, scale, n, m)] == wanted
 
 
 @given(numbers, numbers, scales, st.sampled_from(windows.COORDINATES), st.data())

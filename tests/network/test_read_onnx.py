@@ -315,9 +315,42 @@ REASONS: list[tuple[str, list[Any], Any, dict[str, Any]]] = [
         IMAGE,
         {},
     ),
+    ("PRelu: input 1 is no constant", [node("PRelu", "x x")], IMAGE, {}),
+    ("PRelu: its slope is of the type", [node("PRelu", "x s")], IMAGE, {"s": ints(2)}),
+    ("DepthToSpace: its input", [node("DepthToSpace", "x", blocksize=3)], IMAGE, {}),
+    ("SpaceToDepth: its input", [node("SpaceToDepth", "x", blocksize=2)], IMAGE, {}),
+    ("LogSoftmax: it goes across samples", [node("LogSoftmax", "x", axis=0)], IMAGE, {}),
     ("Reshape: a shape (36, 8)", [node("Reshape", "x s")], IMAGE, {"s": ints(36, 8)}),
     ("Expand: it repeats samples", [node("Expand", "x s")], IMAGE, {"s": ints(2, 4, 9, 8)}),
 ]
+
+
+NORMS = [
+    ("LayerNormalization: it goes across samples", 17, {"axis": 0}, "y"),
+    ("LayerNormalization: its mean or its deviation", 17, {}, "y m"),
+    ("GroupNormalization: its 3 groups do not divide 4", 21, {"num_groups": 3}, "y"),
+    ("GroupNormalization: its 0 groups do not divide 4", 21, {"num_groups": 0}, "y"),
+]
+
+
+@pytest.mark.parametrize("case", NORMS, ids=lambda case: case[0])
+def test_reasons_for_opaque_norms_are_told(case: Any, tmp_path: Path) -> None:
+    reason, opset, attributes, outputs = case
+    nodes = [node(reason.partition(":")[0], "x s s", outputs, **attributes)]
+    built = model(nodes, IMAGE, {"s": floats(8 if opset == 17 else 4)}, opset=opset)
+    net = read_onnx(saved(built, tmp_path))
+    told = [*opaque(net).values(), *net.graph.graph["left_out"]]
+    assert any(text.replace(" y without a shape", "").startswith(reason) for text in told), told
+
+
+def test_a_norm_of_letters_is_opaque(tmp_path: Path) -> None:
+    built = model(
+        [node("InstanceNormalization", "x s s")], ("n", 4, "h", "w"), {"s": floats(4)}, opset=13
+    )
+    sizes = (4, *ca.sizes("h w"))
+    net = read_onnx(saved(built, tmp_path), sizes)
+    (reason,) = [*opaque(net).values(), *net.graph.graph["left_out"]]
+    assert "has sizes that are letters" in reason
 
 
 @pytest.mark.parametrize("case", REASONS, ids=lambda case: case[0])

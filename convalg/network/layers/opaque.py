@@ -11,10 +11,11 @@ import numpy as np
 
 from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, ShapeError
-from convalg.linear import diagonal, identity
+from convalg.linear import diagonal, identity, reshape
 from convalg.maps.activations import Elementwise
-from convalg.maps.chains import Affine, embeddings, one_sample
-from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, one
+from convalg.maps.chains import Affine, chain, embeddings, one_sample
+from convalg.maps.normalisation import batch_norm_training
+from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, grouped, one
 from convalg.operators import add, compose
 from convalg.spec import is_symbolic, size_product
 
@@ -154,6 +155,40 @@ class Pointwise(Layer):
             lambda x: slope(x, *self.numbers),
             repr(self),
         )
+
+
+@dataclass(frozen=True, repr=False)
+class Standardise(Layer):
+    """The input cut into rows, each less its mean and over its deviation.
+
+    As many rows as channels are instance norm, as many as groups group norm; one for each place
+    before the last axes, layer norm. What is trained stands behind, as a Scale and a Shift.
+
+    >>> Standardise(4).out_shape((8, 5, 5))
+    (8, 5, 5)
+    """
+
+    rows: int
+    epsilon: float = 1e-5
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        if size_product(shape) % self.rows:
+            raise ShapeError(f"an input of {shape} cannot be cut into {self.rows} equal rows")
+        return shape
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        cut = (1, self.rows, size_product(shape) // self.rows)
+        norm = batch_norm_training(cut, epsilon=self.epsilon)
+        return chain(reshape(cut, shape), norm, reshape(shape, cut))
+
+    def links(self, shape: Shape) -> tuple[Link, ...] | None:
+        return None if len(shape) > 1 else ()
+
+    def channels(self, shape: Shape) -> Array | None:
+        count = channels_of(shape)
+        return grouped(count, count, self.rows) if count % self.rows == 0 else None
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,10 +7,11 @@ from typing import Any
 
 from convalg.axis import Axis
 from convalg.base import Array, Map
-from convalg.maps import pooling
-from convalg.maps.windows import adaptive
+from convalg.errors import SymbolicError
+from convalg.maps import pooling, windows
+from convalg.maps.lp_pooling import lp_pool
 from convalg.network.layers.base import Layer, Link, Shape, one
-from convalg.spec import per_axis, pooling_axes
+from convalg.spec import holds, is_symbolic, per_axis, pooling_axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,6 +86,22 @@ class AvgPool(_Pool):
 
 
 @dataclass(frozen=True, repr=False)
+class LpPool(_Pool):
+    """The Lp norm of each window.
+
+    >>> LpPool(2, p=3).out_shape((6, 28, 28))
+    (6, 14, 14)
+    """
+
+    p: int = 2
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        options = self._options()
+        return lp_pool(shape[1:], self.kernel_size, self.p, **options, channels=shape[0])
+
+
+@dataclass(frozen=True, repr=False)
 class _GlobalPool(Layer):
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = one(shapes)
@@ -143,13 +160,19 @@ class AdaptiveAvgPool(Layer):
         return pooling.adaptive_pool(shape[1:], self.out_size, channels=shape[0])
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
-        # The hull of windows that are no arithmetic progression: the longest, at their stride.
+        """Raises: SymbolicError for sizes in letters that are not cut into equal parts."""
         sizes = per_axis(self.out_size, "out_size", len(shape) - 1)
-        found = []
-        for n, m in zip(shape[1:], sizes, strict=True):
-            longest = -(-n // m) + (1 if n % m and n > m else 0)
-            hull = Axis(n, m, taps=min(longest, n), stride=max(n // m, 1))
-            concrete = isinstance(n, int) and n % m
-            table = tuple(tuple(window) for window in adaptive(n, m)) if concrete else None
-            found.append(Link(hull, table=table))
-        return tuple(found)
+        return tuple(_parts(n, m) for n, m in zip(shape[1:], sizes, strict=True))
+
+
+def _parts(n: Any, m: Any) -> Link:
+    """What the windows read that cut n samples into m parts."""
+    if holds(n % m == 0):
+        return Link(Axis(n, m, taps=n // m, stride=n // m))
+    if is_symbolic(n) or is_symbolic(m):
+        raise SymbolicError(
+            f"the windows of {m} parts of {n} samples differ by what is left over: put in "
+            f"numbers, or a multiple of {m}"
+        )
+    found = list(windows.adaptive(n, m))
+    return Link(windows.hull(found, n), table=tuple(map(tuple, found)))

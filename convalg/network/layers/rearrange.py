@@ -222,19 +222,21 @@ class Resize(Layer):
 
 @dataclass(frozen=True, repr=False)
 class SoftmaxAlong(Layer):
-    """exp(x) over its sum along any axis; axis 0 are the channels.
+    """exp(x) over its sum along any axis, or the logarithm of that; axis 0 are the channels.
 
     >>> SoftmaxAlong(1).out_shape((25, 64))
     (25, 64)
     """
 
     axis: int
+    log: bool = False
 
     def out_shape(self, *shapes: Shape) -> Shape:
         return one(shapes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.softmax(one(shapes), self.axis)
+        make = activations.log_softmax if self.log else activations.softmax
+        return make(one(shapes), self.axis)
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
         return tuple(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
-from math import floor
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from convalg import engine
 from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, ShapeError
 from convalg.linear import diagonal
+from convalg.maps import windows
 from convalg.maps.chains import as_floats, concat, embeddings, one_sample
 from convalg.maps.pooling import Extremum, concrete_shape
 from convalg.network.layers.base import Layer, Link, Shape, channels_of, one
@@ -28,10 +27,11 @@ class RoIPool(Layer):
     the number of places on the input to a pixel. At a sample it is a selection, as any
     max-pooling.
 
-    Rule: a region of h samples from a has its windows at a + floor(k h / size) up to, without
-    it, a + ceil((k + 1) h / size), cut off at the border; an empty one gives 0.
+    Rule: the windows are those of an adaptive pooling of the region, cut off at the border; an
+    empty one gives 0.
     Source: Girshick 2015, Fast R-CNN, section 2.1.
 
+    >>> from fractions import Fraction
     >>> RoIPool(7, ((0, 0, 223, 223),), Fraction(1, 16)).out_shape((512, 14, 14))
     (512, 7, 7)
     """
@@ -44,20 +44,12 @@ class RoIPool(Layer):
         """The windows of a region along each axis."""
         dims = len(shape) - 1
         sizes = per_axis(self.size, "size", dims)
-        found = []
-        for axis, (n, m) in enumerate(zip(shape[1:], sizes, strict=True)):
-            # x is the last axis.
-            low, high = (
-                floor(Fraction(region[dims - 1 - axis + k]) * Fraction(self.scale) + Fraction(1, 2))
-                for k in (0, dims)
-            )
-            count = max(high - low + 1, 1)
-            windows = [
-                range(max(low + k * count // m, 0), min(low - (-(k + 1) * count // m), n))
-                for k in range(m)
-            ]
-            found.append(windows)
-        return found
+        # x is the last axis.
+        ends = zip(region[dims - 1 :: -1], region[: dims - 1 : -1], strict=True)
+        return [
+            list(windows.region(first, last, self.scale, n, m))
+            for (first, last), n, m in zip(ends, shape[1:], sizes, strict=True)
+        ]
 
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = one(shapes)
@@ -75,11 +67,11 @@ class RoIPool(Layer):
         sizes, parts = self.out_shape(shape)[1:], []
         for region in self.regions:
             places, full = np.zeros((1, 1), dtype=np.int64), np.ones((), dtype=bool)
-            for n, windows in zip(shape[1:], self._windows(shape, region), strict=True):
-                longest = max(1, *map(len, windows))
-                rows = [[*w, *[-1] * (longest - len(w))] if w else [0] * longest for w in windows]
+            for n, found in zip(shape[1:], self._windows(shape, region), strict=True):
+                longest = max(1, *map(len, found))
+                rows = [[*w, *[-1] * (longest - len(w))] if w else [0] * longest for w in found]
                 places = engine.joined(places, np.array(rows).T, n)
-                full = np.logical_and.outer(full, [bool(w) for w in windows])
+                full = np.logical_and.outer(full, [bool(w) for w in found])
             words = f"roi_pool({shape}, {region})"
             after = (shape[0], *sizes)
             largest = Extremum("max", places, shape, after, shape[1:], words)

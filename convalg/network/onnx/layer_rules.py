@@ -13,6 +13,7 @@ from convalg.base import Array
 from convalg.network import layers as net_layers
 from convalg.network.layers.base import Layer
 from convalg.network.layers.opaque import Pointwise, Product, Scale, Shift
+from convalg.network.layers.pooling import LpPool
 from convalg.network.layers.rearrange import Project, SoftmaxAlong
 from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of
 from convalg.network.onnx.tensors import Constant, known
@@ -115,7 +116,16 @@ def _pool(kind: Callable[..., Layer], b: Builder, n: Node) -> Value:
     options["ceil_mode"] = bool(n.get("ceil_mode", 0)) and explicit
     if kind is net_layers.AvgPool:
         options["count_include_pad"] = bool(n.get("count_include_pad", 0))
+    if kind is LpPool:
+        options["p"] = int(n.get("p", 2))
     return b.add(kind(short(tuple(n.get("kernel_shape") or ())), **options), x)
+
+
+def _global_norm(b: Builder, n: Node) -> Value:
+    x = n.data()
+    shape = b.shape(x)
+    dims_of(shape)
+    return b.add(LpPool(short(tuple(shape[1:])), p=int(n.get("p", 2))), x)
 
 
 def _globally(kind: Callable[[], Layer], b: Builder, n: Node) -> Value:
@@ -188,9 +198,8 @@ def _gelu(b: Builder, n: Node) -> Value:
     return b.add(Pointwise("gelu"), n.data())
 
 
-def _softmax(b: Builder, n: Node) -> Value:
-    x = n.data()
-    shape = b.shape(x)
+def softmax_axis(n: Node, shape: Any) -> int:
+    """The axis of a softmax, the batch counted. Raises: Unread for several, and the batch."""
     rank = len(shape) + 1
     axis = int(n.get("axis", -1 if n.version >= 13 else 1)) % rank
     if n.version < 13 and any(m != 1 for m in shape[axis:]):
@@ -198,6 +207,12 @@ def _softmax(b: Builder, n: Node) -> Value:
         raise Unread(f"it goes over several axes, from {axis} on, in version {n.version}")
     if not axis:
         raise Unread("it goes across samples")
+    return axis
+
+
+def _softmax(b: Builder, n: Node) -> Value:
+    x = n.data()
+    axis = softmax_axis(n, b.shape(x))
     return b.add(net_layers.Softmax() if axis == 1 else SoftmaxAlong(axis - 1), x)
 
 
@@ -361,6 +376,8 @@ RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "ConvTranspose": ((1, 11, 22), _conv_transpose),
     "MaxPool": ((1, 8, 10, 11, 12, 22), partial(_pool, net_layers.MaxPool)),
     "AveragePool": ((7, 10, 11, 19, 22), partial(_pool, net_layers.AvgPool)),
+    "LpPool": ((2, 11, 18, 22), partial(_pool, LpPool)),
+    "GlobalLpPool": ((2, 22), _global_norm),
     "GlobalAveragePool": ((1, 22), partial(_globally, net_layers.GlobalAvgPool)),
     "GlobalMaxPool": ((1, 22), partial(_globally, net_layers.GlobalMaxPool)),
     "ReduceMean": ((1, 11, 13, 18), partial(_reduced, net_layers.GlobalAvgPool)),

@@ -11,7 +11,7 @@ import numpy as np
 from convalg.errors import ArgumentError, FileError, MissingLibraryError, ShapeError
 from convalg.network.graph import Network
 from convalg.network.layers.opaque import Opaque
-from convalg.network.onnx import layer_rules, shape_rules
+from convalg.network.onnx import layer_rules, norm_rules, shape_rules
 from convalg.network.onnx.builder import (
     FLOAT,
     ILL_FORMED,
@@ -28,7 +28,7 @@ from convalg.network.onnx.tensors import Constant, constant, known, shown
 from convalg.network.onnx.wire import Skeleton, scan
 from convalg.spec import as_shape, is_symbolic
 
-RULES = {**layer_rules.RULES, **shape_rules.RULES}
+RULES = {**layer_rules.RULES, **norm_rules.RULES, **shape_rules.RULES}
 OLDEST = 7
 MOST_NODES = 50_000
 DEEPEST = 8

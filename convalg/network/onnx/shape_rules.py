@@ -79,6 +79,30 @@ def _transpose(b: Builder, n: Node) -> Value:
     return b.add(Permute(tuple(k - 1 for k in order[1:])), x)
 
 
+def _to_space(b: Builder, n: Node) -> Value:
+    x, size = n.data(), int(n.get("blocksize", 0))
+    shape = b.shape(x)
+    if len(shape) != 3 or size < 1 or shape[0] % size**2:
+        raise Unread(f"its input {shape} has no blocks of {size} x {size} channels")
+    count, height, width = shape[0] // size**2, *shape[1:]
+    if n.get("mode", "DCR") == "CRD":
+        cut, order = (count, size, size, height, width), (0, 3, 1, 4, 2)
+    else:
+        cut, order = (size, size, count, height, width), (2, 3, 0, 4, 1)
+    turned = b.add(Permute(order), b.reshaped(x, cut))
+    return b.reshaped(turned, (count, height * size, width * size))
+
+
+def _to_depth(b: Builder, n: Node) -> Value:
+    x, size = n.data(), int(n.get("blocksize", 0))
+    shape = b.shape(x)
+    if len(shape) != 3 or size < 1 or any(m % size for m in shape[1:]):
+        raise Unread(f"its input {shape} is not cut into blocks of {size} x {size} places")
+    count, height, width = shape[0], *(m // size for m in shape[1:])
+    cut = b.reshaped(x, (count, height, size, width, size))
+    return b.reshaped(b.add(Permute((2, 4, 0, 1, 3)), cut), (count * size**2, height, width))
+
+
 def _axes(n: Node) -> list[int] | None:
     """Axes as an attribute, or from version 13 on as an input."""
     axes = n.get("axes")
@@ -318,6 +342,8 @@ RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "Reshape": ((5, 13, 14, 19, 21, 23, 24, 25), _reshape),
     "Flatten": ((1, 9, 11, 13, 21, 23, 24, 25), _flatten),
     "Transpose": ((1, 13, 21, 23, 24, 25), _transpose),
+    "DepthToSpace": ((1, 11, 13), _to_space),
+    "SpaceToDepth": ((1, 13), _to_depth),
     "Squeeze": ((1, 11, 13, 21, 23, 24, 25), _squeeze),
     "Unsqueeze": ((1, 11, 13, 21, 23, 24, 25), _unsqueeze),
     "Concat": ((4, 11, 13), _concat),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -16,20 +15,16 @@ from rich.console import Console
 from rich.text import Text
 
 from convalg import __version__
+from convalg.cli.options import Boundary, LayerOptions, numbers
 from convalg.errors import ArgumentError, ConvalgError, FileError
 
 if TYPE_CHECKING:
     from convalg.network.graph import Network
     from convalg.network.summary import Summary
-    from convalg.operators import Convolution
     from convalg.train.loop import History
     from convalg.train.session import Session
 
-Boundary = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
-
-DEFAULT_SIDES = {1: 12, 2: 6, 3: 4}
 REFUTED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-MOST_WEIGHTS = 100_000
 WIDE = 120
 
 app = typer.Typer(
@@ -96,6 +91,9 @@ def explain(
         int | None,
         typer.Option(help="Output channels.", show_default="1, or --channels for a named filter"),
     ] = None,
+    groups: Annotated[
+        int, typer.Option(help="Groups of channels that are not mixed with each other.")
+    ] = 1,
     stride: Annotated[
         str, typer.Option(metavar="INT|SIZES", help="Steps of the kernel, such as 2 or 2x1.")
     ] = "1",
@@ -110,6 +108,12 @@ def explain(
         str, typer.Option(metavar="INT|SIZES", help="Distance of the taps, such as 2.")
     ] = "1",
     boundary: Annotated[Boundary, typer.Option(help="What padding reads.")] = "zeros",
+    flip: Annotated[
+        bool, typer.Option("--flip", help="A convolution: the kernel is walked backwards.")
+    ] = False,
+    transposed: Annotated[
+        bool, typer.Option("--transposed", help="The transposed layer, of the same options.")
+    ] = False,
     image: Annotated[
         Path | None,
         typer.Option(
@@ -135,7 +139,19 @@ def explain(
 
     With no option: a Sobel filter on the embedded photograph.
     """
-    layer = _layer(shape, kernel, channels, out_channels, (stride, padding, dilation), boundary)
+    layer = LayerOptions(
+        shape=shape,
+        kernel=kernel,
+        channels=channels,
+        out_channels=out_channels,
+        groups=groups,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        boundary=boundary,
+        flip=flip,
+        transposed=transposed,
+    ).layer()
     from convalg.sheet import explain as make_sheet
 
     sheet = make_sheet(layer, image=image)
@@ -234,6 +250,10 @@ def check(
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that it may take.")] = 60.0,
     memory: Annotated[int, typer.Option(help="Megabytes that it may take.")] = 4096,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Processes that share the configurations, -1 for one on each core."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, for a build server.")
@@ -254,7 +274,15 @@ def check(
     if memory < 1:
         raise ArgumentError(f"--memory must be at least 1 megabyte, not {memory}")
     with errors.status("Checking") if errors.is_terminal else contextlib.nullcontext():
-        found = grade(target, kind, dims=dims, cases=cases, timeout=timeout, memory=memory * 2**20)
+        found = grade(
+            target,
+            kind,
+            dims=dims,
+            cases=cases,
+            timeout=timeout,
+            memory=memory * 2**20,
+            jobs=jobs,
+        )
     if junit is not None:
         _write(junit, found.to_junit())
     if json:
@@ -405,7 +433,7 @@ def _network(name: str, in_shape: str | None = None) -> Network:
     from convalg.network.onnx.model import read_onnx
 
     if name.endswith(".onnx") or Path(name).is_file():
-        sizes = None if in_shape is None else _numbers(in_shape, "--in-shape")
+        sizes = None if in_shape is None else numbers(in_shape, "--in-shape")
         return read_onnx(name, sizes)
     if name not in zoo.__all__:
         near = difflib.get_close_matches(name, zoo.__all__, cutoff=0.4)
@@ -451,108 +479,3 @@ def _prove_catalogue() -> bool:
     console.print(table)
     console.print(Text(f"{proved} of {len(theorems)} theorems proved"))
     return proved == len(theorems)
-
-
-def _layer(
-    shape: str | None,
-    kernel: str | None,
-    channels: int | None,
-    out_channels: int | None,
-    options: tuple[str, str, str],
-    boundary: Boundary,
-) -> Convolution:
-    """The layer that the options describe."""
-    from convalg.linear import correlation
-    from convalg.spec import PADDING_WORDS
-
-    sizes = None if shape is None else _numbers(shape, "--shape")
-    if kernel is None:
-        kernel = "sobel_x" if sizes is None or len(sizes) == 2 else "3"
-    weights, groups = _kernel(kernel, sizes, channels, out_channels)
-    dims = len(sizes) if sizes else weights.ndim - 2 * _has_channels(kernel, channels)
-    stride, padding, dilation = options
-    return correlation(
-        sizes or (DEFAULT_SIDES.get(dims, 3),) * dims,
-        weights,
-        stride=_one_or_more(stride, "--stride"),
-        padding=padding if padding in PADDING_WORDS else _one_or_more(padding, "--padding"),
-        dilation=_one_or_more(dilation, "--dilation"),
-        groups=groups,
-        boundary=boundary,
-    )
-
-
-def _kernel(
-    text: str, sizes: tuple[int, ...] | None, channels: int | None, out_channels: int | None
-) -> tuple[Any, int]:
-    """The kernel that the options describe, and the number of groups."""
-    import numpy as np
-
-    from convalg import kernels
-    from convalg.spec import as_size
-
-    if out_channels is not None:
-        as_size(out_channels, "--out-channels")
-        if channels is None:
-            raise ArgumentError(
-                f"--out-channels {out_channels} needs the input channels too: add --channels"
-            )
-    count = 1 if channels is None else cast(int, as_size(channels, "--channels"))
-    if text in kernels.NAMES:
-        _check_weights((count, *kernels.named(text).shape), text)
-        if text == "channel_average":
-            found = kernels.named(text, channels)
-            return _with_outputs(found, 1, out_channels, text), 1
-        found = kernels.named(text)
-        if channels is None:
-            return found, 1
-        each = np.broadcast_to(found, (count, 1, *found.shape))
-        return _with_outputs(each, count, out_channels, text), count
-    if not text[:1].isdigit() and not text.startswith("-"):
-        raise ArgumentError(
-            f"--kernel must be a size such as 3 or 3x3, or one of {', '.join(kernels.NAMES)}, "
-            f"not {text!r}"
-        )
-    taps = _numbers(text, "--kernel")
-    if len(taps) == 1:
-        taps *= len(sizes) if sizes else 2
-    lead = () if channels is None else (out_channels or 1, count)
-    _check_weights((*lead, *taps), text)
-    return kernels.kernel(*lead, *taps), 1
-
-
-def _has_channels(kernel: str, channels: int | None) -> bool:
-    return channels is not None or kernel == "channel_average"
-
-
-def _check_weights(shape: tuple[int, ...], text: str) -> None:
-    """Raises: ArgumentError for a kernel that no sheet could hold, before it is made."""
-    count = math.prod(shape)
-    if count > MOST_WEIGHTS:
-        raise ArgumentError(
-            f"--kernel {text} with these channels makes {count:,} weights, the most is "
-            f"{MOST_WEIGHTS:,}: use a smaller kernel or fewer channels"
-        )
-
-
-def _with_outputs(weights: Any, outputs: int, wanted: int | None, name: str) -> Any:
-    """Raises: ArgumentError when a named filter cannot have that many output channels."""
-    if wanted not in (None, outputs):
-        raise ArgumentError(
-            f"--out-channels {wanted} does not fit the filter {name}, which makes {outputs} of "
-            f"its input: leave it out"
-        )
-    return weights
-
-
-def _numbers(text: str, option: str) -> tuple[int, ...]:
-    """Sizes joined by x. Raises: ArgumentError naming the option."""
-    parts = text.lower().split("x")
-    if not all(part.isascii() and part.removeprefix("-").isdigit() for part in parts):
-        raise ArgumentError(f"{option} must be whole numbers such as 3 or 6x6, not {text!r}")
-    return tuple(int(part) for part in parts)
-
-
-def _one_or_more(text: str, option: str) -> int | tuple[int, ...]:
-    numbers = _numbers(text, option)
-    return numbers[0] if len(numbers) == 1 else numbers

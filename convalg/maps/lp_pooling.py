@@ -1,0 +1,184 @@
+"""Lp norms of windows: a map, and the operator that is its Jacobian at a point."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convalg import engine
+from convalg.base import Array, Map, Operator
+from convalg.errors import KindError
+from convalg.linear import diagonal
+from convalg.maps import windows
+from convalg.maps.chains import as_floats, check_real, one_sample
+from convalg.maps.pooling import concrete_shape, sum_pool
+from convalg.operators import Selection, compose, sparse_matrix
+from convalg.spec import Padding, Shape, as_size, size_product
+
+SMALLEST = math.ulp(0.0)
+LARGEST_POWER = 2**1023
+TINY = 1e-290
+"""Sums of powers below this may have lost what is smaller than a float can be."""
+
+
+def lp_pool(
+    shape: Shape,
+    size: Any,
+    p: int = 2,
+    *,
+    stride: Any = None,
+    padding: Padding = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    absolute: bool = True,
+    channels: int | None = None,
+) -> LpPool:
+    """The Lp norm of each window, (sum of |x|^p)^(1/p): a map.
+
+    Shapes and errors: as `sum_pool`; `p` is a whole number, at least 1.
+    Rule: with `absolute=False` the sum is of x^p, as in PyTorch: with odd p negative samples
+    then cancel, and where p > 1 a negative sum has no root (NaN). The derivative where a
+    window is all zeros is taken as zero.
+    Source: ONNX, operator LpPool; PyTorch, LPPool.
+
+    >>> lp_pool(4, 2)([3.0, -4.0, 0.0, 2.0]).tolist()
+    [5.0, 2.0]
+    """
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    power = as_size(p, "p")
+    if not isinstance(power, int):
+        raise KindError(f"p must be a number, not {p}")
+    if not isinstance(absolute, bool):
+        raise KindError(f"absolute must be True or False, not {absolute!r}")
+    total = sum_pool(concrete_shape(shape), size, channels=channels, **options)
+    assert isinstance(total, Selection)
+    return LpPool(total, power, absolute)
+
+
+@dataclass(frozen=True, eq=False)
+class LpPool(Map):
+    """The Lp norm of each window; see `lp_pool`."""
+
+    total: Selection
+    p: int
+    absolute: bool
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.total.in_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.total.out_shape
+
+    def __repr__(self) -> str:
+        call = repr(self.total).removeprefix("sum_pool(").removesuffix(")")
+        return f"lp_pool({call}, p={self.p}{'' if self.absolute else ', absolute=False'})"
+
+    def _apply(self, x: Array) -> Array:
+        if self.p == 1:
+            if self.absolute:
+                check_real(x)
+            if x.dtype.kind in "iu":
+                # The absolute value of the smallest integer of a type does not fit in it.
+                (x,) = engine.prepared(1, x)
+            return self.total(np.abs(x) if self.absolute else x)
+        x = as_floats(x)
+        whole = np.abs(x) if self.absolute and self.p % 2 else x
+        if x.dtype.kind != "f":
+            return root(self.total(whole**self.p), self.p)
+        wide = whole.astype(np.result_type(x, np.float64))
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self.total(_power(wide, self.p))
+        found = root(total, self.p)
+        if not (np.isfinite(total) & (np.abs(total) >= TINY)).all():
+            found = self._scaled(wide, total, found)
+        return found.astype(x.dtype)
+
+    def _scaled(self, x: Array, total: Array, found: Array) -> Array:
+        """The norms, where a power left what floats hold: each window over its largest entry.
+
+        Rule: (sum |x|^p)^(1/p) = m (sum (|x| / m)^p)^(1/p).
+        """
+        read = engine.unfold(self.total.axes, self._on_axes(x))
+        largest = np.abs(read).max(axis=1, keepdims=True)
+        lost = ~(np.isfinite(total) & (np.abs(total) >= TINY)).reshape(len(x), -1)
+        lost &= np.isfinite(largest[:, 0]) & (largest[:, 0] > 0)
+        unit = np.where(lost[:, None], largest, 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            powers = _power(read / unit, self.p).sum(axis=1)
+        better = (unit[:, 0] * root(powers, self.p)).reshape(found.shape)
+        return np.where(lost.reshape(found.shape), better, found)
+
+    def _on_axes(self, x: Array) -> Array:
+        """A batch, or one sample, with the axes of the windows."""
+        return x.reshape(-1, *(int(axis.in_size) for axis in self.total.axes))  # type: ignore[arg-type]
+
+    def at(self, x: Any, /) -> Operator:
+        """diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
+        value = one_sample(x, self.in_shape)
+        if self.p == 1:
+            return compose(self.total, diagonal(_sign(value))) if self.absolute else self.total
+        value = as_floats(value)
+        y, floats = self(value), value.dtype.kind == "f"
+        with np.errstate(over="ignore", divide="ignore"):
+            inner = (_power if floats else pow)(value, self.p - 1)
+            below = np.where(y == 0, 1, y)
+            outer = np.where(y == 0, 0, 1 / (_power if floats else pow)(below, self.p - 1))
+        if self.absolute and self.p % 2:
+            inner = _sign(value) * inner
+        if floats and not (_is_kept(inner, value) and _is_kept(outer, y)):
+            return self._pairs(value, y)
+        return compose(diagonal(outer), self.total, diagonal(inner))
+
+    def _pairs(self, x: Array, y: Array) -> Operator:
+        """(x / y)^(p-1) of each pair at once, since either power alone may overflow."""
+        count, axes = size_product(self.in_shape), self.total.axes
+        entries = size_product([axis.out_size * axis.taps for axis in axes])
+        windows.check_places(entries, f"slopes of {self!r}", windows.BYTES_PER_ENTRY)
+        places = engine.unfold(axes, self._on_axes(np.arange(1, count + 1)))[0]
+        taps, outputs = np.nonzero(places)
+        columns = places[taps, outputs] - 1
+        top, below = x.ravel()[columns], y.ravel()[outputs]
+        ratios = np.where(below == 0, 0, top / np.where(below == 0, 1, below))
+        slopes = _power(ratios, self.p - 1)
+        if self.absolute and self.p % 2:
+            slopes = np.sign(top) * slopes
+        return sparse_matrix(outputs, columns, slopes, self.in_shape, self.out_shape)
+
+
+def _is_kept(powers: Array, values: Array) -> bool:
+    """Whether floats hold the powers of all values other than zero."""
+    kept = np.isfinite(powers) & ((np.abs(powers) >= TINY) | (values == 0))
+    return bool(kept.all())
+
+
+def _power(values: Array, p: int) -> Array:
+    """values^p for floats and any p: one too large for a float leaves 0, 1 or infinity."""
+    sign = np.sign(values) if p % 2 else 1
+    with np.errstate(over="ignore"):
+        return sign * np.abs(values) ** (float(p) if p < LARGEST_POWER else np.inf)
+
+
+def _sign(values: Array) -> Array:
+    if values.dtype.kind != "O":
+        return np.sign(values)
+    import sympy
+
+    return np.frompyfunc(sympy.sign, 1, 1)(values)
+
+
+def root(values: Array, p: int) -> Array:
+    """The p-th root; exact for exact objects, NaN where a negative number has none."""
+    if p == 1:
+        return values
+    if values.dtype.kind == "O":
+        import sympy
+
+        return np.frompyfunc(lambda v: sympy.sympify(v) ** sympy.Rational(1, p), 1, 1)(values)
+    with np.errstate(invalid="ignore"):
+        # Zero to the power zero would be one.
+        return np.sqrt(values) if p == 2 else values ** max(1 / p, SMALLEST)
