@@ -16,11 +16,14 @@ from convalg.engine.arithmetic import CHUNK, Array
 from convalg.engine.cost import Work
 from convalg.engine.layer import Layer, of
 from convalg.errors import ArgumentError
-from convalg.spec import Geometry
+from convalg.spec import Geometry, size_product
 
 Job = Literal["forward", "adjoint", "gradient"]
 ENGINES = ("gather", "csr", "im2col", "tiles", "bands", "taps", "fft", "winograd")
 """The engines by name; "auto" chooses among them."""
+
+LARGE = 49
+"""Taps of a kernel from which on "auto" may take the Fourier transform."""
 
 _CHOSEN: ContextVar[str] = ContextVar("engine", default="auto")
 
@@ -74,8 +77,10 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
     found = _plans(geometry, job, batch, last)
     found = [each for each in found if kind in _KINDS.get(each.engine, "ifc")]
     if name == "auto":
-        # Its rounding would show, and it saves little where it saves at all.
-        found = [each for each in found if each.engine != "winograd"]
+        # Rounding relative to the largest numbers would show: Winograd saves little where it saves
+        # at all, the transform much, but only for large kernels.
+        refused = {"winograd"} if size_product(geometry.taps) >= LARGE else {"winograd", "fft"}
+        found = [each for each in found if each.engine not in refused]
     else:
         found = [each for each in found if each.engine == name]
         if not found:
@@ -161,7 +166,8 @@ def _adjoints(layer: Layer, batch: int, last: bool) -> list[Plan]:
         # The kernel with its channels swapped, and the phases put side by side.
         work.copy(layer.groups * layer.outputs * layer.weights, run=1)
         if len(phases) > 1:
-            work.copy(batch * layer.groups * layer.inputs * math.prod(layer.sizes), run=1)
+            size, step = batch * layer.groups * layer.inputs, layer.strides[-1]
+            work.copy(size * math.prod(layer.sizes), run=layer.sizes[-1] / step, step=step)
         run = partial(_by_phases, layer, best)
         found.append(Plan(name, work, run, any(plan.zeros for plan in best), adjoint=True))
     return found

@@ -2,7 +2,8 @@
 
 An engine says what it does (`Work`): calls into NumPy, entries copied, turned, added, products of
 matrices. What that takes is a line of arithmetic with the constants of `Rates`. Only comparisons
-matter; `benchmarks/engines.py` measures how good the choices are, and fits the constants.
+matter: the constants are those with the least loss over a grid of layers, jobs and batches, and
+`benchmarks/engines.py` measures how good the choices are.
 """
 
 from __future__ import annotations
@@ -12,38 +13,42 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds of a machine, for float32: two cores, OpenBLAS with AVX-512."""
+    """Seconds of a machine, for float32: one core, OpenBLAS with AVX-512."""
 
-    calls: float = 7.2e-7
+    calls: float = 3.6e-7
     """One call into NumPy."""
     copied: float = 1.7e-10
     """One entry copied."""
-    run: float = 6e-10
+    strided: float = 1.7e-10
+    """One entry copied from among others."""
+    run: float = 2e-9
     """Starting another run of entries that lie side by side."""
     turned: float = 4.7e-10
     """One entry copied where batch and image change places."""
-    streamed: float = 1.7e-9
+    streamed: float = 2.9e-9
     """One entry that does not stay in the cache between two steps."""
-    added: float = 1.7e-10
+    added: float = 1.6e-10
     """One entry multiplied or added, in the cache."""
-    stored: float = 1.7e-10
+    stored: float = 2.2e-10
     """One entry of a stored matrix, times one sample."""
-    gathered: float = 7.1e-10
+    gathered: float = 4.1e-10
     """One entry read by its index."""
-    scattered: float = 1.5e-9
+    scattered: float = 2.2e-9
     """One entry added by its index."""
-    transformed: float = 1.2e-10
+    transformed: float = 8.8e-11
     """One entry of a Fourier transform, times the logarithm of their number."""
-    product: float = 9e-8
+    product: float = 2.7e-8
     """Starting a product of matrices."""
-    multiplied: float = 8.9e-12
+    multiplied: float = 6.7e-12
     """One multiplication and addition of a large product."""
-    vector: float = 1.8e-11
+    vector: float = 1.3e-11
     """One multiplication and addition of a vector and a matrix."""
-    rows: float = 4.8
-    depth: float = 16
+    rows: float = 1.4
+    depth: float = 25
     columns: float = 9.6
     """A product with so many rows (products to an entry, columns) has half of the rate."""
+    sides: float = 4.1
+    """The same for both sides of a product with many products to an entry."""
 
 
 MACHINE = Rates()
@@ -57,6 +62,7 @@ class Work:
 
     calls: float = 0
     copied: float = 0
+    strided: float = 0
     run: float = 0
     turned: float = 0
     streamed: float = 0
@@ -66,10 +72,14 @@ class Work:
     scattered: float = 0
     transformed: float = 0
     multiplied: list[tuple[float, float, float, float]] = field(default_factory=list)
+    folded: list[tuple[float, float, float, float]] = field(default_factory=list)
 
-    def copy(self, entries: float, run: float) -> None:
-        """Count entries copied in runs of so many."""
-        self.copied += entries
+    def copy(self, entries: float, run: float, step: int = 1) -> None:
+        """Count entries copied in runs of so many, which are `step` apart in memory."""
+        if step == 1:
+            self.copied += entries
+        else:
+            self.strided += entries
         self.run += entries / max(run, 1)
 
     def keep(self, entries: float) -> None:
@@ -79,10 +89,13 @@ class Work:
 
     def products(self, count: float, m: float, k: float, n: float, *, long: bool = False) -> None:
         """Count products (m, k) by (k, n); with `long` it is (m, n) by (n, k) instead."""
-        self.multiplied.append((count, m, n, k) if long else (count, m, k, n))
+        if long:
+            self.folded.append((count, m, n, k))
+        else:
+            self.multiplied.append((count, m, k, n))
 
     def __add__(self, other: Work) -> Work:
-        names = (*_LINEAR, "multiplied")
+        names = (*_LINEAR, "multiplied", "folded")
         return Work(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def seconds(self, rates: Rates = MACHINE) -> float:
@@ -92,12 +105,17 @@ class Work:
             waste = (1 + rates.rows / m) * (1 + rates.depth / k) * (1 + rates.columns / n)
             each = rates.vector if min(m, n) == 1 else rates.multiplied * waste
             found += count * (rates.product + m * k * n * each)
+        for count, m, k, n in self.folded:
+            waste = (1 + rates.sides / m) * (1 + rates.depth / k) * (1 + rates.sides / n)
+            each = rates.vector if min(m, n) == 1 else rates.multiplied * waste
+            found += count * (rates.product + m * k * n * each)
         return float(found)
 
 
 _LINEAR = (
     "calls",
     "copied",
+    "strided",
     "run",
     "turned",
     "streamed",

@@ -111,9 +111,12 @@ def work(layer: Layer, batch: int, slope: bool) -> Work:
     links = layer.groups * layer.inputs * layer.outputs
     found = Work(calls=40 + 12 * len(_slices(layer, sizes, batch)))
     found.transformed += (batch * channels + links) * entries * math.log2(entries + 1)
-    # A complex product is four real ones, on half of the frequencies.
-    found.added += 4 * batch * links * entries
-    if layer.inputs > 1 or slope:
-        # Sums over channels or samples, frequency by frequency.
-        found.turned += batch * channels * entries
+    if layer.inputs == 1 and not slope:
+        # A complex product is four real ones, on half of the frequencies.
+        found.added += 4 * batch * links * entries
+        return found
+    # Sums over channels or samples, frequency by frequency, of complex numbers.
+    found.turned += batch * channels * entries
+    sides = 2 * layer.outputs, 2 * layer.inputs, batch
+    found.products(layer.groups * entries / 2, *sides, long=slope)
     return found

@@ -171,7 +171,7 @@ def work(layer: Layer, batch: int, slope: bool, last: bool) -> Work:
         residues = len({residue for residue, _ in columns.shifts})
         found = Work(calls=8 + images * (4 + parts * (3 * residues + 3 * products)))
         entries = 0 if direct else columns.depth * layer.positions * residues
-        found.copy(images * entries, run=layer.out[-1] if layer.strides[-1] == 1 else 1)
+        found.copy(images * entries, run=layer.out[-1], step=layer.strides[-1])
         if not layer.is_bare:
             found.copy(images * layer.inputs * math.prod(layer.lengths), layer.lengths[-1])
         if not columns.joined:

@@ -76,7 +76,9 @@ def work(layer: Layer, batch: int) -> Work:
     pieces = max(1, -(-outputs // BLOCK))
     found = Work(calls=4 + pieces * (4 + 5 * layer.weights))
     found.added += 2 * outputs * layer.weights
-    found.run += 2 * outputs * layer.weights / (layer.out[-1] if layer.strides[-1] == 1 else 1)
+    found.run += 2 * outputs * layer.weights / layer.out[-1]
+    if layer.strides[-1] > 1:
+        found.strided += outputs * layer.weights
     if not layer.is_bare:
         found.copy(batch * layer.groups * layer.inputs * math.prod(layer.lengths), layer.out[-1])
     return found

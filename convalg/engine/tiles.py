@@ -299,7 +299,9 @@ def work(tiling: Tiling, batch: int, slope: bool, last: bool) -> Work:
     weights = layer.groups * layer.outputs * layer.weights
     found.copy(outputs * weights, run=math.prod(layer.taps[1:]))
     image = layer.groups * layer.inputs * math.prod(tiling.lengths) * batch
-    run = batch * (tiling.grid[-1] if tiling.step[-1] == 1 else 1)
+    # Of one sample a tile's step parts what lies side by side.
+    step = tiling.step[-1] if batch == 1 else 1
+    run = batch * (tiling.grid[-1] if tiling.step[-1] == 1 or batch == 1 else 1)
     if last or batch == 1:
         found.copy(image, run=tiling.lengths[-1] * batch)
     else:
@@ -307,7 +309,7 @@ def work(tiling: Tiling, batch: int, slope: bool, last: bool) -> Work:
     found.keep(image)
     overlap = tiling.step[0] / tiling.patch[0] if tiling.overlaps else 1
     tiles = layer.groups * tiling.grid[0]
-    found.copy(tiles * tiling.depth * width * overlap, run=run)
+    found.copy(tiles * tiling.depth * width * overlap, run=run, step=step)
     results = tiles * tiling.rows * width
     if slope and not last and batch > 1:
         found.turned += results
