@@ -155,6 +155,26 @@ class Axis:
             found.append(max(last - first + 1, 0))
         return found
 
+    def read_by(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The input index that each tap of some outputs reads, and which way the boundary walks.
+
+        Shapes: outputs (m,), both results (m, taps), int64. An index of -1: the tap is dropped. The
+        sign of the boundary's piece is how the index moves when the raw one does, 0 if it stays.
+        """
+        import numpy as np
+
+        raw = self.raw(outputs[:, None], np.arange(self.taps)[None, :])
+        found, signs = np.full(raw.shape, -1, np.int64), np.zeros(raw.shape, np.int64)
+        for piece in self.pieces():
+            hit = np.ones(raw.shape, dtype=bool)
+            if piece.low is not None:
+                hit &= raw >= piece.low
+            if piece.high is not None:
+                hit &= raw <= piece.high
+            np.copyto(found, piece.sign * raw + piece.constant, where=hit)
+            np.copyto(signs, piece.sign, where=hit)
+        return found, signs
+
     def columns(self) -> np.ndarray:
         """The input index read by each (output, tap), -1 where the tap is dropped.
 
@@ -167,15 +187,7 @@ class Axis:
 def _columns(axis: Axis) -> np.ndarray:
     import numpy as np
 
-    raw = axis.raw(np.arange(axis.out_size)[:, None], np.arange(axis.taps)[None, :])
-    found = np.full(raw.shape, -1, dtype=np.int64)
-    for piece in axis.pieces():
-        hit = np.ones(raw.shape, dtype=bool)
-        if piece.low is not None:
-            hit &= raw >= piece.low
-        if piece.high is not None:
-            hit &= raw <= piece.high
-        np.copyto(found, piece.sign * raw + piece.constant, where=hit)
+    found = axis.read_by(np.arange(axis.out_size))[0]
     found.setflags(write=False)
     return found
 

@@ -92,13 +92,13 @@ class Run:
 def runs(axis: Axis) -> tuple[Run, ...]:
     """The outputs of an axis in runs, in order. Needs numbers for all sizes."""
     starts = borders(axis)
-    columns, signs = _read(axis, starts)
+    columns, signs = axis.read_by(starts)
     if np.any(mixed := _is_mixed(columns, signs)):
         # Mirrored samples and others in one row move apart: there, every output is a run.
         ends = np.append(starts[1:], axis.out_size)
         spread = [np.arange(a, b) for a, b in zip(starts[mixed], ends[mixed], strict=True)]
         starts = np.unique(np.concatenate([starts, *spread]))
-        columns, signs = _read(axis, starts)
+        columns, signs = axis.read_by(starts)
     counts = np.diff(starts, append=axis.out_size)
     found: list[Run] = []
     before = 0
@@ -176,21 +176,6 @@ def borders(axis: Axis) -> Index:
     found = np.unique(np.append(inside, 0))
     found.setflags(write=False)
     return found
-
-
-def _read(axis: Axis, outputs: Index) -> tuple[Index, Index]:
-    """Columns (-1: dropped) and signs of the boundary's pieces, of shape (outputs, taps)."""
-    raw = axis.raw(outputs[:, None], np.arange(axis.taps))
-    columns, signs = np.full(raw.shape, -1), np.zeros(raw.shape, dtype=np.int64)
-    for piece in axis.pieces():
-        hit = np.ones(raw.shape, dtype=bool)
-        if piece.low is not None:
-            hit &= raw >= piece.low
-        if piece.high is not None:
-            hit &= raw <= piece.high
-        np.copyto(columns, piece.sign * raw + piece.constant, where=hit)
-        np.copyto(signs, piece.sign, where=hit)
-    return columns, signs
 
 
 def _is_mixed(columns: Index, signs: Index) -> npt.NDArray[np.bool_]:
