@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from convalg.check.adapters import (
@@ -17,7 +16,14 @@ from convalg.check.diagnose import diagnose
 from convalg.check.module import layer
 from convalg.check.problem import KINDS
 from convalg.check.report import Diagnosis, Failure, Report
-from convalg.check.run import failure_of, run, smallest, without_refusals
+from convalg.check.run import (
+    TIMEOUT,
+    Progress,
+    Sweep,
+    failure_of,
+    smallest,
+    without_refusals,
+)
 from convalg.check.sweep import configurations, counts
 
 __all__ = [
@@ -47,14 +53,16 @@ def __dir__() -> list[str]:
 
 
 CASES = 160
-AGAIN = 8
-"""Every so many configurations the function is called twice: the same must come out."""
-
-Progress = Callable[[int, int], None]
 
 
 def forward(
-    f: Any, *, dims: int = 2, cases: int = CASES, progress: Progress | None = None
+    f: Any,
+    *,
+    dims: int = 2,
+    cases: int = CASES,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Report:
     """Check `f(x, w, *, stride, padding, dilation, groups) -> y`, a correlation layer.
 
@@ -62,7 +70,11 @@ def forward(
     y `(N, C_out, *out)`; NumPy arrays of small integers in float64. Options come as an int
     while they are equal on all axes, as a tuple otherwise; only keywords that f has are passed.
     `progress(done, cases)` is called after each configuration.
-    Raises: KindError when f cannot be called like that.
+    `jobs`: workers of joblib that share the configurations, those of this machine (-1 for all)
+    or of the backend that `joblib.parallel_config` names, such as a Dask or Ray cluster; the
+    report is the one without them. A configuration on which a worker dies, or has no answer
+    within `timeout` seconds (None for no limit), is the last of the sweep, and is told.
+    Raises: KindError when f cannot be called like that, or not be sent to workers.
 
     >>> import convalg as ca, numpy as np
     >>> def mine(x, w):
@@ -71,11 +83,17 @@ def forward(
     >>> ca.check.forward(mine, cases=40).diagnosis[0].code
     'flipped-kernel'
     """
-    return _check("forward", f, dims, cases, progress)
+    return _check("forward", f, dims, cases, Sweep(progress, jobs, timeout))
 
 
 def backward(
-    f: Any, *, dims: int = 2, cases: int = CASES, progress: Progress | None = None
+    f: Any,
+    *,
+    dims: int = 2,
+    cases: int = CASES,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Report:
     """Check `f(x, w, g, *, stride, padding, dilation, groups) -> (dx, dw)`, its gradients.
 
@@ -88,11 +106,17 @@ def backward(
     >>> ca.check.backward(mine, cases=40).diagnosis[0].code
     'batch-averaged'
     """
-    return _check("backward", f, dims, cases, progress)
+    return _check("backward", f, dims, cases, Sweep(progress, jobs, timeout))
 
 
 def transposed(
-    f: Any, *, dims: int = 2, cases: int = CASES, progress: Progress | None = None
+    f: Any,
+    *,
+    dims: int = 2,
+    cases: int = CASES,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Report:
     """Check `f(x, w, *, stride, padding, output_padding, dilation, groups) -> y`.
 
@@ -104,11 +128,17 @@ def transposed(
     >>> ca.check.transposed(mine, cases=40).diagnosis[0].code
     'padding-ignored'
     """
-    return _check("transposed", f, dims, cases, progress)
+    return _check("transposed", f, dims, cases, Sweep(progress, jobs, timeout))
 
 
 def transposed_backward(
-    f: Any, *, dims: int = 2, cases: int = CASES, progress: Progress | None = None
+    f: Any,
+    *,
+    dims: int = 2,
+    cases: int = CASES,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Report:
     """Check `f(x, w, g, *, stride, padding, output_padding, dilation, groups) -> (dx, dw)`.
 
@@ -121,11 +151,17 @@ def transposed_backward(
     >>> ca.check.transposed_backward(mine, cases=20)
     <mine: all 20 configurations pass>
     """
-    return _check("transposed_backward", f, dims, cases, progress)
+    return _check("transposed_backward", f, dims, cases, Sweep(progress, jobs, timeout))
 
 
 def average_pool(
-    f: Any, *, dims: int = 2, cases: int = CASES, progress: Progress | None = None
+    f: Any,
+    *,
+    dims: int = 2,
+    cases: int = CASES,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Report:
     """Check `f(x, *, size, stride, padding, ceil_mode, count_include_pad) -> y`.
 
@@ -136,11 +172,17 @@ def average_pool(
     >>> ca.check.average_pool(mine, cases=40).diagnosis[0].code
     'divisor-counts-padding'
     """
-    return _check("average_pool", f, dims, cases, progress)
+    return _check("average_pool", f, dims, cases, Sweep(progress, jobs, timeout))
 
 
 def average_pool_backward(
-    f: Any, *, dims: int = 2, cases: int = CASES, progress: Progress | None = None
+    f: Any,
+    *,
+    dims: int = 2,
+    cases: int = CASES,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Report:
     """Check `f(x, g, *, size, stride, padding, ceil_mode, count_include_pad) -> dx`.
 
@@ -150,11 +192,17 @@ def average_pool_backward(
     >>> ca.check.average_pool_backward(mine, cases=20).diagnosis[0].code
     'divisor-missing'
     """
-    return _check("average_pool_backward", f, dims, cases, progress)
+    return _check("average_pool_backward", f, dims, cases, Sweep(progress, jobs, timeout))
 
 
 def max_pool(
-    f: Any, *, dims: int = 2, cases: int = CASES, progress: Progress | None = None
+    f: Any,
+    *,
+    dims: int = 2,
+    cases: int = CASES,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Report:
     """Check `f(x, *, size, stride, padding, dilation, ceil_mode) -> y`.
 
@@ -165,11 +213,17 @@ def max_pool(
     >>> ca.check.max_pool(mine, cases=40).diagnosis[0].code
     'max-padding-zero'
     """
-    return _check("max_pool", f, dims, cases, progress)
+    return _check("max_pool", f, dims, cases, Sweep(progress, jobs, timeout))
 
 
 def max_pool_backward(
-    f: Any, *, dims: int = 2, cases: int = CASES, progress: Progress | None = None
+    f: Any,
+    *,
+    dims: int = 2,
+    cases: int = CASES,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Report:
     """Check `f(x, g, *, size, stride, padding, dilation, ceil_mode) -> dx`: to the first winner.
 
@@ -180,22 +234,14 @@ def max_pool_backward(
     >>> ca.check.max_pool_backward(mine, cases=20)
     <mine: all 20 configurations pass>
     """
-    return _check("max_pool_backward", f, dims, cases, progress)
+    return _check("max_pool_backward", f, dims, cases, Sweep(progress, jobs, timeout))
 
 
-def _check(name: str, f: Any, dims: int, cases: int, progress: Progress | None) -> Report:
+def _check(name: str, f: Any, dims: int, cases: int, sweep: Sweep) -> Report:
     kind = KINDS[name]
     axes, count = counts(dims, cases)
     tested = candidate(f, kind)
-    configs = configurations(kind, axes, tested.options, count)
-    runs = []
-    for number, config in enumerate(configs):
-        runs.append(run(tested, config, number, again=number % AGAIN == 0))
-        if progress is not None:
-            progress(number + 1, len(configs))
-        if runs[-1].outcome.code == "hangs":
-            # Every further call might take as long.
-            break
+    runs = sweep.runs(tested, configurations(kind, axes, tested.options, count))
     runs, notes = without_refusals(runs, tested)
     failing = [one for one in runs if one.wrong or one.outcome.code]
     if tested.missing:
@@ -204,13 +250,18 @@ def _check(name: str, f: Any, dims: int, cases: int, progress: Progress | None) 
         )
     if any(one.outcome.printed for one in runs):
         notes.append(f"{tested.name} prints; that is not shown here")
+    # What took a worker with it would take this process.
+    lost = [one for one in runs if one.outcome.lost]
+    smallest_failure = None
+    if failing:
+        smallest_failure = failure_of(lost[0]) if lost else smallest(tested, failing)
     return Report(
         kind,
         tested.name,
         tested.options,
         len(runs),
         tuple(map(failure_of, failing)),
-        smallest(tested, failing) if failing else None,
-        diagnose(kind, runs, tested) if failing else (),
+        smallest_failure,
+        diagnose(kind, runs, None if lost else tested) if failing else (),
         tuple(notes),
     )

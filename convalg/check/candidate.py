@@ -6,12 +6,9 @@ that is caught here and becomes an `Outcome`.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import io
 import sys
 import traceback
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -21,6 +18,7 @@ import numpy as np
 
 from convalg.base import Array
 from convalg.check.problem import BACKWARD, Kind, Problem
+from convalg.check.quiet import quietly
 from convalg.check.sweep import Config
 from convalg.errors import KindError, MissingLibraryError
 
@@ -31,13 +29,18 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of one call: the parts of the answer, or a finding (code and words)."""
+    """What came of one call: the parts of the answer, or a finding (code and words).
+
+    `refused`: it raised an error of its arguments. `lost`: it took its worker with it, so that
+    it is not called in this process.
+    """
 
     parts: dict[str, Array] = field(default_factory=dict)
     code: str = ""
     words: str = ""
     printed: bool = False
-    error: BaseException | None = None
+    refused: bool = False
+    lost: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +71,13 @@ class Candidate:
         return found
 
     def _run(self, arrays: list[Array], options: dict[str, Any]) -> Outcome:
-        heard = io.StringIO()
-        try:
-            with (
-                contextlib.redirect_stdout(heard),
-                contextlib.redirect_stderr(heard),
-                warnings.catch_warnings(),
-                np.errstate(all="ignore"),
-            ):
-                warnings.simplefilter("ignore")
+        with quietly() as heard:
+            try:
                 # What it returns is a stranger's too, when it is made an array.
                 found = self._read(self.function(*arrays, **options))
-        # A stranger's function may raise anything, and leave in any way.
-        except (Exception, SystemExit) as error:
-            found = self._raised(error)
+            # A stranger's function may raise anything, and leave in any way.
+            except (Exception, SystemExit) as error:
+                found = self._raised(error)
         return replace(found, printed=heard.closed or bool(heard.getvalue()))
 
     def _raised(self, error: BaseException) -> Outcome:
@@ -95,7 +91,8 @@ class Candidate:
                 f"it, and check again"
             ) from error
         if isinstance(error, TimeoutError):
-            return Outcome({}, "hangs", str(error), error=error)
+            return Outcome({}, "hangs", str(error))
+        refused = isinstance(error, (TypeError, ValueError))
         said = f"it raises {''.join(traceback.format_exception_only(error)).strip()[:220]}"
         if _wants_tensors(self.function, error):
             wrapped = f"ca.check.{self.kind.name}(ca.check.from_torch({self.name}))"
@@ -104,8 +101,8 @@ class Candidate:
             words = (
                 f"it takes PyTorch tensors, and gets NumPy arrays here: check {wrapped} ({said})"
             )
-            return Outcome({}, "needs-adapter", words, error=error)
-        return Outcome({}, "raises", said, error=error)
+            return Outcome({}, "needs-adapter", words, refused=refused)
+        return Outcome({}, "raises", said, refused=refused)
 
     def _read(self, answer: Any) -> Outcome:
         """The answer as arrays, one for each part."""

@@ -19,7 +19,7 @@ from convalg.check.difference import matrix_difference
 from convalg.check.known import Mistake
 from convalg.check.mistakes import COMPUTE, MISTAKES
 from convalg.check.plain import dependence, nonlinearity, plainly
-from convalg.check.problem import Kind, Problem, answer
+from convalg.check.problem import Kind, Problem
 from convalg.check.report import Diagnosis, features
 from convalg.check.run import Run
 
@@ -205,6 +205,9 @@ def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Di
             # Right where the mistake would show: it is made under some condition only.
             share *= 0.9 + 0.09 * quiet / len(right)
         found.append(Diagnosis(mistake.code, mistake.message, share))
+        if share == 1:
+            # Nothing explains more than everything.
+            break
     if not any(d.confidence >= NEARLY for d in found):
         found += _pairs(known, compute, part, wrong, right)
     found.sort(key=lambda d: -d.confidence)
@@ -254,7 +257,7 @@ def _explains(
     """Whether the mistake gives what the function gave; `no_layer`: or leaves no layer at all."""
     got, expected = run.outcome.parts[part], run.expected[part]
     for changed in _variants(mistake.change, run.problem):
-        found = answer(mistake.compute or compute, changed)
+        found = run.answers(mistake.compute or compute, changed)
         if found is None:
             if no_layer:
                 return True
@@ -278,10 +281,16 @@ def _forms(found: Array, shape: tuple[int, ...]) -> Iterator[Array]:
     yield found
     if found.shape == shape or found.ndim != len(shape):
         return
-    cut = found[tuple(slice(0, n) for n in shape)]
-    yield np.pad(cut, [(0, n - m) for n, m in zip(shape, cut.shape, strict=True)])
-    cut = found[tuple(slice(max(m - n, 0), None) for n, m in zip(shape, found.shape, strict=True))]
-    yield np.pad(cut, [(n - m, 0) for n, m in zip(shape, cut.shape, strict=True)])
+    common = tuple(min(n, m) for n, m in zip(shape, found.shape, strict=True))
+    filled = np.zeros(shape)
+    before = tuple(slice(0, n) for n in common)
+    filled[before] = found[before]
+    yield filled
+    filled = np.zeros(shape)
+    behind = [slice(n - m, n) for n, m in zip(shape, common, strict=True)]
+    last = [slice(n - m, n) for n, m in zip(found.shape, common, strict=True)]
+    filled[tuple(behind)] = found[tuple(last)]
+    yield filled
 
 
 def _same(got: Array, predicted: Array) -> bool:

@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +22,7 @@ from xml.etree import ElementTree
 from convalg.check.problem import KINDS
 from convalg.check.sweep import counts
 from convalg.errors import ArgumentError, FileError
+from convalg.jobs import checked, each
 from convalg.spec import as_size
 
 TIMEOUT = 60.0
@@ -77,11 +80,13 @@ def grade(
     cases: int | None = None,
     timeout: float = TIMEOUT,
     memory: int = MEMORY,
+    jobs: int | None = None,
 ) -> Grade:
     """Check a function in a file: `target` is "FILE.py:function".
 
     `kind`: the name of a check, such as "backward" or "max_pool". The file runs in a process
-    of its own, for at most `timeout` seconds with at most `memory` bytes.
+    of its own, for at most `timeout` seconds with at most `memory` bytes; `jobs` more of them,
+    each with as much memory, share the configurations.
     Raises: ArgumentError for another kind or a target without a function, FileError where
     there is no such file.
 
@@ -100,10 +105,32 @@ def grade(
     as_size(memory, "memory")
     if not isinstance(timeout, (int, float)) or not timeout > 0:
         raise ArgumentError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    checked(jobs)
     job = {"path": path, "function": function, "kind": kind, "dims": dims, "cases": cases}
+    job["jobs"] = jobs
     with tempfile.TemporaryDirectory() as folder:
         result = _run({**job, "memory": memory}, Path(folder), timeout)
     return Grade(target, {**result, "kind": kind})
+
+
+def grade_all(
+    targets: Iterable[str], kind: str = "forward", *, jobs: int | None = None, **options: Any
+) -> list[Grade]:
+    """The grade of each target, in their order; options as those of `grade`.
+
+    `jobs`: workers of joblib that share the targets, as in `ca.check.forward`. Each file still
+    runs in a process of its own, so threads are enough:
+    `joblib.parallel_config(backend="threading")`.
+
+    >>> grade_all(["nowhere.py:conv"])
+    Traceback (most recent call last):
+    convalg.errors.FileError: no file nowhere.py to check
+    """
+    return list(each(partial(_graded, kind, options), list(targets), jobs))
+
+
+def _graded(kind: str, options: dict[str, Any], target: str) -> Grade:
+    return grade(target, kind, **options)
 
 
 def _run(job: dict[str, Any], folder: Path, timeout: float) -> dict[str, Any]:

@@ -7,7 +7,8 @@ convalg, or its adjoint, applied to the arrays: nothing is computed here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ import numpy as np
 from convalg.axis import Boundary
 from convalg.base import Array, Operator
 from convalg.errors import ConvalgError
-from convalg.linear import correlation, transposed_correlation
+from convalg.kernels import as_kernel
+from convalg.linear import transposed_correlation
 from convalg.maps.pooling import average_pool, max_pool
+from convalg.operators import Convolution
+from convalg.spec import Geometry, correlation_geometry
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -54,17 +58,25 @@ class Problem:
         return len(self.spatial)
 
 
-def layer(p: Problem) -> Operator:
+def layer(p: Problem) -> Convolution:
     """The correlation that a forward or backward problem is about."""
-    return correlation(
+    weights = as_kernel(p.w)
+    geometry = _geometry(
         p.spatial,
-        p.w,
+        weights.shape,
         stride=p.stride,
         padding=p.padding,
         dilation=p.dilation,
         groups=p.groups,
         boundary=p.boundary,
     )
+    return Convolution(geometry, weights)
+
+
+@lru_cache(maxsize=4096)
+def _geometry(spatial: tuple[int, ...], taps: tuple[int, ...], **options: Any) -> Geometry:
+    """The geometry of a correlation: mistakes are tried on the same ones over and over."""
+    return correlation_geometry(spatial, taps, **options)
 
 
 def forward(p: Problem) -> Array:
@@ -245,3 +257,27 @@ def answer(compute: Callable[[Problem], Array], p: Problem) -> Array | None:
     except (ConvalgError, ValueError, IndexError):
         return None
     return np.asarray(found, dtype=float)
+
+
+class Answers:
+    """Answers that are kept: most mistakes leave a problem as another one leaves it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Any, ...], Array | None] = {}
+
+    def __call__(self, compute: Callable[[Problem], Array], p: Problem) -> Array | None:
+        """What `answer` gives."""
+        plain = replace(p, after=()) if p.after else p
+        key = (compute, *map(_hashable, vars(plain).values()))
+        if key not in self._kept:
+            self._kept[key] = answer(compute, plain)
+        found = self._kept[key]
+        if found is None or not p.after:
+            return found
+        return answer(lambda _: found, p)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.char, value.tobytes()
+    return value

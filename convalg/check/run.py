@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from convalg.base import Array
 from convalg.check.candidate import Candidate, Outcome, differs
-from convalg.check.problem import Problem, answer
+from convalg.check.problem import Answers, Problem, answer
 from convalg.check.report import Failure
 from convalg.check.sweep import Config, exists, problem, smaller
+from convalg.jobs import each, timed_out
 
 STEPS = 300
 """At most so many smaller configurations are tried for the smallest failure."""
 
 INPUTS = (0, 1, 2)
 """Numbers of the inputs that a smaller configuration is tried with: some hide a mistake."""
+
+
+AGAIN = 8
+"""Every so many configurations the function is called twice: the same must come out."""
+
+TIMEOUT = 60.0
+"""Seconds that a worker may take for a configuration."""
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +40,62 @@ class Run:
     expected: dict[str, Array]
     outcome: Outcome
     wrong: tuple[str, ...]
+    answers: Answers = field(default_factory=Answers, repr=False)
 
 
 def run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> Run:
     """One configuration, run; with `again` twice, since the same must come out."""
     return judged(tested, config, problem(tested.kind, config, number), again=again)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How the configurations of a check are run: who is told, and by which workers."""
+
+    progress: Progress | None = None
+    jobs: int | None = None
+    timeout: float | None = TIMEOUT
+
+    def runs(self, tested: Candidate, configs: Sequence[Config]) -> list[Run]:
+        """The runs of all configurations, up to one that hangs or takes its worker with it."""
+        found: list[Run] = []
+        numbered = list(enumerate(configs))
+        for one in each(
+            partial(_numbered, tested),
+            numbered,
+            self.jobs,
+            timeout=self.timeout,
+            lost=partial(_lost, tested, self.timeout),
+        ):
+            found.append(one)
+            if self.progress is not None:
+                self.progress(len(found), len(configs))
+            if one.outcome.code == "hangs" or one.outcome.lost:
+                # Every further call might take as long.
+                break
+        return found
+
+
+def _numbered(tested: Candidate, numbered: tuple[int, Config]) -> Run:
+    number, config = numbered
+    return run(tested, config, number, again=number % AGAIN == 0)
+
+
+def _lost(
+    tested: Candidate, timeout: float | None, numbered: tuple[int, Config], error: Exception
+) -> Run:
+    """The run of a configuration on which a worker took too long, or died."""
+    number, config = numbered
+    if timed_out(error):
+        code = "hangs"
+        words = (
+            f"no answer came from a worker within {timeout:g} seconds (where workers are only "
+            f"busy, timeout=None waits for them)"
+        )
+    else:
+        code, words = "crashes", f"it ended the process of its worker ({type(error).__name__})"
+    outcome = Outcome({}, code, words, lost=True)
+    return Run(config, problem(tested.kind, config, number), {}, outcome, ())
 
 
 def judged(tested: Candidate, config: Config, p: Problem, *, again: bool = False) -> Run:
@@ -75,7 +138,7 @@ def without_refusals(runs: list[Run], tested: Candidate) -> tuple[list[Run], lis
         options = one.config.options(tested.options)
         return {name for name, value in options.items() if isinstance(value, tuple)}
 
-    raising = [one for one in runs if isinstance(one.outcome.error, (TypeError, ValueError))]
+    raising = [one for one in runs if one.outcome.refused]
     refused = {
         name
         for name in tested.options

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,8 @@ def counts(dims: Any, cases: Any) -> tuple[int, int]:
     return axes, count
 
 
-def configurations(kind: Kind, dims: int, known: tuple[str, ...], count: int) -> list[Config]:
+@lru_cache(maxsize=32)
+def configurations(kind: Kind, dims: int, known: tuple[str, ...], count: int) -> tuple[Config, ...]:
     """`count` different configurations, the smallest first; options not `known` stay plain."""
     random = np.random.default_rng(SEED)
     found: dict[Config, None] = {}
@@ -77,7 +79,7 @@ def configurations(kind: Kind, dims: int, known: tuple[str, ...], count: int) ->
         config = _limited(_drawn(random, kind, dims), known)
         if exists(kind, config):
             found[config] = None
-    return sorted(found, key=lambda config: config.work)
+    return tuple(sorted(found, key=lambda config: config.work))
 
 
 def _drawn(random: np.random.Generator, kind: Kind, dims: int) -> Config:

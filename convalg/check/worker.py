@@ -13,7 +13,9 @@ def main() -> None:
     """Read the job from the command line, check, and leave the report as JSON."""
     job: dict[str, Any] = json.loads(sys.argv[1])
     answer = Path(sys.argv[2])
-    # What is needed is loaded before memory is short.
+    # What is needed is loaded before memory is short, and before the file's folder comes first.
+    import scipy.fft  # noqa: F401
+
     from convalg import check
     from convalg.errors import ConvalgError, MissingLibraryError
 
@@ -21,6 +23,11 @@ def main() -> None:
     result: dict[str, Any]
     try:
         function = _loaded(Path(job["path"]), job["function"])
+        if job["jobs"] is not None:
+            import cloudpickle
+
+            # The file is no module that a worker could import.
+            cloudpickle.register_pickle_by_value(sys.modules["checked"])
         at = answer.with_name(answer.name + ".at")
         at.write_text("the first configuration", encoding="utf-8")
 
@@ -29,7 +36,7 @@ def main() -> None:
 
         options = {} if job["cases"] is None else {"cases": job["cases"]}
         report = getattr(check, job["kind"])(
-            function, dims=job["dims"], progress=progress, **options
+            function, dims=job["dims"], progress=progress, jobs=job["jobs"], **options
         )
         result = {**report.to_dict(), "explanation": report.explain()}
     except MissingLibraryError as error:

@@ -7,6 +7,8 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convalg.errors import FileError, KindError, ShapeError, format_bytes
+from convalg.jobs import each
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,6 +87,32 @@ def grey(image: Pixels) -> Pixels:
         return image
     red, green, blue = image.astype(np.int64)
     return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)[None]
+
+
+def apply(
+    f: Callable[[Pixels], Any],
+    images: Iterable[str | os.PathLike[str] | Pixels],
+    *,
+    jobs: int | None = None,
+) -> list[Any]:
+    """What `f` makes of each image, in their order.
+
+    `images`: paths, each read by `read_image` where f is called, or arrays of pixels.
+    `jobs`: workers of joblib that share the images: those of this machine (-1 for all), or of
+    the backend that `joblib.parallel_config` names, such as a Dask or Ray cluster.
+    Raises: FileError as `read_image`, KindError for a function that workers cannot get.
+
+    >>> import convalg as ca
+    >>> def edges(image):
+    ...     return ca.correlation(image.shape[1:], ca.kernels.sobel_x)(grey(image)[0].astype(int))
+    >>> [found.shape for found in apply(edges, [photograph(), photograph()[:, :64]])]
+    [(126, 126), (62, 126)]
+    """
+    return list(each(partial(_applied, f), list(images), jobs))
+
+
+def _applied(f: Callable[[Pixels], Any], image: str | os.PathLike[str] | Pixels) -> Any:
+    return f(image if isinstance(image, np.ndarray) else read_image(image))
 
 
 def _opened(place: Path) -> BinaryIO:

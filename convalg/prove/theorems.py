@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cache
 
 from convalg.errors import ArgumentError
+from convalg.jobs import each
 from convalg.prove import algebra, arithmetic, layers
 from convalg.prove.theorem import Theorem
 from convalg.prove.verdict import Verdict
@@ -36,14 +37,19 @@ class Catalogue:
     def __repr__(self) -> str:
         return f"<{len(self)} theorems: {', '.join(_all())}>"
 
-    def prove(self) -> list[tuple[Theorem, Verdict, float]]:
-        """Every theorem with its verdict and the seconds it took."""
-        found = []
-        for theorem in self:
-            start = time.perf_counter()
-            verdict = theorem.prove()
-            found.append((theorem, verdict, time.perf_counter() - start))
-        return found
+    def prove(self, *, jobs: int | None = None) -> list[tuple[Theorem, Verdict, float]]:
+        """Every theorem with its verdict and the seconds it took.
+
+        `jobs`: workers of joblib that share the theorems, as in `ca.check.forward`.
+        """
+        found = each(_timed, list(_all()), jobs)
+        return [(theorem, *proved) for theorem, proved in zip(self, found, strict=True)]
+
+
+def _timed(name: str) -> tuple[Verdict, float]:
+    start = time.perf_counter()
+    verdict = _all()[name].prove()
+    return verdict, time.perf_counter() - start
 
 
 @cache

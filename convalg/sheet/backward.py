@@ -104,7 +104,7 @@ def kernel_section(small: Operator, case: Worked) -> Section:
     family = everywhere.family_of(small)
     if family is not None and isinstance(small, Convolution):
         try:
-            derived = derive.kernel_gradient(family)
+            derived = everywhere.once(derive.kernel_gradient(family))
             steps, verdict = everywhere.steps_of(derived), derived.verify()
             blocks += [
                 steps,

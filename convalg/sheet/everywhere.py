@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -124,7 +125,7 @@ def adjoint_steps(operator: Operator) -> tuple[list[Steps], list[Claim]]:
     if family is None:
         return [], []
     try:
-        derived = derive.adjoint(family)
+        derived = once(derive.adjoint(family))
         lines, verdict = steps_of(derived), derived.verify()
     except ConvalgError:
         return [], []
@@ -133,6 +134,14 @@ def adjoint_steps(operator: Operator) -> tuple[list[Steps], list[Claim]]:
         f"gradient stretched by the stride and padded by d (k - 1) - p."
     )
     return [lines], proved(statement, verdict)
+
+
+def once(derived: Derivation) -> Derivation:
+    """The derivation with every step proved once, however often its verdict is asked for."""
+    return replace(
+        derived,
+        steps=tuple(replace(step, check=cache(step.check)) for step in derived.steps),
+    )
 
 
 def steps_of(derived: Derivation) -> Steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,12 @@ POOLS = (
 
 def pooling_section(layer: Any) -> Section:
     """Pooling of a small input forward and backward, each kind with its figure."""
-    dims = min(len(layer_of(layer)[0].axes), 2)
+    return _over(min(len(layer_of(layer)[0].axes), 2))
+
+
+@cache
+def _over(dims: int) -> Section:
+    """The section over one or two axes, which is all that it takes from a layer."""
     shape = (SIDE,) * dims
     # Multiples of 7 modulo 17: sixteen different numbers, so that no maximum is tied.
     x = exact(np.array([7 * (k + 1) % 17 for k in range(SIDE**dims)]).reshape(shape))

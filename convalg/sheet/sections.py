@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
+
 from convalg import draw
 from convalg.axis import output_size as outputs_of
 from convalg.axis import transposed_size
@@ -53,8 +57,14 @@ def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
         32 * work, None, what="counting this layer's pattern", instead="use a smaller shape"
     )
     small = small_form(layer)
+    with _uncollected():
+        sections = _sections(layer, small, image)
+    return Sheet(one_line(layer), _lead(layer, small), sections, source(small))
+
+
+def _sections(layer: Operator, small: Operator, image: Image | None) -> tuple[Section, ...]:
     case = worked(layer, small)
-    sections = (
+    return (
         _definition(layer, small),
         *image_sections(layer, image),
         _sizes(layer, small),
@@ -72,7 +82,22 @@ def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
         reach.shift_section(small),
         reach.cost_section(layer, small),
     )
-    return Sheet(one_line(layer), _lead(layer, small), sections, source(small))
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No collection of garbage meanwhile.
+
+    Figures are many objects in cycles that stay: to look through them again and again for
+    garbage takes as long as to make them.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _one_layer(operator: Operator) -> Operator:

@@ -35,13 +35,26 @@ LAYERS: dict[str, ca.Operator] = {
 }
 
 
+class Sheets(dict[str, Sheet]):
+    """The sheet of each layer, made where a test asks for it: one worker runs a part of them."""
+
+    def __missing__(self, name: str) -> Sheet:
+        self[name] = ca.explain(LAYERS[name])
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def sheets() -> dict[str, Sheet]:
-    return {name: ca.explain(layer) for name, layer in LAYERS.items()}
+def sheets() -> Sheets:
+    return Sheets()
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_latex_is_balanced_and_plain(sheets: dict[str, Sheet], name: str) -> None:
+@pytest.fixture(scope="module", params=LAYERS)
+def name(request: pytest.FixtureRequest) -> str:
+    """A parameter that puts the tests of one layer after one another, on one worker."""
+    return str(request.param)
+
+
+def test_latex_is_balanced_and_plain(sheets: Sheets, name: str) -> None:
     text = sheets[name].latex()
     assert text.isascii()
     depth = 0
@@ -79,22 +92,21 @@ KNOWN = set(COMMANDS.split())
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 @pytest.mark.parametrize("name", ["default", "hostile", "transposed"])
-def test_pdflatex_sets_the_sheet(sheets: dict[str, Sheet], name: str, tmp_path: Path) -> None:
+def test_pdflatex_sets_the_sheet(sheets: Sheets, name: str, tmp_path: Path) -> None:
     sheets[name].write(tmp_path, formats=("latex",))
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "sheet.tex"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-2000:]
 
 
-def test_latex_has_no_name_that_acts(sheets: dict[str, Sheet]) -> None:
+def test_latex_has_no_name_that_acts(sheets: Sheets) -> None:
     text = sheets["hostile"].latex()
     assert r"\evil" not in text
     assert r"$\backslash$evil\{\}" in text
     assert "U+03B1" in text
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_a_notebook_is_sound_and_its_code_runs(sheets: dict[str, Sheet], name: str) -> None:
+def test_a_notebook_is_sound_and_its_code_runs(sheets: Sheets, name: str) -> None:
     nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     text = sheets[name].notebook()
     assert text == sheets[name].notebook()
@@ -131,9 +143,7 @@ def test_expressions_are_made_again_too() -> None:
     assert known["A"].to_sympy() == layer.to_sympy()
 
 
-def test_all_formats_are_written_with_their_figures(
-    sheets: dict[str, Sheet], tmp_path: Path
-) -> None:
+def test_all_formats_are_written_with_their_figures(sheets: Sheets, tmp_path: Path) -> None:
     sheet = sheets["default"]
     place = sheet.write(tmp_path, formats=("latex", "html", "markdown", "notebook"))
     assert place == tmp_path / "sheet.tex"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array, Map, Operator
-from convalg.errors import KindError, ShapeError, check_memory
+from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
 from convalg.kernels import as_numbers, check_finite
 from convalg.spec import as_shape, is_expression, size_product
 
@@ -100,13 +100,31 @@ def dense(f: Any, max_bytes: int | None) -> Array:
             f"the matrix holds {matrix.dtype}, and layers are real: identify its real and its "
             f"imaginary part"
         )
-    check_finite(matrix, "matrix")
     if matrix.dtype.kind == "O":
-        plain = [int(v) if is_expression(v) and v.is_Integer else v for v in matrix.ravel()]
-        matrix = np.array(plain, dtype=object).reshape(matrix.shape)
+        matrix = _plain_objects(matrix)
+    else:
+        check_finite(matrix, "matrix")
     if matrix.ndim != 2 or not matrix.size:
         raise ShapeError(f"a matrix has rows and columns, at least one, not shape {matrix.shape}")
     return matrix
+
+
+def _plain_objects(matrix: Array) -> Array:
+    """The entries with whole numbers of SymPy as Python's; a few objects stand in most places.
+
+    Raises: ArgumentError for an entry that is not finite and real.
+    """
+    objects = {id(value): value for value in matrix.ravel()}
+    distinct = np.empty(len(objects), dtype=object)
+    distinct[:] = list(objects.values())
+    try:
+        check_finite(distinct, "matrix")
+    except ArgumentError:
+        # This one says where it stands.
+        check_finite(matrix, "matrix")
+    plain = {k: int(v) if is_expression(v) and v.is_Integer else v for k, v in objects.items()}
+    found: Array = np.frompyfunc(lambda value: plain[id(value)], 1, 1)(matrix)
+    return found
 
 
 def guesses(before: tuple[int, ...], rows: int) -> list[tuple[int, ...]]:
