@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import NAMED, elementary
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from strategies import Drawn, integers, layers
 
 import convalg as ca
-from convalg import engine
 from convalg.errors import ExactnessError
 
 W = np.array([[1, -2], [3, 4]])
