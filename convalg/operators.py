@@ -475,7 +475,7 @@ def letters_of(operator: Operator) -> tuple[Any, ...]:
     # A letter that stands alone somewhere comes before those met in expressions only.
     found = dict.fromkeys(value for value in expressions if value.is_Symbol)
     for value in expressions:
-        found.update(dict.fromkeys(sorted(value.free_symbols, key=str)))
+        found.update(dict.fromkeys(sorted(value.free_symbols, key=lambda s: s.name)))
     return tuple(found)
 
 

@@ -189,6 +189,8 @@ def substituted(value: Any, numbers: Mapping[str, int]) -> Any:
     """A size (or factor) with letters replaced by numbers; a Python number once none is left."""
     if not is_symbolic(value):
         return value
+    if value.is_Symbol:
+        return int(numbers[value.name]) if value.name in numbers else value
     found = value.subs({s: numbers[s.name] for s in value.free_symbols if s.name in numbers})
     if not found.is_Rational:
         return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, permutations
 from typing import Any
 
@@ -162,16 +163,23 @@ def scope_of(limits: list[Any], letters: Iterable[Any]) -> str:
     >>> scope_of([n - 1, n - K, K - 1], [n, K])
     'all n >= K >= 1'
     """
+    letters = tuple(letters)
+    return _scope(tuple(limits), letters) if letters else "this size"
+
+
+@lru_cache(maxsize=256)
+def _scope(limits: tuple[Any, ...], letters: tuple[Any, ...]) -> str:
+    """The words are asked for once for each claim about the same family."""
     import sympy
 
-    letters = tuple(letters)
-    if not letters:
-        return "this size"
     kept = list(dict.fromkeys(sympy.expand(value) for value in (*limits, *letters)))
+    space, said = parameters(*kept), {value: f"{text(value)} >= 0" for value in kept}
     for value in list(kept):
         rest = [other for other in kept if other != value]
-        smaller = domain_set(rest, ())
-        if smaller.is_subset(_halfspace(value)):
+        others = " and ".join(said[other] for other in rest) or "0 = 0"
+        if islpy.Set(f"{space}{{ : {others} }}").is_subset(
+            islpy.Set(f"{space}{{ : {said[value]} }}")
+        ):
             kept = rest
     if not all(value.is_polynomial() for value in kept):
         kept = _plain_limits(domain_set(kept, ()), letters) or kept
@@ -193,10 +201,6 @@ def _plain_limits(domain: islpy.Set, letters: tuple[Any, ...]) -> list[Any]:
             value += constraint.get_coefficient_val(dim_type.param, k).to_python() * letter
         found += [value, -value] if constraint.is_equality() else [value]
     return found
-
-
-def _halfspace(value: Any) -> islpy.Set:
-    return islpy.Set(f"{parameters(value)}{{ : {text(value)} >= 0 }}")
 
 
 def _sides(value: Any) -> tuple[str, str]:
