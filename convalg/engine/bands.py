@@ -20,7 +20,7 @@ from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
 from convalg.engine.layer import Layer
 
-BLOCK = 1 << 18
+BLOCK = 1 << 20
 """Entries of the output that are made together: they should stay in the cache."""
 
 
@@ -153,8 +153,8 @@ def _images(layer: Layer, x: Array) -> Iterator[tuple[slice, Array]]:
 
 
 def bands(layer: Layer) -> Bands:
-    """The usual run: as long as the kernel, within 8 to 64."""
-    return Bands(layer, min(max(layer.taps[-1], 8), 64, layer.out[-1]))
+    """The usual run: about as long as the kernel, within 8 to 64, in whole registers."""
+    return Bands(layer, min(max(layer.taps[-1] // 8 * 8, 8), 64, layer.out[-1]))
 
 
 def work(bands: Bands, batch: int, slope: bool, last: bool) -> Work:
