@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
@@ -314,3 +316,29 @@ def test_wide_layers_hold_little() -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < x.nbytes + 150e6
+
+
+def test_an_adjoint_of_floats_needs_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only whole numbers ask who reads a sample most: that is a table as long as the signal."""
+    layer = ca.correlation(5000, np.ones(9))
+    g = np.ones(layer.out_shape)
+    right = layer.T(g)
+
+    def refuse(axes: Any) -> int:
+        raise AssertionError(axes)
+
+    monkeypatch.setattr("convalg.engine.most_readers", refuse)
+    assert np.array_equal(layer.T(g), right)
+    with pytest.raises(AssertionError):
+        layer.refill(np.ones(9, dtype=int)).T(g.astype(int))
+
+
+def test_numpy_is_enough_for_what_is_not_large() -> None:
+    """To choose among the engines loads no SciPy: that takes longer than the layer."""
+    code = (
+        "import sys, numpy as np, convalg as ca; "
+        "A = ca.correlation((20, 20), np.ones((4, 2, 3, 3))); "
+        "y = A(np.ones((8, 2, 20, 20))); A.T(y); print('scipy' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"

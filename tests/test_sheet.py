@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import sympy
+from sheets import Sheets
 
 import convalg as ca
 from convalg.base import Operator
@@ -82,17 +83,9 @@ HEADINGS = [
 ]
 
 
-class Sheets(dict[str, Sheet]):
-    """The sheet of each layer, made where a test asks for it: one worker runs a part of them."""
-
-    def __missing__(self, name: str) -> Sheet:
-        self[name] = ca.explain(LAYERS[name])
-        return self[name]
-
-
 @pytest.fixture(scope="module")
 def sheets() -> Sheets:
-    return Sheets()
+    return Sheets(LAYERS)
 
 
 @pytest.fixture(scope="module", params=LAYERS)

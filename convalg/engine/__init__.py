@@ -11,6 +11,7 @@ Whole numbers run in floats where every sum is exact in them, else as they are.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
     Raises: ArgumentError when the engine asked for cannot do it.
     """
     terms = geometry.channels[2] * int(size_product(geometry.taps))
-    kind = _machine(geometry, terms, kernel, x)
+    kind = _machine(geometry, lambda: terms, kernel, x)
     if kind is None:
         return gather.correlate(geometry, kernel, x)
     weights, signal, result = kind
@@ -79,8 +80,7 @@ def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
 
 def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
     """x = A(kernel)^T g. Shapes: kernel (*k_batch, *kernel_shape), g (*g_batch, *out_shape)."""
-    terms = geometry.channels[1] * most_readers(geometry.axes)
-    kind = _machine(geometry, terms, kernel, g)
+    kind = _machine(geometry, lambda: geometry.channels[1] * most_readers(geometry.axes), kernel, g)
     if kind is None:
         return gather.correlate_adjoint(geometry, kernel, g)
     weights, signal, result = kind
@@ -94,7 +94,7 @@ def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
 def kernel_gradient(geometry: Geometry, x: Array, g: Array) -> Array:
     """dL/dkernel, summed over the batch, from x (batch, *in_shape), g (batch, *out_shape)."""
     terms = int(size_product(geometry.out_spatial)) * len(x)
-    kind = _machine(geometry, terms, x, g, kernels=False)
+    kind = _machine(geometry, lambda: terms, x, g, kernels=False)
     found = None if kind is None else _plan(geometry, "gradient", kind[0], kind[2])
     if kind is None or found is None or found.run is None:
         return gather.kernel_gradients(geometry, x, g).sum(axis=0)
@@ -112,10 +112,17 @@ def kernel_gradient(geometry: Geometry, x: Array, g: Array) -> Array:
 
 
 def _machine(
-    geometry: Geometry, terms: int, first: Array, second: Array, *, kernels: bool = True
+    geometry: Geometry,
+    terms: Callable[[], int],
+    first: Array,
+    second: Array,
+    *,
+    kernels: bool = True,
 ) -> tuple[Array, Array, np.dtype[Any]] | None:
     """Both arrays as floats to compute with, and the result's type; None leaves it to `gather`.
 
+    `terms`: how many products a sum has. Asked for whole numbers only: who reads a sample most is
+    read off the tables of the axes, which are as long as a signal.
     Raises: ArgumentError when another engine was asked for.
     """
     name, kind = chosen(), common_type(first, second)
@@ -125,7 +132,7 @@ def _machine(
     work: np.dtype[Any] | None = None
     if single and first.size and second.size:
         if kind.kind == "i":
-            work = exact_float(terms, first, second)
+            work = exact_float(terms(), first, second)
         elif kind.char in "efdFD":
             work = np.dtype(np.float32) if kind.char == "e" else kind
     if work is None:

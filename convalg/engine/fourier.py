@@ -105,7 +105,8 @@ def _slices(layer: Layer, sizes: Sizes, batch: int) -> list[slice]:
 
 def work(layer: Layer, batch: int, slope: bool) -> Work:
     """What this engine does; see `cost.Work`."""
-    sizes = _sizes(layer)
+    # The next fast sizes are hardly larger, and to ask for them loads SciPy.
+    sizes = layer.lengths
     entries = math.prod(sizes)
     channels = layer.groups * (layer.inputs + layer.outputs)
     links = layer.groups * layer.inputs * layer.outputs

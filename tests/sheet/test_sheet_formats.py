@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
+from sheets import Sheets
 
 import convalg as ca
 from convalg.errors import ArgumentError, FileError
@@ -35,17 +36,9 @@ LAYERS: dict[str, ca.Operator] = {
 }
 
 
-class Sheets(dict[str, Sheet]):
-    """The sheet of each layer, made where a test asks for it: one worker runs a part of them."""
-
-    def __missing__(self, name: str) -> Sheet:
-        self[name] = ca.explain(LAYERS[name])
-        return self[name]
-
-
 @pytest.fixture(scope="module")
 def sheets() -> Sheets:
-    return Sheets()
+    return Sheets(LAYERS)
 
 
 @pytest.fixture(scope="module", params=LAYERS)
