@@ -41,8 +41,8 @@ def correlation(
     axes is single-channel; one of `(C_out, C_in // groups, *taps)` maps `(C_in, *shape)` to
     `(C_out, *out)`. `stride`, `dilation`: an int or one per axis, at least 1. `padding`: an
     int, one per axis, (before, after) pairs, "valid", "same" (the odd sample goes after),
-    "same_lower" or "full". `boundary`: what padding reads: "zeros", "circular", "reflect",
-    "symmetric", "edge".
+    "same_lower", "full" or "causal" (d (k - 1) samples before and none after). `boundary`: what
+    padding reads: "zeros", "circular", "reflect", "symmetric", "edge".
 
     Rule: y[o, i] = sum over c, t of w[o, c, t] x[c, s i + d t - p], per axis.
 

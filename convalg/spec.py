@@ -31,7 +31,29 @@ if TYPE_CHECKING:
 
 Shape: TypeAlias = "Size | Sequence[Size]"
 Padding: TypeAlias = "Size | str | Sequence[Size | tuple[Size, Size]]"
-PADDING_WORDS = ("valid", "same", "same_lower", "full")
+PADDING_WORDS = ("valid", "same", "same_lower", "full", "causal")
+PADDING_SYNONYMS = {
+    "SAME": "same",
+    "SAME_UPPER": "same",
+    "HALF": "same",
+    "SAME_LOWER": "same_lower",
+}
+BOUNDARY_SYNONYMS = {
+    "zero": "zeros",
+    "constant": "zeros",
+    "fill": "zeros",
+    "wrap": "circular",
+    "periodic": "circular",
+    "grid-wrap": "circular",
+    "mirror": "reflect",
+    "reflection": "reflect",
+    "grid-mirror": "symmetric",
+    "replicate": "edge",
+    "replication": "edge",
+    "nearest": "edge",
+    "clamp": "edge",
+}
+"""Names that other libraries use, in the words of this one."""
 
 
 @dataclass(frozen=True)
@@ -357,6 +379,11 @@ def transposed_geometry(
             f"output_padding={output_padding!r} has no place beside padding={padding!r}, "
             f"which fixes the output at stride * input"
         )
+    if isinstance(padding, str) and padding == "causal":
+        raise ArgumentError(
+            "padding='causal' is not defined for a transposed layer: write ((0, d * (k - 1)),) to "
+            "drop the end of the output, or take the adjoint of a causal correlation"
+        )
     wanted = tuple(n * s for n, s in zip(sizes, strides, strict=True))
     pads = _padding_of(padding, wanted, taps, strides, dilations)
     axes = []
@@ -424,9 +451,22 @@ def pooling_axes(
 
 
 def check_boundary(boundary: Any) -> None:
-    """Raises: ArgumentError unless it is one of the known words."""
+    """Raises: ArgumentError unless it is one of the known boundaries."""
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:
-        raise ArgumentError(f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary!r}")
+        raise ArgumentError(
+            f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary!r}{_meant(boundary)}"
+        )
+
+
+def _meant(word: Any) -> str:
+    """The boundary or padding that a name of another library means here; empty for other names."""
+    if not isinstance(word, str):
+        return ""
+    boundary = BOUNDARY_SYNONYMS.get(word.lower(), word.lower())
+    if boundary in BOUNDARIES:
+        return f": write boundary={boundary!r}, with the number of samples as padding"
+    padding = PADDING_SYNONYMS.get(word.upper(), word.lower())
+    return f": write padding={padding!r}" if padding in PADDING_WORDS else ""
 
 
 def _is_sequence(value: Any) -> bool:
@@ -500,9 +540,11 @@ def _padding_of(
             return tuple(same_padding(n, k, s, d, lower=True) for n, k, s, d in each)
         case "full":
             return tuple((d * (k - 1), d * (k - 1)) for n, k, s, d in each)
+        case "causal":
+            return tuple((d * (k - 1), 0) for n, k, s, d in each)
     raise ArgumentError(
         f"padding must be an integer, one per axis, (before, after) pairs or one of "
-        f"{', '.join(PADDING_WORDS)}, not {padding!r}"
+        f"{', '.join(PADDING_WORDS)}, not {padding!r}{_meant(padding)}"
     )
 
 

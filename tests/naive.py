@@ -113,6 +113,8 @@ def sides(padding: Any, k: int, size: int, taps: int, stride: int, dilation: int
             return 0, 0
         case "full":
             return (taps - 1) * dilation, (taps - 1) * dilation
+        case "causal":
+            return (taps - 1) * dilation, 0
         case "same" | "same_lower":
             total, wanted = 0, len(range(0, size, stride))
             while fitting(size, total, 0, taps, stride, dilation) < wanted:

@@ -14,7 +14,7 @@ import convalg as ca
 from convalg.axis import BOUNDARIES
 
 KINDS = ("correlation", "convolution", "transposed_correlation")
-WORDS = ("valid", "same", "same_lower", "full")
+WORDS = ("valid", "same", "same_lower", "full", "causal")
 # Largest kernel, dilation, stride and padding per axis, and samples beyond the smallest size:
 # at most a few hundred products in any number of axes.
 LIMITS = {1: (4, 3, 3, 3, 4), 2: (3, 2, 2, 2, 2), 3: (2, 2, 2, 1, 1)}
@@ -73,7 +73,9 @@ def layers(
     lead, groups = _channels(draw)
     options: dict[str, Any] = {}
     if kind == "transposed_correlation":
-        padding = draw(_padding(axes, words, numbers))
+        # A transposed layer is not causal: the word is refused there.
+        named = tuple(word for word in words if word != "causal")
+        padding = draw(_padding(axes, named, numbers))
         sizes, options = _transposed(draw, taps, strides, dilations, padding)
     else:
         options["boundary"] = draw(st.sampled_from(boundaries))
@@ -132,7 +134,7 @@ def _sizes(
         span = (size - 1) * dilation + 1
         padding = options["padding"]
         if isinstance(padding, str):
-            free = padding in ("same", "same_lower", "full")
+            free = padding in ("same", "same_lower", "full", "causal")
             least = 1 if free and options["boundary"] != "reflect" else span
         else:
             pair = naive.sides(padding, k, 1, size, strides[k], dilation)

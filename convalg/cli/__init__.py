@@ -101,7 +101,8 @@ def explain(
         str,
         typer.Option(
             metavar="INT|SIZES|WORD",
-            help="Samples around the input, such as 1 or 1x0, or valid, same, same_lower, full.",
+            help="Samples around the input, such as 1 or 1x0, or valid, same, same_lower, full, "
+            "causal.",
         ),
     ] = "valid",
     dilation: Annotated[
