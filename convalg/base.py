@@ -222,8 +222,11 @@ class Operator(Map):
         that library: on its device, in its graph or trace. `engine` names how the layers inside
         are applied to NumPy's numbers (`convalg.engine.ENGINES`); "auto" takes the one with the
         least estimated time. The batch may lie innermost in the memory of x and of the result.
+        Integers of any machine type are added up exactly, in int64; Python's integers of any size,
+        and fractions, in arrays of objects; floats by NumPy's rule. Moves of samples keep the type.
         Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers;
-        ArgumentError for an engine that cannot apply it.
+        ArgumentError for an engine that cannot apply it; ExactnessError where an integer sum could
+        leave 64 bits (pass x.astype(object)).
 
         >>> import convalg as ca
         >>> ca.correlation(4, [1, 2])([1, 0, 0, 3])

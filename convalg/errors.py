@@ -66,6 +66,25 @@ class TooLargeError(ConvalgError, MemoryError):
     """A face would need more memory than its limit allows."""
 
 
+MOST_SHOWN = 120
+"""Characters of a value that a message shows."""
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: in one line, escaped and short.
+
+    >>> shown("a" * 1000), shown(10**1000)
+    ("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaaa'", 'an integer of 3322 bits')
+    """
+    if isinstance(value, int) and value.bit_length() > 256:
+        # Python refuses to write integers of many thousand digits.
+        return f"an integer of {value.bit_length()} bits"
+    words = " ".join(ascii(value).split())
+    if len(words) <= MOST_SHOWN:
+        return words
+    return f"{words[: MOST_SHOWN // 3 + 1]}...{words[-MOST_SHOWN // 6 :]}"
+
+
 MEMORY_LIMIT = 4 * 2**30
 """Bytes that one explicit matrix may take unless `max_bytes=` says otherwise."""
 
@@ -106,13 +125,18 @@ def check_memory(
 
 
 LARGEST_INTEGER = 2**63 - 1
+"""The largest integer of int64, in which integers are added up."""
 
 
 def check_bound(bound: int) -> None:
-    """Raises: ExactnessError when a bound on integers exceeds 64 bits."""
+    """Refuse integers that int64 cannot hold.
+
+    Raises: ExactnessError when a bound on their sums exceeds 64 bits.
+    """
     if bound > LARGEST_INTEGER:
+        size = f"{bound:.3g}" if bound < 10**300 else shown(bound)
         raise ExactnessError(
-            f"integers this large could sum to {bound:.3g}, beyond 64 bits: "
+            f"integers this large could sum to {size}, beyond 64 bits: "
             f"pass x.astype(object) for exact integers or x.astype(float) for rounded ones"
         )
 

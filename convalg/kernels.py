@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from convalg.axis import Size
-from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
+from convalg.errors import (
+    ArgumentError,
+    ExactnessError,
+    KindError,
+    ShapeError,
+    check_memory,
+    shown,
+)
 from convalg.spec import (
     as_shape,
     as_size,
@@ -216,39 +225,119 @@ def as_kernel(kernel: Any, name: str = "kernel") -> Array:
 def as_numbers(values: Any, name: str) -> Array:
     """Any array-like of numbers or SymPy expressions, as an array; nothing is cast.
 
-    Raises: KindError for ragged nesting, strings, None and other things that are not numbers.
+    Integers of lists and tuples stay integers: those beyond 64 bits are an array of objects, as
+    are those for which NumPy has no common integer type.
+
+    Raises: KindError for ragged nesting, masked entries, strings, None and other things that are
+    not numbers.
     """
+    if isinstance(values, np.ndarray):
+        if isinstance(values, np.ma.MaskedArray):
+            _refuse_mask(values, name)
+        array = np.asarray(values)
+    else:
+        array = _array_of(values, name)
+    if array.dtype.kind in "iufc":
+        return array
+    if array.dtype.kind == "b":
+        return array.astype(np.int64)
+    if array.dtype.kind != "O":
+        raise KindError(f"{name} must hold numbers, not {array.dtype}")
+    return _objects(array, name)
+
+
+def _array_of(values: Any, name: str) -> Array:
+    """What is not an array yet, as one."""
     if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
         values = np.array(values.tolist(), dtype=object)
-    if np.ma.is_masked(values):
-        raise KindError(f"{name} has masked entries, {values}: fill them with numbers first")
+    nested = isinstance(values, (list, tuple))
+    if nested:
+        _refuse_masked_rows(values, name)
+    array = _converted(values, name, None)
+    if nested and array.dtype.kind == "f" and array.size:
+        if np.isnan(array).any() and any(value is np.ma.masked for value in _leaves(values)):
+            raise KindError(f"{name} holds np.ma.masked, a masked entry: give numbers only")
+        if all(issubclass(kind, (int, np.integer, np.bool_)) for kind in _kinds(values)):
+            # NumPy rounds integers that fit in none of its types together: 2**63 and -1.
+            array = _converted(values, name, object)
+    return array
+
+
+def _converted(values: Any, name: str, dtype: Any) -> Array:
     try:
-        array = np.asarray(values)
-    except ValueError as error:
+        return np.asarray(values, dtype=dtype)
+    except (ValueError, OverflowError) as error:
         raise KindError(f"{name} is not a rectangular array: {error}") from None
     except (TypeError, RuntimeError) as error:
         # Arrays of a GPU, of a graph or of a trace do not come to the host by themselves.
         raise KindError(f"{name} does not turn into a NumPy array: {error}") from None
-    if array.dtype.kind == "b":
-        return array.astype(np.int64)
-    if array.dtype.kind == "O":
-        for value in array.ravel():
-            if isinstance(value, Decimal):
-                raise KindError(f"{name} holds the Decimal {value}: use Fraction or int instead")
-            if not (isinstance(value, numbers.Number) or is_expression(value)):
-                raise KindError(
-                    f"{name} must hold numbers or SymPy expressions, not {value!r} "
-                    f"({type(value).__name__})"
-                )
-        if any(isinstance(value, np.integer) for value in array.ravel()):
+
+
+def _leaves(values: Any) -> Iterator[Any]:
+    """The numbers and the arrays in nested lists."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _leaves(value)
+        else:
+            yield value
+
+
+def _kinds(values: Any) -> Iterator[type]:
+    """The types of the numbers in nested lists and in their arrays."""
+    for leaf in _leaves(values):
+        yield leaf.dtype.type if isinstance(leaf, np.ndarray) else type(leaf)
+
+
+def _refuse_masked_rows(values: Any, name: str) -> None:
+    """Raises: KindError for a masked array in nested lists."""
+    # Where numbers are, there are no rows: long lists of numbers are not looked through.
+    if values and isinstance(values[0], (list, tuple, np.ndarray)):
+        for value in values:
+            if isinstance(value, np.ma.MaskedArray):
+                _refuse_mask(value, name)
+            elif isinstance(value, (list, tuple)):
+                _refuse_masked_rows(value, name)
+
+
+def _refuse_mask(values: Any, name: str) -> None:
+    """Raises: KindError where some entry is masked: what is below a mask is no number."""
+    if np.ma.is_masked(values):
+        raise KindError(
+            f"{name} has masked entries, {shown(values)}: fill them with numbers first, "
+            f"{name}.filled(0) for one"
+        )
+
+
+def _objects(array: Array, name: str) -> Array:
+    """An array of objects that are all numbers or expressions; machine integers as Python's."""
+    machine = mixed = False
+    largest_bits = 0
+    for value in array.flat:
+        if isinstance(value, (bool, np.integer, np.bool_)):
             # Machine integers would overflow where Python's do not.
-            plain = [v.item() if isinstance(v, np.integer) else v for v in array.ravel()]
-            whole = np.empty(len(plain), dtype=object)
-            whole[:] = plain
-            return whole.reshape(array.shape)
-    elif array.dtype.kind not in "iufc":
-        raise KindError(f"{name} must hold numbers, not {array.dtype}")
-    return array
+            machine = True
+        elif isinstance(value, (int, Fraction)):
+            largest_bits = max(largest_bits, math.floor(value).bit_length())
+        elif isinstance(value, (float, np.inexact)):
+            mixed = True
+        elif isinstance(value, Decimal):
+            raise KindError(f"{name} holds the Decimal {value}: use Fraction or int instead")
+        elif not (isinstance(value, numbers.Number) or is_expression(value)):
+            raise KindError(
+                f"{name} must hold numbers or SymPy expressions, not {shown(value)} "
+                f"({type(value).__name__})"
+            )
+    if mixed and largest_bits > sys.float_info.max_exp:
+        raise ExactnessError(
+            f"{name} holds floats, and integers that are too large to be one: give exact numbers "
+            f"only"
+        )
+    if not machine:
+        return array
+    plain = [int(v) if isinstance(v, (bool, np.integer, np.bool_)) else v for v in array.flat]
+    whole = np.empty(len(plain), dtype=object)
+    whole[:] = plain
+    return whole.reshape(array.shape)
 
 
 def batch_of(x: Any, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[int, ...]]:

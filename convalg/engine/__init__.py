@@ -5,7 +5,8 @@ For machine numbers there are faster ways, one module each: `stored` (CSR), `im2
 `bands` (dense Toeplitz blocks), `taps`, `fourier`, `winograd`. `choice` takes the one that a small
 model (`cost`) gives the least time. All see a layer as `layer.Layer` does.
 
-Whole numbers run in floats where every sum is exact in them, else as they are.
+The type of every result follows one rule, `arithmetic.result_type`. Integers run in floats where
+every sum is exact in them, else as they are.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from convalg.engine.arithmetic import (
     exact_float,
     multiply,
     prepared,
+    result_type,
     scaled,
     total,
 )
@@ -48,6 +50,7 @@ __all__ = [
     "most_readers",
     "multiply",
     "prepared",
+    "result_type",
     "scaled",
     "table",
     "total",

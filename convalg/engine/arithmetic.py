@@ -1,4 +1,4 @@
-"""Number types: what to compute in, so that whole numbers stay exact; sums, factors, rows."""
+"""Number types: in which type to compute, so that integers stay exact; sums, factors, rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convalg.errors import check_bound
+from convalg.errors import ExactnessError, check_bound, shown
 from convalg.kernels import largest
 
 Array = npt.NDArray[Any]
@@ -21,10 +21,35 @@ EXACT = {2: 2**11, 4: 2**24, 8: 2**53, 16: 2**63}
 """Up to here every whole number is a float of so many bytes."""
 
 
+def result_type(*kinds: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of a sum of products of numbers of these types: the one rule of all engines.
+
+    Integers of any machine type, signed or not, are added up in int64; where a sum could leave it,
+    `prepared` refuses (exact sums of any size: Python's integers, in arrays of objects). Exact
+    objects stay exact objects. One array of floats makes all floats, by NumPy's rule; integers
+    beyond the float's digits are rounded then, as in every product of an integer and a float.
+
+    >>> result_type(np.dtype(np.uint64), np.dtype(np.int8)), result_type(np.dtype(np.uint8))
+    (dtype('int64'), dtype('int64'))
+    """
+    if all(kind.kind in "biu" for kind in kinds):
+        # NumPy has no integer type for uint64 next to a signed one, and takes float64.
+        return np.dtype(np.int64)
+    return np.result_type(*kinds)
+
+
 def common_type(*arrays: Array) -> np.dtype[Any]:
-    """The type to compute in: NumPy's rule, with all integers as int64."""
-    kind = np.result_type(*arrays)
-    return np.dtype(np.int64) if kind.kind in "biu" else kind
+    """The `result_type` of arrays.
+
+    Raises: ExactnessError where floats meet exact integers that no float reaches.
+    """
+    kind = result_type(*(array.dtype for array in arrays))
+    if kind.kind == "O" and any(array.dtype.kind in "fc" for array in arrays):
+        for array in arrays:
+            for value in array.flat if array.dtype.kind == "O" else ():
+                if isinstance(value, (int, Fraction)):
+                    as_float(value)
+    return kind
 
 
 def prepared(terms: int, *arrays: Array) -> tuple[Array, ...]:
@@ -33,9 +58,8 @@ def prepared(terms: int, *arrays: Array) -> tuple[Array, ...]:
     Raises: ExactnessError when a sum of `terms` products could leave 64 bits.
     """
     kind = common_type(*arrays)
-    if kind == np.int64 or all(a.dtype.kind in "iu" for a in arrays):
+    if kind.kind == "i":
         check_bound(math.prod(largest(a) for a in arrays) * max(terms, 1))
-        kind = np.dtype(np.int64)
     return tuple(a.astype(kind, copy=False) for a in arrays)
 
 
@@ -53,11 +77,11 @@ def exact_float(terms: int, *arrays: Array) -> np.dtype[Any] | None:
 
 def total(terms: list[Array]) -> Array:
     """The sum of arrays of one shape, exact for integers."""
-    if all(term.dtype.kind in "iu" for term in terms):
+    kind = common_type(*terms)
+    if kind.kind == "i":
         check_bound(sum(largest(term) for term in terms))
-        terms = [term.astype(np.int64, copy=False) for term in terms]
-    result = terms[0]
-    for term in terms[1:]:
+    result, *rest = (term.astype(kind, copy=False) for term in terms)
+    for term in rest:
         result = result + term
     return result
 
@@ -65,17 +89,34 @@ def total(terms: list[Array]) -> Array:
 def scaled(factor: Any, x: Array) -> Array:
     """factor * x, exact for integers."""
     if isinstance(factor, Fraction) and x.dtype.kind in "fc":
-        factor = float(factor)
+        factor = as_float(factor)
     if isinstance(factor, Fraction) and x.size and np.can_cast(x.dtype, np.int64):
         low, high = int(x.min()), int(x.max())
         if high - low < x.size:
             # Images have few different sums: a fraction for each, made once.
-            each: Any = np.arange(low, high + 1)
-            return np.asarray((factor * each)[x.astype(np.int64) - low])
-    if isinstance(factor, (int, np.integer)) and x.dtype.kind in "iu":
-        check_bound(abs(int(factor)) * largest(x))
-        return int(factor) * x.astype(np.int64, copy=False)
-    return factor * x
+            each = np.array([factor * value for value in range(low, high + 1)], dtype=object)
+            return np.asarray(each[x.astype(np.int64) - low])
+    if isinstance(factor, (int, np.integer)):
+        factor = int(factor)
+        if x.dtype.kind in "iu":
+            most = largest(x)
+            check_bound(max(abs(factor), 1) * most)
+            # Of zeros alone a factor of any size makes zeros.
+            return (factor if most else 0) * x.astype(np.int64, copy=False)
+        if x.dtype.kind in "fc":
+            factor = as_float(factor)
+    return np.asarray(factor * x)
+
+
+def as_float(value: int | Fraction) -> float:
+    """An exact number as a float. Raises: ExactnessError for one that is too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ExactnessError(
+            f"{shown(value)} is too large to be a float: pass exact numbers on both sides, "
+            f"x.astype(object) for one"
+        ) from None
 
 
 def multiply(indptr: Array, indices: Array, values: Array, x: Array) -> Array:

@@ -14,7 +14,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from convalg.base import Operator, Order, fold
-from convalg.engine import prepared, scaled
+from convalg.engine import most_readers, prepared, result_type, scaled
 from convalg.errors import (
     MEMORY_LIMIT,
     ArgumentError,
@@ -75,7 +75,7 @@ def to_scipy(
     check_memory(
         _table_bytes(operator), max(max_bytes or 0, MEMORY_LIMIT), what=what, instead=instead
     )
-    matrix = _matrix(operator, target)
+    matrix = _matrix(operator, _early(operator, target))
     if target is not None:
         matrix.data = cast(matrix.data, target)
     if order == "F":
@@ -192,9 +192,25 @@ def _result_type(operator: Operator) -> np.dtype:
 
     def node(parent: Operator, *images: np.dtype) -> np.dtype:
         factor = [np.asarray(_number(parent.factor)).dtype] if isinstance(parent, Scaled) else []
-        return np.result_type(*images, *factor)
+        return result_type(*images, *factor)
 
     return _held(fold(operator, dict.fromkeys(_RULES, node), leaf))
+
+
+def _early(operator: Operator, target: np.dtype | None) -> np.dtype | None:
+    """The type to compute entries in, None for that of the operator itself.
+
+    Integers are added up as integers, and become floats once: rounded before, they would be wrong
+    by more than the rounding of their sum.
+    """
+    if isinstance(operator, Selection) or (
+        isinstance(operator, Convolution) and operator.pattern.products == operator.pattern.nonzeros
+    ):
+        return target  # nothing is added up
+    whole = exact_kind(operator) is None and result_type(
+        *(_values(leaf).dtype for leaf in leaves(operator) if not isinstance(leaf, Selection))
+    ) == np.dtype(np.int64)
+    return None if whole else target
 
 
 def _values(leaf: Any) -> np.ndarray:
@@ -236,17 +252,13 @@ def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
             f"out holds {out.dtype}, which cannot take a kernel of {operator.weights.dtype}: "
             f"make a matrix with to_scipy() instead"
         )
-    weights = cast(operator.weights, out.dtype)
-    if _sums_integers(pattern, out.dtype):
+    weights = operator.weights
+    if weights.dtype.kind in "iu" and pattern.products > pattern.nonzeros:
+        # Integer weights meet on entries, where a small type may not hold their sum.
         out.data[:] = cast(pattern.csr_values(_wide(weights)), out.dtype)
     else:
-        pattern.csr_values(weights, out.data)
+        pattern.csr_values(cast(weights, out.dtype), out.data)
     return out
-
-
-def _sums_integers(pattern: Pattern, kind: np.dtype) -> bool:
-    """Whether integer weights meet on entries, where a small type may not hold their sum."""
-    return kind.kind in "iu" and pattern.products > pattern.nonzeros
 
 
 def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
@@ -340,9 +352,7 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
 
 def _weights(layer: Convolution, dtype: np.dtype | None) -> np.ndarray:
     _refuse_objects(layer, dtype)
-    weights = _entries(layer.weights, dtype)
-    wide = dtype is None or _sums_integers(layer.pattern, dtype)
-    return _wide(weights) if wide else weights
+    return _wide(_entries(layer.weights, dtype))
 
 
 def _entries(values: np.ndarray, dtype: np.dtype | None) -> np.ndarray:
@@ -371,9 +381,11 @@ def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: Any) 
 
 
 def _from_patches(leaf: Patches, dtype: np.dtype | None) -> Any:
-    values = _entries(leaf.values.ravel(), dtype)
+    values = _wide(_entries(leaf.values.ravel(), dtype))
     rows, columns, labels = Pattern(leaf.geometry).triples().T
     if leaf.transposed:
+        # Where a boundary reads one sample twice, two values meet on an entry.
+        (values,) = prepared(most_readers(leaf.geometry.axes), values)
         rows, columns = columns, rows
     kind = index_type(labels.size, *leaf.shape)
     places = (rows.astype(kind), labels.astype(kind))
@@ -392,7 +404,8 @@ def _wide(matrix: Any) -> Any:
 def _compose(node: Compose, *images: Any) -> Any:
     result = images[-1]
     for image in reversed(images[:-1]):
-        prepared(result.shape[0], image.data, result.data)
+        # As many products to an entry as the longest row has entries.
+        prepared(int(np.diff(image.indptr).max(initial=1)), image.data, result.data)
         result = _wide(image) @ _wide(result)
     result.sort_indices()
     return result
@@ -427,7 +440,7 @@ def _kron(node: Kron, left: Any, right: Any) -> Any:
     left, right = _wide(left), _wide(right)
     # SciPy forgets the type of a product without entries.
     found = scipy.sparse.kron(left, right, format="csr")
-    return found.astype(np.result_type(left, right), copy=False)
+    return found.astype(result_type(left.dtype, right.dtype), copy=False)
 
 
 _RULES: dict[type, Callable[..., Any]] = {
