@@ -303,7 +303,7 @@ def _refuse_mask(values: Any, name: str) -> None:
     """Raises: KindError where some entry is masked: what is below a mask is no number."""
     if np.ma.is_masked(values):
         raise KindError(
-            f"{name} has masked entries, {shown(values)}: fill them with numbers first, "
+            f"{name} has masked entries, {values}: fill them with numbers first, "
             f"{name}.filled(0) for one"
         )
 
