@@ -268,8 +268,9 @@ def _converted(values: Any, name: str, dtype: Any) -> Array:
         return np.asarray(values, dtype=dtype)
     except (ValueError, OverflowError) as error:
         raise KindError(f"{name} is not a rectangular array: {error}") from None
-    except (TypeError, RuntimeError) as error:
-        # Arrays of a GPU, of a graph or of a trace do not come to the host by themselves.
+    except (TypeError, RuntimeError, UserWarning) as error:
+        # Arrays of a GPU, of a graph or of a trace do not come to the host by themselves; NumPy's
+        # warning of masked entries may be an error.
         raise KindError(f"{name} does not turn into a NumPy array: {error}") from None
 
 

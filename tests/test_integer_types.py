@@ -306,3 +306,10 @@ def test_floats_are_floats() -> None:
     for kind in (np.float16, np.float32, np.float64):
         assert layer(np.ones(3, kind)).dtype == kind
     assert ca.correlation(3, [1, 2])(np.ones(3, np.float32)).dtype == np.float64
+
+
+@pytest.mark.filterwarnings("ignore:.*masked element")
+@pytest.mark.parametrize("values", [[1, np.ma.masked], [[0.5, 1.0], [np.ma.masked, 2.0]]])
+def test_masked_entries_of_lists(values: Any) -> None:
+    with pytest.raises(KindError, match="x holds np.ma.masked, a masked entry: give numbers only"):
+        as_numbers(values, "x")
