@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
+
+from convalg.escape import markup
 
 # A sign beside the colour, for those who see none: light and dark themes both keep these apart.
 MARKS = {True: ("\u2713", "#2e8b57"), False: ("\u2717", "#c0392b"), None: ("?", "#b8860b")}
@@ -18,7 +19,7 @@ def answer(holds: bool | None, text: str) -> str:
     mark, colour = MARKS[holds]
     return (
         f'<div><span style="color:{colour};font-weight:bold">{mark}</span> '
-        f"<code>{escape(text)}</code></div>"
+        f"<code>{markup(text)}</code></div>"
     )
 
 
@@ -28,7 +29,7 @@ def text(words: str) -> str:
     >>> text("a < b")
     '<pre>a &lt; b</pre>'
     """
-    return f"<pre>{escape(words)}</pre>"
+    return f"<pre>{markup(words)}</pre>"
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -37,14 +38,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     >>> table("t", ["a"], [["1"]]).count("<th ")
     2
     """
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    head = "".join(f'<th scope="col">{markup(name)}</th>' for name in columns)
     body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        f'<tr><th scope="row">{markup(row[0])}</th>'
+        + "".join(f"<td>{markup(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     )
     return (
-        f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead>"
+        f"<table><caption>{markup(title)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>"
     )

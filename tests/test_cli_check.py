@@ -106,6 +106,15 @@ def test_what_to_do_instead_is_told(
     assert words in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_function_that_is_not_there_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("covn") == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("convalg: homework.py has no function covn; it has sliding_")
+    assert check("covn", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["diagnosis"][0]["code"] == "no-function"
+
+
 def test_what_hangs_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert check("endless", "--timeout", "3") == 1
     out = capsys.readouterr().out
@@ -165,6 +174,9 @@ BAD = [
     ("homework.py:conv --dims 5", "dims must be 1 to 4, and cases a number: 5"),
     ("homework.py:conv --cases 0", "cases must be at least 1, not 0"),
     ("homework.py:conv --cases -1", "cases must be at least 1, not -1"),
+    ("homework.py:conv --cases 10001", "cases must be at most 10,000, not 10,001"),
+    ("homework.py:conv --memory 99999999999999", "memory must be at most 1,152,921,504,606,846,"),
+    ("homework.py:conv --memory 1", "memory must be at least"),
     ("homework.py:conv --timeout 0", "timeout must be a number of seconds above 0, not 0.0"),
     ("homework.py:conv --timeout nan", "timeout must be a number of seconds above 0, not nan"),
     ("homework.py:conv --memory 0", "--memory must be at least 1 megabyte, not 0"),

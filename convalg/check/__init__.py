@@ -12,19 +12,12 @@ from convalg.check.adapters import (
     from_torch_backward,
 )
 from convalg.check.candidate import candidate
-from convalg.check.diagnose import diagnose
+from convalg.check.checked import report_on
 from convalg.check.module import layer
 from convalg.check.problem import KINDS
 from convalg.check.report import Diagnosis, Failure, Report
-from convalg.check.run import (
-    TIMEOUT,
-    Progress,
-    Sweep,
-    failure_of,
-    smallest,
-    without_refusals,
-)
-from convalg.check.sweep import configurations, counts
+from convalg.check.run import TIMEOUT, Progress, Sweep
+from convalg.check.sweep import CASES, counts
 
 __all__ = [
     "Diagnosis",
@@ -50,9 +43,6 @@ __all__ = [
 def __dir__() -> list[str]:
     """What is for use; the modules within are not."""
     return sorted(__all__)
-
-
-CASES = 160
 
 
 def forward(
@@ -238,30 +228,5 @@ def max_pool_backward(
 
 
 def _check(name: str, f: Any, dims: int, cases: int, sweep: Sweep) -> Report:
-    kind = KINDS[name]
     axes, count = counts(dims, cases)
-    tested = candidate(f, kind)
-    runs = sweep.runs(tested, configurations(kind, axes, tested.options, count))
-    runs, notes = without_refusals(runs, tested)
-    failing = [one for one in runs if one.wrong or one.outcome.code]
-    if tested.missing:
-        notes.append(
-            f"not exercised, since {tested.name} does not have it: {', '.join(tested.missing)}"
-        )
-    if any(one.outcome.printed for one in runs):
-        notes.append(f"{tested.name} prints; that is not shown here")
-    # What took a worker with it would take this process.
-    lost = [one for one in runs if one.outcome.lost]
-    smallest_failure = None
-    if failing:
-        smallest_failure = failure_of(lost[0]) if lost else smallest(tested, failing)
-    return Report(
-        kind,
-        tested.name,
-        tested.options,
-        len(runs),
-        tuple(map(failure_of, failing)),
-        smallest_failure,
-        diagnose(kind, runs, None if lost else tested) if failing else (),
-        tuple(notes),
-    )
+    return report_on(candidate(f, KINDS[name]), axes, count, sweep)

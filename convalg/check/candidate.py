@@ -18,11 +18,15 @@ import numpy as np
 
 from convalg.base import Array
 from convalg.check.problem import BACKWARD, Kind, Problem
-from convalg.check.quiet import quietly
+from convalg.check.quiet import PrintsTooMuchError, quietly
 from convalg.check.sweep import Config
 from convalg.errors import KindError, MissingLibraryError
+from convalg.escape import terminal
 
 Function = Callable[..., Any]
+LONGEST_NAME = 200
+MOST_ANSWER = 2**23
+"""Numbers that a part of an answer may have: right ones have thousands."""
 TOLERANCE = 1e-6
 """Relative to the largest number expected: answers are small integers, so any mistake is larger."""
 
@@ -60,8 +64,12 @@ class Candidate:
     def __call__(self, config: Config, p: Problem) -> Outcome:
         """One call with fresh arrays."""
         arrays = [getattr(p, name).copy() for name in self.kind.arrays]
+        return self.call(arrays, config.options(self.options))
+
+    def call(self, arrays: list[Array], options: dict[str, Any]) -> Outcome:
+        """One call with arrays of its own."""
         before = [array.copy() for array in arrays]
-        found = self._run(arrays, config.options(self.options))
+        found = self._run(arrays, options)
         if found.code:
             return found
         for name, array, old in zip(self.kind.arrays, arrays, before, strict=True):
@@ -78,7 +86,7 @@ class Candidate:
             # A stranger's function may raise anything, and leave in any way.
             except (Exception, SystemExit) as error:
                 found = self._raised(error)
-        return replace(found, printed=heard.closed or bool(heard.getvalue()))
+        return replace(found, printed=bool(heard))
 
     def _raised(self, error: BaseException) -> Outcome:
         """What an exception says; a package that is not here says nothing of the function.
@@ -87,13 +95,15 @@ class Candidate:
         """
         if isinstance(error, ModuleNotFoundError) and error.name and not _is_here(error.name):
             raise MissingLibraryError(
-                f"{self.name} needs the package {error.name}, which is not installed here: install "
-                f"it, and check again"
+                f"{self.name} needs the package {terminal(error.name)}, which is not installed "
+                f"here: install it, and check again"
             ) from error
         if isinstance(error, TimeoutError):
-            return Outcome({}, "hangs", str(error))
+            return Outcome({}, "hangs", terminal(error))
+        if isinstance(error, PrintsTooMuchError):
+            return Outcome({}, "prints-too-much", str(error))
         refused = isinstance(error, (TypeError, ValueError))
-        said = f"it raises {''.join(traceback.format_exception_only(error)).strip()[:220]}"
+        said = f"it raises {_said(error)}"
         if _wants_tensors(self.function, error):
             wrapped = f"ca.check.{self.kind.name}(ca.check.from_torch({self.name}))"
             if len(self.kind.parts) > 1 or "g" in self.kind.arrays:
@@ -120,8 +130,11 @@ class Candidate:
                 return Outcome({}, "wrong-type", words)
             array = np.asarray(value)
             if array.dtype.kind not in "fiu" or array.dtype == np.float16:
-                words = f"{name} is of {array.dtype}, not of float32 or float64"
+                words = f"{name} is of {terminal(array.dtype)}, not of float32 or float64"
                 return Outcome({}, "wrong-type", words)
+            if array.size > MOST_ANSWER:
+                words = f"{name} has shape {array.shape}, more than {MOST_ANSWER:,} numbers"
+                return Outcome({}, "wrong-shape", words)
             # A copy: a view may change with the next call.
             parts[name] = array.astype(float)
         return Outcome(parts)
@@ -145,7 +158,7 @@ def candidate(function: Any, kind: Kind) -> Candidate:
         raise KindError(
             f"check takes a function f({', '.join(kind.arrays)}, ...), not {function!r}"
         )
-    name = getattr(function, "__name__", type(function).__name__)
+    name = terminal(getattr(function, "__name__", type(function).__name__))[:LONGEST_NAME]
     if hasattr(function, "kernel_size") and hasattr(function, "forward"):
         raise KindError(
             f"{name} is a layer with weights and options of its own: check it by "
@@ -218,8 +231,18 @@ def _wants_tensors(function: Function, error: BaseException) -> bool:
     return "Tensor" in str(error) and "ndarray" in str(error)
 
 
+def _said(error: BaseException) -> str:
+    """The type and message of an exception, as they can be shown."""
+    try:
+        lines = traceback.format_exception_only(error)
+    # Its class is the user's, and so is what its name and message are made by.
+    except Exception:
+        return "an exception that cannot be printed"
+    return terminal("".join(lines).strip()[:220], lines=True)
+
+
 def _called(value: Any) -> str:
     """What a value is, in a word or two."""
     if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}"
+        return f"a {terminal(type(value).__name__)} of {len(value)}"
+    return f"a {terminal(type(value).__name__)}"

@@ -21,7 +21,7 @@ from convalg.check.mistakes import COMPUTE, MISTAKES
 from convalg.check.plain import dependence, nonlinearity, plainly
 from convalg.check.problem import Kind, Problem
 from convalg.check.report import Diagnosis, features
-from convalg.check.run import Run
+from convalg.check.run import ORDER, STALE, Run
 
 Compute = Callable[[Problem], Array]
 FAILING, PASSING = 30, 20
@@ -77,7 +77,8 @@ def _of_part(
     kind: Kind, part: str, failing: list[Run], runs: list[Run], tested: Candidate | None
 ) -> list[Diagnosis]:
     """What is wrong with one part of the answer: what is cheap to see first."""
-    wrong = [run for run in failing if part in run.wrong]
+    # Answers to other calls say nothing of the computation.
+    wrong = [run for run in failing if part in run.wrong and run.outcome.code not in (STALE, ORDER)]
     if not wrong:
         return []
     right = [run for run in runs if part in run.expected and part not in run.wrong]

@@ -1,35 +1,39 @@
-"""Checking a function in somebody's file, in a process of its own with limits.
-
-The file is run by another Python, which may hang, crash or print: what it has to say comes
-back as JSON in a file, and nothing of it is ever unpickled.
-"""
+"""Checking a function in somebody's file, in a process of its own with limits: see `remote`."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from xml.etree import ElementTree
 
-from convalg.check.problem import KINDS
-from convalg.check.sweep import counts
+from joblib import effective_n_jobs, parallel_config
+
+from convalg.check.checked import report_on
+from convalg.check.problem import KINDS, Kind
+from convalg.check.remote import EndedError, remote
+from convalg.check.run import Sweep
+from convalg.check.sweep import CASES, counts
 from convalg.errors import ArgumentError, FileError
+from convalg.escape import terminal
 from convalg.jobs import checked, each
 from convalg.spec import as_size
 
 TIMEOUT = 60.0
-"""Seconds that the whole check may take."""
+"""Seconds that all calls of the function, and loading its file, may take."""
 MEMORY = 4 * 2**30
 """Bytes of address space that the function's process may take."""
-LONGEST_REPORT = 10 * 2**20
+MOST_MEMORY = 2**60
+
+
+class Limits(TypedDict):
+    """Limits of the function's process."""
+
+    timeout: float
+    memory: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Grade:
     def passed(self) -> bool:
         """Whether every configuration passed."""
         return bool(self.result["passed"])
+
+    @property
+    def exists(self) -> bool:
+        """Whether the file has a function of that name."""
+        return not any(one["code"] == "no-function" for one in self.result["diagnosis"])
 
     def __bool__(self) -> bool:
         return self.passed
@@ -62,13 +71,13 @@ class Grade:
             "testsuite", name="convalg check", tests="1", failures=str(failures)
         )
         case = ElementTree.SubElement(
-            suite, "testcase", name=_printable(self.target), classname=str(self.result["kind"])
+            suite, "testcase", name=_xml(self.target), classname=str(self.result["kind"])
         )
         if failures:
             found = self.result["diagnosis"]
             message = f"{found[0]['code']}: {found[0]['message']}" if found else "failed"
-            failure = ElementTree.SubElement(case, "failure", message=_printable(message))
-            failure.text = _printable(self.explain())
+            failure = ElementTree.SubElement(case, "failure", message=_xml(message))
+            failure.text = _xml(self.explain())
         return ElementTree.tostring(suite, encoding="unicode")
 
 
@@ -85,10 +94,12 @@ def grade(
     """Check a function in a file: `target` is "FILE.py:function".
 
     `kind`: the name of a check, such as "backward" or "max_pool". The file runs in a process
-    of its own, for at most `timeout` seconds with at most `memory` bytes; `jobs` more of them,
-    each with as much memory, share the configurations.
-    Raises: ArgumentError for another kind or a target without a function, FileError where
-    there is no such file.
+    of its own, in an empty folder, for at most `timeout` seconds with at most `memory` bytes;
+    `jobs` of them, each with as much time and memory, share the configurations. That process
+    answers calls and nothing else: the report is made here, where it cannot write. What it
+    still can do is told in `convalg.check.remote`.
+    Raises: ArgumentError for another kind, a target without a function, or less memory than
+    Python needs; FileError where there is no such file.
 
     >>> grade("nowhere.py:conv")
     Traceback (most recent call last):
@@ -101,15 +112,17 @@ def grade(
         raise ArgumentError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     if not Path(path).is_file():
         raise FileError(f"no file {path} to check")
-    counts(dims, 1 if cases is None else cases)
+    sizes = counts(dims, CASES if cases is None else cases)
     as_size(memory, "memory")
+    if memory > MOST_MEMORY:
+        raise ArgumentError(f"memory must be at most {MOST_MEMORY:,} bytes, not {memory:,}")
     if not isinstance(timeout, (int, float)) or not timeout > 0:
         raise ArgumentError(f"timeout must be a number of seconds above 0, not {timeout!r}")
     checked(jobs)
-    job = {"path": path, "function": function, "kind": kind, "dims": dims, "cases": cases}
-    job["jobs"] = jobs
-    with tempfile.TemporaryDirectory() as folder:
-        result = _run({**job, "memory": memory}, Path(folder), timeout)
+    # More processes than configurations would wait.
+    count = 1 if jobs is None else min(effective_n_jobs(jobs), sizes[1])
+    limits = Limits(timeout=timeout, memory=memory)
+    result = _result(Path(path), function, KINDS[kind], sizes, limits, count)
     return Grade(target, {**result, "kind": kind})
 
 
@@ -133,98 +146,41 @@ def _graded(kind: str, options: dict[str, Any], target: str) -> Grade:
     return grade(target, kind, **options)
 
 
-def _run(job: dict[str, Any], folder: Path, timeout: float) -> dict[str, Any]:
-    """The result that the process leaves, or what became of it."""
-    answer, log = folder / "report.json", folder / "log.txt"
-    # -P: files in the current folder that are named as libraries do not come between.
-    command = [sys.executable, "-P", "-m", "convalg.check.worker", json.dumps(job), str(answer)]
-    own = str(Path(__file__).parents[2])
-    places = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
-    # A session of its own, so that whatever it starts ends with it.
-    with log.open("wb") as heard:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=heard,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": places},
-        )
-        try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            status = None
-        finally:
-            _end(process)
-    progress = _tail(folder / "report.json.at")
-    if status is None:
-        return _abnormal("hangs", f"it did not finish within {timeout:g} seconds", progress)
-    if status < 0:
-        words = f"it crashed the interpreter ({_signal_name(-status)})"
-        return _abnormal("crashes", words, progress)
-    if status or not answer.is_file() or answer.stat().st_size > LONGEST_REPORT:
-        words = f"it ended the interpreter with status {status}: {_tail(log)}"
-        return _abnormal("crashes", words, progress)
-    found = _read(answer)
-    return found or _abnormal("crashes", "it left no report that can be read", progress)
+def _result(
+    path: Path, function: str, kind: Kind, sizes: tuple[int, int], limits: Limits, jobs: int
+) -> dict[str, Any]:
+    """The report on the function, or what became of its process."""
+    dims, cases = sizes
+    place = ["", 0]
 
+    def progress(done: int, count: int) -> None:
+        place[:] = [f"configuration {done + 1} of {count}" if done < count else "the last calls", 1]
 
-def _read(path: Path) -> dict[str, Any]:
-    """The report, or nothing where it is none: the file that was run could write it as well."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return {}
-    sound = isinstance(found, dict) and isinstance(found.get("diagnosis"), list)
-    kinds = {"passed": bool, "explanation": str}
-    if not sound or not all(isinstance(found.get(k), v) for k, v in kinds.items()):
-        return {}
-    named = [d for d in found["diagnosis"] if isinstance(d, dict) and {"code", "message"} <= set(d)]
-    return found if named == found["diagnosis"] else {}
+        with remote(path, function, kind, count=jobs, **limits) as tested:
+            place[0] = "the first configuration"
+            sweep = Sweep(progress, None if jobs == 1 else jobs, None)
+            with parallel_config(backend="threading"):
+                report = report_on(tested, dims, cases, sweep)
+    except EndedError as error:
+        at = f", at {place[0]}" if place[0] and not error.final else ""
+        return _refused(error.code, f"{error.words}{at}")
+    return {**report.to_dict(), "explanation": report.explain()}
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """No process of the session is left."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        # It is gone already.
-        return
-    finally:
-        process.wait()
-
-
-def _abnormal(code: str, words: str, progress: str) -> dict[str, Any]:
-    where = f", at {progress}" if progress else ""
+def _refused(code: str, words: str) -> dict[str, Any]:
     return {
         "passed": False,
         "cases": 0,
         "failures": 1,
         "name": "",
-        "diagnosis": [{"code": code, "message": words + where, "confidence": 1.0}],
+        "diagnosis": [{"code": code, "message": words, "confidence": 1.0}],
         "smallest": None,
         "notes": [],
-        "explanation": f"{code}: {words}{where}",
+        "explanation": f"{code}: {words}",
     }
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _tail(path: Path) -> str:
-    """The end of a text that a stranger wrote."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - 400, 0))
-        text = file.read().decode("utf-8", errors="replace")
-    return _printable(text).strip()
-
-
-def _printable(text: str) -> str:
-    """Text without control characters, which XML and terminals act on."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+def _xml(text: str) -> str:
+    """Text for an XML tree, which escapes markup itself: without what XML does not allow."""
+    return terminal(text, lines=True)

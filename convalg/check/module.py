@@ -14,7 +14,7 @@ from convalg.check.candidate import Candidate
 from convalg.check.diagnose import diagnose
 from convalg.check.problem import BACKWARD, KINDS, Kind, Problem, answer
 from convalg.check.report import Report
-from convalg.check.run import failure_of, judged
+from convalg.check.run import Run, as_stale, failure_of, judged
 from convalg.check.sweep import SEED, Config
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.spec import as_shape
@@ -110,8 +110,8 @@ def _config(module: Any, kind: str, shape: tuple[Any, ...]) -> Config:
     )
 
 
-def _problem(module: Any, config: Config, batch: int) -> Problem:
-    random = np.random.default_rng([SEED, batch])
+def _problem(module: Any, config: Config, batch: int, draw: int) -> Problem:
+    random = np.random.default_rng([SEED, batch, *[draw] * bool(draw)])
     weight = getattr(module, "weight", None)
     padding = getattr(module, "padding", 0)
     pairs = tuple((p, p) for p in config.padding)
@@ -169,22 +169,32 @@ def _backward(module: Any) -> Callable[..., Any]:
     return backward
 
 
+def _judged(tested: Candidate, module: Any, config: Config, batch: int, draw: int) -> Run:
+    """The run of the layer on a batch of drawn numbers."""
+    kind = tested.kind
+    p = _problem(module, config, batch, draw)
+    if "g" in kind.arrays:
+        random = np.random.default_rng([SEED, batch, 1 + draw])
+        forward = KINDS[{v: k for k, v in BACKWARD.items()}[kind.name]]
+        output = answer(forward.parts["y"], p)
+        assert output is not None
+        p = replace(p, g=random.integers(-4, 5, output.shape).astype(float))
+    return judged(tested, replace(config, batch=batch), p)
+
+
 def _report(
     kind: Kind, function: Callable[..., Any], config: Config, module: Any, name: str
 ) -> Report:
     tested = Candidate(function, kind, kind.options, f"{name} ({', '.join(kind.parts)})")
     runs = []
     for batch in BATCHES:
-        p = _problem(module, config, batch)
-        if "g" in kind.arrays:
-            random = np.random.default_rng([SEED, batch, 1])
-            forward = KINDS[{v: k for k, v in BACKWARD.items()}[kind.name]]
-            output = answer(forward.parts["y"], p)
-            assert output is not None
-            p = replace(p, g=random.integers(-4, 5, output.shape).astype(float))
-        found = judged(tested, replace(config, batch=batch), p)
+        found = _judged(tested, module, config, batch, 0)
         if len(found.expected) < len(kind.parts):
             raise ShapeError(f"the layer has no output for inputs of {config.shape}")
+        if not found.fails:
+            # Other numbers of the same shapes: a layer may keep its answers.
+            other = _judged(tested, module, config, batch, 1)
+            found = as_stale(found, other) if other.fails else found
         runs.append(found)
     failing = [found for found in runs if found.wrong or found.outcome.code]
     failures = tuple(map(failure_of, failing))

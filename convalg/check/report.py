@@ -47,13 +47,17 @@ class Failure:
 
     def call(self, kind: Kind, options: tuple[str, ...]) -> str:
         """The call that failed, with the shapes of its arrays."""
-        arrays = [f"{name} {getattr(self.problem, name).shape}" for name in kind.arrays]
-        words = [f"{name}={value}" for name, value in self.config.options(options).items()]
-        return ", ".join(arrays + words)
+        return call_words(kind, options, self.config, self.problem)
 
     def inputs(self, kind: Kind) -> dict[str, Array]:
         """The arrays that were passed."""
         return {name: getattr(self.problem, name) for name in kind.arrays}
+
+
+def call_words(kind: Kind, options: tuple[str, ...], config: Config, p: Problem) -> str:
+    """The arguments of a call: the shapes of its arrays, and its options."""
+    arrays = [f"{name} {getattr(p, name).shape}" for name in kind.arrays]
+    return ", ".join([*arrays, *(f"{k}={v}" for k, v in config.options(options).items())])
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from convalg.base import Array
 from convalg.check.candidate import Candidate, Outcome, differs
 from convalg.check.problem import Answers, Problem, answer
-from convalg.check.report import Failure
-from convalg.check.sweep import Config, exists, problem, smaller
+from convalg.check.quiet import quietly
+from convalg.check.report import Failure, call_words
+from convalg.check.sweep import Config, exists, other_numbers, problem, smaller
 from convalg.jobs import each, timed_out
 
 STEPS = 300
@@ -23,7 +25,19 @@ INPUTS = (0, 1, 2)
 
 
 AGAIN = 8
-"""Every so many configurations the function is called twice: the same must come out."""
+"""Every so many configurations the same call is made twice: the same must come out."""
+
+AFTER = 4
+"""Every so many configurations are called once more when all others have been."""
+
+ENDLESS = ("hangs", "prints-too-much")
+"""Codes of calls after which no others are made: each might take as long."""
+
+DIFFERENT = 3
+"""An answer of fewer different numbers may be another call's by chance."""
+
+STALE, ORDER = "stale-answer", "depends-on-order"
+"""Codes of answers that depend on the calls before them."""
 
 TIMEOUT = 60.0
 """Seconds that a worker may take for a configuration."""
@@ -41,6 +55,11 @@ class Run:
     outcome: Outcome
     wrong: tuple[str, ...]
     answers: Answers = field(default_factory=Answers, repr=False)
+
+    @property
+    def fails(self) -> bool:
+        """Whether the answer is wrong, or there is another finding."""
+        return bool(self.wrong or self.outcome.code)
 
 
 def run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> Run:
@@ -70,15 +89,127 @@ class Sweep:
             found.append(one)
             if self.progress is not None:
                 self.progress(len(found), len(configs))
-            if one.outcome.code == "hangs" or one.outcome.lost:
-                # Every further call might take as long.
+            if _is_last(one):
+                return found
+        return self._once_more(tested, with_stale_answers(tested, found))
+
+    def _once_more(self, tested: Candidate, runs: list[Run]) -> list[Run]:
+        """The runs, some of them called again after all others."""
+        chosen = [number for number, one in enumerate(runs) if not one.fails][::AFTER]
+        again = each(
+            partial(_after_others, tested),
+            [runs[number] for number in chosen],
+            self.jobs,
+            timeout=self.timeout,
+            lost=partial(_lost_after_others, tested, self.timeout),
+        )
+        found = list(runs)
+        for number, one in zip(chosen, again, strict=True):
+            found[number] = one
+            if _is_last(one):
                 break
         return found
 
 
+def _is_last(one: Run) -> bool:
+    """Whether nothing more is called: every further call might take as long."""
+    return one.outcome.code in ENDLESS or one.outcome.lost
+
+
 def _numbered(tested: Candidate, numbered: tuple[int, Config]) -> Run:
     number, config = numbered
-    return run(tested, config, number, again=number % AGAIN == 0)
+    # Streams are exchanged once for all calls of a configuration.
+    with quietly():
+        first = run(tested, config, number, again=number % AGAIN == 0)
+        return first if first.fails else _with_other_numbers(tested, first, number)
+
+
+def _with_other_numbers(tested: Candidate, first: Run, number: int) -> Run:
+    """The run of a second set of numbers where that fails, else the first run."""
+    changed, right = other_numbers(tested.kind, first.config, first.problem, first.expected, number)
+    second = judged(tested, first.config, changed, right)
+    return as_stale(first, second) if second.fails else first
+
+
+def as_stale(first: Run, second: Run) -> Run:
+    """The second run, named as stale where its wrong answer is that to the first."""
+    if not second.wrong or second.outcome.code:
+        return second
+    same = all(
+        np.array_equal(second.outcome.parts[part], first.outcome.parts[part])
+        for part in second.wrong
+    )
+    return _stale(second) if same else second
+
+
+def _stale(one: Run, where: str = "") -> Run:
+    words = where or (
+        "called again with other numbers in arrays of the same shapes, it returns the answer to "
+        "the earlier numbers"
+    )
+    return replace(one, outcome=replace(one.outcome, code=STALE, words=words))
+
+
+def with_stale_answers(tested: Candidate, runs: list[Run]) -> list[Run]:
+    """The runs, where wrong answers that are those to earlier calls are named as such.
+
+    An answer of few different numbers may be an earlier one by chance, as where it is clipped:
+    what only such answers suggest is not named.
+    """
+    if not any(one.fails for one in runs):
+        return runs
+    given: dict[tuple[Any, ...], Run] = {}
+    found: list[Run] = []
+    named = wrong = 0
+    for one in runs:
+        keys = _keys(one)
+        earlier = given.get(keys[0]) if keys else None
+        if one.wrong and keys:
+            wrong += 1
+            if one.outcome.code == STALE:
+                named += 1
+            elif earlier and not one.outcome.code and all(key in given for key in keys):
+                named += 1
+                call = call_words(tested.kind, tested.options, earlier.config, earlier.problem)
+                one = _stale(one, f"it returns the answer to an earlier call, with {call}")
+        elif not one.fails:
+            given.update(dict.fromkeys(keys, one))
+        found.append(one)
+    if named and 2 * named >= wrong:
+        return found
+    return [
+        replace(one, outcome=replace(one.outcome, code="", words=""))
+        if one.outcome.code == STALE
+        else one
+        for one in runs
+    ]
+
+
+def _keys(one: Run) -> list[tuple[Any, ...]]:
+    """The parts of an answer as keys; none where one of them could be another's by chance."""
+    parts = one.outcome.parts
+    if any(len(np.unique(value)) < DIFFERENT for value in parts.values()):
+        return []
+    return [(part, value.shape, value.tobytes()) for part, value in parts.items()]
+
+
+def _after_others(tested: Candidate, one: Run) -> Run:
+    """The run of a call that was right, made again when all others have been made."""
+    outcome = tested(one.config, one.problem)
+    if outcome.code:
+        return replace(one, outcome=outcome)
+    wrong = _wrong_parts(one.expected, outcome)
+    if not wrong:
+        return one
+    outcome = _compared(outcome, tested(one.config, one.problem))
+    if outcome.code:
+        return replace(one, outcome=outcome, wrong=wrong)
+    words = "the call gives the right answer at first, and another one after other configurations"
+    return replace(one, outcome=replace(outcome, code=ORDER, words=words), wrong=wrong)
+
+
+def _lost_after_others(tested: Candidate, timeout: float | None, one: Run, error: Exception) -> Run:
+    return _lost(tested, timeout, (0, one.config), error)
 
 
 def _lost(
@@ -98,22 +229,34 @@ def _lost(
     return Run(config, problem(tested.kind, config, number), {}, outcome, ())
 
 
-def judged(tested: Candidate, config: Config, p: Problem, *, again: bool = False) -> Run:
-    """What a function makes of a problem, beside what is right."""
-    expected = {part: answer(step, p) for part, step in tested.kind.parts.items()}
-    right = {part: value for part, value in expected.items() if value is not None}
+def judged(
+    tested: Candidate,
+    config: Config,
+    p: Problem,
+    right: dict[str, Array] | None = None,
+    *,
+    again: bool = False,
+) -> Run:
+    """The answer of a function to a problem, compared with the right one."""
+    if right is None:
+        expected = {part: answer(step, p) for part, step in tested.kind.parts.items()}
+        right = {part: value for part, value in expected.items() if value is not None}
     outcome = tested(config, p)
-    wrong = tuple(
-        part
-        for part, value in right.items()
-        if part in outcome.parts and is_wrong(outcome.parts[part], value)
-    )
+    wrong = _wrong_parts(right, outcome)
     if (again or wrong) and not outcome.code:
         # What is wrong may be wrong by chance.
         outcome = _compared(outcome, tested(config, p))
     if not outcome.code and any(np.isnan(found).any() for found in outcome.parts.values()):
         outcome = replace(outcome, code="not-a-number", words="the answer holds NaN")
     return Run(config, p, right, outcome, wrong)
+
+
+def _wrong_parts(right: dict[str, Array], outcome: Outcome) -> tuple[str, ...]:
+    return tuple(
+        part
+        for part, value in right.items()
+        if part in outcome.parts and is_wrong(outcome.parts[part], value)
+    )
 
 
 def _compared(first: Outcome, second: Outcome) -> Outcome:
@@ -183,7 +326,7 @@ def failure_of(found: Run) -> Failure:
 def smallest(tested: Candidate, failing: list[Run]) -> Failure:
     """The smallest failure found by taking steps down from the first one."""
     best = min(failing, key=lambda one: one.config.work)
-    if best.outcome.code == "hangs":
+    if best.outcome.code in ENDLESS:
         return failure_of(best)
     tried = 0
     improved = True
@@ -202,8 +345,23 @@ def smallest(tested: Candidate, failing: list[Run]) -> Failure:
 
 def shown(tested: Candidate, config: Config, code: str = "") -> Run | None:
     """A run of a configuration that fails in the same way, with some of its inputs."""
+    if code == ORDER:
+        # It takes the calls in between to show it.
+        return None
+    before: list[Outcome] = []
     for number in INPUTS:
         found = run(tested, config, number)
-        if (found.wrong or found.outcome.code) and found.outcome.code == code:
+        if code == STALE and found.wrong and _is_one_of(found.outcome, before):
+            found = _stale(found)
+        if found.fails and found.outcome.code == code:
             return found
+        before.append(found.outcome)
     return None
+
+
+def _is_one_of(outcome: Outcome, others: list[Outcome]) -> bool:
+    return any(
+        outcome.parts.keys() == other.parts.keys()
+        and all(np.array_equal(value, other.parts[part]) for part, value in outcome.parts.items())
+        for other in others
+    )

@@ -21,6 +21,9 @@ from convalg.errors import ArgumentError
 from convalg.spec import as_size
 
 SEED = 20250101
+CASES = 160
+"""Configurations of a check."""
+MOST_CASES = 10_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def counts(dims: Any, cases: Any) -> tuple[int, int]:
     axes, count = as_size(dims, "dims"), as_size(cases, "cases")
     if not isinstance(axes, int) or axes > 4 or not isinstance(count, int):
         raise ArgumentError(f"dims must be 1 to 4, and cases a number: {dims!r}, {cases!r}")
+    if count > MOST_CASES:
+        raise ArgumentError(f"cases must be at most {MOST_CASES:,}, not {count:,}")
     return axes, count
 
 
@@ -185,10 +190,43 @@ def problem(kind: Kind, config: Config, number: int = 0) -> Problem:
     p = _inputs(kind, config, number)
     if "g" not in kind.arrays:
         return p
+    random = np.random.default_rng([SEED, number, 1])
+    return replace(p, g=_integers(random, _output_shape(kind, config), 4))
+
+
+@lru_cache(maxsize=4096)
+def _output_shape(kind: Kind, config: Config) -> tuple[int, ...]:
     output = output_of(kind, config)
     assert output is not None
-    random = np.random.default_rng([SEED, number, 1])
-    return replace(p, g=_integers(random, output.shape, 4))
+    return output.shape
+
+
+FACTORS = {"x": 3.0, "w": -2.0, "g": 2.0}
+"""Factors of a second set of numbers. That of x is positive for max pooling; none is -1, which an
+absolute value hides."""
+
+OTHER = 10**6
+"""Added to the number of a configuration for numbers that are drawn anew."""
+
+
+def other_numbers(
+    kind: Kind, config: Config, p: Problem, right: dict[str, Array], number: int
+) -> tuple[Problem, dict[str, Array] | None]:
+    """A second set of numbers for a configuration, and the right answer where it is known.
+
+    By turns all arrays are drawn anew, or one of them is multiplied: a function that keeps
+    answers by the contents of the others gives an old one then. Each answer is homogeneous of
+    degree one in every array but its own (dx in w and g, y in x and w; that of max pooling for
+    positive factors), so the second right answer is a multiple of the first.
+    """
+    if number % 2 == 0:
+        return problem(kind, config, number + OTHER), None
+    name = kind.arrays[number // 2 % len(kind.arrays)]
+    factor = FACTORS[name]
+    changed = replace(p, **{name: factor * getattr(p, name)})
+    return changed, {
+        part: value if part == f"d{name}" else factor * value for part, value in right.items()
+    }
 
 
 def _inputs(kind: Kind, config: Config, number: int) -> Problem:

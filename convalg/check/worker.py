@@ -1,73 +1,127 @@
-"""The process that runs somebody's function: `python -m convalg.check.worker JOB REPORT`."""
+"""The process that runs somebody's function: `python -m convalg.check.worker JOB REQUESTS ANSWERS`.
+
+It gets arrays and options and returns what the function makes of them. What is right, and the
+report, are the business of the process that started it, see `remote`.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+ROOM = 64 * 2**20
+"""Bytes of address space that must be left for the function."""
 
 
 def main() -> None:
-    """Read the job from the command line, check, and leave the report as JSON."""
+    """Load the function that the command line names, and answer calls until there are no more."""
     job: dict[str, Any] = json.loads(sys.argv[1])
-    answer = Path(sys.argv[2])
+    for number in sys.argv[2:4]:
+        # Programs that the function starts do not get them.
+        os.set_inheritable(int(number), False)
+    requests = os.fdopen(int(sys.argv[2]), "rb")
+    answers = os.fdopen(int(sys.argv[3]), "wb")
     # What is needed is loaded before memory is short, and before the file's folder comes first.
     import scipy.fft  # noqa: F401
 
-    from convalg import check
-    from convalg.errors import ConvalgError, MissingLibraryError
+    from convalg.check.candidate import candidate
+    from convalg.check.problem import KINDS
+    from convalg.check.wire import packed, received
+    from convalg.errors import ConvalgError, FileError, MissingLibraryError
 
-    _limit(int(job["memory"]))
-    result: dict[str, Any]
+    needed = _limit(job)
+    _send(answers, packed({"needed": needed}, {}))
     try:
         function = _loaded(Path(job["path"]), job["function"])
-        if job["jobs"] is not None:
-            import cloudpickle
-
-            # The file is no module that a worker could import.
-            cloudpickle.register_pickle_by_value(sys.modules["checked"])
-        at = answer.with_name(answer.name + ".at")
-        at.write_text("the first configuration", encoding="utf-8")
-
-        def progress(done: int, cases: int) -> None:
-            at.write_text(f"configuration {done + 1} of {cases}", encoding="utf-8")
-
-        options = {} if job["cases"] is None else {"cases": job["cases"]}
-        report = getattr(check, job["kind"])(
-            function, dims=job["dims"], progress=progress, jobs=job["jobs"], **options
-        )
-        result = {**report.to_dict(), "explanation": report.explain()}
-    except MissingLibraryError as error:
-        result = _refused("missing-library", str(error))
+        tested = candidate(function, KINDS[job["kind"]])
+        greeting = {"name": tested.name, "options": list(tested.options)}
+    except FileError as error:
+        greeting = {"code": "no-function", "words": str(error)}
     except ConvalgError as error:
-        result = _refused("wrong-signature", str(error))
+        greeting = {"code": "wrong-signature", "words": str(error)}
     # The file is a stranger's: whatever it raises while it is loaded is the report.
     except (Exception, SystemExit) as error:
-        result = _refused("raises", f"the file raises {type(error).__name__}: {error}")
-    answer.write_text(json.dumps(result), encoding="utf-8")
+        greeting = {"code": "raises", "words": f"the file raises {_told(error)}"[:2000]}
+    _send(answers, packed(greeting, {}))
+    while "name" in greeting:
+        table, arrays = received(lambda count: _read(requests, count))
+        options = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in table["options"].items()
+        }
+        try:
+            found = tested.call(list(arrays.values()), options)
+        except MissingLibraryError as error:
+            _send(answers, packed({"code": "missing-library", "words": str(error)}, {}))
+            return
+        facts = {"code": found.code, "words": found.words}
+        flags = {"printed": found.printed, "refused": found.refused}
+        _send(answers, packed({**facts, **flags}, found.parts))
 
 
-def _limit(memory: int) -> None:
-    """A limit on the address space, where the system has one."""
+def _told(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    # Its class is the stranger's too.
+    except Exception:
+        return f"{name}, which cannot be printed"
+
+
+def _send(stream: BinaryIO, message: bytes) -> None:
+    stream.write(message)
+    stream.flush()
+
+
+def _read(stream: BinaryIO, count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) < count:
+        # Nobody asks any more. Not sys.exit: functions to be run at exit would be a stranger's.
+        os._exit(0)
+    return data
+
+
+def _limit(job: dict[str, Any]) -> int:
+    """Set the limits of this process, those it cannot raise again, where the system has them.
+
+    Returns: The bytes of memory that would be needed, or 0 where those allowed are enough.
+    """
     try:
         import resource
     except ImportError:
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    if most != resource.RLIM_INFINITY:
-        memory = min(memory, most)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        return 0
+    for name in ("AS", "FSIZE", "NPROC", "CPU", "CORE"):
+        number = getattr(resource, f"RLIMIT_{name}", None)
+        if number is None or job["limits"].get(name) is None:
+            continue
+        most = resource.getrlimit(number)[1]
+        limit = job["limits"][name]
+        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        if name == "AS" and _in_use() + ROOM > limit:
+            return _in_use() + ROOM
+        resource.setrlimit(number, (limit, limit))
+    return 0
+
+
+def _in_use() -> int:
+    """Bytes of address space of this process, 0 where they are not told."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _loaded(path: Path, name: str) -> Any:
-    """The function of that name in the file."""
+    """The function of that name in the file. Raises: FileError where there is none."""
     from convalg.errors import FileError
 
     # Files beside it can be imported, as when it is run.
-    sys.path.insert(0, str(path.resolve().parent))
+    sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location("checked", path)
     if spec is None or spec.loader is None:
         raise FileError(f"{path} is no Python file that can be loaded")
@@ -76,21 +130,10 @@ def _loaded(path: Path, name: str) -> Any:
     spec.loader.exec_module(module)
     if not hasattr(module, name):
         known = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise FileError(f"{path} has no function {name}; it has {', '.join(known) or 'none'}")
+        raise FileError(
+            f"{path.name} has no function {name}; it has {', '.join(known[:20]) or 'none'}"
+        )
     return getattr(module, name)
-
-
-def _refused(code: str, words: str) -> dict[str, Any]:
-    return {
-        "passed": False,
-        "cases": 0,
-        "failures": 1,
-        "name": "",
-        "diagnosis": [{"code": code, "message": words, "confidence": 1.0}],
-        "smallest": None,
-        "notes": [],
-        "explanation": f"{code}: {words}",
-    }
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from rich.text import Text
 from convalg import __version__
 from convalg.cli.options import Boundary, LayerOptions, numbers
 from convalg.errors import ArgumentError, ConvalgError, FileError
+from convalg.escape import terminal
 
 if TYPE_CHECKING:
     from convalg.network.graph import Network
@@ -40,9 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=None if arguments is None else list(arguments), prog_name="convalg")
     except ConvalgError as error:
-        words = " ".join(str(error).split())
-        Console(stderr=True, soft_wrap=True).print(Text(f"convalg: {words}", style="red"))
+        _complain(error)
         sys.exit(BAD_INPUT)
+
+
+def _complain(error: object) -> None:
+    """One line on the standard error."""
+    words = terminal(" ".join(str(error).split()))
+    Console(stderr=True, soft_wrap=True).print(Text(f"convalg: {words}", style="red"))
 
 
 def _version(wanted: bool) -> None:
@@ -267,7 +273,9 @@ def check(
         def conv(x, w, *, stride, padding, dilation, groups): ...
 
     with x (N, C, H, W) and w (C_out, C_in // groups, kh, kw); only the keywords that it has are
-    passed. It runs in a process of its own. The exit status is 1 when it fails.
+    passed. It runs in a process of its own, in an empty folder, with limits; its file has the
+    rights of whoever runs this command. The exit status is 1 when it fails, 2 when there is no
+    such function.
     """
     from convalg.check.grade import grade
 
@@ -288,10 +296,13 @@ def check(
         _write(junit, found.to_junit())
     if json:
         typer.echo(found.to_json())
+    elif not found.exists:
+        # A name that is misspelt is bad input, and no mistake of a function.
+        _complain(found.result["diagnosis"][0]["message"])
     else:
         console.print(Text(found.explain()), soft_wrap=True)
     if not found:
-        raise typer.Exit(REFUTED)
+        raise typer.Exit(REFUTED if found.exists else BAD_INPUT)
 
 
 @app.command()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from textwrap import dedent
@@ -16,6 +19,9 @@ import pytest
 
 from convalg.check.grade import Grade, grade
 from convalg.check.problem import KINDS
+from convalg.check.remote import EndedError, Process
+from convalg.check.wire import LENGTH, BrokenMessageError, received
+from convalg.errors import ArgumentError
 
 CASES = 4
 RIGHT = """
@@ -131,10 +137,10 @@ FAILING: dict[str, tuple[str, str, str]] = {
     "exit 3": ("import sys; sys.exit(3)", "raises", "the file raises SystemExit: 3"),
     "no function": (
         "def convolve(x, w): ...\ndef other(): ...\n_x = 1",
-        "wrong-signature",
-        "has no function conv; it has convolve, other",
+        "no-function",
+        "homework.py has no function conv; it has convolve, other",
     ),
-    "nothing": ("", "wrong-signature", "has no function conv; it has none"),
+    "nothing": ("", "no-function", "has no function conv; it has none"),
     "no function but a number": ("conv = 3", "wrong-signature", "check takes a function f(x, w"),
     "arrays": ("def conv(x): ...", "wrong-signature", "conv takes 1 arrays"),
     "options": (
@@ -149,7 +155,7 @@ FAILING: dict[str, tuple[str, str, str]] = {
     "quits with 7": (
         body("import os; os.write(2, b'bye \\x1b[31m'); os._exit(7)"),
         "crashes",
-        "it ended the interpreter with status 7: bye ?[31m, at the first configuration",
+        "it ended the interpreter with status 7: bye \\x1b[31m, at the first configuration",
     ),
     "aborts": (body("import os; os.abort()"), "crashes", "it crashed the interpreter (SIGABRT)"),
     "reads where nothing is": (
@@ -169,9 +175,9 @@ FAILING: dict[str, tuple[str, str, str]] = {
         "it raises numpy._core._exceptions._ArrayMemoryError: Unable to allocate",
     ),
     "memory bit by bit": (
-        body("kept = []", "while True: kept.append(bytearray(2**24))"),
+        body("kept = []", "while True: kept.append(np.empty(2**22))"),
         "raises",
-        "it raises MemoryError",
+        "Error: Unable to allocate 32.0 MiB",
     ),
     "an interruption": (
         "raise KeyboardInterrupt",
@@ -276,50 +282,221 @@ def test_the_file_stays_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "homework.py").read_text() == FLIPPED
 
 
-# Reports that a file writes in the checker's place.
+# Messages that a file writes in the place of the process that runs it.
+
+TABLES = [
+    "",
+    "no JSON",
+    "[]",
+    "3",
+    "null",
+    "{}",
+    '{"passed": true, "arrays": {}}',
+    '{"code": "", "words": "", "arrays": {}}',
+    '{"code": 3, "words": 4, "arrays": {"y": [1]}}',
+    '{"code": "passed", "words": "", "arrays": {}}',
+    '{"code": "", "arrays": {"y": [1, 99999999999999999999]}}',
+    '{"code": "", "arrays": {"y": [4294967296]}}',
+    '{"code": "", "arrays": {"y": [-1]}}',
+    '{"code": "", "arrays": {"y": [true]}}',
+    '{"code": "", "arrays": {"z": [0]}}',
+    '{"code": "", "arrays": {"y": [0], "z": [0]}}',
+    '{"code": "", "arrays": [[0]]}',
+    '{"code": [], "arrays": {"y": [0]}}',
+    "[" * 60_000,
+    "\udcff",
+]
+SEND = """
+import os, struct, sys
+def send(text):
+    data = text.encode(errors="surrogateescape")
+    os.write(int(sys.argv[3]), struct.pack("<Q", len(data)) + data)
+"""
+
+
+@pytest.mark.parametrize("table", TABLES, ids=range(len(TABLES)))
+def test_a_message_that_is_none_is_a_crash(table: str) -> None:
+    data = table.encode(errors="surrogateescape")
+    stream = io.BytesIO(LENGTH.pack(len(data)) + data)
+    try:
+        found, arrays = received(lambda count: stream.read(count).ljust(count, b"\0"))
+    except BrokenMessageError:
+        return
+    process = object.__new__(Process)
+    process._lock = threading.Lock()
+    process._send = lambda message: None  # type: ignore[method-assign]
+    process._received = lambda: (found, arrays)  # type: ignore[method-assign]
+    with pytest.raises(EndedError) as error:
+        process.call(KINDS["forward"], {}, {})
+    assert error.value.words == "it left no answer that can be read"
+
+
+@pytest.mark.parametrize("length", [2**16 + 1, 2**40, 2**64 - 1])
+def test_a_message_that_is_too_long_is_not_read(length: int) -> None:
+    with pytest.raises(BrokenMessageError):
+        received(io.BytesIO(LENGTH.pack(length)).read)
 
 
 @pytest.mark.parametrize(
-    "report",
+    ("text", "words"),
     [
-        "",
-        "no JSON",
-        "[]",
-        "3",
-        "null",
-        "{}",
-        '{"passed": false}',
-        '{"passed": "yes", "explanation": 3, "diagnosis": 4}',
-        '{"passed": false, "explanation": "", "diagnosis": [3]}',
-        '{"passed": false, "explanation": "", "diagnosis": [{}]}',
-        '{"passed": NaN, "explanation": "x", "diagnosis": []}',
-        "[" * 100_000,
-        "\udcff",
+        (SEND + "send('{}'); os._exit(0)", "it left no answer that can be read"),
+        (SEND + "os.write(int(sys.argv[3]), b'\\xff' * 99); os._exit(0)", "no answer that can be"),
+        (SEND + "os.close(int(sys.argv[3]))" + RIGHT, "it ended the interpreter with status 1"),
+        (SEND + "os.closerange(0, 99)" + RIGHT, "it ended the interpreter with status 1"),
+        # A greeting, and an answer with a verdict of its own.
+        (
+            SEND + 'send(\'{"name": "conv", "options": [], "arrays": {}}\')\n'
+            'send(\'{"passed": true, "code": "passed", "arrays": {}}\'); os._exit(0)',
+            "it left no answer that can be read",
+        ),
     ],
-    ids=lambda text: text[:30].encode("unicode_escape").decode(),
 )
-def test_a_report_that_is_none_is_a_crash(tmp_path: Path, report: str) -> None:
-    text = f"""
-    import os, sys
-    with open(sys.argv[2], "wb") as file:
-        file.write({report.encode(errors="surrogateescape")!r})
-    os._exit(0)
-    """
+def test_a_forged_message_does_not_pass(tmp_path: Path, text: str, words: str) -> None:
     found = graded(tmp_path, text)
     assert not found
     assert first(found)[0] == "crashes"
-    assert "it left no report that can be read" in first(found)[1]
+    assert words in first(found)[1]
     assert_written(found)
 
 
-def test_a_report_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+def test_the_checker_is_out_of_reach(tmp_path: Path) -> None:
     text = """
-    import os, sys
-    with open(sys.argv[2], "wb") as file:
-        file.truncate(2**34)
-    os._exit(0)
+    import sys
+    import convalg.check.candidate, convalg.check.run, convalg.check.report, convalg.check.grade
+    convalg.check.run.is_wrong = lambda got, expected: False
+    convalg.check.run.judged = convalg.check.run.run = None
+    convalg.check.report.Report.passed = True
+    convalg.check.grade.Grade.passed = True
+    import numpy as np
+    np.array_equal = lambda *_, **__: True
     """
-    assert first(graded(tmp_path, text))[0] == "crashes"
+    found = graded(tmp_path, dedent(text) + FLIPPED)
+    assert not found
+    assert first(found)[0] == "flipped-kernel"
+
+
+# Limits.
+
+HOSTILE: dict[str, tuple[str, str, str]] = {
+    "prints for ever": (
+        body("while True: print('x' * 2**20)"),
+        "prints-too-much",
+        "it prints more than 67,108,864 characters in one call",
+    ),
+    "writes for ever to its output": (
+        body("import os", "while True: os.write(1, b'x' * 2**20)"),
+        "prints-too-much",
+        "it wrote more than 67,108,864 bytes to its output, at the first configuration",
+    ),
+    "writes for ever while it is loaded": (
+        "while True: print('x' * 2**20)",
+        "prints-too-much",
+        "it wrote more than 67,108,864 bytes to its output",
+    ),
+    "a huge file": (
+        body("with open('huge', 'wb') as file: file.truncate(2**40)"),
+        "raises",
+        "it raises OSError: [Errno 27] File too large",
+    ),
+    "many processes": (
+        body(
+            "import os, time",
+            "for _ in range(99):",
+            "    if not os.fork(): time.sleep(60); os._exit(0)",
+            "time.sleep(60)",
+        ),
+        # A system that limits them raises, others end it.
+        "too-many-processes|raises",
+        "processes at a time, and may have 64|Resource temporarily unavailable",
+    ),
+    "a huge answer": (
+        body("return np.broadcast_to(1.0, (2**20, 2**10))"),
+        "wrong-shape",
+        "y has shape (1048576, 1024), more than 8,388,608 numbers",
+    ),
+    "an answer that cannot be pickled": (
+        body("return lambda: 0"),
+        "wrong-type",
+        "y is a function, not an array",
+    ),
+    "an answer with a type of its own": (
+        body("return type('A', (), {'__array__': lambda *_, **__: 1 / 0})()"),
+        "raises",
+        "it raises ZeroDivisionError",
+    ),
+    "an exception without text": (
+        body("raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})()"),
+        "raises",
+        "it raises checked.E: <exception str() failed>",
+    ),
+    "an exception without text while it is loaded": (
+        "raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})()",
+        "raises",
+        "the file raises E, which cannot be printed",
+    ),
+    "lone surrogates": (body("raise ValueError('\\udcff')"), "raises", "ValueError: \\udcff"),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "words"), HOSTILE.values(), ids=HOSTILE)
+def test_limits_end_what_is_beyond_them(tmp_path: Path, text: str, code: str, words: str) -> None:
+    found = graded(tmp_path, text, memory=3 * 2**29)
+    assert not found
+    assert re.fullmatch(code, first(found)[0]), found.explain()
+    assert any(word in first(found)[1] for word in words.split("|")), found.explain()
+    assert_written(found)
+
+
+def test_the_working_directory_is_empty_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, note = tmp_path / "scratch", tmp_path / "note"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.chdir(tmp_path)
+    text = f"""
+    import os, tempfile
+    assert os.listdir() == []
+    assert os.path.samefile(tempfile.gettempdir(), ".")
+    open({str(note)!r}, "w").write(os.getcwd())
+    os.mkdir("closed"); open("closed/file", "w").close(); os.chmod("closed", 0)
+    os.symlink({str(tmp_path)!r}, "up"); os.mkfifo("fifo")
+    here = os.getcwd()
+    for _ in range(900):
+        os.mkdir("deep"); os.chdir("deep")
+    os.chdir(here)
+    """
+    assert graded(Path(), dedent(text) + RIGHT)
+    assert not Path(note.read_text()).exists()
+    assert list(scratch.iterdir()) == []
+    assert (tmp_path / "homework.py").exists()
+
+
+def test_limits_cannot_be_raised_by_a_usual_user(tmp_path: Path) -> None:
+    text = """
+    import resource
+    for name in ("AS", "FSIZE", "NPROC", "CORE"):
+        soft, hard = resource.getrlimit(getattr(resource, "RLIMIT_" + name))
+        assert soft == hard != resource.RLIM_INFINITY, name
+    """
+    assert graded(tmp_path, dedent(text) + RIGHT)
+
+
+def test_memory_that_is_too_little_for_python_is_no_fault_of_the_function(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"memory must be at least .* which Python and its"):
+        graded(tmp_path, RIGHT, memory=2**20)
+    with pytest.raises(ArgumentError, match="memory must be at most 1,152,921,504,606,846,976"):
+        graded(tmp_path, RIGHT, memory=2**63)
+
+
+def test_calls_are_shared_among_processes(tmp_path: Path) -> None:
+    wrong = graded(tmp_path, FLIPPED, cases=20)
+    shared = graded(tmp_path, FLIPPED, cases=20, jobs=2)
+    assert shared.result == wrong.result
+    ended = graded(tmp_path, body("while True: pass"), jobs=2, timeout=2)
+    assert first(ended)[0] == "hangs"
 
 
 # Markup in names and messages.
@@ -341,7 +518,7 @@ def test_markup_in_messages_is_escaped(tmp_path: Path) -> None:
 def test_a_name_with_control_characters_is_printed_without(tmp_path: Path) -> None:
     found = graded(tmp_path, RIGHT, "a\x1b[31m<&.py")
     assert found
-    assert "a?[31m" in (ElementTree.fromstring(found.to_junit())[0].get("name") or "")
+    assert "a\\x1b[31m" in (ElementTree.fromstring(found.to_junit())[0].get("name") or "")
 
 
 # The report of a file is the report of the function.
@@ -379,12 +556,6 @@ def test_the_limit_of_memory_is_one_of_the_process_alone(tmp_path: Path) -> None
     )
     assert graded(tmp_path, text, memory=3 * 2**30)
     assert resource.getrlimit(resource.RLIMIT_AS) == before
-
-
-def test_too_little_memory_is_a_report_too(tmp_path: Path) -> None:
-    found = graded(tmp_path, RIGHT, memory=2**20)
-    assert not found
-    assert first(found)[0] in ("crashes", "raises")
 
 
 def test_it_runs_with_the_same_python(tmp_path: Path) -> None:

@@ -1,0 +1,410 @@
+"""A function in somebody's file, called in a process of its own with limits.
+
+That process only answers calls: it gets arrays and options, and returns arrays or what went
+wrong. The configurations, the right answers and the report stay in this process, so a checked
+file can answer as it likes, but neither write a report nor read one.
+
+What is limited, where the system can: time in calls, address space, file sizes, processes,
+processor time, what is printed, and the size of an answer; the working directory is empty and
+removed afterwards. What is not: the file has the rights of the user who checks it. It can read
+and write that user's files, use the network, and end or trace that user's other processes; a
+superuser's process can raise its limits again. Who checks the files of strangers does so in a
+container or as a user of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from convalg.base import Array
+from convalg.check.candidate import LONGEST_NAME, Candidate, Outcome
+from convalg.check.problem import Kind, Problem
+from convalg.check.sweep import Config
+from convalg.check.wire import BrokenMessageError, packed, received
+from convalg.errors import ArgumentError
+from convalg.escape import terminal
+
+START = 120.0
+"""Seconds that Python and convalg may take to start, before the file is loaded."""
+MOST_OUTPUT = 2**26
+"""Bytes that the process may write to its standard output and error."""
+MOST_FILE = 2**28
+"""Bytes of a file that it may write."""
+MOST_PROCESSES = 64
+"""Processes that it may have at a time."""
+LONGEST_WORDS = 2000
+
+_TOKEN = "CONVALG_CHECKED"
+_TAIL = 400
+_TICK = 0.1
+_SCAN = 0.25
+# What the process may say of a call; the rest is found here.
+_CODES = {
+    *("", "raises", "wrong-type", "wrong-shape", "mutates-input", "needs-adapter", "hangs"),
+    "prints-too-much",
+}
+_REFUSALS = {"raises", "wrong-signature", "no-function"}
+
+
+class EndedError(Exception):
+    """The process ended, was ended, or answered what is no answer: code and words."""
+
+    def __init__(self, code: str, words: str, *, final: bool = False) -> None:
+        super().__init__(words)
+        self.code, self.words, self.final = code, words, final
+
+
+@dataclass(frozen=True, eq=False)
+class Remote(Candidate):
+    """A candidate whose calls are made in processes of their own."""
+
+    processes: tuple[Process, ...] = field(default=())
+
+    def __call__(self, config: Config, p: Problem) -> Outcome:
+        """One call; those of a configuration all go to one process, which may remember."""
+        arrays = {name: getattr(p, name) for name in self.kind.arrays}
+        process = self.processes[hash(config) % len(self.processes)]
+        try:
+            return process.call(self.kind, arrays, config.options(self.options))
+        except EndedError:
+            # Calls that wait in other threads end too.
+            for one in self.processes:
+                one.end()
+            raise
+
+
+@contextlib.contextmanager
+def remote(
+    path: Path, function: str, kind: Kind, *, timeout: float, memory: int, count: int = 1
+) -> Iterator[Remote]:
+    """The function of a file as a candidate; `count` processes share its calls.
+
+    Raises: EndedError where the file cannot be loaded or has no such function, ArgumentError
+    where `memory` is too little for Python itself.
+    """
+    job = {"path": str(path.resolve()), "function": function, "kind": kind.name}
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _ in range(count):
+            folder = stack.enter_context(_empty_folder())
+            made.append(Process(job, folder, timeout, memory))
+            stack.callback(made[-1].end)
+        greetings = [one.greeting() for one in made]
+        given = greetings[0]["options"]
+        options = tuple(name for name in kind.options if name in given)
+        yield Remote(made[0].call, kind, options, greetings[0]["name"], tuple(made))
+
+
+@contextlib.contextmanager
+def _empty_folder() -> Iterator[Path]:
+    folder = tempfile.mkdtemp(prefix="convalg-check-")
+    try:
+        yield Path(folder)
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder that a stranger may have made deep, or closed to its owner."""
+    top = os.path.join(folder, secrets.token_hex(8))
+    stack, number = [folder], itertools.count()
+    while stack:
+        place = stack.pop()
+        with contextlib.suppress(OSError):
+            os.chmod(place, 0o700)
+        try:
+            entries = list(os.scandir(place))
+        except OSError:
+            continue
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+            elif place == folder:
+                stack.append(entry.path)
+            else:
+                # No path grows: what is deeper moves to the top.
+                moved = f"{top}-{next(number)}"
+                with contextlib.suppress(OSError):
+                    os.chmod(entry.path, 0o700)
+                    os.rename(entry.path, moved)
+                    stack.append(moved)
+        if place != folder:
+            with contextlib.suppress(OSError):
+                os.rmdir(place)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+
+
+class Process:
+    """A process that loads a file and answers calls, one at a time."""
+
+    def __init__(self, job: dict[str, Any], folder: Path, timeout: float, memory: int) -> None:
+        self._left, self._timeout, self._memory = timeout, timeout, memory
+        self._lock, self._token = threading.Lock(), secrets.token_hex(16)
+        self._heard, self._count, self._scanned = b"", 0, 0.0
+        requests, self._requests = os.pipe()
+        self._answers, answers = os.pipe()
+        self._output, output = os.pipe()
+        for number in (self._requests, self._answers, self._output):
+            os.set_blocking(number, False)
+        seconds = (timeout + START) * (os.cpu_count() or 1)
+        limits = {
+            "AS": memory,
+            "FSIZE": MOST_FILE,
+            "NPROC": _tasks_of_user() + 4 * MOST_PROCESSES,
+            "CPU": int(seconds) if seconds < 2**31 else None,
+            "CORE": 0,
+        }
+        # -P: files in the working directory that are named as libraries do not come between.
+        command = [sys.executable, "-P", "-m", "convalg.check.worker"]
+        own = str(Path(__file__).parents[2])
+        places = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
+        try:
+            # A session of its own, so that whatever it starts ends with it.
+            self._process = subprocess.Popen(
+                [*command, json.dumps({**job, "limits": limits}), str(requests), str(answers)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(requests, answers),
+                start_new_session=True,
+                cwd=folder,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": places,
+                    "TMPDIR": str(folder),
+                    "MPLBACKEND": "agg",
+                    _TOKEN: self._token,
+                },
+            )
+        finally:
+            for number in (requests, answers, output):
+                os.close(number)
+
+    def greeting(self) -> dict[str, Any]:
+        """The name and options of the function, once the file is loaded."""
+        left, self._left = self._left, START
+        try:
+            needed = self._received()[0].get("needed")
+        except EndedError as error:
+            raise EndedError(error.code, f"before the file was loaded {error.words}") from None
+        if needed:
+            raise ArgumentError(
+                f"memory must be at least {int(needed):,} bytes, which Python and its libraries "
+                f"need before a function is loaded, not {self._memory:,}: give more"
+            )
+        self._left = left
+        table, _ = self._received()
+        name, options = table.get("name"), table.get("options")
+        if isinstance(name, str) and isinstance(options, list):
+            return {"name": terminal(name)[:LONGEST_NAME], "options": options}
+        if str(table.get("code")) in _REFUSALS:
+            raise EndedError(table["code"], _words(table), final=True)
+        raise EndedError("crashes", "it left no answer that can be read")
+
+    def call(self, kind: Kind, arrays: dict[str, Array], options: dict[str, Any]) -> Outcome:
+        """The outcome of one call. Raises: EndedError when there is none."""
+        with self._lock:
+            self._send(packed({"options": options}, arrays))
+            table, parts = self._received()
+        code = table.get("code")
+        if code == "missing-library":
+            raise EndedError("missing-library", _words(table), final=True)
+        complete = parts.keys() == kind.parts.keys()
+        if (
+            not isinstance(code, str)
+            or code not in _CODES
+            or not (complete or (code and not parts))
+        ):
+            raise EndedError("crashes", "it left no answer that can be read")
+        parts = {part: parts[part] for part in kind.parts if part in parts}
+        printed, refused = (table.get(name) is True for name in ("printed", "refused"))
+        return Outcome(parts, code, _words(table), printed, refused)
+
+    def end(self) -> None:
+        """End the process and all that it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for _ in range(100):
+            others = _with_token(self._token)
+            if not others:
+                break
+            for pid in others:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+        self._process.wait()
+        for name in ("_requests", "_answers", "_output"):
+            number = getattr(self, name)
+            if number >= 0:
+                setattr(self, name, -1)
+                os.close(number)
+
+    def _send(self, message: bytes) -> None:
+        view = memoryview(message)
+        while view:
+            self._wait(self._requests, selectors.EVENT_WRITE)
+            try:
+                view = view[os.write(self._requests, view[: 2**16]) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise self._gone() from None
+
+    def _received(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        try:
+            return received(self._read)
+        except BrokenMessageError:
+            raise EndedError("crashes", "it left no answer that can be read") from None
+
+    def _read(self, count: int) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            self._wait(self._answers, selectors.EVENT_READ)
+            try:
+                more = os.read(self._answers, min(count - len(data), 2**20))
+            except BlockingIOError:
+                continue
+            except OSError:
+                more = b""
+            if not more:
+                raise self._gone()
+            data += more
+        return bytes(data)
+
+    def _wait(self, number: int, event: int) -> None:
+        """Wait until the process reads or answers, and hear what it prints meanwhile.
+
+        Raises: EndedError when its time is over, it has too many processes, or prints too much.
+        """
+        start = time.monotonic()
+        if number < 0:
+            raise self._gone()
+        with selectors.DefaultSelector() as selector:
+            selector.register(number, event)
+            if self._output >= 0:
+                selector.register(self._output, selectors.EVENT_READ)
+            while True:
+                try:
+                    ready = {key.fd for key, _ in selector.select(min(_TICK, max(self._left, 0)))}
+                except OSError:
+                    raise self._gone() from None
+                now = time.monotonic()
+                self._left, start = self._left - (now - start), now
+                if self._output in ready and not self._hear():
+                    selector.unregister(self._output)
+                if number in ready:
+                    return
+                if self._left <= 0:
+                    words = f"it did not finish within {self._timeout:g} seconds"
+                    raise EndedError("hangs", words)
+                if self._process.poll() is not None and not selector.select(0):
+                    # Nobody is left who would answer, and what was written has been read.
+                    raise self._gone()
+                self._count_processes(now)
+
+    def _hear(self) -> bool:
+        """Read what the process prints; whether there may be more."""
+        try:
+            data = os.read(self._output, 2**16)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._count += len(data)
+        self._heard = (self._heard + data)[-_TAIL:]
+        if self._count > MOST_OUTPUT:
+            words = f"it wrote more than {MOST_OUTPUT:,} bytes to its output"
+            raise EndedError("prints-too-much", words)
+        return bool(data)
+
+    def _count_processes(self, now: float) -> None:
+        if now - self._scanned < _SCAN:
+            return
+        self._scanned = now
+        count = len(_with_token(self._token))
+        if count > MOST_PROCESSES:
+            words = f"it has {count} processes at a time, and may have {MOST_PROCESSES}"
+            raise EndedError("too-many-processes", words)
+
+    def _gone(self) -> EndedError:
+        """The error that says how the process ended."""
+        try:
+            status = self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            return EndedError("crashes", "it closed the channel of its answers")
+        with contextlib.suppress(EndedError):
+            while self._output >= 0 and self._hear():
+                if not selectable(self._output):
+                    break
+        if status < 0:
+            return EndedError("crashes", f"it crashed the interpreter ({_signal_name(-status)})")
+        said = terminal(self._heard.decode("utf-8", errors="replace"), lines=True).strip()
+        tail = f": {said}" if said else ""
+        return EndedError("crashes", f"it ended the interpreter with status {status}{tail}")
+
+
+def selectable(number: int) -> bool:
+    """Whether there is something to read at once."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(number, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def _words(table: dict[str, Any]) -> str:
+    words = table.get("words")
+    return terminal(words if isinstance(words, str) else "", lines=True)[:LONGEST_WORDS]
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _with_token(token: str) -> Sequence[int]:
+    """The processes that were started with a token in their environment, where /proc tells."""
+    mark = f"{_TOKEN}={token}".encode()
+    found = []
+    for entry in _processes():
+        try:
+            environment = Path(f"/proc/{entry}/environ").read_bytes()
+        except OSError:
+            continue
+        if mark in environment:
+            found.append(int(entry))
+    return found
+
+
+def _tasks_of_user() -> int:
+    """Processes and threads of this user, which the system's limit of processes counts."""
+    count, own = 0, os.getuid() if hasattr(os, "getuid") else -1
+    for entry in _processes():
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{entry}").st_uid == own:
+                count += len(os.listdir(f"/proc/{entry}/task"))
+    return count
+
+
+def _processes() -> list[str]:
+    try:
+        return [name for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []

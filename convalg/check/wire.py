@@ -1,0 +1,75 @@
+"""Messages between a check and the process that runs the checked function: JSON and float64 arrays.
+
+The process is not trusted. A message is a length, a JSON table of at most 64 KiB, and the bytes
+of its arrays, whose shapes the table tells: nothing is unpickled, and nothing is allocated before
+its size is known to be allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from convalg.base import Array
+
+LENGTH = struct.Struct("<Q")
+LONGEST_TABLE = 2**16
+MOST_NUMBERS = 2**25
+"""Numbers of all arrays of a message."""
+
+Read = Callable[[int], bytes]
+
+
+class BrokenMessageError(Exception):
+    """The other side sent what is no message."""
+
+
+def packed(table: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
+    """The bytes of a message.
+
+    >>> packed({"a": 1}, {"x": np.zeros(1)})[8:]
+    b'{"a": 1, "arrays": {"x": [1]}}\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00'
+    """
+    shapes = {name: list(array.shape) for name, array in arrays.items()}
+    text = json.dumps({**table, "arrays": shapes}).encode()
+    blobs = [np.ascontiguousarray(array, dtype="<f8").tobytes() for array in arrays.values()]
+    return b"".join([LENGTH.pack(len(text)), text, *blobs])
+
+
+def received(read: Read) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The table and arrays of the message that `read(count)` gives the bytes of.
+
+    Raises: BrokenMessageError for what is none.
+    """
+    (length,) = LENGTH.unpack(read(LENGTH.size))
+    if length > LONGEST_TABLE:
+        raise BrokenMessageError(f"a table of {length} bytes")
+    try:
+        table = json.loads(read(length).decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise BrokenMessageError("no JSON") from None
+    if not isinstance(table, dict):
+        raise BrokenMessageError("no table")
+    shapes = table.pop("arrays", None)
+    if not isinstance(shapes, dict) or not all(map(_is_shape, shapes.values())):
+        raise BrokenMessageError("no shapes")
+    if sum(map(math.prod, shapes.values())) > MOST_NUMBERS:
+        raise BrokenMessageError("arrays beyond the limit")
+    arrays = {}
+    for name, shape in shapes.items():
+        data = read(8 * math.prod(shape))
+        arrays[name] = np.frombuffer(data, dtype="<f8").reshape(shape).astype(float)
+    return table, arrays
+
+
+def _is_shape(shape: Any) -> bool:
+    return (
+        isinstance(shape, list)
+        and len(shape) <= 32
+        and all(type(n) is int and 0 <= n <= MOST_NUMBERS for n in shape)
+    )
