@@ -381,7 +381,7 @@ def transposed_geometry(
         )
     if isinstance(padding, str) and padding == "causal":
         raise ArgumentError(
-            "padding='causal' is not defined for a transposed layer: write ((0, d * (k - 1)),) to "
+            f"padding={padding!r} is not defined for a transposed layer: write ((0, d * (k - 1)),) to "
             "drop the end of the output, or take the adjoint of a causal correlation"
         )
     wanted = tuple(n * s for n, s in zip(sizes, strides, strict=True))

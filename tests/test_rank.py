@@ -26,7 +26,9 @@ from convalg.errors import (
     ShapeError,
     SymbolicError,
     TooLargeError,
+    UndecidableError,
 )
+from convalg.faces.zero import is_zero
 from convalg.spectra.rank import PRIME, null_space, rank
 
 w0, w1 = sympy.symbols("w0 w1")
@@ -70,6 +72,12 @@ def test_null_space_of_floats_is_orthonormal(drawn: Drawn) -> None:
     np.testing.assert_allclose(operator(basis), 0, atol=1e-10)
 
 
+COS = sympy.cos(1)
+ONE = sympy.sin(1) ** 2 + COS**2
+ROOT = sympy.sqrt(3 + 2 * sympy.sqrt(2))
+POSITIVE = sympy.Symbol("w0", positive=True)
+QUINTIC = sympy.CRootOf(w0**5 - w0 + 1, 0)
+
 RANKS: dict[str, tuple[Callable[[], Any], int]] = {
     "differences round a circle": (lambda: ca.correlation(6, [1, -1], **CIRCULANT), 5),
     "the same with floats": (lambda: ca.correlation(6, [1.0, -1.0], **CIRCULANT), 5),
@@ -84,6 +92,20 @@ RANKS: dict[str, tuple[Callable[[], Any], int]] = {
     "average of symbols": (lambda: Fraction(1, 2) * ca.correlation(3, ca.kernel(2)), 2),
     "roots": (lambda: [[sympy.sqrt(2), 2], [1, sympy.sqrt(2)]], 1),
     "pi": (lambda: [[sympy.pi, 1], [1, sympy.pi]], 2),
+    "zero by an identity": (lambda: sympy.Matrix([[ONE - 1]]), 0),
+    "one by an identity": (lambda: [[ONE, 1], [1, ONE]], 1),
+    "a root written twice": (lambda: [[ROOT, 1 + sympy.sqrt(2)], [1, 1]], 1),
+    "a rotation": (lambda: [[COS, -sympy.sin(1)], [sympy.sin(1), COS]], 2),
+    "sines of a symbol": (lambda: [[sympy.sin(w0), sympy.cos(w0)]] * 2, 1),
+    "the root of a symbol": (lambda: [[w0, sympy.sqrt(w0)], [sympy.sqrt(w0), 1]], 1),
+    "exponentials": (lambda: [[sympy.E, sympy.exp(2)], [1, sympy.E]], 1),
+    "e and pi": (lambda: [[sympy.E, sympy.pi], [sympy.pi, sympy.E]], 2),
+    "logarithms": (lambda: [[sympy.log(2), sympy.log(4)], [1, 2]], 1),
+    "one name, other assumptions": (lambda: [[w0, POSITIVE], [1, 1]], 2),
+    "an absolute value": (lambda: [[abs(POSITIVE), POSITIVE], [1, 1]], 1),
+    "a pole": (lambda: [[1 / (w0 - w1), 1], [1, w0 - w1]], 1),
+    "roots of a quintic": (lambda: [[QUINTIC, 1], [1, 1 / QUINTIC]], 1),
+    "a layer of sines": (lambda: ca.correlation(5, [sympy.sin(1), sympy.cos(1)]), 4),
     "multiples of the prime": (lambda: [[PRIME, 0], [0, 1]], 2),
     "beyond 64 bits": (lambda: [[10**30, 1], [10**30 + 1, 1]], 2),
     "products beyond 64 bits": (lambda: ca.diagonal([10**12, 1]) @ ca.diagonal([10**12, 1]), 2),
@@ -128,12 +150,36 @@ def test_null_space_in_symbols_is_whole_and_cancels() -> None:
     assert all(value.is_polynomial() for value in vector)
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (sympy.sqrt(2) * sympy.sqrt(3) - sympy.sqrt(6), True),
+        (ROOT - 1 - sympy.sqrt(2), True),
+        (ROOT - 1 - sympy.sqrt(3), False),
+        (sympy.log(6) - sympy.log(2) - sympy.log(3), True),
+        (sympy.pi - sympy.Rational(355, 113), False),
+        (sympy.exp(-(10**10)), False),
+        (sympy.sqrt(w0**2) - w0, False),
+        (sympy.sqrt(POSITIVE**2) - POSITIVE, True),
+        ((w0**2 - w1**2) / (w0 - w1) - w0 - w1, True),
+        (sympy.sqrt(2) * w0 - sympy.sqrt(8) * w0 / 2, True),
+        (sympy.exp(w0) * sympy.exp(w1) - sympy.exp(w0 + w1), True),
+        (sympy.tan(1) - sympy.sin(1) / COS, True),
+    ],
+)
+def test_zero_is_decided(value: Any, expected: bool) -> None:
+    assert is_zero(value) is expected
+
+
 def test_null_space_of_a_larger_layer_is_the_constant() -> None:
     basis = null_space(ca.correlation((9, 9), ca.kernels.laplace, padding=1, boundary="circular"))
     assert basis.tolist() == np.ones((1, 9, 9), dtype=int).tolist()
 
 
 SIN = sympy.sin(w0)
+ATAN = sympy.atan
+# Zero, by Machin's formula, which no simplification here uses.
+MACHIN = 4 * ATAN(sympy.Rational(1, 5)) - ATAN(sympy.Rational(1, 239)) - sympy.pi / 4
 BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (lambda: rank([1, 2]), ShapeError, "takes an operator or a matrix (rows, columns), not shape"),
     (lambda: rank(np.zeros((0, 2))), ShapeError, "not shape (0, 2)"),
@@ -141,7 +187,13 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (lambda: rank("ab"), KindError, "the matrix must hold numbers"),
     (lambda: rank([[1, math.nan]]), ArgumentError, "the matrix must be finite and real"),
     (lambda: rank([[1j, 0]]), KindError, "rank takes a real matrix, not complex128"),
-    (lambda: rank([[SIN, sympy.cos(w0)]] * 2), KindError, "rational functions of symbols, not"),
+    (lambda: rank([[MACHIN]]), UndecidableError, "cannot decide whether -pi/4 - atan(1/239)"),
+    (
+        lambda: rank(ca.correlation(20, [SIN, 1])),
+        ArgumentError,
+        "in up to 16 rows or columns, and the matrix is 19 x 20",
+    ),
+    (lambda: rank([[1 / (w0 - w0), 1]]), ArgumentError, "the matrix must be finite and real"),
     (
         lambda: rank([[w0, 0.5], [1, 2]]),
         SymbolicError,

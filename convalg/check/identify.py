@@ -14,7 +14,7 @@ import numpy as np
 from convalg.base import Array, Operator
 from convalg.check.recognise import moves
 from convalg.check.recognise.entries import Entries, entries
-from convalg.check.recognise.extremes import SAMPLES, extreme
+from convalg.check.recognise.extremes import extreme
 from convalg.check.recognise.identification import Identification
 from convalg.check.recognise.layers import (
     Layer,
@@ -25,7 +25,8 @@ from convalg.check.recognise.layers import (
     layouts,
 )
 from convalg.check.recognise.matrices import dense, guesses, is_matrix, shapes
-from convalg.check.recognise.probe import TRIALS, Probe, Recovered, recovered
+from convalg.check.recognise.offsets import constants
+from convalg.check.recognise.recovery import Recovered, recovered
 from convalg.check.recognise.witnesses import unshifted
 from convalg.kernels import as_kernel
 from convalg.linear import reshape
@@ -46,7 +47,9 @@ def identify(
     pair (in_shape, out_shape). With `kernel`, the layer is written with that kernel where it
     can be, and the result says whether it comes out flipped.
     Rule: of the layers with one matrix, the one with the fewest weights is named. A matrix is
-    held against it entry by entry; a function is known on its impulses and on samples.
+    held against it entry by entry. A function is only tried: on unit impulses, and on families of
+    inputs that reveal rounding, clipping, saturation, dead zones and thresholds (fractions,
+    sizes from 1e-9 to 1e9, both signs, float32 and int64 arrays, NaN); `basis` names them.
     Raises: KindError for what is neither, ShapeError where shapes do not fit, ArgumentError
     for a function that fails, TooLargeError.
 
@@ -54,7 +57,7 @@ def identify(
     >>> found = identify(ca.correlation(9, [1, 2, 3], stride=2, padding=1), 9)
     >>> found.kind, found.kernel.tolist(), found.stride, found.padding
     ('correlation', [1, 2, 3], (2,), ((1, 1),))
-    >>> identify(lambda x: x**2, 3).kind
+    >>> identify(lambda x: np.clip(x, 0, 255), 3).kind
     'not linear'
     """
     hint = None if kernel is None else as_kernel(kernel)
@@ -62,8 +65,18 @@ def identify(
     if is_matrix(f):
         matrix = dense(f, max_bytes)
         given = in_shape is not None or isinstance(f, Operator)
-        rounding = _rounding(matrix)
-        return _described(matrix, rounding, before, after, hint, "every entry of the matrix", given)
+        is_called = not isinstance(f, Operator) and hasattr(f, "matmat")
+        basis = "f of every unit vector: that it is linear is its own claim"
+        found = _described(
+            matrix,
+            _rounding(matrix),
+            before,
+            after,
+            hint,
+            basis if is_called else "every entry of the matrix",
+            given,
+        )
+        return replace(found, sampled=is_called)
     return _of_function(recovered(f, before, max_bytes), hint)
 
 
@@ -75,7 +88,7 @@ def _rounding(matrix: Array) -> float:
 
 
 def _of_function(found: Recovered, hint: Array | None) -> Identification:
-    """What a function is, from its impulses."""
+    """What a function is, from its impulses and from all that it was tried on."""
     ask = found.probe
     if not found.repeats:
         words = "f(x) changes when it is asked again"
@@ -83,41 +96,80 @@ def _of_function(found: Recovered, hint: Array | None) -> Identification:
             "not deterministic", ask.in_shape, ask.out_shape, witness=found.witness, words=words
         )
     if found.witness:
-        return _nonlinear(ask, found.witness)
-    basis = f"its impulses, and on {TRIALS} random inputs: sampled, not proved"
+        return _nonlinear(found, hint)
+    answer = _affine(found, hint)
+    if not found.types:
+        return answer
+    words = f"on arrays of {' and of '.join(found.types)} f returns other numbers"
+    if "float32" not in found.types:
+        return replace(answer, words=f"{answer.words}; {words} than on float64")
+    words += f"; on float64 it is {answer!r}"
+    return Identification(
+        "depends on the dtype", ask.in_shape, ask.out_shape, linear=answer, words=words
+    )
+
+
+def _affine(found: Recovered, hint: Array | None) -> Identification:
+    """A layer, or a layer and a bias, on the inputs tried."""
+    ask = found.probe
+    basis = f"f on {found.tried}: tried, not proved"
     scale = max(float(np.abs(found.matrix).max(initial=0)), 1.0)
     rest = _described(
-        found.matrix, ask.tolerance, ask.in_shape, ask.out_shape, hint, basis, given=True
+        found.matrix, found.tolerance, ask.in_shape, ask.out_shape, hint, basis, given=True
     )
-    if np.abs(found.bias).max() <= ask.tolerance * scale:
-        return rest
+    rest = replace(rest, sampled=True)
+    notes = "".join(f"; {note}" for note in found.notes)
+    if np.abs(found.bias).max() <= found.tolerance * scale:
+        return replace(rest, words=rest.words + notes)
     bias = found.bias.reshape(ask.out_shape)
     operator = affine(rest.operator, bias) if isinstance(rest.operator, Operator) else None
+    parts = constants(rest, found.matrix, found.bias, found.tolerance)
     return Identification(
         "affine",
         ask.in_shape,
         ask.out_shape,
         operator,
         bias=bias,
+        padding_value=parts.padding_value,
+        offset=parts.offset,
         linear=rest,
-        words=f"A x + b with b not zero; A is {rest!r}",
+        words=f"A x + b with {parts.words}; A is {rest!r}{notes}",
         basis=basis,
+        sampled=True,
     )
 
 
-def _nonlinear(ask: Probe, witness: dict[str, Any]) -> Identification:
+def _nonlinear(found: Recovered, hint: Array | None) -> Identification:
     """A max or min pooling, or not linear, with the inputs that say so."""
+    ask, witness = found.probe, found.witness
     for after in _same_axes(ask.in_shape, ask.out_shape, None):
-        found = extreme(ask, after)
-        if found is not None:
-            assert found.operator is not None
-            operator = found.operator
+        pool = extreme(ask, after)
+        if pool is not None:
+            assert pool.operator is not None
+            operator = pool.operator
             if after != ask.out_shape:
                 operator = reshape(after, ask.out_shape) @ operator
-            basis = f"impulses, and on {SAMPLES} random inputs: sampled, not proved"
-            return replace(found, operator=operator, basis=basis)
-    words = "f(x + y) + f(0) is not f(x) + f(y)" if "y" in witness else "f(x) is not finite"
-    return Identification("not linear", ask.in_shape, ask.out_shape, witness=witness, words=words)
+            basis = f"f on {found.tried}: tried, not proved"
+            return replace(pool, operator=operator, basis=basis, sampled=True)
+    if "y" in witness:
+        words = "f(x + y) + f(0) is not f(x) + f(y)"
+    elif len(witness) == 4:
+        words = "f(x) is not f(0) + sum of x[k] (f(unit k) - f(0))"
+    else:
+        words = "f(x) is not finite"
+    part = None
+    if found.is_part:
+        part = _affine(replace(found, witness={}), hint)
+        words += f"; on the inputs tried, {found.words}; A x + b is <{part.kind}: {part.words}>"
+    return Identification(
+        "not linear",
+        ask.in_shape,
+        ask.out_shape,
+        linear=part,
+        witness=witness,
+        words=words,
+        basis=f"f on {found.tried}",
+    )
 
 
 def _described(
@@ -136,10 +188,18 @@ def _described(
         found = _known(entries(matrix, tolerance), before, after, hint)
         basis += f" up to a rounding of {tolerance:.1g}"
     if found is not None:
-        return replace(found, basis=basis)
+        return replace(found, basis=basis + _missed(matrix, found.operator))
     found = unshifted(exact, before, after or guesses(before, len(matrix))[0])
     hidden = "" if given else "; give in_shape if it has channels or several axes"
     return replace(found, words=found.words + hidden, basis=basis)
+
+
+def _missed(matrix: Array, operator: Any) -> str:
+    """How far the entries of an operator are from the floats given; empty where they are equal."""
+    if matrix.dtype.kind != "f":
+        return ""
+    apart = float(np.abs(operator.to_numpy().astype(float) - matrix).max(initial=0))
+    return f", which differ by up to {apart:.1g}" if apart else ""
 
 
 def _known(
@@ -271,7 +331,7 @@ def _named(
     if hint is not None or not (alone and constant and int(np.prod(taps)) > 1):
         return _fields("correlation", layer, before, after, hint)
     kind = "average pooling" if mean else "sum pooling"
-    words = f"windows of {taps}, stride {layer.stride}, padding {layer.padding}"
+    words = moves.windows_in_words(layer, layer.padding)
     if layer.boundary == "zeros":
         options: dict[str, Any] = {
             "stride": layer.stride,

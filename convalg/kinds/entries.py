@@ -13,6 +13,7 @@ import numpy as np
 from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
 from convalg.faces.exact import exact_rows
+from convalg.faces.zero import first_equal
 from convalg.kernels import as_numbers, check_finite
 from convalg.spec import is_expression
 
@@ -118,7 +119,7 @@ def _coded(shape: Any, rows: Array, columns: Array, data: Array, tolerance: floa
     values: list[Any]
     if data.dtype.kind == "O":
         numbers: dict[Any, int] = {0: 0}
-        tidy = [_canonical(value) for value in data]
+        tidy = first_equal([0, *(_canonical(value) for value in data)])[1:]
         codes = np.array([numbers.setdefault(v, len(numbers)) for v in tidy], dtype=np.int64)
         values = list(numbers)
     else:
@@ -172,11 +173,6 @@ def exactly(value: Any) -> Any:
     """The number as a fraction, floats as the binary fractions they are; symbols stay."""
     value = _canonical(value)
     return value if is_expression(value) else Fraction(value)
-
-
-def is_zero(value: Any) -> bool:
-    """Whether a number or polynomial is zero."""
-    return _canonical(value) == 0
 
 
 def divisors(number: int) -> list[int]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array
-from convalg.kinds.entries import Entries, divisors, exactly, is_zero
+from convalg.faces.zero import is_zero
+from convalg.kinds.entries import Entries, divisors, exactly
 
 Sizes = tuple[tuple[int, int], tuple[int, int]]
 

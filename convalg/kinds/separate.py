@@ -11,8 +11,9 @@ import numpy as np
 
 from convalg.base import Array
 from convalg.errors import KindError, ShapeError
+from convalg.faces.zero import is_zero
 from convalg.kernels import as_kernel
-from convalg.kinds.entries import as_tolerance, exactly, is_zero
+from convalg.kinds.entries import as_tolerance, exactly
 from convalg.spec import is_expression
 
 LARGEST_INTEGER = 2**63 - 1
@@ -22,7 +23,7 @@ def separate(kernel: Any, *, tolerance: float = 0) -> list[Array] | None:
     """The 1-D factors whose outer product is the kernel, one for each axis, or None.
 
     Rule: the kernel K has rank one when K[i] K[p]^(d-1) is the product of its lines through one
-    non-zero entry p. All factors but the last are whole numbers without a common divisor, with
+    non-zero entry p. All factors but the last are integers without a common divisor, with
     a positive sum, or a positive last entry where the sum is 0 (a smoothing, a rising slope);
     the last one takes the scale and the sign. Symbols: all but the last without a common factor.
     Exact for integers, fractions and polynomials, and for floats, as the binary fractions they
@@ -47,7 +48,7 @@ def separate(kernel: Any, *, tolerance: float = 0) -> list[Array] | None:
     symbols = any(map(is_expression, exact.flat))
     if slack and symbols:
         raise KindError(f"tolerance={tolerance} needs numbers, and the kernel holds symbols")
-    place = next((at for at, value in np.ndenumerate(exact) if value != 0), None)
+    place = next((at for at, value in np.ndenumerate(exact) if not is_zero(value)), None)
     if place is None:
         return [np.zeros(size, dtype=np.int64) for size in weights.shape]
     if _has_rank_one(exact, place):

@@ -9,28 +9,39 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convalg.base import Array, Operator
-from convalg.errors import KindError, ShapeError, SymbolicError, check_memory
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, check_memory
+from convalg.faces.zero import MOST_OPERATIONS, is_rational_function, is_zero
 from convalg.kernels import as_numbers, check_finite
 from convalg.spec import is_expression
 from convalg.spectra.numeric import as_float, mapped
 from convalg.spectra.values import spectrum
 
 if TYPE_CHECKING:
+    import sympy
     from sympy.polys.matrices import DomainMatrix
 
 PRIME = 2**31 - 1
 """Ranks are first found modulo this prime: products of two residues fit 64 bits."""
 
+LARGEST_DEGREE = 32
+"""Degree of a field of roots in which an elimination is quick."""
+
+LARGEST_ELIMINATION = 16
+"""Rows or columns of a matrix whose entries are told from zero one by one."""
+
 
 def rank(A: Any, *, max_bytes: int | None = None) -> int:  # noqa: N803
     """The rank of an operator or of any matrix (NumPy, SciPy, SymPy, nested lists).
 
-    Rule: exact for integers, fractions and SymPy expressions, as one over the rationals or,
-    with symbols, over rational functions of them: the rank for almost all values. Full rank
-    modulo a prime proves full rank; otherwise by elimination. For floats the number of
-    singular values above max(rows, columns) * eps * the largest, eps that of the type.
+    Rule: exact for integers, fractions and SymPy expressions. With symbols it is the generic
+    rank: that for almost all of their values, a smaller one being possible for others. Full rank
+    modulo a prime proves full rank; otherwise by elimination, over the rational functions of the
+    symbols and the algebraic numbers, or with every pivot decided on its own (sin(1), log(2),
+    the root of a symbol). For floats the number of singular values above
+    max(rows, columns) * eps * the largest, eps that of the type.
 
-    Raises: ShapeError unless it has two axes, KindError for entries that cannot be exact.
+    Raises: ShapeError unless it has two axes, UndecidableError where an entry of the elimination
+    cannot be told from zero, ArgumentError for more than 16 rows and columns of such entries.
 
     >>> import convalg as ca
     >>> rank(ca.correlation(5, [1, -1], padding=((0, 1),), boundary="circular"))
@@ -44,6 +55,8 @@ def rank(A: Any, *, max_bytes: int | None = None) -> int:  # noqa: N803
         found = np.linalg.svd(entries.astype(float), compute_uv=False)
         return int(np.sum(found > _threshold(found, entries.shape, entries.dtype)))
     matrix = _exact(entries)
+    if not hasattr(matrix, "to_field"):
+        return int(matrix.rank(iszerofunc=is_zero, simplify=True))
     residues = _residues(matrix)
     if residues is not None and _rank_modulo(residues) == min(entries.shape):
         return min(entries.shape)
@@ -71,7 +84,12 @@ def null_space(A: Any, *, max_bytes: int | None = None) -> Array:  # noqa: N803
         kind = _float_kind(A) if isinstance(A, Operator) else None
         known = int(np.sum(found > _threshold(found, entries.shape, kind or entries.dtype)))
         return vectors[known:].reshape(-1, *shape)
-    basis = _exact(entries).to_field().nullspace()
+    matrix = _exact(entries)
+    if not hasattr(matrix, "to_field"):
+        columns = matrix.nullspace(simplify=True, iszerofunc=is_zero)
+        found = np.array([list(column) for column in columns], dtype=object)
+        return found.reshape(len(columns), *shape)
+    basis = matrix.to_field().nullspace()
     vectors = np.zeros(basis.shape, dtype=object)
     for k in range(basis.shape[0]):
         vectors[k] = _primitive(basis[k : k + 1, :])
@@ -145,20 +163,48 @@ def _entries(A: Any, call: str, max_bytes: int | None) -> Array:  # noqa: N803
     return found if found.dtype.kind == "f" else found.astype(object)
 
 
-def _exact(entries: Array) -> DomainMatrix:
-    """The matrix over the ring of its entries. Raises: KindError where there is none."""
+def _exact(entries: Array) -> DomainMatrix | sympy.Matrix:
+    """The matrix over the field of its entries; a SymPy matrix where they are in no such field.
+
+    Raises: ArgumentError for a SymPy matrix too large to eliminate.
+    """
     import sympy
     from sympy.polys.matrices import DomainMatrix
 
-    rows = [[sympy.sympify(value) for value in row] for row in entries.tolist()]
-    matrix = DomainMatrix.from_list_sympy(*entries.shape, rows, extension=True)
-    if matrix.domain.is_EX or matrix.domain.is_EXRAW:
-        raise KindError(
-            f"entries must be numbers or rational functions of symbols, not such as "
-            f"{next(value for value in entries.ravel() if is_expression(value))}: zero cannot "
-            f"be told from non-zero there"
+    rows = [[_in_field(sympy.sympify(value)) for value in row] for row in entries.tolist()]
+    generators = {kernel for row in rows for value in row for kernel in _transcendental(value)}
+    roots = {root for row in rows for value in row for root in value.atoms(sympy.Pow)}
+    degree = math.prod(root.exp.q for root in roots if root.exp.is_Rational)
+    if (not generators or generators == {sympy.pi}) and degree <= LARGEST_DEGREE:
+        # pi is transcendental over the algebraic numbers: it is like a symbol.
+        return DomainMatrix.from_list_sympy(*entries.shape, rows, extension=True)
+    if min(entries.shape) > LARGEST_ELIMINATION:
+        raise ArgumentError(
+            f"entries such as {(generators or roots).pop()} are decided one by one, in up to "
+            f"{LARGEST_ELIMINATION} rows or columns, and the matrix is {entries.shape[0]} x "
+            f"{entries.shape[1]}: write them as rational functions of symbols, or as floats"
         )
-    return matrix
+    return sympy.Matrix(rows)
+
+
+def _in_field(value: Any) -> Any:
+    """An entry without what an identity removes, such as sin(1)**2 + cos(1)**2."""
+    import sympy
+
+    if not _transcendental(value):
+        return value
+    if is_zero(value):
+        return sympy.Integer(0)
+    return sympy.simplify(value) if value.count_ops() <= MOST_OPERATIONS else value
+
+
+def _transcendental(value: Any) -> set[Any]:
+    """The parts of an entry that are no rational functions of symbols and algebraic numbers."""
+    if is_rational_function(value):
+        return set()
+    if value.is_Add or value.is_Mul or (value.is_Pow and value.exp.is_Integer):
+        return {part for arg in value.args for part in _transcendental(arg)}
+    return {value}
 
 
 def _residues(matrix: DomainMatrix) -> Array | None:

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from strategies import Drawn, layers
 
 import convalg as ca
+from convalg.check.recognise.identification import Identification
+from convalg.check.recognise.offsets import constants
 from convalg.errors import ArgumentError, ConvalgError, KindError, ShapeError, TooLargeError
 
 
@@ -177,7 +179,8 @@ def test_max_poolings_say_their_padding() -> None:
     pool = torch.nn.MaxPool2d(3, 2, 1)
     found = ca.identify(pool, (2, 7, 7))
     assert repr(found) == (
-        "<max pooling: windows of (3, 3), stride (2, 2), padding ((1, 1), (1, 1))>"
+        "<max pooling on the inputs tried: "
+        "windows of (3, 3), stride (2, 2), padding ((1, 1), (1, 1))>"
     )
     adaptive = ca.identify(torch.nn.AdaptiveMaxPool2d(4), (2, 10, 10))
     assert adaptive.words == "adaptive, (10, 10) to (4, 4)"
@@ -222,6 +225,246 @@ def test_resamplings(operator: Any, kind: str) -> None:
     x = np.arange(2.0, 2 + np.prod(operator.in_shape)).reshape(operator.in_shape)
     assert found.operator is not None
     assert np.allclose(found.operator(x), operator(x))
+
+
+# What is done besides A x + b.
+
+BLUR = np.array([[1, 2], [3, 4]])
+
+
+def blurred(x: Any) -> Any:
+    return scipy.signal.correlate2d(x, BLUR, mode="valid")
+
+
+DISTORTIONS: dict[str, tuple[Any, Any, str, str]] = {
+    "round": (np.round, 4, "A x + b rounded to multiples of 1", "identity"),
+    "round to digits": (lambda x: np.round(x, 3), 4, "rounded to multiples of 0.001", "identity"),
+    "floor": (np.floor, 4, "rounded down to multiples of 1", "identity"),
+    "trunc": (np.trunc, 4, "cut off towards zero to multiples of 1", "identity"),
+    "steps": (lambda x: 0.7 * np.rint(x / 0.7), 4, "rounded to multiples of 0.7", "identity"),
+    "clip": (lambda x: np.clip(x, -100, 100), 4, "A x + b clipped to [-100, 100]", "identity"),
+    "bytes": (lambda x: np.clip(np.rint(x), 0, 255), 4, "and clipped to [0, 255]", "identity"),
+    "relu": (lambda x: np.maximum(x, 0), 4, "A x + b clipped below at 0", "identity"),
+    "relu6": (lambda x: np.clip(x, 0, 6), 4, "A x + b clipped to [0, 6]", "identity"),
+    "dead zone": (lambda x: np.where(abs(x) < 1e-3, 0, x), 4, "with 0 in place of", "identity"),
+    "float16": (lambda x: x.astype(np.float16), 4, "rounded to float16", "identity"),
+    "a byte layer": (
+        lambda x: np.clip(np.rint(blurred(x)), -128, 127),
+        (4, 5),
+        "rounded to multiples of 1, and clipped to [-128, 127]",
+        "correlation",
+    ),
+    "overflow of int8": (
+        lambda x: blurred(x).astype(np.int64).astype(np.int8),
+        (4, 5),
+        "wrapped round as int8",
+        "correlation",
+    ),
+    "rounded inputs": (
+        lambda x: blurred(np.round(x, 1)),
+        (4, 5),
+        "A z + b with z = x rounded to multiples of 0.1",
+        "correlation",
+    ),
+    "clipped inputs": (
+        lambda x: blurred(np.clip(x, -1, 1)),
+        (4, 5),
+        "z = x clipped to [-1, 1]",
+        "correlation",
+    ),
+    "rounded mean": (
+        lambda x: np.round((x[::2] + x[1::2]) / 2),
+        8,
+        "rounded to multiples of 1",
+        "average pooling",
+    ),
+    "a threshold": (
+        lambda x: x if abs(x).max() < 5e4 else 0 * x,
+        4,
+        "and not on equal samples, one sample alone, numbers of mixed sizes, numbers of the sizes",
+        "identity",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_rounding_and_clipping_are_named(name: str) -> None:
+    distorted, shape, words, part = DISTORTIONS[name]
+    found = ca.identify(distorted, shape)
+
+    def f(x: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return np.asarray(distorted(x), dtype=float)
+
+    assert found.kind == "not linear"
+    assert words in found.words
+    assert found.linear is not None
+    assert found.linear.kind == part
+    x = np.array(found.witness["x"], dtype=float)
+    at = found.witness["at"]
+    if "y" in found.witness:
+        y = np.array(found.witness["y"], dtype=float)
+        assert found.witness["f(x + y) + f(0)"] == pytest.approx((f(x + y) + f(0 * x))[at])
+        assert (f(x + y) + f(0 * x))[at] != (f(x) + f(y))[at]
+    else:
+        # The entry of A x + b, from f on unit impulses alone.
+        units = np.eye(x.size).reshape(-1, *x.shape)
+        entries = [f(unit)[at] - f(0 * x)[at] for unit in units]
+        linear = f(0 * x)[at] + np.dot(entries, x.ravel())
+        assert found.witness["f(x)"] == pytest.approx(float(f(x)[at]))
+        assert found.witness["f(x)"] != pytest.approx(linear, rel=1e-9, abs=0)
+
+
+def test_what_was_only_tried_says_so() -> None:
+    found = ca.identify(lambda x: x, 4)
+    assert repr(found) == "<identity on the inputs tried: nothing changes>"
+    assert found.sampled
+    assert "tried, not proved" in found.explain()
+    assert "fractions between -1 and 1" in found.basis
+    assert "numbers of the sizes 1e-09, 1e-08, ..., 1e+09" in found.basis
+    exact = ca.identify(np.eye(4))
+    assert repr(exact) == "<identity: nothing changes>"
+    assert not exact.sampled
+
+
+def test_a_linear_operator_of_scipy_is_only_called() -> None:
+    found = ca.identify(ca.correlation(4, [1, 2]).to_linear_operator(), 4)
+    assert found.sampled
+    assert found.basis.startswith("f of every unit vector: that it is linear is its own claim")
+
+
+def test_the_dilation_of_windows_is_said() -> None:
+    found = ca.identify(lambda x: (x[:-4] + x[4:]) / 2, 9)
+    assert (found.kind, found.size, found.dilation) == ("average pooling", (2,), (4,))
+    assert "dilation (4,)" in found.words
+    pool = ca.max_pool(9, 2, stride=1, dilation=3)
+    assert "dilation (3,)" in ca.identify(lambda x: pool(x), 9).words
+
+
+PADDINGS = [
+    (50, -200, 50, -200),
+    (0, -200, 0, -200),
+    (50, 0, 50, 0),
+    (-1.5, 0.25, -1.5, 0.25),
+    (1e6, 1e-3, 1e6, 1e-3),
+]
+
+
+@pytest.mark.parametrize(("value", "offset", "padding_value", "added"), PADDINGS)
+def test_the_padding_value_and_the_offset(
+    value: float, offset: float, padding_value: float, added: float
+) -> None:
+    def f(x: Any) -> Any:
+        return blurred(np.pad(x, 1, constant_values=value)) + offset
+
+    found = ca.identify(f, (4, 5))
+    assert found.kind == "affine"
+    assert found.padding_value == pytest.approx(padding_value)
+    assert found.offset == pytest.approx(added, rel=1e-6)
+    assert "the padding value" in repr(found)
+    assert found.linear is not None
+    assert found.linear.padding == ((1, 1), (1, 1))
+    x = np.arange(20.0).reshape(4, 5)
+    assert found.operator is not None
+    assert np.allclose(found.operator(x), f(x))
+
+
+def test_offsets_of_channels_and_offsets_that_are_not_known_apart() -> None:
+    layer = ca.correlation((4, 4), np.arange(1, 17).reshape(2, 2, 2, 2), padding=1)
+    biased = ca.affine(layer, np.broadcast_to(np.array([[[3]], [[-4]]]), layer.out_shape))
+    found = ca.identify(lambda x: biased(x), layer.in_shape)
+    assert found.offset is not None
+    assert found.offset.tolist() == [3, -4]
+    assert found.padding_value == 0
+    plain = ca.identify(lambda x: x - 7, 5)
+    assert (plain.padding_value, plain.offset) == (None, -7)
+    # Of two samples, every output reads as much of the padding as the other.
+    layer = ca.correlation(2, [1, 2, 1], padding=1)
+    both = Identification("correlation", (2,), (2,), layer, kernel=np.array([1, 2, 1]))
+    found = constants(both, layer.to_numpy(), np.array([7.0, 7.0]), 1e-11)
+    assert (found.padding_value, found.offset) == (None, None)
+    assert "cannot be told apart" in found.words
+    assert ca.identify(lambda x: x + np.arange(4), 4).offset is None
+
+
+# Memory, types, NaN.
+
+
+def remembering(calls: int) -> Any:
+    """The identity for some calls, and something else after them."""
+    count = [0]
+
+    def f(x: Any) -> Any:
+        count[0] += 1
+        return x if count[0] < calls else x + 1
+
+    return f
+
+
+def constant_after_one() -> Any:
+    seen: dict[Any, Any] = {}
+    return lambda x: seen.setdefault(x.shape, x.copy())
+
+
+def drifting() -> Any:
+    total = [0.0]
+
+    def f(x: Any) -> Any:
+        total[0] += 1e-6
+        return x + total[0]
+
+    return f
+
+
+@pytest.mark.parametrize("f", [remembering(10), remembering(40), drifting()])
+def test_memory_is_not_the_same_answer_twice(f: Any) -> None:
+    assert ca.identify(f, 4).kind == "not deterministic"
+
+
+def test_a_function_that_remembers_by_shape_is_not_the_identity() -> None:
+    assert ca.identify(constant_after_one(), 4).kind != "identity"
+
+
+def test_a_batch_that_is_scaled_as_one_is_asked_sample_by_sample() -> None:
+    def f(x: Any) -> Any:
+        # Per sample it is the identity; in a batch all samples depend on the largest.
+        return x if x.ndim == 1 else np.round(x / np.abs(x).max(), 3) * np.abs(x).max()
+
+    assert ca.identify(f, 4).kind == "identity"
+
+
+def test_the_type_of_the_input() -> None:
+    single = ca.identify(lambda x: x if x.dtype == float else np.round(x / 2) * 2, 4)
+    assert single.kind == "depends on the dtype"
+    assert "float32" in single.words
+    assert single.linear is not None
+    assert single.linear.kind == "identity"
+    integers = ca.identify(lambda x: x if x.dtype.kind == "f" else 2 * x, 4)
+    assert integers.words.endswith("on arrays of int64 f returns other numbers than on float64")
+
+
+def test_what_is_raised_and_what_replaces_nan_is_said() -> None:
+    assert "a NaN in x does not reach every output" in ca.identify(np.nan_to_num, 4).words
+
+    def bounded(x: Any) -> Any:
+        if abs(x).max() > 1e5:
+            raise ValueError("too large")
+        return x
+
+    words = ca.identify(bounded, 4).words
+    assert "numbers of the sizes 100000, 1e+06, ..., 1e+09 f raises ValueError (too large)" in words
+
+
+def test_single_precision_is_a_relative_difference() -> None:
+    weights = (BLUR / 7).astype(np.float32)
+
+    def f(x: Any) -> Any:
+        single = x.astype(np.float32)
+        return scipy.signal.correlate2d(single, weights, mode="valid").astype(float)
+
+    found = ca.identify(f, (4, 5))
+    assert found.kind == "correlation"
+    assert "up to a relative difference of" in found.words
 
 
 # What cannot be a layer.

@@ -8,9 +8,10 @@ import numpy as np
 
 from convalg.base import Map
 from convalg.check.recognise.entries import entries
+from convalg.check.recognise.families import COUNT, INTEGERS, families
 from convalg.check.recognise.identification import Identification
 from convalg.check.recognise.layers import Layer, best_correlation, layouts
-from convalg.check.recognise.moves import paddings
+from convalg.check.recognise.moves import paddings, windows_in_words
 from convalg.check.recognise.probe import Probe
 from convalg.errors import ConvalgError
 from convalg.maps.pooling import adaptive_max_pool, max_pool, min_pool
@@ -44,7 +45,7 @@ def extreme(ask: Probe, after: tuple[int, ...]) -> Identification | None:
             except ConvalgError:
                 continue
             if operator.out_shape == after and _agrees(ask, operator):
-                words = f"windows of {windows.taps}, stride {windows.stride}, padding {padding}"
+                words = windows_in_words(windows, padding)
                 return Identification(
                     kind,
                     ask.in_shape,
@@ -72,10 +73,19 @@ def _windows(ask: Probe, after: tuple[int, ...], sign: int) -> Layer | None:
 
 
 def _agrees(ask: Probe, operator: Map) -> bool:
-    random = np.random.default_rng(1)
-    x = random.integers(-9, 10, (SAMPLES, *ask.in_shape)).astype(float)
-    x[::2] -= 20
-    return bool(np.array_equal(operator(x).reshape(SAMPLES, -1), ask(x).reshape(SAMPLES, -1)))
+    """Whether f is this pooling on every family: integers with ties, fractions, large numbers."""
+    for family in families(ask.feed.least, ask.feed.largest):
+        count = SAMPLES if family is INTEGERS else COUNT
+        x = family.samples(ask.in_shape, seed=1, count=count)
+        if family is INTEGERS:
+            x[::2] -= 20
+        pairs = zip(operator(x).reshape(count, -1), ask(x).reshape(count, -1), strict=True)
+        for expected, found in pairs:
+            # A pooling returns samples: the only rounding is that of the type it computes in.
+            slack = ask.tolerance * float(np.abs(expected).max())
+            if not (np.abs(found - expected) <= slack).all():
+                return False
+    return True
 
 
 def _adaptive(ask: Probe, after: tuple[int, ...]) -> Identification | None:

@@ -17,7 +17,13 @@ class Identification:
     "linear resampling", "identity", "reshape", "permutation of axes",
     "permutation of channels", "reversal of axes", "circular shift", "pixel shuffle",
     "pixel unshuffle", "permutation", "diagonal", "zero", "affine" (with `bias`; `linear` is what
-    the rest of it is), "not shift-invariant", "not linear" or "not deterministic".
+    the rest of it is), "not shift-invariant", "not linear" (`linear` is what it is apart from a
+    rounding, a clipping or the like, where that is known), "not deterministic" or "depends on the
+    dtype" (`linear` is what it is on arrays of float64).
+    `sampled`: whether it was a function, called on the inputs that `basis` names: the kind is then
+    what it is on those, and is not proved for others.
+    `padding_value`, `offset`: of an affine layer with padding, the number that its padding reads
+    and what is added to all outputs (of each channel); None where they cannot be told apart.
     `operator`: the convalg operator or map that does the same, where there is one.
     `boundary`: one word for all axes, or one for each where they differ.
     `flip`: whether the kernel that was given is found turned round.
@@ -41,17 +47,26 @@ class Identification:
     ceil_mode: bool = False
     count_include_pad: bool = True
     bias: Array | None = None
+    padding_value: float | None = None
+    offset: Array | None = None
     linear: Identification | None = None
     witness: dict[str, Any] = field(default_factory=dict)
     words: str = ""
     basis: str = ""
+    sampled: bool = False
 
     def __repr__(self) -> str:
-        return f"<{self.kind}: {self.words}>" if self.words else f"<{self.kind}>"
+        return f"<{self._headline}: {self.words}>" if self.words else f"<{self._headline}>"
+
+    @property
+    def _headline(self) -> str:
+        """The kind; what a function was only tried for is said with that."""
+        is_shown = self.kind.startswith(("not ", "depends "))
+        return f"{self.kind} on the inputs tried" if self.sampled and not is_shown else self.kind
 
     def explain(self) -> str:
         """What it is, in a few lines."""
-        lines = [f"{self.kind} from {self.in_shape} to {self.out_shape}"]
+        lines = [f"{self._headline}, from {self.in_shape} to {self.out_shape}"]
         if self.words:
             lines.append(self.words)
         for name in ("stride", "padding", "dilation", "output_padding", "size"):
@@ -63,6 +78,9 @@ class Identification:
             lines.append(f"groups: {self.groups}, boundary: {self.boundary}")
         if self.flip is not None:
             lines.append(f"the kernel given is {'flipped' if self.flip else 'not flipped'}")
+        for name in ("padding_value", "offset"):
+            if (value := getattr(self, name)) is not None:
+                lines.append(f"{name}: {value}")
         if self.linear is not None:
             lines.append(f"its linear part: {self.linear!r}")
         lines.extend(f"{name}: {value}" for name, value in self.witness.items())

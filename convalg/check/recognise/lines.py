@@ -196,7 +196,7 @@ def circular(profile: Profile) -> Line | None:
 def folded(profile: Profile, boundary: Boundary) -> Line | None:
     """The line with samples of the border read again, and the fewest taps."""
     totals = profile.tidy(profile.values.sum(axis=1))
-    width = Profile(profile.values, profile.slack * profile.values.shape[1])
+    width = replace(profile, slack=profile.slack * profile.values.shape[1])
     if not width.alike(totals, np.broadcast_to(totals[:1], totals.shape)):
         # Every output sums the whole kernel, wherever its taps fall.
         return None

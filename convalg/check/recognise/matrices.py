@@ -10,6 +10,7 @@ import numpy as np
 
 from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
+from convalg.faces.zero import first_equal
 from convalg.kernels import as_numbers, check_finite
 from convalg.spec import as_shape, is_expression, size_product
 
@@ -110,7 +111,7 @@ def dense(f: Any, max_bytes: int | None) -> Array:
 
 
 def _plain_objects(matrix: Array) -> Array:
-    """The entries with whole numbers of SymPy as Python's; a few objects stand in most places.
+    """The entries with equal ones in one form, and integers of SymPy as those of Python.
 
     Raises: ArgumentError for an entry that is not finite and real.
     """
@@ -122,7 +123,8 @@ def _plain_objects(matrix: Array) -> Array:
     except ArgumentError:
         # This one says where it stands.
         check_finite(matrix, "matrix")
-    plain = {k: int(v) if is_expression(v) and v.is_Integer else v for k, v in objects.items()}
+    forms = dict(zip(objects, first_equal(list(objects.values())), strict=True))
+    plain = {k: int(v) if is_expression(v) and v.is_Integer else v for k, v in forms.items()}
     found: Array = np.frompyfunc(lambda value: plain[id(value)], 1, 1)(matrix)
     return found
 

@@ -54,7 +54,7 @@ def any_permutation(
 def _order(found: Entries) -> Array | None:
     """Which input each output is, where each is one input and none comes twice."""
     rows, columns = found.exact.shape
-    ones = found.used & (np.abs(found.stand - 1) <= found.slack)
+    ones = found.ones
     if rows != columns or ones.sum() != rows or found.used.sum() != rows:
         return None
     order = ones.argmax(axis=1)
@@ -81,7 +81,7 @@ def _axes(before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[Named]:
             yield "permutation of axes", permute(before, axes), f"the axes in the order {axes}"
     for count in range(1, dims + 1):
         for axes in combinations(range(dims), count):
-            words = f"the axes {axes} walked backwards"
+            words = f"the axes {axes} reversed"
             yield "reversal of axes", flip_axes(before, axes), words
 
 
@@ -115,7 +115,7 @@ def _shifts(order: Array, before: tuple[int, ...], after: tuple[int, ...]) -> It
         return
     source = np.unravel_index(int(order[0]), before)
     offset = tuple((-int(k)) % n for k, n in zip(source, before, strict=True))
-    words = f"y[i] = x[i - {offset}], round the ends"
+    words = f"y[i] = x[i - {offset}], with indices modulo the sizes"
     yield "circular shift", shift(before, offset, boundary="circular"), words
 
 
@@ -172,10 +172,8 @@ def average(
             for options, operator in _averages(windows, sizes, channels):
                 if operator.out_shape == after and found.agree(operator):
                     counted = options["count_include_pad"]
-                    words = (
-                        f"windows of {windows.taps}, stride {windows.stride}, padding "
-                        f"{options['padding']}, which {'counts' if counted else 'does not count'}"
-                    )
+                    words = windows_in_words(windows, options["padding"])
+                    words += f", which {'counts' if counted else 'does not count'}"
                     options.pop("channels")
                     return Identification(
                         "average pooling",
@@ -229,6 +227,12 @@ def paddings(windows: Layer) -> Iterator[tuple[tuple[tuple[int, int], ...], bool
     ]
     for padding in (alike, reached, windows.padding, *shorter):
         yield from ((padding, False), (padding, True))
+
+
+def windows_in_words(windows: Layer, padding: tuple[tuple[int, int], ...]) -> str:
+    """The windows of a pooling: size, dilation where there is one, stride and padding."""
+    dilated = f", dilation {windows.dilation}" if max(windows.dilation) > 1 else ""
+    return f"windows of {windows.taps}{dilated}, stride {windows.stride}, padding {padding}"
 
 
 def is_mean(kernel: Array, taps: tuple[int, ...]) -> bool:

@@ -1,9 +1,10 @@
-"""The matrix behind a black box, from unit impulses, and how to ask somebody's function."""
+"""Calls of a user function: the kind of array and the form of batch that it takes."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,11 +14,9 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array
-from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
+from convalg.check.recognise.families import INTEGERS
+from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.spec import size_product
-
-TRIALS = 12
-"""Random inputs on which an affine function must be what its impulses say."""
 
 CHUNK = 2**21
 """Numbers given to a function in one call."""
@@ -33,7 +32,19 @@ REFUSALS = (
 )
 """What a function raises for an argument that it does not take."""
 
-Feed = Callable[[Array], Any]
+
+@dataclass(frozen=True)
+class Feed:
+    """How an input is handed over, and between which magnitudes its type holds numbers."""
+
+    convert: Callable[[Array], Any]
+    least: float = 0.0
+    largest: float = math.inf
+    is_numpy: bool = False
+
+    def __call__(self, x: Array) -> Any:
+        """The input as the function takes it."""
+        return self.convert(x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +53,7 @@ class Probe:
 
     `form`: "whole" (a batch at once), "single" (sample by sample) or "one" (batches of one).
     `tolerance`: what the rounding of its output can amount to, relative to the largest entry.
+    `alone`: the same with one input in each call, where `form` is "whole".
     """
 
     function: Callable[[Any], Any]
@@ -50,6 +62,7 @@ class Probe:
     in_shape: tuple[int, ...]
     out_shape: tuple[int, ...]
     tolerance: float
+    alone: Probe | None = None
 
     def __call__(self, x: Array) -> Array:
         """Its outputs `(samples, *out_shape)` for x `(samples, *in_shape)`.
@@ -134,7 +147,9 @@ def probe(function: Any, in_shape: tuple[int, ...]) -> Probe:
 
     Raises: KindError when it takes none of them, or returns no real numbers.
     """
-    sample = _samples(3, in_shape, seed=5)
+    # Of different sizes, for functions that scale a batch by its largest number.
+    sample = INTEGERS.samples(in_shape, seed=5, count=3)
+    sample *= np.array([1, 1 / 8, 1024]).reshape(-1, *(1,) * len(in_shape))
     refusal = None
     for feed in _feeds(function):
         for form, x in _forms(function, sample):
@@ -148,7 +163,7 @@ def probe(function: Any, in_shape: tuple[int, ...]) -> Probe:
             after = value.shape[1:] if has_batch else value.shape
             tolerance = max(rounding, float(np.finfo(float).eps)) ** (2 / 3)
             found = Probe(function, feed, form, in_shape, after or (1,), tolerance)
-            whole = Probe(function, feed, "whole", in_shape, after or (1,), tolerance)
+            whole = Probe(function, feed, "whole", in_shape, after or (1,), tolerance, found)
             return whole if _takes_batches(found, whole, sample) else found
     raise KindError(
         f"f takes no array of shape {in_shape}, nor a batch of one: it raised "
@@ -173,172 +188,47 @@ def _takes_batches(found: Probe, whole: Probe, samples: Array) -> bool:
     if together.shape[:1] != (3,) or together.size != 3 * size_product(found.out_shape):
         return False
     alone = found(samples)
-    return close(together.reshape(alone.shape), alone, found.tolerance)
+    pairs = zip(together.reshape(alone.shape), alone, strict=True)
+    return all(close(*pair, found.tolerance) for pair in pairs)
 
 
 def _feeds(function: Any) -> Iterator[Feed]:
     """Kinds of array to try: NumPy's, and PyTorch's where that is in use."""
     torch = sys.modules.get("torch")
     if torch is None:
-        yield _as_is
+        yield NUMPY
         return
     if isinstance(function, torch.nn.Module):
         weights = [*function.parameters(), *function.buffers()]
         kinds = [w.dtype for w in weights if w.dtype.is_floating_point][:1]
         yield from (_tensors(torch, kind) for kind in kinds or [torch.float64])
         return
-    yield _as_is
+    yield NUMPY
     yield _tensors(torch, torch.float64)
     yield _tensors(torch, torch.float32)
 
 
-def _as_is(x: Array) -> Array:
-    return x
+NUMPY = Feed(lambda x: x, is_numpy=True)
 
 
 def _tensors(torch: Any, kind: Any) -> Feed:
-    return lambda x: torch.tensor(x, dtype=kind)
-
-
-def _samples(count: int, shape: tuple[int, ...], seed: int) -> Array:
-    """Inputs of small whole numbers."""
-    random = np.random.default_rng(seed)
-    return random.integers(-9, 10, (count, *shape)).astype(float)
+    limits = torch.finfo(kind)
+    # Sums and products of numbers between the roots of its limits stay in the type.
+    return Feed(
+        lambda x: torch.tensor(x, dtype=kind), math.sqrt(limits.tiny), math.sqrt(limits.max)
+    )
 
 
 def close(got: Array, expected: Array, tolerance: float) -> bool:
     """Whether two arrays agree, NaN with NaN, up to a share of their largest entry."""
-    return not (~_alike(got, expected, tolerance)).any()
+    return not (~alike(got, expected, tolerance)).any()
 
 
-def _alike(got: Array, expected: Array, tolerance: float) -> Array:
+def alike(got: Array, expected: Array, tolerance: float) -> Array:
+    """Which entries of two arrays agree, as `close` compares them."""
     finite = np.abs(expected[np.isfinite(expected)])
     scale = max(1.0, float(finite.max(initial=0)))
     with np.errstate(invalid="ignore"):
         near = np.abs(got - expected) <= tolerance * scale
-    alike: Array = near | (got == expected) | (np.isnan(got) & np.isnan(expected))
-    return alike
-
-
-@dataclass(frozen=True, eq=False)
-class Recovered:
-    """What impulses say of a function: f(x) = A x + b, or inputs that contradict it.
-
-    `witness`: empty where it is affine. `repeats`: whether one input has one output.
-    """
-
-    probe: Probe
-    matrix: Array
-    bias: Array
-    witness: dict[str, Any]
-    repeats: bool = True
-
-
-def recovered(function: Any, in_shape: tuple[int, ...], max_bytes: int | None) -> Recovered:
-    """The matrix and the bias from one impulse for each sample of the input.
-
-    Raises: as `probe`; TooLargeError before the impulses are made.
-    """
-    ask = probe(function, in_shape)
-    count, rows = size_product(in_shape), size_product(ask.out_shape)
-    check_memory(
-        count * (count + 2 * rows) * 8,
-        max_bytes,
-        what=f"the {rows} x {count} matrix from {count} impulses",
-        instead="identify a smaller layer of the same form",
-    )
-    nothing = np.zeros((rows, count)), np.zeros(rows)
-    trials = _samples(TRIALS, in_shape, seed=0)
-    images = ask(trials)
-    again = _changes(ask, trials, images)
-    if again:
-        return Recovered(ask, *nothing, again, repeats=False)
-    bias = ask(np.zeros((1, *in_shape))).reshape(rows)
-    columns = ask(np.eye(count).reshape(count, *in_shape)).reshape(count, rows)
-    # What is not finite is looked at below.
-    with np.errstate(invalid="ignore"):
-        matrix = (columns - bias).T
-        straight = trials.reshape(TRIALS, -1) @ matrix.T + bias
-    if np.isfinite(matrix).all() and close(images.reshape(TRIALS, rows), straight, ask.tolerance):
-        return Recovered(ask, matrix, bias, {})
-    witness = _witness(ask, trials, bias)
-    if not witness:
-        return Recovered(ask, matrix, bias, {})
-    again = _changes(ask, trials, images)
-    return Recovered(ask, *nothing, again or witness, repeats=not again)
-
-
-def _changes(ask: Probe, x: Array, images: Array) -> dict[str, Any]:
-    """An input whose output is not the same when it is asked again; empty where there is none."""
-    for _ in range(3):
-        second = ask(x)
-        wrong = np.argwhere(~_alike(second, images, ask.tolerance))
-        if len(wrong):
-            k, *place = (int(index) for index in wrong[0])
-            return {
-                "x": x[k].tolist(),
-                "at": tuple(place),
-                "f(x)": float(images[(k, *place)]),
-                "f(x) again": float(second[(k, *place)]),
-            }
-    return {}
-
-
-def _witness(ask: Probe, trials: Array, bias: Array) -> dict[str, Any]:
-    """Two inputs with f(x + y) + f(0) other than f(x) + f(y), or one whose output is not finite.
-
-    Rule: where f(x) - f(0) is not the sum of its impulses, one of these fails: to add the
-    samples of x one after the other, or to make a multiple of an impulse out of its parts.
-    """
-    shape = ask.in_shape
-    zero = bias.reshape(ask.out_shape)
-    count = size_product(shape)
-    units = np.eye(count).reshape(count, *shape)
-    for x, y in _pairs(units, trials):
-        step = max(1, CHUNK // max(count, 1))
-        for k in range(0, len(x), step):
-            found = _contradiction(ask, x[k : k + step], y[k : k + step], zero)
-            if found:
-                return found
-    # Nothing contradicts it: rounding had added up over many samples.
-    return {}
-
-
-def _pairs(units: Array, trials: Array) -> Iterator[tuple[Array, Array]]:
-    """Batches of pairs (x, y), the simplest first."""
-    yield units, -units
-    for factor in range(1, 9):
-        yield units, factor * units
-        yield -units, -factor * units
-    yield trials, np.roll(trials, 1, axis=0)
-    for x in trials:
-        parts = units * x.reshape(-1)[(slice(None), *(None,) * x.ndim)]
-        sums = np.cumsum(parts, axis=0)
-        yield sums[:-1], parts[1:]
-
-
-def _contradiction(ask: Probe, x: Array, y: Array, zero: Array) -> dict[str, Any]:
-    if not len(x):
-        return {}
-    first, second, total = ask(x), ask(y), ask(x + y)
-    for samples, images in ((np.zeros_like(x), zero[None]), (x, first), (y, second)):
-        wild = np.argwhere(~np.isfinite(images))
-        if len(wild):
-            k, *place = (int(index) for index in wild[0])
-            return {
-                "x": samples[k].tolist(),
-                "at": tuple(place),
-                "f(x)": float(images[(k, *place)]),
-            }
-    left, right = total + zero, first + second
-    wrong = np.argwhere(~_alike(left, right, ask.tolerance))
-    if not len(wrong):
-        return {}
-    k, *place = (int(index) for index in wrong[0])
-    return {
-        "x": x[k].tolist(),
-        "y": y[k].tolist(),
-        "at": tuple(place),
-        "f(x + y) + f(0)": float(left[(k, *place)]),
-        "f(x) + f(y)": float(right[(k, *place)]),
-    }
+    found: Array = near | (got == expected) | (np.isnan(got) & np.isnan(expected))
+    return found
