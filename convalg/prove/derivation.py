@@ -1,36 +1,43 @@
-"""What a derivation is made of: steps with their checks, a layer's notation, its definition.
+"""What a derivation is made of: steps with their checks, and how they are written.
 
 The steps are made from the operator at hand: its stride, dilation, padding, boundary and
-channels stand in the formulas, as numbers or letters, and every step carries the check that
-proves it for this operator.
+channels are in the formulas, as numbers or symbols. Formula and check of a step are both made
+from one statement.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
-import islpy
-import sympy
-
-from convalg.axis import Axis
-from convalg.base import Operator
 from convalg.errors import KindError, UndecidableError
-from convalg.faces.relation import parameters, text, triples
+from convalg.faces.latex import layer_of
 from convalg.operators import Adjoint, Convolution
-from convalg.prove.verdict import ISL, Verdict, escaped
-from convalg.spec import Geometry
+from convalg.prove.statements import Setting, Statement
+from convalg.prove.verdict import Verdict, escaped
+from convalg.spec import is_symbolic
+
+WIDEST = 62
+"""Characters of a formula that fit on a line of a page; about 13 cm at 10 pt."""
+LONGEST_REASON = 76
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One line of a derivation: a formula in LaTeX, why it follows, and how that is checked."""
+    """One line of a derivation: a formula in LaTeX, why it follows, and how that is checked.
+
+    `pieces`: the formula in parts that may be on lines of their own.
+    """
 
     formula: str
     reason: str
     check: Callable[[], Verdict]
+    pieces: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -38,14 +45,24 @@ class Step:
         return self.check()
 
 
+def step(statement: Statement, reason: str, setting: Setting) -> Step:
+    """A step whose formula and check are those of one statement."""
+    pieces = tuple(statement.pieces())
+    check = partial(statement.decide, setting)
+    return Step(",\\quad ".join(pieces), reason, check, pieces)
+
+
 @dataclass(frozen=True, eq=False)
 class Derivation:
     """Steps from a definition to a result.
 
+    A sum runs over all integers at which its conditions hold; an entry outside an array is zero;
+    the free indices of an equation are those of the array on its left.
+
     >>> import convalg as ca
-    >>> found = ca.derive.adjoint(ca.correlation(5, ca.kernel(3), stride=2))
-    >>> len(found.steps), bool(found.verify())
-    (6, True)
+    >>> derivation = ca.derive.adjoint(ca.correlation(5, ca.kernel(3), stride=2))
+    >>> len(derivation.steps), bool(derivation.verify())
+    (9, True)
     """
 
     title: str
@@ -62,19 +79,23 @@ class Derivation:
         return Verdict("proved", self.title, "; ".join(scopes), "; ".join(methods))
 
     def latex(self) -> str:
-        """An `align*` environment, a line and its reason per step."""
-        lines = [f"{step.formula} && \\text{{{escaped(step.reason)}}}" for step in self.steps]
-        body = " \\\\\n".join(f"& {line}" for line in lines)
+        """An `align*` environment: each reason, and under it its formula, broken to fit a page."""
+        lines = []
+        for number, each in enumerate(self.steps, 1):
+            words = textwrap.wrap(f"{number}. {each.reason}", LONGEST_REASON)
+            lines += [f"& \\text{{{escaped(line)}}}" for line in words]
+            lines += [f"&\\quad {line}" for line in broken(each.pieces or (each.formula,))]
+        body = " \\\\\n".join(lines)
         return f"% {self.title}\n\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
     def text(self) -> str:
         """The derivation as plain text: reasons with their formulas and verdicts."""
         lines = [self.title]
-        for number, step in enumerate(self.steps, 1):
-            verdict = step.verdict
+        for number, each in enumerate(self.steps, 1):
+            verdict = each.verdict
             scope = verdict.scope if verdict else repr(verdict)
-            lines.append(f"{number}. {step.reason} [{verdict.status}: {scope}]")
-            lines.append(f"   {plain(step.formula)}")
+            lines.append(f"{number}. {each.reason} [{verdict.status}: {scope}]")
+            lines += [f"   {plain(piece)}" for piece in each.pieces or (each.formula,)]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -82,24 +103,129 @@ class Derivation:
 
     def _repr_latex_(self) -> str:
         rows = " \\\\ ".join(
-            f"{step.formula} & \\text{{{escaped(step.reason)}}}" for step in self.steps
+            f"\\text{{{escaped(each.reason)}}} \\\\ \\quad "
+            + " \\\\ \\quad ".join(broken(each.pieces or (each.formula,)))
+            for each in self.steps
         )
-        return f"$\\displaystyle \\begin{{array}}{{ll}} {rows} \\end{{array}}$"
+        return f"$\\displaystyle \\begin{{array}}{{l}} {rows} \\end{{array}}$"
 
 
-_WORDS = {
+def broken(pieces: tuple[str, ...]) -> list[str]:
+    """The lines of a formula: pieces joined while they fit, long ones broken at = and +."""
+    lines: list[str] = []
+    for place, piece in enumerate(pieces):
+        tail = "," if place + 1 < len(pieces) else ""
+        if lines and width(lines[-1]) + width(piece) + 3 <= WIDEST:
+            lines[-1] += f"\\quad {piece}{tail}"
+            continue
+        lines += _folded(piece + tail)
+    return lines
+
+
+def _folded(formula: str) -> list[str]:
+    """A formula broken where it is too wide: before =, then before + and -, then before a factor.
+
+    Only outside of all brackets, subscripts and fractions. Before that, conditions under a sum
+    get a line each.
+    """
+    lines = [formula if width(formula) <= WIDEST else _stacked(formula)]
+    for marks in ((" = ", " \\iff "), (" + ", " - "), ("\\, ", " \\sum")):
+        lines = [part for line in lines for part in _split(line, marks)]
+    first, *rest = lines
+    return [first, *(f"\\qquad {{}}{line}" for line in rest)]
+
+
+def _stacked(formula: str) -> str:
+    """The conditions of each sum below each other, where they are wider than the sum."""
+    parts = formula.split("\\sum_{")
+    for place, part in enumerate(parts[1:], 1):
+        depth = 1
+        end = next(k for k, mark in enumerate(part) if not (depth := depth + _DEPTH.get(mark, 0)))
+        under, rest = part[:end], part[end:]
+        if ":\\, " in under and width(f"_{{{under}}}") > NARROWEST:
+            under = under.replace(":\\, ", ": \\\\ ").replace(",\\, ", ", \\\\ ")
+            parts[place] = f"\\substack{{{under}}}{rest}"
+    return "\\sum_{".join(parts)
+
+
+_DEPTH = {"{": 1, "}": -1}
+NARROWEST = 12
+"""Conditions under a sum of up to this width stay in one line."""
+
+_OPEN = ("{", "(", "[", "\\langle", "\\lfloor", "\\lceil")
+_CLOSE = ("}", ")", "]", "\\rangle", "\\rfloor", "\\rceil")
+
+
+def _split(line: str, marks: tuple[str, ...]) -> list[str]:
+    if width(line) <= WIDEST:
+        return [line]
+    depth, places = 0, []
+    for place in range(1, len(line)):
+        depth += line.startswith(_OPEN, place - 1) - line.startswith(_CLOSE, place - 1)
+        if depth == 0 and line.startswith(marks, place):
+            places.append(place)
+    parts, start = [], 0
+    for place, end in pairwise([*places, len(line)]):
+        # As much on a line as fits.
+        if width(line[start:end]) > WIDEST and line[start:place].strip():
+            parts.append(line[start:place].strip())
+            start = place
+    return [*parts, line[start:].strip()]
+
+
+def width(formula: str) -> float:
+    """About how many characters a formula takes; subscripts are smaller, a sum covers them.
+
+    >>> width("x_{i}") < width("x + y")
+    True
+    """
+    shown = re.sub(r"\\substack\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", _widest, formula)
+    shown = re.sub(r"\\(?:text|operatorname|mathbb|mathsf|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
+    shown = re.sub(r"\\(?:left|right|colon|,|;)", "", shown)
+    shown = re.sub(r"\\q?quad", "   ", shown)
+    shown = re.sub(r"\\frac\{((?:[^{}]|\{[^{}]*\})*)\}\{[^{}]*\}", r"\1", shown)
+    small = 0.0
+    for part in re.findall(r"[_^]\{((?:[^{}]|\{[^{}]*\})*)\}", shown):
+        small += 0.7 * len(re.sub(r"\\[a-z]+|[{}\\ ]", "x", part).translate(_NOTHING))
+    shown = re.sub(r"[_^]\{((?:[^{}]|\{[^{}]*\})*)\}", "", shown)
+    shown = re.sub(r"\\[A-Za-z]+", "m", shown)
+    signs = sum(shown.count(mark) for mark in "=+-<>:")
+    return len(re.sub(r"[\s{}\\]", "", shown)) + small + 0.8 * signs + shown.count("   ") * 2
+
+
+_NOTHING = str.maketrans("", "", " _^")
+
+
+def _widest(found: re.Match[str]) -> str:
+    return max(found[1].split("\\\\"), key=width)
+
+
+_MARKS = {
     r"\left\lfloor": "floor(",
     r"\right\rfloor": ")",
+    r"\left\lceil": "ceil(",
+    r"\right\rceil": ")",
+    r"{A'}^{\mathsf T}": "A'^T",
     r"^{\mathsf T}": "^T",
-    r"\langle": "<",
-    r"\rangle": ">",
+    r"\langle ": "<",
+    r" \rangle": ">",
+    r"\cdot": "*",
     r"\partial": "d",
-    r"\nabla": "grad",
     r"\mapsto": "->",
-    r"\ldots": "...",
+    r"\subseteq": "within",
     r"\alpha": "a",
     r"\beta": "b",
+    r"\rho": "border",
+    r"\bmod": "mod",
+    r"\colon": ":",
+    r"\times": "x",
+    r"\iff": "if and only if",
+    r"\in": "in",
+    r"\to": "->",
+    r"\min": "min",
+    r"\max": "max",
     r"\le": "<=",
+    r"\ge": ">=",
     r"\quad": "  ",
     r"\,": " ",
     r"\ ": " ",
@@ -109,168 +235,58 @@ _WORDS = {
 def plain(formula: str) -> str:
     """A formula of these derivations without LaTeX, to read in a terminal.
 
-    >>> plain(r"y_{o} = \\sum_{t} w_{t}\\, x_{2 o + t - p}")
-    'y[o] = sum(t) w[t] x[2 o + t - p]'
+    >>> plain(r"(A x)_{o} = \\sum_{t} w_{t}\\, x_{2 o + t - p}")
+    '(A x)[o] = sum(t) w[t] x[2 o + t - p]'
     """
-    found = formula
-    for mark, word in _WORDS.items():
-        found = found.replace(mark, word)
-    found = re.sub(r"\\(?:text|operatorname)\{([^{}]*)\}", r"\1", found)
-    found = re.sub(r"_\{(\d+)\}", r"\1", found)
-    found = re.sub(r"\\sum_\{((?:[^{}]|\{[^{}]*\})*)\}", r"sum(\1)", found)
-    found = re.sub(r"_\{([^{}]*)\}", r"[\1]", found)
-    found = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", found)
-    return " ".join(found.split())
+    shown = re.sub(r"_\{(\d+)\}", r"\1", formula)  # o_{1} is o1
+    shown = re.sub(r"\\(?:text|operatorname|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
+    shown = shown.replace("\\{", "<<").replace("\\}", ">>")
+    for mark, word in _MARKS.items():
+        end = r"(?![A-Za-z])" if mark[-1].isalpha() else ""
+        shown = re.sub(re.escape(mark) + end, word, shown)
+    before = ""
+    while shown != before:
+        before = shown
+        shown = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", _divided, shown)
+        shown = re.sub(r"\\mathbb\{R\}\^\{([^{}]*)\}", r"R^(\1)", shown)
+        shown = re.sub(r"(\\sum|\bmin|\bmax)_\{([^{}]*)\}", r"\1(\2)", shown)
+        shown = re.sub(r"_\{([^{}]*)\}", r"[\1]", shown)
+    shown = shown.replace("\\sum", "sum").replace("<<", "{").replace(">>", "}")
+    return re.sub(r"(?<=\() | (?=\))", "", " ".join(shown.split()))
 
 
-class Notation:
-    """The letters and index expressions of one layer, as LaTeX."""
-
-    def __init__(self, geometry: Geometry) -> None:
-        self.axes = geometry.axes
-        self.geometry = geometry
-        many = len(self.axes) > 1
-        self.subscripts = [f"_{{{k + 1}}}" if many else "" for k in range(len(self.axes))]
-
-    def index(self, letter: str) -> str:
-        """o, or o_1, o_2."""
-        return ", ".join(f"{letter}{sub}" for sub in self.subscripts)
-
-    def raw(self, spread: Sequence[Any] | None = None, sign: int = 1) -> str:
-        """s o + d t - p for each axis."""
-        return ", ".join(
-            affine([(axis.stride, f"o{sub}"), (sign * axis.dilation, f"t{sub}")], -axis.padding)
-            for axis, sub in zip(self.axes, self.subscripts, strict=True)
-        )
-
-    def each(self, write: Callable[[Axis, str], str], joint: str = ", ") -> str:
-        """A phrase for each axis."""
-        pairs = zip(self.axes, self.subscripts, strict=True)
-        return joint.join(write(axis, sub) for axis, sub in pairs)
-
-    def channel(self, *names: str) -> str:
-        """Channel subscripts, where the layer has channels."""
-        return ", ".join(names) + ", " if self.geometry.has_channels else ""
-
-    def summed(self, letter: str) -> str:
-        """What a sum runs over: the taps or outputs, and channels."""
-        channel = {"t": "c, ", "o": "k, "}[letter] if self.geometry.has_channels else ""
-        return f"\\sum_{{{channel}{self.index(letter)}}}"
+def _divided(found: re.Match[str]) -> str:
+    """A fraction with parentheses where a side is longer than a word."""
+    above, below = (part.strip() for part in found.groups())
+    above, below = (f"({p})" if re.search(r"[ +]", p) else p for p in (above, below))
+    if above == "d":
+        return f"d/{below.removeprefix('(').removesuffix(')').replace('d ', 'd')}"
+    return f"{above}/{below}"
 
 
-def affine(terms: list[tuple[Any, str]], constant: Any) -> str:
-    """A sum of multiples of names and a constant, as one writes it."""
-    total = ""
-    for factor, name in terms:
-        total += _signed(factor, name, first=not total)
-    parts = [part for part in sympy.Add.make_args(sympy.sympify(constant)) if part != 0]
-    # Positive letters first, numbers last: i + t + p - K + 1.
-    for part in sorted(parts, key=lambda v: (v.is_number, v.could_extract_minus_sign(), str(v))):
-        total += _signed(part, "", first=not total)
-    return total or "0"
+def one_layer(operator: Any, name: str) -> tuple[Convolution, bool]:
+    """The correlation or convolution, and whether the operator is its transpose.
 
-
-def _signed(factor: Any, name: str, *, first: bool) -> str:
-    expression = sympy.sympify(factor)
-    negative = bool(expression.could_extract_minus_sign())
-    size = sympy.expand(-expression if negative else expression)
-    words = sympy.latex(size)
-    if name:
-        multiple = f"({words}) {name}" if size.is_Add else f"{words} {name}"
-        words = name if size == 1 else multiple
-    if negative:
-        return f"-{words}" if first else f" - {words}"
-    return words if first else f" + {words}"
-
-
-def one_layer(operator: Any, name: str) -> Convolution:
-    """The layer itself, or the one behind an adjoint.
-
-    Raises: KindError for anything else.
+    Raises: KindError for anything else. UndecidableError for a symbolic stride or dilation, and
+    for groups of a symbolic number of channels.
     """
-    if isinstance(operator, Adjoint) and isinstance(operator.operator, Convolution):
-        operator = operator.operator
-    if isinstance(operator, Convolution):
-        for axis in operator.geometry.axes:
-            if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
-                raise UndecidableError(
-                    f"{name} is derived for numbers as stride and dilation, not for "
-                    f"{axis.stride} and {axis.dilation}: take the operator at some, with .at(...)"
-                )
-    if not isinstance(operator, Convolution):
+    layer = operator.operator if isinstance(operator, Adjoint) else operator
+    if not isinstance(layer, Convolution):
         raise KindError(
-            f"{name} is derived for one correlation or convolution, not {operator!r}: "
-            f"simplify() it, or take its factors"
+            f"{name} is derived for one correlation or convolution, or the transpose of one, not "
+            f"{operator!r}: simplify() it, or take its factors"
         )
-    return operator
-
-
-def definition(layer: Convolution) -> Step:
-    """The step that every derivation starts from: the sum over taps."""
-    notation = Notation(layer.geometry)
-    weight = f"w_{{{notation.channel('k', 'c')}{notation.index('t')}}}"
-    formula = (
-        f"y_{{{notation.channel('k')}{notation.index('o')}}} = {notation.summed('t')} {weight}\\, "
-        f"x_{{{notation.channel('c')}{notation.raw()}}}"
-    )
-    edge = layer.geometry.axes[0].boundary
-    words = "taps outside the input are dropped" if edge == "zeros" else f"{edge} boundary"
-    kind = (
-        "convolution: the kernel is walked backwards"
-        if any(axis.is_backwards for axis in layer.geometry.axes)
-        else "correlation"
-    )
-    return Step(formula, f"definition of the {kind}; {words}", lambda: defined(layer))
-
-
-def defined(layer: Convolution) -> Verdict:
-    """The pattern against the sum, written out for isl once more from the plain words."""
-    geometry = layer.geometry
-    lead = 1 if geometry.has_channels else 0
-    conditions = []
-    if lead:
-        groups, outputs, inputs = geometry.channels
-        first = "0" if groups == 1 else f"{text(inputs)}*floor(o0/{text(outputs)})"
-        conditions += [
-            f"0 <= o0 < {text(geometry.out_shape[0])} and 0 <= l1 < {text(inputs)}",
-            f"l0 = o0 and i0 = l1 + {first}",
-        ]
-    for k, axis in enumerate(geometry.axes):
-        o, i, t = f"o{k + lead}", f"i{k + lead}", f"l{k + 2 * lead}"
-        read = f"({axis.stride}*{o} + {axis.dilation}*{t} - {text(axis.padding)})"
-        conditions += [
-            f"0 <= {o} < {text(axis.out_size)} and 0 <= {t} < {text(axis.taps)}",
-            f"0 <= {i} < {text(axis.in_size)} and ({_read_at(axis, i, read)})",
-        ]
-    shapes = (*geometry.out_shape, *geometry.in_shape, *geometry.kernel_shape)
-    letters = parameters(*shapes, *(axis.padding for axis in geometry.axes))
-    counts = {"o": geometry.out_shape, "i": geometry.in_shape, "l": geometry.kernel_shape}
-    names = [f"{letter}{k}" for letter, shape in counts.items() for k in range(len(shape))]
-    said = islpy.Set(f"{letters}{{ [{', '.join(names)}] : {' and '.join(conditions)} }}")
-    claim, scope = "the pattern is the sum that defines the layer", scope_of(layer)
-    if triples(geometry).is_equal(said):
-        return Verdict("proved", claim, scope, ISL)
-    return Verdict("unknown", claim, scope, ISL, reason="the border folds more than once")
-
-
-def _read_at(axis: Axis, i: str, read: str) -> str:
-    """Which input stands at a place beyond the border, for one fold."""
-    n = text(axis.in_size)
-    match axis.boundary:
-        case "circular":
-            return f"{i} = {read} or {i} = {read} + {n} or {i} = {read} - {n}"
-        case "reflect":
-            return f"{i} = {read} or {i} = -{read} or {i} = 2*{n} - 2 - {read}"
-        case "symmetric":
-            return f"{i} = {read} or {i} = -1 - {read} or {i} = 2*{n} - 1 - {read}"
-        case "edge":
-            return f"{i} = max(0, min({n} - 1, {read}))"
-    return f"{i} = {read}"
-
-
-def scope_of(*operators: Operator) -> str:
-    """The sizes at which some operators exist, in words."""
-    from convalg.prove import family
-
-    letters = tuple(dict.fromkeys(letter for o in operators for letter in o.letters))
-    return family.scope_of(family.conditions(operators), letters) if letters else "this size"
+    for axis in layer.geometry.axes:
+        if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
+            raise UndecidableError(
+                f"{name} is derived for numbers as stride and dilation, not for "
+                f"{axis.stride} and {axis.dilation}: take the operator at some, with .at(...)"
+            )
+    groups, outputs, inputs = layer.geometry.channels
+    depthwise = outputs == 1 and inputs == 1
+    if groups != 1 and not depthwise and any(map(is_symbolic, (groups, outputs, inputs))):
+        raise UndecidableError(
+            f"{name} of {groups} groups is derived for numbers of channels, not for {outputs} to "
+            f"{inputs} in each group: take the operator at some, with .at(...)"
+        )
+    return layer, layer_of(operator)[1]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import islpy
@@ -16,12 +15,15 @@ from convalg.base import Operator
 from convalg.errors import KindError, UndecidableError
 from convalg.faces.relation import parameters, text
 from convalg.network.graph import INPUT, Network
-from convalg.network.layers.base import Link
+from convalg.network.layers.base import Layer, Link
+from convalg.network.layers.convolution import Dense
 from convalg.network.receptive import Reach, Span, reaches
 from convalg.operators import Compose
-from convalg.prove import family
-from convalg.prove.derivation import Derivation, Step, affine, one_layer, scope_of
-from convalg.prove.verdict import ISL, Verdict
+from convalg.prove.derivation import Derivation, Step, one_layer, step
+from convalg.prove.indices import affine, expanded, read_at, size_latex
+from convalg.prove.layer_sums import Names, Subject
+from convalg.prove.statements import SETS, Setting, formula_of
+from convalg.prove.verdict import Verdict
 from convalg.spec import is_symbolic
 
 
@@ -39,8 +41,8 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
 
     >>> import convalg as ca
     >>> net = ca.correlation(7, ca.kernel(3, name="b")) @ ca.correlation(9, ca.kernel(3))
-    >>> receptive_field(net).steps[-1].formula
-    'u \\\\mapsto [u,\\\\ u + 4],\\\\quad r = 5'
+    >>> print(receptive_field(net).steps[-1].formula.split(",\\\\quad ", 1)[1])
+    \\operatorname{hull} R_{0}(u) = [u,\\ u + 4],\\quad r = 5
     >>> found = receptive_field(ca.zoo.lenet5(), "S4")
     >>> [step.reason.split(":")[0] for step in found.steps]
     ['a place of the input reads itself', 'through C1', 'through S2', 'through C3', 'through S4']
@@ -51,105 +53,201 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
         return _through(subject, subject.receptive_field(node).node)
     if node is not None:
         raise KindError(f"{subject!r} has no node {node!r}: only a network has nodes")
-    operator = subject
-    factors = operator.factors if isinstance(operator, Compose) else (operator,)
-    layers = [one_layer(factor, "the receptive field") for factor in factors]
-    dims = len(layers[0].geometry.axes)
+    if isinstance(subject, Compose):
+        layers = [one_layer(factor, "the receptive field") for factor in subject.factors]
+        geometries = [(layer.geometry, transposed) for layer, transposed in layers]
+        setting, names = Setting.of(subject), Names(*subject.letters)
+    else:
+        single = Subject.of(subject, "the receptive field")
+        geometries = [(single.geometry, single.transposed)]
+        setting, names = single.setting, single.names
+    dims = len(geometries[0][0].axes)
     steps: list[Step] = []
     for k in range(dims):
-        axes = [layer.geometry.axes[k] for layer in layers]
-        steps += _field_steps(axes, "" if dims == 1 else f" on axis {k}", scope_of(operator))
-    return Derivation(f"The receptive field of {operator!r}", tuple(steps))
+        axes = [(geometry.axes[k], transposed) for geometry, transposed in geometries]
+        where = "" if dims == 1 else f" on axis {k}"
+        steps += _field_steps(axes, where, setting, names)
+    return Derivation(f"The receptive field of {subject!r}", tuple(steps))
 
 
-def _field_steps(axes: list[Axis], where: str, scope: str) -> list[Step]:
-    """From the last layer back to the input; sizes are those of the hull."""
-    size: Any = 1
-    stride: Any = 1
-    padding: Any = 0
-    steps = []
-    for number, axis in enumerate(axes):
-        size = sympy.expand(axis.stride * size + axis.span - axis.stride)
-        stride = stride * axis.stride
-        padding = sympy.expand(axis.stride * padding + axis.before)
-        done = axes[: number + 1]
-        start = affine([(stride, "u")], -padding)
-        end = affine([(stride, "u")], sympy.expand(size - 1 - padding))
-        steps.append(
-            Step(
-                f"u \\mapsto [{start},\\ {end}],\\quad r = {sympy.latex(sympy.sympify(size))}",
-                f"back through layer {len(axes) - number}{where}: "
-                f"k = {axis.taps}, s = {axis.stride}, p = {axis.before}",
-                partial(_hull, done, stride, padding, size, scope),
+@dataclass(frozen=True, eq=False)
+class Field:
+    """The indices R(u) that output u reads through a layer, and their first and last.
+
+    `reads`: {[u] -> [i]}, composed of this layer and those after it, the border left aside.
+    `exact`: the ends are read; else nothing is read outside of them.
+    """
+
+    shown: str
+    """R(u) as a set, by the R(u) of the layer after it."""
+    name: str
+    output: Any
+    reads: islpy.Map
+    start: Any
+    end: Any
+    exact: bool
+    given: tuple[str, ...] = ()
+    """Abbreviations of the setting, as LaTeX."""
+
+    def pieces(self) -> list[str]:
+        """The set, its bounds, and how many indices they enclose."""
+        bounds = ",\\ ".join(_bound(value, self.output) for value in (self.start, self.end))
+        size = expanded(self.end - self.start + 1)
+        if self.exact:
+            pieces = [self.shown, f"\\operatorname{{hull}} {self.name} = [{bounds}]"]
+        else:
+            pieces = [self.shown, f"{self.name} \\subseteq [{bounds}]"]
+        if self.output not in sympy.sympify(size).free_symbols:
+            pieces.append(f"r {'=' if self.exact else BELOW} {size_latex(size)}")
+        return [*pieces, *self.given]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """Compare the first and the last index of the set with the bounds, for all u."""
+        claim = formula_of(self)
+        reads = self.reads.intersect_params(setting.domain)
+        u, start, end = (text(value) for value in (self.output, self.start, self.end))
+        values = (self.start, self.end, *setting.letters)
+        letters = parameters(*(sympy.sympify(v).subs(self.output, 0) for v in values))
+        head, some = f"{letters}{{ [{u}] -> [i]", f"{start} <= {end}"
+        within = islpy.Map(f"{head} : {start} <= i <= {end} }}")
+        good = reads.is_subset(within)
+        if good and self.exact:
+            first, last = (
+                islpy.Map(f"{head} : i = {bound} and {some} }}").intersect_params(setting.domain)
+                for bound in (start, end)
             )
-        )
+            good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
+        if good:
+            return Verdict("proved", claim, setting.scope, SETS)
+        return setting.unknown(claim, "the hull is another", SETS)
+
+
+BELOW = "\\le"
+
+
+def _bound(value: Any, output: Any) -> str:
+    """An end of an interval, the output first."""
+    expression = sympy.sympify(value)
+    if expression.has(sympy.floor):
+        return size_latex(expression)
+    factor = expression.coeff(output)
+    return affine([(factor, size_latex(output))], expanded(expression - factor * output))
+
+
+def _field_steps(
+    axes: list[tuple[Axis, bool]], where: str, setting: Setting, names: Names
+) -> list[Step]:
+    """From the last layer back to the input."""
+    taken = {letter.name for letter in setting.letters}
+    u = sympy.Symbol(next(name for name in "uvqrxyz" if name not in taken), integer=True)
+    letter = size_latex(u)
+    start: Any = u
+    end: Any = u
+    reads = islpy.Map(f"{{ [{text(u)}] -> [i] : i = {text(u)} }}")
+    label = names("R")
+    steps = []
+    for number, (axis, transposed) in enumerate(axes):
+        depth = len(axes) - number
+        step_back = _transposed_reads(axis) if transposed else _layer_reads(axis)
+        reads = reads.apply_range(islpy.Map(step_back))
+        if transposed:
+            start = -((-(start + axis.before - (axis.span - 1))) // axis.stride)
+            end = (end + axis.before) // axis.stride
+        else:
+            start = axis.stride * start - axis.before
+            end = axis.stride * end + axis.span - 1 - axis.before
+        start, end = expanded(start), expanded(end)
+        after = f"{label}_{{{depth}}}({letter})" if number else f"\\{{ {letter} \\}}"
+        own = f"{label}_{{{depth - 1}}}({letter})"
+        shown = f"{own} = {_set_latex(axis, transposed, after, names)}"
+        given = setting.abbreviations(axis.padding)
+        field = Field(shown, own, u, reads, start, end, exact=True, given=given)
+        if not field.decide(setting):
+            field = replace(field, exact=False)
+        kind = "transposed layer" if transposed else "layer"
+        numbers = f"k = {axis.taps}, s = {axis.stride}, p = {axis.before}"
+        if abs(axis.dilation) != 1:
+            numbers += f", d = {abs(axis.dilation)}"
+        bound = "" if field.exact else "; a bound, since not every index between is read"
+        reason = f"back through {kind} {depth}{where}, the border left aside: {numbers}{bound}"
+        steps.append(step(field, reason, setting))
     return steps
 
 
-def _hull(axes: list[Axis], stride: Any, padding: Any, size: Any, scope: str) -> Verdict:
-    """First and last input of the composed relation, the border left aside."""
-    names = ["u", *(f"j{k}" for k in range(len(axes)))]
-    conditions, sizes = [], []
-    for k, axis in enumerate(axes):
-        read = f"{axis.stride}*{names[k]} + {axis.dilation}*t{k} - {text(axis.padding)}"
-        conditions.append(f"{names[k + 1]} = {read} and 0 <= t{k} < {text(axis.taps)}")
-        sizes += [axis.taps, axis.padding]
-    hidden = [*names[1:], *(f"t{k}" for k in range(len(axes)))]
-    letters = parameters(*sizes)
-    positive = " and ".join(f"{text(axis.taps)} >= 1" for axis in axes)
-    reads = islpy.Map(
-        f"{letters}{{ [u] -> [i] : exists ({', '.join(hidden)}: i = {names[-1]} and "
-        f"{' and '.join(conditions)}) }}"
+def _set_latex(axis: Axis, transposed: bool, after: str, names: Names) -> str:
+    """The inputs that a set of outputs reads, as LaTeX."""
+    i, j, t = names("i"), names("j"), names("t")
+    taps = f"0 \\le {t} < {size_latex(axis.taps)}"
+    if transposed:
+        return f"\\{{ {i} : {read_at(axis, i, t).latex()} \\in {after},\\ {taps} \\}}"
+    return f"\\{{ {read_at(axis, j, t).latex()} : {j} \\in {after},\\ {taps} \\}}"
+
+
+def _layer_reads(axis: Axis) -> str:
+    """{[output] -> [input]} for isl, the border left aside."""
+    read = f"{axis.stride}*u + {axis.dilation}*t - {text(axis.padding)}"
+    return (
+        f"{parameters(axis.taps, axis.padding)}{{ [u] -> [i] : "
+        f"exists (t: i = {read} and 0 <= t < {text(axis.taps)}) }}"
     )
-    first = f"{stride}u - {text(padding)}"
-    ends = [
-        islpy.Map(f"{letters}{{ [u] -> [i] : i = {first} and {positive} }}"),
-        islpy.Map(f"{letters}{{ [u] -> [i] : i = {first} + {text(size)} - 1 and {positive} }}"),
-    ]
-    claim = "the hull of the receptive field"
-    if reads.lexmin().is_equal(ends[0]) and reads.lexmax().is_equal(ends[1]):
-        return Verdict("proved", claim, scope, ISL)
-    return Verdict("unknown", claim, scope, ISL, reason="the hull is another")
+
+
+def _transposed_reads(axis: Axis) -> str:
+    """{[output] -> [input]} of the transposed layer for isl, the border left aside."""
+    written = f"{axis.stride}*i + {axis.dilation}*t - {text(axis.padding)}"
+    return (
+        f"{parameters(axis.taps, axis.padding)}{{ [u] -> [i] : "
+        f"exists (t: u = {written} and 0 <= t < {text(axis.taps)}) }}"
+    )
 
 
 # Networks.
 
 
 @dataclass(frozen=True)
-class _Line:
-    """One step along one axis; equal lines have equal proofs."""
+class NetworkField:
+    """The field of a node along one axis, from those of its sources; equal ones are proved once.
 
-    formula: str
-    reason: str
+    `exact`: the first and the last position are read; else nothing is read outside of them.
+    """
+
     parts: tuple[tuple[str, str], ...]
     """What the node reads of each source, and the source of the input, as isl."""
-    whole: Span
+    span: Span
     exact: bool
-    """Whether the ends are read themselves, or the field only lies between them."""
 
-    def check(self, domain: str, scope: str) -> Verdict:
+    def pieces(self) -> list[str]:
+        """The bounds of what output u reads; their number r, jump j and padding P."""
+        span = self.span
+        moving = [(span.stride, "u")] if span.stride != 0 else []
+        ends = ",\\ ".join(affine(moving, end) for end in (span.start, span.end))
+        size, jump, padding = (size_latex(v) for v in (span.size, span.stride, -span.start))
+        if self.exact:
+            bounds, sign = f"u \\mapsto [{ends}]", "="
+        else:
+            bounds, sign = f"u \\mapsto R \\subseteq [{ends}]", BELOW
+        return [bounds, f"r {sign} {size},\\ j = {jump},\\ P = {padding}"]
+
+    def decide(self, setting: Setting) -> Verdict:
         """The step from the fields of the sources, which the steps before it prove, to this one."""
+        claim = formula_of(self)
         reads = None
         for of_source, of_input in self.parts:
             part = islpy.Map(of_source).apply_range(islpy.Map(of_input))
             reads = part if reads is None else reads.union(part)
         assert reads is not None
-        sizes = islpy.Set(domain)
-        reads = reads.intersect_params(sizes)
-        if not self.exact:
-            claim = "nothing is read outside these bounds"
-            good = reads.is_subset(islpy.Map(_between(self.whole)))
-        else:
-            claim = "the first and the last position that is read"
-            span = self.whole
+        reads = reads.intersect_params(setting.domain)
+        good = reads.is_subset(islpy.Map(_between(self.span)))
+        if self.exact:
             first, last = (
-                islpy.Map(_between(Span(end, end, span.stride))).intersect_params(sizes)
-                for end in (span.start, span.end)
+                islpy.Map(_between(Span(end, end, self.span.stride)))
+                for end in (self.span.start, self.span.end)
             )
+            first, last = (end.intersect_params(setting.domain) for end in (first, last))
             good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
         if good:
-            return Verdict("proved", claim, scope, ISL)
-        return Verdict("unknown", claim, scope, ISL, reason="the hull is another")
+            return Verdict("proved", claim, setting.scope, SETS)
+        return setting.unknown(claim, "the hull is another", SETS)
 
 
 def _through(net: Network, wanted: str) -> Derivation:
@@ -163,54 +261,57 @@ def _through(net: Network, wanted: str) -> Derivation:
     known = reaches(net)
     kept = nx.ancestors(net.graph, wanted) | {wanted}
     nodes = [node for node, _ in net.layers() if node in kept]
-    axes = [list(_lines(net, known, nodes, axis)) for axis in range(dims)]
+    axes = [list(_fields(net, known, nodes, axis)) for axis in range(dims)]
     if all(lines == axes[0] for lines in axes):
         axes = axes[:1]
     positive = _positive(net, known, nodes)
-    letters = sorted({s for value in positive for s in value.free_symbols}, key=str)
-    scope = family.scope_of([value - 1 for value in positive], letters)
-    conditions = " and ".join(f"{text(value)} >= 1" for value in positive) or "true"
-    domain = f"{parameters(*positive)}{{ : {conditions} }}"
-    steps = []
-    for axis, lines in enumerate(axes):
-        where = f" (axis {axis})" if len(axes) > 1 else ""
-        for line in lines:
-            check = partial(line.check, domain, scope)
-            steps.append(Step(line.formula, line.reason + where, check))
+    letters = tuple(sorted({s for value in positive for s in value.free_symbols}, key=str))
+    setting = Setting(letters, tuple(value - 1 for value in positive))
+    steps = [
+        step(field, reason + (f" (axis {axis})" if len(axes) > 1 else ""), setting)
+        for axis, fields in enumerate(axes)
+        for field, reason in fields
+    ]
     return Derivation(f"The receptive field of {wanted} in {net.name}", tuple(steps))
 
 
-def _lines(net: Network, known: dict[str, Reach], nodes: list[str], axis: int) -> Iterator[_Line]:
-    """The steps along one axis; a layer that reads its own place changes nothing, and has none."""
+def _fields(
+    net: Network, known: dict[str, Reach], nodes: list[str], axis: int
+) -> Iterator[tuple[NetworkField, str]]:
+    """The steps along one axis; a layer that reads its own position only has none."""
     own = Span(0, 0, 1)
-    yield _Line(
-        _formula(own), "a place of the input reads itself", ((_SAME, _between(own)),), own, True
+    yield (
+        NetworkField(((_SAME, _between(own)),), own, True),
+        "a position of the input reads itself",
     )
     exact = {INPUT: True}
     for node in nodes:
-        span, sources = known[node].spans[axis], dict.fromkeys(net.sources(node))
+        sources = dict.fromkeys(net.sources(node))
         before = [known[source].spans[axis] for source in sources]
-        links = [_link(net, known, node, source, axis) for source in sources]
         if known[node].kind != "whole" and len({part.stride for part in before}) > 1:
             raise KindError(
                 f"branches whose fields are {' and '.join(str(k.stride) for k in before)} apart "
                 f"meet at {node}, and their union is no such field: see net.misalignments, or "
                 f"derive the field of a node before it"
             )
-        exact[node] = all(exact[source] for source in sources) and all(map(_is_exact, links))
+        span = known[node].spans[axis]
+        links = [_link(net, known, node, source, axis) for source in sources]
+        tight = all(_is_exact(net[node], link) for link in links)
+        exact[node] = tight and all(exact[source] for source in sources)
         if all(part == span for part in before):
             continue
         parts = tuple(
             (_reads(link), _between(part)) for link, part in zip(links, before, strict=True)
         )
-        yield _Line(_formula(span), _reason(node, sources, links), parts, span, exact[node])
+        field = NetworkField(parts, span, exact[node])
+        yield field, _reason(node, sources, links, tight)
 
 
 _SAME = "{ [u] -> [u] }"
 
 
 def _link(net: Network, known: dict[str, Reach], node: str, source: str, axis: int) -> Any:
-    """What a node reads of a source: through a link, all of so many places, or None, its own."""
+    """The link of a node to a source; a size where all of it is read, None for its own position."""
     before = known[source]
     if before.kind == "whole":
         return None
@@ -229,22 +330,26 @@ def _link(net: Network, known: dict[str, Reach], node: str, source: str, axis: i
     return link
 
 
-def _is_exact(link: Any) -> bool:
+def _is_exact(layer: Layer, link: Any) -> bool:
     """Whether a link takes ends that are read to ends that are read."""
-    if not isinstance(link, Link):
+    if link is None:
         return True
+    if not isinstance(link, Link):
+        # Without links a layer may read everything; only of these it is known that it does.
+        return isinstance(layer, Dense)
     return link.table is None and (not link.turned or link.axis.stride == 1)
 
 
 def _reads(link: Any) -> str:
-    """{[place of a node] -> [place of its source]} for isl, the border left aside."""
+    """{[position in a node] -> [position in its source]} for isl, the border left aside."""
     if link is None:
         return _SAME
     if not isinstance(link, Link):
         return f"{parameters(link)}{{ [u] -> [c] : 0 <= c < {text(link)} }}"
     axis = link.axis
     if link.table is not None:
-        rows = (f"u = {u} and {min(row)} <= c <= {max(row)}" for u, row in enumerate(link.table))
+        windows = enumerate(map(list, link.table))
+        rows = (f"u = {u} and {min(row)} <= c <= {max(row)}" for u, row in windows)
         return f"{{ [u] -> [c] : {' or '.join(rows)} }}"
     output, read = ("c", "u") if link.turned else ("u", "c")
     place = f"{axis.stride}*{output} + {axis.dilation}*t - {text(axis.padding)}"
@@ -255,7 +360,7 @@ def _reads(link: Any) -> str:
 
 
 def _between(span: Span) -> str:
-    """{[u] -> [i]} of all between the bounds of u, for isl, in whole numbers."""
+    """{[u] -> [i]} of all between the bounds of u, for isl, in integers."""
     ends = [sympy.sympify(value) for value in (span.start, span.end, span.stride)]
     common = sympy.ilcm(1, *(sympy.fraction(sympy.together(end))[1] for end in ends))
     low, high, step = (text(sympy.expand(end * common)) for end in ends)
@@ -264,7 +369,7 @@ def _between(span: Span) -> str:
 
 
 def _positive(net: Network, known: dict[str, Reach], nodes: list[str]) -> list[Any]:
-    """Sizes in letters that are at least 1: of taps, and of places where all are read."""
+    """Symbolic sizes that are at least 1: of taps, and of axes that are read as a whole."""
     found: dict[Any, None] = {}
     for node in nodes:
         for source in net.sources(node):
@@ -274,21 +379,13 @@ def _positive(net: Network, known: dict[str, Reach], nodes: list[str]) -> list[A
     return [size for size in found if is_symbolic(size)]
 
 
-def _formula(span: Span) -> str:
-    moving = [(span.stride, "u")] if span.stride != 0 else []
-    ends = ",\\ ".join(affine(moving, end) for end in (span.start, span.end))
-    numbers = (("r", span.size), ("j", span.stride), ("P", -span.start))
-    shown = ",\\ ".join(f"{name} = {affine([], value)}" for name, value in numbers)
-    return f"u \\mapsto [{ends}],\\quad {shown}"
-
-
-def _reason(node: str, sources: Iterable[str], links: list[Any]) -> str:
-    """What a layer does to the field, in words."""
+def _reason(node: str, sources: Iterable[str], links: list[Any], tight: bool) -> str:
+    """What a layer does to the field, as text."""
     if len(links) > 1:
         return f"{node} joins {', '.join(sources)}: the union of what they read"
     (link,) = links
     if not isinstance(link, Link):
-        return f"{node} reads every place of {', '.join(sources)}"
+        return f"{node} {'reads' if tight else 'may read'} every position of {', '.join(sources)}"
     axis = link.axis
     dilated = "" if abs(axis.dilation) == 1 else f", d = {abs(axis.dilation)}"
     width = "(k - 1)" if not dilated else "d (k - 1)"

@@ -1,0 +1,276 @@
+"""Index expressions of derivations: printed as LaTeX and as isl from one tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import sympy
+
+from convalg.axis import Axis
+from convalg.faces.latex import expression
+from convalg.faces.relation import text
+from convalg.spec import is_symbolic
+
+Size: TypeAlias = Any
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A variable divided by a number, rounded down."""
+
+    variable: str
+    divisor: int
+
+    def latex(self) -> str:
+        """As a fraction between floor brackets."""
+        return f"\\left\\lfloor \\frac{{{self.variable}}}{{{self.divisor}}} \\right\\rfloor"
+
+    def isl(self, names: Mapping[str, str]) -> str:
+        """As isl reads it."""
+        return f"floor({names[self.variable]}/{self.divisor})"
+
+
+@dataclass(frozen=True)
+class Border:
+    """A boundary rule of one axis: the input read in place of an index outside the axis.
+
+    `wraps`: the rule has to be applied for any distance, with a remainder; otherwise indices are
+    within one size of the input, and minima and maxima are enough.
+    """
+
+    name: str
+    rule: str
+    size: Size
+    wraps: bool
+    letters: tuple[str, str] = ("u", "r")
+    """Names for an index and what is left of it."""
+
+    @staticmethod
+    def of(axis: Axis, name: str, letters: tuple[str, str] = ("u", "r")) -> Border:
+        """The border of an axis."""
+        wraps = False
+        if axis.is_concrete:
+            ends = [(o, t) for o in (0, axis.out_size - 1) for t in (0, axis.taps - 1)]
+            reads = [axis.raw(o, t) for o, t in ends]
+            shared = int(axis.boundary == "reflect")
+            near = shared - axis.in_size, 2 * axis.in_size - 1 - shared
+            wraps = min(reads) < near[0] or max(reads) > near[1]
+        return Border(name, axis.boundary, axis.in_size, wraps, letters)
+
+    def latex(self) -> str:
+        """The definition of the rule."""
+        n = self.size
+        u, r = self.letters
+        call = f"{self.name}({u}) = "
+        match self.rule:
+            case "circular":
+                return f"{call}{u} \\bmod {_closed(n)}"
+            case "edge":
+                return f"{call}\\min(\\max({u}, 0), {size_latex(n - 1)})"
+        period, mirrored, far = self._numbers(u)
+        left = f"{u} \\bmod {_closed(period)}" if self.wraps else f"\\max({u}, {mirrored})"
+        return f"{call}\\min({r}, {size_latex(far)} - {r}),\\ {r} = {left}"
+
+    def _numbers(self, u: str) -> tuple[Size, str, Size]:
+        """The period, the mirror image of u at the first sample, and the sum of two images."""
+        n = self.size
+        if self.rule == "symmetric":
+            return 2 * n, f"-1 - {u}", 2 * n - 1
+        return 2 * n - 2, f"-{u}", 2 * n - 2
+
+    def condition(self, index: str, target: str) -> str:
+        """Whether `target` is the input that is read at an index, for isl."""
+        n = text(self.size)
+        match self.rule:
+            case "circular" if not is_symbolic(self.size):
+                return f"{target} = {index} - {n}*floor(({index})/{n})"
+            case "circular":
+                # A remainder by a symbol is not Presburger: one period on each side.
+                return (
+                    f"(({target} = {index} and 0 <= {index} < {n}) or "
+                    f"({target} = {index} + {n} and -{n} <= {index} < 0) or "
+                    f"({target} = {index} - {n} and {n} <= {index} < 2*{n}))"
+                )
+            case "edge":
+                return f"{target} = max(0, min({n} - 1, {index}))"
+        period, mirrored, far = self._numbers(f"({index})")
+        if self.wraps:
+            left = f"({index} - {text(period)}*floor(({index})/{text(period)}))"
+        else:
+            left = f"max({index}, {mirrored})"
+        return f"{target} = min({left}, {text(far)} - {left})"
+
+
+@dataclass(frozen=True)
+class Folded:
+    """An index after a boundary rule."""
+
+    border: Border
+    index: Index
+
+    def latex(self) -> str:
+        """The rule with its argument."""
+        return f"{self.border.name}({self.index.latex()})"
+
+
+Atom: TypeAlias = "str | Floor | Folded"
+
+
+@dataclass(frozen=True)
+class Index:
+    """A sum of multiples of variables (or of rounded ones) and a constant; or a folded index."""
+
+    terms: tuple[tuple[Size, Atom], ...] = ()
+    constant: Size = 0
+
+    @property
+    def folded(self) -> Folded | None:
+        """The folded index, where this is one."""
+        for _, atom in self.terms:
+            if isinstance(atom, Folded):
+                return atom
+        return None
+
+    def latex(self) -> str:
+        """As one writes it: 2 o + t - p."""
+        shown = [(f, a if isinstance(a, str) else a.latex()) for f, a in self.terms]
+        return affine(shown, self.constant)
+
+    def isl(self, names: Mapping[str, str]) -> str:
+        """As isl reads it, with its variables under other names."""
+        parts = []
+        for factor, atom in self.terms:
+            assert not isinstance(atom, Folded)
+            value = names[atom] if isinstance(atom, str) else atom.isl(names)
+            parts.append(f"{text(factor)}*{value}")
+        return f"({' + '.join([*parts, text(self.constant)])})"
+
+    def moved(self, amount: Size) -> Index:
+        """The index plus a constant."""
+        return Index(self.terms, expanded(self.constant + amount))
+
+
+def variable(name: str) -> Index:
+    """A variable as an index."""
+    return Index(((1, name),))
+
+
+def read_at(axis: Axis, output: str, tap: str = "", border: Border | None = None) -> Index:
+    """The input that a tap of an output reads: s o + d t - p, folded where there is a border.
+
+    Without a tap, of an axis that has one only: s o - p.
+    """
+    terms: list[tuple[Size, Atom]] = [(axis.stride, output)]
+    terms += [(axis.dilation, tap)] if tap else []
+    index = Index(tuple(terms), expanded(-axis.padding))
+    return index if border is None else Index(((1, Folded(border, index)),))
+
+
+def expanded(value: Size) -> Size:
+    """A size multiplied out; integers stay integers."""
+    if not is_symbolic(value):
+        return value
+    found = sympy.expand(value)
+    return int(found) if found.is_Integer else found
+
+
+# Printing sizes.
+
+
+def affine(terms: Iterable[tuple[Any, str]], constant: Any) -> str:
+    """A sum of multiples of names and a constant, as one writes it.
+
+    >>> import convalg as ca
+    >>> p, K = ca.sizes("p K")
+    >>> affine([(2, "o"), (1, "t")], -p), affine([(-1, "t")], K - 1)
+    ('2 o + t - p', 'K - 1 - t')
+    """
+    pairs = [(sympy.sympify(factor), name) for factor, name in terms if factor != 0]
+    rest = [part for part in sympy.Add.make_args(_ceiled(constant)) if part != 0]
+    # Positive symbols first, numbers last: i + t + p - K + 1.
+    rest.sort(key=_order)
+    numbers = [(part, "") for part in rest]
+    backwards = bool(pairs) and all(factor.could_extract_minus_sign() for factor, _ in pairs)
+    if backwards and rest and not rest[0].could_extract_minus_sign():
+        ordered = numbers + pairs
+    else:
+        ordered = pairs + numbers
+    total = ""
+    for factor, name in ordered:
+        total += _signed(factor, name, first=not total)
+    return total or "0"
+
+
+def _order(part: Any) -> tuple[Any, ...]:
+    """Positive terms before negative ones, n before K, numbers last."""
+    names = sorted(symbol.name.swapcase() for symbol in part.free_symbols)
+    return part.is_number, part.could_extract_minus_sign(), names, str(part)
+
+
+def _ceiled(value: Any) -> Any:
+    """A size with -floor(-x) as ceil(x)."""
+    value = sympy.sympify(value)
+    turned = lambda x: -sympy.ceiling(-x) if x.could_extract_minus_sign() else sympy.floor(x)  # noqa: E731
+    return value.replace(sympy.floor, turned) if value.has(sympy.floor) else value
+
+
+def _signed(factor: Any, name: str, *, first: bool) -> str:
+    negative = bool(factor.could_extract_minus_sign())
+    size = sympy.expand(-factor if negative else factor)
+    words = size_latex(size)
+    if name:
+        multiple = f"({words}) {name}" if size.is_Add else f"{words} {name}"
+        words = name if size == 1 else multiple
+    if negative:
+        return f"-{words}" if first else f" - {words}"
+    return words if first else f" + {words}"
+
+
+def size_latex(value: Size) -> str:
+    """A size as LaTeX, with floors and ceilings as one writes them.
+
+    >>> import convalg as ca
+    >>> n = ca.sizes("n")[0]
+    >>> size_latex(n - 1), size_latex(-(-n // 2))
+    ('n - 1', '\\\\left\\\\lceil \\\\frac{n}{2} \\\\right\\\\rceil')
+    """
+    if not is_symbolic(value):
+        return str(value)
+    value = _ceiled(value)
+    match value:
+        case sympy.Add():
+            return affine([], value)
+        case sympy.floor() | sympy.ceiling():
+            word = "floor" if isinstance(value, sympy.floor) else "ceil"
+            return f"\\left\\l{word} {_ratio(value.args[0])} \\right\\r{word}"
+        case sympy.Max() | sympy.Min():
+            word = "\\max" if isinstance(value, sympy.Max) else "\\min"
+            return f"{word}({', '.join(map(size_latex, sorted(value.args, key=_order)))})"
+        case sympy.Mul():
+            factor, rest = value.as_coeff_Mul()
+            if factor.is_Integer and rest.has(sympy.floor, sympy.ceiling, sympy.Max, sympy.Min):
+                return f"{factor} {_closed(rest)}"
+    return expression(value)
+
+
+def _ratio(value: Any) -> str:
+    above, below = sympy.together(value).as_numer_denom()
+    above = sympy.expand(above)
+    if below == 1:
+        return size_latex(above)
+    return f"\\frac{{{size_latex(above)}}}{{{size_latex(below)}}}"
+
+
+def _closed(value: Size) -> str:
+    """In parentheses where it is a sum."""
+    words = size_latex(value)
+    return f"({words})" if is_symbolic(value) and value.is_Add else words
+
+
+def shape_latex(shape: tuple[Size, ...]) -> str:
+    """The space of arrays of a shape."""
+    write = _closed if len(shape) > 1 else size_latex
+    sizes = " \\times ".join(map(write, shape))
+    return f"\\mathbb{{R}}^{{{sizes}}}"
