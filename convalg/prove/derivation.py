@@ -62,7 +62,7 @@ class Derivation:
     >>> import convalg as ca
     >>> derivation = ca.derive.adjoint(ca.correlation(5, ca.kernel(3), stride=2))
     >>> len(derivation.steps), bool(derivation.verify())
-    (9, True)
+    (10, True)
     """
 
     title: str
@@ -180,7 +180,7 @@ def width(formula: str) -> float:
     True
     """
     shown = re.sub(r"\\substack\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", _widest, formula)
-    shown = re.sub(r"\\(?:text|operatorname|mathbb|mathsf|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
+    shown = re.sub(r"\\(?:text|operatorname|mathbf|mathsf|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
     shown = re.sub(r"\\(?:left|right|colon|,|;)", "", shown)
     shown = re.sub(r"\\q?quad", "   ", shown)
     shown = re.sub(r"\\frac\{((?:[^{}]|\{[^{}]*\})*)\}\{[^{}]*\}", r"\1", shown)
@@ -248,7 +248,7 @@ def plain(formula: str) -> str:
     while shown != before:
         before = shown
         shown = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", _divided, shown)
-        shown = re.sub(r"\\mathbb\{R\}\^\{([^{}]*)\}", r"R^(\1)", shown)
+        shown = re.sub(r"\\mathbf\{R\}\^\{([^{}]*)\}", r"R^(\1)", shown)
         shown = re.sub(r"(\\sum|\bmin|\bmax)_\{([^{}]*)\}", r"\1(\2)", shown)
         shown = re.sub(r"_\{([^{}]*)\}", r"[\1]", shown)
     shown = shown.replace("\\sum", "sum").replace("<<", "{").replace(">>", "}")

@@ -45,7 +45,7 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
     \\operatorname{hull} R_{0}(u) = [u,\\ u + 4],\\quad r = 5
     >>> found = receptive_field(ca.zoo.lenet5(), "S4")
     >>> [step.reason.split(":")[0] for step in found.steps]
-    ['a place of the input reads itself', 'through C1', 'through S2', 'through C3', 'through S4']
+    ['a position of the input reads itself', 'through C1', 'through S2', 'through C3', 'through S4']
     >>> found.steps[-1].formula, bool(found.verify())
     ('u \\\\mapsto [4 u,\\\\ 4 u + 15],\\\\quad r = 16,\\\\ j = 4,\\\\ P = 0', True)
     """
@@ -185,19 +185,19 @@ def _set_latex(axis: Axis, transposed: bool, after: str, names: Names) -> str:
 
 def _layer_reads(axis: Axis) -> str:
     """{[output] -> [input]} for isl, the border left aside."""
-    read = f"{axis.stride}*u + {axis.dilation}*t - {text(axis.padding)}"
+    read = f"{axis.stride}*v0 + {axis.dilation}*v2 - {text(axis.padding)}"
     return (
-        f"{parameters(axis.taps, axis.padding)}{{ [u] -> [i] : "
-        f"exists (t: i = {read} and 0 <= t < {text(axis.taps)}) }}"
+        f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
+        f"exists (v2: v1 = {read} and 0 <= v2 < {text(axis.taps)}) }}"
     )
 
 
 def _transposed_reads(axis: Axis) -> str:
     """{[output] -> [input]} of the transposed layer for isl, the border left aside."""
-    written = f"{axis.stride}*i + {axis.dilation}*t - {text(axis.padding)}"
+    written = f"{axis.stride}*v1 + {axis.dilation}*v2 - {text(axis.padding)}"
     return (
-        f"{parameters(axis.taps, axis.padding)}{{ [u] -> [i] : "
-        f"exists (t: u = {written} and 0 <= t < {text(axis.taps)}) }}"
+        f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
+        f"exists (v2: v0 = {written} and 0 <= v2 < {text(axis.taps)}) }}"
     )
 
 
@@ -221,7 +221,8 @@ class NetworkField:
         span = self.span
         moving = [(span.stride, "u")] if span.stride != 0 else []
         ends = ",\\ ".join(affine(moving, end) for end in (span.start, span.end))
-        size, jump, padding = (size_latex(v) for v in (span.size, span.stride, -span.start))
+        numbers = (span.size, span.stride, -span.start)
+        size, jump, padding = (size_latex(sympy.sympify(value)) for value in numbers)
         if self.exact:
             bounds, sign = f"u \\mapsto [{ends}]", "="
         else:
@@ -345,18 +346,13 @@ def _reads(link: Any) -> str:
     if link is None:
         return _SAME
     if not isinstance(link, Link):
-        return f"{parameters(link)}{{ [u] -> [c] : 0 <= c < {text(link)} }}"
+        return f"{parameters(link)}{{ [v0] -> [v1] : 0 <= v1 < {text(link)} }}"
     axis = link.axis
     if link.table is not None:
         windows = enumerate(map(list, link.table))
-        rows = (f"u = {u} and {min(row)} <= c <= {max(row)}" for u, row in windows)
-        return f"{{ [u] -> [c] : {' or '.join(rows)} }}"
-    output, read = ("c", "u") if link.turned else ("u", "c")
-    place = f"{axis.stride}*{output} + {axis.dilation}*t - {text(axis.padding)}"
-    return (
-        f"{parameters(axis.taps, axis.padding)}{{ [u] -> [c] : "
-        f"exists (t : {read} = {place} and 0 <= t < {text(axis.taps)}) }}"
-    )
+        rows = (f"v0 = {u} and {min(row)} <= v1 <= {max(row)}" for u, row in windows)
+        return f"{{ [v0] -> [v1] : {' or '.join(rows)} }}"
+    return _transposed_reads(axis) if link.turned else _layer_reads(axis)
 
 
 def _between(span: Span) -> str:

@@ -27,7 +27,7 @@ class Floor:
         """As a fraction between floor brackets."""
         return f"\\left\\lfloor \\frac{{{self.variable}}}{{{self.divisor}}} \\right\\rfloor"
 
-    def isl(self, names: Mapping[str, str]) -> str:
+    def isl(self, names: Mapping[Any, str]) -> str:
         """As isl reads it."""
         return f"floor({names[self.variable]}/{self.divisor})"
 
@@ -120,30 +120,26 @@ Atom: TypeAlias = "str | Floor | Folded"
 
 @dataclass(frozen=True)
 class Index:
-    """A sum of multiples of variables (or of rounded ones) and a constant; or a folded index."""
+    """A sum of multiples of variables, rounded ones or folded indices, and a constant."""
 
     terms: tuple[tuple[Size, Atom], ...] = ()
     constant: Size = 0
 
     @property
-    def folded(self) -> Folded | None:
-        """The folded index, where this is one."""
-        for _, atom in self.terms:
-            if isinstance(atom, Folded):
-                return atom
-        return None
+    def folded(self) -> tuple[Folded, ...]:
+        """The folded indices in this one."""
+        return tuple(atom for _, atom in self.terms if isinstance(atom, Folded))
 
     def latex(self) -> str:
         """As one writes it: 2 o + t - p."""
         shown = [(f, a if isinstance(a, str) else a.latex()) for f, a in self.terms]
         return affine(shown, self.constant)
 
-    def isl(self, names: Mapping[str, str]) -> str:
-        """As isl reads it, with its variables under other names."""
+    def isl(self, names: Mapping[Any, str]) -> str:
+        """As isl reads it, with its variables, and folded indices, under other names."""
         parts = []
         for factor, atom in self.terms:
-            assert not isinstance(atom, Folded)
-            value = names[atom] if isinstance(atom, str) else atom.isl(names)
+            value = atom.isl(names) if isinstance(atom, Floor) else names[atom]
             parts.append(f"{text(factor)}*{value}")
         return f"({' + '.join([*parts, text(self.constant)])})"
 
@@ -273,4 +269,4 @@ def shape_latex(shape: tuple[Size, ...]) -> str:
     """The space of arrays of a shape."""
     write = _closed if len(shape) > 1 else size_latex
     sizes = " \\times ".join(map(write, shape))
-    return f"\\mathbb{{R}}^{{{sizes}}}"
+    return f"\\mathbf{{R}}^{{{sizes}}}"

@@ -191,10 +191,10 @@ def _folds_once(axis: Axis, setting: Setting) -> bool:
     if axis.is_concrete:
         return True
     n = text(axis.in_size)
-    raw = f"{axis.stride}*o + {axis.dilation}*t - {text(axis.padding)}"
+    raw = f"{axis.stride}*v0 + {axis.dilation}*v1 - {text(axis.padding)}"
     wide = int(axis.boundary == "reflect")
     far = islpy.Set(
-        f"{setting.declared}{{ [o, t] : 0 <= o < {text(axis.out_size)} and 0 <= t < "
+        f"{setting.declared}{{ [v0, v1] : 0 <= v0 < {text(axis.out_size)} and 0 <= v1 < "
         f"{text(axis.taps)} and ({raw} < {wide} - {n} or {raw} > 2*{n} - 1 - {wide}) }}"
     )
     return axis.boundary == "edge" or far.intersect_params(setting.domain).is_empty()

@@ -362,12 +362,14 @@ class Reader:
 
     def _place(self, index: Index, names: dict[str, str]) -> tuple[str, _Term]:
         """An index as an isl expression, and what that needs."""
-        folded = index.folded
-        if folded is None:
-            return index.isl(names), _Term()
-        own = self._fresh()
-        condition = folded.border.condition(folded.index.isl(names), own)
-        return own, _Term(variables=(own,), conditions=(condition,))
+        needed = _Term()
+        known: dict[Any, str] = dict(names)
+        for folded in index.folded:
+            inner, also = self._place(folded.index, names)
+            known[folded] = own = self._fresh()
+            condition = folded.border.condition(inner, own)
+            needed = needed * also * _Term(variables=(own,), conditions=(condition,))
+        return index.isl(known), needed
 
     def _equal(self, left: Index, right: Index, names: dict[str, str]) -> _Term:
         first, needed = self._place(left, names)

@@ -161,14 +161,14 @@ def formulas(found: Derivation) -> list[str]:
 
 def test_the_adjoint_on_a_slide() -> None:
     assert formulas(ca.derive.adjoint(LAYERS["letters"])) == [
-        r"A \colon \mathbb{R}^{n} \to \mathbb{R}^{n - K + 1},\quad w \in \mathbb{R}^{K},\quad "
+        r"A \colon \mathbf{R}^{n} \to \mathbf{R}^{n - K + 1},\quad w \in \mathbf{R}^{K},\quad "
         r"(A x)_{o} = \sum_{t} w_{t}\, x_{o + t}",
         r"\langle g, A x \rangle = \sum_{o} g_{o}\, \sum_{t} w_{t}\, x_{o + t}",
         r"(A^{\mathsf T} g)_{i} = \sum_{o, t:\, o + t = i} w_{t}\, g_{o}",
         r"(A^{\mathsf T} g)_{i} = \sum_{t} w_{K - 1 - t}\, g_{i + t - K + 1}",
-        r"P \colon \mathbb{R}^{n - K + 1} \to \mathbb{R}^{n + K - 1},\quad "
+        r"P \colon \mathbf{R}^{n - K + 1} \to \mathbf{R}^{n + K - 1},\quad "
         r"(P v)_{j} = v_{j - K + 1}",
-        r"A' \colon \mathbb{R}^{n + K - 1} \to \mathbb{R}^{n},\quad w \in \mathbb{R}^{K},\quad "
+        r"A' \colon \mathbf{R}^{n + K - 1} \to \mathbf{R}^{n},\quad w \in \mathbf{R}^{K},\quad "
         r"(A' v)_{i} = \sum_{t} w_{K - 1 - t}\, v_{i + t}",
         r"A^{\mathsf T} = A'\, P",
     ]

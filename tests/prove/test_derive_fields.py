@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,17 @@ from test_derive import check_latex, check_text, formulas
 
 import convalg as ca
 from convalg.errors import ConvalgError, KindError, UndecidableError
-from convalg.network.receptive import Reach, Span
+from convalg.network.layers.opaque import Opaque
+from convalg.network.receptive import Span
+from convalg.prove import derive_fields
+from convalg.prove.indices import size_latex
 
 L = ca.layers
 n, m, K = ca.sizes("n m K")
 
 
 def residual() -> ca.Network:
-    """A skip around two layers, and a branch that looks one place to the left."""
+    """A skip around two layers, and a branch that looks one position to the left."""
     net = ca.Network((1, 32), name="residual")
     stem = net.add(L.Conv(2, 7, stride=2, padding=3), name="stem")
     net.add(L.ReLU())
@@ -34,7 +38,7 @@ def test_the_steps_of_a_network() -> None:
     assert found.verify()
     assert found.title == "The receptive field of sum in residual"
     assert [step.reason for step in found.steps] == [
-        "a place of the input reads itself",
+        "a position of the input reads itself",
         "through stem: k = 7, s = 2, p = 3; r grows by (k - 1) j, P by p j, and j becomes s j",
         "through left: k = 3, s = 1, p = 2; r grows by (k - 1) j, P by p j, and j becomes s j",
         "sum joins stem, left: the union of what they read",
@@ -82,7 +86,10 @@ def test_every_step_of_a_network_is_proved(make: Callable[[], ca.Network]) -> No
     check_latex(found)
     check_text(found)
     field = net.receptive_field()
-    assert f"r = {ca.prove.derivation.affine([], field.size[-1])}," in formulas(found)[-1]
+    size = size_latex(field.size[-1])
+    last = formulas(found)[-1]
+    assert (f"r = {size}," in last) != (f"r \\le {size}," in last)
+    assert ("\\subseteq" in last) == ("r \\le" in last)
 
 
 def test_axes_that_are_alike_are_derived_once() -> None:
@@ -118,22 +125,47 @@ def test_the_last_step_is_what_an_output_reads(layers: list[tuple[int, ...]]) ->
             assert np.flatnonzero(row)[[0, -1]].tolist() == [first, last]
 
 
+def last_field(found: Any) -> tuple[derive_fields.NetworkField, Any]:
+    """The statement of the last step, and its setting."""
+    check = found.steps[-1].check
+    return check.func.__self__, check.args[0]
+
+
 @pytest.mark.parametrize("wrong", [Span(-7, 4, 2), Span(-8, 3, 2), Span(-7, 3, 1), Span(-6, 3, 2)])
 def test_a_wrong_field_is_not_proved(wrong: Span) -> None:
-    net = residual()
-    assert ca.derive.receptive_field(net).verify()
-    net._reaches["left"] = Reach((wrong,), net._reaches["left"].sizes)
-    verdict = ca.derive.receptive_field(net, "left").verify()
+    field, setting = last_field(ca.derive.receptive_field(residual(), "left"))
+    assert field.span == Span(-7, 3, 2)
+    assert field.decide(setting)
+    verdict = replace(field, span=wrong).decide(setting)
     assert (verdict.status, verdict.reason) == ("unknown", "the hull is another")
 
 
-def test_bounds_behind_a_transposed_layer_hold_all_that_is_read() -> None:
+def test_bounds_after_a_transposed_layer_hold_all_that_is_read() -> None:
     net = ca.sequential((1, 6), [L.ConvTranspose(1, 3, stride=2)])
-    found = ca.derive.receptive_field(net)
-    assert found.steps[-1].verdict.claim == "nothing is read outside these bounds"
-    span = net._reaches[net.output].spans[0]
-    net._reaches[net.output] = Reach((Span(span.start + 1, span.end, span.stride),), (13,))
-    assert not ca.derive.receptive_field(net).verify()
+    field, setting = last_field(ca.derive.receptive_field(net))
+    assert formulas(ca.derive.receptive_field(net))[-1] == (
+        r"u \mapsto R \subseteq [\frac{1}{2} u - 1,\ \frac{1}{2} u],\quad "
+        r"r \le 2,\ j = \frac{1}{2},\ P = 1"
+    )
+    assert field.decide(setting)
+    narrow = replace(field, span=replace(field.span, start=field.span.start + 1))
+    assert not narrow.decide(setting)
+    # The ends are not read by every output.
+    assert not replace(field, exact=True).decide(setting)
+
+
+def test_what_may_read_everything_is_a_bound() -> None:
+    opaque = ca.sequential((2, 6), [L.Conv(2, 3), Opaque("Unknown", (2, 4)), L.Conv(1, 2)])
+    found = ca.derive.receptive_field(opaque)
+    assert found.verify()
+    assert [("\\subseteq" in formula, "r \\le" in formula) for formula in formulas(found)] == [
+        (False, False),
+        (False, False),
+        (True, True),
+    ]
+    assert found.steps[-1].reason.startswith("opaque1 may read every position of conv1")
+    dense = ca.sequential((2, 6), [L.Conv(2, 3), L.Flatten(), L.Dense(3)])
+    assert formulas(ca.derive.receptive_field(dense))[-1].startswith("u \\mapsto [0,\\ 5],")
 
 
 def crossed() -> ca.Network:

@@ -7,6 +7,8 @@ sizes and receptive fields must be those of the loops.
 
 from __future__ import annotations
 
+from typing import Any
+
 import naive
 import numpy as np
 import pytest
@@ -81,3 +83,114 @@ def test_the_printed_formulas_hold(drawn: Drawn) -> None:
 @given(DRAWN)
 def test_the_printed_formulas_of_many_layers_hold(drawn: Drawn) -> None:
     checked(drawn)
+
+
+FAMILIES: list[tuple[str, Any, dict[str, Any], list[dict[str, int]]]] = [
+    ("correlation", n, {"stride": 2, "padding": "same"}, [{"n": 7}, {"n": 1}, {"n": 6}]),
+    ("correlation", n, {"stride": 3, "padding": "same_lower"}, [{"n": 7}, {"n": 8}]),
+    ("correlation", n, {"stride": 2, "padding": p}, [{"n": 5, "p": 2}, {"n": 6, "p": 0}]),
+    ("convolution", n, {"dilation": 2, "padding": "full"}, [{"n": 4}]),
+    ("convolution", n, {"padding": "same"}, [{"n": 5}]),
+    ("correlation", n, {"padding": p, "boundary": "circular"}, [{"n": 4, "p": 3}]),
+    ("correlation", n, {"padding": p, "boundary": "reflect"}, [{"n": 4, "p": 3}]),
+    ("convolution", n, {"padding": p, "boundary": "symmetric"}, [{"n": 3, "p": 3}]),
+    ("correlation", n, {"padding": p, "boundary": "edge", "stride": 2}, [{"n": 3, "p": 4}]),
+    ("transposed_correlation", n, {"stride": 2, "padding": p}, [{"n": 4, "p": 1}]),
+    ("transposed_correlation", n, {"stride": 3, "output_padding": 2}, [{"n": 3}]),
+    ("transposed_correlation", n, {"stride": 2, "padding": "same"}, [{"n": 4}]),
+    ("transposed_correlation", n, {"dilation": 3, "stride": 2}, [{"n": 4}]),
+]
+
+
+@pytest.mark.parametrize(("kind", "shape", "options", "at"), FAMILIES)
+def test_the_printed_formulas_of_families_hold(
+    kind: str, shape: Any, options: dict[str, Any], at: list[dict[str, int]]
+) -> None:
+    family = getattr(ca, kind)(shape, ca.kernel(K), **options)
+    for numbers in at:
+        sizes = {**numbers, "K": 3}
+        given = {**options}
+        if given.get("padding") == p:
+            given["padding"] = sizes["p"]
+        oracle = Drawn(kind, sizes["n"], [0] * 3, given).oracle
+        check(family, oracle, sizes, options.get("boundary", "zeros"))
+        own = {name: size for name, size in sizes.items() if name in "nKp"}
+        assert family.at(**{k: v for k, v in own.items() if k in map(str, family.letters)})
+
+
+def test_d1_a_transposed_layer_reads_where_it_is_written() -> None:
+    layer = ca.transposed_correlation(9, [1, 1, 1], stride=2)
+    found = ca.derive.receptive_field(layer)
+    assert found.verify()
+    assert found.steps[-1].pieces[1] == (
+        r"\operatorname{hull} R_{0}(u) = [\left\lceil \frac{u}{2} \right\rceil - 1,"
+        r"\ \left\lfloor \frac{u}{2} \right\rfloor]"
+    )
+    lines = Lines({}, np.ones(3, dtype=int))
+    lines.check(found.steps[-1].formula)
+    bounds, reads = lines.intervals[0]
+    assert (bounds(4), reads(4)) == ((1, 2), {1, 2})
+    assert (bounds(3), reads(3)) == ((1, 1), {1})
+
+
+def test_the_fields_of_products_of_layers() -> None:
+    layer = ca.correlation(12, [1, 1, 1], stride=2, padding=1)
+    back = ca.transposed_correlation(6, [1, 1], stride=3, dilation=2)
+    dilated = ca.correlation(back.out_shape, [1, 1, 1], dilation=2)
+    product = dilated @ back @ layer
+    found = ca.derive.receptive_field(product)
+    assert found.verify()
+    lines = Lines({}, np.ones(3, dtype=int))
+    for step in found.steps:
+        lines.check(step.formula)
+    reads = lines.intervals[-1][1]
+    matrix = product.to_numpy()
+    for u, row in enumerate(matrix):
+        assert set(np.flatnonzero(row)) == {i for i in reads(u) if 0 <= i < 12}
+    # A transposed layer with a dilation reads no interval: a bound, called so.
+    assert any("subseteq" in step.formula for step in found.steps)
+
+
+def test_d2_each_step_of_a_border_is_about_its_own_operator() -> None:
+    layer = ca.correlation(4, ca.kernel(3), padding=1, boundary="circular")
+    formulas = [step.formula for step in ca.derive.adjoint(layer).steps]
+    for formula in formulas[4:10]:
+        assert not formula.startswith((r"\langle g, A x", r"(A^"))
+    assert formulas[-1] == r"A^{\mathsf T} = P^{\mathsf T}\, A'\, P'"
+
+
+def test_d3_the_size_of_a_transposed_layer_is_its_own() -> None:
+    layer = ca.transposed_correlation(n, ca.kernel(K), stride=2, padding=p, output_padding=1)
+    found = ca.derive.output_size(layer)
+    assert found.verify()
+    assert found.steps[-1].formula == (
+        r"o = 2 \cdot (n - 1) + (K - 1) + 1 - p - p + 1 = 2 n + K - 2 p - 1"
+    )
+
+
+def test_d4_same_with_a_stride_gives_the_size_of_tensorflow() -> None:
+    found = ca.derive.output_size(ca.correlation(n, ca.kernel(3), stride=2, padding="same"))
+    assert found.verify()
+    assert found.steps[-1].formula.endswith(r"= \left\lceil \frac{n}{2} \right\rceil")
+
+
+def test_d5_the_adjoint_of_a_convolution_is_a_convolution() -> None:
+    found = ca.derive.adjoint(ca.convolution(6, ca.kernel(3), padding=1))
+    assert "correlation" not in " ".join(step.reason for step in found.steps)
+    assert found.steps[-1].formula == r"A^{\mathsf T} = A'\, P"
+    assert found.steps[-2].pieces[-1] == r"(A' v)_{i} = \sum_{t} w_{2 - t}\, v_{i - t + 2}"
+
+
+def test_names_of_sizes_are_told_apart_from_those_of_formulas() -> None:
+    w, o, t, u = ca.sizes("w o t u")
+    layer = ca.correlation(w, ca.kernel(t), padding=o, stride=2)
+    for kind in KINDS:
+        found = getattr(ca.derive, kind)(layer)
+        assert found.verify()
+    formulas = [step.formula for step in ca.derive.linearity(layer).steps]
+    assert r"\sum_{\hat{t}} \hat{w}_{\hat{t}}\, x_{2 \hat{o} + \hat{t} - o}" in formulas[0]
+    border = ca.correlation(u, ca.kernel(3), padding=1, boundary="circular")
+    assert r"\rho(\hat{u}) = \hat{u} \bmod u" in ca.derive.linearity(border).steps[0].formula
+    channels = ca.correlation(5, ca.kernel(*ca.sizes("A B"), 3))
+    assert ca.derive.kernel_gradient(channels).verify()
+    assert r"\mathcal{A}" in ca.derive.linearity(channels).steps[0].formula
