@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import io
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,8 +18,9 @@ from rich.text import Text
 
 from convalg import __version__
 from convalg.cli.options import Boundary, LayerOptions, numbers
-from convalg.errors import ArgumentError, ConvalgError, FileError
+from convalg.errors import ArgumentError, ConvalgError
 from convalg.escape import terminal
+from convalg.files import replace_file
 
 if TYPE_CHECKING:
     from convalg.network.graph import Network
@@ -38,11 +41,56 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the exit status is 1 for a failed statement, 2 for bad input."""
+    # Figures go to files: a window is never opened, whatever the environment says.
+    os.environ["MPLBACKEND"] = "agg"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What an encoding lacks is shown by its number.
+            stream.reconfigure(errors="backslashreplace")
+    status: Any = 0
     try:
         app(args=None if arguments is None else list(arguments), prog_name="convalg")
+    except SystemExit as end:
+        status = end.code
     except ConvalgError as error:
         _complain(error)
-        sys.exit(BAD_INPUT)
+        status = BAD_INPUT
+    except BrokenPipeError:
+        status = BAD_INPUT
+    except OSError as error:
+        _complain(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+        status = BAD_INPUT
+    except MemoryError:
+        _complain("this needs more memory than there is: use smaller sizes")
+        status = BAD_INPUT
+    sys.exit(status if _flushed() else BAD_INPUT)
+
+
+def _flushed() -> bool:
+    """Whether all that was printed has been written."""
+    if sys.stdout is None:
+        _complain("the standard output is closed: nothing could be printed")
+        return False
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough.
+        _discard_output()
+        return False
+    except (OSError, ValueError) as error:
+        _discard_output()
+        reason = getattr(error, "strerror", None) or error
+        _complain(f"the standard output cannot be written: {reason}")
+        return False
+    return True
+
+
+def _discard_output() -> None:
+    """Leave nothing that Python would try to write when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        number = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(number, sys.stdout.fileno())
+        os.close(number)
 
 
 def _complain(error: object) -> None:
@@ -165,11 +213,11 @@ def explain(
     place = sheet.write(out, formats=tuple(formats or ("html", "markdown")))
     console = Console(soft_wrap=True, highlight=False)
     held = len(sheet.claims) - len(sheet.failed)
-    console.print(Text(f"{held} of {len(sheet.claims)} statements verified for {layer!r}"))
+    _print(console, f"{held} of {len(sheet.claims)} statements verified for {layer!r}")
     for claim in sheet.failed:
-        console.print(Text(f"failed: {claim.statement} {claim.check.how}", style="red"))
-    # The path stands on a line of its own, whole, for whoever reads it by script.
-    console.print(Text(str(place)))
+        _print(console, f"failed: {claim.statement} {claim.check.how}", "red")
+    # The path is a line of its own, whole, for whoever reads it by script.
+    _print(console, str(place))
     if sheet.failed:
         raise typer.Exit(REFUTED)
 
@@ -215,7 +263,7 @@ def _prove_equal(first: str, second: str) -> bool:
     from convalg.prove.expressions import parse
 
     verdict = equal(parse(first), parse(second))
-    Console(soft_wrap=True, highlight=False).print(Text(verdict.explain()))
+    _print(Console(soft_wrap=True, highlight=False), verdict.explain())
     return bool(verdict)
 
 
@@ -227,7 +275,7 @@ def _prove_theorem(name: str, *, latex: bool) -> bool:
     outside = theorem.outside()
     console = Console(soft_wrap=True, highlight=False)
     if latex:
-        console.print(Text(theorem.latex(verdict, outside)))
+        _print(console, theorem.latex(verdict, outside))
         return bool(verdict)
     lines = [theorem.statement, f"Domain: {theorem.domain}.", f"{verdict!r}."]
     lines.append(f"Method: {verdict.method}.")
@@ -235,7 +283,7 @@ def _prove_theorem(name: str, *, latex: bool) -> bool:
         lines.append(f"Just outside: {outside.claim}: {outside!r}.")
     if theorem.source:
         lines.append(f"Source: {theorem.source}.")
-    console.print(Text("\n".join(lines)))
+    _print(console, "\n".join(lines))
     return bool(verdict)
 
 
@@ -300,7 +348,7 @@ def check(
         # A name that is misspelt is bad input, and no mistake of a function.
         _complain(found.result["diagnosis"][0]["message"])
     else:
-        console.print(Text(found.explain()), soft_wrap=True)
+        _print(console, found.explain())
     if not found:
         raise typer.Exit(REFUTED if found.exists else BAD_INPUT)
 
@@ -361,12 +409,12 @@ def analyse(
     if json:
         typer.echo(plain.dumps(found.to_dict(), indent=2))
     elif markdown:
-        typer.echo(found.markdown(), nl=False)
+        typer.echo(terminal(found.markdown(), lines=True), nl=False)
     else:
         console = Console()
         _print_table(console, found.summary)
         for remark in found.remarks:
-            console.print(Text(f"! {remark}", style="yellow"), soft_wrap=True)
+            _print(console, f"! {remark}", "yellow")
 
 
 @app.command()
@@ -409,7 +457,7 @@ def train(
     if history.stopped:
         words.append(f"stopped in epoch {len(history.loss) + 1}: --resume goes on")
     for line in [*words, *map(str, paths)]:
-        typer.echo(line)
+        typer.echo(terminal(line))
     if history.stopped:
         raise typer.Exit(INTERRUPTED)
 
@@ -458,15 +506,13 @@ def _network(name: str, in_shape: str | None = None) -> Network:
 
 
 def _write(path: Path, text: str) -> None:
-    """A file, written beside its place and renamed into it."""
-    beside = path.with_name(f"{path.name}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise FileError(f"{path} cannot be written: {error.strerror}") from None
+    """The text as a file, which is there as a whole or not at all."""
+    replace_file(path, text.encode("utf-8", "backslashreplace"))
+
+
+def _print(console: Console, text: str, style: str = "") -> None:
+    """Text of any origin, line by line, unwrapped."""
+    console.print(Text(terminal(text, lines=True), style=style), soft_wrap=True)
 
 
 def _prove_catalogue() -> bool:

@@ -15,6 +15,8 @@ Boundary = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
 
 DEFAULT_SIDES = {1: 12, 2: 6, 3: 4}
 MOST_WEIGHTS = 100_000
+MOST_DIGITS = 15
+"""Of a size: sums and products of such numbers stay within 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ def numbers(text: str, option: str) -> tuple[int, ...]:
     parts = text.lower().split("x")
     if not all(part.isascii() and part.removeprefix("-").isdigit() for part in parts):
         raise ArgumentError(f"{option} must be whole numbers such as 3 or 6x6, not {text!r}")
+    if any(len(part) > MOST_DIGITS for part in parts):
+        raise ArgumentError(f"{option} must be numbers of at most {MOST_DIGITS} digits, not {text}")
     return tuple(int(part) for part in parts)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from convalg.draw.figure import METADATA, rendered
-from convalg.errors import ArgumentError, FileError, KindError
+from convalg.errors import ArgumentError, KindError
+from convalg.files import replace_file
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> Path:
@@ -44,23 +45,3 @@ def ending(place: Path, known: tuple[str, ...]) -> str:
         names = ", ".join(f".{name}" for name in known)
         raise ArgumentError(f"the name of the file must end in {names}, not {place.name!r}")
     return kind
-
-
-def replace_file(place: Path, data: bytes) -> Path:
-    """The whole file at once: written beside its place, then renamed.
-
-    Raises: FileError where the folder is missing or cannot be written.
-    """
-    beside = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        try:
-            beside.write_bytes(data)
-            os.replace(beside, place)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"{place} cannot be written: {error.strerror or error}; choose a folder that exists "
-            f"and that you may write to"
-        ) from None
-    return place

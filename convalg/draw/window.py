@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from convalg.base import Operator
 from convalg.draw.cells import SMALLEST_TEXT, fitting, squares, write
 from convalg.draw.figure import Drawing, rendered
-from convalg.draw.output import ending, replace_file
+from convalg.draw.output import ending
 from convalg.draw.palette import (
     BAND,
     BLOCK_LINE,
@@ -40,6 +40,7 @@ from convalg.draw.scene import (
     scene,
 )
 from convalg.errors import ArgumentError, TooLargeError
+from convalg.files import replace_file
 from convalg.spec import as_size
 
 WIDEST, NARROWEST, LARGEST_CELL = 7.6, 4.8, 0.36  # inches

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convalg.errors import ArgumentError, FileError
+from convalg.files import replace_file
 from convalg.sheet import latex as tex
 from convalg.sheet import markdown as marks
 from convalg.sheet import notebook as notebooks
@@ -114,7 +115,7 @@ class Sheet:
             if any(name.startswith("figures/") for name in data):
                 (place / "figures").mkdir(exist_ok=True)
             for name, content in data.items():
-                _replace(place / name, content)
+                replace_file(place / name, content)
         except (OSError, ValueError) as error:
             # A file stands where the folder should.
             taken = isinstance(error, FileExistsError)
@@ -145,13 +146,3 @@ class Sheet:
             case "notebook":
                 return self.notebook()
         return marks.markdown(self, lambda picture: f"figures/{picture.name}.svg")
-
-
-def _replace(place: Path, data: bytes) -> None:
-    """The whole file at once: written beside its place, then renamed."""
-    beside = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, place)
-    finally:
-        beside.unlink(missing_ok=True)
