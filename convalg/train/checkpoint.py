@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ Array = np.ndarray
 NAME = "checkpoint.safetensors"
 
 _PART = ".part"
+_LOCK = "checkpoint.lock"
 _FORMAT = "convalg checkpoint 1"
 _RESERVED = "__metadata__"
 _DTYPES = {
@@ -56,8 +57,8 @@ def write(
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     content = _packed(stored, _text(facts))
     place = _path(folder)
-    # A name of its own: two runs in one folder must not write into one file.
-    part = place / f"{NAME}.{secrets.token_hex(4)}{_PART}"
+    # A name of its own: two programs in one folder must not write into one file, nor remove it.
+    part = place / f"{NAME}.{os.getpid()}-{secrets.token_hex(4)}{_PART}"
     try:
         place.mkdir(parents=True, exist_ok=True)
         try:
@@ -132,7 +133,69 @@ def _path(folder: Any) -> Path:
         raise KindError(
             f"a checkpoint is kept in a folder: give its path, not a {type(folder).__name__}"
         )
+    if not os.fspath(folder):
+        raise ArgumentError(
+            f"a checkpoint is kept in a folder: give its path, not {folder!r}, or '.' for the "
+            f"current one"
+        )
     return Path(folder)
+
+
+@contextlib.contextmanager
+def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep a folder for one run: no other one of any process enters meanwhile.
+
+    The lock is the system's and ends with the process, however that ends; the file that carries
+    it names the process. A system or a folder without locks has none.
+
+    Raises: FileError while another run has the folder.
+    """
+    place = _path(folder)
+    number = _locked(place)
+    try:
+        yield
+    finally:
+        if number is not None:
+            # While it is locked: nobody else has this file.
+            with contextlib.suppress(OSError):
+                (place / _LOCK).unlink()
+            os.close(number)
+
+
+def _locked(place: Path) -> int | None:
+    """The locked file of a folder, None where there can be none. Raises: FileError if in use."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    while True:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+            number = os.open(place / _LOCK, flags, 0o644)
+        except (OSError, ValueError):
+            # A folder that cannot be written to is told by whoever writes.
+            return None
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(number, 20).decode("ascii", "replace")
+            os.close(number)
+            whose = f"process {owner}" if owner.isdigit() else "another process"
+            raise FileError(
+                f"the folder {str(place)!r} is in use by another run ({whose}): wait until it "
+                f"ends, or give another folder"
+            ) from None
+        except OSError:
+            os.close(number)
+            return None
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(number), os.stat(place / _LOCK)):
+                os.ftruncate(number, 0)
+                os.pwrite(number, str(os.getpid()).encode(), 0)
+                return number
+        # Removed by the run that had it, between opening and locking.
+        os.close(number)
 
 
 def _storable(name: Any, array: Any) -> Array:
@@ -198,7 +261,21 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _clean(folder: Path) -> None:
-    """Remove what programs that were killed had begun to write."""
+    """Remove what programs that were killed had begun to write, and no others."""
     for left in folder.glob(f"{NAME}.*{_PART}"):
+        owner = left.name.removeprefix(f"{NAME}.").partition("-")[0]
+        if owner.isdecimal() and _is_alive(int(owner)):
+            continue
         with contextlib.suppress(OSError):
             left.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        # It is another user's.
+        return True
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import signal
@@ -17,6 +18,7 @@ import numpy as np
 
 from convalg.base import Array
 from convalg.errors import ArgumentError, DivergenceError, FileError, KindError, ShapeError
+from convalg.escape import terminal
 from convalg.network.graph import Network
 from convalg.spec import as_size
 from convalg.train import checkpoint as files
@@ -205,6 +207,7 @@ class _Run:
         self.targets = loss.check_targets(labels, net.out_shape, len(self.images))
         self.validation = None if validation is None else self._validation(validation)
         data.order(seed, 0, 0)
+        self.seed = int(seed)
         if not net.parameters:
             raise ArgumentError(f"{net!r} has no layer with arrays to train: add a Conv or a Dense")
         if not net.weights:
@@ -232,7 +235,11 @@ class _Run:
         return images, self.loss.check_targets(theirs, self.net.out_shape, len(images))
 
     def go(self) -> History:
-        """Run, or go on with, the epochs."""
+        """Run, or go on with, the epochs; no other run uses the folder meanwhile."""
+        with contextlib.nullcontext() if self.folder is None else files.lock(self.folder):
+            return self._go()
+
+    def _go(self) -> History:
         if self.folder is not None and files.exists(self.folder):
             self._resume()
         else:
@@ -296,6 +303,11 @@ class _Run:
     def _augmented(self, images: Array, random: np.random.Generator) -> Array:
         assert self.augment is not None
         found = np.asarray(self.augment(images, random))
+        if found.dtype.kind not in "biuf":
+            raise KindError(
+                f"augment must return real numbers, and gave an array of {found.dtype}: return "
+                f"images like those it was given, of {images.dtype}"
+            )
         if found.shape != images.shape:
             raise ShapeError(
                 f"augment must leave the shape {images.shape} of a batch, and gave {found.shape}"
@@ -391,19 +403,78 @@ class _Run:
                 f"the checkpoint in {str(self.folder)!r} is of another run, with another "
                 f"{', '.join(other)}: give another folder, or the same arguments"
             )
-        try:
-            for name, array in self._arrays().items():
-                array[...] = arrays[name]
-            self.epoch, self.step, self.sums = facts["epoch"], facts["step"], facts["sums"]
-            self.history = History(**facts["history"])
-        except (KeyError, TypeError, ValueError) as error:
+        own = self._arrays()
+        fault = _array_fault(own, arrays) or _facts_fault(facts, self.steps, self.batch_size)
+        if fault:
             raise FileError(
-                f"the checkpoint in {str(self.folder)!r} lacks what a run needs ({error}): "
-                f"give another folder"
-            ) from None
+                f"the checkpoint in {str(self.folder)!r} is not one of this run: {fault}; give "
+                f"another folder"
+            )
+        for name, array in own.items():
+            array[...] = arrays[name]
+        self.epoch, self.step, self.sums = facts["epoch"], facts["step"], facts["sums"]
+        self.history = History(**facts["history"])
         self.history.stopped = False
         if self.step:
             self.order = data.order(self.seed, self.epoch, len(self.images))
+
+
+def _array_fault(own: dict[str, Array], arrays: dict[str, Array]) -> str:
+    """The first array of a checkpoint that is not as the run has it, in words."""
+    for name, array in own.items():
+        found = arrays.get(name)
+        if found is None:
+            return f"it lacks the array {name}"
+        if (found.shape, found.dtype) != (array.shape, array.dtype):
+            return (
+                f"{name} is {found.dtype} of shape {found.shape}, where {array.dtype} of shape "
+                f"{array.shape} belongs"
+            )
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            return f"{name} holds a number that is not finite"
+    unknown = sorted(arrays.keys() - own.keys())
+    return f"it holds {terminal(unknown[0])[:80]}, which the run does not have" if unknown else ""
+
+
+def _facts_fault(facts: dict[str, Any], steps: int, batch_size: int) -> str:
+    """The first entry of a checkpoint's facts that no run writes, in words."""
+    epoch: Any = facts.get("epoch")
+    step: Any = facts.get("step")
+    sums: Any = facts.get("sums")
+    history: Any = facts.get("history")
+    if not _is_count(epoch):
+        return f"epoch is {_short(epoch)}, not a number of epochs"
+    if not _is_count(step) or step >= steps:
+        return f"step is {_short(step)}, not one of {steps} steps"
+    if not isinstance(sums, list) or len(sums) != 4 or not all(map(_is_finite, sums)):
+        return f"sums is {_short(sums)}, not four numbers"
+    if not all(map(_is_count, sums[1:])) or sums[2] != step * batch_size or sums[1] > sums[3]:
+        return f"sums is {_short(sums)}, which does not belong to step {step}"
+    names = {"loss", "accuracy", "validation_accuracy", "stopped"}
+    if not isinstance(history, dict) or history.keys() != names:
+        return f"history is {_short(history)}, not that of a run"
+    for name in names - {"stopped"}:
+        values = history[name]
+        if not isinstance(values, list) or len(values) != epoch:
+            return f"history has {name} = {_short(values)}, not one number for each epoch"
+        if not all(_is_finite(v) or (v is None and name != "loss") for v in values):
+            return f"history has {name} = {_short(values)}, which are no finite numbers"
+    if not isinstance(history["stopped"], bool):
+        return f"history has stopped = {_short(history['stopped'])}, not true or false"
+    return ""
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < math.inf
+
+
+def _short(value: Any) -> str:
+    words = terminal(repr(value))
+    return words if len(words) <= 60 else f"{words[:57]}..."
 
 
 @contextmanager

@@ -129,6 +129,10 @@ def _writable(out: Path) -> None:
 def _settle(out: Path, resume: bool) -> None:
     """Whether a new run may use the folder, or an old one be gone on with."""
     there = checkpoint.exists(out)
+    if there:
+        # A run that goes on elsewhere is not one that was left unfinished.
+        with checkpoint.lock(out):
+            pass
     if resume and not there:
         raise FileError(f"there is no checkpoint in {str(out)!r} to resume from")
     if there and not resume:
