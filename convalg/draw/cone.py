@@ -113,7 +113,12 @@ def _through(net: Network, node: str, axis: int) -> str:
     while node != INPUT and not net[node].many:
         (source,) = net.sources(node)
         link = _link(net, node, source, axis)
-        if link is None or link.turned or link.axis != Axis(link.axis.in_size, link.axis.in_size):
+        if (
+            link is None
+            or link.turned
+            or link.table
+            or link.axis != Axis(link.axis.in_size, link.axis.in_size)
+        ):
             break
         node = source
     return node
@@ -128,11 +133,10 @@ def _reads(link: Link | None, unit: int, size: int) -> tuple[set[int], set[int]]
     """The samples that a unit reads, and the places beyond the border."""
     if link is None:
         return set(range(size)), set()
-    columns = link.axis.columns()
-    if link.turned:
-        return {int(k) for k in np.flatnonzero((columns == unit).any(axis=1))}, set()
-    raw = {int(link.axis.raw(unit, t)) for t in range(columns.shape[1])}
-    inside = {int(k) for k in columns[unit] if k >= 0}
+    inside = {int(k) for k in link.reads(np.array([unit]))}
+    if link.turned or link.table is not None:
+        return inside, set()
+    raw = {int(link.axis.raw(unit, t)) for t in range(int(link.axis.taps))}  # type: ignore[arg-type]
     return inside, {k for k in raw if not 0 <= k < size} if link.axis.boundary == "zeros" else set()
 
 

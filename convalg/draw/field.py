@@ -60,7 +60,9 @@ def receptive_field(net: Network, axis: int = 0) -> Drawing:
     axes.set_xticks([0, n], ["0", str(n)])
     axes.axvline(0, color=GHOST, lw=0.8, zorder=0)
     axes.axvline(n, color=GHOST, lw=0.8, zorder=0)
-    caption(axes, f"{net.name}: what the middle output of each node reads, axis {axis}")
+    bound = any(size.startswith("at most") for *_, size in rows)
+    reads = "can read at most" if bound else "reads"
+    caption(axes, f"{net.name}: what the middle output of each node {reads}, axis {axis}")
     return figure
 
 
@@ -73,13 +75,16 @@ def _rows(net: Network, axis: int) -> list[tuple[str, float, float, str]]:
         reach = known[node]
         if node == INPUT:
             continue
-        span = reach.spans[axis]
-        middle = int(reach.sizes[axis]) // 2 if reach.kind == "lattice" else 0
-        start = float(span.start + span.stride * middle)
-        end = float(span.end + span.stride * middle) + 1
-        if end - start > widest:
-            widest = end - start
-            found.append((node, start, end, str(span.size)))
+        middle = tuple(
+            int(n) // 2 if reach.kind == "lattice" else 0
+            for n in (reach.sizes if reach.kind == "lattice" else reach.fans)
+        )
+        first, last = reach.hull(middle)[axis]
+        if last - first + 1 > widest:
+            widest = last - first + 1
+            at_most = "at most " if reach.is_bound else ""
+            size = f"{at_most}{reach.sizes_at_most[axis]}"
+            found.append((node, float(first), float(last + 1), size))
     if len(found) > MOST_ROWS:
         step = len(found) / MOST_ROWS
         found = [found[int(k * step)] for k in range(MOST_ROWS - 1)] + found[-1:]

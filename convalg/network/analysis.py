@@ -18,7 +18,9 @@ from convalg.network.summary import COLUMNS, Summary, summary
 
 Windows = (Conv, MaxPool, AvgPool)
 MOST_CHECKED = 64
-"""Fields with holes are looked for in images of up to this many pixels a side, cut down to it."""
+"""Holes are looked for in fields of up to this many pixels a side."""
+MOST_CHECKS = 64
+"""Nodes whose fields are searched for holes: each goes through all layers before it."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class Analysis:
 
     summary: Summary
     remarks: tuple[Remark, ...]
-    sizes: dict[str, dict[str, list[int | str]]]
-    """The shape of each node, and its field and stride by axis; a fraction as a word."""
+    sizes: dict[str, dict[str, bool | list[int | str | None]]]
+    """The shape of each node, its field by axis and whether that is only a bound ("at most"), and
+    its stride; a fraction as text, None where branches differ."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON: numbers where the table has words for several."""
@@ -99,20 +102,23 @@ def analyse(net: Network) -> Analysis:
     return Analysis(summary(net), tuple(remarks), _sizes(net))
 
 
-def _sizes(net: Network) -> dict[str, dict[str, list[int | str]]]:
+def _sizes(net: Network) -> dict[str, dict[str, bool | list[int | str | None]]]:
     known = reaches(net)
     return {
         node: {
             "shape": _plain(net.shapes[node]),
-            "field": _plain(span.size for span in known[node].spans),
-            "stride": _plain(span.stride for span in known[node].spans),
+            "field": _plain(known[node].sizes_at_most),
+            "field_is_bound": known[node].is_bound,
+            "stride": _plain(known[node].strides),
         }
         for node, _ in net.layers()
     }
 
 
-def _plain(sizes: Iterable[Any]) -> list[int | str]:
-    return [int(size) if size == int(size) else str(size) for size in sizes]
+def _plain(sizes: Iterable[Any]) -> list[int | str | None]:
+    return [
+        None if size is None else int(size) if size == int(size) else str(size) for size in sizes
+    ]
 
 
 def _axes(net: Network, node: str) -> list[Axis]:
@@ -173,32 +179,56 @@ def _field_remarks(net: Network) -> list[Remark]:
     known = reaches(net)
     sizes = net.in_shape[1:]
     found: dict[str, Remark] = {}
+    checks = 0
     for node, _ in net.layers():
         reach = known[node]
         if reach.kind != "lattice":
             continue
-        field = net.receptive_field(node)
-        if "beyond-image" not in found and any(
-            size > n and outputs > 1
-            for size, n, outputs in zip(field.size, sizes, reach.sizes, strict=True)
+        field = reach.sizes_at_most
+        at_most = "at most " if reach.is_bound else ""
+        if (
+            "beyond-image" not in found
+            and not reach.is_bound
+            and any(
+                size > n and outputs > 1
+                for size, n, outputs in zip(field, sizes, reach.sizes, strict=True)
+            )
         ):
             found["beyond-image"] = Remark(
                 "beyond-image",
                 node,
-                f"its receptive field of {_by(field.size)} is larger than the image of "
-                f"{_by(sizes)}",
+                f"its receptive field of {_by(field)} is larger than the image of {_by(sizes)}",
             )
-        if "holes" not in found and max(field.size, default=0) <= MOST_CHECKED:
+        # Each check goes back to the image, so that their number is limited.
+        if (
+            "holes" not in found
+            and checks < MOST_CHECKS
+            and max(field, default=0) <= MOST_CHECKED
+            and not _is_pointwise(net, node)
+        ):
+            checks += 1
             middle = tuple(int(n) // 2 for n in reach.sizes)
-            holes = field.holes(middle)
-            if any(holes):
-                used = [len(places) for places in field.positions(middle)]
+            read = net.receptive_field(node).positions(middle)
+            if any(places and len(places) <= places[-1] - places[0] for places in read):
+                used = _by(map(len, read))
                 found["holes"] = Remark(
                     "holes",
                     node,
-                    f"its receptive field spans {_by(field.size)} and reads {_by(used)} of it",
+                    f"its receptive field spans {at_most}{_by(field)} and its middle output reads "
+                    f"{used} of it",
                 )
     return list(found.values())
+
+
+def _is_pointwise(net: Network, node: str) -> bool:
+    """Whether each output reads its own sample, so that the field is that of the source."""
+    if net[node].many:
+        return False
+    links = net[node].links(net.input_shapes(node)[0]) or ()
+    return all(
+        link.table is None and link.axis == Axis(link.axis.in_size, link.axis.in_size)
+        for link in links
+    )
 
 
 def _by(sizes: Any) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from convalg.network.effective import EffectiveField
-    from convalg.network.receptive import Misalignment, Reach, ReceptiveField
+    from convalg.network.field import ReceptiveField
+    from convalg.network.receptive import Misalignment, Reach
     from convalg.network.summary import Summary
     from convalg.train.explanation import StepExplanation
 
@@ -378,7 +379,7 @@ class Network:
         >>> field.size, field.stride, field.padding
         ((6, 6), (2, 2), (0, 0))
         """
-        from convalg.network.receptive import receptive_field
+        from convalg.network.field import receptive_field
 
         return receptive_field(self, self._known(self.output if node is None else node))
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import islpy
 
+from convalg.errors import KindError, TooLargeError
 from convalg.faces.relation import axis_condition, parameters, text
+from convalg.network.dependence import ordered
 from convalg.network.graph import INPUT, Network
 from convalg.network.layers.base import Link
+from convalg.network.receptive import reaches
+
+MOST_WINDOWS = 10_000
 
 
 def relation(net: Network, wanted: str, axis: int) -> islpy.Map:
     """{[position at a node] -> [position of the input]} along one axis."""
+    _check_channels(net, wanted)
     found: dict[str, islpy.Map] = {INPUT: _identity(net.in_shape[1 + axis])}
     for node, layer in net.layers():
         parts = []
@@ -34,11 +40,29 @@ def relation(net: Network, wanted: str, axis: int) -> islpy.Map:
     return found[wanted]
 
 
+def _check_channels(net: Network, wanted: str) -> None:
+    """Raises: KindError where channels of one branch are dropped after they were joined."""
+    known = reaches(net)
+    for node in ordered(net, wanted):
+        for source in net.sources(node):
+            own = None if net[node].many else net[node].channels(net.shapes[source])
+            if known[source].uneven and own is not None and not own.any(axis=0).all():
+                raise KindError(
+                    f"{node} drops channels of {source}, whose channels read different fields, "
+                    f"and a relation holds for all of them: ask positions(u)"
+                )
+
+
 def link_relation(link: Link) -> islpy.Map:
     """{[output] -> [input]} of one layer along one axis."""
     if link.table is not None:
         # Windows of unequal sizes: no formula, one by one.
-        rows = (f"[{o}] -> [{c}]" for o, row in enumerate(link.table) for c in row)
+        if len(link.table) > MOST_WINDOWS:
+            raise TooLargeError(
+                f"a relation of {len(link.table)} windows of unequal sizes is over the limit of "
+                f"{MOST_WINDOWS}: ask positions(u)"
+            )
+        rows = (f"[{o}] -> [c] : {row.start} <= c < {row.stop}" for o, row in enumerate(link.table))
         return islpy.Map(f"{{ {'; '.join(rows)} }}")
     axis = link.axis
     conditions = [

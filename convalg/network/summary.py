@@ -120,7 +120,7 @@ def summary(net: Network) -> Summary:
     rows = []
     for node, layer in net.layers():
         cost, inputs = net.cost(node), net.input_shapes(node)
-        spans = known[node].spans
+        reach = known[node]
         rows.append(
             Row(
                 node,
@@ -130,8 +130,8 @@ def summary(net: Network) -> Summary:
                 sum(map(size_product, inputs)) * size_product(shapes[node]),
                 cost.nonzeros,
                 cost.padded,
-                " x ".join(size_words(span.size) for span in spans),
-                " x ".join(size_words(span.stride) for span in spans),
+                reach.size_words(),
+                reach.stride_words(),
             )
         )
     title = f"{net.name}: {net.in_shape} to {net.out_shape}"

@@ -9,12 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convalg.axis import Axis
+from convalg.axis import Axis, holds
 from convalg.base import Array, Map, Operator
-from convalg.errors import KindError, ShapeError
+from convalg.errors import KindError, ShapeError, check_memory
+from convalg.network.layers.grids import Windows
 from convalg.spec import size_product
 
 Shape = tuple[Any, ...]
+Indices = tuple[Array, ...]
+"""A set of entries of an array as a product: one sorted array of indices for each axis."""
 
 
 @dataclass(frozen=True)
@@ -23,21 +26,83 @@ class Link:
 
     axis: Axis
     turned: bool = False
-    table: tuple[tuple[int, ...], ...] | None = None
-    """What each output really reads, where that is no arithmetic progression: then the axis is
-    the hull."""
+    table: Windows | None = None
+    """What each output really reads, where the step is a fraction: then the axis covers it."""
 
     @cached_property
     def reach(self) -> tuple[Any, Any]:
         """How far output 0 reaches before the input, and how far it reaches from there."""
         return self.axis.before, self.axis.span - 1
 
-    def columns(self) -> Array:
-        """The input index read by each (output, tap), -1 where nothing is."""
-        if self.table is None:
-            return self.axis.columns()
-        longest = max(map(len, self.table))
-        return np.array([[*row, *[-1] * (longest - len(row))] for row in self.table])
+    @property
+    def is_tight(self) -> bool:
+        """Whether the first and the last input in the bounds of a window are read themselves."""
+        return self.table is None and (not self.turned or holds(self.axis.stride == 1))
+
+    def reads(self, outputs: Array) -> Array:
+        """The inputs that some outputs read, sorted. Needs numbers for all sizes."""
+        if self.table is not None:
+            return joined([self.table.window(int(o)) for o in outputs])
+        return _inverse(self.axis, outputs) if self.turned else _forward(self.axis, outputs)
+
+    def readers(self, inputs: Array) -> Array:
+        """The outputs that read some inputs, sorted. Needs numbers for all sizes."""
+        if self.table is not None:
+            check_indices(self.table.out_size, "the windows of all outputs", each=BYTES_A_WINDOW)
+            hits = (len(np.intersect1d(inputs, row)) > 0 for row in self.table)
+            return np.flatnonzero(np.fromiter(hits, bool, len(self.table)))
+        return _forward(self.axis, inputs) if self.turned else _inverse(self.axis, inputs)
+
+
+BYTES_AN_INDEX = 40
+"""About what one (output, tap) takes while the inputs that are read are listed."""
+BYTES_A_WINDOW = 500
+
+
+def check_indices(count: int, what: str, *, each: int = BYTES_AN_INDEX) -> None:
+    """Raises: TooLargeError for indices that cannot be listed, before they are."""
+    check_memory(
+        count * each, None, what=f"a list of {what}", instead="take smaller sizes", fixed=True
+    )
+
+
+def everything(size: int) -> Array:
+    """All indices of an axis."""
+    check_indices(size, f"{size} indices", each=8)
+    return np.arange(size)
+
+
+def joined(windows: list[range]) -> Array:
+    """The indices in any of some windows, sorted."""
+    if not windows:
+        return np.arange(0)
+    check_indices(sum(map(len, windows)), "the indices that are read", each=8)
+    return np.unique(np.concatenate([np.arange(w.start, w.stop) for w in windows]))
+
+
+def _forward(axis: Axis, outputs: Array) -> Array:
+    """The inputs that outputs of an axis read."""
+    taps, count = int(axis.taps), len(outputs)  # type: ignore[arg-type]
+    if count == 1 and axis.boundary == "zeros" and axis.dilation == 1:
+        first = int(axis.raw(int(outputs[0]), 0))
+        return joined([range(max(first, 0), min(first + taps, int(axis.in_size)))])  # type: ignore[arg-type]
+    check_indices(count * taps, f"{count} outputs with {taps} taps")
+    found = axis.read_by(outputs)[0]
+    return np.unique(found[found >= 0])
+
+
+def _inverse(axis: Axis, inputs: Array) -> Array:
+    """The outputs of an axis that read inputs."""
+    taps, count = int(axis.taps), len(inputs)  # type: ignore[arg-type]
+    outputs = int(axis.out_size)  # type: ignore[arg-type]
+    if axis.boundary != "zeros":
+        check_indices(outputs * taps, f"{outputs} outputs with {taps} taps")
+        return np.flatnonzero(np.isin(axis.columns(), inputs).any(axis=1))
+    check_indices(count * taps, f"{count} inputs with {taps} taps")
+    # stride * output = input - what tap t of output 0 reads.
+    steps = inputs[:, None] - np.asarray(axis.raw(0, np.arange(taps)))[None, :]
+    found = steps[steps % axis.stride == 0] // axis.stride
+    return np.unique(found[(found >= 0) & (found < outputs)])
 
 
 @dataclass(frozen=True)
@@ -83,6 +148,29 @@ class Layer(ABC):
     def channels(self, shape: Shape) -> Array | None:
         """Which input channels each output channel reads, as booleans; None: its own only."""
         return None
+
+    def read_channels(self, shape: Shape, outputs: Array) -> Array:
+        """The input channels that some output channels read, sorted."""
+        own = self.channels(shape)
+        return outputs if own is None else np.flatnonzero(own[outputs].any(axis=0))
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        """Exactly the entries of input number `port` that entries of the output read.
+
+        Shapes: `units` a product of index sets over the axes of the output, channels first; the
+        result a union of such products over the axes of the input, some of which may be empty.
+        """
+        shape = shapes[port]
+        links = self.links(shape)
+        if links is None:
+            spatial = tuple(map(everything, shape[1:]))
+        else:
+            spatial = tuple(k.reads(u) for k, u in zip(links, units[1:], strict=True))
+        return [(self.read_channels(shape, units[0]), *spatial)]
+
+    def reads_all(self, shape: Shape) -> bool:
+        """Whether each output reads all samples of the input, where it has no links."""
+        return False
 
     def join(self, inputs: list[Array]) -> Array:
         """The output of a layer with several inputs, from batches of them.
@@ -133,3 +221,36 @@ def grouped(outputs: int, inputs: Any, groups: int) -> Array:
     """Which input channels each output channel reads."""
     block = np.ones((outputs // groups, int(inputs) // groups), dtype=bool)
     return np.kron(np.eye(groups, dtype=bool), block)
+
+
+def grouped_channels(outputs: int, inputs: Any, groups: int, units: Array) -> Array:
+    """The input channels that some output channels read, without the table of all of them."""
+    each = int(inputs) // groups
+    blocks = np.unique(units // (outputs // groups))
+    return (blocks[:, None] * each + np.arange(each)).ravel()
+
+
+def regrouped(units: Indices, shape: Shape, wanted: Shape) -> list[Indices]:
+    """Entries of an array as those of the same numbers in another shape, in row-major order."""
+    sizes, after = tuple(map(int, shape)), tuple(map(int, wanted))
+    if all(len(u) == n for u, n in zip(units, sizes, strict=True)):
+        return [tuple(map(everything, after))]
+    check_indices(size_product(sizes), f"{size_product(sizes)} entries", each=2)
+    mask = np.zeros(sizes, dtype=bool)
+    mask[np.ix_(*units)] = True
+    return products(mask.reshape(after))
+
+
+def products(mask: Array) -> list[Indices]:
+    """A set of entries as a union of products, from the mask.
+
+    >>> [[list(map(int, k)) for k in p] for p in products(np.array([[1, 1, 0], [1, 1, 0]]) > 0)]
+    [[[0, 1], [0, 1]]]
+    """
+    if mask.ndim == 1:
+        return [(np.flatnonzero(mask),)] if mask.any() else []
+    alike: dict[bytes, list[int]] = {}
+    for k, part in enumerate(mask):
+        if part.any():
+            alike.setdefault(part.tobytes(), []).append(k)
+    return [(np.array(rows), *rest) for rows in alike.values() for rest in products(mask[rows[0]])]

@@ -14,7 +14,16 @@ from convalg.base import Array, Map
 from convalg.errors import ShapeError
 from convalg.linear import correlation, dense, transposed_correlation
 from convalg.maps.chains import Affine
-from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, grouped, one
+from convalg.network.layers.base import (
+    Cost,
+    Layer,
+    Link,
+    Shape,
+    channels_of,
+    grouped,
+    grouped_channels,
+    one,
+)
 from convalg.pattern import Pattern
 from convalg.spec import (
     Geometry,
@@ -198,6 +207,9 @@ class Conv(Layer):
     def channels(self, shape: Shape) -> Array:
         return grouped(self.out_channels, channels_of(shape), self.groups)
 
+    def read_channels(self, shape: Shape, outputs: Array) -> Array:
+        return grouped_channels(self.out_channels, channels_of(shape), self.groups, outputs)
+
     def cost(self, *shapes: Shape) -> Cost:
         facts = self._options.facts(_correlation_facts, one(shapes))
         return facts.cost_with(self.out_channels if self.bias else 0)
@@ -256,6 +268,9 @@ class ConvTranspose(Layer):
     def channels(self, shape: Shape) -> Array:
         return grouped(self.out_channels, channels_of(shape), self.groups)
 
+    def read_channels(self, shape: Shape, outputs: Array) -> Array:
+        return grouped_channels(self.out_channels, channels_of(shape), self.groups, outputs)
+
     def cost(self, *shapes: Shape) -> Cost:
         facts = self._options.facts(_transposed_facts, one(shapes))
         return facts.cost_with(self.out_channels if self.bias else 0)
@@ -290,6 +305,9 @@ class Dense(Layer):
 
     def channels(self, shape: Shape) -> Array:
         return np.ones((self.out_channels, channels_of(shape)), dtype=bool)
+
+    def reads_all(self, shape: Shape) -> bool:
+        return True
 
     def cost(self, *shapes: Shape) -> Cost:
         products = self.out_channels * size_product(one(shapes))

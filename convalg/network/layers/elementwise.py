@@ -84,6 +84,9 @@ class Softmax(_Elementwise):
     def channels(self, shape: Shape) -> Array:
         return grouped(channels_of(shape), channels_of(shape), 1)
 
+    def reads_all(self, shape: Shape) -> bool:
+        return True
+
 
 @dataclass(frozen=True, repr=False)
 class Dropout(_Elementwise):

@@ -15,7 +15,18 @@ from convalg.linear import diagonal, identity, reshape
 from convalg.maps.activations import Elementwise
 from convalg.maps.chains import Affine, chain, embeddings, one_sample
 from convalg.maps.normalisation import batch_norm_training
-from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, grouped, one
+from convalg.network.layers.base import (
+    Cost,
+    Indices,
+    Layer,
+    Link,
+    Shape,
+    channels_of,
+    everything,
+    grouped,
+    one,
+    regrouped,
+)
 from convalg.operators import add, compose
 from convalg.spec import is_symbolic, size_product
 
@@ -33,9 +44,16 @@ class Opaque(Layer):
     operator: str
     shape: Shape
     reason: str = ""
+    like: Layer | None = None
+    """A layer that reads the same entries and has the same arrays, where there is one."""
+    arrays: tuple[tuple[str, Shape], ...] = ()
+    """Names and shapes of the trained arrays, without a `like`."""
 
     def out_shape(self, *shapes: Shape) -> Shape:
         return self.shape
+
+    def weights(self, *shapes: Shape) -> dict[str, Shape]:
+        return dict(self.arrays) if self.like is None else self.like.weights(*shapes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         tail = f": {self.reason}" if self.reason else ""
@@ -45,10 +63,23 @@ class Opaque(Layer):
         )
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
-        return None
+        return None if self.like is None else self.like.links(shape)
 
-    def channels(self, shape: Shape) -> Array:
+    def channels(self, shape: Shape) -> Array | None:
+        if self.like is not None:
+            return self.like.channels(shape)
         return np.ones((channels_of(self.shape), channels_of(shape)), dtype=bool)
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        if self.like is not None:
+            return self.like.reads(units, shapes, port)
+        return [tuple(everything(int(n)) for n in shapes[port])]
+
+    def reads_all(self, shape: Shape) -> bool:
+        return self.like is not None and self.like.reads_all(shape)
+
+    def cost(self, *shapes: Shape) -> Cost:
+        return super().cost(*shapes) if self.like is None else self.like.cost(*shapes)
 
 
 def _erf_slope(x: Array) -> Array:
@@ -189,6 +220,18 @@ class Standardise(Layer):
     def channels(self, shape: Shape) -> Array | None:
         count = channels_of(shape)
         return grouped(count, count, self.rows) if count % self.rows == 0 else None
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        shape = one(shapes)
+        if self.reads_all(shape):
+            return super().reads(units, shapes, port)
+        flat = (self.rows, size_product(shape) // self.rows)
+        rows = [part[0] for part in regrouped(units, shape, flat)]
+        whole = (np.unique(np.concatenate(rows)), everything(flat[1])) if rows else ()
+        return regrouped(whole, flat, shape) if whole else []
+
+    def reads_all(self, shape: Shape) -> bool:
+        return bool(channels_of(shape) % self.rows == 0)
 
 
 @dataclass(frozen=True, repr=False)

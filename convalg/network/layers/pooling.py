@@ -8,9 +8,10 @@ from typing import Any
 from convalg.axis import Axis
 from convalg.base import Array, Map
 from convalg.errors import SymbolicError
-from convalg.maps import pooling, windows
+from convalg.maps import pooling
 from convalg.maps.lp_pooling import lp_pool
 from convalg.network.layers.base import Layer, Link, Shape, one
+from convalg.network.layers.grids import Parts
 from convalg.spec import holds, is_symbolic, per_axis, pooling_axes
 
 
@@ -174,5 +175,5 @@ def _parts(n: Any, m: Any) -> Link:
             f"the windows of {m} parts of {n} samples differ by what is left over: put in "
             f"numbers, or a multiple of {m}"
         )
-    found = list(windows.adaptive(n, m))
-    return Link(windows.hull(found, n), table=tuple(map(tuple, found)))
+    parts = Parts(int(n), int(m))
+    return Link(parts.hull, table=parts)

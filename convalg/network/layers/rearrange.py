@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,17 @@ from convalg.errors import ArgumentError, ShapeError
 from convalg.linear import dense, identity, reshape
 from convalg.maps import activations, resampling
 from convalg.maps.windows import Coordinates, Rounding
-from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, one
+from convalg.network.layers.base import (
+    Cost,
+    Indices,
+    Layer,
+    Link,
+    Shape,
+    channels_of,
+    everything,
+    one,
+)
+from convalg.network.layers.grids import Grid
 from convalg.operators import Selection, compose
 from convalg.spec import as_shape, is_symbolic, size_product
 
@@ -59,6 +70,13 @@ class Expand(Layer):
     def channels(self, shape: Shape) -> Array | None:
         before, after = channels_of(shape), channels_of(self.shape)
         return None if before == after else np.ones((after, before), dtype=bool)
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        shape = one(shapes)
+        # New axes come first.
+        old = units[len(units) - len(shape) :]
+        first = np.arange(1)
+        return [tuple(first if n == 1 else u for n, u in zip(shape, old, strict=True))]
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,6 +130,9 @@ class Slice(Layer):
             return None
         return np.eye(channels_of(shape), dtype=bool)[self.start : self.stop : self.step]
 
+    def read_channels(self, shape: Shape, outputs: Array) -> Array:
+        return outputs if self.axis else self.start + self.step * outputs
+
 
 @dataclass(frozen=True, repr=False)
 class Permute(Layer):
@@ -141,6 +162,9 @@ class Permute(Layer):
 
     def channels(self, shape: Shape) -> Array:
         return np.ones((self.out_shape(shape)[0], channels_of(shape)), dtype=bool)
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        return [tuple(units[self.axes.index(k)] for k in range(len(self.axes)))]
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,6 +197,9 @@ class Project(Layer):
         if len(shape) > 1:
             return None
         return np.ones((self.out_size, channels_of(shape)), dtype=bool)
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        return [(*units[:-1], everything(int(one(shapes)[-1])))]
 
     def cost(self, *shapes: Shape) -> Cost:
         shape = one(shapes)
@@ -216,8 +243,17 @@ class Resize(Layer):
         )
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
-        # Its windows are no arithmetic progression: everything is what is said of them.
-        return None
+        if any(is_symbolic(n) for n in shape[1:]):
+            return None
+        dims = len(shape) - 1
+        given = self.scale if isinstance(self.scale, (tuple, list)) else (self.scale,) * dims
+        grids = [
+            Grid(
+                n, m, self.mode, self.coordinates, self.rounding, None if s is None else Fraction(s)
+            )
+            for n, m, s in zip(shape[1:], self.size, given, strict=True)
+        ]
+        return tuple(Link(grid.hull, table=grid) for grid in grids)
 
 
 @dataclass(frozen=True, repr=False)

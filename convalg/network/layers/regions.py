@@ -14,7 +14,7 @@ from convalg.linear import diagonal
 from convalg.maps import windows
 from convalg.maps.chains import as_floats, concat, embeddings, one_sample
 from convalg.maps.pooling import Extremum, concrete_shape
-from convalg.network.layers.base import Layer, Link, Shape, channels_of, one
+from convalg.network.layers.base import Indices, Layer, Link, Shape, channels_of, joined, one
 from convalg.operators import add, compose
 from convalg.spec import per_axis
 
@@ -84,6 +84,21 @@ class RoIPool(Layer):
 
     def channels(self, shape: Shape) -> Array:
         return np.tile(np.eye(channels_of(shape), dtype=bool), (len(self.regions), 1))
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        shape, found = one(shapes), []
+        count = int(shape[0])
+        for number, region in enumerate(self.regions):
+            own = units[0][units[0] // count == number] % count
+            if not len(own):
+                continue
+            windows = self._windows(shape, region)
+            spatial = (
+                joined([w[int(k)] for k in places])
+                for w, places in zip(windows, units[1:], strict=True)
+            )
+            found.append((own, *spatial))
+        return found
 
 
 @dataclass(frozen=True, eq=False)

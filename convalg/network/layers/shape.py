@@ -13,8 +13,17 @@ from convalg.errors import ArgumentError, ShapeError
 from convalg.linear import identity, pad, reshape
 from convalg.maps import resampling
 from convalg.maps.chains import embeddings
-from convalg.network.layers.base import Layer, Link, Shape, channels_of, one
-from convalg.spec import as_shape, as_size, padding_pairs, size_product
+from convalg.network.layers.base import (
+    Indices,
+    Layer,
+    Link,
+    Shape,
+    channels_of,
+    one,
+    regrouped,
+)
+from convalg.network.layers.grids import Grid
+from convalg.spec import as_shape, as_size, check_reflect, padding_pairs, size_product
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +49,9 @@ class Flatten(Layer):
         count = channels_of(shape)
         inner = size_product(shape[1:])
         return np.repeat(np.eye(count, dtype=bool), inner, axis=0)
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        return regrouped(units, self.out_shape(*shapes), one(shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,6 +85,9 @@ class Reshape(Layer):
         after = self.out_shape(shape)
         return np.ones((after[0], channels_of(shape)), dtype=bool)
 
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        return regrouped(units, self.out_shape(*shapes), one(shapes))
+
 
 @dataclass(frozen=True, repr=False)
 class Pad(Layer):
@@ -93,6 +108,8 @@ class Pad(Layer):
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = one(shapes)
         pairs = self._pairs(shape)
+        for k, (n, pair) in enumerate(zip(shape[1:], pairs, strict=True)):
+            check_reflect(self.boundary, pair, n, k)
         return (shape[0], *(n + a + b for n, (a, b) in zip(shape[1:], pairs, strict=True)))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
@@ -143,6 +160,10 @@ class Upsample(Layer):
     def links(self, shape: Shape) -> tuple[Link, ...]:
         found = []
         for n in shape[1:]:
+            if self.mode == "linear" and self.align_corners and isinstance(n, int):
+                grid = Grid(n, n * self.factor, "linear", "align_corners")
+                found.append(Link(grid.hull, table=grid))
+                continue
             if self.mode == "nearest":
                 # Each sample is written to `factor` places: the adjoint of a sum pooling.
                 axis = Axis(n * self.factor, n, taps=self.factor, stride=self.factor)
@@ -170,6 +191,9 @@ class Add(Layer):
             if shape != shapes[0]:
                 raise ShapeError(f"Add takes inputs of one shape, not {shapes[0]} and {shape}")
         return shapes[0]
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        return [units]
 
     def join(self, inputs: list[Array]) -> Array:
         return sum(inputs[1:], start=inputs[0])
@@ -199,6 +223,10 @@ class Concat(Layer):
                     f"Concat takes inputs that agree but on channels, not {shapes[0]} and {shape}"
                 )
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        own = units[0] - sum(int(shape[0]) for shape in shapes[:port])
+        return [(own[(own >= 0) & (own < int(shapes[port][0]))], *units[1:])]
 
     def join(self, inputs: list[Array]) -> Array:
         return np.concatenate(inputs, axis=1)

@@ -1,0 +1,151 @@
+"""The exact sets of entries that outputs of a network depend on.
+
+A set is a union of products, each with one array of indices for every axis, channels first. A
+layer takes a product of its outputs to products of its inputs, so that going back from an output
+to the image needs neither a matrix nor a mask, and channels that go separate ways stay apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import networkx as nx
+import numpy as np
+
+from convalg.base import Array
+from convalg.errors import TooLargeError, check_memory
+from convalg.network.graph import INPUT, Network
+from convalg.network.layers.base import Indices, Layer
+from convalg.network.layers.shape import Concat
+
+MOST_PRODUCTS = 4096
+"""Products that a set may be made of."""
+MOST_COMPARED = 256
+"""Products up to which those inside another one are looked for."""
+
+
+def inputs_read(net: Network, node: str, units: Indices) -> list[Indices]:
+    """The entries of the network's input that entries of a node depend on."""
+    pending: dict[str, list[Indices]] = {node: [units]}
+    for name in reversed(ordered(net, node)):
+        here = united(pending.pop(name, []), name)
+        if name == INPUT:
+            return here
+        layer, shapes = net[name], net.input_shapes(name)
+        for port, source in enumerate(net.sources(name)):
+            back = [part for each in here for part in layer.reads(each, shapes, port)]
+            pending.setdefault(source, []).extend(back)
+    return []
+
+
+def outputs_reading(net: Network, node: str, places: Sequence[int]) -> list[Indices]:
+    """The entries of a node that depend on a pixel, whose channels are taken together.
+
+    Each layer on the way to the node has links.
+    """
+    start: Indices = (np.arange(int(net.in_shape[0])), *(np.array([k]) for k in places))
+    known: dict[str, list[Indices]] = {INPUT: united([start], INPUT)}
+    for name in ordered(net, node):
+        if name == INPUT:
+            continue
+        layer, shapes, parts = net[name], net.input_shapes(name), list[Indices]()
+        for port, source in enumerate(net.sources(name)):
+            through = _forward(layer, shapes, port)
+            parts += [through(each) for each in known[source]]
+        known[name] = united(parts, name)
+    return known[node]
+
+
+def _forward(
+    layer: Layer, shapes: tuple[tuple[int, ...], ...], port: int
+) -> Callable[..., Indices]:
+    """What takes a product of a layer's input to that of the outputs that read it."""
+    shape = shapes[port]
+    if isinstance(layer, Concat):
+        offset = sum(int(one[0]) for one in shapes[:port])
+        return lambda units: (units[0] + offset, *units[1:])
+    if layer.many:
+        return lambda units: units
+    links, own = layer.links(shape) or (), layer.channels(shape)
+
+    def through(units: Indices) -> Indices:
+        channels = units[0] if own is None else np.flatnonzero(own[:, units[0]].any(axis=1))
+        spatial = (link.readers(u) for link, u in zip(links, units[1:], strict=True))
+        return (channels, *spatial)
+
+    return through
+
+
+def ordered(net: Network, node: str) -> list[str]:
+    """The nodes that a node depends on and itself, in the order in which data flow."""
+    needed = nx.ancestors(net.graph, node) | {node}
+    return [name for name in net if name in needed]
+
+
+def united(parts: list[Indices], where: str) -> list[Indices]:
+    """A union of products as few, without empty ones and those inside another.
+
+    Raises: TooLargeError for more than MOST_PRODUCTS.
+    """
+    found = [part for part in parts if all(map(len, part))]
+    for axis in range(len(found[0]) if len(found) > 1 else 0):
+        found = _merged(found, axis)
+    if len(found) > MOST_PRODUCTS:
+        raise TooLargeError(
+            f"what is read of {where} is a union of {len(found)} products, over the limit of "
+            f"{MOST_PRODUCTS}: ask for a node before it"
+        )
+    if not 1 < len(found) <= MOST_COMPARED:
+        return found
+    found.sort(key=lambda part: -np.prod([len(k) for k in part], dtype=float))
+    kept: list[Indices] = []
+    for part in found:
+        if not any(_inside(part, other) for other in kept):
+            kept.append(part)
+    return kept
+
+
+def _merged(parts: list[Indices], axis: int) -> list[Indices]:
+    """Products that differ along one axis alone, as one."""
+    alike: dict[tuple[bytes, ...], list[Indices]] = {}
+    for part in parts:
+        key = tuple(k.tobytes() for a, k in enumerate(part) if a != axis)
+        alike.setdefault(key, []).append(part)
+    return [
+        (
+            *group[0][:axis],
+            np.unique(np.concatenate([p[axis] for p in group])),
+            *group[0][axis + 1 :],
+        )
+        if len(group) > 1
+        else group[0]
+        for group in alike.values()
+    ]
+
+
+def _inside(part: Indices, other: Indices) -> bool:
+    return all(
+        len(a) <= len(b) and np.isin(a, b, assume_unique=True).all()
+        for a, b in zip(part, other, strict=True)
+    )
+
+
+def positions(parts: list[Indices], dims: int) -> tuple[list[int], ...]:
+    """The positions along each spatial axis of a set, its projections."""
+    if not parts:
+        return ([],) * dims
+    return tuple(
+        np.unique(np.concatenate([part[1 + axis] for part in parts])).tolist()
+        for axis in range(dims)
+    )
+
+
+def mask(parts: list[Indices], sizes: tuple[int, ...]) -> Array:
+    """A set as booleans of the spatial shape; a pixel is in it when any of its channels is."""
+    needed = int(np.prod(sizes, dtype=object)) if sizes else 1
+    what = f"a mask of {' x '.join(map(str, sizes))} pixels"
+    check_memory(needed, None, what=what, instead="use positions(u) or box(u)", fixed=True)
+    found = np.zeros(sizes, dtype=bool)
+    for part in parts:
+        found[np.ix_(*part[1:])] = True
+    return found

@@ -1,0 +1,286 @@
+"""The receptive field of a node: its closed form, and the exact sets of what outputs read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convalg.base import Array
+from convalg.errors import ArgumentError, KindError, SymbolicError
+from convalg.network import dependence
+from convalg.network.graph import INPUT, Network
+from convalg.network.layers.base import Indices, Shape
+from convalg.network.layers.shape import Concat
+from convalg.network.receptive import Reach, largest, reaches, smallest
+from convalg.spec import as_size, is_symbolic, size_words
+
+if TYPE_CHECKING:
+    import islpy
+
+
+@dataclass(frozen=True, eq=False)
+class ReceptiveField:
+    """What an output at a node reads of the network's input.
+
+    `size`, `stride` and `padding` have one number for each axis: output u reads positions
+    -padding + stride u to -padding + stride u + size - 1, as if the data of the image and of
+    every layer went on beyond their borders. With `exact` it reads the first and the last of
+    them; otherwise (after upsampling, transposed or opaque layers) they are bounds, which every
+    text calls "at most". `mask`, `positions` and `box(u, clip=True)` are what is really read.
+    """
+
+    net: Network
+    node: str
+    reach: Reach
+
+    @property
+    def size(self) -> tuple[Any, ...]:
+        """Pixels along each axis, holes and padding included; at most, where it is not `exact`.
+
+        Raises: KindError where branches with different strides meet, so that it varies with u.
+        """
+        return tuple(span.size for span in self.reach.spans)
+
+    @property
+    def stride(self) -> tuple[Any, ...]:
+        """Pixels between the fields of neighbouring outputs; a fraction after upsampling."""
+        return tuple(span.stride for span in self.reach.spans)
+
+    @property
+    def padding(self) -> tuple[Any, ...]:
+        """Pixels that the field of output 0 begins before the image."""
+        return tuple(-span.start for span in self.reach.spans)
+
+    @property
+    def exact(self) -> bool:
+        """Whether an output for which no layer reads padding reads both ends of its box.
+
+        >>> import convalg as ca
+        >>> layers = [ca.layers.Conv(1, 3), ca.layers.Upsample(2)]
+        >>> net = ca.sequential((1, 9), layers)
+        >>> net.receptive_field("conv1").exact, net.receptive_field("upsample1")
+        (True, <receptive field of upsample1: at most 3, u reads within [-1/2 + 1/2u, 2 + 1/2u]>)
+        """
+        return self.reach.exact
+
+    def center(self, u: Any = 0) -> tuple[Any, ...]:
+        """The centre of the field of an output, by axis.
+
+        Shapes: u one index, or one for each axis; an int or a symbol.
+        """
+        return tuple(
+            span.middle + span.stride * index
+            for span, index in zip(self.reach.spans, self._unit(u), strict=True)
+        )
+
+    def box(self, u: Any = 0, *, clip: bool = False) -> tuple[tuple[Any, Any], ...]:
+        """The first and the last position of what an output reads, by axis.
+
+        By the recurrence, which counts padding and lets the data go on beyond every border: the
+        hull if `exact`, else bounds. With `clip` the first and the last pixel of the image that
+        are really read, where the border is reflected or circular too; (0, -1) where none is.
+        With symbols for sizes, `clip` cuts the box to the image.
+
+        Raises: SymbolicError with symbols and `clip`, under a border other than zeros.
+
+        >>> import convalg as ca
+        >>> around = ca.layers.Conv(1, 3, padding=1, boundary="circular")
+        >>> field = ca.sequential((1, 9), [around]).receptive_field()
+        >>> field.box(0), field.positions(0), field.box(0, clip=True)
+        (((-1, 1),), ([0, 1, 8],), ((0, 8),))
+        """
+        if not isinstance(clip, bool):
+            raise KindError(f"clip must be True or False, not {clip!r}")
+        unit = self._unit(u)
+        if not clip:
+            return self.reach.hull(unit)
+        sizes = self.net.in_shape[1:]
+        if not any(is_symbolic(n) for n in (*self._letters, *unit)):
+            found = dependence.positions(self._read(u), len(sizes))
+            return tuple((each[0], each[-1]) if each else (0, -1) for each in found)
+        if self.reach.borders:
+            raise SymbolicError(
+                f"what is read in the image under a {self.reach.border_words()} needs numbers for "
+                f"sizes and u, not {u} of {self!r}"
+            )
+        hulls = self.reach.hull(unit)
+        return tuple(
+            (largest(low, 0), smallest(high, n - 1))
+            for (low, high), n in zip(hulls, sizes, strict=True)
+        )
+
+    def positions(self, u: Any = 0) -> tuple[list[int], ...]:
+        """The positions that an output really reads, by axis: in the image, without the holes.
+
+        Where branches meet these are the projections on the axes; `mask` has the set itself.
+        After an opaque layer they are all that may be read.
+
+        Raises: SymbolicError for sizes that are symbols, TooLargeError for too many positions.
+        """
+        return dependence.positions(self._read(u), len(self.net.in_shape) - 1)
+
+    def holes(self, u: Any = 0) -> tuple[list[int], ...]:
+        """Positions between the first and the last that are read, and that are not themselves."""
+        return tuple(
+            sorted(set(range(found[0], found[-1] + 1)) - set(found)) if found else []
+            for found in self.positions(u)
+        )
+
+    def mask(self, u: Any = 0) -> Array:
+        """Which pixels an output depends on, as booleans of the image's spatial shape.
+
+        Exact for weights of no special values; after an opaque layer, all that may be read.
+
+        Raises: SymbolicError for sizes that are symbols, TooLargeError for too many pixels.
+        """
+        read = self._read(u)
+        return dependence.mask(read, tuple(int(n) for n in self.net.in_shape[1:]))
+
+    def readers(self, i: Any) -> tuple[list[int], ...]:
+        """The outputs that read a pixel, by axis: the other direction.
+
+        Shapes: i one index, or one for each axis.
+        Raises: KindError where outputs have no positions, ArgumentError outside the image.
+        """
+        if self.reach.kind != "lattice":
+            raise KindError(f"{self.node} has no positions: each unit reads a whole region")
+        sizes = self.net.in_shape[1:]
+        if any(is_symbolic(n) for n in self._letters):
+            raise SymbolicError(
+                f"sets of positions need numbers for sizes: see relation() of {self!r}"
+            )
+        pixel = _indices(i, "i", sizes, "the image")
+        parts = dependence.outputs_reading(self.net, self.node, pixel)
+        return dependence.positions(parts, len(sizes))
+
+    def channels(self, channel: int = 0) -> list[int]:
+        """The input channels that an output channel reads."""
+        count = self.net.shapes[self.node][0]
+        channel = as_size(channel, "channel", least=None)  # type: ignore[assignment]
+        if not 0 <= channel < count:
+            raise ArgumentError(f"channel must be 0 to {count - 1} at {self.node}, not {channel}")
+        return np.flatnonzero(_channels(self.net, self.node, int(channel))).tolist()
+
+    def relation(self, axis: int = 0) -> islpy.Map:
+        """{[output] -> [input]} of one axis, exact, with symbols where sizes are symbols.
+
+        Raises: KindError after a flattening and where channels of one branch are dropped again,
+        ArgumentError for an axis that there is not.
+        """
+        from convalg.network.relations import relation
+
+        axis = as_size(axis, "axis", least=None)  # type: ignore[assignment]
+        if self.reach.kind != "lattice" or not 0 <= axis < len(self.reach.fans):
+            raise KindError(f"{self.node} has no axis {axis} whose outputs read positions")
+        return relation(self.net, self.node, axis)
+
+    def __repr__(self) -> str:
+        border = self.reach.border_words()
+        tail = f", {border}" if border else ""
+        size = self.reach.size_words()
+        return f"<receptive field of {self.node}: {size}, {self.reach.words()}{tail}>"
+
+    # Units.
+
+    @property
+    def _letters(self) -> Shape:
+        """All sizes that must be numbers where sets are listed."""
+        return (*self.net.in_shape, *self.net.shapes[self.node], *self.reach.sizes)
+
+    def _unit(self, u: Any) -> tuple[Any, ...]:
+        """The index of a unit on the lattice that it reads from."""
+        shape, kind = self.net.shapes[self.node], self.reach.kind
+        if kind == "lattice":
+            return _indices(u, "u", self.reach.sizes, self.node)
+        if kind == "flat":
+            if isinstance(u, (tuple, list)):
+                return _indices(u, "u", self.reach.sizes, self.node)
+            (index,) = _indices(u, "u", shape, self.node)
+            inner = math.prod(self.reach.sizes)
+            return tuple(int(k) for k in np.unravel_index(index % inner, self.reach.sizes))
+        self._own(u)
+        return (0,) * len(self.reach.fans)
+
+    def _own(self, u: Any) -> tuple[Any, ...]:
+        """The index of a unit of a node with or without spatial axes."""
+        shape = self.net.shapes[self.node]
+        if len(shape) > 1:
+            return _indices(u, "u", shape[1:], self.node)
+        return () if u in ((), []) else _indices(u, "u", shape, self.node)
+
+    def _read(self, u: Any) -> list[Indices]:
+        """The entries of the input that a unit reads."""
+        if any(is_symbolic(n) for n in self._letters):
+            raise SymbolicError(
+                f"sets of positions need numbers for sizes: see relation() of {self!r}"
+            )
+        shape = tuple(int(n) for n in self.net.shapes[self.node])
+        every = np.arange(shape[0])
+        if len(shape) > 1:
+            own = _indices(u, "u", shape[1:], self.node)
+            units: Indices = (every, *(np.array([int(k)]) for k in own))
+        elif self.reach.kind == "flat" and isinstance(u, (tuple, list)) and len(u):
+            inner = math.prod(self.reach.sizes)
+            index = np.ravel_multi_index(self._unit(u), self.reach.sizes)
+            units = (every[every % inner == index],)
+        else:
+            own = self._own(u)
+            units = (np.array([int(k) for k in own]),) if own else (every,)
+        return dependence.inputs_read(self.net, self.node, units)
+
+
+def _indices(u: Any, name: str, sizes: Shape, where: str) -> tuple[Any, ...]:
+    """An index for each axis, from one for all or a sequence. Raises: as said for `u`."""
+    dims = len(sizes)
+    given = tuple(u) if isinstance(u, (tuple, list)) else (u,) * dims
+    if len(given) != dims:
+        raise ArgumentError(f"{name} must be one index or {dims} of them, not {u!r}")
+    if not dims:
+        as_size(u, name, least=None) if not isinstance(u, (tuple, list)) else None
+    found = []
+    for axis, (value, n) in enumerate(zip(given, sizes, strict=True)):
+        index = as_size(value, name, least=None)
+        beyond = not is_symbolic(index) and (index < 0 or (not is_symbolic(n) and index >= n))
+        if beyond:
+            most = n - 1 if not is_symbolic(n) else size_words(n - 1)
+            raise ArgumentError(
+                f"{name} must be 0 to {most} on axis {axis} of {where}, not {index}"
+            )
+        found.append(index)
+    return tuple(found)
+
+
+def receptive_field(net: Network, node: str) -> ReceptiveField:
+    """See `Network.receptive_field`."""
+    return ReceptiveField(net, node, reaches(net)[node])
+
+
+def _channels(net: Network, node: str, channel: int) -> Array:
+    """Which input channels a channel of a node reads."""
+    pending: dict[str, Array] = {node: np.arange(len(_flags(net, node))) == channel}
+    for name in reversed(dependence.ordered(net, node)):
+        here = pending.pop(name, None)
+        if name == INPUT or here is None:
+            return here if here is not None else _flags(net, INPUT)
+        layer, shapes = net[name], net.input_shapes(name)
+        start = 0
+        for port, source in enumerate(net.sources(name)):
+            count = int(shapes[port][0])
+            if isinstance(layer, Concat):
+                back = here[start : start + count]
+                start += count
+            elif layer.many:
+                back = here
+            else:
+                back = _flags(net, source)
+                back[layer.read_channels(shapes[port], np.flatnonzero(here))] = True
+            old = pending.get(source)
+            pending[source] = back if old is None else old | back
+    return pending[INPUT]
+
+
+def _flags(net: Network, node: str) -> Array:
+    return np.zeros(int(net.shapes[node][0]), dtype=bool)
