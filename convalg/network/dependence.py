@@ -15,7 +15,7 @@ import numpy as np
 from convalg.base import Array
 from convalg.errors import TooLargeError, check_memory
 from convalg.network.graph import INPUT, Network
-from convalg.network.layers.base import Indices, Layer
+from convalg.network.layers.base import Indices, Layer, Shape, check_indices, everything
 from convalg.network.layers.shape import Concat
 
 MOST_PRODUCTS = 4096
@@ -43,7 +43,7 @@ def outputs_reading(net: Network, node: str, places: Sequence[int]) -> list[Indi
 
     Each layer on the way to the node has links.
     """
-    start: Indices = (np.arange(int(net.in_shape[0])), *(np.array([k]) for k in places))
+    start: Indices = (everything(int(net.in_shape[0])), *(np.array([k]) for k in places))
     known: dict[str, list[Indices]] = {INPUT: united([start], INPUT)}
     for name in ordered(net, node):
         if name == INPUT:
@@ -56,9 +56,7 @@ def outputs_reading(net: Network, node: str, places: Sequence[int]) -> list[Indi
     return known[node]
 
 
-def _forward(
-    layer: Layer, shapes: tuple[tuple[int, ...], ...], port: int
-) -> Callable[..., Indices]:
+def _forward(layer: Layer, shapes: tuple[Shape, ...], port: int) -> Callable[..., Indices]:
     """What takes a product of a layer's input to that of the outputs that read it."""
     shape = shapes[port]
     if isinstance(layer, Concat):
@@ -134,10 +132,12 @@ def positions(parts: list[Indices], dims: int) -> tuple[list[int], ...]:
     """The positions along each spatial axis of a set, its projections."""
     if not parts:
         return ([],) * dims
-    return tuple(
-        np.unique(np.concatenate([part[1 + axis] for part in parts])).tolist()
-        for axis in range(dims)
-    )
+    found = []
+    for axis in range(dims):
+        read = np.unique(np.concatenate([part[1 + axis] for part in parts]))
+        check_indices(len(read), f"{len(read)} positions")
+        found.append(read.tolist())
+    return tuple(found)
 
 
 def mask(parts: list[Indices], sizes: tuple[int, ...]) -> Array:

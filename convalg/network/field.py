@@ -12,7 +12,7 @@ from convalg.base import Array
 from convalg.errors import ArgumentError, KindError, SymbolicError
 from convalg.network import dependence
 from convalg.network.graph import INPUT, Network
-from convalg.network.layers.base import Indices, Shape
+from convalg.network.layers.base import Indices, Shape, everything
 from convalg.network.layers.shape import Concat
 from convalg.network.receptive import Reach, largest, reaches, smallest
 from convalg.spec import as_size, is_symbolic, size_words
@@ -218,7 +218,7 @@ class ReceptiveField:
                 f"sets of positions need numbers for sizes: see relation() of {self!r}"
             )
         shape = tuple(int(n) for n in self.net.shapes[self.node])
-        every = np.arange(shape[0])
+        every = everything(shape[0])
         if len(shape) > 1:
             own = _indices(u, "u", shape[1:], self.node)
             units: Indices = (every, *(np.array([int(k)]) for k in own))

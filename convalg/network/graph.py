@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -146,7 +147,9 @@ class Network:
         return layer
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {len(self)} layers, {self.in_shape} to {self.out_shape}>"
+        outputs = self.graph.graph.get("outputs", [])
+        several = f", outputs {', '.join(outputs)}" if len(outputs) > 1 else ""
+        return f"<{self.name}: {len(self)} layers, {self.in_shape} to {self.out_shape}{several}>"
 
     def _repr_html_(self) -> str:
         if any(is_symbolic(n) for n in self.in_shape):
@@ -199,11 +202,14 @@ class Network:
         >>> ca.sequential((1, 28, 28), [ca.layers.Conv(6, 5)]).parameters
         156
         """
-        return sum(
-            size_product(shape)
-            for node, layer in self.layers()
-            for shape in layer.weights(*self.input_shapes(node)).values()
-        )
+        return sum(self._parameters_at(node, layer) for node, layer in self.layers())
+
+    def _parameters_at(self, node: str, layer: Layer) -> Any:
+        """The trainable parameters of a node; arrays that are shared count at the first only."""
+        counted = self.graph.nodes[node].get("parameters")
+        if counted is not None:
+            return counted
+        return sum(map(size_product, layer.weights(*self.input_shapes(node)).values()))
 
     def cost(self, node: str) -> Cost:
         """Parameters, non-zeros and multiplications of one layer; see `Cost`.
@@ -214,7 +220,7 @@ class Network:
         letters = [n for shape in shapes for n in shape if type(n) is not int and is_symbolic(n)]
         if letters:
             raise SymbolicError(f"counts need numbers for sizes, and {node} has {letters[0]}")
-        return layer.cost(*shapes)
+        return replace(layer.cost(*shapes), parameters=self._parameters_at(node, layer))
 
     @property
     def counts(self) -> Cost:
@@ -307,16 +313,28 @@ class Network:
 
         Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`.
         """
-        wanted = self._known(self.output if node is None else node)
+        wanted = self._wanted(node)
+        values, batch = batch_of(x, self.in_shape, "x")
+        found = self._run(values, wanted)[wanted]
+        return found.reshape((*batch, *self.shapes[wanted]))
+
+    def _wanted(self, node: str | None) -> str:
+        """The node to run, by default the output. Raises: ArgumentError where it is not one."""
+        if node is not None:
+            return self._known(node)
         facts = self.graph.graph
-        if node is None and facts.get("outputs") == [] and facts.get("left_out"):
+        outputs = facts.get("outputs", [self.output])
+        if not outputs and facts.get("left_out"):
             raise ArgumentError(
                 f"the output of {self.name} is not in the network, since {facts['left_out'][0]}: "
                 f"ask for one of its nodes with net(x, node)"
             )
-        values, batch = batch_of(x, self.in_shape, "x")
-        found = self._run(values, wanted)[wanted]
-        return found.reshape((*batch, *self.shapes[wanted]))
+        if len(outputs) > 1 or facts.get("outputs_missing"):
+            raise ArgumentError(
+                f"{self.name} has several outputs, of which {', '.join(outputs)} are in the "
+                f"network: ask for one with net(x, node)"
+            )
+        return self.output
 
     def _run(self, x: Array, wanted: str, *, keep: bool = False) -> dict[str, Array]:
         """The data at the nodes that `wanted` depends on; unless kept, let go when used."""
@@ -351,7 +369,7 @@ class Network:
         """
         from convalg.network.jacobian import jacobian
 
-        return jacobian(self, x, self._known(self.output if node is None else node))
+        return jacobian(self, x, self._wanted(node))
 
     def explain_step(self, x: Any, label: Any, *, loss: Any = "cross_entropy") -> StepExplanation:
         """One step of back-propagation, as the chain of transposed matrices; see the class.

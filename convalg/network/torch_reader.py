@@ -10,7 +10,7 @@ from convalg.errors import ArgumentError, KindError, MissingLibraryError, ShapeE
 from convalg.network.graph import INPUT, Network
 from convalg.network.layers.opaque import Opaque
 from convalg.network.onnx.builder import ILL_FORMED, Builder, Data, Unread
-from convalg.network.torch_rules import Context, Origins, function_layers, module_layers
+from convalg.network.torch_rules import Context, Origins, array, function_layers, module_layers
 from convalg.spec import as_shape, is_symbolic
 
 if TYPE_CHECKING:
@@ -44,7 +44,18 @@ def from_torch(module: Any, in_shape: Any) -> Network:
     net = Network(shape, name=type(module).__name__)
     with _evaluating(module):
         traced = _traced(module)
-        _Reader(traced, Builder(net, 1)).read(_zeros(module, shape))
+        x = _zeros(module, shape)
+        try:
+            _Reader(traced, Builder(net, 1), module).read(x)
+        except ShapeError:
+            if not any(
+                isinstance(part, (torch.nn.Embedding, torch.nn.EmbeddingBag))
+                for part in module.modules()
+            ):
+                raise
+            # Indices of an embedding are integers.
+            net = Network(shape, name=type(module).__name__)
+            _Reader(traced, Builder(net, 1), module).read(x.long())
     return net
 
 
@@ -100,10 +111,16 @@ def _traced(module: torch.nn.Module) -> Any:
 class _Reader:
     """Runs the graph node by node, and makes layers beside it."""
 
-    def __init__(self, traced: Any, builder: Builder) -> None:
+    def __init__(self, traced: Any, builder: Builder, module: torch.nn.Module) -> None:
         self.traced, self.b = traced, builder
         # What a node of the graph stands for: data, several, or the data that it depends on.
         self.known: dict[Any, Data | list[Any] | Origins] = {}
+        self.names = {id(p): name for name, p in module.named_parameters()}
+        # Parameters that a node of the graph uses and no layer has counted yet, by identity.
+        self.used: dict[Any, dict[int, Any]] = {}
+        self.counted: set[int] = set()
+        # What was given by a node that stands for several data.
+        self.several: dict[Any, Any] = {}
 
     def read(self, x: torch.Tensor) -> None:
         """Run and translate. Raises: ShapeError when the module does not take the input."""
@@ -131,11 +148,14 @@ class _Reader:
     def visit(self, n: Any, args: Any, kwargs: Any, found: Any) -> None:
         """What a node that was just run stands for."""
         b = self.b
+        added = len(b.added)
+        self.used[n] = self._parameters(n, found)
         if n.op == "placeholder":
             if not self.known:
                 self.known[n] = Data(INPUT)
         elif n.op == "output":
             self._finish(n)
+            return
         elif n.op != "get_attr" and any(one in self.known for one in n.all_input_nodes):
             before, output = b.begin(n.name), b.net.output
             try:
@@ -148,12 +168,60 @@ class _Reader:
                 self.known[n] = value
                 if isinstance(value, Data) and self._in_place(n, kwargs):
                     self.known[n.all_input_nodes[0]] = value
+        if len(b.added) > added:
+            self._count(b.added[added:], self.used.pop(n))
+
+    def _parameters(self, n: Any, found: Any) -> dict[int, Any]:
+        """The parameters that a node uses itself or through nodes without a layer."""
+        import torch
+
+        used: dict[int, Any] = {}
+        for one in n.all_input_nodes:
+            used.update(self.used.get(one, {}))
+        if n.op == "call_module":
+            used.update((id(p), p) for p in self.traced.get_submodule(n.target).parameters())
+        elif n.op == "get_attr" and isinstance(found, torch.nn.Parameter):
+            used[id(found)] = found
+        return used
+
+    def _count(self, nodes: list[str], used: dict[int, Any]) -> None:
+        """Count each parameter of the module once, at the first layer that is made with it."""
+        graph = self.b.net.graph
+        new = {key: p for key, p in used.items() if key not in self.counted}
+        self.counted.update(new)
+        for node in nodes:
+            own = self.b.origins.get(node, [])
+            counts = [new.pop(id(p)).numel() for p in own if id(p) in new]
+            graph.nodes[node]["parameters"] = sum(counts)
+        # Those without an array of a layer, as the slope of a PReLU.
+        rest = sum(p.numel() for p in new.values())
+        graph.nodes[nodes[-1]]["parameters"] += rest
 
     def _finish(self, n: Any) -> None:
-        outputs = [self.known[one] for one in n.all_input_nodes if one in self.known]
-        nodes = [one.node for one in outputs if isinstance(one, Data)]
-        b = self.b
-        b.net.output = nodes[0] if nodes else list(b.net.graph)[-1]
+        b, nodes = self.b, []
+        for one in n.all_input_nodes:
+            value = self.known.get(one)
+            if isinstance(value, Data):
+                nodes.append(value.node)
+            elif isinstance(value, list):
+                nodes += [part.node for part in value if isinstance(part, Data)]
+            elif isinstance(value, Origins):
+                b.begin(one.name)
+                for part in _tensors(self.several[one]):
+                    added = len(b.added)
+                    node = self._opaque_node(one, list(value.data), part, "one of several outputs")
+                    self._count(b.added[added:], self.used[one])
+                    nodes.append(node.node)
+        if not nodes:
+            raise ArgumentError(
+                f"the output of {b.net.name} is {n.args[0]}, which does not depend on the numbers "
+                f"of the input, or is no tensor: there is no network to read"
+            )
+        b.net.output = nodes[0]
+        unused = [name for key, name in self.names.items() if key not in self.counted]
+        if unused:
+            some = ", ".join(unused[:5])
+            b.left_out.append(f"{len(unused)} parameters that no layer here uses: {some}")
         b.net.graph.graph.update(outputs=nodes, left_out=b.left_out)
 
     def _understood(self, n: Any, args: Any, kwargs: Any, found: Any) -> Any:
@@ -195,7 +263,6 @@ class _Reader:
         """A node that is known by its shape alone."""
         import torch
 
-        b = self.b
         sources: list[Data] = []
         for one in n.all_input_nodes:
             value = self.known.get(one)
@@ -204,15 +271,37 @@ class _Reader:
             elif value is not None:
                 sources.extend(value if isinstance(value, list) else [value])
         if not isinstance(found, torch.Tensor):
+            self.several[n] = found
             return Origins(tuple(sources))
+        return self._opaque_node(n, sources, found, reason)
+
+    def _opaque_node(self, n: Any, sources: list[Data], found: Any, reason: str) -> Data:
+        """A layer that is known by its shape and its parameters alone."""
+        b = self.b
         joined = b.joined(list(dict.fromkeys(sources)))
         shape = tuple(found.shape)
         kept = len(shape) > 1 and shape[0] == 1
         op = str(getattr(n.target, "__name__", n.target))
         if n.op == "call_module":
             op = type(self.traced.get_submodule(n.target)).__name__
-        layer = Opaque(op, shape[1:] if kept else shape or (1,), reason)
-        return Data(b.add(layer, joined).node, kept)
+        fresh = {k: p for k, p in self.used[n].items() if k not in self.counted}
+        arrays = {
+            self.names.get(k, f"parameter{i}"): array(p) for i, (k, p) in enumerate(fresh.items())
+        }
+        named = tuple((name, value.shape) for name, value in arrays.items())
+        layer = Opaque(op, shape[1:] if kept else shape or (1,), reason, arrays=named)
+        return Data(b.add(layer, joined, **arrays).node, kept)
+
+
+def _tensors(found: Any) -> list[Any]:
+    """The tensors in nested tuples, lists and dictionaries."""
+    import torch
+
+    if isinstance(found, torch.Tensor):
+        return [found]
+    parts = found.values() if isinstance(found, dict) else found
+    inner = isinstance(found, (tuple, list, dict)) and not isinstance(found, torch.Size)
+    return [tensor for part in parts for tensor in _tensors(part)] if inner else []
 
 
 def _has_tensors(found: Any) -> bool:

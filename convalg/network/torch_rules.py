@@ -51,8 +51,10 @@ class Context:
 def array(tensor: Any) -> Constant:
     """A tensor as an array of its own; float32 stays float32."""
     own = tensor.detach().cpu()
-    half = str(own.dtype) in ("torch.bfloat16", "torch.float16")
-    return known((own.float() if half else own).numpy().copy())
+    own = own.float() if str(own.dtype) in ("torch.bfloat16", "torch.float16") else own
+    made = known(own.numpy().copy())
+    made.origin = tensor
+    return made
 
 
 def function_layers(c: Context, name: str, args: Any, kwargs: Any) -> Any:

@@ -84,7 +84,7 @@ def check(net: ca.Network, data: st.DataObject) -> None:
         read = rows[(slice(None),) * (dims + 2) + pixel].any(axis=(0, dims + 1))
         others = [tuple(k for k in range(dims) if k != axis) for axis in range(dims)]
         by_axis = tuple(np.flatnonzero(read.any(axis=other)).tolist() for other in others)
-        assert field.readers(pixel) == by_axis
+        assert field.readers(pixel) == by_axis, [net[n] for n, _ in net.layers()]
 
 
 @settings(max_examples=12)

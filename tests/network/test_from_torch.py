@@ -122,14 +122,7 @@ def test_modules_are_those_of_pytorch(make: Callable[[], Any], shape: tuple[int,
     assert opaque(net) == {}
     x = inputs(3, *shape)
     np.testing.assert_allclose(net(x.numpy()), outputs(module, x), **TOLERANCE)
-    assert net.parameters == sum(p.numel() for p in module.parameters()) + _extra(module)
-
-
-def _extra(module: Any) -> int:
-    """A batch norm without trained numbers has ones and zeros here; one slope is a number."""
-    if isinstance(module, nn.BatchNorm1d):
-        return 2 * module.num_features
-    return -1 if isinstance(module, nn.PReLU) else 0
+    assert net.parameters == sum(p.numel() for p in module.parameters())
 
 
 CALLS: dict[str, Callable[..., Any]] = {
@@ -371,3 +364,125 @@ def test_an_average_with_another_divisor_is_opaque(pool: Any) -> None:
     shape = (1, 4, 4, 4)[: 3 if pool is nn.AvgPool2d else 4]
     net = from_torch(pool(2, divisor_override=3), shape)
     assert "divides by 3" in next(iter(opaque(net).values()))
+
+
+# Parameters.
+
+
+class Loose(nn.Module):
+    """Parameters that no layer holds: numbers, vectors, reshaped and transposed ones, a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = nn.Parameter(torch.ones(1))
+        self.shift = nn.Parameter(torch.randn(4, 1, 1))
+        self.gain = nn.Parameter(torch.ones(4))
+        self.matrix = nn.Parameter(torch.randn(8, 3))
+        self.inner = nn.Conv2d(4, 4, 1)
+        self.register_buffer("places", torch.randn(4, 9, 8))
+
+    def forward(self, x: Any) -> Any:
+        y = self.inner(x) * self.number + self.shift + self.places - self.shift
+        return functional.linear(y * self.gain.view(4, 1, 1), self.matrix.t())
+
+
+class Attending(nn.Module):
+    """Several outputs of an opaque part, and a weight that it shares with a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.last = nn.Linear(8, 8)
+        self.last.weight = self.heads.out_proj.weight
+
+    def forward(self, x: Any) -> Any:
+        found, _ = self.heads(x, x, x)
+        return self.last(found)
+
+
+SHARED = nn.Linear(8, 8)
+ROWS = (5, 8)
+COUNTED: list[tuple[Callable[[], Any], tuple[int, ...]]] = [
+    (lambda: nn.Sequential(nn.Conv2d(4, 4, 3), nn.GroupNorm(2, 4)), IMAGE),
+    (lambda: nn.GroupNorm(2, 4, affine=False), IMAGE),
+    (lambda: nn.LayerNorm([4, 9, 8]), IMAGE),
+    (lambda: nn.RMSNorm(8), ROWS),
+    (lambda: nn.InstanceNorm2d(4, affine=True), IMAGE),
+    (lambda: nn.BatchNorm2d(4), IMAGE),
+    (lambda: nn.BatchNorm2d(4, affine=False), IMAGE),
+    (lambda: nn.BatchNorm2d(4, track_running_stats=False), IMAGE),
+    (lambda: nn.PReLU(), IMAGE),
+    (lambda: nn.PReLU(4), IMAGE),
+    (lambda: nn.Embedding(10, 4), (5,)),
+    (lambda: nn.EmbeddingBag(10, 4), (5,)),
+    (lambda: nn.LSTM(8, 4, batch_first=True), ROWS),
+    (lambda: nn.GRU(8, 4, 2, bidirectional=True), ROWS),
+    (lambda: nn.RNN(8, 4), ROWS),
+    (lambda: nn.LSTMCell(8, 4), (8,)),
+    (lambda: nn.GRUCell(8, 4), (8,)),
+    (lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), ROWS),
+    (lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 4, 3)), IMAGE),
+    (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(8, 4)), (8,)),
+    (lambda: nn.Sequential(SHARED, nn.ReLU(), SHARED), (8,)),
+    (Loose, IMAGE),
+    (Attending, ROWS),
+]
+
+
+@pytest.mark.parametrize(("make", "shape"), COUNTED)
+def test_each_parameter_counts_once(make: Callable[[], Any], shape: tuple[int, ...]) -> None:
+    module = make()
+    net, count = from_torch(module, shape), sum(p.numel() for p in module.parameters())
+    assert net.parameters == net.counts.parameters == net.summary().parameters == count
+    assert sum(row.parameters for row in net.summary().rows) == count
+    assert net.graph.graph["left_out"] == []
+
+
+def test_the_audit_of_group_norm() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4))
+    assert from_torch(module, (3, 8, 8)).parameters == 120
+
+
+def test_parameters_that_are_not_used_are_named() -> None:
+    class Spare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.spare = nn.Linear(8, 2), nn.Linear(8, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.used(x)
+
+    net = from_torch(Spare(), (8,))
+    assert net.parameters == 18
+    assert net.graph.graph["left_out"] == [
+        "2 parameters that no layer here uses: spare.weight, spare.bias"
+    ]
+
+
+# Outputs.
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda y, x: torch.ones(2),
+        lambda y, x: x.shape[0] * torch.ones(3),
+        lambda y, x: x.shape,
+        lambda y, x: 5,
+    ],
+)
+def test_an_output_that_is_a_constant_is_refused(call: Callable[..., Any]) -> None:
+    with pytest.raises(ca.errors.ArgumentError, match="does not depend on the numbers of the inp"):
+        from_torch(Calls(call), IMAGE)
+
+
+def test_several_outputs_must_be_named() -> None:
+    net = from_torch(Calls(lambda y, x: (y.relu(), y.tanh())), IMAGE)
+    x = inputs(1, *IMAGE)[0].numpy()
+    for run in (net, net.jacobian):
+        with pytest.raises(ca.errors.ArgumentError, match="has several outputs, of which relu, t"):
+            run(x)
+    assert net(x, "tanh").shape == net.shapes["tanh"]
+    assert "relu, tanh" in repr(net)
+    whole = from_torch(nn.LSTM(8, 4, batch_first=True), ROWS)
+    assert len(whole.graph.graph["outputs"]) == 3

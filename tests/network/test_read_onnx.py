@@ -81,7 +81,7 @@ def test_receptive_fields_hold_what_is_read(case: Case, tmp_path: Path) -> None:
     sizes = net.out_shape
     place = tuple(n // 2 for n in sizes)
     seen = reads[np.ravel_multi_index(place, sizes)].reshape(net.in_shape).any(axis=0)
-    unit = place[1:] if field.reach.kind == "lattice" else 0
+    unit = place[1:] if len(sizes) > 1 else place[0]
     assert not (seen & ~field.mask(unit)).any()
 
 

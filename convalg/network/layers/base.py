@@ -57,13 +57,14 @@ class Link:
 BYTES_AN_INDEX = 40
 """About what one (output, tap) takes while the inputs that are read are listed."""
 BYTES_A_WINDOW = 500
+MOST_BYTES = 2**30
+"""What the indices of one axis may take."""
 
 
 def check_indices(count: int, what: str, *, each: int = BYTES_AN_INDEX) -> None:
     """Raises: TooLargeError for indices that cannot be listed, before they are."""
-    check_memory(
-        count * each, None, what=f"a list of {what}", instead="take smaller sizes", fixed=True
-    )
+    what = f"a list of {what}"
+    check_memory(count * each, MOST_BYTES, what=what, instead="take smaller sizes", fixed=True)
 
 
 def everything(size: int) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from convalg.axis import Axis, Boundary
 from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, ShapeError
+from convalg.errors import ArgumentError, ShapeError, SymbolicError
 from convalg.linear import identity, pad, reshape
 from convalg.maps import resampling
 from convalg.maps.chains import embeddings
@@ -23,7 +23,7 @@ from convalg.network.layers.base import (
     regrouped,
 )
 from convalg.network.layers.grids import Grid
-from convalg.spec import as_shape, as_size, check_reflect, padding_pairs, size_product
+from convalg.spec import as_shape, as_size, check_reflect, is_symbolic, padding_pairs, size_product
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,8 +160,13 @@ class Upsample(Layer):
     def links(self, shape: Shape) -> tuple[Link, ...]:
         found = []
         for n in shape[1:]:
-            if self.mode == "linear" and self.align_corners and isinstance(n, int):
-                grid = Grid(n, n * self.factor, "linear", "align_corners")
+            if self.align_corners:
+                if is_symbolic(n):
+                    raise SymbolicError(
+                        f"what an upsampling with align_corners reads of {n} samples has no "
+                        f"formula in symbols: put in numbers"
+                    )
+                grid = Grid(n, n * self.factor, self.mode, "align_corners")
                 found.append(Link(grid.hull, table=grid))
                 continue
             if self.mode == "nearest":

@@ -36,7 +36,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Outside:
-    """Neither a constant nor computed from the input: another input, or what is not folded."""
+    """Neither a constant nor computed from the input: what is not folded, an unread output."""
 
     shape: tuple[Any, ...] | None = None
 
@@ -85,6 +85,8 @@ class Node:
         found = self.constant(place)
         if found.size > SMALL:
             raise Unread(f"input {place} has {found.size} numbers")
+        if found.absent:
+            raise Unread(f"the numbers of input {place} are not there: {found.absent}")
         return found.array().ravel().tolist()
 
     def optional_numbers(self, place: int) -> list[Any] | None:
@@ -102,7 +104,15 @@ class Builder:
         self.values: dict[str, Value] = {}
         self.types: dict[str, int] = {}
         self.left_out: list[str] = []
+        self.added: list[str] = []
+        """The layers in the order in which they were added, so that none has to be looked for."""
         self._base = ""
+        self._counted: dict[int, tuple[str, Constant]] = {}
+        self._numbers: dict[str, int] = {}
+        self.origins: dict[str, list[Any]] = {}
+        """What the arrays of each layer were made of."""
+        self.placed: set[int] = set()
+        """Origins of the arrays that are weights of a layer."""
 
     def shape(self, data: Data) -> Shape:
         """The shape of one sample."""
@@ -113,17 +123,22 @@ class Builder:
         shape = self.shape(data)
         return (self.batch, *shape) if data.batched else shape
 
-    def begin(self, name: str) -> list[str]:
+    def begin(self, name: str) -> int:
         """Name the layers that follow; what to undo them is returned."""
         self._base = name
-        return list(self.net.graph)
+        return len(self.added)
 
-    def undo(self, before: list[str], output: str) -> None:
+    def undo(self, before: int, output: str) -> None:
         """Take away the layers that were added since."""
-        added = set(self.net.graph) - set(before)
-        self.net.graph.remove_nodes_from(added)
-        for node in added:
+        gone = self.added[before:]
+        del self.added[before:]
+        self.net.graph.remove_nodes_from(gone)
+        for node in gone:
             self.net.weights.pop(node, None)
+        if gone:
+            lost = [key for key, (node, _) in self._counted.items() if node in gone]
+            for key in lost:
+                del self._counted[key]
         self.net.output = output
 
     def add(self, layer: Layer, *sources: Data, **arrays: Constant) -> Data:
@@ -137,17 +152,34 @@ class Builder:
             node = self.net.add(layer, [s.node for s in sources], name=self.fresh())
         except ConvalgError as error:
             raise Unread(str(error)) from None
-        if arrays:
-            makers = {name: array.array for name, array in arrays.items()}
+        self.added.append(node)
+        makers = {name: array.array for name, array in arrays.items() if not array.absent}
+        if makers:
             self.net.weights[node] = LazyArrays(makers)  # type: ignore[assignment]
+        self._count(node, layer.weights(*shapes), arrays)
         return Data(node)
+
+    def _count(self, node: str, trained: dict[str, Shape], arrays: dict[str, Constant]) -> None:
+        """Count an array that several layers share at the first of them only."""
+        again = 0
+        for name, array in arrays.items():
+            self.placed.add(id(array.origin))
+            self.origins.setdefault(node, []).append(array.origin)
+            if name not in trained:
+                continue
+            first, _ = self._counted.setdefault(id(array.origin), (node, array))
+            again += array.size if first != node else 0
+        if again:
+            whole = sum(map(size_product, trained.values()))
+            self.net.graph.nodes[node]["parameters"] = whole - again
 
     def fresh(self) -> str:
         """The name of the next layer of a node."""
-        name, number = self._base, 1
+        name, number = self._base, self._numbers.get(self._base, 1)
         while name in self.net.graph:
             number += 1
             name = f"{self._base}#{number}"
+        self._numbers[self._base] = number
         return name
 
     def reshaped(self, data: Data, shape: Sequence[Any]) -> Data:

@@ -25,6 +25,9 @@ def fold(n: Node) -> list[Constant]:
     inputs = [None if value is None else n.constant(k) for k, value in enumerate(n.inputs)]
     if n.op in MOVES and inputs and inputs[0] is not None:
         return [MOVES[n.op](n, inputs[0])]
+    lost = next((one.absent for one in inputs if one is not None and one.absent), "")
+    if lost:
+        raise Unread(f"the numbers of an input are not there: {lost}")
     if n.op in ELEMENTWISE:
         return [_elementwise(n, [one for one in inputs if one is not None])]
     if n.op not in SMALL:
@@ -106,7 +109,56 @@ def _cast(n: Node, value: Constant) -> Constant:
         with np.errstate(all="ignore"):
             return value.array().astype(wanted)
 
-    return Constant(value.shape, wanted, load)
+    return _made(value, wanted, load)
+
+
+def _made(value: Constant, dtype: Any, load: Callable[[], Array]) -> Constant:
+    """A constant of another type, made of one entry by entry."""
+    made = Constant(value.shape, dtype, load)
+    made.origin, made.absent, made.steps = value.origin, value.absent, value.steps + 1
+    return made
+
+
+def _along(n: Node, value: Constant, number: Constant) -> Array:
+    """The scale or zero point of a quantisation, one or as many as an axis has, spread over it."""
+    shape = [1] * len(value.shape)
+    if number.size > 1:
+        axis = n.get("axis", 1)
+        if not -len(shape) <= axis < len(shape) or number.shape != (value.shape[axis],):
+            raise Unread(f"its scales of shape {number.shape} do not fit {value.shape}")
+        shape[axis] = number.size
+    return number.array().reshape(shape)
+
+
+def _quantisation(n: Node, value: Constant) -> tuple[Array, Array]:
+    """The scales and zero points. Raises: Unread for those of blocks."""
+    if n.get("block_size", 0):
+        raise Unread(f"it scales blocks of {n.get('block_size')} numbers")
+    zero = n.constant(2) if n.given(2) is not None else known(np.zeros((), np.uint8))
+    return _along(n, value, n.constant(1)), _along(n, value, zero)
+
+
+def _dequantise(n: Node, value: Constant) -> Constant:
+    scale, zero = _quantisation(n, value)
+
+    def load() -> Array:
+        wide = value.array().astype(np.int64) - zero.astype(np.int64)
+        return (wide * scale).astype(scale.dtype)
+
+    return _made(value, scale.dtype, load)
+
+
+def _quantise(n: Node, value: Constant) -> Constant:
+    scale, zero = _quantisation(n, value)
+    if zero.dtype.kind not in "iu":
+        raise Unread(f"it rounds to the type {zero.dtype}")
+    limits = np.iinfo(zero.dtype)
+
+    def load() -> Array:
+        steps = np.rint(value.array() / scale) + zero
+        return np.clip(steps, limits.min, limits.max).astype(zero.dtype)
+
+    return _made(value, zero.dtype, load)
 
 
 MOVES: dict[str, Callable[[Node, Constant], Constant]] = {
@@ -116,6 +168,8 @@ MOVES: dict[str, Callable[[Node, Constant], Constant]] = {
     "Unsqueeze": _unsqueeze,
     "Transpose": _transpose,
     "Cast": _cast,
+    "DequantizeLinear": _dequantise,
+    "QuantizeLinear": _quantise,
 }
 
 

@@ -8,6 +8,9 @@ from convalg.network.onnx.builder import FLOAT, SMALL, Builder, Data, Outside
 from convalg.network.onnx.tensors import Constant
 from convalg.spec import is_symbolic
 
+MOST_BYTES = 2**20
+"""Size of a node from which on ONNX is not asked for its shapes."""
+
 
 def inferred(b: Builder, proto: Any, opsets: Any) -> dict[str, tuple[int, Any]]:
     """Element type and shape (None where open) of the outputs, as far as ONNX infers them.
@@ -17,11 +20,13 @@ def inferred(b: Builder, proto: Any, opsets: Any) -> dict[str, tuple[int, Any]]:
     import onnx
     from onnx import helper, shape_inference
 
+    if proto.ByteSize() > MOST_BYTES:
+        return {}
     inputs, constants = [], []
     for name in dict.fromkeys(proto.input):
         value = b.values.get(name)
         shape = _shape_of(b, value)
-        if isinstance(value, Constant) and value.size <= SMALL and value.dtype.kind in "fiub":
+        if isinstance(value, Constant) and _is_small(value):
             constants.append(onnx.numpy_helper.from_array(value.array(), name))
         elif shape is not None and name:
             elem = b.types.get(name, FLOAT)
@@ -34,10 +39,16 @@ def inferred(b: Builder, proto: Any, opsets: Any) -> dict[str, tuple[int, Any]]:
     graph = helper.make_graph([proto], "one", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=list(opsets))
     try:
-        result = shape_inference.infer_shapes(model, data_prop=True)
+        # Without data propagation, which writes out a dimension for each number of a vector.
+        result = shape_inference.infer_shapes(model, data_prop=False)
     except (shape_inference.InferenceError, RuntimeError, ValueError, UnicodeDecodeError):
         return {}
     return {one.name: _described(one) for one in (*result.graph.output, *result.graph.value_info)}
+
+
+def _is_small(value: Constant) -> bool:
+    """Whether ONNX may read the numbers of a constant, which may decide shapes."""
+    return not value.absent and value.size <= SMALL and value.dtype.kind in "fiub"
 
 
 def _shape_of(b: Builder, value: Any) -> tuple[int, ...] | None:

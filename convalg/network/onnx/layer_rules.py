@@ -12,7 +12,7 @@ import numpy as np
 from convalg.base import Array
 from convalg.network import layers as net_layers
 from convalg.network.layers.base import Layer
-from convalg.network.layers.opaque import Pointwise, Product, Scale, Shift
+from convalg.network.layers.opaque import Opaque, Pointwise, Product, Scale, Shift
 from convalg.network.layers.pooling import LpPool
 from convalg.network.layers.rearrange import Project, SoftmaxAlong
 from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of
@@ -65,6 +65,39 @@ def _conv(b: Builder, n: Node) -> Value:
         bias=bool(bias),
     )
     return b.add(layer, x, kernel=kernel, **bias)
+
+
+def _conv_of_integers(b: Builder, n: Node) -> Value:
+    """The quantised convolutions, which round and saturate: their geometry and their weights."""
+    scaled = n.op == "QLinearConv"
+    x, kernel = n.data(), n.constant(3 if scaled else 1)
+    dims = dims_of(b.shape(x))
+    if len(kernel.shape) != dims + 2:
+        raise Unread(f"its kernel has {len(kernel.shape)} axes for {dims} of space")
+    bias = _biased(n, 8) if scaled else {}
+    like = net_layers.Conv(
+        kernel.shape[0],
+        short(kernel.shape[2:]),
+        **_steps(n, dims),
+        groups=n.get("group", 1),
+        bias=bool(bias),
+    )
+    return _quantised(b, n, x, like, kernel=kernel, **bias)
+
+
+def _product_of_integers(b: Builder, n: Node) -> Value:
+    x, weights = n.data(), n.constant(3 if n.op == "QLinearMatMul" else 1)
+    if len(weights.shape) != 2:
+        raise Unread(f"its matrix has the shape {weights.shape}")
+    outputs = weights.shape[1]
+    like: Layer = net_layers.Dense(outputs, False) if len(b.shape(x)) == 1 else Project(outputs)
+    return _quantised(b, n, x, like, weights=_transposed(weights))
+
+
+def _quantised(b: Builder, n: Node, x: Data, like: Layer, **arrays: Constant) -> Data:
+    shape = like.out_shape(b.shape(x))
+    layer = Opaque(n.op, shape, "it is quantised: it rounds and saturates", like)
+    return b.add(layer, x, **arrays)
 
 
 def _conv_transpose(b: Builder, n: Node) -> Value:
@@ -350,6 +383,9 @@ def widest(b: Builder, first: Data, second: Data) -> tuple[Data, Data]:
 
 def _aligned(b: Builder, x: Data, array: Constant) -> Constant:
     """A constant without the axis of the batch."""
+    if array.absent:
+        # It may well be data, as of a second image.
+        raise Unread(f"the numbers of its other input are not there: {array.absent}")
     rank = len(b.shape(x)) + 1
     if len(array.shape) > rank or (len(array.shape) == rank and array.shape[0] != 1):
         raise Unread(f"its constant of shape {array.shape} is not the same for all samples")
@@ -374,6 +410,10 @@ def shifted(b: Builder, x: Data, array: Constant) -> Data:
 RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "Conv": ((1, 11, 22), _conv),
     "ConvTranspose": ((1, 11, 22), _conv_transpose),
+    "QLinearConv": ((10,), _conv_of_integers),
+    "ConvInteger": ((10,), _conv_of_integers),
+    "QLinearMatMul": ((10, 21), _product_of_integers),
+    "MatMulInteger": ((10,), _product_of_integers),
     "MaxPool": ((1, 8, 10, 11, 12, 22), partial(_pool, net_layers.MaxPool)),
     "AveragePool": ((7, 10, 11, 19, 22), partial(_pool, net_layers.AvgPool)),
     "LpPool": ((2, 11, 18, 22), partial(_pool, LpPool)),

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from convalg.errors import ArgumentError, FileError, MissingLibraryError, ShapeError
-from convalg.network.graph import Network
+from convalg.errors import (
+    ArgumentError,
+    FileError,
+    MissingLibraryError,
+    ShapeError,
+    format_bytes,
+)
+from convalg.network.graph import INPUT, Network
+from convalg.network.layers.elementwise import Identity
 from convalg.network.layers.opaque import Opaque
 from convalg.network.onnx import layer_rules, norm_rules, shape_rules
 from convalg.network.onnx.builder import (
@@ -21,10 +29,11 @@ from convalg.network.onnx.builder import (
     Outside,
     Unread,
     Value,
+    product,
     whole_numbers,
 )
-from convalg.network.onnx.folding import fold
-from convalg.network.onnx.tensors import Constant, constant, known, shown
+from convalg.network.onnx.folding import MOVES, fold
+from convalg.network.onnx.tensors import Constant, absent, constant, known, shown
 from convalg.network.onnx.wire import Skeleton, scan
 from convalg.spec import as_shape, is_symbolic
 
@@ -33,6 +42,20 @@ OLDEST = 7
 MOST_NODES = 50_000
 DEEPEST = 8
 LARGEST_SIZE = 2**31 - 1
+MOST_FOLDED = 2**24
+"""Numbers that constants may have together that are computed from others."""
+POINTWISE = {
+    *("QuantizeLinear", "DequantizeLinear", "Cast", "CastLike", "Round", "Floor", "Ceil", "Sign"),
+    *("Not", "IsNaN", "IsInf", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh"),
+    *("Asinh", "Acosh", "Atanh", "Selu", "Celu", "Mish", "Softsign", "ThresholdedRelu", "Shrink"),
+    *("Gelu", "Pow", "BitShift", "BitwiseNot", "Swish"),
+}
+"""Operators of which each output reads its own entry of the one input with data."""
+WITHOUT_WEIGHTS = {
+    *("Resize", "Upsample", "Clip", "Pad", "Dropout", "Range", "NonMaxSuppression", "OneHot"),
+    *("RoiAlign", "MaxRoiPool", "QuantizeLinear", "DequantizeLinear", "Reshape", "Expand"),
+}
+"""Operators whose constants are options, and not trained."""
 STANDARD = ("", "ai.onnx")
 TENSOR, GRAPH, GRAPHS = 4, 5, 10
 
@@ -81,6 +104,8 @@ class _Reader:
                 f"with onnx.version_converter"
             )
         self.nodes = 0
+        self.folded = 0
+        self._names_read: set[str] = set()
         self.builder: Builder
 
     def read(self, in_shape: Any) -> Network:
@@ -94,14 +119,40 @@ class _Reader:
         b = self.builder = Builder(net, batch)
         self._describe(graph)
         b.values.update({one.name: self._outside(one.name) for one in inputs[1:]})
+        self._others = [one.name for one in inputs[1:]]
         b.values.update({k: v if v else Outside() for k, v in constants.items()})
         b.values[inputs[0].name] = Data("input")
         self._run(graph.node, depth=0)
-        found = [b.values.get(one.name) for one in graph.output]
-        nodes = [value.node for value in found if isinstance(value, Data)]
-        net.output = nodes[0] if nodes else list(net.graph)[-1]
-        net.graph.graph.update(left_out=b.left_out, outputs=nodes, opset=self.opset)
+        self._finish(net, shown(inputs[0].name))
         return net
+
+    def _finish(self, net: Network, given: str) -> None:
+        """Set the output. Raises: FileError where none depends on the data of the input."""
+        b, graph = self.builder, self.model.graph
+        nodes = []
+        for one in graph.output:
+            value = b.values.get(one.name)
+            if isinstance(value, Data):
+                nodes.append(value.node)
+                continue
+            what = "is a constant" if isinstance(value, Constant) else "is not computed here"
+            if not b.left_out and len(graph.output) == 1:
+                raise FileError(
+                    f"output {shown(one.name)} of {self.path} {what}: it does not depend on the "
+                    f"numbers of the input {given}, so that there is no network to read"
+                )
+            if len(graph.output) > 1:
+                b.left_out.append(f"output {shown(one.name)}, which {what}")
+                net.graph.graph["outputs_missing"] = True
+        if not graph.output:
+            raise FileError(f"{self.path} has no output: it is no network")
+        for name in self._others:
+            value = b.values[name]
+            unplaced = not isinstance(value, Constant) or id(value.origin) not in b.placed
+            if unplaced and name in self._names_read:
+                b.left_out.append(f"input {shown(name)}, since a network here has one input")
+        net.output = nodes[0] if nodes else (b.added or [INPUT])[-1]
+        net.graph.graph.update(left_out=b.left_out, outputs=nodes, opset=self.opset)
 
     # Inputs and shapes that the file gives.
 
@@ -146,8 +197,12 @@ class _Reader:
             self.described[one.name] = tuple(sizes) if whole and sizes is not None else None
             self.builder.types[one.name] = one.type.tensor_type.elem_type or FLOAT
 
-    def _outside(self, name: str) -> Outside:
-        return Outside(self.described.get(name))
+    def _outside(self, name: str) -> Value:
+        """Another input: the weights of a layer where it is read as such, else left out."""
+        shape = self.described.get(name)
+        if shape is None:
+            return Outside()
+        return absent(shape, "f4", f"{shown(name)} is an input of the model")
 
     # Nodes.
 
@@ -158,8 +213,9 @@ class _Reader:
             if self.nodes > MOST_NODES:
                 raise FileError(f"{self.path} has over {MOST_NODES} nodes: no network has so many")
             found = self._inlined(proto, depth) or self._values(proto)
-            for name, value in zip(proto.output, found, strict=False):
-                if name:
+            # An output that the reader does not make is no missing input to who reads it.
+            for name, value in zip_longest(proto.output, found, fillvalue=Outside()):
+                if isinstance(name, str) and name:
                     self.builder.values[name] = value
 
     def _sorted(self, nodes: list[Any]) -> list[Any]:
@@ -174,6 +230,7 @@ class _Reader:
         waiting, readers = [0] * len(nodes), [[] for _ in nodes]  # type: ignore[var-annotated]
         for k, proto in enumerate(nodes):
             for name in set(_read_by(proto)):
+                self._names_read.add(name)
                 if name in makers:
                     waiting[k] += 1
                     readers[makers[name]].append(k)
@@ -206,12 +263,15 @@ class _Reader:
         if not branches or depth >= DEEPEST:
             return None
         b, branch = self.builder, branches[0]
-        before = dict(b.values)
         found = {t.name: constant(t, self.skeleton) for t in branch.initializer}
+        inner = {*found, *(name for node in branch.node for name in node.output)}
+        before = {name: b.values[name] for name in inner if name in b.values}
         b.values.update({k: v if v else Outside() for k, v in found.items()})
         self._run(branch.node, depth + 1)
         values = [b.values.get(one.name, Outside()) for one in branch.output]
-        b.values = before
+        for name in inner:
+            b.values.pop(name, None)
+        b.values.update(before)
         return values
 
     def _values(self, proto: Any) -> list[Value]:
@@ -223,6 +283,8 @@ class _Reader:
             node = self._node(proto, name)
             return self._understood(node)
         except (Unread, *ILL_FORMED) as error:
+            if isinstance(error, FileError):
+                raise
             b.undo(before, output)
             reason = str(error) if isinstance(error, Unread) else f"it is ill-formed: {error}"
         return self._opaque(proto, shown(reason, 200))
@@ -234,8 +296,10 @@ class _Reader:
             sizes = self.builder.full_shape(first)[node.get("start", 0) : node.get("end")]
             letters = any(is_symbolic(n) for n in sizes)
             return [known(np.array(sizes, dtype=object if letters else np.int64))]
+        if node.op == "Size" and isinstance(first, Data):
+            return [known(np.array(product(self.builder.full_shape(first))))]
         if all(value is None or isinstance(value, Constant) for value in node.inputs):
-            return list(fold(node))
+            return list(self._folded(node))
         if node.op not in RULES:
             raise Unread("this operator has no layer")
         versions, rule = RULES[node.op]
@@ -243,6 +307,19 @@ class _Reader:
             raise Unread(f"version {node.version} of this operator is not read")
         found = rule(self.builder, node)
         return found if isinstance(found, list) else [found]
+
+    def _folded(self, node: Node) -> list[Constant]:
+        """Constants of constants. Raises: FileError where all of them together are too many."""
+        found = fold(node)
+        if node.op not in MOVES and node.op != "Constant":
+            self.folded += sum(one.size for one in found)
+        if self.folded > MOST_FOLDED:
+            needed = format_bytes(8 * self.folded)
+            raise FileError(
+                f"{self.path} computes constants of over {needed}, more than any network needs: "
+                f"fold them with another tool first"
+            )
+        return found
 
     def _node(self, proto: Any, name: str) -> Node:
         from onnx import defs, helper
@@ -292,6 +369,7 @@ class _Reader:
         shapes = inferred(b, proto, self.model.opset_import)
         found: list[Value] = []
         joined: Data | None = None
+        arrays = self._arrays(proto)
         for name in proto.output:
             elem, shape = shapes.get(name, (b.types.get(name, FLOAT), None))
             shape = shape or self.described.get(name)
@@ -306,16 +384,40 @@ class _Reader:
                 found.append(Outside())
             else:
                 joined = joined or b.joined(sources)
-                found.append(self._placed(joined, shown(proto.op_type), shape, reason, sources))
+                found.append(self._placed(joined, proto, shape, reason, sources, arrays))
+                arrays = {}
         return found
 
     def _placed(
-        self, source: Data, op: str, shape: tuple[Any, ...], reason: str, sources: list[Data]
+        self,
+        source: Data,
+        proto: Any,
+        shape: tuple[Any, ...],
+        reason: str,
+        sources: list[Data],
+        arrays: dict[str, Constant],
     ) -> Data:
-        b = self.builder
+        b, op = self.builder, shown(proto.op_type)
         batched = all(one.batched for one in sources) and len(shape) > 1 and shape[0] == b.batch
-        own = shape[1:] if batched else shape or (1,)
-        return Data(b.add(Opaque(op, own, reason), source).node, batched)
+        own = tuple(shape[1:] if batched else shape or (1,))
+        named = tuple((name, array.shape) for name, array in arrays.items())
+        alone = len(sources) == 1 and own == b.shape(source)
+        like = Identity() if op in POINTWISE and alone and not named else None
+        node = b.add(Opaque(op, own, reason, like, named), source, **arrays).node
+        return Data(node, batched)
+
+    def _arrays(self, proto: Any) -> dict[str, Constant]:
+        """The weights of a node without a layer: its constants of floating point."""
+        if proto.op_type in WITHOUT_WEIGHTS:
+            return {}
+        found = {}
+        for name in dict.fromkeys(_read_by(proto)):
+            value = self.builder.values.get(name)
+            if not isinstance(value, Constant) or value.absent:
+                continue
+            if value.dtype.kind == "f" and value.size > 1:
+                found[shown(name)] = value
+        return found
 
 
 def _sizes(proto: Any) -> list[int | None] | None:

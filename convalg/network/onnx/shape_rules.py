@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 from convalg.network import layers as net_layers
@@ -228,7 +229,7 @@ def _split(b: Builder, n: Node) -> list[Value]:
         sizes = [each] * (count - 1) + [full[axis] - each * (count - 1)]
     if not axis or sum(sizes) != full[axis] or len(sizes) != count or min(sizes) < 1:
         raise Unread(f"it splits axis {axis} of {full} into {sizes}")
-    ends = [sum(sizes[: k + 1]) for k in range(count)]
+    ends = list(accumulate(map(int, sizes)))
     return [b.add(Slice(axis - 1, e - s, e), x) for e, s in zip(ends, sizes, strict=True)]
 
 

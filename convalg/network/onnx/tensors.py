@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array
-from convalg.errors import FileError, format_bytes
+from convalg.errors import ArgumentError, FileError, format_bytes
 from convalg.network.onnx.wire import DOUBLES, FLOATS, RAW, Skeleton, _opened
 
 FLOAT16, BFLOAT16, STRING = 10, 16, 8
@@ -44,6 +44,10 @@ MOST_AXES = 32
 EXTERNAL = 1
 
 
+MOST_STEPS = 200
+"""Steps in which an array may be made of another, one inside the other, when it is loaded."""
+
+
 class Constant:
     """An array of a model that is loaded when it is asked for, once."""
 
@@ -52,6 +56,11 @@ class Constant:
         self.dtype = np.dtype(dtype)
         self._load = load
         self._found: Array | None = None
+        self.origin: Any = self
+        """What it was made of, entry by entry, so that weights that are shared count once."""
+        self.absent = ""
+        """Why its numbers are not there, where only the shape is known."""
+        self.steps = 0
 
     @property
     def size(self) -> int:
@@ -60,6 +69,10 @@ class Constant:
 
     def array(self) -> Array:
         """The numbers, read-only."""
+        if self.absent:
+            raise ArgumentError(
+                f"the numbers of an array of shape {self.shape} are not there: {self.absent}"
+            )
         if self._found is None:
             found = np.asarray(self._load())
             found.setflags(write=False)
@@ -68,7 +81,22 @@ class Constant:
 
     def moved(self, shape: tuple[int, ...], function: Callable[[Array], Array]) -> Constant:
         """What a function makes of the numbers, of a known shape; still not loaded."""
-        return Constant(shape, self.dtype, lambda: function(self.array()))
+        if self.steps >= MOST_STEPS:
+            raise FileError(
+                f"an array of shape {self.shape} is made in over {MOST_STEPS} steps: that is no "
+                f"weight of a network"
+            )
+        made = Constant(shape, self.dtype, lambda: function(self.array()))
+        made.absent, made.steps = self.absent, self.steps + 1
+        made.origin = self.origin if made.size == self.size else made
+        return made
+
+
+def absent(shape: tuple[int, ...], dtype: Any, reason: str) -> Constant:
+    """An array of which only the shape is known."""
+    made = Constant(shape, dtype, lambda: np.empty(0))
+    made.absent = reason
+    return made
 
 
 def known(value: Any) -> Constant:
@@ -106,7 +134,7 @@ class LazyArrays(MutableMapping[str, Array]):
 
 
 def constant(tensor: Any, skeleton: Skeleton) -> Constant | None:
-    """A TensorProto as a constant; None for element types without NumPy's, as strings.
+    """A TensorProto as a constant; None for strings, a shape alone for types unknown to NumPy.
 
     Raises: FileError when its sizes do not fit what is stored, or data outside the folder.
     """
@@ -116,8 +144,10 @@ def constant(tensor: Any, skeleton: Skeleton) -> Constant | None:
         raise FileError(f"tensor {name} has the shape {shape}, and no size can be negative")
     if len(shape) > MOST_AXES:
         raise FileError(f"tensor {name} has {len(shape)} axes, more than the {MOST_AXES} of NumPy")
-    if tensor.data_type not in STORED:
+    if tensor.data_type == STRING:
         return None
+    if tensor.data_type not in STORED:
+        return absent(shape, "f4", f"element type {tensor.data_type} is not read")
     stored = np.dtype(STORED[tensor.data_type])
     needed = math.prod(shape) * stored.itemsize
     if needed > LARGEST:

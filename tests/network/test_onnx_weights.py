@@ -1,0 +1,211 @@
+"""Weights that are not plain initialisers, and models whose output is no function of the image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx_models import floats, helper, ints, model, node, onnx, runtime, saved
+
+import convalg as ca
+from convalg import read_onnx
+from convalg.errors import ArgumentError, FileError
+from convalg.network import layers as net_layers
+
+FLOAT = onnx.TensorProto.FLOAT
+SHAPE = (1, 2, 6, 5)
+KERNEL = np.arange(54, dtype=np.int8).reshape(3, 2, 3, 3) - 20
+ONE, ZERO = np.float32(0.1), np.int8(0)
+PADS = {"pads": [1, 1, 1, 1]}
+
+
+def value(name: str, shape: Any, kind: int = FLOAT) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def as_input() -> Any:
+    return model([node("Conv", "x w", **PADS)], SHAPE, inputs=[value("w", (3, 2, 3, 3))])
+
+
+def dequantised() -> Any:
+    nodes = [node("DequantizeLinear", "w s z", "d"), node("Conv", "x d", **PADS)]
+    return model(nodes, SHAPE, {"w": KERNEL, "s": ONE, "z": ZERO})
+
+
+def per_channel() -> Any:
+    nodes = [node("DequantizeLinear", "w s z", "d", axis=0), node("Conv", "x d", **PADS)]
+    scales = np.array([0.1, 0.2, 0.3], np.float32)
+    return model(nodes, SHAPE, {"w": KERNEL, "s": scales, "z": np.zeros(3, np.int8)})
+
+
+def faked() -> Any:
+    """Quantised and back, the data too, as training for quantisation has it."""
+    nodes = [
+        node("QuantizeLinear", "w s z", "q"),
+        node("DequantizeLinear", "q s z", "d"),
+        node("QuantizeLinear", "x s z", "xq"),
+        node("DequantizeLinear", "xq s z", "xd"),
+        node("Conv", "xd d", **PADS),
+    ]
+    return model(nodes, SHAPE, {"w": floats(3, 2, 3, 3), "s": ONE, "z": ZERO})
+
+
+def integer() -> Any:
+    nodes = [
+        node("QuantizeLinear", "x s z", "xq"),
+        node("QLinearConv", "xq s z w s z s z", "yq", **PADS),
+        node("DequantizeLinear", "yq s z"),
+    ]
+    return model(nodes, SHAPE, {"w": KERNEL, "s": ONE, "z": ZERO})
+
+
+@pytest.mark.parametrize("make", [as_input, dequantised, per_channel, faked, integer])
+def test_the_geometry_of_weights_wherever_they_come_from(make: Any, tmp_path: Path) -> None:
+    net = read_onnx(saved(make(), tmp_path))
+    counts, field = net.counts, net.receptive_field()
+    assert (net.parameters, counts.nonzeros, counts.padded) == (54, 1248, 1620)
+    assert (field.size, field.exact) == ((3, 3), True)
+    assert int(field.mask((2, 2)).sum()) == 9
+    assert net.graph.graph["left_out"] == []
+
+
+@pytest.mark.parametrize("make", [dequantised, per_channel])
+def test_quantised_weights_run_as_in_onnxruntime(make: Any, tmp_path: Path) -> None:
+    path = saved(make(), tmp_path)
+    x = floats(*SHAPE, seed=3)
+    np.testing.assert_allclose(read_onnx(path)(x), runtime(path, x), rtol=1e-5, atol=1e-5)
+
+
+def test_weights_that_are_an_input_can_be_set(tmp_path: Path) -> None:
+    net = read_onnx(saved(as_input(), tmp_path))
+    (name,) = [node for node, _ in net.layers()]
+    with pytest.raises(ArgumentError, match="has no kernel: fill the network"):
+        net(floats(*SHAPE))
+    net.set_weights(name, kernel=KERNEL)
+    assert net(floats(*SHAPE)).shape == (1, 3, 6, 5)
+
+
+def test_a_second_image_is_no_weight(tmp_path: Path) -> None:
+    built = model([node("Add", "x w")], SHAPE, inputs=[value("w", SHAPE)])
+    net = read_onnx(saved(built, tmp_path))
+    assert net.parameters == 0
+    assert "input w, since a network here has one input" in net.graph.graph["left_out"]
+    assert isinstance(net[net.output], net_layers.Opaque)
+    with pytest.raises(ArgumentError, match="is opaque here, known by its shape"):
+        net(floats(*SHAPE))
+
+
+def test_weights_that_two_layers_share_count_once(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "a"), node("Relu", "a", "b"), node("Conv", "b w")]
+    net = read_onnx(saved(model(nodes, (1, 2, 6, 5), {"w": floats(2, 2, 1, 1)}), tmp_path))
+    assert net.parameters == net.counts.parameters == net.summary().parameters == 4
+
+
+def test_weights_of_opaque_operators_count(tmp_path: Path) -> None:
+    arrays = {"w": floats(1, 16, 3), "r": floats(1, 16, 4)}
+    nodes = [node("LSTM", "x w r", hidden_size=4)]
+    net = read_onnx(saved(model(nodes, (5, 1, 3), arrays), tmp_path))
+    assert net.parameters == 16 * 3 + 16 * 4
+
+
+CONSTANT: list[tuple[list[Any], dict[str, Any]]] = [
+    ([node("Shape", "x", "s"), node("Cast", "s", to=FLOAT)], {}),
+    ([node("ConstantOfShape", "c")], {"c": ints(2, 2)}),
+    ([node("Identity", "c")], {"c": floats(3)}),
+    ([node("Size", "x", "s"), node("Cast", "s", to=FLOAT)], {}),
+]
+
+
+@pytest.mark.parametrize(("nodes", "constants"), CONSTANT)
+def test_an_output_that_is_a_constant_is_refused(
+    nodes: list[Any], constants: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(FileError, match="it does not depend on the numbers of the input x"):
+        read_onnx(saved(model(nodes, SHAPE, constants), tmp_path))
+
+
+def test_a_second_output_of_a_node_is_not_the_first(tmp_path: Path) -> None:
+    built = model([node("MaxPool", "x", "p y", kernel_shape=[2, 2])], SHAPE)
+    net = read_onnx(saved(built, tmp_path))
+    assert isinstance(net[net.output], net_layers.Opaque)
+    built = model([node("Dropout", "x", "d y")], SHAPE)
+    with pytest.raises(FileError, match="is not computed here: it does not depend"):
+        read_onnx(saved(built, tmp_path))
+
+
+def test_several_outputs_must_be_named(tmp_path: Path) -> None:
+    nodes = [node("Relu", "x", "a"), node("Tanh", "x", "b"), node("Shape", "x", "c")]
+    net = read_onnx(saved(model(nodes, SHAPE, outputs="a b"), tmp_path))
+    with pytest.raises(ArgumentError, match="has several outputs, of which a, b are in the net"):
+        net(floats(*SHAPE))
+    assert net(floats(*SHAPE), "b").shape == SHAPE
+    net = read_onnx(saved(model(nodes, SHAPE, outputs="a c"), tmp_path))
+    assert net.graph.graph["left_out"] == ["output c, which is a constant"]
+    with pytest.raises(ArgumentError, match="has several outputs, of which a are in the network"):
+        net(floats(*SHAPE))
+
+
+def test_a_model_without_output_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="has no output: it is no network"):
+        read_onnx(saved(model([node("Relu", "x")], SHAPE, outputs=""), tmp_path))
+
+
+# Budgets.
+
+
+def test_constants_have_a_budget_together(tmp_path: Path) -> None:
+    nodes = [node("Expand", "c n", f"e{k}") for k in range(20)]
+    nodes += [node("Add", f"e{k} e{k}", f"f{k}") for k in range(20)]
+    built = model([*nodes, node("Relu", "x")], SHAPE, {"c": floats(1), "n": ints(2**20)})
+    with pytest.raises(FileError, match=r"computes constants of over 1.* MB, more than any netw"):
+        read_onnx(saved(built, tmp_path))
+
+
+def test_a_vector_of_integers_is_not_written_out_as_a_shape(tmp_path: Path) -> None:
+    built = model([node("Add", "x c"), node("Mystery", "y", "z", domain="else")], (30_000_000,))
+    built.graph.input[0].CopyFrom(value("x", (1, 30_000_000), onnx.TensorProto.INT64))
+    built.graph.initializer.append(onnx.numpy_helper.from_array(ints(1), "c"))
+    built.opset_import.append(helper.make_opsetid("else", 1))
+    net = read_onnx(saved(built, tmp_path))
+    assert net.in_shape == (30_000_000,)
+
+
+def test_an_array_of_many_steps_is_refused(tmp_path: Path) -> None:
+    nodes = [node("Transpose", "w" if not k else f"t{k}", f"t{k + 1}") for k in range(300)]
+    nodes.append(node("MatMul", "x t300"))
+    built = model(nodes, (1, 40), {"w": floats(40, 40)})
+    with pytest.raises(FileError, match="is made in over 200 steps: that is no weight of a"):
+        read_onnx(saved(built, tmp_path))
+
+
+@pytest.mark.parametrize("op", ["Relu", "GlobalAveragePool", "Flatten", "Softmax", "Conv"])
+def test_axes_of_a_billion_are_answered_or_refused(op: str, tmp_path: Path) -> None:
+    attributes = {"kernel_shape": [3]} if op == "Conv" else {}
+    built = model([node(op, "x w" if op == "Conv" else "x", **attributes)], (1, 1, 10**9))
+    if op == "Conv":
+        built.graph.initializer.append(onnx.numpy_helper.from_array(floats(1, 1, 3), "w"))
+    net = read_onnx(saved(built, tmp_path))
+    field = net.receptive_field()
+    for ask in (field.holes, field.readers, field.mask, field.positions):
+        try:
+            ask(0)
+        except ca.errors.ConvalgError as error:
+            assert "needs" in str(error) or "no positions" in str(error)  # noqa: PT017
+    from convalg.network.analysis import analyse
+
+    assert analyse(net).to_dict()["layers"]
+
+
+def test_numbers_that_are_not_there_are_said_to_be_missing(tmp_path: Path) -> None:
+    built = model([node("Reshape", "x w")], SHAPE, inputs=[value("w", (2,))])
+    net = read_onnx(saved(built, tmp_path))
+    told = [*net.graph.graph["left_out"], *(getattr(k, "reason", "") for _, k in net.layers())]
+    assert any("the numbers of input 1 are not there: w is an input" in text for text in told)
+    from convalg.network.onnx.tensors import absent
+
+    with pytest.raises(
+        ArgumentError, match=r"the numbers of an array of shape .* are not there: why"
+    ):
+        absent((2, 3), "f4", "why").array()
