@@ -146,10 +146,6 @@ def _conv_transpose(c: Context, m: Any, x: Data) -> Data:
     return c.b.add(layer, x, **arrays)
 
 
-def _linear(c: Context, m: Any, x: Data) -> Data:
-    return _projected(c, x, m.weight, m.bias)
-
-
 def _projected(c: Context, input: Any, weight: Any, bias: Any = None) -> Data:
     x, outputs, arrays = _data(input), weight.shape[0], _arrays("weights", weight, bias)
     if len(c.b.shape(x)) == 1:
@@ -544,7 +540,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 """By the name of a function or a method; in-place ones lose their underscore."""
 
 MODULES: dict[str, Callable[..., Any]] = {
-    "Linear": _linear,
+    "Linear": lambda c, m, x: _projected(c, x, m.weight, m.bias),
     "LocalResponseNorm": _lrn,
     "PReLU": _prelu,
     "Identity": lambda c, m, x: x,

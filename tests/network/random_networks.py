@@ -80,7 +80,7 @@ def branching_networks(draw: Draw) -> ca.Network:
             continue
     if draw(st.integers(0, 5)) == 0:
         net.add(layers.Flatten())
-        net.add(draw(st.sampled_from([layers.Dense(2), layers.Slice(0, 0, 1), layers.Identity()])))
+        net.add(draw(st.sampled_from([layers.Dense(2), layers.LeakyReLU(), layers.Identity()])))
     return net
 
 

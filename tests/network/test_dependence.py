@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from random_networks import branching_networks
 
 import convalg as ca
-from convalg.errors import KindError, TooLargeError
+from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.network import dependence, layers
 from convalg.network.layers.base import products, regrouped
 from convalg.network.layers.grids import Grid, Parts
@@ -310,3 +310,10 @@ def test_too_many_products_are_refused() -> None:
     parts = [(np.array([k]), np.array([k])) for k in range(5000)]
     with pytest.raises(TooLargeError, match="is a union of 5000 products, over the limit"):
         dependence.united(parts, "conv1")
+
+
+def test_a_padding_that_no_input_can_have_is_refused() -> None:
+    with pytest.raises(ShapeError, match="crops the whole input of 4 samples on axis 0: crop"):
+        ca.sequential((1, 4), [layers.Pad(-2)])
+    with pytest.raises(ArgumentError, match="is too wide for boundary='reflect'"):
+        ca.sequential((1, 4), [layers.Pad(4, "reflect")])

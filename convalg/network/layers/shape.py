@@ -23,7 +23,15 @@ from convalg.network.layers.base import (
     regrouped,
 )
 from convalg.network.layers.grids import Grid
-from convalg.spec import as_shape, as_size, check_reflect, is_symbolic, padding_pairs, size_product
+from convalg.spec import (
+    as_shape,
+    as_size,
+    check_reflect,
+    holds,
+    is_symbolic,
+    padding_pairs,
+    size_product,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,6 +118,10 @@ class Pad(Layer):
         pairs = self._pairs(shape)
         for k, (n, pair) in enumerate(zip(shape[1:], pairs, strict=True)):
             check_reflect(self.boundary, pair, n, k)
+            if holds(n + sum(pair) < 1):
+                raise ShapeError(
+                    f"padding {pair} crops the whole input of {n} samples on axis {k}: crop less"
+                )
         return (shape[0], *(n + a + b for n, (a, b) in zip(shape[1:], pairs, strict=True)))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
