@@ -22,9 +22,9 @@ from convalg.prove.statements import Setting, Statement
 from convalg.prove.verdict import Verdict, escaped
 from convalg.spec import is_symbolic
 
-WIDEST = 62
-"""Characters of a formula that fit on a line of a page; about 13 cm at 10 pt."""
-LONGEST_REASON = 76
+WIDEST = 54
+"""Characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
+LONGEST_REASON = 72
 
 
 @dataclass(frozen=True, eq=False)

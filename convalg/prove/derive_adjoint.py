@@ -81,7 +81,11 @@ class _OfTransposed:
                 "collect the factor of one input: every tap of it, where it was written",
                 setting,
             ),
-            step(sums.definition(layer, g), f"the strided {kind} of the same kernel", setting),
+            step(
+                sums.definition(layer, g),
+                f"C is the {kind} with the same kernel, stride and padding",
+                setting,
+            ),
             step(
                 OperatorEquation(named.T, layer),
                 f"in matrices: the adjoint of the transposed layer is the {kind}",

@@ -215,18 +215,20 @@ class NetworkField:
     """What the node reads of each source, and the source of the input, as isl."""
     span: Span
     exact: bool
+    output: str = "u"
+    """The name of an output's index."""
 
     def pieces(self) -> list[str]:
         """The bounds of what output u reads; their number r, jump j and padding P."""
         span = self.span
-        moving = [(span.stride, "u")] if span.stride != 0 else []
+        moving = [(span.stride, self.output)] if span.stride != 0 else []
         ends = ",\\ ".join(affine(moving, end) for end in (span.start, span.end))
         numbers = (span.size, span.stride, -span.start)
         size, jump, padding = (size_latex(sympy.sympify(value)) for value in numbers)
         if self.exact:
-            bounds, sign = f"u \\mapsto [{ends}]", "="
+            bounds, sign = f"{self.output} \\mapsto [{ends}]", "="
         else:
-            bounds, sign = f"u \\mapsto R \\subseteq [{ends}]", BELOW
+            bounds, sign = f"{self.output} \\mapsto R \\subseteq [{ends}]", BELOW
         return [bounds, f"r {sign} {size},\\ j = {jump},\\ P = {padding}"]
 
     def decide(self, setting: Setting) -> Verdict:
@@ -268,8 +270,13 @@ def _through(net: Network, wanted: str) -> Derivation:
     positive = _positive(net, known, nodes)
     letters = tuple(sorted({s for value in positive for s in value.free_symbols}, key=str))
     setting = Setting(letters, tuple(value - 1 for value in positive))
+    output = Names(*letters)("u")
     steps = [
-        step(field, reason + (f" (axis {axis})" if len(axes) > 1 else ""), setting)
+        step(
+            replace(field, output=output),
+            reason + (f" (axis {axis})" if len(axes) > 1 else ""),
+            setting,
+        )
         for axis, fields in enumerate(axes)
         for field, reason in fields
     ]

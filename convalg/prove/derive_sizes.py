@@ -91,7 +91,10 @@ def _after(axis: Axis, setting: Setting) -> Any:
 
     With a stride several do: the one before, that of "same", else as much as is read.
     """
-    candidates = [axis.before, *(expanded(symbol - axis.before) for symbol, _ in setting.named)]
+    # With a name for all of the padding, the rest of it.
+    used = getattr(axis.padding, "free_symbols", ())
+    rest = [expanded(symbol - axis.before) for symbol, _ in setting.named if symbol in used]
+    candidates = [*rest, axis.before]
     for lower in (False, True):
         pair = same_padding(
             axis.in_size,

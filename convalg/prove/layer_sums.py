@@ -154,13 +154,25 @@ class LayerSums:
 
     def _summed_back(self) -> tuple[tuple[str, ...], tuple[tuple[Index, Index], ...]]:
         """The channels that an input adds up, and their condition: that they read channel c."""
-        if not self.lead:
-            return (), ()
         groups, _, _ = self.geometry.channels
+        if not self.lead or self._is_depthwise:
+            return (), ()
         k, c = self.letter("k"), variable(self.letter("c"))
         if groups == 1:
             return (k,), ()
         return (k, *self._summed_forward()), ((self.channel, c),)
+
+    @property
+    def _is_depthwise(self) -> bool:
+        """Whether each channel is its own group: then k and c are one."""
+        groups, outputs, inputs = self.geometry.channels
+        return bool(groups != 1 and outputs == 1 and inputs == 1)
+
+    def _back(self, index: tuple[Index, ...]) -> tuple[Index, ...]:
+        """An index [k, ...] as it is in a sum over what reads channel c."""
+        if not self.lead or not self._is_depthwise:
+            return index
+        return (variable(self.letter("c")), *index[1:])
 
     # Sums.
 
@@ -175,14 +187,16 @@ class LayerSums:
         channels, linked = self._summed_back()
         inputs = tuple(map(variable, self.each("i")))
         conditions = (*linked, *zip(self.read(), inputs, strict=True))
-        body = Times((Entry(self.weights, self.tap()), Entry(g, self.place("o", "k"))))
+        weight, entry = self._back(self.tap()), self._back(self.place("o", "k"))
+        body = Times((Entry(self.weights, weight), Entry(g, entry)))
         return Sum((*channels, *self.each("o"), *self.each("t")), body, conditions)
 
     def gathered(self, g: Vector, at: tuple[Index, ...], tap: tuple[Index, ...]) -> Sum:
         """Sum over k, e, t with c(k, e) = c of w[tap] g[k, at]."""
         channels, linked = self._summed_back()
         lead = (variable(self.letter("k")),) if self.lead else ()
-        body = Times((Entry(self.weights, tap), Entry(g, (*lead, *at))))
+        weight, entry = self._back(tap), self._back((*lead, *at))
+        body = Times((Entry(self.weights, weight), Entry(g, entry)))
         return Sum((*channels, *self.each("t")), body, linked)
 
     # Operators.
