@@ -381,8 +381,9 @@ def transposed_geometry(
         )
     if isinstance(padding, str) and padding == "causal":
         raise ArgumentError(
-            f"padding={padding!r} is not defined for a transposed layer: write ((0, d * (k - 1)),) to "
-            "drop the end of the output, or take the adjoint of a causal correlation"
+            f"padding={padding!r} is not defined for a transposed layer: write "
+            f"((0, d * (k - 1)),) to drop the end of the output, or take the adjoint of a causal "
+            f"correlation"
         )
     wanted = tuple(n * s for n, s in zip(sizes, strides, strict=True))
     pads = _padding_of(padding, wanted, taps, strides, dilations)

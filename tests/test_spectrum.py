@@ -21,6 +21,7 @@ from strategies import Drawn, integers, layers
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError, KindError, SymbolicError, TooLargeError
 from convalg.spectra import circulant, values
+from convalg.spectra.factors import certified_top
 from convalg.spectra.values import Spectrum, norm, spectrum
 
 RNG = np.random.default_rng(20)
@@ -281,8 +282,39 @@ def test_the_norm_is_the_same_each_time_and_leaves_random_numbers_alone() -> Non
     assert (np.random.get_state()[1] == before).all()
 
 
+@pytest.mark.parametrize("size", [999, 16000])
+def test_norms_of_long_layers_whose_values_lie_close(size: int) -> None:
+    # The largest values are 2 + 2 cos(pi k / (n + 1)): they differ by about 1 / n^2.
+    expected = 2 + 2 * math.cos(math.pi / (size + 1))
+    assert norm(ca.correlation(size, [1, 2, 1], padding=1)) == pytest.approx(expected, rel=1e-11)
+
+
+def test_the_norm_of_a_long_layer_of_random_weights() -> None:
+    weights = np.random.default_rng(0).standard_normal(9).astype(np.float32)
+    layer = ca.correlation(16000, weights, padding=4)
+    found = norm(layer)
+    # The circular layer that it is cut from, by its Fourier coefficients, and a part of it.
+    padded = np.concatenate([weights.astype(float), np.zeros(2**20 - 9)])
+    assert found <= np.abs(np.fft.rfft(padded)).max() * (1 + 1e-9)
+    part = ca.correlation(600, weights, padding=4).to_numpy().astype(float)
+    assert found >= np.linalg.norm(part, 2) * (1 - 1e-12)
+
+
+def test_a_largest_eigenvalue_between_two_bounds() -> None:
+    layer = ca.correlation((30, 30), np.random.default_rng(1).standard_normal((3, 3)), padding=1)
+    exact = np.linalg.norm(layer.to_numpy().astype(float), 2) ** 2
+    for lower in (exact * (1 - 1e-9), exact * (1 - 1e-4), exact / 1.5):
+        top, settled = certified_top(layer, 1.0, lower, 1e-10)
+        assert settled
+        assert top == pytest.approx(exact, rel=1e-11)
+    # A lower bound that is none is not called settled at its own number.
+    top, settled = certified_top(layer, 1.0, exact / 1e6, 1e-10)
+    assert not settled or top == pytest.approx(exact, rel=1e-11)
+
+
 def test_a_norm_that_does_not_settle_says_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(values, "STEPS", 12)
+    monkeypatch.setattr(values, "MOST_FACTORED", 0)
     operator = ca.diagonal(np.linspace(0, 3, 2000))
     with pytest.raises(ArgumentError, match="the norm did not settle to tolerance=1e-10") as caught:
         norm(operator)

@@ -16,6 +16,7 @@ import numpy as np
 
 from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, KindError, check_memory
+from convalg.faces.support import nonzero_bound
 from convalg.operators import Adjoint, Convolution, Kron, Scaled, Selection
 from convalg.spec import as_size, size_product
 from convalg.spectra.circulant import (
@@ -24,6 +25,7 @@ from convalg.spectra.circulant import (
     is_circulant,
     wave,
 )
+from convalg.spectra.factors import certified_top
 from convalg.spectra.numeric import as_float, check_overflow, dense
 
 DENSE = 2**18
@@ -31,6 +33,12 @@ DENSE = 2**18
 
 STEPS = 5000
 """Lanczos steps before the norm is given up."""
+
+FEW_STEPS = 100
+"""Lanczos steps before a sparse Gram matrix is factored instead."""
+
+MOST_FACTORED = 2**20
+"""Non-zeros of a matrix whose Gram matrix may be factored."""
 
 RESTARTS = 500
 """Restarts of ARPACK before the largest few values are given up."""
@@ -135,10 +143,13 @@ def norm(A: Any, *, tolerance: float = 1e-10) -> float:  # noqa: N803
     Rule: Lanczos iteration on A^T A or A A^T, the smaller one, through A(x) and A.T(x) from a
     fixed start, until the residual is below `tolerance`: some singular value is then that
     close, relatively; almost surely it is the largest, or one that agrees with it to about six
-    digits. Circular layers are solved by frequency and small matrices densely, to rounding.
+    digits. Where the largest values are too near one another for that, and the matrix is
+    sparse, the answer is a lower bound |A v| / |v| such that a factorisation of
+    t - A^T A without a negative pivot shows its square to be within `tolerance`. Circular layers
+    are solved by frequency and small matrices densely, to rounding.
 
     Raises: ArgumentError when the iteration does not settle, with the lower bound it has;
-    SymbolicError for symbols.
+    SymbolicError for symbols; TooLargeError.
 
     >>> import convalg as ca
     >>> round(norm(ca.correlation(100, [1, 2, 1], padding=1)), 6)
@@ -165,10 +176,34 @@ def _norm(operator: Operator, tolerance: float) -> float:
     rows, columns = operator.shape
     if rows * columns <= DENSE:
         return float(np.linalg.norm(dense(operator), 2))
+    _check_vectors(operator, f"the norm of a {rows} x {columns} matrix")
     gram = _Gram(operator)
     if gram.size == 0:
         return 0.0
-    return gram.size * math.sqrt(_lanczos(gram, tolerance))
+    is_sparse = nonzero_bound(operator) <= MOST_FACTORED
+    top, settled = _lanczos(gram, tolerance, FEW_STEPS if is_sparse else STEPS)
+    if not settled and is_sparse:
+        top, settled = certified_top(operator, gram.size, top, tolerance)
+    if not settled:
+        top, settled = _lanczos(gram, tolerance, STEPS)
+    value = gram.size * math.sqrt(top)
+    if not settled:
+        raise ArgumentError(
+            f"the norm did not settle to tolerance={tolerance:g} in {STEPS} steps: it is at least "
+            f"{value:.10g}; pass a larger tolerance, or take norm_bounds(A)"
+        )
+    return value
+
+
+def _check_vectors(operator: Operator, what: str) -> None:
+    """Raises: TooLargeError where a few inputs and outputs would not fit."""
+    check_memory(
+        6 * 8 * sum(operator.shape),
+        None,
+        what=f"{what}, a few vectors of its rows and columns,",
+        instead="take a smaller layer, or norm_bounds(A)",
+        fixed=True,
+    )
 
 
 class _Gram:
@@ -199,10 +234,10 @@ def _start(length: int) -> Array:
     return v / np.linalg.norm(v)
 
 
-def _lanczos(gram: _Gram, tolerance: float) -> float:
-    """The largest eigenvalue of a Gram matrix.
+def _lanczos(gram: _Gram, tolerance: float, steps: int) -> tuple[float, bool]:
+    """The largest eigenvalue of a Gram matrix, from below, and whether the residual is small.
 
-    Without reorthogonalisation: copies of found values appear, which do not harm the largest,
+    Without reorthogonalisation: copies of eigenvalues appear, which do not harm the largest,
     and the residual |beta s| stays true (Paige 1980). Measured three times as fast as ARPACK.
     """
     from scipy.linalg import eigh_tridiagonal
@@ -210,25 +245,21 @@ def _lanczos(gram: _Gram, tolerance: float) -> float:
     v, before, beta = gram.start / np.linalg.norm(gram.start), np.zeros(gram.length), 0.0
     diagonal: list[float] = []
     beside: list[float] = []
-    for step in range(1, STEPS + 1):
+    for step in range(1, steps + 1):
         w = gram(v) - beta * before
         # Not BLAS, whose threads wait for one another on vectors this short.
         diagonal.append(float(np.einsum("i,i", v, w)))
         w -= diagonal[-1] * v
         beta = math.sqrt(float(np.einsum("i,i", w, w)))
-        if step < 10 or step % max(5, step // 20) == 0 or beta == 0 or step == STEPS:
+        if step < 10 or step % max(5, step // 20) == 0 or beta == 0 or step == steps:
             last = (step - 1, step - 1)
             (top,), ends = eigh_tridiagonal(diagonal, beside, select="i", select_range=last)
             residual = beta * abs(float(ends[-1, 0]))
             if residual <= tolerance * top:
-                return float(top)
+                return float(top), True
         beside.append(beta)
         before, v = v, w / beta
-    raise ArgumentError(
-        f"the norm did not settle to tolerance={tolerance:g} in {STEPS} steps: it is at least "
-        f"{gram.size * math.sqrt(top):.10g}, with a relative residual of {residual / top:.1g}; "
-        f"pass a larger tolerance"
-    )
+    return float(top), False
 
 
 def _largest(operator: Operator, count: int) -> Array:
