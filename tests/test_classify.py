@@ -126,6 +126,78 @@ def check(found: Classification, matrix: np.ndarray) -> None:
     assert found.witness == () or found.witness[-1].words in found.explain()
 
 
+def block_kinds(matrix: np.ndarray, sizes: list[tuple[int, int]]) -> dict[str, bool]:
+    """Whether each kind of block structure holds on two axes, by definition.
+
+    One row or column of blocks is Toeplitz, one block circulant too; alone that is no structure.
+    """
+    toeplitz = [moves(matrix, sizes, level, (1, 1)) for level in (0, 1)]
+    circulant = [m == n and moves(matrix, sizes, k, (1, 1), True) for k, (m, n) in enumerate(sizes)]
+    is_wide = min(sizes[0]) > 1
+    return {
+        "doubly block Toeplitz": all(toeplitz),
+        "doubly block circulant": all(circulant),
+        "block Toeplitz": toeplitz[0] and (is_wide or toeplitz[1]),
+        "block circulant": circulant[0] and (is_wide or circulant[1]),
+        "block Toeplitz with Toeplitz blocks": all(toeplitz),
+        "block circulant with circulant blocks": all(circulant),
+    }
+
+
+@st.composite
+def two_axes(draw: st.DrawFn) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """A small matrix of two axes with some structure, axes of one sample among them."""
+    sizes = [(draw(st.integers(1, 3)), draw(st.integers(1, 3))) for _ in range(2)]
+    numbers = st.integers(0, draw(st.integers(0, 2)))
+    kinds = [draw(st.sampled_from(["Toeplitz", "circulant", "free"])) for _ in sizes]
+    values: dict[Any, int] = {}
+    rows, columns = (math.prod(pair) for pair in zip(*sizes, strict=True))
+    matrix = np.zeros((rows, columns), dtype=int)
+    for r, c in np.ndindex(rows, columns):
+        key = []
+        for (o, i), (m, n), kind in zip(
+            ((r // sizes[1][0], c // sizes[1][1]), (r % sizes[1][0], c % sizes[1][1])),
+            sizes,
+            kinds,
+            strict=True,
+        ):
+            place = {"Toeplitz": o - i, "circulant": (o - i) % n, "free": (o, i)}
+            key.append(place[kind if m == n or kind != "circulant" else "Toeplitz"])
+        if tuple(key) not in values:
+            values[tuple(key)] = draw(numbers)
+        matrix[r, c] = values[tuple(key)]
+    return matrix, sizes
+
+
+@given(two_axes())
+def test_block_kinds_hold_exactly_where_their_definition_does(
+    drawn: tuple[np.ndarray, list[tuple[int, int]]],
+) -> None:
+    matrix, sizes = drawn
+    rows, columns = zip(*sizes, strict=True)
+    found = classify(matrix, in_shape=columns, out_shape=rows)
+    check(found, matrix)
+    for kind, holds in block_kinds(matrix, sizes).items():
+        assert (kind in found.kinds) == holds, kind
+
+
+@pytest.mark.parametrize(
+    ("layer", "kinds"),
+    [
+        (ca.correlation((1, 5), ca.kernel(1, 3)), {"doubly block Toeplitz", "block Toeplitz"}),
+        (ca.correlation((3, 4), ca.kernel(3, 3)), {"doubly block Toeplitz", "block Toeplitz"}),
+        (ca.correlation((1, 4, 5), ca.kernel(1, 2, 3)), {"doubly block Toeplitz"}),
+        (ca.identity((2, 2)), {"doubly block circulant", "block circulant"}),
+        (
+            ca.correlation((4, 5), ca.kernel(1, 1, 2, 2)),
+            {"doubly block Toeplitz", "triply block Toeplitz"},
+        ),
+    ],
+)
+def test_an_axis_of_one_sample_leaves_no_kind_out(layer: ca.Operator, kinds: set[str]) -> None:
+    assert kinds <= set(classify(layer).kinds)
+
+
 def check_levels(found: Classification, matrix: np.ndarray) -> None:
     """Each level moves as its name and its stride say."""
     strides = iter(found.strides)

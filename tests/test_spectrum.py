@@ -318,7 +318,7 @@ def test_a_norm_that_does_not_settle_says_what_it_has(monkeypatch: pytest.Monkey
     operator = ca.diagonal(np.linspace(0, 3, 2000))
     with pytest.raises(ArgumentError, match="the norm did not settle to tolerance=1e-10") as caught:
         norm(operator)
-    lower = float(re.findall(r"it is at least ([\d.]+),", str(caught.value))[0])
+    lower = float(re.findall(r"it is at least ([\d.]+);", str(caught.value))[0])
     assert 2.5 < lower <= 3
     assert 2.8 < norm(operator, tolerance=0.1) <= 3
 

@@ -12,7 +12,14 @@ import numpy as np
 from convalg.base import Operator
 from convalg.kinds.entries import Entries, as_tolerance, entries_of
 from convalg.kinds.kronecker import kronecker_factors
-from convalg.kinds.levels import Chain, Level, block_sizes, broken, structure_of
+from convalg.kinds.levels import (
+    Chain,
+    Level,
+    block_sizes,
+    broken,
+    by_axes,
+    structure_of,
+)
 
 Reason = Callable[[tuple[int, int], tuple[int, int]], str] | None
 
@@ -97,9 +104,12 @@ def classify(
     Toeplitz ((i+1, j+s) is (i, j); transposed: (i+s, j+1)), then the same at every level of a
     block structure ("doubly block Toeplitz" to depth 2), Kronecker product, then structure at
     some levels only ("block Toeplitz" with any blocks; "channel blocks, each Toeplitz"), none.
-    Of several structures the one with the fewest free values counts. A single row or column is
-    Toeplitz in a vacuous sense. The blocks are the axes of `out_shape` x `in_shape` (an operator
-    has its own), or else are searched for among the divisors of the sizes: to three levels,
+    Of several structures the one with the fewest free values is the kind. The blocks are the axes
+    of `out_shape` x `in_shape` (an operator has its own). A single row or column, of entries or
+    of blocks, is Toeplitz in a vacuous sense, and a single block is circulant; where every axis is
+    one or the other, the kinds of all axes hold too ("doubly block Toeplitz" of an image of one
+    row), and a kind of some axes is listed where it is not vacuous. Without shapes, blocks
+    are searched for among the divisors of the sizes: to three levels,
     and structure at some levels counts where it leaves at most half of the entries free. Strides
     above 1 count where they take a non-zero entry to another; up to 64 are tried, 8 in a search.
     Raises: ShapeError unless there are two axes, entries, and shapes that fit; ArgumentError for
@@ -118,13 +128,14 @@ def classify(
         out_shape = matrix.out_shape if out_shape is None else out_shape
     levels = block_sizes(entries.shape, in_shape, out_shape)
     chain, known = structure_of(entries, levels)
-    return _verdict(entries, chain, known)
+    return _verdict(entries, chain, known, by_axes(entries, levels))
 
 
-def _verdict(entries: Entries, chain: Chain, named: bool) -> Classification:
+def _verdict(entries: Entries, chain: Chain, named: bool, axes: list[Chain]) -> Classification:
     """Everything that holds, strongest first, and what rules the rest out."""
     factors = kronecker_factors(entries)
-    names = _names(chain, named)
+    other = [name for one in axes for name in _names(one, True)]
+    names = list(dict.fromkeys([*_names(chain, named), *other]))
     kinds = _plain_kinds(entries)
     if all(level.step for level in chain):
         kinds += names + ["Kronecker product"] * bool(factors)

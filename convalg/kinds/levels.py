@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -150,27 +150,65 @@ def block_sizes(
         given.append(axes)
     if len(given) < 2 or len(given[0]) != len(given[1]):
         return None
-    return [pair for pair in zip(*given, strict=True) if pair != (1, 1)]
+    return list(zip(*given, strict=True))
+
+
+def by_axes(entries: Entries, sizes: list[tuple[int, int]] | None) -> list[Chain]:
+    """The axes that shapes give as levels: those of more than one sample, and all of them.
+
+    All of them where each has structure, an axis with a single row or column of blocks too.
+    """
+    large = [pair for pair in sizes or [] if pair != (1, 1)]
+    chain = _merged(list(_levels(entries, large))) if len(large) > 1 else ()
+    every = _every_level(_levels(entries, sizes or []))
+    return [found for found in (chain, every) if any(level.step for level in found)]
+
+
+def _every_level(chain: Chain) -> Chain:
+    """The levels with those of a single row or column of blocks structured as the others are.
+
+    Empty where some level has no structure, or there are fewer than two.
+    """
+    words = {level.words for level in chain if level.step} or {"Toeplitz"}
+    if len(chain) < 2 or any(level.step is None and min(level.m, level.n) > 1 for level in chain):
+        return ()
+    # A single row or column of blocks has every step; its one block also repeats round the edge.
+    alike = next((level for level in chain if level.step), None)
+    step = alike.step if alike and len(words) == 1 else (1, 1)
+    is_cyclic = all(level.cyclic or (level.m, level.n) == (1, 1) for level in chain)
+    return tuple(
+        level if level.step else replace(level, step=step, cyclic=is_cyclic) for level in chain
+    )
+
+
+def _levels(entries: Entries, sizes: list[tuple[int, int]]) -> Chain:
+    """The levels of given sizes, outermost first."""
+    chain: list[Level] = []
+    height = width = 1
+    for m, n in reversed(sizes):
+        level = Level(height, width, m, n)
+        chain.insert(0, _fitted(entries, level, LARGEST_STRIDE, sharing=False))
+        height, width = height * m, width * n
+    return tuple(chain)
 
 
 def structure_of(entries: Entries, sizes: list[tuple[int, int]] | None) -> tuple[Chain, bool]:
-    """The levels of the matrix, outermost first, and whether the shapes gave them."""
+    """The levels of the matrix, outermost first, and whether the shapes gave them.
+
+    Axes of one input and one output are left out.
+    """
     whole = _fitted(entries, Level(1, 1, *entries.shape), LARGEST_STRIDE, sharing=False)
     if min(entries.shape) == 1:
         whole = Level(1, 1, *entries.shape, (1, 1), entries.shape == (1, 1))
     if whole.step == (1, 1):
         return (whole,), False
     found: list[Chain] = [(whole,)] if whole.step else []
+    sizes = [pair for pair in sizes if pair != (1, 1)] if sizes else sizes
     if sizes and len(sizes) > 1:
-        chain: list[Level] = []
-        height = width = 1
-        for m, n in reversed(sizes):
-            level = Level(height, width, m, n)
-            chain.insert(0, _fitted(entries, level, LARGEST_STRIDE, sharing=False))
-            height, width = height * m, width * n
+        chain = _levels(entries, sizes)
         if any(level.step for level in chain):
-            found.append(_merged(chain))
-        return (_best(found), True) if found else (tuple(chain), True)
+            found.append(_merged(list(chain)))
+        return (_best(found), True) if found else (chain, True)
     searched = _searched(entries)
     if searched:
         found.append(searched)

@@ -181,9 +181,11 @@ def _norm(operator: Operator, tolerance: float) -> float:
     if gram.size == 0:
         return 0.0
     is_sparse = nonzero_bound(operator) <= MOST_FACTORED
-    top, settled = _lanczos(gram, tolerance, FEW_STEPS if is_sparse else STEPS)
-    if not settled and is_sparse:
-        top, settled = certified_top(operator, gram.size, top, tolerance)
+    settled = False
+    if is_sparse:
+        top, settled = _lanczos(gram, tolerance, FEW_STEPS)
+        if not settled:
+            top, settled = certified_top(operator, gram.size, top, tolerance)
     if not settled:
         top, settled = _lanczos(gram, tolerance, STEPS)
     value = gram.size * math.sqrt(top)
