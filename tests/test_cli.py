@@ -21,7 +21,7 @@ from convalg.sheet import sections
 
 def counted(line: str) -> tuple[int, int, str]:
     """Statements that hold, statements made, and the layer, as printed."""
-    found = re.match(r"(\d+) of (\d+) statements verified for (.*)", line)
+    found = re.match(r"(\d+) of (\d+) statements hold for (.*)", line)
     assert found is not None
     return int(found[1]), int(found[2]), found[3]
 
@@ -200,7 +200,7 @@ def test_a_failed_statement_ends_with_1(
     from convalg.sheet import checks
 
     # A wrong formula: the sheet says so, is written all the same, and the status tells.
-    monkeypatch.setattr(checks, "multiplications", lambda geometry: ([1], 1))
+    monkeypatch.setattr(checks, "counting_formula", lambda geometry: ((), 1))
     assert run("explain", "--shape", "5", "--kernel", "2") == cli.REFUTED == 1
     out = capsys.readouterr().out
     held, made, _ = counted(out)

@@ -190,7 +190,7 @@ def explain(
     It shows the sum that defines the layer, where the kernel is flipped, an image before and
     after, the output size, the weight matrix coloured by shared weight, linearity, full, same and
     valid, the counts, a step forward and its gradients in numbers, pooling, the receptive field,
-    equivariance and cost; every statement is verified while the sheet is made.
+    equivariance and cost; every statement is checked while the sheet is made.
 
     With no option: a Sobel filter on the embedded photograph.
     """
@@ -213,7 +213,7 @@ def explain(
     place = sheet.write(out, formats=tuple(formats or ("html", "markdown")))
     console = Console(soft_wrap=True, highlight=False)
     held = len(sheet.claims) - len(sheet.failed)
-    _print(console, f"{held} of {len(sheet.claims)} statements verified for {layer!r}")
+    _print(console, f"{held} of {len(sheet.claims)} statements hold for {layer!r}")
     for claim in sheet.failed:
         _print(console, f"failed: {claim.statement} {claim.check.how}", "red")
     # The path is a line of its own, whole, for whoever reads it by script.

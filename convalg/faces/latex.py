@@ -136,6 +136,35 @@ def layer_sum(operator: Operator) -> str:
     )
 
 
+def kernel_gradient_sum(operator: Operator) -> str:
+    """Return dL/dw as a sum over outputs, with g = dL/dy: see `layer_sum` for its indices.
+
+    Raises: KindError unless the operator is one layer.
+
+    >>> import convalg as ca
+    >>> print(kernel_gradient_sum(ca.correlation(5, ca.kernel(3), stride=2)))
+    \\frac{\\partial L}{\\partial w_{a}} = \\sum_{i=0}^{1} g_{i}\\, x_{2i+a}
+    """
+    geometry, transposed = layer_of(operator)
+    axes = geometry.axes
+    outputs, taps = (_letters(kind, len(axes)) for kind in (OUTPUTS, TAPS))
+    weight, read, written, _ = _channels(geometry, transposed)
+    reached = [
+        _mapped(axis, _raw(axis, o, t)) for axis, o, t in zip(axes, outputs, taps, strict=True)
+    ]
+    source, made = (outputs, reached) if transposed else (reached, outputs)
+    sums = [
+        rf"\sum_{{{o}=0}}^{{{expression(axis.out_size - 1)}}}"
+        for o, axis in zip(outputs, axes, strict=True)
+    ]
+    formula = (
+        rf"\frac{{\partial L}}{{\partial w_{{{_index(weight + taps)}}}}} = {' '.join(sums)} "
+        rf"g_{{{_index(written + made)}}}\, x_{{{_index(read + source)}}}"
+    )
+    parts = _outside(geometry, "g" if transposed else "x") + _foldings(axes)
+    return ",\\quad ".join([formula, *parts]) if parts else formula
+
+
 def boundary_rule(operator: Operator) -> str:
     """What the layer reads outside its input, or for an adjoint the range of its sums.
 
@@ -147,7 +176,7 @@ def boundary_rule(operator: Operator) -> str:
     """
     geometry, turned = layer_of(operator)
     axes = geometry.axes
-    outputs, taps, inputs = (_letters(kind, len(axes)) for kind in (OUTPUTS, TAPS, INPUTS))
+    outputs, taps = (_letters(kind, len(axes)) for kind in (OUTPUTS, TAPS))
     parts = []
     if turned:
         ranges = [
@@ -155,18 +184,31 @@ def boundary_rule(operator: Operator) -> str:
             for o, t, axis in zip(outputs, taps, axes, strict=True)
         ]
         parts.append(r",\ ".join(ranges))
+    else:
+        parts += _outside(geometry, "x")
+    return r",\quad ".join(parts + _foldings(axes))
+
+
+def _outside(geometry: Geometry, name: str) -> list[str]:
+    """Where an array counts as zero; nothing where no tap leaves it."""
+    axes, inputs = geometry.axes, _letters(INPUTS, len(geometry.axes))
     dropped = [
         rf"0 \le {u} < {expression(axis.in_size)}"
         for u, axis in zip(inputs, axes, strict=True)
         if _leaves(axis) and axis.boundary == "zeros"
     ]
-    if dropped and not turned:
-        place = _index([*(["c"] if geometry.has_channels else []), *inputs])
-        bounds = r",\ ".join(dropped)
-        parts.append(rf"x_{{{place}}} = 0 \text{{ outside }} {bounds}")
-    for word in sorted({axis.boundary for axis in axes if _leaves(axis)} - {"zeros"}):
-        parts.append(_folding(word, [axis.in_size for axis in axes if axis.boundary == word]))
-    return r",\quad ".join(parts)
+    if not dropped:
+        return []
+    place = _index([*(["c"] if geometry.has_channels else []), *inputs])
+    bounds = r",\ ".join(dropped)
+    return [rf"{name}_{{{place}}} = 0 \text{{ outside }} {bounds}"]
+
+
+def _foldings(axes: tuple[Axis, ...]) -> list[str]:
+    words = sorted({axis.boundary for axis in axes if _leaves(axis)} - {"zeros"})
+    return [
+        _folding(word, [axis.in_size for axis in axes if axis.boundary == word]) for word in words
+    ]
 
 
 def _folding(boundary: str, sizes: list[Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,22 @@ def one_line(operator: Operator) -> str:
     """What `repr` shows."""
     line = fold(operator, _RULES, _leaf)
     return line if len(line) <= LONGEST_LINE else f"{line[:200]} ... {line[-80:]}"
+
+
+def call(operator: Operator, arrays: Callable[[Any], str]) -> str:
+    """Return the whole line, however long, with arrays as a function writes them.
+
+    The adjoint of a family is written with `.T`: a size with a floor has no transposed call.
+
+    >>> from convalg.linear import correlation
+    >>> call(correlation(5, [1, 2, 3], padding=1).T, lambda array: "w")
+    'transposed_correlation(5, w, padding=1)'
+    """
+
+    def adjoint(node: Adjoint, image: str) -> str:
+        return _adjoint(node, image, arrays) if node.is_concrete else f"{image}.T"
+
+    return fold(operator, {**_RULES, Adjoint: adjoint}, partial(_leaf, arrays=arrays))
 
 
 def array_words(values: np.ndarray | LetterKernel) -> str:
@@ -167,19 +184,19 @@ def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = Fal
     return _call(f"transposed_{name}" if transposed else name, _sizes(shape), kernel, *words)
 
 
-def _leaf(leaf: Any) -> str:
+def _leaf(leaf: Any, arrays: Callable[[Any], str] = array_words) -> str:
     match leaf:
         case Convolution():
-            return convolution_words(leaf.geometry, array_words(leaf.weights))
+            return convolution_words(leaf.geometry, arrays(leaf.weights))
         case Selection():
             return _selection(leaf)
         case Patches():
             source = convolution_words(leaf.geometry, "w", transposed=leaf.transposed)
-            return f"{source}.by_kernel({array_words(leaf.values)})"
+            return f"{source}.by_kernel({arrays(leaf.values)})"
         case Diagonal():
-            return _call("diagonal", array_words(leaf.values))
+            return _call("diagonal", arrays(leaf.values))
         case Matrix():
-            return _call("dense", array_words(leaf.values))
+            return _call("dense", arrays(leaf.values))
         case SparseMatrix(words=words, values=values):
             rows, columns = leaf.shape
             return words or f"<sparse {rows} x {columns}, {values.size} entries>"
@@ -247,10 +264,10 @@ def boundary_words(axes: tuple[Axis, ...]) -> list[str]:
     return [f"boundary={word!r}" for word in sorted(words)]
 
 
-def _adjoint(node: Adjoint, image: str) -> str:
+def _adjoint(node: Adjoint, image: str, arrays: Callable[[Any], str] = array_words) -> str:
     inner = node.operator
     if isinstance(inner, Convolution) and all(a.boundary == "zeros" for a in inner.geometry.axes):
-        return convolution_words(inner.geometry, array_words(inner.weights), transposed=True)
+        return convolution_words(inner.geometry, arrays(inner.weights), transposed=True)
     if isinstance(inner, Selection) and image.startswith(("downsample(", "upsample(")):
         return _upsample(inner) if "offset" not in image else f"{image}.T"
     return f"{image}.T"

@@ -6,19 +6,16 @@ from dataclasses import replace
 
 from convalg import draw
 from convalg.base import Operator
-from convalg.errors import ConvalgError
-from convalg.faces import latex
 from convalg.faces.latex import layer_of
-from convalg.faces.text import one_line
 from convalg.gradients import only_convolution
 from convalg.linear import downsample, pad
 from convalg.operators import Convolution, compose
-from convalg.prove import derive
-from convalg.prove.functions import gradient
 from convalg.sheet import checks, everywhere, trials
-from convalg.sheet.blocks import Block, Claim, Code, Formula, Section, Text
+from convalg.sheet.blocks import Block, Code, Formula, Section, Text
+from convalg.sheet.calls import layer_name
+from convalg.sheet.claims import equal
 from convalg.sheet.layers import pictured, row_of
-from convalg.sheet.worked import Worked, array_latex, loops, slopes
+from convalg.sheet.worked import Worked, array_latex
 from convalg.spec import Geometry
 
 
@@ -33,7 +30,7 @@ def forward_section(case: Worked) -> Section:
         Formula(array_latex("x", case.x)),
         Formula(array_latex("w", only_convolution(case.operator).weights)),
         Formula(array_latex("b", case.bias if case.bias.size > 1 else case.bias[0])),
-        Formula(array_latex("y", case.y)),
+        trials.forward(case),
         *pictured(
             "forward",
             (
@@ -42,32 +39,31 @@ def forward_section(case: Worked) -> Section:
             ),
             ("The matrix with the numbers of w.", lambda: draw.matrix(case.operator)),
         ),
-        Claim("These are the outputs.", trials.check_forward(case)),
     ]
     return Section("One step forward", tuple(blocks))
 
 
 def input_section(small: Operator, case: Worked) -> Section:
-    """The gradient of the input: the transposed matrix, which is a convolution again."""
+    """The gradient of the input: the transposed matrix, and the layer that it is."""
     named = named_adjoint(small)
-    steps, claims = everywhere.adjoint_steps(small)
+    steps = everywhere.adjoint_steps(small)
     blocks: list[Block] = [
         Text(
             "The gradient g of the output comes back to the input through the transposed matrix, "
             "the adjoint of A. With its own input called x and its own output y:"
         ),
         Formula(r"\frac{\partial L}{\partial x} = A^{\mathsf{T}} g"),
-        Formula(latex.layer_sum(small.T)),
+        checks.adjoint_sum(small),
         Text(_adjoint_words(small, named)),
-        Code(f"A   = {one_line(small)}"),
-        Code(f"A.T = {one_line(named)}"),
-        Claim(
+        *equal(
             "The transposed matrix is the matrix of this expression.",
-            checks.check_adjoint(small, named),
+            small.T,
+            named,
+            about=small,
         ),
+        *everywhere.adjoint_claims(small),
         *[Text("Step by step, for every size:") for _ in steps],
         *steps,
-        *claims,
         *pictured(
             "adjoint",
             (
@@ -75,14 +71,10 @@ def input_section(small: Operator, case: Worked) -> Section:
                 lambda: draw.matrix(small.T),
             ),
         ),
-        Formula(r"\langle A x,\, g \rangle = \langle x,\, A^{\mathsf{T}} g \rangle"),
-        Claim(
-            "This identity holds for all weights, all x and all g.",
-            checks.check_pairing(small, small.T),
-        ),
+        checks.pairing(small),
         Text("With the numbers from above, and a gradient g of the output:"),
         Formula(array_latex("g", case.g)),
-        Formula(array_latex(r"\frac{\partial L}{\partial x}", case.dx)),
+        trials.back(case),
         Code(
             "ca.derive.adjoint(A).verify()" if isinstance(small, Convolution) else "A.T", runs=True
         ),
@@ -96,27 +88,12 @@ def kernel_section(small: Operator, case: Worked) -> Section:
         Text(
             "The layer is linear in its kernel too: y = B(x) w, where B(x) holds in each row the "
             "samples under the kernel. So the gradient of the kernel is the transpose of B(x), "
-            "times g: each weight adds up, over the places where it is used, what it met there "
+            "times g: each weight adds up, over the outputs that use it, the sample that it met "
             "times the gradient."
         ),
         Formula(r"y = B(x)\, w, \qquad \frac{\partial L}{\partial w} = B(x)^{\mathsf{T}} g"),
-    ]
-    family = everywhere.family_of(small)
-    if family is not None and isinstance(small, Convolution):
-        try:
-            derived = everywhere.once(derive.kernel_gradient(family))
-            steps, verdict = everywhere.steps_of(derived), derived.verify()
-            blocks += [
-                steps,
-                *everywhere.proved(
-                    f"The kernel gradient of {everywhere.told(family)} is its input correlated "
-                    f"with the gradient of its output, that stretched by the stride.",
-                    verdict,
-                ),
-            ]
-        except ConvalgError:
-            blocks.append(Text("For letters as sizes no derivation is known for this layer."))
-    blocks += [
+        checks.kernel_sum(small),
+        *everywhere.kernel_steps(small),
         *pictured(
             "patches",
             (
@@ -129,16 +106,8 @@ def kernel_section(small: Operator, case: Worked) -> Section:
                 lambda: draw.matrix(row_of(small)),
             ),
         ),
-        *everywhere.proved(
-            "Plain loops over outputs and taps give these gradients of x and w.",
-            gradient(loops(small), small),
-        ),
         Text("With the numbers from above:"),
-        Formula(array_latex(r"\frac{\partial L}{\partial w}", case.dw)),
-        Claim(
-            "The loss, moved by one up and down in each weight, has these slopes.",
-            trials.check_slopes(case, slopes(case)[0], case.dw, "weight"),
-        ),
+        trials.kernel_slopes(case),
     ]
     return Section("The gradient of the kernel", tuple(blocks))
 
@@ -160,15 +129,7 @@ def update_section(case: Worked) -> Section:
             r"w \leftarrow w - \eta\, \frac{\partial L}{\partial w}, \qquad "
             r"b \leftarrow b - \eta\, \frac{\partial L}{\partial b}"
         ),
-        Formula(
-            array_latex(
-                r"\frac{\partial L}{\partial b}", case.db if case.db.size > 1 else case.db[0]
-            )
-        ),
-        Claim(
-            "The loss, moved by one up and down in each bias, has these slopes.",
-            trials.check_slopes(case, slopes(case)[1], case.db, "bias"),
-        ),
+        trials.bias_slopes(case),
         Formula(
             array_latex(
                 rf"w - {share}\, \frac{{\partial L}}{{\partial w}}",
@@ -188,33 +149,28 @@ def update_section(case: Worked) -> Section:
                 lambda: draw.kernel(layer),
             ),
         ),
-        Claim(
-            f"The loss falls from {before} to {after}.",
-            trials.check_fall(case, before, after),
-        ),
+        trials.fall(case, before, after),
     ]
     return Section("The gradient of the bias, and an update", tuple(blocks))
 
 
 def _adjoint_words(small: Operator, named: Operator) -> str:
-    geometry, turned = layer_of(small)
-    if turned:
-        return "This layer is itself an adjoint, so its own adjoint is a correlation:"
+    geometry, transposed = layer_of(small)
+    if transposed:
+        return "This layer is itself an adjoint, so its own adjoint is the layer behind it:"
     if isinstance(named, Convolution):
-        return "It is one correlation again, with the kernel turned round:"
+        return f"It is one {layer_name(named)} again:"
     parts = ["zeros between the samples"] if any(a.stride != 1 for a in geometry.axes) else []
-    parts.append("the correlation with the kernel turned round")
+    parts.append(f"the {layer_name(only_convolution(named))}")
     if any(axis.boundary != "zeros" for axis in geometry.axes):
         parts.append("the border added back to the samples that it was read from")
-    return (
-        f"It is a transposed correlation: {', then '.join(parts)} (the last step is on the left):"
-    )
+    return f"It is a product: {', then '.join(parts)} (the last step is on the left):"
 
 
 def named_adjoint(operator: Operator) -> Operator:
     """The adjoint as one correlation, or as one between elementary operators.
 
-    Rule: A = downsample . correlation . pad, each adjoint is known, and their order turns.
+    Rule: A = downsample . correlation . pad; the adjoint is the product of the adjoints, reversed.
     """
     found = operator.T.simplify()
     if isinstance(found, Convolution) or not isinstance(operator, Convolution):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
 from convalg.draw.figure import Drawing, rendered
-from convalg.sheet.checks import Check
+from convalg.errors import KindError, ShapeError, TooLargeError
 from convalg.sheet.explorer import Explorer
 
 NARROW = 4.9
@@ -38,26 +39,50 @@ class Formula:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure, with a name for its file and words for those who do not see it."""
+    """A figure, drawn when it is asked for, with a name for its file and a caption.
+
+    `choices`: captions and functions that draw, in order of preference. A layer may have too
+    many axes, or be too large, to be drawn in some of them. The figure itself is not kept.
+    """
 
     name: str
-    figure: Drawing
-    caption: str
+    choices: tuple[tuple[str, Callable[[], Drawing]], ...]
+
+    @cached_property
+    def _drawn(self) -> tuple[int, str, float] | None:
+        """The first choice that can be drawn, its SVG and its width; None without any."""
+        for number, (_, make) in enumerate(self.choices):
+            try:
+                figure = make()
+            except (KindError, ShapeError, TooLargeError):
+                continue
+            return number, figure.svg(), float(figure.get_figwidth())
+        return None
+
+    @property
+    def exists(self) -> bool:
+        """Whether the layer allows one of the figures."""
+        return self._drawn is not None
+
+    @property
+    def caption(self) -> str:
+        """The caption of the figure that is drawn."""
+        return self.choices[self._drawn[0]][0] if self._drawn else ""
 
     @property
     def is_narrow(self) -> bool:
-        """Whether two such figures stand beside one another."""
-        return bool(self.figure.get_figwidth() < NARROW)
+        """Whether two such figures share a line."""
+        return self._drawn is not None and self._drawn[2] < NARROW
 
-    @cached_property
+    @property
     def svg(self) -> str:
         """The figure as SVG text."""
-        return self.figure.svg()
+        return self._drawn[1] if self._drawn else ""
 
     @cached_property
     def pdf(self) -> bytes:
         """The figure as a PDF file."""
-        return rendered(self.figure, "pdf")
+        return rendered(self.choices[self._drawn[0]][1](), "pdf") if self._drawn else b""
 
 
 @dataclass(frozen=True)
@@ -70,23 +95,45 @@ class Table:
 
     @property
     def is_words(self) -> bool:
-        """Whether no cell behind the first of a row holds a number."""
+        """Whether no cell after the first of a row holds a number."""
         return not any(mark.isdigit() for row in self.rows for word in row[1:] for mark in word)
 
 
-@dataclass(frozen=True)
-class Steps:
-    """A derivation: each line a formula in LaTeX, why it follows, and how it was verified."""
+PROVED = "proved"
+"""An exact identity at the size of the scope, or a decision for every size of it."""
+EXACTLY = "verified exactly"
+"""Numbers that were computed again, in exact arithmetic, without the code that printed them."""
+COUNTEREXAMPLE = "shown by a counterexample"
+TRIED = "tried"
+"""Evaluated on some inputs, perhaps with rounding: no proof."""
+FAILED = "failed"
 
-    lines: tuple[tuple[str, str, str], ...]
+
+@dataclass(frozen=True)
+class Check:
+    """Whether a statement holds: `verdict`, `scope` (where), `how` it was established."""
+
+    verdict: str
+    scope: str
+    how: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the statement holds."""
+        return self.verdict != FAILED
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement with the check that was made of it."""
+    """A statement with the check that was made of it.
+
+    `shown`: the formulas or calls that the statement is about, from the same objects as the
+    check.
+    """
 
     statement: str
     check: Check
+    shown: tuple[Formula | Code, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -94,12 +141,19 @@ class Claim:
         return f"{self.check.verdict} {self.check.scope}".strip()
 
 
+@dataclass(frozen=True)
+class Steps:
+    """A derivation: each line a claim, of one formula and why it follows."""
+
+    lines: tuple[Claim, ...]
+
+
 Block: TypeAlias = Text | Code | Formula | Picture | Table | Steps | Claim | Explorer
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and the blocks under it."""
 
     heading: str
     blocks: tuple[Block, ...]

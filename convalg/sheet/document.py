@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from convalg.sheet import latex as tex
 from convalg.sheet import markdown as marks
 from convalg.sheet import notebook as notebooks
 from convalg.sheet import page as pages
-from convalg.sheet.blocks import Block, Claim, Picture, Section
+from convalg.sheet.blocks import Block, Claim, Picture, Section, Steps
 
 FORMATS = ("html", "markdown", "latex", "notebook")
 NAMES = {
@@ -47,13 +48,26 @@ class Sheet:
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """All statements, in order."""
-        return tuple(block for block in self.blocks if isinstance(block, Claim))
+        """All statements, in order, those of derivations included."""
+        found: list[Claim] = []
+        for block in self.blocks:
+            if isinstance(block, Claim):
+                found.append(block)
+            elif isinstance(block, Steps):
+                found += block.lines
+        return tuple(found)
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """All figures, in order."""
-        return tuple(block for block in self.blocks if isinstance(block, Picture))
+        """All figures that the layer allows, in order; they are drawn here."""
+        return tuple(block for block in self.blocks if isinstance(block, Picture) and block.exists)
+
+    @property
+    def summary(self) -> str:
+        """How many statements have which label, in one line."""
+        counts = Counter(claim.check.verdict for claim in self.claims)
+        listed = ", ".join(f"{count} {label}" for label, count in counts.items())
+        return f"{len(self.claims)} statements: {listed}." if counts else "No statements."
 
     @property
     def failed(self) -> tuple[Claim, ...]:

@@ -1,70 +1,69 @@
-"""What a sheet can say for all sizes: the same layer with letters, and what is proved of it."""
+"""Statements for all sizes: the same layer with symbols for its sizes, and what is proved of it."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
-from functools import cache
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
-from convalg.axis import Axis
+from convalg.axis import Axis, holds
 from convalg.base import Operator
+from convalg.draw.words import plural
 from convalg.errors import ConvalgError
-from convalg.faces.latex import layer_of
-from convalg.faces.text import one_line, padding_after
+from convalg.faces.latex import expression, layer_of
+from convalg.faces.text import padding_after
 from convalg.gradients import only_convolution
 from convalg.kernels import LetterKernel, flip
-from convalg.linear import convolution, correlation, crop, downsample
-from convalg.operators import Convolution
+from convalg.linear import convolution, correlation, crop, downsample, pad, shift, upsample
+from convalg.maps.pooling import average_pool
+from convalg.operators import Convolution, compose
 from convalg.prove import derive
-from convalg.prove.claims import decide, equivariant
 from convalg.prove.derivation import Derivation
-from convalg.prove.theorems import theorems
-from convalg.prove.verdict import Verdict
-from convalg.sheet.blocks import Claim, Steps
-from convalg.sheet.checks import FAILED, Check
-from convalg.spec import is_symbolic, sizes
+from convalg.sheet.blocks import Claim, Code, Formula, Steps
+from convalg.sheet.calls import layer_name, written
+from convalg.sheet.claims import compared, equal, steps
+from convalg.spec import Geometry, sizes
 
-PROVED, PROVED_HERE = "proved for all sizes", "proved at this size"
-REFUTED = "shown by a counterexample"
-LONGEST_LINE = 80
 SPATIAL, TAPS = ("n", "m", "l"), ("K", "L", "M")
 
 
-def family_of(operator: Operator) -> Convolution | None:
-    """The layer with letters for its sizes, stride and dilation kept; None where there is none.
+def family_of(operator: Operator) -> Operator | None:
+    """Return the layer with symbols for input and kernel sizes, stride and dilation kept.
 
-    Kernels of symbols get letters for their sizes too; kernels of numbers stay as they are.
+    The kernel has a symbol for each weight, whatever the layer's own weights are. None where
+    there is no such family that is the layer at the layer's sizes.
 
     >>> import convalg as ca
-    >>> family_of(ca.correlation(6, ca.kernel(3), stride=2, padding=1))
+    >>> family_of(ca.correlation(6, [1, 2, 1], stride=2, padding=1))
     correlation(n, kernel(K), stride=2, padding=1)
     """
-    geometry, _ = layer_of(operator)
+    return _family(*layer_of(operator))
+
+
+@lru_cache(maxsize=64)
+def _family(geometry: Geometry, transposed: bool) -> Operator | None:
     axes = geometry.axes
     if len(axes) > len(SPATIAL):
         return None
-    letters = sizes(" ".join(SPATIAL[: len(axes)]))
-    weights: Any = only_convolution(operator).weights
-    taps: tuple[Any, ...] = geometry.taps
-    if all(is_symbolic(value) for value in weights.flat):
-        taps = sizes(" ".join(TAPS[: len(axes)]))
-        shape = (*weights.shape[: weights.ndim - len(axes)], *taps)
-        places = tuple(range(len(shape)))
-        weights = LetterKernel("w", shape, places, (False,) * len(shape))
+    lengths = sizes(" ".join(SPATIAL[: len(axes)]))
+    taps = sizes(" ".join(TAPS[: len(axes)]))
+    shape = (*geometry.kernel_shape[: -len(axes)], *taps)
+    weights = LetterKernel("w", shape, tuple(range(len(shape))), (False,) * len(shape))
     pairs = [_padding(axis, size) for axis, size in zip(axes, taps, strict=True)]
-    make = convolution if axes[0].is_backwards else correlation
     try:
-        return make(
-            letters,
-            weights,
-            stride=tuple(axis.stride for axis in axes),
-            padding=pairs,
-            dilation=tuple(abs(axis.dilation) for axis in axes),
-            groups=geometry.groups,
-            boundary=axes[0].boundary,
-        )
+        family = remade(geometry, lengths, weights, padding=pairs)
+        numbers = {
+            str(name): int(value)
+            for names, values in ((lengths, geometry.in_spatial), (taps, geometry.taps))
+            for name, value in zip(names, values, strict=True)
+        }
+        if family.geometry.at(numbers) != geometry:
+            return None
     except ConvalgError:
         return None
+    return family.T if transposed else family
 
 
 def _padding(axis: Axis, taps: Any) -> tuple[Any, Any]:
@@ -79,190 +78,397 @@ def _padding(axis: Axis, taps: Any) -> tuple[Any, Any]:
     return before, before if axis.after <= before < axis.after + axis.stride else after
 
 
-def size_claims(operator: Operator) -> list[Claim]:
-    """The output size, counted for every size; a transposed layer has another formula."""
+def boundary_of(geometry: Geometry) -> Any:
+    """Return the one boundary of a layer; axes that never read beyond their ends have none."""
+    words = (axis.boundary for axis in geometry.axes if axis.boundary != "zeros")
+    return next(words, "zeros")
+
+
+def remade(geometry: Geometry, shape: Any, weights: Any, **options: Any) -> Convolution:
+    """Return the layer over another shape and with another kernel, its other options kept.
+
+    Raises: ConvalgError when it does not exist.
+    """
+    make: Any = convolution if holds(geometry.axes[0].is_backwards) else correlation
+    given: dict[str, Any] = {
+        "stride": tuple(axis.stride for axis in geometry.axes),
+        "padding": [(axis.before, padding_after(axis)) for axis in geometry.axes],
+        "dilation": tuple(abs(axis.dilation) for axis in geometry.axes),
+        "groups": geometry.groups,
+        "boundary": boundary_of(geometry),
+    }
+    found: Convolution = make(shape, weights, **(given | options))
+    return found
+
+
+def forms(operator: Operator) -> list[Operator]:
+    """Return the family of a layer, or the layer itself where it has none."""
     family = family_of(operator)
-    if family is None or layer_of(operator)[1]:
+    return [operator if family is None else family]
+
+
+def size_steps(operator: Operator) -> list[Steps]:
+    """The output size along the last axis, counted for every size."""
+    return _derived(operator, derive.output_size)
+
+
+def linear_steps(operator: Operator) -> list[Steps]:
+    """Linearity line by line, for every size."""
+    return _derived(operator, derive.linearity)
+
+
+def adjoint_steps(operator: Operator) -> list[Steps]:
+    """The adjoint line by line, for every size."""
+    return _derived(operator, derive.adjoint, first=1)
+
+
+def kernel_steps(operator: Operator) -> list[Steps]:
+    """The gradient of the kernel line by line, for every size."""
+    return _derived(operator, derive.kernel_gradient, first=1)
+
+
+def field_steps(operator: Operator) -> list[Steps]:
+    """What an output reads, line by line."""
+    if not isinstance(operator, Convolution):
         return []
-    counted = derive.output_size(family).verify()
-    return proved(f"The formula counts the outputs of {told(family)}.", counted)
+    try:
+        return steps(derive.receptive_field(operator))
+    except ConvalgError:
+        return []
+
+
+def _derived(operator: Operator, make: Any, first: int = 0) -> list[Steps]:
+    """The steps from a first one on: the definition is shown with linearity alone."""
+    family = family_of(operator)
+    if not isinstance(family, Convolution):
+        return []
+    try:
+        derived: Derivation = make(family)
+        return steps(replace(derived, steps=derived.steps[first:]))
+    except ConvalgError:
+        return []
 
 
 def flip_claims(operator: Operator) -> list[Claim]:
     """A convolution is the correlation with the flipped kernel, and the other way round."""
+    (first,) = forms(operator)
+    geometry, transposed = layer_of(first)
+    layer = only_convolution(first)
+    make: Any = correlation if geometry.axes[0].is_backwards else convolution
+    other: Operator = make(
+        geometry.in_spatial,
+        flip(layer.weights, dims=len(geometry.axes)),
+        stride=tuple(axis.stride for axis in geometry.axes),
+        padding=[(axis.before, padding_after(axis)) for axis in geometry.axes],
+        dilation=tuple(abs(axis.dilation) for axis in geometry.axes),
+        groups=geometry.groups,
+        boundary=boundary_of(geometry),
+    )
+    second = other.T if transposed else other
+    sentence = f"The {layer_name(first)} is the {layer_name(second)} with the flipped kernel."
+    return equal(sentence, first, second)
+
+
+def adjoint_claims(operator: Operator) -> list[Claim]:
+    """The adjoint of a family as a layer, after zeros between the samples where it strides."""
     family = family_of(operator)
-    if family is None:
+    if not isinstance(family, Convolution):
         return []
-    axes = family.geometry.axes
-    turned = flip(family.weights, dims=len(axes))
-    make = correlation if axes[0].is_backwards else convolution
-    other = _made(family, make, turned)
-    words = (
-        ("convolution", "correlation") if axes[0].is_backwards else ("correlation", "convolution")
-    )
-    verdict = decide(family, other, claim="a convolution flips")
-    return proved(f"The {words[0]} with w is the {words[1]} with the flipped kernel.", verdict)
+    try:
+        found = adjoint_of(family)
+    except ConvalgError:
+        return []
+    if found is None:
+        return []
+    inner = only_convolution(found)
+    kept = inner.weights.flipped == family.weights.flipped  # type: ignore[union-attr]
+    kernel = "the same kernel" if kept else "the flipped kernel"
+    words = f"a {layer_name(inner)} with {kernel}"
+    if inner is not found:
+        words += ", in this order from the right"
+    sentence = f"The adjoint of the {layer_name(family)} is {words}."
+    return equal(sentence, family.T, found, about=family)
 
 
-def _made(family: Convolution, make: Any, weights: Any) -> Convolution:
-    """The same family made by another function, which may walk the kernel the other way."""
-    axes = family.geometry.axes
-    found: Convolution = make(
-        family.geometry.in_spatial,
-        weights,
-        stride=tuple(axis.stride for axis in axes),
-        padding=[(axis.before, padding_after(axis)) for axis in axes],
-        dilation=tuple(abs(axis.dilation) for axis in axes),
-        groups=family.geometry.groups,
-        boundary=axes[0].boundary,
+def adjoint_of(layer: Convolution) -> Operator | None:
+    """Return the adjoint as border, layer, padding and zeros; None for groups of several."""
+    geometry = layer.geometry
+    axes, lead = geometry.axes, 2 if geometry.has_channels else 0
+    groups, outputs, inputs = geometry.channels
+    weights: Any = layer.weights
+    if groups > 1 and (outputs, inputs) != (1, 1):
+        return None
+    if lead and groups == 1:
+        weights = weights.swapaxes(0, 1)
+    forward = tuple(lead + k for k, axis in enumerate(axes) if not axis.is_backwards)
+    weights = weights.flip(forward)
+    boundary, factors = boundary_of(geometry), []
+    inner_sizes = [axis.in_size for axis in axes]
+    before = [axis.before for axis in axes]
+    if boundary != "zeros":
+        pairs = [(axis.before, padding_after(axis)) for axis in axes]
+        inner_sizes = [n + a + b for n, (a, b) in zip(inner_sizes, pairs, strict=True)]
+        before = [0] * len(axes)
+        border = pad(geometry.in_spatial, pairs, boundary=boundary, channels=geometry.in_channels)
+        factors.append(border.T)
+    source, lengths = None, list(geometry.out_spatial)
+    if any(axis.stride != 1 for axis in axes):
+        lengths = [axis.stride * (axis.out_size - 1) + 1 for axis in axes]
+        steps_between = tuple(axis.stride for axis in axes)
+        source = upsample(geometry.out_spatial, steps_between, channels=geometry.out_channels)
+    around = []
+    for axis, first, wanted, length in zip(axes, before, inner_sizes, lengths, strict=True):
+        start = axis.span - 1 - first
+        around.append((start, wanted + axis.span - 1 - start - length))
+    options: Any = {"dilation": tuple(abs(a.dilation) for a in axes), "groups": groups}
+    if source is None:
+        plain = [_least(pair) for pair in around]
+        factors.append(correlation(lengths, weights, padding=plain, **options))
+    else:
+        widened = pad(lengths, around, channels=geometry.out_channels)
+        wide = [n + a + b for n, (a, b) in zip(lengths, around, strict=True)]
+        factors += [correlation(wide, weights, **options), widened, source]
+    return compose(*factors)
+
+
+def _least(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The same padding, multiplied out."""
+    return tuple(size.expand() if hasattr(size, "expand") else size for size in pair)  # type: ignore[return-value]
+
+
+def toeplitz_claims(operator: Operator) -> list[Claim]:
+    """Along each axis: one output further the row is the same, a stride of columns further.
+
+    Of a transposed layer, one input further the column is the same, a stride of rows further.
+    """
+    claims = []
+    for form in dict.fromkeys([operator, *forms(operator)]):
+        for number in range(len(layer_of(form)[0].axes)):
+            try:
+                claims += _stepped(form, number)
+            except ConvalgError:
+                # Fewer than two outputs, or a stride longer than the input.
+                continue
+    return claims
+
+
+def _stepped(form: Operator, number: int) -> list[Claim]:
+    geometry, transposed = layer_of(form)
+    layer = only_convolution(form)
+    axis, s = geometry.axes[number], geometry.axes[number].stride
+    low, tail = margins(axis) if axis.boundary != "zeros" else (0, 0)
+    sides: list[Operator] = []
+    for output, column in ((low + 1, s), (low, 0)):
+        rows = _cut(geometry, number, (output, tail + low + 1 - output), outputs=True)
+        columns = _cut(geometry, number, (column, s - column), outputs=False)
+        side = compose(rows, layer, columns.T)
+        sides.append(side.T if transposed else side)
+    entries = []
+    for pair in (_indices(geometry, number, 1, s), _indices(geometry, number, 0, 0)):
+        index = r",\,".join(reversed(pair) if transposed else pair)
+        entries.append(f"A_{{{index}}}")
+    o, i = (f"{name}{_sub(geometry, number)}" for name in "oi")
+    last, end = axis.out_size - 1 - tail, axis.in_size - s
+    ranges = rf"{expression(low)} \le {o} < {expression(last)},\ 0 \le {i} < {expression(end)}"
+    words = ("input", "column", "row") if transposed else ("output", "row", "column")
+    where = "" if len(geometry.axes) == 1 else f" along axis {number}"
+    inside = ", where the windows are inside the input" if axis.boundary != "zeros" else ""
+    sentence = (
+        f"One {words[0]} further{where} the {words[1]} is the same, {plural(s, words[2])} "
+        f"further{inside}."
     )
+    formula = Formula(f"{entries[0]} = {entries[1]},\\quad {ranges}")
+    first, second = sides
+    return equal(sentence, first, second, Code(f"A = {written(form)}"), formula, about=form)
+
+
+def _sub(geometry: Geometry, number: int) -> str:
+    return "" if len(geometry.axes) == 1 else f"_{number + 1}"
+
+
+def _indices(geometry: Geometry, number: int, output: Any, column: Any) -> list[str]:
+    """The index of a row and of a column of A, moved along one axis."""
+    found = []
+    for name, channel, move in (("o", "k", output), ("i", "c", column)):
+        parts = [channel] if geometry.has_channels else []
+        for k in range(len(geometry.axes)):
+            moved = f"+{move}" if k == number and move else ""
+            parts.append(f"{name}{_sub(geometry, k)}{moved}")
+        joined = r",\,".join(parts)
+        found.append(f"({joined})" if len(parts) > 1 else joined)
     return found
 
 
-def adjoint_steps(operator: Operator) -> tuple[list[Steps], list[Claim]]:
-    """The derivation of the adjoint as a correlation, for every size."""
-    family = family_of(operator)
-    if family is None:
-        return [], []
-    try:
-        derived = once(derive.adjoint(family))
-        lines, verdict = steps_of(derived), derived.verify()
-    except ConvalgError:
-        return [], []
-    statement = (
-        f"The adjoint of {told(family)} is the correlation with the flipped kernel, of the "
-        f"gradient stretched by the stride and padded by d (k - 1) - p."
-    )
-    return [lines], proved(statement, verdict)
+def _cut(geometry: Geometry, number: int, pair: tuple[Any, Any], *, outputs: bool) -> Operator:
+    """A crop of one axis of the outputs or of the inputs."""
+    pairs = [(0, 0)] * len(geometry.axes)
+    pairs[number] = pair
+    if outputs:
+        return crop(geometry.out_spatial, pairs, channels=geometry.out_channels)
+    return crop(geometry.in_spatial, pairs, channels=geometry.in_channels)
 
 
-def once(derived: Derivation) -> Derivation:
-    """The derivation with every step proved once, however often its verdict is asked for."""
-    return replace(
-        derived,
-        steps=tuple(replace(step, check=cache(step.check)) for step in derived.steps),
-    )
+def margins(axis: Axis) -> tuple[Any, Any]:
+    """Outputs at either end whose windows may reach beyond the input."""
+    return _rounded_up(axis.before, axis.stride), _rounded_up(padding_after(axis), axis.stride)
 
 
-def steps_of(derived: Derivation) -> Steps:
-    """A derivation line by line, each with its own verdict."""
-    lines = []
-    for step in derived.steps:
-        verdict = step.verdict
-        words = f"{verdict.status} for {verdict.scope}" if verdict else repr(verdict)
-        lines.append((step.formula, f"{step.reason[:1].upper()}{step.reason[1:]}.", words))
-    return Steps(tuple(lines))
+def _rounded_up(size: Any, stride: Any) -> Any:
+    if holds(size <= 0):
+        return 0
+    return size if stride == 1 else -(-size // stride)
 
 
 def shift_claims(operator: Operator) -> list[Claim]:
-    """A shift of the input is one of the output away from the border; by the stride only."""
-    family = family_of(operator)
-    if family is None:
+    """A shift of the input by the stride is one of the output, away from the border."""
+    (form,) = forms(operator)
+    strides = tuple(axis.stride for axis in layer_of(form)[0].axes)
+    try:
+        sides = shifted(form, strides, inner=True)
+    except ConvalgError:
+        # No output is that far from the border.
         return []
-    name, steps = told(family), {int(axis.stride) for axis in family.geometry.axes}
-    if len(steps) != 1:
+    return equal(f"Away from the border, {_moved(form, strides)}.", *sides, about=form)
+
+
+def shift_limits(row: Operator) -> list[Claim]:
+    """What other shifts do to a layer of one axis, and what any does at the border."""
+    (form,) = forms(row)
+    strides = tuple(axis.stride for axis in layer_of(form)[0].axes)
+    claims: list[Claim] = []
+    if strides != (1,):
+        with contextlib.suppress(ConvalgError):
+            claims += compared(
+                f"Away from the border, also {_moved(form, (1,))}.",
+                f"Away from the border it is not so that {_moved(form, (1,))}.",
+                *shifted(form, (1,), inner=True),
+                about=form,
+            )
+    claims += compared(
+        f"At the border too, {_moved(form, strides)}.",
+        f"At the border it is not so that {_moved(form, strides)}.",
+        *shifted(form, strides, inner=False),
+        about=form,
+    )
+    return claims
+
+
+def _moved(form: Operator, strides: tuple[int, ...]) -> str:
+    step = str(strides[0]) if len(set(strides)) == 1 else f"({', '.join(map(str, strides))})"
+    if layer_of(form)[1]:
+        return f"an input shifted back by 1 gives the output shifted back by {step}"
+    return f"an input shifted by {step} gives the output shifted by 1"
+
+
+def shifted(form: Operator, strides: tuple[int, ...], *, inner: bool) -> tuple[Operator, Operator]:
+    """Return C A S_s and C S_1 A, or their transposes; C cuts off the outputs near the border."""
+    geometry, transposed = layer_of(form)
+    layer = only_convolution(form)
+    circular = all(axis.boundary == "circular" for axis in geometry.axes)
+    boundary: Any = "circular" if circular and not inner else "zeros"
+    ones = (1,) * len(strides)
+    before = shift(geometry.in_spatial, strides, boundary=boundary, channels=geometry.in_channels)
+    after = shift(geometry.out_spatial, ones, boundary=boundary, channels=geometry.out_channels)
+    sides = [compose(layer, before), compose(after, layer)]
+    if inner:
+        cuts = []
+        for axis in geometry.axes:
+            low, tail = margins(axis)
+            cuts.append((1 + (low if axis.boundary != "zeros" else 0), tail))
+        kept = crop(geometry.out_spatial, cuts, channels=geometry.out_channels)
+        sides = [compose(kept, side) for side in sides]
+    left, right = ((side.T if transposed else side) for side in sides)
+    return left, right
+
+
+def operator_claims(whole: Convolution) -> list[Claim]:
+    """Padding, the layer at every position and dropping, for every size of one axis."""
+    (form,) = forms(whole)
+    if form is whole:
         return []
-    (stride,) = steps
-    by = "one sample" if stride == 1 else f"{stride} samples, its stride,"
-    moved = equivariant(family, stride, out_shift=1, interior=True)
-    found = proved(
-        f"{name}: an input shifted by {by} gives the output shifted by one, away from the border.",
-        moved,
-    )
-    if stride > 1:
-        found += refuted(
-            f"{name}: an input shifted by one sample gives no output shifted by one.",
-            equivariant(family, 1, interior=True),
-        )
-    if all(axis.boundary == "circular" for axis in family.geometry.axes):
-        return found
-    return found + refuted(
-        f"{name}: at the border it does not hold, since what the shift brings in is not what "
-        f"was there.",
-        equivariant(family, stride, out_shift=1),
-    )
-
-
-def told(family: Convolution) -> str:
-    """A family in one line, or in words where the line is long."""
-    line = one_line(family)
-    return line if len(line) <= LONGEST_LINE else "the layer with letters for its sizes"
-
-
-def drop_claims(operator: Operator) -> list[Claim]:
-    """A stride is a layer without one whose outputs are dropped: along the last axis, for all n."""
-    axis = layer_of(operator)[0].axes[-1]
-    n, taps = sizes("n K")
-    make: Any = convolution if axis.is_backwards else correlation
-    options: Any = {"dilation": abs(axis.dilation), "padding": axis.before}
-    weights = LetterKernel("w", (taps,), (0,), (False,))
-    dense = make(n, weights, **options)
-    strided = make(n, weights, stride=axis.stride, **options)
-    product = downsample(dense.out_shape, axis.stride) @ dense
-    verdict = decide(product, strided, claim="convolve and drop")
-    statement = f"Convolving everywhere and dropping is {told(strided)}."
-    return proved(statement, verdict)
-
-
-@cache
-def _theorem(name: str) -> Verdict:
-    return theorems[name].prove()
-
-
-def theorem_claims(*names: str) -> list[Claim]:
-    """Theorems of the catalogue, proved where they have not been in this process."""
-    found = []
-    for name in names:
-        statement = f"Theorem {name}, for {theorems[name].domain}."
-        found += proved(statement, _theorem(name))
-    return found
-
-
-def linear_claims(operator: Operator) -> list[Claim]:
-    """Linearity, for every size."""
-    family = family_of(operator)
-    if family is None or layer_of(operator)[1]:
+    layer = only_convolution(form)
+    geometry = layer.geometry
+    try:
+        dense = remade(geometry, geometry.in_spatial, layer.weights, stride=1)
+        drop = downsample(dense.out_shape, geometry.axes[0].stride)
+        padding = [(axis.before, padding_after(axis)) for axis in geometry.axes]
+        border = pad(geometry.in_spatial, padding, boundary=boundary_of(geometry))
+        valid = remade(geometry, border.out_shape, layer.weights, padding=0)
+    except ConvalgError:
         return []
-    return proved(
-        f"{told(family)} is linear: A(a x + b z) = a A x + b A z.",
-        derive.linearity(family).verify(),
-    )
+    return [
+        *equal("A stride is every output computed and most of them dropped.", drop @ dense, form),
+        *equal("Padding in the layer is padding in front of it.", valid @ border, form),
+    ]
 
 
 def mode_claims(operator: Operator) -> list[Claim]:
-    """Valid as rows of full, for every size (stride 1, zeros outside)."""
+    """Same and valid as rows of full, for every size (stride 1, zeros outside)."""
     family = family_of(operator)
     if family is None:
         return []
-    axes = family.geometry.axes
-    dilation = tuple(abs(axis.dilation) for axis in axes)
-    groups = family.geometry.groups
-    make = convolution if axes[0].is_backwards else correlation
-    spatial = family.geometry.in_spatial
-    full = make(spatial, family.weights, padding="full", dilation=dilation, groups=groups)
-    valid = make(spatial, family.weights, dilation=dilation, groups=groups)
-    margins = [(axis.span - 1, axis.span - 1) for axis in axes]
-    rows = crop(full.geometry.out_spatial, margins, channels=family.geometry.out_channels)
-    verdict = decide(valid, rows @ full, claim="valid is rows of full")
-    return proved("Valid is full without d (k - 1) outputs at either end of each axis.", verdict)
+    return modes_as_rows(only_convolution(family))
 
 
-def proved(statement: str, verdict: Verdict) -> list[Claim]:
-    """The claim where it is decided; nothing where it is not."""
-    if verdict.status == "unknown":
+def mode_outputs(layer: Convolution) -> list[int]:
+    """Outputs along the last axis in the modes full, same and valid, with zeros outside."""
+    shape, options = layer.geometry.in_spatial, {"stride": 1, "boundary": "zeros"}
+    modes = ("full", "same", "valid")
+    made = [remade(layer.geometry, shape, layer.weights, padding=m, **options) for m in modes]
+    return [int(found.out_shape[-1]) for found in made]
+
+
+def modes_as_rows(layer: Convolution) -> list[Claim]:
+    """Same and valid of a kernel as rows of full, over the input of a layer."""
+    geometry = layer.geometry
+    options: dict[str, Any] = {"stride": 1, "boundary": "zeros"}
+    claims = []
+    try:
+        full = remade(geometry, geometry.in_spatial, layer.weights, padding="full", **options)
+    except ConvalgError:
         return []
-    here = verdict.scope == "this size" or verdict.scope.startswith("inputs of shape")
-    if not verdict:
-        where = "at this size" if here else "for all sizes"
-        return [Claim(statement, Check(FAILED, where, str(verdict.counterexample)))]
-    word = PROVED_HERE if here else PROVED
-    return [Claim(statement, Check(word, "", f"{verdict.scope}; {verdict.method}"))]
+    for mode in ("same", "valid"):
+        try:
+            part = remade(geometry, geometry.in_spatial, layer.weights, padding=mode, **options)
+            # Which outputs of full a mode leaves out follows from the padding that it has not.
+            cuts = [
+                (whole.before - kept.before, whole.after - kept.after)
+                for whole, kept in zip(full.geometry.axes, part.geometry.axes, strict=True)
+            ]
+            rows = crop(full.geometry.out_spatial, cuts, channels=geometry.out_channels)
+        except ConvalgError:
+            continue
+        claims += equal(f"The rows of {mode} are rows of full.", part, compose(rows, full))
+    return claims
 
 
-def refuted(statement: str, verdict: Verdict) -> list[Claim]:
-    """The claim that something does not hold, with the counterexample; failed where it holds."""
-    if verdict.status == "unknown":
-        return []
-    if verdict:
-        return [Claim(statement, Check(FAILED, "", f"it holds for {verdict.scope}"))]
-    return [Claim(statement, Check(REFUTED, "", f"{verdict.counterexample}; {verdict.method}"))]
+def pooling_claims(dims: int) -> list[Claim]:
+    """Average pooling and dropping as layers of stride 2, for every size."""
+    shape = sizes(" ".join(SPATIAL[:dims]))
+    side = 2
+    share: Any = Fraction(1, side**dims)
+    for _ in range(dims):
+        share = [share] * side
+    one: Any = 1
+    for _ in range(dims):
+        one = [one]
+    return [
+        *equal(
+            "Average pooling is a correlation with equal weights and a stride.",
+            average_pool(shape, side),
+            correlation(shape, share, stride=side),
+        ),
+        *equal(
+            "Dropping is a correlation with one tap and a stride.",
+            downsample(shape, side),
+            correlation(shape, one, stride=side),
+        ),
+    ]
+
+
+def with_stride(layer: Convolution, stride: int) -> Convolution | None:
+    """Return the same layer with another stride; None where it does not exist."""
+    try:
+        return remade(layer.geometry, layer.geometry.in_spatial, layer.weights, stride=stride)
+    except ConvalgError:
+        return None

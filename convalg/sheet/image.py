@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +23,9 @@ from convalg.images import CREDIT, grey, photograph, read_image
 from convalg.pattern import expanded_bytes
 from convalg.sheet import checks
 from convalg.sheet.blocks import Block, Claim, Picture, Section, Text
-from convalg.sheet.small import by, has_symbols, resized
+from convalg.sheet.claims import by
+from convalg.sheet.small import has_symbols, resized
+from convalg.sheet.worked import number_kernel
 from convalg.spec import size_product
 
 Image = str | os.PathLike[str] | np.ndarray
@@ -56,13 +57,8 @@ def image_sections(layer: Operator, image: Image | None) -> list[Section]:
         # The embedded photograph is an illustration: a layer that it does not fit has none.
         return []
     caption = f"{source} Through {one_line(wide)}, {by(samples.shape)} to {by(result.shape)}."
-    claim = Claim(
-        "The matrix of this layer times the image, pixel after pixel in one long vector, is the "
-        "image after it.",
-        _image_check(wide, samples, result),
-    )
-    figure = draw.image_pair(samples, result)
-    blocks: list[Block] = [*about, Picture("image", figure, caption), claim]
+    picture = Picture("image", ((caption, lambda: draw.image_pair(samples, result)),))
+    blocks: list[Block] = [*about, picture, _image_claim(wide, samples, result)]
     return [Section("On a real image", tuple(blocks))]
 
 
@@ -112,26 +108,30 @@ def _checked(image: np.ndarray) -> np.ndarray:
 
 
 def _image_weights(layer: Operator) -> tuple[np.ndarray, list[Text]]:
-    """Numbers for an image: the kernel's own; ones for letters; floats for exact fractions."""
+    """Numbers for an image: the kernel's own; small ones for symbols; floats for fractions."""
     weights = only_convolution(layer).weights
     if has_symbols(layer):
-        note = "An image needs numbers: for this picture every letter of the kernel is put to 1."
-        return np.ones(weights.shape, dtype=np.int64), [Text(note)]
+        note = (
+            "An image needs numbers: for this picture the symbols of the kernel are small "
+            "integers, those of the worked numbers below where that kernel has the same shape."
+        )
+        return number_kernel(weights.shape).astype(np.int64), [Text(note)]
     if weights.dtype.kind == "O":
-        # Whole numbers stay exact while float64 holds them too.
+        # Integers stay exact while float64 holds them too.
         whole = all(value == int(value) and abs(value) < 2**53 for value in weights.ravel())
         return weights.astype(np.int64 if whole else np.float64), []
     return weights.astype(np.float64) if weights.dtype.kind == "f" else weights, []
 
 
-def _image_check(wide: Operator, samples: np.ndarray, result: np.ndarray) -> checks.Check:
+def _image_claim(wide: Operator, samples: np.ndarray, result: np.ndarray) -> Claim:
     """On the whole image while its matrix fits, else on the centre of it."""
     geometry, _ = layer_of(wide)
     if expanded_bytes(geometry, 8) <= checks.MOST_BYTES:
-        return checks.check_image(wide, samples, result)
+        scope = f"on 1 image of {by(samples.shape)}"
+        return checks.image(wide, samples, result, scope)
     height, width = (min(n, CHECKED_SIDE) for n in samples.shape[-2:])
     top, left = ((n - m) // 2 for n, m in zip(samples.shape[-2:], (height, width), strict=True))
     part = samples[..., top : top + height, left : left + width]
     centre = resized(wide, (height, width), only_convolution(wide).weights)
-    found = checks.check_image(centre, part, centre(part))
-    return replace(found, scope=f"for its centre alone, {height} x {width}")
+    scope = f"on the centre of 1 image, {height} x {width}"
+    return checks.image(centre, part, centre(part), scope)

@@ -65,8 +65,13 @@ def document(sheet: Sheet) -> str:
     ]
     for section in sheet.sections:
         parts.append(rf"\section{{{escaped(section.heading)}}}")
-        shown = (block for block in section.blocks if not isinstance(block, Explorer))
-        parts += [block_latex(block) for block in shown]
+        parts += [
+            block_latex(block)
+            for block in section.blocks
+            if not (
+                isinstance(block, Explorer) or (isinstance(block, Picture) and not block.exists)
+            )
+        ]
     return "\n\n".join([*parts, r"\end{document}"]) + "\n"
 
 
@@ -85,15 +90,24 @@ def block_latex(block: Plain) -> str:
             return _table(header, rows, words)
         case Steps(lines=lines):
             items = "\n".join(
-                rf"\item {escaped(reason)} {{\footnotesize ({escaped(verdict)})}}"
-                rf"\sheetformula{{{mathematics(formula)}}}"
-                for formula, reason, verdict in lines
+                rf"\item {escaped(line.statement)} {{\footnotesize ({escaped(line.verdict)})}}"
+                rf"{_shown(line)}"
+                for line in lines
             )
             return f"\\begin{{enumerate}}\n{items}\n\\end{{enumerate}}"
         case Claim(statement=words, check=check):
             colour = "held" if check.passed else "failed"
             inner = "}{".join(map(escaped, (block.verdict, words, check.how)))
-            return rf"\sheetclaim{{{colour}}}{{{inner}}}"
+            return rf"\sheetclaim{{{colour}}}{{{inner}}}{_shown(block)}"
+
+
+def _shown(claim: Claim) -> str:
+    return "".join(
+        _code(part.line)
+        if isinstance(part, Code)
+        else rf"\sheetformula{{{mathematics(part.latex)}}}"
+        for part in claim.shown
+    )
 
 
 def _code(text: str) -> str:

@@ -11,9 +11,8 @@ import numpy as np
 from convalg import draw
 from convalg.base import Operator
 from convalg.draw.figure import Drawing
-from convalg.errors import KindError, ShapeError, TooLargeError
 from convalg.faces.latex import layer_of
-from convalg.faces.text import padding_after
+from convalg.faces.text import boundary_words, padding_after
 from convalg.gradients import only_convolution
 from convalg.kernels import kernel as symbols
 from convalg.linear import convolution, correlation
@@ -22,16 +21,8 @@ from convalg.spec import is_symbolic
 
 
 def pictured(name: str, *choices: tuple[str, Callable[[], Drawing]]) -> list[Picture]:
-    """The first figure, with its caption, that the layer allows; none where it allows none.
-
-    A layer may have too many axes, or be too large, to be drawn in some way.
-    """
-    for caption, make in choices:
-        try:
-            return [Picture(name, make(), caption)]
-        except (KindError, ShapeError, TooLargeError):
-            continue
-    return []
+    """The first figure, with its caption, that the layer allows; drawn when it is shown."""
+    return [Picture(name, choices)]
 
 
 def drawn_window(name: str, operator: Operator, caption: str, last: bool = False) -> list[Picture]:
@@ -95,8 +86,7 @@ def source(operator: Operator) -> str:
     ]
     if geometry.groups != 1:
         words.append(f"groups={int(geometry.groups)}")
-    if axes[0].boundary != "zeros":
-        words.append(f"boundary={axes[0].boundary!r}")
+    words += boundary_words(axes)
     make = "convolution" if axes[0].is_backwards else "correlation"
     tail = ".T" if turned else ""
     lines = [*imports, "import convalg as ca", "", f"A = ca.{make}({', '.join(words)}){tail}", "A"]

@@ -32,8 +32,11 @@ def heading(section: Section, number: int) -> str:
 def section_parts(section: Section, source: Source) -> list[str]:
     """The blocks of a section, each as Markdown."""
     # Paper does not point: the boards of a page stand in no other format.
-    shown = (block for block in section.blocks if not isinstance(block, Explorer))
-    return [block_markdown(block, source) for block in shown]
+    return [
+        block_markdown(block, source)
+        for block in section.blocks
+        if not (isinstance(block, Explorer) or (isinstance(block, Picture) and not block.exists))
+    ]
 
 
 def block_markdown(block: Plain, source: Source) -> str:
@@ -53,17 +56,25 @@ def block_markdown(block: Plain, source: Source) -> str:
             return "\n".join([*body, "", f"*{plain(words)}*"])
         case Steps(lines=lines):
             return "\n\n".join(
-                f"{number}. {plain(reason)} ({plain(verdict)})\n\n{_displayed(formula)}"
-                for number, (formula, reason, verdict) in enumerate(lines, 1)
+                f"{number}. {plain(line.statement)} ({plain(line.verdict)})\n\n{_shown(line)}"
+                for number, line in enumerate(lines, 1)
             )
         case Claim(statement=words, check=check):
-            return f"- **{plain(block.verdict)}**: {plain(words)} ({plain(check.how)})"
+            line = f"- **{plain(block.verdict)}**: {plain(words)} ({plain(check.how)})"
+            return "\n\n".join([line, _shown(block)]) if block.shown else line
 
 
 def _displayed(latex: str) -> str:
     """A formula for MathJax, without a mark that HTML would act on before it."""
     marks = latex.replace("<", r"\lt ").replace(">", r"\gt ")
     return f"$$\n{marks}\n$$"
+
+
+def _shown(claim: Claim) -> str:
+    return "\n\n".join(
+        fenced(part.line) if isinstance(part, Code) else _displayed(part.latex)
+        for part in claim.shown
+    )
 
 
 def _cell(word: str) -> str:

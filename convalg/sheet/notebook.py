@@ -45,7 +45,7 @@ def _section(section: Section, number: int) -> list[dict[str, Any]]:
             cells += [_words(parts, pictures), _code(block.line)]
             parts, pictures = [], []
             continue
-        if isinstance(block, Explorer):
+        if isinstance(block, Explorer) or (isinstance(block, Picture) and not block.exists):
             continue
         parts.append(block_markdown(block, lambda picture: f"attachment:{picture.name}.svg"))
         if isinstance(block, Picture):

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from convalg import draw
-from convalg.base import Map
+from convalg.base import Map, Operator
 from convalg.faces.latex import layer_of
 from convalg.linear import downsample
 from convalg.maps.pooling import average_pool, global_max_pool, global_pool, max_pool, min_pool
 from convalg.sheet import everywhere, trials
-from convalg.sheet.blocks import Block, Claim, Code, Formula, Section, Table, Text
+from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text
 from convalg.sheet.layers import pictured
 from convalg.sheet.worked import array_latex, exact
 
@@ -100,7 +100,7 @@ POOLS = (
 )
 
 
-def pooling_section(layer: Any) -> Section:
+def pooling_section(layer: Operator) -> Section:
     """Pooling of a small input forward and backward, each kind with its figure."""
     return _over(min(len(layer_of(layer)[0].axes), 2))
 
@@ -131,7 +131,7 @@ def _over(dims: int) -> Section:
     ]
     for pool in POOLS:
         blocks += _pool_blocks(pool, shape, x)
-    blocks += everywhere.theorem_claims("max-pooling-adjoint", "average-pooling-adjoint")
+    blocks += everywhere.pooling_claims(dims)
     make = f"ca.max_pool({shape}, {WINDOW})"
     blocks.append(Code(f"f = {make}\nf.at({x.tolist()}).T.to_numpy()", runs=True))
     return Section("Pooling", tuple(blocks))
@@ -141,17 +141,12 @@ def _pool_blocks(pool: Pool, shape: tuple[int, ...], x: np.ndarray) -> list[Bloc
     found = pool.make(shape)
     g = exact(np.arange(1, int(np.prod(found.out_shape)) + 1).reshape(found.out_shape))
     name = pool.name.replace(" ", "-")
-    forward, back = found(x), found.at(x).T(g)
     caption = (
         f"Pooling by {pool.name}: x, y, a gradient of y and the gradient of x. Samples have the "
         f"colour of the output that they reach."
     )
+    side = SIDE if pool.whole else WINDOW
     return [
         *pictured(f"pool-{name}", (caption, lambda: draw.pooling(found, x, g))),
-        Claim(
-            f"The {pool.name} takes {pool.words}, and gives {pool.back} on the way back.",
-            trials.check_pooling(
-                (x, g, forward, back), pool.shares, SIDE if pool.whole else WINDOW
-            ),
-        ),
+        trials.pooling(found, (x, g), (pool.name, pool.words, pool.back), pool.shares, side),
     ]

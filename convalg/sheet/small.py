@@ -17,6 +17,7 @@ from convalg.kernels import as_kernel
 from convalg.kernels import kernel as symbols
 from convalg.operators import Convolution
 from convalg.pattern import Pattern
+from convalg.sheet.claims import by
 from convalg.spec import Geometry, check_reflect, is_symbolic, size_product
 
 MOST_SAMPLES, MOST_PRODUCTS, MOST_WEIGHTS = 100, 2000, 81
@@ -72,15 +73,6 @@ def differences(operator: Operator, small: Operator) -> list[str]:
         if before != after:
             found.append(f"{word} {by(after)} instead of {by(before)}")
     return found
-
-
-def by(shape: tuple[Any, ...]) -> str:
-    """A shape in words.
-
-    >>> by((3, 6, 6))
-    '3 x 6 x 6'
-    """
-    return " x ".join(map(str, shape))
 
 
 def resized(operator: Operator, sizes: tuple[int, ...], weights: np.ndarray) -> Operator:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import product
 from numbers import Rational
 from typing import Any
 
@@ -18,7 +17,6 @@ import numpy as np
 from convalg.base import Operator
 from convalg.faces.latex import layer_of
 from convalg.gradients import only_convolution
-from convalg.sheet.checks import read_index
 
 MOST_SHOWN = 10
 """Rows and columns of an array that are printed; channels, a fifth of it."""
@@ -99,7 +97,7 @@ def worked(layer: Operator, small: Operator) -> Worked:
     if own.shape == shape and all(isinstance(value, Rational) for value in own.ravel().tolist()):
         weights = exact(own)
     else:
-        weights = exact(np.array([(2 * k + 1) % 5 - 2 for k in range(int(np.prod(shape)))]))
+        weights = number_kernel(shape)
     geometry, turned = layer_of(small)
     channels = (geometry.in_channels if turned else geometry.out_channels) or 1
     inputs, outputs = (int(np.prod(s)) for s in (small.in_shape, small.out_shape))
@@ -110,6 +108,16 @@ def worked(layer: Operator, small: Operator) -> Worked:
         # No part of these from the start on adds up to zero, so the bias has something to learn.
         exact(np.array([(1, 2, -1, 0)[k % 4] for k in range(outputs)])).reshape(small.out_shape),
     )
+
+
+def number_kernel(shape: tuple[int, ...]) -> Array:
+    """A kernel of small integers, of which neighbours differ.
+
+    >>> number_kernel((2, 3)).tolist()
+    [[-1, 1, -2], [0, 2, -1]]
+    """
+    count = int(np.prod(shape))
+    return exact(np.array([(2 * k + 1) % 5 - 2 for k in range(count)])).reshape(shape)
 
 
 def exact(values: Any) -> Array:
@@ -139,41 +147,6 @@ def slopes(case: Worked) -> tuple[Array, Array]:
         losses = [case.loss(case.operator, case.bias + step * unit) for step in (1, -1)]
         by_bias[channel] = (losses[0] - losses[1]) / 2
     return by_weight, by_bias
-
-
-def loops(operator: Operator) -> Any:
-    """The backward pass as plain loops over outputs and taps, with indices of its own."""
-    geometry, turned = layer_of(operator)
-    flipped = geometry.axes[0].is_backwards
-    _, outputs, inputs = geometry.channels
-
-    def backward(x: Any, w: Any, g: Any) -> tuple[Array, Array]:
-        x, w, g = (np.asarray(v, dtype=object) for v in (x, w, g))
-        outer, inner = (x, g) if turned else (g, x)
-        outer = outer.reshape(-1, *geometry.out_spatial)
-        inner = inner.reshape(-1, *geometry.in_spatial)
-        weights = w.reshape(len(outer), inputs, *geometry.taps)
-        dx = np.zeros_like(outer if turned else inner)
-        dw = np.zeros_like(weights)
-        for o, c in product(range(len(outer)), range(inputs)):
-            channel = o // outputs * inputs + c
-            for place in product(*map(range, map(int, geometry.out_spatial))):
-                for taps in product(*map(range, map(int, geometry.taps))):
-                    read = tuple(
-                        read_index(axis, i, t, flipped=flipped)
-                        for axis, i, t in zip(geometry.axes, place, taps, strict=True)
-                    )
-                    if None in read:
-                        continue
-                    here, there, tap = (o, *place), (channel, *read), (o, c, *taps)
-                    if turned:
-                        dx[here] += weights[tap] * inner[there]
-                    else:
-                        dx[there] += weights[tap] * outer[here]
-                    dw[tap] += outer[here] * inner[there]
-        return dx.reshape(operator.in_shape), dw.reshape(w.shape)
-
-    return backward
 
 
 def array_latex(name: str, values: Array) -> str:

@@ -19,8 +19,7 @@ from sheets import Sheets
 import convalg as ca
 from convalg.errors import ArgumentError, FileError
 from convalg.sheet import Sheet
-from convalg.sheet.blocks import Claim, Code, Section, Table, Text
-from convalg.sheet.checks import EXACTLY, Check
+from convalg.sheet.blocks import EXACTLY, Check, Claim, Code, Section, Table, Text
 from convalg.sheet.layers import source
 
 HOSTILE = "<script>alert(1)</script>\"'`$\\evil{}|*_^~%&#\N{GREEK SMALL LETTER ALPHA}"

@@ -1,0 +1,108 @@
+"""An operator as the whole Python call that makes it: what a claim prints of its sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from convalg.axis import holds
+from convalg.base import Operator
+from convalg.faces.text import call
+from convalg.kernels import LetterKernel
+from convalg.kernels import kernel as symbols
+from convalg.linear import crop
+from convalg.operators import Adjoint, Compose, Convolution, compose
+from convalg.spec import size_words
+
+
+def written(operator: Operator) -> str:
+    """Return the call, complete: nothing is shortened, so that it can be read back.
+
+    >>> import convalg as ca
+    >>> written(ca.correlation((4, 4), ca.flip(ca.kernel(2, 3)), stride=2))
+    'correlation((4, 4), flip(kernel(2, 3), dims=2), stride=2)'
+    """
+    return call(_regular(operator), _array)
+
+
+def _regular(operator: Operator) -> Operator:
+    """The operator with each layer that crops its input as a layer after a crop."""
+    match operator:
+        case Adjoint(operator=inner):
+            return _regular(inner).T
+        case Compose(factors=factors):
+            return compose(*map(_regular, factors))
+        case Convolution() if operator.is_concrete:
+            return _without_crop(operator)
+    return operator
+
+
+def _without_crop(layer: Convolution) -> Operator:
+    geometry = layer.geometry
+    cuts, axes = [], []
+    for axis in geometry.axes:
+        # The stride may leave fewer samples than itself unread; more of them are cut off.
+        unread = max(-axis.after - axis.stride + 1, 0)  # type: ignore[operator]
+        before, after = max(-axis.before, 0), unread
+        cuts.append((before, after))
+        kept = replace(axis, in_size=axis.in_size - before - after, padding=axis.padding + before)
+        axes.append(kept)
+    if not any(map(any, cuts)):
+        return layer
+    inner = Convolution(replace(geometry, axes=tuple(axes)), layer.weights)
+    return compose(inner, crop(geometry.in_spatial, cuts, channels=geometry.in_channels))
+
+
+def _array(values: Any) -> str:
+    """A kernel by its name where it has one, perhaps flipped on its taps; else its values."""
+    if isinstance(values, LetterKernel):
+        return _letters(values)
+    if values.dtype.kind == "O":
+        for swap, dims in product((False, True), range(values.ndim + 1)):
+            if swap and values.ndim < 3:
+                continue
+            shape = (values.shape[1], values.shape[0], *values.shape[2:]) if swap else values.shape
+            named = symbols(*shape)
+            moved = named.swapaxes(0, 1) if swap else named
+            taps = tuple(range(values.ndim - dims, values.ndim))
+            if (np.flip(moved, axis=taps) == values).all():
+                return _named(shape, swap, dims)
+    return _nested(values.tolist())
+
+
+def _letters(values: LetterKernel) -> str:
+    order, plain = list(values.axes), sorted(values.axes)
+    swap = order != plain
+    dims = sum(values.flipped)
+    turned = values.flipped == (*[False] * (values.ndim - dims), *[True] * dims)
+    if values.name != "w" or not turned or (swap and order != [1, 0, *plain[2:]]):
+        return repr(values)
+    return _named(values.named_shape, swap, dims)
+
+
+def _named(shape: tuple[Any, ...], swap: bool, dims: int) -> str:
+    words = f"kernel({', '.join(map(size_words, shape))})" + ".swapaxes(0, 1)" * swap
+    return f"flip({words}, dims={dims})" if dims else words
+
+
+def _nested(values: Any) -> str:
+    if isinstance(values, list):
+        return f"[{', '.join(map(_nested, values))}]"
+    return str(values)
+
+
+def layer_name(operator: Operator) -> str:
+    """Return "correlation" or "convolution", with "transposed" for an adjoint.
+
+    >>> import convalg as ca
+    >>> layer_name(ca.convolution(5, [1, 2]).T)
+    'transposed convolution'
+    """
+    layer = operator.operator if isinstance(operator, Adjoint) else operator
+    assert isinstance(layer, Convolution)
+    flipped = holds(layer.geometry.axes[0].is_backwards)
+    name = "convolution" if flipped else "correlation"
+    return f"transposed {name}" if isinstance(operator, Adjoint) else name
