@@ -396,10 +396,12 @@ def operator_claims(whole: Convolution) -> list[Claim]:
         valid = remade(geometry, border.out_shape, layer.weights, padding=0)
     except ConvalgError:
         return []
-    return [
-        *equal("A stride is every output computed and most of them dropped.", drop @ dense, form),
-        *equal("Padding in the layer is padding in front of it.", valid @ border, form),
-    ]
+    claims = equal(
+        "A stride is every output computed and most of them dropped.", drop @ dense, form
+    )
+    if any(map(any, padding)):
+        claims += equal("Padding in the layer is padding in front of it.", valid @ border, form)
+    return claims
 
 
 def mode_claims(operator: Operator) -> list[Claim]:

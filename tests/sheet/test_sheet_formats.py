@@ -77,7 +77,7 @@ else fi sheetfigure sheetformula sheetclaim title author date maketitle section 
 ttfamily mbox lt gt le text quad qquad ldots cdots cdot textbackslash textasciitilde
 textasciicircum textless textgreater textbar textquotedbl textquotesingle textasciigrave times
 dots sum prod frac tfrac left right lfloor rfloor lceil rceil operatorname mathsf mathrm partial
-colon mathbf to in iff ge rho
+colon mathbf to in iff ge rho mapsto
 alpha beta eta leftarrow langle rangle max min gcd star nabla bmod vdots backslash hat sim bmatrix
 """
 KNOWN = set(COMMANDS.split())
