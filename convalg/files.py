@@ -55,10 +55,13 @@ def regular_bytes(place: Path, most: int) -> bytes:
         number = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
         raise FileError(f"{place} cannot be read: {error.strerror}") from None
-    with os.fdopen(number, "rb") as file:
+    try:
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
             raise FileError(f"{place} cannot be read: it is not a regular file")
         if found.st_size > most:
             raise FileError(f"{place} has {found.st_size:,} bytes, and at most {most:,} are read")
-        return file.read(most)
+        with os.fdopen(number, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(number)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array
+from convalg.check.processes import empty_folder
+from convalg.check.program import array_of, run_program
 from convalg.errors import ArgumentError, KindError
 
 Function = Callable[..., Any]
@@ -177,13 +179,20 @@ def from_onnxruntime(operator: str, *, opset: int = 19) -> Function:
 
 
 def from_command(
-    command: Sequence[str], arrays: Sequence[str] = ("x", "w"), *, timeout: float = TIMEOUT
+    command: Sequence[str],
+    arrays: Sequence[str] = ("x", "w"),
+    *,
+    timeout: float = TIMEOUT,
+    memory: int | None = None,
 ) -> Function:
     """A program that reads and writes `.npy` files, as a function; run without a shell.
 
     `command`: the program and its arguments, with placeholders: `{x}`, `{w}`, `{g}` for the files
     it reads (those of `arrays`), `{y}` (or `{dx}` and `{dw}`) for those it writes, and
-    `{stride}` and so on for options; a tuple is written as "2,1".
+    `{stride}` and so on for options; a tuple is written as "2,1". It runs in an empty folder that
+    goes with it, so words that name existing files are passed as absolute paths. It may take
+    `timeout` seconds and `memory` bytes of address space (None for no limit), write files of
+    256 MiB and 64 MiB of output, and have 64 processes; none of them is left.
     Raises: ArgumentError for a command without an output; what the program does wrong is
     raised when it is called.
 
@@ -197,23 +206,23 @@ def from_command(
     if not outputs:
         raise ArgumentError(f"command has no place for an output such as {{y}}: {words}")
 
+    # Relative to this folder: it runs in another one.
+    words = [str(Path(word).absolute()) if os.path.exists(word) else word for word in words]
+
     def run(*given: Array, **options: Any) -> Any:
-        with tempfile.TemporaryDirectory() as folder:
-            places = {name: str(Path(folder) / f"{name}.npy") for name in (*arrays, *outputs)}
+        if shutil.which(words[0]) is None:
+            raise FileNotFoundError(f"there is no program {words[0]}")
+        with empty_folder() as folder:
+            places = {name: folder / f"{name}.npy" for name in (*arrays, *outputs)}
             for name, array in zip(arrays, given, strict=True):
                 np.save(places[name], array)
             values = {name: _written(value) for name, value in options.items()}
-            filled = [_filled(word, {**values, **places}) for word in words]
-            try:
-                done = subprocess.run(
-                    filled, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout
-                )
-            except subprocess.TimeoutExpired:
-                raise TimeoutError(f"it did not finish within {timeout:g} seconds") from None
-            if done.returncode:
-                said = done.stderr.decode(errors="replace").strip()[-200:]
-                raise RuntimeError(f"exit status {done.returncode}: {said or 'no message'}")
-            found = [np.load(places[name], allow_pickle=False) for name in outputs]
+            texts = {**values, **{name: str(place) for name, place in places.items()}}
+            filled = [_filled(word, texts) for word in words]
+            status, said = run_program(filled, folder, timeout=timeout, memory=memory)
+            if status:
+                raise RuntimeError(f"exit status {status}: {said[-200:] or 'no message'}")
+            found = [array_of(places[name]) for name in outputs]
         return found[0] if len(found) == 1 else tuple(found)
 
     run.__name__ = Path(words[0]).name

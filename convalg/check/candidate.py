@@ -18,6 +18,7 @@ import numpy as np
 
 from convalg.base import Array
 from convalg.check.problem import BACKWARD, Kind, Problem
+from convalg.check.processes import LimitError
 from convalg.check.quiet import PrintsTooMuchError, quietly
 from convalg.check.sweep import Config
 from convalg.errors import KindError, MissingLibraryError
@@ -102,6 +103,8 @@ class Candidate:
             return Outcome({}, "hangs", terminal(error))
         if isinstance(error, PrintsTooMuchError):
             return Outcome({}, "prints-too-much", str(error))
+        if isinstance(error, LimitError):
+            return Outcome({}, error.code, error.words)
         refused = isinstance(error, (TypeError, ValueError))
         said = f"it raises {_said(error)}"
         if _wants_tensors(self.function, error):

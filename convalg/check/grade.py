@@ -14,6 +14,7 @@ from joblib import effective_n_jobs, parallel_config
 
 from convalg.check.checked import report_on
 from convalg.check.problem import KINDS, Kind
+from convalg.check.processes import LimitError
 from convalg.check.remote import EndedError, remote
 from convalg.check.run import Sweep
 from convalg.check.sweep import CASES, counts
@@ -162,8 +163,9 @@ def _result(
             sweep = Sweep(progress, None if jobs == 1 else jobs, None)
             with parallel_config(backend="threading"):
                 report = report_on(tested, dims, cases, sweep)
-    except EndedError as error:
-        at = f", at {place[0]}" if place[0] and not error.final else ""
+    except LimitError as error:
+        final = isinstance(error, EndedError) and error.final
+        at = f", at {place[0]}" if place[0] and not final else ""
         return _refused(error.code, f"{error.words}{at}")
     return {**report.to_dict(), "explanation": report.explain()}
 

@@ -15,18 +15,15 @@ container or as a user of its own.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import secrets
 import selectors
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +31,18 @@ from typing import Any
 from convalg.base import Array
 from convalg.check.candidate import LONGEST_NAME, Candidate, Outcome
 from convalg.check.problem import Kind, Problem
+from convalg.check.processes import (
+    MOST_FILE,
+    MOST_PROCESSES,
+    TICK,
+    TOKEN,
+    LimitError,
+    Watch,
+    empty_folder,
+    end,
+    signal_name,
+    tasks_of_user,
+)
 from convalg.check.sweep import Config
 from convalg.check.wire import BrokenMessageError, packed, received
 from convalg.errors import ArgumentError
@@ -41,18 +50,8 @@ from convalg.escape import terminal
 
 START = 120.0
 """Seconds that Python and convalg may take to start, before the file is loaded."""
-MOST_OUTPUT = 2**26
-"""Bytes that the process may write to its standard output and error."""
-MOST_FILE = 2**28
-"""Bytes of a file that it may write."""
-MOST_PROCESSES = 64
-"""Processes that it may have at a time."""
 LONGEST_WORDS = 2000
 
-_TOKEN = "CONVALG_CHECKED"
-_TAIL = 400
-_TICK = 0.1
-_SCAN = 0.25
 # What the process may say of a call; the rest is found here.
 _CODES = {
     *("", "raises", "wrong-type", "wrong-shape", "mutates-input", "needs-adapter", "hangs"),
@@ -61,12 +60,12 @@ _CODES = {
 _REFUSALS = {"raises", "wrong-signature", "no-function"}
 
 
-class EndedError(Exception):
-    """The process ended, was ended, or answered what is no answer: code and words."""
+class EndedError(LimitError):
+    """The process ended, or answered what is no answer; `final`: it was not called at all."""
 
     def __init__(self, code: str, words: str, *, final: bool = False) -> None:
-        super().__init__(words)
-        self.code, self.words, self.final = code, words, final
+        super().__init__(code, words)
+        self.final = final
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +80,7 @@ class Remote(Candidate):
         process = self.processes[hash(config) % len(self.processes)]
         try:
             return process.call(self.kind, arrays, config.options(self.options))
-        except EndedError:
+        except LimitError:
             # Calls that wait in other threads end too.
             for one in self.processes:
                 one.end()
@@ -101,7 +100,7 @@ def remote(
     with contextlib.ExitStack() as stack:
         made = []
         for _ in range(count):
-            folder = stack.enter_context(_empty_folder())
+            folder = stack.enter_context(empty_folder())
             made.append(Process(job, folder, timeout, memory))
             stack.callback(made[-1].end)
         greetings = [one.greeting() for one in made]
@@ -110,54 +109,13 @@ def remote(
         yield Remote(made[0].call, kind, options, greetings[0]["name"], tuple(made))
 
 
-@contextlib.contextmanager
-def _empty_folder() -> Iterator[Path]:
-    folder = tempfile.mkdtemp(prefix="convalg-check-")
-    try:
-        yield Path(folder)
-    finally:
-        _remove(folder)
-
-
-def _remove(folder: str) -> None:
-    """Remove a folder that a stranger may have made deep, or closed to its owner."""
-    top = os.path.join(folder, secrets.token_hex(8))
-    stack, number = [folder], itertools.count()
-    while stack:
-        place = stack.pop()
-        with contextlib.suppress(OSError):
-            os.chmod(place, 0o700)
-        try:
-            entries = list(os.scandir(place))
-        except OSError:
-            continue
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
-            elif place == folder:
-                stack.append(entry.path)
-            else:
-                # No path grows: what is deeper moves to the top.
-                moved = f"{top}-{next(number)}"
-                with contextlib.suppress(OSError):
-                    os.chmod(entry.path, 0o700)
-                    os.rename(entry.path, moved)
-                    stack.append(moved)
-        if place != folder:
-            with contextlib.suppress(OSError):
-                os.rmdir(place)
-    with contextlib.suppress(OSError):
-        os.rmdir(folder)
-
-
 class Process:
     """A process that loads a file and answers calls, one at a time."""
 
     def __init__(self, job: dict[str, Any], folder: Path, timeout: float, memory: int) -> None:
         self._left, self._timeout, self._memory = timeout, timeout, memory
-        self._lock, self._token = threading.Lock(), secrets.token_hex(16)
-        self._heard, self._count, self._scanned = b"", 0, 0.0
+        self._lock, token = threading.Lock(), secrets.token_hex(16)
+        self._watch = Watch(token)
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         self._output, output = os.pipe()
@@ -167,7 +125,7 @@ class Process:
         limits = {
             "AS": memory,
             "FSIZE": MOST_FILE,
-            "NPROC": _tasks_of_user() + 4 * MOST_PROCESSES,
+            "NPROC": tasks_of_user() + 4 * MOST_PROCESSES,
             "CPU": int(seconds) if seconds < 2**31 else None,
             "CORE": 0,
         }
@@ -190,7 +148,7 @@ class Process:
                     "PYTHONPATH": places,
                     "TMPDIR": str(folder),
                     "MPLBACKEND": "agg",
-                    _TOKEN: self._token,
+                    TOKEN: token,
                 },
             )
         finally:
@@ -202,7 +160,7 @@ class Process:
         left, self._left = self._left, START
         try:
             needed = self._received()[0].get("needed")
-        except EndedError as error:
+        except LimitError as error:
             raise EndedError(error.code, f"before the file was loaded {error.words}") from None
         if needed:
             raise ArgumentError(
@@ -239,17 +197,7 @@ class Process:
 
     def end(self) -> None:
         """End the process and all that it has started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        for _ in range(100):
-            others = _with_token(self._token)
-            if not others:
-                break
-            for pid in others:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.01)
-        self._process.wait()
+        end(self._process, self._watch.token)
         for name in ("_requests", "_answers", "_output"):
             number = getattr(self, name)
             if number >= 0:
@@ -302,12 +250,12 @@ class Process:
                 selector.register(self._output, selectors.EVENT_READ)
             while True:
                 try:
-                    ready = {key.fd for key, _ in selector.select(min(_TICK, max(self._left, 0)))}
+                    ready = {key.fd for key, _ in selector.select(min(TICK, max(self._left, 0)))}
                 except OSError:
                     raise self._gone() from None
                 now = time.monotonic()
                 self._left, start = self._left - (now - start), now
-                if self._output in ready and not self._hear():
+                if self._output in ready and not self._watch.hear(self._output):
                     selector.unregister(self._output)
                 if number in ready:
                     return
@@ -317,31 +265,7 @@ class Process:
                 if self._process.poll() is not None and not selector.select(0):
                     # Nobody is left who would answer, and what was written has been read.
                     raise self._gone()
-                self._count_processes(now)
-
-    def _hear(self) -> bool:
-        """Read what the process prints; whether there may be more."""
-        try:
-            data = os.read(self._output, 2**16)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        self._count += len(data)
-        self._heard = (self._heard + data)[-_TAIL:]
-        if self._count > MOST_OUTPUT:
-            words = f"it wrote more than {MOST_OUTPUT:,} bytes to its output"
-            raise EndedError("prints-too-much", words)
-        return bool(data)
-
-    def _count_processes(self, now: float) -> None:
-        if now - self._scanned < _SCAN:
-            return
-        self._scanned = now
-        count = len(_with_token(self._token))
-        if count > MOST_PROCESSES:
-            words = f"it has {count} processes at a time, and may have {MOST_PROCESSES}"
-            raise EndedError("too-many-processes", words)
+                self._watch.count(now)
 
     def _gone(self) -> EndedError:
         """The error that says how the process ended."""
@@ -349,62 +273,15 @@ class Process:
             status = self._process.wait(2)
         except subprocess.TimeoutExpired:
             return EndedError("crashes", "it closed the channel of its answers")
-        with contextlib.suppress(EndedError):
-            while self._output >= 0 and self._hear():
-                if not selectable(self._output):
-                    break
+        if self._output >= 0:
+            with contextlib.suppress(LimitError):
+                self._watch.hear_rest(self._output)
         if status < 0:
-            return EndedError("crashes", f"it crashed the interpreter ({_signal_name(-status)})")
-        said = terminal(self._heard.decode("utf-8", errors="replace"), lines=True).strip()
-        tail = f": {said}" if said else ""
+            return EndedError("crashes", f"it crashed the interpreter ({signal_name(-status)})")
+        tail = f": {self._watch.tail}" if self._watch.tail else ""
         return EndedError("crashes", f"it ended the interpreter with status {status}{tail}")
-
-
-def selectable(number: int) -> bool:
-    """Whether there is something to read at once."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(number, selectors.EVENT_READ)
-        return bool(selector.select(0))
 
 
 def _words(table: dict[str, Any]) -> str:
     words = table.get("words")
     return terminal(words if isinstance(words, str) else "", lines=True)[:LONGEST_WORDS]
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _with_token(token: str) -> Sequence[int]:
-    """The processes that were started with a token in their environment, where /proc tells."""
-    mark = f"{_TOKEN}={token}".encode()
-    found = []
-    for entry in _processes():
-        try:
-            environment = Path(f"/proc/{entry}/environ").read_bytes()
-        except OSError:
-            continue
-        if mark in environment:
-            found.append(int(entry))
-    return found
-
-
-def _tasks_of_user() -> int:
-    """Processes and threads of this user, which the system's limit of processes counts."""
-    count, own = 0, os.getuid() if hasattr(os, "getuid") else -1
-    for entry in _processes():
-        with contextlib.suppress(OSError):
-            if os.stat(f"/proc/{entry}").st_uid == own:
-                count += len(os.listdir(f"/proc/{entry}/task"))
-    return count
-
-
-def _processes() -> list[str]:
-    try:
-        return [name for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return []

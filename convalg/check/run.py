@@ -30,7 +30,7 @@ AGAIN = 8
 AFTER = 4
 """Every so many configurations are called once more when all others have been."""
 
-ENDLESS = ("hangs", "prints-too-much")
+ENDLESS = ("hangs", "prints-too-much", "too-many-processes")
 """Codes of calls after which no others are made: each might take as long."""
 
 DIFFERENT = 3

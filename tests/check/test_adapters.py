@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from convalg import check
 from convalg.check.candidate import candidate
 from convalg.check.problem import KINDS
+from convalg.errors import FileError
 
 # PyTorch.
 
@@ -308,23 +310,44 @@ BAD = {
         "exit status 1: out of cheese",
     ),
     "signal": ("import os; os.abort()", RuntimeError, "exit status -6: no message"),
-    "nothing": ("", FileNotFoundError, "y.npy"),
-    "garbage": ("import sys; open(sys.argv[3], 'w').write('garbage')", ValueError, "pickle"),
-    "empty": ("import sys; open(sys.argv[3], 'w')", EOFError, "No data left in file"),
+    "nothing": ("", FileError, "y.npy cannot be read: No such file or directory"),
+    "garbage": (
+        "import sys; open(sys.argv[3], 'w').write('garbage')",
+        FileError,
+        "y.npy does not hold an array",
+    ),
+    "empty": ("import sys; open(sys.argv[3], 'w')", FileError, "y.npy does not hold an array"),
+    "a pipe": ("import os, sys; os.mkfifo(sys.argv[3])", FileError, "it is not a regular file"),
+    "a device": (
+        "import os, sys; os.symlink('/dev/zero', sys.argv[3])",
+        FileError,
+        "y.npy cannot be read: Too many levels of symbolic links",
+    ),
+    "a folder": ("import os, sys; os.mkdir(sys.argv[3])", FileError, "it is not a regular file"),
+    "a huge file": (
+        "import sys; open(sys.argv[3], 'wb').truncate(2**40)",
+        RuntimeError,
+        "File too large",
+    ),
+    "a hole": (
+        "import sys; open(sys.argv[3], 'wb').truncate(2**28)",
+        FileError,
+        "y.npy does not hold an array",
+    ),
     "cut off": (
         "import sys; d = open(sys.argv[1], 'rb').read(); open(sys.argv[3], 'wb').write(d[:-8])",
-        ValueError,
-        " array",
+        FileError,
+        "y.npy announces 4 numbers of float64, and holds 24 bytes",
     ),
     "pickle": (
         "import sys, numpy as np; np.save(sys.argv[3], np.array([{}]), allow_pickle=True)",
-        ValueError,
-        "allow_pickle=False",
+        FileError,
+        "y.npy holds objects or text of object, not numbers",
     ),
     "bare pickle": (
         "import sys, pickle; pickle.dump([1], open(sys.argv[3], 'wb'))",
-        ValueError,
-        "pickled (object) data",
+        FileError,
+        "y.npy does not hold an array",
     ),
     "bytes that are no text": (
         "import os, sys; os.write(2, b'\\xff\\xfe'); sys.exit(1)",
@@ -368,6 +391,47 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
         command(tmp_path, text, timeout=1)(np.ones(1), np.ones(1))
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("import os\nwhile True: os.write(1, b'x' * 2**20)", "prints-too-much"),
+        ("while True: print('\\x1b[31m' * 2**16)", "prints-too-much"),
+        (
+            "import os, time\nfor _ in range(99):\n    if not os.fork(): time.sleep(60)\n"
+            "time.sleep(60)",
+            "too-many-processes",
+        ),
+        ("import time; time.sleep(60)", "hangs"),
+        ("import sys; assert sys.stdin.read() == ''; sys.exit('\\x1b[31m\\udcff')", "raises"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "raises"),
+        ("x = bytearray(2**32)", "raises"),
+    ],
+)
+def test_a_program_has_limits(tmp_path: Path, text: str, code: str) -> None:
+    report = check.forward(command(tmp_path, text, timeout=6, memory=2**30), cases=2)
+    assert report.diagnosis[0].code == code, report.explain()
+    assert report.explain().replace("\n", "").isprintable()
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path / "program.py") not in left
+
+
+def test_a_program_runs_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = """
+    import os, sys
+    assert sorted(os.listdir()) == ["w.npy", "x.npy"], os.listdir()
+    assert open(sys.argv[4]).read() == "here"
+    open("left", "w").close(); os.mkdir("closed"); os.chmod("closed", 0)
+    open(sys.argv[3], "wb").write(open(sys.argv[1], "rb").read())
+    """
+    program(tmp_path, text)
+    Path("settings.txt").write_text("here")
+    words = [sys.executable, "-S", "program.py", "{x}", "{w}", "{y}", "settings.txt"]
+    x = np.arange(4.0).reshape(2, 2)
+    np.testing.assert_array_equal(check.from_command(words)(x, x), x)
+    assert sorted(os.listdir()) == ["program.py", "settings.txt"]
 
 
 def test_a_program_that_is_not_there_is_a_finding() -> None:
