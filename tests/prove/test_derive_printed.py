@@ -20,7 +20,7 @@ import convalg as ca
 
 n, K, p = ca.sizes("n K p")
 KINDS = ("linearity", "adjoint", "kernel_gradient", "output_size", "receptive_field")
-FEW, MANY = 30, 200
+FEW, MANY, PROVED = 30, 200, 60
 
 
 def check(
@@ -83,6 +83,15 @@ def test_the_printed_formulas_hold(drawn: Drawn) -> None:
 @given(DRAWN)
 def test_the_printed_formulas_of_many_layers_hold(drawn: Drawn) -> None:
     checked(drawn)
+
+
+@pytest.mark.thorough
+@settings(max_examples=PROVED)
+@given(layers())
+def test_every_step_of_many_layers_is_proved(drawn: Drawn) -> None:
+    for kind in KINDS:
+        verdict = getattr(ca.derive, kind)(drawn.operator).verify()
+        assert verdict, (kind, verdict)
 
 
 FAMILIES: list[tuple[str, Any, dict[str, Any], list[dict[str, int]]]] = [
