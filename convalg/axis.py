@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Size: TypeAlias = "int | sympy.Expr"
 Boundary: TypeAlias = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
 BOUNDARIES: tuple[Boundary, ...] = ("zeros", "circular", "reflect", "symmetric", "edge")
+FOLDS_ONCE = "the border folds at most once"
 
 
 def holds(condition: Any) -> bool:
@@ -121,14 +122,32 @@ class Axis:
         sign, constant = (1, -low) if q % 2 == 0 else (-1, high)
         return Piece(sign, constant, low + int(q > 0), high - int(q < 0))
 
-    def limits(self) -> tuple[Any, ...]:
-        """Numbers that must not be negative for the axis to exist; what a family's domain says."""
-        some = (self.in_size - 1, self.out_size - 1, self.taps - 1)
+    def limits(self) -> tuple[tuple[Any, str, str], ...]:
+        """What must not be negative for the axis to exist: (value, message, note of a scope)."""
+        some = (
+            (self.in_size - 1, f"there is no input in {self.in_size} samples", ""),
+            (self.out_size - 1, self._no_output(), ""),
+            (self.taps - 1, f"there is no kernel of {self.taps} taps", ""),
+        )
         if self.boundary in ("zeros", "edge"):
             return some
-        # Letters are folded once on each side, so the padding is at most one period.
+        # Symbolic sizes are folded once on each side, so the padding is at most one period.
         widest = self.in_size - int(self.boundary == "reflect")
-        return (*some, widest - self.before, widest - self.after)
+        message = (
+            f"symbolic sizes fold the {self.boundary} border at most once, by {widest} samples: "
+            f"give numbers for all sizes"
+        )
+        return (
+            *some,
+            (widest - self.before, message, FOLDS_ONCE),
+            (widest - self.after, message, FOLDS_ONCE),
+        )
+
+    def _no_output(self) -> str:
+        return (
+            f"{self.in_size} samples with a kernel of {self.taps} taps have no output "
+            f"({self.out_size})"
+        )
 
     def _periods(self) -> tuple[int, int]:
         """First and last piece that a raw index falls into; one on each side for letters."""

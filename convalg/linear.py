@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from convalg.axis import Axis, Boundary
@@ -9,7 +10,9 @@ from convalg.base import Operator
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.kernels import LetterKernel, as_kernel, as_numbers, check_finite
 from convalg.operators import Convolution, Diagonal, Matrix, Selection
+from convalg.presburger import same_size
 from convalg.spec import (
+    Condition,
     Padding,
     Shape,
     as_shape,
@@ -17,9 +20,9 @@ from convalg.spec import (
     check_boundary,
     check_reflect,
     correlation_geometry,
-    holds,
     padding_pairs,
     per_axis,
+    require,
     size_product,
     transposed_geometry,
 )
@@ -151,18 +154,26 @@ def pad(
     >>> pad(3, 2, boundary="reflect")([1, 2, 3]).tolist()
     [3, 2, 1, 2, 3, 2, 1]
     """
-    sizes = as_shape(shape)
+    return _padded(shape, padding, None, "padding", boundary, channels)
+
+
+def _padded(
+    shape: Any, padding: Any, least: int | None, name: str, boundary: Boundary, channels: Any
+) -> Operator:
+    """A padding or, with `least=0`, a cropping by amounts of at least that."""
+    needs: list[Condition] = []
+    sizes = as_shape(shape, conditions=needs)
     check_boundary(boundary)
     axes = []
-    pairs = padding_pairs(padding, len(sizes), least=None)
-    for k, (n, (before, after)) in enumerate(zip(sizes, pairs, strict=True)):
-        check_reflect(boundary, (before, after), n, k)
-        if holds(before + after + n < 1) or holds(before < -n) or holds(after < -n):
-            raise ArgumentError(
-                f"padding {(before, after)} crops the whole input of {n} samples on axis {k}"
-            )
+    pairs = padding_pairs(padding, len(sizes), least=least, name=name, conditions=needs)
+    for k, (n, given) in enumerate(zip(sizes, pairs, strict=True)):
+        before, after = given if least is None else (-given[0], -given[1])
+        check_reflect(boundary, (before, after), n, k, needs)
+        message = f"{name} {given} crops the whole input of {n} samples on axis {k}"
+        for left in (before + after + n - 1, before + n, after + n):
+            require(left, message, needs)
         axes.append(Axis(n, n + before + after, padding=before, boundary=boundary))
-    return selection(axes, channels)
+    return selection(axes, channels, needs)
 
 
 def crop(shape: Shape, cropping: Padding, *, channels: int | None = None) -> Operator:
@@ -175,9 +186,7 @@ def crop(shape: Shape, cropping: Padding, *, channels: int | None = None) -> Ope
     >>> crop(5, (1,))([1, 2, 3, 4, 5]).tolist()
     [2, 3, 4]
     """
-    sizes = as_shape(shape)
-    pairs = padding_pairs(cropping, len(sizes), name="cropping")
-    return pad(sizes, tuple((-before, -after) for before, after in pairs), channels=channels)
+    return _padded(shape, cropping, 0, "cropping", "zeros", channels)
 
 
 def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) -> Operator:
@@ -188,7 +197,8 @@ def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) ->
     >>> flip_axes((2, 2), axes=(1,))([[1, 2], [3, 4]]).tolist()
     [[2, 1], [4, 3]]
     """
-    sizes = as_shape(shape)
+    needs: list[Condition] = []
+    sizes = as_shape(shape, conditions=needs)
     dims = len(sizes)
     chosen = set(range(dims)) if axes is None else set(as_shape(axes, "axes", least=-dims))
     if max(chosen) >= dims:
@@ -202,6 +212,7 @@ def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) ->
             for k, n in enumerate(sizes)
         ],
         channels,
+        needs,
     )
 
 
@@ -216,17 +227,19 @@ def shift(
     >>> shift(4, 1)([1, 2, 3, 4]).tolist(), shift(4, 1, boundary="circular")([1, 2, 3, 4]).tolist()
     ([0, 1, 2, 3], [4, 1, 2, 3])
     """
-    sizes = as_shape(shape)
+    needs: list[Condition] = []
+    sizes = as_shape(shape, conditions=needs)
     check_boundary(boundary)
     offsets = per_axis(offset, "offset", len(sizes), least=None)
     for k, (n, step) in enumerate(zip(sizes, offsets, strict=True)):
-        check_reflect(boundary, (step, -step), n, k, name="offset")
+        check_reflect(boundary, (step, -step), n, k, needs, name="offset")
     return selection(
         [
             Axis(n, n, padding=step, boundary=boundary)
             for n, step in zip(sizes, offsets, strict=True)
         ],
         channels,
+        needs,
     )
 
 
@@ -241,15 +254,15 @@ def downsample(
     >>> downsample(5, 2)([1, 2, 3, 4, 5]).tolist()
     [1, 3, 5]
     """
-    sizes = as_shape(shape)
-    factors = per_axis(factor, "factor", len(sizes))
-    offsets = per_axis(offset, "offset", len(sizes), least=0)
+    needs: list[Condition] = []
+    sizes = as_shape(shape, conditions=needs)
+    factors = per_axis(factor, "factor", len(sizes), conditions=needs)
+    offsets = per_axis(offset, "offset", len(sizes), least=0, conditions=needs)
     axes = []
     for k, (n, step, first) in enumerate(zip(sizes, factors, offsets, strict=True)):
-        if holds(first >= n):
-            raise ArgumentError(f"offset {first} is beyond the {n} samples of axis {k}")
+        require(n - 1 - first, f"offset {first} is beyond the {n} samples of axis {k}", needs)
         axes.append(Axis(n, -(-(n - first) // step), stride=step, padding=-first))
-    return selection(axes, channels)
+    return selection(axes, channels, needs)
 
 
 def upsample(
@@ -263,16 +276,17 @@ def upsample(
     >>> upsample(3, 2)([1, 2, 3]).tolist(), upsample(3, 2, size=6)([1, 2, 3]).tolist()
     ([1, 0, 2, 0, 3], [1, 0, 2, 0, 3, 0])
     """
-    sizes = as_shape(shape)
-    factors = per_axis(factor, "factor", len(sizes))
+    needs: list[Condition] = []
+    sizes = as_shape(shape, conditions=needs)
+    factors = per_axis(factor, "factor", len(sizes), conditions=needs)
     tight = tuple(step * (n - 1) + 1 for n, step in zip(sizes, factors, strict=True))
-    wanted = tight if size is None else per_axis(size, "size", len(sizes))
+    wanted = tight if size is None else per_axis(size, "size", len(sizes), conditions=needs)
     axes = []
     for k, (n, step, least, length) in enumerate(zip(sizes, factors, tight, wanted, strict=True)):
-        if holds(length < least):
-            raise ArgumentError(f"size {length} on axis {k} is below the {least} samples needed")
+        message = f"size {length} on axis {k} is below the {least} samples needed"
+        require(length - least, message, needs)
         axes.append(Axis(length, n, stride=step))
-    return selection(axes, channels).T
+    return selection(axes, channels, needs).T
 
 
 def identity(shape: Shape, *, channels: int | None = None) -> Operator:
@@ -281,7 +295,8 @@ def identity(shape: Shape, *, channels: int | None = None) -> Operator:
     >>> identity(3)([1, 2, 3]).tolist()
     [1, 2, 3]
     """
-    return selection([Axis(n, n) for n in as_shape(shape)], channels)
+    needs: list[Condition] = []
+    return selection([Axis(n, n) for n in as_shape(shape, conditions=needs)], channels, needs)
 
 
 def dense(weights: Any, in_shape: Any = None, *, out_shape: Any = None) -> Operator:
@@ -339,8 +354,10 @@ def reshape(in_shape: Shape, out_shape: Shape) -> Operator:
     >>> reshape((2, 2), 4)([[1, 2], [3, 4]]).tolist()
     [1, 2, 3, 4]
     """
-    before, after = as_shape(in_shape, "in_shape"), as_shape(out_shape, "out_shape")
-    if size_product(before) != size_product(after):
+    needs: list[Condition] = []
+    before = as_shape(in_shape, "in_shape", conditions=needs)
+    after = as_shape(out_shape, "out_shape", conditions=needs)
+    if not same_size(size_product(before), size_product(after)):
         raise ShapeError(
             f"in_shape {before} has {size_product(before)} elements and out_shape {after} has "
             f"{size_product(after)}"
@@ -349,16 +366,18 @@ def reshape(in_shape: Shape, out_shape: Shape) -> Operator:
     if sizes != [n for n in after if n != 1]:
         sizes = [size_product(before)]
     # Where only axes of one sample come or go, no sizes are multiplied: letters stay decidable.
-    return Selection(tuple(Axis(n, n) for n in sizes or [1]), before, after)
+    return Selection(tuple(Axis(n, n) for n in sizes or [1]), before, after, tuple(needs))
 
 
-def selection(axes: list[Axis], channels: Any) -> Selection:
+def selection(axes: list[Axis], channels: Any, conditions: Iterable[Condition] = ()) -> Selection:
     """A selection over spatial axes, with all channels treated alike."""
+    needs = list(conditions)
     if channels is not None:
-        count = as_size(channels, "channels")
+        count = as_size(channels, "channels", conditions=needs)
         axes = [Axis(count, count), *axes]
     return Selection(
         tuple(axes),
         tuple(axis.in_size for axis in axes),
         tuple(axis.out_size for axis in axes),
+        tuple(needs),
     )

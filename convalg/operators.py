@@ -8,6 +8,7 @@ matrix, its counts, its drawing) is a face: a table of rules, one per node, walk
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,7 +22,17 @@ from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
 from convalg.kernels import LetterKernel, as_kernel, check_finite
 from convalg.pattern import Pattern
-from convalg.spec import Geometry, as_size, is_expression, is_symbolic, size_product, substituted
+from convalg.presburger import same_shape
+from convalg.spec import (
+    Condition,
+    Geometry,
+    as_size,
+    check_conditions,
+    is_expression,
+    is_symbolic,
+    size_product,
+    substituted,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,18 +117,20 @@ class Selection(Operator):
     axes: tuple[Axis, ...]
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def geometry(self) -> Geometry:
         """The selection as a single-channel layer."""
-        return Geometry(self.axes)
+        return Geometry(self.axes, conditions=self.conditions)
 
     @property
     def T(self) -> Operator:  # noqa: N802
         turned = [transposed_axis(axis) for axis in self.axes]
         if any(axis is None for axis in turned):
             return Adjoint(self)
-        return Selection(tuple(a for a in turned if a), self.out_shape, self.in_shape)
+        axes = tuple(axis for axis in turned if axis)
+        return Selection(axes, self.out_shape, self.in_shape, self.conditions)
 
     @property
     def is_concrete(self) -> bool:
@@ -391,7 +404,7 @@ def compose(*operators: Operator) -> Operator:
     for operator in operators:
         factors.extend(operator.factors if isinstance(operator, Compose) else [operator])
     for left, right in pairwise(factors):
-        if left.in_shape != right.out_shape:
+        if not same_shape(left.in_shape, right.out_shape):
             raise ShapeError(
                 f"these do not compose: the right operator gives {right.out_shape}, "
                 f"the left one takes {left.in_shape}"
@@ -412,7 +425,10 @@ def add(*operators: Any) -> Operator:
         terms.extend(operator.terms if isinstance(operator, Sum) else [operator])
     first = terms[0]
     for term in terms[1:]:
-        if (term.in_shape, term.out_shape) != (first.in_shape, first.out_shape):
+        if not (
+            same_shape(term.in_shape, first.in_shape)
+            and same_shape(term.out_shape, first.out_shape)
+        ):
             raise ShapeError(
                 f"these do not add: one maps {first.in_shape} to {first.out_shape}, "
                 f"the other {term.in_shape} to {term.out_shape}"
@@ -434,9 +450,19 @@ def scale(factor: Any, operator: Operator) -> Operator:
     if isinstance(factor, np.integer):
         factor = int(factor)
     check_finite(np.array(factor), "factor")
-    if isinstance(operator, Scaled):
+    if isinstance(operator, Scaled) and not _has_pole(factor) and not _has_pole(operator.factor):
         factor, operator = factor * operator.factor, operator.operator
     return operator if factor == 1 else Scaled(factor, operator)
+
+
+def _has_pole(factor: Any) -> bool:
+    """Whether a factor may have no value, as 1 / (K - 1); a product could hide where."""
+    if not is_symbolic(factor):
+        return False
+    import sympy
+
+    powers = factor.atoms(sympy.Pow)
+    return any(power.base.free_symbols and not power.exp.is_positive for power in powers)
 
 
 def kron(left: Operator, right: Operator) -> Operator:
@@ -486,35 +512,76 @@ def leaves(operator: Operator) -> list[Operator]:
     return [leaf for child in operator.children for leaf in leaves(child)]
 
 
+def conditions_of(operator: Operator) -> tuple[Condition, ...]:
+    """All that must hold for an operator with symbolic sizes to exist, each condition once."""
+    found: dict[Any, Condition] = {}
+    for leaf in leaves(operator):
+        geometry = getattr(leaf, "geometry", None)
+        if geometry is not None and not leaf.is_concrete:
+            for condition in geometry.existence():
+                found.setdefault(condition.value, condition)
+    return tuple(found.values())
+
+
 def at_sizes(operator: Operator, numbers: dict[str, Any]) -> Operator:
-    """A family with letters replaced by numbers; see `Operator.at`."""
-    known = [letter.name for letter in letters_of(operator)]
+    """A family with symbols replaced by numbers; see `Operator.at`."""
+    known = {symbol.name: symbol for symbol in letters_of(operator)}
+    chosen = {}
     for name, value in numbers.items():
         if name not in known:
             raise ArgumentError(
-                f"{name}={value} names no letter of this operator, which has "
+                f"{name}={value} is not a symbol of this operator, which has "
                 f"{', '.join(known) or 'none'}"
             )
-        numbers[name] = as_size(value, name, least=0)
+        chosen[known[name]] = as_size(value, name, least=0)
+    return replaced(operator, chosen)
+
+
+def replaced(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
+    """The operator with numbers for some symbols, in sizes, factors and weights.
+
+    Raises: ArgumentError where it does not exist there, with the constructor's message.
+    """
+    check_conditions(conditions_of(operator), numbers)
     return _at(operator, numbers)
 
 
-def _at(operator: Operator, numbers: dict[str, int]) -> Operator:
+def _at(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
     match operator:
         case Convolution(geometry=geometry, weights=weights):
-            kernel = weights.at(numbers) if isinstance(weights, LetterKernel) else weights
-            return Convolution(geometry.at(numbers), kernel)
+            return Convolution(geometry.at(numbers), _weights_at(weights, numbers))
         case Patches(geometry=geometry, values=values, transposed=turned):
-            known = values.at(numbers) if isinstance(values, LetterKernel) else values
-            return Patches(geometry.at(numbers), known, turned)
+            return Patches(geometry.at(numbers), _weights_at(values, numbers), turned)
         case Selection(in_shape=before, out_shape=after):
-            shapes = (tuple(substituted(n, numbers) for n in s) for s in (before, after))
-            return Selection(operator.geometry.at(numbers).axes, *shapes)
+            shapes = [tuple(substituted(n, numbers) for n in s) for s in (before, after)]
+            geometry = operator.geometry.at(numbers)
+            return Selection(geometry.axes, shapes[0], shapes[1], geometry.conditions)
         case Scaled(factor=factor, operator=inner):
             return scale(substituted(factor, numbers), _at(inner, numbers))
+        case Diagonal(values=values):
+            return Diagonal(_weights_at(values, numbers))
+        case Matrix(values=values, in_shape=before, out_shape=after):
+            return Matrix(_weights_at(values, numbers), before, after)
     if not operator.children:
         return operator
     return operator.rebuild(tuple(_at(child, numbers) for child in operator.children))
+
+
+def _weights_at(weights: Any, numbers: Mapping[Any, int]) -> Any:
+    """Weights with numbers for the symbols of sizes that they hold.
+
+    Raises: ArgumentError where a weight has no value, as 1 / (K - 1) at K = 1.
+    """
+    if isinstance(weights, LetterKernel):
+        return weights.at(numbers)
+    if weights.dtype.kind != "O" or not any(
+        is_symbolic(value) and not value.free_symbols.isdisjoint(numbers)
+        for value in weights.ravel()
+    ):
+        return weights
+    entries = np.empty(weights.size, dtype=object)
+    entries[:] = [substituted(value, numbers) for value in weights.ravel()]
+    return as_kernel(entries.reshape(weights.shape))
 
 
 def _wide(kind: np.dtype) -> np.dtype | None:

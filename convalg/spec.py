@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -57,18 +57,57 @@ BOUNDARY_SYNONYMS = {
 
 
 @dataclass(frozen=True)
+class Condition:
+    """A precondition with symbolic sizes: `value` must not be negative.
+
+    `message`: the constructor's error where it is. `words`: how a scope prints the condition
+    where an inequality would be hard to read, or "". `note`: what a scope adds to it, or "".
+    """
+
+    value: sympy.Expr
+    message: str
+    words: str = ""
+    note: str = ""
+
+
+def require(
+    value: Any,
+    message: str,
+    conditions: list[Condition] | None,
+    *,
+    error: type[Exception] = ArgumentError,
+    words: str = "",
+) -> None:
+    """State once that `value` must not be negative: checked for numbers, kept for symbols.
+
+    `conditions`: where a condition that depends on symbols is appended; the domain of a family
+    and the errors of `A.at(...)` are read from there.
+
+    Raises: `error` with the message where the value is negative whatever the symbols are.
+    """
+    if holds(value < 0):
+        raise error(message)
+    if conditions is not None and is_symbolic(value) and not holds(value >= 0):
+        conditions.append(Condition(value, message, words))
+
+
+@dataclass(frozen=True)
 class Geometry:
     """Axes and channels of a correlation; hashable, so that patterns can be cached.
 
     Shapes: input `(in_channels, *in)`, output `(out_channels, *out)`, kernel
     `(out_channels, in_channels // groups, *taps)`; without channels (None) plain spatial
     shapes and a kernel of `taps` alone.
+
+    `conditions`: preconditions of the constructor that hold symbols; they are no part of what
+    two geometries are compared by.
     """
 
     axes: tuple[Axis, ...]
     in_channels: int | None = None
     out_channels: int | None = None
     groups: int = 1
+    conditions: tuple[Condition, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def has_channels(self) -> bool:
@@ -123,28 +162,54 @@ class Geometry:
             isinstance(count, int) for count in channels
         )
 
-    def at(self, numbers: Mapping[str, int]) -> Geometry:
-        """The geometry with letters replaced by numbers.
+    def existence(self) -> tuple[Condition, ...]:
+        """All that must hold for the layer to exist at some sizes: of its axes and constructor."""
+        found = list(self.conditions)
+        for number, axis in enumerate(self.axes):
+            found += [
+                Condition(value, f"axis {number}: {message}", note=note)
+                for value, message, note in axis.limits()
+                if is_symbolic(value)
+            ]
+        counts = (("input", self.in_channels), ("output", self.out_channels))
+        for name, count in counts:
+            if count is not None and is_symbolic(count):
+                found.append(Condition(count - 1, f"a layer needs an {name} channel"))
+        return tuple(found)
+
+    def at(self, numbers: Mapping[Any, int]) -> Geometry:
+        """The geometry with symbols replaced by numbers, by symbol or by name.
 
         Raises: ArgumentError when it does not exist there (no output, no kernel, ...).
         """
+        check_conditions(self.existence(), numbers)
         axes = []
-        for number, axis in enumerate(self.axes):
+        for axis in self.axes:
             values = {f.name: substituted(getattr(axis, f.name), numbers) for f in fields(axis)}
-            found = Axis(**values)
-            if any(isinstance(limit, int) and limit < 0 for limit in found.limits()):
-                given = ", ".join(f"{name}={value}" for name, value in numbers.items())
-                raise ArgumentError(
-                    f"axis {number} does not exist at {given}: it would take {found.in_size} "
-                    f"samples with {found.taps} taps to {found.out_size} outputs"
-                )
-            axes.append(found)
+            axes.append(Axis(**values))
         return Geometry(
             tuple(axes),
             substituted(self.in_channels, numbers),
             substituted(self.out_channels, numbers),
             substituted(self.groups, numbers),
+            conditions_at(self.conditions, numbers),
         )
+
+
+def check_conditions(conditions: Iterable[Condition], numbers: Mapping[Any, int]) -> None:
+    """Raises: ArgumentError with the message of the first condition that fails at some sizes."""
+    for condition in conditions:
+        if holds(substituted(condition.value, numbers) < 0):
+            given = ", ".join(f"{name}={value}" for name, value in numbers.items())
+            raise ArgumentError(f"this operator does not exist at {given}: {condition.message}")
+
+
+def conditions_at(
+    conditions: Iterable[Condition], numbers: Mapping[Any, int]
+) -> tuple[Condition, ...]:
+    """The conditions that still hold symbols at some sizes."""
+    moved = (replace(c, value=substituted(c.value, numbers)) for c in conditions)
+    return tuple(c for c in moved if is_symbolic(c.value) and not holds(c.value >= 0))
 
 
 def size_product(shape: Sequence[Size]) -> Any:
@@ -207,29 +272,44 @@ def sizes(names: str) -> tuple[sympy.Symbol, ...]:
     return tuple(sympy.Symbol(word, integer=True, nonnegative=True) for word in words)
 
 
-def substituted(value: Any, numbers: Mapping[str, int]) -> Any:
-    """A size (or factor) with letters replaced by numbers; a Python number once none is left."""
+def substituted(value: Any, numbers: Mapping[Any, int]) -> Any:
+    """A size (or factor) with symbols replaced by numbers; a Python number once none is left.
+
+    `numbers`: a number for each symbol, or for each name that a symbol of a size has. Other
+    symbols of such a name, which are weights, stay.
+    """
     if not is_symbolic(value):
         return value
+    chosen = {}
+    for symbol in value.free_symbols:
+        if symbol in numbers:
+            chosen[symbol] = int(numbers[symbol])
+        elif symbol.name in numbers and symbol.is_integer:
+            chosen[symbol] = int(numbers[symbol.name])
     if value.is_Symbol:
-        return int(numbers[value.name]) if value.name in numbers else value
-    found = value.subs({s: numbers[s.name] for s in value.free_symbols if s.name in numbers})
+        return chosen.get(value, value)
+    found = value.subs(chosen) if chosen else value
     if not found.is_Rational:
         return found
     return int(found) if found.is_Integer else Fraction(int(found.p), int(found.q))
 
 
-def as_size(value: Any, name: str, *, least: int | None = 1) -> Size:
-    """One size as a Python int (or a letter).
+def as_size(
+    value: Any, name: str, *, least: int | None = 1, conditions: list[Condition] | None = None
+) -> Size:
+    """One size as a Python int (or a symbolic size, whose bound `conditions` keeps).
 
     Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
     """
     if is_expression(value) and not value.is_number:
         if not _is_whole(value):
             raise KindError(
-                f"{name} must be a whole number, and {value} need not be one: make letters with "
+                f"{name} must be an integer, and {value} need not be one: make symbols with "
                 f"ca.sizes"
             )
+        if least is not None:
+            message = f"{name} must be at least {least}, not {value}"
+            require(value - least, message, conditions)
         return value
     try:
         if isinstance(value, bool) or (is_symbolic(value) and not is_expression(value)):
@@ -257,42 +337,64 @@ def _is_whole(value: Any) -> bool:
     return rounded and all(symbol.is_integer for symbol in value.free_symbols)
 
 
-def as_shape(shape: Any, name: str = "shape", *, least: int = 1) -> tuple[Size, ...]:
+def as_shape(
+    shape: Any,
+    name: str = "shape",
+    *,
+    least: int = 1,
+    conditions: list[Condition] | None = None,
+) -> tuple[Size, ...]:
     """A shape as a tuple; an int is a shape of one axis.
 
     Raises: KindError, ArgumentError or ShapeError naming the axis at fault.
     """
     if not _is_sequence(shape):
-        return (as_size(shape, name, least=least),)
-    sizes = tuple(as_size(v, f"{name}[{k}]", least=least) for k, v in enumerate(shape))
+        return (as_size(shape, name, least=least, conditions=conditions),)
+    sizes = tuple(
+        as_size(v, f"{name}[{k}]", least=least, conditions=conditions) for k, v in enumerate(shape)
+    )
     if not sizes:
         raise ShapeError(f"{name} needs at least one axis, but it is empty: {shape!r}")
     return sizes
 
 
-def per_axis(value: Any, name: str, dims: int, *, least: int | None = 1) -> tuple[Any, ...]:
+def per_axis(
+    value: Any,
+    name: str,
+    dims: int,
+    *,
+    least: int | None = 1,
+    conditions: list[Condition] | None = None,
+) -> tuple[Any, ...]:
     """One number for each axis, from one number for all or a sequence.
 
     Raises: ShapeError when the sequence has another length than there are axes.
     """
     if not _is_sequence(value):
-        return (as_size(value, name, least=least),) * dims
+        return (as_size(value, name, least=least, conditions=conditions),) * dims
     if len(value) != dims:
         raise ShapeError(
             f"{name} must be one integer or {dims} of them (one per axis), not {value!r}"
         )
-    return tuple(as_size(v, f"{name}[{k}]", least=least) for k, v in enumerate(value))
+    return tuple(
+        as_size(v, f"{name}[{k}]", least=least, conditions=conditions) for k, v in enumerate(value)
+    )
 
 
 def padding_pairs(
-    padding: Any, dims: int, *, least: int | None = 0, name: str = "padding"
+    padding: Any,
+    dims: int,
+    *,
+    least: int | None = 0,
+    name: str = "padding",
+    conditions: list[Condition] | None = None,
 ) -> tuple[tuple[Any, Any], ...]:
     """(before, after) for each axis from an int, one int per axis, or pairs.
 
     Raises: ShapeError for another structure, ArgumentError below `least`.
     """
     if not _is_sequence(padding):
-        number = as_size(padding, name, least=least)
+        number = as_size(padding, name, least=least, conditions=conditions)
         return ((number, number),) * dims
     if len(padding) != dims:
         raise ShapeError(
@@ -305,7 +407,9 @@ def padding_pairs(
             entry = (entry, entry)
         if len(entry) != 2:
             raise ShapeError(f"{name}[{k}] must be one integer or (before, after), not {entry!r}")
-        before, after = (as_size(v, f"{name}[{k}]", least=least) for v in entry)
+        before, after = (
+            as_size(v, f"{name}[{k}]", least=least, conditions=conditions) for v in entry
+        )
         pairs.append((before, after))
     return tuple(pairs)
 
@@ -322,18 +426,20 @@ def correlation_geometry(
     flipped: bool = False,
 ) -> Geometry:
     """The geometry of a correlation (with `flipped`, of a convolution) over a spatial shape."""
-    sizes = as_shape(shape)
+    needs: list[Condition] = []
+    sizes = as_shape(shape, conditions=needs)
     dims = len(sizes)
-    taps, channels = _split_kernel(sizes, kernel_shape, as_size(groups, "groups"), "correlation")
-    strides = per_axis(stride, "stride", dims)
-    dilations = per_axis(dilation, "dilation", dims)
+    count = as_size(groups, "groups", conditions=needs)
+    taps, channels = _split_kernel(sizes, kernel_shape, count, "correlation", needs)
+    strides = per_axis(stride, "stride", dims, conditions=needs)
+    dilations = per_axis(dilation, "dilation", dims, conditions=needs)
     check_boundary(boundary)
-    pads = _padding_of(padding, sizes, taps, strides, dilations)
+    pads = _padding_of(padding, sizes, taps, strides, dilations, needs)
     axes = []
     for k, (n, size, s, d, pad) in enumerate(
         zip(sizes, taps, strides, dilations, pads, strict=True)
     ):
-        check_reflect(boundary, pad, n, k)
+        check_reflect(boundary, pad, n, k, needs)
         outputs = output_size(n, size, s, d, *pad)
         _check_kernel_fits(outputs, n, size, d, pad, k)
         flip = d * (size - 1) if flipped else 0
@@ -348,7 +454,7 @@ def correlation_geometry(
                 boundary=boundary,
             )
         )
-    return Geometry(tuple(axes), *channels)
+    return Geometry(tuple(axes), *channels, tuple(needs))
 
 
 def transposed_geometry(
@@ -366,14 +472,16 @@ def transposed_geometry(
     `kernel_shape` is `(C_in, C_out // groups, *taps)`: seen from the correlation, which runs
     from C_out channels to C_in, that is the usual layout.
     """
-    sizes = as_shape(shape)
+    needs: list[Condition] = []
+    sizes = as_shape(shape, conditions=needs)
     dims = len(sizes)
+    count = as_size(groups, "groups", conditions=needs)
     taps, (outputs, inputs, split) = _split_kernel(
-        sizes, kernel_shape, as_size(groups, "groups"), "transposed_correlation"
+        sizes, kernel_shape, count, "transposed_correlation", needs
     )
-    strides = per_axis(stride, "stride", dims)
-    dilations = per_axis(dilation, "dilation", dims)
-    extra = per_axis(output_padding, "output_padding", dims, least=0)
+    strides = per_axis(stride, "stride", dims, conditions=needs)
+    dilations = per_axis(dilation, "dilation", dims, conditions=needs)
+    extra = per_axis(output_padding, "output_padding", dims, least=0, conditions=needs)
     if isinstance(padding, str) and padding.startswith("same") and any(extra):
         raise ArgumentError(
             f"output_padding={output_padding!r} has no place beside padding={padding!r}, "
@@ -386,29 +494,40 @@ def transposed_geometry(
             f"correlation"
         )
     wanted = tuple(n * s for n, s in zip(sizes, strides, strict=True))
-    pads = _padding_of(padding, wanted, taps, strides, dilations)
+    pads = _padding_of(padding, wanted, taps, strides, dilations, needs)
     axes = []
     for k, (n, size, s, d, pad, more) in enumerate(
         zip(sizes, taps, strides, dilations, pads, extra, strict=True)
     ):
-        if holds(more >= s) and holds(more >= d):
-            raise ArgumentError(
-                f"output_padding[{k}] must be smaller than the stride {s} or the dilation {d} "
-                f"of its axis, not {more}"
-            )
+        require(
+            larger(s, d) - 1 - more,
+            f"output_padding[{k}] must be smaller than the stride {s} or the dilation {d} "
+            f"of its axis, not {more}",
+            needs,
+        )
         produced = transposed_size(n, size, s, d, *pad) + more
         if isinstance(padding, str) and padding.startswith("same"):
             produced = wanted[k]
-        if isinstance(produced, int) and produced < 1:
-            raise ArgumentError(
-                f"padding={pad} on axis {k} crops everything: the transposed output would have "
-                f"{produced} samples; reduce the padding"
-            )
+        require(
+            produced - 1,
+            f"padding={pad} on axis {k} crops everything: the transposed output would have "
+            f"{produced} samples; reduce the padding",
+            needs,
+        )
         axes.append(
             Axis(in_size=produced, out_size=n, taps=size, stride=s, dilation=d, padding=pad[0])
         )
     # The correlation behind it runs the other way round, from the layer's outputs to its inputs.
-    return Geometry(tuple(axes), outputs, inputs, split)
+    return Geometry(tuple(axes), outputs, inputs, split, tuple(needs))
+
+
+def larger(first: Any, second: Any) -> Any:
+    """The larger of two sizes, as a number where both are."""
+    if not (is_symbolic(first) or is_symbolic(second)):
+        return max(first, second)
+    import sympy
+
+    return sympy.Max(first, second)
 
 
 def pooling_axes(
@@ -419,6 +538,7 @@ def pooling_axes(
     padding: Any = 0,
     dilation: Any = 1,
     ceil_mode: bool = False,
+    conditions: list[Condition] | None = None,
 ) -> tuple[tuple[Axis, ...], tuple[tuple[Any, Any], ...]]:
     """The axes of a pooling, and its padding (before, after) on each.
 
@@ -427,14 +547,15 @@ def pooling_axes(
 
     Raises: ShapeError where no window fits, ArgumentError for ceil_mode with letters.
     """
-    sizes = as_shape(shape)
+    needs: list[Condition] = [] if conditions is None else conditions
+    sizes = as_shape(shape, conditions=needs)
     dims = len(sizes)
-    taps = per_axis(size, "size", dims)
-    strides = taps if stride is None else per_axis(stride, "stride", dims)
-    dilations = per_axis(dilation, "dilation", dims)
+    taps = per_axis(size, "size", dims, conditions=needs)
+    strides = taps if stride is None else per_axis(stride, "stride", dims, conditions=needs)
+    dilations = per_axis(dilation, "dilation", dims, conditions=needs)
     if not isinstance(ceil_mode, bool):
         raise KindError(f"ceil_mode must be True or False, not {ceil_mode!r}")
-    pads = _padding_of(padding, sizes, taps, strides, dilations)
+    pads = _padding_of(padding, sizes, taps, strides, dilations, needs)
     axes = []
     for k, (n, window, s, d, pad) in enumerate(
         zip(sizes, taps, strides, dilations, pads, strict=True)
@@ -477,13 +598,17 @@ def _is_sequence(value: Any) -> bool:
 
 
 def _split_kernel(
-    sizes: tuple[Size, ...], kernel_shape: tuple[Size, ...], groups: Any, call: str
+    sizes: tuple[Size, ...],
+    kernel_shape: tuple[Size, ...],
+    groups: Any,
+    call: str,
+    conditions: list[Condition],
 ) -> tuple[tuple[Size, ...], tuple[int | None, int | None, int]]:
     """The taps and (in_channels, out_channels, groups), read from the kernel's shape."""
     dims, axes = len(sizes), len(kernel_shape)
     for k, size in enumerate(kernel_shape):
-        if isinstance(size, int) and size < 1:
-            raise ShapeError(f"kernel of shape {kernel_shape} is empty: axis {k} has size {size}")
+        message = f"kernel of shape {kernel_shape} is empty: axis {k} has size {size}"
+        require(size - 1, message, conditions, error=ShapeError)
     if axes == dims:
         if groups != 1:
             raise ArgumentError(
@@ -494,11 +619,14 @@ def _split_kernel(
     if axes != dims + 2:
         raise ShapeError(_kernel_rank_message(sizes, kernel_shape, groups, call))
     first, second = kernel_shape[:2]
-    if isinstance(first, int) and isinstance(groups, int) and first % groups:
-        raise ArgumentError(
-            f"groups={groups} does not divide the {first} channels on the first axis of the "
-            f"kernel of shape {kernel_shape}"
-        )
+    # Divisible exactly where rounding down to a multiple loses nothing.
+    require(
+        groups * (first // groups) - first,
+        f"groups={groups} does not divide the {first} channels on the first axis of the "
+        f"kernel of shape {kernel_shape}",
+        conditions,
+        words=f"{groups} divides {first}",
+    )
     return kernel_shape[2:], (second * groups, first, groups)  # type: ignore[return-value,operator]
 
 
@@ -527,10 +655,11 @@ def _padding_of(
     taps: tuple[Size, ...],
     strides: tuple[int, ...],
     dilations: tuple[int, ...],
+    conditions: list[Condition],
 ) -> tuple[tuple[Any, Any], ...]:
-    """(before, after) per axis, with the words turned into numbers."""
+    """(before, after) per axis, with named modes as numbers."""
     if not isinstance(padding, str):
-        return padding_pairs(padding, len(sizes))
+        return padding_pairs(padding, len(sizes), conditions=conditions)
     each = tuple(zip(sizes, taps, strides, dilations, strict=True))
     match padding:
         case "valid":
@@ -550,17 +679,23 @@ def _padding_of(
 
 
 def check_reflect(
-    boundary: str, pad: tuple[Any, Any], n: Any, axis: int, *, name: str = "padding"
+    boundary: str,
+    pad: tuple[Any, Any],
+    n: Any,
+    axis: int,
+    conditions: list[Condition] | None = None,
+    *,
+    name: str = "padding",
 ) -> None:
     """Raises: ArgumentError when a reflection would be wider than the input."""
-    if boundary != "reflect" or not isinstance(n, int):
+    if boundary != "reflect":
         return
-    widest = max((p for p in pad if isinstance(p, int)), default=0)
-    if widest >= n:
-        raise ArgumentError(
-            f"{name} {pad} on axis {axis} is too wide for boundary='reflect': an input of {n} "
-            f"can be reflected by at most {n - 1} (use 'symmetric', 'circular' or 'edge')"
-        )
+    message = (
+        f"{name} {pad} on axis {axis} is too wide for boundary='reflect': an input of {n} "
+        f"can be reflected by at most {n - 1} (use 'symmetric', 'circular' or 'edge')"
+    )
+    for amount in pad:
+        require(n - 1 - amount, message, conditions)
 
 
 def _check_kernel_fits(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from itertools import product as cartesian
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,154 @@ def exact_image(operator: Operator, lift: Lift = None) -> Image:
             Scaled: lambda node, image: _scaled(Scaled(lift(node.factor), node.operator), image),
         }
     return fold(operator, rules, lambda leaf: _leaf(leaf, lift))
+
+
+def exact_row(operator: Operator, row: int, lift: Lift = None) -> dict[int, Any]:
+    """One row of the matrix as {column: entry}, without making the others.
+
+    Raises: TooLargeError where the row itself would not fit.
+    """
+    return _times(operator, {row: 1 if lift is None else lift(1)}, lift)
+
+
+def _times(operator: Operator, line: dict[int, Any], lift: Lift) -> dict[int, Any]:
+    """The row vector `line` times the matrix."""
+    match operator:
+        case Compose(factors=factors):
+            for factor in factors:
+                line = _times(factor, line, lift)
+            return line
+        case Sum(terms=terms):
+            return _gathered(pair for term in terms for pair in _times(term, line, lift).items())
+        case Scaled(factor=factor, operator=inner):
+            number = factor if lift is None else lift(factor)
+            return {k: number * value for k, value in _times(inner, line, lift).items()}
+        case Kron(left=left, right=right):
+            height, width = right.shape
+            pairs = []
+            for row, value in line.items():
+                outer = _times(left, {row // height: value}, lift)
+                lines = outer, exact_row(right, row % height, lift)
+                pairs += [
+                    (a * width + b, u * v)
+                    for (a, u), (b, v) in cartesian(*(line.items() for line in lines))
+                ]
+            return _gathered(pairs)
+    return _gathered(
+        (column, value * entry)
+        for row, value in line.items()
+        for column, entry in _leaf_row(operator, row, lift)
+    )
+
+
+def _gathered(pairs: Iterable[tuple[int, Any]]) -> dict[int, Any]:
+    """Entries with those of one column added."""
+    line: dict[int, Any] = {}
+    for column, value in pairs:
+        line[column] = line[column] + value if column in line else value
+    return line
+
+
+def _leaf_row(leaf: Any, row: int, lift: Lift) -> Iterable[tuple[int, Any]]:
+    """(column, entry) of one row of a leaf or of its adjoint; a column may come several times."""
+    lifting = (lambda value: value) if lift is None else lift
+    match leaf:
+        case Convolution() | Selection():
+            weights = getattr(leaf, "weights", None)
+            found = list(row_links(leaf.geometry, row))
+        case Adjoint(operator=Convolution() | Selection() as inner):
+            weights = getattr(inner, "weights", None)
+            found = list(column_links(inner.geometry, row))
+        case Diagonal():
+            return [(row, lifting(leaf.values.ravel()[row]))]
+        case Matrix():
+            return [(k, lifting(value)) for k, value in enumerate(leaf.values[row].tolist())]
+        case SparseMatrix():
+            own = slice(int(leaf.indptr[row]), int(leaf.indptr[row + 1]))
+            columns = leaf.indices[own].tolist()
+            return [
+                (k, lifting(v)) for k, v in zip(columns, leaf.values[own].tolist(), strict=True)
+            ]
+        case _:
+            # B(x) holds all of x, so its rows are no larger than what is there.
+            return exact_rows(leaf, lift)[row].items()
+    if weights is None:
+        return [(column, lifting(1)) for column, _ in found]
+    flat = weights.ravel()
+    return [(column, lifting(flat[label])) for column, label in found]
+
+
+def row_links(geometry: Geometry, row: int) -> Iterable[tuple[int, int]]:
+    """(column, label) of every entry of one row of a layer."""
+    reads = [_axis_reads(axis, output) for axis, output in _by_axis(geometry, row, "out")]
+    _, outputs, inputs = geometry.channels
+    lead = row // int(size_product(geometry.out_spatial))
+    first = lead // outputs * inputs
+    for channel in range(inputs):
+        for taps in cartesian(*reads):
+            column, label = first + channel, lead * inputs + channel
+            for axis, (i, t) in zip(geometry.axes, taps, strict=True):
+                column, label = column * axis.in_size + i, label * axis.taps + t
+            yield column, label
+
+
+def column_links(geometry: Geometry, column: int) -> Iterable[tuple[int, int]]:
+    """(row, label) of every entry of one column of a layer."""
+    readers = [_axis_readers(axis, place) for axis, place in _by_axis(geometry, column, "in")]
+    _, outputs, inputs = geometry.channels
+    lead = column // int(size_product(geometry.in_spatial))
+    group, channel = divmod(lead, inputs)
+    for out in range(group * outputs, (group + 1) * outputs):
+        for taps in cartesian(*readers):
+            row, label = out, out * inputs + channel
+            for axis, (o, t) in zip(geometry.axes, taps, strict=True):
+                row, label = row * axis.out_size + o, label * axis.taps + t
+            yield row, label
+
+
+def _by_axis(geometry: Geometry, flat: int, side: str) -> list[tuple[Any, int]]:
+    """Each axis with the index along it, of a flat index."""
+    found = []
+    for axis in reversed(geometry.axes):
+        size = axis.out_size if side == "out" else axis.in_size
+        flat, place = divmod(flat, int(size))
+        found.append((axis, place))
+    return found[::-1]
+
+
+def _axis_reads(axis: Any, output: int) -> list[tuple[int, int]]:
+    """(input, tap) that one output reads."""
+    _check_links(axis.taps)
+    columns = axis.read_by(np.array([output]))[0][0].tolist()
+    return [(column, tap) for tap, column in enumerate(columns) if column >= 0]
+
+
+def _axis_readers(axis: Any, place: int) -> list[tuple[int, int]]:
+    """(output, tap) that read one input."""
+    _check_links(axis.taps)
+    found = []
+    last = axis.out_size - 1
+    for piece in axis.pieces():
+        for tap in range(axis.taps):
+            ends = sorted((axis.raw(0, tap), axis.raw(last, tap)))
+            low = ends[0] if piece.low is None else max(piece.low, ends[0])
+            high = ends[1] if piece.high is None else min(piece.high, ends[1])
+            if piece.sign:
+                raw = piece.sign * (place - piece.constant)
+                low, high = max(low, raw), min(high, raw)
+            elif place != piece.constant:
+                continue
+            _check_links(high - low + 1)
+            for raw in range(low, high + 1):
+                output, rest = divmod(raw - axis.raw(0, tap), axis.stride)
+                if not rest:
+                    found.append((output, tap))
+    return found
+
+
+def _check_links(count: int) -> None:
+    what = f"one row of {count} entries"
+    check_memory(count * BYTES_PER_OBJECT, None, what=what, instead="use smaller sizes")
 
 
 def to_sympy(

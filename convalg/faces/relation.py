@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +23,22 @@ from convalg.operators import (
     SparseMatrix,
     Sum,
 )
-from convalg.spec import Geometry, is_symbolic
+from convalg.presburger import isl_name, parameters, text
+from convalg.spec import Geometry
 
 if TYPE_CHECKING:
     import islpy
+
+__all__ = [
+    "MOST_ENTRIES",
+    "axis_condition",
+    "isl_name",
+    "parameters",
+    "reshaped",
+    "text",
+    "to_isl",
+    "triples",
+]
 
 MOST_ENTRIES = 4096
 """A matrix that is listed entry by entry becomes a relation up to this many entries."""
@@ -36,69 +47,6 @@ MOST_ENTRIES = 4096
 def to_isl(operator: Operator) -> islpy.Map:
     """{[output index] -> [input index]} of every entry that the pattern holds."""
     return fold(operator, _RULES, _leaf).coalesce()
-
-
-def text(value: Any) -> str:
-    """A size as isl writes it.
-
-    Raises: UndecidableError when it is not affine in its letters, such as a product of two.
-
-    >>> import sympy
-    >>> text((sympy.Symbol("n") - 3) // 2 + 1)
-    '(1 + floor((-3 + n)/2))'
-    """
-    if isinstance(value, int):
-        return str(value)
-    import sympy
-
-    match value:
-        case sympy.Integer():
-            return str(value)
-        case sympy.Symbol(name=name):
-            return isl_name(name)
-        case sympy.Add():
-            return f"({' + '.join(text(term) for term in reversed(value.as_ordered_terms()))})"
-        case sympy.Mul():
-            factor, rest = value.as_coeff_Mul()
-            if factor.is_integer and factor != 1:
-                return f"{factor}*{text(rest)}"
-        case sympy.floor():
-            above, below = sympy.together(value.args[0]).as_numer_denom()
-            if below.is_integer and below.is_number:
-                return f"floor({text(sympy.expand(above))}/{below})"
-        case sympy.Max() | sympy.Min():
-            word = "max" if isinstance(value, sympy.Max) else "min"
-            first, *others = map(text, value.args)
-            for other in others:
-                first = f"{word}({first}, {other})"
-            return first
-    raise UndecidableError(
-        f"{value} is not affine in its letters, so isl cannot decide it: give numbers for "
-        f"some of {sorted(map(str, value.free_symbols))}"
-    )
-
-
-# Words that isl reads, and the indices that relations are written with here.
-_TAKEN = re.compile(
-    r"([a-z]\d+|[giju]|and|or|not|implies|exists|mod|min|max|floor|floord|ceil|ceild|rat|infty|NaN"
-    r"|true|false)_*"
-)
-
-
-def isl_name(name: str) -> str:
-    """A letter as isl knows it: one more underscore where the plain name is taken.
-
-    >>> isl_name("n"), isl_name("o0"), isl_name("o0_")
-    ('n', 'o0_', 'o0__')
-    """
-    return f"{name}_" if _TAKEN.fullmatch(name) else name
-
-
-def parameters(*values: Any) -> str:
-    """The letters of some sizes as isl declares them: "[n, K] -> ", or nothing."""
-    symbols = {s.name for value in values if is_symbolic(value) for s in value.free_symbols}
-    found = map(isl_name, symbols)
-    return f"[{', '.join(sorted(found))}] -> " if found else ""
 
 
 def triples(geometry: Geometry) -> islpy.Set:
@@ -176,7 +124,7 @@ def _leaf(leaf: Any) -> islpy.Map:
         case Selection():
             found = _projected(leaf.geometry, "o", "i")
             before, after = leaf.geometry.in_shape, leaf.geometry.out_shape
-            return _reshaped(found, (after, leaf.out_shape), (before, leaf.in_shape))
+            return reshaped(found, (after, leaf.out_shape), (before, leaf.in_shape))
         case Patches():
             return _projected(leaf.geometry, "i" if leaf.transposed else "o", "l")
         case Diagonal():
@@ -253,9 +201,10 @@ def _map(
     return islpy.Map(f"{letters}{{ [{', '.join(outputs)}] -> [{', '.join(inputs)}] : {body} }}")
 
 
-def _reshaped(
+def reshaped(
     found: islpy.Map, out_shapes: tuple[Any, Any], in_shapes: tuple[Any, Any]
 ) -> islpy.Map:
+    """A relation {output -> input} between shapes (before, after) of as many elements each."""
     for (before, after), on_output in ((out_shapes, True), (in_shapes, False)):
         if before != after:
             bounds = [*_box("a", before), *_box("b", after), *_same_place(before, after)]

@@ -24,6 +24,7 @@ from convalg.operators import (
     sparse_matrix,
 )
 from convalg.spec import (
+    Condition,
     Padding,
     Shape,
     as_shape,
@@ -60,8 +61,9 @@ def sum_pool(
     [3, 7, 5]
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    axes, _ = pooling_axes(shape, size, **options)
-    return selection(list(axes), channels)
+    needs: list[Condition] = []
+    axes, _ = pooling_axes(shape, size, conditions=needs, **options)
+    return selection(list(axes), channels, needs)
 
 
 def average_pool(
@@ -90,12 +92,15 @@ def average_pool(
     [2.0, 5.0]
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    axes, pads = pooling_axes(shape, size, **options)
+    needs: list[Condition] = []
+    axes, pads = pooling_axes(shape, size, conditions=needs, **options)
     if not isinstance(count_include_pad, bool):
         raise KindError(f"count_include_pad must be True or False, not {count_include_pad!r}")
-    total = selection(list(axes), channels)
     if divisor_override is not None:
-        divisor = as_size(divisor_override, "divisor_override")
+        divisor_override = as_size(divisor_override, "divisor_override", conditions=needs)
+    total = selection(list(axes), channels, needs)
+    if divisor_override is not None:
+        divisor: Any = divisor_override
         return scale(1 / divisor if is_symbolic(divisor) else Fraction(1, divisor), total)
     window = size_product([axis.taps for axis in axes])
     unpadded = all(holds(p == 0) for pad in pads for p in pad)

@@ -65,7 +65,7 @@ def _miscounted(
 
     seen = {v for value in (n, count, *used) for v in getattr(value, "free_symbols", ())}
     letters = tuple(letter for letter in (n, K, p, h) if letter in seen)
-    _, found, _ = smallest([apart], letters)
+    found, _ = smallest([apart], letters)
     width, margin = (substituted(value, found) for value in used)
     fitting = output_size(found["n"], width, numbers["s"], numbers["d"], margin, margin)
     sizes_found = {**found, **numbers}
@@ -121,8 +121,7 @@ def transposed_length(claimed: Callable[[Any, Any], Any], padding: Any, stride: 
         if not apart.is_empty():
             from convalg.prove.family import smallest
 
-            points = islpy.Set("{ [0] }").intersect_params(apart)
-            _, found, _ = smallest([points], (n, K, p))
+            found, _ = smallest([apart], (n, K, p))
             counter = Counterexample(
                 {**found, "s": step}, None, None, substituted(said, found), found["n"]
             )

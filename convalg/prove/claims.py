@@ -1,18 +1,20 @@
-"""The claims one can put to the proof about operators; those about functions are in trace."""
+"""The claims about operators that can be decided; those about functions are in `functions`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from itertools import product
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import count, islice, product
 from typing import Any
 
 import numpy as np
 
 from convalg.axis import Axis, Boundary
 from convalg.base import Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, UndecidableError
-from convalg.faces.exact import exact_rows
+from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError, UndecidableError
+from convalg.faces.exact import exact_row, exact_rows
+from convalg.faces.support import nonzero_bound
 from convalg.linear import pad
 from convalg.linear import shift as shift_operator
 from convalg.operators import (
@@ -22,28 +24,38 @@ from convalg.operators import (
     Scaled,
     Selection,
     compose,
-    leaves,
+    replaced,
 )
-from convalg.prove import family, hints
-from convalg.prove.polynomial import Polynomial
+from convalg.prove import coefficients, family, hints
+from convalg.prove.domain import Domain, Swept, swept_symbols
+from convalg.prove.family import BUDGET
+from convalg.prove.polynomial import Polynomial, UntraceableError
 from convalg.prove.verdict import IDENTITY, ISL, Claim, Counterexample, Verdict
-from convalg.spec import Geometry, as_size, is_symbolic, per_axis
+from convalg.spec import Geometry, as_size, per_axis
 
 DEFAULT_RANGE = range(1, 9)
-"""Values that a stride or dilation given as a letter runs through."""
+"""Values that a symbolic stride or dilation runs through."""
 
 Ranges = Mapping[Any, Iterable[int]]
 
 
-def equal(first: Operator, second: Operator, *, ranges: Ranges | None = None) -> Verdict:
-    """Whether two operators are the same, for all sizes where sizes are letters.
+def equal(
+    first: Operator, second: Operator, *, ranges: Ranges | None = None, budget: int = BUDGET
+) -> Verdict:
+    """Whether two operators are the same, for all sizes where sizes are symbols.
 
-    Shapes: both operators have as many axes. `ranges`: the values to run through for each
-    letter that is a stride or dilation (1 to 8 unless given); the scope says which. In a
-    counterexample `actual` is the first operator's entry, `claimed` the second's.
+    Args:
+        first: an operator, or a family with symbolic sizes; its entry is the `actual` one of a
+            counterexample.
+        second: an operator with as many axes; its entry is the `claimed` one.
+        ranges: the values to run through for each symbol that is a stride or dilation (1 to 8
+            unless given); the scope says which.
+        budget: operations of isl that the decision may take; "unknown" when they are spent.
+
+    Returns: a verdict whose scope holds every precondition of the constructors on both sides.
 
     Raises: KindError unless both are operators, ShapeError when they have different numbers of
-    axes, ArgumentError when a letter or a kernel's name has two meanings.
+        axes, ArgumentError when a symbol or a kernel's name has two meanings.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -63,16 +75,19 @@ def equal(first: Operator, second: Operator, *, ranges: Ranges | None = None) ->
             f"{first.out_shape}, the other {second.in_shape} to {second.out_shape}"
         )
     # Printing two layers takes longer than comparing them.
-    verdict = decide(first, second, claim=lambda: f"{first!r} = {second!r}", ranges=ranges)
+    claim = lambda: f"{first!r} = {second!r}"  # noqa: E731 - read when it is printed
+    verdict = decide(first, second, claim=claim, ranges=ranges, budget=budget)
     if verdict.status == "refuted":
         return replace(verdict, hint=hints.repair(first, second, _proves))
     return verdict
 
 
-def adjoint(first: Operator, second: Operator, *, ranges: Ranges | None = None) -> Verdict:
+def adjoint(
+    first: Operator, second: Operator, *, ranges: Ranges | None = None, budget: int = BUDGET
+) -> Verdict:
     """Whether the second operator is the adjoint of the first: <A x, y> = <x, B y> for all x, y.
 
-    Arguments and errors as for `equal`.
+    Args, Returns and Raises: as for `equal`.
 
     >>> import convalg as ca
     >>> n = ca.sizes("n")[0]
@@ -81,142 +96,143 @@ def adjoint(first: Operator, second: Operator, *, ranges: Ranges | None = None) 
     """
     if not isinstance(first, Operator):
         raise KindError(f"adjoint compares two operators, not {type(first).__name__}")
-    return equal(first.T, second, ranges=ranges)
+    return equal(first.T, second, ranges=ranges, budget=budget)
 
 
 def _proves(first: Operator, second: Operator, claim: Claim) -> bool:
-    return bool(decide(first, second, claim=claim))
+    return bool(decide(first, second, claim=claim, searching=False))
 
 
 def decide(
-    first: Operator, second: Operator, *, claim: Claim, ranges: Ranges | None = None
+    first: Operator,
+    second: Operator,
+    *,
+    claim: Claim,
+    ranges: Ranges | None = None,
+    budget: int = BUDGET,
+    searching: bool = True,
 ) -> Verdict:
-    """Equality of two operators with as many axes, without hints."""
-    letters = _letters(first, second)
-    if not letters and not _has_letters(first) and not _has_letters(second):
-        return _decide_numbers(first, second, claim)
+    """Equality of two operators with as many axes, without hints.
+
+    Where no procedure decides, small sizes are compared with `searching`: a difference refutes,
+    agreement stays unknown.
+    """
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
+        raise ArgumentError(f"budget must be a number of operations, at least 1, not {budget!r}")
+    domain = Domain.of(first, second)
+    try:
+        coefficients.check_canonical(
+            [*coefficients.entries_of(first), *coefficients.entries_of(second)]
+        )
+    except UndecidableError as error:
+        return Verdict("unknown", claim, str(domain), "none", reason=str(error), domain=domain)
+    if first.is_concrete and second.is_concrete:
+        return _decide_numbers(first, second, claim, domain)
     named: dict[str, Any] = {}
-    for letter in letters:
+    for letter in domain.letters:
         if named.setdefault(letter.name, letter) != letter:
             raise ArgumentError(
-                f"the letter {letter.name} was made twice with different assumptions: make it "
+                f"the symbol {letter.name} was made twice with different assumptions: make it "
                 f"once, with ca.sizes"
             )
     family.kernels_of([first, second])
-    swept = family.numeric_letters(first) | family.numeric_letters(second)
-    if not swept:
-        return _decide_family(first, second, claim, letters)
-    return _sweep(first, second, claim, sorted(swept, key=str), ranges or {})
+    swept = swept_symbols(first) | swept_symbols(second)
+    domain = replace(domain, swept=_swept(sorted(swept, key=str), ranges or {}))
+    with_words = replace(_decided(first, second, claim, domain, budget), words=claim, domain=domain)
+    if with_words.status == "unknown" and with_words.scope != NOWHERE and searching:
+        return _searched(first, second, domain, with_words)
+    return with_words
 
 
-def _letters(*operators: Operator) -> tuple[Any, ...]:
-    """Letters of the sides, in order of first appearance."""
-    return tuple(dict.fromkeys(letter for o in operators for letter in o.letters))
-
-
-def _has_letters(operator: Operator) -> bool:
-    return not operator.is_concrete
-
-
-def _sweep(
-    first: Operator, second: Operator, claim: Claim, swept: list[Any], ranges: Ranges
-) -> Verdict:
-    """The claim for each value of the letters that are strides or dilations."""
-    ranges = {str(letter): found for letter, found in ranges.items()}
-    unused = sorted(set(ranges) - {letter.name for letter in swept})
+def _swept(symbols: list[Any], ranges: Ranges) -> Swept:
+    """The values of each symbol that is a stride or dilation."""
+    given = {str(letter): values for letter, values in ranges.items()}
+    unused = sorted(set(given) - {letter.name for letter in symbols})
     if unused:
         raise ArgumentError(
-            f"ranges names {', '.join(unused)}, which is no stride or dilation here; those are "
-            f"{', '.join(map(str, swept))}"
+            f"ranges names {', '.join(unused)}, which is not a stride or dilation here; those are "
+            f"{', '.join(map(str, symbols)) or 'numbers'}"
         )
-    values = [
-        sorted({as_size(v, s.name) for v in ranges.get(s.name, DEFAULT_RANGE)}) for s in swept
-    ]
-    for letter, chosen_values in zip(swept, values, strict=True):
-        if not chosen_values:
+    chosen = []
+    for letter in symbols:
+        values = sorted({as_size(v, letter.name) for v in given.get(letter.name, DEFAULT_RANGE)})
+        if not values:
             raise ArgumentError(f"ranges[{letter.name!r}] is empty: give at least one value")
-    words = ", ".join(
-        f"each {letter} in {_range_words(each)}" for letter, each in zip(swept, values, strict=True)
-    )
-    refuted: list[tuple[Any, Verdict]] = []
-    scope = ""
+        chosen.append((letter, tuple(values)))
+    return tuple(chosen)
+
+
+def _decided(
+    first: Operator, second: Operator, claim: Claim, domain: Domain, budget: int
+) -> Verdict:
+    """Equality by isl, for each value of strides and dilations that are symbols."""
+    try:
+        with family.limited(budget):
+            if not domain.swept:
+                return _decide_family(first, second, claim, domain)
+            return _sweep(first, second, claim, domain)
+    except (UndecidableError, UntraceableError) as error:
+        return Verdict("unknown", claim, "all sizes", "none", reason=str(error))
+
+
+def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> Verdict:
+    """The claim for each value of the symbols that are strides or dilations.
+
+    Raises: UndecidableError where the claim at some value is not decided.
+    """
+    refuted: list[tuple[Any, Counterexample]] = []
     decided = 0
-    for chosen in product(*values):
-        numbers = {letter.name: value for letter, value in zip(swept, chosen, strict=True)}
+    for chosen in product(*(values for _, values in domain.swept)):
+        numbers = {letter: value for (letter, _), value in zip(domain.swept, chosen, strict=True)}
         try:
-            sides = [part_at(side, numbers) for side in (first, second)]
+            sides = [replaced(side, numbers) for side in (first, second)]
         except ArgumentError:
             continue  # Nothing exists with these numbers.
-        verdict = decide(sides[0], sides[1], claim=claim)
+        own = Domain.of(*sides)
+        if own.letters:
+            verdict = _decide_family(sides[0], sides[1], claim, own)
+        else:
+            verdict = _decide_numbers(sides[0], sides[1], claim, own)
         if verdict.scope == NOWHERE:
             continue
-        if verdict.status == "unknown":
-            return verdict
         decided += 1
         if verdict.counterexample is not None:
-            sizes = {**verdict.counterexample.sizes, **numbers}
-            ordered = {s.name: sizes[s.name] for s in _letters(first, second)}
-            moved = replace(verdict.counterexample, sizes=ordered)
+            sizes = {
+                **verdict.counterexample.sizes,
+                **{letter.name: value for letter, value in numbers.items()},
+            }
+            ordered = {s.name: sizes.get(s.name, 0) for s in domain.letters}
             rank = (sum(ordered.values()), tuple(ordered.values()))
-            refuted.append((rank, replace(verdict, counterexample=moved)))
-        scope = scope or verdict.scope
-    scope = _sweep_scope(first, second, swept, scope, words)
+            refuted.append((rank, replace(verdict.counterexample, sizes=ordered)))
     if not decided:
         return _nowhere(claim)
     if refuted:
-        return replace(min(refuted, key=lambda pair: pair[0])[1], scope=scope)
-    return Verdict("proved", claim, scope, ISL)
+        found = min(refuted, key=lambda pair: pair[0])[1]
+        return Verdict("refuted", claim, str(domain), ISL, found)
+    return Verdict("proved", claim, str(domain), ISL)
 
 
-def _sweep_scope(
-    first: Operator, second: Operator, swept: list[Any], scope: str, words: str
-) -> str:
-    others = [letter for letter in _letters(first, second) if letter not in swept]
-    return (
-        f"all {', '.join(map(str, others))} where both exist, for {words}"
-        if others
-        else (f"{scope}, for {words}")
-    )
+def _decide_family(first: Operator, second: Operator, claim: Claim, domain: Domain) -> Verdict:
+    """Equality of the parametric sets of entries, by isl.
 
-
-def _range_words(values: list[Any]) -> str:
-    if values == list(range(values[0], values[-1] + 1)):
-        return f"{values[0]}..{values[-1]}"
-    return str(values)
-
-
-def part_at(operator: Operator, numbers: Mapping[str, int]) -> Operator:
-    """A family with those of the letters replaced that it has."""
-    own = {letter.name for letter in operator.letters}
-    chosen = {name: value for name, value in numbers.items() if name in own}
-    return operator.at(**chosen) if chosen else operator
-
-
-def _decide_family(
-    first: Operator, second: Operator, claim: Claim, letters: tuple[Any, ...]
-) -> Verdict:
-    """Equality of the parametric sets of entries, by isl."""
+    Raises: UndecidableError where that is no question of Presburger arithmetic.
+    """
+    if domain.points.is_empty():
+        return _nowhere(claim)
+    shapes = family.shapes_differ(first, second, domain)
+    apart = [] if shapes is None else [shapes]
     try:
-        limits = family.conditions([first, second])
-        domain = family.domain_set(limits, letters)
-        if domain.is_empty():
-            return _nowhere(claim)
-        scope = family.scope_of(limits, letters)
-        shapes = family.shapes_differ(first, second, domain)
-        if shapes is not None:
-            return Verdict(
-                "refuted", claim, scope, ISL, _shape_counterexample(first, second, shapes, letters)
-            )
-        pieces = family.difference(first, second, domain)
-    except UndecidableError as error:
-        return Verdict("unknown", claim, "all sizes", "none", reason=str(error))
-    if not pieces:
-        return Verdict("proved", claim, scope, ISL)
-    _, sizes, point = family.smallest([points for _, points in pieces], letters)
-    rows = len(first.out_shape)
-    row, column = point[:rows], point[rows : rows + len(first.in_shape)]
-    found = entry_counterexample(first, second, sizes, row, column)
-    return Verdict("refuted", claim, scope, ISL, found)
+        apart += family.difference(first, second, domain)
+    except UndecidableError:
+        # The ones of a sum over a window of symbolic size may be any weights.
+        if apart or family.difference(family.freed(first), family.freed(second), domain):
+            raise
+        return Verdict("proved", claim, str(domain), f"{ISL}, for any weights in the windows")
+    if not apart:
+        return Verdict("proved", claim, str(domain), ISL)
+    sizes, point = family.smallest(apart, domain.letters)
+    found = counterexample(first, second, domain, sizes, point)
+    return Verdict("refuted", claim, str(domain), ISL, found)
 
 
 NOWHERE = "no sizes"
@@ -227,110 +243,206 @@ def _nowhere(claim: Claim) -> Verdict:
     return Verdict("unknown", claim, NOWHERE, ISL, reason=reason)
 
 
-def _shape_counterexample(
-    first: Operator, second: Operator, sizes: Any, letters: tuple[Any, ...]
-) -> Counterexample:
-    # Parameters become the one-dimensional point that `smallest` looks for.
-    points = (
-        sizes.from_params()
-        .add_dims(family.dim_type.set, 1)
-        .fix_val(family.dim_type.set, 0, family.islpy.Val(0))
-    )
-    _, numbers, _ = family.smallest([points], letters)
-    sides = [part_at(side, numbers) for side in (second, first)]
-    shapes = [f"shape {s.in_shape} to {s.out_shape}" for s in sides]
-    return Counterexample(numbers, None, None, shapes[0], shapes[1])
+MOST_TRIED = 400
+"""Sizes that are compared one by one where nothing decides for all."""
+MOST_ENTRIES = 20_000
+"""Entries of all matrices that are compared one by one there."""
 
 
-def entry_counterexample(
+def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdict) -> Verdict:
+    """An undecided claim compared at small sizes, the smallest first."""
+    entries, tried = 0, 0
+    largest: dict[str, int] = {}
+    try:
+        for sizes in islice(_small_sizes(domain), MOST_TRIED):
+            if not domain.holds_at(sizes):
+                continue
+            sides = [replaced(side, sizes) for side in (first, second)]
+            entries += sum(nonzero_bound(side) + side.shape[0] for side in sides)
+            if entries > MOST_ENTRIES:
+                break
+            tried += 1
+            largest = {letter.name: value for letter, value in sizes.items()}
+            point = _first_difference(*sides)
+            if point is not None:
+                found = counterexample(first, second, domain, largest, point)
+                return replace(
+                    verdict,
+                    status="refuted",
+                    scope=str(domain),
+                    method="exact comparison at small sizes, the smallest first",
+                    counterexample=found,
+                    reason="",
+                )
+    except (UndecidableError, UntraceableError, TooLargeError):
+        return verdict
+    if not tried:
+        return verdict
+    last = ", ".join(f"{name} = {value}" for name, value in largest.items())
+    words = f"{verdict.reason}; equal at the {tried} smallest sizes tried, up to {last}"
+    return replace(verdict, reason=f"{words}, which proves nothing")
+
+
+def _small_sizes(domain: Domain) -> Iterator[dict[Any, int]]:
+    """All sizes by their sum, then in the order of the symbols."""
+    swept = dict(domain.swept)
+    letters = domain.letters
+
+    def shared(total: int, number: int) -> Iterator[tuple[int, ...]]:
+        letter = letters[number]
+        if number == len(letters) - 1:
+            if letter not in swept or total in swept[letter]:
+                yield (total,)
+            return
+        for value in range(total + 1):
+            if letter not in swept or value in swept[letter]:
+                for rest in shared(total - value, number + 1):
+                    yield (value, *rest)
+
+    # Every value that is swept lies below the last total; others could go on for ever.
+    for total in count():
+        for values in shared(total, 0):
+            yield dict(zip(letters, values, strict=True))
+
+
+def _first_difference(first: Operator, second: Operator) -> tuple[int, ...] | None:
+    """The index (row, column) of the first entries that differ, () for shapes, None for none."""
+    if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
+        return ()
+    pairs = zip(exact_rows(first, Polynomial.of), exact_rows(second, Polynomial.of), strict=True)
+    for row, (left, right) in enumerate(pairs):
+        for column in sorted(left.keys() | right.keys()):
+            gap = Polynomial.of(left.get(column, 0)) - Polynomial.of(right.get(column, 0))
+            if not coefficients.is_zero(gap):
+                index = (
+                    *np.unravel_index(row, first.out_shape),
+                    *np.unravel_index(column, first.in_shape),
+                )
+                return tuple(int(k) for k in index)
+    return None
+
+
+def counterexample(
     first: Operator,
     second: Operator,
+    domain: Domain,
     sizes: dict[str, int],
-    row: tuple[int, ...],
-    column: tuple[int, ...],
+    point: tuple[int, ...],
 ) -> Counterexample:
-    """The entry at which two families differ, at given sizes, with both values."""
-    sides = [part_at(side, sizes) for side in (second, first)]
-    values = [entry(side, row, column) for side in sides]
-
-    def replayed() -> tuple[Any, Any]:
-        afresh = [entry(side, row, column) for side in sides]
-        primes = prime_values(name for value in afresh for name in names_in(value))
-        return afresh[0].at(primes), afresh[1].at(primes)
-
+    """Where two operators differ at some sizes: at an entry, or by their shapes (point ())."""
+    numbers = {letter: sizes[letter.name] for letter in domain.letters if letter.name in sizes}
+    sides = [replaced(side, numbers) for side in (second, first)]
+    if any(a.in_shape != b.in_shape or a.out_shape != b.out_shape for a, b in [sides]):
+        shapes = [f"shape {s.in_shape} to {s.out_shape}" for s in sides]
+        return Counterexample(sizes, None, None, shapes[0], shapes[1], {}, _Shapes(*sides))
+    rows = len(first.out_shape)
+    row, column = point[:rows], point[rows : rows + len(first.in_shape)]
+    replay = _Entries(sides[0], sides[1], row, column)
+    claimed, actual = replay.entries()
     return Counterexample(
         sizes,
         row,
         column,
-        values[0].to_sympy(),
-        values[1].to_sympy(),
-        evaluate=replayed,
+        claimed.to_sympy(),
+        actual.to_sympy(),
+        evaluate=replay,
         shapes=(sides[0].out_shape, sides[0].in_shape),
     )
 
 
+@dataclass(frozen=True)
+class _Entries:
+    """Replays a counterexample: one entry of both sides, evaluated afresh."""
+
+    claimed: Operator
+    actual: Operator
+    row: tuple[int, ...]
+    column: tuple[int, ...]
+
+    def entries(self) -> tuple[Polynomial, Polynomial]:
+        """Both entries as polynomials in the weights."""
+        return (
+            entry(self.claimed, self.row, self.column),
+            entry(self.actual, self.row, self.column),
+        )
+
+    def __call__(self) -> tuple[Any, Any]:
+        """Both entries as numbers, with a different prime for each weight."""
+        return prime_values(*self.entries())
+
+
+@dataclass(frozen=True)
+class _Shapes:
+    """Replays a counterexample: the shapes of both sides."""
+
+    claimed: Operator
+    actual: Operator
+
+    def __call__(self) -> tuple[Any, Any]:
+        """Both pairs (in_shape, out_shape)."""
+        claimed, actual = self.claimed, self.actual
+        return (claimed.in_shape, claimed.out_shape), (actual.in_shape, actual.out_shape)
+
+
 def entry(operator: Operator, row: tuple[int, ...], column: tuple[int, ...]) -> Polynomial:
     """One entry of the matrix as a polynomial in the weights."""
-    place = int(np.ravel_multi_index(row, operator.out_shape))
-    other = int(np.ravel_multi_index(column, operator.in_shape))
-    found = exact_rows(operator, Polynomial.of)[place].get(other, 0)
-    return Polynomial.of(found)
+    place = _flat(row, operator.out_shape)
+    return Polynomial.of(
+        exact_row(operator, place, Polynomial.of).get(_flat(column, operator.in_shape), 0)
+    )
 
 
-def names_in(value: Polynomial) -> list[str]:
-    """The unknowns of a polynomial."""
-    return [name for monomial in value.terms for name in monomial]
+def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    place = 0
+    for k, size in zip(index, shape, strict=True):
+        place = place * size + k
+    return place
 
 
-def prime_values(names: Iterable[str]) -> dict[str, int]:
-    """A different prime for each unknown, in order of name."""
+def prime_values(*values: Polynomial) -> tuple[Any, ...]:
+    """Polynomials at a different prime for each symbol, in order of name."""
     import sympy
 
-    return {name: int(sympy.prime(k + 1)) for k, name in enumerate(sorted(set(names)))}
+    symbols: set[Any] = set()
+    for value in values:
+        symbols.update(*(g.to_sympy().free_symbols for g in value.generators))
+    ordered = sorted(symbols, key=lambda s: (s.name, str(s.assumptions0)))
+    primes = {symbol: sympy.prime(k + 1) for k, symbol in enumerate(ordered)}
+    return tuple(_number(value.to_sympy().subs(primes)) for value in values)
 
 
-def _decide_numbers(first: Operator, second: Operator, claim: Claim) -> Verdict:
+def _number(value: Any) -> Any:
+    """A SymPy number as Python's own, where it is rational."""
+    if value.is_Integer:
+        return int(value)
+    return Fraction(int(value.p), int(value.q)) if value.is_Rational else value
+
+
+def _decide_numbers(first: Operator, second: Operator, claim: Claim, domain: Domain) -> Verdict:
     """Equality entry by entry, as polynomials in the weights."""
-    scope = "this size"
+    scope = str(domain)
     if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
-        shapes = [f"shape {s.in_shape} to {s.out_shape}" for s in (second, first)]
-        found = Counterexample({}, None, None, shapes[0], shapes[1])
-        return Verdict("refuted", claim, scope, IDENTITY, found)
-    pairs = zip(exact_rows(first, Polynomial.of), exact_rows(second, Polynomial.of), strict=True)
-    nothing = Polynomial({})
-    for row, (left, right) in enumerate(pairs):
-        for column in sorted(left.keys() | right.keys()):
-            if Polynomial.of(left.get(column, nothing)).same(
-                Polynomial.of(right.get(column, nothing))
-            ):
-                continue
-            if _opaque(first) or _opaque(second):
-                return Verdict(
-                    "unknown",
-                    claim,
-                    scope,
-                    IDENTITY,
-                    reason="the weights are no polynomials, so a difference decides nothing",
-                )
-            places = (
-                tuple(int(k) for k in np.unravel_index(row, first.out_shape)),
-                tuple(int(k) for k in np.unravel_index(column, first.in_shape)),
+        found = counterexample(first, second, domain, {}, ())
+        return Verdict("refuted", claim, scope, IDENTITY, found, domain=domain)
+    try:
+        total = sum(nonzero_bound(side) + side.shape[0] for side in (first, second))
+        if total > MOST_COMPARED:
+            raise UndecidableError(
+                f"budget spent: the two matrices have up to {total} entries, more than the "
+                f"{MOST_COMPARED} that are compared one by one; compare the family with symbols "
+                f"for its sizes"
             )
-            found = entry_counterexample(first, second, {}, *places)
-            return Verdict("refuted", claim, scope, IDENTITY, found)
-    return Verdict("proved", claim, scope, IDENTITY)
+        point = _first_difference(first, second)
+    except (UndecidableError, UntraceableError, TooLargeError) as error:
+        return Verdict("unknown", claim, scope, IDENTITY, reason=str(error), domain=domain)
+    if point is None:
+        return Verdict("proved", claim, scope, IDENTITY, domain=domain)
+    found = counterexample(first, second, domain, {}, point)
+    return Verdict("refuted", claim, scope, IDENTITY, found, domain=domain)
 
 
-def _opaque(operator: Operator) -> bool:
-    """Whether a weight is an expression that is no polynomial in its symbols."""
-    for leaf in leaves(operator):
-        values = leaf.weights if isinstance(leaf, Convolution) else getattr(leaf, "values", None)
-        if values is None or values.dtype.kind != "O":
-            continue
-        for value in values.ravel():
-            if is_symbolic(value) and not value.is_polynomial(*value.free_symbols):
-                return True
-    return False
+MOST_COMPARED = 20_000_000
+"""Entries of two matrices that are compared one by one."""
 
 
 def equivariant(
@@ -340,6 +452,7 @@ def equivariant(
     out_shift: Any = None,
     interior: bool = False,
     ranges: Ranges | None = None,
+    budget: int = BUDGET,
 ) -> Verdict:
     """Whether shifting the input shifts the output: A S = S' A.
 
@@ -382,7 +495,7 @@ def equivariant(
             reason = f"no output is that far from the border: {error}"
             return Verdict("unknown", claim, NOWHERE, IDENTITY, reason=reason)
         left, right = compose(inner, left), compose(inner, right)
-    verdict = decide(left, right, claim=claim, ranges=ranges)
+    verdict = decide(left, right, claim=claim, ranges=ranges, budget=budget)
     if verdict.status != "refuted":
         return verdict
     hint = _equivariance_hint(operator, shift, out_shift, interior)

@@ -1,4 +1,4 @@
-"""Families decided: an operator with letters as sets of labelled entries, and their equality.
+"""Families decided: an operator with symbolic sizes as sets of labelled entries; equality.
 
 An entry of a product of layers is a sum of products of weights; each such product is one
 integer point (row, column, labels). A family is a list of `Term`s, coefficients times
@@ -8,9 +8,9 @@ with a coefficient other than zero is empty: Presburger arithmetic, decided by i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby, permutations
 from typing import Any
 
@@ -20,8 +20,8 @@ from islpy import dim_type
 
 from convalg.base import Operator, fold
 from convalg.errors import ArgumentError, UndecidableError
-from convalg.faces.relation import isl_name, parameters, text, to_isl, triples
-from convalg.kernels import LetterKernel
+from convalg.faces.relation import reshaped, to_isl, triples
+from convalg.kernels import LetterKernel, kernel
 from convalg.operators import (
     Adjoint,
     Compose,
@@ -36,11 +36,18 @@ from convalg.operators import (
     Sum,
     leaves,
 )
+from convalg.presburger import isl_name, parameters, same_shape, text
+from convalg.prove import coefficients
+from convalg.prove.domain import Domain
 from convalg.prove.polynomial import Polynomial
-from convalg.spec import holds, is_symbolic
+from convalg.spec import Geometry, is_symbolic, size_product
 
 MOST_WEIGHTS = 100
-"""A numeric kernel of more weights is one set each, and too slow to decide with letters."""
+"""A numeric kernel of more weights is one set each, and too slow to decide with symbols."""
+MOST_PIECES = 4000
+"""Terms and pieces of sets that one claim may be split into."""
+BUDGET = 5_000_000
+"""Operations of isl that one claim may take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,178 +71,74 @@ class Sizes:
 def kernels_of(operators: Sequence[Operator]) -> dict[str, LetterKernel]:
     """The named kernels of some families.
 
-    Raises: ArgumentError when one name stands for two shapes, or for a kernel and a size.
+    Raises: ArgumentError when one name stands for two shapes, or for a symbolic kernel in one
+    place and an array of its symbols in another.
     """
-    found: dict[str, LetterKernel] = {}
-    letters: set[str] = set()
+    named: dict[str, LetterKernel] = {}
     for operator in operators:
-        letters |= {letter.name for letter in operator.letters}
         for leaf in leaves(operator):
-            kernel = getattr(leaf, "weights", getattr(leaf, "values", None))
-            if not isinstance(kernel, LetterKernel):
+            own = getattr(leaf, "weights", getattr(leaf, "values", None))
+            if not isinstance(own, LetterKernel):
                 continue
-            other = found.setdefault(kernel.name, kernel)
-            if other.named_shape != kernel.named_shape:
+            other = named.setdefault(own.name, own)
+            if not same_shape(other.named_shape, own.named_shape):
                 raise ArgumentError(
-                    f"kernel {kernel.name!r} has two shapes, {other.named_shape} and "
-                    f"{kernel.named_shape}: give one of them another name="
+                    f"kernel {own.name!r} has two shapes, {other.named_shape} and "
+                    f"{own.named_shape}: give one of them another name="
                 )
     for operator in operators:
-        for name in found:
+        for name in named:
             if name in _spelt_out(operator):
                 raise ArgumentError(
-                    f"kernel {name!r} has letters for sizes in one place and is written out in "
+                    f"kernel {name!r} has symbolic sizes in one place and is written out in "
                     f"another: give one of them another name="
                 )
-    for name in letters & set(found):
-        raise ArgumentError(f"{name!r} is both a size and the name of a kernel: rename one")
-    return found
+    return named
 
 
 def _spelt_out(operator: Operator) -> set[str]:
-    """Names of kernels whose symbols, such as w0, stand in an array: w."""
-    found = set()
+    """Names of kernels whose symbols, such as w0, are entries of an array: w."""
+    names = set()
     for leaf in leaves(operator):
         values = getattr(leaf, "weights", getattr(leaf, "values", None))
         if isinstance(values, np.ndarray) and values.dtype.kind == "O":
             for value in values.ravel():
                 if is_symbolic(value):
-                    found |= {s.name.rstrip("0123456789_") for s in value.free_symbols}
-    return found
+                    # Symbols with assumptions are not those of `ca.kernel`.
+                    plain = (s for s in value.free_symbols if s.is_integer is None)
+                    names |= {s.name.rstrip("0123456789_") for s in plain}
+    return names
 
 
-def conditions(operators: Iterable[Operator]) -> list[Any]:
-    """Expressions that must not be negative for the operators to exist: their domain."""
-    found: dict[Any, None] = {}
-    for operator in operators:
-        found.update(dict.fromkeys(operator.letters))
-        for leaf in leaves(operator):
-            if isinstance(leaf, (Diagonal, Matrix, SparseMatrix)):
-                continue
-            assert isinstance(leaf, (Convolution, Patches, Selection))
-            for axis in leaf.geometry.axes:
-                found.update(dict.fromkeys(axis.limits()))
-                if not isinstance(leaf, Selection) and not holds(axis.stride < 0):
-                    found[axis.before] = None
-                    found[axis.after + axis.stride - 1] = None
-            counts = (leaf.geometry.in_channels, leaf.geometry.out_channels)
-            found.update((count - 1, None) for count in counts if count is not None)
-    return [_without_floor(value) for value in found if not holds(value >= 0)]
+@contextmanager
+def limited(budget: int) -> Iterator[None]:
+    """Let isl take `budget` operations, and no more; within another limit that one counts.
 
-
-def _without_floor(value: Any) -> Any:
-    """The same condition `value >= 0` on whole numbers, without a floor and without a content.
-
-    Rule: floor(a / b) + c >= 0 says a + b c >= 0, and c - floor(a / b) >= 0 says
-    b (c + 1) - a - 1 >= 0; 2 n - 3 >= 0 says n - 2 >= 0.
+    Raises: UndecidableError when they are spent.
     """
-    import sympy
-
-    value = sympy.expand(value)
-    floors = [term for term in sympy.Add.make_args(value) if term.has(sympy.floor)]
-    if len(floors) == 1:
-        factor, floor = floors[0].as_coeff_Mul()
-        if isinstance(floor, sympy.floor) and abs(factor) == 1:
-            above, below = sympy.together(floor.args[0]).as_numer_denom()
-            rest = value - floors[0]
-            value = above + below * rest if factor == 1 else below * (rest + 1) - above - 1
-            value = sympy.expand(value)
-    if not value.is_polynomial() or value.is_number:
-        return value
-    constant, rest = value.as_coeff_Add()
-    factors = [abs(term.as_coeff_Mul()[0]) for term in sympy.Add.make_args(rest)]
-    common = sympy.gcd_list(factors)
-    return sympy.expand(rest / common) + sympy.floor(constant / common)
-
-
-def domain_set(limits: Iterable[Any], letters: Iterable[Any]) -> islpy.Set:
-    """The sizes at which all the limits are at least zero, as a set of parameters."""
-    values = (*limits, *letters)
-    every = [f"{text(value)} >= 0" for value in values]
-    return islpy.Set(f"{parameters(*values)}{{ : {' and '.join(every) or '0 = 0'} }}")
-
-
-def scope_of(limits: list[Any], letters: Iterable[Any]) -> str:
-    """The domain in words: what follows from the rest is left out, chains are joined.
-
-    >>> import convalg as ca
-    >>> n, K = ca.sizes("n K")
-    >>> scope_of([n - 1, n - K, K - 1], [n, K])
-    'all n >= K >= 1'
-    """
-    letters = tuple(letters)
-    return _scope(tuple(limits), letters) if letters else "this size"
-
-
-@lru_cache(maxsize=256)
-def _scope(limits: tuple[Any, ...], letters: tuple[Any, ...]) -> str:
-    """The words are asked for once for each claim about the same family."""
-    import sympy
-
-    kept = list(dict.fromkeys(sympy.expand(value) for value in (*limits, *letters)))
-    space, said = parameters(*kept), {value: f"{text(value)} >= 0" for value in kept}
-    for value in list(kept):
-        rest = [other for other in kept if other != value]
-        others = " and ".join(said[other] for other in rest) or "0 = 0"
-        if islpy.Set(f"{space}{{ : {others} }}").is_subset(
-            islpy.Set(f"{space}{{ : {said[value]} }}")
-        ):
-            kept = rest
-    if not all(value.is_polynomial() for value in kept):
-        kept = _plain_limits(domain_set(kept, ()), letters) or kept
-    pairs = [_sides(value) for value in kept]
-    return f"all {', '.join(_chained(pairs))}"
-
-
-def _plain_limits(domain: islpy.Set, letters: tuple[Any, ...]) -> list[Any]:
-    """The domain as limits without floors and maxima, where isl finds it to be one polyhedron."""
-    parts = domain.coalesce().get_basic_sets()
-    if len(parts) != 1 or parts[0].dim(dim_type.div):
-        return []
-    named = {isl_name(letter.name): letter for letter in letters}
-    found = []
-    for constraint in parts[0].remove_redundancies().get_constraints():
-        value = constraint.get_constant_val().to_python()
-        for k in range(constraint.dim(dim_type.param)):
-            letter = named[str(constraint.get_dim_name(dim_type.param, k))]
-            value += constraint.get_coefficient_val(dim_type.param, k).to_python() * letter
-        found += [value, -value] if constraint.is_equality() else [value]
-    return found
-
-
-def _sides(value: Any) -> tuple[str, str]:
-    """left >= right with no minus sign on either side."""
-    left: list[Any] = []
-    right: list[Any] = []
-    for term in value.as_ordered_terms():
-        (right if term.could_extract_minus_sign() else left).append(term)
-    return _sum_words(left), _sum_words([-term for term in right])
-
-
-def _sum_words(terms: list[Any]) -> str:
-    ordered = sorted(terms, key=lambda t: (t.is_number, sorted(map(str, t.free_symbols))))
-    return " + ".join(str(term).replace("*", "") for term in ordered) or "0"
-
-
-def _chained(pairs: list[tuple[str, str]]) -> list[str]:
-    """n >= K and K >= 1 as n >= K >= 1."""
-    words = []
-    rest = list(pairs)
-    while rest:
-        chain = next((p for p in rest if all(p[0] != right for _, right in rest)), rest[0])
-        rest.remove(chain)
-        parts = list(chain)
-        while follow := next((p for p in rest if p[0] == parts[-1]), None):
-            rest.remove(follow)
-            parts.append(follow[1])
-        words.append(" >= ".join(parts))
-    return words
+    context = islpy.DEFAULT_CONTEXT
+    if context.get_max_operations():
+        yield
+        return
+    context.reset_operations()
+    context.set_max_operations(budget)
+    try:
+        yield
+    except islpy.Error as error:
+        if "operations exceeded" not in str(error):
+            raise
+        raise UndecidableError(
+            f"budget spent: the claim takes more than {budget} operations of isl; give a larger "
+            f"budget=, or numbers for some sizes"
+        ) from None
+    finally:
+        context.set_max_operations(0)
 
 
 def terms(operator: Operator, domain: islpy.Set) -> list[Term]:
     """The family as terms.
 
-    Raises: UndecidableError where a product sums a number of entries that depends on letters.
+    Raises: UndecidableError where a product sums a number of entries that depends on symbols.
     """
     labels = {name: kernel.ndim for name, kernel in kernels_of([operator]).items()}
 
@@ -276,12 +179,7 @@ def _leaf_terms(leaf: Any) -> list[Term]:
         case Convolution():
             return _numeric_layer(leaf)
         case Selection():
-            if any(axis.taps != 1 and axis.boundary != "zeros" for axis in leaf.axes):
-                raise UndecidableError(
-                    f"{leaf!r} may add one entry several times: give numbers for its sizes"
-                )
-            found = to_isl(leaf)
-            return [Term(Polynomial.of(1), (), found.wrap().flatten())]
+            return _windows(leaf)
         case Patches(values=LetterKernel()):
             return [_named_patches(leaf)]
         case Diagonal(values=values):
@@ -304,12 +202,68 @@ def _leaf_terms(leaf: Any) -> list[Term]:
     raise UndecidableError(f"{leaf!r} has no form with letters: give numbers for its sizes")
 
 
+def _windows(leaf: Selection) -> list[Term]:
+    """A selection: of windows with numbers of taps one set for each tap, as numeric kernels."""
+    taps = leaf.geometry.taps
+    if all(size == 1 for size in taps):
+        return [Term(Polynomial.of(1), (), to_isl(leaf).wrap().flatten())]
+    if all(isinstance(size, int) for size in taps) and size_product(taps) <= MOST_WEIGHTS:
+        shapes = leaf.geometry.out_shape, leaf.geometry.in_shape
+        return [
+            Term(Polynomial.of(1), (), _in_shapes(points, shapes, (leaf.out_shape, leaf.in_shape)))
+            for points in _each_tap(leaf.geometry, np.ones(taps, dtype=object))
+        ]
+    if any(axis.taps != 1 and axis.boundary != "zeros" for axis in leaf.axes):
+        raise UndecidableError(
+            f"{leaf!r} may add one entry several times: give numbers for its sizes"
+        )
+    return [Term(Polynomial.of(1), (), to_isl(leaf).wrap().flatten())]
+
+
+def _in_shapes(points: islpy.Set, before: tuple[Any, Any], after: tuple[Any, Any]) -> islpy.Set:
+    """Points [output index, input index] in other shapes of the same numbers of elements."""
+    if before == after:
+        return points
+    pairs = islpy.Map.from_domain(points)
+    pairs = pairs.move_dims(dim_type.out, 0, dim_type.in_, len(before[0]), len(before[1]))
+    moved = reshaped(pairs, (before[0], after[0]), (before[1], after[1]))
+    return moved.wrap().flatten()
+
+
+def freed(operator: Operator) -> Operator:
+    """The operator with weights of their own in the windows of sums of symbolic size.
+
+    What holds for all weights holds for ones. Raises: UndecidableError for a reshape.
+    """
+
+    def leaf(node: Operator) -> Operator:
+        if not isinstance(node, Selection) or all(
+            isinstance(size, int) for size in node.geometry.taps
+        ):
+            return node
+        if node.geometry.in_shape != node.in_shape or node.geometry.out_shape != node.out_shape:
+            raise UndecidableError(f"{node!r} is reshaped: give numbers for its sizes")
+        taps = node.geometry.taps
+        weights = kernel(*taps, name=f"window_{'_'.join(map(_letters_only, taps))}")
+        return Convolution(node.geometry, weights)
+
+    rules: dict[type, Callable[..., Operator]] = {
+        kind: lambda node, *images: node.rebuild(images)
+        for kind in (Compose, Sum, Scaled, Adjoint, Kron)
+    }
+    return fold(operator, rules, leaf)
+
+
+def _letters_only(size: Any) -> str:
+    return "".join(mark if mark.isalnum() else f"_{ord(mark)}_" for mark in str(size))
+
+
 def _entries(leaf: Operator, values: dict[tuple[int, ...], Any]) -> list[Term]:
     """One point each, points of one value together."""
     if len(values) > MOST_WEIGHTS:
         raise UndecidableError(
-            f"{leaf!r} has {len(values)} entries beside letters, more than {MOST_WEIGHTS}: give "
-            f"numbers for the letters"
+            f"{leaf!r} has {len(values)} entries next to symbolic sizes, more than {MOST_WEIGHTS}: give "
+            f"numbers for the sizes"
         )
     by_value: dict[Any, list[tuple[int, ...]]] = {}
     for place, value in values.items():
@@ -371,20 +325,22 @@ def _numeric_layer(leaf: Convolution) -> list[Term]:
     weights = leaf.weights
     if weights.size > MOST_WEIGHTS:
         raise UndecidableError(
-            f"a kernel of {weights.size} numbers beside letters is too large (at most "
-            f"{MOST_WEIGHTS}): use ca.kernel with letters, or numbers for all sizes"
+            f"a kernel of {weights.size} numbers next to symbolic sizes is too large (at most "
+            f"{MOST_WEIGHTS}): use ca.kernel with symbols, or numbers for all sizes"
         )
-    points = triples(leaf.geometry)
-    place = points.dim(dim_type.set) - weights.ndim
-    found = []
-    for index, value in np.ndenumerate(weights):
+    pairs = zip(weights.ravel(), _each_tap(leaf.geometry, weights), strict=True)
+    return [Term(Polynomial.of(value), (), points) for value, points in pairs if value != 0]
+
+
+def _each_tap(geometry: Geometry, weights: Any) -> Iterator[islpy.Set]:
+    """The points [output index, input index] of each tap, in the order of the weights."""
+    points = triples(geometry)
+    start = points.dim(dim_type.set) - weights.ndim
+    for index in np.ndindex(*weights.shape):
         one = points
         for k, tap in enumerate(index):
-            one = one.fix_val(dim_type.set, place + k, islpy.Val(int(tap)))
-        if value != 0:
-            bare = one.project_out(dim_type.set, place, weights.ndim)
-            found.append(Term(Polynomial.of(value), (), bare))
-    return found
+            one = one.fix_val(dim_type.set, start + k, islpy.Val(int(tap)))
+        yield one.project_out(dim_type.set, start, weights.ndim)
 
 
 def _width(kernels: tuple[str, ...], labels: dict[str, int]) -> int:
@@ -406,7 +362,7 @@ def _product(left: Term, right: Term, first: Sizes, second: Sizes, domain: islpy
     if not pairs.is_single_valued():
         raise UndecidableError(
             "a product of these operators adds up a number of equal entries that depends on the "
-            f"letters ({', '.join(left.kernels + right.kernels) or 'no weights'}): give numbers"
+            f"symbols ({', '.join(left.kernels + right.kernels) or 'no weights'}): give numbers"
         )
     kept = joined.project_out(dim_type.set, first.rows, middle)
     return Term(left.coefficient * right.coefficient, left.kernels + right.kernels, kept)
@@ -466,52 +422,50 @@ def _canonical(term: Term, rows_and_columns: int, labels: dict[str, int]) -> lis
     ]
 
 
-def difference(
-    first: Operator, second: Operator, domain: islpy.Set
-) -> list[tuple[tuple[str, ...], islpy.Set]]:
-    """Where two families of one shape differ: non-empty sets of points, by kernels."""
+def difference(first: Operator, second: Operator, domain: Domain) -> list[islpy.Set]:
+    """Where two families of one shape differ: the non-empty sets of points.
+
+    Raises: UndecidableError where that depends on more than Presburger arithmetic.
+    """
     labels = {name: kernel.ndim for name, kernel in kernels_of([first, second]).items()}
     lead = len(first.out_shape) + len(first.in_shape)
     pieces: dict[tuple[str, ...], list[tuple[Polynomial, islpy.Set]]] = {}
     for sign, operator in ((1, first), (-1, second)):
-        for term in terms(operator, domain):
+        for term in terms(operator, domain.points):
             for canonical in _canonical(term, lead, labels):
                 known = pieces.setdefault(canonical.kernels, [])
-                points = canonical.points.intersect_params(domain)
+                points = canonical.points.intersect_params(domain.points)
                 _add_piece(known, canonical.coefficient * sign, points)
-    letters = {letter.name for operator in (first, second) for letter in operator.letters}
-    found = [
-        (kernels, _where_nonzero(coefficient, points, letters))
-        for kernels, known in pieces.items()
+            if sum(map(len, pieces.values())) > MOST_PIECES:
+                raise UndecidableError(
+                    f"budget spent: the claim splits into more than {MOST_PIECES} pieces; give "
+                    f"numbers for some sizes"
+                )
+    sizes = frozenset(domain.letters)
+    apart = [
+        _where_nonzero(coefficient, points, sizes)
+        for known in pieces.values()
         for coefficient, points in known
-        if coefficient.terms and not points.is_empty()
+        if not points.is_empty() and not coefficients.is_zero(coefficient)
     ]
-    return [(kernels, points) for kernels, points in found if not points.is_empty()]
+    return [points for points in apart if not points.is_empty()]
 
 
-def _where_nonzero(coefficient: Polynomial, points: islpy.Set, letters: set[str]) -> islpy.Set:
-    """The points at whose sizes a coefficient with letters in it, such as K - 1, is not zero.
+def _where_nonzero(coefficient: Polynomial, points: islpy.Set, sizes: frozenset[Any]) -> islpy.Set:
+    """The points at whose sizes a coefficient with sizes in it, such as K - 1, is not zero.
 
-    Raises: UndecidableError when it is not affine in the letters.
+    Raises: UndecidableError when a factor of it is not affine in the sizes.
     """
-    import sympy
-
-    value = sympy.together(sympy.sympify(str(coefficient)))
-    names = {symbol.name for symbol in value.free_symbols}
-    if not names & letters:
+    if not any(g.to_sympy().free_symbols & sizes for g in coefficient.generators):
         return points
-    own = [symbol for symbol in value.free_symbols if symbol.name not in letters]
-    # A product of letters that are at least 1 stands below; above, each monomial of the weights
-    # has a factor in the letters, and all of those must vanish.
-    above = sympy.Poly(value.as_numer_denom()[0], *own) if own else None
-    factors = above.coeffs() if above else [value.as_numer_denom()[0]]
     kept = None
-    for factor in factors:
-        apart = islpy.Set(f"{parameters(factor)}{{ : {text(sympy.expand(factor))} != 0 }}")
-        part = points.intersect_params(apart)
+    for product in coefficients.factors(coefficients.numerator(coefficient), sizes):
+        part = points
+        for factor in product:
+            apart = islpy.Set(f"{parameters(factor)}{{ : {text(factor)} != 0 }}")
+            part = part.intersect_params(apart)
         kept = part if kept is None else kept.union(part)
-    assert kept is not None
-    return kept
+    return points.subtract(points) if kept is None else kept
 
 
 def _add_piece(
@@ -535,64 +489,41 @@ def _add_piece(
 
 def smallest(
     sets: list[islpy.Set], letters: tuple[Any, ...]
-) -> tuple[int, dict[str, int], tuple[int, ...]]:
-    """The index of the set with the smallest point, its sizes, and the point.
+) -> tuple[dict[str, int], tuple[int, ...]]:
+    """The sizes of the smallest point of some sets, and the point (empty for sets of sizes).
 
     Smallest by the sum of the sizes, then by the sizes in the order of `letters`, then by the
-    point itself: the letters become dimensions behind their sum, and isl takes the lexmin.
+    point itself: the symbols become dimensions after their sum, and isl takes the lexmin.
     """
     found = []
-    for place, points in enumerate(sets):
-        count = points.dim(dim_type.set)
+    for points in sets:
+        count = 0 if points.is_params() else points.dim(dim_type.set)
+        if points.is_params():
+            points = points.from_params()
         names = [isl_name(letter.name) for letter in letters]
         own = [f"a{k}" for k in range(count)]
         total = " + ".join(names) or "0"
         target = ", ".join([f"{total}", *names, *own])
         declared = f"[{', '.join(names)}] -> " if names else ""
         change = islpy.Map(f"{declared}{{ [{', '.join(own)}] -> [{target}] }}")
-        bare = points.apply(change).project_out_all_params().lexmin()
-        point = bare.sample_point()
+        point = points.apply(change).project_out_all_params().lexmin().sample_point()
         coordinates = [
             int(point.get_coordinate_val(dim_type.set, k).to_python())
             for k in range(1 + len(names) + count)
         ]
-        found.append((tuple(coordinates), place))
-    values, place = min(found)
+        found.append(tuple(coordinates))
+    values = min(found)
     split = 1 + len(letters)
     chosen = {letter.name: v for letter, v in zip(letters, values[1:split], strict=True)}
-    return place, chosen, values[split:]
+    return chosen, values[split:]
 
 
-def shapes_differ(first: Operator, second: Operator, domain: islpy.Set) -> islpy.Set | None:
+def shapes_differ(first: Operator, second: Operator, domain: Domain) -> islpy.Set | None:
     """The sizes in the domain at which the shapes differ, or None where they never do."""
-    pairs = [
-        (a, b)
-        for one, other in (
-            (first.out_shape, second.out_shape),
-            (first.in_shape, second.in_shape),
-        )
-        for a, b in zip(one, other, strict=True)
-        if not _same(a, b)
-    ]
     bad = None
-    for a, b in pairs:
-        apart = islpy.Set(f"{parameters(a, b)}{{ : {text(a)} != {text(b)} }}").intersect(domain)
-        bad = apart if bad is None else bad.union(apart)
+    for one, other in ((first.out_shape, second.out_shape), (first.in_shape, second.in_shape)):
+        for a, b in zip(one, other, strict=True):
+            apart = islpy.Set(f"{parameters(a, b)}{{ : {text(a)} != {text(b)} }}")
+            apart = apart.intersect(domain.points)
+            bad = apart if bad is None else bad.union(apart)
     return None if bad is None or bad.is_empty() else bad
-
-
-def _same(a: Any, b: Any) -> bool:
-    difference = a - b
-    return (difference.expand() if is_symbolic(difference) else difference) == 0
-
-
-def numeric_letters(operator: Operator) -> set[Any]:
-    """Letters in a stride or dilation: their products are not Presburger."""
-    found: set[Any] = set()
-    for leaf in leaves(operator):
-        if isinstance(leaf, (Convolution, Patches, Selection)):
-            for axis in leaf.geometry.axes:
-                steps: tuple[Any, ...] = (axis.stride, axis.dilation)
-                for value in steps:
-                    found |= value.free_symbols if is_symbolic(value) else set()
-    return found

@@ -13,7 +13,7 @@ from convalg.base import Array, Map, Operator
 from convalg.errors import KindError
 from convalg.faces.exact import exact_rows
 from convalg.operators import leaves
-from convalg.prove import family
+from convalg.prove.domain import Domain
 from convalg.prove.polynomial import Polynomial, UntraceableError
 from convalg.prove.trace import Function, arity, polynomials, traced, unknowns
 from convalg.prove.verdict import Counterexample, Verdict
@@ -40,7 +40,7 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
     if isinstance(f, Operator):
         if not f.is_concrete:
             method = "the output is a sum over triples (row, column, weight) that x does not change"
-            scope = family.scope_of(family.conditions([f]), f.letters)
+            scope = str(Domain.of(f))
             return Verdict("proved", f"{f!r} is linear", scope, method)
         in_shape, f = f.in_shape, _lifted(f)
     elif isinstance(f, Map) and in_shape is None:
@@ -186,13 +186,13 @@ def _acts_alike(f: Function, inputs: list[Array], outputs: list[Array]) -> bool:
     return True
 
 
-def _names(entries: Iterable[Polynomial]) -> set[str]:
+def _names(entries: Iterable[Polynomial]) -> set[Any]:
     """The unknowns that some polynomials hold."""
     terms = (monomial for entry in entries for monomial in Polynomial.of(entry).terms)
     return {name for monomial in terms for name in monomial}
 
 
-def _values(inputs: list[Array], numbers: list[Array]) -> dict[str, int]:
+def _values(inputs: list[Array], numbers: list[Array]) -> dict[Any, int]:
     """A number for each unknown of the inputs."""
     return {
         next(iter(unknown.terms))[0]: int(number)
@@ -369,10 +369,10 @@ def _entry_witness(
     column = next((first[n] for monomial in wrong for n in monomial if n in first), None)
 
     def replayed() -> tuple[Any, Any]:
-        from convalg.prove.claims import names_in, prime_values
+        from convalg.prove.claims import prime_values
 
-        primes = prime_values([*names_in(left), *names_in(right)])
-        return left.at(primes), right.at(primes)
+        claimed, actual = prime_values(left, right)
+        return claimed, actual
 
     return Counterexample(
         {}, index, column, left.to_sympy(), right.to_sympy(), {"output": name}, replayed

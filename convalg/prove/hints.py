@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain, combinations
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from convalg.errors import ConvalgError
 from convalg.kernels import LetterKernel
 from convalg.operators import Adjoint, Convolution
 from convalg.spec import Geometry
+
+Change: TypeAlias = Callable[[], Convolution | None]
 
 
 def repair(
@@ -37,10 +40,11 @@ def _mended(actual: Operator, claimed: Operator) -> Iterator[tuple[str, Operator
         return
     for words, change in _changes(layer, actual):
         try:
-            mended = change
+            mended = change()
         except ConvalgError:
-            continue
-        yield words, mended.T if turned else mended
+            continue  # The change makes no operator of this layer.
+        if mended is not None:
+            yield words, mended.T if turned else mended
 
 
 def _layer_of(operator: Operator) -> tuple[Convolution | None, bool]:
@@ -52,30 +56,29 @@ def _layer_of(operator: Operator) -> tuple[Convolution | None, bool]:
     return None, False
 
 
-def _changes(layer: Convolution, actual: Operator) -> Iterator[tuple[str, Convolution]]:
-    axes = range(len(layer.geometry.axes))
-    full = tuple(axes)
-    subsets = chain.from_iterable(combinations(axes, k) for k in range(1, len(full)))
-    yield "flip the kernel", _flipped(layer, full)
-    for subset in subsets:
+def _changes(layer: Convolution, actual: Operator) -> Iterator[tuple[str, Change]]:
+    """What a hint says, and how to make the layer that it describes (None: there is none)."""
+    full = tuple(range(len(layer.geometry.axes)))
+    yield "flip the kernel", lambda: _flipped(layer, full)
+    for subset in chain.from_iterable(combinations(full, k) for k in range(1, len(full))):
         named = ", ".join(map(str, subset))
-        yield f"flip the kernel on axis {named} only", _flipped(layer, subset)
+        yield f"flip the kernel on axis {named} only", partial(_flipped, layer, subset)
     if layer.geometry.has_channels:
-        for subset, words in ((), ""), (full, " and flip it"):
-            swapped = _swapped(_flipped(layer, subset) if subset else layer)
-            if swapped is not None:
-                yield f"exchange the kernel's input and output channels{words}", swapped
-    sized = _with_padding(layer)
-    if sized is not None:
-        yield "the padding should be d (k - 1) - p", sized
-        yield "the padding should be d (k - 1) - p, with the kernel flipped", _flipped(sized, full)
-    longer = _with_remainder(layer, actual)
-    if longer is not None:
+        yield "exchange the kernel's input and output channels", lambda: _swapped(layer)
         yield (
-            "the remainder (i + 2p - d (k - 1) - 1) mod s is lost: that many samples belong at "
-            "the end (output_padding)",
-            longer,
+            "exchange the kernel's input and output channels and flip it",
+            lambda: _swapped(_flipped(layer, full)),
         )
+    yield "the padding should be d (k - 1) - p", lambda: _with_padding(layer)
+    yield (
+        "the padding should be d (k - 1) - p, with the kernel flipped",
+        lambda: _with_padding(_flipped(layer, full)),
+    )
+    yield (
+        "the remainder (i + 2p - d (k - 1) - 1) mod s is lost: that many samples belong at "
+        "the end (output_padding)",
+        lambda: _with_remainder(layer, actual),
+    )
 
 
 def _flipped(layer: Convolution, axes: tuple[int, ...]) -> Convolution:

@@ -1,15 +1,20 @@
 """Exact polynomials as plain dictionaries: what identities are decided on.
 
-A monomial is the sorted tuple of its generators' names, a polynomial the dictionary from
-monomials to rational coefficients. Sparse dictionaries were several times faster than SymPy's
-matrices and rings for the products that convolutions make; SymPy is kept for display.
+A monomial is a sorted tuple of generators, a polynomial the dictionary from monomials to rational
+coefficients. Sparse dictionaries were several times faster than SymPy's matrices and rings for
+the products that convolutions make; SymPy is kept for display and for coefficients that are not
+polynomials (`prove.coefficients`).
 """
 
 from __future__ import annotations
 
 import numbers
+import os
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,11 +22,38 @@ import numpy as np
 from convalg.errors import KindError
 from convalg.spec import is_symbolic
 
-Monomial = tuple[str, ...]
+MOST_PRODUCTS = 4_000_000
+"""Products of monomials that one multiplication may take."""
+MOST_FACTORS = 2000
+"""Generators that one monomial may hold."""
 
 
 class UntraceableError(KindError):
     """A function did something with a symbol that no polynomial can follow."""
+
+
+class Generator(tuple[str, str]):
+    """What a polynomial is a polynomial in: (name, tag), equal only where both are equal.
+
+    The tag tells generators of one name apart: it holds the assumptions of a SymPy symbol, a
+    serial number for an unknown, and the expression itself for one that is no polynomial. Tuples
+    of strings compare and sort fast. `source` is the SymPy expression, or None.
+    """
+
+    source: Any = None
+
+    def __repr__(self) -> str:
+        return self[0]
+
+    def to_sympy(self) -> Any:
+        """The symbol or expression that this generator was made from."""
+        import sympy
+
+        return sympy.Symbol(self[0]) if self.source is None else self.source
+
+
+Monomial = tuple[Generator, ...]
+_SERIAL = count()
 
 
 class Polynomial:
@@ -44,14 +76,27 @@ class Polynomial:
 
     @classmethod
     def generator(cls, name: str) -> Polynomial:
-        """The polynomial that is one named unknown."""
-        return cls({(name,): 1})
+        """The polynomial that is one plain SymPy symbol, `sympy.Symbol(name)`."""
+        return cls({(Generator((name, "")),): 1})
+
+    @classmethod
+    def unknown(cls, name: str) -> Polynomial:
+        """The polynomial that is a new unknown: equal to no other one, whatever their names.
+
+        >>> x = Polynomial.unknown("x")
+        >>> x == x, x == Polynomial.unknown("x"), x == Polynomial.generator("x")
+        (True, False, False)
+        """
+        return cls({(Generator((name, f"#{os.getpid()}.{next(_SERIAL)}")),): 1})
 
     @classmethod
     def of(cls, value: Any) -> Polynomial:
         """A number or a SymPy expression as a polynomial.
 
-        What is no polynomial in SymPy symbols, such as a root, becomes an unknown of its own.
+        What is not a polynomial in SymPy symbols, such as a root, becomes a generator of its own:
+        see `prove.coefficients` for what such coefficients are equal to.
+
+        Raises: UntraceableError for what is not a finite real number.
         """
         if isinstance(value, Polynomial):
             return value
@@ -92,6 +137,11 @@ class Polynomial:
         right = _operand(other)
         if right is None:
             return NotImplemented
+        if len(self.terms) * len(right.terms) > MOST_PRODUCTS:
+            raise UntraceableError(
+                f"a product of polynomials of {len(self.terms)} and {len(right.terms)} terms takes "
+                f"more than {MOST_PRODUCTS} products: use smaller sizes"
+            )
         terms: dict[Monomial, Any] = {}
         for left_monomial, left_value in self.terms.items():
             for monomial, value in right.terms.items():
@@ -120,6 +170,11 @@ class Polynomial:
             raise UntraceableError(
                 f"{self} ** {exponent} is no polynomial: whole exponents only, at least 0"
             )
+        longest = max(map(len, self.terms), default=0)
+        if longest * int(exponent) > MOST_FACTORS or (len(self.terms) > 1 and exponent > 99):
+            raise UntraceableError(f"{self} ** {exponent} is too large a polynomial to write out")
+        if not longest:
+            return self._like(self, {(): self.terms.get((), 0) ** int(exponent)})
         result: Polynomial = self._like(self, {(): 1})
         for _ in range(int(exponent)):
             result = result * self
@@ -173,7 +228,7 @@ class Polynomial:
             return "0"
         parts = []
         for monomial, value in sorted(self.terms.items()):
-            factors = "*".join(monomial)
+            factors = "*".join(generator[0] for generator in monomial)
             if not monomial:
                 parts.append(str(value))
             else:
@@ -181,27 +236,32 @@ class Polynomial:
         return " + ".join(parts).replace("+ -", "- ")
 
     def to_sympy(self) -> Any:
-        """The polynomial as a SymPy expression, for display."""
+        """The polynomial as a SymPy expression."""
         import sympy
 
         total = []
         for monomial, value in self.terms.items():
             number = Fraction(value)
-            factors = [sympy.Symbol(name) for name in monomial]
+            factors = [generator.to_sympy() for generator in monomial]
             total.append(sympy.Mul(sympy.Rational(number.numerator, number.denominator), *factors))
         return sympy.Add(*total)
 
-    def degree_in(self, names: set[str]) -> set[int]:
-        """How many of these unknowns the monomials hold: {1} for a linear form."""
-        return {sum(name in names for name in monomial) for monomial in self.terms}
+    @property
+    def generators(self) -> set[Generator]:
+        """The generators of the monomials."""
+        return {generator for monomial in self.terms for generator in monomial}
 
-    def at(self, values: Mapping[str, Any]) -> Any:
-        """The value where every unknown has one."""
+    def degree_in(self, generators: set[Generator]) -> set[int]:
+        """How many of these generators each monomial holds: {1} for a linear form."""
+        return {sum(g in generators for g in monomial) for monomial in self.terms}
+
+    def at(self, values: Mapping[Generator, Any]) -> Any:
+        """The value where every generator has one."""
         total: Any = 0
         for monomial, value in self.terms.items():
             product = value
-            for name in monomial:
-                product = product * values[name]
+            for generator in monomial:
+                product = product * values[generator]
             total = total + product
         return total
 
@@ -213,26 +273,51 @@ numbers.Number.register(Polynomial)
 def rational(value: Any) -> Any:
     """A number as an exact rational; a float as the simplest fraction that rounds to it.
 
-    So 1/6 written as a float counts as the sixth that was meant.
+    So 1/6 written as a float counts as the sixth that was meant; `is_read_as_written` tells where
+    that is another number.
 
-    Raises: UntraceableError for anything that is no finite real number.
+    Raises: UntraceableError for anything that is not a finite real number: also for a text, and
+    for a complex number whose imaginary part is not zero.
 
     >>> rational(1 / 6), rational(0.5), rational(3)
     (Fraction(1, 6), Fraction(1, 2), 3)
     """
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return int(value)
-    if isinstance(value, Fraction):
-        return value
-    if isinstance(value, numbers.Rational):
-        return Fraction(int(value.numerator), int(value.denominator))
+    match value:
+        case int() | np.integer() | np.bool_():
+            return int(value)
+        case Fraction():
+            return value
+        case numbers.Rational():
+            return Fraction(int(value.numerator), int(value.denominator))
+        case float() | np.floating() | Decimal():
+            return _simple(value)
+        case numbers.Complex() if not value.imag:
+            return rational(value.real)
+    raise UntraceableError(f"{value!r} is not a finite real number")
+
+
+def _simple(value: Any) -> Fraction:
+    """The simplest fraction that rounds to a float; decimals and longer floats as they are."""
     try:
-        number = float(value)
-        simple = Fraction(number).limit_denominator(10**6)
-    except (TypeError, ValueError, OverflowError):
-        raise UntraceableError(f"{value!r} is no finite real number") from None
-    precise = np.float32 if isinstance(value, np.float32) else float
-    return simple if precise(simple) == precise(number) else Fraction(number)
+        exact = Fraction(*value.as_integer_ratio())
+    except (ValueError, OverflowError):
+        raise UntraceableError(f"{value!r} is not a finite real number") from None
+    kind = type(value)
+    if kind is not float and kind not in (np.float64, np.float32, np.float16):
+        return exact
+    simple = exact.limit_denominator(10**6)
+    return simple if kind(float(simple)) == value else exact
+
+
+def is_read_as_written(value: Any) -> bool:
+    """Whether `rational` keeps a float's own value, and not the fraction that it is close to.
+
+    >>> is_read_as_written(0.25), is_read_as_written(0.1)
+    (True, False)
+    """
+    if not isinstance(value, (float, np.floating)):
+        return True
+    return bool(rational(value) == Fraction(*value.as_integer_ratio()))
 
 
 def _operand(value: Any) -> Polynomial | None:
@@ -243,16 +328,36 @@ def _operand(value: Any) -> Polynomial | None:
     return None
 
 
+@lru_cache(maxsize=4096)
+def generator_of(value: Any) -> Generator:
+    """The generator of a SymPy symbol, or of an expression that is not a polynomial."""
+    import sympy
+
+    if isinstance(value, sympy.Symbol):
+        # Symbols of one name and other assumptions are different symbols.
+        known = sorted((k, v) for k, v in value.assumptions0.items() if v is not None)
+        plain = known == [("commutative", True)]
+        number = f"{value.dummy_index}" if isinstance(value, sympy.Dummy) else ""
+        tag = "" if plain and not number else f"{number}{known}"
+        found = Generator((value.name, tag))
+    else:
+        found = Generator((str(value), f"={sympy.srepr(value)}"))
+    found.source = value
+    return found
+
+
 def _from_sympy(value: Any) -> Polynomial:
     import sympy
 
     match value:
         case sympy.Symbol():
-            return Polynomial.generator(value.name)
+            return Polynomial({} if value.is_zero else {(generator_of(value),): 1})
         case sympy.Rational():
             return Polynomial({(): Fraction(int(value.p), int(value.q))})
-        case sympy.Float():
+        case sympy.Float() if value._prec <= 53:
             return Polynomial({(): rational(float(value))})
+        case sympy.Float():
+            return _from_sympy(sympy.Rational(value))
         case sympy.Add():
             total = Polynomial({})
             for term in value.args:
@@ -263,6 +368,8 @@ def _from_sympy(value: Any) -> Polynomial:
             for factor in value.args:
                 product = product * _from_sympy(factor)
             return product
-        case sympy.Pow() if value.exp.is_Integer and value.exp > 0:
+        case sympy.Pow() if value.exp.is_Integer and 0 < value.exp < MOST_FACTORS:
             return _from_sympy(value.base) ** int(value.exp)
-    return Polynomial.generator(str(value))
+        case sympy.Expr() if value.is_extended_real is not False and value.is_finite is not False:
+            return Polynomial({(generator_of(value),): 1})
+    raise UntraceableError(f"{value} is not a finite real number")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from convalg import notebook
+
+if TYPE_CHECKING:
+    from convalg.prove.domain import Domain
 
 Status = Literal["proved", "refuted", "unknown"]
 Claim = str | Callable[[], str]
@@ -71,6 +74,7 @@ class Verdict:
     `status`: "proved", "refuted" or "unknown". `scope`: the sizes it is about. `method`: the
     decision procedure or identity behind it. `counterexample`: where it fails, or None.
     `hint`: what would mend a refuted claim, confirmed, or "". `reason`: why it is unknown.
+    `domain`: the conditions of the scope, for claims about operators.
     """
 
     status: Status
@@ -80,6 +84,7 @@ class Verdict:
     counterexample: Counterexample | None = None
     hint: str = ""
     reason: str = ""
+    domain: Domain | None = field(default=None, repr=False)
 
     @cached_property
     def claim(self) -> str:

@@ -62,20 +62,11 @@ def at(side: ca.Operator, sizes: Mapping[str, int]) -> ca.Operator:
 
 
 def exists(side: ca.Operator, sizes: Mapping[str, int]) -> ca.Operator | None:
-    """The side at these sizes, or None where no user could write it down."""
+    """The side at these sizes, or None where it does not exist."""
     try:
-        found = at(side, sizes)
+        return at(side, sizes)
     except ArgumentError:
         return None
-    return None if any(_is_cropped(leaf) for leaf in leaves(found)) else found
-
-
-def _is_cropped(leaf: Any) -> bool:
-    """A layer of negative padding, or that leaves whole outputs away: never written like that."""
-    if not isinstance(leaf, (Convolution, Patches)):
-        return False
-    axes = leaf.geometry.axes
-    return any(axis.before < 0 or axis.after + axis.stride - 1 < 0 for axis in axes)
 
 
 def both_exist(sides: Sides, sizes: Mapping[str, int]) -> bool:

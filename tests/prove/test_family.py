@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import brute
+import islpy
 import numpy as np
 import pytest
 import sympy
@@ -17,8 +18,8 @@ import convalg as ca
 from convalg.axis import BOUNDARIES
 from convalg.errors import ArgumentError, ShapeError, SymbolicError
 from convalg.operators import Selection
-from convalg.prove import equal, family
-from convalg.spec import substituted
+from convalg.prove import equal
+from convalg.prove.domain import Domain
 
 n, m, K, L, p, q, s, d, C, D = ca.sizes("n m K L p q s d C D")
 w = ca.kernel(K)
@@ -294,7 +295,7 @@ def test_shapes_that_are_the_same_number_in_other_words() -> None:
     ("operator", "scope"),
     [
         (A, "all n >= K >= 1"),
-        (ca.correlation(n, ca.kernel(2 * K)), "all n >= 2K, K >= 1"),
+        (ca.correlation(n, ca.kernel(2 * K)), "all K >= 1, n >= 2K"),
         (ca.correlation(7, w), "all 7 >= K >= 1"),
         (ca.correlation(n, [1, 2, 3]), "all n >= 3"),
         (ca.correlation(n, [1, 2, 3], stride=4), "all n >= 3"),
@@ -327,12 +328,15 @@ def test_scope_in_words(operator: ca.Operator, scope: str) -> None:
     ids=repr,
 )
 def test_the_domain_is_where_the_operator_exists(operator: ca.Operator) -> None:
-    """The limits that isl gets, against making the operator at numbers."""
-    limits = family.conditions([operator])
+    """The set that isl gets, against making the operator at numbers."""
+    domain = Domain.of(operator)
     sides = (operator, operator)
     for sizes in brute.small_sizes(sides, 8 if len(operator.letters) == 1 else 6):
-        numbers = [substituted(value, sizes) for value in limits]
-        assert all(value >= 0 for value in numbers) == brute.both_exist(sides, sizes), sizes
+        point = " and ".join(f"{name} = {value}" for name, value in sizes.items())
+        here = islpy.Set(f"[{', '.join(sizes)}] -> {{ : {point} }}")
+        exists = brute.both_exist(sides, sizes)
+        assert domain.points.intersect(here).is_empty() != exists, sizes
+        assert domain.holds_at({letter: sizes[letter.name] for letter in domain.letters}) == exists
 
 
 def test_a_negative_multiple_of_one_letter_bounds_from_above() -> None:
@@ -347,10 +351,10 @@ def test_a_negative_multiple_of_one_letter_bounds_from_above() -> None:
 
 def test_a_stride_is_swept_and_the_scope_says_so() -> None:
     first, second = ca.correlation(n, w, stride=s), ca.downsample(n - K + 1, s) @ A
-    assert equal(first, second).scope == "all n, K where both exist, for each s in 1..8"
+    assert equal(first, second).scope == "all n >= K >= 1, for each s in 1..8"
     few = equal(first, second, ranges={"s": [5, 1, 3]})
     assert few
-    assert few.scope == "all n, K where both exist, for each s in [1, 3, 5]"
+    assert few.scope == "all n >= K >= 1, for each s in [1, 3, 5]"
     one = equal(first, second, ranges={"s": range(2, 5)})
     assert one.scope.endswith("for each s in 2..4")
 
@@ -359,7 +363,7 @@ def test_a_dilation_is_swept() -> None:
     first = ca.correlation(n, ca.kernel(2), dilation=d)
     second = ca.correlation(n, ca.kernel(2), dilation=1)
     verdict = equal(first, ca.convolution(n, ca.flip(ca.kernel(2)), dilation=d))
-    assert verdict.scope == "all n where both exist, for each d in 1..8"
+    assert verdict.scope == "all n >= d + 1, for each d in 1..8"
     refuted = equal(first, second, ranges={"d": range(1, 4)})
     assert refuted.counterexample is not None
     assert refuted.counterexample.sizes == {"n": 3, "d": 2}
@@ -377,7 +381,7 @@ def test_stride_and_dilation_together() -> None:
     layer = ca.correlation(n, ca.kernel(3), stride=s, dilation=d)
     ranges = {"s": range(1, 3), "d": range(1, 3)}
     verdict = equal(layer, layer, ranges=ranges)
-    assert verdict.scope == "all n where both exist, for each d in 1..2, each s in 1..2"
+    assert verdict.scope == "all n >= 2d + 1, for each d in 1..2, for each s in 1..2"
 
 
 def test_values_without_sizes_leave_the_others() -> None:
@@ -421,12 +425,12 @@ UNKNOWN: dict[str, tuple[Any, Any, str]] = {
     "many numbers": (
         ca.correlation(n, np.ones(101)),
         ca.correlation(n, np.ones(101)),
-        "kernel of 101 numbers beside letters is too large",
+        "kernel of 101 numbers next to symbolic sizes is too large",
     ),
     "a large matrix": (
         ca.dense(np.ones((11, 10))).kron(ca.identity(n)),
         ca.dense(np.ones((11, 10))).kron(ca.identity(n)),
-        "has 110 entries beside letters, more than 100",
+        "has 110 entries next to symbolic sizes, more than 100",
     ),
     "a sum over a letter": (
         ca.sum_pool(n, n, stride=1) @ ca.sum_pool(n, n, stride=1).T,
@@ -478,14 +482,14 @@ def test_other_numbers_of_axes_are_refused() -> None:
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
-        ({"z": 3}, "z=3 names no letter of this operator, which has n, K"),
+        ({"z": 3}, "z=3 is not a symbol of this operator, which has n, K"),
         (
             {"n": 2, "K": 3},
-            "axis 0 does not exist at n=2, K=3: it would take 2 samples with 3 taps",
+            "not exist at n=2, K=3: axis 0: n samples with a kernel of K taps have no",
         ),
         ({"n": -1}, "n must be at least 0, not -1"),
         ({"n": 2.5}, "n must be an integer, not 2.5"),
-        ({"n": 0, "K": 1}, "axis 0 does not exist at n=0, K=1"),
+        ({"n": 0, "K": 1}, "not exist at n=0, K=1: shape must be at least 1, not n"),
     ],
 )
 def test_sizes_that_are_none(sizes: dict[str, Any], words: str) -> None:

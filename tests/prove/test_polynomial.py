@@ -105,7 +105,7 @@ def test_nearby_floats_stay_apart() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "x", None, [1], 1j])
 def test_what_is_no_number(value: Any) -> None:
-    with pytest.raises(UntraceableError, match="is no finite real number"):
+    with pytest.raises(UntraceableError, match="is not a finite real number"):
         rational(value)
 
 

@@ -1,0 +1,133 @@
+"""Sizes in Presburger arithmetic: written for isl, and compared by it.
+
+A size is affine in its symbols, with floors over numbers, maxima and minima; isl decides every
+statement about such sizes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from convalg.errors import UndecidableError
+
+
+def text(value: Any) -> str:
+    """A size as isl writes it.
+
+    Raises: UndecidableError when it is not affine in its symbols, such as a product of two.
+
+    >>> import sympy
+    >>> text((sympy.Symbol("n", integer=True) - 3) // 2 + 1)
+    '(1 + floor((-3 + n)/2))'
+    """
+    if isinstance(value, int):
+        return str(value)
+    import sympy
+
+    match value:
+        case sympy.Integer():
+            return str(value)
+        case sympy.Symbol(name=name) if value.is_integer:
+            return isl_name(name)
+        case sympy.Add():
+            return f"({' + '.join(text(term) for term in reversed(value.as_ordered_terms()))})"
+        case sympy.Mul():
+            factor, rest = value.as_coeff_Mul()
+            if factor.is_integer and factor != 1:
+                return f"{factor}*{text(rest)}"
+        case sympy.floor():
+            above, below = sympy.together(value.args[0]).as_numer_denom()
+            if below.is_integer and below.is_number:
+                return f"floor({text(sympy.expand(above))}/{below})"
+        case sympy.Max() | sympy.Min():
+            word = "max" if isinstance(value, sympy.Max) else "min"
+            first, *others = map(text, value.args)
+            for other in others:
+                first = f"{word}({first}, {other})"
+            return first
+    raise UndecidableError(
+        f"{value} is not affine in its symbols, so isl cannot decide it: give numbers for "
+        f"some of {sorted(map(str, value.free_symbols))}"
+    )
+
+
+# Words that isl reads, and the indices that relations are written with here.
+_TAKEN = re.compile(
+    r"([a-z]\d+|[giju]|and|or|not|implies|exists|mod|min|max|floor|floord|ceil|ceild|rat|infty|NaN"
+    r"|true|false)_*"
+)
+
+
+def isl_name(name: str) -> str:
+    """The name of a symbol in isl: one more underscore where the plain name is taken.
+
+    >>> isl_name("n"), isl_name("o0"), isl_name("o0_")
+    ('n', 'o0_', 'o0__')
+    """
+    return f"{name}_" if _TAKEN.fullmatch(name) else name
+
+
+def parameters(*values: Any) -> str:
+    """The symbols of some sizes as isl declares them: "[n, K] -> ", or nothing."""
+    symbols = {s.name for value in values for s in getattr(value, "free_symbols", ())}
+    found = map(isl_name, symbols)
+    return f"[{', '.join(sorted(found))}] -> " if found else ""
+
+
+def same_size(first: Any, second: Any) -> bool:
+    """Whether two sizes are one number, whatever their symbols are (0, 1, 2, ...).
+
+    So sizes that are written differently, such as ceilings and floors, are one.
+
+    >>> import convalg as ca
+    >>> n, = ca.sizes("n")
+    >>> same_size((n - 1) // 2 + 1, -(-n // 2)), same_size(n // 2, (n + 1) // 2)
+    (True, False)
+    """
+    return bool(first == second) or (
+        (hasattr(first, "free_symbols") or hasattr(second, "free_symbols"))
+        and _same_symbolic(first, second)
+    )
+
+
+def same_shape(first: Iterable[Any], second: Iterable[Any]) -> bool:
+    """Whether two shapes are one, axis by axis, as `same_size` says."""
+    left, right = tuple(first), tuple(second)
+    return left == right or (len(left) == len(right) and all(map(same_size, left, right)))
+
+
+@lru_cache(maxsize=1024)
+def _same_symbolic(first: Any, second: Any) -> bool:
+    import islpy
+    import sympy
+
+    gap = sympy.expand(sympy.sympify(first) - sympy.sympify(second))
+    if gap.is_number:
+        return bool(gap == 0)
+    try:
+        apart = f"{text(first)} != {text(second)}"
+        bounds = [f"{isl_name(s.name)} >= 0" for s in gap.free_symbols]
+        body = " and ".join([apart, *bounds])
+        return bool(islpy.Set(f"{parameters(gap)}{{ : {body} }}").is_empty())
+    except UndecidableError:
+        return bool(sympy.expand(_floors_only(gap)) == 0)
+
+
+def _floors_only(value: Any) -> Any:
+    """A size with each ceiling, as -floor(-n / s), written as a floor.
+
+    Rule: floor(a / b) = -floor((-a - 1) / b) - 1 for integers a and b >= 1.
+    """
+    import sympy
+
+    def turned(inner: Any) -> Any:
+        above, below = sympy.together(inner).as_numer_denom()
+        above = sympy.expand(above)
+        if not above.could_extract_minus_sign() or not below.is_integer:
+            return sympy.floor(inner)
+        return -sympy.floor((-above - 1) / below) - 1
+
+    return value.replace(sympy.floor, turned)
