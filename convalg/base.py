@@ -464,7 +464,7 @@ class Operator(Map):
         correlation(4, [w0, w1])
         """
         if sizes:
-            from convalg.operators import at_sizes
+            from convalg.families import at_sizes
 
             return at_sizes(self, sizes)
         if x is not None:

@@ -6,14 +6,10 @@ sample of "same", how kernels are laid out, how large a transposed layer's outpu
 
 from __future__ import annotations
 
-import math
-import operator
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from convalg.axis import (
     BOUNDARIES,
@@ -25,9 +21,48 @@ from convalg.axis import (
     transposed_size,
 )
 from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.size import (
+    Condition,
+    as_shape,
+    as_size,
+    check_conditions,
+    conditions_at,
+    is_expression,
+    is_symbolic,
+    larger,
+    padding_pairs,
+    per_axis,
+    require,
+    size_product,
+    size_words,
+    sizes,
+    substituted,
+)
 
-if TYPE_CHECKING:
-    import sympy
+__all__ = [
+    "PADDING_WORDS",
+    "Condition",
+    "Geometry",
+    "Padding",
+    "Shape",
+    "as_shape",
+    "as_size",
+    "check_boundary",
+    "check_reflect",
+    "correlation_geometry",
+    "holds",
+    "is_expression",
+    "is_symbolic",
+    "padding_pairs",
+    "per_axis",
+    "pooling_axes",
+    "require",
+    "size_product",
+    "size_words",
+    "sizes",
+    "substituted",
+    "transposed_geometry",
+]
 
 Shape: TypeAlias = "Size | Sequence[Size]"
 Padding: TypeAlias = "Size | str | Sequence[Size | tuple[Size, Size]]"
@@ -54,41 +89,6 @@ BOUNDARY_SYNONYMS = {
     "clamp": "edge",
 }
 """Names that other libraries use, in the words of this one."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A precondition with symbolic sizes: `value` must not be negative.
-
-    `message`: the constructor's error where it is. `words`: how a scope prints the condition
-    where an inequality would be hard to read, or "". `note`: what a scope adds to it, or "".
-    """
-
-    value: sympy.Expr
-    message: str
-    words: str = ""
-    note: str = ""
-
-
-def require(
-    value: Any,
-    message: str,
-    conditions: list[Condition] | None,
-    *,
-    error: type[Exception] = ArgumentError,
-    words: str = "",
-) -> None:
-    """State once that `value` must not be negative: checked for numbers, kept for symbols.
-
-    `conditions`: where a condition that depends on symbols is appended; the domain of a family
-    and the errors of `A.at(...)` are read from there.
-
-    Raises: `error` with the message where the value is negative whatever the symbols are.
-    """
-    if holds(value < 0):
-        raise error(message)
-    if conditions is not None and is_symbolic(value) and not holds(value >= 0):
-        conditions.append(Condition(value, message, words))
 
 
 @dataclass(frozen=True)
@@ -194,224 +194,6 @@ class Geometry:
             substituted(self.groups, numbers),
             conditions_at(self.conditions, numbers),
         )
-
-
-def check_conditions(conditions: Iterable[Condition], numbers: Mapping[Any, int]) -> None:
-    """Raises: ArgumentError with the message of the first condition that fails at some sizes."""
-    for condition in conditions:
-        if holds(substituted(condition.value, numbers) < 0):
-            given = ", ".join(f"{name}={value}" for name, value in numbers.items())
-            raise ArgumentError(f"this operator does not exist at {given}: {condition.message}")
-
-
-def conditions_at(
-    conditions: Iterable[Condition], numbers: Mapping[Any, int]
-) -> tuple[Condition, ...]:
-    """The conditions that still hold symbols at some sizes."""
-    moved = (replace(c, value=substituted(c.value, numbers)) for c in conditions)
-    return tuple(c for c in moved if is_symbolic(c.value) and not holds(c.value >= 0))
-
-
-def size_product(shape: Sequence[Size]) -> Any:
-    """The number of elements, as a Python int that cannot overflow (or an expression)."""
-    return math.prod(shape)
-
-
-def is_symbolic(value: object) -> bool:
-    """Whether a value is a SymPy object; does not import SymPy."""
-    sympy = sys.modules.get("sympy")
-    return sympy is not None and isinstance(value, sympy.Basic)
-
-
-def is_expression(value: object) -> bool:
-    """Whether a value is a SymPy expression: a number or letters, not a set or a truth value."""
-    sympy = sys.modules.get("sympy")
-    return sympy is not None and isinstance(value, sympy.Expr)
-
-
-def size_words(value: Any) -> str:
-    """A size as one writes it: positive letters first, numbers last.
-
-    >>> n, K = sizes("n K")
-    >>> size_words(n - K + 1)
-    'n - K + 1'
-    """
-    if not is_symbolic(value) or not value.is_Add:
-        return str(value)
-    terms = sorted(
-        value.args,
-        key=lambda t: (t.is_number, t.could_extract_minus_sign(), sorted(map(str, t.free_symbols))),
-    )
-    words = str(terms[0])
-    for term in terms[1:]:
-        negative = term.could_extract_minus_sign()
-        words += f" {'-' if negative else '+'} {-term if negative else term}"
-    return words
-
-
-def sizes(names: str) -> tuple[sympy.Symbol, ...]:
-    """Letters that stand for whole numbers, to use where an operator takes a size.
-
-    Rule: a letter is at least 1 where it is a size and at least 0 where it is a padding.
-    Raises: ArgumentError for a name that is no identifier, or one given twice.
-
-    >>> n, K = sizes("n K")
-    >>> n + K
-    K + n
-    """
-    import sympy
-
-    if not isinstance(names, str):
-        raise KindError(f"names must be a string such as 'n K p', not {names!r}")
-    words = names.replace(",", " ").split()
-    for word in words:
-        if not (word.isidentifier() and word.isascii()):
-            raise ArgumentError(f"{word!r} is no name for a size: use letters and digits")
-    if not words or len(set(words)) < len(words):
-        raise ArgumentError(f"names must be different letters, at least one, not {names!r}")
-    return tuple(sympy.Symbol(word, integer=True, nonnegative=True) for word in words)
-
-
-def substituted(value: Any, numbers: Mapping[Any, int]) -> Any:
-    """A size (or factor) with symbols replaced by numbers; a Python number once none is left.
-
-    `numbers`: a number for each symbol, or for each name that a symbol of a size has. Other
-    symbols of such a name, which are weights, stay.
-    """
-    if not is_symbolic(value):
-        return value
-    chosen = {}
-    for symbol in value.free_symbols:
-        if symbol in numbers:
-            chosen[symbol] = int(numbers[symbol])
-        elif symbol.name in numbers and symbol.is_integer:
-            chosen[symbol] = int(numbers[symbol.name])
-    if value.is_Symbol:
-        return chosen.get(value, value)
-    found = value.subs(chosen) if chosen else value
-    if not found.is_Rational:
-        return found
-    return int(found) if found.is_Integer else Fraction(int(found.p), int(found.q))
-
-
-def as_size(
-    value: Any, name: str, *, least: int | None = 1, conditions: list[Condition] | None = None
-) -> Size:
-    """One size as a Python int (or a symbolic size, whose bound `conditions` keeps).
-
-    Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
-    """
-    if is_expression(value) and not value.is_number:
-        if not _is_whole(value):
-            raise KindError(
-                f"{name} must be an integer, and {value} need not be one: make symbols with "
-                f"ca.sizes"
-            )
-        if least is not None:
-            message = f"{name} must be at least {least}, not {value}"
-            require(value - least, message, conditions)
-        return value
-    try:
-        if isinstance(value, bool) or (is_symbolic(value) and not is_expression(value)):
-            raise TypeError
-        number = operator.index(value) if not is_symbolic(value) else int(value)
-        if number != value:
-            raise TypeError
-    except (TypeError, ValueError):
-        raise KindError(
-            f"{name} must be an integer, not {value!r} ({type(value).__name__})"
-        ) from None
-    if least is not None and number < least:
-        raise ArgumentError(f"{name} must be at least {least}, not {number}")
-    return number
-
-
-def _is_whole(value: Any) -> bool:
-    """Whether an expression of letters is a whole number wherever it has a value."""
-    import sympy
-
-    if value.is_integer is not None:
-        return bool(value.is_integer)
-    # SymPy does not know that floor(n / s) is whole, since s might be zero.
-    rounded = value.has(sympy.floor, sympy.Max, sympy.Min)
-    return rounded and all(symbol.is_integer for symbol in value.free_symbols)
-
-
-def as_shape(
-    shape: Any,
-    name: str = "shape",
-    *,
-    least: int = 1,
-    conditions: list[Condition] | None = None,
-) -> tuple[Size, ...]:
-    """A shape as a tuple; an int is a shape of one axis.
-
-    Raises: KindError, ArgumentError or ShapeError naming the axis at fault.
-    """
-    if not _is_sequence(shape):
-        return (as_size(shape, name, least=least, conditions=conditions),)
-    sizes = tuple(
-        as_size(v, f"{name}[{k}]", least=least, conditions=conditions) for k, v in enumerate(shape)
-    )
-    if not sizes:
-        raise ShapeError(f"{name} needs at least one axis, but it is empty: {shape!r}")
-    return sizes
-
-
-def per_axis(
-    value: Any,
-    name: str,
-    dims: int,
-    *,
-    least: int | None = 1,
-    conditions: list[Condition] | None = None,
-) -> tuple[Any, ...]:
-    """One number for each axis, from one number for all or a sequence.
-
-    Raises: ShapeError when the sequence has another length than there are axes.
-    """
-    if not _is_sequence(value):
-        return (as_size(value, name, least=least, conditions=conditions),) * dims
-    if len(value) != dims:
-        raise ShapeError(
-            f"{name} must be one integer or {dims} of them (one per axis), not {value!r}"
-        )
-    return tuple(
-        as_size(v, f"{name}[{k}]", least=least, conditions=conditions) for k, v in enumerate(value)
-    )
-
-
-def padding_pairs(
-    padding: Any,
-    dims: int,
-    *,
-    least: int | None = 0,
-    name: str = "padding",
-    conditions: list[Condition] | None = None,
-) -> tuple[tuple[Any, Any], ...]:
-    """(before, after) for each axis from an int, one int per axis, or pairs.
-
-    Raises: ShapeError for another structure, ArgumentError below `least`.
-    """
-    if not _is_sequence(padding):
-        number = as_size(padding, name, least=least, conditions=conditions)
-        return ((number, number),) * dims
-    if len(padding) != dims:
-        raise ShapeError(
-            f"{name} must be an integer, one per axis, or (before, after) pairs for "
-            f"{dims} axes, not {padding!r}"
-        )
-    pairs = []
-    for k, entry in enumerate(padding):
-        if not _is_sequence(entry):
-            entry = (entry, entry)
-        if len(entry) != 2:
-            raise ShapeError(f"{name}[{k}] must be one integer or (before, after), not {entry!r}")
-        before, after = (
-            as_size(v, f"{name}[{k}]", least=least, conditions=conditions) for v in entry
-        )
-        pairs.append((before, after))
-    return tuple(pairs)
 
 
 def correlation_geometry(
@@ -521,15 +303,6 @@ def transposed_geometry(
     return Geometry(tuple(axes), outputs, inputs, split, tuple(needs))
 
 
-def larger(first: Any, second: Any) -> Any:
-    """The larger of two sizes, as a number where both are."""
-    if not (is_symbolic(first) or is_symbolic(second)):
-        return max(first, second)
-    import sympy
-
-    return sympy.Max(first, second)
-
-
 def pooling_axes(
     shape: Any,
     size: Any,
@@ -589,12 +362,6 @@ def _meant(word: Any) -> str:
         return f": write boundary={boundary!r}, with the number of samples as padding"
     padding = PADDING_SYNONYMS.get(word.upper(), word.lower())
     return f": write padding={padding!r}" if padding in PADDING_WORDS else ""
-
-
-def _is_sequence(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) or (
-        hasattr(value, "ndim") and getattr(value, "ndim", 0) == 1
-    )
 
 
 def _split_kernel(

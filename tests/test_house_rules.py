@@ -26,6 +26,7 @@ PYTHON = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
 FLOORS = (
     {"errors", "escape"},
     {"axis", "jobs", "notebook", "files", "presburger"},
+    {"size"},
     {"spec"},
     {"kernels"},
     {"runs"},
@@ -33,7 +34,7 @@ FLOORS = (
     {"engine"},
     {"base"},
     {"operators"},
-    {"linear", "faces"},
+    {"linear", "faces", "families"},
     {"maps"},
     {"structure", "gradients", "kinds", "spectra"},
     {"network"},

@@ -15,6 +15,7 @@ from convalg.base import Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError, UndecidableError
 from convalg.faces.exact import exact_row, exact_rows
 from convalg.faces.support import nonzero_bound
+from convalg.families import replaced
 from convalg.linear import pad
 from convalg.linear import shift as shift_operator
 from convalg.operators import (
@@ -24,7 +25,6 @@ from convalg.operators import (
     Scaled,
     Selection,
     compose,
-    replaced,
 )
 from convalg.prove import coefficients, family, hints
 from convalg.prove.domain import Domain, Swept, swept_symbols

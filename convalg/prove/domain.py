@@ -17,7 +17,8 @@ from islpy import dim_type
 
 from convalg.base import Operator
 from convalg.errors import UndecidableError
-from convalg.operators import Convolution, Patches, Selection, conditions_of, leaves
+from convalg.families import conditions_of
+from convalg.operators import Convolution, Patches, Selection, leaves
 from convalg.presburger import isl_name, parameters, text
 from convalg.prove import coefficients
 from convalg.prove.polynomial import rational
@@ -237,7 +238,8 @@ def _pole_words(domain: Domain) -> list[str]:
         symbols = pole.free_symbols
         if len(symbols) == 1 and sympy.degree(pole, *symbols) == 1:
             (symbol,) = symbols
-            root = sympy.solve(pole, symbol)[0]
+            slope, constant = sympy.Poly(pole, symbol).all_coeffs()
+            root = -constant / slope
             if (symbol.is_integer and not root.is_integer) or (
                 symbol.is_nonnegative and root.is_negative
             ):

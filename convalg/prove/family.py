@@ -262,8 +262,8 @@ def _entries(leaf: Operator, values: dict[tuple[int, ...], Any]) -> list[Term]:
     """One point each, points of one value together."""
     if len(values) > MOST_WEIGHTS:
         raise UndecidableError(
-            f"{leaf!r} has {len(values)} entries next to symbolic sizes, more than {MOST_WEIGHTS}: give "
-            f"numbers for the sizes"
+            f"{leaf!r} has {len(values)} entries next to symbolic sizes, more than "
+            f"{MOST_WEIGHTS}: give numbers for the sizes"
         )
     by_value: dict[Any, list[tuple[int, ...]]] = {}
     for place, value in values.items():

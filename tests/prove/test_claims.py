@@ -44,7 +44,8 @@ IDENTITY = "exact polynomial identity, entry by entry"
 )
 def test_equal_at_this_size(first: ca.Operator, second: ca.Operator) -> None:
     verdict = equal(first, second)
-    assert (verdict.status, verdict.scope, verdict.method) == ("proved", "this size", IDENTITY)
+    assert (verdict.status, verdict.method) == ("proved", IDENTITY)
+    assert verdict.scope.split(";")[0] == "this size"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +85,8 @@ def test_weights_that_are_no_polynomials_are_not_refuted() -> None:
     first = ca.correlation(3, [sympy.sin(a) ** 2 + sympy.cos(a) ** 2])
     verdict = equal(first, ca.correlation(3, [1]))
     assert verdict.status == "unknown"
-    assert "the weights are no polynomials" in verdict.reason
-    assert equal(first, first)
+    assert "sin(a)**2 + cos(a)**2 has no canonical form" in verdict.reason
+    assert equal(first, first).status == "unknown"
 
 
 def test_floats_that_are_not_quite_equal_differ() -> None:

@@ -81,7 +81,7 @@ PROVED: dict[str, tuple[Any, Any, str]] = {
     "cyclic shifts": (
         ca.shift(n, p, boundary="circular") @ ca.shift(n, -p, boundary="circular"),
         ca.identity(n),
-        "all n >= 1, n >= p >= 0",
+        "all n >= 1, n >= p >= 0; the border folds at most once",
     ),
     "flip twice": (ca.flip_axes((n, m)) @ ca.flip_axes((n, m)), ca.identity((n, m)), ""),
     "flip is its adjoint": (ca.flip_axes(n).T, ca.flip_axes(n), "all n >= 1"),
@@ -254,7 +254,7 @@ def test_a_factor_of_letters_counts_with_its_value() -> None:
     one = ca.correlation(1, w)
     verdict = equal(K * one, one)
     assert verdict
-    assert verdict.scope == "all 1 >= K >= 1"
+    assert verdict.scope == "all K >= 1 >= K"
     found, compared = brute.violation((K * one, one))
     assert found is None
     assert compared == 1
@@ -432,10 +432,10 @@ UNKNOWN: dict[str, tuple[Any, Any, str]] = {
         ca.dense(np.ones((11, 10))).kron(ca.identity(n)),
         "has 110 entries next to symbolic sizes, more than 100",
     ),
-    "a sum over a letter": (
+    "a sum over a symbol": (
         ca.sum_pool(n, n, stride=1) @ ca.sum_pool(n, n, stride=1).T,
-        ca.sum_pool(n, n, stride=1) @ ca.sum_pool(n, n, stride=1).T,
-        "adds up a number of equal entries that depends on the letters",
+        n * ca.identity(1),
+        "adds up a number of equal entries that depends on the symbols",
     ),
     "groups as a letter": (
         ca.correlation(n, ca.kernel(2 * C, 2, K), groups=C),
@@ -467,11 +467,17 @@ def test_no_sizes_at_all_is_unknown() -> None:
 
 
 def test_a_name_with_two_meanings_is_refused() -> None:
-    layer = ca.correlation(n, ca.kernel(K, name="n"))
-    with pytest.raises(ArgumentError, match="'n' is both a size and the name of a kernel: rename"):
-        equal(layer, layer)
     with pytest.raises(ArgumentError, match=r"kernel 'w' has two shapes, \(K,\) and \(L,\)"):
         equal(A, ca.correlation(n, ca.kernel(L)))
+
+
+def test_a_kernel_and_a_size_may_share_a_name() -> None:
+    h, width = ca.sizes("h w")
+    layer = ca.correlation((h, width), ca.kernel(K, L))
+    verdict = equal(layer, ca.correlation((h, width), ca.kernel(K, L), padding="valid"))
+    assert verdict.scope == "all h >= K >= 1, w >= L >= 1"
+    named = ca.correlation(n, ca.kernel(K, name="n"))
+    assert equal(named, named).scope == "all n >= K >= 1"
 
 
 def test_other_numbers_of_axes_are_refused() -> None:

@@ -48,7 +48,8 @@ def test_as_sympy(first: tuple[Polynomial, Any], second: tuple[Polynomial, Any])
     assert (first[0].terms == second[0].terms) == same
     numbers = {"x": 2, "y": Fraction(1, 3), "z": -5}
     values = {sympy.Symbol(k): sympy.Rational(Fraction(v)) for k, v in numbers.items()}
-    assert sympy.Rational(Fraction(first[0].at(numbers))) == first[1].subs(values)
+    own = {g: numbers[str(g)] for g in first[0].generators}
+    assert sympy.Rational(Fraction(first[0].at(own))) == first[1].subs(values)
 
 
 @given(first=pairs(), exponent=st.integers(0, 3))
@@ -152,7 +153,8 @@ def test_divisions_and_powers_that_are_no_polynomials() -> None:
 def test_expressions_that_are_no_polynomials_become_unknowns() -> None:
     x = sympy.Symbol("x")
     root = Polynomial.of(sympy.sqrt(x))
-    assert root.terms == {("sqrt(x)",): 1}
+    assert [str(g) for (g,) in root.terms] == ["sqrt(x)"]
+    assert root.to_sympy() == sympy.sqrt(x)
     assert Polynomial.of(sympy.sqrt(x) + 2 * x) == root + 2 * X
     assert Polynomial.of(sympy.Float(0.5) * x) == X / 2
 
@@ -160,7 +162,7 @@ def test_expressions_that_are_no_polynomials_become_unknowns() -> None:
 def test_words() -> None:
     assert repr(X * Y - 2 * X + 1) == "1 - 2*x + x*y"
     assert repr(X - X) == "0"
-    assert (X**2 * Y + 3).degree_in({"x"}) == {0, 2}
+    assert (X**2 * Y + 3).degree_in(X.generators) == {0, 2}
 
 
 def test_polynomials_are_no_keys() -> None:
