@@ -65,7 +65,7 @@ def _miscounted(
 
     seen = {v for value in (n, count, *used) for v in getattr(value, "free_symbols", ())}
     letters = tuple(letter for letter in (n, K, p, h) if letter in seen)
-    found, _ = smallest([apart], letters)
+    _, found, _ = smallest([apart], letters)
     width, margin = (substituted(value, found) for value in used)
     fitting = output_size(found["n"], width, numbers["s"], numbers["d"], margin, margin)
     sizes_found = {**found, **numbers}
@@ -121,7 +121,7 @@ def transposed_length(claimed: Callable[[Any, Any], Any], padding: Any, stride: 
         if not apart.is_empty():
             from convalg.prove.family import smallest
 
-            found, _ = smallest([apart], (n, K, p))
+            _, found, _ = smallest([apart], (n, K, p))
             counter = Counterexample(
                 {**found, "s": step}, None, None, substituted(said, found), found["n"]
             )

@@ -230,7 +230,7 @@ def _decide_family(first: Operator, second: Operator, claim: Claim, domain: Doma
         return Verdict("proved", claim, str(domain), f"{ISL}, for any weights in the windows")
     if not apart:
         return Verdict("proved", claim, str(domain), ISL)
-    sizes, point = family.smallest(apart, domain.letters)
+    _, sizes, point = family.smallest(apart, domain.letters)
     found = counterexample(first, second, domain, sizes, point)
     return Verdict("refuted", claim, str(domain), ISL, found)
 

@@ -20,11 +20,12 @@ from convalg.network.layers.convolution import Dense
 from convalg.network.receptive import Reach, Span, reaches
 from convalg.operators import Compose
 from convalg.prove.derivation import Derivation, Step, one_layer, step
+from convalg.prove.domain import Domain
 from convalg.prove.indices import affine, expanded, read_at, size_latex
 from convalg.prove.layer_sums import Names, Subject
 from convalg.prove.statements import SETS, Setting, formula_of
 from convalg.prove.verdict import Verdict
-from convalg.spec import is_symbolic
+from convalg.spec import Condition, is_symbolic
 
 
 def receptive_field(subject: Operator | Network, node: str | None = None) -> Derivation:
@@ -269,7 +270,8 @@ def _through(net: Network, wanted: str) -> Derivation:
         axes = axes[:1]
     positive = _positive(net, known, nodes)
     letters = tuple(sorted({s for value in positive for s in value.free_symbols}, key=str))
-    setting = Setting(letters, tuple(value - 1 for value in positive))
+    limits = tuple(Condition(value - 1, f"{value} must be at least 1") for value in positive)
+    setting = Setting(letters, Domain(tuple(letters), limits))
     output = Names(*letters)("u")
     steps = [
         step(

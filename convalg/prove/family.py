@@ -489,14 +489,14 @@ def _add_piece(
 
 def smallest(
     sets: list[islpy.Set], letters: tuple[Any, ...]
-) -> tuple[dict[str, int], tuple[int, ...]]:
-    """The sizes of the smallest point of some sets, and the point (empty for sets of sizes).
+) -> tuple[int, dict[str, int], tuple[int, ...]]:
+    """The index of the set with the smallest point, its sizes, and the point (() for sizes alone).
 
     Smallest by the sum of the sizes, then by the sizes in the order of `letters`, then by the
     point itself: the symbols become dimensions after their sum, and isl takes the lexmin.
     """
     found = []
-    for points in sets:
+    for place, points in enumerate(sets):
         count = 0 if points.is_params() else points.dim(dim_type.set)
         if points.is_params():
             points = points.from_params()
@@ -511,11 +511,11 @@ def smallest(
             int(point.get_coordinate_val(dim_type.set, k).to_python())
             for k in range(1 + len(names) + count)
         ]
-        found.append(tuple(coordinates))
-    values = min(found)
+        found.append((tuple(coordinates), place))
+    values, place = min(found)
     split = 1 + len(letters)
     chosen = {letter.name: v for letter, v in zip(letters, values[1:split], strict=True)}
-    return chosen, values[split:]
+    return place, chosen, values[split:]
 
 
 def shapes_differ(first: Operator, second: Operator, domain: Domain) -> islpy.Set | None:

@@ -14,6 +14,7 @@ from convalg.base import Operator
 from convalg.errors import UndecidableError
 from convalg.faces.relation import parameters, text
 from convalg.prove import family
+from convalg.prove.domain import Domain
 from convalg.prove.indices import Border, Index, shape_latex, size_latex, variable
 from convalg.prove.sums import (
     Applied,
@@ -37,23 +38,23 @@ SETS = "Presburger arithmetic (isl): both sides compared as sets of integers"
 class Setting:
     """The sizes that the statements of a derivation are about.
 
-    `limits`: expressions that must not be negative. `named`: symbols that abbreviate a size,
+    `where`: the domain of the operators involved. `named`: symbols that abbreviate a size,
     with that size.
     """
 
     letters: tuple[Any, ...]
-    limits: tuple[Any, ...]
+    where: Domain
     named: tuple[tuple[Any, Size], ...] = ()
 
     @staticmethod
     def of(operator: Operator, named: tuple[tuple[Any, Size], ...] = ()) -> Setting:
         """The sizes at which an operator exists."""
-        return Setting(operator.letters, tuple(family.conditions([operator])), named)
+        return Setting(operator.letters, Domain.of(operator), named)
 
     @cached_property
     def domain(self) -> islpy.Set:
         """The sizes at which the operators exist; the abbreviations have their value there."""
-        domain = family.domain_set(self.limits, self.letters)
+        domain = self.where.points
         for symbol, value in self.named:
             equal = f"{text(symbol)} = {text(value)}"
             domain = domain.intersect(islpy.Set(f"{parameters(symbol, value)}{{ : {equal} }}"))
@@ -62,7 +63,7 @@ class Setting:
     @cached_property
     def scope(self) -> str:
         """Those sizes in words."""
-        return family.scope_of(list(self.limits), self.letters)
+        return str(self.where)
 
     @property
     def declared(self) -> str:
