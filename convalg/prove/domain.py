@@ -185,11 +185,21 @@ def _irredundant(values: list[Any], swept: Swept) -> list[Any]:
     if len(combinations) > MOST_COMBINATIONS:
         return values
     kept = list(values)
-    for value in values:
+    # A condition that is hard to read goes first: K >= 1 is kept, and K d >= d follows.
+    for value in sorted(values, key=_is_linear):
         rest = [other for other in kept if other != value]
         if all(_follows(value, rest, numbers) for numbers in combinations):
             kept = rest
     return kept
+
+
+def _is_linear(value: Any) -> bool:
+    """Whether a condition is a sum of multiples of symbols."""
+    from sympy import Add, Pow
+
+    return bool(value.is_polynomial()) and all(
+        len(term.free_symbols) <= 1 and not term.has(Pow) for term in Add.make_args(value)
+    )
 
 
 def _combinations(swept: Swept) -> Iterator[dict[Any, int]]:
