@@ -13,6 +13,7 @@ import numpy as np
 from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
 from convalg.faces.exact import exact_rows
+from convalg.faces.limits import check_axes
 from convalg.faces.zero import first_equal
 from convalg.kernels import as_numbers, check_finite
 from convalg.spec import is_expression
@@ -76,6 +77,7 @@ def entries_of(matrix: Any, tolerance: float) -> Entries:
     """The entries of any kind of matrix."""
     if isinstance(matrix, Operator):
         matrix._need_numbers("classify")
+        check_axes(matrix, "classify")
         try:
             matrix = matrix.to_scipy()
         except (SymbolicError, ExactnessError):

@@ -11,6 +11,7 @@ import numpy as np
 
 from convalg.axis import Axis
 from convalg.base import Array, Operator
+from convalg.errors import check_memory
 from convalg.operators import Adjoint, Compose, Convolution, Kron, Scaled, Selection, Sum
 from convalg.spectra.numeric import checked
 
@@ -76,6 +77,13 @@ def coverage(A: Any) -> Coverage:  # noqa: N803
     (False, (2, 2))
     """
     operator = checked(A, "coverage")
+    check_memory(
+        24 * sum(operator.shape),
+        None,
+        what=f"coverage: the counts of {operator.shape[0]} outputs and {operator.shape[1]} inputs",
+        instead="take a smaller layer of the same form",
+        fixed=True,
+    )
     ones = _ones(operator)
     counts = np.asarray(ones(np.ones(ones.in_shape, dtype=np.int64)))
     interior = ~_border(operator)
@@ -159,6 +167,13 @@ def _missed(axis: Axis) -> Array:
     if axis.boundary == "circular":
         return found
     reach = (int(axis.span) + abs(int(axis.padding)) + n) // abs(int(axis.stride)) + 1  # type: ignore[arg-type]
+    check_memory(
+        64 * reach * int(axis.taps),  # type: ignore[arg-type]
+        None,
+        what=f"coverage: the windows within {reach} outputs of the ends of an axis",
+        instead="take a smaller layer of the same form",
+        fixed=True,
+    )
     beyond = np.r_[-reach:0, outputs : outputs + reach]
     raw = _raw(axis, beyond)
     found[raw[(raw >= 0) & (raw < n)]] = True

@@ -11,6 +11,7 @@ import numpy as np
 
 from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, KindError, SymbolicError
+from convalg.faces.limits import check_axes
 from convalg.faces.sparse import cast, exact_kind
 from convalg.operators import Convolution, Scaled, scale
 
@@ -37,6 +38,7 @@ def checked(A: Any, call: str) -> Operator:  # noqa: N803
             f"or f.at(x) for a map"
         )
     A._need_numbers(call)
+    check_axes(A, call)
     return A
 
 

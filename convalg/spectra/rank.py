@@ -10,6 +10,7 @@ import numpy as np
 
 from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, check_memory
+from convalg.faces.limits import check_axes
 from convalg.faces.zero import MOST_OPERATIONS, is_rational_function, is_zero
 from convalg.kernels import as_numbers, check_finite
 from convalg.spec import is_expression
@@ -134,6 +135,7 @@ def _entries(A: Any, call: str, max_bytes: int | None) -> Array:  # noqa: N803
     """The dense matrix: floats, or objects that are all exact."""
     if isinstance(A, Operator):
         A._need_numbers(call)
+        check_axes(A, call)
         if _float_kind(A):
             return as_float(A, call).to_numpy(max_bytes=max_bytes)
         # Python's own integers: their products do not overflow.

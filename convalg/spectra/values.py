@@ -126,6 +126,8 @@ def _spectrum(operator: Operator, count: int | None, max_bytes: int | None) -> S
                 circulant_values(operator, max_bytes)[:count], "exact per frequency (FFT)"
             )
     rows, columns = operator.shape
+    if count is not None:
+        _check_vectors(operator, f"{count} values of a {rows} x {columns} matrix")
     if count is not None and rows * columns > 4 * DENSE and 4 * count < min(rows, columns):
         return Spectrum(_largest(operator, count), "iterative")
     check_memory(

@@ -10,6 +10,7 @@ import numpy as np
 
 from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
+from convalg.faces.limits import check_axes
 from convalg.faces.zero import first_equal
 from convalg.kernels import as_numbers, check_finite
 from convalg.spec import as_shape, is_expression, size_product
@@ -83,6 +84,7 @@ def dense(f: Any, max_bytes: int | None) -> Array:
     Raises: KindError or ArgumentError for entries that are no real numbers, TooLargeError.
     """
     if isinstance(f, Operator):
+        check_axes(f, "identify")
         return f.to_numpy(max_bytes=max_bytes)
     rows, columns = np.shape(f)
     check_memory(

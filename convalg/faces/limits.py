@@ -1,0 +1,43 @@
+"""Whether the axes of an operator fit: indices in 64 bits, and their tables in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convalg.axis import Axis
+from convalg.base import Operator
+from convalg.errors import LARGEST_INTEGER, ArgumentError, check_memory
+
+PER_INDEX = 32
+"""Bytes for each pair of an output and a tap while the indices of an axis are computed."""
+
+
+def check_axes(operator: Operator, call: str) -> None:
+    """Refuse, before anything is allocated, what the index tables of an axis cannot hold.
+
+    Raises: ArgumentError for indices beyond 64 bits, TooLargeError for tables over the limit.
+    """
+    for child in operator.children:
+        check_axes(child, call)
+    for axis in getattr(getattr(operator, "geometry", None), "axes", ()):
+        _check_axis(axis, call)
+
+
+def _check_axis(axis: Axis, call: str) -> None:
+    numbers: list[Any] = [axis.in_size, axis.out_size, axis.taps]
+    steps: list[Any] = [axis.stride, axis.dilation, axis.padding]
+    n, outputs, taps = map(int, numbers)
+    stride, dilation, padding = map(int, steps)
+    reach = abs(stride) * outputs + abs(dilation) * taps + abs(padding) + n
+    if reach > LARGEST_INTEGER // 2:
+        raise ArgumentError(
+            f"{call} computes with indices of 64 bits, and an axis of stride {stride}, dilation "
+            f"{abs(dilation)} and padding {padding} reaches {reach:.3g}: take smaller ones"
+        )
+    check_memory(
+        PER_INDEX * (outputs * taps + n),
+        None,
+        what=f"{call}: the indices of an axis of {n} inputs, {outputs} outputs and {taps} taps",
+        instead="take a smaller layer of the same form",
+        fixed=True,
+    )
