@@ -14,9 +14,8 @@ from convalg.axis import Axis
 from convalg.base import Operator
 from convalg.errors import KindError, UndecidableError
 from convalg.faces.relation import parameters, text
-from convalg.network.graph import INPUT, Network
-from convalg.network.layers.base import Layer, Link
-from convalg.network.layers.convolution import Dense
+from convalg.network.graph import Network
+from convalg.network.layers.base import Link
 from convalg.network.receptive import Reach, Span, reaches
 from convalg.operators import Compose
 from convalg.prove.derivation import Derivation, Step, one_layer, step
@@ -294,7 +293,6 @@ def _fields(
         NetworkField(((_SAME, _between(own)),), own, True),
         "a position of the input reads itself",
     )
-    exact = {INPUT: True}
     for node in nodes:
         sources = dict.fromkeys(net.sources(node))
         before = [known[source].spans[axis] for source in sources]
@@ -305,16 +303,13 @@ def _fields(
                 f"derive the field of a node before it"
             )
         span = known[node].spans[axis]
-        links = [_link(net, known, node, source, axis) for source in sources]
-        tight = all(_is_exact(net[node], link) for link in links)
-        exact[node] = tight and all(exact[source] for source in sources)
         if all(part == span for part in before):
             continue
+        links = [_link(net, known, node, source, axis) for source in sources]
         parts = tuple(
             (_reads(link), _between(part)) for link, part in zip(links, before, strict=True)
         )
-        field = NetworkField(parts, span, exact[node])
-        yield field, _reason(node, sources, links, tight)
+        yield NetworkField(parts, span, known[node].exact), _reason(net, node, sources, links)
 
 
 _SAME = "{ [u] -> [u] }"
@@ -338,16 +333,6 @@ def _link(net: Network, known: dict[str, Reach], node: str, source: str, axis: i
             f"{link.axis.stride} and {link.axis.dilation} at {node}: put in numbers"
         )
     return link
-
-
-def _is_exact(layer: Layer, link: Any) -> bool:
-    """Whether a link takes ends that are read to ends that are read."""
-    if link is None:
-        return True
-    if not isinstance(link, Link):
-        # Without links a layer may read everything; only of these it is known that it does.
-        return isinstance(layer, Dense)
-    return link.table is None and (not link.turned or link.axis.stride == 1)
 
 
 def _reads(link: Any) -> str:
@@ -384,13 +369,14 @@ def _positive(net: Network, known: dict[str, Reach], nodes: list[str]) -> list[A
     return [size for size in found if is_symbolic(size)]
 
 
-def _reason(node: str, sources: Iterable[str], links: list[Any], tight: bool) -> str:
+def _reason(net: Network, node: str, sources: Iterable[str], links: list[Any]) -> str:
     """What a layer does to the field, as text."""
     if len(links) > 1:
         return f"{node} joins {', '.join(sources)}: the union of what they read"
     (link,) = links
     if not isinstance(link, Link):
-        return f"{node} {'reads' if tight else 'may read'} every position of {', '.join(sources)}"
+        reads = "reads" if net[node].reads_all(net.shapes[net.sources(node)[0]]) else "may read"
+        return f"{node} {reads} every position of {', '.join(sources)}"
     axis = link.axis
     dilated = "" if abs(axis.dilation) == 1 else f", d = {abs(axis.dilation)}"
     width = "(k - 1)" if not dilated else "d (k - 1)"
