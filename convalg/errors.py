@@ -6,6 +6,8 @@ Every error says what was wanted, what came, and what to do. Each class sits und
 
 from __future__ import annotations
 
+from convalg.escape import terminal
+
 __all__ = [
     "ArgumentError",
     "ConvalgError",
@@ -24,6 +26,10 @@ __all__ = [
 
 class ConvalgError(Exception):
     """The root of all errors that convalg raises on purpose."""
+
+    def __str__(self) -> str:
+        # Messages quote names and texts of others, and are printed on terminals.
+        return terminal(super().__str__(), lines=True)
 
 
 class ArgumentError(ConvalgError, ValueError):

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from convalg.escape import terminal
+
 
 def number_text(value: Any) -> str:
     """A number in a few characters; symbols and exact numbers as they are.
@@ -13,7 +15,7 @@ def number_text(value: Any) -> str:
     >>> number_text(np.float64(1 / 9)), number_text(np.int64(-1))
     ('0.111', '-1')
     """
-    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
+    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else terminal(value)
 
 
 def plural(count: int, word: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 from convalg.axis import Axis
 from convalg.base import Operator
 from convalg.errors import KindError
+from convalg.escape import latex
 from convalg.faces.text import one_line, padding_after
 from convalg.operators import Adjoint, Convolution
 from convalg.spec import Geometry, is_symbolic
@@ -17,16 +19,6 @@ LARGEST = 12
 
 # One letter per axis: outputs, taps, inputs. Without k, which counts the taps.
 OUTPUTS, TAPS, INPUTS = "ijhl", "abef", "uvqr"
-
-_TEXT = {
-    "\\": r"$\backslash$",
-    # Between dollars no browser takes them for a tag.
-    "<": "$<$",
-    ">": "$>$",
-    "^": r"$\hat{}$",
-    "~": r"$\sim$",
-    **{mark: "\\" + mark for mark in "{}$&#%_"},
-}
 
 
 def notebook(operator: Operator) -> str:
@@ -77,13 +69,18 @@ def escaped(text: str) -> str:
     >>> escaped("a_1 <b>")
     '\\\\text{a\\\\_1 $<$b$>$}'
     """
-    return rf"\text{{{''.join(_TEXT.get(mark, mark) for mark in text)}}}"
+    return rf"\text{{{latex(text)}}}"
 
 
 def _symbol(name: str) -> str:
     """w01 with a subscript, alpha as a Greek letter, anything unusual as text."""
     import sympy
 
+    # A Greek letter is set as its name is: no font of text has it.
+    greek = re.match(r"GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)$", unicodedata.name(name[:1], ""))
+    if greek:
+        word = greek[2].lower()
+        name = (word if greek[1] == "SMALL" else word.capitalize()) + name[1:]
     found = re.fullmatch(r"([A-Za-z]+)(\d+(?:_\d+)*)?", name)
     if found is None:
         return escaped(name)

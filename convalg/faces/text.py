@@ -10,6 +10,7 @@ import numpy as np
 
 from convalg.axis import Axis, output_size
 from convalg.base import Operator, fold
+from convalg.escape import terminal
 from convalg.kernels import LetterKernel
 from convalg.operators import (
     Adjoint,
@@ -37,7 +38,7 @@ MOST_PARTS = 8
 
 def one_line(operator: Operator) -> str:
     """What `repr` shows."""
-    line = fold(operator, _RULES, _leaf)
+    line = terminal(fold(operator, _RULES, _leaf))
     return line if len(line) <= LONGEST_LINE else f"{line[:200]} ... {line[-80:]}"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Operator
+from convalg.escape import terminal
 from convalg.kinds.entries import Entries, as_tolerance, entries_of
 from convalg.kinds.kronecker import kronecker_factors
 from convalg.kinds.levels import (
@@ -87,7 +88,8 @@ class Classification:
         lines = [f"The matrix is {'of no kind known here' if self.kind == 'none' else self}."]
         if len(self.kinds) > 1:
             lines.append(f"It is also {', '.join(self.kinds[1:])}.")
-        return "\n".join([*lines, *(f"It is {found.words}." for found in self.witness)])
+        lines += [f"It is {found.words}." for found in self.witness]
+        return terminal("\n".join(lines), lines=True)
 
 
 def classify(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convalg import notebook
 from convalg.errors import SymbolicError
+from convalg.escape import terminal
 from convalg.network.graph import Network
 from convalg.network.receptive import reaches
 from convalg.spec import is_symbolic, size_product, size_words
@@ -83,7 +84,9 @@ class Summary:
         return table
 
     def _cells(self, row: Row) -> list[str]:
-        return [_grouped(v) if isinstance(v, int) else _cut(v) for v in vars(row).values()]
+        return [
+            _grouped(v) if isinstance(v, int) else terminal(_cut(v)) for v in vars(row).values()
+        ]
 
     def __str__(self) -> str:
         from rich.console import Console

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from convalg import notebook
+from convalg.escape import latex, terminal
 
 if TYPE_CHECKING:
     from convalg.prove.domain import Domain
@@ -96,11 +97,11 @@ class Verdict:
 
     def __repr__(self) -> str:
         if self.status == "proved":
-            return f"Proved for {self.scope}"
+            return terminal(f"Proved for {self.scope}")
         if self.status == "refuted":
             tail = f" (hint: {self.hint})" if self.hint else ""
-            return f"Refuted: {self.counterexample}{tail}"
-        return f"Unknown: {self.reason}"
+            return terminal(f"Refuted: {self.counterexample}{tail}")
+        return terminal(f"Unknown: {self.reason}")
 
     def _repr_html_(self) -> str:
         holds = {"proved": True, "refuted": False}.get(self.status)
@@ -117,7 +118,7 @@ class Verdict:
         lines.append(f"Method: {self.method}.")
         if self.hint:
             lines.append(f"Hint: {self.hint}.")
-        return "\n".join(lines)
+        return terminal("\n".join(lines), lines=True)
 
 
 def _place(index: tuple[int, ...] | None, shape: tuple[int, ...] | None) -> int | None:
@@ -140,12 +141,5 @@ def escaped(words: str) -> str:
     >>> escaped("n >= K_1 & 2%")
     'n $\\\\ge$ K\\\\_1 \\\\& 2\\\\%'
     """
-    named = {
-        "\\": r"\textbackslash{}",
-        "^": r"\textasciicircum{}",
-        "~": r"\textasciitilde{}",
-        "<": "$<$",
-        ">": "$>$",
-    }
-    found = "".join(named.get(mark, f"\\{mark}" if mark in "{}$&#_%" else mark) for mark in words)
+    found = latex(words)
     return found.replace("$>$=", r"$\ge$").replace("$<$=", r"$\le$")

@@ -228,7 +228,7 @@ def test_a_broken_step_shows() -> None:
 def test_reasons_are_escaped() -> None:
     step = Step("x", "50% of {a_b} & c^d #1 $", lambda: Verdict("proved", "", "all", "none"))
     found = Derivation("title", (step,))
-    assert r"\text{1. 50\% of \{a\_b\} \& c\textasciicircum{}d \#1 \$}" in found.latex()
+    assert r"\text{1. 50\% of \{a\_b\} \& c$\hat{}$d \#1 \$}" in found.latex()
     assert balanced(found.latex())
 
 
