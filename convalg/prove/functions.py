@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -12,58 +12,65 @@ import numpy as np
 from convalg.base import Array, Map, Operator
 from convalg.errors import KindError
 from convalg.faces.exact import exact_rows
-from convalg.operators import leaves
 from convalg.prove.domain import Domain
+from convalg.prove.outputs import gradients, one_output
 from convalg.prove.polynomial import Polynomial, UntraceableError
-from convalg.prove.trace import Function, arity, polynomials, traced, unknowns
+from convalg.prove.trace import Function, Trace, arity, trace, unknowns
+from convalg.prove.trials import Trials, differ, first_gap
 from convalg.prove.verdict import Counterexample, Verdict
 from convalg.spec import as_shape, size_product
 
 TRACED = "exact polynomial identity of the outputs, run on symbols (floats as simple fractions)"
 SAMPLED = "numbers tried, since the function cannot run on symbols"
-TRIES = 40
+EXACT = "over exact numbers"
 
 
 def linear(f: Any, in_shape: Any = None) -> Verdict:
     """Whether f(a x + b y) = a f(x) + b f(y): a plain Python function, a map or an operator.
 
     Shapes: f takes one array of `in_shape` (operators and maps bring their own).
-    A function that cannot run on symbols can be refuted by numbers, never proved.
+    It is proved where f is shown to run the same instructions on symbols as on numbers. A
+    function for which that cannot be shown can be refuted by numbers, never proved.
 
     Raises: KindError when f cannot be called with one array.
 
     >>> linear(lambda x: x[1:] - x[:-1], 4)
-    Proved for inputs of shape (4,)
+    Proved for inputs of shape (4,); over exact numbers
     >>> linear(lambda x: 2 * x + 1, 2).counterexample.inputs
     {'x': [0, 0]}
     """
+    claim = "f(a x + b y) = a f(x) + b f(y)"
     if isinstance(f, Operator):
         if not f.is_concrete:
             method = "the output is a sum over triples (row, column, weight) that x does not change"
             scope = str(Domain.of(f))
             return Verdict("proved", f"{f!r} is linear", scope, method)
-        in_shape, f = f.in_shape, _lifted(f)
-    elif isinstance(f, Map) and in_shape is None:
+        x = unknowns(f.in_shape, "x")
+        y = _applied(_lifted(f), x)
+        return _linear_polynomials(f, x, y, claim, f"inputs of shape {f.in_shape}")
+    if isinstance(f, Map) and in_shape is None:
         in_shape = f.in_shape
     elif in_shape is None:
         raise KindError(f"linear needs the shape of the input of {f!r}: give in_shape")
     arity(f, (1,), "f(x)")
     shape = as_shape(in_shape, "in_shape")
-    claim, scope = "f(a x + b y) = a f(x) + b f(y)", f"inputs of shape {shape}"
-    # A name that no symbol within f is likely to have: one that is shared would be one unknown.
-    x = unknowns(shape, "x_unknown")  # type: ignore[arg-type]
-    names = {entry.terms and next(iter(entry.terms))[0] for entry in x.ravel()}
+    x = unknowns(shape, "x")  # type: ignore[arg-type]  # sizes of a function are numbers
+    scope = f"inputs of shape {shape}"
     try:
-        y = polynomials(traced(f, x))
+        found = trace(f, [x], one_output(None))
     except UntraceableError as error:
-        if not isinstance(f, Operator):
-            return _linear_by_numbers(f, shape, claim, scope, str(error))
-        # SymPy's numbers take no polynomials; the matrix does.
-        y = polynomials(_applied(f, x))
-    if not isinstance(f, Operator) and not _acts_alike(f, [x], [y]):
-        return _linear_by_numbers(f, shape, claim, scope, OTHERWISE)
+        return _linear_by_numbers(f, x, claim, f"{scope}; {EXACT}", error)
+    return _linear_polynomials(f, x, found.outputs["y"], claim, _scope(scope, found))
+
+
+def _scope(shapes: str, found: Trace) -> str:
+    return "; ".join([shapes, EXACT, *found.notes])
+
+
+def _linear_polynomials(f: Function, x: Array, y: Array, claim: str, scope: str) -> Verdict:
+    own = {generator for entry in x.ravel() for generator in entry.generators}
     for index, value in np.ndenumerate(y):
-        if not value.degree_in(names) <= {1}:
+        if not value.degree_in(own) <= {1}:
             found = _nonlinear_witness(f, x, index, value)
             return Verdict("refuted", claim, scope, TRACED, found)
     return Verdict("proved", claim, scope, TRACED)
@@ -73,152 +80,106 @@ def _nonlinear_witness(
     f: Function, x: Array, index: tuple[int, ...], value: Polynomial
 ) -> Counterexample:
     """f(0) when that is not zero, else two inputs whose images do not add up."""
-    names = [next(iter(entry.terms))[0] for entry in x.ravel()]
+    generators = [next(iter(entry.generators)) for entry in x.ravel()]
 
     def at(numbers: Array) -> Any:
-        own = dict(zip(names, numbers.ravel().tolist(), strict=True))
-        others = {n: 1 for m in value.terms for n in m if n not in own}
+        own = dict(zip(generators, numbers.ravel().tolist(), strict=True))
+        others = {g: 1 for g in value.generators if g not in own}
         return value.at({**own, **others})
+
+    def replayed(*inputs: Array) -> Callable[[], tuple[Any, Any]]:
+        return lambda: _sums(f, inputs, index)
 
     zero = np.zeros(x.shape, dtype=int)
     if at(zero) != 0:
         inputs = {"x": zero.tolist()}
-        return Counterexample({}, index, None, 0, at(zero), inputs)
+        return Counterexample({}, index, None, 0, at(zero), inputs, replayed(zero))
     for left, right in _pairs(x.shape):
         if at(left + right) != at(left) + at(right):
             inputs = {"x": left.tolist(), "y": right.tolist()}
-            return Counterexample({}, index, None, at(left) + at(right), at(left + right), inputs)
+            sums = at(left) + at(right)
+            return Counterexample(
+                {}, index, None, sums, at(left + right), inputs, replayed(left, right)
+            )
     raise AssertionError(f"{value} is not linear and yet additive on every pair tried")
+
+
+def _sums(f: Function, inputs: tuple[Array, ...], index: tuple[int, ...]) -> tuple[Any, Any]:
+    """f(x) + f(y) and f(x + y) at an entry, by calling f; 0 and f(0) for one input."""
+    trials = Trials(f, one_output(None))
+    images = [trials.run([array.astype(float)])["y"] for array in inputs]
+    if len(inputs) == 1:
+        return 0, images[0][index]
+    whole = trials.run([(inputs[0] + inputs[1]).astype(float)])["y"]
+    return images[0][index] + images[1][index], whole[index]
 
 
 def _pairs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
     """Pairs of small integer inputs: impulses first, of both signs, then random ones."""
     count = int(size_product(shape))
     units = np.eye(count, dtype=int).reshape(count, *shape)
-    for a, b in product(range(min(count, 64)), repeat=2):
+    for a, b in product(range(min(count, 8)), repeat=2):
         yield units[a], units[b]
         yield units[a], -units[b]
     random = np.random.default_rng(0)
-    for _ in range(TRIES * 10):
+    for _ in range(400):
         yield random.integers(-9, 10, shape), random.integers(-9, 10, shape)
 
 
-def _linear_by_numbers(f: Function, shape: Any, claim: str, scope: str, reason: str) -> Verdict:
+def _linear_by_numbers(
+    f: Function, x: Array, claim: str, scope: str, error: UntraceableError
+) -> Verdict:
+    """Whether f is additive on numbers: a difference refutes, agreement proves nothing."""
+    trials = Trials(f, one_output(None), error)
+    reason = str(error)
+    tried = 0
     try:
-        return _additive(f, shape, claim, scope, reason)
-    except UntraceableError as error:
-        return Verdict("unknown", claim, scope, SAMPLED, reason=f"{reason}; {error}")
+        zero = np.zeros(x.shape)
+        at_zero = trials.floats([zero])["y"]
+        if differ(at_zero, np.zeros_like(at_zero), trials.tolerance):
+            index, claimed, actual = first_gap(np.zeros_like(at_zero), at_zero)
+            inputs = {"x": zero.astype(int).tolist()}
+            found = Counterexample(
+                {}, index, None, claimed, actual, inputs, _replay(f, (zero,), index)
+            )
+            return trials.refuted(claim, scope, SAMPLED, found, [[zero]])
+        for left, right in trials.pairs(_pairs(x.shape), x.shape):
+            parts = trials.floats([left])["y"] + trials.floats([right])["y"]
+            whole = trials.floats([left + right])["y"]
+            tried += 1
+            if differ(parts, whole, trials.tolerance):
+                index, claimed, actual = first_gap(parts, whole)
+                inputs = {"x": _shown(left), "y": _shown(right)}
+                found = Counterexample(
+                    {}, index, None, claimed, actual, inputs, _replay(f, (left, right), index)
+                )
+                return trials.refuted(
+                    claim, scope, SAMPLED, found, [[left], [right], [left + right]]
+                )
+    except UntraceableError as other:
+        words = reason if str(other) == reason else f"{reason}; {other}"
+        return Verdict("unknown", claim, scope, SAMPLED, reason=words)
+    words = f"{reason}; additive on {tried} pairs of inputs tried, which proves nothing"
+    return Verdict("unknown", claim, scope, SAMPLED, reason=words)
 
 
-def _additive(f: Function, shape: Any, claim: str, scope: str, reason: str) -> Verdict:
-    """Raises: UntraceableError when f returns no numbers on numbers."""
-    tolerance = 1e-8
-
-    def run(values: Array) -> Array:
-        nonlocal tolerance
-        (found, *_), tolerance = _run(f, values)
-        try:
-            return np.asarray(found, dtype=float)
-        except (TypeError, ValueError):
-            raise UntraceableError(f"on numbers it returns no numbers, but {found!r}") from None
-
-    zero = np.zeros(shape, dtype=int)
-    at_zero = run(zero)
-    if _differ(at_zero, np.zeros_like(at_zero), tolerance):
-        index, claimed, actual = _first(np.zeros_like(at_zero), at_zero)
-        found = Counterexample({}, index, None, claimed, actual, {"x": zero.tolist()})
-        return Verdict("refuted", claim, scope, SAMPLED, found)
-    for number, (left, right) in enumerate(_pairs(shape)):
-        if number >= TRIES * 4:
-            break
-        parts, whole = run(left) + run(right), run(left + right)
-        if _differ(parts, whole, tolerance):
-            index, claimed, actual = _first(parts, whole)
-            inputs = {"x": left.tolist(), "y": right.tolist()}
-            found = Counterexample({}, index, None, claimed, actual, inputs)
-            return Verdict("refuted", claim, scope, SAMPLED, found)
-    tried = f"{reason}; additive on {TRIES * 4} pairs of inputs tried, which proves nothing"
-    return Verdict("unknown", claim, scope, SAMPLED, reason=tried)
+def _replay(
+    f: Function, inputs: tuple[Array, ...], index: tuple[int, ...] | None
+) -> Callable[[], tuple[Any, Any]] | None:
+    return None if index is None else lambda: _sums(f, inputs, index)
 
 
-# What rounding may leave between a function and exact numbers, by the type that it returns.
-_TOLERANCE = {np.dtype(np.float16): 5e-2, np.dtype(np.float32): 1e-3}
-
-
-def _differ(left: Array, right: Array, tolerance: float = 1e-8) -> bool:
-    if left.shape != right.shape:
-        return True
-    scale = max(1.0, float(np.max(np.abs(left), initial=0)))
-    return not bool(np.allclose(left, right, rtol=0, atol=tolerance * scale, equal_nan=True))
-
-
-def _run(f: Function, *numbers: Array) -> tuple[list[Any], float]:
-    """What f returns on numbers, and the tolerance that its types call for."""
-    result = f(*(drawn.astype(float) for drawn in numbers))
-    parts = list(result) if isinstance(result, tuple) else [result]
-    kinds = [np.dtype(getattr(part, "dtype", float)) for part in parts if _is_plain(part)]
-    return parts, max((_TOLERANCE.get(kind, 1e-8) for kind in kinds), default=1e-8)
-
-
-def _is_plain(part: Any) -> bool:
-    return isinstance(getattr(part, "dtype", None), np.dtype)
-
-
-def _acts_alike(f: Function, inputs: list[Array], outputs: list[Array]) -> bool:
-    """Whether f does on numbers what it did on symbols; a function may look which it is given."""
-    random = np.random.default_rng(1)
-    for _ in range(3):
-        numbers = [random.integers(-4, 5, array.shape) for array in inputs]
-        values = _values(inputs, numbers)
-        try:
-            found, tolerance = _run(f, *numbers)
-            plain = [np.asarray(part, dtype=float) for part in found]
-        except (TypeError, ValueError):
-            return True  # It runs on symbols only: what it does there is all there is.
-        if len(plain) != len(outputs):
-            plain = [np.asarray(found, dtype=float)] if len(outputs) == 1 else plain
-        for left, polynomial in zip(plain, outputs, strict=False):
-            if not _names(polynomial.ravel()) <= set(values):
-                return True
-            right = np.array([float(p.at(values)) for p in polynomial.ravel()])
-            if _differ(left, right.reshape(polynomial.shape), tolerance):
-                return False
-    return True
-
-
-def _names(entries: Iterable[Polynomial]) -> set[Any]:
-    """The unknowns that some polynomials hold."""
-    terms = (monomial for entry in entries for monomial in Polynomial.of(entry).terms)
-    return {name for monomial in terms for name in monomial}
-
-
-def _values(inputs: list[Array], numbers: list[Array]) -> dict[Any, int]:
-    """A number for each unknown of the inputs."""
-    return {
-        next(iter(unknown.terms))[0]: int(number)
-        for array, drawn in zip(inputs, numbers, strict=True)
-        for unknown, number in zip(array.ravel(), drawn.ravel(), strict=True)
-    }
-
-
-OTHERWISE = "on numbers the function returns something else than on symbols"
-
-
-def _first(left: Array, right: Array) -> tuple[tuple[int, ...] | None, Any, Any]:
-    """The place where two arrays differ most, and both values; their shapes if those differ."""
-    if left.shape != right.shape:
-        return None, f"shape {left.shape}", f"shape {right.shape}"
-    gap = np.nan_to_num(np.abs(left - right), nan=np.inf)
-    index = tuple(int(k) for k in np.unravel_index(int(np.argmax(gap)), left.shape))
-    return index, left[index].item(), right[index].item()
+def _shown(values: Array) -> Any:
+    """Integers as integers."""
+    return (values.astype(int) if np.array_equal(values, np.round(values)) else values).tolist()
 
 
 def implements(f: Function, operator: Operator) -> Verdict:
     """Whether f(x) or f(x, w) gives exactly what an operator does, for all x (and all w).
 
     Shapes: f takes x of `in_shape` and, with two arguments, w of `A.kernel.shape`, one sample
-    and no batch, and returns an array of `out_shape`. With two arguments the operator's own
-    weights do not matter: the claim is for every kernel.
+    and no batch, and returns an array of `out_shape`, or a tuple or dictionary with it. With two
+    arguments the operator's own weights do not matter: the claim is for every kernel.
 
     Raises: KindError for a family, or a function of other arguments.
 
@@ -226,27 +187,27 @@ def implements(f: Function, operator: Operator) -> Verdict:
     >>> def conv(x, w):
     ...     return [sum(x[o + t] * w[t] for t in range(2)) for o in range(3)]
     >>> implements(conv, ca.correlation(4, ca.kernel(2)))
-    Proved for inputs of shape (4,) and kernels of shape (2,)
+    Proved for inputs of shape (4,) and kernels of shape (2,); over exact numbers
     """
     _need_concrete(operator, "implements")
     count = arity(f, (2, 1) if _has_kernel(operator) else (1,), "f(x) or f(x, w)")
     weights = [unknowns(operator.kernel.shape, "w")] if count == 2 else []
-    x = unknowns(operator.in_shape, "x" if weights else _fresh(operator, "x"))
-    scope = f"inputs of shape {operator.in_shape}"
+    x = unknowns(operator.in_shape, "x")
+    claim, scope = f"f implements {operator!r}", f"inputs of shape {operator.in_shape}"
     if weights:
         scope += f" and kernels of shape {weights[0].shape}"
-        expected = operator.refill(weights[0])(x)
-    else:
-        expected = _applied(operator, x)
-    claim = f"f implements {operator!r}"
-    return _compare(f, [x, *weights], [("y", expected)], claim, scope)
+        operator = operator.refill(weights[0])
+    expected = _applied(operator, x)
+    return _Comparison(f, [x, *weights], {"y": expected}, claim, scope).verdict()
 
 
 def gradient(backward: Function, operator: Operator) -> Verdict:
-    """Whether a backward pass gives dL/dx = A^T g and, where it returns two, dL/dw = B(x)^T g.
+    """Whether a backward pass gives dL/dx = A^T g and, where it returns them, dL/dw and dL/db.
 
     Shapes: backward(x, w, g), backward(x, g) or backward(g), one sample and no batch: x of
-    `in_shape`, w of `A.kernel.shape`, g of `out_shape`. It returns dx, or (dx, dw).
+    `in_shape`, w of `A.kernel.shape`, g of `out_shape`. It returns dx, (dx, dw) or (dx, dw, db),
+    or a dictionary of them. dw is B(x)^T g, and db the sum of g over the positions of each output
+    channel: the gradient of a bias that is added to the output.
 
     Raises: KindError for a family, or a function of other arguments.
 
@@ -261,8 +222,7 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
     _need_concrete(operator, "gradient")
     allowed = (3, 2, 1) if _has_kernel(operator) else (2, 1)
     count = arity(backward, allowed, "backward(x, w, g), backward(x, g) or backward(g)")
-    names = ("x", "g") if count == 3 else (_fresh(operator, "x"), _fresh(operator, "g"))
-    x, g = unknowns(operator.in_shape, names[0]), unknowns(operator.out_shape, names[1])
+    x, g = unknowns(operator.in_shape, "x"), unknowns(operator.out_shape, "g")
     inputs = [g] if count == 1 else [x, g]
     scope = f"inputs of shape {operator.in_shape}"
     if count == 3:
@@ -271,10 +231,26 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
         scope += f" and kernels of shape {weights.shape}"
     else:
         operator = _lifted(operator)
-    expected = [("dx", _applied(operator.T, g))]
+    expected = {"dx": _applied(operator.T, g)}
     if _has_kernel(operator):
-        expected.append(("dw", operator.kernel_gradient(x, g)))
-    return _compare(backward, inputs, expected, "the backward pass is the gradient", scope)
+        expected["dw"] = operator.kernel_gradient(x, g)
+        expected["db"] = _bias_gradient(operator, g)
+    return _Comparison(
+        backward, inputs, expected, "the backward pass is the gradient", scope
+    ).verdict()
+
+
+def _bias_gradient(operator: Operator, g: Array) -> Array:
+    """The sum of g over all positions of each output channel, or of all of g without channels."""
+    from convalg.gradients import only_convolution
+
+    geometry = only_convolution(operator).geometry
+    channels = len(geometry.kernel_shape) > len(geometry.axes)
+    rows = g.reshape(g.shape[0], -1) if channels and g.ndim > 1 else g.reshape(1, -1)
+    found = np.empty(len(rows), dtype=object)
+    for place, row in enumerate(rows):
+        found[place] = sum(row, start=Polynomial({}))
+    return found if channels else found.reshape(())
 
 
 def _need_concrete(operator: Any, name: str) -> None:
@@ -304,20 +280,6 @@ def _applied(operator: Operator, x: Array) -> Array:
     return found.reshape(operator.out_shape)
 
 
-def _fresh(operator: Operator, name: str) -> str:
-    """The name, with underscores until no weight of the operator begins with it."""
-    weights: list[Any] = []
-    for leaf in leaves(operator):
-        for own in ("weights", "values"):
-            weights += (
-                np.asarray(getattr(getattr(leaf, "operator", leaf), own, [])).ravel().tolist()
-            )
-    letters = {str(s) for value in weights for s in getattr(value, "free_symbols", ())}
-    while any(letter.startswith(name) for letter in letters):
-        name += "_"
-    return name
-
-
 def _lifted(operator: Operator) -> Operator:
     """The operator with its weights as polynomials, so that floats are read as fractions."""
     if not _has_kernel(operator):
@@ -326,93 +288,177 @@ def _lifted(operator: Operator) -> Operator:
     return operator.refill(np.frompyfunc(Polynomial.of, 1, 1)(operator.kernel.astype(object)))
 
 
-def _compare(
-    f: Function, inputs: list[Array], expected: list[tuple[str, Array]], claim: str, scope: str
-) -> Verdict:
-    """Whether f on symbols returns these polynomials."""
-    try:
-        outputs = _outputs(traced(f, *inputs), len(expected))
-        found = [polynomials(value) for value in outputs]
-    except UntraceableError as error:
-        return _compare_by_numbers(f, inputs, expected, claim, scope, str(error))
-    if not _acts_alike(f, inputs, found):
-        return _compare_by_numbers(f, inputs, expected, claim, scope, OTHERWISE)
-    for (name, right), left in zip(expected, found, strict=False):
-        if left.shape != right.shape:
-            found_shapes = Counterexample(
-                {}, None, None, f"{name} of shape {left.shape}", f"shape {right.shape}"
-            )
-            return Verdict("refuted", claim, scope, TRACED, found_shapes)
-        for index, value in np.ndenumerate(right):
-            got, wanted = Polynomial.of(left[index]), Polynomial.of(value)
-            if not got.same(wanted):
-                shapes = (right.shape, inputs[0].shape)
-                entry = replace(_entry_witness(inputs, index, got, wanted, name), shapes=shapes)
-                return Verdict("refuted", claim, scope, TRACED, entry)
-    return Verdict("proved", claim, scope, TRACED)
+class _Comparison:
+    """A user function against the polynomials that it is to return, by the names of the outputs."""
 
+    def __init__(
+        self,
+        f: Function,
+        inputs: list[Array],
+        expected: dict[str, Array],
+        claim: str,
+        scope: str,
+    ) -> None:
+        self.f, self.inputs, self.claim, self.scope = f, inputs, claim, scope
+        self.expected = {name: _as_polynomials(array) for name, array in expected.items()}
+        shapes = {name: array.shape for name, array in expected.items()}
+        self.pick = one_output(shapes["y"]) if "y" in shapes else gradients(shapes)
 
-def _outputs(result: Any, most: int) -> list[Any]:
-    """(dx, dw) as two, anything else as one; a list counts as two when it is no array."""
-    is_pair = isinstance(result, tuple) or (
-        isinstance(result, list) and any(isinstance(part, np.ndarray) for part in result)
-    )
-    return list(result) if is_pair and len(result) == 2 and most == 2 else [result]
+    def verdict(self) -> Verdict:
+        """Whether f on symbols returns these polynomials."""
+        try:
+            found = trace(self.f, self.inputs, self.pick)
+        except UntraceableError as error:
+            return self._by_numbers(error)
+        scope = _scope(self.scope, found)
+        if "db" in found.outputs:
+            scope += "; db as the sum of g over the positions"
+        for name, left in found.outputs.items():
+            right: Any = self.expected[name]
+            got_array: Any = left
+            if name == "db" and left.size == right.size:
+                got_array = left.reshape(right.shape)
+            if got_array.shape != right.shape:
+                words = f"{name} of shape {got_array.shape}", f"shape {right.shape}"
+                other = Counterexample({}, None, None, *words)
+                return Verdict("refuted", self.claim, scope, TRACED, other)
+            for index, wanted in np.ndenumerate(right):
+                got = got_array[index]
+                if not got.same(wanted):
+                    entry = self._witness(index, got, wanted, name)
+                    if entry is None:
+                        continue
+                    shapes = (right.shape, self.inputs[0].shape)
+                    return Verdict(
+                        "refuted", self.claim, scope, TRACED, replace(entry, shapes=shapes)
+                    )
+        return Verdict("proved", self.claim, scope, TRACED)
 
+    def _witness(
+        self, index: tuple[int, ...], left: Polynomial, right: Polynomial, name: str
+    ) -> Counterexample | None:
+        """The entry of the output, and of the first input that its wrong product reads."""
+        gap = left - right
+        wrong = sorted(gap.terms)
+        first = {next(iter(e.generators)): place for place, e in np.ndenumerate(self.inputs[0])}
+        column = next((first[g] for monomial in wrong for g in monomial if g in first), None)
+        numbers, others = self._numbers_apart(gap)
+        return Counterexample(
+            {},
+            index,
+            column,
+            left.to_sympy(),
+            right.to_sympy(),
+            {"output": name},
+            lambda: self._replayed(numbers, others, index, left, right, name),
+        )
 
-def _entry_witness(
-    inputs: list[Array], index: tuple[int, ...], left: Polynomial, right: Polynomial, name: str
-) -> Counterexample:
-    """The entry of the output, and of the first input that its wrong product reads."""
-    wrong = sorted((left - right).terms)
-    first = {next(iter(entry.terms))[0]: place for place, entry in np.ndenumerate(inputs[0])}
-    column = next((first[n] for monomial in wrong for n in monomial if n in first), None)
+    def _numbers_apart(self, gap: Polynomial) -> tuple[list[Array], dict[Any, int]]:
+        """Small integers for the inputs, and for other symbols, at which a gap is not zero."""
+        random = np.random.default_rng(0)
+        # A polynomial that is not zero vanishes on few points of a large enough grid.
+        for most in range(3, 1000):
+            numbers = [random.integers(1, most, array.shape) for array in self.inputs]
+            others = {g: int(random.integers(1, most)) for g in sorted(gap.generators)}
+            if gap.at({**others, **_values(self.inputs, numbers)}) != 0:
+                return numbers, others
+        raise AssertionError(f"{gap} is not zero, and yet zero at every point tried")
 
-    def replayed() -> tuple[Any, Any]:
-        from convalg.prove.claims import prime_values
+    def _replayed(
+        self,
+        numbers: list[Array],
+        others: dict[Any, int],
+        index: tuple[int, ...],
+        left: Polynomial,
+        right: Polynomial,
+        name: str,
+    ) -> tuple[Any, Any]:
+        """What f gives at an entry, by calling it, and what is right there."""
+        values = _values(self.inputs, numbers)
+        if left.generators | right.generators <= values.keys():
+            found = Trials(self.f, self.pick).run([array.astype(float) for array in numbers])[name]
+            return found.reshape(self.expected[name].shape)[index], right.at(values)
+        # Symbols of the function's or the operator's own have numbers too.
+        others = {**dict.fromkeys(left.generators | right.generators, 1), **others}
+        return left.at({**others, **values}), right.at({**others, **values})
 
-        claimed, actual = prime_values(left, right)
-        return claimed, actual
+    def _by_numbers(self, error: UntraceableError) -> Verdict:
+        """Numbers put in: a difference refutes, agreement proves nothing."""
+        reason, scope = str(error), f"{self.scope}; {EXACT}"
+        own = {g for array in self.inputs for entry in array.ravel() for g in entry.generators}
+        every = [entry for array in self.expected.values() for entry in array.ravel()]
+        held = sorted({g for entry in every for g in entry.generators} - own)
+        if held:
+            names = ", ".join(g[0] for g in held[:3])
+            reason = f"{reason}; and the operator holds {names}, so that no numbers tell"
+            return Verdict("unknown", self.claim, scope, SAMPLED, reason=reason)
+        trials = Trials(self.f, self.pick, error)
+        tried = 0
+        try:
+            for numbers in trials.inputs([array.shape for array in self.inputs]):
+                found = self._differs(trials, numbers)
+                if found is not None:
+                    return trials.refuted(self.claim, scope, SAMPLED, found, [numbers])
+                tried += 1
+        except UntraceableError as other:
+            words = reason if str(other) == reason else f"{reason}; {other}"
+            return Verdict("unknown", self.claim, scope, SAMPLED, reason=words)
+        words = f"{reason}; equal on {tried} inputs tried, which proves nothing"
+        return Verdict("unknown", self.claim, scope, SAMPLED, reason=words)
 
-    return Counterexample(
-        {}, index, column, left.to_sympy(), right.to_sympy(), {"output": name}, replayed
-    )
-
-
-def _compare_by_numbers(
-    f: Function,
-    inputs: list[Array],
-    expected: list[tuple[str, Array]],
-    claim: str,
-    scope: str,
-    reason: str,
-) -> Verdict:
-    """Small integers put in: a difference refutes, agreement proves nothing."""
-    random = np.random.default_rng(0)
-    own = _names(unknown for array in inputs for unknown in array.ravel())
-    held = sorted(_names(entry for _, array in expected for entry in array.ravel()) - own)
-    if held:
-        reason = f"{reason}; and the operator holds {', '.join(held[:3])}, so that no numbers tell"
-        return Verdict("unknown", claim, scope, SAMPLED, reason=reason)
-    for _ in range(TRIES):
-        numbers = [random.integers(-4, 5, array.shape) for array in inputs]
-        values = _values(inputs, numbers)
-        result, tolerance = _run(f, *numbers)
-        outputs = _outputs(tuple(result) if len(result) > 1 else result[0], len(expected))
-        for (name, polynomial), output in zip(expected, outputs, strict=False):
+    def _differs(self, trials: Trials, numbers: list[Array]) -> Counterexample | None:
+        """Where f differs on some numbers."""
+        outputs = trials.floats(numbers)
+        values = _values(self.inputs, numbers)
+        for name, left in outputs.items():
+            polynomial = self.expected[name]
             right = np.array([float(p.at(values)) for p in polynomial.ravel()])
             right = right.reshape(polynomial.shape)
-            try:
-                left = np.asarray(output, dtype=float)
-            except (TypeError, ValueError):
-                reason = f"{name} is no array of numbers: {output!r}"
-                return Verdict("unknown", claim, scope, SAMPLED, reason=reason)
-            if _differ(left, right, tolerance):
-                index, claimed, actual = _first(left, right)
-                drawn_inputs = {f"argument {k}": d.tolist() for k, d in enumerate(numbers)}
-                found = Counterexample(
-                    {}, index, None, claimed, actual, {"output": name, **drawn_inputs}
+            if name == "db" and left.size == right.size:
+                left = left.reshape(right.shape)
+            if differ(left, right, trials.tolerance):
+                index, claimed, actual = first_gap(left, right)
+                shown = {f"argument {k}": _shown(array) for k, array in enumerate(numbers)}
+                if numbers[0].dtype.kind == "i":
+                    shown["dtype"] = str(numbers[0].dtype)
+                return Counterexample(
+                    {},
+                    index,
+                    None,
+                    claimed,
+                    actual,
+                    {"output": name, **shown},
+                    self._again(numbers, index, name, actual),
                 )
-                return Verdict("refuted", claim, scope, SAMPLED, found)
-    tried = f"{reason}; equal on {TRIES} inputs tried, which proves nothing"
-    return Verdict("unknown", claim, scope, SAMPLED, reason=tried)
+        return None
+
+    def _again(
+        self, numbers: list[Array], index: tuple[int, ...] | None, name: str, actual: Any
+    ) -> Callable[[], tuple[Any, Any]] | None:
+        if index is None:
+            return None
+        shape = self.expected[name].shape
+
+        def evaluate() -> tuple[Any, Any]:
+            found = Trials(self.f, self.pick).run(numbers)[name]
+            return found.reshape(shape)[index], actual
+
+        return evaluate
+
+
+def _as_polynomials(array: Array) -> Array:
+    found = np.empty(np.shape(array), dtype=object)
+    for place, value in np.ndenumerate(np.asarray(array, dtype=object)):
+        found[place] = Polynomial.of(value)
+    return found
+
+
+def _values(inputs: list[Array], numbers: list[Array]) -> dict[Any, Any]:
+    """An exact number for each unknown of the inputs."""
+    from fractions import Fraction
+
+    return {
+        next(iter(unknown.generators)): int(n) if n == int(n) else Fraction(n)
+        for array, drawn in zip(inputs, numbers, strict=True)
+        for unknown, n in zip(array.ravel(), drawn.ravel().tolist(), strict=True)
+    }

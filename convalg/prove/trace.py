@@ -1,17 +1,19 @@
-"""Running somebody's function on symbols: its outputs as exact polynomials in its inputs.
+"""Running a user function on symbols: its outputs as exact polynomials in its inputs.
 
-A homework with loops, or a fast algorithm in NumPy, runs as it stands: its arrays hold
-polynomials instead of numbers. Arrays that it creates with np.zeros and the like become arrays
-of objects while it runs, so that it can store polynomials in them.
+A homework with loops, or a fast algorithm in NumPy, runs as it is: its arrays hold symbols instead
+of numbers. Such a trace counts only where it is shown to be what runs on numbers:
+
+- the same instructions of the user's own code, on every sample of numbers and every dtype;
+- nothing refused, also where the function caught the refusal, and the same exceptions;
+- pure: runs on new symbols and on numbers, in turn, agree, and nothing is kept between calls;
+- the same values: the polynomials, evaluated exactly at wide samples, within rounding.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import RLock
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,84 +21,379 @@ import numpy as np
 from convalg.base import Array
 from convalg.errors import KindError
 from convalg.kernels import kernel
+from convalg.prove import samples as numbers_tried
+from convalg.prove.instructions import Codes, Observed, difference, observe
+from convalg.prove.outputs import Pick, Picked, one_output
 from convalg.prove.polynomial import Polynomial, UntraceableError
+from convalg.prove.samples import Point, Sample
+from convalg.prove.state import fingerprint
+from convalg.prove.symbol_arrays import SymbolArray, array_of, polynomial_of
+from convalg.prove.symbols import FLOAT, Parts, is_one, parts, symbol
 
 Function = Callable[..., Any]
 
-# Functions that make an array without looking at another one's type.
-_CREATORS = ("zeros", "empty", "ones", "full", "zeros_like", "empty_like", "ones_like", "full_like")
-_PATCHING = RLock()
-_REFUSED: list[str] = []
-"""What was asked of symbols in the run under way, and refused."""
+MANY_INSTRUCTIONS = 300_000
+"""From here on a run is slow, and fewer samples are tried."""
+
+OTHERWISE = "on numbers the function returns something else than on symbols"
 
 
-class Traced(Polynomial):
-    """A polynomial that somebody's function holds: it does not let itself be compared.
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a function returns for all inputs: arrays of polynomials, by the names of the outputs.
 
-    Whether x equals 5 depends on x; a function that asks has a branch that the polynomial of
-    its output does not show.
+    `notes`: what the scope has to say, such as the dtypes that it rounds to.
     """
 
-    __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]
-    # SymPy then leaves symbol * unknown to us; else it would ask the unknown for its value first.
-    _op_priority = 100.0
-
-    def _refuse(self, *_: Any) -> Any:
-        if not set(self.terms) <= {()}:
-            # A function may catch the error and go on; its run is no trace all the same.
-            _REFUSED.append(str(self))
-        return super()._refuse()
-
-    def __eq__(self, other: object) -> bool:
-        """Raises: UntraceableError where the answer depends on the unknowns."""
-        gap = self - other
-        return not gap.terms or bool(gap._refuse() == 0)
+    outputs: dict[str, Array]
+    notes: tuple[str, ...] = ()
 
 
 def unknowns(shape: tuple[int, ...], name: str) -> Array:
-    """An array of traced polynomials, each one unknown, named as `ca.kernel` names symbols."""
+    """An array of new unknowns, each a polynomial, shown as `ca.kernel` names symbols."""
     symbols = kernel(*shape, name=name)
-    assert isinstance(symbols, np.ndarray)
-    return np.frompyfunc(lambda symbol: Traced.generator(symbol.name), 1, 1)(symbols)
+    return np.frompyfunc(lambda made: Polynomial.unknown(made.name), 1, 1)(np.asarray(symbols))
+
+
+def symbols_of(held: Any, size: Array | None = None, dtype: np.dtype[Any] = FLOAT) -> SymbolArray:
+    """The array of symbols that a function gets, from an array of polynomials."""
+    found = np.empty(held.shape, dtype=object)
+    for place in np.ndindex(held.shape):
+        bound = 1.0 if size is None else size[place]
+        found[place] = symbol(Parts(held[place], bound, 0, 0.0, dtype))
+    return array_of(found, dtype)
 
 
 def traced(f: Function, *arrays: Array) -> Any:
-    """What f returns on arrays of polynomials.
+    """What f returns on symbols, from one run that is not compared with numbers.
 
     Raises: UntraceableError when f does with a symbol what no polynomial can follow.
     """
-    copies = [array.copy() for array in arrays]
-    try:
-        with _object_arrays():
-            _REFUSED.clear()
-            found = f(*copies)
-            refused = list(_REFUSED)
-    except UntraceableError:
-        raise
-    except (TypeError, AttributeError, ValueError) as error:
-        raise UntraceableError(f"the function cannot run on symbols: {error}") from error
-    if refused:
-        raise UntraceableError(
-            f"the function asks for the value of {refused[0]}, which is a symbol here, and goes "
-            f"on without it"
-        )
-    return found
+    seen = observe(f, [symbols_of(array) for array in arrays], Codes(), symbolic=True)
+    reason = _reason(seen)
+    if reason:
+        raise UntraceableError(reason)
+    if seen.error is not None:
+        raise seen.error
+    return seen.result
 
 
 def polynomials(values: Any) -> Array:
-    """An array of polynomials from whatever f returned.
+    """An array of polynomials from what f returned.
 
-    Raises: UntraceableError when it is no array of numbers and polynomials.
+    Raises: UntraceableError when it is not an array of numbers and symbols.
     """
-    try:
-        array = np.array(values, dtype=object)
-        found = np.empty(array.shape, dtype=object)
-        for index, value in np.ndenumerate(array):
-            found[index] = Polynomial.of(value)
-        return found
-    except (TypeError, ValueError) as error:
-        raise UntraceableError(f"the function returned no array: {error}") from error
+    (array,) = one_output(None)(values).arrays.values()
+    return np.frompyfunc(polynomial_of, 1, 1)(array) if array.size else array
+
+
+def trace(f: Function, inputs: list[Array], pick: Pick) -> Trace:
+    """What f returns for all inputs, shown to be what it returns on numbers.
+
+    `inputs`: an array of unknowns for each argument. `pick`: which of the values returned.
+
+    Raises: UntraceableError with the reason where that cannot be shown.
+    """
+    return _Tracing(f, inputs, pick).run()
+
+
+class ImpureError(UntraceableError):
+    """A function whose result depends on more than its arguments: numbers tell nothing either."""
+
+
+class BudgetError(UntraceableError):
+    """A function that executes too many instructions."""
+
+
+class _Tracing:
+    """The runs that one trace rests on."""
+
+    def __init__(self, f: Function, inputs: list[Array], pick: Pick) -> None:
+        self.f, self.inputs, self.pick = f, inputs, pick
+        self.shapes = [array.shape for array in inputs]
+        self.codes = Codes()
+        self.samples = numbers_tried.samples(self.shapes)
+        self.sizes = [numbers_tried.sizes(self.samples, k) for k in range(len(inputs))]
+
+    def run(self) -> Trace:
+        """Run on symbols and numbers in turn, and compare."""
+        f, first = self.f, self.samples[0]
+        # Tables of indices and the like may be kept from the first call on.
+        earliest = self.on_numbers(first)
+        symbols = self.on_symbols(self.inputs)
+        reason = _reason(symbols)
+        if reason:
+            raise (BudgetError if symbols.spent else UntraceableError)(reason)
+        numbers = self.on_numbers(first, effects=True)
+        if symbols.error is not None:
+            self._explain(symbols.error, numbers)
+        modules, names = list(symbols.modules.values()), symbols.names | numbers.names
+        before = fingerprint(f, modules, names)
+        fresh = [unknowns(shape, "u") for shape in self.shapes]
+        again, repeated = self.on_symbols(fresh), self.on_numbers(first, effects=True)
+        after = fingerprint(f, modules, names)
+        self._need_pure(symbols, [symbols, numbers, again, repeated])
+        if numbers.error is None:
+            self._need_agreement(symbols, again, fresh, numbers, repeated)
+            if earliest.error is not None or not _same_numbers(earliest.result, numbers.result):
+                raise ImpureError(_MEMORY)
+        self._need_same_way(symbols, numbers, first)
+        if before != after:
+            raise ImpureError("the function has memory: what it holds is not the same after a call")
+        notes = self._compare(symbols, numbers)
+        outputs = {name: _polynomials(array) for name, array in symbols.result.arrays.items()}
+        if any(_is_unwritten(p) for array in outputs.values() for p in array.ravel()):
+            raise UntraceableError("the function returns memory that it did not write")
+        return Trace(outputs, notes)
+
+    def on_symbols(self, inputs: list[Array], dtype: np.dtype[Any] = FLOAT) -> Observed:
+        """One run on symbols that stand for arrays of a dtype."""
+        given = [
+            symbols_of(array, size, dtype) for array, size in zip(inputs, self.sizes, strict=True)
+        ]
+        return observe(
+            self.f, given, self.codes, symbolic=True, collect=lambda r: _kept(self.pick(r))
+        )
+
+    def on_numbers(self, sample: Sample, effects: bool = False) -> Observed:
+        """One run on numbers."""
+        return observe(
+            self.f,
+            sample.copies(),
+            self.codes,
+            symbolic=False,
+            collect=self.pick,
+            effects=effects,
+        )
+
+    def _explain(self, error: BaseException, numbers: Observed) -> None:
+        """Raise what the function raised on symbols: its own error, where numbers raise it too."""
+        if numbers.error is not None and not isinstance(numbers.error, UntraceableError):
+            works_on_objects = (
+                observe(
+                    self.f,
+                    [array.astype(object) for array in self.samples[2].copies()],
+                    self.codes,
+                    symbolic=False,
+                    collect=self.pick,
+                ).error
+                is None
+            )
+            if not works_on_objects:
+                raise numbers.error
+        raise UntraceableError(
+            f"the function cannot run on symbols: {type(error).__name__}: {error}"
+        )
+
+    def _need_pure(self, symbols: Observed, runs: list[Observed]) -> None:
+        for seen in runs:
+            if seen.run.effects:
+                raise ImpureError(
+                    f"the function {seen.run.effects[0]}: its result may depend on more than its "
+                    f"input"
+                )
+            if seen.spent:
+                raise BudgetError(_SPENT)
+
+    def _need_same_way(self, symbols: Observed, numbers: Observed, sample: Sample) -> None:
+        """Raises: UntraceableError where numbers take another way through the function."""
+        if numbers.error is not None:
+            raise UntraceableError(
+                f"the function raises {type(numbers.error).__name__} on arrays of {sample.dtype}: "
+                f"{numbers.error}"
+            )
+        place = difference(symbols, numbers)
+        if place is not None:
+            raise UntraceableError(
+                f"the function runs other code on symbols than on arrays of {sample.dtype} (line "
+                f"{symbols.line(max(place - 1, 0))})"
+            )
+        caught = sorted(name for name, _ in symbols.raised - numbers.raised)
+        if caught:
+            raise UntraceableError(
+                f"{caught[0]} is raised on symbols, and not on arrays of {sample.dtype}"
+            )
+
+    def _need_agreement(
+        self,
+        symbols: Observed,
+        again: Observed,
+        fresh: list[Array],
+        numbers: Observed,
+        repeated: Observed,
+    ) -> None:
+        """Raises: UntraceableError where two runs on equal inputs differ."""
+        reason = _reason(again)
+        if reason or again.error or repeated.error or repeated.spent:
+            raise ImpureError(f"{_MEMORY} ({reason or again.error or repeated.error})")
+        names = {
+            new: old
+            for array, other in zip(fresh, self.inputs, strict=True)
+            for a, b in zip(array.ravel(), other.ravel(), strict=True)
+            for new, old in zip(a.generators, b.generators, strict=True)
+        }
+        same = (
+            difference(symbols, again) is None
+            and difference(numbers, repeated) is None
+            and _same_polynomials(symbols.result, again.result, names)
+            and _same_numbers(numbers.result, repeated.result)
+        )
+        if not same:
+            raise ImpureError(_MEMORY)
+
+    def _compare(self, symbols: Observed, numbers: Observed) -> tuple[str, ...]:
+        """Compare all samples; returns what the scope has to say."""
+        notes = [symbols.result.note] if symbols.result.note else []
+        lowered = [name for name in symbols.run.lowered if np.dtype(name).kind == "f"]
+        notes += [f"writes into {name}" for name in sorted(lowered)]
+        few = len(symbols.steps) > MANY_INSTRUCTIONS
+        for place, sample in enumerate(self.samples):
+            if few and place > 3:
+                break
+            seen = numbers if place == 0 else self.on_numbers(sample)
+            self._need_pure(symbols, [seen])
+            note = self._compare_one(symbols, seen, place, sample)
+            if note and note not in notes:
+                notes.append(note)
+        return tuple(notes)
+
+    def _compare_one(self, symbols: Observed, seen: Observed, place: int, sample: Sample) -> str:
+        """Compare one sample with the trace; a dtype of its own may need a trace of its own."""
+        own = sample.dtype != FLOAT
+        if own and seen.error is not None:
+            # What is refused is never a wrong number.
+            return self._refused(symbols, seen, sample)
+        if own and difference(symbols, seen) is not None:
+            own_trace = self._own_trace(symbols, sample)
+            self._need_same_way(own_trace, seen, sample)
+        else:
+            self._need_same_way(symbols, seen, sample)
+        if not sample.compared:
+            return ""
+        where = _differs(symbols, seen, self.inputs, place, sample)
+        if where is None:
+            return ""
+        if sample.dtype.kind in "iu" and self._own_trace(symbols, sample).run.lowered:
+            return "arrays of floats: arrays of integers are truncated"
+        raise UntraceableError(f"{OTHERWISE} (arrays of {sample.dtype}, {where})")
+
+    def _refused(self, symbols: Observed, seen: Observed, sample: Sample) -> str:
+        if sample.dtype.kind == "f" and sample.dtype.itemsize > 2:
+            self._need_same_way(symbols, seen, sample)
+        if sample.dtype == np.int64:
+            return f"arrays of floats: arrays of integers raise {type(seen.error).__name__}"
+        return ""
+
+    def _own_trace(self, symbols: Observed, sample: Sample) -> Observed:
+        """The run on symbols that stand for a sample's dtype; it has to return the same."""
+        seen = self.on_symbols(self.inputs, sample.dtype)
+        reason = _reason(seen) or (seen.error and str(seen.error))
+        if reason:
+            raise UntraceableError(f"on arrays of {sample.dtype} the function differs: {reason}")
+        if not _same_polynomials(symbols.result, seen.result, {}):
+            raise UntraceableError(f"the function returns something else on {sample.dtype}")
+        return seen
+
+
+_MEMORY = (
+    "the function returns another result when it is called again: it has memory, or draws random "
+    "numbers"
+)
+_SPENT = "budget spent: the function executes too many instructions; try a smaller size"
+
+
+def _reason(seen: Observed) -> str:
+    """Why a run on symbols is not a trace, or ""."""
+    if seen.spent:
+        return _SPENT
+    if isinstance(seen.error, UntraceableError) and not seen.run.refused:
+        return str(seen.error)
+    if not seen.run.refused:
+        return ""
+    went_on = not isinstance(seen.error, UntraceableError)
+    return seen.run.refused[0] + (", and goes on without it" if went_on else "")
+
+
+def _kept(found: Picked) -> Picked:
+    """The parts of the symbols that were returned, before anything else changes their arrays."""
+    return Picked({name: _parts_of(array) for name, array in found.arrays.items()}, found.note)
+
+
+def _parts_of(array: Any) -> Array:
+    found = np.empty(array.shape, dtype=object)
+    for place in np.ndindex(array.shape):
+        value = array[place]
+        if is_one(value):
+            found[place] = parts(value)
+        else:
+            made = polynomial_of(value)
+            size = float(sum(abs(v) for v in made.terms.values()))
+            found[place] = Parts(made, size, 1, 0.0, FLOAT)
+    return found
+
+
+def _polynomials(held: Any) -> Array:
+    found = np.empty(held.shape, dtype=object)
+    for place in np.ndindex(held.shape):
+        found[place] = held[place].polynomial
+    return found
+
+
+def _is_unwritten(polynomial: Polynomial) -> bool:
+    return any(g[0] == "(unwritten)" and g[1] for g in polynomial.generators)
+
+
+def _same_polynomials(left: Picked, right: Picked, names: dict[Any, Any]) -> bool:
+    """Whether two runs on symbols returned the same; `names` leads from one's unknowns on."""
+    if left.arrays.keys() != right.arrays.keys():
+        return False
+    for name, array in left.arrays.items():
+        other = right.arrays[name]
+        if array.shape != other.shape:
+            return False
+        for a, b in zip(array.ravel(), other.ravel(), strict=True):
+            terms = {
+                tuple(sorted(names.get(g, g) for g in monomial)): value
+                for monomial, value in b.polynomial.terms.items()
+            }
+            if terms != a.polynomial.terms and not _is_unwritten(a.polynomial):
+                return False
+    return True
+
+
+def _same_numbers(left: Picked, right: Picked) -> bool:
+    return left.arrays.keys() == right.arrays.keys() and all(
+        left.arrays[name].shape == right.arrays[name].shape
+        and all(
+            _identical(a, b)
+            for a, b in zip(left.arrays[name].ravel(), right.arrays[name].ravel(), strict=True)
+        )
+        for name in left.arrays
+    )
+
+
+def _identical(left: Any, right: Any) -> bool:
+    return bool(left == right) or (left != left and right != right)
+
+
+def _differs(
+    symbols: Observed, seen: Observed, inputs: list[Array], place: int, sample: Sample
+) -> str | None:
+    """Where numbers differ from the trace by more than rounding, in words; None where nowhere."""
+    point = Point(inputs, sample)
+    if symbols.result.arrays.keys() != seen.result.arrays.keys():
+        return "other outputs"
+    for name, held in symbols.result.arrays.items():
+        found = seen.result.arrays[name]
+        if found.shape != held.shape:
+            return f"{name} of shape {found.shape} instead of {held.shape}"
+        lowered = symbols.run.lowered
+        if not numbers_tried.fits(held, place, sample, lowered):
+            continue
+        index = numbers_tried.first_difference(held, found, point, place, sample, lowered)
+        if index is not None:
+            return f"{name} at {index}"
+    return None
 
 
 def arity(f: Function, allowed: tuple[int, ...], signature: str) -> int:
@@ -118,32 +415,3 @@ def arity(f: Function, allowed: tuple[int, ...], signature: str) -> int:
     if any(p.kind == p.VAR_POSITIONAL for p in parameters) and needed <= allowed[0]:
         return allowed[0]
     raise KindError(f"a function {signature} is wanted, but this one needs {needed} arguments")
-
-
-@contextmanager
-def _object_arrays() -> Iterator[None]:
-    """np.zeros and its kin give arrays of objects, except to NumPy and SciPy themselves."""
-    with _PATCHING:
-        originals = {name: getattr(np, name) for name in _CREATORS}
-        try:
-            for name, original in originals.items():
-                setattr(np, name, _as_objects(original))
-            yield
-        finally:
-            for name, original in originals.items():
-                setattr(np, name, original)
-
-
-def _as_objects(original: Function) -> Function:
-    def create(*args: Any, **kwargs: Any) -> Any:
-        caller = sys._getframe(1).f_globals.get("__name__", "")
-        found = original(*args, **kwargs)
-        if caller.split(".")[0] in ("numpy", "scipy") or found.dtype.kind in "biu":
-            # An array that is asked to hold integers or flags is an index or a mask.
-            return found
-        if original.__name__ in ("empty", "empty_like"):
-            # Memory that was never written holds anything, so it is an unknown of its own.
-            return np.full(found.shape, Traced.generator("(unwritten)"), dtype=object)
-        return found.astype(object)
-
-    return create

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -117,6 +119,7 @@ def test_fast_algorithms_are_proved(name: str) -> None:
     assert verdict.method.startswith("exact polynomial identity")
     assert verdict.scope == (
         f"inputs of shape {operator.in_shape} and kernels of shape {operator.kernel.shape}"
+        "; over exact numbers"
     )
 
 
@@ -356,7 +359,7 @@ def test_a_function_that_branches_on_values_is_unknown_with_a_reason() -> None:
     assert verdict.status == "unknown"
     assert not verdict
     assert "decides or converts on the value of x0" in verdict.reason
-    assert "40 inputs tried, which proves nothing" in verdict.reason
+    assert re.search(r"equal on \d+ inputs tried, which proves nothing", verdict.reason)
 
 
 def test_a_function_that_branches_and_is_wrong_is_refuted_by_numbers() -> None:
@@ -386,7 +389,6 @@ def test_an_fft_is_unknown_and_never_proved() -> None:
 @pytest.mark.parametrize(
     "f",
     [
-        lambda x, w: np.correlate(x.astype(float), w.astype(float), "valid"),
         lambda x, w: np.array([float(x[o : o + 3] @ w) for o in range(2)]),
         lambda x, w: by_loops(list(map(float, x)), w),
     ],
@@ -454,22 +456,24 @@ def test_the_exceptions_of_a_function_are_its_own(error: type[Exception]) -> Non
 
 
 @pytest.mark.parametrize("stop", [None, ValueError, KeyboardInterrupt])
-def test_numpy_is_left_as_it_was(stop: type[BaseException] | None) -> None:
+def test_numpy_and_trace_functions_are_left_as_they_were(stop: type[BaseException] | None) -> None:
     before = {name: getattr(np, name) for name in CREATORS}
+    watch, names = sys.gettrace(), dict(globals())
 
-    def peeking(x: Any, w: Any) -> Any:
-        assert np.zeros is not before["zeros"] or x.dtype != object
+    def stopping(x: Any, w: Any) -> Any:
         if stop is not None:
             raise stop("enough")
         return np.correlate(x, w, "valid")
 
     if stop is None:
-        assert implements(peeking, THREE)
+        assert implements(stopping, THREE)
     else:
         with pytest.raises(stop, match="enough"):
-            implements(peeking, THREE)
+            implements(stopping, THREE)
     assert {name: getattr(np, name) for name in CREATORS} == before
     assert np.zeros(2).dtype == np.float64
+    assert sys.gettrace() is watch
+    assert globals() == names
 
 
 def test_what_np_empty_holds_is_not_taken_for_zero() -> None:
@@ -546,7 +550,8 @@ LINEAR: dict[str, Function] = {
 def test_linear_functions_are_proved(name: str) -> None:
     verdict = linear(LINEAR[name], 3)
     assert verdict.status == "proved"
-    assert verdict.scope == "inputs of shape (3,)"
+    exact = "" if name == "a layer" else "; over exact numbers"
+    assert verdict.scope == f"inputs of shape (3,){exact}"
 
 
 NONLINEAR: dict[str, Function] = {

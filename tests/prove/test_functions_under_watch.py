@@ -1,0 +1,320 @@
+"""What a trace rests on: the same instructions, no refusal swallowed, purity, values; budgets."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+
+import convalg as ca
+from convalg.prove import frames, gradient, implements, instructions, linear
+from convalg.prove.stand_ins import stand_ins
+
+IDENTITY = ca.identity(3)
+THREE = ca.correlation(4, ca.kernel(3))
+HALF = ca.diagonal([sympy.Rational(1, 2)] * 3)
+Function = Callable[..., Any]
+
+
+def rint(x: Any) -> Any:
+    try:
+        return np.rint(x)
+    except TypeError:
+        return x
+
+
+def remembering() -> Function:
+    kept: dict[Any, Any] = {}
+
+    def g(x: Any) -> Any:
+        if x.shape not in kept:
+            kept[x.shape] = x.copy()
+        return kept[x.shape]
+
+    return g
+
+
+def objects_only(x: Any) -> Any:
+    if x.dtype != object:
+        raise TypeError
+    return x
+
+
+@pytest.mark.parametrize(
+    ("f", "status"),
+    [
+        (rint, "refuted"),
+        (lambda x: np.round(x, 3) if x.dtype.kind == "f" else x, "refuted"),
+        (lambda x: np.clip(x, -100, 100) if x.dtype == float else x, "refuted"),
+        (lambda x: x if np.random.rand() > 1e-3 else 0 * x, "unknown"),
+        (remembering(), "refuted"),
+        (objects_only, "unknown"),
+        (lambda x: [v * np.complex128(1 + 2j) for v in x], "unknown"),
+    ],
+)
+def test_functions_that_are_not_what_they_seem(f: Function, status: str) -> None:
+    verdict = implements(f, IDENTITY)
+    assert verdict.status == status
+    assert linear(f, 3).status != "proved"
+    if verdict.counterexample is not None:
+        claimed, actual = verdict.counterexample.replay()
+        assert claimed != actual
+
+
+def test_half_precision_is_named_by_the_scope() -> None:
+    def b(x: Any) -> Any:
+        y = np.zeros(x.shape, np.float16)
+        y[:] = x
+        return y
+
+    verdict = implements(b, IDENTITY)
+    assert verdict.scope == "inputs of shape (3,); over exact numbers; writes into float16"
+    assert verdict
+
+
+def test_a_symbol_of_the_users_is_not_an_input_of_the_same_name() -> None:
+    x0 = sympy.Symbol("x0")
+    operator = ca.diagonal([x0] * 3) @ ca.correlation(4, ca.kernel(2))
+
+    def f(x: Any, w: Any) -> Any:
+        return [x[0] * (x[o] * w[0] + x[o + 1] * w[1]) for o in range(3)]
+
+    assert implements(f, operator).status == "refuted"
+    assert implements(lambda x: [x0 * v for v in x], ca.diagonal([x0] * 3))
+    real = sympy.Symbol("x0", real=True)
+    assert not implements(lambda x: [real * v for v in x], ca.diagonal([x0] * 3))
+
+
+def other_code(x: Any) -> Any:
+    if isinstance(x[0], np.int64):
+        return 0 * x
+    return x
+
+
+def chosen(x: Any) -> Any:
+    return x if x.dtype == np.float64 else x + 1
+
+
+@pytest.mark.parametrize("f", [other_code, chosen])
+def test_another_way_through_the_code_is_named_by_its_line(f: Function) -> None:
+    verdict = linear(f, 3)
+    assert verdict.status != "proved"
+    assert verdict.status == "refuted" or "line" in verdict.reason or "int64" in verdict.reason
+
+
+def test_the_line_where_symbols_and_numbers_part() -> None:
+    names = {"real": np.zeros}
+
+    def f(x: Any) -> Any:
+        if np.zeros is names["real"]:
+            return 0 + x
+        return x
+
+    verdict = implements(f, IDENTITY)
+    line = f.__code__.co_firstlineno + 1
+    assert verdict.status == "unknown"
+    assert "runs other code on symbols than on arrays of float64" in verdict.reason
+    assert f"(line {line})" in verdict.reason
+
+
+def test_a_dtype_that_is_asked_for_may_lead_to_the_same_polynomials() -> None:
+    def f(x: Any) -> Any:
+        if x.dtype != np.float64:
+            x = x.astype(np.float64)
+        return x / 2
+
+    assert implements(f, HALF)
+
+
+@pytest.mark.parametrize("make", [lambda x: np.zeros_like(x), lambda x: np.zeros(3, x.dtype)])
+def test_integers_that_are_truncated_are_named_by_the_scope(make: Function) -> None:
+    def f(x: Any) -> Any:
+        y = make(x)
+        for k in range(3):
+            y[k] = x[k] / 2
+        return y
+
+    verdict = implements(f, HALF)
+    assert verdict
+    assert verdict.scope.endswith("arrays of floats: arrays of integers are truncated")
+    assert implements(lambda x: x * (x.dtype.kind == "f"), IDENTITY).status == "refuted"
+
+
+def test_an_array_of_integers_takes_no_symbols() -> None:
+    def f(x: Any) -> Any:
+        y = np.zeros(3, dtype=int)
+        y[:] = x
+        return y
+
+    found = implements(f, IDENTITY).counterexample
+    assert found is not None
+    claimed, actual = found.replay()
+    assert claimed == int(actual) != actual
+
+
+@pytest.mark.parametrize(
+    ("factor", "exact"),
+    [(Decimal("0.5"), False), (np.longdouble("0.5"), True), (0.5, True), (np.float32(0.5), True)],
+)
+def test_numbers_enter_exactly(factor: Any, exact: bool) -> None:
+    assert bool(implements(lambda x: x * factor, HALF)) == exact
+    near = np.longdouble("0.50000000000000001")
+    if near != 0.5:
+        assert not implements(lambda x: x * near, HALF)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: [str(v) for v in x],
+        lambda x: ["1", "2", "3"],
+        lambda x: [v + 1j * v for v in x],
+        lambda x: x * (1 + 0.5j),
+    ],
+)
+def test_text_and_complex_numbers_are_refused(f: Function) -> None:
+    assert implements(f, IDENTITY).status == "unknown"
+
+
+def test_what_runs_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instructions, "MOST_INSTRUCTIONS", 20_000)
+    monkeypatch.setattr(frames, "MOST_WORK", 20_000)
+
+    def endless(x: Any) -> Any:
+        while True:
+            x = x + 0
+
+    def long(x: Any) -> Any:
+        for k in range(5000):
+            x = x + k * 0
+        return x
+
+    def large(x: Any) -> Any:
+        return x.sum() ** 40 * x
+
+    for f in (endless, long, large):
+        verdict = implements(f, IDENTITY)
+        assert verdict.status != "proved"
+    assert (
+        "budget spent: the function executes too many instruc"
+        in implements(endless, IDENTITY).reason
+    )
+
+
+def test_clocks_and_the_like_are_named() -> None:
+    import random
+    import time
+
+    reasons = {
+        "reads a clock": lambda x: x if time.time() else 0 * x,
+        "draws random numbers": lambda x: x + 0 * random.random(),
+        "has memory": _counting(),
+    }
+    for words, f in reasons.items():
+        verdict = implements(f, IDENTITY)
+        assert verdict.status == "unknown"
+        assert words in verdict.reason
+
+
+def _counting() -> Function:
+    calls = [0]
+
+    def f(x: Any) -> Any:
+        calls[0] += 1
+        return x
+
+    return f
+
+
+def test_an_exception_that_only_numbers_raise_is_no_proof() -> None:
+    def f(x: Any) -> Any:
+        if x.dtype.kind in "iuf" and not isinstance(x.tolist()[0], np.float64):
+            raise ValueError("numbers")
+        return x
+
+    assert implements(f, IDENTITY).status == "unknown"
+
+
+def test_another_trace_function_goes_on_after_a_run() -> None:
+    seen: list[str] = []
+
+    def watch(frame: Any, event: str, arg: Any) -> Any:
+        seen.append(frame.f_code.co_name)
+        return None
+
+    def called_after() -> None:
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        assert implements(lambda x: x, IDENTITY)
+        called_after()
+    finally:
+        sys.settrace(before)
+    assert seen[-1] == "called_after"
+
+
+def test_other_threads_get_their_own_arrays() -> None:
+    """np.zeros makes arrays of floats in a thread that traces nothing."""
+    found: list[Any] = []
+
+    def in_another_thread() -> None:
+        found.append(np.zeros(2).dtype)
+
+    def f(x: Any) -> Any:
+        return np.zeros(3) + x
+
+    with stand_ins():
+        thread = threading.Thread(target=in_another_thread)
+        thread.start()
+        thread.join()
+    assert found == [np.dtype(float)]
+    assert implements(f, IDENTITY)
+
+
+def triple(x: Any, w: Any, g: Any) -> Any:
+    dx, dw = np.zeros(4), np.zeros(3)
+    for o in range(2):
+        dx[o : o + 3] += w * g[o]
+        dw += x[o : o + 3] * g[o]
+    return dx, dw, g.sum()
+
+
+def test_the_gradient_of_a_bias_is_the_sum_of_g() -> None:
+    verdict = gradient(triple, THREE)
+    assert verdict
+    assert verdict.scope.endswith("over exact numbers; db as the sum of g over the positions")
+    wrong = gradient(lambda x, w, g: (*triple(x, w, g)[:2], g.mean()), THREE)
+    assert wrong.counterexample is not None
+    assert wrong.counterexample.inputs["output"] == "db"
+    claimed, actual = wrong.counterexample.replay()
+    assert claimed != actual
+    assert gradient(lambda x, w, g: {"db": g.sum(), "dx": triple(x, w, g)[0]}, THREE)
+    assert not gradient(lambda x, w, g: {"dw": triple(x, w, g)[1]}, THREE)
+
+
+def test_a_cache_that_is_returned_is_not_compared_and_the_scope_says_so() -> None:
+    def f(x: Any, w: Any) -> Any:
+        return np.correlate(x, w, "valid"), (x, w)
+
+    verdict = implements(f, THREE)
+    assert verdict
+    assert verdict.scope.endswith("of the 2 values returned only the first is compared")
+    assert not implements(lambda x, w: {"a": x, "b": w}, THREE)
+
+
+def test_changes_in_place_count_as_what_they_are() -> None:
+    def doubled(x: Any) -> Any:
+        x *= 2
+        return x
+
+    assert implements(doubled, ca.diagonal([2, 2, 2]))
+    assert implements(lambda x: (doubled(x), x / 2)[1], IDENTITY)
+    assert implements(doubled, IDENTITY).status == "refuted"
