@@ -208,6 +208,10 @@ def _known(
     """The first kind that a matrix is, in all shapes that its rows may stand for."""
     for shape in _same_axes(before, after, len(found.exact)):
         known = _in_shapes(found, before, shape, hint)
+        if known is not None and known.kernel is not None:
+            # Any permutation is a layer of a long stride, with more taps than there are samples.
+            is_longer = known.kernel.size > found.exact.shape[1]
+            known = (is_longer and moves.any_permutation(found, before, shape)) or known
         if known is None or (shape != after and _says_nothing(known)):
             continue
         if after is None or shape == after:

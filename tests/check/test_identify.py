@@ -464,6 +464,12 @@ def test_nearest_upsampling_says_so() -> None:
     assert "nearest upsampling by (2, 2)" in found.words
 
 
+@pytest.mark.parametrize("order", [(4, 1, 0, 5, 2, 3), (3, 0, 4, 1, 5, 2, 6), (2, 0, 3, 1)])
+def test_a_permutation_is_no_layer_with_more_taps_than_samples(order: tuple[int, ...]) -> None:
+    found = identify(np.eye(len(order), dtype=int)[list(order)])
+    assert found.kind == "permutation" or found.kernel.size <= len(order)
+
+
 @given(st.permutations(range(12)))
 @settings(max_examples=30, deadline=None)
 def test_any_permutation_is_one(order: list[int]) -> None:
