@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,8 @@ from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.kernels import as_numbers, batch_of
 from convalg.network.layers.base import Cost, Layer, Shape
-from convalg.spec import as_shape, is_symbolic, size_product
+from convalg.network.layers.checks import word
+from convalg.spec import as_shape, as_size, is_symbolic, size_product
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -62,6 +63,8 @@ class Network:
         import networkx as nx
 
         shape = tuple(as_shape(in_shape, "in_shape"))
+        if not isinstance(name, str):
+            raise KindError(f"name must be a text, not {name!r}")
         self.name = name
         self.graph: nx.DiGraph = nx.DiGraph()
         self.graph.add_node(INPUT, layer=None, shape=shape, sources=())
@@ -95,7 +98,12 @@ class Network:
         try:
             shape = tuple(layer.out_shape(*[known[source]["shape"] for source in sources]))
         except ShapeError as error:
-            raise ShapeError(f"{node} does not fit behind {', '.join(sources)}: {error}") from None
+            hint = (
+                self.hint and f"; the network has {self.hint[2:]}, an image is (1, height, width)"
+            )
+            raise ShapeError(
+                f"{node} does not fit behind {', '.join(sources)}: {error}{hint}"
+            ) from None
         self.graph.add_node(node, layer=layer, shape=shape, sources=tuple(sources))
         for source in dict.fromkeys(sources):
             ports = tuple([k for k, one in enumerate(sources) if one == source])
@@ -106,6 +114,8 @@ class Network:
     def _sources(self, inputs: str | Sequence[str] | None) -> list[str]:
         if inputs is None:
             return [self.output]
+        if not isinstance(inputs, (str, list, tuple)):
+            raise KindError(f"inputs must be the name of a node or a list of names, not {inputs!r}")
         names = [inputs] if isinstance(inputs, str) else list(inputs)
         for name in names:
             self._known(name)
@@ -126,7 +136,7 @@ class Network:
         return name
 
     def _known(self, node: Any) -> str:
-        if node not in self.graph:
+        if not isinstance(node, str) or node not in self.graph:
             near = ", ".join(list(self.graph)[:8])
             raise ArgumentError(f"{node!r} is no node of {self.name}, which has {near}, ...")
         return node
@@ -149,7 +159,21 @@ class Network:
     def __repr__(self) -> str:
         outputs = self.graph.graph.get("outputs", [])
         several = f", outputs {', '.join(outputs)}" if len(outputs) > 1 else ""
-        return f"<{self.name}: {len(self)} layers, {self.in_shape} to {self.out_shape}{several}>"
+        shapes = f"{self.in_shape} to {self.out_shape}{several}{self.hint}"
+        return f"<{self.name}: {len(self)} layers, {shapes}>"
+
+    @property
+    def hint(self) -> str:
+        """How an input of two sizes is read, where it might be meant for an image of one channel.
+
+        >>> import convalg as ca
+        >>> ca.sequential((28, 28), [ca.layers.Conv(6, 5)])
+        <network: 1 layers, (28, 28) to (6, 24), one axis of 28 samples in 28 channels>
+        """
+        if len(self.in_shape) != 2 or is_symbolic(self.in_shape[0]) or self.in_shape[0] <= 4:
+            return ""
+        channels, samples = self.in_shape
+        return f", one axis of {samples} samples in {channels} channels"
 
     def _repr_html_(self) -> str:
         if any(is_symbolic(n) for n in self.in_shape):
@@ -175,7 +199,7 @@ class Network:
         >>> ca.sequential((1, n), [ca.layers.Conv(2, 3)]).shapes["conv1"]
         (2, n - 2)
         """
-        return self.graph.nodes(data="shape")  # type: ignore[return-value]
+        return _Shapes(self.graph.nodes)
 
     def sources(self, node: str) -> list[str]:
         """The nodes that feed a node, one for each of its inputs, in order."""
@@ -237,12 +261,12 @@ class Network:
 
     def initialise(
         self,
-        seed: int = 0,
+        seed: int | None = 0,
         *,
         method: Literal["he", "glorot", "uniform"] = "he",
         dtype: Any = np.float32,
     ) -> Network:
-        """Fill every layer with seeded random weights; the network is returned.
+        """Fill every layer with random weights, None for an unknown seed; the network is returned.
 
         Rule: with m inputs to an output and n outputs to an input, "he" is normal with variance
         2 / m, "glorot" uniform within sqrt(6 / (m + n)), biases zero; "uniform" is within
@@ -254,9 +278,10 @@ class Network:
         >>> net.weights["conv1"]["kernel"].shape
         (2, 1, 3, 3)
         """
-        if method not in INITIAL:
-            raise ArgumentError(f"method must be one of {', '.join(INITIAL)}, not {method!r}")
-        random = np.random.default_rng(seed)
+        word(*INITIAL)(method, "method")
+        number = None if seed is None else integer_of(seed, "seed")
+        kind = float_type(dtype)
+        random = np.random.default_rng(number)
         for node, layer in self.layers():
             shapes = self.input_shapes(node)
             found, fan = {}, 1
@@ -264,13 +289,13 @@ class Network:
                 if name in ("kernel", "weights"):
                     fan = max(size_product(shape[1:]), 1)
                     back = shape[0] * size_product(shape[2:])
-                    found[name] = INITIAL[method](random, shape, fan, back).astype(dtype)
+                    found[name] = INITIAL[method](random, shape, fan, back).astype(kind)
                 elif name == "bias" and method == "uniform":
-                    found[name] = _uniform(random, shape, fan, 1).astype(dtype)
+                    found[name] = _uniform(random, shape, fan, 1).astype(kind)
                 else:
-                    found[name] = np.full(shape, float(name == "scale"), dtype=dtype)
+                    found[name] = np.full(shape, float(name == "scale"), dtype=kind)
             for name, shape in layer.buffers(*shapes).items():
-                found[name] = np.full(shape, float(name == "variance"), dtype=dtype)
+                found[name] = np.full(shape, float(name == "variance"), dtype=kind)
             if found:
                 self.weights[node] = found
         return self
@@ -421,6 +446,45 @@ class Network:
         return summary(self)
 
 
+class _Shapes(Mapping[str, Shape]):
+    """The shape of the data at every node."""
+
+    def __init__(self, nodes: Any) -> None:
+        self._nodes = nodes
+
+    def __getitem__(self, node: str) -> Shape:
+        shape: Shape = self._nodes[node]["shape"]
+        return shape
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def integer_of(seed: Any, name: str) -> int:
+    """A seed as an integer of at least 0. Raises: KindError, ArgumentError."""
+    found = as_size(seed, name, least=0)
+    if not isinstance(found, int):
+        raise KindError(f"{name} must be an integer, not {seed!r}")
+    return found
+
+
+def float_type(dtype: Any) -> np.dtype[Any]:
+    """A type of floating point. Raises: KindError for another."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found.kind != "f" or dtype is None:
+        raise KindError(f"dtype must be a type of floating point, as np.float32, not {dtype!r}")
+    return found
+
+
 def sequential(in_shape: Any, layers: Sequence[Layer], *, name: str = "network") -> Network:
     """A network of layers one behind the other.
 
@@ -433,6 +497,8 @@ def sequential(in_shape: Any, layers: Sequence[Layer], *, name: str = "network")
     if isinstance(layers, Layer):
         raise KindError(f"layers must be a list of layers, not {layers!r}: write [{layers!r}]")
     net = Network(in_shape, name=name)
+    if not isinstance(layers, Iterable):
+        raise KindError(f"layers must be a list of layers, not {layers!r}")
     for layer in layers:
         net.add(layer)
     return net

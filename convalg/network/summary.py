@@ -137,7 +137,7 @@ def summary(net: Network) -> Summary:
                 reach.stride_words(),
             )
         )
-    title = f"{net.name}: {net.in_shape} to {net.out_shape}"
+    title = f"{net.name}: {net.in_shape} to {net.out_shape}{net.hint}"
     totals = (
         sum(row.parameters for row in rows),
         sum(row.nonzeros for row in rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -66,3 +67,60 @@ def test_the_figure_shows_every_field_that_grows() -> None:
     (n,) = ca.sizes("n")
     with pytest.raises(ArgumentError, match="a figure needs numbers for sizes"):
         ca.draw.receptive_field(ca.sequential((1, n), [layers.Conv(2, 3)]))
+
+
+class Walks:
+    """Counts the layers that are gone through, as work that does not depend on a machine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        for name in ("layers", "sources", "input_shapes", "cost"):
+            monkeypatch.setattr(ca.Network, name, self._counted(getattr(ca.Network, name)))
+
+    def _counted(self, method: Any) -> Any:
+        def call(net: ca.Network, *given: Any) -> Any:
+            self.count += len(net) if method.__name__ == "layers" else 1
+            return method(net, *given)
+
+        return call
+
+
+@pytest.mark.parametrize("layer", [layers.ReLU(), layers.Conv(1, 1), layers.Conv(1, 3, padding=1)])
+def test_the_work_grows_with_the_number_of_layers(
+    layer: layers.Layer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for depth in (250, 1000):
+        net = ca.sequential((1, 12), [layer] * depth)
+        walks = Walks(monkeypatch)
+        analyse(net)
+        counts.append(walks.count)
+        monkeypatch.undo()
+    assert counts[1] <= 4.5 * counts[0]
+
+
+def test_bounds_are_called_at_most_everywhere() -> None:
+    net = ca.sequential((1, 20), [layers.Conv(1, 3), layers.Upsample(2), layers.Conv(1, 3)])
+    assert "at most 4" in repr(net.receptive_field())
+    found = analyse(net)
+    assert "at most 4" in found.markdown()
+    assert "at most 4" in str(found.summary)
+    assert "at most 4" in found.summary._repr_html_()
+    last = found.to_dict()["layers"][-1]
+    assert (
+        last["field"],
+        last["field_is_bound"],
+        found.to_dict()["layers"][0]["field_is_bound"],
+    ) == (
+        [4],
+        True,
+        False,
+    )
+    figure = ca.draw.receptive_field(net)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert "at most 4" in texts
+    assert any("can read at most" in text.get_text() for text in (*texts_of(figure),))
+
+
+def texts_of(figure: Any) -> list[Any]:
+    return [*figure.texts, *(one for axes in figure.axes for one in (axes.title, axes._left_title))]

@@ -12,6 +12,7 @@ import numpy as np
 from convalg.axis import Axis, holds
 from convalg.base import Array, Map, Operator
 from convalg.errors import KindError, ShapeError, check_memory
+from convalg.network.layers.checks import LAYER_CHECKS
 from convalg.network.layers.grids import Windows
 from convalg.spec import size_product
 
@@ -120,6 +121,13 @@ class Cost:
 @dataclass(frozen=True)
 class Layer(ABC):
     """A layer of a network; frozen, so that one can stand at several places."""
+
+    def __post_init__(self) -> None:
+        # Each argument is checked by its name, so that no layer can be made of nonsense.
+        for entry in fields(self):
+            value, check = getattr(self, entry.name), LAYER_CHECKS.get(entry.name)
+            if check is not None and not (value is None and entry.default is None):
+                object.__setattr__(self, entry.name, check(value, entry.name))
 
     many: ClassVar[bool] = False
     """Whether it takes several inputs."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from convalg.axis import Boundary
 from convalg.base import Array, Map
-from convalg.errors import ShapeError
+from convalg.errors import ShapeError, TooLargeError
 from convalg.linear import correlation, dense, transposed_correlation
 from convalg.maps.chains import Affine
 from convalg.network.layers.base import (
@@ -34,6 +34,9 @@ from convalg.spec import (
     transposed_geometry,
 )
 
+MOST_TAPS = 10**6
+"""Taps along an axis up to which non-zeros are counted."""
+
 
 @dataclass(frozen=True, eq=False)
 class Facts:
@@ -48,6 +51,11 @@ class Facts:
     def cost(self) -> Cost:
         """The counts without a bias, from the axes alone."""
         geometry, pattern = self.geometry, Pattern(self.geometry)
+        if max(geometry.taps, default=1) > MOST_TAPS:
+            raise TooLargeError(
+                f"the non-zeros of a kernel of {geometry.taps} taps are counted tap by tap, over "
+                f"the limit of {MOST_TAPS} along an axis: take a smaller kernel"
+            )
         products = pattern.products
         return Cost(
             parameters=pattern.parameters,

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from convalg.base import Array, Map
-from convalg.errors import ArgumentError
 from convalg.linear import identity
 from convalg.maps import activations, normalisation
 from convalg.network.layers.base import Layer, Shape, channels_of, grouped, one
-from convalg.spec import as_size
+from convalg.network.layers.checks import count
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,10 +99,6 @@ class Dropout(_Elementwise):
 
     rate: float = 0.5
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.rate <= 1:
-            raise ArgumentError(f"the rate of a dropout must be in 0 <= rate <= 1, not {self.rate}")
-
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         return identity(one(shapes))
 
@@ -133,12 +128,6 @@ class BatchNorm(_Elementwise):
     linear = True
 
     epsilon: float = 1e-5
-
-    def __post_init__(self) -> None:
-        if not self.epsilon >= 0:
-            raise ArgumentError(
-                f"the epsilon of a batch norm must be 0 or more, not {self.epsilon}"
-            )
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
         count = (channels_of(one(shapes)),)
@@ -173,7 +162,8 @@ class LRN(_Elementwise):
     k: float = 1.0
 
     def __post_init__(self) -> None:
-        as_size(self.size, "size")
+        super().__post_init__()
+        count(self.size, "size")
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         return normalisation.local_response_norm(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.linear import diagonal, identity, reshape
 from convalg.maps.activations import Elementwise
 from convalg.maps.chains import Affine, chain, embeddings, one_sample
@@ -27,6 +27,7 @@ from convalg.network.layers.base import (
     one,
     regrouped,
 )
+from convalg.network.layers.checks import count, tuple_of
 from convalg.operators import add, compose
 from convalg.spec import is_symbolic, size_product
 
@@ -48,6 +49,19 @@ class Opaque(Layer):
     """A layer that reads the same entries and has the same arrays, where there is one."""
     arrays: tuple[tuple[str, Shape], ...] = ()
     """Names and shapes of the trained arrays, without a `like`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.like is None or isinstance(self.like, Layer)):
+            raise KindError(f"like must be a layer, not {self.like!r}")
+        pairs = isinstance(self.arrays, tuple) and all(
+            isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
+            for pair in self.arrays
+        )
+        if not pairs:
+            raise KindError(f"arrays must be pairs of a name and a shape, not {self.arrays!r}")
+        for name, shape in self.arrays:
+            tuple_of(count)(shape, name)
 
     def out_shape(self, *shapes: Shape) -> Shape:
         return self.shape
@@ -170,6 +184,7 @@ class Pointwise(Layer):
     numbers: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.function not in FUNCTIONS:
             raise ArgumentError(
                 f"a pointwise function is one of {', '.join(FUNCTIONS)}, not {self.function!r}"
@@ -218,8 +233,8 @@ class Standardise(Layer):
         return None if len(shape) > 1 else ()
 
     def channels(self, shape: Shape) -> Array | None:
-        count = channels_of(shape)
-        return grouped(count, count, self.rows) if count % self.rows == 0 else None
+        inputs = channels_of(shape)
+        return grouped(inputs, inputs, self.rows) if inputs % self.rows == 0 else None
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
         shape = one(shapes)

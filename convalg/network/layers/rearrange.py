@@ -10,7 +10,7 @@ import numpy as np
 
 from convalg.axis import Axis
 from convalg.base import Array, Map
-from convalg.errors import ArgumentError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.linear import dense, identity, reshape
 from convalg.maps import activations, resampling
 from convalg.maps.windows import Coordinates, Rounding
@@ -24,6 +24,7 @@ from convalg.network.layers.base import (
     everything,
     one,
 )
+from convalg.network.layers.checks import count
 from convalg.network.layers.grids import Grid
 from convalg.operators import Selection, compose
 from convalg.spec import as_shape, is_symbolic, size_product
@@ -179,6 +180,10 @@ class Project(Layer):
 
     out_size: int
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        count(self.out_size, "out_size")
+
     def out_shape(self, *shapes: Shape) -> Shape:
         return (*one(shapes)[:-1], self.out_size)
 
@@ -223,6 +228,15 @@ class Resize(Layer):
     coordinates: Coordinates = "half_pixel"
     rounding: Rounding = "round_prefer_floor"
     scale: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.size, tuple):
+            raise KindError(f"size of a Resize must be one for each axis, not {self.size!r}")
+        if isinstance(self.scale, tuple) and len(self.scale) != len(self.size):
+            raise ShapeError(
+                f"scale must be one number or {len(self.size)} of them, not {self.scale}"
+            )
 
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = one(shapes)

@@ -15,6 +15,7 @@ from convalg.maps import windows
 from convalg.maps.chains import as_floats, concat, embeddings, one_sample
 from convalg.maps.pooling import Extremum, concrete_shape
 from convalg.network.layers.base import Indices, Layer, Link, Shape, channels_of, joined, one
+from convalg.network.layers.checks import positive
 from convalg.operators import add, compose
 from convalg.spec import per_axis
 
@@ -39,6 +40,12 @@ class RoIPool(Layer):
     size: Any
     regions: tuple[tuple[Any, ...], ...]
     scale: Any = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self.scale, "scale")
+        if not self.regions:
+            raise ArgumentError(f"regions must hold at least one, not {self.regions!r}")
 
     def _windows(self, shape: Shape, region: tuple[Any, ...]) -> list[list[range]]:
         """The windows of a region along each axis."""

@@ -151,10 +151,6 @@ class Upsample(Layer):
     mode: Literal["nearest", "linear"] = "nearest"
     align_corners: bool = False
 
-    def __post_init__(self) -> None:
-        if self.mode not in ("nearest", "linear"):
-            raise ArgumentError(f"mode of an Upsample must be nearest or linear, not {self.mode!r}")
-
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = one(shapes)
         return (shape[0], *(n * as_size(self.factor, "factor") for n in shape[1:]))

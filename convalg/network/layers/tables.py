@@ -75,6 +75,8 @@ class TableConv(Layer):
 
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = one(shapes)
+        if not self.table:
+            raise ArgumentError(f"a table needs a row for each output channel, not {self.table}")
         wrong = [row for row in self.table if len(set(row)) != len(row) or not row]
         wrong += [row for row in self.table if row and not 0 <= min(row) <= max(row) < shape[0]]
         if wrong:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import zip_longest
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from convalg.errors import (
     ArgumentError,
     FileError,
+    KindError,
     MissingLibraryError,
     ShapeError,
     format_bytes,
@@ -75,6 +77,8 @@ def read_onnx(path: Any, in_shape: Any = None) -> Network:
     Traceback (most recent call last):
     convalg.errors.FileError: 'missing.onnx' cannot be read as a file: ...
     """
+    if not isinstance(path, (str, PathLike)):
+        raise KindError(f"path must be that of a file, not {path!r} ({type(path).__name__})")
     skeleton = scan(Path(path))
     try:
         import onnx

@@ -3,7 +3,7 @@
 Sizes are arguments. `in_shape` is `(channels, *spatial)`, in as many axes as wanted; its spatial
 sizes may be letters of `ca.sizes` where nothing dense reads them. `classes=None` leaves out the
 classifier. Outputs are the scores before a softmax. A network is the one of the paper unless
-`variant` or `version` names another.
+`variant` names another.
 """
 
 from __future__ import annotations

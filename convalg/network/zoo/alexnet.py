@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import checked_choice, dense_head, row
+from convalg.network.zoo.blocks import checked_choice, dense_head, published, row
 
 
+@published()
 def alexnet(
     in_shape: Any = None,
     classes: int | None = 1000,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 from convalg.errors import ArgumentError
 from convalg.network import layers as L  # noqa: N812 - layers stand in every line
 from convalg.network.graph import Network
+from convalg.network.layers.checks import Check, count, flag, real, text, tuple_of
 
 
 def row(net: Network, source: str, layers: Mapping[str, L.Layer]) -> str:
@@ -68,8 +71,50 @@ def ceil_pool(net: Network, kernel_size: int) -> L.MaxPool:
     return L.MaxPool(kernel_size, stride=2, padding=((0, 1),) * dims)
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ZOO_CHECKS: dict[str, Check] = {
+    "classes": count,
+    "width": count,
+    "hidden": count,
+    "depth": count,
+    "groups": count,
+    "latent": count,
+    "channels": count,
+    "patch": count,
+    "size": count,
+    "batch_norm": flag,
+    "auxiliary": flag,
+    "at": text,
+    "regions": tuple_of(tuple_of(real)),
+}
+"""By the name of an argument of a published network; None where its default is None."""
+
+
+def published(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """What makes a function of the zoo check its arguments, by their names, before it runs."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature, table = inspect.signature(function), {**ZOO_CHECKS, **checks}
+        optional = {k for k, p in signature.parameters.items() if "None" in str(p.annotation)}
+
+        @functools.wraps(function)
+        def checked_function(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            for name, value in bound.arguments.items():
+                if name in table and not (value is None and name in optional):
+                    bound.arguments[name] = table[name](value, name)
+            return function(*bound.args, **bound.kwargs)
+
+        return checked_function
+
+    return decorate
+
+
 def checked_choice(value: Any, name: str, choices: tuple[Any, ...]) -> None:
     """Raises: ArgumentError for a value that is none of the choices."""
-    if value not in choices:
+    plain = isinstance(value, (str, int)) and not isinstance(value, bool)
+    if not plain or value not in choices:
         words = ", ".join(map(repr, choices))
         raise ArgumentError(f"{name} must be one of {words}, not {value!r}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import ceil_pool, checked_choice, row
+from convalg.network.zoo.blocks import ceil_pool, checked_choice, published, row
 from convalg.network.zoo.vgg import DEPTHS
 
 MARGIN = 100
@@ -16,6 +16,7 @@ MARGIN = 100
 OFFSETS = {32: 19, 16: 27, 8: 31}
 
 
+@published()
 def fcn(
     in_shape: Any = (3, 500, 500),
     classes: int = 21,

@@ -8,10 +8,11 @@ from typing import Any
 from convalg.errors import ShapeError
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import row
+from convalg.network.zoo.blocks import published, row
 from convalg.spec import is_symbolic
 
 
+@published()
 def dcgan_generator(in_shape: Any = (100, 1, 1), channels: int = 3, *, width: int = 64) -> Network:
     """DCGAN's generator (Radford, Metz & Chintala 2016, figure 1), from noise to 64 x 64.
 
@@ -31,6 +32,7 @@ def dcgan_generator(in_shape: Any = (100, 1, 1), channels: int = 3, *, width: in
     return net
 
 
+@published()
 def dcgan_discriminator(in_shape: Any = (3, 64, 64), *, width: int = 64) -> Network:
     """DCGAN's discriminator (Radford, Metz & Chintala 2016, section 3); see `dcgan_generator`.
 
@@ -47,6 +49,7 @@ def dcgan_discriminator(in_shape: Any = (3, 64, 64), *, width: int = 64) -> Netw
     return net
 
 
+@published()
 def vae(
     in_shape: Any = (1, 64, 64), latent: int = 10, *, width: int = 32, hidden: int = 256
 ) -> Network:

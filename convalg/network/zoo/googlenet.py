@@ -6,7 +6,14 @@ from typing import Any, Literal
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import ceil_pool, checked_choice, conv_bn_relu, pooled_head, row
+from convalg.network.zoo.blocks import (
+    ceil_pool,
+    checked_choice,
+    conv_bn_relu,
+    pooled_head,
+    published,
+    row,
+)
 
 Variant = Literal["2014", "torchvision"]
 
@@ -24,6 +31,7 @@ MODULES = {
 }
 
 
+@published()
 def googlenet(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,

@@ -6,12 +6,13 @@ from typing import Any
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import conv_bn_relu, pooled_head
+from convalg.network.zoo.blocks import conv_bn_relu, pooled_head, published
 
 # A convolution of a branch: its name, its channels, its size, its stride and padding.
 Step = tuple[str, int, Any, int, Any]
 
 
+@published()
 def inception_v3(
     in_shape: Any = (3, 299, 299), classes: int | None = 1000, *, auxiliary: bool = False
 ) -> Network:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import checked_choice, row
+from convalg.network.layers.checks import count, tuple_of
+from convalg.network.zoo.blocks import checked_choice, published, row
 
 # Which maps of S2 each map of C3 reads: table I of the paper.
 TABLE = (
@@ -30,6 +31,7 @@ TABLE = (
 )
 
 
+@published()
 def lenet5(
     in_shape: Any = (1, 32, 32),
     classes: int | None = 10,
@@ -71,6 +73,7 @@ def lenet5(
     return net
 
 
+@published(hidden=tuple_of(count))
 def mlp(
     in_shape: Any = (1, 28, 28), classes: int = 10, *, hidden: Sequence[int] = (300, 100)
 ) -> Network:

@@ -7,7 +7,8 @@ from typing import Any
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import pooled_head, row
+from convalg.network.layers.checks import positive
+from convalg.network.zoo.blocks import pooled_head, published, row
 
 # Channels and stride of the separable convolutions: table 1 of version 1. The table gives the
 # last one a stride of 2, which its sizes do not have.
@@ -18,6 +19,7 @@ INVERTED = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 
 INVERTED += [(6, 160, 3, 2), (6, 320, 1, 1)]
 
 
+@published(width=positive)
 def mobilenet_v1(
     in_shape: Any = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
 ) -> Network:
@@ -39,6 +41,7 @@ def mobilenet_v1(
     return net
 
 
+@published(width=positive)
 def mobilenet_v2(
     in_shape: Any = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
 ) -> Network:

@@ -7,12 +7,14 @@ from fractions import Fraction
 
 import networkx as nx
 
+from convalg.errors import KindError
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import row
+from convalg.network.zoo.blocks import published, row
 from convalg.network.zoo.vgg import vgg16
 
 
+@published()
 def rcnn(
     backbone: Network | None = None,
     regions: Sequence[Sequence[int]] | None = None,
@@ -32,9 +34,11 @@ def rcnn(
     >>> net.shapes["roi_pool"], net.shapes["scores"], net.shapes["boxes"]
     ((1024, 7, 7), (2, 21), (2, 84))
     """
+    if not (backbone is None or isinstance(backbone, Network)):
+        raise KindError(f"backbone must be a network, not {backbone!r}")
     if backbone is None:
         backbone, at = vgg16((3, 224, 224), None), at or "relu5_3"
-    net = _up_to(backbone, at or backbone.output)
+    net = _up_to(backbone, backbone.output if at is None else backbone._known(at))
     strides = net.receptive_field().stride
     places = [(0, 0, net.in_shape[2] - 1, net.in_shape[1] - 1)] if regions is None else regions
     boxes = tuple(tuple(region) for region in places)

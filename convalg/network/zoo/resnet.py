@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import ceil_pool, checked_choice, pooled_head, row
+from convalg.network.zoo.blocks import ceil_pool, checked_choice, pooled_head, published, row
 
-Version = Literal["v1", "v1.5"]
+Variant = Literal["v1", "v1.5"]
 
 # Units in each of the four stages: table 1.
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -17,12 +17,14 @@ EXPANSION = 4
 """How many times more channels a bottleneck has outside than inside."""
 
 
+@published()
 def resnet18(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,
     *,
-    version: Version = "v1",
+    variant: Variant = "v1",
     width: int = 64,
+    version: Variant | None = None,
 ) -> Network:
     """ResNet with 18 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
 
@@ -30,79 +32,97 @@ def resnet18(
     >>> net.parameters, net.receptive_field("layer4.1.relu").size
     (11689512, (435, 435))
     """
-    return _resnet(18, in_shape, classes, version, width)
+    return _resnet(18, in_shape, classes, variant, version, width)
 
 
+@published()
 def resnet34(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,
     *,
-    version: Version = "v1",
+    variant: Variant = "v1",
     width: int = 64,
+    version: Variant | None = None,
 ) -> Network:
     """ResNet with 34 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
 
     >>> resnet34().parameters
     21797672
     """
-    return _resnet(34, in_shape, classes, version, width)
+    return _resnet(34, in_shape, classes, variant, version, width)
 
 
+@published()
 def resnet50(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,
     *,
-    version: Version = "v1",
+    variant: Variant = "v1",
     width: int = 64,
+    version: Variant | None = None,
 ) -> Network:
     """ResNet with 50 layers (He, Zhang, Ren & Sun 2016, table 1).
 
-    `version="v1"` is the authors' own model: a unit that halves the image does so in its first
+    `variant="v1"` is the authors' own model: a unit that halves the image does so in its first
     1 x 1 convolution, and the first pooling has no padding before. In "v1.5", torchvision's, the
-    3 x 3 convolution has the stride and the pooling is padded on both sides.
+    3 x 3 convolution has the stride and the pooling is padded on both sides. `version` is an older
+    name of `variant`.
 
-    >>> [resnet50(version=v).receptive_field("layer4.2.relu").size[0] for v in ("v1", "v1.5")]
+    >>> [resnet50(variant=v).receptive_field("layer4.2.relu").size[0] for v in ("v1", "v1.5")]
     [483, 427]
     """
-    return _resnet(50, in_shape, classes, version, width)
+    return _resnet(50, in_shape, classes, variant, version, width)
 
 
+@published()
 def resnet101(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,
     *,
-    version: Version = "v1",
+    variant: Variant = "v1",
     width: int = 64,
+    version: Variant | None = None,
 ) -> Network:
     """ResNet with 101 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
 
     >>> resnet101().receptive_field("layer4.2.relu").size
     (1027, 1027)
     """
-    return _resnet(101, in_shape, classes, version, width)
+    return _resnet(101, in_shape, classes, variant, version, width)
 
 
+@published()
 def resnet152(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,
     *,
-    version: Version = "v1",
+    variant: Variant = "v1",
     width: int = 64,
+    version: Variant | None = None,
 ) -> Network:
     """ResNet with 152 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
 
     >>> resnet152().parameters
     60192808
     """
-    return _resnet(152, in_shape, classes, version, width)
+    return _resnet(152, in_shape, classes, variant, version, width)
 
 
 def _resnet(
-    depth: int, in_shape: Any, classes: int | None, version: Version, width: int
+    depth: int,
+    in_shape: Any,
+    classes: int | None,
+    variant: Variant,
+    version: Variant | None,
+    width: int,
 ) -> Network:
-    checked_choice(version, "version", ("v1", "v1.5"))
+    if version is None:
+        checked_choice(variant, "variant", ("v1", "v1.5"))
+    else:
+        checked_choice(version, "version", ("v1", "v1.5"))
+        variant = version
     net = Network(in_shape, name=f"ResNet-{depth}")
-    first = version == "v1"
+    first = variant == "v1"
     row(
         net,
         net.output,

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import checked_choice, row
+from convalg.network.zoo.blocks import checked_choice, published, row
 
 
+@published()
 def unet(
     in_shape: Any = (1, 572, 572),
     classes: int = 2,

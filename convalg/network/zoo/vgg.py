@@ -6,12 +6,13 @@ from typing import Any
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import dense_head, row
+from convalg.network.zoo.blocks import dense_head, published, row
 
 # Convolutions in each of the five blocks: columns A, B, D and E of table 1.
 DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
+@published()
 def vgg11(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,
@@ -28,6 +29,7 @@ def vgg11(
     return _vgg(11, in_shape, classes, batch_norm, width, hidden)
 
 
+@published()
 def vgg13(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,
@@ -44,6 +46,7 @@ def vgg13(
     return _vgg(13, in_shape, classes, batch_norm, width, hidden)
 
 
+@published()
 def vgg16(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,
@@ -61,6 +64,7 @@ def vgg16(
     return _vgg(16, in_shape, classes, batch_norm, width, hidden)
 
 
+@published()
 def vgg19(
     in_shape: Any = (3, 224, 224),
     classes: int | None = 1000,

@@ -6,10 +6,11 @@ from typing import Any
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
-from convalg.network.zoo.blocks import row
+from convalg.network.zoo.blocks import published, row
 from convalg.spec import size_product
 
 
+@published()
 def vit_patches(in_shape: Any = (3, 224, 224), width: int = 768, *, patch: int = 16) -> Network:
     """The patch embedding of ViT-B/16 (Dosovitskiy et al. 2021, equation 1), without positions.
 
