@@ -234,9 +234,7 @@ def test_two_sizes_are_said_to_be_channels_and_samples() -> None:
     assert words in str(net.summary())
     assert "one axis" not in repr(ca.sequential((1, 28), [layers.Conv(6, 5)]))
     assert "one axis" not in repr(ca.sequential((1, 28, 28), [layers.Conv(6, 5)]))
-    with pytest.raises(
-        ConvalgError, match=r"has one axis of 28 samples .* an image \(1, h"
-    ):
+    with pytest.raises(ConvalgError, match=r"has one axis of 28 samples .* an image is \(1, h"):
         ca.sequential((28, 28), [layers.Conv(6, (5, 5))])
 
 

@@ -27,6 +27,11 @@ def integer(value: Any, name: str) -> Any:
     return as_size(value, name, least=None)
 
 
+def end(value: Any, name: str) -> Any:
+    """An integer, or None, which the layer refuses with the size of its input."""
+    return None if value is None else integer(value, name)
+
+
 def index(value: Any, name: str) -> Any:
     """An integer of at least 0."""
     return as_size(value, name, least=0)
@@ -103,14 +108,14 @@ def positive(value: Any, name: str) -> Any:
 def share(value: Any, name: str) -> Any:
     """A number from 0 to 1."""
     if not 0 <= number(value, name) <= 1:
-        raise ArgumentError(f"{name} must be in 0 <= {name} <= 1, not {value}")
+        raise ArgumentError(f"the {name} of a dropout must be in 0 <= {name} <= 1, not {value}")
     return value
 
 
 def not_negative(value: Any, name: str) -> Any:
     """A finite number of at least 0."""
     if not real(value, name) >= 0:
-        raise ArgumentError(f"{name} must be 0 or more, not {value}")
+        raise ArgumentError(f"the {name} of a batch norm must be 0 or more, not {value}")
     return value
 
 
@@ -169,7 +174,7 @@ LAYER_CHECKS: dict[str, Check] = {
     "align_corners": flag,
     "axis": index,
     "start": integer,
-    "stop": integer,
+    "stop": end,
     "step": integer,
     "array": tuple_of(count),
     "scale": several(positive),

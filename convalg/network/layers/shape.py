@@ -151,6 +151,11 @@ class Upsample(Layer):
     mode: Literal["nearest", "linear"] = "nearest"
     align_corners: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.mode, str) or self.mode not in ("nearest", "linear"):
+            raise ArgumentError(f"mode of an Upsample must be nearest or linear, not {self.mode!r}")
+        super().__post_init__()
+
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = one(shapes)
         return (shape[0], *(n * as_size(self.factor, "factor") for n in shape[1:]))
