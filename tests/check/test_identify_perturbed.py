@@ -107,7 +107,9 @@ def faults(f: Base, random: np.random.Generator) -> dict[str, Function]:
     """The function with each fault; none of them is the operator."""
     digits, bound = int(random.integers(-1, 9)), level(random, 3, 1e6)
     step, small = level(random, 1e-6, 10), level(random, 1e-7, 10)
-    place, large = int(random.integers(1000)), level(random, 20, 1e8)
+    # An output that reads something: one of padding alone is 0, rounded or not.
+    reading = np.flatnonzero(f.operator.to_numpy().any(axis=1))
+    place, large = int(random.choice(reading)), level(random, 20, 1e8)
     read = int(np.argmax(np.abs(f.operator.to_numpy()).sum(axis=0)))
     return {
         "outputs rounded to digits": lambda x: np.round(f(x), digits),
