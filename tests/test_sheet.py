@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import naive
 import numpy as np
 import pytest
 import sympy
@@ -381,6 +382,29 @@ def test_an_array_is_an_image_too() -> None:
     sheet = ca.explain(LAYERS["sobel"], image=np.full((9, 8), 7, dtype=np.uint8))
     (picture,) = (b for b in blocks(sheet, Picture) if b.name == "image")
     assert "9 x 8 to 7 x 6" in picture.caption
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_the_image_that_is_shown_is_the_sum(flipped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(ca.draw, "image_pair", lambda *pair: shown.append(pair))
+    make = ca.convolution if flipped else ca.correlation
+    layer = make((6, 6), ca.kernel(2, 1, 2, 3), stride=2, padding=1, boundary="circular")
+    image = np.arange(35, dtype=np.uint8).reshape(1, 5, 7) * 7
+    (section,) = image_sections(layer, image)
+    (picture,) = (block for block in section.blocks if isinstance(block, Picture))
+    (claim,) = (block for block in section.blocks if isinstance(block, Claim))
+    assert claim.verdict == "tried on 1 image of 1 x 5 x 7"
+    with pytest.raises(AttributeError):
+        assert picture.exists
+    ((before, after),) = shown
+    assert before.tolist() == image.tolist()
+    again = naive.correlation(
+        (5, 7), (2, 1, 2, 3), stride=2, padding=1, boundary="circular", flipped=flipped
+    )
+    weights = np.array([(2 * k + 1) % 5 - 2 for k in range(12)], dtype=object)
+    expected = again.apply(weights.reshape(2, 1, 2, 3), image.astype(object))
+    assert after.tolist() == expected.tolist()
 
 
 def test_a_large_image_is_verified_on_its_centre(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,9 +75,7 @@ def input_section(small: Operator, case: Worked) -> Section:
         Text("With the numbers from above, and a gradient g of the output:"),
         Formula(array_latex("g", case.g)),
         trials.back(case),
-        Code(
-            "ca.derive.adjoint(A).verify()" if isinstance(small, Convolution) else "A.T", runs=True
-        ),
+        Code("ca.derive.adjoint(A).verify()", runs=True),
     ]
     return Section("The gradient of the input", tuple(blocks))
 

@@ -129,8 +129,6 @@ def kernel_steps(operator: Operator) -> list[Steps]:
 
 def field_steps(operator: Operator) -> list[Steps]:
     """What an output reads, line by line."""
-    if not isinstance(operator, Convolution):
-        return []
     try:
         return steps(derive.receptive_field(operator))
     except ConvalgError:
@@ -140,7 +138,7 @@ def field_steps(operator: Operator) -> list[Steps]:
 def _derived(operator: Operator, make: Any, first: int = 0) -> list[Steps]:
     """The steps from a first one on: the definition is shown with linearity alone."""
     family = family_of(operator)
-    if not isinstance(family, Convolution):
+    if family is None:
         return []
     try:
         derived: Derivation = make(family)

@@ -78,6 +78,7 @@ def _transposed_field(small: Operator) -> Section:
             "checkerboard. C counts the channels that an output reads."
         ),
         trials.reads_claim(small, bound if zeros else None, formula),
+        *everywhere.field_steps(small),
         *pictured("coverage", ("How often each output is written.", lambda: draw.coverage(small))),
     ]
     return Section("What an output sees", tuple(blocks))

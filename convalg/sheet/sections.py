@@ -189,8 +189,7 @@ def _sizes(layer: Operator, small: Operator) -> Section:
         ),
         *everywhere.size_steps(layer),
     ]
-    if not transposed:
-        blocks.append(Code("ca.derive.output_size(A).verify()", runs=True))
+    blocks.append(Code("ca.derive.output_size(A).verify()", runs=True))
     return Section("The size of the output", tuple(blocks))
 
 
