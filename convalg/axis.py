@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from convalg.errors import LARGEST_INTEGER, ArgumentError, check_room, shown
+
 if TYPE_CHECKING:
     import numpy as np
     import sympy
@@ -21,6 +23,10 @@ Size: TypeAlias = "int | sympy.Expr"
 Boundary: TypeAlias = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
 BOUNDARIES: tuple[Boundary, ...] = ("zeros", "circular", "reflect", "symmetric", "edge")
 FOLDS_ONCE = "the border folds at most once"
+
+
+MOST_LISTED = 4096
+"""Taps that are gone through one by one."""
 
 
 def holds(condition: Any) -> bool:
@@ -61,6 +67,19 @@ class Axis:
         # A border that is never read is no border: equal axes are then equal.
         if self.boundary != "zeros" and holds(self.before <= 0) and holds(self.after <= 0):
             object.__setattr__(self, "boundary", "zeros")
+        if self.is_concrete:
+            self._check_indices()
+
+    def _check_indices(self) -> None:
+        """Raises: ArgumentError for an axis that reads indices beyond 64 bits."""
+        furthest = abs(self.stride) * self.out_size + abs(self.dilation) * self.taps
+        furthest += abs(self.padding) + self.in_size
+        if furthest > LARGEST_INTEGER:
+            raise ArgumentError(
+                f"an axis of {shown(self.in_size)} samples with stride {shown(self.stride)}, "
+                f"dilation {shown(self.dilation)} and padding {shown(self.padding)} counts beyond "
+                f"64 bits: take smaller sizes"
+            )
 
     def raw(self, output: Any, tap: Any) -> Any:
         """The index that a tap reads before the boundary rule; for ints, arrays and letters."""
@@ -164,6 +183,8 @@ class Axis:
         n, outputs, taps = (int(v) for v in (self.in_size, self.out_size, self.taps))  # type: ignore[arg-type]
         if self.boundary != "zeros":
             return [outputs] * taps
+        if taps > MOST_LISTED:
+            return self._uses_of_many(n, outputs, taps)
         found = []
         for tap in range(taps):
             # 0 <= s o + offset < n, solved for o; a backward axis reads the same from its end.
@@ -172,6 +193,19 @@ class Axis:
                 step, offset = -step, offset + step * (outputs - 1)
             first, last = max(-(offset // step), 0), min((n - 1 - offset) // step, outputs - 1)
             found.append(max(last - first + 1, 0))
+        return found
+
+    def _uses_of_many(self, n: int, outputs: int, taps: int) -> list[int]:
+        """As `uses`, for all taps at once."""
+        import numpy as np
+
+        check_room(8 * taps, 8, f"the list of {taps} taps")
+        step, offset = int(self.stride), self.raw(0, np.arange(taps))
+        if step < 0:
+            step, offset = -step, offset + step * (outputs - 1)
+        first = np.maximum(-(offset // step), 0)
+        last = np.minimum((n - 1 - offset) // step, outputs - 1)
+        found: list[int] = np.maximum(last - first + 1, 0).tolist()
         return found
 
     def read_by(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -206,6 +240,9 @@ class Axis:
 def _columns(axis: Axis) -> np.ndarray:
     import numpy as np
 
+    # While it is made there are up to four tables of its size.
+    entries = 4 * int(axis.out_size) * int(axis.taps)  # type: ignore[arg-type]
+    check_room(entries, 8, f"the table of {axis.out_size} outputs and {axis.taps} taps")
     found = axis.read_by(np.arange(axis.out_size))[0]
     found.setflags(write=False)
     return found

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from convalg.engine import total as added
 from convalg.engine import using
-from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, shown
 from convalg.kernels import batch_of, is_foreign
 from convalg.pattern import Pattern
 from convalg.spec import size_product
@@ -86,6 +86,21 @@ class Map(ABC):
     def __sub__(self, other: Any) -> Map:
         return self + (-other if isinstance(other, Map) else other)
 
+    # What is on the left is no layer; the errors say so.
+
+    def __rmatmul__(self, other: Any) -> Map:
+        from convalg.maps.chains import chain
+
+        return chain(other, self)
+
+    def __radd__(self, other: Any) -> Map:
+        from convalg.maps.chains import add
+
+        return add(other, self)
+
+    def __rsub__(self, other: Any) -> Map:
+        return other + (-self)
+
     def __neg__(self) -> Map:
         return -1 * self
 
@@ -123,7 +138,7 @@ class Map(ABC):
         [[5, 6], [6, 7]]
         """
         raise ArgumentError(
-            f"{type(self).__name__.lower()} has no parameter {name!r}; it has "
+            f"{type(self).__name__.lower()} has no parameter {shown(name)}; it has "
             f"{', '.join(self.parameters) or 'none'}"
         )
 

@@ -6,7 +6,16 @@ Every error says what was wanted, what came, and what to do. Each class sits und
 
 from __future__ import annotations
 
+import math
+import numbers
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, TypeVar
+
 from convalg.escape import terminal
+
+Kind = TypeVar("Kind")
 
 __all__ = [
     "ArgumentError",
@@ -91,6 +100,48 @@ def shown(value: object) -> str:
     return f"{words[: MOST_SHOWN // 3 + 1]}...{words[-MOST_SHOWN // 6 :]}"
 
 
+def one_of(value: Any, words: Collection[str], name: str) -> str:
+    """The value of an argument that is one of some words.
+
+    Raises: ArgumentError for anything else, whatever its type.
+
+    >>> one_of("same", ("valid", "same"), "padding")
+    'same'
+    """
+    if isinstance(value, str) and value in words:
+        return value
+    listed = ", ".join(words)
+    known = f"one of {listed}" if len(words) > 2 else " or ".join(map(repr, words))
+    raise ArgumentError(f"{name} must be {known}, not {shown(value)}")
+
+
+def a_kind(value: Any, kind: type[Kind], what: str) -> Kind:
+    """The value of an argument that is of a class; `what` begins the message.
+
+    Raises: KindError for anything else.
+    """
+    if isinstance(value, kind):
+        return value
+    raise KindError(f"{what}, not {shown(value)} ({type(value).__name__})")
+
+
+def as_path(path: Any, name: str = "path") -> Path:
+    """A path from text or a path.
+
+    Raises: KindError for anything else, ArgumentError for text that no file can be called.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise KindError(f"{name} must be a path, not {shown(path)} ({type(path).__name__})")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        pass
+    else:
+        if "\0" not in os.fspath(path):
+            return Path(path)
+    raise ArgumentError(f"{name} must be a name that a file can have, not {shown(os.fspath(path))}")
+
+
 MEMORY_LIMIT = 4 * 2**30
 """Bytes that one explicit matrix may take unless `max_bytes=` says otherwise."""
 
@@ -101,6 +152,9 @@ def format_bytes(count: int) -> str:
     >>> format_bytes(14_700_000_000)
     '14.7 GB'
     """
+    real = isinstance(count, numbers.Real) and math.isfinite(count)
+    if not real or isinstance(count, bool):
+        raise KindError(f"a number of bytes is written, not {shown(count)}")
     unit = 1
     for name in ("bytes", "kB", "MB", "GB"):
         # Rounded to three digits it would be the next unit.
@@ -121,12 +175,29 @@ def check_memory(
     """
     limit = MEMORY_LIMIT if max_bytes is None else max_bytes
     if not isinstance(limit, (int, float)) or limit != limit:
-        raise KindError(f"max_bytes must be a number of bytes, not {max_bytes!r}")
+        raise KindError(f"max_bytes must be a number of bytes, not {shown(max_bytes)}")
     if needed > limit:
         tail = "" if fixed else ", or raise the limit with max_bytes="
         raise TooLargeError(
             f"{what} needs {format_bytes(needed)}, over the limit of {format_bytes(limit)}: "
             f"{instead}{tail}"
+        )
+
+
+def check_room(entries: int, item: int, what: str) -> None:
+    """Refuse an array of so many entries of `item` bytes before it is made.
+
+    For arrays whose size follows from a call, so that no argument sets the limit.
+    Raises: TooLargeError.
+    """
+    if entries * item > MEMORY_LIMIT:
+        check_memory(
+            entries * item,
+            None,
+            what=what,
+            instead="take less padding, smaller sizes or a part of the batch at a time, or raise "
+            "convalg.errors.MEMORY_LIMIT",
+            fixed=True,
         )
 
 
@@ -139,6 +210,8 @@ def check_bound(bound: int) -> None:
 
     Raises: ExactnessError when a bound on their sums exceeds 64 bits.
     """
+    if not isinstance(bound, numbers.Real):
+        raise KindError(f"a bound on integers is one number, not {shown(bound)}")
     if bound > LARGEST_INTEGER:
         size = f"{bound:.3g}" if bound < 10**300 else shown(bound)
         raise ExactnessError(

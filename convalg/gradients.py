@@ -9,7 +9,7 @@ import numpy as np
 from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Operator
-from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError, a_kind, shown
 from convalg.kernels import LetterKernel, as_kernel, batch_of, is_foreign
 from convalg.operators import (
     Adjoint,
@@ -34,6 +34,7 @@ def only_convolution(operator: Operator) -> Convolution:
 
     Raises: KindError when there is none, or more than one.
     """
+    a_kind(operator, Operator, "the kernel of an operator was asked for")
     found = convolutions(operator)
     if len(found) != 1:
         raise KindError(
@@ -61,9 +62,9 @@ def by(operator: Operator, name: str, x: Any) -> Operator:
     Raises: ArgumentError for a name that is not among the parameters.
     """
     found = _layers(operator)
-    if name not in found:
+    if not isinstance(name, str) or name not in found:
         raise ArgumentError(
-            f"{operator!r} has no parameter {name!r}; it has {', '.join(found) or 'none'}"
+            f"{operator!r} has no parameter {shown(name)}; it has {', '.join(found) or 'none'}"
         )
     return _by(operator, found[name], _sample(operator, x))
 

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from convalg.errors import ArgumentError, KindError
+from convalg.errors import ArgumentError, KindError, shown
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+MOST_JOBS = 4096
+"""Workers that may be asked for."""
 
 BLOCK = 8
 """Pieces per worker that are handed out at once: nothing more is begun after one that ends all."""
@@ -78,9 +81,11 @@ def checked(jobs: int | None) -> None:
     Traceback (most recent call last):
     convalg.errors.ArgumentError: jobs must be a number of workers, or -1 for all there are, not 0
     """
-    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):
+    if jobs is None:
+        return
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or not 0 < abs(jobs) <= MOST_JOBS:
         raise ArgumentError(
-            f"jobs must be a number of workers, or -1 for all there are, not {jobs!r}"
+            f"jobs must be a number of workers, or -1 for all there are, not {shown(jobs)}"
         )
 
 

@@ -388,7 +388,7 @@ def is_foreign(x: Any) -> bool:
 def _is_of(x: Any, library: str, name: str) -> bool:
     return any(
         kind.__module__.partition(".")[0] == library and kind.__name__ == name
-        for kind in type(x).mro()
+        for kind in type(x).__mro__
     )
 
 
@@ -430,13 +430,20 @@ def named(name: str, size: int | None = None) -> Array:
     >>> named("gaussian", 5)[2].tolist()
     [0.0234375, 0.09375, 0.140625, 0.09375, 0.0234375]
     """
-    if name not in NAMES:
-        raise ArgumentError(f"no kernel is named {name!r}; there are {', '.join(NAMES)}")
+    if not isinstance(name, str) or name not in NAMES:
+        raise ArgumentError(f"no kernel is named {shown(name)}; there are {', '.join(NAMES)}")
     if size is None:
         return globals()[name]
     taps = as_size(size, "size")
     if not isinstance(taps, int):
         raise KindError(f"size must be a number for a named filter, not {taps}")
+    check_memory(
+        8 * taps**2,
+        None,
+        what=f"a kernel of {shown(taps)} taps an axis",
+        instead="use fewer taps",
+        fixed=True,
+    )
     match name:
         case "identity" if taps % 2:
             centre = np.zeros((taps, taps), dtype=np.int64)

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from convalg.axis import Size, holds
-from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.errors import LARGEST_INTEGER, ArgumentError, KindError, ShapeError, shown
 
 if TYPE_CHECKING:
     import sympy
@@ -182,7 +182,17 @@ def as_size(
             f"{name} must be an integer, not {value!r} ({type(value).__name__})"
         ) from None
     if least is not None and number < least:
-        raise ArgumentError(f"{name} must be at least {least}, not {number}")
+        raise ArgumentError(f"{name} must be at least {least}, not {shown(number)}")
+    if abs(number) > LARGEST_INTEGER:
+        raise ArgumentError(f"{name} must be an integer of 64 bits, not {shown(number)}")
+    return number
+
+
+def as_integer(value: Any, name: str, *, least: int | None = 1) -> int:
+    """One integer, where no symbol may stand for it. Raises: as `as_size`, KindError for one."""
+    number = as_size(value, name, least=least)
+    if not isinstance(number, int):
+        raise KindError(f"{name} must be a number here, not {value}")
     return number
 
 

@@ -16,7 +16,7 @@ from convalg.draw.words import plural
 from convalg.errors import ArgumentError, KindError, TooLargeError
 from convalg.network.graph import INPUT, Network
 from convalg.network.layers.base import Link
-from convalg.spec import as_size, is_symbolic
+from convalg.size import as_integer, is_symbolic
 
 MOST_CELLS, MOST_ROWS = 96, 24
 WIDEST, LARGEST_CELL, PITCH = 7.2, 0.24, 0.5  # inches
@@ -52,7 +52,7 @@ def cone(
         raise KindError(f"draw.cone takes a ca.Network, not {type(net).__name__}")
     name = net.output if node is None else node
     dims = len(net.in_shape) - 1
-    if not 0 <= axis < dims:
+    if not 0 <= (axis := as_integer(axis, "axis", least=0)) < dims:
         raise ArgumentError(f"axis must be 0 to {dims - 1}, as the image has, not {axis}")
     if any(is_symbolic(n) for n in net.in_shape):
         raise KindError(f"a cone needs numbers for sizes, not {net.in_shape}")
@@ -74,10 +74,10 @@ def _traced(
     net: Network, node: str, axis: int, output: int | None
 ) -> tuple[list[Row], list[Line], dict[str, set[int]]]:
     """The rows from the output down to the image, the lines between them, the padding."""
-    if node != INPUT:
+    if not isinstance(node, str) or node != INPUT:
         net[node]
     size = _length(net, node, axis)
-    place = size // 2 if output is None else int(as_size(output, "output", least=0))  # type: ignore[arg-type]
+    place = size // 2 if output is None else as_integer(output, "output", least=0)
     if place >= size:
         raise ArgumentError(f"output must be below {size}, the samples of {node}, not {place}")
     needed = nx.ancestors(net.graph, node) | {node}

@@ -8,10 +8,10 @@ from matplotlib.patches import Rectangle
 
 from convalg.draw.figure import Drawing, caption
 from convalg.draw.palette import BAND, GHOST, HUES, INK
-from convalg.errors import ArgumentError
+from convalg.errors import ArgumentError, a_kind
 from convalg.network.graph import INPUT, Network
 from convalg.network.receptive import reaches
-from convalg.spec import is_symbolic
+from convalg.size import as_integer, is_symbolic
 
 ROW = 0.24
 """Inches for one node."""
@@ -28,8 +28,9 @@ def receptive_field(net: Network, axis: int = 0) -> Drawing:
     >>> from convalg.network.layers import Conv
     >>> figure = receptive_field(ca.sequential((1, 32, 32), [Conv(4, 3), Conv(4, 3)]))
     """
+    a_kind(net, Network, "draw.receptive_field takes a ca.Network")
     dims = len(net.in_shape) - 1
-    if not 0 <= axis < dims:
+    if not 0 <= (axis := as_integer(axis, "axis", least=0)) < dims:
         raise ArgumentError(f"axis must be 0 to {dims - 1}, not {axis}")
     if any(is_symbolic(n) for n in net.in_shape):
         raise ArgumentError(f"a figure needs numbers for sizes, not {net.in_shape}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from convalg.draw.figure import METADATA, rendered
-from convalg.errors import ArgumentError, KindError
+from convalg.errors import ArgumentError, KindError, as_path, shown
 from convalg.files import replace_file
 
 
@@ -32,8 +32,8 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> Pat
             f"draw.window_animation writes GIFs itself"
         )
     if isinstance(dpi, bool) or not isinstance(dpi, int) or not 10 <= dpi <= 2400:
-        raise ArgumentError(f"dpi must be a whole number from 10 to 2400, not {dpi!r}")
-    place = Path(path)
+        raise ArgumentError(f"dpi must be a whole number from 10 to 2400, not {shown(dpi)}")
+    place = as_path(path)
     kind = ending(place, tuple(METADATA))
     return replace_file(place, rendered(figure, kind, dpi))
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from convalg.draw.figure import Drawing, caption
 from convalg.errors import KindError, ShapeError
+from convalg.kernels import as_numbers
 
 Array = npt.NDArray[np.generic]
 
@@ -65,7 +66,7 @@ def image_pair(before: npt.ArrayLike, after: npt.ArrayLike) -> Drawing:
 
 
 def _channels(image: npt.ArrayLike, name: str) -> Array:
-    values = np.asarray(image)
+    values = as_numbers(image, name)
     if values.dtype.kind == "O" and all(isinstance(v, numbers.Real) for v in values.flat):
         # Fractions of an exact filter.
         values = values.astype(np.float64)

@@ -32,7 +32,7 @@ from convalg.draw.palette import (
 from convalg.draw.scene import INPUT, PADDING, Board, Place, layer_of, output_of, sample_of, scene
 from convalg.draw.window import layout_of
 from convalg.draw.words import number_text
-from convalg.errors import KindError, TooLargeError
+from convalg.errors import KindError, TooLargeError, a_kind
 from convalg.gradients import only_convolution
 from convalg.kernels import kernel as symbols
 from convalg.linear import correlation
@@ -90,7 +90,9 @@ def document(picture: str) -> str:
     >>> print(document(matrix(ca.correlation(3, ca.kernel(2)))).splitlines()[1])
     \\usepackage{tikz}
     """
-    return DOCUMENT.replace("PICTURE", picture)
+    return DOCUMENT.replace(
+        "PICTURE", a_kind(picture, str, "a document takes the text of a picture")
+    )
 
 
 def matrix(operator: Operator) -> str:

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from convalg.draw.figure import Drawing, breadth, caption, plot
 from convalg.draw.palette import BLOCK_LINE, HUES, INK, signed_colours
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.kernels import as_numbers
 from convalg.network.graph import Network
 
 Array = npt.NDArray[Any]
@@ -91,7 +92,7 @@ def _values(source: Any, node: str | None) -> tuple[Array, str]:
     else:
         if node is not None:
             raise ArgumentError(f"node={node!r} names a layer of a network: an array has none")
-        values, name = np.asarray(source), "kernels"
+        values, name = as_numbers(source, "kernels"), "kernels"
     if values.dtype.kind == "O":
         try:
             values = values.astype(float)

@@ -39,7 +39,7 @@ from convalg.draw.scene import (
     sample_of,
     scene,
 )
-from convalg.errors import ArgumentError, TooLargeError
+from convalg.errors import ArgumentError, TooLargeError, as_path
 from convalg.files import replace_file
 from convalg.spec import as_size
 
@@ -98,7 +98,7 @@ def window_animation(
     """
     from PIL import Image
 
-    place = Path(path)
+    place = as_path(path)
     ending(place, ("gif",))
     time = _between(milliseconds, "milliseconds", 20, 60_000)
     pixels = _between(dpi, "dpi", 10, 400)

@@ -32,7 +32,7 @@ from convalg.engine.arithmetic import (
 from convalg.engine.choice import ENGINES, Plan, chosen, estimates, plan, using
 from convalg.engine.gather import fold, joined, kernel_gradients, most_readers, table, unfold
 from convalg.engine.layer import of
-from convalg.errors import ArgumentError
+from convalg.errors import ArgumentError, check_room
 from convalg.spec import Geometry, size_product
 
 __all__ = [
@@ -69,6 +69,7 @@ def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
     One of the two batches may be empty or of length one; the result has the other.
     Raises: ArgumentError when the engine asked for cannot do it.
     """
+    _check_result(len(x) * size_product(geometry.out_shape), x)
     terms = geometry.channels[2] * int(size_product(geometry.taps))
     kind = _machine(geometry, lambda: terms, kernel, x)
     if kind is None:
@@ -83,6 +84,7 @@ def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
 
 def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
     """x = A(kernel)^T g. Shapes: kernel (*k_batch, *kernel_shape), g (*g_batch, *out_shape)."""
+    _check_result(len(g) * size_product(geometry.in_shape), g)
     kind = _machine(geometry, lambda: geometry.channels[1] * most_readers(geometry.axes), kernel, g)
     if kind is None:
         return gather.correlate_adjoint(geometry, kernel, g)
@@ -112,6 +114,11 @@ def kernel_gradient(geometry: Geometry, x: Array, g: Array) -> Array:
         with using("im2col"):
             return kernel_gradient(geometry, x, g)
     return _as(turned.turn_kernel(slope), kind[2]).reshape(geometry.kernel_shape)
+
+
+def _check_result(entries: int, x: Array) -> None:
+    """Raises: TooLargeError for a result that does not fit, in numbers of 8 bytes."""
+    check_room(entries, max(x.itemsize, 8), "the result")
 
 
 def _machine(

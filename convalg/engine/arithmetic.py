@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convalg.errors import ExactnessError, check_bound, shown
+from convalg.errors import ExactnessError, check_bound, check_room, shown
 from convalg.kernels import largest
 
 Array = npt.NDArray[Any]
@@ -122,6 +122,7 @@ def as_float(value: int | Fraction) -> float:
 def multiply(indptr: Array, indices: Array, values: Array, x: Array) -> Array:
     """y = M x for a matrix in compressed rows. Shapes: x (batch, columns), y (batch, rows)."""
     lengths = np.diff(indptr)
+    check_room(len(x) * lengths.size, max(x.itemsize, 8), "the result")
     if x.dtype.kind == "f" and values.dtype.kind in "iu" and largest(values) <= EXACT[x.itemsize]:
         # Whole weights that the input's type holds exactly do not widen it.
         values = values.astype(x.dtype)

@@ -15,12 +15,15 @@ from convalg.engine import bands, fourier, im2col, stored, taps, tiles, winograd
 from convalg.engine.arithmetic import CHUNK, Array
 from convalg.engine.cost import Work
 from convalg.engine.layer import Layer, of
-from convalg.errors import ArgumentError
+from convalg.errors import MEMORY_LIMIT, ArgumentError, one_of
 from convalg.spec import Geometry, size_product
 
 Job = Literal["forward", "adjoint", "gradient"]
 ENGINES = ("gather", "csr", "im2col", "tiles", "bands", "taps", "fft", "winograd")
 """The engines by name; "auto" chooses among them."""
+
+MOST_PHASES = 4096
+"""Correlations that the adjoint of a layer with strides may be parted into."""
 
 LARGE = 49
 """Taps of a kernel from which on "auto" may take the Fourier transform."""
@@ -34,11 +37,7 @@ def using(name: str) -> Iterator[None]:
 
     Raises: ArgumentError for a name that there is not.
     """
-    if name not in (*ENGINES, "auto"):
-        raise ArgumentError(
-            f"engine={name!r} is none of {', '.join(map(repr, ('auto', *ENGINES)))}"
-        )
-    token = _CHOSEN.set(name)
+    token = _CHOSEN.set(one_of(name, ("auto", *ENGINES), "engine"))
     try:
         yield
     finally:
@@ -76,6 +75,10 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
     """
     found = _plans(geometry, job, batch, last)
     found = [each for each in found if kind in _KINDS.get(each.engine, "ifc")]
+    layer = of(geometry).layer
+    if 16 * layer.groups * layer.inputs * math.prod(layer.lengths) > MEMORY_LIMIT:
+        # Long steps over little: the others lay out all that is stepped over.
+        found = [each for each in found if each.engine in ("gather", "csr")]
     if name == "auto":
         # Rounding relative to the largest numbers would show: Winograd saves little where it saves
         # at all, the transform much, but only for large kernels.
@@ -84,9 +87,10 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
     else:
         found = [each for each in found if each.engine == name]
         if not found:
+            wants = _WANTS.get(name, "all that the kernel steps over would be laid out")
             raise ArgumentError(
                 f"engine={name!r} cannot do the {job} of this layer{' exactly' * (kind == 'i')}: "
-                f"{_WANTS[name]}; choose another, or 'auto'"
+                f"{wants}; choose another, or 'auto'"
             )
     return min(found, key=lambda each: each.seconds)
 
@@ -155,6 +159,8 @@ def _adjoints(layer: Layer, batch: int, last: bool) -> list[Plan]:
 
     A layer with stride s has s phases on an axis, correlations of stride one.
     """
+    if math.prod(map(min, layer.strides, layer.lengths)) > MOST_PHASES:
+        return []
     phases = [_ways(phase, batch, last) for phase, _, _ in layer.phases()]
     found = []
     for name in ENGINES:

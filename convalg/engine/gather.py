@@ -14,6 +14,7 @@ import numpy as np
 
 from convalg.axis import Axis
 from convalg.engine.arithmetic import Array, in_slices, prepared
+from convalg.errors import check_room
 from convalg.spec import Geometry, size_product
 
 
@@ -69,6 +70,8 @@ def unfold(axes: tuple[Axis, ...], x: Array) -> Array:
     lead = x.shape[: x.ndim - len(axes)]
     flat = x.reshape(*lead, math.prod(x.shape[len(lead) :]))
     places, dropped = table(axes)
+    what = "all that the windows read"
+    check_room(math.prod(lead) * places.size, flat.itemsize, what)
     if dropped:
         flat = np.concatenate([flat, np.zeros((*lead, 1), dtype=flat.dtype)], axis=-1)
     return np.take(flat, places, axis=-1)
@@ -79,6 +82,7 @@ def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
     sizes = tuple(int(axis.in_size) for axis in axes)
     lead = spread.shape[:-2]
     order, starts, targets = _inverse(axes)
+    check_room(math.prod(lead) * math.prod(sizes), spread.itemsize, "the result")
     x = np.zeros((*lead, math.prod(sizes)), dtype=spread.dtype)
     if targets.size:
         flat = spread.reshape(*lead, math.prod(spread.shape[-2:]))
@@ -113,6 +117,8 @@ def joined(before: Array, here: Array, in_size: int) -> Array:
 @lru_cache(maxsize=64)
 def table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
     """The flat input index of each (tap, output), -1 where dropped, and whether any is."""
+    places = math.prod(int(axis.out_size) * int(axis.taps) for axis in axes)  # type: ignore[arg-type]
+    check_room(2 * places, 8, f"the table of {places} products of inputs and weights")
     flat = np.zeros((1, 1), dtype=np.int64)
     for axis in axes:
         flat = joined(flat, axis.columns().T, int(axis.in_size))  # type: ignore[arg-type]

@@ -263,7 +263,7 @@ def to_sympy(
 
 def check_order(order: str) -> None:
     """Raises: ArgumentError unless it is "C" or "F"."""
-    if order not in ("C", "F"):
+    if not isinstance(order, str) or order not in ("C", "F"):
         raise ArgumentError(f"order must be 'C' (row-major) or 'F' (column-major), not {order!r}")
 
 

@@ -24,6 +24,7 @@ from convalg.errors import (
     SymbolicError,
     check_bound,
     check_memory,
+    one_of,
 )
 from convalg.faces.exact import check_order, exact_rows, vec_places
 from convalg.faces.support import nonzero_bound
@@ -58,8 +59,7 @@ def to_scipy(
     max_bytes: int | None = None,
 ) -> Any:
     """The matrix as a SciPy sparse array; see `Operator.to_scipy`."""
-    if format not in FORMATS:
-        raise ArgumentError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
+    one_of(format, FORMATS, "format")
     check_order(order)
     target = _as_dtype(dtype)
     if out is not None:
@@ -267,7 +267,7 @@ def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
         return None
     try:
         target = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError, UnicodeEncodeError):
         target = np.dtype(object)
     if target.kind not in "iuf":
         raise KindError(f"dtype must be a type of real numbers, not {dtype!r}")

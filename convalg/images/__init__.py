@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from convalg.errors import FileError, KindError, ShapeError, format_bytes
+from convalg.errors import FileError, KindError, ShapeError, as_path, format_bytes, shown
 from convalg.jobs import each
+from convalg.kernels import as_numbers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -55,7 +56,7 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise KindError(f"an image is read from a path, not from a {type(path).__name__}")
-    place = Path(path)
+    place = as_path(path)
     with _opened(place) as file:
         return _decoded(file, repr(str(place)))
 
@@ -79,6 +80,7 @@ def grey(image: Pixels) -> Pixels:
     >>> grey(np.array([[[255]], [[0]], [[0]]], dtype=np.uint8)).tolist()
     [[[76]]]
     """
+    image = as_numbers(image, "an image")
     if image.ndim != 3 or image.shape[0] not in (1, 3):
         raise ShapeError(f"an image must be (1 or 3, height, width), not {image.shape}")
     if image.dtype != np.uint8:
@@ -108,6 +110,10 @@ def apply(
     >>> [found.shape for found in apply(edges, [photograph(), photograph()[:, :64]])]
     [(126, 126), (62, 126)]
     """
+    if not callable(f):
+        raise KindError(f"f must be a function of an image, not {shown(f)}")
+    if not isinstance(images, Iterable) or isinstance(images, (str, bytes)):
+        raise KindError(f"images must be a list of paths or of arrays, not {shown(images)}")
     return list(each(partial(_applied, f), list(images), jobs))
 
 

@@ -13,7 +13,14 @@ import numpy as np
 from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, KindError, NotLinearError, ShapeError, SymbolicError
+from convalg.errors import (
+    ArgumentError,
+    KindError,
+    NotLinearError,
+    ShapeError,
+    SymbolicError,
+    shown,
+)
 from convalg.kernels import as_numbers, batch_of, check_finite
 from convalg.maps import windows
 from convalg.operators import (
@@ -158,7 +165,7 @@ class Affine(Map):
         return {**self.operator.parameters, "bias": self.bias}
 
     def by(self, name: str, x: Any) -> Operator:
-        if name != "bias":
+        if not isinstance(name, str) or name != "bias":
             return self.operator.by(name, x)
         one_sample(x, self.in_shape)
         return spreading(self.bias.shape, self.out_shape)
@@ -294,8 +301,9 @@ def chain(*maps: Any) -> Map:
     factors: list[Map] = []
     for one in maps:
         if not isinstance(one, Map):
+            side = "left" if one is maps[0] else "right"
             raise KindError(
-                f"@ composes two operators, and the right one is a {type(one).__name__}: "
+                f"@ composes two operators, and the {side} one is a {type(one).__name__}: "
                 f"write A(x) to apply A to an array"
             )
         factors.extend(one.factors if isinstance(one, Chain) else [one])
@@ -433,7 +441,8 @@ def _split(name: str, count: int, owner: Map) -> tuple[int, str]:
     number, dot, own = str(name).partition(".")
     if not dot or not number.isdecimal() or int(number) >= count:
         raise ArgumentError(
-            f"no parameter is named {name!r}; there are {', '.join(owner.parameters) or 'none'}"
+            f"no parameter is named {shown(name)}; there are "
+            f"{', '.join(owner.parameters) or 'none'}"
         )
     return int(number), own
 

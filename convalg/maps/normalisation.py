@@ -13,7 +13,7 @@ import numpy as np
 from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError, one_of
 from convalg.kernels import as_numbers, check_finite
 from convalg.linear import diagonal, identity, reshape
 from convalg.maps import windows
@@ -67,7 +67,7 @@ class BatchNorm(Map):
         return {"scale": self.scale, "offset": self.offset}
 
     def by(self, name: str, x: Any) -> Operator:
-        if name not in self.parameters:
+        if not isinstance(name, str) or name not in self.parameters:
             return super().by(name, x)
         value = one_sample(x, self.in_shape)
         spread = spreading(self.scale.shape, self.in_shape)
@@ -187,7 +187,7 @@ class TrainingBatchNorm(Map):
         return {"scale": self.scale, "offset": self.offset}
 
     def by(self, name: str, x: Any) -> Operator:
-        if name not in self.parameters:
+        if not isinstance(name, str) or name not in self.parameters:
             return super().by(name, x)
         z, _ = self._parts(one_sample(x, self.in_shape))
         spread = compose(self._total.T, reshape(self.in_shape[1], self._total.out_shape))
@@ -301,8 +301,7 @@ def local_response_norm(
     """
     sizes = concrete_shape(shape)
     span = as_size(size, "size")
-    if extra not in ("before", "after"):
-        raise ArgumentError(f"extra must be 'before' or 'after', not {extra!r}")
+    one_of(extra, ("before", "after"), "extra")
     constants = [_number(v, name) for v, name in ((alpha, "alpha"), (beta, "beta"), (k, "k"))]
     reach = span // 2 if extra == "before" else (span - 1) // 2
     channel = Axis(sizes[0], sizes[0], taps=span, padding=reach)

@@ -12,7 +12,7 @@ import numpy as np
 from convalg import engine
 from convalg.axis import Axis
 from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, one_of
 from convalg.kernels import as_numbers, batch_of
 from convalg.linear import diagonal, identity, selection
 from convalg.maps import windows
@@ -452,8 +452,7 @@ def _steps(axes: tuple[Axis, ...]) -> list[Any]:
 
 
 def _reduced(reduce: str) -> Any:
-    if reduce not in ("average", "sum"):
-        raise ArgumentError(f"reduce must be 'average' or 'sum', not {reduce!r}")
+    one_of(reduce, ("average", "sum"), "reduce")
     return average_pool if reduce == "average" else sum_pool
 
 

@@ -141,7 +141,7 @@ class Recurrent(Map):
 
     def by(self, name: str, x: Any) -> Operator:
         """The hidden states by a parameter: its effect at each step, carried on and summed."""
-        if name not in self.parameters:
+        if not isinstance(name, str) or name not in self.parameters:
             return super().by(name, x)
         sample, before, by_input, by_hidden, by_state = self._slopes(x)
         slopes = by_hidden if name.startswith("hidden") else by_input

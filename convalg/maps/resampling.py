@@ -10,7 +10,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.base import Array, Operator
-from convalg.errors import LARGEST_INTEGER, ArgumentError, KindError, ShapeError
+from convalg.errors import LARGEST_INTEGER, ArgumentError, KindError, ShapeError, one_of
 from convalg.kernels import as_numbers
 from convalg.linear import diagonal, reshape
 from convalg.maps import windows
@@ -90,12 +90,10 @@ def pixel_shuffle(
             f"not {count}"
         )
     dims, inner = len(sizes), count // block
-    if order == "CRD":
+    if one_of(order, ("CRD", "DCR"), "order") == "CRD":
         split, lead, offset = (inner, *factors, *sizes), 0, 1
-    elif order == "DCR":
-        split, lead, offset = (*factors, inner, *sizes), dims, 0
     else:
-        raise ArgumentError(f"order must be 'CRD' or 'DCR', not {order!r}")
+        split, lead, offset = (*factors, inner, *sizes), dims, 0
     before = (count, *sizes)
     pairs = [place for k in range(dims) for place in (dims + 1 + k, offset + k)]
     after = (inner, *(n * r for n, r in zip(sizes, factors, strict=True)))
@@ -218,8 +216,7 @@ def resize(
     """
     sizes = concrete_shape(shape)
     wanted, scales = _target(sizes, size, scale)
-    if mode not in ("nearest", "linear"):
-        raise ArgumentError(f"mode must be 'nearest' or 'linear', not {mode!r}")
+    one_of(mode, ("nearest", "linear"), "mode")
     windows.check_samples(wanted, "a resizing")
     parts: list[Operator] = []
     common = 1

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 from convalg.axis import Axis
-from convalg.errors import LARGEST_INTEGER, ArgumentError, TooLargeError, check_memory
+from convalg.errors import LARGEST_INTEGER, TooLargeError, check_memory, one_of
 
 Coordinates: TypeAlias = Literal[
     "half_pixel",
@@ -110,6 +110,7 @@ def position(
     >>> position(1, 2, 4, Fraction(2), "half_pixel")
     Fraction(1, 4)
     """
+    one_of(coordinates, COORDINATES, "coordinates")
     half = Fraction(1, 2)
     match coordinates:
         case "half_pixel":
@@ -125,7 +126,7 @@ def position(
             return Fraction(output * (in_size - 1), out_size - 1) if out_size > 1 else Fraction(0)
         case "asymmetric":
             return output / scale
-    raise ArgumentError(f"coordinates must be one of {', '.join(COORDINATES)}, not {coordinates!r}")
+    raise AssertionError(coordinates)
 
 
 def nearest(place: Fraction, in_size: int, rounding: Rounding) -> int:
@@ -134,17 +135,15 @@ def nearest(place: Fraction, in_size: int, rounding: Rounding) -> int:
     >>> nearest(Fraction(1, 2), 3, "round_prefer_floor"), nearest(Fraction(1, 2), 3, "ceil")
     (0, 1)
     """
-    match rounding:
+    match one_of(rounding, ROUNDINGS, "rounding"):
         case "floor":
             found = math.floor(place)
         case "ceil":
             found = math.ceil(place)
         case "round_prefer_floor":
             found = math.ceil(place - Fraction(1, 2))
-        case "round_prefer_ceil":
-            found = math.floor(place + Fraction(1, 2))
         case _:
-            raise ArgumentError(f"rounding must be one of {', '.join(ROUNDINGS)}, not {rounding!r}")
+            found = math.floor(place + Fraction(1, 2))
     return min(max(found, 0), in_size - 1)
 
 
