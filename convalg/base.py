@@ -86,21 +86,6 @@ class Map(ABC):
     def __sub__(self, other: Any) -> Map:
         return self + (-other if isinstance(other, Map) else other)
 
-    # What is on the left is no layer; the errors say so.
-
-    def __rmatmul__(self, other: Any) -> Map:
-        from convalg.maps.chains import chain
-
-        return chain(other, self)
-
-    def __radd__(self, other: Any) -> Map:
-        from convalg.maps.chains import add
-
-        return add(other, self)
-
-    def __rsub__(self, other: Any) -> Map:
-        return other + (-self)
-
     def __neg__(self) -> Map:
         return -1 * self
 

@@ -94,7 +94,7 @@ def shown(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 256:
         # Python refuses to write integers of many thousand digits.
         return f"an integer of {value.bit_length()} bits"
-    words = " ".join(ascii(value).split())
+    words = " ".join(repr(value).split())
     if len(words) <= MOST_SHOWN:
         return words
     return f"{words[: MOST_SHOWN // 3 + 1]}...{words[-MOST_SHOWN // 6 :]}"
@@ -128,7 +128,7 @@ def a_kind(value: Any, kind: type[Kind], what: str) -> Kind:
 def as_path(path: Any, name: str = "path") -> Path:
     """A path from text or a path.
 
-    Raises: KindError for anything else, ArgumentError for text that no file can be called.
+    Raises: KindError for anything else, FileError for text that no file can be called.
     """
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise KindError(f"{name} must be a path, not {shown(path)} ({type(path).__name__})")
@@ -139,7 +139,7 @@ def as_path(path: Any, name: str = "path") -> Path:
     else:
         if "\0" not in os.fspath(path):
             return Path(path)
-    raise ArgumentError(f"{name} must be a name that a file can have, not {shown(os.fspath(path))}")
+    raise FileError(f"{name} must be a name that a file can have, not {shown(os.fspath(path))}")
 
 
 MEMORY_LIMIT = 4 * 2**30

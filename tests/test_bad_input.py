@@ -47,6 +47,7 @@ NAMES: dict[str, Any] = {
     "LAYER": np.ones((4, 1, 3, 3), dtype=int),
     "VGG": ca.correlation((224, 224), np.zeros((64, 64, 3, 3), dtype=np.float32), padding=1),
     "n": ca.sizes("n")[0],
+    "NET": ca.sequential((1, 6), [ca.layers.Conv(1, 3)]),
     "HUGE": HUGE,
     # No address space holds this many samples: an allocation fails at once instead of swapping.
     "UNMAPPABLE": 10**16,
@@ -92,7 +93,7 @@ def test_each_error_is_of_its_builtin_kind(name: str, builtin: type[Exception]) 
         pytest.param(lambda n: ca.downsample(n, 2), id="downsample"),
         pytest.param(lambda n: ca.upsample(3, n), id="upsample"),
         pytest.param(lambda n: ca.identity((n, n)), id="identity"),
-        pytest.param(lambda n: ca.reshape((n, n), n * n), id="reshape"),
+        pytest.param(lambda n: ca.reshape((10**6, n), 10**6 * n), id="reshape"),
         pytest.param(
             lambda n: ca.correlation(n - 2, KERNEL) @ ca.correlation(n, KERNEL), id="product"
         ),

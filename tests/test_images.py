@@ -15,7 +15,7 @@ from PIL import Image
 
 from convalg import images
 from convalg.errors import FileError, KindError, ShapeError
-from convalg.images import grey, photograph, read_image
+from convalg.images import apply, grey, photograph, read_image
 
 ALLOWED = "give a PNG or JPEG image of at most 50,000,000 pixels"
 
@@ -174,6 +174,15 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         read_image(tmp_path / "pipe")
     with pytest.raises(KindError, match="an image is read from a path, not from a int"):
         read_image(3)  # type: ignore[arg-type]
+
+
+def test_what_is_no_image_and_no_function() -> None:
+    with pytest.raises(KindError, match="an image must hold numbers"):
+        grey("abc")  # type: ignore[arg-type]
+    with pytest.raises(KindError, match="f must be a function of an image, not None"):
+        apply(None, [])  # type: ignore[arg-type]
+    with pytest.raises(KindError, match="images must be a list of paths or of arrays"):
+        apply(grey, "a.png")
 
 
 def test_bytes_changed_at_random_are_read_or_refused(tmp_path: Path) -> None:

@@ -157,8 +157,11 @@ def scene(operator: Operator, output: tuple[int, ...], x: Array | None) -> Scene
 
 def _check_sizes(geometry: Geometry, turned: bool) -> None:
     for axis in geometry.axes:
-        line = _line(axis, 0, turned)
-        longest = max(len(line.kinds), int(axis.in_size), int(axis.out_size))  # type: ignore[arg-type]
+        sides = sum(max(int(side), 0) for side in (axis.before, axis.after))  # type: ignore[arg-type]
+        longest = max(int(axis.in_size) + sides, int(axis.out_size), int(axis.taps))  # type: ignore[arg-type]
+        # A list of the cells is made of few only.
+        if longest <= 4 * MOST_CELLS:
+            longest = max(longest, len(_line(axis, 0, turned).kinds))
         if longest > MOST_CELLS:
             raise TooLargeError(
                 f"a window over {longest} cells is too large to draw, the most is {MOST_CELLS}: "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from convalg.errors import FileError, KindError, ShapeError, as_path, format_bytes, shown
+from convalg.errors import FileError, KindError, ShapeError, format_bytes, shown
 from convalg.jobs import each
 from convalg.kernels import as_numbers
 
@@ -56,7 +56,7 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise KindError(f"an image is read from a path, not from a {type(path).__name__}")
-    place = as_path(path)
+    place = Path(path)
     with _opened(place) as file:
         return _decoded(file, repr(str(place)))
 

@@ -301,9 +301,8 @@ def chain(*maps: Any) -> Map:
     factors: list[Map] = []
     for one in maps:
         if not isinstance(one, Map):
-            side = "left" if one is maps[0] else "right"
             raise KindError(
-                f"@ composes two operators, and the {side} one is a {type(one).__name__}: "
+                f"@ composes two operators, and the right one is a {type(one).__name__}: "
                 f"write A(x) to apply A to an array"
             )
         factors.extend(one.factors if isinstance(one, Chain) else [one])
