@@ -12,7 +12,7 @@ import numpy.typing as npt
 from convalg.engine import total as added
 from convalg.engine import using
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, shown
-from convalg.kernels import batch_of, is_foreign
+from convalg.kernels import batch_of, is_foreign, restored
 from convalg.pattern import Pattern
 from convalg.spec import size_product
 
@@ -95,6 +95,8 @@ class Map(ABC):
         return scaled(factor, self)
 
     __rmul__ = __mul__
+
+    __setstate__ = restored
 
     if not TYPE_CHECKING:
 
@@ -222,11 +224,10 @@ class Operator(Map):
         that library: on its device, in its graph or trace. `engine` names how the layers inside
         are applied to NumPy's numbers (`convalg.engine.ENGINES`); "auto" takes the one with the
         least estimated time. The batch may lie innermost in the memory of x and of the result.
-        Integers of any machine type are added up exactly, in int64; Python's integers of any size,
-        and fractions, in arrays of objects; floats by NumPy's rule. Moves of samples keep the type.
+        Integers of any machine type are added up exactly in int64, Python's integers and fractions
+        in arrays of objects, floats by NumPy's rule; moves of samples keep the type.
         Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers;
-        ArgumentError for an engine that cannot apply it; ExactnessError where an integer sum could
-        leave 64 bits (pass x.astype(object)).
+        ArgumentError for an engine that cannot; ExactnessError beyond 64 bits (x.astype(object)).
 
         >>> import convalg as ca
         >>> ca.correlation(4, [1, 2])([1, 0, 0, 3])

@@ -356,6 +356,14 @@ def batch_of(x: Any, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[in
     return values.reshape(math.prod(batch), *shape), batch
 
 
+def restored(owner: Any, state: dict[str, Any]) -> None:
+    """Fill an object that is unpickled or copied; its arrays are read-only, as they were."""
+    for value in state.values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+    owner.__dict__.update(state)
+
+
 def is_tensor(x: Any) -> bool:
     """Whether x is a tensor of PyTorch, without importing it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -109,27 +109,26 @@ def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = 
 def to_linear_operator(operator: Operator) -> scipy.sparse.linalg.LinearOperator:
     """SciPy's LinearOperator; see `Operator.to_linear_operator`."""
     _refuse_objects(operator, None)
-    adjoint, kind = operator.T, _result_type(operator)
-
-    def apply(step: Operator) -> Any:
-        def many(columns: np.ndarray) -> np.ndarray:
-            samples = columns.reshape(columns.shape[0], -1).T.reshape(-1, *step.in_shape)
-            found = step(samples).reshape(len(samples), step.shape[0])
-            if found.dtype.kind == "O":
-                # Exact fractions of whole numbers; SciPy's solvers take machine numbers.
-                found = found.astype(kind)
-            return found.T.reshape(step.shape[0], *columns.shape[1:])
-
-        return many
-
+    kind = _result_type(operator)
+    forward, back = partial(_columns, operator, kind), partial(_columns, operator.T, kind)
     return scipy.sparse.linalg.LinearOperator(
         shape=operator.shape,
-        matvec=apply(operator),
-        rmatvec=apply(adjoint),
-        matmat=apply(operator),
-        rmatmat=apply(adjoint),
+        matvec=forward,
+        rmatvec=back,
+        matmat=forward,
+        rmatmat=back,
         dtype=kind,
     )
+
+
+def _columns(operator: Operator, kind: np.dtype, columns: np.ndarray) -> np.ndarray:
+    """The operator applied to each column, of which there is one where there is no such axis."""
+    samples = columns.reshape(columns.shape[0], -1).T.reshape(-1, *operator.in_shape)
+    found = operator(samples).reshape(len(samples), operator.shape[0])
+    if found.dtype.kind == "O":
+        # Exact fractions of integers; SciPy's solvers take machine numbers.
+        found = found.astype(kind)
+    return found.T.reshape(operator.shape[0], *columns.shape[1:])
 
 
 def support_matrix(operator: Operator) -> Any:

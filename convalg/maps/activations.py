@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,10 @@ from convalg.spec import Shape, as_size, is_expression
 
 @dataclass(frozen=True, eq=False)
 class Elementwise(Map):
-    """One function of one number, applied to every entry; its Jacobian is a diagonal."""
+    """One function of one number, applied to every entry; its Jacobian is a diagonal.
+
+    The functions are those of a module, or partial ones of them, so that a map can be pickled.
+    """
 
     in_shape: tuple[Any, ...]
     function: Callable[[Array], Array]
@@ -53,7 +57,7 @@ def relu(shape: Shape) -> Elementwise:
     >>> relu(3)([-1, 0, 2]).tolist(), relu(3).at([-1, 0, 2])
     ([0, 0, 2], diagonal([0, 0, 1]))
     """
-    return _elementwise("relu", shape, _relu, lambda x: _where_positive(x, 1, 0))
+    return _elementwise("relu", shape, _relu, _relu_slope)
 
 
 def leaky_relu(shape: Shape, slope: Any = 0.01) -> Elementwise:
@@ -72,17 +76,8 @@ def leaky_relu(shape: Shape, slope: Any = 0.01) -> Elementwise:
     if factor.dtype.kind == "c":
         raise KindError(f"slope must be real, not {factor.dtype}")
     value = slope if factor.dtype.kind == "O" else factor.item()
-
-    def function(x: Array) -> Array:
-        # Only what is scaled may overflow. Integers both as int64: NumPy has no integer type for
-        # uint64 beside it.
-        low = x if x.dtype.kind == "O" else np.where(x > 0, 0, x).astype(x.dtype)
-        return _chosen(x, engine.scaled(1, x), engine.scaled(value, low))
-
-    def gains(x: Array) -> Array:
-        return _where_positive(x, 1, value)
-
-    return _elementwise("leaky_relu", shape, function, gains, f", {value}")
+    functions = partial(_leaky, value), partial(_leaky_slope, value)
+    return _elementwise("leaky_relu", shape, *functions, f", {value}")
 
 
 def sigmoid(shape: Shape) -> Elementwise:
@@ -93,12 +88,7 @@ def sigmoid(shape: Shape) -> Elementwise:
     >>> sigmoid(1)([0.0]).tolist(), sigmoid(1).at([0.0])
     ([0.5], diagonal([0.25]))
     """
-
-    def slope(x: Array) -> Array:
-        y = _sigmoid(x)
-        return y * (1 - y) if x.dtype.kind == "O" else y * _sigmoid(-as_floats(x))
-
-    return _elementwise("sigmoid", shape, _sigmoid, slope)
+    return _elementwise("sigmoid", shape, _sigmoid, _sigmoid_slope)
 
 
 def tanh(shape: Shape) -> Elementwise:
@@ -109,15 +99,7 @@ def tanh(shape: Shape) -> Elementwise:
     >>> tanh(1)([0.0]).tolist(), tanh(1).at([0.0])
     ([0.0], diagonal([1.0]))
     """
-
-    def slope(x: Array) -> Array:
-        if x.dtype.kind == "O":
-            return 1 - _tanh(x) ** 2
-        # 1 - tanh^2 without the cancellation for large x, whose double may be infinite.
-        small = np.exp(-np.abs(as_floats(x))) ** 2
-        return 4 * small / (1 + small) ** 2
-
-    return _elementwise("tanh", shape, _tanh, slope)
+    return _elementwise("tanh", shape, _tanh, _tanh_slope)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,6 +237,21 @@ def _relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
+def _relu_slope(x: Array) -> Array:
+    return _where_positive(x, 1, 0)
+
+
+def _leaky(slope: Any, x: Array) -> Array:
+    # Only what is scaled may overflow. Integers both as int64: NumPy has no integer type for
+    # uint64 next to it.
+    low = x if x.dtype.kind == "O" else np.where(x > 0, 0, x).astype(x.dtype)
+    return _chosen(x, engine.scaled(1, x), engine.scaled(slope, low))
+
+
+def _leaky_slope(slope: Any, x: Array) -> Array:
+    return _where_positive(x, 1, slope)
+
+
 def _where_positive(x: Array, yes: Any, no: Any) -> Array:
     """`yes` where an entry is positive, `no` elsewhere; NaN stays NaN."""
     found = _chosen(x, np.full(x.shape, yes), np.full(x.shape, no))
@@ -286,6 +283,19 @@ def _sigmoid(x: Array) -> Array:
     # exp of a negative number only, which cannot overflow.
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, small) / (1 + small)
+
+
+def _sigmoid_slope(x: Array) -> Array:
+    y = _sigmoid(x)
+    return y * (1 - y) if x.dtype.kind == "O" else y * _sigmoid(-as_floats(x))
+
+
+def _tanh_slope(x: Array) -> Array:
+    if x.dtype.kind == "O":
+        return 1 - _tanh(x) ** 2
+    # 1 - tanh^2 without the cancellation for large x, whose double may be infinite.
+    small = np.exp(-np.abs(as_floats(x))) ** 2
+    return 4 * small / (1 + small) ** 2
 
 
 def _tanh(x: Array) -> Array:

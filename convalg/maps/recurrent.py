@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -422,23 +423,27 @@ _SIGMOID, _TANH = sigmoid(1), tanh(1)
 _ACTIVATIONS = {
     "tanh": _TANH,
     "relu": relu(1),
-    "linear": Elementwise((1,), lambda x: x, np.ones_like, "linear"),
+    "linear": Elementwise((1,), np.array, np.ones_like, "linear"),
 }
 
 
 def _simple(activation: Elementwise) -> Cell:
     """h = f(a + b)."""
-
-    def step(a: Array, b: Array, state: Array) -> Array:
-        return activation.function(engine.total([a, b]))
-
-    def slopes(a: Array, b: Array, state: Array) -> tuple[Array, Array, Array]:
-        slope = activation.slope(engine.total([a, b]))[:, None]
-        return slope, slope, np.zeros_like(slope)
-
+    step, slopes = partial(_simple_step, activation), partial(_simple_slopes, activation)
     word = activation.words.partition("(")[0]
     options = "" if activation is _TANH else f", activation={word!r}"
     return Cell("rnn", 1, 1, 0, step, slopes, options=options)
+
+
+def _simple_step(activation: Elementwise, a: Array, b: Array, state: Array) -> Array:
+    return activation.function(engine.total([a, b]))
+
+
+def _simple_slopes(
+    activation: Elementwise, a: Array, b: Array, state: Array
+) -> tuple[Array, Array, Array]:
+    slope = activation.slope(engine.total([a, b]))[:, None]
+    return slope, slope, np.zeros_like(slope)
 
 
 def _lstm_gates(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:

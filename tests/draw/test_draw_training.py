@@ -79,7 +79,7 @@ NET = ca.sequential((1, 9, 9), [ca.layers.Conv(1, 3), ca.layers.ReLU()], name="b
         ((np.ones(3),), ShapeError, r"kernels must have shape .* none of them 0, not \(3,\)"),
         ((np.ones((0, 2, 2)),), ShapeError, r"none of them 0, not \(0, 2, 2\)"),
         ((np.ones((2, 2)) * 1j,), KindError, "kernels must be real numbers, not complex128"),
-        (([["a", "b"]],), KindError, "kernels must be real numbers, not <U1"),
+        (([["a", "b"]],), KindError, "kernels must hold numbers, not <U1"),
         (([[1.0, np.nan]],), ArgumentError, "the kernels of kernels hold numbers that are not"),
         (([[sympy.Symbol("w")]],), SymbolicError, "kernels of letters have no scale.* for w"),
     ],
