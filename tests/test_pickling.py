@@ -120,7 +120,6 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "history": lambda: ca.train.History([1.0], [0.5], [0.5]),
     "optimiser": lambda: ca.train.Adam(0.1, schedule=ca.train.WarmUp(3, ca.train.Cosine(10))),
     "loss": lambda: ca.train.CrossEntropy(),
-    "sheet": lambda: ca.explain(ca.correlation(4, [1, 2])),
     "picture": lambda: ca.draw.modes(4, 2),
     "report": lambda: ca.check.forward(lambda x, w: x, cases=8),
 }
@@ -139,6 +138,13 @@ def test_answers(name: str) -> None:
             assert np.array_equal(found(x), made(x))
 
 
+@pytest.mark.thorough
+def test_sheets() -> None:
+    made = ca.explain(ca.correlation(4, [1, 2]))
+    assert all(way(made).html() == made.html() for way in WAYS.values())
+
+
+@pytest.mark.thorough
 def test_workers_get_maps() -> None:
     from joblib import Parallel, delayed
 
