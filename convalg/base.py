@@ -224,8 +224,7 @@ class Operator(Map):
         that library: on its device, in its graph or trace. `engine` names how the layers inside
         are applied to NumPy's numbers (`convalg.engine.ENGINES`); "auto" takes the one with the
         least estimated time. The batch may lie innermost in the memory of x and of the result.
-        Integers of any machine type are added up exactly in int64, Python's integers and fractions
-        in arrays of objects, floats by NumPy's rule; moves of samples keep the type.
+        Integers of any type are added up exactly: in int64, Python's own in arrays of objects.
         Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers;
         ArgumentError for an engine that cannot; ExactnessError beyond 64 bits (x.astype(object)).
 
