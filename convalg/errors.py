@@ -11,11 +11,9 @@ import numbers
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from convalg.escape import terminal
-
-Kind = TypeVar("Kind")
 
 __all__ = [
     "ArgumentError",
@@ -115,7 +113,7 @@ def one_of(value: Any, words: Collection[str], name: str) -> str:
     raise ArgumentError(f"{name} must be {known}, not {shown(value)}")
 
 
-def a_kind(value: Any, kind: type[Kind], what: str) -> Kind:
+def a_kind(value: Any, kind: type, what: str) -> Any:
     """The value of an argument that is of a class; `what` begins the message.
 
     Raises: KindError for anything else.
