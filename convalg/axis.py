@@ -141,31 +141,36 @@ class Axis:
         sign, constant = (1, -low) if q % 2 == 0 else (-1, high)
         return Piece(sign, constant, low + int(q > 0), high - int(q < 0))
 
-    def limits(self) -> tuple[tuple[Any, str, str], ...]:
-        """What must not be negative for the axis to exist: (value, message, note of a scope)."""
+    def limits(self) -> tuple[tuple[Any, tuple[Any, ...], str], ...]:
+        """What must not be negative for the axis to exist: (value, message, note of a scope).
+
+        A message is a template and what fills it.
+        """
         some = (
-            (self.in_size - 1, f"there is no input in {self.in_size} samples", ""),
-            (self.out_size - 1, self._no_output(), ""),
-            (self.taps - 1, f"there is no kernel of {self.taps} taps", ""),
+            (self.in_size - 1, ("there is no input in {} samples", self.in_size), ""),
+            (
+                self.out_size - 1,
+                (
+                    "{} samples with a kernel of {} taps have no output ({})",
+                    *(self.in_size, self.taps, self.out_size),
+                ),
+                "",
+            ),
+            (self.taps - 1, ("there is no kernel of {} taps", self.taps), ""),
         )
         if self.boundary in ("zeros", "edge"):
             return some
         # Symbolic sizes are folded once on each side, so the padding is at most one period.
         widest = self.in_size - int(self.boundary == "reflect")
         message = (
-            f"symbolic sizes fold the {self.boundary} border at most once, by {widest} samples: "
-            f"give numbers for all sizes"
+            "symbolic sizes fold the {} border at most once, by {} samples: give numbers for all "
+            "sizes",
+            *(self.boundary, widest),
         )
         return (
             *some,
             (widest - self.before, message, FOLDS_ONCE),
             (widest - self.after, message, FOLDS_ONCE),
-        )
-
-    def _no_output(self) -> str:
-        return (
-            f"{self.in_size} samples with a kernel of {self.taps} taps have no output "
-            f"({self.out_size})"
         )
 
     def _periods(self) -> tuple[int, int]:

@@ -31,7 +31,7 @@ def conditions_of(operator: Operator) -> tuple[Condition, ...]:
     for leaf in leaves(operator):
         geometry = getattr(leaf, "geometry", None)
         if geometry is not None and not leaf.is_concrete:
-            for condition in geometry.existence():
+            for condition in geometry.existence:
                 found.setdefault(condition.value, condition)
     return tuple(found.values())
 

@@ -169,7 +169,7 @@ def _padded(
     for k, (n, given) in enumerate(zip(sizes, pairs, strict=True)):
         before, after = given if least is None else (-given[0], -given[1])
         check_reflect(boundary, (before, after), n, k, needs)
-        message = f"{name} {given} crops the whole input of {n} samples on axis {k}"
+        message = ("{} {} crops the whole input of {} samples on axis {}", name, given, n, k)
         for left in (before + after + n - 1, before + n, after + n):
             require(left, message, needs)
         axes.append(Axis(n, n + before + after, padding=before, boundary=boundary))
@@ -260,7 +260,8 @@ def downsample(
     offsets = per_axis(offset, "offset", len(sizes), least=0, conditions=needs)
     axes = []
     for k, (n, step, first) in enumerate(zip(sizes, factors, offsets, strict=True)):
-        require(n - 1 - first, f"offset {first} is beyond the {n} samples of axis {k}", needs)
+        message = ("offset {} is beyond the {} samples of axis {}", first, n, k)
+        require(n - 1 - first, message, needs)
         axes.append(Axis(n, -(-(n - first) // step), stride=step, padding=-first))
     return selection(axes, channels, needs)
 
@@ -283,7 +284,7 @@ def upsample(
     wanted = tight if size is None else per_axis(size, "size", len(sizes), conditions=needs)
     axes = []
     for k, (n, step, least, length) in enumerate(zip(sizes, factors, tight, wanted, strict=True)):
-        message = f"size {length} on axis {k} is below the {least} samples needed"
+        message = ("size {} on axis {} is below the {} samples needed", length, k, least)
         require(length - least, message, needs)
         axes.append(Axis(length, n, stride=step))
     return selection(axes, channels, needs).T

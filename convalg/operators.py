@@ -115,7 +115,7 @@ class Selection(Operator):
     out_shape: tuple[Any, ...]
     conditions: tuple[Condition, ...] = ()
 
-    @property
+    @cached_property
     def geometry(self) -> Geometry:
         """The selection as a single-channel layer."""
         return Geometry(self.axes, conditions=self.conditions)

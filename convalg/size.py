@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from convalg.axis import Size, holds
 from convalg.errors import LARGEST_INTEGER, ArgumentError, KindError, ShapeError, shown
@@ -21,27 +21,41 @@ if TYPE_CHECKING:
     import sympy
 
 
+Message: TypeAlias = "tuple[Any, ...]"
+
+
 @dataclass(frozen=True)
 class Condition:
     """A precondition with symbolic sizes: `value` must not be negative.
 
-    `message`: the constructor's error where it is. `words`: how a scope prints the condition
+    `message`: the constructor's error where it is, as a template and what fills it: it is written
+    out when it is read, since symbols take long to print. `words`: how a scope prints the condition
     where an inequality would be hard to read, or "". `note`: what a scope adds to it, or "".
     """
 
     value: sympy.Expr
-    message: str
-    words: str = ""
+    message: Message = ()
+    words: Message = ()
     note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The message."""
+        return written(self.message)
+
+
+def written(message: Message) -> str:
+    """A message from its template and what fills it."""
+    return message[0].format(*message[1:]) if message else ""
 
 
 def require(
     value: Any,
-    message: str,
+    message: Message,
     conditions: list[Condition] | None,
     *,
     error: type[Exception] = ArgumentError,
-    words: str = "",
+    words: Message = (),
 ) -> None:
     """State once that `value` must not be negative: checked for numbers, kept for symbols.
 
@@ -51,7 +65,7 @@ def require(
     Raises: `error` with the message where the value is negative whatever the symbols are.
     """
     if holds(value < 0):
-        raise error(message)
+        raise error(written(message))
     if conditions is not None and is_symbolic(value) and not holds(value >= 0):
         conditions.append(Condition(value, message, words))
 
@@ -61,7 +75,7 @@ def check_conditions(conditions: Iterable[Condition], numbers: Mapping[Any, int]
     for condition in conditions:
         if holds(substituted(condition.value, numbers) < 0):
             given = ", ".join(f"{name}={value}" for name, value in numbers.items())
-            raise ArgumentError(f"this operator does not exist at {given}: {condition.message}")
+            raise ArgumentError(f"this operator does not exist at {given}: {condition.text}")
 
 
 def conditions_at(
@@ -168,8 +182,9 @@ def as_size(
                 f"ca.sizes"
             )
         if least is not None:
-            message = f"{name} must be at least {least}, not {value}"
-            require(value - least, message, conditions)
+            require(
+                value - least, ("{} must be at least {}, not {}", name, least, value), conditions
+            )
         return value
     try:
         if isinstance(value, bool) or (is_symbolic(value) and not is_expression(value)):

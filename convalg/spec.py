@@ -162,19 +162,20 @@ class Geometry:
             isinstance(count, int) for count in channels
         )
 
+    @cached_property
     def existence(self) -> tuple[Condition, ...]:
         """All that must hold for the layer to exist at some sizes: of its axes and constructor."""
         found = list(self.conditions)
         for number, axis in enumerate(self.axes):
             found += [
-                Condition(value, f"axis {number}: {message}", note=note)
+                Condition(value, (f"axis {number}: {message[0]}", *message[1:]), note=note)
                 for value, message, note in axis.limits()
                 if is_symbolic(value)
             ]
         counts = (("input", self.in_channels), ("output", self.out_channels))
         for name, count in counts:
             if count is not None and is_symbolic(count):
-                found.append(Condition(count - 1, f"a layer needs an {name} channel"))
+                found.append(Condition(count - 1, ("a layer needs an {} channel", name)))
         return tuple(found)
 
     def at(self, numbers: Mapping[Any, int]) -> Geometry:
@@ -182,7 +183,7 @@ class Geometry:
 
         Raises: ArgumentError when it does not exist there (no output, no kernel, ...).
         """
-        check_conditions(self.existence(), numbers)
+        check_conditions(self.existence, numbers)
         axes = []
         for axis in self.axes:
             values = {f.name: substituted(getattr(axis, f.name), numbers) for f in fields(axis)}
@@ -283,8 +284,11 @@ def transposed_geometry(
     ):
         require(
             larger(s, d) - 1 - more,
-            f"output_padding[{k}] must be smaller than the stride {s} or the dilation {d} "
-            f"of its axis, not {more}",
+            (
+                "output_padding[{}] must be smaller than the stride {} or the dilation {} of its "
+                "axis, not {}",
+                *(k, s, d, more),
+            ),
             needs,
         )
         produced = transposed_size(n, size, s, d, *pad) + more
@@ -292,8 +296,11 @@ def transposed_geometry(
             produced = wanted[k]
         require(
             produced - 1,
-            f"padding={pad} on axis {k} crops everything: the transposed output would have "
-            f"{produced} samples; reduce the padding",
+            (
+                "padding={} on axis {} crops everything: the transposed output would have {} "
+                "samples; reduce the padding",
+                *(pad, k, produced),
+            ),
             needs,
         )
         axes.append(
@@ -374,7 +381,7 @@ def _split_kernel(
     """The taps and (in_channels, out_channels, groups), read from the kernel's shape."""
     dims, axes = len(sizes), len(kernel_shape)
     for k, size in enumerate(kernel_shape):
-        message = f"kernel of shape {kernel_shape} is empty: axis {k} has size {size}"
+        message = ("kernel of shape {} is empty: axis {} has size {}", kernel_shape, k, size)
         require(size - 1, message, conditions, error=ShapeError)
     if axes == dims:
         if groups != 1:
@@ -389,10 +396,12 @@ def _split_kernel(
     # Divisible exactly where rounding down to a multiple loses nothing.
     require(
         groups * (first // groups) - first,
-        f"groups={groups} does not divide the {first} channels on the first axis of the "
-        f"kernel of shape {kernel_shape}",
+        (
+            "groups={} does not divide the {} channels on the first axis of the kernel of shape {}",
+            *(groups, first, kernel_shape),
+        ),
         conditions,
-        words=f"{groups} divides {first}",
+        words=("{} divides {}", groups, first),
     )
     return kernel_shape[2:], (second * groups, first, groups)  # type: ignore[return-value,operator]
 
@@ -458,8 +467,9 @@ def check_reflect(
     if boundary != "reflect":
         return
     message = (
-        f"{name} {pad} on axis {axis} is too wide for boundary='reflect': an input of {n} "
-        f"can be reflected by at most {n - 1} (use 'symmetric', 'circular' or 'edge')"
+        "{} {} on axis {} is too wide for boundary='reflect': an input of {} can be reflected by "
+        "at most {} (use 'symmetric', 'circular' or 'edge')",
+        *(name, pad, axis, n, n - 1),
     )
     for amount in pad:
         require(n - 1 - amount, message, conditions)

@@ -269,7 +269,7 @@ def _through(net: Network, wanted: str) -> Derivation:
         axes = axes[:1]
     positive = _positive(net, known, nodes)
     letters = tuple(sorted({s for value in positive for s in value.free_symbols}, key=str))
-    limits = tuple(Condition(value - 1, f"{value} must be at least 1") for value in positive)
+    limits = tuple(Condition(value - 1) for value in positive)
     setting = Setting(letters, Domain(tuple(letters), limits))
     output = Names(*letters)("u")
     steps = [

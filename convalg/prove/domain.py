@@ -22,6 +22,7 @@ from convalg.operators import Convolution, Patches, Selection, leaves
 from convalg.presburger import isl_name, parameters, text
 from convalg.prove import coefficients
 from convalg.prove.polynomial import rational
+from convalg.size import written
 from convalg.spec import Condition, holds, is_symbolic, substituted
 
 MOST_COMBINATIONS = 64
@@ -51,7 +52,7 @@ class Domain:
         entries: list[Any] = []
         for operator in operators:
             for letter in operator.letters:
-                limits.setdefault(letter, Condition(letter, f"{letter} must not be negative"))
+                limits.setdefault(letter, Condition(letter, ("{} must not be negative", letter)))
             for condition in conditions_of(operator):
                 limits.setdefault(condition.value, condition)
             entries += coefficients.entries_of(operator)
@@ -118,7 +119,7 @@ def scope_of(limits: Iterable[Any], letters: Iterable[Any]) -> str:
     >>> scope_of([n - 1, n - K, K - 1], [n, K])
     'all n >= K >= 1'
     """
-    return str(Domain(tuple(letters), tuple(Condition(value, "") for value in limits)))
+    return str(Domain(tuple(letters), tuple(Condition(value) for value in limits)))
 
 
 def _points(limits: tuple[Any, ...], letters: tuple[Any, ...]) -> islpy.Set:
@@ -164,10 +165,10 @@ def _affine(value: Any) -> Any:
 def _words(domain: Domain) -> str:
     """The words are asked for once for each claim about the same family."""
     limits: dict[Any, Condition] = {}
-    for condition in (*domain.limits, *(Condition(letter, "") for letter in domain.letters)):
+    for condition in (*domain.limits, *(Condition(letter) for letter in domain.letters)):
         limits.setdefault(_affine(condition.value), condition)
     kept = _irredundant(list(limits), domain.swept)
-    named = [limits[value].words for value in kept if limits[value].words]
+    named = [written(limits[value].words) for value in kept if limits[value].words]
     plain = [value for value in kept if not limits[value].words]
     notes = dict.fromkeys(limits[value].note for value in kept if limits[value].note)
     if not named and not all(value.is_polynomial() for value in plain):
