@@ -74,12 +74,22 @@ def equal(
             f"these operators have different numbers of axes: one maps {first.in_shape} to "
             f"{first.out_shape}, the other {second.in_shape} to {second.out_shape}"
         )
-    # Printing two layers takes longer than comparing them.
-    claim = lambda: f"{first!r} = {second!r}"  # noqa: E731 - read when it is printed
+    claim = _Equality(first, second)
     verdict = decide(first, second, claim=claim, ranges=ranges, budget=budget)
     if verdict.status == "refuted":
         return replace(verdict, hint=hints.repair(first, second, _proves))
     return verdict
+
+
+@dataclass(frozen=True)
+class _Equality:
+    """The claim in words, written when it is read: printing takes longer than comparing."""
+
+    first: Operator
+    second: Operator
+
+    def __call__(self) -> str:
+        return f"{self.first!r} = {self.second!r}"
 
 
 def adjoint(
