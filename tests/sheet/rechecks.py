@@ -12,7 +12,7 @@ from typing import Any
 
 import naive
 import numpy as np
-import printed
+import printed_sheet as printed
 
 from convalg.sheet import Sheet
 from convalg.sheet.blocks import COUNTEREXAMPLE, EXACTLY, PROVED, TRIED, Claim, Code, Formula
