@@ -8,69 +8,17 @@ is how the padding stands here: as an operator.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import islpy
-
-from convalg.axis import output_size
-from convalg.faces.relation import parameters, text
 from convalg.kernels import flip, kernel
 from convalg.linear import correlation, pad, upsample
 from convalg.maps.pooling import sum_pool
-from convalg.prove.claims import DEFAULT_RANGE
-from convalg.prove.theorem import Claim, Sides, Theorem
-from convalg.prove.verdict import ISL, Counterexample, Verdict
-from convalg.spec import sizes, substituted
+from convalg.prove.parts import K, Length, Positions, d, n, p, s
+from convalg.prove.theorem import Claim, Part, Sides, Theorem
+from convalg.spec import sizes
 
-n, K, p, s, d, h, o = sizes("n K p s d h o")
+(h,) = sizes("h")
 GUIDE = "Dumoulin & Visin, A guide to convolution arithmetic for deep learning"
-
-
-def positions(
-    formula: Any, *, taps: Any = K, padding: Any = 0, stride: Any = 1, dilation: Any = 1
-) -> Verdict:
-    """Whether a formula counts the places where a kernel fits in the padded input.
-
-    Rule: output j exists when j >= 0 and s j + d (k - 1) + 1 <= n + 2 p; the set of those j is
-    compared with 0 <= j < formula, for all sizes and each stride and dilation in 1..8.
-    """
-    claim = f"o = {formula}"
-    strides = DEFAULT_RANGE if stride is s else [1]
-    dilations = DEFAULT_RANGE if dilation is d else [1]
-    for step in strides:
-        for spread in dilations:
-            numbers = {"s": step, "d": spread}
-            count, width, margin = (substituted(v, numbers) for v in (formula, taps, padding))
-            declared = parameters(n, count, width, margin)
-            last = f"{step}j + {spread}*({text(width)} - 1) + 1 <= n + 2*{text(margin)}"
-            exists = f"n >= 1 and {text(width)} >= 1 and {text(margin)} >= 0"
-            fits = islpy.Set(f"{declared}{{ [j] : j >= 0 and {last} and {exists} }}")
-            said = islpy.Set(f"{declared}{{ [j] : 0 <= j < {text(count)} and {exists} }}")
-            if not fits.is_equal(said):
-                apart = fits.subtract(said).union(said.subtract(fits))
-                return _miscounted(claim, apart, count, numbers, (width, margin))
-    words = [
-        f"each {name} in 1..8" for name, seen in (("s", strides), ("d", dilations)) if len(seen) > 1
-    ]
-    scope = "all sizes" + (f", for {', '.join(words)}" if words else "")
-    return Verdict("proved", claim, scope, ISL)
-
-
-def _miscounted(
-    claim: str, apart: Any, count: Any, numbers: dict[str, int], used: tuple[Any, ...]
-) -> Verdict:
-    """The smallest sizes at which the formula counts wrongly."""
-    from convalg.prove.family import smallest
-
-    seen = {v for value in (n, count, *used) for v in getattr(value, "free_symbols", ())}
-    letters = tuple(letter for letter in (n, K, p, h) if letter in seen)
-    _, found, _ = smallest([apart], letters)
-    width, margin = (substituted(value, found) for value in used)
-    fitting = output_size(found["n"], width, numbers["s"], numbers["d"], margin, margin)
-    sizes_found = {**found, **numbers}
-    counter = Counterexample(sizes_found, None, None, substituted(count, found), max(fitting, 0))
-    return Verdict("refuted", claim, "all sizes", ISL, counter)
 
 
 def adjoint_as_correlation(padding: Any, *, stride: Any = 1, taps: Any = K) -> Sides:
@@ -110,26 +58,6 @@ def _remainder_lost() -> Sides:
     return layer.T, over @ pad(length, margin) @ upsample(outputs, 2)
 
 
-def transposed_length(claimed: Callable[[Any, Any], Any], padding: Any, stride: Any) -> Verdict:
-    """Whether a formula in i' and a = (i + 2p - k) mod s gives back the size i of the input."""
-    for step in DEFAULT_RANGE if stride is s else [1]:
-        outputs = output_size(n, K, step, 1, padding, padding)
-        remainder = (n + 2 * padding - K) - step * ((n + 2 * padding - K) // step)
-        said = substituted(claimed(outputs, remainder), {"s": step})
-        limits = f"n >= 1 and K >= 1 and p >= 0 and n + 2*{text(padding)} >= K"
-        apart = islpy.Set(f"[n, K, p] -> {{ : {text(said)} != n and {limits} }}")
-        if not apart.is_empty():
-            from convalg.prove.family import smallest
-
-            _, found, _ = smallest([apart], (n, K, p))
-            counter = Counterexample(
-                {**found, "s": step}, None, None, substituted(said, found), found["n"]
-            )
-            return Verdict("refuted", "the size of the adjoint's output", "all sizes", ISL, counter)
-    scope = "all n, K, p with n + 2p >= K" + (", for each s in 1..8" if stride is s else "")
-    return Verdict("proved", "the size of the adjoint's output", scope, ISL)
-
-
 def _dilated() -> Sides:
     """A dilated kernel is the kernel stretched by d - 1 zeros: B_d(x) = B(x) U_d."""
     x = kernel(n, name="x")
@@ -139,33 +67,13 @@ def _dilated() -> Sides:
     return dilated.by_kernel(x), wide.by_kernel(x) @ upsample(K, d, size=span)
 
 
-def _half() -> Sides:
-    layer = correlation(n, kernel(2 * h + 1), padding=h)
-    return layer, correlation(n, kernel(2 * h + 1), padding="same")
+def _pooling(taps: int) -> Sides:
+    return sum_pool(n, taps, stride=s), correlation(n, [1] * taps, stride=s)
 
 
-def _full() -> Sides:
-    return (
-        correlation(n, kernel(K), padding=K - 1),
-        correlation(n, kernel(K), padding="full"),
-    )
-
-
-def _pooling() -> Sides:
-    ones = correlation(n, [1, 1, 1], stride=s)
-    return sum_pool(n, 3, stride=s), ones
-
-
-def _relation(
-    number: int, statement: str, domain: str, *parts: Any, counter: Any = None
-) -> Theorem:
+def _relation(number: int, *parts: Part, counter: Part | None = None) -> Theorem:
     return Theorem(
-        f"relationship-{number}",
-        statement,
-        domain,
-        parts,
-        source=f"{GUIDE}, relationship {number}",
-        counter=counter,
+        f"relationship-{number}", parts, source=f"{GUIDE}, relationship {number}", counter=counter
     )
 
 
@@ -173,118 +81,85 @@ def _adjoint_part(words: str, padding: Any, stride: Any = 1, taps: Any = K) -> C
     return Claim(words, lambda: adjoint_as_correlation(padding, stride=stride, taps=taps))
 
 
+COUNT = "the number of outputs"
+SIZE = "the size of the adjoint's output"
 FLOOR = (n + 2 * p - K) // s + 1
 
 THEOREMS = (
-    _relation(
-        1,
-        "o = (i - k) + 1",
-        "s = 1, p = 0",
-        lambda: positions(n - K + 1),
-        counter=lambda: positions(n - K),
-    ),
+    _relation(1, Positions(COUNT, n - K + 1), counter=Positions(COUNT, n - K)),
     _relation(
         2,
-        "o = (i - k) + 2p + 1",
-        "s = 1",
-        lambda: positions(n - K + 2 * p + 1, padding=p),
-        counter=lambda: positions(n - K + p + 1, padding=p),
+        Positions(COUNT, n - K + 2 * p + 1, padding=p),
+        counter=Positions(COUNT, n - K + p + 1, padding=p),
     ),
     _relation(
         3,
-        r"o = i,\quad k = 2h + 1,\ p = h",
-        "s = 1, odd k, half padding",
-        lambda: positions(n, taps=2 * h + 1, padding=h),
-        Claim('half padding is "same"', _half),
-        counter=lambda: positions(n, taps=2 * h + 2, padding=h),
+        Positions(COUNT, n, taps=2 * h + 1, padding=h),
+        counter=Positions(COUNT, n, taps=2 * h + 2, padding=h),
     ),
-    _relation(
-        4,
-        "o = i + (k - 1)",
-        "s = 1, p = k - 1",
-        lambda: positions(n + K - 1, padding=K - 1),
-        Claim('padding k - 1 is "full"', _full),
-    ),
-    _relation(
-        5,
-        r"o = \lfloor (i - k) / s \rfloor + 1",
-        "p = 0",
-        lambda: positions((n - K) // s + 1, stride=s),
-    ),
+    _relation(4, Positions(COUNT, n + K - 1, padding=K - 1)),
+    _relation(5, Positions(COUNT, (n - K) // s + 1, stride=s)),
     _relation(
         6,
-        r"o = \lfloor (i + 2p - k) / s \rfloor + 1",
-        "all",
-        lambda: positions(FLOOR, padding=p, stride=s),
-        counter=lambda: positions((n + 2 * p - K) // s + 2, padding=p, stride=s),
+        Positions(COUNT, FLOOR, padding=p, stride=s),
+        counter=Positions(COUNT, FLOOR + 1, padding=p, stride=s),
     ),
     _relation(
         7,
-        r"o = \lfloor (i - k) / s \rfloor + 1",
-        "pooling without padding",
-        lambda: positions((n - K) // s + 1, stride=s),
-        Claim("sum pooling is a correlation with ones", _pooling),
+        Positions("the number of windows", (n - K) // s + 1, stride=s),
+        *(
+            Claim(f"sum pooling of {taps} is a correlation with ones", lambda k=taps: _pooling(k))  # type: ignore[misc] # a default argument binds k
+            for taps in (2, 3, 4)
+        ),
     ),
     _relation(
         8,
-        r"o' = i' + (k - 1),\quad k' = k,\ s' = 1,\ p' = k - 1",
-        "s = 1, p = 0",
-        lambda: transposed_length(lambda i, a: i + K - 1, 0, 1),
+        Length(SIZE, lambda i, a: i + K - 1),
         _adjoint_part("padding k - 1, flipped kernel", 0),
         counter=Claim("padding k - 1 for a padded layer too", _padding_forgotten),
     ),
     _relation(
         9,
-        r"o' = i' + (k - 1) - 2p,\quad p' = k - p - 1",
-        "s = 1; for p > k - 1 the padding p' is negative and crops",
-        lambda: transposed_length(lambda i, a: i + K - 1 - 2 * p, p, 1),
+        Length(SIZE, lambda i, a: i + K - 1 - 2 * p, p),
         _adjoint_part("padding k - p - 1, flipped kernel", p),
     ),
     _relation(
         10,
-        r"o' = i',\quad p' = p = \lfloor k / 2 \rfloor",
-        "s = 1, odd k, half padding",
         _adjoint_part("the same padding, flipped kernel", h, taps=2 * h + 1),
         counter=Claim("the same padding for an even kernel", _even_kernel),
     ),
     _relation(
         11,
-        r"o' = i' - (k - 1),\quad p' = 0",
-        "s = 1, p = k - 1",
-        lambda: transposed_length(lambda i, a: i - (K - 1), K - 1, 1),
+        Length(SIZE, lambda i, a: i - (K - 1), K - 1),
         _adjoint_part("no padding, flipped kernel", K - 1),
     ),
     _relation(
         12,
-        r"o' = s(i' - 1) + k",
-        "p = 0, s divides i - k (a = 0)",
-        lambda: transposed_length(lambda i, a: s * (i - 1) + K + a, 0, s),
-        _adjoint_part("stretched by s - 1 zeros, padded by k - 1", 0, s),
-        counter=lambda: transposed_length(lambda i, a: s * (i - 1) + K, 0, s),
+        Length(SIZE, lambda i, a: s * (i - 1) + K + a, 0, s),
+        _adjoint_part("s - 1 zeros inserted, padded by k - 1", 0, s),
+        counter=Length(f"{SIZE} without a", lambda i, a: s * (i - 1) + K, 0, s),
     ),
     _relation(
         13,
-        r"o' = s(i' - 1) + k - 2p,\quad p' = k - p - 1",
-        "s divides i + 2p - k (a = 0)",
-        lambda: transposed_length(lambda i, a: s * (i - 1) + K - 2 * p + a, p, s),
-        _adjoint_part("stretched by s - 1 zeros, padded by k - p - 1", p, s),
+        Length(SIZE, lambda i, a: s * (i - 1) + K - 2 * p + a, p, s),
+        _adjoint_part("s - 1 zeros inserted, padded by k - p - 1", p, s),
         counter=Claim("without the remainder a", _remainder_lost),
     ),
     _relation(
         14,
-        r"o' = s(i' - 1) + a + k - 2p,\quad a = (i + 2p - k) \bmod s",
-        "all; for p > k - 1 the padding p' is negative and crops",
-        lambda: transposed_length(lambda i, a: s * (i - 1) + a + K - 2 * p, p, s),
-        _adjoint_part("a zeros after the stretched input", p, s),
-        counter=lambda: transposed_length(lambda i, a: s * (i - 1) + K - 2 * p, p, s),
+        Length(SIZE, lambda i, a: s * (i - 1) + a + K - 2 * p, p, s),
+        _adjoint_part("a zeros after the last sample", p, s),
+        counter=Length(f"{SIZE} without a", lambda i, a: s * (i - 1) + K - 2 * p, p, s),
     ),
     _relation(
         15,
-        r"o = \lfloor (i + 2p - k - (k-1)(d-1)) / s \rfloor + 1",
-        "all, with dilation",
-        lambda: positions(
-            (n + 2 * p - K - (K - 1) * (d - 1)) // s + 1, padding=p, stride=s, dilation=d
+        Positions(
+            COUNT,
+            (n + 2 * p - K - (K - 1) * (d - 1)) // s + 1,
+            padding=p,
+            stride=s,
+            dilation=d,
         ),
-        Claim("a dilated kernel is the kernel stretched by zeros", _dilated),
+        Claim("a dilated kernel is the kernel with d - 1 zeros inserted", _dilated, "w"),
     ),
 )

@@ -129,7 +129,7 @@ def decide(
     """
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise ArgumentError(f"budget must be a number of operations, at least 1, not {budget!r}")
-    domain = Domain.of(first, second)
+    domain = domain_of(first, second, ranges=ranges)
     try:
         coefficients.check_canonical(
             [*coefficients.entries_of(first), *coefficients.entries_of(second)]
@@ -146,12 +146,19 @@ def decide(
                 f"once, with ca.sizes"
             )
     family.kernels_of([first, second])
-    swept = swept_symbols(first) | swept_symbols(second)
-    domain = replace(domain, swept=_swept(sorted(swept, key=str), ranges or {}))
     with_words = replace(_decided(first, second, claim, domain, budget), words=claim, domain=domain)
     if with_words.status == "unknown" and with_words.scope != NOWHERE and searching:
         return _searched(first, second, domain, with_words)
     return with_words
+
+
+def domain_of(first: Operator, second: Operator, *, ranges: Ranges | None = None) -> Domain:
+    """The sizes for which two operators are compared, with the values that are run through."""
+    domain = Domain.of(first, second)
+    if first.is_concrete and second.is_concrete:
+        return domain
+    swept = swept_symbols(first) | swept_symbols(second)
+    return replace(domain, swept=_swept(sorted(swept, key=str), ranges or {}))
 
 
 def _swept(symbols: list[Any], ranges: Ranges) -> Swept:
@@ -192,6 +199,7 @@ def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> V
     """
     refuted: list[tuple[Any, Counterexample]] = []
     decided = 0
+    scope = str(domain)
     for chosen in product(*(values for _, values in domain.swept)):
         numbers = {letter: value for (letter, _), value in zip(domain.swept, chosen, strict=True)}
         try:
@@ -200,7 +208,7 @@ def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> V
             continue  # Nothing exists with these numbers.
         own = Domain.of(*sides)
         if own.letters:
-            verdict = _decide_family(sides[0], sides[1], claim, own)
+            verdict = _decide_family(sides[0], sides[1], claim, own, scope=scope)
         else:
             verdict = _decide_numbers(sides[0], sides[1], claim, own)
         if verdict.scope == NOWHERE:
@@ -218,12 +226,16 @@ def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> V
         return _nowhere(claim)
     if refuted:
         found = min(refuted, key=lambda pair: pair[0])[1]
-        return Verdict("refuted", claim, str(domain), ISL, found)
-    return Verdict("proved", claim, str(domain), ISL)
+        return Verdict("refuted", claim, scope, ISL, found)
+    return Verdict("proved", claim, scope, ISL)
 
 
-def _decide_family(first: Operator, second: Operator, claim: Claim, domain: Domain) -> Verdict:
+def _decide_family(
+    first: Operator, second: Operator, claim: Claim, domain: Domain, *, scope: str = ""
+) -> Verdict:
     """Equality of the parametric sets of entries, by isl.
+
+    `scope`: the domain in words, where it is printed already.
 
     Raises: UndecidableError where that is no question of Presburger arithmetic.
     """
@@ -237,12 +249,14 @@ def _decide_family(first: Operator, second: Operator, claim: Claim, domain: Doma
         # The ones of a sum over a window of symbolic size may be any weights.
         if apart or family.difference(family.freed(first), family.freed(second), domain):
             raise
-        return Verdict("proved", claim, str(domain), f"{ISL}, for any weights in the windows")
+        return Verdict(
+            "proved", claim, scope or str(domain), f"{ISL}, for any weights in the windows"
+        )
     if not apart:
-        return Verdict("proved", claim, str(domain), ISL)
+        return Verdict("proved", claim, scope or str(domain), ISL)
     _, sizes, point = family.smallest(apart, domain.letters)
     found = counterexample(first, second, domain, sizes, point)
-    return Verdict("refuted", claim, str(domain), ISL, found)
+    return Verdict("refuted", claim, scope or str(domain), ISL, found)
 
 
 NOWHERE = "no sizes"

@@ -247,6 +247,10 @@ def _pole_words(domain: Domain) -> list[str]:
     found = []
     for pole in domain.poles:
         symbols = pole.free_symbols
+        if symbols <= {letter for letter, _ in domain.swept} and all(
+            substituted(pole, numbers) != 0 for numbers in _combinations(domain.swept)
+        ):
+            continue
         if len(symbols) == 1 and sympy.degree(pole, *symbols) == 1:
             (symbol,) = symbols
             slope, constant = sympy.Poly(pole, symbol).all_coeffs()

@@ -208,8 +208,22 @@ def _order(part: Any) -> tuple[Any, ...]:
 def _ceiled(value: Any) -> Any:
     """A size with -floor(-x) as ceil(x)."""
     value = sympy.sympify(value)
-    turned = lambda x: -sympy.ceiling(-x) if x.could_extract_minus_sign() else sympy.floor(x)  # noqa: E731
-    return value.replace(sympy.floor, turned) if value.has(sympy.floor) else value
+
+    def turned(x: Any) -> Any:
+        return -sympy.ceiling(-x) if _leads_with_minus(x) else sympy.floor(x)
+
+    if not value.has(sympy.floor):
+        return value
+    # Integers come out of a floor when it is expanded: floor((n - K)/K) + 1 is floor(n/K).
+    return sympy.expand(value.replace(sympy.floor, turned))
+
+
+def _leads_with_minus(value: Any) -> bool:
+    """Whether the first symbol of a sum, as it is printed, has a negative factor."""
+    terms = sympy.Add.make_args(sympy.expand(sympy.together(value).as_numer_denom()[0]))
+    named = [term for term in terms if term.free_symbols]
+    first = min(named or terms, key=lambda t: sorted(s.name.swapcase() for s in t.free_symbols))
+    return bool(first.could_extract_minus_sign())
 
 
 def _signed(factor: Any, name: str, *, first: bool) -> str:
@@ -247,7 +261,8 @@ def size_latex(value: Size) -> str:
         case sympy.Mul():
             factor, rest = value.as_coeff_Mul()
             if factor.is_Integer and rest.has(sympy.floor, sympy.ceiling, sympy.Max, sympy.Min):
-                return f"{factor} {_closed(rest)}"
+                words = " ".join(map(_closed, sorted(sympy.Mul.make_args(rest), key=_order)))
+                return words if factor == 1 else f"{'-' if factor == -1 else f'{factor} '}{words}"
     return expression(value)
 
 

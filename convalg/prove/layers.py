@@ -3,126 +3,64 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import product
 
-import islpy
 import numpy as np
-import sympy
 
-from convalg.faces.relation import triples
+from convalg.base import Operator
 from convalg.kernels import kernel
 from convalg.linear import (
     convolution,
     correlation,
-    dense,
+    crop,
     downsample,
     identity,
     pad,
-    reshape,
+    shift,
     transposed_correlation,
-    upsample,
 )
 from convalg.maps.pooling import average_pool, sum_pool
-from convalg.operators import Convolution
-from convalg.prove.claims import DEFAULT_RANGE, decide, equivariant
-from convalg.prove.polynomial import Polynomial
+from convalg.operators import Convolution, kron
+from convalg.prove.claims import equivariant
+from convalg.prove.parts import Decided, OneEntryRows, Outcomes, Parameters, TwoLayers
 from convalg.prove.theorem import Claim, Sides, Theorem
-from convalg.prove.trace import unknowns
-from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
-from convalg.spec import size_product, sizes
+from convalg.prove.verdict import IDENTITY, Counterexample, Verdict
+from convalg.spec import sizes
 
 n, m, K, L, M, p, s, C, D, E = sizes("n m K L M p s C D E")
+q, r, h = sizes("q r h")
 
 
-def _average_spreads() -> Verdict:
-    """Each input of a window gets its gradient divided by the size: entry 1/K where i in it."""
-    for size in DEFAULT_RANGE:
-        pool = sum_pool(size * n, size)
-        spread = islpy.Map(
-            f"[n] -> {{ [i] -> [o] : 0 <= o < n and {size}o <= i < {size}o + {size} }}"
-        )
-        if not pool.T.to_isl().is_equal(spread):
-            return Verdict("unknown", "average pooling spreads", "", ISL, reason="not the map")
-    share = average_pool(6, 3)
-    if any(value != Fraction(1, 3) for value in share.T([1, 1])):
-        return Verdict("unknown", "average pooling spreads", "", ISL, reason="not 1/K")
-    return Verdict("proved", "average pooling spreads", "all n, for each K in 1..8", ISL)
+def _winners() -> Operator:
+    """The adjoint of the sum of m times x over windows of K samples, one window in each row.
 
-
-def _max_routes() -> Verdict:
-    """Whatever the winners, the transpose of their selection gives each its gradient, all of it.
-
-    For two windows of two by two and all 16 pairs of winners, as polynomials in the gradient.
+    With m one at the winner of each window and zero elsewhere, that is max pooling at x.
     """
-    scope = "two windows of 2 x 2, every choice of winners"
-    g = unknowns((1, 2), "g")
-    for winners in product(range(4), repeat=2):
-        selection = np.zeros((2, 8), dtype=int)
-        routed = [Polynomial({})] * 8
-        for window, winner in enumerate(winners):
-            row, column = divmod(winner, 2)
-            place = row * 4 + 2 * window + column
-            selection[window, place] = 1
-            routed[place] = g[0, window]
-        layer = dense(selection, (2, 4), out_shape=(1, 2))
-        found = map(Polynomial.of, layer.T(g).ravel())
-        if not all(a.same(b) for a, b in zip(found, routed, strict=True)):
-            return Verdict("unknown", "max pooling routes", scope, IDENTITY, reason=str(winners))
-    return Verdict("proved", "max pooling routes", scope, IDENTITY)
+    return correlation(K, kernel(n, 1, K, name="m"), groups=n).T
 
 
 def _pooling_moves() -> Verdict:
     """Pooling by two is not equivariant to a shift by one."""
-    pool = correlation(n, [1, 1], stride=2)
-    return equivariant(pool, 1)
+    return equivariant(sum_pool(n, 2), 1)
 
 
-def _distribution(sign: int) -> Verdict:
-    """P(X + Y = k) sums p_i q_j over i + j = k: the triples of the full convolution."""
-    layer: Convolution
-    if sign > 0:
-        layer, event = convolution(n, kernel(K, name="q"), padding="full"), "k = i + j"
-    else:
-        # X - Y = k - (K - 1): the difference runs from -(K - 1) to n - 1.
-        layer, event = correlation(n, kernel(K, name="q"), padding="full"), "k - (K - 1) = i - j"
-    outcomes = islpy.Set(f"[n, K] -> {{ [k, i, j] : 0 <= i < n and 0 <= j < K and {event} }}")
-    claim = f"the distribution of X {'+' if sign > 0 else '-'} Y"
-    scope = "X in 0..n-1, Y in 0..K-1, all n, K >= 1"
-    if triples(layer.geometry).is_equal(outcomes):
-        return Verdict("proved", claim, scope, ISL)
-    return Verdict("unknown", claim, scope, ISL, reason="the triples are not the outcomes")
+def _pooling_shifted() -> Sides:
+    pool = sum_pool(n, K)
+    (windows,) = pool.out_shape
+    inner = crop(windows, 1)
+    return inner @ pool @ shift(n, K), inner @ shift(windows, 1) @ pool
 
 
-def _parameters() -> Verdict:
-    """Weights of the kernel (C, D, K, L) and C biases: (K L D + 1) C."""
-    layer = correlation((n, m), kernel(C, D, K, L))
-    count = size_product(layer.kernel.shape) + layer.out_shape[0]
-    claim = "(k_1 k_2 C_in + 1) C_out parameters"
-    if sympy.expand(count - (K * L * D + 1) * C) == 0:
-        return Verdict("proved", claim, "all sizes and channels", IDENTITY)
-    return Verdict("unknown", claim, "", IDENTITY, reason=f"it is {count}")
+def _variables_added() -> Convolution:
+    return convolution(n, kernel(K, name="g"), padding="full")
 
 
-def _receptive_field() -> Verdict:
-    """Output u of two layers reads from s1 (s2 u - q) - p on, r = 1 + (K - 1) + (L - 1) s1 wide.
+def _variables_subtracted() -> Convolution:
+    return correlation(n, kernel(K, name="g"), padding="full")
 
-    The first and the last input that the composed relation reads, without the border.
-    """
-    claim = "r = 1 + (k_1 - 1) + (k_2 - 1) s_1, S = s_1 s_2, P = p_1 + s_1 p_2"
-    for first, second in product(range(1, 5), repeat=2):
-        reads = islpy.Map(
-            "[K, L, p, q] -> { [u] -> [i] : exists (a, b, j: 0 <= a < K and 0 <= b < L and "
-            f"j = {second}u + b - q and i = {first}j + a - p) }}"
-        )
-        start = f"{first * second}u - p - {first}q"
-        ends = islpy.Map(
-            "[K, L, p, q] -> { [u] -> [i] : K >= 1 and L >= 1 and "
-            f"i = {start} + (K - 1) + {first}*(L - 1) }}"
-        )
-        begins = islpy.Map(f"[K, L, p, q] -> {{ [u] -> [i] : K >= 1 and L >= 1 and i = {start} }}")
-        if not (reads.lexmin().is_equal(begins) and reads.lexmax().is_equal(ends)):
-            return Verdict("unknown", claim, "", ISL, reason=f"not at {first}, {second}")
-    return Verdict("proved", claim, "all k, p, for each s_1, s_2 in 1..4", ISL)
+
+def _two_layers() -> tuple[Convolution, Convolution]:
+    first = correlation(n, kernel(K), stride=s, padding=p)
+    return first, correlation(first.out_shape, kernel(L, name="v"), stride=r, padding=q)
 
 
 def _holes() -> Verdict:
@@ -170,139 +108,135 @@ def _merged_branches() -> Sides:
 
 
 def _one_by_one_inside() -> Sides:
-    """A 1x1 kernel is a (2h+1)-tap kernel with zeros around: B_1(x) = B_K(x) P_h."""
-    h = sizes("h")[0]
-    x = kernel(n, name="x")
-    small = correlation(n, kernel(1)).by_kernel(x)
-    wide = correlation(n, kernel(2 * h + 1, name="u"), padding=h).by_kernel(x)
-    return small, wide @ pad(1, h)
+    """A 1x1 kernel is a kernel of odd sizes with zeros around: B_1(x) = B_K(x) P_h."""
+    x = kernel(n, m, name="x")
+    small = correlation((n, m), kernel(1, 1, name="v")).by_kernel(x)
+    wide = correlation((n, m), kernel(2 * h + 1, 2 * q + 1), padding=(h, q)).by_kernel(x)
+    return small, wide @ pad((1, 1), (h, q))
 
 
 def _batch_norm() -> Sides:
     """A gain per channel after a layer is the layer with its kernel scaled by channel."""
-    x, gain = kernel(D, n, m, name="x"), kernel(C, 1, 1, 1, 1, name="g")
+    x, gain = kernel(D, n, m, name="x"), kernel(C, 1, 1, name="g")
     layer = correlation((n, m), kernel(C, D, K, L)).by_kernel(x)
-    rows = (n - K + 1, m - L + 1)
-    scaled = correlation((*rows, 1), gain, groups=C)
-    outer = reshape((C, *rows, 1), (C, *rows)) @ scaled @ reshape((C, *rows), (C, *rows, 1))
-    return outer @ layer, layer @ correlation((D, K, L), gain, groups=C)
+    after = kron(correlation(n - K + 1, gain, groups=C), identity(m - L + 1))
+    return after @ layer, layer @ kron(correlation(D, gain, groups=C), identity((K, L)))
 
 
 def _one_by_one_after() -> Sides:
-    """A 1x1 layer after another mixes its kernels: u[e, t] = sum over c of v[e, c] w[c, t]."""
-    x = kernel(1, n, m, name="x")
-    first = correlation((n, m), kernel(C, 1, K, L)).by_kernel(x)
-    rows = (n - K + 1, m - L + 1)
-    mixing = correlation((*rows, 1), kernel(E, C, 1, 1, 1, name="v"))
-    second = reshape((E, *rows, 1), (E, *rows)) @ mixing @ reshape((C, *rows), (C, *rows, 1))
-    whole = correlation((n, m), kernel(E, 1, K, L, name="u")).by_kernel(x)
-    kernels = correlation((1, K, L), kernel(E, C, 1, 1, 1, name="v"))
-    return second @ first, whole @ kernels
+    """A 1x1 layer after another mixes its kernels: u[e, c] = sum over o of v[e, o] w[o, c]."""
+    x, mixing = kernel(D, n, m, name="x"), kernel(E, C, 1, name="v")
+    first = correlation((n, m), kernel(C, D, K, L)).by_kernel(x)
+    whole = correlation((n, m), kernel(E, D, K, L, name="u")).by_kernel(x)
+    after = kron(correlation(n - K + 1, mixing), identity(m - L + 1))
+    return after @ first, whole @ kron(correlation(D, mixing), identity((K, L)))
 
 
-def _average_mean() -> Sides:
-    """Average pooling is 1/K times sum pooling, with K a letter."""
-    return K * average_pool(n, K, stride=1), sum_pool(n, K, stride=1)
+def _average_kernel(taps: int) -> Sides:
+    """Average pooling is the correlation with equal weights."""
+    weights = [Fraction(1, taps)] * taps
+    return average_pool(n, taps, stride=s), correlation(n, weights, stride=s)
 
 
-def _nearest() -> Sides:
-    """Sum pooling's adjoint repeats each sample: stretching, then a correlation with ones."""
-    repeat = correlation(2 * n - 1, [1, 1], padding="full") @ upsample(n, 2)
-    return sum_pool(2 * n, 2).T, repeat
-
-
-def _merged_without_identity() -> Verdict:
+def _merged_without_identity() -> Sides:
     w = kernel(3, 3)
     branches = correlation((n, m), w, padding=1) + identity((n, m))
-    return decide(branches, correlation((n, m), w, padding=1), claim="the identity adds nothing")
+    return branches, correlation((n, m), w, padding=1)
 
 
 THEOREMS = (
     Theorem(
         "average-pooling-adjoint",
-        r"(A^{\mathsf T} g)_i = \tfrac{1}{K}\, g_{\lfloor i / K \rfloor}",
-        "windows side by side; K in 1..8",
         (
-            _average_spreads,
-            Claim("the adjoint repeats each sample", _nearest),
+            OneEntryRows(
+                "each sample of a window gets 1/K of its gradient",
+                lambda: average_pool(n, K).T,
+                "i",
+                lambda i: (i // K,),
+                1 / K,
+            ),
         ),
     ),
     Theorem(
         "max-pooling-adjoint",
-        r"(A(x)^{\mathsf T} g)_i = \sum_{o:\, i = \operatorname{argmax}_o x} g_o",
-        "away from ties",
-        (_max_routes,),
+        (
+            OneEntryRows(
+                "with m one at the winner of each window (a row of x): it gets all the gradient",
+                _winners,
+                "o t",
+                lambda o, t: (o, 0),
+                weight=lambda o, t: (o, 0, t),
+            ),
+        ),
     ),
     Theorem(
         "pooling-equivariance",
-        r"A S_K = S_1 A,\quad A S_1 \neq S_1 A",
-        "sum pooling of two, shifts by two",
-        (lambda: equivariant(correlation(n, [1, 1], stride=2), 2, out_shift=1, interior=True),),
-        counter=_pooling_moves,
+        (
+            Claim(
+                "sum pooling, shifts by the window, away from the border",
+                _pooling_shifted,
+            ),
+        ),
+        counter=Decided("sum pooling of two keeps the shift by 1", _pooling_moves),
     ),
     Theorem(
         "sum-of-random-variables",
-        r"P(X + Y = k) = (p * q)_k",
-        "independent X in 0..n-1, Y in 0..K-1",
-        (lambda: _distribution(1),),
+        (Outcomes("the distribution of X + Y", _variables_added, 1, lambda k: k),),
     ),
     Theorem(
         "difference-of-random-variables",
-        r"P(X - Y = k) = (p \star q)_k",
-        "independent X in 0..n-1, Y in 0..K-1",
-        (lambda: _distribution(-1),),
+        (
+            # Row k is X - Y = k - (K - 1): the difference runs from -(K - 1) to n - 1.
+            Outcomes("the distribution of X - Y", _variables_subtracted, -1, lambda k: k - (K - 1)),
+        ),
     ),
     Theorem(
         "parameters",
-        r"(k_1 k_2 C_{\mathrm{in}} + 1)\, C_{\mathrm{out}}",
-        "two axes, one group, with bias",
-        (_parameters,),
+        (
+            Parameters(
+                "weights and biases of a layer of one group",
+                lambda: correlation((n, m), kernel(C, D, K, L)),
+                (K * L * D + 1) * C,
+            ),
+        ),
     ),
     Theorem(
         "receptive-field",
-        r"r = 1 + \sum_l (k_l - 1) \prod_{j < l} s_j",
-        "two layers, and so any number; each stride in 1..4",
-        (_receptive_field,),
+        (
+            TwoLayers(
+                "two layers: the first input and the width, borders left out",
+                _two_layers,
+                lambda u: s * r * u - p - s * q,
+                1 + (K - 1) + (L - 1) * s,
+            ),
+        ),
         source="Araujo, Norris, Sim, Computing Receptive Fields, Distill 2019",
-        counter=_holes,
+        counter=Decided("the receptive field is all of its hull", _holes),
     ),
     Theorem(
         "sub-pixel",
-        r"A_{w,r}^{\mathsf T} x = \textstyle\sum_c U_{r,c}\,(w_{c::r} * x)",
-        "kernels of r M taps; r in 2..4",
         tuple(
-            Claim(f"{r} interleaved layers", lambda r=r: _sub_pixel(r))  # type: ignore[misc]
+            Claim(f"stride {r} is {r} interleaved layers", lambda r=r: _sub_pixel(r), "w")  # type: ignore[misc] # a default argument binds r
             for r in (2, 3, 4)
         ),
         source="Shi et al., Is the deconvolution layer the same as a convolutional layer?",
     ),
     Theorem(
         "merged-branches",
-        r"A_{3 \times 3} + A_{1 \times 1} + I = A_{w + (v + 1)\delta}",
-        "all n, m; 1x1 inside any odd kernel",
         (
-            Claim("one 3x3 layer", _merged_branches),
-            Claim("1x1 is an odd kernel with zeros around", _one_by_one_inside),
+            Claim("3x3, 1x1 and identity are one 3x3 layer", _merged_branches),
+            Claim("1x1 is a kernel of odd sizes with zeros around", _one_by_one_inside, "v"),
         ),
         source="Ding et al., RepVGG",
-        counter=_merged_without_identity,
+        counter=Claim("the identity adds nothing", _merged_without_identity),
     ),
-    Theorem(
-        "batch-norm",
-        r"\operatorname{diag}(\gamma / \sigma)\, A_w = A_{(\gamma / \sigma) w}",
-        "all sizes and channels; the bias becomes beta + gamma (b - mu) / sigma",
-        (Claim("the gain moves into the kernel", _batch_norm),),
-    ),
-    Theorem(
-        "one-by-one",
-        r"A^{1 \times 1}_v A_w = A_{v w},\quad (v w)_{e t} = \textstyle\sum_c v_{e c} w_{c t}",
-        "all sizes and channels",
-        (Claim("the channels of the kernel are mixed", _one_by_one_after),),
-    ),
+    Theorem("batch-norm", (Claim("the gain moves into the kernel", _batch_norm, "w"),)),
+    Theorem("one-by-one", (Claim("the channels of the kernel are mixed", _one_by_one_after, "w"),)),
     Theorem(
         "average-pooling",
-        r"\operatorname{average} = \tfrac{1}{K} \operatorname{sum}",
-        "all n >= K",
-        (Claim("K times the average is the sum", _average_mean),),
+        tuple(
+            Claim(f"the mean of {taps} is equal weights", lambda k=taps: _average_kernel(k))  # type: ignore[misc] # a default argument binds k
+            for taps in (2, 3, 4)
+        ),
     ),
 )
