@@ -32,7 +32,7 @@ def test_the_catalogue_is_proved(
 def test_one_theorem(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "adjoint-1d")
     assert code == 0
-    assert r"A_w^{\mathsf T} = A_{\operatorname{flip} w} P_{K-1-p}" in out
+    assert r"A_{w,\,p}^{\mathsf{T}} = A_{\operatorname{flip} w}\, P_{K - p - 1}" in out
     assert "Proved for all n >= 1, n + 2p >= K >= 1, p >= 0." in out
     assert "Just outside: the adjoint without the flip: Refuted: n = 2, K = 2" in out
 

@@ -211,7 +211,14 @@ def _combinations(swept: Swept) -> Iterator[dict[Any, int]]:
 
 def _follows(value: Any, rest: list[Any], numbers: Mapping[Any, int]) -> bool:
     """Whether `value >= 0` follows from the rest; no where isl cannot tell."""
-    claim, given = substituted(value, numbers), [substituted(v, numbers) for v in rest]
+    given = (substituted(v, numbers) for v in rest)
+    symbolic = tuple(v for v in given if (is_symbolic(v) and v.free_symbols) or not holds(v >= 0))
+    return _implied(substituted(value, numbers), symbolic)
+
+
+@lru_cache(maxsize=1024)
+def _implied(claim: Any, given: tuple[Any, ...]) -> bool:
+    """`_follows` with the numbers put in: most values of a sweep leave the same conditions."""
     try:
         space = parameters(claim, *given)
         others = " and ".join(f"{text(v)} >= 0" for v in given) or "0 = 0"

@@ -74,7 +74,7 @@ def equation_latex(first: Operator, second: Operator, argument: str = "") -> str
     >>> n, K, p = ca.sizes("n K p")
     >>> A = ca.correlation(n, ca.kernel(K), padding=p)
     >>> print(equation_latex(A, ca.correlation(n + 2 * p, ca.kernel(K)) @ ca.pad(n, p)))
-    A_{w,\\,p} = A_{w}\\, P_{p} \\colon \\mathbf{R}^{n} \\to \\mathbf{R}^{n - K + 2 p + 1},\\quad \
+    A_{w,\\,p} = A_{w}\\, P_{p} \\colon \\mathbf{R}^{n} \\to \\mathbf{R}^{n + 2 p - K + 1},\\quad \
 w \\in \\mathbf{R}^{K}
     """
     arrays = named_arrays([first, second])

@@ -40,7 +40,7 @@ def _domain(letters: tuple[Any, ...], limits: tuple[Any, ...], swept: tuple[Any,
     """Where some sizes are at least zero; each symbol that is swept takes the values 1 to 8."""
     return Domain(
         letters,
-        tuple(Condition(limit, "") for limit in limits),
+        tuple(Condition(limit) for limit in limits),
         swept=tuple((letter, SWEPT) for letter in swept),
     )
 

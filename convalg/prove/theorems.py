@@ -19,7 +19,7 @@ class Catalogue:
 
     >>> import convalg as ca
     >>> len(ca.theorems) >= 30, ca.theorems["stride"].domain
-    (True, 'n, K, p with n + 2p >= K; each s in 1..8')
+    (True, 'all n >= 1, n + 2p >= K >= 1, p >= 0, for each s in 1..8')
     """
 
     def __iter__(self) -> Iterator[Theorem]:
