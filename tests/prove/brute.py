@@ -25,7 +25,7 @@ from convalg.spec import Geometry, is_symbolic
 
 Sides = tuple[ca.Operator, ca.Operator]
 Terms = dict[tuple[str, ...], Any]
-LARGEST_BY_COUNT = {0: 1, 1: 6, 2: 5, 3: 4, 4: 3, 5: 2, 6: 2, 7: 2}
+LARGEST_BY_COUNT = {0: 1, 1: 6, 2: 5, 3: 4, 4: 3, 5: 2, 6: 2, 7: 1}
 """Every size up to this, by the number of letters."""
 
 
