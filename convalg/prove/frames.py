@@ -13,7 +13,7 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, wraps
+from functools import cache, lru_cache, wraps
 from importlib.util import find_spec
 from pathlib import Path
 from threading import local
@@ -37,6 +37,16 @@ LIBRARIES: dict[str, Owner] = {
 }
 
 
+class Owners:
+    """Whose code frames run, by the identities of the code and of its module's names.
+
+    Runs of one function share it: to find out takes a look at the file system.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[CodeType, dict[str, Any], Owner]] = {}
+
+
 @dataclass(eq=False)
 class Run:
     """What one run of a user function did, on symbols or on numbers.
@@ -52,16 +62,17 @@ class Run:
     effects: list[str] = field(default_factory=list)
     lowered: dict[str, Any] = field(default_factory=dict)
     work: int = 0
-    owners: dict[int, tuple[CodeType, Owner]] = field(default_factory=dict)
+    owners: Owners = field(default_factory=Owners)
 
     def owner(self, frame: FrameType) -> Owner:
         """Whose code a frame runs."""
         # By identity: code objects are equal by value and slow to hash.
-        known = self.owners.get(id(frame.f_code))
-        if known is None:
-            known = frame.f_code, owner(frame)
-            self.owners[id(frame.f_code)] = known
-        return known[1]
+        code = frame.f_code
+        known = self.owners.known.get(id(code))
+        if known is None or known[1] is not frame.f_globals:
+            known = code, frame.f_globals, owner(frame)
+            self.owners.known[id(code)] = known
+        return known[2]
 
     def spend(self, products: int) -> None:
         """Count work.
@@ -181,6 +192,11 @@ def owner(frame: FrameType) -> Owner:
         return "standard"
     if file == "<string>" and code.co_name in GENERATED:
         file = str(getattr(module, "__file__", file))
+    return _kind(file)
+
+
+@lru_cache(maxsize=4096)
+def _kind(file: str) -> Owner:
     path = os.path.realpath(file)
     return next((kind for folder, kind in _folders() if path.startswith(folder)), "user")
 

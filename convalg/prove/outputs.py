@@ -116,6 +116,8 @@ def _nested(value: Any) -> Any:
         return plain(value).copy()
     if isinstance(value, np.ndarray):
         return _exact_objects(value)
+    if type(value) in (float, int, np.float64):
+        return value
     if isinstance(value, (list, tuple)):
         return [_nested(part) for part in value]
     return value
@@ -124,8 +126,9 @@ def _nested(value: Any) -> Any:
 def _exact_objects(value: Array) -> Array:
     """An array of NumPy's scalars: Python's own would lose float32, longdouble and complex."""
     found = np.empty(value.shape, dtype=object)
-    for place in np.ndindex(value.shape):
-        found[place] = value[place]
+    flat = found.reshape(-1)
+    for place, entry in enumerate(value.flat):
+        flat[place] = entry
     return found
 
 

@@ -104,8 +104,14 @@ class Polynomial:
             return _from_sympy(value)
         return cls({(): rational(value)})
 
-    def _like(self, other: Polynomial, terms: Mapping[Monomial, Any]) -> Polynomial:
+    def _like(self, other: Polynomial, terms: dict[Monomial, Any]) -> Polynomial:
         """A result of the more special of two kinds."""
+        if type(self) is type(other) is Polynomial:
+            made = object.__new__(Polynomial)
+            made.terms = (
+                terms if all(terms.values()) else {m: value for m, value in terms.items() if value}
+            )
+            return made
         kind = type(other) if issubclass(type(other), type(self)) else type(self)
         return kind(terms)
 
@@ -145,7 +151,9 @@ class Polynomial:
         terms: dict[Monomial, Any] = {}
         for left_monomial, left_value in self.terms.items():
             for monomial, value in right.terms.items():
-                product = tuple(sorted(left_monomial + monomial))
+                product = left_monomial + monomial
+                if len(product) > 1:
+                    product = tuple(sorted(product))
                 terms[product] = terms.get(product, 0) + left_value * value
         return self._like(right, terms)
 
@@ -321,7 +329,7 @@ def is_read_as_written(value: Any) -> bool:
 
 
 def _operand(value: Any) -> Polynomial | None:
-    if isinstance(value, Polynomial):
+    if type(value) is Polynomial or isinstance(value, Polynomial):
         return value
     if isinstance(value, numbers.Number) or is_symbolic(value):
         return Polynomial.of(value)

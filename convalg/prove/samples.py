@@ -7,9 +7,11 @@ Every sample is a dyadic number, so that the polynomials are evaluated exactly, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,10 @@ from convalg.spec import is_symbolic
 THRESHOLDS = (255.5, -256.0, 127.25, -128.5, 65504.5, 16777217.0, -1000.125, 99.5, 2.0**31, -0.5)
 SLACK = 8.0
 """Roundings counted for each that the trace has: constants are rounded, sums are reordered."""
+
+
+_MOST_KEPT = 10_000
+"""Numbers of one sample up to which samples are drawn once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +45,17 @@ class Sample:
 
 def samples(shapes: list[tuple[int, ...]], few: bool = False) -> list[Sample]:
     """Samples for arguments of these shapes, of several dtypes; the first two repeat nothing."""
+    if sum(map(math.prod, shapes)) > _MOST_KEPT:
+        return _drawn(shapes, few)
+    return list(_kept(tuple(shapes), few))
+
+
+@lru_cache(maxsize=32)
+def _kept(shapes: tuple[tuple[int, ...], ...], few: bool) -> list[Sample]:
+    return _drawn(list(shapes), few)
+
+
+def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[Sample]:
     random = np.random.default_rng(2024)
 
     def fractions(shape: tuple[int, ...], scale: float = 64.0) -> Array:
@@ -144,56 +161,156 @@ class Point:
         return found
 
 
-def first_difference(
-    held: Array, numbers: Array, point: Point, place: int, sample: Sample, lowered: dict[str, Any]
-) -> tuple[int, ...] | None:
-    """The first entry where numbers differ by more than rounding from a trace at a sample.
+class Bounds:
+    """How far numbers may be from some polynomials at each of the samples.
 
-    `held`: the parts of the symbols that were returned. `place`: the sample's, among those whose
-    sizes the parts hold. `lowered`: the dtypes of low precision on the way.
+    `values`: the polynomials in floats. They spare exact arithmetic: a number within `near` of
+    them is within the bound of the exact value. One that is further away may be so all the same,
+    and is compared exactly.
     """
-    unit = _unit(sample.dtype)
-    kinds = [sample.dtype, *map(np.dtype, lowered)]
-    floats = [kind for kind in kinds if kind.kind == "f"] or [FLOAT]
-    smallest = max(float(np.finfo(kind).tiny) for kind in floats)
-    for index, part in np.ndenumerate(held):
-        if not _agrees(part, numbers[index], point, place, unit, smallest):
-            return tuple(index)
-    return None
+
+    def __init__(
+        self, held: Array, unknowns: list[Array], drawn: list[Sample], lowered: dict[str, Any]
+    ) -> None:
+        self.parts: list[Parts] = list(held.ravel())
+        self.shape, self.unknowns, self.drawn = held.shape, unknowns, drawn
+        self.fits = np.ones(len(drawn), dtype=bool)
+        dtypes = tuple(sample.dtype for sample in drawn)
+        units, smallest, largest = _limits(dtypes, tuple(map(np.dtype, lowered)))
+        sizes = np.empty((len(self.parts), len(drawn)))
+        for row, part in enumerate(self.parts):
+            sizes[row] = part.size
+        depths = np.array([float(part.depth) + 1 for part in self.parts])[:, None]
+        lost = np.array([part.lost for part in self.parts])[:, None]
+        with np.errstate(all="ignore"):
+            relative = SLACK * (depths * units + lost)
+            self.bounds = relative * sizes + SLACK * smallest * depths
+            # An intermediate result may be too large for the dtypes it is kept in.
+            self.fits &= np.all(sizes <= largest, axis=0)
+            for name, size in lowered.items():
+                if np.dtype(name).kind == "f":
+                    self.fits &= size <= _largest(np.dtype(name))
+            self.values = np.zeros_like(sizes)
+            near = self._evaluate(unknowns, drawn) if self.parts else np.zeros_like(sizes)
+            # The factor leaves room for the roundings of the comparison itself.
+            self.near = (self.bounds - near) * (1 - 1e-9)
+
+    def _evaluate(self, unknowns: list[Array], drawn: list[Sample]) -> Array:
+        """Evaluate all monomials at once, by their degrees; returns what rounding may add."""
+        columns = {
+            generator: column
+            for column, generator in enumerate(
+                g for array in unknowns for entry in array.ravel() for g in entry.generators
+            )
+        }
+        inputs = np.array(
+            [
+                np.concatenate([array.ravel().astype(float) for array in sample.arrays])
+                for sample in drawn
+            ]
+        ).T
+        by_degree: dict[int, tuple[list[int], list[list[int]], list[float]]] = {}
+        foreign: list[int] = []
+        for row, part in enumerate(self.parts):
+            for monomial, coefficient in part.polynomial.terms.items():
+                if not all(generator in columns for generator in monomial):
+                    # Symbols of the function's own have no value.
+                    foreign.append(row)
+                    break
+                rows, factors, numbers = by_degree.setdefault(len(monomial), ([], [], []))
+                rows.append(row)
+                factors.append([columns[generator] for generator in monomial])
+                numbers.append(float(coefficient))
+        sizes = np.zeros_like(self.values)
+        counts = np.zeros(len(self.parts))
+        sound = np.ones_like(self.values, dtype=bool)
+        # The logarithm of the largest or smallest number: beyond it, products may leave floats.
+        magnitudes = np.abs(np.where(inputs == 0, 1.0, inputs))
+        extent = np.max(np.abs(np.log2(magnitudes)), axis=0, initial=0)
+        for degree, (rows, factors, numbers) in by_degree.items():
+            constants = np.array(numbers)
+            terms = constants[:, None] * np.prod(
+                inputs[np.array(factors, dtype=int).reshape(len(rows), degree)], axis=1
+            )
+            np.add.at(self.values, rows, terms)
+            np.add.at(sizes, rows, np.abs(terms))
+            np.add.at(counts, rows, 1)
+            within = degree * extent + np.max(np.abs(np.log2(np.abs(constants)))) < _FLOATS_END
+            sound &= within & np.isfinite(constants).all()
+        longest = max(by_degree, default=0)
+        error = (counts + longest + 4)[:, None] * sizes * float(np.finfo(float).eps)
+        found: Array = np.where(sound & np.isfinite(sizes), error, np.inf)
+        found[foreign] = np.inf
+        return found
+
+    def first_difference(self, numbers: Array, place: int) -> tuple[int, ...] | None:
+        """The first entry where numbers differ by more than rounding from a trace.
+
+        `place`: that of their sample, among those drawn.
+        """
+        flat = numbers.ravel()
+        doubtful = list(range(len(flat)))
+        if all(map(_fits_a_float, flat)):
+            gaps = np.abs(flat.astype(float) - self.values[:, place])
+            doubtful = np.flatnonzero(~(gaps * (1 + 1e-15) <= self.near[:, place])).tolist()
+        if not doubtful:
+            return None
+        point = Point(self.unknowns, self.drawn[place])
+        for index in doubtful:
+            bound = float(self.bounds[index, place])
+            if not _agrees(self.parts[index], flat[index], point, bound):
+                return tuple(int(k) for k in np.unravel_index(index, self.shape))
+        return None
 
 
-def fits(held: Array, place: int, sample: Sample, lowered: dict[str, Any]) -> bool:
-    """Whether no intermediate result of a sample is too large for the dtypes it is kept in."""
-    for name, size in lowered.items():
-        if np.dtype(name).kind == "f" and _at(size, place) > float(np.finfo(name).max) / 8:
-            return False
-    most = _largest(sample.dtype)
-    return all(_at(part.size, place) <= most for part in held.ravel())
+_FLOATS_END = 1018
+"""Powers of two up to which products are computed in floats."""
+_DOUBLES = frozenset([float, np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8])
 
 
+def _fits_a_float(number: Any) -> bool:
+    """Whether a number is a float, or an integer that becomes one with at most one rounding."""
+    return type(number) in _DOUBLES or (type(number) is int and abs(number) < 2**63)
+
+
+@lru_cache(maxsize=64)
+def _limits(
+    dtypes: tuple[np.dtype[Any], ...], kept: tuple[np.dtype[Any], ...]
+) -> tuple[Array, Array, Array]:
+    """Rounding, smallest normal number and largest number of samples of these dtypes.
+
+    `kept`: the dtypes of low precision on the way.
+    """
+    units, smallest, largest = (np.empty(len(dtypes)) for _ in range(3))
+    for place, dtype in enumerate(dtypes):
+        floats = [kind for kind in (dtype, *kept) if kind.kind == "f"] or [FLOAT]
+        units[place], smallest[place] = _unit(dtype), max(map(_tiny, floats))
+        largest[place] = _largest(dtype)
+    return units, smallest, largest
+
+
+@lru_cache(maxsize=64)
 def _largest(dtype: np.dtype[Any]) -> float:
     if dtype.kind in "iu":
         return float(np.iinfo(dtype).max) / 8
     return float(np.finfo(dtype if dtype.kind == "f" else FLOAT).max) / 8
 
 
+@lru_cache(maxsize=64)
 def _unit(dtype: np.dtype[Any]) -> float:
     return float(np.finfo(dtype if dtype.kind == "f" else FLOAT).eps)
 
 
-def _at(size: Any, place: int) -> float:
-    return float(size[place]) if isinstance(size, np.ndarray) else float(size)
+@lru_cache(maxsize=64)
+def _tiny(dtype: np.dtype[Any]) -> float:
+    return float(np.finfo(dtype).tiny)
 
 
-def _agrees(
-    part: Parts, number: Any, point: Point, place: int, unit: float, smallest: float
-) -> bool:
+def _agrees(part: Parts, number: Any, point: Point, bound: float) -> bool:
     wanted = point.at(part.polynomial)
     got = _values(number)
     if got is None:
         return False
-    relative = SLACK * ((part.depth + 1) * unit + part.lost)
-    bound = relative * _at(part.size, place) + SLACK * smallest * (part.depth + 1)
     return all(
         abs(got.get(key, Fraction(0)) - wanted.get(key, Fraction(0))) <= bound
         for key in got.keys() | wanted.keys()

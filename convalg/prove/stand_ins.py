@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from threading import RLock
-from types import FrameType, FunctionType
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -95,17 +95,15 @@ class Swaps:
         self._cells: list[tuple[Any, Any]] = []
         self._seen: set[int] = set()
 
-    def module(self, frame: FrameType, symbolic: bool) -> None:
-        """Replace what the module of a frame imported by name; for numbers, `print` only."""
-        names = frame.f_globals
+    def module(self, names: dict[str, Any], symbolic: bool) -> None:
+        """Replace what a module imported by name; for numbers, `type` and `print` only."""
         if id(names) in self._globals:
             return
         changed: dict[str, Any] = {}
-        for name, value in list(names.items()) if symbolic else ():
-            replacement = _replacement(value)
-            if replacement is not None:
-                changed[name] = value
-                names[name] = replacement
+        if symbolic:
+            known = _by_identity(len(_PLACED))
+            changed = {name: value for name, value in names.items() if id(value) in known}
+            names.update((name, known[id(value)]) for name, value in changed.items())
         for name, replacement in _BUILTINS.items():
             if name not in names:
                 changed[name] = _ABSENT
@@ -150,16 +148,13 @@ _ABSENT = object()
 def _replacement(value: Any, name: str = "") -> Any:
     if value is _ABSENT:
         return _BUILTINS[name]
-    if value is builtins.type or value is builtins.print:
-        return _BUILTINS[value.__name__]
-    if not callable(value):
-        return None
     return _by_identity(len(_PLACED)).get(id(value))
 
 
 @functools.cache
 def _by_identity(placed: int) -> dict[int, Any]:
-    return {id(original): replacement for _, _, original, replacement in _PLACED[:placed]}
+    found = {id(original): replacement for _, _, original, replacement in _PLACED[:placed]}
+    return {**found, **{id(getattr(builtins, name)): made for name, made in _BUILTINS.items()}}
 
 
 @functools.cache

@@ -123,11 +123,24 @@ class SymbolArray(np.ndarray):
 
     @unwatched
     def __getitem__(self, index: Any) -> Any:
-        return _lent(np.ndarray.__getitem__(self, _indices(index)), label_of(self))
+        found = _get(self, _indices(index))
+        label = _read_label(self)
+        if type(found) is Symbol:
+            # The usual case, in a few steps.
+            held = parts(found)
+            if held.dtype is label and not held.weak:
+                return symbol(held)
+        return _lent(found, label)
 
     @unwatched
     def __setitem__(self, index: Any, value: Any) -> None:
-        np.ndarray.__setitem__(self, _indices(index), stored(value, label_of(self)))
+        label = _read_label(self)
+        if type(value) is Symbol and label is FLOAT:
+            held = parts(value)
+            if held.dtype is FLOAT and not held.weak:
+                _set(self, _indices(index), value)
+                return
+        _set(self, _indices(index), stored(value, label))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return apply_ufunc(ufunc, method, inputs, options)
@@ -203,6 +216,8 @@ class SymbolArray(np.ndarray):
 
 
 _label_slot = SymbolArray.__dict__["_stands_for"]
+_read_label = _label_slot.__get__
+_get, _set = np.ndarray.__getitem__, np.ndarray.__setitem__
 
 
 def shown(label: np.dtype[Any]) -> np.dtype[Any]:

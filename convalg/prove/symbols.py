@@ -61,10 +61,15 @@ class Parts:
         self.dtype = dtype
         self.weak = weak
 
+    def __copy__(self) -> Parts:
+        return Parts(self.polynomial, self.size, self.depth, self.lost, self.dtype, self.weak)
+
     def but(self, **changes: Any) -> Parts:
         """The same parts with some changed."""
-        held = {name: getattr(self, name) for name in Parts.__slots__}
-        return Parts(**{**held, **changes})
+        made = self.__copy__()
+        for name, value in changes.items():
+            setattr(made, name, value)
+        return made
 
 
 class Symbol:
@@ -81,7 +86,7 @@ class Symbol:
 
     @unwatched
     def __add__(self, other: Any) -> Any:
-        return _sum(parts(self), operand(other))
+        return _sum(_read(self), _read(other) if type(other) is Symbol else operand(other))
 
     @unwatched
     def __radd__(self, other: Any) -> Any:
@@ -98,7 +103,7 @@ class Symbol:
 
     @unwatched
     def __mul__(self, other: Any) -> Any:
-        return _product(parts(self), operand(other))
+        return _product(_read(self), _read(other) if type(other) is Symbol else operand(other))
 
     @unwatched
     def __rmul__(self, other: Any) -> Any:
@@ -260,6 +265,8 @@ def relabelled(value: Any, dtype: np.dtype[Any], stores: bool = False) -> Any:
     if not is_one(value):
         return number_in(value, dtype)
     held = parts(value)
+    if held.dtype is dtype and not held.weak and (dtype is FLOAT or not stores):
+        return symbol(held)
     lost = held.lost
     if stores and dtype.kind == "f" and dtype.itemsize < FLOAT.itemsize:
         lost += _lowered(dtype, held.size)
@@ -348,6 +355,8 @@ def exact(value: Any) -> Any:
 
 def _merged(left: Parts, right: Parts) -> np.dtype[Any]:
     """The dtype of a result; Python's own floats do not change that of NumPy's floats."""
+    if left.dtype is right.dtype:
+        return left.dtype
     if left.weak != right.weak:
         weak, strong = (left, right) if left.weak else (right, left)
         if strong.dtype.kind == "f" or weak.dtype.kind != "f":
@@ -358,27 +367,33 @@ def _merged(left: Parts, right: Parts) -> np.dtype[Any]:
 def _sum(left: Parts | None, right: Parts | None) -> Any:
     if left is None or right is None:
         return NotImplemented
+    one, other = left.polynomial, right.polynomial
     try:
-        made = left.polynomial + right.polynomial
-        _spend(len(left.polynomial.terms) + len(right.polynomial.terms))
+        made = one + other
+        _spend(len(one.terms) + len(other.terms))
     except UntraceableError as error:
         raise recorded(error) from None
-    dtype = _merged(left, right)
-    lost = max(left.lost, right.lost) + _rounding(dtype)
-    depth = max(left.depth, right.depth) + 1
+    dtype = left.dtype if left.dtype is right.dtype else _merged(left, right)
+    lost = left.lost if left.lost > right.lost else right.lost
+    if dtype is not FLOAT:
+        lost += _rounding(dtype)
+    depth = (left.depth if left.depth > right.depth else right.depth) + 1
     return symbol(Parts(made, left.size + right.size, depth, lost, dtype))
 
 
 def _product(left: Parts | None, right: Parts | None) -> Any:
     if left is None or right is None:
         return NotImplemented
+    one, other = left.polynomial, right.polynomial
     try:
-        _spend(len(left.polynomial.terms) * len(right.polynomial.terms))
-        made = left.polynomial * right.polynomial
+        _spend(len(one.terms) * len(other.terms))
+        made = one * other
     except UntraceableError as error:
         raise recorded(error) from None
-    dtype = _merged(left, right)
-    lost = left.lost + right.lost + _rounding(dtype)
+    dtype = left.dtype if left.dtype is right.dtype else _merged(left, right)
+    lost = left.lost + right.lost
+    if dtype is not FLOAT:
+        lost += _rounding(dtype)
     depth = left.depth + right.depth + 1
     return symbol(Parts(made, left.size * right.size, depth, lost, dtype))
 
@@ -415,7 +430,7 @@ def _negative(held: Parts) -> Parts:
 
 
 def _rounding(dtype: np.dtype[Any]) -> float:
-    if dtype.kind == "f" and dtype.itemsize < FLOAT.itemsize:
+    if dtype is not FLOAT and dtype.kind == "f" and dtype.itemsize < FLOAT.itemsize:
         return float(np.finfo(dtype).eps)
     return 0.0
 

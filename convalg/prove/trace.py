@@ -22,10 +22,17 @@ from convalg.base import Array
 from convalg.errors import KindError
 from convalg.kernels import kernel
 from convalg.prove import samples as numbers_tried
-from convalg.prove.instructions import Codes, Observed, difference, observe
+from convalg.prove.instructions import (
+    Codes,
+    Observed,
+    difference,
+    global_randomness,
+    observe,
+    observe_each,
+)
 from convalg.prove.outputs import Pick, Picked, one_output
 from convalg.prove.polynomial import Polynomial, UntraceableError
-from convalg.prove.samples import Point, Sample
+from convalg.prove.samples import Bounds, Sample
 from convalg.prove.state import fingerprint
 from convalg.prove.symbol_arrays import SymbolArray, array_of, polynomial_of
 from convalg.prove.symbols import FLOAT, Parts, is_one, parts, symbol
@@ -34,6 +41,9 @@ Function = Callable[..., Any]
 
 MANY_INSTRUCTIONS = 300_000
 """From here on a run is slow, and fewer samples are tried."""
+
+FEW_INSTRUCTIONS = 2_000
+"""Up to here every run on numbers is followed."""
 
 OTHERWISE = "on numbers the function returns something else than on symbols"
 
@@ -97,6 +107,14 @@ def trace(f: Function, inputs: list[Array], pick: Pick) -> Trace:
     return _Tracing(f, inputs, pick).run()
 
 
+def _renewed(held: Any) -> Array:
+    """An array of new unknowns in the place of others."""
+    found = np.empty(held.shape, dtype=object)
+    for place in np.ndindex(held.shape):
+        found[place] = Polynomial.unknown("u")
+    return found
+
+
 class ImpureError(UntraceableError):
     """A function whose result depends on more than its arguments: numbers tell nothing either."""
 
@@ -112,6 +130,7 @@ class _Tracing:
         self.f, self.inputs, self.pick = f, inputs, pick
         self.shapes = [array.shape for array in inputs]
         self.codes = Codes()
+        self.bounds: dict[str, Bounds] = {}
         self.samples = numbers_tried.samples(self.shapes)
         self.sizes = [numbers_tried.sizes(self.samples, k) for k in range(len(inputs))]
 
@@ -119,7 +138,8 @@ class _Tracing:
         """Run on symbols and numbers in turn, and compare."""
         f, first = self.f, self.samples[0]
         # Tables of indices and the like may be kept from the first call on.
-        earliest = self.on_numbers(first)
+        earliest = self.on_numbers(first)  # Followed: it finds the modules of the function.
+        drawn = global_randomness()
         symbols = self.on_symbols(self.inputs)
         reason = _reason(symbols)
         if reason:
@@ -129,9 +149,12 @@ class _Tracing:
             self._explain(symbols.error, numbers)
         modules, names = list(symbols.modules.values()), symbols.names | numbers.names
         before = fingerprint(f, modules, names)
-        fresh = [unknowns(shape, "u") for shape in self.shapes]
-        again, repeated = self.on_symbols(fresh), self.on_numbers(first, effects=True)
+        fresh = [_renewed(array) for array in self.inputs]
+        again = self.on_symbols(fresh, bounded=False, follow=False, modules=modules)
+        repeated = self.on_numbers(first, effects=True, follow=False, modules=modules)
         after = fingerprint(f, modules, names)
+        if global_randomness() != drawn:
+            numbers.run.effects.append("draws random numbers")
         self._need_pure(symbols, [symbols, numbers, again, repeated])
         if numbers.error is None:
             self._need_agreement(symbols, again, fresh, numbers, repeated)
@@ -146,17 +169,32 @@ class _Tracing:
             raise UntraceableError("the function returns memory that it did not write")
         return Trace(outputs, notes)
 
-    def on_symbols(self, inputs: list[Array], dtype: np.dtype[Any] = FLOAT) -> Observed:
-        """One run on symbols that stand for arrays of a dtype."""
+    def on_symbols(
+        self,
+        inputs: list[Array],
+        dtype: np.dtype[Any] = FLOAT,
+        bounded: bool = True,
+        **options: Any,
+    ) -> Observed:
+        """One run on symbols that stand for arrays of a dtype; options are those of `observe`.
+
+        `bounded`: whether to keep bounds of the intermediate results, to compare numbers with.
+        """
         given = [
-            symbols_of(array, size, dtype) for array, size in zip(inputs, self.sizes, strict=True)
+            symbols_of(array, size if bounded else None, dtype)
+            for array, size in zip(inputs, self.sizes, strict=True)
         ]
         return observe(
-            self.f, given, self.codes, symbolic=True, collect=lambda r: _kept(self.pick(r))
+            self.f,
+            given,
+            self.codes,
+            symbolic=True,
+            collect=lambda result: _kept(self.pick(result)),
+            **options,
         )
 
-    def on_numbers(self, sample: Sample, effects: bool = False) -> Observed:
-        """One run on numbers."""
+    def on_numbers(self, sample: Sample, effects: bool = False, **options: Any) -> Observed:
+        """One run on numbers; options are those of `observe`."""
         return observe(
             self.f,
             sample.copies(),
@@ -164,6 +202,7 @@ class _Tracing:
             symbolic=False,
             collect=self.pick,
             effects=effects,
+            **options,
         )
 
     def _explain(self, error: BaseException, numbers: Observed) -> None:
@@ -232,11 +271,8 @@ class _Tracing:
             for a, b in zip(array.ravel(), other.ravel(), strict=True)
             for new, old in zip(a.generators, b.generators, strict=True)
         }
-        same = (
-            difference(symbols, again) is None
-            and difference(numbers, repeated) is None
-            and _same_polynomials(symbols.result, again.result, names)
-            and _same_numbers(numbers.result, repeated.result)
+        same = _same_polynomials(symbols.result, again.result, names) and _same_numbers(
+            numbers.result, repeated.result
         )
         if not same:
             raise ImpureError(_MEMORY)
@@ -246,16 +282,31 @@ class _Tracing:
         notes = [symbols.result.note] if symbols.result.note else []
         lowered = [name for name in symbols.run.lowered if np.dtype(name).kind == "f"]
         notes += [f"writes into {name}" for name in sorted(lowered)]
-        few = len(symbols.steps) > MANY_INSTRUCTIONS
-        for place, sample in enumerate(self.samples):
-            if few and place > 3:
-                break
-            seen = numbers if place == 0 else self.on_numbers(sample)
+        self.bounds = {
+            name: Bounds(held, self.inputs, self.samples, symbols.run.lowered)
+            for name, held in symbols.result.arrays.items()
+        }
+        few = symbols.executed > MANY_INSTRUCTIONS
+        tried = self.samples[: 4 if few else None]
+        all_runs = [numbers, *self._on_others(symbols, tried[1:])]
+        for place, (sample, seen) in enumerate(zip(tried, all_runs, strict=True)):
             self._need_pure(symbols, [seen])
             note = self._compare_one(symbols, seen, place, sample)
             if note and note not in notes:
                 notes.append(note)
         return tuple(notes)
+
+    def _on_others(self, symbols: Observed, tried: list[Sample]) -> list[Observed]:
+        """Runs on samples after the first one.
+
+        All are followed where the function is short. Else those are that can take another way
+        without asking a symbol for its value: the first of each dtype, and wide floats.
+        """
+        short = symbols.executed <= FEW_INSTRUCTIONS
+        first = {sample.dtype: sample for sample in reversed(tried)}
+        inputs = ((sample.copies(), short or first[sample.dtype] is sample) for sample in tried)
+        modules = list(symbols.modules.values())
+        return observe_each(self.f, inputs, self.codes, self.pick, modules)
 
     def _compare_one(self, symbols: Observed, seen: Observed, place: int, sample: Sample) -> str:
         """Compare one sample with the trace; a dtype of its own may need a trace of its own."""
@@ -263,14 +314,16 @@ class _Tracing:
         if own and seen.error is not None:
             # What is refused is never a wrong number.
             return self._refused(symbols, seen, sample)
-        if own and difference(symbols, seen) is not None:
+        if not seen.steps and symbols.steps and seen.error is None:
+            pass  # Not followed: the values tell.
+        elif own and difference(symbols, seen) is not None:
             own_trace = self._own_trace(symbols, sample)
             self._need_same_way(own_trace, seen, sample)
         else:
             self._need_same_way(symbols, seen, sample)
         if not sample.compared:
             return ""
-        where = _differs(symbols, seen, self.inputs, place, sample)
+        where = _differs(symbols, seen, self.bounds, place)
         if where is None:
             return ""
         if sample.dtype.kind in "iu" and self._own_trace(symbols, sample).run.lowered:
@@ -377,20 +430,21 @@ def _identical(left: Any, right: Any) -> bool:
 
 
 def _differs(
-    symbols: Observed, seen: Observed, inputs: list[Array], place: int, sample: Sample
+    symbols: Observed,
+    seen: Observed,
+    bounds: dict[str, Bounds],
+    place: int,
 ) -> str | None:
     """Where numbers differ from the trace by more than rounding, in words; None where nowhere."""
-    point = Point(inputs, sample)
     if symbols.result.arrays.keys() != seen.result.arrays.keys():
         return "other outputs"
     for name, held in symbols.result.arrays.items():
         found = seen.result.arrays[name]
         if found.shape != held.shape:
             return f"{name} of shape {found.shape} instead of {held.shape}"
-        lowered = symbols.run.lowered
-        if not numbers_tried.fits(held, place, sample, lowered):
+        if not bounds[name].fits[place]:
             continue
-        index = numbers_tried.first_difference(held, found, point, place, sample, lowered)
+        index = bounds[name].first_difference(found, place)
         if index is not None:
             return f"{name} at {index}"
     return None

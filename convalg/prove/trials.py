@@ -48,7 +48,7 @@ class Trials:
             collect=self.pick,
             effects=False,
         )
-        self.executed += len(seen.steps)
+        self.executed += seen.executed
         self.runs += 1
         if seen.spent or self.executed > MOST_INSTRUCTIONS:
             raise UntraceableError(f"budget spent after {self.runs} inputs")

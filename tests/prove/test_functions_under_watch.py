@@ -318,3 +318,40 @@ def test_changes_in_place_count_as_what_they_are() -> None:
     assert implements(doubled, ca.diagonal([2, 2, 2]))
     assert implements(lambda x: (doubled(x), x / 2)[1], IDENTITY)
     assert implements(doubled, IDENTITY).status == "refuted"
+
+
+VIEWS: dict[str, Function] = {
+    "slice": lambda x: x[:],
+    "reshape": lambda x: x.reshape(3, 1)[:, 0],
+    "asarray": np.asarray,
+    "ravel": np.ravel,
+    "T": lambda x: x.T,
+    "view": lambda x: x.view(),
+    "real": lambda x: x.real,
+    "flat": lambda x: x.flat,
+    "windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, 3)[0],
+    "broadcast": lambda x: np.broadcast_to(x, (3,)),
+    "copy": np.copy,
+    "array": np.array,
+    "flatten": lambda x: x.flatten(),
+    "indices": lambda x: x[[0, 1, 2]],
+    "list": list,
+    "positive": np.positive,
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_of_an_input_that_is_changed_later_is_what_it_shows(name: str) -> None:
+    """The claim is about what is returned: symbols share memory where numbers do."""
+    make = VIEWS[name]
+
+    def f(x: Any) -> Any:
+        kept = make(x)
+        x *= 2
+        return np.array(kept) if name == "flat" else kept
+
+    returned = np.array(f(np.array([0.5, -3.0, 7.0])))
+    is_view = bool(np.array_equal(returned, [1.0, -6.0, 14.0]))
+    assert is_view or np.array_equal(returned, [0.5, -3.0, 7.0])
+    assert bool(implements(f, ca.diagonal([2, 2, 2]))) == is_view
+    assert bool(implements(f, IDENTITY)) == (not is_view)
