@@ -267,8 +267,9 @@ def _nowhere(claim: Claim) -> Verdict:
     return Verdict("unknown", claim, NOWHERE, ISL, reason=reason)
 
 
-MOST_TRIED = 400
-"""Sizes that are compared one by one where nothing decides for all."""
+MOST_LOOKED_AT, MOST_TRIED = 3000, 400
+"""Sizes that are looked at, and those in the domain that are compared one by one, where nothing
+decides for all."""
 MOST_ENTRIES = 20_000
 """Entries of all matrices that are compared one by one there."""
 
@@ -278,7 +279,9 @@ def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdic
     entries, tried = 0, 0
     largest: dict[str, int] = {}
     try:
-        for sizes in islice(_small_sizes(domain), MOST_TRIED):
+        for sizes in islice(_small_sizes(domain), MOST_LOOKED_AT):
+            if tried == MOST_TRIED:
+                break
             if not domain.holds_at(sizes):
                 continue
             sides = [replaced(side, sizes) for side in (first, second)]
