@@ -260,7 +260,19 @@ def _array_of(values: Any, name: str) -> Array:
         if all(issubclass(kind, (int, np.integer, np.bool_)) for kind in _kinds(values)):
             # NumPy rounds integers that fit in none of its types together: 2**63 and -1.
             array = _converted(values, name, object)
+        elif np.nanmax(np.abs(array)) >= 2**53:
+            _refuse_rounding(values, name)
     return array
+
+
+def _refuse_rounding(values: Any, name: str) -> None:
+    """Raises: KindError for an integer next to floats that a float cannot hold."""
+    for value in _leaves(values):
+        if isinstance(value, (int, np.integer)) and int(float(value)) != value:
+            raise KindError(
+                f"{name} holds {value} next to floats, where it would be rounded: give integers "
+                f"and fractions only, or floats"
+            )
 
 
 def _converted(values: Any, name: str, dtype: Any) -> Array:

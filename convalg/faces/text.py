@@ -145,12 +145,27 @@ def _transposed_padding(axes: tuple[Axis, ...]) -> list[str]:
         if axis.is_concrete:
             room = max(axis.stride, abs(axis.dilation))
             more = min(max(axis.before + tail, 0), room - 1)
-        # With letters the stride may hide a remainder; alike on both sides is what people write.
-        hidden = not axis.is_concrete and axis.stride != 1
-        pairs.append((axis.before, axis.before if hidden else more - tail))
+            after = more - tail
+        else:
+            more, after = _remainder(axis)
+        pairs.append((axis.before, after))
         extra.append(more)
     words = [f"padding={_shortest(_symmetric(pairs))}"] if any(map(any, pairs)) else []
     return words + ([f"output_padding={_shortest(extra)}"] if any(extra) else [])
+
+
+def _remainder(axis: Axis) -> tuple[Any, Any]:
+    """output_padding of a transposed layer with symbolic sizes, and its padding after.
+
+    The padding is even, unless the rest is a number that output_padding cannot be.
+    """
+    import sympy
+
+    more = sympy.expand(axis.before - axis.after)
+    room = sympy.Max(axis.stride, abs(axis.dilation))
+    if (more.is_number and not holds(sympy.And(more >= 0, more < room))) or axis.stride == 1:
+        return 0, axis.after
+    return (int(more) if more.is_number else more), axis.before
 
 
 def _sizes(shape: tuple[Any, ...]) -> str:

@@ -55,7 +55,8 @@ def equal(
     Returns: a verdict whose scope holds every precondition of the constructors on both sides.
 
     Raises: KindError unless both are operators, ShapeError when they have different numbers of
-        axes, ArgumentError when a symbol or a kernel's name has two meanings.
+        axes, ArgumentError when a size was made twice with different assumptions or a kernel's
+        name has two meanings. Symbols in weights are told apart by name and assumptions.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -427,15 +428,23 @@ def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
 
 
 def prime_values(*values: Polynomial) -> tuple[Any, ...]:
-    """Polynomials at a different prime for each symbol, in order of name."""
+    """Polynomials at a different prime for each symbol, in order of name.
+
+    Larger primes are taken while polynomials that differ have one value.
+    """
     import sympy
 
     symbols: set[Any] = set()
     for value in values:
         symbols.update(*(g.to_sympy().free_symbols for g in value.generators))
     ordered = sorted(symbols, key=lambda s: (s.name, str(s.assumptions0)))
-    primes = {symbol: sympy.prime(k + 1) for k, symbol in enumerate(ordered)}
-    return tuple(_number(value.to_sympy().subs(primes)) for value in values)
+    found: tuple[Any, ...] = ()
+    for first in range(1, 100, 7):
+        primes = {symbol: sympy.prime(first + k) for k, symbol in enumerate(ordered)}
+        found = tuple(_number(value.to_sympy().subs(primes)) for value in values)
+        if len(set(found)) == len(found) or not symbols:
+            break
+    return found
 
 
 def _number(value: Any) -> Any:

@@ -313,6 +313,9 @@ class _Comparison:
         scope = _scope(self.scope, found)
         if "db" in found.outputs:
             scope += "; db as the sum of g over the positions"
+        missing = [name for name in self.expected if name not in ("db", *found.outputs)]
+        if missing:
+            scope += f"; {' and '.join(missing)} not returned, so not compared"
         for name, left in found.outputs.items():
             right: Any = self.expected[name]
             got_array: Any = left

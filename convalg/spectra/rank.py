@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convalg.base import Array, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, check_memory
+from convalg.errors import (
+    ArgumentError,
+    KindError,
+    ShapeError,
+    SymbolicError,
+    UndecidableError,
+    check_memory,
+)
 from convalg.faces.limits import check_axes
 from convalg.faces.zero import MOST_OPERATIONS, is_rational_function, is_zero
 from convalg.kernels import as_numbers, check_finite
@@ -189,10 +196,26 @@ def _exact(entries: Array) -> DomainMatrix | sympy.Matrix:
     return sympy.Matrix(rows)
 
 
+def _check_generic(value: Any) -> None:
+    """Raises: UndecidableError for an entry that may vanish on a whole range of its symbols."""
+    import sympy
+
+    kinds = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise)
+    parts = value.atoms(*kinds, sympy.floor, sympy.ceiling)
+    parts |= {p for p in value.atoms(sympy.Pow) if not p.exp.is_Integer and not p.base.is_Symbol}
+    for part in parts:
+        if part.free_symbols:
+            raise UndecidableError(
+                f"{part} may be zero on a whole range of its symbols, so that no rank holds for "
+                f"almost all of their values: put in numbers"
+            )
+
+
 def _in_field(value: Any) -> Any:
     """An entry without what an identity removes, such as sin(1)**2 + cos(1)**2."""
     import sympy
 
+    _check_generic(value)
     if not _transcendental(value):
         return value
     if is_zero(value):
