@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from convalg import draw
 from convalg.base import Operator
@@ -35,9 +36,9 @@ def forward_section(case: Worked) -> Section:
             "forward",
             (
                 "One output before the bias: the kernel on its patch of x, the products added up.",
-                lambda: draw.window(case.operator, x=case.x),
+                partial(draw.window, case.operator, x=case.x),
             ),
-            ("The matrix with the numbers of w.", lambda: draw.matrix(case.operator)),
+            ("The matrix with the numbers of w.", partial(draw.matrix, case.operator)),
         ),
     ]
     return Section("One step forward", tuple(blocks))
@@ -68,7 +69,7 @@ def input_section(small: Operator, case: Worked) -> Section:
             "adjoint",
             (
                 "The transposed matrix: rows have become columns, and each weight kept its colour.",
-                lambda: draw.matrix(small.T),
+                partial(draw.matrix, small.T),
             ),
         ),
         checks.pairing(small),
@@ -97,11 +98,11 @@ def kernel_section(small: Operator, case: Worked) -> Section:
             (
                 "Along the last axis: A, its transpose, and B(x), the same sums with x and w in "
                 "each other's places.",
-                lambda: draw.faces(row_of(small)),
+                partial(draw.faces, row_of(small)),
             ),
             (
                 "The weights that learn: where each stands in the matrix along the last axis.",
-                lambda: draw.matrix(row_of(small)),
+                partial(draw.matrix, row_of(small)),
             ),
         ),
         Text("With the numbers from above:"),
@@ -144,7 +145,7 @@ def update_section(case: Worked) -> Section:
             "update",
             (
                 f"The kernel after one step at the rate {rate}, in exact fractions.",
-                lambda: draw.kernel(layer),
+                partial(draw.kernel, layer),
             ),
         ),
         trials.fall(case, before, after),
@@ -177,7 +178,11 @@ def named_adjoint(operator: Operator) -> Operator:
     inputs, outputs = geometry.in_channels, geometry.out_channels
     folded = any(axis.boundary != "zeros" for axis in geometry.axes)
     pads = [
-        (axis.before, axis.after) if axis.boundary != "zeros" else (0, 0) for axis in geometry.axes
+        # Samples that no tap reads may stay: a border never crops all of the input.
+        (max(axis.before, 1 - axis.in_size), max(axis.after, 1 - axis.in_size))
+        if axis.boundary != "zeros"
+        else (0, 0)
+        for axis in geometry.axes
     ]
     axes = tuple(
         replace(

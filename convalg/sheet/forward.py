@@ -37,7 +37,7 @@ def linearity_section(small: Operator) -> Section:
             (
                 "The layer along its last axis as lines, each the colour of its weight: forward "
                 "every output adds up what comes in; back every input does, along the same lines.",
-                lambda: draw.flow(row_of(small)),
+                partial(draw.flow, row_of(small)),
             ),
         ),
         trials.bias_ends_linearity(small),
@@ -65,7 +65,7 @@ def modes_section(small: Operator) -> Section:
                 (
                     f"{n} samples, {axis.taps} taps{where}: full, same and valid, in colours of "
                     f"their own.",
-                    lambda: draw.modes(n, axis.taps, dilation=d),  # type: ignore[arg-type]
+                    partial(draw.modes, n, axis.taps, dilation=d),  # type: ignore[arg-type]
                 ),
             ),
         ),
@@ -74,7 +74,7 @@ def modes_section(small: Operator) -> Section:
             (  # type: ignore[arg-type]
                 "Every position of the kernel: where it is inside the input, and where only a part "
                 "of it is.",
-                lambda: draw.overlap(n, axis.taps, dilation=d),
+                partial(draw.overlap, n, axis.taps, dilation=d),
             ),
         ),
         *everywhere.modes_as_rows(layer),
@@ -202,7 +202,7 @@ def sharing_section(layer: Operator, small: Operator) -> Section:
             (
                 "Along the last axis: one row of the matrix, and what it looks at; the next row "
                 "holds the same weights, further on.",
-                lambda: draw.matrix(row, row=row.out_shape[0] // 2),
+                partial(draw.matrix, row, row=row.out_shape[0] // 2),
             ),
         ),
         checks.counts(layer),

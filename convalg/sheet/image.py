@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def image_sections(layer: Operator, image: Image | None) -> list[Section]:
         # The embedded photograph is an illustration: a layer that it does not fit has none.
         return []
     caption = f"{source} Through {one_line(wide)}, {by(samples.shape)} to {by(result.shape)}."
-    picture = Picture("image", ((caption, lambda: draw.image_pair(samples, result)),))
+    picture = Picture("image", ((caption, partial(draw.image_pair, samples, result)),))
     blocks: list[Block] = [*about, picture, _image_claim(wide, samples, result)]
     return [Section("On a real image", tuple(blocks))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,9 @@ def drawn_window(name: str, operator: Operator, caption: str, last: bool = False
 
     return pictured(
         name,
-        (caption, lambda: draw.window(operator, ends(operator))),
-        (f"{caption} Along the last axis alone.", lambda: draw.window(row, ends(row))),
-        (f"{caption} As a row of the matrix.", lambda: draw.matrix(row, row=ends(row) or 0)),
+        (caption, partial(draw.window, operator, ends(operator))),
+        (f"{caption} Along the last axis alone.", partial(draw.window, row, ends(row))),
+        (f"{caption} As a row of the matrix.", partial(draw.matrix, row, row=ends(row) or 0)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,6 @@ def _pool_blocks(pool: Pool, shape: tuple[int, ...], x: np.ndarray) -> list[Bloc
     )
     side = SIDE if pool.whole else WINDOW
     return [
-        *pictured(f"pool-{name}", (caption, lambda: draw.pooling(found, x, g))),
+        *pictured(f"pool-{name}", (caption, partial(draw.pooling, found, x, g))),
         trials.pooling(found, (x, g), (pool.name, pool.words, pool.back), pool.shares, side),
     ]

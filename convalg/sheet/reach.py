@@ -52,7 +52,7 @@ def field_section(small: Operator) -> Section:
             "cone",
             (
                 "What one output reads, layer by layer down to the input; blank samples are holes.",
-                lambda: draw.cone(net),
+                partial(draw.cone, net),
             ),
         ),
         *everywhere.field_steps(small),
@@ -79,7 +79,7 @@ def _transposed_field(small: Operator) -> Section:
         ),
         trials.reads_claim(small, bound if zeros else None, formula),
         *everywhere.field_steps(small),
-        *pictured("coverage", ("How often each output is written.", lambda: draw.coverage(small))),
+        *pictured("coverage", ("How often each output is written.", partial(draw.coverage, small))),
     ]
     return Section("What an output sees", tuple(blocks))
 
@@ -188,7 +188,7 @@ def cost_section(layer: Operator, small: Operator) -> Section:
         ),
         *_formula_blocks(layer, small),
         checks.patches(small),
-        *pictured("cost", ("What the layer takes, on a logarithmic scale.", lambda: _bars(bars))),
+        *pictured("cost", ("What the layer takes, on a logarithmic scale.", partial(_bars, bars))),
         Code("A.counts.multiplications, A.counts.dense", runs=True),
     ]
     return Section("What it costs", tuple(blocks))

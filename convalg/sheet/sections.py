@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from convalg import draw
 from convalg.base import Operator
 from convalg.errors import KindError, check_memory
@@ -115,7 +117,7 @@ def _definition(layer: Operator, small: Operator) -> Section:
     caption = "The kernel: each weight has this colour in the matrix below."
     if not same:
         caption = "The kernel of the small layer, in the colours of the matrix below."
-    blocks.append(Picture("kernel", ((caption, lambda: draw.kernel(shown, letters=names)),)))
+    blocks.append(Picture("kernel", ((caption, partial(draw.kernel, shown, letters=names)),)))
     blocks += drawn_window(
         "window", small, "One output: the kernel on the input, each weight on what it multiplies."
     )
@@ -208,7 +210,7 @@ def _matrix(small: Operator) -> Section:
             "matrix",
             (
                 f"The {shape} matrix, each entry in the colour of its weight; zeros are blank.",
-                lambda: draw.matrix(small),
+                partial(draw.matrix, small),
             ),
         ),
         checks.matrix(small),
