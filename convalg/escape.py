@@ -1,4 +1,4 @@
-"""Text of unknown origin made safe to show: on a terminal, in LaTeX, in HTML and XML.
+"""Text of unknown origin made safe to show: on a terminal, in LaTeX, Markdown, HTML and XML.
 
 Names, file names, exception messages and reports come from files and programs of others. Escape
 sequences, control characters, marks that reorder a line, and lone surrogates (which no encoder
@@ -8,6 +8,8 @@ takes) are replaced by visible escapes such as `\\x1b`.
 from __future__ import annotations
 
 import html as _html
+import re
+from collections.abc import Mapping
 
 _LATEX = {
     # In mathematics, where every font has them; between dollars no browser takes < for a tag.
@@ -42,18 +44,32 @@ def terminal(text: object, *, lines: bool = False) -> str:
     )
 
 
-def latex(text: object) -> str:
+def latex(text: object, marks: Mapping[str, str] | None = None) -> str:
     """Return text that plain LaTeX sets as it is, in a paragraph or in `\\text{}`.
 
     Letters beyond ASCII, for which a font may have no sign, are shown by their numbers.
 
+    Args:
+        text: Anything; what is no text is shown by its `str`.
+        marks: LaTeX for some characters, in place of the usual one.
+
     >>> print(latex("50% of $x_1"), latex("\\N{GREEK SMALL LETTER ALPHA}"))
     50\\% of \\$x\\_1 U+03B1
     """
+    table = {**_LATEX, **(marks or {})}
     return "".join(
-        _LATEX.get(mark, mark if mark.isascii() else f"U+{ord(mark):04X}")
-        for mark in terminal(text)
+        table.get(mark, mark if mark.isascii() else f"U+{ord(mark):04X}") for mark in terminal(text)
     )
+
+
+def markdown(text: object) -> str:
+    """Return text in one line in which Markdown and HTML find nothing to act on.
+
+    >>> print(markdown("w_0 * <b>\x1b"))
+    w\\_0 \\* \\<b\\>\\\\x1b
+    """
+    line = terminal(" ".join(str(text).split()))
+    return re.sub(r"([\\`*_{}\[\]<>#|$&~!])", r"\\\1", line)
 
 
 def markup(text: object) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import command_line
 import pytest
 import sympy
 from hypothesis import given
@@ -14,7 +18,7 @@ from hypothesis import strategies as st
 
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError
-from convalg.escape import latex, markup, terminal
+from convalg.escape import latex, markdown, markup, terminal
 
 HOSTILE = "x\x1b[31m\r\x9b2J_%$&#{}^~<b>\u202e\u2066\ud800\N{LATIN SMALL LETTER U WITH DIAERESIS}"
 
@@ -47,6 +51,27 @@ def test_any_text_is_latex(text: str) -> None:
 def test_any_text_is_markup(text: str) -> None:
     assert not set(markup(text)) & set("<>\"'")
     assert not acting(markup(text))
+
+
+@given(st.text(st.characters()))
+def test_any_text_is_markdown(text: str) -> None:
+    found = markdown(text)
+    assert found.isprintable()
+    assert not set(re.sub(r"\\.", "", found)) & set("\\`*_{}[]<>#|$&~!")
+
+
+@given(st.text(st.characters()), st.sampled_from(["sheet", "picture", "proof"]))
+def test_every_kind_of_latex_escapes(text: str, where: str) -> None:
+    from convalg.draw import tikz
+    from convalg.prove import verdict
+    from convalg.sheet import latex as sheet
+
+    escape = {"sheet": sheet.escaped, "picture": tikz.escaped, "proof": verdict.escaped}[where]
+    found = escape(text)
+    assert found.isascii()
+    assert found.isprintable()
+    commands = r"\\(backslash|hat|sim|times|cdot|char\d+|dots|l?dots|ge|le)(\{\})?|\\[{}$&#%_]"
+    assert not set(re.sub(commands, "", found)) & set("\\&#%_^~")
 
 
 def test_what_is_no_text_is_shown_by_its_own() -> None:
@@ -84,6 +109,38 @@ def _network() -> Any:
     return net
 
 
+SHEETS = ("html", "markdown", "latex", "notebook")
+
+
+@functools.cache
+def _sheet() -> Any:
+    return ca.explain(_layer())
+
+
+@functools.cache
+def _model(folder: Path) -> Path:
+    onnx = pytest.importorskip("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    # No name of a file in this format holds a surrogate.
+    name = HOSTILE.replace("\ud800", "")
+    weight = helper.make_tensor("w" + name, kinds.FLOAT, [2, 1, 1, 1], [1.0, 2.0])
+    nodes = [
+        helper.make_node("Conv", ["x" + name, "w" + name], ["z" + name], name="c" + name),
+        helper.make_node("Odd" + name, ["z" + name], ["u" + name], name="o" + name),
+        helper.make_node("Relu", ["z" + name], ["y" + name], name="r" + name),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g" + name,
+        [helper.make_tensor_value_info("x" + name, kinds.FLOAT, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("y" + name, kinds.FLOAT, [1, 2, 8, 8])],
+        [weight],
+    )
+    path = folder / "hostile.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return path
+
+
 def _raising(x: Any, w: Any) -> Any:
     raise ValueError(HOSTILE)
 
@@ -114,6 +171,35 @@ def test_symbols_names_and_messages_are_shown(name: str) -> None:
     assert text
     assert not acting(text)
     text.encode("utf-8")
+
+
+@pytest.mark.parametrize("name", SHEETS)
+def test_names_in_sheets_are_shown(name: str) -> None:
+    text = getattr(_sheet(), name)()
+    assert text
+    assert not acting(text)
+    text.encode("utf-8")
+    assert name != "html" or "<b>" not in text
+
+
+@pytest.mark.parametrize("option", [None, "--json", "--markdown"])
+def test_names_in_a_model_are_shown(
+    option: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command_line.run("analyse", str(_model(tmp_path)), *[option] * bool(option))
+    text = capsys.readouterr().out
+    assert "x1b" in text
+    assert not acting(text)
+    if option == "--json":
+        found = json.loads(text)
+        assert not acting(json.dumps(found, ensure_ascii=False))
+
+
+def test_names_in_a_model_are_shown_in_a_notebook(tmp_path: Path) -> None:
+    net = ca.read_onnx(_model(tmp_path))
+    for text in (net.summary()._repr_html_(), str(net.summary()), repr(net), ca.tikz.network(net)):
+        assert not acting(text)
+        assert "<b>" not in net.summary()._repr_html_()
 
 
 def test_names_of_weights_are_words() -> None:

@@ -14,7 +14,7 @@ from convalg.check.candidate import Candidate, Outcome, differs
 from convalg.check.problem import Answers, Problem, answer
 from convalg.check.quiet import quietly
 from convalg.check.report import Failure, call_words
-from convalg.check.sweep import Config, exists, other_numbers, problem, smaller
+from convalg.check.sweep import OPTIONS, Config, covering, exists, other_numbers, problem, smaller
 from convalg.jobs import each, timed_out
 
 STEPS = 300
@@ -24,11 +24,8 @@ INPUTS = (0, 1, 2)
 """Numbers of the inputs that a smaller configuration is tried with: some hide a mistake."""
 
 
-AGAIN = 8
+AGAIN = 16
 """Every so many configurations the same call is made twice: the same must come out."""
-
-AFTER = 4
-"""Every so many configurations are called once more when all others have been."""
 
 ENDLESS = ("hangs", "prints-too-much", "too-many-processes")
 """Codes of calls after which no others are made: each might take as long."""
@@ -78,30 +75,34 @@ class Sweep:
     def runs(self, tested: Candidate, configs: Sequence[Config]) -> list[Run]:
         """The runs of all configurations, up to one that hangs or takes its worker with it."""
         found: list[Run] = []
-        numbered = list(enumerate(configs))
+        chosen = covering(tested.kind, tuple(configs), OPTIONS)
+        turns = {number: turn for turn, number in enumerate(chosen)}
         for one in each(
             partial(_numbered, tested),
-            numbered,
+            [(number, config, turns.get(number)) for number, config in enumerate(configs)],
             self.jobs,
             timeout=self.timeout,
-            lost=partial(_lost, tested, self.timeout),
+            lost=lambda item, error: _lost(tested, self.timeout, *item[:2], error),
         ):
             found.append(one)
             if self.progress is not None:
                 self.progress(len(found), len(configs))
             if _is_last(one):
                 return found
-        return self._once_more(tested, with_stale_answers(tested, found))
+        # Each kernel size is among them, since it is an option.
+        sizes = covering(tested.kind, tuple(configs), ("size",))
+        later = {number: turns[number] + 1 for number in sizes}
+        return self._once_more(tested, with_stale_answers(tested, found), later)
 
-    def _once_more(self, tested: Candidate, runs: list[Run]) -> list[Run]:
+    def _once_more(self, tested: Candidate, runs: list[Run], turns: dict[int, int]) -> list[Run]:
         """The runs, some of them called again after all others."""
-        chosen = [number for number, one in enumerate(runs) if not one.fails][::AFTER]
+        chosen = [number for number in turns if not runs[number].fails]
         again = each(
             partial(_after_others, tested),
-            [runs[number] for number in chosen],
+            [(runs[number], turns[number]) for number in chosen],
             self.jobs,
             timeout=self.timeout,
-            lost=partial(_lost_after_others, tested, self.timeout),
+            lost=lambda item, error: _lost(tested, self.timeout, 0, item[0].config, error),
         )
         found = list(runs)
         for number, one in zip(chosen, again, strict=True):
@@ -116,19 +117,21 @@ def _is_last(one: Run) -> bool:
     return one.outcome.code in ENDLESS or one.outcome.lost
 
 
-def _numbered(tested: Candidate, numbered: tuple[int, Config]) -> Run:
-    number, config = numbered
+def _numbered(tested: Candidate, numbered: tuple[int, Config, int | None]) -> Run:
+    """The run of a configuration, called with other numbers as well where it has a turn."""
+    number, config, turn = numbered
     # Streams are exchanged once for all calls of a configuration.
     with quietly():
         first = run(tested, config, number, again=number % AGAIN == 0)
-        return first if first.fails else _with_other_numbers(tested, first, number)
+        if first.fails or turn is None:
+            return first
+        second = _with_other_numbers(tested, first, turn)
+        return as_stale(first, second) if second.fails else first
 
 
-def _with_other_numbers(tested: Candidate, first: Run, number: int) -> Run:
-    """The run of a second set of numbers where that fails, else the first run."""
-    changed, right = other_numbers(tested.kind, first.config, first.problem, first.expected, number)
-    second = judged(tested, first.config, changed, right)
-    return as_stale(first, second) if second.fails else first
+def _with_other_numbers(tested: Candidate, first: Run, turn: int) -> Run:
+    changed, right = other_numbers(tested.kind, first.config, first.problem, first.expected, turn)
+    return judged(tested, first.config, changed, right)
 
 
 def as_stale(first: Run, second: Run) -> Run:
@@ -193,30 +196,30 @@ def _keys(one: Run) -> list[tuple[Any, ...]]:
     return [(part, value.shape, value.tobytes()) for part, value in parts.items()]
 
 
-def _after_others(tested: Candidate, one: Run) -> Run:
-    """The run of a call that was right, made again when all others have been made."""
-    outcome = tested(one.config, one.problem)
-    if outcome.code:
-        return replace(one, outcome=outcome)
-    wrong = _wrong_parts(one.expected, outcome)
-    if not wrong:
-        return one
-    outcome = _compared(outcome, tested(one.config, one.problem))
-    if outcome.code:
-        return replace(one, outcome=outcome, wrong=wrong)
+def _after_others(tested: Candidate, numbered: tuple[Run, int]) -> Run:
+    """The run of a call that was right, made with other numbers when all others have been made."""
+    one, turn = numbered
+    with quietly():
+        later = _with_other_numbers(tested, one, turn)
+        if not later.fails:
+            return one
+        named = as_stale(one, later)
+        if named.outcome.code:
+            return named
+        # Whether the numbers do it, or the calls in between.
+        same = judged(tested, one.config, one.problem, one.expected)
+    if not same.fails:
+        return later
+    if same.outcome.code:
+        return same
     words = "the call gives the right answer at first, and another one after other configurations"
-    return replace(one, outcome=replace(outcome, code=ORDER, words=words), wrong=wrong)
-
-
-def _lost_after_others(tested: Candidate, timeout: float | None, one: Run, error: Exception) -> Run:
-    return _lost(tested, timeout, (0, one.config), error)
+    return replace(same, outcome=replace(same.outcome, code=ORDER, words=words))
 
 
 def _lost(
-    tested: Candidate, timeout: float | None, numbered: tuple[int, Config], error: Exception
+    tested: Candidate, timeout: float | None, number: int, config: Config, error: Exception
 ) -> Run:
     """The run of a configuration on which a worker took too long, or died."""
-    number, config = numbered
     if timed_out(error):
         code = "hangs"
         words = (

@@ -175,11 +175,11 @@ def exists(kind: Kind, config: Config) -> bool:
     return output is not None and bool(np.isfinite(output).all())
 
 
-def output_of(kind: Kind, config: Config) -> Array | None:
-    """The output (of any values) of a configuration, or nothing where there is none."""
+def output_of(kind: Kind, config: Config, number: int = 0) -> Array | None:
+    """The output to some inputs of a configuration, or nothing where there is none."""
     forward = {"backward": "forward"}.get(kind.name, kind.name.removesuffix("_backward"))
     part = next(iter(KINDS[forward].parts.values()))
-    return answer(part, _inputs(kind, config, 0))
+    return answer(part, _inputs(kind, config, number))
 
 
 def problem(kind: Kind, config: Config, number: int = 0) -> Problem:
@@ -201,32 +201,78 @@ def _output_shape(kind: Kind, config: Config) -> tuple[int, ...]:
     return output.shape
 
 
-FACTORS = {"x": 3.0, "w": -2.0, "g": 2.0}
-"""Factors of a second set of numbers. That of x is positive for max pooling; none is -1, which an
-absolute value hides."""
+FACTORS = {"x": 3.0, "w": -3.0, "g": 2.0}
+"""Factors of a second set of numbers; at odd turns they are larger by one. That of x is positive
+for max pooling; none is -1, which an absolute value hides."""
 
 OTHER = 10**6
-"""Added to the number of a configuration for numbers that are drawn anew."""
+"""Added to the turn of a configuration for numbers that are drawn anew."""
+
+ANEW = 8
+"""Every so many turns all arrays are drawn anew."""
+
+OPTIONS = tuple(name for name in Config.__dataclass_fields__ if name != "shape")
+"""Options by one value of which a function may go wrong."""
+
+REDRAWN = 8
+"""Numbers are drawn at most so often for an answer that is not zero."""
+
+
+@lru_cache(maxsize=64)
+def covering(kind: Kind, configs: tuple[Config, ...], names: tuple[str, ...]) -> tuple[int, ...]:
+    """Numbers of configurations that together have every value of the options named.
+
+    A function that keeps its answers for one kernel size, one stride, ... only does so among
+    them. Those in which every window lies in the padding are left out: all answers are zero.
+    """
+    seen: set[tuple[str, Any]] = set()
+    found = []
+    for number, config in enumerate(configs):
+        values = {(name, getattr(config, name)) for name in names}
+        if not values <= seen and _is_seen(kind, config):
+            found.append(number)
+            seen |= values
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _is_seen(kind: Kind, config: Config) -> bool:
+    """Whether some window of a configuration reads a sample."""
+    return any(np.any(output_of(kind, config, number)) for number in range(REDRAWN))
 
 
 def other_numbers(
-    kind: Kind, config: Config, p: Problem, right: dict[str, Array], number: int
-) -> tuple[Problem, dict[str, Array] | None]:
-    """A second set of numbers for a configuration, and the right answer where it is known.
+    kind: Kind, config: Config, p: Problem, right: dict[str, Array], turn: int
+) -> tuple[Problem, dict[str, Array]]:
+    """A second set of numbers for a configuration, and the right answer to it.
 
-    By turns all arrays are drawn anew, or one of them is multiplied: a function that keeps
-    answers by the contents of the others gives an old one then. Each answer is homogeneous of
-    degree one in every array but its own (dx in w and g, y in x and w; that of max pooling for
-    positive factors), so the second right answer is a multiple of the first.
+    By turns one of the arrays is multiplied, and now and then all are drawn anew: a function that
+    keeps answers by the contents of the others gives an old one then. Each answer is homogeneous
+    of degree one in every array but its own (dx in w and g, y in x and w; that of max pooling for
+    positive factors), so the second right answer is a multiple of the first. The inputs of a max
+    pooling are always drawn anew: a factor leaves its winners where they are.
     """
-    if number % 2 == 0:
-        return problem(kind, config, number + OTHER), None
-    name = kind.arrays[number // 2 % len(kind.arrays)]
-    factor = FACTORS[name]
+    name = kind.arrays[turn % len(kind.arrays)]
+    changes = any(value.any() for part, value in right.items() if part != f"d{name}")
+    winners = name == "x" and kind.name.startswith("max_pool")
+    if winners or not changes or turn % ANEW == ANEW - 1:
+        return _drawn_anew(kind, config, turn + OTHER)
+    factor = FACTORS[name] + turn % 2
     changed = replace(p, **{name: factor * getattr(p, name)})
     return changed, {
         part: value if part == f"d{name}" else factor * value for part, value in right.items()
     }
+
+
+def _drawn_anew(kind: Kind, config: Config, number: int) -> tuple[Problem, dict[str, Array]]:
+    """Numbers with an answer that is not zero, as far as they are found."""
+    for seed in range(number, number + REDRAWN * OTHER, OTHER):
+        p = problem(kind, config, seed)
+        found = {part: answer(step, p) for part, step in kind.parts.items()}
+        right = {part: value for part, value in found.items() if value is not None}
+        if all(value.any() for value in right.values()):
+            break
+    return p, right
 
 
 def _inputs(kind: Kind, config: Config, number: int) -> Problem:

@@ -33,6 +33,7 @@ from convalg.draw.scene import INPUT, PADDING, Board, Place, layer_of, output_of
 from convalg.draw.window import layout_of
 from convalg.draw.words import number_text
 from convalg.errors import KindError, TooLargeError, a_kind
+from convalg.escape import latex
 from convalg.gradients import only_convolution
 from convalg.kernels import kernel as symbols
 from convalg.linear import correlation
@@ -50,20 +51,12 @@ LEAST_TEXT = 12.0  # centimetres of a line of a formula
 SMALLEST = 4  # points
 
 TEXT = {
-    # In mathematics, where every font has them.
-    "\\": r"$\backslash$",
-    "^": r"$\hat{}$",
-    "~": r"$\sim$",
-    "<": r"$<$",
-    ">": r"$>$",
-    "|": r"$|$",
     '"': "''",
     "×": r"$\times$",
     "·": r"$\cdot$",
     "…": r"\dots{}",
     # The command for it asks for a further font.
     "$": r"\char36{}",
-    **{mark: "\\" + mark for mark in "{}&#%_"},
 }
 
 
@@ -455,7 +448,7 @@ def escaped(words: str) -> str:
     >>> print(escaped("50% of $x_1"))
     50\\% of \\char36{}x\\_1
     """
-    return "".join(TEXT.get(mark, mark if mark.isprintable() else " ") for mark in words)
+    return latex(words, TEXT)
 
 
 def formula(words: str) -> str:

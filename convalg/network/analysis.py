@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from convalg.axis import Axis
+from convalg.escape import markdown
 from convalg.network.graph import Network
 from convalg.network.layers.base import Link
 from convalg.network.layers.convolution import Conv, ConvTranspose
@@ -61,10 +62,12 @@ class Analysis:
 
     def markdown(self) -> str:
         """The table and the remarks as Markdown."""
-        lines = [f"# {_cell(self.summary.title)}", "", f"| {' | '.join(COLUMNS)} |"]
+        lines = [f"# {markdown(self.summary.title)}", "", f"| {' | '.join(COLUMNS)} |"]
         lines.append("|" + " --- |" * len(COLUMNS))
         for row in self.summary.rows:
-            cells = [f"{v:,}" if isinstance(v, int) else _cell(str(v)) for v in vars(row).values()]
+            cells = [
+                f"{v:,}" if isinstance(v, int) else markdown(str(v)) for v in vars(row).values()
+            ]
             lines.append(f"| {' | '.join(cells)} |")
         totals = self.summary
         lines += [
@@ -73,7 +76,7 @@ class Analysis:
             f"{totals.multiplications:,} multiplications with padding zeros.",
         ]
         if self.remarks:
-            lines += ["", *(f"- {_cell(str(remark))}" for remark in self.remarks)]
+            lines += ["", *(f"- {markdown(str(remark))}" for remark in self.remarks)]
         return "\n".join(lines) + "\n"
 
 
@@ -233,9 +236,3 @@ def _is_pointwise(net: Network, node: str) -> bool:
 
 def _by(sizes: Any) -> str:
     return " x ".join(map(str, sizes))
-
-
-def _cell(text: str) -> str:
-    """Text in a Markdown table: no character that would end a cell or start markup."""
-    escaped = "".join(f"\\{c}" if c in "|<>*_`[]\\" else c for c in text)
-    return "".join(c if c.isprintable() else " " for c in escaped)

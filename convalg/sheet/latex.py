@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convalg.escape import latex
 from convalg.sheet.blocks import Claim, Code, Formula, Picture, Steps, Table, Text
 from convalg.sheet.explorer import Explorer
 from convalg.sheet.markdown import Plain
@@ -40,16 +41,11 @@ HEAD = r"""\documentclass[11pt,a4paper]{article}
 """
 
 MARKS = {
-    # In mathematics or by their numbers, which every font of text has.
-    "\\": r"$\backslash$",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
+    # By their numbers, which every font of text has.
     **{mark: rf"{{\char{ord(mark)}}}" for mark in '~^"`'},
     "-": "{-}",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
     "\N{HORIZONTAL ELLIPSIS}": r"\dots{}",
-    **{mark: "\\" + mark for mark in "{}$&#%_"},
 }
 
 
@@ -144,8 +140,7 @@ def escaped(words: str) -> str:
     >>> print(escaped("50% of $x_1"))
     50\\% of \\$x\\_1
     """
-    joined = " ".join(words.split(" ")) if words.isprintable() else " ".join(words.split())
-    return "".join(MARKS.get(mark, mark if mark.isascii() else _point(mark)) for mark in joined)
+    return latex(words if words.isprintable() else " ".join(words.split()), MARKS)
 
 
 def _point(mark: str) -> str:

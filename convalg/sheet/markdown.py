@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from convalg.escape import markdown as plain
+from convalg.escape import terminal
 from convalg.sheet.blocks import Claim, Code, Formula, Picture, Section, Steps, Table, Text
 from convalg.sheet.explorer import Explorer
 
@@ -81,17 +83,9 @@ def _cell(word: str) -> str:
     return word if word == "---" else plain(word)
 
 
-def plain(words: str) -> str:
-    """Text in which Markdown and HTML find nothing to act on.
-
-    >>> print(plain("w_0 * <b>"))
-    w\\_0 \\* \\<b\\>
-    """
-    return re.sub(r"([\\`*_{}\[\]<>#|$&~!])", r"\\\1", " ".join(words.split()))
-
-
 def fenced(line: str) -> str:
     """Code in a fence longer than any in it."""
+    line = terminal(line, lines=True)
     longest = max((len(run) for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}python\n{line}\n{fence}"

@@ -6,9 +6,11 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from convalg.escape import markdown as plain
+from convalg.escape import terminal
 from convalg.sheet.blocks import Code, Picture, Section
 from convalg.sheet.explorer import Explorer
-from convalg.sheet.markdown import block_markdown, heading, plain
+from convalg.sheet.markdown import block_markdown, heading
 
 if TYPE_CHECKING:
     from convalg.sheet.document import Sheet
@@ -75,7 +77,7 @@ def _code(source: str) -> dict[str, Any]:
         "execution_count": None,
         "metadata": {},
         "outputs": [],
-        "source": _lines(source),
+        "source": _lines(terminal(source, lines=True)),
     }
 
 

@@ -8,6 +8,8 @@ import html
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from convalg.escape import terminal
+
 if TYPE_CHECKING:
     from markupsafe import Markup
 
@@ -31,6 +33,8 @@ def page(sheet: Sheet) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        # Markup comes from here; all else may hold names from outside.
+        finalize=lambda value: value if hasattr(value, "__html__") else terminal(value, lines=True),
     )
     pages.filters.update(mathml=_mathml, data_uri=data_uri)
     pages.tests["kind"] = lambda block, name: type(block).__name__ == name

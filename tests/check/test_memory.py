@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,10 @@ from convalg.check.problem import KINDS, answer
 from convalg.check.sweep import configurations, other_numbers, problem
 
 Key = Callable[..., Any]
+
+
+def pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
 
 
 def right(x: Any, w: Any, stride: Any, padding: Any) -> Any:
@@ -61,6 +66,82 @@ def test_answers_that_are_kept_are_found(make: Callable[[], Callable[..., Any]])
     assert "returns the answer to " in report.smallest.words
 
 
+OPTIONS = configurations(KINDS["forward"], 2, ("stride", "padding"), 64)
+SIZES = sorted({config.size for config in OPTIONS})
+
+
+def sometimes(f: Callable[..., Any], when: Callable[..., bool]) -> Callable[..., Any]:
+    """A function that is called where a condition holds; elsewhere the layer is right."""
+
+    def g(x: Any, w: Any, *, stride: Any, padding: Any) -> Any:
+        if when(x, w, stride, padding):
+            return f(x, w, stride=stride, padding=padding)
+        return right(x, w, stride, padding)
+
+    return g
+
+
+def assert_stale(f: Callable[..., Any]) -> None:
+    report = check.forward(f, cases=64)
+    assert not report
+    assert report.diagnosis[0].code == "stale-answer", report.explain()
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(size, marks=[pytest.mark.thorough] * bool(k % 4))
+        for k, size in enumerate(SIZES)
+    ],
+    ids=str,
+)
+def test_answers_that_are_kept_for_one_kernel_size_are_found(size: tuple[int, int]) -> None:
+    f = sometimes(keeping(shapes, most=1), lambda x, w, s, p: w.shape[2:] == size)
+    assert not check.forward(f, cases=64)
+
+
+@pytest.mark.parametrize("name", ["stride", "padding"])
+def test_answers_that_are_kept_for_one_value_are_found(name: str) -> None:
+    values = sorted({getattr(config, name) for config in OPTIONS})
+    for value in values[::3]:
+        when = lambda x, w, s, p, value=value: pair({"stride": s, "padding": p}[name]) == value  # noqa: E731
+        assert not check.forward(sometimes(keeping(shapes, most=1), when), cases=64), value
+
+
+def returning(kept: int, start: int) -> Callable[..., Any]:
+    """A layer that from one call of the same shapes on returns the answer to an earlier one."""
+    given: dict[Any, list[Any]] = {}
+
+    def f(x: Any, w: Any, *, stride: Any, padding: Any) -> Any:
+        answers = given.setdefault(shapes(x, w, stride, padding), [])
+        answers.append(right(x, w, stride, padding))
+        return answers[kept if len(answers) >= start else -1].copy()
+
+    return f
+
+
+@pytest.mark.parametrize(("kept", "start"), [(0, 2), (0, 3), (1, 3)])
+def test_earlier_answers_from_a_later_call_on_are_found(kept: int, start: int) -> None:
+    assert not check.forward(returning(kept, start), cases=64)
+    if kept == 0:
+        assert_stale(returning(kept, start))
+    # For one kernel size only.
+    for size in SIZES[::4]:
+        when = lambda x, w, s, p, size=size: w.shape[2:] == size  # noqa: E731
+        assert not check.forward(sometimes(returning(kept, start), when), cases=64), size
+
+
+@pytest.mark.parametrize("start", [2, 3, 50])
+def test_the_first_answer_of_all_from_a_later_call_on_is_found(start: int) -> None:
+    calls: list[Any] = []
+
+    def f(x: Any, w: Any, *, stride: Any, padding: Any) -> Any:
+        calls.append(right(x, w, stride, padding))
+        return calls[0 if len(calls) >= start else -1].copy()
+
+    assert not check.forward(f, cases=64)
+
+
 def test_what_is_kept_by_all_that_it_depends_on_passes() -> None:
     key = lambda x, w, s, p: (x.tobytes(), w.tobytes(), *shapes(x, w, s, p))  # noqa: E731
     assert check.forward(keeping(key), cases=64)
@@ -96,14 +177,19 @@ def test_one_gradient_that_is_kept_is_found(part: str) -> None:
 
 
 def test_a_right_answer_that_turns_wrong_is_found() -> None:
-    calls = [0]
+    def turning(most: float) -> tuple[Callable[..., Any], list[int]]:
+        calls = [0]
 
-    def f(x: Any, w: Any) -> Any:
-        calls[0] += 1
-        # Right for every configuration's own calls.
-        return right(x, w, 1, 0) * (1 if calls[0] <= 69 else 2)
+        def f(x: Any, w: Any) -> Any:
+            calls[0] += 1
+            return right(x, w, 1, 0) * (1 if calls[0] <= most else 2)
 
-    report = check.forward(f, cases=32)
+        return f, calls
+
+    f, calls = turning(math.inf)
+    assert check.forward(f, cases=32)
+    # Right for every configuration's own calls.
+    report = check.forward(turning(calls[0] - 3)[0], cases=32)
     assert not report
     assert report.diagnosis[0].code == "depends-on-order", report.explain()
 
@@ -126,7 +212,8 @@ def test_the_second_answer_is_right(name: str) -> None:
             for one in kind.arrays
             if getattr(p, one).any()
         )
-        for part, value in (told or {}).items():
+        assert told.keys() == again.keys()
+        for part, value in told.items():
             np.testing.assert_allclose(value, again[part], rtol=1e-14)  # a mean rounds
 
 

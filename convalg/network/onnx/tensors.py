@@ -12,6 +12,7 @@ import numpy as np
 
 from convalg.base import Array
 from convalg.errors import ArgumentError, FileError, format_bytes
+from convalg.escape import terminal
 from convalg.network.onnx.wire import DOUBLES, FLOATS, RAW, Skeleton, _opened
 
 FLOAT16, BFLOAT16, STRING = 10, 16, 8
@@ -250,8 +251,8 @@ def shown(text: Any, longest: int = 80) -> str:
     """A text of a file as it may be shown: printable and short.
 
     >>> shown("conv\\x1b[2J")
-    'conv_[2J'
+    'conv\\\\x1b[2J'
     """
     words = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-    clean = "".join(c if c.isprintable() else "_" for c in words[: longest + 1])
+    clean = terminal(words[: longest + 1])
     return clean if len(clean) <= longest else f"{clean[: longest - 3]}..."
