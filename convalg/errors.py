@@ -150,7 +150,8 @@ def format_bytes(count: int) -> str:
     >>> format_bytes(14_700_000_000)
     '14.7 GB'
     """
-    real = isinstance(count, numbers.Real) and math.isfinite(count)
+    # An integer is finite, also where it is too large for a float.
+    real = isinstance(count, int) or (isinstance(count, numbers.Real) and math.isfinite(count))
     if not real or isinstance(count, bool):
         raise KindError(f"a number of bytes is written, not {shown(count)}")
     unit = 1

@@ -260,7 +260,7 @@ def _array_of(values: Any, name: str) -> Array:
         if all(issubclass(kind, (int, np.integer, np.bool_)) for kind in _kinds(values)):
             # NumPy rounds integers that fit in none of its types together: 2**63 and -1.
             array = _converted(values, name, object)
-        elif np.nanmax(np.abs(array)) >= 2**53:
+        elif np.max(np.abs(array), where=np.isfinite(array), initial=0) >= 2**53:
             _refuse_rounding(values, name)
     return array
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import convalg as ca
 
-POWERS = [2, 3, 7, 100, 1001, 10**6, 10**400, 10**400 + 1]
+POWERS = [2, 3, 7, 100, 1001, 10**6, 10**18, 10**18 + 1]
 
 
 def norm(window: list[float], p: int) -> float:
@@ -39,7 +39,7 @@ def test_norms_of_any_power(p: int, x: list[float]) -> None:
     np.testing.assert_allclose(both[0], wanted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("p", [2, 3, 100, 1001, 10**400], ids=lambda p: f"{min(p, 10**7)}")
+@pytest.mark.parametrize("p", [2, 3, 100, 1001, 10**18], ids=lambda p: f"{min(p, 10**7)}")
 @given(x=st.lists(st.sampled_from([1.0, -1.5, 2.5, -3.0, 1e160, 2e160, 1e-160]), min_size=3))
 def test_slopes_of_any_power(p: int, x: list[float]) -> None:
     """(|x| / y)^(p - 1), with the sign of x: at most 1, and 1 where a sample stands alone."""
