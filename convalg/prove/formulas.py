@@ -202,10 +202,13 @@ def _is_flipped(geometry: Geometry) -> bool:
 
     Raises: UndecidableError where it is flipped on some axes only.
     """
-    backwards = {axis.is_backwards for axis in geometry.axes if axis.taps != 1}
-    if len(backwards) > 1:
-        raise UndecidableError("a layer with a kernel flipped on some axes has no name here")
-    return True in backwards
+    backwards = [axis.is_backwards for axis in geometry.axes if axis.taps != 1]
+    if any(backwards) and not all(backwards):
+        flipped = [k for k, axis in enumerate(geometry.axes) if axis.is_backwards]
+        raise UndecidableError(
+            f"a layer with its kernel flipped on axes {flipped} only has no name in formulas"
+        )
+    return any(backwards)
 
 
 def _layer(geometry: Geometry, words: str | None, leaf: Operator) -> str:

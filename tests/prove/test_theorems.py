@@ -12,10 +12,13 @@ import brute
 import pytest
 
 import convalg as ca
-from convalg.errors import ArgumentError
+from convalg.errors import ArgumentError, UndecidableError
+from convalg.operators import Convolution
 from convalg.prove import claims
+from convalg.prove.formulas import operator_latex
 from convalg.prove.parts import Decided, Length, Positions
 from convalg.prove.theorem import Claim, Part, Theorem
+from convalg.spec import Geometry
 
 CLAIMS = [(theorem.name, claim) for theorem in ca.theorems for claim in theorem.claims()]
 COUNTERS = [theorem for theorem in ca.theorems if theorem.counter is not None]
@@ -372,3 +375,10 @@ def test_z3_refutes_the_mutants_too(pair: tuple[str, Claim], most: int) -> None:
         ranges = {name: range(1, 4) for name in brute.swept_letters(sides)}
         refuted = claims.decide(*sides, claim=words, ranges=ranges).status == "refuted"
         assert ("different" in by_z3(sides)) == refuted, words
+
+
+def test_a_kernel_flipped_on_one_axis_has_no_formula() -> None:
+    axes = ca.correlation((4, 4), ca.kernel(2, 2)).geometry.axes
+    mixed = Geometry((axes[0], replace(axes[1], dilation=-1, padding=-1)))
+    with pytest.raises(UndecidableError, match=r"flipped on axes \[1\] only has no name in"):
+        operator_latex(Convolution(mixed, ca.kernel(2, 2)))

@@ -343,6 +343,8 @@ def domain(sides: tuple[ca.Operator, ca.Operator]) -> list[Any]:
     for side in sides:
         found += [number(letter) >= 0 for letter in side.letters]
         for leaf in leaves(side):
+            # What a constructor asks for beyond its axes: a range of output_padding, a size.
+            found += [number(condition.value) >= 0 for condition in leaf.geometry.conditions]
             for axis in leaf.geometry.axes:
                 found += [number(size) >= 1 for size in (axis.in_size, axis.out_size, axis.taps)]
                 reach = abs(axis.dilation) * (axis.taps - 1)
