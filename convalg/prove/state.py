@@ -21,6 +21,10 @@ from convalg.prove.frames import LIBRARIES
 from convalg.spec import is_symbolic
 
 _NEVER_TWICE = itertools.count()
+_HIDDEN_STATE = {
+    *("_queue", "_hashlib", "_blake2", "_md5", "_sha1", "_sha2", "_sha3", "_hmac", "_io"),
+    *("_ctypes", "ctypes", "_contextvars", "_socket", "_thread", "mmap", "select"),
+}
 MOST_OBJECTS = 50_000
 """Objects that one fingerprint looks at; what is further away is not looked at."""
 
@@ -102,6 +106,10 @@ class _Walk:
                 yield from self._of_instance(value)
 
     def _of_instance(self, value: Any) -> Iterator[Any]:
+        if any(kind.__module__ in _HIDDEN_STATE for kind in type(value).__mro__):
+            # Written in C, with a state that cannot be read: it may change at each call.
+            yield next(_NEVER_TWICE)
+            return
         if isinstance(value, (*_BUILTIN, np.ufunc)) or is_symbolic(value):
             return
         if hasattr(value, "cache_info"):

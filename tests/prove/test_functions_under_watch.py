@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
+import ctypes
+import hashlib
+import queue
 import sys
 import threading
 from collections.abc import Callable
@@ -355,3 +359,49 @@ def test_a_view_of_an_input_that_is_changed_later_is_what_it_shows(name: str) ->
     assert is_view or np.array_equal(returned, [0.5, -3.0, 7.0])
     assert bool(implements(f, ca.diagonal([2, 2, 2]))) == is_view
     assert bool(implements(f, IDENTITY)) == (not is_view)
+
+
+def _in_a_queue() -> Any:
+    kept = queue.SimpleQueue[int]()
+
+    def count(x: Any) -> Any:
+        kept.put(0)
+        return x if kept.qsize() < 2000 else 2 * x
+
+    return count
+
+
+def _in_a_hash() -> Any:
+    kept = hashlib.md5()
+
+    def count(x: Any) -> Any:
+        kept.update(b"1")
+        return x if kept.digest()[0] else 2 * x
+
+    return count
+
+
+def _in_c() -> Any:
+    kept = ctypes.c_int()
+
+    def count(x: Any) -> Any:
+        kept.value += 1
+        return x if kept.value < 2000 else 2 * x
+
+    return count
+
+
+def _in_a_context() -> Any:
+    kept = contextvars.ContextVar("kept", default=0)
+
+    def count(x: Any) -> Any:
+        kept.set(kept.get() + 1)
+        return x if kept.get() < 2000 else 2 * x
+
+    return count
+
+
+@pytest.mark.parametrize("make", [_in_a_queue, _in_a_hash, _in_c, _in_a_context])
+def test_a_state_that_cannot_be_read_proves_nothing(make: Any) -> None:
+    assert ca.prove.implements(make(), ca.identity(2)).status == "unknown"
+    assert ca.prove.linear(make(), 2).status == "unknown"
