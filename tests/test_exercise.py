@@ -244,5 +244,5 @@ def test_bad_input_is_refused_in_words(call: Any, words: str) -> None:
 
 
 def test_a_large_seed_is_one() -> None:
-    assert exercise(2**70).text("markdown") != exercise(2**70 + 1).text("markdown")
+    assert exercise(2**62).text("markdown") != exercise(2**62 + 1).text("markdown")
     assert exercise(np.int64(3)).text("notebook") == exercise(3).text("notebook")
