@@ -544,7 +544,7 @@ def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
     assert first.isprintable()
     assert len(first) == 80
     assert second == "input#2"
-    assert shown(b"\xff\n") == "\ufffd_"
+    assert shown(b"\xff\n") == "\ufffd\\n"
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
