@@ -100,6 +100,23 @@ def test_sets_are_what_outputs_depend_on_at_length(net: ca.Network, data: st.Dat
     check(net, data)
 
 
+def taps_that_write(layer: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """How many taps of a transposed layer fall on each output, were the input endless.
+
+    Tap t writes output o where s divides o + p - d t.
+    """
+    sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    size, stride, padding, dilation = (int(v) for v in sizes)
+    total = np.ones(1, dtype=int)
+    for length in shape[1:]:
+        counts = [
+            sum((o + padding - dilation * t) % stride == 0 for t in range(size))
+            for o in range(length)
+        ]
+        total = np.multiply.outer(total, counts).ravel()
+    return np.tile(total, shape[0])
+
+
 def free_of_padding(net: ca.Network, known: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """For each node, which of its entries are computed without any padding on the way."""
     found = {"input": np.ones(math.prod(net.in_shape), dtype=bool)}
@@ -118,8 +135,7 @@ def free_of_padding(net: ca.Network, known: dict[str, np.ndarray]) -> dict[str, 
             elif isinstance(layer, layers.AvgPool | layers.Subsample):
                 full = layer.kernel_size**dims
             elif isinstance(layer, layers.ConvTranspose):
-                # On a short input every output may lack a tap: what a full row holds is not seen.
-                full = -1
+                full = taps_that_write(layer, net.shapes[node]) * shapes[0][0] // layer.groups
             else:
                 full = 1 if isinstance(layer, layers.Pad) else matrix.sum(axis=1).max()
             found[node] = (matrix.sum(axis=1) == full) & ~(matrix & ~found[sources[0]]).any(axis=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 
@@ -42,7 +43,9 @@ class Family:
 
     def samples(self, in_shape: tuple[int, ...], seed: int, count: int = COUNT) -> Array:
         """Inputs of the family, as floats that are exact in float32."""
-        drawn = self.draw(np.random.default_rng(seed), (count, *in_shape))
+        # A family has numbers of its own: not those of another at another size.
+        own = np.random.default_rng([seed, crc32(self.name.encode())])
+        drawn = self.draw(own, (count, *in_shape))
         return drawn.astype(np.float32).astype(float)
 
 
@@ -50,8 +53,19 @@ def _signs(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return random.choice([-1.0, 1.0], shape)
 
 
+def _in_both_signs(x: Array) -> Array:
+    """Inputs of which each second one is the one before it with all signs changed.
+
+    Every entry, and every linear output, is then large on both sides of zero.
+    """
+    x[1::2] = -x[: len(x) - len(x) % 2 : 2]
+    return x
+
+
 def _of_size(size: float) -> Draw:
-    return lambda random, shape: _signs(random, shape) * size * random.uniform(1, 10, shape)
+    return lambda random, shape: _in_both_signs(
+        _signs(random, shape) * size * random.uniform(1, 10, shape)
+    )
 
 
 def _equal_samples(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -61,16 +75,16 @@ def _equal_samples(random: np.random.Generator, shape: tuple[int, ...]) -> Array
 
 
 def _one_sample(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """One sample is not zero."""
+    """One sample is not zero: of sizes from 1e-3 to 1e6."""
     x = np.zeros(shape).reshape(shape[0], -1)
     places = random.integers(0, x.shape[1], shape[0])
-    sizes = 10.0 ** random.uniform(-3, 6, shape[0])
+    sizes = np.geomspace(1e-3, 1e6, shape[0])
     x[np.arange(shape[0]), places] = _signs(random, shape[:1]) * sizes
     return x.reshape(shape)
 
 
 def _mixed(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return _signs(random, shape) * 10.0 ** random.uniform(-6, 6, shape)
+    return _in_both_signs(_signs(random, shape) * 10.0 ** random.uniform(-6, 6, shape))
 
 
 INTEGERS = Family(

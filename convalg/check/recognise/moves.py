@@ -237,7 +237,8 @@ def windows_in_words(windows: Layer, padding: tuple[tuple[int, int], ...]) -> st
 
 def is_mean(kernel: Array, taps: tuple[int, ...]) -> bool:
     """Whether every tap is one over the number of taps."""
-    first = kernel.ravel()[0]
+    # A Python number, which does not overflow.
+    first = kernel.ravel()[:1].tolist()[0]
     exact = kernel.dtype.kind != "f"
     total = first * math.prod(taps)
     return bool(total == 1 if exact else math.isclose(float(total), 1))
