@@ -8,6 +8,7 @@ its matrix is applied to.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from zlib import crc32
@@ -84,7 +85,10 @@ def _one_sample(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def _mixed(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return _in_both_signs(_signs(random, shape) * 10.0 ** random.uniform(-6, 6, shape))
+    """Sizes from 1e6 down to 1e-6, all of them in the inputs together."""
+    sizes = random.permutation(np.geomspace(1e6, 1e-6, math.prod(shape[1:]) * -(-shape[0] // 2)))
+    x = np.repeat(sizes.reshape(-1, *shape[1:]), 2, axis=0)[: shape[0]]
+    return _in_both_signs(_signs(random, x.shape) * x)
 
 
 INTEGERS = Family(
