@@ -136,8 +136,8 @@ def _symmetric(pairs: list[tuple[Any, Any]]) -> list[Any]:
     return [before if before == after else (before, after) for before, after in pairs]
 
 
-def _transposed_padding(axes: tuple[Axis, ...]) -> list[str]:
-    """Padding and output_padding of the layer whose adjoint has these axes."""
+def transposed_padding(axes: tuple[Axis, ...]) -> tuple[list[tuple[Any, Any]], list[Any]]:
+    """Padding (before, after) and output_padding of the layer whose adjoint has these axes."""
     pairs, extra = [], []
     for axis in axes:
         tail = -axis.after
@@ -150,6 +150,12 @@ def _transposed_padding(axes: tuple[Axis, ...]) -> list[str]:
             more, after = _remainder(axis)
         pairs.append((axis.before, after))
         extra.append(more)
+    return pairs, extra
+
+
+def _transposed_padding(axes: tuple[Axis, ...]) -> list[str]:
+    """The padding and output_padding of a transposed layer, as arguments of its call."""
+    pairs, extra = transposed_padding(axes)
     words = [f"padding={_shortest(_symmetric(pairs))}"] if any(map(any, pairs)) else []
     return words + ([f"output_padding={_shortest(extra)}"] if any(extra) else [])
 
@@ -163,9 +169,10 @@ def _remainder(axis: Axis) -> tuple[Any, Any]:
 
     more = sympy.expand(axis.before - axis.after)
     room = sympy.Max(axis.stride, abs(axis.dilation))
-    if (more.is_number and not holds(sympy.And(more >= 0, more < room))) or axis.stride == 1:
-        return 0, axis.after
-    return (int(more) if more.is_number else more), axis.before
+    if more.is_number:
+        fits = holds(sympy.And(more >= 0, more < room))
+        return (int(more), axis.before) if fits else (0, axis.after)
+    return (0, axis.after) if axis.stride == 1 else (more, axis.before)
 
 
 def _sizes(shape: tuple[Any, ...]) -> str:

@@ -13,10 +13,19 @@ from convalg.base import Operator
 from convalg.draw.words import plural
 from convalg.errors import ConvalgError
 from convalg.faces.latex import expression, layer_of
-from convalg.faces.text import padding_after
+from convalg.faces.text import padding_after, transposed_padding
 from convalg.gradients import only_convolution
 from convalg.kernels import LetterKernel, flip
-from convalg.linear import convolution, correlation, crop, downsample, pad, shift, upsample
+from convalg.linear import (
+    convolution,
+    correlation,
+    crop,
+    downsample,
+    pad,
+    shift,
+    transposed_correlation,
+    upsample,
+)
 from convalg.maps.pooling import average_pool
 from convalg.operators import Convolution, compose
 from convalg.prove import derive
@@ -51,19 +60,43 @@ def _family(geometry: Geometry, transposed: bool) -> Operator | None:
     taps = sizes(" ".join(TAPS[: len(axes)]))
     shape = (*geometry.kernel_shape[: -len(axes)], *taps)
     weights = LetterKernel("w", shape, tuple(range(len(shape))), (False,) * len(shape))
-    pairs = [_padding(axis, size) for axis, size in zip(axes, taps, strict=True)]
+    # A transposed layer has a call of its own; the adjoint of another layer is that layer's.
+    named = transposed and not any(a.is_backwards or a.boundary != "zeros" for a in axes)
+    samples = geometry.out_spatial if named else geometry.in_spatial
+    numbers = {
+        str(name): int(value)
+        for names, values in ((lengths, samples), (taps, geometry.taps))
+        for name, value in zip(names, values, strict=True)
+    }
     try:
-        family = remade(geometry, lengths, weights, padding=pairs)
-        numbers = {
-            str(name): int(value)
-            for names, values in ((lengths, geometry.in_spatial), (taps, geometry.taps))
-            for name, value in zip(names, values, strict=True)
-        }
-        if family.geometry.at(numbers) != geometry:
+        if named:
+            family: Operator = _transposed_family(geometry, lengths, weights)
+        else:
+            pairs = [_padding(axis, size) for axis, size in zip(axes, taps, strict=True)]
+            layer = remade(geometry, lengths, weights, padding=pairs)
+            family = layer.T if transposed else layer
+        if only_convolution(family).geometry.at(numbers) != geometry:
             return None
     except ConvalgError:
         return None
-    return family.T if transposed else family
+    return family
+
+
+def _transposed_family(geometry: Geometry, shape: Any, weights: Any) -> Operator:
+    """Return a transposed layer over an input of this shape, padding and output_padding kept.
+
+    Raises: ConvalgError when it does not exist.
+    """
+    padding, more = transposed_padding(geometry.axes)
+    return transposed_correlation(
+        shape,
+        weights,
+        stride=tuple(axis.stride for axis in geometry.axes),
+        padding=tuple(padding),
+        output_padding=tuple(more),
+        dilation=tuple(abs(axis.dilation) for axis in geometry.axes),
+        groups=geometry.groups,
+    )
 
 
 def _padding(axis: Axis, taps: Any) -> tuple[Any, Any]:
