@@ -12,11 +12,12 @@ line: there the events of lines tell as much, at a tenth of the cost.
 from __future__ import annotations
 
 import dis
+import gc
 import random
 import sys
 from array import array
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from types import CodeType, FrameType
@@ -180,6 +181,7 @@ def observe(
     before = sys.gettrace(), sys.getprofile()
     with ExitStack() as stack:
         stack.enter_context(running(run))
+        stack.enter_context(_apart_from_collections())
         stack.enter_context(np.errstate(all="ignore"))
         stack.callback(swaps.undo)
         if symbolic:
@@ -222,6 +224,7 @@ def observe_each(
     before = sys.gettrace(), sys.getprofile()
     with ExitStack() as stack:
         stack.enter_context(running(run))
+        stack.enter_context(_apart_from_collections())
         stack.callback(swaps.undo)
         for names in modules:
             swaps.module(names, False)
@@ -248,6 +251,34 @@ def observe_each(
             seen.spent = seen.spent or watch.spent
             seen.lines = watch.lines
     return found
+
+
+@contextmanager
+def _apart_from_collections() -> Iterator[None]:
+    """Leave unwatched what runs while Python collects garbage: finalizers of unrelated objects.
+
+    A collection may begin at any instruction, so the same call would seem to take another way.
+    """
+    kept: list[tuple[Any, Any]] = []
+
+    def collecting(phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            kept.append((sys.gettrace(), sys.getprofile()))
+            sys.settrace(None)
+            sys.setprofile(None)
+        elif kept:
+            trace, profile = kept.pop()
+            # Within another watched run, the outer one has set these aside already.
+            if trace is not None:
+                sys.settrace(trace)
+            if profile is not None:
+                sys.setprofile(profile)
+
+    gc.callbacks.append(collecting)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(collecting)
 
 
 def difference(symbols: Observed, numbers: Observed) -> int | None:

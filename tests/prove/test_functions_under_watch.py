@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import ctypes
+import gc
 import hashlib
+import os
 import queue
 import sys
 import threading
@@ -405,3 +407,39 @@ def _in_a_context() -> Any:
 def test_a_state_that_cannot_be_read_proves_nothing(make: Any) -> None:
     assert ca.prove.implements(make(), ca.identity(2)).status == "unknown"
     assert ca.prove.linear(make(), 2).status == "unknown"
+
+
+class Finalised:
+    """Garbage that only a collection finds, with code of its own that runs then."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        with open(os.devnull) as nothing:
+            assert not nothing.read()
+
+
+def test_garbage_that_is_collected_meanwhile_is_not_the_function() -> None:
+    def many(x: Any) -> Any:
+        # So many containers that a collection begins here, and not before.
+        assert list(map(list, [()] * 30_000))
+        return 2 * x
+
+    def observed(count: int) -> instructions.Observed:
+        garbage = [Finalised() for _ in range(count)]
+        del garbage
+        return instructions.observe(many, [np.arange(4)], codes, symbolic=False)
+
+    codes = instructions.Codes()
+    observed(0)
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.set_threshold(25_000, 1000, 1000)
+    try:
+        seen, alone = observed(3), observed(0)
+    finally:
+        gc.set_threshold(*thresholds)
+    assert seen.executed
+    assert instructions.difference(seen, alone) is None
+    assert seen.run.effects == []

@@ -119,6 +119,7 @@ def test_rounding_is_named_by_the_scope(kind: type) -> None:
 
     verdict = implements(pool, ca.average_pool(6, 3))
     name = np.dtype(kind).name
+    assert verdict, verdict.explain()
     assert verdict.scope == f"inputs of shape (6,); over exact numbers; writes into {name}"
     assert verdict
     assert linear(pool, 6)
