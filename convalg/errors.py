@@ -6,6 +6,7 @@ Every error says what was wanted, what came, and what to do. Each class sits und
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 import os
@@ -121,6 +122,25 @@ def a_kind(value: Any, kind: type, what: str) -> Any:
     if isinstance(value, kind):
         return value
     raise KindError(f"{what}, not {shown(value)} ({type(value).__name__})")
+
+
+def a_function(value: Any, count: int, what: str) -> Any:
+    """The value of an argument that is called with so many values; `what` begins the message.
+
+    Raises: KindError for anything else, as far as a function tells how it is called.
+    """
+    if not callable(value):
+        raise KindError(f"{what}, not {shown(value)} ({type(value).__name__})")
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):
+        # Some functions written in C do not tell.
+        return value
+    try:
+        signature.bind(*[None] * count)
+    except TypeError as error:
+        raise KindError(f"{what}, and this one is called otherwise: {error}") from None
+    return value
 
 
 def as_path(path: Any, name: str = "path") -> Path:

@@ -21,8 +21,8 @@ from convalg.operators import (
     letters_of,
     scale,
 )
-from convalg.size import check_conditions
-from convalg.spec import Condition, as_size, is_symbolic, substituted
+from convalg.size import as_integer, check_conditions
+from convalg.spec import Condition, is_symbolic, substituted
 
 
 def conditions_of(operator: Operator) -> tuple[Condition, ...]:
@@ -46,7 +46,7 @@ def at_sizes(operator: Operator, numbers: dict[str, Any]) -> Operator:
                 f"{name}={value} is not a symbol of this operator, which has "
                 f"{', '.join(known) or 'none'}"
             )
-        chosen[known[name]] = as_size(value, name, least=0)
+        chosen[known[name]] = as_integer(value, name, least=0)
     return replaced(operator, chosen)
 
 

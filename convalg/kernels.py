@@ -253,13 +253,13 @@ def _array_of(values: Any, name: str) -> Array:
     nested = isinstance(values, (list, tuple))
     if nested:
         _refuse_masked_rows(values, name)
-    array = _converted(values, name, None)
+    array = as_array(values, name)
     if nested and array.dtype.kind == "f" and array.size:
         if np.isnan(array).any() and any(value is np.ma.masked for value in _leaves(values)):
             raise KindError(f"{name} holds np.ma.masked, a masked entry: give numbers only")
         if all(issubclass(kind, (int, np.integer, np.bool_)) for kind in _kinds(values)):
             # NumPy rounds integers that fit in none of its types together: 2**63 and -1.
-            array = _converted(values, name, object)
+            array = as_array(values, name, object)
         elif np.max(np.abs(array), where=np.isfinite(array), initial=0) >= 2**53:
             _refuse_rounding(values, name)
     return array
@@ -275,7 +275,13 @@ def _refuse_rounding(values: Any, name: str) -> None:
             )
 
 
-def _converted(values: Any, name: str, dtype: Any) -> Array:
+def as_array(values: Any, name: str, dtype: Any = None) -> Array:
+    """Any array-like as an array, whatever it holds; its entries are not looked at.
+
+    Raises: KindError for ragged nesting, masked entries, and arrays that stay on a device.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        _refuse_mask(values, name)
     try:
         return np.asarray(values, dtype=dtype)
     except (ValueError, OverflowError) as error:

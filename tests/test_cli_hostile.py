@@ -87,6 +87,14 @@ def assert_shown(text: str) -> None:
         (("exercise", "--out", "/dev/null"), "/dev/null cannot be written: it is not a regular"),
         (("exercise", "--out", "fifo"), "fifo cannot be written: it is not a regular file"),
         (("train", "--seed", "-1"), "--seed"),
+        *(
+            ((*command, ""), "give a path, which cannot be an empty text")
+            for command in (
+                *(("explain", "--out"), ("explain", "--image"), ("train", "--out")),
+                *(("train", "--data"), ("exercise", "--out"), ("analyse", "lenet5", "--figure")),
+                ("check", "homework.py:conv", "--junit"),
+            )
+        ),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
 )

@@ -13,7 +13,7 @@ import numpy as np
 from convalg.base import Array
 from convalg.check.processes import empty_folder
 from convalg.check.program import array_of, run_program
-from convalg.errors import ArgumentError, KindError
+from convalg.errors import ArgumentError, KindError, one_of, shown
 
 Function = Callable[..., Any]
 TIMEOUT = 20.0
@@ -110,8 +110,7 @@ def from_onnxruntime(operator: str, *, opset: int = 19) -> Function:
     >>> import convalg as ca
     >>> conv = ca.check.from_onnxruntime("Conv")  # then ca.check.forward(conv)
     """
-    if operator not in _ONNX:
-        raise ArgumentError(f"operator must be one of {', '.join(_ONNX)}, not {operator!r}")
+    one_of(operator, _ONNX, "operator")
 
     def run(x: Array, w: Array | None, options: dict[str, Any]) -> Array:
         dims = x.ndim - 2
@@ -199,9 +198,9 @@ def from_command(
     >>> import convalg as ca
     >>> run = ca.check.from_command(["./conv", "{x}", "{w}", "{y}", "--stride", "{stride}"])
     """
-    words = [] if isinstance(command, str) else list(command)
+    words = list(command) if isinstance(command, (list, tuple)) else []
     if not words or not all(isinstance(word, str) for word in words):
-        raise KindError(f"command must be a list of words, the program first, not {command!r}")
+        raise KindError(f"command must be a list of texts, the program first, not {shown(command)}")
     outputs = [name for name in ("y", "dx", "dw") if any(f"{{{name}}}" in w for w in words)]
     if not outputs:
         raise ArgumentError(f"command has no place for an output such as {{y}}: {words}")

@@ -15,6 +15,7 @@ from convalg.check.problem import Answers, Problem, answer
 from convalg.check.quiet import quietly
 from convalg.check.report import Failure, call_words
 from convalg.check.sweep import OPTIONS, Config, covering, exists, other_numbers, problem, smaller
+from convalg.errors import a_function
 from convalg.jobs import each, timed_out
 
 STEPS = 300
@@ -71,6 +72,11 @@ class Sweep:
     progress: Progress | None = None
     jobs: int | None = None
     timeout: float | None = TIMEOUT
+
+    def __post_init__(self) -> None:
+        """Raises: KindError unless `progress` can be called like that."""
+        if self.progress is not None:
+            a_function(self.progress, 2, "progress must be a function f(done, cases)")
 
     def runs(self, tested: Candidate, configs: Sequence[Config]) -> list[Run]:
         """The runs of all configurations, up to one that hangs or takes its worker with it."""

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from convalg import __version__
-from convalg.cli.options import Boundary, LayerOptions, numbers
+from convalg.cli.options import Boundary, LayerOptions, numbers, path
 from convalg.errors import ArgumentError, ConvalgError
 from convalg.escape import terminal
 from convalg.files import replace_file
@@ -172,14 +172,15 @@ def explain(
     image: Annotated[
         Path | None,
         typer.Option(
+            parser=path,
             metavar="FILE",
             help="A PNG or JPEG image to send through the layer.",
             show_default="the embedded photograph",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheet.")] = Path(
-        "convalg-sheet"
-    ),
+    out: Annotated[
+        Path, typer.Option(parser=path, metavar="DIR", help="Folder for the sheet.")
+    ] = Path("convalg-sheet"),
     formats: Annotated[
         list[str] | None,
         typer.Option("--format", help="html, markdown, latex, notebook; html and markdown."),
@@ -311,7 +312,8 @@ def check(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
     junit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, for a build server.")
+        Path | None,
+        typer.Option(parser=path, metavar="FILE", help="Write JUnit XML, for a build server."),
     ] = None,
 ) -> None:
     """Check somebody's convolution: find the mistake, name it, show the smallest case.
@@ -362,7 +364,8 @@ def exercise(
     ] = "markdown",
     solution: Annotated[bool, typer.Option(help="With the solution.")] = True,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write it there, and not to the screen.")
+        Path | None,
+        typer.Option(parser=path, metavar="FILE", help="Write it there, and not to the screen."),
     ] = None,
 ) -> None:
     """Make a small exercise in whole numbers: matrix, output, adjoint and gradients."""
@@ -389,7 +392,9 @@ def analyse(
     ] = None,
     figure: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw the growth of the receptive field (SVG, PNG)."),
+        typer.Option(
+            parser=path, metavar="FILE", help="Draw the growth of the receptive field (SVG, PNG)."
+        ),
     ] = None,
 ) -> None:
     """Show a network's layers, counts and receptive fields, with warnings about its geometry."""
@@ -422,7 +427,10 @@ def train(
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--data", metavar="FOLDER", help="MNIST's own files, or one sub-folder per class."
+            "--data",
+            parser=path,
+            metavar="FOLDER",
+            help="MNIST's own files, or one sub-folder per class.",
         ),
     ] = None,
     net: Annotated[
@@ -437,7 +445,9 @@ def train(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="FOLDER", help="For the checkpoint and figures; a finished run is replaced."
+            parser=path,
+            metavar="FOLDER",
+            help="For the checkpoint and figures; a finished run is replaced.",
         ),
     ] = Path("convalg-training"),
     resume: Annotated[
@@ -505,9 +515,9 @@ def _network(name: str, in_shape: str | None = None) -> Network:
     return found
 
 
-def _write(path: Path, text: str) -> None:
+def _write(file: Path, text: str) -> None:
     """The text as a file, which is there as a whole or not at all."""
-    replace_file(path, text.encode("utf-8", "backslashreplace"))
+    replace_file(file, text.encode("utf-8", "backslashreplace"))
 
 
 def _print(console: Console, text: str, style: str = "") -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
+
+import typer
 
 from convalg.errors import ArgumentError
 
@@ -142,6 +145,14 @@ def _check_weights(shape: tuple[int, ...], text: str) -> None:
             f"--kernel {text} with these channels makes {count:,} weights, the most is "
             f"{MOST_WEIGHTS:,}: use a smaller kernel or fewer channels"
         )
+
+
+def path(text: str | Path) -> Path:
+    """The path that an option gives. Raises: typer.BadParameter for an empty text."""
+    if not str(text):
+        # As a path it would be the current folder, which nobody means who sets no variable.
+        raise typer.BadParameter("give a path, which cannot be an empty text")
+    return Path(text)
 
 
 def numbers(text: str, option: str) -> tuple[int, ...]:

@@ -10,11 +10,12 @@ import numpy as np
 
 from convalg import notebook
 from convalg.base import Array, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, check_memory
 from convalg.kernels import as_numbers, batch_of
 from convalg.network.layers.base import Cost, Layer, Shape
 from convalg.network.layers.checks import word
-from convalg.spec import as_shape, as_size, is_symbolic, size_product
+from convalg.size import as_integer
+from convalg.spec import as_shape, is_symbolic, size_product
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -273,14 +274,17 @@ class Network:
         1 / sqrt(m), biases too, as PyTorch does it.
         Source: He et al. 2015, equation 10; Glorot & Bengio 2010, equation 16.
 
+        Raises: TooLargeError before memory runs out.
+
         >>> import convalg as ca
         >>> net = ca.sequential((1, 8, 8), [ca.layers.Conv(2, 3)]).initialise(seed=1)
         >>> net.weights["conv1"]["kernel"].shape
         (2, 1, 3, 3)
         """
         word(*INITIAL)(method, "method")
-        number = None if seed is None else integer_of(seed, "seed")
+        number = None if seed is None else as_integer(seed, "seed", least=0)
         kind = float_type(dtype)
+        self._check_room(kind)
         random = np.random.default_rng(number)
         for node, layer in self.layers():
             shapes = self.input_shapes(node)
@@ -299,6 +303,23 @@ class Network:
             if found:
                 self.weights[node] = found
         return self
+
+    def _check_room(self, kind: np.dtype[Any]) -> None:
+        """Raises: TooLargeError where the arrays of all layers would not fit."""
+        counts = [
+            size_product(shape)
+            for node, layer in self.layers()
+            for arrays in (layer.weights, layer.buffers)
+            for shape in arrays(*self.input_shapes(node)).values()
+        ]
+        # Each array is drawn in float64 before it is converted.
+        check_memory(
+            sum(counts) * kind.itemsize + 8 * max(counts, default=0),
+            None,
+            what=f"{sum(counts):,} weights",
+            instead="use smaller layers, or convolutions instead of dense layers",
+            fixed=True,
+        )
 
     def set_weights(self, node: str, **arrays: Any) -> None:
         """Give a layer its arrays: `kernel`, `weights`, `bias`, `scale`, ...
@@ -466,19 +487,11 @@ class _Shapes(Mapping[str, Shape]):
         return repr(dict(self))
 
 
-def integer_of(seed: Any, name: str) -> int:
-    """A seed as an integer of at least 0. Raises: KindError, ArgumentError."""
-    found = as_size(seed, name, least=0)
-    if not isinstance(found, int):
-        raise KindError(f"{name} must be an integer, not {seed!r}")
-    return found
-
-
 def float_type(dtype: Any) -> np.dtype[Any]:
     """A type of floating point. Raises: KindError for another."""
     try:
         found = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         found = np.dtype(object)
     if found.kind != "f" or dtype is None:
         raise KindError(f"dtype must be a type of floating point, as np.float32, not {dtype!r}")

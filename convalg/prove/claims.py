@@ -12,7 +12,14 @@ import numpy as np
 
 from convalg.axis import Axis, Boundary
 from convalg.base import Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError, UndecidableError
+from convalg.errors import (
+    ArgumentError,
+    KindError,
+    ShapeError,
+    TooLargeError,
+    UndecidableError,
+    a_kind,
+)
 from convalg.faces.exact import exact_row, exact_rows
 from convalg.faces.support import nonzero_bound
 from convalg.families import replaced
@@ -506,6 +513,7 @@ def equivariant(
     >>> equivariant(A, 1, interior=True).status, equivariant(A, 1).counterexample.sizes
     ('proved', {'n': 2, 'K': 2})
     """
+    a_kind(interior, bool, "interior must be True or False")
     layer = _one_layer(operator)
     axes = layer.axes
     dims = len(axes)

@@ -74,7 +74,8 @@ def transfer(
     """The kernel's Fourier blocks on a grid: (groups, *frequencies, C_out, C_in) per group."""
     groups, outputs, inputs = geometry.channels
     check_memory(
-        3 * groups * outputs * inputs * math.prod(grid) * 16,
+        # A prime length is transformed by convolutions of twice that length.
+        3 * groups * outputs * inputs * math.prod(grid) * 16 + 8 * max(grid) * 16,
         max_bytes,
         what=f"the frequencies of a layer of {outputs} x {inputs} channels on {tuple(grid)}",
         instead="take a smaller layer",

@@ -16,9 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from convalg.errors import ArgumentError, FileError, KindError, ShapeError, check_memory
+from convalg.errors import (
+    ArgumentError,
+    FileError,
+    KindError,
+    ShapeError,
+    a_kind,
+    check_memory,
+    check_room,
+)
 from convalg.images import read_image
-from convalg.spec import as_shape, as_size
+from convalg.kernels import as_array
+from convalg.size import as_integer
+from convalg.spec import as_shape
 from convalg.train.idx import read_idx
 
 __all__ = [
@@ -162,7 +172,7 @@ def split(
     >>> len(images), len(test_images)
     (1348, 449)
     """
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = as_array(images, "images"), as_array(labels, "labels")
     count = _count(images, labels)
     if isinstance(test, bool) or not isinstance(test, Real):
         raise KindError(f"test must be a number, the share of the test set, not {test!r}")
@@ -189,15 +199,23 @@ def order(seed: int, epoch: int, count: int) -> Array:
 
     Rule: it depends on the arguments alone, so that a run that was resumed sees the same batches.
 
-    Raises: KindError and ArgumentError unless they are integers of at least 0.
+    Raises: KindError and ArgumentError unless they are integers of at least 0; TooLargeError
+    before memory runs out.
 
     >>> sorted(order(0, 3, 5).tolist()), order(0, 3, 5).tolist() == order(0, 3, 5).tolist()
     ([0, 1, 2, 3, 4], True)
     """
     numbers = [
-        _integer(value, name)
+        as_integer(value, name, least=0)
         for value, name in ((seed, "seed"), (epoch, "epoch"), (count, "count"))
     ]
+    check_memory(
+        numbers[2] * 8,
+        None,
+        what=f"the order of {numbers[2]:,} samples",
+        instead="train on a part of the samples at a time",
+        fixed=True,
+    )
     sequence = np.random.SeedSequence(numbers[0], spawn_key=(numbers[1],))
     return np.random.default_rng(sequence).permutation(numbers[2])
 
@@ -208,13 +226,17 @@ def shifted(images: Array, random: np.random.Generator, by: int = 1, *, dims: in
     Shapes: images (*batch, channels, *spatial), and the result the same.
     Rule: for each sample and axis one of -by .. by, all as likely; the image is `shift` of it.
 
-    Raises: ShapeError unless there are axes for a channel and `dims` more.
+    Raises: ShapeError unless there are axes for a channel and `dims` more; KindError unless the
+    images are real numbers and `random` a generator of NumPy; ArgumentError for a negative `by`;
+    TooLargeError where the images with their border would not fit.
 
     >>> moved = shifted(np.ones((1, 1, 3, 3)), np.random.default_rng(1))
     >>> int(moved.sum()) in (4, 6, 9)
     True
     """
-    _integer(by, "by")
+    images = _as_array(images)
+    a_kind(random, np.random.Generator, "random must be a generator, as np.random.default_rng(0)")
+    by, dims = as_integer(by, "by", least=0), as_integer(dims, "dims")
     if images.ndim < dims + 1:
         raise ShapeError(
             f"images must have a channel axis before {dims} spatial ones, not shape {images.shape}"
@@ -223,7 +245,9 @@ def shifted(images: Array, random: np.random.Generator, by: int = 1, *, dims: in
     flat = images.reshape(-1, *images.shape[images.ndim - dims - 1 :])
     # The moves are drawn before anything else: they depend on the number of samples alone.
     moves = random.integers(-by, by, size=(dims, len(flat)), endpoint=True)
-    padded = np.zeros((*flat.shape[:2], *(n + 2 * by for n in spatial)), dtype=images.dtype)
+    bordered = (*flat.shape[:2], *(n + 2 * by for n in spatial))
+    check_room(math.prod(bordered), images.itemsize, f"a border of {by} pixels round the images")
+    padded = np.zeros(bordered, dtype=images.dtype)
     inner: tuple[Any, ...] = (..., *(slice(by, by + n) for n in spatial))
     padded[inner] = flat
     windows = sliding_window_view(padded, spatial, axis=tuple(range(2, 2 + dims)))
@@ -244,7 +268,8 @@ def check_data(images: Any, labels: Any, in_shape: tuple[int, ...]) -> Array:
     (1, 1, 2)
     """
     array = _as_array(images)
-    if array.shape[1:] != tuple(in_shape):
+    in_shape = tuple(as_integer(size, "in_shape") for size in as_shape(in_shape, "in_shape"))
+    if array.shape[1:] != in_shape:
         hint = (
             f", such as images[:, None] for {in_shape[0]} channel" if in_shape[:1] == (1,) else ""
         )
@@ -252,7 +277,7 @@ def check_data(images: Any, labels: Any, in_shape: tuple[int, ...]) -> Array:
             f"images must have shape (samples, {', '.join(map(str, in_shape))}), the network's "
             f"input, not {array.shape}{hint}"
         )
-    _count(array, np.asarray(labels))
+    _count(array, as_array(labels, "labels"))
     for place in _wild(array):
         raise ArgumentError(
             f"images{list(place)} is {array[place]}: every pixel must be a finite number"
@@ -261,10 +286,7 @@ def check_data(images: Any, labels: Any, in_shape: tuple[int, ...]) -> Array:
 
 
 def _as_array(images: Any) -> Array:
-    try:
-        array = np.asarray(images)
-    except ValueError as error:
-        raise KindError(f"images are not a rectangular array: {error}") from None
+    array = as_array(images, "images")
     if array.dtype.kind not in "biuf":
         raise KindError(f"images must be real numbers, not {array.dtype}")
     return array
@@ -291,11 +313,3 @@ def _wild(array: Array) -> Iterator[tuple[int, ...]]:
         if wrong.any():
             for place in np.argwhere(wrong).tolist():
                 yield (start + place[0], *place[1:])
-
-
-def _integer(value: Any, name: str) -> int:
-    """Raises: KindError and ArgumentError unless it is an integer of at least 0."""
-    found = as_size(value, name, least=0)
-    if not isinstance(found, int):
-        raise KindError(f"{name} must be a number, not the letters {found}")
-    return found

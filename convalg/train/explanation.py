@@ -10,6 +10,7 @@ import numpy as np
 from convalg import notebook
 from convalg.base import Array, Operator
 from convalg.errors import ArgumentError, TooLargeError
+from convalg.kernels import as_array
 from convalg.network.graph import Network
 from convalg.network.jacobian import data_at, jacobian_between
 from convalg.operators import compose
@@ -142,7 +143,7 @@ def explain_step(net: Network, x: Any, label: Any, loss: str | Loss) -> StepExpl
     """See `Network.explain_step`."""
     rule = loss_named(loss)
     data = data_at(net, x, net.output)
-    targets = rule.check_targets(np.asarray(label)[None], net.out_shape, 1)
+    targets = rule.check_targets(as_array(label, "label")[None], net.out_shape, 1)
     value, upstream = rule.value_and_gradient(
         np.asarray(data[net.output], dtype=float)[..., None], np.moveaxis(targets, 0, -1)
     )

@@ -17,8 +17,16 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array
-from convalg.errors import ArgumentError, DivergenceError, FileError, KindError, ShapeError
+from convalg.errors import (
+    ArgumentError,
+    DivergenceError,
+    FileError,
+    KindError,
+    ShapeError,
+    a_function,
+)
 from convalg.escape import terminal
+from convalg.kernels import as_array
 from convalg.network.graph import Network
 from convalg.spec import as_size
 from convalg.train import checkpoint as files
@@ -197,9 +205,10 @@ class _Run:
         progress: Callable[[Progress], None] | None,
     ) -> None:
         check_network(net, "fit")
-        for name, function in (("augment", augment), ("progress", progress)):
-            if function is not None and not callable(function):
-                raise KindError(f"{name} must be a function to call, not {function!r}")
+        if augment is not None:
+            a_function(augment, 2, "augment must be a function f(images, random)")
+        if progress is not None:
+            a_function(progress, 1, "progress must be a function f(progress)")
         self.net, self.epochs, self.batch_size = net, epochs, batch_size
         self.optimiser, self.loss, self.seed = optimiser, loss, seed
         self.folder, self.augment, self.progress = folder, augment, progress
@@ -302,7 +311,7 @@ class _Run:
 
     def _augmented(self, images: Array, random: np.random.Generator) -> Array:
         assert self.augment is not None
-        found = np.asarray(self.augment(images, random))
+        found = as_array(self.augment(images, random), "the result of augment")
         if found.dtype.kind not in "biuf":
             raise KindError(
                 f"augment must return real numbers, and gave an array of {found.dtype}: return "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.kernels import as_array
 from convalg.train.schedules import settle
 
 Array = np.ndarray
@@ -151,7 +152,7 @@ class MeanSquaredError(Loss):
         >>> MeanSquaredError().check_targets([[0.5, 1.5]], (2,), 1).tolist()
         [[0.5, 1.5]]
         """
-        array = np.asarray(targets)
+        array = as_array(targets, "targets")
         if not np.issubdtype(array.dtype, np.floating):
             return _checked_labels(targets, out_shape, count)
         _check_shape(array, (count, *out_shape), "targets")
@@ -206,7 +207,7 @@ def _check_shape(array: Array, wanted: tuple[int, ...], what: str) -> None:
 
 
 def _checked_labels(targets: Any, out_shape: tuple[int, ...], count: int) -> Array:
-    labels = np.asarray(targets)
+    labels = as_array(targets, "labels")
     if not _are_labels(labels):
         raise KindError(
             f"labels must be integers, the number of each class from 0, not {labels.dtype}: "

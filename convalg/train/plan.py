@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 
 from convalg.base import Array, Operator
-from convalg.errors import ArgumentError, KindError
+from convalg.errors import ArgumentError, KindError, one_of
 from convalg.maps import activations
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import INPUT, Network
@@ -41,8 +41,7 @@ class Plan:
     """
 
     def __init__(self, net: Network, *, engine: Engine = "auto", dtype: Any = np.float32) -> None:
-        if engine not in get_args(Engine):
-            raise ArgumentError(f"engine must be auto, sparse or blas, not {engine!r}")
+        one_of(engine, get_args(Engine), "engine")
         check_network(net, "Plan")
         self.net, self.engine, self.dtype = net, engine, np.dtype(dtype)
         needed = nx.ancestors(net.graph, net.output) | {net.output}

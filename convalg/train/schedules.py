@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.errors import ArgumentError, KindError
+from convalg.errors import ArgumentError, KindError, a_function
 
 Schedule = Callable[[float], float]
 
@@ -140,8 +140,6 @@ def settle(config: Any, name: str, **bounds: float) -> None:
 
 def check_schedule(schedule: Any, name: str) -> None:
     """Raises: KindError unless the schedule is callable or None."""
-    if schedule is not None and not callable(schedule):
-        raise KindError(
-            f"{name} must be a callable from the progress to a factor, such as Cosine(1000), "
-            f"or None, not {schedule!r}"
-        )
+    if schedule is not None:
+        what = f"{name} must be a function from the progress to a factor, such as Cosine(1000)"
+        a_function(schedule, 1, what)

@@ -115,17 +115,17 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: check.from_command([]),
         "KindError",
-        "command must be a list of words, the program first, not []",
+        "command must be a list of texts, the program first, not []",
     ),
     (
         lambda: check.from_command("conv {x} {w} {y}"),
         "KindError",
-        "command must be a list of words, the program first, not 'conv {x} {w} {y}'",
+        "command must be a list of texts, the program first, not 'conv {x} {w} {y}'",
     ),
     (
         lambda: check.from_command([Path("conv"), "{y}"]),
         "KindError",
-        "command must be a list of words, the program first, not [",
+        "command must be a list of texts, the program first, not [",
     ),
     (
         lambda: check.from_command(["conv", "{x}", "{w}"]),

@@ -488,6 +488,7 @@ def test_other_numbers_of_axes_are_refused() -> None:
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
+        ({"n": ca.sizes("m")[0]}, "n must be a number here, not m"),
         ({"z": 3}, "z=3 is not a symbol of this operator, which has n, K"),
         (
             {"n": 2, "K": 3},

@@ -297,7 +297,7 @@ ONE = np.zeros((1, 1, 2, 2))
         (
             lambda: check_data([[1], [1, 2]], [0], (1,)),
             KindError,
-            "images are not a rectangular arr",
+            "images is not a rectangular array",
         ),
         (lambda: split(ONE, [0]), ArgumentError, "of 1 samples leaves nothing to test or to train"),
         (lambda: split([1, 2], [0, 1], test=math.nan), ArgumentError, "leaves nothing to test or"),
@@ -315,7 +315,7 @@ ONE = np.zeros((1, 1, 2, 2))
         (
             lambda: order(0, 0, ca.sizes("n")[0]),
             KindError,
-            "count must be a number, not the letters",
+            "count must be a number here, not n",
         ),
         (
             lambda: shifted(ONE, np.random.default_rng(0), -1),

@@ -102,7 +102,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     "an engine that is not": (
         {"engine": "torch"},
         ArgumentError,
-        "engine must be auto, sparse or blas, not 'torch'",
+        "engine must be one of auto, sparse, blas, not 'torch'",
     ),
     "no epoch": ({"epochs": 0}, ArgumentError, "epochs must be at least 1"),
     "half an epoch": ({"epochs": 0.5}, KindError, "epochs must be an integer"),
@@ -682,7 +682,10 @@ def test_letters_of_evaluate_are_checked_as_well() -> None:
 def test_what_is_called_must_be_a_function(name: str) -> None:
     net = ca.sequential((2,), [ca.layers.Dense(2)])
     options: Any = {name: 3}
-    with pytest.raises(ca.errors.KindError, match="must be a function to call"):
+    with pytest.raises(ca.errors.KindError, match="must be a function f"):
+        ca.fit(net, np.zeros((4, 2)), [0, 1, 0, 1], epochs=1, **options)
+    options = {name: lambda: None}
+    with pytest.raises(ca.errors.KindError, match="and this one is called otherwise"):
         ca.fit(net, np.zeros((4, 2)), [0, 1, 0, 1], epochs=1, **options)
 
 

@@ -259,7 +259,7 @@ READ_ONLY.flags.writeable = False
         (lambda: SGD(0.1, 0.9, nesterov=1), KindError, "nesterov must be True or False, not 1"),
         (lambda: SGD(weight_decay=-0.1), ArgumentError, "weight_decay must be finite and at least"),
         (lambda: SGD(clip=0), ArgumentError, "clip must be finite and above 0, not 0"),
-        (lambda: SGD(schedule=3), KindError, "must be a callable from the progress to a factor"),
+        (lambda: SGD(schedule=3), KindError, "must be a function from the progress to a factor"),
         (lambda: Adam(betas=0.9), ArgumentError, "betas must be two numbers, such as (0.9, 0.999)"),
         (lambda: Adam(betas=(0.9, 1)), ArgumentError, "betas[1] must be finite and at least 0"),
         (lambda: Adam(epsilon=-1), ArgumentError, "epsilon must be finite and at least 0, not -1"),
@@ -272,7 +272,7 @@ READ_ONLY.flags.writeable = False
             ArgumentError,
             "start must be finite and above 0 and at most 1",
         ),
-        (lambda: WarmUp(5, then=0.5), KindError, "then must be a callable from the progress"),
+        (lambda: WarmUp(5, then=0.5), KindError, "then must be a function from the progress"),
         (
             lambda: SGD(schedule=lambda progress: -progress).rate(3),
             ArgumentError,

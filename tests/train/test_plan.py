@@ -353,7 +353,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (
         lambda: ca.sequential((1, 5), [L.Conv(2, 3)]).initialise(),
         {"engine": "torch"},
-        "engine must be auto, sparse or blas, not 'torch'",
+        "engine must be one of auto, sparse, blas, not 'torch'",
     ),
     (unruled, {}, "joins inputs as no rule of training does"),
     (lambda: ca.sequential((1, 5), [L.Conv(2, 3)]), {}, "conv1 has no kernel, bias: fill"),

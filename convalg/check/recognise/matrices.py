@@ -12,7 +12,7 @@ from convalg.base import Array, Map, Operator
 from convalg.errors import ArgumentError, KindError, ShapeError, check_memory
 from convalg.faces.limits import check_axes
 from convalg.faces.zero import first_equal
-from convalg.kernels import as_numbers, check_finite
+from convalg.kernels import as_array, as_numbers, check_finite
 from convalg.spec import as_shape, is_expression, size_product
 
 GUESSES = 24
@@ -39,7 +39,7 @@ def shapes(f: Any, in_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...] | No
         if in_shape is None:
             raise KindError(f"identify needs the shape of one input of {f!r}: give in_shape")
         return _numbers(in_shape, "in_shape"), None
-    rows, columns = np.shape(f)
+    rows, columns = _rows_and_columns(f)
     if in_shape is None:
         return (columns,), (rows,)
     pair = isinstance(in_shape, (tuple, list)) and any(
@@ -61,6 +61,15 @@ def shapes(f: Any, in_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...] | No
                 f"{side}"
             )
     return before, after
+
+
+def _rows_and_columns(f: Any) -> tuple[int, int]:
+    """The numbers of rows and columns. Raises: KindError for ragged rows, ShapeError."""
+    shape = as_array(f, "matrix").shape if isinstance(f, (list, tuple)) else f.shape
+    if len(shape) != 2 or not all(shape):
+        raise ShapeError(f"a matrix has rows and columns, at least one, not shape {shape}")
+    rows, columns = shape
+    return rows, columns
 
 
 def _shapes_of_map(f: Map, in_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
