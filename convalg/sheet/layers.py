@@ -13,12 +13,13 @@ from convalg import draw
 from convalg.base import Operator
 from convalg.draw.figure import Drawing
 from convalg.faces.latex import layer_of
-from convalg.faces.text import boundary_words, padding_after
+from convalg.faces.text import boundary_words, layer_words, padding_after
 from convalg.gradients import only_convolution
+from convalg.kernels import as_kernel
 from convalg.kernels import kernel as symbols
-from convalg.linear import convolution, correlation
+from convalg.operators import Convolution
 from convalg.sheet.blocks import Picture
-from convalg.spec import is_symbolic
+from convalg.spec import Geometry, is_symbolic
 
 
 def pictured(name: str, *choices: tuple[str, Callable[[], Drawing]]) -> list[Picture]:
@@ -53,15 +54,7 @@ def row_of(operator: Operator) -> Operator:
     """
     geometry, turned = layer_of(operator)
     axis = geometry.axes[-1]
-    make: Any = convolution if axis.is_backwards else correlation
-    row: Operator = make(
-        int(axis.in_size),
-        symbols(int(axis.taps)),
-        stride=int(axis.stride),
-        padding=((int(axis.before), int(padding_after(axis))),),
-        dilation=abs(int(axis.dilation)),
-        boundary=axis.boundary,
-    )
+    row = Convolution(Geometry((axis,)), as_kernel(symbols(int(axis.taps))))
     return row.T if turned else row
 
 
@@ -78,6 +71,12 @@ def source(operator: Operator) -> str:
     geometry, turned = layer_of(operator)
     axes = geometry.axes
     kernel, imports = _kernel_source(only_convolution(operator).weights)
+    if any(padding_after(axis) < 0 for axis in axes):
+        # An input longer than the layer reads is made by output_padding alone.
+        options = ", ".join(layer_words(geometry, transposed=True))
+        sizes = tuple(int(axis.out_size) for axis in axes)
+        made = f"ca.transposed_correlation({sizes}, {kernel}, {options}){'' if turned else '.T'}"
+        return "\n".join([*imports, "import convalg as ca", "", f"A = {made}", "A"])
     words = [
         repr(tuple(int(axis.in_size) for axis in axes)),
         kernel,

@@ -11,7 +11,7 @@ import numpy as np
 
 from convalg.axis import Axis, holds
 from convalg.base import Array, Map, Operator
-from convalg.errors import KindError, ShapeError, check_memory
+from convalg.errors import KindError, ShapeError, check_memory, check_room
 from convalg.network.layers.checks import LAYER_CHECKS
 from convalg.network.layers.grids import Windows
 from convalg.spec import size_product
@@ -228,6 +228,7 @@ def channels_of(shape: Shape) -> Any:
 
 def grouped(outputs: int, inputs: Any, groups: int) -> Array:
     """Which input channels each output channel reads."""
+    check_room(outputs * int(inputs), 1, f"a table of {outputs} by {inputs} channels")
     block = np.ones((outputs // groups, int(inputs) // groups), dtype=bool)
     return np.kron(np.eye(groups, dtype=bool), block)
 

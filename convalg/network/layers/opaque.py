@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError, check_room
 from convalg.linear import diagonal, identity, reshape
 from convalg.maps.activations import Elementwise
 from convalg.maps.chains import Affine, chain, embeddings, one_sample
@@ -353,7 +353,9 @@ class Product(Layer):
         return Multiplied(one(shapes), self.out_shape(*shapes))
 
     def channels(self, shape: Shape) -> Array:
-        return np.tile(np.eye(channels_of(shape) // 2, dtype=bool), (1, 2))
+        half = channels_of(shape) // 2
+        check_room(2 * half**2, 1, f"a table of {half} by {2 * half} channels")
+        return np.tile(np.eye(half, dtype=bool), (1, 2))
 
     def cost(self, *shapes: Shape) -> Cost:
         places = size_product(self.out_shape(*shapes))
