@@ -125,9 +125,13 @@ def a_kind(value: Any, kind: type, what: str) -> Any:
 
 
 def a_function(value: Any, count: int, what: str) -> Any:
-    """The value of an argument that is called with so many values; `what` begins the message.
+    """Return a function argument that accepts `count` positional arguments.
 
-    Raises: KindError for anything else, as far as a function tells how it is called.
+    `what` begins the error message. Raises: KindError for anything else; functions without a
+    signature, as some written in C, are accepted.
+
+    >>> a_function(len, 1, "f must be a function f(x)")([1, 2])
+    2
     """
     if not callable(value):
         raise KindError(f"{what}, not {shown(value)} ({type(value).__name__})")
@@ -139,7 +143,7 @@ def a_function(value: Any, count: int, what: str) -> Any:
     try:
         signature.bind(*[None] * count)
     except TypeError as error:
-        raise KindError(f"{what}, and this one is called otherwise: {error}") from None
+        raise KindError(f"{what}, and this one takes other arguments: {error}") from None
     return value
 
 

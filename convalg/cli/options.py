@@ -150,7 +150,7 @@ def _check_weights(shape: tuple[int, ...], text: str) -> None:
 def path(text: str | Path) -> Path:
     """The path that an option gives. Raises: typer.BadParameter for an empty text."""
     if not str(text):
-        # As a path it would be the current folder, which nobody means who sets no variable.
+        # pathlib reads an empty text, such as an unset shell variable, as the current folder.
         raise typer.BadParameter("give a path, which cannot be an empty text")
     return Path(text)
 

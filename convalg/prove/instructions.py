@@ -16,8 +16,8 @@ import gc
 import random
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from types import CodeType, FrameType
@@ -174,6 +174,7 @@ def observe(
     `follow`: whether to note the instructions; if not, `modules` are the names of the modules whose
     code will run.
     """
+    _collect_young_garbage()
     run = Run(symbolic, owners=codes.owners)
     seen = Observed(run, codes=codes.all)
     swaps = Swaps()
@@ -181,7 +182,6 @@ def observe(
     before = sys.gettrace(), sys.getprofile()
     with ExitStack() as stack:
         stack.enter_context(running(run))
-        stack.enter_context(_apart_from_collections())
         stack.enter_context(np.errstate(all="ignore"))
         stack.callback(swaps.undo)
         if symbolic:
@@ -219,12 +219,12 @@ def observe_each(
 
     `modules`: the names of the modules whose code runs, as in `observe`.
     """
+    _collect_young_garbage()
     found: list[Observed] = []
     run, swaps = Run(False, owners=codes.owners), Swaps()
     before = sys.gettrace(), sys.getprofile()
     with ExitStack() as stack:
         stack.enter_context(running(run))
-        stack.enter_context(_apart_from_collections())
         stack.callback(swaps.undo)
         for names in modules:
             swaps.module(names, False)
@@ -253,32 +253,13 @@ def observe_each(
     return found
 
 
-@contextmanager
-def _apart_from_collections() -> Iterator[None]:
-    """Leave unwatched what runs while Python collects garbage: finalizers of unrelated objects.
+def _collect_young_garbage() -> None:
+    """Finalize unrelated young garbage before a watched run rather than within it.
 
-    A collection may begin at any instruction, so the same call would seem to take another way.
+    A collection may begin at any instruction, and the finalizers that it calls would pass for the
+    function's own code. They stay watched: a function could hide what it does in one of its own.
     """
-    kept: list[tuple[Any, Any]] = []
-
-    def collecting(phase: str, _: dict[str, int]) -> None:
-        if phase == "start":
-            kept.append((sys.gettrace(), sys.getprofile()))
-            sys.settrace(None)
-            sys.setprofile(None)
-        elif kept:
-            trace, profile = kept.pop()
-            # Within another watched run, the outer one has set these aside already.
-            if trace is not None:
-                sys.settrace(trace)
-            if profile is not None:
-                sys.setprofile(profile)
-
-    gc.callbacks.append(collecting)
-    try:
-        yield
-    finally:
-        gc.callbacks.remove(collecting)
+    gc.collect(1)
 
 
 def difference(symbols: Observed, numbers: Observed) -> int | None:

@@ -422,7 +422,7 @@ class Finalised:
 
 def test_garbage_that_is_collected_meanwhile_is_not_the_function() -> None:
     def many(x: Any) -> Any:
-        # So many containers that a collection begins here, and not before.
+        # Enough containers to start a garbage collection here, and not before.
         assert list(map(list, [()] * 30_000))
         return 2 * x
 
@@ -443,3 +443,33 @@ def test_garbage_that_is_collected_meanwhile_is_not_the_function() -> None:
     assert seen.executed
     assert instructions.difference(seen, alone) is None
     assert seen.run.effects == []
+
+
+class Looking:
+    """Garbage of a function's own, whose finalizer changes the result for some values."""
+
+    def __init__(self, out: Any) -> None:
+        self.me, self.out = self, out
+
+    def __del__(self) -> None:
+        if np.asarray(self.out).dtype != object and self.out[0] == 246.5:
+            self.out[0] = 0
+
+
+# Python tells of an exception in a finalizer, and goes on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_finalizer_of_the_function_itself_is_watched() -> None:
+    def f(x: Any) -> Any:
+        out = 2 * x
+        Looking(out)
+        assert list(map(list, [()] * 3000))
+        return out
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    try:
+        verdict = linear(f, 3)
+    finally:
+        gc.set_threshold(*thresholds)
+    assert verdict.status == "unknown"
+    assert "which is a symbol here" in verdict.explain()
