@@ -16,8 +16,8 @@ import gc
 import random
 import sys
 from array import array
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from types import CodeType, FrameType
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from convalg.prove import frames, polynomial, symbol_arrays, symbol_functions, symbols
-from convalg.prove.frames import Owners, Run, running
+from convalg.prove.frames import Owners, Run, active, running
 from convalg.prove.stand_ins import Swaps, stand_ins
 
 MOST_INSTRUCTIONS = 5_000_000
@@ -182,6 +182,7 @@ def observe(
     before = sys.gettrace(), sys.getprofile()
     with ExitStack() as stack:
         stack.enter_context(running(run))
+        stack.enter_context(_other_callbacks_unwatched())
         stack.enter_context(np.errstate(all="ignore"))
         stack.callback(swaps.undo)
         if symbolic:
@@ -225,6 +226,7 @@ def observe_each(
     before = sys.gettrace(), sys.getprofile()
     with ExitStack() as stack:
         stack.enter_context(running(run))
+        stack.enter_context(_other_callbacks_unwatched())
         stack.callback(swaps.undo)
         for names in modules:
             swaps.module(names, False)
@@ -259,7 +261,40 @@ def _collect_young_garbage() -> None:
     A collection may begin at any instruction, and the finalizers that it calls would pass for the
     function's own code. They stay watched: a function could hide what it does in one of its own.
     """
-    gc.collect(1)
+    # Within another watched run it would finalize them in the middle of that one.
+    if active() is None:
+        gc.collect(1)
+
+
+@contextmanager
+def _other_callbacks_unwatched() -> Iterator[None]:
+    """Leave the callbacks that others have registered with the garbage collector unwatched.
+
+    They run in the middle of whatever runs, and some read a clock. Finalizers stay watched, as
+    do callbacks that the function registers itself.
+    """
+    kept: list[tuple[Any, Any]] = []
+
+    def pause(_: str, __: dict[str, int]) -> None:
+        kept.append((sys.gettrace(), sys.getprofile()))
+        sys.settrace(None)
+        sys.setprofile(None)
+
+    def resume(_: str, __: dict[str, int]) -> None:
+        trace, profile = kept.pop() if kept else (None, None)
+        # None where another watched run within this one has set them aside already.
+        if trace is not None:
+            sys.settrace(trace)
+        if profile is not None:
+            sys.setprofile(profile)
+
+    gc.callbacks.insert(0, pause)
+    gc.callbacks.append(resume)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(pause)
+        gc.callbacks.remove(resume)
 
 
 def difference(symbols: Observed, numbers: Observed) -> int | None:

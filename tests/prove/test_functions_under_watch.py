@@ -10,6 +10,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -443,6 +444,30 @@ def test_garbage_that_is_collected_meanwhile_is_not_the_function() -> None:
     assert seen.executed
     assert instructions.difference(seen, alone) is None
     assert seen.run.effects == []
+
+
+def test_callbacks_of_others_at_a_collection_are_not_the_function() -> None:
+    def clock(phase: str, info: dict[str, int]) -> None:
+        times.append((phase, time.perf_counter()))
+
+    def many(x: Any) -> Any:
+        assert list(map(list, [()] * 3000))
+        return 2 * x
+
+    times: list[tuple[str, float]] = []
+    before, thresholds = list(gc.callbacks), gc.get_threshold()
+    gc.callbacks.append(clock)
+    gc.set_threshold(700, 10, 10)
+    try:
+        verdict = linear(many, 4)
+        within = linear(lambda x: many(x) if linear(many, 3) else x, 4)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(clock)
+    assert times
+    assert verdict, verdict.explain()
+    assert "clock" not in within.explain()
+    assert gc.callbacks == before
 
 
 class Looking:
