@@ -1,268 +1,149 @@
 """convalg: convolution as linear algebra that you can see, prove, check and train.
 
 Every convolution, pooling and padding layer is an explicit sparse Toeplitz operator.
-Names load on first use, so that importing convalg imports nothing else.
+Names load on first use, so that importing convalg loads only this file and the version.
 """
 
 from __future__ import annotations
 
+from convalg.version import __version__ as __version__
+
 # Importing `typing` and `importlib` would take longer than all that this file does.
 TYPE_CHECKING = False
 
+_PUBLIC = {
+    "": "check draw errors kernels prove train",
+    "draw": "tikz",
+    "kernels": "flip kernel",
+    "linalg.bounds": "norm_bounds",
+    "linalg.coverage": "coverage",
+    "linalg.rank": "null_space rank",
+    "linalg.solve": "solve",
+    "linalg.spectrum": "norm spectrum",
+    "maps.activations": "leaky_relu relu sigmoid softmax tanh",
+    "maps.chains": "affine concat embeddings",
+    "maps.lp_pooling": "lp_pool",
+    "maps.normalisation": "batch_norm batch_norm_training local_response_norm",
+    "maps.pooling": "adaptive_max_pool adaptive_pool average_pool global_max_pool global_pool "
+    "max_pool max_unpool min_pool sum_pool",
+    "maps.recurrent": "gru linear_recurrence lstm rnn",
+    "maps.resampling": "dropout flatten fold permute pixel_shuffle pixel_unshuffle resize unfold",
+    "network": "layers zoo",
+    "network.graph": "Network sequential",
+    "network.onnx.model": "read_onnx",
+    "network.torch_reader": "from_torch",
+    "operators.make": "convolution correlation crop dense diagonal downsample flip_axes identity "
+    "pad reshape shift transposed_correlation upsample",
+    "operators.tree": "Map Operator",
+    "prove": "derive",
+    "prove.theorems": "theorems",
+    "recognise.classify": "classify",
+    "recognise.identify": "identify",
+    "recognise.separate": "separate",
+    "sheet": "explain",
+    "size": "sizes",
+    "train": "data",
+    "train.loop": "fit",
+}
+"""The public names by the module that holds them; for "" they are modules themselves."""
+
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names.split()}
+__all__ = sorted(_HOME)
+
 if TYPE_CHECKING:
+    # The same names for type checkers and editors; a test compares the two lists.
     from typing import Any
 
-    from convalg import check, draw, errors, kernels, prove, train
-    from convalg.base import Map, Operator
-    from convalg.check.identify import identify
-    from convalg.draw import tikz
-    from convalg.kernels import flip, kernel
-    from convalg.kinds.classify import classify
-    from convalg.kinds.separate import separate
-    from convalg.linear import (
-        convolution,
-        correlation,
-        crop,
-        dense,
-        diagonal,
-        downsample,
-        flip_axes,
-        identity,
-        pad,
-        reshape,
-        shift,
-        transposed_correlation,
-        upsample,
-    )
-    from convalg.maps.activations import (
-        leaky_relu,
-        relu,
-        sigmoid,
-        softmax,
-        tanh,
-    )
-    from convalg.maps.chains import affine, concat, embeddings
-    from convalg.maps.lp_pooling import lp_pool
-    from convalg.maps.normalisation import (
-        batch_norm,
-        batch_norm_training,
-        local_response_norm,
-    )
-    from convalg.maps.pooling import (
-        adaptive_max_pool,
-        adaptive_pool,
-        average_pool,
-        global_max_pool,
-        global_pool,
-        max_pool,
-        max_unpool,
-        min_pool,
-        sum_pool,
-    )
-    from convalg.maps.recurrent import gru, linear_recurrence, lstm, rnn
-    from convalg.maps.resampling import (
-        dropout,
-        flatten,
-        fold,
-        permute,
-        pixel_shuffle,
-        pixel_unshuffle,
-        resize,
-        unfold,
-    )
-    from convalg.network import layers, zoo
-    from convalg.network.graph import Network, sequential
-    from convalg.network.onnx.model import read_onnx
-    from convalg.network.torch_reader import from_torch
-    from convalg.prove import derive
-    from convalg.prove.theorems import theorems
-    from convalg.sheet import explain
-    from convalg.spec import sizes
-    from convalg.spectra.bounds import norm_bounds
-    from convalg.spectra.coverage import coverage
-    from convalg.spectra.rank import null_space, rank
-    from convalg.spectra.solve import solve
-    from convalg.spectra.values import norm, spectrum
-    from convalg.train import data
-    from convalg.train.loop import fit
-
-__version__ = "0.1.0"
-
-_NAMES = {
-    "correlation": "linear",
-    "convolution": "linear",
-    "transposed_correlation": "linear",
-    "pad": "linear",
-    "crop": "linear",
-    "flip_axes": "linear",
-    "shift": "linear",
-    "downsample": "linear",
-    "upsample": "linear",
-    "sum_pool": "maps.pooling",
-    "average_pool": "maps.pooling",
-    "global_pool": "maps.pooling",
-    "adaptive_pool": "maps.pooling",
-    "max_pool": "maps.pooling",
-    "min_pool": "maps.pooling",
-    "global_max_pool": "maps.pooling",
-    "adaptive_max_pool": "maps.pooling",
-    "lp_pool": "maps.lp_pooling",
-    "max_unpool": "maps.pooling",
-    "leaky_relu": "maps.activations",
-    "relu": "maps.activations",
-    "sigmoid": "maps.activations",
-    "softmax": "maps.activations",
-    "tanh": "maps.activations",
-    "batch_norm": "maps.normalisation",
-    "batch_norm_training": "maps.normalisation",
-    "local_response_norm": "maps.normalisation",
-    "dropout": "maps.resampling",
-    "flatten": "maps.resampling",
-    "fold": "maps.resampling",
-    "permute": "maps.resampling",
-    "pixel_shuffle": "maps.resampling",
-    "pixel_unshuffle": "maps.resampling",
-    "resize": "maps.resampling",
-    "unfold": "maps.resampling",
-    "norm_bounds": "spectra.bounds",
-    "coverage": "spectra.coverage",
-    "null_space": "spectra.rank",
-    "rank": "spectra.rank",
-    "solve": "spectra.solve",
-    "norm": "spectra.values",
-    "spectrum": "spectra.values",
-    "identify": "check.identify",
-    "classify": "kinds.classify",
-    "separate": "kinds.separate",
-    "gru": "maps.recurrent",
-    "linear_recurrence": "maps.recurrent",
-    "lstm": "maps.recurrent",
-    "rnn": "maps.recurrent",
-    "affine": "maps.chains",
-    "concat": "maps.chains",
-    "embeddings": "maps.chains",
-    "identity": "linear",
-    "dense": "linear",
-    "diagonal": "linear",
-    "reshape": "linear",
-    "sizes": "spec",
-    "kernel": "kernels",
-    "flip": "kernels",
-    "Map": "base",
-    "Operator": "base",
-    "Network": "network.graph",
-    "from_torch": "network.torch_reader",
-    "read_onnx": "network.onnx.model",
-    "sequential": "network.graph",
-    "theorems": "prove.theorems",
-    "explain": "sheet",
-    "fit": "train.loop",
-}
-_ROOMS = {
-    "check": "check",
-    "data": "train.data",
-    "derive": "prove.derive",
-    "draw": "draw",
-    "errors": "errors",
-    "kernels": "kernels",
-    "layers": "network.layers",
-    "prove": "prove",
-    "tikz": "draw.tikz",
-    "train": "train",
-    "zoo": "network.zoo",
-}
-
-__all__ = [
-    "Map",
-    "Network",
-    "Operator",
-    "adaptive_max_pool",
-    "adaptive_pool",
-    "affine",
-    "average_pool",
-    "batch_norm",
-    "batch_norm_training",
-    "check",
-    "classify",
-    "concat",
-    "convolution",
-    "correlation",
-    "coverage",
-    "crop",
-    "data",
-    "dense",
-    "derive",
-    "diagonal",
-    "downsample",
-    "draw",
-    "dropout",
-    "embeddings",
-    "errors",
-    "explain",
-    "fit",
-    "flatten",
-    "flip",
-    "flip_axes",
-    "fold",
-    "from_torch",
-    "global_max_pool",
-    "global_pool",
-    "gru",
-    "identify",
-    "identity",
-    "kernel",
-    "kernels",
-    "layers",
-    "leaky_relu",
-    "linear_recurrence",
-    "local_response_norm",
-    "lp_pool",
-    "lstm",
-    "max_pool",
-    "max_unpool",
-    "min_pool",
-    "norm",
-    "norm_bounds",
-    "null_space",
-    "pad",
-    "permute",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "prove",
-    "rank",
-    "read_onnx",
-    "relu",
-    "reshape",
-    "resize",
-    "rnn",
-    "separate",
-    "sequential",
-    "shift",
-    "sigmoid",
-    "sizes",
-    "softmax",
-    "solve",
-    "spectrum",
-    "sum_pool",
-    "tanh",
-    "theorems",
-    "tikz",
-    "train",
-    "transposed_correlation",
-    "unfold",
-    "upsample",
-    "zoo",
-]
+    from convalg import check as check
+    from convalg import draw as draw
+    from convalg import errors as errors
+    from convalg import kernels as kernels
+    from convalg import prove as prove
+    from convalg import train as train
+    from convalg.draw import tikz as tikz
+    from convalg.kernels import flip as flip
+    from convalg.kernels import kernel as kernel
+    from convalg.linalg.bounds import norm_bounds as norm_bounds
+    from convalg.linalg.coverage import coverage as coverage
+    from convalg.linalg.rank import null_space as null_space
+    from convalg.linalg.rank import rank as rank
+    from convalg.linalg.solve import solve as solve
+    from convalg.linalg.spectrum import norm as norm
+    from convalg.linalg.spectrum import spectrum as spectrum
+    from convalg.maps.activations import leaky_relu as leaky_relu
+    from convalg.maps.activations import relu as relu
+    from convalg.maps.activations import sigmoid as sigmoid
+    from convalg.maps.activations import softmax as softmax
+    from convalg.maps.activations import tanh as tanh
+    from convalg.maps.chains import affine as affine
+    from convalg.maps.chains import concat as concat
+    from convalg.maps.chains import embeddings as embeddings
+    from convalg.maps.lp_pooling import lp_pool as lp_pool
+    from convalg.maps.normalisation import batch_norm as batch_norm
+    from convalg.maps.normalisation import batch_norm_training as batch_norm_training
+    from convalg.maps.normalisation import local_response_norm as local_response_norm
+    from convalg.maps.pooling import adaptive_max_pool as adaptive_max_pool
+    from convalg.maps.pooling import adaptive_pool as adaptive_pool
+    from convalg.maps.pooling import average_pool as average_pool
+    from convalg.maps.pooling import global_max_pool as global_max_pool
+    from convalg.maps.pooling import global_pool as global_pool
+    from convalg.maps.pooling import max_pool as max_pool
+    from convalg.maps.pooling import max_unpool as max_unpool
+    from convalg.maps.pooling import min_pool as min_pool
+    from convalg.maps.pooling import sum_pool as sum_pool
+    from convalg.maps.recurrent import gru as gru
+    from convalg.maps.recurrent import linear_recurrence as linear_recurrence
+    from convalg.maps.recurrent import lstm as lstm
+    from convalg.maps.recurrent import rnn as rnn
+    from convalg.maps.resampling import dropout as dropout
+    from convalg.maps.resampling import flatten as flatten
+    from convalg.maps.resampling import fold as fold
+    from convalg.maps.resampling import permute as permute
+    from convalg.maps.resampling import pixel_shuffle as pixel_shuffle
+    from convalg.maps.resampling import pixel_unshuffle as pixel_unshuffle
+    from convalg.maps.resampling import resize as resize
+    from convalg.maps.resampling import unfold as unfold
+    from convalg.network import layers as layers
+    from convalg.network import zoo as zoo
+    from convalg.network.graph import Network as Network
+    from convalg.network.graph import sequential as sequential
+    from convalg.network.onnx.model import read_onnx as read_onnx
+    from convalg.network.torch_reader import from_torch as from_torch
+    from convalg.operators.make import convolution as convolution
+    from convalg.operators.make import correlation as correlation
+    from convalg.operators.make import crop as crop
+    from convalg.operators.make import dense as dense
+    from convalg.operators.make import diagonal as diagonal
+    from convalg.operators.make import downsample as downsample
+    from convalg.operators.make import flip_axes as flip_axes
+    from convalg.operators.make import identity as identity
+    from convalg.operators.make import pad as pad
+    from convalg.operators.make import reshape as reshape
+    from convalg.operators.make import shift as shift
+    from convalg.operators.make import transposed_correlation as transposed_correlation
+    from convalg.operators.make import upsample as upsample
+    from convalg.operators.tree import Map as Map
+    from convalg.operators.tree import Operator as Operator
+    from convalg.prove import derive as derive
+    from convalg.prove.theorems import theorems as theorems
+    from convalg.recognise.classify import classify as classify
+    from convalg.recognise.identify import identify as identify
+    from convalg.recognise.separate import separate as separate
+    from convalg.sheet import explain as explain
+    from convalg.size import sizes as sizes
+    from convalg.train import data as data
+    from convalg.train.loop import fit as fit
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOMS and name not in _NAMES:
+    if name not in _HOME:
         raise AttributeError(f"module 'convalg' has no attribute {name!r}")
     import importlib
 
-    if name in _ROOMS:
-        return importlib.import_module(f"convalg.{_ROOMS[name]}")
-    value = getattr(importlib.import_module(f"convalg.{_NAMES[name]}"), name)
+    home = importlib.import_module(f"convalg.{_HOME[name]}".rstrip("."))
+    if not hasattr(home, name) or not _HOME[name]:
+        return importlib.import_module(f"{home.__name__}.{name}")
+    value = getattr(home, name)
     globals()[name] = value
     return value
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from convalg.errors import LARGEST_INTEGER, ArgumentError, check_room, shown
+from convalg.arguments import shown
+from convalg.errors import ArgumentError
+from convalg.limits import LARGEST_INTEGER, check_room
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,7 +187,7 @@ class Axis:
 
     def uses(self) -> list[int]:
         """How many outputs read something with each tap. Needs numbers for all sizes."""
-        n, outputs, taps = (int(v) for v in (self.in_size, self.out_size, self.taps))  # type: ignore[arg-type]
+        n, outputs, taps = (int(v) for v in (self.in_size, self.out_size, self.taps))
         if self.boundary != "zeros":
             return [outputs] * taps
         if taps > MOST_LISTED:
@@ -246,7 +248,7 @@ def _columns(axis: Axis) -> np.ndarray:
     import numpy as np
 
     # While it is made there are up to four tables of its size.
-    entries = 4 * int(axis.out_size) * int(axis.taps)  # type: ignore[arg-type]
+    entries = 4 * int(axis.out_size) * int(axis.taps)
     check_room(entries, 8, f"the table of {axis.out_size} outputs and {axis.taps} taps")
     found = axis.read_by(np.arange(axis.out_size))[0]
     found.setflags(write=False)

@@ -8,11 +8,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from convalg.base import Array, Operator
+from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError
 from convalg.faces.latex import definition, matrix
-from convalg.linear import correlation, transposed_correlation
-from convalg.spec import as_size
+from convalg.operators.make import correlation, transposed_correlation
+from convalg.operators.tree import Operator
+from convalg.size import as_size
 
 Format: TypeAlias = Literal["markdown", "latex", "notebook"]
 FORMATS: tuple[Format, ...] = ("markdown", "latex", "notebook")

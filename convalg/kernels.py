@@ -8,36 +8,19 @@ which takes three channels to one. `named` makes some of them in other sizes.
 from __future__ import annotations
 
 import math
-import numbers
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
+from convalg.arguments import shown
+from convalg.arrays import Array, as_kernel
 from convalg.axis import Size
-from convalg.errors import (
-    ArgumentError,
-    ExactnessError,
-    KindError,
-    ShapeError,
-    check_memory,
-    shown,
-)
-from convalg.spec import (
-    as_shape,
-    as_size,
-    is_expression,
-    is_symbolic,
-    size_words,
-    substituted,
-)
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.limits import check_memory
+from convalg.size import as_shape, as_size, is_symbolic, size_words, substituted
 
-Array = npt.NDArray[Any]
 __all__ = [
     "box",
     "channel_average",
@@ -55,7 +38,10 @@ __all__ = [
     "sobel_y",
 ]
 
+
 BYTES_PER_SYMBOL = 500
+
+
 """About what one SymPy symbol takes."""
 
 
@@ -159,8 +145,8 @@ def kernel(*sizes: Size, name: str = "w") -> Array | LetterKernel:
         instead="use fewer taps, or letters for sizes",
         fixed=True,
     )
-    joint = "_" if max(shape) > 10 else ""  # type: ignore[type-var,operator]
-    symbols = np.empty(shape, dtype=object)  # type: ignore[arg-type]
+    joint = "_" if max(shape) > 10 else ""
+    symbols = np.empty(shape, dtype=object)
     for index in np.ndindex(*symbols.shape):
         symbols[index] = sympy.Symbol(name + joint.join(map(str, index)))
     return symbols
@@ -200,252 +186,6 @@ def flip(kernel: Any, *, dims: int | None = None) -> Array | LetterKernel:
     return (
         np.flip(weights, axis=turned) if isinstance(weights, np.ndarray) else weights.flip(turned)
     )
-
-
-def as_kernel(kernel: Any, name: str = "kernel") -> Array:
-    """The kernel as a read-only array of real numbers or of exact objects.
-
-    Raises: KindError for anything that is not a real number or a SymPy expression,
-    ArgumentError for NaN or infinity.
-    """
-    weights = as_numbers(kernel, name)
-    if weights.ndim == 0:
-        raise ShapeError(f"{name} must be an array with one axis per tap, not the number {kernel}")
-    if weights.dtype.kind == "c":
-        raise KindError(
-            f"{name} must be real, not {weights.dtype}: apply its real and imaginary parts"
-        )
-    check_finite(weights, name)
-    if weights.base is not None or weights.flags.writeable:
-        weights = weights.copy()
-        weights.setflags(write=False)
-    return weights
-
-
-def as_numbers(values: Any, name: str) -> Array:
-    """Any array-like of numbers or SymPy expressions, as an array; nothing is cast.
-
-    Integers of lists and tuples stay integers: those beyond 64 bits are an array of objects, as
-    are those for which NumPy has no common integer type.
-
-    Raises: KindError for ragged nesting, masked entries, strings, None and other things that are
-    not numbers.
-    """
-    if isinstance(values, np.ndarray):
-        if isinstance(values, np.ma.MaskedArray):
-            _refuse_mask(values, name)
-        array = np.asarray(values)
-    else:
-        array = _array_of(values, name)
-    if array.dtype.kind in "iufc":
-        return array
-    if array.dtype.kind == "b":
-        return array.astype(np.int64)
-    if array.dtype.kind != "O":
-        raise KindError(f"{name} must hold numbers, not {array.dtype}")
-    return _objects(array, name)
-
-
-def _array_of(values: Any, name: str) -> Array:
-    """What is not an array yet, as one."""
-    if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
-        values = np.array(values.tolist(), dtype=object)
-    nested = isinstance(values, (list, tuple))
-    if nested:
-        _refuse_masked_rows(values, name)
-    array = as_array(values, name)
-    if nested and array.dtype.kind == "f" and array.size:
-        if np.isnan(array).any() and any(value is np.ma.masked for value in _leaves(values)):
-            raise KindError(f"{name} holds np.ma.masked, a masked entry: give numbers only")
-        if all(issubclass(kind, (int, np.integer, np.bool_)) for kind in _kinds(values)):
-            # NumPy rounds integers that fit in none of its types together: 2**63 and -1.
-            array = as_array(values, name, object)
-        elif np.max(np.abs(array), where=np.isfinite(array), initial=0) >= 2**53:
-            _refuse_rounding(values, name)
-    return array
-
-
-def _refuse_rounding(values: Any, name: str) -> None:
-    """Raises: KindError for an integer next to floats that a float cannot hold."""
-    for value in _leaves(values):
-        if isinstance(value, (int, np.integer)) and int(float(value)) != value:
-            raise KindError(
-                f"{name} holds {value} next to floats, where it would be rounded: give integers "
-                f"and fractions only, or floats"
-            )
-
-
-def as_array(values: Any, name: str, dtype: Any = None) -> Array:
-    """Any array-like as an array, whatever it holds; its entries are not looked at.
-
-    Raises: KindError for ragged nesting, masked entries, and arrays that stay on a device.
-    """
-    if isinstance(values, np.ma.MaskedArray):
-        _refuse_mask(values, name)
-    try:
-        return np.asarray(values, dtype=dtype)
-    except (ValueError, OverflowError) as error:
-        raise KindError(f"{name} is not a rectangular array: {error}") from None
-    except (TypeError, RuntimeError, UserWarning) as error:
-        # Arrays of a GPU, of a graph or of a trace do not come to the host by themselves; NumPy's
-        # warning of masked entries may be an error.
-        raise KindError(f"{name} does not turn into a NumPy array: {error}") from None
-
-
-def _leaves(values: Any) -> Iterator[Any]:
-    """The numbers and the arrays in nested lists."""
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            yield from _leaves(value)
-        else:
-            yield value
-
-
-def _kinds(values: Any) -> Iterator[type]:
-    """The types of the numbers in nested lists and in their arrays."""
-    for leaf in _leaves(values):
-        yield leaf.dtype.type if isinstance(leaf, np.ndarray) else type(leaf)
-
-
-def _refuse_masked_rows(values: Any, name: str) -> None:
-    """Raises: KindError for a masked array in nested lists."""
-    # Where numbers are, there are no rows: long lists of numbers are not looked through.
-    if values and isinstance(values[0], (list, tuple, np.ndarray)):
-        for value in values:
-            if isinstance(value, np.ma.MaskedArray):
-                _refuse_mask(value, name)
-            elif isinstance(value, (list, tuple)):
-                _refuse_masked_rows(value, name)
-
-
-def _refuse_mask(values: Any, name: str) -> None:
-    """Raises: KindError where some entry is masked: what is below a mask is no number."""
-    if np.ma.is_masked(values):
-        raise KindError(
-            f"{name} has masked entries, {values}: fill them with numbers first, "
-            f"{name}.filled(0) for one"
-        )
-
-
-def _objects(array: Array, name: str) -> Array:
-    """An array of objects that are all numbers or expressions; machine integers as Python's."""
-    machine = mixed = False
-    largest_bits = 0
-    for value in array.flat:
-        if isinstance(value, (bool, np.integer, np.bool_)):
-            # Machine integers would overflow where Python's do not.
-            machine = True
-        elif isinstance(value, (int, Fraction)):
-            largest_bits = max(largest_bits, math.floor(value).bit_length())
-        elif isinstance(value, (float, np.inexact)):
-            mixed = True
-        elif isinstance(value, Decimal):
-            raise KindError(f"{name} holds the Decimal {value}: use Fraction or int instead")
-        elif not (isinstance(value, numbers.Number) or is_expression(value)):
-            raise KindError(
-                f"{name} must hold numbers or SymPy expressions, not {shown(value)} "
-                f"({type(value).__name__})"
-            )
-    if mixed and largest_bits > sys.float_info.max_exp:
-        raise ExactnessError(
-            f"{name} holds floats, and integers that are too large to be one: give exact numbers "
-            f"only"
-        )
-    if not machine:
-        return array
-    plain = [int(v) if isinstance(v, (bool, np.integer, np.bool_)) else v for v in array.flat]
-    whole = np.empty(len(plain), dtype=object)
-    whole[:] = plain
-    return whole.reshape(array.shape)
-
-
-def batch_of(x: Any, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[int, ...]]:
-    """x as (samples, *shape), and its batch axes.
-
-    Raises: ShapeError when x does not end in `shape`, KindError when it holds no numbers.
-    """
-    values = as_numbers(x, name)
-    split = values.ndim - len(shape)
-    if split < 0 or values.shape[split:] != shape:
-        raise ShapeError(
-            f"{name} must have shape (*batch, {', '.join(map(str, shape))}), not {values.shape}"
-        )
-    batch = values.shape[:split]
-    return values.reshape(math.prod(batch), *shape), batch
-
-
-def restored(owner: Any, state: dict[str, Any]) -> None:
-    """Fill an object that is unpickled or copied; its arrays are read-only, as they were."""
-    for value in state.values():
-        if isinstance(value, np.ndarray):
-            value.setflags(write=False)
-    owner.__dict__.update(state)
-
-
-def is_tensor(x: Any) -> bool:
-    """Whether x is a tensor of PyTorch, without importing it.
-
-    >>> is_tensor([1.0])
-    False
-    """
-    return _is_of(x, "torch", "Tensor")
-
-
-def is_cupy(x: Any) -> bool:
-    """Whether x is an array of CuPy, without importing it.
-
-    >>> is_cupy(np.ones(2))
-    False
-    """
-    return _is_of(x, "cupy", "ndarray")
-
-
-def is_foreign(x: Any) -> bool:
-    """Whether x is an array of another library than NumPy: of PyTorch, CuPy, JAX and the like.
-
-    >>> is_foreign(np.ones(2)), is_foreign([1.0])
-    (False, False)
-    """
-    if isinstance(x, (np.ndarray, np.generic)):
-        return False
-    return is_tensor(x) or is_cupy(x) or hasattr(x, "__array_namespace__")
-
-
-def _is_of(x: Any, library: str, name: str) -> bool:
-    return any(
-        kind.__module__.partition(".")[0] == library and kind.__name__ == name
-        for kind in type(x).__mro__
-    )
-
-
-def check_finite(values: Array, name: str) -> None:
-    """Raises: ArgumentError naming the first entry that is NaN or infinite."""
-    if values.dtype.kind == "O":
-        wrong = np.array([_is_wild(v) for v in values.ravel()], dtype=bool).reshape(values.shape)
-    elif values.dtype.kind == "f":
-        wrong = ~np.isfinite(values)
-    else:
-        return
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ArgumentError(f"{name} must be finite and real, but entry {place} is {values[place]}")
-
-
-def _is_wild(value: Any) -> bool:
-    """Whether an object is a NaN, an infinity or a complex number."""
-    if isinstance(value, (float, np.floating)):
-        return not math.isfinite(value)
-    if is_expression(value):
-        import sympy
-
-        wild = (sympy.nan, sympy.oo, -sympy.oo, sympy.zoo)
-        return value.is_real is False or value.has(*wild)
-    return isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
-
-
-def largest(array: Array) -> int:
-    """The largest absolute value of integers, as a Python int."""
-    return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
 
 
 def named(name: str, size: int | None = None) -> Array:
@@ -494,18 +234,39 @@ def _frozen(values: Any) -> Array:
 
 
 identity = _frozen([[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+
+
 sobel_x = _frozen([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+
+
 sobel_y = _frozen([[-1, -2, -1], [0, 0, 0], [1, 2, 1]])
+
+
 prewitt_x = _frozen([[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]])
+
+
 prewitt_y = _frozen([[-1, -1, -1], [0, 0, 0], [1, 1, 1]])
+
+
 laplace = _frozen([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+
+
 laplace_9 = _frozen([[1, 4, 1], [4, -20, 4], [1, 4, 1]])
+
+
 box = _frozen(np.full((3, 3), 1 / 9))
+
+
 gaussian = _frozen(np.outer([1, 2, 1], [1, 2, 1]) / 16)
+
+
 laplacian_of_gaussian = _frozen(
     [[0, 0, 1, 0, 0], [0, 1, 2, 1, 0], [1, 2, -16, 2, 1], [0, 1, 2, 1, 0], [0, 0, 1, 0, 0]]
 )
+
+
 channel_average = _frozen(np.full((1, 3, 1, 1), 1 / 3))
+
 
 NAMES = (
     "identity",

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from convalg.arguments import shown
 from convalg.axis import Size, holds
-from convalg.errors import LARGEST_INTEGER, ArgumentError, KindError, ShapeError, shown
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.limits import LARGEST_INTEGER
 
 if TYPE_CHECKING:
     import sympy

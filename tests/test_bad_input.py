@@ -19,7 +19,6 @@ from bad_rows import check_refused, rows
 
 import convalg as ca
 from convalg import errors
-from convalg.base import fold
 from convalg.errors import (
     ConvalgError,
     ExactnessError,
@@ -27,6 +26,7 @@ from convalg.errors import (
     ShapeError,
     TooLargeError,
 )
+from convalg.operators.tree import fold
 
 TABLE = Path(__file__).with_name("bad_input.txt")
 KERNEL = [1, 2, 3]

@@ -21,7 +21,7 @@ from strategies import Drawn, integers, layers
 
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError, KindError, ShapeError, SymbolicError
-from convalg.kinds.classify import Classification, classify
+from convalg.recognise.classify import Classification, classify
 
 W = np.arange(1, 10).reshape(3, 3)
 Blocks = list[tuple[int, int]]

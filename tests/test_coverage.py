@@ -15,7 +15,7 @@ from strategies import Drawn, layers
 
 import convalg as ca
 from convalg.errors import ConvalgError, KindError, SymbolicError
-from convalg.spectra.coverage import coverage
+from convalg.linalg.coverage import coverage
 
 
 def written(size: int, taps: int, stride: int, dilation: int) -> np.ndarray:

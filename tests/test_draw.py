@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from strategies import layers
 
 import convalg as ca
-from convalg.base import Operator
 from convalg.draw import palette
 from convalg.draw.density import density
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, TooLargeError
 from convalg.faces.support import nonzero_bound
+from convalg.operators.tree import Operator
 
 LAYERS = {
     "1-D": ca.correlation(8, ca.kernel(3), padding=1),

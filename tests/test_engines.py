@@ -32,8 +32,8 @@ from convalg.engine import (
 from convalg.engine.choice import plan
 from convalg.engine.cost import Rates, Work
 from convalg.errors import ArgumentError
-from convalg.operators import Convolution
-from convalg.spec import Geometry
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Convolution
 
 ROUNDING = ("fft", "winograd")
 EXACT = tuple(name for name in ENGINES if name not in ROUNDING)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from strategies import Drawn, layers
 
 import convalg as ca
+from convalg.arrays import as_numbers
 from convalg.engine import ENGINES
 from convalg.errors import ArgumentError, ExactnessError, KindError, SymbolicError
-from convalg.kernels import as_numbers
 
 TYPES: tuple[Any, ...] = (
     *(np.int8, np.int16, np.int32, np.int64),

@@ -24,7 +24,7 @@ from convalg.check.problem import KINDS
 from convalg.check.quiet import quietly
 from convalg.check.report import Report
 from convalg.images import apply, photograph
-from convalg.jobs import BLOCK, each
+from convalg.parallel import BLOCK, each
 
 CASES = 40
 WORKERS = 2

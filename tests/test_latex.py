@@ -13,10 +13,10 @@ import sympy
 from latex2mathml.converter import convert
 
 import convalg as ca
-from convalg.base import Operator
 from convalg.errors import KindError
 from convalg.faces import latex
 from convalg.faces.latex import definition, notebook, output_size
+from convalg.operators.tree import Operator
 
 OPTIONS = [
     {},

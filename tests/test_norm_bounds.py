@@ -15,7 +15,7 @@ from strategies import Drawn, layers
 
 import convalg as ca
 from convalg.errors import ConvalgError, KindError, SymbolicError
-from convalg.spectra.bounds import norm_bounds
+from convalg.linalg.bounds import norm_bounds
 
 ROUNDING = 1 + 1e-12
 

@@ -15,18 +15,8 @@ from strategies import Drawn, layers
 
 import convalg as ca
 from convalg.errors import KindError, ShapeError
-from convalg.operators import (
-    Adjoint,
-    Compose,
-    Convolution,
-    Kron,
-    Matrix,
-    Patches,
-    Scaled,
-    Selection,
-    Sum,
-    compose,
-)
+from convalg.operators.leaves import Adjoint, Convolution, Matrix, Patches, Selection
+from convalg.operators.tree import Compose, Kron, Scaled, Sum, compose
 
 NAMES = {name: getattr(ca, name) for name in ca.__all__ if name not in ("draw", "explain")}
 LAYER = ca.correlation(5, [1, 2, 3])

@@ -11,9 +11,8 @@ from hypothesis import given
 from strategies import Drawn, layers
 
 import convalg as ca
-from convalg import pattern
-from convalg.pattern import Pattern, column_block, expanded_bytes, index_type
-from convalg.spec import correlation_geometry
+from convalg.conventions import correlation_geometry
+from convalg.pattern.pattern import Pattern, column_block, expanded_bytes, index_type, pattern
 
 GUIDE_ROWS = [[1, 2, 3, 0, 4, 5, 6, 0, 7, 8, 9, 0, 0, 0, 0, 0]]
 

@@ -29,7 +29,7 @@ from convalg.errors import (
     UndecidableError,
 )
 from convalg.faces.zero import is_zero
-from convalg.spectra.rank import PRIME, null_space, rank
+from convalg.linalg.rank import PRIME, null_space, rank
 
 w0, w1 = sympy.symbols("w0 w1")
 CIRCULANT = {"padding": ((0, 1),), "boundary": "circular"}

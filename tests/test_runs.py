@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from strategies import CHANNELS, Drawn, integers, layers
 
 import convalg as ca
-from convalg import pattern
 from convalg.axis import BOUNDARIES, Axis
 from convalg.errors import ExactnessError, ShapeError
-from convalg.operators import Adjoint, Convolution, Selection, leaves
-from convalg.pattern import Pattern
-from convalg.runs import Boxes, Run, adjoint_runs, borders, runs
-from convalg.spec import Geometry
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Adjoint, Convolution, Selection
+from convalg.operators.tree import leaves
+from convalg.pattern.pattern import Pattern, pattern
+from convalg.pattern.rows import Boxes, Run, adjoint_runs, borders, runs
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from strategies import integers
 
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError, KindError, ShapeError
-from convalg.kinds.separate import separate
+from convalg.recognise.separate import separate
 
 
 def outer(factors: list[Any]) -> Any:

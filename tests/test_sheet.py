@@ -19,7 +19,6 @@ import sympy
 from sheets import Sheets
 
 import convalg as ca
-from convalg.base import Operator
 from convalg.errors import (
     ArgumentError,
     ExactnessError,
@@ -30,7 +29,8 @@ from convalg.errors import (
     TooLargeError,
 )
 from convalg.images import photograph
-from convalg.operators import Convolution
+from convalg.operators.leaves import Convolution
+from convalg.operators.tree import Operator
 from convalg.sheet import Sheet, checks
 from convalg.sheet.blocks import (
     COUNTEREXAMPLE,

@@ -19,7 +19,7 @@ from strategies import integers
 
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError, KindError, ShapeError, SymbolicError
-from convalg.spectra.solve import solve
+from convalg.linalg.solve import solve
 
 BLUR = ca.correlation((6, 7), [[1, 2, 1], [2, 5, 2], [1, 2, 1]], padding=1)
 

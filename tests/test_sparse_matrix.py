@@ -21,7 +21,8 @@ import convalg as ca
 from convalg import engine
 from convalg.engine import arithmetic
 from convalg.errors import ExactnessError, ShapeError, SymbolicError, UndecidableError
-from convalg.operators import SparseMatrix, gathering, leaves, sparse_matrix
+from convalg.operators.leaves import SparseMatrix, gathering, sparse_matrix
+from convalg.operators.tree import leaves
 
 shapes = st.sampled_from([(1,), (3,), (5,), (1, 2), (2, 3), (2, 1, 2)])
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import convalg as ca
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.spec import as_shape, as_size, padding_pairs, per_axis, size_product
+from convalg.size import as_shape, as_size, padding_pairs, per_axis, size_product
 
 FIVES = [
     pytest.param(5, id="int"),

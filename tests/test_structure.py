@@ -11,7 +11,8 @@ from hypothesis import given
 from strategies import Drawn, layers
 
 import convalg as ca
-from convalg.operators import Adjoint, Compose, Convolution, Kron, Selection, Sum
+from convalg.operators.leaves import Adjoint, Convolution, Selection
+from convalg.operators.tree import Compose, Kron, Sum
 
 W = np.arange(1, 10).reshape(3, 3)
 DEEP = np.arange(2 * 3 * 9).reshape(2, 3, 3, 3) % 11 - 5

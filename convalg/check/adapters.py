@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arguments import one_of, shown
+from convalg.arrays import Array
 from convalg.check.processes import empty_folder
 from convalg.check.program import array_of, run_program
-from convalg.errors import ArgumentError, KindError, one_of, shown
+from convalg.errors import ArgumentError, KindError
 
 Function = Callable[..., Any]
 TIMEOUT = 20.0

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
+from convalg.arrays import Array
 from convalg.axis import Axis
-from convalg.base import Array
 from convalg.check.problem import Problem, layer
-from convalg.operators import Convolution
-from convalg.spec import Geometry, transposed_geometry
+from convalg.conventions import transposed_geometry
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Convolution
 
 
 def lattice(p: Problem) -> Convolution:
@@ -39,7 +40,7 @@ def _spread(p: Problem, last_channel: bool) -> tuple[Array, Array, tuple[int, ..
         "groups": p.groups,
     }
     if p.g is not None:
-        geometry, g = layer(p).geometry, p.g  # type: ignore[attr-defined]
+        geometry, g = layer(p).geometry, p.g
     else:
         geometry = transposed_geometry(
             p.spatial, p.w.shape, output_padding=p.output_padding, **options
@@ -91,7 +92,7 @@ def overwritten_by_channels_and_taps(p: Problem) -> Array:
 def last_tap_inside(p: Problem) -> Array:
     """y with the last tap of the last channel that lies inside the image, for each output."""
     assert p.w is not None
-    geometry = layer(p).geometry  # type: ignore[attr-defined]
+    geometry = layer(p).geometry
     places, _ = engine.table(geometry.axes)
     groups, outputs, inputs = geometry.channels
     kernel = p.w.reshape(groups, outputs, inputs, -1)[:, :, -1]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.problem import BACKWARD, Kind, Problem
 from convalg.check.processes import LimitError
 from convalg.check.quiet import PrintsTooMuchError, quietly

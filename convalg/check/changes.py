@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.problem import Problem
 
 Change = Callable[[Problem], Iterator[Problem]]

@@ -12,7 +12,7 @@ from itertools import permutations
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.candidate import Candidate, differs
 from convalg.check.changes import Change
 from convalg.check.difference import matrix_difference

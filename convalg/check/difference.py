@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.candidate import Candidate
 from convalg.check.problem import Problem
 from convalg.check.sweep import Config, problem

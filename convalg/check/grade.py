@@ -20,8 +20,8 @@ from convalg.check.run import Sweep
 from convalg.check.sweep import CASES, counts
 from convalg.errors import ArgumentError, FileError
 from convalg.escape import terminal
-from convalg.jobs import checked, each
-from convalg.spec import as_size
+from convalg.parallel import checked, each
+from convalg.size import as_size
 
 TIMEOUT = 60.0
 """Seconds that all calls of the function, and loading its file, may take."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check import assigned, changes
 from convalg.check.problem import Problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check import assigned, changes, wrong, wrong_pools
 from convalg.check.known import (
     ADJOINT_MISSING,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.candidate import Candidate
 from convalg.check.diagnose import diagnose
 from convalg.check.problem import BACKWARD, KINDS, Kind, Problem, answer
@@ -17,7 +17,7 @@ from convalg.check.report import Report
 from convalg.check.run import Run, as_stale, failure_of, judged
 from convalg.check.sweep import SEED, Config
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.spec import as_shape
+from convalg.size import as_shape
 
 BOUNDARIES = {
     "zeros": "zeros",

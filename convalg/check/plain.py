@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.candidate import TOLERANCE, Candidate, Outcome
 from convalg.check.problem import Problem
 from convalg.check.report import Diagnosis, number_words

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arrays import Array, as_kernel
 from convalg.axis import Boundary
-from convalg.base import Array, Operator
+from convalg.conventions import correlation_geometry
 from convalg.errors import ConvalgError
-from convalg.kernels import as_kernel
-from convalg.linear import transposed_correlation
+from convalg.geometry import Geometry
 from convalg.maps.pooling import average_pool, max_pool
-from convalg.operators import Convolution
-from convalg.spec import Geometry, correlation_geometry
+from convalg.operators.leaves import Convolution
+from convalg.operators.make import transposed_correlation
+from convalg.operators.tree import Operator
 
 Pairs = tuple[tuple[int, int], ...]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.processes import (
     MOST_FILE,
     TICK,

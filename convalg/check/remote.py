@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.candidate import LONGEST_NAME, Candidate, Outcome
 from convalg.check.problem import Kind, Problem
 from convalg.check.processes import (

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from convalg import notebook
-from convalg.base import Array
+from convalg import html
+from convalg.arrays import Array
 from convalg.check.problem import Kind, Problem
 from convalg.check.sweep import Config, plain
 
@@ -92,7 +92,7 @@ class Report:
         return f"<{self.name}: {len(self.failures)} of {self.cases} configurations fail: {found}>"
 
     def _repr_html_(self) -> str:
-        return notebook.answer(self.passed, repr(self)) + notebook.text(self.explain())
+        return html.answer(self.passed, repr(self)) + html.text(self.explain())
 
     def explain(self) -> str:
         """The report in plain words."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arguments import a_function
+from convalg.arrays import Array
 from convalg.check.candidate import Candidate, Outcome, differs
 from convalg.check.problem import Answers, Problem, answer
 from convalg.check.quiet import quietly
 from convalg.check.report import Failure, call_words
 from convalg.check.sweep import OPTIONS, Config, covering, exists, other_numbers, problem, smaller
-from convalg.errors import a_function
-from convalg.jobs import each, timed_out
+from convalg.parallel import each, timed_out
 
 STEPS = 300
 """At most so many smaller configurations are tried for the smallest failure."""

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.problem import KINDS, Kind, Problem, answer
 from convalg.errors import ArgumentError
-from convalg.spec import as_size
+from convalg.size import as_size
 
 SEED = 20250101
 CASES = 160

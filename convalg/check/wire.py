@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 
 LENGTH = struct.Struct("<Q")
 LONGEST_TABLE = 2**16

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.assigned import lattice
 from convalg.check.problem import (
     Problem,
@@ -19,7 +19,7 @@ from convalg.check.problem import (
     layer,
     transposed,
 )
-from convalg.linear import correlation, transposed_correlation
+from convalg.operators.make import correlation, transposed_correlation
 
 # Correlation layers and their gradients.
 

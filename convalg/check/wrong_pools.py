@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.check.assigned import assigned
 from convalg.check.problem import (
     Problem,
@@ -21,8 +21,8 @@ from convalg.check.problem import (
     maximum,
     maximum_gradient,
 )
+from convalg.conventions import pooling_axes
 from convalg.maps.pooling import average_pool, max_pool, min_pool, sum_pool
-from convalg.spec import pooling_axes
 
 
 def lattice_average_gradient(p: Problem) -> Array:

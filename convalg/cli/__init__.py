@@ -16,11 +16,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from convalg import __version__
 from convalg.cli.options import Boundary, LayerOptions, numbers, path
 from convalg.errors import ArgumentError, ConvalgError
 from convalg.escape import terminal
 from convalg.files import replace_file
+from convalg.version import __version__
 
 if TYPE_CHECKING:
     from convalg.network.graph import Network

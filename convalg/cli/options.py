@@ -12,7 +12,7 @@ import typer
 from convalg.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from convalg.base import Operator
+    from convalg.operators.tree import Operator
 
 Boundary = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
 
@@ -40,8 +40,8 @@ class LayerOptions:
 
     def layer(self) -> Operator:
         """The layer. Raises: ArgumentError naming the option at fault."""
-        from convalg import linear
-        from convalg.spec import PADDING_WORDS
+        from convalg.conventions import PADDING_WORDS
+        from convalg.operators import make
 
         sizes = None if self.shape is None else numbers(self.shape, "--shape")
         name = self.kernel
@@ -65,14 +65,14 @@ class LayerOptions:
                     f"{given} does not go with --transposed, which is the adjoint of a "
                     f"correlation over zeros: leave it out"
                 )
-            return linear.transposed_correlation(place, weights, **options)
-        make = linear.convolution if self.flip else linear.correlation
-        return make(place, weights, boundary=self.boundary, **options)
+            return make.transposed_correlation(place, weights, **options)
+        constructor = make.convolution if self.flip else make.correlation
+        return constructor(place, weights, boundary=self.boundary, **options)
 
     def _kernel(self, text: str, sizes: tuple[int, ...] | None) -> tuple[Any, int]:
         """The kernel, and the number of groups."""
         from convalg import kernels
-        from convalg.spec import as_size
+        from convalg.size import as_size
 
         for value, option in ((self.out_channels, "--out-channels"), (self.groups, "--groups")):
             if value is None:

@@ -11,7 +11,7 @@ from convalg.network.graph import INPUT, Network
 from convalg.network.layers.base import Layer
 from convalg.network.layers.elementwise import _Elementwise
 from convalg.network.layers.opaque import Pointwise
-from convalg.spec import size_product, size_words
+from convalg.size import size_product, size_words
 
 MOST_SINGLE = 44
 """Up to this many boxes, blocks that repeat are drawn as often as they come."""

@@ -136,7 +136,7 @@ def _reads(link: Link | None, unit: int, size: int) -> tuple[set[int], set[int]]
     inside = {int(k) for k in link.reads(np.array([unit]))}
     if link.turned or link.table is not None:
         return inside, set()
-    raw = {int(link.axis.raw(unit, t)) for t in range(int(link.axis.taps))}  # type: ignore[arg-type]
+    raw = {int(link.axis.raw(unit, t)) for t in range(int(link.axis.taps))}
     return inside, {k for k in raw if not 0 <= k < size} if link.axis.boundary == "zeros" else set()
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from convalg.axis import Axis
-from convalg.base import Operator
 from convalg.errors import TooLargeError
 from convalg.faces.sparse import support_matrix
 from convalg.faces.support import nonzero_bound
-from convalg.operators import Adjoint, Convolution, Scaled, Selection
-from convalg.spec import Geometry
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Adjoint, Convolution, Selection
+from convalg.operators.tree import Operator, Scaled
 
 Counts = npt.NDArray[np.int64]
 
@@ -56,8 +56,8 @@ def density(operator: Operator, step: int) -> Counts:
 
 def _layer_density(geometry: Geometry, step: int) -> Counts:
     groups, outputs, inputs = geometry.channels
-    out_sizes = [groups * outputs, *(int(axis.out_size) for axis in geometry.axes)]  # type: ignore[arg-type]
-    in_sizes = [groups * inputs, *(int(axis.in_size) for axis in geometry.axes)]  # type: ignore[arg-type]
+    out_sizes = [groups * outputs, *(int(axis.out_size) for axis in geometry.axes)]
+    in_sizes = [groups * inputs, *(int(axis.in_size) for axis in geometry.axes)]
     pairs = [_channel_pairs(groups, outputs, inputs), *map(_axis_pairs, geometry.axes)]
     corners = _corners(pairs, out_sizes, in_sizes, _cuts(out_sizes, step), _cuts(in_sizes, step))
     return np.diff(np.diff(corners, axis=0), axis=1)
@@ -78,14 +78,14 @@ def _channel_pairs(groups: int, outputs: int, inputs: int) -> Counts:
 
 def _axis_pairs(axis: Axis) -> Counts:
     """(output, input) for each pair on one axis, those that several taps join once."""
-    _check_count(int(axis.out_size) * int(axis.taps))  # type: ignore[arg-type]
+    _check_count(int(axis.out_size) * int(axis.taps))
     columns = axis.columns()
     outputs = np.broadcast_to(np.arange(len(columns))[:, None], columns.shape)
     kept = columns >= 0
     if axis.boundary == "zeros":
         return np.stack([outputs[kept], columns[kept]])
-    found = np.unique(outputs[kept] * int(axis.in_size) + columns[kept])  # type: ignore[arg-type]
-    return np.stack(np.divmod(found, int(axis.in_size)))  # type: ignore[arg-type]
+    found = np.unique(outputs[kept] * int(axis.in_size) + columns[kept])
+    return np.stack(np.divmod(found, int(axis.in_size)))
 
 
 def _check_count(count: int) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Operator
+from convalg.arrays import as_numbers
 from convalg.draw.figure import Drawing, caption
 from convalg.draw.matrix import BELOW, LETTER, Cells, Room, cells_of, index_names, panel
 from convalg.draw.palette import weight_colours
 from convalg.draw.scene import layer_of
 from convalg.draw.words import number_text
 from convalg.errors import ShapeError, TooLargeError
-from convalg.gradients import by_kernel
-from convalg.kernels import as_numbers
+from convalg.operators.gradients import by_kernel
+from convalg.operators.tree import Operator
 
 MOST_COLUMNS = 120
 """Columns of the three matrices together, at most; and rows of the tallest."""

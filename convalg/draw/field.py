@@ -6,9 +6,10 @@ from typing import Any
 
 from matplotlib.patches import Rectangle
 
+from convalg.arguments import a_kind
 from convalg.draw.figure import Drawing, caption
 from convalg.draw.palette import BAND, GHOST, HUES, INK
-from convalg.errors import ArgumentError, a_kind
+from convalg.errors import ArgumentError
 from convalg.network.graph import INPUT, Network
 from convalg.network.receptive import reaches
 from convalg.size import as_integer, is_symbolic

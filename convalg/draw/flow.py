@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from convalg.base import Operator
 from convalg.draw.cells import SMALLEST_TEXT, fitting, squares, write
 from convalg.draw.figure import Drawing, breadth, caption
 from convalg.draw.matrix import Cells, cells_of
@@ -16,8 +15,9 @@ from convalg.draw.palette import BAND, BLOCK_LINE, GHOST, INK, PAPER, text_colou
 from convalg.draw.words import plural
 from convalg.errors import KindError, TooLargeError
 from convalg.kernels import kernel as symbols
-from convalg.linear import correlation
-from convalg.spec import as_size
+from convalg.operators.make import correlation
+from convalg.operators.tree import Operator
+from convalg.size import as_size
 
 MOST_NODES, MOST_LINES = 40, 400
 MOST_STEPS = 40
@@ -150,7 +150,7 @@ def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
     >>> overlap(5, 3).axes[0].get_title(loc="left")
     '7 outputs of full: 4 with partial overlap, 3 complete (valid)'
     """
-    weights = symbols(int(as_size(k, "k")))  # type: ignore[arg-type]
+    weights = symbols(int(as_size(k, "k")))
     layer = correlation(as_size(n, "n"), weights, padding="full", dilation=dilation)
     valid = correlation(as_size(n, "n"), weights, dilation=dilation)
     axis = layer.geometry.axes[0]

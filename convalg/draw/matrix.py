@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import ConnectionPatch
 
-from convalg.base import Operator
 from convalg.draw.cells import SMALLEST_TEXT, fitting, frame, squares, write
 from convalg.draw.density import density
 from convalg.draw.figure import Drawing, breadth, caption
@@ -29,10 +28,11 @@ from convalg.draw.palette import (
 from convalg.draw.words import number_text, plural
 from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.faces.exact import exact_rows
-from convalg.gradients import convolutions, only_convolution
-from convalg.linear import correlation
-from convalg.operators import Adjoint, Convolution
-from convalg.spec import as_size
+from convalg.operators.gradients import convolutions, only_convolution
+from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.make import correlation
+from convalg.operators.tree import Operator
+from convalg.size import as_size
 
 MOST_CELLS = 256
 """Up to this many rows and columns each entry is a square; larger matrices show densities."""
@@ -111,7 +111,7 @@ def _row_of(operator: Operator, row: Any) -> int:
     places = tuple(row) if isinstance(row, tuple | list) else (row,)
     if len(places) != len(shape):
         raise ShapeError(f"row must be the index of an output of shape {shape}, not {row!r}")
-    found = [int(as_size(v, f"row[{k}]", least=0)) for k, v in enumerate(places)]  # type: ignore[arg-type]
+    found = [int(as_size(v, f"row[{k}]", least=0)) for k, v in enumerate(places)]
     for k, (value, size) in enumerate(zip(found, shape, strict=True)):
         if value >= size:
             raise ArgumentError(f"row[{k}] must be below {size}, not {value}")
@@ -259,7 +259,7 @@ def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
 
     taps = as_size(k, "k")
     layers = {
-        mode: correlation(as_size(n, "n"), symbols(taps), padding=mode, dilation=dilation)  # type: ignore[arg-type]
+        mode: correlation(as_size(n, "n"), symbols(taps), padding=mode, dilation=dilation)
         for mode in ("full", "same", "valid")
     }
     full = layers["full"]

@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.patches import Rectangle
 
-from convalg.base import Operator
 from convalg.draw.cells import board, frame
 from convalg.draw.figure import Drawing, caption, plot
 from convalg.draw.palette import BLOCK_LINE, HUES, INK, strong_colours
 from convalg.errors import KindError, ShapeError
+from convalg.linalg.coverage import coverage as count_coverage
+from convalg.linalg.spectrum import Spectrum
+from convalg.linalg.spectrum import spectrum as find_spectrum
 from convalg.network.effective import EffectiveField
 from convalg.network.graph import Network
-from convalg.spectra.coverage import coverage as count_coverage
-from convalg.spectra.values import Spectrum
-from convalg.spectra.values import spectrum as find_spectrum
+from convalg.operators.tree import Operator
 
 MOST_NUMBERS = 24
 SIDE = 4.2  # inches

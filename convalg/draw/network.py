@@ -20,7 +20,7 @@ from convalg.network.layers.pooling import AdaptiveAvgPool, _GlobalPool, _Pool
 from convalg.network.layers.rearrange import Project
 from convalg.network.layers.regions import RoIPool
 from convalg.network.layers.tables import Radial, Subsample, TableConv
-from convalg.spec import size_words
+from convalg.size import size_words
 
 POINTS = 6.2
 MOST_BOXES = 1500

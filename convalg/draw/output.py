@@ -7,8 +7,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from convalg.arguments import as_path, shown
 from convalg.draw.figure import METADATA, rendered
-from convalg.errors import ArgumentError, KindError, as_path, shown
+from convalg.errors import ArgumentError, KindError
 from convalg.files import replace_file
 
 

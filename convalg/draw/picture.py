@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from convalg.arrays import as_numbers
 from convalg.draw.figure import Drawing, caption
 from convalg.errors import KindError, ShapeError
-from convalg.kernels import as_numbers
 
 Array = npt.NDArray[np.generic]
 

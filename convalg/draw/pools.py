@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Map
+from convalg.arrays import as_numbers
 from convalg.draw.cells import board
 from convalg.draw.figure import Drawing, caption
 from convalg.draw.palette import PAPER, SEVERAL, Colours, rgb, weight_colours
 from convalg.draw.words import number_text
 from convalg.errors import KindError, ShapeError, TooLargeError
 from convalg.faces.exact import exact_rows
-from convalg.kernels import as_numbers
+from convalg.operators.tree import Map
 
 MOST_CELLS = 24
 LARGEST_CELL = 0.42  # inches

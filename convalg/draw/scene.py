@@ -8,13 +8,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from convalg.arrays import Array, as_numbers
 from convalg.axis import Axis
-from convalg.base import Array, Operator
 from convalg.draw.words import number_text
 from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
-from convalg.kernels import as_numbers
-from convalg.operators import Adjoint, Convolution
-from convalg.spec import Geometry, as_size
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.tree import Operator
+from convalg.size import as_size
 
 Place: TypeAlias = tuple[int, int]
 INPUT, PADDING, INSERTED = "input", "padding", "inserted"
@@ -105,7 +106,7 @@ def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
     places = output if isinstance(output, tuple | list) else (output,)
     if len(places) != len(shape):
         raise ShapeError(f"output must be an index into shape {shape}, not {output!r}")
-    found = tuple(int(as_size(v, f"output[{k}]", least=0)) for k, v in enumerate(places))  # type: ignore[arg-type]
+    found = tuple(int(as_size(v, f"output[{k}]", least=0)) for k, v in enumerate(places))
     for k, (place, size) in enumerate(zip(found, shape, strict=True)):
         if place >= size:
             raise ArgumentError(f"output[{k}] must be below {size}, not {place}")
@@ -157,8 +158,8 @@ def scene(operator: Operator, output: tuple[int, ...], x: Array | None) -> Scene
 
 def _check_sizes(geometry: Geometry, turned: bool) -> None:
     for axis in geometry.axes:
-        sides = sum(max(int(side), 0) for side in (axis.before, axis.after))  # type: ignore[arg-type]
-        longest = max(int(axis.in_size) + sides, int(axis.out_size), int(axis.taps))  # type: ignore[arg-type]
+        sides = sum(max(int(side), 0) for side in (axis.before, axis.after))
+        longest = max(int(axis.in_size) + sides, int(axis.out_size), int(axis.taps))
         # A list of the cells is made of few only.
         if longest <= 4 * MOST_CELLS:
             longest = max(longest, len(_line(axis, 0, turned).kinds))
@@ -194,12 +195,12 @@ def _line(axis: Axis, output: int, turned: bool) -> Line:
 
 
 def _padded(axis: Axis, output: int) -> Line:
-    n, taps = int(axis.in_size), range(int(axis.taps))  # type: ignore[arg-type]
-    before, after = max(int(axis.before), 0), max(int(axis.after), 0)  # type: ignore[arg-type]
+    n, taps = int(axis.in_size), range(int(axis.taps))
+    before, after = max(int(axis.before), 0), max(int(axis.after), 0)
     kinds = (PADDING,) * before + (INPUT,) * n + (PADDING,) * after
     columns = {
         int(axis.raw(o, t)): int(axis.columns()[o, t])
-        for o in range(int(axis.out_size))  # type: ignore[arg-type]
+        for o in range(int(axis.out_size))
         for t in taps
     }
     reads = tuple(columns.get(k, -1) if not 0 <= k < n else k for k in range(-before, n + after))
@@ -211,7 +212,7 @@ def _stretched(axis: Axis, output: int) -> Line:
 
     Rule: output i reads, with tap t, cell i - (what tap t of output 0 reads) of it.
     """
-    n, taps, outputs = (int(v) for v in (axis.out_size, axis.taps, axis.in_size))  # type: ignore[arg-type]
+    n, taps, outputs = (int(v) for v in (axis.out_size, axis.taps, axis.in_size))
     samples = {int(axis.raw(o, 0) - axis.raw(0, 0)): o for o in range(n)}
     cells = [output_ - int(axis.raw(0, t)) for output_ in (0, outputs - 1) for t in range(taps)]
     low, high = min(0, *cells), max(*samples, *cells)

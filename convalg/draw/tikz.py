@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Operator
+from convalg.arguments import a_kind
 from convalg.draw import plan as plans
 from convalg.draw.boxes import groups, title_words
 from convalg.draw.cells import fitting
@@ -32,13 +32,14 @@ from convalg.draw.palette import (
 from convalg.draw.scene import INPUT, PADDING, Board, Place, layer_of, output_of, sample_of, scene
 from convalg.draw.window import layout_of
 from convalg.draw.words import number_text
-from convalg.errors import KindError, TooLargeError, a_kind
+from convalg.errors import KindError, TooLargeError
 from convalg.escape import latex
-from convalg.gradients import only_convolution
 from convalg.kernels import kernel as symbols
-from convalg.linear import correlation
 from convalg.network.graph import Network
-from convalg.spec import as_size
+from convalg.operators.gradients import only_convolution
+from convalg.operators.make import correlation
+from convalg.operators.tree import Operator
+from convalg.size import as_size
 
 __all__ = ["document", "kernel", "matrix", "modes", "network", "window"]
 
@@ -130,9 +131,9 @@ def kernel(operator: Operator) -> str:
     layer = only_convolution(operator)
     layer._need_numbers("tikz.kernel")
     taps = layer.geometry.taps
-    high, wide = (int(taps[-2]) if len(taps) > 1 else 1), int(taps[-1])  # type: ignore[arg-type]
+    high, wide = (int(taps[-2]) if len(taps) > 1 else 1), int(taps[-1])
     down = layer.geometry.out_channels or 1
-    across = layer.weights.size // (int(down) * high * wide)  # type: ignore[call-overload]
+    across = layer.weights.size // (int(down) * high * wide)
     if max(down * high, across * wide) > MOST_CELLS:
         raise TooLargeError(
             f"a kernel of shape {layer.weights.shape} is too large for TikZ, the most is "
@@ -160,9 +161,9 @@ def modes(n: int, k: int, *, dilation: int = 1) -> str:
     >>> modes(4, 2).count("full")
     1
     """
-    size, taps = int(as_size(n, "n")), int(as_size(k, "k"))  # type: ignore[arg-type]
+    size, taps = int(as_size(n, "n")), int(as_size(k, "k"))
     words = ("full", "same", "valid")
-    layers = [correlation(size, symbols(taps), padding=word, dilation=dilation) for word in words]  # type: ignore[arg-type]
+    layers = [correlation(size, symbols(taps), padding=word, dilation=dilation) for word in words]
     rows, columns = layers[0].shape
     if rows > MOST_CELLS or 3 * columns > 2 * MOST_CELLS:
         raise TooLargeError(

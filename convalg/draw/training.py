@@ -10,10 +10,10 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from convalg.arrays import as_numbers
 from convalg.draw.figure import Drawing, breadth, caption, plot
 from convalg.draw.palette import BLOCK_LINE, HUES, INK, signed_colours
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
-from convalg.kernels import as_numbers
 from convalg.network.graph import Network
 
 Array = npt.NDArray[Any]

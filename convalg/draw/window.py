@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
-from convalg.base import Operator
+from convalg.arguments import as_path
 from convalg.draw.cells import SMALLEST_TEXT, fitting, squares, write
 from convalg.draw.figure import Drawing, rendered
 from convalg.draw.output import ending
@@ -39,9 +39,10 @@ from convalg.draw.scene import (
     sample_of,
     scene,
 )
-from convalg.errors import ArgumentError, TooLargeError, as_path
+from convalg.errors import ArgumentError, TooLargeError
 from convalg.files import replace_file
-from convalg.spec import as_size
+from convalg.operators.tree import Operator
+from convalg.size import as_size
 
 WIDEST, NARROWEST, LARGEST_CELL = 7.6, 4.8, 0.36  # inches
 LETTER = 0.07  # inches of one letter of the formula
@@ -129,7 +130,7 @@ def window_animation(
 
 
 def _between(value: Any, name: str, least: int, most: int) -> int:
-    number = int(as_size(value, name))  # type: ignore[arg-type]
+    number = int(as_size(value, name))
     if not least <= number <= most:
         raise ArgumentError(f"{name} must be from {least} to {most}, not {number}")
     return number

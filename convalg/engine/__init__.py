@@ -32,8 +32,10 @@ from convalg.engine.arithmetic import (
 from convalg.engine.choice import ENGINES, Plan, chosen, estimates, plan, using
 from convalg.engine.gather import fold, joined, kernel_gradients, most_readers, table, unfold
 from convalg.engine.layer import of
-from convalg.errors import ArgumentError, check_room
-from convalg.spec import Geometry, size_product
+from convalg.errors import ArgumentError
+from convalg.geometry import Geometry
+from convalg.limits import check_room
+from convalg.size import size_product
 
 __all__ = [
     "ENGINES",

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convalg.errors import ExactnessError, check_bound, check_room, shown
-from convalg.kernels import largest
+from convalg.arguments import shown
+from convalg.arrays import largest
+from convalg.errors import ExactnessError
+from convalg.limits import check_bound, check_room
 
 Array = npt.NDArray[Any]
 CHUNK = 2**19

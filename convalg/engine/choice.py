@@ -11,12 +11,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from convalg.arguments import one_of
 from convalg.engine import bands, fourier, im2col, stored, taps, tiles, winograd
 from convalg.engine.arithmetic import CHUNK, Array
 from convalg.engine.cost import Work
 from convalg.engine.layer import Layer, of
-from convalg.errors import MEMORY_LIMIT, ArgumentError, one_of
-from convalg.spec import Geometry, size_product
+from convalg.errors import ArgumentError
+from convalg.geometry import Geometry
+from convalg.limits import MEMORY_LIMIT
+from convalg.size import size_product
 
 Job = Literal["forward", "adjoint", "gradient"]
 ENGINES = ("gather", "csr", "im2col", "tiles", "bands", "taps", "fft", "winograd")
@@ -110,7 +113,7 @@ _WANTS = {
 def estimates(geometry: Geometry, job: Job = "forward", batch: int = 1) -> dict[str, float]:
     """The model's seconds for each engine that can do a job, the fastest first.
 
-    >>> from convalg.spec import correlation_geometry
+    >>> from convalg.conventions import correlation_geometry
     >>> "im2col" in estimates(correlation_geometry((8, 8), (3, 3)))
     True
     """

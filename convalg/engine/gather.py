@@ -14,8 +14,9 @@ import numpy as np
 
 from convalg.axis import Axis
 from convalg.engine.arithmetic import Array, in_slices, prepared
-from convalg.errors import check_room
-from convalg.spec import Geometry, size_product
+from convalg.geometry import Geometry
+from convalg.limits import check_room
+from convalg.size import size_product
 
 
 def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
@@ -117,11 +118,11 @@ def joined(before: Array, here: Array, in_size: int) -> Array:
 @lru_cache(maxsize=64)
 def table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
     """The flat input index of each (tap, output), -1 where dropped, and whether any is."""
-    places = math.prod(int(axis.out_size) * int(axis.taps) for axis in axes)  # type: ignore[arg-type]
+    places = math.prod(int(axis.out_size) * int(axis.taps) for axis in axes)
     check_room(2 * places, 8, f"the table of {places} products of inputs and weights")
     flat = np.zeros((1, 1), dtype=np.int64)
     for axis in axes:
-        flat = joined(flat, axis.columns().T, int(axis.in_size))  # type: ignore[arg-type]
+        flat = joined(flat, axis.columns().T, int(axis.in_size))
     flat.setflags(write=False)
     return flat, bool((flat < 0).any())
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from convalg.axis import Axis, transposed_size
 from convalg.engine.arithmetic import Array
-from convalg.spec import Geometry
+from convalg.geometry import Geometry
 
 Sizes = tuple[int, ...]
 
@@ -228,7 +228,7 @@ def of(geometry: Geometry) -> Turned:
     kernel, output, columns = [], [], []
     for k, axis in enumerate(geometry.axes):
         stride, dilation = int(axis.stride), int(axis.dilation)
-        sizes = int(axis.in_size), int(axis.taps), int(axis.out_size)  # type: ignore[arg-type]
+        sizes = int(axis.in_size), int(axis.taps), int(axis.out_size)
         if dilation < 0:
             kernel.append(k)
         if stride < 0:

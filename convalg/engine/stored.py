@@ -7,9 +7,10 @@ from typing import Any
 
 from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
-from convalg.errors import check_memory
-from convalg.pattern import Pattern, expanded_bytes
-from convalg.spec import Geometry, size_product
+from convalg.geometry import Geometry
+from convalg.limits import check_memory
+from convalg.pattern.pattern import Pattern, expanded_bytes
+from convalg.size import size_product
 
 KEPT = 1 << 25
 """Bytes of a structure that may be kept for the next call."""

@@ -9,23 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Operator, fold
-from convalg.errors import check_memory
 from convalg.faces.sparse import support_matrix
 from convalg.faces.support import leaf_nonzeros, nonzero_bound
-from convalg.operators import (
-    Adjoint,
-    Compose,
-    Convolution,
-    Diagonal,
-    Kron,
-    Matrix,
-    Scaled,
-    Selection,
-    SparseMatrix,
-    Sum,
-)
-from convalg.pattern import Pattern
+from convalg.limits import check_memory
+from convalg.operators.leaves import Adjoint, Convolution, Diagonal, Matrix, Selection, SparseMatrix
+from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
+from convalg.pattern.pattern import Pattern
 
 
 @dataclass(frozen=True, eq=False, repr=False)

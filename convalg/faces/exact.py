@@ -16,24 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convalg.base import Operator, Order, fold
-from convalg.errors import ArgumentError, check_memory
+from convalg.errors import ArgumentError
 from convalg.faces.support import nonzero_bound
-from convalg.operators import (
+from convalg.geometry import Geometry
+from convalg.limits import check_memory
+from convalg.operators.leaves import (
     Adjoint,
-    Compose,
     Convolution,
     Diagonal,
-    Kron,
     Matrix,
     Patches,
-    Scaled,
     Selection,
     SparseMatrix,
-    Sum,
 )
-from convalg.pattern import Pattern, column_block
-from convalg.spec import Geometry, is_expression, size_product
+from convalg.operators.tree import Compose, Kron, Operator, Order, Scaled, Sum, fold
+from convalg.pattern.pattern import Pattern, column_block
+from convalg.size import is_expression, size_product
 
 if TYPE_CHECKING:
     import sympy

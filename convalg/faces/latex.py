@@ -7,12 +7,13 @@ import unicodedata
 from typing import Any
 
 from convalg.axis import Axis
-from convalg.base import Operator
 from convalg.errors import KindError
 from convalg.escape import latex
 from convalg.faces.text import one_line, padding_after
-from convalg.operators import Adjoint, Convolution
-from convalg.spec import Geometry, is_symbolic
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.tree import Operator
+from convalg.size import is_symbolic
 
 LARGEST = 12
 """A notebook shows matrices of up to this many rows and columns, and larger ones in words."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from convalg.axis import Axis
-from convalg.base import Operator
-from convalg.errors import LARGEST_INTEGER, ArgumentError, check_memory
+from convalg.errors import ArgumentError
+from convalg.limits import LARGEST_INTEGER, check_memory
+from convalg.operators.tree import Operator
 
 PER_INDEX = 32
 """Bytes for each pair of an output and a tap while the indices of an axis are computed."""

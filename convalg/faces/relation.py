@@ -8,23 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convalg.axis import Axis, Piece
-from convalg.base import Operator, fold
 from convalg.errors import UndecidableError
-from convalg.operators import (
+from convalg.geometry import Geometry
+from convalg.operators.leaves import (
     Adjoint,
-    Compose,
     Convolution,
     Diagonal,
-    Kron,
     Matrix,
     Patches,
-    Scaled,
     Selection,
     SparseMatrix,
-    Sum,
 )
+from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
 from convalg.presburger import isl_name, parameters, text
-from convalg.spec import Geometry
 
 if TYPE_CHECKING:
     import islpy

@@ -13,38 +13,25 @@ import numpy.typing as npt
 import scipy.sparse
 import scipy.sparse.linalg
 
-from convalg.base import Operator, Order, fold
+from convalg.arguments import one_of
+from convalg.arrays import largest
 from convalg.engine import most_readers, prepared, result_type, scaled
-from convalg.errors import (
-    MEMORY_LIMIT,
-    ArgumentError,
-    ExactnessError,
-    KindError,
-    ShapeError,
-    SymbolicError,
-    check_bound,
-    check_memory,
-    one_of,
-)
+from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
 from convalg.faces.exact import check_order, exact_rows, vec_places
 from convalg.faces.support import nonzero_bound
-from convalg.kernels import largest
-from convalg.operators import (
+from convalg.limits import MEMORY_LIMIT, check_bound, check_memory
+from convalg.operators.leaves import (
     Adjoint,
-    Compose,
     Convolution,
     Diagonal,
-    Kron,
     Matrix,
     Patches,
-    Scaled,
     Selection,
     SparseMatrix,
-    Sum,
-    leaves,
 )
-from convalg.pattern import Pattern, expanded_bytes, index_type
-from convalg.spec import is_symbolic, size_product
+from convalg.operators.tree import Compose, Kron, Operator, Order, Scaled, Sum, fold, leaves
+from convalg.pattern.pattern import Pattern, expanded_bytes, index_type
+from convalg.size import is_symbolic, size_product
 
 FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")
 
@@ -229,7 +216,7 @@ def _table_bytes(operator: Operator) -> int:
     """What the tables of the axes take while a matrix is built."""
     layers = [leaf for leaf in leaves(operator) if isinstance(leaf, (Convolution, Selection))]
     axes = [axis for layer in layers for axis in layer.geometry.axes]
-    return sum(16 * int(axis.out_size) * int(axis.taps) for axis in axes)  # type: ignore[arg-type]
+    return sum(16 * int(axis.out_size) * int(axis.taps) for axis in axes)
 
 
 def _rewrite(operator: Operator, out: Any, order: Order) -> Any:

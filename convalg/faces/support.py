@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from convalg.base import Operator, fold
-from convalg.operators import Adjoint, Compose, Convolution, Kron, Patches, Scaled, Selection, Sum
-from convalg.pattern import Pattern
+from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
+from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
+from convalg.pattern.pattern import Pattern
 
 
 def nonzero_bound(operator: Operator) -> int:

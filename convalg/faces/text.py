@@ -8,25 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from convalg.axis import Axis, output_size
-from convalg.base import Operator, fold
+from convalg.axis import Axis, holds, output_size
 from convalg.escape import terminal
+from convalg.geometry import Geometry
 from convalg.kernels import LetterKernel
-from convalg.operators import (
+from convalg.operators.leaves import (
     Adjoint,
-    Compose,
     Convolution,
     Diagonal,
-    Kron,
     Matrix,
     Patches,
-    Scaled,
     Selection,
     SparseMatrix,
-    Sum,
-    is_identity,
 )
-from convalg.spec import Geometry, holds, size_words
+from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
+from convalg.size import size_words
 
 LONGEST = 9
 """Arrays of more entries are told by their shape."""
@@ -47,7 +43,7 @@ def call(operator: Operator, arrays: Callable[[Any], str]) -> str:
 
     The adjoint of a family is written with `.T`: a size with a floor has no transposed call.
 
-    >>> from convalg.linear import correlation
+    >>> from convalg.operators.make import correlation
     >>> call(correlation(5, [1, 2, 3], padding=1).T, lambda array: "w")
     'transposed_correlation(5, w, padding=1)'
     """
@@ -228,7 +224,7 @@ def _leaf(leaf: Any, arrays: Callable[[Any], str] = array_words) -> str:
 
 def _selection(leaf: Selection) -> str:
     axes = leaf.axes
-    if is_identity(leaf):
+    if leaf.is_identity:
         return _call("identity", _sizes(leaf.in_shape))
     if leaf.in_shape != leaf.out_shape and all(a == Axis(a.in_size, a.in_size) for a in axes):
         return _call("reshape", _sizes(leaf.in_shape), _sizes(leaf.out_shape))

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from convalg.errors import UndecidableError
-from convalg.spec import is_expression
+from convalg.size import is_expression
 
 if TYPE_CHECKING:
     import sympy

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from convalg.errors import FileError, KindError, ShapeError, format_bytes, shown
-from convalg.jobs import each
-from convalg.kernels import as_numbers
+from convalg.arguments import shown
+from convalg.arrays import as_numbers
+from convalg.errors import FileError, KindError, ShapeError
+from convalg.limits import format_bytes
+from convalg.parallel import each
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
+from convalg.arrays import Array, as_numbers, check_finite
 from convalg.axis import Axis
-from convalg.base import Array, Map, Operator
+from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError
-from convalg.kernels import as_numbers, check_finite
-from convalg.linear import diagonal, identity
 from convalg.maps.chains import as_floats, check_real, no_letters, one_sample
 from convalg.maps.pooling import concrete_shape, shape_words
-from convalg.operators import Selection, compose
-from convalg.spec import Shape, as_size, is_expression
+from convalg.operators.leaves import Selection
+from convalg.operators.make import diagonal, identity
+from convalg.operators.tree import Map, Operator, compose
+from convalg.size import as_size, is_expression
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Elementwise(Map):
     words: str
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.in_shape
 
     def _apply(self, x: Array) -> Array:
@@ -110,7 +111,7 @@ class Softmax(Map):
     axis: int
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.in_shape
 
     def _apply(self, x: Array) -> Array:
@@ -160,7 +161,7 @@ class LogSoftmax(Map):
     axis: int
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.in_shape
 
     def _apply(self, x: Array) -> Array:

@@ -11,30 +11,15 @@ from typing import Any, overload
 import numpy as np
 
 from convalg import engine
+from convalg.arguments import shown
+from convalg.arrays import Array, as_numbers, batch_of, check_finite
 from convalg.axis import Axis
-from convalg.base import Array, Map, Operator
-from convalg.errors import (
-    ArgumentError,
-    KindError,
-    NotLinearError,
-    ShapeError,
-    SymbolicError,
-    shown,
-)
-from convalg.kernels import as_numbers, batch_of, check_finite
+from convalg.errors import ArgumentError, KindError, NotLinearError, ShapeError, SymbolicError
 from convalg.maps import windows
-from convalg.operators import (
-    Convolution,
-    Scaled,
-    Selection,
-    Sum,
-    compose,
-    gathering,
-    leaves,
-    scale,
-)
-from convalg.operators import add as add_operators
-from convalg.spec import as_shape, as_size, is_expression, is_symbolic, size_product
+from convalg.operators.leaves import Convolution, Selection, gathering
+from convalg.operators.tree import Map, Operator, Scaled, Sum, compose, leaves, scale
+from convalg.operators.tree import add as add_operators
+from convalg.size import as_shape, as_size, is_expression, is_symbolic, size_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +29,11 @@ class Chain(Map):
     factors: tuple[Map, ...]
 
     @property
-    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def in_shape(self) -> tuple[Any, ...]:
         return self.factors[-1].in_shape
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.factors[0].out_shape
 
     def _apply(self, x: Array) -> Array:
@@ -91,18 +76,18 @@ class Branches(Map):
     axis: int | None = None
 
     @property
-    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def in_shape(self) -> tuple[Any, ...]:
         return self.parts[0].in_shape
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self._joins[0].out_shape
 
     @property
     def _joins(self) -> list[Operator]:
         """What takes the output of each part to the common output."""
         if self.axis is None:
-            from convalg.linear import identity
+            from convalg.operators.make import identity
 
             return [identity(self.parts[0].out_shape)] * len(self.parts)
         return embeddings([part.out_shape for part in self.parts], self.axis)
@@ -144,11 +129,11 @@ class Affine(Map):
     bias: Array
 
     @property
-    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def in_shape(self) -> tuple[Any, ...]:
         return self.operator.in_shape
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.operator.out_shape
 
     def _apply(self, x: Array) -> Array:
@@ -287,7 +272,7 @@ def missing(owner: Map, name: str) -> AttributeError:
 
 def scaled(factor: Any, one: Map) -> Map:
     """A number times a map. Raises: KindError unless the factor is one real number or symbol."""
-    from convalg.linear import identity
+    from convalg.operators.make import identity
 
     return chain(scale(factor, identity(one.out_shape)), one)
 

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
-from convalg.base import Array, Map, Operator
+from convalg.arrays import Array
+from convalg.conventions import Padding, Shape
 from convalg.errors import KindError
-from convalg.linear import diagonal
 from convalg.maps import windows
 from convalg.maps.chains import as_floats, check_real, one_sample
 from convalg.maps.pooling import concrete_shape, sum_pool
-from convalg.operators import Selection, compose, sparse_matrix
-from convalg.spec import Padding, Shape, as_size, size_product
+from convalg.operators.leaves import Selection, sparse_matrix
+from convalg.operators.make import diagonal
+from convalg.operators.tree import Map, Operator, compose
+from convalg.size import as_size, size_product
 
 SMALLEST = math.ulp(0.0)
 LARGEST_POWER = 2**1023
@@ -67,11 +69,11 @@ class LpPool(Map):
     absolute: bool
 
     @property
-    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def in_shape(self) -> tuple[Any, ...]:
         return self.total.in_shape
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.total.out_shape
 
     def __repr__(self) -> str:
@@ -115,7 +117,7 @@ class LpPool(Map):
 
     def _on_axes(self, x: Array) -> Array:
         """A batch, or one sample, with the axes of the windows."""
-        return x.reshape(-1, *(int(axis.in_size) for axis in self.total.axes))  # type: ignore[arg-type]
+        return x.reshape(-1, *(int(axis.in_size) for axis in self.total.axes))
 
     def at(self, x: Any, /) -> Operator:
         """diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""

@@ -11,17 +11,19 @@ from typing import Any, Literal
 import numpy as np
 
 from convalg import engine
+from convalg.arguments import one_of
+from convalg.arrays import Array, as_numbers, check_finite
 from convalg.axis import Axis
-from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, one_of
-from convalg.kernels import as_numbers, check_finite
-from convalg.linear import diagonal, identity, reshape
+from convalg.conventions import Shape
+from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.maps import windows
 from convalg.maps.activations import sum_over
 from convalg.maps.chains import as_floats, one_sample, spread_over, spreading
 from convalg.maps.pooling import concrete_shape
-from convalg.operators import Selection, compose, scale
-from convalg.spec import Shape, as_size, is_expression, size_product
+from convalg.operators.leaves import Selection
+from convalg.operators.make import diagonal, identity, reshape
+from convalg.operators.tree import Map, Operator, compose, scale
+from convalg.size import as_size, is_expression, size_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class BatchNorm(Map):
     epsilon: Any
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.in_shape
 
     def _deviation(self, x: Array) -> Array:
@@ -123,7 +125,7 @@ class TrainingBatchNorm(Map):
     epsilon: Any
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.in_shape
 
     @property
@@ -231,11 +233,11 @@ class LocalResponseNorm(Map):
     k: Any
 
     @property
-    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def in_shape(self) -> tuple[Any, ...]:
         return self.window.in_shape
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.window.in_shape
 
     def _level(self, x: Array) -> Array:

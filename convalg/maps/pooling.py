@@ -10,30 +10,23 @@ from typing import Any, Literal
 import numpy as np
 
 from convalg import engine
-from convalg.axis import Axis
-from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, one_of
-from convalg.kernels import as_numbers, batch_of
-from convalg.linear import diagonal, identity, selection
+from convalg.arguments import one_of
+from convalg.arrays import Array, as_numbers, batch_of
+from convalg.axis import Axis, holds
+from convalg.conventions import Padding, Shape, pooling_axes
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.maps import windows
 from convalg.maps.chains import check_real, no_letters, one_sample
-from convalg.operators import (
-    gathering,
-    kron,
-    scale,
-    sparse_matrix,
-)
-from convalg.spec import (
+from convalg.operators.leaves import gathering, sparse_matrix
+from convalg.operators.make import diagonal, identity, selection
+from convalg.operators.tree import Map, Operator, kron, scale
+from convalg.size import (
     Condition,
-    Padding,
-    Shape,
     as_shape,
     as_size,
-    holds,
     is_expression,
     is_symbolic,
     per_axis,
-    pooling_axes,
     size_product,
 )
 
@@ -395,7 +388,7 @@ def concrete_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
     """A shape of numbers. Raises: SymbolicError for letters."""
     sizes = as_shape(shape, name)
     no_letters(sizes, name)
-    return tuple(int(n) for n in sizes)  # type: ignore[arg-type]
+    return tuple(int(n) for n in sizes)
 
 
 def concrete_axes(sizes: Shape, size: Any, options: dict[str, Any]) -> tuple[Axis, ...]:
@@ -427,7 +420,7 @@ def _extremum(
 ) -> Extremum:
     sizes = concrete_shape(shape)
     axes = concrete_axes(sizes, size, options)
-    after = tuple(int(axis.out_size) for axis in axes)  # type: ignore[arg-type]
+    after = tuple(int(axis.out_size) for axis in axes)
     defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
     plain = {key: v.tolist() if hasattr(v, "tolist") else v for key, v in options.items()}
     given = [f", {key}={value!r}" for key, value in plain.items() if value != defaults[key]]
@@ -466,7 +459,7 @@ def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: 
     before, after = counted
     # The same windows over the input with its counted padding as further samples.
     wider = Axis(
-        in_size=int(axis.in_size) + before + after,  # type: ignore[arg-type]
+        in_size=int(axis.in_size) + before + after,
         out_size=axis.out_size,
         taps=axis.taps,
         stride=axis.stride,

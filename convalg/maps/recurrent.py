@@ -11,16 +11,17 @@ from typing import Any, Literal
 import numpy as np
 
 from convalg import engine
+from convalg.arrays import Array, as_kernel, as_numbers
 from convalg.axis import Axis
-from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, ShapeError, check_memory
-from convalg.kernels import as_kernel, as_numbers
-from convalg.linear import dense, identity, shift
+from convalg.errors import ArgumentError, ShapeError
+from convalg.limits import check_memory
 from convalg.maps.activations import Elementwise, relu, sigmoid, tanh
 from convalg.maps.chains import one_sample
 from convalg.maps.pooling import concrete_shape
-from convalg.operators import Selection, SparseMatrix, add, compose, kron
-from convalg.spec import size_product
+from convalg.operators.leaves import Selection, SparseMatrix
+from convalg.operators.make import dense, identity, shift
+from convalg.operators.tree import Map, Operator, add, compose, kron
+from convalg.size import size_product
 
 _BYTES_PER_ENTRY = 16
 """One number and its column."""
@@ -80,11 +81,11 @@ class Recurrent(Map):
     initial: Array | None
 
     @property
-    def in_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def in_shape(self) -> tuple[Any, ...]:
         return self.steps, self.input_weights.shape[1]
 
     @property
-    def out_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def out_shape(self) -> tuple[Any, ...]:
         return self.steps, self.hidden_weights.shape[1]
 
     @property

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from convalg import engine
-from convalg.base import Array, Operator
-from convalg.errors import LARGEST_INTEGER, ArgumentError, KindError, ShapeError, one_of
-from convalg.kernels import as_numbers
-from convalg.linear import diagonal, reshape
+from convalg.arguments import one_of
+from convalg.arrays import Array, as_numbers
+from convalg.conventions import Padding, Shape
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.limits import LARGEST_INTEGER
 from convalg.maps import windows
 from convalg.maps.chains import no_letters
 from convalg.maps.pooling import (
@@ -24,16 +25,10 @@ from convalg.maps.pooling import (
     tail,
 )
 from convalg.maps.windows import Coordinates, Rounding
-from convalg.operators import gathering, scale, sparse_matrix
-from convalg.spec import (
-    Padding,
-    Shape,
-    as_shape,
-    as_size,
-    is_expression,
-    per_axis,
-    size_product,
-)
+from convalg.operators.leaves import gathering, sparse_matrix
+from convalg.operators.make import diagonal, reshape
+from convalg.operators.tree import Operator, scale
+from convalg.size import as_shape, as_size, is_expression, per_axis, size_product
 
 LARGEST_DENOMINATOR = 10**6
 """A scale given as a float is read as the simplest fraction that it rounds from, up to this."""

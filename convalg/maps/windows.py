@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
+from convalg.arguments import one_of
 from convalg.axis import Axis
-from convalg.errors import LARGEST_INTEGER, TooLargeError, check_memory, one_of
+from convalg.errors import TooLargeError
+from convalg.limits import LARGEST_INTEGER, check_memory
 
 Coordinates: TypeAlias = Literal[
     "half_pixel",

@@ -163,8 +163,8 @@ def _window_remarks(net: Network, node: str) -> list[Remark]:
 def _transposed_remarks(net: Network, node: str) -> list[Remark]:
     """Whether a transposed layer writes each output as often as its neighbours."""
     for k, axis in enumerate(_axes(net, node)):
-        residues = np.arange(int(axis.taps)) * abs(int(axis.dilation)) % int(axis.stride)  # type: ignore[arg-type]
-        counts = np.bincount(residues, minlength=int(axis.stride))  # type: ignore[arg-type]
+        residues = np.arange(int(axis.taps)) * abs(int(axis.dilation)) % int(axis.stride)
+        counts = np.bincount(residues, minlength=int(axis.stride))
         if len(set(counts.tolist())) > 1:
             return [
                 Remark(

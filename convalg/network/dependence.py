@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 import networkx as nx
 import numpy as np
 
-from convalg.base import Array
-from convalg.errors import TooLargeError, check_memory
+from convalg.arrays import Array
+from convalg.errors import TooLargeError
+from convalg.limits import check_memory
 from convalg.network.graph import INPUT, Network
 from convalg.network.layers.base import Indices, Layer, Shape, check_indices, everything
 from convalg.network.layers.shape import Concat

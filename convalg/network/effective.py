@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError
 from convalg.network.graph import INPUT, Network
 from convalg.network.layers.convolution import Conv
@@ -105,15 +105,15 @@ def _profile(net: Network, node: str) -> EffectiveField:
         links = layer.links(net.shapes[source])
         for k, link in enumerate(links):
             axis = link.axis
-            taps = int(axis.taps)  # type: ignore[arg-type]
+            taps = int(axis.taps)
             spread: dict[int, Fraction] = {}
             for place, share in lines[k].items():
                 for tap in range(taps):
                     to = place + steps[k] * int(axis.raw(0, tap))
                     spread[to] = spread.get(to, Fraction(0)) + share / taps
             lines[k] = spread
-            variance[k] += Fraction((steps[k] * int(axis.dilation)) ** 2 * (taps**2 - 1), 12)  # type: ignore[arg-type]
-            steps[k] *= int(axis.stride)  # type: ignore[arg-type]
+            variance[k] += Fraction((steps[k] * int(axis.dilation)) ** 2 * (taps**2 - 1), 12)
+            steps[k] *= int(axis.stride)
     profile = tuple(
         tuple(line.get(k, Fraction(0)) for k in range(min(line), max(line) + 1)) for line in lines
     )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError, SymbolicError
 from convalg.network import dependence
 from convalg.network.graph import INPUT, Network
 from convalg.network.layers.base import Indices, Shape, everything
 from convalg.network.layers.shape import Concat
 from convalg.network.receptive import Reach, largest, reaches, smallest
-from convalg.spec import as_size, is_symbolic, size_words
+from convalg.size import as_size, is_symbolic, size_words
 
 if TYPE_CHECKING:
     import islpy
@@ -159,7 +159,7 @@ class ReceptiveField:
     def channels(self, channel: int = 0) -> list[int]:
         """The input channels that an output channel reads."""
         count = self.net.shapes[self.node][0]
-        channel = as_size(channel, "channel", least=None)  # type: ignore[assignment]
+        channel = as_size(channel, "channel", least=None)
         if not 0 <= channel < count:
             raise ArgumentError(f"channel must be 0 to {count - 1} at {self.node}, not {channel}")
         return np.flatnonzero(_channels(self.net, self.node, int(channel))).tolist()
@@ -172,7 +172,7 @@ class ReceptiveField:
         """
         from convalg.network.relations import relation
 
-        axis = as_size(axis, "axis", least=None)  # type: ignore[assignment]
+        axis = as_size(axis, "axis", least=None)
         if self.reach.kind != "lattice" or not 0 <= axis < len(self.reach.fans):
             raise KindError(f"{self.node} has no axis {axis} whose outputs read positions")
         return relation(self.net, self.node, axis)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from convalg import notebook
-from convalg.base import Array, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError, check_memory
-from convalg.kernels import as_numbers, batch_of
+from convalg import html
+from convalg.arrays import Array, as_numbers, batch_of
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
+from convalg.limits import check_memory
 from convalg.network.layers.base import Cost, Layer, Shape
 from convalg.network.layers.checks import word
-from convalg.size import as_integer
-from convalg.spec import as_shape, is_symbolic, size_product
+from convalg.operators.tree import Operator
+from convalg.size import as_integer, as_shape, is_symbolic, size_product
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -178,7 +178,7 @@ class Network:
 
     def _repr_html_(self) -> str:
         if any(is_symbolic(n) for n in self.in_shape):
-            return notebook.text(repr(self))
+            return html.text(repr(self))
         return self.summary()._repr_html_()
 
     @property

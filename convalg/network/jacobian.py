@@ -11,12 +11,11 @@ from typing import Any
 
 import networkx as nx
 
-from convalg.base import Operator
-from convalg.linear import identity, reshape
 from convalg.maps.chains import embeddings, one_sample
 from convalg.network.graph import INPUT, Network
-from convalg.operators import add, compose
-from convalg.spec import size_product
+from convalg.operators.make import identity, reshape
+from convalg.operators.tree import Operator, add, compose
+from convalg.size import size_product
 
 
 def jacobian(net: Network, x: Any, wanted: str) -> Operator:

@@ -24,7 +24,7 @@ from convalg.network.graph import INPUT, Network
 from convalg.network.layers.base import Layer, Link, Shape
 from convalg.network.layers.opaque import Opaque
 from convalg.network.layers.shape import Concat, Flatten
-from convalg.spec import is_symbolic, size_words
+from convalg.size import is_symbolic, size_words
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convalg import notebook
+from convalg import html
 from convalg.errors import SymbolicError
 from convalg.escape import terminal
 from convalg.network.graph import Network
 from convalg.network.receptive import reaches
-from convalg.spec import is_symbolic, size_product, size_words
+from convalg.size import is_symbolic, size_product, size_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -99,7 +99,7 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return notebook.table(self.title, COLUMNS, map(self._cells, self.rows))
+        return html.table(self.title, COLUMNS, map(self._cells, self.rows))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -11,7 +11,7 @@ from convalg.network.graph import INPUT, Network
 from convalg.network.layers.opaque import Opaque
 from convalg.network.onnx.builder import ILL_FORMED, Builder, Data, Unread
 from convalg.network.torch_rules import Context, Origins, array, function_layers, module_layers
-from convalg.spec import as_shape, is_symbolic
+from convalg.size import as_shape, is_symbolic
 
 if TYPE_CHECKING:
     import torch

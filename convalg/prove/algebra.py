@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from convalg.base import Operator
+from convalg.conventions import Padding
 from convalg.kernels import flip, kernel
-from convalg.linear import (
+from convalg.operators.leaves import Convolution
+from convalg.operators.make import (
     convolution,
     correlation,
     crop,
@@ -18,13 +19,13 @@ from convalg.linear import (
     transposed_correlation,
     upsample,
 )
-from convalg.operators import Convolution, kron
+from convalg.operators.tree import Operator, kron
 from convalg.prove.claims import equivariant
 from convalg.prove.functions import linear
 from convalg.prove.parts import Decided, Exponentials, Length, Linearity
 from convalg.prove.theorem import Claim, Sides, Theorem
 from convalg.prove.verdict import Verdict
-from convalg.spec import Padding, sizes
+from convalg.size import sizes
 
 n, m, K, L, M, p, s, C, D = sizes("n m K L M p s C D")
 o, a, q, h = sizes("o a q h")

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from convalg.kernels import flip, kernel
-from convalg.linear import correlation, pad, upsample
 from convalg.maps.pooling import sum_pool
+from convalg.operators.make import correlation, pad, upsample
 from convalg.prove.parts import K, Length, Positions, d, n, p, s
 from convalg.prove.theorem import Claim, Part, Sides, Theorem
-from convalg.spec import sizes
+from convalg.size import sizes
 
 (h,) = sizes("h")
 GUIDE = "Dumoulin & Visin, A guide to convolution arithmetic for deep learning"

@@ -10,35 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arguments import a_kind
 from convalg.axis import Axis, Boundary
-from convalg.base import Operator
-from convalg.errors import (
-    ArgumentError,
-    KindError,
-    ShapeError,
-    TooLargeError,
-    UndecidableError,
-    a_kind,
-)
+from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError, UndecidableError
 from convalg.faces.exact import exact_row, exact_rows
 from convalg.faces.support import nonzero_bound
-from convalg.families import replaced
-from convalg.linear import pad
-from convalg.linear import shift as shift_operator
-from convalg.operators import (
-    Compose,
-    Convolution,
-    Diagonal,
-    Scaled,
-    Selection,
-    compose,
-)
+from convalg.geometry import Geometry
+from convalg.operators.families import replaced
+from convalg.operators.leaves import Convolution, Diagonal, Selection
+from convalg.operators.make import pad
+from convalg.operators.make import shift as shift_operator
+from convalg.operators.tree import Compose, Operator, Scaled, compose
 from convalg.prove import coefficients, family, hints
 from convalg.prove.domain import Domain, Swept, swept_symbols
 from convalg.prove.family import BUDGET
 from convalg.prove.polynomial import Polynomial, UntraceableError
 from convalg.prove.verdict import IDENTITY, ISL, Claim, Counterexample, Verdict
-from convalg.spec import Geometry, as_size, per_axis
+from convalg.size import as_size, per_axis
 
 DEFAULT_RANGE = range(1, 9)
 """Values that a symbolic stride or dilation runs through."""
@@ -555,7 +543,7 @@ def _one_layer(operator: Any) -> Geometry:
             return _one_layer(inner)
         case Selection(axes=(first, *rest)) if not _is_reshape(operator):
             if rest and first == Axis(first.in_size, first.in_size):
-                return Geometry(tuple(rest), first.in_size, first.in_size, first.in_size)  # type: ignore[arg-type]
+                return Geometry(tuple(rest), first.in_size, first.in_size, first.in_size)
             return operator.geometry
     raise KindError(
         f"equivariant takes one correlation, convolution or pooling, not {operator!r}: simplify() "

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Operator
 from convalg.errors import UndecidableError
-from convalg.operators import Scaled, leaves
+from convalg.operators.tree import Operator, Scaled, leaves
 from convalg.prove.polynomial import Polynomial, is_read_as_written
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 MOST_RADICALS = 3
 """Independent roots in one coefficient; the field that holds more is slow to find."""

@@ -17,10 +17,10 @@ from typing import Any
 
 from convalg.errors import KindError, UndecidableError
 from convalg.faces.latex import layer_of
-from convalg.operators import Adjoint, Convolution
+from convalg.operators.leaves import Adjoint, Convolution
 from convalg.prove.statements import Setting, Statement
 from convalg.prove.verdict import Verdict, escaped
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 WIDEST = 54
 """Characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""

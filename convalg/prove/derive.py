@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from convalg.base import Operator
+from convalg.operators.tree import Operator
 from convalg.prove.derivation import Derivation, Step, step
 from convalg.prove.derive_adjoint import adjoint
 from convalg.prove.derive_fields import receptive_field

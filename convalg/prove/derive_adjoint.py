@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from convalg.axis import Axis
-from convalg.base import Operator
+from convalg.geometry import Geometry
+from convalg.operators.tree import Operator
 from convalg.prove.derivation import Derivation, Step, step
 from convalg.prove.indices import Index, expanded, read_at, variable
 from convalg.prove.layer_sums import (
@@ -27,7 +28,6 @@ from convalg.prove.sums import (
     Sum,
     Times,
 )
-from convalg.spec import Geometry
 
 
 def adjoint(operator: Operator) -> Derivation:

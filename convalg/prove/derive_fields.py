@@ -11,20 +11,19 @@ import networkx as nx
 import sympy
 
 from convalg.axis import Axis
-from convalg.base import Operator
 from convalg.errors import KindError, UndecidableError
 from convalg.faces.relation import parameters, text
 from convalg.network.graph import Network
 from convalg.network.layers.base import Link
 from convalg.network.receptive import Reach, Span, reaches
-from convalg.operators import Compose
+from convalg.operators.tree import Compose, Operator
 from convalg.prove.derivation import Derivation, Step, one_layer, step
 from convalg.prove.domain import Domain
 from convalg.prove.indices import affine, expanded, read_at, size_latex
 from convalg.prove.layer_sums import Names, Subject
 from convalg.prove.statements import SETS, Setting, formula_of
 from convalg.prove.verdict import Verdict
-from convalg.spec import Condition, is_symbolic
+from convalg.size import Condition, is_symbolic
 
 
 def receptive_field(subject: Operator | Network, node: str | None = None) -> Derivation:

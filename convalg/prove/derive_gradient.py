@@ -7,7 +7,7 @@ from dataclasses import replace
 import islpy
 from islpy import dim_type
 
-from convalg.base import Operator
+from convalg.operators.tree import Operator
 from convalg.prove.derivation import Derivation, Step, step
 from convalg.prove.indices import Index, variable
 from convalg.prove.layer_sums import LayerSums, Subject, kind_of

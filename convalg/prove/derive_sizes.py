@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convalg.axis import Axis, same_padding
-from convalg.base import Operator
+from convalg.operators.tree import Operator
 from convalg.prove.derivation import Derivation, Step, step
 from convalg.prove.indices import Index, expanded, read_at
 from convalg.prove.layer_sums import Subject
@@ -19,7 +19,7 @@ from convalg.prove.statements import (
     Together,
     Written,
 )
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 
 def output_size(operator: Operator) -> Derivation:
@@ -59,8 +59,8 @@ def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     output = Index(((1, j),))
     exists = Compared(output, Index((), axis.out_size), strict=True)
     fits = Compared(last, end)
-    solved = Compared(output, Index((), room), divisor=int(axis.stride))  # type: ignore[arg-type]
-    counted = Rounded(room, int(axis.stride))  # type: ignore[arg-type]
+    solved = Compared(output, Index((), room), divisor=int(axis.stride))
+    counted = Rounded(room, int(axis.stride))
     border = "" if axis.boundary == "zeros" else ", before the border rule"
     ends = (
         Extreme("min", taps, read_at(axis, j, t), first, outputs),
@@ -101,13 +101,13 @@ def _after(axis: Axis, setting: Setting) -> Any:
             axis.taps,
             int(axis.stride),
             abs(int(axis.dilation)),
-            lower=lower,  # type: ignore[arg-type]
+            lower=lower,
         )
         if pair[0] == axis.before:
             candidates.append(pair[1])
     for after in candidates:
         room = expanded(axis.in_size + axis.before + after - axis.span)
-        count = Rounded(room, axis.stride)  # type: ignore[arg-type]
+        count = Rounded(room, axis.stride)
         if SizeOf("o", axis.out_size, (count,)).decide(setting):
             return after
     return axis.after
@@ -150,10 +150,10 @@ def _cropped(axis: Axis) -> tuple[Any, Any]:
     after = axis.after
     added = expanded(axis.before - after)
     if is_symbolic(after) or is_symbolic(added):
-        known = is_symbolic(added) or 0 <= added < max(int(axis.stride), abs(int(axis.dilation)))  # type: ignore[arg-type]
+        known = is_symbolic(added) or 0 <= added < max(int(axis.stride), abs(int(axis.dilation)))
         plain = not is_symbolic(added) or added.is_nonnegative
         return (axis.before, added) if known and plain else (after, 0)
-    if 0 <= added < max(int(axis.stride), abs(int(axis.dilation))):  # type: ignore[arg-type]
+    if 0 <= added < max(int(axis.stride), abs(int(axis.dilation))):
         return axis.before, added
     return (after, 0) if after >= 0 else (0, -after)
 

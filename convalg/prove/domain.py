@@ -15,15 +15,15 @@ from typing import Any
 import islpy
 from islpy import dim_type
 
-from convalg.base import Operator
+from convalg.axis import holds
 from convalg.errors import UndecidableError
-from convalg.families import conditions_of
-from convalg.operators import Convolution, Patches, Selection, leaves
+from convalg.operators.families import conditions_of
+from convalg.operators.leaves import Convolution, Patches, Selection
+from convalg.operators.tree import Operator, leaves
 from convalg.presburger import isl_name, parameters, text
 from convalg.prove import coefficients
 from convalg.prove.polynomial import rational
-from convalg.size import written
-from convalg.spec import Condition, holds, is_symbolic, substituted
+from convalg.size import Condition, is_symbolic, substituted, written
 
 MOST_COMBINATIONS = 64
 """Up to this many values of strides and dilations a scope leaves out what follows from the rest."""

@@ -14,16 +14,18 @@ import operator as arithmetic
 from collections.abc import Callable
 from typing import Any
 
-from convalg import kernels, linear
+from convalg import kernels
 from convalg.axis import BOUNDARIES
-from convalg.base import Operator
+from convalg.conventions import PADDING_WORDS
 from convalg.errors import ArgumentError, ConvalgError, KindError
 from convalg.kernels import LetterKernel
 from convalg.maps import pooling
-from convalg.spec import PADDING_WORDS, is_symbolic, sizes
+from convalg.operators import make
+from convalg.operators.tree import Operator
+from convalg.size import is_symbolic, sizes
 
 MAKERS: dict[str, Callable[..., Any]] = {
-    name: getattr(linear, name)
+    name: getattr(make, name)
     for name in (
         "convolution",
         "correlation",

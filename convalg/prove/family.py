@@ -18,29 +18,25 @@ import islpy
 import numpy as np
 from islpy import dim_type
 
-from convalg.base import Operator, fold
 from convalg.errors import ArgumentError, UndecidableError
 from convalg.faces.relation import reshaped, to_isl, triples
+from convalg.geometry import Geometry
 from convalg.kernels import LetterKernel, kernel
-from convalg.operators import (
+from convalg.operators.leaves import (
     Adjoint,
-    Compose,
     Convolution,
     Diagonal,
-    Kron,
     Matrix,
     Patches,
-    Scaled,
     Selection,
     SparseMatrix,
-    Sum,
-    leaves,
 )
+from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold, leaves
 from convalg.presburger import isl_name, parameters, same_shape, text
 from convalg.prove import coefficients
 from convalg.prove.domain import Domain
 from convalg.prove.polynomial import Polynomial
-from convalg.spec import Geometry, is_symbolic, size_product
+from convalg.size import is_symbolic, size_product
 
 MOST_WEIGHTS = 100
 """A numeric kernel of more weights is one set each, and too slow to decide with symbols."""

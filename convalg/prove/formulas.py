@@ -28,27 +28,17 @@ import islpy
 import numpy as np
 
 from convalg.axis import Axis
-from convalg.base import Operator, fold
 from convalg.errors import UndecidableError
 from convalg.faces.latex import escaped, expression
 from convalg.faces.text import one_line, padding_after
+from convalg.geometry import Geometry
 from convalg.kernels import LetterKernel, kernel
-from convalg.operators import (
-    Adjoint,
-    Compose,
-    Convolution,
-    Kron,
-    Patches,
-    Scaled,
-    Selection,
-    Sum,
-    is_identity,
-    leaves,
-)
+from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
+from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold, leaves
 from convalg.presburger import parameters, text
 from convalg.prove.domain import Domain
 from convalg.prove.indices import shape_latex, size_latex
-from convalg.spec import Geometry, is_symbolic
+from convalg.size import is_symbolic
 
 TRANSPOSED = "^{\\mathsf{T}}"
 COMMA, COMMA_QUAD, TIMES = ",\\,", ",\\quad ", " \\times "
@@ -315,7 +305,7 @@ def _selection(leaf: Selection) -> str:
     own = leaf.geometry
     if (own.in_shape, own.out_shape) != (leaf.in_shape, leaf.out_shape):
         return _text(leaf)
-    if is_identity(leaf):
+    if leaf.is_identity:
         return f"I_{{{_shape(leaf.in_shape)}}}"
     axes = leaf.axes
     if any(axis.taps != 1 for axis in axes):

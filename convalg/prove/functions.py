@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array, Map, Operator
+from convalg.arrays import Array
 from convalg.errors import KindError
 from convalg.faces.exact import exact_rows
+from convalg.operators.tree import Map, Operator
 from convalg.prove.domain import Domain
 from convalg.prove.outputs import gradients, one_output
 from convalg.prove.polynomial import Polynomial, UntraceableError
 from convalg.prove.trace import Function, Trace, arity, trace, unknowns
 from convalg.prove.trials import Trials, differ, first_gap
 from convalg.prove.verdict import Counterexample, Verdict
-from convalg.spec import as_shape, size_product
+from convalg.size import as_shape, size_product
 
 TRACED = "exact polynomial identity of the outputs, run on symbols (floats as simple fractions)"
 SAMPLED = "numbers tried, since the function cannot run on symbols"
@@ -54,7 +55,7 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
         raise KindError(f"linear needs the shape of the input of {f!r}: give in_shape")
     arity(f, (1,), "f(x)")
     shape = as_shape(in_shape, "in_shape")
-    x = unknowns(shape, "x")  # type: ignore[arg-type]  # sizes of a function are numbers
+    x = unknowns(shape, "x")  # sizes of a function are numbers
     scope = f"inputs of shape {shape}"
     try:
         found = trace(f, [x], one_output(None))
@@ -242,7 +243,7 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
 
 def _bias_gradient(operator: Operator, g: Array) -> Array:
     """The sum of g over all positions of each output channel, or of all of g without channels."""
-    from convalg.gradients import only_convolution
+    from convalg.operators.gradients import only_convolution
 
     geometry = only_convolution(operator).geometry
     channels = len(geometry.kernel_shape) > len(geometry.axes)
@@ -262,7 +263,7 @@ def _need_concrete(operator: Any, name: str) -> None:
 
 
 def _has_kernel(operator: Operator) -> bool:
-    from convalg.gradients import convolutions
+    from convalg.operators.gradients import convolutions
 
     return len(convolutions(operator)) == 1
 

@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from convalg.axis import Axis, output_size
-from convalg.base import Operator
 from convalg.errors import ConvalgError
+from convalg.geometry import Geometry
 from convalg.kernels import LetterKernel
-from convalg.operators import Adjoint, Convolution
-from convalg.spec import Geometry
+from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.tree import Operator
 
 Change: TypeAlias = Callable[[], Convolution | None]
 

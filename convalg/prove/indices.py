@@ -11,7 +11,7 @@ import sympy
 from convalg.axis import Axis
 from convalg.faces.latex import expression
 from convalg.faces.relation import text
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 Size: TypeAlias = Any
 

@@ -16,14 +16,15 @@ import sympy
 from islpy import dim_type
 
 from convalg.axis import Axis
-from convalg.base import Operator
 from convalg.faces.relation import parameters, text, triples
-from convalg.operators import Convolution
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Convolution
+from convalg.operators.tree import Operator
 from convalg.prove.derivation import Step, one_layer, step
 from convalg.prove.indices import Border, Floor, Index, expanded, read_at, size_latex, variable
 from convalg.prove.statements import Definition, Equation, Ranges, Setting, same_sizes
 from convalg.prove.sums import Applied, Array, Entry, Named, Sum, Times, Vector
-from convalg.spec import Geometry, is_symbolic
+from convalg.size import is_symbolic
 
 
 class Names:

@@ -6,9 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from convalg.base import Operator
 from convalg.kernels import kernel
-from convalg.linear import (
+from convalg.maps.pooling import average_pool, sum_pool
+from convalg.operators.leaves import Convolution
+from convalg.operators.make import (
     convolution,
     correlation,
     crop,
@@ -18,13 +19,12 @@ from convalg.linear import (
     shift,
     transposed_correlation,
 )
-from convalg.maps.pooling import average_pool, sum_pool
-from convalg.operators import Convolution, kron
+from convalg.operators.tree import Operator, kron
 from convalg.prove.claims import equivariant
 from convalg.prove.parts import Decided, OneEntryRows, Outcomes, Parameters, TwoLayers
 from convalg.prove.theorem import Claim, Sides, Theorem
 from convalg.prove.verdict import IDENTITY, Counterexample, Verdict
-from convalg.spec import sizes
+from convalg.size import sizes
 
 n, m, K, L, M, p, s, C, D, E = sizes("n m K L M p s C D E")
 q, r, h = sizes("q r h")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.prove.polynomial import UntraceableError
 from convalg.prove.symbol_arrays import SymbolArray, plain
 from convalg.prove.symbols import is_one

@@ -15,13 +15,13 @@ import islpy
 from islpy import dim_type
 
 from convalg.axis import output_size
-from convalg.base import Operator
 from convalg.faces.latex import expression
 from convalg.faces.relation import isl_name, parameters, text, triples
-from convalg.families import replaced
 from convalg.kernels import kernel
-from convalg.linear import correlation
-from convalg.operators import Convolution
+from convalg.operators.families import replaced
+from convalg.operators.leaves import Convolution
+from convalg.operators.make import correlation
+from convalg.operators.tree import Operator
 from convalg.prove import family
 from convalg.prove.claims import DEFAULT_RANGE, domain_of
 from convalg.prove.domain import Domain
@@ -29,7 +29,7 @@ from convalg.prove.formulas import COMMA, COMMA_QUAD, named_arrays, operator_lat
 from convalg.prove.functions import linear
 from convalg.prove.indices import shape_latex, size_latex
 from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
-from convalg.spec import Condition, size_product, sizes, substituted
+from convalg.size import Condition, size_product, sizes, substituted
 
 AFFINE = "exact identity: an affine expression is least and greatest at the ends of its ranges"
 SWEPT = tuple(DEFAULT_RANGE)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from convalg.errors import KindError
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 MOST_PRODUCTS = 4_000_000
 """Products of monomials that one multiplication may take."""

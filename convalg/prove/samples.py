@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.prove.polynomial import Polynomial
 from convalg.prove.symbols import FLOAT, Parts
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 THRESHOLDS = (255.5, -256.0, 127.25, -128.5, 65504.5, 16777217.0, -1000.125, 99.5, 2.0**31, -0.5)
 SLACK = 8.0

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from convalg.prove.frames import LIBRARIES
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 _NEVER_TWICE = itertools.count()
 _HIDDEN_STATE = {

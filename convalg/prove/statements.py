@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeAlias
 import islpy
 
 from convalg.axis import Axis
-from convalg.base import Operator
 from convalg.errors import UndecidableError
 from convalg.faces.relation import parameters, text
+from convalg.operators.tree import Operator
 from convalg.prove import family
 from convalg.prove.domain import Domain
 from convalg.prove.indices import Border, Index, shape_latex, size_latex, variable

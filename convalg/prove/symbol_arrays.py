@@ -26,7 +26,7 @@ from convalg.prove.symbols import (
     relabelled,
     symbol,
 )
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 OBJECT = np.dtype(object)
 
@@ -224,7 +224,7 @@ def shown(label: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype as the user's code sees it; one of integers is marked, for arrays made from it."""
     if label.kind not in "iu":
         return label
-    return np.dtype(label.str, metadata={"symbols": True})  # type: ignore[call-overload]  # typeshed
+    return np.dtype(label.str, metadata={"symbols": True})  # typeshed
 
 
 def label_of(array: SymbolArray) -> np.dtype[Any]:

@@ -26,7 +26,7 @@ from convalg.prove.frames import (
     unwatched,
 )
 from convalg.prove.polynomial import Polynomial, UntraceableError
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
 DECIDES = "decides or converts on the value of"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Protocol
 
-from convalg.base import Operator
+from convalg.operators.tree import Operator
 from convalg.prove.claims import Ranges, decide, domain_of
 from convalg.prove.domain import Domain
 from convalg.prove.formulas import equation_latex

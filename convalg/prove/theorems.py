@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import cache
 
 from convalg.errors import ArgumentError
-from convalg.jobs import each
+from convalg.parallel import each
 from convalg.prove import algebra, arithmetic, layers
 from convalg.prove.theorem import Theorem
 from convalg.prove.verdict import Verdict

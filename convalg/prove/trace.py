@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.errors import KindError
 from convalg.kernels import kernel
 from convalg.prove import samples as numbers_tried

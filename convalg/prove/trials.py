@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.prove import samples
 from convalg.prove.instructions import MOST_INSTRUCTIONS, Codes, observe
 from convalg.prove.outputs import Pick

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from convalg import notebook
+from convalg import html
 from convalg.escape import latex, terminal
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         holds = {"proved": True, "refuted": False}.get(self.status)
-        return notebook.answer(holds, repr(self))
+        return html.answer(holds, repr(self))
 
     def explain(self) -> str:
         """The verdict in a few lines: claim, status, scope, method, counterexample, hint."""

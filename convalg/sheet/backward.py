@@ -6,18 +6,18 @@ from dataclasses import replace
 from functools import partial
 
 from convalg import draw
-from convalg.base import Operator
 from convalg.faces.latex import layer_of
-from convalg.gradients import only_convolution
-from convalg.linear import downsample, pad
-from convalg.operators import Convolution, compose
+from convalg.geometry import Geometry
+from convalg.operators.gradients import only_convolution
+from convalg.operators.leaves import Convolution
+from convalg.operators.make import downsample, pad
+from convalg.operators.tree import Operator, compose
 from convalg.sheet import checks, everywhere, trials
 from convalg.sheet.blocks import Block, Code, Formula, Section, Text
 from convalg.sheet.calls import layer_name
 from convalg.sheet.claims import equal
 from convalg.sheet.layers import pictured, row_of
 from convalg.sheet.worked import Worked, array_latex
-from convalg.spec import Geometry
 
 
 def forward_section(case: Worked) -> Section:

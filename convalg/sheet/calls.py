@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from convalg.axis import holds
-from convalg.base import Operator
 from convalg.faces.text import call
 from convalg.kernels import LetterKernel
 from convalg.kernels import kernel as symbols
-from convalg.linear import crop
-from convalg.operators import Adjoint, Compose, Convolution, compose
-from convalg.spec import size_words
+from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.make import crop
+from convalg.operators.tree import Compose, Operator, compose
+from convalg.size import size_words
 
 
 def written(operator: Operator) -> str:
@@ -45,7 +45,7 @@ def _without_crop(layer: Convolution) -> Operator:
     cuts, axes = [], []
     for axis in geometry.axes:
         # The stride may leave fewer samples than itself unread; more of them are cut off.
-        unread = max(-axis.after - axis.stride + 1, 0)  # type: ignore[operator]
+        unread = max(-axis.after - axis.stride + 1, 0)
         before, after = max(-axis.before, 0), unread
         cuts.append((before, after))
         kept = replace(axis, in_size=axis.in_size - before - after, padding=axis.padding + before)

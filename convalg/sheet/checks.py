@@ -17,19 +17,20 @@ from typing import Any
 import numpy as np
 
 from convalg.axis import Axis, output_size, transposed_size
-from convalg.base import Operator
 from convalg.draw.words import plural
 from convalg.faces import latex
 from convalg.faces.latex import layer_of
 from convalg.faces.text import padding_after
-from convalg.gradients import only_convolution
+from convalg.geometry import Geometry
 from convalg.kernels import flip
 from convalg.kernels import kernel as symbols
-from convalg.operators import Convolution
+from convalg.operators.gradients import only_convolution
+from convalg.operators.leaves import Convolution
+from convalg.operators.tree import Operator
 from convalg.sheet.blocks import EXACTLY, FAILED, PROVED, TRIED, Check, Claim, Code, Formula
 from convalg.sheet.calls import written
 from convalg.sheet.claims import by
-from convalg.spec import Geometry, size_product
+from convalg.size import size_product
 
 MOST_BYTES = 200_000_000
 """A matrix larger than this is not built for a check."""
@@ -450,7 +451,7 @@ def read_index(axis: Axis, output: int, tap: int) -> int | None:
 
 def windows(axis: Axis, after: int) -> range:
     """The first index that the kernel covers, for each position on the padded input."""
-    return range(-axis.before, axis.in_size + after - axis.span + 1, axis.stride)  # type: ignore[operator,arg-type]
+    return range(-axis.before, axis.in_size + after - axis.span + 1, axis.stride)
 
 
 def reach(axis: Axis) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from convalg.base import Operator
+from convalg.operators.tree import Operator
 from convalg.prove.claims import decide
 from convalg.prove.derivation import Derivation
 from convalg.prove.verdict import Verdict
@@ -21,7 +21,7 @@ from convalg.sheet.blocks import (
     Steps,
 )
 from convalg.sheet.calls import written
-from convalg.spec import size_words
+from convalg.size import size_words
 
 
 def equal(

@@ -9,14 +9,16 @@ from functools import lru_cache
 from typing import Any
 
 from convalg.axis import Axis, holds
-from convalg.base import Operator
 from convalg.draw.words import plural
 from convalg.errors import ConvalgError
 from convalg.faces.latex import expression, layer_of
 from convalg.faces.text import padding_after, transposed_padding
-from convalg.gradients import only_convolution
+from convalg.geometry import Geometry
 from convalg.kernels import LetterKernel, flip
-from convalg.linear import (
+from convalg.maps.pooling import average_pool
+from convalg.operators.gradients import only_convolution
+from convalg.operators.leaves import Convolution
+from convalg.operators.make import (
     convolution,
     correlation,
     crop,
@@ -26,14 +28,13 @@ from convalg.linear import (
     transposed_correlation,
     upsample,
 )
-from convalg.maps.pooling import average_pool
-from convalg.operators import Convolution, compose
+from convalg.operators.tree import Operator, compose
 from convalg.prove import derive
 from convalg.prove.derivation import Derivation
 from convalg.sheet.blocks import Claim, Code, Formula, Steps
 from convalg.sheet.calls import layer_name, written
 from convalg.sheet.claims import compared, equal, steps
-from convalg.spec import Geometry, sizes
+from convalg.size import sizes
 
 SPATIAL, TAPS = ("n", "m", "l"), ("K", "L", "M")
 
@@ -215,7 +216,7 @@ def adjoint_claims(operator: Operator) -> list[Claim]:
     if found is None:
         return []
     inner = only_convolution(found)
-    kept = inner.weights.flipped == family.weights.flipped  # type: ignore[union-attr]
+    kept = inner.weights.flipped == family.weights.flipped
     kernel = "the same kernel" if kept else "the flipped kernel"
     words = f"a {layer_name(inner)} with {kernel}"
     if inner is not found:
@@ -267,7 +268,7 @@ def adjoint_of(layer: Convolution) -> Operator | None:
 
 def _least(pair: tuple[Any, Any]) -> tuple[Any, Any]:
     """The same padding, multiplied out."""
-    return tuple(size.expand() if hasattr(size, "expand") else size for size in pair)  # type: ignore[return-value]
+    return tuple(size.expand() if hasattr(size, "expand") else size for size in pair)
 
 
 def toeplitz_claims(operator: Operator) -> list[Claim]:

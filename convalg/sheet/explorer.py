@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from convalg.base import Operator
 from convalg.draw.palette import SEVERAL, rgb, text_colour, weight_colours
 from convalg.draw.words import number_text
 from convalg.faces.latex import layer_of
-from convalg.gradients import only_convolution
+from convalg.operators.gradients import only_convolution
+from convalg.operators.tree import Operator
 
 CELL, NARROW = 34.0, 15.0
 """The side of a cell in pixels: of an image, and of the matrix."""

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from convalg import draw
-from convalg.base import Operator
 from convalg.draw.words import plural
 from convalg.faces.latex import layer_of
 from convalg.faces.text import one_line, padding_after
-from convalg.gradients import only_convolution
 from convalg.kernels import kernel as symbols
-from convalg.linear import convolution, correlation, downsample, pad
-from convalg.operators import Convolution, compose
+from convalg.operators.gradients import only_convolution
+from convalg.operators.leaves import Convolution
+from convalg.operators.make import convolution, correlation, downsample, pad
+from convalg.operators.tree import Operator, compose
 from convalg.sheet import checks, everywhere, trials
 from convalg.sheet.blocks import Block, Code, Formula, Picture, Section, Table, Text
 from convalg.sheet.claims import equal
@@ -65,13 +65,13 @@ def modes_section(small: Operator) -> Section:
                 (
                     f"{n} samples, {axis.taps} taps{where}: full, same and valid, in colours of "
                     f"their own.",
-                    partial(draw.modes, n, axis.taps, dilation=d),  # type: ignore[arg-type]
+                    partial(draw.modes, n, axis.taps, dilation=d),
                 ),
             ),
         ),
         *pictured(
             "overlap",
-            (  # type: ignore[arg-type]
+            (
                 "Every position of the kernel: where it is inside the input, and where only a part "
                 "of it is.",
                 partial(draw.overlap, n, axis.taps, dilation=d),

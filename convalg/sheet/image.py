@@ -8,26 +8,20 @@ from functools import partial
 import numpy as np
 
 from convalg import draw
-from convalg.base import Operator
-from convalg.errors import (
-    ArgumentError,
-    ExactnessError,
-    KindError,
-    ShapeError,
-    TooLargeError,
-    check_memory,
-)
+from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, TooLargeError
 from convalg.faces.latex import layer_of
 from convalg.faces.text import one_line
-from convalg.gradients import only_convolution
 from convalg.images import CREDIT, grey, photograph, read_image
-from convalg.pattern import expanded_bytes
+from convalg.limits import check_memory
+from convalg.operators.gradients import only_convolution
+from convalg.operators.tree import Operator
+from convalg.pattern.pattern import expanded_bytes
 from convalg.sheet import checks
 from convalg.sheet.blocks import Block, Claim, Picture, Section, Text
 from convalg.sheet.claims import by
 from convalg.sheet.small import has_symbols, resized
 from convalg.sheet.worked import number_kernel
-from convalg.spec import size_product
+from convalg.size import size_product
 
 Image = str | os.PathLike[str] | np.ndarray
 

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from convalg import draw
-from convalg.base import Operator
+from convalg.arrays import as_kernel
 from convalg.draw.figure import Drawing
 from convalg.faces.latex import layer_of
 from convalg.faces.text import boundary_words, layer_words, padding_after
-from convalg.gradients import only_convolution
-from convalg.kernels import as_kernel
+from convalg.geometry import Geometry
 from convalg.kernels import kernel as symbols
-from convalg.operators import Convolution
+from convalg.operators.gradients import only_convolution
+from convalg.operators.leaves import Convolution
+from convalg.operators.tree import Operator
 from convalg.sheet.blocks import Picture
-from convalg.spec import Geometry, is_symbolic
+from convalg.size import is_symbolic
 
 
 def pictured(name: str, *choices: tuple[str, Callable[[], Drawing]]) -> list[Picture]:

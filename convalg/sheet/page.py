@@ -25,7 +25,7 @@ def page(sheet: Sheet) -> str:
     import jinja2
     from markupsafe import Markup
 
-    from convalg import __version__
+    from convalg.version import __version__
 
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("convalg.sheet", "."),

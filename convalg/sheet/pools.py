@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from convalg import draw
-from convalg.base import Map, Operator
 from convalg.faces.latex import layer_of
-from convalg.linear import downsample
 from convalg.maps.pooling import average_pool, global_max_pool, global_pool, max_pool, min_pool
+from convalg.operators.make import downsample
+from convalg.operators.tree import Map, Operator
 from convalg.sheet import everywhere, trials
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text
 from convalg.sheet.layers import pictured

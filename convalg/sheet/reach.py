@@ -7,19 +7,19 @@ from functools import partial
 from typing import Any
 
 from convalg import draw
-from convalg.base import Operator
 from convalg.draw.figure import Drawing, plot
 from convalg.draw.palette import HUES, INK
 from convalg.faces.latex import layer_of
 from convalg.faces.text import one_line
-from convalg.gradients import only_convolution
-from convalg.linear import shift
+from convalg.geometry import Geometry
 from convalg.network import layers
 from convalg.network.graph import Network, sequential
+from convalg.operators.gradients import only_convolution
+from convalg.operators.make import shift
+from convalg.operators.tree import Operator
 from convalg.sheet import checks, everywhere, trials
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text
 from convalg.sheet.layers import pictured, row_of
-from convalg.spec import Geometry
 
 DEPTH = 3
 """Copies of the layer that are stacked to show how the receptive field grows."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 
 from convalg import draw
-from convalg.base import Operator
-from convalg.errors import KindError, check_memory
+from convalg.errors import KindError
 from convalg.faces import latex
 from convalg.faces.latex import layer_of
 from convalg.faces.text import one_line
-from convalg.gradients import only_convolution
+from convalg.geometry import Geometry
 from convalg.kernels import kernel as symbols
+from convalg.limits import check_memory
+from convalg.operators.gradients import only_convolution
+from convalg.operators.tree import Operator
 from convalg.sheet import backward, checks, everywhere, forward, reach
 from convalg.sheet.blocks import Block, Code, Formula, Picture, Section, Text
 from convalg.sheet.claims import by
@@ -22,7 +24,7 @@ from convalg.sheet.layers import drawn_window, pictured, source
 from convalg.sheet.pools import pooling_section
 from convalg.sheet.small import differences, has_symbols, small_form
 from convalg.sheet.worked import worked
-from convalg.spec import Geometry, size_product
+from convalg.size import size_product
 
 
 def explain(operator: Operator, *, image: Image | None = None) -> Sheet:

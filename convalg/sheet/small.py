@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arrays import as_kernel
 from convalg.axis import Axis, output_size, transposed_size
-from convalg.base import Operator
+from convalg.conventions import check_reflect
 from convalg.errors import ShapeError
 from convalg.faces.latex import layer_of
 from convalg.faces.text import padding_after
-from convalg.gradients import only_convolution
-from convalg.kernels import as_kernel
+from convalg.geometry import Geometry
 from convalg.kernels import kernel as symbols
-from convalg.operators import Convolution
-from convalg.pattern import Pattern
+from convalg.operators.gradients import only_convolution
+from convalg.operators.leaves import Convolution
+from convalg.operators.tree import Operator
+from convalg.pattern.pattern import Pattern
 from convalg.sheet.claims import by
-from convalg.spec import Geometry, check_reflect, is_symbolic, size_product
+from convalg.size import is_symbolic, size_product
 
 MOST_SAMPLES, MOST_PRODUCTS, MOST_WEIGHTS = 100, 2000, 81
 """What is still written out: rows or columns, products, and weights."""
@@ -107,7 +109,7 @@ def _each(geometry: Geometry, name: str) -> tuple[Any, ...]:
 
 def _options(axis: Axis) -> tuple[int, int, int, int]:
     """Stride, dilation and padding, as they would be written."""
-    return axis.stride, abs(axis.dilation), axis.before, padding_after(axis)  # type: ignore[return-value]
+    return axis.stride, abs(axis.dilation), axis.before, padding_after(axis)
 
 
 def _fits(geometry: Geometry) -> bool:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Map, Operator
 from convalg.draw.words import plural
 from convalg.faces.latex import layer_of
-from convalg.gradients import only_convolution
+from convalg.operators.gradients import only_convolution
+from convalg.operators.tree import Map, Operator
 from convalg.sheet.blocks import EXACTLY, Claim, Code, Formula
 from convalg.sheet.calls import written
 from convalg.sheet.checks import (

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Operator
 from convalg.faces.latex import layer_of
-from convalg.gradients import only_convolution
+from convalg.operators.gradients import only_convolution
+from convalg.operators.tree import Operator
 
 MOST_SHOWN = 10
 """Rows and columns of an array that are printed; channels, a fifth of it."""

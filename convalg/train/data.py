@@ -16,19 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from convalg.errors import (
-    ArgumentError,
-    FileError,
-    KindError,
-    ShapeError,
-    a_kind,
-    check_memory,
-    check_room,
-)
+from convalg.arguments import a_kind
+from convalg.arrays import as_array
+from convalg.errors import ArgumentError, FileError, KindError, ShapeError
 from convalg.images import read_image
-from convalg.kernels import as_array
-from convalg.size import as_integer
-from convalg.spec import as_shape
+from convalg.limits import check_memory, check_room
+from convalg.size import as_integer, as_shape
 from convalg.train.idx import read_idx
 
 __all__ = [

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convalg import notebook
-from convalg.base import Array, Operator
+from convalg import html
+from convalg.arrays import Array, as_array
 from convalg.errors import ArgumentError, TooLargeError
-from convalg.kernels import as_array
 from convalg.network.graph import Network
 from convalg.network.jacobian import data_at, jacobian_between
-from convalg.operators import compose
+from convalg.operators.tree import Operator, compose
 from convalg.train.losses import Loss, loss_named
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class StepExplanation:
     def _repr_html_(self) -> str:
         columns = [str(column.header) for column in self.table.columns]
         cells = zip(*([str(c) for c in column.cells] for column in self.table.columns), strict=True)
-        return notebook.table(str(self.table.title), columns, cells)
+        return html.table(str(self.table.title), columns, cells)
 
     def __str__(self) -> str:
         from rich.console import Console

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from convalg.errors import FileError, KindError, check_memory
+from convalg.errors import FileError, KindError
+from convalg.limits import check_memory
 
 Array = np.ndarray
 Labelled = tuple[Array, Array]

@@ -16,19 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
-from convalg.errors import (
-    ArgumentError,
-    DivergenceError,
-    FileError,
-    KindError,
-    ShapeError,
-    a_function,
-)
+from convalg.arguments import a_function
+from convalg.arrays import Array, as_array
+from convalg.errors import ArgumentError, DivergenceError, FileError, KindError, ShapeError
 from convalg.escape import terminal
-from convalg.kernels import as_array
 from convalg.network.graph import Network
-from convalg.spec import as_size
+from convalg.size import as_size
 from convalg.train import checkpoint as files
 from convalg.train import data
 from convalg.train.losses import Loss, loss_named

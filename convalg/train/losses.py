@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arrays import as_array
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.kernels import as_array
 from convalg.train.schedules import settle
 
 Array = np.ndarray

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from convalg.arrays import Array
 from convalg.axis import Axis
-from convalg.base import Array
 from convalg.network.layers.convolution import Conv, ConvTranspose
-from convalg.operators import Convolution
-from convalg.pattern import label_block
-from convalg.spec import size_product
+from convalg.operators.leaves import Convolution
+from convalg.pattern.pattern import label_block
+from convalg.size import size_product
 from convalg.train.stages import Dropout, Largest, Place, Stage
 
 

@@ -7,13 +7,15 @@ from typing import Any, Literal, get_args
 import networkx as nx
 import numpy as np
 
-from convalg.base import Array, Operator
-from convalg.errors import ArgumentError, KindError, one_of
+from convalg.arguments import one_of
+from convalg.arrays import Array
+from convalg.errors import ArgumentError, KindError
 from convalg.maps import activations
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import INPUT, Network
 from convalg.network.layers.base import Layer
-from convalg.spec import is_symbolic, size_product
+from convalg.operators.tree import Operator
+from convalg.size import is_symbolic, size_product
 from convalg.train import stages as S  # noqa: N812
 from convalg.train.matrices import MatrixDropout, MatrixLayer, MatrixReLU, Selection
 from convalg.train.stages import Place, Stage
@@ -141,7 +143,7 @@ class Program:
             kinds = {_mergeable(net, node): net[node] for node in chain}
             pool, sizes = kinds.get("pool"), []
             if isinstance(pool, L.MaxPool):
-                sizes = [int(axis.taps) for axis in pool.axes(layer.out_shape(*place.shapes))]  # type: ignore[arg-type]
+                sizes = [int(axis.taps) for axis in pool.axes(layer.out_shape(*place.shapes))]
             return Tiles(place, pool=sizes, relu="relu" in kinds)
         return _stage(place, self.plan.engine)
 

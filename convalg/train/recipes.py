@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.errors import ArgumentError
 from convalg.network import layers as L  # noqa: N812
 from convalg.network import zoo

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from convalg.errors import ArgumentError, KindError, a_function
+from convalg.arguments import a_function
+from convalg.errors import ArgumentError, KindError
 
 Schedule = Callable[[float], float]
 

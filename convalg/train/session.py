@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.draw.output import save
 from convalg.draw.training import history as history_figure
 from convalg.draw.training import kernels as kernels_figure

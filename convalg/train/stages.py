@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arrays import Array
 from convalg.axis import Axis
-from convalg.base import Array, Map, Operator
 from convalg.engine.layer import of as seen
+from convalg.geometry import Geometry
 from convalg.maps.chains import Affine
 from convalg.network.layers.base import Layer, Shape
-from convalg.spec import Geometry
+from convalg.operators.tree import Map, Operator
 
 Arrays = dict[str, Array]
 

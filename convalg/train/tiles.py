@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.engine.layer import Layer, of
 from convalg.engine.tiles import Tiling
 from convalg.network.layers.convolution import Conv

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from strategies import Drawn, integers, layers
 
 import convalg as ca
-from convalg.check.identify import identify
-from convalg.check.recognise.identification import Identification
+from convalg.recognise.identification import Identification
+from convalg.recognise.identify import identify
 
 LAYERS = {"correlation", "sum pooling", "average pooling"}
 

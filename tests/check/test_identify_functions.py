@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from strategies import Drawn, layers
 
 import convalg as ca
-from convalg.check.recognise.identification import Identification
-from convalg.check.recognise.offsets import constants
 from convalg.errors import ArgumentError, ConvalgError, KindError, ShapeError, TooLargeError
+from convalg.recognise.identification import Identification
+from convalg.recognise.offsets import constants
 
 
 @settings(max_examples=150)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import convalg as ca
-from convalg.check.recognise.identification import Identification
+from convalg.recognise.identification import Identification
 
 Function = Callable[[np.ndarray], Any]
 LAYERS = ("correlation", "convolution", "strided", "dilated", "channels", "grouped", "transposed")

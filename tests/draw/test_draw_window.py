@@ -16,7 +16,6 @@ from PIL import Image
 from strategies import integers, layers
 
 import convalg as ca
-from convalg.base import Operator
 from convalg.draw import palette
 from convalg.draw.scene import INPUT, INSERTED, MOST_CELLS, PADDING, output_of, scene
 from convalg.errors import (
@@ -27,6 +26,7 @@ from convalg.errors import (
     SymbolicError,
     TooLargeError,
 )
+from convalg.operators.tree import Operator
 
 SMALL = {
     "plain": ca.correlation((5, 5), ca.kernel(3, 3), padding=1),

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from strategies import Drawn, integers, layers
 
 import convalg as ca
-from convalg.faces import arrays
+from convalg.devices import apply
 
 strict = pytest.importorskip("array_api_strict")
 
@@ -194,7 +194,7 @@ def test_rows_that_start_like_the_identity() -> None:
 
 @pytest.mark.parametrize("batch", [(), (7,), (2, 3)])
 def test_large_batches_go_in_slices(batch: tuple[int, ...], monkeypatch: Any) -> None:
-    monkeypatch.setattr(arrays, "CHUNK", 100)
+    monkeypatch.setattr(apply, "CHUNK", 100)
     case = NAMED["channels"]()
     held(case.operator, case.matrix, *batch)
     held(case.operator.T, case.matrix.T, *batch)
@@ -260,7 +260,7 @@ def test_kernel_gradients(drawn: Drawn) -> None:
 
 @pytest.mark.parametrize("batch", [(), (0,), (7,)])
 def test_kernel_gradients_through_the_tree(batch: tuple[int, ...], monkeypatch: Any) -> None:
-    monkeypatch.setattr(arrays, "CHUNK", 100)
+    monkeypatch.setattr(apply, "CHUNK", 100)
     layer = ca.correlation((6, 6), np.ones((2, 3, 3, 3)), stride=2, padding=1)
     tree = 2 * ca.identity((3, 3), channels=2) @ layer @ ca.pad((4, 4), 1, channels=3)
     gradient_held(Fraction(1, 2) * tree + ca.dense(np.ones((18, 48)), **shapes(tree)), *batch)
@@ -323,13 +323,13 @@ def test_tables_and_kernels_go_to_a_device_once() -> None:
 
 def test_what_is_placed_goes_with_the_operator() -> None:
     gc.collect()
-    before = len(arrays._HELD)
+    before = len(apply._HELD)
     layer = ca.correlation(8, [1, 2])
     layer(strict.ones(8))
-    assert len(arrays._HELD) == before + 1
+    assert len(apply._HELD) == before + 1
     del layer
     gc.collect()
-    assert len(arrays._HELD) == before
+    assert len(apply._HELD) == before
 
 
 # JAX.

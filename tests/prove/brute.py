@@ -18,10 +18,12 @@ import convalg as ca
 from convalg.axis import Axis
 from convalg.errors import ArgumentError
 from convalg.faces.exact import exact_rows
+from convalg.geometry import Geometry
 from convalg.kernels import LetterKernel
-from convalg.operators import Adjoint, Convolution, Patches, Selection, leaves
+from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
+from convalg.operators.tree import leaves
 from convalg.prove.polynomial import Polynomial
-from convalg.spec import Geometry, is_symbolic
+from convalg.size import is_symbolic
 
 Sides = tuple[ca.Operator, ca.Operator]
 Terms = dict[tuple[str, ...], Any]

@@ -12,7 +12,7 @@ import sympy
 
 import convalg as ca
 from convalg.errors import ArgumentError, KindError, ShapeError, UndecidableError
-from convalg.operators import Convolution
+from convalg.operators.leaves import Convolution
 from convalg.prove import adjoint, equal, equivariant
 
 n, m, K, L, p, s, C, D = ca.sizes("n m K L p s C D")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import convalg as ca
 from convalg.axis import BOUNDARIES
 from convalg.errors import ArgumentError, ShapeError, SymbolicError
-from convalg.operators import Selection
+from convalg.operators.leaves import Selection
 from convalg.prove import equal
 from convalg.prove.domain import Domain
 

@@ -13,12 +13,12 @@ import pytest
 
 import convalg as ca
 from convalg.errors import ArgumentError, UndecidableError
-from convalg.operators import Convolution
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Convolution
 from convalg.prove import claims
 from convalg.prove.formulas import operator_latex
 from convalg.prove.parts import Decided, Length, Positions
 from convalg.prove.theorem import Claim, Part, Theorem
-from convalg.spec import Geometry
 
 CLAIMS = [(theorem.name, claim) for theorem in ca.theorems for claim in theorem.claims()]
 COUNTERS = [theorem for theorem in ca.theorems if theorem.counter is not None]

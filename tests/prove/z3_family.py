@@ -20,17 +20,8 @@ import z3
 
 import convalg as ca
 from convalg.kernels import LetterKernel
-from convalg.operators import (
-    Adjoint,
-    Compose,
-    Convolution,
-    Kron,
-    Patches,
-    Scaled,
-    Selection,
-    Sum,
-    leaves,
-)
+from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
+from convalg.operators.tree import Compose, Kron, Scaled, Sum, leaves
 from convalg.prove.polynomial import Polynomial
 
 Labels = dict[str, list[Any]]

@@ -14,8 +14,8 @@ import pytest
 from rechecks import ORACLES
 
 import convalg as ca
-from convalg.base import Operator
 from convalg.kernels import LetterKernel
+from convalg.operators.tree import Operator
 from convalg.sheet import backward, checks, everywhere, forward, pools, trials
 from convalg.sheet.blocks import Claim
 from convalg.sheet.worked import Worked, worked
@@ -108,7 +108,7 @@ def further(right: Any, geometry: Any, number: int, pair: Any, *, outputs: bool)
 
 def offset(right: Any, shape: Any, factor: Any, **options: Any) -> Any:
     """Every second sample, from the second one on: as many, of an even length."""
-    from convalg.linear import shift
+    from convalg.operators.make import shift
 
     kept = right(shape, factor, **options)
     dims = len(kept.in_shape)

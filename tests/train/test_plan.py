@@ -13,7 +13,7 @@ from transposes import batch_first, batch_last, fill, reference, trained
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError
 from convalg.network.layers.base import Layer
-from convalg.spec import size_product
+from convalg.size import size_product
 from convalg.train import tiles
 from convalg.train.plan import Plan
 from convalg.train.tiles import Tiles

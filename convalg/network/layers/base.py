@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from convalg.arrays import Array
 from convalg.axis import Axis, holds
-from convalg.base import Array, Map, Operator
-from convalg.errors import KindError, ShapeError, check_memory, check_room
+from convalg.errors import KindError, ShapeError
+from convalg.limits import check_memory, check_room
 from convalg.network.layers.checks import LAYER_CHECKS
 from convalg.network.layers.grids import Windows
-from convalg.spec import size_product
+from convalg.operators.tree import Map, Operator
+from convalg.size import size_product
 
 Shape = tuple[Any, ...]
 Indices = tuple[Array, ...]
@@ -84,10 +86,10 @@ def joined(windows: list[range]) -> Array:
 
 def _forward(axis: Axis, outputs: Array) -> Array:
     """The inputs that outputs of an axis read."""
-    taps, count = int(axis.taps), len(outputs)  # type: ignore[arg-type]
+    taps, count = int(axis.taps), len(outputs)
     if count == 1 and axis.boundary == "zeros" and axis.dilation == 1:
         first = int(axis.raw(int(outputs[0]), 0))
-        return joined([range(max(first, 0), min(first + taps, int(axis.in_size)))])  # type: ignore[arg-type]
+        return joined([range(max(first, 0), min(first + taps, int(axis.in_size)))])
     check_indices(count * taps, f"{count} outputs with {taps} taps")
     found = axis.read_by(outputs)[0]
     return np.unique(found[found >= 0])
@@ -95,8 +97,8 @@ def _forward(axis: Axis, outputs: Array) -> Array:
 
 def _inverse(axis: Axis, inputs: Array) -> Array:
     """The outputs of an axis that read inputs."""
-    taps, count = int(axis.taps), len(inputs)  # type: ignore[arg-type]
-    outputs = int(axis.out_size)  # type: ignore[arg-type]
+    taps, count = int(axis.taps), len(inputs)
+    outputs = int(axis.out_size)
     if axis.boundary != "zeros":
         check_indices(outputs * taps, f"{outputs} outputs with {taps} taps")
         return np.flatnonzero(np.isin(axis.columns(), inputs).any(axis=1))

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from convalg.conventions import check_boundary
 from convalg.errors import ArgumentError, KindError
 from convalg.maps.windows import COORDINATES, ROUNDINGS
-from convalg.spec import as_shape, as_size, check_boundary
+from convalg.size import as_shape, as_size
 
 Check: TypeAlias = Callable[[Any, str], Any]
 """Takes a value and its name, and returns it in Python's own types. Raises: as said there."""

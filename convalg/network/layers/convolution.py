@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convalg.arrays import Array
 from convalg.axis import Boundary
-from convalg.base import Array, Map
+from convalg.conventions import correlation_geometry, transposed_geometry
 from convalg.errors import ShapeError, TooLargeError
-from convalg.linear import correlation, dense, transposed_correlation
+from convalg.geometry import Geometry
 from convalg.maps.chains import Affine
 from convalg.network.layers.base import (
     Cost,
@@ -24,15 +25,10 @@ from convalg.network.layers.base import (
     grouped_channels,
     one,
 )
-from convalg.pattern import Pattern
-from convalg.spec import (
-    Geometry,
-    as_size,
-    correlation_geometry,
-    per_axis,
-    size_product,
-    transposed_geometry,
-)
+from convalg.operators.make import correlation, dense, transposed_correlation
+from convalg.operators.tree import Map
+from convalg.pattern.pattern import Pattern
+from convalg.size import as_size, per_axis, size_product
 
 MOST_TAPS = 10**6
 """Taps along an axis up to which non-zeros are counted."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convalg.base import Array, Map
-from convalg.linear import identity
+from convalg.arrays import Array
 from convalg.maps import activations, normalisation
 from convalg.network.layers.base import Layer, Shape, channels_of, grouped, one
 from convalg.network.layers.checks import count
+from convalg.operators.make import identity
+from convalg.operators.tree import Map
 
 
 @dataclass(frozen=True, repr=False)

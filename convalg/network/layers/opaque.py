@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array, Map, Operator
-from convalg.errors import ArgumentError, KindError, ShapeError, check_room
-from convalg.linear import diagonal, identity, reshape
+from convalg.arrays import Array
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.limits import check_room
 from convalg.maps.activations import Elementwise
 from convalg.maps.chains import Affine, chain, embeddings, one_sample
 from convalg.maps.normalisation import batch_norm_training
@@ -28,8 +28,9 @@ from convalg.network.layers.base import (
     regrouped,
 )
 from convalg.network.layers.checks import count, tuple_of
-from convalg.operators import add, compose
-from convalg.spec import is_symbolic, size_product
+from convalg.operators.make import diagonal, identity, reshape
+from convalg.operators.tree import Map, Operator, add, compose
+from convalg.size import is_symbolic, size_product
 
 
 @dataclass(frozen=True, repr=False)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from convalg.axis import Axis
-from convalg.base import Array, Map
+from convalg.arrays import Array
+from convalg.axis import Axis, holds
+from convalg.conventions import pooling_axes
 from convalg.errors import SymbolicError
 from convalg.maps import pooling
 from convalg.maps.lp_pooling import lp_pool
 from convalg.network.layers.base import Layer, Link, Shape, one
 from convalg.network.layers.grids import Parts
-from convalg.spec import holds, is_symbolic, per_axis, pooling_axes
+from convalg.operators.tree import Map
+from convalg.size import is_symbolic, per_axis
 
 
 @dataclass(frozen=True, repr=False)

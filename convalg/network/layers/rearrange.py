@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from convalg.arrays import Array
 from convalg.axis import Axis
-from convalg.base import Array, Map
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.linear import dense, identity, reshape
 from convalg.maps import activations, resampling
 from convalg.maps.windows import Coordinates, Rounding
 from convalg.network.layers.base import (
@@ -26,8 +25,10 @@ from convalg.network.layers.base import (
 )
 from convalg.network.layers.checks import count
 from convalg.network.layers.grids import Grid
-from convalg.operators import Selection, compose
-from convalg.spec import as_shape, is_symbolic, size_product
+from convalg.operators.leaves import Selection
+from convalg.operators.make import dense, identity, reshape
+from convalg.operators.tree import Map, compose
+from convalg.size import as_shape, is_symbolic, size_product
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
-from convalg.base import Array, Map, Operator
+from convalg.arrays import Array
 from convalg.errors import ArgumentError, ShapeError
-from convalg.linear import diagonal
 from convalg.maps import windows
 from convalg.maps.chains import as_floats, concat, embeddings, one_sample
 from convalg.maps.pooling import Extremum, concrete_shape
 from convalg.network.layers.base import Indices, Layer, Link, Shape, channels_of, joined, one
 from convalg.network.layers.checks import positive
-from convalg.operators import add, compose
-from convalg.spec import per_axis
+from convalg.operators.make import diagonal
+from convalg.operators.tree import Map, Operator, add, compose
+from convalg.size import per_axis
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from convalg.axis import Axis, Boundary
-from convalg.base import Array, Map, Operator
+from convalg.arrays import Array
+from convalg.axis import Axis, Boundary, holds
+from convalg.conventions import check_reflect
 from convalg.errors import ArgumentError, ShapeError, SymbolicError
-from convalg.linear import identity, pad, reshape
 from convalg.maps import resampling
 from convalg.maps.chains import embeddings
 from convalg.network.layers.base import (
@@ -23,15 +23,9 @@ from convalg.network.layers.base import (
     regrouped,
 )
 from convalg.network.layers.grids import Grid
-from convalg.spec import (
-    as_shape,
-    as_size,
-    check_reflect,
-    holds,
-    is_symbolic,
-    padding_pairs,
-    size_product,
-)
+from convalg.operators.make import identity, pad, reshape
+from convalg.operators.tree import Map, Operator
+from convalg.size import as_shape, as_size, is_symbolic, padding_pairs, size_product
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,16 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arrays import Array
 from convalg.axis import Axis
-from convalg.base import Array, Map, Operator
+from convalg.conventions import correlation_geometry, pooling_axes
 from convalg.errors import ArgumentError, ShapeError
-from convalg.linear import correlation, dense, diagonal
+from convalg.geometry import Geometry
 from convalg.maps import pooling
 from convalg.maps.chains import Affine, one_sample, spread_over, spreading
 from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, one
-from convalg.operators import compose, gathering
-from convalg.pattern import Pattern
-from convalg.spec import Geometry, correlation_geometry, per_axis, pooling_axes, size_product
+from convalg.operators.leaves import gathering
+from convalg.operators.make import correlation, dense, diagonal
+from convalg.operators.tree import Map, Operator, compose
+from convalg.pattern.pattern import Pattern
+from convalg.size import per_axis, size_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +180,7 @@ class Subsample(Layer):
 
     def cost(self, *shapes: Shape) -> Cost:
         shape, outputs = one(shapes), size_product(self.out_shape(*shapes))
-        read = math.prod(int(axis.taps) for axis in self._axes(shape))  # type: ignore[arg-type]
+        read = math.prod(int(axis.taps) for axis in self._axes(shape))
         products = outputs * read
         return Cost(
             parameters=2 * shape[0],

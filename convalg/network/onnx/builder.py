@@ -12,7 +12,7 @@ from convalg.network.layers.base import Layer, Shape
 from convalg.network.layers.rearrange import Expand
 from convalg.network.layers.shape import Concat, Reshape
 from convalg.network.onnx.tensors import Constant, LazyArrays, shown
-from convalg.spec import is_symbolic, size_product
+from convalg.size import is_symbolic, size_product
 
 FLOAT = 1
 SMALL = 2**16

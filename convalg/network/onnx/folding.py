@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.network.onnx.builder import Node, Unread
 from convalg.network.onnx.shape_rules import target_shape
 from convalg.network.onnx.tensors import BFLOAT16, FLOAT16, STORED, Constant, known

@@ -6,7 +6,7 @@ from typing import Any
 
 from convalg.network.onnx.builder import FLOAT, SMALL, Builder, Data, Outside
 from convalg.network.onnx.tensors import Constant
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 MOST_BYTES = 2**20
 """Size of a node from which on ONNX is not asked for its shapes."""

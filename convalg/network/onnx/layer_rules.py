@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
+from convalg.arrays import Array
 from convalg.network import layers as net_layers
 from convalg.network.layers.base import Layer
 from convalg.network.layers.opaque import Opaque, Pointwise, Product, Scale, Shift
@@ -17,7 +17,7 @@ from convalg.network.layers.pooling import LpPool
 from convalg.network.layers.rearrange import Project, SoftmaxAlong
 from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of
 from convalg.network.onnx.tensors import Constant, known
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 SAME = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
 

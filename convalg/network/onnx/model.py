@@ -10,14 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from convalg.errors import (
-    ArgumentError,
-    FileError,
-    KindError,
-    MissingLibraryError,
-    ShapeError,
-    format_bytes,
-)
+from convalg.errors import ArgumentError, FileError, KindError, MissingLibraryError, ShapeError
+from convalg.limits import format_bytes
 from convalg.network.graph import INPUT, Network
 from convalg.network.layers.elementwise import Identity
 from convalg.network.layers.opaque import Opaque
@@ -37,7 +31,7 @@ from convalg.network.onnx.builder import (
 from convalg.network.onnx.folding import MOVES, fold
 from convalg.network.onnx.tensors import Constant, absent, constant, known, shown
 from convalg.network.onnx.wire import Skeleton, scan
-from convalg.spec import as_shape, is_symbolic
+from convalg.size import as_shape, is_symbolic
 
 RULES = {**layer_rules.RULES, **norm_rules.RULES, **shape_rules.RULES}
 OLDEST = 7

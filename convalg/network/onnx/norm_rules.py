@@ -13,7 +13,7 @@ from convalg.network.layers.rearrange import SoftmaxAlong
 from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of, product
 from convalg.network.onnx.layer_rules import shifted, softmax_axis, times
 from convalg.network.onnx.tensors import Constant, known
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 
 def _negative(b: Builder, x: Data) -> Data:

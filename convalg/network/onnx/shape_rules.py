@@ -13,7 +13,7 @@ from convalg.network.layers.base import Layer
 from convalg.network.layers.rearrange import Permute, Resize, Slice
 from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of, product
 from convalg.network.onnx.layer_rules import pairs
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 MODES: dict[str, Any] = {
     "constant": "zeros",

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from convalg.base import Array
-from convalg.errors import ArgumentError, FileError, format_bytes
+from convalg.arrays import Array
+from convalg.errors import ArgumentError, FileError
 from convalg.escape import terminal
+from convalg.limits import format_bytes
 from convalg.network.onnx.wire import DOUBLES, FLOATS, RAW, Skeleton, _opened
 
 FLOAT16, BFLOAT16, STRING = 10, 16, 8

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from convalg.errors import FileError, format_bytes
+from convalg.errors import FileError
+from convalg.limits import format_bytes
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 CHILDREN: dict[str, dict[int, str]] = {

@@ -9,7 +9,7 @@ from convalg.errors import ShapeError
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
 from convalg.network.zoo.blocks import published, row
-from convalg.spec import is_symbolic
+from convalg.size import is_symbolic
 
 
 @published()

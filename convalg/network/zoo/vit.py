@@ -7,7 +7,7 @@ from typing import Any
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.graph import Network
 from convalg.network.zoo.blocks import published, row
-from convalg.spec import size_product
+from convalg.size import size_product
 
 
 @published()

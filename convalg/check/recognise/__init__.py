@@ -1,1 +1,0 @@
-"""The parts of `identify`: probing a function, and the layer that a matrix shows."""

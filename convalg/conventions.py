@@ -1,0 +1,395 @@
+"""The geometry of a layer: its axes, channels and groups, and how arguments become one.
+
+The conventions of the frameworks meet here: what `padding` may be, which side gets the odd
+sample of "same", how kernels are laid out, how large a transposed layer's output is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from convalg.axis import (
+    BOUNDARIES,
+    Axis,
+    Size,
+    holds,
+    output_size,
+    same_padding,
+    transposed_size,
+)
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.geometry import Geometry
+from convalg.size import (
+    Condition,
+    as_shape,
+    as_size,
+    is_expression,
+    is_symbolic,
+    larger,
+    padding_pairs,
+    per_axis,
+    require,
+    size_product,
+    size_words,
+    sizes,
+    substituted,
+)
+
+__all__ = [
+    "PADDING_WORDS",
+    "Condition",
+    "Geometry",
+    "Padding",
+    "Shape",
+    "as_shape",
+    "as_size",
+    "check_boundary",
+    "check_reflect",
+    "correlation_geometry",
+    "holds",
+    "is_expression",
+    "is_symbolic",
+    "padding_pairs",
+    "per_axis",
+    "pooling_axes",
+    "require",
+    "size_product",
+    "size_words",
+    "sizes",
+    "substituted",
+    "transposed_geometry",
+]
+
+
+Shape: TypeAlias = "Size | Sequence[Size]"
+
+
+Padding: TypeAlias = "Size | str | Sequence[Size | tuple[Size, Size]]"
+
+
+PADDING_WORDS = ("valid", "same", "same_lower", "full", "causal")
+
+
+PADDING_SYNONYMS = {
+    "SAME": "same",
+    "SAME_UPPER": "same",
+    "HALF": "same",
+    "SAME_LOWER": "same_lower",
+}
+
+
+BOUNDARY_SYNONYMS = {
+    "zero": "zeros",
+    "constant": "zeros",
+    "fill": "zeros",
+    "wrap": "circular",
+    "periodic": "circular",
+    "grid-wrap": "circular",
+    "mirror": "reflect",
+    "reflection": "reflect",
+    "grid-mirror": "symmetric",
+    "replicate": "edge",
+    "replication": "edge",
+    "nearest": "edge",
+    "clamp": "edge",
+}
+
+
+"""Names that other libraries use, in the words of this one."""
+
+
+def correlation_geometry(
+    shape: Any,
+    kernel_shape: tuple[Size, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = "valid",
+    dilation: Any = 1,
+    groups: Any = 1,
+    boundary: Any = "zeros",
+    flipped: bool = False,
+) -> Geometry:
+    """The geometry of a correlation (with `flipped`, of a convolution) over a spatial shape."""
+    needs: list[Condition] = []
+    sizes = as_shape(shape, conditions=needs)
+    dims = len(sizes)
+    count = as_size(groups, "groups", conditions=needs)
+    taps, channels = _split_kernel(sizes, kernel_shape, count, "correlation", needs)
+    strides = per_axis(stride, "stride", dims, conditions=needs)
+    dilations = per_axis(dilation, "dilation", dims, conditions=needs)
+    check_boundary(boundary)
+    pads = _padding_of(padding, sizes, taps, strides, dilations, needs)
+    axes = []
+    for k, (n, size, s, d, pad) in enumerate(
+        zip(sizes, taps, strides, dilations, pads, strict=True)
+    ):
+        check_reflect(boundary, pad, n, k, needs)
+        outputs = output_size(n, size, s, d, *pad)
+        _check_kernel_fits(outputs, n, size, d, pad, k)
+        flip = d * (size - 1) if flipped else 0
+        axes.append(
+            Axis(
+                in_size=n,
+                out_size=outputs,
+                taps=size,
+                stride=s,
+                dilation=-d if flipped else d,
+                padding=pad[0] - flip,
+                boundary=boundary,
+            )
+        )
+    return Geometry(tuple(axes), *channels, tuple(needs))
+
+
+def transposed_geometry(
+    shape: Any,
+    kernel_shape: tuple[Size, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    dilation: Any = 1,
+    groups: Any = 1,
+) -> Geometry:
+    """The geometry of the correlation whose adjoint is the transposed layer asked for.
+
+    `kernel_shape` is `(C_in, C_out // groups, *taps)`: seen from the correlation, which runs
+    from C_out channels to C_in, that is the usual layout.
+    """
+    needs: list[Condition] = []
+    sizes = as_shape(shape, conditions=needs)
+    dims = len(sizes)
+    count = as_size(groups, "groups", conditions=needs)
+    taps, (outputs, inputs, split) = _split_kernel(
+        sizes, kernel_shape, count, "transposed_correlation", needs
+    )
+    strides = per_axis(stride, "stride", dims, conditions=needs)
+    dilations = per_axis(dilation, "dilation", dims, conditions=needs)
+    extra = per_axis(output_padding, "output_padding", dims, least=0, conditions=needs)
+    if isinstance(padding, str) and padding.startswith("same") and any(extra):
+        raise ArgumentError(
+            f"output_padding={output_padding!r} has no place beside padding={padding!r}, "
+            f"which fixes the output at stride * input"
+        )
+    if isinstance(padding, str) and padding == "causal":
+        raise ArgumentError(
+            f"padding={padding!r} is not defined for a transposed layer: write "
+            f"((0, d * (k - 1)),) to drop the end of the output, or take the adjoint of a causal "
+            f"correlation"
+        )
+    wanted = tuple(n * s for n, s in zip(sizes, strides, strict=True))
+    pads = _padding_of(padding, wanted, taps, strides, dilations, needs)
+    axes = []
+    for k, (n, size, s, d, pad, more) in enumerate(
+        zip(sizes, taps, strides, dilations, pads, extra, strict=True)
+    ):
+        require(
+            larger(s, d) - 1 - more,
+            (
+                "output_padding[{}] must be smaller than the stride {} or the dilation {} of its "
+                "axis, not {}",
+                *(k, s, d, more),
+            ),
+            needs,
+        )
+        produced = transposed_size(n, size, s, d, *pad) + more
+        if isinstance(padding, str) and padding.startswith("same"):
+            produced = wanted[k]
+        require(
+            produced - 1,
+            (
+                "padding={} on axis {} crops everything: the transposed output would have {} "
+                "samples; reduce the padding",
+                *(pad, k, produced),
+            ),
+            needs,
+        )
+        axes.append(
+            Axis(in_size=produced, out_size=n, taps=size, stride=s, dilation=d, padding=pad[0])
+        )
+    # The correlation behind it runs the other way round, from the layer's outputs to its inputs.
+    return Geometry(tuple(axes), outputs, inputs, split, tuple(needs))
+
+
+def pooling_axes(
+    shape: Any,
+    size: Any,
+    *,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    conditions: list[Condition] | None = None,
+) -> tuple[tuple[Axis, ...], tuple[tuple[Any, Any], ...]]:
+    """The axes of a pooling, and its padding (before, after) on each.
+
+    With `ceil_mode` the last window may reach beyond the padding behind, as long as it starts
+    inside the input or the padding before it (PyTorch and ONNX).
+
+    Raises: ShapeError where no window fits, ArgumentError for ceil_mode with letters.
+    """
+    needs: list[Condition] = [] if conditions is None else conditions
+    sizes = as_shape(shape, conditions=needs)
+    dims = len(sizes)
+    taps = per_axis(size, "size", dims, conditions=needs)
+    strides = taps if stride is None else per_axis(stride, "stride", dims, conditions=needs)
+    dilations = per_axis(dilation, "dilation", dims, conditions=needs)
+    if not isinstance(ceil_mode, bool):
+        raise KindError(f"ceil_mode must be True or False, not {ceil_mode!r}")
+    pads = _padding_of(padding, sizes, taps, strides, dilations, needs)
+    axes = []
+    for k, (n, window, s, d, pad) in enumerate(
+        zip(sizes, taps, strides, dilations, pads, strict=True)
+    ):
+        outputs = output_size(n, window, s, d, *pad)
+        if ceil_mode:
+            if not all(isinstance(value, int) for value in (outputs, n, s, *pad)):
+                raise ArgumentError(f"ceil_mode needs numbers for sizes, not {n}, stride {s}")
+            outputs = -(-(n + sum(pad) - d * (window - 1) - 1) // s) + 1
+            # A window that starts in the padding behind the input is left out.
+            outputs -= (outputs - 1) * s >= n + pad[0]
+        _check_kernel_fits(outputs, n, window, d, pad, k, what="window")
+        axes.append(Axis(n, outputs, window, s, d, pad[0]))
+    return tuple(axes), pads
+
+
+def check_boundary(boundary: Any) -> None:
+    """Raises: ArgumentError unless it is one of the known boundaries."""
+    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
+        raise ArgumentError(
+            f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary!r}{_meant(boundary)}"
+        )
+
+
+def _meant(word: Any) -> str:
+    """The boundary or padding that a name of another library means here; empty for other names."""
+    if not isinstance(word, str):
+        return ""
+    boundary = BOUNDARY_SYNONYMS.get(word.lower(), word.lower())
+    if boundary in BOUNDARIES:
+        return f": write boundary={boundary!r}, with the number of samples as padding"
+    padding = PADDING_SYNONYMS.get(word.upper(), word.lower())
+    return f": write padding={padding!r}" if padding in PADDING_WORDS else ""
+
+
+def _split_kernel(
+    sizes: tuple[Size, ...],
+    kernel_shape: tuple[Size, ...],
+    groups: Any,
+    call: str,
+    conditions: list[Condition],
+) -> tuple[tuple[Size, ...], tuple[int | None, int | None, int]]:
+    """The taps and (in_channels, out_channels, groups), read from the kernel's shape."""
+    dims, axes = len(sizes), len(kernel_shape)
+    for k, size in enumerate(kernel_shape):
+        message = ("kernel of shape {} is empty: axis {} has size {}", kernel_shape, k, size)
+        require(size - 1, message, conditions, error=ShapeError)
+    if axes == dims:
+        if groups != 1:
+            raise ArgumentError(
+                f"groups={groups} needs a kernel with channels, "
+                f"(C_out, C_in // groups, *taps), not one of shape {kernel_shape}"
+            )
+        return kernel_shape, (None, None, 1)
+    if axes != dims + 2:
+        raise ShapeError(_kernel_rank_message(sizes, kernel_shape, groups, call))
+    first, second = kernel_shape[:2]
+    # Divisible exactly where rounding down to a multiple loses nothing.
+    require(
+        groups * (first // groups) - first,
+        (
+            "groups={} does not divide the {} channels on the first axis of the kernel of shape {}",
+            *(groups, first, kernel_shape),
+        ),
+        conditions,
+        words=("{} divides {}", groups, first),
+    )
+    return kernel_shape[2:], (second * groups, first, groups)
+
+
+def _kernel_rank_message(
+    sizes: tuple[Size, ...], kernel_shape: tuple[Size, ...], groups: int, call: str
+) -> str:
+    """What to say when the kernel has neither as many axes as the shape nor two more."""
+    dims, axes = len(sizes), len(kernel_shape)
+    if axes == dims + 1 and axes >= 4 and sizes[0] in (kernel_shape[0], kernel_shape[1] * groups):
+        spatial = sizes[1:]
+        return (
+            f"shape is spatial, without channels: a kernel of shape {kernel_shape} is a layer "
+            f"over {len(spatial)} axes, so {tuple(sizes)} has one axis too many (channels are "
+            f"read from the kernel); write ca.{call}({spatial}, W)"
+        )
+    return (
+        f"kernel of shape {kernel_shape} has {axes} axes, but a shape of {dims} spatial axes "
+        f"{tuple(sizes)} wants {dims} (one channel) or {dims + 2} "
+        f"(C_out, C_in // groups, *taps); the shape is spatial, without channels"
+    )
+
+
+def _padding_of(
+    padding: Any,
+    sizes: tuple[Size, ...],
+    taps: tuple[Size, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    conditions: list[Condition],
+) -> tuple[tuple[Any, Any], ...]:
+    """(before, after) per axis, with named modes as numbers."""
+    if not isinstance(padding, str):
+        return padding_pairs(padding, len(sizes), conditions=conditions)
+    each = tuple(zip(sizes, taps, strides, dilations, strict=True))
+    match padding:
+        case "valid":
+            return ((0, 0),) * len(sizes)
+        case "same":
+            return tuple(same_padding(n, k, s, d) for n, k, s, d in each)
+        case "same_lower":
+            return tuple(same_padding(n, k, s, d, lower=True) for n, k, s, d in each)
+        case "full":
+            return tuple((d * (k - 1), d * (k - 1)) for n, k, s, d in each)
+        case "causal":
+            return tuple((d * (k - 1), 0) for n, k, s, d in each)
+    raise ArgumentError(
+        f"padding must be an integer, one per axis, (before, after) pairs or one of "
+        f"{', '.join(PADDING_WORDS)}, not {padding!r}{_meant(padding)}"
+    )
+
+
+def check_reflect(
+    boundary: str,
+    pad: tuple[Any, Any],
+    n: Any,
+    axis: int,
+    conditions: list[Condition] | None = None,
+    *,
+    name: str = "padding",
+) -> None:
+    """Raises: ArgumentError when a reflection would be wider than the input."""
+    if boundary != "reflect":
+        return
+    message = (
+        "{} {} on axis {} is too wide for boundary='reflect': an input of {} can be reflected by "
+        "at most {} (use 'symmetric', 'circular' or 'edge')",
+        *(name, pad, axis, n, n - 1),
+    )
+    for amount in pad:
+        require(n - 1 - amount, message, conditions)
+
+
+def _check_kernel_fits(
+    outputs: Any,
+    n: Any,
+    taps: Any,
+    dilation: int,
+    pad: tuple[Any, Any],
+    axis: int,
+    *,
+    what: str = "kernel",
+) -> None:
+    if isinstance(outputs, int) and outputs < 1:
+        span = dilation * (taps - 1) + 1
+        raise ShapeError(
+            f"{what} of {taps} taps (span {span} with dilation {dilation}) is larger than the "
+            f"padded input of {n + sum(pad)} on axis {axis}; pad more or use a smaller {what}"
+        )

@@ -1,0 +1,479 @@
+"""Arrays of other libraries as input: PyTorch, CuPy, JAX and what else has a namespace.
+
+An array stays on its device, in its type, in its graph or trace. Every axis of a layer is a sum
+of entries by a table, and the channels are one matrix product; PyTorch has convolutions
+of its own. Only tables and numbers of the operator go to the device. Nothing comes back, but for
+the largest of whole numbers where their type does not rule an overflow out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from convalg.arrays import is_foreign, is_tensor, largest
+from convalg.devices.array_api import Library, library_of
+from convalg.devices.tables import Rows, axis_rows, rows_of
+from convalg.engine import chosen, most_readers
+from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
+from convalg.faces.sparse import cast, exact_kind
+from convalg.geometry import Geometry
+from convalg.operators.leaves import (
+    Adjoint,
+    Convolution,
+    Diagonal,
+    Matrix,
+    Patches,
+    Selection,
+    SparseMatrix,
+)
+from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
+
+Step: TypeAlias = Callable[[Library, Any], Any]
+Layer: TypeAlias = "Convolution | Patches | Selection"
+
+CHUNK = 2**25
+"""Elements that one step may unfold at a time; larger batches go through in slices."""
+
+
+def apply(operator: Operator, x: Any) -> Any:
+    """A(x) for an array of another library, on its device.
+
+    Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`, floating-point numbers in the
+    type of x, whole ones in the widest of the library.
+    Raises: ShapeError for another shape, KindError for numbers that do not mix, ExactnessError
+    where whole numbers could overflow, SymbolicError for symbols in the operator.
+    """
+    _own_way(x)
+    library = library_for(x)
+    with library.on(x):
+        samples, batch = samples_of(library, operator, x)
+        y = fold(operator, _RULES, _leaf)(library, samples)
+        return library.reshape(y, (*batch, *operator.out_shape))
+
+
+def kernel_gradient(layer: Convolution, x: Any, g: Any) -> Any:
+    """dL/dw, summed over the batch, for floating-point arrays of one library: B(x)^T g.
+
+    Shapes: x `(batch, *in_shape)`, g `(batch, *out_shape)`, result as the kernel.
+    """
+    library = library_for(x)
+    parts = [
+        library.sum(_kernel_gradients(library, layer, x[part, ...], g[part, ...]), axis=0)
+        for part in _slices(layer, x.shape[0])
+    ]
+    return sum(parts[1:], start=parts[0])
+
+
+def _own_way(x: Any) -> None:
+    """Raises: ArgumentError when an engine was asked for: they are NumPy's."""
+    if chosen() != "auto":
+        raise ArgumentError(
+            f"engine={chosen()!r} is for NumPy's numbers, and x is a {type(x).__name__} that its "
+            f"own library applies: leave it to 'auto'"
+        )
+
+
+def pair(operator: Operator, x: Any, g: Any) -> tuple[Library, Any, Any]:
+    """The library of x and g, and both with one batch axis, for a gradient.
+
+    Raises: KindError unless both are floating-point arrays of one library, ShapeError unless
+    their shapes are those of the operator, with the same batch.
+    """
+    if not (is_foreign(x) and is_foreign(g)) or library_for(x) is not library_for(g):
+        raise KindError(
+            f"x and g must be arrays of one library, not {type(x).__name__} and {type(g).__name__}"
+        )
+    _own_way(x)
+    library = library_for(x)
+    for values in (x, g):
+        if library.kind(values) not in "fc":
+            raise KindError(
+                f"a kernel's gradient takes floating-point numbers here, not {values.dtype}: whole "
+                f"ones stay exact as NumPy arrays"
+            )
+    with library.on(x):
+        inputs, batch = samples_of(library, operator, x)
+        upstream, other = samples_of(library, operator.T, g)
+    if batch != other:
+        raise ShapeError(
+            f"x and g must come in one batch, but x has {batch or 'none'} and g {other or 'none'}"
+        )
+    return library, inputs, upstream
+
+
+def library_for(x: Any) -> Library:
+    """The library that an array brings with it."""
+    if is_tensor(x):
+        from convalg.devices.torch import TORCH
+
+        return TORCH
+    return library_of(x)
+
+
+def samples_of(library: Library, operator: Operator, x: Any) -> tuple[Any, tuple[int, ...]]:
+    """x with one batch axis in the type to compute in, and the batch axes it came with."""
+    word, kind = library.word, library.kind(x)
+    split = len(x.shape) - len(operator.in_shape)
+    if split < 0 or tuple(x.shape[split:]) != operator.in_shape:
+        raise ShapeError(
+            f"the {word} must have shape (*batch, {', '.join(map(str, operator.in_shape))}), not "
+            f"{tuple(x.shape)}"
+        )
+    if kind not in ("bifc" if library.takes_whole else "f"):
+        raise KindError(
+            f"a{'n' * (word[0] == 'a')} {word} must be floating-point, not {x.dtype}: whole "
+            f"numbers stay exact as NumPy arrays"
+        )
+    if exact_kind(operator) == "symbols":
+        raise SymbolicError(
+            f"{operator!r} has symbols, which no {word} holds: pass numbers with A.refill(kernel)"
+        )
+    batch = tuple(x.shape[:split])
+    x = library.reshape(x, (math.prod(batch), *operator.in_shape))
+    return (_widened(library, operator, x) if kind in "bi" else x), batch
+
+
+def _widened(library: Library, operator: Operator, x: Any) -> Any:
+    """Whole numbers in a type in which nothing overflows.
+
+    Raises: ExactnessError where that is not certain, KindError for an operator of other numbers.
+    """
+    growth = max(fold(operator, _GROWTH, _leaf_growth), 1)
+    wide = library.whole(x)
+    most = library.range(wide) - 1
+    seen = 1 if library.kind(x) == "b" else library.range(x)
+    if growth * seen > most:
+        # The type says too little: the numbers themselves are looked at.
+        seen = library.largest(x) if math.prod(x.shape) else 0
+    if growth * max(seen, 1) > most:
+        raise ExactnessError(
+            f"whole numbers up to {seen:.3g} could sum to {growth * seen:.3g}, beyond "
+            f"{wide.dtype}: cast the {library.word} to floating point, or pass a NumPy array"
+        )
+    return wide
+
+
+def _whole(values: Any) -> Any:
+    """Raises: KindError for numbers of an operator that are not whole."""
+    found = np.asarray(values)
+    if found.dtype.kind in "biu":
+        return found
+    others = [value for value in found.ravel() if not isinstance(value, int)]
+    if others:
+        raise KindError(
+            f"the operator holds numbers like {others[0]!s}, the array whole ones only: cast the "
+            f"array to floating point"
+        )
+    return found
+
+
+def _leaf_growth(leaf: Any) -> int:
+    """How much larger than the input an output may be, in whole numbers."""
+    match leaf:
+        case Convolution(geometry=geometry, weights=values):
+            return _terms(geometry) * largest(_whole(values))
+        case Patches(geometry=geometry, values=values, transposed=turned):
+            return (_readers if turned else _terms)(geometry) * largest(_whole(values))
+        case Selection(geometry=geometry):
+            return _terms(geometry)
+        case Matrix(values=values):
+            return values.shape[1] * largest(_whole(values))
+        case SparseMatrix(values=values, indptr=indptr):
+            return int(np.diff(indptr).max(initial=0)) * largest(_whole(values))
+    return largest(_whole(leaf.values))
+
+
+def _adjoint_growth(node: Adjoint, growth: int) -> int:
+    match node.operator:
+        case Convolution(geometry=geometry, weights=values):
+            return _readers(geometry) * largest(_whole(values))
+        case Patches(geometry=geometry, values=values):
+            return math.prod(geometry.out_spatial) * largest(_whole(values))
+    return _readers(node.operator.geometry)
+
+
+def _terms(geometry: Geometry) -> int:
+    """Products that one output sums."""
+    return geometry.channels[2] * math.prod(geometry.taps)
+
+
+def _readers(geometry: Geometry) -> int:
+    """Products that one input takes part in, at most."""
+    return geometry.channels[1] * most_readers(geometry.axes)
+
+
+_GROWTH: dict[type, Callable[..., int]] = {
+    Compose: lambda node, *each: math.prod(max(growth, 1) for growth in each),
+    Sum: lambda node, *each: sum(each),
+    Scaled: lambda node, growth: largest(_whole(node.factor)) * growth,
+    Adjoint: _adjoint_growth,
+    Kron: lambda node, left, right: max(left, 1) * max(right, 1),
+}
+
+
+_HELD: WeakKeyDictionary[Operator, dict[Any, Any]] = WeakKeyDictionary()
+"""Tables and numbers of leaves, on the devices where they were needed; they go with the leaf."""
+
+
+def _held(leaf: Operator, key: Any, make: Callable[[], Any]) -> Any:
+    found = _HELD.setdefault(leaf, {})
+    if key not in found:
+        found[key] = make()
+    return found[key]
+
+
+def _placed(
+    library: Library, leaf: Operator, name: Any, like: Any, host: Callable[[], Any], dtype: Any
+) -> Any:
+    """An array of the host beside `like`, placed once for a leaf and device."""
+    if not library.kept:
+        return library.place(host(), like, dtype)
+    key = (library, str(like.device), str(dtype), name)
+    return _held(leaf, key, lambda: library.place(host(), like, dtype))
+
+
+def _numbers(
+    library: Library, leaf: Operator, like: Any, values: np.ndarray, name: Any = "numbers"
+) -> Any:
+    """Numbers of a leaf in the type of `like`."""
+    kind = np.dtype(np.int64 if library.kind(like) == "i" else np.float64)
+    return _placed(library, leaf, name, like, lambda: cast(values, kind), like.dtype)
+
+
+def _collected(
+    library: Library, leaf: Operator, name: Any, rows: Rows, x: Any, weights: Any = None
+) -> Any:
+    """The sums of entries along the middle axis of x (lead, columns, trail)."""
+    if rows.keeps and weights is None:
+        return x
+    lead, _, trail = x.shape
+    if rows.gaps:
+        x = library.join([x, library.zeros(x[:, :1, :])], axis=1)
+    parts = []
+    for k, table in enumerate(rows.tables):
+        places = _placed(library, leaf, (name, k), x, partial(np.ravel, table), None)
+        height, width = table.shape
+        found = library.reshape(library.take(x, places), (lead, height, width, trail))
+        if weights is not None:
+            found = found * weights(k)
+        parts.append(library.sum(found, axis=2) if width > 1 else found[:, :, 0, :])
+    y = library.join(parts, axis=1)
+    if rows.order is not None:
+        y = library.take(y, _placed(library, leaf, name, x, lambda: rows.order, None))
+    return y
+
+
+def _along(
+    library: Library, leaf: Layer, x: Any, lead: int, *, taps: bool, adjoint: bool = False
+) -> Any:
+    """Every axis of a layer in turn: x (lead, ...) of inputs, or of outputs with `adjoint`."""
+    each = [axis_rows(axis, taps, adjoint) for axis in leaf.geometry.axes]
+    trail = math.prod(rows.columns for rows in each)
+    for k, rows in enumerate(each):
+        trail = trail // rows.columns
+        x = library.reshape(x, (lead, rows.columns, trail))
+        x = _collected(library, leaf, (k, taps, adjoint), rows, x)
+        lead *= x.shape[1]
+    return x
+
+
+def _unfolded(library: Library, leaf: Convolution | Patches, x: Any) -> Any:
+    """(batch, *in_shape) to (batch, groups, inputs * taps, outputs): what every tap reads."""
+    geometry = leaf.geometry
+    groups, _, inputs = geometry.channels
+    lead, dims = x.shape[0] * groups * inputs, len(geometry.axes)
+    found = _along(library, leaf, x, lead, taps=True)
+    pairs = [int(n) for axis in geometry.axes for n in (axis.taps, axis.out_size)]
+    turned = (0, *range(1, 2 * dims, 2), *range(2, 2 * dims + 1, 2))
+    found = library.permute(library.reshape(found, (lead, *pairs)), turned)
+    taps, outputs = math.prod(geometry.taps), math.prod(geometry.out_spatial)
+    return library.reshape(found, (x.shape[0], groups, inputs * taps, outputs))
+
+
+def _folded(library: Library, leaf: Convolution | Patches, spread: Any) -> Any:
+    """The adjoint of `_unfolded`: sums to where they were read, (batch, *in_shape)."""
+    geometry = leaf.geometry
+    groups, _, inputs = geometry.channels
+    lead, dims = spread.shape[0] * groups * inputs, len(geometry.axes)
+    found = library.reshape(spread, (lead, *geometry.taps, *geometry.out_spatial))
+    turned = (0, *(1 + k + step for k in range(dims) for step in (0, dims)))
+    found = library.permute(found, turned)
+    found = _along(library, leaf, found, lead, taps=True, adjoint=True)
+    return library.reshape(found, (spread.shape[0], *geometry.in_shape))
+
+
+def _correlated(library: Library, leaf: Convolution | Patches, kernel: Any, x: Any) -> Any:
+    """A(kernel) x, where either has a batch axis of length one."""
+    groups, outputs, _ = leaf.geometry.channels
+    weights = library.reshape(kernel, (kernel.shape[0], groups, outputs, _terms(leaf.geometry)))
+    y = library.matmul(weights, _unfolded(library, leaf, x))
+    return library.reshape(y, (y.shape[0], *leaf.geometry.out_shape))
+
+
+def _correlated_adjoint(library: Library, leaf: Convolution | Patches, kernel: Any, g: Any) -> Any:
+    """A(kernel)^T g, where either has a batch axis of length one."""
+    geometry = leaf.geometry
+    groups, outputs, _ = geometry.channels
+    weights = library.reshape(kernel, (kernel.shape[0], groups, outputs, _terms(geometry)))
+    upstream = library.reshape(g, (g.shape[0], groups, outputs, math.prod(geometry.out_spatial)))
+    spread = library.matmul(library.permute(weights, (0, 1, 3, 2)), upstream)
+    return _folded(library, leaf, spread)
+
+
+def _kernel_gradients(library: Library, leaf: Convolution | Patches, x: Any, g: Any) -> Any:
+    """dL/dkernel for each sample, where either has a batch axis of length one."""
+    geometry = leaf.geometry
+    groups, outputs, _ = geometry.channels
+    upstream = library.reshape(g, (g.shape[0], groups, outputs, math.prod(geometry.out_spatial)))
+    found = library.matmul(upstream, library.permute(_unfolded(library, leaf, x), (0, 1, 3, 2)))
+    return library.reshape(found, (found.shape[0], *geometry.kernel_shape))
+
+
+def _slices(leaf: Convolution | Patches, batch: int) -> list[slice]:
+    """Slices of the batch that fit into memory."""
+    geometry = leaf.geometry
+    groups, outputs, _ = geometry.channels
+    load = groups * max(_terms(geometry), outputs) * math.prod(geometry.out_spatial)
+    size = max(CHUNK // load, 1)
+    # Ends are exact: the standard says nothing of slices that reach too far.
+    return [slice(k, min(k + size, batch)) for k in range(0, max(batch, 1), size)]
+
+
+def _in_slices(library: Library, leaf: Convolution | Patches, step: Step, x: Any) -> Any:
+    slices = _slices(leaf, x.shape[0])
+    if len(slices) == 1:
+        return step(library, x)
+    return library.join([step(library, x[part, ...]) for part in slices], axis=0)
+
+
+def _leaf(leaf: Any) -> Step:
+    match leaf:
+        case Convolution():
+            return lambda library, x: _layer(library, leaf, x)
+        case Patches():
+            return lambda library, x: _patches(library, leaf, x)
+        case Selection():
+            return lambda library, x: _along(library, leaf, x, x.shape[0], taps=False)
+        case Diagonal():
+            return lambda library, x: x * _numbers(library, leaf, x, leaf.values)
+        case Matrix():
+            return lambda library, x: _matrix(library, leaf, x)
+    return lambda library, x: _sparse(library, leaf, x)
+
+
+def _adjoint(node: Adjoint, step: Step) -> Step:
+    leaf = node.operator
+    match leaf:
+        case Convolution():
+            return lambda library, g: _layer_adjoint(library, leaf, g)
+        case Patches():
+            return lambda library, g: _patches_adjoint(library, leaf, g)
+    return lambda library, g: _along(library, leaf, g, g.shape[0], taps=False, adjoint=True)
+
+
+def _layer(library: Library, leaf: Convolution, x: Any) -> Any:
+    found = library.convolve(leaf, x)
+    if found is not None:
+        return found
+    kernel = _numbers(library, leaf, x, leaf.weights[None])
+    return _in_slices(library, leaf, lambda lib, part: _correlated(lib, leaf, kernel, part), x)
+
+
+def _layer_adjoint(library: Library, leaf: Convolution, g: Any) -> Any:
+    found = library.convolve_adjoint(leaf, g)
+    if found is not None:
+        return found
+    kernel = _numbers(library, leaf, g, leaf.weights[None])
+    return _in_slices(
+        library, leaf, lambda lib, part: _correlated_adjoint(lib, leaf, kernel, part), g
+    )
+
+
+def _patches(library: Library, leaf: Patches, x: Any) -> Any:
+    values = _numbers(library, leaf, x, leaf.values[None])
+    step = _correlated_adjoint if leaf.transposed else _correlated
+    return _in_slices(library, leaf, lambda lib, part: step(lib, leaf, part, values), x)
+
+
+def _patches_adjoint(library: Library, leaf: Patches, g: Any) -> Any:
+    values = _numbers(library, leaf, g, leaf.values[None])
+
+    def step(library: Library, part: Any) -> Any:
+        pair = (part, values) if leaf.transposed else (values, part)
+        return _kernel_gradients(library, leaf, *pair)
+
+    return _in_slices(library, leaf, step, g)
+
+
+def _matrix(library: Library, leaf: Matrix, x: Any) -> Any:
+    weights = _numbers(library, leaf, x, leaf.values.T)
+    return library.matmul(library.reshape(x, (x.shape[0], leaf.shape[1])), weights)
+
+
+def _sparse(library: Library, leaf: SparseMatrix, x: Any) -> Any:
+    rows = _held(leaf, "rows", lambda: rows_of(leaf.indptr, leaf.indices, leaf.shape[1]))
+    x = library.reshape(x, (x.shape[0], leaf.shape[1], 1))
+    if leaf.values.dtype.kind != "O" and (leaf.values == 1).all():
+        return _collected(library, leaf, "rows", rows, x)
+    values = np.append(leaf.values, 0)
+
+    def weights(k: int) -> Any:
+        return _numbers(library, leaf, x, values[rows.entries[k]][None, :, :, None], k)
+
+    return _collected(library, leaf, "rows", rows, x, weights)
+
+
+def _composed(node: Compose, *steps: Step) -> Step:
+    def run(library: Library, x: Any) -> Any:
+        for factor, step in zip(reversed(node.factors), reversed(steps), strict=True):
+            x = library.reshape(step(library, x), (x.shape[0], *factor.out_shape))
+        return x
+
+    return run
+
+
+def _summed(node: Sum, *steps: Step) -> Step:
+    def run(library: Library, x: Any) -> Any:
+        first, *more = (
+            library.reshape(step(library, x), (x.shape[0], *node.out_shape)) for step in steps
+        )
+        return sum(more, start=first)
+
+    return run
+
+
+def _scaled(node: Scaled, step: Step) -> Step:
+    def run(library: Library, x: Any) -> Any:
+        is_whole = library.kind(x) == "i"
+        return step(library, x) * (int(node.factor) if is_whole else float(node.factor))
+
+    return run
+
+
+def _kron(node: Kron, left: Step, right: Step) -> Step:
+    (rows_left, columns_left), (rows_right, _) = node.left.shape, node.right.shape
+
+    def run(library: Library, x: Any) -> Any:
+        count = x.shape[0]
+        x = library.reshape(x, (count * columns_left, *node.right.in_shape))
+        y = library.reshape(right(library, x), (count, columns_left, rows_right))
+        y = library.permute(y, (0, 2, 1))
+        y = left(library, library.reshape(y, (count * rows_right, *node.left.in_shape)))
+        return library.permute(library.reshape(y, (count, rows_right, rows_left)), (0, 2, 1))
+
+    return run
+
+
+_RULES: dict[type, Callable[..., Step]] = {
+    Compose: _composed,
+    Sum: _summed,
+    Scaled: _scaled,
+    Adjoint: _adjoint,
+    Kron: _kron,
+}

@@ -1,1 +1,0 @@
-"""What kind of structured matrix, and which kernels are separable."""

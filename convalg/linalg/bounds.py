@@ -1,0 +1,141 @@
+"""Bounds on the norm of a layer that need no iteration, and a number mistaken for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from convalg import engine
+from convalg.arrays import Array
+from convalg.axis import Axis
+from convalg.errors import KindError
+from convalg.linalg.circulant import block_gram, top_value, transfer
+from convalg.linalg.numeric import as_float
+from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.tree import Operator, Scaled
+
+ITERATIONS = 6
+"""Steps of the Gram iteration: the bound is then within rank^(1/128) of `circular`."""
+
+
+@dataclass(frozen=True)
+class NormBounds:
+    """Upper bounds on the norm of one layer, and `reshaped`, which is none.
+
+    circular: upper bound. The norm of the circular layer that this one is cut from, over the
+        padded input; where a boundary repeats samples, times the square root of how often.
+        The norm itself for a circular layer of stride 1. Found by FFT.
+    absolute_sum: upper bound. The square root of the largest row sum times the largest column
+        sum of |A| (Schur's test).
+    gram: upper bound, a little above `circular`. Frobenius norms of iterated Gram matrices of
+        the kernel's Fourier blocks, without any eigenvalue. Source: Delattre et al. (2023),
+        Efficient bound of Lipschitz constant for convolutional layers by Gram iteration.
+    reshaped: not a bound. The spectral norm of the kernel as a matrix (C_out, C_in * taps):
+        what frameworks call spectral norm. Source: Miyato et al. (2018).
+    reshaped_bound: upper bound. `reshaped` times the square root of how often a sample is read,
+        at most the number of taps. Source: Tsuzuku, Sato & Sugiyama (2018).
+
+    >>> import convalg as ca
+    >>> found = norm_bounds(ca.correlation(8, [1, 2, 1], padding=1))
+    >>> round(found.circular, 6), found.absolute_sum, round(found.reshaped, 6)
+    (4.0, 4.0, 2.44949)
+    """
+
+    circular: float
+    absolute_sum: float
+    gram: float
+    reshaped: float
+    reshaped_bound: float
+
+    @property
+    def upper(self) -> float:
+        """The smallest of the upper bounds."""
+        return min(self.circular, self.absolute_sum, self.gram, self.reshaped_bound)
+
+
+def norm_bounds(A: Any) -> NormBounds:  # noqa: N803
+    """Bounds on the norm of one convolution layer, its adjoint or a multiple of one.
+
+    Every boundary, stride, dilation and number of groups: the bounds hold for all of them.
+    All are computed in double precision, so they hold to rounding.
+
+    Raises: KindError for products, sums and operators that are no layer.
+
+    >>> import convalg as ca
+    >>> norm_bounds(ca.correlation((8, 8), ca.kernels.laplace, padding=1)).upper
+    8.0
+    """
+    factor, layer = _layer(as_float(A, "norm_bounds"))
+    geometry, weights = layer.geometry, layer.weights
+    extents = [_extent(axis) for axis in geometry.axes]
+    grid = [size for size, _ in extents]
+    repeats = math.sqrt(math.prod(often for _, often in extents))
+    blocks = transfer(geometry, weights, grid, half=True)
+    matrix = weights.reshape(geometry.out_channels or 1, -1)
+    reshaped = float(np.linalg.norm(matrix, 2))
+    return NormBounds(
+        circular=factor * repeats * top_value(blocks),
+        absolute_sum=factor * _absolute_sum(layer),
+        gram=factor * repeats * _gram_iteration(blocks),
+        reshaped=factor * reshaped,
+        reshaped_bound=factor * reshaped * math.sqrt(engine.most_readers(geometry.axes)),
+    )
+
+
+def _layer(operator: Operator) -> tuple[float, Convolution]:
+    match operator:
+        case Convolution():
+            return 1.0, operator
+        case Adjoint(operator=Convolution() as layer):
+            return 1.0, layer
+        case Scaled(factor=factor, operator=inner):
+            own, layer = _layer(inner)
+            return abs(factor) * own, layer
+    raise KindError(
+        f"norm_bounds takes one convolution layer, its adjoint or a multiple, not {operator!r}: "
+        f"try simplify(), or multiply the bounds of its factors"
+    )
+
+
+def _extent(axis: Axis) -> tuple[int, int]:
+    """The size of a circulant that the axis is cut from, and how often it repeats a sample.
+
+    Rule: a layer is rows of the circulant over the samples that it reads, padding included,
+    times the matrix that pads; that one's norm is the square root of its largest column sum.
+    """
+    n = int(axis.in_size)
+    outputs, taps = np.arange(axis.out_size), np.arange(axis.taps)
+    if axis.boundary == "circular":
+        # The padding is a turn of the circle: rows repeat instead of samples.
+        rows = np.unique(axis.raw(outputs, 0) % n, return_counts=True)[1]
+        return n, int(rows.max())
+    raw, first = np.unique(axis.raw(outputs[:, None], taps), return_index=True)
+    read = axis.columns().ravel()[first]
+    often = np.unique(read[read >= 0], return_counts=True)[1].max(initial=1)
+    return int(raw[-1] - raw[0]) + 1, int(often)
+
+
+def _absolute_sum(layer: Convolution) -> float:
+    positive = replace(layer, weights=np.abs(layer.weights))
+    rows = positive(np.ones(layer.in_shape)).max()
+    columns = positive.T(np.ones(layer.out_shape)).max()
+    return math.sqrt(rows) * math.sqrt(columns)
+
+
+def _gram_iteration(blocks: Array) -> float:
+    """The largest ||G_t||_F^(2^-t) over the frequencies, rescaled in each step."""
+    gram, _, size = block_gram(blocks)
+    logarithm = np.zeros(gram.shape[:-2])
+    for step in range(1, ITERATIONS + 1):
+        length = np.linalg.norm(gram, axis=(-2, -1))
+        # A block of zeros stays one, and never is the largest.
+        scale = np.where(length > 0, length, 1.0)
+        logarithm += np.log(scale) / 2**step
+        gram = gram / scale[..., None, None]
+        if step < ITERATIONS:
+            gram = gram @ gram
+    logarithm[length == 0] = -np.inf
+    return size * float(np.exp(logarithm.max()))

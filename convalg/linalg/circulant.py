@@ -1,0 +1,289 @@
+"""Circulant layers in the Fourier basis: one small matrix per frequency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from convalg.arrays import Array
+from convalg.axis import Axis
+from convalg.geometry import Geometry
+from convalg.limits import check_memory
+from convalg.operators.leaves import Convolution, Selection
+
+Layer: TypeAlias = "Convolution | Selection"
+
+
+WEAK = 1e-8
+"""Squares of singular values below this part of the largest are not taken from a Gram matrix."""
+
+GUESS = 2**20
+"""Fourier coefficients that a guess of the top singular vector may take."""
+
+
+CANDIDATES, STEPS = 32, 4
+"""Frequencies that the guess is chosen from, and steps to choose those."""
+
+
+def _layer(operator: Layer) -> tuple[Geometry, Array]:
+    if isinstance(operator, Selection):
+        return operator.geometry, np.ones(operator.geometry.kernel_shape)
+    return operator.geometry, operator.weights
+
+
+def is_circulant(operator: Layer) -> bool:
+    """Whether the rows are every s-th row of a circulant layer, each once, in some order."""
+    return all(_wraps(axis) for axis in operator.geometry.axes)
+
+
+def _wraps(axis: Axis) -> bool:
+    n, outputs, s = int(axis.in_size), int(axis.out_size), int(axis.stride)
+    if outputs != n // math.gcd(s, n):
+        return False
+    raw = axis.raw(np.arange(outputs)[:, None], np.arange(axis.taps))
+    return bool((axis.columns() == raw % n).all())
+
+
+def circulant_blocks(operator: Layer, max_bytes: int | None) -> tuple[Array, Array]:
+    """Matrices (groups, *frequencies, C_out, aliases C_in) and how often each one counts."""
+    geometry, weights = _layer(operator)
+    grid = [int(axis.in_size) for axis in geometry.axes]
+    steps = [math.gcd(int(a.stride), n) for a, n in zip(geometry.axes, grid, strict=True)]
+    blocks = transfer(geometry, weights, grid, steps[-1] == 1, max_bytes)
+    often = np.ones(blocks.shape[:-2], dtype=int)
+    if steps[-1] == 1:
+        often = half_often(often.shape, grid)
+    for k, (n, step) in enumerate(zip(grid, steps, strict=True), 1):
+        if step > 1:
+            # Rows that are `step` apart mix the frequencies that are n / step apart.
+            shape = blocks.shape
+            split = blocks.reshape(*shape[:k], step, n // step, *shape[k + 1 :])
+            joined = np.moveaxis(split, k, -2)
+            blocks = joined.reshape(*joined.shape[:-2], -1) / math.sqrt(step)
+            often = often.take(range(n // step), axis=k)
+    return blocks, often
+
+
+def transfer(
+    geometry: Geometry, weights: Array, grid: list[int], half: bool, max_bytes: int | None = None
+) -> Array:
+    """The kernel's Fourier blocks on a grid: (groups, *frequencies, C_out, C_in) per group."""
+    groups, outputs, inputs = geometry.channels
+    check_memory(
+        # A prime length is transformed by convolutions of twice that length.
+        3 * groups * outputs * inputs * math.prod(grid) * 16 + 8 * max(grid) * 16,
+        max_bytes,
+        what=f"the frequencies of a layer of {outputs} x {inputs} channels on {tuple(grid)}",
+        instead="take a smaller layer",
+        fixed=max_bytes is None,
+    )
+    spread = np.zeros((groups, outputs, inputs, *grid))
+    taps = [
+        axis.raw(0, np.arange(axis.taps)) % n for axis, n in zip(geometry.axes, grid, strict=True)
+    ]
+    np.add.at(spread, (..., *np.ix_(*taps)), weights.reshape(spread.shape[:3] + geometry.taps))
+    axes = tuple(range(3, spread.ndim))
+    waves = np.fft.rfftn(spread, axes=axes) if half else np.fft.fftn(spread, axes=axes)
+    return np.moveaxis(waves, (1, 2), (-2, -1))
+
+
+def circulant_values(operator: Layer, max_bytes: int | None) -> Array:
+    """All singular values of a circulant layer, largest first."""
+    grams = _grams(operator, max_bytes)
+    squares = np.linalg.eigvalsh(grams.matrices)
+    values = np.sqrt(np.maximum(squares, 0))
+    # A Gram matrix has half of the digits of small values, so SVD where there are some.
+    weak = squares[..., 0] < WEAK * squares.max()
+    if weak.any():
+        values[weak] = np.linalg.svd(grams.blocks(weak), compute_uv=False)[..., ::-1]
+    every = np.repeat(values.reshape(-1, values.shape[-1]), grams.often.ravel(), axis=0)
+    return grams.size * np.sort(every, axis=None)[::-1]
+
+
+def circulant_norm(operator: Layer) -> float:
+    """The largest singular value of a circulant layer."""
+    grams = _grams(operator, None)
+    return grams.size * _top(grams.matrices)
+
+
+@dataclass(frozen=True, eq=False)
+class _Grams:
+    """The smaller Gram matrix at each frequency, of the layer divided by `size`.
+
+    `often`: how many frequencies each stands for; `blocks` gives the Fourier blocks themselves
+    where a mask says so, no wider than high.
+    """
+
+    matrices: Array
+    often: Array
+    size: float
+    blocks: Callable[[Array], Array]
+
+
+def _grams(operator: Layer, max_bytes: int | None) -> _Grams:
+    geometry, weights = _layer(operator)
+    grid = [int(axis.in_size) for axis in geometry.axes]
+    steps = [math.gcd(int(a.stride), n) for a, n in zip(geometry.axes, grid, strict=True)]
+    if max(steps) > 1 or not few_lags(geometry, grid):
+        blocks, often = circulant_blocks(operator, max_bytes)
+        gram, tall, size = block_gram(blocks)
+        return _Grams(gram, often, size, lambda where: tall[where])
+    gram, size = lag_gram(geometry, weights, grid, max_bytes=max_bytes)
+    often = half_often(gram.shape[:-2], grid)
+    return _Grams(
+        gram, often, size, lambda where: _blocks_at(geometry, weights / size, grid, where)
+    )
+
+
+def half_often(shape: tuple[int, ...], grid: list[int]) -> Array:
+    """How often each frequency counts, where half of the last ones stand for their conjugates."""
+    often = np.ones(shape, dtype=int)
+    often[..., 1 : (grid[-1] + 1) // 2] = 2
+    return often
+
+
+def few_lags(geometry: Geometry, grid: list[int]) -> bool:
+    """Whether the Gram matrices are quicker to have from products of taps than from blocks."""
+    taps = math.prod(int(axis.taps) for axis in geometry.axes)
+    return taps * taps <= 4 * math.prod(grid)
+
+
+def lag_gram(
+    geometry: Geometry,
+    weights: Array,
+    grid: list[int],
+    *,
+    columns: bool = False,
+    max_bytes: int | None = None,
+) -> tuple[Array, float]:
+    """The smaller Gram matrix of each Fourier block (or that of its columns), and its scale.
+
+    Shapes: (groups, *half of the grid, m, m), for the weights divided by the scale.
+    Rule: the Gram matrix of sum over t of W_t z^t is R_0 + sum over lags l > 0 of R_l z^-l and
+    its conjugate, with R_l the sum of W_t^T W_s over t - s = l: a few products of weights, once,
+    where each frequency would take one.
+    """
+    groups, outputs, inputs = geometry.channels
+    taps = tuple(int(axis.taps) for axis in geometry.axes)
+    width = inputs if columns or inputs <= outputs else outputs
+    half = (*grid[:-1], grid[-1] // 2 + 1)
+    count = math.prod(taps)
+    check_memory(
+        groups * width**2 * 8 * (4 * math.prod(half) + 2 * count**2),
+        max_bytes,
+        what=f"the frequencies of a layer of {outputs} x {inputs} channels on {tuple(grid)}",
+        instead="take a smaller layer",
+        fixed=max_bytes is None,
+    )
+    size = float(np.abs(weights).max()) or 1.0
+    kernel = (weights / size).reshape(groups, outputs, inputs, count)
+    # The other Gram matrix is that of the transposed taps, up to a conjugate.
+    lags, products = _lags(kernel if width == inputs else kernel.swapaxes(1, 2), taps)
+    turns = np.zeros((len(lags), 1))
+    for k, (axis, n, many) in enumerate(zip(geometry.axes, grid, half, strict=True)):
+        # Whole numbers modulo n, so that the angles are accurate on any grid.
+        steps = np.outer([lag[k] * int(axis.dilation) for lag in lags], np.arange(many)) % n / n
+        turns = (turns[:, :, None] + steps[:, None, :]).reshape(len(lags), -1)
+    angles = 2 * np.pi * turns.T
+    gram = np.empty((groups, *half, width, width), dtype=complex)
+    for there, rest in zip(gram, products, strict=True):
+        back = rest.swapaxes(1, 2)
+        real = np.cos(angles) @ (rest + back).reshape(len(lags), -1)
+        imaginary = np.sin(angles) @ (rest - back).reshape(len(lags), -1)
+        there.real, there.imag = real.reshape(there.shape), imaginary.reshape(there.shape)
+    return gram, size
+
+
+def _lags(kernel: Array, taps: tuple[int, ...]) -> tuple[list[tuple[int, ...]], Array]:
+    """The lags t - s of two taps, one of each pair of opposites, and sum W_t^T W_s over each.
+
+    Shapes: kernel (groups, high, wide, taps), result (groups, lags, wide, wide). The sum for lag
+    0 is halved: all others are to be added together with their transposes.
+    """
+    groups, _, width, count = kernel.shape
+    flat = np.ascontiguousarray(kernel.swapaxes(-1, -2)).reshape(groups, -1, count * width)
+    pairs = (flat.swapaxes(-1, -2) @ flat).reshape(groups, count, width, count, width)
+    places = list(np.ndindex(*taps))
+    found: dict[tuple[int, ...], Array] = {(0,) * len(taps): np.zeros((groups, width, width))}
+    for t, first in enumerate(places):
+        for s, other in enumerate(places[: t + 1]):
+            lag = tuple(a - b for a, b in zip(first, other, strict=True))
+            part = pairs[:, t, :, s] / 2 if t == s else pairs[:, t, :, s]
+            found[lag] = found[lag] + part if lag in found else part
+    return list(found), np.stack(list(found.values()), axis=1)
+
+
+def _blocks_at(geometry: Geometry, weights: Array, grid: list[int], where: Array) -> Array:
+    """The Fourier blocks at some of (groups, *half of the grid), no wider than high."""
+    groups, outputs, inputs = geometry.channels
+    group, *frequencies = np.nonzero(where)
+    turns = np.zeros((len(group), 1))
+    for axis, n, many in zip(geometry.axes, grid, frequencies, strict=True):
+        places = np.multiply.outer(many, axis.raw(0, np.arange(axis.taps))) % n / n
+        turns = (turns[:, :, None] + places[:, None, :]).reshape(len(group), -1)
+    phases = np.exp(-2j * np.pi * turns)
+    kernel = weights.reshape(groups, outputs, inputs, -1)[group]
+    blocks = (kernel @ phases[:, None, :, None])[..., 0]
+    return blocks.swapaxes(-1, -2) if outputs < inputs else blocks
+
+
+def block_gram(blocks: Array, *, columns: bool = False) -> tuple[Array, Array, float]:
+    """The smaller Gram matrix of each block (or that of its columns), the blocks, their scale."""
+    size = float(np.abs(blocks).max()) or 1.0
+    blocks = blocks / size
+    wide = blocks.shape[-2] < blocks.shape[-1] and not columns
+    tall = blocks.swapaxes(-1, -2).conj() if wide else blocks
+    return tall.swapaxes(-1, -2).conj() @ tall, tall, size
+
+
+def top_value(blocks: Array) -> float:
+    """The largest singular value of any block."""
+    gram, _, size = block_gram(blocks)
+    return size * _top(gram)
+
+
+def _top(gram: Array) -> float:
+    return math.sqrt(max(float(np.linalg.eigvalsh(gram)[..., -1].max()), 0.0))
+
+
+def wave(operator: Convolution) -> Array | None:
+    """About the top right singular vector: the best wave of the circular layer, faded at the ends.
+
+    Shapes: `in_shape`, norm one; None where the kernel is zero. Only a start for iterations.
+    """
+    geometry, weights = operator.geometry, operator.weights
+    groups, outputs, inputs = geometry.channels
+    sizes = [int(size) for size in geometry.in_spatial]
+    finest = int((GUESS / (groups * outputs * inputs)) ** (1 / len(sizes)))
+    grid = [min(size, max(finest, 8)) for size in sizes]
+    if few_lags(geometry, grid):
+        gram, _ = lag_gram(geometry, weights, grid, columns=True)
+    else:
+        gram, _, _ = block_gram(transfer(geometry, weights, grid, half=True), columns=True)
+    every = gram.reshape(-1, *gram.shape[-2:])
+    # A few steps of power iteration say which frequencies may have the largest eigenvalue.
+    start = np.random.default_rng(0).standard_normal((every.shape[-1], 1))
+    trial = np.broadcast_to(start, (len(every), *start.shape))
+    for _ in range(STEPS):
+        trial = every @ trial
+        lengths = np.linalg.norm(trial, axis=1, keepdims=True)
+        trial /= np.maximum(lengths, 1e-300)
+    if lengths.max() == 0:
+        return None
+    likely = np.argsort(lengths, axis=None)[-CANDIDATES:]
+    some = every[likely]
+    best = int(np.argmax(np.linalg.eigvalsh(some)[:, -1]))
+    group, *place = np.unravel_index(likely[best], gram.shape[:-2])
+    channels = np.linalg.eigh(some[best])[1][:, -1]
+    found = channels
+    for size, many, at in zip(sizes, grid, place, strict=True):
+        i = np.arange(size)
+        fade = np.sin(np.pi * (i + 1) / (size + 1))
+        found = np.multiply.outer(found, fade * np.exp(-2j * np.pi * int(at) / many * i))
+    x = np.zeros((groups, *found.shape))
+    x[group] = found.real
+    return (x / np.linalg.norm(x)).reshape(operator.in_shape)

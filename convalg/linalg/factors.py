@@ -1,0 +1,91 @@
+"""The largest eigenvalue of a sparse Gram matrix between two bounds that are shown to hold.
+
+t I - G has a factorisation L D L^T without a negative pivot exactly where every eigenvalue of G is
+at most t (Sylvester's law of inertia): that is an upper bound, and |A v|^2 / |v|^2 is a lower one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convalg.arrays import Array
+from convalg.operators.tree import Operator
+
+WIDENED = 8.0
+"""How much farther above the lower bound each trial of an upper bound is."""
+
+ROUNDING = 1e-13
+"""Relative difference of two bounds that double precision cannot tell apart."""
+
+MOST_FILL = 2**25
+"""Entries within the band of a Gram matrix beyond which no factorisation is tried."""
+
+
+def certified_top(
+    operator: Operator, scale: float, lower: float, tolerance: float
+) -> tuple[float, bool]:
+    """The largest eigenvalue of the smaller Gram matrix of A / scale, and whether it is settled.
+
+    `lower`: a lower bound of it. Settled: the eigenvalue is between the number returned and
+    1 + `tolerance` times that.
+    """
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    matrix = operator.to_scipy(format="csc", dtype=float) / scale
+    gram = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
+    gram = gram.tocsc()
+    entries = gram.tocoo()
+    band = int(np.abs(entries.row - entries.col).max(initial=0)) + 1
+    if band * gram.shape[0] > MOST_FILL:
+        return lower, False
+    margin = max(tolerance, ROUNDING)
+    start = np.random.default_rng(0).standard_normal(gram.shape[0])
+    is_refined = False
+    for _ in range(4):
+        apart, factors = margin, None
+        while apart < 1:
+            factors = _factors(gram, lower * (1 + apart))
+            if factors is not None:
+                break
+            apart *= WIDENED
+        if factors is None:
+            return lower, False
+        if apart == margin and is_refined:
+            return lower, True
+        # The bound just found is near: a few inverse iterations there tell eigenvalues apart.
+        size = gram.shape[0]
+        solve = factors.solve
+        # eigsh wants the inverse of G - bound I.
+        inverse = LinearOperator((size, size), matvec=lambda v, solve=solve: -solve(v), dtype=float)
+        vector = eigsh(
+            gram, k=1, sigma=lower * (1 + apart), OPinv=inverse, v0=start, which="LM", tol=1e-6
+        )[1][:, 0]
+        start = vector
+        lower, is_refined = max(lower, _quotient(gram, vector)), True
+    return lower, False
+
+
+def _quotient(gram: Any, vector: Array) -> float:
+    return float(vector @ (gram @ vector) / (vector @ vector))
+
+
+def _factors(gram: Any, bound: float) -> Any | None:
+    """The factors of bound * I - G where all pivots are positive, else None."""
+    from scipy.sparse import eye_array
+    from scipy.sparse.linalg import splu
+
+    shifted = (bound * eye_array(gram.shape[0]) - gram).tocsc()
+    try:
+        factors = splu(
+            shifted,
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
+    except RuntimeError:
+        # A pivot is exactly zero: the bound is an eigenvalue of some part.
+        return None
+    is_symmetric = np.array_equal(factors.perm_r, factors.perm_c)
+    return factors if is_symmetric and (factors.U.diagonal() > 0).all() else None

@@ -1,0 +1,85 @@
+"""Least squares: what input gives this output, which the adjoint does not tell."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from convalg.arrays import Array, batch_of, check_finite
+from convalg.errors import ArgumentError, KindError, SymbolicError
+from convalg.linalg.numeric import as_float
+
+
+def solve(
+    A: Any,  # noqa: N803
+    y: Any,
+    *,
+    regularise: float = 0.0,
+    tolerance: float = 1e-12,
+) -> Array:
+    """The x with the smallest |A x - y|^2 + regularise |x|^2: deconvolution.
+
+    This undoes a layer as far as it can be undone. The transposed layer A.T(y), often called
+    deconvolution, does not: it is the adjoint.
+
+    Shapes: y `(*batch, *out_shape)`, result `(*batch, *in_shape)`, in double precision even
+    where the entries are exact.
+    Rule: SciPy's lsqr, through A(x) and A.T(y); where several x fit alike, the shortest.
+    `tolerance` is relative, for the residual and for its gradient.
+
+    Raises: ShapeError when y does not end in `out_shape`, SymbolicError for symbols,
+    ArgumentError for a negative weight, or when the iteration does not settle.
+    Source: Paige & Saunders (1982), LSQR.
+
+    >>> import convalg as ca
+    >>> A = ca.correlation(4, [1, 2], padding=((0, 1),))
+    >>> y = A([3, 1, 4, 1])
+    >>> solve(A, y).round(6).tolist(), A.T(y).tolist()
+    ([3.0, 1.0, 4.0, 1.0], [5, 19, 24, 13])
+    """
+    from scipy.sparse.linalg import lsqr
+
+    operator = as_float(A, "solve")
+    weight = _number(regularise, "regularise")
+    accuracy = _number(tolerance, "tolerance")
+    if not 0 < accuracy < 1:
+        raise ArgumentError(f"tolerance must be between 0 and 1, not {tolerance!r}")
+    samples, batch = batch_of(y, operator.out_shape, "y")
+    check_finite(samples, "y")
+    if samples.dtype.kind == "c":
+        raise KindError(f"y must be real, not {samples.dtype}: solve for its parts")
+    try:
+        samples = samples.astype(float)
+    except TypeError:
+        raise SymbolicError(f"y must hold real numbers, not {samples.ravel()[0]!r}") from None
+    linear = operator.to_linear_operator()
+    limit = 20 * max(min(operator.shape), 50)
+    found = np.zeros((len(samples), operator.shape[1]))
+    for k, sample in enumerate(samples):
+        found[k], stop, steps, residual = lsqr(
+            linear,
+            sample.ravel(),
+            damp=math.sqrt(weight),
+            atol=accuracy,
+            btol=accuracy,
+            conlim=0,
+            iter_lim=limit,
+        )[:4]
+        if stop == 7:
+            raise ArgumentError(
+                f"least squares did not settle in {steps} steps, with a residual of "
+                f"{residual:.3g}: pass a larger tolerance, or regularise"
+            )
+    return found.reshape(*batch, *operator.in_shape)
+
+
+def _number(value: Any, name: str) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise KindError(f"{name} must be one real number, not {value!r}")
+    number = float(value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ArgumentError(f"{name} must be a finite number of at least 0, not {value!r}")
+    return number

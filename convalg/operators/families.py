@@ -1,0 +1,87 @@
+"""Families: operators with symbolic sizes, where they exist and what they are at numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from convalg.arrays import as_kernel
+from convalg.errors import ArgumentError
+from convalg.kernels import LetterKernel
+from convalg.operators.leaves import Convolution, Diagonal, Matrix, Patches, Selection
+from convalg.operators.tree import Operator, Scaled, leaves, letters_of, scale
+from convalg.size import Condition, as_integer, check_conditions, is_symbolic, substituted
+
+
+def conditions_of(operator: Operator) -> tuple[Condition, ...]:
+    """All that must hold for an operator with symbolic sizes to exist, each condition once."""
+    found: dict[Any, Condition] = {}
+    for leaf in leaves(operator):
+        geometry = getattr(leaf, "geometry", None)
+        if geometry is not None and not leaf.is_concrete:
+            for condition in geometry.existence:
+                found.setdefault(condition.value, condition)
+    return tuple(found.values())
+
+
+def at_sizes(operator: Operator, numbers: dict[str, Any]) -> Operator:
+    """A family with symbols replaced by numbers; see `Operator.at`."""
+    known = {symbol.name: symbol for symbol in letters_of(operator)}
+    chosen = {}
+    for name, value in numbers.items():
+        if name not in known:
+            raise ArgumentError(
+                f"{name}={value} is not a symbol of this operator, which has "
+                f"{', '.join(known) or 'none'}"
+            )
+        chosen[known[name]] = as_integer(value, name, least=0)
+    return replaced(operator, chosen)
+
+
+def replaced(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
+    """The operator with numbers for some symbols, in sizes, factors and weights.
+
+    Raises: ArgumentError where it does not exist there, with the constructor's message.
+    """
+    check_conditions(conditions_of(operator), numbers)
+    return _at(operator, numbers)
+
+
+def _at(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
+    match operator:
+        case Convolution(geometry=geometry, weights=weights):
+            return Convolution(geometry.at(numbers), _weights_at(weights, numbers))
+        case Patches(geometry=geometry, values=values, transposed=turned):
+            return Patches(geometry.at(numbers), _weights_at(values, numbers), turned)
+        case Selection(in_shape=before, out_shape=after):
+            shapes = [tuple(substituted(n, numbers) for n in s) for s in (before, after)]
+            geometry = operator.geometry.at(numbers)
+            return Selection(geometry.axes, shapes[0], shapes[1], geometry.conditions)
+        case Scaled(factor=factor, operator=inner):
+            return scale(substituted(factor, numbers), _at(inner, numbers))
+        case Diagonal(values=values):
+            return Diagonal(_weights_at(values, numbers))
+        case Matrix(values=values, in_shape=before, out_shape=after):
+            return Matrix(_weights_at(values, numbers), before, after)
+    if not operator.children:
+        return operator
+    return operator.rebuild(tuple(_at(child, numbers) for child in operator.children))
+
+
+def _weights_at(weights: Any, numbers: Mapping[Any, int]) -> Any:
+    """Weights with numbers for the symbols of sizes that they hold.
+
+    Raises: ArgumentError where a weight has no value, as 1 / (K - 1) at K = 1.
+    """
+    if isinstance(weights, LetterKernel):
+        return weights.at(numbers)
+    if weights.dtype.kind != "O" or not any(
+        is_symbolic(value) and not value.free_symbols.isdisjoint(numbers)
+        for value in weights.ravel()
+    ):
+        return weights
+    entries = np.empty(weights.size, dtype=object)
+    entries[:] = [substituted(value, numbers) for value in weights.ravel()]
+    return as_kernel(entries.reshape(weights.shape))

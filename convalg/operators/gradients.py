@@ -1,0 +1,208 @@
+"""Derivatives with respect to the kernel: B(x), dL/dw, and refilling a kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convalg import engine
+from convalg.arguments import a_kind, shown
+from convalg.arrays import as_kernel, batch_of, is_foreign
+from convalg.axis import Axis
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.kernels import LetterKernel
+from convalg.operators.leaves import (
+    Adjoint,
+    Convolution,
+    Matrix,
+    Patches,
+    Selection,
+    checked_kernel,
+)
+from convalg.operators.tree import (
+    Compose,
+    Kron,
+    Operator,
+    Scaled,
+    Sum,
+    compose,
+    kron,
+    leaves,
+    scale,
+)
+
+
+def only_convolution(operator: Operator) -> Convolution:
+    """The one layer with a kernel in a tree.
+
+    Raises: KindError when there is none, or more than one.
+    """
+    a_kind(operator, Operator, "the kernel of an operator was asked for")
+    found = convolutions(operator)
+    if len(found) != 1:
+        raise KindError(
+            f"the kernel is not one: {operator!r} holds {len(found)} convolutions; ask one of "
+            f"them, or try simplify()"
+        )
+    return found[0]
+
+
+def refill(operator: Operator, kernel: Any) -> Operator:
+    """The same tree with another kernel in its one convolution; see `Operator.refill`."""
+    layer = only_convolution(operator)
+    weights = checked_kernel(kernel, layer.geometry.kernel_shape)
+    return _replace(operator, Convolution(layer.geometry, weights))
+
+
+def parameters(operator: Operator) -> dict[str, np.ndarray]:
+    """The trainable arrays of an operator by name; see `Operator.parameters`."""
+    return {name: _values(leaf) for name, leaf in _layers(operator).items()}
+
+
+def by(operator: Operator, name: str, x: Any) -> Operator:
+    """The operator from a parameter to the output at x; see `Operator.by`.
+
+    Raises: ArgumentError for a name that is not among the parameters.
+    """
+    found = _layers(operator)
+    if not isinstance(name, str) or name not in found:
+        raise ArgumentError(
+            f"{operator!r} has no parameter {shown(name)}; it has {', '.join(found) or 'none'}"
+        )
+    return _by(operator, found[name], _sample(operator, x))
+
+
+def by_kernel(operator: Operator, x: Any) -> Operator:
+    """B(x) of an operator with one kernel; see `Operator.by_kernel`.
+
+    Rule: (L A R)(x) = L B(R x) w, for factors L and R without a kernel.
+    """
+    return _by(operator, only_convolution(operator), _sample(operator, x))
+
+
+def kernel_gradient(operator: Operator, x: Any, g: Any) -> np.ndarray:
+    """dL/dw, summed over the batch; see `Operator.kernel_gradient`.
+
+    Rule: <g, L A R x> = <L^T g, A (R x)>, so the factors around the layer move to x and g.
+    """
+    layer = only_convolution(operator)
+    if is_foreign(x) or is_foreign(g):
+        from convalg.devices.apply import pair
+
+        library, inputs, upstream = pair(operator, x, g)
+        with library.on(inputs):
+            return _gradient(operator, inputs, upstream)
+    inputs, batch = batch_of(x, operator.in_shape, "x")
+    upstream, other = batch_of(g, operator.out_shape, "g")
+    if batch != other:
+        raise ShapeError(
+            f"x and g must have the same batch, but x has {batch or 'none'} and g has "
+            f"{other or 'none'}"
+        )
+    return _gradient(operator, inputs, upstream).reshape(layer.geometry.kernel_shape)
+
+
+def convolutions(operator: Operator) -> list[Convolution]:
+    """The layers with a kernel in a tree, from left to right."""
+    if isinstance(operator, Convolution):
+        return [operator]
+    return [found for child in operator.children for found in convolutions(child)]
+
+
+def _replace(operator: Operator, layer: Convolution) -> Operator:
+    if isinstance(operator, Convolution):
+        return layer
+    if not convolutions(operator):
+        return operator
+    return operator.rebuild(tuple(_replace(child, layer) for child in operator.children))
+
+
+def _sample(operator: Operator, x: Any) -> Any:
+    """One input, as an array or as the kernel of a family."""
+    values = x if isinstance(x, LetterKernel) else as_kernel(x, "x")
+    if values.shape != operator.in_shape:
+        raise ShapeError(
+            f"by_kernel takes one sample of shape {operator.in_shape}, not {values.shape}"
+        )
+    return values
+
+
+def _layers(operator: Operator) -> dict[str, Convolution | Matrix]:
+    """The leaves with parameters, by the parameter's name; where there are several, none."""
+    found = leaves(operator)
+    kinds: dict[str, list[Any]] = {
+        "kernel": [leaf for leaf in found if isinstance(leaf, Convolution)],
+        "weights": [leaf for leaf in found if isinstance(leaf, Matrix)],
+    }
+    return {name: each[0] for name, each in kinds.items() if len(each) == 1}
+
+
+def _values(leaf: Convolution | Matrix) -> np.ndarray:
+    return leaf.weights if isinstance(leaf, Convolution) else leaf.values
+
+
+def _by(operator: Operator, layer: Convolution | Matrix, x: Any) -> Operator:
+    """The operator from the weights of one leaf to the output."""
+    match operator:
+        case Convolution(geometry=geometry):
+            return Patches(geometry, x)
+        case Adjoint(operator=Convolution(geometry=geometry)):
+            return Patches(geometry, x, transposed=True)
+        case Matrix():
+            row = Matrix(x.reshape(1, -1), (operator.shape[1],), (1,))
+            rows = operator.shape[0]
+            every = kron(Selection((Axis(rows, rows),), (rows,), (rows,)), row)
+            flat = (Axis(rows, rows),)
+            return compose(Selection(flat, (rows, 1), operator.out_shape), every)
+        case Scaled(factor=factor, operator=inner):
+            return scale(factor, _by(inner, layer, x))
+        case Sum(terms=terms):
+            return _by(next(term for term in terms if layer in leaves(term)), layer, x)
+        case Compose(factors=factors):
+            place = next(k for k, f in enumerate(factors) if layer in leaves(f))
+            if factors[place + 1 :] and isinstance(x, LetterKernel):
+                raise _no_rule(operator)
+            around = compose(*factors[place + 1 :])(x) if factors[place + 1 :] else x
+            return compose(*factors[:place], _by(factors[place], layer, around))
+    raise _no_rule(operator)
+
+
+def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Summed over the batch; x and g are (batch, *shape)."""
+    match operator:
+        case Convolution():
+            return _products(operator, x, g)
+        case Adjoint(operator=Convolution() as layer):
+            return _products(layer, g, x)
+        case Scaled(factor=factor, operator=inner):
+            found = _gradient(inner, x, g)
+            return found * float(factor) if is_foreign(x) else engine.scaled(factor, found)
+        case Sum(terms=terms):
+            return _gradient(terms[_place(terms)], x, g)
+        case Compose(factors=factors):
+            place = _place(factors)
+            before, after = factors[place + 1 :], factors[:place]
+            inner_x = compose(*before)(x) if before else x
+            inner_g = compose(*after).T(g) if after else g
+            return _gradient(factors[place], inner_x, inner_g)
+    raise _no_rule(operator)
+
+
+def _products(layer: Convolution, x: Any, g: Any) -> Any:
+    if is_foreign(x):
+        from convalg.devices.apply import kernel_gradient
+
+        return kernel_gradient(layer, x, g)
+    return engine.kernel_gradient(layer.geometry, x, g)
+
+
+def _place(factors: tuple[Operator, ...]) -> int:
+    return next(k for k, factor in enumerate(factors) if convolutions(factor))
+
+
+def _no_rule(operator: Sum | Kron | Operator) -> KindError:
+    return KindError(
+        f"no kernel derivative through a {type(operator).__name__}: simplify() it to one "
+        f"convolution, or differentiate its parts"
+    )

@@ -1,0 +1,333 @@
+"""The leaves of operator trees: Convolution, Patches (B(x)), Selection, Diagonal, the matrices.
+
+An adjoint that is no leaf of these kinds is an `Adjoint` around one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from convalg import engine
+from convalg.arrays import Array, as_kernel
+from convalg.axis import Axis
+from convalg.errors import ShapeError
+from convalg.geometry import Geometry
+from convalg.limits import check_memory
+from convalg.operators.tree import Operator
+from convalg.pattern.pattern import Pattern
+from convalg.size import Condition, size_product
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Convolution(Operator):
+    """A correlation or convolution layer: a geometry and a kernel."""
+
+    geometry: Geometry
+    weights: Any  # an array, or a LetterKernel in a family
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:
+        return self.geometry.in_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:
+        return self.geometry.out_shape
+
+    @property
+    def T(self) -> Operator:  # noqa: N802
+        return Adjoint(self)
+
+    @property
+    def is_concrete(self) -> bool:
+        return self.geometry.is_concrete and isinstance(self.weights, np.ndarray)
+
+    @property
+    def pattern(self) -> Pattern:
+        self._need_numbers("pattern")
+        return Pattern(self.geometry)
+
+    def _apply(self, x: Array) -> Array:
+        return engine.correlate(self.geometry, self.weights, x)
+
+    def _apply_adjoint(self, g: Array) -> Array:
+        return engine.correlate_adjoint(self.geometry, self.weights, g)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Patches(Operator):
+    """B(x): the operator from a kernel to the output, for one input ("im2col").
+
+    With `transposed`, for the adjoint layer: `values` is then its input, of `out_shape`.
+    """
+
+    geometry: Geometry
+    values: Any  # an array, or a LetterKernel in a family
+    transposed: bool = False
+
+    @property
+    def is_concrete(self) -> bool:
+        return self.geometry.is_concrete and isinstance(self.values, np.ndarray)
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:
+        return self.geometry.kernel_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:
+        return self.geometry.in_shape if self.transposed else self.geometry.out_shape
+
+    @property
+    def T(self) -> Operator:  # noqa: N802
+        return Adjoint(self)
+
+    def _apply(self, x: Array) -> Array:
+        step = engine.correlate_adjoint if self.transposed else engine.correlate
+        return step(self.geometry, x, self.values[None])
+
+    def _apply_adjoint(self, g: Array) -> Array:
+        pair = (g, self.values[None]) if self.transposed else (self.values[None], g)
+        return engine.kernel_gradients(self.geometry, *pair)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection(Operator):
+    """Entries moved, repeated, dropped or summed: a pattern whose weights are all one.
+
+    Pads, crops, flips, shifts, sampling and identities have one tap on each axis; sum pooling
+    has more; a reshape has one axis over the flat array. `axes` cover the channel axis too.
+    """
+
+    axes: tuple[Axis, ...]
+    in_shape: tuple[Any, ...]
+    out_shape: tuple[Any, ...]
+    conditions: tuple[Condition, ...] = ()
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """The selection as a single-channel layer."""
+        return Geometry(self.axes, conditions=self.conditions)
+
+    @property
+    def T(self) -> Operator:  # noqa: N802
+        turned = [transposed_axis(axis) for axis in self.axes]
+        if any(axis is None for axis in turned):
+            return Adjoint(self)
+        axes = tuple(axis for axis in turned if axis)
+        return Selection(axes, self.out_shape, self.in_shape, self.conditions)
+
+    @property
+    def is_concrete(self) -> bool:
+        return self.geometry.is_concrete
+
+    @property
+    def is_identity(self) -> bool:
+        return self.in_shape == self.out_shape and all(
+            axis == Axis(axis.in_size, axis.in_size) for axis in self.axes
+        )
+
+    @property
+    def pattern(self) -> Pattern:
+        self._need_numbers("pattern")
+        return Pattern(self.geometry)
+
+    def _apply(self, x: Array) -> Array:
+        read = engine.unfold(self.axes, x.reshape(len(x), *(a.in_size for a in self.axes)))
+        (read,) = engine.prepared(read.shape[1], read) if read.shape[1] > 1 else (read,)
+        total = read.sum(axis=1, dtype=_wide(read.dtype)) if read.shape[1] > 1 else read
+        total = total.astype(read.dtype, copy=False)
+        return total.reshape(len(x), *self.out_shape)
+
+    def _apply_adjoint(self, g: Array) -> Array:
+        (g,) = engine.prepared(engine.most_readers(self.axes), g)
+        taps = size_product(self.geometry.taps)
+        outputs = size_product(self.out_shape)
+        spread = np.broadcast_to(g.reshape(len(g), 1, outputs), (len(g), taps, outputs))
+        x = engine.fold(self.axes, spread)
+        return x.reshape(len(g), *self.in_shape)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagonal(Operator):
+    """Each entry times its own factor."""
+
+    values: Array
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:
+        return self.values.shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:
+        return self.values.shape
+
+    @property
+    def T(self) -> Operator:  # noqa: N802
+        return self
+
+    def _apply(self, x: Array) -> Array:
+        factors, x = engine.prepared(1, self.values, x)
+        return factors * x
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Matrix(Operator):
+    """A dense matrix, of (outputs, inputs)."""
+
+    values: Array
+    in_shape: tuple[Any, ...]
+    out_shape: tuple[Any, ...]
+
+    @cached_property
+    def T(self) -> Operator:  # noqa: N802
+        found = Matrix(self.values.T, self.out_shape, self.in_shape)
+        # One object both ways: its weights are counted once, however often it is used.
+        found.__dict__["T"] = self
+        return found
+
+    def _apply(self, x: Array) -> Array:
+        weights, x = engine.prepared(self.values.shape[1], self.values, x)
+        return x.reshape(len(x), weights.shape[1]) @ weights.T
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SparseMatrix(Operator):
+    """A matrix given entry by entry, in compressed rows: winners, permutations, interpolation.
+
+    `indptr`, `indices`, `values` as in CSR, with sorted rows and no entry twice. `words` is the
+    call that makes it, for display.
+    """
+
+    indptr: Array
+    indices: Array
+    values: Array
+    in_shape: tuple[Any, ...]
+    out_shape: tuple[Any, ...]
+    words: str = ""
+
+    @cached_property
+    def T(self) -> Operator:  # noqa: N802
+        _check_rows(self.shape[1], self.shape[0])
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        # Rows come in order, so a stable sort by column leaves them so.
+        order = np.argsort(self.indices, kind="stable")
+        counts = np.bincount(self.indices, minlength=self.shape[1])
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        arrays = (indptr, rows[order], self.values[order])
+        for array in arrays:
+            array.setflags(write=False)
+        words = self.words.removesuffix(".T") if self.words.endswith(".T") else f"{self.words}.T"
+        found = SparseMatrix(*arrays, self.out_shape, self.in_shape, words if self.words else "")
+        found.__dict__["T"] = self
+        return found
+
+    def _apply(self, x: Array) -> Array:
+        flat = x.reshape(len(x), self.shape[1])
+        return engine.multiply(self.indptr, self.indices, self.values, flat)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Adjoint(Operator):
+    """The adjoint of a leaf; the adjoint of a node is built from its children instead."""
+
+    operator: Convolution | Patches | Selection
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:
+        return self.operator.out_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:
+        return self.operator.in_shape
+
+    @property
+    def T(self) -> Operator:  # noqa: N802
+        return self.operator
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return (self.operator,)
+
+    def rebuild(self, children: tuple[Operator, ...]) -> Operator:
+        return children[0].T
+
+    def _apply(self, x: Array) -> Array:
+        return self.operator._apply_adjoint(x)
+
+
+def _wide(kind: np.dtype) -> np.dtype | None:
+    """The type to sum in: half floats count to 2048 only."""
+    return np.dtype(np.float32) if kind == np.float16 else None
+
+
+def _check_rows(rows: int, columns: int) -> None:
+    """Raises: TooLargeError for a matrix of so many rows that their ends do not fit."""
+    what = f"the sparse {rows} x {columns} matrix"
+    check_memory(24 * rows, None, what=what, instead="take smaller sizes", fixed=True)
+
+
+def sparse_matrix(
+    rows: Array,
+    columns: Array,
+    values: Any,
+    in_shape: tuple[Any, ...],
+    out_shape: tuple[Any, ...],
+    words: str = "",
+) -> SparseMatrix:
+    """The matrix of some entries, in any order; no place twice.
+
+    Shapes: rows, columns, values (entries,), flat indices; `values` may be one number for all.
+    Raises: TooLargeError where the ends of the rows do not fit.
+    """
+    height = size_product(out_shape)
+    _check_rows(height, size_product(in_shape))
+    order = np.lexsort((columns, rows))
+    counts = np.bincount(rows, minlength=height)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    entries = np.broadcast_to(np.asarray(values), rows.shape)[order]
+    for array in (found := (indptr, columns[order], entries)):
+        array.setflags(write=False)
+    return SparseMatrix(*found, in_shape, out_shape, words)
+
+
+def gathering(
+    table: Array, in_shape: tuple[Any, ...], out_shape: tuple[Any, ...], words: str = ""
+) -> SparseMatrix:
+    """The matrix whose row r reads the flat input `table[r]`, or nothing where that is -1."""
+    flat = np.asarray(table).ravel()
+    rows = np.flatnonzero(flat >= 0)
+    return sparse_matrix(rows, flat[rows], 1, in_shape, out_shape, words)
+
+
+def transposed_axis(axis: Axis) -> Axis | None:
+    """The axis that reads what this one writes, or None where no single axis does.
+
+    Rule: for s = 1 and s = -1, o = s i - s d t + s p.
+    """
+    kept = axis.boundary == "zeros" or (
+        axis.boundary == "circular" and axis.in_size == axis.out_size
+    )
+    s = axis.stride
+    if not isinstance(s, int) or abs(s) != 1 or not kept:
+        return None
+    return Axis(
+        in_size=axis.out_size,
+        out_size=axis.in_size,
+        taps=axis.taps,
+        stride=s,
+        # One tap is one place, whichever way it is walked.
+        dilation=1 if axis.taps == 1 else -s * axis.dilation,
+        padding=-s * axis.padding,
+        boundary=axis.boundary,
+    )
+
+
+def checked_kernel(kernel: Any, shape: tuple[Any, ...]) -> Array:
+    """A kernel of a given shape. Raises: ShapeError when it has another."""
+    weights = as_kernel(kernel)
+    if weights.shape != shape:
+        raise ShapeError(f"kernel must have shape {shape}, not {weights.shape}")
+    return weights

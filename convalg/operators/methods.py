@@ -1,0 +1,332 @@
+"""The methods of `Map` and `Operator` that need what is built on top of them.
+
+They are attached to the classes from here, so that the tree of operators imports none of the
+faces. Each imports its face when it is called: SymPy, SciPy and isl load on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from convalg.arrays import Array, is_foreign
+from convalg.engine import using
+from convalg.operators.tree import Map, Operator, Order
+
+if TYPE_CHECKING:
+    import islpy
+    import scipy.sparse
+    import scipy.sparse.linalg
+    import sympy
+
+    from convalg.faces.counts import Counts
+
+
+def compose_maps(self: Map, other: Any) -> Map:
+    """First `other`, then this map."""
+    from convalg.maps.chains import chain
+
+    return chain(self, other)
+
+
+def add_maps(self: Map, other: Any) -> Map:
+    """The sum of two maps of one input."""
+    from convalg.maps.chains import add
+
+    return add(self, other)
+
+
+def scale_map(self: Map, factor: Any) -> Map:
+    """A number times a map."""
+    from convalg.maps.chains import scaled
+
+    return scaled(factor, self)
+
+
+def call(self: Operator, x: Any, *, engine: str = "auto") -> Array:
+    """The operator applied to each sample.
+
+    Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`. A floating-point tensor of
+    PyTorch gives a tensor, an array of CuPy, JAX or another library with the array API one of
+    that library: on its device, in its graph or trace. `engine` names how the layers inside
+    are applied to NumPy's numbers (`convalg.engine.ENGINES`); "auto" takes the one with the
+    least estimated time. The batch may lie innermost in the memory of x and of the result.
+    Integers of any type are added up exactly: in int64, Python's own in arrays of objects.
+    Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers;
+    ArgumentError for an engine that cannot; ExactnessError beyond 64 bits (x.astype(object)).
+
+    >>> import convalg as ca
+    >>> ca.correlation(4, [1, 2])([1, 0, 0, 3])
+    array([1, 0, 6])
+    """
+    self._need_numbers("A(x)")
+    with using(engine):
+        if is_foreign(x):
+            from convalg.devices.apply import apply
+
+            return apply(self, x)
+        return Map.__call__(self, x)
+
+
+def to_text(self: Operator) -> str:
+    """One line of text, in the words that make the operator."""
+    from convalg.faces.text import one_line
+
+    return one_line(self)
+
+
+def to_latex(self: Operator) -> str:
+    """The LaTeX that notebooks show."""
+    from convalg.faces.latex import notebook
+
+    return notebook(self)
+
+
+def at_sizes(self: Operator, numbers: dict[str, int]) -> Operator:
+    """The family with symbols replaced by numbers, by name; see `Operator.at`."""
+    from convalg.operators.families import at_sizes
+
+    return at_sizes(self, numbers)
+
+
+def parameters(self: Operator) -> dict[str, Array]:
+    """The trainable arrays by name: "kernel", or "weights" of a dense layer.
+
+    An operator with several of a kind has none to name: chain maps instead.
+
+    >>> import convalg as ca
+    >>> (ca.downsample(3, 2) @ ca.correlation(4, [1, 2])).parameters
+    {'kernel': array([1, 2])}
+    """
+    from convalg.operators.gradients import parameters
+
+    return parameters(self)
+
+
+def by(self: Operator, name: str, x: Any) -> Operator:
+    """The operator from a parameter to the output at x; `by("kernel", x)` is `by_kernel(x)`.
+
+    >>> import convalg as ca
+    >>> ca.dense([[1, 2], [3, 4]]).by("weights", [5, 6]).to_numpy().tolist()
+    [[5, 6, 0, 0], [0, 0, 5, 6]]
+    """
+    from convalg.operators.gradients import by
+
+    return by(self, name, x)
+
+
+def kernel(self: Operator) -> Array:
+    """The kernel, as it was given. Raises: KindError unless there is exactly one.
+
+    >>> import convalg as ca
+    >>> (ca.downsample(3, 2) @ ca.convolution(4, ca.kernel(2))).kernel
+    array([w0, w1], dtype=object)
+    """
+    from convalg.operators.gradients import only_convolution
+
+    return only_convolution(self).weights
+
+
+def refill(self: Operator, kernel: Any) -> Operator:
+    """The same operator with another kernel; the pattern stays.
+
+    Shapes: kernel as `A.kernel`. `A.refill(w).to_scipy(out=M)` rewrites the values of M.
+
+    >>> import convalg as ca
+    >>> ca.correlation(4, ca.kernel(2)).refill([1, 5])
+    correlation(4, [1, 5])
+    """
+    from convalg.operators.gradients import refill
+
+    self._need_numbers("refill")
+    return refill(self, kernel)
+
+
+def by_kernel(self: Operator, x: Any) -> Operator:
+    """B(x), the operator from the kernel to the output: `A.by_kernel(x)(w) == A(x)`.
+
+    Shapes: x `in_shape` (one sample); the result maps `kernel.shape` to `out_shape`.
+
+    >>> import convalg as ca
+    >>> ca.correlation(4, ca.kernel(2)).by_kernel([1, 2, 3, 4]).to_numpy().tolist()
+    [[1, 2], [2, 3], [3, 4]]
+    """
+    from convalg.operators.gradients import by_kernel
+
+    return by_kernel(self, x)
+
+
+def kernel_gradient(self: Operator, x: Any, g: Any, *, engine: str = "auto") -> Array:
+    """dL/dw from the input x and g = dL/dy, summed over the batch: B(x)^T g.
+
+    Shapes: x `(*batch, *in_shape)`, g `(*batch, *out_shape)`, result `kernel.shape`. For
+    arrays of another library than NumPy the result is one of that library, on their device.
+
+    >>> import convalg as ca
+    >>> ca.correlation(4, ca.kernel(2)).kernel_gradient([1, 2, 3, 4], [1, 1, 0])
+    array([3, 5])
+    """
+    from convalg.operators.gradients import kernel_gradient
+
+    self._need_numbers("kernel_gradient")
+    with using(engine):
+        return kernel_gradient(self, x, g)
+
+
+def simplify(self: Operator) -> Operator:
+    """One convolution where the expression is one, else the expression, tidied.
+
+    Exact: a merged form is accepted only when its pattern equals the composed patterns.
+
+    >>> import convalg as ca
+    >>> ca.correlation(5, ca.kernel(3)).T.simplify()
+    correlation(3, [w2, w1, w0], padding='full')
+    """
+    from convalg.operators.simplify import simplify
+
+    self._need_numbers("simplify")
+    return simplify(self)
+
+
+def structure(self: Operator) -> str:
+    """The kind of matrix in the field's words, read off the geometry.
+
+    >>> import convalg as ca
+    >>> ca.correlation((4, 4), ca.kernel(3, 3)).structure()
+    'doubly block Toeplitz: 2 x 4 Toeplitz blocks of 2 x 4'
+    """
+    from convalg.operators.structure import structure
+
+    return structure(self)
+
+
+def counts(self: Operator) -> Counts:
+    """Dense entries, non-zeros, parameters, multiplications and weight sharing.
+
+    >>> import convalg as ca
+    >>> ca.correlation(5, ca.kernel(3)).counts
+    Counts(dense=15, nonzeros=9, parameters=3, multiplications=9, each weight used 3 times)
+    """
+    from convalg.faces.counts import counts
+
+    self._need_numbers("counts")
+    return counts(self)
+
+
+def to_scipy(
+    self: Operator,
+    dtype: npt.DTypeLike | None = None,
+    format: str = "csr",
+    order: Order = "C",
+    *,
+    out: Any = None,
+    max_bytes: int | None = None,
+) -> scipy.sparse.sparray:
+    """The matrix as a SciPy sparse array; every triple of the pattern is stored.
+
+    `order` is that of vec(): "C" row-major or "F" column-major, on both sides. With `out`,
+    a matrix that this method made for the same pattern, only its values are rewritten.
+
+    Raises: SymbolicError for symbols and exact objects (unless `dtype` turns the latter
+    into numbers), TooLargeError before anything over `max_bytes` is allocated.
+
+    >>> import convalg as ca
+    >>> ca.correlation(4, [1, 2]).to_scipy().toarray().tolist()
+    [[1, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2]]
+    """
+    from convalg.faces.sparse import to_scipy
+
+    self._need_numbers("to_scipy()")
+    return to_scipy(self, dtype, format, order, out=out, max_bytes=max_bytes)
+
+
+def to_sympy(self: Operator, order: Order = "C", *, max_bytes: int | None = None) -> sympy.Matrix:
+    """The exact matrix.
+
+    Raises: TooLargeError before anything over `max_bytes` is allocated.
+
+    >>> import convalg as ca
+    >>> ca.correlation(3, ca.kernel(2)).to_sympy()
+    Matrix([
+    [w0, w1,  0],
+    [ 0, w0, w1]])
+    """
+    from convalg.faces.exact import to_sympy
+
+    self._need_numbers("to_sympy()")
+    return to_sympy(self, order, max_bytes=max_bytes)
+
+
+def to_numpy(self: Operator, order: Order = "C", *, max_bytes: int | None = None) -> Array:
+    """The dense matrix; of objects where the entries are exact objects or symbols.
+
+    Raises: TooLargeError before anything over `max_bytes` is allocated.
+
+    >>> import convalg as ca
+    >>> ca.flip_axes(3).to_numpy().tolist()
+    [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+    """
+    from convalg.faces.sparse import to_numpy
+
+    self._need_numbers("to_numpy()")
+    return to_numpy(self, order, max_bytes=max_bytes)
+
+
+def to_isl(self: Operator) -> islpy.Map:
+    """The support as an integer relation {row -> column}, for proofs and receptive fields.
+
+    >>> import convalg as ca
+    >>> ca.downsample(5, 2).to_isl()
+    Map("{ [o0] -> [i0 = 2o0] : 0 <= o0 <= 2 }")
+    """
+    from convalg.faces.relation import to_isl
+
+    return to_isl(self)
+
+
+def to_linear_operator(self: Operator) -> scipy.sparse.linalg.LinearOperator:
+    """SciPy's LinearOperator over vec(): for its solvers, without building the matrix.
+
+    >>> import convalg as ca
+    >>> ca.correlation(3, [1, 2]).to_linear_operator().matvec([1, 1, 1])
+    array([3, 3])
+    """
+    from convalg.faces.sparse import to_linear_operator
+
+    self._need_numbers("to_linear_operator()")
+    return to_linear_operator(self)
+
+
+_OPERATOR = {
+    "__call__": call,
+    "__repr__": to_text,
+    "_repr_latex_": to_latex,
+    "_at_sizes": at_sizes,
+    **{
+        function.__name__: function
+        for function in (
+            by,
+            by_kernel,
+            kernel_gradient,
+            refill,
+            simplify,
+            structure,
+            to_isl,
+            to_linear_operator,
+            to_numpy,
+            to_scipy,
+            to_sympy,
+        )
+    },
+    **{function.__name__: property(function) for function in (counts, kernel, parameters)},
+}
+_MAP = {
+    "__add__": add_maps,
+    "__matmul__": compose_maps,
+    "__mul__": scale_map,
+    "__rmul__": scale_map,
+}
+for _owner, _methods in ((Map, _MAP), (Operator, _OPERATOR)):
+    for _name, _method in _methods.items():
+        setattr(_owner, _name, _method)

@@ -1,0 +1,414 @@
+"""What an operator is: simplifying an expression to one convolution, and naming its structure.
+
+Every rule proposes a geometry and then holds its pattern against the composed patterns, axis
+by axis; nothing is accepted on the strength of a formula alone.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from convalg.axis import Axis
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Adjoint, Convolution, Selection, transposed_axis
+from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, add, compose, kron, scale
+
+TapMap = dict[tuple[int, int], int]
+
+
+def simplify(operator: Operator) -> Operator:
+    """One convolution where the expression is one; see `Operator.simplify`."""
+    match operator:
+        case Adjoint(operator=Convolution()):
+            turned = _adjoint_layer(operator)
+            return operator if turned is None or _is_no_call(turned) else turned
+        case Scaled(factor=factor, operator=inner):
+            return _scale(factor, simplify(inner))
+        case Sum(terms=terms):
+            return _simplify_sum([simplify(term) for term in terms])
+        case Compose(factors=factors):
+            return _simplify_product([simplify(factor) for factor in factors])
+        case Kron(left=left, right=right):
+            return _simplify_kron(simplify(left), simplify(right))
+    return operator
+
+
+def _scale(factor: Any, operator: Operator) -> Operator:
+    if isinstance(operator, Convolution):
+        return _layer(operator.geometry, factor * _exact(operator.weights))
+    return scale(factor, operator)
+
+
+def _simplify_product(factors: list[Operator]) -> Operator:
+    """Neighbours are merged until none can be; scalar factors move to the front."""
+    factor: Any = 1
+    parts: list[Operator] = []
+    for operator in factors:
+        if isinstance(operator, Scaled):
+            factor, operator = factor * operator.factor, operator.operator
+        parts.extend(operator.factors if isinstance(operator, Compose) else [operator])
+    plain = compose(*parts)
+    place = 0
+    while place < len(parts) - 1:
+        merged = _merge(parts[place], parts[place + 1])
+        if merged is None:
+            place += 1
+        else:
+            parts[place : place + 2] = [merged]
+            place = max(place - 1, 0)
+    # A layer that crops or walks backwards is a step on the way, not one that could be written.
+    result = plain if any(map(_is_no_call, parts)) else compose(*parts)
+    return _scale(factor, result) if factor != 1 else result
+
+
+def _is_no_call(operator: Operator) -> bool:
+    """Whether no call of `correlation` makes it: negative strides or padding, mixed borders."""
+    inner = operator.operator if isinstance(operator, Adjoint) else operator
+    return isinstance(inner, Convolution) and (
+        len(_borders(inner)) > 1 or any(map(_is_no_axis, inner.geometry.axes))
+    )
+
+
+def _is_no_axis(axis: Axis) -> bool:
+    return (
+        axis.stride < 0
+        or axis.before < 0
+        or axis.after + axis.stride < 1
+        or (axis.boundary == "reflect" and max(axis.before, axis.after) >= axis.in_size)
+    )
+
+
+def _simplify_sum(terms: list[Operator]) -> Operator:
+    kept: list[Operator] = []
+    for term in terms:
+        for place, other in enumerate(kept):
+            merged = _merge_sum(other, term)
+            if merged is not None:
+                kept[place] = merged
+                break
+        else:
+            kept.append(term)
+    return add(*kept)
+
+
+def _simplify_kron(left: Operator, right: Operator) -> Operator:
+    if len(_borders(left) | _borders(right)) > 1:
+        return kron(left, right)
+    match left, right:
+        case Selection(), Selection() if _is_plain(left) and _is_plain(right):
+            return _selection((*left.axes, *right.axes))
+        case (Convolution() | Selection(), Convolution() | Selection()):
+            first, second = _as_layer(left, False), _as_layer(right, False)
+            if (
+                first
+                and second
+                and not (first.geometry.has_channels or second.geometry.has_channels)
+            ):
+                weights = np.multiply.outer(_exact(first.weights), _exact(second.weights))
+                return _layer(Geometry((*first.geometry.axes, *second.geometry.axes)), weights)
+    return kron(left, right)
+
+
+def _borders(operator: Operator) -> set[str]:
+    """The boundary rules that an operator really reads beyond its input with."""
+    inner = operator.operator if isinstance(operator, Adjoint) else operator
+    if not isinstance(inner, (Convolution, Selection)):
+        return set()
+    axes = inner.geometry.axes
+    return {axis.boundary for axis in axes if axis.before > 0 or axis.after > 0}
+
+
+def _merge(left: Operator, right: Operator) -> Operator | None:
+    """The product of two operators as one, or None."""
+    if isinstance(left, Selection) and isinstance(right, Selection):
+        merged = _merge_selections(left, right)
+        if merged is not None or not _sums(left, right):
+            return merged
+    direct = _merge_layers(left, right)
+    if direct is not None:
+        return direct
+    # A product with a strided adjoint may be the adjoint of a strided layer.
+    if isinstance(left, Adjoint) or isinstance(right, Adjoint):
+        turned = _merge_layers(right.T, left.T)
+        return None if turned is None else simplify(turned.T)
+    return None
+
+
+def _sums(*operators: Selection) -> bool:
+    """Whether any of them adds entries up, as sum pooling does."""
+    return any(axis.taps != 1 for operator in operators for axis in operator.axes)
+
+
+def _merge_selections(left: Selection, right: Selection) -> Operator | None:
+    if _sums(left, right) or not (_is_plain(left) and _is_plain(right)):
+        return None
+    axes = []
+    for outer, inner in zip(left.axes, right.axes, strict=True):
+        found = merged_axis(outer, inner)
+        if found is None:
+            return None
+        axes.append(found[0])
+    return _selection(tuple(axes))
+
+
+def _merge_layers(left: Operator, right: Operator) -> Operator | None:
+    has_channels = _has_channels(left) or _has_channels(right)
+    outer, inner = _as_layer(left, has_channels), _as_layer(right, has_channels)
+    if outer is None or inner is None or not _same_dims(outer, inner):
+        return None
+    pairs = [
+        merged_axis(a, b) for a, b in zip(outer.geometry.axes, inner.geometry.axes, strict=True)
+    ]
+    found = [pair for pair in pairs if pair is not None]
+    if len(found) < len(pairs):
+        return None
+    groups = math.gcd(outer.geometry.groups, inner.geometry.groups)
+    first, second = _grouped(outer, groups), _grouped(inner, groups)
+    axes = tuple(axis for axis, _ in found)
+    shape = (groups, first.shape[1], second.shape[2], *(axis.taps for axis in axes))
+    weights = _zeros(shape, first, second)
+    for places in product(*(taps.items() for _, taps in found)):
+        target = tuple(place for _, place in places)
+        outer_tap = tuple(pair[0] for pair, _ in places)
+        inner_tap = tuple(pair[1] for pair, _ in places)
+        lead = (slice(None),) * 3
+        weights[lead + target] += first[lead + outer_tap] @ second[lead + inner_tap]
+    return _regrouped(axes, weights, has_channels)
+
+
+def _merge_sum(left: Operator, right: Operator) -> Operator | None:
+    if not any(isinstance(side, (Convolution, Adjoint)) for side in (left, right)):
+        return None
+    has_channels = _has_channels(left) or _has_channels(right)
+    first, second = _as_layer(left, has_channels), _as_layer(right, has_channels)
+    if first is None or second is None or not _same_dims(first, second):
+        return None
+    pairs = [
+        _common_axis(a, b) for a, b in zip(first.geometry.axes, second.geometry.axes, strict=True)
+    ]
+    found = [pair for pair in pairs if pair is not None]
+    if len(found) < len(pairs):
+        return None
+    groups = math.gcd(first.geometry.groups, second.geometry.groups)
+    parts = _grouped(first, groups), _grouped(second, groups)
+    axes = tuple(axis for axis, _, _ in found)
+    weights = _zeros((*parts[0].shape[:3], *(axis.taps for axis in axes)), *parts)
+    for which, part in enumerate(parts):
+        places = np.ix_(*(pair[1 + which] for pair in found))
+        weights[(slice(None),) * 3 + places] += part
+    return _regrouped(axes, weights, has_channels)
+
+
+def merged_axis(outer: Axis, inner: Axis) -> tuple[Axis, TapMap] | None:
+    """The axis of `outer` after `inner`, and where each pair of taps falls in its kernel.
+
+    Rule: s = s1 s2; positions s1 d2 t2 + d1 t1 on the grid of their common step.
+    None when no single axis reads the same inputs.
+    """
+    assert isinstance(outer.taps, int)
+    assert isinstance(inner.taps, int)
+    step = inner.stride * outer.dilation
+    offsets = {
+        (a, b): step * a + inner.dilation * b for a in range(outer.taps) for b in range(inner.taps)
+    }
+    low = min(offsets.values())
+    grid = math.gcd(*(offset - low for offset in offsets.values())) or 1
+    taps = {pair: (offset - low) // grid for pair, offset in offsets.items()}
+    for boundary in dict.fromkeys((inner.boundary, outer.boundary)):
+        axis = Axis(
+            in_size=inner.in_size,
+            out_size=outer.out_size,
+            taps=max(taps.values()) + 1,
+            stride=inner.stride * outer.stride,
+            dilation=grid,
+            padding=inner.stride * outer.padding + inner.padding - low,
+            boundary=boundary,
+        )
+        if _reads_like(axis, outer, inner, taps):
+            return axis, taps
+    return None
+
+
+def _reads_like(axis: Axis, outer: Axis, inner: Axis, taps: TapMap) -> bool:
+    """Whether the axis reads, tap by tap, what `inner` reads where `outer` reads its output."""
+    found, middle, first = axis.columns(), outer.columns(), inner.columns()
+    for (a, b), place in taps.items():
+        reads = np.where(middle[:, a] < 0, -1, first[middle[:, a], b])
+        if not np.array_equal(found[:, place], reads):
+            return False
+    return True
+
+
+def _common_axis(first: Axis, second: Axis) -> tuple[Axis, np.ndarray, np.ndarray] | None:
+    """One axis that holds the taps of both, and where the taps of each fall on it."""
+    offsets = [axis.dilation * np.arange(axis.taps) - axis.padding for axis in (first, second)]
+    both = np.concatenate(offsets)
+    low = int(both.min())
+    grid = math.gcd(*(int(offset) - low for offset in both)) or 1
+    places = [(offset - low) // grid for offset in offsets]
+    for boundary in dict.fromkeys((first.boundary, second.boundary)):
+        axis = Axis(
+            in_size=first.in_size,
+            out_size=first.out_size,
+            taps=int(both.max() - low) // grid + 1,
+            stride=first.stride,
+            dilation=grid,
+            padding=-low,
+            boundary=boundary,
+        )
+        if all(
+            np.array_equal(axis.columns()[:, place], part.columns())
+            for place, part in zip(places, (first, second), strict=True)
+        ):
+            return axis, places[0], places[1]
+    return None
+
+
+def _as_layer(operator: Operator, has_channels: bool) -> Convolution | None:
+    """The operator as a correlation with positive dilation, or None."""
+    match operator:
+        case Convolution():
+            return _forwards(operator)
+        case Adjoint(operator=Convolution()):
+            return _adjoint_layer(operator)
+        case Selection() if _is_plain(operator):
+            return _selection_layer(operator, has_channels)
+        case Scaled(factor=factor, operator=inner):
+            layer = _as_layer(inner, has_channels)
+            return layer and _layer(layer.geometry, factor * _exact(layer.weights))
+    return None
+
+
+def _selection_layer(operator: Selection, has_channels: bool) -> Convolution | None:
+    axes = operator.axes
+    if not has_channels:
+        geometry = Geometry(axes)
+        return Convolution(geometry, np.ones(geometry.kernel_shape, dtype=np.int64))
+    first = axes[0]
+    if len(axes) < 2 or first != Axis(first.in_size, first.in_size):
+        return None
+    count = first.in_size
+    assert isinstance(count, int)
+    geometry = Geometry(axes[1:], count, count, count)
+    return Convolution(geometry, np.ones(geometry.kernel_shape, dtype=np.int64))
+
+
+def _same_dims(first: Convolution, second: Convolution) -> bool:
+    """Whether both have as many axes, with or without channels."""
+    return first.geometry.has_channels == second.geometry.has_channels and (
+        len(first.geometry.axes) == len(second.geometry.axes)
+    )
+
+
+def _forwards(layer: Convolution) -> Convolution:
+    """The same layer with every kernel axis walked forwards; one tap needs no dilation."""
+    axes, lead = [], layer.weights.ndim - len(layer.geometry.axes)
+    flipped = []
+    for k, axis in enumerate(layer.geometry.axes):
+        if axis.dilation < 0:
+            flipped.append(lead + k)
+        axes.append(_with(axis, dilation=1 if axis.taps == 1 else abs(axis.dilation)))
+    geometry = layer.geometry
+    return _layer(
+        Geometry(tuple(axes), geometry.in_channels, geometry.out_channels, geometry.groups),
+        np.flip(layer.weights, axis=tuple(flipped)),
+    )
+
+
+def _with(axis: Axis, *, dilation: int) -> Axis:
+    return Axis(
+        axis.in_size, axis.out_size, axis.taps, axis.stride, dilation, axis.before, axis.boundary
+    )
+
+
+def _adjoint_layer(operator: Adjoint) -> Convolution | None:
+    """The adjoint of a layer as a layer: channels swapped, each axis turned round."""
+    layer = operator.operator
+    assert isinstance(layer, Convolution)
+    turned = [transposed_axis(axis) for axis in layer.geometry.axes]
+    axes = tuple(axis for axis in turned if axis is not None)
+    if len(axes) < len(turned):
+        return None
+    if not layer.geometry.has_channels:
+        return _forwards(_layer(Geometry(axes), layer.weights))
+    weights = _grouped(layer, layer.geometry.groups).swapaxes(1, 2)
+    found = _regrouped(axes, weights, True)
+    return _forwards(found)
+
+
+def _grouped(layer: Convolution, groups: int) -> np.ndarray:
+    """Weights as (groups, outputs, inputs, *taps) for a number of groups that divides its own."""
+    own, outputs, inputs = layer.geometry.channels
+    each = _exact(layer.weights).reshape(own, outputs, inputs, *layer.geometry.taps)
+    if own == groups:
+        return each
+    ratio = own // groups
+    shape = (groups, ratio * outputs, ratio * inputs, *each.shape[3:])
+    wide = np.zeros(shape, dtype=each.dtype)
+    for group in range(own):
+        block, inner = divmod(group, ratio)
+        rows = slice(inner * outputs, (inner + 1) * outputs)
+        columns = slice(inner * inputs, (inner + 1) * inputs)
+        wide[block, rows, columns] = each[group]
+    return wide
+
+
+def _regrouped(axes: tuple[Axis, ...], weights: np.ndarray, has_channels: bool) -> Convolution:
+    """The layer with weights (groups, outputs, inputs, *taps)."""
+    groups, outputs, inputs = weights.shape[:3]
+    taps = weights.shape[3:]
+    if not has_channels:
+        return _layer(Geometry(axes), weights.reshape(taps))
+    geometry = Geometry(axes, groups * inputs, groups * outputs, groups)
+    return _layer(geometry, weights.reshape(groups * outputs, inputs, *taps))
+
+
+def _layer(geometry: Geometry, weights: np.ndarray) -> Convolution:
+    frozen = _compact(weights)
+    frozen.setflags(write=False)
+    return Convolution(geometry, frozen)
+
+
+def _exact(weights: np.ndarray) -> np.ndarray:
+    """Integers as Python's own, which do not overflow while kernels are merged."""
+    return weights.astype(object) if weights.dtype.kind in "iu" else weights
+
+
+def _compact(weights: np.ndarray) -> np.ndarray:
+    """Machine numbers where they are all that: whole ones in 64 bits where they fit; a copy."""
+    if weights.dtype.kind == "O" and all(type(value) is int for value in weights.flat):
+        most = np.iinfo(np.int64)
+        if all(most.min <= value <= most.max for value in weights.flat):
+            return weights.astype(np.int64)
+    machine = (int, float, np.floating)
+    # An integer kernel met one of floats.
+    mixed = weights.dtype.kind == "O" and not all(type(value) is int for value in weights.flat)
+    if mixed and all(isinstance(value, machine) for value in weights.flat):
+        return weights.astype(np.float64)
+    return weights.copy()
+
+
+def _zeros(shape: tuple[Any, ...], *parts: np.ndarray) -> np.ndarray:
+    return np.zeros(shape, dtype=np.result_type(*parts))
+
+
+def _selection(axes: tuple[Axis, ...]) -> Selection:
+    return Selection(
+        axes, tuple(axis.in_size for axis in axes), tuple(axis.out_size for axis in axes)
+    )
+
+
+def _is_plain(operator: Selection) -> bool:
+    """Whether the axes are those of the shapes: not a reshape."""
+    return operator.geometry.in_shape == operator.in_shape and (
+        operator.geometry.out_shape == operator.out_shape
+    )
+
+
+def _has_channels(operator: Operator) -> bool:
+    inner = operator.operator if isinstance(operator, (Adjoint, Scaled)) else operator
+    return isinstance(inner, Convolution) and inner.geometry.has_channels

@@ -1,0 +1,610 @@
+"""Operators as a small immutable tree: `Map`, `Operator`, and the nodes of their algebra.
+
+Nodes: Compose, Sum, Scaled, Kron; the leaves are in `leaves`. A node can be applied to
+arrays; every other question about an operator (its matrix, its counts, its drawing) is a face: a
+table of rules, one per node, walked by `fold`. Methods that need the faces are in `methods`.
+"""
+
+from __future__ import annotations
+
+import numbers
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, overload
+
+import numpy as np
+
+from convalg import engine
+from convalg.arguments import shown
+from convalg.arrays import Array, batch_of, check_finite, restored
+from convalg.errors import ArgumentError, KindError, NotLinearError, ShapeError, SymbolicError
+from convalg.pattern.pattern import Pattern
+from convalg.presburger import same_shape
+from convalg.size import is_expression, is_symbolic, size_product
+
+if TYPE_CHECKING:
+    import sympy
+
+    from convalg.faces.counts import Counts
+    from convalg.operators import methods
+
+Image = TypeVar("Image")
+Order = Literal["C", "F"]
+
+
+class Map(ABC):
+    """A layer: a function between arrays of fixed shapes, with its derivative at a point.
+
+    `f(x)` applies it to x of shape `(*batch, *in_shape)`; `f.at(x)` is its Jacobian at one x, an
+    operator; `f @ g` is first g then f; `f + g`, `f - g`, `2 * f`. If linear, it is an `Operator`.
+    """
+
+    # NumPy leaves `array * A` and `np.float64(2) * A` to the operator.
+    __array_ufunc__ = None
+
+    if TYPE_CHECKING:
+        # Some maps store their shapes and others compute them: read-only for both.
+        @property
+        def in_shape(self) -> tuple[Any, ...]:
+            """Shape of one input, channels first."""
+
+        @property
+        def out_shape(self) -> tuple[Any, ...]:
+            """Shape of one output, channels first."""
+
+        # Attached by `methods`.
+        __matmul__ = methods.compose_maps
+        __add__ = methods.add_maps
+        __mul__ = methods.scale_map
+        __rmul__ = methods.scale_map
+
+    @abstractmethod
+    def _apply(self, x: Array) -> Array:
+        """y of shape (batch, *out_shape) from x of shape (batch, *in_shape)."""
+
+    @abstractmethod
+    def at(self, x: Any, /) -> Operator:
+        """The Jacobian at one sample x of shape `in_shape`: back-propagation is its adjoint.
+
+        Raises: ShapeError when x has another shape.
+
+        >>> import convalg as ca
+        >>> ca.relu(3).at([1, -2, 3])
+        diagonal([1, 0, 1])
+        """
+
+    def __call__(self, x: Any) -> Array:
+        """The layer applied to each sample.
+
+        Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`.
+        Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers.
+
+        >>> import convalg as ca
+        >>> ca.relu(3)([1, -2, 3])
+        array([1, 0, 3])
+        """
+        values, batch = batch_of(x, self.in_shape, "x")
+        return self._apply(values).reshape((*batch, *self.out_shape))
+
+    def __sub__(self, other: Any) -> Map:
+        return self + (-other if isinstance(other, Map) else other)
+
+    def __neg__(self) -> Map:
+        return -1 * self
+
+    __setstate__ = restored
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise _missing(self, name)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The trainable arrays by name.
+
+        >>> import convalg as ca
+        >>> ca.affine(ca.correlation(4, [1, 2]), [3, 4, 5]).parameters
+        {'kernel': array([1, 2]), 'bias': array([3, 4, 5])}
+        """
+        return {}
+
+    def by(self, name: str, x: Any) -> Operator:
+        """The Jacobian with respect to a parameter at one sample x: parameter to output.
+
+        Raises: ArgumentError for a name that is not among the `parameters`.
+
+        >>> import convalg as ca
+        >>> ca.affine(ca.correlation(3, [1, 2]), 7).by("kernel", [5, 6, 7]).to_numpy().tolist()
+        [[5, 6], [6, 7]]
+        """
+        raise ArgumentError(
+            f"{type(self).__name__.lower()} has no parameter {shown(name)}; it has "
+            f"{', '.join(self.parameters) or 'none'}"
+        )
+
+    @final
+    def gradient(self, x: Any, g: Any) -> Array:
+        """dL/dx for every sample, from x and g = dL/dy: the adjoint of the Jacobian, applied to g.
+
+        Shapes: x and result `(*batch, *in_shape)`, g `(*batch, *out_shape)`.
+
+        >>> import convalg as ca
+        >>> ca.max_pool(4, 2).gradient([1, 5, 7, 2], [10, 20]).tolist()
+        [0, 10, 20, 0]
+        """
+        inputs, upstream, batch = self._samples(x, g)
+        if not len(inputs):
+            return np.zeros((*batch, *self.in_shape))
+        found = [self.at(one).T(other) for one, other in zip(inputs, upstream, strict=True)]
+        return np.stack(found).reshape((*batch, *self.in_shape))
+
+    @final
+    def parameter_gradients(self, x: Any, g: Any) -> dict[str, Array]:
+        """dL/dp for every parameter p, summed over the batch: adjoints of `by`, applied to g.
+
+        Shapes: x `(*batch, *in_shape)`, g `(*batch, *out_shape)`; each result as its parameter.
+
+        >>> import convalg as ca
+        >>> f = ca.affine(ca.correlation(3, [1, 2]), 7)
+        >>> f.parameter_gradients([5, 6, 7], [1, 10])
+        {'kernel': array([65, 76]), 'bias': array(11)}
+        """
+        inputs, upstream, _ = self._samples(x, g)
+        found = {}
+        for name, value in self.parameters.items():
+            parts = [
+                self.by(name, one).T(other) for one, other in zip(inputs, upstream, strict=True)
+            ]
+            total = engine.total(parts) if parts else np.zeros(value.shape)
+            found[name] = np.asarray(total)
+        return found
+
+    def _samples(self, x: Any, g: Any) -> tuple[Array, Array, tuple[int, ...]]:
+        """x and g with one batch axis, and the batch axes they came with."""
+        inputs, batch = batch_of(x, self.in_shape, "x")
+        upstream, other = batch_of(g, self.out_shape, "g")
+        if batch != other:
+            raise ShapeError(
+                f"x and g must have the same batch, but x has {batch or 'none'} and g has "
+                f"{other or 'none'}"
+            )
+        return inputs, upstream, batch
+
+
+class Operator(Map):
+    """A linear map between arrays of fixed shapes.
+
+    `A(x)` applies it to x of shape `(*batch, *in_shape)`, `A.T` is the adjoint (transpose),
+    `A @ B` first B then A, `A + B`, `A - B`, `c * A`, and `A.kron(B)`.
+    """
+
+    if TYPE_CHECKING:
+        # Attached by `methods`: what asks about an operator is built on top of this file.
+        __call__ = methods.call
+        by = methods.by
+        by_kernel = methods.by_kernel
+        kernel_gradient = methods.kernel_gradient
+        refill = methods.refill
+        simplify = methods.simplify
+        structure = methods.structure
+        to_isl = methods.to_isl
+        to_linear_operator = methods.to_linear_operator
+        to_numpy = methods.to_numpy
+        to_scipy = methods.to_scipy
+        to_sympy = methods.to_sympy
+        _at_sizes = methods.at_sizes
+
+        @property
+        def counts(self) -> Counts:
+            """Dense entries, non-zeros, parameters, multiplications and weight sharing."""
+
+        @property
+        def kernel(self) -> Array:
+            """The kernel, as it was given."""
+
+    @property
+    @abstractmethod
+    def T(self) -> Operator:  # noqa: N802 - the field's own letter
+        """The adjoint: the transposed matrix.
+
+        >>> import convalg as ca
+        >>> ca.pad(3, 1).T
+        crop(5, 1)
+        """
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        """The operators this one is made of."""
+        return ()
+
+    def rebuild(self, children: tuple[Operator, ...]) -> Operator:
+        """The same node over other children."""
+        return self
+
+    @final
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the matrix.
+
+        >>> import convalg as ca
+        >>> ca.correlation((4, 4), ca.kernel(3, 3)).shape
+        (4, 16)
+        """
+        return size_product(self.out_shape), size_product(self.in_shape)
+
+    @overload
+    def __matmul__(self, other: Operator) -> Operator: ...
+
+    @overload
+    def __matmul__(self, other: Map) -> Map: ...
+
+    def __matmul__(self, other: Any) -> Map:
+        if not isinstance(other, Operator):
+            return super().__matmul__(other)
+        return compose(self, other)
+
+    @overload
+    def __add__(self, other: Operator) -> Operator: ...
+
+    @overload
+    def __add__(self, other: Map) -> Map: ...
+
+    def __add__(self, other: Any) -> Map:
+        if isinstance(other, Map) and not isinstance(other, Operator):
+            return super().__add__(other)
+        return add(self, other)
+
+    @overload
+    def __sub__(self, other: Operator) -> Operator: ...
+
+    @overload
+    def __sub__(self, other: Map) -> Map: ...
+
+    @final
+    def __sub__(self, other: Any) -> Map:
+        return super().__sub__(other)
+
+    @final
+    def __neg__(self) -> Operator:
+        return -1 * self
+
+    def __mul__(self, factor: Any) -> Operator:
+        return scale(factor, self)
+
+    def __rmul__(self, factor: Any) -> Operator:
+        return scale(factor, self)
+
+    @final
+    def kron(self, other: Operator) -> Operator:
+        """The Kronecker product: this operator on the first axes, `other` on the last.
+
+        >>> import convalg as ca
+        >>> ca.correlation(3, [1, 2]).kron(ca.identity(2)).to_numpy().tolist()[0]
+        [1, 0, 2, 0, 0, 0]
+        """
+        return kron(self, other)
+
+    @property
+    def pattern(self) -> Pattern:
+        """The labelled pattern. Raises: KindError for products and sums, which have several.
+
+        >>> import convalg as ca
+        >>> ca.correlation(3, [5, 6]).pattern.triples().tolist()
+        [[0, 0, 0], [0, 1, 1], [1, 1, 0], [1, 2, 1]]
+        """
+        raise KindError(
+            f"{type(self).__name__} has no single pattern: take the pattern of one of its "
+            f"children, or try simplify()"
+        )
+
+    @final
+    def at(self, x: Any = None, /, **sizes: int) -> Operator:
+        """The Jacobian at x (a linear operator is its own), or a family at given sizes.
+
+        Raises: ArgumentError for an unknown symbol, or where the operator does not exist.
+
+        >>> import convalg as ca
+        >>> n, K = ca.sizes("n K")
+        >>> ca.correlation(n, ca.kernel(K)).at(n=4, K=2)
+        correlation(4, [w0, w1])
+        """
+        if sizes:
+            return self._at_sizes(sizes)
+        if x is not None:
+            batch_of(x, self.in_shape, "x")
+        return self
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the operator returns its input, as its geometry shows."""
+        return False
+
+    @final
+    @property
+    def letters(self) -> tuple[sympy.Symbol, ...]:
+        """The letters of a family: those of its input sizes, then kernels, then the rest.
+
+        >>> import convalg as ca
+        >>> n, K = ca.sizes("n K")
+        >>> ca.correlation(n, ca.kernel(K)).T.letters
+        (n, K)
+        """
+        return letters_of(self)
+
+    @final
+    def _need_numbers(self, face: str) -> None:
+        """Raises: SymbolicError when some size is a letter."""
+        if not self.is_concrete:
+            names = ", ".join(f"{letter}=..." for letter in self.letters)
+            raise SymbolicError(
+                f"{face} needs numbers for sizes, and this is a family: take A.at({names})"
+            )
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether every size is a number, and not a letter."""
+        return all(child.is_concrete for child in self.children)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Compose(Operator):
+    """A product of operators; the last one is applied first."""
+
+    factors: tuple[Operator, ...]
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:
+        return self.factors[-1].in_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:
+        return self.factors[0].out_shape
+
+    @property
+    def T(self) -> Operator:  # noqa: N802
+        return compose(*(factor.T for factor in reversed(self.factors)))
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return self.factors
+
+    def rebuild(self, children: tuple[Operator, ...]) -> Operator:
+        return compose(*children)
+
+    def _apply(self, x: Array) -> Array:
+        for factor in reversed(self.factors):
+            x = factor._apply(x).reshape(len(x), *factor.out_shape)
+        return x
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sum(Operator):
+    """A sum of operators of the same shapes."""
+
+    terms: tuple[Operator, ...]
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:
+        return self.terms[0].in_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:
+        return self.terms[0].out_shape
+
+    @property
+    def T(self) -> Operator:  # noqa: N802
+        return add(*(term.T for term in self.terms))
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return self.terms
+
+    def rebuild(self, children: tuple[Operator, ...]) -> Operator:
+        return add(*children)
+
+    def _apply(self, x: Array) -> Array:
+        return engine.total(
+            [term._apply(x).reshape(len(x), *self.out_shape) for term in self.terms]
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scaled(Operator):
+    """A number times an operator."""
+
+    factor: Any
+    operator: Operator
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:
+        return self.operator.in_shape
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:
+        return self.operator.out_shape
+
+    @property
+    def T(self) -> Operator:  # noqa: N802
+        return scale(self.factor, self.operator.T)
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return (self.operator,)
+
+    def rebuild(self, children: tuple[Operator, ...]) -> Operator:
+        return scale(self.factor, children[0])
+
+    def _apply(self, x: Array) -> Array:
+        if x.dtype == np.float16:
+            # A mean fits in a half float where the sum before it does not.
+            wide = engine.scaled(self.factor, self.operator._apply(x.astype(np.float32)))
+            return wide.astype(self.operator._apply(x[:0]).dtype)
+        return engine.scaled(self.factor, self.operator._apply(x))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Kron(Operator):
+    """The Kronecker product: `left` on the first axes, `right` on the last."""
+
+    left: Operator
+    right: Operator
+
+    @property
+    def in_shape(self) -> tuple[Any, ...]:
+        return (*self.left.in_shape, *self.right.in_shape)
+
+    @property
+    def out_shape(self) -> tuple[Any, ...]:
+        return (*self.left.out_shape, *self.right.out_shape)
+
+    @property
+    def T(self) -> Operator:  # noqa: N802
+        return kron(self.left.T, self.right.T)
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return (self.left, self.right)
+
+    def rebuild(self, children: tuple[Operator, ...]) -> Operator:
+        return kron(*children)
+
+    def _apply(self, x: Array) -> Array:
+        (rows_left, columns_left), (rows_right, _) = self.left.shape, self.right.shape
+        y = self.right._apply(x.reshape(len(x) * columns_left, *self.right.in_shape))
+        y = y.reshape(len(x), columns_left, rows_right).swapaxes(1, 2)
+        y = self.left._apply(y.reshape(len(x) * rows_right, *self.left.in_shape))
+        return y.reshape(len(x), rows_right, rows_left).swapaxes(1, 2)
+
+
+def compose(*operators: Operator) -> Operator:
+    """The product, flattened, identities dropped.
+
+    Raises: ShapeError when one factor's output is not the next one's input.
+    """
+    factors: list[Operator] = []
+    for operator in operators:
+        factors.extend(operator.factors if isinstance(operator, Compose) else [operator])
+    for left, right in pairwise(factors):
+        if not same_shape(left.in_shape, right.out_shape):
+            raise ShapeError(
+                f"these do not compose: the right operator gives {right.out_shape}, "
+                f"the left one takes {left.in_shape}"
+            )
+    kept = [factor for factor in factors if not factor.is_identity] or factors[:1]
+    return kept[0] if len(kept) == 1 else Compose(tuple(kept))
+
+
+def add(*operators: Any) -> Operator:
+    """The sum, flattened.
+
+    Raises: KindError unless all are operators, ShapeError unless all have the same shapes.
+    """
+    terms: list[Operator] = []
+    for operator in operators:
+        if not isinstance(operator, Operator):
+            raise KindError(f"+ adds two operators, not an operator and {operator!r}")
+        terms.extend(operator.terms if isinstance(operator, Sum) else [operator])
+    first = terms[0]
+    for term in terms[1:]:
+        if not (
+            same_shape(term.in_shape, first.in_shape)
+            and same_shape(term.out_shape, first.out_shape)
+        ):
+            raise ShapeError(
+                f"these do not add: one maps {first.in_shape} to {first.out_shape}, "
+                f"the other {term.in_shape} to {term.out_shape}"
+            )
+    return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+
+
+def scale(factor: Any, operator: Operator) -> Operator:
+    """A number times an operator; nested factors are multiplied.
+
+    Raises: KindError unless the factor is one real number or expression.
+    """
+    is_number = isinstance(factor, numbers.Real) or is_expression(factor)
+    if not is_number or isinstance(factor, bool):
+        raise KindError(
+            f"an operator is scaled by one real number or symbol, not {factor!r}: "
+            f"use @ to compose operators and A(x) to apply one"
+        )
+    if isinstance(factor, np.integer):
+        factor = int(factor)
+    check_finite(np.array(factor), "factor")
+    if isinstance(operator, Scaled) and not _has_pole(factor) and not _has_pole(operator.factor):
+        factor, operator = factor * operator.factor, operator.operator
+    return operator if factor == 1 else Scaled(factor, operator)
+
+
+def _has_pole(factor: Any) -> bool:
+    """Whether a factor may have no value, as 1 / (K - 1); a product could hide where."""
+    if not is_symbolic(factor):
+        return False
+    import sympy
+
+    powers = factor.atoms(sympy.Pow)
+    return any(power.base.free_symbols and not power.exp.is_positive for power in powers)
+
+
+def kron(left: Operator, right: Operator) -> Operator:
+    """The Kronecker product. Raises: KindError unless both are operators."""
+    if not isinstance(right, Operator):
+        raise KindError(f"kron takes an operator, not {type(right).__name__}")
+    return Kron(left, right)
+
+
+def letters_of(operator: Operator) -> tuple[Any, ...]:
+    """The letters of a family, in the order of `Operator.letters`."""
+    if operator.is_concrete:
+        return ()
+    layers: list[Any] = [leaf for leaf in leaves(operator) if hasattr(leaf, "geometry")]
+    values: list[Any] = list(operator.in_shape)
+    for layer in layers:
+        values.extend(layer.geometry.in_shape)
+    for layer in layers:
+        values.extend(layer.geometry.kernel_shape)
+    for layer in layers:
+        for axis in layer.geometry.axes:
+            values.extend((axis.padding, axis.out_size, axis.stride, axis.dilation))
+        values.append(layer.geometry.groups)
+    expressions = [value for value in values if is_symbolic(value)]
+    # A letter that stands alone somewhere comes before those met in expressions only.
+    found = dict.fromkeys(value for value in expressions if value.is_Symbol)
+    for value in expressions:
+        found.update(dict.fromkeys(sorted(value.free_symbols, key=lambda s: s.name)))
+    return tuple(found)
+
+
+def leaves(operator: Operator) -> list[Operator]:
+    """The leaves of a tree, from left to right."""
+    if not operator.children:
+        return [operator]
+    return [leaf for child in operator.children for leaf in leaves(child)]
+
+
+def _missing(owner: Map, name: str) -> AttributeError:
+    """The error for an attribute that a map does not have."""
+    if name in vars(Operator).keys() - vars(Map).keys() and not isinstance(owner, Operator):
+        what = "the adjoint" if name == "T" else "that"
+        return NotLinearError(
+            f"{owner!r} is not linear; f.at(x).{name} is {what} of its Jacobian at x"
+        )
+    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}")
+
+
+def fold(
+    operator: Operator,
+    rules: Mapping[type, Callable[..., Image]],
+    leaf: Callable[[Any], Image],
+) -> Image:
+    """The image of a tree: `rules[type](node, *images of its children)`, `leaf(node)` at leaves."""
+    images = [fold(child, rules, leaf) for child in operator.children]
+    rule = rules.get(type(operator))
+    if rule is not None:
+        return rule(operator, *images)
+    if images:
+        raise KindError(f"this face has no rule for {type(operator).__name__}")
+    return leaf(operator)

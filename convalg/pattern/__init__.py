@@ -1,0 +1,1 @@
+"""The labelled entries of a layer, and its rows that read alike."""

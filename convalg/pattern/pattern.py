@@ -1,0 +1,341 @@
+"""The labelled pattern: every (row, column, label) of a layer.
+
+Row = output index, column = input index, label = which weight, all flat and row-major.
+The pattern of a layer is a product of one pattern per axis and a dense block of channels,
+so it is held per axis and expanded here when a face asks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from convalg.arrays import largest
+from convalg.axis import Axis
+from convalg.geometry import Geometry
+from convalg.limits import check_bound
+from convalg.pattern.rows import Boxes, Index, adjoint_runs, borders, runs
+from convalg.size import size_product
+
+CELL = 2**12
+"""Entries of a matrix for each kind of row, from which on the boxes are worth their loop."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The rows of one output channel against the input channels of its group, entry by entry.
+
+    `indptr` (rows + 1), `columns` sorted in each row, `labels` one per product. Where a
+    boundary reads one sample twice in a row, `starts` tells where each merged entry begins
+    among the labels; otherwise it is None and there is one label for each column.
+    """
+
+    indptr: Index
+    columns: Index
+    labels: Index
+    starts: Index | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return self.columns.size
+
+    def row_starts(self) -> Index:
+        """Where each row begins among the entries."""
+        return self.indptr[:-1]
+
+    def landmarks(self) -> tuple[slice, Index]:
+        """Entries and their columns: all of them."""
+        return slice(self.size), self.columns
+
+    def write_columns(self, out: Index) -> None:
+        """Writes the column of each entry."""
+        np.copyto(out, self.columns, casting="same_kind")
+
+    def write_values(self, weights: npt.NDArray, out: npt.NDArray) -> None:
+        """Writes the values: the weights, spread. Shapes: (channels, ...), (channels * size,)."""
+        lines = out.reshape(len(weights), -1)
+        for line, weight in zip(lines, weights.reshape(len(weights), -1), strict=True):
+            if self.starts is None:
+                np.take(weight, self.labels, out=line, mode="clip")
+            elif self.size:
+                _check_sums(weight, self)
+                np.add.reduceat(weight[self.labels], self.starts, out=line)
+
+
+class Pattern:
+    """The triples of a geometry, expanded on demand.
+
+    >>> from convalg.conventions import correlation_geometry
+    >>> pattern = Pattern(correlation_geometry(3, (2,)))
+    >>> pattern.triples().tolist()
+    [[0, 0, 0], [0, 1, 1], [1, 1, 0], [1, 2, 1]]
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+
+    def __repr__(self) -> str:
+        rows, columns = size_product(self.geometry.out_shape), size_product(self.geometry.in_shape)
+        return f"<pattern {rows} x {columns}, {len(self)} triples, {self.parameters} labels>"
+
+    def __len__(self) -> int:
+        return self.products
+
+    @property
+    def products(self) -> int:
+        """The number of triples: products of a weight and an input that exist (not padding)."""
+        return self._links * math.prod(sum(axis.uses()) for axis in self.axes)
+
+    @cached_property
+    def nonzeros(self) -> int:
+        """The number of matrix entries: triples, those on one entry counted once."""
+        return _nonzeros(self.geometry)
+
+    @property
+    def parameters(self) -> int:
+        """The number of labels: weights, each counted once however often it is used."""
+        return int(size_product(self.geometry.kernel_shape))
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes of the geometry."""
+        return self.geometry.axes
+
+    @property
+    def _links(self) -> int:
+        return math.prod(self.geometry.channels)
+
+    @cached_property
+    def _index(self) -> np.dtype[np.integer]:
+        return np.dtype(index_type(self.nonzeros, int(size_product(self.geometry.in_shape))))
+
+    @property
+    def _height(self) -> int:
+        return int(size_product(self.geometry.out_shape))
+
+    @cached_property
+    def _rows(self) -> Boxes | Block:
+        return channel_rows(self.geometry, self._index)
+
+    def sharing(self) -> Index:
+        """How many triples carry each label, in the shape of the kernel."""
+        uses = np.ones((), dtype=np.int64)
+        for axis in self.axes:
+            uses = np.multiply.outer(uses, np.array(axis.uses()))
+        return np.broadcast_to(uses, self.geometry.kernel_shape)
+
+    def triples(self) -> Index:
+        """All (row, column, label), one triple a line, sorted by row and then by label."""
+        geometry = self.geometry
+        groups, outputs, inputs = geometry.channels
+        rows_each = int(size_product(geometry.out_spatial))
+        block = label_block(geometry)
+        rows = np.repeat(np.arange(rows_each), np.diff(block.indptr))
+        channel = np.arange(groups * outputs)[:, None]
+        in_step = inputs * int(size_product(geometry.in_spatial))
+        label_step = inputs * int(size_product(geometry.taps))
+        return np.stack(
+            [
+                (rows + channel * rows_each).ravel(),
+                (block.columns + channel // outputs * in_step).ravel(),
+                (block.labels + channel * label_step).ravel(),
+            ],
+            axis=1,
+        )
+
+    def csr_structure(self) -> tuple[Index, Index]:
+        """`indptr` and `indices` of the whole matrix: sorted, without duplicates.
+
+        32-bit integers until an index needs 64.
+        """
+        groups, outputs, inputs = self.geometry.channels
+        step = inputs * int(size_product(self.geometry.in_spatial))
+        indptr = _row_ends(self._rows, groups * outputs, self._index)
+        return indptr, _all_columns(self._rows, groups, outputs, step, self._index)
+
+    def adjoint_csr(self, kernel: npt.NDArray) -> tuple[npt.NDArray, Index, Index] | None:
+        """Values, `indices` and `indptr` of the transposed matrix.
+
+        None where its rows are too unlike to be written in boxes: transpose the matrix instead.
+        """
+        geometry = self.geometry
+        groups, outputs, inputs = geometry.channels
+        kind: np.dtype[np.integer] = np.dtype(index_type(self.nonzeros, self._height))
+        rows = adjoint_channel_rows(geometry, kind)
+        if rows is None:
+            return None
+        weights = kernel.reshape(groups, outputs, inputs, *geometry.taps).swapaxes(1, 2)
+        data = np.empty(self.nonzeros, dtype=kernel.dtype)
+        rows.write_values(weights.reshape(groups * inputs, outputs, *geometry.taps), data)
+        step = outputs * int(size_product(geometry.out_spatial))
+        indptr = _row_ends(rows, groups * inputs, kind)
+        return data, _all_columns(rows, groups, inputs, step, kind), indptr
+
+    def fits(self, indptr: Index, indices: Index) -> bool:
+        """Whether these are `csr_structure`, as far as a look at some places can tell.
+
+        Looked at: where the entries of each channel begin, and in the first channel up to a
+        thousand row ends and the landmarks of its rows.
+        """
+        if indptr.size != self._height + 1 or indices.size != self.nonzeros:
+            return False
+        rows, ends, places, columns = _landmarks(self.geometry, self._index)
+        return np.array_equal(indptr[rows], ends) and np.array_equal(indices[places], columns)
+
+    def csr_values(self, kernel: npt.NDArray, out: npt.NDArray | None = None) -> npt.NDArray:
+        """The values that belong to `csr_structure`: the kernel, spread by label.
+
+        Shapes: kernel as `geometry.kernel_shape`; result (nonzeros,), written to `out` if given.
+        """
+        geometry = self.geometry
+        groups, outputs, inputs = geometry.channels
+        rows, lines = self._rows, groups * outputs
+        if out is None:
+            out = np.empty(lines * rows.size, dtype=kernel.dtype)
+        weights = kernel.reshape(lines, inputs, *geometry.taps)
+        rows.write_values(weights, out)
+        return out
+
+
+def _all_columns(
+    channel: Boxes | Block, groups: int, channels: int, step: int, kind: np.dtype[np.integer]
+) -> Index:
+    """The columns of all rows, from those of a channel; the next group reads `step` further."""
+    indices = np.empty((groups, channels, channel.size), dtype=kind)
+    channel.write_columns(indices[0, 0])
+    for group in range(1, groups):
+        np.add(indices[0, 0], kind.type(group * step), out=indices[group, 0])
+    indices[:, 1:] = indices[:, :1]
+    return indices.reshape(-1)
+
+
+def _row_ends(channel: Boxes | Block, lines: int, kind: np.dtype[np.integer]) -> Index:
+    """`indptr` of all rows, from the starts of a channel's."""
+    starts = channel.row_starts()
+    indptr = np.empty(lines * starts.size + 1, dtype=kind)
+    indptr[-1] = lines * channel.size
+    steps = np.arange(lines, dtype=kind)[:, None] * kind.type(channel.size)
+    np.add(starts, steps, out=indptr[:-1].reshape(lines, -1), casting="same_kind")
+    return indptr
+
+
+def _check_sums(weight: npt.NDArray, block: Block) -> None:
+    """Raises: ExactnessError when weights merged on one entry could leave 64 bits."""
+    if weight.dtype.kind in "iu" and block.starts is not None:
+        most = int(np.diff(block.starts, append=block.labels.size).max(initial=1))
+        check_bound(most * largest(weight))
+
+
+def index_type(*bounds: int) -> type[np.int32] | type[np.int64]:
+    """The smallest index type that SciPy takes and that holds these counts."""
+    return np.int32 if max(bounds) < 2**31 else np.int64
+
+
+def expanded_bytes(geometry: Geometry, value_size: int) -> int:
+    """What the CSR matrix of a geometry takes, from counts alone."""
+    pattern = Pattern(geometry)
+    rows = int(size_product(geometry.out_shape))
+    index = pattern._index.itemsize
+    return pattern.nonzeros * (value_size + index) + (rows + 1) * index
+
+
+@lru_cache(maxsize=256)
+def channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> Boxes | Block:
+    """The rows of one output channel as a sparse matrix stores them, in the cheaper form."""
+    count = math.prod(borders(axis).size for axis in geometry.axes)
+    if count > 1 and _nonzeros(geometry) < CELL * count:
+        return column_block(geometry)
+    axes = tuple(runs(axis) for axis in geometry.axes)
+    return Boxes(axes, tuple(map(int, geometry.in_spatial)), geometry.channels[2], kind)
+
+
+@lru_cache(maxsize=256)
+def adjoint_channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> Boxes | None:
+    """The rows of one input channel of the transposed matrix, where they make few boxes."""
+    if _nonzeros(geometry) < CELL:
+        return None
+    axes = [adjoint_runs(axis) for axis in geometry.axes]
+    found = tuple(axis for axis in axes if axis is not None)
+    if len(found) < len(axes) or _nonzeros(geometry) < CELL * math.prod(map(len, found)):
+        return None
+    return Boxes(found, tuple(map(int, geometry.out_spatial)), geometry.channels[1], kind)
+
+
+@lru_cache(maxsize=64)
+def _landmarks(geometry: Geometry, kind: np.dtype[np.integer]) -> tuple[Index, Index, Any, Index]:
+    """Some rows and their ends, and some entries and their columns; see `Pattern.fits`."""
+    channel = channel_rows(geometry, kind)
+    starts, lines = channel.row_starts(), math.prod(geometry.channels[:2])
+    seen = np.arange(0, starts.size, -(-starts.size // 1024))
+    first = np.arange(1, lines + 1)
+    rows = np.concatenate([seen, first * starts.size])
+    ends = np.concatenate([starts[seen], first * channel.size]).astype(kind)
+    return rows, ends, *channel.landmarks()
+
+
+@lru_cache(maxsize=256)
+def _nonzeros(geometry: Geometry) -> int:
+    return math.prod(geometry.channels) * math.prod(map(_distinct, geometry.axes))
+
+
+@lru_cache(maxsize=64)
+def column_block(geometry: Geometry) -> Block:
+    """The block with each row sorted by column and merged: what a sparse matrix stores."""
+    block = _expand(geometry, "column")
+    if all(_distinct(axis) == sum(axis.uses()) for axis in geometry.axes):
+        return block
+    width = geometry.channels[2] * int(size_product(geometry.in_spatial))
+    rows = np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))
+    place = rows * width + block.columns
+    order = np.argsort(place, kind="stable")
+    place = place[order]
+    starts = np.flatnonzero(np.diff(place, prepend=-1))
+    merged = place[starts]
+    indptr = np.searchsorted(merged // width, np.arange(block.indptr.size))
+    return Block(indptr, merged % width, block.labels[order], starts)
+
+
+@lru_cache(maxsize=64)
+def label_block(geometry: Geometry) -> Block:
+    """The block with each row sorted by label: what B(x) stores."""
+    return _expand(geometry, "label")
+
+
+def _expand(geometry: Geometry, order: Literal["column", "label"]) -> Block:
+    """The product of the axes and of the input channels, rows in order, dropped taps left out."""
+    axes, inputs = geometry.axes, geometry.channels[2]
+    dims = len(axes)
+    # Index space: (o_1 .. o_D, c, t_1 .. t_D).
+    channel = np.arange(inputs).reshape((1,) * dims + (inputs,) + (1,) * dims)
+    columns, labels, valid = channel, channel, np.ones((), dtype=bool)
+    for k, axis in enumerate(axes):
+        found = axis.columns()
+        taps = np.broadcast_to(np.arange(found.shape[1]), found.shape)
+        if order == "column":
+            by_column = np.argsort(found, axis=1, kind="stable")
+            found, taps = (np.take_along_axis(a, by_column, axis=1) for a in (found, taps))
+        place = [1] * (2 * dims + 1)
+        place[k], place[dims + 1 + k] = found.shape
+        columns = columns * axis.in_size + found.reshape(place)
+        labels = labels * axis.taps + taps.reshape(place)
+        valid = valid & (found >= 0).reshape(place)
+    shape = columns.shape
+    kept = np.broadcast_to(valid, shape)
+    counts = np.sum(valid, axis=tuple(range(dims, 2 * dims + 1))).ravel() * inputs
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    if kept.all():
+        return Block(indptr, columns.reshape(-1), np.broadcast_to(labels, shape).reshape(-1))
+    return Block(indptr, columns[kept], np.broadcast_to(labels, shape)[kept])
+
+
+def _distinct(axis: Axis) -> int:
+    """The number of different (output, input) pairs of an axis."""
+    if axis.boundary == "zeros":
+        return sum(axis.uses())
+    return sum(run.entries for run in runs(axis))

@@ -1,0 +1,392 @@
+"""Rows that read alike: how the matrix of a layer is written without an index for each entry.
+
+Between two borders, the outputs of an axis read with the same taps, every one `stride` samples
+further than the one before. With such runs on each axis, a matrix falls into a few boxes of equal
+rows (nine for a padded 3 x 3 kernel), and a box is written by one broadcast sum (its columns) or
+one broadcast copy (its weights).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convalg.arrays import largest
+from convalg.axis import Axis
+from convalg.limits import check_bound
+
+Index = npt.NDArray[np.integer]
+Array = npt.NDArray[Any]
+
+MOST_ROWS = 1024
+"""Different rows that are looked for along an axis of a transposed matrix, about."""
+
+LINE = 4096
+"""Entries that one inner loop writes at most, where rows are shorter and follow each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What one output of an axis reads: `columns`, sorted and each once, with their `taps`.
+
+    Taps in order are None. Where a boundary reads one sample with several taps, `starts` tells
+    where those of each column begin; otherwise there is one tap for each column.
+    """
+
+    columns: Index
+    taps: Index | slice | None
+    starts: Index | None = None
+
+    def of(self, weights: Array, axis: int) -> Array:
+        """The weights of these columns, from those of all taps along an axis."""
+        if self.taps is None:
+            return weights
+        taken = weights[(slice(None),) * axis + (self.taps,)]
+        if self.starts is None:
+            return taken
+        if weights.dtype.kind in "iu":
+            most = int(np.diff(self.starts, append=taken.shape[axis]).max())
+            check_bound(most * largest(weights))
+        return np.add.reduceat(taken, self.starts, axis=axis, dtype=weights.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Every so many rows of an axis, from `first`, that read like `row`, each `step` further.
+
+    `before` entries of the axis stand before them, and they begin `pitch` entries apart.
+    """
+
+    first: int
+    every: int
+    count: int
+    step: int
+    before: int
+    pitch: int
+    row: Row
+
+    @property
+    def width(self) -> int:
+        """The entries of each row."""
+        return self.row.columns.size
+
+    @property
+    def entries(self) -> int:
+        """The entries of all its rows."""
+        return self.count * self.width
+
+    @property
+    def rows(self) -> slice:
+        """The numbers of its rows."""
+        return slice(self.first, self.first + (self.count - 1) * self.every + 1, self.every)
+
+
+@lru_cache(maxsize=512)
+def runs(axis: Axis) -> tuple[Run, ...]:
+    """The outputs of an axis in runs, in order. Needs numbers for all sizes."""
+    starts = borders(axis)
+    columns, signs = axis.read_by(starts)
+    if np.any(mixed := _is_mixed(columns, signs)):
+        # Mirrored samples and others in one row move apart: there, every output is a run.
+        ends = np.append(starts[1:], axis.out_size)
+        spread = [np.arange(a, b) for a, b in zip(starts[mixed], ends[mixed], strict=True)]
+        starts = np.unique(np.concatenate([starts, *spread]))
+        columns, signs = axis.read_by(starts)
+    counts = np.diff(starts, append=axis.out_size)
+    found: list[Run] = []
+    before = 0
+    for first, count, line, sign in zip(
+        starts.tolist(), counts.tolist(), columns, signs, strict=True
+    ):
+        kept = np.flatnonzero(line >= 0)
+        step = int(sign[kept[0]]) * int(axis.stride) if kept.size else 0
+        row = _row(line[kept], kept, line.size)
+        found.append(Run(first, 1, count, step, before, row.columns.size, row))
+        before += found[-1].entries
+    return tuple(found)
+
+
+@lru_cache(maxsize=512)
+def adjoint_runs(axis: Axis) -> tuple[Run, ...] | None:
+    """The inputs of an axis in runs, and the outputs that read them; None where rows mix.
+
+    Rule: tap t is read along lines i = s o + c. Between the ends of all lines, every |s|-th input
+    lies on the same lines, and its outputs are 1 further on each.
+    """
+    stride, size, taps = (int(n) for n in (axis.stride, axis.in_size, axis.taps))
+    period, turn = abs(stride), 1 if stride > 0 else -1
+    if axis.boundary not in ("zeros", "circular") or taps * period > MOST_ROWS:
+        return None
+    lines = np.array(_tap_lines(axis), dtype=np.int64).reshape(-1, 4)
+    tap, shift, first, count = lines.T
+    one, other = stride * first + shift, stride * (first + count - 1) + shift
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    ends = np.unique(np.concatenate([[0, size], low, high + period]).clip(0, size))
+    found: list[Run] = []
+    before = 0
+    for start, stop in pairwise(ends.tolist()):
+        rows = []
+        for i in range(start, min(start + period, stop)):
+            on = (low <= i) & (i <= high) & ((i - shift) % period == 0)
+            rows.append(_row((i - shift[on]) // stride, tap[on], taps))
+        pitch = sum(row.columns.size for row in rows)
+        for k, row in enumerate(rows):
+            count_here = -(-(stop - start - k) // period)
+            found.append(Run(start + k, period, count_here, turn, before, pitch, row))
+            before += row.columns.size
+        before += sum(run.entries - run.width for run in found[len(found) - len(rows) :])
+    return tuple(found)
+
+
+def _tap_lines(axis: Axis) -> list[tuple[int, int, int, int]]:
+    """(tap, c, first output, outputs) of the lines i = stride * o + c on which the taps read."""
+    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for run in runs(axis):
+        taps = np.arange(axis.taps) if run.row.taps is None else np.arange(axis.taps)[run.row.taps]
+        sizes = np.ones(run.width, int)
+        if run.row.starts is not None:
+            sizes = np.diff(run.row.starts, append=taps.size)
+        columns = np.repeat(run.row.columns, sizes)
+        for tap, column in zip(taps.tolist(), columns.tolist(), strict=True):
+            parts = found.setdefault((tap, column - int(axis.stride) * run.first), [])
+            if parts and sum(parts[-1]) == run.first:
+                parts[-1] = parts[-1][0], parts[-1][1] + run.count
+            else:
+                parts.append((run.first, run.count))
+    return [(*line, *part) for line, parts in found.items() for part in parts]
+
+
+@lru_cache(maxsize=512)
+def borders(axis: Axis) -> Index:
+    """The outputs where a tap passes from one piece of the boundary to another; the first is 0."""
+    edges = {piece.low for piece in axis.pieces()} - {None}
+    edges |= {piece.high + 1 for piece in axis.pieces() if piece.high is not None}
+    edge = np.array(sorted(edges), dtype=np.int64)[:, None]  # type: ignore[type-var]
+    read, stride = axis.raw(0, np.arange(axis.taps)), int(axis.stride)
+    # The first output that reads at the edge or beyond; where the axis walks back, before it.
+    passed = -((read - edge) // stride) if stride > 0 else -((edge - 1 - read) // -stride)
+    inside = passed[(passed > 0) & (passed < axis.out_size)]
+    found = np.unique(np.append(inside, 0))
+    found.setflags(write=False)
+    return found
+
+
+def _is_mixed(columns: Index, signs: Index) -> npt.NDArray[np.bool_]:
+    """Which rows hold taps that move differently from one output to the next."""
+    kept = columns >= 0
+    least, most = np.where(kept, signs, 2).min(axis=1), np.where(kept, signs, -2).max(axis=1)
+    return least < most
+
+
+def _row(columns: Index, taps: Index, count: int) -> Row:
+    order = np.argsort(columns, kind="stable")
+    columns, taps = columns[order], taps[order]
+    new = np.diff(columns, prepend=-1) > 0
+    if not new.all():
+        starts = np.flatnonzero(new)
+        return Row(columns[starts], taps, starts)
+    if np.array_equal(taps, np.arange(count)):
+        return Row(columns, None)
+    # Neighbouring taps as a slice take weights without a copy.
+    steps = np.diff(taps)
+    if taps.size < 2 or abs(int(steps[0])) != 1 or np.any(steps != steps[0]):
+        return Row(columns, taps)
+    first, last, step = int(taps[0]), int(taps[-1]), int(steps[0])
+    return Row(columns, slice(first, last + step if last + step >= 0 else None, step))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Lines of a box that are written at once; a line is a row, or several that follow each other.
+
+    In one output channel the lines stand at `offset`, `strides` apart; the columns of a line are
+    `line`, and `moved` further for each. `pieces` are the runs of the last axis in a line: where
+    their rows begin in it, how far apart, and how many there are.
+    """
+
+    offset: int
+    strides: tuple[int, ...]
+    line: Index
+    moved: Index
+    pieces: tuple[tuple[Row, int, int, int], ...]
+
+    def view(self, out: Array, channels: int) -> Array:
+        """Its entries in those of all channels: (channels, *lines, line). No copy."""
+        shape = (channels, *self.moved.shape, self.line.size)
+        return _view(out, shape, self.offset, (out.size // channels, *self.strides, 1))
+
+    def values(self, weights: Array) -> Array:
+        """A line for each channel, from the weights that the other axes chose."""
+        channels, line = len(weights), np.empty((len(weights), self.line.size), weights.dtype)
+        for row, offset, pitch, count in self.pieces:
+            taken = row.of(weights, weights.ndim - 1).reshape(channels, 1, -1)
+            shape = (channels, count, taken.shape[-1])
+            _view(line, shape, offset, (self.line.size, pitch, 1))[...] = taken
+        return line.reshape(channels, *(1,) * self.moved.ndim, -1)
+
+
+def _view(array: Array, shape: tuple[int, ...], offset: int, strides: tuple[int, ...]) -> Array:
+    """Some entries of an array without gaps, in any regular order; NumPy checks the bounds."""
+    width = array.itemsize
+    bytes_apart = tuple(width * stride for stride in strides)
+    return np.ndarray(shape, array.dtype, array, offset * width, bytes_apart)
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """Rows that read with the same taps along all axes but the last: a run of each."""
+
+    runs: tuple[Run, ...]
+    parts: tuple[Part, ...]
+
+    def spread(self, weights: Array, out: Array) -> None:
+        """Writes the weights of a row into all of them, for each channel."""
+        for k, run in enumerate(self.runs):
+            weights = run.row.of(weights, k + 2)
+        for part in self.parts:
+            np.copyto(part.view(out, len(weights)), part.values(weights))
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The rows of one output channel against the input channels of its group, as boxes.
+
+    `axes` holds the runs of each axis, `sizes` its input samples; `kind` is the type of an index.
+    """
+
+    axes: tuple[tuple[Run, ...], ...]
+    sizes: tuple[int, ...]
+    inputs: int
+    kind: np.dtype[np.integer]
+
+    @cached_property
+    def totals(self) -> tuple[int, ...]:
+        """The entries of each axis."""
+        return tuple(sum(run.entries for run in axis) for axis in self.axes)
+
+    @cached_property
+    def size(self) -> int:
+        """The number of entries."""
+        return self.inputs * math.prod(self.totals)
+
+    @cached_property
+    def boxes(self) -> tuple[Box, ...]:
+        """The boxes that hold entries."""
+        return tuple(
+            Box(path, tuple(self._parts(path, offset, strides)))
+            for path, offset, strides in self._paths((), 0, ())
+            if self.totals[-1]
+        )
+
+    def row_starts(self) -> Index:
+        """Where each row begins among the entries."""
+        rows = _row_starts(self.axes[-1], self.inputs, self.kind)
+        scale = self.inputs * self.totals[-1]
+        for axis, total in zip(self.axes[-2::-1], self.totals[-2::-1], strict=True):
+            outer = _row_starts(axis, scale, self.kind)
+            widths: Index = np.empty(outer.size, dtype=self.kind)
+            for run in axis:
+                widths[run.rows] = run.width
+            rows = (outer[:, None] + widths[:, None] * rows).reshape(-1)
+            scale *= total
+        return rows
+
+    def write_columns(self, out: Index) -> None:
+        """Writes the column of each entry."""
+        for box in self.boxes:
+            for part in box.parts:
+                np.add(part.moved[..., None], part.line, out=part.view(out, 1)[0])
+
+    def write_values(self, weights: Array, out: Array) -> None:
+        """Writes the values: the weights, spread.
+
+        Shapes: weights (channels, inputs, *taps), out (channels * size,).
+        """
+        for box in self.boxes:
+            box.spread(weights, out)
+
+    def landmarks(self) -> tuple[Index, Index]:
+        """Some entries and their columns: the first, middle and last lines of each box."""
+        places, columns = [], []
+        for part in (part for box in self.boxes for part in box.parts):
+            seen = np.ix_(*(sorted({0, n // 2, n - 1}) for n in part.moved.shape))
+            first = np.asarray(sum(n * apart for n, apart in zip(seen, part.strides, strict=True)))
+            places.append((part.offset + first[..., None] + np.arange(part.line.size)).ravel())
+            columns.append((np.asarray(part.moved[seen])[..., None] + part.line).ravel())
+        if not places:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=self.kind)
+        return np.concatenate(places), np.concatenate(columns)
+
+    def _paths(
+        self, path: tuple[Run, ...], offset: int, strides: tuple[int, ...]
+    ) -> Iterator[tuple[tuple[Run, ...], int, tuple[int, ...]]]:
+        """A run of each axis but the last, where its first row begins, how far the next ones."""
+        k = len(path)
+        if k == len(self.axes) - 1:
+            yield path, offset, strides
+            return
+        scale = self.inputs * math.prod(self.totals[k + 1 :])
+        scale *= math.prod(run.width for run in path)
+        for run in self.axes[k]:
+            if run.width:
+                place = offset + run.before * scale
+                yield from self._paths((*path, run), place, (*strides, run.pitch * scale))
+
+    def _parts(
+        self, path: tuple[Run, ...], offset: int, strides: tuple[int, ...]
+    ) -> Iterator[Part]:
+        """The rows of a box in lines of equal length, and what is left."""
+        first, moved = np.arange(self.inputs), np.zeros((), dtype=np.int64)
+        for run, size in zip(path, self.sizes[:-1], strict=True):
+            first = first[..., None] * size + run.row.columns
+            moved = moved[..., None] * size + np.arange(run.count) * run.step
+        last, size = [run for run in self.axes[-1] if run.width], self.sizes[-1]
+        if self.totals[-1] * first.size <= LINE:
+            yield self._part(last, offset, strides, first, moved * size)
+            return
+        for run in last:
+            start, pitch = offset + run.before * first.size, run.pitch * first.size
+            joined = max(1, min(run.count, LINE // pitch)) if run.every == 1 else 1
+            whole = run.count // joined * joined
+            for row, stop, count in ((0, whole, joined), (whole, run.count, run.count - whole)):
+                if stop > row:
+                    lines = moved[..., None] * size + np.arange(row, stop, count) * run.step
+                    place, apart = start + row * pitch, (*strides, count * pitch)
+                    yield self._part([replace(run, count=count)], place, apart, first, lines)
+
+    def _part(
+        self,
+        last: list[Run],
+        offset: int,
+        strides: tuple[int, ...],
+        first: Index,
+        moved: Index,
+    ) -> Part:
+        """One line of these runs of the last axis, wherever `moved` puts it."""
+        scale, before = first.size, min(run.before for run in last)
+        length = sum(run.entries for run in last) * scale
+        line: Index = np.empty(length, dtype=self.kind)
+        pieces = []
+        for run in last:
+            place, pitch = (run.before - before) * scale, run.pitch * scale
+            row = (first[..., None] * self.sizes[-1] + run.row.columns).reshape(-1)
+            steps = np.arange(run.count)[:, None] * run.step
+            _view(line, (run.count, row.size), place, (pitch, 1))[...] = steps + row
+            pieces.append((run.row, place, pitch, run.count))
+        return Part(offset, strides, line, moved.astype(self.kind), tuple(pieces))
+
+
+def _row_starts(axis: tuple[Run, ...], scale: int, kind: np.dtype[np.integer]) -> Index:
+    """The entries of an axis before each of its rows, times a scale."""
+    found: Index = np.empty(sum(run.count for run in axis), dtype=kind)
+    for run in axis:
+        places = np.arange(run.count, dtype=kind)
+        np.add(places * (run.pitch * scale), run.before * scale, out=found[run.rows])
+    return found

@@ -1,0 +1,1 @@
+"""Which structure a matrix, a kernel or a function has."""

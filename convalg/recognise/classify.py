@@ -1,0 +1,364 @@
+"""What kind of structured matrix it is, from its entries alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from convalg.escape import terminal
+from convalg.operators.tree import Operator
+from convalg.recognise.codes import Entries, as_tolerance, entries_of
+from convalg.recognise.kronecker import kronecker_factors
+from convalg.recognise.levels import Chain, Level, block_sizes, broken, by_axes, structure_of
+
+Reason = Callable[[tuple[int, int], tuple[int, int]], str] | None
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Entries that rule a kind out: two that would have to be equal, or one that has no place.
+
+    >>> classify([[1, 2], [3, 4]]).witness[0].words
+    'not Toeplitz: entry (0, 0) is 1 but (1, 1) is 4, though both lie on the same diagonal'
+    """
+
+    kind: str
+    at: tuple[int, int]
+    value: Any
+    other: tuple[int, int] | None
+    other_value: Any
+    words: str
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What `classify` found; `explain()` says it in sentences.
+
+    `kind` is the strongest kind, `kinds` all that hold, strongest first. `blocks` are the sizes
+    (rows, columns) of all levels, outermost first, and `levels` what each is ("Toeplitz",
+    "unstructured", ...); `depth` counts those with structure, and `strides` has a number for each
+    of them. `factors` are the sizes of the two matrices of a Kronecker product, and `witness` the
+    entries that rule other kinds out.
+
+    >>> classify([[1, 2, 0], [0, 1, 2]])
+    Classification('Toeplitz: 2 x 3')
+    """
+
+    kind: str
+    depth: int
+    blocks: tuple[tuple[int, int], ...]
+    levels: tuple[str, ...]
+    strides: tuple[int, ...]
+    kinds: tuple[str, ...]
+    witness: tuple[Witness, ...]
+    factors: tuple[tuple[int, int], ...]
+
+    def __str__(self) -> str:
+        rows, columns = (math.prod(sizes) for sizes in zip(*self.blocks, strict=True))
+        sizes: tuple[tuple[int, int], ...] = ((rows, columns),)
+        if self.kind == "Kronecker product":
+            return f"{self.kind}: " + " and ".join(f"{m} x {n}" for m, n in self.factors)
+        if "Toeplitz" in self.kind or "circulant" in self.kind:
+            sizes = self.blocks
+        strided = f", stride {' x '.join(map(str, self.strides))}" * ("strided" in self.kind)
+        return f"{self.kind}: " + " blocks of ".join(f"{m} x {n}" for m, n in sizes) + strided
+
+    def __repr__(self) -> str:
+        return f"Classification({str(self)!r})"
+
+    def explain(self) -> str:
+        """The verdict and its witnesses in sentences.
+
+        >>> print(classify([[1, 2], [2, 1], [1, 2]]).explain())
+        The matrix is Toeplitz: 3 x 2.
+        It is not a selection: entry (0, 1) is 2, neither 0 nor 1.
+        It is not diagonal: entry (0, 1) is 2, off the diagonal.
+        """
+        lines = [f"The matrix is {'of no kind known here' if self.kind == 'none' else self}."]
+        if len(self.kinds) > 1:
+            lines.append(f"It is also {', '.join(self.kinds[1:])}.")
+        lines += [f"It is {found.words}." for found in self.witness]
+        return terminal("\n".join(lines), lines=True)
+
+
+def classify(
+    matrix: Any, *, in_shape: Any = None, out_shape: Any = None, tolerance: float = 0
+) -> Classification:
+    """The kind of structured matrix, judged by its entries alone, never by how it was made.
+
+    Takes an operator, a SciPy sparse array, a NumPy array or nested lists of numbers or exact
+    objects, or a SymPy matrix. Symbols are compared as expanded expressions, floats bit by bit;
+    with a `tolerance`, numbers closer than it times the largest absolute entry are the same.
+
+    Rule: kinds, strongest first: zero, identity, permutation, selection (at most one 1 in each
+    row, the rest 0), diagonal, circulant, Toeplitz (entry (i+1, j+1) is entry (i, j)), strided
+    Toeplitz ((i+1, j+s) is (i, j); transposed: (i+s, j+1)), then the same at every level of a
+    block structure ("doubly block Toeplitz" to depth 2), Kronecker product, then structure at
+    some levels only ("block Toeplitz" with any blocks; "channel blocks, each Toeplitz"), none.
+    Of several structures the one with the fewest free values is the kind. The blocks are the axes
+    of `out_shape` x `in_shape` (an operator has its own). A single row or column, of entries or
+    of blocks, is Toeplitz in a vacuous sense, and a single block is circulant; where every axis is
+    one or the other, the kinds of all axes hold too ("doubly block Toeplitz" of an image of one
+    row), and a kind of some axes is listed where it is not vacuous. Without shapes, blocks
+    are searched for among the divisors of the sizes: to three levels,
+    and structure at some levels counts where it leaves at most half of the entries free. Strides
+    above 1 count where they take a non-zero entry to another; up to 64 are tried, 8 in a search.
+    Raises: ShapeError unless there are two axes, entries, and shapes that fit; ArgumentError for
+    NaN and infinities; KindError for what is no matrix of numbers.
+
+    >>> import convalg as ca
+    >>> found = classify(ca.correlation((4, 4), ca.kernel(3, 3)))
+    >>> found
+    Classification('doubly block Toeplitz: 2 x 4 blocks of 2 x 4')
+    >>> found.witness[0].at, found.witness[0].other
+    ((1, 1), (2, 2))
+    """
+    entries = entries_of(matrix, as_tolerance(tolerance))
+    if isinstance(matrix, Operator):
+        in_shape = matrix.in_shape if in_shape is None else in_shape
+        out_shape = matrix.out_shape if out_shape is None else out_shape
+    levels = block_sizes(entries.shape, in_shape, out_shape)
+    chain, known = structure_of(entries, levels)
+    return _verdict(entries, chain, known, by_axes(entries, levels))
+
+
+def _verdict(entries: Entries, chain: Chain, named: bool, axes: list[Chain]) -> Classification:
+    """Everything that holds, strongest first, and what rules the rest out."""
+    factors = kronecker_factors(entries)
+    other = [name for one in axes for name in _names(one, True)]
+    names = list(dict.fromkeys([*_names(chain, named), *other]))
+    kinds = _plain_kinds(entries)
+    if all(level.step for level in chain):
+        kinds += names + ["Kronecker product"] * bool(factors)
+    else:
+        kinds += ["Kronecker product"] * bool(factors) + names
+    kinds = kinds or ["none"]
+    steps = [level.step for level in chain if level.step]
+    return Classification(
+        kind=kinds[0],
+        depth=len(steps),
+        blocks=tuple((level.m, level.n) for level in chain),
+        levels=tuple(level.words for level in chain),
+        strides=tuple(max(step) for step in steps),
+        kinds=tuple(kinds),
+        witness=tuple(_witnesses(entries, chain, kinds)),
+        factors=factors or (),
+    )
+
+
+# Names.
+
+
+def _plain_kinds(entries: Entries) -> list[str]:
+    """The kinds that ask for ones and zeros at certain places."""
+    rows, columns = entries.shape
+    is_square, is_one = rows == columns, bool(entries.ones.all())
+    count = len(entries.codes)
+    is_selection = is_one and len(np.unique(entries.rows)) == count
+    is_diagonal = bool((entries.rows == entries.columns).all())
+    holds = {
+        "zero": count == 0,
+        "identity": is_one and is_diagonal and is_square and count == rows,
+        "permutation": is_selection
+        and is_square
+        and count == rows
+        and len(np.unique(entries.columns)) == count,
+        "selection": is_selection,
+        "diagonal": is_diagonal,
+    }
+    return [kind for kind, held in holds.items() if held]
+
+
+def _folded(depth: int) -> str:
+    """How one says that a structure is repeated at each of so many levels."""
+    return {1: "", 2: "doubly block ", 3: "triply block "}.get(depth, f"{depth}-fold block ")
+
+
+def _names(chain: Chain, named: bool) -> list[str]:
+    """The names of a structure, strongest first; `named` where the shapes gave its levels."""
+    words = [level.words for level in chain]
+    free = "unstructured"
+    if set(words) == {free}:
+        return []
+    lead = words[0] == free
+    tail = words[-1] == free
+    core = words[lead : len(words) - tail]
+    found = []
+    for kinds in dict.fromkeys(
+        (tuple(core), tuple(w.replace("circulant", "Toeplitz") for w in core))
+    ):
+        found += _core_names(kinds, tail)
+    if not lead:
+        if len(core) > 1 and not tail:
+            found += dict.fromkeys(
+                f"block {w}" for w in (core[0], core[0].replace("circulant", "Toeplitz"))
+            )
+        return found
+    prefix = "channel blocks, each " if named else "blocks, each "
+    return [prefix + name for name in found]
+
+
+def _core_names(words: tuple[str, ...], tail: bool) -> list[str]:
+    """The names of levels from the outermost to the innermost structured one."""
+    if tail and len(words) == 1:
+        return [f"block {words[0]}"]
+    ending = " with unstructured blocks" if tail else ""
+    if len(set(words)) > 1:
+        if len(words) == 2 and not tail:
+            return [f"block {words[0]} with {words[1]} blocks"]
+        return [f"block structure by level: {', '.join(words)}{ending}"]
+    names = [f"{_folded(len(words))}{words[0]}{ending}"]
+    if len(words) == 2 and not tail:
+        names.append(f"block {words[0]} with {words[0]} blocks")
+    return names
+
+
+# Witnesses.
+
+
+def _witnesses(entries: Entries, chain: Chain, kinds: list[str]) -> Iterator[Witness]:
+    """One for each kind that a weaker one does not rule out with it; Toeplitz kinds first."""
+    flat = Level(1, 1, *entries.shape, (1, 1))
+    reason = _reason(chain)
+    found = _pair(entries, flat, "Toeplitz", "both lie on the same diagonal", reason)
+    if found:
+        yield found
+    elif entries.shape[0] == entries.shape[1]:
+        where = "a circulant repeats its diagonals round the edge"
+        found = _pair(entries, flat, "circulant", where, cyclic=True)
+        if found:
+            yield found
+    if len(chain) > 1:
+        yield from _level_witnesses(entries, chain)
+    yield from _plain_witnesses(entries, kinds)
+
+
+def _pair(
+    entries: Entries,
+    level: Level,
+    kind: str,
+    where: str,
+    reason: Reason = None,
+    *,
+    cyclic: bool = False,
+) -> Witness | None:
+    """The first two entries that the step of a level would make equal and that are not."""
+    assert level.step is not None
+    rows, columns, others, other_columns = broken(entries, level, level.step, cyclic=cyclic)
+    if not len(rows):
+        return None
+    first = np.lexsort((columns, rows))[0]
+    at = int(rows[first]), int(columns[first])
+    other = int(others[first]), int(other_columns[first])
+    value, other_value = entries.value(*at), entries.value(*other)
+    why = reason(at, other) if reason else ""
+    return Witness(
+        kind,
+        at,
+        value,
+        other,
+        other_value,
+        f"not {kind}: entry {at} is {value} but {other} is {other_value}, though {where}{why}",
+    )
+
+
+def _reason(chain: Chain) -> Reason:
+    """What explains two neighbours on a diagonal that differ, from the structure that holds."""
+    inner = chain[-1]
+    if inner.step is None:
+        return None
+    height, width = inner.m, inner.n
+
+    def reason(at: tuple[int, int], other: tuple[int, int]) -> str:
+        if (at[0] // height, at[1] // width) != (other[0] // height, other[1] // width):
+            return (
+                f": the second lies in the next block of {height} x {width}, which for a layer is "
+                f"where the kernel row wraps at the image's edge"
+            )
+        assert inner.step is not None
+        down, right = inner.step
+        if down > 1:
+            return f": each column of a block is the one before moved by {down} rows, not by 1"
+        return f": each row of a block is the one above moved by {right} columns, not by 1"
+
+    return reason
+
+
+def _level_witnesses(entries: Entries, chain: Chain) -> Iterator[Witness]:
+    """Blocks that differ, from the outermost level that is not Toeplitz; or not circulant."""
+    name = _folded(len(chain))
+    for level in chain:
+        toeplitz = replace(level, step=(1, 1))
+        where = f"both have one place in blocks on the same diagonal of {level.m} x {level.n}"
+        found = _pair(entries, toeplitz, f"{name}Toeplitz", where)
+        if found:
+            yield found
+            return
+    for level in chain:
+        if level.m == level.n:
+            where = f"a circulant repeats its blocks, {level.m} x {level.n} of them, round the edge"
+            found = _pair(
+                entries, replace(level, step=(1, 1)), f"{name}circulant", where, cyclic=True
+            )
+            if found:
+                yield found
+                return
+
+
+def _plain_witnesses(entries: Entries, kinds: list[str]) -> Iterator[Witness]:
+    """What is no selection, no permutation or no diagonal; a shape that does not fit is none."""
+    if "selection" not in kinds:
+        yield _no_selection(entries)
+    elif "permutation" not in kinds and entries.shape[0] == entries.shape[1]:
+        yield _no_permutation(entries)
+    off = np.flatnonzero(entries.rows != entries.columns)
+    if len(off):
+        yield _single(entries, "diagonal", off[0], "off the diagonal")
+    elif "identity" not in kinds and not entries.ones.all():
+        yield _single(entries, "identity", np.flatnonzero(~entries.ones)[0], "not 1")
+
+
+def _single(entries: Entries, kind: str, which: int, fault: str) -> Witness:
+    """One entry that has no place in a kind."""
+    at = int(entries.rows[which]), int(entries.columns[which])
+    value = entries.value(*at)
+    return Witness(
+        kind, at, value, None, None, f"not {_noun(kind)}: entry {at} is {value}, {fault}"
+    )
+
+
+def _noun(kind: str) -> str:
+    return {"selection": "a selection", "identity": "the identity"}.get(kind, kind)
+
+
+def _no_selection(entries: Entries) -> Witness:
+    wrong = np.flatnonzero(~entries.ones)
+    if len(wrong):
+        return _single(entries, "selection", wrong[0], "neither 0 nor 1")
+    again = int(np.flatnonzero(np.diff(entries.rows) == 0)[0])
+    return _two_ones(entries, "selection", again, again + 1, "row")
+
+
+def _no_permutation(entries: Entries) -> Witness:
+    order = np.argsort(entries.columns, kind="stable")
+    again = np.flatnonzero(np.diff(entries.columns[order]) == 0)
+    if len(again):
+        first, second = order[again[0]], order[again[0] + 1]
+        return _two_ones(entries, "permutation", int(first), int(second), "column")
+    row = int(np.setdiff1d(np.arange(entries.shape[0]), entries.rows)[0])
+    words = f"not a permutation: entry {(row, 0)} is 0, and so is all of row {row}"
+    return Witness("permutation", (row, 0), 0, None, None, words)
+
+
+def _two_ones(entries: Entries, kind: str, first: int, second: int, line: str) -> Witness:
+    """Two ones where there may be one."""
+    at, other = (
+        (int(entries.rows[which]), int(entries.columns[which])) for which in (first, second)
+    )
+    value, other_value = entries.value(*at), entries.value(*other)
+    words = f"not a {kind}: entries {at} and {other} are both {value}, in one {line}"
+    return Witness(kind, at, value, other, other_value, words)

@@ -1,0 +1,184 @@
+"""What is done to numbers besides A x + b: rounding, clipping, dead zones, overflow of integers.
+
+A distortion is read from pairs (the number expected, the number returned) and accepted only when
+it turns every expected number into the one returned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from convalg.arrays import Array
+
+STEPS = sorted(
+    {*(10.0**k for k in range(-9, 4)), *(5 * 10.0**k for k in range(-9, 3))}
+    | {2.0**k for k in range(-20, 11)},
+    reverse=True,
+)
+"""Steps that numbers are rounded to, the largest first."""
+
+NEAR = 1e-6
+"""How far from a multiple of a step, in steps, a rounded number may be."""
+
+SEEN = 3
+"""Different numbers that a step must leave, and numbers that a bound must be reached by."""
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """A function of one number, and what it does in words that follow "f(x) is A x + b".
+
+    `jumps`: where it jumps, as (distance, offset): at offset + k * distance for integers k; there
+    the rounding of a sum decides. A distance of 0: nowhere.
+    """
+
+    words: str
+    apply: Callable[[Array], Array]
+    jumps: tuple[float, float] = (0.0, 0.0)
+
+
+ROUNDINGS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
+    ("rounded to", np.rint, 0.5),
+    ("rounded down to", np.floor, 0.0),
+    ("rounded up to", np.ceil, 0.0),
+    ("cut off towards zero to", np.trunc, 0.0),
+)
+"""Ways to round; where a number halfway between two steps goes is left open."""
+
+
+def distortion(expected: Array, returned: Array, tolerance: float) -> Distortion | None:
+    """The simplest distortion that turns all expected numbers into those returned.
+
+    Shapes: both (count,). `tolerance` is relative to each number.
+    """
+    kept = np.isfinite(expected)
+    expected, returned = expected[kept], returned[kept]
+    if np.isfinite(returned).sum() < SEEN or np.isnan(returned).any():
+        return None
+    for core in _cores(expected, returned, tolerance):
+        found = _within_bounds(core, expected, returned, tolerance)
+        if found is not None:
+            return found
+    return None
+
+
+def _cores(expected: Array, returned: Array, tolerance: float) -> Iterator[Distortion]:
+    """What may happen before the bounds are applied, the simplest first."""
+    yield Distortion("", lambda v: v)
+    yield from _dead_zones(expected, returned, tolerance)
+    finite = returned[np.isfinite(returned)]
+    low, high = finite.min(), finite.max()
+    inside = np.unique(finite[(finite > low) & (finite < high)])
+    for step in _steps(inside):
+        yield from (_rounded(step, *rounding) for rounding in ROUNDINGS)
+        break
+    for bits in (8, 16, 32):
+        for signed in (True, False):
+            yield _wrapped(bits, signed)
+    yield Distortion("rounded to float16", lambda v: v.astype(np.float16).astype(float))
+
+
+def _rounded(step: float, words: str, mode: Callable[[Array], Array], middle: float) -> Distortion:
+    return Distortion(
+        f"{words} multiples of {step:.6g}",
+        lambda v: step * mode(v / step),
+        (step, middle * step),
+    )
+
+
+def _steps(returned: Array) -> Iterator[float]:
+    """The steps that all numbers returned are multiples of."""
+    sizes = np.abs(returned[returned != 0])
+    if len(sizes) < SEEN:
+        return
+    own = [float(sizes.min()) / k for k in range(1, 5)]
+    for step in sorted({*STEPS, *own}, reverse=True):
+        counts = returned / step
+        # A number of 2**52 steps is a whole number of them, whatever it is.
+        small = np.abs(counts) < 2**40
+        if small.sum() < SEEN or step > 2 * sizes.min():
+            continue
+        if (np.abs(counts - np.rint(counts))[small] <= NEAR).all():
+            yield step
+
+
+def _dead_zones(expected: Array, returned: Array, tolerance: float) -> Iterator[Distortion]:
+    """Numbers below a threshold made zero, and the rest left or moved towards zero."""
+    gone = (returned == 0) & (expected != 0)
+    kept = returned != 0
+    if gone.sum() < SEEN or not kept.any():
+        return
+    largest = float(np.abs(expected[gone]).max())
+    smallest = float(np.abs(expected[kept]).min())
+    if largest < smallest:
+        between = math.sqrt(largest * smallest)
+        yield Distortion(
+            f"with 0 in place of numbers up to {largest:.3g} (from {smallest:.3g} on they stay)",
+            lambda v: np.where(np.abs(v) > between, v, 0.0),
+        )
+
+
+def _wrapped(bits: int, signed: bool) -> Distortion:
+    size = 2.0**bits
+    low = -size / 2 if signed else 0.0
+    kind = f"{'' if signed else 'u'}int{bits}"
+    return Distortion(
+        f"cut off to integers and wrapped round as {kind}",
+        lambda v: (np.trunc(v) - low) % size + low,
+    )
+
+
+def _within_bounds(
+    core: Distortion, expected: Array, returned: Array, tolerance: float
+) -> Distortion | None:
+    """A core, clipped where the numbers returned stay in bounds that it leaves."""
+    with np.errstate(all="ignore"):
+        cored = core.apply(expected)
+    finite = returned[np.isfinite(returned)]
+    low, high = float(finite.min()), float(finite.max())
+    slack = tolerance * max(abs(low), abs(high), np.finfo(float).tiny)
+    has_low = bool((cored < low - slack).sum() >= SEEN) and low == returned.min()
+    has_high = bool((cored > high + slack).sum() >= SEEN) and high == returned.max()
+    if not (core.words or has_low or has_high):
+        return None
+    least, most = low if has_low else -math.inf, high if has_high else math.inf
+
+    def apply(v: Array) -> Array:
+        clipped: Array = np.clip(core.apply(v), least, most)
+        return clipped
+
+    with np.errstate(all="ignore"):
+        found = apply(expected)
+        near = np.abs(found - returned) <= tolerance * np.abs(returned) + np.finfo(float).tiny
+        beside = np.abs(found - returned) <= core.jumps[0] * (1 + NEAR)
+    near = (near & np.isfinite(returned)) | (found == returned)
+    jumps = _jumps(core, expected)
+    # Most numbers must be away from the jumps, or nothing would have been tried.
+    if not (near | (jumps & beside)).all() or jumps.mean() > 0.5:
+        return None
+    words = _with_bounds(core.words, low, high, has_low, has_high)
+    return Distortion(words, apply, core.jumps)
+
+
+def _jumps(core: Distortion, expected: Array) -> Array:
+    """Which numbers are so near a jump that rounding decides."""
+    distance, offset = core.jumps
+    if not distance:
+        return np.zeros(expected.shape, dtype=bool)
+    counts = (expected - offset) / distance
+    near: Array = np.abs(counts - np.rint(counts)) <= np.maximum(NEAR, 1e-9 * np.abs(counts))
+    return near
+
+
+def _with_bounds(words: str, low: float, high: float, has_low: bool, has_high: bool) -> str:
+    bounds = {
+        (True, True): f"clipped to [{low:.6g}, {high:.6g}]",
+        (True, False): f"clipped below at {low:.6g}",
+        (False, True): f"clipped above at {high:.6g}",
+        (False, False): "",
+    }[has_low, has_high]
+    return ", and ".join(part for part in (words, bounds) if part)

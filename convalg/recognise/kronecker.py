@@ -1,0 +1,65 @@
+"""Kronecker products: the matrix rearranged, one row for each block, has rank one.
+
+Source: Van Loan and Pitsianis, "Approximation with Kronecker products" (1993).
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from convalg.arrays import Array
+from convalg.faces.zero import is_zero
+from convalg.recognise.codes import Entries, divisors, exactly
+
+Sizes = tuple[tuple[int, int], tuple[int, int]]
+
+
+def kronecker_factors(entries: Entries) -> Sizes | None:
+    """The sizes of two matrices whose Kronecker product it is, or None; the smallest such two.
+
+    Rule: entries (B, b), b in block B, factor when M[B, b] M[P, p] = M[B, p] M[P, b] for one
+    non-zero entry (P, p). Neither factor is a single number.
+    """
+    rows, columns = entries.shape
+    if not len(entries.codes):
+        return None
+    cells = list(product(divisors(rows), divisors(columns)))[1:-1]
+    cells.sort(key=lambda cell: (rows * columns // (cell[0] * cell[1]) + cell[0] * cell[1], cell))
+    exact = [exactly(value) for value in entries.values] if cells else []
+    for height, width in cells:
+        if _is_product(entries, height, width, exact):
+            return (rows // height, columns // width), (height, width)
+    return None
+
+
+def _is_product(entries: Entries, height: int, width: int, exact: list[Any]) -> bool:
+    rows, columns, codes = entries.rows, entries.columns, entries.codes
+    top, left = rows[0] // height * height, columns[0] // width * width
+    down, right = rows[0] - top, columns[0] - left
+    for which in (entries.sample, slice(None)):
+        own, at = rows[which], columns[which]
+        same_block = entries.at(top + own % height, left + at % width)
+        same_place = entries.at(own // height * height + down, at // width * width + right)
+        if not _minors_vanish(entries, codes[which], same_block, same_place, exact):
+            return False
+    # Every non-zero entry is a product; the products of non-zero entries are as many.
+    block = (rows // height == top // height) & (columns // width == left // width)
+    place = (rows % height == down) & (columns % width == right)
+    return bool(np.count_nonzero(block) * np.count_nonzero(place) == len(codes))
+
+
+def _minors_vanish(
+    entries: Entries, own: Array, same_block: Array, same_place: Array, exact: list[Any]
+) -> bool:
+    """Whether own * pivot = same_block * same_place, entry by entry; each case once."""
+    pivot = exact[int(entries.codes[0])]
+    slack = exactly(entries.tolerance) * max(map(abs, exact)) ** 2 if entries.tolerance else 0
+    cases = set(zip(own.tolist(), same_block.tolist(), same_place.tolist(), strict=True))
+    for value, first, second in cases:
+        minor = exact[value] * pivot - exact[first] * exact[second]
+        if not (abs(minor) <= slack if slack else is_zero(minor)):
+            return False
+    return True

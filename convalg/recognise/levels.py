@@ -1,0 +1,284 @@
+"""Levels of Toeplitz structure: codes compared with themselves one step of the blocks away."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from convalg.arrays import Array
+from convalg.errors import ShapeError
+from convalg.recognise.codes import Entries, divisors
+from convalg.size import as_shape
+
+Step = tuple[int, int]
+
+LARGEST_STRIDE, LARGEST_SEARCHED = 64, 8
+"""Strides that are tried where the blocks are known, and where they are searched for."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """m x n blocks, each of `height` x `width` entries, inside a larger block."""
+
+    height: int
+    width: int
+    m: int
+    n: int
+    step: Step | None = None
+    cyclic: bool = False
+
+    @property
+    def free(self) -> int:
+        """How many values there are to choose, in units of blocks."""
+        if self.step is None:
+            return self.m * self.n
+        down, right = self.step
+        if self.cyclic:
+            round_ = self.m // math.gcd(down, self.m), self.n // math.gcd(right, self.n)
+            return self.m * self.n // math.lcm(*round_)
+        return self.m * self.n - (self.m - down) * (self.n - right)
+
+    @property
+    def words(self) -> str:
+        """What the level is."""
+        if self.step is None:
+            return "unstructured"
+        kind = "circulant" if self.cyclic else "Toeplitz"
+        if self.step == (1, 1):
+            return kind
+        return f"strided {kind}" if self.step[0] == 1 else f"transposed strided {kind}"
+
+
+Chain = tuple[Level, ...]
+
+
+def broken(
+    entries: Entries, level: Level, step: Step, *, cyclic: bool = False
+) -> tuple[Array, Array, Array, Array]:
+    """Places (row, column, other row, other column) that the step would make equal, and are not.
+
+    A pair of which one is zero is found from the other one.
+    """
+    rows, columns, codes = entries.rows, entries.columns, entries.codes
+    o, i = rows // level.height % level.m, columns // level.width % level.n
+    found = []
+    for sign in (1, -1):
+        p, q = o + sign * step[0], i + sign * step[1]
+        if cyclic:
+            p, q = p % level.m, q % level.n
+            inside = np.ones(len(rows), dtype=bool)
+        else:
+            inside = (p >= 0) & (p < level.m) & (q >= 0) & (q < level.n)
+        near = rows[inside], columns[inside]
+        far = (
+            near[0] + (p - o)[inside] * level.height,
+            near[1] + (q - i)[inside] * level.width,
+        )
+        wrong = entries.at(*far) != codes[inside]
+        pair = (*near, *far) if sign == 1 else (*far, *near)
+        found.append(np.stack([part[wrong] for part in pair]))
+    return tuple(np.concatenate(found, axis=1))
+
+
+def _possible(entries: Entries, level: Level, steps: list[Step]) -> list[Step]:
+    """The steps that a sample of the entries does not rule out."""
+    which = entries.sample
+    rows, columns, codes = entries.rows[which], entries.columns[which], entries.codes[which]
+    o, i = rows // level.height % level.m, columns // level.width % level.n
+    down, right = np.array(steps).T
+    wrong = np.zeros(len(steps), dtype=bool)
+    for sign in (1, -1):
+        p, q = o + sign * down[:, None], i + sign * right[:, None]
+        inside = (p >= 0) & (p < level.m) & (q >= 0) & (q < level.n)
+        step, place = np.nonzero(inside)
+        far = entries.at(
+            rows[place] + sign * down[step] * level.height,
+            columns[place] + sign * right[step] * level.width,
+        )
+        wrong[step[far != codes[place]]] = True
+    return [step for step, is_wrong in zip(steps, wrong, strict=True) if not is_wrong]
+
+
+def _holds(entries: Entries, level: Level, step: Step, *, cyclic: bool = False) -> bool:
+    """Whether the entries stay the same under a step of the blocks."""
+    return not len(broken(entries, level, step, cyclic=cyclic)[0])
+
+
+def _shares(entries: Entries, level: Level, step: Step) -> bool:
+    """Whether a step that holds takes some non-zero entry to another."""
+    o, i = entries.rows // level.height % level.m, entries.columns // level.width % level.n
+    return bool(((o + step[0] < level.m) & (i + step[1] < level.n)).any())
+
+
+def _fitted(entries: Entries, level: Level, most: int, *, sharing: bool) -> Level:
+    """The level with its step: Toeplitz, else the smallest stride that holds, else none."""
+    m, n = level.m, level.n
+    if min(m, n) == 1:
+        return level
+    steps = [(1, s) for s in range(2, min(n, most + 1))]
+    steps += [(s, 1) for s in range(2, min(m, most + 1))]
+    steps.sort(key=lambda step: -(m - step[0]) * (n - step[1]))
+    for step in _possible(entries, level, [(1, 1), *steps]):
+        if _holds(entries, level, step) and (
+            _shares(entries, level, step) or (step == (1, 1) and not sharing)
+        ):
+            round_ = m * step[1] == n * step[0] and _holds(entries, level, step, cyclic=True)
+            return Level(level.height, level.width, m, n, step, round_)
+    return level
+
+
+def block_sizes(
+    shape: tuple[int, int], in_shape: Any, out_shape: Any
+) -> list[tuple[int, int]] | None:
+    """Block sizes (m, n) from the shapes, outermost first; None to search for them."""
+    given = []
+    for name, sizes, count in (
+        ("out_shape", out_shape, shape[0]),
+        ("in_shape", in_shape, shape[1]),
+    ):
+        if sizes is None:
+            continue
+        axes = as_shape(sizes, name)
+        if math.prod(axes) != count:
+            side = "rows" if name == "out_shape" else "columns"
+            raise ShapeError(
+                f"{name}={axes} has {math.prod(axes)} entries, but the matrix has {count} {side}"
+            )
+        given.append(axes)
+    if len(given) < 2 or len(given[0]) != len(given[1]):
+        return None
+    return list(zip(*given, strict=True))
+
+
+def by_axes(entries: Entries, sizes: list[tuple[int, int]] | None) -> list[Chain]:
+    """The axes that shapes give as levels: those of more than one sample, and all of them.
+
+    All of them where each has structure, an axis with a single row or column of blocks too.
+    """
+    large = [pair for pair in sizes or [] if pair != (1, 1)]
+    chain = _merged(list(_levels(entries, large))) if len(large) > 1 else ()
+    every = _every_level(_levels(entries, sizes or []))
+    return [found for found in (chain, every) if any(level.step for level in found)]
+
+
+def _every_level(chain: Chain) -> Chain:
+    """The levels with those of a single row or column of blocks structured as the others are.
+
+    Empty where some level has no structure, or there are fewer than two.
+    """
+    words = {level.words for level in chain if level.step} or {"Toeplitz"}
+    if len(chain) < 2 or any(level.step is None and min(level.m, level.n) > 1 for level in chain):
+        return ()
+    # A single row or column of blocks has every step; its one block also repeats round the edge.
+    alike = next((level for level in chain if level.step), None)
+    step = alike.step if alike and len(words) == 1 else (1, 1)
+    is_cyclic = all(level.cyclic or (level.m, level.n) == (1, 1) for level in chain)
+    return tuple(
+        level if level.step else replace(level, step=step, cyclic=is_cyclic) for level in chain
+    )
+
+
+def _levels(entries: Entries, sizes: list[tuple[int, int]]) -> Chain:
+    """The levels of given sizes, outermost first."""
+    chain: list[Level] = []
+    height = width = 1
+    for m, n in reversed(sizes):
+        level = Level(height, width, m, n)
+        chain.insert(0, _fitted(entries, level, LARGEST_STRIDE, sharing=False))
+        height, width = height * m, width * n
+    return tuple(chain)
+
+
+def structure_of(entries: Entries, sizes: list[tuple[int, int]] | None) -> tuple[Chain, bool]:
+    """The levels of the matrix, outermost first, and whether the shapes gave them.
+
+    Axes of one input and one output are left out.
+    """
+    whole = _fitted(entries, Level(1, 1, *entries.shape), LARGEST_STRIDE, sharing=False)
+    if min(entries.shape) == 1:
+        whole = Level(1, 1, *entries.shape, (1, 1), entries.shape == (1, 1))
+    if whole.step == (1, 1):
+        return (whole,), False
+    found: list[Chain] = [(whole,)] if whole.step else []
+    sizes = [pair for pair in sizes if pair != (1, 1)] if sizes else sizes
+    if sizes and len(sizes) > 1:
+        chain = _levels(entries, sizes)
+        if any(level.step for level in chain):
+            found.append(_merged(list(chain)))
+        return (_best(found), True) if found else (chain, True)
+    searched = _searched(entries)
+    if searched:
+        found.append(searched)
+    return (_best(found), False) if found else ((whole,), False)
+
+
+def _cost(chain: Chain) -> tuple[bool, int, int, int]:
+    """Structure at every level before some, then few free values, few levels, small steps."""
+    return (
+        any(level.step is None for level in chain),
+        math.prod(level.free for level in chain),
+        len(chain),
+        sum(sum(level.step) for level in chain if level.step),
+    )
+
+
+def _best(chains: list[Chain]) -> Chain:
+    return min(chains, key=_cost)
+
+
+def _merged(chain: list[Level]) -> Chain:
+    """Neighbours without structure as one level."""
+    merged: list[Level] = []
+    for level in chain:
+        if merged and merged[-1].step is None and level.step is None:
+            outer = merged.pop()
+            level = Level(level.height, level.width, outer.m * level.m, outer.n * level.n)
+        merged.append(level)
+    return tuple(merged)
+
+
+def _searched(entries: Entries) -> Chain | None:
+    """The best chain of two or three levels with sizes among the divisors."""
+    whole = entries.shape
+    cells = [(r, c) for r in divisors(whole[0]) for c in divisors(whole[1])]
+    cells = cells[1:-1]
+    found: dict[tuple[int, int, int, int], Level] = {}
+
+    def fitted(small: tuple[int, int], large: tuple[int, int]) -> Level:
+        key = (*small, *large)
+        if key not in found:
+            level = Level(*small, large[0] // small[0], large[1] // small[1])
+            found[key] = _fitted(entries, level, LARGEST_SEARCHED, sharing=True)
+        return found[key]
+
+    best: Chain | None = None
+    pairs = [(fitted(cell, whole), fitted((1, 1), cell)) for cell in cells]
+    for pair in pairs:
+        if any(level.step for level in pair):
+            best = _best([pair] if best is None else [best, pair])
+    outer = dict(zip(cells, pairs, strict=True))
+    bounds = []
+    for large in cells:
+        for small in cells:
+            middle = Level(*small, large[0] // small[0], large[1] // small[1])
+            if large[0] % small[0] or large[1] % small[1] or min(middle.m, middle.n) == 1:
+                continue
+            ends = outer[large][0], outer[small][1]
+            if ends[0].step or ends[1].step:
+                # No structure leaves fewer values than a circulant.
+                least = ends[0].free * max(middle.m, middle.n) * ends[1].free
+                is_partial = ends[0].step is None or ends[1].step is None
+                bounds.append(((is_partial, least, 3, 0), small, large))
+    for bound, small, large in sorted(bounds):
+        if best is not None and bound >= _cost(best):
+            break
+        chain = outer[large][0], fitted(small, large), outer[small][1]
+        if chain[1].step:
+            best = _best([chain] if best is None else [best, chain])
+    if best is None:
+        return None
+    is_partial, free, *_ = _cost(best)
+    return best if not is_partial or free <= math.prod(whole) // 2 else None

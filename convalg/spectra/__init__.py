@@ -1,1 +1,0 @@
-"""Singular values and what follows: norms and bounds, rank, null space, coverage, least squares."""

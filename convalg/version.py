@@ -1,0 +1,3 @@
+"""The version of convalg."""
+
+__version__ = "0.1.0"
