@@ -29,9 +29,9 @@ _PUBLIC = {
     "maps.recurrent": "gru linear_recurrence lstm rnn",
     "maps.resampling": "dropout flatten fold permute pixel_shuffle pixel_unshuffle resize unfold",
     "network": "layers zoo",
-    "network.graph": "Network sequential",
-    "network.onnx.model": "read_onnx",
-    "network.torch_reader": "from_torch",
+    "network.network": "Network sequential",
+    "network.readers.onnx.model": "read_onnx",
+    "network.readers.torch.reader": "from_torch",
     "operators.make": "convolution correlation crop dense diagonal downsample flip_axes identity "
     "pad reshape shift transposed_correlation upsample",
     "operators.tree": "Map Operator",
@@ -105,10 +105,10 @@ if TYPE_CHECKING:
     from convalg.maps.resampling import unfold as unfold
     from convalg.network import layers as layers
     from convalg.network import zoo as zoo
-    from convalg.network.graph import Network as Network
-    from convalg.network.graph import sequential as sequential
-    from convalg.network.onnx.model import read_onnx as read_onnx
-    from convalg.network.torch_reader import from_torch as from_torch
+    from convalg.network.network import Network as Network
+    from convalg.network.network import sequential as sequential
+    from convalg.network.readers.onnx.model import read_onnx as read_onnx
+    from convalg.network.readers.torch.reader import from_torch as from_torch
     from convalg.operators.make import convolution as convolution
     from convalg.operators.make import correlation as correlation
     from convalg.operators.make import crop as crop
@@ -140,8 +140,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'convalg' has no attribute {name!r}")
     import importlib
 
-    home = importlib.import_module(f"convalg.{_HOME[name]}".rstrip("."))
-    if not hasattr(home, name) or not _HOME[name]:
+    if not _HOME[name]:
+        return importlib.import_module(f"convalg.{name}")
+    home = importlib.import_module(f"convalg.{_HOME[name]}")
+    if not hasattr(home, name):
+        # A module in a room.
         return importlib.import_module(f"{home.__name__}.{name}")
     value = getattr(home, name)
     globals()[name] = value

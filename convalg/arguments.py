@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Collection
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from convalg.errors import ArgumentError, FileError, KindError
 
 MOST_SHOWN = 120
-
-
 """Characters of a value that a message shows."""
 
 
@@ -94,3 +96,37 @@ def as_path(path: Any, name: str = "path") -> Path:
         if "\0" not in os.fspath(path):
             return Path(path)
     raise FileError(f"{name} must be a name that a file can have, not {shown(os.fspath(path))}")
+
+
+def checked_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+) -> float:
+    """The value as a plain number. Raises: KindError or ArgumentError when it is not in range."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise KindError(f"{name} must be a number, not {value!r}")
+    # An int stays one: as StepDecay(10, 0.5) was written, so it is shown.
+    number: float = int(value) if isinstance(value, Integral) else float(value)
+    if not (math.isfinite(number) and least <= number <= most and above < number < below):
+        bounds = [
+            f"{words} {bound}"
+            for words, bound in (
+                ("at least", least),
+                ("above", above),
+                ("at most", most),
+                ("below", below),
+            )
+            if math.isfinite(bound)
+        ]
+        raise ArgumentError(f"{name} must be finite and {' and '.join(bounds)}, not {value}")
+    return number
+
+
+def settle(config: Any, name: str, **bounds: float) -> None:
+    """Check a number of a frozen dataclass, and keep it as a plain one."""
+    object.__setattr__(config, name, checked_number(name, getattr(config, name), **bounds))

@@ -9,8 +9,6 @@ from convalg.arguments import shown
 from convalg.errors import ExactnessError, KindError, TooLargeError
 
 MEMORY_LIMIT = 4 * 2**30
-
-
 """Bytes that one explicit matrix may take unless `max_bytes=` says otherwise."""
 
 
@@ -71,8 +69,6 @@ def check_room(entries: int, item: int, what: str) -> None:
 
 
 LARGEST_INTEGER = 2**63 - 1
-
-
 """The largest integer of int64, in which integers are added up."""
 
 

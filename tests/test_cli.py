@@ -16,7 +16,7 @@ from PIL import Image
 
 import convalg as ca
 from convalg import cli
-from convalg.sheet import sections
+from convalg.sheet.sections.definition import definition
 
 
 def counted(line: str) -> tuple[int, int, str]:
@@ -94,7 +94,7 @@ def test_options_make_the_layer(
 ) -> None:
     if not ("--transposed" in options or "--groups" in options):
         # What the sheet says of such layers is in the tests of the sheet.
-        monkeypatch.setattr(sections, "_sections", lambda *_: ())
+        monkeypatch.setattr(definition, "_sections", lambda *_: ())
     assert run("explain", *options.split()) == 0
     out = capsys.readouterr().out
     held, made, told = counted(out)
@@ -197,10 +197,10 @@ def test_a_message_of_several_lines_or_with_markup_stays_one_plain_line(
 def test_a_failed_statement_ends_with_1(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from convalg.sheet import checks
+    from convalg.sheet import verify_layer
 
     # A wrong formula: the sheet says so, is written all the same, and the status tells.
-    monkeypatch.setattr(checks, "counting_formula", lambda geometry: ((), 1))
+    monkeypatch.setattr(verify_layer, "counting_formula", lambda geometry: ((), 1))
     assert run("explain", "--shape", "5", "--kernel", "2") == cli.REFUTED == 1
     out = capsys.readouterr().out
     held, made, _ = counted(out)

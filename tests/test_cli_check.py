@@ -13,7 +13,7 @@ import pytest
 from command_line import refused, run
 
 from convalg.check.problem import KINDS
-from convalg.exercise import FORMATS, exercise
+from convalg.sheet.exercise import FORMATS, exercise
 
 RIGHT = """
 import numpy as np

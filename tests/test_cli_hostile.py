@@ -120,7 +120,7 @@ def test_numbers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # What they would do if the options were right has tests of its own.
-    monkeypatch.setattr("convalg.sheet.sections._sections", lambda *_: ())
+    monkeypatch.setattr("convalg.sheet.sheet._sections", lambda *_: ())
     monkeypatch.setattr("convalg.train.loop._Run.go", lambda self: self.history)
     if command[-1] == "--jobs" and value in (HUGE, "-1"):
         pytest.skip("as many as there are configurations")
@@ -136,7 +136,7 @@ def test_places(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("convalg.sheet.sections._sections", lambda *_: ())
+    monkeypatch.setattr("convalg.sheet.sheet._sections", lambda *_: ())
     monkeypatch.setattr("convalg.train.loop._Run.go", lambda self: self.history)
     devices = [os.stat(name) for name in ("/dev/null", "/dev/full")]
     assert_told(capsys, run(*command, value))

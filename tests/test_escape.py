@@ -64,7 +64,7 @@ def test_any_text_is_markdown(text: str) -> None:
 def test_every_kind_of_latex_escapes(text: str, where: str) -> None:
     from convalg.draw import tikz
     from convalg.prove import verdict
-    from convalg.sheet import latex as sheet
+    from convalg.sheet.formats import latex as sheet
 
     escape = {"sheet": sheet.escaped, "picture": tikz.escaped, "proof": verdict.escaped}[where]
     found = escape(text)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import convalg as ca
 from convalg.errors import ConvalgError
-from convalg.exercise import FORMATS, LEVELS, Exercise, exercise
+from convalg.sheet.exercise import FORMATS, LEVELS, Exercise, exercise
 
 SEEDS = st.integers(0, 10**6)
 levels = st.sampled_from(LEVELS)

@@ -22,30 +22,32 @@ PACKAGE = ROOT / "convalg"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PYTHON = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
 
-# The rooms from the ground up. Imports go to a lower floor, or stay in the room.
+# The rooms from the ground up. Imports go to a lower floor, or stay in the room. What is attached
+# to a class from above, or builds on the shop window of its room, has a floor of its own.
 FLOORS = (
-    {"escape"},
-    {"errors"},
-    {"axis", "jobs", "notebook", "files", "presburger"},
+    {"escape", "version"},
+    {"errors", "html"},
+    {"arguments", "files", "presburger"},
+    {"limits", "parallel"},
+    {"axis"},
     {"size"},
-    {"spec"},
-    {"kernels"},
-    {"runs"},
-    {"pattern"},
+    {"arrays", "geometry"},
+    {"conventions", "images", "kernels", "pattern"},
     {"engine"},
-    {"base"},
     {"operators"},
-    {"linear", "faces", "families"},
-    {"maps"},
-    {"structure", "gradients", "kinds", "spectra"},
-    {"network"},
-    {"draw", "prove", "images", "check"},
-    {"train"},
-    {"sheet", "exercise"},
+    {"faces"},
+    {"devices", "linalg", "maps"},
+    {"check", "network", "operators.gradients", "recognise"},
+    {"operators.methods", "network.network"},
+    {"draw", "network.readers", "network.zoo", "prove"},
+    {"sheet", "train"},
+    {"sheet.sheet"},
     {"cli"},
     {"__main__"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+# Packages that hold nothing but the public names of their room.
+WINDOWS = {"", "operators", "sheet"}
 SPEAKING_ROOMS = {"cli", "__main__"}
 # These call functions that are not ours, which may raise anything.
 STRANGERS = {"check.candidate", "check.worker", "prove.instructions"}
@@ -55,6 +57,13 @@ LONGEST_FILE, LONGEST_FUNCTION = 600, 60
 PHRASE = 3
 
 
+def room_of(name: str) -> str:
+    """The room of a module: the longest entry of FLOORS that its name starts with."""
+    parts = name.split(".")
+    starts = [".".join(parts[:k]) for k in range(len(parts), 0, -1)]
+    return next((start for start in starts if start in FLOOR), parts[0])
+
+
 class Module:
     """A module of the package, parsed."""
 
@@ -62,7 +71,7 @@ class Module:
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         self.path = path
         self.name = ".".join(part for part in parts if part != "__init__")
-        self.room = parts[0]
+        self.room = room_of(self.name)
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -70,14 +79,8 @@ class Module:
 
     @cached_property
     def imports(self) -> set[str]:
-        """Modules of the package that this one imports anywhere, but for types and the doors.
-
-        The doors are the methods of Operator and Network, which import where the work stands when
-        they are called.
-        """
+        """Modules of the package that this one imports, also in functions; not for types."""
         skipped = [node for node in ast.walk(self.tree) if _for_types(node)]
-        if self.name in ("base", "network.graph"):
-            skipped += [n for n in self.tree.body if isinstance(n, ast.ClassDef)]
         ignored = {id(inner) for node in skipped for inner in ast.walk(node)}
         return {
             found
@@ -110,27 +113,33 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 
 MODULES = {module.name: module for module in map(Module, SOURCES)}
-ROOMS = [module for module in MODULES.values() if module.name]
+ROOMS = [module for module in MODULES.values() if module.name not in WINDOWS]
 
 
 @pytest.mark.parametrize("module", ROOMS, ids=lambda module: module.name)
 def test_imports_go_down(module: Module) -> None:
     assert module.room in FLOOR, f"{module.room} has no floor yet: give it one in FLOORS"
-    # The package itself holds the version and imports nothing, see below.
-    rooms = {found.split(".")[0] for found in module.imports if found} - {module.room}
+    rooms = {room_of(found) for found in module.imports - WINDOWS} - {module.room}
     upwards = [room for room in rooms if FLOOR[room] >= FLOOR[module.room]]
     assert upwards == []
 
 
-def test_the_top_imports_nothing_but_for_types() -> None:
-    assert MODULES[""].imports == set()
+@pytest.mark.parametrize("name", sorted(WINDOWS))
+def test_a_window_holds_nothing_but_names(name: str) -> None:
+    allowed = (ast.Expr, ast.ImportFrom, ast.Assign, ast.If)
+    body = MODULES[name].tree.body
+    assert all(isinstance(node, allowed) for node in body) or name == ""
+
+
+def test_the_top_imports_nothing_but_the_version() -> None:
+    assert MODULES[""].imports == {"version"}
 
 
 @pytest.mark.parametrize("room", sorted({module.room for module in ROOMS}))
 def test_a_room_has_no_import_loop(room: str) -> None:
     # Between rooms there is none by the floors.
     modules = [module for module in ROOMS if module.room == room]
-    graph = nx.DiGraph((module.name, found) for module in modules for found in module.imports)
+    graph = nx.DiGraph((m.name, found) for m in modules for found in m.imports - WINDOWS)
     assert [loop for loop in nx.strongly_connected_components(graph) if len(loop) > 1] == []
 
 
@@ -170,16 +179,17 @@ def code_lines(path: Path) -> set[int]:
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_are_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    # Tables of cases are longer than code.
+    # Tables of cases are longer than code, and a comment may give a reason for a long file.
     longest = LONGEST_FILE if path in SOURCES else LONGEST_FILE + 200
-    assert len(text.splitlines()) < longest
+    assert len(text.splitlines()) < longest or "\n# Long because " in text
     code = code_lines(path)
     # The body counts: a command's signature is the list of its options.
     sizes = {
         function.name: len(code & set(range(function.body[0].lineno, function.end_lineno or 0)))
         for function in functions(ast.parse(text))
     }
-    assert {name: size for name, size in sizes.items() if size >= LONGEST_FUNCTION} == {}
+    reasons = text.count("  # Long because ")
+    assert sum(size >= LONGEST_FUNCTION for size in sizes.values()) <= reasons, sizes
 
 
 # Examples.

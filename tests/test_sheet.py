@@ -31,7 +31,7 @@ from convalg.errors import (
 from convalg.images import photograph
 from convalg.operators.leaves import Convolution
 from convalg.operators.tree import Operator
-from convalg.sheet import Sheet, checks
+from convalg.sheet import Sheet, verify_layer
 from convalg.sheet.blocks import (
     COUNTEREXAMPLE,
     EXACTLY,
@@ -48,9 +48,9 @@ from convalg.sheet.blocks import (
     Table,
     Text,
 )
-from convalg.sheet.image import image_sections
-from convalg.sheet.small import differences, resized, small_form
-from convalg.sheet.worked import number_kernel
+from convalg.sheet.miniature import differences, resized, small_form
+from convalg.sheet.numeric_example import number_kernel
+from convalg.sheet.sections.image import image_sections
 
 VOID = {"meta", "img"}
 
@@ -236,12 +236,12 @@ def test_the_counting_formula_counts(boundary: Any, stride: int, padding: int) -
     # Brute force: with an input of ones and no bias every product adds a one to some output.
     ones = np.ones((2, 6, 7), dtype=int)
     products = int(layer.refill(np.ones((4, 1, 2, 3), dtype=int))(ones).sum())
-    assert checks.counting_formula(layer.geometry)[1] == products
+    assert verify_layer.counting_formula(layer.geometry)[1] == products
 
 
 def test_letters_of_samples_never_meet_letters_of_weights() -> None:
     layer = ca.correlation(3, ca.kernel(2, name="x"))
-    assert not set(checks.letters((3,))) & set(layer.kernel)
+    assert not set(verify_layer.letters((3,))) & set(layer.kernel)
     assert ca.explain(layer).failed == ()
 
 
@@ -408,7 +408,7 @@ def test_the_image_that_is_shown_is_the_sum(flipped: bool, monkeypatch: pytest.M
 
 
 def test_a_large_image_is_verified_on_its_centre(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(verify_layer, "MOST_BYTES", 100_000)
     sheet = ca.explain(LAYERS["sobel"], image=np.tile(photograph(), (1, 3, 1)))
     (claim,) = (c for c in sheet.claims if "image" in c.statement)
     assert claim.verdict == "tried on the centre of 1 image, 256 x 128"

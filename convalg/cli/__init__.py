@@ -23,7 +23,7 @@ from convalg.files import replace_file
 from convalg.version import __version__
 
 if TYPE_CHECKING:
-    from convalg.network.graph import Network
+    from convalg.network.network import Network
     from convalg.network.summary import Summary
     from convalg.train.loop import History
     from convalg.train.session import Session
@@ -369,7 +369,7 @@ def exercise(
     ] = None,
 ) -> None:
     """Make a small exercise in whole numbers: matrix, output, adjoint and gradients."""
-    from convalg.exercise import exercise as make
+    from convalg.sheet.exercise import exercise as make
 
     text = make(seed, level=level).text(cast(Any, form), solution=solution)
     if out is None:
@@ -500,7 +500,7 @@ def _with_bar(session: Session, console: Console) -> History:
 def _network(name: str, in_shape: str | None = None) -> Network:
     """A network of the zoo, or of a file. Raises: ArgumentError for neither."""
     from convalg.network import zoo
-    from convalg.network.onnx.model import read_onnx
+    from convalg.network.readers.onnx.model import read_onnx
 
     if name.endswith(".onnx") or Path(name).is_file():
         sizes = None if in_shape is None else numbers(in_shape, "--in-shape")

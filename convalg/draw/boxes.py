@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields, replace
 
 import networkx as nx
 
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT
 from convalg.network.layers.base import Layer
-from convalg.network.layers.elementwise import _Elementwise
+from convalg.network.layers.elementwise import ElementwiseLayer
 from convalg.network.layers.opaque import Pointwise
+from convalg.network.network import Network
 from convalg.size import size_product, size_words
 
 MOST_SINGLE = 44
@@ -55,7 +56,7 @@ def _boxes(net: Network) -> list[Box]:
         sources = net.sources(node)
         first = home[sources[0]]
         joins = (
-            isinstance(layer, _Elementwise | Pointwise)
+            isinstance(layer, ElementwiseLayer | Pointwise)
             and sources[0] != INPUT
             and net.graph.out_degree(sources[0]) == 1
         )

@@ -14,8 +14,9 @@ from convalg.draw.figure import Drawing, breadth, caption
 from convalg.draw.palette import BLOCK_LINE, GHOST, HUES, INK, PAPER
 from convalg.draw.words import plural
 from convalg.errors import ArgumentError, KindError, TooLargeError
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT
 from convalg.network.layers.base import Link
+from convalg.network.network import Network
 from convalg.size import as_integer, is_symbolic
 
 MOST_CELLS, MOST_ROWS = 96, 24

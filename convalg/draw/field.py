@@ -10,7 +10,8 @@ from convalg.arguments import a_kind
 from convalg.draw.figure import Drawing, caption
 from convalg.draw.palette import BAND, GHOST, HUES, INK
 from convalg.errors import ArgumentError
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT
+from convalg.network.network import Network
 from convalg.network.receptive import reaches
 from convalg.size import as_integer, is_symbolic
 

@@ -16,7 +16,7 @@ from convalg.linalg.coverage import coverage as count_coverage
 from convalg.linalg.spectrum import Spectrum
 from convalg.linalg.spectrum import spectrum as find_spectrum
 from convalg.network.effective import EffectiveField
-from convalg.network.graph import Network
+from convalg.network.network import Network
 from convalg.operators.tree import Operator
 
 MOST_NUMBERS = 24

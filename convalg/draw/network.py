@@ -13,13 +13,13 @@ from convalg.draw.figure import Drawing, caption
 from convalg.draw.palette import BAND, GHOST, HUES, INK, PAPER
 from convalg.draw.plan import LETTER, LINE, Frame, Plan, Point, Spot, plan
 from convalg.errors import KindError, TooLargeError
-from convalg.network.graph import Network
 from convalg.network.layers.base import Layer
 from convalg.network.layers.convolution import Conv, ConvTranspose, Dense
-from convalg.network.layers.pooling import AdaptiveAvgPool, _GlobalPool, _Pool
+from convalg.network.layers.lenet import Radial, Subsample, TableConv
+from convalg.network.layers.pooling import AdaptiveAvgPool, GlobalPoolLayer, PoolLayer
 from convalg.network.layers.rearrange import Project
 from convalg.network.layers.regions import RoIPool
-from convalg.network.layers.tables import Radial, Subsample, TableConv
+from convalg.network.network import Network
 from convalg.size import size_words
 
 POINTS = 6.2
@@ -28,7 +28,7 @@ NOTE = "in each box: node, layers, shape of the output · parameters"
 
 KINDS: tuple[tuple[tuple[type[Layer], ...], str], ...] = (
     ((Conv, ConvTranspose, TableConv), HUES[0]),
-    ((_Pool, _GlobalPool, AdaptiveAvgPool, Subsample, RoIPool), HUES[1]),
+    ((PoolLayer, GlobalPoolLayer, AdaptiveAvgPool, Subsample, RoIPool), HUES[1]),
     ((Dense, Project, Radial), HUES[3]),
 )
 JOIN, OTHER = HUES[2], HUES[6]

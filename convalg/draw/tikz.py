@@ -35,7 +35,7 @@ from convalg.draw.words import number_text
 from convalg.errors import KindError, TooLargeError
 from convalg.escape import latex
 from convalg.kernels import kernel as symbols
-from convalg.network.graph import Network
+from convalg.network.network import Network
 from convalg.operators.gradients import only_convolution
 from convalg.operators.make import correlation
 from convalg.operators.tree import Operator

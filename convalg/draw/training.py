@@ -14,7 +14,7 @@ from convalg.arrays import as_numbers
 from convalg.draw.figure import Drawing, breadth, caption, plot
 from convalg.draw.palette import BLOCK_LINE, HUES, INK, signed_colours
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
-from convalg.network.graph import Network
+from convalg.network.network import Network
 
 Array = npt.NDArray[Any]
 

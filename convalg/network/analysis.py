@@ -10,7 +10,8 @@ import numpy as np
 
 from convalg.axis import Axis
 from convalg.escape import markdown
-from convalg.network.graph import Network
+from convalg.network.field import receptive_field
+from convalg.network.graph import Graph
 from convalg.network.layers.base import Link
 from convalg.network.layers.convolution import Conv, ConvTranspose
 from convalg.network.layers.pooling import AvgPool, MaxPool
@@ -80,7 +81,7 @@ class Analysis:
         return "\n".join(lines) + "\n"
 
 
-def analyse(net: Network) -> Analysis:
+def analyse(net: Graph) -> Analysis:
     """The table of a network, and remarks on its geometry.
 
     Codes: "left-out" (an operator of the file without a shape, and what hangs on it),
@@ -105,7 +106,7 @@ def analyse(net: Network) -> Analysis:
     return Analysis(summary(net), tuple(remarks), _sizes(net))
 
 
-def _sizes(net: Network) -> dict[str, dict[str, bool | list[int | str | None]]]:
+def _sizes(net: Graph) -> dict[str, dict[str, bool | list[int | str | None]]]:
     known = reaches(net)
     return {
         node: {
@@ -124,13 +125,13 @@ def _plain(sizes: Iterable[Any]) -> list[int | str | None]:
     ]
 
 
-def _axes(net: Network, node: str) -> list[Axis]:
+def _axes(net: Graph, node: str) -> list[Axis]:
     (source,) = net.sources(node)
     links: tuple[Link, ...] = net[node].links(net.shapes[source]) or ()
     return [link.axis for link in links]
 
 
-def _window_remarks(net: Network, node: str) -> list[Remark]:
+def _window_remarks(net: Graph, node: str) -> list[Remark]:
     found = []
     axes = _axes(net, node)
     for k, axis in enumerate(axes):
@@ -160,7 +161,7 @@ def _window_remarks(net: Network, node: str) -> list[Remark]:
     return found
 
 
-def _transposed_remarks(net: Network, node: str) -> list[Remark]:
+def _transposed_remarks(net: Graph, node: str) -> list[Remark]:
     """Whether a transposed layer writes each output as often as its neighbours."""
     for k, axis in enumerate(_axes(net, node)):
         residues = np.arange(int(axis.taps)) * abs(int(axis.dilation)) % int(axis.stride)
@@ -177,7 +178,7 @@ def _transposed_remarks(net: Network, node: str) -> list[Remark]:
     return []
 
 
-def _field_remarks(net: Network) -> list[Remark]:
+def _field_remarks(net: Graph) -> list[Remark]:
     """The first node whose field has holes, and the first whose field is larger than the image."""
     known = reaches(net)
     sizes = net.in_shape[1:]
@@ -211,7 +212,7 @@ def _field_remarks(net: Network) -> list[Remark]:
         ):
             checks += 1
             middle = tuple(int(n) // 2 for n in reach.sizes)
-            read = net.receptive_field(node).positions(middle)
+            read = receptive_field(net, node).positions(middle)
             if any(places and len(places) <= places[-1] - places[0] for places in read):
                 used = _by(map(len, read))
                 found["holes"] = Remark(
@@ -223,7 +224,7 @@ def _field_remarks(net: Network) -> list[Remark]:
     return list(found.values())
 
 
-def _is_pointwise(net: Network, node: str) -> bool:
+def _is_pointwise(net: Graph, node: str) -> bool:
     """Whether each output reads its own sample, so that the field is that of the source."""
     if net[node].many:
         return False

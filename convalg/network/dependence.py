@@ -15,7 +15,7 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.errors import TooLargeError
 from convalg.limits import check_memory
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT, Graph
 from convalg.network.layers.base import Indices, Layer, Shape, check_indices, everything
 from convalg.network.layers.shape import Concat
 
@@ -25,7 +25,7 @@ MOST_COMPARED = 256
 """Products up to which those inside another one are looked for."""
 
 
-def inputs_read(net: Network, node: str, units: Indices) -> list[Indices]:
+def inputs_read(net: Graph, node: str, units: Indices) -> list[Indices]:
     """The entries of the network's input that entries of a node depend on."""
     pending: dict[str, list[Indices]] = {node: [units]}
     for name in reversed(ordered(net, node)):
@@ -39,7 +39,7 @@ def inputs_read(net: Network, node: str, units: Indices) -> list[Indices]:
     return []
 
 
-def outputs_reading(net: Network, node: str, places: Sequence[int]) -> list[Indices]:
+def outputs_reading(net: Graph, node: str, places: Sequence[int]) -> list[Indices]:
     """The entries of a node that depend on a pixel, whose channels are taken together.
 
     Each layer on the way to the node has links.
@@ -75,7 +75,7 @@ def _forward(layer: Layer, shapes: tuple[Shape, ...], port: int) -> Callable[...
     return through
 
 
-def ordered(net: Network, node: str) -> list[str]:
+def ordered(net: Graph, node: str) -> list[str]:
     """The nodes that a node depends on and itself, in the order in which data flow."""
     needed = nx.ancestors(net.graph, node) | {node}
     return [name for name in net if name in needed]

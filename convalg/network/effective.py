@@ -14,7 +14,8 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT, Graph
+from convalg.network.jacobian import jacobian
 from convalg.network.layers.convolution import Conv
 from convalg.network.layers.elementwise import (
     BatchNorm,
@@ -78,12 +79,12 @@ class EffectiveField:
         return float(inside.sum() / self.values.sum())
 
 
-def effective_field(net: Network, node: str, x: Any) -> EffectiveField:
+def effective_field(net: Graph, node: str, x: Any) -> EffectiveField:
     """See `Network.effective_receptive_field`."""
     return _profile(net, node) if x is None else _gradient(net, node, x)
 
 
-def _profile(net: Network, node: str) -> EffectiveField:
+def _profile(net: Graph, node: str) -> EffectiveField:
     """Exact, for a stack of layers with uniform kernels.
 
     Rule: the coefficients of prod over layers of (1/k) sum over t of z^(S (d t - p)); the
@@ -123,7 +124,7 @@ def _profile(net: Network, node: str) -> EffectiveField:
     return EffectiveField(profile, tuple(min(line) for line in lines), tuple(variance), values)
 
 
-def _stack(net: Network, node: str) -> list[str]:
+def _stack(net: Graph, node: str) -> list[str]:
     """The layers up to a node. Raises: KindError where branches meet."""
     path: list[str] = []
     while node != INPUT:
@@ -135,9 +136,9 @@ def _stack(net: Network, node: str) -> list[str]:
     return path[::-1]
 
 
-def _gradient(net: Network, node: str, x: Any) -> EffectiveField:
+def _gradient(net: Graph, node: str, x: Any) -> EffectiveField:
     """The gradient of the sum over channels of the central output, at one input."""
-    operator = net.jacobian(x, node)
+    operator = jacobian(net, x, node)
     shape = net.shapes[node]
     g = np.zeros(shape)
     g[(slice(None), *(n // 2 for n in shape[1:]))] = 1

@@ -11,7 +11,7 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError, SymbolicError
 from convalg.network import dependence
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT, Graph
 from convalg.network.layers.base import Indices, Shape, everything
 from convalg.network.layers.shape import Concat
 from convalg.network.receptive import Reach, largest, reaches, smallest
@@ -32,7 +32,7 @@ class ReceptiveField:
     text calls "at most". `mask`, `positions` and `box(u, clip=True)` are what is really read.
     """
 
-    net: Network
+    net: Graph
     node: str
     reach: Reach
 
@@ -253,12 +253,12 @@ def _indices(u: Any, name: str, sizes: Shape, where: str) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def receptive_field(net: Network, node: str) -> ReceptiveField:
+def receptive_field(net: Graph, node: str) -> ReceptiveField:
     """See `Network.receptive_field`."""
     return ReceptiveField(net, node, reaches(net)[node])
 
 
-def _channels(net: Network, node: str, channel: int) -> Array:
+def _channels(net: Graph, node: str, channel: int) -> Array:
     """Which input channels a channel of a node reads."""
     pending: dict[str, Array] = {node: np.arange(len(_flags(net, node))) == channel}
     for name in reversed(dependence.ordered(net, node)):
@@ -282,5 +282,5 @@ def _channels(net: Network, node: str, channel: int) -> Array:
     return pending[INPUT]
 
 
-def _flags(net: Network, node: str) -> Array:
+def _flags(net: Graph, node: str) -> Array:
     return np.zeros(int(net.shapes[node][0]), dtype=bool)

@@ -12,24 +12,24 @@ from typing import Any
 import networkx as nx
 
 from convalg.maps.chains import embeddings, one_sample
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT, Graph
 from convalg.operators.make import identity, reshape
 from convalg.operators.tree import Operator, add, compose
 from convalg.size import size_product
 
 
-def jacobian(net: Network, x: Any, wanted: str) -> Operator:
+def jacobian(net: Graph, x: Any, wanted: str) -> Operator:
     """See `Network.jacobian`."""
     return jacobian_between(net, data_at(net, x, wanted), INPUT, wanted)
 
 
-def data_at(net: Network, x: Any, wanted: str) -> dict[str, Any]:
+def data_at(net: Graph, x: Any, wanted: str) -> dict[str, Any]:
     """The data of one sample at every node that `wanted` depends on."""
     sample = one_sample(x, net.in_shape)
     return {node: value[0] for node, value in net._run(sample[None], wanted, keep=True).items()}
 
 
-def jacobian_between(net: Network, data: dict[str, Any], start: str, wanted: str) -> Operator:
+def jacobian_between(net: Graph, data: dict[str, Any], start: str, wanted: str) -> Operator:
     """How a node depends on the data of another one, all others held: zero where it does not."""
     needed = (nx.ancestors(net.graph, wanted) | {wanted}) & nx.descendants(net.graph, start)
     order = [node for node, _ in net.layers() if node in needed]
@@ -45,12 +45,12 @@ def jacobian_between(net: Network, data: dict[str, Any], start: str, wanted: str
     return compose(*reversed(steps))
 
 
-def _is_read(net: Network, node: str, layers: list[str]) -> bool:
+def _is_read(net: Graph, node: str, layers: list[str]) -> bool:
     return any(successor in layers for successor in net.graph.successors(node))
 
 
 def _step(
-    net: Network, data: dict[str, Any], live: list[str], following: list[str], node: str
+    net: Graph, data: dict[str, Any], live: list[str], following: list[str], node: str
 ) -> Operator:
     """From the data that are live before a layer to those that are after it."""
     before = _cuts(net, live)
@@ -72,7 +72,7 @@ def _step(
     return add(*terms)
 
 
-def _cuts(net: Network, nodes: list[str]) -> list[Operator]:
+def _cuts(net: Graph, nodes: list[str]) -> list[Operator]:
     """What takes each of several data out of the vector that they share."""
     shapes = [net.shapes[node] for node in nodes]
     if len(nodes) == 1:

@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from convalg.errors import KindError
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT, Graph
 from convalg.network.layers.base import Layer, Link, Shape
 from convalg.network.layers.opaque import Opaque
 from convalg.network.layers.shape import Concat, Flatten
@@ -174,7 +174,7 @@ class Misalignment:
     ends: tuple[str, str]
     difference: tuple[Any, ...]
     of: Literal["centres", "strides"]
-    net: Network = field(repr=False, compare=False)
+    net: Graph = field(repr=False, compare=False)
 
     @cached_property
     def paths(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -189,7 +189,7 @@ class Misalignment:
         )
 
 
-def reaches(net: Network) -> dict[str, Reach]:
+def reaches(net: Graph) -> dict[str, Reach]:
     """What every node reads, by the closed recurrence.
 
     Source: Araujo, Norris & Sim 2019, section "Computing receptive fields".
@@ -248,7 +248,7 @@ def _is_opaque(layer: Layer) -> bool:
     return isinstance(layer, Opaque) and layer.like is None
 
 
-def misalignments(net: Network) -> list[Misalignment]:
+def misalignments(net: Graph) -> list[Misalignment]:
     """See `Network.misalignments`."""
     known = reaches(net)
     found = []
@@ -271,7 +271,7 @@ def misalignments(net: Network) -> list[Misalignment]:
     return found
 
 
-def _path(net: Network, node: str) -> tuple[str, ...]:
+def _path(net: Graph, node: str) -> tuple[str, ...]:
     """A path from the input to a node, by first inputs."""
     path = [node]
     while path[-1] != INPUT:
@@ -279,7 +279,7 @@ def _path(net: Network, node: str) -> tuple[str, ...]:
     return tuple(reversed(path))
 
 
-def _path_words(net: Network, node: str, longest: int = 6) -> str:
+def _path_words(net: Graph, node: str, longest: int = 6) -> str:
     """The end of a path from the input to a node."""
     path = [node]
     while path[-1] != INPUT and len(path) < longest:

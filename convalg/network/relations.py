@@ -7,14 +7,14 @@ import islpy
 from convalg.errors import KindError, TooLargeError
 from convalg.faces.relation import axis_condition, parameters, text
 from convalg.network.dependence import ordered
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT, Graph
 from convalg.network.layers.base import Link
 from convalg.network.receptive import reaches
 
 MOST_WINDOWS = 10_000
 
 
-def relation(net: Network, wanted: str, axis: int) -> islpy.Map:
+def relation(net: Graph, wanted: str, axis: int) -> islpy.Map:
     """{[position at a node] -> [position of the input]} along one axis."""
     _check_channels(net, wanted)
     found: dict[str, islpy.Map] = {INPUT: _identity(net.in_shape[1 + axis])}
@@ -40,7 +40,7 @@ def relation(net: Network, wanted: str, axis: int) -> islpy.Map:
     return found[wanted]
 
 
-def _check_channels(net: Network, wanted: str) -> None:
+def _check_channels(net: Graph, wanted: str) -> None:
     """Raises: KindError where channels of one branch are dropped after they were joined."""
     known = reaches(net)
     for node in ordered(net, wanted):

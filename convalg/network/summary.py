@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from convalg import html
 from convalg.errors import SymbolicError
 from convalg.escape import terminal
-from convalg.network.graph import Network
+from convalg.network.graph import Graph
 from convalg.network.receptive import reaches
 from convalg.size import is_symbolic, size_product, size_words
 
@@ -112,7 +112,7 @@ class Summary:
         }
 
 
-def summary(net: Network) -> Summary:
+def summary(net: Graph) -> Summary:
     """See `Network.summary`. Multiplications count padding zeros, non-zeros do not.
 
     Raises: SymbolicError when sizes are letters.

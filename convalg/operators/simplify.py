@@ -126,7 +126,7 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
     """The product of two operators as one, or None."""
     if isinstance(left, Selection) and isinstance(right, Selection):
         merged = _merge_selections(left, right)
-        if merged is not None or not _sums(left, right):
+        if merged is not None or not has_sums(left, right):
             return merged
     direct = _merge_layers(left, right)
     if direct is not None:
@@ -138,13 +138,13 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
     return None
 
 
-def _sums(*operators: Selection) -> bool:
+def has_sums(*operators: Selection) -> bool:
     """Whether any of them adds entries up, as sum pooling does."""
     return any(axis.taps != 1 for operator in operators for axis in operator.axes)
 
 
 def _merge_selections(left: Selection, right: Selection) -> Operator | None:
-    if _sums(left, right) or not (_is_plain(left) and _is_plain(right)):
+    if has_sums(left, right) or not (_is_plain(left) and _is_plain(right)):
         return None
     axes = []
     for outer, inner in zip(left.axes, right.axes, strict=True):

@@ -7,7 +7,7 @@ import math
 from convalg.axis import Axis
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Adjoint, Convolution, Selection
-from convalg.operators.simplify import _sums
+from convalg.operators.simplify import has_sums
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum
 
 DEPTHS = {1: "", 2: "doubly block ", 3: "triply block "}
@@ -19,8 +19,11 @@ def structure(operator: Operator) -> str:
         case Convolution(geometry=geometry):
             return _layer_structure(geometry)
         case Selection():
-            sums = _sums(operator)
-            return "sum of windows: ones" if sums else "selection: at most one 1 in each row"
+            return (
+                "sum of windows: ones"
+                if has_sums(operator)
+                else "selection: at most one 1 in each row"
+            )
         case Adjoint(operator=inner):
             return f"adjoint of ({structure(inner)})"
         case Scaled(operator=inner):

@@ -5,6 +5,8 @@ arrays; every other question about an operator (its matrix, its counts, its draw
 table of rules, one per node, walked by `fold`. Methods that need the faces are in `methods`.
 """
 
+# Long because the classes and the nodes that their operators return need each other.
+
 from __future__ import annotations
 
 import numbers
@@ -319,7 +321,12 @@ class Operator(Map):
 
     @property
     def is_identity(self) -> bool:
-        """Whether the operator returns its input, as its geometry shows."""
+        """Whether the operator returns its input, as its geometry shows.
+
+        >>> import convalg as ca
+        >>> ca.pad(3, 0).is_identity, ca.flip_axes(3).is_identity
+        (True, False)
+        """
         return False
 
     @final

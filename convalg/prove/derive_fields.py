@@ -13,8 +13,8 @@ import sympy
 from convalg.axis import Axis
 from convalg.errors import KindError, UndecidableError
 from convalg.faces.relation import parameters, text
-from convalg.network.graph import Network
 from convalg.network.layers.base import Link
+from convalg.network.network import Network
 from convalg.network.receptive import Reach, Span, reaches
 from convalg.operators.tree import Compose, Operator
 from convalg.prove.derivation import Derivation, Step, one_layer, step

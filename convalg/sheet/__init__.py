@@ -1,6 +1,5 @@
-"""The derivation sheet of a layer: `explain` makes it, `Sheet` is what it makes."""
+"""The derivation sheet of a layer: `explain` makes it, `Sheet` is the result."""
 
-from convalg.sheet.document import Sheet
-from convalg.sheet.sections import explain
+from convalg.sheet.sheet import Sheet, explain
 
 __all__ = ["Sheet", "explain"]

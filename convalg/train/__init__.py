@@ -1,7 +1,7 @@
 """Training: losses, optimisers and schedules for `ca.fit`, and what a run gives back."""
 
+from convalg.maps.losses import CrossEntropy, Loss, MeanSquaredError
 from convalg.train.loop import History, Progress, evaluate, fit
-from convalg.train.losses import CrossEntropy, Loss, MeanSquaredError
 from convalg.train.optimisers import SGD, Adam, AdamW, Optimiser
 from convalg.train.schedules import Cosine, StepDecay, WarmUp
 

@@ -20,11 +20,11 @@ from convalg.arguments import a_function
 from convalg.arrays import Array, as_array
 from convalg.errors import ArgumentError, DivergenceError, FileError, KindError, ShapeError
 from convalg.escape import terminal
-from convalg.network.graph import Network
+from convalg.maps.losses import Loss, loss_named
+from convalg.network.network import Network
 from convalg.size import as_size
 from convalg.train import checkpoint as files
 from convalg.train import data
-from convalg.train.losses import Loss, loss_named
 from convalg.train.optimisers import Optimiser, optimiser_named
 from convalg.train.plan import Engine, Plan, Program, check_network
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convalg.arguments import checked_number, settle
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.train.schedules import Schedule, check_schedule, checked_number, settle
+from convalg.train.schedules import Schedule, check_schedule
 
 Array = np.ndarray
 Arrays = dict[str, Array]

@@ -12,8 +12,9 @@ from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError
 from convalg.maps import activations
 from convalg.network import layers as L  # noqa: N812
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT
 from convalg.network.layers.base import Layer
+from convalg.network.network import Network
 from convalg.operators.tree import Operator
 from convalg.size import is_symbolic, size_product
 from convalg.train import stages as S  # noqa: N812

@@ -11,7 +11,7 @@ from convalg.arrays import Array
 from convalg.errors import ArgumentError
 from convalg.network import layers as L  # noqa: N812
 from convalg.network import zoo
-from convalg.network.graph import Network, sequential
+from convalg.network.network import Network, sequential
 from convalg.train import data
 from convalg.train.optimisers import Adam, Optimiser
 from convalg.train.schedules import Cosine

@@ -9,13 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral, Real
 from typing import Any
 
-import numpy as np
-
-from convalg.arguments import a_function
-from convalg.errors import ArgumentError, KindError
+from convalg.arguments import a_function, settle
 
 Schedule = Callable[[float], float]
 
@@ -100,43 +96,6 @@ class WarmUp:
         if progress < self.steps:
             return self.start + (1 - self.start) * progress / self.steps
         return 1.0 if self.then is None else self.then(progress - self.steps)
-
-
-# Checks.
-
-
-def checked_number(
-    name: str,
-    value: Any,
-    *,
-    least: float = -math.inf,
-    above: float = -math.inf,
-    most: float = math.inf,
-    below: float = math.inf,
-) -> float:
-    """The value as a plain number. Raises: KindError or ArgumentError when it is not in range."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise KindError(f"{name} must be a number, not {value!r}")
-    # An int stays one: as StepDecay(10, 0.5) was written, so it is shown.
-    number: float = int(value) if isinstance(value, Integral) else float(value)
-    if not (math.isfinite(number) and least <= number <= most and above < number < below):
-        bounds = [
-            f"{words} {bound}"
-            for words, bound in (
-                ("at least", least),
-                ("above", above),
-                ("at most", most),
-                ("below", below),
-            )
-            if math.isfinite(bound)
-        ]
-        raise ArgumentError(f"{name} must be finite and {' and '.join(bounds)}, not {value}")
-    return number
-
-
-def settle(config: Any, name: str, **bounds: float) -> None:
-    """Check a number of a frozen dataclass, and keep it as a plain one."""
-    object.__setattr__(config, name, checked_number(name, getattr(config, name), **bounds))
 
 
 def check_schedule(schedule: Any, name: str) -> None:

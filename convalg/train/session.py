@@ -14,7 +14,7 @@ from convalg.draw.training import history as history_figure
 from convalg.draw.training import kernels as kernels_figure
 from convalg.errors import ArgumentError, FileError, ShapeError
 from convalg.network import layers as L  # noqa: N812
-from convalg.network.graph import Network
+from convalg.network.network import Network
 from convalg.train import checkpoint, data
 from convalg.train.loop import History, Progress, evaluate, fit
 from convalg.train.plan import Engine

@@ -13,7 +13,7 @@ import pytest
 import convalg as ca
 from convalg.network import layers as net_layers
 from convalg.network.layers.opaque import Opaque
-from convalg.network.torch_reader import from_torch
+from convalg.network.readers.torch.reader import from_torch
 
 torch = pytest.importorskip("torch")
 nn, functional = torch.nn, torch.nn.functional
@@ -234,7 +234,7 @@ def test_brain_floats_become_float32() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_an_exported_file_is_the_same_network(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
-    from convalg.network.onnx.model import read_onnx
+    from convalg.network.readers.onnx.model import read_onnx
 
     module = settled(nn.Sequential(Residual(), nn.Unflatten(1, (2, 5)), nn.Flatten()))
     x, path = inputs(2, 3, 16, 12), tmp_path / "exported.onnx"

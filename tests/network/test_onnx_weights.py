@@ -203,7 +203,7 @@ def test_numbers_that_are_not_there_are_said_to_be_missing(tmp_path: Path) -> No
     net = read_onnx(saved(built, tmp_path))
     told = [*net.graph.graph["left_out"], *(getattr(k, "reason", "") for _, k in net.layers())]
     assert any("the numbers of input 1 are not there: w is an input" in text for text in told)
-    from convalg.network.onnx.tensors import absent
+    from convalg.network.readers.onnx.tensors import absent
 
     with pytest.raises(
         ArgumentError, match=r"the numbers of an array of shape .* are not there: why"

@@ -31,8 +31,8 @@ import convalg as ca
 from convalg.network import layers as net_layers
 from convalg.network.layers.opaque import Opaque, Pointwise, Product, Scale
 from convalg.network.layers.rearrange import Expand, Permute, Resize, Slice
-from convalg.network.onnx.model import read_onnx
-from convalg.network.onnx.tensors import shown
+from convalg.network.readers.onnx.model import read_onnx
+from convalg.network.readers.onnx.tensors import shown
 
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-6}
 FLOAT = onnx.TensorProto.FLOAT
@@ -519,8 +519,8 @@ def test_external_data_that_are_missing_or_short_stop_running_only(tmp_path: Pat
 
 
 def test_limits_on_what_is_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from convalg.network.onnx import model as reader
-    from convalg.network.onnx import wire
+    from convalg.network.readers.onnx import model as reader
+    from convalg.network.readers.onnx import wire
 
     path = small_cnn(tmp_path)
     for place, name, message in (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import convalg as ca
-from convalg.sheet.layers import source
+from convalg.sheet.pictures import source
 
 LAYERS = [
     (size, taps, stride, dilation, padding, extra)

@@ -20,7 +20,7 @@ import convalg as ca
 from convalg.errors import ArgumentError, FileError
 from convalg.sheet import Sheet
 from convalg.sheet.blocks import EXACTLY, Check, Claim, Code, Section, Table, Text
-from convalg.sheet.layers import source
+from convalg.sheet.pictures import source
 
 HOSTILE = "<script>alert(1)</script>\"'`$\\evil{}|*_^~%&#\N{GREEK SMALL LETTER ALPHA}"
 

@@ -16,9 +16,10 @@ from rechecks import ORACLES
 import convalg as ca
 from convalg.kernels import LetterKernel
 from convalg.operators.tree import Operator
-from convalg.sheet import backward, checks, everywhere, forward, pools, trials
+from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Claim
-from convalg.sheet.worked import Worked, worked
+from convalg.sheet.numeric_example import Worked, worked
+from convalg.sheet.sections.definition import all_sizes, backward, forward, pooling
 
 LAYER = ca.correlation((4, 5), ca.kernel(2, 3), stride=2, padding=1)
 ROW = ca.correlation(6, ca.kernel(3), padding=1)
@@ -151,17 +152,17 @@ def one(make: Callable[[], Claim]) -> Callable[[], list[Claim]]:
 def falls() -> Claim:
     case = worked_case()
     before = case.loss(case.operator, case.bias)
-    return trials.fall(case, before, case.loss(*case.updated(case.rate)))
+    return verify_numbers.fall(case, before, case.loss(*case.updated(case.rate)))
 
 
 def image() -> Claim:
     layer = ca.correlation((4, 4), ca.kernels.sobel_x)
     pixels = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    return checks.image(layer, pixels, layer(pixels), "on 1 image of 4 x 4")
+    return verify_layer.image(layer, pixels, layer(pixels), "on 1 image of 4 x 4")
 
 
 def shifts(operator: Operator) -> Callable[[], list[Claim]]:
-    return lambda: [*everywhere.shift_claims(operator), *everywhere.shift_limits(operator)]
+    return lambda: [*all_sizes.shift_claims(operator), *all_sizes.shift_limits(operator)]
 
 
 def parts_of(operator: Operator) -> Callable[[], list[Claim]]:
@@ -179,8 +180,8 @@ def input_of(operator: Operator) -> Callable[[], list[Claim]]:
 
 
 def pool_claims() -> list[Claim]:
-    pools._over.cache_clear()
-    return [block for block in pools._over(2).blocks if isinstance(block, Claim)]
+    pooling._over.cache_clear()
+    return [block for block in pooling._over(2).blocks if isinstance(block, Claim)]
 
 
 def wrong_pools(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,8 +189,8 @@ def wrong_pools(monkeypatch: pytest.MonkeyPatch) -> None:
         wrong = SimpleNamespace(at=pool.at)
         return right(_Plus(pool, wrong), numbers, words, shares, side)
 
-    right = trials.pooling
-    monkeypatch.setattr(trials, "pooling", pooling)
+    right = verify_numbers.pooling
+    monkeypatch.setattr(verify_numbers, "pooling", pooling)
 
 
 class _Plus:
@@ -208,43 +209,45 @@ def one_less(right: Any, *arguments: Any, **options: Any) -> Any:
 
 CASES: dict[str, Case] = {
     "rotation": Case(
-        one(lambda: checks.rotation((2, 3))),
-        replaced(checks, "flip", lambda right, kernel: np.flip(kernel, axis=0)),
+        one(lambda: verify_layer.rotation((2, 3))),
+        replaced(verify_layer, "flip", lambda right, kernel: np.flip(kernel, axis=0)),
     ),
-    "definition": Case(one(lambda: checks.definition(LAYER)), off_by_one("__call__")),
+    "definition": Case(one(lambda: verify_layer.definition(LAYER)), off_by_one("__call__")),
     "definition, indices": Case(
-        one(lambda: checks.definition(LAYER)),
-        replaced(checks, "read_index", lambda right, axis, o, t: right(axis, o, t + 1)),
+        one(lambda: verify_layer.definition(LAYER)),
+        replaced(verify_layer, "read_index", lambda right, axis, o, t: right(axis, o, t + 1)),
     ),
-    "sum of the adjoint": Case(one(lambda: checks.adjoint_sum(LAYER)), off_by_one("__call__")),
+    "sum of the adjoint": Case(
+        one(lambda: verify_layer.adjoint_sum(LAYER)), off_by_one("__call__")
+    ),
     "sum of the gradient": Case(
-        one(lambda: checks.kernel_sum(LAYER)), off_by_one("kernel_gradient")
+        one(lambda: verify_layer.kernel_sum(LAYER)), off_by_one("kernel_gradient")
     ),
-    "size": Case(lambda: checks.sizes(ROW), replaced(checks, "output_size", one_less)),
+    "size": Case(lambda: verify_layer.sizes(ROW), replaced(verify_layer, "output_size", one_less)),
     "size of a transposed layer": Case(
-        lambda: checks.sizes(STRIDED.T), replaced(checks, "transposed_size", one_less)
+        lambda: verify_layer.sizes(STRIDED.T), replaced(verify_layer, "transposed_size", one_less)
     ),
-    "matrix": Case(one(lambda: checks.matrix(LAYER)), wrong_matrix),
+    "matrix": Case(one(lambda: verify_layer.matrix(LAYER)), wrong_matrix),
     "toeplitz": Case(
-        lambda: everywhere.toeplitz_claims(LAYER), replaced(everywhere, "_cut", further)
+        lambda: all_sizes.toeplitz_claims(LAYER), replaced(all_sizes, "_cut", further)
     ),
     "toeplitz, transposed": Case(
-        lambda: everywhere.toeplitz_claims(LAYER.T), replaced(everywhere, "_cut", further)
+        lambda: all_sizes.toeplitz_claims(LAYER.T), replaced(all_sizes, "_cut", further)
     ),
-    "linear": Case(one(lambda: checks.linear(LAYER)), off_by_one("__call__")),
-    "pairing": Case(one(lambda: checks.pairing(LAYER)), off_by_one("__call__")),
-    "bias": Case(one(lambda: trials.bias_ends_linearity(LAYER)), off_by_one("__call__")),
+    "linear": Case(one(lambda: verify_layer.linear(LAYER)), off_by_one("__call__")),
+    "pairing": Case(one(lambda: verify_layer.pairing(LAYER)), off_by_one("__call__")),
+    "bias": Case(one(lambda: verify_numbers.bias_ends_linearity(LAYER)), off_by_one("__call__")),
     "sizes of modes": Case(
-        one(lambda: checks.mode_sizes(ROW.geometry.axes[0], everywhere.mode_outputs(ROW))),
-        replaced(everywhere, "mode_outputs", lambda right, layer: [8, 6, 5]),
+        one(lambda: verify_layer.mode_sizes(ROW.geometry.axes[0], all_sizes.mode_outputs(ROW))),
+        replaced(all_sizes, "mode_outputs", lambda right, layer: [8, 6, 5]),
     ),
     "flip": Case(
-        lambda: everywhere.flip_claims(LAYER),
-        replaced(everywhere, "flip", lambda right, kernel, dims: kernel),
+        lambda: all_sizes.flip_claims(LAYER),
+        replaced(all_sizes, "flip", lambda right, kernel, dims: kernel),
     ),
-    "adjoint": Case(lambda: everywhere.adjoint_claims(LAYER), unflipped),
+    "adjoint": Case(lambda: all_sizes.adjoint_claims(LAYER), unflipped),
     "adjoint of a convolution": Case(
-        lambda: everywhere.adjoint_claims(ca.convolution(5, ca.kernel(3), padding="full")),
+        lambda: all_sizes.adjoint_claims(ca.convolution(5, ca.kernel(3), padding="full")),
         lambda monkeypatch: monkeypatch.setattr(
             LetterKernel,
             "flip",
@@ -260,17 +263,15 @@ CASES: dict[str, Case] = {
         ),
         "The transposed matrix is .*",
     ),
-    "rows of modes": Case(
-        lambda: everywhere.modes_as_rows(ROW), replaced(everywhere, "crop", later)
-    ),
+    "rows of modes": Case(lambda: all_sizes.modes_as_rows(ROW), replaced(all_sizes, "crop", later)),
     "dropping": Case(
-        lambda: everywhere.operator_claims(STRIDED),
-        replaced(everywhere, "downsample", offset),
+        lambda: all_sizes.operator_claims(STRIDED),
+        replaced(all_sizes, "downsample", offset),
         "A stride is .*",
     ),
     "padding": Case(
-        lambda: everywhere.operator_claims(STRIDED),
-        replaced(everywhere, "pad", edge),
+        lambda: all_sizes.operator_claims(STRIDED),
+        replaced(all_sizes, "pad", edge),
         "Padding in the layer .*",
     ),
     "parts": Case(
@@ -281,32 +282,34 @@ CASES: dict[str, Case] = {
     ),
     "products of a stride": Case(parts_of(STRIDED), wrong_counts, "In one step .*"),
     "shift": Case(
-        shifts(ROW), replaced(everywhere, "shift", moved_on), "Away from the border, an .*"
+        shifts(ROW), replaced(all_sizes, "shift", moved_on), "Away from the border, an .*"
     ),
     "shift at a round border": Case(
-        shifts(ROUND), replaced(everywhere, "shift", open_ended), "At the border too, .*"
+        shifts(ROUND), replaced(all_sizes, "shift", open_ended), "At the border too, .*"
     ),
     "shift that a stride forbids": Case(
-        shifts(STRIDED), replaced(everywhere, "shift", still), "Away .* it is not so .*"
+        shifts(STRIDED), replaced(all_sizes, "shift", still), "Away .* it is not so .*"
     ),
     "shift at the border": Case(
-        shifts(STRIDED), replaced(everywhere, "shift", still), "At the border it is not .*"
+        shifts(STRIDED), replaced(all_sizes, "shift", still), "At the border it is not .*"
     ),
-    "sharing": Case(one(lambda: checks.sharing(LAYER)), wrong_counts),
-    "counts": Case(one(lambda: checks.counts(LAYER)), wrong_counts),
-    "multiplications": Case(one(lambda: checks.multiplications(LAYER, LAYER)), wrong_counts),
+    "sharing": Case(one(lambda: verify_layer.sharing(LAYER)), wrong_counts),
+    "counts": Case(one(lambda: verify_layer.counts(LAYER)), wrong_counts),
+    "multiplications": Case(one(lambda: verify_layer.multiplications(LAYER, LAYER)), wrong_counts),
     "multiplications by the formula": Case(
-        one(lambda: checks.multiplications(LAYER, LAYER)),
-        replaced(checks, "counting_formula", lambda right, geometry: (right(geometry)[0], 1)),
+        one(lambda: verify_layer.multiplications(LAYER, LAYER)),
+        replaced(verify_layer, "counting_formula", lambda right, geometry: (right(geometry)[0], 1)),
     ),
-    "patches": Case(one(lambda: checks.patches(LAYER)), wrong_counts),
-    "outputs": Case(one(lambda: trials.forward(worked_case())), off_by_one("__call__")),
-    "gradient of the input": Case(one(lambda: trials.back(worked_case())), off_by_one("__call__")),
+    "patches": Case(one(lambda: verify_layer.patches(LAYER)), wrong_counts),
+    "outputs": Case(one(lambda: verify_numbers.forward(worked_case())), off_by_one("__call__")),
+    "gradient of the input": Case(
+        one(lambda: verify_numbers.back(worked_case())), off_by_one("__call__")
+    ),
     "gradient of the kernel": Case(
-        one(lambda: trials.kernel_slopes(worked_case())), off_by_one("kernel_gradient")
+        one(lambda: verify_numbers.kernel_slopes(worked_case())), off_by_one("kernel_gradient")
     ),
     "gradient of the bias": Case(
-        one(lambda: trials.bias_slopes(worked_case())),
+        one(lambda: verify_numbers.bias_slopes(worked_case())),
         lambda monkeypatch: monkeypatch.setattr(
             Worked, "db", property(lambda self: self.g.reshape(1, -1).sum(axis=1) + 1)
         ),
@@ -314,22 +317,22 @@ CASES: dict[str, Case] = {
     "loss": Case(one(falls), off_by_one("kernel_gradient")),
     "pooling": Case(pool_claims, wrong_pools, "The .* takes .*"),
     "average pooling": Case(
-        lambda: everywhere.pooling_claims(2),
-        replaced(everywhere, "average_pool", lambda right, shape, side: 2 * right(shape, side)),
+        lambda: all_sizes.pooling_claims(2),
+        replaced(all_sizes, "average_pool", lambda right, shape, side: 2 * right(shape, side)),
         "Average .*",
     ),
     "dropping as a layer": Case(
-        lambda: everywhere.pooling_claims(2),
-        replaced(everywhere, "downsample", offset),
+        lambda: all_sizes.pooling_claims(2),
+        replaced(all_sizes, "downsample", offset),
         "Dropping .*",
     ),
     "fields": Case(
-        one(lambda: trials.fields(STRIDED, FIELDS)),
+        one(lambda: verify_numbers.fields(STRIDED, FIELDS)),
         lambda monkeypatch: monkeypatch.setitem(globals(), "FIELDS", [3, 7, 14]),
     ),
     "reads": Case(
-        one(lambda: trials.reads_claim(STRIDED.T, 2, "r \\le 2")),
-        replaced(trials, "reads", lambda right, operator: (0, 9)),
+        one(lambda: verify_numbers.reads_claim(STRIDED.T, 2, "r \\le 2")),
+        replaced(verify_numbers, "reads", lambda right, operator: (0, 9)),
     ),
     "image": Case(one(image), off_by_one("__call__")),
 }
@@ -346,7 +349,7 @@ def test_what_is_wrong_fails_or_is_gone(name: str, monkeypatch: pytest.MonkeyPat
     held = {claim.statement for claim in case.make() if claim.check.passed}
     assert not held & {claim.statement for claim in right}
     if name == "pooling":
-        pools._over.cache_clear()
+        pooling._over.cache_clear()
 
 
 def test_every_sentence_has_a_wrong_one() -> None:
@@ -361,7 +364,7 @@ def test_every_sentence_has_a_wrong_one() -> None:
 
 
 def test_a_bound_that_is_too_low_fails() -> None:
-    assert not trials.reads_claim(STRIDED.T, 1, "r \\le 1").check.passed
+    assert not verify_numbers.reads_claim(STRIDED.T, 1, "r \\le 1").check.passed
 
 
 def test_a_loss_that_rises_fails() -> None:
@@ -372,6 +375,6 @@ def test_a_loss_that_rises_fails() -> None:
             return Fraction(0) if name == "rate" else getattr(worked_case(), name)
 
     loss = worked_case().loss(worked_case().operator, worked_case().bias)
-    claim = trials.fall(Still(), loss, loss)  # type: ignore[arg-type]
+    claim = verify_numbers.fall(Still(), loss, loss)  # type: ignore[arg-type]
     assert not claim.check.passed
     assert f"the loss went from {loss} to {loss}" in claim.check.how

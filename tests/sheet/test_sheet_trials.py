@@ -11,11 +11,12 @@ import pytest
 
 import convalg as ca
 from convalg.errors import KindError
-from convalg.sheet import claims, everywhere
+from convalg.sheet import claims
 from convalg.sheet.blocks import Formula
 from convalg.sheet.explorer import explorer
-from convalg.sheet.layers import pictured
-from convalg.sheet.worked import array_latex, exact, worked
+from convalg.sheet.numeric_example import array_latex, exact, worked
+from convalg.sheet.pictures import pictured
+from convalg.sheet.sections.definition import all_sizes
 
 LAYER = ca.correlation((4, 5), ca.kernel(2, 3), stride=2, padding=1)
 CASE = worked(LAYER, LAYER)
@@ -23,7 +24,7 @@ CASE = worked(LAYER, LAYER)
 
 def test_rows_at_a_border_that_is_read_are_left_out() -> None:
     reflected = ca.correlation(4, ca.kernel(3), padding=1, boundary="reflect")
-    (claim, *_) = everywhere.toeplitz_claims(reflected)
+    (claim, *_) = all_sizes.toeplitz_claims(reflected)
     assert claim.statement.endswith("where the windows are inside the input.")
     assert claim.shown[-1] == Formula(r"A_{o+1,\,i+1} = A_{o,\,i},\quad 1 \le o < 2,\ 0 \le i < 3")
 
@@ -77,10 +78,10 @@ def test_a_verdict_becomes_a_claim_only_where_it_is_one(monkeypatch: pytest.Monk
 
 
 def test_a_family_is_the_layer_at_its_sizes() -> None:
-    assert everywhere.family_of(ca.correlation((2, 2, 2, 2), ca.kernel(1, 1, 1, 1))) is None
+    assert all_sizes.family_of(ca.correlation((2, 2, 2, 2), ca.kernel(1, 1, 1, 1))) is None
     # One axis alone is padded: the boundary is that of this axis.
     half = ca.correlation((4, 5), ca.kernel(1, 3), padding=((0, 0), (1, 1)), boundary="circular")
-    family = everywhere.family_of(half)
+    family = all_sizes.family_of(half)
     assert family is not None
     assert family.at(n=4, m=5, K=1, L=3).to_sympy() == half.to_sympy()
 

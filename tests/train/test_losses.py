@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.train.losses import LOSSES, CrossEntropy, Loss, MeanSquaredError, loss_named
+from convalg.maps.losses import LOSSES, CrossEntropy, Loss, MeanSquaredError, loss_named
 
 torch = pytest.importorskip("torch")
 

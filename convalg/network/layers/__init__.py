@@ -25,6 +25,7 @@ from convalg.network.layers.elementwise import (
     Softmax,
     Tanh,
 )
+from convalg.network.layers.lenet import Radial, Subsample, TableConv
 from convalg.network.layers.opaque import (
     Opaque,
     Pointwise,
@@ -58,11 +59,6 @@ from convalg.network.layers.shape import (
     Pad,
     Reshape,
     Upsample,
-)
-from convalg.network.layers.tables import (
-    Radial,
-    Subsample,
-    TableConv,
 )
 
 __all__ = [

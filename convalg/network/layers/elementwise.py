@@ -15,13 +15,15 @@ from convalg.operators.tree import Map
 
 
 @dataclass(frozen=True, repr=False)
-class _Elementwise(Layer):
+class ElementwiseLayer(Layer):
+    """A layer that keeps the shape and acts on each number."""
+
     def out_shape(self, *shapes: Shape) -> Shape:
         return one(shapes)
 
 
 @dataclass(frozen=True, repr=False)
-class ReLU(_Elementwise):
+class ReLU(ElementwiseLayer):
     """max(x, 0).
 
     >>> ReLU().out_shape((8, 4, 4))
@@ -33,7 +35,7 @@ class ReLU(_Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class LeakyReLU(_Elementwise):
+class LeakyReLU(ElementwiseLayer):
     """x where it is positive, slope * x elsewhere.
 
     >>> LeakyReLU(0.2)
@@ -47,7 +49,7 @@ class LeakyReLU(_Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class Sigmoid(_Elementwise):
+class Sigmoid(ElementwiseLayer):
     """1 / (1 + exp(-x)).
 
     >>> Sigmoid().out_shape((10,))
@@ -59,7 +61,7 @@ class Sigmoid(_Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class Tanh(_Elementwise):
+class Tanh(ElementwiseLayer):
     """The hyperbolic tangent.
 
     >>> Tanh().out_shape((10,))
@@ -71,7 +73,7 @@ class Tanh(_Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class Softmax(_Elementwise):
+class Softmax(ElementwiseLayer):
     """exp(x) over its sum along the channels.
 
     >>> Softmax().out_shape((10,))
@@ -89,7 +91,7 @@ class Softmax(_Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class Dropout(_Elementwise):
+class Dropout(ElementwiseLayer):
     """Dropout; in use it changes nothing.
 
     >>> Dropout(0.5).out_shape((4096,))
@@ -105,7 +107,7 @@ class Dropout(_Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class Identity(_Elementwise):
+class Identity(ElementwiseLayer):
     """Nothing: a name for a place in the graph.
 
     >>> Identity().out_shape((4,))
@@ -119,7 +121,7 @@ class Identity(_Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class BatchNorm(_Elementwise):
+class BatchNorm(ElementwiseLayer):
     """Batch norm with running statistics: two trained numbers for each channel.
 
     >>> BatchNorm().weights((64, 8, 8))
@@ -150,7 +152,7 @@ class BatchNorm(_Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class LRN(_Elementwise):
+class LRN(ElementwiseLayer):
     """Local response normalisation over `size` channels.
 
     >>> LRN(5).out_shape((96, 55, 55))

@@ -18,7 +18,9 @@ from convalg.size import is_symbolic, per_axis
 
 
 @dataclass(frozen=True, repr=False)
-class _Pool(Layer):
+class PoolLayer(Layer):
+    """A pooling with a window that slides over every spatial axis."""
+
     kernel_size: Any
     stride: Any = None
     padding: Any = 0
@@ -53,7 +55,7 @@ class _Pool(Layer):
 
 
 @dataclass(frozen=True, repr=False)
-class MaxPool(_Pool):
+class MaxPool(PoolLayer):
     """The largest sample of each window.
 
     >>> MaxPool(3, stride=2).out_shape((64, 55, 55))
@@ -66,7 +68,7 @@ class MaxPool(_Pool):
 
 
 @dataclass(frozen=True, repr=False)
-class AvgPool(_Pool):
+class AvgPool(PoolLayer):
     """The mean of each window.
 
     >>> AvgPool(2).out_shape((6, 28, 28))
@@ -89,7 +91,7 @@ class AvgPool(_Pool):
 
 
 @dataclass(frozen=True, repr=False)
-class LpPool(_Pool):
+class LpPool(PoolLayer):
     """The Lp norm of each window.
 
     >>> LpPool(2, p=3).out_shape((6, 28, 28))
@@ -105,7 +107,9 @@ class LpPool(_Pool):
 
 
 @dataclass(frozen=True, repr=False)
-class _GlobalPool(Layer):
+class GlobalPoolLayer(Layer):
+    """A pooling of all samples of each channel."""
+
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = one(shapes)
         return (shape[0], *(1 for _ in shape[1:]))
@@ -115,7 +119,7 @@ class _GlobalPool(Layer):
 
 
 @dataclass(frozen=True, repr=False)
-class GlobalAvgPool(_GlobalPool):
+class GlobalAvgPool(GlobalPoolLayer):
     """The mean of each channel, as one sample.
 
     >>> GlobalAvgPool().out_shape((512, 7, 7))
@@ -130,7 +134,7 @@ class GlobalAvgPool(_GlobalPool):
 
 
 @dataclass(frozen=True, repr=False)
-class GlobalMaxPool(_GlobalPool):
+class GlobalMaxPool(GlobalPoolLayer):
     """The largest sample of each channel.
 
     >>> GlobalMaxPool().out_shape((512, 7, 7))

@@ -9,8 +9,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from convalg.errors import ArgumentError
 from convalg.network import layers as L  # noqa: N812 - layers stand in every line
-from convalg.network.graph import Network
 from convalg.network.layers.checks import Check, count, flag, real, text, tuple_of
+from convalg.network.network import Network
 
 
 def row(net: Network, source: str, layers: Mapping[str, L.Layer]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convalg.network import layers as L  # noqa: N812
-from convalg.network.graph import Network
+from convalg.network.network import Network
 from convalg.network.zoo.blocks import ceil_pool, checked_choice, published, row
 from convalg.network.zoo.vgg import DEPTHS
 

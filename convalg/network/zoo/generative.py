@@ -7,7 +7,7 @@ from typing import Any
 
 from convalg.errors import ShapeError
 from convalg.network import layers as L  # noqa: N812
-from convalg.network.graph import Network
+from convalg.network.network import Network
 from convalg.network.zoo.blocks import published, row
 from convalg.size import is_symbolic
 

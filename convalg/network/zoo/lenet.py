@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from convalg.network import layers as L  # noqa: N812
-from convalg.network.graph import Network
 from convalg.network.layers.checks import count, tuple_of
+from convalg.network.network import Network
 from convalg.network.zoo.blocks import checked_choice, published, row
 
 # Which maps of S2 each map of C3 reads: table I of the paper.

@@ -6,8 +6,8 @@ from fractions import Fraction
 from typing import Any
 
 from convalg.network import layers as L  # noqa: N812
-from convalg.network.graph import Network
 from convalg.network.layers.checks import positive
+from convalg.network.network import Network
 from convalg.network.zoo.blocks import pooled_head, published, row
 
 # Channels and stride of the separable convolutions: table 1 of version 1. The table gives the

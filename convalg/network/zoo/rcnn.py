@@ -9,7 +9,7 @@ import networkx as nx
 
 from convalg.errors import KindError
 from convalg.network import layers as L  # noqa: N812
-from convalg.network.graph import Network
+from convalg.network.network import Network
 from convalg.network.zoo.blocks import published, row
 from convalg.network.zoo.vgg import vgg16
 

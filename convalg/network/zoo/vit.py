@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convalg.network import layers as L  # noqa: N812
-from convalg.network.graph import Network
+from convalg.network.network import Network
 from convalg.network.zoo.blocks import published, row
 from convalg.size import size_product
 

@@ -16,11 +16,11 @@ from convalg.limits import check_memory
 from convalg.operators.gradients import only_convolution
 from convalg.operators.tree import Operator
 from convalg.pattern.pattern import expanded_bytes
-from convalg.sheet import checks
+from convalg.sheet import verify_layer
 from convalg.sheet.blocks import Block, Claim, Picture, Section, Text
 from convalg.sheet.claims import by
-from convalg.sheet.small import has_symbols, resized
-from convalg.sheet.worked import number_kernel
+from convalg.sheet.miniature import has_symbols, resized
+from convalg.sheet.numeric_example import number_kernel
 from convalg.size import size_product
 
 Image = str | os.PathLike[str] | np.ndarray
@@ -121,12 +121,12 @@ def _image_weights(layer: Operator) -> tuple[np.ndarray, list[Text]]:
 def _image_claim(wide: Operator, samples: np.ndarray, result: np.ndarray) -> Claim:
     """On the whole image while its matrix fits, else on the centre of it."""
     geometry, _ = layer_of(wide)
-    if expanded_bytes(geometry, 8) <= checks.MOST_BYTES:
+    if expanded_bytes(geometry, 8) <= verify_layer.MOST_BYTES:
         scope = f"on 1 image of {by(samples.shape)}"
-        return checks.image(wide, samples, result, scope)
+        return verify_layer.image(wide, samples, result, scope)
     height, width = (min(n, CHECKED_SIDE) for n in samples.shape[-2:])
     top, left = ((n - m) // 2 for n, m in zip(samples.shape[-2:], (height, width), strict=True))
     part = samples[..., top : top + height, left : left + width]
     centre = resized(wide, (height, width), only_convolution(wide).weights)
     scope = f"on the centre of 1 image, {height} x {width}"
-    return checks.image(centre, part, centre(part), scope)
+    return verify_layer.image(centre, part, centre(part), scope)

@@ -10,9 +10,17 @@ import numpy as np
 from convalg.network import layers as net_layers
 from convalg.network.layers.opaque import Pointwise, Scale, Standardise
 from convalg.network.layers.rearrange import SoftmaxAlong
-from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of, product
-from convalg.network.onnx.layer_rules import shifted, softmax_axis, times
-from convalg.network.onnx.tensors import Constant, known
+from convalg.network.readers.onnx.builder import (
+    Builder,
+    Data,
+    Node,
+    Unread,
+    Value,
+    dims_of,
+    product,
+)
+from convalg.network.readers.onnx.layer_rules import shifted, softmax_axis, times
+from convalg.network.readers.onnx.tensors import Constant, known
 from convalg.size import is_symbolic
 
 

@@ -13,10 +13,10 @@ from convalg.escape import terminal
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from convalg.sheet.document import Sheet
+    from convalg.sheet.document import Document
 
 
-def page(sheet: Sheet) -> str:
+def page(sheet: Document) -> str:
     """The page: figures, formulas, style and script inside.
 
     The content policy allows this one script, by its hash, and nothing from elsewhere: a name

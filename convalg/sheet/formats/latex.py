@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from convalg.escape import latex
 from convalg.sheet.blocks import Claim, Code, Formula, Picture, Steps, Table, Text
 from convalg.sheet.explorer import Explorer
-from convalg.sheet.markdown import Plain
+from convalg.sheet.formats.markdown import Plain
 
 if TYPE_CHECKING:
-    from convalg.sheet.document import Sheet
+    from convalg.sheet.document import Document
 
 HEAD = r"""\documentclass[11pt,a4paper]{article}
 \usepackage[T1]{fontenc}
@@ -49,7 +49,7 @@ MARKS = {
 }
 
 
-def document(sheet: Sheet) -> str:
+def document(sheet: Document) -> str:
     """The whole document. Its figures are `figures/NAME.pdf`, which `Sheet.write` puts there."""
     parts = [
         HEAD,

@@ -65,14 +65,14 @@ class Skeleton:
 
     def read(self, offset: int, count: int) -> bytes:
         """Bytes of the file. Raises: FileError when it is no longer the file that was scanned."""
-        with _opened(self.path) as (file, size, changed):
+        with opened(self.path) as (file, size, changed):
             if (size, changed) != (self.size, self.changed):
                 raise FileError(f"{self.path} has changed since it was read: read it again")
             file.seek(offset)
             return file.read(count)
 
 
-class _opened:  # noqa: N801 - used as a function
+class opened:  # noqa: N801 - used as a function
     """A regular file with its size and time of change."""
 
     def __init__(self, path: Path) -> None:
@@ -97,7 +97,7 @@ class _opened:  # noqa: N801 - used as a function
 
 def scan(path: Path) -> Skeleton:
     """A model without its long payloads. Raises: FileError for what is no protobuf message."""
-    with _opened(path) as (file, size, changed):
+    with opened(path) as (file, size, changed):
         if not size:
             raise FileError(f"{path} is empty: an ONNX file was expected")
         scanner = _Scanner(path, file)

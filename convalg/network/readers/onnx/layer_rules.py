@@ -15,8 +15,8 @@ from convalg.network.layers.base import Layer
 from convalg.network.layers.opaque import Opaque, Pointwise, Product, Scale, Shift
 from convalg.network.layers.pooling import LpPool
 from convalg.network.layers.rearrange import Project, SoftmaxAlong
-from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of
-from convalg.network.onnx.tensors import Constant, known
+from convalg.network.readers.onnx.builder import Builder, Data, Node, Unread, Value, dims_of
+from convalg.network.readers.onnx.tensors import Constant, known
 from convalg.size import is_symbolic
 
 SAME = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower"}

@@ -5,107 +5,24 @@ from __future__ import annotations
 from functools import partial
 
 from convalg import draw
-from convalg.errors import KindError
 from convalg.faces import latex
 from convalg.faces.latex import layer_of
 from convalg.faces.text import one_line
 from convalg.geometry import Geometry
 from convalg.kernels import kernel as symbols
-from convalg.limits import check_memory
 from convalg.operators.gradients import only_convolution
 from convalg.operators.tree import Operator
-from convalg.sheet import backward, checks, everywhere, forward, reach
+from convalg.sheet import verify_layer
 from convalg.sheet.blocks import Block, Code, Formula, Picture, Section, Text
-from convalg.sheet.claims import by
-from convalg.sheet.document import Sheet
 from convalg.sheet.explorer import explorer
-from convalg.sheet.image import Image, image_sections
-from convalg.sheet.layers import drawn_window, pictured, source
-from convalg.sheet.pools import pooling_section
-from convalg.sheet.small import differences, has_symbols, small_form
-from convalg.sheet.worked import worked
+from convalg.sheet.miniature import has_symbols
+from convalg.sheet.pictures import drawn_window, pictured
+from convalg.sheet.sections import all_sizes
 from convalg.size import size_product
 
 
-def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
-    """A derivation sheet of a layer, every statement verified while it is made.
-
-    `image`: a PNG or JPEG file, or an array `(channels, height, width)` of bytes, for a
-    layer over two axes; by default the embedded photograph. It goes through a layer of the same
-    form at its own size. Letters for weights become ones there. What is written out in
-    letters is shown for a small layer of the same form where the layer itself is large.
-
-    Raises: KindError unless the operator is, or simplifies to, one correlation, convolution or
-    adjoint of one; SymbolicError for a family; FileError for an image that cannot be read;
-    ShapeError for one that does not fit the layer.
-
-    >>> import convalg as ca
-    >>> sheet = explain(ca.correlation(8, ca.kernel(3), stride=2, padding=1))
-    >>> [section.heading for section in sheet.sections][:3]
-    ['What is computed', 'The size of the output', 'The matrix']
-    """
-    if not isinstance(operator, Operator):
-        raise KindError(
-            f"explain takes an operator such as ca.correlation(...), not {type(operator).__name__}"
-        )
-    operator._need_numbers("explain")
-    layer = _one_layer(operator)
-    work = sum(int(axis.out_size) * int(axis.taps) for axis in layer_of(layer)[0].axes)
-    check_memory(
-        32 * work, None, what="counting this layer's pattern", instead="use a smaller shape"
-    )
-    small = small_form(layer)
-    sections = _sections(layer, small, image)
-    return Sheet(one_line(layer), _lead(layer, small), sections, source(small))
-
-
-def _sections(layer: Operator, small: Operator, image: Image | None) -> tuple[Section, ...]:
-    case = worked(layer, small)
-    return (
-        _definition(layer, small),
-        *image_sections(layer, image),
-        _sizes(layer, small),
-        _matrix(small),
-        forward.linearity_section(small),
-        forward.modes_section(small),
-        forward.operators_section(small),
-        forward.sharing_section(layer, small),
-        backward.forward_section(case),
-        backward.input_section(small, case),
-        backward.kernel_section(small, case),
-        backward.update_section(case),
-        pooling_section(layer),
-        reach.field_section(small),
-        reach.shift_section(small),
-        reach.cost_section(layer, small),
-    )
-
-
-def _one_layer(operator: Operator) -> Operator:
-    """The operator as one layer. Raises: KindError when it is none."""
-    try:
-        layer_of(operator)
-    except KindError:
-        operator = operator.simplify()
-        layer_of(operator)
-    return operator
-
-
-def _lead(layer: Operator, small: Operator) -> str:
-    words = (
-        f"A linear map from {by(layer.in_shape)} samples to {by(layer.out_shape)}, "
-        f"written as a matrix of {layer.shape[0]:,} x {layer.shape[1]:,}."
-    )
-    changed = differences(layer, small)
-    if changed:
-        words += (
-            f" This layer is too large to write out: what stands in letters below is for a small "
-            f"layer of the same form ({', '.join(changed)})."
-        )
-    return words
-
-
-def _definition(layer: Operator, small: Operator) -> Section:
+def definition_section(layer: Operator, small: Operator) -> Section:
+    """What the layer computes: the sum, the kernel, the window, the flip."""
     geometry, _ = layer_of(layer)
     blocks: list[Block] = [Formula(latex.layer_sum(layer))]
     rule = latex.boundary_rule(layer)
@@ -124,8 +41,8 @@ def _definition(layer: Operator, small: Operator) -> Section:
         "window", small, "One output: the kernel on the input, each weight on what it multiplies."
     )
     blocks += _flip_blocks(geometry)
-    blocks.append(checks.definition(small))
-    blocks += everywhere.flip_claims(small)
+    blocks.append(verify_layer.definition(small))
+    blocks += all_sizes.flip_claims(small)
     return Section("What is computed", tuple(blocks))
 
 
@@ -147,7 +64,7 @@ def _flip_blocks(geometry: Geometry) -> list[Block]:
                 "In two dimensions both indices are reversed, rows and columns: two mirrors one "
                 "after the other are a rotation by 180 degrees; one alone would be another kernel."
             ),
-            checks.rotation(tuple(map(int, geometry.taps))),
+            verify_layer.rotation(tuple(map(int, geometry.taps))),
         ]
     return blocks
 
@@ -176,7 +93,8 @@ def _words(layer: Operator) -> str:
     )
 
 
-def _sizes(layer: Operator, small: Operator) -> Section:
+def sizes_section(layer: Operator, small: Operator) -> Section:
+    """The output size, derived."""
     _, transposed = layer_of(layer)
     blocks: list[Block] = [
         Text(
@@ -184,20 +102,21 @@ def _sizes(layer: Operator, small: Operator) -> Section:
             "samples of padding before and after"
             + (", less the output padding." if transposed else ".")
         ),
-        *checks.sizes(layer),
+        *verify_layer.sizes(layer),
         *drawn_window(
             "last",
             small,
             "The last output: here the kernel reaches the end of the input.",
             last=True,
         ),
-        *everywhere.size_steps(layer),
+        *all_sizes.size_steps(layer),
     ]
     blocks.append(Code("ca.derive.output_size(A).verify()", runs=True))
     return Section("The size of the output", tuple(blocks))
 
 
-def _matrix(small: Operator) -> Section:
+def matrix_section(small: Operator) -> Section:
+    """The weight matrix, coloured by shared weight."""
     geometry, _ = layer_of(small)
     weights, entries = size_product(geometry.kernel_shape), small.counts.nonzeros
     shape = f"{small.shape[0]} x {small.shape[1]}"
@@ -215,9 +134,9 @@ def _matrix(small: Operator) -> Section:
                 partial(draw.matrix, small),
             ),
         ),
-        checks.matrix(small),
+        verify_layer.matrix(small),
         Text(_toeplitz_words(small)),
-        *everywhere.toeplitz_claims(small),
+        *all_sizes.toeplitz_claims(small),
         explorer(small),
         Code("ca.draw.matrix(A)", runs=True),
     ]

@@ -16,10 +16,11 @@ from convalg.operators.gradients import only_convolution
 from convalg.operators.leaves import Convolution
 from convalg.operators.make import convolution, correlation, downsample, pad
 from convalg.operators.tree import Operator, compose
-from convalg.sheet import checks, everywhere, trials
+from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Picture, Section, Table, Text
 from convalg.sheet.claims import equal
-from convalg.sheet.layers import pictured, row_of
+from convalg.sheet.pictures import pictured, row_of
+from convalg.sheet.sections.definition import all_sizes
 
 
 def linearity_section(small: Operator) -> Section:
@@ -30,8 +31,8 @@ def linearity_section(small: Operator) -> Section:
             "input. A sum can be taken apart, and a factor drawn out of it; that is all that "
             "linearity needs, and why there is a matrix."
         ),
-        checks.linear(small),
-        *everywhere.linear_steps(small),
+        verify_layer.linear(small),
+        *all_sizes.linear_steps(small),
         *pictured(
             "flow",
             (
@@ -40,7 +41,7 @@ def linearity_section(small: Operator) -> Section:
                 partial(draw.flow, row_of(small)),
             ),
         ),
-        trials.bias_ends_linearity(small),
+        verify_numbers.bias_ends_linearity(small),
         Code("ca.prove.linear(A)", runs=True),
     ]
     return Section("It is linear", tuple(blocks))
@@ -58,7 +59,7 @@ def modes_section(small: Operator) -> Section:
             "inputs, valid only the positions where the kernel is inside. They are rows of one "
             "matrix: outlines mark the rows that a mode drops (stride 1, zeros outside)."
         ),
-        checks.mode_sizes(axis, everywhere.mode_outputs(layer)),
+        verify_layer.mode_sizes(axis, all_sizes.mode_outputs(layer)),
         Picture(
             "modes",
             (
@@ -77,8 +78,8 @@ def modes_section(small: Operator) -> Section:
                 partial(draw.overlap, n, axis.taps, dilation=d),
             ),
         ),
-        *everywhere.modes_as_rows(layer),
-        *everywhere.mode_claims(layer),
+        *all_sizes.modes_as_rows(layer),
+        *all_sizes.mode_claims(layer),
     ]
     return Section("Full, same and valid", tuple(blocks))
 
@@ -86,7 +87,7 @@ def modes_section(small: Operator) -> Section:
 def wide_enough(layer: Convolution) -> Convolution:
     """The layer over an input that holds its kernel, so that each mode has an output."""
     shape = tuple(max(int(axis.in_size), int(axis.span)) for axis in layer.geometry.axes)
-    return everywhere.remade(layer.geometry, shape, layer.weights, padding=0, boundary="zeros")
+    return all_sizes.remade(layer.geometry, shape, layer.weights, padding=0, boundary="zeros")
 
 
 def operators_section(small: Operator) -> Section:
@@ -118,8 +119,8 @@ def operators_section(small: Operator) -> Section:
             product,
             parts.whole,
         ),
-        trials.strided_products(parts.whole, parts.every),
-        *everywhere.operator_claims(parts.whole),
+        verify_numbers.strided_products(parts.whole, parts.every),
+        *all_sizes.operator_claims(parts.whole),
     ]
     if parts.transposed:
         reversed_ = compose(parts.pad.T, parts.dense.T, parts.drop.T)
@@ -191,7 +192,7 @@ def sharing_section(layer: Operator, small: Operator) -> Section:
             "as often as it meets the input. A dense layer of the same shapes has a weight of its "
             "own for every entry."
         ),
-        checks.sharing(small),
+        verify_layer.sharing(small),
         Table(
             ("", "this layer", "a dense layer of the same shapes"),
             rows,
@@ -205,7 +206,7 @@ def sharing_section(layer: Operator, small: Operator) -> Section:
                 partial(draw.matrix, row, row=row.out_shape[0] // 2),
             ),
         ),
-        checks.counts(layer),
+        verify_layer.counts(layer),
         Code("A.counts", runs=True),
     ]
     return Section("Shared weights", tuple(blocks))

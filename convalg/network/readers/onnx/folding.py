@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import Array
-from convalg.network.onnx.builder import Node, Unread
-from convalg.network.onnx.shape_rules import target_shape
-from convalg.network.onnx.tensors import BFLOAT16, FLOAT16, STORED, Constant, known
+from convalg.network.readers.onnx.builder import Node, Unread
+from convalg.network.readers.onnx.shape_rules import target_shape
+from convalg.network.readers.onnx.tensors import BFLOAT16, FLOAT16, STORED, Constant, known
 
 MOST = 2**20
 """Numbers that a folded constant may have, but for weights that only change their place."""

@@ -10,13 +10,13 @@ from convalg.escape import markdown as plain
 from convalg.escape import terminal
 from convalg.sheet.blocks import Code, Picture, Section
 from convalg.sheet.explorer import Explorer
-from convalg.sheet.markdown import block_markdown, heading
+from convalg.sheet.formats.markdown import block_markdown, heading
 
 if TYPE_CHECKING:
-    from convalg.sheet.document import Sheet
+    from convalg.sheet.document import Document
 
 
-def notebook(sheet: Sheet) -> str:
+def notebook(sheet: Document) -> str:
     """The notebook as JSON text: the same bytes each time, cells numbered in order."""
     cells: list[dict[str, Any]] = [_words([f"# {plain(sheet.title)}", plain(sheet.lead)], [])]
     if sheet.setup:

@@ -7,10 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convalg.errors import ArgumentError, KindError, MissingLibraryError, ShapeError
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT
 from convalg.network.layers.opaque import Opaque
-from convalg.network.onnx.builder import ILL_FORMED, Builder, Data, Unread
-from convalg.network.torch_rules import Context, Origins, array, function_layers, module_layers
+from convalg.network.network import Network
+from convalg.network.readers.onnx.builder import ILL_FORMED, Builder, Data, Unread
+from convalg.network.readers.torch.rules import (
+    Context,
+    Origins,
+    array,
+    function_layers,
+    module_layers,
+)
 from convalg.size import as_shape, is_symbolic
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arguments import settle
 from convalg.arrays import as_array
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.train.schedules import settle
 
 Array = np.ndarray
 

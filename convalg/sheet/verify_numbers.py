@@ -18,7 +18,8 @@ from convalg.operators.gradients import only_convolution
 from convalg.operators.tree import Map, Operator
 from convalg.sheet.blocks import EXACTLY, Claim, Code, Formula
 from convalg.sheet.calls import written
-from convalg.sheet.checks import (
+from convalg.sheet.numeric_example import Worked, array_latex, slopes
+from convalg.sheet.verify_layer import (
     axis_terms,
     defined_sum,
     exact_check,
@@ -30,7 +31,6 @@ from convalg.sheet.checks import (
     uses,
     with_ones,
 )
-from convalg.sheet.worked import Worked, array_latex, slopes
 
 NUMBERS = "for these numbers"
 

@@ -11,8 +11,16 @@ from typing import Any
 from convalg.network import layers as net_layers
 from convalg.network.layers.base import Layer
 from convalg.network.layers.rearrange import Permute, Resize, Slice
-from convalg.network.onnx.builder import Builder, Data, Node, Unread, Value, dims_of, product
-from convalg.network.onnx.layer_rules import pairs
+from convalg.network.readers.onnx.builder import (
+    Builder,
+    Data,
+    Node,
+    Unread,
+    Value,
+    dims_of,
+    product,
+)
+from convalg.network.readers.onnx.layer_rules import pairs
 from convalg.size import is_symbolic
 
 MODES: dict[str, Any] = {

@@ -14,7 +14,7 @@ from convalg.arrays import Array
 from convalg.errors import ArgumentError, FileError
 from convalg.escape import terminal
 from convalg.limits import format_bytes
-from convalg.network.onnx.wire import DOUBLES, FLOATS, RAW, Skeleton, _opened
+from convalg.network.readers.onnx.wire import DOUBLES, FLOATS, RAW, Skeleton, opened
 
 FLOAT16, BFLOAT16, STRING = 10, 16, 8
 STORED: dict[int, str] = {
@@ -237,7 +237,7 @@ def _external(
         )
 
     def read() -> Array:
-        with _opened(path) as (file, size, _):
+        with opened(path) as (file, size, _):
             if offset + count > size:
                 raise FileError(
                     f"tensor {name} ends at byte {offset + count} of {path}, which has {size}"

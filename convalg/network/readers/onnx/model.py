@@ -12,11 +12,12 @@ import numpy as np
 
 from convalg.errors import ArgumentError, FileError, KindError, MissingLibraryError, ShapeError
 from convalg.limits import format_bytes
-from convalg.network.graph import INPUT, Network
+from convalg.network.graph import INPUT
 from convalg.network.layers.elementwise import Identity
 from convalg.network.layers.opaque import Opaque
-from convalg.network.onnx import layer_rules, norm_rules, shape_rules
-from convalg.network.onnx.builder import (
+from convalg.network.network import Network
+from convalg.network.readers.onnx import layer_rules, norm_rules, shape_rules
+from convalg.network.readers.onnx.builder import (
     FLOAT,
     ILL_FORMED,
     Builder,
@@ -28,9 +29,9 @@ from convalg.network.onnx.builder import (
     product,
     whole_numbers,
 )
-from convalg.network.onnx.folding import MOVES, fold
-from convalg.network.onnx.tensors import Constant, absent, constant, known, shown
-from convalg.network.onnx.wire import Skeleton, scan
+from convalg.network.readers.onnx.folding import MOVES, fold
+from convalg.network.readers.onnx.tensors import Constant, absent, constant, known, shown
+from convalg.network.readers.onnx.wire import Skeleton, scan
 from convalg.size import as_shape, is_symbolic
 
 RULES = {**layer_rules.RULES, **norm_rules.RULES, **shape_rules.RULES}
@@ -358,7 +359,7 @@ class _Reader:
 
     def _opaque(self, proto: Any, reason: str) -> list[Value]:
         """The outputs of a node that has no layer, with the shapes that ONNX gives."""
-        from convalg.network.onnx.inference import inferred
+        from convalg.network.readers.onnx.inference import inferred
 
         b = self.builder
         sources = [

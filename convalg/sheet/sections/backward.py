@@ -12,12 +12,13 @@ from convalg.operators.gradients import only_convolution
 from convalg.operators.leaves import Convolution
 from convalg.operators.make import downsample, pad
 from convalg.operators.tree import Operator, compose
-from convalg.sheet import checks, everywhere, trials
+from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Text
 from convalg.sheet.calls import layer_name
 from convalg.sheet.claims import equal
-from convalg.sheet.layers import pictured, row_of
-from convalg.sheet.worked import Worked, array_latex
+from convalg.sheet.numeric_example import Worked, array_latex
+from convalg.sheet.pictures import pictured, row_of
+from convalg.sheet.sections.definition import all_sizes
 
 
 def forward_section(case: Worked) -> Section:
@@ -31,7 +32,7 @@ def forward_section(case: Worked) -> Section:
         Formula(array_latex("x", case.x)),
         Formula(array_latex("w", only_convolution(case.operator).weights)),
         Formula(array_latex("b", case.bias if case.bias.size > 1 else case.bias[0])),
-        trials.forward(case),
+        verify_numbers.forward(case),
         *pictured(
             "forward",
             (
@@ -47,14 +48,14 @@ def forward_section(case: Worked) -> Section:
 def input_section(small: Operator, case: Worked) -> Section:
     """The gradient of the input: the transposed matrix, and the layer that it is."""
     named = named_adjoint(small)
-    steps = everywhere.adjoint_steps(small)
+    steps = all_sizes.adjoint_steps(small)
     blocks: list[Block] = [
         Text(
             "The gradient g of the output comes back to the input through the transposed matrix, "
             "the adjoint of A. With its own input called x and its own output y:"
         ),
         Formula(r"\frac{\partial L}{\partial x} = A^{\mathsf{T}} g"),
-        checks.adjoint_sum(small),
+        verify_layer.adjoint_sum(small),
         Text(_adjoint_words(small, named)),
         *equal(
             "The transposed matrix is the matrix of this expression.",
@@ -62,7 +63,7 @@ def input_section(small: Operator, case: Worked) -> Section:
             named,
             about=small,
         ),
-        *everywhere.adjoint_claims(small),
+        *all_sizes.adjoint_claims(small),
         *[Text("Step by step, for every size:") for _ in steps],
         *steps,
         *pictured(
@@ -72,10 +73,10 @@ def input_section(small: Operator, case: Worked) -> Section:
                 partial(draw.matrix, small.T),
             ),
         ),
-        checks.pairing(small),
+        verify_layer.pairing(small),
         Text("With the numbers from above, and a gradient g of the output:"),
         Formula(array_latex("g", case.g)),
-        trials.back(case),
+        verify_numbers.back(case),
         Code("ca.derive.adjoint(A).verify()", runs=True),
     ]
     return Section("The gradient of the input", tuple(blocks))
@@ -91,8 +92,8 @@ def kernel_section(small: Operator, case: Worked) -> Section:
             "times the gradient."
         ),
         Formula(r"y = B(x)\, w, \qquad \frac{\partial L}{\partial w} = B(x)^{\mathsf{T}} g"),
-        checks.kernel_sum(small),
-        *everywhere.kernel_steps(small),
+        verify_layer.kernel_sum(small),
+        *all_sizes.kernel_steps(small),
         *pictured(
             "patches",
             (
@@ -106,7 +107,7 @@ def kernel_section(small: Operator, case: Worked) -> Section:
             ),
         ),
         Text("With the numbers from above:"),
-        trials.kernel_slopes(case),
+        verify_numbers.kernel_slopes(case),
     ]
     return Section("The gradient of the kernel", tuple(blocks))
 
@@ -128,7 +129,7 @@ def update_section(case: Worked) -> Section:
             r"w \leftarrow w - \eta\, \frac{\partial L}{\partial w}, \qquad "
             r"b \leftarrow b - \eta\, \frac{\partial L}{\partial b}"
         ),
-        trials.bias_slopes(case),
+        verify_numbers.bias_slopes(case),
         Formula(
             array_latex(
                 rf"w - {share}\, \frac{{\partial L}}{{\partial w}}",
@@ -148,7 +149,7 @@ def update_section(case: Worked) -> Section:
                 partial(draw.kernel, layer),
             ),
         ),
-        trials.fall(case, before, after),
+        verify_numbers.fall(case, before, after),
     ]
     return Section("The gradient of the bias, and an update", tuple(blocks))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from convalg.network.onnx.builder import FLOAT, SMALL, Builder, Data, Outside
-from convalg.network.onnx.tensors import Constant
+from convalg.network.readers.onnx.builder import FLOAT, SMALL, Builder, Data, Outside
+from convalg.network.readers.onnx.tensors import Constant
 from convalg.size import is_symbolic
 
 MOST_BYTES = 2**20

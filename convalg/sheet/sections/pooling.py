@@ -15,10 +15,11 @@ from convalg.faces.latex import layer_of
 from convalg.maps.pooling import average_pool, global_max_pool, global_pool, max_pool, min_pool
 from convalg.operators.make import downsample
 from convalg.operators.tree import Map, Operator
-from convalg.sheet import everywhere, trials
+from convalg.sheet import verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text
-from convalg.sheet.layers import pictured
-from convalg.sheet.worked import array_latex, exact
+from convalg.sheet.numeric_example import array_latex, exact
+from convalg.sheet.pictures import pictured
+from convalg.sheet.sections.definition import all_sizes
 
 SIDE, WINDOW = 4, 2
 Shares = Callable[[list[Any]], list[Any]]
@@ -131,7 +132,7 @@ def _over(dims: int) -> Section:
     ]
     for pool in POOLS:
         blocks += _pool_blocks(pool, shape, x)
-    blocks += everywhere.pooling_claims(dims)
+    blocks += all_sizes.pooling_claims(dims)
     make = f"ca.max_pool({shape}, {WINDOW})"
     blocks.append(Code(f"f = {make}\nf.at({x.tolist()}).T.to_numpy()", runs=True))
     return Section("Pooling", tuple(blocks))
@@ -148,5 +149,7 @@ def _pool_blocks(pool: Pool, shape: tuple[int, ...], x: np.ndarray) -> list[Bloc
     side = SIDE if pool.whole else WINDOW
     return [
         *pictured(f"pool-{name}", (caption, partial(draw.pooling, found, x, g))),
-        trials.pooling(found, (x, g), (pool.name, pool.words, pool.back), pool.shares, side),
+        verify_numbers.pooling(
+            found, (x, g), (pool.name, pool.words, pool.back), pool.shares, side
+        ),
     ]

@@ -12,13 +12,13 @@ from convalg.sheet.blocks import Claim, Code, Formula, Picture, Section, Steps, 
 from convalg.sheet.explorer import Explorer
 
 if TYPE_CHECKING:
-    from convalg.sheet.document import Sheet
+    from convalg.sheet.document import Document
 
 Source = Callable[[Picture], str]
 Plain = Text | Code | Formula | Picture | Table | Steps | Claim
 
 
-def markdown(sheet: Sheet, source: Source) -> str:
+def markdown(sheet: Document, source: Source) -> str:
     """The whole sheet; `source` says where a picture is found."""
     parts = [f"# {plain(sheet.title)}", plain(sheet.lead)]
     for number, section in enumerate(sheet.sections, 1):

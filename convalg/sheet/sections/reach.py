@@ -13,13 +13,14 @@ from convalg.faces.latex import layer_of
 from convalg.faces.text import one_line
 from convalg.geometry import Geometry
 from convalg.network import layers
-from convalg.network.graph import Network, sequential
+from convalg.network.network import Network, sequential
 from convalg.operators.gradients import only_convolution
 from convalg.operators.make import shift
 from convalg.operators.tree import Operator
-from convalg.sheet import checks, everywhere, trials
+from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text
-from convalg.sheet.layers import pictured, row_of
+from convalg.sheet.pictures import pictured, row_of
+from convalg.sheet.sections.definition import all_sizes
 
 DEPTH = 3
 """Copies of the layer that are stacked to show how the receptive field grows."""
@@ -42,7 +43,7 @@ def field_section(small: Operator) -> Section:
             "included. Each further layer adds as much again, in steps as long as the strides "
             "before it make them."
         ),
-        trials.fields(small, [int(_one(field.size)) for field in fields]),
+        verify_numbers.fields(small, [int(_one(field.size)) for field in fields]),
         Table(
             ("layers", "field", "step from one output to the next", "padding"),
             rows,
@@ -55,7 +56,7 @@ def field_section(small: Operator) -> Section:
                 partial(draw.cone, net),
             ),
         ),
-        *everywhere.field_steps(small),
+        *all_sizes.field_steps(small),
     ]
     return Section("What an output sees", tuple(blocks))
 
@@ -77,8 +78,8 @@ def _transposed_field(small: Operator) -> Section:
             "a stride, different outputs read different numbers of them, which shows as a "
             "checkerboard. C counts the channels that an output reads."
         ),
-        trials.reads_claim(small, bound if zeros else None, formula),
-        *everywhere.field_steps(small),
+        verify_numbers.reads_claim(small, bound if zeros else None, formula),
+        *all_sizes.field_steps(small),
         *pictured("coverage", ("How often each output is written.", partial(draw.coverage, small))),
     ]
     return Section("What an output sees", tuple(blocks))
@@ -127,17 +128,17 @@ def shift_section(small: Operator) -> Section:
             "moved gives an output that is moved: translation equivariance. It ends at the "
             "border, and a stride of s keeps it only for shifts by multiples of s."
         ),
-        *everywhere.shift_claims(small),
+        *all_sizes.shift_claims(small),
         Text("Along the last axis alone:"),
     ]
     rows = [row_of(layer)]
-    strided = everywhere.with_stride(only_convolution(rows[0]), 2) if stride == 1 else None
-    blocks += everywhere.shift_limits(rows[0].T if transposed else rows[0])
+    strided = all_sizes.with_stride(only_convolution(rows[0]), 2) if stride == 1 else None
+    blocks += all_sizes.shift_limits(rows[0].T if transposed else rows[0])
     if strided is not None:
         rows.append(strided)
         other = strided.T if transposed else strided
         blocks.append(Text("The same kernel with stride 2, for comparison:"))
-        blocks += [*everywhere.shift_claims(other), *everywhere.shift_limits(other)]
+        blocks += [*all_sizes.shift_claims(other), *all_sizes.shift_limits(other)]
     circular = all(axis.boundary == "circular" for axis in geometry.axes)
     for place, row in enumerate(rows, 1):
         step = only_convolution(row).geometry.axes[0].stride
@@ -187,7 +188,7 @@ def cost_section(layer: Operator, small: Operator) -> Section:
             f"a column for each entry, and where each row starts.",
         ),
         *_formula_blocks(layer, small),
-        checks.patches(small),
+        verify_layer.patches(small),
         *pictured("cost", ("What the layer takes, on a logarithmic scale.", partial(_bars, bars))),
         Code("A.counts.multiplications, A.counts.dense", runs=True),
     ]
@@ -206,7 +207,7 @@ def _formula_blocks(layer: Operator, small: Operator) -> list[Block]:
         words += "the output here."
     if geometry.has_channels:
         words += " C_links counts the pairs of input and output channels."
-    return [Text(words), checks.multiplications(layer, small)]
+    return [Text(words), verify_layer.multiplications(layer, small)]
 
 
 def _bars(counts: dict[str, int]) -> Drawing:

@@ -15,9 +15,9 @@ from convalg.network import layers as net_layers
 from convalg.network.layers.base import Layer
 from convalg.network.layers.opaque import Pointwise, Product, Scale, Shift
 from convalg.network.layers.rearrange import Permute, Project, Resize, Slice, SoftmaxAlong
-from convalg.network.onnx.builder import Builder, Data, Unread, dims_of
-from convalg.network.onnx.layer_rules import shifted, times, widest
-from convalg.network.onnx.tensors import Constant, known
+from convalg.network.readers.onnx.builder import Builder, Data, Unread, dims_of
+from convalg.network.readers.onnx.layer_rules import shifted, times, widest
+from convalg.network.readers.onnx.tensors import Constant, known
 
 BOUNDARIES: dict[str, Any] = {
     "zeros": "zeros",

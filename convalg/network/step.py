@@ -10,10 +10,10 @@ import numpy as np
 from convalg import html
 from convalg.arrays import Array, as_array
 from convalg.errors import ArgumentError, TooLargeError
-from convalg.network.graph import Network
+from convalg.maps.losses import Loss, loss_named
+from convalg.network.graph import Graph
 from convalg.network.jacobian import data_at, jacobian_between
 from convalg.operators.tree import Operator, compose
-from convalg.train.losses import Loss, loss_named
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,7 +55,7 @@ class StepExplanation:
     is the whole chain to one of them as an operator.
     """
 
-    net: Network
+    net: Graph
     loss: float
     loss_gradient: Array
     back: tuple[Transposed, ...]
@@ -138,7 +138,7 @@ class StepExplanation:
     __repr__ = __str__
 
 
-def explain_step(net: Network, x: Any, label: Any, loss: str | Loss) -> StepExplanation:
+def explain_step(net: Graph, x: Any, label: Any, loss: str | Loss) -> StepExplanation:
     """See `Network.explain_step`."""
     rule = loss_named(loss)
     data = data_at(net, x, net.output)

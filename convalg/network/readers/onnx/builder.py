@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from convalg.errors import ConvalgError
-from convalg.network.graph import Network
 from convalg.network.layers.base import Layer, Shape
 from convalg.network.layers.rearrange import Expand
 from convalg.network.layers.shape import Concat, Reshape
-from convalg.network.onnx.tensors import Constant, LazyArrays, shown
+from convalg.network.network import Network
+from convalg.network.readers.onnx.tensors import Constant, LazyArrays, shown
 from convalg.size import is_symbolic, size_product
 
 FLOAT = 1

@@ -1,0 +1,1 @@
+"""Networks from files and modules of others: ONNX and PyTorch."""

@@ -1,0 +1,1 @@
+"""The formats of a sheet: HTML, Markdown, LaTeX, notebook."""

@@ -1,0 +1,1 @@
+"""The sections of a sheet, in the order of a lecture."""
