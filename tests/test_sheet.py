@@ -506,10 +506,10 @@ def test_what_cannot_be_explained(call: Any, error: type[Exception], words: str)
 
 
 def test_an_image_that_takes_too_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from convalg import errors
+    from convalg import limits
 
     layer, image = LAYERS["sobel"], np.zeros((300, 300), dtype=np.uint8)
-    monkeypatch.setattr(errors, "MEMORY_LIMIT", 1_000_000)
+    monkeypatch.setattr(limits, "MEMORY_LIMIT", 1_000_000)
     with pytest.raises(TooLargeError, match="an image of 300 x 300 through this layer needs"):
         ca.explain(layer, image=image)
 

@@ -54,7 +54,7 @@ def digits() -> Labelled:
     >>> images.shape, labels[:10].tolist()
     ((1797, 1, 8, 8), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
-    with resources.files(__name__.rpartition(".")[0]).joinpath("digits.npz").open("rb") as file:
+    with resources.files("convalg").joinpath("assets", "digits.npz").open("rb") as file:
         stored = np.load(file, allow_pickle=False)
         images, labels = stored["images"], stored["labels"]
     return images[:, None].astype(np.float32) / _BLACK, labels.astype(np.int64)

@@ -15,6 +15,7 @@ from PIL import Image
 
 import convalg as ca
 import convalg.errors
+from convalg import limits
 from convalg.errors import ArgumentError, FileError, KindError, ShapeError, TooLargeError
 from convalg.train import data
 from convalg.train.data import (
@@ -144,7 +145,7 @@ def test_images_beyond_the_limit_are_announced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture(tmp_path / "a" / "1.png", grey(0))
-    monkeypatch.setattr(convalg.errors, "MEMORY_LIMIT", 23)
+    monkeypatch.setattr(limits, "MEMORY_LIMIT", 23)
     with pytest.raises(TooLargeError, match="1 images needs 24 bytes"):
         read_images(tmp_path)
 

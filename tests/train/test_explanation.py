@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import convalg as ca
+from convalg import limits
 
 L = ca.layers
 
@@ -66,7 +67,7 @@ def test_the_chain_has_the_transposed_shapes() -> None:
 
 def test_a_matrix_that_would_not_fit_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     step = straight().explain_step(np.zeros((1, 6, 6)), 0)
-    monkeypatch.setattr(ca.errors, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(limits, "MEMORY_LIMIT", 1000)
     counted = {row.node: row.nonzeros for row in step.back}
     assert counted["conv1"] is None
     assert "-" in str(step)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import convalg.errors
+from convalg import limits
 from convalg.errors import FileError, KindError, TooLargeError
 from convalg.train.idx import read_idx
 
@@ -245,6 +245,6 @@ def test_an_honest_file_beyond_the_limit_is_announced(
     place = tmp_path / "file"
     place.write_bytes(idx(IMAGES))
     assert math.prod(IMAGES.shape) == 24
-    monkeypatch.setattr(convalg.errors, "MEMORY_LIMIT", 23)
+    monkeypatch.setattr(limits, "MEMORY_LIMIT", 23)
     with pytest.raises(TooLargeError, match="give a smaller file"):
         read_idx(place)

@@ -28,7 +28,7 @@ def page(sheet: Document) -> str:
     from convalg.version import __version__
 
     pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("convalg.sheet", "."),
+        loader=jinja2.PackageLoader("convalg.sheet.formats", "."),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -38,7 +38,7 @@ def page(sheet: Document) -> str:
     )
     pages.filters.update(mathml=_mathml, data_uri=data_uri)
     pages.tests["kind"] = lambda block, name: type(block).__name__ == name
-    folder = files("convalg.sheet")
+    folder = files("convalg.sheet.formats")
     script, style = (
         (folder / name).read_text(encoding="utf-8") for name in ("sheet.js", "sheet.css")
     )

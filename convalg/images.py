@@ -52,7 +52,8 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     place = pathlib.Path(folder, "small.png")
-    ...     _ = place.write_bytes(resources.files(__name__).joinpath("photograph.png").read_bytes())
+    ...     asset = resources.files("convalg").joinpath("assets", "photograph.png")
+    ...     _ = place.write_bytes(asset.read_bytes())
     ...     read_image(place).shape
     (3, 128, 128)
     """
@@ -69,7 +70,7 @@ def photograph() -> Pixels:
     >>> photograph().shape
     (3, 128, 128)
     """
-    with resources.files(__name__).joinpath("photograph.png").open("rb") as file:
+    with resources.files("convalg").joinpath("assets", "photograph.png").open("rb") as file:
         return _decoded(file, "the embedded photograph")
 
 
