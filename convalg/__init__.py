@@ -23,20 +23,21 @@ _PUBLIC = {
     "maps.activations": "leaky_relu relu sigmoid softmax tanh",
     "maps.chains": "affine concat embeddings",
     "maps.lp_pooling": "lp_pool",
+    "maps.max_pooling": "adaptive_max_pool global_max_pool max_pool min_pool",
     "maps.normalisation": "batch_norm batch_norm_training local_response_norm",
-    "maps.pooling": "adaptive_max_pool adaptive_pool average_pool global_max_pool global_pool "
-    "max_pool max_unpool min_pool sum_pool",
     "maps.recurrent": "gru linear_recurrence lstm rnn",
-    "maps.resampling": "dropout flatten fold permute pixel_shuffle pixel_unshuffle resize unfold",
     "network": "layers zoo",
     "network.network": "Network sequential",
     "network.readers.onnx.model": "read_onnx",
     "network.readers.torch.reader": "from_torch",
-    "operators.make": "convolution correlation crop dense diagonal downsample flip_axes identity "
-    "pad reshape shift transposed_correlation upsample",
+    "operators.make": "convolution correlation crop dense diagonal downsample flip_axes "
+    "identity pad reshape shift transposed_correlation upsample",
+    "operators.pooling": "adaptive_pool average_pool global_pool max_unpool sum_pool",
+    "operators.resampling": "dropout flatten fold permute pixel_shuffle pixel_unshuffle resize "
+    "unfold",
     "operators.tree": "Map Operator",
     "prove": "derive",
-    "prove.theorems": "theorems",
+    "prove.theorems.catalogue": "theorems",
     "recognise.classify": "classify",
     "recognise.identify": "identify",
     "recognise.separate": "separate",
@@ -79,30 +80,17 @@ if TYPE_CHECKING:
     from convalg.maps.chains import concat as concat
     from convalg.maps.chains import embeddings as embeddings
     from convalg.maps.lp_pooling import lp_pool as lp_pool
+    from convalg.maps.max_pooling import adaptive_max_pool as adaptive_max_pool
+    from convalg.maps.max_pooling import global_max_pool as global_max_pool
+    from convalg.maps.max_pooling import max_pool as max_pool
+    from convalg.maps.max_pooling import min_pool as min_pool
     from convalg.maps.normalisation import batch_norm as batch_norm
     from convalg.maps.normalisation import batch_norm_training as batch_norm_training
     from convalg.maps.normalisation import local_response_norm as local_response_norm
-    from convalg.maps.pooling import adaptive_max_pool as adaptive_max_pool
-    from convalg.maps.pooling import adaptive_pool as adaptive_pool
-    from convalg.maps.pooling import average_pool as average_pool
-    from convalg.maps.pooling import global_max_pool as global_max_pool
-    from convalg.maps.pooling import global_pool as global_pool
-    from convalg.maps.pooling import max_pool as max_pool
-    from convalg.maps.pooling import max_unpool as max_unpool
-    from convalg.maps.pooling import min_pool as min_pool
-    from convalg.maps.pooling import sum_pool as sum_pool
     from convalg.maps.recurrent import gru as gru
     from convalg.maps.recurrent import linear_recurrence as linear_recurrence
     from convalg.maps.recurrent import lstm as lstm
     from convalg.maps.recurrent import rnn as rnn
-    from convalg.maps.resampling import dropout as dropout
-    from convalg.maps.resampling import flatten as flatten
-    from convalg.maps.resampling import fold as fold
-    from convalg.maps.resampling import permute as permute
-    from convalg.maps.resampling import pixel_shuffle as pixel_shuffle
-    from convalg.maps.resampling import pixel_unshuffle as pixel_unshuffle
-    from convalg.maps.resampling import resize as resize
-    from convalg.maps.resampling import unfold as unfold
     from convalg.network import layers as layers
     from convalg.network import zoo as zoo
     from convalg.network.network import Network as Network
@@ -122,10 +110,23 @@ if TYPE_CHECKING:
     from convalg.operators.make import shift as shift
     from convalg.operators.make import transposed_correlation as transposed_correlation
     from convalg.operators.make import upsample as upsample
+    from convalg.operators.pooling import adaptive_pool as adaptive_pool
+    from convalg.operators.pooling import average_pool as average_pool
+    from convalg.operators.pooling import global_pool as global_pool
+    from convalg.operators.pooling import max_unpool as max_unpool
+    from convalg.operators.pooling import sum_pool as sum_pool
+    from convalg.operators.resampling import dropout as dropout
+    from convalg.operators.resampling import flatten as flatten
+    from convalg.operators.resampling import fold as fold
+    from convalg.operators.resampling import permute as permute
+    from convalg.operators.resampling import pixel_shuffle as pixel_shuffle
+    from convalg.operators.resampling import pixel_unshuffle as pixel_unshuffle
+    from convalg.operators.resampling import resize as resize
+    from convalg.operators.resampling import unfold as unfold
     from convalg.operators.tree import Map as Map
     from convalg.operators.tree import Operator as Operator
     from convalg.prove import derive as derive
-    from convalg.prove.theorems import theorems as theorems
+    from convalg.prove.theorems.catalogue import theorems as theorems
     from convalg.recognise.classify import classify as classify
     from convalg.recognise.identify import identify as identify
     from convalg.recognise.separate import separate as separate

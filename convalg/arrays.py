@@ -264,3 +264,32 @@ def _is_wild(value: Any) -> bool:
 def largest(array: Array) -> int:
     """The largest absolute value of integers, as a Python int."""
     return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
+
+
+def one_sample(x: Any, shape: tuple[Any, ...]) -> Array:
+    """x as an array of one sample. Raises: ShapeError when it has another shape or a batch."""
+    values, batch = batch_of(x, shape, "x")
+    if batch:
+        raise ShapeError(
+            f"a Jacobian is taken at one sample of shape {shape}, and x has the batch {batch}"
+        )
+    return values[0]
+
+
+def check_real(x: Array) -> None:
+    """Raises: KindError for complex numbers, which have no order."""
+    kind = next(map(repr, filter(_is_complex, x.flat)), "") if x.dtype.kind == "O" else x.dtype
+    if kind and x.dtype.kind in "cO":
+        raise KindError(f"x must be real in a layer that is not linear, not {kind}")
+
+
+def _is_complex(value: Any) -> bool:
+    if is_expression(value):
+        return value.is_extended_real is False
+    return isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+
+
+def as_floats(x: Array) -> Array:
+    """Whole numbers as float64, before a function that leaves them; the rest as it is."""
+    check_real(x)
+    return x.astype(float) if x.dtype.kind in "biu" else x

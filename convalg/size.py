@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from convalg.arguments import shown
 from convalg.axis import Size, holds
-from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.limits import LARGEST_INTEGER
 
 if TYPE_CHECKING:
@@ -315,3 +315,9 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, (tuple, list)) or (
         hasattr(value, "ndim") and getattr(value, "ndim", 0) == 1
     )
+
+
+def no_letters(values: Sequence[Any], name: str) -> None:
+    """Raises: SymbolicError where a number is a letter."""
+    if any(is_symbolic(value) for value in values):
+        raise SymbolicError(f"{name} needs numbers here, not letters: {tuple(values)}")

@@ -50,7 +50,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WINDOWS = {"", "operators", "sheet"}
 SPEAKING_ROOMS = {"cli", "__main__"}
 # These call functions that are not ours, which may raise anything.
-STRANGERS = {"check.candidate", "check.worker", "prove.instructions"}
+STRANGERS = {"check.candidate", "check.worker", "prove.functions.instructions"}
 ERRORS = {name for name in ca.errors.__all__ if isinstance(getattr(ca.errors, name), type)}
 
 LONGEST_FILE, LONGEST_FUNCTION = 600, 60

@@ -19,9 +19,9 @@ from joblib.externals.loky import get_reusable_executor
 from PIL import Image
 
 import convalg as ca
+from convalg.check.capture import quietly
 from convalg.check.grade import grade, grade_all
 from convalg.check.problem import KINDS
-from convalg.check.quiet import quietly
 from convalg.check.report import Report
 from convalg.images import apply, photograph
 from convalg.parallel import BLOCK, each
@@ -279,7 +279,7 @@ def test_images_are_shared(tmp_path: Path) -> None:
 
 
 def test_theorems_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = importlib.import_module("convalg.prove.theorems")
+    room = importlib.import_module("convalg.prove.theorems.catalogue")
     few = dict(list(room._all().items())[:4])
     monkeypatch.setattr(room, "_all", lambda: few)
     found = ca.theorems.prove(jobs=WORKERS)

@@ -12,12 +12,12 @@ from convalg.check.adapters import (
     from_torch_backward,
 )
 from convalg.check.candidate import candidate
-from convalg.check.checked import report_on
 from convalg.check.module import layer
 from convalg.check.problem import KINDS
 from convalg.check.report import Diagnosis, Failure, Report
 from convalg.check.run import TIMEOUT, Progress, Sweep
 from convalg.check.sweep import CASES, counts
+from convalg.check.whole import report_on
 
 __all__ = [
     "Diagnosis",

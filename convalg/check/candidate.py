@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import Array
+from convalg.check.capture import PrintsTooMuchError, quietly
 from convalg.check.problem import BACKWARD, Kind, Problem
 from convalg.check.processes import LimitError
-from convalg.check.quiet import PrintsTooMuchError, quietly
 from convalg.check.sweep import Config
 from convalg.errors import KindError, MissingLibraryError
 from convalg.escape import terminal

@@ -14,14 +14,14 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.check.candidate import Candidate, differs
-from convalg.check.changes import Change
 from convalg.check.difference import matrix_difference
-from convalg.check.known import Mistake
-from convalg.check.mistakes import COMPUTE, MISTAKES
-from convalg.check.plain import dependence, nonlinearity, plainly
+from convalg.check.mistakes.catalogue import COMPUTE, MISTAKES
+from convalg.check.mistakes.mistake import Mistake
+from convalg.check.mistakes.options import Change
 from convalg.check.problem import Kind, Problem
 from convalg.check.report import Diagnosis, features
 from convalg.check.run import ORDER, STALE, Run
+from convalg.check.simple_faults import dependence, nonlinearity, plainly
 
 Compute = Callable[[Problem], Array]
 FAILING, PASSING = 30, 20

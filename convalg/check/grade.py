@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 
 from joblib import effective_n_jobs, parallel_config
 
-from convalg.check.checked import report_on
 from convalg.check.problem import KINDS, Kind
 from convalg.check.processes import LimitError
 from convalg.check.remote import EndedError, remote
 from convalg.check.run import Sweep
 from convalg.check.sweep import CASES, counts
+from convalg.check.whole import report_on
 from convalg.errors import ArgumentError, FileError
 from convalg.escape import terminal
 from convalg.parallel import checked, each

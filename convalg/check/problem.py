@@ -18,9 +18,10 @@ from convalg.axis import Boundary
 from convalg.conventions import correlation_geometry
 from convalg.errors import ConvalgError
 from convalg.geometry import Geometry
-from convalg.maps.pooling import average_pool, max_pool
+from convalg.maps.max_pooling import max_pool
 from convalg.operators.leaves import Convolution
 from convalg.operators.make import transposed_correlation
+from convalg.operators.pooling import average_pool
 from convalg.operators.tree import Operator
 
 Pairs = tuple[tuple[int, int], ...]

@@ -12,8 +12,8 @@ import numpy as np
 from convalg.arguments import a_function
 from convalg.arrays import Array
 from convalg.check.candidate import Candidate, Outcome, differs
+from convalg.check.capture import quietly
 from convalg.check.problem import Answers, Problem, answer
-from convalg.check.quiet import quietly
 from convalg.check.report import Failure, call_words
 from convalg.check.sweep import OPTIONS, Config, covering, exists, other_numbers, problem, smaller
 from convalg.parallel import each, timed_out

@@ -269,7 +269,7 @@ def _prove_equal(first: str, second: str) -> bool:
 
 
 def _prove_theorem(name: str, *, latex: bool) -> bool:
-    from convalg.prove.theorems import theorems
+    from convalg.prove.theorems.catalogue import theorems
 
     theorem = theorems[name]
     verdict = theorem.prove()
@@ -407,8 +407,8 @@ def analyse(
         net = _network(model, in_shape)
         found = run(net)
     if figure is not None:
-        from convalg.draw.field import receptive_field
-        from convalg.draw.output import save
+        from convalg.draw.files import save
+        from convalg.draw.receptive_field import receptive_field
 
         save(receptive_field(net), figure)
     if json:
@@ -529,7 +529,7 @@ def _prove_catalogue() -> bool:
     from rich.progress import track
     from rich.table import Table
 
-    from convalg.prove.theorems import theorems
+    from convalg.prove.theorems.catalogue import theorems
 
     table = Table("theorem", "verdict", "scope", "method", "time", header_style="bold")
     console, errors = Console(), Console(stderr=True)

@@ -5,14 +5,14 @@ Every function returns a matplotlib `Figure`, made without pyplot and without gl
 
 from convalg.draw.cone import cone
 from convalg.draw.faces import faces
-from convalg.draw.field import receptive_field
+from convalg.draw.files import save
 from convalg.draw.flow import flow, overlap
+from convalg.draw.image_pair import image_pair
 from convalg.draw.matrix import kernel, matrix, modes
-from convalg.draw.measures import coverage, effective_field, spectrum
+from convalg.draw.measurements import coverage, effective_field, spectrum
 from convalg.draw.network import network
-from convalg.draw.output import save
-from convalg.draw.picture import image_pair
-from convalg.draw.pools import pooling
+from convalg.draw.pooling import pooling
+from convalg.draw.receptive_field import receptive_field
 from convalg.draw.training import history, kernels
 from convalg.draw.window import window, window_animation
 

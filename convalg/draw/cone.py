@@ -11,8 +11,8 @@ from matplotlib.collections import LineCollection
 from convalg.axis import Axis
 from convalg.draw.cells import squares
 from convalg.draw.figure import Drawing, breadth, caption
+from convalg.draw.labels import plural
 from convalg.draw.palette import BLOCK_LINE, GHOST, HUES, INK, PAPER
-from convalg.draw.words import plural
 from convalg.errors import ArgumentError, KindError, TooLargeError
 from convalg.network.graph import INPUT
 from convalg.network.layers.base import Link

@@ -8,10 +8,10 @@ import numpy as np
 
 from convalg.arrays import as_numbers
 from convalg.draw.figure import Drawing, caption
+from convalg.draw.labels import number_text
 from convalg.draw.matrix import BELOW, LETTER, Cells, Room, cells_of, index_names, panel
 from convalg.draw.palette import weight_colours
 from convalg.draw.scene import layer_of
-from convalg.draw.words import number_text
 from convalg.errors import ShapeError, TooLargeError
 from convalg.operators.gradients import by_kernel
 from convalg.operators.tree import Operator

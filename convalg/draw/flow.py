@@ -10,9 +10,9 @@ from matplotlib.collections import LineCollection
 
 from convalg.draw.cells import SMALLEST_TEXT, fitting, squares, write
 from convalg.draw.figure import Drawing, breadth, caption
+from convalg.draw.labels import plural
 from convalg.draw.matrix import Cells, cells_of
 from convalg.draw.palette import BAND, BLOCK_LINE, GHOST, INK, PAPER, text_colour, weight_colours
-from convalg.draw.words import plural
 from convalg.errors import KindError, TooLargeError
 from convalg.kernels import kernel as symbols
 from convalg.operators.make import correlation

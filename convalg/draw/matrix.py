@@ -14,6 +14,7 @@ from matplotlib.patches import ConnectionPatch
 from convalg.draw.cells import SMALLEST_TEXT, fitting, frame, squares, write
 from convalg.draw.density import density
 from convalg.draw.figure import Drawing, breadth, caption
+from convalg.draw.labels import number_text, plural
 from convalg.draw.palette import (
     BLOCK_LINE,
     CELL_LINE,
@@ -25,7 +26,6 @@ from convalg.draw.palette import (
     text_colour,
     weight_colours,
 )
-from convalg.draw.words import number_text, plural
 from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.faces.exact import exact_rows
 from convalg.operators.gradients import convolutions, only_convolution

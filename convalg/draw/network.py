@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
-from convalg.draw.boxes import groups, title_words
 from convalg.draw.figure import Drawing, caption
+from convalg.draw.network_boxes import groups, title_words
+from convalg.draw.network_layout import LETTER, LINE, Frame, Plan, Point, Spot, plan
 from convalg.draw.palette import BAND, GHOST, HUES, INK, PAPER
-from convalg.draw.plan import LETTER, LINE, Frame, Plan, Point, Spot, plan
 from convalg.errors import KindError, TooLargeError
 from convalg.network.layers.base import Layer
 from convalg.network.layers.convolution import Conv, ConvTranspose, Dense

@@ -10,7 +10,7 @@ import numpy as np
 
 from convalg.arrays import Array, as_numbers
 from convalg.axis import Axis
-from convalg.draw.words import number_text
+from convalg.draw.labels import number_text
 from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Adjoint, Convolution

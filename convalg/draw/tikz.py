@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from convalg.arguments import a_kind
-from convalg.draw import plan as plans
-from convalg.draw.boxes import groups, title_words
+from convalg.draw import network_layout as plans
 from convalg.draw.cells import fitting
+from convalg.draw.labels import number_text
 from convalg.draw.matrix import Cells, block_edges, cells_of, index_names
 from convalg.draw.network import hue_of
+from convalg.draw.network_boxes import groups, title_words
 from convalg.draw.palette import (
     BAND,
     BLOCK_LINE,
@@ -31,7 +32,6 @@ from convalg.draw.palette import (
 )
 from convalg.draw.scene import INPUT, PADDING, Board, Place, layer_of, output_of, sample_of, scene
 from convalg.draw.window import layout_of
-from convalg.draw.words import number_text
 from convalg.errors import KindError, TooLargeError
 from convalg.escape import latex
 from convalg.kernels import kernel as symbols

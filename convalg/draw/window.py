@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from convalg.arguments import as_path
 from convalg.draw.cells import SMALLEST_TEXT, fitting, squares, write
 from convalg.draw.figure import Drawing, rendered
-from convalg.draw.output import ending
+from convalg.draw.files import ending
 from convalg.draw.palette import (
     BAND,
     BLOCK_LINE,

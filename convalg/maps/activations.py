@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
-from convalg.arrays import Array, as_numbers, check_finite
+from convalg.arrays import Array, as_floats, as_numbers, check_finite, check_real, one_sample
 from convalg.axis import Axis
 from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError
-from convalg.maps.chains import as_floats, check_real, no_letters, one_sample
-from convalg.maps.pooling import concrete_shape, shape_words
 from convalg.operators.leaves import Selection
 from convalg.operators.make import diagonal, identity
+from convalg.operators.pooling import concrete_shape, shape_words
 from convalg.operators.tree import Map, Operator, compose
-from convalg.size import as_size, is_expression
+from convalg.size import as_size, is_expression, no_letters
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,14 +11,14 @@ import numpy as np
 
 from convalg import engine
 from convalg.arguments import shown
-from convalg.arrays import Array, as_numbers, batch_of, check_finite
+from convalg.arrays import Array, as_numbers, check_finite, one_sample
 from convalg.axis import Axis
-from convalg.errors import ArgumentError, KindError, NotLinearError, ShapeError, SymbolicError
-from convalg.maps import windows
+from convalg.errors import ArgumentError, KindError, NotLinearError, ShapeError
+from convalg.operators import windows
 from convalg.operators.leaves import Convolution, Selection, gathering
 from convalg.operators.tree import Map, Operator, Scaled, Sum, compose, leaves, scale
 from convalg.operators.tree import add as add_operators
-from convalg.size import as_shape, as_size, is_expression, is_symbolic, size_product
+from convalg.size import as_shape, as_size, no_letters, size_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,41 +317,6 @@ def add(*maps: Any) -> Map:
                 f"these do not add: one gives {parts[0].out_shape}, the other {part.out_shape}"
             )
     return Branches(tuple(parts))
-
-
-def one_sample(x: Any, shape: tuple[Any, ...]) -> Array:
-    """x as an array of one sample. Raises: ShapeError when it has another shape or a batch."""
-    values, batch = batch_of(x, shape, "x")
-    if batch:
-        raise ShapeError(
-            f"a Jacobian is taken at one sample of shape {shape}, and x has the batch {batch}"
-        )
-    return values[0]
-
-
-def no_letters(values: Sequence[Any], name: str) -> None:
-    """Raises: SymbolicError where a number is a letter."""
-    if any(is_symbolic(value) for value in values):
-        raise SymbolicError(f"{name} needs numbers here, not letters: {tuple(values)}")
-
-
-def check_real(x: Array) -> None:
-    """Raises: KindError for complex numbers, which have no order."""
-    kind = next(map(repr, filter(_is_complex, x.flat)), "") if x.dtype.kind == "O" else x.dtype
-    if kind and x.dtype.kind in "cO":
-        raise KindError(f"x must be real in a layer that is not linear, not {kind}")
-
-
-def _is_complex(value: Any) -> bool:
-    if is_expression(value):
-        return value.is_extended_real is False
-    return isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
-
-
-def as_floats(x: Array) -> Array:
-    """Whole numbers as float64, before a function that leaves them; the rest as it is."""
-    check_real(x)
-    return x.astype(float) if x.dtype.kind in "biu" else x
 
 
 def spread_over(values: Array, shape: tuple[Any, ...]) -> Array:

@@ -12,16 +12,16 @@ import numpy as np
 
 from convalg import engine
 from convalg.arguments import one_of
-from convalg.arrays import Array, as_numbers, check_finite
+from convalg.arrays import Array, as_floats, as_numbers, check_finite, one_sample
 from convalg.axis import Axis
 from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.maps import windows
 from convalg.maps.activations import sum_over
-from convalg.maps.chains import as_floats, one_sample, spread_over, spreading
-from convalg.maps.pooling import concrete_shape
+from convalg.maps.chains import spread_over, spreading
+from convalg.operators import windows
 from convalg.operators.leaves import Selection
 from convalg.operators.make import diagonal, identity, reshape
+from convalg.operators.pooling import concrete_shape
 from convalg.operators.tree import Map, Operator, compose, scale
 from convalg.size import as_size, is_expression, size_product
 

@@ -11,15 +11,14 @@ from typing import Any, Literal
 import numpy as np
 
 from convalg import engine
-from convalg.arrays import Array, as_kernel, as_numbers
+from convalg.arrays import Array, as_kernel, as_numbers, one_sample
 from convalg.axis import Axis
 from convalg.errors import ArgumentError, ShapeError
 from convalg.limits import check_memory
 from convalg.maps.activations import Elementwise, relu, sigmoid, tanh
-from convalg.maps.chains import one_sample
-from convalg.maps.pooling import concrete_shape
 from convalg.operators.leaves import Selection, SparseMatrix
 from convalg.operators.make import dense, identity, shift
+from convalg.operators.pooling import concrete_shape
 from convalg.operators.tree import Map, Operator, add, compose, kron
 from convalg.size import size_product
 

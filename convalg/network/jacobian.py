@@ -11,7 +11,8 @@ from typing import Any
 
 import networkx as nx
 
-from convalg.maps.chains import embeddings, one_sample
+from convalg.arrays import one_sample
+from convalg.maps.chains import embeddings
 from convalg.network.graph import INPUT, Graph
 from convalg.operators.make import identity, reshape
 from convalg.operators.tree import Operator, add, compose

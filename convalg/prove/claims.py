@@ -21,10 +21,11 @@ from convalg.operators.leaves import Convolution, Diagonal, Selection
 from convalg.operators.make import pad
 from convalg.operators.make import shift as shift_operator
 from convalg.operators.tree import Compose, Operator, Scaled, compose
-from convalg.prove import coefficients, family, hints
-from convalg.prove.domain import Domain, Swept, swept_symbols
-from convalg.prove.family import BUDGET
-from convalg.prove.polynomial import Polynomial, UntraceableError
+from convalg.prove import hints
+from convalg.prove.decisions import coefficients, families
+from convalg.prove.decisions.domain import Domain, Swept, swept_symbols
+from convalg.prove.decisions.families import BUDGET
+from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
 from convalg.prove.verdict import IDENTITY, ISL, Claim, Counterexample, Verdict
 from convalg.size import as_size, per_axis
 
@@ -141,7 +142,7 @@ def decide(
                 f"the symbol {letter.name} was made twice with different assumptions: make it "
                 f"once, with ca.sizes"
             )
-    family.kernels_of([first, second])
+    families.kernels_of([first, second])
     with_words = replace(_decided(first, second, claim, domain, budget), words=claim, domain=domain)
     if with_words.status == "unknown" and with_words.scope != NOWHERE and searching:
         return _searched(first, second, domain, with_words)
@@ -180,7 +181,7 @@ def _decided(
 ) -> Verdict:
     """Equality by isl, for each value of strides and dilations that are symbols."""
     try:
-        with family.limited(budget):
+        with families.limited(budget):
             if not domain.swept:
                 return _decide_family(first, second, claim, domain)
             return _sweep(first, second, claim, domain)
@@ -237,20 +238,20 @@ def _decide_family(
     """
     if domain.points.is_empty():
         return _nowhere(claim)
-    shapes = family.shapes_differ(first, second, domain)
+    shapes = families.shapes_differ(first, second, domain)
     apart = [] if shapes is None else [shapes]
     try:
-        apart += family.difference(first, second, domain)
+        apart += families.difference(first, second, domain)
     except UndecidableError:
         # The ones of a sum over a window of symbolic size may be any weights.
-        if apart or family.difference(family.freed(first), family.freed(second), domain):
+        if apart or families.difference(families.freed(first), families.freed(second), domain):
             raise
         return Verdict(
             "proved", claim, scope or str(domain), f"{ISL}, for any weights in the windows"
         )
     if not apart:
         return Verdict("proved", claim, scope or str(domain), ISL)
-    _, sizes, point = family.smallest(apart, domain.letters)
+    _, sizes, point = families.smallest(apart, domain.letters)
     found = counterexample(first, second, domain, sizes, point)
     return Verdict("refuted", claim, scope or str(domain), ISL, found)
 

@@ -10,14 +10,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from convalg.operators.tree import Operator
-from convalg.prove.derivation import Derivation, Step, step
-from convalg.prove.derive_adjoint import adjoint
-from convalg.prove.derive_fields import receptive_field
-from convalg.prove.derive_gradient import kernel_gradient
-from convalg.prove.derive_sizes import output_size
-from convalg.prove.layer_sums import Subject
-from convalg.prove.statements import Equation, VectorEquation
-from convalg.prove.sums import Applied, Array, Entry, Expression, Mix, Plus, Sum, Times, Vector
+from convalg.prove.derivations.adjoint import adjoint
+from convalg.prove.derivations.derivation import Derivation, Step, step
+from convalg.prove.derivations.kernel_gradient import kernel_gradient
+from convalg.prove.derivations.layer_sums import Subject
+from convalg.prove.derivations.output_size import output_size
+from convalg.prove.derivations.receptive_field import receptive_field
+from convalg.prove.derivations.statements import Equation, VectorEquation
+from convalg.prove.derivations.sums import (
+    Applied,
+    Array,
+    Entry,
+    Expression,
+    Mix,
+    Plus,
+    Sum,
+    Times,
+    Vector,
+)
 
 __all__ = [
     "Derivation",

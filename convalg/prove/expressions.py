@@ -19,8 +19,7 @@ from convalg.axis import BOUNDARIES
 from convalg.conventions import PADDING_WORDS
 from convalg.errors import ArgumentError, ConvalgError, KindError
 from convalg.kernels import LetterKernel
-from convalg.maps import pooling
-from convalg.operators import make
+from convalg.operators import make, pooling
 from convalg.operators.tree import Operator
 from convalg.size import is_symbolic, sizes
 

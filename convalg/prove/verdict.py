@@ -11,7 +11,7 @@ from convalg import html
 from convalg.escape import latex, terminal
 
 if TYPE_CHECKING:
-    from convalg.prove.domain import Domain
+    from convalg.prove.decisions.domain import Domain
 
 Status = Literal["proved", "refuted", "unknown"]
 Claim = str | Callable[[], str]

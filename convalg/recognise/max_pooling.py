@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from convalg.errors import ConvalgError
-from convalg.maps.pooling import adaptive_max_pool, max_pool, min_pool
+from convalg.maps.max_pooling import adaptive_max_pool, max_pool, min_pool
 from convalg.operators.tree import Map
 from convalg.recognise.entries import entries
 from convalg.recognise.identification import Identification

@@ -11,12 +11,12 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.errors import ConvalgError
-from convalg.maps.pooling import adaptive_pool, average_pool
-from convalg.maps.resampling import permute, pixel_shuffle, pixel_unshuffle, resize
-from convalg.maps.windows import COORDINATES, ROUNDINGS
 from convalg.operators.leaves import gathering
 from convalg.operators.make import diagonal, flip_axes, identity, reshape, shift
+from convalg.operators.pooling import adaptive_pool, average_pool
+from convalg.operators.resampling import permute, pixel_shuffle, pixel_unshuffle, resize
 from convalg.operators.tree import Operator
+from convalg.operators.windows import COORDINATES, ROUNDINGS
 from convalg.recognise.entries import Entries, entries
 from convalg.recognise.identification import Identification
 from convalg.recognise.layers import Layer, Layout, layer_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from convalg.operators.tree import Operator
 from convalg.prove.claims import decide
-from convalg.prove.derivation import Derivation
+from convalg.prove.derivations.derivation import Derivation
 from convalg.prove.verdict import Verdict
 from convalg.sheet.blocks import (
     COUNTEREXAMPLE,

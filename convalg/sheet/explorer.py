@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from convalg.draw.labels import number_text
 from convalg.draw.palette import SEVERAL, rgb, text_colour, weight_colours
-from convalg.draw.words import number_text
 from convalg.faces.latex import layer_of
 from convalg.operators.gradients import only_convolution
 from convalg.operators.tree import Operator

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from convalg.arrays import Array
-from convalg.draw.output import save
+from convalg.draw.files import save
 from convalg.draw.training import history as history_figure
 from convalg.draw.training import kernels as kernels_figure
 from convalg.errors import ArgumentError, FileError, ShapeError

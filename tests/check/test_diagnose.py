@@ -11,8 +11,8 @@ import pytest
 from convalg import check
 from convalg.check.candidate import candidate
 from convalg.check.diagnose import _both, _explains
-from convalg.check.known import Mistake
-from convalg.check.mistakes import COMPUTE, MISTAKES
+from convalg.check.mistakes.catalogue import COMPUTE, MISTAKES
+from convalg.check.mistakes.mistake import Mistake
 from convalg.check.problem import KINDS, Problem, answer
 from convalg.check.report import Diagnosis, Report
 from convalg.check.run import run

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 import convalg as ca
-from convalg.draw.boxes import as_graph, groups, layer_words, title_words
-from convalg.draw.hourglass import hourglass
-from convalg.draw.layering import GAP, LANE, layering
-from convalg.draw.plan import Plan, plan
+from convalg.draw.graph_layout import GAP, LANE, layering
+from convalg.draw.network_boxes import as_graph, groups, layer_words, title_words
+from convalg.draw.network_layout import Plan, plan
+from convalg.draw.skip_layout import hourglass
 from convalg.errors import KindError, TooLargeError
 
 NETWORKS = {

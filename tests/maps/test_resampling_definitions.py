@@ -16,7 +16,7 @@ from strategies import integers
 
 import convalg as ca
 from convalg.errors import ShapeError, TooLargeError
-from convalg.maps.windows import COORDINATES, ROUNDINGS
+from convalg.operators.windows import COORDINATES, ROUNDINGS
 
 sizes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 

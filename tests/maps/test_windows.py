@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from convalg.axis import Axis
 from convalg.errors import ArgumentError, TooLargeError
-from convalg.maps import windows
+from convalg.operators import windows
 
 places = st.fractions(min_value=-3, max_value=12, max_denominator=6)
 scales = st.builds(Fraction, st.integers(1, 9), st.integers(1, 9))

@@ -15,8 +15,9 @@ import convalg as ca
 from convalg.errors import ConvalgError, KindError
 from convalg.network import layers
 from convalg.network.layers.base import Layer
-from convalg.network.layers.opaque import Opaque, Standardise
+from convalg.network.layers.opaque import Opaque
 from convalg.network.layers.pooling import LpPool
+from convalg.network.layers.scale import Standardise
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

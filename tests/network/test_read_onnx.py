@@ -29,8 +29,10 @@ from onnx_models import (
 
 import convalg as ca
 from convalg.network import layers as net_layers
-from convalg.network.layers.opaque import Opaque, Pointwise, Product, Scale
+from convalg.network.layers.opaque import Opaque
+from convalg.network.layers.pointwise import Pointwise
 from convalg.network.layers.rearrange import Expand, Permute, Resize, Slice
+from convalg.network.layers.scale import Product, Scale
 from convalg.network.readers.onnx.model import read_onnx
 from convalg.network.readers.onnx.tensors import shown
 

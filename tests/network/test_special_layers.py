@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convalg as ca
-from convalg.network.layers.opaque import Standardise
+from convalg.network.layers.scale import Standardise
 
 L = ca.layers
 Array = np.ndarray

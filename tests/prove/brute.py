@@ -22,7 +22,7 @@ from convalg.geometry import Geometry
 from convalg.kernels import LetterKernel
 from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
 from convalg.operators.tree import leaves
-from convalg.prove.polynomial import Polynomial
+from convalg.prove.decisions.polynomials import Polynomial
 from convalg.size import is_symbolic
 
 Sides = tuple[ca.Operator, ca.Operator]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import convalg as ca
 from convalg.errors import ArgumentError, UndecidableError
-from convalg.prove import coefficients, equal
-from convalg.prove.polynomial import Polynomial
+from convalg.prove import equal
+from convalg.prove.decisions import coefficients
+from convalg.prove.decisions.polynomials import Polynomial
 
 n, m, K, L = ca.sizes("n m K L")
 E, N, S, I, beta = ca.sizes("E N S I beta")  # noqa: E741 - the name is what is tested

@@ -14,7 +14,7 @@ import convalg as ca
 from convalg.axis import BOUNDARIES
 from convalg.errors import KindError, UndecidableError
 from convalg.prove import Verdict
-from convalg.prove.derivation import WIDEST, Derivation, Step, width
+from convalg.prove.derivations.derivation import WIDEST, Derivation, Step, width
 
 n, m, K, L, p, C, D = ca.sizes("n m K L p C D")
 

@@ -16,8 +16,8 @@ import convalg as ca
 from convalg.errors import ConvalgError, KindError, UndecidableError
 from convalg.network.layers.opaque import Opaque
 from convalg.network.receptive import Span
-from convalg.prove import derive_fields
-from convalg.prove.indices import size_latex
+from convalg.prove.derivations import receptive_field
+from convalg.prove.derivations.indices import size_latex
 
 L = ca.layers
 n, m, K = ca.sizes("n m K")
@@ -125,7 +125,7 @@ def test_the_last_step_is_what_an_output_reads(layers: list[tuple[int, ...]]) ->
             assert np.flatnonzero(row)[[0, -1]].tolist() == [first, last]
 
 
-def last_field(found: Any) -> tuple[derive_fields.NetworkField, Any]:
+def last_field(found: Any) -> tuple[receptive_field.NetworkField, Any]:
     """The statement of the last step, and its setting."""
     check = found.steps[-1].check
     return check.func.__self__, check.args[0]

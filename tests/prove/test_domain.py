@@ -14,8 +14,8 @@ from convalg.axis import BOUNDARIES
 from convalg.errors import ArgumentError
 from convalg.faces.exact import exact_row, exact_rows
 from convalg.prove import equal
-from convalg.prove.domain import Domain
-from convalg.prove.polynomial import Polynomial
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.polynomials import Polynomial
 
 n, m, K, L, p, q, s, d, a, C, D = ca.sizes("n m K L p q s d a C D")
 w = ca.kernel(K)

@@ -19,7 +19,7 @@ from convalg.axis import BOUNDARIES
 from convalg.errors import ArgumentError, ShapeError, SymbolicError
 from convalg.operators.leaves import Selection
 from convalg.prove import equal
-from convalg.prove.domain import Domain
+from convalg.prove.decisions.domain import Domain
 
 n, m, K, L, p, q, s, d, C, D = ca.sizes("n m K L p q s d C D")
 w = ca.kernel(K)

@@ -20,8 +20,9 @@ import pytest
 import sympy
 
 import convalg as ca
-from convalg.prove import frames, gradient, implements, instructions, linear
-from convalg.prove.stand_ins import stand_ins
+from convalg.prove import gradient, implements, linear
+from convalg.prove.functions import frames, instructions
+from convalg.prove.functions.stand_ins import stand_ins
 
 IDENTITY = ca.identity(3)
 THREE = ca.correlation(4, ca.kernel(3))

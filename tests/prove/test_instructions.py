@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convalg.prove.instructions import Codes, Observed, difference, is_branching, observe
+from convalg.prove.functions.instructions import Codes, Observed, difference, is_branching, observe
 
 
 def nested(n: int, m: int) -> Any:

@@ -13,7 +13,7 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convalg.prove.polynomial import Polynomial, UntraceableError, rational
+from convalg.prove.decisions.polynomials import Polynomial, UntraceableError, rational
 
 X, Y = Polynomial.generator("x"), Polynomial.generator("y")
 OPERATORS: list[Callable[[Any, Any], Any]] = [operator.add, operator.sub, operator.mul]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convalg.prove import samples
-from convalg.prove.polynomial import Polynomial
-from convalg.prove.samples import Bounds
-from convalg.prove.symbols import FLOAT, Parts
+from convalg.prove.decisions.polynomials import Polynomial
+from convalg.prove.functions import samples
+from convalg.prove.functions.samples import Bounds
+from convalg.prove.functions.symbols import FLOAT, Parts
 
 COUNT = 3
 DRAWN = samples.samples([(COUNT,)])

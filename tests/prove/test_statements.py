@@ -10,9 +10,9 @@ import pytest
 from printed import Lines
 
 import convalg as ca
-from convalg.prove.derivation import Step
-from convalg.prove.indices import Index
-from convalg.prove.statements import (
+from convalg.prove.derivations.derivation import Step
+from convalg.prove.derivations.indices import Index
+from convalg.prove.derivations.statements import (
     Definition,
     Equation,
     Equivalent,
@@ -23,7 +23,7 @@ from convalg.prove.statements import (
     VectorEquation,
     formula_of,
 )
-from convalg.prove.sums import (
+from convalg.prove.derivations.sums import (
     Applied,
     Array,
     Entry,

@@ -16,9 +16,9 @@ from convalg.errors import ArgumentError, UndecidableError
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Convolution
 from convalg.prove import claims
-from convalg.prove.formulas import operator_latex
-from convalg.prove.parts import Decided, Length, Positions
-from convalg.prove.theorem import Claim, Part, Theorem
+from convalg.prove.theorems.formulas import operator_latex
+from convalg.prove.theorems.parts import Decided, Length, Positions
+from convalg.prove.theorems.theorem import Claim, Part, Theorem
 
 CLAIMS = [(theorem.name, claim) for theorem in ca.theorems for claim in theorem.claims()]
 COUNTERS = [theorem for theorem in ca.theorems if theorem.counter is not None]

@@ -11,8 +11,8 @@ import sympy
 import convalg as ca
 from convalg.errors import KindError
 from convalg.prove import implements, linear
-from convalg.prove.polynomial import UntraceableError
-from convalg.prove.trace import arity, traced, unknowns
+from convalg.prove.decisions.polynomials import UntraceableError
+from convalg.prove.functions.trace import arity, traced, unknowns
 
 
 def test_unknowns_are_named_as_kernels_are() -> None:

@@ -22,7 +22,7 @@ import convalg as ca
 from convalg.kernels import LetterKernel
 from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
 from convalg.operators.tree import Compose, Kron, Scaled, Sum, leaves
-from convalg.prove.polynomial import Polynomial
+from convalg.prove.decisions.polynomials import Polynomial
 
 Labels = dict[str, list[Any]]
 Step = tuple[Any, list[Any]]

@@ -12,7 +12,7 @@ from transposes import batch_first, batch_last, by_differences, fill
 
 import convalg as ca
 from convalg.errors import ArgumentError
-from convalg.network.layers.opaque import FUNCTIONS
+from convalg.network.layers.pointwise import FUNCTIONS
 from convalg.train import tiles
 from convalg.train.plan import Plan
 

@@ -26,13 +26,8 @@ from convalg.network.layers.elementwise import (
     Tanh,
 )
 from convalg.network.layers.lenet import Radial, Subsample, TableConv
-from convalg.network.layers.opaque import (
-    Opaque,
-    Pointwise,
-    Product,
-    Scale,
-    Shift,
-)
+from convalg.network.layers.opaque import Opaque
+from convalg.network.layers.pointwise import Pointwise
 from convalg.network.layers.pooling import (
     AdaptiveAvgPool,
     AvgPool,
@@ -52,6 +47,7 @@ from convalg.network.layers.regions import (
     RoIPool,
     Sample,
 )
+from convalg.network.layers.scale import Product, Scale, Shift
 from convalg.network.layers.shape import (
     Add,
     Concat,

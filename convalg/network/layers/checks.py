@@ -11,7 +11,7 @@ import numpy as np
 
 from convalg.conventions import check_boundary
 from convalg.errors import ArgumentError, KindError
-from convalg.maps.windows import COORDINATES, ROUNDINGS
+from convalg.operators.windows import COORDINATES, ROUNDINGS
 from convalg.size import as_shape, as_size
 
 Check: TypeAlias = Callable[[Any, str], Any]

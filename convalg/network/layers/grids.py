@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Literal
 
 from convalg.axis import Axis
-from convalg.maps import windows
-from convalg.maps.windows import Coordinates, Rounding
+from convalg.operators import windows
+from convalg.operators.windows import Coordinates, Rounding
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from convalg.arrays import Array
+from convalg.arrays import Array, one_sample
 from convalg.axis import Axis
 from convalg.conventions import correlation_geometry, pooling_axes
 from convalg.errors import ArgumentError, ShapeError
 from convalg.geometry import Geometry
-from convalg.maps import pooling
-from convalg.maps.chains import Affine, one_sample, spread_over, spreading
+from convalg.maps.chains import Affine, spread_over, spreading
 from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, one
+from convalg.operators import pooling
 from convalg.operators.leaves import gathering
 from convalg.operators.make import correlation, dense, diagonal
 from convalg.operators.tree import Map, Operator, compose

@@ -9,10 +9,11 @@ from convalg.arrays import Array
 from convalg.axis import Axis, holds
 from convalg.conventions import pooling_axes
 from convalg.errors import SymbolicError
-from convalg.maps import pooling
+from convalg.maps import max_pooling
 from convalg.maps.lp_pooling import lp_pool
 from convalg.network.layers.base import Layer, Link, Shape, one
 from convalg.network.layers.grids import Parts
+from convalg.operators import pooling
 from convalg.operators.tree import Map
 from convalg.size import is_symbolic, per_axis
 
@@ -64,7 +65,9 @@ class MaxPool(PoolLayer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         shape = one(shapes)
-        return pooling.max_pool(shape[1:], self.kernel_size, **self._options(), channels=shape[0])
+        return max_pooling.max_pool(
+            shape[1:], self.kernel_size, **self._options(), channels=shape[0]
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,7 +146,7 @@ class GlobalMaxPool(GlobalPoolLayer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         shape = one(shapes)
-        return pooling.global_max_pool(shape[1:], channels=shape[0])
+        return max_pooling.global_max_pool(shape[1:], channels=shape[0])
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,8 +11,7 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.axis import Axis
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.maps import activations, resampling
-from convalg.maps.windows import Coordinates, Rounding
+from convalg.maps import activations
 from convalg.network.layers.base import (
     Cost,
     Indices,
@@ -25,9 +24,11 @@ from convalg.network.layers.base import (
 )
 from convalg.network.layers.checks import count
 from convalg.network.layers.grids import Grid
+from convalg.operators import resampling
 from convalg.operators.leaves import Selection
 from convalg.operators.make import dense, identity, reshape
 from convalg.operators.tree import Map, compose
+from convalg.operators.windows import Coordinates, Rounding
 from convalg.size import as_shape, is_symbolic, size_product
 
 

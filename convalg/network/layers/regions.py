@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
-from convalg.arrays import Array
+from convalg.arrays import Array, as_floats, one_sample
 from convalg.errors import ArgumentError, ShapeError
-from convalg.maps import windows
-from convalg.maps.chains import as_floats, concat, embeddings, one_sample
-from convalg.maps.pooling import Extremum, concrete_shape
+from convalg.maps.chains import concat, embeddings
+from convalg.maps.max_pooling import Extremum
 from convalg.network.layers.base import Indices, Layer, Link, Shape, channels_of, joined, one
 from convalg.network.layers.checks import positive
+from convalg.operators import windows
 from convalg.operators.make import diagonal
+from convalg.operators.pooling import concrete_shape
 from convalg.operators.tree import Map, Operator, add, compose
 from convalg.size import per_axis
 

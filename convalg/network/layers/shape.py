@@ -11,7 +11,6 @@ from convalg.arrays import Array
 from convalg.axis import Axis, Boundary, holds
 from convalg.conventions import check_reflect
 from convalg.errors import ArgumentError, ShapeError, SymbolicError
-from convalg.maps import resampling
 from convalg.maps.chains import embeddings
 from convalg.network.layers.base import (
     Indices,
@@ -23,6 +22,7 @@ from convalg.network.layers.base import (
     regrouped,
 )
 from convalg.network.layers.grids import Grid
+from convalg.operators import resampling
 from convalg.operators.make import identity, pad, reshape
 from convalg.operators.tree import Map, Operator
 from convalg.size import as_shape, as_size, is_symbolic, padding_pairs, size_product

@@ -9,13 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from convalg.axis import Axis, holds
-from convalg.draw.words import plural
+from convalg.draw.labels import plural
 from convalg.errors import ConvalgError
 from convalg.faces.latex import expression, layer_of
 from convalg.faces.text import padding_after, transposed_padding
 from convalg.geometry import Geometry
 from convalg.kernels import LetterKernel, flip
-from convalg.maps.pooling import average_pool
 from convalg.operators.gradients import only_convolution
 from convalg.operators.leaves import Convolution
 from convalg.operators.make import (
@@ -28,9 +27,10 @@ from convalg.operators.make import (
     transposed_correlation,
     upsample,
 )
+from convalg.operators.pooling import average_pool
 from convalg.operators.tree import Operator, compose
 from convalg.prove import derive
-from convalg.prove.derivation import Derivation
+from convalg.prove.derivations.derivation import Derivation
 from convalg.sheet.blocks import Claim, Code, Formula, Steps
 from convalg.sheet.calls import layer_name, written
 from convalg.sheet.claims import compared, equal, steps

@@ -12,9 +12,11 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.network import layers as net_layers
 from convalg.network.layers.base import Layer
-from convalg.network.layers.opaque import Opaque, Pointwise, Product, Scale, Shift
+from convalg.network.layers.opaque import Opaque
+from convalg.network.layers.pointwise import Pointwise
 from convalg.network.layers.pooling import LpPool
 from convalg.network.layers.rearrange import Project, SoftmaxAlong
+from convalg.network.layers.scale import Product, Scale, Shift
 from convalg.network.readers.onnx.builder import Builder, Data, Node, Unread, Value, dims_of
 from convalg.network.readers.onnx.tensors import Constant, known
 from convalg.size import is_symbolic

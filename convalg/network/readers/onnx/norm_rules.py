@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from convalg.network import layers as net_layers
-from convalg.network.layers.opaque import Pointwise, Scale, Standardise
+from convalg.network.layers.pointwise import Pointwise
 from convalg.network.layers.rearrange import SoftmaxAlong
+from convalg.network.layers.scale import Scale, Standardise
 from convalg.network.readers.onnx.builder import (
     Builder,
     Data,

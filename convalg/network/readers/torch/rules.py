@@ -13,8 +13,9 @@ import numpy as np
 
 from convalg.network import layers as net_layers
 from convalg.network.layers.base import Layer
-from convalg.network.layers.opaque import Pointwise, Product, Scale, Shift
+from convalg.network.layers.pointwise import Pointwise
 from convalg.network.layers.rearrange import Permute, Project, Resize, Slice, SoftmaxAlong
+from convalg.network.layers.scale import Product, Scale, Shift
 from convalg.network.readers.onnx.builder import Builder, Data, Unread, dims_of
 from convalg.network.readers.onnx.layer_rules import shifted, times, widest
 from convalg.network.readers.onnx.tensors import Constant, known

@@ -1,0 +1,1 @@
+"""The known mistakes: what each computes, and the sentence that names it."""

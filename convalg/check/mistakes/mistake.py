@@ -1,0 +1,189 @@
+"""What a known mistake is, and those that layers, gradients and poolings share.
+
+A mistake is a change of the problem (its arrays or options), of the computation, or of what
+comes out; the diagnosis runs the right operator on the changed problem and compares. Changes
+of a problem can be combined, so that two mistakes at once are named too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convalg.arrays import Array
+from convalg.check.mistakes import assignments, options
+from convalg.check.problem import Problem
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One known mistake: a code, a sentence, and what it does to a problem.
+
+    `always`: it has so many variants that it is named only where it explains every answer, wrong
+    or right.
+    """
+
+    code: str
+    message: str
+    change: options.Change
+    compute: Callable[[Problem], Array] | None = None
+    combines: bool = True
+    always: bool = False
+
+
+FLIPPED = Mistake(
+    "flipped-kernel",
+    "the kernel is flipped on all axes: this is the convolution of mathematics, where a "
+    "correlation is asked for (or the other way round)",
+    options.flipped,
+)
+FLIPPED_ONE = Mistake(
+    "flipped-one-axis", "the kernel is flipped on one axis only", options.flipped_on_one
+)
+STRIDE_MISPLACED = Mistake(
+    "stride-misplaced", "the stride is applied in the wrong place", options.stride_misplaced
+)
+PADDING_ONE_SIDED = Mistake(
+    "padding-one-sided",
+    "the padding goes on one side only",
+    options.padding(
+        lambda before, after: (before, 0),
+        lambda before, after: (0, after),
+        lambda before, after: (before + after, 0),
+        lambda before, after: (0, before + after),
+    ),
+)
+SHARED = (
+    Mistake(
+        "kernel-transposed",
+        "the kernel's height and width are swapped (or it is rotated)",
+        options.kernel_transposed,
+    ),
+    Mistake(
+        "image-transposed", "the image's height and width are swapped", options.image_transposed
+    ),
+    Mistake(
+        "channels-swapped",
+        "input and output channels of the kernel are swapped",
+        options.channels_swapped,
+    ),
+    Mistake(
+        "strides-swapped", "one axis' stride is used on another axis", options.swapped("stride")
+    ),
+    Mistake(
+        "dilations-swapped",
+        "one axis' dilation is used on another axis",
+        options.swapped("dilation"),
+    ),
+    Mistake(
+        "paddings-swapped", "one axis' padding is used on another axis", options.padding_swapped
+    ),
+    Mistake("square-only", "the options of one axis are used on all axes", options.one_axis),
+    Mistake("stride-ignored", "the stride is ignored", options.option("stride", 1)),
+    STRIDE_MISPLACED,
+    Mistake("stride-dilation-swapped", "stride and dilation are mixed up", options.stride_dilation),
+    Mistake("dilation-ignored", "the dilation is ignored", options.option("dilation", 1)),
+    Mistake("dilation-wrong", "the dilation is off by one", options.dilation_wrong),
+    Mistake(
+        "padding-ignored", "the padding is ignored", options.padding(lambda before, after: (0, 0))
+    ),
+    PADDING_ONE_SIDED,
+    Mistake(
+        "padding-doubled",
+        "the padding is counted twice, or off by one",
+        options.padding(
+            lambda before, after: (2 * before, 2 * after),
+            lambda before, after: (before + 1, after + 1),
+            lambda before, after: (max(before - 1, 0), max(after - 1, 0)),
+        ),
+    ),
+    Mistake(
+        "padding-multiplied",
+        "the padding is multiplied by the dilation, or by the stride",
+        options.padding_multiplied,
+        combines=False,
+    ),
+    Mistake(
+        "groups-interleaved", "channels are dealt to the groups in turn", options.groups_interleaved
+    ),
+    Mistake("single-channel-only", "only one input channel is read", options.one_channel),
+    Mistake("single-sample-only", "only one sample of the batch is right", options.one_sample),
+    Mistake(
+        "single-sample-only",
+        "the samples of the batch are added together (a buffer is not set to zero, or the batch "
+        "is summed)",
+        options.samples_added,
+        combines=False,
+        always=True,
+    ),
+    *(
+        Mistake(
+            f"{name}-on-one-axis",
+            f"the {name} is applied on one axis only",
+            options.on_one_axis(name, default),
+            combines=False,
+            always=True,
+        )
+        for name, default in (("stride", 1), ("dilation", 1), ("padding", (0, 0)))
+    ),
+)
+TOO_SHORT = Mistake(
+    "output-too-short",
+    "the end of the answer is missing: a size or a range is one too small",
+    options.too_short,
+    combines=False,
+    always=True,
+)
+RESHAPED = Mistake(
+    "reshaped-without-transpose",
+    "an answer whose axes lie in another order is reshaped, and not transposed",
+    options.reshaped,
+    combines=False,
+    always=True,
+)
+CHANNELS_LAST = Mistake(
+    "channels-last",
+    "the axes of the answer are in another order than (batch, channels, space)",
+    options.channels_last,
+    combines=False,
+)
+LAST_TAP = Mistake(
+    "sum-overwritten",
+    "the sum is assigned, not added up (= for +=): only the last tap counts",
+    options.last_tap,
+    combines=False,
+    always=True,
+)
+GROUPS_IGNORED = Mistake("groups-ignored", "the groups are ignored", options.groups_ignored)
+KERNEL_SHARED = Mistake(
+    "groups-share-kernel",
+    "all groups use the kernel of one",
+    options.kernel_shared,
+    combines=False,
+)
+ADJOINT_MISSING = "the layer itself is applied where its adjoint (transpose) belongs"
+
+
+def alone(
+    code: str,
+    message: str,
+    compute: Callable[[Problem], Array],
+    change: options.Change = options.same,
+) -> Mistake:
+    """A mistake of the computation, which is not combined with others."""
+    return Mistake(code, message, change, compute, combines=False)
+
+
+OVERWRITTEN = tuple(
+    alone(
+        "overlap-overwritten",
+        "overlapping patches are overwritten where they must be added (col2im assigns, not adds)",
+        compute,
+    )
+    for compute in (
+        assignments.overwritten,
+        assignments.overwritten_by_taps,
+        assignments.overwritten_by_channels,
+        assignments.overwritten_by_channels_and_taps,
+    )
+)

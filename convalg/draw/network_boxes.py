@@ -1,0 +1,187 @@
+"""A network as boxes to draw: layers that follow one another joined, repeated blocks drawn once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import networkx as nx
+
+from convalg.network.graph import INPUT
+from convalg.network.layers.base import Layer
+from convalg.network.layers.elementwise import ElementwiseLayer
+from convalg.network.layers.pointwise import Pointwise
+from convalg.network.network import Network
+from convalg.size import size_product, size_words
+
+MOST_SINGLE = 44
+"""Up to this many boxes, blocks that repeat are drawn as often as they come."""
+LONGEST_NAME, LONGEST_CALL, LONGEST_VALUE = 26, 34, 22
+
+
+@dataclass(frozen=True)
+class Box:
+    """Some layers of a network, one behind the other: words, and the boxes that feed it."""
+
+    name: str
+    layer: Layer | None
+    words: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Boxes that stand for `times` equal blocks one behind the other."""
+
+    boxes: tuple[Box, ...]
+    times: int = 1
+
+
+def groups(net: Network) -> list[Group]:
+    """The boxes of a network between its necks: boxes that everything flows through.
+
+    Rule: an elementwise layer stands in the box before it; in a network of more than 44 boxes
+    equal blocks one behind the other are one group.
+    """
+    boxes = _boxes(net)
+    found = [Group(tuple(part)) for part in _between_necks(boxes)]
+    return _folded(found) if len(boxes) > MOST_SINGLE else found
+
+
+def _boxes(net: Network) -> list[Box]:
+    """One box for each layer, with the elementwise layers that only it feeds."""
+    home = {INPUT: INPUT}
+    layers: dict[str, list[str]] = {INPUT: []}
+    for node, layer in net.layers():
+        sources = net.sources(node)
+        first = home[sources[0]]
+        joins = (
+            isinstance(layer, ElementwiseLayer | Pointwise)
+            and sources[0] != INPUT
+            and net.graph.out_degree(sources[0]) == 1
+        )
+        home[node] = first if joins else node
+        layers.setdefault(home[node], []).append(node)
+    boxes = []
+    for name, inside in layers.items():
+        if name == INPUT:
+            boxes.append(Box(INPUT, None, (_shape_words(net.in_shape),)))
+            continue
+        fed = dict.fromkeys(home[source] for source in net.sources(name))
+        boxes.append(Box(name, net[name], _words(net, inside), tuple(fed)))
+    return boxes
+
+
+def _words(net: Network, nodes: Sequence[str]) -> tuple[str, ...]:
+    """The call that makes the first layer, what follows it, the shape and the parameters."""
+    first, *others = nodes
+    words = [layer_words(net[first])]
+    if others:
+        words.append(_shortened(" ".join(f"+ {_kind(net[node])}" for node in others), LONGEST_CALL))
+    count = sum(
+        size_product(shape)
+        for node in nodes
+        for shape in net[node].weights(*net.input_shapes(node)).values()
+    )
+    shape = _shape_words(net.shapes[nodes[-1]])
+    numbers = f" · {count:,}" if isinstance(count, int) and count else ""
+    return (*words, f"{shape}{numbers}")
+
+
+def _kind(layer: Layer) -> str:
+    return layer.function if isinstance(layer, Pointwise) else type(layer).__name__
+
+
+def layer_words(layer: Layer) -> str:
+    """The call that makes a layer, in one short line.
+
+    >>> import convalg as ca
+    >>> layer_words(ca.layers.Conv(64, 7, stride=2, padding=3, bias=False))
+    'Conv(64, 7, stride=2, padding=3)'
+    """
+    shown = []
+    for entry in fields(layer):
+        value = getattr(layer, entry.name)
+        if value == entry.default or entry.name == "bias":
+            continue
+        name = "" if entry.name in ("out_channels", "kernel_size") else f"{entry.name}="
+        text = repr(value)
+        shown.append(f"{name}{text if len(text) <= LONGEST_VALUE else '…'}")
+    while shown and len(f"{_kind(layer)}({', '.join(shown)})") > LONGEST_CALL:
+        shown = [*shown[:-2], "…"] if shown[-1] == "…" else [*shown[:-1], "…"]
+    return f"{_kind(layer)}({', '.join(shown)})" if shown else _kind(layer)
+
+
+def _shape_words(shape: Sequence[object]) -> str:
+    return " x ".join(size_words(size) for size in shape)
+
+
+def _shortened(text: str, longest: int) -> str:
+    """A text with its middle left out where it is too long."""
+    if len(text) <= longest:
+        return text
+    half = (longest - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def title_words(name: str) -> str:
+    """The name of a box, short enough for it."""
+    return _shortened(name, LONGEST_NAME)
+
+
+def _between_necks(boxes: list[Box]) -> list[list[Box]]:
+    """The boxes in parts, each up to the next box that nothing flows past."""
+    place = {box.name: k for k, box in enumerate(boxes)}
+    reach = list(range(len(boxes)))
+    for k, box in enumerate(boxes):
+        for source in box.sources:
+            reach[place[source]] = max(reach[place[source]], k)
+    parts: list[list[Box]] = [[]]
+    furthest = 0
+    for k, box in enumerate(boxes):
+        parts[-1].append(box)
+        is_neck = furthest <= k
+        # What feeds nothing is an output: past it nothing flows, and it is no neck.
+        furthest = max(furthest, reach[k])
+        if is_neck and (reach[k] > k or k == len(boxes) - 1):
+            parts.append([])
+    return [part for part in parts if part]
+
+
+def _folded(parts: list[Group]) -> list[Group]:
+    """Equal groups one behind the other as one."""
+    found: list[Group] = []
+    looks: list[object] = []
+    renamed: dict[str, str] = {}
+    for part in parts:
+        look = _look(part)
+        if found and look == looks[-1]:
+            renamed[part.boxes[-1].name] = found[-1].boxes[-1].name
+            found[-1] = replace(found[-1], times=found[-1].times + 1)
+            continue
+        boxes = tuple(
+            replace(box, sources=tuple(renamed.get(name, name) for name in box.sources))
+            for box in part.boxes
+        )
+        found.append(Group(boxes))
+        looks.append(look)
+    return found
+
+
+def _look(part: Group) -> object:
+    """What two groups have in common when they are the same block: all but the names."""
+    place = {box.name: k for k, box in enumerate(part.boxes)}
+    return tuple(
+        (repr(box.layer), box.words, tuple(place.get(name, -1) for name in box.sources))
+        for box in part.boxes
+    )
+
+
+def as_graph(parts: Sequence[Group]) -> nx.DiGraph:
+    """The boxes of some groups as a graph, edges in the direction of the data."""
+    graph: nx.DiGraph = nx.DiGraph()
+    for part in parts:
+        for box in part.boxes:
+            graph.add_node(box.name)
+            graph.add_edges_from((source, box.name) for source in box.sources)
+    return graph

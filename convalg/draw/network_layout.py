@@ -1,0 +1,237 @@
+"""Where the boxes and arrows of a network stand: in columns, or on the two sides of a U."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import networkx as nx
+
+from convalg.draw.graph_layout import Layering, layering
+from convalg.draw.network_boxes import Box, Group, as_graph, title_words
+from convalg.draw.skip_layout import Hourglass, hourglass
+
+LINE = 0.112  # inches between lines of text
+LETTER, BOLD = 0.0515, 0.059  # inches, the mean width of a letter
+PITCH = 0.2  # inches between rows
+NARROWEST = 1.1
+BETWEEN = 0.5  # inches between columns
+MARGIN, TIMES = 0.06, 0.4  # inches around a block in a frame, and for how often it comes
+TALLEST = 9.6  # inches of one column, where it can be broken
+PAGE, LEAST = 0.75, 0.3
+"""Height over width of a figure of many columns; the least part of a height for a column."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A box at a place, in inches from the top left; without one, a box shown again."""
+
+    name: str
+    box: Box | None
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What goes around a block that comes several times, in inches from the top left."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    times: int
+
+
+@dataclass
+class Plan:
+    """Boxes, arrows, and the frames of repeated blocks.
+
+    An arrow is a list of points: from each to the next it leaves and arrives upright; `sideways`
+    arrows leave to the right.
+    """
+
+    width: float = 0.0
+    height: float = 0.0
+    spots: list[Spot] = field(default_factory=list)
+    arrows: list[list[Point]] = field(default_factory=list)
+    sideways: list[tuple[Point, Point]] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+
+
+def plan(parts: Sequence[Group]) -> Plan:
+    """The places of everything in a figure of a network."""
+    boxes = {box.name: box for part in parts for box in part.boxes}
+    wide = max(_width(box) for box in boxes.values())
+    folded = any(part.times > 1 for part in parts)
+    shape = None if folded else hourglass(as_graph(parts))
+    return _sides(boxes, shape, wide) if shape else _columns(parts, boxes, wide)
+
+
+def _width(box: Box) -> float:
+    words = max(BOLD * len(title_words(box.name)), LETTER * max(map(len, box.words)))
+    return max(words + 0.2, NARROWEST)
+
+
+def _height(box: Box | None) -> float:
+    return LINE * (1 + len(box.words) if box else 1) + 0.09
+
+
+# Columns.
+
+
+def _columns(parts: Sequence[Group], boxes: dict[str, Box], wide: float) -> Plan:
+    found = Plan()
+    for broken in _broken(parts, boxes, wide):
+        graph = as_graph(broken)
+        layers = layering(graph, dict.fromkeys(graph, wide))
+        own = {box.name: box for part in broken for box in part.boxes}
+        if found.spots:
+            found.width += BETWEEN
+        spots, tops = _stand(layers, own, found.width, wide)
+        right = found.width + layers.width
+        for part in broken:
+            arrows = [
+                _arrow(layers.route(name, box.name), spots[name], spots[box.name], tops, found)
+                for box in part.boxes
+                for name in box.sources
+            ]
+            found.arrows += arrows
+            if part.times > 1:
+                frame = _frame(part, spots, arrows)
+                found.frames.append(frame)
+                right = max(right, frame.right + TIMES)
+        found.spots += spots.values()
+        found.width = right
+        found.height = max(found.height, max(s.y + s.height for s in spots.values()))
+    return found
+
+
+def _frame(part: Group, spots: dict[str, Spot], arrows: list[list[Point]]) -> Frame:
+    """Around the boxes of a group and the arrows that pass beside them."""
+    inside = [spots[box.name] for box in part.boxes]
+    passing = [x for points in arrows for x, _ in points]
+    return Frame(
+        min([s.x for s in inside] + passing) - MARGIN,
+        min(s.y for s in inside) - MARGIN,
+        max([s.x + s.width for s in inside] + passing) + MARGIN,
+        max(s.y + s.height for s in inside) + MARGIN,
+        part.times,
+    )
+
+
+def _broken(parts: Sequence[Group], boxes: dict[str, Box], wide: float) -> list[list[Group]]:
+    """The groups in columns of about one height; none is broken off for a few boxes."""
+    heights = [_tall(part, boxes) for part in parts]
+    left = sum(heights)
+    # A figure of many columns keeps the shape of a page.
+    many = max(round(left / max(TALLEST, math.sqrt(PAGE * (wide + BETWEEN) * left))), 1)
+    columns: list[list[Group]] = [[]]
+    height, target = 0.0, left / many
+    for part, more in zip(parts, heights, strict=True):
+        short = min(height, left) < LEAST * target
+        if not short and len(columns) < many and height + more / 2 > target:
+            columns.append([])
+            height, target = 0.0, left / (many - len(columns) + 1)
+        columns[-1].append(part)
+        height += more
+        left -= more
+    return columns
+
+
+def _tall(part: Group, boxes: dict[str, Box]) -> float:
+    """Inches that a group takes in a column."""
+    own = {box.name for box in part.boxes}
+    graph = as_graph([part]).subgraph(own)
+    return sum(
+        max(_height(boxes[name]) for name in row) + PITCH
+        for row in nx.topological_generations(graph)
+    )
+
+
+def _stand(
+    layers: Layering, boxes: dict[str, Box], left: float, wide: float
+) -> tuple[dict[str, Spot], list[Point]]:
+    """The spots of a column, and the top and bottom of each of its rows."""
+    tops: list[Point] = []
+    spots: dict[str, Spot] = {}
+    y = 0.0
+    for items in layers.rows:
+        names = [item for item in items if isinstance(item, str)]
+        high = max(_height(boxes.get(name)) for name in names)
+        for name in names:
+            box = boxes.get(name)
+            width = wide if box else LETTER * len(title_words(name)) + 0.2
+            x = left + layers.middles[name] - width / 2
+            spots[name] = Spot(name, box, x, y, width, _height(box))
+        tops.append((y, y + high))
+        y += high + PITCH
+    return spots, tops
+
+
+def _arrow(
+    route: list[tuple[int, float]], start: Spot, end: Spot, tops: list[Point], found: Plan
+) -> list[Point]:
+    """From the bottom of a box to the top of another, upright where it passes a row."""
+    points = [(start.x + start.width / 2, start.y + start.height)]
+    for (upper, _), (lower, middle) in pairwise(route):
+        x, y = points[-1]
+        # The lowest box of a row ends at its bottom, up to rounding.
+        if tops[upper][1] - y > 1e-9:
+            points.append((x, tops[upper][1]))
+        points.append((found.width + middle, tops[lower][0]))
+    points[-1] = (end.x + end.width / 2, end.y)
+    return points
+
+
+# The two sides of a U.
+
+
+def _sides(boxes: dict[str, Box], shape: Hourglass, wide: float) -> Plan:
+    graph = as_graph([Group(tuple(boxes.values()))])
+    found = Plan()
+    count = max(shape.rows.values()) + 1
+    high = [
+        max((_height(boxes[n]) for n, row in shape.rows.items() if row == k), default=0.0)
+        for k in range(count)
+    ]
+    tops: list[Point] = []
+    y = 0.0
+    for each in high:
+        tops.append((y, y + each))
+        y += each + PITCH
+    spots: dict[str, Spot] = {}
+    for side, turned in ((shape.down, False), (shape.up, True)):
+        part = graph.subgraph(side)
+        part = part.reverse() if turned else part
+        layers = layering(part, dict.fromkeys(part, wide), shape.rows)
+        for name in side:
+            top, bottom = tops[shape.rows[name]]
+            height = _height(boxes[name])
+            x = found.width + layers.middles[name] - wide / 2
+            middle = (top + bottom - height) / 2
+            spots[name] = Spot(name, boxes[name], x, middle, wide, height)
+        for source, target in part.edges:
+            route = layers.route(source, target)
+            points = _arrow(route, spots[source], spots[target], tops, found)
+            found.arrows.append(points[::-1] if turned else points)
+        found.width += layers.width + (0 if turned else 2 * BETWEEN)
+    for source, target in shape.across:
+        start, end = spots[source], spots[target]
+        found.sideways.append(_across(start, end, shape.rows[source] == shape.rows[target]))
+    found.spots = list(spots.values())
+    found.height = y - PITCH
+    return found
+
+
+def _across(start: Spot, end: Spot, level: bool) -> tuple[Point, Point]:
+    right = (start.x + start.width, start.y + start.height / 2)
+    if level:
+        return right, (end.x, end.y + end.height / 2)
+    return right, (end.x + end.width / 2, end.y + end.height)

@@ -1,0 +1,126 @@
+"""Functions of single numbers, as layers: GELU, swish, softplus, and others that models use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from convalg.arrays import Array
+from convalg.errors import ArgumentError
+from convalg.maps.activations import Elementwise
+from convalg.network.layers.base import (
+    Layer,
+    Shape,
+    one,
+)
+from convalg.operators.tree import Map
+
+
+def _erf_slope(x: Array) -> Array:
+    return 2 / math.sqrt(math.pi) * np.exp(-x * x)
+
+
+def _gelu(x: Array) -> Array:
+    from scipy.special import erf
+
+    return x * (erf(x / math.sqrt(2)) + 1) / 2
+
+
+def _gelu_slope(x: Array) -> Array:
+    from scipy.special import erf
+
+    return (erf(x / math.sqrt(2)) + 1) / 2 + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+
+def _erf(x: Array) -> Array:
+    from scipy.special import erf
+
+    return erf(x)
+
+
+def _logistic(x: Array) -> Array:
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, small) / (1 + small)
+
+
+def _swish_slope(x: Array) -> Array:
+    share = _logistic(x)
+    return share + x * share * (1 - share)
+
+
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(x, np.zeros((), x.dtype))
+
+
+def _inside(x: Array, low: float, high: float) -> Array:
+    return ((x > low) & (x < high)).astype(x.dtype)
+
+
+def _hard(x: Array, slope: float, offset: float) -> Array:
+    return np.clip(slope * x + offset, 0, 1)
+
+
+def _hard_slope(x: Array, slope: float, offset: float) -> Array:
+    return slope * _inside(slope * x + offset, 0, 1)
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
+    "abs": (np.abs, np.sign),
+    "clip": (lambda x, low, high: np.clip(x, low, high), _inside),
+    "elu": (
+        lambda x, a: np.where(x > 0, x, a * np.expm1(np.minimum(x, 0))),
+        lambda x, a: np.where(x > 0, 1, a * np.exp(np.minimum(x, 0))),
+    ),
+    "erf": (_erf, _erf_slope),
+    "exp": (np.exp, np.exp),
+    "gelu": (_gelu, _gelu_slope),
+    "hard_sigmoid": (_hard, _hard_slope),
+    "hard_swish": (
+        lambda x: x * _hard(x, 1 / 6, 0.5),
+        lambda x: _hard(x, 1 / 6, 0.5) + x * _hard_slope(x, 1 / 6, 0.5),
+    ),
+    "log": (np.log, np.reciprocal),
+    "power": (lambda x, p: x**p, lambda x, p: p * x ** (p - 1)),
+    "scaled_tanh": (
+        lambda x, a, s: a * np.tanh(s * x),
+        lambda x, a, s: a * s * (1 - np.tanh(s * x) ** 2),
+    ),
+    "softplus": (_softplus, _logistic),
+    "sqrt": (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
+    "swish": (lambda x: x * _logistic(x), _swish_slope),
+}
+"""Functions of one number with their slopes."""
+
+
+@dataclass(frozen=True, repr=False)
+class Pointwise(Layer):
+    """One of the functions of a number in `FUNCTIONS`, applied to every entry.
+
+    >>> Pointwise("clip", (0, 6)).map(((3,),), {})([-1, 3, 8]).tolist()
+    [0, 3, 6]
+    """
+
+    function: str
+    numbers: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.function not in FUNCTIONS:
+            raise ArgumentError(
+                f"a pointwise function is one of {', '.join(FUNCTIONS)}, not {self.function!r}"
+            )
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        return one(shapes)
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        value, slope = FUNCTIONS[self.function]
+        return Elementwise(
+            one(shapes),
+            lambda x: value(x, *self.numbers),
+            lambda x: slope(x, *self.numbers),
+            repr(self),
+        )

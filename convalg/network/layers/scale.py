@@ -1,0 +1,188 @@
+"""Layers that multiply, add and standardise: with their own weights, or one input by another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convalg.arrays import Array, one_sample
+from convalg.errors import ShapeError
+from convalg.limits import check_room
+from convalg.maps.chains import Affine, chain, embeddings
+from convalg.maps.normalisation import batch_norm_training
+from convalg.network.layers.base import (
+    Cost,
+    Indices,
+    Layer,
+    Link,
+    Shape,
+    channels_of,
+    everything,
+    grouped,
+    one,
+    regrouped,
+)
+from convalg.operators.make import diagonal, identity, reshape
+from convalg.operators.tree import Map, Operator, add, compose
+from convalg.size import is_symbolic, size_product
+
+
+@dataclass(frozen=True, repr=False)
+class Standardise(Layer):
+    """The input cut into rows, each less its mean and over its deviation.
+
+    As many rows as channels are instance norm, as many as groups group norm; one for each place
+    before the last axes, layer norm. What is trained stands behind, as a Scale and a Shift.
+
+    >>> Standardise(4).out_shape((8, 5, 5))
+    (8, 5, 5)
+    """
+
+    rows: int
+    epsilon: float = 1e-5
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        if size_product(shape) % self.rows:
+            raise ShapeError(f"an input of {shape} cannot be cut into {self.rows} equal rows")
+        return shape
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        shape = one(shapes)
+        cut = (1, self.rows, size_product(shape) // self.rows)
+        norm = batch_norm_training(cut, epsilon=self.epsilon)
+        return chain(reshape(cut, shape), norm, reshape(shape, cut))
+
+    def links(self, shape: Shape) -> tuple[Link, ...] | None:
+        return None if len(shape) > 1 else ()
+
+    def channels(self, shape: Shape) -> Array | None:
+        inputs = channels_of(shape)
+        return grouped(inputs, inputs, self.rows) if inputs % self.rows == 0 else None
+
+    def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
+        shape = one(shapes)
+        if self.reads_all(shape):
+            return super().reads(units, shapes, port)
+        flat = (self.rows, size_product(shape) // self.rows)
+        rows = [part[0] for part in regrouped(units, shape, flat)]
+        whole = (np.unique(np.concatenate(rows)), everything(flat[1])) if rows else ()
+        return regrouped(whole, flat, shape) if whole else []
+
+    def reads_all(self, shape: Shape) -> bool:
+        return bool(channels_of(shape) % self.rows == 0)
+
+
+@dataclass(frozen=True, repr=False)
+class _Broadcast(Layer):
+    """An array that is spread over the input, its axes counted from the last one."""
+
+    linear = True
+    name = ""
+
+    array: Shape = ()
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        tail = shape[len(shape) - len(self.array) :]
+        fits = len(self.array) <= len(shape) and all(
+            a in (1, n) for a, n in zip(self.array, tail, strict=True)
+        )
+        if not fits:
+            raise ShapeError(
+                f"an array of shape {self.array} does not spread over an input of {shape}"
+            )
+        return shape
+
+    def weights(self, *shapes: Shape) -> dict[str, Shape]:
+        return {self.name: self.array} if size_product(self.array) > 1 else {}
+
+    def buffers(self, *shapes: Shape) -> dict[str, Shape]:
+        # A single number is part of the formula, not trained.
+        return {} if size_product(self.array) > 1 else {self.name: self.array}
+
+    def _spread(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Array:
+        return np.broadcast_to(weights[self.name], one(shapes))
+
+
+@dataclass(frozen=True, repr=False)
+class Scale(_Broadcast):
+    """The input times an array, which is spread over it as NumPy does.
+
+    >>> Scale((8, 1, 1)).weights((8, 4, 4)), Scale().buffers((8, 4, 4))
+    ({'scale': (8, 1, 1)}, {'scale': ()})
+    """
+
+    name = "scale"
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return diagonal(self._spread(shapes, weights))
+
+    def cost(self, *shapes: Shape) -> Cost:
+        parameters = sum(map(size_product, self.weights(*shapes).values()))
+        places = size_product(one(shapes))
+        return Cost(parameters, places, places, places, places**2)
+
+
+@dataclass(frozen=True, repr=False)
+class Shift(_Broadcast):
+    """The input plus an array, which is spread over it as NumPy does.
+
+    >>> Shift((8, 1, 1)).weights((8, 4, 4))
+    {'bias': (8, 1, 1)}
+    """
+
+    name = "bias"
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return Affine(identity(one(shapes)), self._spread(shapes, weights))
+
+
+@dataclass(frozen=True, eq=False)
+class Multiplied(Map):
+    """The first half of the channels times the second."""
+
+    in_shape: tuple[Any, ...]
+    out_shape: tuple[Any, ...]
+
+    def _apply(self, x: Array) -> Array:
+        half = self.out_shape[0]
+        return x[:, :half] * x[:, half:]
+
+    def at(self, x: Any, /) -> Operator:
+        value = one_sample(x, self.in_shape)
+        half = self.out_shape[0]
+        first, second = (cut.T for cut in embeddings([self.out_shape, self.out_shape]))
+        return add(compose(diagonal(value[half:]), first), compose(diagonal(value[:half]), second))
+
+
+@dataclass(frozen=True, repr=False)
+class Product(Layer):
+    """The first half of the channels times the second: the product of two branches.
+
+    The branches come one behind the other, from a Concat.
+
+    >>> Product().out_shape((16, 4, 4))
+    (8, 4, 4)
+    """
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        shape = one(shapes)
+        count = channels_of(shape)
+        if not is_symbolic(count) and count % 2:
+            raise ShapeError(f"a product of two halves needs an even number of channels: {shape}")
+        return (count // 2, *shape[1:])
+
+    def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
+        return Multiplied(one(shapes), self.out_shape(*shapes))
+
+    def channels(self, shape: Shape) -> Array:
+        half = channels_of(shape) // 2
+        check_room(2 * half**2, 1, f"a table of {half} by {2 * half} channels")
+        return np.tile(np.eye(half, dtype=bool), (1, 2))
+
+    def cost(self, *shapes: Shape) -> Cost:
+        places = size_product(self.out_shape(*shapes))
+        return Cost(0, places, places, places, places)

@@ -1,0 +1,1 @@
+"""Decisions about operators for all sizes: parametric sets, domains, polynomials, coefficients."""

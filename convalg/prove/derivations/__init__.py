@@ -1,0 +1,1 @@
+"""Derivations, step by step, each step a statement that is verified."""

@@ -1,0 +1,376 @@
+"""The derivation of the adjoint: back-propagation to the input of a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convalg.axis import Axis
+from convalg.geometry import Geometry
+from convalg.operators.tree import Operator
+from convalg.prove.derivations.derivation import Derivation, Step, step
+from convalg.prove.derivations.indices import Index, expanded, read_at, variable
+from convalg.prove.derivations.layer_sums import (
+    LayerSums,
+    Subject,
+    kind_of,
+    moves,
+    relabelled,
+    swapped,
+)
+from convalg.prove.derivations.statements import Definition, Equation, OperatorEquation
+from convalg.prove.derivations.sums import Applied, Array, Entry, Inner, Named, Product, Sum, Times
+
+
+def adjoint(operator: Operator) -> Derivation:
+    """Why the adjoint is a layer with the flipped kernel: back-propagation to the input.
+
+    The adjoint of a correlation is a correlation, that of a convolution a convolution, of the
+    gradient upsampled with zeros by the stride, and padded. The adjoint of a transposed layer is
+    the strided layer.
+
+    Shapes: any layer with numbers or symbols as sizes; strides and dilations as numbers.
+    Raises: KindError unless the operator is one correlation or convolution, or the transpose of
+    one; UndecidableError for a symbolic stride, dilation or number of channels in groups.
+
+    >>> import convalg as ca
+    >>> n, K = ca.sizes("n K")
+    >>> adjoint(ca.correlation(n, ca.kernel(K))).steps[-1].formula
+    "A^{\\\\mathsf T} = A'\\\\, P"
+    """
+    subject = Subject.of(operator, "the adjoint")
+    parts = _OfTransposed if subject.transposed else _OfLayer
+    return Derivation(f"The adjoint of {operator!r}", tuple(parts(subject).steps()))
+
+
+class _OfTransposed:
+    """The adjoint of a transposed layer: the strided layer itself."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.setting, self.sums = subject, subject.setting, subject.sums
+        self.x = Array(subject.names("x"), subject.shapes[0])
+        self.g = Array(subject.names("g"), subject.shapes[1])
+
+    def steps(self) -> list[Step]:
+        """From the definition to A^T = C."""
+        sums, setting, g = self.sums, self.setting, self.g
+        named, first = self.subject.definition()
+        layer = sums.operator("C")
+        pairing = Equation(Inner(g, Applied(named, self.x)), self._exchanged())
+        row = Entry(Applied(named.T, g), sums.place("o", "k"))
+        free = sums.free("o", "k", sums.geometry.out_shape)
+        kind = kind_of(sums.geometry)
+        return [
+            first,
+            step(
+                pairing,
+                "pair the output with a gradient g, and exchange the sums: each product of an "
+                "input with a weight meets one entry of g",
+                setting,
+            ),
+            step(
+                Equation(row, sums.forward(g), free),
+                "collect the factor of one input: every tap of it, where it was written",
+                setting,
+            ),
+            step(
+                sums.definition(layer, g),
+                f"C is the {kind} with the same kernel, stride and padding",
+                setting,
+            ),
+            step(
+                OperatorEquation(named.T, layer),
+                f"in matrices: the adjoint of the transposed layer is the {kind}",
+                setting,
+            ),
+        ]
+
+    def _exchanged(self) -> Sum:
+        """Sum over k, o of x[k, o] times the sum that reads g."""
+        sums = self.sums
+        outer = (*((sums.letter("k"),) if sums.lead else ()), *sums.each("o"))
+        at = Entry(self.x, sums.place("o", "k"))
+        return Sum(outer, Times((at, sums.forward(self.g))))
+
+
+class _OfLayer:
+    """The adjoint of a correlation or convolution."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.setting, self.names = subject, subject.setting, subject.names
+        self.sums = subject.sums
+        self.g = Array(self.names("g"), subject.shapes[1])
+
+    def steps(self) -> list[Step]:
+        """From the definition to the adjoint as a product of operators."""
+        setting, geometry = self.setting, self.sums.geometry
+        named, first = self.subject.definition()
+        steps = [first]
+        if all(axis.boundary == "zeros" for axis in geometry.axes):
+            more, result = self._without_border(self.sums, named)
+            return [*steps, *more]
+        border, inside = self._apart()
+        inner = inside.operator("A_{0}")
+        v = Array(self.names("v"), inside.geometry.in_shape)
+        steps += [
+            step(border.read, "the border as an operator P: samples are repeated", setting),
+            step(inside.definition(inner, v), "the layer A_0 on what P gives", setting),
+            step(
+                OperatorEquation(named, Product((inner, border.operator))),
+                "first the border, then the layer without one",
+                setting,
+            ),
+        ]
+        more, result = self._without_border(inside, inner)
+        turned = border.operator.T
+        return [
+            *steps,
+            *more,
+            step(
+                border.added,
+                "the adjoint of P adds each sample up where it came from",
+                setting,
+            ),
+            step(
+                OperatorEquation(named.T, Product((turned, inner.T))),
+                "the adjoint of a product is the product of the adjoints, in reverse order",
+                setting,
+            ),
+            step(
+                OperatorEquation(named.T, Product((turned, *result.factors))),
+                "in matrices, all together",
+                setting,
+            ),
+        ]
+
+    def _apart(self) -> tuple[_Border, LayerSums]:
+        """The border as an operator, and the layer inside."""
+        geometry = self.sums.geometry
+        outer, inner = [], []
+        for axis in geometry.axes:
+            if axis.boundary == "zeros":
+                outer.append(Axis(axis.in_size, axis.in_size))
+                inner.append(axis)
+                continue
+            # The stride may leave samples at the end unread: only what is read is padded.
+            length = expanded(axis.in_size + axis.before + axis.after)
+            outer.append(Axis(axis.in_size, length, padding=axis.before, boundary=axis.boundary))
+            start = expanded(axis.padding - axis.before)
+            inner.append(Axis(length, axis.out_size, axis.taps, axis.stride, axis.dilation, start))
+        layer = Geometry(tuple(inner), geometry.in_channels, geometry.out_channels, geometry.groups)
+        border = _Border(tuple(outer), self.sums, layer)
+        return border, LayerSums.of(layer, self.names)
+
+    def _without_border(self, sums: LayerSums, named: Named) -> tuple[list[Step], Product]:
+        """From pairing with g to the product; for a layer over zeros."""
+        setting, g = self.setting, self.g
+        x = Array(self.names("x" if sums is self.sums else "v"), sums.geometry.in_shape)
+        outer = (*((sums.letter("k"),) if sums.lead else ()), *sums.each("o"))
+        at = Entry(g, sums.place("o", "k"))
+        pairing = Sum(outer, Times((at, sums.forward(x))))
+        row = Entry(Applied(named.T, g), sums.place("i", "c"))
+        free = sums.free("i", "c", sums.geometry.in_shape)
+        steps = [
+            step(
+                Equation(Inner(g, Applied(named, x)), pairing),
+                "pair the output with a gradient g",
+                setting,
+            ),
+            step(
+                Equation(row, sums.backward(g), free),
+                "exchange the sums and collect what multiplies one input",
+                setting,
+            ),
+        ]
+        more, result = _Flipped(self, sums, named).steps()
+        return steps + more, result
+
+
+class _Border:
+    """The operator P of a border, as a sum and as its adjoint."""
+
+    def __init__(self, axes: tuple[Axis, ...], sums: LayerSums, inside: Geometry) -> None:
+        names, geometry = sums.names, sums.geometry
+        self.operator = moves(names("P"), axes, geometry.in_channels)
+        own = LayerSums.of(Geometry(axes, geometry.in_channels, geometry.in_channels), names)
+        x, v = Array(names("x"), geometry.in_shape), Array(names("v"), inside.in_shape)
+        padded = own.each("j")
+        at = tuple(
+            read_at(axis, j, border=border) if border else variable(j)
+            for axis, j, border in zip(axes, padded, own.borders, strict=True)
+        )
+        lead = (variable(names("c")),) if own.lead else ()
+        row = Entry(Applied(self.operator, x), own.place("j", "c"))
+        free = own.free("j", "c", inside.in_shape)
+        shapes = (geometry.in_shape, inside.in_shape)
+        reads = Entry(x, (*lead, *at))
+        self.read = Definition(self.operator, Equation(row, reads, free), shapes, own.rules)
+        places = tuple(map(variable, own.each("i")))
+        back = Entry(Applied(self.operator.T, v), own.place("i", "c"))
+        self.added = Equation(
+            back,
+            Sum(padded, Entry(v, own.place("j", "c")), tuple(zip(at, places, strict=True))),
+            own.free("i", "c", geometry.in_shape),
+        )
+
+
+class _Flipped:
+    """The adjoint of a layer over zeros as the layer with the flipped kernel.
+
+    The stride is undone by zeros (S), the offset by padding (P), the kernel by flipping it (A').
+    """
+
+    def __init__(self, owner: _OfLayer, sums: LayerSums, named: Named) -> None:
+        self.setting, self.names, self.g = owner.setting, owner.names, owner.g
+        self.sums, self.named = sums, named
+        axes = sums.geometry.axes
+        self.lengths = [expanded(a.stride * (a.out_size - 1) + 1) for a in axes]
+        self.strided = any(axis.stride != 1 for axis in axes)
+        # P is taken for a border.
+        self.pad_name = self.names("P") + ("" if sums is owner.sums else "'")
+
+    def steps(self) -> tuple[list[Step], Product]:
+        """The steps, and the product."""
+        sums, setting = self.sums, self.setting
+        geometry = sums.geometry
+        transposed = Entry(Applied(self.named.T, self.g), sums.place("i", "c"))
+        free = sums.free("i", "c", geometry.in_shape)
+        steps, source = [], self.g
+        tail: tuple[Named, ...] = ()
+        if self.strided:
+            upsampled, more = self._upsampled()
+            steps += more
+            source, tail = Applied(upsampled, self.g), (upsampled,)  # type: ignore[assignment]
+        axes = zip(geometry.axes, sums.each("i"), sums.each("t"), strict=True)
+        at = tuple(_flipped_read(axis, i, t) for axis, i, t in axes)
+        direct = sums.gathered(source, at, sums.flipped_tap())
+        rotated = " (in two dimensions: rotated by 180 degrees)" if len(geometry.axes) == 2 else ""
+        steps.append(
+            step(
+                Equation(transposed, direct, free),
+                f"count the taps from the other end: the kernel is flipped{rotated}",
+                setting,
+            )
+        )
+        padded, pad_step = self._padded()
+        turned, layer_step = self._turned(padded)
+        result = Product((turned, padded, *tail))
+        words = ", on the upsampled gradient" if self.strided else ""
+        kind = kind_of(geometry)
+        steps += [
+            pad_step,
+            layer_step,
+            step(
+                OperatorEquation(self.named.T, result),
+                f"in matrices: pad, then the {kind} with the flipped kernel{words}",
+                setting,
+            ),
+        ]
+        return steps, result
+
+    def _upsampled(self) -> tuple[Named, list[Step]]:
+        """S, which puts zeros between samples, and A_1, the layer without its stride."""
+        sums, setting = self.sums, self.setting
+        geometry = sums.geometry
+        axes = [
+            Axis(length, axis.out_size, stride=axis.stride)
+            for axis, length in zip(geometry.axes, self.lengths, strict=True)
+        ]
+        named = swapped(moves(self.names("S"), axes, geometry.out_channels))
+        row = Entry(Applied(named, self.g), sums.place("j", "k"))
+        outputs, places = sums.each("o"), map(variable, sums.each("j"))
+        conditions = tuple(
+            (Index(((axis.stride, o),)), j)
+            for axis, o, j in zip(geometry.axes, outputs, places, strict=True)
+        )
+        total = Sum(outputs, Entry(self.g, sums.place("o", "k")), conditions)
+        free = sums.free("j", "k", named.out_shape)
+        shapes = (geometry.out_shape, named.out_shape)
+        dense_axes = tuple(
+            Axis(axis.in_size, length, axis.taps, 1, axis.dilation, axis.padding)
+            for axis, length in zip(geometry.axes, self.lengths, strict=True)
+        )
+        dense = LayerSums.of(
+            Geometry(dense_axes, geometry.in_channels, geometry.out_channels, geometry.groups),
+            self.names,
+        )
+        every = dense.operator("A_{1}")
+        x = Array(self.names("x"), geometry.in_shape)
+        return named, [
+            step(
+                Definition(named, Equation(row, total, free), shapes),
+                "S puts zeros between the samples of g, as many as the stride leaves out",
+                setting,
+            ),
+            step(dense.definition(every, x), "A_1 is the layer with stride 1", setting),
+            step(
+                OperatorEquation(self.named.T, Product((every.T, named))),
+                "the stride is undone by upsampling g with zeros",
+                setting,
+            ),
+        ]
+
+    def _margins(self) -> list[tuple[Any, Any]]:
+        """Padding d (k - 1) - p before, and what is missing after."""
+        pairs = []
+        for axis, length in zip(self.sums.geometry.axes, self.lengths, strict=True):
+            before = expanded(axis.span - 1 - axis.before)
+            pairs.append((before, expanded(axis.in_size + axis.span - 1 - before - length)))
+        return pairs
+
+    def _padded(self) -> tuple[Named, Step]:
+        """P, the padding with zeros; where it is negative it crops."""
+        sums, geometry = self.sums, self.sums.geometry
+        axes = [
+            Axis(length, expanded(length + before + after), padding=before)
+            for length, (before, after) in zip(self.lengths, self._margins(), strict=True)
+        ]
+        named = moves(self.pad_name, axes, geometry.out_channels)
+        v = Array(self.names("v"), named.in_shape)
+        at = tuple(
+            Index(((1, j),), expanded(-axis.padding))
+            for axis, j in zip(axes, sums.each("j"), strict=True)
+        )
+        lead = (variable(self.names("k")),) if sums.lead else ()
+        row = Entry(Applied(named, v), sums.place("j", "k"))
+        free = sums.free("j", "k", named.out_shape)
+        read = Equation(row, Entry(v, (*lead, *at)), free)
+        shapes = (named.in_shape, named.out_shape)
+        reason = f"{self.pad_name} pads with zeros; negative padding crops"
+        return named, step(Definition(named, read, shapes), reason, self.setting)
+
+    def _turned(self, padded: Named) -> tuple[Named, Step]:
+        """A', the valid layer with stride 1 and the flipped kernel, channels exchanged."""
+        sums, geometry = self.sums, self.sums.geometry
+        lengths = padded.out_shape[sums.lead :]
+        axes = tuple(
+            Axis(
+                length,
+                axis.in_size,
+                axis.taps,
+                1,
+                axis.dilation,
+                expanded(-(axis.span - 1)) if axis.is_backwards else 0,
+            )
+            for axis, length in zip(geometry.axes, lengths, strict=True)
+        )
+        turned = Geometry(axes, geometry.out_channels, geometry.in_channels, geometry.groups)
+        named = relabelled(turned, sums.weights, "A'", geometry)
+        v = Array(self.names("v"), named.in_shape)
+        at = tuple(
+            read_at(axis, i, t)
+            for axis, i, t in zip(axes, sums.each("i"), sums.each("t"), strict=True)
+        )
+        row = Entry(Applied(named, v), sums.place("i", "c"))
+        total = sums.gathered(v, at, sums.flipped_tap())
+        free = sums.free("i", "c", geometry.in_shape)
+        shapes = (named.in_shape, named.out_shape, geometry.kernel_shape)
+        exchanged = ", input and output channels exchanged" if sums.lead else ""
+        reason = f"A' is the valid {kind_of(geometry)} with the flipped kernel{exchanged}"
+        statement = Definition(named, Equation(row, total, free), shapes)
+        return named, step(statement, reason, self.setting)
+
+
+def _flipped_read(axis: Axis, i: str, t: str) -> Index:
+    """The upsampled output that weight K - 1 - t takes to input i: j + d (K - 1 - t) - p = i."""
+    constant = expanded(axis.padding - axis.dilation * (axis.taps - 1))
+    return Index(((1, i), (axis.dilation, t)), constant)

@@ -1,0 +1,292 @@
+"""What a derivation is made of: steps with their checks, and how they are written.
+
+The steps are made from the operator at hand: its stride, dilation, padding, boundary and
+channels are in the formulas, as numbers or symbols. Formula and check of a step are both made
+from one statement.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from convalg.errors import KindError, UndecidableError
+from convalg.faces.latex import layer_of
+from convalg.operators.leaves import Adjoint, Convolution
+from convalg.prove.derivations.statements import Setting, Statement
+from convalg.prove.verdict import Verdict, escaped
+from convalg.size import is_symbolic
+
+WIDEST = 54
+"""Characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
+LONGEST_REASON = 72
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One line of a derivation: a formula in LaTeX, why it follows, and how that is checked.
+
+    `pieces`: the formula in parts that may be on lines of their own.
+    """
+
+    formula: str
+    reason: str
+    check: Callable[[], Verdict]
+    pieces: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The check, run now."""
+        return self.check()
+
+
+def step(statement: Statement, reason: str, setting: Setting) -> Step:
+    """A step whose formula and check are those of one statement."""
+    pieces = tuple(statement.pieces())
+    check = partial(statement.decide, setting)
+    return Step(",\\quad ".join(pieces), reason, check, pieces)
+
+
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """Steps from a definition to a result.
+
+    A sum runs over all integers at which its conditions hold; an entry outside an array is zero;
+    the free indices of an equation are those of the array on its left.
+
+    >>> import convalg as ca
+    >>> derivation = ca.derive.adjoint(ca.correlation(5, ca.kernel(3), stride=2))
+    >>> len(derivation.steps), bool(derivation.verify())
+    (10, True)
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+
+    def verify(self) -> Verdict:
+        """Every step proved again: the first verdict that is not proved, or one for all."""
+        verdicts = [step.verdict for step in self.steps]
+        for verdict in verdicts:
+            if not verdict:
+                return verdict
+        scopes = list(dict.fromkeys(verdict.scope for verdict in verdicts))
+        methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
+        return Verdict("proved", self.title, "; ".join(scopes), "; ".join(methods))
+
+    def latex(self) -> str:
+        """An `align*` environment: each reason, and under it its formula, broken to fit a page."""
+        lines = []
+        for number, each in enumerate(self.steps, 1):
+            words = textwrap.wrap(f"{number}. {each.reason}", LONGEST_REASON)
+            lines += [f"& \\text{{{escaped(line)}}}" for line in words]
+            lines += [f"&\\quad {line}" for line in broken(each.pieces or (each.formula,))]
+        body = " \\\\\n".join(lines)
+        return f"% {self.title}\n\\begin{{align*}}\n{body}\n\\end{{align*}}"
+
+    def text(self) -> str:
+        """The derivation as plain text: reasons with their formulas and verdicts."""
+        lines = [self.title]
+        for number, each in enumerate(self.steps, 1):
+            verdict = each.verdict
+            scope = verdict.scope if verdict else repr(verdict)
+            lines.append(f"{number}. {each.reason} [{verdict.status}: {scope}]")
+            lines += [f"   {plain(piece)}" for piece in each.pieces or (each.formula,)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<derivation: {self.title}, {len(self.steps)} steps>"
+
+    def _repr_latex_(self) -> str:
+        rows = " \\\\ ".join(
+            f"\\text{{{escaped(each.reason)}}} \\\\ \\quad "
+            + " \\\\ \\quad ".join(broken(each.pieces or (each.formula,)))
+            for each in self.steps
+        )
+        return f"$\\displaystyle \\begin{{array}}{{l}} {rows} \\end{{array}}$"
+
+
+def broken(pieces: tuple[str, ...]) -> list[str]:
+    """The lines of a formula: pieces joined while they fit, long ones broken at = and +."""
+    lines: list[str] = []
+    for place, piece in enumerate(pieces):
+        tail = "," if place + 1 < len(pieces) else ""
+        if lines and width(lines[-1]) + width(piece) + 3 <= WIDEST:
+            lines[-1] += f"\\quad {piece}{tail}"
+            continue
+        lines += _folded(piece + tail)
+    return lines
+
+
+def _folded(formula: str) -> list[str]:
+    """A formula broken where it is too wide: before =, then before + and -, then before a factor.
+
+    Only outside of all brackets, subscripts and fractions. Before that, conditions under a sum
+    get a line each.
+    """
+    lines = [formula if width(formula) <= WIDEST else _stacked(formula)]
+    for marks in ((" = ", " \\iff "), (" + ", " - "), ("\\, ", " \\sum")):
+        lines = [part for line in lines for part in _split(line, marks)]
+    first, *rest = lines
+    return [first, *(f"\\qquad {{}}{line}" for line in rest)]
+
+
+def _stacked(formula: str) -> str:
+    """The conditions of each sum below each other, where they are wider than the sum."""
+    parts = formula.split("\\sum_{")
+    for place, part in enumerate(parts[1:], 1):
+        depth = 1
+        end = next(k for k, mark in enumerate(part) if not (depth := depth + _DEPTH.get(mark, 0)))
+        under, rest = part[:end], part[end:]
+        if ":\\, " in under and width(f"_{{{under}}}") > NARROWEST:
+            under = under.replace(":\\, ", ": \\\\ ").replace(",\\, ", ", \\\\ ")
+            parts[place] = f"\\substack{{{under}}}{rest}"
+    return "\\sum_{".join(parts)
+
+
+_DEPTH = {"{": 1, "}": -1}
+NARROWEST = 12
+"""Conditions under a sum of up to this width stay in one line."""
+
+_OPEN = ("{", "(", "[", "\\langle", "\\lfloor", "\\lceil")
+_CLOSE = ("}", ")", "]", "\\rangle", "\\rfloor", "\\rceil")
+
+
+def _split(line: str, marks: tuple[str, ...]) -> list[str]:
+    if width(line) <= WIDEST:
+        return [line]
+    depth, places = 0, []
+    for place in range(1, len(line)):
+        depth += line.startswith(_OPEN, place - 1) - line.startswith(_CLOSE, place - 1)
+        if depth == 0 and line.startswith(marks, place):
+            places.append(place)
+    parts, start = [], 0
+    for place, end in pairwise([*places, len(line)]):
+        # As much on a line as fits.
+        if width(line[start:end]) > WIDEST and line[start:place].strip():
+            parts.append(line[start:place].strip())
+            start = place
+    return [*parts, line[start:].strip()]
+
+
+def width(formula: str) -> float:
+    """About how many characters a formula takes; subscripts are smaller, a sum covers them.
+
+    >>> width("x_{i}") < width("x + y")
+    True
+    """
+    shown = re.sub(r"\\substack\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", _widest, formula)
+    shown = re.sub(r"\\(?:text|operatorname|mathbf|mathsf|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
+    shown = re.sub(r"\\(?:left|right|colon|,|;)", "", shown)
+    shown = re.sub(r"\\q?quad", "   ", shown)
+    shown = re.sub(r"\\frac\{((?:[^{}]|\{[^{}]*\})*)\}\{[^{}]*\}", r"\1", shown)
+    small = 0.0
+    for part in re.findall(r"[_^]\{((?:[^{}]|\{[^{}]*\})*)\}", shown):
+        small += 0.7 * len(re.sub(r"\\[a-z]+|[{}\\ ]", "x", part).translate(_NOTHING))
+    shown = re.sub(r"[_^]\{((?:[^{}]|\{[^{}]*\})*)\}", "", shown)
+    shown = re.sub(r"\\[A-Za-z]+", "m", shown)
+    signs = sum(shown.count(mark) for mark in "=+-<>:")
+    return len(re.sub(r"[\s{}\\]", "", shown)) + small + 0.8 * signs + shown.count("   ") * 2
+
+
+_NOTHING = str.maketrans("", "", " _^")
+
+
+def _widest(found: re.Match[str]) -> str:
+    return max(found[1].split("\\\\"), key=width)
+
+
+_MARKS = {
+    r"\left\lfloor": "floor(",
+    r"\right\rfloor": ")",
+    r"\left\lceil": "ceil(",
+    r"\right\rceil": ")",
+    r"{A'}^{\mathsf T}": "A'^T",
+    r"^{\mathsf T}": "^T",
+    r"\langle ": "<",
+    r" \rangle": ">",
+    r"\cdot": "*",
+    r"\partial": "d",
+    r"\mapsto": "->",
+    r"\subseteq": "within",
+    r"\alpha": "a",
+    r"\beta": "b",
+    r"\rho": "border",
+    r"\bmod": "mod",
+    r"\colon": ":",
+    r"\times": "x",
+    r"\iff": "if and only if",
+    r"\in": "in",
+    r"\to": "->",
+    r"\min": "min",
+    r"\max": "max",
+    r"\le": "<=",
+    r"\ge": ">=",
+    r"\quad": "  ",
+    r"\,": " ",
+    r"\ ": " ",
+}
+
+
+def plain(formula: str) -> str:
+    """A formula of these derivations without LaTeX, to read in a terminal.
+
+    >>> plain(r"(A x)_{o} = \\sum_{t} w_{t}\\, x_{2 o + t - p}")
+    '(A x)[o] = sum(t) w[t] x[2 o + t - p]'
+    """
+    shown = re.sub(r"_\{(\d+)\}", r"\1", formula)  # o_{1} is o1
+    shown = re.sub(r"\\(?:text|operatorname|mathcal|hat)\{([^{}]*)\}", r"\1", shown)
+    shown = shown.replace("\\{", "<<").replace("\\}", ">>")
+    for mark, word in _MARKS.items():
+        end = r"(?![A-Za-z])" if mark[-1].isalpha() else ""
+        shown = re.sub(re.escape(mark) + end, word, shown)
+    before = ""
+    while shown != before:
+        before = shown
+        shown = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", _divided, shown)
+        shown = re.sub(r"\\mathbf\{R\}\^\{([^{}]*)\}", r"R^(\1)", shown)
+        shown = re.sub(r"(\\sum|\bmin|\bmax)_\{([^{}]*)\}", r"\1(\2)", shown)
+        shown = re.sub(r"_\{([^{}]*)\}", r"[\1]", shown)
+    shown = shown.replace("\\sum", "sum").replace("<<", "{").replace(">>", "}")
+    return re.sub(r"(?<=\() | (?=\))", "", " ".join(shown.split()))
+
+
+def _divided(found: re.Match[str]) -> str:
+    """A fraction with parentheses where a side is longer than a word."""
+    above, below = (part.strip() for part in found.groups())
+    above, below = (f"({p})" if re.search(r"[ +]", p) else p for p in (above, below))
+    if above == "d":
+        return f"d/{below.removeprefix('(').removesuffix(')').replace('d ', 'd')}"
+    return f"{above}/{below}"
+
+
+def one_layer(operator: Any, name: str) -> tuple[Convolution, bool]:
+    """The correlation or convolution, and whether the operator is its transpose.
+
+    Raises: KindError for anything else. UndecidableError for a symbolic stride or dilation, and
+    for groups of a symbolic number of channels.
+    """
+    layer = operator.operator if isinstance(operator, Adjoint) else operator
+    if not isinstance(layer, Convolution):
+        raise KindError(
+            f"{name} is derived for one correlation or convolution, or the transpose of one, not "
+            f"{operator!r}: simplify() it, or take its factors"
+        )
+    for axis in layer.geometry.axes:
+        if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
+            raise UndecidableError(
+                f"{name} is derived for numbers as stride and dilation, not for "
+                f"{axis.stride} and {axis.dilation}: take the operator at some, with .at(...)"
+            )
+    groups, outputs, inputs = layer.geometry.channels
+    depthwise = outputs == 1 and inputs == 1
+    if groups != 1 and not depthwise and any(map(is_symbolic, (groups, outputs, inputs))):
+        raise UndecidableError(
+            f"{name} of {groups} groups is derived for numbers of channels, not for {outputs} to "
+            f"{inputs} in each group: take the operator at some, with .at(...)"
+        )
+    return layer, layer_of(operator)[1]

@@ -1,0 +1,181 @@
+"""The derivation of the kernel gradient: back-propagation to the weights of a layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import islpy
+from islpy import dim_type
+
+from convalg.operators.tree import Operator
+from convalg.prove.derivations.derivation import Derivation, Step, step
+from convalg.prove.derivations.indices import Index, variable
+from convalg.prove.derivations.layer_sums import LayerSums, Subject, kind_of
+from convalg.prove.derivations.statements import Definition, Equation, Ranges, VectorEquation
+from convalg.prove.derivations.sums import (
+    Applied,
+    Array,
+    Derivative,
+    Entry,
+    Expression,
+    Inner,
+    Named,
+    Sum,
+    Times,
+)
+
+
+def kernel_gradient(operator: Operator) -> Derivation:
+    """Why dL/dw is the input correlated with the output gradient, dilated by the stride.
+
+    For a transposed layer the two are exchanged: the gradient is correlated with the input.
+
+    Raises: KindError unless the operator is one correlation or convolution, or the transpose of
+    one; UndecidableError for a symbolic stride, dilation or number of channels in groups.
+
+    >>> import convalg as ca
+    >>> bool(kernel_gradient(ca.correlation(6, ca.kernel(3), stride=2, padding=1)).verify())
+    True
+    """
+    subject = Subject.of(operator, "the kernel gradient")
+    part = (_OfTransposed if subject.transposed else _OfLayer)(subject)
+    return Derivation(f"The kernel gradient of {operator!r}", part.steps())
+
+
+class _OfLayer:
+    """The kernel gradient of a correlation or convolution."""
+
+    order = "oli"
+    """Rows, columns and labels of B, as parts of the triples of the layer."""
+
+    def __init__(self, subject: Subject) -> None:
+        sums = subject.sums
+        self.subject, self.sums, self.setting = subject, sums, subject.setting
+        self.in_shape, self.out_shape = subject.shapes
+        self.x = Array(sums.names("x"), self.in_shape)
+        self.g = Array(sums.names("g"), self.out_shape)
+        self.weight = Entry(sums.weights, sums.tap())
+
+    def steps(self) -> tuple[Step, ...]:
+        """From the definition to the transpose of B."""
+        sums, setting = self.sums, self.setting
+        named, first = self.subject.definition()
+        output, patches = Applied(named, self.x), self._patches()
+        slope = Derivative(Inner(self.g, output), self.weight)
+        source, kernel = ("g", "x") if self.subject.transposed else ("x", "g")
+        strided = any(axis.stride != 1 for axis in sums.geometry.axes)
+        words = [f"{kernel} dilated by the stride"] if strided else []
+        words += ["the taps in reverse"] if kind_of(sums.geometry) == "convolution" else []
+        tail = f"; {', '.join(words)}" if words else ""
+        both = VectorEquation(output, Applied(patches, sums.weights))
+        return (
+            first,
+            step(self._local(output), "the output is linear in each weight", setting),
+            step(
+                Equation(slope, self._total(), self._weights()),
+                f"chain rule with g = dL/dy held fixed: this is dL/dw, {source} correlated with "
+                f"{kernel}{tail}",
+                setting,
+            ),
+            step(
+                self._defined(patches),
+                "the products of the layer as an operator B on kernels, made from x",
+                setting,
+            ),
+            step(both, "the layer is B applied to its kernel", setting),
+            step(
+                Equation(slope, Entry(Applied(patches.T, self.g), sums.tap()), self._weights()),
+                "in matrices: the transpose of B takes g to the weights",
+                setting,
+            ),
+        )
+
+    def _weights(self) -> Ranges:
+        """The free indices of one weight."""
+        shape = self.sums.geometry.kernel_shape
+        pairs = zip(self.sums.tap(), shape, strict=True)
+        return tuple(
+            (atom, size)
+            for index, size in pairs
+            for _, atom in index.terms
+            if isinstance(atom, str)
+        )
+
+    def _row(self) -> tuple[tuple[Index, ...], Ranges]:
+        """The index of one output."""
+        return self.sums.place("o", "k"), self.sums.free("o", "k", self.out_shape)
+
+    def _local(self, output: Applied) -> Equation:
+        """The derivative of an output by a weight that it uses: an input."""
+        sums = self.sums
+        row, free = self._row()
+        right = Entry(self.x, (*((sums.channel,) if sums.lead else ()), *sums.read()))
+        ranges = dict((*free, *self._weights()))
+        return Equation(Derivative(Entry(output, row), self.weight), right, tuple(ranges.items()))
+
+    def _total(self) -> Expression:
+        """Sum over o of g[k, o] x[c(k, e), s o + d t - p]."""
+        return self._correlated(self.g, self.x)
+
+    def _correlated(self, outputs: Array, inputs: Array) -> Sum:
+        sums = self.sums
+        at = (*((sums.channel,) if sums.lead else ()), *sums.read())
+        body = Times((Entry(outputs, sums.place("o", "k")), Entry(inputs, at)))
+        return Sum(sums.each("o"), body)
+
+    def _patches(self) -> Named:
+        """B, by exchanging the parts of the triples."""
+        sums = self.sums
+        geometry = sums.geometry
+        points = sums.operator("A").entries
+        widths = {
+            "o": len(geometry.out_shape),
+            "i": len(geometry.in_shape),
+            "l": len(geometry.kernel_shape),
+        }
+        starts = {"o": 0, "i": widths["o"], "l": widths["o"] + widths["i"]}
+        target = [f"a{starts[p] + k}" for p in self.order for k in range(widths[p])]
+        names = ", ".join(f"a{k}" for k in range(points.dim(dim_type.set)))
+        entries = points.apply(islpy.Map(f"{{ [{names}] -> [{', '.join(target)}] }}"))
+        return Named(sums.names("B"), self.out_shape, geometry.kernel_shape, entries, self.x)
+
+    def _defined(self, patches: Named) -> Definition:
+        """The sum that defines B: that of the layer, with any kernel u."""
+        sums = self.sums
+        geometry = sums.geometry
+        u = Array(sums.names("u"), geometry.kernel_shape)
+        own = replace(sums, weights=u)
+        row, free = self._row()
+        equation = Equation(Entry(Applied(patches, u), row), self._sum(own), free)
+        shapes = (geometry.kernel_shape, self.out_shape, self.in_shape)
+        return Definition(patches, equation, shapes, sums.rules)
+
+    def _sum(self, sums: LayerSums) -> Sum:
+        return sums.forward(self.x)
+
+
+class _OfTransposed(_OfLayer):
+    """The kernel gradient of a transposed layer."""
+
+    order = "ilo"
+
+    def _row(self) -> tuple[tuple[Index, ...], Ranges]:
+        return self.sums.place("i", "c"), self.sums.free("i", "c", self.out_shape)
+
+    def _local(self, output: Applied) -> Equation:
+        """The derivative of an output by a weight: the inputs that the weight takes there."""
+        sums = self.sums
+        outputs = tuple(map(variable, sums.each("i")))
+        row = (*((sums.channel,) if sums.lead else ()), *outputs)
+        conditions = tuple(zip(sums.read(), outputs, strict=True))
+        right = Sum(sums.each("o"), Entry(self.x, sums.place("o", "k")), conditions)
+        spatial = tuple(zip(sums.each("i"), self.out_shape[sums.lead :], strict=True))
+        free = (*spatial, *self._weights())
+        return Equation(Derivative(Entry(output, row), self.weight), right, free)
+
+    def _total(self) -> Expression:
+        """Sum over o of x[k, o] g[c(k, e), s o + d t - p]."""
+        return self._correlated(self.x, self.g)
+
+    def _sum(self, sums: LayerSums) -> Sum:
+        return sums.backward(self.x)

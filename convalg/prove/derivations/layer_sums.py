@@ -1,0 +1,396 @@
+"""A layer as sums over index sets: its arrays, indices and operators, as derivations use them.
+
+The correlation C of a geometry is (C x)[k, o] = sum over e, t of w[k, e, t] x[c, s o + d t - p],
+with output channel k, input channel c = E (k // D) + e, and D outputs and E inputs in a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import islpy
+import sympy
+from islpy import dim_type
+
+from convalg.axis import Axis
+from convalg.faces.relation import parameters, text, triples
+from convalg.geometry import Geometry
+from convalg.operators.leaves import Convolution
+from convalg.operators.tree import Operator
+from convalg.prove.derivations.derivation import Step, one_layer, step
+from convalg.prove.derivations.indices import (
+    Border,
+    Floor,
+    Index,
+    expanded,
+    read_at,
+    size_latex,
+    variable,
+)
+from convalg.prove.derivations.statements import Definition, Equation, Ranges, Setting, same_sizes
+from convalg.prove.derivations.sums import Applied, Array, Entry, Named, Sum, Times, Vector
+from convalg.size import is_symbolic
+
+
+class Names:
+    """Names of arrays, operators and indices that no symbolic size has.
+
+    >>> import convalg as ca
+    >>> names = Names(*ca.sizes("t n"))
+    >>> names("t"), names("o"), names("A")
+    ('\\\\hat{t}', 'o', 'A')
+    """
+
+    def __init__(self, *letters: Any) -> None:
+        self._taken = {size_latex(letter) for letter in letters}
+
+    def __call__(self, name: str) -> str:
+        """The name, marked where a size has it."""
+        if name not in self._taken:
+            return name
+        return f"\\mathcal{{{name}}}" if name[:1].isupper() else f"\\hat{{{name}}}"
+
+
+@dataclass(frozen=True)
+class LayerSums:
+    """The sums of one geometry, for a kernel, and how its indices are called."""
+
+    geometry: Geometry
+    names: Names
+    weights: Array
+    turned: bool = False
+    """Of a transposed layer the indices i and o change places, and the channels c and k."""
+
+    @staticmethod
+    def of(geometry: Geometry, names: Names, turned: bool = False) -> LayerSums:
+        """The sums of a layer with its kernel."""
+        return LayerSums(geometry, names, Array(names("w"), geometry.kernel_shape), turned)
+
+    # Indices.
+
+    def letter(self, name: str) -> str:
+        """The name of an index or channel."""
+        return self.names(_OTHER.get(name, name) if self.turned else name)
+
+    def each(self, letter: str) -> tuple[str, ...]:
+        """The index variables of one kind: o, or one for each axis."""
+        count = len(self.geometry.axes)
+        name = self.letter(letter)
+        return (name,) if count == 1 else tuple(f"{name}_{{{k + 1}}}" for k in range(count))
+
+    @property
+    def lead(self) -> int:
+        """1 where shapes begin with channels, else 0."""
+        return int(self.geometry.has_channels)
+
+    def place(self, letter: str, channel: str) -> tuple[Index, ...]:
+        """The index of an array: a channel, where there are any, and one variable for each axis."""
+        spatial = tuple(map(variable, self.each(letter)))
+        return (variable(self.letter(channel)), *spatial) if self.lead else spatial
+
+    def free(self, letter: str, channel: str, shape: Sequence[Any]) -> Ranges:
+        """The variables of `place` with the sizes of a shape."""
+        own = (self.letter(channel),) if self.lead else ()
+        return tuple(zip((*own, *self.each(letter)), shape, strict=True))
+
+    @cached_property
+    def borders(self) -> tuple[Border | None, ...]:
+        """The boundary rule of each axis that has one."""
+        axes = self.geometry.axes
+        folded = [axis for axis in axes if axis.boundary != "zeros"]
+        alike = len({(axis.boundary, axis.in_size) for axis in folded}) == 1
+        rules: list[Border | None] = []
+        for number, axis in enumerate(axes):
+            if axis.boundary == "zeros":
+                rules.append(None)
+                continue
+            name = "\\rho" if alike else f"\\rho_{{{number + 1}}}"
+            rules.append(Border.of(axis, name, (self.names("u"), self.names("r"))))
+        if alike and any(rule is not None and rule.wraps for rule in rules):
+            # One rule for all axes, as the furthest of them needs it.
+            rules = [rule and replace(rule, wraps=True) for rule in rules]
+        return tuple(rules)
+
+    @property
+    def rules(self) -> tuple[tuple[Border, Axis], ...]:
+        """The boundary rules with their axes."""
+        pairs = zip(self.borders, self.geometry.axes, strict=True)
+        return tuple((border, axis) for border, axis in pairs if border is not None)
+
+    def read(self) -> tuple[Index, ...]:
+        """The input that tap t of output o reads, on each axis."""
+        rows = zip(self.geometry.axes, self.each("o"), self.each("t"), self.borders, strict=True)
+        return tuple(read_at(*row) for row in rows)
+
+    # Channels.
+
+    @property
+    def within(self) -> Index:
+        """The channel of the kernel's second axis: e, or 0 where a group has one only."""
+        groups, _, inputs = self.geometry.channels
+        if groups != 1 and inputs == 1:
+            return Index()
+        return variable(self.letter("c" if groups == 1 else "e"))
+
+    @property
+    def channel(self) -> Index:
+        """The input channel that weight [k, e] reads: E (k // D) + e."""
+        groups, outputs, inputs = self.geometry.channels
+        if groups == 1:
+            return self.within
+        k = self.letter("k")
+        group = k if outputs == 1 else Floor(k, outputs)
+        return Index(((inputs, group), *self.within.terms))
+
+    def tap(self) -> tuple[Index, ...]:
+        """The index of weight [k, e, t]."""
+        spatial = tuple(map(variable, self.each("t")))
+        return (variable(self.letter("k")), self.within, *spatial) if self.lead else spatial
+
+    def flipped_tap(self) -> tuple[Index, ...]:
+        """The index of weight [k, e, K - 1 - t]."""
+        axes = zip(self.geometry.axes, self.each("t"), strict=True)
+        spatial = tuple(Index(((-1, t),), expanded(axis.taps - 1)) for axis, t in axes)
+        return (*self.tap()[: -len(spatial)], *spatial) if self.lead else spatial
+
+    def _summed_forward(self) -> tuple[str, ...]:
+        """The channels that an output adds up."""
+        own = [atom for _, atom in self.within.terms if isinstance(atom, str)]
+        return tuple(own) if self.lead else ()
+
+    def _summed_back(self) -> tuple[tuple[str, ...], tuple[tuple[Index, Index], ...]]:
+        """The channels that an input adds up, and their condition: that they read channel c."""
+        groups, _, _ = self.geometry.channels
+        if not self.lead or self._is_depthwise:
+            return (), ()
+        k, c = self.letter("k"), variable(self.letter("c"))
+        if groups == 1:
+            return (k,), ()
+        return (k, *self._summed_forward()), ((self.channel, c),)
+
+    @property
+    def _is_depthwise(self) -> bool:
+        """Whether each channel is its own group: then k and c are one."""
+        groups, outputs, inputs = self.geometry.channels
+        return bool(groups != 1 and outputs == 1 and inputs == 1)
+
+    def _back(self, index: tuple[Index, ...]) -> tuple[Index, ...]:
+        """An index [k, ...] as it is in a sum over what reads channel c."""
+        if not self.lead or not self._is_depthwise:
+            return index
+        return (variable(self.letter("c")), *index[1:])
+
+    # Sums.
+
+    def forward(self, x: Vector) -> Sum:
+        """Sum over e, t of w[k, e, t] x[c(k, e), s o + d t - p]."""
+        at = (*((self.channel,) if self.lead else ()), *self.read())
+        body = Times((Entry(self.weights, self.tap()), Entry(x, at)))
+        return Sum((*self._summed_forward(), *self.each("t")), body)
+
+    def backward(self, g: Vector) -> Sum:
+        """Sum over k, e, o, t with c(k, e) = c and s o + d t - p = i of w[k, e, t] g[k, o]."""
+        channels, linked = self._summed_back()
+        inputs = tuple(map(variable, self.each("i")))
+        conditions = (*linked, *zip(self.read(), inputs, strict=True))
+        weight, entry = self._back(self.tap()), self._back(self.place("o", "k"))
+        body = Times((Entry(self.weights, weight), Entry(g, entry)))
+        return Sum((*channels, *self.each("o"), *self.each("t")), body, conditions)
+
+    def gathered(self, g: Vector, at: tuple[Index, ...], tap: tuple[Index, ...]) -> Sum:
+        """Sum over k, e, t with c(k, e) = c of w[tap] g[k, at]."""
+        channels, linked = self._summed_back()
+        lead = (variable(self.letter("k")),) if self.lead else ()
+        weight, entry = self._back(tap), self._back((*lead, *at))
+        body = Times((Entry(self.weights, weight), Entry(g, entry)))
+        return Sum((*channels, *self.each("t")), body, linked)
+
+    # Operators.
+
+    def operator(self, name: str) -> Named:
+        """The correlation itself, its entries labelled with the weights."""
+        geometry = self.geometry
+        points = triples(geometry)
+        return Named(self.names(name), geometry.out_shape, geometry.in_shape, points, self.weights)
+
+    def definition(self, operator: Named, x: Array, given: tuple[str, ...] = ()) -> Definition:
+        """The sum that defines the correlation."""
+        row = Entry(Applied(operator, x), self.place("o", "k"))
+        free = self.free("o", "k", self.geometry.out_shape)
+        equation = Equation(row, self.forward(x), free)
+        geometry = self.geometry
+        shapes = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
+        return Definition(operator, equation, shapes, self.rules, given)
+
+    def transposed_definition(
+        self, operator: Named, x: Array, given: tuple[str, ...] = ()
+    ) -> Definition:
+        """The sum that defines the transposed layer."""
+        row = Entry(Applied(operator, x), self.place("i", "c"))
+        free = self.free("i", "c", self.geometry.in_shape)
+        equation = Equation(row, self.backward(x), free)
+        geometry = self.geometry
+        shapes = (geometry.out_shape, geometry.in_shape, geometry.kernel_shape)
+        return Definition(operator, equation, shapes, self.rules, given)
+
+
+_OTHER = {"i": "o", "o": "i", "k": "c", "c": "k"}
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The operator that a derivation is about: one layer, or the transpose of one.
+
+    `geometry` is that of the layer, where "same" with a stride has its padding under a name.
+    """
+
+    operator: Operator
+    layer: Convolution
+    geometry: Geometry
+    transposed: bool
+    setting: Setting
+    names: Names
+
+    @staticmethod
+    def of(operator: Any, name: str) -> Subject:
+        """The operator, checked. Raises: as `one_layer`."""
+        layer, transposed = one_layer(operator, name)
+        geometry, named = _abbreviated(layer)
+        setting = Setting.of(operator, named)
+        names = Names(*setting.letters, *(symbol for symbol, _ in named))
+        return Subject(operator, layer, geometry, transposed, setting, names)
+
+    @property
+    def sums(self) -> LayerSums:
+        """Its sums."""
+        return LayerSums.of(self.geometry, self.names, self.transposed)
+
+    @property
+    def shapes(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The shapes of its input and output."""
+        geometry = self.geometry
+        shapes = geometry.in_shape, geometry.out_shape
+        return shapes[::-1] if self.transposed else shapes
+
+    def _own(self, name: str) -> Named:
+        """The layer with the entries of the operator."""
+        return replace(self.sums.operator(name), entries=triples(self.layer.geometry))
+
+    def kind(self) -> str:
+        """What it is: a correlation or convolution, transposed or not."""
+        return f"transposed {kind_of(self.geometry)}" if self.transposed else kind_of(self.geometry)
+
+    def definition(self) -> tuple[Named, Step]:
+        """The layer A as an operator, and the step that every derivation starts from."""
+        sums, setting = self.sums, self.setting
+        x = Array(self.names("x"), self.shapes[0])
+        given = setting.abbreviations(*(axis.padding for axis in self.geometry.axes))
+        if self.transposed:
+            named = swapped(self._own("A"))
+            statement = sums.transposed_definition(named, x, given)
+        else:
+            named = self._own("A")
+            statement = sums.definition(named, x, given)
+        # Against the shapes of the operator, whatever the formulas call them.
+        shapes = (self.operator.in_shape, self.operator.out_shape, self.layer.weights.shape)
+        statement = replace(statement, shapes=shapes)
+        reason = f"definition of the {self.kind()}{_border_words(self.geometry, self.transposed)}"
+        return named, step(statement, reason, setting)
+
+
+def kind_of(geometry: Geometry) -> str:
+    """Whether a layer is a correlation or a convolution."""
+    return "convolution" if any(axis.is_backwards for axis in geometry.axes) else "correlation"
+
+
+def _border_words(geometry: Geometry, transposed: bool) -> str:
+    """How the input goes on beyond its border."""
+    rules = [axis.boundary for axis in geometry.axes if axis.boundary != "zeros"]
+    if not rules:
+        return (
+            "; what is written outside the output is dropped"
+            if transposed
+            else ("; taps outside the input are dropped")
+        )
+    rest = "" if len(rules) == len(geometry.axes) else ", zeros on the other axes"
+    return f"; {' and '.join(dict.fromkeys(rules))} boundary{rest}"
+
+
+def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], ...]]:
+    """The geometry with each padding that is a maximum under a name, and those names."""
+    taken = {letter.name for letter in layer.letters}
+    free = next(name for name in ("q", "m", "r", "z", "total") if name not in taken)
+    known: dict[Any, Any] = {}
+    axes = []
+    for axis in layer.geometry.axes:
+        padding: Any = axis.padding
+        wide = padding.atoms(sympy.Max) if is_symbolic(padding) else set()
+        if len(wide) != 1:
+            axes.append(axis)
+            continue
+        (total,) = wide
+        name = free if not known else f"{free}{len(known) + 1}"
+        symbol = known.setdefault(total, sympy.Symbol(name, integer=True, nonnegative=True))
+        outputs: Any = axis.out_size
+        if is_symbolic(outputs) and outputs.has(sympy.Max):
+            rounded = -(-axis.in_size // axis.stride)
+            same = same_sizes(Setting.of(layer), [(outputs, rounded)], "")
+            outputs = rounded if same else outputs.subs(total, symbol)
+        axes.append(replace(axis, padding=padding.subs(total, symbol), out_size=outputs))
+    geometry = replace(layer.geometry, axes=tuple(axes))
+    return geometry, tuple((symbol, total) for total, symbol in known.items())
+
+
+def swapped(named: Named) -> Named:
+    """The same entries with rows and columns exchanged."""
+    rows, columns = len(named.out_shape), len(named.in_shape)
+    width = named.entries.dim(dim_type.set)
+    order = [*range(rows, rows + columns), *range(rows), *range(rows + columns, width)]
+    entries = _arranged(named.entries, [f"a{k}" for k in order])
+    return replace(named, out_shape=named.in_shape, in_shape=named.out_shape, entries=entries)
+
+
+def _arranged(points: islpy.Set, target: Iterable[str], letters: str = "") -> islpy.Set:
+    """Points with other coordinates, each an expression in a0, a1, ..."""
+    names = ", ".join(f"a{k}" for k in range(points.dim(dim_type.set)))
+    return points.apply(islpy.Map(f"{letters}{{ [{names}] -> [{', '.join(target)}] }}"))
+
+
+def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry) -> Named:
+    """The layer `geometry` whose kernel is that of `original`: flipped, channels exchanged.
+
+    Its weight [c, f, t] is weight [k, e, K - 1 - t] with c = E g + e and k = D g + f in group g.
+    """
+    shapes = (geometry.out_shape, geometry.in_shape)
+    lead, spatial = int(geometry.has_channels), len(geometry.axes)
+    start = sum(map(len, shapes))
+    target = [f"a{k}" for k in range(start)]
+    if lead:
+        groups, outputs, inputs = original.channels
+        c, f = f"a{start}", f"a{start + 1}"
+        if groups == 1:
+            target += [f, c]
+        else:
+            target += [
+                f"{text(outputs)}*floor({c}/{text(inputs)}) + {f}",
+                f"{c} - {text(inputs)}*floor({c}/{text(inputs)})",
+            ]
+    first = start + 2 * lead
+    for k in range(spatial):
+        target.append(f"{text(original.taps[k])} - 1 - a{first + k}")
+    letters = parameters(*original.taps)
+    return Named(name, *shapes, _arranged(triples(geometry), target, letters), weights)
+
+
+def moves(name: str, axes: Sequence[Axis], channels: Any) -> Named:
+    """An operator that moves samples, one axis at a time, in all channels alike."""
+    every = (*([] if channels is None else [Axis(channels, channels)]), *axes)
+    points = triples(Geometry(every))
+    width = 2 * len(every)
+    points = points.project_out(dim_type.set, width, points.dim(dim_type.set) - width)
+    return Named(
+        name, tuple(axis.out_size for axis in every), tuple(axis.in_size for axis in every), points
+    )

@@ -1,0 +1,163 @@
+"""The derivation of the output size of a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convalg.axis import Axis, same_padding
+from convalg.operators.tree import Operator
+from convalg.prove.derivations.derivation import Derivation, Step, step
+from convalg.prove.derivations.indices import Index, expanded, read_at
+from convalg.prove.derivations.layer_sums import Subject
+from convalg.prove.derivations.statements import (
+    Compared,
+    Equivalent,
+    Extreme,
+    Rounded,
+    Setting,
+    SizeOf,
+    Together,
+    Written,
+)
+from convalg.size import is_symbolic
+
+
+def output_size(operator: Operator) -> Derivation:
+    """Why a layer has as many outputs as it has: counting the indices where the kernel fits.
+
+    For a transposed layer: the length of what is written, what is cropped and what is added.
+
+    Raises: KindError unless the operator is one correlation or convolution, or the transpose of
+    one; UndecidableError for a symbolic stride, dilation or number of channels in groups.
+    Source: Dumoulin & Visin, A guide to convolution arithmetic, relationships 14 and 15.
+
+    >>> import convalg as ca
+    >>> output_size(ca.correlation(7, ca.kernel(3), stride=2)).steps[-1].formula
+    'o = \\\\left\\\\lfloor \\\\frac{4}{2} \\\\right\\\\rfloor + 1 = 3'
+    >>> output_size(ca.transposed_correlation(4, ca.kernel(3), stride=2)).steps[-1].formula
+    'o = 2 \\\\cdot (4 - 1) + (3 - 1) + 1 = 9'
+    """
+    subject = Subject.of(operator, "the output size")
+    axes = subject.geometry.axes
+    make = _transposed_steps if subject.transposed else _size_steps
+    steps: list[Step] = []
+    for number, axis in enumerate(axes):
+        where = f" on axis {number}" if len(axes) > 1 else ""
+        steps += make(axis, where, subject)
+    return Derivation(f"The output size of {operator!r}", tuple(steps))
+
+
+def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
+    setting = subject.setting
+    j, t = subject.names("j"), subject.names("t")
+    before, after = axis.before, _after(axis, setting)
+    first = Index(((axis.stride, j),), expanded(-before))
+    last = first.moved(axis.span - 1)
+    room = expanded(axis.in_size + before + after - axis.span)
+    end = Index((), expanded(axis.in_size - 1 + after))
+    taps, outputs = ((t, axis.taps),), ((j, axis.out_size),)
+    output = Index(((1, j),))
+    exists = Compared(output, Index((), axis.out_size), strict=True)
+    fits = Compared(last, end)
+    solved = Compared(output, Index((), room), divisor=int(axis.stride))
+    counted = Rounded(room, int(axis.stride))
+    border = "" if axis.boundary == "zeros" else ", before the border rule"
+    ends = (
+        Extreme("min", taps, read_at(axis, j, t), first, outputs),
+        Extreme("max", taps, read_at(axis, j, t), last, outputs),
+    )
+    return [
+        step(
+            Together(ends, setting.abbreviations(axis.padding)),
+            f"the first and the last index that output {j} reads{where}{border}",
+            setting,
+        ),
+        step(
+            Equivalent(j, exists, fits),
+            f"an output exists where the last tap is within the padded input{where}",
+            setting,
+        ),
+        step(Equivalent(j, fits, solved), f"solved for {j}{where}", setting),
+        step(
+            SizeOf(subject.names("o"), axis.out_size, (counted, axis.out_size)),
+            f"{j} counts from 0{where}",
+            setting,
+        ),
+    ]
+
+
+def _after(axis: Axis, setting: Setting) -> Any:
+    """A padding after the input that gives this number of outputs, as one would have asked for it.
+
+    With a stride several do: the one before, that of "same", else as much as is read.
+    """
+    # With a name for all of the padding, the rest of it.
+    used = getattr(axis.padding, "free_symbols", ())
+    rest = [expanded(symbol - axis.before) for symbol, _ in setting.named if symbol in used]
+    candidates = [*rest, axis.before]
+    for lower in (False, True):
+        pair = same_padding(
+            axis.in_size,
+            axis.taps,
+            int(axis.stride),
+            abs(int(axis.dilation)),
+            lower=lower,
+        )
+        if pair[0] == axis.before:
+            candidates.append(pair[1])
+    for after in candidates:
+        room = expanded(axis.in_size + axis.before + after - axis.span)
+        count = Rounded(room, axis.stride)
+        if SizeOf("o", axis.out_size, (count,)).decide(setting):
+            return after
+    return axis.after
+
+
+def _transposed_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
+    setting = subject.setting
+    i, t = subject.names("i"), subject.names("t")
+    inputs, before = axis.out_size, axis.before
+    crop, extra = _cropped(axis)
+    written = read_at(axis, i, t)
+    over = ((i, inputs), (t, axis.taps))
+    last = expanded(axis.stride * (inputs - 1) + axis.span - 1 - before)
+    length = [(1, axis.stride, inputs, 1), (1, abs(axis.dilation), axis.taps, 1), (1, 1, 1, 0)]
+    length += [(-1, 1, value, 0) for value in (before, crop) if value != 0]
+    length += [(1, 1, extra, 0)] if extra != 0 else []
+    ends = (
+        Extreme("min", over, written, Index((), expanded(-before))),
+        Extreme("max", over, written, Index((), last)),
+    )
+    folded = axis.boundary != "zeros"
+    cropped = "what is beyond the border is folded back" if folded else "what is beyond is cropped"
+    tail = f", and {_samples(extra)} added at the end" if extra != 0 else ""
+    return [
+        step(
+            Together(ends, setting.abbreviations(axis.padding)),
+            f"the first and the last index that the inputs are written to{where}",
+            setting,
+        ),
+        step(
+            SizeOf(subject.names("o"), axis.in_size, (Written(tuple(length)), axis.in_size)),
+            f"from the first to the last; {cropped}{tail}{where}",
+            setting,
+        ),
+    ]
+
+
+def _cropped(axis: Axis) -> tuple[Any, Any]:
+    """Samples cropped at the end, as many as at the start where that is possible, and added."""
+    after = axis.after
+    added = expanded(axis.before - after)
+    if is_symbolic(after) or is_symbolic(added):
+        known = is_symbolic(added) or 0 <= added < max(int(axis.stride), abs(int(axis.dilation)))
+        plain = not is_symbolic(added) or added.is_nonnegative
+        return (axis.before, added) if known and plain else (after, 0)
+    if 0 <= added < max(int(axis.stride), abs(int(axis.dilation))):
+        return axis.before, added
+    return (after, 0) if after >= 0 else (0, -after)
+
+
+def _samples(value: Any) -> str:
+    """A number of samples in words."""
+    return f"{value} sample{'' if value == 1 else 's'}"

@@ -1,0 +1,390 @@
+"""Derivations of receptive fields: back through a product of layers, forwards through a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import islpy
+import networkx as nx
+import sympy
+
+from convalg.axis import Axis
+from convalg.errors import KindError, UndecidableError
+from convalg.faces.relation import parameters, text
+from convalg.network.layers.base import Link
+from convalg.network.network import Network
+from convalg.network.receptive import Reach, Span, reaches
+from convalg.operators.tree import Compose, Operator
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.derivations.derivation import Derivation, Step, one_layer, step
+from convalg.prove.derivations.indices import affine, expanded, read_at, size_latex
+from convalg.prove.derivations.layer_sums import Names, Subject
+from convalg.prove.derivations.statements import SETS, Setting, formula_of
+from convalg.prove.verdict import Verdict
+from convalg.size import Condition, is_symbolic
+
+
+def receptive_field(subject: Operator | Network, node: str | None = None) -> Derivation:
+    """Which inputs one output of a product of layers, or of a network, can read.
+
+    Rule: back through a layer of a product, r <- s r + (d (k - 1) + 1 - s), S <- s S,
+    P <- s P + p; forwards through a network, to `node` or the output, r <- r + d (k - 1) j,
+    P <- P + p j, j <- s j, with the size r, the jump j and the padding P. Where branches meet,
+    their union. Borders are left aside, and so are holes.
+    Source: Araujo, Norris, Sim, Computing Receptive Fields of CNNs, Distill 2019.
+    Raises: KindError unless all factors are correlations with the same number of axes; for a
+    network without axes, and where branches of different jumps meet. UndecidableError for
+    letters as strides.
+
+    >>> import convalg as ca
+    >>> net = ca.correlation(7, ca.kernel(3, name="b")) @ ca.correlation(9, ca.kernel(3))
+    >>> print(receptive_field(net).steps[-1].formula.split(",\\\\quad ", 1)[1])
+    \\operatorname{hull} R_{0}(u) = [u,\\ u + 4],\\quad r = 5
+    >>> found = receptive_field(ca.zoo.lenet5(), "S4")
+    >>> [step.reason.split(":")[0] for step in found.steps]
+    ['a position of the input reads itself', 'through C1', 'through S2', 'through C3', 'through S4']
+    >>> found.steps[-1].formula, bool(found.verify())
+    ('u \\\\mapsto [4 u,\\\\ 4 u + 15],\\\\quad r = 16,\\\\ j = 4,\\\\ P = 0', True)
+    """
+    if isinstance(subject, Network):
+        return _through(subject, subject.receptive_field(node).node)
+    if node is not None:
+        raise KindError(f"{subject!r} has no node {node!r}: only a network has nodes")
+    if isinstance(subject, Compose):
+        layers = [one_layer(factor, "the receptive field") for factor in subject.factors]
+        geometries = [(layer.geometry, transposed) for layer, transposed in layers]
+        setting, names = Setting.of(subject), Names(*subject.letters)
+    else:
+        single = Subject.of(subject, "the receptive field")
+        geometries = [(single.geometry, single.transposed)]
+        setting, names = single.setting, single.names
+    dims = len(geometries[0][0].axes)
+    steps: list[Step] = []
+    for k in range(dims):
+        axes = [(geometry.axes[k], transposed) for geometry, transposed in geometries]
+        where = "" if dims == 1 else f" on axis {k}"
+        steps += _field_steps(axes, where, setting, names)
+    return Derivation(f"The receptive field of {subject!r}", tuple(steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """The indices R(u) that output u reads through a layer, and their first and last.
+
+    `reads`: {[u] -> [i]}, composed of this layer and those after it, the border left aside.
+    `exact`: the ends are read; else nothing is read outside of them.
+    """
+
+    shown: str
+    """R(u) as a set, by the R(u) of the layer after it."""
+    name: str
+    output: Any
+    reads: islpy.Map
+    start: Any
+    end: Any
+    exact: bool
+    given: tuple[str, ...] = ()
+    """Abbreviations of the setting, as LaTeX."""
+
+    def pieces(self) -> list[str]:
+        """The set, its bounds, and how many indices they enclose."""
+        bounds = ",\\ ".join(_bound(value, self.output) for value in (self.start, self.end))
+        size = expanded(self.end - self.start + 1)
+        if self.exact:
+            pieces = [self.shown, f"\\operatorname{{hull}} {self.name} = [{bounds}]"]
+        else:
+            pieces = [self.shown, f"{self.name} \\subseteq [{bounds}]"]
+        if self.output not in sympy.sympify(size).free_symbols:
+            pieces.append(f"r {'=' if self.exact else BELOW} {size_latex(size)}")
+        return [*pieces, *self.given]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """Compare the first and the last index of the set with the bounds, for all u."""
+        claim = formula_of(self)
+        reads = self.reads.intersect_params(setting.domain)
+        u, start, end = (text(value) for value in (self.output, self.start, self.end))
+        values = (self.start, self.end, *setting.letters)
+        letters = parameters(*(sympy.sympify(v).subs(self.output, 0) for v in values))
+        head, some = f"{letters}{{ [{u}] -> [i]", f"{start} <= {end}"
+        within = islpy.Map(f"{head} : {start} <= i <= {end} }}")
+        good = reads.is_subset(within)
+        if good and self.exact:
+            first, last = (
+                islpy.Map(f"{head} : i = {bound} and {some} }}").intersect_params(setting.domain)
+                for bound in (start, end)
+            )
+            good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
+        if good:
+            return Verdict("proved", claim, setting.scope, SETS)
+        return setting.unknown(claim, "the hull is another", SETS)
+
+
+BELOW = "\\le"
+
+
+def _bound(value: Any, output: Any) -> str:
+    """An end of an interval, the output first."""
+    expression = sympy.sympify(value)
+    if expression.has(sympy.floor):
+        return size_latex(expression)
+    factor = expression.coeff(output)
+    return affine([(factor, size_latex(output))], expanded(expression - factor * output))
+
+
+def _field_steps(
+    axes: list[tuple[Axis, bool]], where: str, setting: Setting, names: Names
+) -> list[Step]:
+    """From the last layer back to the input."""
+    taken = {letter.name for letter in setting.letters}
+    u = sympy.Symbol(next(name for name in "uvqrxyz" if name not in taken), integer=True)
+    letter = size_latex(u)
+    start: Any = u
+    end: Any = u
+    reads = islpy.Map(f"{{ [{text(u)}] -> [i] : i = {text(u)} }}")
+    label = names("R")
+    steps = []
+    for number, (axis, transposed) in enumerate(axes):
+        depth = len(axes) - number
+        step_back = _transposed_reads(axis) if transposed else _layer_reads(axis)
+        reads = reads.apply_range(islpy.Map(step_back))
+        if transposed:
+            start = -((-(start + axis.before - (axis.span - 1))) // axis.stride)
+            end = (end + axis.before) // axis.stride
+        else:
+            start = axis.stride * start - axis.before
+            end = axis.stride * end + axis.span - 1 - axis.before
+        start, end = expanded(start), expanded(end)
+        after = f"{label}_{{{depth}}}({letter})" if number else f"\\{{ {letter} \\}}"
+        own = f"{label}_{{{depth - 1}}}({letter})"
+        shown = f"{own} = {_set_latex(axis, transposed, after, names)}"
+        given = setting.abbreviations(axis.padding)
+        field = Field(shown, own, u, reads, start, end, exact=True, given=given)
+        if not field.decide(setting):
+            field = replace(field, exact=False)
+        kind = "transposed layer" if transposed else "layer"
+        numbers = f"k = {axis.taps}, s = {axis.stride}, p = {axis.before}"
+        if abs(axis.dilation) != 1:
+            numbers += f", d = {abs(axis.dilation)}"
+        bound = "" if field.exact else "; a bound, since not every index between is read"
+        reason = f"back through {kind} {depth}{where}, the border left aside: {numbers}{bound}"
+        steps.append(step(field, reason, setting))
+    return steps
+
+
+def _set_latex(axis: Axis, transposed: bool, after: str, names: Names) -> str:
+    """The inputs that a set of outputs reads, as LaTeX."""
+    i, j, t = names("i"), names("j"), names("t")
+    taps = f"0 \\le {t} < {size_latex(axis.taps)}"
+    if transposed:
+        return f"\\{{ {i} : {read_at(axis, i, t).latex()} \\in {after},\\ {taps} \\}}"
+    return f"\\{{ {read_at(axis, j, t).latex()} : {j} \\in {after},\\ {taps} \\}}"
+
+
+def _layer_reads(axis: Axis) -> str:
+    """{[output] -> [input]} for isl, the border left aside."""
+    read = f"{axis.stride}*v0 + {axis.dilation}*v2 - {text(axis.padding)}"
+    return (
+        f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
+        f"exists (v2: v1 = {read} and 0 <= v2 < {text(axis.taps)}) }}"
+    )
+
+
+def _transposed_reads(axis: Axis) -> str:
+    """{[output] -> [input]} of the transposed layer for isl, the border left aside."""
+    written = f"{axis.stride}*v1 + {axis.dilation}*v2 - {text(axis.padding)}"
+    return (
+        f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
+        f"exists (v2: v0 = {written} and 0 <= v2 < {text(axis.taps)}) }}"
+    )
+
+
+# Networks.
+
+
+@dataclass(frozen=True)
+class NetworkField:
+    """The field of a node along one axis, from those of its sources; equal ones are proved once.
+
+    `exact`: the first and the last position are read; else nothing is read outside of them.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+    """What the node reads of each source, and the source of the input, as isl."""
+    span: Span
+    exact: bool
+    output: str = "u"
+    """The name of an output's index."""
+
+    def pieces(self) -> list[str]:
+        """The bounds of what output u reads; their number r, jump j and padding P."""
+        span = self.span
+        moving = [(span.stride, self.output)] if span.stride != 0 else []
+        ends = ",\\ ".join(affine(moving, end) for end in (span.start, span.end))
+        numbers = (span.size, span.stride, -span.start)
+        size, jump, padding = (size_latex(sympy.sympify(value)) for value in numbers)
+        if self.exact:
+            bounds, sign = f"{self.output} \\mapsto [{ends}]", "="
+        else:
+            bounds, sign = f"{self.output} \\mapsto R \\subseteq [{ends}]", BELOW
+        return [bounds, f"r {sign} {size},\\ j = {jump},\\ P = {padding}"]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """The step from the fields of the sources, which the steps before it prove, to this one."""
+        claim = formula_of(self)
+        reads = None
+        for of_source, of_input in self.parts:
+            part = islpy.Map(of_source).apply_range(islpy.Map(of_input))
+            reads = part if reads is None else reads.union(part)
+        assert reads is not None
+        reads = reads.intersect_params(setting.domain)
+        good = reads.is_subset(islpy.Map(_between(self.span)))
+        if self.exact:
+            first, last = (
+                islpy.Map(_between(Span(end, end, self.span.stride)))
+                for end in (self.span.start, self.span.end)
+            )
+            first, last = (end.intersect_params(setting.domain) for end in (first, last))
+            good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
+        if good:
+            return Verdict("proved", claim, setting.scope, SETS)
+        return setting.unknown(claim, "the hull is another", SETS)
+
+
+def _through(net: Network, wanted: str) -> Derivation:
+    """Forwards from the input to a node, over all that it reads."""
+    dims = len(net.in_shape) - 1
+    if not dims:
+        raise KindError(
+            f"a receptive field is derived along axes, and the input {net.in_shape} of {net.name} "
+            f"has channels only"
+        )
+    known = reaches(net)
+    kept = nx.ancestors(net.graph, wanted) | {wanted}
+    nodes = [node for node, _ in net.layers() if node in kept]
+    axes = [list(_fields(net, known, nodes, axis)) for axis in range(dims)]
+    if all(lines == axes[0] for lines in axes):
+        axes = axes[:1]
+    positive = _positive(net, known, nodes)
+    letters = tuple(sorted({s for value in positive for s in value.free_symbols}, key=str))
+    limits = tuple(Condition(value - 1) for value in positive)
+    setting = Setting(letters, Domain(tuple(letters), limits))
+    output = Names(*letters)("u")
+    steps = [
+        step(
+            replace(field, output=output),
+            reason + (f" (axis {axis})" if len(axes) > 1 else ""),
+            setting,
+        )
+        for axis, fields in enumerate(axes)
+        for field, reason in fields
+    ]
+    return Derivation(f"The receptive field of {wanted} in {net.name}", tuple(steps))
+
+
+def _fields(
+    net: Network, known: dict[str, Reach], nodes: list[str], axis: int
+) -> Iterator[tuple[NetworkField, str]]:
+    """The steps along one axis; a layer that reads its own position only has none."""
+    own = Span(0, 0, 1)
+    yield (
+        NetworkField(((_SAME, _between(own)),), own, True),
+        "a position of the input reads itself",
+    )
+    for node in nodes:
+        sources = dict.fromkeys(net.sources(node))
+        before = [known[source].spans[axis] for source in sources]
+        if known[node].kind != "whole" and len({part.stride for part in before}) > 1:
+            raise KindError(
+                f"branches whose fields are {' and '.join(str(k.stride) for k in before)} apart "
+                f"meet at {node}, and their union is no such field: see net.misalignments, or "
+                f"derive the field of a node before it"
+            )
+        span = known[node].spans[axis]
+        if all(part == span for part in before):
+            continue
+        links = [_link(net, known, node, source, axis) for source in sources]
+        parts = tuple(
+            (_reads(link), _between(part)) for link, part in zip(links, before, strict=True)
+        )
+        yield NetworkField(parts, span, known[node].exact), _reason(net, node, sources, links)
+
+
+_SAME = "{ [u] -> [u] }"
+
+
+def _link(net: Network, known: dict[str, Reach], node: str, source: str, axis: int) -> Any:
+    """The link of a node to a source; a size where all of it is read, None for its own position."""
+    before = known[source]
+    if before.kind == "whole":
+        return None
+    if known[node].kind == "whole":
+        return before.sizes[axis]
+    if before.kind == "flat" or known[node].kind == "flat" or net[node].many:
+        return None
+    links = net[node].links(net.shapes[source])
+    assert links is not None
+    link = links[axis]
+    if is_symbolic(link.axis.stride) or is_symbolic(link.axis.dilation):
+        raise UndecidableError(
+            f"a receptive field is derived for numbers as stride and dilation, not for "
+            f"{link.axis.stride} and {link.axis.dilation} at {node}: put in numbers"
+        )
+    return link
+
+
+def _reads(link: Any) -> str:
+    """{[position in a node] -> [position in its source]} for isl, the border left aside."""
+    if link is None:
+        return _SAME
+    if not isinstance(link, Link):
+        return f"{parameters(link)}{{ [v0] -> [v1] : 0 <= v1 < {text(link)} }}"
+    axis = link.axis
+    if link.table is not None:
+        windows = enumerate(map(list, link.table))
+        rows = (f"v0 = {u} and {min(row)} <= v1 <= {max(row)}" for u, row in windows)
+        return f"{{ [v0] -> [v1] : {' or '.join(rows)} }}"
+    return _transposed_reads(axis) if link.turned else _layer_reads(axis)
+
+
+def _between(span: Span) -> str:
+    """{[u] -> [i]} of all between the bounds of u, for isl, in integers."""
+    ends = [sympy.sympify(value) for value in (span.start, span.end, span.stride)]
+    common = sympy.ilcm(1, *(sympy.fraction(sympy.together(end))[1] for end in ends))
+    low, high, step = (text(sympy.expand(end * common)) for end in ends)
+    bounds = f"{low} + {step}*u <= {common}*i and {common}*i <= {high} + {step}*u"
+    return f"{parameters(*ends)}{{ [u] -> [i] : {bounds} }}"
+
+
+def _positive(net: Network, known: dict[str, Reach], nodes: list[str]) -> list[Any]:
+    """Symbolic sizes that are at least 1: of taps, and of axes that are read as a whole."""
+    found: dict[Any, None] = {}
+    for node in nodes:
+        for source in net.sources(node):
+            for axis in range(len(net.in_shape) - 1):
+                link = _link(net, known, node, source, axis)
+                found[link.axis.taps if isinstance(link, Link) else link] = None
+    return [size for size in found if is_symbolic(size)]
+
+
+def _reason(net: Network, node: str, sources: Iterable[str], links: list[Any]) -> str:
+    """What a layer does to the field, as text."""
+    if len(links) > 1:
+        return f"{node} joins {', '.join(sources)}: the union of what they read"
+    (link,) = links
+    if not isinstance(link, Link):
+        reads = "reads" if net[node].reads_all(net.shapes[net.sources(node)[0]]) else "may read"
+        return f"{node} {reads} every position of {', '.join(sources)}"
+    axis = link.axis
+    dilated = "" if abs(axis.dilation) == 1 else f", d = {abs(axis.dilation)}"
+    width = "(k - 1)" if not dilated else "d (k - 1)"
+    numbers = f"k = {axis.taps}, s = {axis.stride}{dilated}, p = {axis.before}"
+    if link.table is not None:
+        return f"through {node}: windows within those of {numbers}"
+    if link.turned:
+        return (
+            f"through {node}, transposed: {numbers}; j becomes j / s, then r grows by {width} j "
+            f"and P by ({width.strip('()')} - p) j"
+        )
+    return f"through {node}: {numbers}; r grows by {width} j, P by p j, and j becomes s j"

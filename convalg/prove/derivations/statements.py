@@ -1,0 +1,448 @@
+"""Statements of derivations: a formula and its check, both made from the same two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias
+
+import islpy
+
+from convalg.axis import Axis
+from convalg.errors import UndecidableError
+from convalg.faces.relation import parameters, text
+from convalg.operators.tree import Operator
+from convalg.prove.decisions import families
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.derivations.indices import Border, Index, shape_latex, size_latex, variable
+from convalg.prove.derivations.sums import (
+    Applied,
+    Array,
+    Entry,
+    Expression,
+    Named,
+    OperatorTerm,
+    Reader,
+    Size,
+    Vector,
+    difference,
+)
+from convalg.prove.verdict import Counterexample, Verdict
+
+PRODUCTS = "Presburger arithmetic (isl): the products of both sides compared as sets"
+SETS = "Presburger arithmetic (isl): both sides compared as sets of integers"
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """The sizes that the statements of a derivation are about.
+
+    `where`: the domain of the operators involved. `named`: symbols that abbreviate a size,
+    with that size.
+    """
+
+    letters: tuple[Any, ...]
+    where: Domain
+    named: tuple[tuple[Any, Size], ...] = ()
+
+    @staticmethod
+    def of(operator: Operator, named: tuple[tuple[Any, Size], ...] = ()) -> Setting:
+        """The sizes at which an operator exists."""
+        return Setting(operator.letters, Domain.of(operator), named)
+
+    @cached_property
+    def domain(self) -> islpy.Set:
+        """The sizes at which the operators exist; the abbreviations have their value there."""
+        domain = self.where.points
+        for symbol, value in self.named:
+            equal = f"{text(symbol)} = {text(value)}"
+            domain = domain.intersect(islpy.Set(f"{parameters(symbol, value)}{{ : {equal} }}"))
+        return domain
+
+    @cached_property
+    def scope(self) -> str:
+        """Those sizes in words."""
+        return str(self.where)
+
+    @property
+    def declared(self) -> str:
+        """The symbolic sizes and abbreviations as isl declares them."""
+        return parameters(*self.letters, *(symbol for symbol, _ in self.named))
+
+    def abbreviations(self, *sizes: Size) -> tuple[str, ...]:
+        """The abbreviations that some sizes use, as LaTeX."""
+        used = {symbol for size in sizes for symbol in getattr(size, "free_symbols", ())}
+        pairs = [(symbol, value) for symbol, value in self.named if symbol in used]
+        return tuple(f"{size_latex(symbol)} = {size_latex(value)}" for symbol, value in pairs)
+
+    def verdict(
+        self, claim: str, apart: Sequence[tuple[islpy.Set, Any, Any]], method: str, names: str = ""
+    ) -> Verdict:
+        """Proved where no set of differing points has any; else the smallest one.
+
+        `apart`: sets of points with the values on the right and on the left there.
+        """
+        left = [(points, right, own) for points, right, own in apart if not points.is_empty()]
+        if not left:
+            return Verdict("proved", claim, self.scope, method)
+        place, sizes, point = families.smallest([points for points, _, _ in left], self.letters)
+        inputs: dict[str, Any] = {names: list(point)} if names and point else {}
+        _, right, own = left[place]
+        found = Counterexample(sizes, None, None, right, own, inputs)
+        return Verdict("refuted", claim, self.scope, method, found)
+
+    def unknown(self, claim: str, reason: str, method: str) -> Verdict:
+        """The verdict where a statement is not decided."""
+        return Verdict("unknown", claim, self.scope, method, reason=reason)
+
+
+class Statement(Protocol):
+    """A formula, in pieces that may be on lines of their own, and its check."""
+
+    def pieces(self) -> list[str]:
+        """The formula as LaTeX."""
+
+    def decide(self, setting: Setting) -> Verdict:
+        """Whether it holds for all sizes of the setting."""
+
+
+def formula_of(statement: Statement) -> str:
+    """The formula of a statement in one line."""
+    return ",\\quad ".join(statement.pieces())
+
+
+Ranges: TypeAlias = "tuple[tuple[str, Size], ...]"
+"""Variables with the number of their values, from 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """Two expressions that are equal for all arrays, and all values of the free variables."""
+
+    left: Expression
+    right: Expression
+    free: Ranges = ()
+
+    def pieces(self) -> list[str]:
+        """left = right."""
+        return [f"{self.left.latex()} = {self.right.latex()}"]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """Compare the products on both sides as sets."""
+        (claim,) = self.pieces()
+        reader = Reader(setting.declared, setting.domain)
+        try:
+            left = reader.points(self.left, self.free)
+            right = reader.points(self.right, self.free)
+        except UndecidableError as error:
+            return setting.unknown(claim, str(error), PRODUCTS)
+        apart = [
+            (points, 0 if value > 0 else -value, value if value > 0 else 0)
+            for _, points, value in difference(left, right)
+        ]
+        places = ", ".join([*(name for name, _ in self.free), "indices"])
+        return setting.verdict(claim, apart, PRODUCTS, places)
+
+
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """An operator by its spaces and the sum that gives each of its outputs.
+
+    Decided against the entries that the operator really has: `equation` must hold for them.
+    `shapes` are those of the operator at hand, which the printed ones must be.
+    """
+
+    operator: Named
+    equation: Equation
+    shapes: tuple[tuple[Size, ...], ...]
+    borders: tuple[tuple[Border, Axis], ...] = ()
+    given: tuple[str, ...] = ()
+    """Abbreviations of the setting, as LaTeX."""
+
+    def pieces(self) -> list[str]:
+        """The spaces, the sum, and the boundary rules that it uses."""
+        named, weights = self.operator, self.operator.weights
+        source, target = shape_latex(named.in_shape), shape_latex(named.out_shape)
+        pieces = [f"{named.latex()} \\colon {source} \\to {target}"]
+        if weights:
+            pieces.append(f"{weights.latex()} \\in {shape_latex(weights.shape)}")
+        rules = dict.fromkeys(border.latex() for border, _ in self.borders)
+        return [*pieces, *self.equation.pieces(), *rules, *self.given]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """Compare the spaces, and the sum with the entries of the operator."""
+        claim = formula_of(self)
+        weights = self.operator.weights
+        printed = [self.operator.in_shape, self.operator.out_shape]
+        printed += [weights.shape] if weights else []
+        for shown, own in zip(printed, self.shapes, strict=True):
+            verdict = same_sizes(setting, zip(shown, own, strict=True), claim)
+            if not verdict:
+                return verdict
+        for _, axis in self.borders:
+            if not _folds_once(axis, setting):
+                reason = "the border folds more than once, which no sum with symbols says"
+                return setting.unknown(claim, reason, PRODUCTS)
+        return replace(self.equation.decide(setting), words=claim)
+
+
+def _folds_once(axis: Axis, setting: Setting) -> bool:
+    """Whether all reads are within one size of the input; with numbers any distance is printed."""
+    if axis.is_concrete:
+        return True
+    n = text(axis.in_size)
+    raw = f"{axis.stride}*v0 + {axis.dilation}*v1 - {text(axis.padding)}"
+    wide = int(axis.boundary == "reflect")
+    far = islpy.Set(
+        f"{setting.declared}{{ [v0, v1] : 0 <= v0 < {text(axis.out_size)} and 0 <= v1 < "
+        f"{text(axis.taps)} and ({raw} < {wide} - {n} or {raw} > 2*{n} - 1 - {wide}) }}"
+    )
+    return axis.boundary == "edge" or far.intersect_params(setting.domain).is_empty()
+
+
+@dataclass(frozen=True, eq=False)
+class VectorEquation:
+    """Two vectors that are equal for all arrays."""
+
+    left: Vector
+    right: Vector
+
+    def pieces(self) -> list[str]:
+        """left = right."""
+        return [f"{self.left.latex()} = {self.right.latex()}"]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """Compare the shapes and all entries."""
+        (claim,) = self.pieces()
+        shapes = self.left.shape, self.right.shape
+        if len(shapes[0]) != len(shapes[1]):
+            return setting.unknown(claim, f"shapes {shapes[0]} and {shapes[1]} differ", PRODUCTS)
+        verdict = same_sizes(setting, zip(*shapes, strict=True), claim)
+        if not verdict:
+            return verdict
+        row = tuple(f"(r{k})" for k in range(len(shapes[0])))
+        place = tuple(map(variable, row))
+        left, right = (Entry(side, place) for side in (self.left, self.right))
+        free = tuple(zip(row, shapes[0], strict=True))
+        found = Equation(left, right, free).decide(setting)
+        return replace(found, words=claim)
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorEquation:
+    """Two products of operators that are equal."""
+
+    left: OperatorTerm
+    right: OperatorTerm
+
+    def pieces(self) -> list[str]:
+        """left = right."""
+        return [f"{self.left.latex()} = {self.right.latex()}"]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """Compare all entries: both sides applied to one unknown array."""
+        (claim,) = self.pieces()
+        shapes = self.left.in_shape, self.right.in_shape
+        if len(shapes[0]) != len(shapes[1]):
+            return setting.unknown(claim, f"shapes {shapes[0]} and {shapes[1]} differ", PRODUCTS)
+        verdict = same_sizes(setting, zip(*shapes, strict=True), claim)
+        if not verdict:
+            return verdict
+        # A name that no array of a derivation has.
+        v = Array("(v)", self.left.in_shape)
+        found = VectorEquation(Applied(self.left, v), Applied(self.right, v)).decide(setting)
+        return replace(found, words=claim)
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """floor(above / below) + 1, as one writes it."""
+
+    above: Size
+    below: int
+
+    @property
+    def value(self) -> Size:
+        """The size."""
+        return self.above // self.below + 1
+
+    def latex(self) -> str:
+        """With the fraction as it is."""
+        if self.below == 1:
+            return f"{size_latex(self.above)} + 1"
+        fraction = f"\\frac{{{size_latex(self.above)}}}{{{self.below}}}"
+        return f"\\left\\lfloor {fraction} \\right\\rfloor + 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A sum of terms `sign factor (base - less)`, as one writes it."""
+
+    terms: tuple[tuple[int, Size, Size, int], ...]
+
+    @property
+    def value(self) -> Size:
+        """The size."""
+        total: Size = 0
+        for sign, factor, base, less in self.terms:
+            total = total + sign * factor * (base - less)
+        return total
+
+    def latex(self) -> str:
+        """With every term as it is."""
+        words = ""
+        for sign, factor, base, less in self.terms:
+            size = size_latex(base)
+            bare = less == 0 and not size_latex(base).startswith("-")
+            inner = size if bare and " " not in size else f"({size}{f' - {less}' if less else ''})"
+            term = inner if factor == 1 else f"{size_latex(factor)} \\cdot {inner}"
+            mark = "-" if sign < 0 else "+"
+            words += f" {mark} {term}" if words else f"{'-' if sign < 0 else ''}{term}"
+        return words
+
+
+Side: TypeAlias = "Size | Rounded | Written"
+
+
+def _value(side: Side) -> Size:
+    return side.value if isinstance(side, (Rounded, Written)) else side
+
+
+def _words(side: Side) -> str:
+    return side.latex() if isinstance(side, (Rounded, Written)) else size_latex(side)
+
+
+@dataclass(frozen=True, eq=False)
+class SizeOf:
+    """A size of the operator at hand, and formulas for it."""
+
+    name: str
+    actual: Size
+    sides: tuple[Side, ...]
+
+    def pieces(self) -> list[str]:
+        """name = formula = formula."""
+        words = dict.fromkeys(map(_words, self.sides))
+        return [" = ".join([self.name, *words])]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """Compare each formula with the size, for all values of their symbols."""
+        pairs = [(_value(side), self.actual) for side in self.sides]
+        return same_sizes(setting, pairs, formula_of(self))
+
+
+def same_sizes(setting: Setting, pairs: Iterable[tuple[Size, Size]], claim: str) -> Verdict:
+    """Whether sizes are equal, pair by pair."""
+    apart = []
+    for first, second in pairs:
+        points = islpy.Set(f"{setting.declared}{{ [0] : {text(first)} != {text(second)} }}")
+        apart.append((points.intersect_params(setting.domain), str(second), str(first)))
+    return setting.verdict(claim, apart, SETS)
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A condition `left <= right` on indices and sizes."""
+
+    left: Index
+    right: Index
+    divisor: int = 1
+    """The right side is divided by it, as a fraction."""
+    strict: bool = False
+
+    def latex(self) -> str:
+        """With the sign between them."""
+        right = self.right.latex()
+        if self.divisor != 1:
+            right = f"\\frac{{{right}}}{{{self.divisor}}}"
+        sign = "<" if self.strict else "\\le"
+        return f"{self.left.latex()} {sign} {right}"
+
+    def isl(self, names: dict[str, str]) -> str:
+        """As isl reads it."""
+        left, right = self.left.isl(names), self.right.isl(names)
+        return f"{self.divisor}*{left} {'<' if self.strict else '<='} {right}"
+
+
+@dataclass(frozen=True, eq=False)
+class Equivalent:
+    """Two conditions on one index that hold for the same values of at least 0."""
+
+    index: str
+    left: Compared
+    right: Compared
+
+    def pieces(self) -> list[str]:
+        """left if and only if right."""
+        formula = f"{self.left.latex()} \\iff {self.right.latex()}"
+        return [formula, f"{self.index} \\ge 0"]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """Compare the sets of values."""
+        names = {self.index: "v0"}
+        sets = [
+            islpy.Set(f"{setting.declared}{{ [v0] : v0 >= 0 and {side.isl(names)} }}")
+            for side in (self.left, self.right)
+        ]
+        left, right = (points.intersect_params(setting.domain) for points in sets)
+        apart = [(left.subtract(right), False, True), (right.subtract(left), True, False)]
+        return setting.verdict(formula_of(self), apart, SETS, self.index)
+
+
+@dataclass(frozen=True, eq=False)
+class Extreme:
+    """The least or greatest value of an index expression over the ranges of some variables."""
+
+    kind: str
+    """"min" or "max"."""
+    over: Ranges
+    index: Index
+    value: Index
+    free: Ranges = ()
+
+    def pieces(self) -> list[str]:
+        """min over the ranges of the expression = the value."""
+        under = ",\\, ".join(f"0 \\le {name} < {size_latex(size)}" for name, size in self.over)
+        return [f"\\{self.kind}_{{{under}}} ({self.index.latex()}) = {self.value.latex()}"]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """No value of the expression is beyond, and one is reached."""
+        claim = formula_of(self)
+        free, over = [name for name, _ in self.free], [name for name, _ in self.over]
+        names = {name: f"v{k}" for k, name in enumerate([*free, *over])}
+        at, more = ([names[name] for name in group] for group in (free, over))
+        inside, value = self.index.isl(names), self.value.isl(names)
+        box = [f"0 <= {names[name]} < {text(size)}" for name, size in self.over]
+        sizes = [f"0 <= {names[name]} < {text(size)}" for name, size in self.free]
+        sign = "<" if self.kind == "min" else ">"
+        head = f"{setting.declared}{{ [{', '.join(at) or '0'}] : "
+        every = " and ".join(sizes) or "true"
+        reached = f"exists ({', '.join(more)}: {' and '.join([*box, f'{inside} = {value}'])})"
+        beyond = f"exists ({', '.join(more)}: {' and '.join([*box, f'{inside} {sign} {value}'])})"
+        missed, passed = (
+            islpy.Set(f"{head}{every} and {condition} }}").intersect_params(setting.domain)
+            for condition in (f"not ({reached})", beyond)
+        )
+        words = self.value.latex()
+        apart = [(missed, words, "not reached"), (passed, words, "passed")]
+        return setting.verdict(claim, apart, SETS, ", ".join(free))
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """Several statements in one line."""
+
+    parts: tuple[Statement, ...]
+    given: tuple[str, ...] = ()
+    """Abbreviations of the setting, as LaTeX."""
+
+    def pieces(self) -> list[str]:
+        """Those of all parts."""
+        return [*(piece for part in self.parts for piece in part.pieces()), *self.given]
+
+    def decide(self, setting: Setting) -> Verdict:
+        """The first verdict that is not proved, or one for all."""
+        found = [part.decide(setting) for part in self.parts]
+        worst = next((verdict for verdict in found if not verdict), found[0])
+        return replace(worst, words=formula_of(self))

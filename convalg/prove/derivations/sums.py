@@ -1,0 +1,438 @@
+"""Sums over index sets: the language of derivations, printed and decided from one tree.
+
+An expression is a sum of products of array entries, such as sum over t of w[t] x[2 o + t - 1]. It
+is printed as LaTeX by `latex`, and read by isl through `points`: the set of all its products, as
+[free indices, indices of each array]. Two expressions are equal for all values of the arrays
+exactly when those sets are. Entries outside an array are zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count, product
+from typing import Any, TypeAlias
+
+import islpy
+
+from convalg.errors import UndecidableError
+from convalg.faces.relation import text
+from convalg.prove.derivations.indices import Index
+
+Size: TypeAlias = Any
+
+
+# Vectors: arrays, and operators applied to vectors.
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array of unknowns, by the name that formulas show."""
+
+    name: str
+    shape: tuple[Size, ...]
+
+    def latex(self) -> str:
+        """The name."""
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """An operator with a name: its entries [row, column, label] are labelled with `weights`.
+
+    Without weights (paddings, upsampling) the entries are one.
+    """
+
+    name: str
+    out_shape: tuple[Size, ...]
+    in_shape: tuple[Size, ...]
+    entries: islpy.Set
+    weights: Array | None = None
+
+    def latex(self) -> str:
+        """The name."""
+        return self.name
+
+    @property
+    def T(self) -> Transposed:  # noqa: N802
+        """The transposed operator."""
+        return Transposed(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Transposed:
+    """The transpose of a named operator."""
+
+    operator: Named
+
+    @property
+    def out_shape(self) -> tuple[Size, ...]:
+        """The shape of its output."""
+        return self.operator.in_shape
+
+    @property
+    def in_shape(self) -> tuple[Size, ...]:
+        """The shape of its input."""
+        return self.operator.out_shape
+
+    def latex(self) -> str:
+        """The name with a T."""
+        name = self.operator.latex()
+        # A second exponent on a prime needs braces.
+        return f"{{{name}}}^{{\\mathsf T}}" if name.endswith("'") else f"{name}^{{\\mathsf T}}"
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A product of operators; the last one is applied first."""
+
+    factors: tuple[Named | Transposed, ...]
+
+    @property
+    def out_shape(self) -> tuple[Size, ...]:
+        """The shape of its output."""
+        return self.factors[0].out_shape
+
+    @property
+    def in_shape(self) -> tuple[Size, ...]:
+        """The shape of its input."""
+        return self.factors[-1].in_shape
+
+    def latex(self) -> str:
+        """The factors side by side."""
+        return "\\, ".join(factor.latex() for factor in self.factors)
+
+
+OperatorTerm: TypeAlias = "Named | Transposed | Product"
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """An operator applied to a vector."""
+
+    operator: OperatorTerm
+    vector: Vector
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """The shape of the result."""
+        return self.operator.out_shape
+
+    def latex(self) -> str:
+        """A x, or A (a x + b z)."""
+        inner = self.vector.latex()
+        return f"{self.operator.latex()} {f'({inner})' if isinstance(self.vector, Mix) else inner}"
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """A sum of multiples of vectors, with unknown numbers as factors."""
+
+    parts: tuple[tuple[str, Vector], ...]
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """The shape of each part."""
+        return self.parts[0][1].shape
+
+    def latex(self) -> str:
+        """The parts with their factors."""
+        return " + ".join(f"{factor} {vector.latex()}" for factor, vector in self.parts)
+
+
+Vector: TypeAlias = "Array | Applied | Mix"
+
+
+# Expressions.
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One entry of a vector."""
+
+    vector: Vector
+    index: tuple[Index, ...]
+
+    def latex(self) -> str:
+        """The vector with a subscript."""
+        place = ", ".join(part.latex() for part in self.index)
+        words = self.vector.latex()
+        return f"{words if isinstance(self.vector, Array) else f'({words})'}_{{{place}}}"
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """A product of expressions."""
+
+    factors: tuple[Expression, ...]
+
+    def latex(self) -> str:
+        """The factors side by side; sums in parentheses unless they are last."""
+        words = []
+        for place, factor in enumerate(self.factors):
+            last = place == len(self.factors) - 1
+            closed = isinstance(factor, Plus) or (isinstance(factor, Sum) and not last)
+            words.append(f"({factor.latex()})" if closed else factor.latex())
+        return "\\, ".join(words)
+
+
+@dataclass(frozen=True, eq=False)
+class Plus:
+    """A sum of multiples of expressions, with unknown numbers as factors."""
+
+    parts: tuple[tuple[str, Expression], ...]
+
+    def latex(self) -> str:
+        """The parts with their factors."""
+        return " + ".join(f"{factor} {part.latex()}" for factor, part in self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """The sum of a body over all integers `variables` at which the conditions hold."""
+
+    variables: tuple[str, ...]
+    body: Expression
+    conditions: tuple[tuple[Index, Index], ...] = ()
+
+    def latex(self) -> str:
+        """The sign of the sum with its variables and conditions, and the body."""
+        if not self.variables:
+            return self.body.latex()
+        under = ", ".join(self.variables)
+        if self.conditions:
+            under += ":\\, " + ",\\, ".join(
+                f"{a.latex()} = {b.latex()}" for a, b in self.conditions
+            )
+        return f"\\sum_{{{under}}} {self.body.latex()}"
+
+
+@dataclass(frozen=True, eq=False)
+class Inner:
+    """The inner product of two vectors."""
+
+    left: Vector
+    right: Vector
+
+    def latex(self) -> str:
+        """Both in angle brackets."""
+        return f"\\langle {self.left.latex()}, {self.right.latex()} \\rangle"
+
+
+@dataclass(frozen=True, eq=False)
+class Derivative:
+    """The partial derivative by one entry of an array."""
+
+    of: Expression
+    by: Entry
+
+    def latex(self) -> str:
+        """As a fraction."""
+        return f"\\frac{{\\partial}}{{\\partial {self.by.latex()}}} {self.of.latex()}"
+
+
+Expression: TypeAlias = "Entry | Times | Plus | Sum | Inner | Derivative"
+
+
+# Reading expressions as sets of products.
+
+Key: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
+"""The unknown numbers and the arrays of a product, by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Term:
+    """A product of entries, for all values of its variables at which the conditions hold."""
+
+    scalars: tuple[str, ...] = ()
+    factors: tuple[tuple[Array, tuple[str, ...]], ...] = ()
+    variables: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    members: tuple[tuple[tuple[str, ...], islpy.Set], ...] = ()
+    """Points that must be entries of an operator."""
+
+    def __mul__(self, other: _Term) -> _Term:
+        return _Term(
+            self.scalars + other.scalars,
+            self.factors + other.factors,
+            self.variables + other.variables,
+            self.conditions + other.conditions,
+            self.members + other.members,
+        )
+
+
+@dataclass
+class Reader:
+    """Reads expressions as terms; each bound variable gets a name of its own."""
+
+    declared: str
+    """The symbolic sizes as isl declares them."""
+    domain: islpy.Set
+    numbers: Any = field(default_factory=count)
+
+    def points(self, expression: Expression, free: Sequence[tuple[str, Size]]) -> Points:
+        """All products of an expression, for free variables in `0 <= variable < size`.
+
+        Raises: UndecidableError where equal products are added a number of times.
+        """
+        names = {name: self._fresh() for name, _ in free}
+        box = tuple(f"0 <= {names[name]} < {text(size)}" for name, size in free)
+        lead = _Term(variables=tuple(names.values()), conditions=box)
+        found: dict[Key, list[islpy.Set]] = {}
+        for term in self._terms(expression, names):
+            key, points = self._set(lead * term, tuple(names.values()))
+            if not points.is_empty():
+                found.setdefault(key, []).append(points)
+        return found
+
+    def _set(self, term: _Term, free: tuple[str, ...]) -> tuple[Key, islpy.Set]:
+        factors = sorted(term.factors, key=lambda pair: pair[0].name)
+        space = ", ".join(term.variables)
+        conditions = " and ".join(term.conditions) or "true"
+        values = islpy.Set(f"{self.declared}{{ [{space}] : {conditions} }}")
+        for point, members in term.members:
+            at = islpy.Map(f"{self.declared}{{ [{space}] -> [{', '.join(point)}] }}")
+            values = values.intersect(at.intersect_range(members).domain())
+        values = values.intersect_params(self.domain)
+        shown_point = [*free, *(index for _, place in factors for index in place)]
+        shown = islpy.Map(f"{self.declared}{{ [{space}] -> [{', '.join(shown_point)}] }}")
+        shown = shown.intersect_domain(values)
+        if not shown.is_injective():
+            names = ", ".join(array.name for array, _ in factors)
+            raise UndecidableError(
+                f"a sum adds equal products of {names} several times, which is not decided: give "
+                f"numbers for the sizes"
+            )
+        key = (tuple(sorted(term.scalars)), tuple(array.name for array, _ in factors))
+        return key, shown.range()
+
+    def _fresh(self) -> str:
+        return f"v{next(self.numbers)}"
+
+    def _terms(self, expression: Expression, names: dict[str, str]) -> list[_Term]:
+        match expression:
+            case Entry(vector=vector, index=index):
+                places, before = [], _Term()
+                for part in index:
+                    place, needed = self._place(part, names)
+                    places.append(place)
+                    before = before * needed
+                return [before * term for term in self._entry(vector, tuple(places))]
+            case Times(factors=factors):
+                found = [_Term()]
+                for factor in factors:
+                    parts = self._terms(factor, names)
+                    found = [a * b for a, b in product(found, parts)]
+                return found
+            case Plus(parts=parts):
+                return [
+                    _Term(scalars=(scalar,)) * term
+                    for scalar, part in parts
+                    for term in self._terms(part, names)
+                ]
+            case Sum(variables=variables, body=body, conditions=conditions):
+                inner = {**names, **{name: self._fresh() for name in variables}}
+                lead = _Term(variables=tuple(inner[name] for name in variables))
+                for left, right in conditions:
+                    lead = lead * self._equal(left, right, inner)
+                return [lead * term for term in self._terms(body, inner)]
+            case Inner(left=left, right=right):
+                both = tuple(self._fresh() for _ in left.shape)
+                lead = _Term(variables=both)
+                pairs = product(self._entry(left, both), self._entry(right, both))
+                return [lead * a * b for a, b in pairs]
+            case Derivative(of=of, by=by):
+                slopes = [self._derived(term, by, names) for term in self._terms(of, names)]
+                return [term for term in slopes if term is not None]
+        raise AssertionError(expression)
+
+    def _derived(self, term: _Term, by: Entry, names: dict[str, str]) -> _Term | None:
+        """A product without its factor of the array, whose index must be that of `by`."""
+        places = [k for k, (array, _) in enumerate(term.factors) if array == by.vector]
+        if not places:
+            return None
+        (place,) = places
+        own = term.factors[place][1]
+        fixed = _Term()
+        for part, other in zip(by.index, own, strict=True):
+            fixed = fixed * self._equal(part, Index(((1, other),)), {**names, other: other})
+        rest = (*term.factors[:place], *term.factors[place + 1 :])
+        return replace(term, factors=rest) * fixed
+
+    def _place(self, index: Index, names: dict[str, str]) -> tuple[str, _Term]:
+        """An index as an isl expression, and what that needs."""
+        needed = _Term()
+        known: dict[Any, str] = dict(names)
+        for folded in index.folded:
+            inner, also = self._place(folded.index, names)
+            known[folded] = own = self._fresh()
+            condition = folded.border.condition(inner, own)
+            needed = needed * also * _Term(variables=(own,), conditions=(condition,))
+        return index.isl(known), needed
+
+    def _equal(self, left: Index, right: Index, names: dict[str, str]) -> _Term:
+        first, needed = self._place(left, names)
+        second, also = self._place(right, names)
+        return needed * also * _Term(conditions=(f"{first} = {second}",))
+
+    def _entry(self, vector: Vector, places: tuple[str, ...]) -> list[_Term]:
+        match vector:
+            case Array(shape=shape):
+                box = tuple(
+                    f"0 <= {place} < {text(size)}"
+                    for place, size in zip(places, shape, strict=True)
+                )
+                return [_Term(factors=((vector, places),), conditions=box)]
+            case Mix(parts=parts):
+                return [
+                    _Term(scalars=(scalar,)) * term
+                    for scalar, part in parts
+                    for term in self._entry(part, places)
+                ]
+            case Applied(operator=Product(factors=(first, *rest)), vector=inner):
+                below = Applied(Product(tuple(rest)), inner) if rest else inner
+                return self._entry(Applied(first, below), places)
+            case Applied(operator=operator, vector=inner):
+                return self._through(operator, inner, places)
+        raise AssertionError(vector)
+
+    def _through(self, operator: Any, inner: Vector, places: tuple[str, ...]) -> list[_Term]:
+        """The entries of one row of an operator, times those of the vector."""
+        named = operator.operator if isinstance(operator, Transposed) else operator
+        others = tuple(self._fresh() for _ in operator.in_shape)
+        weights = named.weights
+        labels = tuple(self._fresh() for _ in weights.shape) if weights else ()
+        row, column = (others, places) if named is not operator else (places, others)
+        point = (*row, *column, *labels)
+        factors = ((weights, labels),) if weights else ()
+        lead = _Term((), factors, others + labels, (), ((point, named.entries),))
+        return [lead * term for term in self._entry(inner, others)]
+
+
+Points: TypeAlias = "dict[Key, list[islpy.Set]]"
+
+
+def difference(left: Points, right: Points) -> list[tuple[Key, islpy.Set, int]]:
+    """Where two expressions differ: (arrays, points, left minus right) with non-empty points."""
+    found = []
+    for key in dict.fromkeys([*left, *right]):
+        pieces: list[tuple[int, islpy.Set]] = []
+        for sign, side in ((1, left), (-1, right)):
+            for points in side.get(key, []):
+                pieces = _added(pieces, sign, points)
+        found += [(key, points, value) for value, points in pieces if value]
+    return found
+
+
+def _added(
+    pieces: list[tuple[int, islpy.Set]], value: int, points: islpy.Set
+) -> list[tuple[int, islpy.Set]]:
+    """Disjoint pieces with a multiple of one more set added."""
+    found = []
+    for own, other in pieces:
+        common, apart = other.intersect(points), other.subtract(points)
+        found += [(own + value, common), (own, apart)]
+        points = points.subtract(other)
+    found.append((value, points))
+    return [(own, part) for own, part in found if not part.is_empty()]

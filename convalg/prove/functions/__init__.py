@@ -1,0 +1,1 @@
+"""Claims about Python functions: run on symbols, watched, and compared on numbers."""

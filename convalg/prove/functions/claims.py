@@ -1,0 +1,468 @@
+"""Claims about functions: is f linear, does it implement A, is this its gradient?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from convalg.arrays import Array
+from convalg.errors import KindError
+from convalg.faces.exact import exact_rows
+from convalg.operators.tree import Map, Operator
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
+from convalg.prove.functions.outputs import gradients, one_output
+from convalg.prove.functions.trace import Function, Trace, arity, trace, unknowns
+from convalg.prove.functions.trials import Trials, differ, first_gap
+from convalg.prove.verdict import Counterexample, Verdict
+from convalg.size import as_shape, size_product
+
+TRACED = "exact polynomial identity of the outputs, run on symbols (floats as simple fractions)"
+SAMPLED = "numbers tried, since the function cannot run on symbols"
+EXACT = "over exact numbers"
+
+
+def linear(f: Any, in_shape: Any = None) -> Verdict:
+    """Whether f(a x + b y) = a f(x) + b f(y): a plain Python function, a map or an operator.
+
+    Shapes: f takes one array of `in_shape` (operators and maps bring their own).
+    It is proved where f is shown to run the same instructions on symbols as on numbers. A
+    function for which that cannot be shown can be refuted by numbers, never proved.
+
+    Raises: KindError when f cannot be called with one array.
+
+    >>> linear(lambda x: x[1:] - x[:-1], 4)
+    Proved for inputs of shape (4,); over exact numbers
+    >>> linear(lambda x: 2 * x + 1, 2).counterexample.inputs
+    {'x': [0, 0]}
+    """
+    claim = "f(a x + b y) = a f(x) + b f(y)"
+    if isinstance(f, Operator):
+        if not f.is_concrete:
+            method = "the output is a sum over triples (row, column, weight) that x does not change"
+            scope = str(Domain.of(f))
+            return Verdict("proved", f"{f!r} is linear", scope, method)
+        x = unknowns(f.in_shape, "x")
+        y = _applied(_lifted(f), x)
+        return _linear_polynomials(f, x, y, claim, f"inputs of shape {f.in_shape}")
+    if isinstance(f, Map) and in_shape is None:
+        in_shape = f.in_shape
+    elif in_shape is None:
+        raise KindError(f"linear needs the shape of the input of {f!r}: give in_shape")
+    arity(f, (1,), "f(x)")
+    shape = as_shape(in_shape, "in_shape")
+    x = unknowns(shape, "x")  # sizes of a function are numbers
+    scope = f"inputs of shape {shape}"
+    try:
+        found = trace(f, [x], one_output(None))
+    except UntraceableError as error:
+        return _linear_by_numbers(f, x, claim, f"{scope}; {EXACT}", error)
+    return _linear_polynomials(f, x, found.outputs["y"], claim, _scope(scope, found))
+
+
+def _scope(shapes: str, found: Trace) -> str:
+    return "; ".join([shapes, EXACT, *found.notes])
+
+
+def _linear_polynomials(f: Function, x: Array, y: Array, claim: str, scope: str) -> Verdict:
+    own = {generator for entry in x.ravel() for generator in entry.generators}
+    for index, value in np.ndenumerate(y):
+        if not value.degree_in(own) <= {1}:
+            found = _nonlinear_witness(f, x, index, value)
+            return Verdict("refuted", claim, scope, TRACED, found)
+    return Verdict("proved", claim, scope, TRACED)
+
+
+def _nonlinear_witness(
+    f: Function, x: Array, index: tuple[int, ...], value: Polynomial
+) -> Counterexample:
+    """f(0) when that is not zero, else two inputs whose images do not add up."""
+    generators = [next(iter(entry.generators)) for entry in x.ravel()]
+
+    def at(numbers: Array) -> Any:
+        own = dict(zip(generators, numbers.ravel().tolist(), strict=True))
+        others = {g: 1 for g in value.generators if g not in own}
+        return value.at({**own, **others})
+
+    def replayed(*inputs: Array) -> Callable[[], tuple[Any, Any]]:
+        return lambda: _sums(f, inputs, index)
+
+    zero = np.zeros(x.shape, dtype=int)
+    if at(zero) != 0:
+        inputs = {"x": zero.tolist()}
+        return Counterexample({}, index, None, 0, at(zero), inputs, replayed(zero))
+    for left, right in _pairs(x.shape):
+        if at(left + right) != at(left) + at(right):
+            inputs = {"x": left.tolist(), "y": right.tolist()}
+            sums = at(left) + at(right)
+            return Counterexample(
+                {}, index, None, sums, at(left + right), inputs, replayed(left, right)
+            )
+    raise AssertionError(f"{value} is not linear and yet additive on every pair tried")
+
+
+def _sums(f: Function, inputs: tuple[Array, ...], index: tuple[int, ...]) -> tuple[Any, Any]:
+    """f(x) + f(y) and f(x + y) at an entry, by calling f; 0 and f(0) for one input."""
+    trials = Trials(f, one_output(None))
+    images = [trials.run([array.astype(float)])["y"] for array in inputs]
+    if len(inputs) == 1:
+        return 0, images[0][index]
+    whole = trials.run([(inputs[0] + inputs[1]).astype(float)])["y"]
+    return images[0][index] + images[1][index], whole[index]
+
+
+def _pairs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
+    """Pairs of small integer inputs: impulses first, of both signs, then random ones."""
+    count = int(size_product(shape))
+    units = np.eye(count, dtype=int).reshape(count, *shape)
+    for a, b in product(range(min(count, 8)), repeat=2):
+        yield units[a], units[b]
+        yield units[a], -units[b]
+    random = np.random.default_rng(0)
+    for _ in range(400):
+        yield random.integers(-9, 10, shape), random.integers(-9, 10, shape)
+
+
+def _linear_by_numbers(
+    f: Function, x: Array, claim: str, scope: str, error: UntraceableError
+) -> Verdict:
+    """Whether f is additive on numbers: a difference refutes, agreement proves nothing."""
+    trials = Trials(f, one_output(None), error)
+    reason = str(error)
+    tried = 0
+    try:
+        zero = np.zeros(x.shape)
+        at_zero = trials.floats([zero])["y"]
+        if differ(at_zero, np.zeros_like(at_zero), trials.tolerance):
+            index, claimed, actual = first_gap(np.zeros_like(at_zero), at_zero)
+            inputs = {"x": zero.astype(int).tolist()}
+            found = Counterexample(
+                {}, index, None, claimed, actual, inputs, _replay(f, (zero,), index)
+            )
+            return trials.refuted(claim, scope, SAMPLED, found, [[zero]])
+        for left, right in trials.pairs(_pairs(x.shape), x.shape):
+            parts = trials.floats([left])["y"] + trials.floats([right])["y"]
+            whole = trials.floats([left + right])["y"]
+            tried += 1
+            if differ(parts, whole, trials.tolerance):
+                index, claimed, actual = first_gap(parts, whole)
+                inputs = {"x": _shown(left), "y": _shown(right)}
+                found = Counterexample(
+                    {}, index, None, claimed, actual, inputs, _replay(f, (left, right), index)
+                )
+                return trials.refuted(
+                    claim, scope, SAMPLED, found, [[left], [right], [left + right]]
+                )
+    except UntraceableError as other:
+        words = reason if str(other) == reason else f"{reason}; {other}"
+        return Verdict("unknown", claim, scope, SAMPLED, reason=words)
+    words = f"{reason}; additive on {tried} pairs of inputs tried, which proves nothing"
+    return Verdict("unknown", claim, scope, SAMPLED, reason=words)
+
+
+def _replay(
+    f: Function, inputs: tuple[Array, ...], index: tuple[int, ...] | None
+) -> Callable[[], tuple[Any, Any]] | None:
+    return None if index is None else lambda: _sums(f, inputs, index)
+
+
+def _shown(values: Array) -> Any:
+    """Integers as integers."""
+    return (values.astype(int) if np.array_equal(values, np.round(values)) else values).tolist()
+
+
+def implements(f: Function, operator: Operator) -> Verdict:
+    """Whether f(x) or f(x, w) gives exactly what an operator does, for all x (and all w).
+
+    Shapes: f takes x of `in_shape` and, with two arguments, w of `A.kernel.shape`, one sample
+    and no batch, and returns an array of `out_shape`, or a tuple or dictionary with it. With two
+    arguments the operator's own weights do not matter: the claim is for every kernel.
+
+    Raises: KindError for a family, or a function of other arguments.
+
+    >>> import convalg as ca
+    >>> def conv(x, w):
+    ...     return [sum(x[o + t] * w[t] for t in range(2)) for o in range(3)]
+    >>> implements(conv, ca.correlation(4, ca.kernel(2)))
+    Proved for inputs of shape (4,) and kernels of shape (2,); over exact numbers
+    """
+    _need_concrete(operator, "implements")
+    count = arity(f, (2, 1) if _has_kernel(operator) else (1,), "f(x) or f(x, w)")
+    weights = [unknowns(operator.kernel.shape, "w")] if count == 2 else []
+    x = unknowns(operator.in_shape, "x")
+    claim, scope = f"f implements {operator!r}", f"inputs of shape {operator.in_shape}"
+    if weights:
+        scope += f" and kernels of shape {weights[0].shape}"
+        operator = operator.refill(weights[0])
+    expected = _applied(operator, x)
+    return _Comparison(f, [x, *weights], {"y": expected}, claim, scope).verdict()
+
+
+def gradient(backward: Function, operator: Operator) -> Verdict:
+    """Whether a backward pass gives dL/dx = A^T g and, where it returns them, dL/dw and dL/db.
+
+    Shapes: backward(x, w, g), backward(x, g) or backward(g), one sample and no batch: x of
+    `in_shape`, w of `A.kernel.shape`, g of `out_shape`. It returns dx, (dx, dw) or (dx, dw, db),
+    or a dictionary of them. dw is B(x)^T g, and db the sum of g over the positions of each output
+    channel: the gradient of a bias that is added to the output.
+
+    Raises: KindError for a family, or a function of other arguments.
+
+    >>> import convalg as ca
+    >>> def backward(x, w, g):
+    ...     dx = [w[0] * g[0], w[1] * g[0] + w[0] * g[1], w[1] * g[1]]
+    ...     dw = [x[0] * g[0] + x[1] * g[1], x[1] * g[0] + x[2] * g[1]]
+    ...     return dx, dw
+    >>> bool(gradient(backward, ca.correlation(3, ca.kernel(2))))
+    True
+    """
+    _need_concrete(operator, "gradient")
+    allowed = (3, 2, 1) if _has_kernel(operator) else (2, 1)
+    count = arity(backward, allowed, "backward(x, w, g), backward(x, g) or backward(g)")
+    x, g = unknowns(operator.in_shape, "x"), unknowns(operator.out_shape, "g")
+    inputs = [g] if count == 1 else [x, g]
+    scope = f"inputs of shape {operator.in_shape}"
+    if count == 3:
+        weights = unknowns(operator.kernel.shape, "w")
+        operator, inputs = operator.refill(weights), [x, weights, g]
+        scope += f" and kernels of shape {weights.shape}"
+    else:
+        operator = _lifted(operator)
+    expected = {"dx": _applied(operator.T, g)}
+    if _has_kernel(operator):
+        expected["dw"] = operator.kernel_gradient(x, g)
+        expected["db"] = _bias_gradient(operator, g)
+    return _Comparison(
+        backward, inputs, expected, "the backward pass is the gradient", scope
+    ).verdict()
+
+
+def _bias_gradient(operator: Operator, g: Array) -> Array:
+    """The sum of g over all positions of each output channel, or of all of g without channels."""
+    from convalg.operators.gradients import only_convolution
+
+    geometry = only_convolution(operator).geometry
+    channels = len(geometry.kernel_shape) > len(geometry.axes)
+    rows = g.reshape(g.shape[0], -1) if channels and g.ndim > 1 else g.reshape(1, -1)
+    found = np.empty(len(rows), dtype=object)
+    for place, row in enumerate(rows):
+        found[place] = sum(row, start=Polynomial({}))
+    return found if channels else found.reshape(())
+
+
+def _need_concrete(operator: Any, name: str) -> None:
+    if not isinstance(operator, Operator) or not operator.is_concrete:
+        raise KindError(
+            f"{name} compares a function with an operator of numbers, not {operator!r}: "
+            f"a function runs at one size, so take a family at one with .at(...)"
+        )
+
+
+def _has_kernel(operator: Operator) -> bool:
+    from convalg.operators.gradients import convolutions
+
+    return len(convolutions(operator)) == 1
+
+
+def _applied(operator: Operator, x: Array) -> Array:
+    """A x on polynomials, whatever exact numbers the operator holds."""
+    flat, nothing = x.ravel(), Polynomial({})
+    rows = exact_rows(operator, Polynomial.of)
+    found = np.empty(len(rows), dtype=object)
+    for row, line in enumerate(rows):
+        total = nothing
+        for column, value in line.items():
+            total = total + value * flat[column]
+        found[row] = total
+    return found.reshape(operator.out_shape)
+
+
+def _lifted(operator: Operator) -> Operator:
+    """The operator with its weights as polynomials, so that floats are read as fractions."""
+    if not _has_kernel(operator):
+        return operator
+    # Scaled factors and fixed matrices stay: numbers that a polynomial can be multiplied by.
+    return operator.refill(np.frompyfunc(Polynomial.of, 1, 1)(operator.kernel.astype(object)))
+
+
+class _Comparison:
+    """A user function against the polynomials that it is to return, by the names of the outputs."""
+
+    def __init__(
+        self,
+        f: Function,
+        inputs: list[Array],
+        expected: dict[str, Array],
+        claim: str,
+        scope: str,
+    ) -> None:
+        self.f, self.inputs, self.claim, self.scope = f, inputs, claim, scope
+        self.expected = {name: _as_polynomials(array) for name, array in expected.items()}
+        shapes = {name: array.shape for name, array in expected.items()}
+        self.pick = one_output(shapes["y"]) if "y" in shapes else gradients(shapes)
+
+    def verdict(self) -> Verdict:
+        """Whether f on symbols returns these polynomials."""
+        try:
+            found = trace(self.f, self.inputs, self.pick)
+        except UntraceableError as error:
+            return self._by_numbers(error)
+        scope = _scope(self.scope, found)
+        if "db" in found.outputs:
+            scope += "; db as the sum of g over the positions"
+        missing = [name for name in self.expected if name not in ("db", *found.outputs)]
+        if missing:
+            scope += f"; {' and '.join(missing)} not returned, so not compared"
+        for name, left in found.outputs.items():
+            right: Any = self.expected[name]
+            got_array: Any = left
+            if name == "db" and left.size == right.size:
+                got_array = left.reshape(right.shape)
+            if got_array.shape != right.shape:
+                words = f"{name} of shape {got_array.shape}", f"shape {right.shape}"
+                other = Counterexample({}, None, None, *words)
+                return Verdict("refuted", self.claim, scope, TRACED, other)
+            for index, wanted in np.ndenumerate(right):
+                got = got_array[index]
+                if not got.same(wanted):
+                    entry = self._witness(index, got, wanted, name)
+                    if entry is None:
+                        continue
+                    shapes = (right.shape, self.inputs[0].shape)
+                    return Verdict(
+                        "refuted", self.claim, scope, TRACED, replace(entry, shapes=shapes)
+                    )
+        return Verdict("proved", self.claim, scope, TRACED)
+
+    def _witness(
+        self, index: tuple[int, ...], left: Polynomial, right: Polynomial, name: str
+    ) -> Counterexample | None:
+        """The entry of the output, and of the first input that its wrong product reads."""
+        gap = left - right
+        wrong = sorted(gap.terms)
+        first = {next(iter(e.generators)): place for place, e in np.ndenumerate(self.inputs[0])}
+        column = next((first[g] for monomial in wrong for g in monomial if g in first), None)
+        numbers, others = self._numbers_apart(gap)
+        return Counterexample(
+            {},
+            index,
+            column,
+            left.to_sympy(),
+            right.to_sympy(),
+            {"output": name},
+            lambda: self._replayed(numbers, others, index, left, right, name),
+        )
+
+    def _numbers_apart(self, gap: Polynomial) -> tuple[list[Array], dict[Any, int]]:
+        """Small integers for the inputs, and for other symbols, at which a gap is not zero."""
+        random = np.random.default_rng(0)
+        # A polynomial that is not zero vanishes on few points of a large enough grid.
+        for most in range(3, 1000):
+            numbers = [random.integers(1, most, array.shape) for array in self.inputs]
+            others = {g: int(random.integers(1, most)) for g in sorted(gap.generators)}
+            if gap.at({**others, **_values(self.inputs, numbers)}) != 0:
+                return numbers, others
+        raise AssertionError(f"{gap} is not zero, and yet zero at every point tried")
+
+    def _replayed(
+        self,
+        numbers: list[Array],
+        others: dict[Any, int],
+        index: tuple[int, ...],
+        left: Polynomial,
+        right: Polynomial,
+        name: str,
+    ) -> tuple[Any, Any]:
+        """What f gives at an entry, by calling it, and what is right there."""
+        values = _values(self.inputs, numbers)
+        if left.generators | right.generators <= values.keys():
+            found = Trials(self.f, self.pick).run([array.astype(float) for array in numbers])[name]
+            return found.reshape(self.expected[name].shape)[index], right.at(values)
+        # Symbols of the function's or the operator's own have numbers too.
+        others = {**dict.fromkeys(left.generators | right.generators, 1), **others}
+        return left.at({**others, **values}), right.at({**others, **values})
+
+    def _by_numbers(self, error: UntraceableError) -> Verdict:
+        """Numbers put in: a difference refutes, agreement proves nothing."""
+        reason, scope = str(error), f"{self.scope}; {EXACT}"
+        own = {g for array in self.inputs for entry in array.ravel() for g in entry.generators}
+        every = [entry for array in self.expected.values() for entry in array.ravel()]
+        held = sorted({g for entry in every for g in entry.generators} - own)
+        if held:
+            names = ", ".join(g[0] for g in held[:3])
+            reason = f"{reason}; and the operator holds {names}, so that no numbers tell"
+            return Verdict("unknown", self.claim, scope, SAMPLED, reason=reason)
+        trials = Trials(self.f, self.pick, error)
+        tried = 0
+        try:
+            for numbers in trials.inputs([array.shape for array in self.inputs]):
+                found = self._differs(trials, numbers)
+                if found is not None:
+                    return trials.refuted(self.claim, scope, SAMPLED, found, [numbers])
+                tried += 1
+        except UntraceableError as other:
+            words = reason if str(other) == reason else f"{reason}; {other}"
+            return Verdict("unknown", self.claim, scope, SAMPLED, reason=words)
+        words = f"{reason}; equal on {tried} inputs tried, which proves nothing"
+        return Verdict("unknown", self.claim, scope, SAMPLED, reason=words)
+
+    def _differs(self, trials: Trials, numbers: list[Array]) -> Counterexample | None:
+        """Where f differs on some numbers."""
+        outputs = trials.floats(numbers)
+        values = _values(self.inputs, numbers)
+        for name, left in outputs.items():
+            polynomial = self.expected[name]
+            right = np.array([float(p.at(values)) for p in polynomial.ravel()])
+            right = right.reshape(polynomial.shape)
+            if name == "db" and left.size == right.size:
+                left = left.reshape(right.shape)
+            if differ(left, right, trials.tolerance):
+                index, claimed, actual = first_gap(left, right)
+                shown = {f"argument {k}": _shown(array) for k, array in enumerate(numbers)}
+                if numbers[0].dtype.kind == "i":
+                    shown["dtype"] = str(numbers[0].dtype)
+                return Counterexample(
+                    {},
+                    index,
+                    None,
+                    claimed,
+                    actual,
+                    {"output": name, **shown},
+                    self._again(numbers, index, name, actual),
+                )
+        return None
+
+    def _again(
+        self, numbers: list[Array], index: tuple[int, ...] | None, name: str, actual: Any
+    ) -> Callable[[], tuple[Any, Any]] | None:
+        if index is None:
+            return None
+        shape = self.expected[name].shape
+
+        def evaluate() -> tuple[Any, Any]:
+            found = Trials(self.f, self.pick).run(numbers)[name]
+            return found.reshape(shape)[index], actual
+
+        return evaluate
+
+
+def _as_polynomials(array: Array) -> Array:
+    found = np.empty(np.shape(array), dtype=object)
+    for place, value in np.ndenumerate(np.asarray(array, dtype=object)):
+        found[place] = Polynomial.of(value)
+    return found
+
+
+def _values(inputs: list[Array], numbers: list[Array]) -> dict[Any, Any]:
+    """An exact number for each unknown of the inputs."""
+    from fractions import Fraction
+
+    return {
+        next(iter(unknown.generators)): int(n) if n == int(n) else Fraction(n)
+        for array, drawn in zip(inputs, numbers, strict=True)
+        for unknown, n in zip(array.ravel(), drawn.ravel().tolist(), strict=True)
+    }

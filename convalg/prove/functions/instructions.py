@@ -1,0 +1,542 @@
+"""Which instructions a user function executes, what it catches, and what it uses besides its input.
+
+A run on symbols tells about runs on numbers where both execute the same instructions: then no
+branch, no `except` and no type made a difference. Trace functions that were set before (coverage,
+debuggers) are put back after every run.
+
+Code that branches is followed instruction by instruction. Code whose only jumps are those of `for`
+loops can go different ways only by the number of iterations, and each iteration is an event of a
+line: there the events of lines tell as much, at a tenth of the cost.
+"""
+
+from __future__ import annotations
+
+import dis
+import gc
+import random
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+from convalg.prove.decisions import polynomials
+from convalg.prove.functions import frames, symbol_arrays, symbol_functions, symbols
+from convalg.prove.functions.frames import Owners, Run, active, running
+from convalg.prove.functions.stand_ins import Swaps, stand_ins
+
+MOST_INSTRUCTIONS = 5_000_000
+"""Instructions of the user's own code that one run may execute."""
+_PER_LINE = 10
+"""Instructions that an event of a line is counted as."""
+
+# Symbols themselves, most of what runs: known at once.
+_OWN = {
+    module.__name__: vars(module)
+    for module in (symbols, symbol_arrays, symbol_functions, polynomials, frames)
+}
+_CODE_BITS = 24
+_RAISED = 1 << 23
+"""Marks an exception among the instructions of a code object; offsets are below it."""
+
+INTROSPECTION = frozenset(
+    [
+        "_getframe",
+        "settrace",
+        "gettrace",
+        "setprofile",
+        "getprofile",
+        "get_objects",
+        "get_referents",
+        "get_referrers",
+        "getrefcount",
+        "getsizeof",
+        "addaudithook",
+        "f_back",
+        "f_trace",
+        "f_locals",
+        "f_globals",
+        "f_builtins",
+        "tb_frame",
+        "gi_frame",
+        "cr_frame",
+        "ag_frame",
+        "__subclasses__",
+        "memoryview",
+        "monitoring",
+        "call_tracing",
+        "__array__",
+        "__array_interface__",
+        "__array_struct__",
+        "__sizeof__",
+        "ctypes",
+        "from_address",
+        "string_at",
+        "cast_from",
+        "__reduce_ex__",
+    ]
+)
+"""Names that a function uses which looks how it is run; arrays of symbols cannot hide from them."""
+
+
+class BudgetSpentError(BaseException):
+    """A run executed too many instructions; not for the user's `except Exception` to catch."""
+
+
+@dataclass(eq=False)
+class Observed:
+    """One run: what it returned or raised, and how.
+
+    `steps`: the instructions of the user's code as numbers (of code that does not branch, the first
+    ones of lines), `codes` what the numbers refer to. `lines`: how many events of lines there were.
+    `raised`: exceptions within libraries, by name and function. `names`: global names and
+    attributes in the user's code that ran; `modules`: the global names of that code.
+    """
+
+    run: Run
+    result: Any = None
+    error: BaseException | None = None
+    spent: bool = False
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    codes: list[CodeType] = field(default_factory=list)
+    raised: set[tuple[str, str]] = field(default_factory=set)
+    modules: dict[int, dict[str, Any]] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    lines: int = 0
+
+    @property
+    def executed(self) -> int:
+        """About how many instructions the user's code executed."""
+        return len(self.steps) + (_PER_LINE - 1) * self.lines
+
+    def line(self, place: int) -> int | None:
+        """The line of an executed instruction, None where nothing was executed."""
+        if not self.steps:
+            return None
+        step = self.steps[min(place, len(self.steps) - 1)]
+        code = self.codes[step >> _CODE_BITS]
+        offset = step & (_RAISED - 1)
+        for start, end, line in code.co_lines():
+            if start <= offset < end and line is not None:
+                return line
+        return code.co_firstlineno
+
+
+class Codes:
+    """Numbers for code objects, the same for equal code in all runs of a function."""
+
+    def __init__(self) -> None:
+        self._by_identity: dict[int, tuple[CodeType, int]] = {}
+        self._by_value: dict[tuple[str, CodeType], int] = {}
+        self.all: list[CodeType] = []
+        self.owners = Owners()
+        self._branching: dict[int, tuple[CodeType, bool]] = {}
+
+    def is_branching(self, code: CodeType) -> bool:
+        """Whether events of lines do not tell which way was taken: see `is_branching`."""
+        known = self._branching.get(id(code))
+        if known is None:
+            known = self._branching[id(code)] = code, is_branching(code)
+        return known[1]
+
+    def number(self, code: CodeType) -> int:
+        """The number of a code object; a function that is compiled anew keeps its number."""
+        known = self._by_identity.get(id(code))
+        if known is not None:
+            return known[1]
+        key = code.co_filename, code
+        if key not in self._by_value:
+            self._by_value[key] = len(self.all)
+            self.all.append(code)
+        self._by_identity[id(code)] = code, self._by_value[key]
+        return self._by_value[key]
+
+
+def observe(
+    f: Callable[..., Any],
+    arguments: list[Any],
+    codes: Codes,
+    *,
+    symbolic: bool,
+    collect: Callable[[Any], Any] = lambda result: result,
+    effects: bool = True,
+    follow: bool = True,
+    modules: Iterable[dict[str, Any]] = (),
+) -> Observed:
+    """Run a function under watch. `collect` takes what it returned before anything else runs.
+
+    Exceptions of the function are kept, but for those that end the program. `effects`: whether
+    to watch what it uses besides its arguments, in a run on numbers: symbols run the same code.
+    `follow`: whether to note the instructions; if not, `modules` are the names of the modules whose
+    code will run.
+    """
+    _collect_young_garbage()
+    run = Run(symbolic, owners=codes.owners)
+    seen = Observed(run, codes=codes.all)
+    swaps = Swaps()
+    watch = _Watch(seen, codes, swaps)
+    before = sys.gettrace(), sys.getprofile()
+    with ExitStack() as stack:
+        stack.enter_context(running(run))
+        stack.enter_context(_other_callbacks_unwatched())
+        stack.enter_context(np.errstate(all="ignore"))
+        stack.callback(swaps.undo)
+        if symbolic:
+            stack.enter_context(stand_ins())
+            swaps.function(f)
+        for names in modules:
+            swaps.module(names, symbolic)
+        try:
+            sys.setprofile(watch.call if effects and not symbolic else None)
+            sys.settrace(watch.frame if follow else None)
+            try:
+                result = f(*arguments)
+            finally:
+                sys.settrace(before[0])
+                sys.setprofile(before[1])
+            seen.result = collect(result)
+        except BudgetSpentError:
+            seen.spent = True
+        except Exception as error:
+            seen.error = error
+        # A function may catch what ended the watch, and go on unwatched.
+        seen.spent = seen.spent or watch.spent
+        seen.lines = watch.lines
+    return seen
+
+
+def observe_each(
+    f: Callable[..., Any],
+    inputs: Iterable[tuple[list[Any], bool]],
+    codes: Codes,
+    collect: Callable[[Any], Any],
+    modules: Iterable[dict[str, Any]],
+) -> list[Observed]:
+    """Runs on several inputs of numbers, each with whether its instructions are to be noted.
+
+    `modules`: the names of the modules whose code runs, as in `observe`.
+    """
+    _collect_young_garbage()
+    found: list[Observed] = []
+    run, swaps = Run(False, owners=codes.owners), Swaps()
+    before = sys.gettrace(), sys.getprofile()
+    with ExitStack() as stack:
+        stack.enter_context(running(run))
+        stack.enter_context(_other_callbacks_unwatched())
+        stack.callback(swaps.undo)
+        for names in modules:
+            swaps.module(names, False)
+        stack.callback(sys.settrace, before[0])
+        stack.callback(sys.setprofile, before[1])
+        sys.setprofile(None)
+        for arguments, follow in inputs:
+            seen = Observed(run, codes=codes.all)
+            watch = _Watch(seen, codes, swaps)
+            found.append(seen)
+            # A function may change how NumPy treats overflow.
+            with np.errstate(all="ignore"):
+                try:
+                    sys.settrace(watch.frame if follow else None)
+                    try:
+                        result = f(*arguments)
+                    finally:
+                        sys.settrace(None)
+                    seen.result = collect(result)
+                except BudgetSpentError:
+                    seen.spent = True
+                except Exception as error:
+                    seen.error = error
+            seen.spent = seen.spent or watch.spent
+            seen.lines = watch.lines
+    return found
+
+
+def _collect_young_garbage() -> None:
+    """Finalize unrelated young garbage before a watched run rather than within it.
+
+    A collection may begin at any instruction, and the finalizers that it calls would pass for the
+    function's own code. They stay watched: a function could hide what it does in one of its own.
+    """
+    # Within another watched run it would finalize them in the middle of that one.
+    if active() is None:
+        gc.collect(1)
+
+
+@contextmanager
+def _other_callbacks_unwatched() -> Iterator[None]:
+    """Leave the callbacks that others have registered with the garbage collector unwatched.
+
+    They run in the middle of whatever runs, and some read a clock. Finalizers stay watched, as
+    do callbacks that the function registers itself.
+    """
+    kept: list[tuple[Any, Any]] = []
+
+    def pause(_: str, __: dict[str, int]) -> None:
+        kept.append((sys.gettrace(), sys.getprofile()))
+        sys.settrace(None)
+        sys.setprofile(None)
+
+    def resume(_: str, __: dict[str, int]) -> None:
+        trace, profile = kept.pop() if kept else (None, None)
+        # None where another watched run within this one has set them aside already.
+        if trace is not None:
+            sys.settrace(trace)
+        if profile is not None:
+            sys.setprofile(profile)
+
+    gc.callbacks.insert(0, pause)
+    gc.callbacks.append(resume)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(pause)
+        gc.callbacks.remove(resume)
+
+
+def difference(symbols: Observed, numbers: Observed) -> int | None:
+    """Where two runs first execute different instructions, None where they are the same."""
+    left, right = symbols.steps, numbers.steps
+    if left == right:
+        return None
+    shortest = min(len(left), len(right))
+    return next((k for k in range(shortest) if left[k] != right[k]), shortest)
+
+
+def is_branching(code: CodeType) -> bool:
+    """Whether events of lines may leave open which instructions a code object executed.
+
+    They do not where every jump is unconditional, or that of a `for` loop, and every jump back
+    leads to an instruction that has a line: then an event tells of each iteration.
+
+    >>> is_branching((lambda x: [v + 1 for v in x]).__code__)
+    False
+    >>> is_branching((lambda x: x if x else 0).__code__)
+    True
+    """
+    key = code.co_code, code.co_linetable
+    if key not in _BRANCHING:
+        if len(_BRANCHING) >= _MOST_KNOWN:
+            _BRANCHING.clear()
+        _BRANCHING[key] = _may_branch(code)
+    return _BRANCHING[key]
+
+
+_BRANCHING: dict[tuple[bytes, bytes], bool] = {}
+_MOST_KNOWN = 4096
+_KNOWN_JUMPS = frozenset(
+    ["FOR_ITER", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_ABSOLUTE"]
+)
+_JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs, *getattr(dis, "hasjump", [])])
+
+
+def _may_branch(code: CodeType) -> bool:
+    with_lines = {
+        offset
+        for start, end, line in code.co_lines()
+        if line is not None
+        for offset in range(start, end, 2)
+    }
+    for instruction in dis.get_instructions(code):
+        if instruction.opcode not in _JUMPS:
+            continue
+        target = instruction.argval
+        if instruction.opname not in _KNOWN_JUMPS or not isinstance(target, int):
+            return True
+        if target <= instruction.offset and target not in with_lines:
+            return True
+    return False
+
+
+class _Watch:
+    """The trace and profile functions of one run."""
+
+    # `followed`: by identity, code with its module's names, its trace function, the number of its
+    # start, and whether it branches.
+    def __init__(self, seen: Observed, codes: Codes, swaps: Swaps) -> None:
+        self.seen, self.codes, self.swaps = seen, codes, swaps
+        self.spent = False
+        self.lines = 0
+        self.followed: dict[int, tuple[CodeType, dict[str, Any], Any, int, bool]] = {}
+
+    def frame(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """Watch a frame that begins, or a generator that goes on."""
+        again = self.followed.get(id(frame.f_code))
+        if again is not None and again[1] is frame.f_globals:
+            _, _, follower, start, branches = again
+            frame.f_trace_opcodes, frame.f_trace_lines = branches, not branches
+            self.seen.steps.append(start + frame.f_lasti)
+            return follower
+        if (
+            frame.f_globals.get("__name__") in _OWN
+            and _OWN[frame.f_globals["__name__"]] is frame.f_globals
+        ):
+            return None
+        seen = self.seen
+        kind = seen.run.owner(frame)
+        if kind == "convalg":
+            return None
+        if kind != "user":
+            if frame.f_back is not None and frame.f_back.f_trace is None:
+                # A library at work for convalg, not for the user.
+                return None
+            _environment(frame, seen.run)
+            frame.f_trace_lines = False
+            return self._library if kind == "library" else self._standard
+        code = frame.f_code
+        branches = self.codes.is_branching(code)
+        frame.f_trace_opcodes, frame.f_trace_lines = branches, not branches
+        number = self.codes.number(code) << _CODE_BITS
+        seen.steps.append(number + frame.f_lasti + 1)
+        if id(frame.f_globals) not in seen.modules:
+            seen.modules[id(frame.f_globals)] = frame.f_globals
+            self.swaps.module(frame.f_globals, seen.run.symbolic)
+        follower = self._follower(code, number)
+        self.followed[id(code)] = code, frame.f_globals, follower, number + 1, branches
+        return follower
+
+    def _follower(self, code: CodeType, number: int) -> Any:
+        """The trace function of the frames that run some code of the user's."""
+        seen = self.seen
+        seen.names.update(code.co_names)
+        looks = INTROSPECTION.intersection(code.co_names)
+        if looks:
+            seen.run.effects.append(f"looks how it is run, by {min(looks)}")
+        steps = seen.steps
+        record = steps.append
+        most_lines = MOST_INSTRUCTIONS // _PER_LINE
+
+        def local(frame: FrameType, event: str, arg: Any) -> Any:
+            if event == "opcode":
+                record(number + frame.f_lasti)
+                if len(steps) > MOST_INSTRUCTIONS:
+                    self.spent = True
+                    raise BudgetSpentError
+            elif event == "line":
+                record(number + frame.f_lasti)
+                self.lines += 1
+                if self.lines > most_lines:
+                    self.spent = True
+                    raise BudgetSpentError
+            elif event == "exception":
+                record(number + _RAISED + frame.f_lasti)
+                seen.raised.add((arg[0].__name__, code.co_name))
+            return local
+
+        return local
+
+    def _standard(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "exception" and arg[0] is not StopIteration:
+            self.seen.raised.add((arg[0].__name__, frame.f_code.co_name))
+        return self._standard
+
+    def _library(self, frame: FrameType, event: str, arg: Any) -> Any:
+        # NumPy asks objects for attributes that floats have, and goes on without them.
+        if event == "exception" and arg[0] not in (StopIteration, AttributeError):
+            self.seen.raised.add((arg[0].__name__, frame.f_code.co_name))
+        return self._library
+
+    def call(self, frame: FrameType, event: str, arg: Any) -> None:
+        """Note calls of functions in C whose result is not made of their arguments."""
+        if event == "c_call":
+            words = _effect(arg)
+            if words.endswith(("_getframe", "by id")) and not _looks(frame, self.seen.run):
+                return
+            if words and _is_asked_by_user(frame, self.seen.run):
+                self.seen.run.effects.append(words)
+
+
+_MODULES = {
+    "time": "reads a clock",
+    "_socket": "uses the network",
+    "_posixsubprocess": "starts programs",
+    "_winapi": "starts programs",
+    "_sqlite3": "uses files",
+    "mmap": "reads memory",
+    "_ctypes": "reads memory",
+    "posix": "asks the system",
+    "nt": "asks the system",
+}
+"""Modules in C whose functions depend on more than their arguments."""
+_PURE = frozenset({"fspath", "fsencode", "fsdecode", "sched_yield"})
+_NAMES = {
+    ("_io", "open"): "uses files",
+    ("io", "open"): "uses files",
+    ("numpy", "fromfile"): "uses files",
+    ("numpy._core.multiarray", "fromfile"): "uses files",
+    ("builtins", "input"): "reads input",
+    ("builtins", "id"): "looks how it is run, by id",
+    ("_thread", "start_new_thread"): "starts threads",
+    ("_thread", "start_joinable_thread"): "starts threads",
+    ("_thread", "get_ident"): "asks for its thread",
+}
+_LOOKS = frozenset(
+    [
+        "gettrace",
+        "getprofile",
+        "settrace",
+        "setprofile",
+        "getrefcount",
+        "getsizeof",
+        "_current_frames",
+        "_getframe",
+        "get_objects",
+        "get_referents",
+        "get_referrers",
+        "call_tracing",
+    ]
+)
+
+
+def _effect(function: Any) -> str:
+    """What a function in C uses besides its arguments, or ""."""
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__name__", "")
+    owner = getattr(function, "__self__", None)
+    if name in ("urandom", "getrandom") or isinstance(owner, random.Random):
+        return "draws random numbers"
+    if name in ("now", "today", "utcnow") and isinstance(owner, type) and issubclass(owner, date):
+        return "reads a clock"
+    if module in ("sys", "gc") and name in _LOOKS:
+        return f"looks how it is run, by {name}"
+    if module in _MODULES and name not in _PURE:
+        return _MODULES[module]
+    return _NAMES.get((str(module), name), "")
+
+
+def _is_asked_by_user(frame: FrameType | None, run: Run) -> bool:
+    """Whether the user's code asks for it, and not an import or a warning on its behalf."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name.startswith(("importlib", "_frozen_importlib", "linecache", "tokenize", "warnings")):
+            return False
+        kind = run.owner(frame)
+        if kind == "user":
+            return True
+        if kind == "convalg":
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _looks(frame: FrameType, run: Run) -> bool:
+    """Whether the user looks; named tuples find out their module, copy.deepcopy notes ids."""
+    module = frame.f_globals.get("__name__")
+    return module in ("inspect", "traceback") or run.owner(frame) == "user"
+
+
+def _environment(frame: FrameType, run: Run) -> None:
+    """Note reads of environment variables."""
+    reads = frame.f_code.co_name == "__getitem__" and frame.f_globals.get("__name__") == "os"
+    if reads and _is_asked_by_user(frame.f_back, run):
+        run.effects.append("reads environment variables")
+
+
+def global_randomness() -> Any:
+    """The state of the generators that NumPy and Python share among everyone."""
+    state: Any = np.random.get_state()
+    return state[1].tobytes(), *state[2:], random.getstate()

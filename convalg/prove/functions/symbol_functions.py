@@ -1,0 +1,138 @@
+"""NumPy's functions on arrays of symbols: on the objects, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from convalg.prove.functions.frames import refusal, unwatched
+from convalg.prove.functions.symbol_arrays import (
+    SymbolArray,
+    as_objects,
+    first_symbol,
+    holds_symbols,
+    label_of,
+    merged,
+    plain,
+    stored,
+    without_symbols,
+    wrapped,
+)
+from convalg.prove.functions.symbols import FLOAT, READS_TEXT, Symbol, is_one, parts
+
+
+def apply_function(function: Any, args: Any, options: dict[str, Any]) -> Any:
+    """A function of NumPy on arrays that hold symbols."""
+    if function in _SPECIAL:
+        return _SPECIAL[function](*args, **options)
+    apply = _function if function.__name__ in _CALLING_BACK else _function_unwatched
+    return apply(function, args, options)
+
+
+def _function(function: Any, args: Any, options: dict[str, Any]) -> Any:
+    if function.__name__ in _TEXT:
+        raise refusal(READS_TEXT, first_symbol(args))
+    given = [*args, *options.values()]
+    wanted = options.get("dtype")
+    if not any(map(_deep, given)):
+        numbers = _mapped((args, options), without_symbols)
+        return wrapped(function(*numbers[0], **numbers[1]), merged(_arrays(given)))
+    label = merged(_arrays(given))
+    if function.__name__ in ("mean", "average", "trapezoid") and label.kind in "biu":
+        label = FLOAT
+    if wanted is not None:
+        label = np.dtype(wanted)
+        if label.kind not in "fO":
+            raise refusal(f"converts to {label.name}", first_symbol(given))
+        options = {name: value for name, value in options.items() if name != "dtype"}
+    numbers = _mapped((args, options), as_objects)
+    result = function(*numbers[0], **numbers[1])
+    if wanted is not None:
+        result = stored(result, label)
+    return wrapped(result, label)
+
+
+_function_unwatched = unwatched(_function)
+
+
+def _deep(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_deep, value.values()))
+    return holds_symbols(value)
+
+
+def _arrays(values: Iterable[Any]) -> list[Any]:
+    """The arrays and scalars among arguments, also those in lists."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            found += _arrays(value)
+        elif is_one(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "fO"):
+            # Indices and masks do not change the dtype.
+            found.append(value)
+    return found
+
+
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(_mapped(part, change) for part in value)
+    if type(value) is dict:
+        return {name: _mapped(part, change) for name, part in value.items()}
+    return change(value)
+
+
+def _apply_along_axis(function: Any, axis: int, array: Any, *args: Any, **options: Any) -> Any:
+    """np.apply_along_axis, whose callback gets arrays of symbols as well."""
+    moved = np.moveaxis(array, axis, -1)
+    results = [function(moved[place], *args, **options) for place in np.ndindex(moved.shape[:-1])]
+    shape = np.shape(plain(results[0]))
+    stacked = np.empty((len(results), *shape), dtype=object)
+    for place, result in enumerate(results):
+        stacked[place] = plain(result)
+    found = stacked.reshape(*moved.shape[:-1], *shape)
+    return wrapped(np.moveaxis(found, -1, axis) if len(shape) == 1 else found)
+
+
+_CALLING_BACK = {"apply_over_axes", "piecewise", "fromfunction"}
+_TEXT = {"array_repr", "array_str", "array2string", "save", "savetxt", "savez", "array_equiv"}
+
+_SPECIAL: dict[Any, Callable[..., Any]] = {
+    np.result_type: lambda *args: np.result_type(*map(_dtype_of, args)),
+    np.can_cast: lambda source, to, casting="safe": np.can_cast(_dtype_of(source), to, casting),
+    np.min_scalar_type: lambda value: _dtype_of(value),
+    np.common_type: lambda *args: np.result_type(np.float16, *map(_dtype_of, args)).type,
+    np.iscomplexobj: lambda value: False,
+    np.isrealobj: lambda value: True,
+    np.mean: lambda value, *args, **options: _as_symbols(value).mean(*args, **options),
+    np.real: lambda value: value.real,
+    np.imag: lambda value: value.imag,
+    np.isreal: lambda value: np.ones(np.shape(plain(value)), dtype=bool),
+    np.iscomplex: lambda value: np.zeros(np.shape(plain(value)), dtype=bool),
+    np.real_if_close: lambda value, tol=100: value,
+    np.apply_along_axis: _apply_along_axis,
+}
+"""Functions of NumPy that look at dtypes, or call back."""
+
+
+def _as_symbols(value: Any) -> Any:
+    """An array of symbols from one, or from nested lists."""
+    if isinstance(value, SymbolArray):
+        return value
+    return wrapped(np.array(_mapped(value, plain), dtype=object), merged([value]))
+
+
+def _dtype_of(value: Any) -> Any:
+    if type(value) is SymbolArray:
+        return label_of(value)
+    return parts(value).dtype if is_one(value) else value
+
+
+def _dispatched(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
+    return apply_function(function, args, options)
+
+
+# Attached from here: arrays are below their functions.
+SymbolArray.__array_function__ = _dispatched  # type: ignore[assignment,method-assign]  # attached
+Symbol.__array_function__ = _dispatched  # type: ignore[attr-defined]  # attached

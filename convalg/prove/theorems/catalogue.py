@@ -1,0 +1,65 @@
+"""The catalogue of theorems: statements that lecturers make, proved for all sizes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cache
+
+from convalg.errors import ArgumentError
+from convalg.parallel import each
+from convalg.prove.theorems import arithmetic, layers, operators
+from convalg.prove.theorems.theorem import Theorem
+from convalg.prove.verdict import Verdict
+
+
+class Catalogue:
+    """All theorems, in order; by name with `catalogue[name]`.
+
+    >>> import convalg as ca
+    >>> len(ca.theorems) >= 30, ca.theorems["stride"].domain
+    (True, 'all n >= 1, n + 2p >= K >= 1, p >= 0, for each s in 1..8')
+    """
+
+    def __iter__(self) -> Iterator[Theorem]:
+        return iter(_all().values())
+
+    def __len__(self) -> int:
+        return len(_all())
+
+    def __getitem__(self, name: str) -> Theorem:
+        if name not in _all():
+            near = get_close_matches(str(name), _all(), n=3, cutoff=0.5) or list(_all())
+            raise ArgumentError(f"no theorem is named {name!r}; there are {', '.join(near)}")
+        return _all()[name]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} theorems: {', '.join(_all())}>"
+
+    def prove(self, *, jobs: int | None = None) -> list[tuple[Theorem, Verdict, float]]:
+        """Every theorem with its verdict and the seconds it took.
+
+        `jobs`: workers of joblib that share the theorems, as in `ca.check.forward`.
+        """
+        found = each(_timed, list(_all()), jobs)
+        return [(theorem, *proved) for theorem, proved in zip(self, found, strict=True)]
+
+
+def _timed(name: str) -> tuple[Verdict, float]:
+    start = time.perf_counter()
+    verdict = _all()[name].prove()
+    return verdict, time.perf_counter() - start
+
+
+@cache
+def _all() -> dict[str, Theorem]:
+    found: dict[str, Theorem] = {}
+    for room in (operators, arithmetic, layers):
+        for theorem in room.THEOREMS:
+            assert theorem.name not in found, theorem.name
+            found[theorem.name] = theorem
+    return found
+
+
+theorems = Catalogue()

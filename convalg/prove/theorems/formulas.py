@@ -1,0 +1,418 @@
+"""Formulas of operators: the tree of an operator as a LaTeX product of named matrices.
+
+Printed names, each with the parameters that matter as subscripts (an option that is not printed
+has its default; `p` alone means p = p):
+
+- `A_{w}` a correlation and `C_{w}` a convolution with the kernel w: padding p, or (before |
+  after), stride s, dilation d, groups, boundary;
+- `B_{K}(x)` the operator from a kernel of shape K to the output for the input x,
+  `B_{K}^{*}(x)` that of the adjoint layer, `\\tilde{B}_{K}(x)` that of a convolution;
+- `P_{p}` padding (a negative one crops), `R_{p}` cropping, `S_{k}` a shift by k;
+- `D_{s}` every s-th sample (`D_{s,\\,c}`: from sample c on), `U_{s}^{n}` its adjoint, zeros
+  inserted up to a length of n (s - 1 between two samples where n is not printed);
+- `I_{n}` the identity, `J_{n}` the reversal, `\\operatorname{sum}_{K}` sum pooling;
+- `\\otimes` the Kronecker product.
+
+In a kernel, `\\operatorname{flip}` reverses all axes of taps, with numbers as subscripts these
+axes of the kernel; `w^{\\mathsf{T}}` exchanges input and output channels; `\\delta` is one at the
+centre and zero elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import islpy
+import numpy as np
+
+from convalg.axis import Axis
+from convalg.errors import UndecidableError
+from convalg.faces.latex import escaped, expression
+from convalg.faces.text import one_line, padding_after
+from convalg.geometry import Geometry
+from convalg.kernels import LetterKernel, kernel
+from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
+from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold, leaves
+from convalg.presburger import parameters, text
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.derivations.indices import shape_latex, size_latex
+from convalg.size import is_symbolic
+
+TRANSPOSED = "^{\\mathsf{T}}"
+COMMA, COMMA_QUAD, TIMES = ",\\,", ",\\quad ", " \\times "
+
+
+def operator_latex(operator: Operator) -> str:
+    """An operator as a sum or product of named matrices.
+
+    >>> import convalg as ca
+    >>> n, K, p = ca.sizes("n K p")
+    >>> print(operator_latex(ca.correlation(n, ca.kernel(K), padding=p).T @ ca.pad(n - K + 1, p)))
+    A_{w,\\,p}^{\\mathsf{T}}\\, P_{p}
+    """
+    return fold(operator, _RULES, _leaf)
+
+
+def equation_latex(first: Operator, second: Operator, argument: str = "") -> str:
+    """Two sides, the spaces between which they map, and the kernels and inputs in them.
+
+    `argument`: a name for the array that both sides are applied to.
+
+    >>> import convalg as ca
+    >>> n, K, p = ca.sizes("n K p")
+    >>> A = ca.correlation(n, ca.kernel(K), padding=p)
+    >>> print(equation_latex(A, ca.correlation(n + 2 * p, ca.kernel(K)) @ ca.pad(n, p)))
+    A_{w,\\,p} = A_{w}\\, P_{p} \\colon \\mathbf{R}^{n} \\to \\mathbf{R}^{n + 2 p - K + 1},\\quad \
+w \\in \\mathbf{R}^{K}
+    """
+    arrays = named_arrays([first, second])
+    listed = [f"{name} \\in {shape_latex(shape)}" for name, shape in arrays.items()]
+    entries = _entries_latex(first, second)
+    if entries:
+        return COMMA_QUAD.join([entries, *listed])
+    if argument:
+        sides = [_applied(side, argument) for side in (first, second)]
+        listed.insert(0, f"{argument} \\in {shape_latex(first.in_shape)}")
+        formula = " = ".join(sides)
+    else:
+        formula = f"{operator_latex(first)} = {operator_latex(second)}"
+        formula += f" \\colon {shape_latex(first.in_shape)} \\to {shape_latex(first.out_shape)}"
+    return COMMA_QUAD.join([formula, *listed])
+
+
+def _entries_latex(first: Operator, second: Operator) -> str:
+    """Two parts of one matrix as its entries, where all entries that exist in both are compared.
+
+    Rule: the part without the first a rows and b columns has the entries at (o + a, i + b).
+    """
+    parts = [part for side in (first, second) if (part := _part_of(side))]
+    if len(parts) < 2 or parts[0][0] is not parts[1][0]:
+        return ""
+    matrix = parts[0][0]
+    cuts = [cut for _, cut in parts]
+    for (before, after), (other, rest) in zip(*cuts, strict=True):
+        if (before, other) != (rest, after) or 0 not in (before, other):
+            return ""
+    rows = len(matrix.out_shape)
+    sides = []
+    for cut in cuts:
+        places = [_place(name, cut[k][0]) for k, name in enumerate(_indices("o", rows))]
+        columns = _indices("i", len(matrix.in_shape))
+        places += [_place(name, cut[rows + k][0]) for k, name in enumerate(columns)]
+        words = [COMMA.join(places[:rows]), COMMA.join(places[rows:])]
+        if len(places) > 2:
+            words = [f"({part})" for part in words]
+        sides.append(f"({operator_latex(matrix)})_{{{COMMA.join(words)}}}")
+    spaces = f"{shape_latex(matrix.in_shape)} \\to {shape_latex(matrix.out_shape)}"
+    return f"{' = '.join(sides)},\\quad {operator_latex(matrix)} \\colon {spaces}"
+
+
+def _indices(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}_{{{k + 1}}}" for k in range(count)]
+
+
+def _place(name: str, offset: Any) -> str:
+    return name if offset == 0 else f"{name} + {size_latex(offset)}"
+
+
+def _part_of(side: Operator) -> tuple[Operator, list[tuple[Any, Any]]] | None:
+    """The matrix of which a side is a part, and what is cut off before and after each axis."""
+    match side:
+        case Compose(factors=(Selection() as rows, matrix, Selection() as columns)):
+            cuts = []
+            for selection, sign in ((rows, -1), (columns, 1)):
+                if not _moved(selection).startswith("R" if sign < 0 else "P"):
+                    return None
+                cuts += [(sign * axis.before, sign * axis.after) for axis in selection.axes]
+            return matrix, cuts
+    return None
+
+
+def _applied(operator: Operator, argument: str) -> str:
+    words = operator_latex(operator)
+    return f"({words})\\, {argument}" if isinstance(operator, Sum) else f"{words}\\, {argument}"
+
+
+def named_arrays(operators: Iterable[Operator]) -> dict[str, tuple[Any, ...]]:
+    """The kernels and inputs of some operators that have a name, with their shapes."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for operator in operators:
+        for leaf in leaves(operator):
+            values = getattr(leaf, "weights", getattr(leaf, "values", None))
+            if isinstance(values, LetterKernel):
+                found.setdefault(values.name, values.named_shape)
+            elif isinstance(values, np.ndarray) and values.dtype == object:
+                for name in _names_in(values):
+                    found.setdefault(name, values.shape)
+    return found
+
+
+def _names_in(values: np.ndarray) -> list[str]:
+    """Names of kernels whose symbols are entries of an array of the same shape."""
+    symbols = [s for value in values.ravel() if is_symbolic(value) for s in value.free_symbols]
+    names = dict.fromkeys(symbol.name.rstrip("0123456789_") for symbol in symbols)
+    return [name for name in sorted(names) if _in_kernel(values, name) is not None]
+
+
+def _leaf(leaf: Any) -> str:
+    match leaf:
+        case Convolution(geometry=geometry, weights=weights):
+            return _layer(geometry, _kernel_latex(weights, geometry), leaf)
+        case Patches(geometry=geometry, values=LetterKernel() as values):
+            name = "\\tilde{B}" if _is_flipped(geometry) else "B"
+            words = _subscript(name, [_shape(geometry.kernel_shape), *_options(geometry)])
+            words += "^{*}" if leaf.transposed else ""
+            return f"{words}({values.name})"
+        case Selection():
+            return _selection(leaf)
+    return _text(leaf)
+
+
+def _text(leaf: Operator) -> str:
+    return escaped(one_line(leaf))
+
+
+def _subscript(name: str, parts: list[str]) -> str:
+    return f"{name}_{{{COMMA.join(parts)}}}"
+
+
+def _factor(size: Any) -> str:
+    words = size_latex(size)
+    return f"({words})" if is_symbolic(size) and size.is_Add else words
+
+
+def _shape(shape: tuple[Any, ...]) -> str:
+    return size_latex(shape[0]) if len(shape) == 1 else TIMES.join(map(_factor, shape))
+
+
+def _is_flipped(geometry: Geometry) -> bool:
+    """Whether a kernel is flipped, as in a convolution.
+
+    Raises: UndecidableError where it is flipped on some axes only.
+    """
+    backwards = [axis.is_backwards for axis in geometry.axes if axis.taps != 1]
+    if any(backwards) and not all(backwards):
+        flipped = [k for k, axis in enumerate(geometry.axes) if axis.is_backwards]
+        raise UndecidableError(
+            f"a layer with its kernel flipped on axes {flipped} only has no name in formulas"
+        )
+    return any(backwards)
+
+
+def _layer(geometry: Geometry, words: str | None, leaf: Operator) -> str:
+    if words is None:
+        return _text(leaf)
+    return _subscript("C" if _is_flipped(geometry) else "A", [words, *_options(geometry)])
+
+
+def _options(geometry: Geometry) -> list[str]:
+    """Padding, stride, dilation, groups and boundary, where they are not the default."""
+    axes = geometry.axes
+    parts = []
+    pairs = [(axis.before, padding_after(axis)) for axis in axes]
+    if any(value != 0 for pair in pairs for value in pair):
+        parts.append(_option("p", _alike([_pair(*pair) for pair in pairs])))
+    for name, values in (
+        ("s", [axis.stride for axis in axes]),
+        ("d", [-a.dilation if a.is_backwards else a.dilation for a in axes]),
+    ):
+        if any(value != 1 for value in values):
+            parts.append(_option(name, _alike([size_latex(value) for value in values])))
+    if geometry.groups != 1:
+        parts.append(f"\\mathrm{{groups}} = {size_latex(geometry.groups)}")
+    return parts + sorted({f"\\mathrm{{{a.boundary}}}" for a in axes if a.boundary != "zeros"})
+
+
+def _option(name: str, value: str) -> str:
+    return name if value == name else f"{name} = {value}"
+
+
+def _pair(before: Any, after: Any) -> str:
+    if before == after:
+        return size_latex(before)
+    return f"({size_latex(before)} \\mid {size_latex(after)})"
+
+
+def _alike(words: list[str]) -> str:
+    """One value for all axes where they are alike, else all in parentheses."""
+    return words[0] if len(set(words)) == 1 else f"({COMMA.join(words)})"
+
+
+def _kernel_latex(weights: Any, geometry: Geometry) -> str | None:
+    """A kernel by its name, flipped or with channels exchanged, or entry by entry."""
+    lead = weights.ndim - len(geometry.axes)
+    if isinstance(weights, LetterKernel):
+        straight = list(range(weights.ndim))
+        order = list(weights.axes)
+        name = weights.name
+        if order != straight:
+            if lead != 2 or order != [1, 0, *straight[2:]]:
+                return None
+            name += TRANSPOSED
+        return _flipped_latex(name, [k for k, f in enumerate(weights.flipped) if f], lead, weights)
+    for name in _names_in(weights) if weights.dtype == object else ():
+        own = kernel(*weights.shape, name=name)
+        gap = _in_kernel(weights, name)
+        if gap is None:
+            continue
+        if not (gap != 0).any():
+            return name
+        centre = tuple(size // 2 for size in weights.shape)
+        rest = gap[centre]
+        gap[centre] = 0
+        if not (gap != 0).any() and all(size % 2 for size in weights.shape):
+            return f"{name} + ({expression(rest)})\\, \\delta"
+        if np.array_equal(np.flip(weights, tuple(range(lead, weights.ndim))), own):
+            return f"\\operatorname{{flip}} {name}"
+    if weights.size > MOST_ENTRIES:
+        return None
+    return _nested(weights.tolist())
+
+
+MOST_ENTRIES = 9
+"""Kernels of more numbers than this are not written out."""
+
+
+def _in_kernel(values: np.ndarray, name: str) -> np.ndarray | None:
+    """An array less the kernel of its shape and a name, None where it is something else."""
+    if not name.isidentifier():
+        return None
+    own = np.asarray(kernel(*values.shape, name=name))
+    symbols = set(own.ravel())
+    used = {s for value in values.ravel() if is_symbolic(value) for s in value.free_symbols}
+    return values - own if symbols <= used else None
+
+
+def _flipped_latex(name: str, places: list[int], lead: int, weights: LetterKernel) -> str:
+    if not places:
+        return name
+    taps = [k for k in range(lead, weights.ndim) if weights.shape[k] != 1]
+    if [k for k in places if k in taps] == taps and min(places) >= lead:
+        return f"\\operatorname{{flip}} {name}"
+    return f"\\operatorname{{flip}}_{{{COMMA.join(map(str, places))}}} {name}"
+
+
+def _nested(values: Any) -> str:
+    if isinstance(values, list):
+        return f"({COMMA.join(map(_nested, values))})"
+    return expression(values)
+
+
+def _selection(leaf: Selection) -> str:
+    """A move of samples by its name; in words where it has none."""
+    own = leaf.geometry
+    if (own.in_shape, own.out_shape) != (leaf.in_shape, leaf.out_shape):
+        return _text(leaf)
+    if leaf.is_identity:
+        return f"I_{{{_shape(leaf.in_shape)}}}"
+    axes = leaf.axes
+    if any(axis.taps != 1 for axis in axes):
+        return _pooling(axes, leaf)
+    for words in (_moved(leaf), _sampled(leaf), _reversed(axes)):
+        if words:
+            return words
+    return _text(leaf)
+
+
+def _pooling(axes: tuple[Axis, ...], leaf: Selection) -> str:
+    sizes = _alike([size_latex(axis.taps) for axis in axes])
+    parts = [part for part in _options(leaf.geometry) if not re.match(r"s( =|$)", part)]
+    if any(axis.stride != axis.taps for axis in axes):
+        parts.insert(0, _option("s", _alike([size_latex(axis.stride) for axis in axes])))
+    return _subscript("\\operatorname{sum}", [sizes, *parts])
+
+
+def _never_positive(value: Any, leaf: Operator) -> bool:
+    """Whether an amount is at most zero wherever an operator exists."""
+    if not is_symbolic(value) or not value.free_symbols:
+        return bool(value <= 0)
+    try:
+        above = islpy.Set(f"{parameters(value)}{{ : {text(value)} > 0 }}")
+        return bool(above.intersect(Domain.of(leaf).points).is_empty())
+    except UndecidableError:
+        return bool((-value).is_nonnegative)
+
+
+def _moved(leaf: Selection) -> str:
+    """P, R or S where every sample keeps its order."""
+    axes = leaf.axes
+    if any(axis.stride != 1 for axis in axes):
+        return ""
+    rules = {axis.boundary for axis in axes if axis.before != 0 or axis.after != 0}
+    if len(rules) > 1:
+        return ""
+    bordered = "" if rules <= {"zeros"} else f"^{{\\mathrm{{{rules.pop()}}}}}"
+    if all(axis.in_size == axis.out_size for axis in axes):
+        return f"S_{{{_alike([size_latex(axis.padding) for axis in axes])}}}{bordered}"
+    pairs = [(axis.before, axis.after) for axis in axes]
+    if all(_never_positive(value, leaf) for pair in pairs for value in pair):
+        return f"R_{{{_alike([_pair(-before, -after) for before, after in pairs])}}}{bordered}"
+    return f"P_{{{_alike([_pair(*pair) for pair in pairs])}}}{bordered}"
+
+
+def _sampled(leaf: Selection) -> str:
+    """D for every s-th sample of an axis, to the last one."""
+    (axis, *others) = leaf.axes
+    if others or axis.boundary != "zeros" or not _never_positive(axis.padding, leaf):
+        return ""
+    if axis.out_size != -(-(axis.in_size + axis.padding) // axis.stride):
+        return ""
+    offset = [] if axis.padding == 0 else [size_latex(-axis.padding)]
+    return _subscript("D", [size_latex(axis.stride), *offset])
+
+
+def _reversed(axes: tuple[Axis, ...]) -> str:
+    if all(axis == Axis(n, n, stride=-1, padding=1 - n) for axis in axes for n in [axis.in_size]):
+        return f"J_{{{_shape(tuple(axis.in_size for axis in axes))}}}"
+    return ""
+
+
+def _adjoint(node: Adjoint, image: str) -> str:
+    """The adjoint of a leaf; that of a sampling has a name of its own."""
+    inner = node.operator
+    if isinstance(inner, Selection) and len(inner.axes) == 1 and inner.axes[0].taps == 1:
+        (axis,) = inner.axes
+        if axis.boundary == "zeros" and _never_positive(axis.padding, inner):
+            offset = [] if axis.padding == 0 else [size_latex(-axis.padding)]
+            words = _subscript("U", [size_latex(axis.stride), *offset])
+            tight = axis.stride * (axis.out_size - 1) + 1 - axis.padding
+            length = axis.in_size
+            return words if length - tight == 0 else f"{words}^{{{size_latex(length)}}}"
+    return image + TRANSPOSED
+
+
+def _scaled(node: Scaled, image: str) -> str:
+    factor = node.factor
+    inner = f"({image})" if isinstance(node.operator, Sum) else image
+    if factor == 1:
+        return inner
+    if factor == -1:
+        return f"-{inner}"
+    words = expression(factor)
+    if getattr(factor, "denominator", 1) != 1 and not is_symbolic(factor):
+        words = f"\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
+    elif is_symbolic(factor) and factor.is_Add:
+        words = f"({words})"
+    return f"{words}\\, {inner}"
+
+
+_CLOSED: dict[type, tuple[type, ...]] = {Compose: (Sum, Kron), Kron: (Sum, Compose, Scaled)}
+
+
+def _enclosed(node: Operator, child: Operator, image: str) -> str:
+    return f"({image})" if isinstance(child, _CLOSED.get(type(node), ())) else image
+
+
+_RULES: dict[type, Callable[..., str]] = {
+    Compose: lambda node, *images: "\\, ".join(
+        _enclosed(node, child, image) for child, image in zip(node.factors, images, strict=True)
+    ),
+    Sum: lambda node, *images: " + ".join(images),
+    Scaled: _scaled,
+    Adjoint: _adjoint,
+    Kron: lambda node, left, right: (
+        f"{_enclosed(node, node.left, left)} \\otimes {_enclosed(node, node.right, right)}"
+    ),
+}

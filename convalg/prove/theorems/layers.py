@@ -1,0 +1,242 @@
+"""Theorems about the layers of networks: pooling, counting, merging, receptive fields."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from convalg.kernels import kernel
+from convalg.operators.leaves import Convolution
+from convalg.operators.make import (
+    convolution,
+    correlation,
+    crop,
+    downsample,
+    identity,
+    pad,
+    shift,
+    transposed_correlation,
+)
+from convalg.operators.pooling import average_pool, sum_pool
+from convalg.operators.tree import Operator, kron
+from convalg.prove.claims import equivariant
+from convalg.prove.theorems.parts import Decided, OneEntryRows, Outcomes, Parameters, TwoLayers
+from convalg.prove.theorems.theorem import Claim, Sides, Theorem
+from convalg.prove.verdict import IDENTITY, Counterexample, Verdict
+from convalg.size import sizes
+
+n, m, K, L, M, p, s, C, D, E = sizes("n m K L M p s C D E")
+q, r, h = sizes("q r h")
+
+
+def _winners() -> Operator:
+    """The adjoint of the sum of m times x over windows of K samples, one window in each row.
+
+    With m one at the winner of each window and zero elsewhere, that is max pooling at x.
+    """
+    return correlation(K, kernel(n, 1, K, name="m"), groups=n).T
+
+
+def _pooling_moves() -> Verdict:
+    """Pooling by two is not equivariant to a shift by one."""
+    return equivariant(sum_pool(n, 2), 1)
+
+
+def _pooling_shifted() -> Sides:
+    pool = sum_pool(n, K)
+    (windows,) = pool.out_shape
+    inner = crop(windows, 1)
+    return inner @ pool @ shift(n, K), inner @ shift(windows, 1) @ pool
+
+
+def _variables_added() -> Convolution:
+    return convolution(n, kernel(K, name="g"), padding="full")
+
+
+def _variables_subtracted() -> Convolution:
+    return correlation(n, kernel(K, name="g"), padding="full")
+
+
+def _two_layers() -> tuple[Convolution, Convolution]:
+    first = correlation(n, kernel(K), stride=s, padding=p)
+    return first, correlation(first.out_shape, kernel(L, name="v"), stride=r, padding=q)
+
+
+def _holes() -> Verdict:
+    """A 1-tap layer of stride 2 and then 3 taps: 5 samples wide, and only 3 of them are read."""
+    layer = (correlation(5, kernel(3)) @ downsample(10, 2)).simplify()
+    filled = correlation(10, kernel(5), stride=2)
+    claim = "the receptive field is all of its hull"
+    reads = [c for r, c, _ in layer.pattern.triples().tolist() if r == 0]
+    hull = [c for r, c, _ in filled.pattern.triples().tolist() if r == 0]
+    if reads == hull:
+        return Verdict("proved", claim, "this size", IDENTITY)
+    found = Counterexample({"K": 3, "s": 2}, (0,), (1,), hull, reads)
+    return Verdict("refuted", claim, "this size", IDENTITY, found)
+
+
+def _sub_pixel(step: int) -> Sides:
+    """A transposed layer of stride r: r layers at low resolution, interleaved.
+
+    Phase c of the output is the correlation of the input with taps c, c + r, c + 2r, ...,
+    flipped; the kernel has r M taps.
+    """
+    x = kernel(n, name="x")
+    whole = transposed_correlation(n, kernel(step * M), stride=step).by_kernel(x)
+    length = step * (n - 1) + step * M
+    terms = []
+    for phase in range(step):
+        small = convolution(n, kernel(M, name="u"), padding="full").by_kernel(x)
+        interleave = downsample(length, step, offset=phase).T
+        terms.append(interleave @ small @ downsample(step * M, step, offset=phase))
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return whole, total
+
+
+def _merged_branches() -> Sides:
+    """3x3 + 1x1 + identity = one 3x3, with the other two at the centre."""
+    w, v = kernel(3, 3), kernel(1, 1, name="v")
+    assert isinstance(w, np.ndarray)
+    assert isinstance(v, np.ndarray)
+    merged = w.copy()
+    merged[1, 1] = w[1, 1] + v[0, 0] + 1
+    branches = correlation((n, m), w, padding=1) + correlation((n, m), v) + identity((n, m))
+    return branches, correlation((n, m), merged, padding=1)
+
+
+def _one_by_one_inside() -> Sides:
+    """A 1x1 kernel is a kernel of odd sizes with zeros around: B_1(x) = B_K(x) P_h."""
+    x = kernel(n, m, name="x")
+    small = correlation((n, m), kernel(1, 1, name="v")).by_kernel(x)
+    wide = correlation((n, m), kernel(2 * h + 1, 2 * q + 1), padding=(h, q)).by_kernel(x)
+    return small, wide @ pad((1, 1), (h, q))
+
+
+def _batch_norm() -> Sides:
+    """A gain per channel after a layer is the layer with its kernel scaled by channel."""
+    x, gain = kernel(D, n, m, name="x"), kernel(C, 1, 1, name="g")
+    layer = correlation((n, m), kernel(C, D, K, L)).by_kernel(x)
+    after = kron(correlation(n - K + 1, gain, groups=C), identity(m - L + 1))
+    return after @ layer, layer @ kron(correlation(D, gain, groups=C), identity((K, L)))
+
+
+def _one_by_one_after() -> Sides:
+    """A 1x1 layer after another mixes its kernels: u[e, c] = sum over o of v[e, o] w[o, c]."""
+    x, mixing = kernel(D, n, m, name="x"), kernel(E, C, 1, name="v")
+    first = correlation((n, m), kernel(C, D, K, L)).by_kernel(x)
+    whole = correlation((n, m), kernel(E, D, K, L, name="u")).by_kernel(x)
+    after = kron(correlation(n - K + 1, mixing), identity(m - L + 1))
+    return after @ first, whole @ kron(correlation(D, mixing), identity((K, L)))
+
+
+def _average_kernel(taps: int) -> Sides:
+    """Average pooling is the correlation with equal weights."""
+    weights = [Fraction(1, taps)] * taps
+    return average_pool(n, taps, stride=s), correlation(n, weights, stride=s)
+
+
+def _merged_without_identity() -> Sides:
+    w = kernel(3, 3)
+    branches = correlation((n, m), w, padding=1) + identity((n, m))
+    return branches, correlation((n, m), w, padding=1)
+
+
+THEOREMS = (
+    Theorem(
+        "average-pooling-adjoint",
+        (
+            OneEntryRows(
+                "each sample of a window gets 1/K of its gradient",
+                lambda: average_pool(n, K).T,
+                "i",
+                lambda i: (i // K,),
+                1 / K,
+            ),
+        ),
+    ),
+    Theorem(
+        "max-pooling-adjoint",
+        (
+            OneEntryRows(
+                "with m one at the winner of each window (a row of x): it gets all the gradient",
+                _winners,
+                "o t",
+                lambda o, t: (o, 0),
+                weight=lambda o, t: (o, 0, t),
+            ),
+        ),
+    ),
+    Theorem(
+        "pooling-equivariance",
+        (
+            Claim(
+                "sum pooling, shifts by the window, away from the border",
+                _pooling_shifted,
+            ),
+        ),
+        counter=Decided("sum pooling of two keeps the shift by 1", _pooling_moves),
+    ),
+    Theorem(
+        "sum-of-random-variables",
+        (Outcomes("the distribution of X + Y", _variables_added, 1, lambda k: k),),
+    ),
+    Theorem(
+        "difference-of-random-variables",
+        (
+            # Row k is X - Y = k - (K - 1): the difference runs from -(K - 1) to n - 1.
+            Outcomes("the distribution of X - Y", _variables_subtracted, -1, lambda k: k - (K - 1)),
+        ),
+    ),
+    Theorem(
+        "parameters",
+        (
+            Parameters(
+                "weights and biases of a layer of one group",
+                lambda: correlation((n, m), kernel(C, D, K, L)),
+                (K * L * D + 1) * C,
+            ),
+        ),
+    ),
+    Theorem(
+        "receptive-field",
+        (
+            TwoLayers(
+                "two layers: the first input and the width, borders left out",
+                _two_layers,
+                lambda u: s * r * u - p - s * q,
+                1 + (K - 1) + (L - 1) * s,
+            ),
+        ),
+        source="Araujo, Norris, Sim, Computing Receptive Fields, Distill 2019",
+        counter=Decided("the receptive field is all of its hull", _holes),
+    ),
+    Theorem(
+        "sub-pixel",
+        tuple(
+            Claim(f"stride {r} is {r} interleaved layers", lambda r=r: _sub_pixel(r), "w")  # type: ignore[misc] # a default argument binds r
+            for r in (2, 3, 4)
+        ),
+        source="Shi et al., Is the deconvolution layer the same as a convolutional layer?",
+    ),
+    Theorem(
+        "merged-branches",
+        (
+            Claim("3x3, 1x1 and identity are one 3x3 layer", _merged_branches),
+            Claim("1x1 is a kernel of odd sizes with zeros around", _one_by_one_inside, "v"),
+        ),
+        source="Ding et al., RepVGG",
+        counter=Claim("the identity adds nothing", _merged_without_identity),
+    ),
+    Theorem("batch-norm", (Claim("the gain moves into the kernel", _batch_norm, "w"),)),
+    Theorem("one-by-one", (Claim("the channels of the kernel are mixed", _one_by_one_after, "w"),)),
+    Theorem(
+        "average-pooling",
+        tuple(
+            Claim(f"the mean of {taps} is equal weights", lambda k=taps: _average_kernel(k))  # type: ignore[misc] # a default argument binds k
+            for taps in (2, 3, 4)
+        ),
+    ),
+)

@@ -1,0 +1,449 @@
+"""Theorems about single layers and their products: flips, modes, adjoints, composition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convalg.conventions import Padding
+from convalg.kernels import flip, kernel
+from convalg.operators.leaves import Convolution
+from convalg.operators.make import (
+    convolution,
+    correlation,
+    crop,
+    downsample,
+    identity,
+    pad,
+    reshape,
+    shift,
+    transposed_correlation,
+    upsample,
+)
+from convalg.operators.tree import Operator, kron
+from convalg.prove.claims import equivariant
+from convalg.prove.functions.claims import linear
+from convalg.prove.theorems.parts import Decided, Exponentials, Length, Linearity
+from convalg.prove.theorems.theorem import Claim, Sides, Theorem
+from convalg.prove.verdict import Verdict
+from convalg.size import sizes
+
+n, m, K, L, M, p, s, C, D = sizes("n m K L M p s C D")
+o, a, q, h = sizes("o a q h")
+
+
+def _adjoint_1d() -> Sides:
+    layer = correlation(n, kernel(K), padding=p)
+    size = layer.out_shape[0]
+    # Padding K - 1 - p by an operator, so that p > K - 1 is covered too: it crops.
+    return layer.T, correlation(n + K - 1, flip(kernel(K))) @ pad(size, K - 1 - p)
+
+
+def _adjoint_2d() -> Sides:
+    layer = correlation((n, m), kernel(K, L))
+    return layer.T, correlation(layer.out_shape, flip(kernel(K, L)), padding="full")
+
+
+def _adjoint_channels() -> Sides:
+    layer = correlation((n, m), kernel(C, D, K, L))
+    flipped = flip(kernel(C, D, K, L)).swapaxes(0, 1)
+    return layer.T, correlation(layer.out_shape[1:], flipped, padding="full")
+
+
+def _adjoint_2d_one_axis() -> Sides:
+    layer = correlation((n, m), kernel(K, L))
+    flipped = flip(kernel(K, L), dims=1)
+    return layer.T, correlation(layer.out_shape, flipped, padding="full")
+
+
+def _modes(padding: str) -> Sides:
+    """Rows of the full matrix: valid drops K - 1 at either end, same as many as it pads less."""
+    full = correlation(n, kernel(K), padding="full")
+    before = 0 if padding == "valid" else (K - 1) // 2
+    after = 0 if padding == "valid" else K - 1 - (K - 1) // 2
+    rows = crop(n + K - 1, ((K - 1 - before, K - 1 - after),))
+    return correlation(n, kernel(K), padding=padding), rows @ full
+
+
+def _modes_2d() -> Sides:
+    full = correlation((n, m), kernel(K, L), padding="full")
+    rows = crop((n + K - 1, m + L - 1), (K - 1, L - 1))
+    return correlation((n, m), kernel(K, L)), rows @ full
+
+
+def _padded(boundary: str) -> Sides:
+    whole = correlation(n, kernel(K), padding=p, boundary=boundary)  # type: ignore[arg-type]
+    return whole, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)  # type: ignore[arg-type]
+
+
+def _strided() -> Sides:
+    dense = correlation(n, kernel(K), padding=p)
+    return correlation(n, kernel(K), padding=p, stride=s), downsample(n + 2 * p - K + 1, s) @ dense
+
+
+def _strided_adjoint() -> Sides:
+    layer = correlation(n, kernel(K), padding=p, stride=s)
+    dense = correlation(n, kernel(K), padding=p)
+    inserted = upsample(layer.out_shape[0], s, size=n + 2 * p - K + 1)
+    return layer.T, dense.T @ inserted
+
+
+def _kernel_gradient() -> Sides:
+    """dL/dw[t] = sum over o of g[o] x[o + t - p]: x correlated with g."""
+    layer = correlation(n, kernel(K), padding=p)
+    x, (outputs,) = kernel(n, name="x"), layer.out_shape
+    gradient = correlation(n, kernel(outputs, name="g"), padding=p)
+    return layer.by_kernel(x).T, gradient.by_kernel(x)
+
+
+def _kernel_gradient_stride() -> Sides:
+    """dL/dw[t] = sum over o of g[o] x[s o + t - p]: g is dilated by s.
+
+    Where the stride leaves a remainder of a the correlation is longer than the kernel: the rest
+    belongs to taps that no output has.
+    """
+    layer = _strided_layer()
+    (size,) = layer.in_shape
+    x = kernel(size, name="x")
+    gradient = correlation(size, kernel(o, name="g"), padding=p, dilation=s)
+    return layer.by_kernel(x).T, crop(K + a, ((0, a),)) @ gradient.by_kernel(x)
+
+
+def _composed() -> Sides:
+    """Two layers are one: its kernel is the full convolution of both."""
+    x = kernel(n, name="x")
+    first = correlation(n, kernel(K))
+    second = correlation(n - K + 1, kernel(L, name="v"))
+    one = correlation(n, kernel(K + L - 1, name="u"))
+    return second @ first.by_kernel(x), one.by_kernel(x) @ convolution(
+        K, kernel(L, name="v"), padding="full"
+    )
+
+
+def _commuting() -> Sides:
+    v, w = kernel(L, name="v"), kernel(K)
+    return (
+        correlation(n - K + 1, v) @ correlation(n, w),
+        correlation(n - L + 1, w) @ correlation(n, v),
+    )
+
+
+def _commuting_same() -> Sides:
+    v, w = kernel(L, name="v"), kernel(K)
+    return (
+        correlation(n, v, padding="same") @ correlation(n, w, padding="same"),
+        correlation(n, w, padding="same") @ correlation(n, v, padding="same"),
+    )
+
+
+def _commuting_circular() -> Sides:
+    v, w = kernel(2 * q + 1, name="v"), kernel(2 * h + 1)
+    first = correlation(n, v, padding=q, boundary="circular")
+    second = correlation(n, w, padding=h, boundary="circular")
+    return first @ second, second @ first
+
+
+def _associative() -> Sides:
+    """u * (v * w) = (u * v) * w, both as maps of v."""
+    u, w = kernel(M, name="u"), kernel(K)
+    return (
+        convolution(L + K - 1, u, padding="full") @ convolution(L, w, padding="full"),
+        convolution(L + M - 1, w, padding="full") @ convolution(L, u, padding="full"),
+    )
+
+
+def _symmetric_convolution() -> Sides:
+    """v * w = w * v: the same map of v."""
+    v = kernel(L, name="v")
+    left = convolution(K, v, padding="full").by_kernel(kernel(K))
+    return left, convolution(L, kernel(K), padding="full")
+
+
+def _separable() -> Sides:
+    """The kernel u v^T as a Kronecker product, both as maps of v for one image x."""
+    x, u, v = kernel(n, m, name="x"), kernel(K, name="u"), kernel(1, L, name="v")
+    column = kron(convolution(1, u, padding="full"), identity(L))
+    together = correlation((n, m), kernel(K, L)).by_kernel(x) @ column
+    rows = correlation((n, m), v).by_kernel(x)
+    return together, kron(correlation(n, u), identity(m - L + 1)) @ rows
+
+
+def _two_passes() -> Sides:
+    u, v = kernel(K, name="u"), kernel(L, name="v")
+    both = kron(correlation(n, u), correlation(m, v))
+    return both, kron(correlation(n, u), identity(m - L + 1)) @ kron(identity(n), correlation(m, v))
+
+
+def _toeplitz_1d() -> Sides:
+    layer = correlation(n, kernel(K), padding=p)
+    (rows,) = layer.out_shape
+    return (
+        crop(rows, ((1, 0),)) @ layer @ crop(n, ((1, 0),)).T,
+        crop(rows, ((0, 1),)) @ layer @ crop(n, ((0, 1),)).T,
+    )
+
+
+def _toeplitz_2d(axis: int) -> Sides:
+    layer = correlation((n, m), kernel(K, L))
+    first, last = [(0, 0), (0, 0)], [(0, 0), (0, 0)]
+    first[axis], last[axis] = (1, 0), (0, 1)
+    return (
+        crop(layer.out_shape, first) @ layer @ crop((n, m), first).T,
+        crop(layer.out_shape, last) @ layer @ crop((n, m), last).T,
+    )
+
+
+def _toeplitz_strided() -> Sides:
+    layer = correlation(n, kernel(K), stride=2)
+    (rows,) = layer.out_shape
+    return (
+        crop(rows, ((1, 0),)) @ layer @ crop(n, ((1, 0),)).T,
+        crop(rows, ((0, 1),)) @ layer @ crop(n, ((0, 1),)).T,
+    )
+
+
+def _channels_kept() -> Sides:
+    layer = correlation(n, kernel(C, C, K))
+    return layer.T, correlation(layer.out_shape[1:], flip(kernel(C, C, K), dims=1), padding="full")
+
+
+def _gradient_not_dilated() -> Sides:
+    layer = correlation(n, kernel(K), stride=2)
+    x, (outputs,) = kernel(n, name="x"), layer.out_shape
+    gradient = correlation(n, kernel(outputs, name="g"))
+    rows = crop(gradient.out_shape[0], ((0, gradient.out_shape[0] - K),))
+    return layer.by_kernel(x).T, rows @ gradient.by_kernel(x)
+
+
+def _zeros_commute() -> Sides:
+    layer, steps = correlation(n, kernel(3), padding=1), shift(n, 1, boundary="circular")
+    return layer @ steps, steps @ layer
+
+
+def _flat_toeplitz() -> Sides:
+    """The claim of a printed textbook: the whole matrix of a 2-D layer would be Toeplitz."""
+    layer = reshape((2, 2), 4) @ correlation((3, 3), kernel(2, 2)) @ reshape(9, (3, 3))
+    return (
+        crop(4, ((1, 0),)) @ layer @ crop(9, ((1, 0),)).T,
+        crop(4, ((0, 1),)) @ layer @ crop(9, ((0, 1),)).T,
+    )
+
+
+def _circular() -> Convolution:
+    return correlation(n, kernel(K), padding=_same_size(), boundary="circular")
+
+
+def _same_size() -> Padding:
+    """As many outputs as inputs, from a padding of p before."""
+    return ((p, K - 1 - p),)
+
+
+def _equivariant(layer: Operator, moved: Any, arrived: Any, margin: Any) -> Sides:
+    """A S = S' A on the outputs that are further than a margin from the border."""
+    (outputs,), (inputs,) = layer.out_shape, layer.in_shape
+    inner = crop(outputs, margin)
+    return inner @ layer @ shift(inputs, moved), inner @ shift(outputs, arrived) @ layer
+
+
+def _interior(sign: int) -> Sides:
+    return _equivariant(correlation(n, kernel(K), padding=p), sign * q, sign * q, p + q)
+
+
+def _by_circular(sign: int) -> Sides:
+    layer, steps = _circular(), shift(n, sign * q, boundary="circular")
+    return layer @ steps, steps @ layer
+
+
+def _by_stride() -> Sides:
+    return _equivariant(correlation(n, kernel(K), stride=s), s, 1, 1)
+
+
+def _broken_by_stride() -> Verdict:
+    return equivariant(correlation(n, kernel(K), stride=2), 1)
+
+
+def _many_channels() -> Operator:
+    return correlation((n, m), kernel(C, D, K, L), stride=s, padding=p)
+
+
+def _affine() -> Verdict:
+    layer = correlation(3, [1, 2])
+    return linear(lambda x: layer(x) + 1, 3)
+
+
+def _strided_layer() -> Convolution:
+    """The layer of o outputs: s (o - 1) + K - 2p + a inputs, with a < s."""
+    transposed = transposed_correlation(o, kernel(K), stride=s, padding=p, output_padding=a)
+    layer = transposed.T
+    assert isinstance(layer, Convolution)
+    return layer
+
+
+def _transposed() -> Sides:
+    """The adjoint by s - 1 zeros between the samples and a at the end, then padding K - 1 - p."""
+    length, margin = s * (o - 1) + 1 + a, K - 1 - p
+    over = correlation(length + 2 * margin, flip(kernel(K)))
+    return _strided_layer().T, over @ pad(length, margin) @ upsample(o, s, size=length)
+
+
+def _transposed_size(outputs: Any, remainder: Any) -> Any:
+    return s * (outputs - 1) + K - 2 * p + remainder
+
+
+def _transposed_without() -> Sides:
+    layer = correlation(n, kernel(K), stride=2)
+    return layer.T, transposed_correlation(layer.out_shape[0], kernel(K), stride=2)
+
+
+def _no_flip() -> Sides:
+    return convolution(n, kernel(K), padding=p), correlation(n, kernel(K), padding=p)
+
+
+def _flipped() -> Sides:
+    return convolution(n, kernel(K), padding=p), correlation(n, flip(kernel(K)), padding=p)
+
+
+def _flipped_2d() -> Sides:
+    left = convolution((n, m), kernel(K, L), padding=p)
+    return left, correlation((n, m), flip(kernel(K, L)), padding=p)
+
+
+def _full_by_padding() -> Sides:
+    padded = correlation(n + 2 * K - 2, kernel(K)) @ pad(n, K - 1)
+    return correlation(n, kernel(K), padding="full"), padded
+
+
+def _unflipped_adjoint() -> Sides:
+    layer = correlation(n, kernel(K))
+    return layer.T, correlation(layer.out_shape[0], kernel(K), padding="full")
+
+
+EVERY_BOUNDARY = ("zeros", "circular", "reflect", "symmetric", "edge")
+GUIDE = "Dumoulin & Visin, A guide to convolution arithmetic for deep learning"
+
+THEOREMS = (
+    Theorem(
+        "linearity",
+        (Linearity("a correlation is linear", _many_channels),),
+        counter=Decided("a layer with a bias is linear", _affine),
+    ),
+    Theorem(
+        "flip",
+        (
+            Claim("convolution is correlation with the flipped kernel", _flipped),
+            Claim("in two dimensions it is flipped on both axes", _flipped_2d),
+        ),
+        counter=Claim("the two are the same without the flip", _no_flip),
+    ),
+    Theorem(
+        "modes",
+        (
+            Claim("valid is rows K - 1 to n - 1 of full", lambda: _modes("valid")),
+            Claim("same is n rows of full", lambda: _modes("same")),
+            Claim("valid is a part of full in two dimensions too", _modes_2d),
+        ),
+    ),
+    Theorem(
+        "full",
+        (Claim("full is K - 1 zeros on both sides, then valid", _full_by_padding),),
+    ),
+    Theorem(
+        "padding",
+        tuple(
+            Claim(f"padding ({b}) and then valid", lambda b=b: _padded(b))  # type: ignore[misc] # a default argument binds b
+            for b in EVERY_BOUNDARY
+        ),
+    ),
+    Theorem("stride", (Claim("a strided layer is the dense one, then dropping", _strided),)),
+    Theorem(
+        "adjoint-1d",
+        (Claim("the adjoint is the correlation with the flipped kernel", _adjoint_1d),),
+        source=f"{GUIDE}, relationship 9",
+        counter=Claim("the adjoint without the flip", _unflipped_adjoint),
+    ),
+    Theorem(
+        "adjoint-2d",
+        (Claim("the kernel is rotated by 180 degrees", _adjoint_2d),),
+        source=f"{GUIDE}, relationship 8",
+        counter=Claim("flipping one axis would do", _adjoint_2d_one_axis),
+    ),
+    Theorem(
+        "adjoint-channels",
+        (Claim("flipped, with input and output channels exchanged", _adjoint_channels),),
+        counter=Claim("flipping alone would do", _channels_kept),
+    ),
+    Theorem(
+        "adjoint-stride",
+        (Claim("zeros inserted into the gradient, then the dense adjoint", _strided_adjoint),),
+    ),
+    Theorem(
+        "transposed-output-padding",
+        (
+            Length("output_padding is the remainder", _transposed_size, p, s),
+            Claim("zeros inserted, a more at the end, then the flipped kernel", _transposed),
+        ),
+        source="Dumoulin & Visin, relationship 14; PyTorch's ConvTranspose2d",
+        counter=Claim("without output_padding", _transposed_without),
+    ),
+    Theorem(
+        "kernel-gradient",
+        (Claim("the input correlated with the output gradient", _kernel_gradient, "g"),),
+    ),
+    Theorem(
+        "kernel-gradient-stride",
+        (Claim("the output gradient is dilated by s", _kernel_gradient_stride, "g"),),
+        counter=Claim("the output gradient as it is, at a stride of 2", _gradient_not_dilated),
+    ),
+    Theorem(
+        "composition",
+        (Claim("two valid layers are one of K + L - 1 taps", _composed, "w"),),
+    ),
+    Theorem(
+        "commutativity",
+        (
+            Claim("valid layers commute", _commuting),
+            Claim("circular layers of odd kernels commute", _commuting_circular),
+            Claim("v * w = w * v", _symmetric_convolution, "v"),
+        ),
+        counter=Claim("same-padded layers commute", _commuting_same),
+    ),
+    Theorem("associativity", (Claim("in either order", _associative, "v"),)),
+    Theorem(
+        "separable",
+        (
+            Claim("an outer product is a column pass after a row pass", _separable, "v"),
+            Claim("the Kronecker product is those two passes", _two_passes),
+        ),
+    ),
+    Theorem(
+        "toeplitz",
+        (Claim("each diagonal is constant", _toeplitz_1d),),
+        counter=Claim("a layer of stride 2 would be Toeplitz", _toeplitz_strided),
+    ),
+    Theorem(
+        "doubly-block-toeplitz",
+        (
+            Claim("blocks repeat along block diagonals", lambda: _toeplitz_2d(0)),
+            Claim("each block is Toeplitz", lambda: _toeplitz_2d(1)),
+        ),
+        counter=Claim("the whole matrix would be Toeplitz", _flat_toeplitz),
+    ),
+    Theorem(
+        "circular-dft",
+        (
+            Exponentials("columns of the DFT are eigenvectors", _circular, lambda t, p: t - p),
+            Claim("a circular layer commutes with the cyclic shift", lambda: _by_circular(1)),
+        ),
+        counter=Claim("zeros at the border commute with the cyclic shift too", _zeros_commute),
+    ),
+    Theorem(
+        "equivariance",
+        (
+            Claim("away from the border, to higher indices", lambda: _interior(1)),
+            Claim("away from the border, to lower indices", lambda: _interior(-1)),
+            Claim("a circular layer, to higher indices", lambda: _by_circular(1)),
+            Claim("a circular layer, to lower indices", lambda: _by_circular(-1)),
+            Claim("a strided layer, by its stride", _by_stride, ranges={s: range(1, 5)}),
+        ),
+        counter=Decided("a layer of stride 2 keeps the shift by 1", _broken_by_stride),
+    ),
+)

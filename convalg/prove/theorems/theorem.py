@@ -1,0 +1,154 @@
+"""Theorems: parts, from which the statement and the domain are printed; where they fail outside.
+
+A part holds what is compared: two operators with symbolic sizes, sets or counts. Its formula, its
+domain and its proof are all made from that. The statement of a theorem is the list of the
+formulas of its parts, its domain the intersection of theirs. `outside()` gives, where there is
+one, the smallest counterexample just outside the domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from typing import Protocol
+
+from convalg.operators.tree import Operator
+from convalg.prove.claims import Ranges, decide, domain_of
+from convalg.prove.decisions.domain import Domain
+from convalg.prove.theorems.formulas import equation_latex
+from convalg.prove.verdict import Verdict, escaped
+
+Sides = tuple[Operator, Operator]
+
+
+class Part(Protocol):
+    """One claim: in words, as a formula, with its domain and its proof."""
+
+    @property
+    def words(self) -> str:
+        """The claim in a line."""
+
+    @property
+    def formula(self) -> str:
+        """What is compared, as LaTeX."""
+
+    @property
+    def domain(self) -> Domain:
+        """The sizes for which it is compared."""
+
+    def decide(self) -> Verdict:
+        """Whether it holds there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """Two operators that are said to be equal.
+
+    `words`: the claim in a line. `sides`: makes the two operators. `argument`: a name for the
+    array that both are applied to in the formula. `ranges`: as in `ca.prove.equal`.
+    """
+
+    words: str
+    sides: Callable[[], Sides]
+    argument: str = ""
+    ranges: Ranges = field(default_factory=dict)
+
+    @cached_property
+    def _sides(self) -> Sides:
+        return self.sides()
+
+    @cached_property
+    def formula(self) -> str:
+        """The two operators, the spaces between which they map, and the kernels in them."""
+        return equation_latex(*self._sides, argument=self.argument)
+
+    @cached_property
+    def domain(self) -> Domain:
+        """The sizes at which both operators exist."""
+        return domain_of(*self._sides, ranges=self.ranges)
+
+    def decide(self) -> Verdict:
+        """Whether they are equal."""
+        first, second = self._sides
+        return decide(first, second, claim=self.words, ranges=self.ranges)
+
+
+@dataclass(frozen=True, eq=False)
+class Theorem:
+    """Parts, all of which must be proved, and what is known about them.
+
+    `source`: where the theorem is stated. `counter`: a claim that fails just outside the domain.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    source: str = ""
+    counter: Part | None = None
+
+    @cached_property
+    def statement(self) -> str:
+        """The formulas of the parts as LaTeX, one below the other.
+
+        >>> import convalg as ca
+        >>> print(ca.theorems["full"].statement)
+        A_{w,\\,p = K - 1} = A_{w}\\, P_{K - 1} \\colon \\mathbf{R}^{n} \\to \
+\\mathbf{R}^{n + K - 1},\\quad w \\in \\mathbf{R}^{K}
+        """
+        return joined(part.formula for part in self.parts)
+
+    @cached_property
+    def where(self) -> Domain:
+        """The sizes for which all parts are stated."""
+        return reduce(Domain.meet, (part.domain for part in self.parts))
+
+    @property
+    def domain(self) -> str:
+        """Those sizes in words."""
+        return str(self.where)
+
+    def prove(self) -> Verdict:
+        """The verdict on the whole statement: that of the first part that is not proved, or all.
+
+        >>> import convalg as ca
+        >>> ca.theorems["adjoint-1d"].prove().status
+        'proved'
+        """
+        verdicts = [part.decide() for part in self.parts]
+        for verdict in verdicts:
+            if not verdict:
+                return replace(verdict, words=self.statement)
+        methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
+        return Verdict("proved", self.statement, self.domain, "; ".join(methods), domain=self.where)
+
+    def outside(self) -> Verdict | None:
+        """The refuted verdict just outside the domain, or None where the domain is everything."""
+        return None if self.counter is None else self.counter.decide()
+
+    def latex(self, verdict: Verdict, outside: Verdict | None) -> str:
+        """The statement as a LaTeX theorem, with its domain, proof and counterexample in words."""
+        words = [f"Domain: {self.domain}.", f"{verdict!r}, by {verdict.method}."]
+        if outside is not None:
+            words.append(f"Just outside ({outside.claim}): {outside!r}.")
+        if self.source:
+            words.append(f"Source: {self.source}.")
+        body = "\n".join(escaped(line) for line in words)
+        return f"% {self.name}\n\\[ {self.statement} \\]\n{body}"
+
+    def claims(self) -> list[Claim]:
+        """The parts that are equalities of operators."""
+        return [part for part in self.parts if isinstance(part, Claim)]
+
+    def __repr__(self) -> str:
+        return f"Theorem({self.name!r}, {self.domain})"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.statement}$"
+
+
+def joined(formulas: Iterable[str]) -> str:
+    """Formulas one below the other; none twice."""
+    lines = list(dict.fromkeys(formulas))
+    if len(lines) == 1:
+        return lines[0]
+    return "\\begin{aligned} & " + " \\\\ & ".join(lines) + " \\end{aligned}"
