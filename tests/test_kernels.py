@@ -8,6 +8,7 @@ import sympy
 
 import convalg as ca
 from convalg import kernels
+from convalg.limits import format_bytes
 
 # Symbols.
 
@@ -303,6 +304,6 @@ def test_complex_numbers_are_averaged_as_numbers() -> None:
 
 
 def test_sizes_in_words() -> None:
-    words = ca.errors.format_bytes
+    words = format_bytes
     assert [words(n) for n in (999, 999_600, 999_980_000_000)] == ["999 bytes", "1 MB", "1 TB"]
     assert words(10**400) == "more than 1,000,000,000,000 TB"

@@ -12,7 +12,8 @@ from strategies import Drawn, layers
 
 import convalg as ca
 from convalg.conventions import correlation_geometry
-from convalg.pattern.pattern import Pattern, column_block, expanded_bytes, index_type, pattern
+from convalg.pattern import pattern
+from convalg.pattern.pattern import Pattern, column_block, expanded_bytes, index_type
 
 GUIDE_ROWS = [[1, 2, 3, 0, 4, 5, 6, 0, 7, 8, 9, 0, 0, 0, 0, 0]]
 

@@ -19,7 +19,8 @@ from convalg.errors import ExactnessError, ShapeError
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Adjoint, Convolution, Selection
 from convalg.operators.tree import leaves
-from convalg.pattern.pattern import Pattern, pattern
+from convalg.pattern import pattern
+from convalg.pattern.pattern import Pattern
 from convalg.pattern.rows import Boxes, Run, adjoint_runs, borders, runs
 
 

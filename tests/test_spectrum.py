@@ -21,6 +21,7 @@ from strategies import Drawn, integers, layers
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError, KindError, SymbolicError, TooLargeError
 from convalg.linalg import circulant
+from convalg.linalg import spectrum as room
 from convalg.linalg.factors import certified_top
 from convalg.linalg.spectrum import DENSE, Spectrum, norm, spectrum
 
@@ -218,13 +219,13 @@ def test_torch_finds_the_same_fourier_blocks() -> None:
 
 @pytest.fixture
 def always_iterate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spectrum, "DENSE", 0)
+    monkeypatch.setattr(room, "DENSE", 0)
 
 
 @given(layers())
 def test_lanczos_finds_the_norm(drawn: Drawn) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spectrum, "DENSE", 0)
+        patch.setattr(room, "DENSE", 0)
         found = norm(drawn.operator)
     agrees(found, dense(drawn.operator)[0], 1e-8)
 
@@ -232,7 +233,7 @@ def test_lanczos_finds_the_norm(drawn: Drawn) -> None:
 @given(trees())
 def test_lanczos_finds_the_norm_of_any_tree(case: Case) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spectrum, "DENSE", 0)
+        patch.setattr(room, "DENSE", 0)
         found = norm(case.operator)
     agrees(found, np.linalg.svd(case.matrix.astype(float), compute_uv=False)[0], 1e-8)
 
@@ -270,7 +271,7 @@ DEGENERATE: dict[str, tuple[Callable[[], ca.Operator], float]] = {
 @pytest.mark.parametrize("limit", [0, DENSE])
 def test_degenerate_norms(name: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     make, expected = DEGENERATE[name]
-    monkeypatch.setattr(spectrum, "DENSE", limit)
+    monkeypatch.setattr(room, "DENSE", limit)
     assert_allclose(norm(make()), expected, rtol=1e-9, atol=0)
 
 
@@ -313,8 +314,8 @@ def test_a_largest_eigenvalue_between_two_bounds() -> None:
 
 
 def test_a_norm_that_does_not_settle_says_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spectrum, "STEPS", 12)
-    monkeypatch.setattr(spectrum, "MOST_FACTORED", 0)
+    monkeypatch.setattr(room, "STEPS", 12)
+    monkeypatch.setattr(room, "MOST_FACTORED", 0)
     operator = ca.diagonal(np.linspace(0, 3, 2000))
     with pytest.raises(ArgumentError, match="the norm did not settle to tolerance=1e-10") as caught:
         norm(operator)
@@ -365,13 +366,13 @@ def test_the_largest_few_of_any_layer(drawn: Drawn, data: st.DataObject) -> None
     count = data.draw(st.integers(1, min(operator.shape)))
     agrees(spectrum(operator, count), dense(operator)[:count])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spectrum, "DENSE", 0)
+        patch.setattr(room, "DENSE", 0)
         agrees(spectrum(operator, count), dense(operator)[:count], 1e-7)
 
 
 @pytest.mark.usefixtures("always_iterate")
 def test_few_values_that_do_not_settle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spectrum, "RESTARTS", 1)
+    monkeypatch.setattr(room, "RESTARTS", 1)
     with pytest.raises(ArgumentError, match="of the largest values settled, in 1 restarts"):
         spectrum(ca.diagonal(np.linspace(1, 1.001, 4000)), 3)
 

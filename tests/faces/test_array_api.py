@@ -23,6 +23,7 @@ from strategies import Drawn, integers, layers
 
 import convalg as ca
 from convalg.devices import apply
+from convalg.operators.leaves import SparseMatrix
 
 strict = pytest.importorskip("array_api_strict")
 
@@ -179,7 +180,7 @@ def test_patches(drawn: Drawn) -> None:
 def test_sparse_rows_of_any_length(values: np.ndarray) -> None:
     values[0] = 1
     matrix = scipy.sparse.csr_array(values)
-    operator = ca.operators.SparseMatrix(matrix.indptr, matrix.indices, matrix.data, (7,), (5,))
+    operator = SparseMatrix(matrix.indptr, matrix.indices, matrix.data, (7,), (5,))
     held(operator, values, 2)
     held(operator.T, values.T, 2)
 
@@ -188,7 +189,7 @@ def test_rows_that_start_like_the_identity() -> None:
     ring = np.eye(4, dtype=int) + np.roll(np.eye(4, dtype=int), 1, axis=1)
     matrix = scipy.sparse.csr_array(ring)
     indices = np.array([0, 1, 1, 2, 2, 3, 3, 0])
-    operator = ca.operators.SparseMatrix(matrix.indptr, indices, np.ones(8), (4,), (4,))
+    operator = SparseMatrix(matrix.indptr, indices, np.ones(8), (4,), (4,))
     np.testing.assert_array_equal(host(operator(strict.eye(4))), ring.T)
 
 
