@@ -9,6 +9,7 @@ Sizes may be integers or, for whole families, letters (SymPy expressions).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -87,6 +88,28 @@ class Axis:
         """The index that a tap reads before the boundary rule; for ints, arrays and letters."""
         return self.stride * output + self.dilation * tap - self.padding
 
+    def formula(
+        self, output: str, tap: str, write: Callable[[Any], str] = str, times: str = "*"
+    ) -> str:
+        """`raw` as text, for isl, LaTeX and people.
+
+        Args:
+            output: Name of the output index.
+            tap: Name of the tap index.
+            write: Writes a size.
+            times: Sign between a factor and an index.
+
+        >>> Axis(in_size=5, out_size=3, taps=3, stride=2, dilation=-1, padding=1).formula("o", "t")
+        '2*o - t - 1'
+        """
+        constant = self.raw(0, 0)
+        factors = ((self.raw(1, 0) - constant, output), (self.raw(0, 1) - constant, tap))
+        text = "".join(_term(factor, index, write, times) for factor, index in factors)
+        if constant != 0:
+            shown = write(constant)
+            text += f" - {shown[1:]}" if shown.startswith("-") else f" + {shown}"
+        return text.removeprefix(" + ").strip()
+
     @property
     def is_concrete(self) -> bool:
         """Whether every size is a number."""
@@ -96,7 +119,12 @@ class Axis:
     @property
     def span(self) -> Size:
         """How many inputs one output covers, holes included: |dilation| * (taps - 1) + 1."""
-        return abs(self.dilation) * (self.taps - 1) + 1
+        return span(self.taps, abs(self.dilation))
+
+    @property
+    def tight_size(self) -> Size:
+        """Samples from the first that tap 0 reads to the last: stride * (out_size - 1) + 1."""
+        return tight_size(self.out_size, self.stride)
 
     @property
     def is_backwards(self) -> bool:
@@ -108,12 +136,12 @@ class Axis:
     @property
     def before(self) -> Size:
         """Samples that the first output reaches before the input (negative: cropped)."""
-        return self.padding - (self.dilation * (self.taps - 1) if self.is_backwards else 0)
+        return self.padding + (self.span - 1 if self.is_backwards else 0)
 
     @property
     def after(self) -> Size:
         """Samples that the last output reaches behind the input (negative: not read at all)."""
-        return self.stride * (self.out_size - 1) + self.span - self.before - self.in_size
+        return self.tight_size - 1 + self.span - self.before - self.in_size
 
     def pieces(self) -> tuple[Piece, ...]:
         """The boundary rule as affine pieces that cover every raw index this axis reads.
@@ -243,6 +271,15 @@ class Axis:
         return _columns(self)
 
 
+def _term(factor: Any, index: str, write: Callable[[Any], str], times: str) -> str:
+    """A factor times an index, with its sign."""
+    is_negative = factor < 0 if isinstance(factor, int) else factor.could_extract_minus_sign()
+    size = write(-factor if is_negative else factor)
+    if "+" in size or "-" in size:
+        size = f"({size})"
+    return f" {'-' if is_negative else '+'} {'' if size == '1' else size + times}{index}"
+
+
 @lru_cache(maxsize=512)
 def _columns(axis: Axis) -> np.ndarray:
     import numpy as np
@@ -255,6 +292,24 @@ def _columns(axis: Axis) -> np.ndarray:
     return found
 
 
+def span(taps: Any, dilation: Any) -> Any:
+    """Samples from the first tap of a window to the last: d (k - 1) + 1.
+
+    >>> span(3, 2)
+    5
+    """
+    return dilation * (taps - 1) + 1
+
+
+def tight_size(outputs: Any, stride: Any) -> Any:
+    """Samples from the start of the first window to the start of the last: s (o - 1) + 1.
+
+    >>> tight_size(3, 2)
+    5
+    """
+    return stride * (outputs - 1) + 1
+
+
 def output_size(
     in_size: Size, taps: Size, stride: int, dilation: int, before: Size, after: Size
 ) -> Any:
@@ -265,7 +320,7 @@ def output_size(
     >>> output_size(5, 3, 2, 1, 1, 1)
     3
     """
-    total = in_size + before + after - dilation * (taps - 1) - 1
+    total = in_size + before + after - span(taps, dilation)
     return _unrounded(total, stride) // stride + 1
 
 
@@ -284,6 +339,19 @@ def _unrounded(total: Any, stride: Any) -> Any:
     return total - floors[0] + floors[0].args[0]
 
 
+def ceil_size(in_size: int, taps: int, stride: int, dilation: int, before: int, after: int) -> int:
+    """The number of outputs of a pooling with `ceil_mode`, as PyTorch and ONNX count them.
+
+    The last window may reach beyond the padding, if it starts inside the input or the padding
+    before it.
+
+    >>> ceil_size(6, 3, 2, 1, 0, 0), output_size(6, 3, 2, 1, 0, 0)
+    (3, 2)
+    """
+    outputs = -(-(in_size + before + after - span(taps, dilation)) // stride) + 1
+    return outputs - ((outputs - 1) * stride >= in_size + before)
+
+
 def transposed_size(
     in_size: Size, taps: Size, stride: int, dilation: int, before: Size, after: Size
 ) -> Any:
@@ -294,7 +362,7 @@ def transposed_size(
     >>> transposed_size(3, 3, 2, 1, 1, 1)
     5
     """
-    return stride * (in_size - 1) + dilation * (taps - 1) + 1 - before - after
+    return tight_size(in_size, stride) - 1 + span(taps, dilation) - before - after
 
 
 def same_padding(
@@ -309,7 +377,7 @@ def same_padding(
     ((1, 2), (2, 1))
     """
     outputs = -(-in_size // stride)
-    total = stride * (outputs - 1) + dilation * (taps - 1) + 1 - in_size
+    total = transposed_size(outputs, taps, stride, dilation, in_size, 0)
     if isinstance(total, int):
         total = max(total, 0)
     elif stride != 1:

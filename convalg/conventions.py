@@ -13,9 +13,11 @@ from convalg.axis import (
     BOUNDARIES,
     Axis,
     Size,
+    ceil_size,
     holds,
     output_size,
     same_padding,
+    span,
     transposed_size,
 )
 from convalg.errors import ArgumentError, KindError, ShapeError
@@ -127,7 +129,7 @@ def correlation_geometry(
         check_reflect(boundary, pad, n, k, needs)
         outputs = output_size(n, size, s, d, *pad)
         _check_kernel_fits(outputs, n, size, d, pad, k)
-        flip = d * (size - 1) if flipped else 0
+        flip = span(size, d) - 1 if flipped else 0
         axes.append(
             Axis(
                 in_size=n,
@@ -246,9 +248,7 @@ def pooling_axes(
         if ceil_mode:
             if not all(isinstance(value, int) for value in (outputs, n, s, *pad)):
                 raise ArgumentError(f"ceil_mode needs numbers for sizes, not {n}, stride {s}")
-            outputs = -(-(n + sum(pad) - d * (window - 1) - 1) // s) + 1
-            # A window that starts in the padding behind the input is left out.
-            outputs -= (outputs - 1) * s >= n + pad[0]
+            outputs = ceil_size(n, window, s, d, *pad)
         _check_kernel_fits(outputs, n, window, d, pad, k, what="window")
         axes.append(Axis(n, outputs, window, s, d, pad[0]))
     return tuple(axes), pads
@@ -347,9 +347,9 @@ def _padding_of(
         case "same_lower":
             return tuple(same_padding(n, k, s, d, lower=True) for n, k, s, d in each)
         case "full":
-            return tuple((d * (k - 1), d * (k - 1)) for n, k, s, d in each)
+            return tuple((span(k, d) - 1, span(k, d) - 1) for n, k, s, d in each)
         case "causal":
-            return tuple((d * (k - 1), 0) for n, k, s, d in each)
+            return tuple((span(k, d) - 1, 0) for n, k, s, d in each)
     raise ArgumentError(
         f"padding must be an integer, one per axis, (before, after) pairs or one of "
         f"{', '.join(PADDING_WORDS)}, not {padding!r}{_meant(padding)}"
@@ -388,8 +388,8 @@ def _check_kernel_fits(
     what: str = "kernel",
 ) -> None:
     if isinstance(outputs, int) and outputs < 1:
-        span = dilation * (taps - 1) + 1
         raise ShapeError(
-            f"{what} of {taps} taps (span {span} with dilation {dilation}) is larger than the "
-            f"padded input of {n + sum(pad)} on axis {axis}; pad more or use a smaller {what}"
+            f"{what} of {taps} taps (span {span(taps, dilation)} with dilation {dilation}) is "
+            f"larger than the padded input of {n + sum(pad)} on axis {axis}; pad more or use a "
+            f"smaller {what}"
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import Array
+from convalg.axis import same_padding
 from convalg.check.candidate import Candidate
 from convalg.check.diagnose import diagnose
 from convalg.check.problem import BACKWARD, KINDS, Kind, Problem, answer
@@ -117,8 +118,8 @@ def _problem(module: Any, config: Config, batch: int, draw: int) -> Problem:
     pairs = tuple((p, p) for p in config.padding)
     if padding == "same":
         # PyTorch puts the odd sample of "same" behind.
-        spans = [d * (k - 1) for d, k in zip(config.dilation, config.size, strict=True)]
-        pairs = tuple((span // 2, span - span // 2) for span in spans)
+        each = zip(config.shape, config.size, config.dilation, strict=True)
+        pairs = tuple(same_padding(n, k, 1, d) for n, k, d in each)
     return Problem(
         x=random.integers(-6, 7, (batch, config.in_channels, *config.shape)).astype(float),
         w=None if weight is None else weight.detach().double().numpy(),

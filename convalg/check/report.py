@@ -9,6 +9,7 @@ import numpy as np
 
 from convalg import html
 from convalg.arrays import Array
+from convalg.axis import span
 from convalg.check.problem import Kind, Problem
 from convalg.check.sweep import Config, plain
 
@@ -186,10 +187,10 @@ def number_words(value: Any) -> str:
 def features(kind: Kind, config: Config) -> set[str]:
     """What is not plain about a configuration, in words that end "fails exactly where ..."."""
     strides, taps = config.stride, config.size
-    spans = [d * (k - 1) + 1 for d, k in zip(config.dilation, taps, strict=True)]
+    spans = [span(k, d) for k, d in zip(taps, config.dilation, strict=True)]
     left = [
-        (n + 2 * p - span) % s
-        for n, p, span, s in zip(config.shape, config.padding, spans, strides, strict=True)
+        (n + 2 * p - reach) % s
+        for n, p, reach, s in zip(config.shape, config.padding, spans, strides, strict=True)
     ]
     each = (config.in_channels // config.groups, config.out_channels // config.groups)
     found = {

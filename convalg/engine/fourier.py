@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from convalg.axis import span
 from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
 from convalg.engine.layer import Layer, Sizes
@@ -90,7 +91,7 @@ def _dilated(layer: Layer, kernel: Array) -> Array:
     """The kernel with zeros between its taps."""
     if max(layer.dilations) == 1:
         return kernel
-    spans = [d * (k - 1) + 1 for d, k in zip(layer.dilations, layer.taps, strict=True)]
+    spans = [span(k, d) for k, d in zip(layer.taps, layer.dilations, strict=True)]
     found = np.zeros((*kernel.shape[:3], *spans), dtype=kernel.dtype)
     every: Any = (..., *(slice(None, None, d) for d in layer.dilations))
     found[every] = kernel

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.axis import Axis, transposed_size
+from convalg.axis import Axis, tight_size, transposed_size
 from convalg.engine.arithmetic import Array
 from convalg.geometry import Geometry
 
@@ -78,7 +78,7 @@ class Layer:
     def read_by(self, tap: Sizes) -> tuple[Any, ...]:
         """What a tap reads of the extended image; of its leading axes, if it has fewer."""
         steps = zip(tap, self.dilations, self.strides, self.out, strict=False)
-        return tuple(slice(d * t, d * t + s * (o - 1) + 1, s) for t, d, s, o in steps)
+        return tuple(slice(d * t, d * t + tight_size(o, s), s) for t, d, s, o in steps)
 
     def extend(self, x: Array, first: int, out: Array | None = None) -> Array:
         """The extended image; its spatial axes start at axis `first`.

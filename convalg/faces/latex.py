@@ -291,19 +291,7 @@ def _mapped(axis: Axis, index: str) -> str:
 
 def _raw(axis: Axis, output: str, tap: str) -> str:
     """The index that a tap reads, as an affine expression in two letters."""
-    constant = axis.raw(0, 0)
-    terms = [(axis.raw(1, 0) - constant, output), (axis.raw(0, 1) - constant, tap)]
-    text = "".join(_term(factor, letter) for factor, letter in terms)
-    if constant != 0:
-        shown = expression(constant)
-        text += shown if shown.startswith("-") else f"+{shown}"
-    return text.removeprefix("+").replace(" ", "")
-
-
-def _term(factor: Any, letter: str) -> str:
-    negative = factor < 0 if isinstance(factor, int) else factor.could_extract_minus_sign()
-    size = _number(-factor if negative else factor)
-    return f"{'-' if negative else '+'}{'' if size == '1' else size}{letter}"
+    return axis.formula(output, tap, expression, times="").replace(" ", "")
 
 
 def _channels(

@@ -99,7 +99,7 @@ def axis_condition(axis: Axis, output: str, tap: str, column: str) -> str:
             f"stride {axis.stride} and dilation {axis.dilation} must be numbers: a letter times "
             f"an index is not Presburger arithmetic"
         )
-    raw = f"({axis.stride}*{output} + {axis.dilation}*{tap} - {text(axis.padding)})"
+    raw = f"({axis.formula(output, tap, text)})"
     pieces = " or ".join(_piece(piece, raw, column) for piece in axis.pieces())
     return f"0 <= {tap} < {text(axis.taps)} and ({pieces})"
 

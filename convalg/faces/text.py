@@ -99,7 +99,7 @@ def _words(value: Any) -> str:
 
 
 def _padding(axes: tuple[Axis, ...]) -> list[str]:
-    full = [abs(axis.dilation) * (axis.taps - 1) for axis in axes]
+    full = [axis.span - 1 for axis in axes]
     pairs = [(axis.before, padding_after(axis)) for axis in axes]
     if all(before == after == 0 for before, after in pairs):
         return []
@@ -272,7 +272,7 @@ def _sum_pool(leaf: Selection) -> str:
 def _upsample(leaf: Selection) -> str:
     """The stretching whose adjoint is this dropping."""
     factor = _shortest([axis.stride for axis in leaf.axes])
-    tight = all(a.stride * (a.out_size - 1) + 1 == a.in_size for a in leaf.axes)
+    tight = all(axis.tight_size == axis.in_size for axis in leaf.axes)
     size = [] if tight else [f"size={_sizes(leaf.in_shape)}"]
     return _call("upsample", _sizes(leaf.out_shape), factor, *size)
 

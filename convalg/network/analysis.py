@@ -147,14 +147,13 @@ def _window_remarks(net: Graph, node: str) -> list[Remark]:
             )
             break
     for k, axis in enumerate(axes):
-        behind = axis.stride * (axis.out_size - 1) + axis.span - axis.before - axis.in_size
-        if axis.stride == 1 and axis.before != behind and axis.out_size == axis.in_size:
+        if axis.stride == 1 and axis.before != axis.after and axis.out_size == axis.in_size:
             found.append(
                 Remark(
                     "one-sided-padding",
                     node,
-                    f"padding {axis.before} before and {behind} behind on axis {k} keeps the size "
-                    f"and shifts the output by half a sample",
+                    f"padding {axis.before} before and {axis.after} after on axis {k} keeps the "
+                    f"size and shifts the output by half a sample",
                 )
             )
             break

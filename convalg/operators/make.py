@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from convalg.arrays import as_kernel, as_numbers, check_finite
-from convalg.axis import Axis, Boundary
+from convalg.axis import Axis, Boundary, tight_size
 from convalg.conventions import (
     Padding,
     Shape,
@@ -283,7 +283,7 @@ def upsample(
     needs: list[Condition] = []
     sizes = as_shape(shape, conditions=needs)
     factors = per_axis(factor, "factor", len(sizes), conditions=needs)
-    tight = tuple(step * (n - 1) + 1 for n, step in zip(sizes, factors, strict=True))
+    tight = tuple(tight_size(n, step) for n, step in zip(sizes, factors, strict=True))
     wanted = tight if size is None else per_axis(size, "size", len(sizes), conditions=needs)
     axes = []
     for k, (n, step, least, length) in enumerate(zip(sizes, factors, tight, wanted, strict=True)):

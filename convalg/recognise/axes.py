@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from convalg.arrays import Array
-from convalg.axis import Axis, Boundary
+from convalg.axis import Axis, Boundary, span, tight_size
 from convalg.recognise.entries import Profile
 
 SMALL = 12
@@ -45,12 +45,12 @@ class Line:
     @property
     def span(self) -> int:
         """Samples from the first tap to the last."""
-        return self.dilation * (self.taps - 1) + 1
+        return span(self.taps, self.dilation)
 
     @property
     def least(self) -> int:
         """Samples that the last output reaches behind the input."""
-        return self.stride * (self.out_size - 1) + self.span + self.first - self.in_size
+        return tight_size(self.out_size, self.stride) - 1 + self.span + self.first - self.in_size
 
     @property
     def padding(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import as_kernel
-from convalg.axis import Axis, output_size, transposed_size
+from convalg.axis import Axis, output_size, span, transposed_size
 from convalg.conventions import check_reflect
 from convalg.errors import ShapeError
 from convalg.faces.latex import layer_of
@@ -147,13 +147,12 @@ def _shrunk_axis(axis: Axis, side: int, most_taps: int, attempt: int) -> Axis:
         s = taps if s >= k else min(s, 2)
         d = min(d, 2)
     if taps != k or d != abs(axis.dilation):
-        reach, new_reach = abs(axis.dilation) * (k - 1) or 1, d * (taps - 1)
+        reach, new_reach = axis.span - 1 or 1, span(taps, d) - 1
         before, after = (-(-p * new_reach // reach) for p in (before, after))
-    span = d * (taps - 1) + 1
     folded = max(before, after) + 1 if axis.boundary != "zeros" else 1
-    n = min(axis.in_size, max(side, span - before - after + s, folded))
+    n = min(axis.in_size, max(side, span(taps, d) - before - after + s, folded))
     outputs = output_size(n, taps, s, d, before, after)
-    flip = d * (taps - 1) if axis.is_backwards else 0
+    flip = span(taps, d) - 1 if axis.is_backwards else 0
     return Axis(
         in_size=n,
         out_size=outputs,

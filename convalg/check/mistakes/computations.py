@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import Array
+from convalg.axis import span, tight_size, transposed_size
 from convalg.check.mistakes.assignments import lattice
 from convalg.check.problem import (
     Problem,
@@ -106,7 +107,7 @@ def unflipped_forward_of_gradient(p: Problem) -> Array:
     assert p.w is not None
     assert p.g is not None
     pads = tuple(
-        (max(d * (k - 1) - before, 0), max(d * (k - 1) - after, 0))
+        (max(span(k, d) - 1 - before, 0), max(span(k, d) - 1 - after, 0))
         for (before, after), d, k in zip(p.padding, p.dilation, p.w.shape[2:], strict=True)
     )
     kernel = swapped_channels(p.w, p.groups)
@@ -157,7 +158,7 @@ def remainder_kept(p: Problem) -> Array:
     assert p.w is not None
     assert p.g is not None
     taps = [
-        (n + sum(pad) - s * (o - 1) - 1) // d + 1
+        (n + sum(pad) - tight_size(o, s)) // d + 1
         for n, pad, s, o, d in zip(
             p.spatial, p.padding, p.stride, p.g.shape[2:], p.dilation, strict=True
         )
@@ -222,7 +223,7 @@ def stretched_with_padding(p: Problem) -> Array:
     """The correlation on the stretched input, padded by p itself."""
     assert p.w is not None
     pads = tuple(
-        (d * (k - 1) - before, d * (k - 1) - after)
+        (span(k, d) - 1 - before, span(k, d) - 1 - after)
         for (before, after), d, k in zip(p.padding, p.dilation, p.w.shape[2:], strict=True)
     )
     return transposed(replace(p, padding=pads))
@@ -273,7 +274,7 @@ def _cropped(p: Problem, whole: Array, *, dilated: bool) -> Array:
         whole.shape[2:],
         strict=True,
     ):
-        end = s * (n - 1) + (d * (k - 1) + 1 if dilated else k) + extra
+        end = transposed_size(n, k, s, d if dilated else 1, 0, 0) + extra
         widths.append((0, max(end - size, 0)))
         kept.append(slice(before, max(end - after, before)))
     return np.pad(whole, widths)[(slice(None), slice(None), *kept)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import Array
+from convalg.axis import span
 from convalg.check.problem import Problem
 
 Change = Callable[[Problem], Iterator[Problem]]
@@ -123,11 +124,12 @@ def on_one_axis(name: str, default: Any) -> Change:
 def padding_fixed(p: Problem) -> Iterator[Problem]:
     """The padding of "same" (the odd sample before or behind) or "full", whatever was asked."""
     taps = p.size if p.w is None else p.w.shape[2:]
-    spans = [d * (k - 1) for d, k in zip(p.dilation or (1,) * p.dims, taps, strict=True)]
-    yield replace(p, padding=tuple((span // 2, span - span // 2) for span in spans))
-    yield replace(p, padding=tuple((span - span // 2, span // 2) for span in spans))
+    dilations = p.dilation or (1,) * p.dims
+    full = [span(k, d) - 1 for k, d in zip(taps, dilations, strict=True)]
+    yield replace(p, padding=tuple((width // 2, width - width // 2) for width in full))
+    yield replace(p, padding=tuple((width - width // 2, width // 2) for width in full))
     yield replace(p, padding=tuple((k // 2, k // 2) for k in taps))
-    yield replace(p, padding=tuple((span, span) for span in spans))
+    yield replace(p, padding=tuple((width, width) for width in full))
 
 
 def too_short(p: Problem) -> Iterator[Problem]:
@@ -136,7 +138,7 @@ def too_short(p: Problem) -> Iterator[Problem]:
     yield replace(p, after=(*p.after, _taking((slice(None), slice(None), *last))))
     taps = p.size if p.w is None else p.w.shape[2:]
     geometry = zip(p.spatial, p.padding, p.dilation or (1,) * p.dims, taps, p.stride, strict=True)
-    exact = [(n + a + b - d * (k - 1) - 1) % s == 0 for n, (a, b), d, k, s in geometry]
+    exact = [(n + a + b - span(k, d)) % s == 0 for n, (a, b), d, k, s in geometry]
     kept = tuple(slice(None, -1 if divides else None) for divides in exact)
     yield replace(p, after=(*p.after, _taking((slice(None), slice(None), *kept))))
     for axis in range(p.dims if p.dims > 1 else 0):

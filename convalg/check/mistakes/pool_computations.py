@@ -13,6 +13,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.arrays import Array
+from convalg.axis import span, transposed_size
 from convalg.check.mistakes.assignments import assigned
 from convalg.check.problem import (
     Problem,
@@ -97,7 +98,7 @@ def _with_extra_window(p: Problem, right: Array) -> Array:
     for n, pad, k, s, d, outputs in zip(
         p.spatial, p.padding, p.size, p.stride, dilations, right.shape[2:], strict=True
     ):
-        all_windows = -(-(n + sum(pad) - d * (k - 1) - 1) // s) + 1
+        all_windows = -(-(n + sum(pad) - span(k, d)) // s) + 1
         widths.append((0, all_windows - outputs))
     return np.pad(np.asarray(right, dtype=float), widths, constant_values=math.nan)
 
@@ -231,7 +232,7 @@ def winners_of_windows_only(p: Problem) -> Array:
 def _covered(p: Problem, found: Array) -> Array:
     assert p.g is not None
     ends = [
-        s * (o - 1) + k - before
+        transposed_size(o, k, s, 1, before, 0)
         for s, o, k, (before, _) in zip(p.stride, p.g.shape[2:], p.size, p.padding, strict=True)
     ]
     kept: tuple[Any, ...] = (..., *(slice(0, end) for end in ends))

@@ -223,7 +223,7 @@ class _Flipped:
         self.setting, self.names, self.g = owner.setting, owner.names, owner.g
         self.sums, self.named = sums, named
         axes = sums.geometry.axes
-        self.lengths = [expanded(a.stride * (a.out_size - 1) + 1) for a in axes]
+        self.lengths = [expanded(a.tight_size) for a in axes]
         self.strided = any(axis.stride != 1 for axis in axes)
         # P is taken for a border.
         self.pad_name = self.names("P") + ("" if sums is owner.sums else "'")
@@ -372,5 +372,5 @@ class _Flipped:
 
 def _flipped_read(axis: Axis, i: str, t: str) -> Index:
     """The upsampled output that weight K - 1 - t takes to input i: j + d (K - 1 - t) - p = i."""
-    constant = expanded(axis.padding - axis.dilation * (axis.taps - 1))
+    constant = expanded(-axis.raw(0, axis.taps - 1))
     return Index(((1, i), (axis.dilation, t)), constant)

@@ -120,7 +120,7 @@ def _transposed_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     crop, extra = _cropped(axis)
     written = read_at(axis, i, t)
     over = ((i, inputs), (t, axis.taps))
-    last = expanded(axis.stride * (inputs - 1) + axis.span - 1 - before)
+    last = expanded(axis.tight_size + axis.span - 2 - before)
     length = [(1, axis.stride, inputs, 1), (1, abs(axis.dilation), axis.taps, 1), (1, 1, 1, 0)]
     length += [(-1, 1, value, 0) for value in (before, crop) if value != 0]
     length += [(1, 1, extra, 0)] if extra != 0 else []

@@ -184,7 +184,7 @@ def _set_latex(axis: Axis, transposed: bool, after: str, names: Names) -> str:
 
 def _layer_reads(axis: Axis) -> str:
     """{[output] -> [input]} for isl, the border left aside."""
-    read = f"{axis.stride}*v0 + {axis.dilation}*v2 - {text(axis.padding)}"
+    read = axis.formula("v0", "v2", text)
     return (
         f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
         f"exists (v2: v1 = {read} and 0 <= v2 < {text(axis.taps)}) }}"
@@ -193,7 +193,7 @@ def _layer_reads(axis: Axis) -> str:
 
 def _transposed_reads(axis: Axis) -> str:
     """{[output] -> [input]} of the transposed layer for isl, the border left aside."""
-    written = f"{axis.stride}*v1 + {axis.dilation}*v2 - {text(axis.padding)}"
+    written = axis.formula("v1", "v2", text)
     return (
         f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
         f"exists (v2: v0 = {written} and 0 <= v2 < {text(axis.taps)}) }}"

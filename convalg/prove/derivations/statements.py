@@ -192,7 +192,7 @@ def _folds_once(axis: Axis, setting: Setting) -> bool:
     if axis.is_concrete:
         return True
     n = text(axis.in_size)
-    raw = f"{axis.stride}*v0 + {axis.dilation}*v1 - {text(axis.padding)}"
+    raw = axis.formula("v0", "v1", text)
     wide = int(axis.boundary == "reflect")
     far = islpy.Set(
         f"{setting.declared}{{ [v0, v1] : 0 <= v0 < {text(axis.out_size)} and 0 <= v1 < "

@@ -377,7 +377,7 @@ def _adjoint(node: Adjoint, image: str) -> str:
         if axis.boundary == "zeros" and _never_positive(axis.padding, inner):
             offset = [] if axis.padding == 0 else [size_latex(-axis.padding)]
             words = _subscript("U", [size_latex(axis.stride), *offset])
-            tight = axis.stride * (axis.out_size - 1) + 1 - axis.padding
+            tight = axis.tight_size - axis.padding
             length = axis.in_size
             return words if length - tight == 0 else f"{words}^{{{size_latex(length)}}}"
     return image + TRANSPOSED

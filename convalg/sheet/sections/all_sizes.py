@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from convalg.axis import Axis, holds
+from convalg.axis import Axis, holds, span
 from convalg.draw.labels import plural
 from convalg.errors import ConvalgError
 from convalg.faces.latex import expression, layer_of
@@ -102,7 +102,7 @@ def _transposed_family(geometry: Geometry, shape: Any, weights: Any) -> Operator
 
 def _padding(axis: Axis, taps: Any) -> tuple[Any, Any]:
     """Full and same stay what they are; any other padding stays a number."""
-    reach, given = abs(axis.dilation) * (taps - 1), axis.span - 1
+    reach, given = span(taps, abs(axis.dilation)) - 1, axis.span - 1
     before = axis.before
     after = max(axis.after, 0)
     if axis.stride == 1 and before == after == given:
@@ -248,7 +248,7 @@ def adjoint_of(layer: Convolution) -> Operator | None:
         factors.append(border.T)
     source, lengths = None, list(geometry.out_spatial)
     if any(axis.stride != 1 for axis in axes):
-        lengths = [axis.stride * (axis.out_size - 1) + 1 for axis in axes]
+        lengths = [axis.tight_size for axis in axes]
         steps_between = tuple(axis.stride for axis in axes)
         source = upsample(geometry.out_spatial, steps_between, channels=geometry.out_channels)
     around = []

@@ -189,7 +189,7 @@ def named_adjoint(operator: Operator) -> Operator:
         replace(
             axis,
             in_size=axis.in_size + before + after,
-            out_size=axis.stride * (axis.out_size - 1) + 1,
+            out_size=axis.tight_size,
             stride=1,
             padding=axis.padding - before,
             boundary="zeros",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import Array
+from convalg.axis import transposed_size
 from convalg.network import layers as net_layers
 from convalg.network.layers.base import Layer
 from convalg.network.layers.opaque import Opaque
@@ -133,7 +134,7 @@ def _padding_for(
         v if isinstance(v, tuple) else (v,) * dims for v in (steps["stride"], steps["dilation"])
     ]
     sizes = zip(shape[1:], taps, *spread, extra, wanted[-dims:], strict=True)
-    missing = [s * (m - 1) + d * (k - 1) + 1 + e - w for m, k, s, d, e, w in sizes]
+    missing = [transposed_size(m, k, s, d, 0, 0) + e - w for m, k, s, d, e, w in sizes]
     halves = [(max(t, 0) // 2, max(t, 0) - max(t, 0) // 2) for t in missing]
     upper = n.get("auto_pad") == "SAME_UPPER"
     padding = tuple(pair if upper else pair[::-1] for pair in halves)
