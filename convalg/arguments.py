@@ -130,3 +130,12 @@ def checked_number(
 def settle(config: Any, name: str, **bounds: float) -> None:
     """Check a number of a frozen dataclass, and keep it as a plain one."""
     object.__setattr__(config, name, checked_number(name, getattr(config, name), **bounds))
+
+
+def plural(count: int, word: str) -> str:
+    """A number of things.
+
+    >>> plural(1, "weight"), plural(2, "weight")
+    ('1 weight', '2 weights')
+    """
+    return f"{count} {word}{'s' * (count != 1)}"

@@ -200,6 +200,16 @@ def restored(owner: Any, state: dict[str, Any]) -> None:
     owner.__dict__.update(state)
 
 
+def swap_channels(kernel: Array, groups: int) -> Array:
+    """The kernel with input and output channels exchanged, group by group.
+
+    Shapes: kernel (C_out, C_in // groups, *taps), result (C_in, C_out // groups, *taps).
+    """
+    first, second, *taps = kernel.shape
+    each = kernel.reshape(groups, first // groups, second, *taps).swapaxes(1, 2)
+    return each.reshape(groups * second, first // groups, *taps)
+
+
 def is_tensor(x: Any) -> bool:
     """Whether x is a tensor of PyTorch, without importing it.
 

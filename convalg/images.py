@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import struct
 import warnings
 import zlib
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from convalg.arguments import shown
 from convalg.arrays import as_numbers
 from convalg.errors import FileError, KindError, ShapeError
-from convalg.limits import format_bytes
+from convalg.files import opened
 from convalg.parallel import each
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     if not isinstance(path, (str, os.PathLike)):
         raise KindError(f"an image is read from a path, not from a {type(path).__name__}")
     place = Path(path)
-    with _opened(place) as file:
+    with opened(place, _WORDS, most=MOST_BYTES) as (file, _):
         return _decoded(file, repr(str(place)))
 
 
@@ -122,27 +121,6 @@ def apply(
 
 def _applied(f: Callable[[Pixels], Any], image: str | os.PathLike[str] | Pixels) -> Any:
     return f(image if isinstance(image, np.ndarray) else read_image(image))
-
-
-def _opened(place: Path) -> BinaryIO:
-    """The file. Raises: FileError unless it is a regular one of a sensible size."""
-    try:
-        found = place.stat()
-        # A pipe or a device is not opened at all: that could wait for ever.
-        file = place.open("rb") if stat.S_ISREG(found.st_mode) else None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileError(f"cannot read {str(place)!r} ({reason}): give {_WORDS}") from None
-    if file is None:
-        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-        raise FileError(f"{str(place)!r} is {kind}: give {_WORDS}")
-    if found.st_size > MOST_BYTES:
-        file.close()
-        raise FileError(
-            f"{str(place)!r} has {format_bytes(found.st_size)}, more than the "
-            f"{format_bytes(MOST_BYTES)} allowed: give {_WORDS}"
-        )
-    return file
 
 
 def _decoded(file: Any, name: str) -> Pixels:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from convalg.arguments import plural
 from convalg.arrays import Array
 from convalg.check.candidate import Candidate
 from convalg.check.problem import Problem
@@ -77,7 +78,7 @@ def _rows(right: Array, got: Array) -> str:
     parts = []
     for fate, rows in fates.items():
         listed = ", ".join(map(str, rows[:SHOWN])) + (", ..." if len(rows) > SHOWN else "")
-        parts.append(f"row{'s' * (len(rows) > 1)} {listed} {fate}")
+        parts.append(f"{'rows' if len(rows) > 1 else 'row'} {listed} {fate}")
     return "; ".join(parts)
 
 
@@ -115,7 +116,7 @@ def _shift(own: Array, got: Array) -> str:
     step = int(steps[0])
     if step == 0:
         return ""
-    return f"shifted by {abs(step)} column{'s' * (abs(step) > 1)} to the {_side(step)}"
+    return f"shifted by {plural(abs(step), 'column')} to the {_side(step)}"
 
 
 def _side(step: int) -> str:

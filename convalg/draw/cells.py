@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 
 from convalg.draw.palette import BLOCK_LINE, CELL_LINE, INK, Colours, text_colour
+from convalg.escape import terminal
 
 CORNERS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
 LARGEST_TEXT, SMALLEST_TEXT = 9.0, 2.6  # points
@@ -99,3 +100,12 @@ def board(
             axes.set_yticks(np.arange(rows) + 0.5, [str(r) for r in range(rows)])
         axes.set_xticks(np.arange(columns) + 0.5, [str(c) for c in range(columns)])
         axes.tick_params(labelsize=6, colors=INK)
+
+
+def number_text(value: Any) -> str:
+    """A number in a few characters; symbols and exact numbers as they are.
+
+    >>> number_text(np.float64(1 / 9)), number_text(np.int64(-1))
+    ('0.111', '-1')
+    """
+    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else terminal(value)

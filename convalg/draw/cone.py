@@ -8,10 +8,10 @@ import networkx as nx
 import numpy as np
 from matplotlib.collections import LineCollection
 
+from convalg.arguments import plural
 from convalg.axis import Axis
 from convalg.draw.cells import squares
 from convalg.draw.figure import Drawing, breadth, caption
-from convalg.draw.labels import plural
 from convalg.draw.palette import BLOCK_LINE, GHOST, HUES, INK, PAPER
 from convalg.errors import ArgumentError, KindError, TooLargeError
 from convalg.network.graph import INPUT

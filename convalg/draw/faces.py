@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import as_numbers
+from convalg.draw.cells import number_text
 from convalg.draw.figure import Drawing, caption
-from convalg.draw.labels import number_text
 from convalg.draw.matrix import BELOW, LETTER, Cells, Room, cells_of, index_names, panel
 from convalg.draw.palette import weight_colours
 from convalg.draw.scene import layer_of

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
+from convalg.arguments import plural
 from convalg.draw.cells import SMALLEST_TEXT, fitting, squares, write
 from convalg.draw.figure import Drawing, breadth, caption
-from convalg.draw.labels import plural
 from convalg.draw.matrix import Cells, cells_of
 from convalg.draw.palette import BAND, BLOCK_LINE, GHOST, INK, PAPER, text_colour, weight_colours
 from convalg.errors import KindError, TooLargeError

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import ConnectionPatch
 
-from convalg.draw.cells import SMALLEST_TEXT, fitting, frame, squares, write
+from convalg.arguments import plural
+from convalg.draw.cells import SMALLEST_TEXT, fitting, frame, number_text, squares, write
 from convalg.draw.density import density
 from convalg.draw.figure import Drawing, breadth, caption
-from convalg.draw.labels import number_text, plural
 from convalg.draw.palette import (
     BLOCK_LINE,
     CELL_LINE,

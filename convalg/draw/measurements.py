@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.patches import Rectangle
 
+from convalg.arguments import plural
 from convalg.draw.cells import board, frame
 from convalg.draw.figure import Drawing, caption, plot
 from convalg.draw.palette import BLOCK_LINE, HUES, INK, strong_colours
@@ -49,7 +50,7 @@ def spectrum(source: Operator | Spectrum) -> Drawing:
     axes.set_ylim(0, float(found[0]) * 1.06 or 1.0)
     axes.set_xlim(0.5, len(found) + 0.5)
     axes.set_xlabel("number of the singular value", fontsize=7.5, color=INK)
-    many = f"{len(found)} singular value{'s' * (len(found) != 1)}"
+    many = plural(len(found), "singular value")
     caption(axes, f"{many} from {found[0]:.6g} to {_smallest(found):.6g} ({found.method})")
     return figure
 

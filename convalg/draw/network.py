@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
+from convalg.arguments import plural
 from convalg.draw.figure import Drawing, caption
 from convalg.draw.network_boxes import groups, title_words
 from convalg.draw.network_layout import LETTER, LINE, Frame, Plan, Point, Spot, plan
@@ -66,8 +67,7 @@ def _title(net: Network) -> str:
     shapes = [" x ".join(map(size_words, shape)) for shape in (net.in_shape, net.out_shape)]
     count = net.parameters
     words = f"{count:,}" if isinstance(count, int) else size_words(count)
-    plural = "s" * (len(net) != 1)
-    return f"{net.name}: {len(net)} layer{plural}, {words} parameters, {' to '.join(shapes)}"
+    return f"{net.name}: {plural(len(net), 'layer')}, {words} parameters, {' to '.join(shapes)}"
 
 
 def _drawn(found: Plan, title: str) -> Drawing:

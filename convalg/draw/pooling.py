@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import as_numbers
-from convalg.draw.cells import board
+from convalg.draw.cells import board, number_text
 from convalg.draw.figure import Drawing, caption
-from convalg.draw.labels import number_text
 from convalg.draw.palette import PAPER, SEVERAL, Colours, rgb, weight_colours
 from convalg.errors import KindError, ShapeError, TooLargeError
 from convalg.faces.exact import exact_rows

@@ -10,10 +10,10 @@ import numpy as np
 
 from convalg.arrays import Array, as_numbers
 from convalg.axis import Axis
-from convalg.draw.labels import number_text
+from convalg.draw.cells import number_text
 from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.geometry import Geometry
-from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.leaves import Convolution, single_layer
 from convalg.operators.tree import Operator
 from convalg.size import as_size
 
@@ -69,16 +69,13 @@ def layer_of(operator: Any, name: str) -> tuple[Convolution, bool]:
 
     Raises: KindError for anything else, or for axes that no plane shows.
     """
-    match operator:
-        case Convolution():
-            layer, turned = operator, False
-        case Adjoint(operator=Convolution() as inner):
-            layer, turned = inner, True
-        case _:
-            raise KindError(
-                f"{name} takes a layer of ca.correlation, ca.convolution or "
-                f"ca.transposed_correlation, not {operator!r}"
-            )
+    single = single_layer(operator)
+    if single is None:
+        raise KindError(
+            f"{name} takes a layer of ca.correlation, ca.convolution or "
+            f"ca.transposed_correlation, not {operator!r}"
+        )
+    layer, turned = single
     operator._need_numbers(name)
     if len(layer.geometry.axes) > 2:
         raise ShapeError(

@@ -16,8 +16,7 @@ import numpy as np
 
 from convalg.arguments import a_kind
 from convalg.draw import network_layout as plans
-from convalg.draw.cells import fitting
-from convalg.draw.labels import number_text
+from convalg.draw.cells import fitting, number_text
 from convalg.draw.matrix import Cells, block_edges, cells_of, index_names
 from convalg.draw.network import hue_of
 from convalg.draw.network_boxes import groups, title_words

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from convalg.arguments import plural
 from convalg.arrays import as_numbers
 from convalg.draw.figure import Drawing, breadth, caption, plot
 from convalg.draw.palette import BLOCK_LINE, HUES, INK, signed_colours
@@ -199,7 +200,7 @@ def history(course: Any) -> Drawing:
     axes = plot(figure, 0.6, 0.5, wide, tall)
     _line(axes, losses, 0)
     axes.set_ylim(bottom=min(0.0, float(np.nanmin(losses, initial=0))))
-    epochs = f"{len(losses)} epoch{'s' * (len(losses) != 1)}"
+    epochs = plural(len(losses), "epoch")
     caption(axes, f"loss: {losses[-1]:.4g} after {epochs}")
     if lines:
         axes = plot(figure, 0.6 + wide + 0.75, 0.5, wide, tall)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arguments import plural
 from convalg.faces.sparse import support_matrix
 from convalg.faces.support import leaf_nonzeros, nonzero_bound
 from convalg.limits import check_memory
@@ -47,7 +48,7 @@ class Counts:
         if self.sharing is None:
             return []
         low, high = int(self.sharing.min()), int(self.sharing.max())
-        times = f"{low} time{'s' * (low != 1)}" if low == high else f"{low} to {high} times"
+        times = plural(low, "time") if low == high else f"{low} to {high} times"
         return [f"each weight used {times}"]
 
 

@@ -11,7 +11,7 @@ from convalg.errors import KindError
 from convalg.escape import latex
 from convalg.faces.text import one_line, padding_after
 from convalg.geometry import Geometry
-from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.leaves import Adjoint, Convolution, single_layer
 from convalg.operators.tree import Operator
 from convalg.size import is_symbolic
 
@@ -255,15 +255,14 @@ def layer_of(operator: Operator) -> tuple[Geometry, bool]:
 
     Raises: KindError for anything else.
     """
-    match operator:
-        case Convolution(geometry=geometry):
-            return geometry, False
-        case Adjoint(operator=Convolution(geometry=geometry)):
-            return geometry, True
-    raise KindError(
-        f"a sum defines one correlation, convolution or transposed correlation, not {operator!r}; "
-        f"try simplify()"
-    )
+    single = single_layer(operator)
+    if single is None:
+        raise KindError(
+            f"a sum defines one correlation, convolution or transposed correlation, not "
+            f"{operator!r}; try simplify()"
+        )
+    layer, transposed = single
+    return layer.geometry, transposed
 
 
 def _letters(kind: str, count: int) -> list[str]:

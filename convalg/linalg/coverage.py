@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arguments import plural
 from convalg.arrays import Array
 from convalg.axis import Axis
 from convalg.limits import check_memory
@@ -234,4 +235,4 @@ def _axis_reason(axis: Axis) -> str:
     if common > 1 and taps > 1:
         return f"the stride {stride} and the dilation {abs(int(axis.dilation))} share {common}"
     verb = "does not divide" if taps % stride else "divides"
-    return f"the stride {stride} {verb} the {taps} tap{'s' * (taps != 1)}"
+    return f"the stride {stride} {verb} the {plural(taps, 'tap')}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arguments import plural
 from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError
 from convalg.faces.support import nonzero_bound
@@ -71,7 +72,7 @@ class Spectrum:
 
     def __repr__(self) -> str:
         ends = f"{self.values[0]:.6g} to {self.values[-1]:.6g}"
-        many = f"{len(self)} singular value{'s' * (len(self) > 1)}"
+        many = plural(len(self), "singular value")
         return f"Spectrum({many}, {ends}, {self.method})"
 
 

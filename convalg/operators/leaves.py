@@ -325,6 +325,21 @@ def transposed_axis(axis: Axis) -> Axis | None:
     )
 
 
+def single_layer(operator: Operator) -> tuple[Convolution, bool] | None:
+    """The layer that an operator is, and whether it is transposed; None where it is not one.
+
+    >>> import convalg as ca
+    >>> single_layer(ca.correlation(4, [1, 2]).T)
+    (correlation(4, [1, 2]), True)
+    """
+    match operator:
+        case Convolution():
+            return operator, False
+        case Adjoint(operator=Convolution() as layer):
+            return layer, True
+    return None
+
+
 def checked_kernel(kernel: Any, shape: tuple[Any, ...]) -> Array:
     """A kernel of a given shape. Raises: ShapeError when it has another."""
     weights = as_kernel(kernel)

@@ -14,7 +14,7 @@ from convalg.axis import Axis, output_size
 from convalg.errors import ConvalgError
 from convalg.geometry import Geometry
 from convalg.kernels import LetterKernel
-from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.leaves import Convolution, single_layer
 from convalg.operators.tree import Operator
 
 Change: TypeAlias = Callable[[], Convolution | None]
@@ -35,25 +35,17 @@ def repair(
 
 def _mended(actual: Operator, claimed: Operator) -> Iterator[tuple[str, Operator]]:
     """Operators that the claimed one may have been meant to be, the simplest mistakes first."""
-    layer, turned = _layer_of(claimed)
-    if layer is None:
+    single = single_layer(claimed)
+    if single is None:
         return
+    layer, transposed = single
     for words, change in _changes(layer, actual):
         try:
             mended = change()
         except ConvalgError:
             continue  # The change makes no operator of this layer.
         if mended is not None:
-            yield words, mended.T if turned else mended
-
-
-def _layer_of(operator: Operator) -> tuple[Convolution | None, bool]:
-    match operator:
-        case Convolution():
-            return operator, False
-        case Adjoint(operator=Convolution() as layer):
-            return layer, True
-    return None, False
+            yield words, mended.T if transposed else mended
 
 
 def _changes(layer: Convolution, actual: Operator) -> Iterator[tuple[str, Change]]:

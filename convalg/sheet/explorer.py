@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from convalg.draw.labels import number_text
+from convalg.draw.cells import number_text
 from convalg.draw.palette import SEVERAL, rgb, text_colour, weight_colours
 from convalg.faces.latex import layer_of
 from convalg.operators.gradients import only_convolution

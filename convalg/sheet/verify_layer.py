@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arguments import plural
 from convalg.axis import Axis, output_size, transposed_size
-from convalg.draw.labels import plural
 from convalg.faces import latex
 from convalg.faces.latex import layer_of
 from convalg.faces.text import padding_after

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.draw.labels import plural
+from convalg.arguments import plural
 from convalg.faces.latex import layer_of
 from convalg.operators.gradients import only_convolution
 from convalg.operators.tree import Map, Operator

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from convalg.errors import ArgumentError, FileError, KindError
+from convalg.files import write_atomically
 
 Array = np.ndarray
 
 NAME = "checkpoint.safetensors"
 
-_PART = ".part"
 _LOCK = "checkpoint.lock"
 _FORMAT = "convalg checkpoint 1"
 _RESERVED = "__metadata__"
@@ -57,25 +56,15 @@ def write(
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     content = _packed(stored, _text(facts))
     place = _path(folder)
-    # A name of its own: two programs in one folder must not write into one file, nor remove it.
-    part = place / f"{NAME}.{os.getpid()}-{secrets.token_hex(4)}{_PART}"
     try:
         place.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, place / NAME)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(place / NAME, content, durable=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FileError(
             f"cannot write a checkpoint of {len(content):,} bytes in {str(folder)!r} ({reason}): "
             f"an earlier one there is as it was; make room, or give another folder"
         ) from None
-    _flush_folder(place)
     _clean(place)
     return place / NAME
 
@@ -250,20 +239,10 @@ def _facts(text: str, place: Path) -> dict[str, Any]:
     return facts
 
 
-def _flush_folder(folder: Path) -> None:
-    """The new name on the disk, where the system can be asked for that."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def _clean(folder: Path) -> None:
     """Remove what programs that were killed had begun to write, and no others."""
-    for left in folder.glob(f"{NAME}.*{_PART}"):
-        owner = left.name.removeprefix(f"{NAME}.").partition("-")[0]
+    for left in folder.glob(f".{NAME}.*.part"):
+        owner = left.name.removeprefix(f".{NAME}.").partition("-")[0]
         if owner.isdecimal() and _is_alive(int(owner)):
             continue
         with contextlib.suppress(OSError):

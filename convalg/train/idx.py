@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import math
 import os
-import stat
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convalg.errors import FileError, KindError
+from convalg.files import opened
 from convalg.limits import check_memory
 
 Array = np.ndarray
@@ -99,11 +99,7 @@ def _labelled(image_file: Path, label_file: Path) -> Labelled:
 def _read_file(place: Path) -> Array:
     """The array of one file."""
     try:
-        found = place.stat()
-        # A pipe or a device is not opened at all: that could wait for ever.
-        if not stat.S_ISREG(found.st_mode):
-            raise FileError(f"{str(place)!r} is not a regular file: give an IDX file")
-        with place.open("rb") as file:
+        with opened(place, "an IDX file") as (file, found):
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             if not packed:
@@ -116,8 +112,6 @@ def _read_file(place: Path) -> Array:
     except _BROKEN as error:
         reason = getattr(error, "strerror", None) or error
         raise FileError(f"cannot read {str(place)!r} ({reason}): give an IDX file") from None
-    except ValueError as error:
-        raise FileError(f"{str(place)!r} is no path ({error}): give an IDX file") from None
 
 
 def _array(file: BinaryIO, largest: int, place: Path) -> Array:

@@ -483,18 +483,18 @@ def test_open_sizes_may_be_letters(tmp_path: Path) -> None:
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(ca.errors.FileError, match="cannot be read as a file"):
+    with pytest.raises(ca.errors.FileError, match=r"cannot read .* give the path of an ONNX file"):
         read_onnx(tmp_path / "missing.onnx")
-    with pytest.raises(ca.errors.FileError, match="is no regular file: give"):
+    with pytest.raises(ca.errors.FileError, match="is a directory: give"):
         read_onnx(tmp_path)
-    with pytest.raises(ca.errors.FileError, match="cannot be read as a file"):
+    with pytest.raises(ca.errors.FileError, match=r"cannot read .* give the path of an ONNX file"):
         read_onnx("a\0b")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ca.errors.FileError, match="is no regular file"):
+    with pytest.raises(ca.errors.FileError, match="is not a regular file"):
         read_onnx(tmp_path / "pipe")
 
 
@@ -513,7 +513,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
 def test_external_data_that_are_missing_or_short_stop_running_only(tmp_path: Path) -> None:
     net = read_onnx(saved(external(location="w")(), tmp_path))
     assert net.parameters == 6 * 4 * 6
-    with pytest.raises(ca.errors.FileError, match="cannot be read as a file"):
+    with pytest.raises(ca.errors.FileError, match=r"cannot read .* of a model's weights"):
         net(floats(4, 9, 8))
     (tmp_path / "w").write_bytes(bytes(4 * 144 - 1))
     with pytest.raises(ca.errors.FileError, match="ends at byte 576 of"):

@@ -105,7 +105,7 @@ def test_others_can_read_the_file(tmp_path: Path) -> None:
 
 
 def test_a_new_one_takes_the_place_of_the_old(tmp_path: Path) -> None:
-    (tmp_path / f"{NAME}.0a1b2c3d.part").write_bytes(b"left by a killed program")
+    (tmp_path / f".{NAME}.0a1b2c3d.part").write_bytes(b"left by a killed program")
     (tmp_path / "notes.txt").write_text("mine")
     for step in range(3):
         write(tmp_path, {"w": np.full(step, step)}, {"step": step})

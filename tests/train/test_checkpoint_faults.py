@@ -85,9 +85,9 @@ def test_a_lock_that_is_a_link_or_a_pipe_is_not_used(tmp_path: Path) -> None:
 
 
 def test_unfinished_files_of_running_programs_stay(tmp_path: Path) -> None:
-    other = tmp_path / f"{NAME}.{os.getppid()}-01234567.part"
+    other = tmp_path / f".{NAME}.{os.getppid()}-01234567.part"
     other.write_bytes(b"still written")
-    gone = tmp_path / f"{NAME}.{2**22 + 1}-01234567.part"
+    gone = tmp_path / f".{NAME}.{2**22 + 1}-01234567.part"
     gone.write_bytes(b"left")
     checkpoint.write(tmp_path, {}, {})
     assert other.exists()

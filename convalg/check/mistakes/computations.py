@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.arrays import Array
+from convalg.arrays import Array, swap_channels
 from convalg.axis import span, tight_size, transposed_size
 from convalg.check.mistakes.assignments import lattice
 from convalg.check.problem import (
@@ -23,13 +23,6 @@ from convalg.check.problem import (
 from convalg.operators.make import correlation, transposed_correlation
 
 # Correlation layers and their gradients.
-
-
-def swapped_channels(w: Array, groups: int) -> Array:
-    """The kernel with input and output channels exchanged, group by group."""
-    first, second, *taps = w.shape
-    each = w.reshape(groups, first // groups, second, *taps).swapaxes(1, 2)
-    return each.reshape(groups * second, first // groups, *taps)
 
 
 def lattice_input_gradient(p: Problem) -> Array:
@@ -77,7 +70,7 @@ def short_span(p: Problem) -> Array:
 def transposed_instead(p: Problem) -> Array:
     """The transposed layer with the same options."""
     assert p.w is not None
-    kernel = swapped_channels(p.w, p.groups)
+    kernel = swap_channels(p.w, p.groups)
     return transposed(replace(p, w=kernel, output_padding=(0,) * p.dims))
 
 
@@ -98,7 +91,7 @@ def forward_of_gradient(p: Problem) -> Array:
     """The layer applied to g, with channels exchanged so that they fit."""
     assert p.w is not None
     assert p.g is not None
-    kernel = swapped_channels(p.w, p.groups)
+    kernel = swap_channels(p.w, p.groups)
     return forward(replace(p, x=p.g, w=kernel))
 
 
@@ -110,7 +103,7 @@ def unflipped_forward_of_gradient(p: Problem) -> Array:
         (max(span(k, d) - 1 - before, 0), max(span(k, d) - 1 - after, 0))
         for (before, after), d, k in zip(p.padding, p.dilation, p.w.shape[2:], strict=True)
     )
-    kernel = swapped_channels(p.w, p.groups)
+    kernel = swap_channels(p.w, p.groups)
     return forward(replace(p, x=p.g, w=kernel, padding=pads, stride=(1,) * p.dims))
 
 
@@ -232,7 +225,7 @@ def stretched_with_padding(p: Problem) -> Array:
 def plain_layer(p: Problem) -> Array:
     """A correlation layer with the same options."""
     assert p.w is not None
-    return forward(replace(p, w=swapped_channels(p.w, p.groups)))
+    return forward(replace(p, w=swap_channels(p.w, p.groups)))
 
 
 def overstretched(p: Problem) -> Array:

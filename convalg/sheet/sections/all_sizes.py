@@ -8,8 +8,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from convalg.arguments import plural
 from convalg.axis import Axis, holds, span
-from convalg.draw.labels import plural
 from convalg.errors import ConvalgError
 from convalg.faces.latex import expression, layer_of
 from convalg.faces.text import padding_after, transposed_padding

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from convalg import draw
-from convalg.draw.labels import plural
+from convalg.arguments import plural
 from convalg.faces.latex import layer_of
 from convalg.faces.text import one_line, padding_after
 from convalg.kernels import kernel as symbols

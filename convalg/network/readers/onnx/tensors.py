@@ -13,8 +13,9 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.errors import ArgumentError, FileError
 from convalg.escape import terminal
+from convalg.files import opened
 from convalg.limits import format_bytes
-from convalg.network.readers.onnx.wire import DOUBLES, FLOATS, RAW, Skeleton, opened
+from convalg.network.readers.onnx.wire import DOUBLES, FLOATS, RAW, Skeleton
 
 FLOAT16, BFLOAT16, STRING = 10, 16, 8
 STORED: dict[int, str] = {
@@ -237,10 +238,11 @@ def _external(
         )
 
     def read() -> Array:
-        with opened(path) as (file, size, _):
-            if offset + count > size:
+        with opened(path, "the file of a model's weights") as (file, status):
+            if offset + count > status.st_size:
                 raise FileError(
-                    f"tensor {name} ends at byte {offset + count} of {path}, which has {size}"
+                    f"tensor {name} ends at byte {offset + count} of {path}, which has "
+                    f"{status.st_size}"
                 )
             file.seek(offset)
             return np.frombuffer(file.read(count), dtype=stored)

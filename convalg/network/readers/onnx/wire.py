@@ -7,12 +7,12 @@ is read in little memory; the rest, which is small, goes to the onnx package.
 from __future__ import annotations
 
 import secrets
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from convalg.errors import FileError
+from convalg.files import opened
 from convalg.limits import format_bytes
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -46,6 +46,9 @@ MOST_FIELDS = 1_000_000
 DEEPEST = 12
 
 
+WANTED = "the path of an ONNX file"
+
+
 @dataclass
 class Payload:
     """Where the numbers of one tensor lie in the file: (offset, bytes), by field."""
@@ -65,44 +68,22 @@ class Skeleton:
 
     def read(self, offset: int, count: int) -> bytes:
         """Bytes of the file. Raises: FileError when it is no longer the file that was scanned."""
-        with opened(self.path) as (file, size, changed):
-            if (size, changed) != (self.size, self.changed):
+        with opened(self.path, WANTED) as (file, status):
+            if (status.st_size, status.st_mtime_ns) != (self.size, self.changed):
                 raise FileError(f"{self.path} has changed since it was read: read it again")
             file.seek(offset)
             return file.read(count)
 
 
-class opened:  # noqa: N801 - used as a function
-    """A regular file with its size and time of change."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> tuple[BinaryIO, int, int]:
-        try:
-            # A pipe or a device is refused before it is opened, which could wait for ever.
-            if not stat.S_ISREG(self.path.stat().st_mode):
-                raise FileError(f"{self.path} is no regular file: give the path of an ONNX file")
-            self.file = self.path.open("rb")
-        except (OSError, ValueError) as error:
-            if isinstance(error, FileError):
-                raise
-            raise FileError(f"{str(self.path)!r} cannot be read as a file: {error}") from None
-        status = self.path.stat()
-        return self.file, status.st_size, status.st_mtime_ns
-
-    def __exit__(self, *rest: object) -> None:
-        self.file.close()
-
-
 def scan(path: Path) -> Skeleton:
     """A model without its long payloads. Raises: FileError for what is no protobuf message."""
-    with opened(path) as (file, size, changed):
+    with opened(path, WANTED) as (file, status):
+        size = status.st_size
         if not size:
             raise FileError(f"{path} is empty: an ONNX file was expected")
         scanner = _Scanner(path, file)
         model = scanner.message("model", 0, size, 0)
-        return Skeleton(path, size, changed, model, scanner.payloads)
+        return Skeleton(path, size, status.st_mtime_ns, model, scanner.payloads)
 
 
 class _Scanner:
