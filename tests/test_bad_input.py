@@ -28,7 +28,7 @@ from convalg.errors import (
 )
 from convalg.operators.tree import fold
 
-TABLE = Path(__file__).with_name("bad_input.txt")
+TABLE = Path(__file__).parent / "tables" / "bad_input.txt"
 KERNEL = [1, 2, 3]
 A = ca.correlation(5, KERNEL)
 HUGE = 10**12

@@ -12,31 +12,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import Drawn, integers, layers
+from torch_layers import CONV, TRANSPOSED, functional, padded, per_axis, sides, torch
 
-torch = pytest.importorskip("torch")
-functional = torch.nn.functional
-
-CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
-TRANSPOSED = {
-    1: functional.conv_transpose1d,
-    2: functional.conv_transpose2d,
-    3: functional.conv_transpose3d,
-}
-PAD_MODES = {"zeros": "constant", "circular": "circular", "reflect": "reflect", "edge": "replicate"}
 SAMPLES = 2
 
 
 def tensor(values: np.ndarray) -> Any:
     return torch.tensor(values, dtype=torch.float64, requires_grad=True)
-
-
-def per_axis(value: Any, dims: int) -> tuple[int, ...]:
-    return (value,) * dims if isinstance(value, int) else tuple(value)
-
-
-def sides(padding: Any, dims: int) -> list[tuple[int, int]]:
-    """(before, after) for each axis, from anything but a word."""
-    return [(p, p) if isinstance(p, int) else p for p in per_axis(padding, dims)]
 
 
 def check(drawn: Drawn, data: st.DataObject, forward: Any) -> None:
@@ -53,12 +35,6 @@ def check(drawn: Drawn, data: st.DataObject, forward: Any) -> None:
     assert np.array_equal(operator(x), outputs.detach().numpy().reshape(g.shape))
     assert np.array_equal(operator.T(g), to_input.numpy().reshape(x.shape))
     assert np.array_equal(operator.kernel_gradient(x, g), to_weight.numpy().reshape(w.shape))
-
-
-def padded(inputs: Any, pairs: list[tuple[int, int]], boundary: str) -> Any:
-    """PyTorch's own padding, which counts from the last axis."""
-    amounts = [width for pair in reversed(pairs) for width in pair]
-    return functional.pad(inputs, amounts, mode=PAD_MODES[boundary])
 
 
 @settings(max_examples=200)

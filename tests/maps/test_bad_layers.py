@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import sympy
 from bad_rows import check_refused, rows
-from test_house_rules import MODULES, Module, message, phrases, raised, words
+from house import MODULES, Module, message, phrases, raised, words
 
 import convalg as ca
 
-TABLE = Path(__file__).with_name("bad_layers.txt")
+TABLE = Path(__file__).parents[1] / "tables" / "bad_layers.txt"
 A = ca.correlation(5, [1, 2, 3])
 NAMES: dict[str, Any] = {
     "np": np,

@@ -27,7 +27,7 @@ from onnx.backend.test.case.node import collect_testcases  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 from onnx_nodes import OPERATORS, SAME, Node, left_out, read, reads_only_padding, translate  # noqa: E402
 
-LIST = Path(__file__).parent / "onnx_listed.txt"
+LIST = Path(__file__).parents[1] / "tables" / "onnx_listed.txt"
 VERSIONS = f"onnx {onnx.__version__}, onnxruntime {ort.__version__}"
 CLOSE = 1e-6
 EXACTLY, CLOSELY = "exactly", f"to {CLOSE:.0e}"

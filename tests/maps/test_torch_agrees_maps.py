@@ -19,8 +19,8 @@ import convalg as ca
 
 torch = pytest.importorskip("torch")
 
-from test_torch_agrees import CONV, PAD_MODES, TRANSPOSED, padded, per_axis, sides  # noqa: E402
-from test_torch_agrees_layers import (  # noqa: E402
+from torch_layers import CONV, PAD_MODES, TRANSPOSED, padded, per_axis, sides  # noqa: E402
+from torch_maps import (  # noqa: E402
     CHANNELS,
     ROUNDED,
     SMOOTH,

@@ -27,7 +27,7 @@ from convalg.train.checkpoint import NAME, exists, read, write
 
 # Many small files are read again at once: waiting for the disk would only take time.
 UNFLUSHED = mock.patch.object(os, "fsync")
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "oracles"
 KINDS = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

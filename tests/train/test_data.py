@@ -46,7 +46,7 @@ def test_the_digits_are_those_of_the_source() -> None:
 
 
 def test_the_digits_are_credited() -> None:
-    note = (Path(data.__file__).parent / "digits.txt").read_text(encoding="utf-8")
+    note = (Path(data.__file__).parents[1] / "assets" / "digits.txt").read_text(encoding="utf-8")
     for words in ("E. Alpaydin", "C. Kaynak", "CC BY 4.0", "10.24432/C50P49"):
         assert words in note
     assert "CC BY 4.0" in data.CREDIT

@@ -33,7 +33,7 @@ from convalg.train import checkpoint, loop
 from convalg.train.plan import Engine
 
 L = ca.layers
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "oracles"
 IMAGES, LABELS = data()
 ENGINES: tuple[Engine, ...] = ("sparse", "blas")
 

@@ -9,12 +9,13 @@ import warnings
 from collections import Counter
 from typing import Any
 
+import deceiving_functions
+import honest_functions
 import numpy as np
 import pytest
 
 import convalg as ca
 from convalg.prove import Verdict
-from tests.prove import deceiving_functions, honest_functions
 
 IDENTITY = ca.identity(3)
 DECEIVERS = [

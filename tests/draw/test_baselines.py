@@ -1,6 +1,6 @@
 """The main figures against stored pictures: the same size, and nearly the same pixels.
 
-`python tests/draw/baselines.py` stores them anew; look at what changed before keeping it.
+`python tests/oracles/baselines.py` stores them anew; look at what changed before keeping it.
 """
 
 from __future__ import annotations

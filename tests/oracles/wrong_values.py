@@ -27,7 +27,7 @@ import convalg as ca
 import convalg.images
 from convalg.errors import ConvalgError
 
-TABLE = Path(__file__).with_name("valid_calls.txt")
+TABLE = Path(__file__).parents[1] / "tables" / "valid_calls.txt"
 BUDGET = 5.0
 """Seconds that one call may take."""
 

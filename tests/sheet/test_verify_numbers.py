@@ -16,7 +16,7 @@ from convalg.sheet.blocks import Formula
 from convalg.sheet.explorer import explorer
 from convalg.sheet.numeric_example import array_latex, exact, worked
 from convalg.sheet.pictures import pictured
-from convalg.sheet.sections.definition import all_sizes
+from convalg.sheet.sections import all_sizes
 
 LAYER = ca.correlation((4, 5), ca.kernel(2, 3), stride=2, padding=1)
 CASE = worked(LAYER, LAYER)

@@ -19,7 +19,7 @@ from convalg.operators.tree import Operator
 from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Claim
 from convalg.sheet.numeric_example import Worked, worked
-from convalg.sheet.sections.definition import all_sizes, backward, forward, pooling
+from convalg.sheet.sections import all_sizes, backward, forward, pooling
 
 LAYER = ca.correlation((4, 5), ca.kernel(2, 3), stride=2, padding=1)
 ROW = ca.correlation(6, ca.kernel(3), padding=1)

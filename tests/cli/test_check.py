@@ -227,7 +227,7 @@ def test_as_a_module_and_from_another_folder(tmp_path: Path) -> None:
         text=True,
         check=False,
         cwd=other,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert found.returncode == 1
     assert "flipped-kernel" in found.stdout

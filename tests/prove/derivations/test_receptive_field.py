@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_derive import check_latex, check_text, formulas
+from written import check_latex, check_text, formulas
 
 import convalg as ca
 from convalg.errors import ConvalgError, KindError, UndecidableError

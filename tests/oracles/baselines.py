@@ -16,7 +16,7 @@ from PIL import Image
 
 import convalg as ca
 
-FOLDER = Path(__file__).parent / "baseline"
+FOLDER = Path(__file__).parents[1] / "draw" / "baseline"
 DPI = 60
 
 

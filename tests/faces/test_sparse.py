@@ -12,10 +12,10 @@ import pytest
 import scipy.sparse
 import sympy
 from cases import Case, trees
+from faces import check_all, check_stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import integers
-from test_faces_agree import check_all, check_stored
 
 import convalg as ca
 from convalg import engine

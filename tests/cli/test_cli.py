@@ -16,7 +16,7 @@ from PIL import Image
 
 import convalg as ca
 from convalg import cli
-from convalg.sheet.sections.definition import definition
+from convalg.sheet import sheet as shop_window
 
 
 def counted(line: str) -> tuple[int, int, str]:
@@ -94,7 +94,7 @@ def test_options_make_the_layer(
 ) -> None:
     if not ("--transposed" in options or "--groups" in options):
         # What the sheet says of such layers is in the tests of the sheet.
-        monkeypatch.setattr(definition, "_sections", lambda *_: ())
+        monkeypatch.setattr(shop_window, "_sections", lambda *_: ())
     assert run("explain", *options.split()) == 0
     out = capsys.readouterr().out
     held, made, told = counted(out)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_diagnose import made, right
+from made_up import made, right
 
 from convalg import check
 from convalg.check.candidate import candidate

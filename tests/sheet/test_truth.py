@@ -12,8 +12,8 @@ from rechecks import Page, recheck
 
 import convalg as ca
 from convalg.errors import ConvalgError
+from convalg.sheet import sheet as shop_window
 from convalg.sheet.blocks import Steps
-from convalg.sheet.sections.definition import definition
 
 BOUNDARIES = ("zeros", "circular", "reflect", "symmetric", "edge")
 
@@ -99,7 +99,7 @@ def _axes(
 
 
 def page_of(layer: Drawn, monkeypatch: pytest.MonkeyPatch) -> Page:
-    monkeypatch.setattr(definition, "image_sections", lambda *_: [])
+    monkeypatch.setattr(shop_window, "image_sections", lambda *_: [])
     sheet = ca.explain(layer.operator)
     return Page(sheet, layer.layer, layer.axes, layer.boundary, layer.transposed)
 

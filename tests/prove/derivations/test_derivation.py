@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from written import balanced, check_latex, check_text, formulas
 
 import convalg as ca
 from convalg.axis import BOUNDARIES
 from convalg.errors import KindError, UndecidableError
 from convalg.prove import Verdict
-from convalg.prove.derivations.derivation import WIDEST, Derivation, Step, width
+from convalg.prove.derivations.derivation import Derivation, Step
 
 n, m, K, L, p, C, D = ca.sizes("n m K L p C D")
 
@@ -88,60 +88,6 @@ def once(found: Derivation) -> Derivation:
     return replace(found, steps=steps)
 
 
-def check_latex(found: Derivation) -> None:
-    """Balanced, reasons escaped, no line wider than a page."""
-    latex = found.latex()
-    body = latex.split("\n", 1)[1]
-    assert body.startswith("\\begin{align*}\n")
-    assert body.endswith("\n\\end{align*}")
-    assert balanced(body)
-    assert balanced(found._repr_latex_())
-    lines = [line.removesuffix(" \\\\") for line in body.splitlines()[1:-1]]
-    assert sum(line.startswith("& \\text{") for line in lines) >= len(found.steps)
-    for line in lines:
-        assert balanced(line)
-        assert len(re.findall(r"(?<!\\)&", line)) == 1
-        assert line.count("\\left") == line.count("\\right")
-        assert "None" not in line
-        assert "**" not in line
-        if line.startswith("& \\text{"):
-            words = line.removeprefix("& \\text{").removesuffix("}")
-            assert not re.search(r"(?<!\\)[_$#%^~]", words)
-            assert len(words) <= 90
-        else:
-            assert "$" not in line
-            assert width(line) <= WIDEST + 10, (width(line), line)
-    for step in found.steps:
-        assert step.formula == ",\\quad ".join(step.pieces)
-    # Lines are broken, and nothing is left out.
-    shown = "".join(line for line in lines if not line.startswith("& \\text{"))
-    assert bare(shown) == bare("".join(step.formula for step in found.steps))
-
-
-def bare(formula: str) -> str:
-    """A formula without spaces, braces and line breaks."""
-    return re.sub(r"\\substack|\\q?quad|\\,|\\\\|[\s&{},]", "", formula)
-
-
-def balanced(words: str) -> bool:
-    depth = 0
-    for mark in re.findall(r"(?<!\\)[{}]", words):
-        depth += 1 if mark == "{" else -1
-        if depth < 0:
-            return False
-    return depth == 0
-
-
-def check_text(found: Derivation) -> None:
-    lines = found.text().splitlines()
-    assert lines[0] == found.title
-    assert sum("[proved: " in line for line in lines) == len(found.steps)
-    for line in lines[1:]:
-        assert "\\" not in line, line
-        assert "{" not in line.replace(" = { ", "").replace(" in { ", ""), line
-    assert repr(found) == f"<derivation: {found.title}, {len(found.steps)} steps>"
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_layer_is_another_derivation(kind: str) -> None:
     derive = getattr(ca.derive, kind)
@@ -153,10 +99,6 @@ def test_another_layer_is_another_derivation(kind: str) -> None:
     if kind in ("output_size", "receptive_field"):
         ends = [steps[-1].rsplit(",\\quad ", 2)[1:] for steps in map(formulas, (turned, plain))]
         assert ends[0] == ends[1]
-
-
-def formulas(found: Derivation) -> list[str]:
-    return [step.formula for step in found.steps]
 
 
 def test_the_adjoint_on_a_slide() -> None:

@@ -217,7 +217,7 @@ def finished(*arguments: str, **environment: str) -> subprocess.CompletedProcess
         [sys.executable, "-m", "convalg", *arguments],
         capture_output=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
     )
 
 
@@ -261,7 +261,7 @@ def test_outputs_that_take_nothing(command: tuple[str, ...], stream: str) -> Non
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert found.returncode == 2, found.stderr
     (line,) = found.stderr.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -414,3 +415,30 @@ CASES: list[Case] = [
         {"w": floats(3, 6), "two": np.float32(2)},
     ),
 ]
+
+TOLERANCE = {"rtol": 2e-5, "atol": 2e-6}
+
+
+def small_cnn(folder: Path, **options: Any) -> Path:
+    nodes = [
+        node("Conv", "x k b", "c", pads=[1, 1, 1, 1], name="first"),
+        node("Relu", "c", "r", name="rectified"),
+        node("MaxPool", "r", "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Flatten", "p", "f"),
+        node("Gemm", "f w d", transB=1, name="last"),
+    ]
+    constants = {"k": floats(8, 3, 3, 3), "b": floats(8), "w": floats(10, 128), "d": floats(10)}
+    return saved(model(nodes, ("batch", 3, 8, 8), constants, **options), folder)
+
+
+def external(**entries: str) -> Callable[[], bytes]:
+    def make() -> bytes:
+        built = model([node("Conv", "x k")], IMAGE, {"k": floats(6, 4, 3, 2)})
+        kernel = built.graph.initializer[0]
+        kernel.ClearField("raw_data")
+        kernel.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in entries.items():
+            kernel.external_data.add(key=key, value=value)
+        return built.SerializeToString()
+
+    return make
