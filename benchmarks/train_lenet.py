@@ -49,9 +49,9 @@ def network() -> Any:
 def ours(engine: Any, images: Array, labels: Array) -> Step:
     """One step of our trainer: what `ca.fit` does for a batch."""
     from convalg.train import SGD, CrossEntropy
-    from convalg.train.plan import Plan
+    from convalg.train.plan import TrainingPlan
 
-    plan = Plan(network(), engine=engine)
+    plan = TrainingPlan(network(), engine=engine)
     program, loss = plan.program(BATCH), CrossEntropy()
     optimiser = SGD(LEARNING_RATE, momentum=MOMENTUM)
     parameters, gradients = {"all": plan.parameters}, {"all": plan.gradients}

@@ -46,7 +46,7 @@ BYTES_PER_SYMBOL = 500
 
 
 @dataclass(frozen=True)
-class LetterKernel:
+class SymbolicKernel:
     """The kernel of a family: weights `name[...]` on axes whose sizes may be letters.
 
     Axis k of this kernel is axis `axes[k]` of the named one, walked backwards where `flipped`.
@@ -77,16 +77,16 @@ class LetterKernel:
             return words
         return f"flip({words})" if all(self.flipped) else words[:-1] + turned + ")"
 
-    def flip(self, axes: tuple[int, ...]) -> LetterKernel:
+    def flip(self, axes: tuple[int, ...]) -> SymbolicKernel:
         """The kernel turned round on some of its axes."""
         turned = tuple(was != (k in axes) for k, was in enumerate(self.flipped))
-        return LetterKernel(self.name, self.named_shape, self.axes, turned)
+        return SymbolicKernel(self.name, self.named_shape, self.axes, turned)
 
-    def swapaxes(self, first: int, second: int) -> LetterKernel:
+    def swapaxes(self, first: int, second: int) -> SymbolicKernel:
         """The kernel with two axes exchanged, as NumPy's method."""
         order = list(range(self.ndim))
         order[first], order[second] = order[second], order[first]
-        return LetterKernel(
+        return SymbolicKernel(
             self.name,
             self.named_shape,
             tuple(self.axes[k] for k in order),
@@ -100,11 +100,11 @@ class LetterKernel:
             found[axis] = self.named_shape[axis] - 1 - local[k] if turned else local[k]
         return found
 
-    def at(self, numbers: Mapping[str, int]) -> Array | LetterKernel:
+    def at(self, numbers: Mapping[str, int]) -> Array | SymbolicKernel:
         """The kernel with letters replaced; an array of symbols once all are."""
         shape = tuple(substituted(size, numbers) for size in self.named_shape)
         if any(is_symbolic(size) for size in shape):
-            return LetterKernel(self.name, shape, self.axes, self.flipped)
+            return SymbolicKernel(self.name, shape, self.axes, self.flipped)
         symbols = kernel(*shape, name=self.name)
         assert isinstance(symbols, np.ndarray)
         turned = tuple(k for k, f in enumerate(self.flipped) if f)
@@ -116,10 +116,10 @@ def kernel(*sizes: int, name: str = "w") -> Array: ...
 
 
 @overload
-def kernel(*sizes: Size, name: str = "w") -> Array | LetterKernel: ...
+def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel: ...
 
 
-def kernel(*sizes: Size, name: str = "w") -> Array | LetterKernel:
+def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel:
     """An array of SymPy symbols, one per weight; with letters for sizes, a family's kernel.
 
     Shapes: `sizes` as given: taps alone, or (C_out, C_in // groups, *taps).
@@ -136,7 +136,7 @@ def kernel(*sizes: Size, name: str = "w") -> Array | LetterKernel:
         raise KindError(f"name must be a word to call the weights by, not {name!r}")
     if any(is_symbolic(size) for size in shape):
         places = tuple(range(len(shape)))
-        return LetterKernel(name, shape, places, (False,) * len(shape))
+        return SymbolicKernel(name, shape, places, (False,) * len(shape))
     count = math.prod(shape)
     check_memory(
         count * BYTES_PER_SYMBOL,
@@ -153,14 +153,14 @@ def kernel(*sizes: Size, name: str = "w") -> Array | LetterKernel:
 
 
 @overload
-def flip(kernel: LetterKernel, *, dims: int | None = None) -> LetterKernel: ...
+def flip(kernel: SymbolicKernel, *, dims: int | None = None) -> SymbolicKernel: ...
 
 
 @overload
 def flip(kernel: Any, *, dims: int | None = None) -> Array: ...
 
 
-def flip(kernel: Any, *, dims: int | None = None) -> Array | LetterKernel:
+def flip(kernel: Any, *, dims: int | None = None) -> Array | SymbolicKernel:
     """The kernel turned round on its taps; channels stay where they are.
 
     Shapes: kernel and result `(*taps)` or `(C_out, C_in // groups, *taps)`. `dims` is the
@@ -172,7 +172,7 @@ def flip(kernel: Any, *, dims: int | None = None) -> Array | LetterKernel:
     >>> flip([1, 2, 3]).tolist()
     [3, 2, 1]
     """
-    weights = kernel if isinstance(kernel, LetterKernel) else as_kernel(kernel)
+    weights = kernel if isinstance(kernel, SymbolicKernel) else as_kernel(kernel)
     if dims is None:
         if weights.ndim == 3:
             raise ShapeError(

@@ -317,7 +317,7 @@ def is_sequence(value: Any) -> bool:
     )
 
 
-def no_letters(values: Sequence[Any], name: str) -> None:
+def require_numbers(values: Sequence[Any], name: str) -> None:
     """Raises: SymbolicError where a number is a letter."""
     if any(is_symbolic(value) for value in values):
         raise SymbolicError(f"{name} needs numbers here, not letters: {tuple(values)}")

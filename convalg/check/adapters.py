@@ -249,7 +249,7 @@ def _with_signature(function: Function, arrays: list[str], options: list[str]) -
     kinds = inspect.Parameter
     parameters = [kinds(name, kinds.POSITIONAL_ONLY) for name in arrays]
     parameters += [kinds(name, kinds.KEYWORD_ONLY) for name in options]
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions take attributes
     return function
 
 
@@ -281,7 +281,7 @@ def _named(adapted: Function, function: Function) -> Function:
         # Functions in C do not always tell; they get every option.
         return adapted
     back = {torch: own for own, torch in _TORCH.items()}
-    adapted.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    adapted.__signature__ = signature.replace(  # type: ignore[attr-defined]  # functions take attributes
         parameters=[p.replace(name=back.get(p.name, p.name)) for p in signature.parameters.values()]
     )
     return adapted
@@ -303,7 +303,7 @@ def _with_upstream(adapted: Function) -> Function:
     if arrays:
         upstream = inspect.Parameter("g", arrays[-1].kind)
         known.insert(known.index(arrays[-1]) + 1, upstream)
-        adapted.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]
+        adapted.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]  # functions take attributes
     return adapted
 
 

@@ -20,7 +20,7 @@ from convalg.check.mistakes.mistake import Mistake
 from convalg.check.mistakes.options import Change
 from convalg.check.problem import Kind, Problem
 from convalg.check.report import Diagnosis, features
-from convalg.check.run import ORDER, STALE, Run
+from convalg.check.run import ORDER, STALE, CheckRun
 from convalg.check.simple_faults import dependence, nonlinearity, plainly
 
 Compute = Callable[[Problem], Array]
@@ -46,7 +46,9 @@ ANY_CONDITION = CONDITIONS | {"there are groups": "groups-wrong"}
 """With conditions under which a function may raise and only says so."""
 
 
-def diagnose(kind: Kind, runs: list[Run], tested: Candidate | None = None) -> tuple[Diagnosis, ...]:
+def diagnose(
+    kind: Kind, runs: list[CheckRun], tested: Candidate | None = None
+) -> tuple[Diagnosis, ...]:
     """The likeliest mistakes first; "unknown" where no known one fits.
 
     With `tested`, the function is asked further: whether it is linear, and for its matrix.
@@ -74,7 +76,7 @@ def diagnose(kind: Kind, runs: list[Run], tested: Candidate | None = None) -> tu
 
 
 def _of_part(
-    kind: Kind, part: str, failing: list[Run], runs: list[Run], tested: Candidate | None
+    kind: Kind, part: str, failing: list[CheckRun], runs: list[CheckRun], tested: Candidate | None
 ) -> list[Diagnosis]:
     """What is wrong with one part of the answer: what is cheap to see first."""
     # Answers to other calls say nothing of the computation.
@@ -100,7 +102,7 @@ def _of_part(
 
 
 def _unknown(
-    kind: Kind, failing: list[Run], passing: list[Run], tested: Candidate | None
+    kind: Kind, failing: list[CheckRun], passing: list[CheckRun], tested: Candidate | None
 ) -> Diagnosis:
     """What can be said where nothing known fits."""
     code = "unknown" if _same_shapes(failing) else "wrong-shape"
@@ -125,7 +127,7 @@ def _worded(kind: Kind, found: Diagnosis) -> Diagnosis:
     return replace(found, message=message + raises + said)
 
 
-def _general(kind: Kind, failing: list[Run], passing: list[Run]) -> list[Diagnosis]:
+def _general(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> list[Diagnosis]:
     """What needs no comparison: exceptions, types, inputs written to, chance."""
     codes = dict.fromkeys(run.outcome.code for run in failing if run.outcome.code)
     found = []
@@ -142,7 +144,7 @@ def _general(kind: Kind, failing: list[Run], passing: list[Run]) -> list[Diagnos
     return found
 
 
-def _in_other_order(kind: Kind, failing: list[Run]) -> list[Diagnosis]:
+def _in_other_order(kind: Kind, failing: list[CheckRun]) -> list[Diagnosis]:
     """Whether the two parts of the answer are exchanged."""
     runs = [run for run in failing if run.wrong]
     if len(kind.parts) != 2 or not runs:
@@ -159,7 +161,7 @@ def _in_other_order(kind: Kind, failing: list[Run]) -> list[Diagnosis]:
     return [Diagnosis("wrong-shape", message, 1.0)]
 
 
-def _separators(kind: Kind, these: list[Run], others: list[Run]) -> list[str]:
+def _separators(kind: Kind, these: list[CheckRun], others: list[CheckRun]) -> list[str]:
     """What all of these configurations have and none of the others has."""
     common = set.intersection(*(features(kind, run.config) for run in these))
     for run in others:
@@ -167,7 +169,7 @@ def _separators(kind: Kind, these: list[Run], others: list[Run]) -> list[str]:
     return sorted(common, key=lambda words: (words not in CONDITIONS, words)) if others else []
 
 
-def _condition(kind: Kind, failing: list[Run], passing: list[Run]) -> Diagnosis | None:
+def _condition(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> Diagnosis | None:
     """The condition without which the function is right, where it is one."""
     if not failing:
         return None
@@ -186,7 +188,7 @@ def _condition(kind: Kind, failing: list[Run], passing: list[Run]) -> Diagnosis 
     return Diagnosis(code, f"it is wrong only where {words}", 0.5 + 0.48 * share)
 
 
-def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Diagnosis]:
+def _named(kind: Kind, part: str, wrong: list[CheckRun], right: list[CheckRun]) -> list[Diagnosis]:
     """The known mistakes that explain enough, alone or two at a time."""
     known = MISTAKES[kind.name, part]
     compute = COMPUTE.get((kind.name, part), kind.parts[part])
@@ -216,7 +218,9 @@ def _named(kind: Kind, part: str, wrong: list[Run], right: list[Run]) -> list[Di
     return found[:1] if found and found[0].confidence > 0.99 else found
 
 
-def _hits(mistake: Mistake, compute: Compute, part: str, runs: list[Run], enough: float) -> int:
+def _hits(
+    mistake: Mistake, compute: Compute, part: str, runs: list[CheckRun], enough: float
+) -> int:
     """How many runs a mistake explains; none as soon as it cannot be enough."""
     missed = 0
     for run in runs:
@@ -227,7 +231,11 @@ def _hits(mistake: Mistake, compute: Compute, part: str, runs: list[Run], enough
 
 
 def _pairs(
-    known: tuple[Mistake, ...], compute: Compute, part: str, wrong: list[Run], right: list[Run]
+    known: tuple[Mistake, ...],
+    compute: Compute,
+    part: str,
+    wrong: list[CheckRun],
+    right: list[CheckRun],
 ) -> list[Diagnosis]:
     """Two mistakes at once."""
     changes = [m for m in known if m.combines and m.compute is None]
@@ -253,7 +261,7 @@ def _both(first: Mistake, second: Mistake) -> Change:
 
 
 def _explains(
-    mistake: Mistake, compute: Compute, part: str, run: Run, *, no_layer: bool = False
+    mistake: Mistake, compute: Compute, part: str, run: CheckRun, *, no_layer: bool = False
 ) -> bool:
     """Whether the mistake gives what the function gave; `no_layer`: or leaves no layer at all."""
     got, expected = run.outcome.parts[part], run.expected[part]
@@ -301,7 +309,7 @@ def _same(got: Array, predicted: Array) -> bool:
     return differs(np.where(known, got, 0), np.where(known, predicted, 0)) is None
 
 
-def _same_shapes(failing: list[Run]) -> bool:
+def _same_shapes(failing: list[CheckRun]) -> bool:
     """Whether some failure has the right shape."""
     return any(
         run.outcome.parts[part].shape == run.expected[part].shape
@@ -310,7 +318,7 @@ def _same_shapes(failing: list[Run]) -> bool:
     )
 
 
-def _pattern(kind: Kind, failing: list[Run]) -> str:
+def _pattern(kind: Kind, failing: list[CheckRun]) -> str:
     """What is known of a mistake that has no name."""
     run = failing[0]
     if not run.wrong:

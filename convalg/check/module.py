@@ -15,7 +15,7 @@ from convalg.check.candidate import Candidate
 from convalg.check.diagnose import diagnose
 from convalg.check.problem import BACKWARD, KINDS, Kind, Problem, answer
 from convalg.check.report import Report
-from convalg.check.run import Run, as_stale, failure_of, judged
+from convalg.check.run import CheckRun, as_stale, failure_of, judged
 from convalg.check.sweep import SEED, Config
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.size import as_shape
@@ -131,7 +131,7 @@ def _problem(module: Any, config: Config, batch: int, draw: int) -> Problem:
         groups=config.groups,
         ceil_mode=config.ceil_mode,
         count_include_pad=config.count_include_pad,
-        boundary=BOUNDARIES.get(getattr(module, "padding_mode", "zeros"), "zeros"),  # type: ignore[arg-type]
+        boundary=BOUNDARIES.get(getattr(module, "padding_mode", "zeros"), "zeros"),  # type: ignore[arg-type]  # checked by the constructor
     )
 
 
@@ -170,7 +170,7 @@ def _backward(module: Any) -> Callable[..., Any]:
     return backward
 
 
-def _judged(tested: Candidate, module: Any, config: Config, batch: int, draw: int) -> Run:
+def _judged(tested: Candidate, module: Any, config: Config, batch: int, draw: int) -> CheckRun:
     """The run of the layer on a batch of drawn numbers."""
     kind = tested.kind
     p = _problem(module, config, batch, draw)

@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class CheckRun:
     """One configuration that was run: the right parts, and what came."""
 
     config: Config
@@ -60,7 +60,7 @@ class Run:
         return bool(self.wrong or self.outcome.code)
 
 
-def run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> Run:
+def run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> CheckRun:
     """One configuration, run; with `again` twice, since the same must come out."""
     return judged(tested, config, problem(tested.kind, config, number), again=again)
 
@@ -78,9 +78,9 @@ class Sweep:
         if self.progress is not None:
             a_function(self.progress, 2, "progress must be a function f(done, cases)")
 
-    def runs(self, tested: Candidate, configs: Sequence[Config]) -> list[Run]:
+    def runs(self, tested: Candidate, configs: Sequence[Config]) -> list[CheckRun]:
         """The runs of all configurations, up to one that hangs or takes its worker with it."""
-        found: list[Run] = []
+        found: list[CheckRun] = []
         chosen = covering(tested.kind, tuple(configs), OPTIONS)
         turns = {number: turn for turn, number in enumerate(chosen)}
         for one in each(
@@ -100,7 +100,9 @@ class Sweep:
         later = {number: turns[number] + 1 for number in sizes}
         return self._once_more(tested, with_stale_answers(tested, found), later)
 
-    def _once_more(self, tested: Candidate, runs: list[Run], turns: dict[int, int]) -> list[Run]:
+    def _once_more(
+        self, tested: Candidate, runs: list[CheckRun], turns: dict[int, int]
+    ) -> list[CheckRun]:
         """The runs, some of them called again after all others."""
         chosen = [number for number in turns if not runs[number].fails]
         again = each(
@@ -118,12 +120,12 @@ class Sweep:
         return found
 
 
-def _is_last(one: Run) -> bool:
+def _is_last(one: CheckRun) -> bool:
     """Whether nothing more is called: every further call might take as long."""
     return one.outcome.code in ENDLESS or one.outcome.lost
 
 
-def _numbered(tested: Candidate, numbered: tuple[int, Config, int | None]) -> Run:
+def _numbered(tested: Candidate, numbered: tuple[int, Config, int | None]) -> CheckRun:
     """The run of a configuration, called with other numbers as well where it has a turn."""
     number, config, turn = numbered
     # Streams are exchanged once for all calls of a configuration.
@@ -135,12 +137,12 @@ def _numbered(tested: Candidate, numbered: tuple[int, Config, int | None]) -> Ru
         return as_stale(first, second) if second.fails else first
 
 
-def _with_other_numbers(tested: Candidate, first: Run, turn: int) -> Run:
+def _with_other_numbers(tested: Candidate, first: CheckRun, turn: int) -> CheckRun:
     changed, right = other_numbers(tested.kind, first.config, first.problem, first.expected, turn)
     return judged(tested, first.config, changed, right)
 
 
-def as_stale(first: Run, second: Run) -> Run:
+def as_stale(first: CheckRun, second: CheckRun) -> CheckRun:
     """The second run, named as stale where its wrong answer is that to the first."""
     if not second.wrong or second.outcome.code:
         return second
@@ -151,7 +153,7 @@ def as_stale(first: Run, second: Run) -> Run:
     return _stale(second) if same else second
 
 
-def _stale(one: Run, where: str = "") -> Run:
+def _stale(one: CheckRun, where: str = "") -> CheckRun:
     words = where or (
         "called again with other numbers in arrays of the same shapes, it returns the answer to "
         "the earlier numbers"
@@ -159,7 +161,7 @@ def _stale(one: Run, where: str = "") -> Run:
     return replace(one, outcome=replace(one.outcome, code=STALE, words=words))
 
 
-def with_stale_answers(tested: Candidate, runs: list[Run]) -> list[Run]:
+def with_stale_answers(tested: Candidate, runs: list[CheckRun]) -> list[CheckRun]:
     """The runs, where wrong answers that are those to earlier calls are named as such.
 
     An answer of few different numbers may be an earlier one by chance, as where it is clipped:
@@ -167,8 +169,8 @@ def with_stale_answers(tested: Candidate, runs: list[Run]) -> list[Run]:
     """
     if not any(one.fails for one in runs):
         return runs
-    given: dict[tuple[Any, ...], Run] = {}
-    found: list[Run] = []
+    given: dict[tuple[Any, ...], CheckRun] = {}
+    found: list[CheckRun] = []
     named = wrong = 0
     for one in runs:
         keys = _keys(one)
@@ -194,7 +196,7 @@ def with_stale_answers(tested: Candidate, runs: list[Run]) -> list[Run]:
     ]
 
 
-def _keys(one: Run) -> list[tuple[Any, ...]]:
+def _keys(one: CheckRun) -> list[tuple[Any, ...]]:
     """The parts of an answer as keys; none where one of them could be another's by chance."""
     parts = one.outcome.parts
     if any(len(np.unique(value)) < DIFFERENT for value in parts.values()):
@@ -202,7 +204,7 @@ def _keys(one: Run) -> list[tuple[Any, ...]]:
     return [(part, value.shape, value.tobytes()) for part, value in parts.items()]
 
 
-def _after_others(tested: Candidate, numbered: tuple[Run, int]) -> Run:
+def _after_others(tested: Candidate, numbered: tuple[CheckRun, int]) -> CheckRun:
     """The run of a call that was right, made with other numbers when all others have been made."""
     one, turn = numbered
     with quietly():
@@ -224,7 +226,7 @@ def _after_others(tested: Candidate, numbered: tuple[Run, int]) -> Run:
 
 def _lost(
     tested: Candidate, timeout: float | None, number: int, config: Config, error: Exception
-) -> Run:
+) -> CheckRun:
     """The run of a configuration on which a worker took too long, or died."""
     if timed_out(error):
         code = "hangs"
@@ -235,7 +237,7 @@ def _lost(
     else:
         code, words = "crashes", f"it ended the process of its worker ({type(error).__name__})"
     outcome = Outcome({}, code, words, lost=True)
-    return Run(config, problem(tested.kind, config, number), {}, outcome, ())
+    return CheckRun(config, problem(tested.kind, config, number), {}, outcome, ())
 
 
 def judged(
@@ -245,7 +247,7 @@ def judged(
     right: dict[str, Array] | None = None,
     *,
     again: bool = False,
-) -> Run:
+) -> CheckRun:
     """The answer of a function to a problem, compared with the right one."""
     if right is None:
         expected = {part: answer(step, p) for part, step in tested.kind.parts.items()}
@@ -257,7 +259,7 @@ def judged(
         outcome = _compared(outcome, tested(config, p))
     if not outcome.code and any(np.isnan(found).any() for found in outcome.parts.values()):
         outcome = replace(outcome, code="not-a-number", words="the answer holds NaN")
-    return Run(config, p, right, outcome, wrong)
+    return CheckRun(config, p, right, outcome, wrong)
 
 
 def _wrong_parts(right: dict[str, Array], outcome: Outcome) -> tuple[str, ...]:
@@ -283,10 +285,10 @@ def is_wrong(got: np.ndarray, expected: np.ndarray) -> bool:
     return got.shape != expected.shape or differs(got, expected) is not None
 
 
-def without_refusals(runs: list[Run], tested: Candidate) -> tuple[list[Run], list[str]]:
+def without_refusals(runs: list[CheckRun], tested: Candidate) -> tuple[list[CheckRun], list[str]]:
     """Without the calls that a function refuses since it takes an option as an int only."""
 
-    def tuples(one: Run) -> set[str]:
+    def tuples(one: CheckRun) -> set[str]:
         options = one.config.options(tested.options)
         return {name for name, value in options.items() if isinstance(value, tuple)}
 
@@ -307,7 +309,7 @@ def without_refusals(runs: list[Run], tested: Candidate) -> tuple[list[Run], lis
     ]
 
 
-def failure_of(found: Run) -> Failure:
+def failure_of(found: CheckRun) -> Failure:
     """What a run that went wrong shows."""
     outcome = found.outcome
     if not found.wrong:
@@ -332,7 +334,7 @@ def failure_of(found: Run) -> Failure:
     )
 
 
-def smallest(tested: Candidate, failing: list[Run]) -> Failure:
+def smallest(tested: Candidate, failing: list[CheckRun]) -> Failure:
     """The smallest failure found by taking steps down from the first one."""
     best = min(failing, key=lambda one: one.config.work)
     if best.outcome.code in ENDLESS:
@@ -352,7 +354,7 @@ def smallest(tested: Candidate, failing: list[Run]) -> Failure:
     return failure_of(best)
 
 
-def shown(tested: Candidate, config: Config, code: str = "") -> Run | None:
+def shown(tested: Candidate, config: Config, code: str = "") -> CheckRun | None:
     """A run of a configuration that fails in the same way, with some of its inputs."""
     if code == ORDER:
         # It takes the calls in between to show it.

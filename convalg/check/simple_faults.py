@@ -16,7 +16,7 @@ from convalg.arrays import Array
 from convalg.check.candidate import TOLERANCE, Candidate, Outcome
 from convalg.check.problem import Problem
 from convalg.check.report import Diagnosis, number_words
-from convalg.check.run import Run
+from convalg.check.run import CheckRun
 from convalg.check.sweep import Config, problem
 
 SHOWING = 3
@@ -31,7 +31,7 @@ ROUNDING = 10 * TOLERANCE
 """Relative to the largest number: what adding up in single precision may lose."""
 
 
-def plainly(part: str, wrong: list[Run], right: list[Run]) -> Diagnosis | None:
+def plainly(part: str, wrong: list[CheckRun], right: list[CheckRun]) -> Diagnosis | None:
     """The plain thing that is wrong with a part of the answers, where there is one."""
     pairs = [(run.outcome.parts[part], run.expected[part]) for run in wrong]
     if not pairs:
@@ -52,7 +52,7 @@ def plainly(part: str, wrong: list[Run], right: list[Run]) -> Diagnosis | None:
     )
 
 
-def _is_cut_to_nothing(run: Run, part: str) -> bool:
+def _is_cut_to_nothing(run: CheckRun, part: str) -> bool:
     """Whether an answer is empty on axes without padding, and only on those."""
     got, expected = run.outcome.parts[part], run.expected[part]
     if got.ndim != expected.ndim or got.size or not expected.size:
@@ -64,7 +64,7 @@ def _is_cut_to_nothing(run: Run, part: str) -> bool:
 
 
 def _factor(
-    pairs: list[tuple[Array, Array]], wrong: list[Run], right: list[Run], part: str
+    pairs: list[tuple[Array, Array]], wrong: list[CheckRun], right: list[CheckRun], part: str
 ) -> Diagnosis | None:
     """The number by which all answers are multiplied."""
     factors = []
@@ -142,7 +142,7 @@ QUANTITIES: dict[str, Callable[[Problem], int]] = {
 """Numbers of a call that a sum may be divided by."""
 
 
-def _offset(pairs: list[tuple[Array, Array]], right: list[Run]) -> Diagnosis | None:
+def _offset(pairs: list[tuple[Array, Array]], right: list[CheckRun]) -> Diagnosis | None:
     """The number that is added to all answers, or to each channel of them."""
     if not all(np.isfinite(got).all() and got.size for got, _ in pairs):
         return None

@@ -24,7 +24,7 @@ WIDEST, LARGEST_CELL, PITCH = 7.2, 0.24, 0.5  # inches
 
 
 @dataclass(frozen=True)
-class Row:
+class ConeRow:
     """The samples of a node along one axis, which of them are read, and padding that is read."""
 
     node: str
@@ -73,7 +73,7 @@ Line = tuple[str, int, str, int]
 
 def _traced(
     net: Network, node: str, axis: int, output: int | None
-) -> tuple[list[Row], list[Line], dict[str, set[int]]]:
+) -> tuple[list[ConeRow], list[Line], dict[str, set[int]]]:
     """The rows from the output down to the image, the lines between them, the padding."""
     if not isinstance(node, str) or node != INPUT:
         net[node]
@@ -99,7 +99,7 @@ def _traced(
                 lines += [(name, unit, target, sample) for sample in inside]
                 ghosts.setdefault(target, set()).update(outside)
     order = [n for n in net if n in read]
-    rows = [Row(n, _length(net, n, axis), frozenset(read[n])) for n in reversed(order)]
+    rows = [ConeRow(n, _length(net, n, axis), frozenset(read[n])) for n in reversed(order)]
     return rows, lines, ghosts
 
 
@@ -141,7 +141,9 @@ def _reads(link: Link | None, unit: int, size: int) -> tuple[set[int], set[int]]
     return inside, {k for k in raw if not 0 <= k < size} if link.axis.boundary == "zeros" else set()
 
 
-def _drawn(rows: list[Row], lines: list[Line], ghosts: dict[str, set[int]], node: str) -> Drawing:
+def _drawn(
+    rows: list[ConeRow], lines: list[Line], ghosts: dict[str, set[int]], node: str
+) -> Drawing:
     low = {row.node: min(ghosts.get(row.node, set()) | {0}) for row in rows}
     high = {row.node: max(ghosts.get(row.node, set()) | {row.size - 1}) for row in rows}
     longest = max(
@@ -182,12 +184,12 @@ def _drawn(rows: list[Row], lines: list[Line], ghosts: dict[str, set[int]], node
     return figure
 
 
-def _label(row: Row) -> str:
+def _label(row: ConeRow) -> str:
     name = row.node if len(row.node) <= 22 else f"{row.node[:10]}…{row.node[-10:]}"
     return f"{name}: {len(row.read)} of {row.size}"
 
 
-def _title(rows: list[Row], node: str) -> str:
+def _title(rows: list[ConeRow], node: str) -> str:
     top, image = rows[0], rows[-1]
     (output,) = top.read
     if not image.read:

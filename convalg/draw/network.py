@@ -11,7 +11,7 @@ from matplotlib.path import Path
 from convalg.arguments import plural
 from convalg.draw.figure import Drawing, caption
 from convalg.draw.network_boxes import groups, title_words
-from convalg.draw.network_layout import LETTER, LINE, Frame, Plan, Point, Spot, plan
+from convalg.draw.network_layout import LETTER, LINE, BoxPosition, Frame, NetworkLayout, Point, plan
 from convalg.draw.palette import BAND, GHOST, HUES, INK, PAPER
 from convalg.errors import KindError, TooLargeError
 from convalg.network.layers.base import Layer
@@ -70,7 +70,7 @@ def _title(net: Network) -> str:
     return f"{net.name}: {plural(len(net), 'layer')}, {words} parameters, {' to '.join(shapes)}"
 
 
-def _drawn(found: Plan, title: str) -> Drawing:
+def _drawn(found: NetworkLayout, title: str) -> Drawing:
     words = max(LETTER * 1.5 * len(title), LETTER * 1.15 * len(NOTE))
     figure = Drawing(max(found.width, words) + 0.4, found.height + 0.85)
     # A narrow graph stands in the middle under its title.
@@ -100,7 +100,7 @@ def _drawn(found: Plan, title: str) -> Drawing:
     return figure
 
 
-def _box(axes: Axes, spot: Spot) -> None:
+def _box(axes: Axes, spot: BoxPosition) -> None:
     box = spot.box
     shape = FancyBboxPatch(
         (spot.x, spot.y),

@@ -20,7 +20,7 @@ LONGEST_NAME, LONGEST_CALL, LONGEST_VALUE = 26, 34, 22
 
 
 @dataclass(frozen=True)
-class Box:
+class LayerBox:
     """Some layers of a network, one behind the other: words, and the boxes that feed it."""
 
     name: str
@@ -33,7 +33,7 @@ class Box:
 class Group:
     """Boxes that stand for `times` equal blocks one behind the other."""
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[LayerBox, ...]
     times: int = 1
 
 
@@ -48,7 +48,7 @@ def groups(net: Network) -> list[Group]:
     return _folded(found) if len(boxes) > MOST_SINGLE else found
 
 
-def _boxes(net: Network) -> list[Box]:
+def _boxes(net: Network) -> list[LayerBox]:
     """One box for each layer, with the elementwise layers that only it feeds."""
     home = {INPUT: INPUT}
     layers: dict[str, list[str]] = {INPUT: []}
@@ -65,10 +65,10 @@ def _boxes(net: Network) -> list[Box]:
     boxes = []
     for name, inside in layers.items():
         if name == INPUT:
-            boxes.append(Box(INPUT, None, (_shape_words(net.in_shape),)))
+            boxes.append(LayerBox(INPUT, None, (_shape_words(net.in_shape),)))
             continue
         fed = dict.fromkeys(home[source] for source in net.sources(name))
-        boxes.append(Box(name, net[name], _words(net, inside), tuple(fed)))
+        boxes.append(LayerBox(name, net[name], _words(net, inside), tuple(fed)))
     return boxes
 
 
@@ -129,14 +129,14 @@ def title_words(name: str) -> str:
     return _shortened(name, LONGEST_NAME)
 
 
-def _between_necks(boxes: list[Box]) -> list[list[Box]]:
+def _between_necks(boxes: list[LayerBox]) -> list[list[LayerBox]]:
     """The boxes in parts, each up to the next box that nothing flows past."""
     place = {box.name: k for k, box in enumerate(boxes)}
     reach = list(range(len(boxes)))
     for k, box in enumerate(boxes):
         for source in box.sources:
             reach[place[source]] = max(reach[place[source]], k)
-    parts: list[list[Box]] = [[]]
+    parts: list[list[LayerBox]] = [[]]
     furthest = 0
     for k, box in enumerate(boxes):
         parts[-1].append(box)

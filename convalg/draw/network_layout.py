@@ -10,8 +10,8 @@ from itertools import pairwise
 import networkx as nx
 
 from convalg.draw.graph_layout import Layering, layering
-from convalg.draw.network_boxes import Box, Group, as_graph, title_words
-from convalg.draw.skip_layout import Hourglass, hourglass
+from convalg.draw.network_boxes import Group, LayerBox, as_graph, title_words
+from convalg.draw.skip_layout import SkipLayout, hourglass
 
 LINE = 0.112  # inches between lines of text
 LETTER, BOLD = 0.0515, 0.059  # inches, the mean width of a letter
@@ -27,11 +27,11 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Spot:
+class BoxPosition:
     """A box at a place, in inches from the top left; without one, a box shown again."""
 
     name: str
-    box: Box | None
+    box: LayerBox | None
     x: float
     y: float
     width: float
@@ -50,7 +50,7 @@ class Frame:
 
 
 @dataclass
-class Plan:
+class NetworkLayout:
     """Boxes, arrows, and the frames of repeated blocks.
 
     An arrow is a list of points: from each to the next it leaves and arrives upright; `sideways`
@@ -59,13 +59,13 @@ class Plan:
 
     width: float = 0.0
     height: float = 0.0
-    spots: list[Spot] = field(default_factory=list)
+    spots: list[BoxPosition] = field(default_factory=list)
     arrows: list[list[Point]] = field(default_factory=list)
     sideways: list[tuple[Point, Point]] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
 
 
-def plan(parts: Sequence[Group]) -> Plan:
+def plan(parts: Sequence[Group]) -> NetworkLayout:
     """The places of everything in a figure of a network."""
     boxes = {box.name: box for part in parts for box in part.boxes}
     wide = max(_width(box) for box in boxes.values())
@@ -74,20 +74,20 @@ def plan(parts: Sequence[Group]) -> Plan:
     return _sides(boxes, shape, wide) if shape else _columns(parts, boxes, wide)
 
 
-def _width(box: Box) -> float:
+def _width(box: LayerBox) -> float:
     words = max(BOLD * len(title_words(box.name)), LETTER * max(map(len, box.words)))
     return max(words + 0.2, NARROWEST)
 
 
-def _height(box: Box | None) -> float:
+def _height(box: LayerBox | None) -> float:
     return LINE * (1 + len(box.words) if box else 1) + 0.09
 
 
 # Columns.
 
 
-def _columns(parts: Sequence[Group], boxes: dict[str, Box], wide: float) -> Plan:
-    found = Plan()
+def _columns(parts: Sequence[Group], boxes: dict[str, LayerBox], wide: float) -> NetworkLayout:
+    found = NetworkLayout()
     for broken in _broken(parts, boxes, wide):
         graph = as_graph(broken)
         layers = layering(graph, dict.fromkeys(graph, wide))
@@ -113,7 +113,7 @@ def _columns(parts: Sequence[Group], boxes: dict[str, Box], wide: float) -> Plan
     return found
 
 
-def _frame(part: Group, spots: dict[str, Spot], arrows: list[list[Point]]) -> Frame:
+def _frame(part: Group, spots: dict[str, BoxPosition], arrows: list[list[Point]]) -> Frame:
     """Around the boxes of a group and the arrows that pass beside them."""
     inside = [spots[box.name] for box in part.boxes]
     passing = [x for points in arrows for x, _ in points]
@@ -126,7 +126,7 @@ def _frame(part: Group, spots: dict[str, Spot], arrows: list[list[Point]]) -> Fr
     )
 
 
-def _broken(parts: Sequence[Group], boxes: dict[str, Box], wide: float) -> list[list[Group]]:
+def _broken(parts: Sequence[Group], boxes: dict[str, LayerBox], wide: float) -> list[list[Group]]:
     """The groups in columns of about one height; none is broken off for a few boxes."""
     heights = [_tall(part, boxes) for part in parts]
     left = sum(heights)
@@ -145,7 +145,7 @@ def _broken(parts: Sequence[Group], boxes: dict[str, Box], wide: float) -> list[
     return columns
 
 
-def _tall(part: Group, boxes: dict[str, Box]) -> float:
+def _tall(part: Group, boxes: dict[str, LayerBox]) -> float:
     """Inches that a group takes in a column."""
     own = {box.name for box in part.boxes}
     graph = as_graph([part]).subgraph(own)
@@ -156,11 +156,11 @@ def _tall(part: Group, boxes: dict[str, Box]) -> float:
 
 
 def _stand(
-    layers: Layering, boxes: dict[str, Box], left: float, wide: float
-) -> tuple[dict[str, Spot], list[Point]]:
+    layers: Layering, boxes: dict[str, LayerBox], left: float, wide: float
+) -> tuple[dict[str, BoxPosition], list[Point]]:
     """The spots of a column, and the top and bottom of each of its rows."""
     tops: list[Point] = []
-    spots: dict[str, Spot] = {}
+    spots: dict[str, BoxPosition] = {}
     y = 0.0
     for items in layers.rows:
         names = [item for item in items if isinstance(item, str)]
@@ -169,14 +169,18 @@ def _stand(
             box = boxes.get(name)
             width = wide if box else LETTER * len(title_words(name)) + 0.2
             x = left + layers.middles[name] - width / 2
-            spots[name] = Spot(name, box, x, y, width, _height(box))
+            spots[name] = BoxPosition(name, box, x, y, width, _height(box))
         tops.append((y, y + high))
         y += high + PITCH
     return spots, tops
 
 
 def _arrow(
-    route: list[tuple[int, float]], start: Spot, end: Spot, tops: list[Point], found: Plan
+    route: list[tuple[int, float]],
+    start: BoxPosition,
+    end: BoxPosition,
+    tops: list[Point],
+    found: NetworkLayout,
 ) -> list[Point]:
     """From the bottom of a box to the top of another, upright where it passes a row."""
     points = [(start.x + start.width / 2, start.y + start.height)]
@@ -193,9 +197,9 @@ def _arrow(
 # The two sides of a U.
 
 
-def _sides(boxes: dict[str, Box], shape: Hourglass, wide: float) -> Plan:
+def _sides(boxes: dict[str, LayerBox], shape: SkipLayout, wide: float) -> NetworkLayout:
     graph = as_graph([Group(tuple(boxes.values()))])
-    found = Plan()
+    found = NetworkLayout()
     count = max(shape.rows.values()) + 1
     high = [
         max((_height(boxes[n]) for n, row in shape.rows.items() if row == k), default=0.0)
@@ -206,7 +210,7 @@ def _sides(boxes: dict[str, Box], shape: Hourglass, wide: float) -> Plan:
     for each in high:
         tops.append((y, y + each))
         y += each + PITCH
-    spots: dict[str, Spot] = {}
+    spots: dict[str, BoxPosition] = {}
     for side, turned in ((shape.down, False), (shape.up, True)):
         part = graph.subgraph(side)
         part = part.reverse() if turned else part
@@ -216,7 +220,7 @@ def _sides(boxes: dict[str, Box], shape: Hourglass, wide: float) -> Plan:
             height = _height(boxes[name])
             x = found.width + layers.middles[name] - wide / 2
             middle = (top + bottom - height) / 2
-            spots[name] = Spot(name, boxes[name], x, middle, wide, height)
+            spots[name] = BoxPosition(name, boxes[name], x, middle, wide, height)
         for source, target in part.edges:
             route = layers.route(source, target)
             points = _arrow(route, spots[source], spots[target], tops, found)
@@ -230,7 +234,7 @@ def _sides(boxes: dict[str, Box], shape: Hourglass, wide: float) -> Plan:
     return found
 
 
-def _across(start: Spot, end: Spot, level: bool) -> tuple[Point, Point]:
+def _across(start: BoxPosition, end: BoxPosition, level: bool) -> tuple[Point, Point]:
     right = (start.x + start.width, start.y + start.height / 2)
     if level:
         return right, (end.x, end.y + end.height / 2)

@@ -176,7 +176,7 @@ def _sources(geometry: Geometry, channel: int, turned: bool) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Line:
+class SceneLine:
     """One axis of the padded or stretched input.
 
     `kinds` and `reads` (the sample behind a cell, -1 for zero) by cell, and the cell of each tap.
@@ -187,11 +187,11 @@ class Line:
     taps: tuple[int, ...]
 
 
-def _line(axis: Axis, output: int, turned: bool) -> Line:
+def _line(axis: Axis, output: int, turned: bool) -> SceneLine:
     return _stretched(axis, output) if turned else _padded(axis, output)
 
 
-def _padded(axis: Axis, output: int) -> Line:
+def _padded(axis: Axis, output: int) -> SceneLine:
     n, taps = int(axis.in_size), range(int(axis.taps))
     before, after = max(int(axis.before), 0), max(int(axis.after), 0)
     kinds = (PADDING,) * before + (INPUT,) * n + (PADDING,) * after
@@ -201,10 +201,10 @@ def _padded(axis: Axis, output: int) -> Line:
         for t in taps
     }
     reads = tuple(columns.get(k, -1) if not 0 <= k < n else k for k in range(-before, n + after))
-    return Line(kinds, reads, tuple(int(axis.raw(output, t)) + before for t in taps))
+    return SceneLine(kinds, reads, tuple(int(axis.raw(output, t)) + before for t in taps))
 
 
-def _stretched(axis: Axis, output: int) -> Line:
+def _stretched(axis: Axis, output: int) -> SceneLine:
     """The input of a transposed layer with stride - 1 zeros between its samples.
 
     Rule: output i reads, with tap t, cell i - (what tap t of output 0 reads) of it.
@@ -219,7 +219,7 @@ def _stretched(axis: Axis, output: int) -> Line:
         kinds.append(INPUT if cell in samples else INSERTED if inside else PADDING)
         reads.append(samples.get(cell, -1))
     places = tuple(output - int(axis.raw(0, t)) - low for t in range(taps))
-    return Line(tuple(kinds), tuple(reads), places)
+    return SceneLine(tuple(kinds), tuple(reads), places)
 
 
 def _plane(place: Sequence[int]) -> Place:
@@ -228,7 +228,7 @@ def _plane(place: Sequence[int]) -> Place:
     return int(row), int(column)
 
 
-def _board(lines: list[Line], values: Array | None, source: int, named: bool) -> Board:
+def _board(lines: list[SceneLine], values: Array | None, source: int, named: bool) -> Board:
     """The cells of the input of one channel."""
     down, across = _two(lines)
     kinds = np.empty((len(down.kinds), len(across.kinds)), dtype=object)
@@ -251,7 +251,7 @@ def _board(lines: list[Line], values: Array | None, source: int, named: bool) ->
     return Board(title, kinds, texts, rows, _names(across))
 
 
-def _names(line: Line) -> tuple[str, ...]:
+def _names(line: SceneLine) -> tuple[str, ...]:
     """The index of each sample; nothing beside zeros and copies."""
     return tuple(
         str(read) if kind == INPUT else ""
@@ -259,13 +259,13 @@ def _names(line: Line) -> tuple[str, ...]:
     )
 
 
-def _two(lines: list[Line]) -> tuple[Line, Line]:
+def _two(lines: list[SceneLine]) -> tuple[SceneLine, SceneLine]:
     """Two axes; one alone is a row."""
-    return (lines[0], lines[1]) if len(lines) == 2 else (Line((INPUT,), (0,), (0,)), lines[0])
+    return (lines[0], lines[1]) if len(lines) == 2 else (SceneLine((INPUT,), (0,), (0,)), lines[0])
 
 
 def _taps(
-    layer: Convolution, lines: list[Line], channel: int, sources: list[int], turned: bool
+    layer: Convolution, lines: list[SceneLine], channel: int, sources: list[int], turned: bool
 ) -> list[Tap]:
     """Every weight that an output meets, also on padding."""
     shape = layer.weights.shape
@@ -303,7 +303,7 @@ def _result(
 def _formula(
     output: tuple[int, ...],
     taps: list[Tap],
-    lines: list[Line],
+    lines: list[SceneLine],
     sources: list[int],
     named: bool,
     result: Array | None,

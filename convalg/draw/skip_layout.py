@@ -13,7 +13,7 @@ LEAST_SKIPS = 2
 
 
 @dataclass(frozen=True)
-class Hourglass:
+class SkipLayout:
     """The nodes on the way down and on the way up, their rows, and the edges across."""
 
     down: frozenset[str]
@@ -22,7 +22,7 @@ class Hourglass:
     across: tuple[tuple[str, str], ...]
 
 
-def hourglass(graph: nx.DiGraph) -> Hourglass | None:
+def hourglass(graph: nx.DiGraph) -> SkipLayout | None:
     """The two sides of a graph with nested skip connections, or None where there are none.
 
     Rule: a skip connection joins nodes four or more rows apart; from the outermost to the
@@ -53,7 +53,7 @@ def hourglass(graph: nx.DiGraph) -> Hourglass | None:
     if rows is None:
         return None
     across = tuple((u, v) for u, v in graph.edges if u in down and v in up)
-    return Hourglass(down, up, rows, across)
+    return SkipLayout(down, up, rows, across)
 
 
 def _rows(

@@ -108,7 +108,7 @@ def matrix(operator: Operator) -> str:
             f"columns: use draw.matrix"
         )
     cells, _ = cells_of(operator)
-    picture = Picture(min(CELL, WIDEST / columns))
+    picture = TikzPicture(min(CELL, WIDEST / columns))
     picture.grid(rows, columns)
     picture.cells(cells)
     picture.blocks(rows, columns, operator.out_shape, operator.in_shape)
@@ -140,7 +140,7 @@ def kernel(operator: Operator) -> str:
         )
     colours = weight_colours(layer.weights.shape)
     texts = [number_text(value) for value in layer.weights.ravel()]
-    picture = Picture(min(CELL, WIDEST / (across * (wide + 1))))
+    picture = TikzPicture(min(CELL, WIDEST / (across * (wide + 1))))
     each = high * wide
     for number in range(int(down) * across):
         row, column = divmod(number, across)
@@ -169,7 +169,7 @@ def modes(n: int, k: int, *, dilation: int = 1) -> str:
             f"modes of {rows} rows are too large for TikZ, the most is {MOST_CELLS}: use smaller "
             f"n and k"
         )
-    picture = Picture(min(CELL, WIDEST / (3 * columns + 4)))
+    picture = TikzPicture(min(CELL, WIDEST / (3 * columns + 4)))
     for place, (word, layer) in enumerate(zip(words, layers, strict=True)):
         first = layers[0].geometry.axes[0].before - layer.geometry.axes[0].before
         left = place * (columns + 2)
@@ -193,7 +193,7 @@ def window(operator: Operator, output: Any = None, *, x: Any = None) -> str:
     found = scene(operator, output_of(operator, output), sample_of(operator, x))
     layout = layout_of(found)
     colours = weight_colours(layer.weights.shape)
-    picture = Picture(min(CELL, WIDEST / (layout.wide + 1)))
+    picture = TikzPicture(min(CELL, WIDEST / (layout.wide + 1)))
     for number, (board, at) in enumerate(zip(found.inputs, layout.inputs, strict=True)):
         picture.board(board, at, {tap.place for tap in found.taps if tap.board == number})
     picture.board(found.output, layout.output, {found.target})
@@ -241,7 +241,7 @@ def network(net: Network) -> str:
             f"draw.network"
         )
     found = plans.plan(parts)
-    picture = Picture(2.54)
+    picture = TikzPicture(2.54)
     for frame in found.frames:
         corners = (frame.left, frame.top), (frame.right, frame.bottom)
         picture.frame(*corners, colour=GHOST, width=0.4)
@@ -256,7 +256,7 @@ def network(net: Network) -> str:
     return picture.text()
 
 
-def _box(picture: Picture, spot: plans.Spot) -> None:
+def _box(picture: TikzPicture, spot: plans.BoxPosition) -> None:
     corners = (spot.x, spot.y), (spot.x + spot.width, spot.y + spot.height)
     if spot.box is None:
         picture.frame(*corners, colour=GHOST, width=0.5, style="dashed", fill="white")
@@ -272,7 +272,7 @@ def _box(picture: Picture, spot: plans.Spot) -> None:
         picture.node(spot.x + 0.12, y, escaped(words), 6, anchor="west", bold=k == 0)
 
 
-class Picture:
+class TikzPicture:
     """The commands of one picture, in cells of `size` centimetres, rows down."""
 
     def __init__(self, size: float) -> None:

@@ -137,7 +137,7 @@ def _between(value: Any, name: str, least: int, most: int) -> int:
 
 
 @dataclass(frozen=True)
-class Layout:
+class WindowLayout:
     """Where the boards stand, in cells from the top left: inputs, then the output."""
 
     wide: float
@@ -148,7 +148,7 @@ class Layout:
     """Whether the output stands below the input, as it does where both are rows."""
 
 
-def layout_of(found: Scene) -> Layout:
+def layout_of(found: Scene) -> WindowLayout:
     """The output beside the input, or below it where both are rows."""
     boards, (rows, columns) = found.inputs, found.output.shape
     width = boards[0].shape[1]
@@ -159,10 +159,12 @@ def layout_of(found: Scene) -> Layout:
         tops = _stacked(heights, tall, tall)
         # The middle of a row stands above the middle of the other.
         inputs = tuple(((wide - width) / 2, top) for top in tops)
-        return Layout(wide, tall + GAP + 1, inputs, ((wide - columns) / 2, tall + GAP), True)
+        return WindowLayout(wide, tall + GAP + 1, inputs, ((wide - columns) / 2, tall + GAP), True)
     high = max(tall, rows)
     inputs = tuple((0.0, top) for top in _stacked(heights, tall, high))
-    return Layout(width + GAP + columns, high, inputs, (width + GAP, (high - rows) / 2), False)
+    return WindowLayout(
+        width + GAP + columns, high, inputs, (width + GAP, (high - rows) / 2), False
+    )
 
 
 def _drawn(found: Scene, operator: Operator) -> Drawing:
@@ -252,7 +254,7 @@ def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Place]
     )
 
 
-def _taps(axes: Axes, found: Scene, layout: Layout, colours: Colours, size: float) -> None:
+def _taps(axes: Axes, found: Scene, layout: WindowLayout, colours: Colours, size: float) -> None:
     """The weights on the cells that they meet, and the outline of the window."""
     starts = [layout.inputs[tap.board] for tap in found.taps]
     places = np.array([tap.place[::-1] for tap in found.taps]) + starts
@@ -266,7 +268,7 @@ def _taps(axes: Axes, found: Scene, layout: Layout, colours: Colours, size: floa
             write(axes, x + 0.5, y + 0.5, words, points, text_colour(colours[tap.label]), zorder=6)
 
 
-def _target(axes: Axes, found: Scene, layout: Layout, size: float) -> None:
+def _target(axes: Axes, found: Scene, layout: WindowLayout, size: float) -> None:
     """The frames of the windows, the output cell, and lines from one to the other."""
     row, column = found.target
     x, y = layout.output[0] + column, layout.output[1] + row

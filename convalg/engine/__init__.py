@@ -29,9 +29,9 @@ from convalg.engine.arithmetic import (
     scaled,
     total,
 )
-from convalg.engine.choice import ENGINES, Plan, chosen, estimates, plan, using
+from convalg.engine.choice import ENGINES, EnginePlan, chosen, estimates, plan, using
 from convalg.engine.gather import fold, joined, kernel_gradients, most_readers, table, unfold
-from convalg.engine.layer import of
+from convalg.engine.layer import layer_of_geometry
 from convalg.errors import ArgumentError
 from convalg.geometry import Geometry
 from convalg.limits import check_room
@@ -106,7 +106,7 @@ def kernel_gradient(geometry: Geometry, x: Array, g: Array) -> Array:
     if kind is None or found is None or found.run is None:
         return gather.kernel_gradients(geometry, x, g).sum(axis=0)
     groups, outputs, inputs = geometry.channels
-    turned = of(geometry)
+    turned = layer_of_geometry(geometry)
     image, upstream = (_laid(found, signal) for signal in kind[:2])
     image = image.reshape(len(x), groups, inputs, *geometry.in_spatial)
     upstream = upstream.reshape(len(g), groups, outputs, *geometry.out_spatial)
@@ -157,19 +157,19 @@ def _machine(
     return first.astype(work, copy=False), second.astype(work, copy=False), kind
 
 
-def _plan(geometry: Geometry, job: Any, signal: Array, result: np.dtype[Any]) -> Plan:
+def _plan(geometry: Geometry, job: Any, signal: Array, result: np.dtype[Any]) -> EnginePlan:
     last = len(signal) > 1 and signal.strides[0] == signal.itemsize
     return plan(geometry, job, len(signal), last, result.kind, chosen())
 
 
-def _run(found: Plan, geometry: Geometry, kernel: Array, signal: Array) -> Array:
+def _run(found: EnginePlan, geometry: Geometry, kernel: Array, signal: Array) -> Array:
     """Run a plan with the kernel and the signal as it wants them."""
     if found.run is None:
         raise AssertionError(found)
     if found.engine == "csr":
         return found.run(kernel, signal)
     groups, outputs, inputs = geometry.channels
-    turned, adjoint = of(geometry), found.adjoint
+    turned, adjoint = layer_of_geometry(geometry), found.adjoint
     channels = (outputs, geometry.out_spatial) if adjoint else (inputs, geometry.in_spatial)
     x = _laid(found, signal).reshape(len(signal), groups, channels[0], *channels[1])
     weights = turned.turn_kernel(kernel.reshape(groups, outputs, inputs, *geometry.taps))
@@ -182,7 +182,7 @@ def _run(found: Plan, geometry: Geometry, kernel: Array, signal: Array) -> Array
     return y if adjoint else turned.turn_output(y)
 
 
-def _laid(found: Plan, signal: Array) -> Array:
+def _laid(found: EnginePlan, signal: Array) -> Array:
     """The signal as the engine reads it fast: sample by sample, unless it wants the batch last."""
     return signal if found.engine == "tiles" else np.ascontiguousarray(signal)
 

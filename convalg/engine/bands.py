@@ -18,7 +18,7 @@ import numpy as np
 from convalg.axis import transposed_size
 from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
-from convalg.engine.layer import Layer
+from convalg.engine.layer import EngineLayer
 
 BLOCK = 1 << 20
 """Entries of the output that are made together: they should stay in the cache."""
@@ -28,7 +28,7 @@ BLOCK = 1 << 20
 class Bands:
     """A layer whose last axis is cut into runs of so many outputs."""
 
-    layer: Layer
+    layer: EngineLayer
     run: int
 
     @cached_property
@@ -142,7 +142,7 @@ def _block(bands: Bands, taps: Array, size: int) -> Array:
     return block.reshape(len(taps), bands.reads(size), -1)
 
 
-def _images(layer: Layer, x: Array) -> Iterator[tuple[slice, Array]]:
+def _images(layer: EngineLayer, x: Array) -> Iterator[tuple[slice, Array]]:
     """The extended images of some samples at a time: (batch, groups, *lengths)."""
     count = max(BLOCK // max(layer.groups * layer.outputs * layer.positions, 1), 1)
     for start in range(0, len(x), count):
@@ -152,7 +152,7 @@ def _images(layer: Layer, x: Array) -> Iterator[tuple[slice, Array]]:
         yield here, np.ascontiguousarray(image) if image.strides[-1] != x.itemsize else image
 
 
-def bands(layer: Layer) -> Bands:
+def bands(layer: EngineLayer) -> Bands:
     """The usual run: about as long as the kernel, within 8 to 64, in whole registers."""
     return Bands(layer, min(max(layer.taps[-1] // 8 * 8, 8), 64, layer.out[-1]))
 

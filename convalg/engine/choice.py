@@ -15,7 +15,7 @@ from convalg.arguments import one_of
 from convalg.engine import bands, fourier, im2col, stored, taps, tiles, winograd
 from convalg.engine.arithmetic import CHUNK, Array
 from convalg.engine.cost import Work
-from convalg.engine.layer import Layer, of
+from convalg.engine.layer import EngineLayer, layer_of_geometry
 from convalg.errors import ArgumentError
 from convalg.geometry import Geometry
 from convalg.limits import MEMORY_LIMIT
@@ -52,7 +52,7 @@ def chosen() -> str:
     return _CHOSEN.get()
 
 
-class Plan(NamedTuple):
+class EnginePlan(NamedTuple):
     """One way to do a job, and what it does.
 
     With `zeros` it multiplies numbers that the layer does not, by zero: NaN and infinities spread.
@@ -71,14 +71,14 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: str) -> Plan:
+def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: str) -> EnginePlan:
     """The plan for a job; `last`: the batch is innermost in memory, `kind`: NumPy's, of numbers.
 
     Raises: ArgumentError when the engine asked for cannot do it.
     """
     found = _plans(geometry, job, batch, last)
     found = [each for each in found if kind in _KINDS.get(each.engine, "ifc")]
-    layer = of(geometry).layer
+    layer = layer_of_geometry(geometry).layer
     if 16 * layer.groups * layer.inputs * math.prod(layer.lengths) > MEMORY_LIMIT:
         # Long steps over little: the others lay out all that is stepped over.
         found = [each for each in found if each.engine in ("gather", "csr")]
@@ -123,23 +123,23 @@ def estimates(geometry: Geometry, job: Job = "forward", batch: int = 1) -> dict[
     return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
 
-def _plans(geometry: Geometry, job: Job, batch: int, last: bool) -> list[Plan]:
-    layer = of(geometry).layer
-    found = [Plan("gather", _gathering(layer, batch, job), None)]
+def _plans(geometry: Geometry, job: Job, batch: int, last: bool) -> list[EnginePlan]:
+    layer = layer_of_geometry(geometry).layer
+    found = [EnginePlan("gather", _gathering(layer, batch, job), None)]
     if job == "gradient":
         return found + _ways(layer, batch, last, slope=True)
     adjoint = job == "adjoint"
     apply = partial(stored.apply, geometry, adjoint=adjoint)
-    found.append(Plan("csr", stored.work(geometry, batch, last=last), apply))
+    found.append(EnginePlan("csr", stored.work(geometry, batch, last=last), apply))
     return found + (_adjoints if adjoint else _ways)(layer, batch, last)
 
 
-def _ways(layer: Layer, batch: int, last: bool, *, slope: bool = False) -> list[Plan]:
+def _ways(layer: EngineLayer, batch: int, last: bool, *, slope: bool = False) -> list[EnginePlan]:
     """The ways to apply a layer, `run(kernel, x)`; with `slope`, its gradient, `run(x, g)`."""
 
-    def one(name: str, engine: Any, work: Work, *arguments: Any, zeros: bool = False) -> Plan:
+    def one(name: str, engine: Any, work: Work, *arguments: Any, zeros: bool = False) -> EnginePlan:
         run = engine.gradient if slope else engine.forward
-        return Plan(name, work, partial(run, *arguments), zeros)
+        return EnginePlan(name, work, partial(run, *arguments), zeros)
 
     found = [one("im2col", im2col, im2col.work(layer, batch, slope, last), layer)]
     shape = layer.taps if slope else layer.out
@@ -157,7 +157,7 @@ def _ways(layer: Layer, batch: int, last: bool, *, slope: bool = False) -> list[
     return found
 
 
-def _adjoints(layer: Layer, batch: int, last: bool) -> list[Plan]:
+def _adjoints(layer: EngineLayer, batch: int, last: bool) -> list[EnginePlan]:
     """The adjoint by one engine for all its phases: `run(kernel, g)`.
 
     A layer with stride s has s phases on an axis, correlations of stride one.
@@ -178,11 +178,11 @@ def _adjoints(layer: Layer, batch: int, last: bool) -> list[Plan]:
             size, step = batch * layer.groups * layer.inputs, layer.strides[-1]
             work.copy(size * math.prod(layer.sizes), run=layer.sizes[-1] / step, step=step)
         run = partial(_by_phases, layer, best)
-        found.append(Plan(name, work, run, any(plan.zeros for plan in best), adjoint=True))
+        found.append(EnginePlan(name, work, run, any(plan.zeros for plan in best), adjoint=True))
     return found
 
 
-def _by_phases(layer: Layer, plans: list[Plan], kernel: Array, g: Array) -> Array:
+def _by_phases(layer: EngineLayer, plans: list[EnginePlan], kernel: Array, g: Array) -> Array:
     """x (batch, groups, inputs, *in) = A^T g: each phase is a correlation of g."""
     extended = any(layer.boundaries)
     sizes = tuple(
@@ -209,7 +209,7 @@ def _by_phases(layer: Layer, plans: list[Plan], kernel: Array, g: Array) -> Arra
     return layer.fold_back(whole, 3) if extended else whole
 
 
-def _gathering(layer: Layer, batch: int, job: Job) -> Work:
+def _gathering(layer: EngineLayer, batch: int, job: Job) -> Work:
     """What `gather` does; see `cost.Work`."""
     entries = batch * layer.groups * layer.weights * layer.positions
     found = Work(calls=12)

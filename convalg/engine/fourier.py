@@ -14,13 +14,13 @@ import numpy as np
 from convalg.axis import span
 from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
-from convalg.engine.layer import Layer, Sizes
+from convalg.engine.layer import EngineLayer, Sizes
 
 TOGETHER = 1 << 22
 """Entries of the transforms that are held at once."""
 
 
-def forward(layer: Layer, kernel: Array, x: Array) -> Array:
+def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
     """y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
     sizes = _sizes(layer)
     weights = _transform(layer, _dilated(layer, kernel), sizes).conj()
@@ -38,7 +38,7 @@ def forward(layer: Layer, kernel: Array, x: Array) -> Array:
     return y
 
 
-def gradient(layer: Layer, x: Array, g: Array) -> Array:
+def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
     """dL/dw (groups, outputs, inputs, *taps), summed over the batch, from x and g = dL/dy."""
     sizes = _sizes(layer)
     total: Array | int = 0
@@ -61,7 +61,7 @@ def gradient(layer: Layer, x: Array, g: Array) -> Array:
     return _inverse(layer, total, sizes)[taps].astype(x.dtype, copy=False)
 
 
-def _sizes(layer: Layer) -> Sizes:
+def _sizes(layer: EngineLayer) -> Sizes:
     import scipy.fft
 
     return tuple(int(scipy.fft.next_fast_len(n, real=True)) for n in layer.lengths)
@@ -71,14 +71,14 @@ def _flat(values: Array) -> Array:
     return values.reshape(*values.shape[:3], -1)
 
 
-def _transform(layer: Layer, values: Array, sizes: Sizes) -> Array:
+def _transform(layer: EngineLayer, values: Array, sizes: Sizes) -> Array:
     import scipy.fft
 
     found: Array = scipy.fft.rfftn(values, sizes, axes=tuple(range(3, 3 + len(sizes))))
     return found
 
 
-def _inverse(layer: Layer, values: Array, sizes: Sizes) -> Array:
+def _inverse(layer: EngineLayer, values: Array, sizes: Sizes) -> Array:
     import scipy.fft
 
     shape = (*values.shape[:3], *sizes[:-1], sizes[-1] // 2 + 1)
@@ -87,7 +87,7 @@ def _inverse(layer: Layer, values: Array, sizes: Sizes) -> Array:
     return found
 
 
-def _dilated(layer: Layer, kernel: Array) -> Array:
+def _dilated(layer: EngineLayer, kernel: Array) -> Array:
     """The kernel with zeros between its taps."""
     if max(layer.dilations) == 1:
         return kernel
@@ -98,13 +98,13 @@ def _dilated(layer: Layer, kernel: Array) -> Array:
     return found
 
 
-def _slices(layer: Layer, sizes: Sizes, batch: int) -> list[slice]:
+def _slices(layer: EngineLayer, sizes: Sizes, batch: int) -> list[slice]:
     each = layer.groups * max(layer.inputs, layer.outputs) * math.prod(sizes)
     count = max(TOGETHER // max(each, 1), 1)
     return [slice(start, start + count) for start in range(0, batch, count)]
 
 
-def work(layer: Layer, batch: int, slope: bool) -> Work:
+def work(layer: EngineLayer, batch: int, slope: bool) -> Work:
     """What this engine does; see `cost.Work`."""
     # The next fast sizes are hardly larger, and to ask for them loads SciPy.
     sizes = layer.lengths

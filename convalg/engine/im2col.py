@@ -16,7 +16,7 @@ import numpy as np
 
 from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
-from convalg.engine.layer import Layer
+from convalg.engine.layer import EngineLayer
 
 BLOCK = 1 << 20
 """Entries of the columns that are held at once: they should stay in the cache."""
@@ -28,7 +28,7 @@ JOINED = 32
 class Columns:
     """The columns of a layer: their shape, and the part of them that each product takes."""
 
-    layer: Layer
+    layer: EngineLayer
 
     @cached_property
     def joined(self) -> bool:
@@ -107,7 +107,7 @@ class Columns:
             yield held[residue][:, shift * self.width : (shift + b - a) * self.width]
 
 
-def forward(layer: Layer, kernel: Array, x: Array) -> Array:
+def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
     """y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
     columns, batch = Columns(layer), len(x)
     weights = columns.kernel(kernel)
@@ -127,7 +127,7 @@ def forward(layer: Layer, kernel: Array, x: Array) -> Array:
     return y.reshape(shape)
 
 
-def gradient(layer: Layer, x: Array, g: Array) -> Array:
+def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
     """dL/dw (groups, outputs, inputs, *taps), summed over the batch, from x and g = dL/dy."""
     columns = Columns(layer)
     upstream = g.reshape(len(g), layer.groups, layer.outputs, layer.positions)
@@ -141,7 +141,7 @@ def gradient(layer: Layer, x: Array, g: Array) -> Array:
     return columns.back(slopes)
 
 
-def _images(layer: Layer, x: Array) -> Iterator[tuple[Array, tuple[int, int]]]:
+def _images(layer: EngineLayer, x: Array) -> Iterator[tuple[Array, tuple[int, int]]]:
     """The extended image of each sample and group; one buffer serves all."""
     buffer = None
     if not layer.is_bare:
@@ -160,7 +160,7 @@ def _flat(view: Array, rows: int, columns: int) -> Array:
     return view.reshape(rows, columns)
 
 
-def work(layer: Layer, batch: int, slope: bool, last: bool) -> Work:
+def work(layer: EngineLayer, batch: int, slope: bool, last: bool) -> Work:
     """What this engine does; `last` says that the batch is innermost in memory."""
     columns = Columns(layer)
     images, parts, products = batch * layer.groups, len(columns.parts), len(columns.shifts)

@@ -22,7 +22,7 @@ Sizes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Layer:
+class EngineLayer:
     """A correlation per group, for `groups`: y[o, i] = sum over c, t of w[o, c, t] X[c, s i + d t].
 
     X is the image extended: sample `before` of it is the image's first (a negative number
@@ -137,7 +137,7 @@ class Layer:
             b if axis is None else 0 for b, axis in zip(self.before, self.boundaries, strict=True)
         )
 
-    def with_axis(self) -> Layer:
+    def with_axis(self) -> EngineLayer:
         """The same layer with an axis of one sample in front."""
         return replace(
             self,
@@ -151,7 +151,7 @@ class Layer:
         )
 
     @lru_cache(maxsize=256)  # noqa: B019 - layers are small and hashable
-    def phases(self) -> tuple[tuple[Layer, tuple[slice, ...], tuple[slice, ...]], ...]:
+    def phases(self) -> tuple[tuple[EngineLayer, tuple[slice, ...], tuple[slice, ...]], ...]:
         """The adjoint as correlations of stride one: each with its part of x and of the kernel.
 
         Rule: x[r + s q] takes the taps with d t = r + before modulo s, every s / gcd(s, d)-th, and
@@ -160,7 +160,7 @@ class Layer:
         found = []
         for chosen in product(*(self._residues(k) for k in range(len(self.sizes)))):
             before, taps, gaps, out, places, picks = zip(*chosen, strict=True)
-            layer = Layer(
+            layer = EngineLayer(
                 self.groups,
                 self.inputs,
                 self.outputs,
@@ -205,10 +205,10 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Turned:
+class TransposedKernel:
     """A geometry's layer, and the axes on which its kernel and its output run backwards."""
 
-    layer: Layer
+    layer: EngineLayer
     kernel: Sizes
     output: Sizes
 
@@ -222,7 +222,7 @@ class Turned:
 
 
 @lru_cache(maxsize=1024)
-def of(geometry: Geometry) -> Turned:
+def layer_of_geometry(geometry: Geometry) -> TransposedKernel:
     """The layer of a geometry with numbers for all sizes."""
     groups, outputs, inputs = geometry.channels
     kernel, output, columns = [], [], []
@@ -245,7 +245,7 @@ def of(geometry: Geometry) -> Turned:
             extension = None if extension.boundary == "zeros" else extension
         columns.append((*sizes, stride, dilation, before, extension))
     sizes, taps, out, strides, dilations, befores, extensions = zip(*columns, strict=True)
-    layer = Layer(
+    layer = EngineLayer(
         groups,
         outputs,
         inputs,
@@ -257,4 +257,4 @@ def of(geometry: Geometry) -> Turned:
         out=out,
         boundaries=extensions,
     )
-    return Turned(layer, tuple(kernel), tuple(output))
+    return TransposedKernel(layer, tuple(kernel), tuple(output))

@@ -14,13 +14,13 @@ import numpy as np
 
 from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
-from convalg.engine.layer import Layer
+from convalg.engine.layer import EngineLayer
 
 BLOCK = 1 << 17
 """Entries of the output that are made together: they should stay in the cache."""
 
 
-def forward(layer: Layer, kernel: Array, x: Array) -> Array:
+def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
     """y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
     y = np.empty((len(x), layer.groups, layer.outputs, *layer.out), dtype=x.dtype)
     spread = (slice(None),) * 3 + (None,) * len(layer.out)
@@ -39,7 +39,7 @@ def forward(layer: Layer, kernel: Array, x: Array) -> Array:
     return y
 
 
-def gradient(layer: Layer, x: Array, g: Array) -> Array:
+def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
     """dL/dw (groups, outputs, inputs, *taps), summed over the batch, from x and g = dL/dy."""
     found = np.zeros((layer.groups, layer.outputs, layer.inputs, *layer.taps), dtype=x.dtype)
     around = (0, *range(3, 3 + len(layer.out)))
@@ -52,7 +52,7 @@ def gradient(layer: Layer, x: Array, g: Array) -> Array:
     return found
 
 
-def _pieces(layer: Layer, x: Array) -> Iterator[tuple[tuple[slice, slice], Array]]:
+def _pieces(layer: EngineLayer, x: Array) -> Iterator[tuple[tuple[slice, slice], Array]]:
     """The extended images of some samples and groups at a time, and which they are."""
     each = layer.outputs * max(layer.positions, 1)
     groups = min(max(BLOCK // each, 1), layer.groups)
@@ -63,14 +63,16 @@ def _pieces(layer: Layer, x: Array) -> Iterator[tuple[tuple[slice, slice], Array
             yield where, layer.extend(x[where], 3)
 
 
-def _parts(layer: Layer, image: Array, channel: int) -> Iterator[tuple[tuple[int, ...], Array]]:
+def _parts(
+    layer: EngineLayer, image: Array, channel: int
+) -> Iterator[tuple[tuple[int, ...], Array]]:
     """For each tap what it reads: (batch, groups, *out), a view."""
     for tap in product(*(range(k) for k in layer.taps)):
         at: Any = (slice(None), slice(None), channel, *layer.read_by(tap))
         yield tap, image[at]
 
 
-def work(layer: Layer, batch: int) -> Work:
+def work(layer: EngineLayer, batch: int) -> Work:
     """What this engine does; see `cost.Work`."""
     outputs = batch * layer.groups * layer.outputs * layer.positions
     pieces = max(1, -(-outputs // BLOCK))

@@ -20,7 +20,7 @@ import numpy as np
 from convalg.axis import transposed_size
 from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
-from convalg.engine.layer import Layer, Sizes
+from convalg.engine.layer import EngineLayer, Sizes
 
 BLOCK = 1 << 20
 """Entries of the columns that are held at once."""
@@ -32,7 +32,7 @@ TOGETHER = 1 << 24
 class Tiling:
     """A layer cut into tiles of so many outputs on each axis."""
 
-    layer: Layer
+    layer: EngineLayer
     tile: Sizes
 
     @cached_property
@@ -271,7 +271,7 @@ def gradient(shape: Sizes, tiling: Tiling, x: Array, g: Array) -> Array:
     return found.reshape(*found.shape[:3], *shape)
 
 
-def tilings(layer: Layer, batch: int) -> Iterator[Tiling]:
+def tilings(layer: EngineLayer, batch: int) -> Iterator[Tiling]:
     """The ways to tile a layer that may pay: without tiles, and with tiles on the last axes."""
     dims = len(layer.out)
     if dims == 1:

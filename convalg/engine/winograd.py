@@ -12,7 +12,7 @@ import numpy as np
 
 from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
-from convalg.engine.layer import Layer
+from convalg.engine.layer import EngineLayer
 
 TOGETHER = 1 << 20
 """Entries of the transformed image that are held at once."""
@@ -20,12 +20,12 @@ KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 """G of the source: w becomes G w G^T."""
 
 
-def fits(layer: Layer) -> bool:
+def fits(layer: EngineLayer) -> bool:
     """Whether it is a 3 x 3 kernel without stride or dilation."""
     return layer.taps == (3, 3) and layer.strides == (1, 1) and layer.dilations == (1, 1)
 
 
-def forward(layer: Layer, kernel: Array, x: Array) -> Array:
+def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
     """y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
     g = KERNEL.astype(kernel.real.dtype)
     weights = np.einsum("ia,jb,gocab->ijgoc", g, g, kernel, optimize=True)
@@ -67,7 +67,7 @@ def _two(m: Array) -> tuple[Array, Array]:
     return m[0] + middle, m[1] - m[2] - m[3]
 
 
-def work(layer: Layer, batch: int) -> Work:
+def work(layer: EngineLayer, batch: int) -> Work:
     """What this engine does; see `cost.Work`."""
     grid = math.prod(-(-o // 2) for o in layer.out)
     found = Work(calls=20 + 70 * batch)

@@ -11,7 +11,7 @@ import numpy as np
 from convalg.axis import Axis, holds, output_size
 from convalg.escape import terminal
 from convalg.geometry import Geometry
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import (
     Adjoint,
     Convolution,
@@ -54,7 +54,7 @@ def call(operator: Operator, arrays: Callable[[Any], str]) -> str:
     return fold(operator, {**_RULES, Adjoint: adjoint}, partial(_leaf, arrays=arrays))
 
 
-def array_words(values: np.ndarray | LetterKernel) -> str:
+def array_words(values: np.ndarray | SymbolicKernel) -> str:
     """A small array as nested lists, a large one as its shape and type.
 
     >>> array_words(np.zeros((2, 3, 5, 5)))

@@ -114,7 +114,7 @@ def _ones(operator: Operator) -> Operator:
         return operator.rebuild(tuple(map(_ones, operator.children)))
     if not hasattr(operator, "values"):
         return operator
-    return replace(operator, values=np.ones(operator.values.shape, dtype=np.int64))  # type: ignore[type-var]
+    return replace(operator, values=np.ones(operator.values.shape, dtype=np.int64))  # type: ignore[type-var]  # a dataclass, with values
 
 
 def _one_channel(layer: Convolution, axis: int) -> Convolution:

@@ -54,7 +54,7 @@ def mapped(operator: Operator, change: Callable[[Array], Array]) -> Operator:
         return operator.rebuild(tuple(mapped(child, change) for child in operator.children))
     if not hasattr(operator, "values"):
         return operator
-    return replace(operator, values=change(operator.values))  # type: ignore[type-var]
+    return replace(operator, values=change(operator.values))  # type: ignore[type-var]  # a dataclass, with values
 
 
 def dense(operator: Operator) -> Array:

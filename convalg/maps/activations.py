@@ -18,11 +18,11 @@ from convalg.operators.leaves import Selection
 from convalg.operators.make import diagonal, identity
 from convalg.operators.pooling import concrete_shape, shape_words
 from convalg.operators.tree import Map, Operator, compose
-from convalg.size import as_size, is_expression, no_letters
+from convalg.size import as_size, is_expression, require_numbers
 
 
 @dataclass(frozen=True, eq=False)
-class Elementwise(Map):
+class ElementwiseMap(Map):
     """One function of one number, applied to every entry; its Jacobian is a diagonal.
 
     The functions are those of a module, or partial ones of them, so that a map can be pickled.
@@ -49,7 +49,7 @@ class Elementwise(Map):
         return self.words
 
 
-def relu(shape: Shape) -> Elementwise:
+def relu(shape: Shape) -> ElementwiseMap:
     """max(x, 0) for every entry: a map; at a point, a diagonal of zeros and ones.
 
     Shapes: `shape` is the whole shape of the input, channels too. The slope at 0 is 0.
@@ -60,7 +60,7 @@ def relu(shape: Shape) -> Elementwise:
     return _elementwise("relu", shape, _relu, _relu_slope)
 
 
-def leaky_relu(shape: Shape, slope: Any = 0.01) -> Elementwise:
+def leaky_relu(shape: Shape, slope: Any = 0.01) -> ElementwiseMap:
     """x where it is positive, `slope` * x elsewhere: a map.
 
     Shapes: as `relu`. The slope at 0 is `slope`; a fraction keeps whole numbers exact.
@@ -80,7 +80,7 @@ def leaky_relu(shape: Shape, slope: Any = 0.01) -> Elementwise:
     return _elementwise("leaky_relu", shape, *functions, f", {value}")
 
 
-def sigmoid(shape: Shape) -> Elementwise:
+def sigmoid(shape: Shape) -> ElementwiseMap:
     """1 / (1 + exp(-x)) for every entry: a map. Whole numbers give floats.
 
     Shapes: as `relu`. Rule: the slope is y (1 - y).
@@ -91,7 +91,7 @@ def sigmoid(shape: Shape) -> Elementwise:
     return _elementwise("sigmoid", shape, _sigmoid, _sigmoid_slope)
 
 
-def tanh(shape: Shape) -> Elementwise:
+def tanh(shape: Shape) -> ElementwiseMap:
     """The hyperbolic tangent of every entry: a map. Whole numbers give floats.
 
     Shapes: as `relu`. Rule: the slope is 1 - y^2.
@@ -103,7 +103,7 @@ def tanh(shape: Shape) -> Elementwise:
 
 
 @dataclass(frozen=True, eq=False)
-class Softmax(Map):
+class SoftmaxMap(Map):
     """exp(x) over its sum along an axis; see `softmax`."""
 
     in_shape: tuple[Any, ...]
@@ -140,7 +140,7 @@ class Softmax(Map):
         return f"softmax({shape_words(self.in_shape)}{tail})"
 
 
-def softmax(shape: Shape, axis: int = 0) -> Softmax:
+def softmax(shape: Shape, axis: int = 0) -> SoftmaxMap:
     """exp(x) over its sum along an axis, by default the channels: a map.
 
     Shapes: `shape` is the whole shape of the input. Whole numbers give floats.
@@ -149,7 +149,7 @@ def softmax(shape: Shape, axis: int = 0) -> Softmax:
     >>> softmax(2)([0.0, 0.0]).tolist(), softmax(2).at([0.0, 0.0]).to_numpy().tolist()
     ([0.5, 0.5], [[0.25, -0.25], [-0.25, 0.25]])
     """
-    return Softmax(*_along(shape, axis))
+    return SoftmaxMap(*_along(shape, axis))
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ class LogSoftmax(Map):
 
     def at(self, x: Any, /) -> Operator:
         """1 - S^T S diag(p) along the axis, with the softmax p and the sum S."""
-        p = Softmax(self.in_shape, self.axis)(one_sample(x, self.in_shape))
+        p = SoftmaxMap(self.in_shape, self.axis)(one_sample(x, self.in_shape))
         total = sum_over(self.in_shape, (self.axis,))
         return identity(self.in_shape) - compose(total.T, total, diagonal(p))
 
@@ -204,7 +204,7 @@ def _along(shape: Shape, axis: int) -> tuple[tuple[int, ...], int]:
     """The sizes, and an axis of them. Raises: ArgumentError for one that there is not."""
     sizes = concrete_shape(shape)
     place = as_size(axis, "axis", least=-len(sizes))
-    no_letters([place], "axis")
+    require_numbers([place], "axis")
     if place >= len(sizes):
         raise ArgumentError(f"axis {axis} is beyond the {len(sizes)} axes of shape {sizes}")
     return sizes, place % len(sizes)
@@ -222,9 +222,9 @@ def _elementwise(
     function: Callable[[Array], Array],
     slope: Callable[[Array], Array],
     options: str = "",
-) -> Elementwise:
+) -> ElementwiseMap:
     sizes = concrete_shape(shape)
-    return Elementwise(sizes, function, slope, f"{name}({shape_words(sizes)}{options})")
+    return ElementwiseMap(sizes, function, slope, f"{name}({shape_words(sizes)}{options})")
 
 
 def _relu(x: Array) -> Array:

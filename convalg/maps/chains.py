@@ -18,7 +18,7 @@ from convalg.operators import windows
 from convalg.operators.leaves import Convolution, Selection, gathering
 from convalg.operators.tree import Map, Operator, Scaled, Sum, compose, leaves, scale
 from convalg.operators.tree import add as add_operators
-from convalg.size import as_shape, as_size, no_letters, size_product
+from convalg.size import as_shape, as_size, require_numbers, size_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,7 +309,7 @@ def add(*maps: Any) -> Map:
         if not isinstance(one, Map):
             raise KindError(f"+ adds two layers, not a layer and {one!r}")
         nested = isinstance(one, Branches) and one.axis is None
-        parts.extend(one.parts if nested else [one])  # type: ignore[attr-defined]
+        parts.extend(one.parts if nested else [one])  # type: ignore[attr-defined]  # narrowed by `nested`
     _check_inputs(parts)
     for part in parts[1:]:
         if part.out_shape != parts[0].out_shape:
@@ -338,7 +338,7 @@ def _checked_axis(axis: Any, shapes: list[tuple[Any, ...]]) -> int:
     """Raises: ShapeError unless the shapes agree everywhere but on the axis."""
     first = shapes[0]
     place = as_size(axis, "axis", least=-len(first))
-    no_letters([place], "axis")
+    require_numbers([place], "axis")
     if place >= len(first):
         raise ArgumentError(f"axis {axis} is beyond the {len(first)} axes of shape {first}")
     place %= len(first)

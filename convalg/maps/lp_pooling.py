@@ -36,7 +36,7 @@ def lp_pool(
     ceil_mode: bool = False,
     absolute: bool = True,
     channels: int | None = None,
-) -> LpPool:
+) -> LpPoolMap:
     """The Lp norm of each window, (sum of |x|^p)^(1/p): a map.
 
     Shapes and errors: as `sum_pool`; `p` is a whole number, at least 1.
@@ -56,11 +56,11 @@ def lp_pool(
         raise KindError(f"absolute must be True or False, not {absolute!r}")
     total = sum_pool(concrete_shape(shape), size, channels=channels, **options)
     assert isinstance(total, Selection)
-    return LpPool(total, power, absolute)
+    return LpPoolMap(total, power, absolute)
 
 
 @dataclass(frozen=True, eq=False)
-class LpPool(Map):
+class LpPoolMap(Map):
     """The Lp norm of each window; see `lp_pool`."""
 
     total: Selection

@@ -27,7 +27,7 @@ from convalg.size import as_size, is_expression, size_product
 
 
 @dataclass(frozen=True, eq=False)
-class BatchNorm(Map):
+class BatchNormMap(Map):
     """Batch norm with fixed statistics: affine, channel by channel; see `batch_norm`."""
 
     in_shape: tuple[Any, ...]
@@ -87,7 +87,7 @@ def batch_norm(
     scale: Any = 1,
     offset: Any = 0,
     epsilon: Any = 1e-5,
-) -> BatchNorm:
+) -> BatchNormMap:
     """Batch norm in use, with fixed statistics: an affine map of every channel.
 
     Shapes: `shape` is `(channels, *spatial)`; the four arrays one number, or one per channel.
@@ -112,7 +112,7 @@ def batch_norm(
         )
     centre = _per_channel(mean, "mean", count)
     gain, bias = _per_channel(scale, "scale", count), _per_channel(offset, "offset", count)
-    return BatchNorm(sizes, centre, spread, gain, bias, small)
+    return BatchNormMap(sizes, centre, spread, gain, bias, small)
 
 
 @dataclass(frozen=True, eq=False)

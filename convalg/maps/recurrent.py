@@ -15,7 +15,7 @@ from convalg.arrays import Array, as_kernel, as_numbers, one_sample
 from convalg.axis import Axis
 from convalg.errors import ArgumentError, ShapeError
 from convalg.limits import check_memory
-from convalg.maps.activations import Elementwise, relu, sigmoid, tanh
+from convalg.maps.activations import ElementwiseMap, relu, sigmoid, tanh
 from convalg.operators.leaves import Selection, SparseMatrix
 from convalg.operators.make import dense, identity, shift
 from convalg.operators.pooling import concrete_shape
@@ -29,7 +29,7 @@ _BYTES_PER_FACTOR = 55
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class RecurrentCell:
     """One step of a recurrent layer, on its own for every hidden unit.
 
     `step(a, b, state)` gives the next state from a = U x + bias, b = W h + bias, both
@@ -71,7 +71,7 @@ class RecurrentCounts:
 class Recurrent(Map):
     """A cell applied at every step with the same weights; see `rnn`, `lstm` and `gru`."""
 
-    cell: Cell
+    cell: RecurrentCell
     steps: int
     input_weights: Array
     hidden_weights: Array
@@ -334,7 +334,7 @@ def gru(
 
 
 def _recurrent(
-    cell: Cell,
+    cell: RecurrentCell,
     steps: Any,
     input_weights: Any,
     hidden_weights: Any,
@@ -423,24 +423,24 @@ _SIGMOID, _TANH = sigmoid(1), tanh(1)
 _ACTIVATIONS = {
     "tanh": _TANH,
     "relu": relu(1),
-    "linear": Elementwise((1,), np.array, np.ones_like, "linear"),
+    "linear": ElementwiseMap((1,), np.array, np.ones_like, "linear"),
 }
 
 
-def _simple(activation: Elementwise) -> Cell:
+def _simple(activation: ElementwiseMap) -> RecurrentCell:
     """h = f(a + b)."""
     step, slopes = partial(_simple_step, activation), partial(_simple_slopes, activation)
     word = activation.words.partition("(")[0]
     options = "" if activation is _TANH else f", activation={word!r}"
-    return Cell("rnn", 1, 1, 0, step, slopes, options=options)
+    return RecurrentCell("rnn", 1, 1, 0, step, slopes, options=options)
 
 
-def _simple_step(activation: Elementwise, a: Array, b: Array, state: Array) -> Array:
+def _simple_step(activation: ElementwiseMap, a: Array, b: Array, state: Array) -> Array:
     return activation.function(engine.total([a, b]))
 
 
 def _simple_slopes(
-    activation: Elementwise, a: Array, b: Array, state: Array
+    activation: ElementwiseMap, a: Array, b: Array, state: Array
 ) -> tuple[Array, Array, Array]:
     slope = activation.slope(engine.total([a, b]))[:, None]
     return slope, slope, np.zeros_like(slope)
@@ -491,5 +491,5 @@ def _gru_slopes(a: Array, b: Array, state: Array) -> tuple[Array, Array, Array]:
     return by_input, by_hidden, z[:, None, None]
 
 
-_LSTM = Cell("lstm", 4, 2, 3, _lstm_step, _lstm_slopes)
-_GRU = Cell("gru", 3, 1, 3, _gru_step, _gru_slopes, ("input_bias", "hidden_bias"))
+_LSTM = RecurrentCell("lstm", 4, 2, 3, _lstm_step, _lstm_slopes)
+_GRU = RecurrentCell("gru", 3, 1, 3, _gru_step, _gru_slopes, ("input_bias", "hidden_bias"))

@@ -176,7 +176,7 @@ class Graph:
         >>> ca.sequential((1, n), [ca.layers.Conv(2, 3)]).shapes["conv1"]
         (2, n - 2)
         """
-        return _Shapes(self.graph.nodes)
+        return _NodeShapes(self.graph.nodes)
 
     def sources(self, node: str) -> list[str]:
         """The nodes that feed a node, one for each of its inputs, in order."""
@@ -378,7 +378,7 @@ class Graph:
         return data
 
 
-class _Shapes(Mapping[str, Shape]):
+class _NodeShapes(Mapping[str, Shape]):
     """The shape of the data at every node."""
 
     def __init__(self, nodes: Any) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Transposed:
+class TransposedFactor:
     """A factor of back-propagation: A^T of a layer, or B(x)^T that gives a parameter's gradient.
 
     `parameter` is empty for A^T; `gradient` is what the factor makes of the gradient behind it.
@@ -58,8 +58,8 @@ class StepExplanation:
     net: Graph
     loss: float
     loss_gradient: Array
-    back: tuple[Transposed, ...]
-    parameters: tuple[Transposed, ...]
+    back: tuple[TransposedFactor, ...]
+    parameters: tuple[TransposedFactor, ...]
     data: dict[str, Array]
 
     def gradient(self, node: str, parameter: str) -> Array:
@@ -147,8 +147,8 @@ def explain_step(net: Graph, x: Any, label: Any, loss: str | Loss) -> StepExplan
         np.asarray(data[net.output], dtype=float)[..., None], np.moveaxis(targets, 0, -1)
     )
     gradients: dict[str, Array] = {net.output: upstream[..., 0]}
-    back: list[Transposed] = []
-    parameters: list[Transposed] = []
+    back: list[TransposedFactor] = []
+    parameters: list[TransposedFactor] = []
     for node, layer in reversed(list(net.layers())):
         if node not in gradients:
             continue
@@ -160,9 +160,9 @@ def explain_step(net: Graph, x: Any, label: Any, loss: str | Loss) -> StepExplan
             joins = [here.at(data[sources[0]])]
             for name in layer.weights(*net.input_shapes(node)):
                 factor = here.by(name, data[sources[0]]).T
-                parameters.append(Transposed(node, repr(layer), name, factor, factor(g)))
+                parameters.append(TransposedFactor(node, repr(layer), name, factor, factor(g)))
         for source, join in zip(sources, joins, strict=True):
-            row = Transposed(node, repr(layer), "", join.T, join.T(g))
+            row = TransposedFactor(node, repr(layer), "", join.T, join.T(g))
             back.append(row)
             before = gradients.get(source)
             gradients[source] = row.gradient if before is None else before + row.gradient

@@ -31,7 +31,7 @@ NARROW = ("node", "layer", "output", "parameters", "field")
 
 
 @dataclass(frozen=True)
-class Row:
+class SummaryRow:
     """One layer; sizes as words, since they may be letters."""
 
     node: str
@@ -50,7 +50,7 @@ class Summary:
     """The table of a network; prints itself, and has `rows` and `table` (of rich)."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[SummaryRow, ...]
     parameters: int
     nonzeros: int
     multiplications: int
@@ -83,7 +83,7 @@ class Summary:
         table.add_row(*(last[k] for k in kept))
         return table
 
-    def _cells(self, row: Row) -> list[str]:
+    def _cells(self, row: SummaryRow) -> list[str]:
         return [
             _grouped(v) if isinstance(v, int) else terminal(_cut(v)) for v in vars(row).values()
         ]
@@ -125,7 +125,7 @@ def summary(net: Graph) -> Summary:
         cost, inputs = net.cost(node), net.input_shapes(node)
         reach = known[node]
         rows.append(
-            Row(
+            SummaryRow(
                 node,
                 repr(layer),
                 " x ".join(size_words(n) for n in shapes[node]),

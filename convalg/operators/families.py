@@ -9,7 +9,7 @@ import numpy as np
 
 from convalg.arrays import as_kernel
 from convalg.errors import ArgumentError
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import Convolution, Diagonal, Matrix, Patches, Selection
 from convalg.operators.tree import Operator, Scaled, leaves, letters_of, scale
 from convalg.size import Condition, as_integer, check_conditions, is_symbolic, substituted
@@ -75,7 +75,7 @@ def _weights_at(weights: Any, numbers: Mapping[Any, int]) -> Any:
 
     Raises: ArgumentError where a weight has no value, as 1 / (K - 1) at K = 1.
     """
-    if isinstance(weights, LetterKernel):
+    if isinstance(weights, SymbolicKernel):
         return weights.at(numbers)
     if weights.dtype.kind != "O" or not any(
         is_symbolic(value) and not value.free_symbols.isdisjoint(numbers)

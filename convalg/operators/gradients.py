@@ -11,7 +11,7 @@ from convalg.arguments import a_kind, shown
 from convalg.arrays import as_kernel, batch_of, is_foreign
 from convalg.axis import Axis
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import (
     Adjoint,
     Convolution,
@@ -120,7 +120,7 @@ def _replace(operator: Operator, layer: Convolution) -> Operator:
 
 def _sample(operator: Operator, x: Any) -> Any:
     """One input, as an array or as the kernel of a family."""
-    values = x if isinstance(x, LetterKernel) else as_kernel(x, "x")
+    values = x if isinstance(x, SymbolicKernel) else as_kernel(x, "x")
     if values.shape != operator.in_shape:
         raise ShapeError(
             f"by_kernel takes one sample of shape {operator.in_shape}, not {values.shape}"
@@ -161,7 +161,7 @@ def _by(operator: Operator, layer: Convolution | Matrix, x: Any) -> Operator:
             return _by(next(term for term in terms if layer in leaves(term)), layer, x)
         case Compose(factors=factors):
             place = next(k for k, f in enumerate(factors) if layer in leaves(f))
-            if factors[place + 1 :] and isinstance(x, LetterKernel):
+            if factors[place + 1 :] and isinstance(x, SymbolicKernel):
                 raise _no_rule(operator)
             around = compose(*factors[place + 1 :])(x) if factors[place + 1 :] else x
             return compose(*factors[:place], _by(factors[place], layer, around))

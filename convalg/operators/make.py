@@ -16,7 +16,7 @@ from convalg.conventions import (
     transposed_geometry,
 )
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import Convolution, Diagonal, Matrix, Selection
 from convalg.operators.tree import Operator
 from convalg.presburger import same_size
@@ -93,7 +93,7 @@ def _convolution(
     *,
     flipped: bool,
 ) -> Convolution:
-    weights = kernel if isinstance(kernel, LetterKernel) else as_kernel(kernel)
+    weights = kernel if isinstance(kernel, SymbolicKernel) else as_kernel(kernel)
     geometry = correlation_geometry(
         shape,
         weights.shape,
@@ -131,7 +131,7 @@ def transposed_correlation(
     >>> transposed_correlation(2, [1, 2, 3], stride=2)([1, 10]).tolist()
     [1, 2, 13, 20, 30]
     """
-    weights = kernel if isinstance(kernel, LetterKernel) else as_kernel(kernel)
+    weights = kernel if isinstance(kernel, SymbolicKernel) else as_kernel(kernel)
     geometry = transposed_geometry(
         shape,
         weights.shape,

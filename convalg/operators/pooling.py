@@ -22,8 +22,8 @@ from convalg.size import (
     as_shape,
     as_size,
     is_symbolic,
-    no_letters,
     per_axis,
+    require_numbers,
     size_product,
 )
 
@@ -220,14 +220,14 @@ def shapes(
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Input and output shapes, with the channels in front where there are some."""
     lead = () if channels is None else (as_size(channels, "channels"),)
-    no_letters(lead, "channels")
+    require_numbers(lead, "channels")
     return (*lead, *before), (*lead, *after)
 
 
 def concrete_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
     """A shape of numbers. Raises: SymbolicError for letters."""
     sizes = as_shape(shape, name)
-    no_letters(sizes, name)
+    require_numbers(sizes, name)
     return tuple(int(n) for n in sizes)
 
 
@@ -237,7 +237,7 @@ def concrete_axes(sizes: Shape, size: Any, options: dict[str, Any]) -> tuple[Axi
     given = [
         (axis.taps, axis.stride, axis.dilation, *pad) for axis, pad in zip(axes, pads, strict=True)
     ]
-    no_letters([v for each in given for v in each], "each of size, stride, dilation, padding")
+    require_numbers([v for each in given for v in each], "each of size, stride, dilation, padding")
     return axes
 
 

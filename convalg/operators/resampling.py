@@ -27,7 +27,7 @@ from convalg.operators.pooling import (
 )
 from convalg.operators.tree import Operator, scale
 from convalg.operators.windows import Coordinates, Rounding
-from convalg.size import as_shape, as_size, is_expression, no_letters, per_axis, size_product
+from convalg.size import as_shape, as_size, is_expression, per_axis, require_numbers, size_product
 
 LARGEST_DENOMINATOR = 10**6
 """A scale given as a float is read as the simplest fraction that it rounds from, up to this."""
@@ -44,7 +44,7 @@ def permute(in_shape: Shape, axes: Any) -> Operator:
     """
     sizes = concrete_shape(in_shape, "in_shape")
     order = per_axis(axes, "axes", len(sizes), least=0)
-    no_letters(order, "axes")
+    require_numbers(order, "axes")
     if sorted(order) != list(range(len(sizes))):
         raise ArgumentError(f"axes must name each of the {len(sizes)} axes once, not {axes!r}")
     words = f"permute({shape_words(sizes)}, {tuple(order)})"

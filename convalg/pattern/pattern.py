@@ -19,7 +19,7 @@ from convalg.arrays import largest
 from convalg.axis import Axis
 from convalg.geometry import Geometry
 from convalg.limits import check_bound
-from convalg.pattern.rows import Boxes, Index, adjoint_runs, borders, runs
+from convalg.pattern.rows import Index, RowBoxes, adjoint_runs, borders, runs
 from convalg.size import size_product
 
 CELL = 2**12
@@ -120,7 +120,7 @@ class Pattern:
         return int(size_product(self.geometry.out_shape))
 
     @cached_property
-    def _rows(self) -> Boxes | Block:
+    def _rows(self) -> RowBoxes | Block:
         return channel_rows(self.geometry, self._index)
 
     def sharing(self) -> Index:
@@ -204,7 +204,7 @@ class Pattern:
 
 
 def _all_columns(
-    channel: Boxes | Block, groups: int, channels: int, step: int, kind: np.dtype[np.integer]
+    channel: RowBoxes | Block, groups: int, channels: int, step: int, kind: np.dtype[np.integer]
 ) -> Index:
     """The columns of all rows, from those of a channel; the next group reads `step` further."""
     indices = np.empty((groups, channels, channel.size), dtype=kind)
@@ -215,7 +215,7 @@ def _all_columns(
     return indices.reshape(-1)
 
 
-def _row_ends(channel: Boxes | Block, lines: int, kind: np.dtype[np.integer]) -> Index:
+def _row_ends(channel: RowBoxes | Block, lines: int, kind: np.dtype[np.integer]) -> Index:
     """`indptr` of all rows, from the starts of a channel's."""
     starts = channel.row_starts()
     indptr = np.empty(lines * starts.size + 1, dtype=kind)
@@ -246,17 +246,17 @@ def expanded_bytes(geometry: Geometry, value_size: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> Boxes | Block:
+def channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> RowBoxes | Block:
     """The rows of one output channel as a sparse matrix stores them, in the cheaper form."""
     count = math.prod(borders(axis).size for axis in geometry.axes)
     if count > 1 and _nonzeros(geometry) < CELL * count:
         return column_block(geometry)
     axes = tuple(runs(axis) for axis in geometry.axes)
-    return Boxes(axes, tuple(map(int, geometry.in_spatial)), geometry.channels[2], kind)
+    return RowBoxes(axes, tuple(map(int, geometry.in_spatial)), geometry.channels[2], kind)
 
 
 @lru_cache(maxsize=256)
-def adjoint_channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> Boxes | None:
+def adjoint_channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> RowBoxes | None:
     """The rows of one input channel of the transposed matrix, where they make few boxes."""
     if _nonzeros(geometry) < CELL:
         return None
@@ -264,7 +264,7 @@ def adjoint_channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> Boxe
     found = tuple(axis for axis in axes if axis is not None)
     if len(found) < len(axes) or _nonzeros(geometry) < CELL * math.prod(map(len, found)):
         return None
-    return Boxes(found, tuple(map(int, geometry.out_spatial)), geometry.channels[1], kind)
+    return RowBoxes(found, tuple(map(int, geometry.out_spatial)), geometry.channels[1], kind)
 
 
 @lru_cache(maxsize=64)

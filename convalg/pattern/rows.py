@@ -58,7 +58,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RowRun:
     """Every so many rows of an axis, from `first`, that read like `row`, each `step` further.
 
     `before` entries of the axis stand before them, and they begin `pitch` entries apart.
@@ -89,7 +89,7 @@ class Run:
 
 
 @lru_cache(maxsize=512)
-def runs(axis: Axis) -> tuple[Run, ...]:
+def runs(axis: Axis) -> tuple[RowRun, ...]:
     """The outputs of an axis in runs, in order. Needs numbers for all sizes."""
     starts = borders(axis)
     columns, signs = axis.read_by(starts)
@@ -100,7 +100,7 @@ def runs(axis: Axis) -> tuple[Run, ...]:
         starts = np.unique(np.concatenate([starts, *spread]))
         columns, signs = axis.read_by(starts)
     counts = np.diff(starts, append=axis.out_size)
-    found: list[Run] = []
+    found: list[RowRun] = []
     before = 0
     for first, count, line, sign in zip(
         starts.tolist(), counts.tolist(), columns, signs, strict=True
@@ -108,13 +108,13 @@ def runs(axis: Axis) -> tuple[Run, ...]:
         kept = np.flatnonzero(line >= 0)
         step = int(sign[kept[0]]) * int(axis.stride) if kept.size else 0
         row = _row(line[kept], kept, line.size)
-        found.append(Run(first, 1, count, step, before, row.columns.size, row))
+        found.append(RowRun(first, 1, count, step, before, row.columns.size, row))
         before += found[-1].entries
     return tuple(found)
 
 
 @lru_cache(maxsize=512)
-def adjoint_runs(axis: Axis) -> tuple[Run, ...] | None:
+def adjoint_runs(axis: Axis) -> tuple[RowRun, ...] | None:
     """The inputs of an axis in runs, and the outputs that read them; None where rows mix.
 
     Rule: tap t is read along lines i = s o + c. Between the ends of all lines, every |s|-th input
@@ -129,7 +129,7 @@ def adjoint_runs(axis: Axis) -> tuple[Run, ...] | None:
     one, other = stride * first + shift, stride * (first + count - 1) + shift
     low, high = np.minimum(one, other), np.maximum(one, other)
     ends = np.unique(np.concatenate([[0, size], low, high + period]).clip(0, size))
-    found: list[Run] = []
+    found: list[RowRun] = []
     before = 0
     for start, stop in pairwise(ends.tolist()):
         rows = []
@@ -139,7 +139,7 @@ def adjoint_runs(axis: Axis) -> tuple[Run, ...] | None:
         pitch = sum(row.columns.size for row in rows)
         for k, row in enumerate(rows):
             count_here = -(-(stop - start - k) // period)
-            found.append(Run(start + k, period, count_here, turn, before, pitch, row))
+            found.append(RowRun(start + k, period, count_here, turn, before, pitch, row))
             before += row.columns.size
         before += sum(run.entries - run.width for run in found[len(found) - len(rows) :])
     return tuple(found)
@@ -168,7 +168,7 @@ def borders(axis: Axis) -> Index:
     """The outputs where a tap passes from one piece of the boundary to another; the first is 0."""
     edges = {piece.low for piece in axis.pieces()} - {None}
     edges |= {piece.high + 1 for piece in axis.pieces() if piece.high is not None}
-    edge = np.array(sorted(edges), dtype=np.int64)[:, None]  # type: ignore[type-var]
+    edge = np.array(sorted(edges), dtype=np.int64)[:, None]  # type: ignore[type-var]  # sorted integers
     read, stride = axis.raw(0, np.arange(axis.taps)), int(axis.stride)
     # The first output that reads at the edge or beyond; where the axis walks back, before it.
     passed = -((read - edge) // stride) if stride > 0 else -((edge - 1 - read) // -stride)
@@ -203,7 +203,7 @@ def _row(columns: Index, taps: Index, count: int) -> Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class RowPart:
     """Lines of a box that are written at once; a line is a row, or several that follow each other.
 
     In one output channel the lines stand at `offset`, `strides` apart; the columns of a line are
@@ -240,11 +240,11 @@ def _view(array: Array, shape: tuple[int, ...], offset: int, strides: tuple[int,
 
 
 @dataclass(frozen=True, eq=False)
-class Box:
+class RowBox:
     """Rows that read with the same taps along all axes but the last: a run of each."""
 
-    runs: tuple[Run, ...]
-    parts: tuple[Part, ...]
+    runs: tuple[RowRun, ...]
+    parts: tuple[RowPart, ...]
 
     def spread(self, weights: Array, out: Array) -> None:
         """Writes the weights of a row into all of them, for each channel."""
@@ -255,13 +255,13 @@ class Box:
 
 
 @dataclass(frozen=True, eq=False)
-class Boxes:
+class RowBoxes:
     """The rows of one output channel against the input channels of its group, as boxes.
 
     `axes` holds the runs of each axis, `sizes` its input samples; `kind` is the type of an index.
     """
 
-    axes: tuple[tuple[Run, ...], ...]
+    axes: tuple[tuple[RowRun, ...], ...]
     sizes: tuple[int, ...]
     inputs: int
     kind: np.dtype[np.integer]
@@ -277,10 +277,10 @@ class Boxes:
         return self.inputs * math.prod(self.totals)
 
     @cached_property
-    def boxes(self) -> tuple[Box, ...]:
+    def boxes(self) -> tuple[RowBox, ...]:
         """The boxes that hold entries."""
         return tuple(
-            Box(path, tuple(self._parts(path, offset, strides)))
+            RowBox(path, tuple(self._parts(path, offset, strides)))
             for path, offset, strides in self._paths((), 0, ())
             if self.totals[-1]
         )
@@ -325,8 +325,8 @@ class Boxes:
         return np.concatenate(places), np.concatenate(columns)
 
     def _paths(
-        self, path: tuple[Run, ...], offset: int, strides: tuple[int, ...]
-    ) -> Iterator[tuple[tuple[Run, ...], int, tuple[int, ...]]]:
+        self, path: tuple[RowRun, ...], offset: int, strides: tuple[int, ...]
+    ) -> Iterator[tuple[tuple[RowRun, ...], int, tuple[int, ...]]]:
         """A run of each axis but the last, where its first row begins, how far the next ones."""
         k = len(path)
         if k == len(self.axes) - 1:
@@ -340,8 +340,8 @@ class Boxes:
                 yield from self._paths((*path, run), place, (*strides, run.pitch * scale))
 
     def _parts(
-        self, path: tuple[Run, ...], offset: int, strides: tuple[int, ...]
-    ) -> Iterator[Part]:
+        self, path: tuple[RowRun, ...], offset: int, strides: tuple[int, ...]
+    ) -> Iterator[RowPart]:
         """The rows of a box in lines of equal length, and what is left."""
         first, moved = np.arange(self.inputs), np.zeros((), dtype=np.int64)
         for run, size in zip(path, self.sizes[:-1], strict=True):
@@ -363,12 +363,12 @@ class Boxes:
 
     def _part(
         self,
-        last: list[Run],
+        last: list[RowRun],
         offset: int,
         strides: tuple[int, ...],
         first: Index,
         moved: Index,
-    ) -> Part:
+    ) -> RowPart:
         """One line of these runs of the last axis, wherever `moved` puts it."""
         scale, before = first.size, min(run.before for run in last)
         length = sum(run.entries for run in last) * scale
@@ -380,10 +380,10 @@ class Boxes:
             steps = np.arange(run.count)[:, None] * run.step
             _view(line, (run.count, row.size), place, (pitch, 1))[...] = steps + row
             pieces.append((run.row, place, pitch, run.count))
-        return Part(offset, strides, line, moved.astype(self.kind), tuple(pieces))
+        return RowPart(offset, strides, line, moved.astype(self.kind), tuple(pieces))
 
 
-def _row_starts(axis: tuple[Run, ...], scale: int, kind: np.dtype[np.integer]) -> Index:
+def _row_starts(axis: tuple[RowRun, ...], scale: int, kind: np.dtype[np.integer]) -> Index:
     """The entries of an axis before each of its rows, times a scale."""
     found: Index = np.empty(sum(run.count for run in axis), dtype=kind)
     for run in axis:

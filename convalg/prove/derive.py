@@ -22,9 +22,9 @@ from convalg.prove.derivations.sums import (
     Array,
     Entry,
     Expression,
+    IndexSum,
     Mix,
     Plus,
-    Sum,
     Times,
     Vector,
 )
@@ -60,13 +60,13 @@ def linearity(operator: Operator) -> Derivation:
     letters = ("i", "c") if transposed else ("o", "k")
     place, free = sums.place(*letters), sums.free(*letters, named.out_shape)
 
-    def total(vector: Vector) -> Sum:
+    def total(vector: Vector) -> IndexSum:
         return sums.backward(vector) if transposed else sums.forward(vector)
 
     mixed = Mix(((a, x), (b, z)))
     both = total(x)
-    weight, entry = both.body.factors  # type: ignore[union-attr]
-    inside: Expression = Plus(((a, entry), (b, Entry(z, entry.index))))  # type: ignore[union-attr]
+    weight, entry = both.body.factors  # type: ignore[union-attr]  # made above as a product
+    inside: Expression = Plus(((a, entry), (b, Entry(z, entry.index))))  # type: ignore[union-attr]  # made above as a product
     put_in = replace(both, body=Times((weight, inside)))
     apart = Plus(((a, both), (b, total(z))))
     steps = (

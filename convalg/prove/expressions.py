@@ -18,7 +18,7 @@ from convalg import kernels
 from convalg.axis import BOUNDARIES
 from convalg.conventions import PADDING_WORDS
 from convalg.errors import ArgumentError, ConvalgError, KindError
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.operators import make, pooling
 from convalg.operators.tree import Operator
 from convalg.size import is_symbolic, sizes
@@ -124,7 +124,7 @@ def _name(name: str) -> Any:
 
 
 def _operator(value: Any, name: str) -> Any:
-    if isinstance(value, (Operator, LetterKernel)):
+    if isinstance(value, (Operator, SymbolicKernel)):
         return value
     raise KindError(f".{name} is asked of an operator, not of {value!r}")
 

@@ -13,7 +13,7 @@ import numpy as np
 from convalg.axis import Axis, output_size
 from convalg.errors import ConvalgError
 from convalg.geometry import Geometry
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import Convolution, single_layer
 from convalg.operators.tree import Operator
 
@@ -77,7 +77,7 @@ def _flipped(layer: Convolution, axes: tuple[int, ...]) -> Convolution:
     weights = layer.weights
     lead = weights.ndim - len(layer.geometry.axes)
     places = tuple(lead + k for k in axes)
-    if isinstance(weights, LetterKernel):
+    if isinstance(weights, SymbolicKernel):
         return Convolution(layer.geometry, weights.flip(places))
     return Convolution(layer.geometry, np.flip(weights, axis=places))
 

@@ -29,7 +29,7 @@ Picks: TypeAlias = list[dict[tuple[int, int], int]]
 
 
 @dataclass(frozen=True)
-class Line:
+class AxisMatch:
     """The geometry of one axis; `lead` and `trail` taps at its ends are zero."""
 
     in_size: int
@@ -76,7 +76,7 @@ class Line:
             self.boundary,
         )
 
-    def widened(self) -> Line:
+    def widened(self) -> AxisMatch:
         """With taps of zero added, or a longer stride, where the padding would be negative."""
         lead = max(-(-self.first // self.dilation), 0)
         line = replace(
@@ -88,7 +88,7 @@ class Line:
         trail = max(-((line.least + line.stride - 1) // line.dilation), 0)
         return replace(line, taps=line.taps + trail, trail=trail)
 
-    def spread(self, places: list[int], taps: int) -> Line | None:
+    def spread(self, places: list[int], taps: int) -> AxisMatch | None:
         """The same line with so many taps, of which those at `places` are not zero."""
         first, count = self.first + self.lead * self.dilation, self.taps - self.lead - self.trail
         reach = places[-1] - places[0]
@@ -110,7 +110,7 @@ class Line:
         return None
 
 
-def plain(profile: Profile, *, loose: bool = False) -> Line | None:
+def plain(profile: Profile, *, loose: bool = False) -> AxisMatch | None:
     """The line with zeros around the input and the fewest taps.
 
     Some tap must be read twice, so that the shift shows; `loose` lets it pass where each is
@@ -139,7 +139,7 @@ def _might_shift(profile: Profile, stride: int) -> bool:
     )
 
 
-def _shifted(profile: Profile, stride: int, loose: bool) -> Line | None:
+def _shifted(profile: Profile, stride: int, loose: bool) -> AxisMatch | None:
     """The line of a stride, where all entries with one offset are equal."""
     values, (outputs, inputs) = profile.values, profile.values.shape
     low = -stride * (outputs - 1)
@@ -162,15 +162,15 @@ def _shifted(profile: Profile, stride: int, loose: bool) -> Line | None:
 
 def _spanning(
     places: Array, inputs: int, outputs: int, stride: int, boundary: Boundary = "zeros"
-) -> Line:
+) -> AxisMatch:
     """The line whose taps are at these offsets, and as few others as a dilation allows."""
     first = int(places[0])
     step = math.gcd(*(int(p) - first for p in places)) or 1
     taps = (int(places[-1]) - first) // step + 1
-    return Line(inputs, outputs, stride, first, step, taps, boundary).widened()
+    return AxisMatch(inputs, outputs, stride, first, step, taps, boundary).widened()
 
 
-def circular(profile: Profile) -> Line | None:
+def circular(profile: Profile) -> AxisMatch | None:
     """The line that goes round, with the fewest taps; one output alone does not show it."""
     values, (outputs, inputs) = profile.values, profile.values.shape
     if outputs == 1:
@@ -193,7 +193,7 @@ def circular(profile: Profile) -> Line | None:
     return min(lines, key=_plainness)
 
 
-def folded(profile: Profile, boundary: Boundary) -> Line | None:
+def folded(profile: Profile, boundary: Boundary) -> AxisMatch | None:
     """The line with samples of the border read again, and the fewest taps."""
     totals = profile.tidy(profile.values.sum(axis=1))
     width = replace(profile, slack=profile.slack * profile.values.shape[1])
@@ -206,18 +206,18 @@ def folded(profile: Profile, boundary: Boundary) -> Line | None:
     return found
 
 
-def _first_fit(profile: Profile, lines: Iterator[Line]) -> Line | None:
+def _first_fit(profile: Profile, lines: Iterator[AxisMatch]) -> AxisMatch | None:
     order = sorted(set(lines), key=_plainness)
     return next((line for line in order if fits(profile, line)), None)
 
 
-def _plainness(line: Line) -> tuple[int, ...]:
+def _plainness(line: AxisMatch) -> tuple[int, ...]:
     """What to sort by: the fewest taps, the nearest together, with as much padding on each side."""
     before, behind = line.padding
     return line.taps, line.dilation, line.stride, abs(before - behind), before + behind
 
 
-def _from_rows(profile: Profile, boundary: Boundary) -> Iterator[Line]:
+def _from_rows(profile: Profile, boundary: Boundary) -> Iterator[AxisMatch]:
     """Lines in which one row reads every tap where it lies."""
     outputs, inputs = profile.values.shape
     rows = range(outputs)
@@ -232,24 +232,24 @@ def _from_rows(profile: Profile, boundary: Boundary) -> Iterator[Line]:
                     yield line
 
 
-def _small(profile: Profile, boundary: Boundary) -> Iterator[Line]:
+def _small(profile: Profile, boundary: Boundary) -> Iterator[AxisMatch]:
     """Every geometry over a few samples."""
     outputs, inputs = profile.values.shape
     widest = inputs - 1 if boundary == "reflect" else inputs + 1
     strides = range(1, inputs + 1 if outputs > 1 else 2)
     ranges = product(strides, range(widest + 1), (1, 2, 3), range(2, inputs + 3))
     for stride, before, dilation, taps in ranges:
-        line = Line(inputs, outputs, stride, -before, dilation, taps, boundary)
+        line = AxisMatch(inputs, outputs, stride, -before, dilation, taps, boundary)
         if _is_foldable(line) and -stride < line.least <= widest:
             yield line
 
 
-def _is_foldable(line: Line) -> bool:
+def _is_foldable(line: AxisMatch) -> bool:
     """Whether the padding is one that the boundary allows."""
     return line.boundary != "reflect" or max(line.padding) < line.in_size
 
 
-def picks(line: Line) -> Picks:
+def picks(line: AxisMatch) -> Picks:
     """Where each tap of a line is read alone, or what is left when the others are taken away.
 
     A tap that is never read, or only together with another one, is left at zero.
@@ -285,7 +285,7 @@ def picks(line: Line) -> Picks:
     return found
 
 
-def fits(profile: Profile, line: Line) -> bool:
+def fits(profile: Profile, line: AxisMatch) -> bool:
     """Whether the axis of this geometry has these numbers."""
     columns = line.axis.columns()
     values = profile.values

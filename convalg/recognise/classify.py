@@ -11,7 +11,7 @@ import numpy as np
 
 from convalg.escape import terminal
 from convalg.operators.tree import Operator
-from convalg.recognise.codes import Entries, as_tolerance, entries_of
+from convalg.recognise.codes import EntryCodes, as_tolerance, entries_of
 from convalg.recognise.kronecker import kronecker_factors
 from convalg.recognise.levels import Chain, Level, block_sizes, broken, by_axes, structure_of
 
@@ -126,7 +126,7 @@ def classify(
     return _verdict(entries, chain, known, by_axes(entries, levels))
 
 
-def _verdict(entries: Entries, chain: Chain, named: bool, axes: list[Chain]) -> Classification:
+def _verdict(entries: EntryCodes, chain: Chain, named: bool, axes: list[Chain]) -> Classification:
     """Everything that holds, strongest first, and what rules the rest out."""
     factors = kronecker_factors(entries)
     other = [name for one in axes for name in _names(one, True)]
@@ -153,7 +153,7 @@ def _verdict(entries: Entries, chain: Chain, named: bool, axes: list[Chain]) -> 
 # Names.
 
 
-def _plain_kinds(entries: Entries) -> list[str]:
+def _plain_kinds(entries: EntryCodes) -> list[str]:
     """The kinds that ask for ones and zeros at certain places."""
     rows, columns = entries.shape
     is_square, is_one = rows == columns, bool(entries.ones.all())
@@ -220,7 +220,7 @@ def _core_names(words: tuple[str, ...], tail: bool) -> list[str]:
 # Witnesses.
 
 
-def _witnesses(entries: Entries, chain: Chain, kinds: list[str]) -> Iterator[Witness]:
+def _witnesses(entries: EntryCodes, chain: Chain, kinds: list[str]) -> Iterator[Witness]:
     """One for each kind that a weaker one does not rule out with it; Toeplitz kinds first."""
     flat = Level(1, 1, *entries.shape, (1, 1))
     reason = _reason(chain)
@@ -238,7 +238,7 @@ def _witnesses(entries: Entries, chain: Chain, kinds: list[str]) -> Iterator[Wit
 
 
 def _pair(
-    entries: Entries,
+    entries: EntryCodes,
     level: Level,
     kind: str,
     where: str,
@@ -288,7 +288,7 @@ def _reason(chain: Chain) -> Reason:
     return reason
 
 
-def _level_witnesses(entries: Entries, chain: Chain) -> Iterator[Witness]:
+def _level_witnesses(entries: EntryCodes, chain: Chain) -> Iterator[Witness]:
     """Blocks that differ, from the outermost level that is not Toeplitz; or not circulant."""
     name = _folded(len(chain))
     for level in chain:
@@ -309,7 +309,7 @@ def _level_witnesses(entries: Entries, chain: Chain) -> Iterator[Witness]:
                 return
 
 
-def _plain_witnesses(entries: Entries, kinds: list[str]) -> Iterator[Witness]:
+def _plain_witnesses(entries: EntryCodes, kinds: list[str]) -> Iterator[Witness]:
     """What is no selection, no permutation or no diagonal; a shape that does not fit is none."""
     if "selection" not in kinds:
         yield _no_selection(entries)
@@ -322,7 +322,7 @@ def _plain_witnesses(entries: Entries, kinds: list[str]) -> Iterator[Witness]:
         yield _single(entries, "identity", np.flatnonzero(~entries.ones)[0], "not 1")
 
 
-def _single(entries: Entries, kind: str, which: int, fault: str) -> Witness:
+def _single(entries: EntryCodes, kind: str, which: int, fault: str) -> Witness:
     """One entry that has no place in a kind."""
     at = int(entries.rows[which]), int(entries.columns[which])
     value = entries.value(*at)
@@ -335,7 +335,7 @@ def _noun(kind: str) -> str:
     return {"selection": "a selection", "identity": "the identity"}.get(kind, kind)
 
 
-def _no_selection(entries: Entries) -> Witness:
+def _no_selection(entries: EntryCodes) -> Witness:
     wrong = np.flatnonzero(~entries.ones)
     if len(wrong):
         return _single(entries, "selection", wrong[0], "neither 0 nor 1")
@@ -343,7 +343,7 @@ def _no_selection(entries: Entries) -> Witness:
     return _two_ones(entries, "selection", again, again + 1, "row")
 
 
-def _no_permutation(entries: Entries) -> Witness:
+def _no_permutation(entries: EntryCodes) -> Witness:
     order = np.argsort(entries.columns, kind="stable")
     again = np.flatnonzero(np.diff(entries.columns[order]) == 0)
     if len(again):
@@ -354,7 +354,7 @@ def _no_permutation(entries: Entries) -> Witness:
     return Witness("permutation", (row, 0), 0, None, None, words)
 
 
-def _two_ones(entries: Entries, kind: str, first: int, second: int, line: str) -> Witness:
+def _two_ones(entries: EntryCodes, kind: str, first: int, second: int, line: str) -> Witness:
     """Two ones where there may be one."""
     at, other = (
         (int(entries.rows[which]), int(entries.columns[which])) for which in (first, second)

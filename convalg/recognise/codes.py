@@ -23,7 +23,7 @@ SAMPLE = 96
 
 
 @dataclass(frozen=True, eq=False)
-class Entries:
+class EntryCodes:
     """The non-zero entries in row order; equal values have equal codes, and 0 has code 0."""
 
     shape: tuple[int, int]
@@ -73,7 +73,7 @@ class Entries:
         return max(map(abs, self.values)) if self.tolerance else 0
 
 
-def entries_of(matrix: Any, tolerance: float) -> Entries:
+def entries_of(matrix: Any, tolerance: float) -> EntryCodes:
     """The entries of any kind of matrix."""
     if isinstance(matrix, Operator):
         matrix._need_numbers("classify")
@@ -113,7 +113,7 @@ def _columns(triples: list[tuple[int, int, Any]]) -> tuple[Array, Array, Array]:
     return places[:, 0], places[:, 1], values
 
 
-def _coded(shape: Any, rows: Array, columns: Array, data: Array, tolerance: float) -> Entries:
+def _coded(shape: Any, rows: Array, columns: Array, data: Array, tolerance: float) -> EntryCodes:
     """The entries with a code for each value that differs."""
     check_finite(data, "the stored entries of matrix")
     if data.dtype.kind == "c":
@@ -132,7 +132,7 @@ def _coded(shape: Any, rows: Array, columns: Array, data: Array, tolerance: floa
         values, codes = _clustered(values, codes, tolerance)
     kept = codes != 0
     sizes = int(shape[0]), int(shape[1])
-    return Entries(sizes, rows[kept], columns[kept], codes[kept], values, tolerance)
+    return EntryCodes(sizes, rows[kept], columns[kept], codes[kept], values, tolerance)
 
 
 def _clustered(values: list[Any], codes: Array, tolerance: float) -> tuple[list[Any], Array]:

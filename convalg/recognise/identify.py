@@ -22,7 +22,7 @@ from convalg.recognise.counterexamples import unshifted
 from convalg.recognise.entries import Entries, entries
 from convalg.recognise.identification import Identification
 from convalg.recognise.layers import (
-    Layer,
+    LayerMatch,
     best_adjoint,
     best_correlation,
     best_transposed,
@@ -32,7 +32,7 @@ from convalg.recognise.layers import (
 from convalg.recognise.matrices import dense, guesses, is_matrix, shapes
 from convalg.recognise.max_pooling import extreme
 from convalg.recognise.offsets import constants
-from convalg.recognise.recovery import Recovered, recovered
+from convalg.recognise.recovery import Recovery, recovered
 
 
 def identify(
@@ -87,7 +87,7 @@ def _rounding(matrix: Array) -> float:
     return float(np.finfo(float).eps) ** (2 / 3)
 
 
-def _of_function(found: Recovered, hint: Array | None) -> Identification:
+def _of_function(found: Recovery, hint: Array | None) -> Identification:
     """What a function is, from its impulses and from all that it was tried on."""
     ask = found.probe
     if not found.repeats:
@@ -109,7 +109,7 @@ def _of_function(found: Recovered, hint: Array | None) -> Identification:
     )
 
 
-def _affine(found: Recovered, hint: Array | None) -> Identification:
+def _affine(found: Recovery, hint: Array | None) -> Identification:
     """A layer, or a layer and a bias, on the inputs tried."""
     ask = found.probe
     basis = f"f on {found.tried}: tried, not proved"
@@ -139,7 +139,7 @@ def _affine(found: Recovered, hint: Array | None) -> Identification:
     )
 
 
-def _nonlinear(found: Recovered, hint: Array | None) -> Identification:
+def _nonlinear(found: Recovery, hint: Array | None) -> Identification:
     """A max or min pooling, or not linear, with the inputs that say so."""
     ask, witness = found.probe, found.witness
     for after in _same_axes(ask.in_shape, ask.out_shape, None):
@@ -286,18 +286,18 @@ def _in_shapes(
     return permutations.any_permutation(found, before, after)
 
 
-def _weights(layer: Layer) -> int:
+def _weights(layer: LayerMatch) -> int:
     return int(layer.kernel.size)
 
 
-def _is_pad(layer: Layer) -> bool:
+def _is_pad(layer: LayerMatch) -> bool:
     """Whether a layer only pads, alike on both sides: enlarging may look like that."""
     return max(layer.taps) == 1 and all(before == behind for before, behind in layer.padding)
 
 
 def _fields(
     kind: str,
-    layer: Layer,
+    layer: LayerMatch,
     before: tuple[int, ...],
     after: tuple[int, ...],
     hint: Array | None,
@@ -323,7 +323,7 @@ def _fields(
 
 
 def _named(
-    layer: Layer, before: tuple[int, ...], after: tuple[int, ...], hint: Array | None
+    layer: LayerMatch, before: tuple[int, ...], after: tuple[int, ...], hint: Array | None
 ) -> Identification:
     """A correlation, or a pooling where every channel has the same number on all taps."""
     kernel, taps = layer.kernel, layer.taps
@@ -352,7 +352,7 @@ def _named(
 
 
 def _transposed(
-    layer: Layer, before: tuple[int, ...], after: tuple[int, ...], hint: Array | None
+    layer: LayerMatch, before: tuple[int, ...], after: tuple[int, ...], hint: Array | None
 ) -> Identification:
     """A transposed layer; one of ones that do not overlap repeats samples."""
     found = _fields("transposed correlation", layer, before, after, hint)

@@ -12,12 +12,12 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.faces.zero import is_zero
-from convalg.recognise.codes import Entries, divisors, exactly
+from convalg.recognise.codes import EntryCodes, divisors, exactly
 
 Sizes = tuple[tuple[int, int], tuple[int, int]]
 
 
-def kronecker_factors(entries: Entries) -> Sizes | None:
+def kronecker_factors(entries: EntryCodes) -> Sizes | None:
     """The sizes of two matrices whose Kronecker product it is, or None; the smallest such two.
 
     Rule: entries (B, b), b in block B, factor when M[B, b] M[P, p] = M[B, p] M[P, b] for one
@@ -35,7 +35,7 @@ def kronecker_factors(entries: Entries) -> Sizes | None:
     return None
 
 
-def _is_product(entries: Entries, height: int, width: int, exact: list[Any]) -> bool:
+def _is_product(entries: EntryCodes, height: int, width: int, exact: list[Any]) -> bool:
     rows, columns, codes = entries.rows, entries.columns, entries.codes
     top, left = rows[0] // height * height, columns[0] // width * width
     down, right = rows[0] - top, columns[0] - left
@@ -52,7 +52,7 @@ def _is_product(entries: Entries, height: int, width: int, exact: list[Any]) -> 
 
 
 def _minors_vanish(
-    entries: Entries, own: Array, same_block: Array, same_place: Array, exact: list[Any]
+    entries: EntryCodes, own: Array, same_block: Array, same_place: Array, exact: list[Any]
 ) -> bool:
     """Whether own * pivot = same_block * same_place, entry by entry; each case once."""
     pivot = exact[int(entries.codes[0])]

@@ -18,7 +18,7 @@ from convalg.axis import Boundary
 from convalg.errors import ConvalgError
 from convalg.operators.make import correlation, pad, transposed_correlation
 from convalg.operators.tree import Operator
-from convalg.recognise.axes import Line, circular, folded, picks, plain
+from convalg.recognise.axes import AxisMatch, circular, folded, picks, plain
 from convalg.recognise.entries import Entries
 
 Around = Literal["zeros", "circular", "any", "loose"]
@@ -26,7 +26,7 @@ Around = Literal["zeros", "circular", "any", "loose"]
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class ShapeSplit:
     """A matrix as blocks `(C_out, *outputs, C_in, *inputs)`, with or without channels."""
 
     blocks: Entries
@@ -45,20 +45,20 @@ class Layout:
         return self.blocks.reshape(rows, self.blocks.exact.size // rows)
 
     @property
-    def adjoint(self) -> Layout:
+    def adjoint(self) -> ShapeSplit:
         """The transposed matrix."""
         half = len(self.inputs) + 1
         blocks = self.blocks.transpose(*range(half, 2 * half), *range(half))
-        return Layout(blocks, self.has_channels, self.outputs, self.inputs)
+        return ShapeSplit(blocks, self.has_channels, self.outputs, self.inputs)
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class LayerMatch:
     """A layer found: its operator, its kernel as the operator takes it, its geometry."""
 
     operator: Operator
     kernel: Array
-    lines: tuple[Line, ...]
+    lines: tuple[AxisMatch, ...]
     groups: int
     has_channels: bool
     padding: tuple[tuple[int, int], ...]
@@ -86,18 +86,20 @@ class Layer:
         return words.pop() if len(words) == 1 else tuple(line.boundary for line in self.lines)
 
 
-def layouts(found: Entries, before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[Layout]:
+def layouts(
+    found: Entries, before: tuple[int, ...], after: tuple[int, ...]
+) -> Iterator[ShapeSplit]:
     """The shapes with their first axis as channels, and as space.
 
     Two axes are an image before they are channels of signals, three are channels of images.
     """
     if len(before) != len(after):
         return
-    space = Layout(found.reshape(1, *after, 1, *before), False, before, after)
+    space = ShapeSplit(found.reshape(1, *after, 1, *before), False, before, after)
     if len(before) == 1:
         yield space
         return
-    channels = Layout(found.reshape(*after, *before), True, before[1:], after[1:])
+    channels = ShapeSplit(found.reshape(*after, *before), True, before[1:], after[1:])
     # An axis of one sample that becomes several is no space.
     if len(before) == 2 and not before[0] == 1 < after[0]:
         yield from (space, channels)
@@ -105,7 +107,9 @@ def layouts(found: Entries, before: tuple[int, ...], after: tuple[int, ...]) -> 
         yield from (channels, space)
 
 
-def best_correlation(choices: list[Layout], around: Around, hint: Array | None) -> Layer | None:
+def best_correlation(
+    choices: list[ShapeSplit], around: Around, hint: Array | None
+) -> LayerMatch | None:
     """The correlation with the fewest weights, of all ways to read the shapes."""
     found = [layer for layout in choices if (layer := layer_of(layout, around, hint)) is not None]
     if len(found) == 2 and len(choices[0].inputs) < len(choices[1].inputs):
@@ -114,14 +118,16 @@ def best_correlation(choices: list[Layout], around: Around, hint: Array | None) 
     return min(found, key=lambda layer: layer.kernel.size, default=None)
 
 
-def _sums_all(layer: Layer) -> bool:
+def _sums_all(layer: LayerMatch) -> bool:
     """Whether the first axis is summed whole by every output, as channels of equal weights are."""
     line = layer.lines[0]
     reach = line.in_size + (line.out_size - 1) * (line.boundary == "zeros")
     return line.taps >= reach and bool((layer.kernel == layer.kernel[:1]).all())
 
 
-def best_transposed(choices: list[Layout], around: Around, hint: Array | None) -> Layer | None:
+def best_transposed(
+    choices: list[ShapeSplit], around: Around, hint: Array | None
+) -> LayerMatch | None:
     """The transposed correlation with the fewest weights; `around` is "zeros" or "loose"."""
     turned = [layout.adjoint for layout in choices]
     layer = best_correlation(turned, around, hint)
@@ -131,13 +137,13 @@ def best_transposed(choices: list[Layout], around: Around, hint: Array | None) -
     return _turned(layer, layout.adjoint)
 
 
-def best_adjoint(choices: list[Layout], hint: Array | None) -> Layer | None:
+def best_adjoint(choices: list[ShapeSplit], hint: Array | None) -> LayerMatch | None:
     """The adjoint of a correlation that is no transposed layer: its borders are not zeros."""
     layer = best_correlation([layout.adjoint for layout in choices], "any", hint)
     return None if layer is None else replace(layer, operator=layer.operator.T)
 
 
-def layer_of(layout: Layout, around: Around, hint: Array | None = None) -> Layer | None:
+def layer_of(layout: ShapeSplit, around: Around, hint: Array | None = None) -> LayerMatch | None:
     """The correlation of one layout, with the kernel given as `hint` where that fits."""
     for lines in _lines(layout, around):
         for chosen in (*_hinted(lines, hint), lines):
@@ -153,10 +159,10 @@ def layer_of(layout: Layout, around: Around, hint: Array | None = None) -> Layer
     return None
 
 
-def _lines(layout: Layout, around: Around) -> list[tuple[Line, ...]]:
+def _lines(layout: ShapeSplit, around: Around) -> list[tuple[AxisMatch, ...]]:
     """Geometries of all axes, by taps: with one boundary for all, or with the best for each."""
     profiles = [layout.profile_of(axis) for axis in range(len(layout.inputs))]
-    options: list[list[Line | None]] = [[plain(p, loose=around == "loose") for p in profiles]]
+    options: list[list[AxisMatch | None]] = [[plain(p, loose=around == "loose") for p in profiles]]
     if around in ("circular", "any"):
         options.append([circular(p) for p in profiles])
     if around == "any":
@@ -169,11 +175,11 @@ def _lines(layout: Layout, around: Around) -> list[tuple[Line, ...]]:
     return sorted(dict.fromkeys(found), key=lambda lines: math.prod(map(_taps, lines)))
 
 
-def _taps(line: Line) -> int:
+def _taps(line: AxisMatch) -> int:
     return line.taps
 
 
-def _hinted(lines: tuple[Line, ...], hint: Array | None) -> Iterator[tuple[Line, ...]]:
+def _hinted(lines: tuple[AxisMatch, ...], hint: Array | None) -> Iterator[tuple[AxisMatch, ...]]:
     """The same geometry written with the taps of a kernel given, or of it turned round."""
     dims = len(lines)
     if hint is None or hint.ndim < dims or not (hint != 0).any():
@@ -188,7 +194,7 @@ def _hinted(lines: tuple[Line, ...], hint: Array | None) -> Iterator[tuple[Line,
             yield tuple(line for line in chosen if line is not None)
 
 
-def _made(layout: Layout, lines: tuple[Line, ...]) -> Layer | None:
+def _made(layout: ShapeSplit, lines: tuple[AxisMatch, ...]) -> LayerMatch | None:
     """The layer of this geometry, if it has the matrix."""
     weights = layout.blocks.exact
     dims = len(lines)
@@ -207,10 +213,10 @@ def _made(layout: Layout, lines: tuple[Line, ...]) -> Layer | None:
     if operator.out_shape[-dims:] != layout.outputs or not layout.flat.agree(operator):
         return None
     padding = tuple(line.padding for line in lines)
-    return Layer(operator, kernel, lines, groups, layout.has_channels, padding)
+    return LayerMatch(operator, kernel, lines, groups, layout.has_channels, padding)
 
 
-def _contracted(weights: Array, output: int, source: int, line: Line) -> Array:
+def _contracted(weights: Array, output: int, source: int, line: AxisMatch) -> Array:
     """The pair of axes of one line replaced by its taps, as the last axis."""
     moved = np.moveaxis(weights, (output, source), (0, 1))
     taps = [
@@ -235,7 +241,7 @@ def _grouped(weights: Array) -> tuple[Array, int]:
 
 
 def _operator(
-    inputs: tuple[int, ...], kernel: Array, lines: tuple[Line, ...], groups: int
+    inputs: tuple[int, ...], kernel: Array, lines: tuple[AxisMatch, ...], groups: int
 ) -> Operator:
     """The correlation; where the borders differ by axis, after a padding for each of them."""
     options: dict[str, Any] = {
@@ -258,12 +264,12 @@ def _operator(
     return found if before is None else found @ before
 
 
-def _borders(lines: tuple[Line, ...]) -> set[Boundary]:
+def _borders(lines: tuple[AxisMatch, ...]) -> set[Boundary]:
     """The boundaries of the axes that have a border."""
     return {line.boundary for line in lines if line.is_padded} or {"zeros"}
 
 
-def _turned(layer: Layer, layout: Layout) -> Layer | None:
+def _turned(layer: LayerMatch, layout: ShapeSplit) -> LayerMatch | None:
     """The transposed layer whose adjoint is a layer found."""
     extra, pads = [], []
     for line in layer.lines:

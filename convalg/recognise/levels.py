@@ -10,7 +10,7 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.errors import ShapeError
-from convalg.recognise.codes import Entries, divisors
+from convalg.recognise.codes import EntryCodes, divisors
 from convalg.size import as_shape
 
 Step = tuple[int, int]
@@ -56,7 +56,7 @@ Chain = tuple[Level, ...]
 
 
 def broken(
-    entries: Entries, level: Level, step: Step, *, cyclic: bool = False
+    entries: EntryCodes, level: Level, step: Step, *, cyclic: bool = False
 ) -> tuple[Array, Array, Array, Array]:
     """Places (row, column, other row, other column) that the step would make equal, and are not.
 
@@ -83,7 +83,7 @@ def broken(
     return tuple(np.concatenate(found, axis=1))
 
 
-def _possible(entries: Entries, level: Level, steps: list[Step]) -> list[Step]:
+def _possible(entries: EntryCodes, level: Level, steps: list[Step]) -> list[Step]:
     """The steps that a sample of the entries does not rule out."""
     which = entries.sample
     rows, columns, codes = entries.rows[which], entries.columns[which], entries.codes[which]
@@ -102,18 +102,18 @@ def _possible(entries: Entries, level: Level, steps: list[Step]) -> list[Step]:
     return [step for step, is_wrong in zip(steps, wrong, strict=True) if not is_wrong]
 
 
-def _holds(entries: Entries, level: Level, step: Step, *, cyclic: bool = False) -> bool:
+def _holds(entries: EntryCodes, level: Level, step: Step, *, cyclic: bool = False) -> bool:
     """Whether the entries stay the same under a step of the blocks."""
     return not len(broken(entries, level, step, cyclic=cyclic)[0])
 
 
-def _shares(entries: Entries, level: Level, step: Step) -> bool:
+def _shares(entries: EntryCodes, level: Level, step: Step) -> bool:
     """Whether a step that holds takes some non-zero entry to another."""
     o, i = entries.rows // level.height % level.m, entries.columns // level.width % level.n
     return bool(((o + step[0] < level.m) & (i + step[1] < level.n)).any())
 
 
-def _fitted(entries: Entries, level: Level, most: int, *, sharing: bool) -> Level:
+def _fitted(entries: EntryCodes, level: Level, most: int, *, sharing: bool) -> Level:
     """The level with its step: Toeplitz, else the smallest stride that holds, else none."""
     m, n = level.m, level.n
     if min(m, n) == 1:
@@ -153,7 +153,7 @@ def block_sizes(
     return list(zip(*given, strict=True))
 
 
-def by_axes(entries: Entries, sizes: list[tuple[int, int]] | None) -> list[Chain]:
+def by_axes(entries: EntryCodes, sizes: list[tuple[int, int]] | None) -> list[Chain]:
     """The axes that shapes give as levels: those of more than one sample, and all of them.
 
     All of them where each has structure, an axis with a single row or column of blocks too.
@@ -181,7 +181,7 @@ def _every_level(chain: Chain) -> Chain:
     )
 
 
-def _levels(entries: Entries, sizes: list[tuple[int, int]]) -> Chain:
+def _levels(entries: EntryCodes, sizes: list[tuple[int, int]]) -> Chain:
     """The levels of given sizes, outermost first."""
     chain: list[Level] = []
     height = width = 1
@@ -192,7 +192,7 @@ def _levels(entries: Entries, sizes: list[tuple[int, int]]) -> Chain:
     return tuple(chain)
 
 
-def structure_of(entries: Entries, sizes: list[tuple[int, int]] | None) -> tuple[Chain, bool]:
+def structure_of(entries: EntryCodes, sizes: list[tuple[int, int]] | None) -> tuple[Chain, bool]:
     """The levels of the matrix, outermost first, and whether the shapes gave them.
 
     Axes of one input and one output are left out.
@@ -240,7 +240,7 @@ def _merged(chain: list[Level]) -> Chain:
     return tuple(merged)
 
 
-def _searched(entries: Entries) -> Chain | None:
+def _searched(entries: EntryCodes) -> Chain | None:
     """The best chain of two or three levels with sizes among the divisors."""
     whole = entries.shape
     cells = [(r, c) for r in divisors(whole[0]) for c in divisors(whole[1])]

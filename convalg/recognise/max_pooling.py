@@ -12,7 +12,7 @@ from convalg.operators.tree import Map
 from convalg.recognise.entries import entries
 from convalg.recognise.identification import Identification
 from convalg.recognise.inputs import COUNT, INTEGERS, families
-from convalg.recognise.layers import Layer, best_correlation, layouts
+from convalg.recognise.layers import LayerMatch, best_correlation, layouts
 from convalg.recognise.permutations import paddings, windows_in_words
 from convalg.recognise.probe import Probe
 from convalg.size import size_product
@@ -58,7 +58,7 @@ def extreme(ask: Probe, after: tuple[int, ...]) -> Identification | None:
     return _adaptive(ask, after)
 
 
-def _windows(ask: Probe, after: tuple[int, ...], sign: int) -> Layer | None:
+def _windows(ask: Probe, after: tuple[int, ...], sign: int) -> LayerMatch | None:
     """Which inputs each output can be: one sample stands out of a plain background."""
     before = ask.in_shape
     count = size_product(before)

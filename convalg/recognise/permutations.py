@@ -19,7 +19,7 @@ from convalg.operators.tree import Operator
 from convalg.operators.windows import COORDINATES, ROUNDINGS
 from convalg.recognise.entries import Entries, entries
 from convalg.recognise.identification import Identification
-from convalg.recognise.layers import Layer, Layout, layer_of
+from convalg.recognise.layers import LayerMatch, ShapeSplit, layer_of
 from convalg.size import size_product
 
 Named = tuple[str, Operator, str]
@@ -133,7 +133,7 @@ def diagonal_of(
 
 
 def resampling(
-    found: Entries, before: tuple[int, ...], after: tuple[int, ...], choices: list[Layout]
+    found: Entries, before: tuple[int, ...], after: tuple[int, ...], choices: list[ShapeSplit]
 ) -> Identification | None:
     """The nearest or linear interpolation that a matrix is."""
     if not found.sums_to_one:
@@ -147,7 +147,7 @@ def resampling(
             options: dict[str, Any] = {"coordinates": coordinates, "channels": channels}
             if mode == "nearest":
                 options["rounding"] = rounding
-            operator = resize(layout.inputs, layout.outputs, mode=mode, **options)  # type: ignore[arg-type]
+            operator = resize(layout.inputs, layout.outputs, mode=mode, **options)  # type: ignore[arg-type]  # one of the modes
             if found.agree(operator):
                 words = f"{layout.inputs} to {layout.outputs}, {coordinates}" + (
                     f", {rounding}" if mode == "nearest" else ""
@@ -158,7 +158,7 @@ def resampling(
 
 
 def average(
-    found: Entries, before: tuple[int, ...], after: tuple[int, ...], choices: list[Layout]
+    found: Entries, before: tuple[int, ...], after: tuple[int, ...], choices: list[ShapeSplit]
 ) -> Identification | None:
     """The mean over windows whose divisors change at the border, or of an adaptive pooling."""
     support = entries(found.used.reshape(found.exact.shape).astype(np.int64))
@@ -167,7 +167,7 @@ def average(
         sizes, outputs = layout.inputs, layout.outputs
         shape = layout.blocks.exact.shape
         windows = layer_of(
-            Layout(support.reshape(*shape), layout.has_channels, sizes, outputs), "zeros"
+            ShapeSplit(support.reshape(*shape), layout.has_channels, sizes, outputs), "zeros"
         )
         if windows is not None and (windows.kernel == 1).all():
             for options, operator in _averages(windows, sizes, channels):
@@ -195,7 +195,7 @@ def average(
 
 
 def _averages(
-    windows: Layer, sizes: tuple[int, ...], channels: int | None
+    windows: LayerMatch, sizes: tuple[int, ...], channels: int | None
 ) -> Iterator[tuple[dict[str, Any], Operator]]:
     """Averages over the windows found, the usual ones first."""
     for padding, ceil_mode in paddings(windows):
@@ -215,7 +215,7 @@ def _averages(
                 continue
 
 
-def paddings(windows: Layer) -> Iterator[tuple[tuple[tuple[int, int], ...], bool]]:
+def paddings(windows: LayerMatch) -> Iterator[tuple[tuple[tuple[int, int], ...], bool]]:
     """Paddings (before, behind) that give these windows, and whether by ceil_mode.
 
     The same on both sides first, then what the windows reach, then less.
@@ -230,7 +230,7 @@ def paddings(windows: Layer) -> Iterator[tuple[tuple[tuple[int, int], ...], bool
         yield from ((padding, False), (padding, True))
 
 
-def windows_in_words(windows: Layer, padding: tuple[tuple[int, int], ...]) -> str:
+def windows_in_words(windows: LayerMatch, padding: tuple[tuple[int, int], ...]) -> str:
     """The windows of a pooling: size, dilation where there is one, stride and padding."""
     dilated = f", dilation {windows.dilation}" if max(windows.dilation) > 1 else ""
     return f"windows of {windows.taps}{dilated}, stride {windows.stride}, padding {padding}"

@@ -43,7 +43,7 @@ class Answer:
 
 
 @dataclass(frozen=True, eq=False)
-class Affine:
+class AffineFunction:
     """A x + b. Shapes: matrix (outputs, inputs), bias (outputs,)."""
 
     matrix: Array
@@ -69,7 +69,7 @@ class Affine:
 
 
 @dataclass(frozen=True, eq=False)
-class Recovered:
+class Recovery:
     """What impulses say of a function: f(x) = A x + b on all inputs tried, or what contradicts it.
 
     `witness`: empty where it is affine. `repeats`: whether one input has one output. `tolerance`:
@@ -92,7 +92,7 @@ class Recovered:
     tried: str = ""
 
 
-def recovered(function: Any, in_shape: tuple[int, ...], max_bytes: int | None) -> Recovered:
+def recovered(function: Any, in_shape: tuple[int, ...], max_bytes: int | None) -> Recovery:
     """The matrix and the bias from one impulse for each sample of the input.
 
     Raises: as `probe`; TooLargeError before the impulses are made.
@@ -111,13 +111,13 @@ def recovered(function: Any, in_shape: tuple[int, ...], max_bytes: int | None) -
     return found
 
 
-def _recovered(ask: Probe) -> Recovered | None:
+def _recovered(ask: Probe) -> Recovery | None:
     """What impulses say; None where inputs alone are answered otherwise than in their batch."""
     in_shape, rows = ask.in_shape, size_product(ask.out_shape)
     count = size_product(in_shape)
     trials = INTEGERS.samples(in_shape, seed=0, count=TRIALS)
     images = ask(trials)
-    empty = Recovered(ask, np.zeros((rows, count)), np.zeros(rows), {}, ask.tolerance)
+    empty = Recovery(ask, np.zeros((rows, count)), np.zeros(rows), {}, ask.tolerance)
     again = _changes(ask, trials, images)
     if again:
         return replace(empty, witness=again, repeats=False)
@@ -187,14 +187,14 @@ def _check_memory(count: int, rows: int, max_bytes: int | None) -> None:
     )
 
 
-def _impulses(ask: Probe, scale: float) -> Affine:
+def _impulses(ask: Probe, scale: float) -> AffineFunction:
     """The matrix from impulses of one size, and the bias f(0)."""
     count, rows = size_product(ask.in_shape), size_product(ask.out_shape)
     bias = ask(np.zeros((1, *ask.in_shape))).reshape(rows)
     units = scale * np.eye(count).reshape(count, *ask.in_shape)
     with np.errstate(all="ignore"):
         matrix = ((ask(units).reshape(count, rows) - bias) / scale).T
-    return Affine(matrix, bias)
+    return AffineFunction(matrix, bias)
 
 
 def _answer(ask: Probe, family: Family) -> Answer:
@@ -218,7 +218,7 @@ def _returned(ask: Probe, x: Array) -> tuple[Array | None, str]:
 # What else a function may look at.
 
 
-def _not_a_number(known: Recovered) -> list[str]:
+def _not_a_number(known: Recovery) -> list[str]:
     """A note where a NaN does not reach the outputs that read it."""
     ask = known.probe
     read = np.flatnonzero(known.matrix.any(axis=0))
@@ -237,14 +237,14 @@ def _not_a_number(known: Recovered) -> list[str]:
     return [f"a NaN in x does not reach every output that reads it: one is {other:g}"]
 
 
-def _types(known: Recovered, answers: list[Answer]) -> tuple[str, ...]:
+def _types(known: Recovery, answers: list[Answer]) -> tuple[str, ...]:
     """The types of arrays on which f returns other numbers than on those of float64."""
     ask = known.probe
     if not ask.feed.is_numpy:
         return ()
     found: list[str] = []
     for kind, some in (("float32", answers), ("int64", answers[:1])):
-        typed = replace(ask, feed=Feed(lambda x, kind=kind: x.astype(kind)))  # type: ignore[misc]
+        typed = replace(ask, feed=Feed(lambda x, kind=kind: x.astype(kind)))  # type: ignore[misc]  # a default argument binds kind
         for one in some:
             if one.images is None:
                 continue
@@ -274,7 +274,7 @@ def _changes(ask: Probe, x: Array, images: Array) -> dict[str, Any]:
 # What contradicts A x + b.
 
 
-def _contradicted(known: Recovered, seen: list[Answer]) -> Recovered:
+def _contradicted(known: Recovery, seen: list[Answer]) -> Recovery:
     """The witness, and what is done to A x + b where that can be read."""
     ask = known.probe
     words, part, is_part = _read(known, seen)
@@ -292,10 +292,10 @@ def _contradicted(known: Recovered, seen: list[Answer]) -> Recovered:
     )
 
 
-def _read(known: Recovered, seen: list[Answer]) -> tuple[str, Affine, bool]:
+def _read(known: Recovery, seen: list[Answer]) -> tuple[str, AffineFunction, bool]:
     """What is done to A x + b (or to x), by impulses of several sizes; or where it fails."""
     ask = known.probe
-    own = Affine(known.matrix, known.bias)
+    own = AffineFunction(known.matrix, known.bias)
     candidates = list(_candidates(ask, own))
     for one in candidates:
         found = distortion(*_pairs(one, seen), ask.tolerance)
@@ -321,7 +321,7 @@ def _read(known: Recovered, seen: list[Answer]) -> tuple[str, Affine, bool]:
     return f"{words} (inputs that reveal {shows})", chosen, True
 
 
-def _candidates(ask: Probe, own: Affine) -> Iterator[Affine]:
+def _candidates(ask: Probe, own: AffineFunction) -> Iterator[AffineFunction]:
     """A x + b by impulses of several sizes, and by those of both signs."""
     count = len(own.matrix[0])
     for scale in SCALES if count <= MOST_IMPULSES else SCALES[:1]:
@@ -338,17 +338,17 @@ def _candidates(ask: Probe, own: Affine) -> Iterator[Affine]:
         tidy = np.round(up.matrix, 5) if scale > 1 else up.matrix
         for matrix in (up.matrix, both, tidy):
             if np.isfinite(matrix).all() and np.isfinite(own.bias).all() and matrix.any():
-                yield Affine(matrix, own.bias)
+                yield AffineFunction(matrix, own.bias)
 
 
-def _pairs(one: Affine, seen: list[Answer]) -> tuple[Array, Array]:
+def _pairs(one: AffineFunction, seen: list[Answer]) -> tuple[Array, Array]:
     """The numbers expected and those returned, over all families."""
     expected = [one(answer.x).ravel() for answer in seen]
     returned = [answer.images.ravel() for answer in seen if answer.images is not None]
     return np.concatenate(expected), np.concatenate(returned)
 
 
-def _before(known: Recovered, one: Affine, seen: list[Answer]) -> str:
+def _before(known: Recovery, one: AffineFunction, seen: list[Answer]) -> str:
     """What is done to x before A is applied, from the answers to one sample of many sizes."""
     ask = known.probe
     largest = np.abs(one.matrix).argmax()
@@ -376,13 +376,13 @@ def _before(known: Recovered, one: Affine, seen: list[Answer]) -> str:
     return f"f(x) is A z + b with z = x {found.words}"
 
 
-def _agrees(known: Recovered, one: Affine, answer: Answer) -> bool:
+def _agrees(known: Recovery, one: AffineFunction, answer: Answer) -> bool:
     return bool(one.differences(answer).max() <= known.tolerance)
 
 
-def _difference(known: Recovered, seen: list[Answer]) -> dict[str, Any]:
+def _difference(known: Recovery, seen: list[Answer]) -> dict[str, Any]:
     """The input on which f is farthest from what its impulses say, on the first family."""
-    own, ask = Affine(known.matrix, known.bias), known.probe
+    own, ask = AffineFunction(known.matrix, known.bias), known.probe
     for answer in seen:
         differences = own.differences(answer)
         if differences.max() <= known.tolerance:

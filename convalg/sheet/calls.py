@@ -10,7 +10,7 @@ import numpy as np
 
 from convalg.axis import holds
 from convalg.faces.text import call
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.kernels import kernel as symbols
 from convalg.operators.leaves import Adjoint, Convolution
 from convalg.operators.make import crop
@@ -58,7 +58,7 @@ def _without_crop(layer: Convolution) -> Operator:
 
 def _array(values: Any) -> str:
     """A kernel by its name where it has one, perhaps flipped on its taps; else its values."""
-    if isinstance(values, LetterKernel):
+    if isinstance(values, SymbolicKernel):
         return _letters(values)
     if values.dtype.kind == "O":
         for swap, dims in product((False, True), range(values.ndim + 1)):
@@ -73,7 +73,7 @@ def _array(values: Any) -> str:
     return _nested(values.tolist())
 
 
-def _letters(values: LetterKernel) -> str:
+def _letters(values: SymbolicKernel) -> str:
     order, plain = list(values.axes), sorted(values.axes)
     swap = order != plain
     dims = sum(values.flipped)

@@ -23,7 +23,7 @@ LONGEST = 5
 
 
 @dataclass(frozen=True)
-class Cell:
+class ExplorerCell:
     """A cell of a board: where it stands, what it shows, and what it belongs to.
 
     `row`, `column` and `weights` say which output, input and weights it is about; empty where
@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Board:
+class ExplorerBoard:
     """A grid of cells, drawn `side` pixels a cell; cells may be missing."""
 
     kind: str
@@ -51,12 +51,12 @@ class Board:
     lines: int
     places: int
     side: float
-    cells: tuple[Cell, ...]
+    cells: tuple[ExplorerCell, ...]
 
     @property
-    def rows(self) -> list[tuple[int, list[Cell]]]:
+    def rows(self) -> list[tuple[int, list[ExplorerCell]]]:
         """The cells line by line."""
-        found: dict[int, list[Cell]] = {}
+        found: dict[int, list[ExplorerCell]] = {}
         for cell in self.cells:
             found.setdefault(cell.line, []).append(cell)
         return sorted(found.items())
@@ -67,7 +67,7 @@ class Explorer:
     """The four boards of a layer, and words for those who do not see them."""
 
     caption: str
-    boards: tuple[Board, ...]
+    boards: tuple[ExplorerBoard, ...]
 
 
 def explorer(operator: Operator) -> Explorer:
@@ -101,7 +101,7 @@ def explorer(operator: Operator) -> Explorer:
     return Explorer(caption, boards)
 
 
-def _samples(kind: str, shape: tuple[int, ...]) -> Board:
+def _samples(kind: str, shape: tuple[int, ...]) -> ExplorerBoard:
     """The samples of an image; its channels stand beside one another."""
     letter = "x" if kind == "input" else "y"
     high, wide = (shape[-2] if len(shape) > 1 else 1), shape[-1]
@@ -113,13 +113,13 @@ def _samples(kind: str, shape: tuple[int, ...]) -> Board:
         name = f"{letter}[{_index(number, shape)}]"
         about = {"column" if kind == "input" else "row": str(number)}
         text = _index(number, shape) if len(shape) < 3 else f"{line},{place}"
-        cells.append(Cell(line, place + plane * (wide + 1), name, text, "", "", **about))
+        cells.append(ExplorerCell(line, place + plane * (wide + 1), name, text, "", "", **about))
     title = f"{kind} {letter}, {' x '.join(map(str, shape))}"
     label = f"{title}. Arrow keys move from sample to sample."
-    return Board(kind, title, label, high, planes * (wide + 1) - 1, CELL, tuple(cells))
+    return ExplorerBoard(kind, title, label, high, planes * (wide + 1) - 1, CELL, tuple(cells))
 
 
-def _weights(shape: tuple[int, ...], words: list[str], fills: list[str]) -> Board:
+def _weights(shape: tuple[int, ...], words: list[str], fills: list[str]) -> ExplorerBoard:
     high, wide = (shape[-2] if len(shape) > 1 else 1), shape[-1]
     cells = []
     for number, word in enumerate(words):
@@ -127,7 +127,7 @@ def _weights(shape: tuple[int, ...], words: list[str], fills: list[str]) -> Boar
         line, place = divmod(pixel, wide)
         name = f"weight {word} at tap {_index(number, shape)}"
         cells.append(
-            Cell(
+            ExplorerCell(
                 line,
                 place + plane * (wide + 1),
                 name,
@@ -140,7 +140,7 @@ def _weights(shape: tuple[int, ...], words: list[str], fills: list[str]) -> Boar
     places = math.prod(shape[:-2]) * (wide + 1) - 1
     title = f"kernel w, {' x '.join(map(str, shape))}"
     label = f"{title}. Arrow keys move from weight to weight."
-    return Board("kernel", title, label, high, places, CELL, tuple(cells))
+    return ExplorerBoard("kernel", title, label, high, places, CELL, tuple(cells))
 
 
 def _matrix(
@@ -148,14 +148,14 @@ def _matrix(
     entries: dict[tuple[int, int], list[int]],
     words: list[str],
     fills: list[str],
-) -> Board:
+) -> ExplorerBoard:
     cells = []
     for (row, column), labels in sorted(entries.items()):
         text = "+".join(words[label] for label in labels)
         fill = fills[labels[0]] if len(labels) == 1 else SEVERAL
         at = f"y[{_index(row, operator.out_shape)}], x[{_index(column, operator.in_shape)}]"
         cells.append(
-            Cell(
+            ExplorerCell(
                 row,
                 column,
                 f"entry {text} in row {row}, column {column}: {at}",
@@ -170,7 +170,7 @@ def _matrix(
     rows, columns = operator.shape
     title = f"matrix A, {rows} x {columns}"
     label = f"{title}, zeros left blank. Arrow keys move from entry to entry."
-    return Board("matrix", title, label, rows, columns, NARROW, tuple(cells))
+    return ExplorerBoard("matrix", title, label, rows, columns, NARROW, tuple(cells))
 
 
 def _index(number: int, shape: tuple[int, ...]) -> str:
@@ -186,5 +186,5 @@ def _short(word: str) -> str:
 
 
 def _hex(colour: object) -> str:
-    red, green, blue = (round(255 * float(part)) for part in colour)  # type: ignore[attr-defined]
+    red, green, blue = (round(255 * float(part)) for part in colour)  # type: ignore[attr-defined]  # matplotlib gives a tuple
     return f"#{red:02x}{green:02x}{blue:02x}"

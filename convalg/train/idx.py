@@ -106,7 +106,7 @@ def _read_file(place: Path) -> Array:
                 return _array(file, found.st_size, place)
             # The module of Python checks the sum and the length in the trailer.
             with gzip.GzipFile(fileobj=file) as unpacked:
-                return _array(unpacked, found.st_size * _MOST_PER_BYTE, place)  # type: ignore[arg-type]
+                return _array(unpacked, found.st_size * _MOST_PER_BYTE, place)  # type: ignore[arg-type]  # GzipFile reads like a file
     except FileError:
         raise
     except _BROKEN as error:

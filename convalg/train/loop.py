@@ -26,7 +26,7 @@ from convalg.size import as_size
 from convalg.train import checkpoint as files
 from convalg.train import data
 from convalg.train.optimisers import Optimiser, optimiser_named
-from convalg.train.plan import Engine, Plan, Program, check_network
+from convalg.train.plan import Engine, Program, TrainingPlan, check_network
 
 SECONDS_BETWEEN = 10.0
 """Within an epoch a checkpoint is written when the last one is older than this."""
@@ -149,10 +149,12 @@ def evaluate(
     kind = np.float64 if array.dtype == np.float64 else np.float32
     rule = loss_named(loss)
     targets = rule.check_targets(labels, net.out_shape, len(array))
-    return _evaluated(Plan(net, dtype=kind), array, targets, rule)
+    return _evaluated(TrainingPlan(net, dtype=kind), array, targets, rule)
 
 
-def _evaluated(plan: Plan, images: Array, targets: Array, loss: Loss) -> tuple[float, float | None]:
+def _evaluated(
+    plan: TrainingPlan, images: Array, targets: Array, loss: Loss
+) -> tuple[float, float | None]:
     total, hits, counted = 0.0, 0, 0
     for start in range(0, len(images), 256):
         part = slice(start, start + 256)
@@ -215,7 +217,7 @@ class _Run:
         if not net.weights:
             net.initialise(seed)
         kind = np.float64 if self.images.dtype == np.float64 else np.float32
-        self.plan = Plan(net, engine=engine, dtype=kind)
+        self.plan = TrainingPlan(net, engine=engine, dtype=kind)
         self.parameters = {"parameters": self.plan.parameters}
         self.gradients = {"parameters": self.plan.gradients}
         self.state = optimiser.start(self.parameters)

@@ -20,7 +20,7 @@ from convalg.network.layers.convolution import Conv, ConvTranspose
 from convalg.operators.leaves import Convolution
 from convalg.pattern.pattern import label_block
 from convalg.size import size_product
-from convalg.train.stages import Dropout, Largest, Place, Stage
+from convalg.train.stages import DropoutStage, MaxPoolStage, Place, Stage
 
 
 def diagonal(values: Array) -> scipy.sparse.dia_array:
@@ -28,7 +28,7 @@ def diagonal(values: Array) -> scipy.sparse.dia_array:
     return scipy.sparse.dia_array((values.reshape(1, -1), [0]), shape=(values.size, values.size))
 
 
-class MatrixLayer(Stage):
+class SparseLayerStage(Stage):
     """A correlation layer, or a transposed one, as a CSR matrix whose values are refilled."""
 
     def __init__(self, place: Place) -> None:
@@ -91,7 +91,7 @@ def _windows(operator: Convolution, dtype: Any) -> scipy.sparse.csr_array:
     return scipy.sparse.coo_array((ones, (rows.ravel(), columns.ravel())), shape=shape).tocsr()
 
 
-class Selection(Largest):
+class SparseMaxPoolStage(MaxPoolStage):
     """A max-pooling as the 0/1 matrix that selects the winners of every sample."""
 
     def __init__(self, place: Place, axes: Sequence[Axis]) -> None:
@@ -119,7 +119,7 @@ class Selection(Largest):
         return (back.reshape(*self.place.shapes[0], self.place.batch),)
 
 
-class MatrixReLU(Stage):
+class SparseReLUStage(Stage):
     """A ReLU as the diagonal of where the input is positive."""
 
     def forward(self, *inputs: Array) -> Array:
@@ -131,7 +131,7 @@ class MatrixReLU(Stage):
         return ((self.matrix @ g.reshape(-1)).reshape(g.shape),)
 
 
-class MatrixDropout(Dropout):
+class SparseDropoutStage(DropoutStage):
     """A dropout as the diagonal of its factors."""
 
     def forward(self, *inputs: Array) -> Array:

@@ -18,9 +18,14 @@ from convalg.network.network import Network
 from convalg.operators.tree import Operator
 from convalg.size import is_symbolic, size_product
 from convalg.train import stages as S  # noqa: N812
-from convalg.train.matrices import MatrixDropout, MatrixLayer, MatrixReLU, Selection
+from convalg.train.matrices import (
+    SparseDropoutStage,
+    SparseLayerStage,
+    SparseMaxPoolStage,
+    SparseReLUStage,
+)
 from convalg.train.stages import Place, Stage
-from convalg.train.tiles import Tiles
+from convalg.train.tiles import TilesStage
 
 Engine = Literal["auto", "sparse", "blas"]
 MOST_SPARSE = 1024
@@ -36,7 +41,7 @@ def check_network(net: Any, who: str) -> None:
         raise ArgumentError(f"training needs numbers for sizes, not {net.in_shape}")
 
 
-class Plan:
+class TrainingPlan:
     """The parameters of a network as one vector, and programs that run it, one for a batch size.
 
     `parameters` and `gradients` are vectors of the same length; `weights[node][name]` are views
@@ -94,7 +99,7 @@ class Plan:
 class Program:
     """The stages of a plan for one batch size, in the order in which data flow."""
 
-    def __init__(self, plan: Plan, batch: int) -> None:
+    def __init__(self, plan: TrainingPlan, batch: int) -> None:
         self.plan, self.batch = plan, batch
         self.steps: list[tuple[str, tuple[str, ...], Stage]] = []
         merged: set[str] = set()
@@ -145,7 +150,7 @@ class Program:
             pool, sizes = kinds.get("pool"), []
             if isinstance(pool, L.MaxPool):
                 sizes = [int(axis.taps) for axis in pool.axes(layer.out_shape(*place.shapes))]
-            return Tiles(place, pool=sizes, relu="relu" in kinds)
+            return TilesStage(place, pool=sizes, relu="relu" in kinds)
         return _stage(place, self.plan.engine)
 
     def forward(self, x: Array, random: np.random.Generator | None = None) -> Array:
@@ -204,43 +209,43 @@ def _stage(place: Place, engine: Engine) -> Stage:
     layer, shape, sparse = place.layer, place.shapes[0], engine == "sparse"
     match layer:
         case L.Conv() | L.ConvTranspose() if sparse:
-            return MatrixLayer(place)
+            return SparseLayerStage(place)
         case L.ConvTranspose() if engine == "auto" and place.weights["kernel"].size <= MOST_SPARSE:
-            return MatrixLayer(place)
+            return SparseLayerStage(place)
         case L.Dense():
-            return S.Dense(place)
+            return S.DenseStage(place)
         case L.Project():
-            return S.Project(place)
+            return S.ProjectStage(place)
         case L.ReLU():
-            return MatrixReLU(place) if sparse else S.ReLU(place)
+            return SparseReLUStage(place) if sparse else S.ReLUStage(place)
         case L.MaxPool():
-            return (Selection if sparse else S.Largest)(place, layer.axes(shape))
+            return (SparseMaxPoolStage if sparse else S.MaxPoolStage)(place, layer.axes(shape))
         case L.GlobalMaxPool():
             axes = [link.axis for link in layer.links(shape)]
-            return (Selection if sparse else S.Largest)(place, axes)
+            return (SparseMaxPoolStage if sparse else S.MaxPoolStage)(place, axes)
         case L.AvgPool() | L.GlobalAvgPool():
             axes = [link.axis for link in layer.links(shape)]
             operator = layer.map(place.shapes, {})
             assert isinstance(operator, Operator)
-            return S.Mean(place, axes, operator)
+            return S.AveragePoolStage(place, axes, operator)
         case L.Dropout():
-            return (MatrixDropout if sparse else S.Dropout)(place, layer.rate)
+            return (SparseDropoutStage if sparse else S.DropoutStage)(place, layer.rate)
         case L.BatchNorm():
-            return S.BatchNorm(place, layer.epsilon)
+            return S.BatchNormStage(place, layer.epsilon)
         case L.Scale() | L.Shift():
-            return S.Spread(place, multiplied=isinstance(layer, L.Scale))
+            return S.SpreadStage(place, multiplied=isinstance(layer, L.Scale))
         case L.Add():
-            return S.Added(place)
+            return S.AddStage(place)
         case L.Concat():
-            return S.Joined(place)
+            return S.ConcatStage(place)
         case L.Flatten() | L.Reshape() | L.Identity():
-            return S.Moved(place)
+            return S.SelectionStage(place)
     if layer.many:
         raise ArgumentError(f"{place.node} joins inputs as no rule of training does: {layer!r}")
     if isinstance(layer, L.Opaque):
         layer.map(place.shapes, {})
     if not (layer.weights(*place.shapes) or layer.buffers(*place.shapes)):
         found = layer.map(place.shapes, {})
-        if isinstance(found, activations.Elementwise):
-            return S.Elementwise(place, found.function, found.slope)
-    return S.Mapped(place)
+        if isinstance(found, activations.ElementwiseMap):
+            return S.ElementwiseStage(place, found.function, found.slope)
+    return S.MapStage(place)

@@ -16,7 +16,7 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.axis import Axis
-from convalg.engine.layer import of as seen
+from convalg.engine.layer import layer_of_geometry as seen
 from convalg.geometry import Geometry
 from convalg.maps.chains import Affine
 from convalg.network.layers.base import Layer, Shape
@@ -71,7 +71,7 @@ class Stage(ABC):
         return
 
 
-class Elementwise(Stage):
+class ElementwiseStage(Stage):
     """A function of every entry, and its slope."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Elementwise(Stage):
         return (g * self.slope(self.x).astype(g.dtype, copy=False),)
 
 
-class ReLU(Stage):
+class ReLUStage(Stage):
     """max(x, 0)."""
 
     def __init__(self, place: Place) -> None:
@@ -103,7 +103,7 @@ class ReLU(Stage):
         return (g * (self.y > 0),)
 
 
-class Spread(Stage):
+class SpreadStage(Stage):
     """The input times an array, or plus one, spread over it as NumPy does."""
 
     def __init__(self, place: Place, *, multiplied: bool) -> None:
@@ -127,7 +127,7 @@ class Spread(Stage):
         return (g * array[..., None] if self.multiplied else g,)
 
 
-class Dropout(Stage):
+class DropoutStage(Stage):
     """Zeros by chance, the rest scaled up; in use nothing."""
 
     def __init__(self, place: Place, rate: float) -> None:
@@ -155,7 +155,7 @@ class Dropout(Stage):
         return (g if self.mask is None else g * self.mask,)
 
 
-class Moved(Stage):
+class SelectionStage(Stage):
     """The same numbers in another shape."""
 
     def forward(self, *inputs: Array) -> Array:
@@ -166,7 +166,7 @@ class Moved(Stage):
         return (g.reshape((*self.place.shapes[0], g.shape[-1])),)
 
 
-class Added(Stage):
+class AddStage(Stage):
     """The sum of branches."""
 
     def forward(self, *inputs: Array) -> Array:
@@ -176,7 +176,7 @@ class Added(Stage):
         return [g] * len(self.place.shapes)
 
 
-class Joined(Stage):
+class ConcatStage(Stage):
     """Branches one behind another along the channels."""
 
     def forward(self, *inputs: Array) -> Array:
@@ -187,7 +187,7 @@ class Joined(Stage):
         return np.split(g, ends[:-1])
 
 
-class Dense(Stage):
+class DenseStage(Stage):
     """A dense matrix and a bias: three products, forward, back, and for the weights."""
 
     def __init__(self, place: Place) -> None:
@@ -215,7 +215,7 @@ class Dense(Stage):
         return (self.dx,)
 
 
-class Project(Stage):
+class ProjectStage(Stage):
     """One matrix along the last axis of the input."""
 
     def __init__(self, place: Place) -> None:
@@ -233,7 +233,7 @@ class Project(Stage):
         return (None if self.place.first else np.matmul(weights.T, g),)
 
 
-class BatchNorm(Stage):
+class BatchNormStage(Stage):
     """Batch norm with the statistics of the batch; in use with the running ones.
 
     Rule: the running statistics move by a tenth, the variance without bias, as PyTorch's do.
@@ -285,7 +285,7 @@ class BatchNorm(Stage):
         return (rate * (g - mean - self.normal * along),)
 
 
-class Windows:
+class PoolWindows:
     """The windows of a padded input as strided views: one for each tap, nothing copied."""
 
     def __init__(self, place: Place, axes: Sequence[Axis], fill: float) -> None:
@@ -311,12 +311,12 @@ class Windows:
         return self.layer.shrink(self.back, 1)
 
 
-class Largest(Stage):
+class MaxPoolStage(Stage):
     """The largest sample of each window, the first of equal ones."""
 
     def __init__(self, place: Place, axes: Sequence[Axis]) -> None:
         super().__init__(place)
-        self.windows = Windows(place, axes, -np.inf)
+        self.windows = PoolWindows(place, axes, -np.inf)
         self.y = place.empty(*place.out_shape)
         taps = len(list(self.windows.taps()))
         self.hits = np.zeros((taps, *self.y.shape), dtype=bool)
@@ -344,12 +344,12 @@ class Largest(Stage):
         return (self.windows.given_back(),)
 
 
-class Mean(Stage):
+class AveragePoolStage(Stage):
     """The mean of each window: the sum times what the operator makes of ones."""
 
     def __init__(self, place: Place, axes: Sequence[Axis], operator: Operator) -> None:
         super().__init__(place)
-        self.windows = Windows(place, axes, 0.0)
+        self.windows = PoolWindows(place, axes, 0.0)
         ones = np.ones(place.shapes[0], dtype=np.float64)
         counts = np.zeros(place.out_shape)
         padded = self.windows.layer.extend(ones, 1)
@@ -374,7 +374,7 @@ class Mean(Stage):
         return (self.windows.given_back(),)
 
 
-class Mapped(Stage):
+class MapStage(Stage):
     """Any layer as the map that it is: its Jacobian at every sample, its adjoint behind it."""
 
     def __init__(self, place: Place) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from convalg.arrays import Array
-from convalg.engine.layer import Layer, of
+from convalg.engine.layer import EngineLayer, layer_of_geometry
 from convalg.engine.tiles import Tiling
 from convalg.network.layers.convolution import Conv
 from convalg.train.stages import Place, Stage
@@ -25,7 +25,7 @@ NARROW = 512, 32
 the product is so thin that more rows cost less than fewer columns save."""
 
 
-class Tiles(Stage):
+class TilesStage(Stage):
     """A correlation layer; with `pool` the max-pooling over its tiles, with `relu` a ReLU behind.
 
     ReLU and maximum change places, which leaves values and gradients as they are.
@@ -36,7 +36,7 @@ class Tiles(Stage):
         conv = place.layer
         assert isinstance(conv, Conv)
         self.pooled, self.relu = bool(pool), relu
-        layer = of(conv.geometry(place.shapes[0])).layer
+        layer = layer_of_geometry(conv.geometry(place.shapes[0])).layer
         tile = tuple(pool) or self._tile(layer)
         if pool:
             # Outputs that no pooling window takes are not computed.
@@ -47,7 +47,7 @@ class Tiles(Stage):
         self.tiling = Tiling(layer, tile)
         self._allocate()
 
-    def _tile(self, layer: Layer) -> tuple[int, ...]:
+    def _tile(self, layer: EngineLayer) -> tuple[int, ...]:
         """Two outputs along the last two axes where that pays, else one."""
         thin = layer.weights <= NARROW[0] and layer.outputs <= NARROW[1] and layer.groups == 1
         last = len(layer.out) - 2

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import convalg as ca
 from convalg.draw.graph_layout import GAP, LANE, layering
 from convalg.draw.network_boxes import as_graph, groups, layer_words, title_words
-from convalg.draw.network_layout import Plan, plan
+from convalg.draw.network_layout import NetworkLayout, plan
 from convalg.draw.skip_layout import hourglass
 from convalg.errors import KindError, TooLargeError
 
@@ -62,7 +62,7 @@ def test_arrows_join_boxes_and_pass_beside_the_others(name: str) -> None:
             ]
 
 
-def arrows(found: Plan) -> int:
+def arrows(found: NetworkLayout) -> int:
     return len(found.arrows) + len(found.sideways)
 
 

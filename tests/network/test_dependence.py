@@ -15,7 +15,7 @@ import convalg as ca
 from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.network import dependence, layers
 from convalg.network.layers.base import products, regrouped
-from convalg.network.layers.grids import Grid, Parts
+from convalg.network.layers.grids import AdaptiveParts, Grid
 
 
 def supports(net: ca.Network) -> dict[str, np.ndarray]:
@@ -290,7 +290,7 @@ def test_flattened_branches_of_other_lattices() -> None:
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 12])
 @pytest.mark.parametrize("m", [1, 2, 3, 4, 7, 10, 11])
 def test_windows_of_fractions_stay_in_their_bounds(n: int, m: int) -> None:
-    every = [Parts(n, m)]
+    every = [AdaptiveParts(n, m)]
     for where in ("half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric"):
         every += [Grid(n, m, "linear", where)]  # type: ignore[arg-type]
         every += [

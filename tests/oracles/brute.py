@@ -19,7 +19,7 @@ from convalg.axis import Axis
 from convalg.errors import ArgumentError
 from convalg.faces.exact import exact_rows
 from convalg.geometry import Geometry
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
 from convalg.operators.tree import leaves
 from convalg.prove.decisions.polynomials import Polynomial
@@ -249,7 +249,7 @@ def _broken_kernels(leaf: Convolution, dims: int) -> Iterator[tuple[str, ca.Oper
         places = tuple(lead + k for k in subset)
         weights = (
             leaf.weights.flip(places)
-            if isinstance(leaf.weights, LetterKernel)
+            if isinstance(leaf.weights, SymbolicKernel)
             else np.flip(leaf.weights, places)
         )
         yield f"kernel flipped on {subset}", Convolution(leaf.geometry, weights)

@@ -8,7 +8,7 @@ import numpy as np
 
 import convalg as ca
 from convalg.network.graph import INPUT
-from convalg.train.plan import Plan, Program
+from convalg.train.plan import Program, TrainingPlan
 
 Array = np.ndarray
 Arrays = dict[str, dict[str, Array]]
@@ -101,7 +101,7 @@ def trained(
     net: ca.Network, x: Array, g: Array, *, engine: Any, random: Any = None
 ) -> tuple[Array, Arrays, dict[str, Array]]:
     """The same as a plan has them, without the input's; and the masks of dropouts."""
-    plan = Plan(net, engine=engine, dtype=np.float64)
+    plan = TrainingPlan(net, engine=engine, dtype=np.float64)
     program = plan.program(len(x))
     y = batch_first(program.forward(batch_last(x), random)).copy()
     program.backward(batch_last(g))

@@ -19,7 +19,7 @@ import sympy
 import z3
 
 import convalg as ca
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
 from convalg.operators.tree import Compose, Kron, Scaled, Sum, leaves
 from convalg.prove.decisions.polynomials import Polynomial
@@ -312,7 +312,10 @@ def _joined(parts: list[Any], rest: Any) -> Any:
 
 def _expanded_leaf(leaf: Any, turned: bool) -> Expanded:
     match leaf:
-        case Convolution(weights=LetterKernel(name=name)) | Patches(values=LetterKernel(name=name)):
+        case (
+            Convolution(weights=SymbolicKernel(name=name))
+            | Patches(values=SymbolicKernel(name=name))
+        ):
             yield Polynomial.of(1), (name,), Fixed(leaf, turned)
         case Convolution(weights=weights):
             for index, value in np.ndenumerate(weights):
@@ -370,7 +373,7 @@ def difference(first: ca.Operator, second: ca.Operator) -> Iterator[list[Any]]:
                 raise OutsideError("one kernel twice in a product")
             for leaf in leaves(side):
                 kernel = getattr(leaf, "weights", getattr(leaf, "values", None))
-                if isinstance(kernel, LetterKernel):
+                if isinstance(kernel, SymbolicKernel):
                     spots = range(kernel.ndim)
                     labels[kernel.name] = [z3.Int(f"{kernel.name}_label{k}") for k in spots]
             formula = term.member(row, column, labels)

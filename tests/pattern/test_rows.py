@@ -21,7 +21,7 @@ from convalg.operators.leaves import Adjoint, Convolution, Selection
 from convalg.operators.tree import leaves
 from convalg.pattern import pattern
 from convalg.pattern.pattern import Pattern
-from convalg.pattern.rows import Boxes, Run, adjoint_runs, borders, runs
+from convalg.pattern.rows import RowBoxes, RowRun, adjoint_runs, borders, runs
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def check_csr(found: Any, matrix: np.ndarray, meet: np.ndarray) -> None:
         assert row.tolist() == np.flatnonzero(line).tolist()
 
 
-def listed(found: tuple[Run, ...], size: int, taps: int) -> list[list[tuple[int, list[int]]]]:
+def listed(found: tuple[RowRun, ...], size: int, taps: int) -> list[list[tuple[int, list[int]]]]:
     """For each row (column, taps) of its entries, in order."""
     rows: list[list[tuple[int, list[int]]] | None] = [None] * size
     before: dict[int, int] = {}
@@ -191,7 +191,7 @@ def test_large_layers_are_written_in_boxes(name: str) -> None:
     kind = np.dtype(np.int32)
     turned = isinstance(operator, Adjoint)
     choose = pattern.adjoint_channel_rows if turned else pattern.channel_rows
-    assert isinstance(choose(layer.geometry, kind), Boxes)
+    assert isinstance(choose(layer.geometry, kind), RowBoxes)
     rows, columns, labels = layer.pattern.triples().T
     weights = layer.weights.ravel()[labels]
     expected = scipy.sparse.coo_array((weights, (rows, columns)), shape=layer.shape).tocsr()

@@ -14,7 +14,7 @@ import pytest
 from rechecks import ORACLES
 
 import convalg as ca
-from convalg.kernels import LetterKernel
+from convalg.kernels import SymbolicKernel
 from convalg.operators.tree import Operator
 from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Claim
@@ -122,7 +122,7 @@ def edge(right: Any, shape: Any, padding: Any, **options: Any) -> Any:
 
 
 def unflipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LetterKernel, "flip", lambda self, axes: self)
+    monkeypatch.setattr(SymbolicKernel, "flip", lambda self, axes: self)
 
 
 def later(right: Any, shape: Any, cuts: Any, **options: Any) -> Any:
@@ -249,9 +249,9 @@ CASES: dict[str, Case] = {
     "adjoint of a convolution": Case(
         lambda: all_sizes.adjoint_claims(ca.convolution(5, ca.kernel(3), padding="full")),
         lambda monkeypatch: monkeypatch.setattr(
-            LetterKernel,
+            SymbolicKernel,
             "flip",
-            lambda self, axes: LetterKernel(self.name, self.named_shape, self.axes, (True,)),
+            lambda self, axes: SymbolicKernel(self.name, self.named_shape, self.axes, (True,)),
         ),
     ),
     "named adjoint": Case(

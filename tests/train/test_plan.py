@@ -15,8 +15,8 @@ from convalg.errors import ArgumentError, ConvalgError
 from convalg.network.layers.base import Layer
 from convalg.size import size_product
 from convalg.train import tiles
-from convalg.train.plan import Plan
-from convalg.train.tiles import Tiles
+from convalg.train.plan import TrainingPlan
+from convalg.train.tiles import TilesStage
 
 L = ca.layers
 ENGINES = ("sparse", "blas")
@@ -179,7 +179,7 @@ def test_a_pooling_and_a_relu_are_done_with_their_convolution(
     for first in (False, True):
         net = ca.sequential(shape, [*([] if first else [L.Shift(shape)]), *layers])
         exactly(net, 2, 4, "blas", training=False)
-        plan = Plan(net, engine="blas", dtype=np.float64)
+        plan = TrainingPlan(net, engine="blas", dtype=np.float64)
         assert len(plan.program(2).steps) == stages + (not first)
 
 
@@ -189,12 +189,12 @@ def test_what_two_read_is_not_merged() -> None:
     b = net.add(L.ReLU(), a)
     net.add(L.Concat(), [a, b])
     exactly(net, 2, 1, "blas", training=False)
-    assert len(Plan(fill(net, np.random.default_rng(0))).program(1).steps) == 3
+    assert len(TrainingPlan(fill(net, np.random.default_rng(0))).program(1).steps) == 3
     # What nobody reads is not run at all.
     net.add(L.Dense(2), a)
     net.add(L.MaxPool(2), a)
     exactly(net, 2, 1, "blas", training=False)
-    assert len(Plan(fill(net, np.random.default_rng(0))).program(1).steps) == 1
+    assert len(TrainingPlan(fill(net, np.random.default_rng(0))).program(1).steps) == 1
 
 
 def test_one_node_read_twice_has_both_gradients() -> None:
@@ -226,8 +226,8 @@ def test_a_thin_layer_has_tiles_of_several_outputs(
     size = kernel[2]
     shape = (kernel[1], *((n - 1) * stride + size for n in out))
     net = ca.sequential(shape, [L.Conv(kernel[0], size, stride=stride)]).initialise(0)
-    (stage,) = (stage for _, _, stage in Plan(net).program(1).steps)
-    assert isinstance(stage, Tiles)
+    (stage,) = (stage for _, _, stage in TrainingPlan(net).program(1).steps)
+    assert isinstance(stage, TilesStage)
     # A single axis has another in front.
     assert stage.tiling.tile[-len(tile) :] == tuple(tile)
 
@@ -237,7 +237,7 @@ def test_batches_of_several_sizes_keep_out_of_each_others_way(engine: Any) -> No
     net = ca.sequential((1, 8, 8), [L.Conv(2, 5, padding=2), L.ReLU(), L.MaxPool(2), L.Dense(3)])
     random = np.random.default_rng(0)
     fill(net, random)
-    plan = Plan(net, engine=engine, dtype=np.float64)
+    plan = TrainingPlan(net, engine=engine, dtype=np.float64)
     x = random.integers(-3, 4, size=(5, 1, 8, 8)).astype(np.float64)
     g = random.integers(-3, 4, size=(5, 3)).astype(np.float64)
     found = []
@@ -289,7 +289,7 @@ def test_many_layers_agree_to_rounding(engine: Any) -> None:
 def test_a_plan_takes_and_gives_back_the_arrays() -> None:
     net = ca.sequential((2, 4), [L.Conv(3, 2), L.BatchNorm(), L.ReLU(), L.Dense(2)]).initialise(3)
     before = {node: {k: v.copy() for k, v in own.items()} for node, own in net.weights.items()}
-    plan = Plan(net)
+    plan = TrainingPlan(net)
     assert plan.parameters.size == net.parameters
     assert plan.trained == [
         ("conv1", "kernel"),
@@ -317,12 +317,12 @@ def test_the_first_layer_that_is_not_finite_is_named(engine: Any) -> None:
     net = fill(
         ca.sequential((1, 6), [L.Conv(2, 3), L.ReLU(), L.Dense(2)]), np.random.default_rng(0)
     )
-    program = Plan(net, engine=engine, dtype=np.float64).program(1)
+    program = TrainingPlan(net, engine=engine, dtype=np.float64).program(1)
     x = np.ones((1, 6, 1))
     program.forward(x)
     assert program.first_not_finite() == "dense1"
     net.set_weights("conv1", bias=[np.inf, 0])
-    program = Plan(net, engine=engine, dtype=np.float64).program(1)
+    program = TrainingPlan(net, engine=engine, dtype=np.float64).program(1)
     with np.errstate(all="ignore"):
         program.forward(x)
     # The tiles do the ReLU behind as well.
@@ -363,4 +363,4 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("make", "options", "words"), BAD)
 def test_bad_input_is_refused_in_words(make: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(ArgumentError, match=words):
-        Plan(make(), **options).program(1)
+        TrainingPlan(make(), **options).program(1)

@@ -14,7 +14,7 @@ import convalg as ca
 from convalg.errors import ArgumentError
 from convalg.network.layers.pointwise import FUNCTIONS
 from convalg.train import tiles
-from convalg.train.plan import Plan
+from convalg.train.plan import TrainingPlan
 
 L = ca.layers
 ENGINES = ("sparse", "blas", "auto")
@@ -121,14 +121,14 @@ def test_what_cannot_be_trained_says_so(engine: Any) -> None:
     opaque = L.Opaque("NonZero", (3, 3), "its shape depends on the values")
     net = ca.sequential((3, 3), [opaque, L.Dense(2)]).initialise(0)
     with pytest.raises(ArgumentError, match="NonZero"):
-        Plan(net, engine=engine).program(2)
+        TrainingPlan(net, engine=engine).program(2)
 
 
 def stage_of(layer: Any, shape: tuple[int, ...], engine: Any, batch: int, seed: int) -> Any:
     """The stage of a layer behind another, so that it has to give dL/dx."""
     random = np.random.default_rng(seed)
     net = fill(ca.sequential(shape, [L.Identity(), layer]), random)
-    plan = Plan(net, engine=engine, dtype=np.float64)
+    plan = TrainingPlan(net, engine=engine, dtype=np.float64)
     return net, plan, plan.program(batch).steps[-1][2], random
 
 
@@ -290,7 +290,7 @@ def test_ties_are_broken_as_pytorch_does(engine: Any, layers: list[Any]) -> None
     y = torch.nn.Sequential(*modules)(theirs)
     g = random.integers(-3, 4, size=tuple(y.shape)).astype(np.float64)
     y.backward(torch.from_numpy(g))
-    plan = Plan(net, engine=engine, dtype=np.float64)
+    plan = TrainingPlan(net, engine=engine, dtype=np.float64)
     program = plan.program(1)
     np.testing.assert_array_equal(batch_first(program.forward(batch_last(x))), y.detach().numpy())
     program.backward(batch_last(g))

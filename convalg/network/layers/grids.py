@@ -63,7 +63,7 @@ class Windows(ABC):
 
 
 @dataclass(frozen=True)
-class Parts(Windows):
+class AdaptiveParts(Windows):
     """The windows of an adaptive pooling.
 
     >>> list(Parts(5, 3))

@@ -10,7 +10,7 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.errors import ArgumentError
-from convalg.maps.activations import Elementwise
+from convalg.maps.activations import ElementwiseMap
 from convalg.network.layers.base import (
     Layer,
     Shape,
@@ -118,7 +118,7 @@ class Pointwise(Layer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         value, slope = FUNCTIONS[self.function]
-        return Elementwise(
+        return ElementwiseMap(
             one(shapes),
             lambda x: value(x, *self.numbers),
             lambda x: slope(x, *self.numbers),

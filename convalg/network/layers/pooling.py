@@ -12,7 +12,7 @@ from convalg.errors import SymbolicError
 from convalg.maps import max_pooling
 from convalg.maps.lp_pooling import lp_pool
 from convalg.network.layers.base import Layer, Link, Shape, one
-from convalg.network.layers.grids import Parts
+from convalg.network.layers.grids import AdaptiveParts
 from convalg.operators import pooling
 from convalg.operators.tree import Map
 from convalg.size import is_symbolic, per_axis
@@ -184,5 +184,5 @@ def _parts(n: Any, m: Any) -> Link:
             f"the windows of {m} parts of {n} samples differ by what is left over: put in "
             f"numbers, or a multiple of {m}"
         )
-    parts = Parts(int(n), int(m))
+    parts = AdaptiveParts(int(n), int(m))
     return Link(parts.hull, table=parts)

@@ -21,7 +21,7 @@ from islpy import dim_type
 from convalg.errors import ArgumentError, UndecidableError
 from convalg.faces.relation import reshaped, to_isl, triples
 from convalg.geometry import Geometry
-from convalg.kernels import LetterKernel, kernel
+from convalg.kernels import SymbolicKernel, kernel
 from convalg.operators.leaves import (
     Adjoint,
     Convolution,
@@ -64,17 +64,17 @@ class Sizes:
     labels: dict[str, int]
 
 
-def kernels_of(operators: Sequence[Operator]) -> dict[str, LetterKernel]:
+def kernels_of(operators: Sequence[Operator]) -> dict[str, SymbolicKernel]:
     """The named kernels of some families.
 
     Raises: ArgumentError when one name stands for two shapes, or for a symbolic kernel in one
     place and an array of its symbols in another.
     """
-    named: dict[str, LetterKernel] = {}
+    named: dict[str, SymbolicKernel] = {}
     for operator in operators:
         for leaf in leaves(operator):
             own = getattr(leaf, "weights", getattr(leaf, "values", None))
-            if not isinstance(own, LetterKernel):
+            if not isinstance(own, SymbolicKernel):
                 continue
             other = named.setdefault(own.name, own)
             if not same_shape(other.named_shape, own.named_shape):
@@ -179,13 +179,13 @@ def terms(operator: Operator, domain: islpy.Set) -> list[Term]:
 
 def _leaf_terms(leaf: Any) -> list[Term]:
     match leaf:
-        case Convolution(weights=LetterKernel()):
+        case Convolution(weights=SymbolicKernel()):
             return [_named_layer(leaf)]
         case Convolution():
             return _numeric_layer(leaf)
         case Selection():
             return _windows(leaf)
-        case Patches(values=LetterKernel()):
+        case Patches(values=SymbolicKernel()):
             return [_named_patches(leaf)]
         case Diagonal(values=values):
             return _entries(leaf, {(*i, *i): v for i, v in np.ndenumerate(values)})
@@ -300,7 +300,7 @@ def _named_patches(leaf: Patches) -> Term:
     return Term(Polynomial.of(1), (leaf.values.name,), _renamed(points, leaf.values))
 
 
-def _renamed(points: islpy.Set, kernel: LetterKernel) -> islpy.Set:
+def _renamed(points: islpy.Set, kernel: SymbolicKernel) -> islpy.Set:
     """The last dimensions, an index of this kernel, as the index of the one it is named after."""
     count = points.dim(dim_type.set) - kernel.ndim
     names = [f"a{k}" for k in range(count + kernel.ndim)]

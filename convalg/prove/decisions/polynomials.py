@@ -69,7 +69,7 @@ class Polynomial:
     """
 
     __slots__ = ("terms",)
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # values that change are not hashed
 
     def __init__(self, terms: Mapping[Monomial, Any]) -> None:
         self.terms = {monomial: value for monomial, value in terms.items() if value}

@@ -18,7 +18,16 @@ from convalg.prove.derivations.layer_sums import (
     swapped,
 )
 from convalg.prove.derivations.statements import Definition, Equation, OperatorEquation
-from convalg.prove.derivations.sums import Applied, Array, Entry, Inner, Named, Product, Sum, Times
+from convalg.prove.derivations.sums import (
+    Applied,
+    Array,
+    Entry,
+    IndexSum,
+    Inner,
+    Named,
+    ProductSum,
+    Times,
+)
 
 
 def adjoint(operator: Operator) -> Derivation:
@@ -38,11 +47,11 @@ def adjoint(operator: Operator) -> Derivation:
     "A^{\\\\mathsf T} = A'\\\\, P"
     """
     subject = Subject.of(operator, "the adjoint")
-    parts = _OfTransposed if subject.transposed else _OfLayer
+    parts = _TransposedAdjoint if subject.transposed else _LayerAdjoint
     return Derivation(f"The adjoint of {operator!r}", tuple(parts(subject).steps()))
 
 
-class _OfTransposed:
+class _TransposedAdjoint:
     """The adjoint of a transposed layer: the strided layer itself."""
 
     def __init__(self, subject: Subject) -> None:
@@ -84,15 +93,15 @@ class _OfTransposed:
             ),
         ]
 
-    def _exchanged(self) -> Sum:
+    def _exchanged(self) -> IndexSum:
         """Sum over k, o of x[k, o] times the sum that reads g."""
         sums = self.sums
         outer = (*((sums.letter("k"),) if sums.lead else ()), *sums.each("o"))
         at = Entry(self.x, sums.place("o", "k"))
-        return Sum(outer, Times((at, sums.forward(self.g))))
+        return IndexSum(outer, Times((at, sums.forward(self.g))))
 
 
-class _OfLayer:
+class _LayerAdjoint:
     """The adjoint of a correlation or convolution."""
 
     def __init__(self, subject: Subject) -> None:
@@ -115,7 +124,7 @@ class _OfLayer:
             step(border.read, "the border as an operator P: samples are repeated", setting),
             step(inside.definition(inner, v), "the layer A_0 on what P gives", setting),
             step(
-                OperatorEquation(named, Product((inner, border.operator))),
+                OperatorEquation(named, ProductSum((inner, border.operator))),
                 "first the border, then the layer without one",
                 setting,
             ),
@@ -131,12 +140,12 @@ class _OfLayer:
                 setting,
             ),
             step(
-                OperatorEquation(named.T, Product((turned, inner.T))),
+                OperatorEquation(named.T, ProductSum((turned, inner.T))),
                 "the adjoint of a product is the product of the adjoints, in reverse order",
                 setting,
             ),
             step(
-                OperatorEquation(named.T, Product((turned, *result.factors))),
+                OperatorEquation(named.T, ProductSum((turned, *result.factors))),
                 "in matrices, all together",
                 setting,
             ),
@@ -160,13 +169,13 @@ class _OfLayer:
         border = _Border(tuple(outer), self.sums, layer)
         return border, LayerSums.of(layer, self.names)
 
-    def _without_border(self, sums: LayerSums, named: Named) -> tuple[list[Step], Product]:
+    def _without_border(self, sums: LayerSums, named: Named) -> tuple[list[Step], ProductSum]:
         """From pairing with g to the product; for a layer over zeros."""
         setting, g = self.setting, self.g
         x = Array(self.names("x" if sums is self.sums else "v"), sums.geometry.in_shape)
         outer = (*((sums.letter("k"),) if sums.lead else ()), *sums.each("o"))
         at = Entry(g, sums.place("o", "k"))
-        pairing = Sum(outer, Times((at, sums.forward(x))))
+        pairing = IndexSum(outer, Times((at, sums.forward(x))))
         row = Entry(Applied(named.T, g), sums.place("i", "c"))
         free = sums.free("i", "c", sums.geometry.in_shape)
         steps = [
@@ -208,7 +217,7 @@ class _Border:
         back = Entry(Applied(self.operator.T, v), own.place("i", "c"))
         self.added = Equation(
             back,
-            Sum(padded, Entry(v, own.place("j", "c")), tuple(zip(at, places, strict=True))),
+            IndexSum(padded, Entry(v, own.place("j", "c")), tuple(zip(at, places, strict=True))),
             own.free("i", "c", geometry.in_shape),
         )
 
@@ -219,7 +228,7 @@ class _Flipped:
     The stride is undone by zeros (S), the offset by padding (P), the kernel by flipping it (A').
     """
 
-    def __init__(self, owner: _OfLayer, sums: LayerSums, named: Named) -> None:
+    def __init__(self, owner: _LayerAdjoint, sums: LayerSums, named: Named) -> None:
         self.setting, self.names, self.g = owner.setting, owner.names, owner.g
         self.sums, self.named = sums, named
         axes = sums.geometry.axes
@@ -228,7 +237,7 @@ class _Flipped:
         # P is taken for a border.
         self.pad_name = self.names("P") + ("" if sums is owner.sums else "'")
 
-    def steps(self) -> tuple[list[Step], Product]:
+    def steps(self) -> tuple[list[Step], ProductSum]:
         """The steps, and the product."""
         sums, setting = self.sums, self.setting
         geometry = sums.geometry
@@ -239,7 +248,7 @@ class _Flipped:
         if self.strided:
             upsampled, more = self._upsampled()
             steps += more
-            source, tail = Applied(upsampled, self.g), (upsampled,)  # type: ignore[assignment]
+            source, tail = Applied(upsampled, self.g), (upsampled,)  # type: ignore[assignment]  # either factor
         axes = zip(geometry.axes, sums.each("i"), sums.each("t"), strict=True)
         at = tuple(_flipped_read(axis, i, t) for axis, i, t in axes)
         direct = sums.gathered(source, at, sums.flipped_tap())
@@ -253,7 +262,7 @@ class _Flipped:
         )
         padded, pad_step = self._padded()
         turned, layer_step = self._turned(padded)
-        result = Product((turned, padded, *tail))
+        result = ProductSum((turned, padded, *tail))
         words = ", on the upsampled gradient" if self.strided else ""
         kind = kind_of(geometry)
         steps += [
@@ -282,7 +291,7 @@ class _Flipped:
             (Index(((axis.stride, o),)), j)
             for axis, o, j in zip(geometry.axes, outputs, places, strict=True)
         )
-        total = Sum(outputs, Entry(self.g, sums.place("o", "k")), conditions)
+        total = IndexSum(outputs, Entry(self.g, sums.place("o", "k")), conditions)
         free = sums.free("j", "k", named.out_shape)
         shapes = (geometry.out_shape, named.out_shape)
         dense_axes = tuple(
@@ -303,7 +312,7 @@ class _Flipped:
             ),
             step(dense.definition(every, x), "A_1 is the layer with stride 1", setting),
             step(
-                OperatorEquation(self.named.T, Product((every.T, named))),
+                OperatorEquation(self.named.T, ProductSum((every.T, named))),
                 "the stride is undone by upsampling g with zeros",
                 setting,
             ),

@@ -18,9 +18,9 @@ from convalg.prove.derivations.sums import (
     Derivative,
     Entry,
     Expression,
+    IndexSum,
     Inner,
     Named,
-    Sum,
     Times,
 )
 
@@ -38,11 +38,11 @@ def kernel_gradient(operator: Operator) -> Derivation:
     True
     """
     subject = Subject.of(operator, "the kernel gradient")
-    part = (_OfTransposed if subject.transposed else _OfLayer)(subject)
+    part = (_TransposedGradient if subject.transposed else _LayerGradient)(subject)
     return Derivation(f"The kernel gradient of {operator!r}", part.steps())
 
 
-class _OfLayer:
+class _LayerGradient:
     """The kernel gradient of a correlation or convolution."""
 
     order = "oli"
@@ -117,11 +117,11 @@ class _OfLayer:
         """Sum over o of g[k, o] x[c(k, e), s o + d t - p]."""
         return self._correlated(self.g, self.x)
 
-    def _correlated(self, outputs: Array, inputs: Array) -> Sum:
+    def _correlated(self, outputs: Array, inputs: Array) -> IndexSum:
         sums = self.sums
         at = (*((sums.channel,) if sums.lead else ()), *sums.read())
         body = Times((Entry(outputs, sums.place("o", "k")), Entry(inputs, at)))
-        return Sum(sums.each("o"), body)
+        return IndexSum(sums.each("o"), body)
 
     def _patches(self) -> Named:
         """B, by exchanging the parts of the triples."""
@@ -150,11 +150,11 @@ class _OfLayer:
         shapes = (geometry.kernel_shape, self.out_shape, self.in_shape)
         return Definition(patches, equation, shapes, sums.rules)
 
-    def _sum(self, sums: LayerSums) -> Sum:
+    def _sum(self, sums: LayerSums) -> IndexSum:
         return sums.forward(self.x)
 
 
-class _OfTransposed(_OfLayer):
+class _TransposedGradient(_LayerGradient):
     """The kernel gradient of a transposed layer."""
 
     order = "ilo"
@@ -168,7 +168,7 @@ class _OfTransposed(_OfLayer):
         outputs = tuple(map(variable, sums.each("i")))
         row = (*((sums.channel,) if sums.lead else ()), *outputs)
         conditions = tuple(zip(sums.read(), outputs, strict=True))
-        right = Sum(sums.each("o"), Entry(self.x, sums.place("o", "k")), conditions)
+        right = IndexSum(sums.each("o"), Entry(self.x, sums.place("o", "k")), conditions)
         spatial = tuple(zip(sums.each("i"), self.out_shape[sums.lead :], strict=True))
         free = (*spatial, *self._weights())
         return Equation(Derivative(Entry(output, row), self.weight), right, free)
@@ -177,5 +177,5 @@ class _OfTransposed(_OfLayer):
         """Sum over o of x[k, o] g[c(k, e), s o + d t - p]."""
         return self._correlated(self.x, self.g)
 
-    def _sum(self, sums: LayerSums) -> Sum:
+    def _sum(self, sums: LayerSums) -> IndexSum:
         return sums.backward(self.x)

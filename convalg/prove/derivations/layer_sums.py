@@ -31,7 +31,7 @@ from convalg.prove.derivations.indices import (
     variable,
 )
 from convalg.prove.derivations.statements import Definition, Equation, Ranges, Setting, same_sizes
-from convalg.prove.derivations.sums import Applied, Array, Entry, Named, Sum, Times, Vector
+from convalg.prove.derivations.sums import Applied, Array, Entry, IndexSum, Named, Times, Vector
 from convalg.size import is_symbolic
 
 
@@ -185,28 +185,28 @@ class LayerSums:
 
     # Sums.
 
-    def forward(self, x: Vector) -> Sum:
+    def forward(self, x: Vector) -> IndexSum:
         """Sum over e, t of w[k, e, t] x[c(k, e), s o + d t - p]."""
         at = (*((self.channel,) if self.lead else ()), *self.read())
         body = Times((Entry(self.weights, self.tap()), Entry(x, at)))
-        return Sum((*self._summed_forward(), *self.each("t")), body)
+        return IndexSum((*self._summed_forward(), *self.each("t")), body)
 
-    def backward(self, g: Vector) -> Sum:
+    def backward(self, g: Vector) -> IndexSum:
         """Sum over k, e, o, t with c(k, e) = c and s o + d t - p = i of w[k, e, t] g[k, o]."""
         channels, linked = self._summed_back()
         inputs = tuple(map(variable, self.each("i")))
         conditions = (*linked, *zip(self.read(), inputs, strict=True))
         weight, entry = self._back(self.tap()), self._back(self.place("o", "k"))
         body = Times((Entry(self.weights, weight), Entry(g, entry)))
-        return Sum((*channels, *self.each("o"), *self.each("t")), body, conditions)
+        return IndexSum((*channels, *self.each("o"), *self.each("t")), body, conditions)
 
-    def gathered(self, g: Vector, at: tuple[Index, ...], tap: tuple[Index, ...]) -> Sum:
+    def gathered(self, g: Vector, at: tuple[Index, ...], tap: tuple[Index, ...]) -> IndexSum:
         """Sum over k, e, t with c(k, e) = c of w[tap] g[k, at]."""
         channels, linked = self._summed_back()
         lead = (variable(self.letter("k")),) if self.lead else ()
         weight, entry = self._back(tap), self._back((*lead, *at))
         body = Times((Entry(self.weights, weight), Entry(g, entry)))
-        return Sum((*channels, *self.each("t")), body, linked)
+        return IndexSum((*channels, *self.each("t")), body, linked)
 
     # Operators.
 

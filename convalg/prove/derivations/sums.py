@@ -55,13 +55,13 @@ class Named:
         return self.name
 
     @property
-    def T(self) -> Transposed:  # noqa: N802
+    def T(self) -> TransposedName:  # noqa: N802
         """The transposed operator."""
-        return Transposed(self)
+        return TransposedName(self)
 
 
 @dataclass(frozen=True, eq=False)
-class Transposed:
+class TransposedName:
     """The transpose of a named operator."""
 
     operator: Named
@@ -84,10 +84,10 @@ class Transposed:
 
 
 @dataclass(frozen=True, eq=False)
-class Product:
+class ProductSum:
     """A product of operators; the last one is applied first."""
 
-    factors: tuple[Named | Transposed, ...]
+    factors: tuple[Named | TransposedName, ...]
 
     @property
     def out_shape(self) -> tuple[Size, ...]:
@@ -104,7 +104,7 @@ class Product:
         return "\\, ".join(factor.latex() for factor in self.factors)
 
 
-OperatorTerm: TypeAlias = "Named | Transposed | Product"
+OperatorTerm: TypeAlias = "Named | TransposedName | ProductSum"
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ class Times:
         words = []
         for place, factor in enumerate(self.factors):
             last = place == len(self.factors) - 1
-            closed = isinstance(factor, Plus) or (isinstance(factor, Sum) and not last)
+            closed = isinstance(factor, Plus) or (isinstance(factor, IndexSum) and not last)
             words.append(f"({factor.latex()})" if closed else factor.latex())
         return "\\, ".join(words)
 
@@ -189,7 +189,7 @@ class Plus:
 
 
 @dataclass(frozen=True, eq=False)
-class Sum:
+class IndexSum:
     """The sum of a body over all integers `variables` at which the conditions hold."""
 
     variables: tuple[str, ...]
@@ -232,7 +232,7 @@ class Derivative:
         return f"\\frac{{\\partial}}{{\\partial {self.by.latex()}}} {self.of.latex()}"
 
 
-Expression: TypeAlias = "Entry | Times | Plus | Sum | Inner | Derivative"
+Expression: TypeAlias = "Entry | Times | Plus | IndexSum | Inner | Derivative"
 
 
 # Reading expressions as sets of products.
@@ -331,7 +331,7 @@ class Reader:
                     for scalar, part in parts
                     for term in self._terms(part, names)
                 ]
-            case Sum(variables=variables, body=body, conditions=conditions):
+            case IndexSum(variables=variables, body=body, conditions=conditions):
                 inner = {**names, **{name: self._fresh() for name in variables}}
                 lead = _Term(variables=tuple(inner[name] for name in variables))
                 for left, right in conditions:
@@ -390,8 +390,8 @@ class Reader:
                     for scalar, part in parts
                     for term in self._entry(part, places)
                 ]
-            case Applied(operator=Product(factors=(first, *rest)), vector=inner):
-                below = Applied(Product(tuple(rest)), inner) if rest else inner
+            case Applied(operator=ProductSum(factors=(first, *rest)), vector=inner):
+                below = Applied(ProductSum(tuple(rest)), inner) if rest else inner
                 return self._entry(Applied(first, below), places)
             case Applied(operator=operator, vector=inner):
                 return self._through(operator, inner, places)
@@ -399,7 +399,7 @@ class Reader:
 
     def _through(self, operator: Any, inner: Vector, places: tuple[str, ...]) -> list[_Term]:
         """The entries of one row of an operator, times those of the vector."""
-        named = operator.operator if isinstance(operator, Transposed) else operator
+        named = operator.operator if isinstance(operator, TransposedName) else operator
         others = tuple(self._fresh() for _ in operator.in_shape)
         weights = named.weights
         labels = tuple(self._fresh() for _ in weights.shape) if weights else ()

@@ -48,7 +48,7 @@ class Owners:
 
 
 @dataclass(eq=False)
-class Run:
+class WatchedRun:
     """What one run of a user function did, on symbols or on numbers.
 
     `refused`: what was asked of symbols and has no answer, in order, also where the function
@@ -96,14 +96,14 @@ GENERATED = frozenset(
 _ACTIVE = local()
 
 
-def active() -> Run | None:
+def active() -> WatchedRun | None:
     """The run under way in this thread, the innermost one."""
-    runs: list[Run] | None = getattr(_ACTIVE, "runs", None)
+    runs: list[WatchedRun] | None = getattr(_ACTIVE, "runs", None)
     return runs[-1] if runs else None
 
 
 @contextmanager
-def running(run: Run) -> Iterator[Run]:
+def running(run: WatchedRun) -> Iterator[WatchedRun]:
     """Make a run the one under way."""
     if not hasattr(_ACTIVE, "runs"):
         _ACTIVE.runs = []
@@ -137,7 +137,7 @@ def unwatched(method: Method) -> Method:
     return run  # type: ignore[return-value]  # the same signature
 
 
-def symbolic_run() -> Run | None:
+def symbolic_run() -> WatchedRun | None:
     """The run under way in this thread, if it is one on symbols."""
     run = active()
     return run if run is not None and run.symbolic else None

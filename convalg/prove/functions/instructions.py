@@ -27,7 +27,7 @@ import numpy as np
 
 from convalg.prove.decisions import polynomials
 from convalg.prove.functions import frames, symbol_arrays, symbol_functions, symbols
-from convalg.prove.functions.frames import Owners, Run, active, running
+from convalg.prove.functions.frames import Owners, WatchedRun, active, running
 from convalg.prove.functions.stand_ins import Swaps, stand_ins
 
 MOST_INSTRUCTIONS = 5_000_000
@@ -98,7 +98,7 @@ class Observed:
     attributes in the user's code that ran; `modules`: the global names of that code.
     """
 
-    run: Run
+    run: WatchedRun
     result: Any = None
     error: BaseException | None = None
     spent: bool = False
@@ -176,7 +176,7 @@ def observe(
     code will run.
     """
     _collect_young_garbage()
-    run = Run(symbolic, owners=codes.owners)
+    run = WatchedRun(symbolic, owners=codes.owners)
     seen = Observed(run, codes=codes.all)
     swaps = Swaps()
     watch = _Watch(seen, codes, swaps)
@@ -223,7 +223,7 @@ def observe_each(
     """
     _collect_young_garbage()
     found: list[Observed] = []
-    run, swaps = Run(False, owners=codes.owners), Swaps()
+    run, swaps = WatchedRun(False, owners=codes.owners), Swaps()
     before = sys.gettrace(), sys.getprofile()
     with ExitStack() as stack:
         stack.enter_context(running(run))
@@ -508,7 +508,7 @@ def _effect(function: Any) -> str:
     return _NAMES.get((str(module), name), "")
 
 
-def _is_asked_by_user(frame: FrameType | None, run: Run) -> bool:
+def _is_asked_by_user(frame: FrameType | None, run: WatchedRun) -> bool:
     """Whether the user's code asks for it, and not an import or a warning on its behalf."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
@@ -523,13 +523,13 @@ def _is_asked_by_user(frame: FrameType | None, run: Run) -> bool:
     return False
 
 
-def _looks(frame: FrameType, run: Run) -> bool:
+def _looks(frame: FrameType, run: WatchedRun) -> bool:
     """Whether the user looks; named tuples find out their module, copy.deepcopy notes ids."""
     module = frame.f_globals.get("__name__")
     return module in ("inspect", "traceback") or run.owner(frame) == "user"
 
 
-def _environment(frame: FrameType, run: Run) -> None:
+def _environment(frame: FrameType, run: WatchedRun) -> None:
     """Note reads of environment variables."""
     reads = frame.f_code.co_name == "__getitem__" and frame.f_globals.get("__name__") == "os"
     if reads and _is_asked_by_user(frame.f_back, run):

@@ -18,7 +18,7 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import Polynomial
-from convalg.prove.functions.symbols import FLOAT, Parts
+from convalg.prove.functions.symbols import FLOAT, SymbolParts
 from convalg.size import is_symbolic
 
 THRESHOLDS = (255.5, -256.0, 127.25, -128.5, 65504.5, 16777217.0, -1000.125, 99.5, 2.0**31, -0.5)
@@ -31,7 +31,7 @@ _MOST_KEPT = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class NumberSample:
     """One input for each argument. `exactly`: whether the values returned are compared."""
 
     arrays: tuple[Array, ...]
@@ -43,7 +43,7 @@ class Sample:
         return [array.copy() for array in self.arrays]
 
 
-def samples(shapes: list[tuple[int, ...]], few: bool = False) -> list[Sample]:
+def samples(shapes: list[tuple[int, ...]], few: bool = False) -> list[NumberSample]:
     """Samples for arguments of these shapes, of several dtypes; the first two repeat nothing."""
     if sum(map(math.prod, shapes)) > _MOST_KEPT:
         return _drawn(shapes, few)
@@ -51,11 +51,11 @@ def samples(shapes: list[tuple[int, ...]], few: bool = False) -> list[Sample]:
 
 
 @lru_cache(maxsize=32)
-def _kept(shapes: tuple[tuple[int, ...], ...], few: bool) -> list[Sample]:
+def _kept(shapes: tuple[tuple[int, ...], ...], few: bool) -> list[NumberSample]:
     return _drawn(list(shapes), few)
 
 
-def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[Sample]:
+def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[NumberSample]:
     random = np.random.default_rng(2024)
 
     def fractions(shape: tuple[int, ...], scale: float = 64.0) -> Array:
@@ -102,12 +102,13 @@ def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[Sample]:
             (lambda shape: integers(shape, 9), np.dtype(object)),
         ]
     found = [
-        Sample(tuple(_cast(draw(shape), dtype) for shape in shapes), dtype) for draw, dtype in plan
+        NumberSample(tuple(_cast(draw(shape), dtype) for shape in shapes), dtype)
+        for draw, dtype in plan
     ]
     if not few:
         # Differences of unsigned integers wrap: only the way that the function takes is compared.
         small = tuple(np.abs(integers(shape, 9)).astype(np.uint8) for shape in shapes)
-        found.append(Sample(small, np.dtype(np.uint8), compared=False))
+        found.append(NumberSample(small, np.dtype(np.uint8), compared=False))
     return found
 
 
@@ -119,7 +120,7 @@ def _cast(values: Array, dtype: np.dtype[Any]) -> Array:
     return values.astype(dtype)
 
 
-def sizes(drawn: Iterable[Sample], argument: int) -> Array:
+def sizes(drawn: Iterable[NumberSample], argument: int) -> Array:
     """|values| of one argument: an array of its shape with one more axis, over the samples."""
     each = [np.abs(sample.arrays[argument].astype(float)) for sample in drawn]
     return np.stack(each, axis=-1)
@@ -128,7 +129,7 @@ def sizes(drawn: Iterable[Sample], argument: int) -> Array:
 class Point:
     """The exact values of the unknowns of some arguments at a sample."""
 
-    def __init__(self, unknowns: Iterable[Array], sample: Sample) -> None:
+    def __init__(self, unknowns: Iterable[Array], sample: NumberSample) -> None:
         exact: dict[Any, Fraction] = {}
         for held, values in zip(unknowns, sample.arrays, strict=True):
             for unknown, value in zip(held.ravel(), values.ravel().tolist(), strict=True):
@@ -170,9 +171,9 @@ class Bounds:
     """
 
     def __init__(
-        self, held: Array, unknowns: list[Array], drawn: list[Sample], lowered: dict[str, Any]
+        self, held: Array, unknowns: list[Array], drawn: list[NumberSample], lowered: dict[str, Any]
     ) -> None:
-        self.parts: list[Parts] = list(held.ravel())
+        self.parts: list[SymbolParts] = list(held.ravel())
         self.shape, self.unknowns, self.drawn = held.shape, unknowns, drawn
         self.fits = np.ones(len(drawn), dtype=bool)
         dtypes = tuple(sample.dtype for sample in drawn)
@@ -195,7 +196,7 @@ class Bounds:
             # The factor leaves room for the roundings of the comparison itself.
             self.near = (self.bounds - near) * (1 - 1e-9)
 
-    def _evaluate(self, unknowns: list[Array], drawn: list[Sample]) -> Array:
+    def _evaluate(self, unknowns: list[Array], drawn: list[NumberSample]) -> Array:
         """Evaluate all monomials at once, by their degrees; returns what rounding may add."""
         columns = {
             generator: column
@@ -306,7 +307,7 @@ def _tiny(dtype: np.dtype[Any]) -> float:
     return float(np.finfo(dtype).tiny)
 
 
-def _agrees(part: Parts, number: Any, point: Point, bound: float) -> bool:
+def _agrees(part: SymbolParts, number: Any, point: Point, bound: float) -> bool:
     wanted = point.at(part.polynomial)
     got = _values(number)
     if got is None:

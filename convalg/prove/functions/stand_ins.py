@@ -34,7 +34,7 @@ from convalg.prove.functions.symbol_arrays import (
     stored,
     wrapped,
 )
-from convalg.prove.functions.symbols import FLOAT, Parts, is_one, parts, symbol
+from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_one, parts, symbol
 
 _PATCHING = RLock()
 _PLACED: list[tuple[Any, str, Any, Any]] = []
@@ -267,7 +267,7 @@ def _unwritten(shape: tuple[int, ...], dtype: np.dtype[Any]) -> SymbolArray:
     """Memory that was never written holds anything, so it is an unknown of its own."""
     found = np.empty(shape, dtype=object)
     for place in np.ndindex(shape):
-        held = Parts(Polynomial.unknown("(unwritten)"), 1.0, 0, 0.0, dtype)
+        held = SymbolParts(Polynomial.unknown("(unwritten)"), 1.0, 0, 0.0, dtype)
         found[place] = symbol(held)
     return array_of(found, dtype)
 

@@ -34,7 +34,7 @@ ROUNDS = "rounds or takes a remainder of"
 READS_TEXT = "reads the text of"
 
 
-class Parts:
+class SymbolParts:
     """What a symbol holds.
 
     `polynomial`: its exact value. `size`: a bound for every intermediate result in it, at each
@@ -61,10 +61,10 @@ class Parts:
         self.dtype = dtype
         self.weak = weak
 
-    def __copy__(self) -> Parts:
-        return Parts(self.polynomial, self.size, self.depth, self.lost, self.dtype, self.weak)
+    def __copy__(self) -> SymbolParts:
+        return SymbolParts(self.polynomial, self.size, self.depth, self.lost, self.dtype, self.weak)
 
-    def but(self, **changes: Any) -> Parts:
+    def but(self, **changes: Any) -> SymbolParts:
         """The same parts with some changed."""
         made = self.__copy__()
         for name, value in changes.items():
@@ -239,16 +239,16 @@ _slot = Symbol.__dict__["_parts"]
 _read, _write = _slot.__get__, _slot.__set__
 
 
-def symbol(held: Parts) -> Symbol:
+def symbol(held: SymbolParts) -> Symbol:
     """A symbol with these parts."""
     made: Symbol = object.__new__(Symbol)
     _write(made, held)
     return made
 
 
-def parts(value: Symbol) -> Parts:
+def parts(value: Symbol) -> SymbolParts:
     """The parts of a symbol, past the face that it shows to the user's code."""
-    held: Parts = _read(value)
+    held: SymbolParts = _read(value)
     return held
 
 
@@ -296,7 +296,7 @@ def number_in(value: Any, dtype: np.dtype[Any]) -> Any:
     return stored.item() if dtype == FLOAT or dtype.kind != "f" else stored
 
 
-def operand(other: Any) -> Parts | None:
+def operand(other: Any) -> SymbolParts | None:
     """Another operand's parts, None for what is not a number.
 
     Raises: UntraceableError for a number that is not real and finite.
@@ -305,7 +305,7 @@ def operand(other: Any) -> Parts | None:
     if kind is Symbol:
         return parts(other)
     if kind is int or kind is bool:
-        return Parts(Polynomial({(): int(other)}), float(abs(other)), 0, 0.0, INTEGER, True)
+        return SymbolParts(Polynomial({(): int(other)}), float(abs(other)), 0, 0.0, INTEGER, True)
     try:
         return _constant_parts(other)
     except UntraceableError as error:
@@ -314,11 +314,11 @@ def operand(other: Any) -> Parts | None:
         raise recorded(UntraceableError(f"{other!r} is too large a number")) from None
 
 
-def _constant_parts(other: Any) -> Parts | None:
+def _constant_parts(other: Any) -> SymbolParts | None:
     if isinstance(other, Polynomial) or is_symbolic(other):
         made = Polynomial.of(other)
         size = float(sum(abs(value) for value in made.terms.values()))
-        return Parts(made, size, 1, 0.0, FLOAT, True)
+        return SymbolParts(made, size, 1, 0.0, FLOAT, True)
     if not isinstance(other, (numbers.Number, Decimal)):
         return None
     value = exact(other)
@@ -328,7 +328,7 @@ def _constant_parts(other: Any) -> Parts | None:
     lost = _rounding(dtype) if apart else 0.0
     weak = not isinstance(other, np.generic)
     made = Polynomial({(): value})
-    return Parts(made, abs(float(value)), int(apart), lost, dtype, weak)
+    return SymbolParts(made, abs(float(value)), int(apart), lost, dtype, weak)
 
 
 def exact(value: Any) -> Any:
@@ -353,7 +353,7 @@ def exact(value: Any) -> Any:
     return held.terms.get((), 0)
 
 
-def _merged(left: Parts, right: Parts) -> np.dtype[Any]:
+def _merged(left: SymbolParts, right: SymbolParts) -> np.dtype[Any]:
     """The dtype of a result; Python's own floats do not change that of NumPy's floats."""
     if left.dtype is right.dtype:
         return left.dtype
@@ -364,7 +364,7 @@ def _merged(left: Parts, right: Parts) -> np.dtype[Any]:
     return np.promote_types(left.dtype, right.dtype)
 
 
-def _sum(left: Parts | None, right: Parts | None) -> Any:
+def _sum(left: SymbolParts | None, right: SymbolParts | None) -> Any:
     if left is None or right is None:
         return NotImplemented
     one, other = left.polynomial, right.polynomial
@@ -378,10 +378,10 @@ def _sum(left: Parts | None, right: Parts | None) -> Any:
     if dtype is not FLOAT:
         lost += _rounding(dtype)
     depth = (left.depth if left.depth > right.depth else right.depth) + 1
-    return symbol(Parts(made, left.size + right.size, depth, lost, dtype))
+    return symbol(SymbolParts(made, left.size + right.size, depth, lost, dtype))
 
 
-def _product(left: Parts | None, right: Parts | None) -> Any:
+def _product(left: SymbolParts | None, right: SymbolParts | None) -> Any:
     if left is None or right is None:
         return NotImplemented
     one, other = left.polynomial, right.polynomial
@@ -395,10 +395,10 @@ def _product(left: Parts | None, right: Parts | None) -> Any:
     if dtype is not FLOAT:
         lost += _rounding(dtype)
     depth = left.depth + right.depth + 1
-    return symbol(Parts(made, left.size * right.size, depth, lost, dtype))
+    return symbol(SymbolParts(made, left.size * right.size, depth, lost, dtype))
 
 
-def _quotient(left: Parts | None, right: Parts | None) -> Any:
+def _quotient(left: SymbolParts | None, right: SymbolParts | None) -> Any:
     if left is None or right is None:
         return NotImplemented
     value = _constant(right, "divides by")
@@ -412,7 +412,7 @@ def _quotient(left: Parts | None, right: Parts | None) -> Any:
     return _product(left, by)
 
 
-def _power(base: Parts, exponent: int, power: Parts) -> Any:
+def _power(base: SymbolParts, exponent: int, power: SymbolParts) -> Any:
     try:
         longest = max(map(len, base.polynomial.terms), default=0)
         _spend(len(base.polynomial.terms) ** min(exponent, 64) + longest * exponent)
@@ -422,10 +422,10 @@ def _power(base: Parts, exponent: int, power: Parts) -> Any:
     dtype = _merged(base, power)
     depth = (base.depth + 1) * max(exponent, 1)
     lost = (base.lost + _rounding(dtype)) * max(exponent, 1)
-    return symbol(Parts(made, base.size**exponent, depth, lost, dtype))
+    return symbol(SymbolParts(made, base.size**exponent, depth, lost, dtype))
 
 
-def _negative(held: Parts) -> Parts:
+def _negative(held: SymbolParts) -> SymbolParts:
     return held.but(polynomial=-held.polynomial, weak=False)
 
 
@@ -441,7 +441,7 @@ def _spend(products: int) -> None:
         run.spend(products)
 
 
-def _constant(held: Parts, asks: str) -> Any:
+def _constant(held: SymbolParts, asks: str) -> Any:
     """The value of a symbol that is the same for all inputs.
 
     Raises: UntraceableError for any other.

@@ -32,10 +32,10 @@ from convalg.prove.functions.instructions import (
     observe_each,
 )
 from convalg.prove.functions.outputs import Pick, Picked, one_output
-from convalg.prove.functions.samples import Bounds, Sample
+from convalg.prove.functions.samples import Bounds, NumberSample
 from convalg.prove.functions.state import fingerprint
 from convalg.prove.functions.symbol_arrays import SymbolArray, array_of, polynomial_of
-from convalg.prove.functions.symbols import FLOAT, Parts, is_one, parts, symbol
+from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_one, parts, symbol
 
 Function = Callable[..., Any]
 
@@ -70,7 +70,7 @@ def symbols_of(held: Any, size: Array | None = None, dtype: np.dtype[Any] = FLOA
     found = np.empty(held.shape, dtype=object)
     for place in np.ndindex(held.shape):
         bound = 1.0 if size is None else size[place]
-        found[place] = symbol(Parts(held[place], bound, 0, 0.0, dtype))
+        found[place] = symbol(SymbolParts(held[place], bound, 0, 0.0, dtype))
     return array_of(found, dtype)
 
 
@@ -193,7 +193,7 @@ class _Tracing:
             **options,
         )
 
-    def on_numbers(self, sample: Sample, effects: bool = False, **options: Any) -> Observed:
+    def on_numbers(self, sample: NumberSample, effects: bool = False, **options: Any) -> Observed:
         """One run on numbers; options are those of `observe`."""
         return observe(
             self.f,
@@ -234,7 +234,7 @@ class _Tracing:
             if seen.spent:
                 raise BudgetError(_SPENT)
 
-    def _need_same_way(self, symbols: Observed, numbers: Observed, sample: Sample) -> None:
+    def _need_same_way(self, symbols: Observed, numbers: Observed, sample: NumberSample) -> None:
         """Raises: UntraceableError where numbers take another way through the function."""
         if numbers.error is not None:
             raise UntraceableError(
@@ -296,7 +296,7 @@ class _Tracing:
                 notes.append(note)
         return tuple(notes)
 
-    def _on_others(self, symbols: Observed, tried: list[Sample]) -> list[Observed]:
+    def _on_others(self, symbols: Observed, tried: list[NumberSample]) -> list[Observed]:
         """Runs on samples after the first one.
 
         All are followed where the function is short. Else those are that can take another way
@@ -308,7 +308,9 @@ class _Tracing:
         modules = list(symbols.modules.values())
         return observe_each(self.f, inputs, self.codes, self.pick, modules)
 
-    def _compare_one(self, symbols: Observed, seen: Observed, place: int, sample: Sample) -> str:
+    def _compare_one(
+        self, symbols: Observed, seen: Observed, place: int, sample: NumberSample
+    ) -> str:
         """Compare one sample with the trace; a dtype of its own may need a trace of its own."""
         own = sample.dtype != FLOAT
         if own and seen.error is not None:
@@ -330,14 +332,14 @@ class _Tracing:
             return "arrays of floats: arrays of integers are truncated"
         raise UntraceableError(f"{OTHERWISE} (arrays of {sample.dtype}, {where})")
 
-    def _refused(self, symbols: Observed, seen: Observed, sample: Sample) -> str:
+    def _refused(self, symbols: Observed, seen: Observed, sample: NumberSample) -> str:
         if sample.dtype.kind == "f" and sample.dtype.itemsize > 2:
             self._need_same_way(symbols, seen, sample)
         if sample.dtype == np.int64:
             return f"arrays of floats: arrays of integers raise {type(seen.error).__name__}"
         return ""
 
-    def _own_trace(self, symbols: Observed, sample: Sample) -> Observed:
+    def _own_trace(self, symbols: Observed, sample: NumberSample) -> Observed:
         """The run on symbols that stand for a sample's dtype; it has to return the same."""
         seen = self.on_symbols(self.inputs, sample.dtype)
         reason = _reason(seen) or (seen.error and str(seen.error))
@@ -381,7 +383,7 @@ def _parts_of(array: Any) -> Array:
         else:
             made = polynomial_of(value)
             size = float(sum(abs(v) for v in made.terms.values()))
-            found[place] = Parts(made, size, 1, 0.0, FLOAT)
+            found[place] = SymbolParts(made, size, 1, 0.0, FLOAT)
     return found
 
 

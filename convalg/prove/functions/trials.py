@@ -123,7 +123,7 @@ class Trials:
         return Verdict("refuted", claim, scope, method, found)
 
 
-def _moderate(sample: samples.Sample, most: float = 1e30) -> bool:
+def _moderate(sample: samples.NumberSample, most: float = 1e30) -> bool:
     """Whether products of a few of its numbers stay within floats."""
     return all(np.all(np.abs(array.astype(float)) < most) for array in sample.arrays)
 

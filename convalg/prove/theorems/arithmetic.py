@@ -8,13 +8,14 @@ is how the padding stands here: as an operator.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from convalg.kernels import flip, kernel
 from convalg.operators.make import correlation, pad, upsample
 from convalg.operators.pooling import sum_pool
 from convalg.prove.theorems.parts import K, Length, Positions, d, n, p, s
-from convalg.prove.theorems.theorem import Claim, Part, Sides, Theorem
+from convalg.prove.theorems.theorem import Equality, Part, Sides, Theorem
 from convalg.size import sizes
 
 (h,) = sizes("h")
@@ -77,8 +78,8 @@ def _relation(number: int, *parts: Part, counter: Part | None = None) -> Theorem
     )
 
 
-def _adjoint_part(words: str, padding: Any, stride: Any = 1, taps: Any = K) -> Claim:
-    return Claim(words, lambda: adjoint_as_correlation(padding, stride=stride, taps=taps))
+def _adjoint_part(words: str, padding: Any, stride: Any = 1, taps: Any = K) -> Equality:
+    return Equality(words, lambda: adjoint_as_correlation(padding, stride=stride, taps=taps))
 
 
 COUNT = "the number of outputs"
@@ -108,7 +109,7 @@ THEOREMS = (
         7,
         Positions("the number of windows", (n - K) // s + 1, stride=s),
         *(
-            Claim(f"sum pooling of {taps} is a correlation with ones", lambda k=taps: _pooling(k))  # type: ignore[misc] # a default argument binds k
+            Equality(f"sum pooling of {taps} is a correlation with ones", partial(_pooling, taps))
             for taps in (2, 3, 4)
         ),
     ),
@@ -116,7 +117,7 @@ THEOREMS = (
         8,
         Length(SIZE, lambda i, a: i + K - 1),
         _adjoint_part("padding k - 1, flipped kernel", 0),
-        counter=Claim("padding k - 1 for a padded layer too", _padding_forgotten),
+        counter=Equality("padding k - 1 for a padded layer too", _padding_forgotten),
     ),
     _relation(
         9,
@@ -126,7 +127,7 @@ THEOREMS = (
     _relation(
         10,
         _adjoint_part("the same padding, flipped kernel", h, taps=2 * h + 1),
-        counter=Claim("the same padding for an even kernel", _even_kernel),
+        counter=Equality("the same padding for an even kernel", _even_kernel),
     ),
     _relation(
         11,
@@ -143,7 +144,7 @@ THEOREMS = (
         13,
         Length(SIZE, lambda i, a: s * (i - 1) + K - 2 * p + a, p, s),
         _adjoint_part("s - 1 zeros inserted, padded by k - p - 1", p, s),
-        counter=Claim("without the remainder a", _remainder_lost),
+        counter=Equality("without the remainder a", _remainder_lost),
     ),
     _relation(
         14,
@@ -160,6 +161,6 @@ THEOREMS = (
             stride=s,
             dilation=d,
         ),
-        Claim("a dilated kernel is the kernel with d - 1 zeros inserted", _dilated, "w"),
+        Equality("a dilated kernel is the kernel with d - 1 zeros inserted", _dilated, "w"),
     ),
 )

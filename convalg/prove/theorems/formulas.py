@@ -32,7 +32,7 @@ from convalg.errors import UndecidableError
 from convalg.faces.latex import escaped, expression
 from convalg.faces.text import one_line, padding_after
 from convalg.geometry import Geometry
-from convalg.kernels import LetterKernel, kernel
+from convalg.kernels import SymbolicKernel, kernel
 from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold, leaves
 from convalg.presburger import parameters, text
@@ -141,7 +141,7 @@ def named_arrays(operators: Iterable[Operator]) -> dict[str, tuple[Any, ...]]:
     for operator in operators:
         for leaf in leaves(operator):
             values = getattr(leaf, "weights", getattr(leaf, "values", None))
-            if isinstance(values, LetterKernel):
+            if isinstance(values, SymbolicKernel):
                 found.setdefault(values.name, values.named_shape)
             elif isinstance(values, np.ndarray) and values.dtype == object:
                 for name in _names_in(values):
@@ -160,7 +160,7 @@ def _leaf(leaf: Any) -> str:
     match leaf:
         case Convolution(geometry=geometry, weights=weights):
             return _layer(geometry, _kernel_latex(weights, geometry), leaf)
-        case Patches(geometry=geometry, values=LetterKernel() as values):
+        case Patches(geometry=geometry, values=SymbolicKernel() as values):
             name = "\\tilde{B}" if _is_flipped(geometry) else "B"
             words = _subscript(name, [_shape(geometry.kernel_shape), *_options(geometry)])
             words += "^{*}" if leaf.transposed else ""
@@ -243,7 +243,7 @@ def _alike(words: list[str]) -> str:
 def _kernel_latex(weights: Any, geometry: Geometry) -> str | None:
     """A kernel by its name, flipped or with channels exchanged, or entry by entry."""
     lead = weights.ndim - len(geometry.axes)
-    if isinstance(weights, LetterKernel):
+    if isinstance(weights, SymbolicKernel):
         straight = list(range(weights.ndim))
         order = list(weights.axes)
         name = weights.name
@@ -285,7 +285,7 @@ def _in_kernel(values: np.ndarray, name: str) -> np.ndarray | None:
     return values - own if symbols <= used else None
 
 
-def _flipped_latex(name: str, places: list[int], lead: int, weights: LetterKernel) -> str:
+def _flipped_latex(name: str, places: list[int], lead: int, weights: SymbolicKernel) -> str:
     if not places:
         return name
     taps = [k for k in range(lead, weights.ndim) if weights.shape[k] != 1]

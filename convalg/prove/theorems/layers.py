@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from convalg.operators.pooling import average_pool, sum_pool
 from convalg.operators.tree import Operator, kron
 from convalg.prove.claims import equivariant
 from convalg.prove.theorems.parts import Decided, OneEntryRows, Outcomes, Parameters, TwoLayers
-from convalg.prove.theorems.theorem import Claim, Sides, Theorem
+from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.prove.verdict import IDENTITY, Counterexample, Verdict
 from convalg.size import sizes
 
@@ -172,7 +173,7 @@ THEOREMS = (
     Theorem(
         "pooling-equivariance",
         (
-            Claim(
+            Equality(
                 "sum pooling, shifts by the window, away from the border",
                 _pooling_shifted,
             ),
@@ -216,7 +217,7 @@ THEOREMS = (
     Theorem(
         "sub-pixel",
         tuple(
-            Claim(f"stride {r} is {r} interleaved layers", lambda r=r: _sub_pixel(r), "w")  # type: ignore[misc] # a default argument binds r
+            Equality(f"stride {r} is {r} interleaved layers", partial(_sub_pixel, r), "w")
             for r in (2, 3, 4)
         ),
         source="Shi et al., Is the deconvolution layer the same as a convolutional layer?",
@@ -224,18 +225,20 @@ THEOREMS = (
     Theorem(
         "merged-branches",
         (
-            Claim("3x3, 1x1 and identity are one 3x3 layer", _merged_branches),
-            Claim("1x1 is a kernel of odd sizes with zeros around", _one_by_one_inside, "v"),
+            Equality("3x3, 1x1 and identity are one 3x3 layer", _merged_branches),
+            Equality("1x1 is a kernel of odd sizes with zeros around", _one_by_one_inside, "v"),
         ),
         source="Ding et al., RepVGG",
-        counter=Claim("the identity adds nothing", _merged_without_identity),
+        counter=Equality("the identity adds nothing", _merged_without_identity),
     ),
-    Theorem("batch-norm", (Claim("the gain moves into the kernel", _batch_norm, "w"),)),
-    Theorem("one-by-one", (Claim("the channels of the kernel are mixed", _one_by_one_after, "w"),)),
+    Theorem("batch-norm", (Equality("the gain moves into the kernel", _batch_norm, "w"),)),
+    Theorem(
+        "one-by-one", (Equality("the channels of the kernel are mixed", _one_by_one_after, "w"),)
+    ),
     Theorem(
         "average-pooling",
         tuple(
-            Claim(f"the mean of {taps} is equal weights", lambda k=taps: _average_kernel(k))  # type: ignore[misc] # a default argument binds k
+            Equality(f"the mean of {taps} is equal weights", partial(_average_kernel, taps))
             for taps in (2, 3, 4)
         ),
     ),

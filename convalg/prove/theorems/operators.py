@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from convalg.conventions import Padding
@@ -23,7 +24,7 @@ from convalg.operators.tree import Operator, kron
 from convalg.prove.claims import equivariant
 from convalg.prove.functions.claims import linear
 from convalg.prove.theorems.parts import Decided, Exponentials, Length, Linearity
-from convalg.prove.theorems.theorem import Claim, Sides, Theorem
+from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.prove.verdict import Verdict
 from convalg.size import sizes
 
@@ -71,8 +72,8 @@ def _modes_2d() -> Sides:
 
 
 def _padded(boundary: str) -> Sides:
-    whole = correlation(n, kernel(K), padding=p, boundary=boundary)  # type: ignore[arg-type]
-    return whole, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)  # type: ignore[arg-type]
+    whole = correlation(n, kernel(K), padding=p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
+    return whole, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
 
 
 def _strided() -> Sides:
@@ -329,120 +330,119 @@ THEOREMS = (
     Theorem(
         "flip",
         (
-            Claim("convolution is correlation with the flipped kernel", _flipped),
-            Claim("in two dimensions it is flipped on both axes", _flipped_2d),
+            Equality("convolution is correlation with the flipped kernel", _flipped),
+            Equality("in two dimensions it is flipped on both axes", _flipped_2d),
         ),
-        counter=Claim("the two are the same without the flip", _no_flip),
+        counter=Equality("the two are the same without the flip", _no_flip),
     ),
     Theorem(
         "modes",
         (
-            Claim("valid is rows K - 1 to n - 1 of full", lambda: _modes("valid")),
-            Claim("same is n rows of full", lambda: _modes("same")),
-            Claim("valid is a part of full in two dimensions too", _modes_2d),
+            Equality("valid is rows K - 1 to n - 1 of full", lambda: _modes("valid")),
+            Equality("same is n rows of full", lambda: _modes("same")),
+            Equality("valid is a part of full in two dimensions too", _modes_2d),
         ),
     ),
     Theorem(
         "full",
-        (Claim("full is K - 1 zeros on both sides, then valid", _full_by_padding),),
+        (Equality("full is K - 1 zeros on both sides, then valid", _full_by_padding),),
     ),
     Theorem(
         "padding",
         tuple(
-            Claim(f"padding ({b}) and then valid", lambda b=b: _padded(b))  # type: ignore[misc] # a default argument binds b
-            for b in EVERY_BOUNDARY
+            Equality(f"padding ({b}) and then valid", partial(_padded, b)) for b in EVERY_BOUNDARY
         ),
     ),
-    Theorem("stride", (Claim("a strided layer is the dense one, then dropping", _strided),)),
+    Theorem("stride", (Equality("a strided layer is the dense one, then dropping", _strided),)),
     Theorem(
         "adjoint-1d",
-        (Claim("the adjoint is the correlation with the flipped kernel", _adjoint_1d),),
+        (Equality("the adjoint is the correlation with the flipped kernel", _adjoint_1d),),
         source=f"{GUIDE}, relationship 9",
-        counter=Claim("the adjoint without the flip", _unflipped_adjoint),
+        counter=Equality("the adjoint without the flip", _unflipped_adjoint),
     ),
     Theorem(
         "adjoint-2d",
-        (Claim("the kernel is rotated by 180 degrees", _adjoint_2d),),
+        (Equality("the kernel is rotated by 180 degrees", _adjoint_2d),),
         source=f"{GUIDE}, relationship 8",
-        counter=Claim("flipping one axis would do", _adjoint_2d_one_axis),
+        counter=Equality("flipping one axis would do", _adjoint_2d_one_axis),
     ),
     Theorem(
         "adjoint-channels",
-        (Claim("flipped, with input and output channels exchanged", _adjoint_channels),),
-        counter=Claim("flipping alone would do", _channels_kept),
+        (Equality("flipped, with input and output channels exchanged", _adjoint_channels),),
+        counter=Equality("flipping alone would do", _channels_kept),
     ),
     Theorem(
         "adjoint-stride",
-        (Claim("zeros inserted into the gradient, then the dense adjoint", _strided_adjoint),),
+        (Equality("zeros inserted into the gradient, then the dense adjoint", _strided_adjoint),),
     ),
     Theorem(
         "transposed-output-padding",
         (
             Length("output_padding is the remainder", _transposed_size, p, s),
-            Claim("zeros inserted, a more at the end, then the flipped kernel", _transposed),
+            Equality("zeros inserted, a more at the end, then the flipped kernel", _transposed),
         ),
         source="Dumoulin & Visin, relationship 14; PyTorch's ConvTranspose2d",
-        counter=Claim("without output_padding", _transposed_without),
+        counter=Equality("without output_padding", _transposed_without),
     ),
     Theorem(
         "kernel-gradient",
-        (Claim("the input correlated with the output gradient", _kernel_gradient, "g"),),
+        (Equality("the input correlated with the output gradient", _kernel_gradient, "g"),),
     ),
     Theorem(
         "kernel-gradient-stride",
-        (Claim("the output gradient is dilated by s", _kernel_gradient_stride, "g"),),
-        counter=Claim("the output gradient as it is, at a stride of 2", _gradient_not_dilated),
+        (Equality("the output gradient is dilated by s", _kernel_gradient_stride, "g"),),
+        counter=Equality("the output gradient as it is, at a stride of 2", _gradient_not_dilated),
     ),
     Theorem(
         "composition",
-        (Claim("two valid layers are one of K + L - 1 taps", _composed, "w"),),
+        (Equality("two valid layers are one of K + L - 1 taps", _composed, "w"),),
     ),
     Theorem(
         "commutativity",
         (
-            Claim("valid layers commute", _commuting),
-            Claim("circular layers of odd kernels commute", _commuting_circular),
-            Claim("v * w = w * v", _symmetric_convolution, "v"),
+            Equality("valid layers commute", _commuting),
+            Equality("circular layers of odd kernels commute", _commuting_circular),
+            Equality("v * w = w * v", _symmetric_convolution, "v"),
         ),
-        counter=Claim("same-padded layers commute", _commuting_same),
+        counter=Equality("same-padded layers commute", _commuting_same),
     ),
-    Theorem("associativity", (Claim("in either order", _associative, "v"),)),
+    Theorem("associativity", (Equality("in either order", _associative, "v"),)),
     Theorem(
         "separable",
         (
-            Claim("an outer product is a column pass after a row pass", _separable, "v"),
-            Claim("the Kronecker product is those two passes", _two_passes),
+            Equality("an outer product is a column pass after a row pass", _separable, "v"),
+            Equality("the Kronecker product is those two passes", _two_passes),
         ),
     ),
     Theorem(
         "toeplitz",
-        (Claim("each diagonal is constant", _toeplitz_1d),),
-        counter=Claim("a layer of stride 2 would be Toeplitz", _toeplitz_strided),
+        (Equality("each diagonal is constant", _toeplitz_1d),),
+        counter=Equality("a layer of stride 2 would be Toeplitz", _toeplitz_strided),
     ),
     Theorem(
         "doubly-block-toeplitz",
         (
-            Claim("blocks repeat along block diagonals", lambda: _toeplitz_2d(0)),
-            Claim("each block is Toeplitz", lambda: _toeplitz_2d(1)),
+            Equality("blocks repeat along block diagonals", lambda: _toeplitz_2d(0)),
+            Equality("each block is Toeplitz", lambda: _toeplitz_2d(1)),
         ),
-        counter=Claim("the whole matrix would be Toeplitz", _flat_toeplitz),
+        counter=Equality("the whole matrix would be Toeplitz", _flat_toeplitz),
     ),
     Theorem(
         "circular-dft",
         (
             Exponentials("columns of the DFT are eigenvectors", _circular, lambda t, p: t - p),
-            Claim("a circular layer commutes with the cyclic shift", lambda: _by_circular(1)),
+            Equality("a circular layer commutes with the cyclic shift", lambda: _by_circular(1)),
         ),
-        counter=Claim("zeros at the border commute with the cyclic shift too", _zeros_commute),
+        counter=Equality("zeros at the border commute with the cyclic shift too", _zeros_commute),
     ),
     Theorem(
         "equivariance",
         (
-            Claim("away from the border, to higher indices", lambda: _interior(1)),
-            Claim("away from the border, to lower indices", lambda: _interior(-1)),
-            Claim("a circular layer, to higher indices", lambda: _by_circular(1)),
-            Claim("a circular layer, to lower indices", lambda: _by_circular(-1)),
-            Claim("a strided layer, by its stride", _by_stride, ranges={s: range(1, 5)}),
+            Equality("away from the border, to higher indices", lambda: _interior(1)),
+            Equality("away from the border, to lower indices", lambda: _interior(-1)),
+            Equality("a circular layer, to higher indices", lambda: _by_circular(1)),
+            Equality("a circular layer, to lower indices", lambda: _by_circular(-1)),
+            Equality("a strided layer, by its stride", _by_stride, ranges={s: range(1, 5)}),
         ),
         counter=Decided("a layer of stride 2 keeps the shift by 1", _broken_by_stride),
     ),

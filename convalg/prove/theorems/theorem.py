@@ -42,7 +42,7 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Claim:
+class Equality:
     """Two operators that are said to be equal.
 
     `words`: the claim in a line. `sides`: makes the two operators. `argument`: a name for the
@@ -135,9 +135,9 @@ class Theorem:
         body = "\n".join(escaped(line) for line in words)
         return f"% {self.name}\n\\[ {self.statement} \\]\n{body}"
 
-    def claims(self) -> list[Claim]:
+    def claims(self) -> list[Equality]:
         """The parts that are equalities of operators."""
-        return [part for part in self.parts if isinstance(part, Claim)]
+        return [part for part in self.parts if isinstance(part, Equality)]
 
     def __repr__(self) -> str:
         return f"Theorem({self.name!r}, {self.domain})"

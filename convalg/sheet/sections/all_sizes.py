@@ -14,7 +14,7 @@ from convalg.errors import ConvalgError
 from convalg.faces.latex import expression, layer_of
 from convalg.faces.text import padding_after, transposed_padding
 from convalg.geometry import Geometry
-from convalg.kernels import LetterKernel, flip
+from convalg.kernels import SymbolicKernel, flip
 from convalg.operators.gradients import only_convolution
 from convalg.operators.leaves import Convolution
 from convalg.operators.make import (
@@ -60,7 +60,7 @@ def _family(geometry: Geometry, transposed: bool) -> Operator | None:
     lengths = sizes(" ".join(SPATIAL[: len(axes)]))
     taps = sizes(" ".join(TAPS[: len(axes)]))
     shape = (*geometry.kernel_shape[: -len(axes)], *taps)
-    weights = LetterKernel("w", shape, tuple(range(len(shape))), (False,) * len(shape))
+    weights = SymbolicKernel("w", shape, tuple(range(len(shape))), (False,) * len(shape))
     # A transposed layer has a call of its own; the adjoint of another layer is that layer's.
     named = transposed and not any(a.is_backwards or a.boundary != "zeros" for a in axes)
     samples = geometry.out_spatial if named else geometry.in_spatial

@@ -92,7 +92,7 @@ def wide_enough(layer: Convolution) -> Convolution:
 
 def operators_section(small: Operator) -> Section:
     """Padding and stride as operators: pad, convolve, drop; and the three as one."""
-    parts = Parts(small)
+    parts = LayerParts(small)
     stride, before, after = parts.stride, *parts.padding
     blocks: list[Block] = [
         Formula(r"A = D_s\, A_1\, P_p" if not parts.transposed else _TRANSPOSED),
@@ -137,7 +137,7 @@ _TRANSPOSED = (
 )
 
 
-class Parts:
+class LayerParts:
     """The last axis of a layer taken apart; with a padding and a stride where it has none."""
 
     def __init__(self, small: Operator) -> None:

@@ -27,12 +27,12 @@ from convalg.prove.derivations.sums import (
     Applied,
     Array,
     Entry,
+    IndexSum,
     Mix,
     Plus,
-    Product,
-    Sum,
+    ProductSum,
     Times,
-    Transposed,
+    TransposedName,
 )
 
 n, K, p, C, D = ca.sizes("n K p C D")
@@ -78,10 +78,10 @@ def mutations(tree: Any) -> list[Any]:
                 for k, (factor, part) in enumerate(parts)
                 for changed in mutations(part)
             ]
-        case Sum(variables=variables, body=body, conditions=conditions):
-            bodies = [Sum(variables, changed, conditions) for changed in mutations(body)]
+        case IndexSum(variables=variables, body=body, conditions=conditions):
+            bodies = [IndexSum(variables, changed, conditions) for changed in mutations(body)]
             moved = [
-                Sum(variables, body, (*conditions[:k], (a, b.moved(1)), *conditions[k + 1 :]))
+                IndexSum(variables, body, (*conditions[:k], (a, b.moved(1)), *conditions[k + 1 :]))
                 for k, (a, b) in enumerate(conditions)
             ]
             return bodies + moved
@@ -99,9 +99,9 @@ def wrong(statement: Any) -> list[Any]:
                 *(replace(statement, equation=changed) for changed in wrong(equation)),
                 replace(statement, operator=longer),
             ]
-        case OperatorEquation(right=Product(factors=factors)) if len(factors) > 1:
-            return [replace(statement, right=Product(factors[1:]))]
-        case OperatorEquation(left=Transposed(operator=named)):
+        case OperatorEquation(right=ProductSum(factors=factors)) if len(factors) > 1:
+            return [replace(statement, right=ProductSum(factors[1:]))]
+        case OperatorEquation(left=TransposedName(operator=named)):
             return [replace(statement, left=named)]
         case VectorEquation(right=Mix(parts=parts)):
             return [replace(statement, right=Mix(parts[:1]))]

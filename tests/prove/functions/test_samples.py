@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from convalg.prove.decisions.polynomials import Polynomial
 from convalg.prove.functions import samples
 from convalg.prove.functions.samples import Bounds
-from convalg.prove.functions.symbols import FLOAT, Parts
+from convalg.prove.functions.symbols import FLOAT, SymbolParts
 
 COUNT = 3
 DRAWN = samples.samples([(COUNT,)])
@@ -52,7 +52,7 @@ def test_a_number_is_within_its_bound_or_not(
     with np.errstate(all="ignore"):
         size = np.array([float(min(abs(exact(polynomial, k)), 10**300)) for k in range(len(DRAWN))])
     held = np.empty(1, dtype=object)
-    held[0] = Parts(polynomial, size, depth, 0.0, FLOAT)
+    held[0] = SymbolParts(polynomial, size, depth, 0.0, FLOAT)
     bounds = Bounds(held, [UNKNOWNS], DRAWN, {})
     bound, wanted = Fraction(float(bounds.bounds[0, place])), exact(polynomial, place)
     try:
@@ -70,7 +70,7 @@ def test_a_number_is_within_its_bound_or_not(
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, "1", None, 1 + 1j])
 def test_what_is_no_number_differs(number: Any) -> None:
     held = np.empty(1, dtype=object)
-    held[0] = Parts(Polynomial({(): 1}), 1.0, 0, 0.0, FLOAT)
+    held[0] = SymbolParts(Polynomial({(): 1}), 1.0, 0, 0.0, FLOAT)
     bounds = Bounds(held, [UNKNOWNS], DRAWN, {})
     numbers = np.empty(1, dtype=object)
     numbers[0] = number

@@ -18,7 +18,7 @@ from convalg.operators.leaves import Convolution
 from convalg.prove import claims
 from convalg.prove.theorems.formulas import operator_latex
 from convalg.prove.theorems.parts import Decided, Length, Positions
-from convalg.prove.theorems.theorem import Claim, Part, Theorem
+from convalg.prove.theorems.theorem import Equality, Part, Theorem
 
 CLAIMS = [(theorem.name, claim) for theorem in ca.theorems for claim in theorem.claims()]
 COUNTERS = [theorem for theorem in ca.theorems if theorem.counter is not None]
@@ -65,7 +65,7 @@ def most(request: pytest.FixtureRequest) -> int:
     return 1000 if request.config.getoption("--thorough") else 14
 
 
-def _words(pair: tuple[str, Claim]) -> str:
+def _words(pair: tuple[str, Equality]) -> str:
     return f"{pair[0]}: {pair[1].words}"
 
 
@@ -99,7 +99,7 @@ def test_the_catalogue_proves_itself() -> None:
 
 def test_a_theorem_with_a_false_part_is_not_proved() -> None:
     true = ca.theorems["flip"]
-    assert isinstance(true.counter, Claim)
+    assert isinstance(true.counter, Equality)
     false = replace(true, parts=(*true.parts, true.counter))
     verdict = false.prove()
     assert verdict.status == "refuted"
@@ -125,7 +125,7 @@ def test_theorem_is_proved_within_a_second(theorem: Theorem) -> None:
 
 
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
-def test_claim_holds_at_all_small_sizes(pair: tuple[str, Claim]) -> None:
+def test_claim_holds_at_all_small_sizes(pair: tuple[str, Equality]) -> None:
     sides = pair[1].sides()
     found, compared = brute.violation(sides)
     names = brute.letters_of(sides)
@@ -142,14 +142,14 @@ def test_claim_holds_at_all_small_sizes(pair: tuple[str, Claim]) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
-def test_claim_holds_at_larger_sizes(pair: tuple[str, Claim]) -> None:
+def test_claim_holds_at_larger_sizes(pair: tuple[str, Equality]) -> None:
     sides = pair[1].sides()
     largest = {1: 12, 2: 9, 3: 7, 4: 5, 5: 4, 6: 3, 7: 1}[len(brute.letters_of(sides))]
     assert brute.violation(sides, largest)[0] is None
 
 
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
-def test_the_domain_is_where_both_sides_exist(pair: tuple[str, Claim]) -> None:
+def test_the_domain_is_where_both_sides_exist(pair: tuple[str, Equality]) -> None:
     sides = pair[1].sides()
     domain = pair[1].domain
     letters = {letter.name: letter for letter in domain.letters}
@@ -177,7 +177,7 @@ def test_the_statement_is_printed_from_the_parts(theorem: Theorem) -> None:
 
 
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
-def test_no_formula_has_equal_sides(pair: tuple[str, Claim]) -> None:
+def test_no_formula_has_equal_sides(pair: tuple[str, Equality]) -> None:
     left, _, right = pair[1].formula.partition(" = ")
     assert not right.startswith(left)
 
@@ -212,10 +212,10 @@ def test_outside_is_refuted(theorem: Theorem) -> None:
 
 
 @pytest.mark.parametrize(
-    "theorem", [t for t in COUNTERS if isinstance(t.counter, Claim)], ids=lambda t: t.name
+    "theorem", [t for t in COUNTERS if isinstance(t.counter, Equality)], ids=lambda t: t.name
 )
 def test_outside_is_the_smallest(theorem: Theorem) -> None:
-    assert isinstance(theorem.counter, Claim)
+    assert isinstance(theorem.counter, Equality)
     sides = theorem.counter.sides()
     brute.check_refuted(sides, theorem.counter.decide())
 
@@ -230,7 +230,7 @@ def test_counters_cover_the_unstated_domains() -> None:
 
 
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
-def test_mutants_are_refuted(pair: tuple[str, Claim], most: int) -> None:
+def test_mutants_are_refuted(pair: tuple[str, Equality], most: int) -> None:
     """Each broken statement is refuted; one that is proved is equal at all small sizes too."""
     first, second = pair[1].sides()
     counts: Counter[str] = Counter()
@@ -353,12 +353,12 @@ def by_z3(sides: brute.Sides) -> set[str]:
 
 
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
-def test_z3_proves_the_claim_too(pair: tuple[str, Claim]) -> None:
+def test_z3_proves_the_claim_too(pair: tuple[str, Equality]) -> None:
     assert by_z3(pair[1].sides()) == {"equal"}
 
 
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
-def test_z3_speaks_of_the_same_sizes(pair: tuple[str, Claim]) -> None:
+def test_z3_speaks_of_the_same_sizes(pair: tuple[str, Equality]) -> None:
     z3_family = pytest.importorskip("z3_family", reason="needs z3")
     sides = pair[1].sides()
     swept = dict.fromkeys(brute.swept_letters(sides), 2)
@@ -368,7 +368,7 @@ def test_z3_speaks_of_the_same_sizes(pair: tuple[str, Claim]) -> None:
 
 
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
-def test_z3_refutes_the_mutants_too(pair: tuple[str, Claim], most: int) -> None:
+def test_z3_refutes_the_mutants_too(pair: tuple[str, Equality], most: int) -> None:
     first, second = pair[1].sides()
     for words, side in brute.spread(brute.mutants(second), most // 4):
         sides = (first, side)

@@ -155,7 +155,7 @@ class Builder:
         self.added.append(node)
         makers = {name: array.array for name, array in arrays.items() if not array.absent}
         if makers:
-            self.net.weights[node] = LazyArrays(makers)  # type: ignore[assignment]
+            self.net.weights[node] = LazyArrays(makers)  # type: ignore[assignment]  # a lazy dict
         self._count(node, layer.weights(*shapes), arrays)
         return Data(node)
 

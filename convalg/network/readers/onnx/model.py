@@ -85,12 +85,12 @@ def read_onnx(path: Any, in_shape: Any = None) -> Network:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(skeleton.model)
-        return _Reader(model, skeleton).read(in_shape)
+        return _ModelReader(model, skeleton).read(in_shape)
     except (DecodeError, UnicodeDecodeError) as error:
         raise FileError(f"{skeleton.path} is no ONNX model: {error}") from None
 
 
-class _Reader:
+class _ModelReader:
     def __init__(self, model: Any, skeleton: Skeleton) -> None:
         self.model, self.skeleton, self.path = model, skeleton, skeleton.path
         if not model.HasField("graph") or not model.graph.node:
@@ -226,7 +226,7 @@ class _Reader:
                     raise FileError(f"{self.path} gives the name {shown(name)} to two values")
                 if name:
                     makers[name] = k
-        waiting, readers = [0] * len(nodes), [[] for _ in nodes]  # type: ignore[var-annotated]
+        waiting, readers = [0] * len(nodes), [[] for _ in nodes]  # type: ignore[var-annotated]  # lists of node numbers
         for k, proto in enumerate(nodes):
             for name in set(_read_by(proto)):
                 self._names_read.add(name)

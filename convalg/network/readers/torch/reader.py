@@ -53,7 +53,7 @@ def from_torch(module: Any, in_shape: Any) -> Network:
         traced = _traced(module)
         x = _zeros(module, shape)
         try:
-            _Reader(traced, Builder(net, 1), module).read(x)
+            _ModuleReader(traced, Builder(net, 1), module).read(x)
         except ShapeError:
             if not any(
                 isinstance(part, (torch.nn.Embedding, torch.nn.EmbeddingBag))
@@ -62,7 +62,7 @@ def from_torch(module: Any, in_shape: Any) -> Network:
                 raise
             # Indices of an embedding are integers.
             net = Network(shape, name=type(module).__name__)
-            _Reader(traced, Builder(net, 1), module).read(x.long())
+            _ModuleReader(traced, Builder(net, 1), module).read(x.long())
     return net
 
 
@@ -115,7 +115,7 @@ def _traced(module: torch.nn.Module) -> Any:
         ) from None
 
 
-class _Reader:
+class _ModuleReader:
     """Runs the graph node by node, and makes layers beside it."""
 
     def __init__(self, traced: Any, builder: Builder, module: torch.nn.Module) -> None:
