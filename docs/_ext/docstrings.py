@@ -10,12 +10,18 @@ from sphinx.application import Sphinx
 LABEL = re.compile(r"^(Shapes|Rule|Raises|Source): ?")
 """The parts of a docstring that begin a line."""
 
+SECTION = re.compile(r"^(Args|Returns|Raises|Source|Yields):$")
+"""The parts of a docstring whose entries are indented below them."""
+
 
 def as_rst(lines: list[str]) -> list[str]:
     """The lines of a docstring, read as plain text, as reStructuredText."""
     out: list[str] = []
     for paragraph in paragraphs(lines):
         first = paragraph[0].lstrip()
+        if SECTION.match(first):
+            out += section(first.removesuffix(":"), paragraph[1:])
+            continue
         if first.startswith(">>>"):
             out += [*paragraph, ""]
         elif all(line.startswith(" ") for line in paragraph):
@@ -24,6 +30,24 @@ def as_rst(lines: list[str]) -> list[str]:
             for part in parts(paragraph):
                 out += [*part, ""]
     return out
+
+
+def section(name: str, lines: list[str]) -> list[str]:
+    """A section as a list: an entry `name: text` a line, with its continuations indented."""
+    depth = min((len(line) - len(line.lstrip()) for line in lines), default=0)
+    entries: list[str] = []
+    for line in lines:
+        text = line[depth:]
+        if text.startswith(" ") and entries:
+            entries[-1] += f" {text.strip()}"
+        else:
+            entries.append(text)
+    out = [f"**{name}.**", ""]
+    for entry in entries:
+        head, colon, rest = entry.partition(": ")
+        named = colon and re.fullmatch(r"[\w.*, ]+", head)
+        out.append(f"- ``{head}``: {escaped(rest)}" if named else f"- {escaped(entry)}")
+    return [*out, ""]
 
 
 def paragraphs(lines: list[str]) -> list[list[str]]:
