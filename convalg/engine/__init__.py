@@ -2,7 +2,7 @@
 
 `gather` reads the pattern's own index tables and serves every geometry and every kind of number.
 For machine numbers there are faster ways, one module each: `stored` (CSR), `im2col`, `tiles` and
-`bands` (dense Toeplitz blocks), `taps`, `fourier`, `winograd`. `choice` takes the one that a small
+`bands` (dense Toeplitz blocks), `taps`, `fourier`. `choice` takes the one that a small
 model (`cost`) gives the least time. All see a layer as `layer.Layer` does.
 
 The type of every result follows one rule, `arithmetic.result_type`. Integers run in floats where

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from convalg.arguments import one_of
-from convalg.engine import bands, fourier, im2col, stored, taps, tiles, winograd
+from convalg.engine import bands, fourier, im2col, stored, taps, tiles
 from convalg.engine.arithmetic import CHUNK, Array
 from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer, layer_of_geometry
@@ -22,7 +22,7 @@ from convalg.limits import MEMORY_LIMIT
 from convalg.size import size_product
 
 Job = Literal["forward", "adjoint", "gradient"]
-ENGINES = ("gather", "csr", "im2col", "tiles", "bands", "taps", "fft", "winograd")
+ENGINES = ("gather", "csr", "im2col", "tiles", "bands", "taps", "fft")
 """The engines by name; "auto" chooses among them."""
 
 MOST_PHASES = 4096
@@ -83,10 +83,9 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
         # Long steps over little: the others lay out all that is stepped over.
         found = [each for each in found if each.engine in ("gather", "csr")]
     if name == "auto":
-        # Rounding relative to the largest numbers would show: Winograd saves little where it saves
-        # at all, the transform much, but only for large kernels.
-        refused = {"winograd"} if size_product(geometry.taps) >= LARGE else {"winograd", "fft"}
-        found = [each for each in found if each.engine not in refused]
+        # The transform rounds relative to the largest numbers: only large kernels save enough.
+        if size_product(geometry.taps) < LARGE:
+            found = [each for each in found if each.engine != "fft"]
     else:
         found = [each for each in found if each.engine == name]
         if not found:
@@ -98,15 +97,14 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
     return min(found, key=lambda each: each.seconds)
 
 
-_KINDS = {"fft": "f", "winograd": "fc"}
-"""Engines that do not take every kind of number: not whole ones, not complex ones."""
+_KINDS = {"fft": "f"}
+"""The kinds of numbers of an engine that does not take integers and complex numbers too."""
 
 _WANTS = {
     "csr": "it has no rule for the gradient of the kernel",
     "bands": "it takes one input channel to a group",
     "taps": "it takes one input channel to a group",
     "fft": "it rounds, and takes real numbers",
-    "winograd": "it takes 3 x 3 kernels without stride or dilation, of floats, and no gradients",
 }
 
 
@@ -152,8 +150,7 @@ def _ways(layer: EngineLayer, batch: int, last: bool, *, slope: bool = False) ->
         found.append(one("bands", bands, bands.work(band, batch, slope, last), band, zeros=True))
         found.append(one("taps", taps, taps.work(layer, batch), layer))
     found.append(one("fft", fourier, fourier.work(layer, batch, slope), layer, zeros=True))
-    if winograd.fits(layer) and not slope:
-        found.append(one("winograd", winograd, winograd.work(layer, batch), layer, zeros=True))
+
     return found
 
 

@@ -11,7 +11,7 @@ from convalg.arrays import as_kernel
 from convalg.errors import ArgumentError
 from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import Convolution, Diagonal, Matrix, Patches, Selection
-from convalg.operators.tree import Operator, Scaled, leaves, letters_of, scale
+from convalg.operators.tree import Operator, Scaled, leaves, scale, symbols_of
 from convalg.size import Condition, as_integer, check_conditions, is_symbolic, substituted
 
 
@@ -28,7 +28,7 @@ def conditions_of(operator: Operator) -> tuple[Condition, ...]:
 
 def at_sizes(operator: Operator, numbers: dict[str, Any]) -> Operator:
     """A family with symbols replaced by numbers; see `Operator.at`."""
-    known = {symbol.name: symbol for symbol in letters_of(operator)}
+    known = {symbol.name: symbol for symbol in symbols_of(operator)}
     chosen = {}
     for name, value in numbers.items():
         if name not in known:

@@ -331,21 +331,21 @@ class Operator(Map):
 
     @final
     @property
-    def letters(self) -> tuple[sympy.Symbol, ...]:
-        """The letters of a family: those of its input sizes, then kernels, then the rest.
+    def symbols(self) -> tuple[sympy.Symbol, ...]:
+        """The symbols of a family: those of its input sizes, then kernels, then the rest.
 
         >>> import convalg as ca
         >>> n, K = ca.sizes("n K")
-        >>> ca.correlation(n, ca.kernel(K)).T.letters
+        >>> ca.correlation(n, ca.kernel(K)).T.symbols
         (n, K)
         """
-        return letters_of(self)
+        return symbols_of(self)
 
     @final
     def _need_numbers(self, face: str) -> None:
         """Raises: SymbolicError when some size is a letter."""
         if not self.is_concrete:
-            names = ", ".join(f"{letter}=..." for letter in self.letters)
+            names = ", ".join(f"{letter}=..." for letter in self.symbols)
             raise SymbolicError(
                 f"{face} needs numbers for sizes, and this is a family: take A.at({names})"
             )
@@ -563,8 +563,8 @@ def kron(left: Operator, right: Operator) -> Operator:
     return Kron(left, right)
 
 
-def letters_of(operator: Operator) -> tuple[Any, ...]:
-    """The letters of a family, in the order of `Operator.letters`."""
+def symbols_of(operator: Operator) -> tuple[Any, ...]:
+    """The letters of a family, in the order of `Operator.symbols`."""
     if operator.is_concrete:
         return ()
     layers: list[Any] = [leaf for leaf in leaves(operator) if hasattr(leaf, "geometry")]

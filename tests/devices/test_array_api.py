@@ -399,8 +399,8 @@ BAD: list[tuple[Callable[[], Any], str]] = [
         lambda: LAYER(strict.ones(3), engine="im2col"),
         "is for NumPy's numbers, and x is a Array",
     ),
-    (lambda: ca.relu(3)(Foreign([1, 2, 3])), "x does not turn into a NumPy array: Implicit"),
-    (lambda: ca.dense(strict.ones((2, 2), device=OTHER)), "does not turn into a NumPy array"),
+    (lambda: ca.relu(3)(Foreign([1, 2, 3])), "x cannot be converted to a NumPy array: Implicit"),
+    (lambda: ca.dense(strict.ones((2, 2), device=OTHER)), "cannot be converted to a NumPy array"),
 ]
 
 

@@ -331,7 +331,7 @@ def test_the_domain_is_where_the_operator_exists(operator: ca.Operator) -> None:
     """The set that isl gets, against making the operator at numbers."""
     domain = Domain.of(operator)
     sides = (operator, operator)
-    for sizes in brute.small_sizes(sides, 8 if len(operator.letters) == 1 else 6):
+    for sizes in brute.small_sizes(sides, 8 if len(operator.symbols) == 1 else 6):
         point = " and ".join(f"{name} = {value}" for name, value in sizes.items())
         here = islpy.Set(f"[{', '.join(sizes)}] -> {{ : {point} }}")
         exists = brute.both_exist(sides, sizes)
@@ -507,7 +507,7 @@ def test_sizes_that_are_none(sizes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("names", ["n n", "", "1a", "n-1", "é", "n, n"])
 def test_bad_names(names: str) -> None:
     with pytest.raises(
-        ArgumentError, match=r"names must be different letters|is no name for a size"
+        ArgumentError, match=r"names must be different letters|cannot be the name of a size"
     ):
         ca.sizes(names)
 
@@ -535,9 +535,9 @@ def test_a_family_at_numbers_is_the_operator() -> None:
     assert found.is_concrete
     assert brute.matrix(found) == brute.matrix(ca.correlation(5, ca.kernel(3)))
     part = A.at(n=5)
-    assert (part.in_shape, part.letters) == ((5,), (K,))
+    assert (part.in_shape, part.symbols) == ((5,), (K,))
     assert brute.matrix(part.at(K=3)) == brute.matrix(found)
-    assert A.letters == (n, K)
+    assert A.symbols == (n, K)
     assert A.out_shape == (n - K + 1,)
 
 
