@@ -163,7 +163,7 @@ def test_number_types(engine: str, kind: str) -> None:
     layer = ca.correlation((6, 7), THREE.astype(np.zeros(1, dtype=kind).real.dtype), padding=1)
     x = (np.arange(84) % 5 - 2).reshape(2, 6, 7).astype(kind)
     if engine == "fft" and kind.startswith("complex"):
-        with pytest.raises(ArgumentError, match="it rounds, and takes real numbers"):
+        with pytest.raises(ArgumentError, match="it rounds, and takes only real numbers"):
             layer(x, engine=engine)
         return
     y = layer(x, engine=engine)
@@ -178,7 +178,7 @@ def test_whole_numbers_beyond_floats_stay_exact() -> None:
     x = np.arange(40) + 2**24
     right = np.correlate(x.astype(object), layer.kernel.astype(object), "valid")
     assert layer(x).tolist() == right.tolist()
-    with pytest.raises(ArgumentError, match="whole numbers up to 2"):
+    with pytest.raises(ArgumentError, match="integers up to 2"):
         layer(x, engine="im2col")
 
 
@@ -201,7 +201,7 @@ BAD = {
     ),
     "bands of two channels": (
         lambda: ca.correlation(9, np.ones((1, 2, 3)))(np.ones((2, 9)), engine="bands"),
-        "takes one input channel to a group",
+        "takes one input channel per group",
     ),
 }
 
