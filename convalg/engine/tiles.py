@@ -82,7 +82,7 @@ class Tiling:
         return self.spacing[0] == 1 and self.patch[0] > self.step[0]
 
     def corners(self) -> Iterator[tuple[slice | int, ...]]:
-        """Yield the index of the kernel in the block of shape `_shape`, for each output of a tile."""
+        """Yield the index of the kernel in the block (`_shape`), for each output of a tile."""
         layer = self.layer
         for position in product(*(range(t) for t in self.tile)):
             taps = [
@@ -108,7 +108,8 @@ class Tiling:
     def block(self, kernel: Array, out: Array | None = None) -> Array:
         """Return the Toeplitz block (groups, rows, depth) of a kernel.
 
-        Shapes: kernel (groups, outputs, inputs, *taps). An `out` must be zero outside the kernel's entries, as after an earlier call.
+        Shapes: kernel (groups, outputs, inputs, *taps).
+        An `out` must be zero outside the kernel's entries, as after an earlier call.
         """
         block = np.zeros(self._shape, dtype=kernel.dtype) if out is None else out
         block = block.reshape(self._shape)

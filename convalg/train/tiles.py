@@ -83,9 +83,9 @@ class TilesStage(Stage):
             self.y = self.product.reshape(outputs, *tiling.grid[-dims:], place.batch)
         else:
             # Of whole tiles; the last ones may stand over.
-            self.full = place.zeros(layer.groups, layer.outputs, *tiling.whole)
+            self.full = place.zeros(layer.groups, layer.outputs, *tiling.covered)
             cut = tuple(slice(0, o) for o in layer.out[-dims:])
-            whole = self.full.reshape(outputs, *tiling.whole[-dims:], place.batch)
+            whole = self.full.reshape(outputs, *tiling.covered[-dims:], place.batch)
             self.y = whole[(slice(None), *cut)]
 
     def _kernel(self, array: Array) -> Array:
