@@ -216,9 +216,9 @@ def _leaf(leaf: Any, arrays: Callable[[Any], str] = array_words) -> str:
             return _call("diagonal", arrays(leaf.values))
         case Matrix():
             return _call("dense", arrays(leaf.values))
-        case SparseMatrix(words=words, values=values):
+        case SparseMatrix(text=text, values=values):
             rows, columns = leaf.shape
-            return words or f"<sparse {rows} x {columns}, {values.size} entries>"
+            return text or f"<sparse {rows} x {columns}, {values.size} entries>"
     raise AssertionError(leaf)
 
 

@@ -523,7 +523,7 @@ def test_names_are_words() -> None:
     ["to_scipy", "to_sympy", "to_numpy", "to_linear_operator", "counts", "pattern", "simplify"],
 )
 def test_faces_that_need_numbers_say_so(face: str) -> None:
-    words = r"needs numbers for sizes, and this is a family: take A.at\(n=..., K=...\)"
+    words = r"needs numbers for sizes, but this is a family: use A.at\(n=..., K=...\)"
     with pytest.raises(SymbolicError, match=words):
         getattr(A, face)()
     with pytest.raises(SymbolicError, match=words):
