@@ -420,7 +420,7 @@ UNKNOWN: dict[str, tuple[Any, Any, str]] = {
     "a reshape of two axes": (
         ca.reshape((n, m), (m, n)),
         ca.reshape((n, m), (m, n)),
-        "not affine|multiplies letters",
+        "not affine|multiplies symbols",
     ),
     "many numbers": (
         ca.correlation(n, np.ones(101)),
