@@ -390,9 +390,18 @@ BAD: list[tuple[Callable[[], Any], str]] = [
         lambda: ca.diagonal([1, 0.5])(strict.asarray([1, 2])),
         "the operator holds 1.0, which is not an integer",
     ),
-    (lambda: ca.diagonal([1, Fraction(1, 3)])(strict.asarray([1, 2])), "numbers like 1/3, the"),
-    (lambda: (0.5 * ca.pad(2, 1))(strict.asarray([1, 2])), "whole ones only: cast the array"),
-    (lambda: LAYER.kernel_gradient(strict.ones(3), np.ones(2)), "x and g must be arrays of one"),
+    (
+        lambda: ca.diagonal([1, Fraction(1, 3)])(strict.asarray([1, 2])),
+        "holds 1/3, which is not an integer, but the array holds",
+    ),
+    (
+        lambda: (0.5 * ca.pad(2, 1))(strict.asarray([1, 2])),
+        "but the array holds integers: cast the array",
+    ),
+    (
+        lambda: LAYER.kernel_gradient(strict.ones(3), np.ones(2)),
+        "x and g must be arrays of the same library",
+    ),
     (
         lambda: LAYER.kernel_gradient(strict.ones(3), strict.asarray([1, 2])),
         "a kernel's gradient takes floating-point numbers here",
