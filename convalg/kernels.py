@@ -240,7 +240,9 @@ def named(name: str, size: int | None = None) -> Array:
             return _frozen(np.full((1, taps, 1, 1), 1 / taps))
     if globals()[name].shape[-1] == taps:
         return globals()[name]
-    raise ArgumentError(f"kernel {name!r} has no form of size {size}")
+    raise ArgumentError(
+        f"kernel {name!r} is not available in size {size}: choose another filter or size"
+    )
 
 
 def _frozen(values: Any) -> Array:

@@ -113,7 +113,7 @@ def kernel_gradient(geometry: Geometry, x: Array, g: Array) -> Array:
         return gather.kernel_gradients(geometry, x, g).sum(axis=0)
     groups, outputs, inputs = geometry.channels
     oriented = layer_of_geometry(geometry)
-    image, upstream = (_laid(way, signal) for signal in kind[:2])
+    image, upstream = (_contiguous(way, signal) for signal in kind[:2])
     image = image.reshape(len(x), groups, inputs, *geometry.in_spatial)
     upstream = upstream.reshape(len(g), groups, outputs, *geometry.out_spatial)
     with np.errstate(invalid="ignore" if way.zeros else None):
@@ -177,7 +177,7 @@ def _run(way: EnginePlan, geometry: Geometry, kernel: Array, signal: Array) -> A
     groups, outputs, inputs = geometry.channels
     oriented, adjoint = layer_of_geometry(geometry), way.adjoint
     channels = (outputs, geometry.out_spatial) if adjoint else (inputs, geometry.in_spatial)
-    x = _laid(way, signal).reshape(len(signal), groups, channels[0], *channels[1])
+    x = _contiguous(way, signal).reshape(len(signal), groups, channels[0], *channels[1])
     weights = oriented.flip_kernel(kernel.reshape(groups, outputs, inputs, *geometry.taps))
     with np.errstate(invalid="ignore" if way.zeros else None):
         y = way.run(weights, oriented.flip_output(x) if adjoint else x)
@@ -188,7 +188,7 @@ def _run(way: EnginePlan, geometry: Geometry, kernel: Array, signal: Array) -> A
     return y if adjoint else oriented.flip_output(y)
 
 
-def _laid(way: EnginePlan, signal: Array) -> Array:
+def _contiguous(way: EnginePlan, signal: Array) -> Array:
     """Return the signal sample by sample in memory, unless the engine takes the batch innermost."""
     return signal if way.engine == "tiles" else np.ascontiguousarray(signal)
 

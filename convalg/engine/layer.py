@@ -97,8 +97,8 @@ class EngineLayer:
         if out is None:
             if self.is_bare:
                 return x[(*lead, *here)]
-            behind = x.shape[first + len(self.sizes) :]
-            out = np.zeros((*x.shape[:first], *self.lengths, *behind), dtype=x.dtype)
+            trailing = x.shape[first + len(self.sizes) :]
+            out = np.zeros((*x.shape[:first], *self.lengths, *trailing), dtype=x.dtype)
         out[(*lead, *there)] = x[(*lead, *here)]
         return out
 
@@ -106,10 +106,10 @@ class EngineLayer:
         """Apply the adjoint of `extend` with zeros: keep what belongs to the image."""
         there, here = self.overlap()
         lead = (slice(None),) * first
-        behind = extended.shape[first + len(self.sizes) :]
+        trailing = extended.shape[first + len(self.sizes) :]
         if all(s == slice(0, n) for s, n in zip(here, self.sizes, strict=True)):
             return extended[(*lead, *there)]
-        x = np.zeros((*extended.shape[:first], *self.sizes, *behind), dtype=extended.dtype)
+        x = np.zeros((*extended.shape[:first], *self.sizes, *trailing), dtype=extended.dtype)
         x[(*lead, *here)] = extended[(*lead, *there)]
         return x
 

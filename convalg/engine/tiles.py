@@ -125,11 +125,11 @@ class Tiling:
 
     def parts(self, batch: int, most: int = 0) -> list[tuple[int, int]]:
         """Return the rows of tiles computed together, with `most` (or BLOCK) entries of columns."""
-        rows, each = self.grid[0], max(self.laid(2, batch) - self.laid(1, batch), 1)
+        rows, each = self.grid[0], max(self.entries(2, batch) - self.entries(1, batch), 1)
         count = min(max((most or BLOCK) // each, 1), rows)
         return [(a, min(a + count, rows)) for a in range(0, rows, count)]
 
-    def laid(self, rows: int, batch: int) -> int:
+    def entries(self, rows: int, batch: int) -> int:
         """Return the number of entries of the columns of some rows of tiles."""
         lines = rows * self.patch[0]
         if self.overlaps:
@@ -168,16 +168,16 @@ class Tiling:
             shape = (groups, 1, lines, *patches.shape[3:])
             patches = np.lib.stride_tricks.as_strided(patches, shape, patches.strides)
             count = 1
-        laid: Array = np.empty(patches.size, dtype=image.dtype) if out is None else out
-        laid = laid[: patches.size].reshape(patches.shape)
-        np.copyto(laid, patches)
+        held: Array = np.empty(patches.size, dtype=image.dtype) if out is None else out
+        held = held[: patches.size].reshape(patches.shape)
+        np.copyto(held, patches)
         if not self.overlaps:
-            return laid.reshape(groups, count, self.depth, width)
-        laid = laid.reshape(groups, lines, -1, width)
+            return held.reshape(groups, count, self.depth, width)
+        held = held.reshape(groups, lines, -1, width)
         return np.lib.stride_tricks.as_strided(
-            laid,
+            held,
             (groups, part[1] - part[0], self.depth, width),
-            (laid.strides[0], laid.strides[1] * self.step[0], *laid.strides[2:]),
+            (held.strides[0], held.strides[1] * self.step[0], *held.strides[2:]),
             writeable=False,
         )
 

@@ -177,10 +177,10 @@ def unfold(
     [[1, 2, 3], [2, 3, 4]]
     """
     sizes = concrete_shape(shape)
-    walk = {"stride": stride, "padding": padding, "dilation": dilation}
+    spacing = {"stride": stride, "padding": padding, "dilation": dilation}
     # stride=None would mean the default of pooling.
     per_axis(stride, "stride", len(sizes))
-    axes = concrete_axes(sizes, size, walk)
+    axes = concrete_axes(sizes, size, spacing)
     taps = size_product([axis.taps for axis in axes])
     outputs = size_product([axis.out_size for axis in axes])
     before, _ = shapes(sizes, (), channels)

@@ -67,7 +67,7 @@ class TilesStage(Stage):
         self.block = tiling.block(kernel)
         self.parts = tiling.parts(place.batch, MOST_COLUMNS)
         rows, width = max(b - a for a, b in self.parts), tiling.width(place.batch)
-        self.columns = np.empty(tiling.laid(rows, place.batch), dtype=place.dtype)
+        self.columns = np.empty(tiling.entries(rows, place.batch), dtype=place.dtype)
         self.product = place.empty(layer.groups, tiling.rows, *tiling.grid)
         self.spread = np.empty_like(self.product)
         self.back = None if place.first else np.empty_like(self.image)
