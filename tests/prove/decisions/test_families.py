@@ -49,7 +49,7 @@ PROVED: dict[str, tuple[Any, Any, str]] = {
     "sum": (A + A, 2 * A, "all n >= K >= 1"),
     "difference": (A - A, 0 * A, "all n >= K >= 1"),
     "fraction": (Fraction(1, 3) * A + Fraction(2, 3) * A, A, "all n >= K >= 1"),
-    "letter times": (K * A + A, (K + 1) * A, "all n >= K >= 1"),
+    "symbol times": (K * A + A, (K + 1) * A, "all n >= K >= 1"),
     "symbol times": (
         sympy.Symbol("a") * A - A,
         (sympy.Symbol("a") - 1) * A,
@@ -197,7 +197,7 @@ REFUTED: dict[str, tuple[Any, Any, dict[str, int]]] = {
         {"n": 2, "m": 1, "K": 2, "L": 1},
     ),
     "twice": (A, 2 * A, {"n": 1, "K": 1}),
-    "letter times": (K * A, A, {"n": 2, "K": 2}),
+    "symbol times": (K * A, A, {"n": 2, "K": 2}),
     "one number": (ca.correlation(n, [1, 2]), ca.correlation(n, [1, 3]), {"n": 2}),
     "at the border only": (
         ca.correlation(n, [1, 1, 1], padding=1),
@@ -440,7 +440,7 @@ UNKNOWN: dict[str, tuple[Any, Any, str]] = {
     "groups as a letter": (
         ca.correlation(n, ca.kernel(2 * C, 2, K), groups=C),
         ca.correlation(n, ca.kernel(2 * C, 2, K), groups=C),
-        "decidable for depthwise layers only",
+        "decidable only for depthwise layers",
     ),
 }
 
@@ -507,7 +507,8 @@ def test_sizes_that_are_none(sizes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("names", ["n n", "", "1a", "n-1", "é", "n, n"])
 def test_bad_names(names: str) -> None:
     with pytest.raises(
-        ArgumentError, match=r"names must be different letters|cannot be the name of a size"
+        ArgumentError,
+        match=r"names must be one or more different names|cannot be the name of a size",
     ):
         ca.sizes(names)
 
