@@ -197,7 +197,7 @@ def point(
         f"{task} {geometry.name} batch {batch}",
         AUTO,
         {engine: maker(engine) for engine in (AUTO, *engines)},
-        # Winograd and Fourier round more than a product does.
+        # The Fourier transform rounds more than a product does.
         tolerance=1e-3,
     )
 

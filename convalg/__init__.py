@@ -1,14 +1,14 @@
 """convalg: convolution as linear algebra that you can see, prove, check and train.
 
 Every convolution, pooling and padding layer is an explicit sparse Toeplitz operator.
-Names load on first use, so that importing convalg loads only this file and the version.
+Names are loaded on first use, so importing convalg loads only this file and the version.
 """
 
 from __future__ import annotations
 
 from convalg.version import __version__ as __version__
 
-# Importing `typing` and `importlib` would take longer than all that this file does.
+# Importing `typing` and `importlib` would take longer than everything else in this file.
 TYPE_CHECKING = False
 
 _PUBLIC = {
@@ -46,7 +46,7 @@ _PUBLIC = {
     "train": "data",
     "train.loop": "fit",
 }
-"""The public names by the module that holds them; for "" they are modules themselves."""
+"""The public names by the module that defines them; those of "" are modules themselves."""
 
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 __all__ = sorted(_HOME)

@@ -1,4 +1,4 @@
-"""Checks of plain arguments: one of some words, an object of a class, a function, a path."""
+"""Checks of plain arguments: one of several options, an object of a class, a function, a path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_SHOWN = 120
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: in one line, escaped and short.
+    """Return a value as error messages show it: on one line, escaped and short.
 
     >>> shown("a" * 1000), shown(10**1000)
     ("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaaa'", 'an integer of 3322 bits')
@@ -27,29 +27,31 @@ def shown(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 256:
         # Python refuses to write integers of many thousand digits.
         return f"an integer of {value.bit_length()} bits"
-    words = " ".join(repr(value).split())
-    if len(words) <= MOST_SHOWN:
-        return words
-    return f"{words[: MOST_SHOWN // 3 + 1]}...{words[-MOST_SHOWN // 6 :]}"
+    text = " ".join(repr(value).split())
+    if len(text) <= MOST_SHOWN:
+        return text
+    return f"{text[: MOST_SHOWN // 3 + 1]}...{text[-MOST_SHOWN // 6 :]}"
 
 
-def one_of(value: Any, words: Collection[str], name: str) -> str:
-    """The value of an argument that is one of some words.
+def one_of(value: Any, options: Collection[str], name: str) -> str:
+    """Return the value of an argument that must be one of several strings.
 
     Raises: ArgumentError for anything else, whatever its type.
 
     >>> one_of("same", ("valid", "same"), "padding")
     'same'
     """
-    if isinstance(value, str) and value in words:
+    if isinstance(value, str) and value in options:
         return value
-    listed = ", ".join(words)
-    known = f"one of {listed}" if len(words) > 2 else " or ".join(map(repr, words))
-    raise ArgumentError(f"{name} must be {known}, not {shown(value)}")
+    listed = ", ".join(options)
+    wanted = f"one of {listed}" if len(options) > 2 else " or ".join(map(repr, options))
+    raise ArgumentError(f"{name} must be {wanted}, not {shown(value)}")
 
 
 def a_kind(value: Any, kind: type, what: str) -> Any:
-    """The value of an argument that is of a class; `what` begins the message.
+    """Return the value of an argument that must be an instance of a class.
+
+    `what` is the start of the error message.
 
     Raises: KindError for anything else.
     """
@@ -61,8 +63,8 @@ def a_kind(value: Any, kind: type, what: str) -> Any:
 def a_function(value: Any, count: int, what: str) -> Any:
     """Return a function argument that accepts `count` positional arguments.
 
-    `what` begins the error message. Raises: KindError for anything else; functions without a
-    signature, as some written in C, are accepted.
+    `what` is the start of the error message. Functions without a signature, such as some written
+    in C, are accepted. Raises: KindError for anything else.
 
     >>> a_function(len, 1, "f must be a function f(x)")([1, 2])
     2
@@ -72,19 +74,19 @@ def a_function(value: Any, count: int, what: str) -> Any:
     try:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
-        # Some functions written in C do not tell.
+        # Some functions written in C have no signature.
         return value
     try:
         signature.bind(*[None] * count)
     except TypeError as error:
-        raise KindError(f"{what}, and this one takes other arguments: {error}") from None
+        raise KindError(f"{what}, but this one takes other arguments: {error}") from None
     return value
 
 
 def as_path(path: Any, name: str = "path") -> Path:
-    """A path from text or a path.
+    """Return a `Path` from a string or a path.
 
-    Raises: KindError for anything else, FileError for text that no file can be called.
+    Raises: KindError for anything else, FileError for text that cannot be the name of a file.
     """
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise KindError(f"{name} must be a path, not {shown(path)} ({type(path).__name__})")
@@ -95,7 +97,7 @@ def as_path(path: Any, name: str = "path") -> Path:
     else:
         if "\0" not in os.fspath(path):
             return Path(path)
-    raise FileError(f"{name} must be a name that a file can have, not {shown(os.fspath(path))}")
+    raise FileError(f"{name} must be a valid file name, not {shown(os.fspath(path))}")
 
 
 def checked_number(
@@ -107,15 +109,18 @@ def checked_number(
     most: float = math.inf,
     below: float = math.inf,
 ) -> float:
-    """The value as a plain number. Raises: KindError or ArgumentError when it is not in range."""
+    """Return the value as an int or a float.
+
+    Raises: KindError when it is not a number, ArgumentError when it is out of range.
+    """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise KindError(f"{name} must be a number, not {value!r}")
-    # An int stays one: as StepDecay(10, 0.5) was written, so it is shown.
+    # An int stays an int, so that StepDecay(10, 0.5) is printed as it was written.
     number: float = int(value) if isinstance(value, Integral) else float(value)
     if not (math.isfinite(number) and least <= number <= most and above < number < below):
         bounds = [
-            f"{words} {bound}"
-            for words, bound in (
+            f"{label} {bound}"
+            for label, bound in (
                 ("at least", least),
                 ("above", above),
                 ("at most", most),
@@ -128,12 +133,12 @@ def checked_number(
 
 
 def settle(config: Any, name: str, **bounds: float) -> None:
-    """Check a number of a frozen dataclass, and keep it as a plain one."""
+    """Check a numeric field of a frozen dataclass and store it as an int or a float."""
     object.__setattr__(config, name, checked_number(name, getattr(config, name), **bounds))
 
 
 def plural(count: int, word: str) -> str:
-    """A number of things.
+    """Return a count with its noun, in the plural where needed.
 
     >>> plural(1, "weight"), plural(2, "weight")
     ('1 weight', '2 weights')

@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 
 def as_kernel(kernel: Any, name: str = "kernel") -> Array:
-    """The kernel as a read-only array of real numbers or of exact objects.
+    """Return the kernel as a read-only array of real numbers or of exact objects.
 
     Raises: KindError for anything that is not a real number or a SymPy expression,
     ArgumentError for NaN or infinity.
@@ -31,7 +31,8 @@ def as_kernel(kernel: Any, name: str = "kernel") -> Array:
         raise ShapeError(f"{name} must be an array with one axis per tap, not the number {kernel}")
     if weights.dtype.kind == "c":
         raise KindError(
-            f"{name} must be real, not {weights.dtype}: apply its real and imaginary parts"
+            f"{name} must be real, not {weights.dtype}: apply its real and imaginary parts "
+            f"separately"
         )
     check_finite(weights, name)
     if weights.base is not None or weights.flags.writeable:
@@ -41,13 +42,13 @@ def as_kernel(kernel: Any, name: str = "kernel") -> Array:
 
 
 def as_numbers(values: Any, name: str) -> Array:
-    """Any array-like of numbers or SymPy expressions, as an array; nothing is cast.
+    """Return any array-like of numbers or SymPy expressions as an array, without casting.
 
-    Integers of lists and tuples stay integers: those beyond 64 bits are an array of objects, as
-    are those for which NumPy has no common integer type.
+    Integers in lists and tuples stay integers: those beyond 64 bits become an array of objects, as
+    do those for which NumPy has no common integer type.
 
-    Raises: KindError for ragged nesting, masked entries, strings, None and other things that are
-    not numbers.
+    Raises: KindError for ragged nesting, masked entries, strings, None and anything else that is
+    not a number.
     """
     if isinstance(values, np.ndarray):
         if isinstance(values, np.ma.MaskedArray):
@@ -65,7 +66,7 @@ def as_numbers(values: Any, name: str) -> Array:
 
 
 def _array_of(values: Any, name: str) -> Array:
-    """What is not an array yet, as one."""
+    """Convert what is not an array yet into one."""
     if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
         values = np.array(values.tolist(), dtype=object)
     nested = isinstance(values, (list, tuple))
@@ -76,7 +77,7 @@ def _array_of(values: Any, name: str) -> Array:
         if np.isnan(array).any() and any(value is np.ma.masked for value in _leaves(values)):
             raise KindError(f"{name} holds np.ma.masked, a masked entry: give numbers only")
         if all(issubclass(kind, (int, np.integer, np.bool_)) for kind in _kinds(values)):
-            # NumPy rounds integers that fit in none of its types together: 2**63 and -1.
+            # NumPy rounds integers without a common type, such as 2**63 and -1.
             array = as_array(values, name, object)
         elif np.max(np.abs(array), where=np.isfinite(array), initial=0) >= 2**53:
             _refuse_rounding(values, name)
@@ -84,17 +85,17 @@ def _array_of(values: Any, name: str) -> Array:
 
 
 def _refuse_rounding(values: Any, name: str) -> None:
-    """Raises: KindError for an integer next to floats that a float cannot hold."""
+    """Raise KindError for an integer next to floats that a float cannot represent exactly."""
     for value in _leaves(values):
         if isinstance(value, (int, np.integer)) and int(float(value)) != value:
             raise KindError(
-                f"{name} holds {value} next to floats, where it would be rounded: give integers "
-                f"and fractions only, or floats"
+                f"{name} holds {value} next to floats, where it would be rounded: give only "
+                f"integers and fractions, or only floats"
             )
 
 
 def as_array(values: Any, name: str, dtype: Any = None) -> Array:
-    """Any array-like as an array, whatever it holds; its entries are not looked at.
+    """Return any array-like as an array, without checking its entries.
 
     Raises: KindError for ragged nesting, masked entries, and arrays that stay on a device.
     """
@@ -105,13 +106,13 @@ def as_array(values: Any, name: str, dtype: Any = None) -> Array:
     except (ValueError, OverflowError) as error:
         raise KindError(f"{name} is not a rectangular array: {error}") from None
     except (TypeError, RuntimeError, UserWarning) as error:
-        # Arrays of a GPU, of a graph or of a trace do not come to the host by themselves; NumPy's
-        # warning of masked entries may be an error.
-        raise KindError(f"{name} does not turn into a NumPy array: {error}") from None
+        # Arrays on a GPU, in a graph or in a trace are not copied to the host implicitly; NumPy's
+        # warning about masked entries may have been made an error.
+        raise KindError(f"{name} cannot be converted to a NumPy array: {error}") from None
 
 
 def _leaves(values: Any) -> Iterator[Any]:
-    """The numbers and the arrays in nested lists."""
+    """Yield the numbers and the arrays in nested lists."""
     for value in values:
         if isinstance(value, (list, tuple)):
             yield from _leaves(value)
@@ -120,14 +121,14 @@ def _leaves(values: Any) -> Iterator[Any]:
 
 
 def _kinds(values: Any) -> Iterator[type]:
-    """The types of the numbers in nested lists and in their arrays."""
+    """Yield the types of the numbers in nested lists and in their arrays."""
     for leaf in _leaves(values):
         yield leaf.dtype.type if isinstance(leaf, np.ndarray) else type(leaf)
 
 
 def _refuse_masked_rows(values: Any, name: str) -> None:
-    """Raises: KindError for a masked array in nested lists."""
-    # Where numbers are, there are no rows: long lists of numbers are not looked through.
+    """Raise KindError for a masked array in nested lists."""
+    # A list that starts with a number has no rows, so long lists of numbers are not searched.
     if values and isinstance(values[0], (list, tuple, np.ndarray)):
         for value in values:
             if isinstance(value, np.ma.MaskedArray):
@@ -137,21 +138,21 @@ def _refuse_masked_rows(values: Any, name: str) -> None:
 
 
 def _refuse_mask(values: Any, name: str) -> None:
-    """Raises: KindError where some entry is masked: what is below a mask is no number."""
+    """Raise KindError where an entry is masked: the value under a mask is not data."""
     if np.ma.is_masked(values):
         raise KindError(
-            f"{name} has masked entries, {values}: fill them with numbers first, "
-            f"{name}.filled(0) for one"
+            f"{name} has masked entries, {values}: fill them with numbers first, such as by "
+            f"{name}.filled(0)"
         )
 
 
 def _objects(array: Array, name: str) -> Array:
-    """An array of objects that are all numbers or expressions; machine integers as Python's."""
+    """Check that all objects are numbers or expressions; convert machine integers to Python's."""
     machine = mixed = False
     largest_bits = 0
     for value in array.flat:
         if isinstance(value, (bool, np.integer, np.bool_)):
-            # Machine integers would overflow where Python's do not.
+            # Machine integers would overflow where Python integers do not.
             machine = True
         elif isinstance(value, (int, Fraction)):
             largest_bits = max(largest_bits, math.floor(value).bit_length())
@@ -166,19 +167,19 @@ def _objects(array: Array, name: str) -> Array:
             )
     if mixed and largest_bits > sys.float_info.max_exp:
         raise ExactnessError(
-            f"{name} holds floats, and integers that are too large to be one: give exact numbers "
-            f"only"
+            f"{name} holds floats together with integers that are too large for a float: give only "
+            f"exact numbers"
         )
     if not machine:
         return array
-    plain = [int(v) if isinstance(v, (bool, np.integer, np.bool_)) else v for v in array.flat]
-    whole = np.empty(len(plain), dtype=object)
-    whole[:] = plain
-    return whole.reshape(array.shape)
+    integers = [int(v) if isinstance(v, (bool, np.integer, np.bool_)) else v for v in array.flat]
+    result = np.empty(len(integers), dtype=object)
+    result[:] = integers
+    return result.reshape(array.shape)
 
 
 def batch_of(x: Any, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[int, ...]]:
-    """x as (samples, *shape), and its batch axes.
+    """Return x as an array (samples, *shape), and the shape of its batch axes.
 
     Raises: ShapeError when x does not end in `shape`, KindError when it holds no numbers.
     """
@@ -193,7 +194,7 @@ def batch_of(x: Any, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[in
 
 
 def restored(owner: Any, state: dict[str, Any]) -> None:
-    """Fill an object that is unpickled or copied; its arrays are read-only, as they were."""
+    """Restore an object that is unpickled or copied, with its arrays read-only again."""
     for value in state.values():
         if isinstance(value, np.ndarray):
             value.setflags(write=False)
@@ -201,7 +202,7 @@ def restored(owner: Any, state: dict[str, Any]) -> None:
 
 
 def swap_channels(kernel: Array, groups: int) -> Array:
-    """The kernel with input and output channels exchanged, group by group.
+    """Return the kernel with input and output channels exchanged, group by group.
 
     Shapes: kernel (C_out, C_in // groups, *taps), result (C_in, C_out // groups, *taps).
     """
@@ -211,7 +212,7 @@ def swap_channels(kernel: Array, groups: int) -> Array:
 
 
 def is_tensor(x: Any) -> bool:
-    """Whether x is a tensor of PyTorch, without importing it.
+    """Return whether x is a PyTorch tensor, without importing PyTorch.
 
     >>> is_tensor([1.0])
     False
@@ -220,7 +221,7 @@ def is_tensor(x: Any) -> bool:
 
 
 def is_cupy(x: Any) -> bool:
-    """Whether x is an array of CuPy, without importing it.
+    """Return whether x is a CuPy array, without importing CuPy.
 
     >>> is_cupy(np.ones(2))
     False
@@ -229,7 +230,7 @@ def is_cupy(x: Any) -> bool:
 
 
 def is_foreign(x: Any) -> bool:
-    """Whether x is an array of another library than NumPy: of PyTorch, CuPy, JAX and the like.
+    """Return whether x is an array of a library other than NumPy, such as PyTorch, CuPy or JAX.
 
     >>> is_foreign(np.ones(2)), is_foreign([1.0])
     (False, False)
@@ -247,7 +248,7 @@ def _is_of(x: Any, library: str, name: str) -> bool:
 
 
 def check_finite(values: Array, name: str) -> None:
-    """Raises: ArgumentError naming the first entry that is NaN or infinite."""
+    """Raise ArgumentError naming the first entry that is not finite and real."""
     if values.dtype.kind == "O":
         wrong = np.array([_is_wild(v) for v in values.ravel()], dtype=bool).reshape(values.shape)
     elif values.dtype.kind == "f":
@@ -255,12 +256,12 @@ def check_finite(values: Array, name: str) -> None:
     else:
         return
     if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ArgumentError(f"{name} must be finite and real, but entry {place} is {values[place]}")
+        index = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ArgumentError(f"{name} must be finite and real, but entry {index} is {values[index]}")
 
 
 def _is_wild(value: Any) -> bool:
-    """Whether an object is a NaN, an infinity or a complex number."""
+    """Return whether an object is a NaN, an infinity or a complex number."""
     if isinstance(value, (float, np.floating)):
         return not math.isfinite(value)
     if is_expression(value):
@@ -272,22 +273,25 @@ def _is_wild(value: Any) -> bool:
 
 
 def largest(array: Array) -> int:
-    """The largest absolute value of integers, as a Python int."""
+    """Return the largest absolute value in an array of integers, as a Python int."""
     return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
 
 
 def one_sample(x: Any, shape: tuple[Any, ...]) -> Array:
-    """x as an array of one sample. Raises: ShapeError when it has another shape or a batch."""
+    """Return x as an array of one sample.
+
+    Raises: ShapeError when it has another shape or a batch.
+    """
     values, batch = batch_of(x, shape, "x")
     if batch:
         raise ShapeError(
-            f"a Jacobian is taken at one sample of shape {shape}, and x has the batch {batch}"
+            f"a Jacobian is taken at one sample of shape {shape}, but x has the batch {batch}"
         )
     return values[0]
 
 
 def check_real(x: Array) -> None:
-    """Raises: KindError for complex numbers, which have no order."""
+    """Raise KindError for complex numbers, which have no order."""
     kind = next(map(repr, filter(_is_complex, x.flat)), "") if x.dtype.kind == "O" else x.dtype
     if kind and x.dtype.kind in "cO":
         raise KindError(f"x must be real in a layer that is not linear, not {kind}")
@@ -300,6 +304,6 @@ def _is_complex(value: Any) -> bool:
 
 
 def as_floats(x: Array) -> Array:
-    """Whole numbers as float64, before a function that leaves them; the rest as it is."""
+    """Convert integers to float64, for functions without integer values; keep other types."""
     check_real(x)
     return x.astype(float) if x.dtype.kind in "biu" else x

@@ -2,9 +2,9 @@
 
     i = stride * o + dilation * t - padding
 
-This file is the only one that knows that formula. A negative dilation walks the kernel
-backwards (a convolution, where a correlation walks forwards) and a negative padding crops.
-Sizes may be integers or, for whole families, letters (SymPy expressions).
+This is the only file that contains the formula. With a negative dilation the kernel is flipped
+(a convolution instead of a correlation), and a negative padding crops. Sizes may be integers or,
+for families of layers, symbolic (SymPy expressions).
 """
 
 from __future__ import annotations
@@ -29,17 +29,20 @@ FOLDS_ONCE = "the border folds at most once"
 
 
 MOST_LISTED = 4096
-"""Taps that are gone through one by one."""
+"""Up to this number of taps, they are counted in a Python loop."""
 
 
 def holds(condition: Any) -> bool:
-    """Whether a comparison of sizes is certainly true; one that depends on letters is not."""
+    """Return whether a comparison of sizes is true for all values of their symbols."""
     return condition if isinstance(condition, bool) else condition == True  # noqa: E712
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Raw indices `low <= j <= high` (None: no bound) are read from input `sign * j + constant`."""
+    """A piece of the boundary rule: raw indices `low <= j <= high` read `sign * j + constant`.
+
+    A bound of None is no bound.
+    """
 
     sign: int
     constant: Size
@@ -51,8 +54,8 @@ class Piece:
 class Axis:
     """The triples (o, i, t) of one axis: `0 <= o < out_size`, `0 <= t < taps`, `0 <= i < in_size`.
 
-    Sizes are counted in samples. What `padding` leaves behind the last sample follows from
-    `out_size`, see `after`. Shapes of families hold letters instead of numbers.
+    Sizes are in samples. `padding` is in front of the first sample; the padding after the last one
+    follows from `out_size`, see `after`. The sizes of families are symbolic.
 
     >>> Axis(in_size=5, out_size=3, taps=3).raw(2, 1)
     3
@@ -67,37 +70,37 @@ class Axis:
     boundary: Boundary = "zeros"
 
     def __post_init__(self) -> None:
-        # A border that is never read is no border: equal axes are then equal.
+        # A border that is never read is dropped, so that axes with equal triples compare equal.
         if self.boundary != "zeros" and holds(self.before <= 0) and holds(self.after <= 0):
             object.__setattr__(self, "boundary", "zeros")
         if self.is_concrete:
             self._check_indices()
 
     def _check_indices(self) -> None:
-        """Raises: ArgumentError for an axis that reads indices beyond 64 bits."""
+        """Raise ArgumentError for an axis whose indices exceed 64 bits."""
         furthest = abs(self.stride) * self.out_size + abs(self.dilation) * self.taps
         furthest += abs(self.padding) + self.in_size
         if furthest > LARGEST_INTEGER:
             raise ArgumentError(
                 f"an axis of {shown(self.in_size)} samples with stride {shown(self.stride)}, "
-                f"dilation {shown(self.dilation)} and padding {shown(self.padding)} counts beyond "
-                f"64 bits: take smaller sizes"
+                f"dilation {shown(self.dilation)} and padding {shown(self.padding)} has indices "
+                f"beyond 64 bits: use smaller sizes"
             )
 
     def raw(self, output: Any, tap: Any) -> Any:
-        """The index that a tap reads before the boundary rule; for ints, arrays and letters."""
+        """Return the index that a tap reads before the boundary rule; takes arrays and symbols."""
         return self.stride * output + self.dilation * tap - self.padding
 
     def formula(
         self, output: str, tap: str, write: Callable[[Any], str] = str, times: str = "*"
     ) -> str:
-        """`raw` as text, for isl, LaTeX and people.
+        """Return the formula of `raw` as text, for isl, LaTeX and printed output.
 
         Args:
             output: Name of the output index.
             tap: Name of the tap index.
-            write: Writes a size.
-            times: Sign between a factor and an index.
+            write: Function that formats a size.
+            times: Multiplication sign between a factor and an index.
 
         >>> Axis(in_size=5, out_size=3, taps=3, stride=2, dilation=-1, padding=1).formula("o", "t")
         '2*o - t - 1'
@@ -106,8 +109,8 @@ class Axis:
         factors = ((self.raw(1, 0) - constant, output), (self.raw(0, 1) - constant, tap))
         text = "".join(_term(factor, index, write, times) for factor, index in factors)
         if constant != 0:
-            shown = write(constant)
-            text += f" - {shown[1:]}" if shown.startswith("-") else f" + {shown}"
+            size = write(constant)
+            text += f" - {size[1:]}" if size.startswith("-") else f" + {size}"
         return text.removeprefix(" + ").strip()
 
     @property
@@ -118,33 +121,33 @@ class Axis:
 
     @property
     def span(self) -> Size:
-        """How many inputs one output covers, holes included: |dilation| * (taps - 1) + 1."""
+        """The inputs that one output covers, gaps included: |dilation| * (taps - 1) + 1."""
         return span(self.taps, abs(self.dilation))
 
     @property
     def tight_size(self) -> Size:
-        """Samples from the first that tap 0 reads to the last: stride * (out_size - 1) + 1."""
+        """The distance spanned by the reads of tap 0, in samples: stride * (out_size - 1) + 1."""
         return tight_size(self.out_size, self.stride)
 
     @property
     def is_backwards(self) -> bool:
-        """Whether the kernel is walked backwards, as a convolution does."""
+        """Whether the kernel is flipped, as in a convolution."""
         if isinstance(self.dilation, int):
             return self.dilation < 0
         return bool(self.dilation.could_extract_minus_sign())
 
     @property
     def before(self) -> Size:
-        """Samples that the first output reaches before the input (negative: cropped)."""
+        """Samples that the first output reads in front of the input (negative: cropped)."""
         return self.padding + (self.span - 1 if self.is_backwards else 0)
 
     @property
     def after(self) -> Size:
-        """Samples that the last output reaches behind the input (negative: not read at all)."""
+        """Samples that the last output reads after the input (negative: samples never read)."""
         return self.tight_size - 1 + self.span - self.before - self.in_size
 
     def pieces(self) -> tuple[Piece, ...]:
-        """The boundary rule as affine pieces that cover every raw index this axis reads.
+        """Return the boundary rule as affine pieces that cover every raw index this axis reads.
 
         Raw indices in no piece are dropped (they read zero).
         """
@@ -158,7 +161,7 @@ class Axis:
         return tuple(self._piece(q) for q in range(first, last + 1))
 
     def _piece(self, q: int) -> Piece:
-        """Piece number q of a periodic boundary; number 0 is the input itself."""
+        """Return piece number q of a periodic boundary; number 0 is the input itself."""
         n = self.in_size
         if self.boundary == "circular":
             return Piece(1, -q * n, q * n, (q + 1) * n - 1)
@@ -166,18 +169,18 @@ class Axis:
             low, high = q * n, (q + 1) * n - 1
             return Piece(1, -q * n, low, high) if q % 2 == 0 else Piece(-1, high, low, high)
         # Reflect does not repeat the border sample, so neighbouring pieces share it: each
-        # piece keeps the end that lies nearer to the input's own piece.
+        # piece keeps the end that is nearer to piece 0.
         low, high = q * (n - 1), (q + 1) * (n - 1)
         sign, constant = (1, -low) if q % 2 == 0 else (-1, high)
         return Piece(sign, constant, low + int(q > 0), high - int(q < 0))
 
     def limits(self) -> tuple[tuple[Any, tuple[Any, ...], str], ...]:
-        """What must not be negative for the axis to exist: (value, message, note of a scope).
+        """Return what must not be negative for the axis to exist: (value, message, scope note).
 
-        A message is a template and what fills it.
+        A message is a template followed by the values that fill it.
         """
         some = (
-            (self.in_size - 1, ("there is no input in {} samples", self.in_size), ""),
+            (self.in_size - 1, ("an input of {} samples is empty", self.in_size), ""),
             (
                 self.out_size - 1,
                 (
@@ -186,11 +189,11 @@ class Axis:
                 ),
                 "",
             ),
-            (self.taps - 1, ("there is no kernel of {} taps", self.taps), ""),
+            (self.taps - 1, ("a kernel of {} taps is empty", self.taps), ""),
         )
         if self.boundary in ("zeros", "edge"):
             return some
-        # Symbolic sizes are folded once on each side, so the padding is at most one period.
+        # With symbolic sizes there is one piece on each side, so the padding is at most one period.
         widest = self.in_size - int(self.boundary == "reflect")
         message = (
             "symbolic sizes fold the {} border at most once, by {} samples: give numbers for all "
@@ -204,7 +207,7 @@ class Axis:
         )
 
     def _periods(self) -> tuple[int, int]:
-        """First and last piece that a raw index falls into; one on each side for letters."""
+        """Return the first and last piece with a raw index; -1 and 1 for symbolic sizes."""
         if not self.is_concrete:
             return -1, 1
         corners = [
@@ -214,24 +217,24 @@ class Axis:
         return min(corners) // period - 1, max(corners) // period + 1
 
     def uses(self) -> list[int]:
-        """How many outputs read something with each tap. Needs numbers for all sizes."""
+        """Return the number of outputs that read an input with each tap. Needs concrete sizes."""
         n, outputs, taps = (int(v) for v in (self.in_size, self.out_size, self.taps))
         if self.boundary != "zeros":
             return [outputs] * taps
         if taps > MOST_LISTED:
             return self._uses_of_many(n, outputs, taps)
-        found = []
+        counts = []
         for tap in range(taps):
-            # 0 <= s o + offset < n, solved for o; a backward axis reads the same from its end.
+            # 0 <= s o + offset < n, solved for o; a negative stride is counted from its end.
             step, offset = int(self.stride), int(self.raw(0, tap))
             if step < 0:
                 step, offset = -step, offset + step * (outputs - 1)
             first, last = max(-(offset // step), 0), min((n - 1 - offset) // step, outputs - 1)
-            found.append(max(last - first + 1, 0))
-        return found
+            counts.append(max(last - first + 1, 0))
+        return counts
 
     def _uses_of_many(self, n: int, outputs: int, taps: int) -> list[int]:
-        """As `uses`, for all taps at once."""
+        """Return the same as `uses`, computed for all taps at once."""
         import numpy as np
 
         check_room(8 * taps, 8, f"the list of {taps} taps")
@@ -240,39 +243,39 @@ class Axis:
             step, offset = -step, offset + step * (outputs - 1)
         first = np.maximum(-(offset // step), 0)
         last = np.minimum((n - 1 - offset) // step, outputs - 1)
-        found: list[int] = np.maximum(last - first + 1, 0).tolist()
-        return found
+        counts: list[int] = np.maximum(last - first + 1, 0).tolist()
+        return counts
 
     def read_by(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The input index that each tap of some outputs reads, and which way the boundary walks.
+        """Return the input index that each tap of some outputs reads, and the sign of its piece.
 
         Shapes: outputs (m,), both results (m, taps), int64. An index of -1: the tap is dropped. The
-        sign of the boundary's piece is how the index moves when the raw one does, 0 if it stays.
+        sign is by how much the index changes when the raw index grows by 1; 0 on an edge.
         """
         import numpy as np
 
         raw = self.raw(outputs[:, None], np.arange(self.taps)[None, :])
-        found, signs = np.full(raw.shape, -1, np.int64), np.zeros(raw.shape, np.int64)
+        indices, signs = np.full(raw.shape, -1, np.int64), np.zeros(raw.shape, np.int64)
         for piece in self.pieces():
             hit = np.ones(raw.shape, dtype=bool)
             if piece.low is not None:
                 hit &= raw >= piece.low
             if piece.high is not None:
                 hit &= raw <= piece.high
-            np.copyto(found, piece.sign * raw + piece.constant, where=hit)
+            np.copyto(indices, piece.sign * raw + piece.constant, where=hit)
             np.copyto(signs, piece.sign, where=hit)
-        return found, signs
+        return indices, signs
 
     def columns(self) -> np.ndarray:
-        """The input index read by each (output, tap), -1 where the tap is dropped.
+        """Return the input index read by each (output, tap), -1 where the tap is dropped.
 
-        Shapes: (out_size, taps), int64, read-only, cached. Needs numbers for all sizes.
+        Shapes: (out_size, taps), int64, read-only, cached. Needs concrete sizes.
         """
         return _columns(self)
 
 
 def _term(factor: Any, index: str, write: Callable[[Any], str], times: str) -> str:
-    """A factor times an index, with its sign."""
+    """Return a factor times an index as text, with its sign in front."""
     is_negative = factor < 0 if isinstance(factor, int) else factor.could_extract_minus_sign()
     size = write(-factor if is_negative else factor)
     if "+" in size or "-" in size:
@@ -284,16 +287,16 @@ def _term(factor: Any, index: str, write: Callable[[Any], str], times: str) -> s
 def _columns(axis: Axis) -> np.ndarray:
     import numpy as np
 
-    # While it is made there are up to four tables of its size.
+    # Computing the table takes up to four arrays of its size.
     entries = 4 * int(axis.out_size) * int(axis.taps)
     check_room(entries, 8, f"the table of {axis.out_size} outputs and {axis.taps} taps")
-    found = axis.read_by(np.arange(axis.out_size))[0]
-    found.setflags(write=False)
-    return found
+    table = axis.read_by(np.arange(axis.out_size))[0]
+    table.setflags(write=False)
+    return table
 
 
 def span(taps: Any, dilation: Any) -> Any:
-    """Samples from the first tap of a window to the last: d (k - 1) + 1.
+    """Return the samples from the first tap of a window to the last: d (k - 1) + 1.
 
     >>> span(3, 2)
     5
@@ -302,7 +305,7 @@ def span(taps: Any, dilation: Any) -> Any:
 
 
 def tight_size(outputs: Any, stride: Any) -> Any:
-    """Samples from the start of the first window to the start of the last: s (o - 1) + 1.
+    """Return the samples from the start of the first window to that of the last: s (o - 1) + 1.
 
     >>> tight_size(3, 2)
     5
@@ -313,7 +316,7 @@ def tight_size(outputs: Any, stride: Any) -> Any:
 def output_size(
     in_size: Size, taps: Size, stride: int, dilation: int, before: Size, after: Size
 ) -> Any:
-    """The number of outputs: floor((i + p_before + p_after - (d (k - 1) + 1)) / s) + 1.
+    """Return the number of outputs: floor((i + p_before + p_after - (d (k - 1) + 1)) / s) + 1.
 
     Source: Dumoulin & Visin, A guide to convolution arithmetic, relationship 15.
 
@@ -325,9 +328,9 @@ def output_size(
 
 
 def _unrounded(total: Any, stride: Any) -> Any:
-    """A size in letters without its floor, where another division rounds the same.
+    """Remove the floor of a symbolic size that is divided and rounded down once more.
 
-    Rule: floor((floor(a) + j) / s) = floor((a + j) / s) for whole j and s >= 1.
+    Rule: floor((floor(a) + j) / s) = floor((a + j) / s) for integers j and s >= 1.
     """
     if not hasattr(total, "free_symbols") or not isinstance(stride, int):
         return total
@@ -340,10 +343,10 @@ def _unrounded(total: Any, stride: Any) -> Any:
 
 
 def ceil_size(in_size: int, taps: int, stride: int, dilation: int, before: int, after: int) -> int:
-    """The number of outputs of a pooling with `ceil_mode`, as PyTorch and ONNX count them.
+    """Return the number of outputs of a pooling with `ceil_mode`, as PyTorch and ONNX define it.
 
-    The last window may reach beyond the padding, if it starts inside the input or the padding
-    before it.
+    The last window may extend beyond the padding if it starts inside the input or inside the
+    padding in front of it.
 
     >>> ceil_size(6, 3, 2, 1, 0, 0), output_size(6, 3, 2, 1, 0, 0)
     (3, 2)
@@ -355,9 +358,10 @@ def ceil_size(in_size: int, taps: int, stride: int, dilation: int, before: int, 
 def transposed_size(
     in_size: Size, taps: Size, stride: int, dilation: int, before: Size, after: Size
 ) -> Any:
-    """The shortest output of a transposed layer: s (i - 1) + d (k - 1) + 1 - p_before - p_after.
+    """Return the smallest output size of a transposed layer.
 
-    Source: Dumoulin & Visin, relationship 13; longer ones differ by `output_padding`.
+    Rule: s (i - 1) + d (k - 1) + 1 - p_before - p_after.
+    Source: Dumoulin & Visin, relationship 13; larger outputs differ by `output_padding`.
 
     >>> transposed_size(3, 3, 2, 1, 1, 1)
     5
@@ -368,9 +372,9 @@ def transposed_size(
 def same_padding(
     in_size: Size, taps: Size, stride: int, dilation: int, *, lower: bool = False
 ) -> tuple[Any, Any]:
-    """Padding (before, after) that gives ceil(i / s) outputs; the odd one goes after.
+    """Return the padding (before, after) that gives ceil(i / s) outputs.
 
-    With `lower=True` the odd one goes before (ONNX SAME_LOWER).
+    An odd sample is added after the input; with `lower=True`, in front of it (ONNX SAME_LOWER).
     Source: TensorFlow's SAME: max(k^ - s, 0) if s divides i, else max(k^ - i mod s, 0).
 
     >>> same_padding(7, 4, 1, 1), same_padding(7, 4, 1, 1, lower=True)

@@ -1,6 +1,6 @@
-"""The geometry of a layer: its axes, channels and groups, and how arguments become one.
+"""The geometry of a layer, computed from the arguments of a constructor.
 
-The conventions of the frameworks meet here: what `padding` may be, which side gets the odd
+The conventions of the frameworks are decided here: what `padding` may be, which side gets the odd
 sample of "same", how kernels are laid out, how large a transposed layer's output is.
 """
 
@@ -98,7 +98,7 @@ BOUNDARY_SYNONYMS = {
 }
 
 
-"""Names that other libraries use, in the words of this one."""
+"""Names that other libraries use, with the names used here."""
 
 
 def correlation_geometry(
@@ -112,7 +112,7 @@ def correlation_geometry(
     boundary: Any = "zeros",
     flipped: bool = False,
 ) -> Geometry:
-    """The geometry of a correlation (with `flipped`, of a convolution) over a spatial shape."""
+    """Return the geometry of a correlation (with `flipped`: a convolution) over a spatial shape."""
     needs: list[Condition] = []
     sizes = as_shape(shape, conditions=needs)
     dims = len(sizes)
@@ -154,10 +154,10 @@ def transposed_geometry(
     dilation: Any = 1,
     groups: Any = 1,
 ) -> Geometry:
-    """The geometry of the correlation whose adjoint is the transposed layer asked for.
+    """Return the geometry of the correlation whose adjoint is the requested transposed layer.
 
-    `kernel_shape` is `(C_in, C_out // groups, *taps)`: seen from the correlation, which runs
-    from C_out channels to C_in, that is the usual layout.
+    `kernel_shape` is `(C_in, C_out // groups, *taps)`: for the correlation, which maps C_out
+    channels to C_in, this is the usual layout.
     """
     needs: list[Condition] = []
     sizes = as_shape(shape, conditions=needs)
@@ -171,13 +171,13 @@ def transposed_geometry(
     extra = per_axis(output_padding, "output_padding", dims, least=0, conditions=needs)
     if isinstance(padding, str) and padding.startswith("same") and any(extra):
         raise ArgumentError(
-            f"output_padding={output_padding!r} has no place beside padding={padding!r}, "
-            f"which fixes the output at stride * input"
+            f"output_padding={output_padding!r} cannot be combined with padding={padding!r}, "
+            f"which fixes the output at stride * input: leave one of them out"
         )
     if isinstance(padding, str) and padding == "causal":
         raise ArgumentError(
             f"padding={padding!r} is not defined for a transposed layer: write "
-            f"((0, d * (k - 1)),) to drop the end of the output, or take the adjoint of a causal "
+            f"((0, d * (k - 1)),) to drop the end of the output, or use the adjoint of a causal "
             f"correlation"
         )
     wanted = tuple(n * s for n, s in zip(sizes, strides, strict=True))
@@ -210,7 +210,7 @@ def transposed_geometry(
         axes.append(
             Axis(in_size=produced, out_size=n, taps=size, stride=s, dilation=d, padding=pad[0])
         )
-    # The correlation behind it runs the other way round, from the layer's outputs to its inputs.
+    # The correlation maps in the other direction, from the layer's outputs to its inputs.
     return Geometry(tuple(axes), outputs, inputs, split, tuple(needs))
 
 
@@ -224,12 +224,12 @@ def pooling_axes(
     ceil_mode: bool = False,
     conditions: list[Condition] | None = None,
 ) -> tuple[tuple[Axis, ...], tuple[tuple[Any, Any], ...]]:
-    """The axes of a pooling, and its padding (before, after) on each.
+    """Return the axes of a pooling, and its padding (before, after) on each.
 
-    With `ceil_mode` the last window may reach beyond the padding behind, as long as it starts
-    inside the input or the padding before it (PyTorch and ONNX).
+    With `ceil_mode` the last window may extend beyond the padding, as long as it starts inside the
+    input or inside the padding in front of it (PyTorch and ONNX).
 
-    Raises: ShapeError where no window fits, ArgumentError for ceil_mode with letters.
+    Raises: ShapeError where no window fits, ArgumentError for ceil_mode with symbolic sizes.
     """
     needs: list[Condition] = [] if conditions is None else conditions
     sizes = as_shape(shape, conditions=needs)
@@ -247,7 +247,9 @@ def pooling_axes(
         outputs = output_size(n, window, s, d, *pad)
         if ceil_mode:
             if not all(isinstance(value, int) for value in (outputs, n, s, *pad)):
-                raise ArgumentError(f"ceil_mode needs numbers for sizes, not {n}, stride {s}")
+                raise ArgumentError(
+                    f"ceil_mode needs numbers for sizes, not an input of {n} with stride {s}"
+                )
             outputs = ceil_size(n, window, s, d, *pad)
         _check_kernel_fits(outputs, n, window, d, pad, k, what="window")
         axes.append(Axis(n, outputs, window, s, d, pad[0]))
@@ -255,7 +257,7 @@ def pooling_axes(
 
 
 def check_boundary(boundary: Any) -> None:
-    """Raises: ArgumentError unless it is one of the known boundaries."""
+    """Raise ArgumentError unless the boundary rule is one of `BOUNDARIES`."""
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         raise ArgumentError(
             f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary!r}{_meant(boundary)}"
@@ -263,7 +265,7 @@ def check_boundary(boundary: Any) -> None:
 
 
 def _meant(word: Any) -> str:
-    """The boundary or padding that a name of another library means here; empty for other names."""
+    """Return a hint with the boundary or padding that another library's name means, or ""."""
     if not isinstance(word, str):
         return ""
     boundary = BOUNDARY_SYNONYMS.get(word.lower(), word.lower())
@@ -280,7 +282,7 @@ def _split_kernel(
     call: str,
     conditions: list[Condition],
 ) -> tuple[tuple[Size, ...], tuple[int | None, int | None, int]]:
-    """The taps and (in_channels, out_channels, groups), read from the kernel's shape."""
+    """Return the taps and (in_channels, out_channels, groups), read from the kernel's shape."""
     dims, axes = len(sizes), len(kernel_shape)
     for k, size in enumerate(kernel_shape):
         message = ("kernel of shape {} is empty: axis {} has size {}", kernel_shape, k, size)
@@ -311,7 +313,7 @@ def _split_kernel(
 def _kernel_rank_message(
     sizes: tuple[Size, ...], kernel_shape: tuple[Size, ...], groups: int, call: str
 ) -> str:
-    """What to say when the kernel has neither as many axes as the shape nor two more."""
+    """Return the error message for a kernel with neither as many axes as the shape nor two more."""
     dims, axes = len(sizes), len(kernel_shape)
     if axes == dims + 1 and axes >= 4 and sizes[0] in (kernel_shape[0], kernel_shape[1] * groups):
         spatial = sizes[1:]
@@ -322,7 +324,7 @@ def _kernel_rank_message(
         )
     return (
         f"kernel of shape {kernel_shape} has {axes} axes, but a shape of {dims} spatial axes "
-        f"{tuple(sizes)} wants {dims} (one channel) or {dims + 2} "
+        f"{tuple(sizes)} needs {dims} (one channel) or {dims + 2} "
         f"(C_out, C_in // groups, *taps); the shape is spatial, without channels"
     )
 
@@ -335,7 +337,7 @@ def _padding_of(
     dilations: tuple[int, ...],
     conditions: list[Condition],
 ) -> tuple[tuple[Any, Any], ...]:
-    """(before, after) per axis, with named modes as numbers."""
+    """Return (before, after) per axis, with named modes converted to numbers."""
     if not isinstance(padding, str):
         return padding_pairs(padding, len(sizes), conditions=conditions)
     each = tuple(zip(sizes, taps, strides, dilations, strict=True))
@@ -365,7 +367,7 @@ def check_reflect(
     *,
     name: str = "padding",
 ) -> None:
-    """Raises: ArgumentError when a reflection would be wider than the input."""
+    """Raise ArgumentError when a reflection would be wider than the input."""
     if boundary != "reflect":
         return
     message = (

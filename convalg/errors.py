@@ -1,7 +1,7 @@
-"""The exceptions of convalg, and the checks that come before memory or exactness is lost.
+"""The exceptions of convalg.
 
-Every error says what was wanted, what came, and what to do. Each class sits under
-`ConvalgError` and under the built-in exception that it is a kind of.
+Every message states what was expected, what was given, and what to do. Each class derives from
+`ConvalgError` and from the matching built-in exception.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ __all__ = [
 
 
 class ConvalgError(Exception):
-    """The root of all errors that convalg raises on purpose."""
+    """The base class of all errors that convalg raises deliberately."""
 
     def __str__(self) -> str:
-        # Messages quote names and texts of others, and are printed on terminals.
+        # Messages quote names and text of unknown origin, and are printed on terminals.
         return terminal(super().__str__(), lines=True)
 
 
 class ArgumentError(ConvalgError, ValueError):
-    """An argument has the right type and a value that is not allowed."""
+    """An argument has the right type but a value that is not allowed."""
 
 
 class ShapeError(ArgumentError):
@@ -45,15 +45,18 @@ class KindError(ConvalgError, TypeError):
 
 
 class NotLinearError(KindError, AttributeError):
-    """What only linear operators have, asked of another map; `hasattr` answers with False."""
+    """An attribute that only linear operators have was accessed on another map.
+
+    It is an AttributeError too, so `hasattr` returns False.
+    """
 
 
 class SymbolicError(KindError):
-    """Symbols or exact objects came where a face needs machine numbers."""
+    """Symbols or exact objects were given where machine numbers are needed."""
 
 
 class UndecidableError(ArgumentError):
-    """A question about letters that no decision procedure here can answer."""
+    """A question about symbolic sizes that no available decision procedure can answer."""
 
 
 class FileError(ArgumentError):
@@ -65,12 +68,12 @@ class MissingLibraryError(ConvalgError, ImportError):
 
 
 class ExactnessError(ConvalgError, OverflowError):
-    """An integer result could leave 64 bits, so it would not be exact."""
+    """An integer result could exceed 64 bits, so it would not be exact."""
 
 
 class TooLargeError(ConvalgError, MemoryError):
-    """A face would need more memory than its limit allows."""
+    """A result would need more memory than its limit allows."""
 
 
 class DivergenceError(ConvalgError, ArithmeticError):
-    """Training led to numbers that are not finite."""
+    """Training produced numbers that are not finite."""

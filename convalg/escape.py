@@ -1,8 +1,8 @@
 """Text of unknown origin made safe to show: on a terminal, in LaTeX, Markdown, HTML and XML.
 
-Names, file names, exception messages and reports come from files and programs of others. Escape
-sequences, control characters, marks that reorder a line, and lone surrogates (which no encoder
-takes) are replaced by visible escapes such as `\\x1b`.
+Names, file names, exception messages and reports come from other people's files and programs.
+Escape sequences, control characters, characters that reorder a line, and lone surrogates (which no
+encoder accepts) are replaced by visible escapes such as `\\x1b`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 _LATEX = {
-    # In mathematics, where every font has them; between dollars no browser takes < for a tag.
+    # In math mode, where every font has them; between dollars no browser reads < as a tag.
     "\\": r"$\backslash$",
     "<": "$<$",
     ">": "$>$",
@@ -24,34 +24,34 @@ _LATEX = {
 
 
 def terminal(text: object, *, lines: bool = False) -> str:
-    """Return text with every character that is not printable as a visible escape.
+    """Return text with every character that is not printable replaced by a visible escape.
 
     Args:
-        text: Anything; what is no text is shown by its `str`.
+        text: Any object; anything but a string is converted by `str`.
         lines: Keep line breaks and tabs, for text that may have several lines.
 
     >>> terminal("a\\x1b[31mb\\nc\\u202e\\ud800"), terminal("a\\nb", lines=True)
     ('a\\\\x1b[31mb\\\\nc\\\\u202e\\\\ud800', 'a\\nb')
     """
-    words = text if isinstance(text, str) else str(text)
-    # Not what a subclass of str makes of its characters.
-    words = str.__str__(words)
-    if words.isprintable():
-        return words
+    characters = text if isinstance(text, str) else str(text)
+    # A subclass of str may override __str__.
+    characters = str.__str__(characters)
+    if characters.isprintable():
+        return characters
     return "".join(
         mark if mark.isprintable() or (lines and mark in "\n\t") else _visible(mark)
-        for mark in words
+        for mark in characters
     )
 
 
 def latex(text: object, marks: Mapping[str, str] | None = None) -> str:
-    """Return text that plain LaTeX sets as it is, in a paragraph or in `\\text{}`.
+    """Return text escaped for LaTeX, for a paragraph or for `\\text{}`.
 
-    Letters beyond ASCII, for which a font may have no sign, are shown by their numbers.
+    Characters beyond ASCII, for which a font may have no glyph, are shown by their code points.
 
     Args:
-        text: Anything; what is no text is shown by its `str`.
-        marks: LaTeX for some characters, in place of the usual one.
+        text: Any object; anything but a string is converted by `str`.
+        marks: LaTeX for some characters, instead of the default.
 
     >>> print(latex("50% of $x_1"), latex("\\N{GREEK SMALL LETTER ALPHA}"))
     50\\% of \\$x\\_1 U+03B1
@@ -63,7 +63,7 @@ def latex(text: object, marks: Mapping[str, str] | None = None) -> str:
 
 
 def markdown(text: object) -> str:
-    """Return text in one line in which Markdown and HTML find nothing to act on.
+    """Return text on one line, with all markup of Markdown and HTML escaped.
 
     >>> print(markdown("w_0 * <b>\x1b"))
     w\\_0 \\* \\<b\\>\\\\x1b
@@ -73,7 +73,7 @@ def markdown(text: object) -> str:
 
 
 def markup(text: object) -> str:
-    """Return text for HTML, SVG and XML: as on a terminal, with markup escaped.
+    """Return text for HTML, SVG and XML: as `terminal`, with markup escaped too.
 
     >>> markup('<b> & "\\x00"')
     '&lt;b&gt; &amp; &quot;\\\\x00&quot;'

@@ -14,11 +14,11 @@ from convalg.errors import FileError
 from convalg.limits import format_bytes
 
 
-def replace_file(place: Path, data: bytes) -> Path:
-    """Return the place of a file that now holds the data: written next to it, then renamed.
+def replace_file(path: Path, data: bytes) -> Path:
+    """Write data to a file atomically and return its path: written next to it, then renamed.
 
-    Raises: FileError where the folder is missing or cannot be written, or where the name belongs
-    to a folder, a device or a pipe, which are not replaced.
+    Raises: FileError where the folder is missing or cannot be written to, or where the path is a
+    folder, a device or a pipe, which are not replaced.
 
     >>> replace_file(Path("/dev/null"), b"")
     Traceback (most recent call last):
@@ -26,33 +26,33 @@ def replace_file(place: Path, data: bytes) -> Path:
 of a file
     """
     try:
-        found = os.stat(place)
+        status = os.stat(path)
     except (OSError, ValueError):
-        # What is wrong with the name shows when it is written.
-        found = None
-    if found is not None and not stat.S_ISREG(found.st_mode):
-        kind = "Is a directory" if stat.S_ISDIR(found.st_mode) else "it is not a regular file"
-        raise FileError(f"{place} cannot be written: {kind}; give the name of a file")
-    # A link is written through, and stays a link.
-    target = Path(os.path.realpath(place)) if place.is_symlink() else place
+        # An invalid name is reported when it is written.
+        status = None
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        kind = "Is a directory" if stat.S_ISDIR(status.st_mode) else "it is not a regular file"
+        raise FileError(f"{path} cannot be written: {kind}; give the name of a file")
+    # A link stays a link: its target is replaced.
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
         write_atomically(target, data)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FileError(
-            f"{place} cannot be written: {reason}; choose a folder that exists and that you may "
+            f"{path} cannot be written: {reason}; choose a folder that exists and that you may "
             f"write to"
         ) from None
-    return place
+    return path
 
 
 def write_atomically(target: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a file next to its place, then rename it; `durable` waits until it is on the disk.
+    """Write a temporary file next to the target, then rename it; `durable` waits for the disk.
 
-    Each call writes under a name of its own, `.NAME.PROCESS-TOKEN.part`: two programs in one
-    folder do not write into one file.
+    Each call uses a temporary name of its own, `.NAME.PROCESS-TOKEN.part`, so that two programs in
+    one folder do not write to the same file.
 
-    Raises: OSError or ValueError, and then the earlier file is as it was.
+    Raises: OSError or ValueError; the earlier file is then unchanged.
     """
     part = target.with_name(f".{target.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
@@ -69,7 +69,7 @@ def write_atomically(target: Path, data: bytes, *, durable: bool = False) -> Non
 
 
 def _flush_folder(folder: Path) -> None:
-    """Put a new name on the disk, where the system allows it."""
+    """Write the folder's new entry to the disk, where the system allows it."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -80,16 +80,16 @@ def _flush_folder(folder: Path) -> None:
 
 @contextmanager
 def opened(
-    place: Path, wanted: str, *, most: int | None = None, follow: bool = True
+    path: Path, wanted: str, *, most: int | None = None, follow: bool = True
 ) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open a regular file of unknown origin for reading, with its status.
+    """Open a regular file of unknown origin for reading, and return it with its status.
 
-    A pipe or a device is not waited for.
+    It does not wait for a pipe or a device.
 
     Args:
-        place: Path of the file.
+        path: Path of the file.
         wanted: What to give instead, for the message: "an IDX file".
-        most: Bytes that are read at most.
+        most: Largest size in bytes that is accepted.
         follow: Whether the path may be a link.
 
     Raises:
@@ -97,18 +97,18 @@ def opened(
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        number = os.open(place, flags if follow else flags | os.O_NOFOLLOW)
+        number = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise FileError(f"cannot read {str(place)!r} ({reason}): give {wanted}") from None
+        raise FileError(f"cannot read {str(path)!r} ({reason}): give {wanted}") from None
     try:
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise FileError(f"{str(place)!r} is {kind}: give {wanted}")
+            raise FileError(f"{str(path)!r} is {kind}: give {wanted}")
         if most is not None and status.st_size > most:
             raise FileError(
-                f"{str(place)!r} has {format_bytes(status.st_size)}, more than the "
+                f"{str(path)!r} has {format_bytes(status.st_size)}, more than the "
                 f"{format_bytes(most)} allowed: give {wanted}"
             )
         with os.fdopen(number, "rb", closefd=False) as file:
@@ -117,10 +117,10 @@ def opened(
         os.close(number)
 
 
-def regular_bytes(place: Path, most: int) -> bytes:
+def regular_bytes(path: Path, most: int) -> bytes:
     """Return the bytes of a regular file, without waiting for a pipe or following a link.
 
     Raises: FileError for what is not a regular file, or longer than `most` bytes.
     """
-    with opened(place, "a regular file", most=most, follow=False) as (file, _):
+    with opened(path, "a regular file", most=most, follow=False) as (file, _):
         return file.read(most)

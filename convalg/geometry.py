@@ -25,11 +25,11 @@ class Geometry:
     """Axes and channels of a correlation; hashable, so that patterns can be cached.
 
     Shapes: input `(in_channels, *in)`, output `(out_channels, *out)`, kernel
-    `(out_channels, in_channels // groups, *taps)`; without channels (None) plain spatial
-    shapes and a kernel of `taps` alone.
+    `(out_channels, in_channels // groups, *taps)`; without channels (None) the shapes are only
+    spatial and the kernel is `taps` alone.
 
-    `conditions`: preconditions of the constructor that hold symbols; they are no part of what
-    two geometries are compared by.
+    `conditions`: preconditions of the constructor that contain symbols; two geometries are
+    compared without them.
     """
 
     axes: tuple[Axis, ...]
@@ -40,7 +40,7 @@ class Geometry:
 
     @property
     def has_channels(self) -> bool:
-        """Whether shapes carry a channel axis."""
+        """Whether shapes have a channel axis."""
         return self.in_channels is not None
 
     @property
@@ -93,10 +93,10 @@ class Geometry:
 
     @cached_property
     def existence(self) -> tuple[Condition, ...]:
-        """All that must hold for the layer to exist at some sizes: of its axes and constructor."""
-        found = list(self.conditions)
+        """All conditions for the layer to exist, of its axes and of its constructor."""
+        conditions = list(self.conditions)
         for number, axis in enumerate(self.axes):
-            found += [
+            conditions += [
                 Condition(value, (f"axis {number}: {message[0]}", *message[1:]), note=note)
                 for value, message, note in axis.limits()
                 if is_symbolic(value)
@@ -104,13 +104,13 @@ class Geometry:
         counts = (("input", self.in_channels), ("output", self.out_channels))
         for name, count in counts:
             if count is not None and is_symbolic(count):
-                found.append(Condition(count - 1, ("a layer needs an {} channel", name)))
-        return tuple(found)
+                conditions.append(Condition(count - 1, ("a layer needs an {} channel", name)))
+        return tuple(conditions)
 
     def at(self, numbers: Mapping[Any, int]) -> Geometry:
-        """The geometry with symbols replaced by numbers, by symbol or by name.
+        """Return the geometry with symbols replaced by numbers, by symbol or by name.
 
-        Raises: ArgumentError when it does not exist there (no output, no kernel, ...).
+        Raises: ArgumentError when it does not exist at these sizes (no output, no kernel, ...).
         """
         check_conditions(self.existence, numbers)
         axes = []

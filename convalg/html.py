@@ -1,4 +1,4 @@
-"""What notebooks show: escaped HTML for answers and tables."""
+"""Escaped HTML for answers and tables in notebooks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from convalg.escape import markup
 
-# A sign beside the colour, for those who see none: light and dark themes both keep these apart.
+# A sign next to the colour, for readers who cannot tell colours apart; the colours work on light
+# and dark themes.
 MARKS = {True: ("\u2713", "#2e8b57"), False: ("\u2717", "#c0392b"), None: ("?", "#b8860b")}
 
 
 def answer(holds: bool | None, text: str) -> str:
-    """A mark and a text: whether something holds, does not, or is unknown.
+    """Return a mark and a text: whether something holds, does not hold, or is unknown.
 
     >>> answer(True, "n < 3")
     '<div><span style="color:#2e8b57;font-weight:bold">\u2713</span> <code>n &lt; 3</code></div>'
@@ -23,17 +24,17 @@ def answer(holds: bool | None, text: str) -> str:
     )
 
 
-def text(words: str) -> str:
-    """Lines of text as they are.
+def text(lines: str) -> str:
+    """Return preformatted lines of text.
 
     >>> text("a < b")
     '<pre>a &lt; b</pre>'
     """
-    return f"<pre>{markup(words)}</pre>"
+    return f"<pre>{markup(lines)}</pre>"
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with a caption; the first column are the row headers.
+    """Return a table with a caption; the first column holds the row headers.
 
     >>> table("t", ["a"], [["1"]]).count("<th ")
     2

@@ -1,4 +1,4 @@
-"""Images: files read with care, and one photograph that is always there."""
+"""Images: safe reading of image files, and one embedded photograph."""
 
 from __future__ import annotations
 
@@ -34,37 +34,44 @@ CREDIT = "Chelsea the cat, by Stefan van der Walt (CC0), 128 x 128 pixels of it"
 _WORDS = f"a PNG or JPEG image of at most {MOST_PIXELS:,} pixels"
 _ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 
-# What Pillow's decoders raise on broken files, besides its own errors.
+# Exceptions of Pillow's decoders for broken files, besides Pillow's own.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
-    """The pixels of a PNG or JPEG file, turned upright as its camera noted.
+    """Read the pixels of a PNG or JPEG file, rotated as its EXIF orientation says.
 
-    Shapes: (1, height, width) for a grey image, (3, height, width) for any other, uint8.
-    Rule: of 16 bits the upper 8 are kept; transparent pixels are laid on white; palettes and
-    other colour spaces become red, green, blue.
+    Of 16 bits the upper 8 are kept; transparent pixels are drawn on white; palettes and other
+    colour spaces are converted to red, green, blue.
 
-    Raises: FileError when the file is missing, no image, broken, of another format, or larger
-    than allowed, before its pixels are decoded; KindError when `path` is no path.
+    Args:
+        path: Path of the file.
 
-    >>> import tempfile, pathlib
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     place = pathlib.Path(folder, "small.png")
-    ...     asset = resources.files("convalg").joinpath("assets", "photograph.png")
-    ...     _ = place.write_bytes(asset.read_bytes())
-    ...     read_image(place).shape
+    Returns:
+        The pixels, uint8: (1, height, width) for a grey image, (3, height, width) for any other.
+
+    Raises:
+        FileError: when the file is missing, broken, not an image, in another format, or larger
+            than allowed (before its pixels are decoded).
+        KindError: when `path` is not a path.
+
+    >>> import pathlib, tempfile
+    >>> import convalg.images
+    >>> folder = pathlib.Path(convalg.images.__file__).parent
+    >>> convalg.images.read_image(folder / "assets" / "photograph.png").shape
     (3, 128, 128)
     """
     if not isinstance(path, (str, os.PathLike)):
         raise KindError(f"an image is read from a path, not from a {type(path).__name__}")
-    place = Path(path)
-    with opened(place, _WORDS, most=MOST_BYTES) as (file, _):
-        return _decoded(file, repr(str(place)))
+    source = Path(path)
+    with opened(source, _WORDS, most=MOST_BYTES) as (file, _):
+        return _decoded(file, repr(str(source)))
 
 
 def photograph() -> Pixels:
-    """The embedded photograph, (3, 128, 128) uint8: Chelsea the cat, by Stefan van der Walt (CC0).
+    """Return the embedded photograph, (3, 128, 128) uint8.
+
+    It shows Chelsea the cat, by Stefan van der Walt (CC0).
 
     >>> photograph().shape
     (3, 128, 128)
@@ -74,10 +81,13 @@ def photograph() -> Pixels:
 
 
 def grey(image: Pixels) -> Pixels:
-    """An image of three channels as one channel of luma, of one channel as it is.
+    """Convert an image of three channels to one channel of luma; keep one channel unchanged.
 
     Rule: (299 R + 587 G + 114 B) / 1000, rounded. Source: ITU-R BT.601.
-    Raises: ShapeError unless there are one or three channels, KindError unless it is uint8.
+
+    Raises:
+        ShapeError: unless there are one or three channels.
+        KindError: unless it is uint8.
 
     >>> grey(np.array([[[255]], [[0]], [[0]]], dtype=np.uint8)).tolist()
     [[[76]]]
@@ -99,17 +109,22 @@ def apply(
     *,
     jobs: int | None = None,
 ) -> list[Any]:
-    """What `f` makes of each image, in their order.
+    """Return `f(image)` for each image, in order.
 
-    `images`: paths, each read by `read_image` where f is called, or arrays of pixels.
-    `jobs`: workers of joblib that share the images: those of this machine (-1 for all), or of
-    the backend that `joblib.parallel_config` names, such as a Dask or Ray cluster.
-    Raises: FileError as `read_image`, KindError for a function that workers cannot get.
+    Args:
+        f: Function of an array of pixels.
+        images: Paths, each read by `read_image` in the worker that calls f, or arrays of pixels.
+        jobs: Number of joblib workers that share the images: of this machine (-1 for all), or of
+            the backend that `joblib.parallel_config` names, such as a Dask or Ray cluster.
+
+    Raises:
+        FileError: as `read_image`.
+        KindError: for a function that cannot be sent to workers.
 
     >>> import convalg as ca
     >>> def edges(image):
     ...     return ca.correlation(image.shape[1:], ca.kernels.sobel_x)(grey(image)[0].astype(int))
-    >>> [found.shape for found in apply(edges, [photograph(), photograph()[:, :64]])]
+    >>> [y.shape for y in apply(edges, [photograph(), photograph()[:, :64]])]
     [(126, 126), (62, 126)]
     """
     if not callable(f):
@@ -145,14 +160,14 @@ def _decoded(file: Any, name: str) -> Pixels:
 
 
 def _check_size(image: Image, name: str) -> None:
-    """Raises: FileError when there are too many pixels, from the header alone."""
+    """Raise FileError when the header says that there are too many pixels."""
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise FileError(f"{name} is {width} x {height}, {width * height:,} pixels: give {_WORDS}")
 
 
 def _pixels(image: Image) -> Pixels:
-    """Any mode that PNG and JPEG files have, as grey or as red, green, blue."""
+    """Convert any mode of PNG and JPEG files to grey or to red, green, blue."""
     from PIL import Image
 
     if image.mode.startswith("I"):

@@ -1,8 +1,8 @@
-"""Kernels: symbolic ones, flips, and the named filters (all written for correlation).
+"""Symbolic kernels, flips, and named filters (all written for correlation).
 
 Every named filter is a read-only array: identity, sobel_x, sobel_y, prewitt_x, prewitt_y,
 laplace, laplace_9, box, gaussian, laplacian_of_gaussian, and channel_average (1, 3, 1, 1),
-which takes three channels to one. `named` makes some of them in other sizes.
+which maps three channels to one. `named` returns some of them in other sizes.
 """
 
 from __future__ import annotations
@@ -40,16 +40,14 @@ __all__ = [
 
 
 BYTES_PER_SYMBOL = 500
-
-
-"""About what one SymPy symbol takes."""
+"""Approximate memory of one SymPy symbol."""
 
 
 @dataclass(frozen=True)
 class SymbolicKernel:
-    """The kernel of a family: weights `name[...]` on axes whose sizes may be letters.
+    """The kernel of a family: weights `name[...]` on axes whose sizes may be symbolic.
 
-    Axis k of this kernel is axis `axes[k]` of the named one, walked backwards where `flipped`.
+    Axis k of this kernel is axis `axes[k]` of the named one, reversed where `flipped`.
     """
 
     name: str
@@ -59,7 +57,7 @@ class SymbolicKernel:
 
     @property
     def shape(self) -> tuple[Size, ...]:
-        """Sizes of the axes, as numbers or letters."""
+        """Sizes of the axes, as numbers or symbols."""
         return tuple(self.named_shape[axis] for axis in self.axes)
 
     @property
@@ -70,20 +68,20 @@ class SymbolicKernel:
     def __repr__(self) -> str:
         order = list(self.axes)
         moved = f", axes {order}" if order != sorted(order) else ""
-        turned = f", flipped on {[k for k, f in enumerate(self.flipped) if f]}"
+        flips = f", flipped on {[k for k, f in enumerate(self.flipped) if f]}"
         named = f", name={self.name!r}" if self.name != "w" else ""
-        words = f"kernel({', '.join(map(size_words, self.named_shape))}{named}{moved})"
+        call = f"kernel({', '.join(map(size_words, self.named_shape))}{named}{moved})"
         if not any(self.flipped):
-            return words
-        return f"flip({words})" if all(self.flipped) else words[:-1] + turned + ")"
+            return call
+        return f"flip({call})" if all(self.flipped) else call[:-1] + flips + ")"
 
     def flip(self, axes: tuple[int, ...]) -> SymbolicKernel:
-        """The kernel turned round on some of its axes."""
-        turned = tuple(was != (k in axes) for k, was in enumerate(self.flipped))
-        return SymbolicKernel(self.name, self.named_shape, self.axes, turned)
+        """Return the kernel reversed along some of its axes."""
+        flipped = tuple(was != (k in axes) for k, was in enumerate(self.flipped))
+        return SymbolicKernel(self.name, self.named_shape, self.axes, flipped)
 
     def swapaxes(self, first: int, second: int) -> SymbolicKernel:
-        """The kernel with two axes exchanged, as NumPy's method."""
+        """Return the kernel with two axes exchanged, as NumPy's method does."""
         order = list(range(self.ndim))
         order[first], order[second] = order[second], order[first]
         return SymbolicKernel(
@@ -94,21 +92,21 @@ class SymbolicKernel:
         )
 
     def index(self, local: Sequence[Any]) -> list[Any]:
-        """The index of the named weight at an index of this kernel, for ints and letters."""
-        found: list[Any] = [None] * self.ndim
-        for k, (axis, turned) in enumerate(zip(self.axes, self.flipped, strict=True)):
-            found[axis] = self.named_shape[axis] - 1 - local[k] if turned else local[k]
-        return found
+        """Return the index of the named weight at an index of this kernel, of ints or symbols."""
+        index: list[Any] = [None] * self.ndim
+        for k, (axis, flipped) in enumerate(zip(self.axes, self.flipped, strict=True)):
+            index[axis] = self.named_shape[axis] - 1 - local[k] if flipped else local[k]
+        return index
 
     def at(self, numbers: Mapping[str, int]) -> Array | SymbolicKernel:
-        """The kernel with letters replaced; an array of symbols once all are."""
+        """Return the kernel with symbols replaced by numbers; an array once all sizes are."""
         shape = tuple(substituted(size, numbers) for size in self.named_shape)
         if any(is_symbolic(size) for size in shape):
             return SymbolicKernel(self.name, shape, self.axes, self.flipped)
         symbols = kernel(*shape, name=self.name)
         assert isinstance(symbols, np.ndarray)
-        turned = tuple(k for k, f in enumerate(self.flipped) if f)
-        return as_kernel(np.flip(symbols.transpose(self.axes), axis=turned))
+        flipped = tuple(k for k, f in enumerate(self.flipped) if f)
+        return as_kernel(np.flip(symbols.transpose(self.axes), axis=flipped))
 
 
 @overload
@@ -120,12 +118,22 @@ def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel: ...
 
 
 def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel:
-    """An array of SymPy symbols, one per weight; with letters for sizes, a family's kernel.
+    """Return an array of SymPy symbols, one per weight; with symbolic sizes, a family's kernel.
 
-    Shapes: `sizes` as given: taps alone, or (C_out, C_in // groups, *taps).
-    Rule: the symbol at (a, b) is named `wab`, with underscores where an index has two digits.
+    The symbol at (a, b) is named `wab`, with underscores where an index has two digits.
 
-    >>> kernel(2, 2)
+    Args:
+        sizes: Shape of the kernel: taps alone, or C_out, C_in // groups, then the taps. Sizes may
+            be symbols of `ca.sizes`.
+        name: Prefix of the symbols' names.
+
+    Raises:
+        ArgumentError: when a size is less than 1.
+        KindError: when a size is not an integer, or `name` not an identifier.
+        TooLargeError: when there are too many symbols.
+
+    >>> import convalg as ca
+    >>> ca.kernel(2, 2)
     array([[w00, w01],
            [w10, w11]], dtype=object)
     """
@@ -133,16 +141,16 @@ def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel:
 
     shape = as_shape(sizes, "kernel size")
     if not (isinstance(name, str) and name.isidentifier()):
-        raise KindError(f"name must be a word to call the weights by, not {name!r}")
+        raise KindError(f"name must be an identifier to name the weights by, not {name!r}")
     if any(is_symbolic(size) for size in shape):
-        places = tuple(range(len(shape)))
-        return SymbolicKernel(name, shape, places, (False,) * len(shape))
+        axes = tuple(range(len(shape)))
+        return SymbolicKernel(name, shape, axes, (False,) * len(shape))
     count = math.prod(shape)
     check_memory(
         count * BYTES_PER_SYMBOL,
         None,
         what=f"a kernel of {count} symbols",
-        instead="use fewer taps, or letters for sizes",
+        instead="use fewer taps, or symbols for sizes",
         fixed=True,
     )
     joint = "_" if max(shape) > 10 else ""
@@ -161,15 +169,18 @@ def flip(kernel: Any, *, dims: int | None = None) -> Array: ...
 
 
 def flip(kernel: Any, *, dims: int | None = None) -> Array | SymbolicKernel:
-    """The kernel turned round on its taps; channels stay where they are.
+    """Return the kernel reversed along its taps; the channels keep their order.
 
-    Shapes: kernel and result `(*taps)` or `(C_out, C_in // groups, *taps)`. `dims` is the
-    number of tap axes, at the end; by default all of up to two axes, and all but two of four
-    or more. With three axes it must be said.
+    Args:
+        kernel: `(*taps)` or `(C_out, C_in // groups, *taps)`, as the result.
+        dims: The number of tap axes, which are the last ones. By default all axes of a kernel with
+            one or two, and all but two of one with four or more; required for three axes.
 
-    Raises: ShapeError when `dims` is missing or does not fit.
+    Raises:
+        ShapeError: when `dims` is missing or does not fit.
 
-    >>> flip([1, 2, 3]).tolist()
+    >>> import convalg as ca
+    >>> ca.flip([1, 2, 3]).tolist()
     [3, 2, 1]
     """
     weights = kernel if isinstance(kernel, SymbolicKernel) else as_kernel(kernel)
@@ -177,23 +188,28 @@ def flip(kernel: Any, *, dims: int | None = None) -> Array | SymbolicKernel:
         if weights.ndim == 3:
             raise ShapeError(
                 f"a kernel of shape {weights.shape} may have three tap axes or two of channels "
-                f"and one tap axis: say which with dims=3 or dims=1"
+                f"and one tap axis: choose with dims=3 or dims=1"
             )
         dims = weights.ndim if weights.ndim < 3 else weights.ndim - 2
     if not 1 <= as_size(dims, "dims") <= weights.ndim:
         raise ShapeError(f"dims={dims} does not fit a kernel of shape {weights.shape}")
-    turned = tuple(range(weights.ndim - dims, weights.ndim))
-    return (
-        np.flip(weights, axis=turned) if isinstance(weights, np.ndarray) else weights.flip(turned)
-    )
+    axes = tuple(range(weights.ndim - dims, weights.ndim))
+    return np.flip(weights, axis=axes) if isinstance(weights, np.ndarray) else weights.flip(axes)
 
 
 def named(name: str, size: int | None = None) -> Array:
-    """A named filter; `size` is the number of taps per axis, or the channels to average.
+    """Return a named filter.
 
-    Raises: ArgumentError for an unknown name, or a size for a filter that has just one.
+    Args:
+        name: Its name in this module, such as "sobel_x".
+        size: Taps per axis, or channels to average; by default those of the named array.
 
-    >>> named("gaussian", 5)[2].tolist()
+    Raises:
+        ArgumentError: for an unknown name, or a size that the filter does not have.
+        KindError: when the size is not an integer.
+
+    >>> import convalg as ca
+    >>> ca.kernels.named("gaussian", 5)[2].tolist()
     [0.0234375, 0.09375, 0.140625, 0.09375, 0.0234375]
     """
     if not isinstance(name, str) or name not in NAMES:
@@ -224,7 +240,9 @@ def named(name: str, size: int | None = None) -> Array:
             return _frozen(np.full((1, taps, 1, 1), 1 / taps))
     if globals()[name].shape[-1] == taps:
         return globals()[name]
-    raise ArgumentError(f"kernel {name!r} has no form of size {size}")
+    raise ArgumentError(
+        f"kernel {name!r} is not available in size {size}: choose another filter or size"
+    )
 
 
 def _frozen(values: Any) -> Array:

@@ -13,18 +13,18 @@ MEMORY_LIMIT = 4 * 2**30
 
 
 def format_bytes(count: int) -> str:
-    """The size in words.
+    """Return a number of bytes with its unit.
 
     >>> format_bytes(14_700_000_000)
     '14.7 GB'
     """
-    # An integer is finite, also where it is too large for a float.
+    # math.isfinite fails for an integer that is too large for a float.
     real = isinstance(count, int) or (isinstance(count, numbers.Real) and math.isfinite(count))
     if not real or isinstance(count, bool):
-        raise KindError(f"a number of bytes is written, not {shown(count)}")
+        raise KindError(f"format_bytes takes a number of bytes, not {shown(count)}")
     unit = 1
     for name in ("bytes", "kB", "MB", "GB"):
-        # Rounded to three digits it would be the next unit.
+        # From 999.5 on, three digits would round to 1000 of the unit.
         if count < 999.5 * unit:
             return f"{count / unit:.3g} {name}"
         unit *= 1000
@@ -36,9 +36,10 @@ def format_bytes(count: int) -> str:
 def check_memory(
     needed: int, max_bytes: int | None, *, what: str, instead: str, fixed: bool = False
 ) -> None:
-    """Refuse before anything is allocated; `fixed` where the limit is no argument.
+    """Raise TooLargeError before anything is allocated, if more than the limit is needed.
 
-    Raises: TooLargeError with the bytes needed, the limit, and the face to use instead.
+    The message states the bytes needed, the limit, and what to do instead. `fixed`: the caller has
+    no argument `max_bytes` that could raise the limit.
     """
     limit = MEMORY_LIMIT if max_bytes is None else max_bytes
     if not isinstance(limit, (int, float)) or limit != limit:
@@ -52,10 +53,9 @@ def check_memory(
 
 
 def check_room(entries: int, item: int, what: str) -> None:
-    """Refuse an array of so many entries of `item` bytes before it is made.
+    """Raise TooLargeError for an array of that many entries of `item` bytes before it is made.
 
-    For arrays whose size follows from a call, so that no argument sets the limit.
-    Raises: TooLargeError.
+    For arrays whose size follows from other arguments, where no argument sets the limit.
     """
     if entries * item > MEMORY_LIMIT:
         check_memory(
@@ -69,16 +69,13 @@ def check_room(entries: int, item: int, what: str) -> None:
 
 
 LARGEST_INTEGER = 2**63 - 1
-"""The largest integer of int64, in which integers are added up."""
+"""The largest integer of int64, in which sums of integers are computed."""
 
 
 def check_bound(bound: int) -> None:
-    """Refuse integers that int64 cannot hold.
-
-    Raises: ExactnessError when a bound on their sums exceeds 64 bits.
-    """
+    """Raise ExactnessError when a bound on sums of integers exceeds int64."""
     if not isinstance(bound, numbers.Real):
-        raise KindError(f"a bound on integers is one number, not {shown(bound)}")
+        raise KindError(f"a bound on integers must be a number, not {shown(bound)}")
     if bound > LARGEST_INTEGER:
         size = f"{bound:.3g}" if bound < 10**300 else shown(bound)
         raise ExactnessError(

@@ -1,8 +1,7 @@
-"""Independent pieces of work, here or by joblib's workers: the results are the same, in order.
+"""Independent pieces of work, in this process or by joblib's workers: same results, same order.
 
-Which workers they are is joblib's to say: processes of this machine unless
-`joblib.parallel_config(backend=...)` names another backend, such as "threading", or that of a
-Dask or Ray cluster.
+joblib chooses the workers: processes of this machine unless `joblib.parallel_config(backend=...)`
+names another backend, such as "threading", or that of a Dask or Ray cluster.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MOST_JOBS = 4096
-"""Workers that may be asked for."""
+"""The largest number of workers."""
 
 BLOCK = 8
-"""Pieces per worker that are handed out at once: nothing more is begun after one that ends all."""
+"""Pieces per worker that are submitted at once: after an error no further block is started."""
 
 
 def each(
@@ -33,12 +32,12 @@ def each(
     timeout: float | None = None,
     lost: Callable[[Item, Exception], Result] | None = None,
 ) -> Iterator[Result]:
-    """What a function makes of each item, in their order, as it comes.
+    """Yield `function(item)` for each item, in order, as soon as it is computed.
 
-    `jobs`: None or 1 in this process, else `n_jobs` of joblib, such as -1 for all workers.
-    `timeout`: seconds that workers may take for an item. `lost(item, error)` stands for the
-    result of one that takes longer or whose worker dies; without it such an error is raised.
-    Raises: ArgumentError for other `jobs`, KindError for a function that workers cannot get.
+    `jobs`: None or 1 for this process, otherwise `n_jobs` of joblib, such as -1 for all workers.
+    `timeout`: seconds that a worker may take for an item. `lost(item, error)` gives the result of
+    an item that takes longer or whose worker dies; without it the error is raised.
+    Raises: ArgumentError for other `jobs`, KindError for a function that cannot be sent to workers.
 
     >>> list(each(str, [1, 2, 3]))
     ['1', '2', '3']
@@ -52,21 +51,21 @@ def each(
     task = delayed(_sendable(function))
 
     def results(block: Sequence[Item]) -> list[Result]:
-        found: list[Result] = Parallel(n_jobs=jobs, timeout=timeout)(map(task, block))
-        return found
+        answers: list[Result] = Parallel(n_jobs=jobs, timeout=timeout)(map(task, block))
+        return answers
 
     size = BLOCK * effective_n_jobs(jobs)
     for start in range(0, len(items), size):
         block = items[start : start + size]
         try:
-            found = results(block)
+            answers = results(block)
         except _losses():
             if lost is None:
                 raise
         else:
-            yield from found
+            yield from answers
             continue
-        # Which one was it? Alone it tells.
+        # Run one at a time, the item that was lost shows itself.
         for item in block:
             try:
                 (one,) = results([item])
@@ -76,7 +75,7 @@ def each(
 
 
 def checked(jobs: int | None) -> None:
-    """Raises: ArgumentError for a number of workers that is none.
+    """Raise ArgumentError for an invalid number of workers.
 
     >>> checked(0)
     Traceback (most recent call last):
@@ -91,16 +90,16 @@ def checked(jobs: int | None) -> None:
 
 
 def timed_out(error: Exception) -> bool:
-    """Whether it is the limit of time that was reached, so that no worker died."""
+    """Return whether the error is a timeout rather than a worker that died."""
     import multiprocessing
 
     return isinstance(error, multiprocessing.TimeoutError)
 
 
 def _losses() -> tuple[type[Exception], ...]:
-    """What joblib raises when a worker takes too long or dies.
+    """Return the exceptions that joblib raises when a worker takes too long or dies.
 
-    With its backend for Dask a worker that dies is one that takes too long: it tells nothing.
+    joblib's backend for Dask reports a worker that dies as a timeout.
     """
     import multiprocessing
 
@@ -110,7 +109,7 @@ def _losses() -> tuple[type[Exception], ...]:
 
 
 def _sendable(function: Callable[[Item], Result]) -> Callable[[Item], Result]:
-    """The function as the workers of the backend in use can get it."""
+    """Return the function in a form that can be sent to the workers of the active backend."""
     import cloudpickle
     from joblib.parallel import get_active_backend
 
@@ -119,17 +118,17 @@ def _sendable(function: Callable[[Item], Result]) -> Callable[[Item], Result]:
         return function
     try:
         return _Sent(cloudpickle.dumps(function))
-    # Whatever a function holds may refuse to be pickled, by an error of its own choice.
+    # An object that a function refers to may refuse to be pickled with any of these errors.
     except (pickle.PicklingError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise KindError(
-            f"jobs needs a function that can be sent to other processes, and this one cannot "
-            f"({error}): leave out what it holds, or use "
+            f"jobs needs a function that can be sent to other processes, but this one cannot "
+            f"({error}): remove what it refers to, or use "
             f"joblib.parallel_config(backend='threading')"
         ) from error
 
 
 class _Sent:
-    """A pickled function, which a worker unpickles once."""
+    """A pickled function that each worker unpickles once."""
 
     def __init__(self, pickled: bytes) -> None:
         self._pickled = pickled
@@ -140,7 +139,7 @@ class _Sent:
 
 @lru_cache(maxsize=4)
 def _received(pickled: bytes) -> Callable[[Any], Any]:
-    """Raises: KindError where a worker lacks what the function needs."""
+    """Unpickle a function. Raises: KindError where the worker cannot import what it needs."""
     try:
         function: Callable[[Any], Any] = pickle.loads(pickled)
     except (pickle.UnpicklingError, ImportError, AttributeError) as error:

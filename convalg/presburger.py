@@ -1,7 +1,7 @@
-"""Sizes in Presburger arithmetic: written for isl, and compared by it.
+"""Sizes in Presburger arithmetic: formatted for isl, and compared by it.
 
-A size is affine in its symbols, with floors over numbers, maxima and minima; isl decides every
-statement about such sizes.
+A size is affine in its symbols, with floors of divisions by numbers, maxima and minima; isl decides
+every statement about such sizes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from convalg.errors import UndecidableError
 
 
 def text(value: Any) -> str:
-    """A size as isl writes it.
+    """Return a size in isl's syntax.
 
     Raises: UndecidableError when it is not affine in its symbols, such as a product of two.
 
@@ -43,10 +43,10 @@ def text(value: Any) -> str:
             if below.is_integer and below.is_number:
                 return f"floor({text(sympy.expand(above))}/{below})"
         case sympy.Max() | sympy.Min():
-            word = "max" if isinstance(value, sympy.Max) else "min"
+            function = "max" if isinstance(value, sympy.Max) else "min"
             first, *others = map(text, value.args)
             for other in others:
-                first = f"{word}({first}, {other})"
+                first = f"{function}({first}, {other})"
             return first
     raise UndecidableError(
         f"{value} is not affine in its symbols, so isl cannot decide it: give numbers for "
@@ -54,7 +54,7 @@ def text(value: Any) -> str:
     )
 
 
-# Words that isl reads, and the indices that relations are written with here.
+# Keywords of isl, and the names of indices in the relations of this package.
 _TAKEN = re.compile(
     r"([a-z]\d+|[giju]|and|or|not|implies|exists|mod|min|max|floor|floord|ceil|ceild|rat|infty|NaN"
     r"|true|false)_*"
@@ -62,7 +62,7 @@ _TAKEN = re.compile(
 
 
 def isl_name(name: str) -> str:
-    """The name of a symbol in isl: one more underscore where the plain name is taken.
+    """Return the name of a symbol in isl: with an added underscore where the name is taken.
 
     >>> isl_name("n"), isl_name("o0"), isl_name("o0_")
     ('n', 'o0_', 'o0__')
@@ -71,16 +71,16 @@ def isl_name(name: str) -> str:
 
 
 def parameters(*values: Any) -> str:
-    """The symbols of some sizes as isl declares them: "[n, K] -> ", or nothing."""
+    """Return isl's declaration of the symbols of some sizes: "[n, K] -> ", or ""."""
     symbols = {s.name for value in values for s in getattr(value, "free_symbols", ())}
-    found = map(isl_name, symbols)
-    return f"[{', '.join(sorted(found))}] -> " if found else ""
+    names = map(isl_name, symbols)
+    return f"[{', '.join(sorted(names))}] -> " if names else ""
 
 
 def same_size(first: Any, second: Any) -> bool:
-    """Whether two sizes are one number, whatever their symbols are (0, 1, 2, ...).
+    """Return whether two sizes are equal for all values 0, 1, 2, ... of their symbols.
 
-    So sizes that are written differently, such as ceilings and floors, are one.
+    Sizes that are written differently, as with ceilings or floors, may be equal.
 
     >>> import convalg as ca
     >>> n, = ca.sizes("n")
@@ -94,7 +94,7 @@ def same_size(first: Any, second: Any) -> bool:
 
 
 def same_shape(first: Iterable[Any], second: Iterable[Any]) -> bool:
-    """Whether two shapes are one, axis by axis, as `same_size` says."""
+    """Return whether two shapes are equal axis by axis, as by `same_size`."""
     left, right = tuple(first), tuple(second)
     return left == right or (len(left) == len(right) and all(map(same_size, left, right)))
 
@@ -117,17 +117,17 @@ def _same_symbolic(first: Any, second: Any) -> bool:
 
 
 def _floors_only(value: Any) -> Any:
-    """A size with each ceiling, as -floor(-n / s), written as a floor.
+    """Return a size with each ceiling, written as -floor(-n / s), replaced by a floor.
 
     Rule: floor(a / b) = -floor((-a - 1) / b) - 1 for integers a and b >= 1.
     """
     import sympy
 
-    def turned(inner: Any) -> Any:
+    def as_floor(inner: Any) -> Any:
         above, below = sympy.together(inner).as_numer_denom()
         above = sympy.expand(above)
         if not above.could_extract_minus_sign() or not below.is_integer:
             return sympy.floor(inner)
         return -sympy.floor((-above - 1) / below) - 1
 
-    return value.replace(sympy.floor, turned)
+    return value.replace(sympy.floor, as_floor)

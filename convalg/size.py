@@ -1,7 +1,7 @@
 """Sizes: integers, or symbols with the conditions under which an operator exists.
 
-Every constructor states a precondition once, by `require`: it is checked where sizes are numbers,
-and kept as a `Condition` where they are symbols.
+Every constructor states each precondition once, by `require`: it is checked where sizes are
+numbers, and kept as a `Condition` where they are symbols.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Message: TypeAlias = "tuple[Any, ...]"
 class Condition:
     """A precondition with symbolic sizes: `value` must not be negative.
 
-    `message`: the constructor's error where it is, as a template and what fills it: it is written
-    out when it is read, since symbols take long to print. `words`: how a scope prints the condition
-    where an inequality would be hard to read, or "". `note`: what a scope adds to it, or "".
+    `message`: the constructor's error where it is negative, as a template and the values that fill
+    it, formatted only when it is read, since SymPy prints slowly. `words`: how a scope prints the
+    condition where an inequality would be hard to read, or (). `note`: what a scope adds, or "".
     """
 
     value: sympy.Expr
@@ -42,12 +42,12 @@ class Condition:
 
     @property
     def text(self) -> str:
-        """The message."""
+        """The formatted message."""
         return written(self.message)
 
 
 def written(message: Message) -> str:
-    """A message from its template and what fills it."""
+    """Return a message from its template and the values that fill it."""
     return message[0].format(*message[1:]) if message else ""
 
 
@@ -59,12 +59,12 @@ def require(
     error: type[Exception] = ArgumentError,
     words: Message = (),
 ) -> None:
-    """State once that `value` must not be negative: checked for numbers, kept for symbols.
+    """Require that `value` is not negative: checked for numbers, recorded for symbols.
 
-    `conditions`: where a condition that depends on symbols is appended; the domain of a family
-    and the errors of `A.at(...)` are read from there.
+    `conditions`: a condition that depends on symbols is appended here; the domain of a family and
+    the errors of `A.at(...)` come from this list.
 
-    Raises: `error` with the message where the value is negative whatever the symbols are.
+    Raises: `error` with the message where the value is negative for all values of the symbols.
     """
     if holds(value < 0):
         raise error(written(message))
@@ -73,7 +73,7 @@ def require(
 
 
 def check_conditions(conditions: Iterable[Condition], numbers: Mapping[Any, int]) -> None:
-    """Raises: ArgumentError with the message of the first condition that fails at some sizes."""
+    """Raise ArgumentError with the message of the first condition that fails at some sizes."""
     for condition in conditions:
         if holds(substituted(condition.value, numbers) < 0):
             given = ", ".join(f"{name}={value}" for name, value in numbers.items())
@@ -83,30 +83,30 @@ def check_conditions(conditions: Iterable[Condition], numbers: Mapping[Any, int]
 def conditions_at(
     conditions: Iterable[Condition], numbers: Mapping[Any, int]
 ) -> tuple[Condition, ...]:
-    """The conditions that still hold symbols at some sizes."""
+    """Return the conditions that still contain symbols after a substitution of sizes."""
     moved = (replace(c, value=substituted(c.value, numbers)) for c in conditions)
     return tuple(c for c in moved if is_symbolic(c.value) and not holds(c.value >= 0))
 
 
 def size_product(shape: Sequence[Size]) -> Any:
-    """The number of elements, as a Python int that cannot overflow (or an expression)."""
+    """Return the number of elements, as a Python int that cannot overflow (or an expression)."""
     return math.prod(shape)
 
 
 def is_symbolic(value: object) -> bool:
-    """Whether a value is a SymPy object; does not import SymPy."""
+    """Return whether a value is a SymPy object, without importing SymPy."""
     sympy = sys.modules.get("sympy")
     return sympy is not None and isinstance(value, sympy.Basic)
 
 
 def is_expression(value: object) -> bool:
-    """Whether a value is a SymPy expression: a number or letters, not a set or a truth value."""
+    """Return whether a value is a SymPy expression, not a set or a truth value."""
     sympy = sys.modules.get("sympy")
     return sympy is not None and isinstance(value, sympy.Expr)
 
 
 def size_words(value: Any) -> str:
-    """A size as one writes it: positive letters first, numbers last.
+    """Return a size as text in the usual order: positive symbols first, numbers last.
 
     >>> n, K = sizes("n K")
     >>> size_words(n - K + 1)
@@ -118,20 +118,27 @@ def size_words(value: Any) -> str:
         value.args,
         key=lambda t: (t.is_number, t.could_extract_minus_sign(), sorted(map(str, t.free_symbols))),
     )
-    words = str(terms[0])
+    text = str(terms[0])
     for term in terms[1:]:
         negative = term.could_extract_minus_sign()
-        words += f" {'-' if negative else '+'} {-term if negative else term}"
-    return words
+        text += f" {'-' if negative else '+'} {-term if negative else term}"
+    return text
 
 
 def sizes(names: str) -> tuple[sympy.Symbol, ...]:
-    """Letters that stand for whole numbers, to use where an operator takes a size.
+    """Return symbols for integers, to use where an operator takes a size.
 
-    Rule: a letter is at least 1 where it is a size and at least 0 where it is a padding.
-    Raises: ArgumentError for a name that is no identifier, or one given twice.
+    A symbol is at least 1 where it is a size and at least 0 where it is a padding.
 
-    >>> n, K = sizes("n K")
+    Args:
+        names: Names of the symbols, separated by spaces or commas.
+
+    Raises:
+        ArgumentError: for a name that is not an identifier, or is given twice.
+        KindError: when `names` is not a string.
+
+    >>> import convalg as ca
+    >>> n, K = ca.sizes("n K")
     >>> n + K
     K + n
     """
@@ -139,20 +146,20 @@ def sizes(names: str) -> tuple[sympy.Symbol, ...]:
 
     if not isinstance(names, str):
         raise KindError(f"names must be a string such as 'n K p', not {names!r}")
-    words = names.replace(",", " ").split()
-    for word in words:
-        if not (word.isidentifier() and word.isascii()):
-            raise ArgumentError(f"{word!r} is no name for a size: use letters and digits")
-    if not words or len(set(words)) < len(words):
-        raise ArgumentError(f"names must be different letters, at least one, not {names!r}")
-    return tuple(sympy.Symbol(word, integer=True, nonnegative=True) for word in words)
+    labels = names.replace(",", " ").split()
+    for label in labels:
+        if not (label.isidentifier() and label.isascii()):
+            raise ArgumentError(f"{label!r} cannot be the name of a size: use letters and digits")
+    if not labels or len(set(labels)) < len(labels):
+        raise ArgumentError(f"names must be one or more different names, not {names!r}")
+    return tuple(sympy.Symbol(label, integer=True, nonnegative=True) for label in labels)
 
 
 def substituted(value: Any, numbers: Mapping[Any, int]) -> Any:
-    """A size (or factor) with symbols replaced by numbers; a Python number once none is left.
+    """Return a size (or factor) with symbols replaced by numbers; a Python number if none is left.
 
-    `numbers`: a number for each symbol, or for each name that a symbol of a size has. Other
-    symbols of such a name, which are weights, stay.
+    `numbers`: a number for each symbol, or for each name of a symbol of `ca.sizes`. Other symbols
+    with such a name, which are weights, are kept.
     """
     if not is_symbolic(value):
         return value
@@ -164,24 +171,24 @@ def substituted(value: Any, numbers: Mapping[Any, int]) -> Any:
             chosen[symbol] = int(numbers[symbol.name])
     if value.is_Symbol:
         return chosen.get(value, value)
-    found = value.subs(chosen) if chosen else value
-    if not found.is_Rational:
-        return found
-    return int(found) if found.is_Integer else Fraction(int(found.p), int(found.q))
+    result = value.subs(chosen) if chosen else value
+    if not result.is_Rational:
+        return result
+    return int(result) if result.is_Integer else Fraction(int(result.p), int(result.q))
 
 
 def as_size(
     value: Any, name: str, *, least: int | None = 1, conditions: list[Condition] | None = None
 ) -> Size:
-    """One size as a Python int (or a symbolic size, whose bound `conditions` keeps).
+    """Return one size as a Python int (or a symbolic size, whose bound is added to `conditions`).
 
     Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
     """
     if is_expression(value) and not value.is_number:
-        if not _is_whole(value):
+        if not _is_integer(value):
             raise KindError(
-                f"{name} must be an integer, and {value} need not be one: make symbols with "
-                f"ca.sizes"
+                f"{name} must be an integer, and {value} need not be an integer: make symbols "
+                f"with ca.sizes"
             )
         if least is not None:
             require(
@@ -206,20 +213,23 @@ def as_size(
 
 
 def as_integer(value: Any, name: str, *, least: int | None = 1) -> int:
-    """One integer, where no symbol may stand for it. Raises: as `as_size`, KindError for one."""
+    """Return an integer where symbols are not allowed.
+
+    Raises: as `as_size`, and KindError for a symbol.
+    """
     number = as_size(value, name, least=least)
     if not isinstance(number, int):
         raise KindError(f"{name} must be a number here, not {value}")
     return number
 
 
-def _is_whole(value: Any) -> bool:
-    """Whether an expression of letters is a whole number wherever it has a value."""
+def _is_integer(value: Any) -> bool:
+    """Return whether a symbolic expression is an integer wherever it has a value."""
     import sympy
 
     if value.is_integer is not None:
         return bool(value.is_integer)
-    # SymPy does not know that floor(n / s) is whole, since s might be zero.
+    # SymPy leaves open whether floor(n / s) is an integer, since s might be zero.
     rounded = value.has(sympy.floor, sympy.Max, sympy.Min)
     return rounded and all(symbol.is_integer for symbol in value.free_symbols)
 
@@ -231,7 +241,7 @@ def as_shape(
     least: int = 1,
     conditions: list[Condition] | None = None,
 ) -> tuple[Size, ...]:
-    """A shape as a tuple; an int is a shape of one axis.
+    """Return a shape as a tuple; an int is a shape of one axis.
 
     Raises: KindError, ArgumentError or ShapeError naming the axis at fault.
     """
@@ -253,9 +263,9 @@ def per_axis(
     least: int | None = 1,
     conditions: list[Condition] | None = None,
 ) -> tuple[Any, ...]:
-    """One number for each axis, from one number for all or a sequence.
+    """Return one number per axis, from one number for all or from a sequence.
 
-    Raises: ShapeError when the sequence has another length than there are axes.
+    Raises: ShapeError when the length of the sequence is not the number of axes.
     """
     if not is_sequence(value):
         return (as_size(value, name, least=least, conditions=conditions),) * dims
@@ -276,9 +286,9 @@ def padding_pairs(
     name: str = "padding",
     conditions: list[Condition] | None = None,
 ) -> tuple[tuple[Any, Any], ...]:
-    """(before, after) for each axis from an int, one int per axis, or pairs.
+    """Return (before, after) for each axis from an int, one int per axis, or pairs.
 
-    Raises: ShapeError for another structure, ArgumentError below `least`.
+    Raises: ShapeError for another structure, ArgumentError for a number below `least`.
     """
     if not is_sequence(padding):
         number = as_size(padding, name, least=least, conditions=conditions)
@@ -302,7 +312,7 @@ def padding_pairs(
 
 
 def larger(first: Any, second: Any) -> Any:
-    """The larger of two sizes, as a number where both are."""
+    """Return the larger of two sizes, as a number if both are numbers."""
     if not (is_symbolic(first) or is_symbolic(second)):
         return max(first, second)
     import sympy
@@ -311,13 +321,13 @@ def larger(first: Any, second: Any) -> Any:
 
 
 def is_sequence(value: Any) -> bool:
-    """Whether a value lists several: a tuple, a list or an array of one axis."""
+    """Return whether a value is a sequence: a tuple, a list or an array of one axis."""
     return isinstance(value, (tuple, list)) or (
         hasattr(value, "ndim") and getattr(value, "ndim", 0) == 1
     )
 
 
 def require_numbers(values: Sequence[Any], name: str) -> None:
-    """Raises: SymbolicError where a number is a letter."""
+    """Raise SymbolicError where a number is symbolic."""
     if any(is_symbolic(value) for value in values):
-        raise SymbolicError(f"{name} needs numbers here, not letters: {tuple(values)}")
+        raise SymbolicError(f"{name} needs numbers here, not symbols: {tuple(values)}")

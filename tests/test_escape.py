@@ -204,7 +204,7 @@ def test_names_in_a_model_are_shown_in_a_notebook(tmp_path: Path) -> None:
 
 def test_names_of_weights_are_words() -> None:
     for name in ("x_%$", "", "a b", HOSTILE, "1w"):
-        with pytest.raises(ca.errors.KindError, match="name must be a word"):
+        with pytest.raises(ca.errors.KindError, match="name must be an identifier"):
             ca.kernel(3, name=name)
 
 

@@ -1,9 +1,9 @@
-"""Arrays of other libraries as input: PyTorch, CuPy, JAX and what else has a namespace.
+"""Arrays of other libraries as input: PyTorch, CuPy, JAX and others with an array API namespace.
 
 An array stays on its device, in its type, in its graph or trace. Every axis of a layer is a sum
-of entries by a table, and the channels are one matrix product; PyTorch has convolutions
-of its own. Only tables and numbers of the operator go to the device. Nothing comes back, but for
-the largest of whole numbers where their type does not rule an overflow out.
+of entries by a table, and the channels are one matrix product; for PyTorch its own convolutions are
+used. Only tables and numbers of the operator are copied to the device. Nothing is copied back,
+except the largest of integers where their type does not exclude an overflow.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ Step: TypeAlias = Callable[[Library, Any], Any]
 Layer: TypeAlias = "Convolution | Patches | Selection"
 
 CHUNK = 2**25
-"""Elements that one step may unfold at a time; larger batches go through in slices."""
+"""Elements that one step may unfold at a time; larger batches are processed in slices."""
 
 
 def apply(operator: Operator, x: Any) -> Any:
-    """A(x) for an array of another library, on its device.
+    """Return A(x) for an array of another library, on its device.
 
     Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`, floating-point numbers in the
-    type of x, whole ones in the widest of the library.
-    Raises: ShapeError for another shape, KindError for numbers that do not mix, ExactnessError
-    where whole numbers could overflow, SymbolicError for symbols in the operator.
+    type of x, integers in the widest integer type of the library.
+    Raises: ShapeError for another shape, KindError for incompatible numbers, ExactnessError where
+    integers could overflow, SymbolicError for symbols in the operator.
     """
-    _own_way(x)
+    _check_engine(x)
     library = library_for(x)
     with library.on(x):
         samples, batch = samples_of(library, operator, x)
@@ -58,7 +58,7 @@ def apply(operator: Operator, x: Any) -> Any:
 
 
 def kernel_gradient(layer: Convolution, x: Any, g: Any) -> Any:
-    """dL/dw, summed over the batch, for floating-point arrays of one library: B(x)^T g.
+    """Return dL/dw, summed over the batch, for floating-point arrays of one library: B(x)^T g.
 
     Shapes: x `(batch, *in_shape)`, g `(batch, *out_shape)`, result as the kernel.
     """
@@ -70,45 +70,47 @@ def kernel_gradient(layer: Convolution, x: Any, g: Any) -> Any:
     return sum(parts[1:], start=parts[0])
 
 
-def _own_way(x: Any) -> None:
-    """Raises: ArgumentError when an engine was asked for: they are NumPy's."""
+def _check_engine(x: Any) -> None:
+    """Raise ArgumentError when an engine was requested: engines are for NumPy arrays only."""
     if chosen() != "auto":
         raise ArgumentError(
-            f"engine={chosen()!r} is for NumPy's numbers, and x is a {type(x).__name__} that its "
-            f"own library applies: leave it to 'auto'"
+            f"engine={chosen()!r} is for NumPy arrays, but x is a {type(x).__name__} of another "
+            f"library: use engine='auto'"
         )
 
 
 def pair(operator: Operator, x: Any, g: Any) -> tuple[Library, Any, Any]:
-    """The library of x and g, and both with one batch axis, for a gradient.
+    """Return the library of x and g, and both with one batch axis, for a gradient.
 
     Raises: KindError unless both are floating-point arrays of one library, ShapeError unless
     their shapes are those of the operator, with the same batch.
     """
     if not (is_foreign(x) and is_foreign(g)) or library_for(x) is not library_for(g):
         raise KindError(
-            f"x and g must be arrays of one library, not {type(x).__name__} and {type(g).__name__}"
+            f"x and g must be arrays of the same library, not {type(x).__name__} and "
+            f"{type(g).__name__}"
         )
-    _own_way(x)
+    _check_engine(x)
     library = library_for(x)
     for values in (x, g):
         if library.kind(values) not in "fc":
             raise KindError(
-                f"a kernel's gradient takes floating-point numbers here, not {values.dtype}: whole "
-                f"ones stay exact as NumPy arrays"
+                f"a kernel's gradient takes floating-point numbers here, not {values.dtype}: pass "
+                f"integers as NumPy arrays, which stay exact"
             )
     with library.on(x):
         inputs, batch = samples_of(library, operator, x)
         upstream, other = samples_of(library, operator.T, g)
     if batch != other:
         raise ShapeError(
-            f"x and g must come in one batch, but x has {batch or 'none'} and g {other or 'none'}"
+            f"x and g must have the same batch, but x has {batch or 'none'} and g has "
+            f"{other or 'none'}"
         )
     return library, inputs, upstream
 
 
 def library_for(x: Any) -> Library:
-    """The library that an array brings with it."""
+    """Return the library of an array."""
     if is_tensor(x):
         from convalg.devices.torch import TORCH
 
@@ -117,7 +119,7 @@ def library_for(x: Any) -> Library:
 
 
 def samples_of(library: Library, operator: Operator, x: Any) -> tuple[Any, tuple[int, ...]]:
-    """x with one batch axis in the type to compute in, and the batch axes it came with."""
+    """Return x with one batch axis in the type to compute in, and the shape of its batch axes."""
     word, kind = library.word, library.kind(x)
     split = len(x.shape) - len(operator.in_shape)
     if split < 0 or tuple(x.shape[split:]) != operator.in_shape:
@@ -125,14 +127,15 @@ def samples_of(library: Library, operator: Operator, x: Any) -> tuple[Any, tuple
             f"the {word} must have shape (*batch, {', '.join(map(str, operator.in_shape))}), not "
             f"{tuple(x.shape)}"
         )
-    if kind not in ("bifc" if library.takes_whole else "f"):
+    if kind not in ("bifc" if library.takes_integers else "f"):
         raise KindError(
-            f"a{'n' * (word[0] == 'a')} {word} must be floating-point, not {x.dtype}: whole "
-            f"numbers stay exact as NumPy arrays"
+            f"a{'n' * (word[0] == 'a')} {word} must be floating-point, not {x.dtype}: pass "
+            f"integers as NumPy arrays, which stay exact"
         )
     if exact_kind(operator) == "symbols":
         raise SymbolicError(
-            f"{operator!r} has symbols, which no {word} holds: pass numbers with A.refill(kernel)"
+            f"{operator!r} has symbols, which no {word} can hold: pass numbers with "
+            f"A.refill(kernel)"
         )
     batch = tuple(x.shape[:split])
     x = library.reshape(x, (math.prod(batch), *operator.in_shape))
@@ -140,108 +143,108 @@ def samples_of(library: Library, operator: Operator, x: Any) -> tuple[Any, tuple
 
 
 def _widened(library: Library, operator: Operator, x: Any) -> Any:
-    """Whole numbers in a type in which nothing overflows.
+    """Return integers in a type in which nothing overflows.
 
-    Raises: ExactnessError where that is not certain, KindError for an operator of other numbers.
+    Raises: ExactnessError where this is not certain, KindError for an operator of other numbers.
     """
     growth = max(fold(operator, _GROWTH, _leaf_growth), 1)
-    wide = library.whole(x)
+    wide = library.widest(x)
     most = library.range(wide) - 1
     seen = 1 if library.kind(x) == "b" else library.range(x)
     if growth * seen > most:
-        # The type says too little: the numbers themselves are looked at.
+        # The range of the type does not exclude an overflow, but the numbers may be smaller.
         seen = library.largest(x) if math.prod(x.shape) else 0
     if growth * max(seen, 1) > most:
         raise ExactnessError(
-            f"whole numbers up to {seen:.3g} could sum to {growth * seen:.3g}, beyond "
+            f"integers up to {seen:.3g} could sum to {growth * seen:.3g}, beyond "
             f"{wide.dtype}: cast the {library.word} to floating point, or pass a NumPy array"
         )
     return wide
 
 
-def _whole(values: Any) -> Any:
-    """Raises: KindError for numbers of an operator that are not whole."""
-    found = np.asarray(values)
-    if found.dtype.kind in "biu":
-        return found
-    others = [value for value in found.ravel() if not isinstance(value, int)]
+def _integers(values: Any) -> Any:
+    """Return an operator's numbers as an array. Raises: KindError for non-integers."""
+    numbers = np.asarray(values)
+    if numbers.dtype.kind in "biu":
+        return numbers
+    others = [value for value in numbers.ravel() if not isinstance(value, int)]
     if others:
         raise KindError(
-            f"the operator holds numbers like {others[0]!s}, the array whole ones only: cast the "
-            f"array to floating point"
+            f"the operator holds {others[0]!s}, which is not an integer, but the array holds "
+            f"integers: cast the array to floating point"
         )
-    return found
+    return numbers
 
 
 def _leaf_growth(leaf: Any) -> int:
-    """How much larger than the input an output may be, in whole numbers."""
+    """Return a bound on the ratio of output to input, in absolute values, for integers."""
     match leaf:
         case Convolution(geometry=geometry, weights=values):
-            return _terms(geometry) * largest(_whole(values))
-        case Patches(geometry=geometry, values=values, transposed=turned):
-            return (_readers if turned else _terms)(geometry) * largest(_whole(values))
+            return _terms(geometry) * largest(_integers(values))
+        case Patches(geometry=geometry, values=values, transposed=transposed):
+            return (_readers if transposed else _terms)(geometry) * largest(_integers(values))
         case Selection(geometry=geometry):
             return _terms(geometry)
         case Matrix(values=values):
-            return values.shape[1] * largest(_whole(values))
+            return values.shape[1] * largest(_integers(values))
         case SparseMatrix(values=values, indptr=indptr):
-            return int(np.diff(indptr).max(initial=0)) * largest(_whole(values))
-    return largest(_whole(leaf.values))
+            return int(np.diff(indptr).max(initial=0)) * largest(_integers(values))
+    return largest(_integers(leaf.values))
 
 
 def _adjoint_growth(node: Adjoint, growth: int) -> int:
     match node.operator:
         case Convolution(geometry=geometry, weights=values):
-            return _readers(geometry) * largest(_whole(values))
+            return _readers(geometry) * largest(_integers(values))
         case Patches(geometry=geometry, values=values):
-            return math.prod(geometry.out_spatial) * largest(_whole(values))
+            return math.prod(geometry.out_spatial) * largest(_integers(values))
     return _readers(node.operator.geometry)
 
 
 def _terms(geometry: Geometry) -> int:
-    """Products that one output sums."""
+    """Return the number of products that one output sums."""
     return geometry.channels[2] * math.prod(geometry.taps)
 
 
 def _readers(geometry: Geometry) -> int:
-    """Products that one input takes part in, at most."""
+    """Return an upper bound on the number of products with one input."""
     return geometry.channels[1] * most_readers(geometry.axes)
 
 
 _GROWTH: dict[type, Callable[..., int]] = {
     Compose: lambda node, *each: math.prod(max(growth, 1) for growth in each),
     Sum: lambda node, *each: sum(each),
-    Scaled: lambda node, growth: largest(_whole(node.factor)) * growth,
+    Scaled: lambda node, growth: largest(_integers(node.factor)) * growth,
     Adjoint: _adjoint_growth,
     Kron: lambda node, left, right: max(left, 1) * max(right, 1),
 }
 
 
 _HELD: WeakKeyDictionary[Operator, dict[Any, Any]] = WeakKeyDictionary()
-"""Tables and numbers of leaves, on the devices where they were needed; they go with the leaf."""
+"""Tables and numbers of leaves on the devices that needed them, deleted with the leaf."""
 
 
 def _held(leaf: Operator, key: Any, make: Callable[[], Any]) -> Any:
-    found = _HELD.setdefault(leaf, {})
-    if key not in found:
-        found[key] = make()
-    return found[key]
+    held = _HELD.setdefault(leaf, {})
+    if key not in held:
+        held[key] = make()
+    return held[key]
 
 
 def _placed(
     library: Library, leaf: Operator, name: Any, like: Any, host: Callable[[], Any], dtype: Any
 ) -> Any:
-    """An array of the host beside `like`, placed once for a leaf and device."""
-    if not library.kept:
-        return library.place(host(), like, dtype)
+    """Copy an array of the host to the device of `like`, once for each leaf and device."""
+    if not library.caches:
+        return library.put(host(), like, dtype)
     key = (library, str(like.device), str(dtype), name)
-    return _held(leaf, key, lambda: library.place(host(), like, dtype))
+    return _held(leaf, key, lambda: library.put(host(), like, dtype))
 
 
 def _numbers(
     library: Library, leaf: Operator, like: Any, values: np.ndarray, name: Any = "numbers"
 ) -> Any:
-    """Numbers of a leaf in the type of `like`."""
+    """Return the numbers of a leaf in the type of `like`."""
     kind = np.dtype(np.int64 if library.kind(like) == "i" else np.float64)
     return _placed(library, leaf, name, like, lambda: cast(values, kind), like.dtype)
 
@@ -249,7 +252,7 @@ def _numbers(
 def _collected(
     library: Library, leaf: Operator, name: Any, rows: Rows, x: Any, weights: Any = None
 ) -> Any:
-    """The sums of entries along the middle axis of x (lead, columns, trail)."""
+    """Return the sums of entries along the middle axis of x (lead, columns, trail)."""
     if rows.keeps and weights is None:
         return x
     lead, _, trail = x.shape
@@ -257,12 +260,12 @@ def _collected(
         x = library.join([x, library.zeros(x[:, :1, :])], axis=1)
     parts = []
     for k, table in enumerate(rows.tables):
-        places = _placed(library, leaf, (name, k), x, partial(np.ravel, table), None)
+        indices = _placed(library, leaf, (name, k), x, partial(np.ravel, table), None)
         height, width = table.shape
-        found = library.reshape(library.take(x, places), (lead, height, width, trail))
+        entries = library.reshape(library.take(x, indices), (lead, height, width, trail))
         if weights is not None:
-            found = found * weights(k)
-        parts.append(library.sum(found, axis=2) if width > 1 else found[:, :, 0, :])
+            entries = entries * weights(k)
+        parts.append(library.sum(entries, axis=2) if width > 1 else entries[:, :, 0, :])
     y = library.join(parts, axis=1)
     if rows.order is not None:
         y = library.take(y, _placed(library, leaf, name, x, lambda: rows.order, None))
@@ -272,7 +275,7 @@ def _collected(
 def _along(
     library: Library, leaf: Layer, x: Any, lead: int, *, taps: bool, adjoint: bool = False
 ) -> Any:
-    """Every axis of a layer in turn: x (lead, ...) of inputs, or of outputs with `adjoint`."""
+    """Apply every axis of a layer in turn to x (lead, ...): inputs, or outputs with `adjoint`."""
     each = [axis_rows(axis, taps, adjoint) for axis in leaf.geometry.axes]
     trail = math.prod(rows.columns for rows in each)
     for k, rows in enumerate(each):
@@ -284,32 +287,32 @@ def _along(
 
 
 def _unfolded(library: Library, leaf: Convolution | Patches, x: Any) -> Any:
-    """(batch, *in_shape) to (batch, groups, inputs * taps, outputs): what every tap reads."""
+    """Gather all reads: (batch, *in_shape) to (batch, groups, inputs * taps, outputs)."""
     geometry = leaf.geometry
     groups, _, inputs = geometry.channels
     lead, dims = x.shape[0] * groups * inputs, len(geometry.axes)
-    found = _along(library, leaf, x, lead, taps=True)
+    patches = _along(library, leaf, x, lead, taps=True)
     pairs = [int(n) for axis in geometry.axes for n in (axis.taps, axis.out_size)]
-    turned = (0, *range(1, 2 * dims, 2), *range(2, 2 * dims + 1, 2))
-    found = library.permute(library.reshape(found, (lead, *pairs)), turned)
+    order = (0, *range(1, 2 * dims, 2), *range(2, 2 * dims + 1, 2))
+    patches = library.permute(library.reshape(patches, (lead, *pairs)), order)
     taps, outputs = math.prod(geometry.taps), math.prod(geometry.out_spatial)
-    return library.reshape(found, (x.shape[0], groups, inputs * taps, outputs))
+    return library.reshape(patches, (x.shape[0], groups, inputs * taps, outputs))
 
 
 def _folded(library: Library, leaf: Convolution | Patches, spread: Any) -> Any:
-    """The adjoint of `_unfolded`: sums to where they were read, (batch, *in_shape)."""
+    """Apply the adjoint of `_unfolded`: add to the inputs that were read, (batch, *in_shape)."""
     geometry = leaf.geometry
     groups, _, inputs = geometry.channels
     lead, dims = spread.shape[0] * groups * inputs, len(geometry.axes)
-    found = library.reshape(spread, (lead, *geometry.taps, *geometry.out_spatial))
-    turned = (0, *(1 + k + step for k in range(dims) for step in (0, dims)))
-    found = library.permute(found, turned)
-    found = _along(library, leaf, found, lead, taps=True, adjoint=True)
-    return library.reshape(found, (spread.shape[0], *geometry.in_shape))
+    sums = library.reshape(spread, (lead, *geometry.taps, *geometry.out_spatial))
+    order = (0, *(1 + k + step for k in range(dims) for step in (0, dims)))
+    sums = library.permute(sums, order)
+    sums = _along(library, leaf, sums, lead, taps=True, adjoint=True)
+    return library.reshape(sums, (spread.shape[0], *geometry.in_shape))
 
 
 def _correlated(library: Library, leaf: Convolution | Patches, kernel: Any, x: Any) -> Any:
-    """A(kernel) x, where either has a batch axis of length one."""
+    """Return A(kernel) x, where one of the two has a batch axis of length one."""
     groups, outputs, _ = leaf.geometry.channels
     weights = library.reshape(kernel, (kernel.shape[0], groups, outputs, _terms(leaf.geometry)))
     y = library.matmul(weights, _unfolded(library, leaf, x))
@@ -317,7 +320,7 @@ def _correlated(library: Library, leaf: Convolution | Patches, kernel: Any, x: A
 
 
 def _correlated_adjoint(library: Library, leaf: Convolution | Patches, kernel: Any, g: Any) -> Any:
-    """A(kernel)^T g, where either has a batch axis of length one."""
+    """Return A(kernel)^T g, where one of the two has a batch axis of length one."""
     geometry = leaf.geometry
     groups, outputs, _ = geometry.channels
     weights = library.reshape(kernel, (kernel.shape[0], groups, outputs, _terms(geometry)))
@@ -327,21 +330,21 @@ def _correlated_adjoint(library: Library, leaf: Convolution | Patches, kernel: A
 
 
 def _kernel_gradients(library: Library, leaf: Convolution | Patches, x: Any, g: Any) -> Any:
-    """dL/dkernel for each sample, where either has a batch axis of length one."""
+    """Return dL/dkernel for each sample, where x or g may have a batch axis of length one."""
     geometry = leaf.geometry
     groups, outputs, _ = geometry.channels
     upstream = library.reshape(g, (g.shape[0], groups, outputs, math.prod(geometry.out_spatial)))
-    found = library.matmul(upstream, library.permute(_unfolded(library, leaf, x), (0, 1, 3, 2)))
-    return library.reshape(found, (found.shape[0], *geometry.kernel_shape))
+    gradients = library.matmul(upstream, library.permute(_unfolded(library, leaf, x), (0, 1, 3, 2)))
+    return library.reshape(gradients, (gradients.shape[0], *geometry.kernel_shape))
 
 
 def _slices(leaf: Convolution | Patches, batch: int) -> list[slice]:
-    """Slices of the batch that fit into memory."""
+    """Return slices of the batch that fit into memory."""
     geometry = leaf.geometry
     groups, outputs, _ = geometry.channels
     load = groups * max(_terms(geometry), outputs) * math.prod(geometry.out_spatial)
     size = max(CHUNK // load, 1)
-    # Ends are exact: the standard says nothing of slices that reach too far.
+    # Ends are exact: the standard does not define slices beyond the end.
     return [slice(k, min(k + size, batch)) for k in range(0, max(batch, 1), size)]
 
 
@@ -378,17 +381,17 @@ def _adjoint(node: Adjoint, step: Step) -> Step:
 
 
 def _layer(library: Library, leaf: Convolution, x: Any) -> Any:
-    found = library.convolve(leaf, x)
-    if found is not None:
-        return found
+    y = library.convolve(leaf, x)
+    if y is not None:
+        return y
     kernel = _numbers(library, leaf, x, leaf.weights[None])
     return _in_slices(library, leaf, lambda lib, part: _correlated(lib, leaf, kernel, part), x)
 
 
 def _layer_adjoint(library: Library, leaf: Convolution, g: Any) -> Any:
-    found = library.convolve_adjoint(leaf, g)
-    if found is not None:
-        return found
+    x = library.convolve_adjoint(leaf, g)
+    if x is not None:
+        return x
     kernel = _numbers(library, leaf, g, leaf.weights[None])
     return _in_slices(
         library, leaf, lambda lib, part: _correlated_adjoint(lib, leaf, kernel, part), g
@@ -450,8 +453,8 @@ def _summed(node: Sum, *steps: Step) -> Step:
 
 def _scaled(node: Scaled, step: Step) -> Step:
     def run(library: Library, x: Any) -> Any:
-        is_whole = library.kind(x) == "i"
-        return step(library, x) * (int(node.factor) if is_whole else float(node.factor))
+        is_integer = library.kind(x) == "i"
+        return step(library, x) * (int(node.factor) if is_integer else float(node.factor))
 
     return run
 

@@ -1,4 +1,4 @@
-"""Sums of entries along an axis, as tables to gather by: for libraries that cannot scatter."""
+"""Sums of entries along an axis by gathering from tables, for libraries without scatter-add."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from convalg.axis import Axis
 
 @dataclass(frozen=True)
 class Rows:
-    """Which entries of a signal each row sums: one table for each length of rows, within two.
+    """The entries of a signal that each row sums: one table per length of rows, up to a factor 2.
 
-    `tables` (rows, width) hold the columns, `columns` itself where there is none; `entries`, alike,
-    the number of the entry, for its weight. `order` puts the rows of the tables in their order.
+    `tables` (rows, width) hold column indices, and the number of columns where there is no entry;
+    `entries` hold the index of each entry in the same way, for its weight. `order` is the
+    permutation that sorts the rows of all tables.
     """
 
     columns: int
@@ -25,18 +26,18 @@ class Rows:
 
     @cached_property
     def keeps(self) -> bool:
-        """Whether the rows are the signal."""
+        """Whether the rows are the unchanged signal."""
         (first, *more) = self.tables
         return not more and np.array_equal(first, np.arange(self.columns)[:, None])
 
     @cached_property
     def gaps(self) -> bool:
-        """Whether there is a place without an entry."""
+        """Whether some position of a table has no entry."""
         return any(bool((table == self.columns).any()) for table in self.tables)
 
 
 def rows_of(indptr: np.ndarray, indices: np.ndarray, columns: int) -> Rows:
-    """The tables of a matrix in compressed rows: at most twice its entries and its rows."""
+    """Return the tables of a CSR matrix, with at most twice as many entries plus its rows."""
     lengths = np.maximum(np.diff(indptr), 1)
     steps = np.ceil(np.log2(lengths)).astype(np.int64)
     padded = np.append(indices, columns)
@@ -49,15 +50,15 @@ def rows_of(indptr: np.ndarray, indices: np.ndarray, columns: int) -> Rows:
         entries.append(entry)
         tables.append(padded[entry])
         order.append(rows)
-    turned = np.argsort(np.concatenate(order)) if len(order) > 1 else None
-    return Rows(columns, tuple(tables), tuple(entries), turned)
+    inverse = np.argsort(np.concatenate(order)) if len(order) > 1 else None
+    return Rows(columns, tuple(tables), tuple(entries), inverse)
 
 
 @lru_cache(maxsize=512)
 def axis_rows(axis: Axis, taps: bool, adjoint: bool) -> Rows:
-    """What each output of an axis reads, or with `adjoint` what each input is read by.
+    """Return what each output of an axis reads, or with `adjoint` which outputs read each input.
 
-    With `taps`, each (tap, output) stands alone, tap by tap.
+    With `taps`, each (tap, output) is a row of its own, in the order of the taps.
     """
     read = axis.columns()
     if taps:

@@ -1,7 +1,7 @@
 """PyTorch tensors as input: PyTorch's own convolutions, with the geometry of the operator.
 
-A tensor stays where it is, on its device, and autograd works through it. What no convolution of
-PyTorch does (several axes more, steps backwards) goes the way of all arrays.
+A tensor stays on its device, and autograd works. Layers that no convolution of PyTorch supports
+(more than three axes, negative strides) are applied in the same way as for other libraries.
 """
 
 from __future__ import annotations
@@ -19,63 +19,63 @@ if TYPE_CHECKING:
 
 
 class Torch(Library):
-    """PyTorch, by its own names."""
+    """PyTorch, called by its own names."""
 
     word = "tensor"
-    # Tensors made in inference mode are no good outside it.
-    kept = False
-    # PyTorch multiplies no matrices of whole numbers on a GPU.
-    takes_whole = False
+    # Tensors created in inference mode cannot be used by autograd outside it.
+    caches = False
+    # PyTorch does not multiply integer matrices on a GPU.
+    takes_integers = False
 
     def kind(self, x: torch.Tensor) -> str:
-        """The letter of its numbers."""
+        """Return the letter of `KINDS` for the numbers of x."""
         return "f" if x.is_floating_point() else "?"
 
-    def place(self, values: np.ndarray, like: torch.Tensor, dtype: Any = None) -> torch.Tensor:
-        """An array of the host beside `like`."""
+    def put(self, values: np.ndarray, like: torch.Tensor, dtype: Any = None) -> torch.Tensor:
+        """Copy an array of the host to the device of `like`."""
         import torch
 
-        # A copy: tensors have no negative steps and are never read-only.
+        # A copy, since tensors cannot have negative strides and are never read-only.
         return torch.from_numpy(values.copy()).to(device=like.device, dtype=dtype)
 
-    def take(self, x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """Entries along the second axis."""
-        return x.index_select(1, places)
+    def take(self, x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        """Return entries along the second axis."""
+        return x.index_select(1, indices)
 
     def join(self, parts: list[torch.Tensor], axis: int) -> torch.Tensor:
-        """Arrays behind each other along an axis."""
+        """Concatenate arrays along an axis."""
         import torch
 
         return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
     def zeros(self, x: torch.Tensor) -> torch.Tensor:
-        """Zeros of the same shape."""
+        """Return zeros of the same shape."""
         import torch
 
         return torch.zeros_like(x)
 
     def reshape(self, x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-        """The same entries in another shape."""
+        """Return the array in another shape, in row-major order."""
         return x.reshape(shape)
 
     def permute(self, x: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
-        """The axes in another order."""
+        """Permute the axes."""
         return x.permute(axes)
 
     def sum(self, x: torch.Tensor, axis: int) -> torch.Tensor:
-        """Sums over an axis."""
+        """Return sums over an axis."""
         return x.sum(axis)
 
     def matmul(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Products of stacks of matrices."""
+        """Return products of stacks of matrices."""
         return left @ right
 
     def convolve(self, layer: Convolution, x: torch.Tensor) -> torch.Tensor | None:
-        """A(x) by one of PyTorch's convolutions, or None."""
+        """Return A(x) by one of PyTorch's convolutions, or None."""
         return _convolved(layer, x) if _runs(layer) else None
 
     def convolve_adjoint(self, layer: Convolution, g: torch.Tensor) -> torch.Tensor | None:
-        """A.T(g) by one of PyTorch's transposed convolutions, or None."""
+        """Return A.T(g) by one of PyTorch's transposed convolutions, or None."""
         return _transposed(layer, g) if _runs(layer) else None
 
 
@@ -83,13 +83,13 @@ TORCH = Torch(None)
 
 
 def _runs(operator: Convolution) -> bool:
-    """Whether PyTorch has the convolution: up to three axes, walked forwards."""
+    """Return whether PyTorch has the convolution: up to three axes, with positive strides."""
     axes = operator.geometry.axes
     return 1 <= len(axes) <= 3 and all(axis.stride >= 1 for axis in axes)
 
 
 def _kernel(operator: Convolution, like: torch.Tensor) -> torch.Tensor:
-    """The weights (C_out, C_in // groups, *taps), turned where the kernel is walked backwards."""
+    """Return the weights (C_out, C_in // groups, *taps), flipped for negative dilations."""
     import torch
 
     geometry = operator.geometry
@@ -97,9 +97,9 @@ def _kernel(operator: Convolution, like: torch.Tensor) -> torch.Tensor:
     taps = [int(axis.taps) for axis in geometry.axes]
     values = np.asarray(operator.weights).astype(np.float64)
     values = values.reshape(groups * outputs, inputs, *taps)
-    turned = [k + 2 for k, axis in enumerate(geometry.axes) if axis.is_backwards]
-    # A copy without negative steps, which tensors have not.
-    values = np.flip(values, tuple(turned)).copy()
+    flipped = [k + 2 for k, axis in enumerate(geometry.axes) if axis.is_backwards]
+    # A copy, since tensors cannot have negative strides.
+    values = np.flip(values, tuple(flipped)).copy()
     return torch.from_numpy(values).to(device=like.device, dtype=like.dtype)
 
 
@@ -113,7 +113,7 @@ def _options(operator: Convolution) -> dict[str, Any]:
 
 
 def _borders(axis: Axis) -> np.ndarray:
-    """Which sample each position of the padded input repeats, -1 for a zero."""
+    """Return the sample that each position of the padded input repeats, -1 for zero."""
     before, after = int(axis.before), int(axis.after)
     size = int(axis.in_size)
     return Axis(size, size + before + after, padding=before, boundary=axis.boundary).columns()[:, 0]
@@ -132,8 +132,8 @@ def _convolved(operator: Convolution, x: torch.Tensor) -> torch.Tensor:
             pads = [int(axis.before), int(axis.after), *pads]
             continue
         pads = [0, 0, *pads]
-        places = torch.from_numpy(_borders(axis).copy()).to(x.device)
-        x = x.index_select(k + 2, places)
+        indices = torch.from_numpy(_borders(axis).copy()).to(x.device)
+        x = x.index_select(k + 2, indices)
     convolve = getattr(functional, f"conv{len(axes)}d")
     y = convolve(functional.pad(x, pads), _kernel(operator, x), **_options(operator))
     return y.reshape(y.shape[0], *operator.out_shape)
@@ -152,11 +152,11 @@ def _transposed(operator: Convolution, g: torch.Tensor) -> torch.Tensor:
     pads: list[int] = []
     for k, axis in enumerate(axes):
         if axis.boundary == "zeros":
-            # What the padding read is cut off; what nothing read is zero.
+            # Crop what the padding read, and add zeros where nothing was read.
             pads = [-int(axis.before), -int(axis.after), *pads]
             continue
         pads = [0, 0, *pads]
         size = [*x.shape[: k + 2], int(axis.in_size), *x.shape[k + 3 :]]
-        places = torch.from_numpy(_borders(axis).copy()).to(x.device)
-        x = torch.zeros(size, dtype=x.dtype, device=x.device).index_add(k + 2, places, x)
+        indices = torch.from_numpy(_borders(axis).copy()).to(x.device)
+        x = torch.zeros(size, dtype=x.dtype, device=x.device).index_add(k + 2, indices, x)
     return functional.pad(x, pads).reshape(x.shape[0], *operator.in_shape)

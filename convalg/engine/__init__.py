@@ -1,12 +1,12 @@
-"""Applying a pattern to plain arrays, fast: engines, and the choice among them.
+"""Applying a pattern to NumPy arrays, fast: the engines and the choice among them.
 
-`gather` reads the pattern's own index tables and serves every geometry and every kind of number.
-For machine numbers there are faster ways, one module each: `stored` (CSR), `im2col`, `tiles` and
-`bands` (dense Toeplitz blocks), `taps`, `fourier`, `winograd`. `choice` takes the one that a small
-model (`cost`) gives the least time. All see a layer as `layer.Layer` does.
+`gather` reads the pattern's own index tables and works for every geometry and every kind of number.
+For machine numbers there are faster engines, one module each: `stored` (CSR), `im2col`, `tiles` and
+`bands` (dense Toeplitz blocks), `taps`, `fourier`. `choice` takes the one with the least time in a
+small model (`cost`). All of them apply a `layer.EngineLayer`.
 
-The type of every result follows one rule, `arithmetic.result_type`. Integers run in floats where
-every sum is exact in them, else as they are.
+The type of every result follows one rule, `arithmetic.result_type`. Integers are computed in floats
+where every sum is exact in them, otherwise as integers.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ __all__ = [
 
 
 SMALL = 4096
-"""With no more products than this, choosing takes longer than gathering."""
+"""Up to this size of the product, choosing an engine takes longer than gathering."""
 
 
 def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
-    """y = A(kernel) x. Shapes: kernel (*k_batch, *kernel_shape), x (*x_batch, *in_shape).
+    """Return y = A(kernel) x. Shapes: kernel (*k_batch, *kernel_shape), x (*x_batch, *in_shape).
 
     One of the two batches may be empty or of length one; the result has the other.
-    Raises: ArgumentError when the engine asked for cannot do it.
+    Raises: ArgumentError when the requested engine cannot do it.
     """
     _check_result(len(x) * size_product(geometry.out_shape), x)
     terms = geometry.channels[2] * int(size_product(geometry.taps))
@@ -77,49 +77,55 @@ def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
     if kind is None:
         return gather.correlate(geometry, kernel, x)
     weights, signal, result = kind
-    found = _plan(geometry, "forward", signal, result)
-    if found.run is None:
+    way = _plan(geometry, "forward", signal, result)
+    if way.run is None:
         return gather.correlate(geometry, kernel, x)
-    y = _run(found, geometry, weights, signal)
+    y = _run(way, geometry, weights, signal)
     return _as(y, result).reshape(len(x), *geometry.out_shape)
 
 
 def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
-    """x = A(kernel)^T g. Shapes: kernel (*k_batch, *kernel_shape), g (*g_batch, *out_shape)."""
+    """Return x = A(kernel)^T g.
+
+    Shapes: kernel (*k_batch, *kernel_shape), g (*g_batch, *out_shape).
+    """
     _check_result(len(g) * size_product(geometry.in_shape), g)
     kind = _machine(geometry, lambda: geometry.channels[1] * most_readers(geometry.axes), kernel, g)
     if kind is None:
         return gather.correlate_adjoint(geometry, kernel, g)
     weights, signal, result = kind
-    found = _plan(geometry, "adjoint", signal, result)
-    if found.run is None:
+    way = _plan(geometry, "adjoint", signal, result)
+    if way.run is None:
         return gather.correlate_adjoint(geometry, kernel, g)
-    x = _run(found, geometry, weights, signal)
+    x = _run(way, geometry, weights, signal)
     return _as(x, result).reshape(len(g), *geometry.in_shape)
 
 
 def kernel_gradient(geometry: Geometry, x: Array, g: Array) -> Array:
-    """dL/dkernel, summed over the batch, from x (batch, *in_shape), g (batch, *out_shape)."""
+    """Return dL/dkernel, summed over the batch.
+
+    Shapes: x (batch, *in_shape), g (batch, *out_shape).
+    """
     terms = int(size_product(geometry.out_spatial)) * len(x)
     kind = _machine(geometry, lambda: terms, x, g, kernels=False)
-    found = None if kind is None else _plan(geometry, "gradient", kind[0], kind[2])
-    if kind is None or found is None or found.run is None:
+    way = None if kind is None else _plan(geometry, "gradient", kind[0], kind[2])
+    if kind is None or way is None or way.run is None:
         return gather.kernel_gradients(geometry, x, g).sum(axis=0)
     groups, outputs, inputs = geometry.channels
-    turned = layer_of_geometry(geometry)
-    image, upstream = (_laid(found, signal) for signal in kind[:2])
+    oriented = layer_of_geometry(geometry)
+    image, upstream = (_contiguous(way, signal) for signal in kind[:2])
     image = image.reshape(len(x), groups, inputs, *geometry.in_spatial)
     upstream = upstream.reshape(len(g), groups, outputs, *geometry.out_spatial)
-    with np.errstate(invalid="ignore" if found.zeros else None):
-        slope = found.run(image, turned.turn_output(upstream))
-    if found.zeros and np.isnan(slope.min(initial=0)):
+    with np.errstate(invalid="ignore" if way.zeros else None):
+        slope = way.run(image, oriented.flip_output(upstream))
+    if way.zeros and np.isnan(slope.min(initial=0)):
         with using("im2col"):
             return kernel_gradient(geometry, x, g)
-    return _as(turned.turn_kernel(slope), kind[2]).reshape(geometry.kernel_shape)
+    return _as(oriented.flip_kernel(slope), kind[2]).reshape(geometry.kernel_shape)
 
 
 def _check_result(entries: int, x: Array) -> None:
-    """Raises: TooLargeError for a result that does not fit, in numbers of 8 bytes."""
+    """Raise TooLargeError for a result that is too large, counting at least 8 bytes per number."""
     check_room(entries, max(x.itemsize, 8), "the result")
 
 
@@ -131,11 +137,11 @@ def _machine(
     *,
     kernels: bool = True,
 ) -> tuple[Array, Array, np.dtype[Any]] | None:
-    """Both arrays as floats to compute with, and the result's type; None leaves it to `gather`.
+    """Return both arrays as floats to compute with, and the result's type; None for `gather`.
 
-    `terms`: how many products a sum has. Asked for whole numbers only: who reads a sample most is
-    read off the tables of the axes, which are as long as a signal.
-    Raises: ArgumentError when another engine was asked for.
+    `terms` returns the number of products in a sum. It is called for integers only: for an adjoint
+    it needs the tables of the axes, which are as long as the signal.
+    Raises: ArgumentError when another engine was requested.
     """
     name, kind = chosen(), common_type(first, second)
     if name == "gather" or (name == "auto" and first.size * second.size <= SMALL):
@@ -150,8 +156,8 @@ def _machine(
     if work is None:
         if name != "auto":
             raise ArgumentError(
-                f"engine={name!r} takes machine numbers and one kernel, whole numbers up to "
-                f"2**53, and not these of {kind}: leave it to 'auto'"
+                f"engine={name!r} takes machine numbers and one kernel, integers up to 2**53, "
+                f"not these of {kind}: use engine='auto'"
             )
         return None
     return first.astype(work, copy=False), second.astype(work, copy=False), kind
@@ -162,29 +168,29 @@ def _plan(geometry: Geometry, job: Any, signal: Array, result: np.dtype[Any]) ->
     return plan(geometry, job, len(signal), last, result.kind, chosen())
 
 
-def _run(found: EnginePlan, geometry: Geometry, kernel: Array, signal: Array) -> Array:
-    """Run a plan with the kernel and the signal as it wants them."""
-    if found.run is None:
-        raise AssertionError(found)
-    if found.engine == "csr":
-        return found.run(kernel, signal)
+def _run(way: EnginePlan, geometry: Geometry, kernel: Array, signal: Array) -> Array:
+    """Run a plan with the kernel and the signal in the layout that its engine needs."""
+    if way.run is None:
+        raise AssertionError(way)
+    if way.engine == "csr":
+        return way.run(kernel, signal)
     groups, outputs, inputs = geometry.channels
-    turned, adjoint = layer_of_geometry(geometry), found.adjoint
+    oriented, adjoint = layer_of_geometry(geometry), way.adjoint
     channels = (outputs, geometry.out_spatial) if adjoint else (inputs, geometry.in_spatial)
-    x = _laid(found, signal).reshape(len(signal), groups, channels[0], *channels[1])
-    weights = turned.turn_kernel(kernel.reshape(groups, outputs, inputs, *geometry.taps))
-    with np.errstate(invalid="ignore" if found.zeros else None):
-        y = found.run(weights, turned.turn_output(x) if adjoint else x)
-    if found.zeros and np.isnan(y.min(initial=0)):
-        # Its zeros met an infinity or NaN: only products of the layer may.
+    x = _contiguous(way, signal).reshape(len(signal), groups, channels[0], *channels[1])
+    weights = oriented.flip_kernel(kernel.reshape(groups, outputs, inputs, *geometry.taps))
+    with np.errstate(invalid="ignore" if way.zeros else None):
+        y = way.run(weights, oriented.flip_output(x) if adjoint else x)
+    if way.zeros and np.isnan(y.min(initial=0)):
+        # A product of a zero of the block with an infinity or a NaN is not one of the layer's.
         other = plan(geometry, "adjoint" if adjoint else "forward", len(x), False, "f", "im2col")
         return _run(other, geometry, kernel, signal)
-    return y if adjoint else turned.turn_output(y)
+    return y if adjoint else oriented.flip_output(y)
 
 
-def _laid(found: EnginePlan, signal: Array) -> Array:
-    """The signal as the engine reads it fast: sample by sample, unless it wants the batch last."""
-    return signal if found.engine == "tiles" else np.ascontiguousarray(signal)
+def _contiguous(way: EnginePlan, signal: Array) -> Array:
+    """Return the signal sample by sample in memory, unless the engine takes the batch innermost."""
+    return signal if way.engine == "tiles" else np.ascontiguousarray(signal)
 
 
 def _as(values: Array, kind: np.dtype[Any]) -> Array:

@@ -1,4 +1,4 @@
-"""Number types: in which type to compute, so that integers stay exact; sums, factors, rows."""
+"""Number types, chosen so that integers stay exact; sums, factors, products with CSR matrices."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ from convalg.limits import check_bound, check_room
 
 Array = npt.NDArray[Any]
 CHUNK = 2**19
-"""Elements that one step may unfold at a time; larger batches go through in slices."""
+"""Elements that one step may unfold at a time; larger batches are processed in slices."""
 
 EXACT = {2: 2**11, 4: 2**24, 8: 2**53, 16: 2**63}
-"""Up to here every whole number is a float of so many bytes."""
+"""The bound up to which all integers are exact in a float of that number of bytes."""
 
 
 def result_type(*kinds: np.dtype[Any]) -> np.dtype[Any]:
-    """The type of a sum of products of numbers of these types: the one rule of all engines.
+    """Return the type of a sum of products of numbers of these types, the same in all engines.
 
-    Integers of any machine type, signed or not, are added up in int64; where a sum could leave it,
-    `prepared` refuses (exact sums of any size: Python's integers, in arrays of objects). Exact
-    objects stay exact objects. One array of floats makes all floats, by NumPy's rule; integers
-    beyond the float's digits are rounded then, as in every product of an integer and a float.
+    Integers of any machine type, signed or not, are summed in int64; where a sum could exceed it,
+    `prepared` raises an error (for exact sums of any size, use Python integers in arrays of
+    objects). Exact objects stay exact objects. One array of floats makes the result float, by
+    NumPy's rule; integers with more digits than the float are then rounded, as in every product of
+    an integer and a float.
 
     >>> result_type(np.dtype(np.uint64), np.dtype(np.int8)), result_type(np.dtype(np.uint8))
     (dtype('int64'), dtype('int64'))
     """
     if all(kind.kind in "biu" for kind in kinds):
-        # NumPy has no integer type for uint64 next to a signed one, and takes float64.
+        # NumPy's common type of uint64 and a signed integer is float64.
         return np.dtype(np.int64)
     return np.result_type(*kinds)
 
 
 def common_type(*arrays: Array) -> np.dtype[Any]:
-    """The `result_type` of arrays.
+    """Return the `result_type` of arrays.
 
-    Raises: ExactnessError where floats meet exact integers that no float reaches.
+    Raises: ExactnessError for floats together with exact numbers that are too large for a float.
     """
     kind = result_type(*(array.dtype for array in arrays))
     if kind.kind == "O" and any(array.dtype.kind in "fc" for array in arrays):
@@ -55,9 +56,9 @@ def common_type(*arrays: Array) -> np.dtype[Any]:
 
 
 def prepared(terms: int, *arrays: Array) -> tuple[Array, ...]:
-    """The arrays in their common type, once it is certain that int64 cannot overflow.
+    """Return the arrays in their common type, after checking that int64 cannot overflow.
 
-    Raises: ExactnessError when a sum of `terms` products could leave 64 bits.
+    Raises: ExactnessError when a sum of `terms` products could exceed 64 bits.
     """
     kind = common_type(*arrays)
     if kind.kind == "i":
@@ -66,9 +67,9 @@ def prepared(terms: int, *arrays: Array) -> tuple[Array, ...]:
 
 
 def exact_float(terms: int, *arrays: Array) -> np.dtype[Any] | None:
-    """The float type in which sums of `terms` products of whole numbers are exact, if there is one.
+    """Return the float type in which sums of `terms` products of integers are exact, or None.
 
-    Then every partial sum is a whole number that the type holds, in whatever order it is made.
+    Every partial sum, in any order, is then an integer that the type represents exactly.
     """
     bound = math.prod(largest(a) for a in arrays) * max(terms, 1)
     for kind in (np.float32, np.float64):
@@ -78,7 +79,7 @@ def exact_float(terms: int, *arrays: Array) -> np.dtype[Any] | None:
 
 
 def total(terms: list[Array]) -> Array:
-    """The sum of arrays of one shape, exact for integers."""
+    """Return the sum of arrays of one shape, exact for integers."""
     kind = common_type(*terms)
     if kind.kind == "i":
         check_bound(sum(largest(term) for term in terms))
@@ -89,13 +90,13 @@ def total(terms: list[Array]) -> Array:
 
 
 def scaled(factor: Any, x: Array) -> Array:
-    """factor * x, exact for integers."""
+    """Return factor * x, exact for integers."""
     if isinstance(factor, Fraction) and x.dtype.kind in "fc":
         factor = as_float(factor)
     if isinstance(factor, Fraction) and x.size and np.can_cast(x.dtype, np.int64):
         low, high = int(x.min()), int(x.max())
         if high - low < x.size:
-            # Images have few different sums: a fraction for each, made once.
+            # Sums of images have few different values: compute each fraction once.
             each = np.array([factor * value for value in range(low, high + 1)], dtype=object)
             return np.asarray(each[x.astype(np.int64) - low])
     if isinstance(factor, (int, np.integer)):
@@ -103,7 +104,7 @@ def scaled(factor: Any, x: Array) -> Array:
         if x.dtype.kind in "iu":
             most = largest(x)
             check_bound(max(abs(factor), 1) * most)
-            # Of zeros alone a factor of any size makes zeros.
+            # If x is zero, the factor may be too large for int64.
             return (factor if most else 0) * x.astype(np.int64, copy=False)
         if x.dtype.kind in "fc":
             factor = as_float(factor)
@@ -111,22 +112,22 @@ def scaled(factor: Any, x: Array) -> Array:
 
 
 def as_float(value: int | Fraction) -> float:
-    """An exact number as a float. Raises: ExactnessError for one that is too large."""
+    """Return an exact number as a float. Raises: ExactnessError for one that is too large."""
     try:
         return float(value)
     except OverflowError:
         raise ExactnessError(
-            f"{shown(value)} is too large to be a float: pass exact numbers on both sides, "
-            f"x.astype(object) for one"
+            f"{shown(value)} is too large for a float: pass exact numbers on both sides, such as "
+            f"x.astype(object)"
         ) from None
 
 
 def multiply(indptr: Array, indices: Array, values: Array, x: Array) -> Array:
-    """y = M x for a matrix in compressed rows. Shapes: x (batch, columns), y (batch, rows)."""
+    """Return y = M x for a CSR matrix. Shapes: x (batch, columns), y (batch, rows)."""
     lengths = np.diff(indptr)
     check_room(len(x) * lengths.size, max(x.itemsize, 8), "the result")
     if x.dtype.kind == "f" and values.dtype.kind in "iu" and largest(values) <= EXACT[x.itemsize]:
-        # Whole weights that the input's type holds exactly do not widen it.
+        # Integer weights that are exact in the input's type do not widen the result.
         values = values.astype(x.dtype)
     values, x = prepared(int(lengths.max(initial=1)), values, x)
     filled = np.flatnonzero(lengths)
@@ -150,7 +151,7 @@ def multiply(indptr: Array, indices: Array, values: Array, x: Array) -> Array:
 def in_slices(
     step: Callable[[Array, Array], Array], load: int, first: Array, second: Array
 ) -> Array:
-    """`step(first, second)` over slices of the batch small enough for the cache and memory."""
+    """Apply `step(first, second)` to slices of the batch that fit into the cache and memory."""
     batch = max(first.shape[0], second.shape[0])
     if 0 in (first.shape[0], second.shape[0]):
         batch = 0

@@ -1,7 +1,7 @@
-"""Dense Toeplitz bands along the last axis: overlapping views of the image as it lies, no copies.
+"""Dense Toeplitz bands along the last axis: overlapping views of the image, without copies.
 
-For layers with one input channel to a group. A run of outputs reads a run of samples, by a small
-dense Toeplitz block; runs of samples overlap, so that every few of them make one matrix.
+For layers with one input channel per group. A run of outputs reads a run of samples by a small
+dense Toeplitz block; runs of samples overlap, so only every few of them make one matrix.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer
 
 BLOCK = 1 << 20
-"""Entries of the output that are made together: they should stay in the cache."""
+"""Entries of the output that are computed together: they should stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Bands:
-    """A layer whose last axis is cut into runs of so many outputs."""
+    """A layer whose last axis is divided into runs of `run` outputs."""
 
     layer: EngineLayer
     run: int
 
     @cached_property
     def parts(self) -> list[tuple[int, int, int]]:
-        """Pieces of the last axis: first output, outputs to a run, runs; the last one is short."""
+        """Parts of the last axis: first output, outputs per run, runs; the last run is shorter."""
         out = self.layer.out[-1]
-        whole, rest = divmod(out, self.run)
+        full, rest = divmod(out, self.run)
         return [
             (first, size, count)
-            for first, size, count in ((0, self.run, whole), (whole * self.run, rest, 1))
+            for first, size, count in ((0, self.run, full), (full * self.run, rest, 1))
             if size and count
         ]
 
     def reads(self, size: int) -> int:
-        """Samples that a run of so many outputs reads."""
+        """Return the number of samples that a run of `size` outputs reads."""
         layer = self.layer
         gaps = layer.taps[-1], layer.strides[-1], layer.dilations[-1]
         return int(transposed_size(size, *gaps, 0, 0))
 
     def corners(self, size: int) -> Iterator[tuple[int, slice]]:
-        """Where the taps of each output of a run lie among the samples it reads."""
+        """Yield each output of a run with the positions of its taps among the run's samples."""
         layer = self.layer
         span = layer.dilations[-1] * (layer.taps[-1] - 1) + 1
         for o in range(size):
@@ -57,13 +57,13 @@ class Bands:
             yield o, slice(first, first + span, layer.dilations[-1])
 
     def rows(self, image: Array, tap: tuple[int, ...]) -> Array:
-        """What a tap of the leading axes reads: (batch, groups, *leading outputs, last)."""
+        """Return what a tap of the leading axes reads: (batch, groups, *leading outputs, last)."""
         return image[(slice(None), slice(None), *self.layer.read_by(tap))]
 
     def matrices(self, rows: Array, part: tuple[int, int, int]) -> Iterator[tuple[slice, Array]]:
-        """The samples of runs as matrices, and which runs they are.
+        """Yield the samples of runs as matrices, each with the slice of its runs.
 
-        Runs overlap, and the rows of a matrix may not: so every few of them make one.
+        Runs overlap but the rows of a matrix must not, so only every few of them make one matrix.
         """
         first, size, count = part
         step, reads = size * self.layer.strides[-1], self.reads(size)
@@ -75,22 +75,22 @@ class Bands:
             shape = (*rows.shape[:-1], chosen, reads)
             strides = (*rows.strides[:-1], item * step * apart, item)
             view = rows[..., start * step :]
-            found = np.lib.stride_tricks.as_strided(view, shape, strides, writeable=False)
-            yield slice(start, None, apart), found
+            matrix = np.lib.stride_tricks.as_strided(view, shape, strides, writeable=False)
+            yield slice(start, None, apart), matrix
 
     def leading(self) -> Iterator[tuple[int, ...]]:
-        """The taps of the leading axes."""
+        """Return the taps of the leading axes."""
         return product(*(range(k) for k in self.layer.taps[:-1]))
 
 
 def forward(bands: Bands, kernel: Array, x: Array) -> Array:
-    """y (batch, groups, outputs, *out) from x (batch, groups, 1, *sizes)."""
+    """Return y (batch, groups, outputs, *out) from x (batch, groups, 1, *sizes)."""
     layer = bands.layer
     y = np.empty((len(x), layer.groups, *layer.out[:-1], layer.outputs, layer.out[-1]), x.dtype)
     for here, image in _images(layer, x):
         for part in bands.parts:
             first, size, count = part
-            # With one channel the runs lie side by side already.
+            # With one channel the runs are contiguous already.
             shape = (*y[here].shape[:-2], count, layer.outputs * size)
             piece = y[here][..., first : first + size * count]
             out = piece.reshape(shape) if layer.outputs == 1 else np.empty(shape, dtype=y.dtype)
@@ -104,17 +104,17 @@ def forward(bands: Bands, kernel: Array, x: Array) -> Array:
                     else:
                         np.matmul(matrix, lead, out=out[..., runs, :])
             if layer.outputs > 1:
-                found = out.reshape(*shape[:-1], layer.outputs, size).swapaxes(-2, -3)
-                piece[...] = found.reshape(piece.shape)
+                channels_first = out.reshape(*shape[:-1], layer.outputs, size).swapaxes(-2, -3)
+                piece[...] = channels_first.reshape(piece.shape)
             elif not np.shares_memory(out, piece):
                 piece[...] = out.reshape(piece.shape)
     return np.moveaxis(y, -2, 2)
 
 
 def gradient(bands: Bands, x: Array, g: Array) -> Array:
-    """dL/dw (groups, outputs, 1, *taps), summed over the batch, from x and g = dL/dy."""
+    """Return dL/dw (groups, outputs, 1, *taps), summed over the batch, from x and g = dL/dy."""
     layer = bands.layer
-    found = np.zeros((layer.groups, layer.outputs, 1, *layer.taps), dtype=x.dtype)
+    gradients = np.zeros((layer.groups, layer.outputs, 1, *layer.taps), dtype=x.dtype)
     for here, image in _images(layer, x):
         upstream = np.moveaxis(g[here], 2, -2)
         for part in bands.parts:
@@ -130,12 +130,12 @@ def gradient(bands: Bands, x: Array, g: Array) -> Array:
                 at: Any = (slice(None), slice(None), 0, *tap)
                 parted = slope.reshape(layer.groups, -1, layer.outputs, size)
                 for o, taps in bands.corners(size):
-                    found[at] += parted[:, taps, :, o].swapaxes(1, 2)
-    return found
+                    gradients[at] += parted[:, taps, :, o].swapaxes(1, 2)
+    return gradients
 
 
 def _block(bands: Bands, taps: Array, size: int) -> Array:
-    """The block (groups, samples, outputs * size) of one row of taps (groups, outputs, k)."""
+    """Return the block (groups, samples, outputs * size) of a row of taps (groups, outputs, k)."""
     block = np.zeros((len(taps), bands.reads(size), taps.shape[1], size), dtype=taps.dtype)
     for o, where in bands.corners(size):
         block[:, where, :, o] = taps.swapaxes(1, 2)
@@ -143,39 +143,39 @@ def _block(bands: Bands, taps: Array, size: int) -> Array:
 
 
 def _images(layer: EngineLayer, x: Array) -> Iterator[tuple[slice, Array]]:
-    """The extended images of some samples at a time: (batch, groups, *lengths)."""
+    """Yield the extended images of some samples at a time: (batch, groups, *lengths)."""
     count = max(BLOCK // max(layer.groups * layer.outputs * layer.positions, 1), 1)
     for start in range(0, len(x), count):
         here = slice(start, start + count)
         image = layer.extend(x[here, :, 0], 2)
-        # Runs are views of rows whose samples lie side by side.
+        # Runs are views of rows, whose samples must be contiguous.
         yield here, np.ascontiguousarray(image) if image.strides[-1] != x.itemsize else image
 
 
 def bands(layer: EngineLayer) -> Bands:
-    """The usual run: about as long as the kernel, within 8 to 64, in whole registers."""
+    """Choose the length of a run: about that of the kernel, from 8 to 64, a multiple of 8."""
     return Bands(layer, min(max(layer.taps[-1] // 8 * 8, 8), 64, layer.out[-1]))
 
 
 def work(bands: Bands, batch: int, slope: bool, last: bool) -> Work:
-    """What this engine does; `last` says that the batch is innermost in memory."""
+    """Return the work of this engine; `last`: the batch is innermost in memory."""
     layer = bands.layer
     reads, leads = bands.reads(bands.run), math.prod(layer.taps[:-1])
     rows = batch * layer.groups * math.prod(layer.out[:-1])
     apart = -(-reads // (bands.run * layer.strides[-1]))
     images = -(-batch * layer.groups * layer.outputs * layer.positions // BLOCK)
-    found = Work(calls=images * (10 + len(bands.parts) * leads * (6 + 4 * apart)) + 3 * bands.run)
+    cost = Work(calls=images * (10 + len(bands.parts) * leads * (6 + 4 * apart)) + 3 * bands.run)
     runs = layer.out[-1] // bands.run
     sides: tuple[float, float] = (runs / apart, reads)
     if slope:
         sides = (reads, runs / apart)
-        found.calls += 3 * len(bands.parts) * leads * bands.run
-    found.products(leads * rows * apart, *sides, layer.outputs * bands.run)
-    found.added += (leads - 1) * 2 * rows * layer.outputs * layer.out[-1]
+        cost.calls += 3 * len(bands.parts) * leads * bands.run
+    cost.products(leads * rows * apart, *sides, layer.outputs * bands.run)
+    cost.added += (leads - 1) * 2 * rows * layer.outputs * layer.out[-1]
     if not layer.is_bare:
-        found.copy(batch * layer.groups * math.prod(layer.lengths), layer.lengths[-1])
+        cost.copy(batch * layer.groups * math.prod(layer.lengths), layer.lengths[-1])
     if layer.outputs > 1 or slope:
-        found.copy(rows * layer.outputs * layer.out[-1], bands.run)
+        cost.copy(rows * layer.outputs * layer.out[-1], bands.run)
     if last:
-        found.turned += batch * layer.groups * math.prod(layer.sizes)
-    return found
+        cost.transposed += batch * layer.groups * math.prod(layer.sizes)
+    return cost

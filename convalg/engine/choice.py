@@ -1,4 +1,4 @@
-"""Which engine applies a layer: the one with the least estimated time, or the one asked for."""
+"""Choosing the engine of a layer: the one with the least estimated time, or the requested one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from convalg.arguments import one_of
-from convalg.engine import bands, fourier, im2col, stored, taps, tiles, winograd
+from convalg.engine import bands, fourier, im2col, stored, taps, tiles
 from convalg.engine.arithmetic import CHUNK, Array
 from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer, layer_of_geometry
@@ -22,23 +22,23 @@ from convalg.limits import MEMORY_LIMIT
 from convalg.size import size_product
 
 Job = Literal["forward", "adjoint", "gradient"]
-ENGINES = ("gather", "csr", "im2col", "tiles", "bands", "taps", "fft", "winograd")
+ENGINES = ("gather", "csr", "im2col", "tiles", "bands", "taps", "fft")
 """The engines by name; "auto" chooses among them."""
 
 MOST_PHASES = 4096
-"""Correlations that the adjoint of a layer with strides may be parted into."""
+"""The largest number of phases (correlations) for the adjoint of a layer with strides."""
 
 LARGE = 49
-"""Taps of a kernel from which on "auto" may take the Fourier transform."""
+"""The number of taps from which "auto" may choose the Fourier transform."""
 
 _CHOSEN: ContextVar[str] = ContextVar("engine", default="auto")
 
 
 @contextmanager
 def using(name: str) -> Iterator[None]:
-    """Layers applied inside run on the named engine.
+    """Apply the layers in this context by the named engine.
 
-    Raises: ArgumentError for a name that there is not.
+    Raises: ArgumentError for an unknown name.
     """
     token = _CHOSEN.set(one_of(name, ("auto", *ENGINES), "engine"))
     try:
@@ -48,14 +48,15 @@ def using(name: str) -> Iterator[None]:
 
 
 def chosen() -> str:
-    """The engine asked for: a name, or "auto"."""
+    """Return the requested engine: a name, or "auto"."""
     return _CHOSEN.get()
 
 
 class EnginePlan(NamedTuple):
-    """One way to do a job, and what it does.
+    """One way to do a job, and its work.
 
-    With `zeros` it multiplies numbers that the layer does not, by zero: NaN and infinities spread.
+    With `zeros` it also multiplies samples by zeros that are not weights of the layer, so that NaN
+    and infinities spread.
     """
 
     engine: str
@@ -66,158 +67,156 @@ class EnginePlan(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """The time that the model gives it."""
+        """The time by the cost model."""
         return self.work.seconds()
 
 
 @lru_cache(maxsize=1024)
 def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: str) -> EnginePlan:
-    """The plan for a job; `last`: the batch is innermost in memory, `kind`: NumPy's, of numbers.
+    """Return the plan for a job.
 
-    Raises: ArgumentError when the engine asked for cannot do it.
+    `last`: the batch is innermost in memory. `kind`: NumPy's `dtype.kind` of the numbers.
+    Raises: ArgumentError when the requested engine cannot do it.
     """
-    found = _plans(geometry, job, batch, last)
-    found = [each for each in found if kind in _KINDS.get(each.engine, "ifc")]
+    plans = _plans(geometry, job, batch, last)
+    plans = [each for each in plans if kind in _KINDS.get(each.engine, "ifc")]
     layer = layer_of_geometry(geometry).layer
     if 16 * layer.groups * layer.inputs * math.prod(layer.lengths) > MEMORY_LIMIT:
-        # Long steps over little: the others lay out all that is stepped over.
-        found = [each for each in found if each.engine in ("gather", "csr")]
+        # With huge strides or dilations the other engines would store all skipped samples.
+        plans = [each for each in plans if each.engine in ("gather", "csr")]
     if name == "auto":
-        # Rounding relative to the largest numbers would show: Winograd saves little where it saves
-        # at all, the transform much, but only for large kernels.
-        refused = {"winograd"} if size_product(geometry.taps) >= LARGE else {"winograd", "fft"}
-        found = [each for each in found if each.engine not in refused]
+        # The transform rounds relative to the largest numbers: only large kernels save enough.
+        if size_product(geometry.taps) < LARGE:
+            plans = [each for each in plans if each.engine != "fft"]
     else:
-        found = [each for each in found if each.engine == name]
-        if not found:
-            wants = _WANTS.get(name, "all that the kernel steps over would be laid out")
+        plans = [each for each in plans if each.engine == name]
+        if not plans:
+            reason = _REASONS.get(name, "it would store all samples that the kernel skips")
             raise ArgumentError(
                 f"engine={name!r} cannot do the {job} of this layer{' exactly' * (kind == 'i')}: "
-                f"{wants}; choose another, or 'auto'"
+                f"{reason}; choose another engine, or 'auto'"
             )
-    return min(found, key=lambda each: each.seconds)
+    return min(plans, key=lambda each: each.seconds)
 
 
-_KINDS = {"fft": "f", "winograd": "fc"}
-"""Engines that do not take every kind of number: not whole ones, not complex ones."""
+_KINDS = {"fft": "f"}
+"""The `dtype.kind` of the numbers that an engine takes, if not integers, floats and complex."""
 
-_WANTS = {
+_REASONS = {
     "csr": "it has no rule for the gradient of the kernel",
-    "bands": "it takes one input channel to a group",
-    "taps": "it takes one input channel to a group",
-    "fft": "it rounds, and takes real numbers",
-    "winograd": "it takes 3 x 3 kernels without stride or dilation, of floats, and no gradients",
+    "bands": "it takes one input channel per group",
+    "taps": "it takes one input channel per group",
+    "fft": "it rounds, and takes only real numbers",
 }
 
 
 def estimates(geometry: Geometry, job: Job = "forward", batch: int = 1) -> dict[str, float]:
-    """The model's seconds for each engine that can do a job, the fastest first.
+    """Return the estimated seconds of each engine that can do a job, the fastest first.
 
     >>> from convalg.conventions import correlation_geometry
     >>> "im2col" in estimates(correlation_geometry((8, 8), (3, 3)))
     True
     """
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for each in _plans(geometry, job, batch, False):
-        found[each.engine] = min(each.seconds, found.get(each.engine, math.inf))
-    return dict(sorted(found.items(), key=lambda pair: pair[1]))
+        seconds[each.engine] = min(each.seconds, seconds.get(each.engine, math.inf))
+    return dict(sorted(seconds.items(), key=lambda pair: pair[1]))
 
 
 def _plans(geometry: Geometry, job: Job, batch: int, last: bool) -> list[EnginePlan]:
     layer = layer_of_geometry(geometry).layer
-    found = [EnginePlan("gather", _gathering(layer, batch, job), None)]
+    plans = [EnginePlan("gather", _gathering(layer, batch, job), None)]
     if job == "gradient":
-        return found + _ways(layer, batch, last, slope=True)
+        return plans + _ways(layer, batch, last, slope=True)
     adjoint = job == "adjoint"
     apply = partial(stored.apply, geometry, adjoint=adjoint)
-    found.append(EnginePlan("csr", stored.work(geometry, batch, last=last), apply))
-    return found + (_adjoints if adjoint else _ways)(layer, batch, last)
+    plans.append(EnginePlan("csr", stored.work(geometry, batch, last=last), apply))
+    return plans + (_adjoints if adjoint else _ways)(layer, batch, last)
 
 
 def _ways(layer: EngineLayer, batch: int, last: bool, *, slope: bool = False) -> list[EnginePlan]:
-    """The ways to apply a layer, `run(kernel, x)`; with `slope`, its gradient, `run(x, g)`."""
+    """Return the plans for a layer, `run(kernel, x)`; with `slope`, its gradient, `run(x, g)`."""
 
     def one(name: str, engine: Any, work: Work, *arguments: Any, zeros: bool = False) -> EnginePlan:
         run = engine.gradient if slope else engine.forward
         return EnginePlan(name, work, partial(run, *arguments), zeros)
 
-    found = [one("im2col", im2col, im2col.work(layer, batch, slope, last), layer)]
+    ways = [one("im2col", im2col, im2col.work(layer, batch, slope, last), layer)]
     shape = layer.taps if slope else layer.out
     for tiling in tiles.tilings(layer, batch):
         work = tiles.work(tiling, batch, slope, last)
         stuffed = slope or math.prod(tiling.tile) > 1
-        found.append(one("tiles", tiles, work, shape, tiling, zeros=stuffed))
+        ways.append(one("tiles", tiles, work, shape, tiling, zeros=stuffed))
     if layer.inputs == 1:
         band = bands.bands(layer)
-        found.append(one("bands", bands, bands.work(band, batch, slope, last), band, zeros=True))
-        found.append(one("taps", taps, taps.work(layer, batch), layer))
-    found.append(one("fft", fourier, fourier.work(layer, batch, slope), layer, zeros=True))
-    if winograd.fits(layer) and not slope:
-        found.append(one("winograd", winograd, winograd.work(layer, batch), layer, zeros=True))
-    return found
+        ways.append(one("bands", bands, bands.work(band, batch, slope, last), band, zeros=True))
+        ways.append(one("taps", taps, taps.work(layer, batch), layer))
+    ways.append(one("fft", fourier, fourier.work(layer, batch, slope), layer, zeros=True))
+
+    return ways
 
 
 def _adjoints(layer: EngineLayer, batch: int, last: bool) -> list[EnginePlan]:
-    """The adjoint by one engine for all its phases: `run(kernel, g)`.
+    """Return the plans for the adjoint, `run(kernel, g)`, each with one engine for all phases.
 
-    A layer with stride s has s phases on an axis, correlations of stride one.
+    The adjoint of a layer with stride s has s phases on an axis: correlations of stride one.
     """
     if math.prod(map(min, layer.strides, layer.lengths)) > MOST_PHASES:
         return []
     phases = [_ways(phase, batch, last) for phase, _, _ in layer.phases()]
-    found = []
+    adjoints = []
     for name in ENGINES:
         each = [[plan for plan in plans if plan.engine == name] for plans in phases]
         if not all(each):
             continue
         best = [min(plans, key=lambda plan: plan.seconds) for plans in each]
         work = sum((plan.work for plan in best), Work(calls=4 * len(phases)))
-        # The kernel with its channels swapped, and the phases put side by side.
+        # Copies of the kernel with its channels swapped, and of each phase into the result.
         work.copy(layer.groups * layer.outputs * layer.weights, run=1)
         if len(phases) > 1:
             size, step = batch * layer.groups * layer.inputs, layer.strides[-1]
             work.copy(size * math.prod(layer.sizes), run=layer.sizes[-1] / step, step=step)
         run = partial(_by_phases, layer, best)
-        found.append(EnginePlan(name, work, run, any(plan.zeros for plan in best), adjoint=True))
-    return found
+        adjoints.append(EnginePlan(name, work, run, any(plan.zeros for plan in best), adjoint=True))
+    return adjoints
 
 
 def _by_phases(layer: EngineLayer, plans: list[EnginePlan], kernel: Array, g: Array) -> Array:
-    """x (batch, groups, inputs, *in) = A^T g: each phase is a correlation of g."""
+    """Return x (batch, groups, inputs, *in) = A^T g: each phase is a correlation of g."""
     extended = any(layer.boundaries)
     sizes = tuple(
         n if layer.boundaries and layer.boundaries[k] is not None else size
         for k, (n, size) in enumerate(zip(layer.lengths, layer.sizes, strict=True))
     )
-    whole: Array | None = None
+    x: Array | None = None
     kernel = kernel.swapaxes(1, 2)
-    for each, (_, places, picks) in zip(plans, layer.phases(), strict=True):
+    for each, (_, positions, picks) in zip(plans, layer.phases(), strict=True):
         if each.run is None:
             raise AssertionError(each)
         taken: Any = (..., *picks)
         part = each.run(np.ascontiguousarray(kernel[taken]), g)
         if part.shape[3:] == sizes:
-            whole = part
+            x = part
             break
-        if whole is None:
-            # What no tap reads stays zero.
-            whole = np.zeros((*part.shape[:3], *sizes), dtype=part.dtype)
-        where: Any = (..., *places)
-        whole[where] = part
-    if whole is None:
-        whole = np.zeros((len(g), layer.groups, layer.inputs, *sizes), dtype=g.dtype)
-    return layer.fold_back(whole, 3) if extended else whole
+        if x is None:
+            # Samples that no tap reads stay zero.
+            x = np.zeros((*part.shape[:3], *sizes), dtype=part.dtype)
+        where: Any = (..., *positions)
+        x[where] = part
+    if x is None:
+        x = np.zeros((len(g), layer.groups, layer.inputs, *sizes), dtype=g.dtype)
+    return layer.fold_back(x, 3) if extended else x
 
 
 def _gathering(layer: EngineLayer, batch: int, job: Job) -> Work:
-    """What `gather` does; see `cost.Work`."""
+    """Return the work of `gather`."""
     entries = batch * layer.groups * layer.weights * layer.positions
-    found = Work(calls=12)
-    found.keep(min(entries, CHUNK) * -(-entries // CHUNK))
+    cost = Work(calls=12)
+    cost.keep(min(entries, CHUNK) * -(-entries // CHUNK))
     if job == "adjoint":
-        found.scattered += entries
+        cost.scattered += entries
     else:
-        found.gathered += entries
+        cost.gathered += entries
     sides = (layer.outputs, layer.weights, layer.positions)
-    found.products(batch * layer.groups, *sides, long=job == "gradient")
-    return found
+    cost.products(batch * layer.groups, *sides, long=job == "gradient")
+    return cost

@@ -1,7 +1,7 @@
-"""What the engines' work takes: a small model, in seconds on one machine, for choosing among them.
+"""A model of the engines' time, in seconds on one machine, for choosing among them.
 
-An engine says what it does (`Work`): calls into NumPy, entries copied, turned, added, products of
-matrices. What that takes is a line of arithmetic with the constants of `Rates`. Only comparisons
+An engine counts its work (`Work`): calls into NumPy, entries copied, transposed and added, products
+of matrices. Its time is the sum of these counts times the constants of `Rates`. Only comparisons
 matter: the constants are those with the least loss over a grid of layers, jobs and batches, and
 `benchmarks/engines.py` measures how good the choices are.
 """
@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds of a machine, for float32: one core, OpenBLAS with AVX-512."""
+    """Seconds on one machine, for float32: one core, OpenBLAS with AVX-512."""
 
     calls: float = 3.6e-7
     """One call into NumPy."""
     copied: float = 1.7e-10
     """One entry copied."""
     strided: float = 1.7e-10
-    """One entry copied from among others."""
+    """One entry copied from a strided array."""
     run: float = 2e-9
-    """Starting another run of entries that lie side by side."""
-    turned: float = 4.7e-10
-    """One entry copied where batch and image change places."""
+    """Starting another run of contiguous entries."""
+    transposed: float = 4.7e-10
+    """One entry copied where batch and image axes are exchanged."""
     streamed: float = 2.9e-9
     """One entry that does not stay in the cache between two steps."""
     added: float = 1.6e-10
@@ -36,7 +36,7 @@ class Rates:
     scattered: float = 2.2e-9
     """One entry added by its index."""
     transformed: float = 8.8e-11
-    """One entry of a Fourier transform, times the logarithm of their number."""
+    """One entry of a Fourier transform, times the binary logarithm of the number of entries."""
     product: float = 2.7e-8
     """Starting a product of matrices."""
     multiplied: float = 6.7e-12
@@ -46,25 +46,25 @@ class Rates:
     rows: float = 1.4
     depth: float = 25
     columns: float = 9.6
-    """A product with so many rows (products to an entry, columns) has half of the rate."""
+    """A product with this number of rows (inner size, columns) has half of the full rate."""
     sides: float = 4.1
-    """The same for both sides of a product with many products to an entry."""
+    """The same for the rows and columns of a product with a large inner size."""
 
 
 MACHINE = Rates()
 CACHE = 1 << 20
-"""Entries that stay in the cache."""
+"""The number of entries that stay in the cache."""
 
 
 @dataclass
 class Work:
-    """How much one application does of what."""
+    """The counts of work of one application; the fields are those of `Rates`."""
 
     calls: float = 0
     copied: float = 0
     strided: float = 0
     run: float = 0
-    turned: float = 0
+    transposed: float = 0
     streamed: float = 0
     added: float = 0
     stored: float = 0
@@ -75,7 +75,7 @@ class Work:
     folded: list[tuple[float, float, float, float]] = field(default_factory=list)
 
     def copy(self, entries: float, run: float, step: int = 1) -> None:
-        """Count entries copied in runs of so many, which are `step` apart in memory."""
+        """Count entries copied in runs of length `run`, with entries `step` apart in memory."""
         if step == 1:
             self.copied += entries
         else:
@@ -83,12 +83,12 @@ class Work:
         self.run += entries / max(run, 1)
 
     def keep(self, entries: float) -> None:
-        """Count entries that are written and read again; few of them stay in the cache."""
+        """Count entries that are written and read again, unless they stay in the cache."""
         if entries > CACHE:
             self.streamed += entries
 
     def products(self, count: float, m: float, k: float, n: float, *, long: bool = False) -> None:
-        """Count products (m, k) by (k, n); with `long` it is (m, n) by (n, k) instead."""
+        """Count products (m, k) by (k, n); with `long`, (m, n) by (n, k) instead."""
         if long:
             self.folded.append((count, m, n, k))
         else:
@@ -99,17 +99,17 @@ class Work:
         return Work(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def seconds(self, rates: Rates = MACHINE) -> float:
-        """The time that a machine takes for it."""
-        found = sum(getattr(self, name) * getattr(rates, name) for name in _LINEAR)
+        """Return the time that a machine with these rates takes."""
+        seconds = sum(getattr(self, name) * getattr(rates, name) for name in _LINEAR)
         for count, m, k, n in self.multiplied:
             waste = (1 + rates.rows / m) * (1 + rates.depth / k) * (1 + rates.columns / n)
             each = rates.vector if min(m, n) == 1 else rates.multiplied * waste
-            found += count * (rates.product + m * k * n * each)
+            seconds += count * (rates.product + m * k * n * each)
         for count, m, k, n in self.folded:
             waste = (1 + rates.sides / m) * (1 + rates.depth / k) * (1 + rates.sides / n)
             each = rates.vector if min(m, n) == 1 else rates.multiplied * waste
-            found += count * (rates.product + m * k * n * each)
-        return float(found)
+            seconds += count * (rates.product + m * k * n * each)
+        return float(seconds)
 
 
 _LINEAR = (
@@ -117,7 +117,7 @@ _LINEAR = (
     "copied",
     "strided",
     "run",
-    "turned",
+    "transposed",
     "streamed",
     "added",
     "stored",

@@ -1,7 +1,8 @@
-"""By the discrete Fourier transform: a correlation is a product, frequency by frequency.
+"""Correlation by the discrete Fourier transform, as a product for each frequency.
 
-The extended image is longer than what wraps round reaches, so that a circular correlation gives
-the same outputs. Rounding is relative to the largest numbers of the image, not to each output.
+The extended image is long enough that no output reads across its end, so that a circular
+correlation gives the same outputs. Rounding errors are relative to the largest numbers of the
+image, not to each output.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ TOGETHER = 1 << 22
 
 
 def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
-    """y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
+    """Return y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
     sizes = _sizes(layer)
     weights = _transform(layer, _dilated(layer, kernel), sizes).conj()
     y = np.empty((len(x), layer.groups, layer.outputs, *layer.out), dtype=x.dtype)
@@ -29,25 +30,25 @@ def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
     for here in _slices(layer, sizes, len(x)):
         image = _transform(layer, layer.extend(x[here], 3), sizes)
         if layer.inputs == 1:
-            found = weights[None, :, :, 0] * image
+            spectrum = weights[None, :, :, 0] * image
         else:
             # (groups, frequencies, outputs, inputs) by (groups, frequencies, inputs, batch).
             product = _flat(weights).transpose(0, 3, 1, 2) @ _flat(image).transpose(1, 3, 2, 0)
-            found = product.transpose(3, 0, 2, 1)
-        y[here] = _inverse(layer, found, sizes)[every]
+            spectrum = product.transpose(3, 0, 2, 1)
+        y[here] = _inverse(layer, spectrum, sizes)[every]
     return y
 
 
 def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
-    """dL/dw (groups, outputs, inputs, *taps), summed over the batch, from x and g = dL/dy."""
+    """Return dL/dw (groups, outputs, inputs, *taps), summed over the batch, for g = dL/dy."""
     sizes = _sizes(layer)
     total: Array | int = 0
     every: Any = (..., *layer.read_by((0,) * len(layer.out)))
     for here in _slices(layer, sizes, len(x)):
         image = _transform(layer, layer.extend(x[here], 3), sizes)
-        stretched = np.zeros((*g[here].shape[:3], *layer.lengths), dtype=g.dtype)
-        stretched[every] = g[here]
-        upstream = _transform(layer, stretched, sizes).conj()
+        upsampled = np.zeros((*g[here].shape[:3], *layer.lengths), dtype=g.dtype)
+        upsampled[every] = g[here]
+        upstream = _transform(layer, upsampled, sizes).conj()
         # (groups, frequencies, outputs, batch) by (groups, frequencies, batch, inputs).
         product = _flat(upstream).transpose(1, 3, 2, 0) @ _flat(image).transpose(1, 3, 0, 2)
         total = total + product.transpose(0, 2, 3, 1)
@@ -74,8 +75,8 @@ def _flat(values: Array) -> Array:
 def _transform(layer: EngineLayer, values: Array, sizes: Sizes) -> Array:
     import scipy.fft
 
-    found: Array = scipy.fft.rfftn(values, sizes, axes=tuple(range(3, 3 + len(sizes))))
-    return found
+    spectrum: Array = scipy.fft.rfftn(values, sizes, axes=tuple(range(3, 3 + len(sizes))))
+    return spectrum
 
 
 def _inverse(layer: EngineLayer, values: Array, sizes: Sizes) -> Array:
@@ -83,19 +84,19 @@ def _inverse(layer: EngineLayer, values: Array, sizes: Sizes) -> Array:
 
     shape = (*values.shape[:3], *sizes[:-1], sizes[-1] // 2 + 1)
     axes = tuple(range(3, 3 + len(sizes)))
-    found: Array = scipy.fft.irfftn(values.reshape(shape), sizes, axes=axes)
-    return found
+    signal: Array = scipy.fft.irfftn(values.reshape(shape), sizes, axes=axes)
+    return signal
 
 
 def _dilated(layer: EngineLayer, kernel: Array) -> Array:
-    """The kernel with zeros between its taps."""
+    """Return the kernel with zeros between its taps."""
     if max(layer.dilations) == 1:
         return kernel
     spans = [span(k, d) for k, d in zip(layer.taps, layer.dilations, strict=True)]
-    found = np.zeros((*kernel.shape[:3], *spans), dtype=kernel.dtype)
+    dilated = np.zeros((*kernel.shape[:3], *spans), dtype=kernel.dtype)
     every: Any = (..., *(slice(None, None, d) for d in layer.dilations))
-    found[every] = kernel
-    return found
+    dilated[every] = kernel
+    return dilated
 
 
 def _slices(layer: EngineLayer, sizes: Sizes, batch: int) -> list[slice]:
@@ -105,20 +106,20 @@ def _slices(layer: EngineLayer, sizes: Sizes, batch: int) -> list[slice]:
 
 
 def work(layer: EngineLayer, batch: int, slope: bool) -> Work:
-    """What this engine does; see `cost.Work`."""
-    # The next fast sizes are hardly larger, and to ask for them loads SciPy.
+    """Return the work of this engine."""
+    # The next fast sizes are hardly larger, and computing them would load SciPy.
     sizes = layer.lengths
     entries = math.prod(sizes)
     channels = layer.groups * (layer.inputs + layer.outputs)
     links = layer.groups * layer.inputs * layer.outputs
-    found = Work(calls=40 + 12 * len(_slices(layer, sizes, batch)))
-    found.transformed += (batch * channels + links) * entries * math.log2(entries + 1)
+    cost = Work(calls=40 + 12 * len(_slices(layer, sizes, batch)))
+    cost.transformed += (batch * channels + links) * entries * math.log2(entries + 1)
     if layer.inputs == 1 and not slope:
-        # A complex product is four real ones, on half of the frequencies.
-        found.added += 4 * batch * links * entries
-        return found
-    # Sums over channels or samples, frequency by frequency, of complex numbers.
-    found.turned += batch * channels * entries
+        # A complex product is four real ones, for half of the frequencies.
+        cost.added += 4 * batch * links * entries
+        return cost
+    # For each frequency, sums of complex numbers over channels or samples.
+    cost.transposed += batch * channels * entries
     sides = 2 * layer.outputs, 2 * layer.inputs, batch
-    found.products(layer.groups * entries / 2, *sides, long=slope)
-    return found
+    cost.products(layer.groups * entries / 2, *sides, long=slope)
+    return cost

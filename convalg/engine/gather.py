@@ -1,8 +1,8 @@
-"""Applying a pattern by its own index tables: for every geometry and every kind of number.
+"""Applying a pattern by its own index tables, for every geometry and every kind of number.
 
 `unfold` gathers, for each tap, the input that every output reads; the layer is then one
-matrix product. `fold` is its adjoint. Arrays of objects (fractions, symbols) run the same steps
-exactly. The other engines are held against this one, and it against the pattern.
+matrix product. `fold` is its adjoint. Arrays of objects (fractions, symbols) take the same steps
+exactly. The other engines are tested against this one, and this one against the pattern.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from convalg.size import size_product
 
 
 def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
-    """y = A(kernel) x, as `engine.correlate`."""
+    """Return y = A(kernel) x, as `engine.correlate`."""
     groups, outputs, inputs = geometry.channels
     taps = int(size_product(geometry.taps))
     kernel, x = prepared(inputs * taps, kernel, x)
@@ -35,7 +35,7 @@ def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
 
 
 def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
-    """x = A(kernel)^T g, as `engine.correlate_adjoint`."""
+    """Return x = A(kernel)^T g, as `engine.correlate_adjoint`."""
     groups, outputs, inputs = geometry.channels
     taps = int(size_product(geometry.taps))
     kernel, g = prepared(outputs * most_readers(geometry.axes), kernel, g)
@@ -52,7 +52,7 @@ def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
 
 
 def kernel_gradients(geometry: Geometry, x: Array, g: Array) -> Array:
-    """dL/dkernel for each sample, as `engine.kernel_gradients`."""
+    """Return dL/dkernel for each sample, from x (batch, *in_shape) and g (batch, *out_shape)."""
     groups, outputs, inputs = geometry.channels
     positions = int(size_product(geometry.out_spatial))
     x, g = prepared(positions * max(len(x), len(g)), x, g)
@@ -62,24 +62,27 @@ def kernel_gradients(geometry: Geometry, x: Array, g: Array) -> Array:
 
     signal = x.reshape(len(x), groups, inputs, *geometry.in_spatial)
     upstream = g.reshape(len(g), groups, outputs, positions)
-    found = in_slices(step, _load(geometry), signal, upstream)
-    return found.reshape(found.shape[0], *geometry.kernel_shape)
+    gradients = in_slices(step, _load(geometry), signal, upstream)
+    return gradients.reshape(gradients.shape[0], *geometry.kernel_shape)
 
 
 def unfold(axes: tuple[Axis, ...], x: Array) -> Array:
-    """What every tap of every output reads: (..., *in) to (..., taps, outputs); zero if nothing."""
+    """Gather what each tap of each output reads: (..., *in) to (..., taps, outputs).
+
+    A dropped tap reads zero.
+    """
     lead = x.shape[: x.ndim - len(axes)]
     flat = x.reshape(*lead, math.prod(x.shape[len(lead) :]))
-    places, dropped = table(axes)
+    indices, dropped = table(axes)
     what = "all that the windows read"
-    check_room(math.prod(lead) * places.size, flat.itemsize, what)
+    check_room(math.prod(lead) * indices.size, flat.itemsize, what)
     if dropped:
         flat = np.concatenate([flat, np.zeros((*lead, 1), dtype=flat.dtype)], axis=-1)
-    return np.take(flat, places, axis=-1)
+    return np.take(flat, indices, axis=-1)
 
 
 def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
-    """The adjoint of `unfold`: (..., taps, outputs) summed to where they were read, (..., *in)."""
+    """Apply the adjoint of `unfold`: add (..., taps, outputs) to the inputs read, (..., *in)."""
     sizes = tuple(int(axis.in_size) for axis in axes)
     lead = spread.shape[:-2]
     order, starts, targets = _inverse(axes)
@@ -94,21 +97,21 @@ def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
 
 
 def _patches(geometry: Geometry, signal: Array) -> Array:
-    """(batch, groups, inputs, *in) to (batch, groups, inputs * taps, outputs)."""
-    found = unfold(geometry.axes, signal)
-    batch, groups, inputs, taps, outputs = found.shape
-    return found.reshape(batch, groups, inputs * taps, outputs)
+    """Unfold (batch, groups, inputs, *in) to (batch, groups, inputs * taps, outputs)."""
+    patches = unfold(geometry.axes, signal)
+    batch, groups, inputs, taps, outputs = patches.shape
+    return patches.reshape(batch, groups, inputs * taps, outputs)
 
 
 def _load(geometry: Geometry) -> int:
-    """Elements that one sample unfolds to."""
+    """Return the number of elements that one sample unfolds to."""
     groups, outputs, inputs = geometry.channels
     positions = int(size_product(geometry.out_spatial))
     return groups * max(inputs * int(size_product(geometry.taps)), outputs) * positions
 
 
 def joined(before: Array, here: Array, in_size: int) -> Array:
-    """Tables (taps, outputs) of the leading axes and of the next one, as one; -1 is nothing."""
+    """Combine the tables (taps, outputs) of the leading axes and of the next axis; -1: dropped."""
     taps, outputs = before.shape[0] * here.shape[0], before.shape[1] * here.shape[1]
     outer, inner = before[:, None, :, None], here[None, :, None, :]
     flat = np.where((outer < 0) | (inner < 0), -1, outer * in_size + inner)
@@ -117,9 +120,9 @@ def joined(before: Array, here: Array, in_size: int) -> Array:
 
 @lru_cache(maxsize=64)
 def table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
-    """The flat input index of each (tap, output), -1 where dropped, and whether any is."""
-    places = math.prod(int(axis.out_size) * int(axis.taps) for axis in axes)
-    check_room(2 * places, 8, f"the table of {places} products of inputs and weights")
+    """Return the flat input index of each (tap, output), -1 where dropped, and whether any is."""
+    entries = math.prod(int(axis.out_size) * int(axis.taps) for axis in axes)
+    check_room(2 * entries, 8, f"the table of {entries} products of inputs and weights")
     flat = np.zeros((1, 1), dtype=np.int64)
     for axis in axes:
         flat = joined(flat, axis.columns().T, int(axis.in_size))
@@ -129,7 +132,7 @@ def table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
 
 @lru_cache(maxsize=64)
 def _inverse(axes: tuple[Axis, ...]) -> tuple[Array, Array, Array]:
-    """Readers sorted by the input they read: their order, where each input starts, the inputs."""
+    """Return the reads sorted by input: their order, where each input starts, and the inputs."""
     flat = table(axes)[0].reshape(-1)
     readers = np.flatnonzero(flat >= 0)
     order = readers[np.argsort(flat[readers], kind="stable")]
@@ -138,7 +141,7 @@ def _inverse(axes: tuple[Axis, ...]) -> tuple[Array, Array, Array]:
 
 
 def most_readers(axes: tuple[Axis, ...]) -> int:
-    """No input is read more often than this."""
+    """Return an upper bound on how often an input is read."""
     return math.prod(_readers(axis) for axis in axes)
 
 

@@ -1,8 +1,8 @@
-"""Per sample: the columns of all taps but those of the first axis, and one product per such tap.
+"""Per sample: columns for the taps of all axes but the first, and one product per first-axis tap.
 
-The columns of the first axis' taps are the same numbers, some rows further on, so that they are
-views; nothing is transposed, and the output is written where it stays. A thin product joins all
-taps instead. A kernel of one tap needs no columns at all.
+The columns of different first-axis taps are the same numbers, some rows further on, so they are
+views; nothing is transposed, and the output is written in place. A product with a small inner size
+joins all taps instead. A kernel of one tap needs no columns.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from convalg.engine.layer import EngineLayer
 BLOCK = 1 << 20
 """Entries of the columns that are held at once: they should stay in the cache."""
 JOINED = 32
-"""With fewer products than this to an output and row of taps, all rows are joined."""
+"""With fewer products than this per output and row of taps, all rows are joined."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a layer: their shape, and the part of them that each product takes."""
+    """The columns of a layer: their shape, and the part that each product takes."""
 
     layer: EngineLayer
 
     @cached_property
     def joined(self) -> bool:
-        """Whether the first axis' taps have columns of their own."""
+        """Whether the first axis' taps have columns of their own (one product for all taps)."""
         layer = self.layer
         return layer.weights // layer.taps[0] < JOINED or layer.taps[0] == 1
 
@@ -49,7 +49,7 @@ class Columns:
 
     @cached_property
     def shifts(self) -> list[tuple[int, int]]:
-        """For each product: which residue of the rows it reads, and how many rows further on."""
+        """For each product, the residue of the rows that it reads, and its offset in rows."""
         layer = self.layer
         if self.joined:
             return [(0, 0)]
@@ -59,15 +59,15 @@ class Columns:
 
     @cached_property
     def parts(self) -> list[tuple[int, int]]:
-        """Rows of outputs that are done together."""
+        """Rows of outputs that are computed together."""
         rows, each = self.layer.out[0], self.depth * self.width
-        # Rows around a part are copied twice, so that a part has several times as many.
+        # Rows around a part are copied twice, so a part should have several times as many.
         least = 1 if self.joined else 4 * max(shift for _, shift in self.shifts)
         count = min(max(BLOCK // max(each, 1), least, 1), rows)
         return [(a, min(a + count, rows)) for a in range(0, rows, count)]
 
     def kernel(self, kernel: Array) -> Array:
-        """(products, groups, outputs, rows of the columns)."""
+        """Return the kernel as (products, groups, outputs, rows of the columns)."""
         layer = self.layer
         if self.joined:
             return kernel.reshape(1, layer.groups, layer.outputs, -1)
@@ -75,7 +75,7 @@ class Columns:
         return np.ascontiguousarray(parted).reshape(layer.taps[0], layer.groups, layer.outputs, -1)
 
     def back(self, slopes: Array) -> Array:
-        """The kernel's gradient from those of the products."""
+        """Return the kernel's gradient from those of the products."""
         layer = self.layer
         shape = layer.groups, layer.outputs, layer.inputs
         if self.joined:
@@ -83,7 +83,7 @@ class Columns:
         return np.moveaxis(slopes.reshape(layer.taps[0], *shape, *layer.taps[1:]), 0, 3)
 
     def of(self, image: Array, part: tuple[int, int]) -> Iterator[Array]:
-        """For each product its columns (rows, outputs), of an image (inputs, *lengths)."""
+        """Yield the columns (rows, outputs) of each product, from an image (inputs, *lengths)."""
         layer, (a, b) = self.layer, part
         image = image[:, a * layer.strides[0] :]
         step, dilated = (
@@ -108,7 +108,7 @@ class Columns:
 
 
 def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
-    """y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
+    """Return y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
     columns, batch = Columns(layer), len(x)
     weights = columns.kernel(kernel)
     shape = (batch, layer.groups, layer.outputs, *layer.out)
@@ -128,7 +128,7 @@ def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
 
 
 def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
-    """dL/dw (groups, outputs, inputs, *taps), summed over the batch, from x and g = dL/dy."""
+    """Return dL/dw (groups, outputs, inputs, *taps), summed over the batch, for g = dL/dy."""
     columns = Columns(layer)
     upstream = g.reshape(len(g), layer.groups, layer.outputs, layer.positions)
     shape = (len(columns.shifts), layer.groups, layer.outputs, columns.depth)
@@ -142,7 +142,7 @@ def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
 
 
 def _images(layer: EngineLayer, x: Array) -> Iterator[tuple[Array, tuple[int, int]]]:
-    """The extended image of each sample and group; one buffer serves all."""
+    """Yield the extended image of each sample and group, all in one buffer."""
     buffer = None
     if not layer.is_bare:
         buffer = np.zeros((layer.inputs, *layer.lengths), dtype=x.dtype)
@@ -156,32 +156,32 @@ def _strided(image: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> 
 
 
 def _flat(view: Array, rows: int, columns: int) -> Array:
-    """The view as a matrix: copied, unless it is one."""
+    """Return the view as a matrix, copied if necessary."""
     return view.reshape(rows, columns)
 
 
 def work(layer: EngineLayer, batch: int, slope: bool, last: bool) -> Work:
-    """What this engine does; `last` says that the batch is innermost in memory."""
+    """Return the work of this engine; `last`: the batch is innermost in memory."""
     columns = Columns(layer)
     images, parts, products = batch * layer.groups, len(columns.parts), len(columns.shifts)
     direct = layer.weights == layer.inputs and layer.is_bare and max(layer.strides) == 1
     if direct and not slope:
-        found = Work(calls=8)
+        cost = Work(calls=8)
     else:
         residues = len({residue for residue, _ in columns.shifts})
-        found = Work(calls=8 + images * (4 + parts * (3 * residues + 3 * products)))
+        cost = Work(calls=8 + images * (4 + parts * (3 * residues + 3 * products)))
         entries = 0 if direct else columns.depth * layer.positions * residues
-        found.copy(images * entries, run=layer.out[-1], step=layer.strides[-1])
+        cost.copy(images * entries, run=layer.out[-1], step=layer.strides[-1])
         if not layer.is_bare:
-            found.copy(images * layer.inputs * math.prod(layer.lengths), layer.lengths[-1])
+            cost.copy(images * layer.inputs * math.prod(layer.lengths), layer.lengths[-1])
         if not columns.joined:
-            # The kernel, tap by tap of the first axis.
+            # The kernel is copied, one first-axis tap at a time.
             weights = layer.groups * layer.outputs * layer.weights
-            found.copy(weights, run=math.prod(layer.taps[1:]))
+            cost.copy(weights, run=math.prod(layer.taps[1:]))
         if not slope:
-            found.added += images * (products - 1) * 2 * layer.outputs * layer.positions
+            cost.added += images * (products - 1) * 2 * layer.outputs * layer.positions
     if last:
-        found.turned += images * layer.inputs * math.prod(layer.sizes)
+        cost.transposed += images * layer.inputs * math.prod(layer.sizes)
     sides = (layer.outputs, columns.depth, layer.positions / parts)
-    found.products(images * parts * products, *sides, long=slope)
-    return found
+    cost.products(images * parts * products, *sides, long=slope)
+    return cost

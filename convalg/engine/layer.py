@@ -1,7 +1,7 @@
-"""A layer as the engines see it: a window that walks over an extended image.
+"""A layer in the form that the engines apply: a window that moves over an extended image.
 
-Steps and spacings are positive, and the image has what lies before and behind it: zeros, or what
-the boundary rule puts there. Axes that run backwards are turned round outside.
+Strides and dilations are positive, and the image is extended on both sides: by zeros, or by the
+samples of the boundary rule. Axes with negative ones are flipped by the caller.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Sizes = tuple[int, ...]
 class EngineLayer:
     """A correlation per group, for `groups`: y[o, i] = sum over c, t of w[o, c, t] X[c, s i + d t].
 
-    X is the image extended: sample `before` of it is the image's first (a negative number
-    crops). `boundaries` holds, per axis, the axis that extends the image, or None for zeros.
+    X is the extended image: its sample `before` is the image's first (a negative number crops).
+    `boundaries` is, per axis, the axis that extends the image, or None for zeros.
     """
 
     groups: int
@@ -42,7 +42,7 @@ class EngineLayer:
 
     @cached_property
     def lengths(self) -> Sizes:
-        """Sizes of the extended image: no more than is read."""
+        """Sizes of the extended image, as far as it is read."""
         return tuple(
             int(transposed_size(o, k, s, d, 0, 0))
             for o, k, s, d in zip(self.out, self.taps, self.strides, self.dilations, strict=True)
@@ -50,7 +50,7 @@ class EngineLayer:
 
     @cached_property
     def weights(self) -> int:
-        """Products to one output."""
+        """Products per output."""
         return self.inputs * math.prod(self.taps)
 
     @cached_property
@@ -67,7 +67,7 @@ class EngineLayer:
         )
 
     def overlap(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-        """Where the image lies in the extended one, and which part of the image that is."""
+        """Return the slices of the image in the extended image, and the part of the image there."""
         there, here = [], []
         for b, n, size in zip(self.before, self.lengths, self.sizes, strict=True):
             first, last = max(b, 0), max(min(b + size, n), max(b, 0))
@@ -76,12 +76,12 @@ class EngineLayer:
         return tuple(there), tuple(here)
 
     def read_by(self, tap: Sizes) -> tuple[Any, ...]:
-        """What a tap reads of the extended image; of its leading axes, if it has fewer."""
+        """Return the slices of the extended image that a tap of the first axes reads."""
         steps = zip(tap, self.dilations, self.strides, self.out, strict=False)
         return tuple(slice(d * t, d * t + tight_size(o, s), s) for t, d, s, o in steps)
 
     def extend(self, x: Array, first: int, out: Array | None = None) -> Array:
-        """The extended image; its spatial axes start at axis `first`.
+        """Return the extended image; its spatial axes start at axis `first`.
 
         A view where it is a part of x and no `out` is given. `out` may be longer than is read; it
         must be zero outside the image, and stays so.
@@ -97,24 +97,24 @@ class EngineLayer:
         if out is None:
             if self.is_bare:
                 return x[(*lead, *here)]
-            behind = x.shape[first + len(self.sizes) :]
-            out = np.zeros((*x.shape[:first], *self.lengths, *behind), dtype=x.dtype)
+            trailing = x.shape[first + len(self.sizes) :]
+            out = np.zeros((*x.shape[:first], *self.lengths, *trailing), dtype=x.dtype)
         out[(*lead, *there)] = x[(*lead, *here)]
         return out
 
     def shrink(self, extended: Array, first: int) -> Array:
-        """The adjoint of `extend` with zeros: what reaches the image."""
+        """Apply the adjoint of `extend` with zeros: keep what belongs to the image."""
         there, here = self.overlap()
         lead = (slice(None),) * first
-        behind = extended.shape[first + len(self.sizes) :]
+        trailing = extended.shape[first + len(self.sizes) :]
         if all(s == slice(0, n) for s, n in zip(here, self.sizes, strict=True)):
             return extended[(*lead, *there)]
-        x = np.zeros((*extended.shape[:first], *self.sizes, *behind), dtype=extended.dtype)
+        x = np.zeros((*extended.shape[:first], *self.sizes, *trailing), dtype=extended.dtype)
         x[(*lead, *here)] = extended[(*lead, *there)]
         return x
 
     def fold_back(self, extended: Array, first: int) -> Array:
-        """The adjoint of `extend`, for the axes with a boundary rule."""
+        """Apply the adjoint of `extend` along the axes with a boundary rule."""
         for k, axis in enumerate(self.boundaries):
             if axis is None:
                 continue
@@ -138,7 +138,7 @@ class EngineLayer:
         )
 
     def with_axis(self) -> EngineLayer:
-        """The same layer with an axis of one sample in front."""
+        """Return the same layer with an axis of one sample in front."""
         return replace(
             self,
             sizes=(1, *self.sizes),
@@ -152,14 +152,14 @@ class EngineLayer:
 
     @lru_cache(maxsize=256)  # noqa: B019 - layers are small and hashable
     def phases(self) -> tuple[tuple[EngineLayer, tuple[slice, ...], tuple[slice, ...]], ...]:
-        """The adjoint as correlations of stride one: each with its part of x and of the kernel.
+        """Return the adjoint as correlations of stride one, with their parts of x and the kernel.
 
         Rule: x[r + s q] takes the taps with d t = r + before modulo s, every s / gcd(s, d)-th, and
-        they read outputs d / gcd(s, d) apart. Boundary rules are left to `fold_back`.
+        they read outputs d / gcd(s, d) apart. `fold_back` applies the boundary rules.
         """
-        found = []
+        phases = []
         for chosen in product(*(self._residues(k) for k in range(len(self.sizes)))):
-            before, taps, gaps, out, places, picks = zip(*chosen, strict=True)
+            before, taps, gaps, out, positions, picks = zip(*chosen, strict=True)
             layer = EngineLayer(
                 self.groups,
                 self.inputs,
@@ -172,17 +172,17 @@ class EngineLayer:
                 out=out,
                 boundaries=(None,) * len(taps),
             )
-            found.append((layer, places, picks))
-        return tuple(found)
+            phases.append((layer, positions, picks))
+        return tuple(phases)
 
     def _residues(self, k: int) -> list[tuple[int, int, int, int, slice, slice]]:
-        """For each residue with taps, on one axis: before, taps, dilation, out; places; taps."""
+        """Return, for each residue of an axis with taps: before, taps, dilation, out; x; taps."""
         stride, dilation, taps = self.strides[k], self.dilations[k], self.taps[k]
         extended = bool(self.boundaries) and self.boundaries[k] is not None
         size, offset = (self.lengths[k], 0) if extended else (self.sizes[k], self.before[k])
         common = math.gcd(stride, dilation)
         step, gap = stride // common, dilation // common
-        found = []
+        residues = []
         for residue in range(min(stride, size)):
             first = next(
                 (
@@ -196,34 +196,34 @@ class EngineLayer:
                 continue
             count = len(range(first, taps, step))
             last = first + (count - 1) * step
-            # Taps run backwards; the last one reads furthest before.
+            # The taps are reversed: the last one reads the earliest sample.
             before = -((residue + offset - dilation * last) // stride)
             picked = slice(last, first - 1 if first else None, -step)
             outputs = len(range(residue, size, stride))
-            found.append((before, count, gap, outputs, slice(residue, None, stride), picked))
-        return found
+            residues.append((before, count, gap, outputs, slice(residue, None, stride), picked))
+        return residues
 
 
 @dataclass(frozen=True)
 class TransposedKernel:
-    """A geometry's layer, and the axes on which its kernel and its output run backwards."""
+    """A geometry's layer, and the axes on which its kernel and its output are flipped."""
 
     layer: EngineLayer
     kernel: Sizes
     output: Sizes
 
-    def turn_kernel(self, kernel: Array) -> Array:
-        """The kernel as the layer's, or the other way; its last axes are the taps."""
+    def flip_kernel(self, kernel: Array) -> Array:
+        """Convert the geometry's kernel to the layer's, or back; its last axes are the taps."""
         return np.flip(kernel, tuple(k - len(self.layer.taps) for k in self.kernel))
 
-    def turn_output(self, y: Array) -> Array:
-        """The output as the geometry's, or the other way; its last axes are spatial."""
+    def flip_output(self, y: Array) -> Array:
+        """Convert the layer's output to the geometry's, or back; its last axes are spatial."""
         return np.flip(y, tuple(k - len(self.layer.out) for k in self.output))
 
 
 @lru_cache(maxsize=1024)
 def layer_of_geometry(geometry: Geometry) -> TransposedKernel:
-    """The layer of a geometry with numbers for all sizes."""
+    """Return the layer of a geometry with concrete sizes."""
     groups, outputs, inputs = geometry.channels
     kernel, output, columns = [], [], []
     for k, axis in enumerate(geometry.axes):
@@ -235,7 +235,7 @@ def layer_of_geometry(geometry: Geometry) -> TransposedKernel:
             output.append(k)
         corner = (sizes[2] - 1 if stride < 0 else 0, sizes[1] - 1 if dilation < 0 else 0)
         before = -int(axis.raw(*corner))
-        # One output takes no step, and one tap has no spacing.
+        # With one output the stride does not matter, and with one tap the dilation does not.
         stride = abs(stride) if sizes[2] > 1 else 1
         dilation = abs(dilation) if sizes[1] > 1 else 1
         extension: Any = None

@@ -1,4 +1,4 @@
-"""The stored matrix: its CSR structure is kept, the weights are filled in, SciPy applies it."""
+"""The stored matrix: its CSR structure is cached, the weights are filled in, SciPy applies it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from convalg.pattern.pattern import Pattern, expanded_bytes
 from convalg.size import size_product
 
 KEPT = 1 << 25
-"""Bytes of a structure that may be kept for the next call."""
+"""Largest structure in bytes that is cached for the next call."""
 
 
 def matrix(geometry: Geometry, kernel: Array) -> Any:
-    """The CSR matrix. Raises: MemoryError when it would be too large."""
+    """Return the CSR matrix. Raises: TooLargeError when it would be too large."""
     import scipy.sparse
 
     needed = expanded_bytes(geometry, kernel.dtype.itemsize)
-    instead = "choose another engine, or leave the choice to engine='auto'"
+    instead = "choose another engine, or use engine='auto'"
     check_memory(needed, None, what="the stored matrix", instead=instead)
     made = _structure if needed <= KEPT else _structure.__wrapped__
     indptr, indices = made(geometry)
@@ -36,23 +36,23 @@ def _structure(geometry: Geometry) -> tuple[Any, Any]:
 
 
 def apply(geometry: Geometry, kernel: Array, x: Array, *, adjoint: bool) -> Array:
-    """A x or A^T x for x (batch, *shape); the batch lies innermost in what comes back."""
-    found = matrix(geometry, kernel)
+    """Return A x or A^T x for x (batch, *shape), with the batch innermost in memory."""
+    stored = matrix(geometry, kernel)
     columns = x.reshape(len(x), -1).T
-    y = (found.T if adjoint else found) @ columns
+    y = (stored.T if adjoint else stored) @ columns
     return y.T
 
 
 def work(geometry: Geometry, batch: int, *, last: bool) -> Work:
-    """What this engine does; see `cost.Work`."""
+    """Return the work of this engine; `last`: the batch is innermost in memory."""
     rows, columns = int(size_product(geometry.out_shape)), int(size_product(geometry.in_shape))
     entries = Pattern(geometry).nonzeros
-    found = Work(calls=30 + geometry.channels[0] * geometry.channels[1])
-    # The weights are filled in each time.
-    found.stored += entries * (batch + 8)
+    cost = Work(calls=30 + geometry.channels[0] * geometry.channels[1])
+    # The weights are filled in at each call.
+    cost.stored += entries * (batch + 8)
     if last or batch == 1:
-        found.copied += columns * batch
+        cost.copied += columns * batch
     else:
-        found.turned += columns * batch
-    found.copied += rows * batch
-    return found
+        cost.transposed += columns * batch
+    cost.copied += rows * batch
+    return cost

@@ -1,6 +1,6 @@
-"""Tap by tap, over the whole image at once: for layers with one channel to a group (depthwise).
+"""One tap at a time, for the entire image: for layers with one channel per group (depthwise).
 
-Every tap multiplies a part of the image, which is a view, by one number to a channel.
+Every tap multiplies a view of the image by one number per channel.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer
 
 BLOCK = 1 << 17
-"""Entries of the output that are made together: they should stay in the cache."""
+"""Entries of the output that are computed together: they should stay in the cache."""
 
 
 def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
-    """y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
+    """Return y (batch, groups, outputs, *out) from x (batch, groups, inputs, *sizes)."""
     y = np.empty((len(x), layer.groups, layer.outputs, *layer.out), dtype=x.dtype)
     spread = (slice(None),) * 3 + (None,) * len(layer.out)
     for where, image in _pieces(layer, x):
@@ -40,20 +40,20 @@ def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
 
 
 def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
-    """dL/dw (groups, outputs, inputs, *taps), summed over the batch, from x and g = dL/dy."""
-    found = np.zeros((layer.groups, layer.outputs, layer.inputs, *layer.taps), dtype=x.dtype)
+    """Return dL/dw (groups, outputs, inputs, *taps), summed over the batch, for g = dL/dy."""
+    gradients = np.zeros((layer.groups, layer.outputs, layer.inputs, *layer.taps), dtype=x.dtype)
     around = (0, *range(3, 3 + len(layer.out)))
     for where, image in _pieces(layer, x):
         for channel in range(layer.inputs):
             for tap, read in _parts(layer, image, channel):
                 slope = (g[where] * read[:, :, None]).sum(axis=around)
                 at: Any = (where[1], slice(None), channel, *tap)
-                found[at] += slope
-    return found
+                gradients[at] += slope
+    return gradients
 
 
 def _pieces(layer: EngineLayer, x: Array) -> Iterator[tuple[tuple[slice, slice], Array]]:
-    """The extended images of some samples and groups at a time, and which they are."""
+    """Yield the extended images of some samples and groups at a time, with their slices."""
     each = layer.outputs * max(layer.positions, 1)
     groups = min(max(BLOCK // each, 1), layer.groups)
     samples = max(BLOCK // (each * groups), 1) if groups == layer.groups else 1
@@ -66,21 +66,21 @@ def _pieces(layer: EngineLayer, x: Array) -> Iterator[tuple[tuple[slice, slice],
 def _parts(
     layer: EngineLayer, image: Array, channel: int
 ) -> Iterator[tuple[tuple[int, ...], Array]]:
-    """For each tap what it reads: (batch, groups, *out), a view."""
+    """Yield each tap with a view of what it reads: (batch, groups, *out)."""
     for tap in product(*(range(k) for k in layer.taps)):
         at: Any = (slice(None), slice(None), channel, *layer.read_by(tap))
         yield tap, image[at]
 
 
 def work(layer: EngineLayer, batch: int) -> Work:
-    """What this engine does; see `cost.Work`."""
+    """Return the work of this engine."""
     outputs = batch * layer.groups * layer.outputs * layer.positions
     pieces = max(1, -(-outputs // BLOCK))
-    found = Work(calls=4 + pieces * (4 + 5 * layer.weights))
-    found.added += 2 * outputs * layer.weights
-    found.run += 2 * outputs * layer.weights / layer.out[-1]
+    cost = Work(calls=4 + pieces * (4 + 5 * layer.weights))
+    cost.added += 2 * outputs * layer.weights
+    cost.run += 2 * outputs * layer.weights / layer.out[-1]
     if layer.strides[-1] > 1:
-        found.strided += outputs * layer.weights
+        cost.strided += outputs * layer.weights
     if not layer.is_bare:
-        found.copy(batch * layer.groups * layer.inputs * math.prod(layer.lengths), layer.out[-1])
-    return found
+        cost.copy(batch * layer.groups * layer.inputs * math.prod(layer.lengths), layer.out[-1])
+    return cost

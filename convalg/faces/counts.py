@@ -1,4 +1,4 @@
-"""What can be counted: parameters, non-zeros, multiplications, weight sharing."""
+"""The counts of an operator: parameters, non-zeros, multiplications, weight sharing."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from convalg.pattern.pattern import Pattern
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Counts:
-    """What an operator costs and shares; all numbers are exact integers.
+    """The counts of an operator; all are exact integers.
 
-    `dense`: entries of the matrix, zeros included. `nonzeros`: entries where the pattern puts
-    something (a weight that happens to be zero counts). `parameters`: weights, each once.
-    `multiplications`: products of a weight and an input; padding with zeros multiplies
-    nothing, and moving samples is not multiplying. `sharing`: how often each weight is used,
-    in the shape of the kernel, or None for an operator without exactly one kernel.
+    `dense`: entries of the matrix, zeros included. `nonzeros`: entries in the pattern, including
+    weights whose value is zero. `parameters`: weights, each counted once. `multiplications`:
+    products of a weight and an input sample, without zero padding and without operators that only
+    move samples. `sharing`: the number of uses of each weight, in the shape of the kernel, or None
+    for an operator without exactly one kernel.
     """
 
     dense: int
@@ -42,9 +42,9 @@ class Counts:
             f"parameters={self.parameters}",
             f"multiplications={self.multiplications}",
         ]
-        return f"Counts({', '.join(parts + self._sharing_words())})"
+        return f"Counts({', '.join(parts + self._sharing_text())})"
 
-    def _sharing_words(self) -> list[str]:
+    def _sharing_text(self) -> list[str]:
         if self.sharing is None:
             return []
         low, high = int(self.sharing.min()), int(self.sharing.max())
@@ -53,7 +53,7 @@ class Counts:
 
 
 def counts(operator: Operator) -> Counts:
-    """The counts of any operator; see `Counts`."""
+    """Return the counts of any operator; see `Counts`."""
     rows, columns = operator.shape
     kernels = _kernels(operator)
     sharing = Pattern(kernels[0].geometry).sharing() if len(kernels) == 1 else None
@@ -67,22 +67,22 @@ def counts(operator: Operator) -> Counts:
 
 
 def _kernels(operator: Operator) -> list[Any]:
-    """Leaves with weights that a layer shares."""
+    """Return the leaves that share weights among outputs."""
     if isinstance(operator, Convolution):
         return [operator]
-    return [found for child in operator.children for found in _kernels(child)]
+    return [leaf for child in operator.children for leaf in _kernels(child)]
 
 
 def _weights(operator: Operator) -> list[tuple[Any, int]]:
-    """Arrays of parameters with their sizes; one array used twice is one set of parameters."""
+    """Return arrays of parameters with their sizes; an array may occur several times."""
     match operator:
         case Convolution(weights=values) | Diagonal(values=values) | Matrix(values=values):
             return [(values, values.size)]
-    return [found for child in operator.children for found in _weights(child)]
+    return [pair for child in operator.children for pair in _weights(child)]
 
 
 def _nonzeros(operator: Operator) -> int:
-    """Entries of the support; counted without a matrix where the operator is one pattern."""
+    """Return the number of entries of the support, without a matrix for products and sums only."""
     match operator:
         case Compose() | Sum():
             return _support_size(operator)
@@ -112,7 +112,7 @@ def _leaf_multiplications(leaf: Any) -> int:
         case Selection():
             return 0
         case SparseMatrix(values=values):
-            # Moving and adding samples multiplies nothing.
+            # Entries of 1 only move and add samples.
             return int(np.sum(values != 1))
     return leaf_nonzeros(leaf)
 

@@ -1,8 +1,8 @@
 """The exact face: matrix rows as {column: entry}, for integers, fractions and symbols.
 
-A layer repeats its weights, so its rows are held as {column: number of the value} beside a table
-of the values: a product or a sum of rows works on those numbers, and each value that comes out is
-computed once however often it stands in the matrix.
+A layer repeats its weights, so its rows are stored as {column: index of the value} together with a
+table of values. Products and sums of rows work on these indices, so that each value of the result
+is computed once, however often it occurs in the matrix.
 """
 
 from __future__ import annotations
@@ -39,34 +39,34 @@ if TYPE_CHECKING:
 Rows = list[dict[int, Any]]
 Lift = Callable[[Any], Any] | None
 
-# What a SymPy matrix takes: a pointer an entry, and about this much for each object in it.
+# Memory of a SymPy matrix: a pointer per entry, and about this much per object.
 BYTES_PER_ENTRY, BYTES_PER_OBJECT = 8, 300
 
 MOST_KEPT = 2**14
-"""Entries of a layer, and values of a product, that are remembered in case they come again."""
+"""The largest number of a layer's entries, and of a product's values, that are cached."""
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Rows of {column: place in `values`}; equal values may have several places."""
+    """Rows of {column: index in `values`}; `values` may contain equal values several times."""
 
     rows: list[dict[int, int]]
     values: list[Any]
 
 
 def exact_rows(operator: Operator, lift: Lift = None) -> Rows:
-    """The matrix as one dictionary a row, with exact entries; zero entries may be absent.
+    """Return the matrix as one dictionary per row, with exact entries; zeros may be absent.
 
-    `lift` turns every weight and factor into the ring to compute in; by default they stay
-    as they are, machine numbers as Python's own.
+    `lift` converts every weight and factor to the ring to compute in; by default machine numbers
+    are converted to Python's and other objects are unchanged.
     """
-    found = exact_image(operator, lift)
-    values = found.values
-    return [{column: values[k] for column, k in line.items()} for line in found.rows]
+    image = exact_image(operator, lift)
+    values = image.values
+    return [{column: values[k] for column, k in line.items()} for line in image.rows]
 
 
 def exact_image(operator: Operator, lift: Lift = None) -> Image:
-    """What `exact_rows` gives, with each value held once."""
+    """Return the rows of `exact_rows` with a shared table of values."""
     rules = _RULES
     if lift is not None:
         rules = {
@@ -77,15 +77,15 @@ def exact_image(operator: Operator, lift: Lift = None) -> Image:
 
 
 def exact_row(operator: Operator, row: int, lift: Lift = None) -> dict[int, Any]:
-    """One row of the matrix as {column: entry}, without making the others.
+    """Return one row of the matrix as {column: entry}, without computing the others.
 
-    Raises: TooLargeError where the row itself would not fit.
+    Raises: TooLargeError where the row itself would be too large.
     """
     return _times(operator, {row: 1 if lift is None else lift(1)}, lift)
 
 
 def _times(operator: Operator, line: dict[int, Any], lift: Lift) -> dict[int, Any]:
-    """The row vector `line` times the matrix."""
+    """Return the row vector `line` times the matrix."""
     match operator:
         case Compose(factors=factors):
             for factor in factors:
@@ -115,7 +115,7 @@ def _times(operator: Operator, line: dict[int, Any], lift: Lift) -> dict[int, An
 
 
 def _gathered(pairs: Iterable[tuple[int, Any]]) -> dict[int, Any]:
-    """Entries with those of one column added."""
+    """Return the entries by column, with entries of the same column added."""
     line: dict[int, Any] = {}
     for column, value in pairs:
         line[column] = line[column] + value if column in line else value
@@ -123,15 +123,15 @@ def _gathered(pairs: Iterable[tuple[int, Any]]) -> dict[int, Any]:
 
 
 def _leaf_row(leaf: Any, row: int, lift: Lift) -> Iterable[tuple[int, Any]]:
-    """(column, entry) of one row of a leaf or of its adjoint; a column may come several times."""
+    """Return (column, entry) of a row of a leaf or its adjoint; a column may occur repeatedly."""
     lifting = (lambda value: value) if lift is None else lift
     match leaf:
         case Convolution() | Selection():
             weights = getattr(leaf, "weights", None)
-            found = list(row_links(leaf.geometry, row))
+            links = list(row_links(leaf.geometry, row))
         case Adjoint(operator=Convolution() | Selection() as inner):
             weights = getattr(inner, "weights", None)
-            found = list(column_links(inner.geometry, row))
+            links = list(column_links(inner.geometry, row))
         case Diagonal():
             return [(row, lifting(leaf.values.ravel()[row]))]
         case Matrix():
@@ -143,16 +143,16 @@ def _leaf_row(leaf: Any, row: int, lift: Lift) -> Iterable[tuple[int, Any]]:
                 (k, lifting(v)) for k, v in zip(columns, leaf.values[own].tolist(), strict=True)
             ]
         case _:
-            # B(x) holds all of x, so its rows are no larger than what is there.
+            # B(x) stores all of x, so its rows are not larger than the leaf.
             return exact_rows(leaf, lift)[row].items()
     if weights is None:
-        return [(column, lifting(1)) for column, _ in found]
+        return [(column, lifting(1)) for column, _ in links]
     flat = weights.ravel()
-    return [(column, lifting(flat[label])) for column, label in found]
+    return [(column, lifting(flat[label])) for column, label in links]
 
 
 def row_links(geometry: Geometry, row: int) -> Iterable[tuple[int, int]]:
-    """(column, label) of every entry of one row of a layer."""
+    """Yield (column, label) of every entry of one row of a layer."""
     reads = [_axis_reads(axis, output) for axis, output in _by_axis(geometry, row, "out")]
     _, outputs, inputs = geometry.channels
     lead = row // int(size_product(geometry.out_spatial))
@@ -166,8 +166,8 @@ def row_links(geometry: Geometry, row: int) -> Iterable[tuple[int, int]]:
 
 
 def column_links(geometry: Geometry, column: int) -> Iterable[tuple[int, int]]:
-    """(row, label) of every entry of one column of a layer."""
-    readers = [_axis_readers(axis, place) for axis, place in _by_axis(geometry, column, "in")]
+    """Yield (row, label) of every entry of one column of a layer."""
+    readers = [_axis_readers(axis, index) for axis, index in _by_axis(geometry, column, "in")]
     _, outputs, inputs = geometry.channels
     lead = column // int(size_product(geometry.in_spatial))
     group, channel = divmod(lead, inputs)
@@ -180,26 +180,26 @@ def column_links(geometry: Geometry, column: int) -> Iterable[tuple[int, int]]:
 
 
 def _by_axis(geometry: Geometry, flat: int, side: str) -> list[tuple[Any, int]]:
-    """Each axis with the index along it, of a flat index."""
-    found = []
+    """Return each axis with the index along it, for a flat index."""
+    indices = []
     for axis in reversed(geometry.axes):
         size = axis.out_size if side == "out" else axis.in_size
-        flat, place = divmod(flat, int(size))
-        found.append((axis, place))
-    return found[::-1]
+        flat, index = divmod(flat, int(size))
+        indices.append((axis, index))
+    return indices[::-1]
 
 
 def _axis_reads(axis: Any, output: int) -> list[tuple[int, int]]:
-    """(input, tap) that one output reads."""
+    """Return the (input, tap) that one output reads."""
     _check_links(axis.taps)
     columns = axis.read_by(np.array([output]))[0][0].tolist()
     return [(column, tap) for tap, column in enumerate(columns) if column >= 0]
 
 
-def _axis_readers(axis: Any, place: int) -> list[tuple[int, int]]:
-    """(output, tap) that read one input."""
+def _axis_readers(axis: Any, index: int) -> list[tuple[int, int]]:
+    """Return the (output, tap) that read one input."""
     _check_links(axis.taps)
-    found = []
+    readers = []
     last = axis.out_size - 1
     for piece in axis.pieces():
         for tap in range(axis.taps):
@@ -207,16 +207,16 @@ def _axis_readers(axis: Any, place: int) -> list[tuple[int, int]]:
             low = ends[0] if piece.low is None else max(piece.low, ends[0])
             high = ends[1] if piece.high is None else min(piece.high, ends[1])
             if piece.sign:
-                raw = piece.sign * (place - piece.constant)
+                raw = piece.sign * (index - piece.constant)
                 low, high = max(low, raw), min(high, raw)
-            elif place != piece.constant:
+            elif index != piece.constant:
                 continue
             _check_links(high - low + 1)
             for raw in range(low, high + 1):
                 output, rest = divmod(raw - axis.raw(0, tap), axis.stride)
                 if not rest:
-                    found.append((output, tap))
-    return found
+                    readers.append((output, tap))
+    return readers
 
 
 def _check_links(count: int) -> None:
@@ -227,7 +227,7 @@ def _check_links(count: int) -> None:
 def to_sympy(
     operator: Operator, order: Order = "C", *, max_bytes: int | None = None
 ) -> sympy.Matrix:
-    """The matrix with SymPy entries; see `Operator.to_sympy`."""
+    """Return the matrix with SymPy entries; see `Operator.to_sympy`."""
     import sympy
     from sympy.polys.matrices import DomainMatrix
 
@@ -239,60 +239,60 @@ def to_sympy(
         what=f"the exact {rows} x {columns} matrix",
         instead="use a smaller layer of the same form, A(x) on exact entries, or to_scipy()",
     )
-    row_place, column_place = (place.tolist() for place in vec_places(operator, order))
-    found = exact_image(operator)
-    values = [sympy.sympify(value) for value in found.values]
+    row_order, column_order = map(np.ndarray.tolist, vec_order(operator, order))
+    image = exact_image(operator)
+    values = [sympy.sympify(value) for value in image.values]
     kinds = {type(value) for value in values}
     domain = sympy.EXRAW
     if all(issubclass(kind, sympy.Rational) for kind in kinds):
-        whole = all(issubclass(kind, sympy.Integer) for kind in kinds)
-        domain = sympy.ZZ if whole else sympy.QQ
+        integral = all(issubclass(kind, sympy.Integer) for kind in kinds)
+        domain = sympy.ZZ if integral else sympy.QQ
     elements = [domain.from_sympy(value) for value in values]
-    # A zero that is a float is an entry, since it is not exact.
+    # A float zero is kept as an entry, since it is not exact.
     kept = [value is not sympy.S.Zero for value in values]
     filled = {
-        row_place[row]: {column_place[column]: elements[k] for column, k in line.items() if kept[k]}
-        for row, line in enumerate(found.rows)
+        row_order[row]: {column_order[column]: elements[k] for column, k in line.items() if kept[k]}
+        for row, line in enumerate(image.rows)
         if any(kept[k] for k in line.values())
     }
-    # Straight into the sparse form that SymPy's matrices have inside.
+    # This is the internal sparse form of SymPy's matrices.
     return DomainMatrix(filled, (rows, columns), domain).to_Matrix()
 
 
 def check_order(order: str) -> None:
-    """Raises: ArgumentError unless it is "C" or "F"."""
+    """Raise ArgumentError unless the order is "C" or "F"."""
     if not isinstance(order, str) or order not in ("C", "F"):
         raise ArgumentError(f"order must be 'C' (row-major) or 'F' (column-major), not {order!r}")
 
 
-def vec_places(operator: Operator, order: Order) -> tuple[np.ndarray, np.ndarray]:
-    """Where each row and column of the row-major matrix goes in another order of vec()."""
-    return _place(operator.out_shape, order), _place(operator.in_shape, order)
+def vec_order(operator: Operator, order: Order) -> tuple[np.ndarray, np.ndarray]:
+    """Return the new index of each row and column of the row-major matrix for an order of vec()."""
+    return _order_of(operator.out_shape, order), _order_of(operator.in_shape, order)
 
 
-def _place(shape: tuple[int, ...], order: Order) -> np.ndarray:
+def _order_of(shape: tuple[int, ...], order: Order) -> np.ndarray:
     count = int(size_product(shape))
     return np.arange(count).reshape(shape, order=order).ravel(order="C")
 
 
 def lifted(values: np.ndarray, lift: Lift) -> np.ndarray:
-    """Machine numbers as Python's own, which do not overflow, or in another ring."""
+    """Convert machine numbers to Python's, which do not overflow, or to another ring."""
     objects = values.astype(object)
     return objects if lift is None else np.frompyfunc(lift, 1, 1)(objects)
 
 
 def _image(rows: Iterable[tuple[Iterable[int], Iterable[Any]]]) -> Image:
-    """Lines of columns and values, where one object counts as one value."""
-    places: dict[int, int] = {}
+    """Return the image of rows of columns and values, with each object once in the table."""
+    numbers: dict[int, int] = {}
     table: list[Any] = []
     lines = []
     for columns, entries in rows:
         line = {}
         for column, value in zip(columns, entries, strict=True):
-            place = places.setdefault(id(value), len(table))
-            if place == len(table):
+            number = numbers.setdefault(id(value), len(table))
+            if number == len(table):
                 table.append(value)
-            line[column] = place
+            line[column] = number
         lines.append(line)
     return Image(lines, table)
 
@@ -322,7 +322,7 @@ def _leaf(leaf: Any, lift: Lift) -> Image:
 
 def _pattern_image(pattern: Pattern, weights: np.ndarray) -> Image:
     if column_block(pattern.geometry).starts is not None:
-        # Weights that a boundary puts on one entry are added there.
+        # Weights that a boundary rule puts on the same entry are added.
         indptr, indices = (part.tolist() for part in pattern.csr_structure())
         values = pattern.csr_values(weights)
         return _image((indices[a:b], values[a:b]) for a, b in pairwise(indptr))
@@ -337,7 +337,7 @@ def _small_rows(geometry: Geometry) -> list[dict[int, int]]:
 
 
 def _label_rows(pattern: Pattern) -> list[dict[int, int]]:
-    """The rows of a layer as {column: label}, where no entry has two labels."""
+    """Return the rows of a layer as {column: label}, for layers with one label per entry."""
     indptr, indices = (part.tolist() for part in pattern.csr_structure())
     shape = pattern.geometry.kernel_shape
     labels = pattern.csr_values(np.arange(pattern.parameters).reshape(shape)).tolist()
@@ -355,24 +355,24 @@ def _patch_image(leaf: Patches, values: np.ndarray) -> Image:
 
 
 def _product(left: Image, right: Image) -> Image:
-    """Each row is worked out as the pairs of values that each entry sums, then summed."""
+    """Collect for each entry the pairs of values to sum, then compute each different sum once."""
     width, others = len(right.values), right.rows
     table: list[Any] = []
-    known: dict[tuple[int, ...], int] = {}
+    sums: dict[tuple[int, ...], int] = {}
     products: dict[int, Any] = {}
 
     def product(pair: int) -> Any:
-        found = products.get(pair)
-        if found is None:
-            found = left.values[pair // width] * right.values[pair % width]
+        result = products.get(pair)
+        if result is None:
+            result = left.values[pair // width] * right.values[pair % width]
             if len(products) < MOST_KEPT:
-                products[pair] = found
-        return found
+                products[pair] = result
+        return result
 
-    def place(pairs: tuple[int, ...]) -> int:
+    def add_sum(pairs: tuple[int, ...]) -> int:
         table.append(_total([product(pair) for pair in pairs]))
         if len(table) <= MOST_KEPT:
-            known[pairs] = len(table) - 1
+            sums[pairs] = len(table) - 1
         return len(table) - 1
 
     rows = []
@@ -388,7 +388,7 @@ def _product(left: Image, right: Image) -> Image:
         row = {}
         for column, summed in entries.items():
             pairs = tuple(summed)
-            row[column] = known[pairs] if pairs in known else place(pairs)
+            row[column] = sums[pairs] if pairs in sums else add_sum(pairs)
         rows.append(row)
     return Image(rows, table)
 
@@ -397,7 +397,7 @@ def _total(terms: list[Any]) -> Any:
     if len(terms) > 2 and is_expression(terms[0]):
         import sympy
 
-        # One flat sum, where adding up would sort the terms anew for each.
+        # One flat sum: adding terms one by one would sort them at each step.
         return sympy.Add(*terms)
     result = terms[0]
     for term in terms[1:]:
@@ -414,23 +414,23 @@ def _compose(node: Compose, *images: Image) -> Image:
 
 def _sum(node: Sum, *images: Image) -> Image:
     table: list[Any] = []
-    known: dict[tuple[int, ...], int] = {}
-    # Each image's values have places of their own in one long list.
+    sums: dict[tuple[int, ...], int] = {}
+    # The values of all images, concatenated.
     every = [value for image in images for value in image.values]
     rows = []
     for lines in zip(*(image.rows for image in images), strict=True):
         entries: dict[int, tuple[int, ...]] = {}
         first = 0
         for image, line in zip(images, lines, strict=True):
-            for column, place in line.items():
-                entries[column] = (*entries.get(column, ()), first + place)
+            for column, number in line.items():
+                entries[column] = (*entries.get(column, ()), first + number)
             first += len(image.values)
         row = {}
-        for column, places in entries.items():
-            if places not in known:
-                known[places] = len(table)
-                table.append(_total([every[place] for place in places]))
-            row[column] = known[places]
+        for column, numbers in entries.items():
+            if numbers not in sums:
+                sums[numbers] = len(table)
+                table.append(_total([every[number] for number in numbers]))
+            row[column] = sums[numbers]
         rows.append(row)
     return Image(rows, table)
 
@@ -442,8 +442,8 @@ def _scaled(node: Scaled, image: Image) -> Image:
 def _adjoint(node: Adjoint, image: Image) -> Image:
     rows: list[dict[int, int]] = [{} for _ in range(node.shape[0])]
     for row, line in enumerate(image.rows):
-        for column, place in line.items():
-            rows[column][row] = place
+        for column, number in line.items():
+            rows[column][row] = number
     return Image(rows, image.values)
 
 

@@ -16,14 +16,14 @@ from convalg.operators.tree import Operator
 from convalg.size import is_symbolic
 
 LARGEST = 12
-"""A notebook shows matrices of up to this many rows and columns, and larger ones in words."""
+"""A notebook shows matrices with up to this number of rows and columns, larger ones as text."""
 
-# One letter per axis: outputs, taps, inputs. Without k, which counts the taps.
+# One letter per axis: outputs, taps, inputs. Not k, which is the number of taps.
 OUTPUTS, TAPS, INPUTS = "ijhl", "abef", "uvqr"
 
 
 def notebook(operator: Operator) -> str:
-    """What a notebook shows: the matrix while it is small, the sum of a family, else one line.
+    """Return LaTeX for a notebook: a small matrix, the sum of a family, otherwise one line.
 
     >>> import convalg as ca
     >>> notebook(ca.correlation(3, ca.kernel(2)))
@@ -38,7 +38,7 @@ def notebook(operator: Operator) -> str:
 
 
 def matrix(operator: Operator) -> str:
-    """The exact matrix of an operator, entry by entry.
+    """Return the exact matrix of an operator in LaTeX.
 
     >>> import convalg as ca
     >>> matrix(ca.correlation(2, [7]))
@@ -50,7 +50,7 @@ def matrix(operator: Operator) -> str:
 
 
 def expression(value: Any) -> str:
-    """A number or expression; names of symbols that are not plain words are shown as text.
+    """Return a number or expression in LaTeX; unusual names of symbols are set as text.
 
     >>> import sympy
     >>> expression(sympy.Symbol("w01") + 2), expression(sympy.Symbol("a_$b"))
@@ -60,12 +60,12 @@ def expression(value: Any) -> str:
         return str(value)
     import sympy
 
-    names = {letter: _symbol(letter.name) for letter in value.free_symbols}
+    names = {symbol: _symbol(symbol.name) for symbol in value.free_symbols}
     return sympy.latex(value, symbol_names=names)
 
 
 def escaped(text: str) -> str:
-    """Any text inside a formula, with no character left that LaTeX or HTML would act on.
+    """Return text for use in a formula, with all special characters of LaTeX and HTML escaped.
 
     >>> escaped("a_1 <b>")
     '\\\\text{a\\\\_1 $<$b$>$}'
@@ -74,24 +74,24 @@ def escaped(text: str) -> str:
 
 
 def _symbol(name: str) -> str:
-    """w01 with a subscript, alpha as a Greek letter, anything unusual as text."""
+    """Return w01 with a subscript, alpha as a Greek letter, anything unusual as text."""
     import sympy
 
-    # A Greek letter is set as its name is: no font of text has it.
+    # Text fonts may lack a Greek letter, so it is set by its name.
     greek = re.match(r"GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)$", unicodedata.name(name[:1], ""))
     if greek:
         word = greek[2].lower()
         name = (word if greek[1] == "SMALL" else word.capitalize()) + name[1:]
-    found = re.fullmatch(r"([A-Za-z]+)(\d+(?:_\d+)*)?", name)
-    if found is None:
+    match = re.fullmatch(r"([A-Za-z]+)(\d+(?:_\d+)*)?", name)
+    if match is None:
         return escaped(name)
-    word, places = found.groups()
+    word, digits = match.groups()
     base = sympy.latex(sympy.Symbol(word))
-    return base if places is None else f"{base}_{{{places.replace('_', ',')}}}"
+    return base if digits is None else f"{base}_{{{digits.replace('_', ',')}}}"
 
 
 def definition(operator: Operator) -> str:
-    """The sum that defines a layer, with its geometry put in and the boundary rule named.
+    """Return the sum that defines a layer, with its numbers and with its boundary rule.
 
     Raises: KindError unless the operator is one layer or the adjoint of one.
 
@@ -104,20 +104,20 @@ def definition(operator: Operator) -> str:
 
 
 def layer_sum(operator: Operator) -> str:
-    """The sum of `definition` alone. Raises: KindError unless the operator is one layer.
+    """Return the sum of `definition` alone. Raises: KindError unless the operator is one layer.
 
     >>> import convalg as ca
     >>> print(layer_sum(ca.convolution(5, ca.kernel(3), padding=1).T))
     y_{u} = \\sum_{i,\\,a \\,:\\, i-a+1 = u} w_{a}\\, x_{i}
     """
-    geometry, turned = layer_of(operator)
+    geometry, transposed = layer_of(operator)
     axes = geometry.axes
     outputs, taps, inputs = (_letters(kind, len(axes)) for kind in (OUTPUTS, TAPS, INPUTS))
-    weight, read, written, sums = _channels(geometry, turned)
+    weight, read, written, sums = _channels(geometry, transposed)
     reached = [
         _mapped(axis, _raw(axis, o, t)) for axis, o, t in zip(axes, outputs, taps, strict=True)
     ]
-    if turned:
+    if transposed:
         sums += [
             rf"\sum_{{{o},\,{t} \,:\, {index} = {u}}}"
             for o, t, index, u in zip(outputs, taps, reached, inputs, strict=True)
@@ -127,7 +127,7 @@ def layer_sum(operator: Operator) -> str:
             rf"\sum_{{{t}=0}}^{{{expression(axis.taps - 1)}}}"
             for t, axis in zip(taps, axes, strict=True)
         ]
-    left, right = (inputs, outputs) if turned else (outputs, reached)
+    left, right = (inputs, outputs) if transposed else (outputs, reached)
     return (
         rf"y_{{{_index(written + left)}}} = {' '.join(sums)} "
         rf"w_{{{_index(weight + taps)}}}\, x_{{{_index(read + right)}}}"
@@ -164,19 +164,19 @@ def kernel_gradient_sum(operator: Operator) -> str:
 
 
 def boundary_rule(operator: Operator) -> str:
-    """What the layer reads outside its input, or for an adjoint the range of its sums.
+    """Return what the layer reads outside its input, or for an adjoint the range of its sums.
 
-    Empty when no tap falls outside. Raises: KindError unless the operator is one layer.
+    It is empty when no tap reads outside. Raises: KindError unless the operator is one layer.
 
     >>> import convalg as ca
     >>> print(boundary_rule(ca.correlation(5, [1, 2, 3], padding=1)))
     x_{u} = 0 \\text{ outside } 0 \\le u < 5
     """
-    geometry, turned = layer_of(operator)
+    geometry, transposed = layer_of(operator)
     axes = geometry.axes
     outputs, taps = (_letters(kind, len(axes)) for kind in (OUTPUTS, TAPS))
     parts = []
-    if turned:
+    if transposed:
         ranges = [
             rf"0 \le {o} < {expression(axis.out_size)},\ 0 \le {t} < {expression(axis.taps)}"
             for o, t, axis in zip(outputs, taps, axes, strict=True)
@@ -188,7 +188,7 @@ def boundary_rule(operator: Operator) -> str:
 
 
 def _outside(geometry: Geometry, name: str) -> list[str]:
-    """Where an array counts as zero; nothing where no tap leaves it."""
+    """Return where an array is zero by definition; empty when no tap reads outside."""
     axes, inputs = geometry.axes, _letters(INPUTS, len(geometry.axes))
     dropped = [
         rf"0 \le {u} < {expression(axis.in_size)}"
@@ -197,20 +197,20 @@ def _outside(geometry: Geometry, name: str) -> list[str]:
     ]
     if not dropped:
         return []
-    place = _index([*(["c"] if geometry.has_channels else []), *inputs])
+    index = _index([*(["c"] if geometry.has_channels else []), *inputs])
     bounds = r",\ ".join(dropped)
-    return [rf"{name}_{{{place}}} = 0 \text{{ outside }} {bounds}"]
+    return [rf"{name}_{{{index}}} = 0 \text{{ outside }} {bounds}"]
 
 
 def _foldings(axes: tuple[Axis, ...]) -> list[str]:
-    words = sorted({axis.boundary for axis in axes if _leaves(axis)} - {"zeros"})
+    rules = sorted({axis.boundary for axis in axes if _leaves(axis)} - {"zeros"})
     return [
-        _folding(word, [axis.in_size for axis in axes if axis.boundary == word]) for word in words
+        _folding(rule, [axis.in_size for axis in axes if axis.boundary == rule]) for rule in rules
     ]
 
 
 def _folding(boundary: str, sizes: list[Any]) -> str:
-    """The index that a boundary rule reads in place of any index u."""
+    """Return the index that a boundary rule reads instead of an index u."""
     same = len(set(sizes)) == 1
     n = _number(sizes[0]) if same else "n"
     match boundary:
@@ -228,9 +228,10 @@ def _folding(boundary: str, sizes: list[Any]) -> str:
 
 
 def output_size(axis: Axis, *, transposed: bool = False) -> str:
-    """The number of outputs of one axis: the formula, the formula with numbers, the number.
+    """Return the output size of one axis: the formula, the formula with numbers, the number.
 
-    With `transposed`, of the adjoint layer. Source: Dumoulin & Visin, relationships 13 and 15.
+    With `transposed` it is that of the adjoint layer.
+    Source: Dumoulin & Visin, relationships 13 and 15.
 
     >>> print(output_size(Axis(in_size=5, out_size=3, taps=3, stride=2, padding=1)))
     o = \\left\\lfloor \\frac{n + p_0 + p_1 - d\\,(k - 1) - 1}{s} \\right\\rfloor + 1 \
@@ -251,66 +252,66 @@ def output_size(axis: Axis, *, transposed: bool = False) -> str:
 
 
 def layer_of(operator: Operator) -> tuple[Geometry, bool]:
-    """The geometry of a layer, and whether the operator is its adjoint.
+    """Return the geometry of a layer, and whether the operator is its adjoint.
 
     Raises: KindError for anything else.
     """
     single = single_layer(operator)
     if single is None:
         raise KindError(
-            f"a sum defines one correlation, convolution or transposed correlation, not "
-            f"{operator!r}; try simplify()"
+            f"only a single correlation, convolution or transposed correlation has a defining "
+            f"sum, not {operator!r}; try simplify()"
         )
     layer, transposed = single
     return layer.geometry, transposed
 
 
 def _letters(kind: str, count: int) -> list[str]:
-    """One letter for each axis, with numbers once there are more axes than letters."""
+    """Return one letter per axis, numbered if there are more axes than letters."""
     return list(kind[:count]) if count <= len(kind) else [f"{kind[0]}_{k}" for k in range(count)]
 
 
 def _number(value: Any) -> str:
-    """A size; a negative one or a sum of letters in parentheses."""
+    """Return a size in LaTeX, in parentheses if it is negative or a sum."""
     text = expression(value)
     return text if re.fullmatch(r"[\w{}\\]+", text) else f"({text})"
 
 
 def _leaves(axis: Axis) -> bool:
-    """Whether some output reads outside the input; so taken where letters leave it open."""
+    """Return whether some output reads outside the input; True where symbols leave it open."""
     return any(not isinstance(v, int) or v > 0 for v in (axis.before, axis.after))
 
 
 def _mapped(axis: Axis, index: str) -> str:
-    """The index after the boundary rule, which is named where it matters."""
+    """Return the index after the boundary rule, which is named where taps read outside."""
     if axis.boundary == "zeros" or not _leaves(axis):
         return index
     return rf"\operatorname{{{axis.boundary}}}({index})"
 
 
 def _raw(axis: Axis, output: str, tap: str) -> str:
-    """The index that a tap reads, as an affine expression in two letters."""
+    """Return the index that a tap reads, as an affine expression in two indices."""
     return axis.formula(output, tap, expression, times="").replace(" ", "")
 
 
 def _channels(
-    geometry: Geometry, turned: bool
+    geometry: Geometry, transposed: bool
 ) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Channel indices of the weight, of the samples read and written, and the sum over them.
+    """Return the channel indices of the weight and of the samples read and written, and the sum.
 
     With groups, `o` and `c` count within group `g`.
     """
     if not geometry.has_channels:
         return [], [], [], []
     groups, outputs, inputs = geometry.channels
-    count, letter = (outputs, "o") if turned else (inputs, "c")
+    count, letter = (outputs, "o") if transposed else (inputs, "c")
     sums = [] if count == 1 else [rf"\sum_{{{letter}=0}}^{{{expression(count - 1)}}}"]
-    first = "0" if turned and outputs == 1 else "o"
-    second = within = "0" if inputs == 1 and (groups > 1 or not turned) else "c"
+    first = "0" if transposed and outputs == 1 else "o"
+    second = within = "0" if inputs == 1 and (groups > 1 or not transposed) else "c"
     if groups > 1:
         first = "g" if outputs == 1 else f"{_number(outputs)}g+{first}"
         second = "g" if inputs == 1 else f"{_number(inputs)}g+{second}"
-    read, written = (first, second) if turned else (second, first)
+    read, written = (first, second) if transposed else (second, first)
     return [first, within], [read], [written], sums
 
 

@@ -1,4 +1,4 @@
-"""Whether the axes of an operator fit: indices in 64 bits, and their tables in memory."""
+"""Checks that the indices of an operator's axes fit in 64 bits, and their tables in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PER_INDEX = 32
 
 
 def check_axes(operator: Operator, call: str) -> None:
-    """Refuse, before anything is allocated, what the index tables of an axis cannot hold.
+    """Check, before anything is allocated, that the index tables of all axes are possible.
 
     Raises: ArgumentError for indices beyond 64 bits, TooLargeError for tables over the limit.
     """
@@ -32,8 +32,8 @@ def _check_axis(axis: Axis, call: str) -> None:
     reach = abs(stride) * outputs + abs(dilation) * taps + abs(padding) + n
     if reach > LARGEST_INTEGER // 2:
         raise ArgumentError(
-            f"{call} computes with indices of 64 bits, and an axis of stride {stride}, dilation "
-            f"{abs(dilation)} and padding {padding} reaches {reach:.3g}: take smaller ones"
+            f"{call} computes with 64-bit indices, but an axis with stride {stride}, dilation "
+            f"{abs(dilation)} and padding {padding} reaches {reach:.3g}: use smaller numbers"
         )
     check_memory(
         PER_INDEX * (outputs * taps + n),

@@ -37,16 +37,16 @@ __all__ = [
 ]
 
 MOST_ENTRIES = 4096
-"""A matrix that is listed entry by entry becomes a relation up to this many entries."""
+"""The largest number of entries of a sparse matrix that is converted to a relation."""
 
 
 def to_isl(operator: Operator) -> islpy.Map:
-    """{[output index] -> [input index]} of every entry that the pattern holds."""
+    """Return the relation {[output index] -> [input index]} of every entry of the pattern."""
     return fold(operator, _RULES, _leaf).coalesce()
 
 
 def triples(geometry: Geometry) -> islpy.Set:
-    """All [output index, input index, label] of a layer, as one flat tuple."""
+    """Return all [output index, input index, label] of a layer, each as one flat tuple."""
     import islpy
 
     lead = 1 if geometry.has_channels else 0
@@ -61,13 +61,13 @@ def triples(geometry: Geometry) -> islpy.Set:
     if lead:
         conditions.append(_channel_condition(geometry))
     sizes = (*geometry.out_shape, *geometry.in_shape, *geometry.kernel_shape)
-    letters = parameters(*sizes, *(axis.padding for axis in geometry.axes))
+    declared = parameters(*sizes, *(axis.padding for axis in geometry.axes))
     tuple_names = ", ".join(names["o"] + names["i"] + names["l"])
-    return islpy.Set(f"{letters}{{ [{tuple_names}] : {' and '.join(conditions)} }}")
+    return islpy.Set(f"{declared}{{ [{tuple_names}] : {' and '.join(conditions)} }}")
 
 
 def _channel_condition(geometry: Geometry) -> str:
-    """Which input channel the label (o0, l1) stands for, group by group."""
+    """Return the condition on the input channel of the label (o0, l1), group by group."""
     groups, outputs, inputs = geometry.channels
     if geometry.groups == 1:
         return f"l0 = o0 and l1 = i0 and 0 <= l1 < {text(inputs)}"
@@ -75,7 +75,7 @@ def _channel_condition(geometry: Geometry) -> str:
         return "l0 = o0 and i0 = o0 and l1 = 0"
     if not isinstance(groups, int):
         raise UndecidableError(
-            f"groups={groups} as a letter is decidable for depthwise layers only: give a number"
+            f"groups={groups} as a symbol is decidable only for depthwise layers: give a number"
         )
     if isinstance(outputs, int) and isinstance(inputs, int):
         return (
@@ -90,13 +90,13 @@ def _channel_condition(geometry: Geometry) -> str:
 
 
 def axis_condition(axis: Axis, output: str, tap: str, column: str) -> str:
-    """The triples of one axis as a Presburger formula over three variables.
+    """Return the triples of one axis as a Presburger formula in three variables.
 
-    Raises: UndecidableError when stride or dilation is a letter.
+    Raises: UndecidableError when stride or dilation is a symbol.
     """
     if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
         raise UndecidableError(
-            f"stride {axis.stride} and dilation {axis.dilation} must be numbers: a letter times "
+            f"stride {axis.stride} and dilation {axis.dilation} must be numbers: a symbol times "
             f"an index is not Presburger arithmetic"
         )
     raw = f"({axis.formula(output, tap, text)})"
@@ -118,9 +118,9 @@ def _leaf(leaf: Any) -> islpy.Map:
         case Convolution():
             return _projected(leaf.geometry, "o", "i")
         case Selection():
-            found = _projected(leaf.geometry, "o", "i")
+            relation = _projected(leaf.geometry, "o", "i")
             before, after = leaf.geometry.in_shape, leaf.geometry.out_shape
-            return reshaped(found, (after, leaf.out_shape), (before, leaf.in_shape))
+            return reshaped(relation, (after, leaf.out_shape), (before, leaf.in_shape))
         case Patches():
             return _projected(leaf.geometry, "i" if leaf.transposed else "o", "l")
         case Diagonal():
@@ -136,29 +136,29 @@ def _leaf(leaf: Any) -> islpy.Map:
 
 
 def _listed(leaf: SparseMatrix) -> islpy.Map:
-    """The relation of a matrix that is given entry by entry."""
+    """Return the relation of a sparse matrix."""
     count = len(leaf.indices)
     if count > MOST_ENTRIES:
         raise UndecidableError(
-            f"{leaf!r} is listed entry by entry, and {count} are more than the {MOST_ENTRIES} "
-            f"that make a relation: ask for a smaller one of the same form"
+            f"{leaf!r} has {count} entries, more than the {MOST_ENTRIES} that can be listed in a "
+            f"relation: use a smaller operator of the same form"
         )
     rows = np.repeat(np.arange(leaf.shape[0]), np.diff(leaf.indptr))
-    places = [*_indices("o", rows, leaf.out_shape), *_indices("i", leaf.indices, leaf.in_shape)]
-    points = [" and ".join(f"{name} = {index[k]}" for name, index in places) for k in range(count)]
-    # The one entry from a number to a number has no index.
+    indices = [*_indices("o", rows, leaf.out_shape), *_indices("i", leaf.indices, leaf.in_shape)]
+    points = [" and ".join(f"{name} = {index[k]}" for name, index in indices) for k in range(count)]
+    # An entry between shapes without axes has no index.
     body = " or ".join(f"({point or 'true'})" for point in points) or "false"
     return _map(_names("o", leaf.out_shape), _names("i", leaf.in_shape), [body])
 
 
 def _indices(letter: str, flat: Any, shape: tuple[Any, ...]) -> list[tuple[str, Any]]:
-    """The name of each index with its values; a shape without axes has none."""
-    found = np.unravel_index(flat, shape) if shape else ()
-    return list(zip(_names(letter, shape), found, strict=True))
+    """Return the name of each index with its values; a shape without axes has none."""
+    indices = np.unravel_index(flat, shape) if shape else ()
+    return list(zip(_names(letter, shape), indices, strict=True))
 
 
 def _projected(geometry: Geometry, rows: str, columns: str) -> islpy.Map:
-    """{rows -> columns} of the triples, where each is "o" (output), "i" (input) or "l" (label)."""
+    """Return {rows -> columns} of the triples, each "o" (output), "i" (input) or "l" (label)."""
     from islpy import Map, dim_type
 
     sizes = {
@@ -166,16 +166,16 @@ def _projected(geometry: Geometry, rows: str, columns: str) -> islpy.Map:
         "i": len(geometry.in_shape),
         "l": len(geometry.kernel_shape),
     }
-    found, kept = triples(geometry), []
-    place = 0
+    points, kept = triples(geometry), []
+    position = 0
     for letter in "oil":
         if letter in (rows, columns):
             kept.append(letter)
-            place += sizes[letter]
+            position += sizes[letter]
         else:
-            found = found.project_out(dim_type.set, place, sizes[letter])
+            points = points.project_out(dim_type.set, position, sizes[letter])
     first, second = kept
-    pair = Map.from_domain(found)
+    pair = Map.from_domain(points)
     pair = pair.move_dims(dim_type.out, 0, dim_type.in_, sizes[first], sizes[second])
     return pair if (first, second) == (rows, columns) else pair.reverse()
 
@@ -189,41 +189,41 @@ def _box(letter: str, shape: tuple[Any, ...]) -> list[str]:
 
 
 def _map(
-    outputs: list[str], inputs: list[str], conditions: list[str], letters: str = ""
+    outputs: list[str], inputs: list[str], conditions: list[str], declared: str = ""
 ) -> islpy.Map:
     import islpy
 
     body = " and ".join(conditions)
-    return islpy.Map(f"{letters}{{ [{', '.join(outputs)}] -> [{', '.join(inputs)}] : {body} }}")
+    return islpy.Map(f"{declared}{{ [{', '.join(outputs)}] -> [{', '.join(inputs)}] : {body} }}")
 
 
 def reshaped(
-    found: islpy.Map, out_shapes: tuple[Any, Any], in_shapes: tuple[Any, Any]
+    relation: islpy.Map, out_shapes: tuple[Any, Any], in_shapes: tuple[Any, Any]
 ) -> islpy.Map:
-    """A relation {output -> input} between shapes (before, after) of as many elements each."""
+    """Reshape a relation {output -> input}; each (before, after) has equal numbers of elements."""
     for (before, after), on_output in ((out_shapes, True), (in_shapes, False)):
         if before != after:
-            bounds = [*_box("a", before), *_box("b", after), *_same_place(before, after)]
-            letters = parameters(*before, *after)
-            change = _map(_names("a", before), _names("b", after), bounds, letters)
-            found = found.apply_domain(change) if on_output else found.apply_range(change)
-    return found
+            bounds = [*_box("a", before), *_box("b", after), *_same_entry(before, after)]
+            declared = parameters(*before, *after)
+            change = _map(_names("a", before), _names("b", after), bounds, declared)
+            relation = relation.apply_domain(change) if on_output else relation.apply_range(change)
+    return relation
 
 
-def _same_place(before: tuple[Any, ...], after: tuple[Any, ...]) -> list[str]:
-    """Conditions that two indices are one place of the flat array."""
+def _same_entry(before: tuple[Any, ...], after: tuple[Any, ...]) -> list[str]:
+    """Return the conditions that two indices are the same entry of the flat array."""
     kept = [[k for k, size in enumerate(shape) if size != 1] for shape in (before, after)]
     if [before[k] for k in kept[0]] == [after[k] for k in kept[1]]:
-        # Axes of one sample come and go without a product of letters.
+        # Adding or removing axes of one sample needs no product of symbols.
         return [f"a{j} = b{k}" for j, k in zip(*kept, strict=True)]
     return [f"{_flat('a', before)} = {_flat('b', after)}"]
 
 
 def _flat(letter: str, shape: tuple[Any, ...]) -> str:
-    """The row-major place as an affine expression."""
+    """Return the row-major flat index as an affine expression."""
     if not all(isinstance(size, int) for size in shape):
         raise UndecidableError(
-            f"a reshape of {shape} multiplies letters, which isl cannot decide: give numbers"
+            f"a reshape of {shape} multiplies symbols, which isl cannot decide: give numbers"
         )
     steps, step = [], 1
     for size in reversed(shape):

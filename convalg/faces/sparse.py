@@ -17,7 +17,7 @@ from convalg.arguments import one_of
 from convalg.arrays import largest
 from convalg.engine import most_readers, prepared, result_type, scaled
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
-from convalg.faces.exact import check_order, exact_rows, vec_places
+from convalg.faces.exact import check_order, exact_rows, vec_order
 from convalg.faces.support import nonzero_bound
 from convalg.limits import MEMORY_LIMIT, check_bound, check_memory
 from convalg.operators.leaves import (
@@ -45,20 +45,22 @@ def to_scipy(
     out: Any = None,
     max_bytes: int | None = None,
 ) -> Any:
-    """The matrix as a SciPy sparse array; see `Operator.to_scipy`."""
+    """Return the matrix as a SciPy sparse array; see `Operator.to_scipy`."""
     one_of(format, FORMATS, "format")
     check_order(order)
     target = _as_dtype(dtype)
     if out is not None:
         if target is not None:
-            raise ArgumentError(f"dtype={dtype!r} has no place beside out=, which has its own")
+            raise ArgumentError(
+                f"dtype={dtype!r} cannot be combined with out=, which has its own dtype"
+            )
         return _rewrite(operator, out, order)
     _refuse_objects(operator, target)
     rows, columns = operator.shape
     what = f"the sparse {rows} x {columns} matrix"
     instead = "apply A(x) and A.T(g), which store no matrix, or use to_linear_operator()"
     check_memory(_bytes_needed(operator), max_bytes, what=what, instead=instead)
-    # A large axis of a small matrix is still a table while it is expanded.
+    # A small matrix may have a large axis, whose table is computed while it is expanded.
     check_memory(
         _table_bytes(operator), max(max_bytes or 0, MEMORY_LIMIT), what=what, instead=instead
     )
@@ -66,14 +68,14 @@ def to_scipy(
     if target is not None:
         matrix.data = cast(matrix.data, target)
     if order == "F":
-        row_place, column_place = vec_places(operator, order)
-        matrix = matrix[np.argsort(row_place)][:, np.argsort(column_place)]
+        row_order, column_order = vec_order(operator, order)
+        matrix = matrix[np.argsort(row_order)][:, np.argsort(column_order)]
         matrix.sort_indices()
     return matrix.asformat(format)
 
 
 def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = None) -> Any:
-    """The dense matrix; see `Operator.to_numpy`."""
+    """Return the dense matrix; see `Operator.to_numpy`."""
     check_order(order)
     rows, columns = operator.shape
     check_memory(
@@ -83,18 +85,18 @@ def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = 
         instead="use to_scipy(), or A(x) without a matrix",
     )
     if exact_kind(operator) is None and not has_fraction(operator):
-        # What the dense matrix was allowed to take is enough for the sparse one on the way.
+        # The limit was checked for the dense matrix; the sparse one in between needs no other.
         return to_scipy(operator, order=order, max_bytes=10**18).toarray()
-    row_place, column_place = vec_places(operator, order)
+    row_order, column_order = vec_order(operator, order)
     dense = np.zeros((rows, columns), dtype=object)
     for row, line in enumerate(exact_rows(operator)):
         for column, value in line.items():
-            dense[row_place[row], column_place[column]] = value
+            dense[row_order[row], column_order[column]] = value
     return dense
 
 
 def to_linear_operator(operator: Operator) -> scipy.sparse.linalg.LinearOperator:
-    """SciPy's LinearOperator; see `Operator.to_linear_operator`."""
+    """Return SciPy's LinearOperator; see `Operator.to_linear_operator`."""
     _refuse_objects(operator, None)
     kind = _result_type(operator)
     forward, back = partial(_columns, operator, kind), partial(_columns, operator.T, kind)
@@ -109,43 +111,43 @@ def to_linear_operator(operator: Operator) -> scipy.sparse.linalg.LinearOperator
 
 
 def _columns(operator: Operator, kind: np.dtype, columns: np.ndarray) -> np.ndarray:
-    """The operator applied to each column, of which there is one where there is no such axis."""
+    """Apply the operator to each column; an array of one axis is one column."""
     samples = columns.reshape(columns.shape[0], -1).T.reshape(-1, *operator.in_shape)
-    found = operator(samples).reshape(len(samples), operator.shape[0])
-    if found.dtype.kind == "O":
-        # Exact fractions of integers; SciPy's solvers take machine numbers.
-        found = found.astype(kind)
-    return found.T.reshape(operator.shape[0], *columns.shape[1:])
+    images = operator(samples).reshape(len(samples), operator.shape[0])
+    if images.dtype.kind == "O":
+        # Fractions of integers are exact objects, but SciPy's solvers take machine numbers.
+        images = images.astype(kind)
+    return images.T.reshape(operator.shape[0], *columns.shape[1:])
 
 
 def support_matrix(operator: Operator) -> Any:
-    """A matrix that is not zero exactly on the support (an upper bound for sums)."""
+    """Return a matrix that is non-zero exactly on the support (an upper bound for sums)."""
     ones = fold(operator, _SUPPORT_RULES, _support_leaf)
     ones.sum_duplicates()
     return ones
 
 
 def exact_kind(operator: Operator) -> str | None:
-    """What objects the entries are ("symbols", "Fraction", ...), None for machine numbers."""
+    """Return the kind of the entries ("symbols", "Fraction", ...), or None for machine numbers."""
     match operator:
         case Convolution(weights=values):
-            found = _object_kind(values)
+            kind = _object_kind(values)
         case (
             Diagonal(values=values)
             | Matrix(values=values)
             | Patches(values=values)
             | SparseMatrix(values=values)
         ):
-            found = _object_kind(values)
+            kind = _object_kind(values)
         case Scaled(factor=factor) if not isinstance(factor, Fraction):
-            found = _object_kind(np.asarray(factor))
+            kind = _object_kind(np.asarray(factor))
         case _:
-            found = None
-    return found or next(filter(None, map(exact_kind, operator.children)), None)
+            kind = None
+    return kind or next(filter(None, map(exact_kind, operator.children)), None)
 
 
 def has_fraction(operator: Operator) -> bool:
-    """Whether a factor is a fraction, which only SciPy's matrices round."""
+    """Return whether a factor is a fraction, which only SciPy's matrices round."""
     own = isinstance(operator, Scaled) and isinstance(operator.factor, Fraction)
     return own or any(map(has_fraction, operator.children))
 
@@ -158,7 +160,7 @@ def _object_kind(values: np.ndarray) -> str | None:
 
 
 def _refuse_objects(operator: Operator, dtype: np.dtype | None) -> None:
-    """Raises: SymbolicError unless the entries are numbers or may become some."""
+    """Raise SymbolicError unless the entries are numbers or can be converted to numbers."""
     kind = exact_kind(operator)
     if kind == "symbols":
         raise SymbolicError(
@@ -184,19 +186,19 @@ def _result_type(operator: Operator) -> np.dtype:
 
 
 def _early(operator: Operator, target: np.dtype | None) -> np.dtype | None:
-    """The type to compute entries in, None for that of the operator itself.
+    """Return the type to compute entries in, or None for that of the operator itself.
 
-    Integers are added up as integers, and become floats once: rounded before, they would be wrong
-    by more than the rounding of their sum.
+    Integers are summed as integers and converted to floats once: rounded before, their sum would
+    have a larger error than its own rounding.
     """
     if isinstance(operator, Selection) or (
         isinstance(operator, Convolution) and operator.pattern.products == operator.pattern.nonzeros
     ):
-        return target  # nothing is added up
-    whole = exact_kind(operator) is None and result_type(
+        return target  # There are no sums.
+    integral = exact_kind(operator) is None and result_type(
         *(_values(leaf).dtype for leaf in leaves(operator) if not isinstance(leaf, Selection))
     ) == np.dtype(np.int64)
-    return None if whole else target
+    return None if integral else target
 
 
 def _values(leaf: Any) -> np.ndarray:
@@ -213,34 +215,34 @@ def _bytes_needed(operator: Operator) -> int:
 
 
 def _table_bytes(operator: Operator) -> int:
-    """What the tables of the axes take while a matrix is built."""
+    """Return the bytes of the tables of the axes while a matrix is built."""
     layers = [leaf for leaf in leaves(operator) if isinstance(leaf, (Convolution, Selection))]
     axes = [axis for layer in layers for axis in layer.geometry.axes]
     return sum(16 * int(axis.out_size) * int(axis.taps) for axis in axes)
 
 
 def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
-    """New values in a matrix that was made for the same pattern."""
+    """Write new values into a matrix that was created for the same pattern."""
     if not isinstance(operator, Convolution) or order != "C":
         raise ArgumentError(
-            f"out= rewrites the row-major matrix of one convolution, not of {operator!r} in "
+            f"out= takes the row-major matrix of a single convolution, not that of {operator!r} in "
             f"order {order!r}; try simplify() first"
         )
     pattern = operator.pattern
     if not _made_for(pattern, operator.shape, out):
         raise ShapeError(
-            f"out must be the CSR matrix of {operator.shape} with {pattern.nonzeros} stored "
-            f"entries that to_scipy() made for this pattern, not {out!r}"
+            f"out must be the CSR matrix of shape {operator.shape} with {pattern.nonzeros} stored "
+            f"entries that to_scipy() returned for this pattern, not {out!r}"
         )
     _refuse_objects(operator, out.dtype)
     if not np.can_cast(operator.weights.dtype, out.dtype, "same_kind"):
         raise KindError(
-            f"out holds {out.dtype}, which cannot take a kernel of {operator.weights.dtype}: "
-            f"make a matrix with to_scipy() instead"
+            f"out has dtype {out.dtype}, which cannot hold a kernel of {operator.weights.dtype}: "
+            f"create a new matrix with to_scipy()"
         )
     weights = operator.weights
     if weights.dtype.kind in "iu" and pattern.products > pattern.nonzeros:
-        # Integer weights meet on entries, where a small type may not hold their sum.
+        # Several integer weights are added on one entry, and a small type may overflow.
         out.data[:] = cast(pattern.csr_values(_wide(weights)), out.dtype)
     else:
         pattern.csr_values(cast(weights, out.dtype), out.data)
@@ -248,7 +250,7 @@ def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
 
 
 def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
-    """Raises: KindError unless it is a real number type (or None)."""
+    """Return the dtype. Raises: KindError unless it is a real number type (or None)."""
     if dtype is None:
         return None
     try:
@@ -258,12 +260,12 @@ def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
     if target.kind not in "iuf":
         raise KindError(f"dtype must be a type of real numbers, not {dtype!r}")
     if target == np.float16:
-        raise KindError(f"dtype={dtype!r} is a half float, which SciPy has not: take float32")
+        raise KindError(f"dtype={dtype!r} is not supported by SciPy's matrices: use float32")
     return target
 
 
 def cast(values: np.ndarray, target: np.dtype) -> np.ndarray:
-    """The values in another type; whole numbers stay exact.
+    """Convert values to another type; integers stay exact.
 
     Raises: ExactnessError when an integer does not fit, KindError for fractions as integers.
     """
@@ -271,26 +273,26 @@ def cast(values: np.ndarray, target: np.dtype) -> np.ndarray:
         return values
     try:
         with np.errstate(invalid="ignore", over="ignore"):
-            found = values.astype(target)
+            result = values.astype(target)
     except OverflowError:
         raise ExactnessError(
             f"{max(values.ravel(), key=abs)} does not fit into {target}: choose another dtype"
         ) from None
-    if target.kind == "f" and not np.isfinite(found).all():
-        value = values[~np.isfinite(found)].ravel()[0]
+    if target.kind == "f" and not np.isfinite(result).all():
+        value = values[~np.isfinite(result)].ravel()[0]
         raise ExactnessError(f"{value} does not fit into {target}: choose a wider dtype")
     if target.kind in "iu":
-        wrong = np.asarray(found.astype(object) != values.astype(object), dtype=bool)
+        wrong = np.asarray(result.astype(object) != values.astype(object), dtype=bool)
         if wrong.any():
             value = values[wrong].ravel()[0]
-            whole = value == np.floor(float(value))
-            kind = ExactnessError if whole else KindError
+            integral = value == np.floor(float(value))
+            kind = ExactnessError if integral else KindError
             raise kind(f"{value} does not fit into {target}: choose another dtype")
-    return found
+    return result
 
 
 def _made_for(pattern: Pattern, shape: tuple[int, int], out: Any) -> bool:
-    """Whether a matrix has the places of this pattern."""
+    """Return whether a matrix has the entries of this pattern."""
     if not (scipy.sparse.issparse(out) and out.format == "csr" and out.shape == shape):
         return False
     stored = out.data.size == out.indices.size and out.data.flags.c_contiguous
@@ -298,12 +300,12 @@ def _made_for(pattern: Pattern, shape: tuple[int, int], out: Any) -> bool:
 
 
 def _matrix(operator: Operator, dtype: np.dtype | None) -> Any:
-    """The matrix of a tree. The adjoint of a layer is written row by row, as the layer is."""
+    """Return the matrix of a tree; the adjoint of a layer is written row by row, like the layer."""
     if isinstance(operator, Adjoint) and isinstance(operator.operator, Convolution):
         layer = operator.operator
-        found = layer.pattern.adjoint_csr(_weights(layer, dtype))
-        if found is not None:
-            return _csr(*found, operator.shape)
+        arrays = layer.pattern.adjoint_csr(_weights(layer, dtype))
+        if arrays is not None:
+            return _csr(*arrays, operator.shape)
     rule = _RULES.get(type(operator))
     if rule is None:
         return _leaf(operator, dtype)
@@ -324,8 +326,8 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
             return _from_patches(leaf, dtype)
         case Diagonal():
             values = _entries(leaf.values.ravel(), dtype)
-            places = np.arange(values.size + 1, dtype=index_type(values.size))
-            return scipy.sparse.csr_array((values.copy(), places[:-1], places), shape=leaf.shape)
+            indices = np.arange(values.size + 1, dtype=index_type(values.size))
+            return scipy.sparse.csr_array((values.copy(), indices[:-1], indices), shape=leaf.shape)
         case Matrix():
             return scipy.sparse.csr_array(_entries(leaf.values, dtype))
         case SparseMatrix():
@@ -342,7 +344,7 @@ def _weights(layer: Convolution, dtype: np.dtype | None) -> np.ndarray:
 
 
 def _entries(values: np.ndarray, dtype: np.dtype | None) -> np.ndarray:
-    """The values of a leaf as SciPy can hold them: it has no half floats."""
+    """Return the values of a leaf in a type that SciPy supports, which excludes float16."""
     if dtype is not None:
         return cast(values, dtype)
     return values.astype(_held(values.dtype), copy=False)
@@ -359,7 +361,7 @@ def _from_pattern(pattern: Pattern, weights: np.ndarray) -> Any:
 
 
 def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: Any) -> Any:
-    """SciPy's matrix of these arrays, which are sorted and hold no place twice."""
+    """Return SciPy's matrix of these arrays, which are sorted and without duplicates."""
     matrix = scipy.sparse.csr_array((data, indices, indptr), shape=shape, copy=False)
     matrix.has_sorted_indices = True
     matrix.has_canonical_format = True
@@ -370,16 +372,16 @@ def _from_patches(leaf: Patches, dtype: np.dtype | None) -> Any:
     values = _wide(_entries(leaf.values.ravel(), dtype))
     rows, columns, labels = Pattern(leaf.geometry).triples().T
     if leaf.transposed:
-        # Where a boundary reads one sample twice, two values meet on an entry.
+        # Where a boundary rule reads one sample twice, two values are added on one entry.
         (values,) = prepared(most_readers(leaf.geometry.axes), values)
         rows, columns = columns, rows
     kind = index_type(labels.size, *leaf.shape)
-    places = (rows.astype(kind), labels.astype(kind))
-    return scipy.sparse.csr_array((values[columns], places), shape=leaf.shape)
+    indices = (rows.astype(kind), labels.astype(kind))
+    return scipy.sparse.csr_array((values[columns], indices), shape=leaf.shape)
 
 
 def _wide(matrix: Any) -> Any:
-    """Integers in 64 bits, so that sums and products of small types do not overflow."""
+    """Convert integers to 64 bits, so that sums and products of small types do not overflow."""
     if matrix.dtype.kind not in "biu" or matrix.dtype == np.int64:
         return matrix
     if matrix.dtype == np.uint64:
@@ -390,7 +392,7 @@ def _wide(matrix: Any) -> Any:
 def _compose(node: Compose, *images: Any) -> Any:
     result = images[-1]
     for image in reversed(images[:-1]):
-        # As many products to an entry as the longest row has entries.
+        # The longest row bounds the number of products per entry.
         prepared(int(np.diff(image.indptr).max(initial=1)), image.data, result.data)
         result = _wide(image) @ _wide(result)
     result.sort_indices()
@@ -424,9 +426,9 @@ def _adjoint(node: Adjoint, image: Any) -> Any:
 def _kron(node: Kron, left: Any, right: Any) -> Any:
     prepared(1, left.data, right.data)
     left, right = _wide(left), _wide(right)
-    # SciPy forgets the type of a product without entries.
-    found = scipy.sparse.kron(left, right, format="csr")
-    return found.astype(result_type(left.dtype, right.dtype), copy=False)
+    # SciPy does not keep the type of a product without entries.
+    product = scipy.sparse.kron(left, right, format="csr")
+    return product.astype(result_type(left.dtype, right.dtype), copy=False)
 
 
 _RULES: dict[type, Callable[..., Any]] = {
@@ -444,7 +446,7 @@ def _positive(matrix: Any) -> Any:
 
 
 def _support_leaf(leaf: Any) -> Any:
-    """The pattern of a leaf with ones: weights that are zero count, constants that are do not."""
+    """Return the pattern of a leaf with ones, also for weights whose value is zero."""
     match leaf:
         case Convolution() | Selection():
             ones = np.ones(leaf.geometry.kernel_shape, dtype=np.int64)
@@ -463,7 +465,7 @@ def _support_scaled(node: Scaled, image: Any) -> Any:
 
 
 _SUPPORT_RULES: dict[type, Callable[..., Any]] = {
-    # Ones after every step, so that long products do not count paths.
+    # Reset to ones after every factor, since the number of paths could overflow.
     Compose: lambda node, *images: reduce(
         lambda right, left: _positive(_compose(node, left, right)), reversed(images)
     ),

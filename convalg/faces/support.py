@@ -1,4 +1,4 @@
-"""How many entries an operator can have, from its shapes and patterns alone."""
+"""Bounds on the number of an operator's entries, from its shapes and patterns alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convalg.pattern.pattern import Pattern
 
 
 def nonzero_bound(operator: Operator) -> int:
-    """At most this many entries are not zero, from the shapes and patterns alone."""
+    """Return an upper bound on the number of non-zeros, from the shapes and patterns alone."""
     rows, columns = operator.shape
 
     def clipped(node: Operator, *images: int) -> int:
@@ -21,7 +21,7 @@ def nonzero_bound(operator: Operator) -> int:
 
 
 def leaf_nonzeros(leaf: Any) -> int:
-    """The entries of a leaf that its pattern fills."""
+    """Return the number of a leaf's entries in its pattern."""
     match leaf:
         case Convolution() | Selection():
             return leaf.pattern.nonzeros

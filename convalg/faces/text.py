@@ -1,4 +1,4 @@
-"""The text face: one short line per operator, in the words that make it."""
+"""The text face: one short line per operator, with the calls that create it."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
 from convalg.size import size_words
 
 LONGEST = 9
-"""Arrays of more entries are told by their shape."""
+"""Larger arrays are printed as their shape and type."""
 LONGEST_LINE = 400
-"""Characters of a line; of a longer one the ends are shown."""
+"""Of a line with more characters only the ends are printed."""
 MOST_PARTS = 8
-"""Of longer products and sums the ends are shown."""
+"""Of a product or sum with more parts only the ends are printed."""
 
 
 def one_line(operator: Operator) -> str:
-    """What `repr` shows."""
+    """Return the text of `repr`."""
     line = terminal(fold(operator, _RULES, _leaf))
     return line if len(line) <= LONGEST_LINE else f"{line[:200]} ... {line[-80:]}"
 
 
 def call(operator: Operator, arrays: Callable[[Any], str]) -> str:
-    """Return the whole line, however long, with arrays as a function writes them.
+    """Return the complete line, however long, with arrays formatted by a function.
 
     The adjoint of a family is written with `.T`: a size with a floor has no transposed call.
 
@@ -55,7 +55,7 @@ def call(operator: Operator, arrays: Callable[[Any], str]) -> str:
 
 
 def array_words(values: np.ndarray | SymbolicKernel) -> str:
-    """A small array as nested lists, a large one as its shape and type.
+    """Return a small array as nested lists, and a large one as its shape and type.
 
     >>> array_words(np.zeros((2, 3, 5, 5)))
     '<2x3x5x5 float64>'
@@ -69,32 +69,32 @@ def array_words(values: np.ndarray | SymbolicKernel) -> str:
 
 
 def layer_words(geometry: Geometry, *, transposed: bool = False) -> list[str]:
-    """The options of a layer that differ from the defaults, as written in a call."""
+    """Return the options of a layer that differ from the defaults, as written in a call."""
     axes = geometry.axes
     stride = [axis.stride for axis in axes]
     dilation = [abs(axis.dilation) for axis in axes]
-    words = []
+    options = []
     if set(stride) != {1}:
-        words.append(f"stride={_shortest(stride)}")
-    words.extend(_transposed_padding(axes) if transposed else _padding(axes))
+        options.append(f"stride={_shortest(stride)}")
+    options.extend(_transposed_padding(axes) if transposed else _padding(axes))
     if set(dilation) != {1}:
-        words.append(f"dilation={_shortest(dilation)}")
+        options.append(f"dilation={_shortest(dilation)}")
     if geometry.groups != 1:
-        words.append(f"groups={geometry.groups}")
-    words.extend(boundary_words(axes))
-    return words
+        options.append(f"groups={geometry.groups}")
+    options.extend(boundary_words(axes))
+    return options
 
 
 def _shortest(values: list[Any]) -> str:
-    # One pair alone would read as two numbers for two axes.
+    # A single pair without brackets would mean two numbers for two axes.
     alike = all(value == values[0] for value in values) and not isinstance(values[0], tuple)
-    return _words(values[0] if alike else tuple(values))
+    return _size_text(values[0] if alike else tuple(values))
 
 
-def _words(value: Any) -> str:
+def _size_text(value: Any) -> str:
     if isinstance(value, tuple):
         tail = "," if len(value) == 1 else ""
-        return f"({', '.join(map(_words, value))}{tail})"
+        return f"({', '.join(map(_size_text, value))}{tail})"
     return size_words(value)
 
 
@@ -109,15 +109,15 @@ def _padding(axes: tuple[Axis, ...]) -> list[str]:
 
 
 def padding_after(axis: Axis) -> Any:
-    """The padding behind: the number before it where the stride leaves that free, else least."""
+    """Return the padding after: that in front if the stride allows it, otherwise the least."""
     least = axis.after
     if all(isinstance(v, int) for v in (axis.before, least)):
         return min(max(axis.before, least), least + axis.stride - 1)
     if axis.stride == 1 or not isinstance(axis.stride, int):
         return least if axis.stride == 1 else axis.before
-    # With letters, the padding whose output size is the expression that the axis has.
-    whole: Any = axis.out_size - 1
-    unrounded = whole.replace(lambda v: v.func.__name__ == "floor", lambda v: v.args[0])
+    # With symbolic sizes, the padding that gives the output size of the axis as an expression.
+    steps: Any = axis.out_size - 1
+    unrounded = steps.replace(lambda v: v.func.__name__ == "floor", lambda v: v.args[0])
     given = (axis.stride * unrounded + axis.span - axis.before - axis.in_size).expand()
     for candidate in (axis.before, given):
         counted = output_size(
@@ -133,7 +133,7 @@ def _symmetric(pairs: list[tuple[Any, Any]]) -> list[Any]:
 
 
 def transposed_padding(axes: tuple[Axis, ...]) -> tuple[list[tuple[Any, Any]], list[Any]]:
-    """Padding (before, after) and output_padding of the layer whose adjoint has these axes."""
+    """Return padding (before, after) and output_padding of a layer whose adjoint has these axes."""
     pairs, extra = [], []
     for axis in axes:
         tail = -axis.after
@@ -150,16 +150,17 @@ def transposed_padding(axes: tuple[Axis, ...]) -> tuple[list[tuple[Any, Any]], l
 
 
 def _transposed_padding(axes: tuple[Axis, ...]) -> list[str]:
-    """The padding and output_padding of a transposed layer, as arguments of its call."""
+    """Return the padding and output_padding of a transposed layer, as arguments of its call."""
     pairs, extra = transposed_padding(axes)
-    words = [f"padding={_shortest(_symmetric(pairs))}"] if any(map(any, pairs)) else []
-    return words + ([f"output_padding={_shortest(extra)}"] if any(extra) else [])
+    options = [f"padding={_shortest(_symmetric(pairs))}"] if any(map(any, pairs)) else []
+    return options + ([f"output_padding={_shortest(extra)}"] if any(extra) else [])
 
 
 def _remainder(axis: Axis) -> tuple[Any, Any]:
-    """output_padding of a transposed layer with symbolic sizes, and its padding after.
+    """Return output_padding of a transposed layer with symbolic sizes, and its padding after.
 
-    The padding is even, unless the rest is a number that output_padding cannot be.
+    The padding is the same on both sides, unless the difference is a number that is out of the
+    range of output_padding.
     """
     import sympy
 
@@ -177,30 +178,30 @@ def _sizes(shape: tuple[Any, ...]) -> str:
     return f"({', '.join(map(size_words, shape))})"
 
 
-def _call(name: str, *words: str) -> str:
-    return f"{name}({', '.join(words)})"
+def _call(name: str, *arguments: str) -> str:
+    return f"{name}({', '.join(arguments)})"
 
 
 def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = False) -> str:
-    """The call that makes a layer of this geometry."""
+    """Return the call that creates a layer of this geometry."""
     backwards = [axis.is_backwards for axis in geometry.axes]
     flipped = any(backwards) and all(
         back or axis.taps == 1 for back, axis in zip(backwards, geometry.axes, strict=True)
     )
     mixed = any(backwards) and not flipped
-    turned = any(holds(axis.stride < 0) or holds(axis.before < 0) for axis in geometry.axes)
+    irregular = any(holds(axis.stride < 0) or holds(axis.before < 0) for axis in geometry.axes)
     unread = not transposed and any(holds(a.after + a.stride < 1) for a in geometry.axes)
-    if unread and not (turned or mixed or flipped or boundary_words(geometry.axes)):
-        # An input longer than the layer reads is the output of a transposed layer.
+    if unread and not (irregular or mixed or flipped or boundary_words(geometry.axes)):
+        # A layer that does not read the end of its input is the adjoint of a transposed layer.
         return f"{convolution_words(geometry, kernel, transposed=True)}.T"
-    if mixed or turned or unread:
+    if mixed or irregular or unread:
         return f"<{kernel} on {geometry.in_shape}>" + ".T" * transposed
     if transposed and flipped:
         return f"{convolution_words(geometry, kernel)}.T"
     name = "convolution" if flipped else "correlation"
     shape = geometry.out_spatial if transposed else geometry.in_spatial
-    words = layer_words(geometry, transposed=transposed)
-    return _call(f"transposed_{name}" if transposed else name, _sizes(shape), kernel, *words)
+    options = layer_words(geometry, transposed=transposed)
+    return _call(f"transposed_{name}" if transposed else name, _sizes(shape), kernel, *options)
 
 
 def _leaf(leaf: Any, arrays: Callable[[Any], str] = array_words) -> str:
@@ -216,9 +217,9 @@ def _leaf(leaf: Any, arrays: Callable[[Any], str] = array_words) -> str:
             return _call("diagonal", arrays(leaf.values))
         case Matrix():
             return _call("dense", arrays(leaf.values))
-        case SparseMatrix(words=words, values=values):
+        case SparseMatrix(text=text, values=values):
             rows, columns = leaf.shape
-            return words or f"<sparse {rows} x {columns}, {values.size} entries>"
+            return text or f"<sparse {rows} x {columns}, {values.size} entries>"
     raise AssertionError(leaf)
 
 
@@ -239,11 +240,11 @@ def _selection(leaf: Selection) -> str:
             cut = _symmetric([(-before, -after) for before, after in pairs])
             return _call("crop", sizes, str(_shortest(cut)))
         return _call("pad", sizes, str(_shortest(_symmetric(pairs))), *boundary)
-    turned = [
+    flipped = [
         k for k, a in enumerate(axes) if a == Axis(a.in_size, a.in_size, 1, -1, 1, 1 - a.in_size)
     ]
-    if all(k in turned or axis == Axis(axis.in_size, axis.in_size) for k, axis in enumerate(axes)):
-        named = [] if len(turned) == len(axes) else [f"axes={tuple(turned)}"]
+    if all(k in flipped or axis == Axis(axis.in_size, axis.in_size) for k, axis in enumerate(axes)):
+        named = [] if len(flipped) == len(axes) else [f"axes={tuple(flipped)}"]
         return _call("flip_axes", sizes, *named)
     if all(holds(a.padding <= 0) and not holds(a.stride < 0) for a in axes):
         first = [-axis.padding for axis in axes]
@@ -255,22 +256,22 @@ def _selection(leaf: Selection) -> str:
 
 
 def _reaches_the_end(axis: Axis) -> bool:
-    """Whether dropping takes as many samples as there are; with letters that is taken so."""
+    """Return whether a downsampling reads up to the end of its input; True for symbolic sizes."""
     return not axis.is_concrete or axis.out_size == -(-(axis.in_size + axis.padding) // axis.stride)
 
 
 def _sum_pool(leaf: Selection) -> str:
-    """The call that makes it, or nothing where none does."""
+    """Return the call of `sum_pool` that creates the operator, or "" where there is none."""
     if boundary_words(leaf.axes) or any(holds(a.stride < 0) for a in leaf.axes):
         return ""
     sizes, strides = [a.taps for a in leaf.axes], [a.stride for a in leaf.axes]
-    words = [word for word in layer_words(leaf.geometry) if not word.startswith("stride")]
+    options = [option for option in layer_words(leaf.geometry) if not option.startswith("stride")]
     stride = [f"stride={_shortest(strides)}"] if strides != sizes else []
-    return _call("sum_pool", _sizes(leaf.in_shape), _shortest(sizes), *stride, *words)
+    return _call("sum_pool", _sizes(leaf.in_shape), _shortest(sizes), *stride, *options)
 
 
 def _upsample(leaf: Selection) -> str:
-    """The stretching whose adjoint is this dropping."""
+    """Return the call of the upsampling whose adjoint is this downsampling."""
     factor = _shortest([axis.stride for axis in leaf.axes])
     tight = all(axis.tight_size == axis.in_size for axis in leaf.axes)
     size = [] if tight else [f"size={_sizes(leaf.in_shape)}"]
@@ -278,9 +279,9 @@ def _upsample(leaf: Selection) -> str:
 
 
 def boundary_words(axes: tuple[Axis, ...]) -> list[str]:
-    """The boundary option, where it is not the default."""
-    words = {axis.boundary for axis in axes} - {"zeros"}
-    return [f"boundary={word!r}" for word in sorted(words)]
+    """Return the boundary option, if it is not the default."""
+    rules = {axis.boundary for axis in axes} - {"zeros"}
+    return [f"boundary={rule!r}" for rule in sorted(rules)]
 
 
 def _adjoint(node: Adjoint, image: str, arrays: Callable[[Any], str] = array_words) -> str:
@@ -293,7 +294,7 @@ def _adjoint(node: Adjoint, image: str, arrays: Callable[[Any], str] = array_wor
 
 
 def _joined(mark: str, parts: list[str]) -> str:
-    """All parts of a product or sum, or those at its ends."""
+    """Join the parts of a product or sum, leaving out the middle of a long one."""
     if len(parts) > MOST_PARTS:
         left_out = len(parts) - MOST_PARTS + 1
         parts = [*parts[: MOST_PARTS - 2], f"<{left_out} more>", parts[-1]]

@@ -1,8 +1,8 @@
-"""Whether an exact entry is zero: decided, or refused, never guessed.
+"""Whether an exact entry is zero: decided, or refused with an error, never guessed.
 
 Rational functions of symbols over the algebraic numbers are decided by their normal form. Other
-expressions (sin(1), log(2), the root of a symbol) are zero where an identity makes them 0, and not
-zero where their value at a point is not, to certain digits; what is neither is refused.
+expressions (sin(1), log(2), the root of a symbol) are zero if an identity simplifies them to 0, and
+non-zero if their value at some point is, to guaranteed digits; otherwise an error is raised.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     import sympy
 
 DIGITS = 30
-"""Certain digits of the values that tell an expression from zero."""
+"""Guaranteed digits of the values that distinguish an expression from zero."""
 
 MOST_OPERATIONS = 2000
 """Larger expressions are not simplified."""
 
 
 def is_zero(value: Any) -> bool:
-    """Whether a number or an expression is zero, for all values of its symbols.
+    """Return whether a number or an expression is zero for all values of its symbols.
 
-    Raises: UndecidableError where no procedure here decides it.
+    Raises: UndecidableError where no available procedure decides it.
 
     >>> import sympy
     >>> is_zero(sympy.sin(1) ** 2 + sympy.cos(1) ** 2 - 1), is_zero(sympy.sqrt(2) - 1)
@@ -38,14 +38,14 @@ def is_zero(value: Any) -> bool:
 
 
 def is_equal(first: Any, second: Any) -> bool:
-    """Whether two numbers or expressions are equal. Raises: as `is_zero`."""
+    """Return whether two numbers or expressions are equal. Raises: as `is_zero`."""
     return bool(first == second) or (
         (is_expression(first) or is_expression(second)) and is_zero(first - second)
     )
 
 
 def first_equal(values: list[Any]) -> list[Any]:
-    """For each value the first one that is equal to it (0 and 1 for those), in one form.
+    """Return for each value the first equal value, or 0 or 1 if it equals one of these.
 
     Raises: as `is_zero`.
 
@@ -53,15 +53,15 @@ def first_equal(values: list[Any]) -> list[Any]:
     >>> first_equal([1, sympy.cos(1) ** 2 + sympy.sin(1) ** 2, 2])
     [1, 1, 2]
     """
-    if not any(is_expression(value) and not _is_plain(value) for value in values):
-        # Equal polynomials that are multiplied out are written alike.
+    if not any(is_expression(value) and not _is_expanded_polynomial(value) for value in values):
+        # Equal expanded polynomials have equal expressions.
         return values
     forms: dict[Any, Any] = {}
     seen: list[tuple[Any, Any]] = [(_number(0), 0), (_number(1), 1)]
     for value in values:
         if value not in forms:
             number = _number(value)
-            # Equal values are near one another at any point, so few pairs are left to decide.
+            # Equal expressions have nearly equal values at any point: few pairs need a decision.
             alike = (other for near, other in seen if _are_near(number, near))
             forms[value] = next((other for other in alike if is_equal(value, other)), value)
             if forms[value] is value:
@@ -69,16 +69,16 @@ def first_equal(values: list[Any]) -> list[Any]:
     return [forms[value] for value in values]
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether an expression is a polynomial with rational coefficients, multiplied out."""
+def _is_expanded_polynomial(value: Any) -> bool:
+    """Return whether an expression is an expanded polynomial with rational coefficients."""
     if value.is_Add or value.is_Mul:
-        return all(map(_is_plain, value.args))
+        return all(map(_is_expanded_polynomial, value.args))
     is_power = value.is_Pow and value.exp.is_Integer and value.exp > 0
     return bool(value.is_Rational or value.is_Symbol or (is_power and value.base.is_Symbol))
 
 
 def _number(value: Any) -> Any:
-    """The value at one point to a few digits; None where it has none."""
+    """Return the value at one point to `DIGITS` digits; None where it is undefined."""
     import sympy
 
     expression = sympy.sympify(value)
@@ -93,7 +93,7 @@ def _are_near(first: Any, second: Any) -> bool:
 
 
 def is_rational_function(value: Any) -> bool:
-    """Whether an expression is built from symbols and algebraic numbers by + - * / alone."""
+    """Return whether an expression consists of symbols and algebraic numbers, + - * and /."""
     import sympy
 
     if value.is_Rational or value.is_Symbol or value is sympy.I:
@@ -115,19 +115,19 @@ def _is_zero(value: sympy.Expr) -> bool:
         return bool(expanded == 0)
     if is_rational_function(expanded):
         return _numerator_vanishes(expanded)
-    if _is_elsewhere_not_zero(exact):
+    if _is_nonzero_somewhere(exact):
         return False
     if expanded.count_ops() <= MOST_OPERATIONS and _is_identically_zero(expanded):
         return True
     raise UndecidableError(
-        f"cannot decide whether {value} is zero: no simplification makes it 0, and no value of it "
-        f"is certainly different from 0; write it in rational functions of symbols and in "
-        f"algebraic numbers, or as floats"
+        f"cannot decide whether {value} is zero: it does not simplify to 0, and no value of it "
+        f"is certainly different from 0; write it with rational functions of symbols and "
+        f"algebraic numbers, or with floats"
     )
 
 
 def _numerator_vanishes(value: sympy.Expr) -> bool:
-    """Whether a rational function over the algebraic numbers is zero: all coefficients are."""
+    """Return whether all coefficients of a rational function's numerator are zero."""
     import sympy
 
     numerator = sympy.numer(sympy.together(value))
@@ -138,23 +138,23 @@ def _numerator_vanishes(value: sympy.Expr) -> bool:
 
 
 def _is_algebraic_zero(number: sympy.Expr) -> bool:
-    """Whether an algebraic number is zero: by its value, and by its minimal polynomial."""
+    """Return whether an algebraic number is zero, by its value and its minimal polynomial."""
     import sympy
 
     if number.is_Rational:
         return bool(number == 0)
-    if _is_elsewhere_not_zero(number):
+    if _is_nonzero_somewhere(number):
         return False
     variable = sympy.Dummy("z")
     return bool(sympy.minimal_polynomial(number, variable) == variable)
 
 
-def _is_elsewhere_not_zero(value: sympy.Expr) -> bool:
-    """Whether the expression is certainly not zero at some point."""
-    return any(_is_not_zero_at(value, point) for point in _points(value))
+def _is_nonzero_somewhere(value: sympy.Expr) -> bool:
+    """Return whether the expression is certainly non-zero at some point."""
+    return any(_is_nonzero_at(value, point) for point in _points(value))
 
 
-def _is_not_zero_at(value: sympy.Expr, point: dict[Any, Any]) -> bool:
+def _is_nonzero_at(value: sympy.Expr, point: dict[Any, Any]) -> bool:
     import sympy
     from sympy.core.evalf import PrecisionExhausted
 
@@ -164,7 +164,7 @@ def _is_not_zero_at(value: sympy.Expr, point: dict[Any, Any]) -> bool:
     if at.free_symbols or at.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
         return False
     try:
-        # Strict: as many certain digits as are asked for, or an error.
+        # Strict: all digits are guaranteed, or an error is raised.
         number = at.evalf(DIGITS, maxn=20 * DIGITS, strict=True)
     except (PrecisionExhausted, NotImplementedError, ValueError, TypeError):
         return False
@@ -172,7 +172,7 @@ def _is_not_zero_at(value: sympy.Expr, point: dict[Any, Any]) -> bool:
 
 
 def _points(value: sympy.Expr) -> list[dict[Any, Any]]:
-    """Points at which to look, as the assumptions of the symbols allow; one without symbols."""
+    """Return points that the assumptions of the symbols allow; one point without symbols."""
     import sympy
 
     symbols = sorted(value.free_symbols, key=sympy.default_sort_key)
@@ -192,7 +192,7 @@ def _points(value: sympy.Expr) -> list[dict[Any, Any]]:
 
 
 def _is_identically_zero(value: sympy.Expr) -> bool:
-    """Whether an identity of SymPy makes the expression 0."""
+    """Return whether SymPy simplifies the expression to 0."""
     import sympy
 
     for rewritten in (value, value.rewrite(sympy.exp)):
@@ -201,6 +201,6 @@ def _is_identically_zero(value: sympy.Expr) -> bool:
                 if simplify(sympy.expand(rewritten)) == 0:
                     return True
             except (NotImplementedError, sympy.PolynomialError, ValueError):
-                # This way of writing it has no such form.
+                # The simplification does not apply to this form.
                 continue
     return False

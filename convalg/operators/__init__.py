@@ -1,4 +1,4 @@
-"""Linear operators: the tree, its leaves, how they are made, simplified and differentiated."""
+"""Linear operators: the tree, its leaves, constructors, simplification and derivatives."""
 
-# Attach the methods before anyone meets an operator.
+# Attach the methods before any operator can be created.
 from convalg.operators import methods as methods

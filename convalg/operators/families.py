@@ -1,4 +1,4 @@
-"""Families: operators with symbolic sizes, where they exist and what they are at numbers."""
+"""Families: operators with symbolic sizes, their domains and their members."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from convalg.arrays import as_kernel
 from convalg.errors import ArgumentError
 from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import Convolution, Diagonal, Matrix, Patches, Selection
-from convalg.operators.tree import Operator, Scaled, leaves, letters_of, scale
+from convalg.operators.tree import Operator, Scaled, leaves, scale, symbols_of
 from convalg.size import Condition, as_integer, check_conditions, is_symbolic, substituted
 
 
 def conditions_of(operator: Operator) -> tuple[Condition, ...]:
-    """All that must hold for an operator with symbolic sizes to exist, each condition once."""
-    found: dict[Any, Condition] = {}
+    """Return all conditions for an operator with symbolic sizes to exist, each once."""
+    conditions: dict[Any, Condition] = {}
     for leaf in leaves(operator):
         geometry = getattr(leaf, "geometry", None)
         if geometry is not None and not leaf.is_concrete:
             for condition in geometry.existence:
-                found.setdefault(condition.value, condition)
-    return tuple(found.values())
+                conditions.setdefault(condition.value, condition)
+    return tuple(conditions.values())
 
 
 def at_sizes(operator: Operator, numbers: dict[str, Any]) -> Operator:
-    """A family with symbols replaced by numbers; see `Operator.at`."""
-    known = {symbol.name: symbol for symbol in letters_of(operator)}
+    """Return a family with symbols replaced by numbers; see `Operator.at`."""
+    symbols = {symbol.name: symbol for symbol in symbols_of(operator)}
     chosen = {}
     for name, value in numbers.items():
-        if name not in known:
+        if name not in symbols:
             raise ArgumentError(
                 f"{name}={value} is not a symbol of this operator, which has "
-                f"{', '.join(known) or 'none'}"
+                f"{', '.join(symbols) or 'none'}"
             )
-        chosen[known[name]] = as_integer(value, name, least=0)
+        chosen[symbols[name]] = as_integer(value, name, least=0)
     return replaced(operator, chosen)
 
 
 def replaced(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
-    """The operator with numbers for some symbols, in sizes, factors and weights.
+    """Return the operator with numbers for some symbols, in sizes, factors and weights.
 
-    Raises: ArgumentError where it does not exist there, with the constructor's message.
+    Raises: ArgumentError with the constructor's message where it does not exist at these sizes.
     """
     check_conditions(conditions_of(operator), numbers)
     return _at(operator, numbers)
@@ -53,8 +53,8 @@ def _at(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
     match operator:
         case Convolution(geometry=geometry, weights=weights):
             return Convolution(geometry.at(numbers), _weights_at(weights, numbers))
-        case Patches(geometry=geometry, values=values, transposed=turned):
-            return Patches(geometry.at(numbers), _weights_at(values, numbers), turned)
+        case Patches(geometry=geometry, values=values, transposed=is_transposed):
+            return Patches(geometry.at(numbers), _weights_at(values, numbers), is_transposed)
         case Selection(in_shape=before, out_shape=after):
             shapes = [tuple(substituted(n, numbers) for n in s) for s in (before, after)]
             geometry = operator.geometry.at(numbers)
@@ -71,9 +71,9 @@ def _at(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
 
 
 def _weights_at(weights: Any, numbers: Mapping[Any, int]) -> Any:
-    """Weights with numbers for the symbols of sizes that they hold.
+    """Return weights with numbers for the symbols of sizes that they contain.
 
-    Raises: ArgumentError where a weight has no value, as 1 / (K - 1) at K = 1.
+    Raises: ArgumentError where a weight is undefined, such as 1 / (K - 1) at K = 1.
     """
     if isinstance(weights, SymbolicKernel):
         return weights.at(numbers)

@@ -1,4 +1,4 @@
-"""Derivatives with respect to the kernel: B(x), dL/dw, and refilling a kernel."""
+"""Derivatives with respect to the kernel: B(x) and dL/dw; replacing a kernel."""
 
 from __future__ import annotations
 
@@ -34,47 +34,47 @@ from convalg.operators.tree import (
 
 
 def only_convolution(operator: Operator) -> Convolution:
-    """The one layer with a kernel in a tree.
+    """Return the only layer with a kernel in a tree.
 
     Raises: KindError when there is none, or more than one.
     """
-    a_kind(operator, Operator, "the kernel of an operator was asked for")
-    found = convolutions(operator)
-    if len(found) != 1:
+    a_kind(operator, Operator, "only an operator has a kernel")
+    layers = convolutions(operator)
+    if len(layers) != 1:
         raise KindError(
-            f"the kernel is not one: {operator!r} holds {len(found)} convolutions; ask one of "
-            f"them, or try simplify()"
+            f"there is no single kernel: {operator!r} contains {len(layers)} convolutions; use one "
+            f"of them, or try simplify()"
         )
-    return found[0]
+    return layers[0]
 
 
 def refill(operator: Operator, kernel: Any) -> Operator:
-    """The same tree with another kernel in its one convolution; see `Operator.refill`."""
+    """Return the same tree with another kernel in its only convolution; see `Operator.refill`."""
     layer = only_convolution(operator)
     weights = checked_kernel(kernel, layer.geometry.kernel_shape)
     return _replace(operator, Convolution(layer.geometry, weights))
 
 
 def parameters(operator: Operator) -> dict[str, np.ndarray]:
-    """The trainable arrays of an operator by name; see `Operator.parameters`."""
+    """Return the trainable arrays of an operator by name; see `Operator.parameters`."""
     return {name: _values(leaf) for name, leaf in _layers(operator).items()}
 
 
 def by(operator: Operator, name: str, x: Any) -> Operator:
-    """The operator from a parameter to the output at x; see `Operator.by`.
+    """Return the operator from a parameter to the output at x; see `Operator.by`.
 
     Raises: ArgumentError for a name that is not among the parameters.
     """
-    found = _layers(operator)
-    if not isinstance(name, str) or name not in found:
+    layers = _layers(operator)
+    if not isinstance(name, str) or name not in layers:
         raise ArgumentError(
-            f"{operator!r} has no parameter {shown(name)}; it has {', '.join(found) or 'none'}"
+            f"{operator!r} has no parameter {shown(name)}; it has {', '.join(layers) or 'none'}"
         )
-    return _by(operator, found[name], _sample(operator, x))
+    return _by(operator, layers[name], _sample(operator, x))
 
 
 def by_kernel(operator: Operator, x: Any) -> Operator:
-    """B(x) of an operator with one kernel; see `Operator.by_kernel`.
+    """Return B(x) of an operator with one kernel; see `Operator.by_kernel`.
 
     Rule: (L A R)(x) = L B(R x) w, for factors L and R without a kernel.
     """
@@ -82,7 +82,7 @@ def by_kernel(operator: Operator, x: Any) -> Operator:
 
 
 def kernel_gradient(operator: Operator, x: Any, g: Any) -> np.ndarray:
-    """dL/dw, summed over the batch; see `Operator.kernel_gradient`.
+    """Return dL/dw, summed over the batch; see `Operator.kernel_gradient`.
 
     Rule: <g, L A R x> = <L^T g, A (R x)>, so the factors around the layer move to x and g.
     """
@@ -104,10 +104,10 @@ def kernel_gradient(operator: Operator, x: Any, g: Any) -> np.ndarray:
 
 
 def convolutions(operator: Operator) -> list[Convolution]:
-    """The layers with a kernel in a tree, from left to right."""
+    """Return the layers with a kernel in a tree, from left to right."""
     if isinstance(operator, Convolution):
         return [operator]
-    return [found for child in operator.children for found in convolutions(child)]
+    return [layer for child in operator.children for layer in convolutions(child)]
 
 
 def _replace(operator: Operator, layer: Convolution) -> Operator:
@@ -119,7 +119,7 @@ def _replace(operator: Operator, layer: Convolution) -> Operator:
 
 
 def _sample(operator: Operator, x: Any) -> Any:
-    """One input, as an array or as the kernel of a family."""
+    """Return one input, as an array or as the kernel of a family."""
     values = x if isinstance(x, SymbolicKernel) else as_kernel(x, "x")
     if values.shape != operator.in_shape:
         raise ShapeError(
@@ -129,11 +129,11 @@ def _sample(operator: Operator, x: Any) -> Any:
 
 
 def _layers(operator: Operator) -> dict[str, Convolution | Matrix]:
-    """The leaves with parameters, by the parameter's name; where there are several, none."""
-    found = leaves(operator)
+    """Return the leaves with parameters by the parameter's name, for names with one leaf only."""
+    nodes = leaves(operator)
     kinds: dict[str, list[Any]] = {
-        "kernel": [leaf for leaf in found if isinstance(leaf, Convolution)],
-        "weights": [leaf for leaf in found if isinstance(leaf, Matrix)],
+        "kernel": [leaf for leaf in nodes if isinstance(leaf, Convolution)],
+        "weights": [leaf for leaf in nodes if isinstance(leaf, Matrix)],
     }
     return {name: each[0] for name, each in kinds.items() if len(each) == 1}
 
@@ -143,7 +143,7 @@ def _values(leaf: Convolution | Matrix) -> np.ndarray:
 
 
 def _by(operator: Operator, layer: Convolution | Matrix, x: Any) -> Operator:
-    """The operator from the weights of one leaf to the output."""
+    """Return the operator from the weights of one leaf to the output."""
     match operator:
         case Convolution(geometry=geometry):
             return Patches(geometry, x)
@@ -160,32 +160,32 @@ def _by(operator: Operator, layer: Convolution | Matrix, x: Any) -> Operator:
         case Sum(terms=terms):
             return _by(next(term for term in terms if layer in leaves(term)), layer, x)
         case Compose(factors=factors):
-            place = next(k for k, f in enumerate(factors) if layer in leaves(f))
-            if factors[place + 1 :] and isinstance(x, SymbolicKernel):
+            index = next(k for k, f in enumerate(factors) if layer in leaves(f))
+            if factors[index + 1 :] and isinstance(x, SymbolicKernel):
                 raise _no_rule(operator)
-            around = compose(*factors[place + 1 :])(x) if factors[place + 1 :] else x
-            return compose(*factors[:place], _by(factors[place], layer, around))
+            around = compose(*factors[index + 1 :])(x) if factors[index + 1 :] else x
+            return compose(*factors[:index], _by(factors[index], layer, around))
     raise _no_rule(operator)
 
 
 def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """Summed over the batch; x and g are (batch, *shape)."""
+    """Return dL/dw summed over the batch; x and g are (batch, *shape)."""
     match operator:
         case Convolution():
             return _products(operator, x, g)
         case Adjoint(operator=Convolution() as layer):
             return _products(layer, g, x)
         case Scaled(factor=factor, operator=inner):
-            found = _gradient(inner, x, g)
-            return found * float(factor) if is_foreign(x) else engine.scaled(factor, found)
+            gradient = _gradient(inner, x, g)
+            return gradient * float(factor) if is_foreign(x) else engine.scaled(factor, gradient)
         case Sum(terms=terms):
-            return _gradient(terms[_place(terms)], x, g)
+            return _gradient(terms[_index_of_layer(terms)], x, g)
         case Compose(factors=factors):
-            place = _place(factors)
-            before, after = factors[place + 1 :], factors[:place]
+            index = _index_of_layer(factors)
+            before, after = factors[index + 1 :], factors[:index]
             inner_x = compose(*before)(x) if before else x
             inner_g = compose(*after).T(g) if after else g
-            return _gradient(factors[place], inner_x, inner_g)
+            return _gradient(factors[index], inner_x, inner_g)
     raise _no_rule(operator)
 
 
@@ -197,12 +197,12 @@ def _products(layer: Convolution, x: Any, g: Any) -> Any:
     return engine.kernel_gradient(layer.geometry, x, g)
 
 
-def _place(factors: tuple[Operator, ...]) -> int:
+def _index_of_layer(factors: tuple[Operator, ...]) -> int:
     return next(k for k, factor in enumerate(factors) if convolutions(factor))
 
 
 def _no_rule(operator: Sum | Kron | Operator) -> KindError:
     return KindError(
-        f"no kernel derivative through a {type(operator).__name__}: simplify() it to one "
+        f"there is no kernel derivative through a {type(operator).__name__}: simplify() it to one "
         f"convolution, or differentiate its parts"
     )

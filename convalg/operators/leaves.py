@@ -1,6 +1,6 @@
 """The leaves of operator trees: Convolution, Patches (B(x)), Selection, Diagonal, the matrices.
 
-An adjoint that is no leaf of these kinds is an `Adjoint` around one.
+An adjoint that is not of one of these kinds is an `Adjoint` of a leaf.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Convolution(Operator):
     """A correlation or convolution layer: a geometry and a kernel."""
 
     geometry: Geometry
-    weights: Any  # an array, or a LetterKernel in a family
+    weights: Any  # an array, or a SymbolicKernel in a family
 
     @property
     def in_shape(self) -> tuple[Any, ...]:
@@ -61,11 +61,11 @@ class Convolution(Operator):
 class Patches(Operator):
     """B(x): the operator from a kernel to the output, for one input ("im2col").
 
-    With `transposed`, for the adjoint layer: `values` is then its input, of `out_shape`.
+    With `transposed` it belongs to the adjoint layer, and `values` is that layer's input.
     """
 
     geometry: Geometry
-    values: Any  # an array, or a LetterKernel in a family
+    values: Any  # an array, or a SymbolicKernel in a family
     transposed: bool = False
 
     @property
@@ -97,8 +97,8 @@ class Patches(Operator):
 class Selection(Operator):
     """Entries moved, repeated, dropped or summed: a pattern whose weights are all one.
 
-    Pads, crops, flips, shifts, sampling and identities have one tap on each axis; sum pooling
-    has more; a reshape has one axis over the flat array. `axes` cover the channel axis too.
+    Padding, cropping, flips, shifts, sampling and the identity have one tap on each axis; sum
+    pooling has more; a reshape has one axis over the flat array. `axes` include the channel axis.
     """
 
     axes: tuple[Axis, ...]
@@ -113,10 +113,10 @@ class Selection(Operator):
 
     @property
     def T(self) -> Operator:  # noqa: N802
-        turned = [transposed_axis(axis) for axis in self.axes]
-        if any(axis is None for axis in turned):
+        transposed = [transposed_axis(axis) for axis in self.axes]
+        if any(axis is None for axis in transposed):
             return Adjoint(self)
-        axes = tuple(axis for axis in turned if axis)
+        axes = tuple(axis for axis in transposed if axis)
         return Selection(axes, self.out_shape, self.in_shape, self.conditions)
 
     @property
@@ -152,7 +152,7 @@ class Selection(Operator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Diagonal(Operator):
-    """Each entry times its own factor."""
+    """A diagonal matrix: each entry is multiplied by its own factor."""
 
     values: Array
 
@@ -175,7 +175,7 @@ class Diagonal(Operator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Matrix(Operator):
-    """A dense matrix, of (outputs, inputs)."""
+    """A dense matrix of shape (outputs, inputs)."""
 
     values: Array
     in_shape: tuple[Any, ...]
@@ -183,10 +183,10 @@ class Matrix(Operator):
 
     @cached_property
     def T(self) -> Operator:  # noqa: N802
-        found = Matrix(self.values.T, self.out_shape, self.in_shape)
-        # One object both ways: its weights are counted once, however often it is used.
-        found.__dict__["T"] = self
-        return found
+        transposed = Matrix(self.values.T, self.out_shape, self.in_shape)
+        # A.T.T is A, so that the weights of a shared layer are counted once.
+        transposed.__dict__["T"] = self
+        return transposed
 
     def _apply(self, x: Array) -> Array:
         weights, x = engine.prepared(self.values.shape[1], self.values, x)
@@ -195,10 +195,10 @@ class Matrix(Operator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SparseMatrix(Operator):
-    """A matrix given entry by entry, in compressed rows: winners, permutations, interpolation.
+    """A CSR matrix: indices of maxima, permutations, interpolation.
 
-    `indptr`, `indices`, `values` as in CSR, with sorted rows and no entry twice. `words` is the
-    call that makes it, for display.
+    `indptr`, `indices`, `values` as in CSR, with sorted rows and no duplicate entries. `text` is
+    the call that creates it, for display.
     """
 
     indptr: Array
@@ -206,23 +206,23 @@ class SparseMatrix(Operator):
     values: Array
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
-    words: str = ""
+    text: str = ""
 
     @cached_property
     def T(self) -> Operator:  # noqa: N802
         _check_rows(self.shape[1], self.shape[0])
         rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
-        # Rows come in order, so a stable sort by column leaves them so.
+        # Rows are in order, so a stable sort by column keeps them in order.
         order = np.argsort(self.indices, kind="stable")
         counts = np.bincount(self.indices, minlength=self.shape[1])
         indptr = np.concatenate([[0], np.cumsum(counts)])
         arrays = (indptr, rows[order], self.values[order])
         for array in arrays:
             array.setflags(write=False)
-        words = self.words.removesuffix(".T") if self.words.endswith(".T") else f"{self.words}.T"
-        found = SparseMatrix(*arrays, self.out_shape, self.in_shape, words if self.words else "")
-        found.__dict__["T"] = self
-        return found
+        text = self.text.removesuffix(".T") if self.text.endswith(".T") else f"{self.text}.T"
+        transposed = SparseMatrix(*arrays, self.out_shape, self.in_shape, text if self.text else "")
+        transposed.__dict__["T"] = self
+        return transposed
 
     def _apply(self, x: Array) -> Array:
         flat = x.reshape(len(x), self.shape[1])
@@ -231,7 +231,7 @@ class SparseMatrix(Operator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Adjoint(Operator):
-    """The adjoint of a leaf; the adjoint of a node is built from its children instead."""
+    """The adjoint of a leaf; the adjoint of a node is built from those of its children instead."""
 
     operator: Convolution | Patches | Selection
 
@@ -259,12 +259,12 @@ class Adjoint(Operator):
 
 
 def _wide(kind: np.dtype) -> np.dtype | None:
-    """The type to sum in: half floats count to 2048 only."""
+    """Return the type to sum in: half floats represent integers only up to 2048."""
     return np.dtype(np.float32) if kind == np.float16 else None
 
 
 def _check_rows(rows: int, columns: int) -> None:
-    """Raises: TooLargeError for a matrix of so many rows that their ends do not fit."""
+    """Raise TooLargeError for a matrix with too many rows for its `indptr`."""
     what = f"the sparse {rows} x {columns} matrix"
     check_memory(24 * rows, None, what=what, instead="take smaller sizes", fixed=True)
 
@@ -275,12 +275,12 @@ def sparse_matrix(
     values: Any,
     in_shape: tuple[Any, ...],
     out_shape: tuple[Any, ...],
-    words: str = "",
+    text: str = "",
 ) -> SparseMatrix:
-    """The matrix of some entries, in any order; no place twice.
+    """Return the matrix with these entries, in any order, without duplicates.
 
-    Shapes: rows, columns, values (entries,), flat indices; `values` may be one number for all.
-    Raises: TooLargeError where the ends of the rows do not fit.
+    Shapes: rows, columns (flat indices) and values (entries,); `values` may be one number for all.
+    Raises: TooLargeError for too many rows.
     """
     height = size_product(out_shape)
     _check_rows(height, size_product(in_shape))
@@ -288,22 +288,22 @@ def sparse_matrix(
     counts = np.bincount(rows, minlength=height)
     indptr = np.concatenate([[0], np.cumsum(counts)])
     entries = np.broadcast_to(np.asarray(values), rows.shape)[order]
-    for array in (found := (indptr, columns[order], entries)):
+    for array in (arrays := (indptr, columns[order], entries)):
         array.setflags(write=False)
-    return SparseMatrix(*found, in_shape, out_shape, words)
+    return SparseMatrix(*arrays, in_shape, out_shape, text)
 
 
 def gathering(
-    table: Array, in_shape: tuple[Any, ...], out_shape: tuple[Any, ...], words: str = ""
+    table: Array, in_shape: tuple[Any, ...], out_shape: tuple[Any, ...], text: str = ""
 ) -> SparseMatrix:
-    """The matrix whose row r reads the flat input `table[r]`, or nothing where that is -1."""
+    """Return the matrix whose row r reads the flat input `table[r]`, or nothing where it is -1."""
     flat = np.asarray(table).ravel()
     rows = np.flatnonzero(flat >= 0)
-    return sparse_matrix(rows, flat[rows], 1, in_shape, out_shape, words)
+    return sparse_matrix(rows, flat[rows], 1, in_shape, out_shape, text)
 
 
 def transposed_axis(axis: Axis) -> Axis | None:
-    """The axis that reads what this one writes, or None where no single axis does.
+    """Return the axis of the transposed matrix, or None where no single axis gives it.
 
     Rule: for s = 1 and s = -1, o = s i - s d t + s p.
     """
@@ -318,7 +318,7 @@ def transposed_axis(axis: Axis) -> Axis | None:
         out_size=axis.in_size,
         taps=axis.taps,
         stride=s,
-        # One tap is one place, whichever way it is walked.
+        # With one tap the dilation does not matter.
         dilation=1 if axis.taps == 1 else -s * axis.dilation,
         padding=-s * axis.padding,
         boundary=axis.boundary,
@@ -326,7 +326,7 @@ def transposed_axis(axis: Axis) -> Axis | None:
 
 
 def single_layer(operator: Operator) -> tuple[Convolution, bool] | None:
-    """The layer that an operator is, and whether it is transposed; None where it is not one.
+    """Return the layer that an operator consists of, and whether it is transposed; None if none.
 
     >>> import convalg as ca
     >>> single_layer(ca.correlation(4, [1, 2]).T)
@@ -341,7 +341,7 @@ def single_layer(operator: Operator) -> tuple[Convolution, bool] | None:
 
 
 def checked_kernel(kernel: Any, shape: tuple[Any, ...]) -> Array:
-    """A kernel of a given shape. Raises: ShapeError when it has another."""
+    """Return a kernel of a given shape. Raises: ShapeError when it has another shape."""
     weights = as_kernel(kernel)
     if weights.shape != shape:
         raise ShapeError(f"kernel must have shape {shape}, not {weights.shape}")

@@ -1,4 +1,4 @@
-"""The linear operators that a user makes: correlations, and the elementary moves of samples."""
+"""Constructors of linear operators: correlations, padding, sampling, dense and diagonal layers."""
 
 from __future__ import annotations
 
@@ -41,20 +41,30 @@ def correlation(
     groups: int = 1,
     boundary: Boundary = "zeros",
 ) -> Convolution:
-    """The cross-correlation with a kernel: what deep learning calls a convolution.
-
-    Shapes: `shape` is spatial, an int or one size per axis, in samples. A kernel of as many
-    axes is single-channel; one of `(C_out, C_in // groups, *taps)` maps `(C_in, *shape)` to
-    `(C_out, *out)`. `stride`, `dilation`: an int or one per axis, at least 1. `padding`: an
-    int, one per axis, (before, after) pairs, "valid", "same" (the odd sample goes after),
-    "same_lower", "full" or "causal" (d (k - 1) samples before and none after). `boundary`: what
-    padding reads: "zeros", "circular", "reflect", "symmetric", "edge".
+    """Return the cross-correlation with a kernel, which deep learning calls a convolution.
 
     Rule: y[o, i] = sum over c, t of w[o, c, t] x[c, s i + d t - p], per axis.
 
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    Args:
+        shape: Spatial shape of the input, without channels: an int or one size per axis, in
+            samples. Sizes may be symbols of `ca.sizes`.
+        kernel: `(*taps)` for a layer without channels, or `(C_out, C_in // groups, *taps)` for one
+            from `(C_in, *shape)` to `(C_out, *out)`.
+        stride: An int or one per axis, at least 1.
+        padding: An int, one per axis, (before, after) pairs, "valid", "same" (an odd sample is
+            added after), "same_lower" (before), "full" or "causal" (d (k - 1) samples before and
+            none after).
+        dilation: An int or one per axis, at least 1.
+        groups: Number of groups of channels.
+        boundary: What the padding reads: "zeros", "circular", "reflect", "symmetric" or "edge".
 
-    >>> correlation(5, [1, 2, 3]).to_numpy().tolist()
+    Raises:
+        ShapeError: when the kernel does not fit the shape.
+        ArgumentError: when a value is not allowed; the message names the argument.
+        KindError: when an argument is of the wrong type.
+
+    >>> import convalg as ca
+    >>> ca.correlation(5, [1, 2, 3]).to_numpy().tolist()
     [[1, 2, 3, 0, 0], [0, 1, 2, 3, 0], [0, 0, 1, 2, 3]]
     """
     return _convolution(shape, kernel, stride, padding, dilation, groups, boundary, flipped=False)
@@ -70,13 +80,14 @@ def convolution(
     groups: int = 1,
     boundary: Boundary = "zeros",
 ) -> Convolution:
-    """The convolution with a kernel: the correlation with the kernel flipped on every tap axis.
+    """Return the convolution with a kernel: the correlation with the kernel flipped on its taps.
 
-    Arguments, shapes and errors as for `correlation`; `kernel` stays as it is given.
+    The arguments, shapes and errors are those of `correlation`; `A.kernel` is the given kernel.
 
     Rule: y[o, i] = sum over c, t of w[o, c, t] x[c, s i + d (k - 1 - t) - p], per axis.
 
-    >>> convolution(3, [1, 2], padding="full")([1, 10, 100]).tolist()
+    >>> import convalg as ca
+    >>> ca.convolution(3, [1, 2], padding="full")([1, 10, 100]).tolist()
     [1, 12, 120, 200]
     """
     return _convolution(shape, kernel, stride, padding, dilation, groups, boundary, flipped=True)
@@ -117,18 +128,30 @@ def transposed_correlation(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Operator:
-    """The adjoint of a correlation, with its input size given: PyTorch's `conv_transpose`.
+    """Return the adjoint of a correlation, for a given input size: PyTorch's `conv_transpose`.
 
-    Shapes: `shape` is the spatial size of the input; kernel `taps` alone or
-    `(C_in, C_out // groups, *taps)`. Output per axis:
-    s (i - 1) + d (k - 1) + 1 - p_before - p_after + output_padding; with padding "same" or
-    "same_lower" it is s i (TensorFlow, ONNX). `output_padding`: smaller than the stride or
-    the dilation; it lengthens the output at its end and reads no new input.
+    The output has s (i - 1) + d (k - 1) + 1 - p_before - p_after + output_padding samples on each
+    axis; with padding "same" or "same_lower" it has s i (TensorFlow, ONNX).
 
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    Args:
+        shape: Spatial shape of the input, without channels.
+        kernel: `(*taps)`, or `(C_in, C_out // groups, *taps)`.
+        stride: An int or one per axis, at least 1.
+        padding: As for `correlation`, without "causal"; it crops the output.
+        output_padding: Samples added at the end of the output on each axis, smaller than the
+            stride or the dilation; they read no further input.
+        dilation: An int or one per axis, at least 1.
+        groups: Number of groups of channels.
+
+    Raises:
+        ShapeError: when the kernel does not fit the shape.
+        ArgumentError: when a value is not allowed; the message names the argument.
+        KindError: when an argument is of the wrong type.
+
     Source: Dumoulin & Visin, relationships 8 to 14.
 
-    >>> transposed_correlation(2, [1, 2, 3], stride=2)([1, 10]).tolist()
+    >>> import convalg as ca
+    >>> ca.transposed_correlation(2, [1, 2, 3], stride=2)([1, 10]).tolist()
     [1, 2, 13, 20, 30]
     """
     weights = kernel if isinstance(kernel, SymbolicKernel) else as_kernel(kernel)
@@ -147,14 +170,19 @@ def transposed_correlation(
 def pad(
     shape: Shape, padding: Padding, *, boundary: Boundary = "zeros", channels: int | None = None
 ) -> Operator:
-    """Samples put around the input; a negative padding crops.
+    """Return the operator that adds samples around the input; a negative padding crops.
 
-    Shapes: `(*shape)`, or `(channels, *shape)`, to the same with before + after more on each
-    axis. `padding`: an int, one per axis, or (before, after) pairs.
+    Args:
+        shape: Spatial shape of the input; the output has before + after more on each axis.
+        padding: An int, one per axis, or (before, after) pairs.
+        boundary: The values of the padding, as for `correlation`.
+        channels: Number of channels, which become the first axis; None for no channel axis.
 
-    Raises: ArgumentError when nothing would be left, or a reflection is wider than the input.
+    Raises:
+        ArgumentError: when nothing would be left, or a reflection is wider than the input.
 
-    >>> pad(3, 2, boundary="reflect")([1, 2, 3]).tolist()
+    >>> import convalg as ca
+    >>> ca.pad(3, 2, boundary="reflect")([1, 2, 3]).tolist()
     [3, 2, 1, 2, 3, 2, 1]
     """
     return _padded(shape, padding, None, "padding", boundary, channels)
@@ -163,7 +191,7 @@ def pad(
 def _padded(
     shape: Any, padding: Any, least: int | None, name: str, boundary: Boundary, channels: Any
 ) -> Operator:
-    """A padding or, with `least=0`, a cropping by amounts of at least that."""
+    """Return a padding or, with `least=0`, a cropping by amounts of at least `least`."""
     needs: list[Condition] = []
     sizes = as_shape(shape, conditions=needs)
     check_boundary(boundary)
@@ -172,7 +200,7 @@ def _padded(
     for k, (n, given) in enumerate(zip(sizes, pairs, strict=True)):
         before, after = given if least is None else (-given[0], -given[1])
         check_reflect(boundary, (before, after), n, k, needs)
-        message = ("{} {} crops the whole input of {} samples on axis {}", name, given, n, k)
+        message = ("{} {} crops the entire input of {} samples on axis {}", name, given, n, k)
         for left in (before + after + n - 1, before + n, after + n):
             require(left, message, needs)
         axes.append(Axis(n, n + before + after, padding=before, boundary=boundary))
@@ -180,24 +208,36 @@ def _padded(
 
 
 def crop(shape: Shape, cropping: Padding, *, channels: int | None = None) -> Operator:
-    """Samples cut off the input; the adjoint of padding with zeros.
+    """Return the operator that removes samples at the border: the adjoint of padding with zeros.
 
-    Shapes: as `pad`, with before + after less on each axis.
+    Args:
+        shape: Spatial shape of the input; the output has before + after less on each axis.
+        cropping: An int, one per axis, or (before, after) pairs.
+        channels: Number of channels, which become the first axis; None for no channel axis.
 
-    Raises: ArgumentError for a negative amount or when nothing would be left.
+    Raises:
+        ArgumentError: for a negative amount, or when nothing would be left.
 
-    >>> crop(5, (1,))([1, 2, 3, 4, 5]).tolist()
+    >>> import convalg as ca
+    >>> ca.crop(5, (1,))([1, 2, 3, 4, 5]).tolist()
     [2, 3, 4]
     """
     return _padded(shape, cropping, 0, "cropping", "zeros", channels)
 
 
 def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) -> Operator:
-    """The input reversed on the spatial axes named, by default on all.
+    """Return the operator that reverses the input along some spatial axes, by default all.
 
-    Raises: ArgumentError for an axis that there is not.
+    Args:
+        shape: Spatial shape of the input.
+        axes: The spatial axes to reverse.
+        channels: Number of channels, which become the first axis; None for no channel axis.
 
-    >>> flip_axes((2, 2), axes=(1,))([[1, 2], [3, 4]]).tolist()
+    Raises:
+        ArgumentError: for an axis that does not exist or is named twice.
+
+    >>> import convalg as ca
+    >>> ca.flip_axes((2, 2), axes=(1,))([[1, 2], [3, 4]]).tolist()
     [[2, 1], [4, 3]]
     """
     needs: list[Condition] = []
@@ -206,12 +246,12 @@ def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) ->
     chosen = set(range(dims)) if axes is None else set(as_shape(axes, "axes", least=-dims))
     if max(chosen) >= dims:
         raise ArgumentError(f"axes={axes!r} names an axis beyond the {dims} of shape {sizes}")
-    turned = {k % dims for k in chosen}
-    if len(turned) < len(chosen):
-        raise ArgumentError(f"axes={axes!r} names an axis twice, of {dims}")
+    flipped = {k % dims for k in chosen}
+    if len(flipped) < len(chosen):
+        raise ArgumentError(f"axes={axes!r} names one of the {dims} axes twice")
     return selection(
         [
-            Axis(n, n, stride=-1, padding=1 - n) if k in turned else Axis(n, n)
+            Axis(n, n, stride=-1, padding=1 - n) if k in flipped else Axis(n, n)
             for k, n in enumerate(sizes)
         ],
         channels,
@@ -222,13 +262,19 @@ def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) ->
 def shift(
     shape: Shape, offset: Any, *, boundary: Boundary = "zeros", channels: int | None = None
 ) -> Operator:
-    """The input moved by `offset` samples towards higher indices: y[i] = x[i - offset].
+    """Return the shift by `offset` samples towards higher indices: y[i] = x[i - offset].
 
-    `offset`: an int or one per axis, in samples, of either sign. What moves in follows
-    `boundary`: zeros by default, the other end with "circular".
+    Args:
+        shape: Spatial shape of the input and of the output.
+        offset: An int or one per axis, in samples, of either sign.
+        boundary: The values shifted in, as for `correlation`: "circular" takes the other end.
+        channels: Number of channels, which become the first axis; None for no channel axis.
 
-    >>> shift(4, 1)([1, 2, 3, 4]).tolist(), shift(4, 1, boundary="circular")([1, 2, 3, 4]).tolist()
-    ([0, 1, 2, 3], [4, 1, 2, 3])
+    >>> import convalg as ca
+    >>> ca.shift(4, 1)([1, 2, 3, 4]).tolist()
+    [0, 1, 2, 3]
+    >>> ca.shift(4, 1, boundary="circular")([1, 2, 3, 4]).tolist()
+    [4, 1, 2, 3]
     """
     needs: list[Condition] = []
     sizes = as_shape(shape, conditions=needs)
@@ -249,12 +295,20 @@ def shift(
 def downsample(
     shape: Shape, factor: Any, *, offset: Any = 0, channels: int | None = None
 ) -> Operator:
-    """Every `factor`-th sample, from `offset` on ("dropping"): y[i] = x[factor i + offset].
+    """Return the operator that keeps every `factor`-th sample: y[i] = x[factor i + offset].
 
-    Shapes: ceil((n - offset) / factor) samples on each axis.
-    Raises: ArgumentError when an offset lies outside the input.
+    Args:
+        shape: Spatial shape of the input; the output has ceil((n - offset) / factor) samples on
+            each axis.
+        factor: An int or one per axis, at least 1.
+        offset: The first sample that is kept: an int or one per axis.
+        channels: Number of channels, which become the first axis; None for no channel axis.
 
-    >>> downsample(5, 2)([1, 2, 3, 4, 5]).tolist()
+    Raises:
+        ArgumentError: when an offset is outside the input.
+
+    >>> import convalg as ca
+    >>> ca.downsample(5, 2)([1, 2, 3, 4, 5]).tolist()
     [1, 3, 5]
     """
     needs: list[Condition] = []
@@ -272,12 +326,20 @@ def downsample(
 def upsample(
     shape: Shape, factor: Any, *, size: Any = None, channels: int | None = None
 ) -> Operator:
-    """The input stretched by factor - 1 zeros between samples: the adjoint of `downsample`.
+    """Return the operator that inserts factor - 1 zeros between samples: `downsample`'s adjoint.
 
-    Shapes: factor (n - 1) + 1 samples on each axis, or `size` (more zeros at the end).
-    Raises: ArgumentError when `size` is too small.
+    Args:
+        shape: Spatial shape of the input.
+        factor: An int or one per axis, at least 1.
+        size: Spatial shape of the output, with more zeros at the end; by default
+            factor (n - 1) + 1 samples on each axis.
+        channels: Number of channels, which become the first axis; None for no channel axis.
 
-    >>> upsample(3, 2)([1, 2, 3]).tolist(), upsample(3, 2, size=6)([1, 2, 3]).tolist()
+    Raises:
+        ArgumentError: when `size` is too small.
+
+    >>> import convalg as ca
+    >>> ca.upsample(3, 2)([1, 2, 3]).tolist(), ca.upsample(3, 2, size=6)([1, 2, 3]).tolist()
     ([1, 0, 2, 0, 3], [1, 0, 2, 0, 3, 0])
     """
     needs: list[Condition] = []
@@ -294,9 +356,10 @@ def upsample(
 
 
 def identity(shape: Shape, *, channels: int | None = None) -> Operator:
-    """The operator that changes nothing.
+    """Return the identity operator on a spatial shape, with `channels` in front if given.
 
-    >>> identity(3)([1, 2, 3]).tolist()
+    >>> import convalg as ca
+    >>> ca.identity(3)([1, 2, 3]).tolist()
     [1, 2, 3]
     """
     needs: list[Condition] = []
@@ -304,13 +367,18 @@ def identity(shape: Shape, *, channels: int | None = None) -> Operator:
 
 
 def dense(weights: Any, in_shape: Any = None, *, out_shape: Any = None) -> Operator:
-    """A fully connected layer without its bias: y = W vec(x).
+    """Return a fully connected layer without bias: y = W vec(x).
 
-    Shapes: weights `(outputs, inputs)`; `in_shape` and `out_shape` default to `(inputs,)` and
-    `(outputs,)` and must have as many elements.
-    Raises: ShapeError when they do not.
+    Args:
+        weights: W, of shape `(outputs, inputs)`.
+        in_shape: Shape of the input, with `inputs` elements; by default `(inputs,)`.
+        out_shape: Shape of the output, with `outputs` elements; by default `(outputs,)`.
 
-    >>> dense([[1, 2], [3, 4], [5, 6]])([1, 10]).tolist()
+    Raises:
+        ShapeError: when W is not a matrix, or a shape has another number of elements.
+
+    >>> import convalg as ca
+    >>> ca.dense([[1, 2], [3, 4], [5, 6]])([1, 10]).tolist()
     [21, 43, 65]
     """
     values = as_kernel(weights, "weights")
@@ -325,18 +393,25 @@ def dense(weights: Any, in_shape: Any = None, *, out_shape: Any = None) -> Opera
         if size_product(chosen) != count:
             raise ShapeError(
                 f"{name} {chosen} has {size_product(chosen)} elements, but weights of shape "
-                f"{values.shape} want {count}"
+                f"{values.shape} need {count}"
             )
         shapes.append(chosen)
     return Matrix(values, *shapes)
 
 
 def diagonal(values: Any) -> Operator:
-    """Each entry times its own factor: a mask, a gain.
+    """Return the operator that multiplies each entry by its own factor, such as a mask or a gain.
 
-    Shapes: `values` has the shape of the input.
+    Args:
+        values: The factors, in the shape of the input.
 
-    >>> diagonal([1, 0, 2])([5, 6, 7]).tolist()
+    Raises:
+        ShapeError: when there are no factors.
+        KindError: when they are not real numbers.
+        ArgumentError: when they are not finite.
+
+    >>> import convalg as ca
+    >>> ca.diagonal([1, 0, 2])([5, 6, 7]).tolist()
     [5, 0, 14]
     """
     factors = as_numbers(values, "values")
@@ -351,11 +426,13 @@ def diagonal(values: Any) -> Operator:
 
 
 def reshape(in_shape: Shape, out_shape: Shape) -> Operator:
-    """The same numbers in another shape, in row-major order; its matrix is the identity.
+    """Return the operator that reshapes its input in row-major order; its matrix is the identity.
 
-    Raises: ShapeError when the numbers of elements differ.
+    Raises:
+        ShapeError: when the numbers of elements differ.
 
-    >>> reshape((2, 2), 4)([[1, 2], [3, 4]]).tolist()
+    >>> import convalg as ca
+    >>> ca.reshape((2, 2), 4)([[1, 2], [3, 4]]).tolist()
     [1, 2, 3, 4]
     """
     needs: list[Condition] = []
@@ -363,18 +440,18 @@ def reshape(in_shape: Shape, out_shape: Shape) -> Operator:
     after = as_shape(out_shape, "out_shape", conditions=needs)
     if not same_size(size_product(before), size_product(after)):
         raise ShapeError(
-            f"in_shape {before} has {size_product(before)} elements and out_shape {after} has "
+            f"in_shape {before} has {size_product(before)} elements, but out_shape {after} has "
             f"{size_product(after)}"
         )
     sizes = [n for n in before if n != 1]
     if sizes != [n for n in after if n != 1]:
         sizes = [size_product(before)]
-    # Where only axes of one sample come or go, no sizes are multiplied: letters stay decidable.
+    # If only axes of one sample change, no sizes are multiplied and symbolic ones stay decidable.
     return Selection(tuple(Axis(n, n) for n in sizes or [1]), before, after, tuple(needs))
 
 
 def selection(axes: list[Axis], channels: Any, conditions: Iterable[Condition] = ()) -> Selection:
-    """A selection over spatial axes, with all channels treated alike."""
+    """Return a selection over spatial axes, the same for all channels."""
     needs = list(conditions)
     if channels is not None:
         count = as_size(channels, "channels", conditions=needs)

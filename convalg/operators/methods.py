@@ -1,7 +1,7 @@
-"""The methods of `Map` and `Operator` that need what is built on top of them.
+"""The methods of `Map` and `Operator` that need modules built on top of these classes.
 
-They are attached to the classes from here, so that the tree of operators imports none of the
-faces. Each imports its face when it is called: SymPy, SciPy and isl load on first use.
+They are attached to the classes here, so that the tree of operators imports no face. Each method
+imports its face when it is called, so that SymPy, SciPy and isl are loaded on first use.
 """
 
 from __future__ import annotations
@@ -24,37 +24,47 @@ if TYPE_CHECKING:
 
 
 def compose_maps(self: Map, other: Any) -> Map:
-    """First `other`, then this map."""
+    """Return the composition: first `other`, then this map."""
     from convalg.maps.chains import chain
 
     return chain(self, other)
 
 
 def add_maps(self: Map, other: Any) -> Map:
-    """The sum of two maps of one input."""
+    """Return the sum of two maps of the same input."""
     from convalg.maps.chains import add
 
     return add(self, other)
 
 
 def scale_map(self: Map, factor: Any) -> Map:
-    """A number times a map."""
+    """Return a number times a map."""
     from convalg.maps.chains import scaled
 
     return scaled(factor, self)
 
 
 def call(self: Operator, x: Any, *, engine: str = "auto") -> Array:
-    """The operator applied to each sample.
+    """Apply the operator to each sample.
 
-    Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`. A floating-point tensor of
-    PyTorch gives a tensor, an array of CuPy, JAX or another library with the array API one of
-    that library: on its device, in its graph or trace. `engine` names how the layers inside
-    are applied to NumPy's numbers (`convalg.engine.ENGINES`); "auto" takes the one with the
-    least estimated time. The batch may lie innermost in the memory of x and of the result.
-    Integers of any type are added up exactly: in int64, Python's own in arrays of objects.
-    Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers;
-    ArgumentError for an engine that cannot; ExactnessError beyond 64 bits (x.astype(object)).
+    Integers of any type are summed exactly: in int64, or as Python integers in arrays of objects.
+
+    Args:
+        x: Input of shape `(*batch, *in_shape)`. A floating-point tensor of PyTorch gives a tensor,
+            an array of CuPy, JAX or another library with the array API gives an array of that
+            library, on its device and in its graph or trace.
+        engine: How the layers inside are applied to NumPy's numbers, one of
+            `convalg.engine.ENGINES`; "auto" chooses the one with the least estimated time.
+
+    Returns:
+        The output of shape `(*batch, *out_shape)`. The batch may be innermost in its memory, as in
+        that of x.
+
+    Raises:
+        ShapeError: when the shape of x does not end in `in_shape`.
+        KindError: when x does not hold numbers.
+        ArgumentError: when the engine does not exist or cannot apply the layer.
+        ExactnessError: when integers could exceed 64 bits; pass x.astype(object).
 
     >>> import convalg as ca
     >>> ca.correlation(4, [1, 2])([1, 0, 0, 3])
@@ -70,21 +80,21 @@ def call(self: Operator, x: Any, *, engine: str = "auto") -> Array:
 
 
 def to_text(self: Operator) -> str:
-    """One line of text, in the words that make the operator."""
+    """Return the operator as one line of text: the calls that create it."""
     from convalg.faces.text import one_line
 
     return one_line(self)
 
 
 def to_latex(self: Operator) -> str:
-    """The LaTeX that notebooks show."""
+    """Return LaTeX for notebooks."""
     from convalg.faces.latex import notebook
 
     return notebook(self)
 
 
 def at_sizes(self: Operator, numbers: dict[str, int]) -> Operator:
-    """The family with symbols replaced by numbers, by name; see `Operator.at`."""
+    """Return the family with symbols replaced by numbers, by name; see `Operator.at`."""
     from convalg.operators.families import at_sizes
 
     return at_sizes(self, numbers)
@@ -93,7 +103,7 @@ def at_sizes(self: Operator, numbers: dict[str, int]) -> Operator:
 def parameters(self: Operator) -> dict[str, Array]:
     """The trainable arrays by name: "kernel", or "weights" of a dense layer.
 
-    An operator with several of a kind has none to name: chain maps instead.
+    Kernels (or weights) of an operator that has several are not listed: chain maps instead.
 
     >>> import convalg as ca
     >>> (ca.downsample(3, 2) @ ca.correlation(4, [1, 2])).parameters
@@ -105,7 +115,12 @@ def parameters(self: Operator) -> dict[str, Array]:
 
 
 def by(self: Operator, name: str, x: Any) -> Operator:
-    """The operator from a parameter to the output at x; `by("kernel", x)` is `by_kernel(x)`.
+    """Return the operator from a parameter to the output at x.
+
+    `by("kernel", x)` is `by_kernel(x)`.
+
+    Raises:
+        ArgumentError: for a name that is not among the `parameters`.
 
     >>> import convalg as ca
     >>> ca.dense([[1, 2], [3, 4]]).by("weights", [5, 6]).to_numpy().tolist()
@@ -117,7 +132,10 @@ def by(self: Operator, name: str, x: Any) -> Operator:
 
 
 def kernel(self: Operator) -> Array:
-    """The kernel, as it was given. Raises: KindError unless there is exactly one.
+    """The kernel as it was given.
+
+    Raises:
+        KindError: unless there is exactly one.
 
     >>> import convalg as ca
     >>> (ca.downsample(3, 2) @ ca.convolution(4, ca.kernel(2))).kernel
@@ -129,9 +147,16 @@ def kernel(self: Operator) -> Array:
 
 
 def refill(self: Operator, kernel: Any) -> Operator:
-    """The same operator with another kernel; the pattern stays.
+    """Return the same operator with another kernel and the same pattern.
 
-    Shapes: kernel as `A.kernel`. `A.refill(w).to_scipy(out=M)` rewrites the values of M.
+    `A.refill(w).to_scipy(out=M)` overwrites the values of M.
+
+    Args:
+        kernel: The new kernel, in the shape of `A.kernel`.
+
+    Raises:
+        ShapeError: when it has another shape.
+        KindError: unless the operator has exactly one kernel.
 
     >>> import convalg as ca
     >>> ca.correlation(4, ca.kernel(2)).refill([1, 5])
@@ -144,9 +169,17 @@ def refill(self: Operator, kernel: Any) -> Operator:
 
 
 def by_kernel(self: Operator, x: Any) -> Operator:
-    """B(x), the operator from the kernel to the output: `A.by_kernel(x)(w) == A(x)`.
+    """Return B(x), the operator from the kernel to the output: `A.by_kernel(x)(w) == A(x)`.
 
-    Shapes: x `in_shape` (one sample); the result maps `kernel.shape` to `out_shape`.
+    Args:
+        x: One sample of shape `in_shape`.
+
+    Returns:
+        An operator from `kernel.shape` to `out_shape`.
+
+    Raises:
+        ShapeError: when x has another shape or a batch.
+        KindError: unless the operator has exactly one kernel.
 
     >>> import convalg as ca
     >>> ca.correlation(4, ca.kernel(2)).by_kernel([1, 2, 3, 4]).to_numpy().tolist()
@@ -158,10 +191,20 @@ def by_kernel(self: Operator, x: Any) -> Operator:
 
 
 def kernel_gradient(self: Operator, x: Any, g: Any, *, engine: str = "auto") -> Array:
-    """dL/dw from the input x and g = dL/dy, summed over the batch: B(x)^T g.
+    """Return dL/dw from the input x and g = dL/dy, summed over the batch: B(x)^T g.
 
-    Shapes: x `(*batch, *in_shape)`, g `(*batch, *out_shape)`, result `kernel.shape`. For
-    arrays of another library than NumPy the result is one of that library, on their device.
+    Args:
+        x: Input of shape `(*batch, *in_shape)`.
+        g: dL/dy, of shape `(*batch, *out_shape)`.
+        engine: As for `A(x)`.
+
+    Returns:
+        dL/dw in the shape of the kernel. For arrays of another library than NumPy it is an array
+        of that library, on their device.
+
+    Raises:
+        ShapeError: when a shape does not fit, or the batches differ.
+        KindError: unless the operator has exactly one kernel.
 
     >>> import convalg as ca
     >>> ca.correlation(4, ca.kernel(2)).kernel_gradient([1, 2, 3, 4], [1, 1, 0])
@@ -175,9 +218,9 @@ def kernel_gradient(self: Operator, x: Any, g: Any, *, engine: str = "auto") -> 
 
 
 def simplify(self: Operator) -> Operator:
-    """One convolution where the expression is one, else the expression, tidied.
+    """Return one convolution if the expression equals one, otherwise a simpler expression.
 
-    Exact: a merged form is accepted only when its pattern equals the composed patterns.
+    The result is exact: a merged form is accepted only if its pattern equals the composed patterns.
 
     >>> import convalg as ca
     >>> ca.correlation(5, ca.kernel(3)).T.simplify()
@@ -190,7 +233,7 @@ def simplify(self: Operator) -> Operator:
 
 
 def structure(self: Operator) -> str:
-    """The kind of matrix in the field's words, read off the geometry.
+    """Return the name of the matrix structure, as it follows from the geometry.
 
     >>> import convalg as ca
     >>> ca.correlation((4, 4), ca.kernel(3, 3)).structure()
@@ -223,13 +266,18 @@ def to_scipy(
     out: Any = None,
     max_bytes: int | None = None,
 ) -> scipy.sparse.sparray:
-    """The matrix as a SciPy sparse array; every triple of the pattern is stored.
+    """Return the matrix as a SciPy sparse array; every triple of the pattern is stored.
 
-    `order` is that of vec(): "C" row-major or "F" column-major, on both sides. With `out`,
-    a matrix that this method made for the same pattern, only its values are rewritten.
+    Args:
+        dtype: Type of the values; by default that of the kernel.
+        format: Sparse format of SciPy, such as "csr" or "coo".
+        order: Order of vec() on both sides: "C" row-major or "F" column-major.
+        out: A matrix returned by this method for the same pattern; only its values are overwritten.
+        max_bytes: Largest matrix in bytes.
 
-    Raises: SymbolicError for symbols and exact objects (unless `dtype` turns the latter
-    into numbers), TooLargeError before anything over `max_bytes` is allocated.
+    Raises:
+        SymbolicError: for symbols, and for exact objects unless `dtype` converts them to numbers.
+        TooLargeError: before anything over `max_bytes` is allocated.
 
     >>> import convalg as ca
     >>> ca.correlation(4, [1, 2]).to_scipy().toarray().tolist()
@@ -242,9 +290,14 @@ def to_scipy(
 
 
 def to_sympy(self: Operator, order: Order = "C", *, max_bytes: int | None = None) -> sympy.Matrix:
-    """The exact matrix.
+    """Return the exact matrix as a SymPy matrix.
 
-    Raises: TooLargeError before anything over `max_bytes` is allocated.
+    Args:
+        order: Order of vec() on both sides: "C" row-major or "F" column-major.
+        max_bytes: Largest matrix in bytes.
+
+    Raises:
+        TooLargeError: before anything over `max_bytes` is allocated.
 
     >>> import convalg as ca
     >>> ca.correlation(3, ca.kernel(2)).to_sympy()
@@ -259,9 +312,14 @@ def to_sympy(self: Operator, order: Order = "C", *, max_bytes: int | None = None
 
 
 def to_numpy(self: Operator, order: Order = "C", *, max_bytes: int | None = None) -> Array:
-    """The dense matrix; of objects where the entries are exact objects or symbols.
+    """Return the dense matrix, an array of objects if the entries are exact objects or symbols.
 
-    Raises: TooLargeError before anything over `max_bytes` is allocated.
+    Args:
+        order: Order of vec() on both sides: "C" row-major or "F" column-major.
+        max_bytes: Largest matrix in bytes.
+
+    Raises:
+        TooLargeError: before anything over `max_bytes` is allocated.
 
     >>> import convalg as ca
     >>> ca.flip_axes(3).to_numpy().tolist()
@@ -274,7 +332,7 @@ def to_numpy(self: Operator, order: Order = "C", *, max_bytes: int | None = None
 
 
 def to_isl(self: Operator) -> islpy.Map:
-    """The support as an integer relation {row -> column}, for proofs and receptive fields.
+    """Return the support as an integer relation {row -> column}, for proofs and receptive fields.
 
     >>> import convalg as ca
     >>> ca.downsample(5, 2).to_isl()
@@ -286,7 +344,7 @@ def to_isl(self: Operator) -> islpy.Map:
 
 
 def to_linear_operator(self: Operator) -> scipy.sparse.linalg.LinearOperator:
-    """SciPy's LinearOperator over vec(): for its solvers, without building the matrix.
+    """Return a SciPy LinearOperator on vec(x), for SciPy's solvers, without building the matrix.
 
     >>> import convalg as ca
     >>> ca.correlation(3, [1, 2]).to_linear_operator().matvec([1, 1, 1])

@@ -1,4 +1,4 @@
-"""Pooling: sums and averages are operators; maxima, minima and Lp norms are maps."""
+"""Sum and average pooling, which are operators; max, min and Lp pooling are maps."""
 
 from __future__ import annotations
 
@@ -38,16 +38,27 @@ def sum_pool(
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Operator:
-    """The sum over windows of `size` samples, `stride` apart (by default side by side).
+    """Return the sum over windows of `size` samples, separately for each channel.
 
-    Shapes: `(*shape)`, or `(channels, *shape)`, to the number of windows on each axis; every
-    channel on its own. Padding is zeros. With `ceil_mode` the last window may reach beyond the
-    padding behind the input, as long as it does not start there.
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    Args:
+        shape: Spatial shape of the input; the output has one sample per window.
+        size: Samples of a window: an int or one per axis.
+        stride: Distance of the windows, an int or one per axis; by default `size`.
+        padding: As for `correlation`; it is zero.
+        dilation: Distance of the samples of a window, an int or one per axis.
+        ceil_mode: Whether the last window may extend beyond the padding after the input, as long
+            as it does not start there.
+        channels: Number of channels, which become the first axis; None for no channel axis.
 
-    >>> sum_pool(5, 2)([1, 2, 3, 4, 5]).tolist()
+    Raises:
+        ShapeError: when no window fits.
+        ArgumentError: when a value is not allowed; the message names the argument.
+        KindError: when an argument is of the wrong type.
+
+    >>> import convalg as ca
+    >>> ca.sum_pool(5, 2)([1, 2, 3, 4, 5]).tolist()
     [3, 7]
-    >>> sum_pool(5, 2, ceil_mode=True)([1, 2, 3, 4, 5]).tolist()
+    >>> ca.sum_pool(5, 2, ceil_mode=True)([1, 2, 3, 4, 5]).tolist()
     [3, 7, 5]
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
@@ -68,17 +79,20 @@ def average_pool(
     divisor_override: int | None = None,
     channels: int | None = None,
 ) -> Operator:
-    """The mean over windows of `size` samples. Integers give exact fractions.
+    """Return the mean over windows of `size` samples; integers give exact fractions.
 
-    Shapes and errors: as `sum_pool`.
-    Rule: the divisor is the number of samples in the window: those of the input and, with
-    `count_include_pad`, of the padding. What a window of `ceil_mode` reaches beyond the padding
-    never counts. `divisor_override` is one divisor for all windows. (PyTorch, and ONNX with
-    count_include_pad=1; ONNX and TensorFlow count no padding by default.)
+    The other arguments, shapes and errors are those of `sum_pool`. The defaults are PyTorch's, and
+    ONNX's with count_include_pad=1; ONNX and TensorFlow do not count the padding by default.
 
-    >>> average_pool(4, 2)([1.0, 2.0, 3.0, 5.0]).tolist()
+    Args:
+        count_include_pad: Whether the divisor counts the padding in a window; samples of a window
+            beyond the padding (`ceil_mode`) never count.
+        divisor_override: One divisor for all windows.
+
+    >>> import convalg as ca
+    >>> ca.average_pool(4, 2)([1.0, 2.0, 3.0, 5.0]).tolist()
     [1.5, 4.0]
-    >>> average_pool(3, 2, padding=1, count_include_pad=False)([2.0, 4.0, 6.0]).tolist()
+    >>> ca.average_pool(3, 2, padding=1, count_include_pad=False)([2.0, 4.0, 6.0]).tolist()
     [2.0, 5.0]
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
@@ -98,10 +112,10 @@ def average_pool(
         return scale(1 / window if is_symbolic(window) else Fraction(1, window), total)
     if not all(axis.is_concrete for axis in axes):
         raise SymbolicError(
-            f"a divisor that changes at the border needs numbers for sizes, not {shape}"
+            f"a divisor that depends on the window needs numbers for sizes, not {shape}"
         )
-    places = size_product(total.out_shape) + sum(axis.out_size * axis.taps for axis in axes)
-    windows.check_places(places, f"divisors of {total!r}")
+    entries = size_product(total.out_shape) + sum(axis.out_size * axis.taps for axis in axes)
+    windows.check_places(entries, f"divisors of {total!r}")
     windows.check_indices((*largest_indices(axes), size_product(total.in_shape)), repr(total))
     counts = [
         _counts(axis, pad if count_include_pad else (0, 0), pads[k], k)
@@ -119,12 +133,18 @@ def global_pool(
     reduce: Literal["average", "sum"] = "average",
     channels: int | None = None,
 ) -> Operator:
-    """The mean (or the sum) over all samples of a channel.
+    """Return the mean (or the sum) over all samples of a channel.
 
-    Shapes: `(*shape)` or `(channels, *shape)`, to one sample on each axis: `(channels, 1, 1)`.
-    Raises: ArgumentError for another `reduce`; `global_max_pool` is a map.
+    Args:
+        shape: Spatial shape of the input; the output has one sample on each axis.
+        reduce: "average" or "sum"; for the maximum use `global_max_pool`, which is a map.
+        channels: Number of channels, which become the first axis; None for no channel axis.
 
-    >>> global_pool((2, 2))([[1, 2], [3, 6]]).tolist()
+    Raises:
+        ArgumentError: for another `reduce`.
+
+    >>> import convalg as ca
+    >>> ca.global_pool((2, 2))([[1, 2], [3, 6]]).tolist()
     [[Fraction(3, 1)]]
     """
     return _reduced(reduce)(shape, as_shape(shape), channels=channels)
@@ -137,14 +157,26 @@ def adaptive_pool(
     reduce: Literal["average", "sum"] = "average",
     channels: int | None = None,
 ) -> Operator:
-    """The mean (or the sum) over windows that cut the input into `out_shape` parts.
+    """Return the mean (or the sum) over windows that divide the input into `out_shape` parts.
 
-    Shapes: `(*shape)` or `(channels, *shape)`, to `out_shape`; windows may overlap by a sample.
-    Rule: output o of m covers samples floor(o n / m) to ceil((o + 1) n / m) - 1.
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    Rule: output o of m covers samples floor(o n / m) to ceil((o + 1) n / m) - 1, so windows may
+    overlap by a sample.
+
+    Args:
+        shape: Spatial shape of the input.
+        out_shape: Spatial shape of the output, an int or one size per axis.
+        reduce: "average" or "sum".
+        channels: Number of channels, which become the first axis; None for no channel axis.
+
+    Raises:
+        ShapeError: when the numbers of axes differ.
+        ArgumentError: when a value is not allowed; the message names the argument.
+        SymbolicError: for symbolic sizes.
+
     Source: PyTorch, AdaptiveAvgPool.
 
-    >>> adaptive_pool(5, 3, reduce="sum")([1, 2, 3, 4, 5]).tolist()
+    >>> import convalg as ca
+    >>> ca.adaptive_pool(5, 3, reduce="sum")([1, 2, 3, 4, 5]).tolist()
     [3, 9, 9]
     """
     pool = _reduced(reduce)
@@ -155,84 +187,92 @@ def adaptive_pool(
     windows.check_samples((*sizes, *wanted), "an adaptive pooling")
     each = [list(windows.adaptive(n, m)) for n, m in zip(sizes, wanted, strict=True)]
     parts: list[Operator] = []
-    for n, m, found in zip(sizes, wanted, each, strict=True):
-        rows = np.repeat(np.arange(m), [len(window) for window in found])
-        parts.append(sparse_matrix(rows, np.concatenate(found), 1, (n,), (m,)))
+    for n, m, ranges in zip(sizes, wanted, each, strict=True):
+        rows = np.repeat(np.arange(m), [len(window) for window in ranges])
+        parts.append(sparse_matrix(rows, np.concatenate(ranges), 1, (n,), (m,)))
     total = per_channel(parts, channels)
     if reduce == "sum":
         return total
     windows.check_places(size_product(total.out_shape), f"divisors for {total.out_shape}")
     divisors = np.ones((), dtype=object)
-    for found in each:
-        divisors = np.multiply.outer(divisors, [len(window) for window in found])
+    for ranges in each:
+        divisors = np.multiply.outer(divisors, [len(window) for window in ranges])
     return _divided(np.broadcast_to(divisors, total.out_shape), total)
 
 
 def max_unpool(indices: Any, shape: Shape, *, channels: int | None = None) -> Operator:
-    """Each value put back at the index that it won from; zero elsewhere. An operator.
+    """Return the operator that writes each value to the index of its maximum, and zero elsewhere.
 
-    Shapes: `indices` as `max_pool(...).indices(x)` gives them: flat places within one channel
-    of `shape`; input of the shape of `indices`, output `(*shape)` or `(channels, *shape)`.
-    Where an index comes twice in a channel, the last one is kept.
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    Args:
+        indices: Indices as `max_pool(...).indices(x)` returns them: flat indices in one channel of
+            `shape`. The input has their shape. Of equal indices in a channel the last one is used.
+        shape: Spatial shape of the output.
+        channels: Number of channels, which become the first axis; None for no channel axis.
+
+    Raises:
+        ShapeError: when the indices do not have one axis for each of the output's.
+        ArgumentError: for an index outside the channel.
+        KindError: when the indices are not integers.
+
     Source: PyTorch, MaxUnpool.
 
-    >>> max_unpool([1, 2], 4)([10, 20]).tolist()
+    >>> import convalg as ca
+    >>> ca.max_unpool([1, 2], 4)([10, 20]).tolist()
     [0, 10, 20, 0]
     """
     sizes = concrete_shape(shape)
-    places = as_numbers(indices, "indices")
+    positions = as_numbers(indices, "indices")
     if (kind := np.asarray(indices).dtype).kind not in "iu":
         raise KindError(f"indices must be integers, not {kind}")
-    lead, fits = shapes((), (), channels)[0], places.size > 0
-    if not fits or places.ndim != len(lead) + len(sizes) or places.shape[: len(lead)] != lead:
+    lead, fits = shapes((), (), channels)[0], positions.size > 0
+    if not fits or positions.ndim != len(lead) + len(sizes) or positions.shape[: len(lead)] != lead:
         raise ShapeError(
-            f"indices must have one axis for each of {(*lead, *sizes)}, not shape {places.shape}"
+            f"indices must have one axis for each of {(*lead, *sizes)}, not shape {positions.shape}"
         )
     plane = size_product(sizes)
     windows.check_indices([size_product(lead) * plane], f"max_unpool to {(*lead, *sizes)}")
-    if not 0 <= int(places.min()) <= int(places.max()) < plane:
+    if not 0 <= int(positions.min()) <= int(positions.max()) < plane:
         raise ArgumentError(
-            f"indices must lie in 0..{plane - 1}, the places of {sizes}, not "
-            f"{int(places.min())}..{int(places.max())}"
+            f"indices must be in 0..{plane - 1}, the flat indices of {sizes}, not "
+            f"{int(positions.min())}..{int(positions.max())}"
         )
     count = lead[0] if lead else 1
     steps = np.arange(count)[:, None] * plane
-    flat = (places.astype(np.int64).reshape(count, places.size // count) + steps).ravel()
-    # The last of several: in reverse order it is the first.
+    flat = (positions.astype(np.int64).reshape(count, positions.size // count) + steps).ravel()
+    # np.unique returns the first of equal indices; in reverse order this is the last one.
     kept, position = np.unique(flat[::-1], return_index=True)
     winners = flat.size - 1 - position
-    return sparse_matrix(kept, winners, 1, places.shape, (*lead, *sizes))
+    return sparse_matrix(kept, winners, 1, positions.shape, (*lead, *sizes))
 
 
 def per_channel(parts: list[Operator], channels: int | None) -> Operator:
-    """One operator per axis as one of all axes, on each channel alike."""
+    """Combine one operator per axis into one of all axes, the same for each channel."""
     if channels is not None:
         parts = [identity(as_size(channels, "channels")), *parts]
-    found = parts[0]
+    product = parts[0]
     for part in parts[1:]:
-        found = kron(found, part)
-    return found
+        product = kron(product, part)
+    return product
 
 
 def shapes(
     before: tuple[int, ...], after: tuple[int, ...], channels: int | None
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Input and output shapes, with the channels in front where there are some."""
+    """Return the input and output shapes, with the channels in front if there are any."""
     lead = () if channels is None else (as_size(channels, "channels"),)
     require_numbers(lead, "channels")
     return (*lead, *before), (*lead, *after)
 
 
 def concrete_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
-    """A shape of numbers. Raises: SymbolicError for letters."""
+    """Return a shape of numbers. Raises: SymbolicError for symbolic sizes."""
     sizes = as_shape(shape, name)
     require_numbers(sizes, name)
     return tuple(int(n) for n in sizes)
 
 
 def concrete_axes(sizes: Shape, size: Any, options: dict[str, Any]) -> tuple[Axis, ...]:
-    """The axes of a window of numbers. Raises: SymbolicError for letters."""
+    """Return the axes of a window with concrete sizes. Raises: SymbolicError for symbolic sizes."""
     axes, pads = pooling_axes(sizes, size, **options)
     given = [
         (axis.taps, axis.stride, axis.dilation, *pad) for axis, pad in zip(axes, pads, strict=True)
@@ -242,12 +282,12 @@ def concrete_axes(sizes: Shape, size: Any, options: dict[str, Any]) -> tuple[Axi
 
 
 def shape_words(shape: tuple[Any, ...]) -> str:
-    """A shape as it is written in a call."""
+    """Return a shape as it is written in a call."""
     return str(shape[0]) if len(shape) == 1 else str(tuple(shape))
 
 
 def tail(channels: int | None) -> str:
-    """The option `channels` as it is written in a call."""
+    """Return the option `channels` as it is written in a call."""
     return "" if channels is None else f", channels={channels}"
 
 
@@ -257,14 +297,14 @@ def _reduced(reduce: str) -> Any:
 
 
 def adaptive_shape(shape: Any, out_shape: Any) -> tuple[int, ...]:
-    """The output sizes of an adaptive pooling, one per axis."""
+    """Return the output sizes of an adaptive pooling, one per axis."""
     return concrete_shape(per_axis(out_shape, "out_shape", len(as_shape(shape))), "out_shape")
 
 
 def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: int) -> Array:
-    """How many samples of each window count on one axis, with the padding that counts."""
+    """Return the number of samples of each window on one axis, including the counted padding."""
     before, after = counted
-    # The same windows over the input with its counted padding as further samples.
+    # The same windows over the input extended by its counted padding.
     wider = Axis(
         in_size=int(axis.in_size) + before + after,
         out_size=axis.out_size,
@@ -273,29 +313,29 @@ def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: 
         dilation=axis.dilation,
         padding=axis.padding - before,
     )
-    found = np.sum(wider.columns() >= 0, axis=1)
-    if not found.all():
+    counts = np.sum(wider.columns() >= 0, axis=1)
+    if not counts.all():
         raise ArgumentError(
-            f"padding {pad} on axis {number} leaves window {int(np.argmin(found))} without a "
+            f"padding {pad} on axis {number} leaves window {int(np.argmin(counts))} without a "
             f"sample to average; pad less, or use count_include_pad=True or sum_pool"
         )
-    return found.astype(object)
+    return counts.astype(object)
 
 
 def _divided(divisors: Array, total: Operator) -> Operator:
-    """Each output over its own divisor: whole factors and one common fraction, all exact."""
+    """Divide each output by its own divisor, exactly: integer factors and one common fraction."""
     common = math.lcm(*set(map(int, divisors.ravel())))
     factors = np.array([common // int(d) for d in divisors.ravel()])
     if len(set(factors.tolist())) == 1:
         return scale(Fraction(int(factors[0]), common), total)
-    # Small integers leave the type of single floats alone, and half floats no room to overflow.
+    # Small integers do not widen float32, and 16 bits widen float16, which could overflow.
     kind = np.result_type(np.uint16, np.min_scalar_type(factors.max()))
     gains = diagonal(factors.reshape(divisors.shape).astype(kind))
     return scale(Fraction(1, common), gains @ total)
 
 
 def largest_indices(axes: tuple[Axis, ...]) -> list[Any]:
-    """Strides, dilations and padding, and the raw indices that outputs read first and last."""
+    """Return strides, dilations, paddings, and the extreme raw indices that outputs read."""
     corners = [
         axis.raw(output, tap)
         for axis in axes

@@ -1,4 +1,4 @@
-"""Samples moved about and interpolated: shuffles, patches, resizing. All are operators."""
+"""Operators that rearrange or interpolate samples: permutations, shuffles, patches, resizing."""
 
 from __future__ import annotations
 
@@ -30,16 +30,21 @@ from convalg.operators.windows import Coordinates, Rounding
 from convalg.size import as_shape, as_size, is_expression, per_axis, require_numbers, size_product
 
 LARGEST_DENOMINATOR = 10**6
-"""A scale given as a float is read as the simplest fraction that it rounds from, up to this."""
+"""A float scale is read as the fraction with a denominator up to this that rounds to it, if any."""
 
 
 def permute(in_shape: Shape, axes: Any) -> Operator:
-    """The input with its axes in another order, as NumPy's transpose.
+    """Return the operator that permutes the axes of its input, as NumPy's transpose.
 
-    Shapes: `in_shape` with all axes, channels too; axis k of the output is axis `axes[k]`.
-    Raises: ArgumentError unless `axes` names every axis once.
+    Args:
+        in_shape: Shape of the input, including channels.
+        axes: Axis k of the output is axis `axes[k]` of the input.
 
-    >>> permute((2, 3), (1, 0))([[1, 2, 3], [4, 5, 6]]).tolist()
+    Raises:
+        ArgumentError: unless `axes` names every axis once.
+
+    >>> import convalg as ca
+    >>> ca.permute((2, 3), (1, 0))([[1, 2, 3], [4, 5, 6]]).tolist()
     [[1, 4], [2, 5], [3, 6]]
     """
     sizes = concrete_shape(in_shape, "in_shape")
@@ -47,15 +52,16 @@ def permute(in_shape: Shape, axes: Any) -> Operator:
     require_numbers(order, "axes")
     if sorted(order) != list(range(len(sizes))):
         raise ArgumentError(f"axes must name each of the {len(sizes)} axes once, not {axes!r}")
-    words = f"permute({shape_words(sizes)}, {tuple(order)})"
-    table = _places(sizes, words).transpose(order)
-    return gathering(table, sizes, table.shape, words)
+    call = f"permute({shape_words(sizes)}, {tuple(order)})"
+    table = _flat_indices(sizes, call).transpose(order)
+    return gathering(table, sizes, table.shape, call)
 
 
 def flatten(in_shape: Shape) -> Operator:
-    """All samples of all channels on one axis, in row-major order.
+    """Return the operator that flattens its input, channels included, in row-major order.
 
-    >>> flatten((2, 2))([[1, 2], [3, 4]]).tolist()
+    >>> import convalg as ca
+    >>> ca.flatten((2, 2))([[1, 2], [3, 4]]).tolist()
     [1, 2, 3, 4]
     """
     return reshape(in_shape, size_product(as_shape(in_shape, "in_shape")))
@@ -64,15 +70,24 @@ def flatten(in_shape: Shape) -> Operator:
 def pixel_shuffle(
     shape: Shape, factor: Any, *, channels: int, order: Literal["CRD", "DCR"] = "CRD"
 ) -> Operator:
-    """Channels laid out in space: each group of factor^d channels becomes one finer image.
+    """Return the operator that rearranges every factor^d channels into one larger image.
 
-    Shapes: `(channels, *shape)` to `(channels / factor^d, *(factor n))`. `order`: where the
-    place within a block is counted in the channel index, behind the channel ("CRD", PyTorch)
-    or before it ("DCR"; both ONNX DepthToSpace).
-    Raises: ShapeError when factor^d does not divide the channels.
+    Shapes: `(channels, *shape)` to `(channels / factor^d, *(factor n))`.
+
+    Args:
+        shape: Spatial shape of the input, with d axes.
+        factor: Samples of a block: an int or one per axis.
+        channels: Number of input channels.
+        order: Position of the block's index in the channel index: after the channel ("CRD",
+            PyTorch) or in front of it ("DCR"); ONNX DepthToSpace has both.
+
+    Raises:
+        ShapeError: when factor^d does not divide the channels.
+
     Source: Shi et al. 2016, equation 4.
 
-    >>> pixel_shuffle((1, 1), 2, channels=4)([[[1]], [[2]], [[3]], [[4]]]).tolist()
+    >>> import convalg as ca
+    >>> ca.pixel_shuffle((1, 1), 2, channels=4)([[[1]], [[2]], [[3]], [[4]]]).tolist()
     [[[1, 2], [3, 4]]]
     """
     sizes = concrete_shape(shape)
@@ -89,23 +104,33 @@ def pixel_shuffle(
     else:
         split, lead, offset = (*factors, inner, *sizes), dims, 0
     before = (count, *sizes)
-    pairs = [place for k in range(dims) for place in (dims + 1 + k, offset + k)]
+    pairs = [axis for k in range(dims) for axis in (dims + 1 + k, offset + k)]
     after = (inner, *(n * r for n, r in zip(sizes, factors, strict=True)))
     named = "" if order == "CRD" else f", order={order!r}"
-    words = f"pixel_shuffle({shape_words(sizes)}, {_short(factors)}{tail(count)}{named})"
-    table = _places(before, words).reshape(split).transpose(lead, *pairs)
-    return gathering(table, before, after, words)
+    call = f"pixel_shuffle({shape_words(sizes)}, {_short(factors)}{tail(count)}{named})"
+    table = _flat_indices(before, call).reshape(split).transpose(lead, *pairs)
+    return gathering(table, before, after, call)
 
 
 def pixel_unshuffle(
     shape: Shape, factor: Any, *, channels: int, order: Literal["CRD", "DCR"] = "CRD"
 ) -> Operator:
-    """Space laid out in channels: the inverse and the adjoint of `pixel_shuffle`.
+    """Return the operator that rearranges blocks of samples into channels.
 
+    It is the inverse and the adjoint of `pixel_shuffle`.
     Shapes: `(channels, *shape)` to `(channels factor^d, *(n / factor))`.
-    Raises: ShapeError when the factor does not divide a size.
 
-    >>> pixel_unshuffle((2, 2), 2, channels=1)([[[1, 2], [3, 4]]]).ravel().tolist()
+    Args:
+        shape: Spatial shape of the input, with d axes.
+        factor: Samples of a block: an int or one per axis.
+        channels: Number of input channels.
+        order: As for `pixel_shuffle`.
+
+    Raises:
+        ShapeError: when the factor does not divide a size.
+
+    >>> import convalg as ca
+    >>> ca.pixel_unshuffle((2, 2), 2, channels=1)([[[1, 2], [3, 4]]]).ravel().tolist()
     [1, 2, 3, 4]
     """
     sizes = concrete_shape(shape)
@@ -127,36 +152,49 @@ def unfold(
     dilation: Any = 1,
     channels: int | None = None,
 ) -> Operator:
-    """What every tap of every window reads ("im2col"): one column for each window.
+    """Return the operator that extracts all windows as columns ("im2col").
 
     Shapes: `(*shape)` to `(taps, windows)`, or `(channels, *shape)` to
-    `(channels * taps, windows)`; taps and windows flat and row-major. Padding is zeros. Windows
-    are `stride` apart, by default 1, so that they overlap (those of pooling lie side by side).
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    `(channels * taps, windows)`; taps and windows are flat and row-major.
+
+    Args:
+        shape: Spatial shape of the input.
+        size: Taps of a window: an int or one per axis.
+        stride: Distance of the windows, an int or one per axis; unlike in pooling, 1 by default.
+        padding: As for `correlation`; it is zero.
+        dilation: Distance of the taps, an int or one per axis.
+        channels: Number of channels, which become the first axis; None for no channel axis.
+
+    Raises:
+        ShapeError: when no window fits.
+        ArgumentError: when a value is not allowed; the message names the argument.
+        KindError: when an argument is of the wrong type.
+
     Source: PyTorch, Unfold.
 
-    >>> unfold(4, 2)([1, 2, 3, 4]).tolist()
+    >>> import convalg as ca
+    >>> ca.unfold(4, 2)([1, 2, 3, 4]).tolist()
     [[1, 2, 3], [2, 3, 4]]
     """
     sizes = concrete_shape(shape)
-    walk = {"stride": stride, "padding": padding, "dilation": dilation}
-    # None is the default of pooling only.
+    spacing = {"stride": stride, "padding": padding, "dilation": dilation}
+    # stride=None would mean the default of pooling.
     per_axis(stride, "stride", len(sizes))
-    axes = concrete_axes(sizes, size, walk)
+    axes = concrete_axes(sizes, size, spacing)
     taps = size_product([axis.taps for axis in axes])
     outputs = size_product([axis.out_size for axis in axes])
     before, _ = shapes(sizes, (), channels)
     count = before[0] if channels is not None else 1
     given = {"stride": (stride, 1), "padding": (padding, 0), "dilation": (dilation, 1)}
-    plain = [(k, v.tolist() if hasattr(v, "tolist") else v, u) for k, (v, u) in given.items()]
-    options = "".join(f", {name}={v!r}" for name, v, usual in plain if v != usual)
+    listed = [(k, v.tolist() if hasattr(v, "tolist") else v, u) for k, (v, u) in given.items()]
+    options = "".join(f", {name}={v!r}" for name, v, usual in listed if v != usual)
     window = _short(per_axis(size, "size", len(sizes)))
-    words = f"unfold({shape_words(sizes)}, {window}{options}{tail(channels)})"
-    windows.check_places(count * taps * outputs, words, windows.BYTES_PER_ENTRY)
-    places, _ = engine.table(axes)
+    call = f"unfold({shape_words(sizes)}, {window}{options}{tail(channels)})"
+    windows.check_places(count * taps * outputs, call, windows.BYTES_PER_ENTRY)
+    indices, _ = engine.table(axes)
     steps = np.arange(count)[:, None, None] * size_product(sizes)
-    table = np.where(places < 0, -1, places + steps)
-    return gathering(table, before, (count * taps, outputs), words)
+    table = np.where(indices < 0, -1, indices + steps)
+    return gathering(table, before, (count * taps, outputs), call)
 
 
 def fold(
@@ -168,14 +206,16 @@ def fold(
     dilation: Any = 1,
     channels: int | None = None,
 ) -> Operator:
-    """Columns of windows added up where they were read ("col2im"): the adjoint of `unfold`.
+    """Return the adjoint of `unfold`, which adds columns of windows to an image ("col2im").
 
     Shapes: `(taps, windows)` to `(*shape)`, or `(channels * taps, windows)` to
-    `(channels, *shape)`. Overlaps are added.
-    Raises: as `unfold`.
+    `(channels, *shape)`. The arguments and errors are those of `unfold`; `shape` is the spatial
+    shape of the output.
+
     Source: PyTorch, Fold; ONNX, operator Col2Im.
 
-    >>> fold(4, 2)([[1, 1, 1], [1, 1, 1]]).tolist()
+    >>> import convalg as ca
+    >>> ca.fold(4, 2)([[1, 1, 1], [1, 1, 1]]).tolist()
     [1, 2, 2, 1]
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "channels": channels}
@@ -192,20 +232,36 @@ def resize(
     rounding: Rounding = "round_prefer_floor",
     channels: int | None = None,
 ) -> Operator:
-    """The input interpolated on another grid: nearest sample, or (bi-, tri-)linear.
+    """Return the operator that interpolates its input on another grid: nearest or (multi)linear.
 
-    Shapes: `(*shape)`, or `(channels, *shape)`, to `size`, or to floor(n scale) on each axis.
-    With both, `size` is the shape and `scale` places the outputs.
-    Rule: output o lies at (o + 1/2) / scale - 1/2 ("half_pixel"), at o / scale ("asymmetric")
-    or at o (n - 1) / (m - 1) ("align_corners"); "nearest" takes the sample that `rounding`
-    says, "linear" weighs the two beside it. Weights are exact fractions. PyTorch's "nearest" is
-    asymmetric with "floor"; its "nearest-exact" half_pixel with "round_prefer_ceil".
-    Raises: ArgumentError when there is neither `size` nor `scale`, and for unknown words.
+    Rule: output o is at position (o + 1/2) / scale - 1/2 ("half_pixel"), o / scale ("asymmetric")
+    or o (n - 1) / (m - 1) ("align_corners") of the input. The weights are exact fractions.
+    PyTorch's "nearest" is "asymmetric" with "floor"; its "nearest-exact" is "half_pixel" with
+    "round_prefer_ceil".
+
+    Args:
+        shape: Spatial shape of the input.
+        size: Spatial shape of the output; by default floor(n scale) samples on each axis.
+        scale: Scale of the grid, one number or one per axis; by default m / n. With both, `size` is
+            the shape and `scale` determines the positions.
+        mode: "nearest" takes one sample, "linear" weights the two samples around the position.
+        coordinates: Rule for the positions, with the names of ONNX.
+        rounding: Which sample "nearest" takes: "floor", "ceil", "round_prefer_floor" or
+            "round_prefer_ceil".
+        channels: Number of channels, which become the first axis; None for no channel axis.
+
+    Raises:
+        ShapeError: when `size` or `scale` does not have one number per axis.
+        ArgumentError: when there is neither `size` nor `scale`, or a value is not allowed.
+        KindError: when a scale is not a number.
+        SymbolicError: for symbolic sizes.
+
     Source: ONNX, operator Resize.
 
-    >>> resize(2, scale=2)([1, 5]).tolist()
+    >>> import convalg as ca
+    >>> ca.resize(2, scale=2)([1, 5]).tolist()
     [1, 1, 5, 5]
-    >>> resize(2, scale=2, mode="linear")([1.0, 5.0]).tolist()
+    >>> ca.resize(2, scale=2, mode="linear")([1.0, 5.0]).tolist()
     [1.0, 2.0, 4.0, 5.0]
     """
     sizes = concrete_shape(shape)
@@ -217,26 +273,31 @@ def resize(
     for n, m, factor in zip(sizes, wanted, scales, strict=True):
         rows = []
         for output in range(m):
-            place = windows.position(output, n, m, factor, coordinates)
+            position = windows.position(output, n, m, factor, coordinates)
             if mode == "linear":
-                rows.append(windows.linear(place, n))
+                rows.append(windows.linear(position, n))
             else:
-                rows.append({windows.nearest(place, n, rounding): Fraction(1)})
-        whole, matrix = _weights(rows, n)
+                rows.append({windows.nearest(position, n, rounding): Fraction(1)})
+        denominator, matrix = _weights(rows, n)
         parts.append(matrix)
-        common *= whole
+        common *= denominator
     return _scaled(Fraction(1, common), per_channel(parts, channels))
 
 
 def dropout(mask: Any, rate: Any = 0) -> Operator:
-    """A dropout with its mask given: a diagonal of zeros and 1 / (1 - rate).
+    """Return a dropout with a given mask: a diagonal matrix of zeros and 1 / (1 - rate).
 
-    Shapes: `mask` of the input, zeros (dropped) and ones; `rate` the share that is dropped in
-    training, 0 <= rate < 1; an exact fraction stays exact.
-    Raises: ArgumentError for a mask that is not 0 or 1, or another rate.
+    Args:
+        mask: Zeros (dropped) and ones, in the shape of the input.
+        rate: The fraction that is dropped in training, 0 <= rate < 1; a `Fraction` stays exact.
 
+    Raises:
+        ShapeError: when the mask is empty or a number.
+        ArgumentError: when the mask has other values, or the rate is out of range.
+
+    >>> import convalg as ca
     >>> from fractions import Fraction
-    >>> dropout([1, 0, 1], Fraction(1, 2))([3, 4, 5]).tolist()
+    >>> ca.dropout([1, 0, 1], Fraction(1, 2))([3, 4, 5]).tolist()
     [Fraction(6, 1), Fraction(0, 1), Fraction(10, 1)]
     """
     values = as_numbers(mask, "mask")
@@ -246,8 +307,8 @@ def dropout(mask: Any, rate: Any = 0) -> Operator:
         raise ArgumentError(f"mask must hold zeros and ones, not {values.ravel()[:5].tolist()}")
     rate = rate.item() if isinstance(rate, np.number) else rate
     if not isinstance(rate, (int, float, Fraction)) or not 0 <= rate < 1:
-        raise ArgumentError(f"rate must be a share from 0 up to, but not, 1, not {rate!r}")
-    # One byte, which leaves the type of floats alone.
+        raise ArgumentError(f"rate must be a number with 0 <= rate < 1, not {rate!r}")
+    # int8 does not widen any float type.
     kept = diagonal(values.astype(np.int8))
     return _scaled(1 / (1 - rate) if isinstance(rate, float) else 1 / Fraction(1 - rate), kept)
 
@@ -256,9 +317,9 @@ def _scaled(factor: Any, operator: Operator) -> Operator:
     return operator if factor == 1 else scale(factor, operator)
 
 
-def _places(shape: tuple[Any, ...], words: str) -> Array:
-    """The flat place of each entry, for the matrix of a call."""
-    windows.check_places(size_product(shape), words, windows.BYTES_PER_ENTRY)
+def _flat_indices(shape: tuple[Any, ...], call: str) -> Array:
+    """Return the flat index of each entry, for the matrix of a call."""
+    windows.check_places(size_product(shape), call, windows.BYTES_PER_ENTRY)
     return np.arange(size_product(shape)).reshape(shape)
 
 
@@ -269,9 +330,9 @@ def _short(values: tuple[Any, ...]) -> str:
 def _target(
     sizes: tuple[int, ...], size: Any, scale: Any
 ) -> tuple[tuple[int, ...], tuple[Fraction, ...]]:
-    """Output sizes and the scales between the grids, from `size`, `scale` or both."""
+    """Return the output sizes and the scales of the grids, from `size`, `scale` or both."""
     if size is None and scale is None:
-        raise ArgumentError(f"resize of {sizes} takes a size, a scale, or both")
+        raise ArgumentError(f"resize of {sizes} needs a size, a scale, or both")
     wanted = None
     if size is not None:
         wanted = concrete_shape(per_axis(size, "size", len(sizes)), "size")
@@ -291,7 +352,7 @@ def _target(
 
 
 def _fraction(value: Any) -> Fraction:
-    """A scale as a fraction; a float as the simplest one that rounds to it."""
+    """Return a scale as a fraction; for a float, the simplest one that rounds to it."""
     if is_expression(value) and value.is_Rational:
         return Fraction(int(value.p), int(value.q))
     if isinstance(value, np.number):
@@ -305,8 +366,8 @@ def _fraction(value: Any) -> Fraction:
 
 
 def _weights(rows: list[dict[int, Fraction]], columns: int) -> tuple[int, Operator]:
-    """The common denominator and the matrix of whole numerators of one axis."""
+    """Return the common denominator and the matrix of integer numerators of one axis."""
     common = math.lcm(*(weight.denominator for row in rows for weight in row.values()))
-    places = [(r, c, int(w * common)) for r, row in enumerate(rows) for c, w in row.items()]
-    where, read, values = (np.array(part) for part in zip(*places, strict=True))
+    entries = [(r, c, int(w * common)) for r, row in enumerate(rows) for c, w in row.items()]
+    where, read, values = (np.array(part) for part in zip(*entries, strict=True))
     return common, sparse_matrix(where, read, values, (columns,), (len(rows),))

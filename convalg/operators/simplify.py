@@ -1,7 +1,7 @@
-"""What an operator is: simplifying an expression to one convolution, and naming its structure.
+"""Simplifying an expression to one convolution.
 
-Every rule proposes a geometry and then holds its pattern against the composed patterns, axis
-by axis; nothing is accepted on the strength of a formula alone.
+Every rule proposes a geometry and then compares its pattern with the composed patterns, axis by
+axis; nothing is accepted because of a formula alone.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ TapMap = dict[tuple[int, int], int]
 
 
 def simplify(operator: Operator) -> Operator:
-    """One convolution where the expression is one; see `Operator.simplify`."""
+    """Return one convolution if the expression equals one; see `Operator.simplify`."""
     match operator:
         case Adjoint(operator=Convolution()):
-            turned = _adjoint_layer(operator)
-            return operator if turned is None or _is_no_call(turned) else turned
+            layer = _adjoint_layer(operator)
+            return operator if layer is None or _has_no_call(layer) else layer
         case Scaled(factor=factor, operator=inner):
             return _scale(factor, simplify(inner))
         case Sum(terms=terms):
@@ -44,36 +44,36 @@ def _scale(factor: Any, operator: Operator) -> Operator:
 
 
 def _simplify_product(factors: list[Operator]) -> Operator:
-    """Neighbours are merged until none can be; scalar factors move to the front."""
+    """Merge neighbouring factors until none can be merged, and move scalar factors to the front."""
     factor: Any = 1
     parts: list[Operator] = []
     for operator in factors:
         if isinstance(operator, Scaled):
             factor, operator = factor * operator.factor, operator.operator
         parts.extend(operator.factors if isinstance(operator, Compose) else [operator])
-    plain = compose(*parts)
-    place = 0
-    while place < len(parts) - 1:
-        merged = _merge(parts[place], parts[place + 1])
+    unmerged = compose(*parts)
+    index = 0
+    while index < len(parts) - 1:
+        merged = _merge(parts[index], parts[index + 1])
         if merged is None:
-            place += 1
+            index += 1
         else:
-            parts[place : place + 2] = [merged]
-            place = max(place - 1, 0)
-    # A layer that crops or walks backwards is a step on the way, not one that could be written.
-    result = plain if any(map(_is_no_call, parts)) else compose(*parts)
+            parts[index : index + 2] = [merged]
+            index = max(index - 1, 0)
+    # A layer that crops or has a negative stride is useful only as an intermediate result.
+    result = unmerged if any(map(_has_no_call, parts)) else compose(*parts)
     return _scale(factor, result) if factor != 1 else result
 
 
-def _is_no_call(operator: Operator) -> bool:
-    """Whether no call of `correlation` makes it: negative strides or padding, mixed borders."""
+def _has_no_call(operator: Operator) -> bool:
+    """Return whether no call of `correlation` gives it: negative strides, mixed borders."""
     inner = operator.operator if isinstance(operator, Adjoint) else operator
     return isinstance(inner, Convolution) and (
-        len(_borders(inner)) > 1 or any(map(_is_no_axis, inner.geometry.axes))
+        len(_borders(inner)) > 1 or any(map(_has_no_option, inner.geometry.axes))
     )
 
 
-def _is_no_axis(axis: Axis) -> bool:
+def _has_no_option(axis: Axis) -> bool:
     return (
         axis.stride < 0
         or axis.before < 0
@@ -85,10 +85,10 @@ def _is_no_axis(axis: Axis) -> bool:
 def _simplify_sum(terms: list[Operator]) -> Operator:
     kept: list[Operator] = []
     for term in terms:
-        for place, other in enumerate(kept):
+        for index, other in enumerate(kept):
             merged = _merge_sum(other, term)
             if merged is not None:
-                kept[place] = merged
+                kept[index] = merged
                 break
         else:
             kept.append(term)
@@ -99,7 +99,7 @@ def _simplify_kron(left: Operator, right: Operator) -> Operator:
     if len(_borders(left) | _borders(right)) > 1:
         return kron(left, right)
     match left, right:
-        case Selection(), Selection() if _is_plain(left) and _is_plain(right):
+        case Selection(), Selection() if _keeps_axes(left) and _keeps_axes(right):
             return _selection((*left.axes, *right.axes))
         case (Convolution() | Selection(), Convolution() | Selection()):
             first, second = _as_layer(left, False), _as_layer(right, False)
@@ -114,7 +114,7 @@ def _simplify_kron(left: Operator, right: Operator) -> Operator:
 
 
 def _borders(operator: Operator) -> set[str]:
-    """The boundary rules that an operator really reads beyond its input with."""
+    """Return the boundary rules by which an operator actually reads beyond its input."""
     inner = operator.operator if isinstance(operator, Adjoint) else operator
     if not isinstance(inner, (Convolution, Selection)):
         return set()
@@ -123,7 +123,7 @@ def _borders(operator: Operator) -> set[str]:
 
 
 def _merge(left: Operator, right: Operator) -> Operator | None:
-    """The product of two operators as one, or None."""
+    """Return the product of two operators as one operator, or None."""
     if isinstance(left, Selection) and isinstance(right, Selection):
         merged = _merge_selections(left, right)
         if merged is not None or not has_sums(left, right):
@@ -133,25 +133,25 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
         return direct
     # A product with a strided adjoint may be the adjoint of a strided layer.
     if isinstance(left, Adjoint) or isinstance(right, Adjoint):
-        turned = _merge_layers(right.T, left.T)
-        return None if turned is None else simplify(turned.T)
+        merged = _merge_layers(right.T, left.T)
+        return None if merged is None else simplify(merged.T)
     return None
 
 
 def has_sums(*operators: Selection) -> bool:
-    """Whether any of them adds entries up, as sum pooling does."""
+    """Return whether any of them adds entries, as sum pooling does."""
     return any(axis.taps != 1 for operator in operators for axis in operator.axes)
 
 
 def _merge_selections(left: Selection, right: Selection) -> Operator | None:
-    if has_sums(left, right) or not (_is_plain(left) and _is_plain(right)):
+    if has_sums(left, right) or not (_keeps_axes(left) and _keeps_axes(right)):
         return None
     axes = []
     for outer, inner in zip(left.axes, right.axes, strict=True):
-        found = merged_axis(outer, inner)
-        if found is None:
+        merged = merged_axis(outer, inner)
+        if merged is None:
             return None
-        axes.append(found[0])
+        axes.append(merged[0])
     return _selection(tuple(axes))
 
 
@@ -163,18 +163,18 @@ def _merge_layers(left: Operator, right: Operator) -> Operator | None:
     pairs = [
         merged_axis(a, b) for a, b in zip(outer.geometry.axes, inner.geometry.axes, strict=True)
     ]
-    found = [pair for pair in pairs if pair is not None]
-    if len(found) < len(pairs):
+    merged = [pair for pair in pairs if pair is not None]
+    if len(merged) < len(pairs):
         return None
     groups = math.gcd(outer.geometry.groups, inner.geometry.groups)
     first, second = _grouped(outer, groups), _grouped(inner, groups)
-    axes = tuple(axis for axis, _ in found)
+    axes = tuple(axis for axis, _ in merged)
     shape = (groups, first.shape[1], second.shape[2], *(axis.taps for axis in axes))
     weights = _zeros(shape, first, second)
-    for places in product(*(taps.items() for _, taps in found)):
-        target = tuple(place for _, place in places)
-        outer_tap = tuple(pair[0] for pair, _ in places)
-        inner_tap = tuple(pair[1] for pair, _ in places)
+    for taps in product(*(taps.items() for _, taps in merged)):
+        target = tuple(tap for _, tap in taps)
+        outer_tap = tuple(pair[0] for pair, _ in taps)
+        inner_tap = tuple(pair[1] for pair, _ in taps)
         lead = (slice(None),) * 3
         weights[lead + target] += first[lead + outer_tap] @ second[lead + inner_tap]
     return _regrouped(axes, weights, has_channels)
@@ -190,21 +190,21 @@ def _merge_sum(left: Operator, right: Operator) -> Operator | None:
     pairs = [
         _common_axis(a, b) for a, b in zip(first.geometry.axes, second.geometry.axes, strict=True)
     ]
-    found = [pair for pair in pairs if pair is not None]
-    if len(found) < len(pairs):
+    merged = [pair for pair in pairs if pair is not None]
+    if len(merged) < len(pairs):
         return None
     groups = math.gcd(first.geometry.groups, second.geometry.groups)
     parts = _grouped(first, groups), _grouped(second, groups)
-    axes = tuple(axis for axis, _, _ in found)
+    axes = tuple(axis for axis, _, _ in merged)
     weights = _zeros((*parts[0].shape[:3], *(axis.taps for axis in axes)), *parts)
     for which, part in enumerate(parts):
-        places = np.ix_(*(pair[1 + which] for pair in found))
-        weights[(slice(None),) * 3 + places] += part
+        positions = np.ix_(*(pair[1 + which] for pair in merged))
+        weights[(slice(None),) * 3 + positions] += part
     return _regrouped(axes, weights, has_channels)
 
 
 def merged_axis(outer: Axis, inner: Axis) -> tuple[Axis, TapMap] | None:
-    """The axis of `outer` after `inner`, and where each pair of taps falls in its kernel.
+    """Return the axis of `outer` after `inner`, and the index of each pair of taps in its kernel.
 
     Rule: s = s1 s2; positions s1 d2 t2 + d1 t1 on the grid of their common step.
     None when no single axis reads the same inputs.
@@ -234,22 +234,22 @@ def merged_axis(outer: Axis, inner: Axis) -> tuple[Axis, TapMap] | None:
 
 
 def _reads_like(axis: Axis, outer: Axis, inner: Axis, taps: TapMap) -> bool:
-    """Whether the axis reads, tap by tap, what `inner` reads where `outer` reads its output."""
-    found, middle, first = axis.columns(), outer.columns(), inner.columns()
-    for (a, b), place in taps.items():
+    """Return whether each tap of the axis reads what its pair of taps reads through both axes."""
+    own, middle, first = axis.columns(), outer.columns(), inner.columns()
+    for (a, b), tap in taps.items():
         reads = np.where(middle[:, a] < 0, -1, first[middle[:, a], b])
-        if not np.array_equal(found[:, place], reads):
+        if not np.array_equal(own[:, tap], reads):
             return False
     return True
 
 
 def _common_axis(first: Axis, second: Axis) -> tuple[Axis, np.ndarray, np.ndarray] | None:
-    """One axis that holds the taps of both, and where the taps of each fall on it."""
+    """Return one axis with the taps of both, and the indices of the taps of each on it."""
     offsets = [axis.dilation * np.arange(axis.taps) - axis.padding for axis in (first, second)]
     both = np.concatenate(offsets)
     low = int(both.min())
     grid = math.gcd(*(int(offset) - low for offset in both)) or 1
-    places = [(offset - low) // grid for offset in offsets]
+    positions = [(offset - low) // grid for offset in offsets]
     for boundary in dict.fromkeys((first.boundary, second.boundary)):
         axis = Axis(
             in_size=first.in_size,
@@ -261,21 +261,21 @@ def _common_axis(first: Axis, second: Axis) -> tuple[Axis, np.ndarray, np.ndarra
             boundary=boundary,
         )
         if all(
-            np.array_equal(axis.columns()[:, place], part.columns())
-            for place, part in zip(places, (first, second), strict=True)
+            np.array_equal(axis.columns()[:, taps], part.columns())
+            for taps, part in zip(positions, (first, second), strict=True)
         ):
-            return axis, places[0], places[1]
+            return axis, positions[0], positions[1]
     return None
 
 
 def _as_layer(operator: Operator, has_channels: bool) -> Convolution | None:
-    """The operator as a correlation with positive dilation, or None."""
+    """Return the operator as a correlation with positive dilation, or None."""
     match operator:
         case Convolution():
             return _forwards(operator)
         case Adjoint(operator=Convolution()):
             return _adjoint_layer(operator)
-        case Selection() if _is_plain(operator):
+        case Selection() if _keeps_axes(operator):
             return _selection_layer(operator, has_channels)
         case Scaled(factor=factor, operator=inner):
             layer = _as_layer(inner, has_channels)
@@ -298,14 +298,14 @@ def _selection_layer(operator: Selection, has_channels: bool) -> Convolution | N
 
 
 def _same_dims(first: Convolution, second: Convolution) -> bool:
-    """Whether both have as many axes, with or without channels."""
+    """Return whether both have the same number of axes, and both or neither have channels."""
     return first.geometry.has_channels == second.geometry.has_channels and (
         len(first.geometry.axes) == len(second.geometry.axes)
     )
 
 
 def _forwards(layer: Convolution) -> Convolution:
-    """The same layer with every kernel axis walked forwards; one tap needs no dilation."""
+    """Return the same layer with positive dilations and the kernel flipped accordingly."""
     axes, lead = [], layer.weights.ndim - len(layer.geometry.axes)
     flipped = []
     for k, axis in enumerate(layer.geometry.axes):
@@ -326,22 +326,22 @@ def _with(axis: Axis, *, dilation: int) -> Axis:
 
 
 def _adjoint_layer(operator: Adjoint) -> Convolution | None:
-    """The adjoint of a layer as a layer: channels swapped, each axis turned round."""
+    """Return the adjoint of a layer as a layer, with channels swapped and each axis transposed."""
     layer = operator.operator
     assert isinstance(layer, Convolution)
-    turned = [transposed_axis(axis) for axis in layer.geometry.axes]
-    axes = tuple(axis for axis in turned if axis is not None)
-    if len(axes) < len(turned):
+    transposed = [transposed_axis(axis) for axis in layer.geometry.axes]
+    axes = tuple(axis for axis in transposed if axis is not None)
+    if len(axes) < len(transposed):
         return None
     if not layer.geometry.has_channels:
         return _forwards(_layer(Geometry(axes), layer.weights))
     weights = _grouped(layer, layer.geometry.groups).swapaxes(1, 2)
-    found = _regrouped(axes, weights, True)
-    return _forwards(found)
+    swapped = _regrouped(axes, weights, True)
+    return _forwards(swapped)
 
 
 def _grouped(layer: Convolution, groups: int) -> np.ndarray:
-    """Weights as (groups, outputs, inputs, *taps) for a number of groups that divides its own."""
+    """Return weights (groups, outputs, inputs, *taps) for `groups`, a divisor of its own number."""
     own, outputs, inputs = layer.geometry.channels
     each = _exact(layer.weights).reshape(own, outputs, inputs, *layer.geometry.taps)
     if own == groups:
@@ -358,7 +358,7 @@ def _grouped(layer: Convolution, groups: int) -> np.ndarray:
 
 
 def _regrouped(axes: tuple[Axis, ...], weights: np.ndarray, has_channels: bool) -> Convolution:
-    """The layer with weights (groups, outputs, inputs, *taps)."""
+    """Return the layer with weights (groups, outputs, inputs, *taps)."""
     groups, outputs, inputs = weights.shape[:3]
     taps = weights.shape[3:]
     if not has_channels:
@@ -374,18 +374,18 @@ def _layer(geometry: Geometry, weights: np.ndarray) -> Convolution:
 
 
 def _exact(weights: np.ndarray) -> np.ndarray:
-    """Integers as Python's own, which do not overflow while kernels are merged."""
+    """Convert integers to Python integers, which do not overflow while kernels are merged."""
     return weights.astype(object) if weights.dtype.kind in "iu" else weights
 
 
 def _compact(weights: np.ndarray) -> np.ndarray:
-    """Machine numbers where they are all that: whole ones in 64 bits where they fit; a copy."""
+    """Return a copy in machine numbers if possible: int64 where all integers fit, or float64."""
     if weights.dtype.kind == "O" and all(type(value) is int for value in weights.flat):
         most = np.iinfo(np.int64)
         if all(most.min <= value <= most.max for value in weights.flat):
             return weights.astype(np.int64)
     machine = (int, float, np.floating)
-    # An integer kernel met one of floats.
+    # Merging an integer kernel with a float kernel gives objects of both types.
     mixed = weights.dtype.kind == "O" and not all(type(value) is int for value in weights.flat)
     if mixed and all(isinstance(value, machine) for value in weights.flat):
         return weights.astype(np.float64)
@@ -402,8 +402,8 @@ def _selection(axes: tuple[Axis, ...]) -> Selection:
     )
 
 
-def _is_plain(operator: Selection) -> bool:
-    """Whether the axes are those of the shapes: not a reshape."""
+def _keeps_axes(operator: Selection) -> bool:
+    """Return whether the axes are those of the shapes, unlike in a reshape."""
     return operator.geometry.in_shape == operator.in_shape and (
         operator.geometry.out_shape == operator.out_shape
     )

@@ -1,4 +1,4 @@
-"""The structure of an operator in words: Toeplitz, doubly block Toeplitz, sparse."""
+"""The name of an operator's structure: Toeplitz, doubly block Toeplitz, circulant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEPTHS = {1: "", 2: "doubly block ", 3: "triply block "}
 
 
 def structure(operator: Operator) -> str:
-    """The kind of matrix in words; see `Operator.structure`."""
+    """Return the kind of matrix as text; see `Operator.structure`."""
     match operator:
         case Convolution(geometry=geometry):
             return _layer_structure(geometry)
@@ -42,18 +42,18 @@ def _layer_structure(geometry: Geometry) -> str:
     dims = len(kinds)
     depth = DEPTHS.get(dims, f"{dims}-fold block ")
     if len(set(kinds)) == 1:
-        words = f"{depth}{kinds[0]}"
+        text = f"{depth}{kinds[0]}"
     else:
-        words = f"{depth}Toeplitz by axis: {', '.join(kinds)}"
+        text = f"{depth}Toeplitz by axis: {', '.join(kinds)}"
     if dims > 1:
         outer = [math.prod(s) for s in (geometry.out_spatial[:1], geometry.in_spatial[:1])]
         inner = [math.prod(s) for s in (geometry.out_spatial[1:], geometry.in_spatial[1:])]
-        words += f": {outer[0]} x {outer[1]} {kinds[-1]} blocks of {inner[0]} x {inner[1]}"
+        text += f": {outer[0]} x {outer[1]} {kinds[-1]} blocks of {inner[0]} x {inner[1]}"
     if geometry.has_channels:
-        words = f"{geometry.out_channels} x {geometry.in_channels} channel blocks, each {words}"
+        text = f"{geometry.out_channels} x {geometry.in_channels} channel blocks, each {text}"
         if geometry.groups > 1:
-            words += f"; blocks across the {geometry.groups} groups are zero"
-    return words
+            text += f"; blocks across the {geometry.groups} groups are zero"
+    return text
 
 
 def _axis_structure(axis: Axis) -> str:
@@ -61,6 +61,6 @@ def _axis_structure(axis: Axis) -> str:
         return "circulant"
     if axis.stride != 1:
         return f"strided Toeplitz (stride {axis.stride})"
-    # Going round, an entry depends on i - o alone, whatever the size of the output.
+    # With a circular boundary, an entry depends on i - o alone, whatever the size of the output.
     padded = axis.boundary not in ("zeros", "circular") and (axis.before > 0 or axis.after > 0)
     return "Toeplitz but for the border" if padded else "Toeplitz"

@@ -1,8 +1,8 @@
 """Operators as a small immutable tree: `Map`, `Operator`, and the nodes of their algebra.
 
 Nodes: Compose, Sum, Scaled, Kron; the leaves are in `leaves`. A node can be applied to
-arrays; every other question about an operator (its matrix, its counts, its drawing) is a face: a
-table of rules, one per node, walked by `fold`. Methods that need the faces are in `methods`.
+arrays; every other representation of an operator (its matrix, its counts, its drawing) is a face:
+a table of rules, one per node, evaluated by `fold`. Methods that need the faces are in `methods`.
 """
 
 # Long because the classes and the nodes that their operators return need each other.
@@ -40,7 +40,8 @@ class Map(ABC):
     """A layer: a function between arrays of fixed shapes, with its derivative at a point.
 
     `f(x)` applies it to x of shape `(*batch, *in_shape)`; `f.at(x)` is its Jacobian at one x, an
-    operator; `f @ g` is first g then f; `f + g`, `f - g`, `2 * f`. If linear, it is an `Operator`.
+    operator; `f @ g` is first g then f; also `f + g`, `f - g` and `2 * f`. A linear map is an
+    `Operator`.
     """
 
     # NumPy leaves `array * A` and `np.float64(2) * A` to the operator.
@@ -50,11 +51,11 @@ class Map(ABC):
         # Some maps store their shapes and others compute them: read-only for both.
         @property
         def in_shape(self) -> tuple[Any, ...]:
-            """Shape of one input, channels first."""
+            """The shape of one input, channels first."""
 
         @property
         def out_shape(self) -> tuple[Any, ...]:
-            """Shape of one output, channels first."""
+            """The shape of one output, channels first."""
 
         # Attached by `methods`.
         __matmul__ = methods.compose_maps
@@ -64,13 +65,17 @@ class Map(ABC):
 
     @abstractmethod
     def _apply(self, x: Array) -> Array:
-        """y of shape (batch, *out_shape) from x of shape (batch, *in_shape)."""
+        """Return y of shape (batch, *out_shape) from x of shape (batch, *in_shape)."""
 
     @abstractmethod
     def at(self, x: Any, /) -> Operator:
-        """The Jacobian at one sample x of shape `in_shape`: back-propagation is its adjoint.
+        """Return the Jacobian at one sample x; its adjoint is back-propagation.
 
-        Raises: ShapeError when x has another shape.
+        Args:
+            x: One sample of shape `in_shape`.
+
+        Raises:
+            ShapeError: when x has another shape.
 
         >>> import convalg as ca
         >>> ca.relu(3).at([1, -2, 3])
@@ -78,10 +83,17 @@ class Map(ABC):
         """
 
     def __call__(self, x: Any) -> Array:
-        """The layer applied to each sample.
+        """Apply the layer to each sample.
 
-        Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`.
-        Raises: ShapeError when x does not end in `in_shape`; KindError when it holds no numbers.
+        Args:
+            x: Input of shape `(*batch, *in_shape)`.
+
+        Returns:
+            The output of shape `(*batch, *out_shape)`.
+
+        Raises:
+            ShapeError: when the shape of x does not end in `in_shape`.
+            KindError: when x does not hold numbers.
 
         >>> import convalg as ca
         >>> ca.relu(3)([1, -2, 3])
@@ -114,24 +126,37 @@ class Map(ABC):
         return {}
 
     def by(self, name: str, x: Any) -> Operator:
-        """The Jacobian with respect to a parameter at one sample x: parameter to output.
+        """Return the Jacobian with respect to a parameter at one sample x.
 
-        Raises: ArgumentError for a name that is not among the `parameters`.
+        Args:
+            name: One of the names in `parameters`.
+            x: One sample of shape `in_shape`.
+
+        Returns:
+            An operator from the shape of the parameter to `out_shape`.
+
+        Raises:
+            ArgumentError: for a name that is not among the `parameters`.
 
         >>> import convalg as ca
         >>> ca.affine(ca.correlation(3, [1, 2]), 7).by("kernel", [5, 6, 7]).to_numpy().tolist()
         [[5, 6], [6, 7]]
         """
         raise ArgumentError(
-            f"{type(self).__name__.lower()} has no parameter {shown(name)}; it has "
+            f"{self!r} has no parameter {shown(name)}; it has "
             f"{', '.join(self.parameters) or 'none'}"
         )
 
     @final
     def gradient(self, x: Any, g: Any) -> Array:
-        """dL/dx for every sample, from x and g = dL/dy: the adjoint of the Jacobian, applied to g.
+        """Return dL/dx for every sample: the adjoint of the Jacobian at x, applied to g = dL/dy.
 
-        Shapes: x and result `(*batch, *in_shape)`, g `(*batch, *out_shape)`.
+        Args:
+            x: Input of shape `(*batch, *in_shape)`, which is also the shape of the result.
+            g: dL/dy, of shape `(*batch, *out_shape)`.
+
+        Raises:
+            ShapeError: when a shape does not fit, or the batches differ.
 
         >>> import convalg as ca
         >>> ca.max_pool(4, 2).gradient([1, 5, 7, 2], [10, 20]).tolist()
@@ -140,14 +165,22 @@ class Map(ABC):
         inputs, upstream, batch = self._samples(x, g)
         if not len(inputs):
             return np.zeros((*batch, *self.in_shape))
-        found = [self.at(one).T(other) for one, other in zip(inputs, upstream, strict=True)]
-        return np.stack(found).reshape((*batch, *self.in_shape))
+        gradients = [self.at(one).T(other) for one, other in zip(inputs, upstream, strict=True)]
+        return np.stack(gradients).reshape((*batch, *self.in_shape))
 
     @final
     def parameter_gradients(self, x: Any, g: Any) -> dict[str, Array]:
-        """dL/dp for every parameter p, summed over the batch: adjoints of `by`, applied to g.
+        """Return dL/dp for every parameter p, summed over the batch: adjoints of `by` times g.
 
-        Shapes: x `(*batch, *in_shape)`, g `(*batch, *out_shape)`; each result as its parameter.
+        Args:
+            x: Input of shape `(*batch, *in_shape)`.
+            g: dL/dy, of shape `(*batch, *out_shape)`.
+
+        Returns:
+            The gradients by name, each in the shape of its parameter.
+
+        Raises:
+            ShapeError: when a shape does not fit, or the batches differ.
 
         >>> import convalg as ca
         >>> f = ca.affine(ca.correlation(3, [1, 2]), 7)
@@ -155,17 +188,17 @@ class Map(ABC):
         {'kernel': array([65, 76]), 'bias': array(11)}
         """
         inputs, upstream, _ = self._samples(x, g)
-        found = {}
+        gradients = {}
         for name, value in self.parameters.items():
             parts = [
                 self.by(name, one).T(other) for one, other in zip(inputs, upstream, strict=True)
             ]
             total = engine.total(parts) if parts else np.zeros(value.shape)
-            found[name] = np.asarray(total)
-        return found
+            gradients[name] = np.asarray(total)
+        return gradients
 
     def _samples(self, x: Any, g: Any) -> tuple[Array, Array, tuple[int, ...]]:
-        """x and g with one batch axis, and the batch axes they came with."""
+        """Return x and g with one batch axis, and the shape of their batch axes."""
         inputs, batch = batch_of(x, self.in_shape, "x")
         upstream, other = batch_of(g, self.out_shape, "g")
         if batch != other:
@@ -180,11 +213,11 @@ class Operator(Map):
     """A linear map between arrays of fixed shapes.
 
     `A(x)` applies it to x of shape `(*batch, *in_shape)`, `A.T` is the adjoint (transpose),
-    `A @ B` first B then A, `A + B`, `A - B`, `c * A`, and `A.kron(B)`.
+    `A @ B` is first B then A; also `A + B`, `A - B`, `c * A` and `A.kron(B)`.
     """
 
     if TYPE_CHECKING:
-        # Attached by `methods`: what asks about an operator is built on top of this file.
+        # Attached by `methods`, which imports modules built on top of this file.
         __call__ = methods.call
         by = methods.by
         by_kernel = methods.by_kernel
@@ -201,15 +234,15 @@ class Operator(Map):
 
         @property
         def counts(self) -> Counts:
-            """Dense entries, non-zeros, parameters, multiplications and weight sharing."""
+            """The numbers of entries, non-zeros, parameters, multiplications and shared weights."""
 
         @property
         def kernel(self) -> Array:
-            """The kernel, as it was given."""
+            """The kernel as it was given."""
 
     @property
     @abstractmethod
-    def T(self) -> Operator:  # noqa: N802 - the field's own letter
+    def T(self) -> Operator:  # noqa: N802 - the usual notation
         """The adjoint: the transposed matrix.
 
         >>> import convalg as ca
@@ -219,17 +252,17 @@ class Operator(Map):
 
     @property
     def children(self) -> tuple[Operator, ...]:
-        """The operators this one is made of."""
+        """The operators of which this one is composed."""
         return ()
 
     def rebuild(self, children: tuple[Operator, ...]) -> Operator:
-        """The same node over other children."""
+        """Return the same node with other children."""
         return self
 
     @final
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the matrix.
+        """The numbers of rows and columns of the matrix.
 
         >>> import convalg as ca
         >>> ca.correlation((4, 4), ca.kernel(3, 3)).shape
@@ -281,7 +314,10 @@ class Operator(Map):
 
     @final
     def kron(self, other: Operator) -> Operator:
-        """The Kronecker product: this operator on the first axes, `other` on the last.
+        """Return the Kronecker product: this operator on the first axes, `other` on the last.
+
+        Raises:
+            KindError: when `other` is not an operator.
 
         >>> import convalg as ca
         >>> ca.correlation(3, [1, 2]).kron(ca.identity(2)).to_numpy().tolist()[0]
@@ -291,7 +327,10 @@ class Operator(Map):
 
     @property
     def pattern(self) -> Pattern:
-        """The labelled pattern. Raises: KindError for products and sums, which have several.
+        """The labelled pattern of a single layer.
+
+        Raises:
+            KindError: for products and sums, which do not have a single pattern.
 
         >>> import convalg as ca
         >>> ca.correlation(3, [5, 6]).pattern.triples().tolist()
@@ -304,9 +343,15 @@ class Operator(Map):
 
     @final
     def at(self, x: Any = None, /, **sizes: int) -> Operator:
-        """The Jacobian at x (a linear operator is its own), or a family at given sizes.
+        """Return the Jacobian at x (the operator itself), or the member of a family at given sizes.
 
-        Raises: ArgumentError for an unknown symbol, or where the operator does not exist.
+        Args:
+            x: One sample of shape `in_shape`.
+            sizes: A number for each symbol to replace, by name.
+
+        Raises:
+            ArgumentError: for an unknown symbol, or where the operator does not exist.
+            ShapeError: when x has another shape.
 
         >>> import convalg as ca
         >>> n, K = ca.sizes("n K")
@@ -321,7 +366,7 @@ class Operator(Map):
 
     @property
     def is_identity(self) -> bool:
-        """Whether the operator returns its input, as its geometry shows.
+        """Whether the operator is the identity, as far as its geometry shows.
 
         >>> import convalg as ca
         >>> ca.pad(3, 0).is_identity, ca.flip_axes(3).is_identity
@@ -331,28 +376,28 @@ class Operator(Map):
 
     @final
     @property
-    def letters(self) -> tuple[sympy.Symbol, ...]:
-        """The letters of a family: those of its input sizes, then kernels, then the rest.
+    def symbols(self) -> tuple[sympy.Symbol, ...]:
+        """The symbols of a family: those of its input sizes, then kernels, then the rest.
 
         >>> import convalg as ca
         >>> n, K = ca.sizes("n K")
-        >>> ca.correlation(n, ca.kernel(K)).T.letters
+        >>> ca.correlation(n, ca.kernel(K)).T.symbols
         (n, K)
         """
-        return letters_of(self)
+        return symbols_of(self)
 
     @final
     def _need_numbers(self, face: str) -> None:
-        """Raises: SymbolicError when some size is a letter."""
+        """Raise SymbolicError when some size is symbolic."""
         if not self.is_concrete:
-            names = ", ".join(f"{letter}=..." for letter in self.letters)
+            names = ", ".join(f"{symbol}=..." for symbol in self.symbols)
             raise SymbolicError(
-                f"{face} needs numbers for sizes, and this is a family: take A.at({names})"
+                f"{face} needs numbers for sizes, but this is a family: use A.at({names})"
             )
 
     @property
     def is_concrete(self) -> bool:
-        """Whether every size is a number, and not a letter."""
+        """Whether every size is a number, not a symbol."""
         return all(child.is_concrete for child in self.children)
 
 
@@ -446,7 +491,7 @@ class Scaled(Operator):
 
     def _apply(self, x: Array) -> Array:
         if x.dtype == np.float16:
-            # A mean fits in a half float where the sum before it does not.
+            # A mean may fit into a half float although its sum does not.
             wide = engine.scaled(self.factor, self.operator._apply(x.astype(np.float32)))
             return wide.astype(self.operator._apply(x[:0]).dtype)
         return engine.scaled(self.factor, self.operator._apply(x))
@@ -487,7 +532,7 @@ class Kron(Operator):
 
 
 def compose(*operators: Operator) -> Operator:
-    """The product, flattened, identities dropped.
+    """Return the product of operators, flattened and without identities.
 
     Raises: ShapeError when one factor's output is not the next one's input.
     """
@@ -505,7 +550,7 @@ def compose(*operators: Operator) -> Operator:
 
 
 def add(*operators: Any) -> Operator:
-    """The sum, flattened.
+    """Return the sum of operators, flattened.
 
     Raises: KindError unless all are operators, ShapeError unless all have the same shapes.
     """
@@ -521,21 +566,21 @@ def add(*operators: Any) -> Operator:
             and same_shape(term.out_shape, first.out_shape)
         ):
             raise ShapeError(
-                f"these do not add: one maps {first.in_shape} to {first.out_shape}, "
+                f"these cannot be added: one maps {first.in_shape} to {first.out_shape}, "
                 f"the other {term.in_shape} to {term.out_shape}"
             )
     return terms[0] if len(terms) == 1 else Sum(tuple(terms))
 
 
 def scale(factor: Any, operator: Operator) -> Operator:
-    """A number times an operator; nested factors are multiplied.
+    """Return a number times an operator, with nested factors multiplied.
 
     Raises: KindError unless the factor is one real number or expression.
     """
     is_number = isinstance(factor, numbers.Real) or is_expression(factor)
     if not is_number or isinstance(factor, bool):
         raise KindError(
-            f"an operator is scaled by one real number or symbol, not {factor!r}: "
+            f"an operator can be scaled by one real number or symbol, not by {factor!r}: "
             f"use @ to compose operators and A(x) to apply one"
         )
     if isinstance(factor, np.integer):
@@ -547,7 +592,7 @@ def scale(factor: Any, operator: Operator) -> Operator:
 
 
 def _has_pole(factor: Any) -> bool:
-    """Whether a factor may have no value, as 1 / (K - 1); a product could hide where."""
+    """Return whether a factor may be undefined, as 1 / (K - 1) is; a product could cancel it."""
     if not is_symbolic(factor):
         return False
     import sympy
@@ -557,14 +602,14 @@ def _has_pole(factor: Any) -> bool:
 
 
 def kron(left: Operator, right: Operator) -> Operator:
-    """The Kronecker product. Raises: KindError unless both are operators."""
+    """Return the Kronecker product. Raises: KindError unless both are operators."""
     if not isinstance(right, Operator):
         raise KindError(f"kron takes an operator, not {type(right).__name__}")
     return Kron(left, right)
 
 
-def letters_of(operator: Operator) -> tuple[Any, ...]:
-    """The letters of a family, in the order of `Operator.letters`."""
+def symbols_of(operator: Operator) -> tuple[Any, ...]:
+    """Return the symbols of a family, in the order of `Operator.symbols`."""
     if operator.is_concrete:
         return ()
     layers: list[Any] = [leaf for leaf in leaves(operator) if hasattr(leaf, "geometry")]
@@ -578,22 +623,22 @@ def letters_of(operator: Operator) -> tuple[Any, ...]:
             values.extend((axis.padding, axis.out_size, axis.stride, axis.dilation))
         values.append(layer.geometry.groups)
     expressions = [value for value in values if is_symbolic(value)]
-    # A letter that stands alone somewhere comes before those met in expressions only.
-    found = dict.fromkeys(value for value in expressions if value.is_Symbol)
+    # Symbols that are a size of their own come before those that occur only in expressions.
+    symbols = dict.fromkeys(value for value in expressions if value.is_Symbol)
     for value in expressions:
-        found.update(dict.fromkeys(sorted(value.free_symbols, key=lambda s: s.name)))
-    return tuple(found)
+        symbols.update(dict.fromkeys(sorted(value.free_symbols, key=lambda s: s.name)))
+    return tuple(symbols)
 
 
 def leaves(operator: Operator) -> list[Operator]:
-    """The leaves of a tree, from left to right."""
+    """Return the leaves of a tree, from left to right."""
     if not operator.children:
         return [operator]
     return [leaf for child in operator.children for leaf in leaves(child)]
 
 
 def _missing(owner: Map, name: str) -> AttributeError:
-    """The error for an attribute that a map does not have."""
+    """Return the error for an attribute that a map does not have."""
     if name in vars(Operator).keys() - vars(Map).keys() and not isinstance(owner, Operator):
         what = "the adjoint" if name == "T" else "that"
         return NotLinearError(
@@ -607,11 +652,11 @@ def fold(
     rules: Mapping[type, Callable[..., Image]],
     leaf: Callable[[Any], Image],
 ) -> Image:
-    """The image of a tree: `rules[type](node, *images of its children)`, `leaf(node)` at leaves."""
+    """Evaluate a tree: `rules[type](node, *values of its children)`, `leaf(node)` for leaves."""
     images = [fold(child, rules, leaf) for child in operator.children]
     rule = rules.get(type(operator))
     if rule is not None:
         return rule(operator, *images)
     if images:
-        raise KindError(f"this face has no rule for {type(operator).__name__}")
+        raise KindError(f"there is no rule for {type(operator).__name__}")
     return leaf(operator)

@@ -1,6 +1,6 @@
-"""Windows that are no arithmetic progression: adaptive pooling, regions, interpolation, by axis.
+"""Windows that are not arithmetic progressions: adaptive pooling, regions, interpolation, per axis.
 
-Every other index comes from `Axis`; these have formulas of their own, kept here.
+Every other index comes from `Axis`; these windows have formulas of their own.
 """
 
 from __future__ import annotations
@@ -31,39 +31,40 @@ COORDINATES: tuple[Coordinates, ...] = (
     "half_pixel_symmetric",
 )
 BYTES_PER_SAMPLE = 500
-"""About what one sample of an axis takes while its windows are lists."""
+"""Approximate bytes per sample of an axis while its windows are lists."""
 BYTES_PER_PLACE = 25
-"""What one place of a table of windows takes while the table is made."""
+"""Bytes per entry of a table of windows while the table is computed."""
 BYTES_PER_ENTRY = 72
-"""What one place takes where the table becomes a matrix."""
+"""Bytes per entry where the table is converted to a matrix."""
 ROUNDINGS: tuple[Rounding, ...] = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
 
 
 def check_samples(sizes: tuple[int, ...], what: str) -> None:
-    """Raises: TooLargeError for axes whose windows cannot be listed."""
+    """Raise TooLargeError for axes that are too long to list their windows."""
     needed = sum(sizes) * BYTES_PER_SAMPLE
     what = f"{what} between axes of {', '.join(map(str, sizes))} samples"
     check_memory(needed, None, what=what, instead="take fewer samples", fixed=True)
 
 
 def check_places(count: int, what: str, each: int = BYTES_PER_PLACE) -> None:
-    """Raises: TooLargeError for a table of `count` places that does not fit."""
+    """Raise TooLargeError for a table of `count` entries that is too large."""
     what = f"the table of {what}"
     check_memory(count * each, None, what=what, instead="take smaller sizes", fixed=True)
 
 
 def check_indices(sizes: Iterable[int], what: str) -> None:
-    """Raises: TooLargeError for places that no 64 bits can count."""
+    """Raise TooLargeError for indices beyond 64 bits."""
     largest = max(map(abs, sizes), default=0)
     if largest > LARGEST_INTEGER:
         raise TooLargeError(
-            f"{what} counts places up to {largest:.3g}, beyond 64 bits: take smaller sizes"
+            f"{what} has indices up to {largest:.3g}, beyond 64 bits: take smaller sizes"
         )
 
 
 def adaptive(in_size: int, out_size: int) -> Iterator[range]:
-    """The window of each output of an adaptive pooling: floor(o n / m) to ceil((o + 1) n / m).
+    """Yield the window of each output of an adaptive pooling.
 
+    Rule: output o of m covers samples floor(o n / m) to ceil((o + 1) n / m) - 1.
     Source: PyTorch, AdaptiveAvgPool.
 
     >>> [list(window) for window in adaptive(5, 3)]
@@ -73,23 +74,24 @@ def adaptive(in_size: int, out_size: int) -> Iterator[range]:
         yield range(output * in_size // out_size, -(-(output + 1) * in_size // out_size))
 
 
-def hull(found: list[range], in_size: int) -> Axis:
-    """The shortest axis of whole stride, that of the windows on average, that covers each window.
+def hull(ranges: list[range], in_size: int) -> Axis:
+    """Return the axis with the fewest taps that covers each window, with their rounded mean stride.
 
     >>> hull(list(adaptive(13, 6)), 13)
     Axis(in_size=13, out_size=6, taps=3, stride=2, dilation=1, padding=0, boundary='zeros')
     """
-    stride = max(round(Fraction(in_size, len(found))), 1)
-    before = max(stride * output - window.start for output, window in enumerate(found))
-    behind = max(window.stop - stride * output for output, window in enumerate(found))
-    return Axis(in_size, len(found), taps=before + behind, stride=stride, padding=before)
+    stride = max(round(Fraction(in_size, len(ranges))), 1)
+    before = max(stride * output - window.start for output, window in enumerate(ranges))
+    after = max(window.stop - stride * output for output, window in enumerate(ranges))
+    return Axis(in_size, len(ranges), taps=before + after, stride=stride, padding=before)
 
 
 def region(first: Any, last: Any, scale: Any, in_size: int, out_size: int) -> Iterator[range]:
-    """The window of each output of a pooling over first .. last, in pixels, `scale` samples each.
+    """Yield the window of each output of a pooling over a region of an image.
 
-    Rule: both ends go to the nearest sample, halves up; of h samples from a, output o covers
-    a + floor(o h / m) to a + ceil((o + 1) h / m), cut off at the border: it may be empty.
+    The region is first .. last in pixels, with `scale` samples per pixel.
+    Rule: both ends are rounded to the nearest sample, halves up; of h samples from a, output o
+    covers a + floor(o h / m) to a + ceil((o + 1) h / m), cut off at the border: it may be empty.
     Source: Girshick 2015, Fast R-CNN, section 2.1.
 
     >>> [list(window) for window in region(2, 9, Fraction(1, 2), 5, 2)]
@@ -105,7 +107,7 @@ def region(first: Any, last: Any, scale: Any, in_size: int, out_size: int) -> It
 def position(
     output: int, in_size: int, out_size: int, scale: Fraction, coordinates: Coordinates
 ) -> Fraction:
-    """Where an output of a resizing lies on the input, in samples; exact.
+    """Return the exact position of an output of a resizing on the input, in samples.
 
     Source: ONNX, operator Resize, coordinate_transformation_mode.
 
@@ -131,31 +133,33 @@ def position(
     raise AssertionError(coordinates)
 
 
-def nearest(place: Fraction, in_size: int, rounding: Rounding) -> int:
-    """The sample next to a position, inside the input.
+def nearest(position: Fraction, in_size: int, rounding: Rounding) -> int:
+    """Return the sample nearest to a position, inside the input.
 
     >>> nearest(Fraction(1, 2), 3, "round_prefer_floor"), nearest(Fraction(1, 2), 3, "ceil")
     (0, 1)
     """
     match one_of(rounding, ROUNDINGS, "rounding"):
         case "floor":
-            found = math.floor(place)
+            sample = math.floor(position)
         case "ceil":
-            found = math.ceil(place)
+            sample = math.ceil(position)
         case "round_prefer_floor":
-            found = math.ceil(place - Fraction(1, 2))
+            sample = math.ceil(position - Fraction(1, 2))
         case _:
-            found = math.floor(place + Fraction(1, 2))
-    return min(max(found, 0), in_size - 1)
+            sample = math.floor(position + Fraction(1, 2))
+    return min(max(sample, 0), in_size - 1)
 
 
-def linear(place: Fraction, in_size: int) -> dict[int, Fraction]:
-    """The samples on both sides of a position with their weights; the border sample goes on.
+def linear(position: Fraction, in_size: int) -> dict[int, Fraction]:
+    """Return the samples on both sides of a position with their weights.
+
+    Beyond the border, the border sample is repeated.
 
     >>> linear(Fraction(1, 4), 3)
     {0: Fraction(3, 4), 1: Fraction(1, 4)}
     """
-    place = min(max(place, Fraction(0)), Fraction(in_size - 1))
-    low = math.floor(place)
-    share = place - low
+    position = min(max(position, Fraction(0)), Fraction(in_size - 1))
+    low = math.floor(position)
+    share = position - low
     return {low: 1 - share, low + 1: share} if share else {low: Fraction(1)}

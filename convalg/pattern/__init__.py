@@ -1,1 +1,1 @@
-"""The labelled entries of a layer, and its rows that read alike."""
+"""The labelled entries of a layer, and groups of rows that read with the same taps."""

@@ -1,8 +1,8 @@
 """The labelled pattern: every (row, column, label) of a layer.
 
-Row = output index, column = input index, label = which weight, all flat and row-major.
+Row = output index, column = input index, label = index of the weight, all flat and row-major.
 The pattern of a layer is a product of one pattern per axis and a dense block of channels,
-so it is held per axis and expanded here when a face asks.
+so it is stored per axis and expanded here when a result needs it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from convalg.pattern.rows import Index, RowBoxes, adjoint_runs, borders, runs
 from convalg.size import size_product
 
 CELL = 2**12
-"""Entries of a matrix for each kind of row, from which on the boxes are worth their loop."""
+"""Boxes are used from this number of matrix entries per kind of row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Block:
     """The rows of one output channel against the input channels of its group, entry by entry.
 
     `indptr` (rows + 1), `columns` sorted in each row, `labels` one per product. Where a
-    boundary reads one sample twice in a row, `starts` tells where each merged entry begins
+    boundary reads one sample several times in a row, `starts` is where each merged entry begins
     among the labels; otherwise it is None and there is one label for each column.
     """
 
@@ -46,19 +46,19 @@ class Block:
         return self.columns.size
 
     def row_starts(self) -> Index:
-        """Where each row begins among the entries."""
+        """Return where each row begins among the entries."""
         return self.indptr[:-1]
 
     def landmarks(self) -> tuple[slice, Index]:
-        """Entries and their columns: all of them."""
+        """Return all entries and their columns."""
         return slice(self.size), self.columns
 
     def write_columns(self, out: Index) -> None:
-        """Writes the column of each entry."""
+        """Write the column of each entry to `out`."""
         np.copyto(out, self.columns, casting="same_kind")
 
     def write_values(self, weights: npt.NDArray, out: npt.NDArray) -> None:
-        """Writes the values: the weights, spread. Shapes: (channels, ...), (channels * size,)."""
+        """Write the weight of each entry to `out`. Shapes: (channels, ...), (channels * size,)."""
         lines = out.reshape(len(weights), -1)
         for line, weight in zip(lines, weights.reshape(len(weights), -1), strict=True):
             if self.starts is None:
@@ -89,17 +89,17 @@ class Pattern:
 
     @property
     def products(self) -> int:
-        """The number of triples: products of a weight and an input that exist (not padding)."""
+        """The number of triples: products of a weight and an input sample (not padding)."""
         return self._links * math.prod(sum(axis.uses()) for axis in self.axes)
 
     @cached_property
     def nonzeros(self) -> int:
-        """The number of matrix entries: triples, those on one entry counted once."""
+        """The number of matrix entries: triples, where those on the same entry count once."""
         return _nonzeros(self.geometry)
 
     @property
     def parameters(self) -> int:
-        """The number of labels: weights, each counted once however often it is used."""
+        """The number of labels: weights, each counted once."""
         return int(size_product(self.geometry.kernel_shape))
 
     @property
@@ -124,14 +124,14 @@ class Pattern:
         return channel_rows(self.geometry, self._index)
 
     def sharing(self) -> Index:
-        """How many triples carry each label, in the shape of the kernel."""
+        """Return the number of triples with each label, in the shape of the kernel."""
         uses = np.ones((), dtype=np.int64)
         for axis in self.axes:
             uses = np.multiply.outer(uses, np.array(axis.uses()))
         return np.broadcast_to(uses, self.geometry.kernel_shape)
 
     def triples(self) -> Index:
-        """All (row, column, label), one triple a line, sorted by row and then by label."""
+        """Return all (row, column, label), one triple per line, sorted by row and then by label."""
         geometry = self.geometry
         groups, outputs, inputs = geometry.channels
         rows_each = int(size_product(geometry.out_spatial))
@@ -150,9 +150,9 @@ class Pattern:
         )
 
     def csr_structure(self) -> tuple[Index, Index]:
-        """`indptr` and `indices` of the whole matrix: sorted, without duplicates.
+        """Return `indptr` and `indices` of the full matrix: sorted, without duplicates.
 
-        32-bit integers until an index needs 64.
+        They are 32-bit integers unless an index needs 64 bits.
         """
         groups, outputs, inputs = self.geometry.channels
         step = inputs * int(size_product(self.geometry.in_spatial))
@@ -160,9 +160,9 @@ class Pattern:
         return indptr, _all_columns(self._rows, groups, outputs, step, self._index)
 
     def adjoint_csr(self, kernel: npt.NDArray) -> tuple[npt.NDArray, Index, Index] | None:
-        """Values, `indices` and `indptr` of the transposed matrix.
+        """Return values, `indices` and `indptr` of the transposed matrix.
 
-        None where its rows are too unlike to be written in boxes: transpose the matrix instead.
+        None where it has too many kinds of rows to be written in boxes: transpose the matrix then.
         """
         geometry = self.geometry
         groups, outputs, inputs = geometry.channels
@@ -178,18 +178,18 @@ class Pattern:
         return data, _all_columns(rows, groups, inputs, step, kind), indptr
 
     def fits(self, indptr: Index, indices: Index) -> bool:
-        """Whether these are `csr_structure`, as far as a look at some places can tell.
+        """Return whether these equal `csr_structure`, judging by a sample of positions.
 
-        Looked at: where the entries of each channel begin, and in the first channel up to a
+        Compared are where the entries of each channel begin, and in the first channel about a
         thousand row ends and the landmarks of its rows.
         """
         if indptr.size != self._height + 1 or indices.size != self.nonzeros:
             return False
-        rows, ends, places, columns = _landmarks(self.geometry, self._index)
-        return np.array_equal(indptr[rows], ends) and np.array_equal(indices[places], columns)
+        rows, ends, entries, columns = _landmarks(self.geometry, self._index)
+        return np.array_equal(indptr[rows], ends) and np.array_equal(indices[entries], columns)
 
     def csr_values(self, kernel: npt.NDArray, out: npt.NDArray | None = None) -> npt.NDArray:
-        """The values that belong to `csr_structure`: the kernel, spread by label.
+        """Return the values that belong to `csr_structure`: the weight of each entry's label.
 
         Shapes: kernel as `geometry.kernel_shape`; result (nonzeros,), written to `out` if given.
         """
@@ -206,7 +206,7 @@ class Pattern:
 def _all_columns(
     channel: RowBoxes | Block, groups: int, channels: int, step: int, kind: np.dtype[np.integer]
 ) -> Index:
-    """The columns of all rows, from those of a channel; the next group reads `step` further."""
+    """Return the columns of all rows, from those of a channel; each group reads `step` further."""
     indices = np.empty((groups, channels, channel.size), dtype=kind)
     channel.write_columns(indices[0, 0])
     for group in range(1, groups):
@@ -216,7 +216,7 @@ def _all_columns(
 
 
 def _row_ends(channel: RowBoxes | Block, lines: int, kind: np.dtype[np.integer]) -> Index:
-    """`indptr` of all rows, from the starts of a channel's."""
+    """Return `indptr` of all rows, from the row starts of one channel."""
     starts = channel.row_starts()
     indptr = np.empty(lines * starts.size + 1, dtype=kind)
     indptr[-1] = lines * channel.size
@@ -226,19 +226,19 @@ def _row_ends(channel: RowBoxes | Block, lines: int, kind: np.dtype[np.integer])
 
 
 def _check_sums(weight: npt.NDArray, block: Block) -> None:
-    """Raises: ExactnessError when weights merged on one entry could leave 64 bits."""
+    """Raise ExactnessError when the sum of weights merged on one entry could exceed 64 bits."""
     if weight.dtype.kind in "iu" and block.starts is not None:
         most = int(np.diff(block.starts, append=block.labels.size).max(initial=1))
         check_bound(most * largest(weight))
 
 
 def index_type(*bounds: int) -> type[np.int32] | type[np.int64]:
-    """The smallest index type that SciPy takes and that holds these counts."""
+    """Return the smallest index type that SciPy accepts and that can hold these counts."""
     return np.int32 if max(bounds) < 2**31 else np.int64
 
 
 def expanded_bytes(geometry: Geometry, value_size: int) -> int:
-    """What the CSR matrix of a geometry takes, from counts alone."""
+    """Return the bytes of the CSR matrix of a geometry, from counts alone."""
     pattern = Pattern(geometry)
     rows = int(size_product(geometry.out_shape))
     index = pattern._index.itemsize
@@ -247,7 +247,7 @@ def expanded_bytes(geometry: Geometry, value_size: int) -> int:
 
 @lru_cache(maxsize=256)
 def channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> RowBoxes | Block:
-    """The rows of one output channel as a sparse matrix stores them, in the cheaper form."""
+    """Return the rows of one output channel as a sparse matrix stores them, in the cheaper form."""
     count = math.prod(borders(axis).size for axis in geometry.axes)
     if count > 1 and _nonzeros(geometry) < CELL * count:
         return column_block(geometry)
@@ -257,19 +257,19 @@ def channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> RowBoxes | B
 
 @lru_cache(maxsize=256)
 def adjoint_channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> RowBoxes | None:
-    """The rows of one input channel of the transposed matrix, where they make few boxes."""
+    """Return the rows of one input channel of the transposed matrix, or None for many boxes."""
     if _nonzeros(geometry) < CELL:
         return None
     axes = [adjoint_runs(axis) for axis in geometry.axes]
-    found = tuple(axis for axis in axes if axis is not None)
-    if len(found) < len(axes) or _nonzeros(geometry) < CELL * math.prod(map(len, found)):
+    simple = tuple(axis for axis in axes if axis is not None)
+    if len(simple) < len(axes) or _nonzeros(geometry) < CELL * math.prod(map(len, simple)):
         return None
-    return RowBoxes(found, tuple(map(int, geometry.out_spatial)), geometry.channels[1], kind)
+    return RowBoxes(simple, tuple(map(int, geometry.out_spatial)), geometry.channels[1], kind)
 
 
 @lru_cache(maxsize=64)
 def _landmarks(geometry: Geometry, kind: np.dtype[np.integer]) -> tuple[Index, Index, Any, Index]:
-    """Some rows and their ends, and some entries and their columns; see `Pattern.fits`."""
+    """Return some rows and their ends, and some entries and their columns; see `Pattern.fits`."""
     channel = channel_rows(geometry, kind)
     starts, lines = channel.row_starts(), math.prod(geometry.channels[:2])
     seen = np.arange(0, starts.size, -(-starts.size // 1024))
@@ -286,45 +286,47 @@ def _nonzeros(geometry: Geometry) -> int:
 
 @lru_cache(maxsize=64)
 def column_block(geometry: Geometry) -> Block:
-    """The block with each row sorted by column and merged: what a sparse matrix stores."""
+    """Return the block with each row sorted by column and merged, as a sparse matrix stores it."""
     block = _expand(geometry, "column")
     if all(_distinct(axis) == sum(axis.uses()) for axis in geometry.axes):
         return block
     width = geometry.channels[2] * int(size_product(geometry.in_spatial))
     rows = np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))
-    place = rows * width + block.columns
-    order = np.argsort(place, kind="stable")
-    place = place[order]
-    starts = np.flatnonzero(np.diff(place, prepend=-1))
-    merged = place[starts]
+    position = rows * width + block.columns
+    order = np.argsort(position, kind="stable")
+    position = position[order]
+    starts = np.flatnonzero(np.diff(position, prepend=-1))
+    merged = position[starts]
     indptr = np.searchsorted(merged // width, np.arange(block.indptr.size))
     return Block(indptr, merged % width, block.labels[order], starts)
 
 
 @lru_cache(maxsize=64)
 def label_block(geometry: Geometry) -> Block:
-    """The block with each row sorted by label: what B(x) stores."""
+    """Return the block with each row sorted by label, as B(x) stores it."""
     return _expand(geometry, "label")
 
 
 def _expand(geometry: Geometry, order: Literal["column", "label"]) -> Block:
-    """The product of the axes and of the input channels, rows in order, dropped taps left out."""
+    """Return the product of the axes and of the input channels, in row order; no dropped taps."""
     axes, inputs = geometry.axes, geometry.channels[2]
     dims = len(axes)
     # Index space: (o_1 .. o_D, c, t_1 .. t_D).
     channel = np.arange(inputs).reshape((1,) * dims + (inputs,) + (1,) * dims)
     columns, labels, valid = channel, channel, np.ones((), dtype=bool)
     for k, axis in enumerate(axes):
-        found = axis.columns()
-        taps = np.broadcast_to(np.arange(found.shape[1]), found.shape)
+        columns_read = axis.columns()
+        taps = np.broadcast_to(np.arange(columns_read.shape[1]), columns_read.shape)
         if order == "column":
-            by_column = np.argsort(found, axis=1, kind="stable")
-            found, taps = (np.take_along_axis(a, by_column, axis=1) for a in (found, taps))
-        place = [1] * (2 * dims + 1)
-        place[k], place[dims + 1 + k] = found.shape
-        columns = columns * axis.in_size + found.reshape(place)
-        labels = labels * axis.taps + taps.reshape(place)
-        valid = valid & (found >= 0).reshape(place)
+            by_column = np.argsort(columns_read, axis=1, kind="stable")
+            columns_read, taps = (
+                np.take_along_axis(a, by_column, axis=1) for a in (columns_read, taps)
+            )
+        layout = [1] * (2 * dims + 1)
+        layout[k], layout[dims + 1 + k] = columns_read.shape
+        columns = columns * axis.in_size + columns_read.reshape(layout)
+        labels = labels * axis.taps + taps.reshape(layout)
+        valid = valid & (columns_read >= 0).reshape(layout)
     shape = columns.shape
     kept = np.broadcast_to(valid, shape)
     counts = np.sum(valid, axis=tuple(range(dims, 2 * dims + 1))).ravel() * inputs
@@ -335,7 +337,7 @@ def _expand(geometry: Geometry, order: Literal["column", "label"]) -> Block:
 
 
 def _distinct(axis: Axis) -> int:
-    """The number of different (output, input) pairs of an axis."""
+    """Return the number of different (output, input) pairs of an axis."""
     if axis.boundary == "zeros":
         return sum(axis.uses())
     return sum(run.entries for run in runs(axis))

@@ -1,9 +1,9 @@
-"""Rows that read alike: how the matrix of a layer is written without an index for each entry.
+"""Runs of rows with the same taps: writing a layer's matrix without an index for each entry.
 
-Between two borders, the outputs of an axis read with the same taps, every one `stride` samples
-further than the one before. With such runs on each axis, a matrix falls into a few boxes of equal
-rows (nine for a padded 3 x 3 kernel), and a box is written by one broadcast sum (its columns) or
-one broadcast copy (its weights).
+Between two borders, all outputs of an axis read with the same taps, each one `stride` samples
+further than the previous one. With such runs on each axis, a matrix is divided into a few boxes of
+equal rows (nine for a padded 3 x 3 kernel), and a box is written by one broadcast sum (its columns)
+or one broadcast copy (its weights).
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ Index = npt.NDArray[np.integer]
 Array = npt.NDArray[Any]
 
 MOST_ROWS = 1024
-"""Different rows that are looked for along an axis of a transposed matrix, about."""
+"""About the largest number of different rows along an axis of a transposed matrix in runs."""
 
 LINE = 4096
-"""Entries that one inner loop writes at most, where rows are shorter and follow each other."""
+"""Most entries that one inner loop writes by joining consecutive shorter rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What one output of an axis reads: `columns`, sorted and each once, with their `taps`.
+    """The reads of one output of an axis: `columns`, sorted and each once, with their `taps`.
 
-    Taps in order are None. Where a boundary reads one sample with several taps, `starts` tells
-    where those of each column begin; otherwise there is one tap for each column.
+    `taps` is None for all taps in order. Where a boundary reads one sample with several taps,
+    `starts` is where those of each column begin; otherwise there is one tap for each column.
     """
 
     columns: Index
@@ -45,7 +45,7 @@ class Row:
     starts: Index | None = None
 
     def of(self, weights: Array, axis: int) -> Array:
-        """The weights of these columns, from those of all taps along an axis."""
+        """Return the weights of these columns, from those of all taps along an axis."""
         if self.taps is None:
             return weights
         taken = weights[(slice(None),) * axis + (self.taps,)]
@@ -59,9 +59,9 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class RowRun:
-    """Every so many rows of an axis, from `first`, that read like `row`, each `step` further.
+    """Rows `first`, `first + every`, ... of an axis, which read like `row`, each `step` further.
 
-    `before` entries of the axis stand before them, and they begin `pitch` entries apart.
+    The first row begins after `before` entries of the axis, and the rows are `pitch` entries apart.
     """
 
     first: int
@@ -84,23 +84,24 @@ class RowRun:
 
     @property
     def rows(self) -> slice:
-        """The numbers of its rows."""
+        """The indices of its rows."""
         return slice(self.first, self.first + (self.count - 1) * self.every + 1, self.every)
 
 
 @lru_cache(maxsize=512)
 def runs(axis: Axis) -> tuple[RowRun, ...]:
-    """The outputs of an axis in runs, in order. Needs numbers for all sizes."""
+    """Return the outputs of an axis in runs, in order. Needs concrete sizes."""
     starts = borders(axis)
     columns, signs = axis.read_by(starts)
     if np.any(mixed := _is_mixed(columns, signs)):
-        # Mirrored samples and others in one row move apart: there, every output is a run.
+        # Mirrored and other samples of a row move in opposite directions, so that every output
+        # is a run of its own.
         ends = np.append(starts[1:], axis.out_size)
         spread = [np.arange(a, b) for a, b in zip(starts[mixed], ends[mixed], strict=True)]
         starts = np.unique(np.concatenate([starts, *spread]))
         columns, signs = axis.read_by(starts)
     counts = np.diff(starts, append=axis.out_size)
-    found: list[RowRun] = []
+    pieces: list[RowRun] = []
     before = 0
     for first, count, line, sign in zip(
         starts.tolist(), counts.tolist(), columns, signs, strict=True
@@ -108,20 +109,20 @@ def runs(axis: Axis) -> tuple[RowRun, ...]:
         kept = np.flatnonzero(line >= 0)
         step = int(sign[kept[0]]) * int(axis.stride) if kept.size else 0
         row = _row(line[kept], kept, line.size)
-        found.append(RowRun(first, 1, count, step, before, row.columns.size, row))
-        before += found[-1].entries
-    return tuple(found)
+        pieces.append(RowRun(first, 1, count, step, before, row.columns.size, row))
+        before += pieces[-1].entries
+    return tuple(pieces)
 
 
 @lru_cache(maxsize=512)
 def adjoint_runs(axis: Axis) -> tuple[RowRun, ...] | None:
-    """The inputs of an axis in runs, and the outputs that read them; None where rows mix.
+    """Return the inputs of an axis in runs, with the outputs that read them; None if not possible.
 
     Rule: tap t is read along lines i = s o + c. Between the ends of all lines, every |s|-th input
-    lies on the same lines, and its outputs are 1 further on each.
+    is on the same lines, and its outputs move by 1 on each.
     """
     stride, size, taps = (int(n) for n in (axis.stride, axis.in_size, axis.taps))
-    period, turn = abs(stride), 1 if stride > 0 else -1
+    period, direction = abs(stride), 1 if stride > 0 else -1
     if axis.boundary not in ("zeros", "circular") or taps * period > MOST_ROWS:
         return None
     lines = np.array(_tap_lines(axis), dtype=np.int64).reshape(-1, 4)
@@ -129,7 +130,7 @@ def adjoint_runs(axis: Axis) -> tuple[RowRun, ...] | None:
     one, other = stride * first + shift, stride * (first + count - 1) + shift
     low, high = np.minimum(one, other), np.maximum(one, other)
     ends = np.unique(np.concatenate([[0, size], low, high + period]).clip(0, size))
-    found: list[RowRun] = []
+    pieces: list[RowRun] = []
     before = 0
     for start, stop in pairwise(ends.tolist()):
         rows = []
@@ -139,15 +140,15 @@ def adjoint_runs(axis: Axis) -> tuple[RowRun, ...] | None:
         pitch = sum(row.columns.size for row in rows)
         for k, row in enumerate(rows):
             count_here = -(-(stop - start - k) // period)
-            found.append(RowRun(start + k, period, count_here, turn, before, pitch, row))
+            pieces.append(RowRun(start + k, period, count_here, direction, before, pitch, row))
             before += row.columns.size
-        before += sum(run.entries - run.width for run in found[len(found) - len(rows) :])
-    return tuple(found)
+        before += sum(run.entries - run.width for run in pieces[len(pieces) - len(rows) :])
+    return tuple(pieces)
 
 
 def _tap_lines(axis: Axis) -> list[tuple[int, int, int, int]]:
-    """(tap, c, first output, outputs) of the lines i = stride * o + c on which the taps read."""
-    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    """Return (tap, c, first output, outputs) of the lines i = stride * o + c that the taps read."""
+    lines: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for run in runs(axis):
         taps = np.arange(axis.taps) if run.row.taps is None else np.arange(axis.taps)[run.row.taps]
         sizes = np.ones(run.width, int)
@@ -155,31 +156,31 @@ def _tap_lines(axis: Axis) -> list[tuple[int, int, int, int]]:
             sizes = np.diff(run.row.starts, append=taps.size)
         columns = np.repeat(run.row.columns, sizes)
         for tap, column in zip(taps.tolist(), columns.tolist(), strict=True):
-            parts = found.setdefault((tap, column - int(axis.stride) * run.first), [])
+            parts = lines.setdefault((tap, column - int(axis.stride) * run.first), [])
             if parts and sum(parts[-1]) == run.first:
                 parts[-1] = parts[-1][0], parts[-1][1] + run.count
             else:
                 parts.append((run.first, run.count))
-    return [(*line, *part) for line, parts in found.items() for part in parts]
+    return [(*line, *part) for line, parts in lines.items() for part in parts]
 
 
 @lru_cache(maxsize=512)
 def borders(axis: Axis) -> Index:
-    """The outputs where a tap passes from one piece of the boundary to another; the first is 0."""
+    """Return the outputs where a tap enters another piece of the boundary rule; the first is 0."""
     edges = {piece.low for piece in axis.pieces()} - {None}
     edges |= {piece.high + 1 for piece in axis.pieces() if piece.high is not None}
     edge = np.array(sorted(edges), dtype=np.int64)[:, None]  # type: ignore[type-var]  # sorted integers
     read, stride = axis.raw(0, np.arange(axis.taps)), int(axis.stride)
-    # The first output that reads at the edge or beyond; where the axis walks back, before it.
+    # The first output that reads at the edge or beyond it; with a negative stride, in front of it.
     passed = -((read - edge) // stride) if stride > 0 else -((edge - 1 - read) // -stride)
     inside = passed[(passed > 0) & (passed < axis.out_size)]
-    found = np.unique(np.append(inside, 0))
-    found.setflags(write=False)
-    return found
+    outputs = np.unique(np.append(inside, 0))
+    outputs.setflags(write=False)
+    return outputs
 
 
 def _is_mixed(columns: Index, signs: Index) -> npt.NDArray[np.bool_]:
-    """Which rows hold taps that move differently from one output to the next."""
+    """Return which rows have taps that move differently from one output to the next."""
     kept = columns >= 0
     least, most = np.where(kept, signs, 2).min(axis=1), np.where(kept, signs, -2).max(axis=1)
     return least < most
@@ -194,7 +195,7 @@ def _row(columns: Index, taps: Index, count: int) -> Row:
         return Row(columns[starts], taps, starts)
     if np.array_equal(taps, np.arange(count)):
         return Row(columns, None)
-    # Neighbouring taps as a slice take weights without a copy.
+    # A slice of neighbouring taps selects the weights without a copy.
     steps = np.diff(taps)
     if taps.size < 2 or abs(int(steps[0])) != 1 or np.any(steps != steps[0]):
         return Row(columns, taps)
@@ -204,11 +205,11 @@ def _row(columns: Index, taps: Index, count: int) -> Row:
 
 @dataclass(frozen=True, eq=False)
 class RowPart:
-    """Lines of a box that are written at once; a line is a row, or several that follow each other.
+    """Lines of a box that are written at once; a line is one row, or several consecutive rows.
 
-    In one output channel the lines stand at `offset`, `strides` apart; the columns of a line are
-    `line`, and `moved` further for each. `pieces` are the runs of the last axis in a line: where
-    their rows begin in it, how far apart, and how many there are.
+    In one output channel the lines begin at `offset`, `strides` apart; the columns of a line are
+    `line` plus its entry of `moved`. `pieces` are the runs of the last axis in a line: each row,
+    where the rows begin in the line, how far apart they are, and how many there are.
     """
 
     offset: int
@@ -218,12 +219,12 @@ class RowPart:
     pieces: tuple[tuple[Row, int, int, int], ...]
 
     def view(self, out: Array, channels: int) -> Array:
-        """Its entries in those of all channels: (channels, *lines, line). No copy."""
+        """Return a view of its entries in those of all channels: (channels, *lines, line)."""
         shape = (channels, *self.moved.shape, self.line.size)
         return _view(out, shape, self.offset, (out.size // channels, *self.strides, 1))
 
     def values(self, weights: Array) -> Array:
-        """A line for each channel, from the weights that the other axes chose."""
+        """Return a line for each channel, from the weights that the other axes selected."""
         channels, line = len(weights), np.empty((len(weights), self.line.size), weights.dtype)
         for row, offset, pitch, count in self.pieces:
             taken = row.of(weights, weights.ndim - 1).reshape(channels, 1, -1)
@@ -233,7 +234,7 @@ class RowPart:
 
 
 def _view(array: Array, shape: tuple[int, ...], offset: int, strides: tuple[int, ...]) -> Array:
-    """Some entries of an array without gaps, in any regular order; NumPy checks the bounds."""
+    """Return a strided view of a contiguous array; NumPy checks the bounds."""
     width = array.itemsize
     bytes_apart = tuple(width * stride for stride in strides)
     return np.ndarray(shape, array.dtype, array, offset * width, bytes_apart)
@@ -241,13 +242,13 @@ def _view(array: Array, shape: tuple[int, ...], offset: int, strides: tuple[int,
 
 @dataclass(frozen=True, eq=False)
 class RowBox:
-    """Rows that read with the same taps along all axes but the last: a run of each."""
+    """Rows with the same taps along all axes but the last: one run of each of these axes."""
 
     runs: tuple[RowRun, ...]
     parts: tuple[RowPart, ...]
 
     def spread(self, weights: Array, out: Array) -> None:
-        """Writes the weights of a row into all of them, for each channel."""
+        """Write the weights of a row to all rows, for each channel."""
         for k, run in enumerate(self.runs):
             weights = run.row.of(weights, k + 2)
         for part in self.parts:
@@ -258,7 +259,7 @@ class RowBox:
 class RowBoxes:
     """The rows of one output channel against the input channels of its group, as boxes.
 
-    `axes` holds the runs of each axis, `sizes` its input samples; `kind` is the type of an index.
+    `axes`: the runs of each axis. `sizes`: its input samples. `kind`: the type of an index.
     """
 
     axes: tuple[tuple[RowRun, ...], ...]
@@ -278,7 +279,7 @@ class RowBoxes:
 
     @cached_property
     def boxes(self) -> tuple[RowBox, ...]:
-        """The boxes that hold entries."""
+        """The boxes that contain entries."""
         return tuple(
             RowBox(path, tuple(self._parts(path, offset, strides)))
             for path, offset, strides in self._paths((), 0, ())
@@ -286,7 +287,7 @@ class RowBoxes:
         )
 
     def row_starts(self) -> Index:
-        """Where each row begins among the entries."""
+        """Return where each row begins among the entries."""
         rows = _row_starts(self.axes[-1], self.inputs, self.kind)
         scale = self.inputs * self.totals[-1]
         for axis, total in zip(self.axes[-2::-1], self.totals[-2::-1], strict=True):
@@ -299,13 +300,13 @@ class RowBoxes:
         return rows
 
     def write_columns(self, out: Index) -> None:
-        """Writes the column of each entry."""
+        """Write the column of each entry to `out`."""
         for box in self.boxes:
             for part in box.parts:
                 np.add(part.moved[..., None], part.line, out=part.view(out, 1)[0])
 
     def write_values(self, weights: Array, out: Array) -> None:
-        """Writes the values: the weights, spread.
+        """Write the weight of each entry to `out`.
 
         Shapes: weights (channels, inputs, *taps), out (channels * size,).
         """
@@ -313,21 +314,21 @@ class RowBoxes:
             box.spread(weights, out)
 
     def landmarks(self) -> tuple[Index, Index]:
-        """Some entries and their columns: the first, middle and last lines of each box."""
-        places, columns = [], []
+        """Return some entries and their columns: the first, middle and last lines of each box."""
+        entries, columns = [], []
         for part in (part for box in self.boxes for part in box.parts):
             seen = np.ix_(*(sorted({0, n // 2, n - 1}) for n in part.moved.shape))
             first = np.asarray(sum(n * apart for n, apart in zip(seen, part.strides, strict=True)))
-            places.append((part.offset + first[..., None] + np.arange(part.line.size)).ravel())
+            entries.append((part.offset + first[..., None] + np.arange(part.line.size)).ravel())
             columns.append((np.asarray(part.moved[seen])[..., None] + part.line).ravel())
-        if not places:
+        if not entries:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=self.kind)
-        return np.concatenate(places), np.concatenate(columns)
+        return np.concatenate(entries), np.concatenate(columns)
 
     def _paths(
         self, path: tuple[RowRun, ...], offset: int, strides: tuple[int, ...]
     ) -> Iterator[tuple[tuple[RowRun, ...], int, tuple[int, ...]]]:
-        """A run of each axis but the last, where its first row begins, how far the next ones."""
+        """Yield a run of each axis but the last, with the first row's start and the strides."""
         k = len(path)
         if k == len(self.axes) - 1:
             yield path, offset, strides
@@ -336,13 +337,13 @@ class RowBoxes:
         scale *= math.prod(run.width for run in path)
         for run in self.axes[k]:
             if run.width:
-                place = offset + run.before * scale
-                yield from self._paths((*path, run), place, (*strides, run.pitch * scale))
+                start = offset + run.before * scale
+                yield from self._paths((*path, run), start, (*strides, run.pitch * scale))
 
     def _parts(
         self, path: tuple[RowRun, ...], offset: int, strides: tuple[int, ...]
     ) -> Iterator[RowPart]:
-        """The rows of a box in lines of equal length, and what is left."""
+        """Yield the rows of a box in lines of equal length, then the remaining rows."""
         first, moved = np.arange(self.inputs), np.zeros((), dtype=np.int64)
         for run, size in zip(path, self.sizes[:-1], strict=True):
             first = first[..., None] * size + run.row.columns
@@ -354,12 +355,12 @@ class RowBoxes:
         for run in last:
             start, pitch = offset + run.before * first.size, run.pitch * first.size
             joined = max(1, min(run.count, LINE // pitch)) if run.every == 1 else 1
-            whole = run.count // joined * joined
-            for row, stop, count in ((0, whole, joined), (whole, run.count, run.count - whole)):
+            full = run.count // joined * joined
+            for row, stop, count in ((0, full, joined), (full, run.count, run.count - full)):
                 if stop > row:
                     lines = moved[..., None] * size + np.arange(row, stop, count) * run.step
-                    place, apart = start + row * pitch, (*strides, count * pitch)
-                    yield self._part([replace(run, count=count)], place, apart, first, lines)
+                    begin, apart = start + row * pitch, (*strides, count * pitch)
+                    yield self._part([replace(run, count=count)], begin, apart, first, lines)
 
     def _part(
         self,
@@ -369,24 +370,24 @@ class RowBoxes:
         first: Index,
         moved: Index,
     ) -> RowPart:
-        """One line of these runs of the last axis, wherever `moved` puts it."""
+        """Return the part whose line contains these runs of the last axis, repeated by `moved`."""
         scale, before = first.size, min(run.before for run in last)
         length = sum(run.entries for run in last) * scale
         line: Index = np.empty(length, dtype=self.kind)
         pieces = []
         for run in last:
-            place, pitch = (run.before - before) * scale, run.pitch * scale
+            start, pitch = (run.before - before) * scale, run.pitch * scale
             row = (first[..., None] * self.sizes[-1] + run.row.columns).reshape(-1)
             steps = np.arange(run.count)[:, None] * run.step
-            _view(line, (run.count, row.size), place, (pitch, 1))[...] = steps + row
-            pieces.append((run.row, place, pitch, run.count))
+            _view(line, (run.count, row.size), start, (pitch, 1))[...] = steps + row
+            pieces.append((run.row, start, pitch, run.count))
         return RowPart(offset, strides, line, moved.astype(self.kind), tuple(pieces))
 
 
 def _row_starts(axis: tuple[RowRun, ...], scale: int, kind: np.dtype[np.integer]) -> Index:
-    """The entries of an axis before each of its rows, times a scale."""
-    found: Index = np.empty(sum(run.count for run in axis), dtype=kind)
+    """Return the number of entries of an axis in front of each of its rows, times a scale."""
+    starts: Index = np.empty(sum(run.count for run in axis), dtype=kind)
     for run in axis:
-        places = np.arange(run.count, dtype=kind)
-        np.add(places * (run.pitch * scale), run.before * scale, out=found[run.rows])
-    return found
+        numbers = np.arange(run.count, dtype=kind)
+        np.add(numbers * (run.pitch * scale), run.before * scale, out=starts[run.rows])
+    return starts

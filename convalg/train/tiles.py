@@ -67,7 +67,7 @@ class TilesStage(Stage):
         self.block = tiling.block(kernel)
         self.parts = tiling.parts(place.batch, MOST_COLUMNS)
         rows, width = max(b - a for a, b in self.parts), tiling.width(place.batch)
-        self.columns = np.empty(tiling.laid(rows, place.batch), dtype=place.dtype)
+        self.columns = np.empty(tiling.entries(rows, place.batch), dtype=place.dtype)
         self.product = place.empty(layer.groups, tiling.rows, *tiling.grid)
         self.spread = np.empty_like(self.product)
         self.back = None if place.first else np.empty_like(self.image)
@@ -83,9 +83,9 @@ class TilesStage(Stage):
             self.y = self.product.reshape(outputs, *tiling.grid[-dims:], place.batch)
         else:
             # Of whole tiles; the last ones may stand over.
-            self.full = place.zeros(layer.groups, layer.outputs, *tiling.whole)
+            self.full = place.zeros(layer.groups, layer.outputs, *tiling.covered)
             cut = tuple(slice(0, o) for o in layer.out[-dims:])
-            whole = self.full.reshape(outputs, *tiling.whole[-dims:], place.batch)
+            whole = self.full.reshape(outputs, *tiling.covered[-dims:], place.batch)
             self.y = whole[(slice(None), *cut)]
 
     def _kernel(self, array: Array) -> Array:

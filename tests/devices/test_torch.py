@@ -79,7 +79,7 @@ def test_nothing_made_in_inference_mode_stays() -> None:
 BAD: list[tuple[Any, str]] = [
     (lambda: ca.identity(3)(torch.ones(3, dtype=torch.int64)), "a tensor must be floating-point"),
     (lambda: ca.identity(3)(torch.ones(4)), "the tensor must have shape"),
-    (lambda: ca.correlation(3, ca.kernel(2))(torch.ones(3)), "symbols, which no tensor holds"),
+    (lambda: ca.correlation(3, ca.kernel(2))(torch.ones(3)), "symbols, which no tensor can hold"),
 ]
 
 

@@ -195,7 +195,9 @@ def test_formulas_become_mathml(operator: Operator) -> None:
 
 
 def test_only_layers_are_defined_by_a_sum() -> None:
-    with pytest.raises(KindError, match=r"a sum defines one correlation, convolution or transp.*"):
+    with pytest.raises(
+        KindError, match=r"only a single correlation, convolution or transp.* has a defining sum"
+    ):
         definition(ca.identity(3))
 
 

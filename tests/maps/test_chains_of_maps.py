@@ -339,7 +339,7 @@ NOT_LINEAR = ca.relu(2) @ ca.affine(ca.correlation(3, [1, 2]), 1)
 
 
 @pytest.mark.parametrize(
-    "name", ["to_numpy", "to_scipy", "kernel", "structure", "counts", "kron", "shape", "letters"]
+    "name", ["to_numpy", "to_scipy", "kernel", "structure", "counts", "kron", "shape", "symbols"]
 )
 def test_what_only_linear_maps_have(name: str) -> None:
     with pytest.raises(KindError, match=rf"is not linear; f\.at\(x\)\.{name} is that of its"):

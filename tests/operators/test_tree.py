@@ -283,7 +283,7 @@ def test_arrays_do_not_spread_over_operators() -> None:
 def test_shapes_must_fit() -> None:
     with pytest.raises(ShapeError, match="these do not compose"):
         LAYER @ LAYER
-    with pytest.raises(ShapeError, match="these do not add"):
+    with pytest.raises(ShapeError, match="these cannot be added"):
         LAYER + ca.identity(5)
     with pytest.raises(ShapeError, match=r"x must have shape \(\*batch, 5\)"):
         LAYER(np.ones(4))

@@ -31,9 +31,9 @@ LARGEST_BY_COUNT = {0: 1, 1: 6, 2: 5, 3: 4, 4: 3, 5: 2, 6: 2, 7: 1}
 """Every size up to this, by the number of letters."""
 
 
-def letters_of(sides: Sides) -> list[str]:
+def symbols_of(sides: Sides) -> list[str]:
     """The letters of both sides, in order of first appearance."""
-    return list(dict.fromkeys(letter.name for side in sides for letter in side.letters))
+    return list(dict.fromkeys(letter.name for side in sides for letter in side.symbols))
 
 
 def swept_letters(sides: Sides) -> set[str]:
@@ -49,7 +49,7 @@ def swept_letters(sides: Sides) -> set[str]:
 
 def small_sizes(sides: Sides, largest: int | None = None) -> Iterator[dict[str, int]]:
     """All small sizes by their sum, then in the order of the letters: strides in 1..3."""
-    names = letters_of(sides)
+    names = symbols_of(sides)
     most = LARGEST_BY_COUNT[len(names)] if largest is None else largest
     swept = swept_letters(sides)
     spans = [range(1, 4) if name in swept else range(most + 1) for name in names]
@@ -59,7 +59,7 @@ def small_sizes(sides: Sides, largest: int | None = None) -> Iterator[dict[str, 
 
 def at(side: ca.Operator, sizes: Mapping[str, int]) -> ca.Operator:
     """One side at sizes of which it may have only some."""
-    own = {letter.name for letter in side.letters}
+    own = {letter.name for letter in side.symbols}
     chosen = {name: value for name, value in sizes.items() if name in own}
     return side.at(**chosen) if chosen else side
 
@@ -127,7 +127,7 @@ def violation(sides: Sides, largest: int | None = None) -> tuple[dict[str, int] 
 
 def smaller(sides: Sides, witness: Mapping[str, int]) -> dict[str, int] | None:
     """Sizes at which the sides differ, smaller than a witness in its own order, if any."""
-    names = letters_of(sides)
+    names = symbols_of(sides)
     assert list(witness) == names
     swept = swept_letters(sides)
     least = [int(name in swept or name in _alone(sides)) for name in names]

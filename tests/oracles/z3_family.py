@@ -335,7 +335,7 @@ def domain(sides: tuple[ca.Operator, ca.Operator]) -> list[Any]:
     """The sizes at which a user could write both sides down."""
     found = []
     for side in sides:
-        found += [number(letter) >= 0 for letter in side.letters]
+        found += [number(letter) >= 0 for letter in side.symbols]
         for leaf in leaves(side):
             # What a constructor asks for beyond its axes: a range of output_padding, a size.
             found += [number(condition.value) >= 0 for condition in leaf.geometry.conditions]

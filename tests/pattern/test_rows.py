@@ -233,7 +233,9 @@ def test_out_needs_values_in_one_piece() -> None:
     layer = ca.correlation(5, [1, 2])
     matrix = layer.to_scipy()
     matrix.data = np.zeros(16, dtype=np.int64)[::2]
-    with pytest.raises(ShapeError, match=r"out must be the CSR matrix of \(4, 5\) with 8 stored"):
+    with pytest.raises(
+        ShapeError, match=r"out must be the CSR matrix of shape \(4, 5\) with 8 stored"
+    ):
         layer.to_scipy(out=matrix)
 
 

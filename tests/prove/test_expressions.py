@@ -35,7 +35,7 @@ def test_text_is_understood(text: str) -> None:
 
 def test_letters_are_those_of_sizes() -> None:
     n, K = ca.sizes("n K")  # noqa: N806 - the letter of the field
-    assert parse("correlation(n, kernel(K))").letters == (n, K)
+    assert parse("correlation(n, kernel(K))").symbols == (n, K)
 
 
 REFUSED = {

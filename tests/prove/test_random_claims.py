@@ -23,7 +23,7 @@ LARGEST = {1: 6, 2: 4, 3: 3, 4: 2, 5: 2, 6: 1}
 def outcome(sides: Any) -> str:
     """The verdict, after brute force: a false one fails here."""
     verdict = decide(*sides, claim="a random claim")
-    letters = len(brute.letters_of(sides))
+    letters = len(brute.symbols_of(sides))
     found, compared = brute.violation(sides, LARGEST.get(letters, 1)) if letters else (None, 0)
     if verdict.status == "proved":
         assert found is None, (sides, verdict, found)

@@ -434,7 +434,7 @@ BAD = {
     "no layer": (
         lambda: ca.explain(ca.identity(4)),
         KindError,
-        "a sum defines one correlation, convolution or transposed correlation",
+        "only a single correlation, convolution or transposed correlation has a defining sum",
     ),
     "a family": (
         lambda: ca.explain(ca.correlation(ca.sizes("n")[0], ca.kernel(3))),

@@ -51,7 +51,7 @@ class Domain:
         limits: dict[Any, Condition] = {}
         entries: list[Any] = []
         for operator in operators:
-            for letter in operator.letters:
+            for letter in operator.symbols:
                 limits.setdefault(letter, Condition(letter, ("{} must not be negative", letter)))
             for condition in conditions_of(operator):
                 limits.setdefault(condition.value, condition)
@@ -62,7 +62,7 @@ class Domain:
             simple = rational(rounded[0])
             notes = (f"floats read as simple fractions, such as {rounded[0]} as {simple}",)
         return cls(
-            tuple(dict.fromkeys(letter for o in operators for letter in o.letters)),
+            tuple(dict.fromkeys(letter for o in operators for letter in o.symbols)),
             tuple(c for c in limits.values() if not holds(c.value >= 0)),
             tuple(coefficients.poles(entries)),
             notes,

@@ -321,7 +321,7 @@ def _border_words(geometry: Geometry, transposed: bool) -> str:
 
 def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], ...]]:
     """The geometry with each padding that is a maximum under a name, and those names."""
-    taken = {letter.name for letter in layer.letters}
+    taken = {letter.name for letter in layer.symbols}
     free = next(name for name in ("q", "m", "r", "z", "total") if name not in taken)
     known: dict[Any, Any] = {}
     axes = []

@@ -55,7 +55,7 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
     if isinstance(subject, Compose):
         layers = [one_layer(factor, "the receptive field") for factor in subject.factors]
         geometries = [(layer.geometry, transposed) for layer, transposed in layers]
-        setting, names = Setting.of(subject), Names(*subject.letters)
+        setting, names = Setting.of(subject), Names(*subject.symbols)
     else:
         single = Subject.of(subject, "the receptive field")
         geometries = [(single.geometry, single.transposed)]

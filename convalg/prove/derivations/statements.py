@@ -49,7 +49,7 @@ class Setting:
     @staticmethod
     def of(operator: Operator, named: tuple[tuple[Any, Size], ...] = ()) -> Setting:
         """The sizes at which an operator exists."""
-        return Setting(operator.letters, Domain.of(operator), named)
+        return Setting(operator.symbols, Domain.of(operator), named)
 
     @cached_property
     def domain(self) -> islpy.Set:

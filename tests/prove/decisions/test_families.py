@@ -49,7 +49,7 @@ PROVED: dict[str, tuple[Any, Any, str]] = {
     "sum": (A + A, 2 * A, "all n >= K >= 1"),
     "difference": (A - A, 0 * A, "all n >= K >= 1"),
     "fraction": (Fraction(1, 3) * A + Fraction(2, 3) * A, A, "all n >= K >= 1"),
-    "letter times": (K * A + A, (K + 1) * A, "all n >= K >= 1"),
+    "symbol times": (K * A + A, (K + 1) * A, "all n >= K >= 1"),
     "symbol times": (
         sympy.Symbol("a") * A - A,
         (sympy.Symbol("a") - 1) * A,
@@ -197,7 +197,7 @@ REFUTED: dict[str, tuple[Any, Any, dict[str, int]]] = {
         {"n": 2, "m": 1, "K": 2, "L": 1},
     ),
     "twice": (A, 2 * A, {"n": 1, "K": 1}),
-    "letter times": (K * A, A, {"n": 2, "K": 2}),
+    "symbol times": (K * A, A, {"n": 2, "K": 2}),
     "one number": (ca.correlation(n, [1, 2]), ca.correlation(n, [1, 3]), {"n": 2}),
     "at the border only": (
         ca.correlation(n, [1, 1, 1], padding=1),
@@ -331,7 +331,7 @@ def test_the_domain_is_where_the_operator_exists(operator: ca.Operator) -> None:
     """The set that isl gets, against making the operator at numbers."""
     domain = Domain.of(operator)
     sides = (operator, operator)
-    for sizes in brute.small_sizes(sides, 8 if len(operator.letters) == 1 else 6):
+    for sizes in brute.small_sizes(sides, 8 if len(operator.symbols) == 1 else 6):
         point = " and ".join(f"{name} = {value}" for name, value in sizes.items())
         here = islpy.Set(f"[{', '.join(sizes)}] -> {{ : {point} }}")
         exists = brute.both_exist(sides, sizes)
@@ -420,7 +420,7 @@ UNKNOWN: dict[str, tuple[Any, Any, str]] = {
     "a reshape of two axes": (
         ca.reshape((n, m), (m, n)),
         ca.reshape((n, m), (m, n)),
-        "not affine|multiplies letters",
+        "not affine|multiplies symbols",
     ),
     "many numbers": (
         ca.correlation(n, np.ones(101)),
@@ -440,7 +440,7 @@ UNKNOWN: dict[str, tuple[Any, Any, str]] = {
     "groups as a letter": (
         ca.correlation(n, ca.kernel(2 * C, 2, K), groups=C),
         ca.correlation(n, ca.kernel(2 * C, 2, K), groups=C),
-        "decidable for depthwise layers only",
+        "decidable only for depthwise layers",
     ),
 }
 
@@ -507,7 +507,8 @@ def test_sizes_that_are_none(sizes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("names", ["n n", "", "1a", "n-1", "é", "n, n"])
 def test_bad_names(names: str) -> None:
     with pytest.raises(
-        ArgumentError, match=r"names must be different letters|is no name for a size"
+        ArgumentError,
+        match=r"names must be one or more different names|cannot be the name of a size",
     ):
         ca.sizes(names)
 
@@ -523,7 +524,7 @@ def test_names_are_words() -> None:
     ["to_scipy", "to_sympy", "to_numpy", "to_linear_operator", "counts", "pattern", "simplify"],
 )
 def test_faces_that_need_numbers_say_so(face: str) -> None:
-    words = r"needs numbers for sizes, and this is a family: take A.at\(n=..., K=...\)"
+    words = r"needs numbers for sizes, but this is a family: use A.at\(n=..., K=...\)"
     with pytest.raises(SymbolicError, match=words):
         getattr(A, face)()
     with pytest.raises(SymbolicError, match=words):
@@ -535,9 +536,9 @@ def test_a_family_at_numbers_is_the_operator() -> None:
     assert found.is_concrete
     assert brute.matrix(found) == brute.matrix(ca.correlation(5, ca.kernel(3)))
     part = A.at(n=5)
-    assert (part.in_shape, part.letters) == ((5,), (K,))
+    assert (part.in_shape, part.symbols) == ((5,), (K,))
     assert brute.matrix(part.at(K=3)) == brute.matrix(found)
-    assert A.letters == (n, K)
+    assert A.symbols == (n, K)
     assert A.out_shape == (n - K + 1,)
 
 

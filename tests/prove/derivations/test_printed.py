@@ -124,7 +124,7 @@ def test_the_printed_formulas_of_families_hold(
         oracle = Drawn(kind, sizes["n"], [0] * 3, given).oracle
         check(family, oracle, sizes, options.get("boundary", "zeros"))
         own = {name: size for name, size in sizes.items() if name in "nKp"}
-        assert family.at(**{k: v for k, v in own.items() if k in map(str, family.letters)})
+        assert family.at(**{k: v for k, v in own.items() if k in map(str, family.symbols)})
 
 
 def test_d1_a_transposed_layer_reads_where_it_is_written() -> None:

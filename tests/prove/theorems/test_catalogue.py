@@ -128,7 +128,7 @@ def test_theorem_is_proved_within_a_second(theorem: Theorem) -> None:
 def test_claim_holds_at_all_small_sizes(pair: tuple[str, Equality]) -> None:
     sides = pair[1].sides()
     found, compared = brute.violation(sides)
-    names = brute.letters_of(sides)
+    names = brute.symbols_of(sides)
     if len(names) > 6:
         # Too many sizes for all of them.
         chosen = brute.spread(product((1, 2), repeat=len(names)), 30)
@@ -144,7 +144,7 @@ def test_claim_holds_at_all_small_sizes(pair: tuple[str, Equality]) -> None:
 @pytest.mark.parametrize("pair", CLAIMS, ids=_words)
 def test_claim_holds_at_larger_sizes(pair: tuple[str, Equality]) -> None:
     sides = pair[1].sides()
-    largest = {1: 12, 2: 9, 3: 7, 4: 5, 5: 4, 6: 3, 7: 1}[len(brute.letters_of(sides))]
+    largest = {1: 12, 2: 9, 3: 7, 4: 5, 5: 4, 6: 3, 7: 1}[len(brute.symbols_of(sides))]
     assert brute.violation(sides, largest)[0] is None
 
 
