@@ -67,7 +67,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     "label too large": (
         {"labels": labels(7, 4)},
         ArgumentError,
-        "labels[7] is 4: with 4 classes a label is in 0..3",
+        "labels[7] is 4: with 4 classes a label must be in 0..3",
     ),
     "label below 0": ({"labels": labels(3, -1)}, ArgumentError, "labels[3] is -1: with 4 classes"),
     "labels that are floats": ({"labels": LABELS / 2}, KindError, "labels must be integers"),
@@ -113,7 +113,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     ),
     "an empty batch": ({"batch_size": 0}, ArgumentError, "batch_size must be at least 1"),
     "an optimiser that is not": ({"optimizer": "adm"}, ArgumentError, "adm"),
-    "a loss that is not": ({"loss": "hinge"}, ArgumentError, "no loss is named 'hinge'"),
+    "a loss that is not": ({"loss": "hinge"}, ArgumentError, "unknown loss 'hinge'"),
     "a seed below 0": ({"seed": -1}, ArgumentError, "seed must be at least 0"),
     "a seed that is text": ({"seed": "a"}, KindError, "seed must be"),
     "validation images of another size": (
@@ -672,7 +672,7 @@ def test_the_programs_are_the_same_here_and_there() -> None:
 
 def test_letters_of_evaluate_are_checked_as_well() -> None:
     net = small().initialise(0)
-    with pytest.raises(ArgumentError, match="with 4 classes a label is in"):
+    with pytest.raises(ArgumentError, match="with 4 classes a label must be in"):
         ca.train.evaluate(net, IMAGES, labels(0, 4))
     with pytest.raises(ArgumentError, match="fill the network with initialise"):
         ca.train.evaluate(small(), IMAGES, LABELS)
