@@ -163,7 +163,7 @@ class Program:
         return data[self.plan.net.output]
 
     def first_not_finite(self) -> str:
-        """Return the first node whose output for the last batch, or whose arrays, are not finite."""
+        """Return the first node whose last output, or whose arrays, are not finite."""
         for node, _, stage in self.steps:
             arrays = [stage.output, *stage.placed.weights.values()]
             if not all(np.isfinite(array).all() for array in arrays):

@@ -456,9 +456,9 @@ NAN = float("nan")
         (
             lambda: lstm(2, np.ones((6, 2)), np.ones((6, 2))),
             ShapeError,
-            "input_weights has 6 rows, which the 4 gates of lstm do not divide",
+            "input_weights has 6 rows, which is not a multiple of the 4 gates of lstm",
         ),
-        (lambda: gru(2, np.ones((4, 1)), W), ShapeError, "the 3 gates of gru do not divide"),
+        (lambda: gru(2, np.ones((4, 1)), W), ShapeError, "is not a multiple of the 3 gates of gru"),
         (
             lambda: gru(2, np.ones((6, 1)), np.ones((6, 3))),
             ShapeError,
