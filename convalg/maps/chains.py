@@ -412,7 +412,7 @@ def _split(name: str, count: int, owner: Map) -> tuple[int, str]:
     number, dot, own = str(name).partition(".")
     if not dot or not number.isdecimal() or int(number) >= count:
         raise ArgumentError(
-            f"there is no parameter {shown(name)}: take one of "
+            f"no parameter is named {shown(name)}; there are "
             f"{', '.join(owner.parameters) or 'none'}"
         )
     return int(number), own

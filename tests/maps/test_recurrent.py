@@ -444,14 +444,18 @@ NAN = float("nan")
         (lambda: rnn(0, U, W), ArgumentError, "steps must be at least 1, not 0"),
         (lambda: linear_recurrence(-1, U, W), ArgumentError, "steps must be at least 1, not -1"),
         (lambda: rnn(1.5, U, W), KindError, "steps must be an integer, not 1.5"),
-        (lambda: rnn((2, 3), U, W), ShapeError, r"steps must be one number, not the shape \(2, 3"),
+        (lambda: rnn((2, 3), U, W), ShapeError, r"steps must be one number, not \(2, 3"),
         (lambda: rnn(ca.sizes("n")[0], U, W), SymbolicError, "steps needs numbers here"),
         (
             lambda: rnn(2, [1], W),
             ShapeError,
-            r"input_weights must be a matrix \(1 \* hidden, inputs\), not of shape \(1,\)",
+            r"input_weights must be a matrix \(1 \* hidden, inputs\), not an array of shape \(1,\)",
         ),
-        (lambda: lstm(2, np.zeros((4, 0)), W), ShapeError, r"4 \* hidden, inputs\), not of shape"),
+        (
+            lambda: lstm(2, np.zeros((4, 0)), W),
+            ShapeError,
+            r"4 \* hidden, inputs\), not an array of shape",
+        ),
         (lambda: rnn(2, 3, W), ShapeError, r"input_weights must be a matrix .* shape \(\)"),
         (
             lambda: lstm(2, np.ones((6, 2)), np.ones((6, 2))),

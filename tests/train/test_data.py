@@ -266,8 +266,8 @@ ONE = np.zeros((1, 1, 2, 2))
         (
             lambda: check_data(ONE[:, 0], [0], (1, 2, 2)),
             ShapeError,
-            "images must have shape (samples, 1, 2, 2) for the input of the network, not (1, 2, 2), "
-            "such",
+            "images must have shape (samples, 1, 2, 2) for the input of the network, "
+            "not (1, 2, 2), such",
         ),
         (
             lambda: check_data(ONE, [0], (3, 2, 2)),
@@ -316,7 +316,7 @@ ONE = np.zeros((1, 1, 2, 2))
             ArgumentError,
             "test=1 of 2 samples leaves no samples",
         ),
-        (lambda: split([1, 2], [0, 1], test=-0.5), ArgumentError, "give a share between 0 and 1"),
+        (lambda: split([1, 2], [0, 1], test=-0.5), ArgumentError, "pass a share between 0 and 1"),
         (lambda: split([1, 2], [0, 1], test="half"), KindError, "test must be a number, the share"),
         (lambda: split([1, 2], [0]), ShapeError, "there are 2 images, but labels of shape (1,)"),
         (lambda: split([], []), ShapeError, "there must be at least one image, not an array of"),

@@ -190,13 +190,13 @@ BAD_FOLDERS: dict[str, tuple[dict[str, bytes | None], str]] = {
     ),
     "fewer labels": (
         {"train_labels": idx(LABELS[:1])},
-        "holds 2 images and",
+        "has 2 images, but",
     ),
     "labels for images": ({"train_images": idx(LABELS)}, "the file of MNIST has bytes on 3 axes"),
     "images for labels": ({"t10k_labels": idx(IMAGES)}, "the file of MNIST has bytes on 1 axes"),
     "floats": (
         {"train_images": idx(IMAGES.astype(np.float32))},
-        "holds float32 of shape (2, 3, 4)",
+        "has float32 of shape (2, 3, 4)",
     ),
     "broken": ({"t10k_images": idx(IMAGES)[:-1]}, "t10k-images-idx3-ubyte' is truncated"),
 }
@@ -216,9 +216,9 @@ def test_a_bad_folder_is_refused_in_words(tmp_path: Path, name: str) -> None:
     ("path", "error", "words"),
     [
         (lambda place: 5, KindError, "IDX files are read from a path, not from a int"),
-        (lambda place: place / "none", FileError, "(No such file or directory): pass an IDX file"),
+        (lambda place: place / "none", FileError, "(No such file or directory): give an IDX file"),
         (lambda place: str(place / "a\0b"), FileError, "embedded null byte"),
-        (lambda place: place / ("a" * 5000), FileError, "(File name too long): pass an IDX file"),
+        (lambda place: place / ("a" * 5000), FileError, "(File name too long): give an IDX file"),
     ],
 )
 def test_a_bad_path_is_refused_in_words(
@@ -252,5 +252,5 @@ def test_an_honest_file_beyond_the_limit_is_announced(
     place.write_bytes(idx(IMAGES))
     assert math.prod(IMAGES.shape) == 24
     monkeypatch.setattr(limits, "MEMORY_LIMIT", 23)
-    with pytest.raises(TooLargeError, match="give a smaller file"):
+    with pytest.raises(TooLargeError, match="pass a smaller file"):
         read_idx(place)
