@@ -41,11 +41,11 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the exit status is 1 for a failed statement, 2 for bad input."""
-    # Figures go to files: a window is never opened, whatever the environment says.
+    # Figures are written to files: never open a window, whatever the environment sets.
     os.environ["MPLBACKEND"] = "agg"
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What an encoding lacks is shown by its number.
+            # Characters missing in the encoding are printed as escapes.
             stream.reconfigure(errors="backslashreplace")
     status: Any = 0
     try:
@@ -61,20 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
         status = BAD_INPUT
     except MemoryError:
-        _complain("this needs more memory than there is: use smaller sizes")
+        _complain("there is not enough memory for this: use smaller sizes")
         status = BAD_INPUT
     sys.exit(status if _flushed() else BAD_INPUT)
 
 
 def _flushed() -> bool:
-    """Whether all that was printed has been written."""
+    """Flush the standard output and return whether all of it was written."""
     if sys.stdout is None:
         _complain("the standard output is closed: nothing could be printed")
         return False
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read has seen enough.
+        # The reader has closed the pipe.
         _discard_output()
         return False
     except (OSError, ValueError) as error:
@@ -86,7 +86,7 @@ def _flushed() -> bool:
 
 
 def _discard_output() -> None:
-    """Leave nothing that Python would try to write when it ends."""
+    """Redirect the standard output to the null device, so that Python does not flush at exit."""
     with contextlib.suppress(OSError, ValueError):
         number = os.open(os.devnull, os.O_WRONLY)
         os.dup2(number, sys.stdout.fileno())
@@ -94,9 +94,9 @@ def _discard_output() -> None:
 
 
 def _complain(error: object) -> None:
-    """One line on the standard error."""
-    words = terminal(" ".join(str(error).split()))
-    Console(stderr=True, soft_wrap=True).print(Text(f"convalg: {words}", style="red"))
+    """Print an error as one line on the standard error."""
+    text = terminal(" ".join(str(error).split()))
+    Console(stderr=True, soft_wrap=True).print(Text(f"convalg: {text}", style="red"))
 
 
 def _version(wanted: bool) -> None:
@@ -122,59 +122,62 @@ def explain(
         typer.Option(
             metavar="SIZES",
             help="Spatial size of the input, such as 12, 6x6 or 4x4x4.",
-            show_default="12, 6x6 or 4x4x4, as the kernel has axes",
+            show_default="12, 6x6 or 4x4x4, by the number of axes of the kernel",
         ),
     ] = None,
     kernel: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE|NAME",
-            help="A size such as 3 or 3x5, for a kernel of letters, or a named filter: sobel_x, "
+            help="A size such as 3 or 3x5, for a symbolic kernel, or a named filter: sobel_x, "
             "laplace, gaussian, box, channel_average, …",
-            show_default="sobel_x over two axes, else 3",
+            show_default="sobel_x for two axes, else 3",
         ),
     ] = None,
     channels: Annotated[
         int | None,
         typer.Option(
-            help="Input channels. A named filter then runs on each channel by itself.",
-            show_default="plain spatial shapes",
+            help="Number of input channels. A named filter is applied to each channel separately.",
+            show_default="a single channel, without a channel axis",
         ),
     ] = None,
     out_channels: Annotated[
         int | None,
-        typer.Option(help="Output channels.", show_default="1, or --channels for a named filter"),
+        typer.Option(
+            help="Number of output channels.",
+            show_default="--groups, or --channels for a named filter",
+        ),
     ] = None,
     groups: Annotated[
-        int, typer.Option(help="Groups of channels that are not mixed with each other.")
+        int, typer.Option(help="Number of groups of channels that are processed separately.")
     ] = 1,
     stride: Annotated[
-        str, typer.Option(metavar="INT|SIZES", help="Steps of the kernel, such as 2 or 2x1.")
+        str, typer.Option(metavar="INT|SIZES", help="Stride of the kernel, such as 2 or 2x1.")
     ] = "1",
     padding: Annotated[
         str,
         typer.Option(
             metavar="INT|SIZES|WORD",
-            help="Samples around the input, such as 1 or 1x0, or valid, same, same_lower, full, "
-            "causal.",
+            help="Samples added around the input, such as 1 or 1x0, or one of valid, same, "
+            "same_lower, full, causal.",
         ),
     ] = "valid",
     dilation: Annotated[
-        str, typer.Option(metavar="INT|SIZES", help="Distance of the taps, such as 2.")
+        str, typer.Option(metavar="INT|SIZES", help="Distance between the taps, such as 2.")
     ] = "1",
-    boundary: Annotated[Boundary, typer.Option(help="What padding reads.")] = "zeros",
+    boundary: Annotated[Boundary, typer.Option(help="The values of the padding.")] = "zeros",
     flip: Annotated[
-        bool, typer.Option("--flip", help="A convolution: the kernel is walked backwards.")
+        bool, typer.Option("--flip", help="Use a convolution, with the kernel flipped.")
     ] = False,
     transposed: Annotated[
-        bool, typer.Option("--transposed", help="The transposed layer, of the same options.")
+        bool, typer.Option("--transposed", help="Use the transposed layer with these options.")
     ] = False,
     image: Annotated[
         Path | None,
         typer.Option(
             parser=path,
             metavar="FILE",
-            help="A PNG or JPEG image to send through the layer.",
+            help="A PNG or JPEG image to apply the layer to.",
             show_default="the embedded photograph",
         ),
     ] = None,
@@ -183,17 +186,21 @@ def explain(
     ] = Path("convalg-sheet"),
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="html, markdown, latex, notebook; html and markdown."),
+        typer.Option(
+            "--format",
+            help="A format: html, markdown, latex or notebook; may be repeated.",
+            show_default="html and markdown",
+        ),
     ] = None,
 ) -> None:
-    """Write a derivation sheet of one layer, as HTML and Markdown or in the formats wanted.
+    """Write a derivation sheet of one layer, as HTML and Markdown or in other formats.
 
     It shows the sum that defines the layer, where the kernel is flipped, an image before and
-    after, the output size, the weight matrix coloured by shared weight, linearity, full, same and
-    valid, the counts, a step forward and its gradients in numbers, pooling, the receptive field,
-    equivariance and cost; every statement is checked while the sheet is made.
+    after, the output size, the weight matrix coloured by shared weight, linearity, the paddings
+    full, same and valid, the counts, a forward step and its gradients in numbers, pooling, the
+    receptive field, equivariance and cost; every statement is checked when the sheet is created.
 
-    With no option: a Sobel filter on the embedded photograph.
+    Without options: a Sobel filter on the embedded photograph.
     """
     layer = LayerOptions(
         shape=shape,
@@ -211,14 +218,14 @@ def explain(
     from convalg.sheet import explain as make_sheet
 
     sheet = make_sheet(layer, image=image)
-    place = sheet.write(out, formats=tuple(formats or ("html", "markdown")))
+    written = sheet.write(out, formats=tuple(formats or ("html", "markdown")))
     console = Console(soft_wrap=True, highlight=False)
     held = len(sheet.claims) - len(sheet.failed)
     _print(console, f"{held} of {len(sheet.claims)} statements hold for {layer!r}")
     for claim in sheet.failed:
         _print(console, f"failed: {claim.statement} {claim.check.how}", "red")
-    # The path is a line of its own, whole, for whoever reads it by script.
-    _print(console, str(place))
+    # The path is on a line of its own, unwrapped, so that scripts can read it.
+    _print(console, str(written))
     if sheet.failed:
         raise typer.Exit(REFUTED)
 
@@ -227,14 +234,14 @@ def explain(
 def prove(
     name: Annotated[
         str | None,
-        typer.Argument(help="A theorem of the catalogue; without it, all of them."),
+        typer.Argument(help="A theorem of the catalogue; all of them by default."),
     ] = None,
     equal: Annotated[
         tuple[str, str] | None,
         typer.Option(
             metavar="A B",
             help="Two operators as text, such as 'correlation(n, kernel(K)).T'; any name that is "
-            "no function is a letter for a size.",
+            "not a function is a symbolic size.",
         ),
     ] = None,
     latex: Annotated[
@@ -243,11 +250,13 @@ def prove(
 ) -> None:
     """Prove the theorems of the catalogue, one of them, or that two operators are equal.
 
-    The exit status is 1 when something is not proved.
+    The exit status is 1 if a statement is not proved.
     """
     if equal is not None:
         if name is not None or latex:
-            raise ArgumentError(f"--equal {equal} stands alone: leave NAME and --latex out")
+            raise ArgumentError(
+                f"--equal {equal} cannot be combined with NAME or --latex: omit them"
+            )
         proved = _prove_equal(*equal)
     elif name is not None:
         proved = _prove_theorem(name, latex=latex)
@@ -291,41 +300,41 @@ def _prove_theorem(name: str, *, latex: bool) -> bool:
 @app.command()
 def check(
     target: Annotated[
-        str, typer.Argument(metavar="FILE.py:FUNCTION", help="The function to check, in its file.")
+        str, typer.Argument(metavar="FILE.py:FUNCTION", help="The file and function to check.")
     ],
     kind: Annotated[
         str,
         typer.Option(
-            help="What it is: forward, backward, transposed, transposed_backward, average_pool, "
-            "average_pool_backward, max_pool or max_pool_backward."
+            help="What it computes: forward, backward, transposed, transposed_backward, "
+            "average_pool, average_pool_backward, max_pool or max_pool_backward."
         ),
     ] = "forward",
-    dims: Annotated[int, typer.Option(help="Spatial axes.")] = 2,
+    dims: Annotated[int, typer.Option(help="Number of spatial axes.")] = 2,
     cases: Annotated[
-        int | None, typer.Option(help="Configurations to try.", show_default="160")
+        int | None, typer.Option(help="Number of configurations to try.", show_default="160")
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that it may take.")] = 60.0,
-    memory: Annotated[int, typer.Option(help="Megabytes that it may take.")] = 4096,
+    timeout: Annotated[float, typer.Option(help="Time limit in seconds.")] = 60.0,
+    memory: Annotated[int, typer.Option(help="Memory limit in megabytes.")] = 4096,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Processes that share the configurations, -1 for one on each core."),
+        typer.Option(help="Number of processes that share the work, -1 for one per core."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     junit: Annotated[
         Path | None,
         typer.Option(parser=path, metavar="FILE", help="Write JUnit XML, for a build server."),
     ] = None,
 ) -> None:
-    """Check somebody's convolution: find the mistake, name it, show the smallest case.
+    """Check a convolution function: find its mistake, name it, show the smallest failing case.
 
     The function takes NumPy arrays and keywords, for instance
 
         def conv(x, w, *, stride, padding, dilation, groups): ...
 
-    with x (N, C, H, W) and w (C_out, C_in // groups, kh, kw); only the keywords that it has are
-    passed. It runs in a process of its own, in an empty folder, with limits; its file has the
-    rights of whoever runs this command. The exit status is 1 when it fails, 2 when there is no
-    such function.
+    with x (N, C, H, W) and w (C_out, C_in // groups, kh, kw); it is passed only the keywords that
+    it has. It runs in a separate process, in an empty folder, with limits on time and memory, but
+    with the permissions of the user who runs this command. The exit status is 1 if the function
+    fails, and 2 if there is no such function.
     """
     from convalg.check.grade import grade
 
@@ -333,7 +342,7 @@ def check(
     if memory < 1:
         raise ArgumentError(f"--memory must be at least 1 megabyte, not {memory}")
     with errors.status("Checking") if errors.is_terminal else contextlib.nullcontext():
-        found = grade(
+        graded = grade(
             target,
             kind,
             dims=dims,
@@ -343,32 +352,34 @@ def check(
             jobs=jobs,
         )
     if junit is not None:
-        _write(junit, found.to_junit())
+        _write(junit, graded.to_junit())
     if json:
-        typer.echo(found.to_json())
-    elif not found.exists:
-        # A name that is misspelt is bad input, and no mistake of a function.
-        _complain(found.result["diagnosis"][0]["message"])
+        typer.echo(graded.to_json())
+    elif not graded.exists:
+        # A misspelt name is bad input, not a mistake in a function.
+        _complain(graded.result["diagnosis"][0]["message"])
     else:
-        _print(console, found.explain())
-    if not found:
-        raise typer.Exit(REFUTED if found.exists else BAD_INPUT)
+        _print(console, graded.explain())
+    if not graded:
+        raise typer.Exit(REFUTED if graded.exists else BAD_INPUT)
 
 
 @app.command()
 def exercise(
     seed: Annotated[int, typer.Option(help="The same seed gives the same exercise.")] = 0,
-    level: Annotated[int, typer.Option(help="1 (a signal) to 3 (an image with options).")] = 1,
+    level: Annotated[
+        int, typer.Option(help="Difficulty, from 1 (a signal) to 3 (an image with options).")
+    ] = 1,
     form: Annotated[
         str, typer.Option("--format", help="markdown, latex or notebook.")
     ] = "markdown",
-    solution: Annotated[bool, typer.Option(help="With the solution.")] = True,
+    solution: Annotated[bool, typer.Option(help="Include the solution.")] = True,
     out: Annotated[
         Path | None,
-        typer.Option(parser=path, metavar="FILE", help="Write it there, and not to the screen."),
+        typer.Option(parser=path, metavar="FILE", help="Write to this file, not to the screen."),
     ] = None,
 ) -> None:
-    """Make a small exercise in whole numbers: matrix, output, adjoint and gradients."""
+    """Generate a small exercise in integers: matrix, output, adjoint and gradients."""
     from convalg.sheet.exercise import exercise as make
 
     text = make(seed, level=level).text(cast(Any, form), solution=solution)
@@ -384,41 +395,45 @@ def analyse(
         str,
         typer.Argument(metavar="MODEL.onnx|NAME", help="An ONNX file, or a network of ca.zoo."),
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     in_shape: Annotated[
         str | None,
-        typer.Option(metavar="3x224x224", help="One sample's shape, where the file has none."),
+        typer.Option(
+            metavar="3x224x224", help="Shape of one sample, if the file does not specify it."
+        ),
     ] = None,
     figure: Annotated[
         Path | None,
         typer.Option(
-            parser=path, metavar="FILE", help="Draw the growth of the receptive field (SVG, PNG)."
+            parser=path,
+            metavar="FILE",
+            help="Write a figure of the growth of the receptive field (SVG, PNG).",
         ),
     ] = None,
 ) -> None:
     """Show a network's layers, counts and receptive fields, with warnings about its geometry."""
-    import json as plain
+    import json as json_module
 
     from convalg.network.analysis import analyse as run
 
     errors = Console(stderr=True)
     with errors.status("Reading") if errors.is_terminal else contextlib.nullcontext():
         net = _network(model, in_shape)
-        found = run(net)
+        analysis = run(net)
     if figure is not None:
         from convalg.draw.files import save
         from convalg.draw.receptive_field import receptive_field
 
         save(receptive_field(net), figure)
     if json:
-        typer.echo(plain.dumps(found.to_dict(), indent=2))
+        typer.echo(json_module.dumps(analysis.to_dict(), indent=2))
     elif markdown:
-        typer.echo(terminal(found.markdown(), lines=True), nl=False)
+        typer.echo(terminal(analysis.markdown(), lines=True), nl=False)
     else:
         console = Console()
-        _print_table(console, found.summary)
-        for remark in found.remarks:
+        _print_table(console, analysis.summary)
+        for remark in analysis.remarks:
             _print(console, f"! {remark}", "yellow")
 
 
@@ -430,31 +445,39 @@ def train(
             "--data",
             parser=path,
             metavar="FOLDER",
-            help="MNIST's own files, or one sub-folder per class.",
+            help="A folder with the MNIST files, or with one sub-folder per class.",
         ),
     ] = None,
     net: Annotated[
-        str | None, typer.Option(help="small, lenet5, mlp, or a classifier of ca.zoo.")
+        str | None,
+        typer.Option(help="The network: small, lenet5, mlp, or a classifier of ca.zoo."),
     ] = None,
     engine: Annotated[
         Literal["auto", "sparse", "blas"],
-        typer.Option(help="SciPy matrices, or dense Toeplitz tiles through NumPy."),
+        typer.Option(
+            help="Train with SciPy matrices (sparse), or dense Toeplitz tiles through NumPy (blas)."
+        ),
     ] = "auto",
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often to see the images.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Weights, order, dropout.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Number of passes over the images.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the weights, the order of the images, and dropout.")
+    ] = 0,
     out: Annotated[
         Path,
         typer.Option(
             parser=path,
             metavar="FOLDER",
-            help="For the checkpoint and figures; a finished run is replaced.",
+            help="Folder for the checkpoint and figures; a finished run there is replaced.",
         ),
     ] = Path("convalg-training"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint, with the same options.")
+        bool,
+        typer.Option("--resume", help="Resume from the checkpoint, with the same options."),
     ] = False,
 ) -> None:
-    """Train a CNN through its sparse matrices: on the embedded digits, in seconds, or on yours."""
+    """Train a CNN through its sparse matrices, on the embedded digits (in seconds) or your data."""
     from convalg.train.session import train as run
 
     console = Console(stderr=True)
@@ -463,10 +486,12 @@ def train(
     _print_table(Console(), session.net.summary())
     history = _with_bar(session, console)
     paths = session.figures()
-    words = [] if session.accuracy is None else [f"{session.accuracy:.2%} of the test images right"]
+    lines = (
+        [] if session.accuracy is None else [f"{session.accuracy:.2%} of the test images correct"]
+    )
     if history.stopped:
-        words.append(f"stopped in epoch {len(history.loss) + 1}: --resume goes on")
-    for line in [*words, *map(str, paths)]:
+        lines.append(f"stopped in epoch {len(history.loss) + 1}: continue with --resume")
+    for line in [*lines, *map(str, paths)]:
         typer.echo(terminal(line))
     if history.stopped:
         raise typer.Exit(INTERRUPTED)
@@ -498,7 +523,7 @@ def _with_bar(session: Session, console: Console) -> History:
 
 
 def _network(name: str, in_shape: str | None = None) -> Network:
-    """A network of the zoo, or of a file. Raises: ArgumentError for neither."""
+    """Return a network of the zoo, or of a file. Raises: ArgumentError for neither."""
     from convalg.network import zoo
     from convalg.network.readers.onnx.model import read_onnx
 
@@ -508,20 +533,20 @@ def _network(name: str, in_shape: str | None = None) -> Network:
     if name not in zoo.__all__:
         near = difflib.get_close_matches(name, zoo.__all__, cutoff=0.4)
         raise ArgumentError(
-            f"{name!r} is no .onnx file to analyse and no network of the zoo; "
-            f"{'near it: ' + ', '.join(near) if near else 'the zoo has ' + ', '.join(zoo.__all__)}"
+            f"{name!r} is neither an .onnx file nor a network of the zoo; "
+            f"{'similar: ' + ', '.join(near) if near else 'the zoo has ' + ', '.join(zoo.__all__)}"
         )
-    found: Network = getattr(zoo, name)()
-    return found
+    net: Network = getattr(zoo, name)()
+    return net
 
 
 def _write(file: Path, text: str) -> None:
-    """The text as a file, which is there as a whole or not at all."""
+    """Write the text to a file atomically."""
     replace_file(file, text.encode("utf-8", "backslashreplace"))
 
 
 def _print(console: Console, text: str, style: str = "") -> None:
-    """Text of any origin, line by line, unwrapped."""
+    """Print text of any origin, escaped, line by line and unwrapped."""
     console.print(Text(terminal(text, lines=True), style=style), soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""What options of the command line describe: sizes, and the layer of a sheet."""
+"""Options of the command line: sizes, and the layer of a sheet."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Boundary = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
 DEFAULT_SIDES = {1: 12, 2: 6, 3: 4}
 MOST_WEIGHTS = 100_000
 MOST_DIGITS = 15
-"""Of a size: sums and products of such numbers stay within 64 bits."""
+"""The most digits of a size."""
 
 
 @dataclass(frozen=True)
 class LayerOptions:
-    """The options of `convalg explain` that say which layer is meant, as they were given."""
+    """The options of `convalg explain` that specify the layer, unparsed."""
 
     shape: str | None = None
     kernel: str | None = None
@@ -39,7 +39,7 @@ class LayerOptions:
     transposed: bool = False
 
     def layer(self) -> Operator:
-        """The layer. Raises: ArgumentError naming the option at fault."""
+        """Return the layer. Raises: ArgumentError naming the invalid option."""
         from convalg.conventions import PADDING_WORDS
         from convalg.operators import make
 
@@ -57,20 +57,20 @@ class LayerOptions:
             "dilation": one_or_more(self.dilation, "--dilation"),
             "groups": groups,
         }
-        place = sizes or (DEFAULT_SIDES.get(dims, 3),) * dims
+        in_sizes = sizes or (DEFAULT_SIDES.get(dims, 3),) * dims
         if self.transposed:
             if self.flip or self.boundary != "zeros":
                 given = "--flip" if self.flip else f"--boundary {self.boundary}"
                 raise ArgumentError(
-                    f"{given} does not go with --transposed, which is the adjoint of a "
-                    f"correlation over zeros: leave it out"
+                    f"{given} cannot be combined with --transposed, which is the adjoint of a "
+                    f"correlation with zero padding: omit it"
                 )
-            return make.transposed_correlation(place, weights, **options)
+            return make.transposed_correlation(in_sizes, weights, **options)
         constructor = make.convolution if self.flip else make.correlation
-        return constructor(place, weights, boundary=self.boundary, **options)
+        return constructor(in_sizes, weights, boundary=self.boundary, **options)
 
     def _kernel(self, text: str, sizes: tuple[int, ...] | None) -> tuple[Any, int]:
-        """The kernel, and the number of groups."""
+        """Return the kernel and the number of groups."""
         from convalg import kernels
         from convalg.size import as_size
 
@@ -80,7 +80,7 @@ class LayerOptions:
             as_size(value, option)
             if self.channels is None and (option, value) != ("--groups", 1):
                 raise ArgumentError(
-                    f"{option} {value} needs the input channels too: add --channels"
+                    f"{option} {value} also needs the number of input channels: add --channels"
                 )
         count = 1 if self.channels is None else cast(int, as_size(self.channels, "--channels"))
         if text in kernels.NAMES:
@@ -98,74 +98,76 @@ class LayerOptions:
         return kernels.kernel(*lead, *taps), self.groups
 
     def _lead(self, count: int) -> tuple[int, int]:
-        """The two channel axes of a kernel of letters."""
+        """Return the two channel axes of a symbolic kernel."""
         outputs = self.out_channels or self.groups
         for value, option in ((count, "--channels"), (outputs, "--out-channels")):
             if value % self.groups:
                 raise ArgumentError(
-                    f"--groups {self.groups} does not divide {option} {value}: take a divisor"
+                    f"--groups {self.groups} does not divide {option} {value}: use a divisor"
                 )
         if self.transposed:
             return count, outputs // self.groups
         return outputs, count // self.groups
 
     def _named(self, name: str, count: int) -> tuple[Any, int]:
-        """A named filter, on each channel by itself; or the average over them."""
+        """Return a named filter applied to each channel separately, or the channel average."""
         import numpy as np
 
         from convalg import kernels
 
         _check_weights((count, *kernels.named(name).shape), name)
         if name == "channel_average":
-            found = kernels.named(name, self.channels)
-            found = found.swapaxes(0, 1) if self.transposed else found
+            weights = kernels.named(name, self.channels)
+            weights = weights.swapaxes(0, 1) if self.transposed else weights
             made, groups = 1, 1
         else:
-            found, made, groups = kernels.named(name), count, count
+            weights, made, groups = kernels.named(name), count, count
             if self.channels is not None:
-                found = np.broadcast_to(found, (count, 1, *found.shape))
+                weights = np.broadcast_to(weights, (count, 1, *weights.shape))
         if self.out_channels not in (None, made):
             raise ArgumentError(
-                f"--out-channels {self.out_channels} does not fit the filter {name}, which makes "
-                f"{made} of its input: leave it out"
+                f"--out-channels {self.out_channels} does not fit the filter {name}, which has "
+                f"{made} output channels here: omit it"
             )
         if self.groups not in (1, groups):
             raise ArgumentError(
-                f"--groups {self.groups} does not fit the filter {name}, which has {groups} here: "
-                f"leave it out"
+                f"--groups {self.groups} does not fit the filter {name}, which has {groups} groups "
+                f"here: omit it"
             )
-        return found, groups
+        return weights, groups
 
 
 def _check_weights(shape: tuple[int, ...], text: str) -> None:
-    """Raises: ArgumentError for a kernel that no sheet could hold, before it is made."""
+    """Raises: ArgumentError for a kernel too large for a sheet, before it is created."""
     count = math.prod(shape)
     if count > MOST_WEIGHTS:
         raise ArgumentError(
-            f"--kernel {text} with these channels makes {count:,} weights, the most is "
+            f"--kernel {text} with these channels has {count:,} weights, but the limit is "
             f"{MOST_WEIGHTS:,}: use a smaller kernel or fewer channels"
         )
 
 
 def path(text: str | Path) -> Path:
-    """The path that an option gives. Raises: typer.BadParameter for an empty text."""
+    """Return the path of an option. Raises: typer.BadParameter for an empty text."""
     if not str(text):
-        # pathlib reads an empty text, such as an unset shell variable, as the current folder.
-        raise typer.BadParameter("give a path, which cannot be an empty text")
+        # pathlib takes an empty text, such as an unset shell variable, for the current folder.
+        raise typer.BadParameter("the path is empty: pass a path")
     return Path(text)
 
 
 def numbers(text: str, option: str) -> tuple[int, ...]:
-    """Sizes joined by x. Raises: ArgumentError naming the option."""
+    """Parse sizes joined by x. Raises: ArgumentError naming the option."""
     parts = text.lower().split("x")
     if not all(part.isascii() and part.removeprefix("-").isdigit() for part in parts):
-        raise ArgumentError(f"{option} must be whole numbers such as 3 or 6x6, not {text!r}")
+        raise ArgumentError(f"{option} must be integers such as 3 or 6x6, not {text!r}")
     if any(len(part) > MOST_DIGITS for part in parts):
-        raise ArgumentError(f"{option} must be numbers of at most {MOST_DIGITS} digits, not {text}")
+        raise ArgumentError(
+            f"{option} must be integers of at most {MOST_DIGITS} digits, not {text}"
+        )
     return tuple(int(part) for part in parts)
 
 
 def one_or_more(text: str, option: str) -> int | tuple[int, ...]:
-    """One number, or one for each axis. Raises: ArgumentError naming the option."""
-    found = numbers(text, option)
-    return found[0] if len(found) == 1 else found
+    """Parse one size, or one per axis. Raises: ArgumentError naming the option."""
+    sizes = numbers(text, option)
+    return sizes[0] if len(sizes) == 1 else sizes

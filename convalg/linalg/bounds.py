@@ -1,4 +1,4 @@
-"""Bounds on the norm of a layer that need no iteration, and a number mistaken for it."""
+"""Bounds on the norm of a layer without iteration, and a value often mistaken for the norm."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ ITERATIONS = 6
 
 @dataclass(frozen=True)
 class NormBounds:
-    """Upper bounds on the norm of one layer, and `reshaped`, which is none.
+    """Upper bounds on the norm of one layer, and `reshaped`, which is not a bound.
 
-    circular: upper bound. The norm of the circular layer that this one is cut from, over the
-        padded input; where a boundary repeats samples, times the square root of how often.
-        The norm itself for a circular layer of stride 1. Found by FFT.
+    circular: upper bound. The norm of the circular layer over the padded input, of which this layer
+        is a part; where a boundary repeats samples, times the square root of the number of
+        repetitions. The norm itself for a circular layer of stride 1. Computed by FFT.
     absolute_sum: upper bound. The square root of the largest row sum times the largest column
         sum of |A| (Schur's test).
-    gram: upper bound, a little above `circular`. Frobenius norms of iterated Gram matrices of
-        the kernel's Fourier blocks, without any eigenvalue. Source: Delattre et al. (2023),
+    gram: upper bound, slightly above `circular`. Frobenius norms of iterated Gram matrices of
+        the kernel's Fourier blocks, without eigenvalues. Source: Delattre et al. (2023),
         Efficient bound of Lipschitz constant for convolutional layers by Gram iteration.
     reshaped: not a bound. The spectral norm of the kernel as a matrix (C_out, C_in * taps):
-        what frameworks call spectral norm. Source: Miyato et al. (2018).
-    reshaped_bound: upper bound. `reshaped` times the square root of how often a sample is read,
-        at most the number of taps. Source: Tsuzuku, Sato & Sugiyama (2018).
+        what frameworks call the spectral norm. Source: Miyato et al. (2018).
+    reshaped_bound: upper bound. `reshaped` times the square root of the largest number of outputs
+        that read one sample, at most the number of taps. Source: Tsuzuku, Sato & Sugiyama (2018).
 
     >>> import convalg as ca
-    >>> found = norm_bounds(ca.correlation(8, [1, 2, 1], padding=1))
-    >>> round(found.circular, 6), found.absolute_sum, round(found.reshaped, 6)
+    >>> bounds = ca.norm_bounds(ca.correlation(8, [1, 2, 1], padding=1))
+    >>> round(bounds.circular, 6), bounds.absolute_sum, round(bounds.reshaped, 6)
     (4.0, 4.0, 2.44949)
     """
 
@@ -57,15 +57,20 @@ class NormBounds:
 
 
 def norm_bounds(A: Any) -> NormBounds:  # noqa: N803
-    """Bounds on the norm of one convolution layer, its adjoint or a multiple of one.
+    """Return bounds on the norm of one convolution layer, its adjoint or a multiple of either.
 
-    Every boundary, stride, dilation and number of groups: the bounds hold for all of them.
-    All are computed in double precision, so they hold to rounding.
+    The bounds hold for every boundary, stride, dilation and number of groups. They are computed in
+    double precision and hold up to rounding.
 
-    Raises: KindError for products, sums and operators that are no layer.
+    Args:
+        A: a convolution layer, its adjoint, or a multiple of either.
+
+    Raises:
+        KindError: for products, sums and operators that are not a layer.
+        SymbolicError: for symbols.
 
     >>> import convalg as ca
-    >>> norm_bounds(ca.correlation((8, 8), ca.kernels.laplace, padding=1)).upper
+    >>> ca.norm_bounds(ca.correlation((8, 8), ca.kernels.laplace, padding=1)).upper
     8.0
     """
     factor, layer = _layer(as_float(A, "norm_bounds"))
@@ -92,8 +97,8 @@ def _layer(operator: Operator) -> tuple[float, Convolution]:
         case Adjoint(operator=Convolution() as layer):
             return 1.0, layer
         case Scaled(factor=factor, operator=inner):
-            own, layer = _layer(inner)
-            return abs(factor) * own, layer
+            inner_factor, layer = _layer(inner)
+            return abs(factor) * inner_factor, layer
     raise KindError(
         f"norm_bounds takes one convolution layer, its adjoint or a multiple, not {operator!r}: "
         f"try simplify(), or multiply the bounds of its factors"
@@ -101,15 +106,15 @@ def _layer(operator: Operator) -> tuple[float, Convolution]:
 
 
 def _extent(axis: Axis) -> tuple[int, int]:
-    """The size of a circulant that the axis is cut from, and how often it repeats a sample.
+    """The size of a circulant that contains the axis, and how often the axis repeats a sample.
 
-    Rule: a layer is rows of the circulant over the samples that it reads, padding included,
-    times the matrix that pads; that one's norm is the square root of its largest column sum.
+    Rule: a layer is some rows of the circulant over the samples that it reads, padding included,
+    times the padding matrix, whose norm is the square root of its largest column sum.
     """
     n = int(axis.in_size)
     outputs, taps = np.arange(axis.out_size), np.arange(axis.taps)
     if axis.boundary == "circular":
-        # The padding is a turn of the circle: rows repeat instead of samples.
+        # Circular padding repeats rows of the circulant instead of samples.
         rows = np.unique(axis.raw(outputs, 0) % n, return_counts=True)[1]
         return n, int(rows.max())
     raw, first = np.unique(axis.raw(outputs[:, None], taps), return_index=True)
@@ -131,7 +136,7 @@ def _gram_iteration(blocks: Array) -> float:
     logarithm = np.zeros(gram.shape[:-2])
     for step in range(1, ITERATIONS + 1):
         length = np.linalg.norm(gram, axis=(-2, -1))
-        # A block of zeros stays one, and never is the largest.
+        # A zero block stays zero and is never the largest.
         scale = np.where(length > 0, length, 1.0)
         logarithm += np.log(scale) / 2**step
         gram = gram / scale[..., None, None]

@@ -19,14 +19,14 @@ Layer: TypeAlias = "Convolution | Selection"
 
 
 WEAK = 1e-8
-"""Squares of singular values below this part of the largest are not taken from a Gram matrix."""
+"""Squares of singular values below this fraction of the largest are computed by an SVD instead."""
 
 GUESS = 2**20
-"""Fourier coefficients that a guess of the top singular vector may take."""
+"""The most Fourier coefficients used to estimate the top singular vector."""
 
 
 CANDIDATES, STEPS = 32, 4
-"""Frequencies that the guess is chosen from, and steps to choose those."""
+"""The number of candidate frequencies, and the steps of power iteration that select them."""
 
 
 def _layer(operator: Layer) -> tuple[Geometry, Array]:
@@ -36,7 +36,7 @@ def _layer(operator: Layer) -> tuple[Geometry, Array]:
 
 
 def is_circulant(operator: Layer) -> bool:
-    """Whether the rows are every s-th row of a circulant layer, each once, in some order."""
+    """Whether the rows are every s-th row of a circulant layer, once each, in any order."""
     return all(_wraps(axis) for axis in operator.geometry.axes)
 
 
@@ -49,7 +49,7 @@ def _wraps(axis: Axis) -> bool:
 
 
 def circulant_blocks(operator: Layer, max_bytes: int | None) -> tuple[Array, Array]:
-    """Matrices (groups, *frequencies, C_out, aliases C_in) and how often each one counts."""
+    """The matrices (groups, *frequencies, C_out, aliases C_in) and the multiplicity of each."""
     geometry, weights = _layer(operator)
     grid = [int(axis.in_size) for axis in geometry.axes]
     steps = [math.gcd(int(a.stride), n) for a, n in zip(geometry.axes, grid, strict=True)]
@@ -59,7 +59,7 @@ def circulant_blocks(operator: Layer, max_bytes: int | None) -> tuple[Array, Arr
         often = half_often(often.shape, grid)
     for k, (n, step) in enumerate(zip(grid, steps, strict=True), 1):
         if step > 1:
-            # Rows that are `step` apart mix the frequencies that are n / step apart.
+            # Keeping every `step`-th row mixes the frequencies that differ by n / step.
             shape = blocks.shape
             split = blocks.reshape(*shape[:k], step, n // step, *shape[k + 1 :])
             joined = np.moveaxis(split, k, -2)
@@ -74,7 +74,7 @@ def transfer(
     """The kernel's Fourier blocks on a grid: (groups, *frequencies, C_out, C_in) per group."""
     groups, outputs, inputs = geometry.channels
     check_memory(
-        # A prime length is transformed by convolutions of twice that length.
+        # The FFT of a prime length uses convolutions of twice that length.
         3 * groups * outputs * inputs * math.prod(grid) * 16 + 8 * max(grid) * 16,
         max_bytes,
         what=f"the frequencies of a layer of {outputs} x {inputs} channels on {tuple(grid)}",
@@ -96,7 +96,7 @@ def circulant_values(operator: Layer, max_bytes: int | None) -> Array:
     grams = _grams(operator, max_bytes)
     squares = np.linalg.eigvalsh(grams.matrices)
     values = np.sqrt(np.maximum(squares, 0))
-    # A Gram matrix has half of the digits of small values, so SVD where there are some.
+    # A Gram matrix loses half of the digits of small singular values: use an SVD for those.
     weak = squares[..., 0] < WEAK * squares.max()
     if weak.any():
         values[weak] = np.linalg.svd(grams.blocks(weak), compute_uv=False)[..., ::-1]
@@ -114,8 +114,8 @@ def circulant_norm(operator: Layer) -> float:
 class _Grams:
     """The smaller Gram matrix at each frequency, of the layer divided by `size`.
 
-    `often`: how many frequencies each stands for; `blocks` gives the Fourier blocks themselves
-    where a mask says so, no wider than high.
+    `often`: the number of frequencies that each represents. `blocks(mask)`: the Fourier blocks that
+    the mask selects, transposed where they would be wider than high.
     """
 
     matrices: Array
@@ -140,14 +140,14 @@ def _grams(operator: Layer, max_bytes: int | None) -> _Grams:
 
 
 def half_often(shape: tuple[int, ...], grid: list[int]) -> Array:
-    """How often each frequency counts, where half of the last ones stand for their conjugates."""
+    """The multiplicity of each frequency when the last axis keeps one of each conjugate pair."""
     often = np.ones(shape, dtype=int)
     often[..., 1 : (grid[-1] + 1) // 2] = 2
     return often
 
 
 def few_lags(geometry: Geometry, grid: list[int]) -> bool:
-    """Whether the Gram matrices are quicker to have from products of taps than from blocks."""
+    """Whether the Gram matrices are cheaper to compute from products of taps than from blocks."""
     taps = math.prod(int(axis.taps) for axis in geometry.axes)
     return taps * taps <= 4 * math.prod(grid)
 
@@ -164,8 +164,8 @@ def lag_gram(
 
     Shapes: (groups, *half of the grid, m, m), for the weights divided by the scale.
     Rule: the Gram matrix of sum over t of W_t z^t is R_0 + sum over lags l > 0 of R_l z^-l and
-    its conjugate, with R_l the sum of W_t^T W_s over t - s = l: a few products of weights, once,
-    where each frequency would take one.
+    its conjugate, with R_l the sum of W_t^T W_s over t - s = l: a few products of weights in total,
+    instead of one product per frequency.
     """
     groups, outputs, inputs = geometry.channels
     taps = tuple(int(axis.taps) for axis in geometry.axes)
@@ -185,46 +185,46 @@ def lag_gram(
     lags, products = _lags(kernel if width == inputs else kernel.swapaxes(1, 2), taps)
     turns = np.zeros((len(lags), 1))
     for k, (axis, n, many) in enumerate(zip(geometry.axes, grid, half, strict=True)):
-        # Whole numbers modulo n, so that the angles are accurate on any grid.
+        # Integers modulo n, so that the angles are accurate on any grid.
         steps = np.outer([lag[k] * int(axis.dilation) for lag in lags], np.arange(many)) % n / n
         turns = (turns[:, :, None] + steps[:, None, :]).reshape(len(lags), -1)
     angles = 2 * np.pi * turns.T
     gram = np.empty((groups, *half, width, width), dtype=complex)
-    for there, rest in zip(gram, products, strict=True):
-        back = rest.swapaxes(1, 2)
-        real = np.cos(angles) @ (rest + back).reshape(len(lags), -1)
-        imaginary = np.sin(angles) @ (rest - back).reshape(len(lags), -1)
-        there.real, there.imag = real.reshape(there.shape), imaginary.reshape(there.shape)
+    for group, terms in zip(gram, products, strict=True):
+        transposed = terms.swapaxes(1, 2)
+        real = np.cos(angles) @ (terms + transposed).reshape(len(lags), -1)
+        imaginary = np.sin(angles) @ (terms - transposed).reshape(len(lags), -1)
+        group.real, group.imag = real.reshape(group.shape), imaginary.reshape(group.shape)
     return gram, size
 
 
 def _lags(kernel: Array, taps: tuple[int, ...]) -> tuple[list[tuple[int, ...]], Array]:
-    """The lags t - s of two taps, one of each pair of opposites, and sum W_t^T W_s over each.
+    """The lags t - s of two taps, one of each opposite pair, and the sum of W_t^T W_s for each.
 
     Shapes: kernel (groups, high, wide, taps), result (groups, lags, wide, wide). The sum for lag
-    0 is halved: all others are to be added together with their transposes.
+    0 is halved, since every sum is later added to its transpose.
     """
     groups, _, width, count = kernel.shape
     flat = np.ascontiguousarray(kernel.swapaxes(-1, -2)).reshape(groups, -1, count * width)
     pairs = (flat.swapaxes(-1, -2) @ flat).reshape(groups, count, width, count, width)
-    places = list(np.ndindex(*taps))
-    found: dict[tuple[int, ...], Array] = {(0,) * len(taps): np.zeros((groups, width, width))}
-    for t, first in enumerate(places):
-        for s, other in enumerate(places[: t + 1]):
+    offsets = list(np.ndindex(*taps))
+    sums: dict[tuple[int, ...], Array] = {(0,) * len(taps): np.zeros((groups, width, width))}
+    for t, first in enumerate(offsets):
+        for s, other in enumerate(offsets[: t + 1]):
             lag = tuple(a - b for a, b in zip(first, other, strict=True))
             part = pairs[:, t, :, s] / 2 if t == s else pairs[:, t, :, s]
-            found[lag] = found[lag] + part if lag in found else part
-    return list(found), np.stack(list(found.values()), axis=1)
+            sums[lag] = sums[lag] + part if lag in sums else part
+    return list(sums), np.stack(list(sums.values()), axis=1)
 
 
 def _blocks_at(geometry: Geometry, weights: Array, grid: list[int], where: Array) -> Array:
-    """The Fourier blocks at some of (groups, *half of the grid), no wider than high."""
+    """The Fourier blocks selected from (groups, *half of the grid), no wider than high."""
     groups, outputs, inputs = geometry.channels
     group, *frequencies = np.nonzero(where)
     turns = np.zeros((len(group), 1))
     for axis, n, many in zip(geometry.axes, grid, frequencies, strict=True):
-        places = np.multiply.outer(many, axis.raw(0, np.arange(axis.taps))) % n / n
-        turns = (turns[:, :, None] + places[:, None, :]).reshape(len(group), -1)
+        steps = np.multiply.outer(many, axis.raw(0, np.arange(axis.taps))) % n / n
+        turns = (turns[:, :, None] + steps[:, None, :]).reshape(len(group), -1)
     phases = np.exp(-2j * np.pi * turns)
     kernel = weights.reshape(groups, outputs, inputs, -1)[group]
     blocks = (kernel @ phases[:, None, :, None])[..., 0]
@@ -232,7 +232,7 @@ def _blocks_at(geometry: Geometry, weights: Array, grid: list[int], where: Array
 
 
 def block_gram(blocks: Array, *, columns: bool = False) -> tuple[Array, Array, float]:
-    """The smaller Gram matrix of each block (or that of its columns), the blocks, their scale."""
+    """The smaller Gram matrix of each block (or of its columns), the scaled blocks, their scale."""
     size = float(np.abs(blocks).max()) or 1.0
     blocks = blocks / size
     wide = blocks.shape[-2] < blocks.shape[-1] and not columns
@@ -251,9 +251,10 @@ def _top(gram: Array) -> float:
 
 
 def wave(operator: Convolution) -> Array | None:
-    """About the top right singular vector: the best wave of the circular layer, faded at the ends.
+    """Estimate the top right singular vector by the best plane wave, faded out at the ends.
 
-    Shapes: `in_shape`, norm one; None where the kernel is zero. Only a start for iterations.
+    The wave is that of the circular layer. Shape `in_shape`, norm one; None for a zero kernel. It
+    only serves as a starting vector for iterations.
     """
     geometry, weights = operator.geometry, operator.weights
     groups, outputs, inputs = geometry.channels
@@ -264,26 +265,25 @@ def wave(operator: Convolution) -> Array | None:
         gram, _ = lag_gram(geometry, weights, grid, columns=True)
     else:
         gram, _, _ = block_gram(transfer(geometry, weights, grid, half=True), columns=True)
-    every = gram.reshape(-1, *gram.shape[-2:])
-    # A few steps of power iteration say which frequencies may have the largest eigenvalue.
-    start = np.random.default_rng(0).standard_normal((every.shape[-1], 1))
-    trial = np.broadcast_to(start, (len(every), *start.shape))
+    flat = gram.reshape(-1, *gram.shape[-2:])
+    # A few steps of power iteration select the frequencies that may have the largest eigenvalue.
+    start = np.random.default_rng(0).standard_normal((flat.shape[-1], 1))
+    trial = np.broadcast_to(start, (len(flat), *start.shape))
     for _ in range(STEPS):
-        trial = every @ trial
+        trial = flat @ trial
         lengths = np.linalg.norm(trial, axis=1, keepdims=True)
         trial /= np.maximum(lengths, 1e-300)
     if lengths.max() == 0:
         return None
     likely = np.argsort(lengths, axis=None)[-CANDIDATES:]
-    some = every[likely]
-    best = int(np.argmax(np.linalg.eigvalsh(some)[:, -1]))
-    group, *place = np.unravel_index(likely[best], gram.shape[:-2])
-    channels = np.linalg.eigh(some[best])[1][:, -1]
-    found = channels
-    for size, many, at in zip(sizes, grid, place, strict=True):
+    candidates = flat[likely]
+    best = int(np.argmax(np.linalg.eigvalsh(candidates)[:, -1]))
+    group, *frequency = np.unravel_index(likely[best], gram.shape[:-2])
+    amplitudes = np.linalg.eigh(candidates[best])[1][:, -1]
+    for size, many, k in zip(sizes, grid, frequency, strict=True):
         i = np.arange(size)
         fade = np.sin(np.pi * (i + 1) / (size + 1))
-        found = np.multiply.outer(found, fade * np.exp(-2j * np.pi * int(at) / many * i))
-    x = np.zeros((groups, *found.shape))
-    x[group] = found.real
+        amplitudes = np.multiply.outer(amplitudes, fade * np.exp(-2j * np.pi * int(k) / many * i))
+    x = np.zeros((groups, *amplitudes.shape))
+    x[group] = amplitudes.real
     return (x / np.linalg.norm(x)).reshape(operator.in_shape)

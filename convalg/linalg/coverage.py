@@ -1,4 +1,4 @@
-"""How often each output is written: the checkerboard of transposed layers."""
+"""Coverage counts: how often each output is written, and the checkerboard of transposed layers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum
 class Coverage:
     """How often each output is written, and whether evenly.
 
-    `counts`: whole numbers in the shape of the output. `interior`: where no tap was lost at a
-    border, on any layer of a stack. `even`: whether all counts of the interior are one number;
-    None where the interior is too small to tell. `period`: after how many samples the counts
-    of the interior repeat, one per axis of the output; None where it is empty or no box.
-    `reason`: for one transposed layer, its strides and taps in words.
+    `counts`: integers in the shape of the output. `interior`: True where no tap was lost at a
+    border in any layer of a stack. `even`: whether all counts of the interior are equal; None
+    where the interior is too small to decide. `period`: the period of the counts of the interior in
+    samples, one per axis of the output; None where the interior is empty or not a box.
+    `reason`: for one transposed layer, a phrase that compares its strides and taps.
     """
 
     counts: Array
@@ -42,17 +42,17 @@ class Coverage:
         return f"Coverage({self.counts.shape}, {self.explain()})"
 
     def explain(self) -> str:
-        """The verdict in one sentence, with the numbers.
+        """Return the verdict in one sentence, with the numbers.
 
         >>> import convalg as ca
-        >>> coverage(ca.transposed_correlation(5, [1, 1, 1], stride=2)).explain()
+        >>> ca.coverage(ca.transposed_correlation(5, [1, 1, 1], stride=2)).explain()
         'uneven: written 1 or 2 times, repeating every 2; the stride 2 does not divide the 3 taps'
         """
         if self.even is None:
-            return "unknown: the interior is too small to tell"
+            return "unknown: the interior is too small to decide"
         numbers = [str(n) for n in np.unique(self.counts[self.interior]).tolist()]
-        words = numbers[-1] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} or {numbers[-1]}"
-        times = f"written {words} time{'s' * (numbers != ['1'])}"
+        listed = numbers[-1] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} or {numbers[-1]}"
+        times = f"written {listed} time{'s' * (numbers != ['1'])}"
         verdict = "even" if self.even else "uneven"
         if not self.even and self.period is not None:
             times += f", repeating every {' x '.join(map(str, self.period))}"
@@ -60,22 +60,29 @@ class Coverage:
 
 
 def coverage(A: Any) -> Coverage:  # noqa: N803
-    """How often each output of a transposed layer, or of a stack of layers, is written.
+    """Count how often each output of a transposed layer, or of a stack of layers, is written.
 
-    Rule: every weight becomes one, and the result is applied to ones, from one input channel:
-    the number of (input, tap) pairs that reach an output, or of paths in a stack. Factors are
-    left out. A transposed layer of k taps, stride s and dilation d is even in the interior
-    exactly when s divides k and has no factor in common with d; the verdict here is read off
+    Rule: all weights are set to one and the operator is applied to ones, from one input channel.
+    That counts the (input, tap) pairs that reach an output, or the paths in a stack. Scalar factors
+    are ignored. A transposed layer of k taps, stride s and dilation d is even in the interior
+    if and only if s divides k and has no factor in common with d; the verdict here is derived from
     the counts, for any operator.
 
-    Raises: KindError unless it is an operator; SymbolicError for a family.
+    Args:
+        A: the operator, with sizes in numbers.
+
+    Raises:
+        KindError: unless A is an operator.
+        SymbolicError: for symbolic sizes.
+        TooLargeError: when the counts do not fit in memory.
+
     Source: Odena, Dumoulin & Olah (2016), Deconvolution and checkerboard artifacts.
 
     >>> import convalg as ca
-    >>> found = coverage(ca.transposed_correlation((3, 3), ca.kernel(3, 3), stride=2))
-    >>> found.counts[2:5].tolist()
+    >>> result = ca.coverage(ca.transposed_correlation((3, 3), ca.kernel(3, 3), stride=2))
+    >>> result.counts[2:5].tolist()
     [[2, 2, 4, 2, 4, 2, 2], [1, 1, 2, 1, 2, 1, 1], [2, 2, 4, 2, 4, 2, 2]]
-    >>> found.even, found.period
+    >>> result.even, result.period
     (False, (2, 2))
     """
     operator = checked(A, "coverage")
@@ -102,7 +109,7 @@ def coverage(A: Any) -> Coverage:  # noqa: N803
 
 
 def _ones(operator: Operator) -> Operator:
-    """Every weight one, and of the channels that an output sums over only the first."""
+    """The operator with all weights one, reading only the first of the channels it sums over."""
     match operator:
         case Adjoint(operator=Convolution() as layer):
             return _one_channel(layer, 1).T
@@ -118,7 +125,7 @@ def _ones(operator: Operator) -> Operator:
 
 
 def _one_channel(layer: Convolution, axis: int) -> Convolution:
-    """Ones at the first channel on an axis of (groups, C_out, C_in, *taps)."""
+    """The layer with ones at the first channel on an axis of (groups, C_out, C_in, *taps)."""
     geometry = layer.geometry
     weights = np.zeros((*geometry.channels, *geometry.taps), dtype=np.int64)
     weights.swapaxes(0, axis)[0] = 1
@@ -126,14 +133,14 @@ def _one_channel(layer: Convolution, axis: int) -> Convolution:
 
 
 def _border(operator: Operator) -> Array:
-    """The outputs that a border reaches: a tap of theirs was lost or moved, on some layer."""
+    """Mark the outputs affected by a border: some layer lost or moved a tap of theirs."""
     match operator:
         case Compose(factors=(*after, first)):
-            found = _border(first)
+            affected = _border(first)
             for factor in reversed(after):
-                reached = _ones(factor)(found.astype(np.int64)) > 0
-                found = _border(factor) | reached
-            return found
+                reached = _ones(factor)(affected.astype(np.int64)) > 0
+                affected = _border(factor) | reached
+            return affected
         case Sum(terms=terms):
             return reduce(np.logical_or, map(_border, terms))
         case Scaled(operator=inner):
@@ -148,26 +155,26 @@ def _border(operator: Operator) -> Array:
 
 
 def _spread(layer: Convolution | Selection, shape: tuple[Any, ...], lines: list[Array]) -> Array:
-    """The border of each axis as one of all axes and channels."""
-    found = reduce(np.logical_or.outer, lines)
+    """Combine the borders of the single axes into one over all axes and channels."""
+    border = reduce(np.logical_or.outer, lines)
     if isinstance(layer, Selection):
-        return found.reshape(shape)
-    return np.broadcast_to(found, shape)
+        return border.reshape(shape)
+    return np.broadcast_to(border, shape)
 
 
 def _lost(axis: Axis) -> Array:
-    """The outputs that read beyond the input."""
+    """Mark the outputs that read beyond the input."""
     raw = _raw(axis, np.arange(axis.out_size))
     outside = (raw < 0) | (raw >= axis.in_size)
     return np.asarray(outside.any(axis=1) & (axis.boundary != "circular"))
 
 
 def _missed(axis: Axis) -> Array:
-    """The inputs that an output before the first or behind the last one would read."""
+    """Mark the inputs that an output before the first or after the last one would read."""
     n, outputs = int(axis.in_size), int(axis.out_size)
-    found = np.zeros(n, dtype=bool)
+    missed = np.zeros(n, dtype=bool)
     if axis.boundary == "circular":
-        return found
+        return missed
     reach = (int(axis.span) + abs(int(axis.padding)) + n) // abs(int(axis.stride)) + 1
     check_memory(
         64 * reach * int(axis.taps),
@@ -178,11 +185,11 @@ def _missed(axis: Axis) -> Array:
     )
     beyond = np.r_[-reach:0, outputs : outputs + reach]
     raw = _raw(axis, beyond)
-    found[raw[(raw >= 0) & (raw < n)]] = True
-    # Where a boundary maps a lost tap back to, too much is written.
+    missed[raw[(raw >= 0) & (raw < n)]] = True
+    # A boundary maps lost taps back to inputs, which are then written too often.
     own, columns = _raw(axis, np.arange(outputs)), axis.columns()
-    found[columns[((own < 0) | (own >= n)) & (columns >= 0)]] = True
-    return found
+    missed[columns[((own < 0) | (own >= n)) & (columns >= 0)]] = True
+    return missed
 
 
 def _raw(axis: Axis, outputs: Array) -> Array:
@@ -190,10 +197,10 @@ def _raw(axis: Axis, outputs: Array) -> Array:
 
 
 def _lines(interior: Array, axes: int) -> list[Array]:
-    """Which places of each of the last axes the interior has."""
+    """Mark, for each of the last axes, the indices that occur in the interior."""
     last = range(interior.ndim - axes, interior.ndim)
-    every = range(interior.ndim)
-    return [np.asarray(interior.any(axis=tuple(k for k in every if k != at))) for at in last]
+    dims = range(interior.ndim)
+    return [np.asarray(interior.any(axis=tuple(k for k in dims if k != axis))) for axis in last]
 
 
 def _period(counts: Array, interior: Array) -> tuple[int, ...] | None:
@@ -206,16 +213,16 @@ def _period(counts: Array, interior: Array) -> tuple[int, ...] | None:
     box = tuple(slice(first, last) for first, last in ends)
     if not interior[box].all():
         return None
-    found = []
+    periods = []
     for axis in range(counts.ndim):
         line = np.moveaxis(counts[box], axis, 0)
         shifts = (q for q in range(1, len(line)) if np.array_equal(line[q:], line[:-q]))
-        found.append(next(shifts, len(line)))
-    return tuple(found)
+        periods.append(next(shifts, len(line)))
+    return tuple(periods)
 
 
 def _transposed_axes(operator: Operator) -> tuple[Axis, ...]:
-    """The axes of a single transposed layer; none for anything else."""
+    """The axes of a single transposed layer; empty for anything else."""
     match operator:
         case Scaled(operator=inner):
             return _transposed_axes(inner)
@@ -225,7 +232,7 @@ def _transposed_axes(operator: Operator) -> tuple[Axis, ...]:
 
 
 def _reason(axes: tuple[Axis, ...]) -> str:
-    """Strides against taps, each combination once."""
+    """Compare strides and taps, each combination once."""
     return ", ".join(dict.fromkeys(map(_axis_reason, axes)))
 
 
@@ -233,6 +240,7 @@ def _axis_reason(axis: Axis) -> str:
     stride, taps = abs(int(axis.stride)), int(axis.taps)
     common = math.gcd(stride, int(axis.dilation))
     if common > 1 and taps > 1:
-        return f"the stride {stride} and the dilation {abs(int(axis.dilation))} share {common}"
+        dilation = abs(int(axis.dilation))
+        return f"the stride {stride} and the dilation {dilation} have the common factor {common}"
     verb = "does not divide" if taps % stride else "divides"
     return f"the stride {stride} {verb} the {plural(taps, 'tap')}"

@@ -1,7 +1,7 @@
-"""The largest eigenvalue of a sparse Gram matrix between two bounds that are shown to hold.
+"""The largest eigenvalue of a sparse Gram matrix, enclosed between two certified bounds.
 
-t I - G has a factorisation L D L^T without a negative pivot exactly where every eigenvalue of G is
-at most t (Sylvester's law of inertia): that is an upper bound, and |A v|^2 / |v|^2 is a lower one.
+t I - G has a factorisation L D L^T without a negative pivot if and only if every eigenvalue of G is
+at most t (Sylvester's law of inertia): then t is an upper bound. |A v|^2 / |v|^2 is a lower bound.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from convalg.arrays import Array
 from convalg.operators.tree import Operator
 
 WIDENED = 8.0
-"""How much farther above the lower bound each trial of an upper bound is."""
+"""Factor by which the distance to the lower bound grows from one trial upper bound to the next."""
 
 ROUNDING = 1e-13
-"""Relative difference of two bounds that double precision cannot tell apart."""
+"""Relative difference below which double precision cannot distinguish two bounds."""
 
 MOST_FILL = 2**25
-"""Entries within the band of a Gram matrix beyond which no factorisation is tried."""
+"""Number of entries within the band of a Gram matrix above which no factorisation is tried."""
 
 
 def certified_top(
     operator: Operator, scale: float, lower: float, tolerance: float
 ) -> tuple[float, bool]:
-    """The largest eigenvalue of the smaller Gram matrix of A / scale, and whether it is settled.
+    """Return the largest eigenvalue of the smaller Gram matrix of A / scale, from a lower bound.
 
-    `lower`: a lower bound of it. Settled: the eigenvalue is between the number returned and
-    1 + `tolerance` times that.
+    The second result tells whether it is certified: the eigenvalue is then between the number
+    returned and 1 + `tolerance` times that number.
     """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
@@ -54,10 +54,11 @@ def certified_top(
             return lower, False
         if apart == margin and is_refined:
             return lower, True
-        # The bound just found is near: a few inverse iterations there tell eigenvalues apart.
+        # The bound is close to the eigenvalue: a few inverse iterations there separate it from
+        # its neighbours.
         size = gram.shape[0]
         solve = factors.solve
-        # eigsh wants the inverse of G - bound I.
+        # eigsh expects the inverse of G - bound I.
         inverse = LinearOperator((size, size), matvec=lambda v, solve=solve: -solve(v), dtype=float)
         vector = eigsh(
             gram, k=1, sigma=lower * (1 + apart), OPinv=inverse, v0=start, which="LM", tol=1e-6
@@ -72,7 +73,7 @@ def _quotient(gram: Any, vector: Array) -> float:
 
 
 def _factors(gram: Any, bound: float) -> Any | None:
-    """The factors of bound * I - G where all pivots are positive, else None."""
+    """The factors of bound * I - G if all pivots are positive, else None."""
     from scipy.sparse import eye_array
     from scipy.sparse.linalg import splu
 
@@ -85,7 +86,7 @@ def _factors(gram: Any, bound: float) -> Any | None:
             options={"SymmetricMode": True},
         )
     except RuntimeError:
-        # A pivot is exactly zero: the bound is an eigenvalue of some part.
+        # A pivot is exactly zero: the bound is an eigenvalue of a leading block.
         return None
     is_symmetric = np.array_equal(factors.perm_r, factors.perm_c)
     return factors if is_symmetric and (factors.U.diagonal() > 0).all() else None

@@ -1,4 +1,4 @@
-"""Operators in double precision: what the numerical questions work on."""
+"""Operators in double precision, the input of the numerical methods."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from convalg.operators.tree import Operator, Scaled, scale
 
 
 def as_float(A: Any, call: str) -> Operator:  # noqa: N803
-    """The operator with entries in double precision.
+    """Return the operator with entries in double precision.
 
-    Raises: KindError unless it is an operator, SymbolicError for letters and symbols.
+    Raises: KindError unless it is an operator, SymbolicError for symbolic sizes or entries.
     """
     operator = checked(A, call)
     if exact_kind(operator) == "symbols":
         raise SymbolicError(
-            f"{call} needs numbers, and {operator!r} has symbols: pass numbers with "
+            f"{call} needs numbers, but {operator!r} has symbols: pass numbers with "
             f"A.refill(kernel)"
         )
     return mapped(operator, lambda values: cast(values, np.dtype(float)))
 
 
 def checked(A: Any, call: str) -> Operator:  # noqa: N803
-    """An operator of sizes in numbers. Raises: KindError, SymbolicError."""
+    """Return A. Raises: KindError unless it is an operator, SymbolicError for symbolic sizes."""
     if not isinstance(A, Operator):
         raise KindError(
             f"{call} takes an operator, not {type(A).__name__}: write ca.dense(M) for a matrix, "
@@ -44,7 +44,7 @@ def checked(A: Any, call: str) -> Operator:  # noqa: N803
 
 
 def mapped(operator: Operator, change: Callable[[Array], Array]) -> Operator:
-    """The same tree with every array of weights changed, and every factor."""
+    """The same tree with `change` applied to every array of weights and every factor."""
     match operator:
         case Convolution(weights=values):
             return replace(operator, weights=change(values))
@@ -58,14 +58,14 @@ def mapped(operator: Operator, change: Callable[[Array], Array]) -> Operator:
 
 
 def dense(operator: Operator) -> Array:
-    """The dense matrix of an operator of floats."""
-    found = operator.to_numpy(max_bytes=10**18).astype(float)
-    check_overflow(float(np.abs(found).max()), operator)
-    return found
+    """Return the dense matrix of an operator of floats."""
+    matrix = operator.to_numpy(max_bytes=10**18).astype(float)
+    check_overflow(float(np.abs(matrix).max()), operator)
+    return matrix
 
 
 def check_overflow(size: float, operator: Operator) -> None:
-    """Raises: ArgumentError when products of entries left the range of floats."""
+    """Raises: ArgumentError when products of entries overflowed."""
     if not math.isfinite(size):
         raise ArgumentError(
             f"entries of {operator!r} overflow double precision: scale its factors down"

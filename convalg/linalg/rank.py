@@ -1,4 +1,4 @@
-"""Rank and null space: exact where the entries are, by singular values where they are floats."""
+"""Rank and null space: exact for exact entries, from singular values for floats."""
 
 from __future__ import annotations
 
@@ -23,39 +23,46 @@ if TYPE_CHECKING:
     from sympy.polys.matrices import DomainMatrix
 
 PRIME = 2**31 - 1
-"""Ranks are first found modulo this prime: products of two residues fit 64 bits."""
+"""Ranks are first computed modulo this prime: products of two residues fit in 64 bits."""
 
 LARGEST_DEGREE = 32
-"""Degree of a field of roots in which an elimination is quick."""
+"""The largest degree of an algebraic field over which an elimination is fast."""
 
 LARGEST_ELIMINATION = 16
-"""Rows or columns of a matrix whose entries are told from zero one by one."""
+"""The most rows or columns of a matrix whose entries are compared with zero one by one."""
 
 
 def rank(A: Any, *, max_bytes: int | None = None) -> int:  # noqa: N803
-    """The rank of an operator or of any matrix (NumPy, SciPy, SymPy, nested lists).
+    """Return the rank of an operator or of any matrix (NumPy, SciPy, SymPy, nested lists).
 
-    Rule: exact for integers, fractions and SymPy expressions. With symbols it is the generic
-    rank: that for almost all of their values, a smaller one being possible for others. Full rank
-    modulo a prime proves full rank; otherwise by elimination, over the rational functions of the
-    symbols and the algebraic numbers, or with every pivot decided on its own (sin(1), log(2),
-    the root of a symbol). For floats the number of singular values above
-    max(rows, columns) * eps * the largest, eps that of the type.
+    Exact for integers, fractions and SymPy expressions. With symbols it is the generic rank: the
+    rank for almost all of their values, while some values may give a smaller one. Full rank modulo
+    a prime proves full rank; otherwise the rank is computed by elimination, over the rational
+    functions of the symbols and the algebraic numbers, or with each pivot compared with zero on its
+    own (sin(1), log(2), the root of a symbol). For floats it is the number of singular values above
+    max(rows, columns) * eps * (the largest one), with eps of the float type.
 
-    Raises: ShapeError unless it has two axes, UndecidableError where an entry of the elimination
-    cannot be told from zero, ArgumentError for more than 16 rows and columns of such entries.
+    Args:
+        A: an operator or a matrix.
+        max_bytes: the most memory for a dense matrix; by default the limit of the package.
+
+    Raises:
+        ShapeError: unless a matrix has two axes.
+        UndecidableError: when an entry of the elimination cannot be distinguished from zero.
+        ArgumentError: for more than 16 rows and columns of such entries.
+        TooLargeError: when the matrix needs more than `max_bytes`.
 
     >>> import convalg as ca
-    >>> rank(ca.correlation(5, [1, -1], padding=((0, 1),), boundary="circular"))
+    >>> ca.rank(ca.correlation(5, [1, -1], padding=((0, 1),), boundary="circular"))
     4
     """
     if isinstance(A, Operator) and (kind := _float_kind(A)):
-        found = np.asarray(spectrum(as_float(A, "rank"), max_bytes=max_bytes))
-        return int(np.sum(found > _threshold(found, A.shape, kind)))
+        values = np.asarray(spectrum(as_float(A, "rank"), max_bytes=max_bytes))
+        return int(np.sum(values > _threshold(values, A.shape, kind)))
     entries = _entries(A, "rank", max_bytes)
     if entries.dtype.kind == "f":
-        found = np.linalg.svd(entries.astype(float), compute_uv=False)
-        return int(np.sum(found > _threshold(found, entries.shape, entries.dtype)))
+        values = np.linalg.svd(entries.astype(float), compute_uv=False)
+        return int(np.sum(values > _threshold(values, entries.shape, entries.dtype)))
     matrix = _exact(entries)
     if not hasattr(matrix, "to_field"):
         return int(matrix.rank(iszerofunc=is_zero, simplify=True))
@@ -66,31 +73,35 @@ def rank(A: Any, *, max_bytes: int | None = None) -> int:  # noqa: N803
 
 
 def null_space(A: Any, *, max_bytes: int | None = None) -> Array:  # noqa: N803
-    """A basis of what an operator (or matrix) sends to zero.
+    """Return a basis of the null space of an operator or matrix.
 
-    Shapes: `(nullity, *in_shape)`, so that A(v) is zero for each v.
-    Rule: for exact entries an array of objects, each v of whole numbers (or polynomials)
-    without a common factor; for floats orthonormal, from the singular vectors below the
-    threshold of `rank`.
+    Args:
+        A: an operator or a matrix.
+        max_bytes: the most memory for a dense matrix; by default the limit of the package.
+
+    Returns:
+        An array `(nullity, *in_shape)` of vectors v with A(v) = 0. For exact entries an array of
+        objects, each v of integers (or polynomials) without a common factor; for floats
+        orthonormal, the singular vectors below the threshold of `rank`.
 
     Raises: as `rank`.
 
     >>> import convalg as ca
-    >>> null_space(ca.correlation(4, [1, -1, 0])).tolist()
+    >>> ca.null_space(ca.correlation(4, [1, -1, 0])).tolist()
     [[1, 1, 1, 0], [0, 0, 0, 1]]
     """
     entries = _entries(A, "null_space", max_bytes)
     shape = A.in_shape if isinstance(A, Operator) else entries.shape[1:]
     if entries.dtype.kind == "f":
-        _, found, vectors = np.linalg.svd(entries.astype(float))
+        _, values, vectors = np.linalg.svd(entries.astype(float))
         kind = _float_kind(A) if isinstance(A, Operator) else None
-        known = int(np.sum(found > _threshold(found, entries.shape, kind or entries.dtype)))
-        return vectors[known:].reshape(-1, *shape)
+        independent = int(np.sum(values > _threshold(values, entries.shape, kind or entries.dtype)))
+        return vectors[independent:].reshape(-1, *shape)
     matrix = _exact(entries)
     if not hasattr(matrix, "to_field"):
         columns = matrix.nullspace(simplify=True, iszerofunc=is_zero)
-        found = np.array([list(column) for column in columns], dtype=object)
-        return found.reshape(len(columns), *shape)
+        rows = np.array([list(column) for column in columns], dtype=object)
+        return rows.reshape(len(columns), *shape)
     basis = matrix.to_field().nullspace()
     vectors = np.zeros(basis.shape, dtype=object)
     for k in range(basis.shape[0]):
@@ -99,21 +110,21 @@ def null_space(A: Any, *, max_bytes: int | None = None) -> Array:  # noqa: N803
 
 
 def _threshold(values: Array, shape: tuple[int, ...], kind: np.dtype) -> float:
-    # What is coarser: the type of the entries, or that of the computation.
+    # The coarser precision: that of the entries, or that of the computation.
     eps = max(float(np.finfo(kind).eps), float(np.finfo(float).eps))
     return max(shape) * eps * float(values.max())
 
 
 def _float_kind(operator: Operator) -> np.dtype | None:
     """The coarsest float type among the weights; None where all are exact."""
-    found = [_float_kind(child) for child in operator.children]
+    dtypes = [_float_kind(child) for child in operator.children]
     for name in ("weights", "values", "factor"):
         values = np.asarray(getattr(operator, name, 0))
         if values.dtype.kind == "f":
-            found.append(values.dtype)
+            dtypes.append(values.dtype)
         elif values.dtype.kind == "O" and _has_float(values):
-            found.append(np.dtype(float))
-    kinds = [kind for kind in found if kind is not None]
+            dtypes.append(np.dtype(float))
+    kinds = [kind for kind in dtypes if kind is not None]
     return max(kinds, key=lambda kind: np.finfo(kind).eps, default=None)
 
 
@@ -133,41 +144,41 @@ def _sympy_float() -> type:
 
 
 def _entries(A: Any, call: str, max_bytes: int | None) -> Array:  # noqa: N803
-    """The dense matrix: floats, or objects that are all exact."""
+    """Return the dense matrix: floats, or objects that are all exact."""
     if isinstance(A, Operator):
         A._need_numbers(call)
         check_axes(A, call)
         if _float_kind(A):
             return as_float(A, call).to_numpy(max_bytes=max_bytes)
-        # Python's own integers: their products do not overflow.
-        found = mapped(A, lambda values: values.astype(object)).to_numpy(max_bytes=max_bytes)
-        return found.astype(object)
+        # Products of Python integers do not overflow.
+        exact = mapped(A, lambda values: values.astype(object)).to_numpy(max_bytes=max_bytes)
+        return exact.astype(object)
     matrix = A
     if hasattr(A, "toarray") and hasattr(A, "shape"):
         needed = math.prod(A.shape) * 8
         check_memory(needed, max_bytes, what=f"the dense {A.shape} matrix", instead="take a part")
         matrix = A.toarray()
-    found = as_numbers(matrix, "the matrix")
-    check_finite(found, "the matrix")
-    if found.dtype.kind == "c":
-        raise KindError(f"{call} takes a real matrix, not {found.dtype}: pass real numbers")
-    if found.ndim != 2 or not found.size:
+    entries = as_numbers(matrix, "the matrix")
+    check_finite(entries, "the matrix")
+    if entries.dtype.kind == "c":
+        raise KindError(f"{call} takes a real matrix, not {entries.dtype}: pass real numbers")
+    if entries.ndim != 2 or not entries.size:
         raise ShapeError(
-            f"{call} takes an operator or a matrix (rows, columns), not shape {found.shape}"
+            f"{call} takes an operator or a matrix (rows, columns), not shape {entries.shape}"
         )
-    if found.dtype.kind == "O" and _has_float(found):
+    if entries.dtype.kind == "O" and _has_float(entries):
         try:
-            return found.astype(float)
+            return entries.astype(float)
         except TypeError:
             raise SymbolicError(
                 f"{call} takes floats or symbols, not both in one matrix: write the floats of "
-                f"{found.ravel()[0]}, ... as fractions"
+                f"{entries.ravel()[0]}, ... as fractions"
             ) from None
-    return found if found.dtype.kind == "f" else found.astype(object)
+    return entries if entries.dtype.kind == "f" else entries.astype(object)
 
 
 def _exact(entries: Array) -> DomainMatrix | sympy.Matrix:
-    """The matrix over the field of its entries; a SymPy matrix where they are in no such field.
+    """The matrix over the field of its entries; a SymPy matrix where SymPy has no such field.
 
     Raises: ArgumentError for a SymPy matrix too large to eliminate.
     """
@@ -179,19 +190,20 @@ def _exact(entries: Array) -> DomainMatrix | sympy.Matrix:
     roots = {root for row in rows for value in row for root in value.atoms(sympy.Pow)}
     degree = math.prod(root.exp.q for root in roots if root.exp.is_Rational)
     if (not generators or generators == {sympy.pi}) and degree <= LARGEST_DEGREE:
-        # pi is transcendental over the algebraic numbers: it is like a symbol.
+        # pi is transcendental over the algebraic numbers, so it behaves like a symbol.
         return DomainMatrix.from_list_sympy(*entries.shape, rows, extension=True)
     if min(entries.shape) > LARGEST_ELIMINATION:
         raise ArgumentError(
-            f"entries such as {(generators or roots).pop()} are decided one by one, in up to "
-            f"{LARGEST_ELIMINATION} rows or columns, and the matrix is {entries.shape[0]} x "
-            f"{entries.shape[1]}: write them as rational functions of symbols, or as floats"
+            f"entries such as {(generators or roots).pop()} are compared with zero one by one, in "
+            f"at most {LARGEST_ELIMINATION} rows or columns, but the matrix is "
+            f"{entries.shape[0]} x {entries.shape[1]}: write them as rational functions of "
+            f"symbols, or as floats"
         )
     return sympy.Matrix(rows)
 
 
 def _check_generic(value: Any) -> None:
-    """Raises: UndecidableError for an entry that may vanish on a whole range of its symbols."""
+    """Raises: UndecidableError for an entry that may be zero on an open set of its symbols."""
     import sympy
 
     kinds = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise)
@@ -200,13 +212,13 @@ def _check_generic(value: Any) -> None:
     for part in parts:
         if part.free_symbols:
             raise UndecidableError(
-                f"{part} may be zero on a whole range of its symbols, so that no rank holds for "
-                f"almost all of their values: put in numbers"
+                f"{part} may be zero for a range of values of its symbols, so that no rank holds "
+                f"for almost all of their values: substitute numbers"
             )
 
 
 def _in_field(value: Any) -> Any:
-    """An entry without what an identity removes, such as sin(1)**2 + cos(1)**2."""
+    """Return an entry simplified by identities, such as sin(1)**2 + cos(1)**2 = 1."""
     import sympy
 
     _check_generic(value)
@@ -218,7 +230,7 @@ def _in_field(value: Any) -> Any:
 
 
 def _transcendental(value: Any) -> set[Any]:
-    """The parts of an entry that are no rational functions of symbols and algebraic numbers."""
+    """The parts of an entry that are not rational functions of symbols and algebraic numbers."""
     if is_rational_function(value):
         return set()
     if value.is_Add or value.is_Mul or (value.is_Pow and value.exp.is_Integer):
@@ -232,8 +244,8 @@ def _residues(matrix: DomainMatrix) -> Array | None:
     if domain.is_QQ:
         matrix = matrix.clear_denoms(convert=True)[1]
     if matrix.domain.is_ZZ:
-        found = [[int(value) % PRIME for value in row] for row in matrix.to_dense().to_list()]
-        return np.array(found, dtype=np.int64)
+        rows = [[int(value) % PRIME for value in row] for row in matrix.to_dense().to_list()]
+        return np.array(rows, dtype=np.int64)
     if not (domain.is_PolynomialRing and domain.domain.is_ZZ):
         return None
     rng = np.random.default_rng(0)
@@ -251,38 +263,38 @@ def _residues(matrix: DomainMatrix) -> Array | None:
 
 
 def _rank_modulo(residues: Array) -> int:
-    """The rank modulo the prime: never above the rank itself."""
-    left, found = residues.copy(), 0
+    """The rank modulo the prime, which is at most the rank itself."""
+    left, row = residues.copy(), 0
     for column in range(left.shape[1]):
-        places = np.flatnonzero(left[found:, column])
-        if not places.size:
+        candidates = np.flatnonzero(left[row:, column])
+        if not candidates.size:
             continue
-        left[[found, found + places[0]]] = left[[found + places[0], found]]
-        inverse = pow(int(left[found, column]), -1, PRIME)
-        pivot = left[found, column:] * inverse % PRIME
-        below = left[found + 1 :, column:]
+        left[[row, row + candidates[0]]] = left[[row + candidates[0], row]]
+        inverse = pow(int(left[row, column]), -1, PRIME)
+        pivot = left[row, column:] * inverse % PRIME
+        below = left[row + 1 :, column:]
         below -= below[:, :1] * pivot % PRIME
         below %= PRIME
-        found += 1
-        if found == len(left):
+        row += 1
+        if row == len(left):
             break
-    return found
+    return row
 
 
 def _primitive(row: DomainMatrix) -> Array:
-    """One vector over a field as whole elements of its ring, without a common factor."""
-    whole = row.clear_denoms(convert=True)[1] if row.domain.has_assoc_Ring else row
-    domain = whole.domain
+    """A vector over a field, scaled to elements of its ring without a common factor."""
+    cleared = row.clear_denoms(convert=True)[1] if row.domain.has_assoc_Ring else row
+    domain = cleared.domain
     if domain.is_ZZ or domain.is_PolynomialRing:
-        whole = whole.primitive()[1]
-    elements = whole.to_dense().to_list()[0]
+        cleared = cleared.primitive()[1]
+    elements = cleared.to_dense().to_list()[0]
     if domain.is_negative(next(value for value in elements if value)):
         elements = [-value for value in elements]
-    return np.array([_plain(domain.to_sympy(value)) for value in elements], dtype=object)
+    return np.array([_as_python(domain.to_sympy(value)) for value in elements], dtype=object)
 
 
-def _plain(value: Any) -> Any:
-    """Python's own number where it is rational."""
+def _as_python(value: Any) -> Any:
+    """Return a rational SymPy number as an int or Fraction; anything else unchanged."""
     if not value.is_Rational:
         return value
     return int(value) if value.is_Integer else Fraction(int(value.p), int(value.q))

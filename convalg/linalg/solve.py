@@ -1,4 +1,4 @@
-"""Least squares: what input gives this output, which the adjoint does not tell."""
+"""Least squares: the input of a layer from its output, which the adjoint does not give."""
 
 from __future__ import annotations
 
@@ -20,24 +20,33 @@ def solve(
     regularise: float = 0.0,
     tolerance: float = 1e-12,
 ) -> Array:
-    """The x with the smallest |A x - y|^2 + regularise |x|^2: deconvolution.
+    """Return the x that minimises |A x - y|^2 + regularise |x|^2: deconvolution.
 
-    This undoes a layer as far as it can be undone. The transposed layer A.T(y), often called
-    deconvolution, does not: it is the adjoint.
+    This inverts a layer as far as possible. The transposed layer A.T(y), often called
+    deconvolution, does not: it is the adjoint. Computed by SciPy's lsqr through A(x) and A.T(y); of
+    several minimisers, the one of smallest norm.
 
-    Shapes: y `(*batch, *out_shape)`, result `(*batch, *in_shape)`, in double precision even
-    where the entries are exact.
-    Rule: SciPy's lsqr, through A(x) and A.T(y); where several x fit alike, the shortest.
-    `tolerance` is relative, for the residual and for its gradient.
+    Args:
+        A: the operator.
+        y: an output `(*batch, *out_shape)`.
+        regularise: the weight of |x|^2, at least 0.
+        tolerance: relative tolerance for the residual and for its gradient.
 
-    Raises: ShapeError when y does not end in `out_shape`, SymbolicError for symbols,
-    ArgumentError for a negative weight, or when the iteration does not settle.
+    Returns:
+        An array `(*batch, *in_shape)` in double precision, even where the entries are exact.
+
+    Raises:
+        ShapeError: when y does not end in `out_shape`.
+        SymbolicError: for symbols.
+        KindError: for complex y, or a weight or tolerance that is not a real number.
+        ArgumentError: for a negative weight, or when the iteration does not converge.
+
     Source: Paige & Saunders (1982), LSQR.
 
     >>> import convalg as ca
     >>> A = ca.correlation(4, [1, 2], padding=((0, 1),))
     >>> y = A([3, 1, 4, 1])
-    >>> solve(A, y).round(6).tolist(), A.T(y).tolist()
+    >>> ca.solve(A, y).round(6).tolist(), A.T(y).tolist()
     ([3.0, 1.0, 4.0, 1.0], [5, 19, 24, 13])
     """
     from scipy.sparse.linalg import lsqr
@@ -50,16 +59,18 @@ def solve(
     samples, batch = batch_of(y, operator.out_shape, "y")
     check_finite(samples, "y")
     if samples.dtype.kind == "c":
-        raise KindError(f"y must be real, not {samples.dtype}: solve for its parts")
+        raise KindError(
+            f"y must be real, not {samples.dtype}: solve for its real and imaginary parts"
+        )
     try:
         samples = samples.astype(float)
     except TypeError:
         raise SymbolicError(f"y must hold real numbers, not {samples.ravel()[0]!r}") from None
     linear = operator.to_linear_operator()
     limit = 20 * max(min(operator.shape), 50)
-    found = np.zeros((len(samples), operator.shape[1]))
+    solutions = np.zeros((len(samples), operator.shape[1]))
     for k, sample in enumerate(samples):
-        found[k], stop, steps, residual = lsqr(
+        solutions[k], stop, steps, residual = lsqr(
             linear,
             sample.ravel(),
             damp=math.sqrt(weight),
@@ -70,10 +81,10 @@ def solve(
         )[:4]
         if stop == 7:
             raise ArgumentError(
-                f"least squares did not settle in {steps} steps, with a residual of "
+                f"least squares did not converge in {steps} steps, with a residual of "
                 f"{residual:.3g}: pass a larger tolerance, or regularise"
             )
-    return found.reshape(*batch, *operator.in_shape)
+    return solutions.reshape(*batch, *operator.in_shape)
 
 
 def _number(value: Any, name: str) -> float:

@@ -1,7 +1,7 @@
 """All singular values, the largest few, and the norm.
 
-Circular layers are solved exactly, one small matrix per frequency; everything else through
-A(x) and A.T(x), or densely while it is small.
+Circular layers are solved by frequency, one small matrix each; everything else through A(x) and
+A.T(x), or densely if it is small.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from convalg.operators.tree import Kron, Operator, Scaled
 from convalg.size import as_size, size_product
 
 DENSE = 2**18
-"""Entries of a matrix that is quicker to solve densely than by iteration."""
+"""The most entries of a matrix that is solved densely, which is then faster than iteration."""
 
 STEPS = 5000
-"""Lanczos steps before the norm is given up."""
+"""The most Lanczos steps for the norm."""
 
 FEW_STEPS = 100
 """Lanczos steps before a sparse Gram matrix is factored instead."""
 
 MOST_FACTORED = 2**20
-"""Non-zeros of a matrix whose Gram matrix may be factored."""
+"""The most non-zeros of a matrix whose Gram matrix may be factored."""
 
 RESTARTS = 500
-"""Restarts of ARPACK before the largest few values are given up."""
+"""The most ARPACK restarts for the largest few values."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Spectrum:
-    """Singular values, largest first; an array wherever NumPy wants one.
+    """Singular values, largest first; NumPy accepts it as an array.
 
     `method`: "exact per frequency (FFT)", "Kronecker product", "dense" or "iterative".
 
     >>> import convalg as ca
-    >>> found = spectrum(ca.diagonal([3, -5, 0]))
-    >>> found, found[0], len(found)
+    >>> values = ca.spectrum(ca.diagonal([3, -5, 0]))
+    >>> values, values[0], len(values)
     (Spectrum(3 singular values, 5 to 0, dense), 5.0, 3)
     """
 
@@ -60,9 +60,9 @@ class Spectrum:
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, place: Any) -> Any:
-        found = self.values[place]
-        return found if isinstance(found, np.ndarray) else float(found)
+    def __getitem__(self, index: Any) -> Any:
+        item = self.values[index]
+        return item if isinstance(item, np.ndarray) else float(item)
 
     def __iter__(self) -> Iterator[float]:
         return iter(self.values.tolist())
@@ -77,22 +77,29 @@ class Spectrum:
 
 
 def spectrum(A: Any, count: int | None = None, *, max_bytes: int | None = None) -> Spectrum:  # noqa: N803
-    """The singular values, largest first: min(rows, columns) of them, or the `count` largest.
+    """Return the singular values, largest first: all min(rows, columns), or the `count` largest.
 
-    Rule: a circular layer is block diagonal in the Fourier basis, with one matrix of
-    (C_out, C_in) per frequency; a stride s that divides n puts s aliases side by side. A
-    Kronecker product has the products of the values of its factors. Other operators are
-    solved densely while they fit, and their `count` largest values by Lanczos iteration: to
-    about 1e-10 each, while they are above 1e-6 of the largest. All others are accurate to
-    about 1e-12 of the largest.
+    A circular layer is block diagonal in the Fourier basis, with one (C_out, C_in) matrix per
+    frequency; with a stride s that divides n, the matrix of a frequency joins its s aliases. The
+    singular values of a Kronecker product are the products of those of its factors. Other operators
+    are solved densely if they fit in memory, and their `count` largest values by Lanczos iteration:
+    to a relative accuracy of about 1e-10 for values above 1e-6 of the largest. All other results
+    are accurate to about 1e-12 of the largest.
 
-    Raises: TooLargeError when all values need more than `max_bytes`: ask for `count`;
-    SymbolicError for symbols; ArgumentError for a count out of range, or when the iteration
-    does not settle.
+    Args:
+        A: the operator.
+        count: how many of the largest values to compute; all by default.
+        max_bytes: the most memory for computing all values; by default the limit of the package.
+
+    Raises:
+        TooLargeError: when all values need more than `max_bytes`: pass `count`.
+        SymbolicError: for symbols.
+        ArgumentError: for a count out of range, or when the iteration does not converge.
+
     Source: Sedghi, Gupta & Long (2019), The singular values of convolutional layers.
 
     >>> import convalg as ca
-    >>> spectrum(ca.correlation(4, [1, 2], padding=((0, 1),), boundary="circular"))
+    >>> ca.spectrum(ca.correlation(4, [1, 2], padding=((0, 1),), boundary="circular"))
     Spectrum(4 singular values, 3 to 1, exact per frequency (FFT))
     """
     operator = as_float(A, "spectrum")
@@ -110,8 +117,9 @@ def spectrum(A: Any, count: int | None = None, *, max_bytes: int | None = None) 
 def _spectrum(operator: Operator, count: int | None, max_bytes: int | None) -> Spectrum:
     match operator:
         case Scaled(factor=factor, operator=inner):
-            found = _spectrum(inner, count, max_bytes)
-            return Spectrum(abs(factor) * found.values, found.method)
+            unscaled = _spectrum(inner, count, max_bytes)
+            values = abs(factor) * unscaled.values
+            return Spectrum(values, unscaled.method)
         case Adjoint(operator=inner):
             return _spectrum(inner, count, max_bytes)
         case Kron(left=left, right=right):
@@ -132,27 +140,33 @@ def _spectrum(operator: Operator, count: int | None, max_bytes: int | None) -> S
         3 * rows * columns * 8,
         max_bytes,
         what=f"all {min(rows, columns)} singular values of a {rows} x {columns} matrix",
-        instead="pass count= for the largest ones, or take norm(A)",
+        instead="pass count= for the largest ones, or use norm(A)",
     )
     return Spectrum(np.linalg.svd(dense(operator), compute_uv=False)[:count], "dense")
 
 
 def norm(A: Any, *, tolerance: float = 1e-10) -> float:  # noqa: N803
-    """The operator norm: the largest singular value, for every kind of operator.
+    """Return the operator norm, the largest singular value, of any operator.
 
-    Rule: Lanczos iteration on A^T A or A A^T, the smaller one, through A(x) and A.T(x) from a
-    fixed start, until the residual is below `tolerance`: some singular value is then that
-    close, relatively; almost surely it is the largest, or one that agrees with it to about six
-    digits. Where the largest values are too near one another for that, and the matrix is
-    sparse, the answer is a lower bound |A v| / |v| such that a factorisation of
-    t - A^T A without a negative pivot shows its square to be within `tolerance`. Circular layers
-    are solved by frequency and small matrices densely, to rounding.
+    Lanczos iteration on the smaller of A^T A and A A^T, through A(x) and A.T(x) from a fixed
+    starting vector, until the residual is below `tolerance`: then some singular value is within
+    that relative distance; almost surely it is the largest, or one that agrees with it to about six
+    digits. Where the largest values are too close to each other for that, and the matrix is sparse,
+    the result is a lower bound |A v| / |v| whose square is certified to be within `tolerance` by a
+    factorisation of t I - A^T A without a negative pivot. Circular layers are solved by frequency
+    and small matrices densely, both to rounding.
 
-    Raises: ArgumentError when the iteration does not settle, with the lower bound it has;
-    SymbolicError for symbols; TooLargeError.
+    Args:
+        A: the operator.
+        tolerance: the relative tolerance, between 0 and 1.
+
+    Raises:
+        ArgumentError: when the iteration does not converge, with the lower bound it reached.
+        SymbolicError: for symbols.
+        TooLargeError: when a few inputs and outputs do not fit in memory.
 
     >>> import convalg as ca
-    >>> round(norm(ca.correlation(100, [1, 2, 1], padding=1)), 6)
+    >>> round(ca.norm(ca.correlation(100, [1, 2, 1], padding=1)), 6)
     3.999033
     """
     operator = as_float(A, "norm")
@@ -191,8 +205,8 @@ def _norm(operator: Operator, tolerance: float) -> float:
     value = gram.size * math.sqrt(top)
     if not settled:
         raise ArgumentError(
-            f"the norm did not settle to tolerance={tolerance:g} in {STEPS} steps: it is at least "
-            f"{value:.10g}; pass a larger tolerance, or take norm_bounds(A)"
+            f"the norm did not converge to tolerance={tolerance:g} in {STEPS} steps: it is at "
+            f"least {value:.10g}; pass a larger tolerance, or use norm_bounds(A)"
         )
     return value
 
@@ -214,7 +228,7 @@ class _Gram:
     def __init__(self, operator: Operator) -> None:
         self.first, self.last = operator, operator.T
         start = _start(size_product(operator.in_shape)).reshape(operator.in_shape)
-        # Noise beside the wave: a start without a part along the answer would never find it.
+        # Noise is added to the wave: a start orthogonal to the top singular vector cannot reach it.
         guess = wave(operator) if isinstance(operator, Convolution) else None
         start = start if guess is None else guess + 1e-3 * start
         if operator.shape[0] < operator.shape[1]:
@@ -231,7 +245,7 @@ class _Gram:
 
 
 def _start(length: int) -> Array:
-    """A fixed vector with a part in every direction, almost surely; norm one."""
+    """A fixed random unit vector, almost surely with a component in every direction."""
     v = np.random.default_rng(0).standard_normal(length)
     return v / np.linalg.norm(v)
 
@@ -239,28 +253,28 @@ def _start(length: int) -> Array:
 def _lanczos(gram: _Gram, tolerance: float, steps: int) -> tuple[float, bool]:
     """The largest eigenvalue of a Gram matrix, from below, and whether the residual is small.
 
-    Without reorthogonalisation: copies of eigenvalues appear, which do not harm the largest,
-    and the residual |beta s| stays true (Paige 1980). Measured three times as fast as ARPACK.
+    Without reorthogonalisation: copies of eigenvalues appear, which do not affect the largest, and
+    the residual |beta s| stays valid (Paige 1980). Measured to be three times as fast as ARPACK.
     """
     from scipy.linalg import eigh_tridiagonal
 
-    v, before, beta = gram.start / np.linalg.norm(gram.start), np.zeros(gram.length), 0.0
+    v, previous, beta = gram.start / np.linalg.norm(gram.start), np.zeros(gram.length), 0.0
     diagonal: list[float] = []
-    beside: list[float] = []
+    off_diagonal: list[float] = []
     for step in range(1, steps + 1):
-        w = gram(v) - beta * before
-        # Not BLAS, whose threads wait for one another on vectors this short.
+        w = gram(v) - beta * previous
+        # Not BLAS: on vectors this short its threads mostly wait for each other.
         diagonal.append(float(np.einsum("i,i", v, w)))
         w -= diagonal[-1] * v
         beta = math.sqrt(float(np.einsum("i,i", w, w)))
         if step < 10 or step % max(5, step // 20) == 0 or beta == 0 or step == steps:
             last = (step - 1, step - 1)
-            (top,), ends = eigh_tridiagonal(diagonal, beside, select="i", select_range=last)
+            (top,), ends = eigh_tridiagonal(diagonal, off_diagonal, select="i", select_range=last)
             residual = beta * abs(float(ends[-1, 0]))
             if residual <= tolerance * top:
                 return float(top), True
-        beside.append(beta)
-        before, v = v, w / beta
+        off_diagonal.append(beta)
+        previous, v = v, w / beta
     return float(top), False
 
 
@@ -277,16 +291,17 @@ def _largest(operator: Operator, count: int) -> Array:
         return w - vectors @ (vectors.T @ w)
 
     squares, vectors = _arpack(gram, count, start)
-    # One start vector sees one copy of a repeated value: look again beside what is found.
+    # One starting vector gives one copy of a repeated value: search the orthogonal complement of
+    # the vectors so far for more.
     while len(squares) < gram.length:
-        beside = rest(start)
-        if np.linalg.norm(beside) <= 1e-14 * squares.max():
+        complement = rest(start)
+        if np.linalg.norm(complement) <= 1e-14 * squares.max():
             break
-        more, found = _arpack(rest, 1, beside)
-        if more[0] <= np.sort(squares)[-count] * (1 + 1e-9):
+        square, vector = _arpack(rest, 1, complement)
+        if square[0] <= np.sort(squares)[-count] * (1 + 1e-9):
             break
-        squares = np.append(squares, more)
-        vectors = np.linalg.qr(np.column_stack([vectors, found]))[0]
+        squares = np.append(squares, square)
+        vectors = np.linalg.qr(np.column_stack([vectors, vector]))[0]
     return gram.size * np.sqrt(np.maximum(np.sort(squares)[::-1][:count], 0))
 
 
@@ -295,14 +310,14 @@ def _arpack(apply: Callable[[Array], Array], count: int, start: Array) -> tuple[
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
     length = len(start)
-    whole = LinearOperator((length, length), matvec=apply, dtype=float)
+    operator = LinearOperator((length, length), matvec=apply, dtype=float)
     for basis in (2 * count + 30, 4 * count + 150):
         size = min(length, basis)
         try:
-            return eigsh(whole, k=count, v0=start, ncv=size, tol=1e-10, maxiter=RESTARTS)
+            return eigsh(operator, k=count, v0=start, ncv=size, tol=1e-10, maxiter=RESTARTS)
         except ArpackNoConvergence as error:
-            settled = len(error.eigenvalues)
+            converged = len(error.eigenvalues)
     raise ArgumentError(
-        f"count={count}: only {settled} of the largest values settled, in {RESTARTS} restarts "
-        f"of {size} steps; ask for fewer, or for norm(A)"
+        f"count={count}: only {converged} of the largest values converged, in {RESTARTS} restarts "
+        f"of {size} steps; pass a smaller count, or use norm(A)"
     )

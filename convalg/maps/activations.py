@@ -1,4 +1,4 @@
-"""Activations: maps whose Jacobian is a diagonal, and softmax."""
+"""Activations: maps with a diagonal Jacobian, and softmax."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from convalg.size import as_size, is_expression, require_numbers
 
 @dataclass(frozen=True, eq=False)
 class ElementwiseMap(Map):
-    """One function of one number, applied to every entry; its Jacobian is a diagonal.
+    """A scalar function applied to every entry; its Jacobian is diagonal.
 
-    The functions are those of a module, or partial ones of them, so that a map can be pickled.
+    `function` and `slope` are module-level functions, or partials of them, so that the map can be
+    pickled.
     """
 
     in_shape: tuple[Any, ...]
     function: Callable[[Array], Array]
     slope: Callable[[Array], Array]
-    words: str
+    label: str
 
     @property
     def out_shape(self) -> tuple[Any, ...]:
@@ -42,31 +43,41 @@ class ElementwiseMap(Map):
 
     def at(self, x: Any, /) -> Operator:
         slopes = self.slope(one_sample(x, self.in_shape))
-        check_finite(slopes, f"the slope of {self.words}")
+        check_finite(slopes, f"the slope of {self.label}")
         return diagonal(slopes)
 
     def __repr__(self) -> str:
-        return self.words
+        return self.label
 
 
 def relu(shape: Shape) -> ElementwiseMap:
-    """max(x, 0) for every entry: a map; at a point, a diagonal of zeros and ones.
+    """The rectifier max(x, 0), applied to every entry: a map.
 
-    Shapes: `shape` is the whole shape of the input, channels too. The slope at 0 is 0.
+    Its Jacobian at a point is a diagonal of zeros and ones. The slope at 0 is 0.
 
-    >>> relu(3)([-1, 0, 2]).tolist(), relu(3).at([-1, 0, 2])
+    Args:
+        shape: the full shape of the input, channels included.
+
+    >>> import convalg as ca
+    >>> ca.relu(3)([-1, 0, 2]).tolist(), ca.relu(3).at([-1, 0, 2])
     ([0, 0, 2], diagonal([0, 0, 1]))
     """
     return _elementwise("relu", shape, _relu, _relu_slope)
 
 
 def leaky_relu(shape: Shape, slope: Any = 0.01) -> ElementwiseMap:
-    """x where it is positive, `slope` * x elsewhere: a map.
+    """The leaky rectifier, applied to every entry: x where x is positive, `slope` * x elsewhere.
 
-    Shapes: as `relu`. The slope at 0 is `slope`; a fraction keeps whole numbers exact.
-    Raises: KindError unless the slope is a number, ArgumentError unless it is finite.
+    Args:
+        shape: the full shape of the input, channels included.
+        slope: the slope for negative entries and at 0; with a fraction, integers stay exact.
 
-    >>> leaky_relu(2, 0.5)([-2.0, 3.0]).tolist()
+    Raises:
+        KindError: unless the slope is a real number.
+        ArgumentError: unless the slope is finite.
+
+    >>> import convalg as ca
+    >>> ca.leaky_relu(2, 0.5)([-2.0, 3.0]).tolist()
     [-1.0, 3.0]
     """
     factor = as_numbers(slope, "slope")
@@ -81,22 +92,30 @@ def leaky_relu(shape: Shape, slope: Any = 0.01) -> ElementwiseMap:
 
 
 def sigmoid(shape: Shape) -> ElementwiseMap:
-    """1 / (1 + exp(-x)) for every entry: a map. Whole numbers give floats.
+    """The logistic sigmoid 1 / (1 + exp(-x)), applied to every entry: a map.
 
-    Shapes: as `relu`. Rule: the slope is y (1 - y).
+    Integers give floats. The slope is y (1 - y).
 
-    >>> sigmoid(1)([0.0]).tolist(), sigmoid(1).at([0.0])
+    Args:
+        shape: the full shape of the input, channels included.
+
+    >>> import convalg as ca
+    >>> ca.sigmoid(1)([0.0]).tolist(), ca.sigmoid(1).at([0.0])
     ([0.5], diagonal([0.25]))
     """
     return _elementwise("sigmoid", shape, _sigmoid, _sigmoid_slope)
 
 
 def tanh(shape: Shape) -> ElementwiseMap:
-    """The hyperbolic tangent of every entry: a map. Whole numbers give floats.
+    """The hyperbolic tangent, applied to every entry: a map.
 
-    Shapes: as `relu`. Rule: the slope is 1 - y^2.
+    Integers give floats. The slope is 1 - y^2.
 
-    >>> tanh(1)([0.0]).tolist(), tanh(1).at([0.0])
+    Args:
+        shape: the full shape of the input, channels included.
+
+    >>> import convalg as ca
+    >>> ca.tanh(1)([0.0]).tolist(), ca.tanh(1).at([0.0])
     ([0.0], diagonal([1.0]))
     """
     return _elementwise("tanh", shape, _tanh, _tanh_slope)
@@ -104,7 +123,7 @@ def tanh(shape: Shape) -> ElementwiseMap:
 
 @dataclass(frozen=True, eq=False)
 class SoftmaxMap(Map):
-    """exp(x) over its sum along an axis; see `softmax`."""
+    """exp(x) divided by its sum along an axis; see `softmax`."""
 
     in_shape: tuple[Any, ...]
     axis: int
@@ -114,18 +133,18 @@ class SoftmaxMap(Map):
         return self.in_shape
 
     def _apply(self, x: Array) -> Array:
-        place = self.axis + 1
+        batch_axis = self.axis + 1
         x = as_floats(x)
         if x.dtype.kind == "O":
             powers = _exp(x)
-            return powers / powers.sum(axis=place, keepdims=True)
-        # The largest is taken out first, so that no power overflows.
-        # What lies further below than a float reaches is minus infinity, of power zero; infinity
-        # less infinity is NaN, as in the frameworks.
+            return powers / powers.sum(axis=batch_axis, keepdims=True)
+        # Subtracting the maximum keeps every exponential from overflowing. A difference beyond the
+        # range of floats becomes -inf, whose exponential is 0; inf - inf is NaN, as in the
+        # frameworks.
         with np.errstate(over="ignore", invalid="ignore"):
-            powers = np.exp(x - x.max(axis=place, keepdims=True))
-        # Half floats count to 2048 only.
-        total = powers.sum(axis=place, keepdims=True, dtype=np.result_type(x, np.float32))
+            powers = np.exp(x - x.max(axis=batch_axis, keepdims=True))
+        # In half precision, adding 1 to 2048 has no effect.
+        total = powers.sum(axis=batch_axis, keepdims=True, dtype=np.result_type(x, np.float32))
         return (powers / total).astype(x.dtype)
 
     def at(self, x: Any, /) -> Operator:
@@ -141,12 +160,17 @@ class SoftmaxMap(Map):
 
 
 def softmax(shape: Shape, axis: int = 0) -> SoftmaxMap:
-    """exp(x) over its sum along an axis, by default the channels: a map.
+    """The softmax exp(x) / sum(exp(x)) along an axis: a map. Integers give floats.
 
-    Shapes: `shape` is the whole shape of the input. Whole numbers give floats.
-    Raises: ArgumentError for an axis that there is not.
+    Args:
+        shape: the full shape of the input, channels included.
+        axis: the axis of `shape` to normalise along; by default the channels.
 
-    >>> softmax(2)([0.0, 0.0]).tolist(), softmax(2).at([0.0, 0.0]).to_numpy().tolist()
+    Raises:
+        ArgumentError: when `shape` does not have that axis.
+
+    >>> import convalg as ca
+    >>> ca.softmax(2)([0.0, 0.0]).tolist(), ca.softmax(2).at([0.0, 0.0]).to_numpy().tolist()
     ([0.5, 0.5], [[0.25, -0.25], [-0.25, 0.25]])
     """
     return SoftmaxMap(*_along(shape, axis))
@@ -164,21 +188,22 @@ class LogSoftmax(Map):
         return self.in_shape
 
     def _apply(self, x: Array) -> Array:
-        place = self.axis + 1
+        batch_axis = self.axis + 1
         x = as_floats(x)
         if x.dtype.kind == "O":
             import sympy
 
-            return x - np.frompyfunc(sympy.log, 1, 1)(_exp(x).sum(axis=place, keepdims=True))
-        # Taken out first, the largest lets no power overflow and no logarithm meet a zero.
+            return x - np.frompyfunc(sympy.log, 1, 1)(_exp(x).sum(axis=batch_axis, keepdims=True))
+        # Subtracting the maximum keeps every exponential from overflowing and the logarithm of the
+        # sum finite.
         with np.errstate(over="ignore", invalid="ignore"):
-            low = x - x.max(axis=place, keepdims=True)
-            kind = np.result_type(x, np.float32)
-            total = np.exp(low).sum(axis=place, keepdims=True, dtype=kind)
-            return (low - np.log(total)).astype(x.dtype)
+            shifted = x - x.max(axis=batch_axis, keepdims=True)
+            dtype = np.result_type(x, np.float32)
+            total = np.exp(shifted).sum(axis=batch_axis, keepdims=True, dtype=dtype)
+            return (shifted - np.log(total)).astype(x.dtype)
 
     def at(self, x: Any, /) -> Operator:
-        """1 - S^T S diag(p) along the axis, with the softmax p and the sum S."""
+        """I - S^T S diag(p) along the axis, with p the softmax and S the sum."""
         p = SoftmaxMap(self.in_shape, self.axis)(one_sample(x, self.in_shape))
         total = sum_over(self.in_shape, (self.axis,))
         return identity(self.in_shape) - compose(total.T, total, diagonal(p))
@@ -191,7 +216,7 @@ class LogSoftmax(Map):
 def log_softmax(shape: Shape, axis: int = 0) -> LogSoftmax:
     """The logarithm of a softmax along an axis: a map that stays finite where the softmax is 0.
 
-    Shapes and errors: as `softmax`.
+    Arguments and errors: as for `softmax`.
     Rule: x - log(sum exp(x)).
 
     >>> log_softmax(2)([0.0, 800.0]).tolist(), log_softmax(2).at([0.0, 0.0]).to_numpy().tolist()
@@ -201,19 +226,21 @@ def log_softmax(shape: Shape, axis: int = 0) -> LogSoftmax:
 
 
 def _along(shape: Shape, axis: int) -> tuple[tuple[int, ...], int]:
-    """The sizes, and an axis of them. Raises: ArgumentError for one that there is not."""
+    """Return the sizes and the non-negative axis. Raises: ArgumentError for a missing axis."""
     sizes = concrete_shape(shape)
-    place = as_size(axis, "axis", least=-len(sizes))
-    require_numbers([place], "axis")
-    if place >= len(sizes):
-        raise ArgumentError(f"axis {axis} is beyond the {len(sizes)} axes of shape {sizes}")
-    return sizes, place % len(sizes)
+    number = as_size(axis, "axis", least=-len(sizes))
+    require_numbers([number], "axis")
+    if number >= len(sizes):
+        raise ArgumentError(
+            f"axis {axis} is out of range: shape {sizes} has the axes 0..{len(sizes) - 1}"
+        )
+    return sizes, number % len(sizes)
 
 
 def sum_over(shape: tuple[Any, ...], axes: tuple[int, ...]) -> Selection:
-    """The sum along some axes, of which one sample is left."""
-    found = [Axis(n, 1, taps=n) if k in axes else Axis(n, n) for k, n in enumerate(shape)]
-    return Selection(tuple(found), shape, tuple(axis.out_size for axis in found))
+    """The operator that sums along some axes, each reduced to size 1."""
+    reduced = [Axis(n, 1, taps=n) if k in axes else Axis(n, n) for k, n in enumerate(shape)]
+    return Selection(tuple(reduced), shape, tuple(axis.out_size for axis in reduced))
 
 
 def _elementwise(
@@ -233,7 +260,7 @@ def _relu(x: Array) -> Array:
         import sympy
 
         return np.frompyfunc(lambda v: sympy.Max(v, 0) if is_expression(v) else max(v, 0), 1, 1)(x)
-    # np.maximum hands NaN on.
+    # np.maximum propagates NaN.
     return np.maximum(x, 0)
 
 
@@ -242,8 +269,8 @@ def _relu_slope(x: Array) -> Array:
 
 
 def _leaky(slope: Any, x: Array) -> Array:
-    # Only what is scaled may overflow. Integers both as int64: NumPy has no integer type for
-    # uint64 next to it.
+    # Only the entries that are scaled may overflow. Both results are int64 for integers: NumPy has
+    # no integer type for uint64 together with int64.
     low = x if x.dtype.kind == "O" else np.where(x > 0, 0, x).astype(x.dtype)
     return _chosen(x, engine.scaled(1, x), engine.scaled(slope, low))
 
@@ -254,15 +281,15 @@ def _leaky_slope(slope: Any, x: Array) -> Array:
 
 def _where_positive(x: Array, yes: Any, no: Any) -> Array:
     """`yes` where an entry is positive, `no` elsewhere; NaN stays NaN."""
-    found = _chosen(x, np.full(x.shape, yes), np.full(x.shape, no))
+    chosen = _chosen(x, np.full(x.shape, yes), np.full(x.shape, no))
     if x.dtype.kind != "f":
-        return found
-    kept = np.where(np.isnan(x), x, found)
-    return kept if is_expression(no) else kept.astype(x.dtype)
+        return chosen
+    slopes = np.where(np.isnan(x), x, chosen)
+    return slopes if is_expression(no) else slopes.astype(x.dtype)
 
 
 def _chosen(x: Array, yes: Array, no: Array) -> Array:
-    """`yes` where x > 0, else `no`; a piecewise expression where x has letters."""
+    """`yes` where x > 0, else `no`; a piecewise expression where x has symbols."""
     check_real(x)
     if x.dtype.kind != "O":
         return np.where(x > 0, yes, no)
@@ -280,7 +307,7 @@ def _sigmoid(x: Array) -> Array:
     x = as_floats(x)
     if x.dtype.kind == "O":
         return 1 / (1 + _exp(-x))
-    # exp of a negative number only, which cannot overflow.
+    # exp is taken of negative numbers only and cannot overflow.
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, small) / (1 + small)
 
@@ -293,7 +320,7 @@ def _sigmoid_slope(x: Array) -> Array:
 def _tanh_slope(x: Array) -> Array:
     if x.dtype.kind == "O":
         return 1 - _tanh(x) ** 2
-    # 1 - tanh^2 without the cancellation for large x, whose double may be infinite.
+    # 1 - tanh^2 without cancellation for large x, where 2 x may overflow.
     small = np.exp(-np.abs(as_floats(x))) ** 2
     return 4 * small / (1 + small) ** 2
 

@@ -1,4 +1,4 @@
-"""Maps made of maps: chains, sums, branches side by side, and an operator with its bias."""
+"""Maps composed of maps: chains, sums, parallel branches, and an operator with a bias."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from convalg.size import as_shape, as_size, require_numbers, size_product
 
 @dataclass(frozen=True, eq=False)
 class Chain(Map):
-    """Maps one after the other; the last one is applied first."""
+    """A composition of maps; the last factor is applied first."""
 
     factors: tuple[Map, ...]
 
@@ -41,7 +41,7 @@ class Chain(Map):
         return x
 
     def _steps(self, x: Any) -> list[tuple[Map, Array]]:
-        """Every map with the input it gets, in the order they are applied."""
+        """Return each map with its input, in the order of application."""
         value = one_sample(x, self.in_shape)
         steps = []
         for factor in reversed(self.factors):
@@ -60,7 +60,7 @@ class Chain(Map):
         number, own = _split(name, len(self.factors), self)
         steps = self._steps(x)
         factor, value = steps[number]
-        after = [step.at(seen) for step, seen in reversed(steps[number + 1 :])]
+        after = [step.at(x_k) for step, x_k in reversed(steps[number + 1 :])]
         return compose(*after, factor.by(own, value))
 
     def __repr__(self) -> str:
@@ -69,7 +69,7 @@ class Chain(Map):
 
 @dataclass(frozen=True, eq=False)
 class Branches(Map):
-    """Maps of one input, their outputs added up or put one behind the other along an axis."""
+    """Maps of one input whose outputs are added, or concatenated along an axis."""
 
     parts: tuple[Map, ...]
     axis: int | None = None
@@ -84,7 +84,7 @@ class Branches(Map):
 
     @property
     def _joins(self) -> list[Operator]:
-        """What takes the output of each part to the common output."""
+        """The operators that embed the output of each part in the common output."""
         if self.axis is None:
             from convalg.operators.make import identity
 
@@ -92,13 +92,13 @@ class Branches(Map):
         return embeddings([part.out_shape for part in self.parts], self.axis)
 
     def _apply(self, x: Array) -> Array:
-        found = [part(x) for part in self.parts]
+        outputs = [part(x) for part in self.parts]
         if self.axis is None:
-            return engine.total(found)
-        if all(y.dtype.kind in "iu" for y in found) and np.result_type(*found).kind == "f":
-            # NumPy has no integer type for uint64 beside int64.
-            found = [engine.total([y]) for y in found]
-        return np.concatenate(found, self.axis + 1)
+            return engine.total(outputs)
+        if all(y.dtype.kind in "iu" for y in outputs) and np.result_type(*outputs).kind == "f":
+            # NumPy has no integer type for uint64 together with int64.
+            outputs = [engine.total([y]) for y in outputs]
+        return np.concatenate(outputs, self.axis + 1)
 
     def at(self, x: Any, /) -> Operator:
         value = one_sample(x, self.in_shape)
@@ -161,14 +161,19 @@ class Affine(Map):
 
 
 def affine(operator: Operator, bias: Any) -> Affine:
-    """An operator plus a bias: y = A x + b; a map that is linear only where b = 0.
+    """An operator plus a bias, y = A x + b: a map that is linear only if b = 0.
 
-    Shapes: `bias` one number, one for each channel (the first axis of the output), or the
-    whole `out_shape`. The first axis of a single-channel layer, transposed or not, is spatial.
-    Raises: KindError unless `operator` is one, ShapeError for a bias of another shape.
+    Args:
+        operator: the operator A.
+        bias: one number, one per channel (the first axis of the output), or an array of shape
+            `out_shape`. The first axis of a single-channel layer, transposed or not, is spatial.
 
-    >>> from convalg import correlation
-    >>> layer = affine(correlation(3, [1, 2]), 10)
+    Raises:
+        KindError: unless `operator` is an operator and the bias is real.
+        ShapeError: for a bias of another shape.
+
+    >>> import convalg as ca
+    >>> layer = ca.affine(ca.correlation(3, [1, 2]), 10)
     >>> layer([1, 2, 3]).tolist(), layer.at([1, 2, 3])
     ([15, 18], correlation(3, [1, 2]))
     """
@@ -189,7 +194,7 @@ def affine(operator: Operator, bias: Any) -> Affine:
 
 
 def _is_spatial(operator: Operator) -> bool:
-    """Whether the first axis of the output is one of a single-channel layer, not the channels."""
+    """Whether the first axis of the output is a spatial axis, not the channels."""
     layers = [leaf.geometry for leaf in leaves(operator) if isinstance(leaf, Convolution)]
     dims = len(operator.out_shape)
     return any(not layer.has_channels and len(layer.axes) == dims for layer in layers)
@@ -204,16 +209,23 @@ def concat(branches: Sequence[Map], axis: int = 0) -> Map: ...
 
 
 def concat(branches: Sequence[Map], axis: int = 0) -> Map:
-    """Branches of one input with their outputs behind each other along an axis.
+    """Concatenate the outputs of branches that share one input.
 
-    Shapes: all take the same `in_shape`; their outputs agree but on `axis` (0: the channels,
-    or the samples of a single channel). Operators give an operator: the sum of E_k A_k, with
-    E_k the padding that puts output k in its place.
+    Operators give an operator: the sum of E_k A_k, with E_k the zero padding that embeds output k
+    at its position.
 
-    Raises: ShapeError where shapes do not fit, KindError for a branch that is no layer.
+    Args:
+        branches: operators or maps with the same `in_shape`, whose outputs agree except on `axis`.
+        axis: the axis of the outputs to concatenate along (0: the channels, or the samples of a
+            single channel).
 
-    >>> from convalg import correlation, identity
-    >>> concat([identity(2), correlation(2, [1, 1])])([3, 4]).tolist()
+    Raises:
+        ShapeError: when the shapes do not agree.
+        KindError: for a branch that is not an operator or a map.
+        ArgumentError: for no branches, or an axis out of range.
+
+    >>> import convalg as ca
+    >>> ca.concat([ca.identity(2), ca.correlation(2, [1, 1])])([3, 4]).tolist()
     [3, 4, 7]
     """
     if not isinstance(branches, Iterable):
@@ -225,21 +237,29 @@ def concat(branches: Sequence[Map], axis: int = 0) -> Map:
     if not parts:
         raise ArgumentError(f"concat takes at least one branch, not {branches!r}")
     _check_inputs(parts)
-    place = _checked_axis(axis, [part.out_shape for part in parts])
+    number = _checked_axis(axis, [part.out_shape for part in parts])
     operators = [part for part in parts if isinstance(part, Operator)]
     if len(operators) < len(parts):
-        return Branches(parts, place)
-    joins = embeddings([part.out_shape for part in parts], place)
+        return Branches(parts, number)
+    joins = embeddings([part.out_shape for part in parts], number)
     return add_operators(*(compose(e, a) for e, a in zip(joins, operators, strict=True)))
 
 
 def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operator]:
-    """What takes each input of a concatenation to its place: y = sum of E_k x_k.
+    """Return the operators E_k that embed each part of a concatenation: y = sum of E_k x_k.
 
-    Shapes: E_k from `shapes[k]` to the shape of the whole; its adjoint cuts the part out.
-    Raises: ShapeError unless the shapes agree but on `axis`.
+    The adjoint of E_k extracts part k.
 
-    >>> first, second = embeddings([(1, 2), (2, 2)])
+    Args:
+        shapes: the shapes of the parts; E_k maps from `shapes[k]` to the concatenated shape.
+        axis: the axis to concatenate along.
+
+    Raises:
+        ShapeError: unless the shapes agree except on `axis`.
+        KindError, ArgumentError: for anything but a non-empty list of shapes.
+
+    >>> import convalg as ca
+    >>> first, second = ca.embeddings([(1, 2), (2, 2)])
     >>> second.T([[1, 2], [3, 4], [5, 6]]).tolist()
     [[3, 4], [5, 6]]
     """
@@ -249,18 +269,18 @@ def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operato
         raise ArgumentError(f"embeddings takes at least one shape, not {shapes!r}")
     shapes = [as_shape(shape, f"shapes[{k}]") for k, shape in enumerate(shapes)]
     axis = _checked_axis(axis, list(shapes))
-    total, found, start = sum(shape[axis] for shape in shapes), [], 0
+    total, embedded, start = sum(shape[axis] for shape in shapes), [], 0
     for shape in shapes:
         axes = [Axis(n, n) for n in shape]
         axes[axis] = Axis(shape[axis], total, padding=start)
         out = tuple(a.out_size for a in axes)
-        found.append(Selection(tuple(axes), tuple(shape), out))
+        embedded.append(Selection(tuple(axes), tuple(shape), out))
         start += shape[axis]
-    return list(found)
+    return list(embedded)
 
 
 def missing(owner: Map, name: str) -> AttributeError:
-    """The error for an attribute that a map has not."""
+    """Return the error for an attribute that a map does not have."""
     if name in vars(Operator).keys() - vars(Map).keys() and not isinstance(owner, Operator):
         what = "the adjoint" if name == "T" else "that"
         return NotLinearError(
@@ -277,30 +297,30 @@ def scaled(factor: Any, one: Map) -> Map:
 
 
 def chain(*maps: Any) -> Map:
-    """The composition, flattened; operators that meet stay apart, each with its parameters.
+    """The composition, flattened; adjacent operators are not merged and keep their parameters.
 
-    Raises: KindError unless all are maps, ShapeError when the output of one is not the input
-    of the next.
+    Raises: KindError unless all are maps, ShapeError when the output shape of one is not the input
+    shape of the next.
     """
     factors: list[Map] = []
     for one in maps:
         if not isinstance(one, Map):
             raise KindError(
-                f"@ composes two operators, and the right one is a {type(one).__name__}: "
+                f"@ composes two operators, but the right one is a {type(one).__name__}: "
                 f"write A(x) to apply A to an array"
             )
         factors.extend(one.factors if isinstance(one, Chain) else [one])
     for left, right in pairwise(factors):
         if left.in_shape != right.out_shape:
             raise ShapeError(
-                f"these do not compose: the right layer gives {right.out_shape}, the left one "
-                f"takes {left.in_shape}"
+                f"these layers do not compose: the right one returns {right.out_shape}, the left "
+                f"one takes {left.in_shape}"
             )
     return Chain(tuple(factors))
 
 
 def add(*maps: Any) -> Map:
-    """The sum of maps of one input, flattened.
+    """The sum of maps that share one input, flattened.
 
     Raises: KindError unless all are maps, ShapeError unless the shapes agree.
     """
@@ -314,63 +334,66 @@ def add(*maps: Any) -> Map:
     for part in parts[1:]:
         if part.out_shape != parts[0].out_shape:
             raise ShapeError(
-                f"these do not add: one gives {parts[0].out_shape}, the other {part.out_shape}"
+                f"these layers cannot be added: one returns {parts[0].out_shape}, the other "
+                f"{part.out_shape}"
             )
     return Branches(tuple(parts))
 
 
 def spread_over(values: Array, shape: tuple[Any, ...]) -> Array:
-    """One number, one per channel or all of them, as an array that broadcasts to `shape`."""
+    """Reshape one number, one per channel or one per entry so that it broadcasts to `shape`."""
     if values.shape == shape or not values.ndim:
         return values
     return values.reshape(values.shape + (1,) * (len(shape) - values.ndim))
 
 
 def spreading(before: tuple[Any, ...], after: tuple[Any, ...]) -> Operator:
-    """`spread_over` as an operator: its adjoint sums over all places that a value went to."""
-    windows.check_places(size_product(after), f"places in {after}", windows.BYTES_PER_ENTRY)
-    places = np.arange(size_product(before)).reshape(before)
-    table = np.broadcast_to(spread_over(places, after), after)
+    """`spread_over` as an operator: its adjoint sums over all copies of each value."""
+    windows.check_places(size_product(after), f"entries of {after}", windows.BYTES_PER_ENTRY)
+    indices = np.arange(size_product(before)).reshape(before)
+    table = np.broadcast_to(spread_over(indices, after), after)
     return gathering(table, before, after)
 
 
 def _checked_axis(axis: Any, shapes: list[tuple[Any, ...]]) -> int:
     """Raises: ShapeError unless the shapes agree everywhere but on the axis."""
     first = shapes[0]
-    place = as_size(axis, "axis", least=-len(first))
-    require_numbers([place], "axis")
-    if place >= len(first):
-        raise ArgumentError(f"axis {axis} is beyond the {len(first)} axes of shape {first}")
-    place %= len(first)
+    number = as_size(axis, "axis", least=-len(first))
+    require_numbers([number], "axis")
+    if number >= len(first):
+        raise ArgumentError(
+            f"axis {axis} is out of range: shape {first} has the axes 0..{len(first) - 1}"
+        )
+    number %= len(first)
     for shape in shapes[1:]:
-        rest = [(*s[:place], *s[place + 1 :]) for s in (first, shape)]
+        rest = [(*s[:number], *s[number + 1 :]) for s in (first, shape)]
         if len(shape) != len(first) or rest[0] != rest[1]:
             raise ShapeError(
-                f"outputs of {first} and {shape} do not concatenate along axis {place}: all "
+                f"shapes {first} and {shape} do not concatenate along axis {number}: all "
                 f"other axes must agree"
             )
-    return place
+    return number
 
 
 def _check_inputs(parts: Sequence[Map]) -> None:
     for part in parts[1:]:
         if part.in_shape != parts[0].in_shape:
             raise ShapeError(
-                f"branches must share one input, and one takes {parts[0].in_shape}, another "
+                f"branches must share one input, but one takes {parts[0].in_shape}, another "
                 f"{part.in_shape}"
             )
 
 
 def _line(start: str, mark: str, parts: Sequence[Map], end: str = "") -> str:
-    """Parts in one line of bounded length, with those at the ends of a long row of them."""
+    """The parts in one line of bounded length; of many parts only the first ones and the last."""
     from convalg.faces.text import LONGEST_LINE, MOST_PARTS
 
     left_out = 0 if len(parts) <= MOST_PARTS else len(parts) - MOST_PARTS + 1
     shown = [*parts[: MOST_PARTS - 2], parts[-1]] if left_out else parts
-    found = [f"({part!r})" if mark == " @ " and _is_sum(part) else repr(part) for part in shown]
+    texts = [f"({part!r})" if mark == " @ " and _is_sum(part) else repr(part) for part in shown]
     if left_out:
-        found.insert(-1, f"<{left_out} more>")
-    line = f"{start}{mark.join(found)}{end}"
+        texts.insert(-1, f"<{left_out} more>")
+    line = f"{start}{mark.join(texts)}{end}"
     return line if len(line) <= LONGEST_LINE else f"{line[:200]} ... {line[-80:]}"
 
 
@@ -379,13 +402,13 @@ def _is_sum(part: Map) -> bool:
 
 
 def _named(parts: tuple[Map, ...]) -> dict[str, Array]:
-    """Parameters of all parts, each after the number of its part."""
+    """The parameters of all parts, each name prefixed with the number of its part."""
     numbered = ((f"{k}.{name}", v) for k, p in enumerate(parts) for name, v in p.parameters.items())
     return dict(numbered)
 
 
 def _split(name: str, count: int, owner: Map) -> tuple[int, str]:
-    """The number of a part and the name of its parameter."""
+    """Split a name into the number of a part and the name of its parameter."""
     number, dot, own = str(name).partition(".")
     if not dot or not number.isdecimal() or int(number) >= count:
         raise ArgumentError(

@@ -18,7 +18,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Loss(ABC):
-    """A function of a network's scores and of the targets, averaged over the batch.
+    """A function of a network's scores and the targets, averaged over the batch.
 
     Shapes: scores (classes, *spatial, N), the batch last, as the engines hold their arrays;
     labels (*spatial, N), usually (N,).
@@ -26,23 +26,23 @@ class Loss(ABC):
 
     @abstractmethod
     def value_and_gradient(self, scores: Array, targets: Array) -> tuple[float, Array]:
-        """The loss of a batch, and its gradient with respect to the scores, in their precision."""
+        """Return the loss of a batch and its gradient by the scores, in their precision."""
 
     @abstractmethod
     def hits(self, scores: Array, targets: Array) -> int | None:
-        """How many of the targets have the highest score; None where they are no labels."""
+        """Return how many labels have the highest score; None for targets that are not labels."""
 
     @abstractmethod
     def check_targets(self, targets: Any, out_shape: tuple[int, ...], count: int) -> Array:
-        """The targets of a whole data set, (count, ...), as an array that training can use.
+        """Return the targets of a data set, (count, ...), as an array for training.
 
-        Raises: ShapeError, KindError or ArgumentError that names what does not fit, and where.
+        Raises: ShapeError, KindError or ArgumentError naming the invalid target and its index.
         """
 
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """The cross-entropy of the softmax of the scores with the labels, the mean over all labels.
+    """The cross-entropy of the softmax of the scores with the labels, averaged over all labels.
 
     Rule: log(sum of exp(scores)) - sum of q scores, with q = 1 - s + s / classes at the label and
     s / classes elsewhere, s the label smoothing; the gradient is (softmax(scores) - q) / labels.
@@ -59,17 +59,17 @@ class CrossEntropy(Loss):
         settle(self, "label_smoothing", least=0, most=1)
 
     def value_and_gradient(self, scores: Array, targets: Array) -> tuple[float, Array]:
-        """The mean cross-entropy, and its gradient: softmax minus the smoothed label.
+        """Return the mean cross-entropy and its gradient: softmax minus the smoothed label.
 
         >>> CrossEntropy(0.5).value_and_gradient(np.zeros((2, 1)), np.array([0]))[1].tolist()
         [[-0.25], [0.25]]
         """
         _check_batch(scores, targets, scores.shape[1:])
         classes, smoothing = len(scores), self.label_smoothing
-        # The largest score is taken off, so that no exponential overflows.
+        # Subtracting the largest score keeps every exponential from overflowing.
         shifted = scores - scores.max(axis=0)
-        right = np.take_along_axis(shifted, targets[None], axis=0)
-        right_sum = float(right.sum(dtype=np.float64))
+        target_scores = np.take_along_axis(shifted, targets[None], axis=0)
+        target_sum = float(target_scores.sum(dtype=np.float64))
         all_sum = float(shifted.sum(dtype=np.float64)) if smoothing else 0.0
         gradient = np.exp(shifted, out=shifted)
         totals = gradient.sum(axis=0)
@@ -77,14 +77,14 @@ class CrossEntropy(Loss):
         gradient /= totals
         if smoothing:
             gradient -= smoothing / classes
-        found = np.take_along_axis(gradient, targets[None], axis=0)
-        np.put_along_axis(gradient, targets[None], found - (1 - smoothing), axis=0)
+        at_targets = np.take_along_axis(gradient, targets[None], axis=0)
+        np.put_along_axis(gradient, targets[None], at_targets - (1 - smoothing), axis=0)
         gradient /= targets.size
-        value = logs - (1 - smoothing) * right_sum - smoothing / classes * all_sum
+        value = logs - (1 - smoothing) * target_sum - smoothing / classes * all_sum
         return value / targets.size, gradient
 
     def hits(self, scores: Array, targets: Array) -> int:
-        """How many labels have the highest score of their column.
+        """Return how many labels have the highest score of their column.
 
         >>> CrossEntropy().hits(np.array([[3, 1], [2, 5]]), np.array([0, 0]))
         1
@@ -93,10 +93,12 @@ class CrossEntropy(Loss):
         return int(np.count_nonzero(scores.argmax(axis=0) == targets))
 
     def check_targets(self, targets: Any, out_shape: tuple[int, ...], count: int) -> Array:
-        """The labels, (count, *spatial) int64, for scores of out_shape = (classes, *spatial).
+        """Return the labels, (count, *spatial) int64, for scores of shape (classes, *spatial).
 
-        Raises: KindError unless they are integers; ShapeError unless they are of that shape;
-        ArgumentError unless they are in 0 .. classes - 1.
+        Raises:
+            KindError: unless they are integers.
+            ShapeError: unless they have that shape.
+            ArgumentError: unless they are in 0 .. classes - 1.
 
         >>> CrossEntropy().check_targets([2, 0, 1], (3,), 3).tolist()
         [2, 0, 1]
@@ -106,7 +108,7 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
-    """The mean of the squares of the differences, over all scores of the batch.
+    """The mean of the squared differences over all scores of the batch.
 
     Rule: mean of (scores - targets)^2; the gradient is 2 (scores - targets) / number of scores.
     Integer labels stand for scores of 1 at the label and 0 elsewhere. Source: torch.nn.MSELoss.
@@ -117,7 +119,7 @@ class MeanSquaredError(Loss):
     """
 
     def value_and_gradient(self, scores: Array, targets: Array) -> tuple[float, Array]:
-        """The mean square of the differences, and its gradient.
+        """Return the mean squared difference and its gradient.
 
         >>> labels = np.array([1])
         >>> MeanSquaredError().value_and_gradient(np.array([[1.0], [1.0]]), labels)[0]
@@ -126,8 +128,8 @@ class MeanSquaredError(Loss):
         if _are_labels(targets):
             _check_batch(scores, targets, scores.shape[1:])
             gradient = scores.copy()
-            found = np.take_along_axis(scores, targets[None], axis=0)
-            np.put_along_axis(gradient, targets[None], found - 1, axis=0)
+            at_targets = np.take_along_axis(scores, targets[None], axis=0)
+            np.put_along_axis(gradient, targets[None], at_targets - 1, axis=0)
         else:
             _check_batch(scores, targets, scores.shape)
             gradient = np.subtract(scores, targets, dtype=scores.dtype, casting="same_kind")
@@ -136,7 +138,7 @@ class MeanSquaredError(Loss):
         return value, gradient
 
     def hits(self, scores: Array, targets: Array) -> int | None:
-        """How many labels have the highest score; None for targets that are scores.
+        """Return how many labels have the highest score; None for targets that are scores.
 
         >>> MeanSquaredError().hits(np.ones((2, 1)), np.zeros((2, 1))) is None
         True
@@ -144,10 +146,12 @@ class MeanSquaredError(Loss):
         return CrossEntropy().hits(scores, targets) if _are_labels(targets) else None
 
     def check_targets(self, targets: Any, out_shape: tuple[int, ...], count: int) -> Array:
-        """The targets: floats (count, *out_shape), or labels (count, *out_shape[1:]) int64.
+        """Return the targets: floats (count, *out_shape) or int64 labels (count, *out_shape[1:]).
 
-        Raises: ShapeError unless they are of that shape; ArgumentError for what is not finite and
-        for labels out of range; KindError for other types.
+        Raises:
+            ShapeError: unless they have that shape.
+            ArgumentError: for a target that is not finite, or a label out of range.
+            KindError: for other types.
 
         >>> MeanSquaredError().check_targets([[0.5, 1.5]], (2,), 1).tolist()
         [[0.5, 1.5]]
@@ -158,9 +162,9 @@ class MeanSquaredError(Loss):
         _check_shape(array, (count, *out_shape), "targets")
         wrong = ~np.isfinite(array)
         if wrong.any():
-            place = tuple(map(int, np.argwhere(wrong)[0]))
+            index = tuple(map(int, np.argwhere(wrong)[0]))
             raise ArgumentError(
-                f"targets{list(place)} is {array[place]}: a target must be a finite number"
+                f"targets{list(index)} is {array[index]}: a target must be a finite number"
             )
         return array
 
@@ -169,9 +173,11 @@ LOSSES: dict[str, Callable[[], Loss]] = {"cross_entropy": CrossEntropy, "mse": M
 
 
 def loss_named(value: Any) -> Loss:
-    """The loss of a name, or the one given.
+    """Return the loss of that name; a Loss is returned unchanged.
 
-    Raises: ArgumentError for a name that there is not, KindError for anything else.
+    Raises:
+        ArgumentError: for an unknown name.
+        KindError: for anything else.
 
     >>> loss_named("cross_entropy")
     CrossEntropy(label_smoothing=0.0)
@@ -181,7 +187,7 @@ def loss_named(value: Any) -> Loss:
     if not isinstance(value, str):
         raise KindError(f"a loss must be a Loss or one of {', '.join(LOSSES)}, not {value!r}")
     if value not in LOSSES:
-        raise ArgumentError(f"no loss is named {value!r}: take one of {', '.join(LOSSES)}")
+        raise ArgumentError(f"unknown loss {value!r}: take one of {', '.join(LOSSES)}")
     return LOSSES[value]()
 
 
@@ -190,10 +196,10 @@ def _are_labels(targets: Array) -> bool:
 
 
 def _check_batch(scores: Array, targets: Array, wanted: tuple[int, ...]) -> None:
-    """Raises: ShapeError before NumPy would stretch targets of another shape."""
+    """Raises: ShapeError where NumPy would broadcast targets of another shape."""
     if targets.shape != wanted:
         raise ShapeError(
-            f"scores of shape {scores.shape}, the batch last, want targets of shape {wanted}, "
+            f"scores of shape {scores.shape}, the batch last, need targets of shape {wanted}, "
             f"not {targets.shape}"
         )
 
@@ -210,21 +216,21 @@ def _checked_labels(targets: Any, out_shape: tuple[int, ...], count: int) -> Arr
     labels = as_array(targets, "labels")
     if not _are_labels(labels):
         raise KindError(
-            f"labels must be integers, the number of each class from 0, not {labels.dtype}: "
+            f"labels must be integers, counting the classes from 0, not {labels.dtype}: "
             f"take np.unique(labels, return_inverse=True)[1] for names"
         )
     if labels.shape == (count,) and set(out_shape[1:]) == {1}:
         raise ShapeError(
-            f"there is a label for each sample, but the outputs have the shape {out_shape}: end "
+            f"there is one label per sample, but each output has the shape {out_shape}: end "
             f"the network with a Flatten or a Dense layer"
         )
     _check_shape(labels, (count, *out_shape[1:]), "labels")
     classes = out_shape[0]
     wrong = (labels < 0) | (labels >= classes)
     if wrong.any():
-        place = tuple(map(int, np.argwhere(wrong)[0]))
+        index = tuple(map(int, np.argwhere(wrong)[0]))
         raise ArgumentError(
-            f"labels{list(place)} is {labels[place]}: with {classes} classes a label is in "
+            f"labels{list(index)} is {labels[index]}: with {classes} classes a label must be in "
             f"0..{classes - 1}"
         )
     return labels.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Lp norms of windows: a map, and the operator that is its Jacobian at a point."""
+"""Lp pooling: a map, and the operator that is its Jacobian at a point."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from convalg.size import as_size, size_product
 SMALLEST = math.ulp(0.0)
 LARGEST_POWER = 2**1023
 TINY = 1e-290
-"""Sums of powers below this may have lost what is smaller than a float can be."""
+"""A sum of powers below this may have lost terms that underflowed."""
 
 
 def lp_pool(
@@ -39,19 +39,28 @@ def lp_pool(
 ) -> LpPoolMap:
     """The Lp norm of each window, (sum of |x|^p)^(1/p): a map.
 
-    Shapes and errors: as `sum_pool`; `p` is a whole number, at least 1.
-    Rule: with `absolute=False` the sum is of x^p, as in PyTorch: with odd p negative samples
-    then cancel, and where p > 1 a negative sum has no root (NaN). The derivative where a
-    window is all zeros is taken as zero.
+    With `absolute=False` the sum is over x^p, as in PyTorch: for odd p negative samples then
+    cancel, and where p > 1 a negative sum has no root (NaN). The derivative is taken to be zero
+    where a window is all zeros.
+
+    Args:
+        shape, size, stride, padding, dilation, ceil_mode, channels: as for `sum_pool`.
+        p: the exponent, an integer of at least 1.
+        absolute: whether to take the absolute values before the powers.
+
+    Raises:
+        KindError: when p is symbolic, or `absolute` is not a bool; else as for `sum_pool`.
+
     Source: ONNX, operator LpPool; PyTorch, LPPool.
 
-    >>> lp_pool(4, 2)([3.0, -4.0, 0.0, 2.0]).tolist()
+    >>> import convalg as ca
+    >>> ca.lp_pool(4, 2)([3.0, -4.0, 0.0, 2.0]).tolist()
     [5.0, 2.0]
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
     power = as_size(p, "p")
     if not isinstance(power, int):
-        raise KindError(f"p must be a number, not {p}")
+        raise KindError(f"p must be a number, not the symbolic {p}")
     if not isinstance(absolute, bool):
         raise KindError(f"absolute must be True or False, not {absolute!r}")
     total = sum_pool(concrete_shape(shape), size, channels=channels, **options)
@@ -84,23 +93,23 @@ class LpPoolMap(Map):
             if self.absolute:
                 check_real(x)
             if x.dtype.kind in "iu":
-                # The absolute value of the smallest integer of a type does not fit in it.
+                # The absolute value of the smallest integer does not fit in its own type.
                 (x,) = engine.prepared(1, x)
             return self.total(np.abs(x) if self.absolute else x)
         x = as_floats(x)
-        whole = np.abs(x) if self.absolute and self.p % 2 else x
+        values = np.abs(x) if self.absolute and self.p % 2 else x
         if x.dtype.kind != "f":
-            return root(self.total(whole**self.p), self.p)
-        wide = whole.astype(np.result_type(x, np.float64))
+            return root(self.total(values**self.p), self.p)
+        wide = values.astype(np.result_type(x, np.float64))
         with np.errstate(over="ignore", invalid="ignore"):
             total = self.total(_power(wide, self.p))
-        found = root(total, self.p)
+        norms = root(total, self.p)
         if not (np.isfinite(total) & (np.abs(total) >= TINY)).all():
-            found = self._scaled(wide, total, found)
-        return found.astype(x.dtype)
+            norms = self._scaled(wide, total, norms)
+        return norms.astype(x.dtype)
 
-    def _scaled(self, x: Array, total: Array, found: Array) -> Array:
-        """The norms, where a power left what floats hold: each window over its largest entry.
+    def _scaled(self, x: Array, total: Array, norms: Array) -> Array:
+        """Return the norms, recomputed with each window scaled where a power left the float range.
 
         Rule: (sum |x|^p)^(1/p) = m (sum (|x| / m)^p)^(1/p).
         """
@@ -111,15 +120,15 @@ class LpPoolMap(Map):
         unit = np.where(lost[:, None], largest, 1)
         with np.errstate(over="ignore", invalid="ignore"):
             powers = _power(read / unit, self.p).sum(axis=1)
-        better = (unit[:, 0] * root(powers, self.p)).reshape(found.shape)
-        return np.where(lost.reshape(found.shape), better, found)
+        rescaled = (unit[:, 0] * root(powers, self.p)).reshape(norms.shape)
+        return np.where(lost.reshape(norms.shape), rescaled, norms)
 
     def _on_axes(self, x: Array) -> Array:
-        """A batch, or one sample, with the axes of the windows."""
+        """A batch, or one sample, reshaped to the axes that the windows run over."""
         return x.reshape(-1, *(int(axis.in_size) for axis in self.total.axes))
 
     def at(self, x: Any, /) -> Operator:
-        """diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
+        """The Jacobian diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
         value = one_sample(x, self.in_shape)
         if self.p == 1:
             return compose(self.total, diagonal(_sign(value))) if self.absolute else self.total
@@ -136,29 +145,30 @@ class LpPoolMap(Map):
         return compose(diagonal(outer), self.total, diagonal(inner))
 
     def _pairs(self, x: Array, y: Array) -> Operator:
-        """(x / y)^(p-1) of each pair at once, since either power alone may overflow."""
+        """The Jacobian from (x / y)^(p-1) of each pair, since either power alone may overflow."""
         count, axes = size_product(self.in_shape), self.total.axes
         entries = size_product([axis.out_size * axis.taps for axis in axes])
         windows.check_places(entries, f"slopes of {self!r}", windows.BYTES_PER_ENTRY)
-        places = engine.unfold(axes, self._on_axes(np.arange(1, count + 1)))[0]
-        taps, outputs = np.nonzero(places)
-        columns = places[taps, outputs] - 1
-        top, below = x.ravel()[columns], y.ravel()[outputs]
-        ratios = np.where(below == 0, 0, top / np.where(below == 0, 1, below))
+        # Numbered from 1, so that the zeros of the padding are not taken for an input.
+        numbers = engine.unfold(axes, self._on_axes(np.arange(1, count + 1)))[0]
+        taps, outputs = np.nonzero(numbers)
+        columns = numbers[taps, outputs] - 1
+        inputs, norms = x.ravel()[columns], y.ravel()[outputs]
+        ratios = np.where(norms == 0, 0, inputs / np.where(norms == 0, 1, norms))
         slopes = _power(ratios, self.p - 1)
         if self.absolute and self.p % 2:
-            slopes = np.sign(top) * slopes
+            slopes = np.sign(inputs) * slopes
         return sparse_matrix(outputs, columns, slopes, self.in_shape, self.out_shape)
 
 
 def _is_kept(powers: Array, values: Array) -> bool:
-    """Whether floats hold the powers of all values other than zero."""
-    kept = np.isfinite(powers) & ((np.abs(powers) >= TINY) | (values == 0))
-    return bool(kept.all())
+    """Whether the powers of all non-zero values neither overflow nor underflow."""
+    in_range = np.isfinite(powers) & ((np.abs(powers) >= TINY) | (values == 0))
+    return bool(in_range.all())
 
 
 def _power(values: Array, p: int) -> Array:
-    """values^p for floats and any p: one too large for a float leaves 0, 1 or infinity."""
+    """values^p for floats and any p; a p too large for a float gives 0, 1 or infinity."""
     sign = np.sign(values) if p % 2 else 1
     with np.errstate(over="ignore"):
         return sign * np.abs(values) ** (float(p) if p < LARGEST_POWER else np.inf)
@@ -173,7 +183,7 @@ def _sign(values: Array) -> Array:
 
 
 def root(values: Array, p: int) -> Array:
-    """The p-th root; exact for exact objects, NaN where a negative number has none."""
+    """The p-th root: exact for exact objects, NaN for a negative float."""
     if p == 1:
         return values
     if values.dtype.kind == "O":
@@ -181,5 +191,5 @@ def root(values: Array, p: int) -> Array:
 
         return np.frompyfunc(lambda v: sympy.sympify(v) ** sympy.Rational(1, p), 1, 1)(values)
     with np.errstate(invalid="ignore"):
-        # Zero to the power zero would be one.
+        # 1 / p must not underflow to 0: zero to the power zero would be one.
         return np.sqrt(values) if p == 2 else values ** max(1 / p, SMALLEST)

@@ -1,4 +1,4 @@
-"""Pooling by the largest or the smallest sample of each window."""
+"""Max and min pooling."""
 
 from __future__ import annotations
 
@@ -42,15 +42,22 @@ def max_pool(
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Extremum:
-    """The largest sample of each window: a map; at a point, the selection of the winners.
+    """The largest sample of each window: a map whose Jacobian selects the maxima.
 
-    Shapes: as `sum_pool`. Padding is minus infinity: it never wins, also among negative
-    samples. Of equal samples the first one wins, in row-major order of the window; a NaN wins
-    over all numbers. `f.indices(x)` tells where the winners are.
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    Padding is minus infinity: it is never the maximum, not even among negative samples. Of equal
+    samples the first in row-major order of the window is taken; a NaN is greater than every
+    number. `f.indices(x)` returns the indices of the maxima.
+
+    Args:
+        shape, size, stride, padding, dilation, ceil_mode, channels: as for `sum_pool`.
+
+    Raises:
+        ShapeError, ArgumentError, KindError: naming the invalid argument.
+
     Source: PyTorch, MaxPool; ONNX, operator MaxPool.
 
-    >>> pool = max_pool(5, 3, stride=2, padding=1)
+    >>> import convalg as ca
+    >>> pool = ca.max_pool(5, 3, stride=2, padding=1)
     >>> pool([-3, -1, -2, -1, -5]).tolist(), pool.indices([-3, -1, -2, -1, -5]).tolist()
     ([-1, -1, -1], [1, 1, 3])
     >>> pool.at([-3, -1, -2, -1, -5]).to_numpy().tolist()
@@ -70,11 +77,12 @@ def min_pool(
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Extremum:
-    """The smallest sample of each window: a map, as `max_pool` with the signs turned.
+    """The smallest sample of each window: a map, min(x) = -max(-x).
 
-    Shapes and errors: as `sum_pool`. Padding is plus infinity.
+    Padding is plus infinity; arguments and errors: as for `max_pool`.
 
-    >>> min_pool(4, 2)([4, 3, 1, 2]).tolist()
+    >>> import convalg as ca
+    >>> ca.min_pool(4, 2)([4, 3, 1, 2]).tolist()
     [3, 1]
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
@@ -84,9 +92,10 @@ def min_pool(
 def global_max_pool(shape: Shape, *, channels: int | None = None) -> Extremum:
     """The largest sample of each channel: a map.
 
-    Shapes: as `global_pool`.
+    Arguments and errors: as for `global_pool`.
 
-    >>> global_max_pool((2, 2))([[1, 2], [7, 6]]).tolist()
+    >>> import convalg as ca
+    >>> ca.global_max_pool((2, 2))([[1, 2], [7, 6]]).tolist()
     [[7]]
     """
     return max_pool(shape, as_shape(shape), channels=channels)
@@ -95,45 +104,59 @@ def global_max_pool(shape: Shape, *, channels: int | None = None) -> Extremum:
 def adaptive_max_pool(shape: Shape, out_shape: Any, *, channels: int | None = None) -> Extremum:
     """The largest sample of each window of `adaptive_pool`: a map.
 
-    Shapes and errors: as `adaptive_pool`.
+    Arguments and errors: as for `adaptive_pool`.
 
-    >>> adaptive_max_pool(5, 3)([1, 5, 2, 4, 3]).tolist()
+    >>> import convalg as ca
+    >>> ca.adaptive_max_pool(5, 3)([1, 5, 2, 4, 3]).tolist()
     [5, 5, 4]
     """
-    sizes, wanted = concrete_shape(shape), adaptive_shape(shape, out_shape)
-    windows.check_samples((*sizes, *wanted), "an adaptive pooling")
-    words = f"adaptive_max_pool({shape_words(sizes)}, {shape_words(wanted)}{tail(channels)})"
-    each = [[list(w) for w in windows.adaptive(n, m)] for n, m in zip(sizes, wanted, strict=True)]
-    longest = [max(map(len, found)) for found in each]
-    windows.check_places(math.prod((*longest, *wanted)), words)
-    places = np.zeros((1, 1), dtype=np.int64)
-    for n, found, most in zip(sizes, each, longest, strict=True):
-        here = np.array([window + [-1] * (most - len(window)) for window in found]).T
-        places = engine.joined(places, here, n)
-    return Extremum("max", places, *shapes(sizes, wanted, channels), sizes, words)
+    sizes, out_sizes = concrete_shape(shape), adaptive_shape(shape, out_shape)
+    windows.check_samples((*sizes, *out_sizes), "an adaptive pooling")
+    label = f"adaptive_max_pool({shape_words(sizes)}, {shape_words(out_sizes)}{tail(channels)})"
+    per_axis_windows = [
+        [list(window) for window in windows.adaptive(n, m)]
+        for n, m in zip(sizes, out_sizes, strict=True)
+    ]
+    longest = [max(map(len, axis_windows)) for axis_windows in per_axis_windows]
+    windows.check_places(math.prod((*longest, *out_sizes)), label)
+    table = np.zeros((1, 1), dtype=np.int64)
+    for n, axis_windows, most in zip(sizes, per_axis_windows, longest, strict=True):
+        padded = np.array([window + [-1] * (most - len(window)) for window in axis_windows]).T
+        table = engine.joined(table, padded, n)
+    return Extremum("max", table, *shapes(sizes, out_sizes, channels), sizes, label)
 
 
 @dataclass(frozen=True, eq=False)
 class Extremum(Map):
     """The largest or smallest sample of each window; see `max_pool`.
 
-    `places`: the flat input of each (tap, output) of one channel, -1 where there is none.
+    `table`: the flat input index of each (tap, output) of one channel, -1 for padding.
     """
 
     kind: Literal["max", "min"]
-    places: Array
+    table: Array
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
     plane: tuple[int, ...]
-    words: str
+    label: str
 
     def __repr__(self) -> str:
-        return self.words
+        return self.label
 
     def indices(self, x: Any) -> Array:
-        """Where each winner is, flat and row-major within its channel; -1 in empty windows.
+        """Return the index of each extremum, flat and row-major within its channel.
 
-        Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`, int64.
+        The index is -1 where a window has only padding.
+
+        Args:
+            x: an input `(*batch, *in_shape)`.
+
+        Returns:
+            An int64 array `(*batch, *out_shape)`.
+
+        >>> import convalg as ca
+        >>> ca.max_pool(4, 2).indices([3, 1, 2, 5]).tolist()
+        [0, 3]
         """
         values, batch = batch_of(x, self.in_shape, "x")
         return self._winners(values)[1].reshape(*batch, *self.out_shape)
@@ -142,26 +165,26 @@ class Extremum(Map):
         return self._winners(x)[0]
 
     def at(self, x: Any, /) -> Operator:
-        """The selection of the winners at one sample; its adjoint sends each gradient back."""
+        """The selection of the extrema at one sample; its adjoint routes each gradient back."""
         value = one_sample(x, self.in_shape)
-        found = self._winners(value[None])[1].reshape(-1, self.places.shape[1])
-        steps = np.arange(len(found))[:, None] * size_product(self.plane)
-        table = np.where(found < 0, -1, found + steps)
-        return gathering(table, self.in_shape, self.out_shape)
+        winners = self._winners(value[None])[1].reshape(-1, self.table.shape[1])
+        starts = np.arange(len(winners))[:, None] * size_product(self.plane)
+        selected = np.where(winners < 0, -1, winners + starts)
+        return gathering(selected, self.in_shape, self.out_shape)
 
     def _winners(self, x: Array) -> tuple[Array, Array]:
-        """The best values and their places in the plane, channel by channel."""
+        """The extrema and their indices in the plane, channel by channel."""
         check_real(x)
         samples = x.reshape(-1, size_product(self.plane))
-        taps, outputs = self.places.shape
+        taps, outputs = self.table.shape
         best = np.zeros((len(samples), outputs), dtype=x.dtype)
         winner = np.full(best.shape, -1, dtype=np.int64)
         for tap in range(taps):
-            here = self.places[tap]
-            value = np.take(samples, np.maximum(here, 0), axis=1)
-            better = (here >= 0) & ((winner < 0) | self._beats(value, best))
+            indices = self.table[tap]
+            value = np.take(samples, np.maximum(indices, 0), axis=1)
+            better = (indices >= 0) & ((winner < 0) | self._beats(value, best))
             best = np.where(better, value, best)
-            winner = np.where(better, here, winner)
+            winner = np.where(better, indices, winner)
         return self._with_empty(best, winner), winner
 
     def _beats(self, value: Array, best: Array) -> Array:
@@ -170,7 +193,7 @@ class Extremum(Map):
         except TypeError:
             symbols = [v for v in value.ravel() if is_expression(v) and v.free_symbols]
             raise SymbolicError(
-                f"which sample wins depends on the symbols, such as {symbols[:1]}: put in "
+                f"the extremum of a window depends on symbols, such as {symbols[:1]}: substitute "
                 f"numbers first"
             ) from None
         if value.dtype.kind == "f":
@@ -183,8 +206,8 @@ class Extremum(Map):
             return best
         if best.dtype.kind != "f":
             raise ArgumentError(
-                f"output {int(np.argwhere(empty)[0][1])} of {self.words} has only padding in its "
-                f"window, and no integer is infinite: pass x.astype(float)"
+                f"output {int(np.argwhere(empty)[0][1])} of {self.label} has only padding in its "
+                f"window, and an integer cannot be infinite: pass x.astype(float)"
             )
         return np.where(empty, -math.inf if self.kind == "max" else math.inf, best)
 
@@ -198,14 +221,14 @@ def _extremum(
 ) -> Extremum:
     sizes = concrete_shape(shape)
     axes = concrete_axes(sizes, size, options)
-    after = tuple(int(axis.out_size) for axis in axes)
+    out_sizes = tuple(int(axis.out_size) for axis in axes)
     defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
-    plain = {key: v.tolist() if hasattr(v, "tolist") else v for key, v in options.items()}
-    given = [f", {key}={value!r}" for key, value in plain.items() if value != defaults[key]]
+    values = {key: v.tolist() if hasattr(v, "tolist") else v for key, v in options.items()}
+    given = [f", {key}={value!r}" for key, value in values.items() if value != defaults[key]]
     window = shape_words(per_axis(size, "size", len(sizes)))
-    words = f"{name}({shape_words(sizes)}, {window}{''.join(given)}{tail(channels)})"
+    label = f"{name}({shape_words(sizes)}, {window}{''.join(given)}{tail(channels)})"
     kind: Literal["max", "min"] = "max" if name == "max_pool" else "min"
-    windows.check_places(size_product(after) * size_product([a.taps for a in axes]), words)
-    windows.check_indices((*largest_indices(axes), size_product(sizes)), words)
-    places, _ = engine.table(axes)
-    return Extremum(kind, places, *shapes(sizes, after, channels), sizes, words)
+    windows.check_places(size_product(out_sizes) * size_product([a.taps for a in axes]), label)
+    windows.check_indices((*largest_indices(axes), size_product(sizes)), label)
+    table, _ = engine.table(axes)
+    return Extremum(kind, table, *shapes(sizes, out_sizes, channels), sizes, label)

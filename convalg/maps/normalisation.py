@@ -1,4 +1,4 @@
-"""Normalisations: batch norm in use and in training, and local response normalisation."""
+"""Normalisations: batch norm in inference and in training, and local response normalisation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from convalg.size import as_size, is_expression, size_product
 
 @dataclass(frozen=True, eq=False)
 class BatchNormMap(Map):
-    """Batch norm with fixed statistics: affine, channel by channel; see `batch_norm`."""
+    """Batch norm with fixed statistics, an affine map of each channel; see `batch_norm`."""
 
     in_shape: tuple[Any, ...]
     mean: Array
@@ -42,14 +42,14 @@ class BatchNormMap(Map):
         return self.in_shape
 
     def _deviation(self, x: Array) -> Array:
-        """Square roots as exact as x is."""
-        level = _widened(self.variance) + _beside(x, self.epsilon)
+        """The standard deviations, exact where x is."""
+        level = _widened(self.variance) + _like(x, self.epsilon)
         return _root(level.astype(object) if x.dtype.kind == "O" else level)
 
     def _normalised(self, x: Array) -> Array:
         centre = np.broadcast_to(self._spread(-_widened(self.mean)), x.shape)
-        found = engine.total([_widened(x), centre]) / self._spread(self._deviation(x))
-        return _narrowed(found, x, self.mean, self.variance)
+        normalised = engine.total([_widened(x), centre]) / self._spread(self._deviation(x))
+        return _narrowed(normalised, x, self.mean, self.variance)
 
     def _spread(self, values: Array) -> Array:
         return spread_over(values, self.in_shape)
@@ -58,7 +58,7 @@ class BatchNormMap(Map):
         return self._spread(self.scale) * self._normalised(x) + self._spread(self.offset)
 
     def at(self, x: Any, /) -> Operator:
-        """The same diagonal everywhere: scale / sqrt(variance + epsilon), by channel."""
+        """The same diagonal at every x: scale / sqrt(variance + epsilon), by channel."""
         deviation = self._deviation(one_sample(x, self.in_shape))
         gain = diagonal(_narrowed(self.scale / deviation, self.scale, self.variance))
         rest = self.in_shape[1:]
@@ -88,15 +88,23 @@ def batch_norm(
     offset: Any = 0,
     epsilon: Any = 1e-5,
 ) -> BatchNormMap:
-    """Batch norm in use, with fixed statistics: an affine map of every channel.
+    """Batch norm in inference, with fixed statistics: an affine map of each channel.
 
-    Shapes: `shape` is `(channels, *spatial)`; the four arrays one number, or one per channel.
-    Rule: y = scale (x - mean) / sqrt(variance + epsilon) + offset. Exact x stay exact where the
-    constants are: the usual epsilon is a float, and `epsilon=Fraction(1, 100_000)` is exact.
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    y = scale (x - mean) / sqrt(variance + epsilon) + offset. Exact inputs give exact results where
+    the constants are exact: the default epsilon is a float, `Fraction(1, 100_000)` is exact.
+
+    Args:
+        shape: the shape of the input, `(channels, *spatial)`.
+        mean, variance, scale, offset: one number, or one per channel.
+        epsilon: a number added to the variance, at least 0.
+
+    Raises:
+        ShapeError, ArgumentError, KindError: naming the invalid argument.
+
     Source: Ioffe & Szegedy 2015, algorithm 2.
 
-    >>> norm = batch_norm((2, 1), [1.0, 2.0], [4.0, 9.0], scale=[2.0, 3.0], epsilon=0)
+    >>> import convalg as ca
+    >>> norm = ca.batch_norm((2, 1), [1.0, 2.0], [4.0, 9.0], scale=[2.0, 3.0], epsilon=0)
     >>> norm([[3.0], [5.0]]).tolist(), norm.at([[3.0], [5.0]]).to_numpy().tolist()
     ([[2.0], [3.0]], [[1.0, 0.0], [0.0, 1.0]])
     """
@@ -108,7 +116,7 @@ def batch_norm(
     wrong = [v for v in low if not (is_expression(v) and v.free_symbols) and not v > 0]
     if wrong:
         raise ArgumentError(
-            f"variance plus epsilon must be positive, and the smallest is {min(wrong)}"
+            f"variance plus epsilon must be positive, but the smallest is {min(wrong)}"
         )
     centre = _per_channel(mean, "mean", count)
     gain, bias = _per_channel(scale, "scale", count), _per_channel(offset, "offset", count)
@@ -117,7 +125,7 @@ def batch_norm(
 
 @dataclass(frozen=True, eq=False)
 class TrainingBatchNorm(Map):
-    """Batch norm with the statistics of the batch it is given; see `batch_norm_training`."""
+    """Batch norm with the statistics of its input batch; see `batch_norm_training`."""
 
     in_shape: tuple[Any, ...]
     scale: Array
@@ -130,19 +138,26 @@ class TrainingBatchNorm(Map):
 
     @property
     def _total(self) -> Selection:
-        """The sum over all places that share their statistics: samples and space."""
-        places = tuple(k for k in range(len(self.in_shape)) if k != 1)
-        return sum_over(self.in_shape, places)
+        """The sum over the axes that share their statistics: samples and space."""
+        axes = tuple(k for k in range(len(self.in_shape)) if k != 1)
+        return sum_over(self.in_shape, axes)
 
     def statistics(self, x: Any) -> tuple[Array, Array]:
-        """Mean and (biased) variance of each channel of one batch.
+        """Return the mean and the biased variance of each channel of one batch.
 
-        Shapes: x `in_shape`. Floats are summed in float64; exact objects stay exact.
+        Floats are summed in float64; exact objects stay exact.
+
+        Args:
+            x: one batch, of shape `in_shape`.
+
+        >>> import convalg as ca
+        >>> ca.batch_norm_training((2, 1)).statistics([[1.0], [5.0]])
+        (array([3.]), array([4.]))
         """
         value = _widened(as_floats(one_sample(x, self.in_shape)))
         axes = tuple(k for k in range(value.ndim) if k != 1)
         if value.dtype.kind != "O":
-            # Infinity less infinity is NaN, as in the frameworks.
+            # inf - inf is NaN, as in the frameworks.
             with np.errstate(invalid="ignore"):
                 return value.mean(axis=axes), value.var(axis=axes)
         share = Fraction(self.in_shape[1], value.size)
@@ -150,16 +165,16 @@ class TrainingBatchNorm(Map):
         return mean, ((value - self._spread(mean)) ** 2).sum(axis=axes) * share
 
     def _parts(self, x: Array) -> tuple[Array, Array]:
-        """The normalised batch, and one over the deviation at every place."""
+        """The normalised batch, and 1 / deviation for every entry."""
         x = as_floats(x)
         mean, variance = self.statistics(x)
         flat = np.flatnonzero(variance + self.epsilon == 0)
         if flat.size:
             raise ArgumentError(
-                f"channel {flat[0]} is constant over the batch, and with epsilon "
-                f"{self.epsilon} nothing is left to divide by: give an epsilon above 0"
+                f"channel {flat[0]} is constant over the batch, and epsilon is {self.epsilon}, so "
+                f"its deviation is 0: pass an epsilon above 0"
             )
-        inverse = self._spread(1 / _root(variance + _beside(x, self.epsilon)))
+        inverse = self._spread(1 / _root(variance + _like(x, self.epsilon)))
         with np.errstate(invalid="ignore"):
             z = (_widened(x) - self._spread(mean)) * inverse
         return _narrowed(z, x), np.broadcast_to(_narrowed(inverse, x), x.shape)
@@ -168,11 +183,11 @@ class TrainingBatchNorm(Map):
         return spread_over(values, self.in_shape[1:])
 
     def _apply(self, x: Array) -> Array:
-        found = [self._spread(self.scale) * self._parts(one)[0] for one in x]
-        return np.array(found).reshape(x.shape) + self._spread(self.offset)
+        scaled = [self._spread(self.scale) * self._parts(batch)[0] for batch in x]
+        return np.array(scaled).reshape(x.shape) + self._spread(self.offset)
 
     def at(self, x: Any, /) -> Operator:
-        """diag(scale / sigma) (I - M - diag(z) M diag(z)): M the mean by channel, z = normalised.
+        """diag(scale / sigma) (I - M - diag(z) M diag(z)), M the channel mean, z the normalised x.
 
         Source: Ioffe & Szegedy 2015, the derivatives in section 3.
         """
@@ -202,16 +217,24 @@ class TrainingBatchNorm(Map):
 def batch_norm_training(
     shape: Shape, *, scale: Any = 1, offset: Any = 0, epsilon: Any = 1e-5
 ) -> TrainingBatchNorm:
-    """Batch norm in training, a map of whole batches: every sample depends on all the others.
+    """Batch norm in training: a map of an entire batch, in which each sample depends on all others.
 
-    Shapes: `shape` is `(samples, channels, *spatial)`; scale and offset one number, or one per
-    channel. The variance is the biased one.
-    Rule: y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + offset, channel by channel. Exact x
-    stay exact where epsilon, scale and offset are (the usual epsilon is a float).
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + offset, channel by channel, with the biased
+    variance. Exact inputs give exact results where epsilon, scale and offset are exact (the default
+    epsilon is a float).
+
+    Args:
+        shape: the shape of the batch, `(samples, channels, *spatial)`.
+        scale, offset: one number, or one per channel.
+        epsilon: a number added to the variance, at least 0.
+
+    Raises:
+        ShapeError, ArgumentError, KindError: naming the invalid argument.
+
     Source: Ioffe & Szegedy 2015, algorithm 1.
 
-    >>> norm = batch_norm_training((2, 1), epsilon=0)
+    >>> import convalg as ca
+    >>> norm = ca.batch_norm_training((2, 1), epsilon=0)
     >>> norm([[1.0], [5.0]]).tolist(), norm.at([[1.0], [5.0]]).to_numpy().tolist()
     ([[-1.0], [1.0]], [[0.0, 0.0], [0.0, 0.0]])
     """
@@ -224,7 +247,7 @@ def batch_norm_training(
 
 @dataclass(frozen=True, eq=False)
 class LocalResponseNorm(Map):
-    """Each entry over a power of the squares around it; see `local_response_norm`."""
+    """Each entry divided by a power of a local sum of squares; see `local_response_norm`."""
 
     window: Selection
     size: int
@@ -241,16 +264,16 @@ class LocalResponseNorm(Map):
         return self.window.in_shape
 
     def _level(self, x: Array) -> Array:
-        """k + alpha / size * (the sum of squares over the channels around)."""
+        """k + alpha / size * (the sum of squares over the neighbouring channels)."""
         # A square may overflow where the result does not.
         wide = _widened(x)
-        level = _beside(x, self.k) + self._share(x) * self.window(wide * wide)
-        known = level[_is_number(level)] if level.dtype.kind == "O" else level
-        without = known == 0 if float(self.beta).is_integer() else known <= 0
-        if self.beta > 0 and without.any():
+        level = _like(x, self.k) + self._share(x) * self.window(wide * wide)
+        numeric = level[_is_number(level)] if level.dtype.kind == "O" else level
+        undefined = numeric == 0 if float(self.beta).is_integer() else numeric <= 0
+        if self.beta > 0 and undefined.any():
             raise ArgumentError(
-                f"k + alpha / size * squares is {known[without][0]} at some entry of x, which "
-                f"has no power -{self.beta}: give a k above 0, not {self.k}"
+                f"k + alpha / size * squares is {numeric[undefined][0]} at some entry of x, and "
+                f"its power -{self.beta} is undefined: pass a k above 0, not {self.k}"
             )
         return level
 
@@ -261,16 +284,16 @@ class LocalResponseNorm(Map):
 
     def _apply(self, x: Array) -> Array:
         x = as_floats(x)
-        # An infinity times its power, zero, is NaN, as in the frameworks.
+        # An infinite x times its power, 0, is NaN, as in the frameworks.
         with np.errstate(invalid="ignore"):
             return _narrowed(x * _power(self._level(x), -self.beta), x)
 
     def at(self, x: Any, /) -> Operator:
-        """diag(u^-b) - (2 a b / n) diag(x u^(-b-1)) W diag(x), with u the level and W the sum."""
+        """diag(u^-b) - (2 a b / n) diag(x u^(-b-1)) W diag(x), u the level, W the window sum."""
         value = as_floats(one_sample(x, self.in_shape))
         level = self._level(value)
         outer = diagonal(_narrowed(value * _power(level, -self.beta - 1), value))
-        factor = -2 * self._share(value) * _beside(value, self.beta)
+        factor = -2 * self._share(value) * _like(value, self.beta)
         spread = compose(outer, self.window, diagonal(value))
         return diagonal(_narrowed(_power(level, -self.beta), value)) + scale(factor, spread)
 
@@ -288,17 +311,26 @@ def local_response_norm(
     k: float | Fraction = 1.0,
     extra: Literal["before", "after"] = "before",
 ) -> LocalResponseNorm:
-    """Each entry over a power of the squares of its neighbours among the channels: a map.
+    """Local response normalisation over neighbouring channels: a map.
 
-    Shapes: `shape` is `(channels, *spatial)`. `size`: how many channels a window spans; for an
-    even size `extra` says on which side it has one more: before (PyTorch) or after (ONNX).
-    Rule: y = x / (k + alpha / size * sum of x^2 over the window)^beta. TensorFlow and the paper
-    leave out the division by size. Exact x stay exact where alpha, beta and k are: whole numbers
-    and fractions, which the usual alpha and beta are not.
-    Raises: ShapeError, ArgumentError or KindError naming the argument at fault.
+    y = x / (k + alpha / size * sum of x^2 over the window)^beta. TensorFlow and the paper omit the
+    division by size. Exact inputs give exact results where alpha, beta and k are integers or
+    fractions; the defaults of alpha and beta are floats.
+
+    Args:
+        shape: the shape of the input, `(channels, *spatial)`.
+        size: the number of channels in a window.
+        alpha, beta, k: the finite numbers of the formula.
+        extra: the side with one more channel when `size` is even: "before" (PyTorch) or "after"
+            (ONNX).
+
+    Raises:
+        ShapeError, ArgumentError, KindError: naming the invalid argument.
+
     Source: Krizhevsky et al. 2012, section 3.3.
 
-    >>> local_response_norm(2, 1, alpha=1.0, beta=1.0, k=0.0)([2.0, 4.0]).tolist()
+    >>> import convalg as ca
+    >>> ca.local_response_norm(2, 1, alpha=1.0, beta=1.0, k=0.0)([2.0, 4.0]).tolist()
     [0.5, 0.25]
     """
     sizes = concrete_shape(shape)
@@ -312,21 +344,21 @@ def local_response_norm(
 
 
 def _per_channel(values: Any, name: str, channels: int) -> Array:
-    """One number for each channel, from one for all or one each."""
-    found = as_numbers(values, name)
-    check_finite(found, name)
-    if found.dtype.kind == "c":
-        raise KindError(f"{name} must be real, not {found.dtype}")
-    if found.dtype.kind in "iu":
-        # In int64, where differences of small integers do not wrap.
-        (found,) = engine.prepared(1, found)
-    if found.shape not in ((), (channels,)):
+    """Return one number per channel, given one number for all or one each."""
+    numbers_given = as_numbers(values, name)
+    check_finite(numbers_given, name)
+    if numbers_given.dtype.kind == "c":
+        raise KindError(f"{name} must be real, not {numbers_given.dtype}")
+    if numbers_given.dtype.kind in "iu":
+        # In int64, differences of small integers do not wrap.
+        (numbers_given,) = engine.prepared(1, numbers_given)
+    if numbers_given.shape not in ((), (channels,)):
         raise ShapeError(
             f"{name} must be one number or {channels}, one per channel, not an array "
-            f"of shape {found.shape}"
+            f"of shape {numbers_given.shape}"
         )
     windows.check_places(channels, f"{name} of {channels} channels")
-    frozen = np.broadcast_to(found, (channels,)).copy()
+    frozen = np.broadcast_to(numbers_given, (channels,)).copy()
     frozen.setflags(write=False)
     return frozen
 
@@ -334,7 +366,7 @@ def _per_channel(values: Any, name: str, channels: int) -> Array:
 def _epsilon(value: Any) -> Any:
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if value.is_negative if is_expression(value) else not (real and value >= 0):
-        raise ArgumentError(f"epsilon must be a number, at least 0, not {value!r}")
+        raise ArgumentError(f"epsilon must be a number of at least 0, not {value!r}")
     check_finite(np.array(value), "epsilon")
     return value
 
@@ -344,31 +376,31 @@ def _number(value: Any, name: str) -> Any:
         raise KindError(f"{name} must be a number, not {value!r}")
     if not math.isfinite(value):
         raise ArgumentError(f"{name} must be finite, not {value!r}")
-    # A narrow integer of NumPy would wrap.
+    # A narrow NumPy integer would wrap.
     return int(value) if isinstance(value, numbers.Integral) else value
 
 
-def _beside(x: Array, constant: Any) -> Any:
-    """A constant as floats can take it: a fraction would make them objects."""
-    letters = is_expression(constant) and not constant.is_number
-    return constant if letters or x.dtype.kind != "f" else float(constant)
+def _like(x: Array, constant: Any) -> Any:
+    """Return the constant as a float where x is: a fraction would turn floats into objects."""
+    symbolic = is_expression(constant) and not constant.is_number
+    return constant if symbolic or x.dtype.kind != "f" else float(constant)
 
 
 def _widened(x: Array) -> Array:
-    """Floats in at least 64 bits, for sums and squares."""
+    """Return floats with at least 64 bits, for sums and squares."""
     return x.astype(np.result_type(x, np.float64)) if x.dtype.kind == "f" else x
 
 
-def _narrowed(found: Array, *given: Array) -> Array:
-    """What was computed in float64, in the float type of what was given again."""
-    kind = np.result_type(*given)
-    return found.astype(kind) if found.dtype.kind == kind.kind == "f" else found
+def _narrowed(wide: Array, *given: Array) -> Array:
+    """Return a result computed in float64 in the common float type of the given arrays."""
+    dtype = np.result_type(*given)
+    return wide.astype(dtype) if wide.dtype.kind == dtype.kind == "f" else wide
 
 
 def _is_number(values: Array) -> Array:
-    """Which entries have no letters."""
-    found = [not is_expression(v) or v.is_number for v in values.ravel()]
-    return np.array(found, dtype=bool).reshape(values.shape)
+    """Mark the entries without symbols."""
+    flags = [not is_expression(v) or v.is_number for v in values.ravel()]
+    return np.array(flags, dtype=bool).reshape(values.shape)
 
 
 def _root(values: Array) -> Array:
@@ -376,7 +408,7 @@ def _root(values: Array) -> Array:
 
 
 def _power(values: Array, exponent: Any) -> Array:
-    """Each entry to a power; what is exact stays so, a rational power as a fraction."""
+    """Each entry to a power; exact entries stay exact, a rational result being a Fraction."""
     if values.dtype.kind != "O":
         return values ** float(exponent)
     import sympy
@@ -384,7 +416,7 @@ def _power(values: Array, exponent: Any) -> Array:
     def power(value: Any) -> Any:
         if not isinstance(exponent, numbers.Rational) or isinstance(value, (float, np.floating)):
             return value ** float(exponent)
-        found = sympy.sympify(value) ** sympy.Rational(exponent.numerator, exponent.denominator)
-        return Fraction(int(found.p), int(found.q)) if found.is_Rational else found
+        result = sympy.sympify(value) ** sympy.Rational(exponent.numerator, exponent.denominator)
+        return Fraction(int(result.p), int(result.q)) if result.is_Rational else result
 
     return np.frompyfunc(power, 1, 1)(values)

@@ -1,4 +1,4 @@
-"""Recurrent layers: one step used over and over, so that time is a block lower triangle."""
+"""Recurrent layers: one step applied repeatedly, whose Jacobian is block lower triangular."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from convalg.operators.tree import Map, Operator, add, compose, kron
 from convalg.size import size_product
 
 _BYTES_PER_ENTRY = 16
-"""One number and its column."""
+"""An entry and its column index."""
 _BYTES_PER_FACTOR = 55
-"""What one factor of a power of W takes while products are put together."""
+"""The memory of one factor of a power of W while products are formed."""
 
 
 @dataclass(frozen=True, eq=False)
 class RecurrentCell:
-    """One step of a recurrent layer, on its own for every hidden unit.
+    """One step of a recurrent layer, which acts on each hidden unit separately.
 
-    `step(a, b, state)` gives the next state from a = U x + bias, b = W h + bias, both
+    `step(a, b, state)` returns the next state from a = U x + bias, b = W h + bias, both
     (samples, gates, hidden), and state (samples, states, hidden), whose first row is h.
-    `slopes` gives what the next state is by a, by b: (samples, states, gates, hidden), and
-    directly by the state: (samples, states, states, hidden). `products`: those of gates.
+    `slopes` returns the derivatives of the next state by a and by b, both
+    (samples, states, gates, hidden), and directly by the state, (samples, states, states, hidden).
+    `products`: the number of multiplications of gates per hidden unit.
     """
 
     name: str
@@ -50,13 +51,13 @@ class RecurrentCell:
 
 @dataclass(frozen=True)
 class RecurrentCounts:
-    """What a recurrent layer costs and shares over time; all numbers are exact integers.
+    """The costs of a recurrent layer and its weight sharing over time, as exact integers.
 
-    `dense`: entries of the Jacobian, zeros included. `nonzeros`: those of its block lower
-    triangle. `parameters`: weights and biases, each once. `unshared`: with weights of their
-    own at every step. `multiplications`: of one forward pass, step by step; products with a
-    hidden state that is left at zero are none, and those of gates count at every step.
-    `sharing`: at how many steps each entry of a parameter is used.
+    `dense`: entries of the Jacobian, zeros included. `nonzeros`: entries of its block lower
+    triangle. `parameters`: weights and biases, each counted once. `unshared`: their number if each
+    step had weights of its own. `multiplications`: those of one forward pass, step by step;
+    products with an initial hidden state of zero are not counted, those of gates are counted at
+    every step. `sharing`: the number of steps that use each entry of a parameter.
     """
 
     dense: int
@@ -89,14 +90,14 @@ class Recurrent(Map):
 
     @property
     def _states_shape(self) -> tuple[int, int, int]:
-        """Of the states at all steps."""
+        """The shape of the states at all steps."""
         return self.steps, self.cell.states, self.hidden_weights.shape[1]
 
     def _apply(self, x: Array) -> Array:
         return self._run(x)[2][:, 1:, 0]
 
     def _run(self, x: Array) -> tuple[Array, Array, Array]:
-        """What every step is fed by the input and by the hidden state, and the states around."""
+        """Return U x + bias and W h + bias of every step, and the states before and after."""
         gates, hidden = self.cell.gates, self.hidden_weights.shape[1]
         per_gate = (len(x), self.steps, gates, hidden)
         fed = _affine(x, self.input_weights, self.input_bias).reshape(per_gate)
@@ -106,22 +107,23 @@ class Recurrent(Map):
             state = np.broadcast_to(self.initial, (len(x), *self._states_shape[1:]))
         carried, states = [], [state]
         for t in range(self.steps):
-            back = _affine(state[:, 0], self.hidden_weights, self.hidden_bias)
-            carried.append(back.reshape(len(x), gates, hidden))
+            by_state = _affine(state[:, 0], self.hidden_weights, self.hidden_bias)
+            carried.append(by_state.reshape(len(x), gates, hidden))
             state = self.cell.step(fed[:, t], carried[-1], state)
             states.append(state)
         return fed, np.stack(carried, axis=1), np.stack(states, axis=1)
 
     def _slopes(self, x: Any) -> tuple[Array, Array, Array, Array, Array]:
-        """One sample, its hidden states before every step, and the cell's slopes there."""
+        """Return one sample, its hidden states before every step, and the cell's slopes there."""
         sample = one_sample(x, self.in_shape)
-        fed, carried, states = (found[0] for found in self._run(sample[None]))
+        fed, carried, states = (array[0] for array in self._run(sample[None]))
         return sample, states[:-1, 0], *self.cell.slopes(fed, carried, states[:-1])
 
     def at(self, x: Any, /) -> Operator:
-        """The hidden states of all steps by the inputs of all steps: block lower triangular.
+        """The Jacobian of all hidden states by all inputs: block lower triangular.
 
-        Rule: (I - N)^-1 D, with D by the input of the same step and N by the state before.
+        Rule: (I - N)^-1 D, with D the derivative by the input of the same step and N that by the
+        previous state.
         """
         sample, _, by_input, by_hidden, by_state = self._slopes(x)
         direct = _through(by_input, self.input_weights)
@@ -141,7 +143,10 @@ class Recurrent(Map):
         }
 
     def by(self, name: str, x: Any) -> Operator:
-        """The hidden states by a parameter: its effect at each step, carried on and summed."""
+        """The Jacobian of the hidden states by a parameter.
+
+        The effect of the parameter at each step is propagated to the later steps and summed.
+        """
         if not isinstance(name, str) or name not in self.parameters:
             return super().by(name, x)
         sample, before, by_input, by_hidden, by_state = self._slopes(x)
@@ -150,19 +155,19 @@ class Recurrent(Map):
         read = {"input_weights": sample, "hidden_weights": before}.get(name)
         if read is None:
             read = np.ones((self.steps, 1), slopes.dtype)
-        # Per unit, as the rows are: (steps, states, hidden, gates, 1) times what a gate reads.
+        # In the order of the rows: (steps, states, hidden, gates, 1) times the inputs of a gate.
         slopes = slopes[first:].swapaxes(2, 3)[..., None]
         slopes, read = engine.prepared(1, slopes, read[first:, None, None, None])
-        found = slopes * read
-        *lead, hidden, gates, taps = found.shape
-        values = found.reshape(-1, gates * taps)
-        places = np.arange(gates * hidden * taps).reshape(gates, hidden, taps).swapaxes(0, 1)
-        columns = np.tile(places.reshape(hidden, gates * taps), (math.prod(lead), 1))
+        entries = slopes * read
+        *lead, hidden, gates, taps = entries.shape
+        values = entries.reshape(-1, gates * taps)
+        indices = np.arange(gates * hidden * taps).reshape(gates, hidden, taps).swapaxes(0, 1)
+        columns = np.tile(indices.reshape(hidden, gates * taps), (math.prod(lead), 1))
         local = _rows(values, columns, self.parameters[name].shape, self._states_shape)
         return compose(*self._carried(by_hidden, by_state), local)
 
     def _carried(self, by_hidden: Array, by_state: Array) -> list[Operator]:
-        """The hidden states by a change of the state at any step: (I - N)^-1, then h alone."""
+        """The factors of the derivative of the hidden states by the states: (I - N)^-1, then h."""
         shape = self._states_shape
         steps, states, hidden = shape
         size = states * hidden
@@ -171,14 +176,14 @@ class Recurrent(Map):
             steps * size**2 * max(powers, self.cell.gates) * _BYTES_PER_ENTRY,
             None,
             what=f"the Jacobian over {steps} steps of {size} states",
-            instead="take fewer steps, or only f(x)",
+            instead="take fewer steps, or compute f(x) only",
             fixed=True,
         )
         blocks = _through(by_hidden, self.hidden_weights)
         step = np.zeros((*shape, states, hidden), np.result_type(blocks, by_state))
         step[:, :, :, 0] = blocks
         unit = np.arange(hidden)
-        # Advanced indices on both sides of a slice come first: (hidden, steps, states, states).
+        # Advanced indices separated by slices come first: (hidden, steps, states, states).
         step[:, :, unit, :, unit] += by_state.transpose(3, 0, 1, 2)
         chosen = Selection(
             (Axis(steps, steps), Axis(states, 1), Axis(hidden, hidden)), shape, (steps, hidden)
@@ -193,14 +198,15 @@ class Recurrent(Map):
         return [chosen, *factors]
 
     def _uses(self, name: str) -> int:
-        """At how many steps a parameter does something: W does nothing to a zero state."""
+        """The number of steps at which a parameter has an effect: W has none on a zero state."""
         return self.steps - (name == "hidden_weights" and self.initial is None)
 
     @property
     def counts(self) -> RecurrentCounts:
         """Dense entries, non-zeros, parameters, multiplications and weight sharing over time.
 
-        >>> rnn(3, [[1]], [[2]], activation="linear").counts.sharing
+        >>> import convalg as ca
+        >>> ca.rnn(3, [[1]], [[2]], activation="linear").counts.sharing
         {'input_weights': 3, 'hidden_weights': 2}
         """
         (steps, inputs), (_, hidden) = self.in_shape, self.out_shape
@@ -220,23 +226,30 @@ class Recurrent(Map):
     def __repr__(self) -> str:
         from convalg.faces.text import array_words
 
-        words = [array_words(value) for value in self.parameters.values()]
-        return f"{self.cell.name}({self.steps}, {', '.join(words)}{self.cell.options})"
+        arrays = [array_words(value) for value in self.parameters.values()]
+        return f"{self.cell.name}({self.steps}, {', '.join(arrays)}{self.cell.options})"
 
 
 def linear_recurrence(steps: int, input_weights: Any, hidden_weights: Any) -> Operator:
     """The recurrence h_t = W h_(t-1) + U x_t from h_0 = 0: an RNN that is a linear operator.
 
-    Block Toeplitz and block lower triangular: block (t, s) is W^(t-s) U. Its adjoint is
-    back-propagation through time.
+    It is block Toeplitz and block lower triangular: block (t, s) is W^(t-s) U. Its adjoint is
+    back-propagation through time. It maps (steps, I) to (steps, H).
 
-    Shapes: U = `input_weights` (H, I), W = `hidden_weights` (H, H); from (steps, I) to
-    (steps, H).
     Rule: (I - N)^-1 = (I + N)(I + N^2)(I + N^4)..., with N^k the shift by k steps, times W^k.
-    Raises: ArgumentError for less than one step, ShapeError for weights that do not fit,
-    TooLargeError for too many steps.
 
-    >>> linear_recurrence(3, [[1]], [[2]]).to_numpy().tolist()
+    Args:
+        steps: the number of steps.
+        input_weights: U, of shape (H, I).
+        hidden_weights: W, of shape (H, H).
+
+    Raises:
+        ArgumentError: for fewer than one step.
+        ShapeError: when the shapes of the weights do not agree.
+        TooLargeError: for too many steps.
+
+    >>> import convalg as ca
+    >>> ca.linear_recurrence(3, [[1]], [[2]]).to_numpy().tolist()
     [[1, 0, 0], [2, 1, 0], [4, 2, 1]]
     """
     count, inputs, hiddens = _checked("linear_recurrence", 1, steps, input_weights, hidden_weights)
@@ -266,17 +279,25 @@ def rnn(
 ) -> Recurrent:
     """The hidden states of an RNN at all steps: a map, h_t = f(U x_t + W h_(t-1) + b).
 
-    The Jacobian at x is block lower triangular: step t sees the inputs up to step t. With
-    activation="linear" and no bias it is `linear_recurrence`, whose sharing over time is then
-    in `counts`. Whole numbers and fractions stay exact with "relu" and "linear".
+    It maps (steps, I) to (steps, H). The Jacobian at x is block lower triangular: step t depends on
+    the inputs up to step t. With activation="linear" and no bias it equals `linear_recurrence`,
+    and `counts` gives its weight sharing over time. Integers and fractions stay exact with "relu"
+    and "linear".
 
-    Shapes: U = `input_weights` (H, I), W = `hidden_weights` (H, H), `bias` (H,) (the sum of
-    PyTorch's two), `initial` (H,), h before the first step, zero by default; from (steps, I)
-    to (steps, H).
-    Raises: ArgumentError for less than one step or another activation, ShapeError for weights
-    that do not fit.
+    Args:
+        steps: the number of steps.
+        input_weights: U, of shape (H, I).
+        hidden_weights: W, of shape (H, H).
+        bias: b, of shape (H,): the sum of PyTorch's two biases.
+        activation: f, one of "tanh", "relu", "linear".
+        initial: h before the first step, of shape (H,); zero by default.
 
-    >>> layer = rnn(3, [[1]], [[2]], activation="relu")
+    Raises:
+        ArgumentError: for fewer than one step, or another activation.
+        ShapeError: when the shapes of the weights do not agree.
+
+    >>> import convalg as ca
+    >>> layer = ca.rnn(3, [[1]], [[2]], activation="relu")
     >>> layer([[1], [-3], [5]]).tolist(), layer.at([[1], [-3], [5]]).to_numpy().tolist()
     ([[1], [0], [5]], [[1, 0, 0], [0, 0, 0], [0, 0, 1]])
     """
@@ -291,17 +312,29 @@ def rnn(
 def lstm(
     steps: int, input_weights: Any, hidden_weights: Any, bias: Any = None, *, initial: Any = None
 ) -> Recurrent:
-    """The hidden states of an LSTM at all steps: a map. Whole numbers give floats.
+    """The hidden states of an LSTM at all steps: a map. Integers give floats.
 
-    Shapes: `input_weights` (4 H, I), `hidden_weights` (4 H, H), `bias` (4 H,) (the sum of
-    PyTorch's two), gates in the order i, f, g, o; `initial` (2, H): h and c before the first
-    step, zero by default; from (steps, I) to (steps, H).
+    It maps (steps, I) to (steps, H).
+
     Rule: c_t = f c_(t-1) + i g, h_t = o tanh(c_t), with i, f, o = sigmoid, g = tanh of
     U x_t + W h_(t-1) + b.
-    Raises: ArgumentError for less than one step, ShapeError for weights that do not fit.
+
+    Args:
+        steps: the number of steps.
+        input_weights: U, of shape (4 H, I), the gates in the order i, f, g, o.
+        hidden_weights: W, of shape (4 H, H).
+        bias: b, of shape (4 H,): the sum of PyTorch's two biases.
+        initial: h and c before the first step, of shape (2, H); zero by default.
+
+    Raises:
+        ArgumentError: for fewer than one step.
+        ShapeError: when the shapes of the weights do not agree.
+
     Source: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
 
-    >>> lstm(2, [[0], [0], [0], [0]], [[0], [0], [0], [0]], initial=[[0], [1]])([[1], [1]]).shape
+    >>> import convalg as ca
+    >>> zeros = [[0], [0], [0], [0]]
+    >>> ca.lstm(2, zeros, zeros, initial=[[0], [1]])([[1], [1]]).shape
     (2, 1)
     """
     return _recurrent(_LSTM, steps, input_weights, hidden_weights, bias, None, initial)
@@ -316,17 +349,29 @@ def gru(
     *,
     initial: Any = None,
 ) -> Recurrent:
-    """The hidden states of a GRU at all steps: a map. Whole numbers give floats.
+    """The hidden states of a GRU at all steps: a map. Integers give floats.
 
-    Shapes: `input_weights` (3 H, I), `hidden_weights` (3 H, H), both biases (3 H,), gates in
-    the order r, z, n; `initial` (H,), h before the first step, zero by default; from
-    (steps, I) to (steps, H).
+    It maps (steps, I) to (steps, H).
+
     Rule: with a = U x_t + input_bias and b = W h_(t-1) + hidden_bias, r, z = sigmoid(a + b),
-    n = tanh(a + r b), h_t = (1 - z) n + z h_(t-1). The reset gate acts after W, as in PyTorch.
-    Raises: ArgumentError for less than one step, ShapeError for weights that do not fit.
+    n = tanh(a + r b), h_t = (1 - z) n + z h_(t-1). The reset gate is applied after W, as in
+    PyTorch.
+
+    Args:
+        steps: the number of steps.
+        input_weights: U, of shape (3 H, I), the gates in the order r, z, n.
+        hidden_weights: W, of shape (3 H, H).
+        input_bias, hidden_bias: the biases, of shape (3 H,).
+        initial: h before the first step, of shape (H,); zero by default.
+
+    Raises:
+        ArgumentError: for fewer than one step.
+        ShapeError: when the shapes of the weights do not agree.
+
     Source: Cho et al. 2014, in the form of cuDNN.
 
-    >>> gru(1, [[0], [0], [0]], [[0], [0], [0]], initial=[6])([[1]]).tolist()
+    >>> import convalg as ca
+    >>> ca.gru(1, [[0], [0], [0]], [[0], [0], [0]], initial=[6])([[1]]).tolist()
     [[3.0]]
     """
     biases = (input_bias, hidden_bias)
@@ -357,48 +402,49 @@ def _recurrent(
 def _checked(
     name: str, gates: int, steps: Any, input_weights: Any, hidden_weights: Any
 ) -> tuple[int, Array, Array]:
-    """The number of steps and the weights. Raises: ShapeError where these do not fit."""
+    """Return the number of steps and the weights. Raises: ShapeError where they do not agree."""
     (count, *more) = concrete_shape(steps, "steps")
     if more:
-        raise ShapeError(f"steps must be one number, not the shape {steps!r}")
+        raise ShapeError(f"steps must be one number, not {steps!r}")
     inputs = as_numbers(input_weights, "input_weights")
     hiddens = as_numbers(hidden_weights, "hidden_weights")
     if inputs.ndim != 2 or not inputs.size:
         raise ShapeError(
-            f"input_weights must be a matrix ({gates} * hidden, inputs), not of shape "
+            f"input_weights must be a matrix ({gates} * hidden, inputs), not an array of shape "
             f"{inputs.shape}"
         )
     hidden, left = divmod(len(inputs), gates)
     if left:
         raise ShapeError(
-            f"input_weights has {len(inputs)} rows, which the {gates} gates of {name} do not divide"
+            f"input_weights has {len(inputs)} rows, which is not a multiple of the {gates} gates "
+            f"of {name}"
         )
     if hiddens.shape != (len(inputs), hidden):
         raise ShapeError(
-            f"hidden_weights must have shape {(len(inputs), hidden)} beside input_weights of "
+            f"hidden_weights must have shape {(len(inputs), hidden)} for input_weights of "
             f"shape {inputs.shape}, not {hiddens.shape}"
         )
     return count, as_kernel(inputs, "input_weights"), as_kernel(hiddens, "hidden_weights")
 
 
 def _of_shape(values: Any, name: str, shape: tuple[int, ...]) -> Array:
-    found = as_numbers(values, name)
-    if found.shape != shape:
-        raise ShapeError(f"{name} must be an array of shape {shape}, not {found.shape}")
-    return as_kernel(found, name)
+    array = as_numbers(values, name)
+    if array.shape != shape:
+        raise ShapeError(f"{name} must be an array of shape {shape}, not {array.shape}")
+    return as_kernel(array, name)
 
 
 def _rows(values: Array, columns: Array, in_shape: Any, out_shape: Any) -> Operator:
-    """The matrix whose last rows are given, in order, and whose first rows are empty.
+    """Return the sparse matrix with the given last rows; the rows before them are empty.
 
-    Shapes: values (rows, entries of a row), columns alike and ascending in a row.
+    Shapes: values and columns (rows, entries of a row), the columns ascending in each row.
     """
     count, width = values.shape
     empty = size_product(out_shape) - count
     indptr = np.concatenate([np.zeros(empty, np.int64), np.arange(count + 1) * width])
-    for array in (found := (indptr, columns.ravel(), values.ravel())):
+    for array in (arrays := (indptr, columns.ravel(), values.ravel())):
         array.setflags(write=False)
-    return SparseMatrix(*found, in_shape, out_shape)
+    return SparseMatrix(*arrays, in_shape, out_shape)
 
 
 def _affine(x: Array, weights: Array, bias: Array | None) -> Array:
@@ -412,7 +458,10 @@ def _matmul(left: Array, right: Array) -> Array:
 
 
 def _through(slopes: Array, weights: Array) -> Array:
-    """The next state by what the weights read: (steps, states, hidden, columns)."""
+    """The derivative of the next state by the input of the weights.
+
+    Shapes: result (steps, states, hidden, columns).
+    """
     *_, gates, hidden = slopes.shape
     per_gate = weights.reshape(gates, hidden, -1)
     slopes, per_gate = engine.prepared(gates, slopes, per_gate)
@@ -428,10 +477,10 @@ _ACTIVATIONS = {
 
 
 def _simple(activation: ElementwiseMap) -> RecurrentCell:
-    """h = f(a + b)."""
+    """The cell h = f(a + b)."""
     step, slopes = partial(_simple_step, activation), partial(_simple_slopes, activation)
-    word = activation.words.partition("(")[0]
-    options = "" if activation is _TANH else f", activation={word!r}"
+    name = activation.label.partition("(")[0]
+    options = "" if activation is _TANH else f", activation={name!r}"
     return RecurrentCell("rnn", 1, 1, 0, step, slopes, options=options)
 
 

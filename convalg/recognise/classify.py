@@ -1,4 +1,4 @@
-"""What kind of structured matrix it is, from its entries alone."""
+"""Classify a structured matrix by its entries alone."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ Reason = Callable[[tuple[int, int], tuple[int, int]], str] | None
 
 @dataclass(frozen=True)
 class Witness:
-    """Entries that rule a kind out: two that would have to be equal, or one that has no place.
+    """Entries that rule out a kind: two that would have to be equal, or one that must be zero.
 
-    >>> classify([[1, 2], [3, 4]]).witness[0].words
+    `kind`: the kind ruled out. `at`, `value`: position and value of an entry; `other`,
+    `other_value`: those of the second entry, if any. `words`: the fact as a phrase.
+
+    >>> import convalg as ca
+    >>> ca.classify([[1, 2], [3, 4]]).witness[0].words
     'not Toeplitz: entry (0, 0) is 1 but (1, 1) is 4, though both lie on the same diagonal'
     """
 
@@ -36,15 +40,16 @@ class Witness:
 
 @dataclass(frozen=True)
 class Classification:
-    """What `classify` found; `explain()` says it in sentences.
+    """The result of `classify`; `explain()` returns it in sentences.
 
     `kind` is the strongest kind, `kinds` all that hold, strongest first. `blocks` are the sizes
-    (rows, columns) of all levels, outermost first, and `levels` what each is ("Toeplitz",
-    "unstructured", ...); `depth` counts those with structure, and `strides` has a number for each
-    of them. `factors` are the sizes of the two matrices of a Kronecker product, and `witness` the
-    entries that rule other kinds out.
+    (rows, columns) of all levels, outermost first, and `levels` the structure of each ("Toeplitz",
+    "unstructured", ...); `depth` is the number of levels with structure, and `strides` has one
+    number for each of those. `factors` are the sizes of the two matrices of a Kronecker product,
+    and `witness` the entries that rule out other kinds.
 
-    >>> classify([[1, 2, 0], [0, 1, 2]])
+    >>> import convalg as ca
+    >>> ca.classify([[1, 2, 0], [0, 1, 2]])
     Classification('Toeplitz: 2 x 3')
     """
 
@@ -71,50 +76,58 @@ class Classification:
         return f"Classification({str(self)!r})"
 
     def explain(self) -> str:
-        """The verdict and its witnesses in sentences.
+        """Return the verdict and its witnesses in sentences.
 
-        >>> print(classify([[1, 2], [2, 1], [1, 2]]).explain())
+        >>> import convalg as ca
+        >>> print(ca.classify([[1, 2], [2, 1], [1, 2]]).explain())
         The matrix is Toeplitz: 3 x 2.
         It is not a selection: entry (0, 1) is 2, neither 0 nor 1.
         It is not diagonal: entry (0, 1) is 2, off the diagonal.
         """
-        lines = [f"The matrix is {'of no kind known here' if self.kind == 'none' else self}."]
+        lines = [f"The matrix is {'of none of the kinds' if self.kind == 'none' else self}."]
         if len(self.kinds) > 1:
             lines.append(f"It is also {', '.join(self.kinds[1:])}.")
-        lines += [f"It is {found.words}." for found in self.witness]
+        lines += [f"It is {witness.words}." for witness in self.witness]
         return terminal("\n".join(lines), lines=True)
 
 
 def classify(
     matrix: Any, *, in_shape: Any = None, out_shape: Any = None, tolerance: float = 0
 ) -> Classification:
-    """The kind of structured matrix, judged by its entries alone, never by how it was made.
+    """Classify a structured matrix by its entries alone, regardless of how it was constructed.
 
-    Takes an operator, a SciPy sparse array, a NumPy array or nested lists of numbers or exact
-    objects, or a SymPy matrix. Symbols are compared as expanded expressions, floats bit by bit;
-    with a `tolerance`, numbers closer than it times the largest absolute entry are the same.
-
-    Rule: kinds, strongest first: zero, identity, permutation, selection (at most one 1 in each
-    row, the rest 0), diagonal, circulant, Toeplitz (entry (i+1, j+1) is entry (i, j)), strided
-    Toeplitz ((i+1, j+s) is (i, j); transposed: (i+s, j+1)), then the same at every level of a
-    block structure ("doubly block Toeplitz" to depth 2), Kronecker product, then structure at
-    some levels only ("block Toeplitz" with any blocks; "channel blocks, each Toeplitz"), none.
+    Kinds, strongest first: zero, identity, permutation, selection (at most one 1 in each row, the
+    rest 0), diagonal, circulant, Toeplitz (entry (i+1, j+1) is entry (i, j)), strided Toeplitz
+    ((i+1, j+s) is (i, j); transposed: (i+s, j+1)), then the same at every level of a block
+    structure ("doubly block Toeplitz" at depth 2), Kronecker product, then structure at some
+    levels only ("block Toeplitz" with arbitrary blocks; "channel blocks, each Toeplitz"), none.
     Of several structures the one with the fewest free values is the kind. The blocks are the axes
-    of `out_shape` x `in_shape` (an operator has its own). A single row or column, of entries or
-    of blocks, is Toeplitz in a vacuous sense, and a single block is circulant; where every axis is
-    one or the other, the kinds of all axes hold too ("doubly block Toeplitz" of an image of one
-    row), and a kind of some axes is listed where it is not vacuous. Without shapes, blocks
-    are searched for among the divisors of the sizes: to three levels,
-    and structure at some levels counts where it leaves at most half of the entries free. Strides
-    above 1 count where they take a non-zero entry to another; up to 64 are tried, 8 in a search.
-    Raises: ShapeError unless there are two axes, entries, and shapes that fit; ArgumentError for
-    NaN and infinities; KindError for what is no matrix of numbers.
+    of `out_shape` x `in_shape`. A single row or column, of entries or of blocks, is Toeplitz in a
+    vacuous sense, and a single block is circulant; if every axis is one or the other, the kinds of
+    all axes hold too ("doubly block Toeplitz" for an image of one row), and a kind of some axes is
+    listed if it is not vacuous. Without shapes, blocks of up to three levels are searched for among
+    the divisors of the sizes, and structure at some levels counts if it leaves at most half of the
+    entries free. A stride above 1 counts if it maps some non-zero entry to another; strides up to
+    64 are tried, up to 8 in a search.
+
+    Args:
+        matrix: an operator, a SciPy sparse array, a NumPy array or nested lists of numbers or exact
+            objects, or a SymPy matrix. Symbols are compared as expanded expressions, floats bit
+            by bit.
+        in_shape: the shape that the columns represent; that of the operator by default.
+        out_shape: the shape that the rows represent; that of the operator by default.
+        tolerance: numbers closer than this times the largest absolute entry count as equal.
+
+    Raises:
+        ShapeError: unless there are two axes, entries, and shapes of matching size.
+        ArgumentError: for NaN and infinities.
+        KindError: for anything that is not a matrix of numbers.
 
     >>> import convalg as ca
-    >>> found = classify(ca.correlation((4, 4), ca.kernel(3, 3)))
-    >>> found
+    >>> result = ca.classify(ca.correlation((4, 4), ca.kernel(3, 3)))
+    >>> result
     Classification('doubly block Toeplitz: 2 x 4 blocks of 2 x 4')
-    >>> found.witness[0].at, found.witness[0].other
+    >>> result.witness[0].at, result.witness[0].other
     ((1, 1), (2, 2))
     """
     entries = entries_of(matrix, as_tolerance(tolerance))
@@ -122,16 +135,16 @@ def classify(
         in_shape = matrix.in_shape if in_shape is None else in_shape
         out_shape = matrix.out_shape if out_shape is None else out_shape
     levels = block_sizes(entries.shape, in_shape, out_shape)
-    chain, known = structure_of(entries, levels)
-    return _verdict(entries, chain, known, by_axes(entries, levels))
+    chain, is_named = structure_of(entries, levels)
+    return _verdict(entries, chain, is_named, by_axes(entries, levels))
 
 
 def _verdict(entries: EntryCodes, chain: Chain, named: bool, axes: list[Chain]) -> Classification:
-    """Everything that holds, strongest first, and what rules the rest out."""
+    """All kinds that hold, strongest first, with the witnesses against the others."""
     factors = kronecker_factors(entries)
-    other = [name for one in axes for name in _names(one, True)]
-    names = list(dict.fromkeys([*_names(chain, named), *other]))
-    kinds = _plain_kinds(entries)
+    axis_names = [name for chain_of_axis in axes for name in _names(chain_of_axis, True)]
+    names = list(dict.fromkeys([*_names(chain, named), *axis_names]))
+    kinds = _zero_one_kinds(entries)
     if all(level.step for level in chain):
         kinds += names + ["Kronecker product"] * bool(factors)
     else:
@@ -142,7 +155,7 @@ def _verdict(entries: EntryCodes, chain: Chain, named: bool, axes: list[Chain]) 
         kind=kinds[0],
         depth=len(steps),
         blocks=tuple((level.m, level.n) for level in chain),
-        levels=tuple(level.words for level in chain),
+        levels=tuple(level.kind for level in chain),
         strides=tuple(max(step) for step in steps),
         kinds=tuple(kinds),
         witness=tuple(_witnesses(entries, chain, kinds)),
@@ -153,8 +166,8 @@ def _verdict(entries: EntryCodes, chain: Chain, named: bool, axes: list[Chain]) 
 # Names.
 
 
-def _plain_kinds(entries: EntryCodes) -> list[str]:
-    """The kinds that ask for ones and zeros at certain places."""
+def _zero_one_kinds(entries: EntryCodes) -> list[str]:
+    """The kinds that require ones and zeros at certain positions."""
     rows, columns = entries.shape
     is_square, is_one = rows == columns, bool(entries.ones.all())
     count = len(entries.codes)
@@ -174,46 +187,46 @@ def _plain_kinds(entries: EntryCodes) -> list[str]:
 
 
 def _folded(depth: int) -> str:
-    """How one says that a structure is repeated at each of so many levels."""
+    """The prefix for a structure that is repeated at each of that many levels."""
     return {1: "", 2: "doubly block ", 3: "triply block "}.get(depth, f"{depth}-fold block ")
 
 
 def _names(chain: Chain, named: bool) -> list[str]:
-    """The names of a structure, strongest first; `named` where the shapes gave its levels."""
-    words = [level.words for level in chain]
+    """The names of a structure, strongest first; `named` if its levels come from the shapes."""
+    level_kinds = [level.kind for level in chain]
     free = "unstructured"
-    if set(words) == {free}:
+    if set(level_kinds) == {free}:
         return []
-    lead = words[0] == free
-    tail = words[-1] == free
-    core = words[lead : len(words) - tail]
-    found = []
+    lead = level_kinds[0] == free
+    tail = level_kinds[-1] == free
+    core = level_kinds[lead : len(level_kinds) - tail]
+    names = []
     for kinds in dict.fromkeys(
-        (tuple(core), tuple(w.replace("circulant", "Toeplitz") for w in core))
+        (tuple(core), tuple(kind.replace("circulant", "Toeplitz") for kind in core))
     ):
-        found += _core_names(kinds, tail)
+        names += _core_names(kinds, tail)
     if not lead:
         if len(core) > 1 and not tail:
-            found += dict.fromkeys(
-                f"block {w}" for w in (core[0], core[0].replace("circulant", "Toeplitz"))
+            names += dict.fromkeys(
+                f"block {kind}" for kind in (core[0], core[0].replace("circulant", "Toeplitz"))
             )
-        return found
+        return names
     prefix = "channel blocks, each " if named else "blocks, each "
-    return [prefix + name for name in found]
+    return [prefix + name for name in names]
 
 
-def _core_names(words: tuple[str, ...], tail: bool) -> list[str]:
+def _core_names(kinds: tuple[str, ...], tail: bool) -> list[str]:
     """The names of levels from the outermost to the innermost structured one."""
-    if tail and len(words) == 1:
-        return [f"block {words[0]}"]
+    if tail and len(kinds) == 1:
+        return [f"block {kinds[0]}"]
     ending = " with unstructured blocks" if tail else ""
-    if len(set(words)) > 1:
-        if len(words) == 2 and not tail:
-            return [f"block {words[0]} with {words[1]} blocks"]
-        return [f"block structure by level: {', '.join(words)}{ending}"]
-    names = [f"{_folded(len(words))}{words[0]}{ending}"]
-    if len(words) == 2 and not tail:
-        names.append(f"block {words[0]} with {words[0]} blocks")
+    if len(set(kinds)) > 1:
+        if len(kinds) == 2 and not tail:
+            return [f"block {kinds[0]} with {kinds[1]} blocks"]
+        return [f"block structure by level: {', '.join(kinds)}{ending}"]
+    names = [f"{_folded(len(kinds))}{kinds[0]}{ending}"]
+    if len(kinds) == 2 and not tail:
+        names.append(f"block {kinds[0]} with {kinds[0]} blocks")
     return names
 
 
@@ -221,20 +234,20 @@ def _core_names(words: tuple[str, ...], tail: bool) -> list[str]:
 
 
 def _witnesses(entries: EntryCodes, chain: Chain, kinds: list[str]) -> Iterator[Witness]:
-    """One for each kind that a weaker one does not rule out with it; Toeplitz kinds first."""
+    """Yield one for each kind not yet ruled out by that of a weaker kind; Toeplitz kinds first."""
     flat = Level(1, 1, *entries.shape, (1, 1))
     reason = _reason(chain)
-    found = _pair(entries, flat, "Toeplitz", "both lie on the same diagonal", reason)
-    if found:
-        yield found
+    witness = _pair(entries, flat, "Toeplitz", "both lie on the same diagonal", reason)
+    if witness:
+        yield witness
     elif entries.shape[0] == entries.shape[1]:
-        where = "a circulant repeats its diagonals round the edge"
-        found = _pair(entries, flat, "circulant", where, cyclic=True)
-        if found:
-            yield found
+        where = "the diagonals of a circulant wrap around"
+        witness = _pair(entries, flat, "circulant", where, cyclic=True)
+        if witness:
+            yield witness
     if len(chain) > 1:
         yield from _level_witnesses(entries, chain)
-    yield from _plain_witnesses(entries, kinds)
+    yield from _zero_one_witnesses(entries, kinds)
 
 
 def _pair(
@@ -246,7 +259,7 @@ def _pair(
     *,
     cyclic: bool = False,
 ) -> Witness | None:
-    """The first two entries that the step of a level would make equal and that are not."""
+    """The first two entries that the step of a level requires to be equal but that differ."""
     assert level.step is not None
     rows, columns, others, other_columns = broken(entries, level, level.step, cyclic=cyclic)
     if not len(rows):
@@ -267,7 +280,7 @@ def _pair(
 
 
 def _reason(chain: Chain) -> Reason:
-    """What explains two neighbours on a diagonal that differ, from the structure that holds."""
+    """Explain by the structure that holds why two neighbours on a diagonal differ."""
     inner = chain[-1]
     if inner.step is None:
         return None
@@ -276,41 +289,47 @@ def _reason(chain: Chain) -> Reason:
     def reason(at: tuple[int, int], other: tuple[int, int]) -> str:
         if (at[0] // height, at[1] // width) != (other[0] // height, other[1] // width):
             return (
-                f": the second lies in the next block of {height} x {width}, which for a layer is "
-                f"where the kernel row wraps at the image's edge"
+                f": the second is in the next block of {height} x {width}, which for a layer is "
+                f"where the kernel row wraps at the edge of the image"
             )
         assert inner.step is not None
         down, right = inner.step
         if down > 1:
-            return f": each column of a block is the one before moved by {down} rows, not by 1"
+            return f": each column of a block is the previous one moved by {down} rows, not by 1"
         return f": each row of a block is the one above moved by {right} columns, not by 1"
 
     return reason
 
 
 def _level_witnesses(entries: EntryCodes, chain: Chain) -> Iterator[Witness]:
-    """Blocks that differ, from the outermost level that is not Toeplitz; or not circulant."""
+    """Yield entries of differing blocks, of the outermost level not Toeplitz or not circulant."""
     name = _folded(len(chain))
     for level in chain:
         toeplitz = replace(level, step=(1, 1))
-        where = f"both have one place in blocks on the same diagonal of {level.m} x {level.n}"
-        found = _pair(entries, toeplitz, f"{name}Toeplitz", where)
-        if found:
-            yield found
+        where = (
+            f"both have the same position in blocks on one diagonal of the {level.m} x {level.n} "
+            f"blocks"
+        )
+        witness = _pair(entries, toeplitz, f"{name}Toeplitz", where)
+        if witness:
+            yield witness
             return
     for level in chain:
         if level.m == level.n:
-            where = f"a circulant repeats its blocks, {level.m} x {level.n} of them, round the edge"
-            found = _pair(
+            where = f"the {level.m} x {level.n} blocks of a circulant wrap around"
+            witness = _pair(
                 entries, replace(level, step=(1, 1)), f"{name}circulant", where, cyclic=True
             )
-            if found:
-                yield found
+            if witness:
+                yield witness
                 return
 
 
-def _plain_witnesses(entries: EntryCodes, kinds: list[str]) -> Iterator[Witness]:
-    """What is no selection, no permutation or no diagonal; a shape that does not fit is none."""
+def _zero_one_witnesses(entries: EntryCodes, kinds: list[str]) -> Iterator[Witness]:
+    """Yield entries that rule out selection, permutation, diagonal or identity.
+
+    A shape that rules out a kind gives no witness.
+    """
     if "selection" not in kinds:
         yield _no_selection(entries)
     elif "permutation" not in kinds and entries.shape[0] == entries.shape[1]:
@@ -323,7 +342,7 @@ def _plain_witnesses(entries: EntryCodes, kinds: list[str]) -> Iterator[Witness]
 
 
 def _single(entries: EntryCodes, kind: str, which: int, fault: str) -> Witness:
-    """One entry that has no place in a kind."""
+    """One entry that a kind does not allow."""
     at = int(entries.rows[which]), int(entries.columns[which])
     value = entries.value(*at)
     return Witness(
@@ -350,15 +369,15 @@ def _no_permutation(entries: EntryCodes) -> Witness:
         first, second = order[again[0]], order[again[0] + 1]
         return _two_ones(entries, "permutation", int(first), int(second), "column")
     row = int(np.setdiff1d(np.arange(entries.shape[0]), entries.rows)[0])
-    words = f"not a permutation: entry {(row, 0)} is 0, and so is all of row {row}"
-    return Witness("permutation", (row, 0), 0, None, None, words)
+    text = f"not a permutation: entry {(row, 0)} is 0, and so is all of row {row}"
+    return Witness("permutation", (row, 0), 0, None, None, text)
 
 
 def _two_ones(entries: EntryCodes, kind: str, first: int, second: int, line: str) -> Witness:
-    """Two ones where there may be one."""
+    """Two ones in a row or column that may have only one."""
     at, other = (
         (int(entries.rows[which]), int(entries.columns[which])) for which in (first, second)
     )
     value, other_value = entries.value(*at), entries.value(*other)
-    words = f"not a {kind}: entries {at} and {other} are both {value}, in one {line}"
-    return Witness(kind, at, value, other, other_value, words)
+    text = f"not a {kind}: entries {at} and {other} are both {value}, in one {line}"
+    return Witness(kind, at, value, other, other_value, text)

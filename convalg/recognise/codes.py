@@ -19,7 +19,7 @@ from convalg.operators.tree import Operator
 from convalg.size import is_expression
 
 SAMPLE = 96
-"""Entries that a structure must pass before all of them are looked at."""
+"""The number of entries on which a structure is tested before all entries are compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,12 @@ class EntryCodes:
 
     @cached_property
     def keys(self) -> Array:
-        """One number for each place, ascending."""
+        """The flat index of each entry, ascending."""
         return self.rows * self.shape[1] + self.columns
 
     @cached_property
     def sample(self) -> Array:
-        """Places of entries all over the matrix, the outermost among them."""
+        """The indices of some entries spread over the matrix, including the outermost columns."""
         count = len(self.codes)
         spread = np.linspace(0, count - 1, min(SAMPLE, count)).astype(np.int64)
         if not count:
@@ -49,32 +49,32 @@ class EntryCodes:
         return np.unique(np.concatenate([spread, ends]))
 
     def at(self, rows: Array, columns: Array) -> Array:
-        """Codes at given places."""
+        """The codes at given positions."""
         if not len(self.keys):
             return np.zeros(len(rows), dtype=np.int64)
         wanted = rows * self.shape[1] + columns
-        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where(self.keys[places] == wanted, self.codes[places], 0)
+        positions = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[positions] == wanted, self.codes[positions], 0)
 
     def value(self, row: int, column: int) -> Any:
-        """The value at a place."""
+        """The value at a position."""
         return self.values[int(self.at(np.array([row]), np.array([column]))[0])]
 
     @cached_property
     def ones(self) -> Array:
-        """Which entries are 1."""
+        """Mark the entries that are 1."""
         slack = self.tolerance * self.largest
         is_one = np.array([abs(v - 1) <= slack if slack else v == 1 for v in self.values])
         return is_one[self.codes]
 
     @cached_property
     def largest(self) -> Any:
-        """The largest absolute value, where there is a tolerance to scale."""
+        """The largest absolute value; 0 without a tolerance, which it scales."""
         return max(map(abs, self.values)) if self.tolerance else 0
 
 
 def entries_of(matrix: Any, tolerance: float) -> EntryCodes:
-    """The entries of any kind of matrix."""
+    """Return the entries of a matrix of any type."""
     if isinstance(matrix, Operator):
         matrix._need_numbers("classify")
         check_axes(matrix, "classify")
@@ -89,16 +89,20 @@ def entries_of(matrix: Any, tolerance: float) -> EntryCodes:
             return _coded(matrix.shape, *_columns(triples), tolerance)
     if type(matrix).__module__.startswith("scipy.sparse"):
         if len(matrix.shape) != 2 or not all(matrix.shape):
-            raise ShapeError(f"matrix must have two axes and entries, not shape {matrix.shape}")
+            raise ShapeError(
+                f"matrix must have two axes and at least one entry, not shape {matrix.shape}"
+            )
         stored = matrix.tocsr(copy=True)
         stored.sum_duplicates()
-        found = stored.tocoo()
-        rows, columns = found.row.astype(np.int64), found.col.astype(np.int64)
-        return _coded(matrix.shape, rows, columns, as_numbers(found.data, "matrix"), tolerance)
+        coordinates = stored.tocoo()
+        rows, columns = coordinates.row.astype(np.int64), coordinates.col.astype(np.int64)
+        return _coded(
+            matrix.shape, rows, columns, as_numbers(coordinates.data, "matrix"), tolerance
+        )
     values = as_numbers(matrix, "matrix")
     if values.ndim != 2 or not values.size:
         raise ShapeError(
-            f"matrix must have two axes, rows and columns, with entries, not shape {values.shape}"
+            f"matrix must have two axes and at least one entry, not shape {values.shape}"
         )
     rows, columns = np.nonzero(values)
     check_finite(values, "matrix")
@@ -107,17 +111,19 @@ def entries_of(matrix: Any, tolerance: float) -> EntryCodes:
 
 def _columns(triples: list[tuple[int, int, Any]]) -> tuple[Array, Array, Array]:
     triples.sort(key=lambda triple: triple[:2])
-    places = np.array([triple[:2] for triple in triples], dtype=np.int64).reshape(-1, 2)
+    indices = np.array([triple[:2] for triple in triples], dtype=np.int64).reshape(-1, 2)
     values = np.empty(len(triples), dtype=object)
     values[:] = [triple[2] for triple in triples]
-    return places[:, 0], places[:, 1], values
+    return indices[:, 0], indices[:, 1], values
 
 
 def _coded(shape: Any, rows: Array, columns: Array, data: Array, tolerance: float) -> EntryCodes:
-    """The entries with a code for each value that differs."""
+    """The entries with one code per distinct value."""
     check_finite(data, "the stored entries of matrix")
     if data.dtype.kind == "c":
-        raise KindError(f"matrix must be real, not {data.dtype}: classify its two parts")
+        raise KindError(
+            f"matrix must be real, not {data.dtype}: classify its real and imaginary parts"
+        )
     values: list[Any]
     if data.dtype.kind == "O":
         numbers: dict[Any, int] = {0: 0}
@@ -136,10 +142,10 @@ def _coded(shape: Any, rows: Array, columns: Array, data: Array, tolerance: floa
 
 
 def _clustered(values: list[Any], codes: Array, tolerance: float) -> tuple[list[Any], Array]:
-    """Values that lie closer than the tolerance, or are joined by such, under one code."""
+    """Merge the codes of values that differ by less than the tolerance, also transitively."""
     if any(is_expression(value) for value in values):
         raise KindError(
-            f"tolerance={tolerance} needs numbers, and the matrix holds symbols: leave it at 0"
+            f"tolerance={tolerance} needs numbers, but the matrix has symbols: leave it at 0"
         )
     order = sorted(range(len(values)), key=values.__getitem__)
     slack = tolerance * max(map(abs, values))
@@ -147,17 +153,17 @@ def _clustered(values: list[Any], codes: Array, tolerance: float) -> tuple[list[
     for before, after in pairwise(order):
         group += bool(values[after] - values[before] > slack)
         groups[after] = group
-    # The group that holds 0 becomes code 0.
+    # The group that contains 0 gets code 0.
     numbers = {groups[0]: 0}
     renamed = [numbers.setdefault(g, len(numbers)) for g in groups]
-    kept: dict[int, Any] = {}
+    representatives: dict[int, Any] = {}
     for code, value in zip(renamed, values, strict=True):
-        kept.setdefault(code, value)
-    return list(kept.values()), np.array(renamed)[codes]
+        representatives.setdefault(code, value)
+    return list(representatives.values()), np.array(renamed)[codes]
 
 
 def _canonical(value: Any) -> Any:
-    """One form for equal values: fractions for rational numbers, expanded expressions."""
+    """A common form for equal values: fractions for rational numbers, expanded expressions."""
     if is_expression(value):
         import sympy
 
@@ -172,7 +178,7 @@ def _canonical(value: Any) -> Any:
 
 
 def exactly(value: Any) -> Any:
-    """The number as a fraction, floats as the binary fractions they are; symbols stay."""
+    """Return the number as a fraction, floats by their exact binary value; symbols unchanged."""
     value = _canonical(value)
     return value if is_expression(value) else Fraction(value)
 

@@ -1,4 +1,4 @@
-"""Two rows of a matrix that show it to be no correlation: neither is the other one shifted."""
+"""Two rows of a matrix that prove it is not a correlation: neither is a shift of the other."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from convalg.recognise.entries import Entries
 from convalg.recognise.identification import Identification
 
 MOST_PAIRS = 200
-"""Pairs of neighbouring rows that are looked at on an axis."""
+"""The most pairs of neighbouring rows compared on an axis."""
 
 SHOWN = 8
 
 
-def unshifted(found: Entries, before: tuple[int, ...], after: tuple[int, ...]) -> Identification:
-    """Linear, and no layer known here: two rows that say so."""
-    whole = found
-    if len(before) == len(after):
-        inputs, outputs = before, after
+def unshifted(
+    matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
+) -> Identification:
+    """The answer for a linear function that is not a recognised layer, with two rows as proof."""
+    if len(in_shape) == len(out_shape):
+        inputs, outputs = in_shape, out_shape
     else:
-        inputs, outputs = (whole.exact.shape[1],), (whole.exact.shape[0],)
-    blocks = whole.stand.reshape(*outputs, *inputs)
+        inputs, outputs = (matrix.exact.shape[1],), (matrix.exact.shape[0],)
+    blocks = matrix.proxies.reshape(*outputs, *inputs)
     witness: dict[str, Any] = {}
-    words = "linear, and no shift along one axis fits all rows"
+    text = "linear, but no shift along one axis relates all rows"
     for axis in reversed(range(len(inputs))):
-        pair = _pair(blocks, axis, len(inputs), whole.slack)
+        pair = _pair(blocks, axis, len(inputs), matrix.slack)
         if pair is not None:
-            words = "linear, and no shift of one row gives the other"
-            first, second = (int(np.ravel_multi_index(place, outputs)) for place in pair)
+            text = "linear, but no shift of one row gives the other"
+            first, second = (int(np.ravel_multi_index(index, outputs)) for index in pair)
             break
     else:
-        first, second = _two_rows(whole)
-    places = [tuple(int(k) for k in np.unravel_index(row, after)) for row in (first, second)]
-    witness["rows"] = places
-    for row, place in zip((first, second), places, strict=True):
-        witness[f"row {place}"] = _entries(whole.exact[row], whole.used[row], before)
-    return Identification("not shift-invariant", before, after, witness=witness, words=words)
+        first, second = _two_rows(matrix)
+    indices = [tuple(int(k) for k in np.unravel_index(row, out_shape)) for row in (first, second)]
+    witness["rows"] = indices
+    for row, index in zip((first, second), indices, strict=True):
+        witness[f"row {index}"] = _entries(matrix.exact[row], matrix.used[row], in_shape)
+    return Identification("not shift-invariant", in_shape, out_shape, witness=witness, words=text)
 
 
 def _pair(
     blocks: Array, axis: int, dims: int, slack: float
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Two rows, neighbours on an axis, that no shift along it makes alike where they overlap."""
+    """Two rows, neighbours on an axis, that differ where they overlap for every shift along it."""
     moved = np.moveaxis(blocks, (axis, dims + axis), (0, -1))
     outputs, inputs = moved.shape[0], moved.shape[-1]
     rest = moved.shape[1:dims]
@@ -67,11 +68,13 @@ def _pair(
     return None
 
 
-def _two_rows(found: Entries) -> tuple[int, int]:
-    """The row with the most entries, and the first one with others than it."""
-    counts = found.used.sum(axis=1)
+def _two_rows(matrix: Entries) -> tuple[int, int]:
+    """The row with the most entries, and the first row with different entries."""
+    counts = matrix.used.sum(axis=1)
     widest = int(np.argmax(counts))
-    values = [sorted(row[used].tolist()) for row, used in zip(found.stand, found.used, strict=True)]
+    values = [
+        sorted(row[used].tolist()) for row, used in zip(matrix.proxies, matrix.used, strict=True)
+    ]
     other = next((k for k, row in enumerate(values) if row != values[widest]), None)
     if other is None:
         other = 1 if widest == 0 and len(values) > 1 else 0
@@ -79,9 +82,9 @@ def _two_rows(found: Entries) -> tuple[int, int]:
 
 
 def _entries(row: Array, used: Array, shape: tuple[int, ...]) -> str:
-    """The entries of a row by the place that they read."""
-    places = np.flatnonzero(used)
-    found = [
-        f"{row[k]} x{[int(i) for i in np.unravel_index(int(k), shape)]}" for k in places[:SHOWN]
+    """The entries of a row with the index of the input that each reads."""
+    columns = np.flatnonzero(used)
+    terms = [
+        f"{row[k]} x{[int(i) for i in np.unravel_index(int(k), shape)]}" for k in columns[:SHOWN]
     ]
-    return " + ".join([*found, "..."] if len(places) > SHOWN else found) or "0"
+    return " + ".join([*terms, "..."] if len(columns) > SHOWN else terms) or "0"

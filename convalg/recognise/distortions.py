@@ -1,7 +1,7 @@
-"""What is done to numbers besides A x + b: rounding, clipping, dead zones, overflow of integers.
+"""Distortions of A x + b: rounding, clipping, dead zones, integer overflow.
 
-A distortion is read from pairs (the number expected, the number returned) and accepted only when
-it turns every expected number into the one returned.
+A distortion is inferred from pairs (number expected, number returned) and accepted only if it maps
+every expected number to the one returned.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ STEPS = sorted(
     | {2.0**k for k in range(-20, 11)},
     reverse=True,
 )
-"""Steps that numbers are rounded to, the largest first."""
+"""Candidate rounding steps, the largest first."""
 
 NEAR = 1e-6
-"""How far from a multiple of a step, in steps, a rounded number may be."""
+"""The largest distance of a rounded number from a multiple of the step, in steps."""
 
 SEEN = 3
-"""Different numbers that a step must leave, and numbers that a bound must be reached by."""
+"""The least number of returned values that must support a step or a bound."""
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """A function of one number, and what it does in words that follow "f(x) is A x + b".
+    """A scalar function, and a label that continues the phrase "f(x) is A x + b".
 
-    `jumps`: where it jumps, as (distance, offset): at offset + k * distance for integers k; there
-    the rounding of a sum decides. A distance of 0: nowhere.
+    `jumps`: its discontinuities as (distance, offset): at offset + k * distance for integers k,
+    where the rounding of a sum decides the result. A distance of 0 means none.
     """
 
-    words: str
+    label: str
     apply: Callable[[Array], Array]
     jumps: tuple[float, float] = (0.0, 0.0)
 
@@ -45,13 +45,13 @@ ROUNDINGS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
     ("rounded to", np.rint, 0.5),
     ("rounded down to", np.floor, 0.0),
     ("rounded up to", np.ceil, 0.0),
-    ("cut off towards zero to", np.trunc, 0.0),
+    ("truncated towards zero to", np.trunc, 0.0),
 )
-"""Ways to round; where a number halfway between two steps goes is left open."""
+"""Rounding modes; the direction of ties is left open."""
 
 
 def distortion(expected: Array, returned: Array, tolerance: float) -> Distortion | None:
-    """The simplest distortion that turns all expected numbers into those returned.
+    """Return the simplest distortion that maps all expected numbers to those returned.
 
     Shapes: both (count,). `tolerance` is relative to each number.
     """
@@ -60,14 +60,14 @@ def distortion(expected: Array, returned: Array, tolerance: float) -> Distortion
     if np.isfinite(returned).sum() < SEEN or np.isnan(returned).any():
         return None
     for core in _cores(expected, returned, tolerance):
-        found = _within_bounds(core, expected, returned, tolerance)
-        if found is not None:
-            return found
+        candidate = _within_bounds(core, expected, returned, tolerance)
+        if candidate is not None:
+            return candidate
     return None
 
 
 def _cores(expected: Array, returned: Array, tolerance: float) -> Iterator[Distortion]:
-    """What may happen before the bounds are applied, the simplest first."""
+    """Yield the distortions possible before clipping, the simplest first."""
     yield Distortion("", lambda v: v)
     yield from _dead_zones(expected, returned, tolerance)
     finite = returned[np.isfinite(returned)]
@@ -82,23 +82,23 @@ def _cores(expected: Array, returned: Array, tolerance: float) -> Iterator[Disto
     yield Distortion("rounded to float16", lambda v: v.astype(np.float16).astype(float))
 
 
-def _rounded(step: float, words: str, mode: Callable[[Array], Array], middle: float) -> Distortion:
+def _rounded(step: float, text: str, mode: Callable[[Array], Array], middle: float) -> Distortion:
     return Distortion(
-        f"{words} multiples of {step:.6g}",
+        f"{text} multiples of {step:.6g}",
         lambda v: step * mode(v / step),
         (step, middle * step),
     )
 
 
 def _steps(returned: Array) -> Iterator[float]:
-    """The steps that all numbers returned are multiples of."""
+    """Yield the steps of which all returned numbers are multiples."""
     sizes = np.abs(returned[returned != 0])
     if len(sizes) < SEEN:
         return
     own = [float(sizes.min()) / k for k in range(1, 5)]
     for step in sorted({*STEPS, *own}, reverse=True):
         counts = returned / step
-        # A number of 2**52 steps is a whole number of them, whatever it is.
+        # Every float beyond 2**52 steps is an integer number of steps and proves nothing.
         small = np.abs(counts) < 2**40
         if small.sum() < SEEN or step > 2 * sizes.min():
             continue
@@ -107,7 +107,7 @@ def _steps(returned: Array) -> Iterator[float]:
 
 
 def _dead_zones(expected: Array, returned: Array, tolerance: float) -> Iterator[Distortion]:
-    """Numbers below a threshold made zero, and the rest left or moved towards zero."""
+    """Yield the distortion that replaces numbers below a threshold by zero, if it is possible."""
     gone = (returned == 0) & (expected != 0)
     kept = returned != 0
     if gone.sum() < SEEN or not kept.any():
@@ -117,7 +117,8 @@ def _dead_zones(expected: Array, returned: Array, tolerance: float) -> Iterator[
     if largest < smallest:
         between = math.sqrt(largest * smallest)
         yield Distortion(
-            f"with 0 in place of numbers up to {largest:.3g} (from {smallest:.3g} on they stay)",
+            f"with numbers up to {largest:.3g} replaced by 0 (those from {smallest:.3g} on are "
+            f"unchanged)",
             lambda v: np.where(np.abs(v) > between, v, 0.0),
         )
 
@@ -127,7 +128,7 @@ def _wrapped(bits: int, signed: bool) -> Distortion:
     low = -size / 2 if signed else 0.0
     kind = f"{'' if signed else 'u'}int{bits}"
     return Distortion(
-        f"cut off to integers and wrapped round as {kind}",
+        f"truncated to integers and wrapped as {kind}",
         lambda v: (np.trunc(v) - low) % size + low,
     )
 
@@ -135,7 +136,7 @@ def _wrapped(bits: int, signed: bool) -> Distortion:
 def _within_bounds(
     core: Distortion, expected: Array, returned: Array, tolerance: float
 ) -> Distortion | None:
-    """A core, clipped where the numbers returned stay in bounds that it leaves."""
+    """The core with clipping added, if the returned numbers stay within bounds that it exceeds."""
     with np.errstate(all="ignore"):
         cored = core.apply(expected)
     finite = returned[np.isfinite(returned)]
@@ -143,7 +144,7 @@ def _within_bounds(
     slack = tolerance * max(abs(low), abs(high), np.finfo(float).tiny)
     has_low = bool((cored < low - slack).sum() >= SEEN) and low == returned.min()
     has_high = bool((cored > high + slack).sum() >= SEEN) and high == returned.max()
-    if not (core.words or has_low or has_high):
+    if not (core.label or has_low or has_high):
         return None
     least, most = low if has_low else -math.inf, high if has_high else math.inf
 
@@ -152,20 +153,20 @@ def _within_bounds(
         return clipped
 
     with np.errstate(all="ignore"):
-        found = apply(expected)
-        near = np.abs(found - returned) <= tolerance * np.abs(returned) + np.finfo(float).tiny
-        beside = np.abs(found - returned) <= core.jumps[0] * (1 + NEAR)
-    near = (near & np.isfinite(returned)) | (found == returned)
+        result = apply(expected)
+        near = np.abs(result - returned) <= tolerance * np.abs(returned) + np.finfo(float).tiny
+        beside = np.abs(result - returned) <= core.jumps[0] * (1 + NEAR)
+    near = (near & np.isfinite(returned)) | (result == returned)
     jumps = _jumps(core, expected)
-    # Most numbers must be away from the jumps, or nothing would have been tried.
+    # Most numbers must be away from the jumps; otherwise the test would be void.
     if not (near | (jumps & beside)).all() or jumps.mean() > 0.5:
         return None
-    words = _with_bounds(core.words, low, high, has_low, has_high)
-    return Distortion(words, apply, core.jumps)
+    text = _with_bounds(core.label, low, high, has_low, has_high)
+    return Distortion(text, apply, core.jumps)
 
 
 def _jumps(core: Distortion, expected: Array) -> Array:
-    """Which numbers are so near a jump that rounding decides."""
+    """Mark the numbers so close to a jump that rounding decides."""
     distance, offset = core.jumps
     if not distance:
         return np.zeros(expected.shape, dtype=bool)
@@ -174,11 +175,11 @@ def _jumps(core: Distortion, expected: Array) -> Array:
     return near
 
 
-def _with_bounds(words: str, low: float, high: float, has_low: bool, has_high: bool) -> str:
+def _with_bounds(text: str, low: float, high: float, has_low: bool, has_high: bool) -> str:
     bounds = {
         (True, True): f"clipped to [{low:.6g}, {high:.6g}]",
         (True, False): f"clipped below at {low:.6g}",
         (False, True): f"clipped above at {high:.6g}",
         (False, False): "",
     }[has_low, has_high]
-    return ", and ".join(part for part in (words, bounds) if part)
+    return ", and ".join(part for part in (text, bounds) if part)

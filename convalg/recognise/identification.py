@@ -1,4 +1,4 @@
-"""What `identify` answers."""
+"""The result of `identify`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from convalg.operators.tree import Map
 
 @dataclass(frozen=True, eq=False)
 class Identification:
-    """What a function or matrix is.
+    """The layer or other kind that a function or matrix was identified as.
 
     `kind`: "correlation", "transposed correlation", "adjoint of a correlation",
     "average pooling", "sum pooling", "max pooling", "min pooling", "nearest resampling",
     "linear resampling", "identity", "reshape", "permutation of axes",
     "permutation of channels", "reversal of axes", "circular shift", "pixel shuffle",
-    "pixel unshuffle", "permutation", "diagonal", "zero", "affine" (with `bias`; `linear` is what
-    the rest of it is), "not shift-invariant", "not linear" (`linear` is what it is apart from a
-    rounding, a clipping or the like, where that is known), "not deterministic" or "depends on the
-    dtype" (`linear` is what it is on arrays of float64).
-    `sampled`: whether it was a function, called on the inputs that `basis` names: the kind is then
-    what it is on those, and is not proved for others.
-    `padding_value`, `offset`: of an affine layer with padding, the number that its padding reads
-    and what is added to all outputs (of each channel); None where they cannot be told apart.
-    `operator`: the convalg operator or map that does the same, where there is one.
-    `boundary`: one word for all axes, or one for each where they differ.
-    `flip`: whether the kernel that was given is found turned round.
-    `witness`: rows or inputs that rule the other kinds out.
-    `basis`: what the answer rests on.
+    "pixel unshuffle", "permutation", "diagonal", "zero", "affine" (with `bias`; `linear` identifies
+    the linear part), "not shift-invariant", "not linear" (`linear` identifies the function without
+    its rounding, clipping or other distortion, if that was recovered), "not deterministic" or
+    "depends on the dtype" (`linear` identifies the function on float64 arrays).
+    `sampled`: whether it was a function, called on the inputs that `basis` names: the kind then
+    holds on those inputs and is not proved for others.
+    `padding_value`, `offset`: for an affine layer with padding, the value of the padding and the
+    constant added to all outputs (of each channel); None if the two cannot be separated.
+    `operator`: the equivalent convalg operator or map, if there is one.
+    `boundary`: one name for all axes, or one per axis if they differ.
+    `flip`: whether the given kernel appears flipped.
+    `witness`: rows or inputs that rule out the other kinds.
+    `words`: a description in one phrase.
+    `basis`: the evidence for the answer.
     """
 
     kind: str
@@ -61,12 +62,24 @@ class Identification:
 
     @property
     def _headline(self) -> str:
-        """The kind; what a function was only tried for is said with that."""
+        """The kind, qualified for functions, which were only tried on some inputs."""
         is_shown = self.kind.startswith(("not ", "depends "))
         return f"{self.kind} on the inputs tried" if self.sampled and not is_shown else self.kind
 
     def explain(self) -> str:
-        """What it is, in a few lines."""
+        """Return a description in a few lines.
+
+        >>> import convalg as ca
+        >>> print(ca.identify(ca.correlation(4, [1, 2])).explain())
+        correlation, from (4,) to (3,)
+        correlation(4, [1, 2])
+        stride: (1,)
+        padding: ((0, 0),)
+        dilation: (1,)
+        kernel: [1, 2]
+        groups: 1, boundary: zeros
+        based on every entry of the matrix
+        """
         lines = [f"{self._headline}, from {self.in_shape} to {self.out_shape}"]
         if self.words:
             lines.append(self.words)
@@ -78,7 +91,7 @@ class Identification:
             lines.append(f"kernel: {self.kernel.tolist()}")
             lines.append(f"groups: {self.groups}, boundary: {self.boundary}")
         if self.flip is not None:
-            lines.append(f"the kernel given is {'flipped' if self.flip else 'not flipped'}")
+            lines.append(f"the given kernel is {'flipped' if self.flip else 'not flipped'}")
         for name in ("padding_value", "offset"):
             if (value := getattr(self, name)) is not None:
                 lines.append(f"{name}: {value}")
@@ -86,5 +99,5 @@ class Identification:
             lines.append(f"its linear part: {self.linear!r}")
         lines.extend(f"{name}: {value}" for name, value in self.witness.items())
         if self.basis:
-            lines.append(f"this rests on {self.basis}")
+            lines.append(f"based on {self.basis}")
         return "\n".join(lines)

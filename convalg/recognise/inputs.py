@@ -1,9 +1,9 @@
 """Families of inputs on which a function is tried, each with what it can reveal.
 
-A function is called linear only on the inputs tried, so these must be wide: fractions for rounding,
+Linearity is claimed only for the inputs tried, so they must be diverse: fractions for rounding,
 small numbers for dead zones and steps, large ones of both signs for clipping, saturation and
-thresholds. Every sample is exact in float32, so that a function of float32 tensors receives what
-its matrix is applied to.
+thresholds. Every sample is exact in float32, so that a function of float32 tensors receives the
+same numbers as its matrix.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COUNT = 4
 """Inputs of each family."""
 
 SIZES = tuple(float(f"1e{power}") for power in range(-9, 10) if power)
-"""Orders of magnitude that are tried, each on its own."""
+"""The orders of magnitude tried, each as a family of its own."""
 
 SIZED = "numbers of size "
 
@@ -30,10 +30,10 @@ Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
 
 @dataclass(frozen=True)
 class Family:
-    """Inputs of one sort: `draw` makes a batch of a shape (count, *in_shape).
+    """Inputs of one kind: `draw` returns a batch of shape (count, *in_shape).
 
-    `least`, `largest`: the smallest and the largest magnitude among its numbers. `reveals`: the
-    departure from A x + b that shows on it.
+    `least`, `largest`: the smallest and the largest magnitude of its numbers. `reveals`: the
+    deviations from A x + b that it can reveal.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Family:
     draw: Draw
 
     def samples(self, in_shape: tuple[int, ...], seed: int, count: int = COUNT) -> Array:
-        """Inputs of the family, as floats that are exact in float32."""
-        # A family has numbers of its own: not those of another at another size.
+        """Return inputs of the family, as floats that are exact in float32."""
+        # Each family has its own random numbers, not scaled ones of another family.
         own = np.random.default_rng([seed, crc32(self.name.encode())])
         drawn = self.draw(own, (count, *in_shape))
         return drawn.astype(np.float32).astype(float)
@@ -55,9 +55,9 @@ def _signs(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def _in_both_signs(x: Array) -> Array:
-    """Inputs of which each second one is the one before it with all signs changed.
+    """Replace every second input by the negative of the one before it.
 
-    Every entry, and every linear output, is then large on both sides of zero.
+    Every entry, and every linear output, is then large with both signs.
     """
     x[1::2] = -x[: len(x) - len(x) % 2 : 2]
     return x
@@ -70,22 +70,22 @@ def _of_size(size: float) -> Draw:
 
 
 def _equal_samples(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Every sample of an input is the same number: 0.3, -70, 1300, -250000, ..."""
+    """Inputs of equal samples: 0.3, -70, 1300, -250000, ..."""
     numbers = np.array([0.3, -70.0, 1300.0, -2.5e5])[np.arange(shape[0]) % 4]
     return np.broadcast_to(numbers.reshape(-1, *(1,) * (len(shape) - 1)), shape)
 
 
 def _one_sample(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """One sample is not zero: of sizes from 1e-3 to 1e6."""
+    """Inputs with one non-zero sample, of sizes from 1e-3 to 1e6."""
     x = np.zeros(shape).reshape(shape[0], -1)
-    places = random.integers(0, x.shape[1], shape[0])
+    indices = random.integers(0, x.shape[1], shape[0])
     sizes = np.geomspace(1e-3, 1e6, shape[0])
-    x[np.arange(shape[0]), places] = _signs(random, shape[:1]) * sizes
+    x[np.arange(shape[0]), indices] = _signs(random, shape[:1]) * sizes
     return x.reshape(shape)
 
 
 def _mixed(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Sizes from 1e6 down to 1e-6, all of them in the inputs together."""
+    """Inputs that mix sizes from 1e6 down to 1e-6."""
     sizes = random.permutation(np.geomspace(1e6, 1e-6, math.prod(shape[1:]) * -(-shape[0] // 2)))
     x = np.repeat(sizes.reshape(-1, *shape[1:]), 2, axis=0)[: shape[0]]
     return _in_both_signs(_signs(random, x.shape) * x)
@@ -124,7 +124,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "negative numbers down to -300",
-        "saturation of bytes, and what is done with negative numbers",
+        "saturation of bytes, and special treatment of negative numbers",
         1,
         300,
         lambda random, shape: -random.uniform(1, 300, shape),
@@ -146,18 +146,18 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def families(least: float, largest: float) -> Iterator[Family]:
-    """The families whose numbers all fit between two magnitudes."""
-    return (one for one in FAMILIES if one.least >= least and one.largest <= largest)
+    """The families whose numbers are all between two magnitudes."""
+    return (family for family in FAMILIES if family.least >= least and family.largest <= largest)
 
 
-def named(found: list[Family]) -> str:
-    """Families in one phrase: their names, with the sizes together.
+def listed(chosen: list[Family]) -> str:
+    """Return the families in one phrase: their names, with the sizes combined.
 
-    >>> named([FAMILIES[0], FAMILIES[-3], FAMILIES[-2], FAMILIES[-1]])
+    >>> listed([FAMILIES[0], FAMILIES[-3], FAMILIES[-2], FAMILIES[-1]])
     'integers from -9 to 9, numbers of the sizes 1e+07, 1e+08, ..., 1e+09'
     """
-    sized = [one.least for one in found if one.name.startswith(SIZED)]
-    names = [one.name for one in found if not one.name.startswith(SIZED)]
+    sized = [family.least for family in chosen if family.name.startswith(SIZED)]
+    names = [family.name for family in chosen if not family.name.startswith(SIZED)]
     if len(sized) == 1:
         names.append(f"{SIZED}{sized[0]:g}")
     elif sized:

@@ -18,7 +18,7 @@ Sizes = tuple[tuple[int, int], tuple[int, int]]
 
 
 def kronecker_factors(entries: EntryCodes) -> Sizes | None:
-    """The sizes of two matrices whose Kronecker product it is, or None; the smallest such two.
+    """Return the sizes of the two smallest matrices whose Kronecker product it is, or None.
 
     Rule: entries (B, b), b in block B, factor when M[B, b] M[P, p] = M[B, p] M[P, b] for one
     non-zero entry (P, p). Neither factor is a single number.
@@ -42,22 +42,22 @@ def _is_product(entries: EntryCodes, height: int, width: int, exact: list[Any]) 
     for which in (entries.sample, slice(None)):
         own, at = rows[which], columns[which]
         same_block = entries.at(top + own % height, left + at % width)
-        same_place = entries.at(own // height * height + down, at // width * width + right)
-        if not _minors_vanish(entries, codes[which], same_block, same_place, exact):
+        same_position = entries.at(own // height * height + down, at // width * width + right)
+        if not _minors_vanish(entries, codes[which], same_block, same_position, exact):
             return False
-    # Every non-zero entry is a product; the products of non-zero entries are as many.
+    # Each non-zero entry is a product: check that none of those products is zero.
     block = (rows // height == top // height) & (columns // width == left // width)
-    place = (rows % height == down) & (columns % width == right)
-    return bool(np.count_nonzero(block) * np.count_nonzero(place) == len(codes))
+    position = (rows % height == down) & (columns % width == right)
+    return bool(np.count_nonzero(block) * np.count_nonzero(position) == len(codes))
 
 
 def _minors_vanish(
-    entries: EntryCodes, own: Array, same_block: Array, same_place: Array, exact: list[Any]
+    entries: EntryCodes, own: Array, same_block: Array, same_position: Array, exact: list[Any]
 ) -> bool:
-    """Whether own * pivot = same_block * same_place, entry by entry; each case once."""
+    """Whether own * pivot = same_block * same_position for every entry, testing each case once."""
     pivot = exact[int(entries.codes[0])]
     slack = exactly(entries.tolerance) * max(map(abs, exact)) ** 2 if entries.tolerance else 0
-    cases = set(zip(own.tolist(), same_block.tolist(), same_place.tolist(), strict=True))
+    cases = set(zip(own.tolist(), same_block.tolist(), same_position.tolist(), strict=True))
     for value, first, second in cases:
         minor = exact[value] * pivot - exact[first] * exact[second]
         if not (abs(minor) <= slack if slack else is_zero(minor)):

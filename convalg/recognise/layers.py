@@ -1,7 +1,7 @@
-"""The layer that has a given matrix: correlations, and transposed ones.
+"""Find the correlation or transposed correlation that has a given matrix.
 
-One axis at a time says its geometry (`lines`); the kernel is then read from the entries, and
-the layer is accepted only when its own matrix is the one given.
+The geometry is recovered one axis at a time (`lines`); the kernel is then read from the entries,
+and the layer is accepted only if its own matrix equals the given one.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from convalg.axis import Boundary
 from convalg.errors import ConvalgError
 from convalg.operators.make import correlation, pad, transposed_correlation
 from convalg.operators.tree import Operator
-from convalg.recognise.axes import AxisMatch, circular, folded, picks, plain
+from convalg.recognise.axes import AxisMatch, circular, folded, picks, zero_padded
 from convalg.recognise.entries import Entries
 
-Around = Literal["zeros", "circular", "any", "loose"]
-"""Which borders to look for; "loose" is zeros where every tap is read once."""
+Borders = Literal["zeros", "circular", "any", "loose"]
+"""The boundaries to search; "loose" is zero padding with every tap read once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,12 @@ class ShapeSplit:
     outputs: tuple[int, ...]
 
     def profile_of(self, axis: int) -> Any:
-        """The numbers of one spatial axis."""
+        """The profile of one spatial axis."""
         return self.blocks.profile(1 + axis, 2 + axis + len(self.inputs))
 
     @property
     def flat(self) -> Entries:
-        """The matrix again."""
+        """The entries as a matrix."""
         rows = self.blocks.exact.shape[0] * math.prod(self.outputs)
         return self.blocks.reshape(rows, self.blocks.exact.size // rows)
 
@@ -54,7 +54,7 @@ class ShapeSplit:
 
 @dataclass(frozen=True, eq=False)
 class LayerMatch:
-    """A layer found: its operator, its kernel as the operator takes it, its geometry."""
+    """A matching layer: its operator, the kernel passed to the operator, and its geometry."""
 
     operator: Operator
     kernel: Array
@@ -66,113 +66,119 @@ class LayerMatch:
 
     @property
     def stride(self) -> tuple[int, ...]:
-        """One per axis."""
+        """The stride of each axis."""
         return tuple(line.stride for line in self.lines)
 
     @property
     def dilation(self) -> tuple[int, ...]:
-        """One per axis."""
+        """The dilation of each axis."""
         return tuple(line.dilation for line in self.lines)
 
     @property
     def taps(self) -> tuple[int, ...]:
-        """One number per axis."""
+        """The number of taps of each axis."""
         return tuple(line.taps for line in self.lines)
 
     @property
     def boundary(self) -> str | tuple[str, ...]:
-        """One word where all axes with a border have the same."""
-        words = _borders(self.lines)
-        return words.pop() if len(words) == 1 else tuple(line.boundary for line in self.lines)
+        """One name if all padded axes have the same boundary, else one per axis."""
+        boundaries = _borders(self.lines)
+        return (
+            boundaries.pop()
+            if len(boundaries) == 1
+            else tuple(line.boundary for line in self.lines)
+        )
 
 
 def layouts(
-    found: Entries, before: tuple[int, ...], after: tuple[int, ...]
+    matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
 ) -> Iterator[ShapeSplit]:
-    """The shapes with their first axis as channels, and as space.
+    """Yield the shapes with the first axis as channels and as a spatial axis, likelier one first.
 
-    Two axes are an image before they are channels of signals, three are channels of images.
+    Two axes are more likely an image than channels of signals; three are channels of images.
     """
-    if len(before) != len(after):
+    if len(in_shape) != len(out_shape):
         return
-    space = ShapeSplit(found.reshape(1, *after, 1, *before), False, before, after)
-    if len(before) == 1:
+    space = ShapeSplit(matrix.reshape(1, *out_shape, 1, *in_shape), False, in_shape, out_shape)
+    if len(in_shape) == 1:
         yield space
         return
-    channels = ShapeSplit(found.reshape(*after, *before), True, before[1:], after[1:])
-    # An axis of one sample that becomes several is no space.
-    if len(before) == 2 and not before[0] == 1 < after[0]:
+    channels = ShapeSplit(matrix.reshape(*out_shape, *in_shape), True, in_shape[1:], out_shape[1:])
+    # An axis of size 1 whose output is larger is not spatial.
+    if len(in_shape) == 2 and not in_shape[0] == 1 < out_shape[0]:
         yield from (space, channels)
     else:
         yield from (channels, space)
 
 
 def best_correlation(
-    choices: list[ShapeSplit], around: Around, hint: Array | None
+    choices: list[ShapeSplit], borders: Borders, hint: Array | None
 ) -> LayerMatch | None:
-    """The correlation with the fewest weights, of all ways to read the shapes."""
-    found = [layer for layout in choices if (layer := layer_of(layout, around, hint)) is not None]
-    if len(found) == 2 and len(choices[0].inputs) < len(choices[1].inputs):
-        # Space that is treated sample by sample on its first axis is channels.
-        found = found[:1] if found[1].taps[0] == 1 or _sums_all(found[1]) else found
-    return min(found, key=lambda layer: layer.kernel.size, default=None)
+    """The correlation with the fewest weights among all interpretations of the shapes."""
+    layers = [layer for layout in choices if (layer := layer_of(layout, borders, hint)) is not None]
+    if len(layers) == 2 and len(choices[0].inputs) < len(choices[1].inputs):
+        # A first axis that is treated sample by sample is channels.
+        layers = layers[:1] if layers[1].taps[0] == 1 or _sums_all(layers[1]) else layers
+    return min(layers, key=lambda layer: layer.kernel.size, default=None)
 
 
 def _sums_all(layer: LayerMatch) -> bool:
-    """Whether the first axis is summed whole by every output, as channels of equal weights are."""
+    """Whether each output sums the entire first axis, as over channels of equal weights."""
     line = layer.lines[0]
     reach = line.in_size + (line.out_size - 1) * (line.boundary == "zeros")
     return line.taps >= reach and bool((layer.kernel == layer.kernel[:1]).all())
 
 
 def best_transposed(
-    choices: list[ShapeSplit], around: Around, hint: Array | None
+    choices: list[ShapeSplit], borders: Borders, hint: Array | None
 ) -> LayerMatch | None:
     """The transposed correlation with the fewest weights; `around` is "zeros" or "loose"."""
-    turned = [layout.adjoint for layout in choices]
-    layer = best_correlation(turned, around, hint)
+    adjoints = [layout.adjoint for layout in choices]
+    layer = best_correlation(adjoints, borders, hint)
     if layer is None:
         return None
-    layout = next(t for t in turned if t.has_channels == layer.has_channels)
-    return _turned(layer, layout.adjoint)
+    layout = next(t for t in adjoints if t.has_channels == layer.has_channels)
+    return _transposed_layer(layer, layout.adjoint)
 
 
 def best_adjoint(choices: list[ShapeSplit], hint: Array | None) -> LayerMatch | None:
-    """The adjoint of a correlation that is no transposed layer: its borders are not zeros."""
+    """The adjoint of a correlation with a boundary that transposed layers do not have."""
     layer = best_correlation([layout.adjoint for layout in choices], "any", hint)
     return None if layer is None else replace(layer, operator=layer.operator.T)
 
 
-def layer_of(layout: ShapeSplit, around: Around, hint: Array | None = None) -> LayerMatch | None:
-    """The correlation of one layout, with the kernel given as `hint` where that fits."""
-    for lines in _lines(layout, around):
+def layer_of(layout: ShapeSplit, borders: Borders, hint: Array | None = None) -> LayerMatch | None:
+    """The correlation of one layout, written with the kernel `hint` if possible."""
+    for lines in _lines(layout, borders):
         for chosen in (*_hinted(lines, hint), lines):
-            made = _made(layout, chosen)
-            if made is None:
+            layer = _made(layout, chosen)
+            if layer is None:
                 continue
             if (
                 chosen is lines
                 or hint is None
-                or is_turned(made.kernel, hint, len(lines)) is not None
+                or is_flipped(layer.kernel, hint, len(lines)) is not None
             ):
-                return made
+                return layer
     return None
 
 
-def _lines(layout: ShapeSplit, around: Around) -> list[tuple[AxisMatch, ...]]:
-    """Geometries of all axes, by taps: with one boundary for all, or with the best for each."""
+def _lines(layout: ShapeSplit, borders: Borders) -> list[tuple[AxisMatch, ...]]:
+    """The geometries, by number of taps: one boundary for all axes, or the best for each."""
     profiles = [layout.profile_of(axis) for axis in range(len(layout.inputs))]
-    options: list[list[AxisMatch | None]] = [[plain(p, loose=around == "loose") for p in profiles]]
-    if around in ("circular", "any"):
+    options: list[list[AxisMatch | None]] = [
+        [zero_padded(p, loose=borders == "loose") for p in profiles]
+    ]
+    if borders in ("circular", "any"):
         options.append([circular(p) for p in profiles])
-    if around == "any":
-        words: tuple[Boundary, ...] = ("reflect", "symmetric", "edge")
-        options += [[folded(p, word) for p in profiles] for word in words]
+    if borders == "any":
+        boundaries: tuple[Boundary, ...] = ("reflect", "symmetric", "edge")
+        options += [[folded(p, boundary) for p in profiles] for boundary in boundaries]
     fewest = [
         min(filter(None, axis), key=_taps, default=None) for axis in zip(*options, strict=True)
     ]
-    found = [tuple(filter(None, lines)) for lines in (*options, fewest) if None not in lines]
-    return sorted(dict.fromkeys(found), key=lambda lines: math.prod(map(_taps, lines)))
+    choices = [tuple(filter(None, lines)) for lines in (*options, fewest) if None not in lines]
+    return sorted(dict.fromkeys(choices), key=lambda lines: math.prod(map(_taps, lines)))
 
 
 def _taps(line: AxisMatch) -> int:
@@ -180,35 +186,35 @@ def _taps(line: AxisMatch) -> int:
 
 
 def _hinted(lines: tuple[AxisMatch, ...], hint: Array | None) -> Iterator[tuple[AxisMatch, ...]]:
-    """The same geometry written with the taps of a kernel given, or of it turned round."""
+    """The same geometry written with the taps of a given kernel, or of the flipped kernel."""
     dims = len(lines)
     if hint is None or hint.ndim < dims or not (hint != 0).any():
         return
-    for turned in (False, True):
+    for flipped in (False, True):
         chosen = []
         for axis, line in zip(range(hint.ndim - dims, hint.ndim), lines, strict=True):
             used = (hint != 0).any(axis=tuple(k for k in range(hint.ndim) if k != axis))
-            places = np.flatnonzero(used[::-1] if turned else used)
-            chosen.append(line.spread(places.tolist(), len(used)))
+            tap_indices = np.flatnonzero(used[::-1] if flipped else used)
+            chosen.append(line.spread(tap_indices.tolist(), len(used)))
         if None not in chosen:
             yield tuple(line for line in chosen if line is not None)
 
 
 def _made(layout: ShapeSplit, lines: tuple[AxisMatch, ...]) -> LayerMatch | None:
-    """The layer of this geometry, if it has the matrix."""
+    """The layer of this geometry, if it has the given matrix."""
     weights = layout.blocks.exact
     dims = len(lines)
     for axis, line in enumerate(lines):
-        # Axes that are done stand as taps at the end.
+        # The axes done so far are the last axes, as taps.
         weights = _contracted(weights, 1, 2 + dims - axis, line)
     kernel, groups = _grouped(weights) if layout.has_channels else (weights[0, 0], 1)
-    kernel = whole(kernel)
+    kernel = as_integers(kernel)
     if any(min(line.padding) < 0 for line in lines):
         return None
     try:
         operator = _operator(layout.inputs, kernel, lines, groups)
     except ConvalgError:
-        # A kernel or border that no layer has, such as a reflection wider than the input.
+        # No layer has such a kernel or boundary, such as a reflection wider than the input.
         return None
     if operator.out_shape[-dims:] != layout.outputs or not layout.flat.agree(operator):
         return None
@@ -217,24 +223,24 @@ def _made(layout: ShapeSplit, lines: tuple[AxisMatch, ...]) -> LayerMatch | None
 
 
 def _contracted(weights: Array, output: int, source: int, line: AxisMatch) -> Array:
-    """The pair of axes of one line replaced by its taps, as the last axis."""
+    """Replace the pair of axes of one line by its taps, as the last axis."""
     moved = np.moveaxis(weights, (output, source), (0, 1))
     taps = [
-        sum((factor * moved[place] for place, factor in one.items()), np.zeros_like(moved[0, 0]))
+        sum((factor * moved[entry] for entry, factor in one.items()), np.zeros_like(moved[0, 0]))
         for one in picks(line)
     ]
     return np.stack(taps, axis=-1)
 
 
 def _grouped(weights: Array) -> tuple[Array, int]:
-    """The weights with the most groups that their zeros allow."""
+    """Split the weights into the most groups that their zeros allow."""
     outputs, inputs = weights.shape[:2]
     used = (weights != 0).any(axis=tuple(range(2, weights.ndim)))
     most = math.gcd(outputs, inputs)
     for groups in (g for g in range(most, 1, -1) if most % g == 0):
         a, b = outputs // groups, inputs // groups
-        kept = np.kron(np.eye(groups, dtype=bool), np.ones((a, b), dtype=bool))
-        if not used[~kept].any():
+        allowed = np.kron(np.eye(groups, dtype=bool), np.ones((a, b), dtype=bool))
+        if not used[~allowed].any():
             parts = [weights[g * a : (g + 1) * a, g * b : (g + 1) * b] for g in range(groups)]
             return np.concatenate(parts), groups
     return weights, 1
@@ -243,42 +249,42 @@ def _grouped(weights: Array) -> tuple[Array, int]:
 def _operator(
     inputs: tuple[int, ...], kernel: Array, lines: tuple[AxisMatch, ...], groups: int
 ) -> Operator:
-    """The correlation; where the borders differ by axis, after a padding for each of them."""
+    """The correlation; if the boundaries differ by axis, preceded by one padding for each."""
     options: dict[str, Any] = {
         "stride": tuple(line.stride for line in lines),
         "dilation": tuple(line.dilation for line in lines),
         "groups": groups,
     }
-    words = sorted(_borders(lines))
-    if len(words) == 1:
+    boundaries = sorted(_borders(lines))
+    if len(boundaries) == 1:
         padding = tuple(line.padding for line in lines)
-        return correlation(inputs, kernel, padding=padding, boundary=words[0], **options)
+        return correlation(inputs, kernel, padding=padding, boundary=boundaries[0], **options)
     channels = kernel.shape[1] * groups if kernel.ndim > len(lines) else None
-    sizes, before = inputs, None
-    for word in words:
-        padding = tuple(line.padding if line.boundary == word else (0, 0) for line in lines)
-        step = pad(sizes, padding, boundary=word, channels=channels)
-        before = step if before is None else step @ before
+    sizes, padded = inputs, None
+    for boundary in boundaries:
+        padding = tuple(line.padding if line.boundary == boundary else (0, 0) for line in lines)
+        step = pad(sizes, padding, boundary=boundary, channels=channels)
+        padded = step if padded is None else step @ padded
         sizes = step.out_shape[-len(lines) :]
-    found = correlation(sizes, kernel, **options)
-    return found if before is None else found @ before
+    layer = correlation(sizes, kernel, **options)
+    return layer if padded is None else layer @ padded
 
 
 def _borders(lines: tuple[AxisMatch, ...]) -> set[Boundary]:
-    """The boundaries of the axes that have a border."""
+    """The boundaries of the padded axes."""
     return {line.boundary for line in lines if line.is_padded} or {"zeros"}
 
 
-def _turned(layer: LayerMatch, layout: ShapeSplit) -> LayerMatch | None:
-    """The transposed layer whose adjoint is a layer found."""
+def _transposed_layer(layer: LayerMatch, layout: ShapeSplit) -> LayerMatch | None:
+    """The transposed layer whose adjoint is the given layer."""
     extra, pads = [], []
     for line in layer.lines:
-        # What the output lacks behind; a lack that cannot be padding is output_padding.
-        front, behind = -line.first, line.least
+        # Samples missing at the end of the output that padding cannot explain are output_padding.
+        before, after = -line.first, line.least
         longest = max(line.stride, line.dilation) - 1
-        more = front - behind if 0 <= front - behind <= longest else max(-behind, 0)
+        more = before - after if 0 <= before - after <= longest else max(-after, 0)
         extra.append(more)
-        pads.append((front, behind + more))
+        pads.append((before, after + more))
     operator = transposed_correlation(
         layout.inputs,
         layer.kernel,
@@ -293,8 +299,8 @@ def _turned(layer: LayerMatch, layout: ShapeSplit) -> LayerMatch | None:
     return replace(layer, operator=operator, padding=tuple(pads), output_padding=tuple(extra))
 
 
-def whole(weights: Array) -> Array:
-    """Weights as integers where all are."""
+def as_integers(weights: Array) -> Array:
+    """Return the weights as integers if all are integers."""
     if weights.dtype.kind == "f":
         rounded = np.round(weights)
         return rounded.astype(np.int64) if (weights == rounded).all() else weights
@@ -305,14 +311,14 @@ def whole(weights: Array) -> Array:
     return weights
 
 
-def is_turned(found: Array, given: Array, dims: int) -> bool | None:
-    """Whether a kernel is the one given turned round: no, yes, or neither (None)."""
-    if found.shape != given.shape:
+def is_flipped(kernel: Array, given: Array, dims: int) -> bool | None:
+    """Whether a kernel is the given one flipped: True, False (it is equal), or None (neither)."""
+    if kernel.shape != given.shape:
         return None
-    if _equal(found, given):
+    if _equal(kernel, given):
         return False
     taps = tuple(range(given.ndim - dims, given.ndim))
-    return True if _equal(found, np.flip(given, taps)) else None
+    return True if _equal(kernel, np.flip(given, taps)) else None
 
 
 def _equal(first: Array, second: Array) -> bool:

@@ -1,4 +1,4 @@
-"""Levels of Toeplitz structure: codes compared with themselves one step of the blocks away."""
+"""Levels of Toeplitz structure: compare the codes with those one step of blocks away."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convalg.size import as_shape
 Step = tuple[int, int]
 
 LARGEST_STRIDE, LARGEST_SEARCHED = 64, 8
-"""Strides that are tried where the blocks are known, and where they are searched for."""
+"""The largest stride tried for given blocks, and in a search for blocks."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,18 @@ class Level:
 
     @property
     def free(self) -> int:
-        """How many values there are to choose, in units of blocks."""
+        """The number of free values, in units of blocks."""
         if self.step is None:
             return self.m * self.n
         down, right = self.step
         if self.cyclic:
-            round_ = self.m // math.gcd(down, self.m), self.n // math.gcd(right, self.n)
-            return self.m * self.n // math.lcm(*round_)
+            orders = self.m // math.gcd(down, self.m), self.n // math.gcd(right, self.n)
+            return self.m * self.n // math.lcm(*orders)
         return self.m * self.n - (self.m - down) * (self.n - right)
 
     @property
-    def words(self) -> str:
-        """What the level is."""
+    def kind(self) -> str:
+        """The structure of the level."""
         if self.step is None:
             return "unstructured"
         kind = "circulant" if self.cyclic else "Toeplitz"
@@ -58,13 +58,13 @@ Chain = tuple[Level, ...]
 def broken(
     entries: EntryCodes, level: Level, step: Step, *, cyclic: bool = False
 ) -> tuple[Array, Array, Array, Array]:
-    """Places (row, column, other row, other column) that the step would make equal, and are not.
+    """Return (row, column, other row, other column) of entries that contradict the step.
 
-    A pair of which one is zero is found from the other one.
+    The step requires such two entries to be equal. A pair with one zero is found from its non-zero.
     """
     rows, columns, codes = entries.rows, entries.columns, entries.codes
     o, i = rows // level.height % level.m, columns // level.width % level.n
-    found = []
+    mismatches = []
     for sign in (1, -1):
         p, q = o + sign * step[0], i + sign * step[1]
         if cyclic:
@@ -79,12 +79,12 @@ def broken(
         )
         wrong = entries.at(*far) != codes[inside]
         pair = (*near, *far) if sign == 1 else (*far, *near)
-        found.append(np.stack([part[wrong] for part in pair]))
-    return tuple(np.concatenate(found, axis=1))
+        mismatches.append(np.stack([part[wrong] for part in pair]))
+    return tuple(np.concatenate(mismatches, axis=1))
 
 
 def _possible(entries: EntryCodes, level: Level, steps: list[Step]) -> list[Step]:
-    """The steps that a sample of the entries does not rule out."""
+    """The steps not ruled out by a sample of the entries."""
     which = entries.sample
     rows, columns, codes = entries.rows[which], entries.columns[which], entries.codes[which]
     o, i = rows // level.height % level.m, columns // level.width % level.n
@@ -93,22 +93,22 @@ def _possible(entries: EntryCodes, level: Level, steps: list[Step]) -> list[Step
     for sign in (1, -1):
         p, q = o + sign * down[:, None], i + sign * right[:, None]
         inside = (p >= 0) & (p < level.m) & (q >= 0) & (q < level.n)
-        step, place = np.nonzero(inside)
+        step, index = np.nonzero(inside)
         far = entries.at(
-            rows[place] + sign * down[step] * level.height,
-            columns[place] + sign * right[step] * level.width,
+            rows[index] + sign * down[step] * level.height,
+            columns[index] + sign * right[step] * level.width,
         )
-        wrong[step[far != codes[place]]] = True
+        wrong[step[far != codes[index]]] = True
     return [step for step, is_wrong in zip(steps, wrong, strict=True) if not is_wrong]
 
 
 def _holds(entries: EntryCodes, level: Level, step: Step, *, cyclic: bool = False) -> bool:
-    """Whether the entries stay the same under a step of the blocks."""
+    """Whether the entries are invariant under a step of the blocks."""
     return not len(broken(entries, level, step, cyclic=cyclic)[0])
 
 
 def _shares(entries: EntryCodes, level: Level, step: Step) -> bool:
-    """Whether a step that holds takes some non-zero entry to another."""
+    """Whether a step that holds maps some non-zero entry to another."""
     o, i = entries.rows // level.height % level.m, entries.columns // level.width % level.n
     return bool(((o + step[0] < level.m) & (i + step[1] < level.n)).any())
 
@@ -125,15 +125,15 @@ def _fitted(entries: EntryCodes, level: Level, most: int, *, sharing: bool) -> L
         if _holds(entries, level, step) and (
             _shares(entries, level, step) or (step == (1, 1) and not sharing)
         ):
-            round_ = m * step[1] == n * step[0] and _holds(entries, level, step, cyclic=True)
-            return Level(level.height, level.width, m, n, step, round_)
+            is_cyclic = m * step[1] == n * step[0] and _holds(entries, level, step, cyclic=True)
+            return Level(level.height, level.width, m, n, step, is_cyclic)
     return level
 
 
 def block_sizes(
     shape: tuple[int, int], in_shape: Any, out_shape: Any
 ) -> list[tuple[int, int]] | None:
-    """Block sizes (m, n) from the shapes, outermost first; None to search for them."""
+    """Return the block sizes (m, n) from the shapes, outermost first; None to search for them."""
     given = []
     for name, sizes, count in (
         ("out_shape", out_shape, shape[0]),
@@ -154,27 +154,27 @@ def block_sizes(
 
 
 def by_axes(entries: EntryCodes, sizes: list[tuple[int, int]] | None) -> list[Chain]:
-    """The axes that shapes give as levels: those of more than one sample, and all of them.
+    """The axes of the shapes as levels: those of more than one sample, and all of them.
 
-    All of them where each has structure, an axis with a single row or column of blocks too.
+    All of them if each has structure, counting an axis with a single row or column of blocks.
     """
     large = [pair for pair in sizes or [] if pair != (1, 1)]
     chain = _merged(list(_levels(entries, large))) if len(large) > 1 else ()
     every = _every_level(_levels(entries, sizes or []))
-    return [found for found in (chain, every) if any(level.step for level in found)]
+    return [candidate for candidate in (chain, every) if any(level.step for level in candidate)]
 
 
 def _every_level(chain: Chain) -> Chain:
-    """The levels with those of a single row or column of blocks structured as the others are.
+    """The levels, each single row or column of blocks given the same structure as the others.
 
-    Empty where some level has no structure, or there are fewer than two.
+    Empty if another level has no structure, or there are fewer than two.
     """
-    words = {level.words for level in chain if level.step} or {"Toeplitz"}
+    kinds = {level.kind for level in chain if level.step} or {"Toeplitz"}
     if len(chain) < 2 or any(level.step is None and min(level.m, level.n) > 1 for level in chain):
         return ()
-    # A single row or column of blocks has every step; its one block also repeats round the edge.
+    # A single row or column of blocks has every step; a single block is also circulant.
     alike = next((level for level in chain if level.step), None)
-    step = alike.step if alike and len(words) == 1 else (1, 1)
+    step = alike.step if alike and len(kinds) == 1 else (1, 1)
     is_cyclic = all(level.cyclic or (level.m, level.n) == (1, 1) for level in chain)
     return tuple(
         level if level.step else replace(level, step=step, cyclic=is_cyclic) for level in chain
@@ -193,30 +193,30 @@ def _levels(entries: EntryCodes, sizes: list[tuple[int, int]]) -> Chain:
 
 
 def structure_of(entries: EntryCodes, sizes: list[tuple[int, int]] | None) -> tuple[Chain, bool]:
-    """The levels of the matrix, outermost first, and whether the shapes gave them.
+    """Return the levels of the matrix, outermost first, and whether they come from the shapes.
 
-    Axes of one input and one output are left out.
+    Axes of one input and one output are omitted.
     """
-    whole = _fitted(entries, Level(1, 1, *entries.shape), LARGEST_STRIDE, sharing=False)
+    single = _fitted(entries, Level(1, 1, *entries.shape), LARGEST_STRIDE, sharing=False)
     if min(entries.shape) == 1:
-        whole = Level(1, 1, *entries.shape, (1, 1), entries.shape == (1, 1))
-    if whole.step == (1, 1):
-        return (whole,), False
-    found: list[Chain] = [(whole,)] if whole.step else []
+        single = Level(1, 1, *entries.shape, (1, 1), entries.shape == (1, 1))
+    if single.step == (1, 1):
+        return (single,), False
+    chains: list[Chain] = [(single,)] if single.step else []
     sizes = [pair for pair in sizes if pair != (1, 1)] if sizes else sizes
     if sizes and len(sizes) > 1:
         chain = _levels(entries, sizes)
         if any(level.step for level in chain):
-            found.append(_merged(list(chain)))
-        return (_best(found), True) if found else (chain, True)
+            chains.append(_merged(list(chain)))
+        return (_best(chains), True) if chains else (chain, True)
     searched = _searched(entries)
     if searched:
-        found.append(searched)
-    return (_best(found), False) if found else ((whole,), False)
+        chains.append(searched)
+    return (_best(chains), False) if chains else ((single,), False)
 
 
 def _cost(chain: Chain) -> tuple[bool, int, int, int]:
-    """Structure at every level before some, then few free values, few levels, small steps."""
+    """A sort key: structure at every level first, then few free values, few levels, small steps."""
     return (
         any(level.step is None for level in chain),
         math.prod(level.free for level in chain),
@@ -230,7 +230,7 @@ def _best(chains: list[Chain]) -> Chain:
 
 
 def _merged(chain: list[Level]) -> Chain:
-    """Neighbours without structure as one level."""
+    """Merge adjacent levels without structure."""
     merged: list[Level] = []
     for level in chain:
         if merged and merged[-1].step is None and level.step is None:
@@ -242,20 +242,20 @@ def _merged(chain: list[Level]) -> Chain:
 
 def _searched(entries: EntryCodes) -> Chain | None:
     """The best chain of two or three levels with sizes among the divisors."""
-    whole = entries.shape
-    cells = [(r, c) for r in divisors(whole[0]) for c in divisors(whole[1])]
+    shape = entries.shape
+    cells = [(r, c) for r in divisors(shape[0]) for c in divisors(shape[1])]
     cells = cells[1:-1]
-    found: dict[tuple[int, int, int, int], Level] = {}
+    levels: dict[tuple[int, int, int, int], Level] = {}
 
     def fitted(small: tuple[int, int], large: tuple[int, int]) -> Level:
         key = (*small, *large)
-        if key not in found:
+        if key not in levels:
             level = Level(*small, large[0] // small[0], large[1] // small[1])
-            found[key] = _fitted(entries, level, LARGEST_SEARCHED, sharing=True)
-        return found[key]
+            levels[key] = _fitted(entries, level, LARGEST_SEARCHED, sharing=True)
+        return levels[key]
 
     best: Chain | None = None
-    pairs = [(fitted(cell, whole), fitted((1, 1), cell)) for cell in cells]
+    pairs = [(fitted(cell, shape), fitted((1, 1), cell)) for cell in cells]
     for pair in pairs:
         if any(level.step for level in pair):
             best = _best([pair] if best is None else [best, pair])
@@ -268,7 +268,7 @@ def _searched(entries: EntryCodes) -> Chain | None:
                 continue
             ends = outer[large][0], outer[small][1]
             if ends[0].step or ends[1].step:
-                # No structure leaves fewer values than a circulant.
+                # No structure has fewer free values than a circulant.
                 least = ends[0].free * max(middle.m, middle.n) * ends[1].free
                 is_partial = ends[0].step is None or ends[1].step is None
                 bounds.append(((is_partial, least, 3, 0), small, large))
@@ -281,4 +281,4 @@ def _searched(entries: EntryCodes) -> Chain | None:
     if best is None:
         return None
     is_partial, free, *_ = _cost(best)
-    return best if not is_partial or free <= math.prod(whole) // 2 else None
+    return best if not is_partial or free <= math.prod(shape) // 2 else None

@@ -1,4 +1,4 @@
-"""Matrices given as such: their entries, and the shapes that their rows and columns stand for."""
+"""Given matrices: their entries, and the shapes that their rows and columns represent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from convalg.operators.tree import Map, Operator
 from convalg.size import as_shape, is_expression, size_product
 
 GUESSES = 24
-"""Shapes of the output that are tried where none is given."""
+"""The most output shapes tried if none is given."""
 
 
 def is_matrix(f: Any) -> bool:
@@ -28,9 +28,9 @@ def is_matrix(f: Any) -> bool:
 
 
 def shapes(f: Any, in_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """The input's shape, and the output's where it is known.
+    """Return the input shape, and the output shape or None if it is not determined.
 
-    Raises: ShapeError or KindError where they are missing or do not fit.
+    Raises: ShapeError or KindError if they are missing or do not match.
     """
     if isinstance(f, Map):
         return _shapes_of_map(f, in_shape)
@@ -50,48 +50,50 @@ def shapes(f: Any, in_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...] | No
         raise ShapeError(
             f"in_shape must be a shape, or the pair (in_shape, out_shape), not {in_shape!r}"
         )
-    before = _numbers(in_shape[0] if pair else in_shape, "in_shape")
-    after = _numbers(in_shape[1], "out_shape") if pair else None
+    inputs = _numbers(in_shape[0] if pair else in_shape, "in_shape")
+    outputs = _numbers(in_shape[1], "out_shape") if pair else None
     for shape, name, count, side in (
-        (before, "in_shape", columns, "columns"),
-        (after, "out_shape", rows, "rows"),
+        (inputs, "in_shape", columns, "columns"),
+        (outputs, "out_shape", rows, "rows"),
     ):
         if shape is not None and size_product(shape) != count:
             raise ShapeError(
-                f"{name} {shape} has {size_product(shape)} entries, and the matrix has {count} "
+                f"{name} {shape} has {size_product(shape)} entries, but the matrix has {count} "
                 f"{side}"
             )
-    return before, after
+    return inputs, outputs
 
 
 def _rows_and_columns(f: Any) -> tuple[int, int]:
-    """The numbers of rows and columns. Raises: KindError for ragged rows, ShapeError."""
+    """Return the numbers of rows and columns. Raises: KindError for ragged rows, ShapeError."""
     shape = as_array(f, "matrix").shape if isinstance(f, (list, tuple)) else f.shape
     if len(shape) != 2 or not all(shape):
-        raise ShapeError(f"a matrix has rows and columns, at least one, not shape {shape}")
+        raise ShapeError(f"a matrix must have rows and columns, at least one, not shape {shape}")
     rows, columns = shape
     return rows, columns
 
 
 def _shapes_of_map(f: Map, in_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    before, after = _numbers(f.in_shape, "in_shape"), _numbers(f.out_shape, "out_shape")
-    if in_shape is not None and _numbers(in_shape, "in_shape") != before:
-        raise ShapeError(f"{f!r} takes an input of {before}, not of in_shape {in_shape}")
-    return before, after
+    inputs, outputs = _numbers(f.in_shape, "in_shape"), _numbers(f.out_shape, "out_shape")
+    if in_shape is not None and _numbers(in_shape, "in_shape") != inputs:
+        raise ShapeError(f"{f!r} takes an input of {inputs}, not of in_shape {in_shape}")
+    return inputs, outputs
 
 
 def _numbers(shape: Any, name: str) -> tuple[int, ...]:
     sizes = as_shape(shape, name)
     for k, size in enumerate(sizes):
         if not isinstance(size, int):
-            raise KindError(f"{name}[{k}] must be a number, and {size} is a letter: take A.at(...)")
+            raise KindError(
+                f"{name}[{k}] must be a number, not the symbolic size {size}: pass A.at(...)"
+            )
     return tuple(map(int, sizes))
 
 
 def dense(f: Any, max_bytes: int | None) -> Array:
-    """The entries of a matrix or an operator, exact where it is.
+    """Return the entries of a matrix or an operator, exact if they are exact.
 
-    Raises: KindError or ArgumentError for entries that are no real numbers, TooLargeError.
+    Raises: KindError or ArgumentError for entries that are not real numbers, TooLargeError.
     """
     if isinstance(f, Operator):
         check_axes(f, "identify")
@@ -110,20 +112,22 @@ def dense(f: Any, max_bytes: int | None) -> Array:
     matrix = np.asarray(as_numbers(f, "matrix"))
     if matrix.dtype.kind == "c":
         raise KindError(
-            f"the matrix holds {matrix.dtype}, and layers are real: identify its real and its "
+            f"the matrix has dtype {matrix.dtype}, but layers are real: identify its real and its "
             f"imaginary part"
         )
     if matrix.dtype.kind == "O":
-        matrix = _plain_objects(matrix)
+        matrix = _unified_objects(matrix)
     else:
         check_finite(matrix, "matrix")
     if matrix.ndim != 2 or not matrix.size:
-        raise ShapeError(f"a matrix has rows and columns, at least one, not shape {matrix.shape}")
+        raise ShapeError(
+            f"a matrix must have rows and columns, at least one, not shape {matrix.shape}"
+        )
     return matrix
 
 
-def _plain_objects(matrix: Array) -> Array:
-    """The entries with equal ones in one form, and integers of SymPy as those of Python.
+def _unified_objects(matrix: Array) -> Array:
+    """The entries with equal values as one object, and SymPy integers as Python integers.
 
     Raises: ArgumentError for an entry that is not finite and real.
     """
@@ -133,35 +137,37 @@ def _plain_objects(matrix: Array) -> Array:
     try:
         check_finite(distinct, "matrix")
     except ArgumentError:
-        # This one says where it stands.
+        # The check of the matrix itself names the index of the entry.
         check_finite(matrix, "matrix")
     forms = dict(zip(objects, first_equal(list(objects.values())), strict=True))
-    plain = {k: int(v) if is_expression(v) and v.is_Integer else v for k, v in forms.items()}
-    found: Array = np.frompyfunc(lambda value: plain[id(value)], 1, 1)(matrix)
-    return found
+    python = {k: int(v) if is_expression(v) and v.is_Integer else v for k, v in forms.items()}
+    result: Array = np.frompyfunc(lambda value: python[id(value)], 1, 1)(matrix)
+    return result
 
 
-def guesses(before: tuple[int, ...], rows: int) -> list[tuple[int, ...]]:
-    """Output shapes for so many rows: as many axes as the input, the likeliest first.
+def guesses(in_shape: tuple[int, ...], rows: int) -> list[tuple[int, ...]]:
+    """Output shapes for a number of rows, with as many axes as the input, the likeliest first.
 
-    Likely are sizes on all spatial axes in the same proportion to the input.
+    A shape is likely if all its spatial sizes have the same ratio to those of the input.
     """
-    if len(before) == 1:
+    if len(in_shape) == 1:
         return [(rows,)]
     options = [
         shape
-        for shape in _factorings(rows, len(before))
-        if all(size <= 3 * n + 8 for size, n in zip(shape[1:], before[1:], strict=True))
+        for shape in _factorings(rows, len(in_shape))
+        if all(size <= 3 * n + 8 for size, n in zip(shape[1:], in_shape[1:], strict=True))
     ]
 
     def unlike(shape: tuple[int, ...]) -> tuple[float, ...]:
-        ratios = [math.log(m / n) for m, n in zip(shape, before, strict=True)]
-        losses = [abs(n - m - before[-1] + shape[-1]) for m, n in zip(shape, before, strict=True)]
+        ratios = [math.log(m / n) for m, n in zip(shape, in_shape, strict=True)]
+        losses = [
+            abs(n - m - in_shape[-1] + shape[-1]) for m, n in zip(shape, in_shape, strict=True)
+        ]
         channels, *spatial = ratios if len(ratios) > 2 else (0.0, *ratios)
         same = min(max(spatial) - min(spatial), max(losses[1:]) / 10)
         return (round(same, 6), abs(channels), sum(map(abs, spatial)))
 
-    return sorted(options, key=unlike)[:GUESSES] or [(rows, *(1,) * (len(before) - 1))]
+    return sorted(options, key=unlike)[:GUESSES] or [(rows, *(1,) * (len(in_shape) - 1))]
 
 
 def _factorings(count: int, axes: int) -> Iterator[tuple[int, ...]]:

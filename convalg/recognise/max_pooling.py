@@ -1,4 +1,4 @@
-"""The pooling of largest or smallest samples behind a black box."""
+"""Identify the max or min pooling behind a black box."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from convalg.recognise.probe import Probe
 from convalg.size import size_product
 
 LOW = -1e6
-"""What no sample of a probe is below."""
+"""The background of the probing inputs, below every sample of interest."""
 
 SAMPLES = 20
-"""Random inputs with ties on which a pooling must agree."""
+"""The number of random inputs with ties on which a pooling must agree."""
 
 
-def extreme(ask: Probe, after: tuple[int, ...]) -> Identification | None:
-    """The max or min pooling that a function is, on impulses and on random inputs with ties."""
+def extreme(probed: Probe, out_shape: tuple[int, ...]) -> Identification | None:
+    """The max or min pooling that agrees with a function on impulses and on random inputs."""
     for kind, sign, maker in (("max pooling", 1, max_pool), ("min pooling", -1, min_pool)):
-        windows = _windows(ask, after, sign)
+        windows = _windows(probed, out_shape, sign)
         if windows is None:
             continue
         dims = len(windows.lines)
-        sizes = ask.in_shape[len(ask.in_shape) - dims :]
-        channels = ask.in_shape[0] if windows.has_channels else None
+        sizes = probed.in_shape[len(probed.in_shape) - dims :]
+        channels = probed.in_shape[0] if windows.has_channels else None
         for padding, ceil_mode in paddings(windows):
             options: dict[str, Any] = {
                 "stride": windows.stride,
@@ -44,61 +44,61 @@ def extreme(ask: Probe, after: tuple[int, ...]) -> Identification | None:
                 operator = maker(sizes, windows.taps, channels=channels, **options)
             except ConvalgError:
                 continue
-            if operator.out_shape == after and _agrees(ask, operator):
-                words = windows_in_words(windows, padding)
+            if operator.out_shape == out_shape and _agrees(probed, operator):
+                text = windows_in_words(windows, padding)
                 return Identification(
                     kind,
-                    ask.in_shape,
-                    ask.out_shape,
+                    probed.in_shape,
+                    probed.out_shape,
                     operator,
                     size=windows.taps,
-                    words=words + ", ceil_mode" * ceil_mode,
+                    words=text + ", ceil_mode" * ceil_mode,
                     **options,
                 )
-    return _adaptive(ask, after)
+    return _adaptive(probed, out_shape)
 
 
-def _windows(ask: Probe, after: tuple[int, ...], sign: int) -> LayerMatch | None:
-    """Which inputs each output can be: one sample stands out of a plain background."""
-    before = ask.in_shape
-    count = size_product(before)
+def _windows(probed: Probe, out_shape: tuple[int, ...], sign: int) -> LayerMatch | None:
+    """The windows, from inputs with a single sample that stands out of a constant background."""
+    in_shape = probed.in_shape
+    count = size_product(in_shape)
     units = np.full((count, count), sign * LOW)
     np.fill_diagonal(units, sign)
-    found = sign * ask(units.reshape(count, *before)).reshape(count, -1)
-    matrix = (found == 1).T.astype(np.int64)
+    values = sign * probed(units.reshape(count, *in_shape)).reshape(count, -1)
+    matrix = (values == 1).T.astype(np.int64)
     if not matrix.any():
         return None
-    windows = best_correlation(list(layouts(entries(matrix), before, after)), "zeros", None)
+    windows = best_correlation(list(layouts(entries(matrix), in_shape, out_shape)), "zeros", None)
     return windows if windows is not None and (windows.kernel == 1).all() else None
 
 
-def _agrees(ask: Probe, operator: Map) -> bool:
-    """Whether f is this pooling on every family: integers with ties, fractions, large numbers."""
-    for family in families(ask.feed.least, ask.feed.largest):
+def _agrees(probed: Probe, operator: Map) -> bool:
+    """Whether f agrees with this pooling on every family of inputs."""
+    for family in families(probed.feed.least, probed.feed.largest):
         count = SAMPLES if family is INTEGERS else COUNT
-        x = family.samples(ask.in_shape, seed=1, count=count)
+        x = family.samples(probed.in_shape, seed=1, count=count)
         if family is INTEGERS:
             x[::2] -= 20
-        pairs = zip(operator(x).reshape(count, -1), ask(x).reshape(count, -1), strict=True)
-        for expected, found in pairs:
-            # A pooling returns samples: the only rounding is that of the type it computes in.
-            slack = ask.tolerance * float(np.abs(expected).max())
-            if not (np.abs(found - expected) <= slack).all():
+        pairs = zip(operator(x).reshape(count, -1), probed(x).reshape(count, -1), strict=True)
+        for expected, returned in pairs:
+            # A pooling returns samples: the only rounding is that of its type.
+            slack = probed.tolerance * float(np.abs(expected).max())
+            if not (np.abs(returned - expected) <= slack).all():
                 return False
     return True
 
 
-def _adaptive(ask: Probe, after: tuple[int, ...]) -> Identification | None:
-    before = ask.in_shape
-    if len(before) != len(after):
+def _adaptive(probed: Probe, out_shape: tuple[int, ...]) -> Identification | None:
+    in_shape = probed.in_shape
+    if len(in_shape) != len(out_shape):
         return None
     # Two axes are an image, three are channels of images.
-    for lead in (0, 1) if len(before) < 3 else (1, 0):
-        if before[:lead] != after[:lead] or len(before) == lead:
+    for lead in (0, 1) if len(in_shape) < 3 else (1, 0):
+        if in_shape[:lead] != out_shape[:lead] or len(in_shape) == lead:
             continue
-        channels = before[0] if lead else None
-        operator = adaptive_max_pool(before[lead:], after[lead:], channels=channels)
-        if _agrees(ask, operator):
-            words = f"adaptive, {before[lead:]} to {after[lead:]}"
-            return Identification("max pooling", before, ask.out_shape, operator, words=words)
+        channels = in_shape[0] if lead else None
+        operator = adaptive_max_pool(in_shape[lead:], out_shape[lead:], channels=channels)
+        if _agrees(probed, operator):
+            text = f"adaptive, {in_shape[lead:]} to {out_shape[lead:]}"
+            return Identification("max pooling", in_shape, probed.out_shape, operator, words=text)
     return None

@@ -1,7 +1,7 @@
-"""The two constants of a padded layer: what its padding reads, and what is added to its outputs.
+"""The two constants of a padded layer: its padding value and the offset of its outputs.
 
 A layer that pads with a value v and then adds c is A x + b with the bias b = c + v m, where
-m is the sum of the weights that read the padding: the sum of the kernel less that of the row of A.
+m is the sum of the weights that read the padding: the sum of the kernel minus the row sum of A.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Constants:
 
     padding_value: float | None
     offset: Array | None
-    words: str
+    label: str
 
 
 def constants(layer: Identification, matrix: Array, bias: Array, tolerance: float) -> Constants:
-    """The padding value and the offset that make up a bias, where they are determined.
+    """Return the padding value and the offset that explain a bias, if they are determined.
 
-    Shapes: matrix (outputs, inputs), bias (outputs,), of the layer's own shapes.
+    Shapes: matrix (outputs, inputs), bias (outputs,), with the shapes of the layer flattened.
     """
     missing = _missing(layer, matrix)
     channels = layer.out_shape[0] if _has_channels(layer) else 1
@@ -49,19 +49,19 @@ def constants(layer: Identification, matrix: Array, bias: Array, tolerance: floa
     if np.abs(m).max() <= slack:
         return Constants(None, np.asarray(offset), f"the offset {shown}")
     if spread.max() <= slack:
-        words = f"b = {shown}, in which an offset and a padding value cannot be told apart"
-        return Constants(None, None, words)
-    words = f"the padding value {value:g} and the offset {shown}"
-    return Constants(value, np.asarray(offset), words)
+        label = f"b = {shown}, in which offset and padding value cannot be separated"
+        return Constants(None, None, label)
+    label = f"the padding value {value:g} and the offset {shown}"
+    return Constants(value, np.asarray(offset), label)
 
 
 def _has_channels(layer: Identification) -> bool:
-    kernel, after = layer.kernel, layer.out_shape
-    return kernel is not None and kernel.ndim > len(after) and len(kernel) == after[0]
+    kernel, out_shape = layer.kernel, layer.out_shape
+    return kernel is not None and kernel.ndim > len(out_shape) and len(kernel) == out_shape[0]
 
 
 def _missing(layer: Identification, matrix: Array) -> Array:
-    """The sum of the weights of each output that read the padding; 0 where nothing says so."""
+    """The sum of the weights of each output that read the padding; 0 if it is not determined."""
     kernel = layer.kernel
     pads = layer.kind in {"correlation", "average pooling", "sum pooling"}
     is_space = kernel is not None and kernel.ndim == len(layer.out_shape)
@@ -74,11 +74,11 @@ def _missing(layer: Identification, matrix: Array) -> Array:
         totals = totals.reshape(len(totals), -1).sum(axis=1)
     else:
         totals = totals.sum().reshape(1)
-    found: Array = np.repeat(totals, len(matrix) // len(totals)) - matrix.sum(axis=1)
-    return found
+    missing: Array = np.repeat(totals, len(matrix) // len(totals)) - matrix.sum(axis=1)
+    return missing
 
 
 def _tidy(value: float, slack: float) -> float:
-    """A number as an integer where it is one up to rounding."""
+    """Round a number that is an integer up to the slack."""
     rounded = float(np.rint(value))
     return rounded if abs(value - rounded) <= slack else float(value)

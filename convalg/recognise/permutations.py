@@ -1,4 +1,4 @@
-"""Matrices that are known by name: permutations, resampling, poolings with borders of their own."""
+"""Recognise matrices with a name: permutations, resampling, and poolings with special borders."""
 
 from __future__ import annotations
 
@@ -23,87 +23,93 @@ from convalg.recognise.layers import LayerMatch, ShapeSplit, layer_of
 from convalg.size import size_product
 
 Named = tuple[str, Operator, str]
-"""A kind, its operator, and words for it."""
+"""A kind, its operator, and a description."""
 
 
 def permutation(
-    found: Entries, before: tuple[int, ...], after: tuple[int, ...]
+    matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
 ) -> Identification | None:
-    """The permutation of entries that a matrix is, by its most telling name."""
-    order = _order(found)
+    """Identify a permutation matrix by its most specific name."""
+    order = _order(matrix)
     if order is None:
         return None
-    choices = chain(_unmoved(before, after), _axes(before, after), _channels(order, before, after))
-    for kind, operator, words in chain(choices, _shifts(order, before, after)):
-        if operator.out_shape == after and np.array_equal(_read(operator), order):
-            return Identification(kind, before, after, operator, words=words)
+    choices = chain(
+        _unmoved(in_shape, out_shape),
+        _axes(in_shape, out_shape),
+        _channels(order, in_shape, out_shape),
+    )
+    for kind, operator, text in chain(choices, _shifts(order, in_shape, out_shape)):
+        if operator.out_shape == out_shape and np.array_equal(_read(operator), order):
+            return Identification(kind, in_shape, out_shape, operator, words=text)
     return None
 
 
 def any_permutation(
-    found: Entries, before: tuple[int, ...], after: tuple[int, ...]
+    matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
 ) -> Identification | None:
-    """A permutation without a name of its own."""
-    order = _order(found)
+    """Identify a permutation matrix without a more specific name."""
+    order = _order(matrix)
     if order is None:
         return None
-    words = f"the entries in the order {order[:12].tolist()}{' ...' * (len(order) > 12)}"
-    operator = gathering(order, before, after)
-    return Identification("permutation", before, after, operator, words=words)
+    text = f"the entries in the order {order[:12].tolist()}{' ...' * (len(order) > 12)}"
+    operator = gathering(order, in_shape, out_shape)
+    return Identification("permutation", in_shape, out_shape, operator, words=text)
 
 
-def _order(found: Entries) -> Array | None:
-    """Which input each output is, where each is one input and none comes twice."""
-    rows, columns = found.exact.shape
-    ones = found.ones
-    if rows != columns or ones.sum() != rows or found.used.sum() != rows:
+def _order(matrix: Entries) -> Array | None:
+    """The input index of each output of a permutation matrix; None for any other matrix."""
+    rows, columns = matrix.exact.shape
+    ones = matrix.ones
+    if rows != columns or ones.sum() != rows or matrix.used.sum() != rows:
         return None
     order = ones.argmax(axis=1)
     return order if len(np.unique(order)) == rows and ones.any(axis=1).all() else None
 
 
 def _read(operator: Operator) -> Array:
-    """Which input each output of a permutation is."""
+    """The input index of each output of a permutation operator."""
     count = size_product(operator.in_shape)
     return operator(np.arange(count).reshape(operator.in_shape)).ravel()
 
 
-def _unmoved(before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[Named]:
-    if before == after:
-        yield "identity", identity(before), "nothing changes"
-    elif size_product(before) == size_product(after):
-        yield "reshape", reshape(before, after), f"the entries in order, as {after}"
+def _unmoved(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Iterator[Named]:
+    if in_shape == out_shape:
+        yield "identity", identity(in_shape), "every output is its input"
+    elif size_product(in_shape) == size_product(out_shape):
+        yield "reshape", reshape(in_shape, out_shape), f"the entries in order, as {out_shape}"
 
 
-def _axes(before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[Named]:
-    dims = len(before)
+def _axes(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Iterator[Named]:
+    dims = len(in_shape)
     for axes in permutations(range(dims)):
-        if axes != tuple(range(dims)) and tuple(before[k] for k in axes) == after:
-            yield "permutation of axes", permute(before, axes), f"the axes in the order {axes}"
+        if axes != tuple(range(dims)) and tuple(in_shape[k] for k in axes) == out_shape:
+            yield "permutation of axes", permute(in_shape, axes), f"the axes in the order {axes}"
     for count in range(1, dims + 1):
         for axes in combinations(range(dims), count):
-            words = f"the axes {axes} reversed"
-            yield "reversal of axes", flip_axes(before, axes), words
+            text = f"the axes {axes} reversed"
+            yield "reversal of axes", flip_axes(in_shape, axes), text
 
 
-def _channels(order: Array, before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[Named]:
-    """Channels exchanged, and channels laid out in space or back."""
-    if len(before) < 2 or len(before) != len(after):
+def _channels(
+    order: Array, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
+) -> Iterator[Named]:
+    """Yield permutations of channels, and pixel shuffles."""
+    if len(in_shape) < 2 or len(in_shape) != len(out_shape):
         return
-    count, sizes = before[0], before[1:]
-    if before == after:
+    count, sizes = in_shape[0], in_shape[1:]
+    if in_shape == out_shape:
         inner = size_product(sizes)
         moved = order.reshape(count, inner)[:, 0] // inner
         table = np.arange(order.size).reshape(count, inner)[moved]
-        words = f"the channels in the order {moved.tolist()}"
-        yield "permutation of channels", gathering(table, before, after), words
+        text = f"the channels in the order {moved.tolist()}"
+        yield "permutation of channels", gathering(table, in_shape, out_shape), text
     for kind, make, pairs in (
-        ("pixel shuffle", pixel_shuffle, zip(after[1:], sizes, strict=True)),
-        ("pixel unshuffle", pixel_unshuffle, zip(sizes, after[1:], strict=True)),
+        ("pixel shuffle", pixel_shuffle, zip(out_shape[1:], sizes, strict=True)),
+        ("pixel unshuffle", pixel_unshuffle, zip(sizes, out_shape[1:], strict=True)),
     ):
         ratios = [divmod(fine, coarse) for fine, coarse in pairs]
         factor = tuple(ratio for ratio, rest in ratios if ratio and not rest)
-        coarse_channels = max(count, after[0])
+        coarse_channels = max(count, out_shape[0])
         if len(factor) < len(sizes) or coarse_channels % size_product(factor):
             continue
         for layout in ("CRD", "DCR"):
@@ -111,36 +117,39 @@ def _channels(order: Array, before: tuple[int, ...], after: tuple[int, ...]) -> 
             yield kind, operator, f"blocks of {factor}, order {layout}"
 
 
-def _shifts(order: Array, before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[Named]:
-    if before != after:
+def _shifts(order: Array, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Iterator[Named]:
+    if in_shape != out_shape:
         return
-    source = np.unravel_index(int(order[0]), before)
-    offset = tuple((-int(k)) % n for k, n in zip(source, before, strict=True))
-    words = f"y[i] = x[i - {offset}], with indices modulo the sizes"
-    yield "circular shift", shift(before, offset, boundary="circular"), words
+    source = np.unravel_index(int(order[0]), in_shape)
+    offset = tuple((-int(k)) % n for k, n in zip(source, in_shape, strict=True))
+    text = f"y[i] = x[i - {offset}], with indices modulo the sizes"
+    yield "circular shift", shift(in_shape, offset, boundary="circular"), text
 
 
 def diagonal_of(
-    found: Entries, before: tuple[int, ...], after: tuple[int, ...]
+    matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
 ) -> Identification | None:
-    """A matrix with entries on its diagonal only."""
-    rows, columns = found.exact.shape
-    if before != after or (found.used & ~np.eye(rows, columns, dtype=bool)).any():
+    """Identify a diagonal matrix."""
+    rows, columns = matrix.exact.shape
+    if in_shape != out_shape or (matrix.used & ~np.eye(rows, columns, dtype=bool)).any():
         return None
-    values = np.diagonal(found.exact).reshape(before)
-    words = "each entry times a factor of its own"
-    return Identification("diagonal", before, after, diagonal(values), words=words)
+    values = np.diagonal(matrix.exact).reshape(in_shape)
+    text = "each entry times its own factor"
+    return Identification("diagonal", in_shape, out_shape, diagonal(values), words=text)
 
 
 def resampling(
-    found: Entries, before: tuple[int, ...], after: tuple[int, ...], choices: list[ShapeSplit]
+    matrix: Entries,
+    in_shape: tuple[int, ...],
+    out_shape: tuple[int, ...],
+    choices: list[ShapeSplit],
 ) -> Identification | None:
-    """The nearest or linear interpolation that a matrix is."""
-    if not found.sums_to_one:
+    """Identify a nearest or linear interpolation."""
+    if not matrix.sums_to_one:
         return None
     for layout in choices:
-        channels = before[0] if layout.has_channels else None
-        if layout.has_channels and before[0] != after[0]:
+        channels = in_shape[0] if layout.has_channels else None
+        if layout.has_channels and in_shape[0] != out_shape[0]:
             continue
         kinds = [("nearest", c, r) for c, r in product(COORDINATES, ROUNDINGS)]
         for mode, coordinates, rounding in [("linear", c, "floor") for c in COORDINATES] + kinds:
@@ -148,22 +157,25 @@ def resampling(
             if mode == "nearest":
                 options["rounding"] = rounding
             operator = resize(layout.inputs, layout.outputs, mode=mode, **options)  # type: ignore[arg-type]  # one of the modes
-            if found.agree(operator):
-                words = f"{layout.inputs} to {layout.outputs}, {coordinates}" + (
+            if matrix.agree(operator):
+                text = f"{layout.inputs} to {layout.outputs}, {coordinates}" + (
                     f", {rounding}" if mode == "nearest" else ""
                 )
                 kind = f"{mode} resampling"
-                return Identification(kind, before, after, operator, words=words)
+                return Identification(kind, in_shape, out_shape, operator, words=text)
     return None
 
 
 def average(
-    found: Entries, before: tuple[int, ...], after: tuple[int, ...], choices: list[ShapeSplit]
+    matrix: Entries,
+    in_shape: tuple[int, ...],
+    out_shape: tuple[int, ...],
+    choices: list[ShapeSplit],
 ) -> Identification | None:
-    """The mean over windows whose divisors change at the border, or of an adaptive pooling."""
-    support = entries(found.used.reshape(found.exact.shape).astype(np.int64))
+    """Identify an average pooling whose divisors change at the border, or an adaptive one."""
+    support = entries(matrix.used.reshape(matrix.exact.shape).astype(np.int64))
     for layout in choices:
-        channels = before[0] if layout.has_channels else None
+        channels = in_shape[0] if layout.has_channels else None
         sizes, outputs = layout.inputs, layout.outputs
         shape = layout.blocks.exact.shape
         windows = layer_of(
@@ -171,33 +183,33 @@ def average(
         )
         if windows is not None and (windows.kernel == 1).all():
             for options, operator in _averages(windows, sizes, channels):
-                if operator.out_shape == after and found.agree(operator):
+                if operator.out_shape == out_shape and matrix.agree(operator):
                     counted = options["count_include_pad"]
-                    words = windows_in_words(windows, options["padding"])
-                    words += f", which {'counts' if counted else 'does not count'}"
+                    text = windows_in_words(windows, options["padding"])
+                    text += f", which {'counts' if counted else 'does not count'}"
                     options.pop("channels")
                     return Identification(
                         "average pooling",
-                        before,
-                        after,
+                        in_shape,
+                        out_shape,
                         operator,
                         size=windows.taps,
                         groups=channels or 1,
-                        words=words + ", ceil_mode" * options["ceil_mode"],
+                        words=text + ", ceil_mode" * options["ceil_mode"],
                         **options,
                     )
-        if found.sums_to_one and (channels is None or before[0] == after[0]):
+        if matrix.sums_to_one and (channels is None or in_shape[0] == out_shape[0]):
             operator = adaptive_pool(sizes, outputs, channels=channels)
-            if found.agree(operator):
-                words = f"adaptive, {sizes} to {outputs}"
-                return Identification("average pooling", before, after, operator, words=words)
+            if matrix.agree(operator):
+                text = f"adaptive, {sizes} to {outputs}"
+                return Identification("average pooling", in_shape, out_shape, operator, words=text)
     return None
 
 
 def _averages(
     windows: LayerMatch, sizes: tuple[int, ...], channels: int | None
 ) -> Iterator[tuple[dict[str, Any], Operator]]:
-    """Averages over the windows found, the usual ones first."""
+    """Yield average poolings over the given windows, the usual ones first."""
     for padding, ceil_mode in paddings(windows):
         for counted in (True, False):
             options: dict[str, Any] = {
@@ -211,14 +223,14 @@ def _averages(
             try:
                 yield options, average_pool(sizes, windows.taps, **options)
             except ConvalgError:
-                # A window of padding alone has no mean.
+                # A window with only padding has no mean.
                 continue
 
 
 def paddings(windows: LayerMatch) -> Iterator[tuple[tuple[tuple[int, int], ...], bool]]:
-    """Paddings (before, behind) that give these windows, and whether by ceil_mode.
+    """Yield paddings (before, after) that give these windows, each without and with ceil_mode.
 
-    The same on both sides first, then what the windows reach, then less.
+    Equal on both sides first, then as far as the windows reach, then less.
     """
     alike = tuple((-line.first, -line.first) for line in windows.lines)
     reached = tuple((-line.first, max(line.least, 0)) for line in windows.lines)
@@ -231,14 +243,14 @@ def paddings(windows: LayerMatch) -> Iterator[tuple[tuple[tuple[int, int], ...],
 
 
 def windows_in_words(windows: LayerMatch, padding: tuple[tuple[int, int], ...]) -> str:
-    """The windows of a pooling: size, dilation where there is one, stride and padding."""
+    """Describe the windows of a pooling: size, dilation (if above 1), stride and padding."""
     dilated = f", dilation {windows.dilation}" if max(windows.dilation) > 1 else ""
     return f"windows of {windows.taps}{dilated}, stride {windows.stride}, padding {padding}"
 
 
 def is_mean(kernel: Array, taps: tuple[int, ...]) -> bool:
-    """Whether every tap is one over the number of taps."""
-    # A Python number, which does not overflow.
+    """Whether every tap is 1 / (number of taps)."""
+    # A Python number does not overflow.
     first = kernel.ravel()[:1].tolist()[0]
     exact = kernel.dtype.kind != "f"
     total = first * math.prod(taps)

@@ -1,4 +1,4 @@
-"""Calls of a user function: the kind of array and the form of batch that it takes."""
+"""Call a user function: find the type of array and the form of batch that it accepts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convalg.recognise.inputs import INTEGERS
 from convalg.size import size_product
 
 CHUNK = 2**21
-"""Numbers given to a function in one call."""
+"""The most numbers passed to a function in one call."""
 
 REFUSALS = (
     ArithmeticError,
@@ -30,12 +30,12 @@ REFUSALS = (
     TypeError,
     ValueError,
 )
-"""What a function raises for an argument that it does not take."""
+"""The exceptions by which a function may refuse an argument."""
 
 
 @dataclass(frozen=True)
 class Feed:
-    """How an input is handed over, and between which magnitudes its type holds numbers."""
+    """The conversion of an input to the accepted type, and the range of magnitudes of that type."""
 
     convert: Callable[[Array], Any]
     least: float = 0.0
@@ -43,17 +43,17 @@ class Feed:
     is_numpy: bool = False
 
     def __call__(self, x: Array) -> Any:
-        """The input as the function takes it."""
+        """Convert the input to the type that the function accepts."""
         return self.convert(x)
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A function that is asked with fresh arrays, in the form of batch that it takes.
+    """A user function, called with fresh arrays in the form of batch that it accepts.
 
-    `form`: "whole" (a batch at once), "single" (sample by sample) or "one" (batches of one).
-    `tolerance`: what the rounding of its output can amount to, relative to the largest entry.
-    `alone`: the same with one input in each call, where `form` is "whole".
+    `form`: "batch" (a batch at once), "single" (sample by sample) or "one" (batches of one).
+    `tolerance`: a bound on the rounding of its output, relative to the largest entry.
+    `alone`: the same with one input in each call, if `form` is "batch".
     """
 
     function: Callable[[Any], Any]
@@ -65,9 +65,9 @@ class Probe:
     alone: Probe | None = None
 
     def __call__(self, x: Array) -> Array:
-        """Its outputs `(samples, *out_shape)` for x `(samples, *in_shape)`.
+        """Return the outputs `(samples, *out_shape)` for x `(samples, *in_shape)`.
 
-        Raises: ArgumentError where it raises, ShapeError where the shape of its output changes.
+        Raises: ArgumentError if the function raises, ShapeError if its output shape changes.
         """
         step = max(1, CHUNK // size_product(self.in_shape))
         parts = [self._some(x[k : k + step]) for k in range(0, len(x), step)]
@@ -75,38 +75,38 @@ class Probe:
 
     def _some(self, x: Array) -> Array:
         match self.form:
-            case "whole":
-                parts = [self._ask(x)]
+            case "batch":
+                parts = [self._call(x)]
             case "one":
-                parts = [self._ask(sample[None]) for sample in x]
+                parts = [self._call(sample[None]) for sample in x]
             case _:
-                parts = [self._ask(sample)[None] for sample in x]
-        wanted = (len(x) // len(parts), *self.out_shape)
+                parts = [self._call(sample)[None] for sample in x]
+        expected = (len(x) // len(parts), *self.out_shape)
         for part in parts:
-            if part.size != size_product(wanted):
+            if part.size != size_product(expected):
                 raise ShapeError(
                     f"f must return one shape for all inputs, but it returned {part.shape} where "
-                    f"{wanted} was expected from its first answer"
+                    f"{expected} was expected from its first output"
                 )
-        return np.concatenate([part.reshape(wanted) for part in parts])
+        return np.concatenate([part.reshape(expected) for part in parts])
 
-    def _ask(self, x: Array) -> Array:
+    def _call(self, x: Array) -> Array:
         try:
-            answer = asked(self.function, self.feed, x)
+            answer = call(self.function, self.feed, x)
         except REFUSALS as error:
             raise ArgumentError(
-                f"f raised {type(error).__name__} ({error}) on an input of shape {x.shape}, which "
-                f"it had taken with other values: give a function of all real inputs"
+                f"f raised {type(error).__name__} ({error}) on an input of shape {x.shape}, though "
+                f"it accepted other values of that shape: pass a function of all real inputs"
             ) from error
         return as_output(answer)[0]
 
 
-def asked(function: Callable[[Any], Any], feed: Feed, x: Array) -> Any:
-    """What a function returns for a copy of x; what it prints and warns of is kept quiet."""
-    heard = io.StringIO()
+def call(function: Callable[[Any], Any], feed: Feed, x: Array) -> Any:
+    """Call a function with a copy of x, suppressing its output and warnings."""
+    output = io.StringIO()
     with (
-        contextlib.redirect_stdout(heard),
-        contextlib.redirect_stderr(heard),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
         warnings.catch_warnings(),
         np.errstate(all="ignore"),
     ):
@@ -115,46 +115,46 @@ def asked(function: Callable[[Any], Any], feed: Feed, x: Array) -> Any:
 
 
 def as_output(answer: Any) -> tuple[Array, float]:
-    """An answer as floats, a copy of its own, and the rounding that its type allows.
+    """Return the output of a function as a new array of floats, and the rounding of its type.
 
-    Raises: KindError for what is not an array of real numbers, ShapeError for an empty one.
+    Raises: KindError for anything but an array of real numbers, ShapeError for an empty one.
     """
     if hasattr(answer, "detach"):
         answer = answer.detach()
     try:
-        found = np.asarray(answer)
-        if found.dtype.kind == "O":
-            found = np.array([float(v) for v in found.ravel()]).reshape(found.shape)
+        array = np.asarray(answer)
+        if array.dtype.kind == "O":
+            array = np.array([float(v) for v in array.ravel()]).reshape(array.shape)
     except REFUSALS as error:
         raise KindError(
-            f"f must return an array of numbers, and a {type(answer).__name__} is none: {error}"
+            f"f must return an array of numbers, not a {type(answer).__name__}: {error}"
         ) from None
-    if found.dtype.kind == "c":
+    if array.dtype.kind == "c":
         raise KindError(
-            f"f returns {found.dtype}, and layers are real: identify lambda x: f(x).real, and "
-            f"f(x).imag"
+            f"f returns {array.dtype}, but layers are real: identify lambda x: f(x).real and "
+            f"lambda x: f(x).imag"
         )
-    if found.dtype.kind not in "biuf":
-        raise KindError(f"f must return an array of real numbers, not of {found.dtype}")
-    if not found.size:
-        raise ShapeError(f"f must return at least one number, not an empty array {found.shape}")
-    rounding = float(np.finfo(found.dtype).eps) if found.dtype.kind == "f" else 0.0
-    return np.array(found, dtype=float), rounding
+    if array.dtype.kind not in "biuf":
+        raise KindError(f"f must return an array of real numbers, not of {array.dtype}")
+    if not array.size:
+        raise ShapeError(f"f must return at least one number, not an empty array {array.shape}")
+    rounding = float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+    return np.array(array, dtype=float), rounding
 
 
 def probe(function: Any, in_shape: tuple[int, ...]) -> Probe:
-    """The function, with the kind of array and the form of batch found that it takes.
+    """Find the type of array and the form of batch that a function accepts.
 
-    Raises: KindError when it takes none of them, or returns no real numbers.
+    Raises: KindError if it accepts none of them, or does not return real numbers.
     """
-    # Of different sizes, for functions that scale a batch by its largest number.
+    # Samples of different sizes expose functions that scale a batch by its largest number.
     sample = INTEGERS.samples(in_shape, seed=5, count=3)
     sample *= np.array([1, 1 / 8, 1024]).reshape(-1, *(1,) * len(in_shape))
     refusal = None
     for feed in _feeds(function):
         for form, x in _forms(function, sample):
             try:
-                answer = asked(function, feed, x)
+                answer = call(function, feed, x)
             except REFUSALS as error:
                 refusal = refusal or error
                 continue
@@ -162,38 +162,38 @@ def probe(function: Any, in_shape: tuple[int, ...]) -> Probe:
             has_batch = form == "one" and value.shape[:1] == (1,)
             after = value.shape[1:] if has_batch else value.shape
             tolerance = max(rounding, float(np.finfo(float).eps)) ** (2 / 3)
-            found = Probe(function, feed, form, in_shape, after or (1,), tolerance)
-            whole = Probe(function, feed, "whole", in_shape, after or (1,), tolerance, found)
-            return whole if _takes_batches(found, whole, sample) else found
+            single = Probe(function, feed, form, in_shape, after or (1,), tolerance)
+            batched = Probe(function, feed, "batch", in_shape, after or (1,), tolerance, single)
+            return batched if _takes_batches(single, batched, sample) else single
     raise KindError(
-        f"f takes no array of shape {in_shape}, nor a batch of one: it raised "
-        f"{type(refusal).__name__} ({refusal}); give the shape of one input as in_shape"
+        f"f accepts neither an array of shape {in_shape} nor a batch of one: it raised "
+        f"{type(refusal).__name__} ({refusal}); pass the shape of one input as in_shape"
     ) from refusal
 
 
 def _forms(function: Any, sample: Array) -> list[tuple[str, Array]]:
-    """One sample alone, and a batch of one; a module of PyTorch takes batches first."""
+    """One sample alone, and a batch of one; for a PyTorch module the batch first."""
     forms = [("single", sample[0]), ("one", sample[:1])]
     torch = sys.modules.get("torch")
     is_module = torch is not None and isinstance(function, torch.nn.Module)
     return forms[::-1] if is_module else forms
 
 
-def _takes_batches(found: Probe, whole: Probe, samples: Array) -> bool:
-    """Whether a batch comes out as its samples do one by one."""
+def _takes_batches(single: Probe, batched: Probe, samples: Array) -> bool:
+    """Whether a batch gives the same outputs as its samples one by one."""
     try:
-        together = as_output(asked(whole.function, whole.feed, samples))[0]
+        together = as_output(call(batched.function, batched.feed, samples))[0]
     except (*REFUSALS, KindError, ShapeError):
         return False
-    if together.shape[:1] != (3,) or together.size != 3 * size_product(found.out_shape):
+    if together.shape[:1] != (3,) or together.size != 3 * size_product(single.out_shape):
         return False
-    alone = found(samples)
+    alone = single(samples)
     pairs = zip(together.reshape(alone.shape), alone, strict=True)
-    return all(close(*pair, found.tolerance) for pair in pairs)
+    return all(close(*pair, single.tolerance) for pair in pairs)
 
 
 def _feeds(function: Any) -> Iterator[Feed]:
-    """Kinds of array to try: NumPy's, and PyTorch's where that is in use."""
+    """Yield the types of array to try: NumPy's, and PyTorch's if PyTorch is loaded."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield NUMPY
@@ -213,22 +213,22 @@ NUMPY = Feed(lambda x: x, is_numpy=True)
 
 def _tensors(torch: Any, kind: Any) -> Feed:
     limits = torch.finfo(kind)
-    # Sums and products of numbers between the roots of its limits stay in the type.
+    # Products of numbers between the square roots of the limits stay in range.
     return Feed(
         lambda x: torch.tensor(x, dtype=kind), math.sqrt(limits.tiny), math.sqrt(limits.max)
     )
 
 
 def close(got: Array, expected: Array, tolerance: float) -> bool:
-    """Whether two arrays agree, NaN with NaN, up to a share of their largest entry."""
+    """Whether two arrays agree, NaN with NaN, up to a fraction of their largest entry."""
     return not (~alike(got, expected, tolerance)).any()
 
 
 def alike(got: Array, expected: Array, tolerance: float) -> Array:
-    """Which entries of two arrays agree, as `close` compares them."""
+    """Mark the entries of two arrays that agree, as `close` compares them."""
     finite = np.abs(expected[np.isfinite(expected)])
     scale = max(1.0, float(finite.max(initial=0)))
     with np.errstate(invalid="ignore"):
         near = np.abs(got - expected) <= tolerance * scale
-    found: Array = near | (got == expected) | (np.isnan(got) & np.isnan(expected))
-    return found
+    result: Array = near | (got == expected) | (np.isnan(got) & np.isnan(expected))
+    return result

@@ -1,4 +1,4 @@
-"""Training: losses, optimisers and schedules for `ca.fit`, and what a run gives back."""
+"""Training: losses, optimisers and schedules for `ca.fit`, and the results of a run."""
 
 from convalg.maps.losses import CrossEntropy, Loss, MeanSquaredError
 from convalg.train.loop import History, Progress, evaluate, fit

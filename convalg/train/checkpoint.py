@@ -1,6 +1,7 @@
-"""Checkpoints: arrays and facts in one file that is there as a whole or not at all.
+"""Checkpoints: arrays and facts in one file that is written atomically.
 
-The file has the safetensors format; the facts are JSON in its metadata, beside a checksum of all.
+The file has the safetensors format; the facts are JSON in its metadata, together with a checksum of
+the contents.
 """
 
 from __future__ import annotations
@@ -38,78 +39,88 @@ _DTYPES = {
 def write(
     folder: str | os.PathLike[str], arrays: Mapping[str, Array], facts: Mapping[str, Any]
 ) -> Path:
-    """The file of a checkpoint that was just written in place of the one before.
+    """Write a checkpoint in place of the previous one, and return its path.
 
-    Rule: written beside, flushed to the disk, then renamed: whenever the program or the machine
-    stops, the folder holds the new checkpoint or the one before. `facts` is what JSON can hold,
-    with text as keys; numbers come back to the last bit.
+    The file is written under another name, flushed to disk, then renamed: whenever the program or
+    the machine stops, the folder contains either the new checkpoint or the previous one.
 
-    Raises: KindError and ArgumentError for what cannot be stored; FileError when the file cannot be
-    written, with the checkpoint before left as it was.
+    Args:
+        folder: the folder of the checkpoint, which is created if needed.
+        arrays: arrays of numbers by name.
+        facts: a mapping that JSON can represent, with text keys; numbers are preserved exactly.
+
+    Raises:
+        KindError, ArgumentError: for values that cannot be stored.
+        FileError: when the file cannot be written; the previous checkpoint is then unchanged.
 
     >>> import tempfile
+    >>> import numpy as np
+    >>> from convalg.train.checkpoint import read, write
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     place = write(folder, {"conv1/bias": np.zeros(3)}, {"step": 7})
-    ...     place.name, read(folder)
+    ...     path = write(folder, {"conv1/bias": np.zeros(3)}, {"step": 7})
+    ...     path.name, read(folder)
     ('checkpoint.safetensors', ({'conv1/bias': array([0., 0., 0.])}, {'step': 7}))
     """
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     content = _packed(stored, _text(facts))
-    place = _path(folder)
+    path = _path(folder)
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        write_atomically(place / NAME, content, durable=True)
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomically(path / NAME, content, durable=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FileError(
             f"cannot write a checkpoint of {len(content):,} bytes in {str(folder)!r} ({reason}): "
-            f"an earlier one there is as it was; make room, or give another folder"
+            f"an earlier one there is unchanged; free some space, or pass another folder"
         ) from None
-    _clean(place)
-    return place / NAME
+    _clean(path)
+    return path / NAME
 
 
 def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The arrays, which can be written to, and the facts of the checkpoint in a folder.
+    """Read the arrays (writable copies) and the facts of the checkpoint in a folder.
 
-    Raises: FileError when there is none, or it is truncated, changed or of another program.
+    Raises:
+        FileError: when there is none, or it is truncated, modified or from another program.
 
     >>> import tempfile
+    >>> from convalg.train.checkpoint import read, write
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = write(folder, {}, {"loss": [0.5, 0.25]})
     ...     read(folder)
     ({}, {'loss': [0.5, 0.25]})
     """
-    place = _path(folder) / NAME
+    path = _path(folder) / NAME
     if not exists(folder):
-        raise FileError(f"there is no checkpoint in {str(folder)!r}: a file {NAME} is wanted")
+        raise FileError(f"there is no checkpoint in {str(folder)!r}: it has no file {NAME}")
     try:
-        # Opening checks the sizes in the header against each other and against the file.
-        with safe_open(place, framework="np") as file:
+        # Opening checks the sizes in the header for consistency with each other and the file.
+        with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != _FORMAT:
                 raise FileError(
-                    f"{str(place)!r} has the format {metadata.get('format')!r}, not {_FORMAT!r}: "
-                    f"give the folder of a checkpoint that convalg wrote"
+                    f"{str(path)!r} has the format {metadata.get('format')!r}, not {_FORMAT!r}: "
+                    f"pass the folder of a checkpoint written by convalg"
                 )
-            arrays = {name: _loaded(file, name, place) for name in file.keys()}  # noqa: SIM118
+            arrays = {name: _loaded(file, name, path) for name in file.keys()}  # noqa: SIM118
     except FileError:
         raise
     except (SafetensorError, OSError, ValueError) as error:
-        raise FileError(f"{str(place)!r} is no sound checkpoint ({error})") from None
+        raise FileError(f"{str(path)!r} is not a valid checkpoint ({error})") from None
     text = metadata.get("facts", "")
     if metadata.get("sha256") != _checksum(arrays, text):
         raise FileError(
-            f"{str(place)!r} was changed or damaged: its checksum is not that of its contents; "
-            f"start again, or give another checkpoint"
+            f"{str(path)!r} was modified or damaged: its checksum does not match its contents; "
+            f"start again, or pass another checkpoint"
         )
-    return arrays, _facts(text, place)
+    return arrays, _facts(text, path)
 
 
 def exists(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds a checkpoint.
+    """Return whether a folder contains a checkpoint.
 
     >>> import tempfile
+    >>> from convalg.train.checkpoint import exists
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     exists(folder)
     False
@@ -120,50 +131,55 @@ def exists(folder: str | os.PathLike[str]) -> bool:
 def _path(folder: Any) -> Path:
     if not isinstance(folder, (str, os.PathLike)):
         raise KindError(
-            f"a checkpoint is kept in a folder: give its path, not a {type(folder).__name__}"
+            f"a checkpoint is stored in a folder: pass its path, not a {type(folder).__name__}"
         )
     if not os.fspath(folder):
         raise ArgumentError(
-            f"a checkpoint is kept in a folder: give its path, not {folder!r}, or '.' for the "
-            f"current one"
+            f"a checkpoint is stored in a folder: pass its path, or '.' for the current folder, "
+            f"not {folder!r}"
         )
     return Path(folder)
 
 
 @contextlib.contextmanager
 def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Keep a folder for one run: no other one of any process enters meanwhile.
+    """Lock a folder for one run, against the runs of all other processes.
 
-    The lock is the system's and ends with the process, however that ends; the file that carries
-    it names the process. A system or a folder without locks has none.
+    The lock is one of the operating system and ends with the process in every case; the lock file
+    contains the process id. Where the system or the folder does not support locks, nothing is
+    locked.
 
-    Raises: FileError while another run has the folder.
+    Raises:
+        FileError: while another run uses the folder.
     """
-    place = _path(folder)
-    number = _locked(place)
+    path = _path(folder)
+    number = _locked(path)
     try:
         yield
     finally:
         if number is not None:
-            # While it is locked: nobody else has this file.
+            # Removed while locked, so that no other process uses this file.
             with contextlib.suppress(OSError):
-                (place / _LOCK).unlink()
+                (path / _LOCK).unlink()
             os.close(number)
 
 
-def _locked(place: Path) -> int | None:
-    """The locked file of a folder, None where there can be none. Raises: FileError if in use."""
+def _locked(path: Path) -> int | None:
+    """Lock the file of a folder and return its descriptor; None where locks are not supported.
+
+    Raises: FileError if another run holds the lock.
+    """
     try:
         import fcntl
     except ImportError:
         return None
     while True:
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-            number = os.open(place / _LOCK, flags, 0o644)
+            number = os.open(path / _LOCK, flags, 0o644)
         except (OSError, ValueError):
-            # A folder that cannot be written to is told by whoever writes.
+            # Writing the checkpoint reports a folder that is not writable.
             return None
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,18 +188,18 @@ def _locked(place: Path) -> int | None:
             os.close(number)
             whose = f"process {owner}" if owner.isdigit() else "another process"
             raise FileError(
-                f"the folder {str(place)!r} is in use by another run ({whose}): wait until it "
-                f"ends, or give another folder"
+                f"the folder {str(path)!r} is in use by another run ({whose}): wait until it "
+                f"ends, or pass another folder"
             ) from None
         except OSError:
             os.close(number)
             return None
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(number), os.stat(place / _LOCK)):
+            if os.path.samestat(os.fstat(number), os.stat(path / _LOCK)):
                 os.ftruncate(number, 0)
                 os.pwrite(number, str(os.getpid()).encode(), 0)
                 return number
-        # Removed by the run that had it, between opening and locking.
+        # The run that held the lock removed the file between opening and locking.
         os.close(number)
 
 
@@ -191,11 +207,11 @@ def _storable(name: Any, array: Any) -> Array:
     if not isinstance(name, str):
         raise KindError(f"the name of an array must be text, not {name!r}")
     if name == _RESERVED:
-        raise ArgumentError(f"an array cannot be named {name!r}, which the file format reserves")
+        raise ArgumentError(f"an array cannot have the name {name!r}: the file format reserves it")
     if not isinstance(array, np.ndarray) or array.dtype.name not in _DTYPES.values():
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise KindError(f"{name} must be an array of numbers to be stored, not {kind}")
-    # The format is little-endian and without gaps.
+    # The format is little-endian and contiguous.
     return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
 
@@ -203,7 +219,7 @@ def _text(facts: Mapping[str, Any]) -> str:
     try:
         return json.dumps(dict(facts))
     except (TypeError, ValueError, RecursionError) as error:
-        raise KindError(f"the facts of a checkpoint must be what JSON can hold: {error}") from None
+        raise KindError(f"the facts of a checkpoint must be JSON values: {error}") from None
 
 
 def _packed(arrays: dict[str, Array], text: str) -> bytes:
@@ -212,35 +228,37 @@ def _packed(arrays: dict[str, Array], text: str) -> bytes:
 
 
 def _checksum(arrays: Mapping[str, Array], text: str) -> str:
-    """Of the facts and of every array's name, kind, shape and bytes."""
-    found = hashlib.sha256(json.dumps(text).encode())
+    """The checksum of the facts and of the name, type, shape and bytes of every array."""
+    digest = hashlib.sha256(json.dumps(text).encode())
     for name in sorted(arrays):
         array = arrays[name]
-        found.update(json.dumps([name, array.dtype.name, array.shape]).encode())
-        found.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
-    return found.hexdigest()
+        digest.update(json.dumps([name, array.dtype.name, array.shape]).encode())
+        digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
 
 
-def _loaded(file: Any, name: str, place: Path) -> Array:
+def _loaded(file: Any, name: str, path: Path) -> Array:
     kind = file.get_slice(name).get_dtype()
     if kind not in _DTYPES:
-        raise FileError(f"{str(place)!r} holds {name!r} as {kind}, which convalg never writes")
-    # A copy that is the caller's own: it outlives the file, and can be trained on.
+        raise FileError(f"{str(path)!r} has {name!r} of type {kind}, which convalg does not write")
+    # A copy is independent of the file and writable.
     return np.array(file.get_tensor(name))
 
 
-def _facts(text: str, place: Path) -> dict[str, Any]:
+def _facts(text: str, path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FileError(f"{str(place)!r} holds facts that are no JSON: {error}") from None
+        raise FileError(f"{str(path)!r} has facts that are not JSON: {error}") from None
     if not isinstance(facts, dict):
-        raise FileError(f"{str(place)!r} holds facts that are no table but {type(facts).__name__}")
+        raise FileError(
+            f"{str(path)!r} has facts of type {type(facts).__name__}, not a JSON object"
+        )
     return facts
 
 
 def _clean(folder: Path) -> None:
-    """Remove what programs that were killed had begun to write, and no others."""
+    """Remove the partial files of processes that no longer run."""
     for left in folder.glob(f".{NAME}.*.part"):
         owner = left.name.removeprefix(f".{NAME}.").partition("-")[0]
         if owner.isdecimal() and _is_alive(int(owner)):
@@ -255,6 +273,6 @@ def _is_alive(process: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except OSError:
-        # It is another user's.
+        # The process belongs to another user.
         return True
     return True

@@ -1,4 +1,4 @@
-"""Data sets: one that is always there, files, image folders, and how samples are ordered and moved.
+"""Data sets: an embedded one, files and image folders, and the order and shifts of samples.
 
 Images are (samples, channels, *spatial), as floats in 0..1; labels count the classes from 0.
 """
@@ -45,12 +45,13 @@ _CHUNK = 1024
 
 
 def digits() -> Labelled:
-    """The embedded handwritten digits: images (1797, 1, 8, 8) float32 in 0..1, labels int64.
+    """Return the embedded handwritten digits: images (1797, 1, 8, 8) float32 in 0..1, int64 labels.
 
     Source: the test set of Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak
     (1998), UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0.
 
-    >>> images, labels = digits()
+    >>> import convalg as ca
+    >>> images, labels = ca.data.digits()
     >>> images.shape, labels[:10].tolist()
     ((1797, 1, 8, 8), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
@@ -63,16 +64,24 @@ def digits() -> Labelled:
 def read_images(
     folder: str | os.PathLike[str], *, size: int | tuple[int, int] | None = None
 ) -> tuple[Array, Array, list[str]]:
-    """The images of a folder that has one sub-folder per class: images, labels, names of classes.
+    """Read the images of a folder that has one sub-folder per class.
 
-    Shapes: images (N, 1 or 3, height, width) float32 in 0..1; labels (N,) int64, the place of the
-    sub-folder in the sorted names. `size`, one number or (height, width), resizes each image.
-    Rule: PNG and JPEG files by their suffix; other files, and names that start with a dot, are
-    passed over.
+    Args:
+        folder: the folder. PNG and JPEG files are recognised by their suffix; other files, and
+            names that start with a dot, are ignored.
+        size: one number or (height, width), to which each image is resized.
 
-    Raises: FileError when there is none, one is broken, or one has another size or number of
-    channels than the first; TooLargeError before memory runs out.
+    Returns:
+        Images (N, 1 or 3, height, width) float32 in 0..1; labels (N,) int64, the index of the
+        sub-folder in the sorted names; and the names of the classes.
 
+    Raises:
+        FileError: when there are no images, one is broken, or one differs from the first in size
+            or number of channels.
+        TooLargeError: before memory runs out.
+        KindError, ShapeError: for a folder that is not a path, or an invalid size.
+
+    >>> import convalg as ca
     >>> import tempfile, pathlib
     >>> from convalg.images import photograph
     >>> from PIL import Image
@@ -81,60 +90,64 @@ def read_images(
     ...         pathlib.Path(folder, name).mkdir()
     ...         picture = Image.fromarray(photograph()[0])
     ...         picture.save(pathlib.Path(folder, name, "1.png"))
-    ...     images, labels, names = read_images(folder, size=16)
+    ...     images, labels, names = ca.data.read_images(folder, size=16)
     >>> images.shape, labels.tolist(), names
     ((2, 1, 16, 16), [0, 1], ['cat', 'tac'])
     """
     if not isinstance(folder, (str, os.PathLike)):
         raise KindError(f"images are read from a folder's path, not a {type(folder).__name__}")
-    wanted = None if size is None else as_shape(size if isinstance(size, tuple) else (size, size))
-    if wanted is not None and (len(wanted) != 2 or any(type(n) is not int for n in wanted)):
+    image_size = (
+        None if size is None else as_shape(size if isinstance(size, tuple) else (size, size))
+    )
+    if image_size is not None and (
+        len(image_size) != 2 or any(type(n) is not int for n in image_size)
+    ):
         raise ShapeError(f"size must be one number of pixels or (height, width), not {size!r}")
-    classes = [place for place in _listed(Path(folder)) if os.path.isdir(place)]
+    classes = [path for path in _entries(Path(folder)) if os.path.isdir(path)]
     files = [
-        (label, place)
+        (label, path)
         for label, inner in enumerate(classes)
-        for place in _listed(inner)
-        if place.suffix.lower() in _SUFFIXES
+        for path in _entries(inner)
+        if path.suffix.lower() in _SUFFIXES
     ]
     if not files:
         raise FileError(
-            f"{str(folder)!r} has no PNG or JPEG files in sub-folders: give a folder with one "
+            f"{str(folder)!r} has no PNG or JPEG files in sub-folders: pass a folder with one "
             f"sub-folder per class"
         )
-    names = [place.name for place in classes]
-    images = _stacked([place for _, place in files], wanted)
+    names = [path.name for path in classes]
+    images = _stacked([path for _, path in files], image_size)
     return images, np.array([label for label, _ in files], dtype=np.int64), names
 
 
-def _listed(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[Path]:
     try:
-        return sorted(place for place in folder.iterdir() if not place.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise FileError(f"cannot list {str(folder)!r} ({reason}): give a folder") from None
+        raise FileError(f"cannot list {str(folder)!r} ({reason}): pass a folder") from None
 
 
-def _stacked(places: list[Path], size: tuple[int, int] | None) -> Array:
-    """All images in one array, whose memory is asked for once the first is known."""
+def _stacked(paths: list[Path], size: tuple[int, int] | None) -> Array:
+    """Return all images in one array, allocated when the size of the first is known."""
     images = np.empty(0, dtype=np.float32)
-    for k, place in enumerate(places):
-        pixels = read_image(place)
+    for k, path in enumerate(paths):
+        pixels = read_image(path)
         if size is not None:
             pixels = _resized(pixels, size)
         if k == 0:
             check_memory(
-                4 * len(places) * pixels.size,
+                4 * len(paths) * pixels.size,
                 None,
-                what=f"{len(places):,} images",
-                instead="give a smaller size=",
+                what=f"{len(paths):,} images",
+                instead="pass a smaller size=",
                 fixed=True,
             )
-            images = np.empty((len(places), *pixels.shape), dtype=np.float32)
+            images = np.empty((len(paths), *pixels.shape), dtype=np.float32)
         if pixels.shape != images.shape[1:]:
             raise FileError(
-                f"{str(place)!r} has channels, height and width {pixels.shape}, but "
-                f"{str(places[0])!r} has {images.shape[1:]}: give size= for another height and "
+                f"{str(path)!r} has channels, height and width {pixels.shape}, but "
+                f"{str(paths[0])!r} has {images.shape[1:]}: pass size= for one height and "
                 f"width, and images that are all grey or all coloured"
             )
         images[k] = pixels
@@ -153,16 +166,25 @@ def _resized(pixels: Array, size: tuple[int, int]) -> Array:
 def split(
     images: Any, labels: Any, *, test: float = 0.2, seed: int = 0
 ) -> tuple[Labelled, Labelled]:
-    """A training set and a test set: (images, labels) twice, shuffled, of all samples.
+    """Split all samples into a shuffled training set and test set, (images, labels) each.
 
-    Rule: round(test * samples) samples are the test set, drawn by `seed`. Where the labels are
-    integers, one for each sample, every class gives its share of them, to within one sample.
+    The test set has round(test * samples) samples, drawn by `seed`. If the labels are integers, one
+    per sample, the split is stratified: each class contributes its share, to within one sample.
 
-    Raises: ArgumentError when one of the sets would be empty; ShapeError when there are not as
-    many labels as images.
+    Args:
+        images: an array (samples, ...).
+        labels: an array (samples, ...).
+        test: the share of the test set, between 0 and 1.
+        seed: the seed of the shuffle.
 
-    >>> (images, labels), (test_images, test_labels) = split(*digits(), test=0.25)
-    >>> len(images), len(test_images)
+    Raises:
+        ArgumentError: when one of the sets would be empty.
+        ShapeError: when the numbers of labels and images differ.
+        KindError: when `test` is not a number.
+
+    >>> import convalg as ca
+    >>> train, test = ca.data.split(*ca.data.digits(), test=0.25)
+    >>> len(train[0]), len(test[0])
     (1348, 449)
     """
     images, labels = as_array(images, "images"), as_array(labels, "labels")
@@ -172,14 +194,14 @@ def split(
     share = round(test * count) if math.isfinite(test) else 0
     if not 0 < share < count:
         raise ArgumentError(
-            f"test={test} of {count} samples leaves nothing to test or to train on: "
-            f"give a share between 0 and 1"
+            f"test={test} of {count} samples leaves no samples for testing or for training: "
+            f"pass a share between 0 and 1"
         )
     shuffled = order(seed, 0, count)
     in_line = shuffled
     if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer):
         in_line = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    # Every so many along the line: exactly `share` of them, evenly over the classes.
+    # Samples at regular intervals of this order: exactly `share`, evenly over the classes.
     steps = np.arange(count + 1) * share // count
     is_test = np.zeros(count, dtype=bool)
     is_test[in_line[np.diff(steps) > 0]] = True
@@ -188,15 +210,22 @@ def split(
 
 
 def order(seed: int, epoch: int, count: int) -> Array:
-    """The order of the samples in one epoch, a permutation of 0 .. count - 1.
+    """Return the order of the samples in one epoch, a permutation of 0 .. count - 1.
 
-    Rule: it depends on the arguments alone, so that a run that was resumed sees the same batches.
+    It depends on the arguments alone, so that a resumed run has the same batches.
 
-    Raises: KindError and ArgumentError unless they are integers of at least 0; TooLargeError
-    before memory runs out.
+    Args:
+        seed, epoch, count: integers of at least 0.
 
-    >>> sorted(order(0, 3, 5).tolist()), order(0, 3, 5).tolist() == order(0, 3, 5).tolist()
-    ([0, 1, 2, 3, 4], True)
+    Raises:
+        KindError, ArgumentError: unless they are integers of at least 0.
+        TooLargeError: before memory runs out.
+
+    >>> import convalg as ca
+    >>> sorted(ca.data.order(0, 3, 5).tolist())
+    [0, 1, 2, 3, 4]
+    >>> bool((ca.data.order(0, 3, 5) == ca.data.order(0, 3, 5)).all())
+    True
     """
     numbers = [
         as_integer(value, name, least=0)
@@ -214,16 +243,26 @@ def order(seed: int, epoch: int, count: int) -> Array:
 
 
 def shifted(images: Array, random: np.random.Generator, by: int = 1, *, dims: int = 2) -> Array:
-    """Each image moved by up to `by` pixels along each of its `dims` spatial axes, zeros coming in.
+    """Shift each image randomly by up to `by` pixels along each spatial axis, filling with zeros.
 
-    Shapes: images (*batch, channels, *spatial), and the result the same.
-    Rule: for each sample and axis one of -by .. by, all as likely; the image is `shift` of it.
+    For each sample and axis the shift is one of -by .. by with equal probability; the result is
+    `shift` of the image.
 
-    Raises: ShapeError unless there are axes for a channel and `dims` more; KindError unless the
-    images are real numbers and `random` a generator of NumPy; ArgumentError for a negative `by`;
-    TooLargeError where the images with their border would not fit.
+    Args:
+        images: an array (*batch, channels, *spatial); the result has the same shape.
+        random: a NumPy generator.
+        by: the largest shift.
+        dims: the number of spatial axes.
 
-    >>> moved = shifted(np.ones((1, 1, 3, 3)), np.random.default_rng(1))
+    Raises:
+        ShapeError: unless there is a channel axis and `dims` spatial ones.
+        KindError: unless the images are real numbers and `random` is a NumPy generator.
+        ArgumentError: for a negative `by`.
+        TooLargeError: when the padded images would not fit in memory.
+
+    >>> import convalg as ca
+    >>> import numpy as np
+    >>> moved = ca.data.shifted(np.ones((1, 1, 3, 3)), np.random.default_rng(1))
     >>> int(moved.sum()) in (4, 6, 9)
     True
     """
@@ -232,32 +271,35 @@ def shifted(images: Array, random: np.random.Generator, by: int = 1, *, dims: in
     by, dims = as_integer(by, "by", least=0), as_integer(dims, "dims")
     if images.ndim < dims + 1:
         raise ShapeError(
-            f"images must have a channel axis before {dims} spatial ones, not shape {images.shape}"
+            f"images must have a channel axis followed by {dims} spatial ones, not shape "
+            f"{images.shape}"
         )
     spatial = images.shape[images.ndim - dims :]
     flat = images.reshape(-1, *images.shape[images.ndim - dims - 1 :])
-    # The moves are drawn before anything else: they depend on the number of samples alone.
+    # The shifts are drawn first, so that they depend on the number of samples alone.
     moves = random.integers(-by, by, size=(dims, len(flat)), endpoint=True)
     bordered = (*flat.shape[:2], *(n + 2 * by for n in spatial))
-    check_room(math.prod(bordered), images.itemsize, f"a border of {by} pixels round the images")
+    check_room(math.prod(bordered), images.itemsize, f"a border of {by} pixels around the images")
     padded = np.zeros(bordered, dtype=images.dtype)
     inner: tuple[Any, ...] = (..., *(slice(by, by + n) for n in spatial))
     padded[inner] = flat
     windows = sliding_window_view(padded, spatial, axis=tuple(range(2, 2 + dims)))
-    places: tuple[Any, ...] = (np.arange(len(flat)), slice(None), *(by - move for move in moves))
-    return windows[places].reshape(images.shape)
+    index: tuple[Any, ...] = (np.arange(len(flat)), slice(None), *(by - move for move in moves))
+    return windows[index].reshape(images.shape)
 
 
 def check_data(images: Any, labels: Any, in_shape: tuple[int, ...]) -> Array:
-    """The images as an array that a network of this input shape can take.
+    """Return the images as an array, validated as input of a network of this input shape.
 
-    The labels are counted; what they may be is the loss's to say.
+    The labels are only counted; the loss validates them.
 
-    Raises: KindError unless the images are real numbers; ShapeError unless they are
-    (samples, *in_shape), at least one, with as many labels; ArgumentError for the first that is
-    not finite.
+    Raises:
+        KindError: unless the images are real numbers.
+        ShapeError: unless they are (samples, *in_shape), at least one, with as many labels.
+        ArgumentError: for the first pixel that is not finite.
 
-    >>> check_data([[[0.5, 1.0]]], [1], (1, 2)).shape
+    >>> import convalg as ca
+    >>> ca.data.check_data([[[0.5, 1.0]]], [1], (1, 2)).shape
     (1, 1, 2)
     """
     array = _as_array(images)
@@ -267,13 +309,13 @@ def check_data(images: Any, labels: Any, in_shape: tuple[int, ...]) -> Array:
             f", such as images[:, None] for {in_shape[0]} channel" if in_shape[:1] == (1,) else ""
         )
         raise ShapeError(
-            f"images must have shape (samples, {', '.join(map(str, in_shape))}), the network's "
-            f"input, not {array.shape}{hint}"
+            f"images must have shape (samples, {', '.join(map(str, in_shape))}) for the input of "
+            f"the network, not {array.shape}{hint}"
         )
     _count(array, as_array(labels, "labels"))
-    for place in _wild(array):
+    for index in _not_finite(array):
         raise ArgumentError(
-            f"images{list(place)} is {array[place]}: every pixel must be a finite number"
+            f"images{list(index)} is {array[index]}: every pixel must be a finite number"
         )
     return array
 
@@ -286,23 +328,23 @@ def _as_array(images: Any) -> Array:
 
 
 def _count(images: Array, labels: Array) -> int:
-    """How many samples there are. Raises: ShapeError unless there are as many labels."""
+    """Return the number of samples. Raises: ShapeError unless there are as many labels."""
     if not images.ndim or not images.size:
         raise ShapeError(f"there must be at least one image, not an array of shape {images.shape}")
     if labels.shape[:1] != images.shape[:1]:
         raise ShapeError(
             f"there are {len(images):,} images, but labels of shape {labels.shape}: "
-            f"each image needs one"
+            f"each image needs one label"
         )
     return len(images)
 
 
-def _wild(array: Array) -> Iterator[tuple[int, ...]]:
-    """The places that are not finite, looked for by pieces: a mask of all would take memory."""
+def _not_finite(array: Array) -> Iterator[tuple[int, ...]]:
+    """Yield the indices of non-finite entries, in chunks to save the memory of a full mask."""
     if array.dtype.kind != "f":
         return
     for start in range(0, len(array), _CHUNK):
         wrong = ~np.isfinite(array[start : start + _CHUNK])
         if wrong.any():
-            for place in np.argwhere(wrong).tolist():
-                yield (start + place[0], *place[1:])
+            for index in np.argwhere(wrong).tolist():
+                yield (start + index[0], *index[1:])

@@ -1,4 +1,4 @@
-"""Fitting a network to labelled images: epochs of steps, each forward, back, and an update."""
+"""Fit a network to labelled images: epochs of steps, each forward, backward and an update."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from convalg.train.optimisers import Optimiser, optimiser_named
 from convalg.train.plan import Engine, Program, TrainingPlan, check_network
 
 SECONDS_BETWEEN = 10.0
-"""Within an epoch a checkpoint is written when the last one is older than this."""
+"""Within an epoch a checkpoint is written when the previous one is older than this."""
 
 
 @dataclass
 class History:
-    """What a training run did: one number per epoch.
+    """The history of a training run: one number per epoch.
 
-    `loss` and `accuracy` are means over the epoch's samples, while the weights moved;
-    `validation_accuracy` is that of the weights at its end. An accuracy is None where there is
-    none: for targets that are no labels, or without validation. `stopped`: the run was
-    interrupted, and its checkpoint, if any, continues it.
+    `loss` and `accuracy` are means over the samples of the epoch, while the weights changed;
+    `validation_accuracy` is that of the weights at its end. An accuracy is None for targets that
+    are not labels, and without validation. `stopped`: the run was interrupted, and can be resumed
+    from its checkpoint, if any.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -48,19 +48,19 @@ class History:
     stopped: bool = False
 
     def __repr__(self) -> str:
-        words = [f"{len(self.loss)} epoch{'' if len(self.loss) == 1 else 's'}"]
+        parts = [f"{len(self.loss)} epoch{'' if len(self.loss) == 1 else 's'}"]
         if self.loss:
-            words.append(f"loss {self.loss[-1]:.4g}")
+            parts.append(f"loss {self.loss[-1]:.4g}")
             if self.accuracy[-1] is not None:
-                words.append(f"accuracy {self.accuracy[-1]:.2%}")
+                parts.append(f"accuracy {self.accuracy[-1]:.2%}")
             if self.validation_accuracy[-1] is not None:
-                words.append(f"validation accuracy {self.validation_accuracy[-1]:.2%}")
-        return f"<history of {', '.join(words)}{', stopped' if self.stopped else ''}>"
+                parts.append(f"validation accuracy {self.validation_accuracy[-1]:.2%}")
+        return f"<history of {', '.join(parts)}{', stopped' if self.stopped else ''}>"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is after a step: loss and accuracy are means over the epoch so far."""
+    """The state of a run after a step: loss and accuracy are means over the epoch so far."""
 
     epoch: int
     epochs: int
@@ -87,31 +87,42 @@ def fit(
     augment: Callable[[Array, np.random.Generator], Array] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> History:
-    """The history of a training run that leaves the trained weights in the network.
+    """Train a network on labelled images and return the history; the network gets the weights.
 
-    Shapes: images `(samples, *in_shape)`; labels `(samples,)`, the number of the class from 0, or
-    for the loss "mse" targets `(samples, *out_shape)` too (labels then stand for ones and zeros).
-    float64 images are trained on in float64, all others in float32. A network without weights is
-    initialised from `seed`, which also decides the order of the samples and what dropout drops.
+    Training is in float64 for float64 images, and in float32 for all others. A network without
+    weights is initialised from `seed`. Ctrl-C ends the run after the current step, with its state
+    written and its weights in the network.
 
-    `optimizer`: "sgd", "momentum", "nesterov", "adam", "adamw", or one of `ca.train`. `engine`:
-    "sparse" trains with the layers' SciPy matrices, "blas" with dense Toeplitz tiles through
-    NumPy; both give the same numbers to rounding; "auto" picks the faster. `augment(images,
-    random)` changes the images of a batch, as `ca.data.shifted` does. `progress` is called after
-    each step with a `Progress`.
+    Args:
+        net: the network.
+        images: an array `(samples, *in_shape)`.
+        labels: class numbers from 0, `(samples,)`; for the loss "mse" also targets
+            `(samples, *out_shape)` (labels then represent ones and zeros).
+        epochs: the number of passes over the images.
+        batch_size: the number of images per step.
+        optimizer: "sgd", "momentum", "nesterov", "adam", "adamw", or one of `ca.train`.
+        loss: "cross_entropy", "mse", or a loss of `ca.train`.
+        engine: "sparse" trains with the SciPy matrices of the layers, "blas" with dense Toeplitz
+            tiles through NumPy; both give the same numbers to rounding; "auto" picks the faster.
+        validation: a pair of images and labels whose accuracy is measured after each epoch.
+        seed: determines the initial weights, the order of the samples, and dropout.
+        checkpoint: a folder to which the state is written after each epoch and every 10 seconds.
+            A run that finds its own state there resumes from it, with bit-identical results.
+        augment: a function of the images of a batch and a generator, such as `ca.data.shifted`,
+            that returns the images to train on.
+        progress: a function called after each step with a `Progress`.
 
-    `checkpoint`: a folder. After each epoch, and every 10 seconds, the state is written there,
-    and a run that finds its own state there goes on from it, to the same bits. Ctrl-C ends the
-    run after the step, with its state written and its weights in the network.
+    Raises:
+        ArgumentError, ShapeError, KindError: naming the invalid argument.
+        FileError: for a checkpoint that is broken or from another run.
+        DivergenceError: when the loss is not finite.
 
-    Raises: ArgumentError, ShapeError or KindError naming what does not fit; FileError for a
-    checkpoint that is broken or of another run; DivergenceError when the loss is not finite.
-    Source: the products are those that `ca.derive` proves; LeCun et al. 1998 for the whole.
+    Source: the products are those that `ca.derive` proves; LeCun et al. 1998 for the algorithm.
 
     >>> import convalg as ca
     >>> images, labels = ca.data.digits()
     >>> net = ca.sequential((1, 8, 8), [ca.layers.Conv(8, 3), ca.layers.Dense(10)])
-    >>> history = fit(net, images, labels, epochs=3, optimizer="adam")
+    >>> history = ca.fit(net, images, labels, epochs=3, optimizer="adam")
     >>> history.loss[0] > history.loss[-1]
     True
     """
@@ -136,12 +147,21 @@ def fit(
 def evaluate(
     net: Network, images: Any, labels: Any, *, loss: str | Loss = "cross_entropy"
 ) -> tuple[float, float | None]:
-    """The mean loss and the accuracy of a network on labelled images, as in use.
+    """Return the mean loss and the accuracy of a network on labelled images, in inference mode.
+
+    Args:
+        net: the network.
+        images: an array `(samples, *in_shape)`.
+        labels: as for `fit`.
+        loss: as for `fit`.
+
+    Returns:
+        The mean loss, and the accuracy, which is None for targets that are not labels.
 
     >>> import convalg as ca
     >>> net = ca.sequential((2,), [ca.layers.Dense(2, bias=False)])
     >>> net.set_weights("dense1", weights=[[1, 0], [0, 1]])
-    >>> evaluate(net, [[5.0, 0.0], [0.0, 5.0]], [0, 0])[1]
+    >>> ca.train.evaluate(net, [[5.0, 0.0], [0.0, 5.0]], [0, 0])[1]
     0.5
     """
     check_network(net, "evaluate")
@@ -169,10 +189,10 @@ def _evaluated(
 
 def _count(value: Any, name: str) -> int:
     """Raises: KindError and ArgumentError unless it is an integer of at least 1."""
-    found = as_size(value, name)
-    if not isinstance(found, int):
-        raise KindError(f"{name} must be an integer, such as 5, not the letters {found}")
-    return found
+    count = as_size(value, name)
+    if not isinstance(count, int):
+        raise KindError(f"{name} must be an integer, such as 5, not the symbolic {count}")
+    return count
 
 
 def _batch_last(samples: Array, dtype: Any = None) -> Array:
@@ -180,7 +200,7 @@ def _batch_last(samples: Array, dtype: Any = None) -> Array:
 
 
 class _Run:
-    """One training run: what it needs, where it is, and its loop."""
+    """One training run: its arguments, its state and its loop."""
 
     def __init__(
         self,
@@ -213,7 +233,7 @@ class _Run:
         data.order(seed, 0, 0)
         self.seed = int(seed)
         if not net.parameters:
-            raise ArgumentError(f"{net!r} has no layer with arrays to train: add a Conv or a Dense")
+            raise ArgumentError(f"{net!r} has no layer with weights: add a Conv or a Dense layer")
         if not net.weights:
             net.initialise(seed)
         kind = np.float64 if self.images.dtype == np.float64 else np.float32
@@ -225,7 +245,7 @@ class _Run:
         self.history = History()
         self.epoch = self.step = 0
         self.program: Program
-        # Sums over the epoch so far: loss, right answers, samples, answers that count.
+        # Sums over the epoch so far: loss, correct labels, samples, all labels.
         self.sums = [0.0, 0, 0, 0]
         self.began, self.done = time.monotonic(), 0
 
@@ -234,12 +254,12 @@ class _Run:
             raise KindError(
                 f"validation must be a pair of images and labels, not a {type(pair).__name__}"
             )
-        pictures, theirs = pair
-        images = data.check_data(pictures, theirs, self.net.in_shape)
-        return images, self.loss.check_targets(theirs, self.net.out_shape, len(images))
+        pictures, their_labels = pair
+        images = data.check_data(pictures, their_labels, self.net.in_shape)
+        return images, self.loss.check_targets(their_labels, self.net.out_shape, len(images))
 
     def go(self) -> History:
-        """Run, or go on with, the epochs; no other run uses the folder meanwhile."""
+        """Run or resume the epochs, with the folder locked against other runs."""
         with contextlib.nullcontext() if self.folder is None else files.lock(self.folder):
             return self._go()
 
@@ -247,18 +267,22 @@ class _Run:
         if self.folder is not None and files.exists(self.folder):
             self._resume()
         else:
-            # A folder that cannot be written to is found now, not after an epoch.
+            # Detect a folder that is not writable now, not after an epoch.
             self._save()
         saved = time.monotonic()
-        # What overflows is found by its loss, or before it is saved: see _diverged.
+        # Overflow is detected by the loss, or before a checkpoint is written: see _diverged.
         with _interrupts() as interrupted, np.errstate(all="ignore"):
             while self.epoch < self.epochs and not interrupted():
                 self._step()
-                whole = self.step == self.steps
-                if not whole and time.monotonic() - saved < SECONDS_BETWEEN and not interrupted():
+                is_epoch_end = self.step == self.steps
+                if (
+                    not is_epoch_end
+                    and time.monotonic() - saved < SECONDS_BETWEEN
+                    and not interrupted()
+                ):
                     continue
                 self._check_weights()
-                if whole:
+                if is_epoch_end:
                     self._end_epoch()
                 self._save()
                 saved = time.monotonic()
@@ -267,12 +291,12 @@ class _Run:
         return self.history
 
     def _step(self) -> None:
-        """One batch: forward, back, update."""
+        """Process one batch: forward, backward, update."""
         if self.step == 0:
             self.order = data.order(self.seed, self.epoch, len(self.images))
         chosen = self.order[self.step * self.batch_size : (self.step + 1) * self.batch_size]
         number = self.epoch * self.steps + self.step
-        # By the number of the step alone, so that a resumed run draws the same.
+        # Seeded by the number of the step alone, so that a resumed run draws the same numbers.
         random = np.random.default_rng([self.seed, number])
         images = self.images[chosen]
         if self.augment is not None:
@@ -285,8 +309,8 @@ class _Run:
         if not math.isfinite(value):
             if not np.isfinite(pixels).all():
                 raise ArgumentError(
-                    f"augment gave numbers that are not finite, at step {self.step} of epoch "
-                    f"{self.epoch}"
+                    f"augment must return finite numbers, but it did not at step {self.step} of "
+                    f"epoch {self.epoch}"
                 )
             self._diverged(f"the loss is {value}")
         program.backward(gradient)
@@ -306,17 +330,18 @@ class _Run:
 
     def _augmented(self, images: Array, random: np.random.Generator) -> Array:
         assert self.augment is not None
-        found = as_array(self.augment(images, random), "the result of augment")
-        if found.dtype.kind not in "biuf":
+        augmented = as_array(self.augment(images, random), "the result of augment")
+        if augmented.dtype.kind not in "biuf":
             raise KindError(
-                f"augment must return real numbers, and gave an array of {found.dtype}: return "
-                f"images like those it was given, of {images.dtype}"
+                f"augment must return real numbers, not an array of {augmented.dtype}: return "
+                f"images of the type of its input, {images.dtype}"
             )
-        if found.shape != images.shape:
+        if augmented.shape != images.shape:
             raise ShapeError(
-                f"augment must leave the shape {images.shape} of a batch, and gave {found.shape}"
+                f"augment must keep the shape {images.shape} of a batch, not return "
+                f"{augmented.shape}"
             )
-        return found
+        return augmented
 
     def _means(self) -> tuple[float, float | None]:
         total, hits, seen, counted = self.sums
@@ -334,32 +359,32 @@ class _Run:
         loss, accuracy = self._means()
         self.history.loss.append(loss)
         self.history.accuracy.append(accuracy)
-        found = None
+        accuracy_on_validation = None
         if self.validation is not None:
-            found = _evaluated(self.plan, *self.validation, self.loss)[1]
-        self.history.validation_accuracy.append(found)
+            accuracy_on_validation = _evaluated(self.plan, *self.validation, self.loss)[1]
+        self.history.validation_accuracy.append(accuracy_on_validation)
         self.epoch, self.step, self.sums = self.epoch + 1, 0, [0.0, 0, 0, 0]
         self.plan.store()
 
     def _check_weights(self) -> None:
-        """Raises: DivergenceError when the last step left an array that is not finite."""
+        """Raises: DivergenceError when an array is not finite after the last step."""
         arrays = (array for own in self.plan.weights.values() for array in own.values())
         if not all(np.isfinite(array).all() for array in arrays):
             self._diverged("a weight is not finite")
 
     def _diverged(self, what: str) -> None:
-        """Say where numbers stopped being finite. Raises: DivergenceError."""
+        """Raises: DivergenceError naming the first layer whose numbers are not finite."""
         raise DivergenceError(
             f"{what} at step {self.step} of epoch {self.epoch}, and "
             f"{self.program.first_not_finite()} is the first layer whose numbers are not finite: "
             f"try a smaller learning_rate than {self.optimiser.learning_rate}, clip=1.0, or images "
-            f"scaled to about 0..1; the network has the weights of the last whole epoch"
+            f"scaled to about 0..1; the network has the weights of the last complete epoch"
         )
 
     # Checkpoints.
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a run to go on."""
+        """The settings that must be equal for a run to be resumed."""
         layers = [[node, repr(layer), self.net.sources(node)] for node, layer in self.net.layers()]
         return {
             "network": [list(self.net.in_shape), layers],
@@ -376,7 +401,7 @@ class _Run:
         return [zlib.crc32(np.ascontiguousarray(a).data) for a in (self.images, self.targets)]
 
     def _arrays(self) -> dict[str, Array]:
-        """All arrays of the state, by their names in a checkpoint."""
+        """All arrays of the state by their names in a checkpoint."""
         arrays = {f"state/{name}": array for name, array in self.state.items()}
         for node, own in self.plan.weights.items():
             arrays.update({f"weights/{node}/{name}": array for name, array in own.items()})
@@ -398,20 +423,19 @@ class _Run:
     def _resume(self) -> None:
         assert self.folder is not None
         arrays, facts = files.read(self.folder)
-        mine, theirs = self._identity(), facts.get("run")
-        known = theirs if isinstance(theirs, dict) else {}
-        # As JSON gives it back.
-        other = [name for name, value in mine.items() if known.get(name) != value]
-        if other:
+        run = facts.get("run")
+        stored = run if isinstance(run, dict) else {}
+        different = [name for name, value in self._identity().items() if stored.get(name) != value]
+        if different:
             raise FileError(
-                f"the checkpoint in {str(self.folder)!r} is of another run, with another "
-                f"{', '.join(other)}: give another folder, or the same arguments"
+                f"the checkpoint in {str(self.folder)!r} is from another run, with a different "
+                f"{', '.join(different)}: pass another folder, or the same arguments"
             )
         own = self._arrays()
         fault = _array_fault(own, arrays) or _facts_fault(facts, self.steps, self.batch_size)
         if fault:
             raise FileError(
-                f"the checkpoint in {str(self.folder)!r} is not one of this run: {fault}; give "
+                f"the checkpoint in {str(self.folder)!r} is not from this run: {fault}; pass "
                 f"another folder"
             )
         for name, array in own.items():
@@ -424,24 +448,24 @@ class _Run:
 
 
 def _array_fault(own: dict[str, Array], arrays: dict[str, Array]) -> str:
-    """The first array of a checkpoint that is not as the run has it, in words."""
+    """Describe the first array of a checkpoint that does not match the run; empty if all match."""
     for name, array in own.items():
-        found = arrays.get(name)
-        if found is None:
-            return f"it lacks the array {name}"
-        if (found.shape, found.dtype) != (array.shape, array.dtype):
+        stored = arrays.get(name)
+        if stored is None:
+            return f"it has no array {name}"
+        if (stored.shape, stored.dtype) != (array.shape, array.dtype):
             return (
-                f"{name} is {found.dtype} of shape {found.shape}, where {array.dtype} of shape "
-                f"{array.shape} belongs"
+                f"{name} is {stored.dtype} of shape {stored.shape}, not {array.dtype} of shape "
+                f"{array.shape}"
             )
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
-            return f"{name} holds a number that is not finite"
+        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+            return f"{name} has a number that is not finite"
     unknown = sorted(arrays.keys() - own.keys())
-    return f"it holds {terminal(unknown[0])[:80]}, which the run does not have" if unknown else ""
+    return f"it has {terminal(unknown[0])[:80]}, which the run does not have" if unknown else ""
 
 
 def _facts_fault(facts: dict[str, Any], steps: int, batch_size: int) -> str:
-    """The first entry of a checkpoint's facts that no run writes, in words."""
+    """Describe the first invalid entry in the facts of a checkpoint; empty if all are valid."""
     epoch: Any = facts.get("epoch")
     step: Any = facts.get("step")
     sums: Any = facts.get("sums")
@@ -453,7 +477,7 @@ def _facts_fault(facts: dict[str, Any], steps: int, batch_size: int) -> str:
     if not isinstance(sums, list) or len(sums) != 4 or not all(map(_is_finite, sums)):
         return f"sums is {_short(sums)}, not four numbers"
     if not all(map(_is_count, sums[1:])) or sums[2] != step * batch_size or sums[1] > sums[3]:
-        return f"sums is {_short(sums)}, which does not belong to step {step}"
+        return f"sums is {_short(sums)}, which does not match step {step}"
     names = {"loss", "accuracy", "validation_accuracy", "stopped"}
     if not isinstance(history, dict) or history.keys() != names:
         return f"history is {_short(history)}, not that of a run"
@@ -462,7 +486,7 @@ def _facts_fault(facts: dict[str, Any], steps: int, batch_size: int) -> str:
         if not isinstance(values, list) or len(values) != epoch:
             return f"history has {name} = {_short(values)}, not one number for each epoch"
         if not all(_is_finite(v) or (v is None and name != "loss") for v in values):
-            return f"history has {name} = {_short(values)}, which are no finite numbers"
+            return f"history has {name} = {_short(values)}, which are not finite numbers"
     if not isinstance(history["stopped"], bool):
         return f"history has stopped = {_short(history['stopped'])}, not true or false"
     return ""
@@ -477,15 +501,16 @@ def _is_finite(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    words = terminal(repr(value))
-    return words if len(words) <= 60 else f"{words[:57]}..."
+    text = terminal(repr(value))
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @contextmanager
 def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, instead of an exception in the middle of a step.
+    """Yield a function that tells whether Ctrl-C was pressed, instead of raising within a step.
 
-    A second Ctrl-C interrupts at once. Other threads have no signals: there it is always False.
+    A second Ctrl-C interrupts at once. Threads other than the main one do not receive signals:
+    there it always returns False.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -499,7 +524,7 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
         pressed.append(number)
 
     if not callable(before):
-        # Somebody has turned interrupts off.
+        # The program ignores interrupts.
         yield lambda: False
         return
     signal.signal(signal.SIGINT, press)

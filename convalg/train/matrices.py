@@ -1,8 +1,8 @@
-"""Layers as the sparse matrices that they are: the algebra as written.
+"""Layers as sparse matrices: the algebra applied literally.
 
-A convolution is its CSR matrix, made once and refilled; back-propagation is the transposed
-matrix; a max-pooling is the selection of its winners, a ReLU or a dropout a diagonal; and the
-gradient of a kernel is g times what the pattern reads of x, row by row of its labels.
+A convolution is its CSR matrix, created once and refilled; back-propagation is the transposed
+matrix; a max-pooling is the selection of its maxima, a ReLU or a dropout is a diagonal; and the
+gradient of a kernel is g times the samples of x that the pattern reads, row by row of its labels.
 """
 
 from __future__ import annotations
@@ -20,52 +20,52 @@ from convalg.network.layers.convolution import Conv, ConvTranspose
 from convalg.operators.leaves import Convolution
 from convalg.pattern.pattern import label_block
 from convalg.size import size_product
-from convalg.train.stages import DropoutStage, MaxPoolStage, Place, Stage
+from convalg.train.stages import DropoutStage, MaxPoolStage, PlacedLayer, Stage
 
 
 def diagonal(values: Array) -> scipy.sparse.dia_array:
-    """The diagonal matrix of an array's entries, row by row."""
+    """The diagonal matrix of the entries of an array in row-major order."""
     return scipy.sparse.dia_array((values.reshape(1, -1), [0]), shape=(values.size, values.size))
 
 
 class SparseLayerStage(Stage):
     """A correlation layer, or a transposed one, as a CSR matrix whose values are refilled."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        layer = place.layer
+    def __init__(self, placed: PlacedLayer) -> None:
+        super().__init__(placed)
+        layer = placed.layer
         assert isinstance(layer, Conv | ConvTranspose)
-        self.turned = isinstance(layer, ConvTranspose)
-        self.operator = Convolution(layer.geometry(place.shapes[0]), place.weights["kernel"])
-        self.matrix = self.operator.to_scipy(dtype=place.dtype)
-        self.windows = _windows(self.operator, place.dtype)
+        self.is_transposed = isinstance(layer, ConvTranspose)
+        self.operator = Convolution(layer.geometry(placed.shapes[0]), placed.weights["kernel"])
+        self.matrix = self.operator.to_scipy(dtype=placed.dtype)
+        self.windows = _windows(self.operator, placed.dtype)
         self.x: Array = np.empty(0)
 
     def forward(self, *inputs: Array) -> Array:
-        place, kernel = self.place, self.place.weights["kernel"]
+        placed, kernel = self.placed, self.placed.weights["kernel"]
         self.operator.pattern.csr_values(kernel, self.matrix.data)
-        self.x = inputs[0].reshape(-1, place.batch)
-        matrix = self.matrix.T if self.turned else self.matrix
-        y = (matrix @ self.x).reshape(*place.out_shape, place.batch)
-        if "bias" in place.weights:
-            y += place.weights["bias"].reshape((-1,) + (1,) * (y.ndim - 1))
+        self.x = inputs[0].reshape(-1, placed.batch)
+        matrix = self.matrix.T if self.is_transposed else self.matrix
+        y = (matrix @ self.x).reshape(*placed.out_shape, placed.batch)
+        if "bias" in placed.weights:
+            y += placed.weights["bias"].reshape((-1,) + (1,) * (y.ndim - 1))
         return y
 
     def backward(self, g: Array) -> Sequence[Array | None]:
-        place = self.place
-        if "bias" in place.gradients:
-            np.sum(g, axis=tuple(range(1, g.ndim)), out=place.gradients["bias"])
-        upstream = g.reshape(-1, place.batch)
+        placed = self.placed
+        if "bias" in placed.gradients:
+            np.sum(g, axis=tuple(range(1, g.ndim)), out=placed.gradients["bias"])
+        upstream = g.reshape(-1, placed.batch)
         self._kernel_gradient(upstream)
-        if place.first:
+        if placed.first:
             return (None,)
-        matrix = self.matrix if self.turned else self.matrix.T
-        return ((matrix @ upstream).reshape(*place.shapes[0], place.batch),)
+        matrix = self.matrix if self.is_transposed else self.matrix.T
+        return ((matrix @ upstream).reshape(*placed.shapes[0], placed.batch),)
 
     def _kernel_gradient(self, upstream: Array) -> None:
-        """Of the correlation: a transposed layer reads what it writes."""
-        gradient = self.place.gradients["kernel"]
-        after, before = (self.x, upstream) if self.turned else (upstream, self.x)
+        """Write the gradient of the kernel; a transposed layer exchanges inputs and outputs."""
+        gradient = self.placed.gradients["kernel"]
+        after, before = (self.x, upstream) if self.is_transposed else (upstream, self.x)
         groups, outputs, inputs = self.operator.geometry.channels
         taps = math.prod(gradient.shape[2:])
         read = (self.windows @ before).reshape(groups, inputs * taps, -1)
@@ -74,35 +74,37 @@ class SparseLayerStage(Stage):
 
 
 def _windows(operator: Convolution, dtype: Any) -> scipy.sparse.csr_array:
-    """What each tap reads at each output, whatever its weight: a row for every tap and place.
+    """The unfolding matrix of a layer: one row for each tap and output position.
 
-    The rows of the pattern for one output channel of each group, in the order of their labels.
+    The rows of the pattern for one output channel of each group, ordered by label.
     """
     geometry = operator.geometry
     groups, _, inputs = geometry.channels
     block = label_block(geometry)
-    places, size = (int(size_product(n)) for n in (geometry.out_spatial, geometry.taps))
-    place = np.repeat(np.arange(places), np.diff(block.indptr))
+    positions, size = (int(size_product(n)) for n in (geometry.out_spatial, geometry.taps))
+    position = np.repeat(np.arange(positions), np.diff(block.indptr))
     group = np.arange(groups)[:, None]
-    rows = (group * inputs * size + block.labels) * places + place
+    rows = (group * inputs * size + block.labels) * positions + position
     columns = group * inputs * int(size_product(geometry.in_spatial)) + block.columns
-    shape = groups * inputs * size * places, int(size_product(geometry.in_shape))
+    shape = groups * inputs * size * positions, int(size_product(geometry.in_shape))
     ones = np.ones(rows.size, dtype=dtype)
     return scipy.sparse.coo_array((ones, (rows.ravel(), columns.ravel())), shape=shape).tocsr()
 
 
 class SparseMaxPoolStage(MaxPoolStage):
-    """A max-pooling as the 0/1 matrix that selects the winners of every sample."""
+    """A max-pooling as the 0/1 matrix that selects the maxima of every sample."""
 
-    def __init__(self, place: Place, axes: Sequence[Axis]) -> None:
-        super().__init__(place, axes)
-        size = math.prod(place.shapes[0]) * place.batch
+    def __init__(self, placed: PlacedLayer, axes: Sequence[Axis]) -> None:
+        super().__init__(placed, axes)
+        size = math.prod(placed.shapes[0]) * placed.batch
         kind = scipy.sparse.get_index_dtype(maxval=size)
-        # What is padded never wins.
+        # Padding is never the maximum, so that its index is arbitrary.
         index = np.zeros(self.windows.padded.shape, dtype=kind)
-        self.windows.layer.extend(np.arange(size).reshape(*place.shapes[0], place.batch), 1, index)
+        self.windows.layer.extend(
+            np.arange(size).reshape(*placed.shapes[0], placed.batch), 1, index
+        )
         self.index = [index[tap] for tap in self.windows.taps()]
-        ones = np.ones(self.y.size, dtype=place.dtype)
+        ones = np.ones(self.y.size, dtype=placed.dtype)
         columns, ends = np.zeros(self.y.size, kind), np.arange(self.y.size + 1, dtype=kind)
         self.matrix = scipy.sparse.csr_array((ones, columns, ends), shape=(self.y.size, size))
 
@@ -116,11 +118,11 @@ class SparseMaxPoolStage(MaxPoolStage):
 
     def backward(self, g: Array) -> Sequence[Array | None]:
         back = self.matrix.T @ g.reshape(-1)
-        return (back.reshape(*self.place.shapes[0], self.place.batch),)
+        return (back.reshape(*self.placed.shapes[0], self.placed.batch),)
 
 
 class SparseReLUStage(Stage):
-    """A ReLU as the diagonal of where the input is positive."""
+    """A ReLU as a diagonal matrix with ones where the input is positive."""
 
     def forward(self, *inputs: Array) -> Array:
         (x,) = inputs
@@ -132,7 +134,7 @@ class SparseReLUStage(Stage):
 
 
 class SparseDropoutStage(DropoutStage):
-    """A dropout as the diagonal of its factors."""
+    """A dropout as the diagonal matrix of its factors."""
 
     def forward(self, *inputs: Array) -> Array:
         (x,) = inputs

@@ -1,4 +1,4 @@
-"""Optimisers: how gradients move the parameters, in place, by the rules that PyTorch uses."""
+"""Optimisers that update the parameters in place, by the same rules as PyTorch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from convalg.train.schedules import Schedule, check_schedule
 Array = np.ndarray
 Arrays = dict[str, Array]
 
-# Beside the norm in the denominator of gradient clipping, as torch.nn.utils.clip_grad_norm_ has it.
+# Added to the norm in the denominator of gradient clipping, as in torch.nn.utils.clip_grad_norm_.
 _CLIP_MARGIN = 1e-6
 
 
 class _Step(NamedTuple):
-    """One parameter's step: the rate, its number from 1, two buffers of the parameter's shape."""
+    """A step of one parameter: rate, number (from 1), and two buffers of the parameter's shape."""
 
     rate: float
     number: int
@@ -33,11 +33,12 @@ class _Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Optimiser(ABC):
-    """A rule that moves parameters against their gradients; its state lies in the caller's arrays.
+    """A rule that moves parameters against their gradients; its state is in arrays of the caller.
 
-    `learning_rate`: times the factor of `schedule`, a callable of the progress; `weight_decay`: the
-    factor of the penalty on the weights; `clip`: the largest norm of all gradients together.
-    Source: the classes of the same names in torch.optim, whose numbers these repeat.
+    `learning_rate`: is multiplied by the factor of `schedule`, a callable of the progress;
+    `weight_decay`: the factor of the penalty on the weights; `clip`: the largest norm of all
+    gradients together.
+    Source: the classes of the same names in torch.optim, which compute the same numbers.
     """
 
     learning_rate: float
@@ -56,14 +57,17 @@ class Optimiser(ABC):
     @property
     @abstractmethod
     def moments(self) -> tuple[str, ...]:
-        """The names of the state arrays that each parameter has."""
+        """The names of the state arrays of each parameter."""
 
     def start(self, parameters: Mapping[str, Array]) -> Arrays:
-        """The state before the first step: zeros, named "<parameter>/<moment>".
+        """Return the state before the first step: zeros, named "<parameter>/<moment>".
 
-        Raises: KindError unless every parameter is an array of floats that can be written.
+        Raises:
+            KindError: unless every parameter is a writable array of floats.
 
-        >>> sorted(Adam().start({"bias": np.zeros(2)}))
+        >>> import convalg as ca
+        >>> import numpy as np
+        >>> sorted(ca.train.Adam().start({"bias": np.zeros(2)}))
         ['bias/mean', 'bias/square']
         """
         for name, parameter in parameters.items():
@@ -75,11 +79,14 @@ class Optimiser(ABC):
         }
 
     def rate(self, step: int, *, steps_per_epoch: int = 1) -> float:
-        """The learning rate of a step, counted from 0, with the schedule's factor in it.
+        """Return the learning rate of a step, counted from 0, including the schedule.
 
-        Raises: ArgumentError when the schedule gives what is no factor.
+        Raises:
+            ArgumentError: when the factor of the schedule is negative or not finite.
 
-        >>> SGD(0.5, schedule=lambda progress: 1 / (1 + progress)).rate(3, steps_per_epoch=3)
+        >>> import convalg as ca
+        >>> optimiser = ca.train.SGD(0.5, schedule=lambda progress: 1 / (1 + progress))
+        >>> optimiser.rate(3, steps_per_epoch=3)
         0.25
         """
         if self.schedule is None:
@@ -87,7 +94,7 @@ class Optimiser(ABC):
         factor = float(self.schedule(step / steps_per_epoch))
         if not 0 <= factor < math.inf:
             raise ArgumentError(
-                f"the schedule gives the factor {factor} at step {step}: "
+                f"the schedule returns the factor {factor} at step {step}: "
                 f"it must be finite and at least 0"
             )
         return self.learning_rate * factor
@@ -101,15 +108,25 @@ class Optimiser(ABC):
         *,
         steps_per_epoch: int = 1,
     ) -> None:
-        """Move the parameters and the state by one step, in place; the gradients stay as they are.
+        """Update the parameters and the state by one step, in place; the gradients are unchanged.
 
-        `step` counts from 0. A parameter without a gradient is left, with its state.
+        A parameter without a gradient is unchanged, and so is its state.
 
-        Raises: ShapeError when a gradient is not of its parameter's shape; ArgumentError when one
-        belongs to no parameter, or a state array is missing.
+        Args:
+            parameters: arrays by name.
+            gradients: arrays by the name of their parameter, of the same shapes.
+            state: the result of `start`.
+            step: the number of the step, counted from 0.
+            steps_per_epoch: the unit of the schedule, in steps.
 
+        Raises:
+            ShapeError: when a gradient does not have the shape of its parameter.
+            ArgumentError: for a gradient without a parameter, or a missing state array.
+
+        >>> import convalg as ca
+        >>> import numpy as np
         >>> parameters = {"kernel": np.array([1.0, 2.0])}
-        >>> SGD(0.5).update(parameters, {"kernel": np.array([1.0, -1.0])}, {}, 0)
+        >>> ca.train.SGD(0.5).update(parameters, {"kernel": np.array([1.0, -1.0])}, {}, 0)
         >>> parameters["kernel"].tolist()
         [0.5, 2.5]
         """
@@ -125,31 +142,35 @@ class Optimiser(ABC):
             self._move(parameter, gradient, self._moments(name, state), now)
 
     def _moments(self, name: str, state: Mapping[str, Array]) -> list[Array]:
-        found = [state.get(f"{name}/{moment}") for moment in self.moments]
-        if any(array is None for array in found):
+        arrays = [state.get(f"{name}/{moment}") for moment in self.moments]
+        if any(array is None for array in arrays):
             raise ArgumentError(
-                f"the state lacks {', '.join(self.moments)} of {name}: "
-                f"take it from start(parameters) of the same optimiser"
+                f"the state has no {', '.join(self.moments)} of {name}: "
+                f"create it by start(parameters) of the same optimiser"
             )
-        return [array for array in found if array is not None]
+        return [array for array in arrays if array is not None]
 
     @abstractmethod
     def _move(self, parameter: Array, gradient: Array, moments: list[Array], step: _Step) -> None:
-        """One parameter's step. `gradient` may be `step.first` itself; the other is free to use."""
+        """Update one parameter. `gradient` may be `step.first` itself; `step.second` is free."""
 
 
 @dataclass(frozen=True)
 class SGD(Optimiser):
-    """Stochastic gradient descent, with momentum, Nesterov's or Polyak's, where it is not 0.
+    """Stochastic gradient descent, with Polyak's or Nesterov's momentum if `momentum` is not 0.
 
-    Rule: v = momentum v + g; p -= rate v, and with Nesterov p -= rate (g + momentum v). The
-    gradient g has weight_decay p added.
+    Rule: v = momentum v + g; p -= rate v, and with Nesterov p -= rate (g + momentum v), where g is
+    the gradient plus weight_decay p.
 
-    Raises: ArgumentError for numbers out of range, and for Nesterov without momentum.
+    Raises:
+        ArgumentError: for numbers out of range, and for Nesterov without momentum.
+
     Source: torch.optim.SGD.
 
+    >>> import convalg as ca
+    >>> import numpy as np
     >>> parameters = {"w": np.array([4.0])}
-    >>> optimiser = SGD(0.25, 0.5)
+    >>> optimiser = ca.train.SGD(0.25, 0.5)
     >>> state = optimiser.start(parameters)
     >>> for step in range(2):
     ...     optimiser.update(parameters, {"w": 2 * parameters["w"]}, state, step)
@@ -168,12 +189,12 @@ class SGD(Optimiser):
             raise KindError(f"nesterov must be True or False, not {self.nesterov!r}")
         if self.nesterov and not self.momentum:
             raise ArgumentError(
-                f"nesterov=True needs a momentum above 0, not {self.momentum}: give momentum=0.9"
+                f"nesterov=True needs a momentum above 0, not {self.momentum}: pass momentum=0.9"
             )
 
     @property
     def moments(self) -> tuple[str, ...]:
-        """The names of the state arrays that each parameter has."""
+        """The names of the state arrays of each parameter."""
         return ("momentum",) if self.momentum else ()
 
     def _move(self, parameter: Array, gradient: Array, moments: list[Array], step: _Step) -> None:
@@ -195,7 +216,7 @@ class SGD(Optimiser):
 
 @dataclass(frozen=True)
 class _Adaptive(Optimiser):
-    """What Adam and AdamW share: the means of the gradients and of their squares."""
+    """The common part of Adam and AdamW: the means of the gradients and of their squares."""
 
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -207,20 +228,20 @@ class _Adaptive(Optimiser):
         betas = self.betas
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ArgumentError(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
-        found = tuple(
+        checked = tuple(
             checked_number(f"betas[{k}]", beta, least=0, below=1) for k, beta in enumerate(betas)
         )
-        object.__setattr__(self, "betas", found)
+        object.__setattr__(self, "betas", checked)
 
     @property
     def moments(self) -> tuple[str, ...]:
-        """The names of the state arrays that each parameter has."""
+        """The names of the state arrays of each parameter."""
         return ("mean", "square")
 
     def _descend(
         self, parameter: Array, gradient: Array, moments: list[Array], step: _Step
     ) -> None:
-        """Adam's step without the decay of the weights."""
+        """Adam's step without weight decay."""
         mean, square = moments
         first, second = step.first, step.second
         slow, slower = self.betas
@@ -230,7 +251,7 @@ class _Adaptive(Optimiser):
         np.multiply(gradient, gradient, out=second)
         second *= 1 - slower
         square += second
-        # The correction of the root is moved out of the quotient: one pass over the array less.
+        # Moving the bias correction of the root out of the quotient saves one pass over the array.
         root = math.sqrt(1 - slower**step.number)
         np.sqrt(square, out=second)
         second += self.epsilon * root
@@ -241,17 +262,21 @@ class _Adaptive(Optimiser):
 
 @dataclass(frozen=True)
 class Adam(_Adaptive):
-    """Adam: steps by the running mean of the gradients over the root of that of their squares.
+    """Adam: steps along the mean gradient divided by the root of the mean squared gradient.
 
     Rule: m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2;
-    p -= rate m / (1 - b1^t) / (sqrt(s / (1 - b2^t)) + epsilon) at the t-th step. The gradient g
-    has weight_decay p added.
+    p -= rate m / (1 - b1^t) / (sqrt(s / (1 - b2^t)) + epsilon) at the t-th step, where g is the
+    gradient plus weight_decay p.
 
-    Raises: ArgumentError for numbers out of range.
+    Raises:
+        ArgumentError: for numbers out of range.
+
     Source: Kingma and Ba, 2015, algorithm 1; torch.optim.Adam.
 
+    >>> import convalg as ca
+    >>> import numpy as np
     >>> parameters = {"w": np.array([1.0, 1.0])}
-    >>> optimiser = Adam(0.1)
+    >>> optimiser = ca.train.Adam(0.1)
     >>> state = optimiser.start(parameters)
     >>> optimiser.update(parameters, {"w": np.array([5.0, -0.01])}, state, 0)
     >>> parameters["w"].round(6).tolist()
@@ -267,15 +292,19 @@ class Adam(_Adaptive):
 
 @dataclass(frozen=True)
 class AdamW(_Adaptive):
-    """Adam with the weights shrunk by the learning rate times `weight_decay` before each step.
+    """Adam with decoupled weight decay: weights shrink by rate * `weight_decay` before each step.
 
-    Rule: p *= 1 - rate weight_decay, then Adam's step by the plain gradient.
+    Rule: p *= 1 - rate weight_decay, then Adam's step by the unmodified gradient.
 
-    Raises: ArgumentError for numbers out of range.
+    Raises:
+        ArgumentError: for numbers out of range.
+
     Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019; torch.optim.AdamW.
 
+    >>> import convalg as ca
+    >>> import numpy as np
     >>> parameters = {"w": np.array([1.0])}
-    >>> optimiser = AdamW(0.1, weight_decay=0.5)
+    >>> optimiser = ca.train.AdamW(0.1, weight_decay=0.5)
     >>> optimiser.update(parameters, {"w": np.zeros(1)}, optimiser.start(parameters), 0)
     >>> parameters["w"].tolist()
     [0.95]
@@ -298,10 +327,13 @@ OPTIMISERS: dict[str, Callable[[], Optimiser]] = {
 
 
 def optimiser_named(value: Any) -> Optimiser:
-    """The optimiser of a name, or the one given.
+    """Return the optimiser of that name; an Optimiser is returned unchanged.
 
-    Raises: ArgumentError for a name that there is not, KindError for anything else.
+    Raises:
+        ArgumentError: for an unknown name.
+        KindError: for anything else.
 
+    >>> from convalg.train.optimisers import optimiser_named
     >>> optimiser_named("momentum").momentum
     0.9
     """
@@ -312,37 +344,39 @@ def optimiser_named(value: Any) -> Optimiser:
             f"an optimiser must be an Optimiser or one of {', '.join(OPTIMISERS)}, not {value!r}"
         )
     if value not in OPTIMISERS:
-        raise ArgumentError(f"no optimiser is named {value!r}: take one of {', '.join(OPTIMISERS)}")
+        raise ArgumentError(f"unknown optimiser {value!r}: use one of {', '.join(OPTIMISERS)}")
     return OPTIMISERS[value]()
 
 
 def clip_factor(gradients: Mapping[str, Array], largest: float) -> float:
-    """The factor that brings the norm of all gradients together down to `largest`, at most 1.
+    """Return the factor, at most 1, that scales the norm of all gradients down to `largest`.
 
     Rule: min(1, largest / (norm + 1e-6)). Source: torch.nn.utils.clip_grad_norm_.
 
+    >>> import numpy as np
+    >>> from convalg.train.optimisers import clip_factor
     >>> round(clip_factor({"a": np.array([3.0]), "b": np.array([4.0])}, 1.0), 6)
     0.2
     """
     total = math.fsum(_squared(gradient) for gradient in gradients.values())
-    # The comparison is False for a norm that is no number: that must not pass as harmless.
+    # The comparison is False for a NaN, which must not be taken for a factor of 1.
     factor = largest / (math.sqrt(total) + _CLIP_MARGIN)
     return 1.0 if factor >= 1.0 else factor
 
 
 def _squared(gradient: Array) -> float:
-    """The sum of the squares, in float64 where float32 overflows."""
-    found = float(np.vdot(gradient, gradient))
-    if math.isinf(found) and gradient.dtype != np.float64:
+    """The sum of squares, in float64 where float32 overflows."""
+    total = float(np.vdot(gradient, gradient))
+    if math.isinf(total) and gradient.dtype != np.float64:
         wide = gradient.astype(np.float64)
-        found = float(np.vdot(wide, wide))
-    return found
+        total = float(np.vdot(wide, wide))
+    return total
 
 
 class _Scratch:
-    """Two buffers per kind of number, as long as the longest parameter, for one update.
+    """Two buffers per dtype, as long as the longest parameter, for one update.
 
-    Made afresh each time, which takes about a microsecond, so that threads never share them.
+    They are allocated each time, which takes about a microsecond, so that threads never share them.
     """
 
     def __init__(self, parameters: Any) -> None:
@@ -364,7 +398,7 @@ def _check_parameter(name: str, parameter: Any) -> None:
         kind = parameter.dtype if isinstance(parameter, np.ndarray) else type(parameter).__name__
         raise KindError(f"parameter {name} must be an array of floats to be trained, not {kind}")
     if not parameter.flags.writeable:
-        raise KindError(f"parameter {name} is read-only: give a copy that can be moved in place")
+        raise KindError(f"parameter {name} is read-only: pass a writable copy")
 
 
 def _check_gradients(parameters: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
@@ -372,8 +406,8 @@ def _check_gradients(parameters: Mapping[str, Array], gradients: Mapping[str, Ar
         parameter = parameters.get(name)
         if parameter is None:
             raise ArgumentError(
-                f"a gradient belongs to {name!r}, which is no parameter: "
-                f"there are {', '.join(parameters)}"
+                f"there is a gradient of {name!r}, which is not a parameter: the parameters are "
+                f"{', '.join(parameters)}"
             )
         if gradient.shape != parameter.shape:
             raise ShapeError(

@@ -1,4 +1,4 @@
-"""A network made ready for training: its parameters in one vector, a stage for every layer."""
+"""A network prepared for training: its parameters in one vector, a stage for every layer."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ from convalg.train.matrices import (
     SparseMaxPoolStage,
     SparseReLUStage,
 )
-from convalg.train.stages import Place, Stage
+from convalg.train.stages import PlacedLayer, Stage
 from convalg.train.tiles import TilesStage
 
 Engine = Literal["auto", "sparse", "blas"]
 MOST_SPARSE = 1024
-"""Weights of a transposed layer up to which its sparse matrix is the faster one: 1.5 to 5 times
-below 500 weights, 2.2 times slower with 8,192. Of correlations the tiles always are."""
+"""The most weights of a transposed layer for which its sparse matrix is faster than tiles: 1.5 to 5
+times faster below 500 weights, 2.2 times slower with 8,192. For correlations tiles are always
+faster."""
 
 
 def check_network(net: Any, who: str) -> None:
-    """Raises: KindError for what is no network, ArgumentError when its sizes are letters."""
+    """Raises: KindError unless net is a Network, ArgumentError for symbolic sizes."""
     if not isinstance(net, Network):
         raise KindError(f"{who} takes a ca.Network, not a {type(net).__name__}")
     if any(is_symbolic(n) for n in net.in_shape):
-        raise ArgumentError(f"training needs numbers for sizes, not {net.in_shape}")
+        raise ArgumentError(f"training needs numbers for sizes, not the symbolic {net.in_shape}")
 
 
 class TrainingPlan:
-    """The parameters of a network as one vector, and programs that run it, one for a batch size.
+    """The parameters of a network as one vector, and programs that run it, one per batch size.
 
     `parameters` and `gradients` are vectors of the same length; `weights[node][name]` are views
-    of the first, and the running statistics beside them.
+    of the first, and also the running statistics.
     """
 
     def __init__(self, net: Network, *, engine: Engine = "auto", dtype: Any = np.float32) -> None:
@@ -74,7 +75,7 @@ class TrainingPlan:
         self.load()
 
     def load(self) -> None:
-        """Take the arrays of the network. Raises: ArgumentError for a layer without them."""
+        """Copy the arrays of the network. Raises: ArgumentError for a layer without weights."""
         for node, layer in self.nodes:
             self.net.map(node) if not layer.many else None
             for name, array in self.net.weights.get(node, {}).items():
@@ -84,20 +85,20 @@ class TrainingPlan:
                     self.weights[node][name] = np.array(array, dtype=self.dtype)
 
     def store(self) -> None:
-        """Give the network copies of the arrays."""
+        """Store copies of the arrays in the network."""
         for node, arrays in self.weights.items():
             if arrays:
                 self.net.weights[node] = {name: value.copy() for name, value in arrays.items()}
 
     def program(self, batch: int) -> Program:
-        """The stages for a batch size; few sizes occur, and each keeps its buffers."""
+        """Return the program for a batch size; it is kept, as only few sizes occur."""
         if batch not in self._programs:
             self._programs[batch] = Program(self, batch)
         return self._programs[batch]
 
 
 class Program:
-    """The stages of a plan for one batch size, in the order in which data flow."""
+    """The stages of a plan for one batch size, in the order of the forward pass."""
 
     def __init__(self, plan: TrainingPlan, batch: int) -> None:
         self.plan, self.batch = plan, batch
@@ -110,12 +111,12 @@ class Program:
             merged.update(chain)
             last = chain[-1] if chain else node
             sources = tuple(plan.net.sources(node))
-            place = self._place(node, layer, last)
-            self.steps.append((last, sources, self._stage(place, chain)))
+            placed = self._place(node, layer, last)
+            self.steps.append((last, sources, self._stage(placed, chain)))
 
-    def _place(self, node: str, layer: Layer, last: str) -> Place:
+    def _place(self, node: str, layer: Layer, last: str) -> PlacedLayer:
         net = self.plan.net
-        return Place(
+        return PlacedLayer(
             node=node,
             layer=layer,
             shapes=net.input_shapes(node),
@@ -128,33 +129,33 @@ class Program:
         )
 
     def _merged(self, node: str, layer: Layer) -> list[str]:
-        """The nodes behind a convolution that its tiles do as well: a pooling, a ReLU."""
+        """The nodes after a convolution that its tiles also compute: a pooling, a ReLU."""
         if self.plan.engine == "sparse" or not _tiled(layer):
             return []
-        net, found = self.plan.net, []
-        wanted = {"pool", "relu"}
-        while wanted and node != net.output:
+        net, chain = self.plan.net, []
+        mergeable = {"pool", "relu"}
+        while mergeable and node != net.output:
             users = [n for n in net.graph.successors(node) if n in self.plan.weights]
             kind = _mergeable(net, users[0]) if len(users) == 1 else ""
-            if kind not in wanted:
+            if kind not in mergeable:
                 break
-            wanted.discard(kind)
+            mergeable.discard(kind)
             node = users[0]
-            found.append(node)
-        return found
+            chain.append(node)
+        return chain
 
-    def _stage(self, place: Place, chain: list[str]) -> Stage:
-        net, layer = self.plan.net, place.layer
+    def _stage(self, placed: PlacedLayer, chain: list[str]) -> Stage:
+        net, layer = self.plan.net, placed.layer
         if chain or (self.plan.engine != "sparse" and _tiled(layer)):
             kinds = {_mergeable(net, node): net[node] for node in chain}
             pool, sizes = kinds.get("pool"), []
             if isinstance(pool, L.MaxPool):
-                sizes = [int(axis.taps) for axis in pool.axes(layer.out_shape(*place.shapes))]
-            return TilesStage(place, pool=sizes, relu="relu" in kinds)
-        return _stage(place, self.plan.engine)
+                sizes = [int(axis.taps) for axis in pool.axes(layer.out_shape(*placed.shapes))]
+            return TilesStage(placed, pool=sizes, relu="relu" in kinds)
+        return _stage(placed, self.plan.engine)
 
     def forward(self, x: Array, random: np.random.Generator | None = None) -> Array:
-        """The output of a batch `(*in_shape, batch)`; with random numbers, as in training."""
+        """Return the output of a batch `(*in_shape, batch)`; in training mode if given `random`."""
         data = {INPUT: x}
         for node, sources, stage in self.steps:
             stage.begin(random)
@@ -162,9 +163,9 @@ class Program:
         return data[self.plan.net.output]
 
     def first_not_finite(self) -> str:
-        """The node behind which the last batch is not finite, or whose arrays are not."""
+        """Return the first node whose last output, or whose arrays, are not finite."""
         for node, _, stage in self.steps:
-            arrays = [stage.output, *stage.place.weights.values()]
+            arrays = [stage.output, *stage.placed.weights.values()]
             if not all(np.isfinite(array).all() for array in arrays):
                 return node
         return self.plan.net.output
@@ -186,7 +187,7 @@ def _tiled(layer: Layer) -> bool:
 
 
 def _mergeable(net: Network, node: str) -> str:
-    """ "relu", "pool" for a max-pooling of small windows side by side, or neither."""
+    """Return "relu", "pool" for a max-pooling of small adjacent windows, or an empty text."""
     layer = net[node]
     if isinstance(layer, L.ReLU):
         return "relu"
@@ -204,48 +205,50 @@ def _mergeable(net: Network, node: str) -> str:
     return ""
 
 
-def _stage(place: Place, engine: Engine) -> Stage:
-    """What a layer becomes; by the rule for its kind, else as the map that it is."""
-    layer, shape, sparse = place.layer, place.shapes[0], engine == "sparse"
+def _stage(placed: PlacedLayer, engine: Engine) -> Stage:
+    """Return the stage of a layer, by the rule for its type, else from its map."""
+    layer, shape, sparse = placed.layer, placed.shapes[0], engine == "sparse"
     match layer:
         case L.Conv() | L.ConvTranspose() if sparse:
-            return SparseLayerStage(place)
-        case L.ConvTranspose() if engine == "auto" and place.weights["kernel"].size <= MOST_SPARSE:
-            return SparseLayerStage(place)
+            return SparseLayerStage(placed)
+        case L.ConvTranspose() if engine == "auto" and placed.weights["kernel"].size <= MOST_SPARSE:
+            return SparseLayerStage(placed)
         case L.Dense():
-            return S.DenseStage(place)
+            return S.DenseStage(placed)
         case L.Project():
-            return S.ProjectStage(place)
+            return S.ProjectStage(placed)
         case L.ReLU():
-            return SparseReLUStage(place) if sparse else S.ReLUStage(place)
+            return SparseReLUStage(placed) if sparse else S.ReLUStage(placed)
         case L.MaxPool():
-            return (SparseMaxPoolStage if sparse else S.MaxPoolStage)(place, layer.axes(shape))
+            return (SparseMaxPoolStage if sparse else S.MaxPoolStage)(placed, layer.axes(shape))
         case L.GlobalMaxPool():
             axes = [link.axis for link in layer.links(shape)]
-            return (SparseMaxPoolStage if sparse else S.MaxPoolStage)(place, axes)
+            return (SparseMaxPoolStage if sparse else S.MaxPoolStage)(placed, axes)
         case L.AvgPool() | L.GlobalAvgPool():
             axes = [link.axis for link in layer.links(shape)]
-            operator = layer.map(place.shapes, {})
+            operator = layer.map(placed.shapes, {})
             assert isinstance(operator, Operator)
-            return S.AveragePoolStage(place, axes, operator)
+            return S.AveragePoolStage(placed, axes, operator)
         case L.Dropout():
-            return (SparseDropoutStage if sparse else S.DropoutStage)(place, layer.rate)
+            return (SparseDropoutStage if sparse else S.DropoutStage)(placed, layer.rate)
         case L.BatchNorm():
-            return S.BatchNormStage(place, layer.epsilon)
+            return S.BatchNormStage(placed, layer.epsilon)
         case L.Scale() | L.Shift():
-            return S.SpreadStage(place, multiplied=isinstance(layer, L.Scale))
+            return S.SpreadStage(placed, multiplied=isinstance(layer, L.Scale))
         case L.Add():
-            return S.AddStage(place)
+            return S.AddStage(placed)
         case L.Concat():
-            return S.ConcatStage(place)
+            return S.ConcatStage(placed)
         case L.Flatten() | L.Reshape() | L.Identity():
-            return S.SelectionStage(place)
+            return S.SelectionStage(placed)
     if layer.many:
-        raise ArgumentError(f"{place.node} joins inputs as no rule of training does: {layer!r}")
+        raise ArgumentError(
+            f"{placed.node} joins several inputs in a way that training does not support: {layer!r}"
+        )
     if isinstance(layer, L.Opaque):
-        layer.map(place.shapes, {})
-    if not (layer.weights(*place.shapes) or layer.buffers(*place.shapes)):
-        found = layer.map(place.shapes, {})
-        if isinstance(found, activations.ElementwiseMap):
-            return S.ElementwiseStage(place, found.function, found.slope)
-    return S.MapStage(place)
+        layer.map(placed.shapes, {})
+    if not (layer.weights(*placed.shapes) or layer.buffers(*placed.shapes)):
+        layer_map = layer.map(placed.shapes, {})
+        if isinstance(layer_map, activations.ElementwiseMap):
+            return S.ElementwiseStage(placed, layer_map.function, layer_map.slope)
+    return S.MapStage(placed)

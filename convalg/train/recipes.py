@@ -1,4 +1,4 @@
-"""What `convalg train` does without being told: a network and its settings for given images."""
+"""The defaults of `convalg train`: a network and its settings for images of a given shape."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from convalg.train.optimisers import Adam, Optimiser
 from convalg.train.schedules import Cosine
 
 LARGE = 20
-"""Images of as many pixels a side, or more, are trained on with the larger network."""
+"""Images with at least this many pixels per side are trained on with the larger network."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings that reach a good accuracy on images of a kind."""
+    """Settings that reach a good accuracy on images of a certain size."""
 
     network: str
     optimiser: Optimiser
@@ -31,13 +31,14 @@ class Recipe:
     shift: int = 0
 
     def augment(self, images: Array, random: np.random.Generator) -> Array:
-        """The images of a batch, each moved by up to `shift` pixels."""
+        """Return the images of a batch, each shifted by up to `shift` pixels."""
         return data.shifted(images, random, self.shift, dims=images.ndim - 2)
 
 
 def recipe(in_shape: tuple[int, ...], epochs: int | None = None) -> Recipe:
-    """The settings for images of a shape.
+    """Return the settings for images of a shape.
 
+    >>> from convalg.train.recipes import recipe
     >>> recipe((1, 8, 8)).network, recipe((1, 28, 28)).network
     ('small', 'lenet5')
     """
@@ -49,10 +50,11 @@ def recipe(in_shape: tuple[int, ...], epochs: int | None = None) -> Recipe:
 
 
 def network(name: str, in_shape: tuple[int, ...], classes: int) -> Network:
-    """A network by name: "small", "lenet5" (with ReLU and max-pooling), or one of `ca.zoo`.
+    """Return a network by name: "small", "lenet5" (with ReLU and max-pooling), or one of `ca.zoo`.
 
-    Raises: ArgumentError for a name that there is not, ShapeError where the images do not fit.
+    Raises: ArgumentError for an unknown name, ShapeError if the images do not fit.
 
+    >>> from convalg.train.recipes import network
     >>> network("lenet5", (1, 28, 28), 10).parameters
     61706
     """
@@ -72,8 +74,8 @@ def network(name: str, in_shape: tuple[int, ...], classes: int) -> Network:
     makers: dict[str, Any] = {name: getattr(zoo, name) for name in zoo.__all__}
     if name not in makers or name in ("dcgan_generator", "dcgan_discriminator", "rcnn", "vae"):
         raise ArgumentError(
-            f"{name!r} is no network to train on labels: take small, lenet5, mlp, or another "
-            f"classifier of the zoo"
+            f"{name!r} is not a network that can be trained on labels: use small, lenet5, mlp, or "
+            f"another classifier of the zoo"
         )
-    found: Network = makers[name](in_shape, classes)
-    return found
+    net: Network = makers[name](in_shape, classes)
+    return net

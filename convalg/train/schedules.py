@@ -1,7 +1,7 @@
-"""Schedules: the factor on the learning rate as the steps go by.
+"""Schedules: the factor on the learning rate as a function of the progress.
 
-Any callable of the progress is one. The progress is in steps, counted from 0, or in epochs and
-fractions of them where the optimiser is told `steps_per_epoch`; lengths are in the same unit.
+Any callable of the progress is a schedule. The progress is in steps, counted from 0, or in epochs
+and fractions of them if `steps_per_epoch` is passed to the optimiser; lengths are in the same unit.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ Schedule = Callable[[float], float]
 
 @dataclass(frozen=True)
 class StepDecay:
-    """The factor on the learning rate: times `factor` after each `every` of progress.
+    """Step decay: the learning rate is multiplied by `factor` after each `every` of progress.
 
     Rule: factor ** floor(progress / every).
 
-    Raises: ArgumentError unless `every` is positive and `factor` in 0..1.
+    Raises:
+        ArgumentError: unless `every` is positive and `factor` in 0..1.
 
-    >>> [StepDecay(10, 0.5)(step) for step in (0, 9, 10, 20)]
+    >>> import convalg as ca
+    >>> [ca.train.StepDecay(10, 0.5)(step) for step in (0, 9, 10, 20)]
     [1.0, 1.0, 0.5, 0.25]
     """
 
@@ -36,20 +38,23 @@ class StepDecay:
         settle(self, "factor", above=0, most=1)
 
     def __call__(self, progress: float) -> float:
-        """The factor at a progress."""
+        """Return the factor at the given progress."""
         return self.factor ** (progress // self.every)
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """The factor on the learning rate: half a cosine from 1 down to `floor` over `steps`.
+    """Cosine decay: the factor follows half a cosine from 1 down to `floor` over `steps`.
 
     Rule: floor + (1 - floor) (1 + cos(pi progress / steps)) / 2, and `floor` from then on.
 
-    Raises: ArgumentError unless `steps` is positive and `floor` in 0..1.
+    Raises:
+        ArgumentError: unless `steps` is positive and `floor` in 0..1.
+
     Source: Loshchilov and Hutter, SGDR, 2017, equation 5, without restarts.
 
-    >>> [round(Cosine(4)(step), 3) for step in range(6)]
+    >>> import convalg as ca
+    >>> [round(ca.train.Cosine(4)(step), 3) for step in range(6)]
     [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
 
@@ -61,21 +66,23 @@ class Cosine:
         settle(self, "floor", least=0, most=1)
 
     def __call__(self, progress: float) -> float:
-        """The factor at a progress."""
+        """Return the factor at the given progress."""
         turn = math.cos(math.pi * min(progress / self.steps, 1.0))
         return self.floor + (1 - self.floor) * (1 + turn) / 2
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """The factor on the learning rate: a line from `start` up to 1 over `steps`, and `then` on.
+    """Warm-up: the factor rises linearly from `start` to 1 over `steps`, then follows `then`.
 
     Rule: start + (1 - start) progress / steps, then `then(progress - steps)`, or 1 without it.
 
-    Raises: ArgumentError unless `steps` is positive and `start` in 0..1; KindError unless `then`
-    is callable.
+    Raises:
+        ArgumentError: unless `steps` is positive and `start` in 0..1.
+        KindError: unless `then` is callable.
 
-    >>> schedule = WarmUp(4, Cosine(2), start=0.2)
+    >>> import convalg as ca
+    >>> schedule = ca.train.WarmUp(4, ca.train.Cosine(2), start=0.2)
     >>> [round(schedule(step), 3) for step in range(7)]
     [0.2, 0.4, 0.6, 0.8, 1.0, 0.5, 0.0]
     """
@@ -83,7 +90,7 @@ class WarmUp:
     steps: float
     then: Schedule | None = None
     _: KW_ONLY
-    # Not 0: the first step would do nothing.
+    # Not 0: the first step would have no effect.
     start: float = 0.01
 
     def __post_init__(self) -> None:
@@ -92,7 +99,7 @@ class WarmUp:
         check_schedule(self.then, "then")
 
     def __call__(self, progress: float) -> float:
-        """The factor at a progress."""
+        """Return the factor at the given progress."""
         if progress < self.steps:
             return self.start + (1 - self.start) * progress / self.steps
         return 1.0 if self.then is None else self.then(progress - self.steps)

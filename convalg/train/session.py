@@ -1,4 +1,4 @@
-"""A run of `convalg train`: data, network and settings by recipe, a folder for what comes out."""
+"""A run of `convalg train`: data, a network and settings by recipe, a folder for the results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Labelled = tuple[Array, Array]
 
 @dataclass
 class Session:
-    """Everything of one run; `run` trains, `figures` draws what came out."""
+    """The data and settings of one run; `run` trains, `figures` draws the results."""
 
     net: Network
     settings: Recipe
@@ -37,7 +37,7 @@ class Session:
     history: History | None = None
 
     def run(self, progress: Callable[[Progress], None] | None = None) -> History:
-        """Train, or go on; see `convalg.fit`."""
+        """Train, or resume training; see `convalg.fit`."""
         self.history = fit(
             self.net,
             *self.train,
@@ -55,11 +55,11 @@ class Session:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of the test images that the network now names."""
+        """The share of the test images that the network now classifies correctly."""
         return evaluate(self.net, *self.test)[1]
 
     def figures(self) -> list[Path]:
-        """The learning curve and the kernels of the first convolution, as files."""
+        """Write figures of the learning curve and the first kernels, and return their paths."""
         made: dict[str, Any] = {}
         if self.history is not None and self.history.loss:
             made["curve.svg"] = history_figure(self.history)
@@ -82,24 +82,25 @@ def train(
     out: Path,
     resume: bool = False,
 ) -> Session:
-    """A session that is ready to run: on the embedded digits, or on the images of a folder.
+    """Return a session that is ready to run, on the embedded digits or the images of a folder.
 
-    Raises: FileError for data that cannot be read, for a folder whose run is unfinished unless
-    `resume`, and for one without a run with it; ArgumentError or ShapeError for a network that
-    does not fit.
+    Raises: FileError for unreadable data, for a folder with an unfinished run without `resume`, and
+    for a folder without a run with `resume`; ArgumentError or ShapeError for an unsuitable network.
     """
     train_set, test_set, classes = _data(folder, seed)
     in_shape = train_set[0].shape[1:]
     settings = recipe(in_shape, epochs)
-    wanted = name or settings.network
+    network_name = name or settings.network
     try:
-        net = network(wanted, in_shape, classes)
+        net = network(network_name, in_shape, classes)
     except ShapeError as error:
-        raise ShapeError(f"{wanted} does not take images of shape {in_shape}: {error}") from None
+        raise ShapeError(
+            f"{network_name} does not accept images of shape {in_shape}: {error}"
+        ) from None
     if net.out_shape != (classes,):
         raise ArgumentError(
-            f"{wanted} is no classifier: its output is {net.out_shape}, not one score for each of "
-            f"{classes} classes"
+            f"{network_name} is not a classifier: its output has shape {net.out_shape}, not one "
+            f"score for each of {classes} classes"
         )
     _settle(out, resume)
     _writable(out)
@@ -109,7 +110,7 @@ def train(
 def _data(folder: Path | None, seed: int) -> tuple[Labelled, Labelled, int]:
     if folder is None:
         return (*data.split(*data.digits(), test=0.25, seed=seed), 10)
-    if folder.is_dir() and any(place.is_dir() for place in folder.iterdir()):
+    if folder.is_dir() and any(path.is_dir() for path in folder.iterdir()):
         images, labels, names = data.read_images(folder)
         return (*data.split(images, labels, seed=seed), len(names))
     train_set, test_set = data.read_idx(folder)
@@ -117,20 +118,20 @@ def _data(folder: Path | None, seed: int) -> tuple[Labelled, Labelled, int]:
 
 
 def _writable(out: Path) -> None:
-    """Raises: FileError before an epoch's work would be lost."""
+    """Raises: FileError for a folder that is not writable, before any training."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(f"nothing can be written to {str(out)!r} ({error.strerror})") from None
+        raise FileError(f"cannot write to {str(out)!r} ({error.strerror})") from None
     if not os.access(out, os.W_OK):
-        raise FileError(f"nothing can be written to {str(out)!r} (no permission)")
+        raise FileError(f"cannot write to {str(out)!r} (no permission)")
 
 
 def _settle(out: Path, resume: bool) -> None:
-    """Whether a new run may use the folder, or an old one be gone on with."""
+    """Raises: FileError unless a new run may use the folder, or a run there can be resumed."""
     there = checkpoint.exists(out)
     if there:
-        # A run that goes on elsewhere is not one that was left unfinished.
+        # A run still in progress in another process is not an unfinished one.
         with checkpoint.lock(out):
             pass
     if resume and not there:
@@ -139,7 +140,7 @@ def _settle(out: Path, resume: bool) -> None:
         facts = checkpoint.read(out)[1]
         if facts.get("finished") is not True:
             raise FileError(
-                f"the folder {str(out)!r} holds an unfinished run: go on with --resume, or give "
+                f"the folder {str(out)!r} has an unfinished run: resume it with --resume, or pass "
                 f"another --out"
             )
         (out / checkpoint.NAME).unlink()

@@ -1,7 +1,7 @@
-"""What a network's layers become for training: forward and back over a batch, buffers planned.
+"""Stages, the layers of a network in training: forward and backward over a batch, in own buffers.
 
-Arrays have the batch as their last axis, `(*shape, batch)`: what one weight multiplies then lies
-side by side in memory, for every sample.
+Arrays have the batch as their last axis, `(*shape, batch)`: the samples that one weight multiplies
+are then contiguous in memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.axis import Axis
-from convalg.engine.layer import layer_of_geometry as seen
+from convalg.engine.layer import layer_of_geometry
 from convalg.geometry import Geometry
 from convalg.maps.chains import Affine
 from convalg.network.layers.base import Layer, Shape
@@ -26,8 +26,8 @@ Arrays = dict[str, Array]
 
 
 @dataclass
-class Place:
-    """A node of a network, as its stage is made: shapes, arrays, gradients, batch."""
+class PlacedLayer:
+    """A layer at a node of a network, from which its stage is built."""
 
     node: str
     layer: Layer
@@ -36,54 +36,57 @@ class Place:
     batch: int
     dtype: Any
     weights: Arrays = field(default_factory=dict)
-    """The trained arrays and the running statistics, which the optimiser changes in place."""
+    """The trained arrays and the running statistics, which training changes in place."""
     gradients: Arrays = field(default_factory=dict)
-    """Where backward writes dL/dp, one for each trained array."""
+    """The arrays to which `backward` writes dL/dp, one for each trained array."""
     first: bool = False
-    """Whether it reads the images, to which no gradient is wanted."""
+    """Whether it reads the images, whose gradient is not needed."""
 
     def empty(self, *shape: int) -> Array:
-        """A buffer for one batch of the shape."""
+        """Allocate a buffer of this shape for one batch."""
         return np.empty((*shape, self.batch), dtype=self.dtype)
 
     def zeros(self, *shape: int) -> Array:
-        """The same of zeros."""
+        """Allocate a buffer of zeros of this shape for one batch."""
         return np.zeros((*shape, self.batch), dtype=self.dtype)
 
 
 class Stage(ABC):
-    """One node, or several in one, over a batch."""
+    """One node, or several merged nodes, over a batch."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, placed: PlacedLayer) -> None:
+        self.placed = placed
         self.output = np.empty(0)
 
     @abstractmethod
     def forward(self, *inputs: Array) -> Array:
-        """The output; what backward needs is kept."""
+        """Return the output, and keep the arrays that `backward` needs."""
 
     @abstractmethod
     def backward(self, g: Array) -> Sequence[Array | None]:
-        """dL/dx for each input, from g = dL/dy; gradients of the arrays are written."""
+        """Return dL/dx for each input, given g = dL/dy, and write the gradients of the arrays."""
 
     def begin(self, random: np.random.Generator | None) -> None:
-        """Before a step: the random numbers of training, or None in use."""
+        """Set the random generator before a step of training; None in inference."""
         return
 
 
 class ElementwiseStage(Stage):
-    """A function of every entry, and its slope."""
+    """A function applied to every entry, and its slope."""
 
     def __init__(
-        self, place: Place, function: Callable[[Array], Array], slope: Callable[[Array], Array]
+        self,
+        placed: PlacedLayer,
+        function: Callable[[Array], Array],
+        slope: Callable[[Array], Array],
     ) -> None:
-        super().__init__(place)
+        super().__init__(placed)
         self.function, self.slope = function, slope
         self.x = np.empty(0)
 
     def forward(self, *inputs: Array) -> Array:
         (self.x,) = inputs
-        return self.function(self.x).astype(self.place.dtype, copy=False)
+        return self.function(self.x).astype(self.placed.dtype, copy=False)
 
     def backward(self, g: Array) -> Sequence[Array | None]:
         return (g * self.slope(self.x).astype(g.dtype, copy=False),)
@@ -92,9 +95,9 @@ class ElementwiseStage(Stage):
 class ReLUStage(Stage):
     """max(x, 0)."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self.y = place.empty(*place.out_shape)
+    def __init__(self, placed: PlacedLayer) -> None:
+        super().__init__(placed)
+        self.y = placed.empty(*placed.out_shape)
 
     def forward(self, *inputs: Array) -> Array:
         return np.maximum(inputs[0], 0, out=self.y)
@@ -104,34 +107,34 @@ class ReLUStage(Stage):
 
 
 class SpreadStage(Stage):
-    """The input times an array, or plus one, spread over it as NumPy does."""
+    """The input times an array, or plus an array, broadcast as in NumPy."""
 
-    def __init__(self, place: Place, *, multiplied: bool) -> None:
-        super().__init__(place)
+    def __init__(self, placed: PlacedLayer, *, multiplied: bool) -> None:
+        super().__init__(placed)
         self.multiplied = multiplied
         self.name = "scale" if multiplied else "bias"
         self.x = np.empty(0)
 
     def forward(self, *inputs: Array) -> Array:
         (self.x,) = inputs
-        array = self.place.weights[self.name][..., None]
+        array = self.placed.weights[self.name][..., None]
         return self.x * array if self.multiplied else self.x + array
 
     def backward(self, g: Array) -> Sequence[Array | None]:
-        array = self.place.weights[self.name]
-        if self.name in self.place.gradients:
+        array = self.placed.weights[self.name]
+        if self.name in self.placed.gradients:
             each = (g * self.x if self.multiplied else g).sum(axis=-1)
             each = each.sum(axis=tuple(range(each.ndim - array.ndim)))
             over = tuple(k for k, n in enumerate(array.shape) if n == 1)
-            self.place.gradients[self.name][...] = each.sum(axis=over, keepdims=True)
+            self.placed.gradients[self.name][...] = each.sum(axis=over, keepdims=True)
         return (g * array[..., None] if self.multiplied else g,)
 
 
 class DropoutStage(Stage):
-    """Zeros by chance, the rest scaled up; in use nothing."""
+    """Dropout: random zeros, the other entries scaled up; the identity in inference."""
 
-    def __init__(self, place: Place, rate: float) -> None:
-        super().__init__(place)
+    def __init__(self, placed: PlacedLayer, rate: float) -> None:
+        super().__init__(placed)
         self.rate = rate
         self.random: np.random.Generator | None = None
         self.mask: Array | None = None
@@ -140,11 +143,11 @@ class DropoutStage(Stage):
         self.random = random
 
     def draw(self, x: Array) -> Array | None:
-        """The factors of one batch: 0, or 1 / (1 - rate)."""
+        """Draw the factors of one batch: 0, or 1 / (1 - rate)."""
         if self.random is None or not self.rate:
             return None
-        kept = self.random.random(x.shape, dtype=np.float32) >= self.rate
-        return kept.astype(x.dtype) * x.dtype.type(1 / (1 - self.rate) if self.rate < 1 else 0)
+        is_kept = self.random.random(x.shape, dtype=np.float32) >= self.rate
+        return is_kept.astype(x.dtype) * x.dtype.type(1 / (1 - self.rate) if self.rate < 1 else 0)
 
     def forward(self, *inputs: Array) -> Array:
         (x,) = inputs
@@ -156,14 +159,14 @@ class DropoutStage(Stage):
 
 
 class SelectionStage(Stage):
-    """The same numbers in another shape."""
+    """A reshape."""
 
     def forward(self, *inputs: Array) -> Array:
         (x,) = inputs
-        return x.reshape((*self.place.out_shape, x.shape[-1]))
+        return x.reshape((*self.placed.out_shape, x.shape[-1]))
 
     def backward(self, g: Array) -> Sequence[Array | None]:
-        return (g.reshape((*self.place.shapes[0], g.shape[-1])),)
+        return (g.reshape((*self.placed.shapes[0], g.shape[-1])),)
 
 
 class AddStage(Stage):
@@ -173,76 +176,77 @@ class AddStage(Stage):
         return sum(inputs[1:], start=inputs[0])
 
     def backward(self, g: Array) -> Sequence[Array | None]:
-        return [g] * len(self.place.shapes)
+        return [g] * len(self.placed.shapes)
 
 
 class ConcatStage(Stage):
-    """Branches one behind another along the channels."""
+    """Branches concatenated along the channels."""
 
     def forward(self, *inputs: Array) -> Array:
         return np.concatenate(inputs)
 
     def backward(self, g: Array) -> Sequence[Array | None]:
-        ends = np.cumsum([shape[0] for shape in self.place.shapes])
+        ends = np.cumsum([shape[0] for shape in self.placed.shapes])
         return np.split(g, ends[:-1])
 
 
 class DenseStage(Stage):
-    """A dense matrix and a bias: three products, forward, back, and for the weights."""
+    """A dense matrix and a bias: three products: forward, backward, and for the weights."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self.y = place.empty(*place.out_shape)
-        self.dx = place.empty(*place.shapes[0])
+    def __init__(self, placed: PlacedLayer) -> None:
+        super().__init__(placed)
+        self.y = placed.empty(*placed.out_shape)
+        self.dx = placed.empty(*placed.shapes[0])
         self.x = self.dx
 
     def forward(self, *inputs: Array) -> Array:
-        weights = self.place.weights["weights"]
+        weights = self.placed.weights["weights"]
         self.x = inputs[0].reshape(weights.shape[1], -1)
         np.matmul(weights, self.x, out=self.y)
-        if "bias" in self.place.weights:
-            self.y += self.place.weights["bias"][:, None]
+        if "bias" in self.placed.weights:
+            self.y += self.placed.weights["bias"][:, None]
         return self.y
 
     def backward(self, g: Array) -> Sequence[Array | None]:
-        gradients = self.place.gradients
+        gradients = self.placed.gradients
         np.matmul(g, self.x.T, out=gradients["weights"])
         if "bias" in gradients:
             np.sum(g, axis=1, out=gradients["bias"])
-        if self.place.first:
+        if self.placed.first:
             return (None,)
-        np.matmul(self.place.weights["weights"].T, g, out=self.dx.reshape(-1, g.shape[-1]))
+        np.matmul(self.placed.weights["weights"].T, g, out=self.dx.reshape(-1, g.shape[-1]))
         return (self.dx,)
 
 
 class ProjectStage(Stage):
-    """One matrix along the last axis of the input."""
+    """One matrix applied along the last axis of the input."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, placed: PlacedLayer) -> None:
+        super().__init__(placed)
         self.x = np.empty(0)
 
     def forward(self, *inputs: Array) -> Array:
         (self.x,) = inputs
-        return np.matmul(self.place.weights["weights"], self.x)
+        return np.matmul(self.placed.weights["weights"], self.x)
 
     def backward(self, g: Array) -> Sequence[Array | None]:
-        weights = self.place.weights["weights"]
+        weights = self.placed.weights["weights"]
         each = np.matmul(g, np.swapaxes(self.x, -1, -2))
-        self.place.gradients["weights"][...] = each.reshape(-1, *weights.shape).sum(axis=0)
-        return (None if self.place.first else np.matmul(weights.T, g),)
+        self.placed.gradients["weights"][...] = each.reshape(-1, *weights.shape).sum(axis=0)
+        return (None if self.placed.first else np.matmul(weights.T, g),)
 
 
 class BatchNormStage(Stage):
-    """Batch norm with the statistics of the batch; in use with the running ones.
+    """Batch norm with the statistics of the batch; in inference with the running statistics.
 
-    Rule: the running statistics move by a tenth, the variance without bias, as PyTorch's do.
+    Rule: the running statistics move by a tenth towards those of the batch, with the unbiased
+    variance, as in PyTorch.
     """
 
     momentum = 0.1
 
-    def __init__(self, place: Place, epsilon: float) -> None:
-        super().__init__(place)
+    def __init__(self, placed: PlacedLayer, epsilon: float) -> None:
+        super().__init__(placed)
         self.epsilon = epsilon
         self.training = False
         self.normal = self.deviation = np.empty(0)
@@ -251,11 +255,11 @@ class BatchNormStage(Stage):
         self.training = random is not None
 
     def _spread(self, values: Array) -> Array:
-        return values.reshape((-1,) + (1,) * len(self.place.out_shape))
+        return values.reshape((-1,) + (1,) * len(self.placed.out_shape))
 
     def forward(self, *inputs: Array) -> Array:
         (x,) = inputs
-        arrays, axes = self.place.weights, tuple(range(1, x.ndim))
+        arrays, axes = self.placed.weights, tuple(range(1, x.ndim))
         if self.training:
             mean = x.mean(axis=axes)
             centred = x - self._spread(mean)
@@ -273,7 +277,7 @@ class BatchNormStage(Stage):
 
     def backward(self, g: Array) -> Sequence[Array | None]:
         axes = tuple(range(1, g.ndim))
-        gradients, scale = self.place.gradients, self.place.weights["scale"]
+        gradients, scale = self.placed.gradients, self.placed.weights["scale"]
         np.sum(g * self.normal, axis=axes, out=gradients["scale"])
         np.sum(g, axis=axes, out=gradients["offset"])
         rate = self._spread(scale / self.deviation)
@@ -286,41 +290,41 @@ class BatchNormStage(Stage):
 
 
 class PoolWindows:
-    """The windows of a padded input as strided views: one for each tap, nothing copied."""
+    """The windows of a padded input as strided views, one for each tap, without copies."""
 
-    def __init__(self, place: Place, axes: Sequence[Axis], fill: float) -> None:
-        self.layer = seen(Geometry(tuple(axes))).layer
-        shape = place.shapes[0]
-        self.padded = np.full((shape[0], *self.layer.lengths, place.batch), fill, place.dtype)
+    def __init__(self, placed: PlacedLayer, axes: Sequence[Axis], fill: float) -> None:
+        self.layer = layer_of_geometry(Geometry(tuple(axes))).layer
+        shape = placed.shapes[0]
+        self.padded = np.full((shape[0], *self.layer.lengths, placed.batch), fill, placed.dtype)
         self.back = np.zeros_like(self.padded)
 
     def read(self, x: Array) -> Array:
-        """The input with its padding."""
+        """Return the input with its padding."""
         if self.layer.is_bare:
             return self.layer.extend(x, 1)
         self.layer.extend(x, 1, self.padded)
         return self.padded
 
     def taps(self) -> Iterator[tuple[slice, ...]]:
-        """Where each tap lies for all windows, in row-major order of the taps."""
+        """Yield the slices that each tap reads over all windows, in row-major order of the taps."""
         for tap in product(*(range(k) for k in self.layer.taps)):
             yield (slice(None), *self.layer.read_by(tap))
 
     def given_back(self) -> Array:
-        """The gradient of the input, from `back`, that of the padded one."""
+        """Return the gradient of the input from `back`, the gradient of the padded input."""
         return self.layer.shrink(self.back, 1)
 
 
 class MaxPoolStage(Stage):
     """The largest sample of each window, the first of equal ones."""
 
-    def __init__(self, place: Place, axes: Sequence[Axis]) -> None:
-        super().__init__(place)
-        self.windows = PoolWindows(place, axes, -np.inf)
-        self.y = place.empty(*place.out_shape)
+    def __init__(self, placed: PlacedLayer, axes: Sequence[Axis]) -> None:
+        super().__init__(placed)
+        self.windows = PoolWindows(placed, axes, -np.inf)
+        self.y = placed.empty(*placed.out_shape)
         taps = len(list(self.windows.taps()))
         self.hits = np.zeros((taps, *self.y.shape), dtype=bool)
-        """Which tap is the winner of each window."""
+        """For each tap, the windows whose maximum it is."""
         self.left = np.zeros(self.y.shape, dtype=bool)
 
     def forward(self, *inputs: Array) -> Array:
@@ -345,22 +349,22 @@ class MaxPoolStage(Stage):
 
 
 class AveragePoolStage(Stage):
-    """The mean of each window: the sum times what the operator makes of ones."""
+    """The mean of each window: the sum times its weight, computed by the operator from ones."""
 
-    def __init__(self, place: Place, axes: Sequence[Axis], operator: Operator) -> None:
-        super().__init__(place)
-        self.windows = PoolWindows(place, axes, 0.0)
-        ones = np.ones(place.shapes[0], dtype=np.float64)
-        counts = np.zeros(place.out_shape)
+    def __init__(self, placed: PlacedLayer, axes: Sequence[Axis], operator: Operator) -> None:
+        super().__init__(placed)
+        self.windows = PoolWindows(placed, axes, 0.0)
+        ones = np.ones(placed.shapes[0], dtype=np.float64)
+        counts = np.zeros(placed.out_shape)
         padded = self.windows.layer.extend(ones, 1)
         for tap in self.windows.taps():
             counts += padded[tap]
         share = np.divide(operator(ones), counts, out=np.zeros_like(counts), where=counts > 0)
-        self.share = share.astype(place.dtype)[..., None]
+        self.share = share.astype(placed.dtype)[..., None]
 
     def forward(self, *inputs: Array) -> Array:
         x = self.windows.read(inputs[0])
-        y = self.place.zeros(*self.place.out_shape)
+        y = self.placed.zeros(*self.placed.out_shape)
         for tap in self.windows.taps():
             y += x[tap]
         y *= self.share
@@ -375,40 +379,40 @@ class AveragePoolStage(Stage):
 
 
 class MapStage(Stage):
-    """Any layer as the map that it is: its Jacobian at every sample, its adjoint behind it."""
+    """Any layer by its map: back-propagation by the adjoint of its Jacobian at every sample."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, placed: PlacedLayer) -> None:
+        super().__init__(placed)
         self.map: Map | None = None
         self.x = np.empty(0)
 
     def forward(self, *inputs: Array) -> Array:
-        place = self.place
-        self.map = place.layer.map(place.shapes, place.weights)
+        placed = self.placed
+        self.map = placed.layer.map(placed.shapes, placed.weights)
         self.x = np.moveaxis(inputs[0], -1, 0)
-        found = np.moveaxis(self.map(self.x), 0, -1)
-        return np.ascontiguousarray(found, dtype=place.dtype)
+        y = np.moveaxis(self.map(self.x), 0, -1)
+        return np.ascontiguousarray(y, dtype=placed.dtype)
 
     def backward(self, g: Array) -> Sequence[Array | None]:
         assert self.map is not None
         upstream = np.moveaxis(g, -1, 0)
-        if self.place.gradients:
-            found = self._parameter_gradients(upstream)
-            for name, gradient in self.place.gradients.items():
-                gradient[...] = found[name]
-        if self.place.first:
+        if self.placed.gradients:
+            computed = self._parameter_gradients(upstream)
+            for name, gradient in self.placed.gradients.items():
+                gradient[...] = computed[name]
+        if self.placed.first:
             return (None,)
         operator = self.map.operator if isinstance(self.map, Affine) else self.map
         if isinstance(operator, Operator):
             back = operator.T(upstream)
         else:
             back = self.map.gradient(self.x, upstream)
-        return (np.ascontiguousarray(np.moveaxis(back, 0, -1), dtype=self.place.dtype),)
+        return (np.ascontiguousarray(np.moveaxis(back, 0, -1), dtype=self.placed.dtype),)
 
     def _parameter_gradients(self, upstream: Array) -> Arrays:
         assert self.map is not None
         if type(self.map) is Affine and set(self.map.parameters) == {"kernel", "bias"}:
-            # For the whole batch at once.
+            # Faster: for the entire batch at once.
             axes = tuple(k for k in range(upstream.ndim) if k != 1)
             kernel = self.map.operator.kernel_gradient(self.x, upstream)
             return {"kernel": kernel, "bias": upstream.sum(axis=axes)}

@@ -1,7 +1,7 @@
-"""Convolutions as dense Toeplitz tiles, with the max-pooling and the ReLU behind them.
+"""Convolutions as dense Toeplitz tiles, merged with a following max-pooling and ReLU.
 
-The engine's `Tiling` says how a layer is cut; here its buffers are planned once, and a pooling
-over the tile is a maximum over rows of the product.
+The `Tiling` of the engine defines how a layer is split; here its buffers are allocated once, and a
+pooling over the tile is a maximum over rows of the product.
 """
 
 from __future__ import annotations
@@ -16,30 +16,32 @@ from convalg.arrays import Array
 from convalg.engine.layer import EngineLayer, layer_of_geometry
 from convalg.engine.tiles import Tiling
 from convalg.network.layers.convolution import Conv
-from convalg.train.stages import Place, Stage
+from convalg.train.stages import PlacedLayer, Stage
 
 MOST_COLUMNS = 1 << 21
-"""Entries of the columns that are held at once; a larger layer is done in parts."""
+"""The most entries of the columns in memory at once; a larger layer is processed in parts."""
 NARROW = 512, 32
-"""Up to this many weights to an output, and this many outputs, a tile of several outputs pays:
-the product is so thin that more rows cost less than fewer columns save."""
+"""The most weights per output, and the most output channels, for which a tile of several outputs is
+faster: the product is so thin that additional rows cost less than the saved columns."""
 
 
 class TilesStage(Stage):
-    """A correlation layer; with `pool` the max-pooling over its tiles, with `relu` a ReLU behind.
+    """A correlation layer, with `pool` the max-pooling over its tiles, with `relu` a ReLU after it.
 
-    ReLU and maximum change places, which leaves values and gradients as they are.
+    ReLU and maximum are exchanged, which does not change values or gradients.
     """
 
-    def __init__(self, place: Place, *, pool: Sequence[int] = (), relu: bool = False) -> None:
-        super().__init__(place)
-        conv = place.layer
+    def __init__(
+        self, placed: PlacedLayer, *, pool: Sequence[int] = (), relu: bool = False
+    ) -> None:
+        super().__init__(placed)
+        conv = placed.layer
         assert isinstance(conv, Conv)
         self.pooled, self.relu = bool(pool), relu
-        layer = layer_of_geometry(conv.geometry(place.shapes[0])).layer
+        layer = layer_of_geometry(conv.geometry(placed.shapes[0])).layer
         tile = tuple(pool) or self._tile(layer)
         if pool:
-            # Outputs that no pooling window takes are not computed.
+            # Outputs outside every pooling window are not computed.
             out = tuple(o // t * t for o, t in zip(layer.out, tile, strict=True))
             layer = replace(layer, out=out)
         if len(tile) == 1:
@@ -48,10 +50,10 @@ class TilesStage(Stage):
         self._allocate()
 
     def _tile(self, layer: EngineLayer) -> tuple[int, ...]:
-        """Two outputs along the last two axes where that pays, else one."""
+        """The tile: two outputs along each of the last two axes if that is faster, else one."""
         thin = layer.weights <= NARROW[0] and layer.outputs <= NARROW[1] and layer.groups == 1
         last = len(layer.out) - 2
-        # With fewer taps than 4 more than half of the block would be zeros.
+        # With fewer than 4 taps, more than half of the block would be zeros.
         fits = [
             thin and k >= last and taps >= 4 and stride == 1 and size > 1
             for k, (taps, stride, size) in enumerate(
@@ -61,107 +63,110 @@ class TilesStage(Stage):
         return tuple(2 if fit else 1 for fit in fits)
 
     def _allocate(self) -> None:
-        place, tiling, layer = self.place, self.tiling, self.tiling.layer
-        self.image = place.zeros(layer.groups, layer.inputs, *tiling.lengths)
-        kernel = np.zeros((layer.groups, layer.outputs, layer.inputs, *layer.taps), place.dtype)
+        placed, tiling, layer = self.placed, self.tiling, self.tiling.layer
+        self.image = placed.zeros(layer.groups, layer.inputs, *tiling.lengths)
+        kernel = np.zeros((layer.groups, layer.outputs, layer.inputs, *layer.taps), placed.dtype)
         self.block = tiling.block(kernel)
-        self.parts = tiling.parts(place.batch, MOST_COLUMNS)
-        rows, width = max(b - a for a, b in self.parts), tiling.width(place.batch)
-        self.columns = np.empty(tiling.entries(rows, place.batch), dtype=place.dtype)
-        self.product = place.empty(layer.groups, tiling.rows, *tiling.grid)
+        self.parts = tiling.parts(placed.batch, MOST_COLUMNS)
+        rows, width = max(b - a for a, b in self.parts), tiling.width(placed.batch)
+        self.columns = np.empty(tiling.entries(rows, placed.batch), dtype=placed.dtype)
+        self.product = placed.empty(layer.groups, tiling.rows, *tiling.grid)
         self.spread = np.empty_like(self.product)
-        self.back = None if place.first else np.empty_like(self.image)
+        self.back = None if placed.first else np.empty_like(self.image)
         shape = layer.groups, rows, tiling.depth, width
-        self.column_gradient = np.empty(0 if place.first else shape, dtype=place.dtype)
-        outputs, dims = layer.groups * layer.outputs, len(place.out_shape) - 1
+        self.column_gradient = np.empty(0 if placed.first else shape, dtype=placed.dtype)
+        outputs, dims = layer.groups * layer.outputs, len(placed.out_shape) - 1
         if self.pooled:
-            # A single axis has another in front.
-            self.largest = place.empty(outputs, *tiling.grid[-dims:])
+            # A layer with a single axis has an additional axis in front.
+            self.largest = placed.empty(outputs, *tiling.grid[-dims:])
             self.hit, self.left = (np.empty(self.largest.shape, dtype=bool) for _ in range(2))
             self.y = np.empty_like(self.largest)
         elif math.prod(tiling.tile) == 1:
-            self.y = self.product.reshape(outputs, *tiling.grid[-dims:], place.batch)
+            self.y = self.product.reshape(outputs, *tiling.grid[-dims:], placed.batch)
         else:
-            # Of whole tiles; the last ones may stand over.
-            self.full = place.zeros(layer.groups, layer.outputs, *tiling.covered)
+            # The outputs of complete tiles, the last of which may extend beyond the output.
+            self.full = placed.zeros(layer.groups, layer.outputs, *tiling.covered)
             cut = tuple(slice(0, o) for o in layer.out[-dims:])
-            whole = self.full.reshape(outputs, *tiling.covered[-dims:], place.batch)
-            self.y = whole[(slice(None), *cut)]
+            full = self.full.reshape(outputs, *tiling.covered[-dims:], placed.batch)
+            self.y = full[(slice(None), *cut)]
 
     def _kernel(self, array: Array) -> Array:
-        """The kernel, or its gradient, as (groups, outputs, inputs, *taps)."""
+        """Reshape the kernel, or its gradient, to (groups, outputs, inputs, *taps)."""
         layer = self.tiling.layer
         return array.reshape(layer.groups, layer.outputs, layer.inputs, *layer.taps)
 
     def _rows(self, data: Array, part: tuple[int, int]) -> Array:
-        """Of an array like the product: (groups, rows of tiles, rows of the block, width)."""
+        """The rows of a part of an array like the product.
+
+        Shapes: (groups, rows of tiles, rows of the block, width).
+        """
         tiling, (a, b) = self.tiling, part
         rows = data.reshape(tiling.layer.groups, tiling.rows, tiling.grid[0], -1)
         return rows[:, :, a:b].swapaxes(1, 2)
 
     def _by_output(self, data: Array) -> Array:
-        """An array like the product as (outputs, outputs of a tile, *grid, batch)."""
+        """Reshape an array like the product to (outputs, outputs of a tile, *grid, batch)."""
         return data.reshape(len(self.y), math.prod(self.tiling.tile), *self._grid())
 
     def _grid(self) -> tuple[int, ...]:
-        dims = len(self.place.out_shape) - 1
-        return (*self.tiling.grid[-dims:], self.place.batch)
+        dims = len(self.placed.out_shape) - 1
+        return (*self.tiling.grid[-dims:], self.placed.batch)
 
-    # Forward and back.
+    # Forward and backward.
 
     def forward(self, *inputs: Array) -> Array:
         tiling, layer = self.tiling, self.tiling.layer
-        shape = layer.groups, layer.inputs, *layer.sizes, self.place.batch
+        shape = layer.groups, layer.inputs, *layer.sizes, self.placed.batch
         layer.extend(inputs[0].reshape(shape), 2, self.image)
-        block = tiling.block(self._kernel(self.place.weights["kernel"]), self.block)[:, None]
+        block = tiling.block(self._kernel(self.placed.weights["kernel"]), self.block)[:, None]
         for part in self.parts:
             columns = tiling.columns(self.image, part, self.columns)
             np.matmul(block, columns, out=self._rows(self.product, part))
         self._pool()
-        if "bias" in self.place.weights:
-            bias = self.place.weights["bias"].reshape((-1,) + (1,) * (self.y.ndim - 1))
-            # What the largest was is kept: backward looks for it.
+        if "bias" in self.placed.weights:
+            bias = self.placed.weights["bias"].reshape((-1,) + (1,) * (self.y.ndim - 1))
+            # The maxima stay unchanged: `backward` compares with them.
             np.add(self.largest if self.pooled else self.y, bias, out=self.y)
         if self.relu:
             np.maximum(self.y, 0, out=self.y)
         return self.y
 
     def _pool(self) -> None:
-        """From the product to y: the maximum over the tiles, or the tiles side by side."""
+        """Compute y from the product: the maxima of the tiles, or the tiles side by side."""
         if self.pooled:
             first, second, *others = self._by_output(self.product).swapaxes(0, 1)
             np.maximum(first, second, out=self.largest)
             for row in others:
                 np.maximum(self.largest, row, out=self.largest)
-            if "bias" not in self.place.weights:
+            if "bias" not in self.placed.weights:
                 self.y[...] = self.largest
         elif math.prod(self.tiling.tile) > 1:
             tiles = self.tiling.side_by_side(self.full)
             tiles[...] = self.product.reshape(tiles.shape)
 
     def _upstream(self, g: Array) -> Array:
-        """dL/d(product) from dL/dy: to the winner of each tile, or tile by tile."""
+        """Return dL/d(product) from dL/dy, routed to the maximum of each tile, or tile by tile."""
         if self.relu:
             g = g * (self.y > 0)
-        if "bias" in self.place.gradients:
-            np.sum(g, axis=tuple(range(1, g.ndim)), out=self.place.gradients["bias"])
+        if "bias" in self.placed.gradients:
+            np.sum(g, axis=tuple(range(1, g.ndim)), out=self.placed.gradients["bias"])
         spread = self._by_output(self.spread)
         if math.prod(self.tiling.tile) == 1:
             spread[:, 0] = g
             return self.spread
         if not self.pooled:
-            # What stands over is zero, and stays so.
+            # The part of the tiles beyond the output is zero and stays zero.
             self.full[...] = 0
             self.y[...] = g
             tiles = self.tiling.side_by_side(self.full)
             self.spread.reshape(tiles.shape)[...] = tiles
             return self.spread
-        found = self._by_output(self.product)
+        by_output = self._by_output(self.product)
         self.left.fill(True)
-        *others, last = range(found.shape[1])
+        *others, last = range(by_output.shape[1])
         for row in others:
-            np.equal(found[:, row], self.largest, out=self.hit)
-            # Of equal ones the first takes all.
+            np.equal(by_output[:, row], self.largest, out=self.hit)
+            # Of equal maxima the first gets the gradient.
             np.logical_and(self.hit, self.left, out=self.hit)
             np.logical_xor(self.left, self.hit, out=self.left)
             np.multiply(g, self.hit, out=spread[:, row])
@@ -171,21 +176,21 @@ class TilesStage(Stage):
     def backward(self, g: Array) -> Sequence[Array | None]:
         tiling, upstream = self.tiling, self._upstream(g)
         block = self.block.swapaxes(1, 2)[:, None]
-        # The longer side first, which is faster.
-        slope = np.zeros((len(block), tiling.depth, tiling.rows), dtype=self.place.dtype)
+        # With the longer axis first, which is faster.
+        slope = np.zeros((len(block), tiling.depth, tiling.rows), dtype=self.placed.dtype)
         if self.back is not None:
             self.back.fill(0)
         columns: Array | None = None
         for part in self.parts:
             if columns is None or len(self.parts) > 1:
                 columns = tiling.columns(self.image, part, self.columns)
-            here = self._rows(upstream, part)
-            slope += np.matmul(columns, here.swapaxes(-1, -2)).sum(axis=1)
+            upstream_part = self._rows(upstream, part)
+            slope += np.matmul(columns, upstream_part.swapaxes(-1, -2)).sum(axis=1)
             if self.back is not None:
                 each = self.column_gradient[:, : part[1] - part[0]]
-                np.matmul(block, here, out=each)
+                np.matmul(block, upstream_part, out=each)
                 tiling.add_patches(self.back, part, each)
-        self._kernel(self.place.gradients["kernel"])[...] = tiling.kernel(slope.swapaxes(1, 2))
+        self._kernel(self.placed.gradients["kernel"])[...] = tiling.kernel(slope.swapaxes(1, 2))
         if self.back is None:
             return (None,)
-        return (tiling.layer.shrink(self.back, 2).reshape(*self.place.shapes[0], -1),)
+        return (tiling.layer.shrink(self.back, 2).reshape(*self.placed.shapes[0], -1),)

@@ -71,7 +71,7 @@ def test_a_network_of_the_zoo(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("resnet") == 2
-    assert "is no .onnx file to analyse" in capsys.readouterr().err
+    assert "is neither an .onnx file nor a network" in capsys.readouterr().err
     assert run(str(tmp_path / "nowhere.onnx")) == 2
     (tmp_path / "cut.onnx").write_bytes(b"\x08")
     assert run(str(tmp_path / "cut.onnx")) == 2

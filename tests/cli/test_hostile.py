@@ -79,8 +79,8 @@ def assert_shown(text: str) -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (("explain", *SMALL, "--stride", HUGE), "--stride must be numbers of at most 15 digits"),
-        (("explain", "--shape", "9" * 5000), "--shape must be numbers of at most 15 digits"),
+        (("explain", *SMALL, "--stride", HUGE), "--stride must be integers of at most 15 digits"),
+        (("explain", "--shape", "9" * 5000), "--shape must be integers of at most 15 digits"),
         (("check", "homework.py:conv", "--junit", "."), ". cannot be written: Is a directory"),
         (("check", "homework.py:conv", "--cases", HUGE), "cases must be an integer of 64 bits"),
         (("check", "homework.py:conv", "--memory", HUGE), "memory must be an integer of 64 bits"),
@@ -88,7 +88,7 @@ def assert_shown(text: str) -> None:
         (("exercise", "--out", "fifo"), "fifo cannot be written: it is not a regular file"),
         (("train", "--seed", "-1"), "--seed"),
         *(
-            ((*command, ""), "give a path, which cannot be an empty text")
+            ((*command, ""), "the path is empty: pass a path")
             for command in (
                 *(("explain", "--out"), ("explain", "--image"), ("train", "--out")),
                 *(("train", "--data"), ("exercise", "--out"), ("analyse", "lenet5", "--figure")),

@@ -71,7 +71,7 @@ def test_what_cannot_be_decided_is_not_proved(capsys: pytest.CaptureFixture[str]
     [
         (["zzz"], "no theorem is named 'zzz'; there are linearity, flip"),
         (["--latex"], "--latex needs the NAME of one theorem, not None"),
-        (["flip", "--equal", "n", "n"], "stands alone: leave NAME and --latex out"),
+        (["flip", "--equal", "n", "n"], "cannot be combined with NAME or --latex: omit them"),
         (["--equal", "n", "identity(3)"], "'n' is no operator, but n"),
         (["--equal", "identity(3)", "identity((3, 3))"], "different numbers of axes"),
     ],

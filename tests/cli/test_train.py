@@ -19,7 +19,7 @@ def run(*words: str) -> int:
 
 
 def accuracy(text: str) -> float:
-    (line,) = [line for line in text.splitlines() if "of the test images right" in line]
+    (line,) = [line for line in text.splitlines() if "of the test images correct" in line]
     return float(line.split("%")[0])
 
 
@@ -79,9 +79,9 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
     out = tmp_path / "cut"
     capsys.readouterr()
     assert run(*words, str(out)) == 130
-    assert "stopped in epoch 1: --resume goes on" in capsys.readouterr().out
+    assert "stopped in epoch 1: continue with --resume" in capsys.readouterr().out
     assert run(*words, str(out)) == 2
-    assert "holds an unfinished run" in capsys.readouterr().err
+    assert "has an unfinished run" in capsys.readouterr().err
     assert run(*words, str(out), "--resume") == 0
     (whole, _), (cut, _) = checkpoint.read(tmp_path / "whole"), checkpoint.read(out)
     assert whole.keys() == cut.keys()
@@ -89,14 +89,14 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
 
 
 BAD = [
-    (("--net", "resnet9"), "is no network to train on labels"),
-    (("--net", "rcnn"), "is no network to train on labels"),
-    (("--net", "alexnet"), "alexnet does not take images of shape (1, 8, 8): "),
-    (("--net", "vit_patches"), "does not take images of shape"),
-    (("--net", "fcn"), "fcn is no classifier: its output is"),
+    (("--net", "resnet9"), "is not a network that can be trained on labels"),
+    (("--net", "rcnn"), "is not a network that can be trained on labels"),
+    (("--net", "alexnet"), "alexnet does not accept images of shape (1, 8, 8): "),
+    (("--net", "vit_patches"), "does not accept images of shape"),
+    (("--net", "fcn"), "fcn is not a classifier: its output has shape"),
     (("--data", "nowhere"), "nowhere"),
     (("--resume",), "to resume from"),
-    (("--out", "/dev/null/out"), "nothing can be written to"),
+    (("--out", "/dev/null/out"), "cannot write to"),
 ]
 
 

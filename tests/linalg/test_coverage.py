@@ -156,7 +156,7 @@ def test_other_operators_are_counted_too() -> None:
 def test_no_verdict_from_a_layer_that_is_too_small(size: int, taps: int, stride: int) -> None:
     found = coverage(ca.transposed_correlation(size, [1] * taps, stride=stride))
     assert found.even is None
-    assert found.explain() == "unknown: the interior is too small to tell"
+    assert found.explain() == "unknown: the interior is too small to decide"
 
 
 def test_the_result_cannot_be_changed() -> None:

@@ -191,7 +191,7 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: rank(ca.correlation(20, [SIN, 1])),
         ArgumentError,
-        "in up to 16 rows or columns, and the matrix is 19 x 20",
+        "in at most 16 rows or columns, but the matrix is 19 x 20",
     ),
     (lambda: rank([[1 / (w0 - w0), 1]]), ArgumentError, "the matrix must be finite and real"),
     (

@@ -97,7 +97,7 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: solve(ca.diagonal(np.logspace(0, -9, 60)), np.ones(60)),
         ArgumentError,
-        "least squares did not settle in",
+        "least squares did not converge in",
     ),
 ]
 

@@ -317,7 +317,9 @@ def test_a_norm_that_does_not_settle_says_what_it_has(monkeypatch: pytest.Monkey
     monkeypatch.setattr(room, "STEPS", 12)
     monkeypatch.setattr(room, "MOST_FACTORED", 0)
     operator = ca.diagonal(np.linspace(0, 3, 2000))
-    with pytest.raises(ArgumentError, match="the norm did not settle to tolerance=1e-10") as caught:
+    with pytest.raises(
+        ArgumentError, match="the norm did not converge to tolerance=1e-10"
+    ) as caught:
         norm(operator)
     lower = float(re.findall(r"it is at least ([\d.]+);", str(caught.value))[0])
     assert 2.5 < lower <= 3
@@ -373,7 +375,7 @@ def test_the_largest_few_of_any_layer(drawn: Drawn, data: st.DataObject) -> None
 @pytest.mark.usefixtures("always_iterate")
 def test_few_values_that_do_not_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "RESTARTS", 1)
-    with pytest.raises(ArgumentError, match="of the largest values settled, in 1 restarts"):
+    with pytest.raises(ArgumentError, match="of the largest values converged, in 1 restarts"):
         spectrum(ca.diagonal(np.linspace(1, 1.001, 4000)), 3)
 
 

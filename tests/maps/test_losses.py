@@ -156,7 +156,7 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.check_targets([0, 1, 3], (3,), 3),
             ArgumentError,
-            "labels[2] is 3: with 3 classes a label is in 0..2",
+            "labels[2] is 3: with 3 classes a label must be in 0..2",
         ),
         (lambda: ENTROPY.check_targets([0, -1], (3,), 2), ArgumentError, "labels[1] is -1: with 3"),
         (
@@ -172,7 +172,7 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.check_targets([0.0, 1.0], (3,), 2),
             KindError,
-            "labels must be integers, the number of each class from 0, not float64",
+            "labels must be integers, counting the classes from 0, not float64",
         ),
         (lambda: ENTROPY.check_targets(["cat"], (3,), 1), KindError, "labels must be integers"),
         (lambda: ENTROPY.check_targets([True], (3,), 1), KindError, "labels must be integers"),
@@ -202,18 +202,18 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.value_and_gradient(np.zeros((3, 4)), np.zeros(1, int)),
             ShapeError,
-            "scores of shape (3, 4), the batch last, want targets of shape (4,), not (1,)",
+            "scores of shape (3, 4), the batch last, need targets of shape (4,), not (1,)",
         ),
         (
             lambda: SQUARES.value_and_gradient(np.zeros((3, 4)), np.zeros((4, 3))),
             ShapeError,
-            "want targets of shape (3, 4), not (4, 3)",
+            "need targets of shape (3, 4), not (4, 3)",
         ),
-        (lambda: ENTROPY.hits(np.zeros((3, 4)), np.zeros(3, int)), ShapeError, "want targets of"),
+        (lambda: ENTROPY.hits(np.zeros((3, 4)), np.zeros(3, int)), ShapeError, "need targets of"),
         (
             lambda: loss_named("hinge"),
             ArgumentError,
-            "no loss is named 'hinge': take one of cross_entropy, mse",
+            "unknown loss 'hinge': take one of cross_entropy, mse",
         ),
         (lambda: loss_named(None), KindError, "a loss must be a Loss or one of cross_entropy, mse"),
     ],

@@ -77,5 +77,5 @@ def test_what_there_is_not() -> None:
     step = straight().explain_step(np.zeros((1, 6, 6)), 0)
     with pytest.raises(ca.errors.ArgumentError, match=r"there is no parameter relu1\.kernel"):
         step.gradient("relu1", "kernel")
-    with pytest.raises(ca.errors.ArgumentError, match="with 4 classes a label is in"):
+    with pytest.raises(ca.errors.ArgumentError, match="with 4 classes a label must be in"):
         straight().explain_step(np.zeros((1, 6, 6)), 4)

@@ -479,8 +479,8 @@ def test_an_image_is_not_toeplitz_and_the_witness_says_why() -> None:
     assert {"block Toeplitz with Toeplitz blocks", "block Toeplitz"} <= set(found.kinds)
     assert witness.words == (
         "not Toeplitz: entry (1, 1) is w00 but (2, 2) is 0, though both lie on the same "
-        "diagonal: the second lies in the next block of 2 x 4, which for a layer is where the "
-        "kernel row wraps at the image's edge"
+        "diagonal: the second is in the next block of 2 x 4, which for a layer is where the "
+        "kernel row wraps at the edge of the image"
     )
     assert found.explain().splitlines()[:3] == [
         "The matrix is doubly block Toeplitz: 2 x 4 blocks of 2 x 4.",
@@ -598,8 +598,8 @@ def test_shapes_say_what_the_blocks_are() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: classify([1, 2]), ShapeError, "two axes, rows and columns, with entries"),
-        (lambda: classify(5), ShapeError, "two axes, rows and columns, with entries"),
+        (lambda: classify([1, 2]), ShapeError, "two axes and at least one entry"),
+        (lambda: classify(5), ShapeError, "two axes and at least one entry"),
         (lambda: classify(np.zeros((0, 3))), ShapeError, "with entries, not shape (0, 3)"),
         (lambda: classify(np.zeros((2, 2, 2))), ShapeError, "not shape (2, 2, 2)"),
         (
@@ -630,7 +630,7 @@ def test_shapes_say_what_the_blocks_are() -> None:
         (
             lambda: classify(ca.kernel(2, 2), tolerance=0.1),
             KindError,
-            "needs numbers, and the matrix holds symbols",
+            "needs numbers, but the matrix has symbols",
         ),
         (
             lambda: classify(ca.correlation(ca.sizes("n")[0], [1, 2])),

@@ -420,7 +420,7 @@ def test_irregular_steps() -> None:
     matrix = np.eye(8, dtype=int)[[0, 1, 3, 6]]
     found = identify(matrix, 8)
     assert found.kind == "not shift-invariant"
-    assert "no shift along one axis fits all rows" in found.words
+    assert "no shift along one axis relates all rows" in found.words
     assert len(set(found.witness["rows"])) == 2
 
 

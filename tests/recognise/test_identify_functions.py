@@ -240,7 +240,7 @@ DISTORTIONS: dict[str, tuple[Any, Any, str, str]] = {
     "round": (np.round, 4, "A x + b rounded to multiples of 1", "identity"),
     "round to digits": (lambda x: np.round(x, 3), 4, "rounded to multiples of 0.001", "identity"),
     "floor": (np.floor, 4, "rounded down to multiples of 1", "identity"),
-    "trunc": (np.trunc, 4, "cut off towards zero to multiples of 1", "identity"),
+    "trunc": (np.trunc, 4, "truncated towards zero to multiples of 1", "identity"),
     "steps": (lambda x: 0.7 * np.rint(x / 0.7), 4, "rounded to multiples of 0.7", "identity"),
     "clip": (lambda x: np.clip(x, -100, 100), 4, "A x + b clipped to [-100, 100]", "identity"),
     "bytes": (lambda x: np.clip(np.rint(x), 0, 255), 4, "and clipped to [0, 255]", "identity"),
@@ -257,7 +257,7 @@ DISTORTIONS: dict[str, tuple[Any, Any, str, str]] = {
     "overflow of int8": (
         lambda x: blurred(x).astype(np.int64).astype(np.int8),
         (4, 5),
-        "wrapped round as int8",
+        "wrapped as int8",
         "correlation",
     ),
     "rounded inputs": (
@@ -281,7 +281,7 @@ DISTORTIONS: dict[str, tuple[Any, Any, str, str]] = {
     "a threshold": (
         lambda x: x if abs(x).max() < 5e4 else 0 * x,
         4,
-        "and not on equal samples, one sample alone, numbers of mixed sizes, numbers of the sizes",
+        "but not on equal samples, one sample alone, numbers of mixed sizes, numbers of the sizes",
         "identity",
     ),
 }
@@ -317,13 +317,13 @@ def test_rounding_and_clipping_are_named(name: str) -> None:
 
 def test_what_was_only_tried_says_so() -> None:
     found = ca.identify(lambda x: x, 4)
-    assert repr(found) == "<identity on the inputs tried: nothing changes>"
+    assert repr(found) == "<identity on the inputs tried: every output is its input>"
     assert found.sampled
     assert "tried, not proved" in found.explain()
     assert "fractions between -1 and 1" in found.basis
     assert "numbers of the sizes 1e-09, 1e-08, ..., 1e+09" in found.basis
     exact = ca.identify(np.eye(4))
-    assert repr(exact) == "<identity: nothing changes>"
+    assert repr(exact) == "<identity: every output is its input>"
     assert not exact.sampled
 
 
@@ -383,7 +383,7 @@ def test_offsets_of_channels_and_offsets_that_are_not_known_apart() -> None:
     both = Identification("correlation", (2,), (2,), layer, kernel=np.array([1, 2, 1]))
     found = constants(both, layer.to_numpy(), np.array([7.0, 7.0]), 1e-11)
     assert (found.padding_value, found.offset) == (None, None)
-    assert "cannot be told apart" in found.words
+    assert "cannot be separated" in found.words
     assert ca.identify(lambda x: x + np.arange(4), 4).offset is None
 
 
@@ -514,11 +514,16 @@ BAD_FUNCTIONS: list[tuple[Any, Any, type[Exception], str]] = [
     (np.sin, None, KindError, "identify needs the shape of one input of"),
     (lambda x: None, 3, KindError, "f must return an array of numbers, and a NoneType is none"),
     (lambda x: "a", 3, KindError, "f must return an array of real numbers, not of"),
-    (lambda x: 1j * x, 3, KindError, "f returns complex128, and layers are real: identify lambda"),
+    (lambda x: 1j * x, 3, KindError, "f returns complex128, but layers are real: identify lambda"),
     (lambda x: x[:0], 3, ShapeError, "f must return at least one number, not an empty array"),
-    (lambda x: x.nowhere, 3, KindError, "f takes no array of shape (3,), nor a batch of one"),
+    (
+        lambda x: x.nowhere,
+        3,
+        KindError,
+        "f accepts neither an array of shape (3,) nor a batch of one",
+    ),
     (growing(), 3, ShapeError, "f must return one shape for all inputs, but it returned"),
-    (failing_for_zeros, 3, ArgumentError, "on an input of shape (1, 3), which it had taken with"),
+    (failing_for_zeros, 3, ArgumentError, "on an input of shape (1, 3), though it accepted other"),
     (ca.identity(4), 3, ShapeError, "takes an input of (4,), not of in_shape 3"),
 ]
 
@@ -532,11 +537,11 @@ def test_bad_functions(f: Any, shape: Any, error: type[Exception], message: str)
 
 
 BAD_MATRICES: list[tuple[Any, Any, type[Exception], str]] = [
-    (np.eye(4), 3, ShapeError, "in_shape (3,) has 3 entries, and the matrix has 4 columns"),
-    (np.eye(4), ((4,), (3,)), ShapeError, "out_shape (3,) has 3 entries, and the matrix has 4"),
+    (np.eye(4), 3, ShapeError, "in_shape (3,) has 3 entries, but the matrix has 4 columns"),
+    (np.eye(4), ((4,), (3,)), ShapeError, "out_shape (3,) has 3 entries, but the matrix has 4"),
     (np.eye(4), ((4,), (4,), 1), ShapeError, "must be a shape, or the pair (in_shape, out_shape)"),
-    (np.eye(4) * 1j, 4, KindError, "the matrix holds complex128, and layers are real"),
-    (np.zeros((0, 3)), None, ConvalgError, "a matrix has rows and columns, at least one"),
+    (np.eye(4) * 1j, 4, KindError, "the matrix has dtype complex128, but layers are real"),
+    (np.zeros((0, 3)), None, ConvalgError, "a matrix must have rows and columns, at least one"),
     (np.eye(4) * np.nan, 4, ConvalgError, "matrix"),
     (np.eye(4), (sympy.Symbol("n"),), ConvalgError, "in_shape"),
 ]
@@ -552,7 +557,7 @@ def test_bad_matrices(matrix: Any, shape: Any, error: type[Exception], message: 
 
 def test_symbolic_sizes_must_be_numbers() -> None:
     n = sympy.Symbol("n", positive=True, integer=True)
-    with pytest.raises(KindError, match=r"in_shape\[0\] must be a number, and n is a letter"):
+    with pytest.raises(KindError, match=r"in_shape\[0\] must be a number, not the symbolic size n"):
         ca.identify(ca.correlation(n, [1, 2, 3]))
 
 

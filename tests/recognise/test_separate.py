@@ -165,7 +165,7 @@ def test_floats_are_the_fractions_they_are_or_near_enough() -> None:
         (
             lambda: separate(ca.kernel(2, 2), tolerance=0.1),
             KindError,
-            "needs numbers, and the kernel holds symbols",
+            "needs numbers, but the kernel has symbols",
         ),
     ],
 )

@@ -205,7 +205,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(tmp_path: Path) -> 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "cannot write a checkpoint of 800," in str(caught.value)
-    assert "(File too large): an earlier one there is as it was" in str(caught.value)
+    assert "(File too large): an earlier one there is unchanged" in str(caught.value)
     assert [place.name for place in tmp_path.iterdir()] == [NAME]
     assert read(tmp_path) == ({}, {"step": 1})
 
@@ -249,24 +249,24 @@ OURS = {"__metadata__": {"format": checkpoint._FORMAT, "facts": "{}", "sha256": 
 DEEP = b'{"__metadata__":' * 5000
 
 BAD_FILES: dict[str, tuple[bytes, str]] = {
-    "nothing": (b"", "is no sound checkpoint"),
-    "text": (b"hello world, this is no checkpoint", "is no sound checkpoint"),
-    "vast header": (struct.pack("<Q", 2**63) + b"{}", "is no sound checkpoint"),
-    "long header": (struct.pack("<Q", 99) + b"{}", "is no sound checkpoint"),
-    "no JSON": (raw(b"{]"), "is no sound checkpoint"),
-    "deep JSON": (raw(DEEP), "is no sound checkpoint"),
-    "not text": (raw(b"\xff\xfe\xfd"), "is no sound checkpoint"),
-    "beyond the end": (raw({"w": spec("F64", [10], 80)}), "is no sound checkpoint"),
-    "wrong size": (raw({"w": spec("F64", [10], 8)}, bytes(8)), "is no sound checkpoint"),
-    "overflow": (raw({"w": spec("F64", [2**62, 2**62], 8)}, bytes(8)), "is no sound checkpoint"),
+    "nothing": (b"", "is not a valid checkpoint"),
+    "text": (b"hello world, this is no checkpoint", "is not a valid checkpoint"),
+    "vast header": (struct.pack("<Q", 2**63) + b"{}", "is not a valid checkpoint"),
+    "long header": (struct.pack("<Q", 99) + b"{}", "is not a valid checkpoint"),
+    "no JSON": (raw(b"{]"), "is not a valid checkpoint"),
+    "deep JSON": (raw(DEEP), "is not a valid checkpoint"),
+    "not text": (raw(b"\xff\xfe\xfd"), "is not a valid checkpoint"),
+    "beyond the end": (raw({"w": spec("F64", [10], 80)}), "is not a valid checkpoint"),
+    "wrong size": (raw({"w": spec("F64", [10], 8)}, bytes(8)), "is not a valid checkpoint"),
+    "overflow": (raw({"w": spec("F64", [2**62, 2**62], 8)}, bytes(8)), "is not a valid checkpoint"),
     "no metadata": (raw({"w": spec("F64", [1], 8)}, bytes(8)), "has the format None, not 'convalg"),
     "unknown kind": (
         raw({**OURS, "w": spec("BF16", [1], 2)}, bytes(2)),
-        "holds 'w' as BF16, which convalg never writes",
+        "has 'w' of type BF16, which convalg does not write",
     ),
     "empty and vast": (raw({**OURS, "w": spec("F64", [0, 2**60, 2**60], 0)}), "sound checkpoint"),
-    "many axes": (raw({**OURS, "w": spec("U8", [1] * 100, 1)}, b"\0"), "is no sound checkpoint"),
-    "wrong sum": (raw(OURS), "was changed or damaged: its checksum is not that of its contents"),
+    "many axes": (raw({**OURS, "w": spec("U8", [1] * 100, 1)}, b"\0"), "is not a valid checkpoint"),
+    "wrong sum": (raw(OURS), "was modified or damaged: its checksum does not match its contents"),
 }
 
 
@@ -282,10 +282,10 @@ def test_a_hostile_file_is_refused_in_words(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "holds facts that are no JSON"),
-        ("[" * 100_000, "holds facts that are no JSON"),
-        ("1" * 10_000, "holds facts that are no JSON"),
-        ("[1]", "holds facts that are no table but list"),
+        ("{", "has facts that are not JSON"),
+        ("[" * 100_000, "has facts that are not JSON"),
+        ("1" * 10_000, "has facts that are not JSON"),
+        ("[1]", "has facts of type list, not a JSON object"),
     ],
 )
 def test_facts_with_a_right_checksum_are_read_with_care(
@@ -309,14 +309,14 @@ ENDLESS.append(ENDLESS)
     ("call", "error", "words"),
     [
         (lambda place: read(place), FileError, "there is no checkpoint in"),
-        (lambda place: read(place / "none"), FileError, "a file checkpoint.safetensors is wanted"),
-        (lambda place: read(5), KindError, "is kept in a folder: give its path, not a int"),
+        (lambda place: read(place / "none"), FileError, "it has no file checkpoint.safetensors"),
+        (lambda place: read(5), KindError, "is stored in a folder: pass its path, not a int"),
         (lambda place: exists(None), KindError, "give its path, not a NoneType"),
         (lambda place: write(place, {1: np.ones(1)}, {}), KindError, "must be text, not 1"),
         (
             lambda place: write(place, {"__metadata__": np.ones(1)}, {}),
             ArgumentError,
-            "an array cannot be named '__metadata__', which the file format reserves",
+            "an array cannot have the name '__metadata__': the file format reserves it",
         ),
         (
             lambda place: write(place, {"w": np.array([None])}, {}),
@@ -327,10 +327,10 @@ ENDLESS.append(ENDLESS)
         (
             lambda place: write(place, {}, {"step": np.int64(1)}),
             KindError,
-            "the facts of a checkpoint must be what JSON can hold: Object of type int64",
+            "the facts of a checkpoint must be JSON values: Object of type int64",
         ),
-        (lambda place: write(place, {}, {"a": ENDLESS}), KindError, "must be what JSON can hold"),
-        (lambda place: write(place, {}, {(1, 2): 3}), KindError, "must be what JSON can hold"),
+        (lambda place: write(place, {}, {"a": ENDLESS}), KindError, "must be JSON values"),
+        (lambda place: write(place, {}, {(1, 2): 3}), KindError, "must be JSON values"),
         (
             lambda place: write(place / "a\0b", {}, {}),
             FileError,
@@ -349,6 +349,6 @@ def test_bad_input_is_refused_in_words(
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(FileError, match="make room, or give another folder"):
+    with pytest.raises(FileError, match="free some space, or pass another folder"):
         write(tmp_path / "taken", {}, {})
     assert (tmp_path / "taken").read_text() == "mine"

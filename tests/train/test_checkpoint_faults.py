@@ -154,7 +154,7 @@ CRAFTED: dict[str, tuple[Change, str]] = {
     "a loss that is none": (set_history("loss", 3), "history has loss = 3, not one number for"),
     "an accuracy that is no number": (
         set_history("accuracy", [float("inf")]),
-        "history has accuracy = [inf], which are no finite numbers",
+        "history has accuracy = [inf], which are not finite numbers",
     ),
     "stopped": (set_history("stopped", "yes"), "stopped = 'yes', not true or false"),
 }
@@ -189,7 +189,7 @@ def test_an_honest_checkpoint_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["", b"", Path, 3])
 def test_a_checkpoint_needs_a_folder(folder: Any, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises((ArgumentError, KindError), match="a checkpoint is kept in a folder"):
+    with pytest.raises((ArgumentError, KindError), match="a checkpoint is stored in a folder"):
         fit(folder)
     assert list(tmp_path.iterdir()) == []
 
@@ -206,7 +206,7 @@ def test_a_checkpoint_needs_a_folder(folder: Any, tmp_path: Path, monkeypatch: A
     ],
 )
 def test_augment_returns_real_numbers(change: Callable[[Any], Any]) -> None:
-    with pytest.raises(KindError, match="augment must return real numbers, and gave an array of"):
+    with pytest.raises(KindError, match="augment must return real numbers, not an array of"):
         fit(None, augment=lambda images, random: change(images))
 
 

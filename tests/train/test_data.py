@@ -119,7 +119,7 @@ def _broken(place: Path) -> Path:
     ("make", "options", "error", "words"),
     [
         (lambda place: 5, {}, KindError, "images are read from a folder's path, not a int"),
-        (lambda place: place / "none", {}, FileError, "(No such file or directory): give a folder"),
+        (lambda place: place / "none", {}, FileError, "(No such file or directory): pass a folder"),
         (lambda place: place, {}, FileError, "has no PNG or JPEG files in sub-folders"),
         (_two_sizes, {}, FileError, "2.png' has channels, height and width (1, 3, 3), but"),
         (_broken, {"size": 4}, FileError, "bad.jpg' is not an image that can be read"),
@@ -228,7 +228,7 @@ def test_all_moves_come_up_as_often() -> None:
 def test_moves_keep_shape_and_precision(shape: tuple[int, ...]) -> None:
     images = np.ones(shape, np.float32)
     if len(shape) == 2:
-        with pytest.raises(ShapeError, match="must have a channel axis before 2 spatial ones"):
+        with pytest.raises(ShapeError, match="must have a channel axis followed by 2 spatial ones"):
             shifted(images, np.random.default_rng(0))
         return
     moved = shifted(images, np.random.default_rng(0))
@@ -266,12 +266,13 @@ ONE = np.zeros((1, 1, 2, 2))
         (
             lambda: check_data(ONE[:, 0], [0], (1, 2, 2)),
             ShapeError,
-            "images must have shape (samples, 1, 2, 2), the network's input, not (1, 2, 2), such",
+            "images must have shape (samples, 1, 2, 2) for the input of the network, "
+            "not (1, 2, 2), such",
         ),
         (
             lambda: check_data(ONE, [0], (3, 2, 2)),
             ShapeError,
-            "the network's input, not (1, 1, 2, 2",
+            "the input of the network, not (1, 1, 2, 2",
         ),
         (
             lambda: check_data(ONE, [0, 1], (1, 2, 2)),
@@ -300,14 +301,22 @@ ONE = np.zeros((1, 1, 2, 2))
             KindError,
             "images is not a rectangular array",
         ),
-        (lambda: split(ONE, [0]), ArgumentError, "of 1 samples leaves nothing to test or to train"),
-        (lambda: split([1, 2], [0, 1], test=math.nan), ArgumentError, "leaves nothing to test or"),
+        (
+            lambda: split(ONE, [0]),
+            ArgumentError,
+            "of 1 samples leaves no samples for testing or for train",
+        ),
+        (
+            lambda: split([1, 2], [0, 1], test=math.nan),
+            ArgumentError,
+            "leaves no samples for testing or",
+        ),
         (
             lambda: split([1, 2], [0, 1], test=1),
             ArgumentError,
-            "test=1 of 2 samples leaves nothing",
+            "test=1 of 2 samples leaves no samples",
         ),
-        (lambda: split([1, 2], [0, 1], test=-0.5), ArgumentError, "give a share between 0 and 1"),
+        (lambda: split([1, 2], [0, 1], test=-0.5), ArgumentError, "pass a share between 0 and 1"),
         (lambda: split([1, 2], [0, 1], test="half"), KindError, "test must be a number, the share"),
         (lambda: split([1, 2], [0]), ShapeError, "there are 2 images, but labels of shape (1,)"),
         (lambda: split([], []), ShapeError, "there must be at least one image, not an array of"),

@@ -102,25 +102,31 @@ def bomb() -> bytes:
 
 
 BAD_FILES: dict[str, tuple[bytes, str]] = {
-    "nothing": (b"", "is no IDX file: it starts with b''"),
-    "short magic": (b"\0\0\x08", "is no IDX file: it starts with"),
-    "text": (b"hello world", "is no IDX file: it starts with b'hell'"),
-    "zeros at the start": (b"\0\1" + idx(LABELS)[2:], "is no IDX file"),
-    "unknown code": (header(1, code=0x0A) + b"\0", "is no IDX file"),
-    "no axes": (header() + b"\0", "says it has 0 axes: an IDX file has 1..32"),
-    "many axes": (b"\0\0\x08\xff" + bytes(2000), "says it has 255 axes"),
-    "short sizes": (idx(IMAGES)[:9], "is truncated: its header asks for sizes (2,) of uint8"),
-    "short data": (idx(IMAGES)[:-1], "is truncated: its header asks for sizes (2, 3, 4) of uint8"),
-    "long data": (idx(LABELS) + b"\0", "is longer than it says: its sizes (2,) of uint8 take 2"),
+    "nothing": (b"", "is not an IDX file: it starts with b''"),
+    "short magic": (b"\0\0\x08", "is not an IDX file: it starts with"),
+    "text": (b"hello world", "is not an IDX file: it starts with b'hell'"),
+    "zeros at the start": (b"\0\1" + idx(LABELS)[2:], "is not an IDX file"),
+    "unknown code": (header(1, code=0x0A) + b"\0", "is not an IDX file"),
+    "no axes": (header() + b"\0", "has 0 axes in its header: an IDX file has 1..32"),
+    "many axes": (b"\0\0\x08\xff" + bytes(2000), "has 255 axes in its header"),
+    "short sizes": (idx(IMAGES)[:9], "is truncated: its header states the sizes (2,) of uint8"),
+    "short data": (
+        idx(IMAGES)[:-1],
+        "is truncated: its header states the sizes (2, 3, 4) of uint8",
+    ),
+    "long data": (
+        idx(LABELS) + b"\0",
+        "is longer than its header states: its sizes (2,) of uint8 take 2",
+    ),
     "short data in gz": (
         gzip.compress(idx(IMAGES)[:-1]),
         "is truncated: its sizes (2, 3, 4) of uint8 take 24 bytes",
     ),
-    "long data in gz": (gzip.compress(idx(LABELS) + b"\0"), "is longer than it says"),
-    "bomb": (bomb(), "is longer than it says: its sizes (3,) of uint8 take 3 bytes"),
+    "long data in gz": (gzip.compress(idx(LABELS) + b"\0"), "is longer than its header states"),
+    "bomb": (bomb(), "is longer than its header states: its sizes (3,) of uint8 take 3 bytes"),
     "empty": (header(0), "is empty: its sizes are (0,)"),
     "empty and vast": (header(0, 2**32 - 1, 2**32 - 1), "is empty: its sizes are (0, 4294967295"),
-    "promises": (header(2**32 - 1, 2**32 - 1), "is truncated: its header asks for sizes"),
+    "promises": (header(2**32 - 1, 2**32 - 1), "is truncated: its header states the sizes"),
     "promises in gz": (gzip.compress(header(2**32 - 1, 2**32 - 1)), "is truncated: its header"),
     "cut gz": (gzip.compress(idx(IMAGES))[:-9], "cannot read"),
     "cut gz trailer": (gzip.compress(idx(IMAGES))[:-3], "cannot read"),
@@ -180,17 +186,17 @@ def test_a_packed_file_with_a_changed_byte_is_refused_or_the_same(
 BAD_FOLDERS: dict[str, tuple[dict[str, bytes | None], str]] = {
     "no test labels": (
         {"t10k_labels": None},
-        "has no t10k-labels-idx1-ubyte, gzipped or not: give the folder that holds the four",
+        "has no t10k-labels-idx1-ubyte, gzipped or not: pass the folder with the four",
     ),
     "fewer labels": (
         {"train_labels": idx(LABELS[:1])},
-        "holds 2 images and",
+        "has 2 images, but",
     ),
-    "labels for images": ({"train_images": idx(LABELS)}, "MNIST's has bytes on 3 axes"),
-    "images for labels": ({"t10k_labels": idx(IMAGES)}, "MNIST's has bytes on 1 axes"),
+    "labels for images": ({"train_images": idx(LABELS)}, "the file of MNIST has bytes on 3 axes"),
+    "images for labels": ({"t10k_labels": idx(IMAGES)}, "the file of MNIST has bytes on 1 axes"),
     "floats": (
         {"train_images": idx(IMAGES.astype(np.float32))},
-        "holds float32 of shape (2, 3, 4)",
+        "has float32 of shape (2, 3, 4)",
     ),
     "broken": ({"t10k_images": idx(IMAGES)[:-1]}, "t10k-images-idx3-ubyte' is truncated"),
 }
@@ -203,7 +209,7 @@ def test_a_bad_folder_is_refused_in_words(tmp_path: Path, name: str) -> None:
         read_idx(folder_of(tmp_path, **changes))
     assert words in str(caught.value)
     if name == "fewer labels":
-        assert "1 labels: they are not of one data set" in str(caught.value)
+        assert "1 labels: they are not from the same data set" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -246,5 +252,5 @@ def test_an_honest_file_beyond_the_limit_is_announced(
     place.write_bytes(idx(IMAGES))
     assert math.prod(IMAGES.shape) == 24
     monkeypatch.setattr(limits, "MEMORY_LIMIT", 23)
-    with pytest.raises(TooLargeError, match="give a smaller file"):
+    with pytest.raises(TooLargeError, match="pass a smaller file"):
         read_idx(place)

@@ -67,7 +67,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     "label too large": (
         {"labels": labels(7, 4)},
         ArgumentError,
-        "labels[7] is 4: with 4 classes a label is in 0..3",
+        "labels[7] is 4: with 4 classes a label must be in 0..3",
     ),
     "label below 0": ({"labels": labels(3, -1)}, ArgumentError, "labels[3] is -1: with 4 classes"),
     "labels that are floats": ({"labels": LABELS / 2}, KindError, "labels must be integers"),
@@ -90,7 +90,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     "images without channels": (
         {"images": IMAGES[:, 0]},
         ShapeError,
-        "the network's input, not (70, 8, 8), such as images[:, None] for 1 channel",
+        "the input of the network, not (70, 8, 8), such as images[:, None] for 1 channel",
     ),
     "images of another size": ({"images": IMAGES[..., :7]}, ShapeError, "(samples, 1, 8, 8)"),
     "no images": (
@@ -109,11 +109,11 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     "letters for epochs": (
         {"epochs": n},
         KindError,
-        "epochs must be an integer, such as 5, not the letters n",
+        "epochs must be an integer, such as 5, not the symbolic n",
     ),
     "an empty batch": ({"batch_size": 0}, ArgumentError, "batch_size must be at least 1"),
     "an optimiser that is not": ({"optimizer": "adm"}, ArgumentError, "adm"),
-    "a loss that is not": ({"loss": "hinge"}, ArgumentError, "no loss is named 'hinge'"),
+    "a loss that is not": ({"loss": "hinge"}, ArgumentError, "unknown loss 'hinge'"),
     "a seed below 0": ({"seed": -1}, ArgumentError, "seed must be at least 0"),
     "a seed that is text": ({"seed": "a"}, KindError, "seed must be"),
     "validation images of another size": (
@@ -134,12 +134,12 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     "an augment that changes the shape": (
         {"augment": lambda images, random: images[:, :, 1:]},
         ShapeError,
-        "augment must leave the shape (16, 1, 8, 8) of a batch, and gave (16, 1, 7, 8)",
+        "augment must keep the shape (16, 1, 8, 8) of a batch, not return (16, 1, 7, 8)",
     ),
     "an augment that gives what is not finite": (
         {"augment": lambda images, random: images / np.zeros_like(images)},
         ArgumentError,
-        "augment gave numbers that are not finite",
+        "augment must return finite numbers, but it did not",
     ),
     "letters for sizes": (
         {"net": ca.sequential((1, n, n), [L.Conv(2, 3)])},
@@ -437,7 +437,7 @@ OTHERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another seed": (lambda place: train(network(), seed=3, checkpoint=place), "another seed:"),
     "another optimiser": (
         lambda place: train(network(), optimizer="sgd", checkpoint=place),
-        "is of another run, with another optimizer: give another folder",
+        "is from another run, with a different optimizer: pass another folder",
     ),
     "another batch size and loss": (
         lambda place: train(network(), batch_size=8, loss="mse", checkpoint=place),
@@ -482,16 +482,16 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, name: str) -> No
 
 def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path) -> None:
     checkpoint.write(tmp_path, {}, {"run": None})
-    with pytest.raises(FileError, match="is of another run"):
+    with pytest.raises(FileError, match="is from another run"):
         train(network(), checkpoint=tmp_path)
     train(network(), epochs=1, checkpoint=tmp_path / "mine")
     arrays, facts = checkpoint.read(tmp_path / "mine")
     del arrays["weights/conv1/kernel"]
     checkpoint.write(tmp_path / "mine", arrays, facts)
-    with pytest.raises(FileError, match="it lacks the array weights/conv1/kernel"):
+    with pytest.raises(FileError, match="it has no array weights/conv1/kernel"):
         train(network(), checkpoint=tmp_path / "mine")
     checkpoint.write(tmp_path / "mine", arrays, {"run": facts["run"]})
-    with pytest.raises(FileError, match="it lacks the array"):
+    with pytest.raises(FileError, match="it has no array"):
         train(network(), checkpoint=tmp_path / "mine")
 
 
@@ -501,7 +501,7 @@ def test_a_checkpoint_that_is_cut_off_is_refused(tmp_path: Path, cut: int) -> No
     place = tmp_path / checkpoint.NAME
     place.write_bytes(place.read_bytes()[:cut])
     net = network()
-    with pytest.raises(FileError, match="is no sound checkpoint"):
+    with pytest.raises(FileError, match="is not a valid checkpoint"):
         train(net, checkpoint=tmp_path)
 
 
@@ -511,7 +511,7 @@ def test_a_changed_checkpoint_is_refused(tmp_path: Path) -> None:
     content = bytearray(place.read_bytes())
     content[-3] ^= 1
     place.write_bytes(content)
-    with pytest.raises(FileError, match="was changed or damaged"):
+    with pytest.raises(FileError, match="was modified or damaged"):
         train(network(), checkpoint=tmp_path)
 
 
@@ -523,7 +523,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_the_weights(tmp_path: Path) -
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(FileError, match="an earlier one there is as it was"):
+        with pytest.raises(FileError, match="an earlier one there is unchanged"):
             train(net, checkpoint=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -672,7 +672,7 @@ def test_the_programs_are_the_same_here_and_there() -> None:
 
 def test_letters_of_evaluate_are_checked_as_well() -> None:
     net = small().initialise(0)
-    with pytest.raises(ArgumentError, match="with 4 classes a label is in"):
+    with pytest.raises(ArgumentError, match="with 4 classes a label must be in"):
         ca.train.evaluate(net, IMAGES, labels(0, 4))
     with pytest.raises(ArgumentError, match="fill the network with initialise"):
         ca.train.evaluate(small(), IMAGES, LABELS)

@@ -276,7 +276,7 @@ READ_ONLY.flags.writeable = False
         (
             lambda: SGD(schedule=lambda progress: -progress).rate(3),
             ArgumentError,
-            "the schedule gives the factor -3.0 at step 3",
+            "the schedule returns the factor -3.0 at step 3",
         ),
         (
             lambda: SGD().start({"w": np.arange(3)}),
@@ -288,7 +288,7 @@ READ_ONLY.flags.writeable = False
         (
             lambda: SGD().update(PARAMETERS, {"v": np.zeros(3)}, {}, 0),
             ArgumentError,
-            "a gradient belongs to 'v', which is no parameter: there are w",
+            "there is a gradient of 'v', which is not a parameter: the parameters are w",
         ),
         (
             lambda: SGD().update(PARAMETERS, {"w": np.zeros(1)}, {}, 0),
@@ -298,12 +298,12 @@ READ_ONLY.flags.writeable = False
         (
             lambda: Adam().update(PARAMETERS, {"w": np.zeros(3)}, {"w/mean": np.zeros(3)}, 0),
             ArgumentError,
-            "the state lacks mean, square of w: take it from start(parameters)",
+            "the state has no mean, square of w: create it by start(parameters)",
         ),
         (
             lambda: optimiser_named("lion"),
             ArgumentError,
-            "no optimiser is named 'lion': take one of sgd, momentum, nesterov, adam, adamw",
+            "unknown optimiser 'lion': use one of sgd, momentum, nesterov, adam, adamw",
         ),
         (lambda: optimiser_named(0.1), KindError, "an optimiser must be an Optimiser or one of"),
     ],

@@ -355,7 +355,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
         {"engine": "torch"},
         "engine must be one of auto, sparse, blas, not 'torch'",
     ),
-    (unruled, {}, "joins inputs as no rule of training does"),
+    (unruled, {}, "inputs in a way that training does not support"),
     (lambda: ca.sequential((1, 5), [L.Conv(2, 3)]), {}, "conv1 has no kernel, bias: fill"),
 ]
 
