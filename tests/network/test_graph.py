@@ -218,7 +218,7 @@ def test_a_node_says_what_feeds_it() -> None:
 
 def facts(layer: Any, shape: Any) -> list[Any]:
     """What a layer says of itself at one shape."""
-    spans = [(link.axis, link.turned, link.reach) for link in layer.links(shape)]
+    spans = [(link.axis, link.transposed, link.reach) for link in layer.links(shape)]
     return [layer.out_shape(shape), layer.weights(shape), layer.cost(shape), spans]
 
 

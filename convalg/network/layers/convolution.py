@@ -154,7 +154,7 @@ def _transposed_facts(
         dilation=dilation,
         groups=groups,
     )
-    links = tuple(Link(axis, turned=True) for axis in geometry.axes)
+    links = tuple(Link(axis, transposed=True) for axis in geometry.axes)
     return Facts(geometry, geometry.in_shape, geometry.kernel_shape, links)
 
 

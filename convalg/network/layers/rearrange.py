@@ -66,7 +66,7 @@ class Expand(Layer):
         if len(shape) != len(wanted):
             return None
         return tuple(
-            Link(Axis(n, n)) if n == m else Link(Axis(m, 1, taps=m), turned=True)
+            Link(Axis(n, n)) if n == m else Link(Axis(m, 1, taps=m), transposed=True)
             for n, m in zip(shape[1:], wanted[1:], strict=True)
         )
 

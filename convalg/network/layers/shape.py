@@ -183,7 +183,7 @@ class Upsample(Layer):
                 # The tent of 2 factor - 1 taps, or 2 factor where samples fall between.
                 taps = 2 * self.factor if self.factor % 2 == 0 else 2 * self.factor - 1
                 axis = Axis(n * self.factor, n, taps, self.factor, 1, (taps - self.factor) // 2)
-            found.append(Link(axis, turned=True))
+            found.append(Link(axis, transposed=True))
         return tuple(found)
 
 

@@ -38,7 +38,7 @@ def rcnn(
         raise KindError(f"backbone must be a network, not {backbone!r}")
     if backbone is None:
         backbone, at = vgg16((3, 224, 224), None), at or "relu5_3"
-    net = _up_to(backbone, backbone.output if at is None else backbone._known(at))
+    net = _up_to(backbone, backbone.output if at is None else backbone.check_node(at))
     strides = net.receptive_field().stride
     places = [(0, 0, net.in_shape[2] - 1, net.in_shape[1] - 1)] if regions is None else regions
     boxes = tuple(tuple(region) for region in places)
