@@ -71,7 +71,7 @@ class EffectiveField:
         >>> import convalg as ca
         >>> net = ca.sequential((1, 64), [ca.layers.Conv(1, 3)] * 5)
         >>> round(net.effective_receptive_field().mass(2.0), 3)
-        0.963
+        0.951
         """
         inside = self.values
         for axis, spread in enumerate(self.variance):

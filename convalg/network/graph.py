@@ -229,7 +229,7 @@ class Graph:
         return sum(self._parameters_at(node, layer) for node, layer in self.layers())
 
     def _parameters_at(self, node: str, layer: Layer) -> Any:
-        """Count the trainable parameters of a node; a shared array counts at its first node only."""
+        """Count the trainable parameters of a node; a shared array counts at its first node."""
         counted = self.graph.nodes[node].get("parameters")
         if counted is not None:
             return counted
@@ -354,17 +354,17 @@ class Graph:
         [[2, 1]]
         """
         layer, shapes = self[node], self.input_shapes(node)
-        shapes_by_name = {**layer.weights(*shapes), **layer.buffers(*shapes)}
+        required = {**layer.weights(*shapes), **layer.buffers(*shapes)}
         for name, value in arrays.items():
-            if name not in shapes_by_name:
+            if name not in required:
                 raise ArgumentError(
-                    f"{node} has no array {name!r}; it has {', '.join(shapes_by_name) or 'none'}"
+                    f"{node} has no array {name!r}; it has {', '.join(required) or 'none'}"
                 )
             # A copy, since the caller may change the original afterwards.
             array = np.array(as_numbers(value, name))
-            if array.shape != tuple(shapes_by_name[name]):
+            if array.shape != tuple(required[name]):
                 raise ShapeError(
-                    f"{name} of {node} must have shape {tuple(shapes_by_name[name])}, not {array.shape}"
+                    f"{name} of {node} must have shape {tuple(required[name])}, not {array.shape}"
                 )
             self.weights.setdefault(node, {})[name] = array
 

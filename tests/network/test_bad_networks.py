@@ -149,10 +149,10 @@ def test_each_argument_of_the_zoo_refuses_nonsense(name: str, argument: str) -> 
         (lambda: layers.RoIPool(2, ()), "regions must hold at least one"),
         (lambda: layers.TableConv((), 3).out_shape((1, 5)), "a table needs a row for each output"),
         (lambda: Opaque("X", (2,), like=5), "like must be a layer, not 5"),
-        (lambda: Opaque(5, (2,)), "operator must be a text, not 5"),
+        (lambda: Opaque(5, (2,)), "operator must be a string, not 5"),
         (lambda: Opaque("X", (2,), arrays=5), "arrays must be pairs of a name and a shape"),
         (lambda: ca.sequential((1, 9), None), "layers must be a list of layers, not None"),
-        (lambda: ca.Network((1, 9), name=5), "name must be a text, not 5"),
+        (lambda: ca.Network((1, 9), name=5), "name must be a string, not 5"),
         (lambda: ca.Network((1, 9)).add(layers.ReLU(), 5), "inputs must be the name of a node"),
         (
             lambda: ca.sequential((1, 10**9), [layers.Conv(1, 10**8)]).counts,
@@ -217,7 +217,7 @@ def test_seeds() -> None:
     assert np.array_equal(first, second)
     drawn = [NET.initialise(None).weights["conv1"]["kernel"].copy() for _ in range(2)]
     assert not np.array_equal(*drawn)
-    with pytest.raises(KindError, match="dtype must be a type of floating point"):
+    with pytest.raises(KindError, match="dtype must be a floating-point type"):
         NET.initialise(dtype=int)
 
 

@@ -121,12 +121,12 @@ def test_the_summary_prints_itself() -> None:
 
 
 BAD = [
-    (lambda net: net.add(5), KindError, "a network takes layers of ca.layers"),
-    (lambda net: net.add(layers.ReLU(), "nowhere"), ArgumentError, "is no node of"),
+    (lambda net: net.add(5), KindError, "layer must be a layer of ca.layers"),
+    (lambda net: net.add(layers.ReLU(), "nowhere"), ArgumentError, "has no node"),
     (lambda net: net.add(layers.ReLU(), []), ArgumentError, "a layer needs at least one input"),
     (lambda net: net.add(layers.ReLU(), ["input"] * 2), ArgumentError, "takes one input, not 2"),
     (lambda net: net.add(layers.ReLU(), name="input"), ArgumentError, "must be a new, non-empty"),
-    (lambda net: net.add(layers.Conv(2, 9)), ShapeError, "conv1 does not fit behind input"),
+    (lambda net: net.add(layers.Conv(2, 9)), ShapeError, "conv1 cannot be applied to input"),
     (lambda net: net.add(layers.Conv(2, 3, groups=2)), ShapeError, "groups=2 does not divide the"),
     (
         lambda net: net.add(layers.ConvTranspose(3, 3, groups=2)),
@@ -135,7 +135,7 @@ BAD = [
     ),
     (lambda net: net.add(layers.Reshape((7,))), ShapeError, "needs 7 numbers, and the input of"),
     (lambda net: net["input"], ArgumentError, "is the input, which has no layer"),
-    (lambda net: net.initialise().set_weights("none"), ArgumentError, "is no node of"),
+    (lambda net: net.initialise().set_weights("none"), ArgumentError, "has no node"),
 ]
 
 

@@ -34,7 +34,7 @@ class Link:
 
     @cached_property
     def reach(self) -> tuple[Any, Any]:
-        """How far the window of output 0 begins before the input, and the length of a window less 1."""
+        """The padding before the input, and the length of a window less 1."""
         return self.axis.before, self.axis.span - 1
 
     @property

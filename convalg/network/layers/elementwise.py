@@ -16,7 +16,7 @@ from convalg.operators.tree import Map
 
 @dataclass(frozen=True, repr=False)
 class ElementwiseLayer(Layer):
-    """A layer that keeps the shape and acts on each number."""
+    """The base class of layers that keep the shape."""
 
     def out_shape(self, *shapes: Shape) -> Shape:
         return one(shapes)
@@ -24,9 +24,10 @@ class ElementwiseLayer(Layer):
 
 @dataclass(frozen=True, repr=False)
 class ReLU(ElementwiseLayer):
-    """max(x, 0).
+    """max(x, 0), elementwise.
 
-    >>> ReLU().out_shape((8, 4, 4))
+    >>> import convalg as ca
+    >>> ca.layers.ReLU().out_shape((8, 4, 4))
     (8, 4, 4)
     """
 
@@ -36,9 +37,13 @@ class ReLU(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class LeakyReLU(ElementwiseLayer):
-    """x where it is positive, slope * x elsewhere.
+    """x where it is positive and slope * x elsewhere, elementwise.
 
-    >>> LeakyReLU(0.2)
+    Args:
+        slope: the slope for negative numbers.
+
+    >>> import convalg as ca
+    >>> ca.layers.LeakyReLU(0.2)
     LeakyReLU(slope=0.2)
     """
 
@@ -50,9 +55,10 @@ class LeakyReLU(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class Sigmoid(ElementwiseLayer):
-    """1 / (1 + exp(-x)).
+    """1 / (1 + exp(-x)), elementwise.
 
-    >>> Sigmoid().out_shape((10,))
+    >>> import convalg as ca
+    >>> ca.layers.Sigmoid().out_shape((10,))
     (10,)
     """
 
@@ -62,9 +68,10 @@ class Sigmoid(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class Tanh(ElementwiseLayer):
-    """The hyperbolic tangent.
+    """The hyperbolic tangent, elementwise.
 
-    >>> Tanh().out_shape((10,))
+    >>> import convalg as ca
+    >>> ca.layers.Tanh().out_shape((10,))
     (10,)
     """
 
@@ -74,9 +81,10 @@ class Tanh(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class Softmax(ElementwiseLayer):
-    """exp(x) over its sum along the channels.
+    """The softmax along the channels, exp(x) / sum(exp(x)).
 
-    >>> Softmax().out_shape((10,))
+    >>> import convalg as ca
+    >>> ca.layers.Softmax().out_shape((10,))
     (10,)
     """
 
@@ -92,9 +100,13 @@ class Softmax(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class Dropout(ElementwiseLayer):
-    """Dropout; in use it changes nothing.
+    """Dropout; the identity, except in training.
 
-    >>> Dropout(0.5).out_shape((4096,))
+    Args:
+        rate: the share of numbers that are set to zero in training.
+
+    >>> import convalg as ca
+    >>> ca.layers.Dropout(0.5).out_shape((4096,))
     (4096,)
     """
 
@@ -108,9 +120,10 @@ class Dropout(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class Identity(ElementwiseLayer):
-    """Nothing: a name for a place in the graph.
+    """The identity, for a named node in the graph.
 
-    >>> Identity().out_shape((4,))
+    >>> import convalg as ca
+    >>> ca.layers.Identity().out_shape((4,))
     (4,)
     """
 
@@ -122,9 +135,13 @@ class Identity(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class BatchNorm(ElementwiseLayer):
-    """Batch norm with running statistics: two trained numbers for each channel.
+    """Batch norm with running statistics and two trained numbers for each channel.
 
-    >>> BatchNorm().weights((64, 8, 8))
+    Args:
+        epsilon: the number added to the variance.
+
+    >>> import convalg as ca
+    >>> ca.layers.BatchNorm().weights((64, 8, 8))
     {'scale': (64,), 'offset': (64,)}
     """
 
@@ -153,9 +170,16 @@ class BatchNorm(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class LRN(ElementwiseLayer):
-    """Local response normalisation over `size` channels.
+    """Local response normalisation: x / (k + alpha mean(x^2))^beta, over neighbouring channels.
 
-    >>> LRN(5).out_shape((96, 55, 55))
+    Args:
+        size: the number of channels in the mean, with zeros beyond the first and the last one.
+        alpha: the factor of the mean.
+        beta: the exponent.
+        k: the summand.
+
+    >>> import convalg as ca
+    >>> ca.layers.LRN(5).out_shape((96, 55, 55))
     (96, 55, 55)
     """
 

@@ -192,7 +192,7 @@ def test_axes_of_a_billion_are_answered_or_refused(op: str, tmp_path: Path) -> N
         try:
             ask(0)
         except ca.errors.ConvalgError as error:
-            assert "needs" in str(error) or "no positions" in str(error)  # noqa: PT017
+            assert "needs" in str(error) or "not indexed by position" in str(error)  # noqa: PT017
     from convalg.network.analysis import analyse
 
     assert analyse(net).to_dict()["layers"]
