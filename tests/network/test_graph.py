@@ -149,9 +149,9 @@ def test_bad_input(action: object, error: type[Exception], words: str) -> None:
 def test_bad_branches() -> None:
     net = ca.Network((1, 4, 4))
     net.add(layers.Conv(2, 3), name="a")
-    with pytest.raises(ShapeError, match="Add takes inputs of one shape"):
+    with pytest.raises(ShapeError, match="Add takes inputs of the same shape"):
         net.add(layers.Add(), ["input", "a"])
-    with pytest.raises(ShapeError, match="Concat takes inputs that agree but on channels"):
+    with pytest.raises(ShapeError, match="Concat takes inputs of the same spatial shape"):
         net.add(layers.Concat(), ["input", "a"])
     with pytest.raises(ArgumentError, match="has no kernel, bias: fill the network"):
         net(np.zeros((1, 4, 4)))
