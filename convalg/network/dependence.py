@@ -16,7 +16,7 @@ from convalg.arrays import Array
 from convalg.errors import TooLargeError
 from convalg.limits import check_memory
 from convalg.network.graph import INPUT, Graph
-from convalg.network.layers.base import Indices, Layer, Shape, check_indices, everything
+from convalg.network.layers.base import Indices, Layer, Shape, all_indices, check_indices
 from convalg.network.layers.shape import Concat
 
 MOST_PRODUCTS = 4096
@@ -44,7 +44,7 @@ def outputs_reading(net: Graph, node: str, pixel: Sequence[int]) -> list[Indices
 
     Each layer on the path to the node must have links.
     """
-    start: Indices = (everything(int(net.in_shape[0])), *(np.array([k]) for k in pixel))
+    start: Indices = (all_indices(int(net.in_shape[0])), *(np.array([k]) for k in pixel))
     dependent: dict[str, list[Indices]] = {INPUT: united([start], INPUT)}
     for name in ordered(net, node):
         if name == INPUT:

@@ -12,7 +12,7 @@ from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError, SymbolicError
 from convalg.network import dependence
 from convalg.network.graph import INPUT, Graph
-from convalg.network.layers.base import Indices, Shape, everything
+from convalg.network.layers.base import Indices, Shape, all_indices
 from convalg.network.layers.shape import Concat
 from convalg.network.receptive import Reach, largest, reaches, smallest
 from convalg.size import as_size, is_symbolic, size_words
@@ -127,7 +127,7 @@ class ReceptiveField:
             return tuple((line[0], line[-1]) if line else (0, -1) for line in lines)
         if self.reach.borders:
             raise SymbolicError(
-                f"the pixels read under a {self.reach.border_words()} need numbers for sizes and "
+                f"the pixels read under a {self.reach.border_text()} need numbers for sizes and "
                 f"u, not u = {u} of {self!r}: use clip=False"
             )
         hulls = self.reach.hull(unit)
@@ -244,10 +244,10 @@ class ReceptiveField:
         return relation(self.net, self.node, axis)
 
     def __repr__(self) -> str:
-        border = self.reach.border_words()
+        border = self.reach.border_text()
         tail = f", {border}" if border else ""
-        size = self.reach.size_words()
-        return f"<receptive field of {self.node}: {size}, {self.reach.words()}{tail}>"
+        size = self.reach.size_text()
+        return f"<receptive field of {self.node}: {size}, {self.reach.window_text()}{tail}>"
 
     # Units.
 
@@ -289,7 +289,7 @@ class ReceptiveField:
         """Return the entries of the input that a unit reads."""
         self._check_sizes()
         shape = tuple(int(n) for n in self.net.shapes[self.node])
-        channels = everything(shape[0])
+        channels = all_indices(shape[0])
         if len(shape) > 1:
             own = _indices(u, "u", shape[1:], self.node)
             units: Indices = (channels, *(np.array([int(k)]) for k in own))

@@ -124,21 +124,21 @@ class Reach:
         """Return the first and the last position of a unit, by axis, over all branches."""
         return tuple(map(_hull, self.fans, u))
 
-    def words(self) -> str:
+    def window_text(self) -> str:
         """Return the positions that unit u reads as text: "u reads [-1 + 2u, 1 + 2u]"."""
         reads = "reads" if self.exact else "reads within"
-        return f"u {reads} {', '.join(map(_fan_words, self.fans))}"
+        return f"u {reads} {', '.join(map(_fan_text, self.fans))}"
 
-    def border_words(self) -> str:
+    def border_text(self) -> str:
         """Return the boundary rules other than zeros, as text."""
         return f"{' and '.join(sorted(self.borders))} border" if self.borders else ""
 
-    def size_words(self) -> str:
+    def size_text(self) -> str:
         """Return the size of the field as text, with "at most" where it is a bound."""
         text = " x ".join(size_words(size) for size in self.sizes_at_most)
         return f"at most {text}" if self.is_bound and text else text
 
-    def stride_words(self) -> str:
+    def stride_text(self) -> str:
         """Return the stride of the field as text: "2 x 2", or "1, 2" where branches differ."""
         return " x ".join(", ".join(size_words(span.stride) for span in fan) for fan in self.fans)
 
@@ -184,7 +184,7 @@ class Misalignment:
         return first, second
 
     def __str__(self) -> str:
-        first, second = (_path_words(self.net, end) for end in self.ends)
+        first, second = (_path_text(self.net, end) for end in self.ends)
         return (
             f"{self.node} joins {first} and {second}, whose {self.of} differ by {self.difference}"
         )
@@ -280,7 +280,7 @@ def _path(net: Graph, node: str) -> tuple[str, ...]:
     return tuple(reversed(path))
 
 
-def _path_words(net: Graph, node: str, longest: int = 6) -> str:
+def _path_text(net: Graph, node: str, longest: int = 6) -> str:
     """Return the end of the path from the input to a node, as text."""
     path = [node]
     while path[-1] != INPUT and len(path) < longest:
@@ -422,7 +422,7 @@ def _affine(constant: Any, factor: Any) -> str:
     return step if constant == 0 else f"{size_words(constant)} + {step}"
 
 
-def _fan_words(fan: Fan) -> str:
+def _fan_text(fan: Fan) -> str:
     """Return a span as text, [-1 + 2u, 3 + 2u], or the hull of several."""
     if len(fan) == 1:
         return str(fan[0])

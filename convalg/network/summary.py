@@ -140,8 +140,8 @@ def summary(net: Graph) -> Summary:
                 sum(map(size_product, inputs)) * size_product(shapes[node]),
                 cost.nonzeros,
                 cost.padded,
-                reach.size_words(),
-                reach.stride_words(),
+                reach.size_text(),
+                reach.stride_text(),
             )
         )
     title = f"{net.name}: {net.in_shape} to {net.out_shape}{net.hint}"

@@ -45,7 +45,7 @@ class Link:
     def reads(self, outputs: Array) -> Array:
         """Return the inputs that some outputs read, sorted; all sizes must be integers."""
         if self.table is not None:
-            return joined([self.table.window(int(o)) for o in outputs])
+            return index_union([self.table.window(int(o)) for o in outputs])
         return _inverse(self.axis, outputs) if self.transposed else _forward(self.axis, outputs)
 
     def readers(self, inputs: Array) -> Array:
@@ -71,13 +71,13 @@ def check_indices(count: int, what: str, *, each: int = BYTES_AN_INDEX) -> None:
     check_memory(count * each, MOST_BYTES, what=what, instead="use smaller sizes", fixed=True)
 
 
-def everything(size: int) -> Array:
+def all_indices(size: int) -> Array:
     """Return all indices of an axis."""
     check_indices(size, f"{size} indices", each=8)
     return np.arange(size)
 
 
-def joined(windows: list[range]) -> Array:
+def index_union(windows: list[range]) -> Array:
     """Return the indices in any of the windows, sorted."""
     if not windows:
         return np.arange(0)
@@ -90,7 +90,7 @@ def _forward(axis: Axis, outputs: Array) -> Array:
     taps, count = int(axis.taps), len(outputs)
     if count == 1 and axis.boundary == "zeros" and axis.dilation == 1:
         first = int(axis.raw(int(outputs[0]), 0))
-        return joined([range(max(first, 0), min(first + taps, int(axis.in_size)))])
+        return index_union([range(max(first, 0), min(first + taps, int(axis.in_size)))])
     check_indices(count * taps, f"{count} outputs with {taps} taps")
     inputs = axis.read_by(outputs)[0]
     return np.unique(inputs[inputs >= 0])
@@ -193,7 +193,7 @@ class Layer(ABC):
         shape = shapes[port]
         links = self.links(shape)
         if links is None:
-            spatial = tuple(map(everything, shape[1:]))
+            spatial = tuple(map(all_indices, shape[1:]))
         else:
             spatial = tuple(k.reads(u) for k, u in zip(links, units[1:], strict=True))
         return [(self.read_channels(shape, units[0]), *spatial)]
@@ -238,7 +238,7 @@ def _same(size: Any) -> Link:
     return Link(Axis(size, size))
 
 
-def one(shapes: tuple[Shape, ...]) -> Shape:
+def only_shape(shapes: tuple[Shape, ...]) -> Shape:
     """Return the shape of the only input. Raises: ShapeError when there are more, or none."""
     if len(shapes) != 1:
         raise ShapeError(f"this layer takes one input, not {len(shapes)} of shapes {shapes}")
@@ -271,7 +271,7 @@ def regrouped(units: Indices, shape: Shape, wanted: Shape) -> list[Indices]:
     """Return the same entries of an array after a reshape to `wanted`, in row-major order."""
     sizes, after = tuple(map(int, shape)), tuple(map(int, wanted))
     if all(len(u) == n for u, n in zip(units, sizes, strict=True)):
-        return [tuple(map(everything, after))]
+        return [tuple(map(all_indices, after))]
     check_indices(size_product(sizes), f"{size_product(sizes)} entries", each=2)
     mask = np.zeros(sizes, dtype=bool)
     mask[np.ix_(*units)] = True

@@ -22,7 +22,7 @@ from convalg.network.layers.base import (
     channels_of,
     grouped,
     grouped_channels,
-    one,
+    only_shape,
 )
 from convalg.network.layers.fitted import FittedConvolution, WindowedLayer
 from convalg.operators.make import correlation, dense, transposed_correlation
@@ -105,12 +105,12 @@ class Conv(WindowedLayer[FittedConvolution]):
         return self.fitted(shape).geometry
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        kernel = self.fitted(one(shapes)).geometry.kernel_shape
+        kernel = self.fitted(only_shape(shapes)).geometry.kernel_shape
         return {"kernel": kernel, "bias": (self.out_channels,)} if self.bias else {"kernel": kernel}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         layer = correlation(
-            one(shapes)[1:],
+            only_shape(shapes)[1:],
             weights["kernel"],
             stride=self.stride,
             padding=self.padding,
@@ -127,7 +127,7 @@ class Conv(WindowedLayer[FittedConvolution]):
         return grouped_channels(self.out_channels, channels_of(shape), self.groups, outputs)
 
     def cost(self, *shapes: Shape) -> Cost:
-        return _cost(self.fitted(one(shapes)), self.out_channels if self.bias else 0)
+        return _cost(self.fitted(only_shape(shapes)), self.out_channels if self.bias else 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -187,12 +187,12 @@ class ConvTranspose(WindowedLayer[FittedConvolution]):
         return self.fitted(shape).geometry
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        kernel = self.fitted(one(shapes)).geometry.kernel_shape
+        kernel = self.fitted(only_shape(shapes)).geometry.kernel_shape
         return {"kernel": kernel, "bias": (self.out_channels,)} if self.bias else {"kernel": kernel}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         layer = transposed_correlation(
-            one(shapes)[1:],
+            only_shape(shapes)[1:],
             weights["kernel"],
             stride=self.stride,
             padding=self.padding,
@@ -209,7 +209,7 @@ class ConvTranspose(WindowedLayer[FittedConvolution]):
         return grouped_channels(self.out_channels, channels_of(shape), self.groups, outputs)
 
     def cost(self, *shapes: Shape) -> Cost:
-        return _cost(self.fitted(one(shapes)), self.out_channels if self.bias else 0)
+        return _cost(self.fitted(only_shape(shapes)), self.out_channels if self.bias else 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -234,11 +234,13 @@ class Dense(Layer):
         return (as_size(self.out_channels, "out_channels"),)
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        matrix: dict[str, Shape] = {"weights": (self.out_channels, size_product(one(shapes)))}
+        matrix: dict[str, Shape] = {
+            "weights": (self.out_channels, size_product(only_shape(shapes)))
+        }
         return {**matrix, "bias": (self.out_channels,)} if self.bias else matrix
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        layer = dense(weights["weights"], one(shapes))
+        layer = dense(weights["weights"], only_shape(shapes))
         return Affine(layer, weights["bias"]) if self.bias else layer
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
@@ -251,6 +253,6 @@ class Dense(Layer):
         return True
 
     def cost(self, *shapes: Shape) -> Cost:
-        products = self.out_channels * size_product(one(shapes))
+        products = self.out_channels * size_product(only_shape(shapes))
         parameters = products + (self.out_channels if self.bias else 0)
         return Cost(parameters, products, products, parameters, parameters)

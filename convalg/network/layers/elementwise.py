@@ -8,7 +8,7 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.maps import activations, normalisation
-from convalg.network.layers.base import Layer, Shape, channels_of, grouped, one
+from convalg.network.layers.base import Layer, Shape, channels_of, grouped, only_shape
 from convalg.network.layers.checks import count
 from convalg.operators.make import identity
 from convalg.operators.tree import Map
@@ -19,7 +19,7 @@ class ElementwiseLayer(Layer):
     """The base class of layers that keep the shape."""
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return one(shapes)
+        return only_shape(shapes)
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +32,7 @@ class ReLU(ElementwiseLayer):
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.relu(one(shapes))
+        return activations.relu(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,7 +50,7 @@ class LeakyReLU(ElementwiseLayer):
     slope: float = 0.01
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.leaky_relu(one(shapes), self.slope)
+        return activations.leaky_relu(only_shape(shapes), self.slope)
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +63,7 @@ class Sigmoid(ElementwiseLayer):
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.sigmoid(one(shapes))
+        return activations.sigmoid(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +76,7 @@ class Tanh(ElementwiseLayer):
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.tanh(one(shapes))
+        return activations.tanh(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,7 +89,7 @@ class Softmax(ElementwiseLayer):
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.softmax(one(shapes))
+        return activations.softmax(only_shape(shapes))
 
     def channels(self, shape: Shape) -> Array:
         return grouped(channels_of(shape), channels_of(shape), 1)
@@ -115,7 +115,7 @@ class Dropout(ElementwiseLayer):
     rate: float = 0.5
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return identity(one(shapes))
+        return identity(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +130,7 @@ class Identity(ElementwiseLayer):
     linear = True
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return identity(one(shapes))
+        return identity(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,16 +150,16 @@ class BatchNorm(ElementwiseLayer):
     epsilon: float = 1e-5
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        count = (channels_of(one(shapes)),)
+        count = (channels_of(only_shape(shapes)),)
         return {"scale": count, "offset": count}
 
     def buffers(self, *shapes: Shape) -> dict[str, Shape]:
-        count = (channels_of(one(shapes)),)
+        count = (channels_of(only_shape(shapes)),)
         return {"mean": count, "variance": count}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         return normalisation.batch_norm(
-            one(shapes),
+            only_shape(shapes),
             weights["mean"],
             weights["variance"],
             scale=weights["scale"],
@@ -194,7 +194,7 @@ class LRN(ElementwiseLayer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         return normalisation.local_response_norm(
-            one(shapes), self.size, alpha=self.alpha, beta=self.beta, k=self.k
+            only_shape(shapes), self.size, alpha=self.alpha, beta=self.beta, k=self.k
         )
 
     def channels(self, shape: Shape) -> Array:

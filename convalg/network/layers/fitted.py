@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from convalg.axis import Axis
 from convalg.geometry import Geometry
-from convalg.network.layers.base import Layer, Link, Shape, one
+from convalg.network.layers.base import Layer, Link, Shape, only_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class WindowedLayer(Layer, Generic[F_co]):
         return result
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return self.fitted(one(shapes)).out_shape
+        return self.fitted(only_shape(shapes)).out_shape
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
         return self.fitted(shape).links

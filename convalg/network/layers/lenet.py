@@ -16,7 +16,7 @@ from convalg.arrays import Array, one_sample
 from convalg.conventions import correlation_geometry, pooling_axes
 from convalg.errors import ArgumentError, ShapeError
 from convalg.maps.chains import Affine, spread_over, spreading
-from convalg.network.layers.base import Cost, Layer, Shape, channels_of, one
+from convalg.network.layers.base import Cost, Layer, Shape, channels_of, only_shape
 from convalg.network.layers.fitted import Fitted, FittedConvolution, WindowedLayer
 from convalg.operators import pooling
 from convalg.operators.leaves import gathering
@@ -94,11 +94,11 @@ class TableConv(WindowedLayer[FittedConvolution]):
         return FittedConvolution(out_shape, plane.axes, geometry=plane)
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        taps = self.fitted(one(shapes)).geometry.kernel_shape[2:]
+        taps = self.fitted(only_shape(shapes)).geometry.kernel_shape[2:]
         return {"kernel": (len(self._pairs()), *taps), "bias": (len(self.table),)}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape, kernel = one(shapes), weights["kernel"]
+        shape, kernel = only_shape(shapes), weights["kernel"]
         taps, channels = kernel.shape[1:], self.channels(shape)
         dense_kernel = np.zeros((*channels.shape, *taps), dtype=kernel.dtype)
         dense_kernel[tuple(np.transpose(self._pairs()))] = kernel
@@ -124,7 +124,7 @@ class TableConv(WindowedLayer[FittedConvolution]):
         return connected
 
     def cost(self, *shapes: Shape) -> Cost:
-        shape, pairs = one(shapes), len(self._pairs())
+        shape, pairs = only_shape(shapes), len(self._pairs())
         plane = self.fitted(shape).geometry
         outputs = math.prod(int(n) for n in plane.out_spatial)
         taps = math.prod(int(n) for n in plane.taps)
@@ -161,11 +161,11 @@ class Subsample(WindowedLayer[Fitted]):
         return Fitted((shape[0], *(axis.out_size for axis in axes)), axes)
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        count = (channels_of(one(shapes)),)
+        count = (channels_of(only_shape(shapes)),)
         return {"scale": count, "bias": count}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape, after, scale = one(shapes), self.out_shape(*shapes), weights["scale"]
+        shape, after, scale = only_shape(shapes), self.out_shape(*shapes), weights["scale"]
         total = pooling.sum_pool(shape[1:], self.kernel_size, stride=self.stride, channels=shape[0])
         gain = diagonal(np.broadcast_to(spread_over(scale, after), after))
         spread = spreading(scale.shape, after)
@@ -178,7 +178,7 @@ class Subsample(WindowedLayer[Fitted]):
         )
 
     def cost(self, *shapes: Shape) -> Cost:
-        shape, outputs = one(shapes), size_product(self.out_shape(*shapes))
+        shape, outputs = only_shape(shapes), size_product(self.out_shape(*shapes))
         taps = math.prod(int(axis.taps) for axis in self.fitted(shape).axes)
         products = outputs * taps
         return Cost(
@@ -227,7 +227,7 @@ class Radial(Layer):
     out_channels: int
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if len(shape) != 1:
             raise ShapeError(
                 f"the input of Radial must be a vector, not of shape {shape}: add a Flatten in "
@@ -236,14 +236,14 @@ class Radial(Layer):
         return (self.out_channels,)
 
     def buffers(self, *shapes: Shape) -> dict[str, Shape]:
-        return {"points": (self.out_channels, channels_of(one(shapes)))}
+        return {"points": (self.out_channels, channels_of(only_shape(shapes)))}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return Distances(one(shapes), self.out_shape(*shapes), weights["points"])
+        return Distances(only_shape(shapes), self.out_shape(*shapes), weights["points"])
 
     def channels(self, shape: Shape) -> Array:
         return np.ones((self.out_channels, channels_of(shape)), dtype=bool)
 
     def cost(self, *shapes: Shape) -> Cost:
-        squares = self.out_channels * channels_of(one(shapes))
+        squares = self.out_channels * channels_of(only_shape(shapes))
         return Cost(0, squares, squares, squares, squares)

@@ -14,8 +14,8 @@ from convalg.network.layers.base import (
     Layer,
     Link,
     Shape,
+    all_indices,
     channels_of,
-    everything,
 )
 from convalg.network.layers.checks import count, tuple_of
 from convalg.operators.tree import Map
@@ -83,7 +83,7 @@ class Opaque(Layer):
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
         if self.like is not None:
             return self.like.reads(units, shapes, port)
-        return [tuple(everything(int(n)) for n in shapes[port])]
+        return [tuple(all_indices(int(n)) for n in shapes[port])]
 
     def reads_all(self, shape: Shape) -> bool:
         return self.like is not None and self.like.reads_all(shape)

@@ -14,7 +14,7 @@ from convalg.maps.activations import ElementwiseMap
 from convalg.network.layers.base import (
     Layer,
     Shape,
-    one,
+    only_shape,
 )
 from convalg.operators.tree import Map
 
@@ -121,12 +121,12 @@ class Pointwise(Layer):
             )
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return one(shapes)
+        return only_shape(shapes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         value, slope = FUNCTIONS[self.function]
         return ElementwiseMap(
-            one(shapes),
+            only_shape(shapes),
             lambda x: value(x, *self.numbers),
             lambda x: slope(x, *self.numbers),
             repr(self),

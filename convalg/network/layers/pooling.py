@@ -11,7 +11,7 @@ from convalg.conventions import pooling_axes
 from convalg.errors import SymbolicError
 from convalg.maps import max_pooling
 from convalg.maps.lp_pooling import lp_pool
-from convalg.network.layers.base import Layer, Link, Shape, one
+from convalg.network.layers.base import Layer, Link, Shape, only_shape
 from convalg.network.layers.fitted import Fitted, WindowedLayer
 from convalg.network.layers.grids import AdaptiveParts
 from convalg.operators import pooling
@@ -73,7 +73,7 @@ class MaxPool(PoolLayer):
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return max_pooling.max_pool(
             shape[1:], self.kernel_size, **self._options(), channels=shape[0]
         )
@@ -102,7 +102,7 @@ class AvgPool(PoolLayer):
     count_include_pad: bool = True
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return pooling.average_pool(
             shape[1:],
             self.kernel_size,
@@ -124,7 +124,7 @@ class LpPool(PoolLayer):
     p: int = 2
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         options = self._options()
         return lp_pool(shape[1:], self.kernel_size, self.p, **options, channels=shape[0])
 
@@ -134,7 +134,7 @@ class GlobalPoolLayer(Layer):
     """A pooling of all samples of each channel."""
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return (shape[0], *(1 for _ in shape[1:]))
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
@@ -153,7 +153,7 @@ class GlobalAvgPool(GlobalPoolLayer):
     linear = True
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return pooling.global_pool(shape[1:], channels=shape[0])
 
 
@@ -167,7 +167,7 @@ class GlobalMaxPool(GlobalPoolLayer):
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return max_pooling.global_max_pool(shape[1:], channels=shape[0])
 
 
@@ -188,11 +188,11 @@ class AdaptiveAvgPool(Layer):
     out_size: Any
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return (shape[0], *per_axis(self.out_size, "out_size", len(shape) - 1))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return pooling.adaptive_pool(shape[1:], self.out_size, channels=shape[0])
 
     def links(self, shape: Shape) -> tuple[Link, ...]:

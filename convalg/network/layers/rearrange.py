@@ -18,9 +18,9 @@ from convalg.network.layers.base import (
     Layer,
     Link,
     Shape,
+    all_indices,
     channels_of,
-    everything,
-    one,
+    only_shape,
 )
 from convalg.network.layers.checks import count
 from convalg.network.layers.grids import Grid
@@ -49,7 +49,7 @@ class Expand(Layer):
     shape: Shape
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         wanted = tuple(as_shape(self.shape))
         tail = wanted[len(wanted) - len(shape) :]
         if len(shape) > len(wanted) or any(
@@ -62,7 +62,7 @@ class Expand(Layer):
         return wanted
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape, wanted = one(shapes), self.out_shape(*shapes)
+        shape, wanted = only_shape(shapes), self.out_shape(*shapes)
         # New axes come first; a sample repeated m times is the adjoint of the sum of m samples.
         before = (1,) * (len(wanted) - len(shape)) + tuple(shape)
         axes = [k for k, (n, m) in enumerate(zip(before, wanted, strict=True)) if n != m]
@@ -82,7 +82,7 @@ class Expand(Layer):
         return None if before == after else np.ones((after, before), dtype=bool)
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         # New axes come first.
         old = units[len(units) - len(shape) :]
         first = np.arange(1)
@@ -129,11 +129,11 @@ class Slice(Layer):
         return (self.stop - self.start + self.step - 1) // self.step
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return (*shape[: self.axis], self._count(shape), *shape[self.axis + 1 :])
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return Selection(self._axes(shape), shape, self.out_shape(shape))
 
     def _axes(self, shape: Shape) -> tuple[Axis, ...]:
@@ -172,7 +172,7 @@ class Permute(Layer):
     axes: tuple[int, ...]
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if sorted(self.axes) != list(range(len(shape))):
             raise ArgumentError(
                 f"axes must have each axis of an input of shape {shape} once, not {self.axes}"
@@ -180,7 +180,7 @@ class Permute(Layer):
         return tuple(shape[axis] for axis in self.axes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return resampling.permute(one(shapes), self.axes)
+        return resampling.permute(only_shape(shapes), self.axes)
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
         return None
@@ -213,13 +213,13 @@ class Project(Layer):
         count(self.out_size, "out_size")
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return (*one(shapes)[:-1], self.out_size)
+        return (*only_shape(shapes)[:-1], self.out_size)
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        return {"weights": (self.out_size, one(shapes)[-1])}
+        return {"weights": (self.out_size, only_shape(shapes)[-1])}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        rows = one(shapes)[:-1]
+        rows = only_shape(shapes)[:-1]
         layer = dense(weights["weights"])
         return identity(rows).kron(layer) if rows else layer
 
@@ -232,10 +232,10 @@ class Project(Layer):
         return np.ones((self.out_size, channels_of(shape)), dtype=bool)
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        return [(*units[:-1], everything(int(one(shapes)[-1])))]
+        return [(*units[:-1], all_indices(int(only_shape(shapes)[-1])))]
 
     def cost(self, *shapes: Shape) -> Cost:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         own = self.out_size * shape[-1]
         rows = size_product(shape[:-1])
         return Cost(own, own * rows, own * rows, own * rows, own * rows**2)
@@ -277,7 +277,7 @@ class Resize(Layer):
             )
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if len(self.size) != len(shape) - 1:
             raise ShapeError(
                 f"size must have one size for each of the {len(shape) - 1} spatial axes of an "
@@ -286,7 +286,7 @@ class Resize(Layer):
         return (shape[0], *self.size)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return resampling.resize(
             shape[1:],
             self.size,
@@ -328,11 +328,11 @@ class SoftmaxAlong(Layer):
     log: bool = False
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return one(shapes)
+        return only_shape(shapes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         make = activations.log_softmax if self.log else activations.softmax
-        return make(one(shapes), self.axis)
+        return make(only_shape(shapes), self.axis)
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
         return tuple(

@@ -12,7 +12,15 @@ from convalg.arrays import Array, as_floats, one_sample
 from convalg.errors import ArgumentError, ShapeError
 from convalg.maps.chains import concat, embeddings
 from convalg.maps.max_pooling import Extremum
-from convalg.network.layers.base import Indices, Layer, Link, Shape, channels_of, joined, one
+from convalg.network.layers.base import (
+    Indices,
+    Layer,
+    Link,
+    Shape,
+    channels_of,
+    index_union,
+    only_shape,
+)
 from convalg.network.layers.checks import positive
 from convalg.operators import windows
 from convalg.operators.make import diagonal
@@ -63,7 +71,7 @@ class RoIPool(Layer):
         ]
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         dims = len(shape) - 1
         for region in self.regions:
             if len(region) != 2 * dims:
@@ -74,7 +82,7 @@ class RoIPool(Layer):
         return (len(self.regions) * shape[0], *per_axis(self.size, "size", dims))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = concrete_shape(one(shapes))
+        shape = concrete_shape(only_shape(shapes))
         sizes, parts = self.out_shape(shape)[1:], []
         for region in self.regions:
             indices, is_full = np.zeros((1, 1), dtype=np.int64), np.ones((), dtype=bool)
@@ -97,7 +105,7 @@ class RoIPool(Layer):
         return np.tile(np.eye(channels_of(shape), dtype=bool), (len(self.regions), 1))
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        shape, products = one(shapes), []
+        shape, products = only_shape(shapes), []
         count = int(shape[0])
         for number, region in enumerate(self.regions):
             own = units[0][units[0] // count == number] % count
@@ -105,7 +113,7 @@ class RoIPool(Layer):
                 continue
             windows = self._windows(shape, region)
             spatial = (
-                joined([w[int(k)] for k in outputs])
+                index_union([w[int(k)] for k in outputs])
                 for w, outputs in zip(windows, units[1:], strict=True)
             )
             products.append((own, *spatial))
@@ -146,7 +154,7 @@ class Sample(Layer):
     """
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if channels_of(shape) % 2:
             raise ShapeError(
                 f"means and log variances are two halves of the channels, so their number must be "
@@ -158,7 +166,7 @@ class Sample(Layer):
         return {"noise": self.out_shape(*shapes)}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return Sampled(one(shapes), self.out_shape(*shapes), weights["noise"])
+        return Sampled(only_shape(shapes), self.out_shape(*shapes), weights["noise"])
 
     def channels(self, shape: Shape) -> Array:
         return np.tile(np.eye(channels_of(shape) // 2, dtype=bool), (1, 2))

@@ -18,10 +18,10 @@ from convalg.network.layers.base import (
     Layer,
     Link,
     Shape,
+    all_indices,
     channels_of,
-    everything,
     grouped,
-    one,
+    only_shape,
     regrouped,
 )
 from convalg.operators.make import diagonal, identity, reshape
@@ -45,7 +45,7 @@ class Standardise(Layer):
     epsilon: float = 1e-5
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if size_product(shape) % self.rows:
             raise ShapeError(
                 f"an input of shape {shape} cannot be divided into {self.rows} equal rows"
@@ -53,7 +53,7 @@ class Standardise(Layer):
         return shape
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         cut = (1, self.rows, size_product(shape) // self.rows)
         norm = batch_norm_training(cut, epsilon=self.epsilon)
         return chain(reshape(cut, shape), norm, reshape(shape, cut))
@@ -66,14 +66,14 @@ class Standardise(Layer):
         return grouped(inputs, inputs, self.rows) if inputs % self.rows == 0 else None
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if self.reads_all(shape):
             return super().reads(units, shapes, port)
         flat = (self.rows, size_product(shape) // self.rows)
         rows = [part[0] for part in regrouped(units, shape, flat)]
         if not rows:
             return []
-        return regrouped((np.unique(np.concatenate(rows)), everything(flat[1])), flat, shape)
+        return regrouped((np.unique(np.concatenate(rows)), all_indices(flat[1])), flat, shape)
 
     def reads_all(self, shape: Shape) -> bool:
         return bool(channels_of(shape) % self.rows == 0)
@@ -89,7 +89,7 @@ class _Broadcast(Layer):
     array: Shape = ()
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         tail = shape[len(shape) - len(self.array) :]
         fits = len(self.array) <= len(shape) and all(
             a in (1, n) for a, n in zip(self.array, tail, strict=True)
@@ -108,7 +108,7 @@ class _Broadcast(Layer):
         return {} if size_product(self.array) > 1 else {self.name: self.array}
 
     def _spread(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Array:
-        return np.broadcast_to(weights[self.name], one(shapes))
+        return np.broadcast_to(weights[self.name], only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +130,7 @@ class Scale(_Broadcast):
 
     def cost(self, *shapes: Shape) -> Cost:
         parameters = sum(map(size_product, self.weights(*shapes).values()))
-        size = size_product(one(shapes))
+        size = size_product(only_shape(shapes))
         return Cost(parameters, size, size, size, size**2)
 
 
@@ -149,7 +149,7 @@ class Shift(_Broadcast):
     name = "bias"
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return Affine(identity(one(shapes)), self._spread(shapes, weights))
+        return Affine(identity(only_shape(shapes)), self._spread(shapes, weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +182,7 @@ class Product(Layer):
     """
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         count = channels_of(shape)
         if not is_symbolic(count) and count % 2:
             raise ShapeError(
@@ -191,7 +191,7 @@ class Product(Layer):
         return (count // 2, *shape[1:])
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return Multiplied(one(shapes), self.out_shape(*shapes))
+        return Multiplied(only_shape(shapes), self.out_shape(*shapes))
 
     def channels(self, shape: Shape) -> Array:
         half = channels_of(shape) // 2

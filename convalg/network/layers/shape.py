@@ -18,7 +18,7 @@ from convalg.network.layers.base import (
     Link,
     Shape,
     channels_of,
-    one,
+    only_shape,
     regrouped,
 )
 from convalg.network.layers.grids import Grid
@@ -40,10 +40,10 @@ class Flatten(Layer):
     linear = True
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return (size_product(one(shapes)),)
+        return (size_product(only_shape(shapes)),)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return resampling.flatten(one(shapes))
+        return resampling.flatten(only_shape(shapes))
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
         return None if len(shape) > 1 else ()
@@ -54,7 +54,7 @@ class Flatten(Layer):
         return np.repeat(np.eye(count, dtype=bool), inner, axis=0)
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        return regrouped(units, self.out_shape(*shapes), one(shapes))
+        return regrouped(units, self.out_shape(*shapes), only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,15 +75,15 @@ class Reshape(Layer):
 
     def out_shape(self, *shapes: Shape) -> Shape:
         wanted = tuple(as_shape(self.shape))
-        if size_product(wanted) != size_product(one(shapes)):
+        if size_product(wanted) != size_product(only_shape(shapes)):
             raise ShapeError(
                 f"Reshape to {wanted} needs {size_product(wanted)} numbers, and the input of shape "
-                f"{one(shapes)} has {size_product(one(shapes))}"
+                f"{only_shape(shapes)} has {size_product(only_shape(shapes))}"
             )
         return wanted
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return reshape(one(shapes), self.out_shape(*shapes))
+        return reshape(only_shape(shapes), self.out_shape(*shapes))
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
         return None
@@ -93,7 +93,7 @@ class Reshape(Layer):
         return np.ones((after[0], channels_of(shape)), dtype=bool)
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        return regrouped(units, self.out_shape(*shapes), one(shapes))
+        return regrouped(units, self.out_shape(*shapes), only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,7 +118,7 @@ class Pad(Layer):
         return padding_pairs(self.padding, len(shape) - 1, least=None)
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         pairs = self._pairs(shape)
         for k, (n, pair) in enumerate(zip(shape[1:], pairs, strict=True)):
             check_reflect(self.boundary, pair, n, k)
@@ -129,7 +129,7 @@ class Pad(Layer):
         return (shape[0], *(n + a + b for n, (a, b) in zip(shape[1:], pairs, strict=True)))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         pairs = self._pairs(shape)
         return pad(shape[1:], pairs, boundary=self.boundary, channels=shape[0])
 
@@ -167,11 +167,11 @@ class Upsample(Layer):
         super().__post_init__()
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return (shape[0], *(n * as_size(self.factor, "factor") for n in shape[1:]))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return resampling.resize(
             shape[1:],
             scale=self.factor,
