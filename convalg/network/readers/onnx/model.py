@@ -182,7 +182,7 @@ class _ModelReader:
         if in_shape is None:
             if sizes is None or not all(sizes[1:]):
                 raise ArgumentError(
-                    f"input {name} has the shape {_shape_text(proto)} with unknown sizes: pass "
+                    f"input {name} of shape {_shape_text(proto)} has unknown sizes: pass "
                     f"in_shape=, the shape of one sample without the batch, such as (3, 224, 224)"
                 )
             return tuple(sizes[1:]), batch

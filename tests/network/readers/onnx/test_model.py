@@ -403,16 +403,16 @@ BAD: list[tuple[str, Callable[[], bytes], str]] = [
     ("null", external(location="a\0b"), "external data at an invalid location|outside the folder"),
     ("offset", external(location="w", offset="-8"), "its external data give"),
     ("length", external(location="w", length="99999999999999999999"), "its external data give"),
-    ("no number", external(location="w", offset="many"), "external data that are no place"),
-    ("negative size", dims(-6, 4, 3, 20), "no size can be negative"),
+    ("no number", external(location="w", offset="many"), "external data at an invalid location"),
+    ("negative size", dims(-6, 4, 3, 20), "and sizes cannot be negative"),
     ("too many sizes", dims(*[1] * 300), "axes, more than"),
-    ("larger size", dims(7, 4, 3, 20), "and the file holds"),
-    ("smaller size", dims(1), "and the file holds"),
+    ("larger size", dims(7, 4, 3, 20), "and the file has"),
+    ("smaller size", dims(1), "and the file has"),
     ("huge size", dims(2**62, 2**62), "would take .* over the limit of"),
     (
         "cycle",
         bytes_of(node("Add", "x b", "a"), node("Relu", "a", "b"), outputs="a"),
-        "has a cycle: Add a waits",
+        "has a cycle: Add a depends on",
     ),
     ("own input", bytes_of(node("Add", "x y", "y")), "has a cycle"),
     ("unknown name", bytes_of(node("Add", "x q")), "that reads q, which does not exist"),
@@ -432,11 +432,11 @@ def test_bad_files(make: Callable[[], bytes], message: str, tmp_path: Path) -> N
 
 
 SHAPES: list[tuple[Any, Any, type[Exception], str]] = [
-    (("n", 3, "h", "w"), None, ca.errors.ArgumentError, "with open sizes: pass in_shape="),
-    (None, None, ca.errors.ArgumentError, "has the shape none at all with open"),
+    (("n", 3, "h", "w"), None, ca.errors.ArgumentError, "has unknown sizes: pass in_shape="),
+    (None, None, ca.errors.ArgumentError, "of shape .unknown. has unknown sizes"),
     ((1, 3, 8, 8), (3, 9, 8), ca.errors.ShapeError, "does not match input x"),
     ((1, 3, 8, 8), (8, 8), ca.errors.ShapeError, "does not match input x"),
-    ((4,), None, ca.errors.ShapeError, "a network's is .batch, channels"),
+    ((4,), None, ca.errors.ShapeError, "must be .batch, channels"),
     ((1, 3, 8, 8), (3, -1, 8), ca.errors.ArgumentError, "in_shape"),
 ]
 
@@ -470,7 +470,7 @@ def test_limits_on_what_is_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = small_cnn(tmp_path)
     for place, name, message in (
         (wire, "MOST_KEPT", "in addition to its weights, more"),
-        (wire, "MOST_FIELDS", "fields: no ONNX file"),
+        (wire, "MOST_FIELDS", "fields, more than any ONNX file"),
         (reader, "MOST_NODES", "nodes, more than any network"),
     ):
         with monkeypatch.context() as changed:
@@ -522,15 +522,19 @@ WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: Scale((3, 1)).out_shape((4, 3, 2)) and Scale((5,)).out_shape((4, 3)),
         ca.errors.ShapeError,
-        "does not spread over an input",
+        "cannot be broadcast to an input",
     ),
-    (lambda: Scale((1, 1, 1)).out_shape((4, 3)), ca.errors.ShapeError, "does not spread over"),
+    (lambda: Scale((1, 1, 1)).out_shape((4, 3)), ca.errors.ShapeError, "cannot be broadcast to"),
     (lambda: Product().out_shape((3, 2)), ca.errors.ShapeError, "needs an even number"),
     (lambda: Expand((4, 2)).out_shape((3, 2)), ca.errors.ShapeError, "cannot be expanded to"),
-    (lambda: Slice(2, 0, 1).out_shape((3, 2)), ca.errors.ShapeError, "needs that axis"),
+    (
+        lambda: Slice(2, 0, 1).out_shape((3, 2)),
+        ca.errors.ShapeError,
+        "axis must be 0 to 1 for an input",
+    ),
     (lambda: Slice(0, 2, 5).out_shape((3, 2)), ca.errors.ArgumentError, "a slice needs 0"),
-    (lambda: Permute((0, 0)).out_shape((3, 2)), ca.errors.ArgumentError, "names each axis of"),
-    (lambda: Resize((2, 2)).out_shape((3, 2)), ca.errors.ShapeError, "needs as many axes"),
+    (lambda: Permute((0, 0)).out_shape((3, 2)), ca.errors.ArgumentError, "must have each axis of"),
+    (lambda: Resize((2, 2)).out_shape((3, 2)), ca.errors.ShapeError, "must have one size for each"),
 ]
 
 
