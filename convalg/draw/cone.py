@@ -116,7 +116,7 @@ def _through(net: Network, node: str, axis: int) -> str:
         link = _link(net, node, source, axis)
         if (
             link is None
-            or link.turned
+            or link.transposed
             or link.table
             or link.axis != Axis(link.axis.in_size, link.axis.in_size)
         ):
@@ -135,7 +135,7 @@ def _reads(link: Link | None, unit: int, size: int) -> tuple[set[int], set[int]]
     if link is None:
         return set(range(size)), set()
     inside = {int(k) for k in link.reads(np.array([unit]))}
-    if link.turned or link.table is not None:
+    if link.transposed or link.table is not None:
         return inside, set()
     raw = {int(link.axis.raw(unit, t)) for t in range(int(link.axis.taps))}
     return inside, {k for k in raw if not 0 <= k < size} if link.axis.boundary == "zeros" else set()

@@ -1,1 +1,1 @@
-"""Networks: graphs of layers, their shapes, counts and receptive fields, exact and in letters."""
+"""Networks: graphs of layers with exact shapes, counts and receptive fields, also symbolic."""

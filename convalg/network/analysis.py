@@ -1,4 +1,4 @@
-"""What is worth knowing of a network: its table, and warnings about its geometry."""
+"""The analysis of a network: its table, and warnings about its geometry."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from convalg.network.summary import COLUMNS, Summary, summary
 
 Windows = (Conv, MaxPool, AvgPool)
 MOST_CHECKED = 64
-"""Holes are looked for in fields of up to this many pixels a side."""
+"""The largest receptive field, in pixels per axis, that is searched for holes."""
 MOST_CHECKS = 64
-"""Nodes whose fields are searched for holes: each goes through all layers before it."""
+"""The largest number of nodes searched for holes: each search passes all earlier layers."""
 
 
 @dataclass(frozen=True)
 class Remark:
-    """A warning about one node: a code and a sentence."""
+    """A warning about one node: a code (see `analyse`) and a sentence."""
 
     code: str
     node: str
@@ -39,11 +39,11 @@ class Remark:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """The table of a network and what is worth a warning.
+    """The table of a network, and warnings about its geometry.
 
     >>> import convalg as ca
-    >>> from convalg.network.layers import Conv
-    >>> net = ca.sequential((1, 40, 40), [Conv(1, 3, dilation=2)] * 3)
+    >>> from convalg.network.analysis import analyse
+    >>> net = ca.sequential((1, 40, 40), [ca.layers.Conv(1, 3, dilation=2)] * 3)
     >>> [remark.code for remark in analyse(net).remarks]
     ['holes']
     """
@@ -51,18 +51,18 @@ class Analysis:
     summary: Summary
     remarks: tuple[Remark, ...]
     sizes: dict[str, dict[str, bool | list[int | str | None]]]
-    """The shape of each node, its field by axis and whether that is only a bound ("at most"), and
-    its stride; a fraction as text, None where branches differ."""
+    """For each node its shape, the size of its receptive field by axis, whether that size is only
+    an upper bound ("at most"), and its stride; a fraction is text, None means branches differ."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON: numbers where the table has words for several."""
-        found = self.summary.to_dict()
-        layers = [{**layer, **self.sizes[layer["node"]]} for layer in found["layers"]]
+        """Return the analysis as JSON values; sizes are lists of numbers, not text."""
+        values = self.summary.to_dict()
+        layers = [{**layer, **self.sizes[layer["node"]]} for layer in values["layers"]]
         remarks = [asdict(remark) for remark in self.remarks]
-        return {**found, "layers": layers, "remarks": remarks}
+        return {**values, "layers": layers, "remarks": remarks}
 
     def markdown(self) -> str:
-        """The table and the remarks as Markdown."""
+        """Return the table and the remarks as Markdown."""
         lines = [f"# {markdown(self.summary.title)}", "", f"| {' | '.join(COLUMNS)} |"]
         lines.append("|" + " --- |" * len(COLUMNS))
         for row in self.summary.rows:
@@ -82,15 +82,17 @@ class Analysis:
 
 
 def analyse(net: Graph) -> Analysis:
-    """The table of a network, and remarks on its geometry.
+    """Return the table of a network, and remarks on its geometry.
 
-    Codes: "left-out" (an operator of the file without a shape, and what hangs on it),
-    "stride-over-kernel" (pixels that no window reads), "one-sided-padding" (the output is shifted
-    against the input), "checkerboard" (a transposed layer writes its output unevenly),
-    "misaligned" (branches that look at different places), "holes" (pixels inside a receptive
-    field that are not read), "beyond-image" (a field larger than the image).
+    The codes of the remarks: "left-out" (an operator of the file without a shape, and everything
+    that depends on it), "stride-over-kernel" (pixels that no window reads), "one-sided-padding"
+    (the output is shifted relative to the input), "checkerboard" (a transposed layer writes some
+    outputs more often than others), "misaligned" (joined branches whose receptive fields are at
+    different positions), "holes" (pixels inside a receptive field that are not read),
+    "beyond-image" (a receptive field larger than the image).
 
-    Raises: SymbolicError when sizes are letters.
+    Raises:
+        SymbolicError: when sizes are symbolic.
     """
     remarks = [
         Remark("left-out", net.output, f"not in the network: {what}")
@@ -101,25 +103,25 @@ def analyse(net: Graph) -> Analysis:
             remarks += _window_remarks(net, node)
         if isinstance(layer, ConvTranspose):
             remarks += _transposed_remarks(net, node)
-    remarks += [Remark("misaligned", found.node, str(found)) for found in misalignments(net)]
+    remarks += [Remark("misaligned", pair.node, str(pair)) for pair in misalignments(net)]
     remarks += _field_remarks(net)
     return Analysis(summary(net), tuple(remarks), _sizes(net))
 
 
 def _sizes(net: Graph) -> dict[str, dict[str, bool | list[int | str | None]]]:
-    known = reaches(net)
+    fields = reaches(net)
     return {
         node: {
-            "shape": _plain(net.shapes[node]),
-            "field": _plain(known[node].sizes_at_most),
-            "field_is_bound": known[node].is_bound,
-            "stride": _plain(known[node].strides),
+            "shape": _json_sizes(net.shapes[node]),
+            "field": _json_sizes(fields[node].sizes_at_most),
+            "field_is_bound": fields[node].is_bound,
+            "stride": _json_sizes(fields[node].strides),
         }
         for node, _ in net.layers()
     }
 
 
-def _plain(sizes: Iterable[Any]) -> list[int | str | None]:
+def _json_sizes(sizes: Iterable[Any]) -> list[int | str | None]:
     return [
         None if size is None else int(size) if size == int(size) else str(size) for size in sizes
     ]
@@ -132,12 +134,12 @@ def _axes(net: Graph, node: str) -> list[Axis]:
 
 
 def _window_remarks(net: Graph, node: str) -> list[Remark]:
-    found = []
+    remarks = []
     axes = _axes(net, node)
     for k, axis in enumerate(axes):
         if axis.stride > axis.span and axis.out_size > 1:
             skipped = axis.stride - axis.span
-            found.append(
+            remarks.append(
                 Remark(
                     "stride-over-kernel",
                     node,
@@ -148,7 +150,7 @@ def _window_remarks(net: Graph, node: str) -> list[Remark]:
             break
     for k, axis in enumerate(axes):
         if axis.stride == 1 and axis.before != axis.after and axis.out_size == axis.in_size:
-            found.append(
+            remarks.append(
                 Remark(
                     "one-sided-padding",
                     node,
@@ -157,11 +159,11 @@ def _window_remarks(net: Graph, node: str) -> list[Remark]:
                 )
             )
             break
-    return found
+    return remarks
 
 
 def _transposed_remarks(net: Graph, node: str) -> list[Remark]:
-    """Whether a transposed layer writes each output as often as its neighbours."""
+    """Return a remark if a transposed layer writes some outputs more often than others."""
     for k, axis in enumerate(_axes(net, node)):
         residues = np.arange(int(axis.taps)) * abs(int(axis.dilation)) % int(axis.stride)
         counts = np.bincount(residues, minlength=int(axis.stride))
@@ -170,41 +172,42 @@ def _transposed_remarks(net: Graph, node: str) -> list[Remark]:
                 Remark(
                     "checkerboard",
                     node,
-                    f"stride {axis.stride} does not divide {axis.taps} taps on axis {k}: outputs "
-                    f"are written {', '.join(map(str, counts.tolist()))} times in turn",
+                    f"the stride of {axis.stride} does not divide the {axis.taps} taps on axis "
+                    f"{k}: successive outputs are written "
+                    f"{', '.join(map(str, counts.tolist()))} times in turn",
                 )
             ]
     return []
 
 
 def _field_remarks(net: Graph) -> list[Remark]:
-    """The first node whose field has holes, and the first whose field is larger than the image."""
-    known = reaches(net)
+    """Report the first node whose field has holes and the first whose field exceeds the image."""
+    fields = reaches(net)
     sizes = net.in_shape[1:]
-    found: dict[str, Remark] = {}
+    remarks: dict[str, Remark] = {}
     checks = 0
     for node, _ in net.layers():
-        reach = known[node]
+        reach = fields[node]
         if reach.kind != "lattice":
             continue
         field = reach.sizes_at_most
         at_most = "at most " if reach.is_bound else ""
         if (
-            "beyond-image" not in found
+            "beyond-image" not in remarks
             and not reach.is_bound
             and any(
                 size > n and outputs > 1
                 for size, n, outputs in zip(field, sizes, reach.sizes, strict=True)
             )
         ):
-            found["beyond-image"] = Remark(
+            remarks["beyond-image"] = Remark(
                 "beyond-image",
                 node,
                 f"its receptive field of {_by(field)} is larger than the image of {_by(sizes)}",
             )
-        # Each check goes back to the image, so that their number is limited.
+        # Each check traces back to the image, so their number is limited.
         if (
-            "holes" not in found
+            "holes" not in remarks
             and checks < MOST_CHECKS
             and max(field, default=0) <= MOST_CHECKED
             and not _is_pointwise(net, node)
@@ -212,19 +215,19 @@ def _field_remarks(net: Graph) -> list[Remark]:
             checks += 1
             middle = tuple(int(n) // 2 for n in reach.sizes)
             read = receptive_field(net, node).positions(middle)
-            if any(places and len(places) <= places[-1] - places[0] for places in read):
+            if any(line and len(line) <= line[-1] - line[0] for line in read):
                 used = _by(map(len, read))
-                found["holes"] = Remark(
+                remarks["holes"] = Remark(
                     "holes",
                     node,
-                    f"its receptive field spans {at_most}{_by(field)} and its middle output reads "
-                    f"{used} of it",
+                    f"its receptive field spans {at_most}{_by(field)} pixels, of which its middle "
+                    f"output reads {used}",
                 )
-    return list(found.values())
+    return list(remarks.values())
 
 
 def _is_pointwise(net: Graph, node: str) -> bool:
-    """Whether each output reads its own sample, so that the field is that of the source."""
+    """Whether each output reads only its own sample, so the field is that of the source."""
     if net[node].many:
         return False
     links = net[node].links(net.input_shapes(node)[0]) or ()

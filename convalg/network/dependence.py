@@ -1,8 +1,8 @@
 """The exact sets of entries that outputs of a network depend on.
 
 A set is a union of products, each with one array of indices for every axis, channels first. A
-layer takes a product of its outputs to products of its inputs, so that going back from an output
-to the image needs neither a matrix nor a mask, and channels that go separate ways stay apart.
+layer maps a product of outputs to products of inputs, so tracing an output back to the image
+needs neither a matrix nor a mask, and channels from different branches stay separate.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from convalg.arrays import Array
 from convalg.errors import TooLargeError
 from convalg.limits import check_memory
 from convalg.network.graph import INPUT, Graph
-from convalg.network.layers.base import Indices, Layer, Shape, check_indices, everything
+from convalg.network.layers.base import Indices, Layer, Shape, all_indices, check_indices
 from convalg.network.layers.shape import Concat
 
 MOST_PRODUCTS = 4096
-"""Products that a set may be made of."""
+"""The largest number of products in a set."""
 MOST_COMPARED = 256
-"""Products up to which those inside another one are looked for."""
+"""The largest number of products for which those contained in another one are removed."""
 
 
 def inputs_read(net: Graph, node: str, units: Indices) -> list[Indices]:
-    """The entries of the network's input that entries of a node depend on."""
+    """Return the entries of the network's input that entries of a node depend on."""
     pending: dict[str, list[Indices]] = {node: [units]}
     for name in reversed(ordered(net, node)):
         here = united(pending.pop(name, []), name)
@@ -39,26 +39,26 @@ def inputs_read(net: Graph, node: str, units: Indices) -> list[Indices]:
     return []
 
 
-def outputs_reading(net: Graph, node: str, places: Sequence[int]) -> list[Indices]:
-    """The entries of a node that depend on a pixel, whose channels are taken together.
+def outputs_reading(net: Graph, node: str, pixel: Sequence[int]) -> list[Indices]:
+    """Return the entries of a node that depend on a pixel, in any of its channels.
 
-    Each layer on the way to the node has links.
+    Each layer on the path to the node must have links.
     """
-    start: Indices = (everything(int(net.in_shape[0])), *(np.array([k]) for k in places))
-    known: dict[str, list[Indices]] = {INPUT: united([start], INPUT)}
+    start: Indices = (all_indices(int(net.in_shape[0])), *(np.array([k]) for k in pixel))
+    dependent: dict[str, list[Indices]] = {INPUT: united([start], INPUT)}
     for name in ordered(net, node):
         if name == INPUT:
             continue
         layer, shapes, parts = net[name], net.input_shapes(name), list[Indices]()
         for port, source in enumerate(net.sources(name)):
             through = _forward(layer, shapes, port)
-            parts += [through(each) for each in known[source]]
-        known[name] = united(parts, name)
-    return known[node]
+            parts += [through(each) for each in dependent[source]]
+        dependent[name] = united(parts, name)
+    return dependent[node]
 
 
 def _forward(layer: Layer, shapes: tuple[Shape, ...], port: int) -> Callable[..., Indices]:
-    """What takes a product of a layer's input to that of the outputs that read it."""
+    """Return the function from a product of a layer's inputs to that of the outputs reading it."""
     shape = shapes[port]
     if isinstance(layer, Concat):
         offset = sum(int(one[0]) for one in shapes[:port])
@@ -76,36 +76,36 @@ def _forward(layer: Layer, shapes: tuple[Shape, ...], port: int) -> Callable[...
 
 
 def ordered(net: Graph, node: str) -> list[str]:
-    """The nodes that a node depends on and itself, in the order in which data flow."""
+    """Return a node and all nodes that it depends on, in the order in which data flow."""
     needed = nx.ancestors(net.graph, node) | {node}
     return [name for name in net if name in needed]
 
 
-def united(parts: list[Indices], where: str) -> list[Indices]:
-    """A union of products as few, without empty ones and those inside another.
+def united(parts: list[Indices], node: str) -> list[Indices]:
+    """Simplify a union of products: merge them, remove empty ones and those inside another.
 
     Raises: TooLargeError for more than MOST_PRODUCTS.
     """
-    found = [part for part in parts if all(map(len, part))]
-    for axis in range(len(found[0]) if len(found) > 1 else 0):
-        found = _merged(found, axis)
-    if len(found) > MOST_PRODUCTS:
+    products = [part for part in parts if all(map(len, part))]
+    for axis in range(len(products[0]) if len(products) > 1 else 0):
+        products = _merged(products, axis)
+    if len(products) > MOST_PRODUCTS:
         raise TooLargeError(
-            f"what is read of {where} is a union of {len(found)} products, over the limit of "
-            f"{MOST_PRODUCTS}: ask for a node before it"
+            f"the set of entries read of {node} is a union of {len(products)} products, over the "
+            f"limit of {MOST_PRODUCTS}: choose an earlier node"
         )
-    if not 1 < len(found) <= MOST_COMPARED:
-        return found
-    found.sort(key=lambda part: -np.prod([len(k) for k in part], dtype=float))
+    if not 1 < len(products) <= MOST_COMPARED:
+        return products
+    products.sort(key=lambda part: -np.prod([len(k) for k in part], dtype=float))
     kept: list[Indices] = []
-    for part in found:
+    for part in products:
         if not any(_inside(part, other) for other in kept):
             kept.append(part)
     return kept
 
 
 def _merged(parts: list[Indices], axis: int) -> list[Indices]:
-    """Products that differ along one axis alone, as one."""
+    """Merge products that differ along a single axis."""
     alike: dict[tuple[bytes, ...], list[Indices]] = {}
     for part in parts:
         key = tuple(k.tobytes() for a, k in enumerate(part) if a != axis)
@@ -130,23 +130,23 @@ def _inside(part: Indices, other: Indices) -> bool:
 
 
 def positions(parts: list[Indices], dims: int) -> tuple[list[int], ...]:
-    """The positions along each spatial axis of a set, its projections."""
+    """Return the positions of a set along each spatial axis: its projections."""
     if not parts:
         return ([],) * dims
-    found = []
+    projections = []
     for axis in range(dims):
         read = np.unique(np.concatenate([part[1 + axis] for part in parts]))
         check_indices(len(read), f"{len(read)} positions")
-        found.append(read.tolist())
-    return tuple(found)
+        projections.append(read.tolist())
+    return tuple(projections)
 
 
 def mask(parts: list[Indices], sizes: tuple[int, ...]) -> Array:
-    """A set as booleans of the spatial shape; a pixel is in it when any of its channels is."""
+    """Return a set as booleans of the spatial shape: whether any channel of a pixel is in it."""
     needed = int(np.prod(sizes, dtype=object)) if sizes else 1
     what = f"a mask of {' x '.join(map(str, sizes))} pixels"
     check_memory(needed, None, what=what, instead="use positions(u) or box(u)", fixed=True)
-    found = np.zeros(sizes, dtype=bool)
+    pixels = np.zeros(sizes, dtype=bool)
     for part in parts:
-        found[np.ix_(*part[1:])] = True
-    return found
+        pixels[np.ix_(*part[1:])] = True
+    return pixels

@@ -36,9 +36,11 @@ _POINTS = (BatchNorm, Dropout, Identity, LeakyReLU, ReLU, Sigmoid, Tanh)
 class EffectiveField:
     """How strongly an output depends on each pixel.
 
-    `profile`: for a stack with uniform kernels, by axis, exact shares that sum to 1, over the
-    whole receptive field; `start` the position of the first for output 0. `variance` by axis.
-    For a given input, `values` is the size of the gradient at each pixel of the image.
+    For a stack of layers with uniform kernels, `profile` has for each axis the exact shares of
+    the pixels of the receptive field, which sum to 1, and `start` the position of the first pixel
+    for output 0. For a given input, `values` is the magnitude of the gradient at each pixel of
+    the image, summed over channels, and `profile` is empty. `variance` has one number for each
+    axis.
     """
 
     profile: tuple[tuple[Fraction, ...], ...]
@@ -47,7 +49,7 @@ class EffectiveField:
     values: Array
 
     def above(self, share: float) -> tuple[int, ...]:
-        """How many pixels, by axis, carry at least this share of the largest weight.
+        """Count the pixels, by axis, with at least this share of the largest weight.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 64), [ca.layers.Conv(1, 3)] * 5)
@@ -61,20 +63,30 @@ class EffectiveField:
         return tuple(sum(1 for v in line if v >= share * max(line)) for line in lines)
 
     def mass(self, radius: float = 2.0) -> float:
-        """The share within `radius` standard deviations of the centre, on all axes at once."""
+        """Return the share within `radius` standard deviations of the centre on all axes.
+
+        Raises:
+            ArgumentError: when the gradient is zero.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 64), [ca.layers.Conv(1, 3)] * 5)
+        >>> round(net.effective_receptive_field().mass(2.0), 3)
+        0.951
+        """
         inside = self.values
         for axis, spread in enumerate(self.variance):
             weight = self.values.sum(axis=tuple(k for k in range(self.values.ndim) if k != axis))
-            places = np.arange(len(weight))
+            positions = np.arange(len(weight))
             total = float(weight.sum())
             if total == 0:
                 raise ArgumentError(
-                    f"the gradient is zero everywhere: nothing lies within {radius}"
+                    f"the gradient is zero everywhere, so no share of it is within a radius of "
+                    f"{radius}: choose another input x"
                 )
-            centre = float((weight * places).sum()) / total
-            far = np.abs(places - centre) > radius * math.sqrt(float(spread)) + 1e-9
+            centre = float((weight * positions).sum()) / total
+            far = np.abs(positions - centre) > radius * math.sqrt(float(spread)) + 1e-9
             shape = [1] * self.values.ndim
-            shape[axis] = len(places)
+            shape[axis] = len(positions)
             inside = np.where(far.reshape(shape), 0, inside)
         return float(inside.sum() / self.values.sum())
 
@@ -85,7 +97,7 @@ def effective_field(net: Graph, node: str, x: Any) -> EffectiveField:
 
 
 def _profile(net: Graph, node: str) -> EffectiveField:
-    """Exact, for a stack of layers with uniform kernels.
+    """Return the exact profile of a stack of layers with uniform kernels.
 
     Rule: the coefficients of prod over layers of (1/k) sum over t of z^(S (d t - p)); the
     variance is the sum of S^2 d^2 (k^2 - 1) / 12, with S the stride so far.
@@ -100,17 +112,17 @@ def _profile(net: Graph, node: str) -> EffectiveField:
             continue
         if not isinstance(layer, _WINDOWS):
             raise KindError(
-                f"the exact profile is that of convolutions and average poolings, and {name} is "
-                f"{layer!r}: pass an input x"
+                f"the exact profile is defined for convolutions and average poolings, and {name} "
+                f"is {layer!r}: pass an input x"
             )
         links = layer.links(net.shapes[source])
         for k, link in enumerate(links):
             axis = link.axis
             taps = int(axis.taps)
             spread: dict[int, Fraction] = {}
-            for place, share in lines[k].items():
+            for position, share in lines[k].items():
                 for tap in range(taps):
-                    to = place + steps[k] * int(axis.raw(0, tap))
+                    to = position + steps[k] * int(axis.raw(0, tap))
                     spread[to] = spread.get(to, Fraction(0)) + share / taps
             lines[k] = spread
             variance[k] += Fraction((steps[k] * int(axis.dilation)) ** 2 * (taps**2 - 1), 12)
@@ -125,19 +137,22 @@ def _profile(net: Graph, node: str) -> EffectiveField:
 
 
 def _stack(net: Graph, node: str) -> list[str]:
-    """The layers up to a node. Raises: KindError where branches meet."""
+    """Return the layers up to a node. Raises: KindError where branches meet."""
     path: list[str] = []
     while node != INPUT:
         sources = net.sources(node)
         if len(sources) != 1:
-            raise KindError(f"branches meet at {node}: the exact profile is that of one stack")
+            raise KindError(
+                f"branches meet at {node}, and the exact profile is defined for a single stack of "
+                f"layers: pass an input x"
+            )
         path.append(node)
         node = sources[0]
     return path[::-1]
 
 
 def _gradient(net: Graph, node: str, x: Any) -> EffectiveField:
-    """The gradient of the sum over channels of the central output, at one input."""
+    """Return the field from the gradient of the central output, summed over channels."""
     operator = jacobian(net, x, node)
     shape = net.shapes[node]
     g = np.zeros(shape)
@@ -147,7 +162,7 @@ def _gradient(net: Graph, node: str, x: Any) -> EffectiveField:
     variance = []
     for axis in range(values.ndim):
         weight = values.sum(axis=tuple(k for k in range(values.ndim) if k != axis))
-        places, total = np.arange(len(weight)), max(float(weight.sum()), 1e-300)
-        centre = float((weight * places).sum()) / total
-        variance.append(float((weight * (places - centre) ** 2).sum()) / total)
+        positions, total = np.arange(len(weight)), max(float(weight.sum()), 1e-300)
+        centre = float((weight * positions).sum()) / total
+        variance.append(float((weight * (positions - centre) ** 2).sum()) / total)
     return EffectiveField((), (0,) * values.ndim, tuple(variance), values)

@@ -1,4 +1,4 @@
-"""The receptive field of a node: its closed form, and the exact sets of what outputs read."""
+"""The receptive field of a node: its closed form, and the exact sets of pixels read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError, SymbolicError
 from convalg.network import dependence
 from convalg.network.graph import INPUT, Graph
-from convalg.network.layers.base import Indices, Shape, everything
+from convalg.network.layers.base import Indices, Shape, all_indices
 from convalg.network.layers.shape import Concat
 from convalg.network.receptive import Reach, largest, reaches, smallest
 from convalg.size import as_size, is_symbolic, size_words
@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReceptiveField:
-    """What an output at a node reads of the network's input.
+    """The part of the network's input that an output at a node reads.
 
     `size`, `stride` and `padding` have one number for each axis: output u reads positions
     -padding + stride u to -padding + stride u + size - 1, as if the data of the image and of
-    every layer went on beyond their borders. With `exact` it reads the first and the last of
-    them; otherwise (after upsampling, transposed or opaque layers) they are bounds, which every
-    text calls "at most". `mask`, `positions` and `box(u, clip=True)` are what is really read.
+    every layer continued beyond their borders. If `exact`, it reads the first and the last of
+    them; otherwise (after upsampling, transposed or opaque layers) they are bounds, printed as
+    "at most". `mask`, `positions` and `box(u, clip=True)` give the pixels that are actually read.
+
+    >>> import convalg as ca
+    >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
+    >>> net.receptive_field()
+    <receptive field of conv1: 5, u reads [u, 4 + u]>
     """
 
     net: Graph
@@ -38,25 +43,34 @@ class ReceptiveField:
 
     @property
     def size(self) -> tuple[Any, ...]:
-        """Pixels along each axis, holes and padding included; at most, where it is not `exact`.
+        """Pixels along each axis, with holes and padding; an upper bound where not `exact`.
 
-        Raises: KindError where branches with different strides meet, so that it varies with u.
+        Raises:
+            KindError: where branches with different strides meet, so that it varies with u.
         """
         return tuple(span.size for span in self.reach.spans)
 
     @property
     def stride(self) -> tuple[Any, ...]:
-        """Pixels between the fields of neighbouring outputs; a fraction after upsampling."""
+        """Pixels between the fields of neighbouring outputs; a fraction after upsampling.
+
+        Raises:
+            KindError: as for `size`.
+        """
         return tuple(span.stride for span in self.reach.spans)
 
     @property
     def padding(self) -> tuple[Any, ...]:
-        """Pixels that the field of output 0 begins before the image."""
+        """Pixels by which the field of output 0 begins before the image.
+
+        Raises:
+            KindError: as for `size`.
+        """
         return tuple(-span.start for span in self.reach.spans)
 
     @property
     def exact(self) -> bool:
-        """Whether an output for which no layer reads padding reads both ends of its box.
+        """Whether an output whose path involves no padding reads both ends of its box.
 
         >>> import convalg as ca
         >>> layers = [ca.layers.Conv(1, 3), ca.layers.Upsample(2)]
@@ -67,9 +81,14 @@ class ReceptiveField:
         return self.reach.exact
 
     def center(self, u: Any = 0) -> tuple[Any, ...]:
-        """The centre of the field of an output, by axis.
+        """Return the centre of the field of an output, by axis.
 
-        Shapes: u one index, or one for each axis; an int or a symbol.
+        Args:
+            u: the index of the output, one for all axes or one for each; integers or symbols.
+
+        Raises:
+            ArgumentError: when u is not an output of the node.
+            KindError: as for `size`.
         """
         return tuple(
             span.middle + span.stride * index
@@ -77,14 +96,19 @@ class ReceptiveField:
         )
 
     def box(self, u: Any = 0, *, clip: bool = False) -> tuple[tuple[Any, Any], ...]:
-        """The first and the last position of what an output reads, by axis.
+        """Return the first and the last position that an output reads, by axis.
 
-        By the recurrence, which counts padding and lets the data go on beyond every border: the
-        hull if `exact`, else bounds. With `clip` the first and the last pixel of the image that
-        are really read, where the border is reflected or circular too; (0, -1) where none is.
-        With symbols for sizes, `clip` cuts the box to the image.
+        Args:
+            u: the index of the output, one for all axes or one for each; integers or symbols.
+            clip: False for the result of the recurrence, which includes padding and continues
+                the data beyond every border: the exact ends if `exact`, otherwise bounds. True
+                for the first and the last pixel of the image that are actually read, also under
+                reflecting and circular boundaries; (0, -1) where none is read. If sizes are
+                symbolic, True intersects the box with the image.
 
-        Raises: SymbolicError with symbols and `clip`, under a border other than zeros.
+        Raises:
+            ArgumentError: when u is not an output of the node.
+            SymbolicError: with symbols and `clip`, for a boundary other than zeros.
 
         >>> import convalg as ca
         >>> around = ca.layers.Conv(1, 3, padding=1, boundary="circular")
@@ -98,13 +122,13 @@ class ReceptiveField:
         if not clip:
             return self.reach.hull(unit)
         sizes = self.net.in_shape[1:]
-        if not any(is_symbolic(n) for n in (*self._letters, *unit)):
-            found = dependence.positions(self._read(u), len(sizes))
-            return tuple((each[0], each[-1]) if each else (0, -1) for each in found)
+        if not any(is_symbolic(n) for n in (*self._sizes, *unit)):
+            lines = dependence.positions(self._read(u), len(sizes))
+            return tuple((line[0], line[-1]) if line else (0, -1) for line in lines)
         if self.reach.borders:
             raise SymbolicError(
-                f"what is read in the image under a {self.reach.border_words()} needs numbers for "
-                f"sizes and u, not {u} of {self!r}"
+                f"the pixels read under a {self.reach.border_text()} need numbers for sizes and "
+                f"u, not u = {u} of {self!r}: use clip=False"
             )
         hulls = self.reach.hull(unit)
         return tuple(
@@ -113,51 +137,90 @@ class ReceptiveField:
         )
 
     def positions(self, u: Any = 0) -> tuple[list[int], ...]:
-        """The positions that an output really reads, by axis: in the image, without the holes.
+        """Return the positions of the image that an output actually reads, by axis, without holes.
 
-        Where branches meet these are the projections on the axes; `mask` has the set itself.
-        After an opaque layer they are all that may be read.
+        These are the projections onto the axes; `mask` is the set itself. After an opaque layer
+        they are all positions that may be read.
 
-        Raises: SymbolicError for sizes that are symbols, TooLargeError for too many positions.
+        Args:
+            u: the index of the output, one for all axes or one for each.
+
+        Raises:
+            ArgumentError: when u is not an output of the node.
+            SymbolicError: when sizes are symbolic.
+            TooLargeError: for too many positions.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
+        >>> net.receptive_field().positions(1)
+        ([1, 3, 5],)
         """
         return dependence.positions(self._read(u), len(self.net.in_shape) - 1)
 
     def holes(self, u: Any = 0) -> tuple[list[int], ...]:
-        """Positions between the first and the last that are read, and that are not themselves."""
+        """Return the positions between the first and the last that are not read, by axis.
+
+        Raises: as `positions`.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
+        >>> net.receptive_field().holes(1)
+        ([2, 4],)
+        """
         return tuple(
-            sorted(set(range(found[0], found[-1] + 1)) - set(found)) if found else []
-            for found in self.positions(u)
+            sorted(set(range(line[0], line[-1] + 1)) - set(line)) if line else []
+            for line in self.positions(u)
         )
 
     def mask(self, u: Any = 0) -> Array:
-        """Which pixels an output depends on, as booleans of the image's spatial shape.
+        """Return which pixels an output depends on, as booleans of the image's spatial shape.
 
-        Exact for weights of no special values; after an opaque layer, all that may be read.
+        This is exact for generic weights; after an opaque layer, it is all that may be read.
 
-        Raises: SymbolicError for sizes that are symbols, TooLargeError for too many pixels.
+        Args:
+            u: the index of the output, one for all axes or one for each.
+
+        Raises:
+            ArgumentError: when u is not an output of the node.
+            SymbolicError: when sizes are symbolic.
+            TooLargeError: for too many pixels.
         """
         read = self._read(u)
         return dependence.mask(read, tuple(int(n) for n in self.net.in_shape[1:]))
 
     def readers(self, i: Any) -> tuple[list[int], ...]:
-        """The outputs that read a pixel, by axis: the other direction.
+        """Return the outputs that read a pixel, by axis.
 
-        Shapes: i one index, or one for each axis.
-        Raises: KindError where outputs have no positions, ArgumentError outside the image.
+        Args:
+            i: the index of the pixel, one for all axes or one for each.
+
+        Raises:
+            KindError: when the outputs of the node are not indexed by position.
+            ArgumentError: when the pixel is not in the image.
+            SymbolicError: when sizes are symbolic.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
+        >>> net.receptive_field().readers(4)
+        ([0, 2, 4],)
         """
         if self.reach.kind != "lattice":
-            raise KindError(f"{self.node} has no positions: each unit reads a whole region")
-        sizes = self.net.in_shape[1:]
-        if any(is_symbolic(n) for n in self._letters):
-            raise SymbolicError(
-                f"sets of positions need numbers for sizes: see relation() of {self!r}"
+            raise KindError(
+                f"the outputs of {self.node} are not indexed by position: each reads a whole "
+                f"region, so choose an earlier node"
             )
+        sizes = self.net.in_shape[1:]
+        self._check_sizes()
         pixel = _indices(i, "i", sizes, "the image")
         parts = dependence.outputs_reading(self.net, self.node, pixel)
         return dependence.positions(parts, len(sizes))
 
     def channels(self, channel: int = 0) -> list[int]:
-        """The input channels that an output channel reads."""
+        """Return the input channels that an output channel reads.
+
+        Raises:
+            ArgumentError: when the node does not have that channel.
+        """
         count = self.net.shapes[self.node][0]
         channel = as_size(channel, "channel", least=None)
         if not 0 <= channel < count:
@@ -165,33 +228,36 @@ class ReceptiveField:
         return np.flatnonzero(_channels(self.net, self.node, int(channel))).tolist()
 
     def relation(self, axis: int = 0) -> islpy.Map:
-        """{[output] -> [input]} of one axis, exact, with symbols where sizes are symbols.
+        """Return the exact relation {[output] -> [input]} along one axis, for symbolic sizes too.
 
-        Raises: KindError after a flattening and where channels of one branch are dropped again,
-        ArgumentError for an axis that there is not.
+        Raises:
+            KindError: after a flattening, where channels of one branch are dropped again, and for
+                an axis that does not exist.
         """
         from convalg.network.relations import relation
 
         axis = as_size(axis, "axis", least=None)
         if self.reach.kind != "lattice" or not 0 <= axis < len(self.reach.fans):
-            raise KindError(f"{self.node} has no axis {axis} whose outputs read positions")
+            raise KindError(
+                f"{self.node} does not have an axis {axis} along which outputs read positions"
+            )
         return relation(self.net, self.node, axis)
 
     def __repr__(self) -> str:
-        border = self.reach.border_words()
+        border = self.reach.border_text()
         tail = f", {border}" if border else ""
-        size = self.reach.size_words()
-        return f"<receptive field of {self.node}: {size}, {self.reach.words()}{tail}>"
+        size = self.reach.size_text()
+        return f"<receptive field of {self.node}: {size}, {self.reach.window_text()}{tail}>"
 
     # Units.
 
     @property
-    def _letters(self) -> Shape:
+    def _sizes(self) -> Shape:
         """All sizes that must be numbers where sets are listed."""
         return (*self.net.in_shape, *self.net.shapes[self.node], *self.reach.sizes)
 
     def _unit(self, u: Any) -> tuple[Any, ...]:
-        """The index of a unit on the lattice that it reads from."""
+        """Return the index of a unit on the lattice that it reads from."""
         shape, kind = self.net.shapes[self.node], self.reach.kind
         if kind == "lattice":
             return _indices(u, "u", self.reach.sizes, self.node)
@@ -205,42 +271,50 @@ class ReceptiveField:
         return (0,) * len(self.reach.fans)
 
     def _own(self, u: Any) -> tuple[Any, ...]:
-        """The index of a unit of a node with or without spatial axes."""
+        """Return the index of a unit of a node with or without spatial axes."""
         shape = self.net.shapes[self.node]
         if len(shape) > 1:
             return _indices(u, "u", shape[1:], self.node)
         return () if u in ((), []) else _indices(u, "u", shape, self.node)
 
-    def _read(self, u: Any) -> list[Indices]:
-        """The entries of the input that a unit reads."""
-        if any(is_symbolic(n) for n in self._letters):
+    def _check_sizes(self) -> None:
+        """Raise SymbolicError where sizes are symbolic."""
+        if any(is_symbolic(n) for n in self._sizes):
             raise SymbolicError(
-                f"sets of positions need numbers for sizes: see relation() of {self!r}"
+                f"sets of positions need numbers for sizes: for symbolic sizes use "
+                f"relation() of {self!r}"
             )
+
+    def _read(self, u: Any) -> list[Indices]:
+        """Return the entries of the input that a unit reads."""
+        self._check_sizes()
         shape = tuple(int(n) for n in self.net.shapes[self.node])
-        every = everything(shape[0])
+        channels = all_indices(shape[0])
         if len(shape) > 1:
             own = _indices(u, "u", shape[1:], self.node)
-            units: Indices = (every, *(np.array([int(k)]) for k in own))
+            units: Indices = (channels, *(np.array([int(k)]) for k in own))
         elif self.reach.kind == "flat" and isinstance(u, (tuple, list)) and len(u):
             inner = math.prod(self.reach.sizes)
             index = np.ravel_multi_index(self._unit(u), self.reach.sizes)
-            units = (every[every % inner == index],)
+            units = (channels[channels % inner == index],)
         else:
             own = self._own(u)
-            units = (np.array([int(k) for k in own]),) if own else (every,)
+            units = (np.array([int(k) for k in own]),) if own else (channels,)
         return dependence.inputs_read(self.net, self.node, units)
 
 
 def _indices(u: Any, name: str, sizes: Shape, where: str) -> tuple[Any, ...]:
-    """An index for each axis, from one for all or a sequence. Raises: as said for `u`."""
+    """Return an index for each axis, from one for all or a sequence.
+
+    Raises: ArgumentError for an index outside `sizes`.
+    """
     dims = len(sizes)
     given = tuple(u) if isinstance(u, (tuple, list)) else (u,) * dims
     if len(given) != dims:
         raise ArgumentError(f"{name} must be one index or {dims} of them, not {u!r}")
     if not dims:
         as_size(u, name, least=None) if not isinstance(u, (tuple, list)) else None
-    found = []
+    indices = []
     for axis, (value, n) in enumerate(zip(given, sizes, strict=True)):
         index = as_size(value, name, least=None)
         beyond = not is_symbolic(index) and (index < 0 or (not is_symbolic(n) and index >= n))
@@ -249,8 +323,8 @@ def _indices(u: Any, name: str, sizes: Shape, where: str) -> tuple[Any, ...]:
             raise ArgumentError(
                 f"{name} must be 0 to {most} on axis {axis} of {where}, not {index}"
             )
-        found.append(index)
-    return tuple(found)
+        indices.append(index)
+    return tuple(indices)
 
 
 def receptive_field(net: Graph, node: str) -> ReceptiveField:
@@ -259,7 +333,7 @@ def receptive_field(net: Graph, node: str) -> ReceptiveField:
 
 
 def _channels(net: Graph, node: str, channel: int) -> Array:
-    """Which input channels a channel of a node reads."""
+    """Return which input channels a channel of a node reads."""
     pending: dict[str, Array] = {node: np.arange(len(_flags(net, node))) == channel}
     for name in reversed(dependence.ordered(net, node)):
         here = pending.pop(name, None)

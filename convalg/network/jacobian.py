@@ -1,8 +1,8 @@
 """The Jacobian of a network at a point: a product of operators, also where branches meet.
 
-Between two layers the data that are still needed lie one behind another in one vector; a layer
-is the operator that adds its output to that vector and drops what nobody reads any more. Where
-nothing branches, that is just the layer's own operator.
+Between two layers the data that later layers read are concatenated in one vector; a layer is the
+operator that appends its output to that vector and removes what no later layer reads. Without
+branches, this is the Jacobian of the layer itself.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ def jacobian(net: Graph, x: Any, wanted: str) -> Operator:
 
 
 def data_at(net: Graph, x: Any, wanted: str) -> dict[str, Any]:
-    """The data of one sample at every node that `wanted` depends on."""
+    """Return the data of one sample at every node that `wanted` depends on."""
     sample = one_sample(x, net.in_shape)
-    return {node: value[0] for node, value in net._run(sample[None], wanted, keep=True).items()}
+    return {node: value[0] for node, value in net.run(sample[None], wanted, keep=True).items()}
 
 
 def jacobian_between(net: Graph, data: dict[str, Any], start: str, wanted: str) -> Operator:
-    """How a node depends on the data of another one, all others held: zero where it does not."""
+    """Return the Jacobian of a node by the data of another node."""
     needed = (nx.ancestors(net.graph, wanted) | {wanted}) & nx.descendants(net.graph, start)
     order = [node for node, _ in net.layers() if node in needed]
     steps: list[Operator] = []
     live = [start]
-    for place, node in enumerate(order):
-        rest = order[place + 1 :]
+    for k, node in enumerate(order):
+        rest = order[k + 1 :]
         following = [n for n in live if n != wanted and _is_read(net, n, rest)] + [node]
         steps.append(_step(net, data, live, following, node))
         live = following
@@ -53,7 +53,7 @@ def _is_read(net: Graph, node: str, layers: list[str]) -> bool:
 def _step(
     net: Graph, data: dict[str, Any], live: list[str], following: list[str], node: str
 ) -> Operator:
-    """From the data that are live before a layer to those that are after it."""
+    """Return the operator from the live data before a layer to the live data after it."""
     before = _cuts(net, live)
     after = [cut.T for cut in _cuts(net, following)]
     sources = net.sources(node)
@@ -68,13 +68,13 @@ def _step(
         if source in live
     ]
     terms = [compose(after[-1], add(*own))]
-    for place, kept in enumerate(following[:-1]):
-        terms.append(compose(after[place], before[live.index(kept)]))
+    for k, kept in enumerate(following[:-1]):
+        terms.append(compose(after[k], before[live.index(kept)]))
     return add(*terms)
 
 
 def _cuts(net: Graph, nodes: list[str]) -> list[Operator]:
-    """What takes each of several data out of the vector that they share."""
+    """Return the operators that extract the data of each node from the concatenated vector."""
     shapes = [net.shapes[node] for node in nodes]
     if len(nodes) == 1:
         return [identity(shapes[0])]

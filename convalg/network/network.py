@@ -1,4 +1,4 @@
-"""The network that users meet: a graph of layers with all that can be asked of it."""
+"""The public class for networks: a graph of layers with its derivatives and receptive fields."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 
 
 class Network(Graph):
-    """Layers joined to a graph, from one input to one output or several.
+    """A graph of layers, from one input to one or several outputs.
 
-    `add` puts a layer behind others and gives the name of its node; layers come in an order in
-    which data can flow. `graph` is the networkx graph: nodes carry `layer`, `shape` and `sources`
-    (the nodes that feed them), edges `ports` (which inputs of the layer they feed).
+    `add` appends a layer to nodes that exist and returns the name of the new node, so the nodes
+    are always in an order in which data can flow. `graph` is the networkx graph: a node has the
+    attributes `layer`, `shape` and `sources` (the nodes that feed it), an edge has `ports` (which
+    inputs of the layer it feeds).
 
-    Shapes: `in_shape` is `(channels, *spatial)`; spatial sizes may be letters of `ca.sizes`.
+    Args:
+        in_shape: the shape of one input, `(channels, *spatial)`; spatial sizes may be symbols of
+            `ca.sizes`.
+        name: a title for tables and drawings.
 
     >>> import convalg as ca
-    >>> net = Network((1, 28, 28))
+    >>> net = ca.Network((1, 28, 28))
     >>> first = net.add(ca.layers.Conv(6, 5))
     >>> net.add(ca.layers.ReLU(), first), net.shapes[first], net.parameters
     ('relu1', (6, 24, 24), 156)
@@ -42,10 +46,21 @@ class Network(Graph):
         return self.summary()._repr_html_()
 
     def jacobian(self, x: Any, node: str | None = None) -> Operator:
-        """The Jacobian at one sample, as the product of the layers' operators.
+        """Return the Jacobian at one sample, as a product of the Jacobians of the layers.
 
-        Shapes: x `in_shape`; the operator maps `in_shape` to the shape at the node. Its adjoint
-        is back-propagation; `.to_scipy()` is the matrix.
+        Its adjoint is back-propagation; `.to_scipy()` returns its matrix.
+
+        Args:
+            x: the sample, of shape `in_shape`.
+            node: the node whose data are differentiated; by default the output.
+
+        Returns:
+            An operator from `in_shape` to the shape at the node.
+
+        Raises:
+            ShapeError: when x is not of shape `in_shape`.
+            ArgumentError: for an unknown node, without weights, and without `node` where the
+                network does not have exactly one output.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 3), [ca.layers.Conv(1, 2, bias=False), ca.layers.ReLU()])
@@ -55,12 +70,17 @@ class Network(Graph):
         """
         from convalg.network.jacobian import jacobian
 
-        return jacobian(self, x, self._wanted(node))
+        return jacobian(self, x, self.node_or_output(node))
 
     def explain_step(self, x: Any, label: Any, *, loss: Any = "cross_entropy") -> StepExplanation:
-        """One step of back-propagation, as the chain of transposed matrices; see the class.
+        """Explain one step of back-propagation as a chain of transposed matrices.
 
-        Shapes: x `in_shape`, one sample; label the number of its class, or a target.
+        See `StepExplanation`, which prints itself as a table.
+
+        Args:
+            x: one sample, of shape `in_shape`.
+            label: the index of its class, or a target of the shape of the output.
+            loss: the name of a loss, or a loss of `ca.train`.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 4), [ca.layers.Conv(1, 3), ca.layers.Dense(2)])
@@ -75,7 +95,10 @@ class Network(Graph):
     # Receptive fields.
 
     def receptive_field(self, node: str | None = None) -> ReceptiveField:
-        """What an output at a node reads of the input; see `ReceptiveField`.
+        """Return the receptive field of a node, by default of the output; see `ReceptiveField`.
+
+        Raises:
+            ArgumentError: for an unknown node.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 32, 32), [ca.layers.Conv(6, 5), ca.layers.AvgPool(2)])
@@ -85,35 +108,67 @@ class Network(Graph):
         """
         from convalg.network.field import receptive_field
 
-        return receptive_field(self, self._known(self.output if node is None else node))
+        return receptive_field(self, self.check_node(self.output if node is None else node))
 
     @property
     def misalignments(self) -> list[Misalignment]:
-        """Where branches that are joined look at different places of the input."""
+        """The pairs of joined branches whose receptive fields are at different positions."""
         from convalg.network.receptive import misalignments
 
         return misalignments(self)
 
     def effective_receptive_field(self, node: str | None = None, x: Any = None) -> EffectiveField:
-        """How strongly an output depends on each pixel; see `EffectiveField`."""
+        """Return how strongly an output depends on each pixel; see `EffectiveField`.
+
+        Args:
+            node: the node of the output; by default the output of the network.
+            x: an input of shape `in_shape`, for the gradient of the central output at it; without
+                one, the exact profile of a stack of layers with uniform kernels.
+
+        Raises:
+            KindError: without x, where branches meet or a layer is neither a convolution, an
+                average pooling nor elementwise.
+            ArgumentError: for an unknown node, or with x but without weights.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 64), [ca.layers.Conv(1, 3)] * 2)
+        >>> print(*net.effective_receptive_field().profile[0])
+        1/9 2/9 1/3 2/9 1/9
+        """
         from convalg.network.effective import effective_field
 
-        return effective_field(self, self._known(self.output if node is None else node), x)
+        return effective_field(self, self.check_node(self.output if node is None else node), x)
 
     def summary(self) -> Summary:
-        """A table of all layers: shapes, counts, receptive fields."""
+        """Return a table of all layers: shapes, counts and receptive fields.
+
+        Raises:
+            SymbolicError: when sizes are symbolic.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 8), [ca.layers.Conv(2, 3)])
+        >>> [(row.node, row.shape, row.parameters) for row in net.summary().rows]
+        [('conv1', '2 x 6', 8)]
+        """
         from convalg.network.summary import summary
 
         return summary(self)
 
 
 def sequential(in_shape: Any, layers: Sequence[Layer], *, name: str = "network") -> Network:
-    """A network of layers one behind the other.
+    """Return a network whose layers are applied one after another.
 
-    Raises: as `Network.add`.
+    Args:
+        in_shape: the shape of one input, `(channels, *spatial)`.
+        layers: the layers, from the first to the last.
+        name: a title for tables and drawings.
+
+    Raises:
+        KindError: when `layers` is not a list of layers.
+        ShapeError: when a layer does not accept the output of the one before it.
 
     >>> import convalg as ca
-    >>> sequential((1, 28, 28), [ca.layers.Conv(6, 5), ca.layers.MaxPool(2)])
+    >>> ca.sequential((1, 28, 28), [ca.layers.Conv(6, 5), ca.layers.MaxPool(2)])
     <network: 2 layers, (1, 28, 28) to (6, 12, 12)>
     """
     if isinstance(layers, Layer):

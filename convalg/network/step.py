@@ -1,4 +1,4 @@
-"""One step of back-propagation for a lecture: the chain of transposed matrices, each as it is."""
+"""One step of back-propagation, explained as a chain of transposed matrices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class TransposedFactor:
     """A factor of back-propagation: A^T of a layer, or B(x)^T that gives a parameter's gradient.
 
-    `parameter` is empty for A^T; `gradient` is what the factor makes of the gradient behind it.
+    `parameter` is empty for A^T; `gradient` is the product of the factor and the gradient at the
+    output of the layer.
     """
 
     node: str
@@ -39,7 +40,7 @@ class TransposedFactor:
 
     @property
     def nonzeros(self) -> int | None:
-        """Its entries that are not zero; None where the matrix would not fit in memory."""
+        """The number of non-zeros; None where the matrix would not fit in memory."""
         try:
             return int(self.operator.to_scipy().count_nonzero())
         except TooLargeError:
@@ -48,11 +49,18 @@ class TransposedFactor:
 
 @dataclass(frozen=True, eq=False)
 class StepExplanation:
-    """What back-propagation does with one sample: prints itself as a table.
+    """One step of back-propagation for one sample; it prints itself as a table.
 
-    `loss` is the loss, `loss_gradient` dL/dy; `back` the layers from the last to the first, each
-    with A^T; `parameters` the factors B(x)^T that end in the gradients of the arrays. `product`
-    is the whole chain to one of them as an operator.
+    `loss` is the loss, `loss_gradient` is dL/dy; `back` has the layers from the last to the first,
+    each with A^T; `parameters` has the factors B(x)^T that give the gradients of the arrays.
+    `product` returns the chain to one of them as an operator.
+
+    >>> import convalg as ca
+    >>> net = ca.sequential((2,), [ca.layers.Dense(2, bias=False)])
+    >>> net.set_weights("dense1", weights=[[1, 0], [0, 1]])
+    >>> step = net.explain_step([1.0, 0.0], [0.0, 0.0], loss="mse")
+    >>> step.loss, step.loss_gradient.tolist()
+    (0.5, [1.0, 0.0])
     """
 
     net: Graph
@@ -63,7 +71,10 @@ class StepExplanation:
     data: dict[str, Array]
 
     def gradient(self, node: str, parameter: str) -> Array:
-        """dL/d(parameter) of a node.
+        """Return dL/d(parameter) of a node.
+
+        Raises:
+            ArgumentError: when the node does not have that parameter.
 
         >>> import convalg as ca
         >>> net = ca.sequential((2,), [ca.layers.Dense(2, bias=False)]).initialise(0)
@@ -74,13 +85,17 @@ class StepExplanation:
         for row in self.parameters:
             if (row.node, row.parameter) == (node, parameter):
                 return row.gradient
-        known = ", ".join(f"{row.node}.{row.parameter}" for row in self.parameters)
-        raise ArgumentError(f"there is no parameter {node}.{parameter}; there are {known}")
+        names = ", ".join(f"{row.node}.{row.parameter}" for row in self.parameters)
+        raise ArgumentError(f"there is no parameter {node}.{parameter}; the parameters are {names}")
 
     def product(self, node: str, parameter: str) -> Operator:
-        """The operator that takes dL/dy to dL/d(parameter): B(x)^T A^T ... A^T, transposed back.
+        """Return the operator from dL/dy to dL/d(parameter), the chain B(x)^T A^T ... A^T.
+
+        Raises:
+            ArgumentError: when the node does not have that parameter.
 
         >>> import convalg as ca
+        >>> import numpy as np
         >>> net = ca.sequential((1, 4), [ca.layers.Conv(1, 3), ca.layers.Dense(2)]).initialise(0)
         >>> step = net.explain_step([[1.0, 2.0, 3.0, 4.0]], 1)
         >>> chain = step.product("conv1", "kernel")
@@ -90,12 +105,12 @@ class StepExplanation:
         self.gradient(node, parameter)
         (source,) = self.net.sources(node)
         own = self.net.map(node).by(parameter, self.data[source])
-        behind = jacobian_between(self.net, self.data, node, self.net.output)
-        return compose(behind, own).T
+        after = jacobian_between(self.net, self.data, node, self.net.output)
+        return compose(after, own).T
 
     @property
     def table(self) -> Table:
-        """The chain as rich draws it, in the order in which gradients flow."""
+        """The chain as a table of rich, in the order in which gradients flow."""
         from rich.table import Table
         from rich.text import Text
 
@@ -108,17 +123,17 @@ class StepExplanation:
             "loss", "", "g = dL/dy", f"{self.loss_gradient.size}", "", _norm(self.loss_gradient)
         )
         for row in self.back:
-            own = [found for found in self.parameters if found.node == row.node]
-            for found in (*own, row):
-                words = f"dL/d{found.parameter} = B^T g" if found.parameter else "g <- A^T g"
-                count = found.nonzeros
+            own = [factor for factor in self.parameters if factor.node == row.node]
+            for factor in (*own, row):
+                product = f"dL/d{factor.parameter} = B^T g" if factor.parameter else "g <- A^T g"
+                count = factor.nonzeros
                 table.add_row(
-                    Text(found.node),
-                    Text(found.layer),
-                    words,
-                    f"{found.shape[0]:,} x {found.shape[1]:,}",
+                    Text(factor.node),
+                    Text(factor.layer),
+                    product,
+                    f"{factor.shape[0]:,} x {factor.shape[1]:,}",
                     "-" if count is None else f"{count:,}",
-                    _norm(found.gradient),
+                    _norm(factor.gradient),
                 )
         return table
 
@@ -131,9 +146,9 @@ class StepExplanation:
         from rich.console import Console
 
         console = Console(width=120, color_system=None, force_jupyter=False)
-        with console.capture() as heard:
+        with console.capture() as capture:
             console.print(self.table)
-        return heard.get()
+        return capture.get()
 
     __repr__ = __str__
 

@@ -1,9 +1,9 @@
-"""A network as a table: shapes, counts, receptive fields, layer by layer."""
+"""The table of a network: shapes, counts and receptive fields, layer by layer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from convalg import html
 from convalg.errors import SymbolicError
@@ -26,13 +26,14 @@ COLUMNS = (
     "field",
     "stride",
 )
-MOST_WORDS = 60
+MOST_CHARACTERS = 60
+"""The width of a cell; a longer text is cut."""
 NARROW = ("node", "layer", "output", "parameters", "field")
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One layer; sizes as words, since they may be letters."""
+    """The row of one layer. Shapes, fields and strides are text, since fields may be bounds."""
 
     node: str
     layer: str
@@ -47,7 +48,7 @@ class SummaryRow:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """The table of a network; prints itself, and has `rows` and `table` (of rich)."""
+    """The table of a network: it prints itself, `rows` has its rows, `table` is a table of rich."""
 
     title: str
     rows: tuple[SummaryRow, ...]
@@ -57,12 +58,12 @@ class Summary:
 
     @property
     def table(self) -> Table:
-        """The table as rich draws it."""
+        """The summary as a table of rich."""
         return self._table(COLUMNS)
 
     @property
     def narrow_table(self) -> Table:
-        """The same without the sizes of the matrices, for 80 columns."""
+        """The same without the columns of the matrices, for terminals of 80 columns."""
         return self._table(NARROW)
 
     def _table(self, columns: tuple[str, ...]) -> Table:
@@ -71,8 +72,8 @@ class Summary:
 
         table = Table(title=self.title, header_style="bold")
         for name in columns:
-            words = name in COLUMNS[:3]
-            table.add_column(name, justify="left" if words else "right", overflow="fold")
+            justify: Literal["left", "right"] = "left" if name in COLUMNS[:3] else "right"
+            table.add_column(name, justify=justify, overflow="fold")
         kept = [COLUMNS.index(name) for name in columns]
         for row in self.rows:
             cells = self._cells(row)
@@ -92,9 +93,9 @@ class Summary:
         from rich.console import Console
 
         console = Console(width=150, color_system=None, force_jupyter=False)
-        with console.capture() as heard:
+        with console.capture() as capture:
             console.print(self.table)
-        return heard.get()
+        return capture.get()
 
     __repr__ = __str__
 
@@ -102,7 +103,7 @@ class Summary:
         return html.table(self.title, COLUMNS, map(self._cells, self.rows))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return the table as JSON values."""
         return {
             "title": self.title,
             "parameters": self.parameters,
@@ -113,17 +114,23 @@ class Summary:
 
 
 def summary(net: Graph) -> Summary:
-    """See `Network.summary`. Multiplications count padding zeros, non-zeros do not.
+    """Return the table of a network; see `Network.summary`.
 
-    Raises: SymbolicError when sizes are letters.
+    Multiplications count those with padding zeros, non-zeros do not.
+
+    Raises:
+        SymbolicError: when sizes are symbolic.
     """
     if any(is_symbolic(n) for n in net.in_shape):
-        raise SymbolicError(f"a table of counts needs numbers for sizes, not {net.in_shape}")
-    known, shapes = reaches(net), net.shapes
+        raise SymbolicError(
+            f"a table of counts needs numbers for sizes, not {net.in_shape}: build the network "
+            f"with numbers"
+        )
+    fields, shapes = reaches(net), net.shapes
     rows = []
     for node, layer in net.layers():
         cost, inputs = net.cost(node), net.input_shapes(node)
-        reach = known[node]
+        reach = fields[node]
         rows.append(
             SummaryRow(
                 node,
@@ -133,8 +140,8 @@ def summary(net: Graph) -> Summary:
                 sum(map(size_product, inputs)) * size_product(shapes[node]),
                 cost.nonzeros,
                 cost.padded,
-                reach.size_words(),
-                reach.stride_words(),
+                reach.size_text(),
+                reach.stride_text(),
             )
         )
     title = f"{net.name}: {net.in_shape} to {net.out_shape}{net.hint}"
@@ -147,7 +154,7 @@ def summary(net: Graph) -> Summary:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MOST_WORDS else text[: MOST_WORDS - 1] + "\u2026"
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "\u2026"
 
 
 def _grouped(value: int) -> str:

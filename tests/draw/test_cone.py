@@ -148,7 +148,7 @@ LETTERS = ca.sequential((1, *ca.sizes("n")), [L.Conv(1, 1)])
             ArgumentError,
             "output must be below 18, the samples of relu1, not 18",
         ),
-        (lambda: ca.draw.cone(NETWORKS["stack"], node="no"), ArgumentError, "'no' is no node of"),
+        (lambda: ca.draw.cone(NETWORKS["stack"], node="no"), ArgumentError, "has no node 'no'"),
         (
             lambda: ca.draw.cone(ca.sequential((1, 97), [L.Conv(1, 3)])),
             TooLargeError,

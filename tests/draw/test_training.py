@@ -70,7 +70,7 @@ NET = ca.sequential((1, 9, 9), [ca.layers.Conv(1, 3), ca.layers.ReLU()], name="b
     [
         ((NET,), ArgumentError, "bare has no kernels yet: fill it with initialise"),
         ((NET, "relu1"), ArgumentError, "relu1 has no kernel: choose another node"),
-        ((NET, "none"), ArgumentError, "'none' is no node of bare"),
+        ((NET, "none"), ArgumentError, "bare has no node 'none'"),
         (
             (np.ones((2, 2)), "conv1"),
             ArgumentError,

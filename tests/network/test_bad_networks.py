@@ -144,15 +144,15 @@ def test_each_argument_of_the_zoo_refuses_nonsense(name: str, argument: str) -> 
         (lambda: layers.Conv(2, ()), "kernel_size must be one value or one for each axis"),
         (lambda: layers.Dropout(float("nan")), "rate must be a number, not nan"),
         (lambda: layers.LeakyReLU("x"), "slope must be a number, not 'x'"),
-        (lambda: layers.Resize(4), "size of a Resize must be one for each axis, not 4"),
+        (lambda: layers.Resize(4), "must be a tuple with one size for each axis, not 4"),
         (lambda: layers.Resize((4,), scale=(1, 2)), "scale must be one number or 1 of them"),
-        (lambda: layers.RoIPool(2, ()), "regions must hold at least one"),
+        (lambda: layers.RoIPool(2, ()), "regions must have at least one region"),
         (lambda: layers.TableConv((), 3).out_shape((1, 5)), "a table needs a row for each output"),
         (lambda: Opaque("X", (2,), like=5), "like must be a layer, not 5"),
-        (lambda: Opaque(5, (2,)), "operator must be a text, not 5"),
+        (lambda: Opaque(5, (2,)), "operator must be a string, not 5"),
         (lambda: Opaque("X", (2,), arrays=5), "arrays must be pairs of a name and a shape"),
         (lambda: ca.sequential((1, 9), None), "layers must be a list of layers, not None"),
-        (lambda: ca.Network((1, 9), name=5), "name must be a text, not 5"),
+        (lambda: ca.Network((1, 9), name=5), "name must be a string, not 5"),
         (lambda: ca.Network((1, 9)).add(layers.ReLU(), 5), "inputs must be the name of a node"),
         (
             lambda: ca.sequential((1, 10**9), [layers.Conv(1, 10**8)]).counts,
@@ -217,7 +217,7 @@ def test_seeds() -> None:
     assert np.array_equal(first, second)
     drawn = [NET.initialise(None).weights["conv1"]["kernel"].copy() for _ in range(2)]
     assert not np.array_equal(*drawn)
-    with pytest.raises(KindError, match="dtype must be a type of floating point"):
+    with pytest.raises(KindError, match="dtype must be a floating-point type"):
         NET.initialise(dtype=int)
 
 
@@ -245,5 +245,5 @@ def test_one_name_for_variants() -> None:
 
 
 def test_a_path_is_a_text_or_a_path() -> None:
-    with pytest.raises(KindError, match="path must be that of a file, not None"):
+    with pytest.raises(KindError, match="path must be the path of a file, not None"):
         ca.read_onnx(None)

@@ -57,7 +57,7 @@ def check(net: ca.Network, data: st.DataObject) -> None:
         wanted = rows[unit].any(axis=0)
     else:
         wanted = rows[(slice(None), *unit)].any(axis=(0, 1))
-    assert field.reach.known
+    assert field.reach.determined
     assert np.array_equal(field.mask(unit), wanted), (node, unit)
     for axis in range(dims):
         others = tuple(k for k in range(dims) if k != axis)

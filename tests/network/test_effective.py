@@ -81,7 +81,7 @@ def test_the_gradient_of_an_input() -> None:
 
 def test_bad_input() -> None:
     pooled = ca.sequential((1, 8), [layers.Conv(1, 3), layers.MaxPool(2)])
-    with pytest.raises(KindError, match="the exact profile is that of convolutions"):
+    with pytest.raises(KindError, match="the exact profile is defined for convolutions"):
         pooled.effective_receptive_field()
     net = ca.Network((1, 8))
     net.add(layers.Add(), ["input", "input"])

@@ -121,12 +121,12 @@ def test_the_summary_prints_itself() -> None:
 
 
 BAD = [
-    (lambda net: net.add(5), KindError, "a network takes layers of ca.layers"),
-    (lambda net: net.add(layers.ReLU(), "nowhere"), ArgumentError, "is no node of"),
+    (lambda net: net.add(5), KindError, "layer must be a layer of ca.layers"),
+    (lambda net: net.add(layers.ReLU(), "nowhere"), ArgumentError, "has no node"),
     (lambda net: net.add(layers.ReLU(), []), ArgumentError, "a layer needs at least one input"),
     (lambda net: net.add(layers.ReLU(), ["input"] * 2), ArgumentError, "takes one input, not 2"),
     (lambda net: net.add(layers.ReLU(), name="input"), ArgumentError, "must be a new, non-empty"),
-    (lambda net: net.add(layers.Conv(2, 9)), ShapeError, "conv1 does not fit behind input"),
+    (lambda net: net.add(layers.Conv(2, 9)), ShapeError, "conv1 cannot be applied to input"),
     (lambda net: net.add(layers.Conv(2, 3, groups=2)), ShapeError, "groups=2 does not divide the"),
     (
         lambda net: net.add(layers.ConvTranspose(3, 3, groups=2)),
@@ -135,7 +135,7 @@ BAD = [
     ),
     (lambda net: net.add(layers.Reshape((7,))), ShapeError, "needs 7 numbers, and the input of"),
     (lambda net: net["input"], ArgumentError, "is the input, which has no layer"),
-    (lambda net: net.initialise().set_weights("none"), ArgumentError, "is no node of"),
+    (lambda net: net.initialise().set_weights("none"), ArgumentError, "has no node"),
 ]
 
 
@@ -149,9 +149,9 @@ def test_bad_input(action: object, error: type[Exception], words: str) -> None:
 def test_bad_branches() -> None:
     net = ca.Network((1, 4, 4))
     net.add(layers.Conv(2, 3), name="a")
-    with pytest.raises(ShapeError, match="Add takes inputs of one shape"):
+    with pytest.raises(ShapeError, match="Add takes inputs of the same shape"):
         net.add(layers.Add(), ["input", "a"])
-    with pytest.raises(ShapeError, match="Concat takes inputs that agree but on channels"):
+    with pytest.raises(ShapeError, match="Concat takes inputs of the same spatial shape"):
         net.add(layers.Concat(), ["input", "a"])
     with pytest.raises(ArgumentError, match="has no kernel, bias: fill the network"):
         net(np.zeros((1, 4, 4)))
@@ -218,7 +218,7 @@ def test_a_node_says_what_feeds_it() -> None:
 
 def facts(layer: Any, shape: Any) -> list[Any]:
     """What a layer says of itself at one shape."""
-    spans = [(link.axis, link.turned, link.reach) for link in layer.links(shape)]
+    spans = [(link.axis, link.transposed, link.reach) for link in layer.links(shape)]
     return [layer.out_shape(shape), layer.weights(shape), layer.cost(shape), spans]
 
 

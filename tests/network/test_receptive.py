@@ -180,9 +180,9 @@ def test_whole_images() -> None:
     assert net.receptive_field("relu1").mask(2).all()
     # A unit of a flattened image still has its place.
     assert net.receptive_field("flatten1").box(4 + 1) == ((1, 3), (1, 3))
-    with pytest.raises(KindError, match="has no positions: each unit"):
+    with pytest.raises(KindError, match="are not indexed by position: each"):
         net.receptive_field("dense1").readers(0)
-    with pytest.raises(KindError, match="has no axis 0 whose outputs"):
+    with pytest.raises(KindError, match="does not have an axis 0 along which"):
         net.receptive_field("dense1").relation()
 
 

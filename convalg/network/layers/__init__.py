@@ -1,7 +1,7 @@
-"""Layers of a network, as templates: what is said of one before its input is known.
+"""The layers of a network, with their options; the shape of the input is given later.
 
-`Conv(16, 3, padding=1)` knows, given the shape of its input, its output, its trainable arrays,
-what each output reads along each axis, and with weights the map that it is.
+For the shape of an input, `Conv(16, 3, padding=1)` computes the shape of the output and of its
+trainable arrays, which inputs each output reads along each axis, and with weights the map itself.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,146 +22,54 @@ from convalg.network.layers.base import (
     channels_of,
     grouped,
     grouped_channels,
-    one,
+    only_shape,
 )
+from convalg.network.layers.fitted import FittedConvolution, WindowedLayer
 from convalg.operators.make import correlation, dense, transposed_correlation
 from convalg.operators.tree import Map
 from convalg.pattern.pattern import Pattern
 from convalg.size import as_size, per_axis, size_product
 
 MOST_TAPS = 10**6
-"""Taps along an axis up to which non-zeros are counted."""
+"""The largest number of taps along an axis for which non-zeros are counted."""
 
 
-@dataclass(frozen=True, eq=False)
-class Facts:
-    """What a layer with a kernel is at one input shape."""
-
-    geometry: Geometry
-    out_shape: Shape
-    kernel_shape: Shape
-    links: tuple[Link, ...]
-
-    @cached_property
-    def cost(self) -> Cost:
-        """The counts without a bias, from the axes alone."""
-        geometry, pattern = self.geometry, Pattern(self.geometry)
-        if max(geometry.taps, default=1) > MOST_TAPS:
-            raise TooLargeError(
-                f"the non-zeros of a kernel of {geometry.taps} taps are counted tap by tap, over "
-                f"the limit of {MOST_TAPS} along an axis: take a smaller kernel"
-            )
-        products = pattern.products
-        return Cost(
-            parameters=pattern.parameters,
-            nonzeros=products,
-            padded=pattern.parameters * math.prod(int(n) for n in geometry.out_spatial),
-            unshared=products,
-            connected=size_product(geometry.in_shape) * size_product(geometry.out_shape),
+def _cost(fitted: FittedConvolution, biases: int) -> Cost:
+    """Return the counts of a layer with a kernel, from its axes alone."""
+    geometry, pattern = fitted.geometry, Pattern(fitted.geometry)
+    if max(geometry.taps, default=1) > MOST_TAPS:
+        raise TooLargeError(
+            f"the non-zeros of a kernel of {geometry.taps} taps are counted tap by tap, over "
+            f"the limit of {MOST_TAPS} along an axis: use a smaller kernel"
         )
-
-    def cost_with(self, bias: int) -> Cost:
-        """The counts with so many biases."""
-        cost, places = self.cost, size_product(self.out_shape)
-        if not bias:
-            return cost
-        whole, unshared, connected = cost.parameters, cost.unshared, cost.connected
-        return Cost(whole + bias, cost.nonzeros, cost.padded, unshared + places, connected + places)
-
-
-class Options(NamedTuple):
-    """The arguments of a layer with a kernel, in the order in which its geometry takes them.
-
-    `plain`: whether they are numbers and words of Python's own. Others may be equal to a number
-    and still be none, as True is to 1, or cannot be hashed.
-    """
-
-    values: tuple[Any, ...]
-    plain: bool
-
-    @classmethod
-    def of(cls, *values: Any) -> Options:
-        """These arguments."""
-        return cls(values, all(map(_is_plain, values)))
-
-    def facts(self, find: Any, shape: Shape) -> Facts:
-        """What `find` says, remembered: deep networks repeat their layers."""
-        if self.plain and _is_plain(shape):
-            return find(shape, *self.values)
-        return find.__wrapped__(shape, *self.values)
-
-
-def _is_plain(value: Any) -> bool:
-    kind = type(value)
-    if kind is tuple:
-        return _INT.issuperset(map(type, value)) or all(map(_is_plain, value))
-    return kind is int or kind is str
-
-
-_INT = {int}
-
-
-@lru_cache(maxsize=512)
-def _correlation_facts(
-    shape: Shape,
-    outputs: Any,
-    size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: Any,
-    boundary: Any,
-) -> Facts:
-    inputs, dims = channels_of(shape), len(shape) - 1
-    if isinstance(inputs, int) and inputs % groups:
-        raise ShapeError(f"groups={groups} does not divide the {inputs} input channels")
-    taps = per_axis(size, "kernel_size", dims)
-    geometry = correlation_geometry(
-        shape[1:],
-        (outputs, inputs // groups, *taps),
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        boundary=boundary,
+    # One bias for each output, as long as biases are not shared.
+    outputs = size_product(fitted.out_shape) if biases else 0
+    return Cost(
+        parameters=pattern.parameters + biases,
+        nonzeros=pattern.products,
+        padded=pattern.parameters * math.prod(int(n) for n in geometry.out_spatial),
+        unshared=pattern.products + outputs,
+        connected=size_product(geometry.in_shape) * size_product(geometry.out_shape) + outputs,
     )
-    links = tuple(Link(axis) for axis in geometry.axes)
-    return Facts(geometry, geometry.out_shape, geometry.kernel_shape, links)
-
-
-@lru_cache(maxsize=512)
-def _transposed_facts(
-    shape: Shape,
-    outputs: Any,
-    size: Any,
-    stride: Any,
-    padding: Any,
-    output_padding: Any,
-    dilation: Any,
-    groups: Any,
-) -> Facts:
-    inputs, dims = channels_of(shape), len(shape) - 1
-    if outputs % groups:
-        raise ShapeError(f"groups={groups} does not divide the {outputs} output channels")
-    taps = per_axis(size, "kernel_size", dims)
-    geometry = transposed_geometry(
-        shape[1:],
-        (inputs, outputs // groups, *taps),
-        stride=stride,
-        padding=padding,
-        output_padding=output_padding,
-        dilation=dilation,
-        groups=groups,
-    )
-    links = tuple(Link(axis, turned=True) for axis in geometry.axes)
-    return Facts(geometry, geometry.in_shape, geometry.kernel_shape, links)
 
 
 @dataclass(frozen=True, repr=False)
-class Conv(Layer):
-    """A correlation layer with a bias, as PyTorch's and ONNX's Conv.
+class Conv(WindowedLayer[FittedConvolution]):
+    """A correlation layer with a bias, as PyTorch's and ONNX's Conv; see `ca.correlation`.
 
-    >>> Conv(8, 3, padding=1).out_shape((3, 32, 32))
+    Args:
+        out_channels: the number of output channels.
+        kernel_size: taps along each axis, one number for all axes or one for each.
+        stride: steps of the window along each axis.
+        padding: samples around the input: a number, one for each axis, a pair (before, after)
+            for each, or a rule such as "same".
+        dilation: the distance of the taps along each axis.
+        groups: the number of groups into which the channels are divided.
+        bias: whether there is a trained bias for each output channel.
+        boundary: the rule for the samples around the input.
+
+    >>> import convalg as ca
+    >>> ca.layers.Conv(8, 3, padding=1).out_shape((3, 32, 32))
     (8, 32, 32)
     """
 
@@ -177,25 +84,33 @@ class Conv(Layer):
     bias: bool = True
     boundary: Boundary = "zeros"
 
-    @cached_property
-    def _options(self) -> Options:
-        sizes = (self.out_channels, self.kernel_size, self.stride, self.padding, self.dilation)
-        return Options.of(*sizes, self.groups, self.boundary)
+    def fit(self, shape: Shape) -> FittedConvolution:
+        inputs, dims = channels_of(shape), len(shape) - 1
+        if isinstance(inputs, int) and inputs % self.groups:
+            raise ShapeError(f"groups={self.groups} does not divide the {inputs} input channels")
+        taps = per_axis(self.kernel_size, "kernel_size", dims)
+        geometry = correlation_geometry(
+            shape[1:],
+            (self.out_channels, inputs // self.groups, *taps),
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            boundary=self.boundary,
+        )
+        return FittedConvolution(geometry.out_shape, geometry.axes, geometry=geometry)
 
     def geometry(self, shape: Shape) -> Geometry:
-        """The geometry over an input of this shape."""
-        return self._options.facts(_correlation_facts, shape).geometry
-
-    def out_shape(self, *shapes: Shape) -> Shape:
-        return self._options.facts(_correlation_facts, one(shapes)).out_shape
+        """Return the geometry over an input of this shape."""
+        return self.fitted(shape).geometry
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        kernel = self._options.facts(_correlation_facts, one(shapes)).kernel_shape
+        kernel = self.fitted(only_shape(shapes)).geometry.kernel_shape
         return {"kernel": kernel, "bias": (self.out_channels,)} if self.bias else {"kernel": kernel}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         layer = correlation(
-            one(shapes)[1:],
+            only_shape(shapes)[1:],
             weights["kernel"],
             stride=self.stride,
             padding=self.padding,
@@ -205,9 +120,6 @@ class Conv(Layer):
         )
         return Affine(layer, weights["bias"]) if self.bias else layer
 
-    def links(self, shape: Shape) -> tuple[Link, ...]:
-        return self._options.facts(_correlation_facts, shape).links
-
     def channels(self, shape: Shape) -> Array:
         return grouped(self.out_channels, channels_of(shape), self.groups)
 
@@ -215,15 +127,27 @@ class Conv(Layer):
         return grouped_channels(self.out_channels, channels_of(shape), self.groups, outputs)
 
     def cost(self, *shapes: Shape) -> Cost:
-        facts = self._options.facts(_correlation_facts, one(shapes))
-        return facts.cost_with(self.out_channels if self.bias else 0)
+        return _cost(self.fitted(only_shape(shapes)), self.out_channels if self.bias else 0)
 
 
 @dataclass(frozen=True, repr=False)
-class ConvTranspose(Layer):
+class ConvTranspose(WindowedLayer[FittedConvolution]):
     """A transposed correlation layer with a bias, as PyTorch's ConvTranspose.
 
-    >>> ConvTranspose(4, 2, stride=2).out_shape((8, 7, 7))
+    See `ca.transposed_correlation`.
+
+    Args:
+        out_channels: the number of output channels.
+        kernel_size: taps along each axis, one number for all axes or one for each.
+        stride: the factor of the upsampling along each axis.
+        padding: samples removed from each end of each axis of the output.
+        output_padding: samples added at the end of each axis of the output.
+        dilation: the distance of the taps along each axis.
+        groups: the number of groups into which the channels are divided.
+        bias: whether there is a trained bias for each output channel.
+
+    >>> import convalg as ca
+    >>> ca.layers.ConvTranspose(4, 2, stride=2).out_shape((8, 7, 7))
     (4, 14, 14)
     """
 
@@ -238,25 +162,37 @@ class ConvTranspose(Layer):
     groups: int = 1
     bias: bool = True
 
-    @cached_property
-    def _options(self) -> Options:
-        sizes = (self.out_channels, self.kernel_size, self.stride, self.padding)
-        return Options.of(*sizes, self.output_padding, self.dilation, self.groups)
+    def fit(self, shape: Shape) -> FittedConvolution:
+        inputs, dims = channels_of(shape), len(shape) - 1
+        if self.out_channels % self.groups:
+            raise ShapeError(
+                f"groups={self.groups} does not divide the {self.out_channels} output channels"
+            )
+        taps = per_axis(self.kernel_size, "kernel_size", dims)
+        geometry = transposed_geometry(
+            shape[1:],
+            (inputs, self.out_channels // self.groups, *taps),
+            stride=self.stride,
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+        return FittedConvolution(
+            geometry.in_shape, geometry.axes, transposed=True, geometry=geometry
+        )
 
     def geometry(self, shape: Shape) -> Geometry:
-        """The geometry of the correlation whose adjoint this is."""
-        return self._options.facts(_transposed_facts, shape).geometry
-
-    def out_shape(self, *shapes: Shape) -> Shape:
-        return self._options.facts(_transposed_facts, one(shapes)).out_shape
+        """Return the geometry of the correlation whose adjoint this layer is."""
+        return self.fitted(shape).geometry
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        kernel = self._options.facts(_transposed_facts, one(shapes)).kernel_shape
+        kernel = self.fitted(only_shape(shapes)).geometry.kernel_shape
         return {"kernel": kernel, "bias": (self.out_channels,)} if self.bias else {"kernel": kernel}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         layer = transposed_correlation(
-            one(shapes)[1:],
+            only_shape(shapes)[1:],
             weights["kernel"],
             stride=self.stride,
             padding=self.padding,
@@ -266,9 +202,6 @@ class ConvTranspose(Layer):
         )
         return Affine(layer, weights["bias"]) if self.bias else layer
 
-    def links(self, shape: Shape) -> tuple[Link, ...]:
-        return self._options.facts(_transposed_facts, shape).links
-
     def channels(self, shape: Shape) -> Array:
         return grouped(self.out_channels, channels_of(shape), self.groups)
 
@@ -276,15 +209,19 @@ class ConvTranspose(Layer):
         return grouped_channels(self.out_channels, channels_of(shape), self.groups, outputs)
 
     def cost(self, *shapes: Shape) -> Cost:
-        facts = self._options.facts(_transposed_facts, one(shapes))
-        return facts.cost_with(self.out_channels if self.bias else 0)
+        return _cost(self.fitted(only_shape(shapes)), self.out_channels if self.bias else 0)
 
 
 @dataclass(frozen=True, repr=False)
 class Dense(Layer):
     """A fully connected layer with a bias; an image is flattened first.
 
-    >>> Dense(10).weights((84,))
+    Args:
+        out_channels: the number of outputs.
+        bias: whether there is a trained bias for each output.
+
+    >>> import convalg as ca
+    >>> ca.layers.Dense(10).weights((84,))
     {'weights': (10, 84), 'bias': (10,)}
     """
 
@@ -297,11 +234,13 @@ class Dense(Layer):
         return (as_size(self.out_channels, "out_channels"),)
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        found: dict[str, Shape] = {"weights": (self.out_channels, size_product(one(shapes)))}
-        return {**found, "bias": (self.out_channels,)} if self.bias else found
+        matrix: dict[str, Shape] = {
+            "weights": (self.out_channels, size_product(only_shape(shapes)))
+        }
+        return {**matrix, "bias": (self.out_channels,)} if self.bias else matrix
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        layer = dense(weights["weights"], one(shapes))
+        layer = dense(weights["weights"], only_shape(shapes))
         return Affine(layer, weights["bias"]) if self.bias else layer
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
@@ -314,7 +253,6 @@ class Dense(Layer):
         return True
 
     def cost(self, *shapes: Shape) -> Cost:
-        products = self.out_channels * size_product(one(shapes))
-        bias = self.out_channels if self.bias else 0
-        whole = products + bias
-        return Cost(whole, products, products, whole, whole)
+        products = self.out_channels * size_product(only_shape(shapes))
+        parameters = products + (self.out_channels if self.bias else 0)
+        return Cost(parameters, products, products, parameters, parameters)

@@ -8,7 +8,7 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.maps import activations, normalisation
-from convalg.network.layers.base import Layer, Shape, channels_of, grouped, one
+from convalg.network.layers.base import Layer, Shape, channels_of, grouped, only_shape
 from convalg.network.layers.checks import count
 from convalg.operators.make import identity
 from convalg.operators.tree import Map
@@ -16,72 +16,80 @@ from convalg.operators.tree import Map
 
 @dataclass(frozen=True, repr=False)
 class ElementwiseLayer(Layer):
-    """A layer that keeps the shape and acts on each number."""
+    """The base class of layers that keep the shape."""
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return one(shapes)
+        return only_shape(shapes)
 
 
 @dataclass(frozen=True, repr=False)
 class ReLU(ElementwiseLayer):
-    """max(x, 0).
+    """max(x, 0), elementwise.
 
-    >>> ReLU().out_shape((8, 4, 4))
+    >>> import convalg as ca
+    >>> ca.layers.ReLU().out_shape((8, 4, 4))
     (8, 4, 4)
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.relu(one(shapes))
+        return activations.relu(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
 class LeakyReLU(ElementwiseLayer):
-    """x where it is positive, slope * x elsewhere.
+    """x where it is positive and slope * x elsewhere, elementwise.
 
-    >>> LeakyReLU(0.2)
+    Args:
+        slope: the slope for negative numbers.
+
+    >>> import convalg as ca
+    >>> ca.layers.LeakyReLU(0.2)
     LeakyReLU(slope=0.2)
     """
 
     slope: float = 0.01
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.leaky_relu(one(shapes), self.slope)
+        return activations.leaky_relu(only_shape(shapes), self.slope)
 
 
 @dataclass(frozen=True, repr=False)
 class Sigmoid(ElementwiseLayer):
-    """1 / (1 + exp(-x)).
+    """1 / (1 + exp(-x)), elementwise.
 
-    >>> Sigmoid().out_shape((10,))
+    >>> import convalg as ca
+    >>> ca.layers.Sigmoid().out_shape((10,))
     (10,)
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.sigmoid(one(shapes))
+        return activations.sigmoid(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
 class Tanh(ElementwiseLayer):
-    """The hyperbolic tangent.
+    """The hyperbolic tangent, elementwise.
 
-    >>> Tanh().out_shape((10,))
+    >>> import convalg as ca
+    >>> ca.layers.Tanh().out_shape((10,))
     (10,)
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.tanh(one(shapes))
+        return activations.tanh(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
 class Softmax(ElementwiseLayer):
-    """exp(x) over its sum along the channels.
+    """The softmax along the channels, exp(x) / sum(exp(x)).
 
-    >>> Softmax().out_shape((10,))
+    >>> import convalg as ca
+    >>> ca.layers.Softmax().out_shape((10,))
     (10,)
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return activations.softmax(one(shapes))
+        return activations.softmax(only_shape(shapes))
 
     def channels(self, shape: Shape) -> Array:
         return grouped(channels_of(shape), channels_of(shape), 1)
@@ -92,9 +100,13 @@ class Softmax(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class Dropout(ElementwiseLayer):
-    """Dropout; in use it changes nothing.
+    """Dropout; the identity, except in training.
 
-    >>> Dropout(0.5).out_shape((4096,))
+    Args:
+        rate: the share of numbers that are set to zero in training.
+
+    >>> import convalg as ca
+    >>> ca.layers.Dropout(0.5).out_shape((4096,))
     (4096,)
     """
 
@@ -103,28 +115,33 @@ class Dropout(ElementwiseLayer):
     rate: float = 0.5
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return identity(one(shapes))
+        return identity(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
 class Identity(ElementwiseLayer):
-    """Nothing: a name for a place in the graph.
+    """The identity, for a named node in the graph.
 
-    >>> Identity().out_shape((4,))
+    >>> import convalg as ca
+    >>> ca.layers.Identity().out_shape((4,))
     (4,)
     """
 
     linear = True
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return identity(one(shapes))
+        return identity(only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
 class BatchNorm(ElementwiseLayer):
-    """Batch norm with running statistics: two trained numbers for each channel.
+    """Batch norm with running statistics and two trained numbers for each channel.
 
-    >>> BatchNorm().weights((64, 8, 8))
+    Args:
+        epsilon: the number added to the variance.
+
+    >>> import convalg as ca
+    >>> ca.layers.BatchNorm().weights((64, 8, 8))
     {'scale': (64,), 'offset': (64,)}
     """
 
@@ -133,16 +150,16 @@ class BatchNorm(ElementwiseLayer):
     epsilon: float = 1e-5
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        count = (channels_of(one(shapes)),)
+        count = (channels_of(only_shape(shapes)),)
         return {"scale": count, "offset": count}
 
     def buffers(self, *shapes: Shape) -> dict[str, Shape]:
-        count = (channels_of(one(shapes)),)
+        count = (channels_of(only_shape(shapes)),)
         return {"mean": count, "variance": count}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         return normalisation.batch_norm(
-            one(shapes),
+            only_shape(shapes),
             weights["mean"],
             weights["variance"],
             scale=weights["scale"],
@@ -153,9 +170,16 @@ class BatchNorm(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class LRN(ElementwiseLayer):
-    """Local response normalisation over `size` channels.
+    """Local response normalisation: x / (k + alpha mean(x^2))^beta, over neighbouring channels.
 
-    >>> LRN(5).out_shape((96, 55, 55))
+    Args:
+        size: the number of channels in the mean, with zeros beyond the first and the last one.
+        alpha: the factor of the mean.
+        beta: the exponent.
+        k: the summand.
+
+    >>> import convalg as ca
+    >>> ca.layers.LRN(5).out_shape((96, 55, 55))
     (96, 55, 55)
     """
 
@@ -170,7 +194,7 @@ class LRN(ElementwiseLayer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         return normalisation.local_response_norm(
-            one(shapes), self.size, alpha=self.alpha, beta=self.beta, k=self.k
+            only_shape(shapes), self.size, alpha=self.alpha, beta=self.beta, k=self.k
         )
 
     def channels(self, shape: Shape) -> Array:

@@ -1,4 +1,4 @@
-"""Windows whose step is a fraction: the parts of an adaptive pooling, the grid of a resizing."""
+"""Windows with a fractional step: those of adaptive pooling and of resizing."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from convalg.operators.windows import Coordinates, Rounding
 
 @dataclass(frozen=True)
 class Windows(ABC):
-    """The inputs that each output reads along one axis, computed when they are asked for.
+    """The inputs that each output reads along one axis, computed on demand.
 
-    Output o reads nothing outside `start + step * o` to `end + step * o`.
+    Output o reads only inputs from `start + step * o` to `end + step * o`.
     """
 
     in_size: int
@@ -27,12 +27,12 @@ class Windows(ABC):
 
     @abstractmethod
     def window(self, output: int) -> range:
-        """The inputs that an output reads."""
+        """Return the inputs that an output reads."""
 
     @property
     @abstractmethod
     def step(self) -> Fraction:
-        """Inputs from the window of one output to that of the next, on average."""
+        """The mean distance, in inputs, of the windows of successive outputs."""
 
     @property
     @abstractmethod
@@ -47,16 +47,16 @@ class Windows(ABC):
 
     @cached_property
     def hull(self) -> Axis:
-        """An axis with an integer stride that covers each window."""
+        """An axis with an integer stride whose windows contain these."""
         stride = max(round(self.step), 1)
         (start, end), last = self.bounds, self.out_size - 1
         drift = (self.step - stride) * last
         before = math.floor(max(-start, -start - drift))
-        behind = math.floor(max(end, end + drift)) + 1
+        after = math.floor(max(end, end + drift)) + 1
         return Axis(
             self.in_size,
             self.out_size,
-            taps=max(before + behind, 1),
+            taps=max(before + after, 1),
             stride=stride,
             padding=before,
         )
@@ -66,7 +66,7 @@ class Windows(ABC):
 class AdaptiveParts(Windows):
     """The windows of an adaptive pooling.
 
-    >>> list(Parts(5, 3))
+    >>> list(AdaptiveParts(5, 3))
     [range(0, 2), range(1, 4), range(3, 5)]
     """
 
@@ -80,14 +80,14 @@ class AdaptiveParts(Windows):
 
     @property
     def bounds(self) -> tuple[Fraction, Fraction]:
-        # A floor takes away, and a ceiling adds, less than one: a multiple of 1 / denominator.
+        # Rounding changes a bound by less than 1, and by a multiple of 1 / denominator.
         most = 1 - Fraction(1, self.step.denominator)
         return -most, self.step - 1 + most
 
 
 @dataclass(frozen=True)
 class Grid(Windows):
-    """The samples next to the points of a resizing, those of a weight zero left out.
+    """The samples next to the sampling positions of a resizing, without those of weight zero.
 
     >>> list(Grid(3, 6, "linear"))
     [range(0, 1), range(0, 2), range(0, 2), range(1, 3), range(1, 3), range(2, 3)]
@@ -98,26 +98,26 @@ class Grid(Windows):
     rounding: Rounding = "round_prefer_floor"
     scale: Fraction | None = None
 
-    def _place(self, output: int) -> Fraction:
+    def _position(self, output: int) -> Fraction:
         scale = Fraction(self.out_size, self.in_size) if self.scale is None else self.scale
         return windows.position(output, self.in_size, self.out_size, scale, self.coordinates)
 
     def window(self, output: int) -> range:
-        place = self._place(output)
+        position = self._position(output)
         if self.mode == "nearest":
-            sample = windows.nearest(place, self.in_size, self.rounding)
+            sample = windows.nearest(position, self.in_size, self.rounding)
             return range(sample, sample + 1)
-        read = windows.linear(place, self.in_size)
+        read = windows.linear(position, self.in_size)
         return range(min(read), max(read) + 1)
 
     @property
     def step(self) -> Fraction:
-        # A point moves evenly from output to output, whatever the coordinates.
-        return self._place(1) - self._place(0) if self.out_size > 1 else Fraction(1)
+        # Sampling positions are equidistant for all rules of coordinates.
+        return self._position(1) - self._position(0) if self.out_size > 1 else Fraction(1)
 
     @property
     def bounds(self) -> tuple[Fraction, Fraction]:
-        first, last = self._place(0), self.out_size - 1
+        first, last = self._position(0), self.out_size - 1
         fraction = math.lcm(first.denominator, self.step.denominator)
         most = 1 - Fraction(1, fraction)
         if self.mode == "linear":
@@ -128,6 +128,6 @@ class Grid(Windows):
                 "floor": (first - most, first),
                 "ceil": (first, first + most),
             }.get(self.rounding, (first - half, first + half))
-        # Points beyond the border read the sample at the border.
+        # Positions beyond the border read the sample at the border.
         low = min(low, self.window(last).start - self.step * last)
         return low, max(high, Fraction(self.window(0)[-1]))

@@ -1,4 +1,4 @@
-"""The layers of LeNet-5: a convolution by a table, trained sub-sampling, radial units.
+"""The layers of LeNet-5: a convolution with a connection table, trained sub-sampling, radial units.
 
 Source: LeCun, Bottou, Bengio & Haffner 1998, section II.B.
 """
@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import Array, one_sample
-from convalg.axis import Axis
 from convalg.conventions import correlation_geometry, pooling_axes
 from convalg.errors import ArgumentError, ShapeError
-from convalg.geometry import Geometry
 from convalg.maps.chains import Affine, spread_over, spreading
-from convalg.network.layers.base import Cost, Layer, Link, Shape, channels_of, one
+from convalg.network.layers.base import Cost, Layer, Shape, channels_of, only_shape
+from convalg.network.layers.fitted import Fitted, FittedConvolution, WindowedLayer
 from convalg.operators import pooling
 from convalg.operators.leaves import gathering
 from convalg.operators.make import correlation, dense, diagonal
@@ -29,9 +28,9 @@ from convalg.size import per_axis, size_product
 
 @dataclass(frozen=True, eq=False)
 class Shared(Affine):
-    """An affine map whose operator is made of fewer trained numbers, `values`.
+    """An affine map whose operator is built from fewer trained numbers, `values`.
 
-    `by_values`: the Jacobian with respect to them, at one sample.
+    `by_values` returns the Jacobian with respect to them at one sample.
     """
 
     name: str
@@ -49,12 +48,19 @@ class Shared(Affine):
 
 
 @dataclass(frozen=True, repr=False)
-class TableConv(Layer):
-    """A correlation layer whose output channel k reads the input channels `table[k]` alone.
+class TableConv(WindowedLayer[FittedConvolution]):
+    """A correlation layer whose output channel k reads only the input channels `table[k]`.
 
-    Its kernel has a plane of taps for each connected pair, in the order of the table.
+    Its kernel has one plane of taps for each connected pair, in the order of the table.
 
-    >>> layer = TableConv(((0, 1), (1,)), 5)
+    Args:
+        table: for each output channel the indices of its input channels.
+        kernel_size: taps along each axis, one number for all axes or one for each.
+        stride: steps of the window along each axis.
+        padding: zeros around the input, as for `ca.correlation`.
+
+    >>> import convalg as ca
+    >>> layer = ca.layers.TableConv(((0, 1), (1,)), 5)
     >>> layer.out_shape((2, 14, 14)), layer.weights((2, 14, 14))
     ((2, 10, 10), {'kernel': (3, 5, 5), 'bias': (2,)})
     """
@@ -69,80 +75,79 @@ class TableConv(Layer):
     def _pairs(self) -> list[tuple[int, int]]:
         return [(o, c) for o, row in enumerate(self.table) for c in row]
 
-    def _plane(self, shape: Shape) -> Geometry:
-        """The geometry of one pair of channels."""
-        taps = per_axis(self.kernel_size, "kernel_size", len(shape) - 1)
-        return correlation_geometry(
-            shape[1:], (1, 1, *taps), stride=self.stride, padding=self.padding
-        )
-
-    def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+    def fit(self, shape: Shape) -> FittedConvolution:
         if not self.table:
             raise ArgumentError(f"a table needs a row for each output channel, not {self.table}")
         wrong = [row for row in self.table if len(set(row)) != len(row) or not row]
         wrong += [row for row in self.table if row and not 0 <= min(row) <= max(row) < shape[0]]
         if wrong:
             raise ArgumentError(
-                f"a row of the table names input channels 0 to {shape[0] - 1}, each once, not "
-                f"{wrong[0]}"
+                f"a row of the table must have input channels from 0 to {shape[0] - 1}, each at "
+                f"most once and at least one, not {wrong[0]}"
             )
-        return (len(self.table), *self._plane(shape).out_shape[1:])
+        taps = per_axis(self.kernel_size, "kernel_size", len(shape) - 1)
+        # The geometry of one pair of channels.
+        plane = correlation_geometry(
+            shape[1:], (1, 1, *taps), stride=self.stride, padding=self.padding
+        )
+        out_shape = (len(self.table), *plane.out_shape[1:])
+        return FittedConvolution(out_shape, plane.axes, geometry=plane)
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        taps = self._plane(one(shapes)).kernel_shape[2:]
+        taps = self.fitted(only_shape(shapes)).geometry.kernel_shape[2:]
         return {"kernel": (len(self._pairs()), *taps), "bias": (len(self.table),)}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape, kernel = one(shapes), weights["kernel"]
+        shape, kernel = only_shape(shapes), weights["kernel"]
         taps, channels = kernel.shape[1:], self.channels(shape)
-        whole = np.zeros((*channels.shape, *taps), dtype=kernel.dtype)
-        whole[tuple(np.transpose(self._pairs()))] = kernel
-        layer = correlation(shape[1:], whole, stride=self.stride, padding=self.padding)
-        places = np.full(channels.shape, -1)
-        places[tuple(np.transpose(self._pairs()))] = np.arange(len(kernel))
-        # Tap t of a pair is entry t of its plane; unconnected pairs read nothing.
+        dense_kernel = np.zeros((*channels.shape, *taps), dtype=kernel.dtype)
+        dense_kernel[tuple(np.transpose(self._pairs()))] = kernel
+        layer = correlation(shape[1:], dense_kernel, stride=self.stride, padding=self.padding)
+        planes = np.full(channels.shape, -1)
+        planes[tuple(np.transpose(self._pairs()))] = np.arange(len(kernel))
+        # Tap t of a pair is entry t of its plane; -1 marks pairs that are not connected.
         inner = np.arange(math.prod(taps)).reshape(taps)
-        each = places.reshape(places.shape + (1,) * len(taps))
-        table = np.where(each < 0, -1, each * inner.size + inner)
-        put = gathering(table, kernel.shape, whole.shape)
+        planes = planes.reshape(planes.shape + (1,) * len(taps))
+        table = np.where(planes < 0, -1, planes * inner.size + inner)
+        spread = gathering(table, kernel.shape, dense_kernel.shape)
         return Shared(
             layer,
             weights["bias"],
             "kernel",
             kernel,
-            lambda x: compose(layer.by_kernel(x), put),
+            lambda x: compose(layer.by_kernel(x), spread),
         )
 
-    def links(self, shape: Shape) -> tuple[Link, ...]:
-        return tuple(Link(axis) for axis in self._plane(shape).axes)
-
     def channels(self, shape: Shape) -> Array:
-        found = np.zeros((len(self.table), channels_of(shape)), dtype=bool)
-        found[tuple(np.transpose(self._pairs()))] = True
-        return found
+        connected = np.zeros((len(self.table), channels_of(shape)), dtype=bool)
+        connected[tuple(np.transpose(self._pairs()))] = True
+        return connected
 
     def cost(self, *shapes: Shape) -> Cost:
-        shape, pairs = one(shapes), len(self._pairs())
-        plane = self._plane(shape)
-        places = math.prod(int(n) for n in plane.out_spatial)
+        shape, pairs = only_shape(shapes), len(self._pairs())
+        plane = self.fitted(shape).geometry
+        outputs = math.prod(int(n) for n in plane.out_spatial)
         taps = math.prod(int(n) for n in plane.taps)
-        nonzeros, biases = pairs * Pattern(plane).products, places * len(self.table)
-        whole = size_product(shape) * biases
+        nonzeros, biases = pairs * Pattern(plane).products, outputs * len(self.table)
         return Cost(
             parameters=pairs * taps + len(self.table),
             nonzeros=nonzeros,
-            padded=pairs * places * taps,
+            padded=pairs * outputs * taps,
             unshared=nonzeros + biases,
-            connected=whole + biases,
+            connected=size_product(shape) * biases + biases,
         )
 
 
 @dataclass(frozen=True, repr=False)
-class Subsample(Layer):
-    """The sum of each window times one trained number a channel, plus another.
+class Subsample(WindowedLayer[Fitted]):
+    """The sum of each window, times one trained number for each channel, plus another.
 
-    >>> Subsample(2).out_shape((6, 28, 28)), Subsample(2).weights((6, 28, 28))
+    Args:
+        kernel_size: samples of a window along each axis, one number for all axes or one for each.
+        stride: steps of the window along each axis; by default `kernel_size`.
+
+    >>> import convalg as ca
+    >>> ca.layers.Subsample(2).out_shape((6, 28, 28)), ca.layers.Subsample(2).weights((6, 28, 28))
     ((6, 14, 14), {'scale': (6,), 'bias': (6,)})
     """
 
@@ -151,19 +156,16 @@ class Subsample(Layer):
     kernel_size: Any
     stride: Any = None
 
-    def _axes(self, shape: Shape) -> tuple[Axis, ...]:
-        return pooling_axes(shape[1:], self.kernel_size, stride=self.stride)[0]
-
-    def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
-        return (shape[0], *(axis.out_size for axis in self._axes(shape)))
+    def fit(self, shape: Shape) -> Fitted:
+        axes = pooling_axes(shape[1:], self.kernel_size, stride=self.stride)[0]
+        return Fitted((shape[0], *(axis.out_size for axis in axes)), axes)
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        count = (channels_of(one(shapes)),)
+        count = (channels_of(only_shape(shapes)),)
         return {"scale": count, "bias": count}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape, after, scale = one(shapes), self.out_shape(*shapes), weights["scale"]
+        shape, after, scale = only_shape(shapes), self.out_shape(*shapes), weights["scale"]
         total = pooling.sum_pool(shape[1:], self.kernel_size, stride=self.stride, channels=shape[0])
         gain = diagonal(np.broadcast_to(spread_over(scale, after), after))
         spread = spreading(scale.shape, after)
@@ -175,13 +177,10 @@ class Subsample(Layer):
             lambda x: compose(diagonal(total(x)), spread),
         )
 
-    def links(self, shape: Shape) -> tuple[Link, ...]:
-        return tuple(Link(axis) for axis in self._axes(shape))
-
     def cost(self, *shapes: Shape) -> Cost:
-        shape, outputs = one(shapes), size_product(self.out_shape(*shapes))
-        read = math.prod(int(axis.taps) for axis in self._axes(shape))
-        products = outputs * read
+        shape, outputs = only_shape(shapes), size_product(self.out_shape(*shapes))
+        taps = math.prod(int(axis.taps) for axis in self.fitted(shape).axes)
+        products = outputs * taps
         return Cost(
             parameters=2 * shape[0],
             nonzeros=products,
@@ -193,7 +192,7 @@ class Subsample(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Distances(Map):
-    """The squared distance of the input to each of some points."""
+    """The squared distances of the input to given points."""
 
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
@@ -203,7 +202,7 @@ class Distances(Map):
         return (self._steps(x) ** 2).sum(axis=-1)
 
     def _steps(self, x: Array) -> Array:
-        # Small whole numbers are widened, so that their differences and squares fit.
+        # Small integers are widened, so that their differences and squares do not overflow.
         wide = x.astype(np.int64) if x.dtype.kind in "biu" else x
         return wide[:, None, :] - self.points
 
@@ -213,29 +212,38 @@ class Distances(Map):
 
 @dataclass(frozen=True, repr=False)
 class Radial(Layer):
-    """The squared distance to each of `out_channels` points, which are set and not trained.
+    """The squared distances to `out_channels` points, which are set and not trained.
 
-    >>> Radial(2).map(((2,),), {"points": np.array([[1, 1], [-1, 1]])})([1, 0]).tolist()
+    Args:
+        out_channels: the number of points.
+
+    >>> import convalg as ca
+    >>> net = ca.sequential((2,), [ca.layers.Radial(2)])
+    >>> net.set_weights("radial1", points=[[1, 1], [-1, 1]])
+    >>> net([1, 0]).tolist()
     [1, 5]
     """
 
     out_channels: int
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if len(shape) != 1:
-            raise ShapeError(f"radial units read a vector, not {shape}: put a Flatten before them")
+            raise ShapeError(
+                f"the input of Radial must be a vector, not of shape {shape}: add a Flatten in "
+                f"front of it"
+            )
         return (self.out_channels,)
 
     def buffers(self, *shapes: Shape) -> dict[str, Shape]:
-        return {"points": (self.out_channels, channels_of(one(shapes)))}
+        return {"points": (self.out_channels, channels_of(only_shape(shapes)))}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return Distances(one(shapes), self.out_shape(*shapes), weights["points"])
+        return Distances(only_shape(shapes), self.out_shape(*shapes), weights["points"])
 
     def channels(self, shape: Shape) -> Array:
         return np.ones((self.out_channels, channels_of(shape)), dtype=bool)
 
     def cost(self, *shapes: Shape) -> Cost:
-        squares = self.out_channels * channels_of(one(shapes))
+        squares = self.out_channels * channels_of(only_shape(shapes))
         return Cost(0, squares, squares, squares, squares)

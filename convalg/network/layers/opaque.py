@@ -1,4 +1,4 @@
-"""Layers that imported models need: opaque ones, numbers by numbers, sums and products."""
+"""Opaque layers: operators of imported models of which only the shape is known."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from convalg.network.layers.base import (
     Layer,
     Link,
     Shape,
+    all_indices,
     channels_of,
-    everything,
 )
 from convalg.network.layers.checks import count, tuple_of
 from convalg.operators.tree import Map
@@ -23,11 +23,20 @@ from convalg.operators.tree import Map
 
 @dataclass(frozen=True, repr=False)
 class Opaque(Layer):
-    """An operator of another framework that only has a shape: its output may read everything.
+    """An operator of another framework of which only the shape is known.
 
-    `reason` says why it has no map; running it raises an ArgumentError.
+    Each output may read all entries of the input. Running it raises an ArgumentError.
 
-    >>> Opaque("TopK", (10,)).out_shape((8, 4, 4)), Opaque("TopK", (10,)).links((8, 4, 4))
+    Args:
+        operator: the name of the operator in that framework.
+        shape: the shape of the output.
+        reason: why it cannot be run, for the error message.
+        like: a layer that reads the same entries and has the same arrays, if there is one.
+        arrays: without `like`, the names and shapes of the trained arrays.
+
+    >>> import convalg as ca
+    >>> layer = ca.layers.Opaque("TopK", (10,))
+    >>> layer.out_shape((8, 4, 4)), layer.links((8, 4, 4))
     ((10,), None)
     """
 
@@ -35,9 +44,7 @@ class Opaque(Layer):
     shape: Shape
     reason: str = ""
     like: Layer | None = None
-    """A layer that reads the same entries and has the same arrays, where there is one."""
     arrays: tuple[tuple[str, Shape], ...] = ()
-    """Names and shapes of the trained arrays, without a `like`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,8 +68,8 @@ class Opaque(Layer):
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         tail = f": {self.reason}" if self.reason else ""
         raise ArgumentError(
-            f"{self.operator} is opaque here, known by its shape {self.shape} alone, and cannot "
-            f"be run{tail}"
+            f"{self.operator} is an opaque layer, of which only the shape {self.shape} is known, "
+            f"and cannot be run{tail}"
         )
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
@@ -76,7 +83,7 @@ class Opaque(Layer):
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
         if self.like is not None:
             return self.like.reads(units, shapes, port)
-        return [tuple(everything(int(n)) for n in shapes[port])]
+        return [tuple(all_indices(int(n)) for n in shapes[port])]
 
     def reads_all(self, shape: Shape) -> bool:
         return self.like is not None and self.like.reads_all(shape)

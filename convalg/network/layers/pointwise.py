@@ -1,4 +1,4 @@
-"""Functions of single numbers, as layers: GELU, swish, softplus, and others that models use."""
+"""Elementwise functions as layers: GELU, swish, softplus, and others of imported models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convalg.maps.activations import ElementwiseMap
 from convalg.network.layers.base import (
     Layer,
     Shape,
-    one,
+    only_shape,
 )
 from convalg.operators.tree import Map
 
@@ -92,14 +92,21 @@ FUNCTIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
     "sqrt": (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
     "swish": (lambda x: x * _logistic(x), _swish_slope),
 }
-"""Functions of one number with their slopes."""
+"""Elementwise functions with their derivatives."""
 
 
 @dataclass(frozen=True, repr=False)
 class Pointwise(Layer):
-    """One of the functions of a number in `FUNCTIONS`, applied to every entry.
+    """A function of one number, applied to every entry.
 
-    >>> Pointwise("clip", (0, 6)).map(((3,),), {})([-1, 3, 8]).tolist()
+    Args:
+        function: its name: "abs", "clip", "elu", "erf", "exp", "gelu", "hard_sigmoid",
+            "hard_swish", "log", "power", "scaled_tanh", "softplus", "sqrt" or "swish".
+        numbers: the parameters of the function, such as the bounds of "clip".
+
+    >>> import convalg as ca
+    >>> net = ca.sequential((3,), [ca.layers.Pointwise("clip", (0, 6))])
+    >>> net([-1, 3, 8]).tolist()
     [0, 3, 6]
     """
 
@@ -110,16 +117,16 @@ class Pointwise(Layer):
         super().__post_init__()
         if self.function not in FUNCTIONS:
             raise ArgumentError(
-                f"a pointwise function is one of {', '.join(FUNCTIONS)}, not {self.function!r}"
+                f"function must be one of {', '.join(FUNCTIONS)}, not {self.function!r}"
             )
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return one(shapes)
+        return only_shape(shapes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         value, slope = FUNCTIONS[self.function]
         return ElementwiseMap(
-            one(shapes),
+            only_shape(shapes),
             lambda x: value(x, *self.numbers),
             lambda x: slope(x, *self.numbers),
             repr(self),

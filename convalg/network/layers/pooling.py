@@ -11,7 +11,8 @@ from convalg.conventions import pooling_axes
 from convalg.errors import SymbolicError
 from convalg.maps import max_pooling
 from convalg.maps.lp_pooling import lp_pool
-from convalg.network.layers.base import Layer, Link, Shape, one
+from convalg.network.layers.base import Layer, Link, Shape, only_shape
+from convalg.network.layers.fitted import Fitted, WindowedLayer
 from convalg.network.layers.grids import AdaptiveParts
 from convalg.operators import pooling
 from convalg.operators.tree import Map
@@ -19,25 +20,23 @@ from convalg.size import is_symbolic, per_axis
 
 
 @dataclass(frozen=True, repr=False)
-class PoolLayer(Layer):
-    """A pooling with a window that slides over every spatial axis."""
+class PoolLayer(WindowedLayer[Fitted]):
+    """The base class of poolings with a window that slides along every spatial axis.
+
+    Args:
+        kernel_size: samples of a window along each axis, one number for all axes or one for each.
+        stride: steps of the window along each axis; by default `kernel_size`.
+        padding: samples around the input, as for `ca.max_pool`.
+        dilation: the distance of the samples of a window.
+        ceil_mode: whether a last window that begins inside the padded input is kept, as in
+            PyTorch.
+    """
 
     kernel_size: Any
     stride: Any = None
     padding: Any = 0
     dilation: Any = 1
     ceil_mode: bool = False
-
-    def axes(self, shape: Shape) -> tuple[Axis, ...]:
-        """The windows along each axis."""
-        return pooling_axes(
-            shape[1:],
-            self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            ceil_mode=self.ceil_mode,
-        )[0]
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -47,24 +46,34 @@ class PoolLayer(Layer):
             "ceil_mode": self.ceil_mode,
         }
 
-    def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
-        return (shape[0], *(axis.out_size for axis in self.axes(shape)))
+    def fit(self, shape: Shape) -> Fitted:
+        axes = pooling_axes(shape[1:], self.kernel_size, **self._options())[0]
+        return Fitted((shape[0], *(axis.out_size for axis in axes)), axes)
 
-    def links(self, shape: Shape) -> tuple[Link, ...]:
-        return tuple(Link(axis) for axis in self.axes(shape))
+    def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        """Return the windows along each axis, for an input of this shape."""
+        return self.fitted(shape).axes
 
 
 @dataclass(frozen=True, repr=False)
 class MaxPool(PoolLayer):
-    """The largest sample of each window.
+    """The maximum of each window; see `ca.max_pool`.
 
-    >>> MaxPool(3, stride=2).out_shape((64, 55, 55))
+    Args:
+        kernel_size: samples of a window along each axis, one number for all axes or one for each.
+        stride: steps of the window along each axis; by default `kernel_size`.
+        padding: samples around the input, which are never the maximum.
+        dilation: the distance of the samples of a window.
+        ceil_mode: whether a last window that begins inside the padded input is kept, as in
+            PyTorch.
+
+    >>> import convalg as ca
+    >>> ca.layers.MaxPool(3, stride=2).out_shape((64, 55, 55))
     (64, 27, 27)
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return max_pooling.max_pool(
             shape[1:], self.kernel_size, **self._options(), channels=shape[0]
         )
@@ -72,9 +81,19 @@ class MaxPool(PoolLayer):
 
 @dataclass(frozen=True, repr=False)
 class AvgPool(PoolLayer):
-    """The mean of each window.
+    """The mean of each window; see `ca.average_pool`.
 
-    >>> AvgPool(2).out_shape((6, 28, 28))
+    Args:
+        kernel_size: samples of a window along each axis, one number for all axes or one for each.
+        stride: steps of the window along each axis; by default `kernel_size`.
+        padding: zeros around the input.
+        dilation: the distance of the samples of a window.
+        ceil_mode: whether a last window that begins inside the padded input is kept, as in
+            PyTorch.
+        count_include_pad: whether padding zeros count in the mean.
+
+    >>> import convalg as ca
+    >>> ca.layers.AvgPool(2).out_shape((6, 28, 28))
     (6, 14, 14)
     """
 
@@ -83,7 +102,7 @@ class AvgPool(PoolLayer):
     count_include_pad: bool = True
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return pooling.average_pool(
             shape[1:],
             self.kernel_size,
@@ -97,6 +116,7 @@ class AvgPool(PoolLayer):
 class LpPool(PoolLayer):
     """The Lp norm of each window.
 
+    >>> from convalg.network.layers.pooling import LpPool
     >>> LpPool(2, p=3).out_shape((6, 28, 28))
     (6, 14, 14)
     """
@@ -104,7 +124,7 @@ class LpPool(PoolLayer):
     p: int = 2
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         options = self._options()
         return lp_pool(shape[1:], self.kernel_size, self.p, **options, channels=shape[0])
 
@@ -114,7 +134,7 @@ class GlobalPoolLayer(Layer):
     """A pooling of all samples of each channel."""
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return (shape[0], *(1 for _ in shape[1:]))
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
@@ -125,35 +145,41 @@ class GlobalPoolLayer(Layer):
 class GlobalAvgPool(GlobalPoolLayer):
     """The mean of each channel, as one sample.
 
-    >>> GlobalAvgPool().out_shape((512, 7, 7))
+    >>> import convalg as ca
+    >>> ca.layers.GlobalAvgPool().out_shape((512, 7, 7))
     (512, 1, 1)
     """
 
     linear = True
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return pooling.global_pool(shape[1:], channels=shape[0])
 
 
 @dataclass(frozen=True, repr=False)
 class GlobalMaxPool(GlobalPoolLayer):
-    """The largest sample of each channel.
+    """The maximum of each channel, as one sample.
 
-    >>> GlobalMaxPool().out_shape((512, 7, 7))
+    >>> import convalg as ca
+    >>> ca.layers.GlobalMaxPool().out_shape((512, 7, 7))
     (512, 1, 1)
     """
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return max_pooling.global_max_pool(shape[1:], channels=shape[0])
 
 
 @dataclass(frozen=True, repr=False)
 class AdaptiveAvgPool(Layer):
-    """The mean over windows that cut the input into `out_size` parts.
+    """The means of windows that divide the input into `out_size` parts along each axis.
 
-    >>> AdaptiveAvgPool(6).out_shape((256, 13, 13))
+    Args:
+        out_size: samples of the output along each axis, one number for all axes or one for each.
+
+    >>> import convalg as ca
+    >>> ca.layers.AdaptiveAvgPool(6).out_shape((256, 13, 13))
     (256, 6, 6)
     """
 
@@ -162,27 +188,27 @@ class AdaptiveAvgPool(Layer):
     out_size: Any
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return (shape[0], *per_axis(self.out_size, "out_size", len(shape) - 1))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return pooling.adaptive_pool(shape[1:], self.out_size, channels=shape[0])
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
-        """Raises: SymbolicError for sizes in letters that are not cut into equal parts."""
+        """Raise SymbolicError for symbolic sizes that are not divided into equal parts."""
         sizes = per_axis(self.out_size, "out_size", len(shape) - 1)
         return tuple(_parts(n, m) for n, m in zip(shape[1:], sizes, strict=True))
 
 
 def _parts(n: Any, m: Any) -> Link:
-    """What the windows read that cut n samples into m parts."""
+    """Return the link of the windows that divide n samples into m parts."""
     if holds(n % m == 0):
         return Link(Axis(n, m, taps=n // m, stride=n // m))
     if is_symbolic(n) or is_symbolic(m):
         raise SymbolicError(
-            f"the windows of {m} parts of {n} samples differ by what is left over: put in "
-            f"numbers, or a multiple of {m}"
+            f"{n} samples are not a multiple of {m} parts, so the windows have different sizes: "
+            f"use numbers for sizes, or a multiple of {m}"
         )
     parts = AdaptiveParts(int(n), int(m))
     return Link(parts.hull, table=parts)

@@ -1,4 +1,4 @@
-"""Layers that imported models need: slices, other orders of axes, grids and last axes."""
+"""Layers of imported models: slices, permuted axes, resampling, matrices along the last axis."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from convalg.network.layers.base import (
     Layer,
     Link,
     Shape,
+    all_indices,
     channels_of,
-    everything,
-    one,
+    only_shape,
 )
 from convalg.network.layers.checks import count
 from convalg.network.layers.grids import Grid
@@ -34,9 +34,13 @@ from convalg.size import as_shape, is_symbolic, size_product
 
 @dataclass(frozen=True, repr=False)
 class Expand(Layer):
-    """Axes of one sample repeated until the shape is `shape`.
+    """Axes of size 1 repeated to a larger shape, as NumPy broadcasts.
 
-    >>> Expand((8, 4, 4)).out_shape((8, 1, 1))
+    Args:
+        shape: the shape of the output.
+
+    >>> import convalg as ca
+    >>> ca.layers.Expand((8, 4, 4)).out_shape((8, 1, 1))
     (8, 4, 4)
     """
 
@@ -45,17 +49,20 @@ class Expand(Layer):
     shape: Shape
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         wanted = tuple(as_shape(self.shape))
         tail = wanted[len(wanted) - len(shape) :]
         if len(shape) > len(wanted) or any(
             n not in (1, m) for n, m in zip(shape, tail, strict=True)
         ):
-            raise ShapeError(f"an input of {shape} does not expand to {wanted}")
+            raise ShapeError(
+                f"an input of shape {shape} cannot be expanded to {wanted}: only axes of size 1 "
+                f"are repeated"
+            )
         return wanted
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape, wanted = one(shapes), self.out_shape(*shapes)
+        shape, wanted = only_shape(shapes), self.out_shape(*shapes)
         # New axes come first; a sample repeated m times is the adjoint of the sum of m samples.
         before = (1,) * (len(wanted) - len(shape)) + tuple(shape)
         axes = [k for k, (n, m) in enumerate(zip(before, wanted, strict=True)) if n != m]
@@ -66,7 +73,7 @@ class Expand(Layer):
         if len(shape) != len(wanted):
             return None
         return tuple(
-            Link(Axis(n, n)) if n == m else Link(Axis(m, 1, taps=m), turned=True)
+            Link(Axis(n, n)) if n == m else Link(Axis(m, 1, taps=m), transposed=True)
             for n, m in zip(shape[1:], wanted[1:], strict=True)
         )
 
@@ -75,7 +82,7 @@ class Expand(Layer):
         return None if before == after else np.ones((after, before), dtype=bool)
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         # New axes come first.
         old = units[len(units) - len(shape) :]
         first = np.arange(1)
@@ -84,10 +91,19 @@ class Expand(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Slice(Layer):
-    """The samples start, start + step, ... before stop along one axis; axis 0 are the channels.
+    """The samples start, start + step, ... below stop along one axis.
 
-    >>> Slice(0, 4, 8).out_shape((8, 5, 5)), Slice(2, 1, 5, 2).out_shape((8, 5, 5))
-    ((4, 5, 5), (8, 5, 2))
+    Args:
+        axis: the axis; axis 0 has the channels.
+        start: the index of the first sample.
+        stop: the index after the last sample.
+        step: the distance of the samples.
+
+    >>> import convalg as ca
+    >>> ca.layers.Slice(0, 4, 8).out_shape((8, 5, 5))
+    (4, 5, 5)
+    >>> ca.layers.Slice(2, 1, 5, 2).out_shape((8, 5, 5))
+    (8, 5, 2)
     """
 
     linear = True
@@ -99,31 +115,33 @@ class Slice(Layer):
 
     def _count(self, shape: Shape) -> Any:
         if self.axis >= len(shape):
-            raise ShapeError(f"a slice along axis {self.axis} needs that axis, not {shape}")
+            raise ShapeError(
+                f"axis must be 0 to {len(shape) - 1} for an input of shape {shape}, not {self.axis}"
+            )
         size = shape[self.axis]
         symbolic = is_symbolic(size) or is_symbolic(self.stop)
         wrong = self.step < 1 or self.stop is None
         if wrong or (not symbolic and not 0 <= self.start < self.stop <= size):
             raise ArgumentError(
-                f"a slice needs 0 <= start < stop <= {size} and a step of 1 or more, not "
-                f"{self.start}, {self.stop}, {self.step}"
+                f"a slice needs 0 <= start < stop <= {size} and step >= 1, not start "
+                f"{self.start}, stop {self.stop}, step {self.step}"
             )
         return (self.stop - self.start + self.step - 1) // self.step
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return (*shape[: self.axis], self._count(shape), *shape[self.axis + 1 :])
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return Selection(self._axes(shape), shape, self.out_shape(shape))
 
     def _axes(self, shape: Shape) -> tuple[Axis, ...]:
-        found = [Axis(n, n) for n in shape]
-        found[self.axis] = Axis(
+        axes = [Axis(n, n) for n in shape]
+        axes[self.axis] = Axis(
             shape[self.axis], self._count(shape), stride=self.step, padding=-self.start
         )
-        return tuple(found)
+        return tuple(axes)
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
         return tuple(map(Link, self._axes(shape)[1:]))
@@ -139,9 +157,13 @@ class Slice(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Permute(Layer):
-    """The axes, channels too, in another order.
+    """The axes, with the channels, in another order.
 
-    >>> Permute((1, 2, 0)).out_shape((3, 8, 9))
+    Args:
+        axes: for each axis of the output the axis of the input; axis 0 has the channels.
+
+    >>> import convalg as ca
+    >>> ca.layers.Permute((1, 2, 0)).out_shape((3, 8, 9))
     (8, 9, 3)
     """
 
@@ -150,15 +172,15 @@ class Permute(Layer):
     axes: tuple[int, ...]
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if sorted(self.axes) != list(range(len(shape))):
             raise ArgumentError(
-                f"Permute names each axis of its input {shape} once, not {self.axes}"
+                f"axes must have each axis of an input of shape {shape} once, not {self.axes}"
             )
         return tuple(shape[axis] for axis in self.axes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return resampling.permute(one(shapes), self.axes)
+        return resampling.permute(only_shape(shapes), self.axes)
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
         return None
@@ -174,7 +196,11 @@ class Permute(Layer):
 class Project(Layer):
     """One matrix applied along the last axis, as PyTorch's Linear does to a sequence.
 
-    >>> Project(10).out_shape((25, 64)), Project(10).weights((25, 64))
+    Args:
+        out_size: the size of the last axis of the output.
+
+    >>> import convalg as ca
+    >>> ca.layers.Project(10).out_shape((25, 64)), ca.layers.Project(10).weights((25, 64))
     ((25, 10), {'weights': (10, 64)})
     """
 
@@ -187,13 +213,13 @@ class Project(Layer):
         count(self.out_size, "out_size")
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return (*one(shapes)[:-1], self.out_size)
+        return (*only_shape(shapes)[:-1], self.out_size)
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
-        return {"weights": (self.out_size, one(shapes)[-1])}
+        return {"weights": (self.out_size, only_shape(shapes)[-1])}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        rows = one(shapes)[:-1]
+        rows = only_shape(shapes)[:-1]
         layer = dense(weights["weights"])
         return identity(rows).kron(layer) if rows else layer
 
@@ -206,10 +232,10 @@ class Project(Layer):
         return np.ones((self.out_size, channels_of(shape)), dtype=bool)
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        return [(*units[:-1], everything(int(one(shapes)[-1])))]
+        return [(*units[:-1], all_indices(int(only_shape(shapes)[-1])))]
 
     def cost(self, *shapes: Shape) -> Cost:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         own = self.out_size * shape[-1]
         rows = size_product(shape[:-1])
         return Cost(own, own * rows, own * rows, own * rows, own * rows**2)
@@ -219,7 +245,15 @@ class Project(Layer):
 class Resize(Layer):
     """The input interpolated on another grid; see `ca.resize`.
 
-    >>> Resize((6, 6)).out_shape((8, 4, 4))
+    Args:
+        size: samples of the output along each axis.
+        mode: "nearest" or "linear".
+        coordinates: the rule for the position of an output on the input, as in ONNX.
+        rounding: the rule for the nearest sample.
+        scale: the factor along each axis; by default the quotient of the sizes.
+
+    >>> import convalg as ca
+    >>> ca.layers.Resize((6, 6)).out_shape((8, 4, 4))
     (8, 6, 6)
     """
 
@@ -234,20 +268,25 @@ class Resize(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.size, tuple):
-            raise KindError(f"size of a Resize must be one for each axis, not {self.size!r}")
+            raise KindError(
+                f"size of a Resize must be a tuple with one size for each axis, not {self.size!r}"
+            )
         if isinstance(self.scale, tuple) and len(self.scale) != len(self.size):
             raise ShapeError(
                 f"scale must be one number or {len(self.size)} of them, not {self.scale}"
             )
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if len(self.size) != len(shape) - 1:
-            raise ShapeError(f"Resize to {self.size} needs as many axes, and the input is {shape}")
+            raise ShapeError(
+                f"size must have one size for each of the {len(shape) - 1} spatial axes of an "
+                f"input of shape {shape}, not {self.size}"
+            )
         return (shape[0], *self.size)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return resampling.resize(
             shape[1:],
             self.size,
@@ -274,9 +313,14 @@ class Resize(Layer):
 
 @dataclass(frozen=True, repr=False)
 class SoftmaxAlong(Layer):
-    """exp(x) over its sum along any axis, or the logarithm of that; axis 0 are the channels.
+    """The softmax along any axis, exp(x) / sum(exp(x)), or its logarithm.
 
-    >>> SoftmaxAlong(1).out_shape((25, 64))
+    Args:
+        axis: the axis; axis 0 has the channels.
+        log: whether to return the logarithm.
+
+    >>> import convalg as ca
+    >>> ca.layers.SoftmaxAlong(1).out_shape((25, 64))
     (25, 64)
     """
 
@@ -284,11 +328,11 @@ class SoftmaxAlong(Layer):
     log: bool = False
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return one(shapes)
+        return only_shape(shapes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         make = activations.log_softmax if self.log else activations.softmax
-        return make(one(shapes), self.axis)
+        return make(only_shape(shapes), self.axis)
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
         return tuple(

@@ -1,4 +1,4 @@
-"""Pooling over regions of interest, and the random sample in the middle of an autoencoder."""
+"""Pooling over regions of interest, and the random sample of a variational autoencoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from convalg.arrays import Array, as_floats, one_sample
 from convalg.errors import ArgumentError, ShapeError
 from convalg.maps.chains import concat, embeddings
 from convalg.maps.max_pooling import Extremum
-from convalg.network.layers.base import Indices, Layer, Link, Shape, channels_of, joined, one
+from convalg.network.layers.base import (
+    Indices,
+    Layer,
+    Link,
+    Shape,
+    channels_of,
+    index_union,
+    only_shape,
+)
 from convalg.network.layers.checks import positive
 from convalg.operators import windows
 from convalg.operators.make import diagonal
@@ -23,18 +31,21 @@ from convalg.size import per_axis
 
 @dataclass(frozen=True, repr=False)
 class RoIPool(Layer):
-    """The largest samples of a grid of windows over each region, one region behind another.
+    """The maxima of a grid of windows over each region; the regions are concatenated as channels.
 
-    A region is `(x1, y1, x2, y2)` in pixels of the image, its last pixels included; `scale` is
-    the number of places on the input to a pixel. At a sample it is a selection, as any
-    max-pooling.
+    The windows are those of an adaptive pooling of the region, clipped to the input; an empty
+    window gives 0.
 
-    Rule: the windows are those of an adaptive pooling of the region, cut off at the border; an
-    empty one gives 0.
+    Args:
+        size: windows along each axis, one number for all axes or one for each.
+        regions: each region as `(x1, y1, x2, y2)` in pixels of the image, both ends included.
+        scale: samples of the input for each pixel of the image, usually a fraction.
+
     Source: Girshick 2015, Fast R-CNN, section 2.1.
 
+    >>> import convalg as ca
     >>> from fractions import Fraction
-    >>> RoIPool(7, ((0, 0, 223, 223),), Fraction(1, 16)).out_shape((512, 14, 14))
+    >>> ca.layers.RoIPool(7, ((0, 0, 223, 223),), Fraction(1, 16)).out_shape((512, 14, 14))
     (512, 7, 7)
     """
 
@@ -46,10 +57,10 @@ class RoIPool(Layer):
         super().__post_init__()
         positive(self.scale, "scale")
         if not self.regions:
-            raise ArgumentError(f"regions must hold at least one, not {self.regions!r}")
+            raise ArgumentError(f"regions must have at least one region, not {self.regions!r}")
 
     def _windows(self, shape: Shape, region: tuple[Any, ...]) -> list[list[range]]:
-        """The windows of a region along each axis."""
+        """Return the windows of a region along each axis."""
         dims = len(shape) - 1
         sizes = per_axis(self.size, "size", dims)
         # x is the last axis.
@@ -60,31 +71,31 @@ class RoIPool(Layer):
         ]
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         dims = len(shape) - 1
         for region in self.regions:
             if len(region) != 2 * dims:
                 raise ArgumentError(
-                    f"a region has {2 * dims} numbers, the first and the last place on each of "
-                    f"{dims} axes, not {region}"
+                    f"a region must have {2 * dims} numbers, the first and the last position on "
+                    f"each of {dims} axes, not {region}"
                 )
         return (len(self.regions) * shape[0], *per_axis(self.size, "size", dims))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = concrete_shape(one(shapes))
+        shape = concrete_shape(only_shape(shapes))
         sizes, parts = self.out_shape(shape)[1:], []
         for region in self.regions:
-            places, full = np.zeros((1, 1), dtype=np.int64), np.ones((), dtype=bool)
-            for n, found in zip(shape[1:], self._windows(shape, region), strict=True):
-                longest = max(1, *map(len, found))
-                rows = [[*w, *[-1] * (longest - len(w))] if w else [0] * longest for w in found]
-                places = engine.joined(places, np.array(rows).T, n)
-                full = np.logical_and.outer(full, [bool(w) for w in found])
-            words = f"roi_pool({shape}, {region})"
+            indices, is_full = np.zeros((1, 1), dtype=np.int64), np.ones((), dtype=bool)
+            for n, line in zip(shape[1:], self._windows(shape, region), strict=True):
+                longest = max(1, *map(len, line))
+                rows = [[*w, *[-1] * (longest - len(w))] if w else [0] * longest for w in line]
+                indices = engine.joined(indices, np.array(rows).T, n)
+                is_full = np.logical_and.outer(is_full, [bool(w) for w in line])
+            label = f"roi_pool({shape}, {region})"
             after = (shape[0], *sizes)
-            largest = Extremum("max", places, shape, after, shape[1:], words)
-            some = diagonal(np.broadcast_to(full.astype(int), after))
-            parts.append(largest if full.all() else some @ largest)
+            maximum = Extremum("max", indices, shape, after, shape[1:], label)
+            nonempty = diagonal(np.broadcast_to(is_full.astype(int), after))
+            parts.append(maximum if is_full.all() else nonempty @ maximum)
         return concat(parts)
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
@@ -94,7 +105,7 @@ class RoIPool(Layer):
         return np.tile(np.eye(channels_of(shape), dtype=bool), (len(self.regions), 1))
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        shape, found = one(shapes), []
+        shape, products = only_shape(shapes), []
         count = int(shape[0])
         for number, region in enumerate(self.regions):
             own = units[0][units[0] // count == number] % count
@@ -102,16 +113,16 @@ class RoIPool(Layer):
                 continue
             windows = self._windows(shape, region)
             spatial = (
-                joined([w[int(k)] for k in places])
-                for w, places in zip(windows, units[1:], strict=True)
+                index_union([w[int(k)] for k in outputs])
+                for w, outputs in zip(windows, units[1:], strict=True)
             )
-            found.append((own, *spatial))
-        return found
+            products.append((own, *spatial))
+        return products
 
 
 @dataclass(frozen=True, eq=False)
 class Sampled(Map):
-    """mean + exp(log variance / 2) * noise, from means and, behind them, log variances."""
+    """mean + exp(log variance / 2) * noise, where the log variances follow the means."""
 
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
@@ -131,21 +142,23 @@ class Sampled(Map):
 
 @dataclass(frozen=True, repr=False)
 class Sample(Layer):
-    """A sample of Gaussians whose means, and then log variances, are the channels.
+    """A sample of Gaussians: the first half of the channels are means, the second log variances.
 
-    The noise is an array that is set, not trained: with zeros the sample is the mean.
+    The noise is an array that is set, not trained; with zeros the sample is the mean.
+
     Source: Kingma & Welling 2014, section 2.4, the reparameterisation.
 
-    >>> Sample().out_shape((20,)), Sample().buffers((20,))
+    >>> import convalg as ca
+    >>> ca.layers.Sample().out_shape((20,)), ca.layers.Sample().buffers((20,))
     ((10,), {'noise': (10,)})
     """
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if channels_of(shape) % 2:
             raise ShapeError(
-                f"means and log variances are two halves of the channels, and {shape} has an odd "
-                f"number"
+                f"means and log variances are two halves of the channels, so their number must be "
+                f"even, not that of {shape}"
             )
         return (shape[0] // 2, *shape[1:])
 
@@ -153,7 +166,7 @@ class Sample(Layer):
         return {"noise": self.out_shape(*shapes)}
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return Sampled(one(shapes), self.out_shape(*shapes), weights["noise"])
+        return Sampled(only_shape(shapes), self.out_shape(*shapes), weights["noise"])
 
     def channels(self, shape: Shape) -> Array:
         return np.tile(np.eye(channels_of(shape) // 2, dtype=bool), (1, 2))

@@ -1,4 +1,4 @@
-"""Layers that multiply, add and standardise: with their own weights, or one input by another."""
+"""Layers that multiply, add and standardise, with their own weights or one branch by another."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from convalg.network.layers.base import (
     Layer,
     Link,
     Shape,
+    all_indices,
     channels_of,
-    everything,
     grouped,
-    one,
+    only_shape,
     regrouped,
 )
 from convalg.operators.make import diagonal, identity, reshape
@@ -31,11 +31,12 @@ from convalg.size import is_symbolic, size_product
 
 @dataclass(frozen=True, repr=False)
 class Standardise(Layer):
-    """The input cut into rows, each less its mean and over its deviation.
+    """The input divided into rows, each with its mean subtracted, divided by its deviation.
 
-    As many rows as channels are instance norm, as many as groups group norm; one for each place
-    before the last axes, layer norm. What is trained stands behind, as a Scale and a Shift.
+    With a row for each channel this is instance norm, for each group of channels group norm, for
+    each index of the leading axes layer norm. The trained arrays follow as a Scale and a Shift.
 
+    >>> from convalg.network.layers.scale import Standardise
     >>> Standardise(4).out_shape((8, 5, 5))
     (8, 5, 5)
     """
@@ -44,13 +45,15 @@ class Standardise(Layer):
     epsilon: float = 1e-5
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if size_product(shape) % self.rows:
-            raise ShapeError(f"an input of {shape} cannot be cut into {self.rows} equal rows")
+            raise ShapeError(
+                f"an input of shape {shape} cannot be divided into {self.rows} equal rows"
+            )
         return shape
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         cut = (1, self.rows, size_product(shape) // self.rows)
         norm = batch_norm_training(cut, epsilon=self.epsilon)
         return chain(reshape(cut, shape), norm, reshape(shape, cut))
@@ -63,13 +66,14 @@ class Standardise(Layer):
         return grouped(inputs, inputs, self.rows) if inputs % self.rows == 0 else None
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         if self.reads_all(shape):
             return super().reads(units, shapes, port)
         flat = (self.rows, size_product(shape) // self.rows)
         rows = [part[0] for part in regrouped(units, shape, flat)]
-        whole = (np.unique(np.concatenate(rows)), everything(flat[1])) if rows else ()
-        return regrouped(whole, flat, shape) if whole else []
+        if not rows:
+            return []
+        return regrouped((np.unique(np.concatenate(rows)), all_indices(flat[1])), flat, shape)
 
     def reads_all(self, shape: Shape) -> bool:
         return bool(channels_of(shape) % self.rows == 0)
@@ -77,7 +81,7 @@ class Standardise(Layer):
 
 @dataclass(frozen=True, repr=False)
 class _Broadcast(Layer):
-    """An array that is spread over the input, its axes counted from the last one."""
+    """The base class of layers with an array that is broadcast to the input, as in NumPy."""
 
     linear = True
     name = ""
@@ -85,14 +89,14 @@ class _Broadcast(Layer):
     array: Shape = ()
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         tail = shape[len(shape) - len(self.array) :]
         fits = len(self.array) <= len(shape) and all(
             a in (1, n) for a, n in zip(self.array, tail, strict=True)
         )
         if not fits:
             raise ShapeError(
-                f"an array of shape {self.array} does not spread over an input of {shape}"
+                f"an array of shape {self.array} cannot be broadcast to an input of shape {shape}"
             )
         return shape
 
@@ -104,14 +108,18 @@ class _Broadcast(Layer):
         return {} if size_product(self.array) > 1 else {self.name: self.array}
 
     def _spread(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Array:
-        return np.broadcast_to(weights[self.name], one(shapes))
+        return np.broadcast_to(weights[self.name], only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
 class Scale(_Broadcast):
-    """The input times an array, which is spread over it as NumPy does.
+    """The input times an array, which is broadcast as in NumPy.
 
-    >>> Scale((8, 1, 1)).weights((8, 4, 4)), Scale().buffers((8, 4, 4))
+    Args:
+        array: the shape of the array, which is trained; a single number, (), is not.
+
+    >>> import convalg as ca
+    >>> ca.layers.Scale((8, 1, 1)).weights((8, 4, 4)), ca.layers.Scale().buffers((8, 4, 4))
     ({'scale': (8, 1, 1)}, {'scale': ()})
     """
 
@@ -122,22 +130,26 @@ class Scale(_Broadcast):
 
     def cost(self, *shapes: Shape) -> Cost:
         parameters = sum(map(size_product, self.weights(*shapes).values()))
-        places = size_product(one(shapes))
-        return Cost(parameters, places, places, places, places**2)
+        size = size_product(only_shape(shapes))
+        return Cost(parameters, size, size, size, size**2)
 
 
 @dataclass(frozen=True, repr=False)
 class Shift(_Broadcast):
-    """The input plus an array, which is spread over it as NumPy does.
+    """The input plus an array, which is broadcast as in NumPy.
 
-    >>> Shift((8, 1, 1)).weights((8, 4, 4))
+    Args:
+        array: the shape of the array, which is trained; a single number, (), is not.
+
+    >>> import convalg as ca
+    >>> ca.layers.Shift((8, 1, 1)).weights((8, 4, 4))
     {'bias': (8, 1, 1)}
     """
 
     name = "bias"
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return Affine(identity(one(shapes)), self._spread(shapes, weights))
+        return Affine(identity(only_shape(shapes)), self._spread(shapes, weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,21 +174,24 @@ class Multiplied(Map):
 class Product(Layer):
     """The first half of the channels times the second: the product of two branches.
 
-    The branches come one behind the other, from a Concat.
+    A Concat in front of it concatenates the branches.
 
-    >>> Product().out_shape((16, 4, 4))
+    >>> import convalg as ca
+    >>> ca.layers.Product().out_shape((16, 4, 4))
     (8, 4, 4)
     """
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         count = channels_of(shape)
         if not is_symbolic(count) and count % 2:
-            raise ShapeError(f"a product of two halves needs an even number of channels: {shape}")
+            raise ShapeError(
+                f"a product of two halves needs an even number of channels, not that of {shape}"
+            )
         return (count // 2, *shape[1:])
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return Multiplied(one(shapes), self.out_shape(*shapes))
+        return Multiplied(only_shape(shapes), self.out_shape(*shapes))
 
     def channels(self, shape: Shape) -> Array:
         half = channels_of(shape) // 2
@@ -184,5 +199,5 @@ class Product(Layer):
         return np.tile(np.eye(half, dtype=bool), (1, 2))
 
     def cost(self, *shapes: Shape) -> Cost:
-        places = size_product(self.out_shape(*shapes))
-        return Cost(0, places, places, places, places)
+        size = size_product(self.out_shape(*shapes))
+        return Cost(0, size, size, size, size)

@@ -1,4 +1,4 @@
-"""Layers that move samples, and those that join branches."""
+"""Layers that rearrange samples, and layers that join branches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from convalg.network.layers.base import (
     Link,
     Shape,
     channels_of,
-    one,
+    only_shape,
     regrouped,
 )
 from convalg.network.layers.grids import Grid
@@ -30,19 +30,20 @@ from convalg.size import as_shape, as_size, is_symbolic, padding_pairs, size_pro
 
 @dataclass(frozen=True, repr=False)
 class Flatten(Layer):
-    """All samples of all channels as channels.
+    """All samples of all channels as one vector, in row-major order.
 
-    >>> Flatten().out_shape((16, 5, 5))
+    >>> import convalg as ca
+    >>> ca.layers.Flatten().out_shape((16, 5, 5))
     (400,)
     """
 
     linear = True
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        return (size_product(one(shapes)),)
+        return (size_product(only_shape(shapes)),)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return resampling.flatten(one(shapes))
+        return resampling.flatten(only_shape(shapes))
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
         return None if len(shape) > 1 else ()
@@ -53,14 +54,18 @@ class Flatten(Layer):
         return np.repeat(np.eye(count, dtype=bool), inner, axis=0)
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        return regrouped(units, self.out_shape(*shapes), one(shapes))
+        return regrouped(units, self.out_shape(*shapes), only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
 class Reshape(Layer):
     """The same numbers in another shape, in row-major order.
 
-    >>> Reshape((4, 4, 4)).out_shape((64,))
+    Args:
+        shape: the shape of the output.
+
+    >>> import convalg as ca
+    >>> ca.layers.Reshape((4, 4, 4)).out_shape((64,))
     (4, 4, 4)
     """
 
@@ -70,15 +75,15 @@ class Reshape(Layer):
 
     def out_shape(self, *shapes: Shape) -> Shape:
         wanted = tuple(as_shape(self.shape))
-        if size_product(wanted) != size_product(one(shapes)):
+        if size_product(wanted) != size_product(only_shape(shapes)):
             raise ShapeError(
-                f"Reshape to {wanted} needs {size_product(wanted)} numbers, and the input of "
-                f"{one(shapes)} has {size_product(one(shapes))}"
+                f"Reshape to {wanted} needs {size_product(wanted)} numbers, and the input of shape "
+                f"{only_shape(shapes)} has {size_product(only_shape(shapes))}"
             )
         return wanted
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return reshape(one(shapes), self.out_shape(*shapes))
+        return reshape(only_shape(shapes), self.out_shape(*shapes))
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
         return None
@@ -88,14 +93,19 @@ class Reshape(Layer):
         return np.ones((after[0], channels_of(shape)), dtype=bool)
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
-        return regrouped(units, self.out_shape(*shapes), one(shapes))
+        return regrouped(units, self.out_shape(*shapes), only_shape(shapes))
 
 
 @dataclass(frozen=True, repr=False)
 class Pad(Layer):
-    """Samples put around the input; a negative padding crops.
+    """Samples added around the input; a negative padding crops.
 
-    >>> Pad(1).out_shape((3, 8, 8))
+    Args:
+        padding: a number of samples, one for each axis, or a pair (before, after) for each.
+        boundary: the rule for the samples that are added.
+
+    >>> import convalg as ca
+    >>> ca.layers.Pad(1).out_shape((3, 8, 8))
     (3, 10, 10)
     """
 
@@ -108,7 +118,7 @@ class Pad(Layer):
         return padding_pairs(self.padding, len(shape) - 1, least=None)
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         pairs = self._pairs(shape)
         for k, (n, pair) in enumerate(zip(shape[1:], pairs, strict=True)):
             check_reflect(self.boundary, pair, n, k)
@@ -119,7 +129,7 @@ class Pad(Layer):
         return (shape[0], *(n + a + b for n, (a, b) in zip(shape[1:], pairs, strict=True)))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         pairs = self._pairs(shape)
         return pad(shape[1:], pairs, boundary=self.boundary, channels=shape[0])
 
@@ -133,9 +143,15 @@ class Pad(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Upsample(Layer):
-    """A finer grid by the nearest sample or by (bi-)linear interpolation.
+    """A finer grid, by the nearest sample or by (bi-)linear interpolation.
 
-    >>> Upsample(2).out_shape((8, 7, 7))
+    Args:
+        factor: samples of the output for each sample of the input, along each axis.
+        mode: "nearest" or "linear".
+        align_corners: whether the first and the last samples of both grids coincide.
+
+    >>> import convalg as ca
+    >>> ca.layers.Upsample(2).out_shape((8, 7, 7))
     (8, 14, 14)
     """
 
@@ -151,11 +167,11 @@ class Upsample(Layer):
         super().__post_init__()
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return (shape[0], *(n * as_size(self.factor, "factor") for n in shape[1:]))
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        shape = one(shapes)
+        shape = only_shape(shapes)
         return resampling.resize(
             shape[1:],
             scale=self.factor,
@@ -165,33 +181,35 @@ class Upsample(Layer):
         )
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
-        found = []
+        links = []
         for n in shape[1:]:
             if self.align_corners:
                 if is_symbolic(n):
                     raise SymbolicError(
-                        f"what an upsampling with align_corners reads of {n} samples has no "
-                        f"formula in symbols: put in numbers"
+                        f"an upsampling with align_corners has no symbolic formula for the samples "
+                        f"it reads, and a size is {n}: use numbers for sizes"
                     )
                 grid = Grid(n, n * self.factor, self.mode, "align_corners")
-                found.append(Link(grid.hull, table=grid))
+                links.append(Link(grid.hull, table=grid))
                 continue
             if self.mode == "nearest":
-                # Each sample is written to `factor` places: the adjoint of a sum pooling.
+                # Each sample is written to `factor` outputs: the adjoint of a sum pooling.
                 axis = Axis(n * self.factor, n, taps=self.factor, stride=self.factor)
             else:
-                # The tent of 2 factor - 1 taps, or 2 factor where samples fall between.
+                # A triangular kernel of 2 factor - 1 taps, or 2 factor where no output is at the
+                # position of a sample.
                 taps = 2 * self.factor if self.factor % 2 == 0 else 2 * self.factor - 1
                 axis = Axis(n * self.factor, n, taps, self.factor, 1, (taps - self.factor) // 2)
-            found.append(Link(axis, turned=True))
-        return tuple(found)
+            links.append(Link(axis, transposed=True))
+        return tuple(links)
 
 
 @dataclass(frozen=True, repr=False)
 class Add(Layer):
-    """The sum of several inputs of one shape.
+    """The sum of several inputs of the same shape.
 
-    >>> Add().out_shape((8, 4, 4), (8, 4, 4))
+    >>> import convalg as ca
+    >>> ca.layers.Add().out_shape((8, 4, 4), (8, 4, 4))
     (8, 4, 4)
     """
 
@@ -201,7 +219,7 @@ class Add(Layer):
     def out_shape(self, *shapes: Shape) -> Shape:
         for shape in shapes[1:]:
             if shape != shapes[0]:
-                raise ShapeError(f"Add takes inputs of one shape, not {shapes[0]} and {shape}")
+                raise ShapeError(f"Add takes inputs of the same shape, not {shapes[0]} and {shape}")
         return shapes[0]
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
@@ -214,14 +232,17 @@ class Add(Layer):
         return [identity(shape) for shape in shapes]
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        raise ArgumentError(f"Add of {len(shapes)} inputs is applied by its network")
+        raise ArgumentError(
+            f"Add of {len(shapes)} inputs is applied by its network: it has no map of one input"
+        )
 
 
 @dataclass(frozen=True, repr=False)
 class Concat(Layer):
-    """Several inputs one behind another along the channels.
+    """The concatenation of several inputs along the channels.
 
-    >>> Concat().out_shape((8, 4, 4), (2, 4, 4))
+    >>> import convalg as ca
+    >>> ca.layers.Concat().out_shape((8, 4, 4), (2, 4, 4))
     (10, 4, 4)
     """
 
@@ -232,7 +253,7 @@ class Concat(Layer):
         for shape in shapes[1:]:
             if shape[1:] != shapes[0][1:]:
                 raise ShapeError(
-                    f"Concat takes inputs that agree but on channels, not {shapes[0]} and {shape}"
+                    f"Concat takes inputs of the same spatial shape, not {shapes[0]} and {shape}"
                 )
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
@@ -247,4 +268,6 @@ class Concat(Layer):
         return embeddings(shapes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        raise ArgumentError(f"Concat of {len(shapes)} inputs is applied by its network")
+        raise ArgumentError(
+            f"Concat of {len(shapes)} inputs is applied by its network: it has no map of one input"
+        )

@@ -1,1 +1,1 @@
-"""Networks from files and modules of others: ONNX and PyTorch."""
+"""Readers of ONNX files and PyTorch modules."""

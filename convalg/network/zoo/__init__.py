@@ -1,9 +1,9 @@
-"""Published networks, without weights: `net.initialise(seed)` fills one.
+"""Published networks, without weights; `net.initialise(seed)` fills them with random weights.
 
-Sizes are arguments. `in_shape` is `(channels, *spatial)`, in as many axes as wanted; its spatial
-sizes may be letters of `ca.sizes` where nothing dense reads them. `classes=None` leaves out the
-classifier. Outputs are the scores before a softmax. A network is the one of the paper unless
-`variant` names another.
+Sizes are arguments. `in_shape` is `(channels, *spatial)`, with any number of spatial axes; spatial
+sizes may be symbols of `ca.sizes` unless a dense layer depends on them. `classes=None` omits the
+classifier. Outputs are the scores before a softmax. Networks are as in the papers unless `variant`
+selects another version.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""AlexNet as published in 2012, and as torchvision has it."""
+"""AlexNet as published in 2012 and as in torchvision."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ def alexnet(
 ) -> Network:
     """AlexNet (Krizhevsky, Sutskever & Hinton 2012): groups, response norm, overlapping pooling.
 
-    `variant="torchvision"` is that of Krizhevsky 2014, "One weird trick", without norm and
-    groups. By default the input is (3, 227, 227), which the paper's layers need where its text
-    says 224, and (3, 224, 224) for torchvision's.
+    Args:
+        in_shape: the shape of the input; by default (3, 227, 227), which the layers of the paper
+            require although its text says 224, or (3, 224, 224) for torchvision's version.
+        classes: the number of classes; None omits the classifier.
+        variant: "2012", or "torchvision" for the version of Krizhevsky 2014, "One weird trick",
+            without normalisation and groups.
+        groups: the groups of the second, fourth and fifth convolution.
+        hidden: the width of the hidden dense layers.
 
-    >>> alexnet().parameters, alexnet(variant="torchvision").parameters
+    >>> import convalg as ca
+    >>> ca.zoo.alexnet().parameters, ca.zoo.alexnet(variant="torchvision").parameters
     (60965224, 61100840)
     """
     checked_choice(variant, "variant", ("2012", "torchvision"))
@@ -57,7 +63,7 @@ def alexnet(
 
 
 def _of_2012(net: Network, groups: int) -> None:
-    # The paper sums squares, and LRN takes their mean: alpha is 5 times the paper's 1e-4.
+    # The paper uses the sum of squares and LRN their mean, so alpha is 5 times the paper's 1e-4.
     norm = L.LRN(5, alpha=5e-4, beta=0.75, k=2.0)
     row(
         net,

@@ -1,4 +1,4 @@
-"""Pieces that several networks are made of."""
+"""Building blocks of several networks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from convalg.errors import ArgumentError
-from convalg.network import layers as L  # noqa: N812 - layers stand in every line
+from convalg.network import layers as L  # noqa: N812 - used in every line
 from convalg.network.layers.checks import Check, count, flag, real, text, tuple_of
 from convalg.network.network import Network
 
 
 def row(net: Network, source: str, layers: Mapping[str, L.Layer]) -> str:
-    """Named layers one behind the other; the name of the last."""
+    """Append named layers one after another and return the name of the last."""
     for name, layer in layers.items():
         source = net.add(layer, source, name=name)
     return source
@@ -23,7 +23,7 @@ def row(net: Network, source: str, layers: Mapping[str, L.Layer]) -> str:
 def conv_bn_relu(
     net: Network, source: str, name: str, out_channels: int, kernel_size: Any, **options: Any
 ) -> str:
-    """A convolution without a bias, batch norm as the Inception networks have it, and ReLU."""
+    """Append a convolution without a bias, batch norm as in the Inception networks, and ReLU."""
     return row(
         net,
         source,
@@ -36,7 +36,7 @@ def conv_bn_relu(
 
 
 def dense_head(net: Network, source: str, hidden: int, classes: int) -> str:
-    """Two hidden layers with dropout and the scores: fc6, fc7, fc8 of AlexNet and VGG."""
+    """Append two hidden layers with dropout and the scores: fc6, fc7, fc8 of AlexNet and VGG."""
     return row(
         net,
         source,
@@ -53,7 +53,7 @@ def dense_head(net: Network, source: str, hidden: int, classes: int) -> str:
 
 
 def pooled_head(net: Network, source: str, classes: int, *, dropout: float | None = None) -> str:
-    """The mean over space and the scores; these leave the spatial sizes free."""
+    """Append the spatial mean and the scores, which are defined for any spatial size."""
     drop = {} if dropout is None else {"dropout": L.Dropout(dropout)}
     return row(
         net,
@@ -63,9 +63,9 @@ def pooled_head(net: Network, source: str, classes: int, *, dropout: float | Non
 
 
 def ceil_pool(net: Network, kernel_size: int) -> L.MaxPool:
-    """A max-pooling of stride 2 with ceil_mode, as Caffe rounds, also where sizes are letters.
+    """Return a max pooling of stride 2 with ceil_mode, as in Caffe, also for symbolic sizes.
 
-    One more sample behind gives the same windows: for kernels of 2 and 3, and any size.
+    One sample of padding at the end gives the same windows, for kernels of 2 and 3 and any size.
     """
     dims = len(net.in_shape) - 1
     return L.MaxPool(kernel_size, stride=2, padding=((0, 1),) * dims)
@@ -89,11 +89,11 @@ ZOO_CHECKS: dict[str, Check] = {
     "at": text,
     "regions": tuple_of(tuple_of(real)),
 }
-"""By the name of an argument of a published network; None where its default is None."""
+"""The check for each name of an argument; None is allowed where it is the default."""
 
 
 def published(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """What makes a function of the zoo check its arguments, by their names, before it runs."""
+    """Return a decorator by which a function of the zoo checks its arguments, by their names."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature, table = inspect.signature(function), {**ZOO_CHECKS, **checks}
@@ -113,8 +113,8 @@ def published(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def checked_choice(value: Any, name: str, choices: tuple[Any, ...]) -> None:
-    """Raises: ArgumentError for a value that is none of the choices."""
-    plain = isinstance(value, (str, int)) and not isinstance(value, bool)
-    if not plain or value not in choices:
-        words = ", ".join(map(repr, choices))
-        raise ArgumentError(f"{name} must be one of {words}, not {value!r}")
+    """Raise ArgumentError for a value that is not one of the choices."""
+    is_valid_type = isinstance(value, (str, int)) and not isinstance(value, bool)
+    if not is_valid_type or value not in choices:
+        names = ", ".join(map(repr, choices))
+        raise ArgumentError(f"{name} must be one of {names}, not {value!r}")

@@ -10,7 +10,7 @@ from convalg.network.zoo.blocks import ceil_pool, checked_choice, published, row
 from convalg.network.zoo.vgg import DEPTHS
 
 MARGIN = 100
-"""Padding of the first convolution, so that the image is inside what comes out."""
+"""The padding of the first convolution, large enough for the output to cover the image."""
 
 # Where the image begins in the output upsampled by the stride, as in the authors' models.
 OFFSETS = {32: 19, 16: 27, 8: 31}
@@ -25,9 +25,17 @@ def fcn(
     width: int = 64,
     hidden: int = 4096,
 ) -> Network:
-    """FCN-8s, FCN-16s or FCN-32s by `stride` (Long, Shelhamer & Darrell 2015), on VGG-16.
+    """FCN-8s, FCN-16s or FCN-32s (Long, Shelhamer & Darrell 2015), on VGG-16.
 
-    >>> net = fcn(stride=32)
+    Args:
+        in_shape: the shape of the input.
+        classes: the number of classes.
+        stride: 8, 16 or 32.
+        width: the channels of the first convolutions; the paper's is 64.
+        hidden: the channels of fc6 and fc7.
+
+    >>> import convalg as ca
+    >>> net = ca.zoo.fcn(stride=32)
     >>> net.out_shape, net.receptive_field("fc7").size
     ((21, 500, 500), (404, 404))
     """
@@ -50,7 +58,7 @@ def fcn(
     }
     row(net, net.output, layers)
     factor = 32
-    # A pooling joins where its first unit lies in the doubled scores.
+    # Offsets are the positions of the first unit of the pooling in the upsampled scores.
     for pool, offset in (("pool4", 5), ("pool3", 9)):
         if factor > stride:
             _joined(net, pool, offset, classes)
@@ -65,7 +73,7 @@ def _upsampling(classes: int, factor: int) -> L.ConvTranspose:
 
 
 def _joined(net: Network, pool: str, offset: int, classes: int) -> None:
-    """The scores at twice the resolution, plus those of an earlier pooling."""
+    """Append the scores at twice the resolution, plus the scores of an earlier pooling."""
     up = net.add(_upsampling(classes, 2), name=f"upscore_{pool}")
     side = net.add(L.Conv(classes, 1), pool, name=f"score_{pool}")
     side = _cropped(net, side, up, offset, f"score_{pool}c")
@@ -73,7 +81,7 @@ def _joined(net: Network, pool: str, offset: int, classes: int) -> None:
 
 
 def _cropped(net: Network, source: str, like: str, offset: int, name: str) -> str:
-    """A node cut to the size of another, from an offset on."""
+    """Crop a node to the size of another, starting at an offset."""
     pairs = [
         (-offset, want + offset - have)
         for have, want in zip(net.shapes[source][1:], net.shapes[like][1:], strict=True)

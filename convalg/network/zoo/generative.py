@@ -1,4 +1,4 @@
-"""Networks that make images: DCGAN's two halves, and a convolutional autoencoder."""
+"""Generative networks: generator and discriminator of DCGAN, and a variational autoencoder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ from convalg.size import is_symbolic
 def dcgan_generator(in_shape: Any = (100, 1, 1), channels: int = 3, *, width: int = 64) -> Network:
     """DCGAN's generator (Radford, Metz & Chintala 2016, figure 1), from noise to 64 x 64.
 
-    Kernels of 4 taps and a width of 64, as in PyTorch's example; the figure has 5 and 128.
+    Kernels have 4 taps and the width is 64, as in PyTorch's example; in the figure they are 5 and
+    128.
 
-    >>> net = dcgan_generator()
+    Args:
+        in_shape: the shape of the noise.
+        channels: the channels of the image.
+        width: the channels of the last hidden layer.
+
+    >>> import convalg as ca
+    >>> net = ca.zoo.dcgan_generator()
     >>> net.parameters, net.out_shape
     (3576704, (3, 64, 64))
     """
@@ -36,7 +43,12 @@ def dcgan_generator(in_shape: Any = (100, 1, 1), channels: int = 3, *, width: in
 def dcgan_discriminator(in_shape: Any = (3, 64, 64), *, width: int = 64) -> Network:
     """DCGAN's discriminator (Radford, Metz & Chintala 2016, section 3); see `dcgan_generator`.
 
-    >>> net = dcgan_discriminator()
+    Args:
+        in_shape: the shape of the image.
+        width: the channels of the first layer.
+
+    >>> import convalg as ca
+    >>> net = ca.zoo.dcgan_discriminator()
     >>> net.parameters, net.out_shape
     (2765568, (1, 1, 1))
     """
@@ -55,19 +67,27 @@ def vae(
 ) -> Network:
     """A convolutional variational autoencoder (Burgess et al. 2018, appendix A.1).
 
-    The node "code" has the means and then log variances, "sample" the sample, with the noise that
-    `net.set_weights("sample", noise=...)` sets, and the output the logits of the pixels.
+    The node "code" has the means and then the log variances, "sample" the sample with the noise
+    of `net.set_weights("sample", noise=...)`, and the output is the logits of the pixels.
 
-    Shapes: as many times as 4 strides of 2 allow: sizes that 16 divides.
+    Args:
+        in_shape: the shape of the image; spatial sizes are multiples of 16.
+        latent: the size of the sample.
+        width: the channels of the convolutions.
+        hidden: the width of the dense layers.
 
-    >>> net = vae()
+    Raises:
+        ShapeError: for a spatial size that is symbolic or not a multiple of 16.
+
+    >>> import convalg as ca
+    >>> net = ca.zoo.vae()
     >>> net.shapes["code"], net.shapes["sample"], net.out_shape
     ((20,), (10,), (1, 64, 64))
     """
     net = Network(in_shape, name="VAE")
     for n in net.in_shape[1:]:
         if is_symbolic(n) or n % 16:
-            raise ShapeError(f"sizes must be multiples of 16, for 4 strides of 2, not {n}")
+            raise ShapeError(f"spatial sizes must be multiples of 16 (4 strides of 2), not {n}")
     for k in range(1, 5):
         conv = L.Conv(width, 4, stride=2, padding=1)
         row(net, net.output, {f"conv{k}": conv, f"relu{k}": L.ReLU()})

@@ -1,4 +1,4 @@
-"""GoogLeNet as published in 2014, and as torchvision has it."""
+"""GoogLeNet as published in 2014 and as in torchvision."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from convalg.network.zoo.blocks import (
 
 Variant = Literal["2014", "torchvision"]
 
-# 1 x 1; before and in 3 x 3; before and in 5 x 5; behind the pooling: table 1.
+# Channels of 1 x 1; 3 x 3 reduce and 3 x 3; 5 x 5 reduce and 5 x 5; pool proj: table 1.
 MODULES = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),
@@ -41,10 +41,16 @@ def googlenet(
 ) -> Network:
     """GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions", table 1).
 
-    `variant="torchvision"` has batch norm, and 3 x 3 in place of the 5 x 5 convolutions.
-    `auxiliary` adds the two classifiers of the training, the nodes aux1.fc2 and aux2.fc2.
+    Args:
+        in_shape: the shape of the input.
+        classes: the number of classes; None omits the classifier.
+        variant: "2014", or "torchvision", which has batch norm, and 3 x 3 in place of the 5 x 5
+            convolutions.
+        auxiliary: whether to add the two classifiers used in training, the nodes aux1.fc2 and
+            aux2.fc2.
 
-    >>> googlenet().parameters, googlenet(variant="torchvision").parameters
+    >>> import convalg as ca
+    >>> ca.zoo.googlenet().parameters, ca.zoo.googlenet(variant="torchvision").parameters
     (6998552, 6624904)
     """
     checked_choice(variant, "variant", ("2014", "torchvision"))
@@ -75,7 +81,7 @@ def _conv(
 
 
 def _stem(net: Network, variant: Variant) -> None:
-    """The layers before the first module, which see an eighth of the image."""
+    """Append the layers in front of the first module, which reduce each size to an eighth."""
     last = _conv(net, net.output, "conv1", variant, 64, 7, stride=2, padding=3)
     last = net.add(ceil_pool(net, 3), last, name="maxpool1")
     if variant == "2014":
@@ -88,7 +94,7 @@ def _stem(net: Network, variant: Variant) -> None:
 
 
 def _module(net: Network, source: str, module: str, variant: Variant) -> str:
-    """Four branches side by side."""
+    """Append four parallel branches and their concatenation."""
     one, before_three, three, before_five, five, pooled = MODULES[module]
     name = f"inception{module}"
     size = 5 if variant == "2014" else 3

@@ -1,4 +1,4 @@
-"""Inception v3, as TensorFlow and torchvision have it."""
+"""Inception v3 as in TensorFlow and torchvision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import conv_bn_relu, pooled_head, published
 
-# A convolution of a branch: its name, its channels, its size, its stride and padding.
+# A convolution of a branch: name, channels, kernel size, stride and padding.
 Step = tuple[str, int, Any, int, Any]
 
 
@@ -16,11 +16,15 @@ Step = tuple[str, int, Any, int, Any]
 def inception_v3(
     in_shape: Any = (3, 299, 299), classes: int | None = 1000, *, auxiliary: bool = False
 ) -> Network:
-    """Inception v3 (Szegedy et al. 2016, "Rethinking the Inception architecture"), two axes.
+    """Inception v3 (Szegedy et al. 2016, "Rethinking the Inception architecture").
 
-    `auxiliary` adds the classifier of the training, the node AuxLogits.fc.
+    Args:
+        in_shape: the shape of the input, with two spatial axes.
+        classes: the number of classes; None omits the classifier.
+        auxiliary: whether to add the classifier used in training, the node AuxLogits.fc.
 
-    >>> inception_v3().parameters, inception_v3(auxiliary=True).parameters
+    >>> import convalg as ca
+    >>> ca.zoo.inception_v3().parameters, ca.zoo.inception_v3(auxiliary=True).parameters
     (23834568, 27161264)
     """
     net = Network(in_shape, name="Inception v3")
@@ -59,7 +63,7 @@ def _pooled(net: Network, source: str, name: str, channels: int) -> str:
 
 
 def _module_a(net: Network, name: str, pooled: int) -> None:
-    """Figure 5 of the paper, its 5 x 5 kept in one branch."""
+    """Append a module of figure 5 of the paper, with 5 x 5 in one branch."""
     source, prefix = net.output, f"{name}."
     five = [("branch5x5_1", 48, 1, 1, 0), ("branch5x5_2", 64, 5, 1, 2)]
     three = [(f"branch3x3dbl_{k}", 96, 3, 1, 1) for k in (2, 3)]
@@ -73,7 +77,7 @@ def _module_a(net: Network, name: str, pooled: int) -> None:
 
 
 def _module_b(net: Network, name: str) -> None:
-    """Half the size: figure 10."""
+    """Append the first module that halves the size: figure 10."""
     source, prefix = net.output, f"{name}."
     double = [("branch3x3dbl_1", 64, 1, 1, 0), ("branch3x3dbl_2", 96, 3, 1, 1)]
     parts = [
@@ -85,7 +89,7 @@ def _module_b(net: Network, name: str) -> None:
 
 
 def _module_c(net: Network, name: str, inner: int) -> None:
-    """7 x 7 as 1 x 7 and 7 x 1: figure 6."""
+    """Append a module with 7 x 7 as 1 x 7 and 7 x 1: figure 6."""
     source, prefix = net.output, f"{name}."
     wide, tall = ((1, 7), 1, (0, 3)), ((7, 1), 1, (3, 0))
     once = [("branch7x7_2", inner, *wide), ("branch7x7_3", 192, *tall)]
@@ -105,7 +109,7 @@ def _module_c(net: Network, name: str, inner: int) -> None:
 
 
 def _module_d(net: Network, name: str) -> None:
-    """Half the size once more."""
+    """Append the second module that halves the size."""
     source, prefix = net.output, f"{name}."
     seven: list[Step] = [
         ("branch7x7x3_1", 192, 1, 1, 0),
@@ -123,7 +127,7 @@ def _module_d(net: Network, name: str) -> None:
 
 
 def _module_e(net: Network, name: str) -> None:
-    """3 x 3 as 1 x 3 beside 3 x 1: figure 7."""
+    """Append a module with 3 x 3 as 1 x 3 parallel to 3 x 1: figure 7."""
     source, prefix = net.output, f"{name}."
     first = _branch(net, source, prefix, [("branch1x1", 320, 1, 1, 0)])
     single = _branch(net, source, prefix, [("branch3x3_1", 384, 1, 1, 0)])

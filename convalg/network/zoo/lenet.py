@@ -10,7 +10,7 @@ from convalg.network.layers.checks import count, tuple_of
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import checked_choice, published, row
 
-# Which maps of S2 each map of C3 reads: table I of the paper.
+# The feature maps of S2 that each feature map of C3 reads: table I of the paper.
 TABLE = (
     (0, 1, 2),
     (1, 2, 3),
@@ -40,10 +40,16 @@ def lenet5(
 ) -> Network:
     """LeNet-5 (LeCun, Bottou, Bengio & Haffner 1998) with its connection table.
 
-    Layers are named as in the paper. The output are distances to points which the paper set by
-    hand (`net.set_weights("output", points=...)`); `output="dense"` gives a trained layer.
+    Layers are named as in the paper. The output is the distances to points, which the paper set by
+    hand (`net.set_weights("output", points=...)`).
 
-    >>> net = lenet5()
+    Args:
+        in_shape: the shape of the input.
+        classes: the number of classes; None omits the classifier.
+        output: "radial" as in the paper, or "dense" for a trained layer.
+
+    >>> import convalg as ca
+    >>> net = ca.zoo.lenet5()
     >>> net.parameters, net.receptive_field("C5").size
     (60000, (32, 32))
     """
@@ -79,7 +85,13 @@ def mlp(
 ) -> Network:
     """A multi-layer perceptron: 784-300-100-10 (LeCun et al. 1998, section III.C.5), with ReLU.
 
-    >>> mlp().parameters
+    Args:
+        in_shape: the shape of the input, which is flattened.
+        classes: the number of classes.
+        hidden: the widths of the hidden layers.
+
+    >>> import convalg as ca
+    >>> ca.zoo.mlp().parameters
     266610
     """
     net = Network(in_shape, name="MLP")

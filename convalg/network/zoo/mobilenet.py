@@ -1,4 +1,4 @@
-"""MobileNets: convolutions of single channels between 1 x 1 convolutions."""
+"""MobileNets: depthwise convolutions between 1 x 1 convolutions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from convalg.network.layers.checks import positive
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import pooled_head, published, row
 
-# Channels and stride of the separable convolutions: table 1 of version 1. The table gives the
-# last one a stride of 2, which its sizes do not have.
+# Channels and stride of the separable convolutions: table 1 of version 1. The table has a stride
+# of 2 for the last one, which contradicts its sizes.
 SEPARABLE = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
 SEPARABLE += [(512, 1)] * 5 + [(1024, 2), (1024, 1)]
 # Expansion, channels, units, stride: table 2 of version 2.
@@ -23,9 +23,15 @@ INVERTED += [(6, 160, 3, 2), (6, 320, 1, 1)]
 def mobilenet_v1(
     in_shape: Any = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
 ) -> Network:
-    """MobileNet (Howard et al. 2017, table 1); `width` multiplies the channels.
+    """MobileNet (Howard et al. 2017, table 1).
 
-    >>> mobilenet_v1().parameters
+    Args:
+        in_shape: the shape of the input.
+        classes: the number of classes; None omits the classifier.
+        width: the factor of all numbers of channels.
+
+    >>> import convalg as ca
+    >>> ca.zoo.mobilenet_v1().parameters
     4231976
     """
     factor = Fraction(width)
@@ -45,9 +51,15 @@ def mobilenet_v1(
 def mobilenet_v2(
     in_shape: Any = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
 ) -> Network:
-    """MobileNet v2 (Sandler et al. 2018, table 2); `width` multiplies the channels.
+    """MobileNet v2 (Sandler et al. 2018, table 2).
 
-    >>> mobilenet_v2().parameters
+    Args:
+        in_shape: the shape of the input.
+        classes: the number of classes; None omits the classifier.
+        width: the factor of all numbers of channels.
+
+    >>> import convalg as ca
+    >>> ca.zoo.mobilenet_v2().parameters
     3504872
     """
     factor = Fraction(width)
@@ -69,7 +81,7 @@ def mobilenet_v2(
 def _conv(
     net: Network, name: str, channels: int, size: int, activation: L.Layer | None, **options: Any
 ) -> str:
-    """Convolution, batch norm, and an activation if there is one, behind the last layer."""
+    """Append a convolution, batch norm, and the activation if one is given."""
     conv = L.Conv(channels, size, padding=size // 2, bias=False, **options)
     last = row(net, net.output, {f"{name}.conv": conv, f"{name}.bn": L.BatchNorm()})
     return last if activation is None else net.add(activation, name=f"{name}.relu")
@@ -78,7 +90,7 @@ def _conv(
 def _inverted(
     net: Network, name: str, expansion: int, channels: int, stride: int, relu6: L.Layer
 ) -> None:
-    """An inverted residual: wide inside, narrow and linear outside."""
+    """Append an inverted residual: wide inside, narrow and linear outside."""
     source = net.output
     before = net.shapes[source][0]
     inner = expansion * before
@@ -91,6 +103,6 @@ def _inverted(
 
 
 def _rounded(channels: Fraction, divisor: int = 8) -> int:
-    """The nearest multiple of 8 that is not more than a tenth smaller, as the authors' code."""
+    """Return the nearest multiple of 8 that is at most a tenth smaller, as the authors' code."""
     near = max(divisor, int(channels + Fraction(divisor, 2)) // divisor * divisor)
     return near + divisor if near < Fraction(9, 10) * channels else near

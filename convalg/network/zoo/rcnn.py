@@ -1,4 +1,4 @@
-"""A detector: the head of Fast R-CNN on the features of any network."""
+"""A detector: the head of Fast R-CNN on the features of a backbone network."""
 
 from __future__ import annotations
 
@@ -24,13 +24,22 @@ def rcnn(
     size: int = 7,
     hidden: int = 4096,
 ) -> Network:
-    """The head of Fast R-CNN (Girshick 2015) on the node `at` of a backbone; VGG-16's by default.
+    """The head of Fast R-CNN (Girshick 2015) on a backbone network.
 
-    `regions` are (x1, y1, x2, y2) in pixels, by default the whole image. The node "scores" has a
-    row for each region, "boxes" the four corrections of its box for each class.
+    The node "scores" has a row for each region, "boxes" the four corrections of its box for each
+    class.
 
-    >>> from convalg.network.zoo import vgg16
-    >>> net = rcnn(vgg16((3, 64, 96), None), [(0, 0, 63, 63), (32, 0, 95, 63)], at="relu5_3")
+    Args:
+        backbone: the network of the features; by default VGG-16.
+        regions: the regions as (x1, y1, x2, y2) in pixels; by default the whole image.
+        classes: the number of classes, with the background.
+        at: the node of the features; by default the output of the backbone.
+        size: windows of each region along each axis.
+        hidden: the width of the hidden layers.
+
+    >>> import convalg as ca
+    >>> backbone = ca.zoo.vgg16((3, 64, 96), None)
+    >>> net = ca.zoo.rcnn(backbone, [(0, 0, 63, 63), (32, 0, 95, 63)], at="relu5_3")
     >>> net.shapes["roi_pool"], net.shapes["scores"], net.shapes["boxes"]
     ((1024, 7, 7), (2, 21), (2, 84))
     """
@@ -38,10 +47,11 @@ def rcnn(
         raise KindError(f"backbone must be a network, not {backbone!r}")
     if backbone is None:
         backbone, at = vgg16((3, 224, 224), None), at or "relu5_3"
-    net = _up_to(backbone, backbone.output if at is None else backbone._known(at))
+    net = _up_to(backbone, backbone.output if at is None else backbone.check_node(at))
     strides = net.receptive_field().stride
-    places = [(0, 0, net.in_shape[2] - 1, net.in_shape[1] - 1)] if regions is None else regions
-    boxes = tuple(tuple(region) for region in places)
+    if regions is None:
+        regions = [(0, 0, net.in_shape[2] - 1, net.in_shape[1] - 1)]
+    boxes = tuple(tuple(region) for region in regions)
     channels = net.out_shape[0]
     layers = {
         "roi_pool": L.RoIPool(size, boxes, 1 / Fraction(strides[0])),
@@ -57,12 +67,12 @@ def rcnn(
 
 
 def _linear(name: str, width: int) -> dict[str, L.Layer]:
-    """One matrix and bias for all rows."""
+    """Return the layers of one matrix and bias for all rows."""
     return {f"{name}.weights": L.Project(width), name: L.Shift((width,))}
 
 
 def _up_to(backbone: Network, node: str) -> Network:
-    """A new network of the layers that a node depends on."""
+    """Return a new network of the layers that a node depends on."""
     needed = nx.ancestors(backbone.graph, node) | {node}
     net = Network(backbone.in_shape, name=f"R-CNN on {backbone.name}")
     for name, layer in backbone.layers():

@@ -1,4 +1,4 @@
-"""Residual networks: with the stride where He et al. put it, and in the 3 x 3 convolution."""
+"""Residual networks: with the stride in the first 1 x 1 or in the 3 x 3 convolution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Variant = Literal["v1", "v1.5"]
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 DEPTHS[152] = (3, 8, 36, 3)
 EXPANSION = 4
-"""How many times more channels a bottleneck has outside than inside."""
+"""The channels of a bottleneck outside, divided by those inside."""
 
 
 @published()
@@ -26,9 +26,10 @@ def resnet18(
     width: int = 64,
     version: Variant | None = None,
 ) -> Network:
-    """ResNet with 18 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
+    """ResNet with 18 layers (He, Zhang, Ren & Sun 2016, table 1); arguments as for `resnet50`.
 
-    >>> net = resnet18()
+    >>> import convalg as ca
+    >>> net = ca.zoo.resnet18()
     >>> net.parameters, net.receptive_field("layer4.1.relu").size
     (11689512, (435, 435))
     """
@@ -44,9 +45,10 @@ def resnet34(
     width: int = 64,
     version: Variant | None = None,
 ) -> Network:
-    """ResNet with 34 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
+    """ResNet with 34 layers (He, Zhang, Ren & Sun 2016, table 1); arguments as for `resnet50`.
 
-    >>> resnet34().parameters
+    >>> import convalg as ca
+    >>> ca.zoo.resnet34().parameters
     21797672
     """
     return _resnet(34, in_shape, classes, variant, version, width)
@@ -63,13 +65,20 @@ def resnet50(
 ) -> Network:
     """ResNet with 50 layers (He, Zhang, Ren & Sun 2016, table 1).
 
-    `variant="v1"` is the authors' own model: a unit that halves the image does so in its first
-    1 x 1 convolution, and the first pooling has no padding before. In "v1.5", torchvision's, the
-    3 x 3 convolution has the stride and the pooling is padded on both sides. `version` is an older
-    name of `variant`.
+    Args:
+        in_shape: the shape of the input.
+        classes: the number of classes; None omits the classifier.
+        variant: "v1" for the authors' model, in which the first 1 x 1 convolution of a unit has
+            the stride and the first pooling is padded only at the end; "v1.5" for torchvision's,
+            in which the 3 x 3 convolution has the stride and the pooling is padded at both ends.
+        width: the channels of the first convolution; the paper's is 64.
+        version: an older name of `variant`.
 
-    >>> [resnet50(variant=v).receptive_field("layer4.2.relu").size[0] for v in ("v1", "v1.5")]
-    [483, 427]
+    >>> import convalg as ca
+    >>> ca.zoo.resnet50(variant="v1").receptive_field("layer4.2.relu").size
+    (483, 483)
+    >>> ca.zoo.resnet50(variant="v1.5").receptive_field("layer4.2.relu").size
+    (427, 427)
     """
     return _resnet(50, in_shape, classes, variant, version, width)
 
@@ -83,9 +92,10 @@ def resnet101(
     width: int = 64,
     version: Variant | None = None,
 ) -> Network:
-    """ResNet with 101 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
+    """ResNet with 101 layers (He, Zhang, Ren & Sun 2016, table 1); arguments as for `resnet50`.
 
-    >>> resnet101().receptive_field("layer4.2.relu").size
+    >>> import convalg as ca
+    >>> ca.zoo.resnet101().receptive_field("layer4.2.relu").size
     (1027, 1027)
     """
     return _resnet(101, in_shape, classes, variant, version, width)
@@ -100,9 +110,10 @@ def resnet152(
     width: int = 64,
     version: Variant | None = None,
 ) -> Network:
-    """ResNet with 152 layers (He, Zhang, Ren & Sun 2016, table 1); see `resnet50`.
+    """ResNet with 152 layers (He, Zhang, Ren & Sun 2016, table 1); arguments as for `resnet50`.
 
-    >>> resnet152().parameters
+    >>> import convalg as ca
+    >>> ca.zoo.resnet152().parameters
     60192808
     """
     return _resnet(152, in_shape, classes, variant, version, width)
@@ -149,7 +160,7 @@ def _resnet(
 
 
 def _unit(net: Network, name: str, convs: list[tuple[int, int, int]], stride: int) -> None:
-    """A residual unit: convolutions of (channels, size, stride) beside the input."""
+    """Append a residual unit: convolutions of (channels, size, stride), plus the input."""
     source = last = net.output
     for k, (channels, size, step) in enumerate(convs, 1):
         conv = L.Conv(channels, size, stride=step, padding=size // 2, bias=False)

@@ -1,4 +1,4 @@
-"""U-Net: a way down, a way up, and the sides joined."""
+"""U-Net: an encoder and a decoder, joined at each resolution."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ def unet(
 ) -> Network:
     """U-Net (Ronneberger, Fischer & Brox 2015, figure 1).
 
-    `padding="same"` keeps the size of the image, which 2^depth has to divide; the paper's valid
-    convolutions crop what crosses to the other side.
+    Args:
+        in_shape: the shape of the input.
+        classes: the number of classes.
+        width: the channels at full resolution.
+        depth: the number of poolings.
+        padding: "valid" as in the paper, where the features of the encoder are cropped; "same"
+            keeps the size of the image, which must then be a multiple of 2^depth.
 
-    >>> unet().parameters, unet().out_shape
+    >>> import convalg as ca
+    >>> ca.zoo.unet().parameters, ca.zoo.unet().out_shape
     (31030658, (2, 388, 388))
     """
     checked_choice(padding, "padding", ("valid", "same"))
@@ -56,7 +62,7 @@ def _twice(net: Network, name: str, channels: int, padding: str) -> str:
 
 
 def _cropped(net: Network, source: str, like: str, name: str) -> str:
-    """The middle of a node, of the size of another."""
+    """Crop the middle of a node to the size of another."""
     pairs = []
     for have, want in zip(net.shapes[source][1:], net.shapes[like][1:], strict=True):
         extra = have - want

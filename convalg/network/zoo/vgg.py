@@ -21,9 +21,10 @@ def vgg11(
     width: int = 64,
     hidden: int = 4096,
 ) -> Network:
-    """VGG with 11 layers (Simonyan & Zisserman 2015, table 1, A).
+    """VGG with 11 layers (Simonyan & Zisserman 2015, table 1, A); arguments as for `vgg16`.
 
-    >>> vgg11().parameters
+    >>> import convalg as ca
+    >>> ca.zoo.vgg11().parameters
     132863336
     """
     return _vgg(11, in_shape, classes, batch_norm, width, hidden)
@@ -38,9 +39,10 @@ def vgg13(
     width: int = 64,
     hidden: int = 4096,
 ) -> Network:
-    """VGG with 13 layers (Simonyan & Zisserman 2015, table 1, B).
+    """VGG with 13 layers (Simonyan & Zisserman 2015, table 1, B); arguments as for `vgg16`.
 
-    >>> vgg13().parameters
+    >>> import convalg as ca
+    >>> ca.zoo.vgg13().parameters
     133047848
     """
     return _vgg(13, in_shape, classes, batch_norm, width, hidden)
@@ -57,7 +59,15 @@ def vgg16(
 ) -> Network:
     """VGG with 16 layers (Simonyan & Zisserman 2015, table 1, D).
 
-    >>> net = vgg16()
+    Args:
+        in_shape: the shape of the input.
+        classes: the number of classes; None omits the classifier.
+        batch_norm: whether a batch norm follows each convolution.
+        width: the channels of the first block; the paper's is 64.
+        hidden: the width of the hidden dense layers.
+
+    >>> import convalg as ca
+    >>> net = ca.zoo.vgg16()
     >>> net.parameters, net.receptive_field("pool5").size
     (138357544, (212, 212))
     """
@@ -73,9 +83,10 @@ def vgg19(
     width: int = 64,
     hidden: int = 4096,
 ) -> Network:
-    """VGG with 19 layers (Simonyan & Zisserman 2015, table 1, E).
+    """VGG with 19 layers (Simonyan & Zisserman 2015, table 1, E); arguments as for `vgg16`.
 
-    >>> vgg19().parameters
+    >>> import convalg as ca
+    >>> ca.zoo.vgg19().parameters
     143667240
     """
     return _vgg(19, in_shape, classes, batch_norm, width, hidden)
@@ -88,10 +99,9 @@ def _vgg(
     for block, count in enumerate(DEPTHS[depth], 1):
         block_width = width * min(2 ** (block - 1), 8)
         for k in range(1, count + 1):
-            place = f"{block}_{k}"
-            norm = {f"bn{place}": L.BatchNorm()} if batch_norm else {}
-            conv = {f"conv{place}": L.Conv(block_width, 3, padding=1)}
-            row(net, net.output, {**conv, **norm, f"relu{place}": L.ReLU()})
+            norm = {f"bn{block}_{k}": L.BatchNorm()} if batch_norm else {}
+            conv = {f"conv{block}_{k}": L.Conv(block_width, 3, padding=1)}
+            row(net, net.output, {**conv, **norm, f"relu{block}_{k}": L.ReLU()})
         net.add(L.MaxPool(2, stride=2), name=f"pool{block}")
     if classes is not None:
         dense_head(net, net.output, hidden, classes)

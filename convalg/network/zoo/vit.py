@@ -14,10 +14,16 @@ from convalg.size import size_product
 def vit_patches(in_shape: Any = (3, 224, 224), width: int = 768, *, patch: int = 16) -> Network:
     """The patch embedding of ViT-B/16 (Dosovitskiy et al. 2021, equation 1), without positions.
 
-    One matrix for all patches is a convolution whose stride is its size; the output has a row
-    for each patch.
+    One matrix for all patches is a convolution whose stride equals its kernel size; the output has
+    a row for each patch.
 
-    >>> net = vit_patches()
+    Args:
+        in_shape: the shape of the input.
+        width: the length of the embedding of a patch.
+        patch: the size of a patch along each axis.
+
+    >>> import convalg as ca
+    >>> net = ca.zoo.vit_patches()
     >>> net.parameters, net.out_shape
     (590592, (196, 768))
     """

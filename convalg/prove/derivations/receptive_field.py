@@ -345,7 +345,7 @@ def _reads(link: Any) -> str:
         windows = enumerate(map(list, link.table))
         rows = (f"v0 = {u} and {min(row)} <= v1 <= {max(row)}" for u, row in windows)
         return f"{{ [v0] -> [v1] : {' or '.join(rows)} }}"
-    return _transposed_reads(axis) if link.turned else _layer_reads(axis)
+    return _transposed_reads(axis) if link.transposed else _layer_reads(axis)
 
 
 def _between(span: Span) -> str:
@@ -382,7 +382,7 @@ def _reason(net: Network, node: str, sources: Iterable[str], links: list[Any]) -
     numbers = f"k = {axis.taps}, s = {axis.stride}{dilated}, p = {axis.before}"
     if link.table is not None:
         return f"through {node}: windows within those of {numbers}"
-    if link.turned:
+    if link.transposed:
         return (
             f"through {node}, transposed: {numbers}; j becomes j / s, then r grows by {width} j "
             f"and P by ({width.strip('()')} - p) j"

@@ -138,16 +138,22 @@ def test_a_sample_is_the_mean_and_noise() -> None:
 
 
 BAD: list[tuple[Callable[[], Any], str]] = [
-    (lambda: filled(L.TableConv(((0, 3),), 2), (3, 5)), "names input channels 0 to 2, each once"),
-    (lambda: filled(L.TableConv(((0, 0),), 2), (3, 5)), "names input channels 0 to 2, each once"),
-    (lambda: filled(L.TableConv(((),), 2), (3, 5)), "names input channels 0 to 2, each once"),
-    (lambda: filled(L.Radial(3), (3, 5)), "radial units read a vector"),
-    (lambda: filled(L.Sample(), (3,)), "and \\(3,\\) has an odd"),
+    (
+        lambda: filled(L.TableConv(((0, 3),), 2), (3, 5)),
+        "must have input channels from 0 to 2, each",
+    ),
+    (
+        lambda: filled(L.TableConv(((0, 0),), 2), (3, 5)),
+        "must have input channels from 0 to 2, each",
+    ),
+    (lambda: filled(L.TableConv(((),), 2), (3, 5)), "must have input channels from 0 to 2, each"),
+    (lambda: filled(L.Radial(3), (3, 5)), "the input of Radial must be a vector"),
+    (lambda: filled(L.Sample(), (3,)), "must be even, not that of \\(3,\\)"),
     (
         lambda: ca.sequential((2, 3), [Standardise(4)]),
-        "an input of \\(2, 3\\) cannot be cut into 4 equal rows",
+        "an input of shape \\(2, 3\\) cannot be divided into 4 equal rows",
     ),
-    (lambda: filled(L.RoIPool(2, ((0, 0, 3),)), (1, 4, 4)), "a region has 4 numbers"),
+    (lambda: filled(L.RoIPool(2, ((0, 0, 3),)), (1, 4, 4)), "a region must have 4 numbers"),
 ]
 
 
@@ -186,7 +192,7 @@ def test_adaptive_windows_of_letters() -> None:
         assert ca.sequential((1, size), [layer]).receptive_field().size == (field,)
     for size, parts in ((n, 3), (n + 1, n), (5, n)):
         net = ca.sequential((1, size), [L.AdaptiveAvgPool(parts)])
-        with pytest.raises(ca.errors.SymbolicError, match="differ by what is left over"):
+        with pytest.raises(ca.errors.SymbolicError, match="so the windows have different sizes"):
             net.receptive_field()
 
 

@@ -1,1 +1,1 @@
-"""Networks from ONNX files: the file scanned, its constants folded, its nodes made layers."""
+"""Networks from ONNX files: the file is scanned, constants are folded, nodes become layers."""

@@ -1,4 +1,4 @@
-"""What nodes of an ONNX model become: values, and the network that grows by layers."""
+"""The conversion of ONNX nodes: their values, and the network to which layers are added."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from convalg.size import is_symbolic, size_product
 
 FLOAT = 1
 SMALL = 2**16
-"""Numbers that a constant may have where its values decide shapes."""
+"""The largest number of entries of a constant whose values determine shapes."""
 
 ILL_FORMED = (ArithmeticError, LookupError, TypeError, ValueError)
-"""What a node leads to whose attributes or inputs are not what its operator takes."""
+"""The errors caused by a node whose attributes or inputs are invalid for its operator."""
 
 
-class Unread(Exception):  # noqa: N818 - it is a reason, not an error of the user
-    """Why a node becomes opaque."""
+class Unread(Exception):  # noqa: N818 - not an error of the user
+    """The reason why a node becomes opaque."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a node of the network gives. Unbatched where its first axis is not the batch."""
+    """The output of a node of the network. `batched`: whether its first axis is the batch."""
 
     node: str
     batched: bool = True
@@ -36,7 +36,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Outside:
-    """Neither a constant nor computed from the input: what is not folded, an unread output."""
+    """A value that is neither constant nor computed from the input: not folded, or not read."""
 
     shape: tuple[Any, ...] | None = None
 
@@ -46,7 +46,7 @@ Value: TypeAlias = "Data | Outside | Constant"
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the model with its attributes as Python values and what it reads."""
+    """A node of the model with its attributes as Python values and its input values."""
 
     proto: Any
     name: str
@@ -56,48 +56,48 @@ class Node:
     inputs: list[Value | None]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An attribute; texts as str."""
-        found = self.attributes.get(name, default)
-        return shown(found) if isinstance(found, bytes) else found
+        """Return an attribute; bytes as str."""
+        value = self.attributes.get(name, default)
+        return shown(value) if isinstance(value, bytes) else value
 
-    def given(self, place: int) -> Value | None:
-        """An optional input."""
-        return self.inputs[place] if place < len(self.inputs) else None
+    def given(self, index: int) -> Value | None:
+        """Return an optional input, None where it is missing."""
+        return self.inputs[index] if index < len(self.inputs) else None
 
-    def data(self, place: int = 0) -> Data:
-        """An input that is computed from the network's. Raises: Unread when it is not."""
-        found = self.given(place)
-        if not isinstance(found, Data):
-            raise Unread(f"input {place} is not computed from the network's input")
-        if not found.batched:
+    def data(self, index: int = 0) -> Data:
+        """Return an input computed from the network's input. Raises: Unread when it is not."""
+        value = self.given(index)
+        if not isinstance(value, Data):
+            raise Unread(f"input {index} is not computed from the network's input")
+        if not value.batched:
             raise Unread("the first axis of its input is not the batch")
-        return found
+        return value
 
-    def constant(self, place: int) -> Constant:
-        """An input that is a constant. Raises: Unread when it is not."""
-        found = self.given(place)
-        if not isinstance(found, Constant):
-            raise Unread(f"input {place} is no constant of the model")
-        return found
+    def constant(self, index: int) -> Constant:
+        """Return a constant input. Raises: Unread when it is not constant."""
+        value = self.given(index)
+        if not isinstance(value, Constant):
+            raise Unread(f"input {index} is not a constant of the model")
+        return value
 
-    def numbers(self, place: int) -> list[Any]:
-        """A constant list of numbers. Raises: Unread when it is none, or long."""
-        found = self.constant(place)
-        if found.size > SMALL:
-            raise Unread(f"input {place} has {found.size} numbers")
-        if found.absent:
-            raise Unread(f"the numbers of input {place} are not there: {found.absent}")
-        return found.array().ravel().tolist()
+    def numbers(self, index: int) -> list[Any]:
+        """Return a short constant input as a list. Raises: Unread when it is not one."""
+        value = self.constant(index)
+        if value.size > SMALL:
+            raise Unread(f"input {index} has {value.size} numbers")
+        if value.absent:
+            raise Unread(f"the numbers of input {index} are not available: {value.absent}")
+        return value.array().ravel().tolist()
 
-    def optional_numbers(self, place: int) -> list[Any] | None:
-        """A constant list that may be missing or empty."""
-        if self.given(place) is None:
+    def optional_numbers(self, index: int) -> list[Any] | None:
+        """Return a short constant input as a list, None where it is missing or empty."""
+        if self.given(index) is None:
             return None
-        return self.numbers(place) or None
+        return self.numbers(index) or None
 
 
 class Builder:
-    """A network that grows, and what every name of the model stands for."""
+    """A network to which layers are added, and the values of all names of the model."""
 
     def __init__(self, net: Network, batch: Any) -> None:
         self.net, self.batch = net, batch
@@ -105,50 +105,50 @@ class Builder:
         self.types: dict[str, int] = {}
         self.left_out: list[str] = []
         self.added: list[str] = []
-        """The layers in the order in which they were added, so that none has to be looked for."""
+        """The nodes of the layers in the order in which they were added."""
         self._base = ""
         self._counted: dict[int, tuple[str, Constant]] = {}
         self._numbers: dict[str, int] = {}
         self.origins: dict[str, list[Any]] = {}
-        """What the arrays of each layer were made of."""
+        """The origins of the arrays of each layer."""
         self.placed: set[int] = set()
-        """Origins of the arrays that are weights of a layer."""
+        """The identities of the origins of all arrays that are weights of a layer."""
 
     def shape(self, data: Data) -> Shape:
-        """The shape of one sample."""
+        """Return the shape of one sample."""
         return self.net.shapes[data.node]
 
     def full_shape(self, data: Data) -> tuple[Any, ...]:
-        """The shape as ONNX has it, with the batch."""
+        """Return the shape as in ONNX, with the batch."""
         shape = self.shape(data)
         return (self.batch, *shape) if data.batched else shape
 
     def begin(self, name: str) -> int:
-        """Name the layers that follow; what to undo them is returned."""
+        """Set the name of the next layers and return the argument `before` of `undo`."""
         self._base = name
         return len(self.added)
 
     def undo(self, before: int, output: str) -> None:
-        """Take away the layers that were added since."""
-        gone = self.added[before:]
+        """Remove the layers that were added since `begin`."""
+        removed = self.added[before:]
         del self.added[before:]
-        self.net.graph.remove_nodes_from(gone)
-        for node in gone:
+        self.net.graph.remove_nodes_from(removed)
+        for node in removed:
             self.net.weights.pop(node, None)
-        if gone:
-            lost = [key for key, (node, _) in self._counted.items() if node in gone]
-            for key in lost:
+        if removed:
+            keys = [key for key, (node, _) in self._counted.items() if node in removed]
+            for key in keys:
                 del self._counted[key]
         self.net.output = output
 
     def add(self, layer: Layer, *sources: Data, **arrays: Constant) -> Data:
-        """A layer behind others, with its arrays. Raises: Unread when something does not fit."""
+        """Append a layer with its arrays. Raises: Unread when a shape is invalid for it."""
         shapes = [self.shape(source) for source in sources]
         try:
-            wanted = {**layer.weights(*shapes), **layer.buffers(*shapes)}
+            required = {**layer.weights(*shapes), **layer.buffers(*shapes)}
             for name, array in arrays.items():
-                if tuple(wanted.get(name, ())) != array.shape:
-                    raise Unread(f"{name} has shape {array.shape}, not {wanted.get(name)}")
+                if tuple(required.get(name, ())) != array.shape:
+                    raise Unread(f"{name} has shape {array.shape}, not {required.get(name)}")
             node = self.net.add(layer, [s.node for s in sources], name=self.fresh())
         except ConvalgError as error:
             raise Unread(str(error)) from None
@@ -161,6 +161,7 @@ class Builder:
 
     def _count(self, node: str, trained: dict[str, Shape], arrays: dict[str, Constant]) -> None:
         """Count an array that several layers share at the first of them only."""
+        # `again` counts the parameters of this layer that an earlier layer has.
         again = 0
         for name, array in arrays.items():
             self.placed.add(id(array.origin))
@@ -170,11 +171,11 @@ class Builder:
             first, _ = self._counted.setdefault(id(array.origin), (node, array))
             again += array.size if first != node else 0
         if again:
-            whole = sum(map(size_product, trained.values()))
-            self.net.graph.nodes[node]["parameters"] = whole - again
+            total = sum(map(size_product, trained.values()))
+            self.net.graph.nodes[node]["parameters"] = total - again
 
     def fresh(self) -> str:
-        """The name of the next layer of a node."""
+        """Return the name of the next layer of a node of the model."""
         name, number = self._base, self._numbers.get(self._base, 1)
         while name in self.net.graph:
             number += 1
@@ -183,33 +184,33 @@ class Builder:
         return name
 
     def reshaped(self, data: Data, shape: Sequence[Any]) -> Data:
-        """The same numbers in another shape of a sample; nothing where it is the same."""
+        """Reshape the samples of data; without a layer where the shape is the same."""
         return data if tuple(shape) == self.shape(data) else self.add(Reshape(tuple(shape)), data)
 
     def joined(self, sources: list[Data]) -> Data:
-        """Several data in one vector, so that what reads all of them has one input."""
+        """Concatenate several data in one vector, the only input of a layer that reads them."""
         if len(sources) == 1:
             return sources[0]
-        flat = [self.add(Reshape((product(self.shape(one)),)), one) for one in sources]
+        flat = [self.add(Reshape((product(self.shape(data)),)), data) for data in sources]
         return self.add(Concat(), *flat)
 
     def spread(self, data: Data, shape: Shape) -> Data:
-        """A sample repeated to a shape, as NumPy broadcasts."""
+        """Repeat a sample to a shape, as NumPy broadcasts."""
         return data if shape == self.shape(data) else self.add(Expand(shape), data)
 
 
 def dims_of(shape: Sequence[Any]) -> int:
-    """The number of spatial axes of a sample. Raises: Unread where there are none."""
+    """Return the number of spatial axes of a sample. Raises: Unread where there are none."""
     if len(shape) < 2:
-        raise Unread(f"its input {tuple(shape)} has no spatial axes")
+        raise Unread(f"its input of shape {tuple(shape)} has no spatial axes")
     return len(shape) - 1
 
 
 def product(shape: Sequence[Any]) -> Any:
-    """The number of entries."""
+    """Return the number of entries."""
     return size_product(tuple(shape))
 
 
-def whole_numbers(shape: Sequence[Any]) -> bool:
-    """Whether all sizes are known and of at least 1."""
+def is_complete(shape: Sequence[Any]) -> bool:
+    """Whether all sizes are known and at least 1."""
     return all(is_symbolic(n) or (isinstance(n, int) and n > 0) for n in shape)

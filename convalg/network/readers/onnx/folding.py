@@ -1,4 +1,4 @@
-"""Constants computed from constants: shape arithmetic, anchors, weights put in another order."""
+"""Constants computed from constants: shape arithmetic, anchors, permuted weights."""
 
 from __future__ import annotations
 
@@ -11,53 +11,54 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.network.readers.onnx.builder import Node, Unread
 from convalg.network.readers.onnx.shape_rules import target_shape
-from convalg.network.readers.onnx.tensors import BFLOAT16, FLOAT16, STORED, Constant, known
+from convalg.network.readers.onnx.tensors import BFLOAT16, FLOAT16, STORED, Constant, stored
 
 MOST = 2**20
-"""Numbers that a folded constant may have, but for weights that only change their place."""
+"""The largest number of entries of a folded constant, except for reshaped or permuted weights."""
 CAST = {k: np.dtype("f4" if k in (FLOAT16, BFLOAT16) else name) for k, name in STORED.items()}
 
 
 def fold(n: Node) -> list[Constant]:
-    """The outputs of a node whose inputs are constants. Raises: Unread where that is not known."""
+    """Compute the outputs of a node with constant inputs. Raises: Unread where unsupported."""
     if n.op == "Constant":
         return [_constant(n)]
     inputs = [None if value is None else n.constant(k) for k, value in enumerate(n.inputs)]
     if n.op in MOVES and inputs and inputs[0] is not None:
         return [MOVES[n.op](n, inputs[0])]
-    lost = next((one.absent for one in inputs if one is not None and one.absent), "")
-    if lost:
-        raise Unread(f"the numbers of an input are not there: {lost}")
+    given = [value for value in inputs if value is not None]
+    reason = next((value.absent for value in given if value.absent), "")
+    if reason:
+        raise Unread(f"the numbers of an input are not available: {reason}")
     if n.op in ELEMENTWISE:
-        return [_elementwise(n, [one for one in inputs if one is not None])]
+        return [_elementwise(n, given)]
     if n.op not in SMALL:
-        raise Unread("constants of this operator are not worked out")
+        raise Unread("constants of this operator are not computed")
     # Only the last inputs of a Slice may be missing.
-    if not inputs or any(one is None for one in (inputs[:3] if n.op == "Slice" else inputs)):
-        raise Unread("an input of it is missing")
-    if sum(0 if one is None else one.size for one in inputs) > MOST:
-        raise Unread("its constants are large")
+    if not inputs or any(value is None for value in (inputs[:3] if n.op == "Slice" else inputs)):
+        raise Unread("one of its inputs is missing")
+    if sum(value.size for value in given) > MOST:
+        raise Unread(f"its constants have over {MOST} numbers")
     with np.errstate(all="ignore"):
-        found = SMALL[n.op](n, [None if one is None else one.array() for one in inputs])
-    return [known(value) for value in (found if isinstance(found, list) else [found])]
+        result = SMALL[n.op](n, [None if value is None else value.array() for value in inputs])
+    return [stored(value) for value in (result if isinstance(result, list) else [result])]
 
 
 def _constant(n: Node) -> Constant:
-    found = n.attributes
-    if isinstance(found.get("value"), Constant):
-        return found["value"]
+    attributes = n.attributes
+    if isinstance(attributes.get("value"), Constant):
+        return attributes["value"]
     for name, dtype in (
         ("value_float", "f4"),
         ("value_floats", "f4"),
         ("value_int", "i8"),
         ("value_ints", "i8"),
     ):
-        if name in found:
-            return known(np.array(found[name], dtype=dtype))
+        if name in attributes:
+            return stored(np.array(attributes[name], dtype=dtype))
     raise Unread("it is a constant without numbers")
 
 
-# Weights in another place, still not loaded.
+# Reshaped, permuted or converted weights, which are not loaded yet.
 
 
 def _reshaped(value: Constant, shape: tuple[int, ...]) -> Constant:
@@ -75,12 +76,12 @@ def _axes(n: Node) -> list[int] | None:
 
 def _squeeze(n: Node, value: Constant) -> Constant:
     axes, rank = _axes(n), len(value.shape)
-    gone = None if axes is None else {a % rank for a in axes} if rank else set()
+    removed = None if axes is None else {a % rank for a in axes} if rank else set()
     shape = tuple(
-        m for k, m in enumerate(value.shape) if (m != 1 if gone is None else k not in gone)
+        m for k, m in enumerate(value.shape) if (m != 1 if removed is None else k not in removed)
     )
     if math.prod(shape) != value.size:
-        raise Unread(f"axes {axes} of {value.shape} are not all of size 1")
+        raise Unread(f"axes {axes} of {value.shape} do not all have size 1")
     return _reshaped(value, shape)
 
 
@@ -95,46 +96,46 @@ def _unsqueeze(n: Node, value: Constant) -> Constant:
 def _transpose(n: Node, value: Constant) -> Constant:
     order = tuple(n.get("perm") or range(len(value.shape))[::-1])
     if sorted(order) != list(range(len(value.shape))):
-        raise Unread(f"its order {order} does not fit {value.shape}")
+        raise Unread(f"its order {order} does not match the axes of {value.shape}")
     shape = tuple(value.shape[k] for k in order)
     return value.moved(shape, lambda v: np.ascontiguousarray(v.transpose(order)))
 
 
 def _cast(n: Node, value: Constant) -> Constant:
-    wanted = CAST.get(n.get("to"))
-    if wanted is None:
+    dtype = CAST.get(n.get("to"))
+    if dtype is None:
         raise Unread(f"it casts to element type {n.get('to')}")
 
     def load() -> Array:
         with np.errstate(all="ignore"):
-            return value.array().astype(wanted)
+            return value.array().astype(dtype)
 
-    return _made(value, wanted, load)
+    return _made(value, dtype, load)
 
 
 def _made(value: Constant, dtype: Any, load: Callable[[], Array]) -> Constant:
-    """A constant of another type, made of one entry by entry."""
+    """Return a constant of another type that is computed from a constant entry by entry."""
     made = Constant(value.shape, dtype, load)
     made.origin, made.absent, made.steps = value.origin, value.absent, value.steps + 1
     return made
 
 
 def _along(n: Node, value: Constant, number: Constant) -> Array:
-    """The scale or zero point of a quantisation, one or as many as an axis has, spread over it."""
+    """Return the scales or zero points of a quantisation, with a shape that broadcasts."""
     shape = [1] * len(value.shape)
     if number.size > 1:
         axis = n.get("axis", 1)
         if not -len(shape) <= axis < len(shape) or number.shape != (value.shape[axis],):
-            raise Unread(f"its scales of shape {number.shape} do not fit {value.shape}")
+            raise Unread(f"its scales of shape {number.shape} do not match {value.shape}")
         shape[axis] = number.size
     return number.array().reshape(shape)
 
 
 def _quantisation(n: Node, value: Constant) -> tuple[Array, Array]:
-    """The scales and zero points. Raises: Unread for those of blocks."""
+    """Return the scales and zero points. Raises: Unread where they are those of blocks."""
     if n.get("block_size", 0):
         raise Unread(f"it scales blocks of {n.get('block_size')} numbers")
-    zero = n.constant(2) if n.given(2) is not None else known(np.zeros((), np.uint8))
+    zero = n.constant(2) if n.given(2) is not None else stored(np.zeros((), np.uint8))
     return _along(n, value, n.constant(1)), _along(n, value, zero)
 
 
@@ -179,7 +180,7 @@ MOVES: dict[str, Callable[[Node, Constant], Constant]] = {
 def _quotient(a: Array, b: Array) -> Array:
     if a.dtype.kind == "f":
         return a / b
-    # ONNX divides whole numbers towards zero.
+    # ONNX rounds the quotient of integers towards zero.
     return np.trunc(a / np.where(b == 0, 1, b)).astype(a.dtype)
 
 
@@ -212,43 +213,43 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
 
 def _elementwise(n: Node, inputs: list[Constant]) -> Constant:
     try:
-        shape = np.broadcast_shapes(*(one.shape for one in inputs))
+        shape = np.broadcast_shapes(*(value.shape for value in inputs))
     except ValueError as error:
         raise Unread(str(error)) from None
     if n.op == "Mod" and n.get("fmod", 0):
-        raise Unread("its remainders have the sign of the first")
+        raise Unread("its remainders have the sign of the dividend")
     function = ELEMENTWISE[n.op]
-    if math.prod(shape) > max(MOST, *(one.size for one in inputs)):
-        raise Unread(f"it would make a constant of shape {shape}")
+    if math.prod(shape) > max(MOST, *(value.size for value in inputs)):
+        raise Unread(f"it would compute a constant of shape {shape}")
 
     def load() -> Array:
         with np.errstate(all="ignore"):
-            return np.asarray(function(*(one.array() for one in inputs)))
+            return np.asarray(function(*(value.array() for value in inputs)))
 
-    # The type is known without the numbers: that of one entry of each.
+    # The type of the result is that for one entry of each, so no numbers are loaded.
     with np.errstate(all="ignore"):
-        dtype = np.asarray(function(*(np.ones((), one.dtype) for one in inputs))).dtype
+        dtype = np.asarray(function(*(np.ones((), value.dtype) for value in inputs))).dtype
     if math.prod(shape) <= MOST:
-        return known(load())
+        return stored(load())
     return Constant(shape, dtype, load)
 
 
-# Small ones.
+# Small constants.
 
 
-def _checked(count: Any) -> None:
+def _check_count(count: Any) -> None:
     if count > MOST or count < 0:
-        raise Unread(f"it would make a constant of {count} numbers")
+        raise Unread(f"it would compute a constant of {count} numbers")
 
 
 def _filled(n: Node, inputs: list[Any]) -> Array:
     shape = [int(m) for m in inputs[0].ravel()]
     if any(m < 0 for m in shape):
         raise Unread(f"it fills a shape {shape}")
-    _checked(math.prod(shape))
-    values = n.attributes.get("value", known(np.zeros(1, np.float32)))
+    _check_count(math.prod(shape))
+    values = n.attributes.get("value", stored(np.zeros(1, np.float32)))
     if values is None or values.size != 1:
-        raise Unread("it is filled with no number")
+        raise Unread("its value is not one number")
     return np.full(shape, values.array().ravel()[0])
 
 
@@ -256,13 +257,13 @@ def _ranged(n: Node, inputs: list[Any]) -> Array:
     start, stop, step = (value.ravel()[0] for value in inputs)
     if not step or not all(np.isfinite(v) for v in (start, stop, step)):
         raise Unread(f"it counts from {start} to {stop} by {step}")
-    _checked(max(0, math.ceil((float(stop) - float(start)) / float(step))))
+    _check_count(max(0, math.ceil((float(stop) - float(start)) / float(step))))
     return np.arange(start, stop, step, dtype=inputs[0].dtype)
 
 
 def _expanded(n: Node, inputs: list[Any]) -> Array:
     shape = np.broadcast_shapes(inputs[0].shape, tuple(int(m) for m in inputs[1].ravel()))
-    _checked(math.prod(shape))
+    _check_count(math.prod(shape))
     return np.broadcast_to(inputs[0], shape)
 
 
@@ -270,20 +271,20 @@ def _tiled(n: Node, inputs: list[Any]) -> Array:
     counts = [int(m) for m in inputs[1].ravel()]
     if any(m < 0 for m in counts):
         raise Unread(f"it repeats {counts} times")
-    _checked(math.prod(counts) * inputs[0].size)
+    _check_count(math.prod(counts) * inputs[0].size)
     return np.tile(inputs[0], counts)
 
 
 def _gathered(n: Node, inputs: list[Any]) -> Array:
-    values, places = inputs[0], inputs[1]
+    values, indices = inputs[0], inputs[1]
     axis = n.get("axis", 0)
     if not -values.ndim <= axis < values.ndim:
         raise Unread(f"it gathers along axis {axis} of {values.shape}")
     size = values.shape[axis]
-    if places.dtype.kind not in "iu" or not ((places >= -size) & (places < size)).all():
-        raise Unread(f"it gathers places beyond {size}")
-    _checked(values.size // max(size, 1) * places.size)
-    return np.take(values, places.astype(np.int64), axis=axis)
+    if indices.dtype.kind not in "iu" or not ((indices >= -size) & (indices < size)).all():
+        raise Unread(f"it gathers indices outside an axis of size {size}")
+    _check_count(values.size // max(size, 1) * indices.size)
+    return np.take(values, indices.astype(np.int64), axis=axis)
 
 
 def _sliced(n: Node, inputs: list[Any]) -> Array:
@@ -291,13 +292,13 @@ def _sliced(n: Node, inputs: list[Any]) -> Array:
     if n.version < 10:
         starts, ends, axes, steps = n.get("starts"), n.get("ends"), n.get("axes"), None
     else:
-        lists = [None if one is None else one.ravel().tolist() for one in inputs[1:]]
+        lists = [None if value is None else value.ravel().tolist() for value in inputs[1:]]
         starts, ends, axes, steps = [*lists, None, None][:4]
     axes = list(range(len(starts))) if axes is None else axes
     for axis, start, stop, step in zip(axes, starts, ends, steps or [1] * len(axes), strict=True):
         if not -values.ndim <= axis < values.ndim or not step:
-            raise Unread(f"it cuts axis {axis} of {values.shape} by steps of {step}")
-        # Behind the first with a negative step: NumPy has no number for it but None.
+            raise Unread(f"it slices axis {axis} of {values.shape} with a step of {step}")
+        # A stop in front of index 0, with a negative step, is None in NumPy.
         end = None if step < 0 and stop < -values.shape[axis] else stop
         cut = [slice(None)] * values.ndim
         cut[axis] = slice(start, end, step)

@@ -1,4 +1,4 @@
-"""The shapes that ONNX itself gives to the outputs of one node."""
+"""The shapes that ONNX itself infers for the outputs of one node."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from convalg.network.readers.onnx.tensors import Constant
 from convalg.size import is_symbolic
 
 MOST_BYTES = 2**20
-"""Size of a node from which on ONNX is not asked for its shapes."""
+"""The size of the largest node whose shapes are inferred, in bytes."""
 
 
 def inferred(b: Builder, proto: Any, opsets: Any) -> dict[str, tuple[int, Any]]:
-    """Element type and shape (None where open) of the outputs, as far as ONNX infers them.
+    """Return element type and shape (None if unknown) of the outputs, as far as ONNX infers them.
 
-    The node is put to ONNX alone, among inputs whose sizes are all known here.
+    ONNX gets a model of the node alone, whose inputs have the sizes that are known here.
     """
     import onnx
     from onnx import helper, shape_inference
@@ -39,20 +39,21 @@ def inferred(b: Builder, proto: Any, opsets: Any) -> dict[str, tuple[int, Any]]:
     graph = helper.make_graph([proto], "one", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=list(opsets))
     try:
-        # Without data propagation, which writes out a dimension for each number of a vector.
+        # Data propagation would create a dimension for each number of a vector.
         result = shape_inference.infer_shapes(model, data_prop=False)
     except (shape_inference.InferenceError, RuntimeError, ValueError, UnicodeDecodeError):
         return {}
-    return {one.name: _described(one) for one in (*result.graph.output, *result.graph.value_info)}
+    values = (*result.graph.output, *result.graph.value_info)
+    return {value.name: _described(value) for value in values}
 
 
 def _is_small(value: Constant) -> bool:
-    """Whether ONNX may read the numbers of a constant, which may decide shapes."""
+    """Whether to pass the numbers of a constant to ONNX, since shapes may depend on them."""
     return not value.absent and value.size <= SMALL and value.dtype.kind in "fiub"
 
 
 def _shape_of(b: Builder, value: Any) -> tuple[int, ...] | None:
-    """The full shape of a value for ONNX, None where it is not known."""
+    """Return the shape of a value with the batch, None where it is not known."""
     shape: tuple[Any, ...] | None
     if isinstance(value, Data):
         shape = b.full_shape(value)

@@ -1,4 +1,4 @@
-"""ONNX nodes that are layers: convolutions, poolings, normalisations, functions of a number."""
+"""Rules for ONNX nodes that are layers: convolutions, poolings, batch norm, activations."""
 
 from __future__ import annotations
 
@@ -19,46 +19,51 @@ from convalg.network.layers.pooling import LpPool
 from convalg.network.layers.rearrange import Project, SoftmaxAlong
 from convalg.network.layers.scale import Product, Scale, Shift
 from convalg.network.readers.onnx.builder import Builder, Data, Node, Unread, Value, dims_of
-from convalg.network.readers.onnx.tensors import Constant, known
+from convalg.network.readers.onnx.tensors import Constant, stored
 from convalg.size import is_symbolic
 
 SAME = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
 
 
 def pairs(pads: Any) -> tuple[tuple[int, int], ...]:
-    """ONNX's (all before, all after) as a pair for each axis."""
+    """Convert ONNX's (all before, all after) to a pair for each axis."""
     half = len(pads) // 2
     return tuple(zip(map(int, pads[:half]), map(int, pads[half:]), strict=True))
 
 
 def _steps(n: Node, dims: int) -> dict[str, Any]:
-    word = n.get("auto_pad", "NOTSET")
+    rule = n.get("auto_pad", "NOTSET")
     pads = n.get("pads") or [0] * 2 * dims
-    padding: Any = SAME.get(word, pairs(pads) if word == "NOTSET" else 0)
+    padding: Any = SAME.get(rule, pairs(pads) if rule == "NOTSET" else 0)
     lists = {"stride": n.get("strides") or [1] * dims, "dilation": n.get("dilations") or [1] * dims}
-    found = {name: tuple(map(int, values)) for name, values in lists.items()}
-    if any(len(values) != dims for values in found.values()) or len(pads) != 2 * dims:
-        raise Unread(f"its strides, dilations or pads do not fit {dims} axes")
-    return {name: short(values) for name, values in found.items()} | {"padding": short(padding)}
+    steps = {name: tuple(map(int, values)) for name, values in lists.items()}
+    if any(len(values) != dims for values in steps.values()) or len(pads) != 2 * dims:
+        raise Unread(f"its strides, dilations or pads are not those of {dims} axes")
+    return {name: short(values) for name, values in steps.items()} | {"padding": short(padding)}
 
 
 def short(values: Any) -> Any:
-    """One number where all axes have the same."""
+    """Return one number where all axes have the same, and other values unchanged."""
     if not isinstance(values, tuple) or not values:
         return values
     flat = {v for value in values for v in (value if isinstance(value, tuple) else (value,))}
     return flat.pop() if len(flat) == 1 else values
 
 
-def _biased(n: Node, place: int = 2) -> dict[str, Constant]:
-    return {} if n.given(place) is None else {"bias": n.constant(place)}
+def _biased(n: Node, index: int = 2) -> dict[str, Constant]:
+    return {} if n.given(index) is None else {"bias": n.constant(index)}
+
+
+def _check_axes(kernel: Constant, dims: int) -> None:
+    """Raise Unread unless a kernel has two axes of channels and `dims` spatial axes."""
+    if len(kernel.shape) != dims + 2:
+        raise Unread(f"its kernel has {len(kernel.shape)} axes for {dims} spatial axes")
 
 
 def _conv(b: Builder, n: Node) -> Value:
     x, kernel = n.data(), n.constant(1)
     dims = dims_of(b.shape(x))
-    if len(kernel.shape) != dims + 2:
-        raise Unread(f"its kernel has {len(kernel.shape)} axes for {dims} of space")
+    _check_axes(kernel, dims)
     bias = _biased(n)
     layer = net_layers.Conv(
         kernel.shape[0],
@@ -71,12 +76,11 @@ def _conv(b: Builder, n: Node) -> Value:
 
 
 def _conv_of_integers(b: Builder, n: Node) -> Value:
-    """The quantised convolutions, which round and saturate: their geometry and their weights."""
+    """Convert quantised convolutions to opaque layers, since they round and saturate."""
     scaled = n.op == "QLinearConv"
     x, kernel = n.data(), n.constant(3 if scaled else 1)
     dims = dims_of(b.shape(x))
-    if len(kernel.shape) != dims + 2:
-        raise Unread(f"its kernel has {len(kernel.shape)} axes for {dims} of space")
+    _check_axes(kernel, dims)
     bias = _biased(n, 8) if scaled else {}
     like = net_layers.Conv(
         kernel.shape[0],
@@ -107,13 +111,12 @@ def _conv_transpose(b: Builder, n: Node) -> Value:
     x, kernel = n.data(), n.constant(1)
     shape = b.shape(x)
     dims = dims_of(shape)
-    if len(kernel.shape) != dims + 2:
-        raise Unread(f"its kernel has {len(kernel.shape)} axes for {dims} of space")
+    _check_axes(kernel, dims)
     steps, groups, bias = _steps(n, dims), n.get("group", 1), _biased(n)
     extra = tuple(n.get("output_padding") or [0] * dims)
-    wanted = n.get("output_shape")
-    if wanted:
-        steps["padding"], extra = _padding_for(n, shape, kernel.shape[2:], steps, wanted, extra)
+    target = n.get("output_shape")
+    if target:
+        steps["padding"], extra = _padding_for(n, shape, kernel.shape[2:], steps, target, extra)
     layer = net_layers.ConvTranspose(
         kernel.shape[1] * groups,
         short(kernel.shape[2:]),
@@ -126,28 +129,28 @@ def _conv_transpose(b: Builder, n: Node) -> Value:
 
 
 def _padding_for(
-    n: Node, shape: Any, taps: Any, steps: dict[str, Any], wanted: Any, extra: Any
+    n: Node, shape: Any, taps: Any, steps: dict[str, Any], target: Any, extra: Any
 ) -> tuple[Any, Any]:
-    """The padding that gives an output shape; what is missing stands behind."""
+    """Return the padding, and the padding at the end of the output, for an output shape."""
     dims = len(taps)
     spread = [
         v if isinstance(v, tuple) else (v,) * dims for v in (steps["stride"], steps["dilation"])
     ]
-    sizes = zip(shape[1:], taps, *spread, extra, wanted[-dims:], strict=True)
-    missing = [transposed_size(m, k, s, d, 0, 0) + e - w for m, k, s, d, e, w in sizes]
-    halves = [(max(t, 0) // 2, max(t, 0) - max(t, 0) // 2) for t in missing]
+    sizes = zip(shape[1:], taps, *spread, extra, target[-dims:], strict=True)
+    surplus = [transposed_size(m, k, s, d, 0, 0) + e - w for m, k, s, d, e, w in sizes]
+    halves = [(max(t, 0) // 2, max(t, 0) - max(t, 0) // 2) for t in surplus]
     upper = n.get("auto_pad") == "SAME_UPPER"
     padding = tuple(pair if upper else pair[::-1] for pair in halves)
-    return padding, tuple(e + max(-t, 0) for e, t in zip(extra, missing, strict=True))
+    return padding, tuple(e + max(-t, 0) for e, t in zip(extra, surplus, strict=True))
 
 
 def _pool(kind: Callable[..., Layer], b: Builder, n: Node) -> Value:
     x = n.data()
     if len(n.proto.output) > 1 and n.proto.output[1]:
-        raise Unread("the places of its maxima are asked for")
+        raise Unread("its output of the indices of the maxima is used")
     dims = dims_of(b.shape(x))
     options = _steps(n, dims)
-    # By the size rules that ONNX gives for auto_pad, ceil_mode changes nothing.
+    # By ONNX's rules for sizes under auto_pad, ceil_mode has no effect.
     explicit = n.get("auto_pad", "NOTSET") == "NOTSET"
     options["ceil_mode"] = bool(n.get("ceil_mode", 0)) and explicit
     if kind is net_layers.AvgPool:
@@ -171,13 +174,13 @@ def _globally(kind: Callable[[], Layer], b: Builder, n: Node) -> Value:
 
 
 def _reduced(kind: Callable[[], Layer], b: Builder, n: Node) -> Value:
-    """A mean or maximum over all of space."""
+    """Convert a mean or maximum over all spatial axes."""
     x = n.data()
     shape = b.shape(x)
     rank = len(shape) + 1
     axes = n.get("axes") or (n.optional_numbers(1) if len(n.inputs) > 1 else None)
     if axes is None or sorted(int(a) % rank for a in axes) != list(range(2, rank)):
-        raise Unread(f"it reduces axes {axes}, not those of space")
+        raise Unread(f"it reduces axes {axes}, not the spatial ones")
     pooled = b.add(kind(), x)
     return pooled if n.get("keepdims", 1) else b.add(net_layers.Flatten(), pooled)
 
@@ -193,12 +196,12 @@ def _batch_norm(b: Builder, n: Node) -> Value:
 def _lrn(b: Builder, n: Node) -> Value:
     size = n.get("size", 0)
     if size % 2 == 0:
-        raise Unread(f"a window of {size} channels has no middle")
+        raise Unread(f"its window of {size} channels has no middle")
     values = n.get("alpha", 1e-4), n.get("beta", 0.75), n.get("bias", 1.0)
     return b.add(net_layers.LRN(size, *map(float, values)), n.data())
 
 
-def _plain(layer: Layer, b: Builder, n: Node) -> Value:
+def _without_options(layer: Layer, b: Builder, n: Node) -> Value:
     return b.add(layer, n.data())
 
 
@@ -207,15 +210,15 @@ def _leaky(b: Builder, n: Node) -> Value:
 
 
 def _numbered(function: str, names: dict[str, float], b: Builder, n: Node) -> Value:
-    """A function of a number whose constants are attributes."""
+    """Convert an elementwise function whose parameters are attributes."""
     numbers = tuple(float(n.get(name, value)) for name, value in names.items())
     return b.add(Pointwise(function, numbers), n.data())
 
 
 def _clip(b: Builder, n: Node) -> Value:
     bounds = []
-    for place, (name, value) in enumerate((("min", -math.inf), ("max", math.inf)), start=1):
-        given = n.optional_numbers(place) if n.version >= 11 else [n.get(name, value)]
+    for index, (name, value) in enumerate((("min", -math.inf), ("max", math.inf)), start=1):
+        given = n.optional_numbers(index) if n.version >= 11 else [n.get(name, value)]
         bounds.append(float((given or [value])[0]))
     return b.add(Pointwise("clip", tuple(bounds)), n.data())
 
@@ -223,26 +226,26 @@ def _clip(b: Builder, n: Node) -> Value:
 def _power(b: Builder, n: Node) -> Value:
     exponent = n.numbers(1)
     if len(exponent) != 1:
-        raise Unread(f"its exponent is {len(exponent)} numbers")
-    whole = exponent[0] == int(exponent[0]) if math.isfinite(exponent[0]) else False
-    return b.add(Pointwise("power", (int(exponent[0]) if whole else exponent[0],)), n.data())
+        raise Unread(f"its exponent has {len(exponent)} numbers")
+    is_integer = exponent[0] == int(exponent[0]) if math.isfinite(exponent[0]) else False
+    return b.add(Pointwise("power", (int(exponent[0]) if is_integer else exponent[0],)), n.data())
 
 
 def _gelu(b: Builder, n: Node) -> Value:
     if n.get("approximate", "none") != "none":
-        raise Unread("it is the approximate one")
+        raise Unread("it is the approximate GELU")
     return b.add(Pointwise("gelu"), n.data())
 
 
 def softmax_axis(n: Node, shape: Any) -> int:
-    """The axis of a softmax, the batch counted. Raises: Unread for several, and the batch."""
+    """Return the axis of a softmax, counting the batch. Raises: Unread for several or the batch."""
     rank = len(shape) + 1
     axis = int(n.get("axis", -1 if n.version >= 13 else 1)) % rank
     if n.version < 13 and any(m != 1 for m in shape[axis:]):
-        # Up to version 11 it went over all axes from that one on.
-        raise Unread(f"it goes over several axes, from {axis} on, in version {n.version}")
+        # Up to version 11 the sum is over all axes from this one on.
+        raise Unread(f"it sums over several axes, from {axis} on, in version {n.version}")
     if not axis:
-        raise Unread("it goes across samples")
+        raise Unread("it sums over the batch")
     return axis
 
 
@@ -267,7 +270,7 @@ def _dropout(b: Builder, n: Node) -> Value:
 def _gemm(b: Builder, n: Node) -> Value:
     x, weights = n.data(), n.constant(1)
     if n.get("transA", 0) or len(b.shape(x)) != 1 or len(weights.shape) != 2:
-        raise Unread("it is no matrix times one vector for each sample")
+        raise Unread("it is not the product of a matrix and a vector for each sample")
     alpha, beta = float(n.get("alpha", 1.0)), float(n.get("beta", 1.0))
     matrix = weights if n.get("transB", 0) else _transposed(weights)
     outputs = matrix.shape[0]
@@ -342,7 +345,7 @@ def _multiplied(b: Builder, n: Node) -> Value:
 
 def _divided(b: Builder, n: Node) -> Value:
     if isinstance(n.given(1), Data):
-        # Division by data is a product with their reciprocals.
+        # Division by data is multiplication by their reciprocals.
         inverse = b.add(Pointwise("power", (-1,)), n.data(1))
         if isinstance(n.given(0), Data):
             parts = widest(b, n.data(0), inverse)
@@ -352,12 +355,12 @@ def _divided(b: Builder, n: Node) -> Value:
 
 
 def _minus_one() -> Constant:
-    return known(np.float32(-1))
+    return stored(np.float32(-1))
 
 
 def _mapped(array: Constant, function: Callable[[Array], Array]) -> Constant:
     if array.dtype.kind != "f":
-        raise Unread(f"its constant is of the type {array.dtype}")
+        raise Unread(f"its constant has the type {array.dtype}")
 
     def values(v: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -371,24 +374,24 @@ def _both(b: Builder, n: Node) -> tuple[Data, Data]:
 
 
 def widest(b: Builder, first: Data, second: Data) -> tuple[Data, Data]:
-    """Two data repeated to a common shape."""
+    """Broadcast two data to a common shape."""
     shapes = b.shape(first), b.shape(second)
     if shapes[0] == shapes[1]:
         return first, second
     if len(shapes[0]) != len(shapes[1]) or any(is_symbolic(k) for s in shapes for k in s):
         raise Unread(f"its inputs have the shapes {shapes[0]} and {shapes[1]}")
     try:
-        wanted = np.broadcast_shapes(*shapes)
+        common = np.broadcast_shapes(*shapes)
     except ValueError as error:
         raise Unread(str(error)) from None
-    return b.spread(first, wanted), b.spread(second, wanted)
+    return b.spread(first, common), b.spread(second, common)
 
 
 def _aligned(b: Builder, x: Data, array: Constant) -> Constant:
-    """A constant without the axis of the batch."""
+    """Remove the batch axis of a constant."""
     if array.absent:
-        # It may well be data, as of a second image.
-        raise Unread(f"the numbers of its other input are not there: {array.absent}")
+        # It may be data, such as a second image.
+        raise Unread(f"the numbers of its other input are not available: {array.absent}")
     rank = len(b.shape(x)) + 1
     if len(array.shape) > rank or (len(array.shape) == rank and array.shape[0] != 1):
         raise Unread(f"its constant of shape {array.shape} is not the same for all samples")
@@ -399,13 +402,13 @@ def _aligned(b: Builder, x: Data, array: Constant) -> Constant:
 
 
 def times(b: Builder, x: Data, array: Constant) -> Data:
-    """Data times a constant."""
+    """Multiply data by a constant."""
     own = _aligned(b, x, array)
     return b.add(Scale(own.shape), x, scale=own)
 
 
 def shifted(b: Builder, x: Data, array: Constant) -> Data:
-    """Data plus a constant."""
+    """Add a constant to data."""
     own = _aligned(b, x, array)
     return b.add(Shift(own.shape), x, bias=own)
 
@@ -427,17 +430,17 @@ RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "ReduceMax": ((1, 11, 12, 13, 18, 20), partial(_reduced, net_layers.GlobalMaxPool)),
     "BatchNormalization": ((7, 9, 14, 15), _batch_norm),
     "LRN": ((1, 13), _lrn),
-    "Relu": ((6, 13, 14), partial(_plain, net_layers.ReLU())),
-    "Sigmoid": ((6, 13), partial(_plain, net_layers.Sigmoid())),
-    "Tanh": ((6, 13), partial(_plain, net_layers.Tanh())),
+    "Relu": ((6, 13, 14), partial(_without_options, net_layers.ReLU())),
+    "Sigmoid": ((6, 13), partial(_without_options, net_layers.Sigmoid())),
+    "Tanh": ((6, 13), partial(_without_options, net_layers.Tanh())),
     "LeakyRelu": ((6, 16), _leaky),
-    "Abs": ((6, 13), partial(_plain, Pointwise("abs"))),
-    "Exp": ((6, 13), partial(_plain, Pointwise("exp"))),
-    "Log": ((6, 13), partial(_plain, Pointwise("log"))),
-    "Sqrt": ((6, 13), partial(_plain, Pointwise("sqrt"))),
-    "Erf": ((9, 13), partial(_plain, Pointwise("erf"))),
-    "Softplus": ((1, 22), partial(_plain, Pointwise("softplus"))),
-    "HardSwish": ((14, 22), partial(_plain, Pointwise("hard_swish"))),
+    "Abs": ((6, 13), partial(_without_options, Pointwise("abs"))),
+    "Exp": ((6, 13), partial(_without_options, Pointwise("exp"))),
+    "Log": ((6, 13), partial(_without_options, Pointwise("log"))),
+    "Sqrt": ((6, 13), partial(_without_options, Pointwise("sqrt"))),
+    "Erf": ((9, 13), partial(_without_options, Pointwise("erf"))),
+    "Softplus": ((1, 22), partial(_without_options, Pointwise("softplus"))),
+    "HardSwish": ((14, 22), partial(_without_options, Pointwise("hard_swish"))),
     "HardSigmoid": (
         (6, 22),
         partial(_numbered, "hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
@@ -456,4 +459,4 @@ RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "Mul": ((7, 13, 14), _multiplied),
     "Div": ((7, 13, 14), _divided),
 }
-"""By operator: the versions whose text has been read, and what makes layers of a node."""
+"""For each operator the supported versions, and the function that converts a node to layers."""

@@ -26,11 +26,11 @@ from convalg.network.readers.onnx.builder import (
     Outside,
     Unread,
     Value,
+    is_complete,
     product,
-    whole_numbers,
 )
 from convalg.network.readers.onnx.folding import MOVES, fold
-from convalg.network.readers.onnx.tensors import Constant, absent, constant, known, shown
+from convalg.network.readers.onnx.tensors import Constant, absent, constant, shown, stored
 from convalg.network.readers.onnx.wire import Skeleton, scan
 from convalg.size import as_shape, is_symbolic
 
@@ -40,40 +40,50 @@ MOST_NODES = 50_000
 DEEPEST = 8
 LARGEST_SIZE = 2**31 - 1
 MOST_FOLDED = 2**24
-"""Numbers that constants may have together that are computed from others."""
+"""The largest total number of entries of the constants that are computed from others."""
 POINTWISE = {
     *("QuantizeLinear", "DequantizeLinear", "Cast", "CastLike", "Round", "Floor", "Ceil", "Sign"),
     *("Not", "IsNaN", "IsInf", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh"),
     *("Asinh", "Acosh", "Atanh", "Selu", "Celu", "Mish", "Softsign", "ThresholdedRelu", "Shrink"),
     *("Gelu", "Pow", "BitShift", "BitwiseNot", "Swish"),
 }
-"""Operators of which each output reads its own entry of the one input with data."""
+"""Operators whose outputs read only the entry at the same index of the input with data."""
 WITHOUT_WEIGHTS = {
     *("Resize", "Upsample", "Clip", "Pad", "Dropout", "Range", "NonMaxSuppression", "OneHot"),
     *("RoiAlign", "MaxRoiPool", "QuantizeLinear", "DequantizeLinear", "Reshape", "Expand"),
 }
-"""Operators whose constants are options, and not trained."""
+"""Operators whose constants are options, not trained arrays."""
 STANDARD = ("", "ai.onnx")
 TENSOR, GRAPH, GRAPHS = 4, 5, 10
 
 
 def read_onnx(path: Any, in_shape: Any = None) -> Network:
-    """The network of an ONNX file, layer by layer; weights are loaded when they are first used.
+    """Return the network of an ONNX file, layer by layer.
 
-    Shapes: `in_shape` is that of one sample, `(channels, *spatial)`; it is needed where the
-    file leaves sizes open. ONNX's first axis is the batch; the first input is the network's.
-    Operators that have no layer stay as opaque nodes with the shape that ONNX gives them:
-    receptive fields and counts go on around them, running them raises an error.
-    What has no shape is left out and listed in `net.graph.graph["left_out"]`.
-    Raises: FileError for a file that is no sound ONNX model, ShapeError and ArgumentError where
-    the shape of the input does not fit or is open, MissingLibraryError without onnx.
+    Weights are loaded when they are first used. The first axis of all data is the batch, and the
+    first input of the model is the input of the network. An operator without a layer becomes an
+    opaque node with the shape that ONNX infers: receptive fields and counts are computed across
+    it, running it raises an error. Operators without a shape are left out and listed in
+    `net.graph.graph["left_out"]`.
 
-    >>> read_onnx("missing.onnx")  # doctest: +ELLIPSIS
+    Args:
+        path: the path of the file.
+        in_shape: the shape of one sample, `(channels, *spatial)`; it is required where the file
+            does not fix all sizes.
+
+    Raises:
+        FileError: for a file that is not a valid ONNX model.
+        ShapeError: when `in_shape` does not match the input of the model.
+        ArgumentError: when `in_shape` is required.
+        MissingLibraryError: when the onnx package is not installed.
+
+    >>> import convalg as ca
+    >>> ca.read_onnx("missing.onnx")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    convalg.errors.FileError: 'missing.onnx' cannot be read as a file: ...
+    convalg.errors.FileError: cannot read 'missing.onnx' ...
     """
     if not isinstance(path, (str, PathLike)):
-        raise KindError(f"path must be that of a file, not {path!r} ({type(path).__name__})")
+        raise KindError(f"path must be the path of a file, not {path!r} ({type(path).__name__})")
     skeleton = scan(Path(path))
     try:
         import onnx
@@ -87,20 +97,20 @@ def read_onnx(path: Any, in_shape: Any = None) -> Network:
         model.ParseFromString(skeleton.model)
         return _ModelReader(model, skeleton).read(in_shape)
     except (DecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{skeleton.path} is no ONNX model: {error}") from None
+        raise FileError(f"{skeleton.path} is not an ONNX model: {error}") from None
 
 
 class _ModelReader:
     def __init__(self, model: Any, skeleton: Skeleton) -> None:
         self.model, self.skeleton, self.path = model, skeleton, skeleton.path
         if not model.HasField("graph") or not model.graph.node:
-            raise FileError(f"{self.path} holds no graph with nodes: it is no ONNX model")
+            raise FileError(f"{self.path} is not an ONNX model: it has no graph with nodes")
         versions = {o.domain: o.version for o in model.opset_import}
         self.opset = int(versions.get("", versions.get("ai.onnx", 0)))
         if self.opset < OLDEST:
             raise FileError(
-                f"{self.path} has opset {self.opset}, and {OLDEST} or later is read: convert it "
-                f"with onnx.version_converter"
+                f"{self.path} has opset {self.opset}, and {OLDEST} or later is supported: convert "
+                f"it with onnx.version_converter"
             )
         self.nodes = 0
         self.folded = 0
@@ -110,15 +120,15 @@ class _ModelReader:
     def read(self, in_shape: Any) -> Network:
         graph = self.model.graph
         constants = {t.name: constant(t, self.skeleton) for t in graph.initializer}
-        inputs = [one for one in graph.input if one.name not in constants]
+        inputs = [proto for proto in graph.input if proto.name not in constants]
         if not inputs:
-            raise FileError(f"{self.path} has no input: it is no network")
+            raise FileError(f"{self.path} is not a network: it has no input")
         shape, batch = self._input(inputs[0], in_shape)
         net = Network(shape, name=shown(graph.name) or "network")
         b = self.builder = Builder(net, batch)
         self._describe(graph)
-        b.values.update({one.name: self._outside(one.name) for one in inputs[1:]})
-        self._others = [one.name for one in inputs[1:]]
+        self._others = [proto.name for proto in inputs[1:]]
+        b.values.update({name: self._outside(name) for name in self._others})
         b.values.update({k: v if v else Outside() for k, v in constants.items()})
         b.values[inputs[0].name] = Data("input")
         self._run(graph.node, depth=0)
@@ -129,75 +139,76 @@ class _ModelReader:
         """Set the output. Raises: FileError where none depends on the data of the input."""
         b, graph = self.builder, self.model.graph
         nodes = []
-        for one in graph.output:
-            value = b.values.get(one.name)
+        for proto in graph.output:
+            value = b.values.get(proto.name)
             if isinstance(value, Data):
                 nodes.append(value.node)
                 continue
-            what = "is a constant" if isinstance(value, Constant) else "is not computed here"
+            reason = "is a constant" if isinstance(value, Constant) else "is not computed"
             if not b.left_out and len(graph.output) == 1:
                 raise FileError(
-                    f"output {shown(one.name)} of {self.path} {what}: it does not depend on the "
-                    f"numbers of the input {given}, so that there is no network to read"
+                    f"output {shown(proto.name)} of {self.path} {reason}: it does not depend on "
+                    f"the numbers of the input {given}, so there is no network to read"
                 )
             if len(graph.output) > 1:
-                b.left_out.append(f"output {shown(one.name)}, which {what}")
+                b.left_out.append(f"output {shown(proto.name)}, which {reason}")
                 net.graph.graph["outputs_missing"] = True
         if not graph.output:
-            raise FileError(f"{self.path} has no output: it is no network")
+            raise FileError(f"{self.path} is not a network: it has no output")
         for name in self._others:
             value = b.values[name]
-            unplaced = not isinstance(value, Constant) or id(value.origin) not in b.placed
-            if unplaced and name in self._names_read:
-                b.left_out.append(f"input {shown(name)}, since a network here has one input")
+            is_weight = isinstance(value, Constant) and id(value.origin) in b.placed
+            if not is_weight and name in self._names_read:
+                b.left_out.append(f"input {shown(name)}, since a network has only one input")
         net.output = nodes[0] if nodes else (b.added or [INPUT])[-1]
         net.graph.graph.update(left_out=b.left_out, outputs=nodes, opset=self.opset)
 
-    # Inputs and shapes that the file gives.
+    # Inputs and shapes declared in the file.
 
     def _input(self, proto: Any, in_shape: Any) -> tuple[tuple[Any, ...], Any]:
-        """The shape of one sample, and the batch that shape arithmetic sees."""
+        """Return the shape of one sample, and the batch size for shape arithmetic."""
         name = shown(proto.name)
         sizes = _sizes(proto)
         if sizes is not None and any(n is not None and n > LARGEST_SIZE for n in sizes):
-            raise FileError(f"input {name} of {self.path} has the sizes {sizes}: that is no size")
+            raise FileError(
+                f"input {name} of {self.path} has the sizes {sizes}, over the limit of "
+                f"{LARGEST_SIZE}"
+            )
         if sizes is not None and len(sizes) < 2:
             raise ShapeError(
-                f"input {name} has the shape {tuple(sizes)}: a network's is (batch, channels, "
-                f"*spatial)"
+                f"the shape of input {name} must be (batch, channels, *spatial), not {tuple(sizes)}"
             )
         batch = sizes[0] if sizes and sizes[0] else 1
         if in_shape is None:
             if sizes is None or not all(sizes[1:]):
-                words = _shape_words(proto)
                 raise ArgumentError(
-                    f"input {name} has the shape {words} with open sizes: pass in_shape=, that "
-                    f"of one sample without the batch, as in (3, 224, 224)"
+                    f"input {name} of shape {_shape_text(proto)} has unknown sizes: pass "
+                    f"in_shape=, the shape of one sample without the batch, such as (3, 224, 224)"
                 )
             return tuple(sizes[1:]), batch
-        wanted = tuple(as_shape(in_shape, "in_shape"))
+        shape = tuple(as_shape(in_shape, "in_shape"))
         fits = sizes is None or (
-            len(wanted) == len(sizes) - 1
-            and all(not n or n == m for n, m in zip(sizes[1:], wanted, strict=True))
+            len(shape) == len(sizes) - 1
+            and all(not n or n == m for n, m in zip(sizes[1:], shape, strict=True))
         )
         if not fits:
             raise ShapeError(
-                f"in_shape {wanted} does not fit input {name} of shape {_shape_words(proto)}, "
+                f"in_shape {shape} does not match input {name} of shape {_shape_text(proto)}, "
                 f"whose first axis is the batch"
             )
-        return wanted, batch
+        return shape, batch
 
     def _describe(self, graph: Any) -> None:
-        """The shapes and types that the file gives to names."""
+        """Store the shapes and types that the file declares for names."""
         self.described: dict[str, tuple[Any, ...] | None] = {}
-        for one in (*graph.input, *graph.value_info, *graph.output):
-            sizes = _sizes(one)
-            whole = sizes is not None and all(n and n <= LARGEST_SIZE for n in sizes)
-            self.described[one.name] = tuple(sizes) if whole and sizes is not None else None
-            self.builder.types[one.name] = one.type.tensor_type.elem_type or FLOAT
+        for proto in (*graph.input, *graph.value_info, *graph.output):
+            sizes = _sizes(proto)
+            complete = sizes is not None and all(n and n <= LARGEST_SIZE for n in sizes)
+            self.described[proto.name] = tuple(sizes) if complete and sizes is not None else None
+            self.builder.types[proto.name] = proto.type.tensor_type.elem_type or FLOAT
 
     def _outside(self, name: str) -> Value:
-        """Another input: the weights of a layer where it is read as such, else left out."""
+        """Return the value of a further input: usable as weights if its shape is known."""
         shape = self.described.get(name)
         if shape is None:
             return Outside()
@@ -206,24 +217,24 @@ class _ModelReader:
     # Nodes.
 
     def _run(self, nodes: Iterable[Any], depth: int) -> None:
-        """Every node in an order in which data can flow."""
+        """Convert all nodes, in an order in which data can flow."""
         for proto in self._sorted(list(nodes)):
             self.nodes += 1
             if self.nodes > MOST_NODES:
-                raise FileError(f"{self.path} has over {MOST_NODES} nodes: no network has so many")
-            found = self._inlined(proto, depth) or self._values(proto)
-            # An output that the reader does not make is no missing input to who reads it.
-            for name, value in zip_longest(proto.output, found, fillvalue=Outside()):
+                raise FileError(f"{self.path} has over {MOST_NODES} nodes, more than any network")
+            values = self._inlined(proto, depth) or self._values(proto)
+            # Outputs without a value are marked, so that their readers do not take them as omitted.
+            for name, value in zip_longest(proto.output, values, fillvalue=Outside()):
                 if isinstance(name, str) and name:
                     self.builder.values[name] = value
 
     def _sorted(self, nodes: list[Any]) -> list[Any]:
-        """Nodes behind those that they read. Raises: FileError for cycles and unknown names."""
+        """Sort nodes topologically. Raises: FileError for cycles and unknown names."""
         makers: dict[str, int] = {}
         for k, proto in enumerate(nodes):
             for name in proto.output:
                 if name and (name in makers or name in self.builder.values):
-                    raise FileError(f"{self.path} gives the name {shown(name)} to two values")
+                    raise FileError(f"{self.path} has two values with the name {shown(name)}")
                 if name:
                     makers[name] = k
         waiting, readers = [0] * len(nodes), [[] for _ in nodes]  # type: ignore[var-annotated]  # lists of node numbers
@@ -236,7 +247,7 @@ class _ModelReader:
                 elif name in proto.input and name not in self.builder.values:
                     raise FileError(
                         f"{self.path} has a node {_label(proto)} that reads {shown(name)}, which "
-                        f"nothing gives"
+                        f"does not exist"
                     )
         ready = [k for k, count in enumerate(waiting) if not count][::-1]
         order = []
@@ -249,11 +260,11 @@ class _ModelReader:
                     ready.append(reader)
         if len(order) < len(nodes):
             stuck = next(proto for k, proto in enumerate(nodes) if waiting[k])
-            raise FileError(f"{self.path} has a cycle: {_label(stuck)} waits for its own output")
+            raise FileError(f"{self.path} has a cycle: {_label(stuck)} depends on its own output")
         return order
 
     def _inlined(self, proto: Any, depth: int) -> list[Value] | None:
-        """The outputs of the branch that a constant condition takes."""
+        """Return the outputs of an If with a constant condition; None for other nodes."""
         condition = self.builder.values.get(proto.input[0]) if proto.input else None
         if proto.op_type != "If" or not isinstance(condition, Constant) or condition.size != 1:
             return None
@@ -262,25 +273,25 @@ class _ModelReader:
         if not branches or depth >= DEEPEST:
             return None
         b, branch = self.builder, branches[0]
-        found = {t.name: constant(t, self.skeleton) for t in branch.initializer}
-        inner = {*found, *(name for node in branch.node for name in node.output)}
+        constants = {t.name: constant(t, self.skeleton) for t in branch.initializer}
+        inner = {*constants, *(name for node in branch.node for name in node.output)}
         before = {name: b.values[name] for name in inner if name in b.values}
-        b.values.update({k: v if v else Outside() for k, v in found.items()})
+        b.values.update({k: v if v else Outside() for k, v in constants.items()})
         self._run(branch.node, depth + 1)
-        values = [b.values.get(one.name, Outside()) for one in branch.output]
+        values = [b.values.get(output.name, Outside()) for output in branch.output]
         for name in inner:
             b.values.pop(name, None)
         b.values.update(before)
         return values
 
     def _values(self, proto: Any) -> list[Value]:
-        """What a node gives: constants, layers, or opaque nodes."""
+        """Return the outputs of a node: constants, layers, or opaque nodes."""
         b = self.builder
         name = shown(proto.name) or (shown(proto.output[0]) if proto.output else "")
         before, output = b.begin(name or shown(proto.op_type) or "node"), b.net.output
         try:
             node = self._node(proto, name)
-            return self._understood(node)
+            return self._converted(node)
         except (Unread, *ILL_FORMED) as error:
             if isinstance(error, FileError):
                 raise
@@ -288,50 +299,50 @@ class _ModelReader:
             reason = str(error) if isinstance(error, Unread) else f"it is ill-formed: {error}"
         return self._opaque(proto, shown(reason, 200))
 
-    def _understood(self, node: Node) -> list[Value]:
-        """Raises: Unread, or what is ILL_FORMED, where there is no layer for it."""
+    def _converted(self, node: Node) -> list[Value]:
+        """Return constants or layers. Raises: Unread or an ILL_FORMED error without a layer."""
         first = node.given(0)
         if node.op == "Shape" and isinstance(first, Data):
             sizes = self.builder.full_shape(first)[node.get("start", 0) : node.get("end")]
-            letters = any(is_symbolic(n) for n in sizes)
-            return [known(np.array(sizes, dtype=object if letters else np.int64))]
+            symbolic = any(is_symbolic(n) for n in sizes)
+            return [stored(np.array(sizes, dtype=object if symbolic else np.int64))]
         if node.op == "Size" and isinstance(first, Data):
-            return [known(np.array(product(self.builder.full_shape(first))))]
+            return [stored(np.array(product(self.builder.full_shape(first))))]
         if all(value is None or isinstance(value, Constant) for value in node.inputs):
             return list(self._folded(node))
         if node.op not in RULES:
             raise Unread("this operator has no layer")
         versions, rule = RULES[node.op]
         if node.version not in versions:
-            raise Unread(f"version {node.version} of this operator is not read")
-        found = rule(self.builder, node)
-        return found if isinstance(found, list) else [found]
+            raise Unread(f"version {node.version} of this operator is not supported")
+        result = rule(self.builder, node)
+        return result if isinstance(result, list) else [result]
 
     def _folded(self, node: Node) -> list[Constant]:
-        """Constants of constants. Raises: FileError where all of them together are too many."""
-        found = fold(node)
+        """Compute constants from constants. Raises: FileError for too many numbers in total."""
+        constants = fold(node)
         if node.op not in MOVES and node.op != "Constant":
-            self.folded += sum(one.size for one in found)
+            self.folded += sum(array.size for array in constants)
         if self.folded > MOST_FOLDED:
             needed = format_bytes(8 * self.folded)
             raise FileError(
                 f"{self.path} computes constants of over {needed}, more than any network needs: "
                 f"fold them with another tool first"
             )
-        return found
+        return constants
 
     def _node(self, proto: Any, name: str) -> Node:
         from onnx import defs, helper
 
         if proto.domain not in STANDARD:
-            raise Unread(f"it is of the domain {shown(proto.domain)}")
-        inputs = [self.builder.values.get(one) if one else None for one in proto.input]
+            raise Unread(f"it belongs to the domain {shown(proto.domain)}")
+        inputs = [self.builder.values.get(name) if name else None for name in proto.input]
         while inputs and inputs[-1] is None:
             inputs.pop()
         try:
             version = defs.get_schema(proto.op_type, self.opset).since_version
         except defs.SchemaError:
-            raise Unread("no such operator is in ONNX") from None
+            raise Unread("ONNX does not have this operator") from None
         attributes = {
             a.name: constant(a.t, self.skeleton)
             if a.type == TENSOR
@@ -344,7 +355,7 @@ class _ModelReader:
         return Node(proto, name, proto.op_type, version, attributes, inputs)
 
     def _check(self, proto: Any) -> None:
-        """Raises: Unread unless inputs and attributes are those that the operator takes."""
+        """Raise Unread unless the inputs and attributes are valid for the operator."""
         from onnx import checker
 
         context = checker.C.CheckerContext()
@@ -355,10 +366,10 @@ class _ModelReader:
         except checker.ValidationError as error:
             raise Unread(f"it is ill-formed: {error}") from None
 
-    # What is opaque.
+    # Opaque nodes.
 
     def _opaque(self, proto: Any, reason: str) -> list[Value]:
-        """The outputs of a node that has no layer, with the shapes that ONNX gives."""
+        """Return the outputs of a node without a layer, with the shapes that ONNX infers."""
         from convalg.network.readers.onnx.inference import inferred
 
         b = self.builder
@@ -366,7 +377,7 @@ class _ModelReader:
             v for n in dict.fromkeys(_read_by(proto)) if isinstance(v := b.values.get(n), Data)
         ]
         shapes = inferred(b, proto, self.model.opset_import)
-        found: list[Value] = []
+        values: list[Value] = []
         joined: Data | None = None
         arrays = self._arrays(proto)
         for name in proto.output:
@@ -374,20 +385,20 @@ class _ModelReader:
             shape = shape or self.described.get(name)
             b.types[name] = elem
             if not sources:
-                found.append(Outside(shape))
-            elif shape is None or not whole_numbers(shape):
+                values.append(Outside(shape))
+            elif shape is None or not is_complete(shape):
                 if name:
                     b.left_out.append(f"{_label(proto)} without a shape: {reason}")
-                found.append(Outside())
+                values.append(Outside())
             elif not name:
-                found.append(Outside())
+                values.append(Outside())
             else:
                 joined = joined or b.joined(sources)
-                found.append(self._placed(joined, proto, shape, reason, sources, arrays))
+                values.append(self._opaque_layer(joined, proto, shape, reason, sources, arrays))
                 arrays = {}
-        return found
+        return values
 
-    def _placed(
+    def _opaque_layer(
         self,
         source: Data,
         proto: Any,
@@ -397,42 +408,42 @@ class _ModelReader:
         arrays: dict[str, Constant],
     ) -> Data:
         b, op = self.builder, shown(proto.op_type)
-        batched = all(one.batched for one in sources) and len(shape) > 1 and shape[0] == b.batch
+        batched = all(data.batched for data in sources) and len(shape) > 1 and shape[0] == b.batch
         own = tuple(shape[1:] if batched else shape or (1,))
-        named = tuple((name, array.shape) for name, array in arrays.items())
-        alone = len(sources) == 1 and own == b.shape(source)
-        like = Identity() if op in POINTWISE and alone and not named else None
-        node = b.add(Opaque(op, own, reason, like, named), source, **arrays).node
+        named_shapes = tuple((name, array.shape) for name, array in arrays.items())
+        same_shape = len(sources) == 1 and own == b.shape(source)
+        like = Identity() if op in POINTWISE and same_shape and not named_shapes else None
+        node = b.add(Opaque(op, own, reason, like, named_shapes), source, **arrays).node
         return Data(node, batched)
 
     def _arrays(self, proto: Any) -> dict[str, Constant]:
-        """The weights of a node without a layer: its constants of floating point."""
+        """Return the weights of a node without a layer: its floating-point constants."""
         if proto.op_type in WITHOUT_WEIGHTS:
             return {}
-        found = {}
+        arrays = {}
         for name in dict.fromkeys(_read_by(proto)):
             value = self.builder.values.get(name)
             if not isinstance(value, Constant) or value.absent:
                 continue
             if value.dtype.kind == "f" and value.size > 1:
-                found[shown(name)] = value
-        return found
+                arrays[shown(name)] = value
+        return arrays
 
 
 def _sizes(proto: Any) -> list[int | None] | None:
-    """The sizes of a described value, None for open ones; None where there is no shape."""
+    """Return the declared sizes of a value, None for unknown ones; None without a shape."""
     if not proto.type.HasField("tensor_type") or not proto.type.tensor_type.HasField("shape"):
         return None
     dims = proto.type.tensor_type.shape.dim
     return [int(d.dim_value) if d.dim_value > 0 else None for d in dims]
 
 
-def _shape_words(proto: Any) -> str:
+def _shape_text(proto: Any) -> str:
     if _sizes(proto) is None:
-        return "none at all"
+        return "(unknown)"
     dims = proto.type.tensor_type.shape.dim
-    words = [str(d.dim_value) if d.dim_value > 0 else shown(d.dim_param) or "?" for d in dims]
-    return f"({', '.join(words)})"
+    sizes = [str(d.dim_value) if d.dim_value > 0 else shown(d.dim_param) or "?" for d in dims]
+    return f"({', '.join(sizes)})"
 
 
 def _label(proto: Any) -> str:
@@ -440,15 +451,15 @@ def _label(proto: Any) -> str:
 
 
 def _read_by(proto: Any) -> list[str]:
-    """The names that a node reads, also those that its subgraphs take from outside."""
-    found = [name for name in proto.input if name]
+    """Return the names that a node reads, with those that its subgraphs read from outside."""
+    names = [name for name in proto.input if name]
     for attribute in proto.attribute:
         for graph in [attribute.g] if attribute.type == GRAPH else attribute.graphs:
-            inside = {one.name for one in (*graph.input, *graph.initializer)}
-            names = []
+            inside = {value.name for value in (*graph.input, *graph.initializer)}
+            inner: list[str] = []
             for node in graph.node:
-                names.extend(_read_by(node))
+                inner.extend(_read_by(node))
                 inside.update(node.output)
-            names.extend(one.name for one in graph.output)
-            found.extend(name for name in names if name not in inside)
-    return found
+            inner.extend(value.name for value in graph.output)
+            names.extend(name for name in inner if name not in inside)
+    return names

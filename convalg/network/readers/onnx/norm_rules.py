@@ -1,4 +1,4 @@
-"""ONNX nodes that normalise, and functions that are sums of those that layers have."""
+"""Rules for ONNX nodes that normalise, and for functions composed of existing layers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from convalg.network.readers.onnx.builder import (
     product,
 )
 from convalg.network.readers.onnx.layer_rules import shifted, softmax_axis, times
-from convalg.network.readers.onnx.tensors import Constant, known
+from convalg.network.readers.onnx.tensors import Constant, stored
 from convalg.size import is_symbolic
 
 
 def _negative(b: Builder, x: Data) -> Data:
-    return b.add(Scale(), x, scale=known(np.float32(-1)))
+    return b.add(Scale(), x, scale=stored(np.float32(-1)))
 
 
 def _neg(b: Builder, n: Node) -> Value:
@@ -41,7 +41,7 @@ def _prelu(b: Builder, n: Node) -> Value:
     """max(x, 0) - slope max(-x, 0)."""
     x, slope = n.data(), n.constant(1)
     if slope.dtype.kind != "f":
-        raise Unread(f"its slope is of the type {slope.dtype}")
+        raise Unread(f"its slope has the type {slope.dtype}")
     low = b.add(net_layers.ReLU(), _negative(b, x))
     minus = slope.moved(slope.shape, np.negative)
     return b.add(net_layers.Add(), b.add(net_layers.ReLU(), x), times(b, low, minus))
@@ -55,12 +55,12 @@ def _log_softmax(b: Builder, n: Node) -> Value:
 def _standardised(b: Builder, n: Node, rows: Any, default: float = 1e-5) -> Data:
     x = n.data()
     if any(is_symbolic(size) for size in b.shape(x)):
-        raise Unread(f"its input {b.shape(x)} has sizes that are letters")
+        raise Unread(f"its input {b.shape(x)} has symbolic sizes")
     return b.add(Standardise(int(rows), float(n.get("epsilon", default))), x)
 
 
 def _along_channels(array: Constant, dims: int) -> Constant:
-    """One number for each channel, with an axis of one for each of space."""
+    """Reshape one number for each channel to have a spatial shape of ones."""
     shape = (array.size, *(1,) * dims)
     return array.moved(shape, lambda v: v.reshape(shape))
 
@@ -81,13 +81,13 @@ def _group(b: Builder, n: Node) -> Value:
 
 def _layer(b: Builder, n: Node) -> Value:
     if any(n.proto.output[1:]):
-        raise Unread("its mean or its deviation is asked for")
+        raise Unread("its outputs for the mean or the deviation are used")
     shape = b.shape(n.data())
     axis = int(n.get("axis", -1)) % (len(shape) + 1)
     if not axis:
-        raise Unread("it goes across samples")
-    found = times(b, _standardised(b, n, product(shape[: axis - 1])), n.constant(1))
-    return found if n.given(2) is None else shifted(b, found, n.constant(2))
+        raise Unread("it normalises over the batch")
+    scaled = times(b, _standardised(b, n, product(shape[: axis - 1])), n.constant(1))
+    return scaled if n.given(2) is None else shifted(b, scaled, n.constant(2))
 
 
 RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
@@ -99,4 +99,4 @@ RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "GroupNormalization": ((21,), _group),
     "LayerNormalization": ((17,), _layer),
 }
-"""By operator: the versions whose text has been read, and what makes layers of a node."""
+"""For each operator the supported versions, and the function that converts a node to layers."""

@@ -1,4 +1,4 @@
-"""ONNX nodes that move samples about: reshapes, slices, concatenations, other grids."""
+"""Rules for ONNX nodes that rearrange samples: reshapes, slices, concatenations, resizing."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ MODES: dict[str, Any] = {
 }
 LAST = 2**31
 FLOAT_TYPES = (1, 10, 11, 16)
-"""Element types of floating point: casts between them change no more than rounding."""
+"""Floating-point element types: casts between them change numbers only by rounding."""
 
 
 def target_shape(full: tuple[Any, ...], wanted: list[Any], allow_zero: Any) -> tuple[Any, ...]:
-    """ONNX's target of a Reshape with its 0 and -1 worked out. Raises: Unread where it fails."""
+    """Resolve 0 and -1 in the target shape of an ONNX Reshape. Raises: Unread where it fails."""
     if any(n == 0 for n in wanted[len(full) :]) and not allow_zero:
-        raise Unread(f"a shape {wanted} copies axes that the input {full} has not")
+        raise Unread(f"its shape {wanted} copies axes that its input of shape {full} does not have")
     sizes = [
         full[k] if n == 0 and not allow_zero else (n if is_symbolic(n) else int(n))
         for k, n in enumerate(wanted)
     ]
     total = product(full)
-    open_places = [k for k, n in enumerate(sizes) if n == -1]
-    if len(open_places) == 1:
+    inferred = [k for k, n in enumerate(sizes) if n == -1]
+    if len(inferred) == 1:
         rest = product([n for n in sizes if n != -1])
         if rest == 0 or (not is_symbolic(total) and total % rest):
             raise Unread(f"{total} numbers do not fill a shape {wanted}")
-        sizes[open_places[0]] = total / rest if is_symbolic(total) else total // rest
+        sizes[inferred[0]] = total / rest if is_symbolic(total) else total // rest
     if any(not is_symbolic(n) and n < 0 for n in sizes) or product(sizes) != total:
         raise Unread(f"the {total} numbers of {full} do not fill a shape {wanted}")
     return tuple(sizes)
 
 
 def _to(b: Builder, x: Data, wanted: tuple[Any, ...]) -> Data:
-    """Data in another full shape. Raises: Unread where samples would mix."""
+    """Reshape data to a full shape. Raises: Unread where samples would mix."""
     if wanted[:1] != (b.batch,) or len(wanted) < 2:
-        raise Unread(f"a shape {wanted} does not keep the batch as its first axis")
+        raise Unread(f"its shape {wanted} does not keep the batch as its first axis")
     after = wanted[1:]
     if len(after) == 1 and len(b.shape(x)) > 1:
         return b.add(net_layers.Flatten(), x)
@@ -92,28 +92,30 @@ def _to_space(b: Builder, n: Node) -> Value:
     x, size = n.data(), int(n.get("blocksize", 0))
     shape = b.shape(x)
     if len(shape) != 3 or size < 1 or shape[0] % size**2:
-        raise Unread(f"its input {shape} has no blocks of {size} x {size} channels")
+        raise Unread(f"its input of shape {shape} does not have blocks of {size} x {size} channels")
     count, height, width = shape[0] // size**2, *shape[1:]
     if n.get("mode", "DCR") == "CRD":
         cut, order = (count, size, size, height, width), (0, 3, 1, 4, 2)
     else:
         cut, order = (size, size, count, height, width), (2, 3, 0, 4, 1)
-    turned = b.add(Permute(order), b.reshaped(x, cut))
-    return b.reshaped(turned, (count, height * size, width * size))
+    permuted = b.add(Permute(order), b.reshaped(x, cut))
+    return b.reshaped(permuted, (count, height * size, width * size))
 
 
 def _to_depth(b: Builder, n: Node) -> Value:
     x, size = n.data(), int(n.get("blocksize", 0))
     shape = b.shape(x)
     if len(shape) != 3 or size < 1 or any(m % size for m in shape[1:]):
-        raise Unread(f"its input {shape} is not cut into blocks of {size} x {size} places")
+        raise Unread(
+            f"its input of shape {shape} cannot be divided into blocks of {size} x {size} samples"
+        )
     count, height, width = shape[0], *(m // size for m in shape[1:])
     cut = b.reshaped(x, (count, height, size, width, size))
     return b.reshaped(b.add(Permute((2, 4, 0, 1, 3)), cut), (count * size**2, height, width))
 
 
 def _axes(n: Node) -> list[int] | None:
-    """Axes as an attribute, or from version 13 on as an input."""
+    """Return the axes, which are an attribute before version 13 and then an input."""
     axes = n.get("axes")
     if axes is None and len(n.inputs) > 1:
         axes = n.optional_numbers(1)
@@ -124,12 +126,13 @@ def _squeeze(b: Builder, n: Node) -> Value:
     x = n.data()
     full = b.full_shape(x)
     axes = _axes(n)
-    gone = (
+    removed = (
         {k for k, m in enumerate(full) if m == 1} if axes is None else {a % len(full) for a in axes}
     )
-    if any(full[k] != 1 for k in gone):
-        raise Unread(f"axes {sorted(gone)} of {full} are not all of size 1")
-    return _to_or_same(b, x, tuple(m for k, m in enumerate(full) if k not in gone), 0 in gone)
+    if any(full[k] != 1 for k in removed):
+        raise Unread(f"axes {sorted(removed)} of {full} do not all have size 1")
+    shape = tuple(m for k, m in enumerate(full) if k not in removed)
+    return _to_or_same(b, x, shape, 0 in removed)
 
 
 def _unsqueeze(b: Builder, n: Node) -> Value:
@@ -137,17 +140,17 @@ def _unsqueeze(b: Builder, n: Node) -> Value:
     sizes = list(b.full_shape(x))
     axes = _axes(n)
     if not axes:
-        raise Unread("it names no axes")
+        raise Unread("it has no axes")
     rank = len(sizes) + len(axes)
     for axis in sorted(a % rank for a in axes):
         sizes.insert(axis, 1)
     return _to_or_same(b, x, tuple(sizes), any(a % rank == 0 for a in axes))
 
 
-def _to_or_same(b: Builder, x: Data, wanted: tuple[Any, ...], moves_batch: bool) -> Data:
+def _to_or_same(b: Builder, x: Data, shape: tuple[Any, ...], moves_batch: bool) -> Data:
     if moves_batch:
-        raise Unread("it takes the batch for an axis of size 1")
-    return _to(b, x, wanted)
+        raise Unread("it treats the batch as an axis of size 1")
+    return _to(b, x, shape)
 
 
 def _concat(b: Builder, n: Node) -> Value:
@@ -159,19 +162,19 @@ def _concat(b: Builder, n: Node) -> Value:
     if axis == 1:
         return b.add(net_layers.Concat(), *parts)
     if not axis:
-        raise Unread("it concatenates samples")
-    # Along space: each part padded to the whole, and their sum.
+        raise Unread("it concatenates along the batch")
+    # Along a spatial axis: each part is padded to the total size, and the results are added.
     if any(
         (*s[: axis - 1], *s[axis:]) != (*shapes[0][: axis - 1], *shapes[0][axis:]) for s in shapes
     ):
         raise Unread(f"its inputs have the shapes {', '.join(map(str, shapes))}")
-    whole, start, placed = sum(s[axis - 1] for s in shapes), 0, []
+    total, start, padded = sum(s[axis - 1] for s in shapes), 0, []
     for part, shape in zip(parts, shapes, strict=True):
         amounts = [(0, 0)] * (len(shape) - 1)
-        amounts[axis - 2] = (start, whole - start - shape[axis - 1])
-        placed.append(b.add(net_layers.Pad(tuple(amounts)), part))
+        amounts[axis - 2] = (start, total - start - shape[axis - 1])
+        padded.append(b.add(net_layers.Pad(tuple(amounts)), part))
         start += shape[axis - 1]
-    return b.add(net_layers.Add(), *placed)
+    return b.add(net_layers.Add(), *padded)
 
 
 def _pad(b: Builder, n: Node) -> Value:
@@ -187,16 +190,16 @@ def _pad(b: Builder, n: Node) -> Value:
         raise Unread(f"it pads with {value} in mode {mode}")
     chosen = range(rank) if axes is None else [int(a) % rank for a in axes]
     if len(pads) != 2 * len(chosen):
-        raise Unread(f"its {len(pads)} pads do not fit {len(chosen)} axes")
+        raise Unread(f"it has {len(pads)} pads for {len(chosen)} axes")
     widths = dict(zip(chosen, pairs(pads), strict=True))
     amounts = [widths.get(k, (0, 0)) for k in range(rank)]
     if any(any(pair) for pair in amounts[:2]):
-        raise Unread("it pads samples or channels")
+        raise Unread("it pads the batch or channels")
     return b.add(net_layers.Pad(tuple(amounts[2:]), MODES[mode]), x) if rank > 2 else x
 
 
 def _cut(b: Builder, n: Node) -> Value:
-    """ONNX's Slice."""
+    """Convert ONNX's Slice."""
     x = n.data()
     full = b.full_shape(x)
     if n.version < 10:
@@ -215,14 +218,14 @@ def _one_cut(b: Builder, x: Data, axis: int, size: Any, cut: tuple[int, int, int
     if is_symbolic(size):
         if (start, step) == (0, 1) and stop >= LAST - 1:
             return x
-        raise Unread(f"it cuts an axis of the open size {size}")
+        raise Unread(f"it slices an axis of the symbolic size {size}")
     if step < 1:
         raise Unread(f"its step is {step}")
     first, last, _ = slice(start, stop, step).indices(size)
     if (first, last, step) == (0, size, 1):
         return x
     if not axis or first >= last:
-        raise Unread(f"it cuts {first} to {last} of axis {axis}")
+        raise Unread(f"it slices {first} to {last} of axis {axis}")
     return b.add(Slice(axis - 1, first, last, step), x)
 
 
@@ -242,34 +245,34 @@ def _split(b: Builder, n: Node) -> list[Value]:
 
 
 def _gather(b: Builder, n: Node) -> Value:
-    """One place of an axis, which is then gone."""
+    """Select one index of an axis and remove the axis."""
     x, index = n.data(), n.constant(1)
     full = b.full_shape(x)
     axis = int(n.get("axis", 0)) % len(full)
     if index.shape or not axis or len(full) < 3:
         raise Unread(f"it gathers {index.shape} indices along axis {axis}")
-    place = int(index.array()) % full[axis]
-    return _to(b, b.add(Slice(axis - 1, place, place + 1), x), (*full[:axis], *full[axis + 1 :]))
+    k = int(index.array()) % full[axis]
+    return _to(b, b.add(Slice(axis - 1, k, k + 1), x), (*full[:axis], *full[axis + 1 :]))
 
 
 def _expand(b: Builder, n: Node) -> Value:
     x = n.data()
     full, wanted = b.full_shape(x), [int(m) for m in n.numbers(1)]
     if len(wanted) > len(full):
-        raise Unread(f"it expands {full} by new axes to {wanted}")
+        raise Unread(f"it adds axes to {full} for the shape {wanted}")
     wanted = [1] * (len(full) - len(wanted)) + wanted
     sizes = tuple(max(a, c) if 1 in (a, c) else a for a, c in zip(full, wanted, strict=True))
     if sizes[0] != b.batch:
-        raise Unread("it repeats samples")
+        raise Unread("it repeats the batch")
     return b.spread(x, sizes[1:])
 
 
 def _same(b: Builder, n: Node) -> Value:
-    """Identity: another name for the same."""
-    found = n.given(0)
-    if found is None:
+    """Return the input unchanged."""
+    value = n.given(0)
+    if value is None:
         raise Unread("it has no input")
-    return found
+    return value
 
 
 def _cast(b: Builder, n: Node) -> Value:
@@ -281,14 +284,14 @@ def _cast(b: Builder, n: Node) -> Value:
 def _resize(b: Builder, n: Node) -> Value:
     x = n.data()
     if n.get("antialias", 0) or n.get("exclude_outside", 0):
-        raise Unread("it antialiases, or weighs the border by itself")
-    mode, coordinates, rounding = _words(n)
+        raise Unread("it uses antialiasing or exclude_outside")
+    mode, coordinates, rounding = _modes(n)
     if mode not in ("nearest", "linear") or coordinates == "tf_crop_and_resize":
         raise Unread(f"it interpolates as {mode}, {coordinates}")
     shape = b.shape(x)
     dims_of(shape)
     scales, sizes = _grid(n, (b.batch, *shape))
-    factor = _factor(shape, scales, sizes, mode, coordinates, rounding)
+    factor = _factor(scales, mode, coordinates, rounding)
     if factor:
         layer: Layer = net_layers.Upsample(
             factor, mode, align_corners=coordinates == "align_corners" and mode == "linear"
@@ -300,7 +303,7 @@ def _resize(b: Builder, n: Node) -> Value:
     )
 
 
-def _words(n: Node) -> tuple[Any, Any, Any]:
+def _modes(n: Node) -> tuple[Any, Any, Any]:
     mode = n.get("mode", "nearest")
     if n.op == "Upsample" or n.version < 11:
         return mode, "asymmetric", "floor"
@@ -312,12 +315,12 @@ def _words(n: Node) -> tuple[Any, Any, Any]:
 
 
 def _grid(n: Node, full: tuple[Any, ...]) -> tuple[list[Fraction], list[int]]:
-    """Scales and sizes of the spatial axes."""
+    """Return scales and sizes of the spatial axes."""
     if any(is_symbolic(m) for m in full):
-        raise Unread(f"its input {full} has open sizes")
-    place = 1 if n.op == "Upsample" or n.version < 11 else 2
-    scales = n.get("scales") or n.optional_numbers(place)
-    sizes = n.optional_numbers(3) if place == 2 else None
+        raise Unread(f"its input of shape {full} has symbolic sizes")
+    index = 1 if n.op == "Upsample" or n.version < 11 else 2
+    scales = n.get("scales") or n.optional_numbers(index)
+    sizes = n.optional_numbers(3) if index == 2 else None
     axes = [int(a) % len(full) for a in n.get("axes") or range(len(full))]
     given = sizes or scales
     if not given or len(given) != len(axes) or not all(math.isfinite(v) and v > 0 for v in given):
@@ -330,21 +333,20 @@ def _grid(n: Node, full: tuple[Any, ...]) -> tuple[list[Fraction], list[int]]:
         factors[axis] = Fraction(int(value), full[axis]) if sizes else Fraction(float(value))
         wanted[axis] = int(value) if sizes else math.floor(full[axis] * factors[axis])
     if wanted[:2] != list(full[:2]) or min(wanted) < 1 or max(wanted) >= LAST:
-        raise Unread(f"it makes {wanted} of {full}")
+        raise Unread(f"it resizes {full} to {wanted}")
     return factors[2:], wanted[2:]
 
 
-def _factor(
-    shape: Any, scales: list[Fraction], sizes: list[int], mode: str, where: str, rounding: str
-) -> int | None:
-    """The factor of a plain Upsample, or None where it is another resizing."""
+def _factor(scales: list[Fraction], mode: str, coordinates: str, rounding: str) -> int | None:
+    """Return the factor if the resizing is an Upsample, otherwise None."""
     (scale, *others) = set(scales)
     if others or scale.denominator != 1 or scale < 2:
         return None
-    middle = where in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
-    plain = (where, rounding) == ("asymmetric", "floor") or (middle and "round" in rounding)
-    even = middle or where == "align_corners"
-    return int(scale) if (plain if mode == "nearest" else even) else None
+    centred = coordinates in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
+    if mode == "nearest":
+        repeats = (coordinates, rounding) == ("asymmetric", "floor")
+        return int(scale) if repeats or (centred and "round" in rounding) else None
+    return int(scale) if centred or coordinates == "align_corners" else None
 
 
 RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
@@ -366,4 +368,4 @@ RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "Resize": ((10, 11, 13, 18, 19), _resize),
     "Upsample": ((7, 9), _resize),
 }
-"""By operator: the versions whose text has been read, and what makes layers of a node."""
+"""For each operator the supported versions, and the function that converts a node to layers."""

@@ -1,7 +1,7 @@
-"""An ONNX file without its weights: protobuf's wire format, walked down to the tensors.
+"""An ONNX file without its weights, by a scan of the wire format of protobuf.
 
-What is long in a tensor is left out and its place in the file kept, so that a model of any size
-is read in little memory; the rest, which is small, goes to the onnx package.
+Long payloads of tensors are removed and their offsets in the file are kept, so that a model of any
+size is read in little memory; the rest, which is small, is parsed by the onnx package.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ CHILDREN: dict[str, dict[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
     "tensor": {},
 }
-"""Messages inside messages, by field number; only the way to tensors. Source: onnx.proto."""
+"""Nested messages by field number, only those that contain tensors. Source: onnx.proto."""
 DROPPED: dict[str, set[int]] = {
-    # Texts for people, and what is about training and quantisation tools.
+    # Documentation, and fields for training and quantisation tools.
     "model": {6, 14, 20},
     "graph": {10, 14, 16},
     "node": {6, 9},
@@ -34,14 +34,15 @@ DROPPED: dict[str, set[int]] = {
 }
 FLOATS, RAW, DOUBLES = 4, 9, 10
 PAYLOADS = {FLOATS, RAW, DOUBLES}
-"""Fields of a tensor that are plain little-endian numbers, as they lie in memory."""
+"""Fields of a tensor that are little-endian numbers, as in memory."""
 DOC_STRING = 12
 
 LONG = 1024
-"""Bytes from which on a payload stays in the file."""
+"""The size, in bytes, from which a payload is left in the file."""
 SHORT_NODE = 4096
-"""Nodes up to this many bytes are taken as they are."""
+"""The size, in bytes, up to which a node is not scanned for tensors."""
 MOST_KEPT = 32 * 2**20
+"""The largest number of bytes that are not payloads."""
 MOST_FIELDS = 1_000_000
 DEEPEST = 12
 
@@ -51,14 +52,14 @@ WANTED = "the path of an ONNX file"
 
 @dataclass
 class Payload:
-    """Where the numbers of one tensor lie in the file: (offset, bytes), by field."""
+    """The locations of the numbers of one tensor in the file: (offset, bytes), by field."""
 
     chunks: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A model without long payloads. A tensor with one has a key of `payloads` as doc_string."""
+    """A model without long payloads. The doc_string of such a tensor is a key of `payloads`."""
 
     path: Path
     size: int
@@ -67,7 +68,7 @@ class Skeleton:
     payloads: dict[str, Payload]
 
     def read(self, offset: int, count: int) -> bytes:
-        """Bytes of the file. Raises: FileError when it is no longer the file that was scanned."""
+        """Return bytes of the file. Raises: FileError when it has changed since the scan."""
         with opened(self.path, WANTED) as (file, status):
             if (status.st_size, status.st_mtime_ns) != (self.size, self.changed):
                 raise FileError(f"{self.path} has changed since it was read: read it again")
@@ -76,7 +77,7 @@ class Skeleton:
 
 
 def scan(path: Path) -> Skeleton:
-    """A model without its long payloads. Raises: FileError for what is no protobuf message."""
+    """Return a model without its long payloads. Raises: FileError for an invalid message."""
     with opened(path, WANTED) as (file, status):
         size = status.st_size
         if not size:
@@ -90,18 +91,18 @@ class _Scanner:
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path, self.file = path, file
         self.payloads: dict[str, Payload] = {}
-        # A file cannot guess it, so that none of its own texts is taken for a key.
+        # Unpredictable, so that no doc_string of the file is mistaken for a key.
         self.secret = secrets.token_hex(8)
         self.fields = 0
         self.kept = 0
 
     def message(self, kind: str, start: int, end: int, depth: int) -> bytes:
-        """A message without what is left out."""
+        """Return a message without dropped fields and long payloads."""
         parts: list[bytes] = []
         payload = Payload()
-        place = start
-        while place < end:
-            number, wire, body, stop = self._field(place, end)
+        offset = start
+        while offset < end:
+            number, wire, body, stop = self._field(offset, end)
             child = CHILDREN[kind].get(number)
             length = stop - body
             if number in DROPPED[kind]:
@@ -110,12 +111,12 @@ class _Scanner:
                 inner = self.message(child, body, stop, depth + 1)
                 parts.append(_encoded(number, inner))
             elif kind == "tensor" and number in PAYLOADS and wire == BYTES and length >= LONG:
-                # Of several values for one field the last counts, and packed lists add up.
+                # Of several values of raw_data the last one counts; packed lists are concatenated.
                 kept = [] if number == RAW else payload.chunks.get(number, [])
                 payload.chunks[number] = [*kept, (body, length)]
             else:
-                parts.append(self._taken(place, stop))
-            place = stop
+                parts.append(self._copied(offset, stop))
+            offset = stop
         if payload.chunks:
             key = f"{self.secret}:{len(self.payloads)}"
             self.payloads[key] = payload
@@ -125,64 +126,69 @@ class _Scanner:
     def _is_long(self, kind: str, length: int) -> bool:
         return length > SHORT_NODE if kind == "node" else True
 
-    def _taken(self, start: int, stop: int) -> bytes:
+    def _copied(self, start: int, stop: int) -> bytes:
         self.kept += stop - start
         if self.kept > MOST_KEPT:
             raise FileError(
-                f"{self.path} holds over {format_bytes(MOST_KEPT)} besides its weights, more "
+                f"{self.path} has over {format_bytes(MOST_KEPT)} in addition to its weights, more "
                 f"than any network needs"
             )
         self.file.seek(start)
         return self.file.read(stop - start)
 
-    def _field(self, place: int, end: int) -> tuple[int, int, int, int]:
-        """Number, wire type, start and end of the value of the field at a place."""
+    def _field(self, offset: int, end: int) -> tuple[int, int, int, int]:
+        """Return number, wire type, start and end of the value of the field at an offset."""
         self.fields += 1
         if self.fields > MOST_FIELDS:
-            raise FileError(f"{self.path} has over {MOST_FIELDS} fields: no ONNX file has so many")
-        self.file.seek(place)
+            raise FileError(f"{self.path} has over {MOST_FIELDS} fields, more than any ONNX file")
+        self.file.seek(offset)
         head = self.file.read(20)
-        key, used = self._varint(head, 0, place)
+        key, used = self._varint(head, 0, offset)
         number, wire = key >> 3, key & 7
-        body = place + used
+        body = offset + used
         if wire == VARINT:
-            stop = place + self._varint(head, used, place)[1]
+            stop = offset + self._varint(head, used, offset)[1]
         elif wire == BYTES:
-            length, after = self._varint(head, used, place)
-            body = place + after
+            length, after = self._varint(head, used, offset)
+            body = offset + after
             stop = body + length
         elif wire in (FIXED32, FIXED64):
             stop = body + (4 if wire == FIXED32 else 8)
         else:
             stop = -1
         if number == 0 or stop < 0:
-            raise FileError(f"{self.path} is no ONNX file: byte {place} starts no protobuf field")
+            raise FileError(
+                f"{self.path} is not an ONNX file: there is no protobuf field at byte {offset}"
+            )
         if stop > end:
             raise FileError(
-                f"{self.path} is truncated or damaged: the field at byte {place} ends at {stop}, "
-                f"behind the {end} that there are"
+                f"{self.path} is truncated or damaged: the field at byte {offset} ends at byte "
+                f"{stop}, after the end of its message at {end}"
             )
         return number, wire, body, stop
 
-    def _varint(self, head: bytes, start: int, place: int) -> tuple[int, int]:
-        """A number of 7 bits a byte, and the index behind it."""
+    def _varint(self, head: bytes, start: int, offset: int) -> tuple[int, int]:
+        """Return a number stored in 7 bits per byte, and the index of the byte after it."""
         value = 0
         for k, byte in enumerate(head[start : start + 10]):
             value |= (byte & 127) << (7 * k)
             if byte < 128:
                 return value, start + k + 1
-        raise FileError(f"{self.path} is truncated or damaged: no number ends at byte {place}")
+        raise FileError(
+            f"{self.path} is truncated or damaged: the field at byte {offset} has an unfinished "
+            f"number"
+        )
 
 
 def _encoded(number: int, body: bytes) -> bytes:
-    """A length-delimited field."""
+    """Return a length-delimited field."""
     return _number(number << 3 | BYTES) + _number(len(body)) + body
 
 
 def _number(value: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while value > 127:
-        found.append(value & 127 | 128)
+        encoded.append(value & 127 | 128)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    encoded.append(value)
+    return bytes(encoded)

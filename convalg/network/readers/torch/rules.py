@@ -1,4 +1,4 @@
-"""Modules and functions of PyTorch as layers."""
+"""Rules that convert modules and functions of PyTorch to layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from convalg.network.layers.rearrange import Permute, Project, Resize, Slice, So
 from convalg.network.layers.scale import Product, Scale, Shift
 from convalg.network.readers.onnx.builder import Builder, Data, Unread, dims_of
 from convalg.network.readers.onnx.layer_rules import shifted, times, widest
-from convalg.network.readers.onnx.tensors import Constant, known
+from convalg.network.readers.onnx.tensors import Constant, stored
 
 BOUNDARIES: dict[str, Any] = {
     "zeros": "zeros",
@@ -31,35 +31,35 @@ BOUNDARIES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Origins:
-    """What something opaque with several outputs was computed from."""
+    """The data from which an opaque node with several outputs is computed."""
 
     data: tuple[Data, ...]
 
 
 @dataclass(frozen=True)
 class Context:
-    """The network that grows, and what the node gave when it was run."""
+    """The network to which layers are added, and the output of the node when it was run."""
 
     b: Builder
-    found: Any
+    output: Any
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample of the output."""
-        return tuple(self.found.shape[1:])
+        return tuple(self.output.shape[1:])
 
 
 def array(tensor: Any) -> Constant:
-    """A tensor as an array of its own; float32 stays float32."""
+    """Copy a tensor to a constant, with half precision as float32."""
     own = tensor.detach().cpu()
     own = own.float() if str(own.dtype) in ("torch.bfloat16", "torch.float16") else own
-    made = known(own.numpy().copy())
+    made = stored(own.numpy().copy())
     made.origin = tensor
     return made
 
 
 def function_layers(c: Context, name: str, args: Any, kwargs: Any) -> Any:
-    """The layers of a function or method. Raises: Unread where there are none."""
+    """Convert a function or method to layers. Raises: Unread where there are none."""
     rule = FUNCTIONS.get(name.removesuffix("_") if not name.startswith("_") else name)
     if rule is None:
         raise Unread("this function has no layer")
@@ -67,12 +67,12 @@ def function_layers(c: Context, name: str, args: Any, kwargs: Any) -> Any:
     try:
         bound = inspect.signature(rule).bind(c, *args, **kwargs)
     except TypeError as error:
-        raise Unread(f"its arguments are not read: {error}") from None
+        raise Unread(f"its arguments are not supported: {error}") from None
     return rule(*bound.args, **bound.kwargs)
 
 
 def module_layers(c: Context, part: Any, *args: Any, **kwargs: Any) -> Any:
-    """The layers of a module. Raises: Unread where there are none."""
+    """Convert a module to layers. Raises: Unread where there are none."""
     rule = MODULES.get(type(part).__name__)
     if rule is None or not type(part).__module__.startswith("torch.nn"):
         raise Unread("this module has no layer")
@@ -126,7 +126,7 @@ def _convolved(
 
 
 def _arrays(name: str, weight: Any, bias: Any) -> dict[str, Constant]:
-    """Weights and a bias that may be missing. Raises: Unread where they are computed."""
+    """Return weights and an optional bias. Raises: Unread where they are computed."""
     if isinstance(weight, Data) or isinstance(bias, Data):
         raise Unread("its weights are computed from the input")
     return {name: array(weight)} | ({} if bias is None else {"bias": array(bias)})
@@ -160,8 +160,8 @@ def _batch_norm(c: Context, m: Any, x: Data) -> Data:
         raise Unread("it has no running statistics")
     ones = np.ones(m.num_features, np.float32)
     arrays = {
-        "scale": known(ones) if m.weight is None else array(m.weight),
-        "offset": known(0 * ones) if m.bias is None else array(m.bias),
+        "scale": stored(ones) if m.weight is None else array(m.weight),
+        "offset": stored(0 * ones) if m.bias is None else array(m.bias),
         "mean": array(m.running_mean),
         "variance": array(m.running_var),
     }
@@ -179,7 +179,7 @@ def _prelu(c: Context, m: Any, x: Data) -> Data:
 
 
 def _module(function: str, *names: str) -> Callable[..., Any]:
-    """A module that is a function with some of its attributes as arguments."""
+    """Return the rule for a module that is a function of some of its attributes."""
 
     def rule(c: Context, m: Any, x: Data) -> Any:
         return FUNCTIONS[function](c, x, **{name: getattr(m, name) for name in names})
@@ -197,7 +197,7 @@ def _padding_module(mode: str) -> Callable[..., Any]:
 # Functions.
 
 
-def _plain(layer: Layer) -> Callable[..., Any]:
+def _without_options(layer: Layer) -> Callable[..., Any]:
     def rule(c: Context, input: Any) -> Data:
         return c.b.add(layer, _data(input))
 
@@ -232,7 +232,7 @@ def _elu(c: Context, input: Any, alpha: float = 1.0) -> Data:
 
 def _gelu(c: Context, input: Any, approximate: str = "none") -> Data:
     if approximate != "none":
-        raise Unread("it is the approximate one")
+        raise Unread("it is the approximate GELU")
     return c.b.add(Pointwise("gelu"), _data(input))
 
 
@@ -240,7 +240,7 @@ def _softmax(c: Context, input: Any, dim: Any = None, dtype: Any = None) -> Data
     x = _data(input)
     axis = None if dim is None else dim % (len(c.b.shape(x)) + 1)
     if not axis:
-        raise Unread(f"it goes along the axis {dim}")
+        raise Unread(f"it sums over axis {dim}")
     return c.b.add(net_layers.Softmax() if axis == 1 else SoftmaxAlong(axis - 1), x)
 
 
@@ -256,7 +256,7 @@ def _pool(kind: Any) -> Callable[..., Any]:
         return_indices: bool = False,
     ) -> Data:
         if return_indices:
-            raise Unread("the places of its maxima are asked for")
+            raise Unread("its output of the indices of the maxima is used")
         options = {"padding": _short(padding), "dilation": _short(dilation)}
         size, step = _short(kernel_size), _step(stride)
         layer = kind(size, stride=step, ceil_mode=bool(ceil_mode), **options)
@@ -266,7 +266,7 @@ def _pool(kind: Any) -> Callable[..., Any]:
 
 
 def _step(stride: Any) -> Any:
-    """The stride of a pooling; None, that of windows side by side."""
+    """Return the stride of a pooling; None for windows that do not overlap."""
     return None if stride is None or stride == () else _short(stride)
 
 
@@ -296,9 +296,9 @@ def _adaptive_avg(c: Context, input: Any, output_size: Any) -> Data:
     x = _data(input)
     dims_of(c.b.shape(x))
     sizes = c.shape[1:]
-    whole = all(m == 1 for m in sizes)
+    is_global = all(m == 1 for m in sizes)
     return c.b.add(
-        net_layers.GlobalAvgPool() if whole else net_layers.AdaptiveAvgPool(_short(sizes)), x
+        net_layers.GlobalAvgPool() if is_global else net_layers.AdaptiveAvgPool(_short(sizes)), x
     )
 
 
@@ -313,7 +313,7 @@ def _mean(c: Context, input: Any, dim: Any = None, keepdim: bool = False) -> Dat
     rank = len(c.b.shape(x)) + 1
     axes = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
     if sorted(a % rank for a in axes) != list(range(2, rank)) or rank < 3:
-        raise Unread(f"it is the mean over {dim}, not over space")
+        raise Unread(f"it is the mean over axes {dim}, not over the spatial ones")
     pooled = c.b.add(net_layers.GlobalAvgPool(), x)
     return pooled if keepdim else c.b.add(net_layers.Flatten(), pooled)
 
@@ -342,8 +342,8 @@ def _interpolate(
     factor = set(scales)
     corners = bool(align_corners) and linear
     if len(factor) == 1 and scales[0].denominator == 1 and scales[0] > 1:
-        word: Any = "linear" if linear else "nearest"
-        return c.b.add(net_layers.Upsample(int(scales[0]), word, align_corners=corners), x)
+        name: Any = "linear" if linear else "nearest"
+        return c.b.add(net_layers.Upsample(int(scales[0]), name, align_corners=corners), x)
     scale = None if given is None else tuple(scales)
     if corners:
         return c.b.add(Resize(after, "linear", "align_corners"), x)
@@ -370,8 +370,8 @@ def _flatten(c: Context, input: Any, start_dim: int = 0, end_dim: int = -1) -> D
 
 def _reshape(c: Context, input: Any, *shape: Any) -> Data:
     x = _data(input)
-    if tuple(c.found.shape)[:1] != (1,) or c.found.ndim < 2:
-        raise Unread(f"a shape {tuple(c.found.shape)} does not keep the batch as its first axis")
+    if tuple(c.output.shape)[:1] != (1,) or c.output.ndim < 2:
+        raise Unread(f"its shape {tuple(c.output.shape)} does not keep the batch as its first axis")
     if len(c.shape) == 1 and len(c.b.shape(x)) > 1:
         return c.b.add(net_layers.Flatten(), x)
     return c.b.reshaped(x, c.shape)
@@ -379,7 +379,7 @@ def _reshape(c: Context, input: Any, *shape: Any) -> Data:
 
 def _squeeze(c: Context, input: Any, dim: Any = None) -> Data:
     if dim is None or dim == 0:
-        raise Unread("it takes the batch for an axis of size 1")
+        raise Unread("it treats the batch as an axis of size 1")
     return _reshape(c, input)
 
 
@@ -387,10 +387,10 @@ def _permute(c: Context, input: Any, *dims: Any) -> Data:
     x = _data(input)
     order = dims[0] if len(dims) == 1 else dims
     rank = len(c.b.shape(x)) + 1
-    places = [int(k) % rank for k in order]
-    if places[0]:
+    axes = [int(k) % rank for k in order]
+    if axes[0]:
         raise Unread(f"its order {tuple(order)} of the axes moves the batch")
-    return c.b.add(Permute(tuple(k - 1 for k in places[1:])), x)
+    return c.b.add(Permute(tuple(k - 1 for k in axes[1:])), x)
 
 
 def _transpose(c: Context, input: Any, dim0: int, dim1: int) -> Data:
@@ -401,7 +401,7 @@ def _transpose(c: Context, input: Any, dim0: int, dim1: int) -> Data:
 
 
 def _cat(c: Context, tensors: Any, dim: int = 0) -> Data:
-    parts = [_data(one) for one in tensors]
+    parts = [_data(tensor) for tensor in tensors]
     if dim % (len(c.shape) + 1) != 1:
         raise Unread(f"it concatenates along axis {dim}")
     return c.b.add(net_layers.Concat(), *parts) if len(parts) > 1 else parts[0]
@@ -411,13 +411,13 @@ def _chunk(c: Context, input: Any, chunks: Any, dim: int = 0) -> list[Data]:
     x = _data(input)
     axis = dim % (len(c.b.shape(x)) + 1)
     if not axis:
-        raise Unread("it splits samples")
-    found, start = [], 0
-    for part in c.found:
+        raise Unread("it splits the batch")
+    slices, start = [], 0
+    for part in c.output:
         stop = start + part.shape[axis]
-        found.append(c.b.add(Slice(axis - 1, start, stop), x))
+        slices.append(c.b.add(Slice(axis - 1, start, stop), x))
         start = stop
-    return found
+    return slices
 
 
 def _getitem(c: Context, input: Any, index: Any) -> Any:
@@ -425,10 +425,10 @@ def _getitem(c: Context, input: Any, index: Any) -> Any:
         return input[index]
     x = _data(input)
     parts = index if isinstance(index, tuple) else (index,)
-    if not all(isinstance(one, slice) for one in parts):
+    if not all(isinstance(part, slice) for part in parts):
         raise Unread(f"it is indexed by {index}")
-    for axis, (one, size) in enumerate(zip(parts, c.b.full_shape(x), strict=False)):
-        start, stop, step = one.indices(size)
+    for axis, (part, size) in enumerate(zip(parts, c.b.full_shape(x), strict=False)):
+        start, stop, step = part.indices(size)
         if (start, stop, step) == (0, size, 1):
             continue
         if not axis or step < 1 or start >= stop:
@@ -442,7 +442,7 @@ def _pad(c: Context, input: Any, pad: Any, mode: str = "constant", value: Any = 
     dims = dims_of(c.b.shape(x))
     if mode not in BOUNDARIES or (mode == "constant" and value):
         raise Unread(f"it pads with {value} in mode {mode}")
-    # PyTorch counts the axes from the last one.
+    # PyTorch lists the axes from the last to the first.
     given = list(zip(pad[::2], pad[1::2], strict=True))[::-1]
     if len(given) > dims:
         raise Unread("it pads channels")
@@ -462,7 +462,7 @@ def _add(c: Context, input: Any, other: Any, alpha: Any = 1) -> Data:
 def _subtract(c: Context, input: Any, other: Any, alpha: Any = 1) -> Data:
     if not isinstance(other, Data):
         return _add(c, input, -other, alpha)
-    minus = c.b.add(Scale(), _data(other), scale=known(np.float32(-1)))
+    minus = c.b.add(Scale(), _data(other), scale=stored(np.float32(-1)))
     return _add(c, input, minus, alpha)
 
 
@@ -481,27 +481,27 @@ def _divide(c: Context, input: Any, other: Any) -> Data:
 
 
 def _number(value: Any) -> Constant:
-    return array(value) if hasattr(value, "detach") else known(np.float32(value))
+    return array(value) if hasattr(value, "detach") else stored(np.float32(value))
 
 
 def _short(values: Any) -> Any:
-    """One number where all axes have the same."""
+    """Return one number where all axes have the same."""
     if not isinstance(values, (tuple, list)):
         return values
     return values[0] if len(set(values)) == 1 else tuple(values)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "relu": _plain(net_layers.ReLU()),
-    "sigmoid": _plain(net_layers.Sigmoid()),
-    "tanh": _plain(net_layers.Tanh()),
-    "relu6": _plain(Pointwise("clip", (0.0, 6.0))),
-    "silu": _plain(Pointwise("swish")),
-    "hardswish": _plain(Pointwise("hard_swish")),
-    "hardsigmoid": _plain(Pointwise("hard_sigmoid", (1 / 6, 0.5))),
-    "exp": _plain(Pointwise("exp")),
-    "sqrt": _plain(Pointwise("sqrt")),
-    "abs": _plain(Pointwise("abs")),
+    "relu": _without_options(net_layers.ReLU()),
+    "sigmoid": _without_options(net_layers.Sigmoid()),
+    "tanh": _without_options(net_layers.Tanh()),
+    "relu6": _without_options(Pointwise("clip", (0.0, 6.0))),
+    "silu": _without_options(Pointwise("swish")),
+    "hardswish": _without_options(Pointwise("hard_swish")),
+    "hardsigmoid": _without_options(Pointwise("hard_sigmoid", (1 / 6, 0.5))),
+    "exp": _without_options(Pointwise("exp")),
+    "sqrt": _without_options(Pointwise("sqrt")),
+    "abs": _without_options(Pointwise("abs")),
     "linear": _projected,
     "leaky_relu": _leaky,
     "hardtanh": _clip,
@@ -538,7 +538,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "truediv": _divide,
     "div": _divide,
 }
-"""By the name of a function or a method; in-place ones lose their underscore."""
+"""The rule for each name of a function or method, without the underscore of in-place ones."""
 
 MODULES: dict[str, Callable[..., Any]] = {
     "Linear": lambda c, m, x: _projected(c, x, m.weight, m.bias),
@@ -568,7 +568,7 @@ MODULES: dict[str, Callable[..., Any]] = {
 
 
 def _spatial() -> None:
-    """Those that there are for one, two and three axes."""
+    """Add the rules for functions and modules with one, two and three spatial axes."""
     windows = ("kernel_size", "stride", "padding")
     for d in ("1d", "2d", "3d"):
         FUNCTIONS[f"conv{d}"] = _convolved

@@ -210,7 +210,7 @@ def test_an_unknown_operator_is_opaque(tmp_path: Path) -> None:
     assert net.receptive_field("behind").reach.kind == "whole"
     assert net.parameters == 6 * 36 + 2 * 54
     assert net(floats(4, 9, 8), "before").shape == (6, 7, 6)
-    with pytest.raises(ca.errors.ArgumentError, match="is opaque here, known by its shape"):
+    with pytest.raises(ca.errors.ArgumentError, match="is an opaque layer, of which only"):
         net(floats(4, 9, 8))
 
 
@@ -242,12 +242,12 @@ def test_operators_of_other_domains_are_opaque_by_the_shape_that_the_file_gives(
     built = model(nodes, (1, 4, 9, 8), value_info=info)
     built.opset_import.append(helper.make_opsetid("com.example", 1))
     net = read_onnx(saved(built, tmp_path))
-    assert opaque(net) == {"odd": "Gadget: it is of the domain com.example"}
+    assert opaque(net) == {"odd": "Gadget: it belongs to the domain com.example"}
     assert net.out_shape == (7, 2, 2)
 
 
 REASONS: list[tuple[str, list[Any], Any, dict[str, Any]]] = [
-    ("Conv: input 1 is no constant", [node("Conv", "x x")], (1, 4, 4, 4), {}),
+    ("Conv: input 1 is not a constant", [node("Conv", "x x")], (1, 4, 4, 4), {}),
     ("Conv: its kernel has 3 axes", [node("Conv", "x k")], IMAGE, {"k": floats(6, 4, 3)}),
     (
         "Conv: its strides, dilations",
@@ -256,7 +256,7 @@ REASONS: list[tuple[str, list[Any], Any, dict[str, Any]]] = [
         {"k": floats(6, 4, 3, 3)},
     ),
     (
-        "Pad: it pads samples or channels",
+        "Pad: it pads the batch or channels",
         [node("Pad", "x p")],
         IMAGE,
         {"p": ints(0, 1, 0, 0, 0, 0, 0, 0)},
@@ -273,11 +273,11 @@ REASONS: list[tuple[str, list[Any], Any, dict[str, Any]]] = [
         IMAGE,
         {"s": ints(8), "e": ints(0), "a": ints(2), "t": ints(-1)},
     ),
-    ("Softmax: it goes across samples", [node("Softmax", "x", axis=0)], IMAGE, {}),
+    ("Softmax: it sums over the batch", [node("Softmax", "x", axis=0)], IMAGE, {}),
     ("Transpose: its order", [node("Transpose", "x", perm=[1, 0, 2, 3])], IMAGE, {}),
-    ("Concat: it concatenates samples", [node("Concat", "x x", axis=0)], IMAGE, {}),
+    ("Concat: it concatenates along the batch", [node("Concat", "x x", axis=0)], IMAGE, {}),
     ("Flatten: it flattens from axis 2", [node("Flatten", "x", axis=2)], IMAGE, {}),
-    ("LRN: a window of 4 channels", [node("LRN", "x", size=4)], IMAGE, {}),
+    ("LRN: its window of 4 channels", [node("LRN", "x", size=4)], IMAGE, {}),
     (
         "Resize: it interpolates as cubic",
         [node("Resize", "x - s", mode="cubic")],
@@ -291,26 +291,31 @@ REASONS: list[tuple[str, list[Any], Any, dict[str, Any]]] = [
         (3, 4, 9, 8),
         {"c": floats(3, 1, 1, 1)},
     ),
-    ("Gemm: it is no matrix", [node("Gemm", "x w", transA=1)], (6, 6), {"w": floats(6, 6)}),
     (
-        "MaxPool: the places of its maxima",
+        "Gemm: it is not the product of a matrix and a vector",
+        [node("Gemm", "x w", transA=1)],
+        (6, 6),
+        {"w": floats(6, 6)},
+    ),
+    (
+        "MaxPool: its output of the indices of the maxima",
         [node("MaxPool", "x", "y i", kernel_shape=[2, 2])],
         IMAGE,
         {},
     ),
-    ("PRelu: input 1 is no constant", [node("PRelu", "x x")], IMAGE, {}),
-    ("PRelu: its slope is of the type", [node("PRelu", "x s")], IMAGE, {"s": ints(2)}),
+    ("PRelu: input 1 is not a constant", [node("PRelu", "x x")], IMAGE, {}),
+    ("PRelu: its slope has the type", [node("PRelu", "x s")], IMAGE, {"s": ints(2)}),
     ("DepthToSpace: its input", [node("DepthToSpace", "x", blocksize=3)], IMAGE, {}),
     ("SpaceToDepth: its input", [node("SpaceToDepth", "x", blocksize=2)], IMAGE, {}),
-    ("LogSoftmax: it goes across samples", [node("LogSoftmax", "x", axis=0)], IMAGE, {}),
-    ("Reshape: a shape (36, 8)", [node("Reshape", "x s")], IMAGE, {"s": ints(36, 8)}),
-    ("Expand: it repeats samples", [node("Expand", "x s")], IMAGE, {"s": ints(2, 4, 9, 8)}),
+    ("LogSoftmax: it sums over the batch", [node("LogSoftmax", "x", axis=0)], IMAGE, {}),
+    ("Reshape: its shape (36, 8)", [node("Reshape", "x s")], IMAGE, {"s": ints(36, 8)}),
+    ("Expand: it repeats the batch", [node("Expand", "x s")], IMAGE, {"s": ints(2, 4, 9, 8)}),
 ]
 
 
 NORMS = [
-    ("LayerNormalization: it goes across samples", 17, {"axis": 0}, "y"),
-    ("LayerNormalization: its mean or its deviation", 17, {}, "y m"),
+    ("LayerNormalization: it normalises over the batch", 17, {"axis": 0}, "y"),
+    ("LayerNormalization: its outputs for the mean or the deviation", 17, {}, "y m"),
     ("GroupNormalization: its 3 groups do not divide 4", 21, {"num_groups": 3}, "y"),
     ("GroupNormalization: its 0 groups do not divide 4", 21, {"num_groups": 0}, "y"),
 ]
@@ -333,7 +338,7 @@ def test_a_norm_of_letters_is_opaque(tmp_path: Path) -> None:
     sizes = (4, *ca.sizes("h w"))
     net = read_onnx(saved(built, tmp_path), sizes)
     (reason,) = [*opaque(net).values(), *net.graph.graph["left_out"]]
-    assert "has sizes that are letters" in reason
+    assert "has symbolic sizes" in reason
 
 
 @pytest.mark.parametrize("case", REASONS, ids=lambda case: case[0])
@@ -374,41 +379,49 @@ def without(field: str) -> Callable[[], bytes]:
 
 BAD: list[tuple[str, Callable[[], bytes], str]] = [
     ("empty", lambda: b"", "is empty: an ONNX file"),
-    ("text", lambda: b"this is no model", "is truncated or damaged|starts no protobuf field"),
-    ("zeros", lambda: bytes(100), "starts no protobuf field"),
-    ("groups", lambda: b"\x0b\x0c", "starts no protobuf field"),
-    ("endless number", lambda: b"\xff" * 30, "is truncated or damaged: no number ends"),
+    ("text", lambda: b"this is no model", "is truncated or damaged|there is no protobuf field"),
+    ("zeros", lambda: bytes(100), "there is no protobuf field"),
+    ("groups", lambda: b"\x0b\x0c", "there is no protobuf field"),
+    ("endless number", lambda: b"\xff" * 30, "has an unfinished number"),
     (
         "endless field",
         lambda: b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
         "is truncated or damaged",
     ),
-    ("a node of noise", lambda: b"\x3a\x04\x0a\x02\xff\xff", "is no ONNX model: "),
-    ("no graph", lambda: onnx.ModelProto(ir_version=8).SerializeToString(), "holds no graph with"),
-    ("no nodes", without("node"), "holds no graph with"),
-    ("no input", without("input"), "has no input: it is no network"),
-    ("old", bytes_of(node("Relu", "x"), opset=6), "or later is read: convert it"),
+    ("a node of noise", lambda: b"\x3a\x04\x0a\x02\xff\xff", "is not an ONNX model: "),
+    (
+        "no graph",
+        lambda: onnx.ModelProto(ir_version=8).SerializeToString(),
+        "has no graph with nodes",
+    ),
+    ("no nodes", without("node"), "has no graph with nodes"),
+    ("no input", without("input"), "is not a network: it has no input"),
+    ("old", bytes_of(node("Relu", "x"), opset=6), "or later is supported: convert it"),
     ("outside", external(location="../secret"), "outside the folder of the model"),
     ("absolute", external(location=os.sep + "secret"), "outside the folder of the model"),
     ("nowhere", external(), "outside the folder of the model"),
-    ("null", external(location="a\0b"), "external data that are no place|outside the folder"),
+    ("null", external(location="a\0b"), "external data at an invalid location|outside the folder"),
     ("offset", external(location="w", offset="-8"), "its external data give"),
     ("length", external(location="w", length="99999999999999999999"), "its external data give"),
-    ("no number", external(location="w", offset="many"), "external data that are no place"),
-    ("negative size", dims(-6, 4, 3, 20), "no size can be negative"),
+    ("no number", external(location="w", offset="many"), "external data at an invalid location"),
+    ("negative size", dims(-6, 4, 3, 20), "and sizes cannot be negative"),
     ("too many sizes", dims(*[1] * 300), "axes, more than"),
-    ("larger size", dims(7, 4, 3, 20), "and the file holds"),
-    ("smaller size", dims(1), "and the file holds"),
-    ("huge size", dims(2**62, 2**62), "would take .* the limit is"),
+    ("larger size", dims(7, 4, 3, 20), "and the file has"),
+    ("smaller size", dims(1), "and the file has"),
+    ("huge size", dims(2**62, 2**62), "would take .* over the limit of"),
     (
         "cycle",
         bytes_of(node("Add", "x b", "a"), node("Relu", "a", "b"), outputs="a"),
-        "has a cycle: Add a waits",
+        "has a cycle: Add a depends on",
     ),
     ("own input", bytes_of(node("Add", "x y", "y")), "has a cycle"),
-    ("unknown name", bytes_of(node("Add", "x q")), "that reads q, which nothing gives"),
-    ("twice", bytes_of(node("Relu", "x"), node("Tanh", "x")), "to two values"),
-    ("huge input", bytes_of(node("Relu", "x"), shape=(1, 2**40, 8)), "that is no size"),
+    ("unknown name", bytes_of(node("Add", "x q")), "that reads q, which does not exist"),
+    ("twice", bytes_of(node("Relu", "x"), node("Tanh", "x")), "has two values with the name"),
+    (
+        "huge input",
+        bytes_of(node("Relu", "x"), shape=(1, 2**40, 8)),
+        "has the sizes .* over the limit of",
+    ),
 ]
 
 
@@ -419,11 +432,11 @@ def test_bad_files(make: Callable[[], bytes], message: str, tmp_path: Path) -> N
 
 
 SHAPES: list[tuple[Any, Any, type[Exception], str]] = [
-    (("n", 3, "h", "w"), None, ca.errors.ArgumentError, "with open sizes: pass in_shape="),
-    (None, None, ca.errors.ArgumentError, "has the shape none at all with open"),
-    ((1, 3, 8, 8), (3, 9, 8), ca.errors.ShapeError, "does not fit input x"),
-    ((1, 3, 8, 8), (8, 8), ca.errors.ShapeError, "does not fit input x"),
-    ((4,), None, ca.errors.ShapeError, "a network's is .batch, channels"),
+    (("n", 3, "h", "w"), None, ca.errors.ArgumentError, "has unknown sizes: pass in_shape="),
+    (None, None, ca.errors.ArgumentError, "of shape .unknown. has unknown sizes"),
+    ((1, 3, 8, 8), (3, 9, 8), ca.errors.ShapeError, "does not match input x"),
+    ((1, 3, 8, 8), (8, 8), ca.errors.ShapeError, "does not match input x"),
+    ((4,), None, ca.errors.ShapeError, "must be .batch, channels"),
     ((1, 3, 8, 8), (3, -1, 8), ca.errors.ArgumentError, "in_shape"),
 ]
 
@@ -456,9 +469,9 @@ def test_limits_on_what_is_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     path = small_cnn(tmp_path)
     for place, name, message in (
-        (wire, "MOST_KEPT", "besides its weights, more"),
-        (wire, "MOST_FIELDS", "fields: no ONNX file"),
-        (reader, "MOST_NODES", "nodes: no network has so many"),
+        (wire, "MOST_KEPT", "in addition to its weights, more"),
+        (wire, "MOST_FIELDS", "fields, more than any ONNX file"),
+        (reader, "MOST_NODES", "nodes, more than any network"),
     ):
         with monkeypatch.context() as changed:
             changed.setattr(place, name, 2)
@@ -505,19 +518,23 @@ def test_without_the_onnx_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    (lambda: Pointwise("cosh"), ca.errors.ArgumentError, "a pointwise function is one of"),
+    (lambda: Pointwise("cosh"), ca.errors.ArgumentError, "function must be one of"),
     (
         lambda: Scale((3, 1)).out_shape((4, 3, 2)) and Scale((5,)).out_shape((4, 3)),
         ca.errors.ShapeError,
-        "does not spread over an input",
+        "cannot be broadcast to an input",
     ),
-    (lambda: Scale((1, 1, 1)).out_shape((4, 3)), ca.errors.ShapeError, "does not spread over"),
+    (lambda: Scale((1, 1, 1)).out_shape((4, 3)), ca.errors.ShapeError, "cannot be broadcast to"),
     (lambda: Product().out_shape((3, 2)), ca.errors.ShapeError, "needs an even number"),
-    (lambda: Expand((4, 2)).out_shape((3, 2)), ca.errors.ShapeError, "does not expand to"),
-    (lambda: Slice(2, 0, 1).out_shape((3, 2)), ca.errors.ShapeError, "needs that axis"),
+    (lambda: Expand((4, 2)).out_shape((3, 2)), ca.errors.ShapeError, "cannot be expanded to"),
+    (
+        lambda: Slice(2, 0, 1).out_shape((3, 2)),
+        ca.errors.ShapeError,
+        "axis must be 0 to 1 for an input",
+    ),
     (lambda: Slice(0, 2, 5).out_shape((3, 2)), ca.errors.ArgumentError, "a slice needs 0"),
-    (lambda: Permute((0, 0)).out_shape((3, 2)), ca.errors.ArgumentError, "names each axis of"),
-    (lambda: Resize((2, 2)).out_shape((3, 2)), ca.errors.ShapeError, "needs as many axes"),
+    (lambda: Permute((0, 0)).out_shape((3, 2)), ca.errors.ArgumentError, "must have each axis of"),
+    (lambda: Resize((2, 2)).out_shape((3, 2)), ca.errors.ShapeError, "must have one size for each"),
 ]
 
 

@@ -262,11 +262,11 @@ OPAQUE: list[tuple[Callable[[], Any], tuple[int, ...], str]] = [
         "conv2d: its weights are computed",
     ),
     (lambda: nn.PReLU(4), IMAGE, "PReLU: it has a slope for each channel"),
-    (lambda: nn.GELU("tanh"), IMAGE, "GELU: it is the approximate one"),
+    (lambda: nn.GELU("tanh"), IMAGE, "GELU: it is the approximate GELU"),
     (lambda: nn.ConstantPad2d(1, 5.0), IMAGE, "ConstantPad2d: it pads with 5.0"),
     (lambda: Calls(lambda y, x: y[:, 0]), IMAGE, "getitem: it is indexed by"),
     (lambda: Calls(lambda y, x: torch.cat([y, x], 2)), IMAGE, "cat: it concatenates along"),
-    (lambda: Calls(lambda y, x: y.mean(1)), IMAGE, "mean: it is the mean over 1"),
+    (lambda: Calls(lambda y, x: y.mean(1)), IMAGE, "mean: it is the mean over axes 1"),
     (lambda: Calls(lambda y, x: y.permute(1, 0, 2, 3)), IMAGE, "permute: its order"),
     (lambda: nn.BatchNorm2d(4, track_running_stats=False), IMAGE, "BatchNorm2d: it has no running"),
 ]
@@ -283,7 +283,7 @@ def test_what_has_no_layer_is_opaque(
     full = tuple(outputs(module, x).shape)
     assert net.out_shape in (full, full[1:])
     assert net.receptive_field().reach.kind == "whole"
-    with pytest.raises(ca.errors.ArgumentError, match="is opaque here, known by"):
+    with pytest.raises(ca.errors.ArgumentError, match="is an opaque layer, of which only"):
         net(x.numpy())
 
 
@@ -320,7 +320,7 @@ class Branches(nn.Module):
 
 
 BAD: list[tuple[Any, Any, type[Exception], str]] = [
-    (5, IMAGE, ca.errors.KindError, "takes a torch.nn.Module, not 5"),
+    (5, IMAGE, ca.errors.KindError, "must be a torch.nn.Module, not 5"),
     (
         nn.Sequential(nn.ReLU(), Branches()),
         IMAGE,
@@ -333,8 +333,8 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
         ca.errors.ArgumentError,
         "torch.fx cannot trace the outermost forward of Branches",
     ),
-    (nn.Conv2d(3, 4, 3), IMAGE, ca.errors.ShapeError, "does not run for one sample of shape"),
-    (nn.Conv2d(4, 4, 20), IMAGE, ca.errors.ShapeError, "does not run for one sample of shape"),
+    (nn.Conv2d(3, 4, 3), IMAGE, ca.errors.ShapeError, "cannot be run for one sample of shape"),
+    (nn.Conv2d(4, 4, 20), IMAGE, ca.errors.ShapeError, "cannot be run for one sample of shape"),
     (nn.ReLU(), (0, 4), ca.errors.ArgumentError, "in_shape"),
     (nn.ReLU(), ca.sizes("n m"), ca.errors.ArgumentError, "since the module is run, not"),
 ]
@@ -455,7 +455,7 @@ def test_parameters_that_are_not_used_are_named() -> None:
     net = from_torch(Spare(), (8,))
     assert net.parameters == 18
     assert net.graph.graph["left_out"] == [
-        "2 parameters that no layer here uses: spare.weight, spare.bias"
+        "2 parameters that no layer uses: spare.weight, spare.bias"
     ]
 
 
