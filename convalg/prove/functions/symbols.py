@@ -29,7 +29,7 @@ from convalg.prove.functions.frames import (
 from convalg.size import is_symbolic
 
 FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
-DECIDES = "decides or converts on the value of"
+DECIDES = "branches on or converts the value of"
 ROUNDS = "rounds or takes a remainder of"
 READS_TEXT = "reads the text of"
 

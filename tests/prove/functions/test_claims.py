@@ -358,7 +358,7 @@ def test_a_function_that_branches_on_values_is_unknown_with_a_reason() -> None:
     verdict = implements(branching, THREE)
     assert verdict.status == "unknown"
     assert not verdict
-    assert "decides or converts on the value of x0" in verdict.reason
+    assert "branches on or converts the value of x0" in verdict.reason
     assert re.search(r"equal on \d+ inputs tried, which proves nothing", verdict.reason)
 
 

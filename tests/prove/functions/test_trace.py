@@ -55,7 +55,7 @@ def test_the_input_is_a_copy() -> None:
 
 
 def test_what_depends_on_a_value_cannot_be_traced() -> None:
-    with pytest.raises(UntraceableError, match="decides or converts on the value of x0"):
+    with pytest.raises(UntraceableError, match="branches on or converts the value of x0"):
         traced(lambda x: x if x[0] > 0 else -x, unknowns((1,), "x"))
 
 

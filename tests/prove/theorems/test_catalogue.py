@@ -77,7 +77,8 @@ def test_the_catalogue_is_complete() -> None:
 
 def test_an_unknown_theorem_is_refused() -> None:
     with pytest.raises(
-        ArgumentError, match="no theorem is named 'adjoint'; there are adjoint-2d, adjoint-1d"
+        ArgumentError,
+        match="there is no theorem named 'adjoint'; choose from adjoint-2d, adjoint-1d",
     ):
         ca.theorems["adjoint"]
 
@@ -152,7 +153,7 @@ def test_claim_holds_at_larger_sizes(pair: tuple[str, Equality]) -> None:
 def test_the_domain_is_where_both_sides_exist(pair: tuple[str, Equality]) -> None:
     sides = pair[1].sides()
     domain = pair[1].domain
-    letters = {letter.name: letter for letter in domain.letters}
+    letters = {letter.name: letter for letter in domain.symbols}
     folds = any("folds" in note for note in str(domain).split(";")[1:])
     for sizes in brute.spread(brute.small_sizes(sides, 3 if len(letters) < 5 else 2), 120):
         inside = domain.holds_at({letters[name]: value for name, value in sizes.items()})
@@ -185,7 +186,7 @@ def test_no_formula_has_equal_sides(pair: tuple[str, Equality]) -> None:
 @pytest.mark.parametrize("theorem", list(ca.theorems), ids=lambda t: t.name)
 def test_the_domain_is_the_intersection(theorem: Theorem) -> None:
     """At sizes in the domain every part holds; at sizes outside it one of them is left out."""
-    letters = theorem.where.letters
+    letters = theorem.where.symbols
     for values in brute.spread(product(range(1, 6), repeat=len(letters)), 60):
         sizes = dict(zip(letters, values, strict=True))
         inside = theorem.where.holds_at(sizes)
