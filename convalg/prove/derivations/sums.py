@@ -415,25 +415,25 @@ Points: TypeAlias = "dict[Key, list[islpy.Set]]"
 
 
 def difference(left: Points, right: Points) -> list[tuple[Key, islpy.Set, int]]:
-    """Where two expressions differ: (arrays, points, left minus right) with non-empty points."""
-    found = []
+    """Where two expressions differ: (key, points, left minus right) with non-empty points."""
+    gaps = []
     for key in dict.fromkeys([*left, *right]):
         pieces: list[tuple[int, islpy.Set]] = []
         for sign, side in ((1, left), (-1, right)):
             for points in side.get(key, []):
                 pieces = _added(pieces, sign, points)
-        found += [(key, points, value) for value, points in pieces if value]
-    return found
+        gaps += [(key, points, value) for value, points in pieces if value]
+    return gaps
 
 
 def _added(
     pieces: list[tuple[int, islpy.Set]], value: int, points: islpy.Set
 ) -> list[tuple[int, islpy.Set]]:
-    """Disjoint pieces with a multiple of one more set added."""
-    found = []
+    """Add a multiple of a set of points to disjoint pieces, and keep them disjoint."""
+    result = []
     for own, other in pieces:
         common, apart = other.intersect(points), other.subtract(points)
-        found += [(own + value, common), (own, apart)]
+        result += [(own + value, common), (own, apart)]
         points = points.subtract(other)
-    found.append((value, points))
-    return [(own, part) for own, part in found if not part.is_empty()]
+    result.append((value, points))
+    return [(own, part) for own, part in result if not part.is_empty()]

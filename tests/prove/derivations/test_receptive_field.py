@@ -184,7 +184,7 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: ca.derive.receptive_field(ca.sequential((4,), [L.Dense(2)])),
         KindError,
-        "derived along axes, and the input \\(4,\\) of",
+        "derived along spatial axes, but the input \\(4,\\) of",
     ),
     (
         lambda: ca.derive.receptive_field(ca.sequential((1, 6 * n), [L.AdaptiveAvgPool(3)])),

@@ -66,7 +66,7 @@ def most(request: pytest.FixtureRequest) -> int:
 
 
 def _words(pair: tuple[str, Equality]) -> str:
-    return f"{pair[0]}: {pair[1].words}"
+    return f"{pair[0]}: {pair[1].claim}"
 
 
 def test_the_catalogue_is_complete() -> None:
@@ -170,8 +170,8 @@ def test_the_statement_is_printed_from_the_parts(theorem: Theorem) -> None:
     assert all(part.formula in theorem.statement for part in theorem.parts)
     for part in theorem.parts:
         verdict = part.decide()
-        assert verdict, (part.words, verdict)
-        assert verdict.claim == part.words
+        assert verdict, (part.claim, verdict)
+        assert verdict.claim == part.claim
         assert verdict.scope == str(part.domain)
         # Nothing is said of an operator that has no formula.
         assert "\\text{" not in part.formula.replace("\\text{ independent}", "")
