@@ -166,7 +166,7 @@ def decide(
     verdict = replace(
         _decided(first, second, claim, domain, budget), statement=claim, domain=domain
     )
-    if verdict.status == "unknown" and verdict.scope != NOWHERE and searching:
+    if verdict.status == "unknown" and verdict.scope != NO_SIZES and searching:
         return _searched(first, second, domain, verdict)
     return verdict
 
@@ -230,7 +230,7 @@ def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> V
             verdict = _decide_family(sides[0], sides[1], claim, own, scope=scope)
         else:
             verdict = _decide_numbers(sides[0], sides[1], claim, own)
-        if verdict.scope == NOWHERE:
+        if verdict.scope == NO_SIZES:
             continue
         decided += 1
         if verdict.counterexample is not None:
@@ -242,7 +242,7 @@ def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> V
             rank = (sum(ordered.values()), tuple(ordered.values()))
             refuted.append((rank, replace(verdict.counterexample, sizes=ordered)))
     if not decided:
-        return _nowhere(claim)
+        return _no_sizes(claim)
     if refuted:
         smallest = min(refuted, key=lambda pair: pair[0])[1]
         return Verdict("refuted", claim, scope, ISL, smallest)
@@ -259,7 +259,7 @@ def _decide_family(
     Raises: UndecidableError where the question is not one of Presburger arithmetic.
     """
     if domain.points.is_empty():
-        return _nowhere(claim)
+        return _no_sizes(claim)
     shapes = families.shapes_differ(first, second, domain)
     apart = [] if shapes is None else [shapes]
     try:
@@ -278,12 +278,12 @@ def _decide_family(
     return Verdict("refuted", claim, scope or str(domain), ISL, witness)
 
 
-NOWHERE = "no sizes"
+NO_SIZES = "no sizes"
 
 
-def _nowhere(claim: Claim) -> Verdict:
+def _no_sizes(claim: Claim) -> Verdict:
     reason = "there are no sizes at which both operators exist"
-    return Verdict("unknown", claim, NOWHERE, ISL, reason=reason)
+    return Verdict("unknown", claim, NO_SIZES, ISL, reason=reason)
 
 
 MOST_LOOKED_AT, MOST_TRIED = 3000, 400
@@ -562,7 +562,7 @@ def equivariant(
             )
         except ArgumentError as error:
             reason = f"no output is that far from the border: {error}"
-            return Verdict("unknown", claim, NOWHERE, IDENTITY, reason=reason)
+            return Verdict("unknown", claim, NO_SIZES, IDENTITY, reason=reason)
         left, right = compose(inner, left), compose(inner, right)
     verdict = decide(left, right, claim=claim, ranges=ranges, budget=budget)
     if verdict.status != "refuted":

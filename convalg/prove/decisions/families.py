@@ -121,7 +121,7 @@ def limited(budget: int) -> Iterator[None]:
     try:
         yield
     except islpy.Error:
-        if not _is_spent():
+        if not _is_exhausted():
             raise
         raise UndecidableError(
             f"budget exceeded: the claim takes more than {budget} isl operations: give a larger "
@@ -131,7 +131,7 @@ def limited(budget: int) -> Iterator[None]:
         context.set_max_operations(0)
 
 
-def _is_spent() -> bool:
+def _is_exhausted() -> bool:
     """Whether isl has no operations left: then every call fails, with an arbitrary message."""
     try:
         islpy.Set("{ [0] }")

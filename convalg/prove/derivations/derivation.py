@@ -95,7 +95,7 @@ class Derivation:
             verdict = each.verdict
             scope = verdict.scope if verdict else repr(verdict)
             lines.append(f"{number}. {each.reason} [{verdict.status}: {scope}]")
-            lines += [f"   {plain(piece)}" for piece in each.pieces or (each.formula,)]
+            lines += [f"   {plain_text(piece)}" for piece in each.pieces or (each.formula,)]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -232,10 +232,10 @@ _MARKS = {
 }
 
 
-def plain(formula: str) -> str:
+def plain_text(formula: str) -> str:
     """A formula of these derivations without LaTeX, readable in a terminal.
 
-    >>> plain(r"(A x)_{o} = \\sum_{t} w_{t}\\, x_{2 o + t - p}")
+    >>> plain_text(r"(A x)_{o} = \\sum_{t} w_{t}\\, x_{2 o + t - p}")
     '(A x)[o] = sum(t) w[t] x[2 o + t - p]'
     """
     shown = re.sub(r"_\{(\d+)\}", r"\1", formula)  # o_{1} is o1
@@ -279,14 +279,14 @@ def one_layer(operator: Any, name: str) -> tuple[Convolution, bool]:
     for axis in layer.geometry.axes:
         if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
             raise UndecidableError(
-                f"{name} can be derived for integer strides and dilations, not for "
+                f"{name} can be derived for numeric strides and dilations, not for "
                 f"{axis.stride} and {axis.dilation}: substitute numbers with .at(...)"
             )
     groups, outputs, inputs = layer.geometry.channels
     depthwise = outputs == 1 and inputs == 1
     if groups != 1 and not depthwise and any(map(is_symbolic, (groups, outputs, inputs))):
         raise UndecidableError(
-            f"{name} with {groups} groups can be derived for integer numbers of channels, not for "
+            f"{name} with {groups} groups can be derived for numeric channel counts, not for "
             f"{inputs} inputs and {outputs} outputs per group: substitute numbers with .at(...)"
         )
     return layer, layer_of(operator)[1]

@@ -259,7 +259,7 @@ class NetworkField:
         return setting.unknown(claim, "the bounds of the set differ from the claimed ones", SETS)
 
 
-def _through(net: Network, wanted: str) -> Derivation:
+def _through(net: Network, node: str) -> Derivation:
     """Derive the field of a node, from the input forward through everything that the node reads."""
     dims = len(net.in_shape) - 1
     if not dims:
@@ -268,8 +268,8 @@ def _through(net: Network, wanted: str) -> Derivation:
             f"{net.name} has only channels"
         )
     reach = reaches(net)
-    kept = nx.ancestors(net.graph, wanted) | {wanted}
-    nodes = [node for node, _ in net.layers() if node in kept]
+    kept = nx.ancestors(net.graph, node) | {node}
+    nodes = [other for other, _ in net.layers() if other in kept]
     axes = [list(_fields(net, reach, nodes, axis)) for axis in range(dims)]
     if all(lines == axes[0] for lines in axes):
         axes = axes[:1]
@@ -287,7 +287,7 @@ def _through(net: Network, wanted: str) -> Derivation:
         for axis, fields in enumerate(axes)
         for field, reason in fields
     ]
-    return Derivation(f"The receptive field of {wanted} in {net.name}", tuple(steps))
+    return Derivation(f"The receptive field of {node} in {net.name}", tuple(steps))
 
 
 def _fields(
@@ -335,7 +335,7 @@ def _link(net: Network, reach: dict[str, Reach], node: str, source: str, axis: i
     link = links[axis]
     if is_symbolic(link.axis.stride) or is_symbolic(link.axis.dilation):
         raise UndecidableError(
-            f"a receptive field can be derived for integer strides and dilations, not for "
+            f"a receptive field can be derived for numeric strides and dilations, not for "
             f"{link.axis.stride} and {link.axis.dilation} at {node}: substitute numbers"
         )
     return link

@@ -341,10 +341,10 @@ class _Comparison:
                 values = f"{name} of shape {got_array.shape}", f"shape {right.shape}"
                 witness = Counterexample({}, None, None, *values)
                 return Verdict("refuted", self.claim, scope, TRACED, witness)
-            for index, wanted in np.ndenumerate(right):
+            for index, expected in np.ndenumerate(right):
                 got = got_array[index]
-                if not got.same(wanted):
-                    entry = self._witness(index, got, wanted, name)
+                if not got.same(expected):
+                    entry = self._witness(index, got, expected, name)
                     if entry is None:
                         continue
                     shapes = (right.shape, self.inputs[0].shape)

@@ -84,7 +84,7 @@ INTROSPECTION = frozenset(
 """Names of introspection, which arrays of symbols cannot hide from."""
 
 
-class BudgetSpentError(BaseException):
+class BudgetExceededError(BaseException):
     """A run executed too many instructions; the user's `except Exception` does not catch it."""
 
 
@@ -101,7 +101,7 @@ class Observed:
     run: WatchedRun
     result: Any = None
     error: BaseException | None = None
-    spent: bool = False
+    over_budget: bool = False
     steps: array[int] = field(default_factory=lambda: array("q"))
     codes: list[CodeType] = field(default_factory=list)
     raised: set[tuple[str, str]] = field(default_factory=set)
@@ -200,12 +200,12 @@ def observe(
                 sys.settrace(before[0])
                 sys.setprofile(before[1])
             seen.result = collect(result)
-        except BudgetSpentError:
-            seen.spent = True
+        except BudgetExceededError:
+            seen.over_budget = True
         except Exception as error:
             seen.error = error
         # A function may catch the exception that ended the trace, and continue untraced.
-        seen.spent = seen.spent or watch.spent
+        seen.over_budget = seen.over_budget or watch.over_budget
         seen.lines = watch.lines
     return seen
 
@@ -247,11 +247,11 @@ def observe_each(
                     finally:
                         sys.settrace(None)
                     seen.result = collect(result)
-                except BudgetSpentError:
-                    seen.spent = True
+                except BudgetExceededError:
+                    seen.over_budget = True
                 except Exception as error:
                     seen.error = error
-            seen.spent = seen.spent or watch.spent
+            seen.over_budget = seen.over_budget or watch.over_budget
             seen.lines = watch.lines
     return runs
 
@@ -359,7 +359,7 @@ class _Watch:
     # start, and whether it branches.
     def __init__(self, seen: Observed, codes: Codes, swaps: Swaps) -> None:
         self.seen, self.codes, self.swaps = seen, codes, swaps
-        self.spent = False
+        self.over_budget = False
         self.lines = 0
         self.followed: dict[int, tuple[CodeType, dict[str, Any], Any, int, bool]] = {}
 
@@ -414,14 +414,14 @@ class _Watch:
             if event == "opcode":
                 record(number + frame.f_lasti)
                 if len(steps) > MOST_INSTRUCTIONS:
-                    self.spent = True
-                    raise BudgetSpentError
+                    self.over_budget = True
+                    raise BudgetExceededError
             elif event == "line":
                 record(number + frame.f_lasti)
                 self.lines += 1
                 if self.lines > most_lines:
-                    self.spent = True
-                    raise BudgetSpentError
+                    self.over_budget = True
+                    raise BudgetExceededError
             elif event == "exception":
                 record(number + _RAISED + frame.f_lasti)
                 seen.raised.add((arg[0].__name__, code.co_name))

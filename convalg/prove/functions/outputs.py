@@ -13,8 +13,8 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import UntraceableError
-from convalg.prove.functions.symbol_arrays import SymbolArray, plain
-from convalg.prove.functions.symbols import is_one
+from convalg.prove.functions.symbol_arrays import SymbolArray, unwrapped
+from convalg.prove.functions.symbols import is_symbol
 
 Shape = tuple[int, ...]
 
@@ -84,7 +84,7 @@ def gradients(shapes: dict[str, Shape]) -> Pick:
 def _is_bundle(result: Any, shapes: dict[str, Shape]) -> bool:
     if not 1 <= len(result) <= 4 or not result:
         return False
-    if _is_array(result[0]) and np.shape(plain(result[0])) == shapes["dx"]:
+    if _is_array(result[0]) and np.shape(unwrapped(result[0])) == shapes["dx"]:
         return True
     array = _array_or_none(result)
     if array is not None and array.shape == shapes["dx"]:
@@ -99,7 +99,7 @@ def as_array(value: Any) -> Array:
 
     Raises: UntraceableError where it is not an array of numbers.
     """
-    if is_one(value):
+    if is_symbol(value):
         scalar = np.empty((), dtype=object)
         scalar[()] = value
         return scalar
@@ -117,7 +117,7 @@ def _nested(value: Any) -> Any:
             f"the function must return a plain array, not a {type(value).__name__}"
         )
     if type(value) is SymbolArray:
-        return plain(value).copy()
+        return unwrapped(value).copy()
     if isinstance(value, np.ndarray):
         return _exact_objects(value)
     if type(value) in (float, int, np.float64):

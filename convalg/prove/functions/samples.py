@@ -308,13 +308,13 @@ def _tiny(dtype: np.dtype[Any]) -> float:
 
 
 def _agrees(part: SymbolParts, number: Any, point: Point, bound: float) -> bool:
-    wanted = point.at(part.polynomial)
+    expected = point.at(part.polynomial)
     got = _values(number)
     if got is None:
         return False
     return all(
-        abs(got.get(key, Fraction(0)) - wanted.get(key, Fraction(0))) <= bound
-        for key in got.keys() | wanted.keys()
+        abs(got.get(key, Fraction(0)) - expected.get(key, Fraction(0))) <= bound
+        for key in got.keys() | expected.keys()
     )
 
 

@@ -29,12 +29,12 @@ from convalg.prove.functions.symbol_arrays import (
     array_of,
     holds_symbols,
     label_of,
-    plain,
     shown,
     stored,
+    unwrapped,
     wrapped,
 )
-from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_one, parts, symbol
+from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_symbol, parts, symbol
 
 _PATCHING = RLock()
 _PLACED: list[tuple[Any, str, Any, Any]] = []
@@ -215,7 +215,7 @@ def _multilinear(original: Any, count: int) -> Any:
 
     def create(*args: Any, **options: Any) -> Any:
         held = [k for k, value in enumerate(args[:count]) if holds_symbols(value)]
-        given = [plain(value) for value in args]
+        given = [unwrapped(value) for value in args]
         if not held:
             numbers = [
                 value.astype(float) if type(args[k]) is SymbolArray else value
@@ -251,10 +251,14 @@ def _standing_in(original: Any, make: Callable[..., Any]) -> Any:
 
 def _filled(original: Any) -> Any:
     def create(*args: Any, **options: Any) -> Any:
-        if holds_symbols(args[1:2]) or is_one(options.get("fill_value")):
-            wanted = options.pop("dtype", args[2] if len(args) > 2 else None)
+        if holds_symbols(args[1:2]) or is_symbol(options.get("fill_value")):
+            requested = options.pop("dtype", args[2] if len(args) > 2 else None)
             value = options.pop("fill_value", args[1] if len(args) > 1 else None)
-            label = parts(value).dtype if wanted is None and is_one(value) else np.dtype(wanted)
+            label = (
+                parts(value).dtype
+                if requested is None and is_symbol(value)
+                else np.dtype(requested)
+            )
             array = array_of(original(args[0], 0, object), label)
             array[...] = value
             return array
@@ -286,9 +290,9 @@ def _like(original: Any) -> Any:
             )
         values = source if isinstance(source, np.ndarray) else np.array(source, dtype=object)
         first = 1 if base == "full" else 0
-        wanted = options.get("dtype", args[first] if len(args) > first else None)
+        requested = options.get("dtype", args[first] if len(args) > first else None)
         own = label_of(values) if type(values) is SymbolArray else FLOAT
-        label = own if wanted is None else np.dtype(wanted)
+        label = own if requested is None else np.dtype(requested)
         shape = options.get("shape")
         shape = values.shape if shape is None else shape
         if base == "full":
@@ -299,7 +303,7 @@ def _like(original: Any) -> Any:
         maker = getattr(np, base)
         # In a call from this module, NumPy's names refer to the originals.
         made = getattr(maker, "__wrapped__", maker)(
-            shape, dtype=shown(label) if wanted is None else wanted
+            shape, dtype=shown(label) if requested is None else requested
         )
         return _unwritten(made.shape, label) if _is_floats(made, base) else wrapped(made)
 
@@ -313,25 +317,25 @@ def _is_floats(array: Any, base: str) -> bool:
 def _converting(original: Any) -> Any:
     def create(value: Any, *args: Any, **options: Any) -> Any:
         given = dict(options)
-        wanted = given.pop("dtype", args[0] if args else None)
+        requested = given.pop("dtype", args[0] if args else None)
         others = args[1:]
         if not (type(value) is SymbolArray or holds_symbols(value)):
             array = original(value, *args, **options)
             return wrapped(array, OBJECT if array.dtype == OBJECT else FLOAT)
         if type(value) is SymbolArray:
-            label = label_of(value) if wanted is None else np.dtype(wanted)
+            label = label_of(value) if requested is None else np.dtype(requested)
             if label == label_of(value) and original.__name__ not in ("array", "require"):
                 return value
         else:
             from convalg.prove.functions.symbol_arrays import merged
 
-            label = merged([value]) if wanted is None else np.dtype(wanted)
+            label = merged([value]) if requested is None else np.dtype(requested)
         if label.kind not in "fO":
             return wrapped(original(value)).astype(label)
         made = original(_plainly(value), None, *others, **given)
-        if wanted is not None:
+        if requested is not None:
             made = stored(made, label)
-        same = type(value) is SymbolArray and np.shares_memory(made, plain(value))
+        same = type(value) is SymbolArray and np.shares_memory(made, unwrapped(value))
         return wrapped(made, label) if same else array_of(made, label)
 
     return _standing_in(original, create)
@@ -340,7 +344,7 @@ def _converting(original: Any) -> Any:
 def _plainly(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map(_plainly, value)) if type(value) in (list, tuple) else list(value)
-    return plain(value)
+    return unwrapped(value)
 
 
 def _floating(original: Any) -> Any:
@@ -351,7 +355,7 @@ def _windows(original: Any) -> Any:
     def create(value: Any, *args: Any, **options: Any) -> Any:
         options.pop("subok", None)
         label = label_of(value) if type(value) is SymbolArray else FLOAT
-        return wrapped(original(plain(value), *args, **options), label)
+        return wrapped(original(unwrapped(value), *args, **options), label)
 
     return _standing_in(original, create)
 
@@ -364,7 +368,7 @@ class _Type(type):
             return type(*args, **options)
         value = args[0]
         if symbolic_run() is not None:
-            if is_one(value):
+            if is_symbol(value):
                 return parts(value).dtype.type
             if type(value) is SymbolArray:
                 return np.ndarray

@@ -19,7 +19,7 @@ from convalg.prove.functions.symbols import (
     READS_TEXT,
     Symbol,
     exact,
-    is_one,
+    is_symbol,
     number_in,
     operand,
     parts,
@@ -158,13 +158,13 @@ class SymbolArray(np.ndarray):
         self, dtype: Any, *_: Any, copy: bool = True, **__: Any
     ) -> Any:
         """Convert the array to another dtype, which rounds if its precision is low."""
-        wanted = np.dtype(dtype)
-        marked = (wanted.metadata or {}).get("symbols")
-        if wanted.kind in "fO" or marked:
-            wanted = np.dtype(wanted.str)
-            converted = array_of(stored(self, wanted), wanted)
-            return converted if copy or wanted != label_of(self) else self
-        return numbers_of(self, f"takes the {wanted.name} value of").astype(wanted)
+        requested = np.dtype(dtype)
+        marked = (requested.metadata or {}).get("symbols")
+        if requested.kind in "fO" or marked:
+            requested = np.dtype(requested.str)
+            converted = array_of(stored(self, requested), requested)
+            return converted if copy or requested != label_of(self) else self
+        return numbers_of(self, f"takes the {requested.name} value of").astype(requested)
 
     def view(self, *args: Any, **options: Any) -> Any:
         """Return a view of the same dtype; other views are refused."""
@@ -183,7 +183,7 @@ class SymbolArray(np.ndarray):
     ) -> Any:
         """Return the mean over axes."""
         total = np.add.reduce(self, axis, dtype=dtype, keepdims=keepdims)
-        count = self.size // max(np.size(plain(total)) if np.ndim(plain(total)) else 1, 1)
+        count = self.size // max(np.size(unwrapped(total)) if np.ndim(unwrapped(total)) else 1, 1)
         return into(out, total / count)
 
     def fill(self, value: Any) -> None:
@@ -196,7 +196,7 @@ class SymbolArray(np.ndarray):
 
     def tolist(self) -> Any:
         """Return the elements in nested lists."""
-        return _listed(plain(self).tolist())
+        return _listed(unwrapped(self).tolist())
 
     @property  # type: ignore[misc]  # read-only
     def real(self) -> Any:
@@ -237,22 +237,22 @@ def array_of(values: Any, label: np.dtype[Any]) -> SymbolArray:
     """Return a new array of symbols and numbers that owns its memory, like an array of floats."""
     source = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
     made = np.ndarray.__new__(SymbolArray, source.shape, dtype=object)
-    plain(made)[...] = plain(source)
+    unwrapped(made)[...] = unwrapped(source)
     _label_slot.__set__(made, label)
     return made
 
 
-def plain(value: Any) -> Any:
+def unwrapped(value: Any) -> Any:
     """Return an array of symbols as a plain array of objects; anything else unchanged."""
     return np.ndarray.view(value, np.ndarray) if type(value) is SymbolArray else value
 
 
 def holds_symbols(value: Any) -> bool:
     """Whether a value is or contains a symbol, also in nested lists and arrays."""
-    if is_one(value):
+    if is_symbol(value):
         return True
     if type(value) is SymbolArray or (isinstance(value, np.ndarray) and value.dtype == OBJECT):
-        return any(map(is_one, plain(value).flat))
+        return any(map(is_symbol, unwrapped(value).flat))
     return isinstance(value, (list, tuple)) and any(map(holds_symbols, value))
 
 
@@ -263,22 +263,22 @@ def numbers_of(array: SymbolArray, action: str) -> Any:
     """
     label = label_of(array)
     if label == OBJECT and not holds_symbols(array):
-        return plain(array).copy()
-    for value in plain(array).flat:
-        if is_one(value) and not set(parts(value).polynomial.terms) <= {()}:
+        return unwrapped(array).copy()
+    for value in unwrapped(array).flat:
+        if is_symbol(value) and not set(parts(value).polynomial.terms) <= {()}:
             raise refusal(action, parts(value).polynomial)
-    return np.array(list(map(float, plain(array).flat))).astype(label).reshape(array.shape)
+    return np.array(list(map(float, unwrapped(array).flat))).astype(label).reshape(array.shape)
 
 
 def described(array: SymbolArray) -> str:
     """An array with one of its symbols, for a message."""
-    first = next((v for v in plain(array).flat if is_one(v)), None)
+    first = next((v for v in unwrapped(array).flat if is_symbol(v)), None)
     return "an array" if first is None else f"an array that holds {parts(first).polynomial!r}"
 
 
 def stored(value: Any, label: np.dtype[Any]) -> Any:
     """A value or an array of values as an array of that dtype stores it."""
-    if is_one(value):
+    if is_symbol(value):
         return relabelled(value, label, stores=True)
     if isinstance(value, (list, tuple)):
         value = np.array(value, dtype=None if not holds_symbols(value) else object)
@@ -287,9 +287,9 @@ def stored(value: Any, label: np.dtype[Any]) -> Any:
             value = value.astype(label)
         entries = np.empty(value.shape, dtype=object)
         flat = entries.reshape(-1)
-        for position, entry in enumerate(plain(value).flat):
+        for position, entry in enumerate(unwrapped(value).flat):
             flat[position] = (
-                relabelled(entry, label, stores=True) if is_one(entry) else _number(entry, label)
+                relabelled(entry, label, stores=True) if is_symbol(entry) else _number(entry, label)
             )
         return entries if entries.ndim else entries[()]
     return _number(value, label)
@@ -303,7 +303,7 @@ def _number(value: Any, label: np.dtype[Any]) -> Any:
 
 def wrapped(result: Any, label: np.dtype[Any] = FLOAT) -> Any:
     """A result of NumPy, with arrays of objects and floats as arrays that can hold symbols."""
-    if is_one(result):
+    if is_symbol(result):
         return relabelled(result, label) if label != OBJECT else result
     if isinstance(result, np.ndarray) and type(result) in (np.ndarray, SymbolArray):
         if result.dtype == OBJECT:
@@ -321,7 +321,7 @@ def wrapped(result: Any, label: np.dtype[Any] = FLOAT) -> Any:
 
 def _lent(value: Any, label: np.dtype[Any]) -> Any:
     """The result of indexing: a new scalar each time, as for an array of numbers."""
-    if is_one(value):
+    if is_symbol(value):
         return symbol(parts(value)) if label == OBJECT else relabelled(value, label)
     if isinstance(value, (np.ndarray, Polynomial)) or is_symbolic(value) or label.kind != "f":
         return value
@@ -331,7 +331,7 @@ def _lent(value: Any, label: np.dtype[Any]) -> Any:
 def _listed(value: Any) -> Any:
     if isinstance(value, list):
         return [_listed(part) for part in value]
-    return symbol(parts(value)) if is_one(value) else value
+    return symbol(parts(value)) if is_symbol(value) else value
 
 
 def _indices(index: Any) -> Any:
@@ -357,24 +357,24 @@ def _is_made(ufunc: Any) -> bool:
 
 def _ufunc(ufunc: Any, method: str, inputs: Any, options: dict[str, Any]) -> Any:
     out = options.pop("out", None)
-    wanted = options.pop("dtype", None)
-    label = _label_of_result(ufunc, inputs, wanted)
+    requested = options.pop("dtype", None)
+    label = _label_of_result(ufunc, inputs, requested)
     if not any(map(holds_symbols, inputs)) and method != "at":
         given = [without_symbols(value) for value in inputs]
-        if wanted is not None:
-            options["dtype"] = wanted
+        if requested is not None:
+            options["dtype"] = requested
         return into(out, wrapped(getattr(ufunc, method)(*given, **options), label))
     if ufunc.__name__ not in POLYNOMIAL and not _is_made(ufunc):
         raise refusal(f"applies {ufunc.__name__} to", first_symbol(inputs))
-    if wanted is not None and np.dtype(wanted).kind not in "fO":
-        raise refusal(f"takes the {np.dtype(wanted).name} value of", first_symbol(inputs))
+    if requested is not None and np.dtype(requested).kind not in "fO":
+        raise refusal(f"takes the {np.dtype(requested).name} value of", first_symbol(inputs))
     for name in ("casting", "order", "subok", "signature"):
         options.pop(name, None)
     if method == "at":
         return _at(ufunc, *inputs)
     given = [as_objects(value) for value in inputs]
     result = getattr(ufunc, method)(*given, **options)
-    if wanted is not None and label.kind == "f":
+    if requested is not None and label.kind == "f":
         result = stored(result, label)
     if ufunc.__name__ == "absolute":
         label = FLOAT
@@ -388,8 +388,8 @@ def _at(ufunc: Any, target: Any, index: Any, *values: Any) -> None:
     """Apply ufunc.at: the operation at each index in turn, including repeated ones."""
     if type(target) is not SymbolArray:
         raise refusal("updates a numeric array with", first_symbol(values))
-    ufunc.at(plain(target), index, *map(as_objects, values))
-    plain(target)[...] = stored(target, label_of(target))
+    ufunc.at(unwrapped(target), index, *map(as_objects, values))
+    unwrapped(target)[...] = stored(target, label_of(target))
 
 
 def into(out: Any, result: Any) -> Any:
@@ -407,12 +407,12 @@ def into(out: Any, result: Any) -> Any:
 
 def as_objects(value: Any) -> Any:
     """An operand for the object loops, exact where its dtype has low precision."""
-    if is_one(value):
+    if is_symbol(value):
         return _box(value)
     if isinstance(value, np.generic):
         held = operand(value)
         return value if held is None else _box(symbol(held))
-    value = plain(value)
+    value = unwrapped(value)
     if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype != FLOAT:
         return _boxed(value)
     return value
@@ -440,21 +440,21 @@ def without_symbols(value: Any) -> Any:
 def first_symbol(values: Iterable[Any]) -> str:
     """One of the symbols among operands, for a message."""
     for value in values:
-        if is_one(value):
+        if is_symbol(value):
             return repr(parts(value).polynomial)
         if isinstance(value, np.ndarray):
-            for entry in plain(value).flat:
-                if is_one(entry):
+            for entry in unwrapped(value).flat:
+                if is_symbol(entry):
                     return repr(parts(entry).polynomial)
         if isinstance(value, (list, tuple)) and holds_symbols(value):
             return first_symbol(value)
     return "an array"
 
 
-def _label_of_result(ufunc: Any, inputs: Any, wanted: Any) -> np.dtype[Any]:
+def _label_of_result(ufunc: Any, inputs: Any, requested: Any) -> np.dtype[Any]:
     """The dtype that the result would have on numbers."""
-    if wanted is not None:
-        return np.dtype(wanted)
+    if requested is not None:
+        return np.dtype(requested)
     label = merged(inputs)
     if ufunc.__name__ in ("divide", "true_divide", "float_power") and label.kind in "biu":
         return FLOAT
@@ -468,7 +468,7 @@ def merged(values: Iterable[Any]) -> np.dtype[Any]:
     for value in values:
         if type(value) is SymbolArray:
             kinds.append(label_of(value))
-        elif is_one(value):
+        elif is_symbol(value):
             kinds.append(parts(value).dtype)
         elif isinstance(value, (np.ndarray, np.generic)):
             symbols = value.dtype == OBJECT and holds_symbols(value)
@@ -489,7 +489,7 @@ def polynomial_of(value: Any) -> Polynomial:
 
     Raises: UntraceableError for a value that is neither.
     """
-    if is_one(value):
+    if is_symbol(value):
         return parts(value).polynomial
     if isinstance(value, Polynomial) or is_symbolic(value):
         return Polynomial.of(value)

@@ -15,12 +15,12 @@ from convalg.prove.functions.symbol_arrays import (
     holds_symbols,
     label_of,
     merged,
-    plain,
     stored,
+    unwrapped,
     without_symbols,
     wrapped,
 )
-from convalg.prove.functions.symbols import FLOAT, READS_TEXT, Symbol, is_one, parts
+from convalg.prove.functions.symbols import FLOAT, READS_TEXT, Symbol, is_symbol, parts
 
 
 def apply_function(function: Any, args: Any, options: dict[str, Any]) -> Any:
@@ -35,21 +35,21 @@ def _function(function: Any, args: Any, options: dict[str, Any]) -> Any:
     if function.__name__ in _TEXT:
         raise refusal(READS_TEXT, first_symbol(args))
     given = [*args, *options.values()]
-    wanted = options.get("dtype")
+    requested = options.get("dtype")
     if not any(map(_deep, given)):
         numbers = _mapped((args, options), without_symbols)
         return wrapped(function(*numbers[0], **numbers[1]), merged(_arrays(given)))
     label = merged(_arrays(given))
     if function.__name__ in ("mean", "average", "trapezoid") and label.kind in "biu":
         label = FLOAT
-    if wanted is not None:
-        label = np.dtype(wanted)
+    if requested is not None:
+        label = np.dtype(requested)
         if label.kind not in "fO":
             raise refusal(f"takes the {label.name} value of", first_symbol(given))
         options = {name: value for name, value in options.items() if name != "dtype"}
     numbers = _mapped((args, options), as_objects)
     result = function(*numbers[0], **numbers[1])
-    if wanted is not None:
+    if requested is not None:
         result = stored(result, label)
     return wrapped(result, label)
 
@@ -69,7 +69,7 @@ def _arrays(values: Iterable[Any]) -> list[Any]:
     for value in values:
         if isinstance(value, (list, tuple)):
             arrays += _arrays(value)
-        elif is_one(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "fO"):
+        elif is_symbol(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "fO"):
             # Indices and masks do not change the dtype.
             arrays.append(value)
     return arrays
@@ -87,10 +87,10 @@ def _apply_along_axis(function: Any, axis: int, array: Any, *args: Any, **option
     """np.apply_along_axis with a callback that receives arrays of symbols."""
     moved = np.moveaxis(array, axis, -1)
     results = [function(moved[index], *args, **options) for index in np.ndindex(moved.shape[:-1])]
-    shape = np.shape(plain(results[0]))
+    shape = np.shape(unwrapped(results[0]))
     stacked = np.empty((len(results), *shape), dtype=object)
     for index, result in enumerate(results):
-        stacked[index] = plain(result)
+        stacked[index] = unwrapped(result)
     result = stacked.reshape(*moved.shape[:-1], *shape)
     return wrapped(np.moveaxis(result, -1, axis) if len(shape) == 1 else result)
 
@@ -108,8 +108,8 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     np.mean: lambda value, *args, **options: _as_symbols(value).mean(*args, **options),
     np.real: lambda value: value.real,
     np.imag: lambda value: value.imag,
-    np.isreal: lambda value: np.ones(np.shape(plain(value)), dtype=bool),
-    np.iscomplex: lambda value: np.zeros(np.shape(plain(value)), dtype=bool),
+    np.isreal: lambda value: np.ones(np.shape(unwrapped(value)), dtype=bool),
+    np.iscomplex: lambda value: np.zeros(np.shape(unwrapped(value)), dtype=bool),
     np.real_if_close: lambda value, tol=100: value,
     np.apply_along_axis: _apply_along_axis,
 }
@@ -120,13 +120,13 @@ def _as_symbols(value: Any) -> Any:
     """An array of symbols, made from an array or from nested lists."""
     if isinstance(value, SymbolArray):
         return value
-    return wrapped(np.array(_mapped(value, plain), dtype=object), merged([value]))
+    return wrapped(np.array(_mapped(value, unwrapped), dtype=object), merged([value]))
 
 
 def _dtype_of(value: Any) -> Any:
     if type(value) is SymbolArray:
         return label_of(value)
-    return parts(value).dtype if is_one(value) else value
+    return parts(value).dtype if is_symbol(value) else value
 
 
 def _dispatched(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:

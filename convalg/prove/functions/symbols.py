@@ -252,7 +252,7 @@ def parts(value: Symbol) -> SymbolParts:
     return held
 
 
-def is_one(value: Any) -> bool:
+def is_symbol(value: Any) -> bool:
     """Whether a value is a symbol."""
     return type(value) is Symbol
 
@@ -262,7 +262,7 @@ def relabelled(value: Any, dtype: np.dtype[Any], stores: bool = False) -> Any:
 
     `stores`: whether it is written into such an array, which rounds it.
     """
-    if not is_one(value):
+    if not is_symbol(value):
         return number_in(value, dtype)
     held = parts(value)
     if held.dtype is dtype and not held.weak and (dtype is FLOAT or not stores):
@@ -498,12 +498,12 @@ def _same(value: Symbol, *_: Any, **__: Any) -> Symbol:
 
 def _cast(value: Symbol, dtype: Any) -> Any:
     """The result of `astype` for a symbol."""
-    wanted = np.dtype(dtype)
-    if wanted.kind == "f":
-        return relabelled(value, wanted, stores=True)
-    if wanted.kind == "O":
+    requested = np.dtype(dtype)
+    if requested.kind == "f":
+        return relabelled(value, requested, stores=True)
+    if requested.kind == "O":
         return symbol(parts(value))
-    return wanted.type(float(_constant(parts(value), f"takes the {wanted.name} value of")))
+    return requested.type(float(_constant(parts(value), f"takes the {requested.name} value of")))
 
 
 FACE: dict[str, Callable[[Symbol], Any]] = {

@@ -37,7 +37,7 @@ from convalg.prove.functions.outputs import Pick, Picked, one_output
 from convalg.prove.functions.samples import Bounds, NumberSample
 from convalg.prove.functions.state import fingerprint
 from convalg.prove.functions.symbol_arrays import SymbolArray, array_of, polynomial_of
-from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_one, parts, symbol
+from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_symbol, parts, symbol
 
 Function = Callable[..., Any]
 
@@ -145,7 +145,7 @@ class _Tracing:
         symbols = self.on_symbols(self.inputs)
         reason = _reason(symbols)
         if reason:
-            raise (BudgetError if symbols.spent else UntraceableError)(reason)
+            raise (BudgetError if symbols.over_budget else UntraceableError)(reason)
         numbers = self.on_numbers(first, effects=True)
         if symbols.error is not None:
             self._explain(symbols.error, numbers)
@@ -235,8 +235,8 @@ class _Tracing:
                     f"the function {seen.run.effects[0]}: its result may depend on more than its "
                     f"input"
                 )
-            if seen.spent:
-                raise BudgetError(_SPENT)
+            if seen.over_budget:
+                raise BudgetError(_OVER_BUDGET)
 
     def _need_same_way(self, symbols: Observed, numbers: Observed, sample: NumberSample) -> None:
         """Raise UntraceableError if numbers take a different path through the function."""
@@ -267,7 +267,7 @@ class _Tracing:
     ) -> None:
         """Raise UntraceableError if two runs on equal inputs differ."""
         reason = _reason(again)
-        if reason or again.error or repeated.error or repeated.spent:
+        if reason or again.error or repeated.error or repeated.over_budget:
             raise ImpureError(f"{_MEMORY} ({reason or again.error or repeated.error})")
         names = {
             new: old
@@ -363,13 +363,13 @@ _MEMORY = (
     "the function returns a different result when it is called again: it keeps state or draws "
     "random numbers"
 )
-_SPENT = "budget exceeded: the function executes too many instructions: try a smaller size"
+_OVER_BUDGET = "budget exceeded: the function executes too many instructions: try a smaller size"
 
 
 def _reason(seen: Observed) -> str:
     """The reason why a run on symbols is not a valid trace, or ""."""
-    if seen.spent:
-        return _SPENT
+    if seen.over_budget:
+        return _OVER_BUDGET
     if isinstance(seen.error, UntraceableError) and not seen.run.refused:
         return str(seen.error)
     if not seen.run.refused:
@@ -387,7 +387,7 @@ def _parts_of(array: Any) -> Array:
     held = np.empty(array.shape, dtype=object)
     for index in np.ndindex(array.shape):
         value = array[index]
-        if is_one(value):
+        if is_symbol(value):
             held[index] = parts(value)
         else:
             made = polynomial_of(value)

@@ -49,7 +49,7 @@ class Trials:
         )
         self.executed += seen.executed
         self.runs += 1
-        if seen.spent or self.executed > MOST_INSTRUCTIONS:
+        if seen.over_budget or self.executed > MOST_INSTRUCTIONS:
             raise UntraceableError(f"budget exceeded after {self.runs} inputs")
         if isinstance(seen.error, UntraceableError):
             raise seen.error

@@ -192,7 +192,7 @@ def test_groups_of_symbolic_taps_are_derived() -> None:
 def test_groups_of_symbolic_channels_say_what_to_do_instead() -> None:
     layer = ca.correlation(n, ca.kernel(D, C, K), groups=2)
     with pytest.raises(
-        UndecidableError, match="with 2 groups can be derived for integer numbers of channels"
+        UndecidableError, match="with 2 groups can be derived for numeric channel counts"
     ):
         ca.derive.adjoint(layer)
     depthwise = ca.correlation(n, ca.kernel(C, 1, K), groups=C)

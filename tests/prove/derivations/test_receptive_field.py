@@ -189,12 +189,12 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: ca.derive.receptive_field(ca.sequential((1, 6 * n), [L.AdaptiveAvgPool(3)])),
         UndecidableError,
-        "derived for numbers as stride and dilation, not for 2\\*n",
+        "derived for numeric strides and dilations, not for 2\\*n",
     ),
     (
         lambda: ca.derive.receptive_field(ca.correlation(4, [1, 2]), "conv1"),
         KindError,
-        "has no node 'conv1': only a network",
+        "does not have a node 'conv1': only a network",
     ),
     (
         lambda: ca.derive.receptive_field(residual(), "nowhere"),
