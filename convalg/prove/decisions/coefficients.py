@@ -109,8 +109,7 @@ def numerator(value: Polynomial) -> Any:
     if len(roots) > MOST_RADICALS:
         raise UndecidableError(
             f"a coefficient with {len(roots)} different roots, more than {MOST_RADICALS}, takes "
-            "too "
-            f"long to bring into a canonical form: use numbers or fewer roots"
+            f"too long to bring into a canonical form: use numbers or fewer roots"
         )
     symbols = sorted(above.free_symbols, key=lambda s: (s.name, str(s.assumptions0)))
     if not symbols:

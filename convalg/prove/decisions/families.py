@@ -270,8 +270,7 @@ def _entries(leaf: Operator, values: dict[tuple[int, ...], Any]) -> list[Term]:
     if len(values) > MOST_WEIGHTS:
         raise UndecidableError(
             f"{leaf!r} has {len(values)} entries, more than the {MOST_WEIGHTS} that can be "
-            "combined "
-            f"with symbolic sizes: use numbers for the sizes"
+            f"combined with symbolic sizes: use numbers for the sizes"
         )
     by_value: dict[Any, list[tuple[int, ...]]] = {}
     for index, value in values.items():

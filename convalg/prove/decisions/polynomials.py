@@ -146,8 +146,7 @@ class Polynomial:
         if len(self.terms) * len(right.terms) > MOST_PRODUCTS:
             raise UntraceableError(
                 f"a product of polynomials with {len(self.terms)} and {len(right.terms)} terms "
-                "takes "
-                f"more than {MOST_PRODUCTS} multiplications of terms: use smaller sizes"
+                f"takes more than {MOST_PRODUCTS} multiplications of terms: use smaller sizes"
             )
         terms: dict[Monomial, Any] = {}
         for left_monomial, left_value in self.terms.items():

@@ -131,7 +131,7 @@ class _LayerAdjoint:
             step(inside.definition(inner, v), "the layer A_0, applied to the output of P", setting),
             step(
                 OperatorEquation(named, ProductSum((inner, border.operator))),
-                "first the boundary rule, then the layer without one",
+                "apply the boundary rule first, then the layer without it",
                 setting,
             ),
         ]

@@ -78,7 +78,7 @@ def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
         ),
         step(
             Equivalent(j, exists, fits),
-            f"an output exists if its last tap is within the padded input{where}",
+            f"an output exists if and only if its last tap is within the padded input{where}",
             setting,
         ),
         step(Equivalent(j, fits, solved), f"solved for {j}{where}", setting),

@@ -302,8 +302,7 @@ class Reader:
             names = ", ".join(array.name for array, _ in factors)
             raise UndecidableError(
                 f"a sum contains the same product of {names} several times, which cannot be "
-                "decided "
-                f"here: use numbers as sizes"
+                f"decided here: use numbers as sizes"
             )
         key = (tuple(sorted(term.scalars)), tuple(array.name for array, _ in factors))
         return key, shown.range()

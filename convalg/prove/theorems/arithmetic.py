@@ -135,7 +135,7 @@ THEOREMS = (
     _relation(
         11,
         Length(SIZE, lambda i, a: i - (K - 1), K - 1),
-        _adjoint_part("the adjoint does not pad and flips the kernel", K - 1),
+        _adjoint_part("the adjoint flips the kernel and does not pad", K - 1),
     ),
     _relation(
         12,
