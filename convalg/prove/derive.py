@@ -43,6 +43,9 @@ __all__ = [
 def linearity(operator: Operator) -> Derivation:
     """Derive that a layer is linear: its sum over taps distributes over sums and multiples.
 
+    Args:
+        operator: a single layer with numbers or symbols as sizes.
+
     Raises:
         KindError: unless the operator is a single correlation or convolution, or the transpose
             of one.

@@ -29,6 +29,14 @@ class Counterexample:
     in the output and input arrays, None where the shapes differ or no input is named; `row` and
     `column` are the same as integers, the row and column of the matrix. `claimed` and `actual`:
     the two exact values. `inputs`: the inputs that a function was run on.
+
+    >>> import convalg as ca
+    >>> A = ca.correlation(4, ca.kernel(2))
+    >>> verdict = ca.prove.equal(A.T, ca.correlation(3, ca.kernel(2), padding="full"))
+    >>> print(verdict.counterexample)
+    row 0; column 0; claimed w1, actual w0
+    >>> verdict.counterexample.replay()
+    (3, 2)
     """
 
     sizes: dict[str, int]
@@ -78,6 +86,12 @@ class Verdict:
     or identity used. `counterexample`: where the claim fails, or None. `hint`: a confirmed change
     that makes a refuted claim true, or "". `reason`: why the answer is unknown. `domain`: the
     conditions of the scope, for claims about operators.
+
+    >>> import convalg as ca
+    >>> A = ca.correlation(4, ca.kernel(2))
+    >>> verdict = ca.prove.equal(A.T, ca.correlation(3, ca.kernel(2), padding="full"))
+    >>> verdict.status, bool(verdict), verdict.hint
+    ('refuted', False, 'flip the kernel')
     """
 
     status: Status

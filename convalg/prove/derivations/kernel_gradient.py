@@ -30,6 +30,9 @@ def kernel_gradient(operator: Operator) -> Derivation:
 
     For a transposed layer the two are exchanged: the gradient is correlated with the input.
 
+    Args:
+        operator: a single layer with numbers or symbols as sizes.
+
     Raises:
         KindError: unless the operator is a single correlation or convolution, or the transpose
             of one.

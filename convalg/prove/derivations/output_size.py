@@ -27,6 +27,9 @@ def output_size(operator: Operator) -> Derivation:
 
     For a transposed layer: the length that is written, minus what is cropped, plus what is added.
 
+    Args:
+        operator: a single layer with numbers or symbols as sizes.
+
     Raises:
         KindError: unless the operator is a single correlation or convolution, or the transpose
             of one.

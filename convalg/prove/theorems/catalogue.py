@@ -42,7 +42,8 @@ class Catalogue:
     def prove(self, *, jobs: int | None = None) -> list[tuple[Theorem, Verdict, float]]:
         """Prove every theorem; return each with its verdict and its time in seconds.
 
-        `jobs`: the number of joblib workers that share the theorems, as in `ca.check.forward`.
+        Args:
+            jobs: the number of joblib workers that share the theorems, as in `ca.check.forward`.
         """
         results = each(_timed, list(_all()), jobs)
         return [(theorem, *proved) for theorem, proved in zip(self, results, strict=True)]
