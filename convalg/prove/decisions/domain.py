@@ -108,7 +108,7 @@ class Domain:
 
 
 def domain_set(limits: Iterable[Any], symbols: Iterable[Any]) -> islpy.Set:
-    """The sizes at which all the limits are at least zero, as a set of parameters."""
+    """The sizes at which all limits are non-negative, as a set of parameters."""
     return _points(tuple(limits), tuple(symbols))
 
 

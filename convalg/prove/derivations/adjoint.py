@@ -65,7 +65,7 @@ class _TransposedAdjoint:
         self.g = Array(subject.names("g"), subject.shapes[1])
 
     def steps(self) -> list[Step]:
-        """From the definition to A^T = C."""
+        """Return the steps from the definition to A^T = C."""
         sums, setting, g = self.sums, self.setting, self.g
         named, first = self.subject.definition()
         layer = sums.operator("C")
@@ -116,7 +116,7 @@ class _LayerAdjoint:
         self.g = Array(self.names("g"), subject.shapes[1])
 
     def steps(self) -> list[Step]:
-        """From the definition to the adjoint as a product of operators."""
+        """Return the steps from the definition to the adjoint as a product of operators."""
         setting, geometry = self.setting, self.sums.geometry
         named, first = self.subject.definition()
         steps = [first]
@@ -158,7 +158,7 @@ class _LayerAdjoint:
         ]
 
     def _split(self) -> tuple[_Border, LayerSums]:
-        """The border as an operator, and the layer inside."""
+        """The boundary rule as an operator, and the layer without it."""
         geometry = self.sums.geometry
         outer, inner = [], []
         for axis in geometry.axes:
@@ -244,7 +244,7 @@ class _Flipped:
         self.pad_name = self.names("P") + ("" if sums is owner.sums else "'")
 
     def steps(self) -> tuple[list[Step], ProductSum]:
-        """The steps, and the product."""
+        """Return the steps and the product of operators."""
         sums, setting = self.sums, self.setting
         geometry = sums.geometry
         transposed = Entry(Applied(self.named.T, self.g), sums.index("i", "c"))

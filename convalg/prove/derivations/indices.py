@@ -49,7 +49,7 @@ class Border:
 
     @staticmethod
     def of(axis: Axis, name: str, letters: tuple[str, str] = ("u", "r")) -> Border:
-        """The border of an axis."""
+        """Return the boundary rule of an axis."""
         wraps = False
         if axis.is_concrete:
             ends = [(o, t) for o in (0, axis.out_size - 1) for t in (0, axis.taps - 1)]
@@ -144,7 +144,7 @@ class Index:
         return f"({' + '.join([*parts, text(self.constant)])})"
 
     def moved(self, amount: Size) -> Index:
-        """The index plus a constant."""
+        """Return the index plus a constant."""
         return Index(self.terms, expanded(self.constant + amount))
 
 
@@ -165,7 +165,7 @@ def read_at(axis: Axis, output: str, tap: str = "", border: Border | None = None
 
 
 def expanded(value: Size) -> Size:
-    """A size multiplied out; integers stay integers."""
+    """A size in expanded form; integers remain integers."""
     if not is_symbolic(value):
         return value
     size = sympy.expand(value)
@@ -219,7 +219,7 @@ def _ceiled(value: Any) -> Any:
 
 
 def _leads_with_minus(value: Any) -> bool:
-    """Whether the first symbol of a sum, as it is printed, has a negative factor."""
+    """Whether the first symbol of a sum in print has a negative factor."""
     terms = sympy.Add.make_args(sympy.expand(sympy.together(value).as_numer_denom()[0]))
     named = [term for term in terms if term.free_symbols]
     first = min(named or terms, key=lambda t: sorted(s.name.swapcase() for s in t.free_symbols))

@@ -63,7 +63,7 @@ class _LayerGradient:
         self.weight = Entry(sums.weights, sums.tap())
 
     def steps(self) -> tuple[Step, ...]:
-        """From the definition to the transpose of B."""
+        """Return the steps from the definition to the transpose of B."""
         sums, setting = self.sums, self.setting
         named, first = self.subject.definition()
         output, patches = Applied(named, self.x), self._patches()
@@ -113,7 +113,7 @@ class _LayerGradient:
         return self.sums.index("o", "k"), self.sums.free("o", "k", self.out_shape)
 
     def _local(self, output: Applied) -> Equation:
-        """The derivative of an output by a weight that it uses: an input."""
+        """The derivative of an output with respect to a weight that it uses: an input."""
         sums = self.sums
         row, free = self._row()
         right = Entry(self.x, (*((sums.channel,) if sums.lead else ()), *sums.read()))
@@ -170,7 +170,7 @@ class _TransposedGradient(_LayerGradient):
         return self.sums.index("i", "c"), self.sums.free("i", "c", self.out_shape)
 
     def _local(self, output: Applied) -> Equation:
-        """The derivative of an output by a weight: the inputs that the weight takes there."""
+        """The derivative of an output with respect to a weight: the inputs it multiplies there."""
         sums = self.sums
         outputs = tuple(map(variable, sums.each("i")))
         row = (*((sums.channel,) if sums.lead else ()), *outputs)

@@ -87,7 +87,7 @@ class LayerSums:
         return int(self.geometry.has_channels)
 
     def index(self, letter: str, channel: str) -> tuple[Index, ...]:
-        """The index of an array: a channel, where there are any, and one variable for each axis."""
+        """The index of an array: a channel, if there are channels, and one variable per axis."""
         spatial = tuple(map(variable, self.each(letter)))
         return (variable(self.letter(channel)), *spatial) if self.lead else spatial
 

@@ -93,22 +93,22 @@ class Setting:
         return Verdict("refuted", claim, self.scope, method, counterexample)
 
     def unknown(self, claim: str, reason: str, method: str) -> Verdict:
-        """The verdict where a statement is not decided."""
+        """Return the verdict for a statement that is not decided."""
         return Verdict("unknown", claim, self.scope, method, reason=reason)
 
 
 class Statement(Protocol):
-    """A formula, in pieces that may be on lines of their own, and its check."""
+    """A formula, in pieces that may be on separate lines, and its check."""
 
     def pieces(self) -> list[str]:
-        """The formula as LaTeX."""
+        """Return the parts of the formula as LaTeX."""
 
     def decide(self, setting: Setting) -> Verdict:
-        """Whether it holds for all sizes of the setting."""
+        """Decide whether the statement holds for all sizes of the setting."""
 
 
 def formula_of(statement: Statement) -> str:
-    """The formula of a statement in one line."""
+    """The formula of a statement on one line."""
     return ",\\quad ".join(statement.pieces())
 
 
@@ -434,18 +434,18 @@ class Extreme:
 
 @dataclass(frozen=True, eq=False)
 class Together:
-    """Several statements in one line."""
+    """Several statements on one line."""
 
     parts: tuple[Statement, ...]
     given: tuple[str, ...] = ()
     """Abbreviations of the setting, as LaTeX."""
 
     def pieces(self) -> list[str]:
-        """Those of all parts."""
+        """The pieces of all parts."""
         return [*(piece for part in self.parts for piece in part.pieces()), *self.given]
 
     def decide(self, setting: Setting) -> Verdict:
-        """The first verdict that is not proved, or one for all."""
+        """Return the first verdict that is not proved, or one for all parts."""
         verdicts = [part.decide(setting) for part in self.parts]
         worst = next((verdict for verdict in verdicts if not verdict), verdicts[0])
         return replace(worst, statement=formula_of(self))

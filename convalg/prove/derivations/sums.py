@@ -77,7 +77,7 @@ class TransposedName:
         return self.operator.out_shape
 
     def latex(self) -> str:
-        """The name with a T."""
+        """The name with the superscript T."""
         name = self.operator.latex()
         # A second exponent on a prime needs braces.
         return f"{{{name}}}^{{\\mathsf T}}" if name.endswith("'") else f"{name}^{{\\mathsf T}}"
@@ -190,7 +190,7 @@ class Plus:
 
 @dataclass(frozen=True, eq=False)
 class IndexSum:
-    """The sum of a body over all integers `variables` at which the conditions hold."""
+    """The sum of a body over all integer `variables` that satisfy the conditions."""
 
     variables: tuple[str, ...]
     body: Expression

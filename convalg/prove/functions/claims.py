@@ -257,7 +257,7 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
 
 
 def _bias_gradient(operator: Operator, g: Array) -> Array:
-    """The sum of g over all positions of each output channel, or of all of g without channels."""
+    """The sum of g over the positions of each output channel; without channels, of all of g."""
     from convalg.operators.gradients import only_convolution
 
     geometry = only_convolution(operator).geometry

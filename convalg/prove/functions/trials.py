@@ -143,7 +143,7 @@ def _floats(name: str, array: Array) -> Array:
 
 
 def differ(left: Array, right: Array, tolerance: float = USUAL) -> bool:
-    """Whether two arrays of floats differ by more than rounding, on the scale of the largest."""
+    """Whether two arrays of floats differ by more than rounding, relative to the largest entry."""
     if left.shape != right.shape:
         return True
     sizes = np.abs(np.concatenate([left.ravel(), right.ravel()]))
@@ -160,7 +160,7 @@ def differ_at_all(left: Array, right: Array) -> bool:
 
 
 def first_gap(left: Array, right: Array) -> tuple[tuple[int, ...] | None, Any, Any]:
-    """The index where two arrays differ most, and both values; their shapes if those differ."""
+    """The index at which two arrays differ most, with both values, or their different shapes."""
     if left.shape != right.shape:
         return None, f"shape {left.shape}", f"shape {right.shape}"
     gap = np.nan_to_num(np.abs(left - right), nan=np.inf)

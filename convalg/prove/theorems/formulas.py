@@ -209,7 +209,7 @@ def _layer(geometry: Geometry, weights: str | None, leaf: Operator) -> str:
 
 
 def _options(geometry: Geometry) -> list[str]:
-    """Padding, stride, dilation, groups and boundary, where they are not the default."""
+    """Padding, stride, dilation, groups and boundary, where they differ from the defaults."""
     axes = geometry.axes
     parts = []
     pairs = [(axis.before, padding_after(axis)) for axis in axes]

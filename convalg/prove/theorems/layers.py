@@ -1,4 +1,4 @@
-"""Theorems about the layers of networks: pooling, counting, merging, receptive fields."""
+"""Theorems about network layers: pooling, counting, merging, receptive fields."""
 
 from __future__ import annotations
 
