@@ -45,12 +45,10 @@ def equal(
     Args:
         first: an operator, or a family with symbolic sizes; its entry is the `actual` one of a
             counterexample.
-        second: an operator with the same numbers of input and output axes; its entry is the
-            `claimed` one.
+        second: an operator with the same numbers of axes; its entry is the `claimed` one.
         ranges: the values to check for each symbol that is a stride or dilation (1 to 8 unless
             given); the scope lists them.
-        budget: the number of isl operations that the decision may take; the verdict is "unknown"
-            when they are used up.
+        budget: the number of isl operations after which the verdict is "unknown".
 
     Returns:
         A verdict whose scope includes every precondition of the constructors on both sides.
@@ -58,8 +56,7 @@ def equal(
     Raises:
         KindError: unless both are operators.
         ShapeError: when the operators have different numbers of axes.
-        ArgumentError: when two symbols of sizes have one name and different assumptions, or one
-            name stands for two different kernels.
+        ArgumentError: when a name stands for two different symbols of sizes, or two kernels.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -106,13 +103,10 @@ def adjoint(
     Args:
         first: the operator A, or a family with symbolic sizes.
         second: the operator B that is claimed to be its adjoint.
-        ranges: as for `equal`.
-        budget: as for `equal`.
+        ranges, budget: as for `equal`.
 
     Raises:
-        KindError: unless both are operators.
-        ShapeError: when the operators have different numbers of axes.
-        ArgumentError: as for `equal`.
+        KindError, ShapeError, ArgumentError: as for `equal`.
 
     >>> import convalg as ca
     >>> n = ca.sizes("n")[0]
@@ -143,9 +137,7 @@ def decide(
     refutes the claim, agreement leaves it unknown.
     """
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
-        raise ArgumentError(
-            f"budget must be a positive integer, the number of isl operations, not {budget!r}"
-        )
+        raise ArgumentError(f"budget must be a positive integer (isl operations), not {budget!r}")
     domain = domain_of(first, second, ranges=ranges)
     try:
         coefficients.check_canonical(
@@ -163,9 +155,8 @@ def decide(
                 f"once, with ca.sizes"
             )
     families.kernels_of([first, second])
-    verdict = replace(
-        _decided(first, second, claim, domain, budget), statement=claim, domain=domain
-    )
+    verdict = _decided(first, second, claim, domain, budget)
+    verdict = replace(verdict, statement=claim, domain=domain)
     if verdict.status == "unknown" and verdict.scope != NO_SIZES and searching:
         return _searched(first, second, domain, verdict)
     return verdict
@@ -287,8 +278,7 @@ def _no_sizes(claim: Claim) -> Verdict:
 
 
 MOST_LOOKED_AT, MOST_TRIED = 3000, 400
-"""How many sizes are generated, and how many of those in the domain are compared one by one, where
-no procedure decides for all sizes."""
+"""The numbers of sizes generated, and of those in the domain compared, for undecided claims."""
 MOST_ENTRIES = 20_000
 """The number of entries, of all matrices together, that are compared there."""
 
@@ -325,10 +315,8 @@ def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdic
     if not tried:
         return verdict
     last = ", ".join(f"{name} = {value}" for name, value in largest.items())
-    agreement = (
-        f"{verdict.reason}; both sides agree at the {tried} smallest sizes tried, up to {last}"
-    )
-    return replace(verdict, reason=f"{agreement}, which is not a proof")
+    agreement = f"both sides agree at the {tried} smallest sizes tried, up to {last}"
+    return replace(verdict, reason=f"{verdict.reason}; {agreement}, which is not a proof")
 
 
 def _small_sizes(domain: Domain) -> Iterator[dict[Any, int]]:
@@ -448,7 +436,7 @@ def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
 
 
 def prime_values(*values: Polynomial) -> tuple[Any, ...]:
-    """The values of polynomials where each symbol is a different prime, in order of name.
+    """The values of polynomials at different primes for all symbols, in order of name.
 
     Larger primes are tried while different polynomials have the same value.
     """
@@ -484,9 +472,8 @@ def _decide_numbers(first: Operator, second: Operator, claim: Claim, domain: Dom
         total = sum(nonzero_bound(side) + side.shape[0] for side in (first, second))
         if total > MOST_COMPARED:
             raise UndecidableError(
-                f"budget exceeded: the two matrices have up to {total} entries, more than the "
-                f"{MOST_COMPARED} that are compared one by one: compare the family with symbolic "
-                f"sizes"
+                f"budget exceeded: the two matrices have up to {total} entries, more than "
+                f"{MOST_COMPARED}: compare the family with symbolic sizes"
             )
         point = _first_difference(first, second)
     except (UndecidableError, UntraceableError, TooLargeError) as error:
@@ -518,12 +505,10 @@ def equivariant(
 
     Args:
         operator: a single correlation, convolution or pooling.
-        shift: the number of samples by which the input moves, an int (or symbol) or one per
-            spatial axis.
-        out_shift: that of the output; the same as `shift` unless given.
+        shift: the number of samples that the input moves, an int or symbol, or one per axis.
+        out_shift: that of the output; equal to `shift` unless given.
         interior: compare only outputs further from the border than the shift and the padding.
-        ranges: as for `equal`.
-        budget: as for `equal`.
+        ranges, budget: as for `equal`.
 
     Raises:
         KindError: unless the operator is a single layer or pooling.
@@ -533,10 +518,8 @@ def equivariant(
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
     >>> A = ca.correlation(n, ca.kernel(K))
-    >>> ca.prove.equivariant(A, 1, interior=True).status
-    'proved'
-    >>> ca.prove.equivariant(A, 1).counterexample.sizes
-    {'n': 2, 'K': 2}
+    >>> ca.prove.equivariant(A, 1, interior=True).status, ca.prove.equivariant(A, 1).status
+    ('proved', 'refuted')
     """
     a_kind(interior, bool, "interior must be True or False")
     layer = _one_layer(operator)
