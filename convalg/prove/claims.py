@@ -30,7 +30,7 @@ from convalg.prove.verdict import IDENTITY, ISL, Claim, Counterexample, Verdict
 from convalg.size import as_size, per_axis
 
 DEFAULT_RANGE = range(1, 9)
-"""Values that a symbolic stride or dilation runs through."""
+"""The values for which a claim with a symbolic stride or dilation is decided."""
 
 Ranges = Mapping[Any, Iterable[int]]
 
@@ -38,21 +38,25 @@ Ranges = Mapping[Any, Iterable[int]]
 def equal(
     first: Operator, second: Operator, *, ranges: Ranges | None = None, budget: int = BUDGET
 ) -> Verdict:
-    """Whether two operators are the same, for all sizes where sizes are symbols.
+    """Decide whether two operators are equal: for all sizes, where sizes are symbols.
+
+    Symbols in weights are distinguished by their names and assumptions.
 
     Args:
         first: an operator, or a family with symbolic sizes; its entry is the `actual` one of a
             counterexample.
-        second: an operator with as many axes; its entry is the `claimed` one.
-        ranges: the values to run through for each symbol that is a stride or dilation (1 to 8
-            unless given); the scope says which.
-        budget: operations of isl that the decision may take; "unknown" when they are spent.
+        second: an operator with the same numbers of axes; its entry is the `claimed` one.
+        ranges: the values to check for each symbol that is a stride or dilation (1 to 8 unless
+            given); the scope lists them.
+        budget: the number of isl operations after which the verdict is "unknown".
 
-    Returns: a verdict whose scope holds every precondition of the constructors on both sides.
+    Returns:
+        A verdict whose scope includes every precondition of the constructors on both sides.
 
-    Raises: KindError unless both are operators, ShapeError when they have different numbers of
-        axes, ArgumentError when a size was made twice with different assumptions or a kernel's
-        name has two meanings. Symbols in weights are told apart by name and assumptions.
+    Raises:
+        KindError: unless both are operators.
+        ShapeError: when the operators have different numbers of axes.
+        ArgumentError: when a name stands for two different symbols of sizes, or two kernels.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -80,7 +84,7 @@ def equal(
 
 @dataclass(frozen=True)
 class _Equality:
-    """The claim in words, written when it is read: printing takes longer than comparing."""
+    """The claim as text, written when it is first read: printing takes longer than comparing."""
 
     first: Operator
     second: Operator
@@ -92,13 +96,21 @@ class _Equality:
 def adjoint(
     first: Operator, second: Operator, *, ranges: Ranges | None = None, budget: int = BUDGET
 ) -> Verdict:
-    """Whether the second operator is the adjoint of the first: <A x, y> = <x, B y> for all x, y.
+    """Decide whether the second operator is the adjoint of the first.
 
-    Args, Returns and Raises: as for `equal`.
+    The claim is <A x, y> = <x, B y> for all x and y.
+
+    Args:
+        first: the operator A, or a family with symbolic sizes.
+        second: the operator B that is claimed to be its adjoint.
+        ranges, budget: as for `equal`.
+
+    Raises:
+        KindError, ShapeError, ArgumentError: as for `equal`.
 
     >>> import convalg as ca
     >>> n = ca.sizes("n")[0]
-    >>> bool(adjoint(ca.downsample(2 * n, 2), ca.upsample(n, 2, size=2 * n)))
+    >>> bool(ca.prove.adjoint(ca.downsample(2 * n, 2), ca.upsample(n, 2, size=2 * n)))
     True
     """
     if not isinstance(first, Operator):
@@ -119,13 +131,13 @@ def decide(
     budget: int = BUDGET,
     searching: bool = True,
 ) -> Verdict:
-    """Equality of two operators with as many axes, without hints.
+    """Decide the equality of two operators with the same numbers of axes, without hints.
 
-    Where no procedure decides, small sizes are compared with `searching`: a difference refutes,
-    agreement stays unknown.
+    Where no procedure decides, small sizes are compared if `searching` is set: a difference
+    refutes the claim, agreement leaves it unknown.
     """
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
-        raise ArgumentError(f"budget must be a number of operations, at least 1, not {budget!r}")
+        raise ArgumentError(f"budget must be a positive integer (isl operations), not {budget!r}")
     domain = domain_of(first, second, ranges=ranges)
     try:
         coefficients.check_canonical(
@@ -136,21 +148,22 @@ def decide(
     if first.is_concrete and second.is_concrete:
         return _decide_numbers(first, second, claim, domain)
     named: dict[str, Any] = {}
-    for letter in domain.letters:
-        if named.setdefault(letter.name, letter) != letter:
+    for symbol in domain.symbols:
+        if named.setdefault(symbol.name, symbol) != symbol:
             raise ArgumentError(
-                f"the symbol {letter.name} was made twice with different assumptions: make it "
+                f"the symbol {symbol.name} was created twice with different assumptions: create it "
                 f"once, with ca.sizes"
             )
     families.kernels_of([first, second])
-    with_words = replace(_decided(first, second, claim, domain, budget), words=claim, domain=domain)
-    if with_words.status == "unknown" and with_words.scope != NOWHERE and searching:
-        return _searched(first, second, domain, with_words)
-    return with_words
+    verdict = _decided(first, second, claim, domain, budget)
+    verdict = replace(verdict, statement=claim, domain=domain)
+    if verdict.status == "unknown" and verdict.scope != NO_SIZES and searching:
+        return _searched(first, second, domain, verdict)
+    return verdict
 
 
 def domain_of(first: Operator, second: Operator, *, ranges: Ranges | None = None) -> Domain:
-    """The sizes for which two operators are compared, with the values that are run through."""
+    """The sizes for which two operators are compared, with the values of strides and dilations."""
     domain = Domain.of(first, second)
     if first.is_concrete and second.is_concrete:
         return domain
@@ -160,26 +173,26 @@ def domain_of(first: Operator, second: Operator, *, ranges: Ranges | None = None
 
 def _swept(symbols: list[Any], ranges: Ranges) -> Swept:
     """The values of each symbol that is a stride or dilation."""
-    given = {str(letter): values for letter, values in ranges.items()}
-    unused = sorted(set(given) - {letter.name for letter in symbols})
+    given = {str(symbol): values for symbol, values in ranges.items()}
+    unused = sorted(set(given) - {symbol.name for symbol in symbols})
     if unused:
         raise ArgumentError(
-            f"ranges names {', '.join(unused)}, which is not a stride or dilation here; those are "
-            f"{', '.join(map(str, symbols)) or 'numbers'}"
+            f"ranges has values for {', '.join(unused)}, but the symbolic strides and dilations "
+            f"here are: {', '.join(map(str, symbols)) or 'none'}"
         )
     chosen = []
-    for letter in symbols:
-        values = sorted({as_size(v, letter.name) for v in given.get(letter.name, DEFAULT_RANGE)})
+    for symbol in symbols:
+        values = sorted({as_size(v, symbol.name) for v in given.get(symbol.name, DEFAULT_RANGE)})
         if not values:
-            raise ArgumentError(f"ranges[{letter.name!r}] is empty: give at least one value")
-        chosen.append((letter, tuple(values)))
+            raise ArgumentError(f"ranges[{symbol.name!r}] is empty: give at least one value")
+        chosen.append((symbol, tuple(values)))
     return tuple(chosen)
 
 
 def _decided(
     first: Operator, second: Operator, claim: Claim, domain: Domain, budget: int
 ) -> Verdict:
-    """Equality by isl, for each value of strides and dilations that are symbols."""
+    """Decide equality by isl, for each value of the symbolic strides and dilations."""
     try:
         with families.limited(budget):
             if not domain.swept:
@@ -190,89 +203,88 @@ def _decided(
 
 
 def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> Verdict:
-    """The claim for each value of the symbols that are strides or dilations.
+    """Decide the claim for each value of the symbolic strides and dilations.
 
-    Raises: UndecidableError where the claim at some value is not decided.
+    Raises: UndecidableError where the claim is not decided for some value.
     """
     refuted: list[tuple[Any, Counterexample]] = []
     decided = 0
     scope = str(domain)
     for chosen in product(*(values for _, values in domain.swept)):
-        numbers = {letter: value for (letter, _), value in zip(domain.swept, chosen, strict=True)}
+        numbers = {symbol: value for (symbol, _), value in zip(domain.swept, chosen, strict=True)}
         try:
             sides = [replaced(side, numbers) for side in (first, second)]
         except ArgumentError:
-            continue  # Nothing exists with these numbers.
+            continue  # No operator exists with these numbers.
         own = Domain.of(*sides)
-        if own.letters:
+        if own.symbols:
             verdict = _decide_family(sides[0], sides[1], claim, own, scope=scope)
         else:
             verdict = _decide_numbers(sides[0], sides[1], claim, own)
-        if verdict.scope == NOWHERE:
+        if verdict.scope == NO_SIZES:
             continue
         decided += 1
         if verdict.counterexample is not None:
             sizes = {
                 **verdict.counterexample.sizes,
-                **{letter.name: value for letter, value in numbers.items()},
+                **{symbol.name: value for symbol, value in numbers.items()},
             }
-            ordered = {s.name: sizes.get(s.name, 0) for s in domain.letters}
+            ordered = {s.name: sizes.get(s.name, 0) for s in domain.symbols}
             rank = (sum(ordered.values()), tuple(ordered.values()))
             refuted.append((rank, replace(verdict.counterexample, sizes=ordered)))
     if not decided:
-        return _nowhere(claim)
+        return _no_sizes(claim)
     if refuted:
-        found = min(refuted, key=lambda pair: pair[0])[1]
-        return Verdict("refuted", claim, scope, ISL, found)
+        smallest = min(refuted, key=lambda pair: pair[0])[1]
+        return Verdict("refuted", claim, scope, ISL, smallest)
     return Verdict("proved", claim, scope, ISL)
 
 
 def _decide_family(
     first: Operator, second: Operator, claim: Claim, domain: Domain, *, scope: str = ""
 ) -> Verdict:
-    """Equality of the parametric sets of entries, by isl.
+    """Decide the equality of the parametric sets of entries, by isl.
 
-    `scope`: the domain in words, where it is printed already.
+    `scope`: the domain as text, where the caller has it already.
 
-    Raises: UndecidableError where that is no question of Presburger arithmetic.
+    Raises: UndecidableError where the question is not one of Presburger arithmetic.
     """
     if domain.points.is_empty():
-        return _nowhere(claim)
+        return _no_sizes(claim)
     shapes = families.shapes_differ(first, second, domain)
     apart = [] if shapes is None else [shapes]
     try:
         apart += families.difference(first, second, domain)
     except UndecidableError:
-        # The ones of a sum over a window of symbolic size may be any weights.
+        # The ones in a sum over a window of symbolic size may be replaced by any weights.
         if apart or families.difference(families.freed(first), families.freed(second), domain):
             raise
         return Verdict(
-            "proved", claim, scope or str(domain), f"{ISL}, for any weights in the windows"
+            "proved", claim, scope or str(domain), f"{ISL}, for arbitrary weights in the windows"
         )
     if not apart:
         return Verdict("proved", claim, scope or str(domain), ISL)
-    _, sizes, point = families.smallest(apart, domain.letters)
-    found = counterexample(first, second, domain, sizes, point)
-    return Verdict("refuted", claim, scope or str(domain), ISL, found)
+    _, sizes, point = families.smallest(apart, domain.symbols)
+    witness = counterexample(first, second, domain, sizes, point)
+    return Verdict("refuted", claim, scope or str(domain), ISL, witness)
 
 
-NOWHERE = "no sizes"
+NO_SIZES = "no sizes"
 
 
-def _nowhere(claim: Claim) -> Verdict:
-    reason = "there are no sizes at which both exist"
-    return Verdict("unknown", claim, NOWHERE, ISL, reason=reason)
+def _no_sizes(claim: Claim) -> Verdict:
+    reason = "there are no sizes at which both operators exist"
+    return Verdict("unknown", claim, NO_SIZES, ISL, reason=reason)
 
 
 MOST_LOOKED_AT, MOST_TRIED = 3000, 400
-"""Sizes that are looked at, and those in the domain that are compared one by one, where nothing
-decides for all."""
+"""The numbers of sizes generated, and of those in the domain compared, for undecided claims."""
 MOST_ENTRIES = 20_000
-"""Entries of all matrices that are compared one by one there."""
+"""The number of entries, of all matrices together, that are compared there."""
 
 
 def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdict) -> Verdict:
-    """An undecided claim compared at small sizes, the smallest first."""
+    """Compare both sides of an undecided claim at small sizes, smallest first."""
     entries, tried = 0, 0
     largest: dict[str, int] = {}
     try:
@@ -286,16 +298,16 @@ def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdic
             if entries > MOST_ENTRIES:
                 break
             tried += 1
-            largest = {letter.name: value for letter, value in sizes.items()}
+            largest = {symbol.name: value for symbol, value in sizes.items()}
             point = _first_difference(*sides)
             if point is not None:
-                found = counterexample(first, second, domain, largest, point)
+                witness = counterexample(first, second, domain, largest, point)
                 return replace(
                     verdict,
                     status="refuted",
                     scope=str(domain),
-                    method="exact comparison at small sizes, the smallest first",
-                    counterexample=found,
+                    method="exact comparison at small sizes, smallest first",
+                    counterexample=witness,
                     reason="",
                 )
     except (UndecidableError, UntraceableError, TooLargeError):
@@ -303,34 +315,34 @@ def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdic
     if not tried:
         return verdict
     last = ", ".join(f"{name} = {value}" for name, value in largest.items())
-    words = f"{verdict.reason}; equal at the {tried} smallest sizes tried, up to {last}"
-    return replace(verdict, reason=f"{words}, which proves nothing")
+    agreement = f"both sides agree at the {tried} smallest sizes tried, up to {last}"
+    return replace(verdict, reason=f"{verdict.reason}; {agreement}, which is not a proof")
 
 
 def _small_sizes(domain: Domain) -> Iterator[dict[Any, int]]:
-    """All sizes by their sum, then in the order of the symbols."""
+    """Yield all sizes in increasing order of their sum, then in the order of the symbols."""
     swept = dict(domain.swept)
-    letters = domain.letters
+    symbols = domain.symbols
 
     def shared(total: int, number: int) -> Iterator[tuple[int, ...]]:
-        letter = letters[number]
-        if number == len(letters) - 1:
-            if letter not in swept or total in swept[letter]:
+        symbol = symbols[number]
+        if number == len(symbols) - 1:
+            if symbol not in swept or total in swept[symbol]:
                 yield (total,)
             return
         for value in range(total + 1):
-            if letter not in swept or value in swept[letter]:
+            if symbol not in swept or value in swept[symbol]:
                 for rest in shared(total - value, number + 1):
                     yield (value, *rest)
 
-    # Every value that is swept lies below the last total; others could go on for ever.
+    # The totals are not bounded: the caller stops after a number of sizes.
     for total in count():
         for values in shared(total, 0):
-            yield dict(zip(letters, values, strict=True))
+            yield dict(zip(symbols, values, strict=True))
 
 
 def _first_difference(first: Operator, second: Operator) -> tuple[int, ...] | None:
-    """The index (row, column) of the first entries that differ, () for shapes, None for none."""
+    """The index (row, column) of the first entries that differ, () for shapes, None if equal."""
     if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
         return ()
     pairs = zip(exact_rows(first, Polynomial.of), exact_rows(second, Polynomial.of), strict=True)
@@ -353,8 +365,8 @@ def counterexample(
     sizes: dict[str, int],
     point: tuple[int, ...],
 ) -> Counterexample:
-    """Where two operators differ at some sizes: at an entry, or by their shapes (point ())."""
-    numbers = {letter: sizes[letter.name] for letter in domain.letters if letter.name in sizes}
+    """Where two operators differ at given sizes: at an entry, or in their shapes (point ())."""
+    numbers = {symbol: sizes[symbol.name] for symbol in domain.symbols if symbol.name in sizes}
     sides = [replaced(side, numbers) for side in (second, first)]
     if any(a.in_shape != b.in_shape or a.out_shape != b.out_shape for a, b in [sides]):
         shapes = [f"shape {s.in_shape} to {s.out_shape}" for s in sides]
@@ -376,7 +388,7 @@ def counterexample(
 
 @dataclass(frozen=True)
 class _Entries:
-    """Replays a counterexample: one entry of both sides, evaluated afresh."""
+    """Replays a counterexample: one entry of both sides, recomputed."""
 
     claimed: Operator
     actual: Operator
@@ -410,23 +422,23 @@ class _Shapes:
 
 def entry(operator: Operator, row: tuple[int, ...], column: tuple[int, ...]) -> Polynomial:
     """One entry of the matrix as a polynomial in the weights."""
-    place = _flat(row, operator.out_shape)
+    index = _flat(row, operator.out_shape)
     return Polynomial.of(
-        exact_row(operator, place, Polynomial.of).get(_flat(column, operator.in_shape), 0)
+        exact_row(operator, index, Polynomial.of).get(_flat(column, operator.in_shape), 0)
     )
 
 
 def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    place = 0
-    for k, size in zip(index, shape, strict=True):
-        place = place * size + k
-    return place
+    position = 0
+    for coordinate, size in zip(index, shape, strict=True):
+        position = position * size + coordinate
+    return position
 
 
 def prime_values(*values: Polynomial) -> tuple[Any, ...]:
-    """Polynomials at a different prime for each symbol, in order of name.
+    """The values of polynomials at different primes for all symbols, in order of name.
 
-    Larger primes are taken while polynomials that differ have one value.
+    Larger primes are tried while different polynomials have the same value.
     """
     import sympy
 
@@ -434,47 +446,46 @@ def prime_values(*values: Polynomial) -> tuple[Any, ...]:
     for value in values:
         symbols.update(*(g.to_sympy().free_symbols for g in value.generators))
     ordered = sorted(symbols, key=lambda s: (s.name, str(s.assumptions0)))
-    found: tuple[Any, ...] = ()
+    numbers: tuple[Any, ...] = ()
     for first in range(1, 100, 7):
         primes = {symbol: sympy.prime(first + k) for k, symbol in enumerate(ordered)}
-        found = tuple(_number(value.to_sympy().subs(primes)) for value in values)
-        if len(set(found)) == len(found) or not symbols:
+        numbers = tuple(_number(value.to_sympy().subs(primes)) for value in values)
+        if len(set(numbers)) == len(numbers) or not symbols:
             break
-    return found
+    return numbers
 
 
 def _number(value: Any) -> Any:
-    """A SymPy number as Python's own, where it is rational."""
+    """A SymPy number as a Python number, where it is rational."""
     if value.is_Integer:
         return int(value)
     return Fraction(int(value.p), int(value.q)) if value.is_Rational else value
 
 
 def _decide_numbers(first: Operator, second: Operator, claim: Claim, domain: Domain) -> Verdict:
-    """Equality entry by entry, as polynomials in the weights."""
+    """Decide equality entry by entry, as polynomials in the weights."""
     scope = str(domain)
     if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
-        found = counterexample(first, second, domain, {}, ())
-        return Verdict("refuted", claim, scope, IDENTITY, found, domain=domain)
+        witness = counterexample(first, second, domain, {}, ())
+        return Verdict("refuted", claim, scope, IDENTITY, witness, domain=domain)
     try:
         total = sum(nonzero_bound(side) + side.shape[0] for side in (first, second))
         if total > MOST_COMPARED:
             raise UndecidableError(
-                f"budget spent: the two matrices have up to {total} entries, more than the "
-                f"{MOST_COMPARED} that are compared one by one; compare the family with symbols "
-                f"for its sizes"
+                f"budget exceeded: the two matrices have up to {total} entries, more than "
+                f"{MOST_COMPARED}: compare the family with symbolic sizes"
             )
         point = _first_difference(first, second)
     except (UndecidableError, UntraceableError, TooLargeError) as error:
         return Verdict("unknown", claim, scope, IDENTITY, reason=str(error), domain=domain)
     if point is None:
         return Verdict("proved", claim, scope, IDENTITY, domain=domain)
-    found = counterexample(first, second, domain, {}, point)
-    return Verdict("refuted", claim, scope, IDENTITY, found, domain=domain)
+    witness = counterexample(first, second, domain, {}, point)
+    return Verdict("refuted", claim, scope, IDENTITY, witness, domain=domain)
 
 
 MOST_COMPARED = 20_000_000
-"""Entries of two matrices that are compared one by one."""
+"""The number of entries of two matrices that are compared one by one."""
 
 
 def equivariant(
@@ -486,21 +497,29 @@ def equivariant(
     ranges: Ranges | None = None,
     budget: int = BUDGET,
 ) -> Verdict:
-    """Whether shifting the input shifts the output: A S = S' A.
+    """Decide whether shifting the input shifts the output: A S = S' A.
 
-    `shift`: samples that the input moves by, an int (or letter) or one per spatial axis;
-    `out_shift`: that of the output, the same unless given. What moves in is zeros, or the other
-    end where the operator's boundary is circular. With `interior`, only outputs further than
-    the shift and the padding from the border are compared.
+    The samples that a shift moves in are zeros, or those of the other end where the boundary of
+    the operator is circular. The first axis of a pooling is taken as channels when the pooling
+    leaves it unchanged.
 
-    Raises: KindError unless the operator is one layer or pooling, else as `equal`. The first
-    axis of a pooling is taken as channels when it moves nothing along it.
+    Args:
+        operator: a single correlation, convolution or pooling.
+        shift: the number of samples that the input moves, an int or symbol, or one per axis.
+        out_shift: that of the output; equal to `shift` unless given.
+        interior: compare only outputs further from the border than the shift and the padding.
+        ranges, budget: as for `equal`.
+
+    Raises:
+        KindError: unless the operator is a single layer or pooling.
+        ShapeError: when a shift does not have one value per spatial axis.
+        ArgumentError: as for `equal`.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
     >>> A = ca.correlation(n, ca.kernel(K))
-    >>> equivariant(A, 1, interior=True).status, equivariant(A, 1).counterexample.sizes
-    ('proved', {'n': 2, 'K': 2})
+    >>> ca.prove.equivariant(A, 1, interior=True).status, ca.prove.equivariant(A, 1).status
+    ('proved', 'refuted')
     """
     a_kind(interior, bool, "interior must be True or False")
     layer = _one_layer(operator)
@@ -526,7 +545,7 @@ def equivariant(
             )
         except ArgumentError as error:
             reason = f"no output is that far from the border: {error}"
-            return Verdict("unknown", claim, NOWHERE, IDENTITY, reason=reason)
+            return Verdict("unknown", claim, NO_SIZES, IDENTITY, reason=reason)
         left, right = compose(inner, left), compose(inner, right)
     verdict = decide(left, right, claim=claim, ranges=ranges, budget=budget)
     if verdict.status != "refuted":
@@ -536,7 +555,7 @@ def equivariant(
 
 
 def _one_layer(operator: Any) -> Geometry:
-    """The geometry of a layer, of a pooling, or of one with a factor."""
+    """The geometry of a layer or pooling, also of one that is multiplied by a factor."""
     match operator:
         case Convolution(geometry=geometry):
             return geometry
@@ -547,8 +566,8 @@ def _one_layer(operator: Any) -> Geometry:
                 return Geometry(tuple(rest), first.in_size, first.in_size, first.in_size)
             return operator.geometry
     raise KindError(
-        f"equivariant takes one correlation, convolution or pooling, not {operator!r}: simplify() "
-        f"it first"
+        f"equivariant takes a single correlation, convolution or pooling, not {operator!r}: call "
+        f"simplify() first"
     )
 
 
@@ -563,18 +582,18 @@ def _shift(shape: Any, steps: Any, circular: bool, channels: Any) -> Operator:
 
 
 def _equivariance_hint(operator: Operator, shift: Any, out_shift: Any, interior: bool) -> str:
-    """A confirmed way to mend the claim, or nothing."""
+    """A confirmed change that makes the claim true, or an empty string."""
     strides = {axis.stride for axis in _one_layer(operator).axes}
     if out_shift is None and isinstance(shift, int) and len(strides) == 1:
         (stride,) = strides
         if isinstance(stride, int) and stride > 1:
             if shift % stride:
                 return (
-                    f"a stride of {stride} keeps only shifts by multiples of {stride}; "
-                    f"{shift} is none"
+                    f"with a stride of {stride}, only shifts by multiples of {stride} shift the "
+                    f"output; {shift} is not a multiple"
                 )
             if equivariant(operator, shift, out_shift=shift // stride, interior=True):
-                return f"the output moves by {shift // stride}: out_shift={shift // stride}"
+                return f"the output moves by {shift // stride}: use out_shift={shift // stride}"
     if not interior and equivariant(operator, shift, out_shift=out_shift, interior=True):
-        return "it holds away from the border: interior=True"
+        return "it holds away from the border: use interior=True"
     return ""

@@ -1,8 +1,8 @@
 """Derivations: step by step from the definition of a layer to a result, each step verified.
 
-The steps are made from the operator at hand: its stride, dilation, padding, boundary and
-channels are in the formulas, as numbers or symbols. The formula of a step and its check are made
-from one statement.
+The steps are made from the given operator: its stride, dilation, padding, boundary and channels
+appear in the formulas, as numbers or symbols. The formula of a step and its check are made from
+the same statement.
 """
 
 from __future__ import annotations
@@ -41,13 +41,18 @@ __all__ = [
 
 
 def linearity(operator: Operator) -> Derivation:
-    """Why a layer is linear: the sum over taps takes sums and multiples apart.
+    """Derive that a layer is linear: its sum over taps distributes over sums and multiples.
 
-    Raises: KindError unless the operator is one correlation or convolution, or the transpose of
-    one; UndecidableError for a symbolic stride, dilation or number of channels in groups.
+    Args:
+        operator: a single layer with numbers or symbols as sizes.
+
+    Raises:
+        KindError: unless the operator is a single correlation or convolution, or the transpose
+            of one.
+        UndecidableError: for a symbolic stride, dilation or number of channels in groups.
 
     >>> import convalg as ca
-    >>> bool(linearity(ca.correlation(4, ca.kernel(2))).verify())
+    >>> bool(ca.derive.linearity(ca.correlation(4, ca.kernel(2))).verify())
     True
     """
     subject = Subject.of(operator, "linearity")
@@ -58,7 +63,7 @@ def linearity(operator: Operator) -> Derivation:
     x, z = Array(names("x"), shape), Array(names("z"), shape)
     a, b = names("\\alpha"), names("\\beta")
     letters = ("i", "c") if transposed else ("o", "k")
-    place, free = sums.place(*letters), sums.free(*letters, named.out_shape)
+    index, free = sums.index(*letters), sums.free(*letters, named.out_shape)
 
     def total(vector: Vector) -> IndexSum:
         return sums.backward(vector) if transposed else sums.forward(vector)
@@ -66,18 +71,18 @@ def linearity(operator: Operator) -> Derivation:
     mixed = Mix(((a, x), (b, z)))
     both = total(x)
     weight, entry = both.body.factors  # type: ignore[union-attr]  # made above as a product
-    inside: Expression = Plus(((a, entry), (b, Entry(z, entry.index))))  # type: ignore[union-attr]  # made above as a product
-    put_in = replace(both, body=Times((weight, inside)))
-    apart = Plus(((a, both), (b, total(z))))
+    inner: Expression = Plus(((a, entry), (b, Entry(z, entry.index))))  # type: ignore[union-attr]  # made above as a product
+    substituted = replace(both, body=Times((weight, inner)))
+    separate = Plus(((a, both), (b, total(z))))
     steps = (
         first,
         step(
-            Equation(Entry(Applied(named, mixed), place), put_in, free),
-            "put a combination of two inputs in",
+            Equation(Entry(Applied(named, mixed), index), substituted, free),
+            "substitute a linear combination of two inputs",
             setting,
         ),
         step(
-            Equation(Entry(Applied(named, mixed), place), apart, free),
+            Equation(Entry(Applied(named, mixed), index), separate, free),
             "multiplication distributes over the finite sum",
             setting,
         ),
@@ -85,7 +90,7 @@ def linearity(operator: Operator) -> Derivation:
             VectorEquation(
                 Applied(named, mixed), Mix(((a, Applied(named, x)), (b, Applied(named, z))))
             ),
-            "read the sums off",
+            "each sum is the layer applied to one of the inputs",
             setting,
         ),
     )

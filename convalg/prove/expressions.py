@@ -1,7 +1,7 @@
 """Operators written as text, for the command line: a small grammar of the public names.
 
-Nothing is evaluated by Python: the text is parsed to a syntax tree, and every node of it is
-either one of those known here or an error that says so. Any other name is a letter for a size.
+Python evaluates none of the text: it is parsed to a syntax tree, and a node that is not listed here
+is an error. Any other name is a symbol for a size.
 
     correlation(n, kernel(K), padding=p).T
     downsample(n - K + 1, 2) @ correlation(n, kernel(K))
@@ -61,9 +61,9 @@ LARGEST = 10**6
 
 
 def parse(text: str) -> Operator:
-    """The operator that a text describes.
+    """Return the operator that a text describes.
 
-    Raises: ArgumentError for a text that is no expression of the public names.
+    Raises: ArgumentError for a text that is not an expression in the public names.
 
     >>> parse("correlation(n, kernel(K)).T")
     transposed_correlation(n - K + 1, kernel(K))
@@ -73,16 +73,16 @@ def parse(text: str) -> Operator:
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ArgumentError(f"{text!r} is no expression: {error}") from None
+        raise ArgumentError(f"{text!r} is not an expression: {error}") from None
     try:
-        found = _value(tree.body)
+        value = _value(tree.body)
     except (TypeError, AttributeError, IndexError, ZeroDivisionError) as error:
         if isinstance(error, ConvalgError):
             raise
-        raise ArgumentError(f"{text!r} makes no operator: {error}") from None
-    if not isinstance(found, Operator):
-        raise ArgumentError(f"{text!r} is no operator, but {found!r}")
-    return found
+        raise ArgumentError(f"{text!r} does not give an operator: {error}") from None
+    if not isinstance(value, Operator):
+        raise ArgumentError(f"{text!r} is not an operator, but {value!r}")
+    return value
 
 
 def _value(node: ast.expr) -> Any:
@@ -101,12 +101,12 @@ def _value(node: ast.expr) -> Any:
             return _BINARY[type(op)](_value(left), _value(right))
         case ast.Attribute(value=inner, attr=name) if name in _ATTRIBUTES:
             return getattr(_operator(_value(inner), name), name)
-        case ast.Subscript(value=inner, slice=ast.Constant(value=int(place))):
-            return _shape(_value(inner))[place]
+        case ast.Subscript(value=inner, slice=ast.Constant(value=int(axis))):
+            return _shape(_value(inner))[axis]
         case ast.Call():
             return _call(node)
     raise ArgumentError(
-        f"{ast.unparse(node)!r} is not allowed here: use the public names, letters, numbers, "
+        f"{ast.unparse(node)!r} is not allowed here: use public names, symbols, numbers, "
         f"+ - * // @, .T, .kernel and .out_shape"
     )
 
@@ -119,14 +119,14 @@ def _name(name: str) -> Any:
     if name in kernels.NAMES:
         return kernels.named(name)
     if not name.isascii():
-        raise ArgumentError(f"{name!r} is no letter for a size: use plain letters")
+        raise ArgumentError(f"{name!r} cannot name a size: use ASCII letters")
     return sizes(name)[0]
 
 
 def _operator(value: Any, name: str) -> Any:
     if isinstance(value, (Operator, SymbolicKernel)):
         return value
-    raise KindError(f".{name} is asked of an operator, not of {value!r}")
+    raise KindError(f".{name} needs an operator, not {value!r}")
 
 
 def _shape(value: Any) -> tuple[Any, ...]:
@@ -140,7 +140,9 @@ def _call(node: ast.Call) -> Any:
     options: dict[str, Any] = {}
     for keyword in node.keywords:
         if keyword.arg is None:
-            raise ArgumentError(f"{ast.unparse(node)!r}: ** is not allowed, name the options")
+            raise ArgumentError(
+                f"{ast.unparse(node)!r}: ** is not allowed: write each option as name=value"
+            )
         value = _value(keyword.value)
         named = keyword.arg == "name" and is_symbolic(value)
         options[keyword.arg] = str(value) if named else value
@@ -150,5 +152,5 @@ def _call(node: ast.Call) -> Any:
         case ast.Attribute(value=inner, attr=name) if name in _METHODS:
             return getattr(_operator(_value(inner), name), name)(*arguments, **options)
     raise ArgumentError(
-        f"{ast.unparse(node.func)!r} is no function here; there are {', '.join(sorted(MAKERS))}"
+        f"{ast.unparse(node.func)!r} is not a function here; there are {', '.join(sorted(MAKERS))}"
     )

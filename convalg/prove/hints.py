@@ -1,4 +1,4 @@
-"""Hints for refuted claims: known mistakes, each confirmed by proving the mended claim."""
+"""Hints for refuted claims: known mistakes, each confirmed by proving the corrected claim."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ Change: TypeAlias = Callable[[], Convolution | None]
 def repair(
     actual: Operator, claimed: Operator, proves: Callable[[Operator, Operator, str], bool]
 ) -> str:
-    """What would make the claim true, or "" where no known mistake explains it.
+    """Return a change that makes the claim true, or "" where no known mistake explains it.
 
-    Every hint is confirmed: the mended operator is proved equal to the actual one, by `proves`.
+    Every hint is confirmed: `proves` shows that the corrected operator equals the actual one.
     """
-    for hint, mended in _mended(actual, claimed):
-        if len(mended.in_shape) == len(actual.in_shape) and proves(actual, mended, hint):
+    for hint, corrected in _corrected(actual, claimed):
+        if len(corrected.in_shape) == len(actual.in_shape) and proves(actual, corrected, hint):
             return hint
     return ""
 
 
-def _mended(actual: Operator, claimed: Operator) -> Iterator[tuple[str, Operator]]:
-    """Operators that the claimed one may have been meant to be, the simplest mistakes first."""
+def _corrected(actual: Operator, claimed: Operator) -> Iterator[tuple[str, Operator]]:
+    """Yield (hint, corrected operator) for each known mistake, the simplest first."""
     single = single_layer(claimed)
     if single is None:
         return
     layer, transposed = single
-    for words, change in _changes(layer, actual):
+    for hint, change in _changes(layer, actual):
         try:
-            mended = change()
+            corrected = change()
         except ConvalgError:
-            continue  # The change makes no operator of this layer.
-        if mended is not None:
-            yield words, mended.T if transposed else mended
+            continue  # The changed layer does not exist.
+        if corrected is not None:
+            yield hint, corrected.T if transposed else corrected
 
 
 def _changes(layer: Convolution, actual: Operator) -> Iterator[tuple[str, Change]]:
-    """What a hint says, and how to make the layer that it describes (None: there is none)."""
+    """Yield each hint and a function that makes the changed layer (None if there is none)."""
     full = tuple(range(len(layer.geometry.axes)))
     yield "flip the kernel", lambda: _flipped(layer, full)
     for subset in chain.from_iterable(combinations(full, k) for k in range(1, len(full))):
@@ -67,8 +67,8 @@ def _changes(layer: Convolution, actual: Operator) -> Iterator[tuple[str, Change
         lambda: _with_padding(_flipped(layer, full)),
     )
     yield (
-        "the remainder (i + 2p - d (k - 1) - 1) mod s is lost: that many samples belong at "
-        "the end (output_padding)",
+        "the remainder (i + 2p - d (k - 1) - 1) mod s is lost: add that many samples at the end "
+        "(output_padding)",
         lambda: _with_remainder(layer, actual),
     )
 
@@ -76,10 +76,10 @@ def _changes(layer: Convolution, actual: Operator) -> Iterator[tuple[str, Change
 def _flipped(layer: Convolution, axes: tuple[int, ...]) -> Convolution:
     weights = layer.weights
     lead = weights.ndim - len(layer.geometry.axes)
-    places = tuple(lead + k for k in axes)
+    flipped = tuple(lead + k for k in axes)
     if isinstance(weights, SymbolicKernel):
-        return Convolution(layer.geometry, weights.flip(places))
-    return Convolution(layer.geometry, np.flip(weights, axis=places))
+        return Convolution(layer.geometry, weights.flip(flipped))
+    return Convolution(layer.geometry, np.flip(weights, axis=flipped))
 
 
 def _swapped(layer: Convolution) -> Convolution | None:
@@ -102,7 +102,7 @@ def _with_padding(layer: Convolution) -> Convolution | None:
 
 
 def _with_remainder(layer: Convolution, actual: Operator) -> Convolution | None:
-    """The strided layer over inputs as long as the actual operator's output (seen from A^T)."""
+    """The strided layer whose inputs are as long as the output of the actual operator, an A^T."""
     lead = 1 if layer.geometry.has_channels else 0
     if all(axis.stride == 1 for axis in layer.geometry.axes):
         return None

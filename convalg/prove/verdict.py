@@ -1,4 +1,4 @@
-"""Verdicts: what was claimed, whether it holds, for which sizes, how that is known."""
+"""Verdicts: the claim, whether it holds, for which sizes, and how that was decided."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Status = Literal["proved", "refuted", "unknown"]
 Claim = str | Callable[[], str]
-"""A claim in words, or what writes it out when it is read."""
+"""A claim as text, or a function that writes it when it is first read."""
 
 ISL = "Presburger arithmetic (isl): the sets of triples (row, column, weight) compared"
 IDENTITY = "exact polynomial identity, entry by entry"
@@ -23,12 +23,20 @@ IDENTITY = "exact polynomial identity, entry by entry"
 
 @dataclass(frozen=True, eq=False)
 class Counterexample:
-    """The smallest case where a claim fails.
+    """The smallest case in which a claim fails.
 
-    `sizes`: a number for each letter. `row_index`, `column_index`: the index of the entry in
-    the output and input arrays, None where shapes differ or no input is named; `row` and
-    `column` are the same as numbers, the row and column of the matrix. `claimed` and `actual`:
-    the two values, exact. `inputs`: what a function was run on.
+    `sizes`: the value of each symbolic size. `row_index`, `column_index`: the index of the entry
+    in the output and input arrays, None where the shapes differ or no input is named; `row` and
+    `column` are the same as integers, the row and column of the matrix. `claimed` and `actual`:
+    the two exact values. `inputs`: the inputs that a function was run on.
+
+    >>> import convalg as ca
+    >>> A = ca.correlation(4, ca.kernel(2))
+    >>> verdict = ca.prove.equal(A.T, ca.correlation(3, ca.kernel(2), padding="full"))
+    >>> print(verdict.counterexample)
+    row 0; column 0; claimed w1, actual w0
+    >>> verdict.counterexample.replay()
+    (3, 2)
     """
 
     sizes: dict[str, int]
@@ -42,44 +50,52 @@ class Counterexample:
 
     @property
     def row(self) -> int | None:
-        """The row of the matrix: the place in the output, row-major."""
-        return _place(self.row_index, self.shapes and self.shapes[0])
+        """The row of the matrix: the row-major position in the output."""
+        return _position(self.row_index, self.shapes and self.shapes[0])
 
     @property
     def column(self) -> int | None:
-        """The column of the matrix: the place in the input, row-major."""
-        return _place(self.column_index, self.shapes and self.shapes[1])
+        """The column of the matrix: the row-major position in the input."""
+        return _position(self.column_index, self.shapes and self.shapes[1])
 
     def replay(self) -> tuple[Any, Any]:
-        """(claimed, actual) as numbers, evaluated afresh from the two sides of the claim.
+        """Return (claimed, actual) as numbers, recomputed from the two sides of the claim.
 
-        Weights get different primes, so that values that differ as polynomials differ here.
+        Each weight is replaced by a different prime, so that values that differ as polynomials
+        differ here too.
         """
         return self.evaluate() if self.evaluate else (self.claimed, self.actual)
 
     def __str__(self) -> str:
-        words = [", ".join(f"{name} = {value}" for name, value in self.sizes.items())]
-        words += [f"{name} = {value!r}" for name, value in self.inputs.items()]
+        parts = [", ".join(f"{name} = {value}" for name, value in self.sizes.items())]
+        parts += [f"{name} = {value!r}" for name, value in self.inputs.items()]
         if self.row_index is not None:
-            words.append(f"row {_index(self.row_index)}")
+            parts.append(f"row {_index(self.row_index)}")
         if self.column_index is not None:
-            words.append(f"column {_index(self.column_index)}")
-        words.append(f"claimed {self.claimed}, actual {self.actual}")
-        return "; ".join(filter(None, words))
+            parts.append(f"column {_index(self.column_index)}")
+        parts.append(f"claimed {self.claimed}, actual {self.actual}")
+        return "; ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """The answer to a claim; true in a condition only when proved.
+    """The answer to a claim; true in a boolean context only when it is proved.
 
-    `status`: "proved", "refuted" or "unknown". `scope`: the sizes it is about. `method`: the
-    decision procedure or identity behind it. `counterexample`: where it fails, or None.
-    `hint`: what would mend a refuted claim, confirmed, or "". `reason`: why it is unknown.
-    `domain`: the conditions of the scope, for claims about operators.
+    `status`: "proved", "refuted" or "unknown". `statement`: the claim, as text or as a function
+    that writes it. `scope`: the sizes that the claim is about. `method`: the decision procedure
+    or identity used. `counterexample`: where the claim fails, or None. `hint`: a confirmed change
+    that makes a refuted claim true, or "". `reason`: why the answer is unknown. `domain`: the
+    conditions of the scope, for claims about operators.
+
+    >>> import convalg as ca
+    >>> A = ca.correlation(4, ca.kernel(2))
+    >>> verdict = ca.prove.equal(A.T, ca.correlation(3, ca.kernel(2), padding="full"))
+    >>> verdict.status, bool(verdict), verdict.hint
+    ('refuted', False, 'flip the kernel')
     """
 
     status: Status
-    words: Claim
+    statement: Claim
     scope: str
     method: str
     counterexample: Counterexample | None = None
@@ -89,8 +105,8 @@ class Verdict:
 
     @cached_property
     def claim(self) -> str:
-        """What was claimed, in words."""
-        return self.words if isinstance(self.words, str) else self.words()
+        """The claim as text."""
+        return self.statement if isinstance(self.statement, str) else self.statement()
 
     def __bool__(self) -> bool:
         return self.status == "proved"
@@ -108,7 +124,7 @@ class Verdict:
         return html.answer(holds, repr(self))
 
     def explain(self) -> str:
-        """The verdict in a few lines: claim, status, scope, method, counterexample, hint."""
+        """Return a few lines of text: claim, status, scope, method, counterexample and hint."""
         lines = [f"Claim: {self.claim}", f"{self.status.capitalize()} for {self.scope}."]
         if self.status == "refuted":
             lines[1] = "Refuted."
@@ -121,25 +137,25 @@ class Verdict:
         return terminal("\n".join(lines), lines=True)
 
 
-def _place(index: tuple[int, ...] | None, shape: tuple[int, ...] | None) -> int | None:
-    """The row-major place of an index; of one axis, the index itself."""
+def _position(index: tuple[int, ...] | None, shape: tuple[int, ...] | None) -> int | None:
+    """The row-major position of an index; for a single axis, the index itself."""
     if index is None or (shape is None and len(index) != 1):
         return None
-    place = 0
-    for at, size in zip(index, shape or (0,), strict=True):
-        place = place * size + at
-    return place
+    position = 0
+    for coordinate, size in zip(index, shape or (0,), strict=True):
+        position = position * size + coordinate
+    return position
 
 
 def _index(index: tuple[int, ...]) -> str:
     return str(index[0]) if len(index) == 1 else str(index)
 
 
-def escaped(words: str) -> str:
-    """Plain words as LaTeX text: marks that LaTeX would read are escaped.
+def escaped(text: str) -> str:
+    """Plain text as LaTeX text, with the characters that LaTeX interprets escaped.
 
     >>> escaped("n >= K_1 & 2%")
     'n $\\\\ge$ K\\\\_1 \\\\& 2\\\\%'
     """
-    found = latex(words)
-    return found.replace("$>$=", r"$\ge$").replace("$<$=", r"$\le$")
+    marked = latex(text)
+    return marked.replace("$>$=", r"$\ge$").replace("$<$=", r"$\le$")

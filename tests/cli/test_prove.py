@@ -34,7 +34,8 @@ def test_one_theorem(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert r"A_{w,\,p}^{\mathsf{T}} = A_{\operatorname{flip} w}\, P_{K - p - 1}" in out
     assert "Proved for all n >= 1, n + 2p >= K >= 1, p >= 0." in out
-    assert "Just outside: the adjoint without the flip: Refuted: n = 2, K = 2" in out
+    outside = "Just outside: the adjoint is the correlation with the unflipped kernel: "
+    assert f"{outside}Refuted: n = 2, K = 2" in out
 
 
 @pytest.mark.parametrize("name", [theorem.name for theorem in ca.theorems])
@@ -69,10 +70,10 @@ def test_what_cannot_be_decided_is_not_proved(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["zzz"], "no theorem is named 'zzz'; there are linearity, flip"),
+        (["zzz"], "there is no theorem named 'zzz'; choose from linearity, flip"),
         (["--latex"], "--latex needs the NAME of one theorem, not None"),
         (["flip", "--equal", "n", "n"], "cannot be combined with NAME or --latex: omit them"),
-        (["--equal", "n", "identity(3)"], "'n' is no operator, but n"),
+        (["--equal", "n", "identity(3)"], "'n' is not an operator, but n"),
         (["--equal", "identity(3)", "identity((3, 3))"], "different numbers of axes"),
     ],
 )

@@ -188,11 +188,11 @@ def moved(layer: Convolution, shift: int, out_shift: int) -> brute.Sides:
 @pytest.mark.parametrize(
     ("layer", "shift", "hint"),
     [
-        (A, 1, "it holds away from the border: interior=True"),
-        (ca.correlation(n, ca.kernel(K), stride=2), 1, "a stride of 2 keeps only shifts by multip"),
-        (ca.correlation(n, ca.kernel(K), stride=3), 2, "a stride of 3 keeps only shifts by multip"),
-        (ca.correlation(n, ca.kernel(K), stride=2), 2, "the output moves by 1: out_shift=1"),
-        (ca.correlation(n, [1, 1], stride=2), 1, "a stride of 2 keeps only shifts by multiples"),
+        (A, 1, "it holds away from the border: use interior=True"),
+        (ca.correlation(n, ca.kernel(K), stride=2), 1, "with a stride of 2, only shifts by multip"),
+        (ca.correlation(n, ca.kernel(K), stride=3), 2, "with a stride of 3, only shifts by multip"),
+        (ca.correlation(n, ca.kernel(K), stride=2), 2, "the output moves by 1: use out_shift=1"),
+        (ca.correlation(n, [1, 1], stride=2), 1, "with a stride of 2, only shifts by multiples"),
     ],
 )
 def test_not_equivariant(layer: Convolution, shift: int, hint: str) -> None:
@@ -218,17 +218,17 @@ def test_pooling_is_equivariant_up_to_its_stride() -> None:
     verdict = equivariant(ca.average_pool(n, 2), 2, out_shift=1, interior=True)
     assert verdict
     assert verdict.scope == "all n >= 6"
-    assert equivariant(ca.sum_pool(n, 2), 1).hint.startswith("a stride of 2 keeps only shifts")
+    assert equivariant(ca.sum_pool(n, 2), 1).hint.startswith("with a stride of 2, only shifts")
     assert equivariant(ca.average_pool((n, 8), 2, channels=3), 2, out_shift=1, interior=True)
     border = ca.average_pool((8, 8), 3, stride=1, padding=1, count_include_pad=False)
-    assert equivariant(border, 1).hint == "it holds away from the border: interior=True"
+    assert equivariant(border, 1).hint == "it holds away from the border: use interior=True"
     assert equivariant(border, 1, interior=True)
 
 
 def test_equivariant_takes_one_layer() -> None:
     for other in (ca.reshape(n, (1, n)), A.T, A @ ca.identity(n) @ ca.flip_axes(n), 5):
         with pytest.raises(
-            KindError, match="equivariant takes one correlation, convolution or pooling"
+            KindError, match="equivariant takes a single correlation, convolution or pooling"
         ):
             equivariant(other, 1)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match=r"shift must be one integer or 1 of them \(one per axis"):
@@ -239,7 +239,7 @@ def test_equivariant_takes_one_layer() -> None:
 
 def test_a_letter_made_twice_is_refused() -> None:
     other = sympy.Symbol("n", integer=True, positive=True)
-    with pytest.raises(ArgumentError, match="was made twice with different assumptions"):
+    with pytest.raises(ArgumentError, match="was created twice with different assumptions"):
         equal(ca.identity(other), ca.identity(ca.sizes("n")[0]))
 
 
@@ -270,5 +270,5 @@ def test_a_claim_prints_the_padding_it_is_about() -> None:
 
 def test_derivations_want_numbers_as_strides() -> None:
     n, s = ca.sizes("n s")
-    with pytest.raises(UndecidableError, match="is derived for numbers as stride and dilation"):
+    with pytest.raises(UndecidableError, match="can be derived for numeric strides and dilations"):
         ca.derive.output_size(ca.correlation(n, ca.kernel(3), stride=s))

@@ -17,7 +17,7 @@ STRIDED = ca.correlation(n, ca.kernel(K), stride=2)
 SQUARE = ca.correlation(n, ca.kernel(C, C, K))
 FULL = {"padding": "full"}
 REMAINDER = (
-    "the remainder (i + 2p - d (k - 1) - 1) mod s is lost: that many samples belong at the end "
+    "the remainder (i + 2p - d (k - 1) - 1) mod s is lost: add that many samples at the end "
     "(output_padding)"
 )
 

@@ -1,8 +1,9 @@
 """Coefficients in one canonical form: rational functions of symbols over algebraic numbers.
 
 Two such coefficients are equal exactly when the numerator of their difference is the zero
-polynomial, which SymPy's polynomials decide. What has no such form, as sin(1), sqrt(x) of a
-symbol or a symbol that does not commute, is refused: a difference would then decide nothing.
+polynomial, which SymPy's polynomials decide. Coefficients that have no such form, like sin(1),
+sqrt(x) of a symbol or a symbol that does not commute, are rejected: nothing follows from their
+difference.
 """
 
 from __future__ import annotations
@@ -19,35 +20,36 @@ from convalg.prove.decisions.polynomials import Polynomial, is_read_as_written
 from convalg.size import is_symbolic
 
 MOST_RADICALS = 3
-"""Independent roots in one coefficient; the field that holds more is slow to find."""
+"""The number of roots in one coefficient; with more, the number field is slow to construct."""
 
 
 def entries_of(operator: Operator) -> list[Any]:
-    """Every factor and weight of an operator that is not a machine number, each once.
+    """Return each factor and weight of an operator that is not a machine number, once.
 
-    Weights of a symbolic kernel (`ca.kernel`) are symbols of their own and are left out.
+    Weights of a symbolic kernel (`ca.kernel`) are independent symbols and are left out.
     """
-    found: dict[int, Any] = {}
+    entries: dict[int, Any] = {}
     stack = [operator]
     while stack:
         node = stack.pop()
         stack.extend(node.children)
         if isinstance(node, Scaled):
-            found[id(node.factor)] = node.factor
+            entries[id(node.factor)] = node.factor
     for leaf in leaves(operator):
         values = getattr(leaf, "weights", getattr(leaf, "values", None))
         if isinstance(values, np.ndarray) and values.dtype.kind in "Of":
-            found.update((id(value), value) for value in values.ravel().tolist())
-    return list(found.values())
+            entries.update((id(value), value) for value in values.ravel().tolist())
+    return list(entries.values())
 
 
 def check_canonical(entries: Iterable[Any]) -> None:
-    """Raises: UndecidableError for a coefficient that has no canonical form."""
+    """Raise UndecidableError for a coefficient that has no canonical form."""
     for value in entries:
         if is_symbolic(value) and not _is_canonical(value):
             raise UndecidableError(
-                f"the coefficient {value} has no canonical form (rational functions of commuting "
-                f"symbols and algebraic numbers have one), so a difference decides nothing"
+                f"the coefficient {value} has no canonical form (only rational functions of "
+                f"commuting symbols and algebraic numbers have one), so that equality cannot be "
+                f"decided"
             )
 
 
@@ -65,18 +67,18 @@ def _is_canonical(value: Any) -> bool:
         case sympy.Pow() if value.exp.is_Integer:
             return _is_canonical(value.base)
         case sympy.Pow() if value.exp.is_Rational:
-            # A root is an algebraic number where nothing under it is a symbol.
+            # A root without symbols under it is an algebraic number.
             return bool(value.is_number and value.is_real and _is_canonical(value.base))
         case sympy.floor() | sympy.Max() | sympy.Min():
-            # Of sizes: a size itself, which the sets of sizes decide.
+            # Of integer symbols it is a size, which the sets of sizes decide.
             return all(symbol.is_integer for symbol in value.free_symbols)
     return bool(value.is_number and value.is_real and value.is_algebraic)
 
 
 def is_zero(value: Polynomial) -> bool:
-    """Whether a sum of products of canonical coefficients is zero wherever it has a value.
+    """Whether a sum of products of canonical coefficients is zero wherever it is defined.
 
-    Raises: UndecidableError where there are too many roots to tell.
+    Raises: UndecidableError where there are too many roots to decide.
 
     >>> import sympy
     >>> is_zero(Polynomial.of(sympy.sqrt(2)) ** 2 - 2)
@@ -91,9 +93,9 @@ def is_zero(value: Polynomial) -> bool:
 
 
 def numerator(value: Polynomial) -> Any:
-    """The numerator over a common denominator, expanded in a canonical form: 0 where it vanishes.
+    """The numerator over a common denominator, in an expanded canonical form: 0 if it vanishes.
 
-    Raises: UndecidableError where there are too many roots to tell.
+    Raises: UndecidableError where there are too many roots to decide.
     """
     import sympy
 
@@ -107,7 +109,7 @@ def numerator(value: Polynomial) -> Any:
     if len(roots) > MOST_RADICALS:
         raise UndecidableError(
             f"a coefficient with {len(roots)} different roots, more than {MOST_RADICALS}, takes "
-            f"too long to put in a canonical form: use numbers or fewer roots"
+            f"too long to bring into a canonical form: use numbers or fewer roots"
         )
     symbols = sorted(above.free_symbols, key=lambda s: (s.name, str(s.assumptions0)))
     if not symbols:
@@ -118,18 +120,18 @@ def numerator(value: Polynomial) -> Any:
 
 
 def poles(entries: Iterable[Any]) -> list[Any]:
-    """The factors of the denominators of coefficients: where one vanishes, no value exists.
+    """The factors of the denominators of coefficients: where one vanishes, there is no value.
 
     >>> import sympy
     >>> K = sympy.Symbol("K")
     >>> poles([1 / (K - 1), 3 / K**2, K])
     [K - 1, K]
     """
-    found: dict[Any, None] = {}
+    distinct: dict[Any, None] = {}
     for value in entries:
         if is_symbolic(value) and value.free_symbols:
-            found.update(dict.fromkeys(_poles(value)))
-    return list(found)
+            distinct.update(dict.fromkeys(_poles(value)))
+    return list(distinct)
 
 
 @lru_cache(maxsize=1024)
@@ -139,19 +141,19 @@ def _poles(value: Any) -> tuple[Any, ...]:
     bases = [
         power.base for power in value.atoms(sympy.Pow) if power.exp.is_number and power.exp < 0
     ]
-    found: dict[Any, None] = {}
+    distinct: dict[Any, None] = {}
     for base in bases:
         below = sympy.fraction(sympy.together(base))[0]
         if below.free_symbols:
-            found.update((factor, None) for factor, _ in sympy.factor_list(below)[1])
-    return tuple(factor for factor in found if factor.free_symbols)
+            distinct.update((factor, None) for factor, _ in sympy.factor_list(below)[1])
+    return tuple(factor for factor in distinct if factor.free_symbols)
 
 
 def factors(value: Any, sizes: frozenset[Any]) -> list[list[Any]]:
-    """A numerator as conditions on sizes: it vanishes where every product listed vanishes.
+    """A numerator as conditions on sizes: it vanishes where every listed product vanishes.
 
     Every monomial in the symbols that are not sizes has a coefficient in the sizes, and all of
-    those must vanish; each is listed as its factors.
+    these must vanish; each is listed by its factors.
 
     >>> import sympy
     >>> n, a = sympy.symbols("n a")
@@ -162,17 +164,17 @@ def factors(value: Any, sizes: frozenset[Any]) -> list[list[Any]]:
 
     own = sorted(value.free_symbols - sizes, key=lambda s: (s.name, str(s.assumptions0)))
     parts = sympy.Poly(value, *own).coeffs() if own else [value]
-    found = []
+    products = []
     for part in parts:
         if not part.free_symbols:
             return [[]] if part != 0 else []
         if part.has(sympy.floor, sympy.Max, sympy.Min) or not part.is_polynomial():
-            found.append([part])
+            products.append([part])
             continue
-        found.append([factor for factor, _ in sympy.factor_list(part)[1]])
-    return found
+        products.append([factor for factor, _ in sympy.factor_list(part)[1]])
+    return products
 
 
 def rounded_floats(entries: Iterable[Any]) -> list[float]:
-    """Floats that are read as another number: as the simplest fraction that rounds to them."""
+    """The floats that are read as a different number: the simplest fraction that rounds to them."""
     return [value for value in entries if not is_read_as_written(value)]

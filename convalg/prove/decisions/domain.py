@@ -1,7 +1,7 @@
-"""The domain of a claim: the sizes at which both sides exist, as a set and in words.
+"""The domain of a claim: the sizes at which both sides exist, as a set and as text.
 
 Every condition comes from the constructors themselves (`spec.require`), so that a family exists
-in its domain and nowhere else; poles of coefficients are left out of it.
+exactly in its domain; poles of coefficients are excluded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from convalg.prove.decisions.polynomials import rational
 from convalg.size import Condition, is_symbolic, substituted, written
 
 MOST_COMBINATIONS = 64
-"""Up to this many values of strides and dilations a scope leaves out what follows from the rest."""
+"""With at most this many values of strides and dilations, redundant conditions are left out."""
 
 Swept = tuple[tuple[Any, tuple[int, ...]], ...]
 
@@ -35,11 +35,12 @@ Swept = tuple[tuple[Any, tuple[int, ...]], ...]
 class Domain:
     """Conditions on symbols: `limits` are not negative, `poles` are not zero.
 
-    `letters`: the symbols of sizes, in order. `notes`: what else a scope says, such as that the
-    border folds at most once. `swept`: symbols that run through values, and those values.
+    `symbols`: the symbols of sizes, in order. `notes`: further statements of a scope, such as
+    that the border folds at most once. `swept`: symbols for which single values are decided, and
+    these values.
     """
 
-    letters: tuple[Any, ...] = ()
+    symbols: tuple[Any, ...] = ()
     limits: tuple[Condition, ...] = ()
     poles: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
@@ -47,12 +48,12 @@ class Domain:
 
     @classmethod
     def of(cls, *operators: Operator) -> Domain:
-        """Where some operators exist."""
+        """The domain in which all the given operators exist."""
         limits: dict[Any, Condition] = {}
         entries: list[Any] = []
         for operator in operators:
-            for letter in operator.symbols:
-                limits.setdefault(letter, Condition(letter, ("{} must not be negative", letter)))
+            for symbol in operator.symbols:
+                limits.setdefault(symbol, Condition(symbol, ("{} must not be negative", symbol)))
             for condition in conditions_of(operator):
                 limits.setdefault(condition.value, condition)
             entries += coefficients.entries_of(operator)
@@ -62,20 +63,20 @@ class Domain:
             simple = rational(rounded[0])
             notes = (f"floats read as simple fractions, such as {rounded[0]} as {simple}",)
         return cls(
-            tuple(dict.fromkeys(letter for o in operators for letter in o.symbols)),
+            tuple(dict.fromkeys(symbol for o in operators for symbol in o.symbols)),
             tuple(c for c in limits.values() if not holds(c.value >= 0)),
             tuple(coefficients.poles(entries)),
             notes,
         )
 
     def meet(self, other: Domain) -> Domain:
-        """Where both domains hold."""
+        """The intersection of two domains."""
 
         def union(first: Iterable[Any], second: Iterable[Any]) -> tuple[Any, ...]:
             return tuple(dict.fromkeys((*first, *second)))
 
         return Domain(
-            union(self.letters, other.letters),
+            union(self.symbols, other.symbols),
             union(self.limits, other.limits),
             union(self.poles, other.poles),
             union(self.notes, other.notes),
@@ -88,42 +89,42 @@ class Domain:
 
         Raises: UndecidableError where a condition is not affine in the sizes.
         """
-        found = _points(tuple(_affine(c.value) for c in self.limits), self.letters)
+        points = _points(tuple(_affine(c.value) for c in self.limits), self.symbols)
         for pole in self.poles:
-            if pole.free_symbols <= set(self.letters) and pole.is_polynomial() and _is_affine(pole):
-                gone = islpy.Set(f"{parameters(*self.letters)}{{ : {text(pole)} = 0 }}")
-                found = found.subtract(gone)
-        return found
+            if pole.free_symbols <= set(self.symbols) and pole.is_polynomial() and _is_affine(pole):
+                excluded = islpy.Set(f"{parameters(*self.symbols)}{{ : {text(pole)} = 0 }}")
+                points = points.subtract(excluded)
+        return points
 
     def holds_at(self, sizes: Mapping[Any, int]) -> bool:
-        """Whether some sizes lie in the domain."""
+        """Whether the given sizes are in the domain."""
         return all(not holds(substituted(c.value, sizes) < 0) for c in self.limits) and not any(
             substituted(pole, sizes) == 0 for pole in self.poles
         )
 
     def __str__(self) -> str:
-        """The domain in words: what follows from the rest is left out, chains are joined."""
-        return _words(self)
+        """The domain as text: redundant conditions are left out, chains are joined."""
+        return _scope_text(self)
 
 
-def domain_set(limits: Iterable[Any], letters: Iterable[Any]) -> islpy.Set:
-    """The sizes at which all the limits are at least zero, as a set of parameters."""
-    return _points(tuple(limits), tuple(letters))
+def domain_set(limits: Iterable[Any], symbols: Iterable[Any]) -> islpy.Set:
+    """The sizes at which all limits are non-negative, as a set of parameters."""
+    return _points(tuple(limits), tuple(symbols))
 
 
-def scope_of(limits: Iterable[Any], letters: Iterable[Any]) -> str:
-    """Conditions `limit >= 0` in words.
+def scope_of(limits: Iterable[Any], symbols: Iterable[Any]) -> str:
+    """Conditions `limit >= 0` as text.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
     >>> scope_of([n - 1, n - K, K - 1], [n, K])
     'all n >= K >= 1'
     """
-    return str(Domain(tuple(letters), tuple(Condition(value) for value in limits)))
+    return str(Domain(tuple(symbols), tuple(Condition(value) for value in limits)))
 
 
-def _points(limits: tuple[Any, ...], letters: tuple[Any, ...]) -> islpy.Set:
-    values = (*limits, *letters)
+def _points(limits: tuple[Any, ...], symbols: tuple[Any, ...]) -> islpy.Set:
+    values = (*limits, *symbols)
     every = [f"{text(value)} >= 0" for value in values]
     return islpy.Set(f"{parameters(*values)}{{ : {' and '.join(every) or '0 = 0'} }}")
 
@@ -137,10 +138,10 @@ def _is_affine(value: Any) -> bool:
 
 
 def _affine(value: Any) -> Any:
-    """The same condition `value >= 0` on integers, without a floor and without a content.
+    """The same condition `value >= 0` on integers, without a floor and divided by its content.
 
-    Rule: floor(a / b) + c >= 0 says a + b c >= 0, and c - floor(a / b) >= 0 says
-    b (c + 1) - a - 1 >= 0; 2 n - 3 >= 0 says n - 2 >= 0.
+    Rule: floor(a / b) + c >= 0 means a + b c >= 0, and c - floor(a / b) >= 0 means
+    b (c + 1) - a - 1 >= 0; 2 n - 3 >= 0 means n - 2 >= 0.
     """
     import sympy
 
@@ -162,31 +163,31 @@ def _affine(value: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _words(domain: Domain) -> str:
-    """The words are asked for once for each claim about the same family."""
+def _scope_text(domain: Domain) -> str:
+    """The text of a domain, cached since many claims are about the same family."""
     limits: dict[Any, Condition] = {}
-    for condition in (*domain.limits, *(Condition(letter) for letter in domain.letters)):
+    for condition in (*domain.limits, *(Condition(symbol) for symbol in domain.symbols)):
         limits.setdefault(_affine(condition.value), condition)
     kept = _irredundant(list(limits), domain.swept)
     named = [written(limits[value].words) for value in kept if limits[value].words]
-    plain = [value for value in kept if not limits[value].words]
+    unnamed = [value for value in kept if not limits[value].words]
     notes = dict.fromkeys(limits[value].note for value in kept if limits[value].note)
-    if not named and not all(value.is_polynomial() for value in plain):
-        plain = _plain_limits(plain, domain.letters) or plain
-    parts = [*_chained([_sides(value) for value in plain]), *named, *_pole_words(domain)]
-    for letter, values in domain.swept:
-        parts.append(f"for each {letter} in {_range_words(values)}")
-    scope = f"all {', '.join(parts)}" if domain.letters else ", ".join(["this size", *parts])
+    if not named and not all(value.is_polynomial() for value in unnamed):
+        unnamed = _affine_limits(unnamed, domain.symbols) or unnamed
+    parts = [*_chained([_sides(value) for value in unnamed]), *named, *_pole_text(domain)]
+    for symbol, values in domain.swept:
+        parts.append(f"for each {symbol} in {_range_text(values)}")
+    scope = f"all {', '.join(parts)}" if domain.symbols else ", ".join(["this size", *parts])
     return "; ".join([scope, *notes, *domain.notes])
 
 
 def _irredundant(values: list[Any], swept: Swept) -> list[Any]:
-    """The limits without those that follow from the others, for all values swept."""
+    """The limits without those that follow from the others, for all swept values."""
     combinations = list(_combinations(swept))
     if len(combinations) > MOST_COMBINATIONS:
         return values
     kept = list(values)
-    # A condition that is hard to read goes first: K >= 1 is kept, and K d >= d follows.
+    # Conditions that are hard to read are dropped first: K >= 1 is kept, and K d >= d follows.
     for value in sorted(values, key=_is_linear):
         rest = [other for other in kept if other != value]
         if all(_follows(value, rest, numbers) for numbers in combinations):
@@ -210,7 +211,7 @@ def _combinations(swept: Swept) -> Iterator[dict[Any, int]]:
 
 
 def _follows(value: Any, rest: list[Any], numbers: Mapping[Any, int]) -> bool:
-    """Whether `value >= 0` follows from the rest; no where isl cannot tell."""
+    """Whether `value >= 0` follows from the rest; False where isl cannot decide it."""
     given = (substituted(v, numbers) for v in rest)
     symbolic = tuple(v for v in given if (is_symbolic(v) and v.free_symbols) or not holds(v >= 0))
     return _implied(substituted(value, numbers), symbolic)
@@ -218,43 +219,43 @@ def _follows(value: Any, rest: list[Any], numbers: Mapping[Any, int]) -> bool:
 
 @lru_cache(maxsize=1024)
 def _implied(claim: Any, given: tuple[Any, ...]) -> bool:
-    """`_follows` with the numbers put in: most values of a sweep leave the same conditions."""
+    """`_follows` after substitution, cached: most swept values give the same conditions."""
     try:
         space = parameters(claim, *given)
         others = " and ".join(f"{text(v)} >= 0" for v in given) or "0 = 0"
-        left = islpy.Set(f"{space}{{ : {others} }}")
-        return bool(left.is_subset(islpy.Set(f"{space}{{ : {text(claim)} >= 0 }}")))
+        premises = islpy.Set(f"{space}{{ : {others} }}")
+        return bool(premises.is_subset(islpy.Set(f"{space}{{ : {text(claim)} >= 0 }}")))
     except UndecidableError:
         return False
 
 
-def _plain_limits(values: list[Any], letters: tuple[Any, ...]) -> list[Any]:
-    """The domain as limits without floors and maxima, where isl finds it to be one polyhedron."""
+def _affine_limits(values: list[Any], symbols: tuple[Any, ...]) -> list[Any]:
+    """The domain as affine limits if isl finds it to be a single polyhedron, else none."""
     if not all(map(_is_affine, values)):
         return []
     parts = domain_set(values, ()).coalesce().get_basic_sets()
     if len(parts) != 1 or parts[0].dim(dim_type.div):
         return []
-    named = {isl_name(letter.name): letter for letter in letters}
-    found = []
+    named = {isl_name(symbol.name): symbol for symbol in symbols}
+    limits = []
     for constraint in parts[0].remove_redundancies().get_constraints():
         value = constraint.get_constant_val().to_python()
         for k in range(constraint.dim(dim_type.param)):
-            letter = named[str(constraint.get_dim_name(dim_type.param, k))]
-            value += constraint.get_coefficient_val(dim_type.param, k).to_python() * letter
-        found += [value, -value] if constraint.is_equality() else [value]
-    return found
+            symbol = named[str(constraint.get_dim_name(dim_type.param, k))]
+            value += constraint.get_coefficient_val(dim_type.param, k).to_python() * symbol
+        limits += [value, -value] if constraint.is_equality() else [value]
+    return limits
 
 
-def _pole_words(domain: Domain) -> list[str]:
-    """The poles that some sizes of the domain would meet, as inequations."""
+def _pole_text(domain: Domain) -> list[str]:
+    """The poles that can occur at sizes of the domain, as inequations."""
     import sympy
 
-    sizes = set(domain.letters)
-    found = []
+    sizes = set(domain.symbols)
+    inequations = []
     for pole in domain.poles:
         symbols = pole.free_symbols
-        if symbols <= {letter for letter, _ in domain.swept} and all(
+        if symbols <= {symbol for symbol, _ in domain.swept} and all(
             substituted(pole, numbers) != 0 for numbers in _combinations(domain.swept)
         ):
             continue
@@ -271,31 +272,31 @@ def _pole_words(domain: Domain) -> list[str]:
             left, right = _sides(pole)
             sides = f"{left} != {right}"
         if symbols <= sizes and _is_affine(pole) and not domain.swept:
-            met = f"{parameters(*domain.letters)}{{ : {text(pole)} = 0 }}"
+            poles = f"{parameters(*domain.symbols)}{{ : {text(pole)} = 0 }}"
             limits = [_affine(c.value) for c in domain.limits]
             if all(map(_is_affine, limits)):
-                inside = _points(tuple(limits), domain.letters)
-                if inside.intersect(islpy.Set(met)).is_empty():
+                inside = _points(tuple(limits), domain.symbols)
+                if inside.intersect(islpy.Set(poles)).is_empty():
                     continue
-        found.append(sides)
-    return found
+        inequations.append(sides)
+    return inequations
 
 
 def _sides(value: Any) -> tuple[str, str]:
-    """left >= right with no minus sign on either side."""
+    """Both sides of `left >= right`, without a minus sign on either side."""
     left: list[Any] = []
     right: list[Any] = []
     for term in value.as_ordered_terms():
         (right if term.could_extract_minus_sign() else left).append(term)
-    return _sum_words(left), _sum_words([-term for term in right])
+    return _sum_text(left), _sum_text([-term for term in right])
 
 
-def _sum_words(terms: list[Any]) -> str:
+def _sum_text(terms: list[Any]) -> str:
     ordered = sorted(terms, key=lambda t: (t.is_number, sorted(map(str, t.free_symbols))))
-    return " + ".join(map(_term_words, ordered)) or "0"
+    return " + ".join(map(_term_text, ordered)) or "0"
 
 
-def _term_words(term: Any) -> str:
+def _term_text(term: Any) -> str:
     factor, rest = term.as_coeff_Mul()
     if rest.is_Symbol and factor.is_Integer and factor != 1:
         return f"{factor}{rest}"
@@ -303,7 +304,7 @@ def _term_words(term: Any) -> str:
 
 
 def _one_fraction(part: Any) -> Any:
-    """A floor of one fraction, floor((n - K)/s), under its text as a name."""
+    """A floor as a symbol whose name is its text with one fraction: floor((n - K)/s)."""
     import sympy
 
     if not isinstance(part, sympy.floor):
@@ -313,8 +314,8 @@ def _one_fraction(part: Any) -> Any:
 
 
 def _chained(pairs: list[tuple[str, str]]) -> list[str]:
-    """n >= K and K >= 1 as n >= K >= 1."""
-    words = []
+    """Join inequalities: n >= K and K >= 1 become n >= K >= 1."""
+    chains = []
     rest = list(pairs)
     while rest:
         chain = next((p for p in rest if all(p[0] != right for _, right in rest)), rest[0])
@@ -323,23 +324,23 @@ def _chained(pairs: list[tuple[str, str]]) -> list[str]:
         while follow := next((p for p in rest if p[0] == parts[-1]), None):
             rest.remove(follow)
             parts.append(follow[1])
-        words.append(" >= ".join(parts))
-    return words
+        chains.append(" >= ".join(parts))
+    return chains
 
 
-def _range_words(values: tuple[int, ...]) -> str:
+def _range_text(values: tuple[int, ...]) -> str:
     if values == tuple(range(values[0], values[-1] + 1)):
         return f"{values[0]}..{values[-1]}"
     return str(list(values))
 
 
 def swept_symbols(operator: Operator) -> set[Any]:
-    """Symbols in a stride or dilation: their products with an index are not Presburger."""
-    found: set[Any] = set()
+    """The symbols in strides and dilations, whose products with an index are not Presburger."""
+    symbols: set[Any] = set()
     for leaf in leaves(operator):
         if isinstance(leaf, (Convolution, Patches, Selection)):
             for axis in leaf.geometry.axes:
                 steps: tuple[Any, ...] = (axis.stride, axis.dilation)
                 for value in steps:
-                    found |= value.free_symbols if is_symbolic(value) else set()
-    return found
+                    symbols |= value.free_symbols if is_symbolic(value) else set()
+    return symbols

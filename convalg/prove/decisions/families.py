@@ -1,9 +1,9 @@
-"""Families decided: an operator with symbolic sizes as sets of labelled entries; equality.
+"""Deciding families: an operator with symbolic sizes as sets of labelled entries; equality.
 
 An entry of a product of layers is a sum of products of weights; each such product is one
 integer point (row, column, labels). A family is a list of `Term`s, coefficients times
-parametric sets of points, and two families are equal exactly when every set of the difference
-with a coefficient other than zero is empty: Presburger arithmetic, decided by isl.
+parametric sets of points, and two families are equal exactly when every set in their difference
+that has a non-zero coefficient is empty: Presburger arithmetic, decided by isl.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from convalg.prove.decisions.polynomials import Polynomial
 from convalg.size import is_symbolic, size_product
 
 MOST_WEIGHTS = 100
-"""A numeric kernel of more weights is one set each, and too slow to decide with symbols."""
+"""Numeric kernels have one set per weight: with more weights, symbolic sizes are too slow."""
 MOST_PIECES = 4000
-"""Terms and pieces of sets that one claim may be split into."""
+"""The number of terms and pieces of sets that one claim may be split into."""
 BUDGET = 5_000_000
-"""Operations of isl that one claim may take."""
+"""The number of isl operations that one claim may take."""
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """coefficient * product of weights, at every point [row, column, labels of each kernel]."""
+    """coefficient * product of weights, at each point [row, column, labels of each kernel]."""
 
     coefficient: Polynomial
     kernels: tuple[str, ...]
@@ -57,7 +57,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many dimensions rows and columns take, and the labels of each named kernel."""
+    """The numbers of dimensions of rows, columns and the labels of each named kernel."""
 
     rows: int
     columns: int
@@ -65,10 +65,10 @@ class Sizes:
 
 
 def kernels_of(operators: Sequence[Operator]) -> dict[str, SymbolicKernel]:
-    """The named kernels of some families.
+    """Return the named kernels of some families.
 
-    Raises: ArgumentError when one name stands for two shapes, or for a symbolic kernel in one
-    place and an array of its symbols in another.
+    Raises: ArgumentError when one name is used for two shapes, or for a symbolic kernel and also
+    for an array of its symbols.
     """
     named: dict[str, SymbolicKernel] = {}
     for operator in operators:
@@ -79,28 +79,28 @@ def kernels_of(operators: Sequence[Operator]) -> dict[str, SymbolicKernel]:
             other = named.setdefault(own.name, own)
             if not same_shape(other.named_shape, own.named_shape):
                 raise ArgumentError(
-                    f"kernel {own.name!r} has two shapes, {other.named_shape} and "
-                    f"{own.named_shape}: give one of them another name="
+                    f"the kernel name {own.name!r} is used for two shapes, {other.named_shape} and "
+                    f"{own.named_shape}: give one of the kernels another name="
                 )
     for operator in operators:
         for name in named:
             if name in _spelt_out(operator):
                 raise ArgumentError(
-                    f"kernel {name!r} has symbolic sizes in one place and is written out in "
-                    f"another: give one of them another name="
+                    f"the kernel name {name!r} is used for a kernel of symbolic size and for an "
+                    f"array of its symbols: give one of them another name="
                 )
     return named
 
 
 def _spelt_out(operator: Operator) -> set[str]:
-    """Names of kernels whose symbols, such as w0, are entries of an array: w."""
+    """The names of kernels whose symbols, such as w0 of w, are entries of an array."""
     names = set()
     for leaf in leaves(operator):
         values = getattr(leaf, "weights", getattr(leaf, "values", None))
         if isinstance(values, np.ndarray) and values.dtype.kind == "O":
             for value in values.ravel():
                 if is_symbolic(value):
-                    # Symbols with assumptions are not those of `ca.kernel`.
+                    # `ca.kernel` makes symbols without assumptions.
                     plain = (s for s in value.free_symbols if s.is_integer is None)
                     names |= {s.name.rstrip("0123456789_") for s in plain}
     return names
@@ -108,9 +108,9 @@ def _spelt_out(operator: Operator) -> set[str]:
 
 @contextmanager
 def limited(budget: int) -> Iterator[None]:
-    """Let isl take `budget` operations, and no more; within another limit that one counts.
+    """Limit isl to `budget` operations; inside another limit, the outer one applies.
 
-    Raises: UndecidableError when they are spent.
+    Raises: UndecidableError when they are used up.
     """
     context = islpy.DEFAULT_CONTEXT
     if context.get_max_operations():
@@ -121,18 +121,18 @@ def limited(budget: int) -> Iterator[None]:
     try:
         yield
     except islpy.Error:
-        if not _is_spent():
+        if not _is_exhausted():
             raise
         raise UndecidableError(
-            f"budget spent: the claim takes more than {budget} operations of isl; give a larger "
-            f"budget=, or numbers for some sizes"
+            f"budget exceeded: the claim takes more than {budget} isl operations: give a larger "
+            f"budget=, or use numbers for some sizes"
         ) from None
     finally:
         context.set_max_operations(0)
 
 
-def _is_spent() -> bool:
-    """Whether isl has no operations left: it then fails at anything, with any message."""
+def _is_exhausted() -> bool:
+    """Whether isl has no operations left: then every call fails, with an arbitrary message."""
     try:
         islpy.Set("{ [0] }")
     except islpy.Error:
@@ -141,9 +141,9 @@ def _is_spent() -> bool:
 
 
 def terms(operator: Operator, domain: islpy.Set) -> list[Term]:
-    """The family as terms.
+    """Return the family as a list of terms.
 
-    Raises: UndecidableError where a product sums a number of entries that depends on symbols.
+    Raises: UndecidableError where the number of entries that a product sums depends on symbols.
     """
     labels = {name: kernel.ndim for name, kernel in kernels_of([operator]).items()}
 
@@ -152,8 +152,8 @@ def terms(operator: Operator, domain: islpy.Set) -> list[Term]:
 
     def composed(node: Compose, *images: list[Term]) -> list[Term]:
         result = images[0]
-        for place, image in enumerate(images[1:]):
-            left, right = node.factors[place], node.factors[place + 1]
+        for number, image in enumerate(images[1:]):
+            left, right = node.factors[number], node.factors[number + 1]
             first, second = sizes(left), sizes(right)
             result = [
                 _product(a, b, Sizes(len(node.out_shape), first.columns, labels), second, domain)
@@ -190,12 +190,12 @@ def _leaf_terms(leaf: Any) -> list[Term]:
         case Diagonal(values=values):
             return _entries(leaf, {(*i, *i): v for i, v in np.ndenumerate(values)})
         case Matrix(values=values):
-            places = {}
+            entries = {}
             for (row, column), value in np.ndenumerate(values):
                 left = np.unravel_index(row, leaf.out_shape)
                 right = np.unravel_index(column, leaf.in_shape)
-                places[tuple(int(k) for k in (*left, *right))] = value
-            return _entries(leaf, places)
+                entries[tuple(int(k) for k in (*left, *right))] = value
+            return _entries(leaf, entries)
         case SparseMatrix(values=values):
             rows = np.repeat(np.arange(leaf.shape[0]), np.diff(leaf.indptr))
             indices = (
@@ -203,12 +203,14 @@ def _leaf_terms(leaf: Any) -> list[Term]:
                 *np.unravel_index(leaf.indices, leaf.in_shape),
             )
             listed = zip(np.stack(indices, axis=1).tolist(), values, strict=True)
-            return _entries(leaf, {tuple(place): value for place, value in listed})
-    raise UndecidableError(f"{leaf!r} has no form with letters: give numbers for its sizes")
+            return _entries(leaf, {tuple(index): value for index, value in listed})
+    raise UndecidableError(
+        f"{leaf!r} is not supported with symbolic sizes: use numbers for its sizes"
+    )
 
 
 def _windows(leaf: Selection) -> list[Term]:
-    """A selection: of windows with numbers of taps one set for each tap, as numeric kernels."""
+    """The terms of a selection: one set per tap for windows of numeric size, as for kernels."""
     taps = leaf.geometry.taps
     if all(size == 1 for size in taps):
         return [Term(Polynomial.of(1), (), to_isl(leaf).wrap().flatten())]
@@ -220,13 +222,13 @@ def _windows(leaf: Selection) -> list[Term]:
         ]
     if any(axis.taps != 1 and axis.boundary != "zeros" for axis in leaf.axes):
         raise UndecidableError(
-            f"{leaf!r} may add one entry several times: give numbers for its sizes"
+            f"{leaf!r} may add the same entry several times: use numbers for its sizes"
         )
     return [Term(Polynomial.of(1), (), to_isl(leaf).wrap().flatten())]
 
 
 def _in_shapes(points: islpy.Set, before: tuple[Any, Any], after: tuple[Any, Any]) -> islpy.Set:
-    """Points [output index, input index] in other shapes of the same numbers of elements."""
+    """Points [output index, input index] in other shapes with the same numbers of elements."""
     if before == after:
         return points
     pairs = islpy.Map.from_domain(points)
@@ -236,9 +238,9 @@ def _in_shapes(points: islpy.Set, before: tuple[Any, Any], after: tuple[Any, Any
 
 
 def freed(operator: Operator) -> Operator:
-    """The operator with weights of their own in the windows of sums of symbolic size.
+    """The operator with unknown weights, not ones, in each window sum of symbolic size.
 
-    What holds for all weights holds for ones. Raises: UndecidableError for a reshape.
+    A statement that holds for all weights holds for ones. Raises: UndecidableError for a reshape.
     """
 
     def leaf(node: Operator) -> Operator:
@@ -247,9 +249,9 @@ def freed(operator: Operator) -> Operator:
         ):
             return node
         if node.geometry.in_shape != node.in_shape or node.geometry.out_shape != node.out_shape:
-            raise UndecidableError(f"{node!r} is reshaped: give numbers for its sizes")
+            raise UndecidableError(f"{node!r} is reshaped: use numbers for its sizes")
         taps = node.geometry.taps
-        weights = kernel(*taps, name=f"window_{'_'.join(map(_letters_only, taps))}")
+        weights = kernel(*taps, name=f"window_{'_'.join(map(_identifier, taps))}")
         return Convolution(node.geometry, weights)
 
     rules: dict[type, Callable[..., Operator]] = {
@@ -259,25 +261,25 @@ def freed(operator: Operator) -> Operator:
     return fold(operator, rules, leaf)
 
 
-def _letters_only(size: Any) -> str:
+def _identifier(size: Any) -> str:
     return "".join(mark if mark.isalnum() else f"_{ord(mark)}_" for mark in str(size))
 
 
 def _entries(leaf: Operator, values: dict[tuple[int, ...], Any]) -> list[Term]:
-    """One point each, points of one value together."""
+    """One point for each entry, with the points of equal values in one term."""
     if len(values) > MOST_WEIGHTS:
         raise UndecidableError(
-            f"{leaf!r} has {len(values)} entries next to symbolic sizes, more than "
-            f"{MOST_WEIGHTS}: give numbers for the sizes"
+            f"{leaf!r} has {len(values)} entries, more than the {MOST_WEIGHTS} that can be "
+            f"combined with symbolic sizes: use numbers for the sizes"
         )
     by_value: dict[Any, list[tuple[int, ...]]] = {}
-    for place, value in values.items():
-        by_value.setdefault(value, []).append(place)
+    for index, value in values.items():
+        by_value.setdefault(value, []).append(index)
     return [
         Term(
-            Polynomial.of(value), (), islpy.Set(f"{{ {'; '.join(f'{list(p)}' for p in places)} }}")
+            Polynomial.of(value), (), islpy.Set(f"{{ {'; '.join(f'{list(p)}' for p in indices)} }}")
         )
-        for value, places in by_value.items()
+        for value, indices in by_value.items()
         if value != 0
     ]
 
@@ -289,7 +291,7 @@ def _named_layer(leaf: Convolution) -> Term:
 
 
 def _named_patches(leaf: Patches) -> Term:
-    """B(x) of a family: rows are outputs, columns labels, and the label says which input."""
+    """B(x) of a family: rows are outputs, columns are weights, and the label is the input."""
     geometry = leaf.geometry
     outputs, inputs = len(geometry.out_shape), len(geometry.in_shape)
     taps = len(geometry.kernel_shape)
@@ -301,7 +303,7 @@ def _named_patches(leaf: Patches) -> Term:
 
 
 def _renamed(points: islpy.Set, kernel: SymbolicKernel) -> islpy.Set:
-    """The last dimensions, an index of this kernel, as the index of the one it is named after."""
+    """Map the last dimensions, an index of this kernel, to the index of the named kernel."""
     count = points.dim(dim_type.set) - kernel.ndim
     names = [f"a{k}" for k in range(count + kernel.ndim)]
     index = kernel.index([_Name(name) for name in names[count:]])
@@ -313,7 +315,7 @@ def _renamed(points: islpy.Set, kernel: SymbolicKernel) -> islpy.Set:
 
 
 class _Name(str):
-    """A variable of isl; `size - 1 - name` is written out when a kernel is flipped."""
+    """An isl variable; flipping a kernel computes `size - 1 - name`, which is written as text."""
 
     __slots__ = ()
 
@@ -326,19 +328,19 @@ def _index_text(value: Any) -> str:
 
 
 def _numeric_layer(leaf: Convolution) -> list[Term]:
-    """One set for each weight: then a product of two still has one middle index at most."""
+    """One set per weight, so that a product of two layers has at most one middle index."""
     weights = leaf.weights
     if weights.size > MOST_WEIGHTS:
         raise UndecidableError(
-            f"a kernel of {weights.size} numbers next to symbolic sizes is too large (at most "
-            f"{MOST_WEIGHTS}): use ca.kernel with symbols, or numbers for all sizes"
+            f"a kernel of {weights.size} numbers is too large for symbolic sizes (at most "
+            f"{MOST_WEIGHTS}): use a symbolic ca.kernel, or numbers for all sizes"
         )
     pairs = zip(weights.ravel(), _each_tap(leaf.geometry, weights), strict=True)
     return [Term(Polynomial.of(value), (), points) for value, points in pairs if value != 0]
 
 
 def _each_tap(geometry: Geometry, weights: Any) -> Iterator[islpy.Set]:
-    """The points [output index, input index] of each tap, in the order of the weights."""
+    """Yield the points [output index, input index] of each tap, in the order of the weights."""
     points = triples(geometry)
     start = points.dim(dim_type.set) - weights.ndim
     for index in np.ndindex(*weights.shape):
@@ -353,7 +355,7 @@ def _width(kernels: tuple[str, ...], labels: dict[str, int]) -> int:
 
 
 def _product(left: Term, right: Term, first: Sizes, second: Sizes, domain: islpy.Set) -> Term:
-    """All [row, column, labels] for which a middle index joins both; it must be the only one."""
+    """All [row, column, labels] that a middle index joins; there must be only one such index."""
     labels = first.labels
     middle, columns = first.columns, second.columns
     left_width, right_width = _width(left.kernels, labels), _width(right.kernels, labels)
@@ -366,15 +368,16 @@ def _product(left: Term, right: Term, first: Sizes, second: Sizes, domain: islpy
     pairs = pairs.move_dims(dim_type.out, 0, dim_type.in_, first.rows, middle)
     if not pairs.is_single_valued():
         raise UndecidableError(
-            "a product of these operators adds up a number of equal entries that depends on the "
-            f"symbols ({', '.join(left.kernels + right.kernels) or 'no weights'}): give numbers"
+            "in a product of these operators, the number of equal entries that are added depends "
+            "on "
+            f"the symbols ({', '.join(left.kernels + right.kernels) or 'no weights'}): use numbers"
         )
     kept = joined.project_out(dim_type.set, first.rows, middle)
     return Term(left.coefficient * right.coefficient, left.kernels + right.kernels, kept)
 
 
 def _permuted(points: islpy.Set, order: list[int]) -> islpy.Set:
-    """Dimension k of the result is dimension order[k]."""
+    """Permute dimensions: dimension k of the result is dimension order[k]."""
     if order == list(range(len(order))):
         return points
     names = [f"a{k}" for k in range(len(order))]
@@ -403,12 +406,12 @@ def _outer(left: Term, right: Term, first: Sizes, second: Sizes) -> Term:
 
 
 def _canonical(term: Term, rows_and_columns: int, labels: dict[str, int]) -> list[Term]:
-    """Kernels in order of name; a product with one kernel twice, in all orders, shared alike."""
+    """Sort kernels by name; a product with a kernel twice is averaged over their orders."""
     order = sorted(range(len(term.kernels)), key=lambda k: term.kernels[k])
-    starts, place = [], rows_and_columns
+    starts, start = [], rows_and_columns
     for name in term.kernels:
-        starts.append(range(place, place + labels[name]))
-        place += labels[name]
+        starts.append(range(start, start + labels[name]))
+        start += labels[name]
     runs = [list(run) for _, run in groupby(order, key=lambda k: term.kernels[k])]
     orders: list[list[int]] = [[]]
     for run in runs:
@@ -428,9 +431,9 @@ def _canonical(term: Term, rows_and_columns: int, labels: dict[str, int]) -> lis
 
 
 def difference(first: Operator, second: Operator, domain: Domain) -> list[islpy.Set]:
-    """Where two families of one shape differ: the non-empty sets of points.
+    """Return the non-empty sets of points at which two families of the same shape differ.
 
-    Raises: UndecidableError where that depends on more than Presburger arithmetic.
+    Raises: UndecidableError where that is not a question of Presburger arithmetic.
     """
     labels = {name: kernel.ndim for name, kernel in kernels_of([first, second]).items()}
     lead = len(first.out_shape) + len(first.in_shape)
@@ -438,26 +441,26 @@ def difference(first: Operator, second: Operator, domain: Domain) -> list[islpy.
     for sign, operator in ((1, first), (-1, second)):
         for term in terms(operator, domain.points):
             for canonical in _canonical(term, lead, labels):
-                known = pieces.setdefault(canonical.kernels, [])
+                disjoint = pieces.setdefault(canonical.kernels, [])
                 points = canonical.points.intersect_params(domain.points)
-                _add_piece(known, canonical.coefficient * sign, points)
+                _add_piece(disjoint, canonical.coefficient * sign, points)
             if sum(map(len, pieces.values())) > MOST_PIECES:
                 raise UndecidableError(
-                    f"budget spent: the claim splits into more than {MOST_PIECES} pieces; give "
+                    f"budget exceeded: the claim splits into more than {MOST_PIECES} pieces: use "
                     f"numbers for some sizes"
                 )
-    sizes = frozenset(domain.letters)
+    sizes = frozenset(domain.symbols)
     apart = [
         _where_nonzero(coefficient, points, sizes)
-        for known in pieces.values()
-        for coefficient, points in known
+        for disjoint in pieces.values()
+        for coefficient, points in disjoint
         if not points.is_empty() and not coefficients.is_zero(coefficient)
     ]
     return [points for points in apart if not points.is_empty()]
 
 
 def _where_nonzero(coefficient: Polynomial, points: islpy.Set, sizes: frozenset[Any]) -> islpy.Set:
-    """The points at whose sizes a coefficient with sizes in it, such as K - 1, is not zero.
+    """The points at which a coefficient that contains sizes, such as K - 1, is not zero.
 
     Raises: UndecidableError when a factor of it is not affine in the sizes.
     """
@@ -474,38 +477,39 @@ def _where_nonzero(coefficient: Polynomial, points: islpy.Set, sizes: frozenset[
 
 
 def _add_piece(
-    known: list[tuple[Polynomial, islpy.Set]], coefficient: Polynomial, points: islpy.Set
+    disjoint: list[tuple[Polynomial, islpy.Set]], coefficient: Polynomial, points: islpy.Set
 ) -> None:
-    """Keep the pieces disjoint, so that the coefficients at each point are summed."""
+    """Add a piece so that all stay disjoint and the coefficients at each point are summed."""
     rest = points
-    for place, (value, other) in enumerate(list(known)):
+    for number, (value, other) in enumerate(list(disjoint)):
         common = other.intersect(rest)
         if common.is_empty():
             continue
-        known[place] = (value + coefficient, common)
+        disjoint[number] = (value + coefficient, common)
         apart = other.subtract(common)
         if not apart.is_empty():
-            known.append((value, apart))
+            disjoint.append((value, apart))
         rest = rest.subtract(common)
         if rest.is_empty():
             return
-    known.append((coefficient, rest))
+    disjoint.append((coefficient, rest))
 
 
 def smallest(
-    sets: list[islpy.Set], letters: tuple[Any, ...]
+    sets: list[islpy.Set], symbols: tuple[Any, ...]
 ) -> tuple[int, dict[str, int], tuple[int, ...]]:
     """The index of the set with the smallest point, its sizes, and the point (() for sizes alone).
 
-    Smallest by the sum of the sizes, then by the sizes in the order of `letters`, then by the
-    point itself: the symbols become dimensions after their sum, and isl takes the lexmin.
+    Points are ordered by the sum of their sizes, then by the sizes in the order of `symbols`, then
+    by the point itself: the sum and the symbols become leading dimensions, and isl takes the
+    lexmin.
     """
-    found = []
-    for place, points in enumerate(sets):
+    candidates = []
+    for number, points in enumerate(sets):
         count = 0 if points.is_params() else points.dim(dim_type.set)
         if points.is_params():
             points = points.from_params()
-        names = [isl_name(letter.name) for letter in letters]
+        names = [isl_name(symbol.name) for symbol in symbols]
         own = [f"a{k}" for k in range(count)]
         total = " + ".join(names) or "0"
         target = ", ".join([f"{total}", *names, *own])
@@ -516,15 +520,15 @@ def smallest(
             int(point.get_coordinate_val(dim_type.set, k).to_python())
             for k in range(1 + len(names) + count)
         ]
-        found.append((tuple(coordinates), place))
-    values, place = min(found)
-    split = 1 + len(letters)
-    chosen = {letter.name: v for letter, v in zip(letters, values[1:split], strict=True)}
-    return place, chosen, values[split:]
+        candidates.append((tuple(coordinates), number))
+    values, number = min(candidates)
+    split = 1 + len(symbols)
+    chosen = {symbol.name: v for symbol, v in zip(symbols, values[1:split], strict=True)}
+    return number, chosen, values[split:]
 
 
 def shapes_differ(first: Operator, second: Operator, domain: Domain) -> islpy.Set | None:
-    """The sizes in the domain at which the shapes differ, or None where they never do."""
+    """The sizes in the domain at which the shapes differ, or None if they never do."""
     bad = None
     for one, other in ((first.out_shape, second.out_shape), (first.in_shape, second.in_shape)):
         for a, b in zip(one, other, strict=True):

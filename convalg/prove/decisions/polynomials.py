@@ -1,9 +1,9 @@
-"""Exact polynomials as plain dictionaries: what identities are decided on.
+"""Exact polynomials as plain dictionaries, on which identities are decided.
 
 A monomial is a sorted tuple of generators, a polynomial the dictionary from monomials to rational
 coefficients. Sparse dictionaries were several times faster than SymPy's matrices and rings for
-the products that convolutions make; SymPy is kept for display and for coefficients that are not
-polynomials (`prove.coefficients`).
+the products that occur in convolutions; SymPy is used for display and for coefficients that are
+not polynomials (`prove.coefficients`).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from convalg.errors import KindError
 from convalg.size import is_symbolic
 
 MOST_PRODUCTS = 4_000_000
-"""Products of monomials that one multiplication may take."""
+"""The number of products of monomials that one multiplication may take."""
 MOST_FACTORS = 2000
-"""Generators that one monomial may hold."""
+"""The number of generators that one monomial may contain."""
 
 
 class UntraceableError(KindError):
-    """A function did something with a symbol that no polynomial can follow."""
+    """A function applied an operation to a symbol whose result is not a polynomial."""
 
 
 class Generator(tuple[str, str]):
-    """What a polynomial is a polynomial in: (name, tag), equal only where both are equal.
+    """A generator of polynomials, (name, tag); two are equal only if both parts are equal.
 
-    The tag tells generators of one name apart: it holds the assumptions of a SymPy symbol, a
-    serial number for an unknown, and the expression itself for one that is no polynomial. Tuples
+    The tag distinguishes generators of the same name: it holds the assumptions of a SymPy symbol,
+    a serial number for an unknown, and the expression itself if that is not a polynomial. Tuples
     of strings compare and sort fast. `source` is the SymPy expression, or None.
     """
 
@@ -76,12 +76,12 @@ class Polynomial:
 
     @classmethod
     def generator(cls, name: str) -> Polynomial:
-        """The polynomial that is one plain SymPy symbol, `sympy.Symbol(name)`."""
+        """The polynomial that consists of the SymPy symbol `sympy.Symbol(name)`."""
         return cls({(Generator((name, "")),): 1})
 
     @classmethod
     def unknown(cls, name: str) -> Polynomial:
-        """The polynomial that is a new unknown: equal to no other one, whatever their names.
+        """The polynomial that is a new unknown, different from all others, whatever their names.
 
         >>> x = Polynomial.unknown("x")
         >>> x == x, x == Polynomial.unknown("x"), x == Polynomial.generator("x")
@@ -93,10 +93,10 @@ class Polynomial:
     def of(cls, value: Any) -> Polynomial:
         """A number or a SymPy expression as a polynomial.
 
-        What is not a polynomial in SymPy symbols, such as a root, becomes a generator of its own:
-        see `prove.coefficients` for what such coefficients are equal to.
+        An expression that is not a polynomial in SymPy symbols, such as a root, becomes a new
+        generator; `prove.coefficients` decides the equality of such coefficients.
 
-        Raises: UntraceableError for what is not a finite real number.
+        Raises: UntraceableError for a value that is not a finite real number.
         """
         if isinstance(value, Polynomial):
             return value
@@ -105,7 +105,7 @@ class Polynomial:
         return cls({(): rational(value)})
 
     def _like(self, other: Polynomial, terms: dict[Monomial, Any]) -> Polynomial:
-        """A result of the more special of two kinds."""
+        """A polynomial of the more specific of the two classes."""
         if type(self) is type(other) is Polynomial:
             made = object.__new__(Polynomial)
             made.terms = (
@@ -145,8 +145,8 @@ class Polynomial:
             return NotImplemented
         if len(self.terms) * len(right.terms) > MOST_PRODUCTS:
             raise UntraceableError(
-                f"a product of polynomials of {len(self.terms)} and {len(right.terms)} terms takes "
-                f"more than {MOST_PRODUCTS} products: use smaller sizes"
+                f"a product of polynomials with {len(self.terms)} and {len(right.terms)} terms "
+                f"takes more than {MOST_PRODUCTS} multiplications of terms: use smaller sizes"
             )
         terms: dict[Monomial, Any] = {}
         for left_monomial, left_value in self.terms.items():
@@ -165,8 +165,8 @@ class Polynomial:
             return NotImplemented
         if set(right.terms) != {()}:
             raise UntraceableError(
-                f"a symbol cannot be divided by {right}: only division by a number other than "
-                f"zero stays a polynomial"
+                f"a symbol cannot be divided by {right}: only division by a non-zero number gives "
+                f"a polynomial"
             )
         return self * (Fraction(1) / right.terms[()])
 
@@ -176,7 +176,7 @@ class Polynomial:
     def __pow__(self, exponent: Any) -> Polynomial:
         if not isinstance(exponent, (int, np.integer)) or exponent < 0:
             raise UntraceableError(
-                f"{self} ** {exponent} is no polynomial: whole exponents only, at least 0"
+                f"{self} ** {exponent} is not a polynomial: use a non-negative integer exponent"
             )
         longest = max(map(len, self.terms), default=0)
         if longest * int(exponent) > MOST_FACTORS or (len(self.terms) > 1 and exponent > 99):
@@ -189,7 +189,7 @@ class Polynomial:
         return result
 
     def same(self, other: Polynomial) -> bool:
-        """Whether both are one polynomial."""
+        """Whether both polynomials are equal."""
         return self is other or self.terms == other.terms
 
     def __eq__(self, other: object) -> bool:
@@ -200,7 +200,7 @@ class Polynomial:
         if set(self.terms) <= {()}:
             return self.terms.get((), 0)
         raise UntraceableError(
-            f"the function decides or converts on the value of {self}, which is a symbol here"
+            f"the function branches on or converts the value of {self}, which is a symbol here"
         )
 
     def __bool__(self) -> bool:
@@ -228,7 +228,7 @@ class Polynomial:
         return abs(self._refuse())
 
     def conjugate(self) -> Polynomial:
-        """The polynomial itself: unknowns are real (np.vdot and others ask)."""
+        """The polynomial itself: unknowns are real (np.vdot and others call this)."""
         return self
 
     def __repr__(self) -> str:
@@ -260,11 +260,11 @@ class Polynomial:
         return {generator for monomial in self.terms for generator in monomial}
 
     def degree_in(self, generators: set[Generator]) -> set[int]:
-        """How many of these generators each monomial holds: {1} for a linear form."""
+        """The degrees of all monomials in the given generators: {1} for a linear form."""
         return {sum(g in generators for g in monomial) for monomial in self.terms}
 
     def at(self, values: Mapping[Generator, Any]) -> Any:
-        """The value where every generator has one."""
+        """The value of the polynomial at the given values of its generators."""
         total: Any = 0
         for monomial, value in self.terms.items():
             product = value
@@ -274,18 +274,18 @@ class Polynomial:
         return total
 
 
-# Arrays of polynomials pass wherever convalg takes numbers.
+# Arrays of polynomials are accepted wherever convalg takes numbers.
 numbers.Number.register(Polynomial)
 
 
 def rational(value: Any) -> Any:
     """A number as an exact rational; a float as the simplest fraction that rounds to it.
 
-    So 1/6 written as a float counts as the sixth that was meant; `is_read_as_written` tells where
-    that is another number.
+    So the float 1/6 is read as the fraction 1/6; `is_read_as_written` tells whether the value
+    of a float is unchanged.
 
-    Raises: UntraceableError for anything that is not a finite real number: also for a text, and
-    for a complex number whose imaginary part is not zero.
+    Raises: UntraceableError for anything that is not a finite real number, including text and
+    complex numbers whose imaginary part is not zero.
 
     >>> rational(1 / 6), rational(0.5), rational(3)
     (Fraction(1, 6), Fraction(1, 2), 3)
@@ -305,7 +305,7 @@ def rational(value: Any) -> Any:
 
 
 def _simple(value: Any) -> Fraction:
-    """The simplest fraction that rounds to a float; decimals and longer floats as they are."""
+    """The simplest fraction that rounds to a float; decimals and longer floats exactly."""
     try:
         exact = Fraction(*value.as_integer_ratio())
     except (ValueError, OverflowError):
@@ -318,7 +318,7 @@ def _simple(value: Any) -> Fraction:
 
 
 def is_read_as_written(value: Any) -> bool:
-    """Whether `rational` keeps a float's own value, and not the fraction that it is close to.
+    """Whether `rational` keeps the exact value of a float and does not replace it by a fraction.
 
     >>> is_read_as_written(0.25), is_read_as_written(0.1)
     (True, False)
@@ -342,16 +342,16 @@ def generator_of(value: Any) -> Generator:
     import sympy
 
     if isinstance(value, sympy.Symbol):
-        # Symbols of one name and other assumptions are different symbols.
-        known = sorted((k, v) for k, v in value.assumptions0.items() if v is not None)
-        plain = known == [("commutative", True)]
+        # Symbols of the same name with different assumptions are different symbols.
+        assumptions = sorted((k, v) for k, v in value.assumptions0.items() if v is not None)
+        is_plain = assumptions == [("commutative", True)]
         number = f"{value.dummy_index}" if isinstance(value, sympy.Dummy) else ""
-        tag = "" if plain and not number else f"{number}{known}"
-        found = Generator((value.name, tag))
+        tag = "" if is_plain and not number else f"{number}{assumptions}"
+        generator = Generator((value.name, tag))
     else:
-        found = Generator((str(value), f"={sympy.srepr(value)}"))
-    found.source = value
-    return found
+        generator = Generator((str(value), f"={sympy.srepr(value)}"))
+    generator.source = value
+    return generator
 
 
 def _from_sympy(value: Any) -> Polynomial:

@@ -31,19 +31,24 @@ from convalg.prove.derivations.sums import (
 
 
 def adjoint(operator: Operator) -> Derivation:
-    """Why the adjoint is a layer with the flipped kernel: back-propagation to the input.
+    """Derive that the adjoint is a layer with the flipped kernel: back-propagation to the input.
 
-    The adjoint of a correlation is a correlation, that of a convolution a convolution, of the
-    gradient upsampled with zeros by the stride, and padded. The adjoint of a transposed layer is
-    the strided layer.
+    The adjoint of a correlation is a correlation, and that of a convolution is a convolution,
+    applied to the gradient after it is upsampled with zeros by the stride and padded. The adjoint
+    of a transposed layer is the strided layer.
 
-    Shapes: any layer with numbers or symbols as sizes; strides and dilations as numbers.
-    Raises: KindError unless the operator is one correlation or convolution, or the transpose of
-    one; UndecidableError for a symbolic stride, dilation or number of channels in groups.
+    Args:
+        operator: a layer whose sizes are numbers or symbols, and whose strides and dilations are
+            numbers.
+
+    Raises:
+        KindError: unless the operator is a single correlation or convolution, or the transpose
+            of one.
+        UndecidableError: for a symbolic stride, dilation or number of channels in groups.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
-    >>> adjoint(ca.correlation(n, ca.kernel(K))).steps[-1].formula
+    >>> ca.derive.adjoint(ca.correlation(n, ca.kernel(K))).steps[-1].formula
     "A^{\\\\mathsf T} = A'\\\\, P"
     """
     subject = Subject.of(operator, "the adjoint")
@@ -60,25 +65,26 @@ class _TransposedAdjoint:
         self.g = Array(subject.names("g"), subject.shapes[1])
 
     def steps(self) -> list[Step]:
-        """From the definition to A^T = C."""
+        """Return the steps from the definition to A^T = C."""
         sums, setting, g = self.sums, self.setting, self.g
         named, first = self.subject.definition()
         layer = sums.operator("C")
         pairing = Equation(Inner(g, Applied(named, self.x)), self._exchanged())
-        row = Entry(Applied(named.T, g), sums.place("o", "k"))
+        row = Entry(Applied(named.T, g), sums.index("o", "k"))
         free = sums.free("o", "k", sums.geometry.out_shape)
         kind = kind_of(sums.geometry)
         return [
             first,
             step(
                 pairing,
-                "pair the output with a gradient g, and exchange the sums: each product of an "
-                "input with a weight meets one entry of g",
+                "take the inner product of the output with a gradient g and exchange the sums: "
+                "each product of an input and a weight is multiplied by one entry of g",
                 setting,
             ),
             step(
                 Equation(row, sums.forward(g), free),
-                "collect the factor of one input: every tap of it, where it was written",
+                "collect the coefficient of each input: its taps times g, at the outputs they "
+                "write to",
                 setting,
             ),
             step(
@@ -88,7 +94,7 @@ class _TransposedAdjoint:
             ),
             step(
                 OperatorEquation(named.T, layer),
-                f"in matrices: the adjoint of the transposed layer is the {kind}",
+                f"in matrix form: the adjoint of the transposed layer is the {kind}",
                 setting,
             ),
         ]
@@ -97,7 +103,7 @@ class _TransposedAdjoint:
         """Sum over k, o of x[k, o] times the sum that reads g."""
         sums = self.sums
         outer = (*((sums.letter("k"),) if sums.lead else ()), *sums.each("o"))
-        at = Entry(self.x, sums.place("o", "k"))
+        at = Entry(self.x, sums.index("o", "k"))
         return IndexSum(outer, Times((at, sums.forward(self.g))))
 
 
@@ -110,49 +116,49 @@ class _LayerAdjoint:
         self.g = Array(self.names("g"), subject.shapes[1])
 
     def steps(self) -> list[Step]:
-        """From the definition to the adjoint as a product of operators."""
+        """Return the steps from the definition to the adjoint as a product of operators."""
         setting, geometry = self.setting, self.sums.geometry
         named, first = self.subject.definition()
         steps = [first]
         if all(axis.boundary == "zeros" for axis in geometry.axes):
             more, result = self._without_border(self.sums, named)
             return [*steps, *more]
-        border, inside = self._apart()
+        border, inside = self._split()
         inner = inside.operator("A_{0}")
         v = Array(self.names("v"), inside.geometry.in_shape)
         steps += [
-            step(border.read, "the border as an operator P: samples are repeated", setting),
-            step(inside.definition(inner, v), "the layer A_0 on what P gives", setting),
+            step(border.read, "the boundary rule as an operator P, which repeats samples", setting),
+            step(inside.definition(inner, v), "the layer A_0, applied to the output of P", setting),
             step(
                 OperatorEquation(named, ProductSum((inner, border.operator))),
-                "first the border, then the layer without one",
+                "apply the boundary rule first, then the layer without it",
                 setting,
             ),
         ]
         more, result = self._without_border(inside, inner)
-        turned = border.operator.T
+        border_adjoint = border.operator.T
         return [
             *steps,
             *more,
             step(
                 border.added,
-                "the adjoint of P adds each sample up where it came from",
+                "the adjoint of P adds each sample to the one that it was copied from",
                 setting,
             ),
             step(
-                OperatorEquation(named.T, ProductSum((turned, inner.T))),
+                OperatorEquation(named.T, ProductSum((border_adjoint, inner.T))),
                 "the adjoint of a product is the product of the adjoints, in reverse order",
                 setting,
             ),
             step(
-                OperatorEquation(named.T, ProductSum((turned, *result.factors))),
-                "in matrices, all together",
+                OperatorEquation(named.T, ProductSum((border_adjoint, *result.factors))),
+                "in matrix form, everything combined",
                 setting,
             ),
         ]
 
-    def _apart(self) -> tuple[_Border, LayerSums]:
-        """The border as an operator, and the layer inside."""
+    def _split(self) -> tuple[_Border, LayerSums]:
+        """The boundary rule as an operator, and the layer without it."""
         geometry = self.sums.geometry
         outer, inner = [], []
         for axis in geometry.axes:
@@ -160,7 +166,7 @@ class _LayerAdjoint:
                 outer.append(Axis(axis.in_size, axis.in_size))
                 inner.append(axis)
                 continue
-            # The stride may leave samples at the end unread: only what is read is padded.
+            # The stride may leave samples at the end unread: only samples that are read are padded.
             length = expanded(axis.in_size + axis.before + axis.after)
             outer.append(Axis(axis.in_size, length, padding=axis.before, boundary=axis.boundary))
             start = expanded(axis.padding - axis.before)
@@ -170,23 +176,23 @@ class _LayerAdjoint:
         return border, LayerSums.of(layer, self.names)
 
     def _without_border(self, sums: LayerSums, named: Named) -> tuple[list[Step], ProductSum]:
-        """From pairing with g to the product; for a layer over zeros."""
+        """From the inner product with g to the product of operators, for a zero-padded layer."""
         setting, g = self.setting, self.g
         x = Array(self.names("x" if sums is self.sums else "v"), sums.geometry.in_shape)
         outer = (*((sums.letter("k"),) if sums.lead else ()), *sums.each("o"))
-        at = Entry(g, sums.place("o", "k"))
+        at = Entry(g, sums.index("o", "k"))
         pairing = IndexSum(outer, Times((at, sums.forward(x))))
-        row = Entry(Applied(named.T, g), sums.place("i", "c"))
+        row = Entry(Applied(named.T, g), sums.index("i", "c"))
         free = sums.free("i", "c", sums.geometry.in_shape)
         steps = [
             step(
                 Equation(Inner(g, Applied(named, x)), pairing),
-                "pair the output with a gradient g",
+                "take the inner product of the output with a gradient g",
                 setting,
             ),
             step(
                 Equation(row, sums.backward(g), free),
-                "exchange the sums and collect what multiplies one input",
+                "exchange the sums and collect the coefficient of each input",
                 setting,
             ),
         ]
@@ -195,7 +201,7 @@ class _LayerAdjoint:
 
 
 class _Border:
-    """The operator P of a border, as a sum and as its adjoint."""
+    """The operator P of a boundary rule: the sum that defines it, and that of its adjoint."""
 
     def __init__(self, axes: tuple[Axis, ...], sums: LayerSums, inside: Geometry) -> None:
         names, geometry = sums.names, sums.geometry
@@ -208,24 +214,24 @@ class _Border:
             for axis, j, border in zip(axes, padded, own.borders, strict=True)
         )
         lead = (variable(names("c")),) if own.lead else ()
-        row = Entry(Applied(self.operator, x), own.place("j", "c"))
+        row = Entry(Applied(self.operator, x), own.index("j", "c"))
         free = own.free("j", "c", inside.in_shape)
         shapes = (geometry.in_shape, inside.in_shape)
         reads = Entry(x, (*lead, *at))
         self.read = Definition(self.operator, Equation(row, reads, free), shapes, own.rules)
-        places = tuple(map(variable, own.each("i")))
-        back = Entry(Applied(self.operator.T, v), own.place("i", "c"))
+        targets = tuple(map(variable, own.each("i")))
+        back = Entry(Applied(self.operator.T, v), own.index("i", "c"))
         self.added = Equation(
             back,
-            IndexSum(padded, Entry(v, own.place("j", "c")), tuple(zip(at, places, strict=True))),
+            IndexSum(padded, Entry(v, own.index("j", "c")), tuple(zip(at, targets, strict=True))),
             own.free("i", "c", geometry.in_shape),
         )
 
 
 class _Flipped:
-    """The adjoint of a layer over zeros as the layer with the flipped kernel.
+    """The adjoint of a zero-padded layer as a layer with the flipped kernel.
 
-    The stride is undone by zeros (S), the offset by padding (P), the kernel by flipping it (A').
+    S inserts zeros for the stride, P pads for the offset, and A' has the flipped kernel.
     """
 
     def __init__(self, owner: _LayerAdjoint, sums: LayerSums, named: Named) -> None:
@@ -234,14 +240,14 @@ class _Flipped:
         axes = sums.geometry.axes
         self.lengths = [expanded(a.tight_size) for a in axes]
         self.strided = any(axis.stride != 1 for axis in axes)
-        # P is taken for a border.
+        # The name P is taken where there is a boundary rule.
         self.pad_name = self.names("P") + ("" if sums is owner.sums else "'")
 
     def steps(self) -> tuple[list[Step], ProductSum]:
-        """The steps, and the product."""
+        """Return the steps and the product of operators."""
         sums, setting = self.sums, self.setting
         geometry = sums.geometry
-        transposed = Entry(Applied(self.named.T, self.g), sums.place("i", "c"))
+        transposed = Entry(Applied(self.named.T, self.g), sums.index("i", "c"))
         free = sums.free("i", "c", geometry.in_shape)
         steps, source = [], self.g
         tail: tuple[Named, ...] = ()
@@ -256,28 +262,28 @@ class _Flipped:
         steps.append(
             step(
                 Equation(transposed, direct, free),
-                f"count the taps from the other end: the kernel is flipped{rotated}",
+                f"index the taps from the other end: the kernel is flipped{rotated}",
                 setting,
             )
         )
         padded, pad_step = self._padded()
-        turned, layer_step = self._turned(padded)
-        result = ProductSum((turned, padded, *tail))
-        words = ", on the upsampled gradient" if self.strided else ""
+        flipped, layer_step = self._flipped_layer(padded)
+        result = ProductSum((flipped, padded, *tail))
+        applied_to = ", applied to the upsampled gradient" if self.strided else ""
         kind = kind_of(geometry)
         steps += [
             pad_step,
             layer_step,
             step(
                 OperatorEquation(self.named.T, result),
-                f"in matrices: pad, then the {kind} with the flipped kernel{words}",
+                f"in matrix form: pad, then the {kind} with the flipped kernel{applied_to}",
                 setting,
             ),
         ]
         return steps, result
 
     def _upsampled(self) -> tuple[Named, list[Step]]:
-        """S, which puts zeros between samples, and A_1, the layer without its stride."""
+        """S, which inserts zeros between samples, and A_1, the layer without its stride."""
         sums, setting = self.sums, self.setting
         geometry = sums.geometry
         axes = [
@@ -285,13 +291,13 @@ class _Flipped:
             for axis, length in zip(geometry.axes, self.lengths, strict=True)
         ]
         named = swapped(moves(self.names("S"), axes, geometry.out_channels))
-        row = Entry(Applied(named, self.g), sums.place("j", "k"))
-        outputs, places = sums.each("o"), map(variable, sums.each("j"))
+        row = Entry(Applied(named, self.g), sums.index("j", "k"))
+        outputs, targets = sums.each("o"), map(variable, sums.each("j"))
         conditions = tuple(
             (Index(((axis.stride, o),)), j)
-            for axis, o, j in zip(geometry.axes, outputs, places, strict=True)
+            for axis, o, j in zip(geometry.axes, outputs, targets, strict=True)
         )
-        total = IndexSum(outputs, Entry(self.g, sums.place("o", "k")), conditions)
+        total = IndexSum(outputs, Entry(self.g, sums.index("o", "k")), conditions)
         free = sums.free("j", "k", named.out_shape)
         shapes = (geometry.out_shape, named.out_shape)
         dense_axes = tuple(
@@ -307,19 +313,19 @@ class _Flipped:
         return named, [
             step(
                 Definition(named, Equation(row, total, free), shapes),
-                "S puts zeros between the samples of g, as many as the stride leaves out",
+                "S inserts zeros between the samples of g, as many as the stride skips",
                 setting,
             ),
             step(dense.definition(every, x), "A_1 is the layer with stride 1", setting),
             step(
                 OperatorEquation(self.named.T, ProductSum((every.T, named))),
-                "the stride is undone by upsampling g with zeros",
+                "the adjoint of the stride upsamples g with zeros",
                 setting,
             ),
         ]
 
     def _margins(self) -> list[tuple[Any, Any]]:
-        """Padding d (k - 1) - p before, and what is missing after."""
+        """The padding: d (k - 1) - p in front, and the missing samples at the end."""
         pairs = []
         for axis, length in zip(self.sums.geometry.axes, self.lengths, strict=True):
             before = expanded(axis.span - 1 - axis.before)
@@ -327,7 +333,7 @@ class _Flipped:
         return pairs
 
     def _padded(self) -> tuple[Named, Step]:
-        """P, the padding with zeros; where it is negative it crops."""
+        """P, which pads with zeros; where the padding is negative it crops."""
         sums, geometry = self.sums, self.sums.geometry
         axes = [
             Axis(length, expanded(length + before + after), padding=before)
@@ -340,14 +346,14 @@ class _Flipped:
             for axis, j in zip(axes, sums.each("j"), strict=True)
         )
         lead = (variable(self.names("k")),) if sums.lead else ()
-        row = Entry(Applied(named, v), sums.place("j", "k"))
+        row = Entry(Applied(named, v), sums.index("j", "k"))
         free = sums.free("j", "k", named.out_shape)
         read = Equation(row, Entry(v, (*lead, *at)), free)
         shapes = (named.in_shape, named.out_shape)
-        reason = f"{self.pad_name} pads with zeros; negative padding crops"
+        reason = f"{self.pad_name} pads with zeros; a negative padding crops"
         return named, step(Definition(named, read, shapes), reason, self.setting)
 
-    def _turned(self, padded: Named) -> tuple[Named, Step]:
+    def _flipped_layer(self, padded: Named) -> tuple[Named, Step]:
         """A', the valid layer with stride 1 and the flipped kernel, channels exchanged."""
         sums, geometry = self.sums, self.sums.geometry
         lengths = padded.out_shape[sums.lead :]
@@ -362,24 +368,27 @@ class _Flipped:
             )
             for axis, length in zip(geometry.axes, lengths, strict=True)
         )
-        turned = Geometry(axes, geometry.out_channels, geometry.in_channels, geometry.groups)
-        named = relabelled(turned, sums.weights, "A'", geometry)
+        exchanged = Geometry(axes, geometry.out_channels, geometry.in_channels, geometry.groups)
+        named = relabelled(exchanged, sums.weights, "A'", geometry)
         v = Array(self.names("v"), named.in_shape)
         at = tuple(
             read_at(axis, i, t)
             for axis, i, t in zip(axes, sums.each("i"), sums.each("t"), strict=True)
         )
-        row = Entry(Applied(named, v), sums.place("i", "c"))
+        row = Entry(Applied(named, v), sums.index("i", "c"))
         total = sums.gathered(v, at, sums.flipped_tap())
         free = sums.free("i", "c", geometry.in_shape)
         shapes = (named.in_shape, named.out_shape, geometry.kernel_shape)
-        exchanged = ", input and output channels exchanged" if sums.lead else ""
-        reason = f"A' is the valid {kind_of(geometry)} with the flipped kernel{exchanged}"
+        channels = ", input and output channels exchanged" if sums.lead else ""
+        reason = f"A' is the valid {kind_of(geometry)} with the flipped kernel{channels}"
         statement = Definition(named, Equation(row, total, free), shapes)
         return named, step(statement, reason, self.setting)
 
 
 def _flipped_read(axis: Axis, i: str, t: str) -> Index:
-    """The upsampled output that weight K - 1 - t takes to input i: j + d (K - 1 - t) - p = i."""
+    """The index j of the upsampled output that weight K - 1 - t links to input i.
+
+    Rule: j + d (K - 1 - t) - p = i.
+    """
     constant = expanded(-axis.raw(0, axis.taps - 1))
     return Index(((1, i), (axis.dilation, t)), constant)

@@ -1,8 +1,8 @@
-"""What a derivation is made of: steps with their checks, and how they are written.
+"""The steps of a derivation with their checks, and how they are written.
 
-The steps are made from the operator at hand: its stride, dilation, padding, boundary and
-channels are in the formulas, as numbers or symbols. Formula and check of a step are both made
-from one statement.
+The steps are made from the given operator: its stride, dilation, padding, boundary and channels
+appear in the formulas, as numbers or symbols. The formula of a step and its check are made from
+the same statement.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from convalg.prove.verdict import Verdict, escaped
 from convalg.size import is_symbolic
 
 WIDEST = 54
-"""Characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
+"""The number of characters of a formula that fit on a line of a page; about 12 cm at 10 pt."""
 LONGEST_REASON = 72
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One line of a derivation: a formula in LaTeX, why it follows, and how that is checked.
+    """One line of a derivation: a formula in LaTeX, why it follows, and how it is checked.
 
-    `pieces`: the formula in parts that may be on lines of their own.
+    `pieces`: the parts of the formula that may be written on separate lines.
     """
 
     formula: str
@@ -41,12 +41,12 @@ class Step:
 
     @property
     def verdict(self) -> Verdict:
-        """The check, run now."""
+        """The verdict of the check, which is run at each access."""
         return self.check()
 
 
 def step(statement: Statement, reason: str, setting: Setting) -> Step:
-    """A step whose formula and check are those of one statement."""
+    """Return the step whose formula and check are those of a statement."""
     pieces = tuple(statement.pieces())
     check = partial(statement.decide, setting)
     return Step(",\\quad ".join(pieces), reason, check, pieces)
@@ -56,8 +56,8 @@ def step(statement: Statement, reason: str, setting: Setting) -> Step:
 class Derivation:
     """Steps from a definition to a result.
 
-    A sum runs over all integers at which its conditions hold; an entry outside an array is zero;
-    the free indices of an equation are those of the array on its left.
+    A sum runs over all integers that satisfy its conditions; an entry outside an array is zero;
+    the free indices of an equation are those of the array on its left-hand side.
 
     >>> import convalg as ca
     >>> derivation = ca.derive.adjoint(ca.correlation(5, ca.kernel(3), stride=2))
@@ -69,7 +69,7 @@ class Derivation:
     steps: tuple[Step, ...]
 
     def verify(self) -> Verdict:
-        """Every step proved again: the first verdict that is not proved, or one for all."""
+        """Prove every step again; return the first verdict that is not proved, or one for all."""
         verdicts = [step.verdict for step in self.steps]
         for verdict in verdicts:
             if not verdict:
@@ -79,23 +79,23 @@ class Derivation:
         return Verdict("proved", self.title, "; ".join(scopes), "; ".join(methods))
 
     def latex(self) -> str:
-        """An `align*` environment: each reason, and under it its formula, broken to fit a page."""
+        """Return an `align*` environment: each reason above its formula, broken to fit a page."""
         lines = []
         for number, each in enumerate(self.steps, 1):
-            words = textwrap.wrap(f"{number}. {each.reason}", LONGEST_REASON)
-            lines += [f"& \\text{{{escaped(line)}}}" for line in words]
+            reason = textwrap.wrap(f"{number}. {each.reason}", LONGEST_REASON)
+            lines += [f"& \\text{{{escaped(line)}}}" for line in reason]
             lines += [f"&\\quad {line}" for line in broken(each.pieces or (each.formula,))]
         body = " \\\\\n".join(lines)
         return f"% {self.title}\n\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
     def text(self) -> str:
-        """The derivation as plain text: reasons with their formulas and verdicts."""
+        """Return the derivation as plain text: reasons with their formulas and verdicts."""
         lines = [self.title]
         for number, each in enumerate(self.steps, 1):
             verdict = each.verdict
             scope = verdict.scope if verdict else repr(verdict)
             lines.append(f"{number}. {each.reason} [{verdict.status}: {scope}]")
-            lines += [f"   {plain(piece)}" for piece in each.pieces or (each.formula,)]
+            lines += [f"   {plain_text(piece)}" for piece in each.pieces or (each.formula,)]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -111,10 +111,10 @@ class Derivation:
 
 
 def broken(pieces: tuple[str, ...]) -> list[str]:
-    """The lines of a formula: pieces joined while they fit, long ones broken at = and +."""
+    """Return the lines of a formula: pieces joined while they fit, long ones broken at = and +."""
     lines: list[str] = []
-    for place, piece in enumerate(pieces):
-        tail = "," if place + 1 < len(pieces) else ""
+    for number, piece in enumerate(pieces):
+        tail = "," if number + 1 < len(pieces) else ""
         if lines and width(lines[-1]) + width(piece) + 3 <= WIDEST:
             lines[-1] += f"\\quad {piece}{tail}"
             continue
@@ -123,10 +123,10 @@ def broken(pieces: tuple[str, ...]) -> list[str]:
 
 
 def _folded(formula: str) -> list[str]:
-    """A formula broken where it is too wide: before =, then before + and -, then before a factor.
+    """Break a formula that is too wide: before =, then before + and -, then before a factor.
 
-    Only outside of all brackets, subscripts and fractions. Before that, conditions under a sum
-    get a line each.
+    Breaks are outside all brackets, subscripts and fractions. The conditions under a sum are put
+    on separate lines first.
     """
     lines = [formula if width(formula) <= WIDEST else _stacked(formula)]
     for marks in ((" = ", " \\iff "), (" + ", " - "), ("\\, ", " \\sum")):
@@ -136,21 +136,21 @@ def _folded(formula: str) -> list[str]:
 
 
 def _stacked(formula: str) -> str:
-    """The conditions of each sum below each other, where they are wider than the sum."""
+    """Put the conditions of each sum below each other, where they are wider than the sum."""
     parts = formula.split("\\sum_{")
-    for place, part in enumerate(parts[1:], 1):
+    for number, part in enumerate(parts[1:], 1):
         depth = 1
         end = next(k for k, mark in enumerate(part) if not (depth := depth + _DEPTH.get(mark, 0)))
         under, rest = part[:end], part[end:]
         if ":\\, " in under and width(f"_{{{under}}}") > NARROWEST:
             under = under.replace(":\\, ", ": \\\\ ").replace(",\\, ", ", \\\\ ")
-            parts[place] = f"\\substack{{{under}}}{rest}"
+            parts[number] = f"\\substack{{{under}}}{rest}"
     return "\\sum_{".join(parts)
 
 
 _DEPTH = {"{": 1, "}": -1}
 NARROWEST = 12
-"""Conditions under a sum of up to this width stay in one line."""
+"""Conditions under a sum of up to this width stay on one line."""
 
 _OPEN = ("{", "(", "[", "\\langle", "\\lfloor", "\\lceil")
 _CLOSE = ("}", ")", "]", "\\rangle", "\\rfloor", "\\rceil")
@@ -159,22 +159,22 @@ _CLOSE = ("}", ")", "]", "\\rangle", "\\rfloor", "\\rceil")
 def _split(line: str, marks: tuple[str, ...]) -> list[str]:
     if width(line) <= WIDEST:
         return [line]
-    depth, places = 0, []
-    for place in range(1, len(line)):
-        depth += line.startswith(_OPEN, place - 1) - line.startswith(_CLOSE, place - 1)
-        if depth == 0 and line.startswith(marks, place):
-            places.append(place)
+    depth, positions = 0, []
+    for position in range(1, len(line)):
+        depth += line.startswith(_OPEN, position - 1) - line.startswith(_CLOSE, position - 1)
+        if depth == 0 and line.startswith(marks, position):
+            positions.append(position)
     parts, start = [], 0
-    for place, end in pairwise([*places, len(line)]):
-        # As much on a line as fits.
-        if width(line[start:end]) > WIDEST and line[start:place].strip():
-            parts.append(line[start:place].strip())
-            start = place
+    for position, end in pairwise([*positions, len(line)]):
+        # Put as much on a line as fits.
+        if width(line[start:end]) > WIDEST and line[start:position].strip():
+            parts.append(line[start:position].strip())
+            start = position
     return [*parts, line[start:].strip()]
 
 
 def width(formula: str) -> float:
-    """About how many characters a formula takes; subscripts are smaller, a sum covers them.
+    """The approximate width of a formula in characters, with smaller subscripts.
 
     >>> width("x_{i}") < width("x + y")
     True
@@ -196,8 +196,8 @@ def width(formula: str) -> float:
 _NOTHING = str.maketrans("", "", " _^")
 
 
-def _widest(found: re.Match[str]) -> str:
-    return max(found[1].split("\\\\"), key=width)
+def _widest(match: re.Match[str]) -> str:
+    return max(match[1].split("\\\\"), key=width)
 
 
 _MARKS = {
@@ -232,10 +232,10 @@ _MARKS = {
 }
 
 
-def plain(formula: str) -> str:
-    """A formula of these derivations without LaTeX, to read in a terminal.
+def plain_text(formula: str) -> str:
+    """A formula of these derivations without LaTeX, readable in a terminal.
 
-    >>> plain(r"(A x)_{o} = \\sum_{t} w_{t}\\, x_{2 o + t - p}")
+    >>> plain_text(r"(A x)_{o} = \\sum_{t} w_{t}\\, x_{2 o + t - p}")
     '(A x)[o] = sum(t) w[t] x[2 o + t - p]'
     """
     shown = re.sub(r"_\{(\d+)\}", r"\1", formula)  # o_{1} is o1
@@ -255,9 +255,9 @@ def plain(formula: str) -> str:
     return re.sub(r"(?<=\() | (?=\))", "", " ".join(shown.split()))
 
 
-def _divided(found: re.Match[str]) -> str:
-    """A fraction with parentheses where a side is longer than a word."""
-    above, below = (part.strip() for part in found.groups())
+def _divided(match: re.Match[str]) -> str:
+    """A fraction on one line, with parentheses around each side that has several terms."""
+    above, below = (part.strip() for part in match.groups())
     above, below = (f"({p})" if re.search(r"[ +]", p) else p for p in (above, below))
     if above == "d":
         return f"d/{below.removeprefix('(').removesuffix(')').replace('d ', 'd')}"
@@ -265,28 +265,28 @@ def _divided(found: re.Match[str]) -> str:
 
 
 def one_layer(operator: Any, name: str) -> tuple[Convolution, bool]:
-    """The correlation or convolution, and whether the operator is its transpose.
+    """Return the correlation or convolution, and whether the operator is its transpose.
 
-    Raises: KindError for anything else. UndecidableError for a symbolic stride or dilation, and
-    for groups of a symbolic number of channels.
+    Raises: KindError for any other operator; UndecidableError for a symbolic stride or dilation,
+    and for groups with a symbolic number of channels.
     """
     layer = operator.operator if isinstance(operator, Adjoint) else operator
     if not isinstance(layer, Convolution):
         raise KindError(
-            f"{name} is derived for one correlation or convolution, or the transpose of one, not "
-            f"{operator!r}: simplify() it, or take its factors"
+            f"{name} can be derived for a single correlation or convolution, or the transpose of "
+            f"one, not for {operator!r}: call simplify(), or use its factors"
         )
     for axis in layer.geometry.axes:
         if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
             raise UndecidableError(
-                f"{name} is derived for numbers as stride and dilation, not for "
-                f"{axis.stride} and {axis.dilation}: take the operator at some, with .at(...)"
+                f"{name} can be derived for numeric strides and dilations, not for "
+                f"{axis.stride} and {axis.dilation}: substitute numbers with .at(...)"
             )
     groups, outputs, inputs = layer.geometry.channels
     depthwise = outputs == 1 and inputs == 1
     if groups != 1 and not depthwise and any(map(is_symbolic, (groups, outputs, inputs))):
         raise UndecidableError(
-            f"{name} of {groups} groups is derived for numbers of channels, not for {outputs} to "
-            f"{inputs} in each group: take the operator at some, with .at(...)"
+            f"{name} with {groups} groups can be derived for numeric channel counts, not for "
+            f"{inputs} inputs and {outputs} outputs per group: substitute numbers with .at(...)"
         )
     return layer, layer_of(operator)[1]

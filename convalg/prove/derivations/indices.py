@@ -18,7 +18,7 @@ Size: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Floor:
-    """A variable divided by a number, rounded down."""
+    """A variable divided by an integer, rounded down."""
 
     variable: str
     divisor: int
@@ -34,10 +34,10 @@ class Floor:
 
 @dataclass(frozen=True)
 class Border:
-    """A boundary rule of one axis: the input read in place of an index outside the axis.
+    """The boundary rule of one axis: which input is read for an index outside the axis.
 
-    `wraps`: the rule has to be applied for any distance, with a remainder; otherwise indices are
-    within one size of the input, and minima and maxima are enough.
+    `wraps`: the rule is written with a remainder, for indices at any distance; otherwise all
+    indices are within one size of the input, and minima and maxima are enough.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Border:
     size: Size
     wraps: bool
     letters: tuple[str, str] = ("u", "r")
-    """Names for an index and what is left of it."""
+    """Names for an index and its remainder."""
 
     @staticmethod
     def of(axis: Axis, name: str, letters: tuple[str, str] = ("u", "r")) -> Border:
-        """The border of an axis."""
+        """Return the boundary rule of an axis."""
         wraps = False
         if axis.is_concrete:
             ends = [(o, t) for o in (0, axis.out_size - 1) for t in (0, axis.taps - 1)]
@@ -81,7 +81,7 @@ class Border:
         return 2 * n - 2, f"-{u}", 2 * n - 2
 
     def condition(self, index: str, target: str) -> str:
-        """Whether `target` is the input that is read at an index, for isl."""
+        """The condition that `target` is the input read at an index, for isl."""
         n = text(self.size)
         match self.rule:
             case "circular" if not is_symbolic(self.size):
@@ -105,7 +105,7 @@ class Border:
 
 @dataclass(frozen=True)
 class Folded:
-    """An index after a boundary rule."""
+    """An index to which a boundary rule is applied."""
 
     border: Border
     index: Index
@@ -120,7 +120,7 @@ Atom: TypeAlias = "str | Floor | Folded"
 
 @dataclass(frozen=True)
 class Index:
-    """A sum of multiples of variables, rounded ones or folded indices, and a constant."""
+    """A sum of multiples of variables, of their quotients or of folded indices, and a constant."""
 
     terms: tuple[tuple[Size, Atom], ...] = ()
     constant: Size = 0
@@ -131,12 +131,12 @@ class Index:
         return tuple(atom for _, atom in self.terms if isinstance(atom, Folded))
 
     def latex(self) -> str:
-        """As one writes it: 2 o + t - p."""
+        """As it is usually written: 2 o + t - p."""
         shown = [(f, a if isinstance(a, str) else a.latex()) for f, a in self.terms]
         return affine(shown, self.constant)
 
     def isl(self, names: Mapping[Any, str]) -> str:
-        """As isl reads it, with its variables, and folded indices, under other names."""
+        """As isl reads it, with new names for its variables and folded indices."""
         parts = []
         for factor, atom in self.terms:
             value = atom.isl(names) if isinstance(atom, Floor) else names[atom]
@@ -144,7 +144,7 @@ class Index:
         return f"({' + '.join([*parts, text(self.constant)])})"
 
     def moved(self, amount: Size) -> Index:
-        """The index plus a constant."""
+        """Return the index plus a constant."""
         return Index(self.terms, expanded(self.constant + amount))
 
 
@@ -154,9 +154,9 @@ def variable(name: str) -> Index:
 
 
 def read_at(axis: Axis, output: str, tap: str = "", border: Border | None = None) -> Index:
-    """The input that a tap of an output reads: s o + d t - p, folded where there is a border.
+    """The input index that a tap of an output reads: s o + d t - p, folded if there is a border.
 
-    Without a tap, of an axis that has one only: s o - p.
+    Without a tap, for an axis that has only one: s o - p.
     """
     terms: list[tuple[Size, Atom]] = [(axis.stride, output)]
     terms += [(axis.dilation, tap)] if tap else []
@@ -165,18 +165,18 @@ def read_at(axis: Axis, output: str, tap: str = "", border: Border | None = None
 
 
 def expanded(value: Size) -> Size:
-    """A size multiplied out; integers stay integers."""
+    """A size in expanded form; integers remain integers."""
     if not is_symbolic(value):
         return value
-    found = sympy.expand(value)
-    return int(found) if found.is_Integer else found
+    size = sympy.expand(value)
+    return int(size) if size.is_Integer else size
 
 
 # Printing sizes.
 
 
 def affine(terms: Iterable[tuple[Any, str]], constant: Any) -> str:
-    """A sum of multiples of names and a constant, as one writes it.
+    """A sum of multiples of names and a constant, as it is usually written.
 
     >>> import convalg as ca
     >>> p, K = ca.sizes("p K")
@@ -209,17 +209,17 @@ def _ceiled(value: Any) -> Any:
     """A size with -floor(-x) as ceil(x)."""
     value = sympy.sympify(value)
 
-    def turned(x: Any) -> Any:
+    def rounded(x: Any) -> Any:
         return -sympy.ceiling(-x) if _leads_with_minus(x) else sympy.floor(x)
 
     if not value.has(sympy.floor):
         return value
-    # Integers come out of a floor when it is expanded: floor((n - K)/K) + 1 is floor(n/K).
-    return sympy.expand(value.replace(sympy.floor, turned))
+    # Expanding takes integers out of a floor: floor((n - K)/K) + 1 is floor(n/K).
+    return sympy.expand(value.replace(sympy.floor, rounded))
 
 
 def _leads_with_minus(value: Any) -> bool:
-    """Whether the first symbol of a sum, as it is printed, has a negative factor."""
+    """Whether the first symbol of a sum in print has a negative factor."""
     terms = sympy.Add.make_args(sympy.expand(sympy.together(value).as_numer_denom()[0]))
     named = [term for term in terms if term.free_symbols]
     first = min(named or terms, key=lambda t: sorted(s.name.swapcase() for s in t.free_symbols))
@@ -229,17 +229,17 @@ def _leads_with_minus(value: Any) -> bool:
 def _signed(factor: Any, name: str, *, first: bool) -> str:
     negative = bool(factor.could_extract_minus_sign())
     size = sympy.expand(-factor if negative else factor)
-    words = size_latex(size)
+    magnitude = size_latex(size)
     if name:
-        multiple = f"({words}) {name}" if size.is_Add else f"{words} {name}"
-        words = name if size == 1 else multiple
+        multiple = f"({magnitude}) {name}" if size.is_Add else f"{magnitude} {name}"
+        magnitude = name if size == 1 else multiple
     if negative:
-        return f"-{words}" if first else f" - {words}"
-    return words if first else f" + {words}"
+        return f"-{magnitude}" if first else f" - {magnitude}"
+    return magnitude if first else f" + {magnitude}"
 
 
 def size_latex(value: Size) -> str:
-    """A size as LaTeX, with floors and ceilings as one writes them.
+    """A size as LaTeX, with floors and ceilings as they are usually written.
 
     >>> import convalg as ca
     >>> n = ca.sizes("n")[0]
@@ -261,8 +261,10 @@ def size_latex(value: Size) -> str:
         case sympy.Mul():
             factor, rest = value.as_coeff_Mul()
             if factor.is_Integer and rest.has(sympy.floor, sympy.ceiling, sympy.Max, sympy.Min):
-                words = " ".join(map(_closed, sorted(sympy.Mul.make_args(rest), key=_order)))
-                return words if factor == 1 else f"{'-' if factor == -1 else f'{factor} '}{words}"
+                product = " ".join(map(_closed, sorted(sympy.Mul.make_args(rest), key=_order)))
+                return (
+                    product if factor == 1 else f"{'-' if factor == -1 else f'{factor} '}{product}"
+                )
     return expression(value)
 
 
@@ -275,9 +277,9 @@ def _ratio(value: Any) -> str:
 
 
 def _closed(value: Size) -> str:
-    """In parentheses where it is a sum."""
-    words = size_latex(value)
-    return f"({words})" if is_symbolic(value) and value.is_Add else words
+    """A size as LaTeX, in parentheses if it is a sum."""
+    formula = size_latex(value)
+    return f"({formula})" if is_symbolic(value) and value.is_Add else formula
 
 
 def shape_latex(shape: tuple[Size, ...]) -> str:

@@ -26,15 +26,21 @@ from convalg.prove.derivations.sums import (
 
 
 def kernel_gradient(operator: Operator) -> Derivation:
-    """Why dL/dw is the input correlated with the output gradient, dilated by the stride.
+    """Derive that dL/dw is the input correlated with the output gradient, dilated by the stride.
 
     For a transposed layer the two are exchanged: the gradient is correlated with the input.
 
-    Raises: KindError unless the operator is one correlation or convolution, or the transpose of
-    one; UndecidableError for a symbolic stride, dilation or number of channels in groups.
+    Args:
+        operator: a single layer with numbers or symbols as sizes.
+
+    Raises:
+        KindError: unless the operator is a single correlation or convolution, or the transpose
+            of one.
+        UndecidableError: for a symbolic stride, dilation or number of channels in groups.
 
     >>> import convalg as ca
-    >>> bool(kernel_gradient(ca.correlation(6, ca.kernel(3), stride=2, padding=1)).verify())
+    >>> layer = ca.correlation(6, ca.kernel(3), stride=2, padding=1)
+    >>> bool(ca.derive.kernel_gradient(layer).verify())
     True
     """
     subject = Subject.of(operator, "the kernel gradient")
@@ -46,7 +52,7 @@ class _LayerGradient:
     """The kernel gradient of a correlation or convolution."""
 
     order = "oli"
-    """Rows, columns and labels of B, as parts of the triples of the layer."""
+    """Which parts of the triples of the layer are the rows, columns and labels of B."""
 
     def __init__(self, subject: Subject) -> None:
         sums = subject.sums
@@ -57,16 +63,16 @@ class _LayerGradient:
         self.weight = Entry(sums.weights, sums.tap())
 
     def steps(self) -> tuple[Step, ...]:
-        """From the definition to the transpose of B."""
+        """Return the steps from the definition to the transpose of B."""
         sums, setting = self.sums, self.setting
         named, first = self.subject.definition()
         output, patches = Applied(named, self.x), self._patches()
         slope = Derivative(Inner(self.g, output), self.weight)
         source, kernel = ("g", "x") if self.subject.transposed else ("x", "g")
         strided = any(axis.stride != 1 for axis in sums.geometry.axes)
-        words = [f"{kernel} dilated by the stride"] if strided else []
-        words += ["the taps in reverse"] if kind_of(sums.geometry) == "convolution" else []
-        tail = f"; {', '.join(words)}" if words else ""
+        details = [f"{kernel} dilated by the stride"] if strided else []
+        details += ["the taps in reverse order"] if kind_of(sums.geometry) == "convolution" else []
+        tail = f"; {', '.join(details)}" if details else ""
         both = VectorEquation(output, Applied(patches, sums.weights))
         return (
             first,
@@ -79,13 +85,14 @@ class _LayerGradient:
             ),
             step(
                 self._defined(patches),
-                "the products of the layer as an operator B on kernels, made from x",
+                "the products of the layer, as an operator B that is built from x and acts on "
+                "kernels",
                 setting,
             ),
             step(both, "the layer is B applied to its kernel", setting),
             step(
                 Equation(slope, Entry(Applied(patches.T, self.g), sums.tap()), self._weights()),
-                "in matrices: the transpose of B takes g to the weights",
+                "in matrix form: the transpose of B maps g to the gradient of the weights",
                 setting,
             ),
         )
@@ -103,10 +110,10 @@ class _LayerGradient:
 
     def _row(self) -> tuple[tuple[Index, ...], Ranges]:
         """The index of one output."""
-        return self.sums.place("o", "k"), self.sums.free("o", "k", self.out_shape)
+        return self.sums.index("o", "k"), self.sums.free("o", "k", self.out_shape)
 
     def _local(self, output: Applied) -> Equation:
-        """The derivative of an output by a weight that it uses: an input."""
+        """The derivative of an output with respect to a weight that it uses: an input."""
         sums = self.sums
         row, free = self._row()
         right = Entry(self.x, (*((sums.channel,) if sums.lead else ()), *sums.read()))
@@ -120,11 +127,11 @@ class _LayerGradient:
     def _correlated(self, outputs: Array, inputs: Array) -> IndexSum:
         sums = self.sums
         at = (*((sums.channel,) if sums.lead else ()), *sums.read())
-        body = Times((Entry(outputs, sums.place("o", "k")), Entry(inputs, at)))
+        body = Times((Entry(outputs, sums.index("o", "k")), Entry(inputs, at)))
         return IndexSum(sums.each("o"), body)
 
     def _patches(self) -> Named:
-        """B, by exchanging the parts of the triples."""
+        """B, made by exchanging the parts of the triples."""
         sums = self.sums
         geometry = sums.geometry
         points = sums.operator("A").entries
@@ -160,15 +167,15 @@ class _TransposedGradient(_LayerGradient):
     order = "ilo"
 
     def _row(self) -> tuple[tuple[Index, ...], Ranges]:
-        return self.sums.place("i", "c"), self.sums.free("i", "c", self.out_shape)
+        return self.sums.index("i", "c"), self.sums.free("i", "c", self.out_shape)
 
     def _local(self, output: Applied) -> Equation:
-        """The derivative of an output by a weight: the inputs that the weight takes there."""
+        """The derivative of an output with respect to a weight: the inputs it multiplies there."""
         sums = self.sums
         outputs = tuple(map(variable, sums.each("i")))
         row = (*((sums.channel,) if sums.lead else ()), *outputs)
         conditions = tuple(zip(sums.read(), outputs, strict=True))
-        right = IndexSum(sums.each("o"), Entry(self.x, sums.place("o", "k")), conditions)
+        right = IndexSum(sums.each("o"), Entry(self.x, sums.index("o", "k")), conditions)
         spatial = tuple(zip(sums.each("i"), self.out_shape[sums.lead :], strict=True))
         free = (*spatial, *self._weights())
         return Equation(Derivative(Entry(output, row), self.weight), right, free)

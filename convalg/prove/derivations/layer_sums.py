@@ -1,7 +1,7 @@
-"""A layer as sums over index sets: its arrays, indices and operators, as derivations use them.
+"""A layer as sums over index sets: the arrays, indices and operators that derivations use.
 
 The correlation C of a geometry is (C x)[k, o] = sum over e, t of w[k, e, t] x[c, s o + d t - p],
-with output channel k, input channel c = E (k // D) + e, and D outputs and E inputs in a group.
+with output channel k, input channel c = E (k // D) + e, and D outputs and E inputs per group.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from convalg.size import is_symbolic
 
 
 class Names:
-    """Names of arrays, operators and indices that no symbolic size has.
+    """Names of arrays, operators and indices that differ from those of the symbolic sizes.
 
     >>> import convalg as ca
     >>> names = Names(*ca.sizes("t n"))
@@ -44,11 +44,11 @@ class Names:
     ('\\\\hat{t}', 'o', 'A')
     """
 
-    def __init__(self, *letters: Any) -> None:
-        self._taken = {size_latex(letter) for letter in letters}
+    def __init__(self, *symbols: Any) -> None:
+        self._taken = {size_latex(symbol) for symbol in symbols}
 
     def __call__(self, name: str) -> str:
-        """The name, marked where a size has it."""
+        """The name, marked where it is also the name of a size."""
         if name not in self._taken:
             return name
         return f"\\mathcal{{{name}}}" if name[:1].isupper() else f"\\hat{{{name}}}"
@@ -56,24 +56,24 @@ class Names:
 
 @dataclass(frozen=True)
 class LayerSums:
-    """The sums of one geometry, for a kernel, and how its indices are called."""
+    """The sums of one geometry for a kernel, and the names of its indices."""
 
     geometry: Geometry
     names: Names
     weights: Array
-    turned: bool = False
-    """Of a transposed layer the indices i and o change places, and the channels c and k."""
+    transposed: bool = False
+    """For a transposed layer, the names i and o are exchanged, and so are the channels c and k."""
 
     @staticmethod
-    def of(geometry: Geometry, names: Names, turned: bool = False) -> LayerSums:
+    def of(geometry: Geometry, names: Names, transposed: bool = False) -> LayerSums:
         """The sums of a layer with its kernel."""
-        return LayerSums(geometry, names, Array(names("w"), geometry.kernel_shape), turned)
+        return LayerSums(geometry, names, Array(names("w"), geometry.kernel_shape), transposed)
 
     # Indices.
 
     def letter(self, name: str) -> str:
         """The name of an index or channel."""
-        return self.names(_OTHER.get(name, name) if self.turned else name)
+        return self.names(_OTHER.get(name, name) if self.transposed else name)
 
     def each(self, letter: str) -> tuple[str, ...]:
         """The index variables of one kind: o, or one for each axis."""
@@ -83,16 +83,16 @@ class LayerSums:
 
     @property
     def lead(self) -> int:
-        """1 where shapes begin with channels, else 0."""
+        """1 if shapes begin with channels, else 0."""
         return int(self.geometry.has_channels)
 
-    def place(self, letter: str, channel: str) -> tuple[Index, ...]:
-        """The index of an array: a channel, where there are any, and one variable for each axis."""
+    def index(self, letter: str, channel: str) -> tuple[Index, ...]:
+        """The index of an array: a channel, if there are channels, and one variable per axis."""
         spatial = tuple(map(variable, self.each(letter)))
         return (variable(self.letter(channel)), *spatial) if self.lead else spatial
 
     def free(self, letter: str, channel: str, shape: Sequence[Any]) -> Ranges:
-        """The variables of `place` with the sizes of a shape."""
+        """The variables of `index` with the sizes of a shape."""
         own = (self.letter(channel),) if self.lead else ()
         return tuple(zip((*own, *self.each(letter)), shape, strict=True))
 
@@ -110,7 +110,7 @@ class LayerSums:
             name = "\\rho" if alike else f"\\rho_{{{number + 1}}}"
             rules.append(Border.of(axis, name, (self.names("u"), self.names("r"))))
         if alike and any(rule is not None and rule.wraps for rule in rules):
-            # One rule for all axes, as the furthest of them needs it.
+            # The same rule is used for all axes; it must be valid for the one that reads furthest.
             rules = [rule and replace(rule, wraps=True) for rule in rules]
         return tuple(rules)
 
@@ -129,7 +129,7 @@ class LayerSums:
 
     @property
     def within(self) -> Index:
-        """The channel of the kernel's second axis: e, or 0 where a group has one only."""
+        """The channel of the kernel's second axis: e, or 0 where a group has only one."""
         groups, _, inputs = self.geometry.channels
         if groups != 1 and inputs == 1:
             return Index()
@@ -157,12 +157,12 @@ class LayerSums:
         return (*self.tap()[: -len(spatial)], *spatial) if self.lead else spatial
 
     def _summed_forward(self) -> tuple[str, ...]:
-        """The channels that an output adds up."""
+        """The channels that the sum for an output runs over."""
         own = [atom for _, atom in self.within.terms if isinstance(atom, str)]
         return tuple(own) if self.lead else ()
 
     def _summed_back(self) -> tuple[tuple[str, ...], tuple[tuple[Index, Index], ...]]:
-        """The channels that an input adds up, and their condition: that they read channel c."""
+        """The channels that the sum for an input runs over, and the condition on them."""
         groups, _, _ = self.geometry.channels
         if not self.lead or self._is_depthwise:
             return (), ()
@@ -173,12 +173,12 @@ class LayerSums:
 
     @property
     def _is_depthwise(self) -> bool:
-        """Whether each channel is its own group: then k and c are one."""
+        """Whether each channel is a group of its own, so that k and c are the same."""
         groups, outputs, inputs = self.geometry.channels
         return bool(groups != 1 and outputs == 1 and inputs == 1)
 
     def _back(self, index: tuple[Index, ...]) -> tuple[Index, ...]:
-        """An index [k, ...] as it is in a sum over what reads channel c."""
+        """An index [k, ...] as it appears in a sum over everything that reads channel c."""
         if not self.lead or not self._is_depthwise:
             return index
         return (variable(self.letter("c")), *index[1:])
@@ -196,7 +196,7 @@ class LayerSums:
         channels, linked = self._summed_back()
         inputs = tuple(map(variable, self.each("i")))
         conditions = (*linked, *zip(self.read(), inputs, strict=True))
-        weight, entry = self._back(self.tap()), self._back(self.place("o", "k"))
+        weight, entry = self._back(self.tap()), self._back(self.index("o", "k"))
         body = Times((Entry(self.weights, weight), Entry(g, entry)))
         return IndexSum((*channels, *self.each("o"), *self.each("t")), body, conditions)
 
@@ -218,7 +218,7 @@ class LayerSums:
 
     def definition(self, operator: Named, x: Array, given: tuple[str, ...] = ()) -> Definition:
         """The sum that defines the correlation."""
-        row = Entry(Applied(operator, x), self.place("o", "k"))
+        row = Entry(Applied(operator, x), self.index("o", "k"))
         free = self.free("o", "k", self.geometry.out_shape)
         equation = Equation(row, self.forward(x), free)
         geometry = self.geometry
@@ -229,7 +229,7 @@ class LayerSums:
         self, operator: Named, x: Array, given: tuple[str, ...] = ()
     ) -> Definition:
         """The sum that defines the transposed layer."""
-        row = Entry(Applied(operator, x), self.place("i", "c"))
+        row = Entry(Applied(operator, x), self.index("i", "c"))
         free = self.free("i", "c", self.geometry.in_shape)
         equation = Equation(row, self.backward(x), free)
         geometry = self.geometry
@@ -242,9 +242,9 @@ _OTHER = {"i": "o", "o": "i", "k": "c", "c": "k"}
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """The operator that a derivation is about: one layer, or the transpose of one.
+    """The operator that a derivation is about: a single layer, or the transpose of one.
 
-    `geometry` is that of the layer, where "same" with a stride has its padding under a name.
+    `geometry` is that of the layer; the padding of a strided "same" layer is abbreviated there.
     """
 
     operator: Operator
@@ -256,11 +256,11 @@ class Subject:
 
     @staticmethod
     def of(operator: Any, name: str) -> Subject:
-        """The operator, checked. Raises: as `one_layer`."""
+        """Check the operator and return it as a subject. Raises: as `one_layer`."""
         layer, transposed = one_layer(operator, name)
         geometry, named = _abbreviated(layer)
         setting = Setting.of(operator, named)
-        names = Names(*setting.letters, *(symbol for symbol, _ in named))
+        names = Names(*setting.symbols, *(symbol for symbol, _ in named))
         return Subject(operator, layer, geometry, transposed, setting, names)
 
     @property
@@ -276,11 +276,11 @@ class Subject:
         return shapes[::-1] if self.transposed else shapes
 
     def _own(self, name: str) -> Named:
-        """The layer with the entries of the operator."""
+        """The layer as a named operator, with the entries of the given one."""
         return replace(self.sums.operator(name), entries=triples(self.layer.geometry))
 
     def kind(self) -> str:
-        """What it is: a correlation or convolution, transposed or not."""
+        """The kind of the layer: a correlation or convolution, transposed or not."""
         return f"transposed {kind_of(self.geometry)}" if self.transposed else kind_of(self.geometry)
 
     def definition(self) -> tuple[Named, Step]:
@@ -294,10 +294,10 @@ class Subject:
         else:
             named = self._own("A")
             statement = sums.definition(named, x, given)
-        # Against the shapes of the operator, whatever the formulas call them.
+        # Check against the shapes of the operator, which the formulas may abbreviate.
         shapes = (self.operator.in_shape, self.operator.out_shape, self.layer.weights.shape)
         statement = replace(statement, shapes=shapes)
-        reason = f"definition of the {self.kind()}{_border_words(self.geometry, self.transposed)}"
+        reason = f"definition of the {self.kind()}{_boundary_text(self.geometry, self.transposed)}"
         return named, step(statement, reason, setting)
 
 
@@ -306,24 +306,24 @@ def kind_of(geometry: Geometry) -> str:
     return "convolution" if any(axis.is_backwards for axis in geometry.axes) else "correlation"
 
 
-def _border_words(geometry: Geometry, transposed: bool) -> str:
-    """How the input goes on beyond its border."""
+def _boundary_text(geometry: Geometry, transposed: bool) -> str:
+    """The boundary rule in words: what is read or written outside the array."""
     rules = [axis.boundary for axis in geometry.axes if axis.boundary != "zeros"]
     if not rules:
         return (
-            "; what is written outside the output is dropped"
+            "; values written outside the output are dropped"
             if transposed
-            else ("; taps outside the input are dropped")
+            else ("; taps outside the input contribute nothing")
         )
     rest = "" if len(rules) == len(geometry.axes) else ", zeros on the other axes"
     return f"; {' and '.join(dict.fromkeys(rules))} boundary{rest}"
 
 
 def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], ...]]:
-    """The geometry with each padding that is a maximum under a name, and those names."""
-    taken = {letter.name for letter in layer.symbols}
+    """The geometry with an abbreviation for each padding that is a maximum, and those sizes."""
+    taken = {symbol.name for symbol in layer.symbols}
     free = next(name for name in ("q", "m", "r", "z", "total") if name not in taken)
-    known: dict[Any, Any] = {}
+    abbreviations: dict[Any, Any] = {}
     axes = []
     for axis in layer.geometry.axes:
         padding: Any = axis.padding
@@ -332,8 +332,8 @@ def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], .
             axes.append(axis)
             continue
         (total,) = wide
-        name = free if not known else f"{free}{len(known) + 1}"
-        symbol = known.setdefault(total, sympy.Symbol(name, integer=True, nonnegative=True))
+        name = free if not abbreviations else f"{free}{len(abbreviations) + 1}"
+        symbol = abbreviations.setdefault(total, sympy.Symbol(name, integer=True, nonnegative=True))
         outputs: Any = axis.out_size
         if is_symbolic(outputs) and outputs.has(sympy.Max):
             rounded = -(-axis.in_size // axis.stride)
@@ -341,11 +341,11 @@ def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], .
             outputs = rounded if same else outputs.subs(total, symbol)
         axes.append(replace(axis, padding=padding.subs(total, symbol), out_size=outputs))
     geometry = replace(layer.geometry, axes=tuple(axes))
-    return geometry, tuple((symbol, total) for total, symbol in known.items())
+    return geometry, tuple((symbol, total) for total, symbol in abbreviations.items())
 
 
 def swapped(named: Named) -> Named:
-    """The same entries with rows and columns exchanged."""
+    """Return the operator with rows and columns exchanged."""
     rows, columns = len(named.out_shape), len(named.in_shape)
     width = named.entries.dim(dim_type.set)
     order = [*range(rows, rows + columns), *range(rows), *range(rows + columns, width)]
@@ -353,14 +353,14 @@ def swapped(named: Named) -> Named:
     return replace(named, out_shape=named.in_shape, in_shape=named.out_shape, entries=entries)
 
 
-def _arranged(points: islpy.Set, target: Iterable[str], letters: str = "") -> islpy.Set:
-    """Points with other coordinates, each an expression in a0, a1, ..."""
+def _arranged(points: islpy.Set, target: Iterable[str], declared: str = "") -> islpy.Set:
+    """Return points in new coordinates, each an expression in a0, a1, ..."""
     names = ", ".join(f"a{k}" for k in range(points.dim(dim_type.set)))
-    return points.apply(islpy.Map(f"{letters}{{ [{names}] -> [{', '.join(target)}] }}"))
+    return points.apply(islpy.Map(f"{declared}{{ [{names}] -> [{', '.join(target)}] }}"))
 
 
 def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry) -> Named:
-    """The layer `geometry` whose kernel is that of `original`: flipped, channels exchanged.
+    """The layer `geometry` with the kernel of `original`, flipped and with channels exchanged.
 
     Its weight [c, f, t] is weight [k, e, K - 1 - t] with c = E g + e and k = D g + f in group g.
     """
@@ -381,12 +381,12 @@ def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry
     first = start + 2 * lead
     for k in range(spatial):
         target.append(f"{text(original.taps[k])} - 1 - a{first + k}")
-    letters = parameters(*original.taps)
-    return Named(name, *shapes, _arranged(triples(geometry), target, letters), weights)
+    declared = parameters(*original.taps)
+    return Named(name, *shapes, _arranged(triples(geometry), target, declared), weights)
 
 
 def moves(name: str, axes: Sequence[Axis], channels: Any) -> Named:
-    """An operator that moves samples, one axis at a time, in all channels alike."""
+    """An operator that moves samples along each axis separately, identically in all channels."""
     every = (*([] if channels is None else [Axis(channels, channels)]), *axes)
     points = triples(Geometry(every))
     width = 2 * len(every)

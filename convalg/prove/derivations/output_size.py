@@ -23,18 +23,25 @@ from convalg.size import is_symbolic
 
 
 def output_size(operator: Operator) -> Derivation:
-    """Why a layer has as many outputs as it has: counting the indices where the kernel fits.
+    """Derive the number of outputs of a layer: count the indices at which the kernel fits.
 
-    For a transposed layer: the length of what is written, what is cropped and what is added.
+    For a transposed layer: the length that is written, minus what is cropped, plus what is added.
 
-    Raises: KindError unless the operator is one correlation or convolution, or the transpose of
-    one; UndecidableError for a symbolic stride, dilation or number of channels in groups.
+    Args:
+        operator: a single layer with numbers or symbols as sizes.
+
+    Raises:
+        KindError: unless the operator is a single correlation or convolution, or the transpose
+            of one.
+        UndecidableError: for a symbolic stride, dilation or number of channels in groups.
+
     Source: Dumoulin & Visin, A guide to convolution arithmetic, relationships 14 and 15.
 
     >>> import convalg as ca
-    >>> output_size(ca.correlation(7, ca.kernel(3), stride=2)).steps[-1].formula
+    >>> ca.derive.output_size(ca.correlation(7, ca.kernel(3), stride=2)).steps[-1].formula
     'o = \\\\left\\\\lfloor \\\\frac{4}{2} \\\\right\\\\rfloor + 1 = 3'
-    >>> output_size(ca.transposed_correlation(4, ca.kernel(3), stride=2)).steps[-1].formula
+    >>> layer = ca.transposed_correlation(4, ca.kernel(3), stride=2)
+    >>> ca.derive.output_size(layer).steps[-1].formula
     'o = 2 \\\\cdot (4 - 1) + (3 - 1) + 1 = 9'
     """
     subject = Subject.of(operator, "the output size")
@@ -61,7 +68,7 @@ def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     fits = Compared(last, end)
     solved = Compared(output, Index((), room), divisor=int(axis.stride))
     counted = Rounded(room, int(axis.stride))
-    border = "" if axis.boundary == "zeros" else ", before the border rule"
+    border = "" if axis.boundary == "zeros" else ", before the boundary rule is applied"
     ends = (
         Extreme("min", taps, read_at(axis, j, t), first, outputs),
         Extreme("max", taps, read_at(axis, j, t), last, outputs),
@@ -69,29 +76,30 @@ def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     return [
         step(
             Together(ends, setting.abbreviations(axis.padding)),
-            f"the first and the last index that output {j} reads{where}{border}",
+            f"the first and last indices that output {j} reads{where}{border}",
             setting,
         ),
         step(
             Equivalent(j, exists, fits),
-            f"an output exists where the last tap is within the padded input{where}",
+            f"an output exists if and only if its last tap is within the padded input{where}",
             setting,
         ),
         step(Equivalent(j, fits, solved), f"solved for {j}{where}", setting),
         step(
             SizeOf(subject.names("o"), axis.out_size, (counted, axis.out_size)),
-            f"{j} counts from 0{where}",
+            f"{j} starts at 0{where}",
             setting,
         ),
     ]
 
 
 def _after(axis: Axis, setting: Setting) -> Any:
-    """A padding after the input that gives this number of outputs, as one would have asked for it.
+    """The padding after the input as a user would have given it for this number of outputs.
 
-    With a stride several do: the one before, that of "same", else as much as is read.
+    With a stride several paddings give the same number: prefer the padding in front of the input,
+    then that of "same", else use the padding that is read.
     """
-    # With a name for all of the padding, the rest of it.
+    # If the total padding is abbreviated, the part that is not in front of the input.
     used = getattr(axis.padding, "free_symbols", ())
     rest = [expanded(symbol - axis.before) for symbol, _ in setting.named if symbol in used]
     candidates = [*rest, axis.before]
@@ -129,35 +137,43 @@ def _transposed_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
         Extreme("max", over, written, Index((), last)),
     )
     folded = axis.boundary != "zeros"
-    cropped = "what is beyond the border is folded back" if folded else "what is beyond is cropped"
-    tail = f", and {_samples(extra)} added at the end" if extra != 0 else ""
+    cropped = (
+        "samples beyond the border are folded back"
+        if folded
+        else "samples beyond the border are cropped"
+    )
+    tail = (
+        f", and {_samples(extra)} {'is' if extra == 1 else 'are'} added at the end"
+        if extra != 0
+        else ""
+    )
     return [
         step(
             Together(ends, setting.abbreviations(axis.padding)),
-            f"the first and the last index that the inputs are written to{where}",
+            f"the first and last indices that the inputs are written to{where}",
             setting,
         ),
         step(
             SizeOf(subject.names("o"), axis.in_size, (Written(tuple(length)), axis.in_size)),
-            f"from the first to the last; {cropped}{tail}{where}",
+            f"count from the first index to the last; {cropped}{tail}{where}",
             setting,
         ),
     ]
 
 
 def _cropped(axis: Axis) -> tuple[Any, Any]:
-    """Samples cropped at the end, as many as at the start where that is possible, and added."""
+    """How many samples are cropped and added at the end: cropped as at the start, if possible."""
     after = axis.after
     added = expanded(axis.before - after)
     if is_symbolic(after) or is_symbolic(added):
-        known = is_symbolic(added) or 0 <= added < max(int(axis.stride), abs(int(axis.dilation)))
-        plain = not is_symbolic(added) or added.is_nonnegative
-        return (axis.before, added) if known and plain else (after, 0)
+        is_small = is_symbolic(added) or 0 <= added < max(int(axis.stride), abs(int(axis.dilation)))
+        is_extra = not is_symbolic(added) or added.is_nonnegative
+        return (axis.before, added) if is_small and is_extra else (after, 0)
     if 0 <= added < max(int(axis.stride), abs(int(axis.dilation))):
         return axis.before, added
     return (after, 0) if after >= 0 else (0, -after)
 
 
 def _samples(value: Any) -> str:
-    """A number of samples in words."""
+    """A number of samples as text."""
     return f"{value} sample{'' if value == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Derivations of receptive fields: back through a product of layers, forwards through a network."""
+"""Derivations of receptive fields: backward through a product, forward through a network."""
 
 from __future__ import annotations
 
@@ -27,31 +27,38 @@ from convalg.size import Condition, is_symbolic
 
 
 def receptive_field(subject: Operator | Network, node: str | None = None) -> Derivation:
-    """Which inputs one output of a product of layers, or of a network, can read.
+    """Derive which inputs one output of a product of layers, or of a network, can read.
 
-    Rule: back through a layer of a product, r <- s r + (d (k - 1) + 1 - s), S <- s S,
-    P <- s P + p; forwards through a network, to `node` or the output, r <- r + d (k - 1) j,
+    Rule: backward through a layer of a product, r <- s r + (d (k - 1) + 1 - s), S <- s S,
+    P <- s P + p; forward through a network, to `node` or the output, r <- r + d (k - 1) j,
     P <- P + p j, j <- s j, with the size r, the jump j and the padding P. Where branches meet,
-    their union. Borders are left aside, and so are holes.
+    their fields are united. Borders are ignored, and so are gaps between the inputs that are read.
+
+    Args:
+        subject: a layer, a product of layers, or a network.
+        node: the node of a network whose field is derived; its output unless given.
+
+    Raises:
+        KindError: unless all factors are correlations with the same number of axes; for a network
+            without axes, and where branches with different jumps meet.
+        UndecidableError: for symbolic strides or dilations.
+
     Source: Araujo, Norris, Sim, Computing Receptive Fields of CNNs, Distill 2019.
-    Raises: KindError unless all factors are correlations with the same number of axes; for a
-    network without axes, and where branches of different jumps meet. UndecidableError for
-    letters as strides.
 
     >>> import convalg as ca
     >>> net = ca.correlation(7, ca.kernel(3, name="b")) @ ca.correlation(9, ca.kernel(3))
-    >>> print(receptive_field(net).steps[-1].formula.split(",\\\\quad ", 1)[1])
+    >>> print(ca.derive.receptive_field(net).steps[-1].formula.split(",\\\\quad ", 1)[1])
     \\operatorname{hull} R_{0}(u) = [u,\\ u + 4],\\quad r = 5
-    >>> found = receptive_field(ca.zoo.lenet5(), "S4")
-    >>> [step.reason.split(":")[0] for step in found.steps]
-    ['a position of the input reads itself', 'through C1', 'through S2', 'through C3', 'through S4']
-    >>> found.steps[-1].formula, bool(found.verify())
+    >>> derivation = ca.derive.receptive_field(ca.zoo.lenet5(), "S4")
+    >>> [step.reason.split(":")[0] for step in derivation.steps[1:]]
+    ['through C1', 'through S2', 'through C3', 'through S4']
+    >>> derivation.steps[-1].formula, bool(derivation.verify())
     ('u \\\\mapsto [4 u,\\\\ 4 u + 15],\\\\quad r = 16,\\\\ j = 4,\\\\ P = 0', True)
     """
     if isinstance(subject, Network):
         return _through(subject, subject.receptive_field(node).node)
     if node is not None:
-        raise KindError(f"{subject!r} has no node {node!r}: only a network has nodes")
+        raise KindError(f"{subject!r} does not have a node {node!r}: only a network has nodes")
     if isinstance(subject, Compose):
         layers = [one_layer(factor, "the receptive field") for factor in subject.factors]
         geometries = [(layer.geometry, transposed) for layer, transposed in layers]
@@ -71,14 +78,14 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """The indices R(u) that output u reads through a layer, and their first and last.
+    """The indices R(u) that output u reads through a layer, and the first and last of them.
 
-    `reads`: {[u] -> [i]}, composed of this layer and those after it, the border left aside.
-    `exact`: the ends are read; else nothing is read outside of them.
+    `reads`: {[u] -> [i]}, composed of this layer and those after it, ignoring borders.
+    `exact`: the first and last indices are read; else nothing is read outside of them.
     """
 
     shown: str
-    """R(u) as a set, by the R(u) of the layer after it."""
+    """R(u) as a set, in terms of the R(u) of the layer after it."""
     name: str
     output: Any
     reads: islpy.Map
@@ -89,7 +96,7 @@ class Field:
     """Abbreviations of the setting, as LaTeX."""
 
     def pieces(self) -> list[str]:
-        """The set, its bounds, and how many indices they enclose."""
+        """The set, its bounds, and the number of indices between them."""
         bounds = ",\\ ".join(_bound(value, self.output) for value in (self.start, self.end))
         size = expanded(self.end - self.start + 1)
         if self.exact:
@@ -101,13 +108,13 @@ class Field:
         return [*pieces, *self.given]
 
     def decide(self, setting: Setting) -> Verdict:
-        """Compare the first and the last index of the set with the bounds, for all u."""
+        """Compare the first and last indices of the set with the bounds, for all u."""
         claim = formula_of(self)
         reads = self.reads.intersect_params(setting.domain)
         u, start, end = (text(value) for value in (self.output, self.start, self.end))
-        values = (self.start, self.end, *setting.letters)
-        letters = parameters(*(sympy.sympify(v).subs(self.output, 0) for v in values))
-        head, some = f"{letters}{{ [{u}] -> [i]", f"{start} <= {end}"
+        values = (self.start, self.end, *setting.symbols)
+        declared = parameters(*(sympy.sympify(v).subs(self.output, 0) for v in values))
+        head, some = f"{declared}{{ [{u}] -> [i]", f"{start} <= {end}"
         within = islpy.Map(f"{head} : {start} <= i <= {end} }}")
         good = reads.is_subset(within)
         if good and self.exact:
@@ -118,14 +125,14 @@ class Field:
             good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
         if good:
             return Verdict("proved", claim, setting.scope, SETS)
-        return setting.unknown(claim, "the hull is another", SETS)
+        return setting.unknown(claim, "the bounds of the set differ from the claimed ones", SETS)
 
 
 BELOW = "\\le"
 
 
 def _bound(value: Any, output: Any) -> str:
-    """An end of an interval, the output first."""
+    """A bound of an interval, with the output first."""
     expression = sympy.sympify(value)
     if expression.has(sympy.floor):
         return size_latex(expression)
@@ -136,10 +143,10 @@ def _bound(value: Any, output: Any) -> str:
 def _field_steps(
     axes: list[tuple[Axis, bool]], where: str, setting: Setting, names: Names
 ) -> list[Step]:
-    """From the last layer back to the input."""
-    taken = {letter.name for letter in setting.letters}
+    """The steps from the last layer back to the input."""
+    taken = {symbol.name for symbol in setting.symbols}
     u = sympy.Symbol(next(name for name in "uvqrxyz" if name not in taken), integer=True)
-    letter = size_latex(u)
+    variable = size_latex(u)
     start: Any = u
     end: Any = u
     reads = islpy.Map(f"{{ [{text(u)}] -> [i] : i = {text(u)} }}")
@@ -156,8 +163,8 @@ def _field_steps(
             start = axis.stride * start - axis.before
             end = axis.stride * end + axis.span - 1 - axis.before
         start, end = expanded(start), expanded(end)
-        after = f"{label}_{{{depth}}}({letter})" if number else f"\\{{ {letter} \\}}"
-        own = f"{label}_{{{depth - 1}}}({letter})"
+        after = f"{label}_{{{depth}}}({variable})" if number else f"\\{{ {variable} \\}}"
+        own = f"{label}_{{{depth - 1}}}({variable})"
         shown = f"{own} = {_set_latex(axis, transposed, after, names)}"
         given = setting.abbreviations(axis.padding)
         field = Field(shown, own, u, reads, start, end, exact=True, given=given)
@@ -167,8 +174,8 @@ def _field_steps(
         numbers = f"k = {axis.taps}, s = {axis.stride}, p = {axis.before}"
         if abs(axis.dilation) != 1:
             numbers += f", d = {abs(axis.dilation)}"
-        bound = "" if field.exact else "; a bound, since not every index between is read"
-        reason = f"back through {kind} {depth}{where}, the border left aside: {numbers}{bound}"
+        bound = "" if field.exact else "; only a bound, since not every index in between is read"
+        reason = f"back through {kind} {depth}{where}, ignoring the border: {numbers}{bound}"
         steps.append(step(field, reason, setting))
     return steps
 
@@ -183,7 +190,7 @@ def _set_latex(axis: Axis, transposed: bool, after: str, names: Names) -> str:
 
 
 def _layer_reads(axis: Axis) -> str:
-    """{[output] -> [input]} for isl, the border left aside."""
+    """{[output] -> [input]} for isl, ignoring the border."""
     read = axis.formula("v0", "v2", text)
     return (
         f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
@@ -192,7 +199,7 @@ def _layer_reads(axis: Axis) -> str:
 
 
 def _transposed_reads(axis: Axis) -> str:
-    """{[output] -> [input]} of the transposed layer for isl, the border left aside."""
+    """{[output] -> [input]} of the transposed layer for isl, ignoring the border."""
     written = axis.formula("v1", "v2", text)
     return (
         f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
@@ -207,18 +214,18 @@ def _transposed_reads(axis: Axis) -> str:
 class NetworkField:
     """The field of a node along one axis, from those of its sources; equal ones are proved once.
 
-    `exact`: the first and the last position are read; else nothing is read outside of them.
+    `exact`: the first and last positions are read; else nothing is read outside of them.
     """
 
     parts: tuple[tuple[str, str], ...]
-    """What the node reads of each source, and the source of the input, as isl."""
+    """What the node reads of each source, and what the source reads of the input, for isl."""
     span: Span
     exact: bool
     output: str = "u"
     """The name of an output's index."""
 
     def pieces(self) -> list[str]:
-        """The bounds of what output u reads; their number r, jump j and padding P."""
+        """The bounds of what output u reads, with the size r, jump j and padding P."""
         span = self.span
         moving = [(span.stride, self.output)] if span.stride != 0 else []
         ends = ",\\ ".join(affine(moving, end) for end in (span.start, span.end))
@@ -231,7 +238,7 @@ class NetworkField:
         return [bounds, f"r {sign} {size},\\ j = {jump},\\ P = {padding}"]
 
     def decide(self, setting: Setting) -> Verdict:
-        """The step from the fields of the sources, which the steps before it prove, to this one."""
+        """Check the step from the fields of the sources, proved by earlier steps, to this one."""
         claim = formula_of(self)
         reads = None
         for of_source, of_input in self.parts:
@@ -249,28 +256,28 @@ class NetworkField:
             good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
         if good:
             return Verdict("proved", claim, setting.scope, SETS)
-        return setting.unknown(claim, "the hull is another", SETS)
+        return setting.unknown(claim, "the bounds of the set differ from the claimed ones", SETS)
 
 
-def _through(net: Network, wanted: str) -> Derivation:
-    """Forwards from the input to a node, over all that it reads."""
+def _through(net: Network, node: str) -> Derivation:
+    """Derive the field of a node, from the input forward through everything that the node reads."""
     dims = len(net.in_shape) - 1
     if not dims:
         raise KindError(
-            f"a receptive field is derived along axes, and the input {net.in_shape} of {net.name} "
-            f"has channels only"
+            f"a receptive field is derived along spatial axes, but the input {net.in_shape} of "
+            f"{net.name} has only channels"
         )
-    known = reaches(net)
-    kept = nx.ancestors(net.graph, wanted) | {wanted}
-    nodes = [node for node, _ in net.layers() if node in kept]
-    axes = [list(_fields(net, known, nodes, axis)) for axis in range(dims)]
+    reach = reaches(net)
+    kept = nx.ancestors(net.graph, node) | {node}
+    nodes = [other for other, _ in net.layers() if other in kept]
+    axes = [list(_fields(net, reach, nodes, axis)) for axis in range(dims)]
     if all(lines == axes[0] for lines in axes):
         axes = axes[:1]
-    positive = _positive(net, known, nodes)
-    letters = tuple(sorted({s for value in positive for s in value.free_symbols}, key=str))
+    positive = _positive(net, reach, nodes)
+    symbols = tuple(sorted({s for value in positive for s in value.free_symbols}, key=str))
     limits = tuple(Condition(value - 1) for value in positive)
-    setting = Setting(letters, Domain(tuple(letters), limits))
-    output = Names(*letters)("u")
+    setting = Setting(symbols, Domain(tuple(symbols), limits))
+    output = Names(*symbols)("u")
     steps = [
         step(
             replace(field, output=output),
@@ -280,62 +287,62 @@ def _through(net: Network, wanted: str) -> Derivation:
         for axis, fields in enumerate(axes)
         for field, reason in fields
     ]
-    return Derivation(f"The receptive field of {wanted} in {net.name}", tuple(steps))
+    return Derivation(f"The receptive field of {node} in {net.name}", tuple(steps))
 
 
 def _fields(
-    net: Network, known: dict[str, Reach], nodes: list[str], axis: int
+    net: Network, reach: dict[str, Reach], nodes: list[str], axis: int
 ) -> Iterator[tuple[NetworkField, str]]:
-    """The steps along one axis; a layer that reads its own position only has none."""
+    """Yield the steps along one axis; a layer that reads only its own position has none."""
     own = Span(0, 0, 1)
     yield (
         NetworkField(((_SAME, _between(own)),), own, True),
-        "a position of the input reads itself",
+        "a position of the input reads only itself",
     )
     for node in nodes:
         sources = dict.fromkeys(net.sources(node))
-        before = [known[source].spans[axis] for source in sources]
-        if known[node].kind != "whole" and len({part.stride for part in before}) > 1:
+        before = [reach[source].spans[axis] for source in sources]
+        if reach[node].kind != "whole" and len({part.stride for part in before}) > 1:
             raise KindError(
-                f"branches whose fields are {' and '.join(str(k.stride) for k in before)} apart "
-                f"meet at {node}, and their union is no such field: see net.misalignments, or "
-                f"derive the field of a node before it"
+                f"branches with jumps {' and '.join(str(k.stride) for k in before)} meet at "
+                f"{node}, and the union of their fields does not have this form: see "
+                f"net.misalignments, or derive the field of a node before it"
             )
-        span = known[node].spans[axis]
+        span = reach[node].spans[axis]
         if all(part == span for part in before):
             continue
-        links = [_link(net, known, node, source, axis) for source in sources]
+        links = [_link(net, reach, node, source, axis) for source in sources]
         parts = tuple(
             (_reads(link), _between(part)) for link, part in zip(links, before, strict=True)
         )
-        yield NetworkField(parts, span, known[node].exact), _reason(net, node, sources, links)
+        yield NetworkField(parts, span, reach[node].exact), _reason(net, node, sources, links)
 
 
 _SAME = "{ [u] -> [u] }"
 
 
-def _link(net: Network, known: dict[str, Reach], node: str, source: str, axis: int) -> Any:
-    """The link of a node to a source; a size where all of it is read, None for its own position."""
-    before = known[source]
+def _link(net: Network, reach: dict[str, Reach], node: str, source: str, axis: int) -> Any:
+    """The link from a node to a source; a size if it reads everything, None if its own position."""
+    before = reach[source]
     if before.kind == "whole":
         return None
-    if known[node].kind == "whole":
+    if reach[node].kind == "whole":
         return before.sizes[axis]
-    if before.kind == "flat" or known[node].kind == "flat" or net[node].many:
+    if before.kind == "flat" or reach[node].kind == "flat" or net[node].many:
         return None
     links = net[node].links(net.shapes[source])
     assert links is not None
     link = links[axis]
     if is_symbolic(link.axis.stride) or is_symbolic(link.axis.dilation):
         raise UndecidableError(
-            f"a receptive field is derived for numbers as stride and dilation, not for "
-            f"{link.axis.stride} and {link.axis.dilation} at {node}: put in numbers"
+            f"a receptive field can be derived for numeric strides and dilations, not for "
+            f"{link.axis.stride} and {link.axis.dilation} at {node}: substitute numbers"
         )
     return link
 
 
 def _reads(link: Any) -> str:
-    """{[position in a node] -> [position in its source]} for isl, the border left aside."""
+    """{[position in a node] -> [position in its source]} for isl, ignoring the border."""
     if link is None:
         return _SAME
     if not isinstance(link, Link):
@@ -349,7 +356,7 @@ def _reads(link: Any) -> str:
 
 
 def _between(span: Span) -> str:
-    """{[u] -> [i]} of all between the bounds of u, for isl, in integers."""
+    """{[u] -> [i]} for all i between the bounds for u, for isl, with integer coefficients."""
     ends = [sympy.sympify(value) for value in (span.start, span.end, span.stride)]
     common = sympy.ilcm(1, *(sympy.fraction(sympy.together(end))[1] for end in ends))
     low, high, step = (text(sympy.expand(end * common)) for end in ends)
@@ -357,19 +364,19 @@ def _between(span: Span) -> str:
     return f"{parameters(*ends)}{{ [u] -> [i] : {bounds} }}"
 
 
-def _positive(net: Network, known: dict[str, Reach], nodes: list[str]) -> list[Any]:
-    """Symbolic sizes that are at least 1: of taps, and of axes that are read as a whole."""
-    found: dict[Any, None] = {}
+def _positive(net: Network, reach: dict[str, Reach], nodes: list[str]) -> list[Any]:
+    """Symbolic sizes that are at least 1: of kernels, and of axes that are read completely."""
+    sizes: dict[Any, None] = {}
     for node in nodes:
         for source in net.sources(node):
             for axis in range(len(net.in_shape) - 1):
-                link = _link(net, known, node, source, axis)
-                found[link.axis.taps if isinstance(link, Link) else link] = None
-    return [size for size in found if is_symbolic(size)]
+                link = _link(net, reach, node, source, axis)
+                sizes[link.axis.taps if isinstance(link, Link) else link] = None
+    return [size for size in sizes if is_symbolic(size)]
 
 
 def _reason(net: Network, node: str, sources: Iterable[str], links: list[Any]) -> str:
-    """What a layer does to the field, as text."""
+    """The effect of a layer on the field, as text."""
     if len(links) > 1:
         return f"{node} joins {', '.join(sources)}: the union of what they read"
     (link,) = links
@@ -381,7 +388,7 @@ def _reason(net: Network, node: str, sources: Iterable[str], links: list[Any]) -
     width = "(k - 1)" if not dilated else "d (k - 1)"
     numbers = f"k = {axis.taps}, s = {axis.stride}{dilated}, p = {axis.before}"
     if link.table is not None:
-        return f"through {node}: windows within those of {numbers}"
+        return f"through {node}: windows contained in those with {numbers}"
     if link.transposed:
         return (
             f"through {node}, transposed: {numbers}; j becomes j / s, then r grows by {width} j "

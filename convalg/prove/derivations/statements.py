@@ -38,11 +38,11 @@ SETS = "Presburger arithmetic (isl): both sides compared as sets of integers"
 class Setting:
     """The sizes that the statements of a derivation are about.
 
-    `where`: the domain of the operators involved. `named`: symbols that abbreviate a size,
+    `where`: the domain of the operators involved. `named`: symbols that abbreviate a size, each
     with that size.
     """
 
-    letters: tuple[Any, ...]
+    symbols: tuple[Any, ...]
     where: Domain
     named: tuple[tuple[Any, Size], ...] = ()
 
@@ -53,7 +53,7 @@ class Setting:
 
     @cached_property
     def domain(self) -> islpy.Set:
-        """The sizes at which the operators exist; the abbreviations have their value there."""
+        """The sizes at which the operators exist, with the values of the abbreviations."""
         domain = self.where.points
         for symbol, value in self.named:
             equal = f"{text(symbol)} = {text(value)}"
@@ -62,16 +62,16 @@ class Setting:
 
     @cached_property
     def scope(self) -> str:
-        """Those sizes in words."""
+        """These sizes as text."""
         return str(self.where)
 
     @property
     def declared(self) -> str:
         """The symbolic sizes and abbreviations as isl declares them."""
-        return parameters(*self.letters, *(symbol for symbol, _ in self.named))
+        return parameters(*self.symbols, *(symbol for symbol, _ in self.named))
 
     def abbreviations(self, *sizes: Size) -> tuple[str, ...]:
-        """The abbreviations that some sizes use, as LaTeX."""
+        """The definitions of the abbreviations used in some sizes, as LaTeX."""
         used = {symbol for size in sizes for symbol in getattr(size, "free_symbols", ())}
         pairs = [(symbol, value) for symbol, value in self.named if symbol in used]
         return tuple(f"{size_latex(symbol)} = {size_latex(value)}" for symbol, value in pairs)
@@ -79,46 +79,46 @@ class Setting:
     def verdict(
         self, claim: str, apart: Sequence[tuple[islpy.Set, Any, Any]], method: str, names: str = ""
     ) -> Verdict:
-        """Proved where no set of differing points has any; else the smallest one.
+        """Return "proved" if all sets of differing points are empty, else the smallest such point.
 
-        `apart`: sets of points with the values on the right and on the left there.
+        `apart`: sets of points, each with the values of the right-hand and left-hand sides there.
         """
         left = [(points, right, own) for points, right, own in apart if not points.is_empty()]
         if not left:
             return Verdict("proved", claim, self.scope, method)
-        place, sizes, point = families.smallest([points for points, _, _ in left], self.letters)
+        number, sizes, point = families.smallest([points for points, _, _ in left], self.symbols)
         inputs: dict[str, Any] = {names: list(point)} if names and point else {}
-        _, right, own = left[place]
-        found = Counterexample(sizes, None, None, right, own, inputs)
-        return Verdict("refuted", claim, self.scope, method, found)
+        _, right, own = left[number]
+        counterexample = Counterexample(sizes, None, None, right, own, inputs)
+        return Verdict("refuted", claim, self.scope, method, counterexample)
 
     def unknown(self, claim: str, reason: str, method: str) -> Verdict:
-        """The verdict where a statement is not decided."""
+        """Return the verdict for a statement that is not decided."""
         return Verdict("unknown", claim, self.scope, method, reason=reason)
 
 
 class Statement(Protocol):
-    """A formula, in pieces that may be on lines of their own, and its check."""
+    """A formula, in pieces that may be on separate lines, and its check."""
 
     def pieces(self) -> list[str]:
-        """The formula as LaTeX."""
+        """Return the parts of the formula as LaTeX."""
 
     def decide(self, setting: Setting) -> Verdict:
-        """Whether it holds for all sizes of the setting."""
+        """Decide whether the statement holds for all sizes of the setting."""
 
 
 def formula_of(statement: Statement) -> str:
-    """The formula of a statement in one line."""
+    """The formula of a statement on one line."""
     return ",\\quad ".join(statement.pieces())
 
 
 Ranges: TypeAlias = "tuple[tuple[str, Size], ...]"
-"""Variables with the number of their values, from 0."""
+"""Variables, each with its number of values: they start at 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class Equation:
-    """Two expressions that are equal for all arrays, and all values of the free variables."""
+    """Two expressions that are equal for all arrays and all values of the free variables."""
 
     left: Expression
     right: Expression
@@ -141,16 +141,16 @@ class Equation:
             (points, 0 if value > 0 else -value, value if value > 0 else 0)
             for _, points, value in difference(left, right)
         ]
-        places = ", ".join([*(name for name, _ in self.free), "indices"])
-        return setting.verdict(claim, apart, PRODUCTS, places)
+        names = ", ".join([*(name for name, _ in self.free), "indices"])
+        return setting.verdict(claim, apart, PRODUCTS, names)
 
 
 @dataclass(frozen=True, eq=False)
 class Definition:
-    """An operator by its spaces and the sum that gives each of its outputs.
+    """An operator, given by its spaces and the sum for each of its outputs.
 
-    Decided against the entries that the operator really has: `equation` must hold for them.
-    `shapes` are those of the operator at hand, which the printed ones must be.
+    The check uses the actual entries of the operator: `equation` must hold for them. `shapes`
+    are those of the given operator, and the printed ones must equal them.
     """
 
     operator: Named
@@ -182,13 +182,16 @@ class Definition:
                 return verdict
         for _, axis in self.borders:
             if not _folds_once(axis, setting):
-                reason = "the border folds more than once, which no sum with symbols says"
+                reason = (
+                    "the boundary rule folds more than once, which a sum with symbolic sizes "
+                    "cannot express"
+                )
                 return setting.unknown(claim, reason, PRODUCTS)
-        return replace(self.equation.decide(setting), words=claim)
+        return replace(self.equation.decide(setting), statement=claim)
 
 
 def _folds_once(axis: Axis, setting: Setting) -> bool:
-    """Whether all reads are within one size of the input; with numbers any distance is printed."""
+    """Whether all reads are within one size of the input; numbers allow any distance."""
     if axis.is_concrete:
         return True
     n = text(axis.in_size)
@@ -222,11 +225,11 @@ class VectorEquation:
         if not verdict:
             return verdict
         row = tuple(f"(r{k})" for k in range(len(shapes[0])))
-        place = tuple(map(variable, row))
-        left, right = (Entry(side, place) for side in (self.left, self.right))
+        index = tuple(map(variable, row))
+        left, right = (Entry(side, index) for side in (self.left, self.right))
         free = tuple(zip(row, shapes[0], strict=True))
-        found = Equation(left, right, free).decide(setting)
-        return replace(found, words=claim)
+        verdict = Equation(left, right, free).decide(setting)
+        return replace(verdict, statement=claim)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,15 +252,15 @@ class OperatorEquation:
         verdict = same_sizes(setting, zip(*shapes, strict=True), claim)
         if not verdict:
             return verdict
-        # A name that no array of a derivation has.
+        # No array of a derivation has this name.
         v = Array("(v)", self.left.in_shape)
-        found = VectorEquation(Applied(self.left, v), Applied(self.right, v)).decide(setting)
-        return replace(found, words=claim)
+        verdict = VectorEquation(Applied(self.left, v), Applied(self.right, v)).decide(setting)
+        return replace(verdict, statement=claim)
 
 
 @dataclass(frozen=True, eq=False)
 class Rounded:
-    """floor(above / below) + 1, as one writes it."""
+    """floor(above / below) + 1, as it is usually written."""
 
     above: Size
     below: int
@@ -268,7 +271,7 @@ class Rounded:
         return self.above // self.below + 1
 
     def latex(self) -> str:
-        """With the fraction as it is."""
+        """With the fraction unchanged."""
         if self.below == 1:
             return f"{size_latex(self.above)} + 1"
         fraction = f"\\frac{{{size_latex(self.above)}}}{{{self.below}}}"
@@ -277,7 +280,7 @@ class Rounded:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """A sum of terms `sign factor (base - less)`, as one writes it."""
+    """A sum of terms `sign factor (base - less)`, as it is usually written."""
 
     terms: tuple[tuple[int, Size, Size, int], ...]
 
@@ -290,16 +293,16 @@ class Written:
         return total
 
     def latex(self) -> str:
-        """With every term as it is."""
-        words = ""
+        """With every term unchanged."""
+        formula = ""
         for sign, factor, base, less in self.terms:
             size = size_latex(base)
             bare = less == 0 and not size_latex(base).startswith("-")
             inner = size if bare and " " not in size else f"({size}{f' - {less}' if less else ''})"
             term = inner if factor == 1 else f"{size_latex(factor)} \\cdot {inner}"
             mark = "-" if sign < 0 else "+"
-            words += f" {mark} {term}" if words else f"{'-' if sign < 0 else ''}{term}"
-        return words
+            formula += f" {mark} {term}" if formula else f"{'-' if sign < 0 else ''}{term}"
+        return formula
 
 
 Side: TypeAlias = "Size | Rounded | Written"
@@ -309,13 +312,13 @@ def _value(side: Side) -> Size:
     return side.value if isinstance(side, (Rounded, Written)) else side
 
 
-def _words(side: Side) -> str:
+def _latex(side: Side) -> str:
     return side.latex() if isinstance(side, (Rounded, Written)) else size_latex(side)
 
 
 @dataclass(frozen=True, eq=False)
 class SizeOf:
-    """A size of the operator at hand, and formulas for it."""
+    """A size of the given operator, and formulas for it."""
 
     name: str
     actual: Size
@@ -323,8 +326,8 @@ class SizeOf:
 
     def pieces(self) -> list[str]:
         """name = formula = formula."""
-        words = dict.fromkeys(map(_words, self.sides))
-        return [" = ".join([self.name, *words])]
+        formulas = dict.fromkeys(map(_latex, self.sides))
+        return [" = ".join([self.name, *formulas])]
 
     def decide(self, setting: Setting) -> Verdict:
         """Compare each formula with the size, for all values of their symbols."""
@@ -348,11 +351,11 @@ class Compared:
     left: Index
     right: Index
     divisor: int = 1
-    """The right side is divided by it, as a fraction."""
+    """The right-hand side is divided by it, as a fraction."""
     strict: bool = False
 
     def latex(self) -> str:
-        """With the sign between them."""
+        """Both sides with the relation sign between them."""
         right = self.right.latex()
         if self.divisor != 1:
             right = f"\\frac{{{right}}}{{{self.divisor}}}"
@@ -367,7 +370,7 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Equivalent:
-    """Two conditions on one index that hold for the same values of at least 0."""
+    """Two conditions on an index that hold for the same non-negative values."""
 
     index: str
     left: Compared
@@ -407,7 +410,7 @@ class Extreme:
         return [f"\\{self.kind}_{{{under}}} ({self.index.latex()}) = {self.value.latex()}"]
 
     def decide(self, setting: Setting) -> Verdict:
-        """No value of the expression is beyond, and one is reached."""
+        """Check that no value of the expression is beyond the extreme, and that it is reached."""
         claim = formula_of(self)
         free, over = [name for name, _ in self.free], [name for name, _ in self.over]
         names = {name: f"v{k}" for k, name in enumerate([*free, *over])}
@@ -424,25 +427,25 @@ class Extreme:
             islpy.Set(f"{head}{every} and {condition} }}").intersect_params(setting.domain)
             for condition in (f"not ({reached})", beyond)
         )
-        words = self.value.latex()
-        apart = [(missed, words, "not reached"), (passed, words, "passed")]
+        shown = self.value.latex()
+        apart = [(missed, shown, "not reached"), (passed, shown, "exceeded")]
         return setting.verdict(claim, apart, SETS, ", ".join(free))
 
 
 @dataclass(frozen=True, eq=False)
 class Together:
-    """Several statements in one line."""
+    """Several statements on one line."""
 
     parts: tuple[Statement, ...]
     given: tuple[str, ...] = ()
     """Abbreviations of the setting, as LaTeX."""
 
     def pieces(self) -> list[str]:
-        """Those of all parts."""
+        """The pieces of all parts."""
         return [*(piece for part in self.parts for piece in part.pieces()), *self.given]
 
     def decide(self, setting: Setting) -> Verdict:
-        """The first verdict that is not proved, or one for all."""
-        found = [part.decide(setting) for part in self.parts]
-        worst = next((verdict for verdict in found if not verdict), found[0])
-        return replace(worst, words=formula_of(self))
+        """Return the first verdict that is not proved, or one for all parts."""
+        verdicts = [part.decide(setting) for part in self.parts]
+        worst = next((verdict for verdict in verdicts if not verdict), verdicts[0])
+        return replace(worst, statement=formula_of(self))

@@ -1,9 +1,9 @@
 """Sums over index sets: the language of derivations, printed and decided from one tree.
 
 An expression is a sum of products of array entries, such as sum over t of w[t] x[2 o + t - 1]. It
-is printed as LaTeX by `latex`, and read by isl through `points`: the set of all its products, as
+is printed as LaTeX by `latex`, and given to isl by `points`: the set of all its products, as
 [free indices, indices of each array]. Two expressions are equal for all values of the arrays
-exactly when those sets are. Entries outside an array are zero.
+exactly when these sets are equal. Entries outside an array are zero.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Size: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Array:
-    """An array of unknowns, by the name that formulas show."""
+    """An array of unknowns, with the name that is used in formulas."""
 
     name: str
     shape: tuple[Size, ...]
@@ -41,7 +41,7 @@ class Array:
 class Named:
     """An operator with a name: its entries [row, column, label] are labelled with `weights`.
 
-    Without weights (paddings, upsampling) the entries are one.
+    Without weights (padding, upsampling) all entries are one.
     """
 
     name: str
@@ -77,7 +77,7 @@ class TransposedName:
         return self.operator.out_shape
 
     def latex(self) -> str:
-        """The name with a T."""
+        """The name with the superscript T."""
         name = self.operator.latex()
         # A second exponent on a prime needs braces.
         return f"{{{name}}}^{{\\mathsf T}}" if name.endswith("'") else f"{name}^{{\\mathsf T}}"
@@ -156,9 +156,9 @@ class Entry:
 
     def latex(self) -> str:
         """The vector with a subscript."""
-        place = ", ".join(part.latex() for part in self.index)
-        words = self.vector.latex()
-        return f"{words if isinstance(self.vector, Array) else f'({words})'}_{{{place}}}"
+        index = ", ".join(part.latex() for part in self.index)
+        name = self.vector.latex()
+        return f"{name if isinstance(self.vector, Array) else f'({name})'}_{{{index}}}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,12 +169,12 @@ class Times:
 
     def latex(self) -> str:
         """The factors side by side; sums in parentheses unless they are last."""
-        words = []
-        for place, factor in enumerate(self.factors):
-            last = place == len(self.factors) - 1
+        factors = []
+        for number, factor in enumerate(self.factors):
+            last = number == len(self.factors) - 1
             closed = isinstance(factor, Plus) or (isinstance(factor, IndexSum) and not last)
-            words.append(f"({factor.latex()})" if closed else factor.latex())
-        return "\\, ".join(words)
+            factors.append(f"({factor.latex()})" if closed else factor.latex())
+        return "\\, ".join(factors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,14 +190,14 @@ class Plus:
 
 @dataclass(frozen=True, eq=False)
 class IndexSum:
-    """The sum of a body over all integers `variables` at which the conditions hold."""
+    """The sum of a body over all integer `variables` that satisfy the conditions."""
 
     variables: tuple[str, ...]
     body: Expression
     conditions: tuple[tuple[Index, Index], ...] = ()
 
     def latex(self) -> str:
-        """The sign of the sum with its variables and conditions, and the body."""
+        """The summation sign with its variables and conditions, and the body."""
         if not self.variables:
             return self.body.latex()
         under = ", ".join(self.variables)
@@ -222,7 +222,7 @@ class Inner:
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """The partial derivative by one entry of an array."""
+    """The partial derivative with respect to one entry of an array."""
 
     of: Expression
     by: Entry
@@ -243,7 +243,7 @@ Key: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
 
 @dataclass(frozen=True, eq=False)
 class _Term:
-    """A product of entries, for all values of its variables at which the conditions hold."""
+    """A product of entries, for all values of its variables that satisfy the conditions."""
 
     scalars: tuple[str, ...] = ()
     factors: tuple[tuple[Array, tuple[str, ...]], ...] = ()
@@ -264,7 +264,7 @@ class _Term:
 
 @dataclass
 class Reader:
-    """Reads expressions as terms; each bound variable gets a name of its own."""
+    """Reads expressions as terms; each bound variable gets a unique name."""
 
     declared: str
     """The symbolic sizes as isl declares them."""
@@ -272,19 +272,19 @@ class Reader:
     numbers: Any = field(default_factory=count)
 
     def points(self, expression: Expression, free: Sequence[tuple[str, Size]]) -> Points:
-        """All products of an expression, for free variables in `0 <= variable < size`.
+        """Return all products of an expression, for free variables in `0 <= variable < size`.
 
-        Raises: UndecidableError where equal products are added a number of times.
+        Raises: UndecidableError where a sum contains the same product several times.
         """
         names = {name: self._fresh() for name, _ in free}
         box = tuple(f"0 <= {names[name]} < {text(size)}" for name, size in free)
         lead = _Term(variables=tuple(names.values()), conditions=box)
-        found: dict[Key, list[islpy.Set]] = {}
+        sets: dict[Key, list[islpy.Set]] = {}
         for term in self._terms(expression, names):
             key, points = self._set(lead * term, tuple(names.values()))
             if not points.is_empty():
-                found.setdefault(key, []).append(points)
-        return found
+                sets.setdefault(key, []).append(points)
+        return sets
 
     def _set(self, term: _Term, free: tuple[str, ...]) -> tuple[Key, islpy.Set]:
         factors = sorted(term.factors, key=lambda pair: pair[0].name)
@@ -295,14 +295,14 @@ class Reader:
             at = islpy.Map(f"{self.declared}{{ [{space}] -> [{', '.join(point)}] }}")
             values = values.intersect(at.intersect_range(members).domain())
         values = values.intersect_params(self.domain)
-        shown_point = [*free, *(index for _, place in factors for index in place)]
+        shown_point = [*free, *(part for _, index in factors for part in index)]
         shown = islpy.Map(f"{self.declared}{{ [{space}] -> [{', '.join(shown_point)}] }}")
         shown = shown.intersect_domain(values)
         if not shown.is_injective():
             names = ", ".join(array.name for array, _ in factors)
             raise UndecidableError(
-                f"a sum adds equal products of {names} several times, which is not decided: give "
-                f"numbers for the sizes"
+                f"a sum contains the same product of {names} several times, which cannot be "
+                f"decided here: use numbers as sizes"
             )
         key = (tuple(sorted(term.scalars)), tuple(array.name for array, _ in factors))
         return key, shown.range()
@@ -313,18 +313,18 @@ class Reader:
     def _terms(self, expression: Expression, names: dict[str, str]) -> list[_Term]:
         match expression:
             case Entry(vector=vector, index=index):
-                places, before = [], _Term()
+                indices, needed = [], _Term()
                 for part in index:
-                    place, needed = self._place(part, names)
-                    places.append(place)
-                    before = before * needed
-                return [before * term for term in self._entry(vector, tuple(places))]
+                    index_text, condition = self._isl_index(part, names)
+                    indices.append(index_text)
+                    needed = needed * condition
+                return [needed * term for term in self._entry(vector, tuple(indices))]
             case Times(factors=factors):
-                found = [_Term()]
+                products = [_Term()]
                 for factor in factors:
                     parts = self._terms(factor, names)
-                    found = [a * b for a, b in product(found, parts)]
-                return found
+                    products = [a * b for a, b in product(products, parts)]
+                return products
             case Plus(parts=parts):
                 return [
                     _Term(scalars=(scalar,)) * term
@@ -348,62 +348,62 @@ class Reader:
         raise AssertionError(expression)
 
     def _derived(self, term: _Term, by: Entry, names: dict[str, str]) -> _Term | None:
-        """A product without its factor of the array, whose index must be that of `by`."""
-        places = [k for k, (array, _) in enumerate(term.factors) if array == by.vector]
-        if not places:
+        """The term without its factor from the array, whose index must equal that of `by`."""
+        positions = [k for k, (array, _) in enumerate(term.factors) if array == by.vector]
+        if not positions:
             return None
-        (place,) = places
-        own = term.factors[place][1]
+        (position,) = positions
+        own = term.factors[position][1]
         fixed = _Term()
         for part, other in zip(by.index, own, strict=True):
             fixed = fixed * self._equal(part, Index(((1, other),)), {**names, other: other})
-        rest = (*term.factors[:place], *term.factors[place + 1 :])
+        rest = (*term.factors[:position], *term.factors[position + 1 :])
         return replace(term, factors=rest) * fixed
 
-    def _place(self, index: Index, names: dict[str, str]) -> tuple[str, _Term]:
-        """An index as an isl expression, and what that needs."""
+    def _isl_index(self, index: Index, names: dict[str, str]) -> tuple[str, _Term]:
+        """An index as an isl expression, and the conditions that it needs."""
         needed = _Term()
-        known: dict[Any, str] = dict(names)
+        named: dict[Any, str] = dict(names)
         for folded in index.folded:
-            inner, also = self._place(folded.index, names)
-            known[folded] = own = self._fresh()
+            inner, more = self._isl_index(folded.index, names)
+            named[folded] = own = self._fresh()
             condition = folded.border.condition(inner, own)
-            needed = needed * also * _Term(variables=(own,), conditions=(condition,))
-        return index.isl(known), needed
+            needed = needed * more * _Term(variables=(own,), conditions=(condition,))
+        return index.isl(named), needed
 
     def _equal(self, left: Index, right: Index, names: dict[str, str]) -> _Term:
-        first, needed = self._place(left, names)
-        second, also = self._place(right, names)
-        return needed * also * _Term(conditions=(f"{first} = {second}",))
+        first, needed = self._isl_index(left, names)
+        second, more = self._isl_index(right, names)
+        return needed * more * _Term(conditions=(f"{first} = {second}",))
 
-    def _entry(self, vector: Vector, places: tuple[str, ...]) -> list[_Term]:
+    def _entry(self, vector: Vector, indices: tuple[str, ...]) -> list[_Term]:
         match vector:
             case Array(shape=shape):
                 box = tuple(
-                    f"0 <= {place} < {text(size)}"
-                    for place, size in zip(places, shape, strict=True)
+                    f"0 <= {index} < {text(size)}"
+                    for index, size in zip(indices, shape, strict=True)
                 )
-                return [_Term(factors=((vector, places),), conditions=box)]
+                return [_Term(factors=((vector, indices),), conditions=box)]
             case Mix(parts=parts):
                 return [
                     _Term(scalars=(scalar,)) * term
                     for scalar, part in parts
-                    for term in self._entry(part, places)
+                    for term in self._entry(part, indices)
                 ]
             case Applied(operator=ProductSum(factors=(first, *rest)), vector=inner):
                 below = Applied(ProductSum(tuple(rest)), inner) if rest else inner
-                return self._entry(Applied(first, below), places)
+                return self._entry(Applied(first, below), indices)
             case Applied(operator=operator, vector=inner):
-                return self._through(operator, inner, places)
+                return self._through(operator, inner, indices)
         raise AssertionError(vector)
 
-    def _through(self, operator: Any, inner: Vector, places: tuple[str, ...]) -> list[_Term]:
+    def _through(self, operator: Any, inner: Vector, indices: tuple[str, ...]) -> list[_Term]:
         """The entries of one row of an operator, times those of the vector."""
         named = operator.operator if isinstance(operator, TransposedName) else operator
         others = tuple(self._fresh() for _ in operator.in_shape)
         weights = named.weights
         labels = tuple(self._fresh() for _ in weights.shape) if weights else ()
-        row, column = (others, places) if named is not operator else (places, others)
+        row, column = (others, indices) if named is not operator else (indices, others)
         point = (*row, *column, *labels)
         factors = ((weights, labels),) if weights else ()
         lead = _Term((), factors, others + labels, (), ((point, named.entries),))
@@ -414,25 +414,25 @@ Points: TypeAlias = "dict[Key, list[islpy.Set]]"
 
 
 def difference(left: Points, right: Points) -> list[tuple[Key, islpy.Set, int]]:
-    """Where two expressions differ: (arrays, points, left minus right) with non-empty points."""
-    found = []
+    """Where two expressions differ: (key, points, left minus right) with non-empty points."""
+    gaps = []
     for key in dict.fromkeys([*left, *right]):
         pieces: list[tuple[int, islpy.Set]] = []
         for sign, side in ((1, left), (-1, right)):
             for points in side.get(key, []):
                 pieces = _added(pieces, sign, points)
-        found += [(key, points, value) for value, points in pieces if value]
-    return found
+        gaps += [(key, points, value) for value, points in pieces if value]
+    return gaps
 
 
 def _added(
     pieces: list[tuple[int, islpy.Set]], value: int, points: islpy.Set
 ) -> list[tuple[int, islpy.Set]]:
-    """Disjoint pieces with a multiple of one more set added."""
-    found = []
+    """Add a multiple of a set of points to disjoint pieces, and keep them disjoint."""
+    result = []
     for own, other in pieces:
         common, apart = other.intersect(points), other.subtract(points)
-        found += [(own + value, common), (own, apart)]
+        result += [(own + value, common), (own, apart)]
         points = points.subtract(other)
-    found.append((value, points))
-    return [(own, part) for own, part in found if not part.is_empty()]
+    result.append((value, points))
+    return [(own, part) for own, part in result if not part.is_empty()]

@@ -1,1 +1,1 @@
-"""Claims about Python functions: run on symbols, watched, and compared on numbers."""
+"""Claims about Python functions: run on symbols, traced, and compared on numbers."""

@@ -1,4 +1,4 @@
-"""Claims about functions: is f linear, does it implement A, is this its gradient?"""
+"""Claims about functions: f is linear, implements an operator, or is its gradient."""
 
 from __future__ import annotations
 
@@ -21,29 +21,36 @@ from convalg.prove.functions.trials import Trials, differ, first_gap
 from convalg.prove.verdict import Counterexample, Verdict
 from convalg.size import as_shape, size_product
 
-TRACED = "exact polynomial identity of the outputs, run on symbols (floats as simple fractions)"
-SAMPLED = "numbers tried, since the function cannot run on symbols"
+TRACED = "exact polynomial identity of the outputs on symbols (floats read as simple fractions)"
+SAMPLED = "comparison on numbers, since the function cannot be traced on symbols"
 EXACT = "over exact numbers"
 
 
 def linear(f: Any, in_shape: Any = None) -> Verdict:
-    """Whether f(a x + b y) = a f(x) + b f(y): a plain Python function, a map or an operator.
+    """Decide whether f is linear: f(a x + b y) = a f(x) + b f(y).
 
-    Shapes: f takes one array of `in_shape` (operators and maps bring their own).
-    It is proved where f is shown to run the same instructions on symbols as on numbers. A
-    function for which that cannot be shown can be refuted by numbers, never proved.
+    A proof requires that f runs the same instructions on symbols as on numbers. If that cannot be
+    shown, numbers can refute the claim but not prove it.
 
-    Raises: KindError when f cannot be called with one array.
+    Args:
+        f: a Python function of one array, a map or an operator.
+        in_shape: the shape of the input of f; maps and operators have their own.
 
-    >>> linear(lambda x: x[1:] - x[:-1], 4)
+    Raises:
+        KindError: when f cannot be called with one array, or `in_shape` is missing.
+
+    >>> import convalg as ca
+    >>> ca.prove.linear(lambda x: x[1:] - x[:-1], 4)
     Proved for inputs of shape (4,); over exact numbers
-    >>> linear(lambda x: 2 * x + 1, 2).counterexample.inputs
+    >>> ca.prove.linear(lambda x: 2 * x + 1, 2).counterexample.inputs
     {'x': [0, 0]}
     """
     claim = "f(a x + b y) = a f(x) + b f(y)"
     if isinstance(f, Operator):
         if not f.is_concrete:
-            method = "the output is a sum over triples (row, column, weight) that x does not change"
+            method = (
+                "each output is a sum over triples (row, column, weight) that do not depend on x"
+            )
             scope = str(Domain.of(f))
             return Verdict("proved", f"{f!r} is linear", scope, method)
         x = unknowns(f.in_shape, "x")
@@ -55,32 +62,32 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
         raise KindError(f"linear needs the shape of the input of {f!r}: give in_shape")
     arity(f, (1,), "f(x)")
     shape = as_shape(in_shape, "in_shape")
-    x = unknowns(shape, "x")  # sizes of a function are numbers
+    x = unknowns(shape, "x")  # the sizes of a function are numbers
     scope = f"inputs of shape {shape}"
     try:
-        found = trace(f, [x], one_output(None))
+        traced = trace(f, [x], one_output(None))
     except UntraceableError as error:
         return _linear_by_numbers(f, x, claim, f"{scope}; {EXACT}", error)
-    return _linear_polynomials(f, x, found.outputs["y"], claim, _scope(scope, found))
+    return _linear_polynomials(f, x, traced.outputs["y"], claim, _scope(scope, traced))
 
 
-def _scope(shapes: str, found: Trace) -> str:
-    return "; ".join([shapes, EXACT, *found.notes])
+def _scope(shapes: str, traced: Trace) -> str:
+    return "; ".join([shapes, EXACT, *traced.notes])
 
 
 def _linear_polynomials(f: Function, x: Array, y: Array, claim: str, scope: str) -> Verdict:
     own = {generator for entry in x.ravel() for generator in entry.generators}
     for index, value in np.ndenumerate(y):
         if not value.degree_in(own) <= {1}:
-            found = _nonlinear_witness(f, x, index, value)
-            return Verdict("refuted", claim, scope, TRACED, found)
+            witness = _nonlinear_witness(f, x, index, value)
+            return Verdict("refuted", claim, scope, TRACED, witness)
     return Verdict("proved", claim, scope, TRACED)
 
 
 def _nonlinear_witness(
     f: Function, x: Array, index: tuple[int, ...], value: Polynomial
 ) -> Counterexample:
-    """f(0) when that is not zero, else two inputs whose images do not add up."""
+    """f(0) if it is not zero, else two inputs at which f is not additive."""
     generators = [next(iter(entry.generators)) for entry in x.ravel()]
 
     def at(numbers: Array) -> Any:
@@ -102,21 +109,21 @@ def _nonlinear_witness(
             return Counterexample(
                 {}, index, None, sums, at(left + right), inputs, replayed(left, right)
             )
-    raise AssertionError(f"{value} is not linear and yet additive on every pair tried")
+    raise AssertionError(f"{value} is not linear, yet additive on every pair tried")
 
 
 def _sums(f: Function, inputs: tuple[Array, ...], index: tuple[int, ...]) -> tuple[Any, Any]:
-    """f(x) + f(y) and f(x + y) at an entry, by calling f; 0 and f(0) for one input."""
+    """f(x) + f(y) and f(x + y) at an entry, by calling f; 0 and f(0) for a single input."""
     trials = Trials(f, one_output(None))
     images = [trials.run([array.astype(float)])["y"] for array in inputs]
     if len(inputs) == 1:
         return 0, images[0][index]
-    whole = trials.run([(inputs[0] + inputs[1]).astype(float)])["y"]
-    return images[0][index] + images[1][index], whole[index]
+    image = trials.run([(inputs[0] + inputs[1]).astype(float)])["y"]
+    return images[0][index] + images[1][index], image[index]
 
 
 def _pairs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
-    """Pairs of small integer inputs: impulses first, of both signs, then random ones."""
+    """Yield pairs of small integer inputs: impulses of both signs first, then random arrays."""
     count = int(size_product(shape))
     units = np.eye(count, dtype=int).reshape(count, *shape)
     for a, b in product(range(min(count, 8)), repeat=2):
@@ -130,7 +137,7 @@ def _pairs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
 def _linear_by_numbers(
     f: Function, x: Array, claim: str, scope: str, error: UntraceableError
 ) -> Verdict:
-    """Whether f is additive on numbers: a difference refutes, agreement proves nothing."""
+    """Check whether f is additive on numbers: a difference refutes, agreement is not a proof."""
     trials = Trials(f, one_output(None), error)
     reason = str(error)
     tried = 0
@@ -140,28 +147,28 @@ def _linear_by_numbers(
         if differ(at_zero, np.zeros_like(at_zero), trials.tolerance):
             index, claimed, actual = first_gap(np.zeros_like(at_zero), at_zero)
             inputs = {"x": zero.astype(int).tolist()}
-            found = Counterexample(
+            witness = Counterexample(
                 {}, index, None, claimed, actual, inputs, _replay(f, (zero,), index)
             )
-            return trials.refuted(claim, scope, SAMPLED, found, [[zero]])
+            return trials.refuted(claim, scope, SAMPLED, witness, [[zero]])
         for left, right in trials.pairs(_pairs(x.shape), x.shape):
             parts = trials.floats([left])["y"] + trials.floats([right])["y"]
-            whole = trials.floats([left + right])["y"]
+            together = trials.floats([left + right])["y"]
             tried += 1
-            if differ(parts, whole, trials.tolerance):
-                index, claimed, actual = first_gap(parts, whole)
+            if differ(parts, together, trials.tolerance):
+                index, claimed, actual = first_gap(parts, together)
                 inputs = {"x": _shown(left), "y": _shown(right)}
-                found = Counterexample(
+                witness = Counterexample(
                     {}, index, None, claimed, actual, inputs, _replay(f, (left, right), index)
                 )
                 return trials.refuted(
-                    claim, scope, SAMPLED, found, [[left], [right], [left + right]]
+                    claim, scope, SAMPLED, witness, [[left], [right], [left + right]]
                 )
     except UntraceableError as other:
-        words = reason if str(other) == reason else f"{reason}; {other}"
-        return Verdict("unknown", claim, scope, SAMPLED, reason=words)
-    words = f"{reason}; additive on {tried} pairs of inputs tried, which proves nothing"
-    return Verdict("unknown", claim, scope, SAMPLED, reason=words)
+        reason += "" if str(other) == reason else f"; {other}"
+        return Verdict("unknown", claim, scope, SAMPLED, reason=reason)
+    reason += f"; additive on all {tried} pairs of inputs tried, which is not a proof"
+    return Verdict("unknown", claim, scope, SAMPLED, reason=reason)
 
 
 def _replay(
@@ -171,23 +178,27 @@ def _replay(
 
 
 def _shown(values: Array) -> Any:
-    """Integers as integers."""
+    """The values as nested lists, with integers as integers."""
     return (values.astype(int) if np.array_equal(values, np.round(values)) else values).tolist()
 
 
 def implements(f: Function, operator: Operator) -> Verdict:
-    """Whether f(x) or f(x, w) gives exactly what an operator does, for all x (and all w).
+    """Decide whether f(x) or f(x, w) equals the output of an operator, for all x (and all w).
 
-    Shapes: f takes x of `in_shape` and, with two arguments, w of `A.kernel.shape`, one sample
-    and no batch, and returns an array of `out_shape`, or a tuple or dictionary with it. With two
-    arguments the operator's own weights do not matter: the claim is for every kernel.
+    Args:
+        f: a function of x of shape `in_shape` and, optionally, w of shape `A.kernel.shape`, for
+            a single sample without a batch axis; it returns an array of shape `out_shape`, or a
+            tuple or dictionary that contains it. If f takes w, the weights of the operator are
+            ignored and the claim is about every kernel.
+        operator: the operator A, with numbers as sizes.
 
-    Raises: KindError for a family, or a function of other arguments.
+    Raises:
+        KindError: for a family, or a function with other arguments.
 
     >>> import convalg as ca
     >>> def conv(x, w):
     ...     return [sum(x[o + t] * w[t] for t in range(2)) for o in range(3)]
-    >>> implements(conv, ca.correlation(4, ca.kernel(2)))
+    >>> ca.prove.implements(conv, ca.correlation(4, ca.kernel(2)))
     Proved for inputs of shape (4,) and kernels of shape (2,); over exact numbers
     """
     _need_concrete(operator, "implements")
@@ -203,21 +214,25 @@ def implements(f: Function, operator: Operator) -> Verdict:
 
 
 def gradient(backward: Function, operator: Operator) -> Verdict:
-    """Whether a backward pass gives dL/dx = A^T g and, where it returns them, dL/dw and dL/db.
+    """Decide whether a backward pass returns dL/dx = A^T g, and dL/dw and dL/db if it has them.
 
-    Shapes: backward(x, w, g), backward(x, g) or backward(g), one sample and no batch: x of
-    `in_shape`, w of `A.kernel.shape`, g of `out_shape`. It returns dx, (dx, dw) or (dx, dw, db),
-    or a dictionary of them. dw is B(x)^T g, and db the sum of g over the positions of each output
-    channel: the gradient of a bias that is added to the output.
+    Args:
+        backward: a function backward(x, w, g), backward(x, g) or backward(g) for a single sample
+            without a batch axis, with x of shape `in_shape`, w of `A.kernel.shape` and g of
+            `out_shape`. It returns dx, (dx, dw) or (dx, dw, db), or a dictionary of them: dw must
+            be B(x)^T g, and db the sum of g over the positions of each output channel, which is
+            the gradient of a bias that is added to the output.
+        operator: the operator A, with numbers as sizes.
 
-    Raises: KindError for a family, or a function of other arguments.
+    Raises:
+        KindError: for a family, or a function with other arguments.
 
     >>> import convalg as ca
     >>> def backward(x, w, g):
     ...     dx = [w[0] * g[0], w[1] * g[0] + w[0] * g[1], w[1] * g[1]]
     ...     dw = [x[0] * g[0] + x[1] * g[1], x[1] * g[0] + x[2] * g[1]]
     ...     return dx, dw
-    >>> bool(gradient(backward, ca.correlation(3, ca.kernel(2))))
+    >>> bool(ca.prove.gradient(backward, ca.correlation(3, ca.kernel(2))))
     True
     """
     _need_concrete(operator, "gradient")
@@ -242,23 +257,23 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
 
 
 def _bias_gradient(operator: Operator, g: Array) -> Array:
-    """The sum of g over all positions of each output channel, or of all of g without channels."""
+    """The sum of g over the positions of each output channel; without channels, of all of g."""
     from convalg.operators.gradients import only_convolution
 
     geometry = only_convolution(operator).geometry
     channels = len(geometry.kernel_shape) > len(geometry.axes)
     rows = g.reshape(g.shape[0], -1) if channels and g.ndim > 1 else g.reshape(1, -1)
-    found = np.empty(len(rows), dtype=object)
-    for place, row in enumerate(rows):
-        found[place] = sum(row, start=Polynomial({}))
-    return found if channels else found.reshape(())
+    sums = np.empty(len(rows), dtype=object)
+    for channel, row in enumerate(rows):
+        sums[channel] = sum(row, start=Polynomial({}))
+    return sums if channels else sums.reshape(())
 
 
 def _need_concrete(operator: Any, name: str) -> None:
     if not isinstance(operator, Operator) or not operator.is_concrete:
         raise KindError(
-            f"{name} compares a function with an operator of numbers, not {operator!r}: "
-            f"a function runs at one size, so take a family at one with .at(...)"
+            f"{name} compares a function with an operator of fixed sizes, not {operator!r}: "
+            f"choose the sizes of a family with .at(...)"
         )
 
 
@@ -269,28 +284,28 @@ def _has_kernel(operator: Operator) -> bool:
 
 
 def _applied(operator: Operator, x: Array) -> Array:
-    """A x on polynomials, whatever exact numbers the operator holds."""
+    """A x on polynomials, with the exact numbers of the operator."""
     flat, nothing = x.ravel(), Polynomial({})
     rows = exact_rows(operator, Polynomial.of)
-    found = np.empty(len(rows), dtype=object)
+    outputs = np.empty(len(rows), dtype=object)
     for row, line in enumerate(rows):
         total = nothing
         for column, value in line.items():
             total = total + value * flat[column]
-        found[row] = total
-    return found.reshape(operator.out_shape)
+        outputs[row] = total
+    return outputs.reshape(operator.out_shape)
 
 
 def _lifted(operator: Operator) -> Operator:
     """The operator with its weights as polynomials, so that floats are read as fractions."""
     if not _has_kernel(operator):
         return operator
-    # Scaled factors and fixed matrices stay: numbers that a polynomial can be multiplied by.
+    # Factors and fixed matrices are unchanged: polynomials can be multiplied by their numbers.
     return operator.refill(np.frompyfunc(Polynomial.of, 1, 1)(operator.kernel.astype(object)))
 
 
 class _Comparison:
-    """A user function against the polynomials that it is to return, by the names of the outputs."""
+    """Compares a user function with the polynomials that it should return, by output name."""
 
     def __init__(
         self,
@@ -306,30 +321,30 @@ class _Comparison:
         self.pick = one_output(shapes["y"]) if "y" in shapes else gradients(shapes)
 
     def verdict(self) -> Verdict:
-        """Whether f on symbols returns these polynomials."""
+        """Decide whether f returns these polynomials on symbols."""
         try:
-            found = trace(self.f, self.inputs, self.pick)
+            traced = trace(self.f, self.inputs, self.pick)
         except UntraceableError as error:
             return self._by_numbers(error)
-        scope = _scope(self.scope, found)
-        if "db" in found.outputs:
-            scope += "; db as the sum of g over the positions"
-        missing = [name for name in self.expected if name not in ("db", *found.outputs)]
+        scope = _scope(self.scope, traced)
+        if "db" in traced.outputs:
+            scope += "; db is the sum of g over the positions"
+        missing = [name for name in self.expected if name not in ("db", *traced.outputs)]
         if missing:
             scope += f"; {' and '.join(missing)} not returned, so not compared"
-        for name, left in found.outputs.items():
+        for name, left in traced.outputs.items():
             right: Any = self.expected[name]
             got_array: Any = left
             if name == "db" and left.size == right.size:
                 got_array = left.reshape(right.shape)
             if got_array.shape != right.shape:
-                words = f"{name} of shape {got_array.shape}", f"shape {right.shape}"
-                other = Counterexample({}, None, None, *words)
-                return Verdict("refuted", self.claim, scope, TRACED, other)
-            for index, wanted in np.ndenumerate(right):
+                values = f"{name} of shape {got_array.shape}", f"shape {right.shape}"
+                witness = Counterexample({}, None, None, *values)
+                return Verdict("refuted", self.claim, scope, TRACED, witness)
+            for index, expected in np.ndenumerate(right):
                 got = got_array[index]
-                if not got.same(wanted):
-                    entry = self._witness(index, got, wanted, name)
+                if not got.same(expected):
+                    entry = self._witness(index, got, expected, name)
                     if entry is None:
                         continue
                     shapes = (right.shape, self.inputs[0].shape)
@@ -341,10 +356,10 @@ class _Comparison:
     def _witness(
         self, index: tuple[int, ...], left: Polynomial, right: Polynomial, name: str
     ) -> Counterexample | None:
-        """The entry of the output, and of the first input that its wrong product reads."""
+        """The entry of the output, and the entry of the first input in a wrong product."""
         gap = left - right
         wrong = sorted(gap.terms)
-        first = {next(iter(e.generators)): place for place, e in np.ndenumerate(self.inputs[0])}
+        first = {next(iter(e.generators)): index for index, e in np.ndenumerate(self.inputs[0])}
         column = next((first[g] for monomial in wrong for g in monomial if g in first), None)
         numbers, others = self._numbers_apart(gap)
         return Counterexample(
@@ -358,15 +373,15 @@ class _Comparison:
         )
 
     def _numbers_apart(self, gap: Polynomial) -> tuple[list[Array], dict[Any, int]]:
-        """Small integers for the inputs, and for other symbols, at which a gap is not zero."""
+        """Small integers for the inputs and other symbols at which a difference is not zero."""
         random = np.random.default_rng(0)
-        # A polynomial that is not zero vanishes on few points of a large enough grid.
+        # A non-zero polynomial vanishes on few points of a large enough grid.
         for most in range(3, 1000):
             numbers = [random.integers(1, most, array.shape) for array in self.inputs]
             others = {g: int(random.integers(1, most)) for g in sorted(gap.generators)}
             if gap.at({**others, **_values(self.inputs, numbers)}) != 0:
                 return numbers, others
-        raise AssertionError(f"{gap} is not zero, and yet zero at every point tried")
+        raise AssertionError(f"{gap} is not zero, yet vanishes at every point tried")
 
     def _replayed(
         self,
@@ -377,41 +392,43 @@ class _Comparison:
         right: Polynomial,
         name: str,
     ) -> tuple[Any, Any]:
-        """What f gives at an entry, by calling it, and what is right there."""
+        """The value of f at an entry, by calling it, and the correct value."""
         values = _values(self.inputs, numbers)
         if left.generators | right.generators <= values.keys():
-            found = Trials(self.f, self.pick).run([array.astype(float) for array in numbers])[name]
-            return found.reshape(self.expected[name].shape)[index], right.at(values)
-        # Symbols of the function's or the operator's own have numbers too.
+            output = Trials(self.f, self.pick).run([array.astype(float) for array in numbers])[name]
+            return output.reshape(self.expected[name].shape)[index], right.at(values)
+        # Symbols that belong to the function or the operator are replaced by numbers too.
         others = {**dict.fromkeys(left.generators | right.generators, 1), **others}
         return left.at({**others, **values}), right.at({**others, **values})
 
     def _by_numbers(self, error: UntraceableError) -> Verdict:
-        """Numbers put in: a difference refutes, agreement proves nothing."""
+        """Compare on numbers: a difference refutes, agreement is not a proof."""
         reason, scope = str(error), f"{self.scope}; {EXACT}"
         own = {g for array in self.inputs for entry in array.ravel() for g in entry.generators}
         every = [entry for array in self.expected.values() for entry in array.ravel()]
         held = sorted({g for entry in every for g in entry.generators} - own)
         if held:
             names = ", ".join(g[0] for g in held[:3])
-            reason = f"{reason}; and the operator holds {names}, so that no numbers tell"
+            reason = (
+                f"{reason}; the operator contains the symbols {names}, so numbers cannot decide"
+            )
             return Verdict("unknown", self.claim, scope, SAMPLED, reason=reason)
         trials = Trials(self.f, self.pick, error)
         tried = 0
         try:
             for numbers in trials.inputs([array.shape for array in self.inputs]):
-                found = self._differs(trials, numbers)
-                if found is not None:
-                    return trials.refuted(self.claim, scope, SAMPLED, found, [numbers])
+                witness = self._differs(trials, numbers)
+                if witness is not None:
+                    return trials.refuted(self.claim, scope, SAMPLED, witness, [numbers])
                 tried += 1
         except UntraceableError as other:
-            words = reason if str(other) == reason else f"{reason}; {other}"
-            return Verdict("unknown", self.claim, scope, SAMPLED, reason=words)
-        words = f"{reason}; equal on {tried} inputs tried, which proves nothing"
-        return Verdict("unknown", self.claim, scope, SAMPLED, reason=words)
+            reason += "" if str(other) == reason else f"; {other}"
+            return Verdict("unknown", self.claim, scope, SAMPLED, reason=reason)
+        reason += f"; equal on all {tried} inputs tried, which is not a proof"
+        return Verdict("unknown", self.claim, scope, SAMPLED, reason=reason)
 
     def _differs(self, trials: Trials, numbers: list[Array]) -> Counterexample | None:
-        """Where f differs on some numbers."""
+        """The first difference of f on the given numbers, or None."""
         outputs = trials.floats(numbers)
         values = _values(self.inputs, numbers)
         for name, left in outputs.items():
@@ -444,21 +461,21 @@ class _Comparison:
         shape = self.expected[name].shape
 
         def evaluate() -> tuple[Any, Any]:
-            found = Trials(self.f, self.pick).run(numbers)[name]
-            return found.reshape(shape)[index], actual
+            output = Trials(self.f, self.pick).run(numbers)[name]
+            return output.reshape(shape)[index], actual
 
         return evaluate
 
 
 def _as_polynomials(array: Array) -> Array:
-    found = np.empty(np.shape(array), dtype=object)
-    for place, value in np.ndenumerate(np.asarray(array, dtype=object)):
-        found[place] = Polynomial.of(value)
-    return found
+    polynomials = np.empty(np.shape(array), dtype=object)
+    for index, value in np.ndenumerate(np.asarray(array, dtype=object)):
+        polynomials[index] = Polynomial.of(value)
+    return polynomials
 
 
 def _values(inputs: list[Array], numbers: list[Array]) -> dict[Any, Any]:
-    """An exact number for each unknown of the inputs."""
+    """The exact number for each unknown of the inputs."""
     from fractions import Fraction
 
     return {

@@ -1,8 +1,8 @@
-"""The run of a user function that is under way, and which frames of it are the user's own.
+"""The active run of a user function, and which of its frames belong to the user.
 
 A user function may call NumPy, SciPy, SymPy, the standard library and convalg. Their code is
-trusted, and may do with objects what it does not do with floats; everything else is the user's
-code, which has to run the same instructions on symbols and on numbers.
+trusted, and may treat objects differently from floats; everything else is the user's code, which
+must execute the same instructions on symbols and on numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 Owner = Literal["user", "library", "standard", "convalg"]
 
 MOST_WORK = 5_000_000
-"""Products of monomials that one run on symbols may take."""
+"""The number of products of monomials that one run on symbols may take."""
 
 LIBRARIES: dict[str, Owner] = {
     "convalg": "convalg",
@@ -38,23 +38,23 @@ LIBRARIES: dict[str, Owner] = {
 
 
 class Owners:
-    """Whose code frames run, by the identities of the code and of its module's names.
+    """The owners of frames, by the identities of the code and of its module's names.
 
-    Runs of one function share it: to find out takes a look at the file system.
+    All runs of a function share it, since finding an owner reads the file system.
     """
 
     def __init__(self) -> None:
-        self.known: dict[int, tuple[CodeType, dict[str, Any], Owner]] = {}
+        self.by_identity: dict[int, tuple[CodeType, dict[str, Any], Owner]] = {}
 
 
 @dataclass(eq=False)
 class WatchedRun:
-    """What one run of a user function did, on symbols or on numbers.
+    """A record of one run of a user function, on symbols or on numbers.
 
-    `refused`: what was asked of symbols and has no answer, in order, also where the function
-    caught the refusal. `effects`: clocks, files, randomness and the like that it used.
-    `lowered`: the dtypes of less precision than float64 that symbols were written into, each with
-    the largest size written there at every sample. `work`: products of monomials so far.
+    `refused`: the operations that symbols refused, in order, even if the function caught the
+    error. `effects`: the clocks, files, random numbers and the like that it used. `lowered`: the
+    dtypes with less precision than float64 that symbols were written into, each with the largest
+    size written there at every sample. `work`: products of monomials so far.
     """
 
     symbolic: bool
@@ -65,25 +65,25 @@ class WatchedRun:
     owners: Owners = field(default_factory=Owners)
 
     def owner(self, frame: FrameType) -> Owner:
-        """Whose code a frame runs."""
-        # By identity: code objects are equal by value and slow to hash.
+        """Return the owner of the code that a frame runs."""
+        # By identity, since code objects compare by value and are slow to hash.
         code = frame.f_code
-        known = self.owners.known.get(id(code))
-        if known is None or known[1] is not frame.f_globals:
-            known = code, frame.f_globals, owner(frame)
-            self.owners.known[id(code)] = known
-        return known[2]
+        entry = self.owners.by_identity.get(id(code))
+        if entry is None or entry[1] is not frame.f_globals:
+            entry = code, frame.f_globals, owner(frame)
+            self.owners.by_identity[id(code)] = entry
+        return entry[2]
 
     def spend(self, products: int) -> None:
-        """Count work.
+        """Count products of monomials.
 
-        Raises: UntraceableError when there was too much of it.
+        Raises: UntraceableError when there are too many.
         """
         self.work += products
         if self.work > MOST_WORK:
             raise UntraceableError(
-                f"budget spent: the polynomials of the function take more than {MOST_WORK:,} "
-                f"products of terms; try a smaller size"
+                f"budget exceeded: the polynomials of the function take more than {MOST_WORK:,} "
+                f"products of terms: try a smaller size"
             )
 
 
@@ -91,20 +91,20 @@ _STANDARD = sys.stdlib_module_names
 GENERATED = frozenset(
     ["__init__", "__eq__", "__repr__", "__hash__", "__create_fn__", "__lt__", "__setattr__"]
 )
-"""Methods that dataclasses write, whose code has no file."""
+"""Methods that dataclasses generate, whose code has no file."""
 
 _ACTIVE = local()
 
 
 def active() -> WatchedRun | None:
-    """The run under way in this thread, the innermost one."""
+    """The innermost active run in this thread, or None."""
     runs: list[WatchedRun] | None = getattr(_ACTIVE, "runs", None)
     return runs[-1] if runs else None
 
 
 @contextmanager
 def running(run: WatchedRun) -> Iterator[WatchedRun]:
-    """Make a run the one under way."""
+    """Make a run the active one."""
     if not hasattr(_ACTIVE, "runs"):
         _ACTIVE.runs = []
     _ACTIVE.runs.append(run)
@@ -119,7 +119,7 @@ _SWITCHES = sys.version_info < (3, 12)
 
 
 def unwatched(method: Method) -> Method:
-    """A method of symbols that runs without the trace function: it is not the user's code."""
+    """Run a method of symbols without the trace function: it is not the user's code."""
     if not _SWITCHES:
         return method
 
@@ -138,29 +138,29 @@ def unwatched(method: Method) -> Method:
 
 
 def symbolic_run() -> WatchedRun | None:
-    """The run under way in this thread, if it is one on symbols."""
+    """The active run in this thread if it is a run on symbols, else None."""
     run = active()
     return run if run is not None and run.symbolic else None
 
 
 def recorded(error: UntraceableError) -> UntraceableError:
-    """The error, kept with the run under way in case the function catches it."""
+    """Return the error, recorded with the active run in case the function catches it."""
     run = active()
     if run is not None:
         run.refused.append(str(error))
     return error
 
 
-def refusal(asks: str, value: object) -> UntraceableError:
-    """The error for what was asked of a symbol, recorded."""
-    return recorded(UntraceableError(f"the function {asks} {value}, which is a symbol here"))
+def refusal(action: str, value: object) -> UntraceableError:
+    """The recorded error for an operation that a symbol refuses."""
+    return recorded(UntraceableError(f"the function {action} {value}, which is a symbol here"))
 
 
 def sees_numbers(depth: int) -> bool:
     """Whether the frame `depth` above the caller's sees symbols as if they were numbers.
 
-    The user's own code does, and the standard library that it asks, but for fractions, which
-    would turn themselves into floats.
+    This applies to the user's own code and to the standard library that it calls, except for
+    `fractions`, which would convert to floats.
     """
     run = symbolic_run()
     if run is None:
@@ -171,15 +171,15 @@ def sees_numbers(depth: int) -> bool:
 
 
 def is_outside(depth: int) -> bool:
-    """Whether the frame `depth` above the caller's is not convalg's, in a run on symbols."""
+    """Whether the frame `depth` above the caller's is outside convalg, in a run on symbols."""
     run = symbolic_run()
     return run is not None and run.owner(sys._getframe(depth + 1)) != "convalg"
 
 
 def owner(frame: FrameType) -> Owner:
-    """Whose code a frame runs: by its file, where the module is the one imported by that name.
+    """The owner of the code of a frame: by its file, if its module was imported under that name.
 
-    Code that was compiled under the name of a library's file is the user's all the same.
+    Code that was compiled under the name of a library's file still belongs to the user.
     """
     code, names = frame.f_code, frame.f_globals
     if code.co_filename == "<string>" and str(names.get("__name__")).startswith("namedtuple_"):
@@ -203,13 +203,15 @@ def _kind(file: str) -> Owner:
 
 @cache
 def _folders() -> list[tuple[str, Owner]]:
-    """Folders of the libraries, those within others first."""
-    found: list[tuple[str, Owner]] = []
+    """The folders of the libraries, with nested folders first."""
+    folders: list[tuple[str, Owner]] = []
     for package, kind in LIBRARIES.items():
         spec = find_spec(package)
         if spec is not None and spec.origin:
-            found.append((os.path.realpath(Path(spec.origin).parent) + os.sep, kind))
+            folders.append((os.path.realpath(Path(spec.origin).parent) + os.sep, kind))
     standard = os.path.realpath(sysconfig.get_paths()["stdlib"]) + os.sep
-    # What is installed within the folder of the standard library is not part of it.
-    found += [(f"{standard}{name}{os.sep}", "user") for name in ("site-packages", "dist-packages")]
-    return [*found, (standard, "standard")]
+    # Packages installed inside the folder of the standard library are not part of it.
+    folders += [
+        (f"{standard}{name}{os.sep}", "user") for name in ("site-packages", "dist-packages")
+    ]
+    return [*folders, (standard, "standard")]

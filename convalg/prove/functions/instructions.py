@@ -1,12 +1,12 @@
-"""Which instructions a user function executes, what it catches, and what it uses besides its input.
+"""The instructions a user function executes, the exceptions it catches, and its side effects.
 
-A run on symbols tells about runs on numbers where both execute the same instructions: then no
-branch, no `except` and no type made a difference. Trace functions that were set before (coverage,
-debuggers) are put back after every run.
+A run on symbols represents runs on numbers if both execute the same instructions: then no branch,
+no `except` and no type made a difference. Trace functions that were set before (coverage,
+debuggers) are restored after every run.
 
-Code that branches is followed instruction by instruction. Code whose only jumps are those of `for`
-loops can go different ways only by the number of iterations, and each iteration is an event of a
-line: there the events of lines tell as much, at a tenth of the cost.
+Code that branches is traced instruction by instruction. Code whose only jumps are those of `for`
+loops can differ only in the number of iterations, and each iteration causes a line event: there
+line events are sufficient, at a tenth of the cost.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from convalg.prove.functions.frames import Owners, WatchedRun, active, running
 from convalg.prove.functions.stand_ins import Swaps, stand_ins
 
 MOST_INSTRUCTIONS = 5_000_000
-"""Instructions of the user's own code that one run may execute."""
+"""The number of instructions of the user's own code that one run may execute."""
 _PER_LINE = 10
-"""Instructions that an event of a line is counted as."""
+"""The number of instructions that a line event is counted as."""
 
-# Symbols themselves, most of what runs: known at once.
+# The modules of symbols, whose code runs most often, so that they are recognised fast.
 _OWN = {
     module.__name__: vars(module)
     for module in (symbols, symbol_arrays, symbol_functions, polynomials, frames)
 }
 _CODE_BITS = 24
 _RAISED = 1 << 23
-"""Marks an exception among the instructions of a code object; offsets are below it."""
+"""Marks an exception among the instructions of a code object; all offsets are smaller."""
 
 INTROSPECTION = frozenset(
     [
@@ -81,27 +81,27 @@ INTROSPECTION = frozenset(
         "__reduce_ex__",
     ]
 )
-"""Names that a function uses which looks how it is run; arrays of symbols cannot hide from them."""
+"""Names of introspection, which arrays of symbols cannot hide from."""
 
 
-class BudgetSpentError(BaseException):
-    """A run executed too many instructions; not for the user's `except Exception` to catch."""
+class BudgetExceededError(BaseException):
+    """A run executed too many instructions; the user's `except Exception` does not catch it."""
 
 
 @dataclass(eq=False)
 class Observed:
-    """One run: what it returned or raised, and how.
+    """A record of one run: its result or error, and its instructions.
 
-    `steps`: the instructions of the user's code as numbers (of code that does not branch, the first
-    ones of lines), `codes` what the numbers refer to. `lines`: how many events of lines there were.
-    `raised`: exceptions within libraries, by name and function. `names`: global names and
-    attributes in the user's code that ran; `modules`: the global names of that code.
+    `steps`: the instructions of the user's code as numbers (for code that does not branch, the
+    first ones of lines); `codes`: the code objects that the numbers refer to. `lines`: the number
+    of line events. `raised`: exceptions within libraries, by name and function. `names`: global
+    names and attributes in the user's code that ran; `modules`: the global names of that code.
     """
 
     run: WatchedRun
     result: Any = None
     error: BaseException | None = None
-    spent: bool = False
+    over_budget: bool = False
     steps: array[int] = field(default_factory=lambda: array("q"))
     codes: list[CodeType] = field(default_factory=list)
     raised: set[tuple[str, str]] = field(default_factory=set)
@@ -111,14 +111,14 @@ class Observed:
 
     @property
     def executed(self) -> int:
-        """About how many instructions the user's code executed."""
+        """The approximate number of instructions that the user's code executed."""
         return len(self.steps) + (_PER_LINE - 1) * self.lines
 
-    def line(self, place: int) -> int | None:
-        """The line of an executed instruction, None where nothing was executed."""
+    def line(self, position: int) -> int | None:
+        """Return the line of an executed instruction, None if nothing was executed."""
         if not self.steps:
             return None
-        step = self.steps[min(place, len(self.steps) - 1)]
+        step = self.steps[min(position, len(self.steps) - 1)]
         code = self.codes[step >> _CODE_BITS]
         offset = step & (_RAISED - 1)
         for start, end, line in code.co_lines():
@@ -128,7 +128,7 @@ class Observed:
 
 
 class Codes:
-    """Numbers for code objects, the same for equal code in all runs of a function."""
+    """Numbers for code objects; equal code has the same number in all runs of a function."""
 
     def __init__(self) -> None:
         self._by_identity: dict[int, tuple[CodeType, int]] = {}
@@ -138,17 +138,17 @@ class Codes:
         self._branching: dict[int, tuple[CodeType, bool]] = {}
 
     def is_branching(self, code: CodeType) -> bool:
-        """Whether events of lines do not tell which way was taken: see `is_branching`."""
-        known = self._branching.get(id(code))
-        if known is None:
-            known = self._branching[id(code)] = code, is_branching(code)
-        return known[1]
+        """Whether line events do not determine the path taken: see `is_branching`."""
+        entry = self._branching.get(id(code))
+        if entry is None:
+            entry = self._branching[id(code)] = code, is_branching(code)
+        return entry[1]
 
     def number(self, code: CodeType) -> int:
-        """The number of a code object; a function that is compiled anew keeps its number."""
-        known = self._by_identity.get(id(code))
-        if known is not None:
-            return known[1]
+        """Return the number of a code object; a recompiled function keeps its number."""
+        entry = self._by_identity.get(id(code))
+        if entry is not None:
+            return entry[1]
         key = code.co_filename, code
         if key not in self._by_value:
             self._by_value[key] = len(self.all)
@@ -168,12 +168,12 @@ def observe(
     follow: bool = True,
     modules: Iterable[dict[str, Any]] = (),
 ) -> Observed:
-    """Run a function under watch. `collect` takes what it returned before anything else runs.
+    """Run a function and record its instructions and effects.
 
-    Exceptions of the function are kept, but for those that end the program. `effects`: whether
-    to watch what it uses besides its arguments, in a run on numbers: symbols run the same code.
-    `follow`: whether to note the instructions; if not, `modules` are the names of the modules whose
-    code will run.
+    Exceptions of the function are recorded, except those that end the program. `collect`: is
+    applied to the result before anything else runs. `effects`: whether to record side effects, in
+    a run on numbers; runs on symbols execute the same code. `follow`: whether to record the
+    instructions; if not, `modules` are the global names of the modules whose code will run.
     """
     _collect_young_garbage()
     run = WatchedRun(symbolic, owners=codes.owners)
@@ -200,12 +200,12 @@ def observe(
                 sys.settrace(before[0])
                 sys.setprofile(before[1])
             seen.result = collect(result)
-        except BudgetSpentError:
-            seen.spent = True
+        except BudgetExceededError:
+            seen.over_budget = True
         except Exception as error:
             seen.error = error
-        # A function may catch what ended the watch, and go on unwatched.
-        seen.spent = seen.spent or watch.spent
+        # A function may catch the exception that ended the trace, and continue untraced.
+        seen.over_budget = seen.over_budget or watch.over_budget
         seen.lines = watch.lines
     return seen
 
@@ -217,12 +217,12 @@ def observe_each(
     collect: Callable[[Any], Any],
     modules: Iterable[dict[str, Any]],
 ) -> list[Observed]:
-    """Runs on several inputs of numbers, each with whether its instructions are to be noted.
+    """Run a function on several numeric inputs; each says whether to record the instructions.
 
-    `modules`: the names of the modules whose code runs, as in `observe`.
+    `modules`: the global names of the modules whose code runs, as in `observe`.
     """
     _collect_young_garbage()
-    found: list[Observed] = []
+    runs: list[Observed] = []
     run, swaps = WatchedRun(False, owners=codes.owners), Swaps()
     before = sys.gettrace(), sys.getprofile()
     with ExitStack() as stack:
@@ -237,8 +237,8 @@ def observe_each(
         for arguments, follow in inputs:
             seen = Observed(run, codes=codes.all)
             watch = _Watch(seen, codes, swaps)
-            found.append(seen)
-            # A function may change how NumPy treats overflow.
+            runs.append(seen)
+            # A function may change how NumPy handles overflow.
             with np.errstate(all="ignore"):
                 try:
                     sys.settrace(watch.frame if follow else None)
@@ -247,32 +247,32 @@ def observe_each(
                     finally:
                         sys.settrace(None)
                     seen.result = collect(result)
-                except BudgetSpentError:
-                    seen.spent = True
+                except BudgetExceededError:
+                    seen.over_budget = True
                 except Exception as error:
                     seen.error = error
-            seen.spent = seen.spent or watch.spent
+            seen.over_budget = seen.over_budget or watch.over_budget
             seen.lines = watch.lines
-    return found
+    return runs
 
 
 def _collect_young_garbage() -> None:
-    """Finalize unrelated young garbage before a watched run rather than within it.
+    """Finalize unrelated young garbage before a traced run and not during it.
 
-    A collection may begin at any instruction, and the finalizers that it calls would pass for the
-    function's own code. They stay watched: a function could hide what it does in one of its own.
+    A collection may start at any instruction, and the finalizers that it calls would count as the
+    function's own code. They are still traced: a function could hide effects in its own finalizer.
     """
-    # Within another watched run it would finalize them in the middle of that one.
+    # Within another traced run, finalizers would run in the middle of that one.
     if active() is None:
         gc.collect(1)
 
 
 @contextmanager
 def _other_callbacks_unwatched() -> Iterator[None]:
-    """Leave the callbacks that others have registered with the garbage collector unwatched.
+    """Do not trace callbacks that other code has registered with the garbage collector.
 
-    They run in the middle of whatever runs, and some read a clock. Finalizers stay watched, as
-    do callbacks that the function registers itself.
+    They may run at any time, and some read a clock. Finalizers are still traced, and so are
+    callbacks that the function registers itself.
     """
     kept: list[tuple[Any, Any]] = []
 
@@ -283,7 +283,7 @@ def _other_callbacks_unwatched() -> Iterator[None]:
 
     def resume(_: str, __: dict[str, int]) -> None:
         trace, profile = kept.pop() if kept else (None, None)
-        # None where another watched run within this one has set them aside already.
+        # None if another traced run within this one has suspended them already.
         if trace is not None:
             sys.settrace(trace)
         if profile is not None:
@@ -299,7 +299,7 @@ def _other_callbacks_unwatched() -> Iterator[None]:
 
 
 def difference(symbols: Observed, numbers: Observed) -> int | None:
-    """Where two runs first execute different instructions, None where they are the same."""
+    """The position where two runs first execute different instructions, None if nowhere."""
     left, right = symbols.steps, numbers.steps
     if left == right:
         return None
@@ -308,10 +308,10 @@ def difference(symbols: Observed, numbers: Observed) -> int | None:
 
 
 def is_branching(code: CodeType) -> bool:
-    """Whether events of lines may leave open which instructions a code object executed.
+    """Whether line events may not determine which instructions a code object executed.
 
-    They do not where every jump is unconditional, or that of a `for` loop, and every jump back
-    leads to an instruction that has a line: then an event tells of each iteration.
+    They determine them if every jump is unconditional or that of a `for` loop, and every backward
+    jump leads to an instruction that starts a line: then each iteration causes an event.
 
     >>> is_branching((lambda x: [v + 1 for v in x]).__code__)
     False
@@ -320,15 +320,15 @@ def is_branching(code: CodeType) -> bool:
     """
     key = code.co_code, code.co_linetable
     if key not in _BRANCHING:
-        if len(_BRANCHING) >= _MOST_KNOWN:
+        if len(_BRANCHING) >= _MOST_CACHED:
             _BRANCHING.clear()
         _BRANCHING[key] = _may_branch(code)
     return _BRANCHING[key]
 
 
 _BRANCHING: dict[tuple[bytes, bytes], bool] = {}
-_MOST_KNOWN = 4096
-_KNOWN_JUMPS = frozenset(
+_MOST_CACHED = 4096
+_LINE_TRACED_JUMPS = frozenset(
     ["FOR_ITER", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_ABSOLUTE"]
 )
 _JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs, *getattr(dis, "hasjump", [])])
@@ -345,7 +345,7 @@ def _may_branch(code: CodeType) -> bool:
         if instruction.opcode not in _JUMPS:
             continue
         target = instruction.argval
-        if instruction.opname not in _KNOWN_JUMPS or not isinstance(target, int):
+        if instruction.opname not in _LINE_TRACED_JUMPS or not isinstance(target, int):
             return True
         if target <= instruction.offset and target not in with_lines:
             return True
@@ -359,12 +359,12 @@ class _Watch:
     # start, and whether it branches.
     def __init__(self, seen: Observed, codes: Codes, swaps: Swaps) -> None:
         self.seen, self.codes, self.swaps = seen, codes, swaps
-        self.spent = False
+        self.over_budget = False
         self.lines = 0
         self.followed: dict[int, tuple[CodeType, dict[str, Any], Any, int, bool]] = {}
 
     def frame(self, frame: FrameType, event: str, arg: Any) -> Any:
-        """Watch a frame that begins, or a generator that goes on."""
+        """Trace a frame that starts, or a generator that resumes."""
         again = self.followed.get(id(frame.f_code))
         if again is not None and again[1] is frame.f_globals:
             _, _, follower, start, branches = again
@@ -382,7 +382,7 @@ class _Watch:
             return None
         if kind != "user":
             if frame.f_back is not None and frame.f_back.f_trace is None:
-                # A library at work for convalg, not for the user.
+                # A library called by convalg, not by the user.
                 return None
             _environment(frame, seen.run)
             frame.f_trace_lines = False
@@ -400,12 +400,12 @@ class _Watch:
         return follower
 
     def _follower(self, code: CodeType, number: int) -> Any:
-        """The trace function of the frames that run some code of the user's."""
+        """The trace function of frames that run a code object of the user."""
         seen = self.seen
         seen.names.update(code.co_names)
-        looks = INTROSPECTION.intersection(code.co_names)
-        if looks:
-            seen.run.effects.append(f"looks how it is run, by {min(looks)}")
+        inspecting = INTROSPECTION.intersection(code.co_names)
+        if inspecting:
+            seen.run.effects.append(f"inspects how it is executed, with {min(inspecting)}")
         steps = seen.steps
         record = steps.append
         most_lines = MOST_INSTRUCTIONS // _PER_LINE
@@ -414,14 +414,14 @@ class _Watch:
             if event == "opcode":
                 record(number + frame.f_lasti)
                 if len(steps) > MOST_INSTRUCTIONS:
-                    self.spent = True
-                    raise BudgetSpentError
+                    self.over_budget = True
+                    raise BudgetExceededError
             elif event == "line":
                 record(number + frame.f_lasti)
                 self.lines += 1
                 if self.lines > most_lines:
-                    self.spent = True
-                    raise BudgetSpentError
+                    self.over_budget = True
+                    raise BudgetExceededError
             elif event == "exception":
                 record(number + _RAISED + frame.f_lasti)
                 seen.raised.add((arg[0].__name__, code.co_name))
@@ -435,19 +435,19 @@ class _Watch:
         return self._standard
 
     def _library(self, frame: FrameType, event: str, arg: Any) -> Any:
-        # NumPy asks objects for attributes that floats have, and goes on without them.
+        # NumPy looks up attributes of floats on objects, and continues without them.
         if event == "exception" and arg[0] not in (StopIteration, AttributeError):
             self.seen.raised.add((arg[0].__name__, frame.f_code.co_name))
         return self._library
 
     def call(self, frame: FrameType, event: str, arg: Any) -> None:
-        """Note calls of functions in C whose result is not made of their arguments."""
+        """Record calls of C functions whose result depends on more than their arguments."""
         if event == "c_call":
-            words = _effect(arg)
-            if words.endswith(("_getframe", "by id")) and not _looks(frame, self.seen.run):
+            effect = _effect(arg)
+            if effect.endswith(("_getframe", "with id")) and not _inspects(frame, self.seen.run):
                 return
-            if words and _is_asked_by_user(frame, self.seen.run):
-                self.seen.run.effects.append(words)
+            if effect and _is_called_by_user(frame, self.seen.run):
+                self.seen.run.effects.append(effect)
 
 
 _MODULES = {
@@ -456,12 +456,12 @@ _MODULES = {
     "_posixsubprocess": "starts programs",
     "_winapi": "starts programs",
     "_sqlite3": "uses files",
-    "mmap": "reads memory",
-    "_ctypes": "reads memory",
-    "posix": "asks the system",
-    "nt": "asks the system",
+    "mmap": "accesses raw memory",
+    "_ctypes": "accesses raw memory",
+    "posix": "calls the operating system",
+    "nt": "calls the operating system",
 }
-"""Modules in C whose functions depend on more than their arguments."""
+"""C modules whose functions depend on more than their arguments."""
 _PURE = frozenset({"fspath", "fsencode", "fsdecode", "sched_yield"})
 _NAMES = {
     ("_io", "open"): "uses files",
@@ -469,10 +469,10 @@ _NAMES = {
     ("numpy", "fromfile"): "uses files",
     ("numpy._core.multiarray", "fromfile"): "uses files",
     ("builtins", "input"): "reads input",
-    ("builtins", "id"): "looks how it is run, by id",
+    ("builtins", "id"): "inspects how it is executed, with id",
     ("_thread", "start_new_thread"): "starts threads",
     ("_thread", "start_joinable_thread"): "starts threads",
-    ("_thread", "get_ident"): "asks for its thread",
+    ("_thread", "get_ident"): "reads its thread identifier",
 }
 _LOOKS = frozenset(
     [
@@ -493,7 +493,7 @@ _LOOKS = frozenset(
 
 
 def _effect(function: Any) -> str:
-    """What a function in C uses besides its arguments, or ""."""
+    """The effect of a C function, that is what it uses besides its arguments, or ""."""
     module = getattr(function, "__module__", None)
     name = getattr(function, "__name__", "")
     owner = getattr(function, "__self__", None)
@@ -502,14 +502,14 @@ def _effect(function: Any) -> str:
     if name in ("now", "today", "utcnow") and isinstance(owner, type) and issubclass(owner, date):
         return "reads a clock"
     if module in ("sys", "gc") and name in _LOOKS:
-        return f"looks how it is run, by {name}"
+        return f"inspects how it is executed, with {name}"
     if module in _MODULES and name not in _PURE:
         return _MODULES[module]
     return _NAMES.get((str(module), name), "")
 
 
-def _is_asked_by_user(frame: FrameType | None, run: WatchedRun) -> bool:
-    """Whether the user's code asks for it, and not an import or a warning on its behalf."""
+def _is_called_by_user(frame: FrameType | None, run: WatchedRun) -> bool:
+    """Whether the user's code makes the call, and not an import or a warning on its behalf."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
         if name.startswith(("importlib", "_frozen_importlib", "linecache", "tokenize", "warnings")):
@@ -523,20 +523,20 @@ def _is_asked_by_user(frame: FrameType | None, run: WatchedRun) -> bool:
     return False
 
 
-def _looks(frame: FrameType, run: WatchedRun) -> bool:
-    """Whether the user looks; named tuples find out their module, copy.deepcopy notes ids."""
+def _inspects(frame: FrameType, run: WatchedRun) -> bool:
+    """Whether the user inspects frames or ids; named tuples and copy.deepcopy use them too."""
     module = frame.f_globals.get("__name__")
     return module in ("inspect", "traceback") or run.owner(frame) == "user"
 
 
 def _environment(frame: FrameType, run: WatchedRun) -> None:
-    """Note reads of environment variables."""
+    """Record reads of environment variables."""
     reads = frame.f_code.co_name == "__getitem__" and frame.f_globals.get("__name__") == "os"
-    if reads and _is_asked_by_user(frame.f_back, run):
+    if reads and _is_called_by_user(frame.f_back, run):
         run.effects.append("reads environment variables")
 
 
 def global_randomness() -> Any:
-    """The state of the generators that NumPy and Python share among everyone."""
+    """The state of the global random generators of NumPy and Python."""
     state: Any = np.random.get_state()
     return state[1].tobytes(), *state[2:], random.getstate()

@@ -1,6 +1,6 @@
-"""What a user function returned, as the arrays that a claim is about.
+"""The arrays that a claim is about, taken from the result of a user function.
 
-A homework returns an array, a list of rows, (out, cache), (dx, dw, db) or a dictionary of those.
+A homework returns an array, a list of rows, (out, cache), (dx, dw, db) or a dictionary of these.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import UntraceableError
-from convalg.prove.functions.symbol_arrays import SymbolArray, plain
-from convalg.prove.functions.symbols import is_one
+from convalg.prove.functions.symbol_arrays import SymbolArray, unwrapped
+from convalg.prove.functions.symbols import is_symbol
 
 Shape = tuple[int, ...]
 
@@ -24,12 +24,12 @@ NAMES: dict[str, tuple[str, ...]] = {
     "dw": ("dw", "d_w", "grad_w", "grad_weight", "dkernel", "dweight"),
     "db": ("db", "d_b", "grad_b", "grad_bias", "dbias"),
 }
-"""Names in a dictionary that an output goes by, in lower case."""
+"""The names that an output may have in a dictionary, in lower case."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picked:
-    """The outputs by name, as arrays of objects, and what the scope says about the others."""
+    """The outputs by name, as arrays of objects, and a note for the scope about the others."""
 
     arrays: dict[str, Array]
     note: str = ""
@@ -39,16 +39,16 @@ Pick = Callable[[Any], Picked]
 
 
 def one_output(shape: Shape | None) -> Pick:
-    """Pick the one array y of a forward pass; of (out, cache) it is the first."""
+    """Pick the array y of a forward pass; in (out, cache) it is the first."""
 
     def pick(result: Any) -> Picked:
         if isinstance(result, dict):
             return Picked({"y": _entry(result, "y")}, _others(len(result) - 1))
         if isinstance(result, (tuple, list)):
-            whole = _array_or_none(result)
+            array = _array_or_none(result)
             bundled = bool(result) and _is_array(result[0])
-            if whole is not None and (shape is None or whole.shape == shape or not bundled):
-                return Picked({"y": whole})
+            if array is not None and (shape is None or array.shape == shape or not bundled):
+                return Picked({"y": array})
             if bundled:
                 return Picked({"y": as_array(result[0])}, _others(len(result) - 1))
         return Picked({"y": as_array(result)})
@@ -57,15 +57,17 @@ def one_output(shape: Shape | None) -> Pick:
 
 
 def gradients(shapes: dict[str, Shape]) -> Pick:
-    """Pick dx, and dw and db where they are returned, of those that have a shape here."""
+    """Pick dx, and dw and db if they are returned, of the outputs listed in `shapes`."""
 
     def pick(result: Any) -> Picked:
         names = list(shapes)
         if isinstance(result, dict):
-            found = {name: _entry(result, name) for name in names if _key(result, name) is not None}
-            if "dx" not in found:
-                found["dx"] = _entry(result, "dx")
-            return Picked({name: found[name] for name in names if name in found})
+            arrays = {
+                name: _entry(result, name) for name in names if _key(result, name) is not None
+            }
+            if "dx" not in arrays:
+                arrays["dx"] = _entry(result, "dx")
+            return Picked({name: arrays[name] for name in names if name in arrays})
         if isinstance(result, (tuple, list)) and _is_bundle(result, shapes):
             return Picked(
                 {
@@ -82,10 +84,10 @@ def gradients(shapes: dict[str, Shape]) -> Pick:
 def _is_bundle(result: Any, shapes: dict[str, Shape]) -> bool:
     if not 1 <= len(result) <= 4 or not result:
         return False
-    if _is_array(result[0]) and np.shape(plain(result[0])) == shapes["dx"]:
+    if _is_array(result[0]) and np.shape(unwrapped(result[0])) == shapes["dx"]:
         return True
-    whole = _array_or_none(result)
-    if whole is not None and whole.shape == shapes["dx"]:
+    array = _array_or_none(result)
+    if array is not None and array.shape == shapes["dx"]:
         return False
     return 2 <= len(result) <= max(len(shapes), 2) and (
         isinstance(result, tuple) or any(map(_is_array, result))
@@ -97,23 +99,25 @@ def as_array(value: Any) -> Array:
 
     Raises: UntraceableError where it is not an array of numbers.
     """
-    if is_one(value):
-        found = np.empty((), dtype=object)
-        found[()] = value
-        return found
+    if is_symbol(value):
+        scalar = np.empty((), dtype=object)
+        scalar[()] = value
+        return scalar
     if isinstance(value, (str, bytes, dict, set)) or value is None:
-        raise UntraceableError(f"the function returned no array of numbers, but {value!r:.60}")
+        raise UntraceableError(f"the function must return an array of numbers, not {value!r:.60}")
     try:
         return np.array(_nested(value), dtype=object)
     except (TypeError, ValueError) as error:
-        raise UntraceableError(f"the function returned no array: {error}") from None
+        raise UntraceableError(f"the function did not return an array: {error}") from None
 
 
 def _nested(value: Any) -> Any:
     if isinstance(value, np.ma.MaskedArray):
-        raise UntraceableError(f"the function returned no array: {type(value).__name__}")
+        raise UntraceableError(
+            f"the function must return a plain array, not a {type(value).__name__}"
+        )
     if type(value) is SymbolArray:
-        return plain(value).copy()
+        return unwrapped(value).copy()
     if isinstance(value, np.ndarray):
         return _exact_objects(value)
     if type(value) in (float, int, np.float64):
@@ -124,26 +128,26 @@ def _nested(value: Any) -> Any:
 
 
 def _exact_objects(value: Array) -> Array:
-    """An array of NumPy's scalars: Python's own would lose float32, longdouble and complex."""
-    found = np.empty(value.shape, dtype=object)
-    flat = found.reshape(-1)
-    for place, entry in enumerate(value.flat):
-        flat[place] = entry
-    return found
+    """An array of NumPy scalars: Python numbers would lose float32, longdouble and complex."""
+    objects = np.empty(value.shape, dtype=object)
+    flat = objects.reshape(-1)
+    for position, entry in enumerate(value.flat):
+        flat[position] = entry
+    return objects
 
 
 def _array_or_none(result: Any) -> Array | None:
-    """The array that nested values make, None where they do not make one of numbers."""
+    """The array made of nested values, or None if that is not an array of numbers."""
     try:
-        found = as_array(result)
+        array = as_array(result)
     except UntraceableError:
         return None
     if any(
         isinstance(entry, (list, tuple, dict, str, np.ndarray)) or entry is None
-        for entry in found.ravel()
+        for entry in array.ravel()
     ):
         return None
-    return found
+    return array
 
 
 def _is_array(value: Any) -> bool:
@@ -161,8 +165,8 @@ def _entry(result: dict[Any, Any], name: str) -> Array:
         (key,) = result
     if key is None:
         raise UntraceableError(
-            f"the function returned a dictionary of {', '.join(map(str, result))[:60]}, and none "
-            f"of {', '.join(NAMES[name])}"
+            f"the function returned a dictionary with the keys {', '.join(map(str, result))[:60]}, "
+            f"but none of {', '.join(NAMES[name])}"
         )
     return as_array(result[key])
 
@@ -170,4 +174,4 @@ def _entry(result: dict[Any, Any], name: str) -> Array:
 def _others(count: int) -> str:
     if count <= 0:
         return ""
-    return f"of the {count + 1} values returned only the first is compared"
+    return f"only the first of the {count + 1} returned values is compared"

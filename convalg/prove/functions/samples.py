@@ -1,8 +1,8 @@
 """Numbers on which a user function is run, and the comparison with the polynomials of its trace.
 
-The samples are wide: fractions, both signs, 1e-150 to 1e150, one large entry among small ones,
-equal entries, zeros, and the numbers at which bytes, half precision and integers in floats end.
-Every sample is a dyadic number, so that the polynomials are evaluated exactly, in integers.
+The samples have a wide range: fractions, both signs, 1e-150 to 1e150, one large entry among small
+ones, equal entries, zeros, and the limits of bytes, half precision and integers in floats. All
+numbers are dyadic, so that the polynomials are evaluated exactly, in integers.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from convalg.size import is_symbolic
 
 THRESHOLDS = (255.5, -256.0, 127.25, -128.5, 65504.5, 16777217.0, -1000.125, 99.5, 2.0**31, -0.5)
 SLACK = 8.0
-"""Roundings counted for each that the trace has: constants are rounded, sums are reordered."""
+"""The factor on the rounding errors of the trace: constants are rounded, sums are reordered."""
 
 
 _MOST_KEPT = 10_000
-"""Numbers of one sample up to which samples are drawn once."""
+"""Samples of up to this many numbers are cached."""
 
 
 @dataclass(frozen=True, eq=False)
 class NumberSample:
-    """One input for each argument. `exactly`: whether the values returned are compared."""
+    """One input for each argument. `compared`: whether the values returned are compared."""
 
     arrays: tuple[Array, ...]
     dtype: np.dtype[Any]
     compared: bool = True
 
     def copies(self) -> list[Array]:
-        """The arrays, to be run on: a function may change its arguments."""
+        """Copies of the arrays for a run: a function may change its arguments."""
         return [array.copy() for array in self.arrays]
 
 
 def samples(shapes: list[tuple[int, ...]], few: bool = False) -> list[NumberSample]:
-    """Samples for arguments of these shapes, of several dtypes; the first two repeat nothing."""
+    """Return samples of several dtypes for arguments of these shapes, random ones first."""
     if sum(map(math.prod, shapes)) > _MOST_KEPT:
         return _drawn(shapes, few)
     return list(_kept(tuple(shapes), few))
@@ -63,17 +63,17 @@ def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[NumberSample]:
 
     def wide(shape: tuple[int, ...]) -> Array:
         sizes = 10.0 ** random.uniform(-3, 6, shape) * random.choice([-1.0, 1.0], shape)
-        # 24 bits are exact in float32 too.
+        # With 24 bits they are exact in float32 too.
         return sizes.astype(np.float32).astype(float)
 
     def thresholds(shape: tuple[int, ...]) -> Array:
         return random.permutation(np.resize(THRESHOLDS, shape).ravel()).reshape(shape)
 
     def one_large(shape: tuple[int, ...]) -> Array:
-        found = fractions(shape)
-        if found.size:
-            found.flat[int(random.integers(found.size))] = 2.0**24 + 1
-        return found
+        values = fractions(shape)
+        if values.size:
+            values.flat[int(random.integers(values.size))] = 2.0**24 + 1
+        return values
 
     def integers(shape: tuple[int, ...], most: int) -> Array:
         return random.integers(-most, most + 1, shape).astype(float)
@@ -101,27 +101,27 @@ def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[NumberSample]:
             (lambda shape: fractions(shape, 4.0), np.dtype(np.float16)),
             (lambda shape: integers(shape, 9), np.dtype(object)),
         ]
-    found = [
+    drawn = [
         NumberSample(tuple(_cast(draw(shape), dtype) for shape in shapes), dtype)
         for draw, dtype in plan
     ]
     if not few:
-        # Differences of unsigned integers wrap: only the way that the function takes is compared.
+        # Differences of unsigned integers wrap: only the path through the function is compared.
         small = tuple(np.abs(integers(shape, 9)).astype(np.uint8) for shape in shapes)
-        found.append(NumberSample(small, np.dtype(np.uint8), compared=False))
-    return found
+        drawn.append(NumberSample(small, np.dtype(np.uint8), compared=False))
+    return drawn
 
 
 def _cast(values: Array, dtype: np.dtype[Any]) -> Array:
     if dtype.kind == "O":
-        found = np.empty(values.shape, dtype=object)
-        found.ravel()[:] = [int(value) for value in values.ravel()]
-        return found
+        integers = np.empty(values.shape, dtype=object)
+        integers.ravel()[:] = [int(value) for value in values.ravel()]
+        return integers
     return values.astype(dtype)
 
 
 def sizes(drawn: Iterable[NumberSample], argument: int) -> Array:
-    """|values| of one argument: an array of its shape with one more axis, over the samples."""
+    """The |values| of one argument in an array with an additional last axis for the samples."""
     each = [np.abs(sample.arrays[argument].astype(float)) for sample in drawn]
     return np.stack(each, axis=-1)
 
@@ -135,13 +135,13 @@ class Point:
             for unknown, value in zip(held.ravel(), values.ravel().tolist(), strict=True):
                 (generator,) = unknown.generators
                 exact[generator] = Fraction(value)
-        # A common power of two as denominator: then the terms are sums of integers.
+        # With a common power of two as denominator, the terms are sums of integers.
         scale = max((value.denominator for value in exact.values()), default=1)
         self.scale = scale
         self.integers = {key: int(value * scale) for key, value in exact.items()}
 
     def at(self, polynomial: Polynomial) -> dict[tuple[Any, ...], Fraction]:
-        """The value of a polynomial, for each monomial of what is not an unknown of the inputs."""
+        """The value of a polynomial, for each monomial in generators that are not inputs."""
         totals: dict[tuple[tuple[Any, ...], int], Any] = {}
         for monomial, coefficient in polynomial.terms.items():
             product, others, degree = 1, [], 0
@@ -154,20 +154,20 @@ class Point:
                     degree += 1
             key = tuple(others), degree
             totals[key] = totals.get(key, 0) + coefficient * product
-        found: dict[tuple[Any, ...], Fraction] = {}
+        values: dict[tuple[Any, ...], Fraction] = {}
         for (monomial, degree), total in totals.items():
-            found[monomial] = (
-                found.get(monomial, Fraction(0)) + Fraction(total) / self.scale**degree
+            values[monomial] = (
+                values.get(monomial, Fraction(0)) + Fraction(total) / self.scale**degree
             )
-        return found
+        return values
 
 
 class Bounds:
-    """How far numbers may be from some polynomials at each of the samples.
+    """The allowed distance between numbers and the polynomials, at each of the samples.
 
-    `values`: the polynomials in floats. They spare exact arithmetic: a number within `near` of
-    them is within the bound of the exact value. One that is further away may be so all the same,
-    and is compared exactly.
+    `values`: the polynomials in floats, which save exact arithmetic: a number within `near` of
+    them is within the bound of the exact value. A number further away may still be within that
+    bound, and is compared exactly.
     """
 
     def __init__(
@@ -186,18 +186,18 @@ class Bounds:
         with np.errstate(all="ignore"):
             relative = SLACK * (depths * units + lost)
             self.bounds = relative * sizes + SLACK * smallest * depths
-            # An intermediate result may be too large for the dtypes it is kept in.
+            # An intermediate result may be too large for the dtypes in which it is stored.
             self.fits &= np.all(sizes <= largest, axis=0)
             for name, size in lowered.items():
                 if np.dtype(name).kind == "f":
                     self.fits &= size <= _largest(np.dtype(name))
             self.values = np.zeros_like(sizes)
             near = self._evaluate(unknowns, drawn) if self.parts else np.zeros_like(sizes)
-            # The factor leaves room for the roundings of the comparison itself.
+            # The factor allows for the rounding errors of the comparison itself.
             self.near = (self.bounds - near) * (1 - 1e-9)
 
     def _evaluate(self, unknowns: list[Array], drawn: list[NumberSample]) -> Array:
-        """Evaluate all monomials at once, by their degrees; returns what rounding may add."""
+        """Evaluate all monomials by their degrees; return a bound of the rounding error."""
         columns = {
             generator: column
             for column, generator in enumerate(
@@ -215,7 +215,7 @@ class Bounds:
         for row, part in enumerate(self.parts):
             for monomial, coefficient in part.polynomial.terms.items():
                 if not all(generator in columns for generator in monomial):
-                    # Symbols of the function's own have no value.
+                    # Symbols that belong to the function have no value.
                     foreign.append(row)
                     break
                 rows, factors, numbers = by_degree.setdefault(len(monomial), ([], [], []))
@@ -225,7 +225,7 @@ class Bounds:
         sizes = np.zeros_like(self.values)
         counts = np.zeros(len(self.parts))
         sound = np.ones_like(self.values, dtype=bool)
-        # The logarithm of the largest or smallest number: beyond it, products may leave floats.
+        # The logarithm of the largest or smallest number bounds the exponents of products.
         magnitudes = np.abs(np.where(inputs == 0, 1.0, inputs))
         extent = np.max(np.abs(np.log2(magnitudes)), axis=0, initial=0)
         for degree, (rows, factors, numbers) in by_degree.items():
@@ -240,37 +240,37 @@ class Bounds:
             sound &= within & np.isfinite(constants).all()
         longest = max(by_degree, default=0)
         error = (counts + longest + 4)[:, None] * sizes * float(np.finfo(float).eps)
-        found: Array = np.where(sound & np.isfinite(sizes), error, np.inf)
-        found[foreign] = np.inf
-        return found
+        bounds: Array = np.where(sound & np.isfinite(sizes), error, np.inf)
+        bounds[foreign] = np.inf
+        return bounds
 
-    def first_difference(self, numbers: Array, place: int) -> tuple[int, ...] | None:
-        """The first entry where numbers differ by more than rounding from a trace.
+    def first_difference(self, numbers: Array, number: int) -> tuple[int, ...] | None:
+        """The first entry where numbers differ from a trace by more than rounding.
 
-        `place`: that of their sample, among those drawn.
+        `number`: the index of their sample.
         """
         flat = numbers.ravel()
         doubtful = list(range(len(flat)))
         if all(map(_fits_a_float, flat)):
-            gaps = np.abs(flat.astype(float) - self.values[:, place])
-            doubtful = np.flatnonzero(~(gaps * (1 + 1e-15) <= self.near[:, place])).tolist()
+            gaps = np.abs(flat.astype(float) - self.values[:, number])
+            doubtful = np.flatnonzero(~(gaps * (1 + 1e-15) <= self.near[:, number])).tolist()
         if not doubtful:
             return None
-        point = Point(self.unknowns, self.drawn[place])
+        point = Point(self.unknowns, self.drawn[number])
         for index in doubtful:
-            bound = float(self.bounds[index, place])
+            bound = float(self.bounds[index, number])
             if not _agrees(self.parts[index], flat[index], point, bound):
                 return tuple(int(k) for k in np.unravel_index(index, self.shape))
         return None
 
 
 _FLOATS_END = 1018
-"""Powers of two up to which products are computed in floats."""
+"""The exponent of two up to which products are computed in floats."""
 _DOUBLES = frozenset([float, np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8])
 
 
 def _fits_a_float(number: Any) -> bool:
-    """Whether a number is a float, or an integer that becomes one with at most one rounding."""
+    """Whether a number is a float, or an integer that converts to one with at most one rounding."""
     return type(number) in _DOUBLES or (type(number) is int and abs(number) < 2**63)
 
 
@@ -278,15 +278,15 @@ def _fits_a_float(number: Any) -> bool:
 def _limits(
     dtypes: tuple[np.dtype[Any], ...], kept: tuple[np.dtype[Any], ...]
 ) -> tuple[Array, Array, Array]:
-    """Rounding, smallest normal number and largest number of samples of these dtypes.
+    """Rounding unit, smallest normal number and largest number for samples of these dtypes.
 
-    `kept`: the dtypes of low precision on the way.
+    `kept`: the dtypes of low precision that store intermediate results.
     """
     units, smallest, largest = (np.empty(len(dtypes)) for _ in range(3))
-    for place, dtype in enumerate(dtypes):
+    for number, dtype in enumerate(dtypes):
         floats = [kind for kind in (dtype, *kept) if kind.kind == "f"] or [FLOAT]
-        units[place], smallest[place] = _unit(dtype), max(map(_tiny, floats))
-        largest[place] = _largest(dtype)
+        units[number], smallest[number] = _unit(dtype), max(map(_tiny, floats))
+        largest[number] = _largest(dtype)
     return units, smallest, largest
 
 
@@ -308,18 +308,18 @@ def _tiny(dtype: np.dtype[Any]) -> float:
 
 
 def _agrees(part: SymbolParts, number: Any, point: Point, bound: float) -> bool:
-    wanted = point.at(part.polynomial)
+    expected = point.at(part.polynomial)
     got = _values(number)
     if got is None:
         return False
     return all(
-        abs(got.get(key, Fraction(0)) - wanted.get(key, Fraction(0))) <= bound
-        for key in got.keys() | wanted.keys()
+        abs(got.get(key, Fraction(0)) - expected.get(key, Fraction(0))) <= bound
+        for key in got.keys() | expected.keys()
     )
 
 
 def _values(number: Any) -> dict[tuple[Any, ...], Fraction] | None:
-    """A number that was returned, or a polynomial in symbols of its own; None for anything else."""
+    """A returned number, or a polynomial in symbols of the function; None for anything else."""
     if isinstance(number, Polynomial) or is_symbolic(number):
         terms = Polynomial.of(number).terms
         return {key: Fraction(value) for key, value in terms.items()}

@@ -1,9 +1,9 @@
 """Stand-ins while a user function runs on symbols: arrays that it creates can hold symbols.
 
-np.zeros(3) is an array of floats, into which no symbol can be written. While a function runs on
-symbols, the functions that create arrays of floats give arrays of symbols instead, to the user's
-code in this thread only: by their names in NumPy, and by the names that the user's modules import
-them under. `type` and `print` are replaced in the user's modules as well.
+np.zeros(3) is an array of floats, into which symbols cannot be written. While a function runs on
+symbols, the functions that create arrays of floats return arrays of symbols instead, but only to
+the user's code in this thread: under their names in NumPy, and under the names by which the user's
+modules import them. `type` and `print` are replaced in the user's modules as well.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from convalg.prove.functions.symbol_arrays import (
     array_of,
     holds_symbols,
     label_of,
-    plain,
     shown,
     stored,
+    unwrapped,
     wrapped,
 )
-from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_one, parts, symbol
+from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_symbol, parts, symbol
 
 _PATCHING = RLock()
 _PLACED: list[tuple[Any, str, Any, Any]] = []
@@ -68,15 +68,15 @@ FLOATING = (
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """Put the stand-ins into NumPy, for runs on symbols; other code gets the originals."""
+    """Install the stand-ins in NumPy for runs on symbols; other code gets the originals."""
     global _DEPTH
     with _PATCHING:
         _DEPTH += 1
         if _DEPTH == 1:
-            placed = [*_table(), *_multilinear_table()]
-            for module, name, _, replacement in placed:
+            patches = [*_table(), *_multilinear_table()]
+            for module, name, _, replacement in patches:
                 setattr(module, name, replacement)
-            _PLACED[:] = placed
+            _PLACED[:] = patches
     try:
         yield
     finally:
@@ -88,7 +88,7 @@ def stand_ins() -> Iterator[None]:
 
 
 class Swaps:
-    """What was replaced in the modules, closures and defaults of a user's code; to be undone."""
+    """The replacements in the modules and closures of a user's code, which can be undone."""
 
     def __init__(self) -> None:
         self._globals: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -96,14 +96,14 @@ class Swaps:
         self._seen: set[int] = set()
 
     def module(self, names: dict[str, Any], symbolic: bool) -> None:
-        """Replace what a module imported by name; for numbers, `type` and `print` only."""
+        """Replace the functions that a module imported; for numbers only `type` and `print`."""
         if id(names) in self._globals:
             return
         changed: dict[str, Any] = {}
         if symbolic:
-            known = _by_identity(len(_PLACED))
-            changed = {name: value for name, value in names.items() if id(value) in known}
-            names.update((name, known[id(value)]) for name, value in changed.items())
+            replacements = _by_identity(len(_PLACED))
+            changed = {name: value for name, value in names.items() if id(value) in replacements}
+            names.update((name, replacements[id(value)]) for name, value in changed.items())
         for name, replacement in _BUILTINS.items():
             if name not in names:
                 changed[name] = _ABSENT
@@ -111,7 +111,7 @@ class Swaps:
         self._globals[id(names)] = names, changed
 
     def function(self, f: Any) -> None:
-        """Replace what a function and those in its closure hold by name."""
+        """Replace the functions in the closure of a function and of the functions in it."""
         f = getattr(f, "__func__", f)
         if not isinstance(f, FunctionType) or id(f) in self._seen:
             return
@@ -129,7 +129,7 @@ class Swaps:
                 self.function(value)
 
     def undo(self) -> None:
-        """Put everything back that is still replaced."""
+        """Restore everything that is still replaced."""
         for names, changed in self._globals.values():
             for name, value in changed.items():
                 if names.get(name) is not _replacement(value, name):
@@ -152,21 +152,24 @@ def _replacement(value: Any, name: str = "") -> Any:
 
 
 @functools.cache
-def _by_identity(placed: int) -> dict[int, Any]:
-    found = {id(original): replacement for _, _, original, replacement in _PLACED[:placed]}
-    return {**found, **{id(getattr(builtins, name)): made for name, made in _BUILTINS.items()}}
+def _by_identity(count: int) -> dict[int, Any]:
+    replacements = {id(original): replacement for _, _, original, replacement in _PLACED[:count]}
+    return {
+        **replacements,
+        **{id(getattr(builtins, name)): made for name, made in _BUILTINS.items()},
+    }
 
 
 @functools.cache
 def _table() -> list[tuple[Any, str, Any, Any]]:
-    """(module, name, original, replacement) of everything that is replaced."""
+    """(module, name, original, replacement) for everything that is replaced."""
     makers: list[tuple[tuple[str, ...], Callable[[Any], Any]]] = [
         (FILLED, _filled),
         (LIKE, _like),
         (CONVERTING, _converting),
         (FLOATING, _floating),
     ]
-    found = [
+    patches = [
         (np, name, getattr(np, name), make(getattr(np, name)))
         for names, make in makers
         for name in names
@@ -174,22 +177,22 @@ def _table() -> list[tuple[Any, str, Any, Any]]:
     tricks = np.lib.stride_tricks
     for name in ("as_strided", "sliding_window_view"):
         original = getattr(tricks, name)
-        found.append((tricks, name, original, _windows(original)))
-    return found
+        patches.append((tricks, name, original, _windows(original)))
+    return patches
 
 
 MULTILINEAR: dict[str, dict[str, int]] = {
     "numpy": {"gradient": 1},
     "scipy.signal": {"correlate": 2, "convolve": 2, "correlate2d": 2, "convolve2d": 2},
 }
-"""Functions that are linear in each of their first arguments, in loops that take only floats.
+"""Functions that are linear in each of their first arguments, and whose loops accept only floats.
 
-scipy.ndimage leaves out weights below 2.2e-16, so it is not linear in them and not listed.
+scipy.ndimage ignores weights below 2.2e-16, so that it is not linear in them and not listed.
 """
 
 
 def _multilinear_table() -> list[tuple[Any, str, Any, Any]]:
-    """As `_table`, of multilinear functions in the modules that somebody has loaded."""
+    """As `_table`, for the multilinear functions in the modules that are loaded."""
     return [
         entry
         for module in MULTILINEAR
@@ -208,11 +211,11 @@ def _multilinear_in(module: str) -> list[tuple[Any, str, Any, Any]]:
 
 
 def _multilinear(original: Any, count: int) -> Any:
-    """The function on symbols: its values at unit arrays, times the entries."""
+    """The function on symbols: its values at unit arrays, multiplied by the entries."""
 
     def create(*args: Any, **options: Any) -> Any:
         held = [k for k, value in enumerate(args[:count]) if holds_symbols(value)]
-        given = [plain(value) for value in args]
+        given = [unwrapped(value) for value in args]
         if not held:
             numbers = [
                 value.astype(float) if type(args[k]) is SymbolArray else value
@@ -221,11 +224,11 @@ def _multilinear(original: Any, count: int) -> Any:
             return wrapped(original(*numbers, **options))
         arrays = [np.asarray(given[k], dtype=object) for k in held]
         total: Any = None
-        for places in product(*(list(np.ndindex(array.shape)) for array in arrays)):
-            factors = [array[place] for array, place in zip(arrays, places, strict=True)]
-            for k, array, place in zip(held, arrays, places, strict=True):
+        for indices in product(*(list(np.ndindex(array.shape)) for array in arrays)):
+            factors = [array[index] for array, index in zip(arrays, indices, strict=True)]
+            for k, array, index in zip(held, arrays, indices, strict=True):
                 given[k] = np.zeros(array.shape)
-                given[k][place] = 1.0
+                given[k][index] = 1.0
             values = np.asarray(original(*given, **options))
             term = np.where(values == 0, 0, values).astype(object) * math.prod(factors)
             total = term if total is None else total + term
@@ -235,7 +238,7 @@ def _multilinear(original: Any, count: int) -> Any:
 
 
 def _standing_in(original: Any, make: Callable[..., Any]) -> Any:
-    """make for the user's code in a run on symbols, the original for everyone else."""
+    """Use `make` for the user's code in a run on symbols, and the original otherwise."""
 
     @functools.wraps(original)
     def create(*args: Any, **options: Any) -> Any:
@@ -248,28 +251,32 @@ def _standing_in(original: Any, make: Callable[..., Any]) -> Any:
 
 def _filled(original: Any) -> Any:
     def create(*args: Any, **options: Any) -> Any:
-        if holds_symbols(args[1:2]) or is_one(options.get("fill_value")):
-            wanted = options.pop("dtype", args[2] if len(args) > 2 else None)
+        if holds_symbols(args[1:2]) or is_symbol(options.get("fill_value")):
+            requested = options.pop("dtype", args[2] if len(args) > 2 else None)
             value = options.pop("fill_value", args[1] if len(args) > 1 else None)
-            label = parts(value).dtype if wanted is None and is_one(value) else np.dtype(wanted)
-            found = array_of(original(args[0], 0, object), label)
-            found[...] = value
-            return found
-        found = original(*args, **options)
-        if original.__name__ == "empty" and found.dtype.kind == "f":
-            return _unwritten(found.shape, found.dtype)
-        return wrapped(found, OBJECT if found.dtype == OBJECT else FLOAT)
+            label = (
+                parts(value).dtype
+                if requested is None and is_symbol(value)
+                else np.dtype(requested)
+            )
+            array = array_of(original(args[0], 0, object), label)
+            array[...] = value
+            return array
+        array = original(*args, **options)
+        if original.__name__ == "empty" and array.dtype.kind == "f":
+            return _unwritten(array.shape, array.dtype)
+        return wrapped(array, OBJECT if array.dtype == OBJECT else FLOAT)
 
     return _standing_in(original, create)
 
 
 def _unwritten(shape: tuple[int, ...], dtype: np.dtype[Any]) -> SymbolArray:
-    """Memory that was never written holds anything, so it is an unknown of its own."""
-    found = np.empty(shape, dtype=object)
-    for place in np.ndindex(shape):
+    """Uninitialised memory holds arbitrary values, so each entry is a new unknown."""
+    memory = np.empty(shape, dtype=object)
+    for index in np.ndindex(shape):
         held = SymbolParts(Polynomial.unknown("(unwritten)"), 1.0, 0, 0.0, dtype)
-        found[place] = symbol(held)
-    return array_of(found, dtype)
+        memory[index] = symbol(held)
+    return array_of(memory, dtype)
 
 
 def _like(original: Any) -> Any:
@@ -277,26 +284,26 @@ def _like(original: Any) -> Any:
 
     def create(source: Any, *args: Any, **options: Any) -> Any:
         if type(source) is not SymbolArray and not holds_symbols(source):
-            found = original(source, *args, **options)
+            array = original(source, *args, **options)
             return (
-                _unwritten(found.shape, found.dtype) if _is_floats(found, base) else wrapped(found)
+                _unwritten(array.shape, array.dtype) if _is_floats(array, base) else wrapped(array)
             )
         values = source if isinstance(source, np.ndarray) else np.array(source, dtype=object)
         first = 1 if base == "full" else 0
-        wanted = options.get("dtype", args[first] if len(args) > first else None)
+        requested = options.get("dtype", args[first] if len(args) > first else None)
         own = label_of(values) if type(values) is SymbolArray else FLOAT
-        label = own if wanted is None else np.dtype(wanted)
+        label = own if requested is None else np.dtype(requested)
         shape = options.get("shape")
         shape = values.shape if shape is None else shape
         if base == "full":
             value = options.get("fill_value", args[0] if args else None)
-            found = array_of(np.zeros(shape, dtype=object), label)
-            found[...] = value
-            return found if label.kind in "fO" else found.astype(label)
+            array = array_of(np.zeros(shape, dtype=object), label)
+            array[...] = value
+            return array if label.kind in "fO" else array.astype(label)
         maker = getattr(np, base)
-        # From here NumPy's own functions are called.
+        # In a call from this module, NumPy's names refer to the originals.
         made = getattr(maker, "__wrapped__", maker)(
-            shape, dtype=shown(label) if wanted is None else wanted
+            shape, dtype=shown(label) if requested is None else requested
         )
         return _unwritten(made.shape, label) if _is_floats(made, base) else wrapped(made)
 
@@ -310,25 +317,25 @@ def _is_floats(array: Any, base: str) -> bool:
 def _converting(original: Any) -> Any:
     def create(value: Any, *args: Any, **options: Any) -> Any:
         given = dict(options)
-        wanted = given.pop("dtype", args[0] if args else None)
+        requested = given.pop("dtype", args[0] if args else None)
         others = args[1:]
         if not (type(value) is SymbolArray or holds_symbols(value)):
-            found = original(value, *args, **options)
-            return wrapped(found, OBJECT if found.dtype == OBJECT else FLOAT)
+            array = original(value, *args, **options)
+            return wrapped(array, OBJECT if array.dtype == OBJECT else FLOAT)
         if type(value) is SymbolArray:
-            label = label_of(value) if wanted is None else np.dtype(wanted)
+            label = label_of(value) if requested is None else np.dtype(requested)
             if label == label_of(value) and original.__name__ not in ("array", "require"):
                 return value
         else:
             from convalg.prove.functions.symbol_arrays import merged
 
-            label = merged([value]) if wanted is None else np.dtype(wanted)
+            label = merged([value]) if requested is None else np.dtype(requested)
         if label.kind not in "fO":
             return wrapped(original(value)).astype(label)
         made = original(_plainly(value), None, *others, **given)
-        if wanted is not None:
+        if requested is not None:
             made = stored(made, label)
-        same = type(value) is SymbolArray and np.shares_memory(made, plain(value))
+        same = type(value) is SymbolArray and np.shares_memory(made, unwrapped(value))
         return wrapped(made, label) if same else array_of(made, label)
 
     return _standing_in(original, create)
@@ -337,7 +344,7 @@ def _converting(original: Any) -> Any:
 def _plainly(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map(_plainly, value)) if type(value) in (list, tuple) else list(value)
-    return plain(value)
+    return unwrapped(value)
 
 
 def _floating(original: Any) -> Any:
@@ -348,7 +355,7 @@ def _windows(original: Any) -> Any:
     def create(value: Any, *args: Any, **options: Any) -> Any:
         options.pop("subok", None)
         label = label_of(value) if type(value) is SymbolArray else FLOAT
-        return wrapped(original(plain(value), *args, **options), label)
+        return wrapped(original(unwrapped(value), *args, **options), label)
 
     return _standing_in(original, create)
 
@@ -361,7 +368,7 @@ class _Type(type):
             return type(*args, **options)
         value = args[0]
         if symbolic_run() is not None:
-            if is_one(value):
+            if is_symbol(value):
                 return parts(value).dtype.type
             if type(value) is SymbolArray:
                 return np.ndarray
@@ -385,7 +392,7 @@ class TypeOf(metaclass=_Type):
 
 
 def _print(*values: Any, **options: Any) -> None:
-    """The stand-in for `print`: nothing is printed while a function is tried, but into files."""
+    """The stand-in for `print`: while a function is run, it prints only into files."""
     if active() is None or options.get("file") is not None:
         builtins.print(*values, **options)
 

@@ -1,7 +1,7 @@
-"""The state that a function keeps between calls: what it, its closure and its modules hold.
+"""The state that a function keeps between calls: in itself, its closure and its modules.
 
-Two fingerprints of a function that is pure are equal, whatever ran in between. A counter, a
-cache that grows, a generator or a module attribute that changes makes them differ.
+Two fingerprints of a pure function are equal, whatever ran in between. A counter, a growing
+cache, a generator or a changed module attribute makes them differ.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _HIDDEN_STATE = {
     *("_ctypes", "ctypes", "_contextvars", "_socket", "_thread", "mmap", "select"),
 }
 MOST_OBJECTS = 50_000
-"""Objects that one fingerprint looks at; what is further away is not looked at."""
+"""The number of objects that one fingerprint visits; objects further away are ignored."""
 
 _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, slice)
 _BUILTIN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
 def fingerprint(f: Any, modules: Iterable[dict[str, Any]], names: set[str]) -> list[Any]:
-    """What a function holds, and what the given names refer to in these modules."""
+    """A fingerprint of the data that a function holds, and of the given names in these modules."""
     seen = _Walk(names)
     seen.visit(f)
     for module in modules:
@@ -43,7 +43,7 @@ def fingerprint(f: Any, modules: Iterable[dict[str, Any]], names: set[str]) -> l
 
 
 class _Walk:
-    """A walk over everything that can be reached, in a fixed order."""
+    """A walk over all reachable objects, in a fixed order."""
 
     def __init__(self, names: set[str]) -> None:
         self.names = names
@@ -54,19 +54,19 @@ class _Walk:
         """Add the tokens of a value."""
         waiting = [value]
         while waiting and len(self._kept) < MOST_OBJECTS:
-            found = waiting.pop()
-            if isinstance(found, _ATOMS):
+            item = waiting.pop()
+            if isinstance(item, _ATOMS):
                 # NaN is not equal to itself.
-                self.tokens.append((type(found), repr(found)))
+                self.tokens.append((type(item), repr(item)))
                 continue
-            if id(found) in self._kept:
+            if id(item) in self._kept:
                 continue
-            self._kept[id(found)] = found
-            self.tokens.append(type(found))
-            waiting += list(self._inside(found))[::-1]
+            self._kept[id(item)] = item
+            self.tokens.append(type(item))
+            waiting += list(self._inside(item))[::-1]
 
     def _inside(self, value: Any) -> Iterator[Any]:
-        """What a value consists of."""
+        """Yield the objects that a value consists of."""
         match value:
             case types.ModuleType():
                 held = vars(value)
@@ -107,7 +107,7 @@ class _Walk:
 
     def _of_instance(self, value: Any) -> Iterator[Any]:
         if any(kind.__module__ in _HIDDEN_STATE for kind in type(value).__mro__):
-            # Written in C, with a state that cannot be read: it may change at each call.
+            # Implemented in C with hidden state, which may change at each call.
             yield next(_NEVER_TWICE)
             return
         if isinstance(value, (*_BUILTIN, np.ufunc)) or is_symbolic(value):
@@ -116,7 +116,7 @@ class _Walk:
             yield value.cache_info().currsize
             yield value.__wrapped__
         elif hasattr(type(value), "__next__"):
-            # An iterator that is used is used up, which not every one shows.
+            # Iterating exhausts an iterator, and not every iterator reports how much is left.
             left = operator.length_hint(value, -1)
             if type(value).__name__ in ("count", "repeat"):
                 yield repr(value)

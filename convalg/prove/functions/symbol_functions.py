@@ -1,4 +1,4 @@
-"""NumPy's functions on arrays of symbols: on the objects, or refused."""
+"""NumPy's functions on arrays of symbols: applied to the objects, or refused."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from convalg.prove.functions.symbol_arrays import (
     holds_symbols,
     label_of,
     merged,
-    plain,
     stored,
+    unwrapped,
     without_symbols,
     wrapped,
 )
-from convalg.prove.functions.symbols import FLOAT, READS_TEXT, Symbol, is_one, parts
+from convalg.prove.functions.symbols import FLOAT, READS_TEXT, Symbol, is_symbol, parts
 
 
 def apply_function(function: Any, args: Any, options: dict[str, Any]) -> Any:
-    """A function of NumPy on arrays that hold symbols."""
+    """Apply a function of NumPy to arrays that hold symbols."""
     if function in _SPECIAL:
         return _SPECIAL[function](*args, **options)
     apply = _function if function.__name__ in _CALLING_BACK else _function_unwatched
@@ -35,21 +35,21 @@ def _function(function: Any, args: Any, options: dict[str, Any]) -> Any:
     if function.__name__ in _TEXT:
         raise refusal(READS_TEXT, first_symbol(args))
     given = [*args, *options.values()]
-    wanted = options.get("dtype")
+    requested = options.get("dtype")
     if not any(map(_deep, given)):
         numbers = _mapped((args, options), without_symbols)
         return wrapped(function(*numbers[0], **numbers[1]), merged(_arrays(given)))
     label = merged(_arrays(given))
     if function.__name__ in ("mean", "average", "trapezoid") and label.kind in "biu":
         label = FLOAT
-    if wanted is not None:
-        label = np.dtype(wanted)
+    if requested is not None:
+        label = np.dtype(requested)
         if label.kind not in "fO":
-            raise refusal(f"converts to {label.name}", first_symbol(given))
+            raise refusal(f"takes the {label.name} value of", first_symbol(given))
         options = {name: value for name, value in options.items() if name != "dtype"}
     numbers = _mapped((args, options), as_objects)
     result = function(*numbers[0], **numbers[1])
-    if wanted is not None:
+    if requested is not None:
         result = stored(result, label)
     return wrapped(result, label)
 
@@ -64,15 +64,15 @@ def _deep(value: Any) -> bool:
 
 
 def _arrays(values: Iterable[Any]) -> list[Any]:
-    """The arrays and scalars among arguments, also those in lists."""
-    found: list[Any] = []
+    """The arrays and scalars among arguments, including those in lists."""
+    arrays: list[Any] = []
     for value in values:
         if isinstance(value, (list, tuple)):
-            found += _arrays(value)
-        elif is_one(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "fO"):
+            arrays += _arrays(value)
+        elif is_symbol(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "fO"):
             # Indices and masks do not change the dtype.
-            found.append(value)
-    return found
+            arrays.append(value)
+    return arrays
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -84,15 +84,15 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _apply_along_axis(function: Any, axis: int, array: Any, *args: Any, **options: Any) -> Any:
-    """np.apply_along_axis, whose callback gets arrays of symbols as well."""
+    """np.apply_along_axis with a callback that receives arrays of symbols."""
     moved = np.moveaxis(array, axis, -1)
-    results = [function(moved[place], *args, **options) for place in np.ndindex(moved.shape[:-1])]
-    shape = np.shape(plain(results[0]))
+    results = [function(moved[index], *args, **options) for index in np.ndindex(moved.shape[:-1])]
+    shape = np.shape(unwrapped(results[0]))
     stacked = np.empty((len(results), *shape), dtype=object)
-    for place, result in enumerate(results):
-        stacked[place] = plain(result)
-    found = stacked.reshape(*moved.shape[:-1], *shape)
-    return wrapped(np.moveaxis(found, -1, axis) if len(shape) == 1 else found)
+    for index, result in enumerate(results):
+        stacked[index] = unwrapped(result)
+    result = stacked.reshape(*moved.shape[:-1], *shape)
+    return wrapped(np.moveaxis(result, -1, axis) if len(shape) == 1 else result)
 
 
 _CALLING_BACK = {"apply_over_axes", "piecewise", "fromfunction"}
@@ -108,31 +108,31 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     np.mean: lambda value, *args, **options: _as_symbols(value).mean(*args, **options),
     np.real: lambda value: value.real,
     np.imag: lambda value: value.imag,
-    np.isreal: lambda value: np.ones(np.shape(plain(value)), dtype=bool),
-    np.iscomplex: lambda value: np.zeros(np.shape(plain(value)), dtype=bool),
+    np.isreal: lambda value: np.ones(np.shape(unwrapped(value)), dtype=bool),
+    np.iscomplex: lambda value: np.zeros(np.shape(unwrapped(value)), dtype=bool),
     np.real_if_close: lambda value, tol=100: value,
     np.apply_along_axis: _apply_along_axis,
 }
-"""Functions of NumPy that look at dtypes, or call back."""
+"""Functions of NumPy that depend on dtypes or call a user function."""
 
 
 def _as_symbols(value: Any) -> Any:
-    """An array of symbols from one, or from nested lists."""
+    """An array of symbols, made from an array or from nested lists."""
     if isinstance(value, SymbolArray):
         return value
-    return wrapped(np.array(_mapped(value, plain), dtype=object), merged([value]))
+    return wrapped(np.array(_mapped(value, unwrapped), dtype=object), merged([value]))
 
 
 def _dtype_of(value: Any) -> Any:
     if type(value) is SymbolArray:
         return label_of(value)
-    return parts(value).dtype if is_one(value) else value
+    return parts(value).dtype if is_symbol(value) else value
 
 
 def _dispatched(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
     return apply_function(function, args, options)
 
 
-# Attached from here: arrays are below their functions.
+# Attached here, since this module imports the arrays.
 SymbolArray.__array_function__ = _dispatched  # type: ignore[assignment,method-assign]  # attached
 Symbol.__array_function__ = _dispatched  # type: ignore[attr-defined]  # attached

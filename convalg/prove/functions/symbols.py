@@ -1,9 +1,9 @@
-"""Symbols in the place of numbers: scalars that look like np.float64 and hold polynomials.
+"""Symbols in place of numbers: scalars that look like np.float64 and hold polynomials.
 
-A user function must not be able to tell a symbol from a number, or its branch on symbols may be
-another than the one that numbers take. So the user's own code sees the attributes and types of a
-float; what a symbol has no answer to (its value, its text, its hash) is refused, and the refusal
-is recorded with the run, in case the function catches it. Libraries see what a symbol is.
+A user function must not be able to distinguish a symbol from a number, or it may take a different
+branch on symbols than on numbers. So the user's own code sees the attributes and types of a float;
+operations that a symbol cannot perform (its value, its text, its hash) are refused, and the refusal
+is recorded with the run, in case the function catches it. Libraries see the symbol itself.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from convalg.prove.functions.frames import (
 from convalg.size import is_symbolic
 
 FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
-DECIDES = "decides or converts on the value of"
+DECIDES = "branches on or converts the value of"
 ROUNDS = "rounds or takes a remainder of"
-READS_TEXT = "reads the text of"
+READS_TEXT = "uses the text form of"
 
 
 class SymbolParts:
-    """What a symbol holds.
+    """The data of a symbol.
 
-    `polynomial`: its exact value. `size`: a bound for every intermediate result in it, at each
-    sample (the polynomial's evaluation with all minus signs as plus signs). `depth`: roundings in
-    a row in it. `lost`: the relative error that dtypes of less precision than float64 add.
-    `dtype`: the dtype that a number would have in its place; `weak` for Python's own numbers.
+    `polynomial`: its exact value. `size`: a bound for all intermediate results in it, at each
+    sample (the polynomial evaluated with all minus signs replaced by plus signs). `depth`: the
+    number of successive roundings in it. `lost`: the relative error that dtypes with less precision
+    than float64 add. `dtype`: the dtype that a number would have here; `weak` for Python numbers.
     """
 
     __slots__ = ("depth", "dtype", "lost", "polynomial", "size", "weak")
@@ -65,7 +65,7 @@ class SymbolParts:
         return SymbolParts(self.polynomial, self.size, self.depth, self.lost, self.dtype, self.weak)
 
     def but(self, **changes: Any) -> SymbolParts:
-        """The same parts with some changed."""
+        """A copy of the parts with some changed."""
         made = self.__copy__()
         for name, value in changes.items():
             setattr(made, name, value)
@@ -73,10 +73,10 @@ class SymbolParts:
 
 
 class Symbol:
-    """A polynomial that a user function holds in the place of a number."""
+    """A polynomial that a user function holds in place of a number."""
 
     __slots__ = ("_parts",)
-    # SymPy then leaves symbol * unknown to us; else it would take the unknown's value first.
+    # With this priority SymPy lets us multiply; otherwise it would convert the unknown first.
     _op_priority = 100.0
 
     def __getattribute__(self, name: str) -> Any:
@@ -224,7 +224,7 @@ class Symbol:
         return format(_text(self), form)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise refusal("writes out the bytes of", _text(self))
+        raise refusal("serialises", _text(self))
 
     def __copy__(self) -> Symbol:
         return symbol(parts(self))
@@ -240,29 +240,29 @@ _read, _write = _slot.__get__, _slot.__set__
 
 
 def symbol(held: SymbolParts) -> Symbol:
-    """A symbol with these parts."""
+    """Return a symbol with these parts."""
     made: Symbol = object.__new__(Symbol)
     _write(made, held)
     return made
 
 
 def parts(value: Symbol) -> SymbolParts:
-    """The parts of a symbol, past the face that it shows to the user's code."""
+    """The parts of a symbol, bypassing the attributes that it shows to the user's code."""
     held: SymbolParts = _read(value)
     return held
 
 
-def is_one(value: Any) -> bool:
+def is_symbol(value: Any) -> bool:
     """Whether a value is a symbol."""
     return type(value) is Symbol
 
 
 def relabelled(value: Any, dtype: np.dtype[Any], stores: bool = False) -> Any:
-    """A symbol or a number as an array of that dtype holds it.
+    """A symbol or a number as an element of an array of that dtype.
 
     `stores`: whether it is written into such an array, which rounds it.
     """
-    if not is_one(value):
+    if not is_symbol(value):
         return number_in(value, dtype)
     held = parts(value)
     if held.dtype is dtype and not held.weak and (dtype is FLOAT or not stores):
@@ -276,7 +276,7 @@ def relabelled(value: Any, dtype: np.dtype[Any], stores: bool = False) -> Any:
 
 
 def _lowered(dtype: np.dtype[Any], size: Any) -> float:
-    """The rounding of a write into an array of low precision, noted with the run."""
+    """The rounding error of a write into an array of low precision, recorded with the run."""
     run = symbolic_run()
     if run is not None:
         largest = run.lowered.get(dtype.name, 0.0)
@@ -285,19 +285,21 @@ def _lowered(dtype: np.dtype[Any], size: Any) -> float:
 
 
 def number_in(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A number as an array of this dtype keeps it, exact where the dtype is of low precision."""
+    """A number as an array of this dtype stores it, exact where the dtype has low precision."""
     if dtype.kind not in "fiu" or isinstance(value, Polynomial) or is_symbolic(value):
         return value
     if isinstance(value, (str, bytes)):
         raise recorded(UntraceableError(f"the text {value!r} is not a number"))
     if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
-        raise recorded(UntraceableError(f"the complex number {value!r} is written into floats"))
+        raise recorded(
+            UntraceableError(f"the complex number {value!r} cannot be stored as a float")
+        )
     stored = dtype.type(value)
     return stored.item() if dtype == FLOAT or dtype.kind != "f" else stored
 
 
 def operand(other: Any) -> SymbolParts | None:
-    """Another operand's parts, None for what is not a number.
+    """The parts of another operand, or None if it is not a number.
 
     Raises: UntraceableError for a number that is not real and finite.
     """
@@ -311,7 +313,7 @@ def operand(other: Any) -> SymbolParts | None:
     except UntraceableError as error:
         raise recorded(error) from None
     except OverflowError:
-        raise recorded(UntraceableError(f"{other!r} is too large a number")) from None
+        raise recorded(UntraceableError(f"the number {other!r} is too large")) from None
 
 
 def _constant_parts(other: Any) -> SymbolParts | None:
@@ -334,9 +336,9 @@ def _constant_parts(other: Any) -> SymbolParts | None:
 def exact(value: Any) -> Any:
     """A number as an exact rational: floats as the simplest fraction that rounds to them.
 
-    Decimals and long doubles are taken as they are.
+    Decimals and long doubles are converted exactly.
 
-    Raises: UntraceableError for a text, and for what is not real and finite.
+    Raises: UntraceableError for text, and for a number that is not real and finite.
     """
     if isinstance(value, (bool, np.bool_)):
         return int(value)
@@ -347,14 +349,14 @@ def exact(value: Any) -> Any:
             raise UntraceableError(f"{value!r} is not a finite real number") from None
     if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
         if value.imag != 0:
-            raise UntraceableError(f"{value!r} is a complex number, not a real one")
+            raise UntraceableError(f"{value!r} is complex, not real")
         return exact(value.real)
     held = Polynomial.of(value)
     return held.terms.get((), 0)
 
 
 def _merged(left: SymbolParts, right: SymbolParts) -> np.dtype[Any]:
-    """The dtype of a result; Python's own floats do not change that of NumPy's floats."""
+    """The dtype of a result; Python floats do not change the dtype of NumPy floats."""
     if left.dtype is right.dtype:
         return left.dtype
     if left.weak != right.weak:
@@ -406,7 +408,7 @@ def _quotient(left: SymbolParts | None, right: SymbolParts | None) -> Any:
         raise recorded(UntraceableError("the function divides a symbol by 0"))
     inverse = Polynomial({(): 1 / Fraction(value)})
     size = 1 / right.size if right.size else math.inf
-    # Integers divide to floats.
+    # Dividing integers gives floats.
     dtype = FLOAT if _merged(left, right).kind != "f" else right.dtype
     by = right.but(polynomial=inverse, size=size, depth=right.depth + 1, dtype=dtype)
     return _product(left, by)
@@ -441,14 +443,14 @@ def _spend(products: int) -> None:
         run.spend(products)
 
 
-def _constant(held: SymbolParts, asks: str) -> Any:
+def _constant(held: SymbolParts, action: str) -> Any:
     """The value of a symbol that is the same for all inputs.
 
-    Raises: UntraceableError for any other.
+    Raises: UntraceableError for any other symbol; `action` is what the function does with it.
     """
     if set(held.polynomial.terms) <= {()}:
         return Fraction(held.polynomial.terms.get((), 0))
-    raise refusal(asks, held.polynomial)
+    raise refusal(action, held.polynomial)
 
 
 def _compared(left: Symbol, other: Any, holds: Callable[[Any], bool]) -> Any:
@@ -460,7 +462,7 @@ def _compared(left: Symbol, other: Any, holds: Callable[[Any], bool]) -> Any:
 
 
 def _of_numbers(left: Symbol, other: Any, apply: Callable[[Any, Any], Any]) -> Any:
-    """An operation that is not a polynomial, on constants only."""
+    """Apply an operation whose result is not a polynomial; only for constants."""
     right = operand(other)
     if right is None:
         return NotImplemented
@@ -472,9 +474,9 @@ def _text(value: Symbol) -> str:
 
 
 def _as_a_number(value: Symbol, name: str) -> Any:
-    """An attribute as the user's code sees it: those of np.float64.
+    """An attribute as the user's code sees it: one of np.float64.
 
-    Raises: AttributeError for what np.float64 does not have either.
+    Raises: AttributeError for an attribute that np.float64 does not have either.
     """
     held = parts(value)
     kind = held.dtype.type
@@ -484,10 +486,10 @@ def _as_a_number(value: Symbol, name: str) -> Any:
         return object.__getattribute__(value, name)
     if name == "__class__":
         return kind
-    # NumPy looks for these when it takes objects for arrays.
+    # NumPy looks these up to find out whether an object is an array.
     if name.startswith("__array") or not hasattr(kind, name):
         raise AttributeError(f"'{kind.__name__}' object has no attribute {name!r}")
-    raise refusal(f"uses {name!r} of", _text(value))
+    raise refusal(f"uses the attribute {name!r} of", _text(value))
 
 
 def _same(value: Symbol, *_: Any, **__: Any) -> Symbol:
@@ -495,13 +497,13 @@ def _same(value: Symbol, *_: Any, **__: Any) -> Symbol:
 
 
 def _cast(value: Symbol, dtype: Any) -> Any:
-    """The symbol as `astype` gives it."""
-    wanted = np.dtype(dtype)
-    if wanted.kind == "f":
-        return relabelled(value, wanted, stores=True)
-    if wanted.kind == "O":
+    """The result of `astype` for a symbol."""
+    requested = np.dtype(dtype)
+    if requested.kind == "f":
+        return relabelled(value, requested, stores=True)
+    if requested.kind == "O":
         return symbol(parts(value))
-    return wanted.type(float(_constant(parts(value), f"converts to {wanted.name}")))
+    return requested.type(float(_constant(parts(value), f"takes the {requested.name} value of")))
 
 
 FACE: dict[str, Callable[[Symbol], Any]] = {
@@ -538,7 +540,7 @@ FACE: dict[str, Callable[[Symbol], Any]] = {
 }
 """Attributes of a float that a symbol has as well, as functions of the symbol.
 
-Those that give arrays are added where arrays of symbols are defined.
+Attributes that return arrays are added where arrays of symbols are defined.
 """
 _OWN = {
     name

@@ -1,12 +1,14 @@
 """Running a user function on symbols: its outputs as exact polynomials in its inputs.
 
-A homework with loops, or a fast algorithm in NumPy, runs as it is: its arrays hold symbols instead
-of numbers. Such a trace counts only where it is shown to be what runs on numbers:
+A homework with loops, or a fast algorithm in NumPy, runs unchanged: its arrays hold symbols instead
+of numbers. Such a trace counts only if it is shown to represent the runs on numbers:
 
-- the same instructions of the user's own code, on every sample of numbers and every dtype;
-- nothing refused, also where the function caught the refusal, and the same exceptions;
-- pure: runs on new symbols and on numbers, in turn, agree, and nothing is kept between calls;
-- the same values: the polynomials, evaluated exactly at wide samples, within rounding.
+- the user's own code executes the same instructions, for every sample of numbers and every dtype;
+- no operation is refused, even if the function caught the refusal, and the exceptions are the same;
+- the function is pure: alternating runs on new symbols and on numbers agree, and no state is kept
+  between calls;
+- the values agree: the polynomials, evaluated exactly at a wide range of samples, equal the numbers
+  within rounding.
 """
 
 from __future__ import annotations
@@ -35,24 +37,24 @@ from convalg.prove.functions.outputs import Pick, Picked, one_output
 from convalg.prove.functions.samples import Bounds, NumberSample
 from convalg.prove.functions.state import fingerprint
 from convalg.prove.functions.symbol_arrays import SymbolArray, array_of, polynomial_of
-from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_one, parts, symbol
+from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_symbol, parts, symbol
 
 Function = Callable[..., Any]
 
 MANY_INSTRUCTIONS = 300_000
-"""From here on a run is slow, and fewer samples are tried."""
+"""Runs with more instructions are slow: fewer samples are tried."""
 
 FEW_INSTRUCTIONS = 2_000
-"""Up to here every run on numbers is followed."""
+"""Up to this number of instructions, every run on numbers is traced."""
 
-OTHERWISE = "on numbers the function returns something else than on symbols"
+OTHERWISE = "the function returns different values on numbers than on symbols"
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a function returns for all inputs: arrays of polynomials, by the names of the outputs.
+    """The outputs of a function for all inputs: arrays of polynomials by output name.
 
-    `notes`: what the scope has to say, such as the dtypes that it rounds to.
+    `notes`: additions to the scope, such as the dtypes that the function rounds to.
     """
 
     outputs: dict[str, Array]
@@ -60,24 +62,24 @@ class Trace:
 
 
 def unknowns(shape: tuple[int, ...], name: str) -> Array:
-    """An array of new unknowns, each a polynomial, shown as `ca.kernel` names symbols."""
+    """An array of new unknowns, each a polynomial, with the names of `ca.kernel`."""
     symbols = kernel(*shape, name=name)
     return np.frompyfunc(lambda made: Polynomial.unknown(made.name), 1, 1)(np.asarray(symbols))
 
 
 def symbols_of(held: Any, size: Array | None = None, dtype: np.dtype[Any] = FLOAT) -> SymbolArray:
-    """The array of symbols that a function gets, from an array of polynomials."""
-    found = np.empty(held.shape, dtype=object)
-    for place in np.ndindex(held.shape):
-        bound = 1.0 if size is None else size[place]
-        found[place] = symbol(SymbolParts(held[place], bound, 0, 0.0, dtype))
-    return array_of(found, dtype)
+    """The array of symbols that is passed to a function, made from an array of polynomials."""
+    symbols = np.empty(held.shape, dtype=object)
+    for index in np.ndindex(held.shape):
+        bound = 1.0 if size is None else size[index]
+        symbols[index] = symbol(SymbolParts(held[index], bound, 0, 0.0, dtype))
+    return array_of(symbols, dtype)
 
 
 def traced(f: Function, *arrays: Array) -> Any:
-    """What f returns on symbols, from one run that is not compared with numbers.
+    """Return the result of f on symbols, from one run that is not compared with numbers.
 
-    Raises: UntraceableError when f does with a symbol what no polynomial can follow.
+    Raises: UntraceableError when f applies an operation whose result is not a polynomial.
     """
     seen = observe(f, [symbols_of(array) for array in arrays], Codes(), symbolic=True)
     reason = _reason(seen)
@@ -89,7 +91,7 @@ def traced(f: Function, *arrays: Array) -> Any:
 
 
 def polynomials(values: Any) -> Array:
-    """An array of polynomials from what f returned.
+    """Return the result of f as an array of polynomials.
 
     Raises: UntraceableError when it is not an array of numbers and symbols.
     """
@@ -98,33 +100,33 @@ def polynomials(values: Any) -> Array:
 
 
 def trace(f: Function, inputs: list[Array], pick: Pick) -> Trace:
-    """What f returns for all inputs, shown to be what it returns on numbers.
+    """Return the outputs of f for all inputs, checked against its outputs on numbers.
 
-    `inputs`: an array of unknowns for each argument. `pick`: which of the values returned.
+    `inputs`: an array of unknowns for each argument. `pick`: selects from the values returned.
 
-    Raises: UntraceableError with the reason where that cannot be shown.
+    Raises: UntraceableError with the reason if the trace cannot be shown to be valid.
     """
     return _Tracing(f, inputs, pick).run()
 
 
 def _renewed(held: Any) -> Array:
-    """An array of new unknowns in the place of others."""
-    found = np.empty(held.shape, dtype=object)
-    for place in np.ndindex(held.shape):
-        found[place] = Polynomial.unknown("u")
-    return found
+    """An array of new unknowns of the same shape."""
+    renewed = np.empty(held.shape, dtype=object)
+    for index in np.ndindex(held.shape):
+        renewed[index] = Polynomial.unknown("u")
+    return renewed
 
 
 class ImpureError(UntraceableError):
-    """A function whose result depends on more than its arguments: numbers tell nothing either."""
+    """The result depends on more than the arguments, so that numbers decide nothing either."""
 
 
 class BudgetError(UntraceableError):
-    """A function that executes too many instructions."""
+    """The function executes too many instructions."""
 
 
 class _Tracing:
-    """The runs that one trace rests on."""
+    """The runs that one trace is based on."""
 
     def __init__(self, f: Function, inputs: list[Array], pick: Pick) -> None:
         self.f, self.inputs, self.pick = f, inputs, pick
@@ -135,15 +137,15 @@ class _Tracing:
         self.sizes = [numbers_tried.sizes(self.samples, k) for k in range(len(inputs))]
 
     def run(self) -> Trace:
-        """Run on symbols and numbers in turn, and compare."""
+        """Run alternately on symbols and numbers, and compare."""
         f, first = self.f, self.samples[0]
-        # Tables of indices and the like may be kept from the first call on.
-        earliest = self.on_numbers(first)  # Followed: it finds the modules of the function.
+        # The first call may fill caches; it is traced in order to find the modules.
+        earliest = self.on_numbers(first)
         drawn = global_randomness()
         symbols = self.on_symbols(self.inputs)
         reason = _reason(symbols)
         if reason:
-            raise (BudgetError if symbols.spent else UntraceableError)(reason)
+            raise (BudgetError if symbols.over_budget else UntraceableError)(reason)
         numbers = self.on_numbers(first, effects=True)
         if symbols.error is not None:
             self._explain(symbols.error, numbers)
@@ -162,11 +164,13 @@ class _Tracing:
                 raise ImpureError(_MEMORY)
         self._need_same_way(symbols, numbers, first)
         if before != after:
-            raise ImpureError("the function has memory: what it holds is not the same after a call")
+            raise ImpureError(
+                "the function keeps state: the data that it holds changed after a call"
+            )
         notes = self._compare(symbols, numbers)
         outputs = {name: _polynomials(array) for name, array in symbols.result.arrays.items()}
         if any(_is_unwritten(p) for array in outputs.values() for p in array.ravel()):
-            raise UntraceableError("the function returns memory that it did not write")
+            raise UntraceableError("the function returns uninitialised memory")
         return Trace(outputs, notes)
 
     def on_symbols(
@@ -176,9 +180,9 @@ class _Tracing:
         bounded: bool = True,
         **options: Any,
     ) -> Observed:
-        """One run on symbols that stand for arrays of a dtype; options are those of `observe`.
+        """Run on symbols that represent arrays of a dtype; options are those of `observe`.
 
-        `bounded`: whether to keep bounds of the intermediate results, to compare numbers with.
+        `bounded`: whether to keep bounds of intermediate results, for the comparison with numbers.
         """
         given = [
             symbols_of(array, size if bounded else None, dtype)
@@ -194,7 +198,7 @@ class _Tracing:
         )
 
     def on_numbers(self, sample: NumberSample, effects: bool = False, **options: Any) -> Observed:
-        """One run on numbers; options are those of `observe`."""
+        """Run on numbers; options are those of `observe`."""
         return observe(
             self.f,
             sample.copies(),
@@ -206,7 +210,7 @@ class _Tracing:
         )
 
     def _explain(self, error: BaseException, numbers: Observed) -> None:
-        """Raise what the function raised on symbols: its own error, where numbers raise it too."""
+        """Raise the error of the function itself if numbers raise it too, else UntraceableError."""
         if numbers.error is not None and not isinstance(numbers.error, UntraceableError):
             works_on_objects = (
                 observe(
@@ -231,26 +235,26 @@ class _Tracing:
                     f"the function {seen.run.effects[0]}: its result may depend on more than its "
                     f"input"
                 )
-            if seen.spent:
-                raise BudgetError(_SPENT)
+            if seen.over_budget:
+                raise BudgetError(_OVER_BUDGET)
 
     def _need_same_way(self, symbols: Observed, numbers: Observed, sample: NumberSample) -> None:
-        """Raises: UntraceableError where numbers take another way through the function."""
+        """Raise UntraceableError if numbers take a different path through the function."""
         if numbers.error is not None:
             raise UntraceableError(
                 f"the function raises {type(numbers.error).__name__} on arrays of {sample.dtype}: "
                 f"{numbers.error}"
             )
-        place = difference(symbols, numbers)
-        if place is not None:
+        position = difference(symbols, numbers)
+        if position is not None:
             raise UntraceableError(
-                f"the function runs other code on symbols than on arrays of {sample.dtype} (line "
-                f"{symbols.line(max(place - 1, 0))})"
+                f"the function executes different code on symbols than on arrays of {sample.dtype} "
+                f"(line {symbols.line(max(position - 1, 0))})"
             )
         caught = sorted(name for name, _ in symbols.raised - numbers.raised)
         if caught:
             raise UntraceableError(
-                f"{caught[0]} is raised on symbols, and not on arrays of {sample.dtype}"
+                f"{caught[0]} is raised on symbols, but not on arrays of {sample.dtype}"
             )
 
     def _need_agreement(
@@ -261,9 +265,9 @@ class _Tracing:
         numbers: Observed,
         repeated: Observed,
     ) -> None:
-        """Raises: UntraceableError where two runs on equal inputs differ."""
+        """Raise UntraceableError if two runs on equal inputs differ."""
         reason = _reason(again)
-        if reason or again.error or repeated.error or repeated.spent:
+        if reason or again.error or repeated.error or repeated.over_budget:
             raise ImpureError(f"{_MEMORY} ({reason or again.error or repeated.error})")
         names = {
             new: old
@@ -278,10 +282,10 @@ class _Tracing:
             raise ImpureError(_MEMORY)
 
     def _compare(self, symbols: Observed, numbers: Observed) -> tuple[str, ...]:
-        """Compare all samples; returns what the scope has to say."""
+        """Compare all samples; return the notes for the scope."""
         notes = [symbols.result.note] if symbols.result.note else []
         lowered = [name for name in symbols.run.lowered if np.dtype(name).kind == "f"]
-        notes += [f"writes into {name}" for name in sorted(lowered)]
+        notes += [f"writes into arrays of {name}" for name in sorted(lowered)]
         self.bounds = {
             name: Bounds(held, self.inputs, self.samples, symbols.run.lowered)
             for name, held in symbols.result.arrays.items()
@@ -289,18 +293,19 @@ class _Tracing:
         few = symbols.executed > MANY_INSTRUCTIONS
         tried = self.samples[: 4 if few else None]
         all_runs = [numbers, *self._on_others(symbols, tried[1:])]
-        for place, (sample, seen) in enumerate(zip(tried, all_runs, strict=True)):
+        for number, (sample, seen) in enumerate(zip(tried, all_runs, strict=True)):
             self._need_pure(symbols, [seen])
-            note = self._compare_one(symbols, seen, place, sample)
+            note = self._compare_one(symbols, seen, number, sample)
             if note and note not in notes:
                 notes.append(note)
         return tuple(notes)
 
     def _on_others(self, symbols: Observed, tried: list[NumberSample]) -> list[Observed]:
-        """Runs on samples after the first one.
+        """Run on the samples after the first one.
 
-        All are followed where the function is short. Else those are that can take another way
-        without asking a symbol for its value: the first of each dtype, and wide floats.
+        All runs are traced if the function is short. Otherwise only those are traced that can take
+        a different path without using the value of a symbol: the first of each dtype (for float64
+        the one with a wide range).
         """
         short = symbols.executed <= FEW_INSTRUCTIONS
         first = {sample.dtype: sample for sample in reversed(tried)}
@@ -309,15 +314,15 @@ class _Tracing:
         return observe_each(self.f, inputs, self.codes, self.pick, modules)
 
     def _compare_one(
-        self, symbols: Observed, seen: Observed, place: int, sample: NumberSample
+        self, symbols: Observed, seen: Observed, number: int, sample: NumberSample
     ) -> str:
-        """Compare one sample with the trace; a dtype of its own may need a trace of its own."""
+        """Compare one sample with the trace; a dtype other than float64 may need its own trace."""
         own = sample.dtype != FLOAT
         if own and seen.error is not None:
-            # What is refused is never a wrong number.
+            # An error is never a wrong number.
             return self._refused(symbols, seen, sample)
         if not seen.steps and symbols.steps and seen.error is None:
-            pass  # Not followed: the values tell.
+            pass  # Not traced: only the values are compared.
         elif own and difference(symbols, seen) is not None:
             own_trace = self._own_trace(symbols, sample)
             self._need_same_way(own_trace, seen, sample)
@@ -325,73 +330,77 @@ class _Tracing:
             self._need_same_way(symbols, seen, sample)
         if not sample.compared:
             return ""
-        where = _differs(symbols, seen, self.bounds, place)
+        where = _differs(symbols, seen, self.bounds, number)
         if where is None:
             return ""
         if sample.dtype.kind in "iu" and self._own_trace(symbols, sample).run.lowered:
-            return "arrays of floats: arrays of integers are truncated"
+            return "only arrays of floats: arrays of integers are truncated"
         raise UntraceableError(f"{OTHERWISE} (arrays of {sample.dtype}, {where})")
 
     def _refused(self, symbols: Observed, seen: Observed, sample: NumberSample) -> str:
         if sample.dtype.kind == "f" and sample.dtype.itemsize > 2:
             self._need_same_way(symbols, seen, sample)
         if sample.dtype == np.int64:
-            return f"arrays of floats: arrays of integers raise {type(seen.error).__name__}"
+            return f"only arrays of floats: arrays of integers raise {type(seen.error).__name__}"
         return ""
 
     def _own_trace(self, symbols: Observed, sample: NumberSample) -> Observed:
-        """The run on symbols that stand for a sample's dtype; it has to return the same."""
+        """The run on symbols that represent the dtype of a sample; its result must be the same."""
         seen = self.on_symbols(self.inputs, sample.dtype)
         reason = _reason(seen) or (seen.error and str(seen.error))
         if reason:
-            raise UntraceableError(f"on arrays of {sample.dtype} the function differs: {reason}")
+            raise UntraceableError(
+                f"for arrays of {sample.dtype} the function cannot be traced: {reason}"
+            )
         if not _same_polynomials(symbols.result, seen.result, {}):
-            raise UntraceableError(f"the function returns something else on {sample.dtype}")
+            raise UntraceableError(
+                f"the function returns different values for arrays of {sample.dtype}"
+            )
         return seen
 
 
 _MEMORY = (
-    "the function returns another result when it is called again: it has memory, or draws random "
-    "numbers"
+    "the function returns a different result when it is called again: it keeps state or draws "
+    "random numbers"
 )
-_SPENT = "budget spent: the function executes too many instructions; try a smaller size"
+_OVER_BUDGET = "budget exceeded: the function executes too many instructions: try a smaller size"
 
 
 def _reason(seen: Observed) -> str:
-    """Why a run on symbols is not a trace, or ""."""
-    if seen.spent:
-        return _SPENT
+    """The reason why a run on symbols is not a valid trace, or ""."""
+    if seen.over_budget:
+        return _OVER_BUDGET
     if isinstance(seen.error, UntraceableError) and not seen.run.refused:
         return str(seen.error)
     if not seen.run.refused:
         return ""
     went_on = not isinstance(seen.error, UntraceableError)
-    return seen.run.refused[0] + (", and goes on without it" if went_on else "")
+    return seen.run.refused[0] + (", and continues after the error" if went_on else "")
 
 
-def _kept(found: Picked) -> Picked:
-    """The parts of the symbols that were returned, before anything else changes their arrays."""
-    return Picked({name: _parts_of(array) for name, array in found.arrays.items()}, found.note)
+def _kept(picked: Picked) -> Picked:
+    """Copy the parts of the returned symbols before anything else changes their arrays."""
+    return Picked({name: _parts_of(array) for name, array in picked.arrays.items()}, picked.note)
 
 
 def _parts_of(array: Any) -> Array:
-    found = np.empty(array.shape, dtype=object)
-    for place in np.ndindex(array.shape):
-        value = array[place]
-        if is_one(value):
-            found[place] = parts(value)
+    held = np.empty(array.shape, dtype=object)
+    for index in np.ndindex(array.shape):
+        value = array[index]
+        if is_symbol(value):
+            held[index] = parts(value)
         else:
             made = polynomial_of(value)
             size = float(sum(abs(v) for v in made.terms.values()))
-            found[place] = SymbolParts(made, size, 1, 0.0, FLOAT)
-    return found
+            held[index] = SymbolParts(made, size, 1, 0.0, FLOAT)
+    return held
 
 
 def _polynomials(held: Any) -> Array:
-    found = np.empty(held.shape, dtype=object)
-    for place in np.ndindex(held.shape):
-        found[place] = held[place].polynomial
-    return found
+    polynomials = np.empty(held.shape, dtype=object)
+    for index in np.ndindex(held.shape):
+        polynomials[index] = held[index].polynomial
+    return polynomials
 
 
 def _is_unwritten(polynomial: Polynomial) -> bool:
@@ -399,7 +408,7 @@ def _is_unwritten(polynomial: Polynomial) -> bool:
 
 
 def _same_polynomials(left: Picked, right: Picked, names: dict[Any, Any]) -> bool:
-    """Whether two runs on symbols returned the same; `names` leads from one's unknowns on."""
+    """Whether two runs on symbols returned the same; `names` maps the unknowns of the second."""
     if left.arrays.keys() != right.arrays.keys():
         return False
     for name, array in left.arrays.items():
@@ -435,30 +444,30 @@ def _differs(
     symbols: Observed,
     seen: Observed,
     bounds: dict[str, Bounds],
-    place: int,
+    number: int,
 ) -> str | None:
-    """Where numbers differ from the trace by more than rounding, in words; None where nowhere."""
+    """Where numbers differ from the trace by more than rounding, as text; None if nowhere."""
     if symbols.result.arrays.keys() != seen.result.arrays.keys():
-        return "other outputs"
+        return "different outputs"
     for name, held in symbols.result.arrays.items():
-        found = seen.result.arrays[name]
-        if found.shape != held.shape:
-            return f"{name} of shape {found.shape} instead of {held.shape}"
-        if not bounds[name].fits[place]:
+        array = seen.result.arrays[name]
+        if array.shape != held.shape:
+            return f"{name} of shape {array.shape} instead of {held.shape}"
+        if not bounds[name].fits[number]:
             continue
-        index = bounds[name].first_difference(found, place)
+        index = bounds[name].first_difference(array, number)
         if index is not None:
             return f"{name} at {index}"
     return None
 
 
 def arity(f: Function, allowed: tuple[int, ...], signature: str) -> int:
-    """How many positional arguments f takes, one of those allowed.
+    """Return the number of positional arguments of f, which must be one of those allowed.
 
-    Raises: KindError for something that cannot be called, or called like that.
+    Raises: KindError for something that is not callable, or not with these numbers of arguments.
     """
     if not callable(f):
-        raise KindError(f"a function {signature} is wanted, not {f!r}")
+        raise KindError(f"expected a function {signature}, not {f!r}")
     try:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):
@@ -470,4 +479,4 @@ def arity(f: Function, allowed: tuple[int, ...], signature: str) -> int:
             return count
     if any(p.kind == p.VAR_POSITIONAL for p in parameters) and needed <= allowed[0]:
         return allowed[0]
-    raise KindError(f"a function {signature} is wanted, but this one needs {needed} arguments")
+    raise KindError(f"expected a function {signature}, but this one needs {needed} arguments")

@@ -1,4 +1,4 @@
-"""User functions that cannot be traced: numbers are tried, which can refute and never prove."""
+"""User functions that cannot be traced: trials on numbers can refute but not prove a claim."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from convalg.prove.functions.trace import BudgetError, Function, ImpureError
 from convalg.prove.verdict import Counterexample, Verdict
 
 TRIES = 40
-# What rounding may leave between a function and exact numbers, by the type that it returns.
+# The rounding error allowed between a function and exact numbers, by the dtype that it returns.
 TOLERANCE = {np.dtype(np.float16): 5e-2, np.dtype(np.float32): 1e-3}
 USUAL = 1e-8
 
 
 class Trials:
-    """Runs of a function on numbers, within one budget of instructions."""
+    """Runs of a function on numbers, with a common budget of instructions."""
 
     def __init__(self, f: Function, pick: Pick, error: UntraceableError | None = None) -> None:
         self.f, self.pick, self.error = f, pick, error
@@ -33,10 +33,9 @@ class Trials:
         self.runs = 0
 
     def run(self, arrays: list[Array]) -> dict[str, Array]:
-        """The outputs for some arrays, as arrays of objects.
+        """Return the outputs for some arrays, as arrays of objects.
 
-        Raises: what the function raises; UntraceableError when the budget is spent, or when the
-        function raised nothing of that kind on symbols.
+        Raises: UntraceableError when the budget is exceeded, or when the function raises an error.
         """
         if isinstance(self.error, (ImpureError, BudgetError)):
             raise self.error
@@ -50,19 +49,19 @@ class Trials:
         )
         self.executed += seen.executed
         self.runs += 1
-        if seen.spent or self.executed > MOST_INSTRUCTIONS:
-            raise UntraceableError(f"budget spent after {self.runs} inputs")
+        if seen.over_budget or self.executed > MOST_INSTRUCTIONS:
+            raise UntraceableError(f"budget exceeded after {self.runs} inputs")
         if isinstance(seen.error, UntraceableError):
             raise seen.error
         if seen.error is not None:
             raise UntraceableError(
-                f"on numbers it raises {type(seen.error).__name__}: {seen.error}"
+                f"on numbers the function raises {type(seen.error).__name__}: {seen.error}"
             ) from seen.error
-        found: dict[str, Array] = seen.result.arrays
-        return found
+        outputs: dict[str, Array] = seen.result.arrays
+        return outputs
 
     def floats(self, arrays: list[Array]) -> dict[str, Array]:
-        """The outputs for some arrays as floats.
+        """Return the outputs for some arrays as floats.
 
         Raises: UntraceableError where they are not real numbers; see `run`.
         """
@@ -72,14 +71,14 @@ class Trials:
         return {name: _floats(name, array) for name, array in outputs.items()}
 
     def inputs(self, shapes: list[tuple[int, ...]]) -> Iterator[list[Array]]:
-        """Small integers, then wide samples, then arrays of integers."""
+        """Yield small integers, then samples of a wide range, then arrays of integers."""
         random = np.random.default_rng(0)
         for _ in range(TRIES):
             yield [random.integers(-4, 5, shape).astype(float) for shape in shapes]
         wide = samples.samples(shapes)
         for kind in (np.float64, np.int64):
             for sample in wide:
-                # Half precision ends at 65504.
+                # The largest half-precision number is 65504.
                 most = 1e30 if self.tolerance == USUAL else 1e3
                 if sample.dtype == kind and _moderate(sample, most):
                     yield sample.copies()
@@ -87,7 +86,7 @@ class Trials:
     def pairs(
         self, small: Iterable[tuple[Array, Array]], shape: tuple[int, ...]
     ) -> Iterator[tuple[Array, Array]]:
-        """Pairs of small integers, then of wide samples."""
+        """Yield pairs of small integers, then of samples of a wide range."""
         for number, (left, right) in enumerate(small):
             if number >= TRIES * 2:
                 break
@@ -108,41 +107,43 @@ class Trials:
         claim: str,
         scope: str,
         method: str,
-        found: Counterexample,
+        witness: Counterexample,
         inputs: list[list[Array]],
     ) -> Verdict:
-        """Refuted where the function gives the same once more; else unknown."""
+        """Return "refuted" if the function gives the same results again, else "unknown"."""
         for arrays in inputs:
             first, second = self.run(arrays), self.run(arrays)
             same = first.keys() == second.keys() and all(
                 differ_at_all(first[name], second[name]) is False for name in first
             )
             if not same:
-                reason = "the function returns another result when it is called again"
+                reason = "the function returns a different result when it is called again"
                 return Verdict("unknown", claim, scope, method, reason=reason)
-        return Verdict("refuted", claim, scope, method, found)
+        return Verdict("refuted", claim, scope, method, witness)
 
 
 def _moderate(sample: samples.NumberSample, most: float = 1e30) -> bool:
-    """Whether products of a few of its numbers stay within floats."""
+    """Whether products of a few of its numbers stay within the range of floats."""
     return all(np.all(np.abs(array.astype(float)) < most) for array in sample.arrays)
 
 
 def _floats(name: str, array: Array) -> Array:
     for value in array.ravel():
         if isinstance(value, (str, bytes)) or getattr(value, "imag", 0) != 0:
-            raise UntraceableError(f"on numbers it returns no real numbers, but {value!r}")
+            raise UntraceableError(
+                f"on numbers the function returns {value!r}, which is not a real number"
+            )
     try:
         return np.array([float(getattr(v, "real", v)) for v in array.ravel()]).reshape(array.shape)
     except (TypeError, ValueError):
         raise UntraceableError(
-            f"{name} is no array of numbers: on numbers it returns no numbers, but "
+            f"{name} is not an array of numbers: on numbers the function returns "
             f"{array.tolist()!r:.80}"
         ) from None
 
 
 def differ(left: Array, right: Array, tolerance: float = USUAL) -> bool:
-    """Whether two arrays of floats differ by more than rounding, on the scale of the largest."""
+    """Whether two arrays of floats differ by more than rounding, relative to the largest entry."""
     if left.shape != right.shape:
         return True
     sizes = np.abs(np.concatenate([left.ravel(), right.ravel()]))
@@ -159,7 +160,7 @@ def differ_at_all(left: Array, right: Array) -> bool:
 
 
 def first_gap(left: Array, right: Array) -> tuple[tuple[int, ...] | None, Any, Any]:
-    """The index where two arrays differ most, and both values; their shapes if those differ."""
+    """The index at which two arrays differ most, with both values, or their different shapes."""
     if left.shape != right.shape:
         return None, f"shape {left.shape}", f"shape {right.shape}"
     gap = np.nan_to_num(np.abs(left - right), nan=np.inf)

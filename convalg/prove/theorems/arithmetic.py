@@ -1,9 +1,9 @@
 """The fifteen relationships of convolution arithmetic, as sizes and as operators.
 
 Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning. The guide
-writes i, k, s, p, d, o for one axis; here n = i and K = k. Its relationships 8 to 14 leave
-p <= k - 1 unsaid; they hold for larger p when a negative padding is read as cropping, which
-is how the padding stands here: as an operator.
+writes i, k, s, p, d, o for one axis; here n = i and K = k. Its relationships 8 to 14 assume
+p <= k - 1 without stating it; they hold for larger p if a negative padding means cropping, as it
+does here, where the padding is an operator.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ GUIDE = "Dumoulin & Visin, A guide to convolution arithmetic for deep learning"
 
 
 def adjoint_as_correlation(padding: Any, *, stride: Any = 1, taps: Any = K) -> Sides:
-    """A^T = A'(flip w) after stretching by s - 1 zeros and padding by k - 1 - p, a zeros after.
+    """A^T = A'(flip w) after inserting s - 1 zeros, appending a zeros and padding by k - 1 - p.
 
-    The stretched input has s (i' - 1) + 1 + a = i + 2 p - k + 1 samples.
+    The upsampled input has s (i' - 1) + 1 + a = i + 2 p - k + 1 samples.
     """
     layer = correlation(n, kernel(taps), padding=padding, stride=stride)
     outputs = layer.out_shape[0]
     length = n + 2 * padding - taps + 1
-    stretched = upsample(outputs, stride, size=length)
+    upsampled = upsample(outputs, stride, size=length)
     margin = taps - 1 - padding
     padded = pad(length, margin) if margin != 0 else None
     over = correlation(length + 2 * margin, flip(kernel(taps)))
-    return layer.T, over @ padded @ stretched if padded is not None else over @ stretched
+    return layer.T, over @ padded @ upsampled if padded is not None else over @ upsampled
 
 
 def _even_kernel() -> Sides:
-    """Relationship 10 for an even k: the adjoint would keep the padding floor(k / 2)."""
+    """Relationship 10 for an even k: the adjoint would have the same padding floor(k / 2)."""
     layer = correlation(n, kernel(2 * h + 2), padding=h + 1)
     return layer.T, correlation(layer.out_shape[0], flip(kernel(2 * h + 2)), padding=h + 1)
 
 
 def _padding_forgotten() -> Sides:
-    """Relationship 8 for a padded layer: the adjoint would be padded by k - 1 all the same."""
+    """Relationship 8 for a padded layer: the adjoint would still be padded by k - 1."""
     layer = correlation(n, kernel(K), padding=p)
     return layer.T, correlation(layer.out_shape[0], flip(kernel(K)), padding=K - 1)
 
 
 def _remainder_lost() -> Sides:
-    """Relationship 13 where s does not divide i + 2p - k: no zeros after the stretched input."""
+    """Relationship 13 where s does not divide i + 2p - k: no zeros after the upsampled input."""
     layer = correlation(n, kernel(K), padding=p, stride=2)
     outputs = layer.out_shape[0]
     length = 2 * (outputs - 1) + 1
@@ -60,7 +60,7 @@ def _remainder_lost() -> Sides:
 
 
 def _dilated() -> Sides:
-    """A dilated kernel is the kernel stretched by d - 1 zeros: B_d(x) = B(x) U_d."""
+    """A dilated kernel is the kernel upsampled with d - 1 zeros: B_d(x) = B(x) U_d."""
     x = kernel(n, name="x")
     dilated = correlation(n, kernel(K), dilation=d, padding=p)
     span = d * (K - 1) + 1
@@ -78,8 +78,8 @@ def _relation(number: int, *parts: Part, counter: Part | None = None) -> Theorem
     )
 
 
-def _adjoint_part(words: str, padding: Any, stride: Any = 1, taps: Any = K) -> Equality:
-    return Equality(words, lambda: adjoint_as_correlation(padding, stride=stride, taps=taps))
+def _adjoint_part(claim: str, padding: Any, stride: Any = 1, taps: Any = K) -> Equality:
+    return Equality(claim, lambda: adjoint_as_correlation(padding, stride=stride, taps=taps))
 
 
 COUNT = "the number of outputs"
@@ -109,47 +109,50 @@ THEOREMS = (
         7,
         Positions("the number of windows", (n - K) // s + 1, stride=s),
         *(
-            Equality(f"sum pooling of {taps} is a correlation with ones", partial(_pooling, taps))
+            Equality(
+                f"sum pooling over {taps} samples is a correlation with ones",
+                partial(_pooling, taps),
+            )
             for taps in (2, 3, 4)
         ),
     ),
     _relation(
         8,
         Length(SIZE, lambda i, a: i + K - 1),
-        _adjoint_part("padding k - 1, flipped kernel", 0),
-        counter=Equality("padding k - 1 for a padded layer too", _padding_forgotten),
+        _adjoint_part("the adjoint pads by k - 1 and flips the kernel", 0),
+        counter=Equality("the adjoint of a padded layer also pads by k - 1", _padding_forgotten),
     ),
     _relation(
         9,
         Length(SIZE, lambda i, a: i + K - 1 - 2 * p, p),
-        _adjoint_part("padding k - p - 1, flipped kernel", p),
+        _adjoint_part("the adjoint pads by k - p - 1 and flips the kernel", p),
     ),
     _relation(
         10,
-        _adjoint_part("the same padding, flipped kernel", h, taps=2 * h + 1),
-        counter=Equality("the same padding for an even kernel", _even_kernel),
+        _adjoint_part("the adjoint has the same padding and the flipped kernel", h, taps=2 * h + 1),
+        counter=Equality("the adjoint has the same padding for an even kernel too", _even_kernel),
     ),
     _relation(
         11,
         Length(SIZE, lambda i, a: i - (K - 1), K - 1),
-        _adjoint_part("no padding, flipped kernel", K - 1),
+        _adjoint_part("the adjoint flips the kernel and does not pad", K - 1),
     ),
     _relation(
         12,
         Length(SIZE, lambda i, a: s * (i - 1) + K + a, 0, s),
-        _adjoint_part("s - 1 zeros inserted, padded by k - 1", 0, s),
+        _adjoint_part("the adjoint inserts s - 1 zeros and pads by k - 1", 0, s),
         counter=Length(f"{SIZE} without a", lambda i, a: s * (i - 1) + K, 0, s),
     ),
     _relation(
         13,
         Length(SIZE, lambda i, a: s * (i - 1) + K - 2 * p + a, p, s),
-        _adjoint_part("s - 1 zeros inserted, padded by k - p - 1", p, s),
-        counter=Equality("without the remainder a", _remainder_lost),
+        _adjoint_part("the adjoint inserts s - 1 zeros and pads by k - p - 1", p, s),
+        counter=Equality("the adjoint needs no zeros for the remainder a", _remainder_lost),
     ),
     _relation(
         14,
         Length(SIZE, lambda i, a: s * (i - 1) + a + K - 2 * p, p, s),
-        _adjoint_part("a zeros after the last sample", p, s),
+        _adjoint_part("the adjoint appends a zeros after the last sample", p, s),
         counter=Length(f"{SIZE} without a", lambda i, a: s * (i - 1) + K - 2 * p, p, s),
     ),
     _relation(

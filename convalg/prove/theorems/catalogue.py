@@ -1,4 +1,4 @@
-"""The catalogue of theorems: statements that lecturers make, proved for all sizes."""
+"""The catalogue of theorems: statements made in lectures, proved for all sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convalg.prove.verdict import Verdict
 
 
 class Catalogue:
-    """All theorems, in order; by name with `catalogue[name]`.
+    """All theorems in order, or one by its name: `catalogue[name]`.
 
     >>> import convalg as ca
     >>> len(ca.theorems) >= 30, ca.theorems["stride"].domain
@@ -31,19 +31,22 @@ class Catalogue:
     def __getitem__(self, name: str) -> Theorem:
         if name not in _all():
             near = get_close_matches(str(name), _all(), n=3, cutoff=0.5) or list(_all())
-            raise ArgumentError(f"no theorem is named {name!r}; there are {', '.join(near)}")
+            raise ArgumentError(
+                f"there is no theorem named {name!r}; choose from {', '.join(near)}"
+            )
         return _all()[name]
 
     def __repr__(self) -> str:
         return f"<{len(self)} theorems: {', '.join(_all())}>"
 
     def prove(self, *, jobs: int | None = None) -> list[tuple[Theorem, Verdict, float]]:
-        """Every theorem with its verdict and the seconds it took.
+        """Prove every theorem; return each with its verdict and its time in seconds.
 
-        `jobs`: workers of joblib that share the theorems, as in `ca.check.forward`.
+        Args:
+            jobs: the number of joblib workers that share the theorems, as in `ca.check.forward`.
         """
-        found = each(_timed, list(_all()), jobs)
-        return [(theorem, *proved) for theorem, proved in zip(self, found, strict=True)]
+        results = each(_timed, list(_all()), jobs)
+        return [(theorem, *proved) for theorem, proved in zip(self, results, strict=True)]
 
 
 def _timed(name: str) -> tuple[Verdict, float]:
@@ -54,12 +57,12 @@ def _timed(name: str) -> tuple[Verdict, float]:
 
 @cache
 def _all() -> dict[str, Theorem]:
-    found: dict[str, Theorem] = {}
+    catalogue: dict[str, Theorem] = {}
     for room in (operators, arithmetic, layers):
         for theorem in room.THEOREMS:
-            assert theorem.name not in found, theorem.name
-            found[theorem.name] = theorem
-    return found
+            assert theorem.name not in catalogue, theorem.name
+            catalogue[theorem.name] = theorem
+    return catalogue
 
 
 theorems = Catalogue()

@@ -1,15 +1,15 @@
 """Formulas of operators: the tree of an operator as a LaTeX product of named matrices.
 
-Printed names, each with the parameters that matter as subscripts (an option that is not printed
-has its default; `p` alone means p = p):
+Printed names, each with its relevant parameters as subscripts (an option that is not printed has
+its default value; `p` alone means p = p):
 
 - `A_{w}` a correlation and `C_{w}` a convolution with the kernel w: padding p, or (before |
   after), stride s, dilation d, groups, boundary;
 - `B_{K}(x)` the operator from a kernel of shape K to the output for the input x,
   `B_{K}^{*}(x)` that of the adjoint layer, `\\tilde{B}_{K}(x)` that of a convolution;
 - `P_{p}` padding (a negative one crops), `R_{p}` cropping, `S_{k}` a shift by k;
-- `D_{s}` every s-th sample (`D_{s,\\,c}`: from sample c on), `U_{s}^{n}` its adjoint, zeros
-  inserted up to a length of n (s - 1 between two samples where n is not printed);
+- `D_{s}` every s-th sample (`D_{s,\\,c}`: starting at sample c), `U_{s}^{n}` its adjoint, which
+  inserts zeros up to a length of n (s - 1 between two samples where n is not printed);
 - `I_{n}` the identity, `J_{n}` the reversal, `\\operatorname{sum}_{K}` sum pooling;
 - `\\otimes` the Kronecker product.
 
@@ -45,7 +45,7 @@ COMMA, COMMA_QUAD, TIMES = ",\\,", ",\\quad ", " \\times "
 
 
 def operator_latex(operator: Operator) -> str:
-    """An operator as a sum or product of named matrices.
+    """Return an operator as a sum or product of named matrices in LaTeX.
 
     >>> import convalg as ca
     >>> n, K, p = ca.sizes("n K p")
@@ -56,9 +56,9 @@ def operator_latex(operator: Operator) -> str:
 
 
 def equation_latex(first: Operator, second: Operator, argument: str = "") -> str:
-    """Two sides, the spaces between which they map, and the kernels and inputs in them.
+    """Return an equation in LaTeX: both sides, their spaces, and the kernels and inputs in them.
 
-    `argument`: a name for the array that both sides are applied to.
+    `argument`: the name of an array that both sides are applied to.
 
     >>> import convalg as ca
     >>> n, K, p = ca.sizes("n K p")
@@ -83,9 +83,10 @@ w \\in \\mathbf{R}^{K}
 
 
 def _entries_latex(first: Operator, second: Operator) -> str:
-    """Two parts of one matrix as its entries, where all entries that exist in both are compared.
+    """The equation for two parts of one matrix, written with its entries, or "".
 
-    Rule: the part without the first a rows and b columns has the entries at (o + a, i + b).
+    Rule: the part without the first a rows and b columns has the entries at (o + a, i + b). All
+    entries that exist in both parts must be compared.
     """
     parts = [part for side in (first, second) if (part := _part_of(side))]
     if len(parts) < 2 or parts[0][0] is not parts[1][0]:
@@ -98,13 +99,13 @@ def _entries_latex(first: Operator, second: Operator) -> str:
     rows = len(matrix.out_shape)
     sides = []
     for cut in cuts:
-        places = [_place(name, cut[k][0]) for k, name in enumerate(_indices("o", rows))]
+        positions = [_shifted(name, cut[k][0]) for k, name in enumerate(_indices("o", rows))]
         columns = _indices("i", len(matrix.in_shape))
-        places += [_place(name, cut[rows + k][0]) for k, name in enumerate(columns)]
-        words = [COMMA.join(places[:rows]), COMMA.join(places[rows:])]
-        if len(places) > 2:
-            words = [f"({part})" for part in words]
-        sides.append(f"({operator_latex(matrix)})_{{{COMMA.join(words)}}}")
+        positions += [_shifted(name, cut[rows + k][0]) for k, name in enumerate(columns)]
+        subscripts = [COMMA.join(positions[:rows]), COMMA.join(positions[rows:])]
+        if len(positions) > 2:
+            subscripts = [f"({part})" for part in subscripts]
+        sides.append(f"({operator_latex(matrix)})_{{{COMMA.join(subscripts)}}}")
     spaces = f"{shape_latex(matrix.in_shape)} \\to {shape_latex(matrix.out_shape)}"
     return f"{' = '.join(sides)},\\quad {operator_latex(matrix)} \\colon {spaces}"
 
@@ -113,12 +114,12 @@ def _indices(name: str, count: int) -> list[str]:
     return [name] if count == 1 else [f"{name}_{{{k + 1}}}" for k in range(count)]
 
 
-def _place(name: str, offset: Any) -> str:
+def _shifted(name: str, offset: Any) -> str:
     return name if offset == 0 else f"{name} + {size_latex(offset)}"
 
 
 def _part_of(side: Operator) -> tuple[Operator, list[tuple[Any, Any]]] | None:
-    """The matrix of which a side is a part, and what is cut off before and after each axis."""
+    """The matrix that a side is a part of, and the sizes cut off at both ends of each axis."""
     match side:
         case Compose(factors=(Selection() as rows, matrix, Selection() as columns)):
             cuts = []
@@ -131,22 +132,22 @@ def _part_of(side: Operator) -> tuple[Operator, list[tuple[Any, Any]]] | None:
 
 
 def _applied(operator: Operator, argument: str) -> str:
-    words = operator_latex(operator)
-    return f"({words})\\, {argument}" if isinstance(operator, Sum) else f"{words}\\, {argument}"
+    product = operator_latex(operator)
+    return f"({product})\\, {argument}" if isinstance(operator, Sum) else f"{product}\\, {argument}"
 
 
 def named_arrays(operators: Iterable[Operator]) -> dict[str, tuple[Any, ...]]:
-    """The kernels and inputs of some operators that have a name, with their shapes."""
-    found: dict[str, tuple[Any, ...]] = {}
+    """The named kernels and inputs of some operators, with their shapes."""
+    arrays: dict[str, tuple[Any, ...]] = {}
     for operator in operators:
         for leaf in leaves(operator):
             values = getattr(leaf, "weights", getattr(leaf, "values", None))
             if isinstance(values, SymbolicKernel):
-                found.setdefault(values.name, values.named_shape)
+                arrays.setdefault(values.name, values.named_shape)
             elif isinstance(values, np.ndarray) and values.dtype == object:
                 for name in _names_in(values):
-                    found.setdefault(name, values.shape)
-    return found
+                    arrays.setdefault(name, values.shape)
+    return arrays
 
 
 def _names_in(values: np.ndarray) -> list[str]:
@@ -162,9 +163,9 @@ def _leaf(leaf: Any) -> str:
             return _layer(geometry, _kernel_latex(weights, geometry), leaf)
         case Patches(geometry=geometry, values=SymbolicKernel() as values):
             name = "\\tilde{B}" if _is_flipped(geometry) else "B"
-            words = _subscript(name, [_shape(geometry.kernel_shape), *_options(geometry)])
-            words += "^{*}" if leaf.transposed else ""
-            return f"{words}({values.name})"
+            operator = _subscript(name, [_shape(geometry.kernel_shape), *_options(geometry)])
+            operator += "^{*}" if leaf.transposed else ""
+            return f"{operator}({values.name})"
         case Selection():
             return _selection(leaf)
     return _text(leaf)
@@ -179,8 +180,8 @@ def _subscript(name: str, parts: list[str]) -> str:
 
 
 def _factor(size: Any) -> str:
-    words = size_latex(size)
-    return f"({words})" if is_symbolic(size) and size.is_Add else words
+    factor = size_latex(size)
+    return f"({factor})" if is_symbolic(size) and size.is_Add else factor
 
 
 def _shape(shape: tuple[Any, ...]) -> str:
@@ -190,25 +191,25 @@ def _shape(shape: tuple[Any, ...]) -> str:
 def _is_flipped(geometry: Geometry) -> bool:
     """Whether a kernel is flipped, as in a convolution.
 
-    Raises: UndecidableError where it is flipped on some axes only.
+    Raises: UndecidableError where it is flipped on only some axes.
     """
     backwards = [axis.is_backwards for axis in geometry.axes if axis.taps != 1]
     if any(backwards) and not all(backwards):
         flipped = [k for k, axis in enumerate(geometry.axes) if axis.is_backwards]
         raise UndecidableError(
-            f"a layer with its kernel flipped on axes {flipped} only has no name in formulas"
+            f"formulas have no name for a layer whose kernel is flipped only on axes {flipped}"
         )
     return any(backwards)
 
 
-def _layer(geometry: Geometry, words: str | None, leaf: Operator) -> str:
-    if words is None:
+def _layer(geometry: Geometry, weights: str | None, leaf: Operator) -> str:
+    if weights is None:
         return _text(leaf)
-    return _subscript("C" if _is_flipped(geometry) else "A", [words, *_options(geometry)])
+    return _subscript("C" if _is_flipped(geometry) else "A", [weights, *_options(geometry)])
 
 
 def _options(geometry: Geometry) -> list[str]:
-    """Padding, stride, dilation, groups and boundary, where they are not the default."""
+    """Padding, stride, dilation, groups and boundary, where they differ from the defaults."""
     axes = geometry.axes
     parts = []
     pairs = [(axis.before, padding_after(axis)) for axis in axes]
@@ -235,13 +236,13 @@ def _pair(before: Any, after: Any) -> str:
     return f"({size_latex(before)} \\mid {size_latex(after)})"
 
 
-def _alike(words: list[str]) -> str:
-    """One value for all axes where they are alike, else all in parentheses."""
-    return words[0] if len(set(words)) == 1 else f"({COMMA.join(words)})"
+def _alike(values: list[str]) -> str:
+    """One value if it is the same for all axes, else all values in parentheses."""
+    return values[0] if len(set(values)) == 1 else f"({COMMA.join(values)})"
 
 
 def _kernel_latex(weights: Any, geometry: Geometry) -> str | None:
-    """A kernel by its name, flipped or with channels exchanged, or entry by entry."""
+    """The name of a kernel, flipped or with channels exchanged, or its entries."""
     lead = weights.ndim - len(geometry.axes)
     if isinstance(weights, SymbolicKernel):
         straight = list(range(weights.ndim))
@@ -272,11 +273,11 @@ def _kernel_latex(weights: Any, geometry: Geometry) -> str | None:
 
 
 MOST_ENTRIES = 9
-"""Kernels of more numbers than this are not written out."""
+"""Kernels with more entries than this are not written out."""
 
 
 def _in_kernel(values: np.ndarray, name: str) -> np.ndarray | None:
-    """An array less the kernel of its shape and a name, None where it is something else."""
+    """An array minus the symbolic kernel of its shape with this name; None if it is unrelated."""
     if not name.isidentifier():
         return None
     own = np.asarray(kernel(*values.shape, name=name))
@@ -285,13 +286,13 @@ def _in_kernel(values: np.ndarray, name: str) -> np.ndarray | None:
     return values - own if symbols <= used else None
 
 
-def _flipped_latex(name: str, places: list[int], lead: int, weights: SymbolicKernel) -> str:
-    if not places:
+def _flipped_latex(name: str, axes: list[int], lead: int, weights: SymbolicKernel) -> str:
+    if not axes:
         return name
     taps = [k for k in range(lead, weights.ndim) if weights.shape[k] != 1]
-    if [k for k in places if k in taps] == taps and min(places) >= lead:
+    if [k for k in axes if k in taps] == taps and min(axes) >= lead:
         return f"\\operatorname{{flip}} {name}"
-    return f"\\operatorname{{flip}}_{{{COMMA.join(map(str, places))}}} {name}"
+    return f"\\operatorname{{flip}}_{{{COMMA.join(map(str, axes))}}} {name}"
 
 
 def _nested(values: Any) -> str:
@@ -301,7 +302,7 @@ def _nested(values: Any) -> str:
 
 
 def _selection(leaf: Selection) -> str:
-    """A move of samples by its name; in words where it has none."""
+    """A selection of samples by its name, or as text if it has none."""
     own = leaf.geometry
     if (own.in_shape, own.out_shape) != (leaf.in_shape, leaf.out_shape):
         return _text(leaf)
@@ -310,9 +311,9 @@ def _selection(leaf: Selection) -> str:
     axes = leaf.axes
     if any(axis.taps != 1 for axis in axes):
         return _pooling(axes, leaf)
-    for words in (_moved(leaf), _sampled(leaf), _reversed(axes)):
-        if words:
-            return words
+    for formula in (_moved(leaf), _sampled(leaf), _reversed(axes)):
+        if formula:
+            return formula
     return _text(leaf)
 
 
@@ -325,7 +326,7 @@ def _pooling(axes: tuple[Axis, ...], leaf: Selection) -> str:
 
 
 def _never_positive(value: Any, leaf: Operator) -> bool:
-    """Whether an amount is at most zero wherever an operator exists."""
+    """Whether a value is at most zero wherever an operator exists."""
     if not is_symbolic(value) or not value.free_symbols:
         return bool(value <= 0)
     try:
@@ -336,7 +337,7 @@ def _never_positive(value: Any, leaf: Operator) -> bool:
 
 
 def _moved(leaf: Selection) -> str:
-    """P, R or S where every sample keeps its order."""
+    """The name P, R or S if all samples keep their order, else an empty string."""
     axes = leaf.axes
     if any(axis.stride != 1 for axis in axes):
         return ""
@@ -353,7 +354,7 @@ def _moved(leaf: Selection) -> str:
 
 
 def _sampled(leaf: Selection) -> str:
-    """D for every s-th sample of an axis, to the last one."""
+    """The name D if every s-th sample of an axis is kept, up to the last one."""
     (axis, *others) = leaf.axes
     if others or axis.boundary != "zeros" or not _never_positive(axis.padding, leaf):
         return ""
@@ -370,16 +371,16 @@ def _reversed(axes: tuple[Axis, ...]) -> str:
 
 
 def _adjoint(node: Adjoint, image: str) -> str:
-    """The adjoint of a leaf; that of a sampling has a name of its own."""
+    """The adjoint of a leaf; that of a downsampling has a separate name."""
     inner = node.operator
     if isinstance(inner, Selection) and len(inner.axes) == 1 and inner.axes[0].taps == 1:
         (axis,) = inner.axes
         if axis.boundary == "zeros" and _never_positive(axis.padding, inner):
             offset = [] if axis.padding == 0 else [size_latex(-axis.padding)]
-            words = _subscript("U", [size_latex(axis.stride), *offset])
+            sampling = _subscript("U", [size_latex(axis.stride), *offset])
             tight = axis.tight_size - axis.padding
             length = axis.in_size
-            return words if length - tight == 0 else f"{words}^{{{size_latex(length)}}}"
+            return sampling if length - tight == 0 else f"{sampling}^{{{size_latex(length)}}}"
     return image + TRANSPOSED
 
 
@@ -390,12 +391,12 @@ def _scaled(node: Scaled, image: str) -> str:
         return inner
     if factor == -1:
         return f"-{inner}"
-    words = expression(factor)
+    multiple = expression(factor)
     if getattr(factor, "denominator", 1) != 1 and not is_symbolic(factor):
-        words = f"\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
+        multiple = f"\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
     elif is_symbolic(factor) and factor.is_Add:
-        words = f"({words})"
-    return f"{words}\\, {inner}"
+        multiple = f"({multiple})"
+    return f"{multiple}\\, {inner}"
 
 
 _CLOSED: dict[type, tuple[type, ...]] = {Compose: (Sum, Kron), Kron: (Sum, Compose, Scaled)}

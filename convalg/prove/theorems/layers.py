@@ -1,4 +1,4 @@
-"""Theorems about the layers of networks: pooling, counting, merging, receptive fields."""
+"""Theorems about network layers: pooling, counting, merging, receptive fields."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ q, r, h = sizes("q r h")
 
 
 def _winners() -> Operator:
-    """The adjoint of the sum of m times x over windows of K samples, one window in each row.
+    """The adjoint of the sum of m times x over windows of K samples, one window per row.
 
-    With m one at the winner of each window and zero elsewhere, that is max pooling at x.
+    If m is one at the maximum of each window and zero elsewhere, this is max pooling at x.
     """
     return correlation(K, kernel(n, 1, K, name="m"), groups=n).T
 
 
 def _pooling_moves() -> Verdict:
-    """Pooling by two is not equivariant to a shift by one."""
+    """Pooling over two samples is not equivariant to a shift by one."""
     return equivariant(sum_pool(n, 2), 1)
 
 
@@ -65,26 +65,26 @@ def _two_layers() -> tuple[Convolution, Convolution]:
 
 
 def _holes() -> Verdict:
-    """A 1-tap layer of stride 2 and then 3 taps: 5 samples wide, and only 3 of them are read."""
+    """A layer of stride 2 with one tap, then one with 3 taps: only 3 of 5 samples are read."""
     layer = (correlation(5, kernel(3)) @ downsample(10, 2)).simplify()
     filled = correlation(10, kernel(5), stride=2)
-    claim = "the receptive field is all of its hull"
+    claim = "the receptive field contains every sample between its ends"
     reads = [c for r, c, _ in layer.pattern.triples().tolist() if r == 0]
     hull = [c for r, c, _ in filled.pattern.triples().tolist() if r == 0]
     if reads == hull:
         return Verdict("proved", claim, "this size", IDENTITY)
-    found = Counterexample({"K": 3, "s": 2}, (0,), (1,), hull, reads)
-    return Verdict("refuted", claim, "this size", IDENTITY, found)
+    counterexample = Counterexample({"K": 3, "s": 2}, (0,), (1,), hull, reads)
+    return Verdict("refuted", claim, "this size", IDENTITY, counterexample)
 
 
 def _sub_pixel(step: int) -> Sides:
-    """A transposed layer of stride r: r layers at low resolution, interleaved.
+    """A transposed layer of stride r as r interleaved layers at low resolution.
 
     Phase c of the output is the correlation of the input with taps c, c + r, c + 2r, ...,
     flipped; the kernel has r M taps.
     """
     x = kernel(n, name="x")
-    whole = transposed_correlation(n, kernel(step * M), stride=step).by_kernel(x)
+    transposed = transposed_correlation(n, kernel(step * M), stride=step).by_kernel(x)
     length = step * (n - 1) + step * M
     terms = []
     for phase in range(step):
@@ -94,11 +94,11 @@ def _sub_pixel(step: int) -> Sides:
     total = terms[0]
     for term in terms[1:]:
         total = total + term
-    return whole, total
+    return transposed, total
 
 
 def _merged_branches() -> Sides:
-    """3x3 + 1x1 + identity = one 3x3, with the other two at the centre."""
+    """3x3 + 1x1 + identity = one 3x3 layer; the other two are added at its centre."""
     w, v = kernel(3, 3), kernel(1, 1, name="v")
     assert isinstance(w, np.ndarray)
     assert isinstance(v, np.ndarray)
@@ -109,7 +109,7 @@ def _merged_branches() -> Sides:
 
 
 def _one_by_one_inside() -> Sides:
-    """A 1x1 kernel is a kernel of odd sizes with zeros around: B_1(x) = B_K(x) P_h."""
+    """A 1x1 kernel is a kernel of odd sizes, padded with zeros: B_1(x) = B_K(x) P_h."""
     x = kernel(n, m, name="x")
     small = correlation((n, m), kernel(1, 1, name="v")).by_kernel(x)
     wide = correlation((n, m), kernel(2 * h + 1, 2 * q + 1), padding=(h, q)).by_kernel(x)
@@ -128,9 +128,9 @@ def _one_by_one_after() -> Sides:
     """A 1x1 layer after another mixes its kernels: u[e, c] = sum over o of v[e, o] w[o, c]."""
     x, mixing = kernel(D, n, m, name="x"), kernel(E, C, 1, name="v")
     first = correlation((n, m), kernel(C, D, K, L)).by_kernel(x)
-    whole = correlation((n, m), kernel(E, D, K, L, name="u")).by_kernel(x)
+    merged = correlation((n, m), kernel(E, D, K, L, name="u")).by_kernel(x)
     after = kron(correlation(n - K + 1, mixing), identity(m - L + 1))
-    return after @ first, whole @ kron(correlation(D, mixing), identity((K, L)))
+    return after @ first, merged @ kron(correlation(D, mixing), identity((K, L)))
 
 
 def _average_kernel(taps: int) -> Sides:
@@ -150,7 +150,7 @@ THEOREMS = (
         "average-pooling-adjoint",
         (
             OneEntryRows(
-                "each sample of a window gets 1/K of its gradient",
+                "each sample of a window receives 1/K of the gradient of the window",
                 lambda: average_pool(n, K).T,
                 "i",
                 lambda i: (i // K,),
@@ -162,7 +162,7 @@ THEOREMS = (
         "max-pooling-adjoint",
         (
             OneEntryRows(
-                "with m one at the winner of each window (a row of x): it gets all the gradient",
+                "with m one at the maximum of each window, that sample receives the whole gradient",
                 _winners,
                 "o t",
                 lambda o, t: (o, 0),
@@ -174,11 +174,13 @@ THEOREMS = (
         "pooling-equivariance",
         (
             Equality(
-                "sum pooling, shifts by the window, away from the border",
+                "away from the border, sum pooling is equivariant to shifts by its window",
                 _pooling_shifted,
             ),
         ),
-        counter=Decided("sum pooling of two keeps the shift by 1", _pooling_moves),
+        counter=Decided(
+            "sum pooling over two samples is equivariant to a shift by 1", _pooling_moves
+        ),
     ),
     Theorem(
         "sum-of-random-variables",
@@ -195,7 +197,7 @@ THEOREMS = (
         "parameters",
         (
             Parameters(
-                "weights and biases of a layer of one group",
+                "the number of weights and biases of a layer with one group",
                 lambda: correlation((n, m), kernel(C, D, K, L)),
                 (K * L * D + 1) * C,
             ),
@@ -205,19 +207,23 @@ THEOREMS = (
         "receptive-field",
         (
             TwoLayers(
-                "two layers: the first input and the width, borders left out",
+                "two layers: the first input and the width of the field, ignoring borders",
                 _two_layers,
                 lambda u: s * r * u - p - s * q,
                 1 + (K - 1) + (L - 1) * s,
             ),
         ),
         source="Araujo, Norris, Sim, Computing Receptive Fields, Distill 2019",
-        counter=Decided("the receptive field is all of its hull", _holes),
+        counter=Decided("the receptive field contains every sample between its ends", _holes),
     ),
     Theorem(
         "sub-pixel",
         tuple(
-            Equality(f"stride {r} is {r} interleaved layers", partial(_sub_pixel, r), "w")
+            Equality(
+                f"a transposed layer of stride {r} is {r} interleaved layers",
+                partial(_sub_pixel, r),
+                "w",
+            )
             for r in (2, 3, 4)
         ),
         source="Shi et al., Is the deconvolution layer the same as a convolutional layer?",
@@ -225,20 +231,40 @@ THEOREMS = (
     Theorem(
         "merged-branches",
         (
-            Equality("3x3, 1x1 and identity are one 3x3 layer", _merged_branches),
-            Equality("1x1 is a kernel of odd sizes with zeros around", _one_by_one_inside, "v"),
+            Equality(
+                "the sum of a 3x3 layer, a 1x1 layer and the identity is a 3x3 layer",
+                _merged_branches,
+            ),
+            Equality(
+                "a 1x1 kernel is a kernel of odd sizes, padded with zeros", _one_by_one_inside, "v"
+            ),
         ),
         source="Ding et al., RepVGG",
-        counter=Equality("the identity adds nothing", _merged_without_identity),
+        counter=Equality(
+            "the identity branch does not change the kernel", _merged_without_identity
+        ),
     ),
-    Theorem("batch-norm", (Equality("the gain moves into the kernel", _batch_norm, "w"),)),
     Theorem(
-        "one-by-one", (Equality("the channels of the kernel are mixed", _one_by_one_after, "w"),)
+        "batch-norm",
+        (Equality("the gain of a channel scales the kernel of that channel", _batch_norm, "w"),),
+    ),
+    Theorem(
+        "one-by-one",
+        (
+            Equality(
+                "a 1x1 layer mixes the output channels of the kernel before it",
+                _one_by_one_after,
+                "w",
+            ),
+        ),
     ),
     Theorem(
         "average-pooling",
         tuple(
-            Equality(f"the mean of {taps} is equal weights", partial(_average_kernel, taps))
+            Equality(
+                f"the mean of {taps} samples is a correlation with equal weights",
+                partial(_average_kernel, taps),
+            )
             for taps in (2, 3, 4)
         ),
     ),

@@ -35,7 +35,7 @@ o, a, q, h = sizes("o a q h")
 def _adjoint_1d() -> Sides:
     layer = correlation(n, kernel(K), padding=p)
     size = layer.out_shape[0]
-    # Padding K - 1 - p by an operator, so that p > K - 1 is covered too: it crops.
+    # The padding K - 1 - p is an operator, so that p > K - 1 is covered too: then it crops.
     return layer.T, correlation(n + K - 1, flip(kernel(K))) @ pad(size, K - 1 - p)
 
 
@@ -57,7 +57,7 @@ def _adjoint_2d_one_axis() -> Sides:
 
 
 def _modes(padding: str) -> Sides:
-    """Rows of the full matrix: valid drops K - 1 at either end, same as many as it pads less."""
+    """Rows of the full matrix: "valid" drops K - 1 at both ends, "same" the padding it lacks."""
     full = correlation(n, kernel(K), padding="full")
     before = 0 if padding == "valid" else (K - 1) // 2
     after = 0 if padding == "valid" else K - 1 - (K - 1) // 2
@@ -72,8 +72,8 @@ def _modes_2d() -> Sides:
 
 
 def _padded(boundary: str) -> Sides:
-    whole = correlation(n, kernel(K), padding=p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
-    return whole, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
+    layer = correlation(n, kernel(K), padding=p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
+    return layer, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
 
 
 def _strided() -> Sides:
@@ -99,8 +99,8 @@ def _kernel_gradient() -> Sides:
 def _kernel_gradient_stride() -> Sides:
     """dL/dw[t] = sum over o of g[o] x[s o + t - p]: g is dilated by s.
 
-    Where the stride leaves a remainder of a the correlation is longer than the kernel: the rest
-    belongs to taps that no output has.
+    If the stride leaves a remainder of a, the correlation is longer than the kernel: the rest
+    belongs to taps that do not exist.
     """
     layer = _strided_layer()
     (size,) = layer.in_shape
@@ -110,7 +110,7 @@ def _kernel_gradient_stride() -> Sides:
 
 
 def _composed() -> Sides:
-    """Two layers are one: its kernel is the full convolution of both."""
+    """Two layers are equal to one whose kernel is the full convolution of both kernels."""
     x = kernel(n, name="x")
     first = correlation(n, kernel(K))
     second = correlation(n - K + 1, kernel(L, name="v"))
@@ -221,7 +221,7 @@ def _zeros_commute() -> Sides:
 
 
 def _flat_toeplitz() -> Sides:
-    """The claim of a printed textbook: the whole matrix of a 2-D layer would be Toeplitz."""
+    """A claim from a textbook: the whole matrix of a 2-D layer would be Toeplitz."""
     layer = reshape((2, 2), 4) @ correlation((3, 3), kernel(2, 2)) @ reshape(9, (3, 3))
     return (
         crop(4, ((1, 0),)) @ layer @ crop(9, ((1, 0),)).T,
@@ -234,12 +234,12 @@ def _circular() -> Convolution:
 
 
 def _same_size() -> Padding:
-    """As many outputs as inputs, from a padding of p before."""
+    """The padding with p in front that gives the same number of outputs as inputs."""
     return ((p, K - 1 - p),)
 
 
 def _equivariant(layer: Operator, moved: Any, arrived: Any, margin: Any) -> Sides:
-    """A S = S' A on the outputs that are further than a margin from the border."""
+    """A S = S' A on the outputs that are further from the border than a margin."""
     (outputs,), (inputs,) = layer.out_shape, layer.in_shape
     inner = crop(outputs, margin)
     return inner @ layer @ shift(inputs, moved), inner @ shift(outputs, arrived) @ layer
@@ -272,7 +272,7 @@ def _affine() -> Verdict:
 
 
 def _strided_layer() -> Convolution:
-    """The layer of o outputs: s (o - 1) + K - 2p + a inputs, with a < s."""
+    """The layer with o outputs and s (o - 1) + K - 2p + a inputs, where a < s."""
     transposed = transposed_correlation(o, kernel(K), stride=s, padding=p, output_padding=a)
     layer = transposed.T
     assert isinstance(layer, Convolution)
@@ -280,7 +280,7 @@ def _strided_layer() -> Convolution:
 
 
 def _transposed() -> Sides:
-    """The adjoint by s - 1 zeros between the samples and a at the end, then padding K - 1 - p."""
+    """The adjoint: s - 1 zeros between samples, a zeros at the end, then padding K - 1 - p."""
     length, margin = s * (o - 1) + 1 + a, K - 1 - p
     over = correlation(length + 2 * margin, flip(kernel(K)))
     return _strided_layer().T, over @ pad(length, margin) @ upsample(o, s, size=length)
@@ -331,93 +331,133 @@ THEOREMS = (
         "flip",
         (
             Equality("convolution is correlation with the flipped kernel", _flipped),
-            Equality("in two dimensions it is flipped on both axes", _flipped_2d),
+            Equality("in two dimensions the kernel is flipped on both axes", _flipped_2d),
         ),
-        counter=Equality("the two are the same without the flip", _no_flip),
+        counter=Equality("convolution and correlation are equal without the flip", _no_flip),
     ),
     Theorem(
         "modes",
         (
-            Equality("valid is rows K - 1 to n - 1 of full", lambda: _modes("valid")),
-            Equality("same is n rows of full", lambda: _modes("same")),
-            Equality("valid is a part of full in two dimensions too", _modes_2d),
+            Equality(
+                "a valid layer is rows K - 1 to n - 1 of the full layer", lambda: _modes("valid")
+            ),
+            Equality("a same-padded layer is n rows of the full layer", lambda: _modes("same")),
+            Equality("in two dimensions too, a valid layer is a part of the full layer", _modes_2d),
         ),
     ),
     Theorem(
         "full",
-        (Equality("full is K - 1 zeros on both sides, then valid", _full_by_padding),),
+        (
+            Equality(
+                "a full layer is the valid layer after padding by K - 1 zeros on both sides",
+                _full_by_padding,
+            ),
+        ),
     ),
     Theorem(
         "padding",
         tuple(
-            Equality(f"padding ({b}) and then valid", partial(_padded, b)) for b in EVERY_BOUNDARY
+            Equality(f"a padded layer ({b}) is the valid layer after padding", partial(_padded, b))
+            for b in EVERY_BOUNDARY
         ),
     ),
-    Theorem("stride", (Equality("a strided layer is the dense one, then dropping", _strided),)),
+    Theorem(
+        "stride",
+        (Equality("a strided layer is the layer of stride 1, then downsampling", _strided),),
+    ),
     Theorem(
         "adjoint-1d",
         (Equality("the adjoint is the correlation with the flipped kernel", _adjoint_1d),),
         source=f"{GUIDE}, relationship 9",
-        counter=Equality("the adjoint without the flip", _unflipped_adjoint),
+        counter=Equality(
+            "the adjoint is the correlation with the unflipped kernel", _unflipped_adjoint
+        ),
     ),
     Theorem(
         "adjoint-2d",
         (Equality("the kernel is rotated by 180 degrees", _adjoint_2d),),
         source=f"{GUIDE}, relationship 8",
-        counter=Equality("flipping one axis would do", _adjoint_2d_one_axis),
+        counter=Equality("flipping the kernel on one axis is enough", _adjoint_2d_one_axis),
     ),
     Theorem(
         "adjoint-channels",
-        (Equality("flipped, with input and output channels exchanged", _adjoint_channels),),
-        counter=Equality("flipping alone would do", _channels_kept),
+        (
+            Equality(
+                "the kernel is flipped, and its input and output channels are exchanged",
+                _adjoint_channels,
+            ),
+        ),
+        counter=Equality("flipping the kernel is enough", _channels_kept),
     ),
     Theorem(
         "adjoint-stride",
-        (Equality("zeros inserted into the gradient, then the dense adjoint", _strided_adjoint),),
+        (
+            Equality(
+                "the adjoint inserts zeros into the gradient, then applies the adjoint of stride 1",
+                _strided_adjoint,
+            ),
+        ),
     ),
     Theorem(
         "transposed-output-padding",
         (
             Length("output_padding is the remainder", _transposed_size, p, s),
-            Equality("zeros inserted, a more at the end, then the flipped kernel", _transposed),
+            Equality(
+                "the adjoint inserts zeros, appends a more, then applies the flipped kernel",
+                _transposed,
+            ),
         ),
         source="Dumoulin & Visin, relationship 14; PyTorch's ConvTranspose2d",
-        counter=Equality("without output_padding", _transposed_without),
+        counter=Equality("the adjoint needs no output_padding", _transposed_without),
     ),
     Theorem(
         "kernel-gradient",
-        (Equality("the input correlated with the output gradient", _kernel_gradient, "g"),),
+        (
+            Equality(
+                "the kernel gradient is the input correlated with the output gradient",
+                _kernel_gradient,
+                "g",
+            ),
+        ),
     ),
     Theorem(
         "kernel-gradient-stride",
         (Equality("the output gradient is dilated by s", _kernel_gradient_stride, "g"),),
-        counter=Equality("the output gradient as it is, at a stride of 2", _gradient_not_dilated),
+        counter=Equality(
+            "the output gradient is not dilated at a stride of 2", _gradient_not_dilated
+        ),
     ),
     Theorem(
         "composition",
-        (Equality("two valid layers are one of K + L - 1 taps", _composed, "w"),),
+        (Equality("two valid layers are one layer with K + L - 1 taps", _composed, "w"),),
     ),
     Theorem(
         "commutativity",
         (
             Equality("valid layers commute", _commuting),
-            Equality("circular layers of odd kernels commute", _commuting_circular),
+            Equality("circular layers with odd kernels commute", _commuting_circular),
             Equality("v * w = w * v", _symmetric_convolution, "v"),
         ),
         counter=Equality("same-padded layers commute", _commuting_same),
     ),
-    Theorem("associativity", (Equality("in either order", _associative, "v"),)),
+    Theorem("associativity", (Equality("u * (v * w) = (u * v) * w", _associative, "v"),)),
     Theorem(
         "separable",
         (
-            Equality("an outer product is a column pass after a row pass", _separable, "v"),
-            Equality("the Kronecker product is those two passes", _two_passes),
+            Equality(
+                "a layer with an outer product as kernel is a row pass, then a column pass",
+                _separable,
+                "v",
+            ),
+            Equality(
+                "the Kronecker product of two layers is a row pass, then a column pass", _two_passes
+            ),
         ),
     ),
     Theorem(
         "toeplitz",
-        (Equality("each diagonal is constant", _toeplitz_1d),),
-        counter=Equality("a layer of stride 2 would be Toeplitz", _toeplitz_strided),
+        (Equality("each diagonal of the matrix is constant", _toeplitz_1d),),
+        counter=Equality("the matrix of a layer of stride 2 is Toeplitz", _toeplitz_strided),
     ),
     Theorem(
         "doubly-block-toeplitz",
@@ -425,25 +465,41 @@ THEOREMS = (
             Equality("blocks repeat along block diagonals", lambda: _toeplitz_2d(0)),
             Equality("each block is Toeplitz", lambda: _toeplitz_2d(1)),
         ),
-        counter=Equality("the whole matrix would be Toeplitz", _flat_toeplitz),
+        counter=Equality("the whole matrix is Toeplitz", _flat_toeplitz),
     ),
     Theorem(
         "circular-dft",
         (
-            Exponentials("columns of the DFT are eigenvectors", _circular, lambda t, p: t - p),
+            Exponentials(
+                "the columns of the DFT matrix are eigenvectors", _circular, lambda t, p: t - p
+            ),
             Equality("a circular layer commutes with the cyclic shift", lambda: _by_circular(1)),
         ),
-        counter=Equality("zeros at the border commute with the cyclic shift too", _zeros_commute),
+        counter=Equality("a zero-padded layer commutes with the cyclic shift too", _zeros_commute),
     ),
     Theorem(
         "equivariance",
         (
-            Equality("away from the border, to higher indices", lambda: _interior(1)),
-            Equality("away from the border, to lower indices", lambda: _interior(-1)),
-            Equality("a circular layer, to higher indices", lambda: _by_circular(1)),
-            Equality("a circular layer, to lower indices", lambda: _by_circular(-1)),
-            Equality("a strided layer, by its stride", _by_stride, ranges={s: range(1, 5)}),
+            Equality(
+                "away from the border, a layer commutes with shifts to higher indices",
+                lambda: _interior(1),
+            ),
+            Equality(
+                "away from the border, a layer commutes with shifts to lower indices",
+                lambda: _interior(-1),
+            ),
+            Equality(
+                "a circular layer commutes with shifts to higher indices", lambda: _by_circular(1)
+            ),
+            Equality(
+                "a circular layer commutes with shifts to lower indices", lambda: _by_circular(-1)
+            ),
+            Equality(
+                "away from the border, a strided layer maps a shift by its stride to a shift by 1",
+                _by_stride,
+                ranges={s: range(1, 5)},
+            ),
         ),
-        counter=Decided("a layer of stride 2 keeps the shift by 1", _broken_by_stride),
+        counter=Decided("a layer of stride 2 is equivariant to a shift by 1", _broken_by_stride),
     ),
 )

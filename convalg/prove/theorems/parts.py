@@ -1,4 +1,4 @@
-"""Parts of theorems that are no equality of two operators: sets, counts, sizes, entries.
+"""Parts of theorems that are not equalities of operators: sets, counts, sizes, entries.
 
 Each prints its formula from the expressions that its proof compares.
 """
@@ -31,29 +31,29 @@ from convalg.prove.theorems.formulas import COMMA, COMMA_QUAD, named_arrays, ope
 from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
 from convalg.size import Condition, size_product, sizes, substituted
 
-AFFINE = "exact identity: an affine expression is least and greatest at the ends of its ranges"
+AFFINE = "exact identity: an affine expression has its extremes at the ends of the ranges"
 SWEPT = tuple(DEFAULT_RANGE)
 n, K, p, s, d, o, a = sizes("n K p s d o a")
 
 
-def _domain(letters: tuple[Any, ...], limits: tuple[Any, ...], swept: tuple[Any, ...]) -> Domain:
-    """Where some sizes are at least zero; each symbol that is swept takes the values 1 to 8."""
+def _domain(symbols: tuple[Any, ...], limits: tuple[Any, ...], swept: tuple[Any, ...]) -> Domain:
+    """The domain where some limits are at least zero, and each swept symbol is 1 to 8."""
     return Domain(
-        letters,
+        symbols,
         tuple(Condition(limit) for limit in limits),
-        swept=tuple((letter, SWEPT) for letter in swept),
+        swept=tuple((symbol, SWEPT) for symbol in swept),
     )
 
 
 def _numbers(swept: Any) -> Iterator[dict[Any, int]]:
-    """All combinations of the values of symbols that are swept."""
-    names = [letter for letter, _ in swept]
+    """Yield all combinations of the values of swept symbols."""
+    names = [symbol for symbol, _ in swept]
     for chosen in product(*(values for _, values in swept)):
         yield dict(zip(names, chosen, strict=True))
 
 
 def _named(numbers: dict[Any, int]) -> dict[str, int]:
-    return {letter.name: value for letter, value in numbers.items()}
+    return {symbol.name: value for symbol, value in numbers.items()}
 
 
 def _spaces(operator: Operator) -> str:
@@ -61,16 +61,16 @@ def _spaces(operator: Operator) -> str:
 
 
 def _declared(operator: Operator) -> list[str]:
-    """Kernels of an operator with their spaces."""
+    """The kernels of an operator with their spaces."""
     arrays = named_arrays([operator]).items()
     return [f"{name} \\in {shape_latex(shape)}" for name, shape in arrays]
 
 
 @dataclass(frozen=True, eq=False)
 class Linearity:
-    """An operator keeps sums and multiples."""
+    """An operator is linear."""
 
-    words: str
+    claim: str
     layer: Callable[[], Any]
 
     @cached_property
@@ -88,42 +88,42 @@ class Linearity:
         return domain_of(layer, layer)
 
     def decide(self) -> Verdict:
-        """By the sum that defines it."""
+        """Prove it by the sum that defines the operator."""
         verdict = linear(self.layer())
-        return replace(verdict, words=self.words, scope=str(self.domain), domain=self.domain)
+        return replace(verdict, statement=self.claim, scope=str(self.domain), domain=self.domain)
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """A claim of another kind, used as a counterexample: words and what decides it."""
+    """A claim of another kind, used as a counterexample: its text and its verdict."""
 
-    words: str
+    claim: str
     verdict: Callable[[], Verdict]
 
     @property
     def formula(self) -> str:
-        """The words as text."""
-        return f"\\text{{{self.words}}}"
+        """The claim as text in LaTeX."""
+        return f"\\text{{{self.claim}}}"
 
     @property
     def domain(self) -> Domain:
-        """No sizes of its own."""
+        """No conditions on sizes."""
         return Domain()
 
     def decide(self) -> Verdict:
-        """Whether it holds."""
-        return replace(self.verdict(), words=self.words)
+        """Decide whether the claim holds."""
+        return replace(self.verdict(), statement=self.claim)
 
 
 @dataclass(frozen=True, eq=False)
 class Positions:
     """A formula counts the positions at which a kernel fits in the padded input.
 
-    Rule: output j exists when j >= 0 and s j + d (k - 1) + 1 <= n + 2 p; the set of those j is
+    Rule: output j exists when j >= 0 and s j + d (k - 1) + 1 <= n + 2 p; the set of these j is
     compared with 0 <= j < count.
     """
 
-    words: str
+    claim: str
     count: Any
     taps: Any = K
     padding: Any = 0
@@ -144,12 +144,12 @@ class Positions:
 
     @cached_property
     def domain(self) -> Domain:
-        """All sizes, each stride and dilation from 1 to 8."""
+        """All sizes, with each stride and dilation from 1 to 8."""
         swept = tuple(v for v in (self.stride, self.dilation) if v in (s, d))
         values = (n, self.taps, self.padding, self.stride, self.dilation)
         seen = {v for value in values for v in getattr(value, "free_symbols", ())}
-        letters = tuple(sorted(seen, key=lambda v: (v.name not in ("n", "K"), v.name)))
-        return _domain(letters, (n - 1, self.taps - 1), swept)
+        symbols = tuple(sorted(seen, key=lambda v: (v.name not in ("n", "K"), v.name)))
+        return _domain(symbols, (n - 1, self.taps - 1), swept)
 
     def decide(self) -> Verdict:
         """Compare the two sets of j."""
@@ -162,24 +162,24 @@ class Positions:
             last = f"{step}j + {spread}*({text(taps)} - 1) + 1 <= n + 2*{text(padding)}"
             exists = f"n >= 1 and {text(taps)} >= 1 and {text(padding)} >= 0"
             fits = islpy.Set(f"{declared}{{ [j] : j >= 0 and {last} and {exists} }}")
-            said = islpy.Set(f"{declared}{{ [j] : 0 <= j < {text(count)} and {exists} }}")
-            if not fits.is_equal(said):
-                apart = fits.subtract(said).union(said.subtract(fits))
+            claimed = islpy.Set(f"{declared}{{ [j] : 0 <= j < {text(count)} and {exists} }}")
+            if not fits.is_equal(claimed):
+                apart = fits.subtract(claimed).union(claimed.subtract(fits))
                 return self._miscounted(apart, numbers)
-        return Verdict("proved", self.words, str(self.domain), ISL, domain=self.domain)
+        return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
 
     def _miscounted(self, apart: Any, numbers: dict[Any, int]) -> Verdict:
-        """The smallest sizes at which the formula counts wrongly."""
-        letters = tuple(v for v in self.domain.letters if v not in numbers)
-        _, found, _ = families.smallest([apart], letters)
-        chosen = {**found, **_named(numbers)}
+        """The verdict with the smallest sizes at which the formula gives a wrong count."""
+        symbols = tuple(v for v in self.domain.symbols if v not in numbers)
+        _, smallest, _ = families.smallest([apart], symbols)
+        chosen = {**smallest, **_named(numbers)}
         taps, padding, step, spread, count = (
             substituted(value, chosen)
             for value in (self.taps, self.padding, self.stride, self.dilation, self.count)
         )
         fitting = output_size(chosen["n"], taps, step, spread, padding, padding)
         counter = Counterexample(chosen, None, None, count, max(fitting, 0))
-        return Verdict("refuted", self.words, str(self.domain), ISL, counter, domain=self.domain)
+        return Verdict("refuted", self.claim, str(self.domain), ISL, counter, domain=self.domain)
 
 
 def _multiple(factor: Any) -> str:
@@ -188,9 +188,9 @@ def _multiple(factor: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Length:
-    """A formula in o = floor((n + 2 p - K) / s) + 1 and a = (n + 2 p - K) mod s gives back n."""
+    """A formula in o = floor((n + 2 p - K) / s) + 1 and a = (n + 2 p - K) mod s gives n."""
 
-    words: str
+    claim: str
     claimed: Callable[[Any, Any], Any]
     padding: Any = 0
     stride: Any = 1
@@ -201,7 +201,7 @@ class Length:
 
     @property
     def formula(self) -> str:
-        """The size of the input by the formula, and its o and a."""
+        """The formula for the size of the input, with its o and a."""
         value = self.claimed(o, a)
         outputs = output_size(n, K, self.stride, 1, self.padding, self.padding)
         parts = [f"n = {size_latex(value)}", f"o = {size_latex(outputs)}"]
@@ -222,17 +222,17 @@ class Length:
             step = substituted(self.stride, numbers)
             outputs = output_size(n, K, step, 1, self.padding, self.padding)
             remainder = self._reach - step * (self._reach // step)
-            said = substituted(self.claimed(outputs, remainder), numbers)
+            claimed = substituted(self.claimed(outputs, remainder), numbers)
             limits = f"n >= 1 and K >= 1 and p >= 0 and {text(self._reach)} >= 0"
-            apart = islpy.Set(f"[n, K, p] -> {{ : {text(said)} != n and {limits} }}")
+            apart = islpy.Set(f"[n, K, p] -> {{ : {text(claimed)} != n and {limits} }}")
             if not apart.is_empty():
-                _, found, _ = families.smallest([apart], (n, K, p))
-                value = substituted(said, found)
-                chosen = {**found, **_named(numbers)}
-                counter = Counterexample(chosen, None, None, value, found["n"])
+                _, smallest, _ = families.smallest([apart], (n, K, p))
+                value = substituted(claimed, smallest)
+                chosen = {**smallest, **_named(numbers)}
+                counter = Counterexample(chosen, None, None, value, smallest["n"])
                 scope = str(self.domain)
-                return Verdict("refuted", self.words, scope, ISL, counter, domain=self.domain)
-        return Verdict("proved", self.words, str(self.domain), ISL, domain=self.domain)
+                return Verdict("refuted", self.claim, scope, ISL, counter, domain=self.domain)
+        return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,10 +243,10 @@ class Exponentials:
     the sum of w[t] z^i over t is z^o times the sum of w[t] z^exponent.
     """
 
-    words: str
+    claim: str
     layer: Callable[[], Convolution]
     exponent: Callable[[Any, Any], Any]
-    """Of tap t with a padding of p."""
+    """The exponent for tap t and padding p."""
 
     @cached_property
     def formula(self) -> str:
@@ -267,7 +267,7 @@ class Exponentials:
         return Domain.of(self.layer())
 
     def decide(self) -> Verdict:
-        """Compare the triples (o, i, t) with those of the congruence."""
+        """Compare the triples (o, i, t) with those that satisfy the congruence."""
         layer = self.layer()
         (axis,) = layer.geometry.axes
         (tap,) = sizes("t")
@@ -277,23 +277,25 @@ class Exponentials:
         inside = f"0 <= o < {outputs} and 0 <= {t} < {taps}"
         declared = parameters(axis.in_size, axis.out_size, axis.taps, axis.padding)
         wraps = " or ".join(f"i = {raw} {part}" for part in ("", f"+ {size}", f"- {size}"))
-        said = islpy.Set(
+        claimed = islpy.Set(
             f"{declared}{{ [o, i, {t}] : {inside} and 0 <= i < {size} and ({wraps}) }}"
         ).intersect_params(self.domain.points)
         own = triples(layer.geometry).intersect_params(self.domain.points)
         pairs = islpy.Map.from_domain(own).move_dims(dim_type.out, 0, dim_type.in_, 1, 1)
         every = islpy.Set(f"{declared}{{ [o, {t}] : {inside} }}")
         every = every.intersect_params(self.domain.points)
-        holds = own.is_equal(said) and pairs.is_single_valued() and pairs.domain().is_equal(every)
+        holds = (
+            own.is_equal(claimed) and pairs.is_single_valued() and pairs.domain().is_equal(every)
+        )
         method = (
-            f"{ISL}: every tap of every row reads one sample, at its exponent modulo n; "
-            f"powers of z with z^n = 1 depend on nothing else"
+            f"{ISL}: every tap of every row reads one sample, at its exponent modulo n, and a "
+            f"power of z with z^n = 1 depends only on its exponent modulo n"
         )
         scope = str(self.domain)
         if holds:
-            return Verdict("proved", self.words, scope, method, domain=self.domain)
-        reason = "a sample has another exponent"
-        return Verdict("unknown", self.words, scope, method, reason=reason, domain=self.domain)
+            return Verdict("proved", self.claim, scope, method, domain=self.domain)
+        reason = "the exponent of a sample differs"
+        return Verdict("unknown", self.claim, scope, method, reason=reason, domain=self.domain)
 
 
 def _spaces_of(layer: Operator) -> str:
@@ -302,14 +304,15 @@ def _spaces_of(layer: Operator) -> str:
 
 @dataclass(frozen=True, eq=False)
 class OneEntryRows:
-    """Each row of an operator has one entry, in a column that a formula gives, and zeros.
+    """Each row of an operator has one non-zero entry, in a column given by a formula.
 
-    `row`: names for the indices of a row. `column`: the indices of the column, from those of
-    the row; where that column does not exist the row is zero. `weight`: the factor, or the
-    indices of the weight in the operator's kernel, from those of the row.
+    `row`: names for the indices of a row. `column`: the indices of the column as a function of
+    those of the row; if that column does not exist the row is zero. `factor`: the value of the
+    entry. `weight`: the indices of the weight in the operator's kernel that is the entry instead,
+    as a function of those of the row.
     """
 
-    words: str
+    claim: str
     operator: Callable[[], Operator]
     row: str
     column: Callable[..., tuple[Any, ...]]
@@ -321,29 +324,29 @@ class OneEntryRows:
         """(A g)_row = factor g_column."""
         operator, indices = self.operator(), sizes(self.row)
         left = f"({operator_latex(operator)}\\, g)_{{{self.row.replace(' ', COMMA)}}}"
-        (factor, _), place = self._weight(indices), _index_latex(self.column(*indices))
-        formula = f"{left} = {factor}\\, g_{{{place}}}"
+        (factor, _), index = self._weight(indices), _index_latex(self.column(*indices))
+        formula = f"{left} = {factor}\\, g_{{{index}}}"
         return COMMA_QUAD.join([formula, _spaces_of(operator), *_declared(operator)])
 
     def _weight(self, indices: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
         """The factor as LaTeX, and the indices of the weight in it."""
         if self.weight is None:
             return expression(self.factor), ()
-        place = self.weight(*indices)
+        index = self.weight(*indices)
         (name,) = named_arrays([self.operator()])
-        return f"{name}_{{{_index_latex(place)}}}", place
+        return f"{name}_{{{_index_latex(index)}}}", index
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the operator exists, with the values that are run through."""
+        """Where the operator exists, with the values of its strides and dilations."""
         operator = self.operator()
         return domain_of(operator, operator)
 
     def decide(self) -> Verdict:
-        """Compare the entries with the triples (row, column, weight), for each value swept."""
+        """Compare the entries with the triples (row, column, weight), for each swept value."""
         indices = sizes(self.row)
         names = [isl_name(index.name) for index in indices]
-        unknown = Verdict("unknown", self.words, str(self.domain), ISL, domain=self.domain)
+        unknown = Verdict("unknown", self.claim, str(self.domain), ISL, domain=self.domain)
         for numbers in _numbers(self.domain.swept):
             operator = replaced(self.operator(), numbers)
             own = Domain.of(operator).points
@@ -364,32 +367,35 @@ class OneEntryRows:
             for term in families.terms(operator, own):
                 points = term.points.intersect_params(own)
                 if bool(term.kernels) != bool(self.weight) or not points.is_subset(rest):
-                    return replace(unknown, reason="an entry is another one")
+                    return replace(unknown, reason="an entry differs from the formula")
                 if term.coefficient.to_sympy() != factor:
-                    return replace(unknown, reason=f"an entry is {term.coefficient.to_sympy()}")
+                    return replace(
+                        unknown,
+                        reason=f"an entry has the coefficient {term.coefficient.to_sympy()}",
+                    )
                 rest = rest.subtract(points)
             if not rest.is_empty():
                 return replace(unknown, reason="an entry is missing")
-        return Verdict("proved", self.words, str(self.domain), ISL, domain=self.domain)
+        return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
 
 
-def _index_latex(place: tuple[Any, ...]) -> str:
-    return COMMA.join(map(size_latex, place))
+def _index_latex(index: tuple[Any, ...]) -> str:
+    return COMMA.join(map(size_latex, index))
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """The probabilities of a sum or difference of two variables as a layer.
+    """The probabilities of a sum or difference of two random variables as a layer.
 
-    X has the probabilities f, Y those of the kernel. Rule: P(X + Y = k) sums f_i g_j over
-    i + j = k, which are compared with the triples of the layer.
+    X has the probabilities f, and Y has those of the kernel. Rule: P(X + Y = k) is the sum of
+    f_i g_j over i + j = k; these pairs are compared with the triples of the layer.
     """
 
-    words: str
+    claim: str
     layer: Callable[[], Convolution]
     sign: int
     value: Callable[[Any], Any]
-    """Of X + Y or X - Y in row k."""
+    """The value of X + Y or X - Y in row k."""
 
     @cached_property
     def formula(self) -> str:
@@ -425,22 +431,22 @@ class Outcomes:
         own = triples(layer.geometry).intersect_params(self.domain.points)
         scope = str(self.domain)
         if own.is_equal(outcomes):
-            return Verdict("proved", self.words, scope, ISL, domain=self.domain)
-        reason = "the triples are not the outcomes"
-        return Verdict("unknown", self.words, scope, ISL, reason=reason, domain=self.domain)
+            return Verdict("proved", self.claim, scope, ISL, domain=self.domain)
+        reason = "the triples of the layer differ from the outcomes"
+        return Verdict("unknown", self.claim, scope, ISL, reason=reason, domain=self.domain)
 
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """The number of weights of a layer and of one bias for each output channel."""
+    """The number of parameters: the weights of a layer and one bias per output channel."""
 
-    words: str
+    claim: str
     layer: Callable[[], Convolution]
     count: Any
 
     @cached_property
     def formula(self) -> str:
-        """The two counts."""
+        """The number of weights and biases, and the formula for it."""
         layer = self.layer()
         biases = f"b \\in {shape_latex(layer.out_shape[:1])}"
         spaces = ",\\ ".join([*_declared(layer), biases])
@@ -455,7 +461,7 @@ class Parameters:
         """Compare two polynomials in the sizes."""
         layer = self.layer()
         return _same(
-            self.words,
+            self.claim,
             [(size_product(layer.kernel.shape) + layer.out_shape[0], self.count)],
             self.domain,
             IDENTITY,
@@ -464,13 +470,14 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class TwoLayers:
-    """The first input and the number of inputs from the first to the last that u depends on.
+    """The first input that output u depends on, and the number of inputs from it to the last.
 
-    Rule: tap a of the first layer below tap b of the second reads raw_1(raw_2(u, b), a); that is
-    affine in a and b with factors of at least 0, so it is least at 0 and greatest at the last.
+    Rule: tap a of the first layer below tap b of the second reads raw_1(raw_2(u, b), a), which is
+    affine in a and b with non-negative factors: its minimum is at the first taps, its maximum at
+    the last.
     """
 
-    words: str
+    claim: str
     layers: Callable[[], tuple[Convolution, Convolution]]
     start: Callable[[Any], Any]
     width: Any
@@ -484,7 +491,7 @@ class TwoLayers:
 
     @property
     def formula(self) -> str:
-        """The least index, and the number of indices from it to the greatest."""
+        """The smallest index, and the number of indices from it to the largest."""
         index, (u, *_), taps = self._index
         under = f"0 \\le a < {size_latex(taps[0])},\\ 0 \\le b < {size_latex(taps[1])}"
         read = f"i(a, b) = {expression(index)}"
@@ -497,28 +504,28 @@ class TwoLayers:
         """All kernels, strides and paddings; the size of the input is not used."""
         index, own, taps = self._index
         seen = {*index.free_symbols, *taps} - set(own)
-        letters = tuple(sorted(seen, key=lambda v: v.name))
+        symbols = tuple(sorted(seen, key=lambda v: v.name))
         strides = [layer.geometry.axes[0].stride for layer in self.layers()]
-        return _domain(letters, tuple(size - 1 for size in (*taps, *strides)), ())
+        return _domain(symbols, tuple(size - 1 for size in (*taps, *strides)), ())
 
     def decide(self) -> Verdict:
         """Compare the values at the ends of the ranges."""
         import sympy
 
         index, (u, tap, outer), (first, second) = self._index
-        unknown = Verdict("unknown", self.words, str(self.domain), AFFINE, domain=self.domain)
+        unknown = Verdict("unknown", self.claim, str(self.domain), AFFINE, domain=self.domain)
         read = sympy.Poly(index, tap, outer)
         factors = [read.coeff_monomial(tap), read.coeff_monomial(outer)]
         if read.total_degree() > 1 or not all(factor.is_nonnegative for factor in factors):
-            return replace(unknown, reason="the index is not affine with positive factors")
+            return replace(unknown, reason="the index is not affine with non-negative factors")
         least = index.subs({tap: 0, outer: 0})
         greatest = index.subs({tap: first - 1, outer: second - 1})
         pairs = [(least, self.start(u)), (greatest - least + 1, self.width)]
-        return _same(self.words, pairs, self.domain, AFFINE)
+        return _same(self.claim, pairs, self.domain, AFFINE)
 
 
-def _same(words: str, pairs: list[tuple[Any, Any]], domain: Domain, method: str) -> Verdict:
-    """Whether polynomials in the sizes are equal; refuted at the smallest sizes up to 4."""
+def _same(claim: str, pairs: list[tuple[Any, Any]], domain: Domain, method: str) -> Verdict:
+    """Decide whether polynomials in the sizes are equal; search counterexamples up to size 4."""
     import sympy
 
     for actual, claimed in pairs:
@@ -526,13 +533,19 @@ def _same(words: str, pairs: list[tuple[Any, Any]], domain: Domain, method: str)
         if gap == 0:
             continue
         symbols = sympy.sympify(actual).free_symbols | sympy.sympify(claimed).free_symbols
-        letters = sorted(symbols, key=lambda v: v.name)
-        ranges = [range(int(bool(letter.is_positive)), 5) for letter in letters]
+        ordered = sorted(symbols, key=lambda v: v.name)
+        ranges = [range(int(bool(symbol.is_positive)), 5) for symbol in ordered]
         for values in sorted(product(*ranges), key=lambda v: (sum(v), v)):
-            chosen = dict(zip(letters, values, strict=True))
+            chosen = dict(zip(ordered, values, strict=True))
             if gap.subs(chosen) != 0:
                 both = [int(substituted(side, chosen)) for side in (claimed, actual)]
-                found = Counterexample(_named(chosen), None, None, both[0], both[1])
-                return Verdict("refuted", words, str(domain), method, found, domain=domain)
-        return Verdict("unknown", words, str(domain), method, reason=f"{gap} is not 0")
-    return Verdict("proved", words, str(domain), method, domain=domain)
+                counterexample = Counterexample(_named(chosen), None, None, both[0], both[1])
+                return Verdict("refuted", claim, str(domain), method, counterexample, domain=domain)
+        return Verdict(
+            "unknown",
+            claim,
+            str(domain),
+            method,
+            reason=f"the difference {gap} is not identically zero",
+        )
+    return Verdict("proved", claim, str(domain), method, domain=domain)

@@ -1,9 +1,9 @@
-"""Theorems: parts, from which the statement and the domain are printed; where they fail outside.
+"""Theorems: their parts, from which statement and domain are printed, and counterexamples.
 
-A part holds what is compared: two operators with symbolic sizes, sets or counts. Its formula, its
-domain and its proof are all made from that. The statement of a theorem is the list of the
-formulas of its parts, its domain the intersection of theirs. `outside()` gives, where there is
-one, the smallest counterexample just outside the domain.
+A part holds the objects that are compared: two operators with symbolic sizes, sets or counts. Its
+formula, its domain and its proof are all made from them. The statement of a theorem is the list of
+the formulas of its parts, its domain is the intersection of theirs. `outside()` returns the
+smallest counterexample just outside the domain, where there is one.
 """
 
 from __future__ import annotations
@@ -23,33 +23,34 @@ Sides = tuple[Operator, Operator]
 
 
 class Part(Protocol):
-    """One claim: in words, as a formula, with its domain and its proof."""
+    """One claim, as text and as a formula, with its domain and its proof."""
 
     @property
-    def words(self) -> str:
-        """The claim in a line."""
+    def claim(self) -> str:
+        """The claim as one line of text."""
 
     @property
     def formula(self) -> str:
-        """What is compared, as LaTeX."""
+        """The comparison as a LaTeX formula."""
 
     @property
     def domain(self) -> Domain:
         """The sizes for which it is compared."""
 
     def decide(self) -> Verdict:
-        """Whether it holds there."""
+        """Decide whether the claim holds for these sizes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Equality:
-    """Two operators that are said to be equal.
+    """The claim that two operators are equal.
 
-    `words`: the claim in a line. `sides`: makes the two operators. `argument`: a name for the
-    array that both are applied to in the formula. `ranges`: as in `ca.prove.equal`.
+    `claim`: the claim as one line of text. `sides`: a function that makes the two operators.
+    `argument`: a name for the array that both are applied to in the formula. `ranges`: as in
+    `ca.prove.equal`.
     """
 
-    words: str
+    claim: str
     sides: Callable[[], Sides]
     argument: str = ""
     ranges: Ranges = field(default_factory=dict)
@@ -69,14 +70,14 @@ class Equality:
         return domain_of(*self._sides, ranges=self.ranges)
 
     def decide(self) -> Verdict:
-        """Whether they are equal."""
+        """Decide whether they are equal."""
         first, second = self._sides
-        return decide(first, second, claim=self.words, ranges=self.ranges)
+        return decide(first, second, claim=self.claim, ranges=self.ranges)
 
 
 @dataclass(frozen=True, eq=False)
 class Theorem:
-    """Parts, all of which must be proved, and what is known about them.
+    """A theorem: parts that must all be proved, its source and a counterexample.
 
     `source`: where the theorem is stated. `counter`: a claim that fails just outside the domain.
     """
@@ -88,7 +89,7 @@ class Theorem:
 
     @cached_property
     def statement(self) -> str:
-        """The formulas of the parts as LaTeX, one below the other.
+        """The LaTeX formulas of the parts, one below the other.
 
         >>> import convalg as ca
         >>> print(ca.theorems["full"].statement)
@@ -104,11 +105,11 @@ class Theorem:
 
     @property
     def domain(self) -> str:
-        """Those sizes in words."""
+        """These sizes as text."""
         return str(self.where)
 
     def prove(self) -> Verdict:
-        """The verdict on the whole statement: that of the first part that is not proved, or all.
+        """Return the verdict on the statement: of the first part that is not proved, or of all.
 
         >>> import convalg as ca
         >>> ca.theorems["adjoint-1d"].prove().status
@@ -117,26 +118,26 @@ class Theorem:
         verdicts = [part.decide() for part in self.parts]
         for verdict in verdicts:
             if not verdict:
-                return replace(verdict, words=self.statement)
+                return replace(verdict, statement=self.statement)
         methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
         return Verdict("proved", self.statement, self.domain, "; ".join(methods), domain=self.where)
 
     def outside(self) -> Verdict | None:
-        """The refuted verdict just outside the domain, or None where the domain is everything."""
+        """Return the refuted verdict just outside the domain, or None without a counterexample."""
         return None if self.counter is None else self.counter.decide()
 
     def latex(self, verdict: Verdict, outside: Verdict | None) -> str:
-        """The statement as a LaTeX theorem, with its domain, proof and counterexample in words."""
-        words = [f"Domain: {self.domain}.", f"{verdict!r}, by {verdict.method}."]
+        """Return the statement in LaTeX, with its domain, proof and counterexample as text."""
+        sentences = [f"Domain: {self.domain}.", f"{verdict!r}, by {verdict.method}."]
         if outside is not None:
-            words.append(f"Just outside ({outside.claim}): {outside!r}.")
+            sentences.append(f"Just outside ({outside.claim}): {outside!r}.")
         if self.source:
-            words.append(f"Source: {self.source}.")
-        body = "\n".join(escaped(line) for line in words)
+            sentences.append(f"Source: {self.source}.")
+        body = "\n".join(escaped(line) for line in sentences)
         return f"% {self.name}\n\\[ {self.statement} \\]\n{body}"
 
     def claims(self) -> list[Equality]:
-        """The parts that are equalities of operators."""
+        """Return the parts that are equalities of operators."""
         return [part for part in self.parts if isinstance(part, Equality)]
 
     def __repr__(self) -> str:
@@ -147,7 +148,7 @@ class Theorem:
 
 
 def joined(formulas: Iterable[str]) -> str:
-    """Formulas one below the other; none twice."""
+    """Formulas one below the other, without repetitions."""
     lines = list(dict.fromkeys(formulas))
     if len(lines) == 1:
         return lines[0]

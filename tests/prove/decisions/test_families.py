@@ -264,7 +264,7 @@ def test_a_kernel_of_letters_beside_symbols_of_its_name() -> None:
     """kernel(K) and kernel(1) share w0: in one claim the name would mean two things."""
     first = ca.correlation(n, w, padding=((0, K - 1),))
     second = ca.correlation(n, ca.kernel(1))
-    with pytest.raises(ArgumentError, match="is written out in another: give one of them"):
+    with pytest.raises(ArgumentError, match="array of its symbols: give one of them"):
         equal(first, second)
 
 
@@ -336,7 +336,7 @@ def test_the_domain_is_where_the_operator_exists(operator: ca.Operator) -> None:
         here = islpy.Set(f"[{', '.join(sizes)}] -> {{ : {point} }}")
         exists = brute.both_exist(sides, sizes)
         assert domain.points.intersect(here).is_empty() != exists, sizes
-        assert domain.holds_at({letter: sizes[letter.name] for letter in domain.letters}) == exists
+        assert domain.holds_at({letter: sizes[letter.name] for letter in domain.symbols}) == exists
 
 
 def test_a_negative_multiple_of_one_letter_bounds_from_above() -> None:
@@ -425,17 +425,17 @@ UNKNOWN: dict[str, tuple[Any, Any, str]] = {
     "many numbers": (
         ca.correlation(n, np.ones(101)),
         ca.correlation(n, np.ones(101)),
-        "kernel of 101 numbers next to symbolic sizes is too large",
+        "kernel of 101 numbers is too large for symbolic sizes",
     ),
     "a large matrix": (
         ca.dense(np.ones((11, 10))).kron(ca.identity(n)),
         ca.dense(np.ones((11, 10))).kron(ca.identity(n)),
-        "has 110 entries next to symbolic sizes, more than 100",
+        "has 110 entries, more than the 100 that can be combined with symbolic sizes",
     ),
     "a sum over a symbol": (
         ca.sum_pool(n, n, stride=1) @ ca.sum_pool(n, n, stride=1).T,
         n * ca.identity(1),
-        "adds up a number of equal entries that depends on the symbols",
+        "the number of equal entries that are added depends on the symbols",
     ),
     "groups as a letter": (
         ca.correlation(n, ca.kernel(2 * C, 2, K), groups=C),
@@ -467,7 +467,9 @@ def test_no_sizes_at_all_is_unknown() -> None:
 
 
 def test_a_name_with_two_meanings_is_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"kernel 'w' has two shapes, \(K,\) and \(L,\)"):
+    with pytest.raises(
+        ArgumentError, match=r"the kernel name 'w' is used for two shapes, \(K,\) and \(L,\)"
+    ):
         equal(A, ca.correlation(n, ca.kernel(L)))
 
 

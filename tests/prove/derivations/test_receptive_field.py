@@ -38,7 +38,7 @@ def test_the_steps_of_a_network() -> None:
     assert found.verify()
     assert found.title == "The receptive field of sum in residual"
     assert [step.reason for step in found.steps] == [
-        "a position of the input reads itself",
+        "a position of the input reads only itself",
         "through stem: k = 7, s = 2, p = 3; r grows by (k - 1) j, P by p j, and j becomes s j",
         "through left: k = 3, s = 1, p = 2; r grows by (k - 1) j, P by p j, and j becomes s j",
         "sum joins stem, left: the union of what they read",
@@ -137,7 +137,10 @@ def test_a_wrong_field_is_not_proved(wrong: Span) -> None:
     assert field.span == Span(-7, 3, 2)
     assert field.decide(setting)
     verdict = replace(field, span=wrong).decide(setting)
-    assert (verdict.status, verdict.reason) == ("unknown", "the hull is another")
+    assert (verdict.status, verdict.reason) == (
+        "unknown",
+        "the bounds of the set differ from the claimed ones",
+    )
 
 
 def test_bounds_after_a_transposed_layer_hold_all_that_is_read() -> None:
@@ -177,21 +180,21 @@ def crossed() -> ca.Network:
 
 
 BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
-    (lambda: ca.derive.receptive_field(crossed()), KindError, "fields are 2 and 1 apart meet at"),
+    (lambda: ca.derive.receptive_field(crossed()), KindError, "with jumps 2 and 1 meet at"),
     (
         lambda: ca.derive.receptive_field(ca.sequential((4,), [L.Dense(2)])),
         KindError,
-        "derived along axes, and the input \\(4,\\) of",
+        "derived along spatial axes, but the input \\(4,\\) of",
     ),
     (
         lambda: ca.derive.receptive_field(ca.sequential((1, 6 * n), [L.AdaptiveAvgPool(3)])),
         UndecidableError,
-        "derived for numbers as stride and dilation, not for 2\\*n",
+        "derived for numeric strides and dilations, not for 2\\*n",
     ),
     (
         lambda: ca.derive.receptive_field(ca.correlation(4, [1, 2]), "conv1"),
         KindError,
-        "has no node 'conv1': only a network",
+        "does not have a node 'conv1': only a network",
     ),
     (
         lambda: ca.derive.receptive_field(residual(), "nowhere"),

@@ -46,7 +46,7 @@ def check_deceiver(family: str, name: str) -> str:
     outcome = verdict.status
     if verdict.status == "proved":
         assert name in deceiving_functions.SCOPED, (family, name, verdict)
-        assert "writes into float" in verdict.scope
+        assert "writes into arrays of float" in verdict.scope
         outcome = "scoped"
     if verdict.status == "refuted":
         assert verdict.counterexample is not None

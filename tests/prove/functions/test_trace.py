@@ -55,7 +55,7 @@ def test_the_input_is_a_copy() -> None:
 
 
 def test_what_depends_on_a_value_cannot_be_traced() -> None:
-    with pytest.raises(UntraceableError, match="decides or converts on the value of x0"):
+    with pytest.raises(UntraceableError, match="branches on or converts the value of x0"):
         traced(lambda x: x if x[0] > 0 else -x, unknowns((1,), "x"))
 
 
@@ -76,9 +76,9 @@ def test_arity(f: Any, count: int) -> None:
 @pytest.mark.parametrize(
     ("f", "words"),
     [
-        (lambda: 0, r"a function f\(x\) is wanted, but this one needs 0 arguments"),
-        (lambda a, b, c: a, r"a function f\(x\) is wanted, but this one needs 3 arguments"),
-        (5, r"a function f\(x\) is wanted, not 5"),
+        (lambda: 0, r"expected a function f\(x\), but this one needs 0 arguments"),
+        (lambda a, b, c: a, r"expected a function f\(x\), but this one needs 3 arguments"),
+        (5, r"expected a function f\(x\), not 5"),
     ],
 )
 def test_functions_of_other_arguments(f: Any, words: str) -> None:
@@ -98,7 +98,7 @@ def looks(x: Any) -> Any:
 
 
 def test_a_refusal_that_is_swallowed_is_no_trace() -> None:
-    with pytest.raises(UntraceableError, match="and goes on without it"):
+    with pytest.raises(UntraceableError, match="and continues after the error"):
         traced(swallows, unknowns((2,), "x"))
     assert linear(swallows, 3).status == "refuted"
 
@@ -120,7 +120,9 @@ def test_rounding_is_named_by_the_scope(kind: type) -> None:
     verdict = implements(pool, ca.average_pool(6, 3))
     name = np.dtype(kind).name
     assert verdict, verdict.explain()
-    assert verdict.scope == f"inputs of shape (6,); over exact numbers; writes into {name}"
+    assert (
+        verdict.scope == f"inputs of shape (6,); over exact numbers; writes into arrays of {name}"
+    )
     assert verdict
     assert linear(pool, 6)
     assert implements(lambda x: 2 * pool(x), ca.average_pool(6, 3)).status == "refuted"
