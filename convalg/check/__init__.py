@@ -17,7 +17,7 @@ from convalg.check.problem import KINDS
 from convalg.check.report import Diagnosis, Failure, Report
 from convalg.check.run import TIMEOUT, Progress, Sweep
 from convalg.check.sweep import CASES, counts
-from convalg.check.whole import report_on
+from convalg.check.pipeline import report_on
 
 __all__ = [
     "Diagnosis",

@@ -161,7 +161,7 @@ class Process:
         try:
             needed = self._received()[0].get("needed")
         except LimitError as error:
-            raise EndedError(error.code, f"before the file was loaded {error.words}") from None
+            raise EndedError(error.code, f"before the file was loaded {error.message}") from None
         if needed:
             raise ArgumentError(
                 f"memory must be at least {int(needed):,} bytes, which Python and its libraries "

@@ -200,10 +200,10 @@ ARRAY_TYPES: list[tuple[str, Callable[[np.ndarray], Any], str]] = [
 )
 def test_types_of_answers(change: Callable[[np.ndarray], Any], code: str) -> None:
     found = outcome(lambda x, w: change(right(x, w)))
-    assert found.code == code, found.words
+    assert found.code == code, found.message
     assert codes(lambda x, w: change(right(x, w))) == ([code] if code else [])
     if code:
-        assert found.words.startswith("y is "), found.words
+        assert found.message.startswith("y is "), found.message
     else:
         assert found.parts["y"].dtype == np.float64
 
@@ -213,7 +213,7 @@ def test_a_torch_tensor_is_an_array_while_it_needs_no_gradient() -> None:
     assert outcome(lambda x, w: torch.tensor(right(x, w))).code == ""
     found = outcome(lambda x, w: torch.tensor(right(x, w), requires_grad=True))
     assert found.code == "raises"
-    assert "Use tensor.detach().numpy() instead" in found.words
+    assert "Use tensor.detach().numpy() instead" in found.message
 
 
 SHAPES: list[tuple[str, Callable[[np.ndarray], Any]]] = [
@@ -265,7 +265,7 @@ class Refusing:
 
 def test_an_answer_that_does_not_become_an_array_is_a_finding() -> None:
     found = outcome(lambda x, w: Refusing())
-    assert (found.code, found.words) == ("raises", "it raises RuntimeError: no array")
+    assert (found.code, found.message) == ("raises", "it raises RuntimeError: no array")
 
 
 class UnprintableError(Exception):
@@ -301,8 +301,8 @@ def test_whatever_it_raises_is_a_finding(error: BaseException) -> None:
 
     found = outcome(f)
     assert found.code == "raises"
-    assert re.match(rf"it raises ([\w.]+\.)?{type(error).__name__}\b", found.words)
-    assert len(found.words) < 300
+    assert re.match(rf"it raises ([\w.]+\.)?{type(error).__name__}\b", found.message)
+    assert len(found.message) < 300
     report = check.forward(f, cases=5)
     assert report.diagnosis[0].code == "raises"
     assert len(report.failures) == report.cases

@@ -357,7 +357,7 @@ def test_a_message_that_is_none_is_a_crash(table: str) -> None:
     process._received = lambda: (found, arrays)  # type: ignore[method-assign]
     with pytest.raises(EndedError) as error:
         process.call(KINDS["forward"], {}, {})
-    assert error.value.words == "it left no answer that can be read"
+    assert error.value.message == "it left no answer that can be read"
 
 
 @pytest.mark.parametrize("length", [2**16 + 1, 2**40, 2**64 - 1])
