@@ -106,16 +106,17 @@ class Candidate:
         if isinstance(error, LimitError):
             return Outcome({}, error.code, error.message)
         refused = isinstance(error, (TypeError, ValueError))
-        said = f"it raises {_said(error)}"
+        text = f"it raises {_exception_text(error)}"
         if _wants_tensors(self.function, error):
             wrapped = f"ca.check.{self.kind.name}(ca.check.from_torch({self.name}))"
             if len(self.kind.parts) > 1 or "g" in self.kind.arrays:
                 wrapped += ", or use from_torch_backward with the forward function"
             message = (
-                f"it takes PyTorch tensors, but is called with NumPy arrays: check {wrapped} ({said})"
+                f"it takes PyTorch tensors, but is called with NumPy arrays: check {wrapped} "
+                f"({text})"
             )
             return Outcome({}, "needs-adapter", message, refused=refused)
-        return Outcome({}, "raises", said, refused=refused)
+        return Outcome({}, "raises", text, refused=refused)
 
     def _read(self, answer: Any) -> Outcome:
         """Return the result as arrays, one for each part."""
@@ -123,13 +124,13 @@ class Candidate:
         values = [answer]
         if len(names) > 1:
             if not isinstance(answer, (tuple, list)) or len(answer) != len(names):
-                message = f"it returns {_called(answer)} instead of ({', '.join(names)})"
+                message = f"it returns {_described(answer)} instead of ({', '.join(names)})"
                 return Outcome({}, "wrong-type", message)
             values = list(answer)
         parts = {}
         for name, value in zip(names, values, strict=True):
             if isinstance(value, (list, tuple)) or not hasattr(value, "__array__"):
-                message = f"{name} is {_called(value)}, not an array{self._advice(value)}"
+                message = f"{name} is {_described(value)}, not an array{self._advice(value)}"
                 return Outcome({}, "wrong-type", message)
             array = np.asarray(value)
             if array.dtype.kind not in "fiu" or array.dtype == np.float16:
@@ -192,8 +193,8 @@ def candidate(function: Any, kind: Kind) -> Candidate:
         back = BACKWARD.get(kind.name)
         is_gradient = back and len(positional) > count and positional[count].name == strange[0]
         raise KindError(
-            f"{name} requires {', '.join(strange)}, which is not an option of {kind.description}: the "
-            f"options are {', '.join(kind.options)}"
+            f"{name} requires {', '.join(strange)}, which {kind.description} does not have as an "
+            f"option: the options are {', '.join(kind.options)}"
             f"{f'; a gradient is checked by {back} (--kind {back})' if is_gradient else ''}"
         )
     if any(p.kind == p.VAR_KEYWORD for p in rest):
@@ -234,7 +235,7 @@ def _wants_tensors(function: Function, error: BaseException) -> bool:
     return "Tensor" in str(error) and "ndarray" in str(error)
 
 
-def _said(error: BaseException) -> str:
+def _exception_text(error: BaseException) -> str:
     """Return the type and message of an exception in printable form."""
     try:
         lines = traceback.format_exception_only(error)
@@ -244,7 +245,7 @@ def _said(error: BaseException) -> str:
     return terminal("".join(lines).strip()[:220], lines=True)
 
 
-def _called(value: Any) -> str:
+def _described(value: Any) -> str:
     """Return a short description of a value."""
     if isinstance(value, (tuple, list)):
         return f"a {terminal(type(value).__name__)} of {len(value)}"

@@ -128,7 +128,7 @@ def _worded(kind: Kind, diagnosis: Diagnosis) -> Diagnosis:
 
 
 def _general(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> list[Diagnosis]:
-    """Return findings that need no comparison: exceptions, types, overwritten inputs, randomness."""
+    """Return findings without comparison: exceptions, types, overwritten inputs, randomness."""
     codes = dict.fromkeys(run.outcome.code for run in failing if run.outcome.code)
     diagnoses = []
     for code in codes:
@@ -166,7 +166,9 @@ def _separators(kind: Kind, these: list[CheckRun], others: list[CheckRun]) -> li
     common = set.intersection(*(features(kind, run.config) for run in these))
     for run in others:
         common -= features(kind, run.config)
-    return sorted(common, key=lambda feature: (feature not in CONDITIONS, feature)) if others else []
+    return (
+        sorted(common, key=lambda feature: (feature not in CONDITIONS, feature)) if others else []
+    )
 
 
 def _condition(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> Diagnosis | None:
@@ -335,6 +337,6 @@ def _pattern(kind: Kind, failing: list[CheckRun]) -> str:
     wrong = np.argwhere(~np.isclose(got, expected, equal_nan=False))
     indices = ", ".join(str(tuple(int(k) for k in index)) for index in wrong[:4])
     return (
-        f"no known mistake explains this: {len(wrong)} of {expected.size} entries of {part} are wrong "
-        f"in the smallest case, at {indices}"
+        f"no known mistake explains this: {len(wrong)} of {expected.size} entries of {part} are "
+        f"wrong in the smallest case, at {indices}"
     )

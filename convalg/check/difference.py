@@ -33,7 +33,8 @@ def matrix_difference(tested: Candidate, configs: list[Config], part: str) -> st
         if matrices is not None:
             text = _rows(*matrices)
             if text:
-                return f"its matrix from {source} to {part} for an array of shape {array.shape}: {text}"
+                matrix = f"its matrix from {source} to {part} for an array of shape {array.shape}"
+                return f"{matrix}: {text}"
     return ""
 
 

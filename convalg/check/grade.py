@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 
 from joblib import effective_n_jobs, parallel_config
 
+from convalg.check.pipeline import report_on
 from convalg.check.problem import KINDS, Kind
 from convalg.check.processes import LimitError
 from convalg.check.remote import EndedError, remote
 from convalg.check.run import Sweep
 from convalg.check.sweep import CASES, counts
-from convalg.check.pipeline import report_on
 from convalg.errors import ArgumentError, FileError
 from convalg.escape import terminal
 from convalg.parallel import checked, each
@@ -76,7 +76,9 @@ class Grade:
         )
         if failures:
             diagnosis = self.result["diagnosis"]
-            message = f"{diagnosis[0]['code']}: {diagnosis[0]['message']}" if diagnosis else "failed"
+            message = (
+                f"{diagnosis[0]['code']}: {diagnosis[0]['message']}" if diagnosis else "failed"
+            )
             failure = ElementTree.SubElement(case, "failure", message=_xml(message))
             failure.text = _xml(self.explain())
         return ElementTree.tostring(suite, encoding="unicode")

@@ -68,7 +68,11 @@ def _kind(module: Any, name: str) -> str:
     names = " ".join(base.__name__ for base in type(module).__mro__)
     if hasattr(module, "weight"):
         return "transposed" if "Transpose" in names else "forward"
-    for fragment, kind in (("Avg", "average_pool"), ("Average", "average_pool"), ("Max", "max_pool")):
+    for fragment, kind in (
+        ("Avg", "average_pool"),
+        ("Average", "average_pool"),
+        ("Max", "max_pool"),
+    ):
         if fragment in names:
             return kind
     raise KindError(f"layer takes convolutions and average or max poolings, not {name}")
@@ -105,7 +109,9 @@ def _config(module: Any, kind: str, shape: tuple[Any, ...]) -> Config:
     channels = int(shape[0])
     expected = channels if pools else int(module.in_channels)
     if expected != channels:
-        raise ShapeError(f"in_shape {shape} has {channels} channels, but the layer takes {expected}")
+        raise ShapeError(
+            f"in_shape {shape} has {channels} channels, but the layer takes {expected}"
+        )
     return Config(
         shape=tuple(int(n) for n in shape[1:]),
         size=size,
@@ -174,7 +180,9 @@ def _backward(module: Any) -> Callable[..., Any]:
 
         *weights, g = rest
         inputs = [torch.tensor(x, requires_grad=True), *([own.weight] if weights else [])]
-        gradients = [d.numpy() for d in torch.autograd.grad(own(inputs[0]), inputs, torch.tensor(g))]
+        gradients = [
+            d.numpy() for d in torch.autograd.grad(own(inputs[0]), inputs, torch.tensor(g))
+        ]
         return gradients if weights else gradients[0]
 
     return backward

@@ -91,7 +91,7 @@ def layer(p: Problem) -> Convolution:
 
 @lru_cache(maxsize=4096)
 def _geometry(spatial: tuple[int, ...], taps: tuple[int, ...], **options: Any) -> Geometry:
-    """Return the geometry of a correlation, cached since all mistakes are tried on the same ones."""
+    """Return the geometry of a correlation (cached, since many mistakes share one)."""
     return correlation_geometry(spatial, taps, **options)
 
 

@@ -177,7 +177,7 @@ def _failure_dict(report: Report, failure: Failure) -> dict[str, Any]:
 
 
 def array_text(values: Array) -> str:
-    """Return a small array as nested lists, of integers if possible, and a large one as its shape."""
+    """Return a small array as nested lists, of integers if possible, a large one as its shape."""
     if values.size > SHOWN:
         return f"<array of shape {values.shape}>"
     if np.isfinite(values).all() and (values == np.round(values)).all():

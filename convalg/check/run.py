@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -62,6 +62,28 @@ class CheckRun:
 def run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> CheckRun:
     """Run one configuration; with `again` twice, since both results must be equal."""
     return judged(tested, config, problem(tested.kind, config, number), again=again)
+
+
+class SweepOptions(TypedDict, total=False):
+    """The options of every check, and of `Sweep`.
+
+    Attributes:
+        dims: the number of spatial axes, 1 to 4.
+        cases: the number of configurations.
+        progress: called as `progress(done, cases)` after each configuration.
+        jobs: the number of joblib workers that share the configurations, on this machine (-1 for
+            all cores) or on the backend of `joblib.parallel_config`, such as a Dask or Ray
+            cluster; the report is the same as without workers.
+        timeout: most seconds that a worker may take for a configuration, or None for no limit. A
+            configuration without a result in time, or on which a worker dies, ends the sweep and
+            is reported.
+    """
+
+    dims: int
+    cases: int
+    progress: Progress | None
+    jobs: int | None
+    timeout: float | None
 
 
 @dataclass(frozen=True)
