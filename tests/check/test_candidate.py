@@ -126,7 +126,7 @@ def test_any_way_to_write_it_passes(f: Any) -> None:
     assert report.passed, report.explain()
     assert report.cases == 24
     (note,) = report.notes
-    assert note.startswith("not exercised, since")
+    assert note.startswith("not tested, since")
     assert note.endswith(", ".join(name for name in FORWARD.options if name not in report.options))
 
 
@@ -153,7 +153,7 @@ def test_a_tuple_is_refused_where_an_int_is_not_wanted_either() -> None:
 
     report = check.forward(often, cases=40)
     assert report.diagnosis[0].code == "raises"
-    assert "exactly where the stride is not 1" in report.diagnosis[0].message
+    assert "exactly when the stride is not 1" in report.diagnosis[0].message
 
 
 # What a call may do.
@@ -245,9 +245,9 @@ def test_gradients_come_as_a_pair() -> None:
     assert codes(lambda x, w, g: list(gradients(x, w, g)), "backward") == []
     found = check.backward(lambda x, w, g: gradients(x, w, g)[0], cases=4)
     assert found.diagnosis[0].code == "wrong-type"
-    assert found.diagnosis[0].message.startswith("it returns a ndarray, where (dx, dw) belong")
+    assert found.diagnosis[0].message.startswith("it returns a ndarray instead of (dx, dw)")
     found = check.backward(lambda x, w, g: (*gradients(x, w, g), 0), cases=4)
-    assert found.diagnosis[0].message.startswith("it returns a tuple of 3, where (dx, dw) belong")
+    assert found.diagnosis[0].message.startswith("it returns a tuple of 3 instead of (dx, dw)")
     found = check.backward(lambda x, w, g: (gradients(x, w, g)[0], None), cases=4)
     assert found.diagnosis[0].message.startswith("dw is a NoneType, not an array")
 
@@ -255,7 +255,7 @@ def test_gradients_come_as_a_pair() -> None:
 def test_gradients_in_the_other_order_are_told() -> None:
     found = check.backward(lambda x, w, g: gradients(x, w, g)[::-1], cases=24)
     assert found.diagnosis[0].code == "wrong-shape"
-    assert "the answer is (dw, dx), where (dx, dw) belong" in found.diagnosis[0].message
+    assert "the result is (dw, dx) instead of (dx, dw)" in found.diagnosis[0].message
 
 
 class Refusing:
@@ -342,7 +342,7 @@ def test_what_it_prints_is_not_shown_but_told(capsys: pytest.CaptureFixture[str]
 
     report = check.forward(f, cases=5)
     assert report.passed
-    assert "f prints; that is not shown here" in report.notes
+    assert "f prints; its output is not shown" in report.notes
     assert capsys.readouterr() == ("", "")
     assert "prints" not in str(check.forward(right, cases=5).notes)
 
