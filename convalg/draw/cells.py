@@ -18,7 +18,7 @@ LARGEST_TEXT, SMALLEST_TEXT = 9.0, 2.6  # points
 
 def squares(
     axes: Axes,
-    places: npt.ArrayLike,
+    positions: npt.ArrayLike,
     colours: Any,
     *,
     edges: str = CELL_LINE,
@@ -33,8 +33,8 @@ def squares(
     Shapes: `places` (squares, 2), across and down; `colours` one for all or (squares, 3).
     """
     corners = CORNERS * (1 - 2 * inset) + inset
-    at = np.asarray(places, dtype=float).reshape(-1, 2)
-    found = PolyCollection(
+    at = np.asarray(positions, dtype=float).reshape(-1, 2)
+    collection = PolyCollection(
         list(at[:, None, :] + corners),
         facecolors=colours,
         edgecolors=edges,
@@ -42,28 +42,28 @@ def squares(
         linestyles=style,
         zorder=zorder,
     )
-    found.set(clip_on=False, gid=gid)
-    axes.add_collection(found)
+    collection.set(clip_on=False, gid=gid)
+    axes.add_collection(collection)
 
 
-def fitting(words: str, size: float) -> float:
+def fitting(text: str, size: float) -> float:
     """The size in points at which words fit a square of `size` inches, 9 at most.
 
     >>> fitting("w00", 1.0)
     9.0
     """
-    lines = words.split("\n")
+    lines = text.split("\n")
     room = 72 * size * 0.9
     return min(LARGEST_TEXT, room / max(0.72 * max(map(len, lines)), 1.25 * len(lines)))
 
 
 def write(
-    axes: Axes, x: float, y: float, words: str, points: float, colour: str, *, zorder: float = 6
+    axes: Axes, x: float, y: float, text: str, points: float, colour: str, *, zorder: float = 6
 ) -> None:
     """Words around a point, as they are: dollar signs start no formula."""
-    text = axes.text(x, y, words, fontsize=points, color=colour, ha="center", zorder=zorder)
-    text.set(va="center" if "\n" in words else "center_baseline", parse_math=False)
-    text.set_linespacing(1.05)
+    label = axes.text(x, y, text, fontsize=points, color=colour, ha="center", zorder=zorder)
+    label.set(va="center" if "\n" in text else "center_baseline", parse_math=False)
+    label.set_linespacing(1.05)
 
 
 def frame(axes: Axes, rows: int, columns: int) -> None:
@@ -71,9 +71,9 @@ def frame(axes: Axes, rows: int, columns: int) -> None:
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
     edges = [[(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)]]
-    found = LineCollection(edges, colors=BLOCK_LINE, linewidths=1.1, zorder=4)
-    found.set_clip_on(False)
-    axes.add_collection(found)
+    outline = LineCollection(edges, colors=BLOCK_LINE, linewidths=1.1, zorder=4)
+    outline.set_clip_on(False)
+    axes.add_collection(outline)
 
 
 def board(
@@ -85,15 +85,15 @@ def board(
     """
     rows, columns = texts.shape
     frame(axes, rows, columns)
-    places = [(c, r) for r in range(rows) for c in range(columns)]
+    positions = [(c, r) for r in range(rows) for c in range(columns)]
     flat = np.asarray(colours).reshape(-1, 3)
-    squares(axes, places, flat, edges=BLOCK_LINE, width=0.5)
-    fits = [fitting(words, size) for words in texts.ravel() if words]
+    squares(axes, positions, flat, edges=BLOCK_LINE, width=0.5)
+    fits = [fitting(text, size) for text in texts.ravel() if text]
     common = min(float(np.median(fits)), 7.5) if fits else 0.0
-    for (x, y), words, colour in zip(places, texts.ravel(), flat, strict=True):
-        points = min(fitting(words, size), common) if words else 0.0
+    for (x, y), text, colour in zip(positions, texts.ravel(), flat, strict=True):
+        points = min(fitting(text, size), common) if text else 0.0
         if points >= SMALLEST_TEXT:
-            write(axes, x + 0.5, y + 0.5, words, points, text_colour(colour))
+            write(axes, x + 0.5, y + 0.5, text, points, text_colour(colour))
     if named and size >= 0.13:
         axes.xaxis.tick_top()
         if rows > 1:

@@ -78,12 +78,12 @@ def _traced(
     if not isinstance(node, str) or node != INPUT:
         net[node]
     size = _length(net, node, axis)
-    place = size // 2 if output is None else as_integer(output, "output", least=0)
-    if place >= size:
-        raise ArgumentError(f"output must be below {size}, the samples of {node}, not {place}")
+    position = size // 2 if output is None else as_integer(output, "output", least=0)
+    if position >= size:
+        raise ArgumentError(f"output must be below {size}, the samples of {node}, not {position}")
     needed = nx.ancestors(net.graph, node) | {node}
     shown = {name: _through(net, name, axis) for name in needed}
-    read: dict[str, set[int]] = {shown[node]: {place}}
+    read: dict[str, set[int]] = {shown[node]: {position}}
     lines: list[Line] = []
     ghosts: dict[str, set[int]] = {}
     for name in reversed([n for n in net if n in needed]):
@@ -92,10 +92,10 @@ def _traced(
         for source in dict.fromkeys(net.sources(name)):
             target = shown[source]
             link = _link(net, name, source, axis)
-            found = read.setdefault(target, set())
+            samples = read.setdefault(target, set())
             for unit in read.get(name, set()):
                 inside, outside = _reads(link, unit, _length(net, source, axis))
-                found.update(inside)
+                samples.update(inside)
                 lines += [(name, unit, target, sample) for sample in inside]
                 ghosts.setdefault(target, set()).update(outside)
     order = [n for n in net if n in read]

@@ -50,8 +50,8 @@ def density(operator: Operator, step: int) -> Counts:
         )
     high, wide = -(-rows // step), -(-columns // step)
     support = support_matrix(operator).tocoo()
-    place = support.coords[0] // step * wide + support.coords[1] // step
-    return np.bincount(place, minlength=high * wide).reshape(high, wide)
+    index = support.coords[0] // step * wide + support.coords[1] // step
+    return np.bincount(index, minlength=high * wide).reshape(high, wide)
 
 
 def _layer_density(geometry: Geometry, step: int) -> Counts:
@@ -65,8 +65,8 @@ def _layer_density(geometry: Geometry, step: int) -> Counts:
 
 def _cuts(sizes: list[int], step: int) -> Counts:
     """Where squares begin and end."""
-    whole = math.prod(sizes)
-    return np.append(np.arange(0, whole, step), whole)
+    total = math.prod(sizes)
+    return np.append(np.arange(0, total, step), total)
 
 
 def _channel_pairs(groups: int, outputs: int, inputs: int) -> Counts:
@@ -84,8 +84,8 @@ def _axis_pairs(axis: Axis) -> Counts:
     kept = columns >= 0
     if axis.boundary == "zeros":
         return np.stack([outputs[kept], columns[kept]])
-    found = np.unique(outputs[kept] * int(axis.in_size) + columns[kept])
-    return np.stack(np.divmod(found, int(axis.in_size)))
+    joined = np.unique(outputs[kept] * int(axis.in_size) + columns[kept])
+    return np.stack(np.divmod(joined, int(axis.in_size)))
 
 
 def _check_count(count: int) -> None:
@@ -107,8 +107,8 @@ def _corners(
     """
     size = (len(rows), len(columns))
     ee, el, le, ll = (np.full(size, int(k == 0), dtype=np.int64) for k in range(4))
-    places = zip(pairs, _digits(rows, out_sizes), _digits(columns, in_sizes), strict=True)
-    for pair, row, column in places:
+    digits = zip(pairs, _digits(rows, out_sizes), _digits(columns, in_sizes), strict=True)
+    for pair, row, column in digits:
         below = _Below(pair, row, column)
         lt, eq, every = below.row_less, below.row_equal, below.row_any
         ll = (
@@ -123,13 +123,13 @@ def _corners(
     return ll
 
 
-def _digits(places: Counts, sizes: list[int]) -> list[Counts]:
+def _digits(indices: Counts, sizes: list[int]) -> list[Counts]:
     """Flat indices axis by axis; the end of all is beyond the first axis."""
-    found = []
+    digits = []
     for size in sizes[:0:-1]:
-        places, digit = np.divmod(places, size)
-        found.append(digit)
-    return [places, *found[::-1]]
+        indices, digit = np.divmod(indices, size)
+        digits.append(digit)
+    return [indices, *digits[::-1]]
 
 
 class _Below:

@@ -54,7 +54,7 @@ def faces(operator: Operator, *, x: Any = None) -> Drawing:
     rooms = [Room.of(part, size) for part, _, _ in parts]
     widths, below = [], BELOW
     for (part, _, _), room in zip(parts, rooms, strict=True):
-        wide = max(part.shape[1] * size, LETTER * len(f"input: {room.words[1]}"))
+        wide = max(part.shape[1] * size, LETTER * len(f"input: {room.labels[1]}"))
         widths.append(wide + room.left + GAP)
         # A matrix of few rows beside a tall one has room below it anyway.
         below = max(below, room.below - (tallest - part.shape[0]) * size)
@@ -92,12 +92,12 @@ def _by_letters(operator: Operator) -> Operator:
 
 def _by_weight(operator: Operator, texts: list[str]) -> Cells:
     """The entries of B(x): the samples that an output multiplies with a weight."""
-    layer, turned = layer_of(operator, "draw.faces")
+    layer, transposed = layer_of(operator, "draw.faces")
     colours = weight_colours(layer.weights.shape)
-    found: dict[tuple[int, int], list[str]] = {}
+    samples: dict[tuple[int, int], list[str]] = {}
     for row, column, label in layer.pattern.triples().tolist():
-        output, sample = (column, row) if turned else (row, column)
-        found.setdefault((output, label), []).append(texts[sample])
-    places = np.array(list(found), dtype=int).reshape(-1, 2)
-    words = ["+".join(each) for each in found.values()]
-    return Cells(places[:, 0], places[:, 1], colours[places[:, 1]], words)
+        output, sample = (column, row) if transposed else (row, column)
+        samples.setdefault((output, label), []).append(texts[sample])
+    entries = np.array(list(samples), dtype=int).reshape(-1, 2)
+    joined = ["+".join(each) for each in samples.values()]
+    return Cells(entries[:, 0], entries[:, 1], colours[entries[:, 1]], joined)

@@ -53,13 +53,13 @@ class Drawing(Figure):
         return axes
 
 
-def breadth(words: str, points: float = 9) -> float:
+def breadth(text: str, points: float = 9) -> float:
     """About how many inches words of a size take.
 
     >>> round(breadth("a title of some words"), 1)
     1.6
     """
-    return len(words) * points * 0.0085
+    return len(text) * points * 0.0085
 
 
 def caption(axes: Axes, text: str, size: float = 9, pad: float = 6) -> None:

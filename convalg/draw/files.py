@@ -34,15 +34,15 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> Pat
         )
     if isinstance(dpi, bool) or not isinstance(dpi, int) or not 10 <= dpi <= 2400:
         raise ArgumentError(f"dpi must be a whole number from 10 to 2400, not {shown(dpi)}")
-    place = as_path(path)
-    kind = ending(place, tuple(METADATA))
-    return replace_file(place, rendered(figure, kind, dpi))
+    target = as_path(path)
+    kind = ending(target, tuple(METADATA))
+    return replace_file(target, rendered(figure, kind, dpi))
 
 
-def ending(place: Path, known: tuple[str, ...]) -> str:
+def ending(path: Path, allowed: tuple[str, ...]) -> str:
     """The format that the name of a file asks for. Raises: ArgumentError for an unknown one."""
-    kind = place.suffix.lower().removeprefix(".")
-    if kind not in known:
-        names = ", ".join(f".{name}" for name in known)
-        raise ArgumentError(f"the name of the file must end in {names}, not {place.name!r}")
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in allowed:
+        names = ", ".join(f".{name}" for name in allowed)
+        raise ArgumentError(f"the name of the file must end in {names}, not {path.name!r}")
     return kind

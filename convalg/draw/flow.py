@@ -103,16 +103,16 @@ def _heads(axes: Axes, ends: Any, side: int) -> None:
 
 def _middles(axes: Axes, cells: Cells, ends: Any, strong: Any, size: float) -> None:
     """The weights on the strong lines."""
-    for place in np.flatnonzero(strong):
-        start, end = ends[place]
-        words = cells.texts[place]
-        points = min(fitting(words, max(size, 0.2)), 7.0)
+    for entry in np.flatnonzero(strong):
+        start, end = ends[entry]
+        text = cells.texts[entry]
+        points = min(fitting(text, max(size, 0.2)), 7.0)
         if points >= SMALLEST_TEXT:
             x, y = start + (end - start) * 0.5
-            colour = text_colour(cells.colours[place])
-            box = {"boxstyle": "round,pad=0.15", "fc": cells.colours[place], "ec": "none"}
+            colour = text_colour(cells.colours[entry])
+            box = {"boxstyle": "round,pad=0.15", "fc": cells.colours[entry], "ec": "none"}
             axes.text(
-                x, y, words, fontsize=points, color=colour, ha="center", va="center",
+                x, y, text, fontsize=points, color=colour, ha="center", va="center",
                 bbox=box, zorder=6, parse_math=False,
             )  # fmt: skip
 
@@ -120,10 +120,10 @@ def _middles(axes: Axes, cells: Cells, ends: Any, strong: Any, size: float) -> N
 def _nodes(
     axes: Axes, shape: tuple[int, ...], name: str, left: float, shift: float, size: float
 ) -> None:
-    places = list(np.ndindex(*shape))
+    indices = list(np.ndindex(*shape))
     squares(
         axes,
-        [(left, shift + k) for k in range(len(places))],
+        [(left, shift + k) for k in range(len(indices))],
         PAPER,
         edges=BLOCK_LINE,
         width=0.8,
@@ -131,11 +131,11 @@ def _nodes(
         zorder=4,
         gid=name,
     )
-    for k, place in enumerate(places):
-        words = f"{name}{','.join(map(str, place))}" if size > 0.22 else ",".join(map(str, place))
-        points = fitting(words, size)
+    for k, index in enumerate(indices):
+        text = f"{name}{','.join(map(str, index))}" if size > 0.22 else ",".join(map(str, index))
+        points = fitting(text, size)
         if points >= SMALLEST_TEXT:
-            write(axes, left + 0.5, shift + k + 0.5, words, min(points, 7.0), INK)
+            write(axes, left + 0.5, shift + k + 0.5, text, min(points, 7.0), INK)
 
 
 def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:

@@ -34,33 +34,35 @@ class Layering:
 
     def route(self, source: str, target: str) -> list[tuple[int, float]]:
         """The rows that an edge goes through and where, from its source to its target."""
-        place = {item: k for k, row in enumerate(self.rows) for item in row}
-        between: list[Item] = [(source, target, k) for k in range(place[source] + 1, place[target])]
-        return [(place[item], self.middles[item]) for item in [source, *between, target]]
+        row_of = {item: k for k, row in enumerate(self.rows) for item in row}
+        between: list[Item] = [
+            (source, target, k) for k in range(row_of[source] + 1, row_of[target])
+        ]
+        return [(row_of[item], self.middles[item]) for item in [source, *between, target]]
 
 
 def layering(
-    graph: nx.DiGraph, widths: Mapping[str, float], place: Mapping[str, int] | None = None
+    graph: nx.DiGraph, widths: Mapping[str, float], row_of: Mapping[str, int] | None = None
 ) -> Layering:
     """Each node in the row that `place` names, or in the one behind its furthest source.
 
     Shapes: `widths` in inches for each node.
 
     >>> diamond = nx.DiGraph([("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("a", "d")])
-    >>> found = layering(diamond, dict.fromkeys("abcd", 1.0))
-    >>> [len(row) for row in found.rows], [row for row, _ in found.route("a", "d")]
+    >>> layers = layering(diamond, dict.fromkeys("abcd", 1.0))
+    >>> [len(row) for row in layers.rows], [row for row, _ in layers.route("a", "d")]
     ([1, 3, 1], [0, 1, 2])
     """
-    if place is None:
+    if row_of is None:
         generations = nx.topological_generations(graph)
-        place = {node: k for k, row in enumerate(generations) for node in row}
-    rows: list[list[Item]] = [[] for _ in range(max(place.values()) + 1)]
+        row_of = {node: k for k, row in enumerate(generations) for node in row}
+    rows: list[list[Item]] = [[] for _ in range(max(row_of.values()) + 1)]
     for node in graph:
-        rows[place[node]].append(node)
+        rows[row_of[node]].append(node)
     links: list[tuple[Item, Item]] = []
     for source, target in graph.edges:
         path: list[Item] = [source]
-        for k in range(place[source] + 1, place[target]):
+        for k in range(row_of[source] + 1, row_of[target]):
             path.append((source, target, k))
             rows[k].append(path[-1])
         path.append(target)
@@ -92,9 +94,9 @@ def _ordered(rows: list[list[Item]], above: Neighbours, below: Neighbours) -> li
         near = above if downwards else below
         order = rows if downwards else rows[::-1]
         for earlier, row in pairwise(order):
-            place = {item: k for k, item in enumerate(earlier)}
+            position = {item: k for k, item in enumerate(earlier)}
             mean = {
-                item: sum(place[n] for n in near[item]) / len(near[item]) if near[item] else k
+                item: sum(position[n] for n in near[item]) / len(near[item]) if near[item] else k
                 for k, item in enumerate(row)
             }
             row.sort(key=mean.__getitem__)
@@ -108,8 +110,10 @@ def _crossings(rows: list[list[Item]], below: Neighbours) -> int:
     """How often two edges between neighbouring rows cross."""
     total = 0
     for upper, lower in pairwise(rows):
-        place = {item: k for k, item in enumerate(lower)}
-        ends = [place[n] for item in upper for n in sorted(below[item], key=place.__getitem__)]
+        position = {item: k for k, item in enumerate(lower)}
+        ends = [
+            position[n] for item in upper for n in sorted(below[item], key=position.__getitem__)
+        ]
         total += sum(a > b for k, a in enumerate(ends) for b in ends[k + 1 :])
     return total
 
@@ -134,21 +138,21 @@ def _placed(
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             if len(row) < 2:
                 continue
-            wanted, weights = [], []
+            targets, weights = [], []
             for item in row:
                 beside = near[item] or [item]
                 mean = sum(middles[n] for n in beside) / len(beside)
-                wanted.append(0.0 if item in upright else mean)
+                targets.append(0.0 if item in upright else mean)
                 # Passing edges that stay straight are worth more than boxes that stay centred.
                 loose = 1.0 if isinstance(item, str) else 4.0
                 weights.append(FIRM if item in upright else loose)
-            for item, x in zip(row, _apart(row, wanted, weights, sizes), strict=True):
+            for item, x in zip(row, _apart(row, targets, weights, sizes), strict=True):
                 middles[item] = x
     return middles
 
 
 def _apart(
-    row: list[Item], wanted: list[float], weights: list[float], sizes: Mapping[Item, float]
+    row: list[Item], targets: list[float], weights: list[float], sizes: Mapping[Item, float]
 ) -> list[float]:
     """The places nearest to the wanted ones, by weighted squares, that keep order and distance.
 
@@ -158,8 +162,8 @@ def _apart(
     for left, right in pairwise(row):
         offsets.append(offsets[-1] + (sizes[left] + sizes[right]) / 2 + GAP)
     pools: list[tuple[float, float, int]] = []
-    for want, offset, weight in zip(wanted, offsets, weights, strict=True):
-        mean, total, count = want - offset, weight, 1
+    for target, offset, weight in zip(targets, offsets, weights, strict=True):
+        mean, total, count = target - offset, weight, 1
         while pools and pools[-1][0] > mean:
             other, heavy, many = pools.pop()
             mean = (mean * total + other * heavy) / (total + heavy)

@@ -24,7 +24,7 @@ class Shown:
     """An image ready to be drawn: values from 0 to 1, and the words under it."""
 
     values: npt.NDArray[np.float64]
-    words: str
+    label: str
 
 
 def image_pair(before: npt.ArrayLike, after: npt.ArrayLike) -> Drawing:
@@ -53,14 +53,14 @@ def image_pair(before: npt.ArrayLike, after: npt.ArrayLike) -> Drawing:
     tallest = max(side * min(height / width, 1.6) for height, width in sizes)
     cell = tallest + below + above
     figure = Drawing(across * (side + gap) + 0.1, down * cell)
-    for number, (word, shown) in enumerate(panels):
+    for number, (name, shown) in enumerate(panels):
         row, column = divmod(number, across)
         bottom = (down - 1 - row) * cell + below
         axes = figure.panel(0.1 + column * (side + gap), bottom, side, tallest)
         axes.set_anchor("NW")
         axes.imshow(shown.values, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="equal")
-        caption(axes, f"{word}: {shown.words.split('; ')[0]}", size=9, pad=4)
-        note = "; ".join(shown.words.split("; ")[1:])
+        caption(axes, f"{name}: {shown.label.split('; ')[0]}", size=9, pad=4)
+        note = "; ".join(shown.label.split("; ")[1:])
         axes.text(0, -0.02, note, transform=axes.transAxes, fontsize=7.5, va="top")
     return figure
 
@@ -91,16 +91,16 @@ def _shown(image: Array) -> list[Shown]:
         return [Shown(values / 255, size)]
     panels = []
     for number, plane in enumerate(small[:MOST_PANELS]):
-        words = size if channels == 1 else f"channel {number} of {channels}, {size}"
-        panels.append(_grey(plane, words))
+        label = size if channels == 1 else f"channel {number} of {channels}, {size}"
+        panels.append(_grey(plane, label))
     return panels
 
 
-def _grey(plane: npt.NDArray[np.float64], words: str) -> Shown:
+def _grey(plane: npt.NDArray[np.float64], label: str) -> Shown:
     low, high = float(plane.min()), float(plane.max())
     if low < 0:
         low, high = -max(-low, high), max(-low, high)
     spread = high - low or 1.0
     zero = ", grey 0" if low < 0 < high else ""
     scale = f"black {low:,.6g}{zero}, white {high:,.6g}"
-    return Shown((plane - low) / spread, f"{words}; {scale}")
+    return Shown((plane - low) / spread, f"{label}; {scale}")

@@ -81,7 +81,7 @@ def matrix(operator: Operator, *, row: Any = None) -> Drawing:
             f"draw.matrix takes an operator such as ca.dense(M), not {type(operator).__name__}"
         )
     operator._need_numbers("draw.matrix")
-    place = None if row is None else _row_of(operator, row)
+    index = None if row is None else _row_of(operator, row)
     if max(operator.shape) > MOST_CELLS:
         if row is not None:
             raise ArgumentError(
@@ -93,29 +93,29 @@ def matrix(operator: Operator, *, row: Any = None) -> Drawing:
     rows, columns = operator.shape
     size = min(WIDEST / columns, LARGEST_CELL)
     room = Room.of(operator, size)
-    beside = 0.0 if place is None else patch_width(operator.in_shape, columns)
+    beside = 0.0 if index is None else patch_width(operator.in_shape, columns)
     width = max(columns * size + room.left + 0.15, NARROWEST - beside)
     figure = Drawing(width + beside, rows * size + room.below + room.above)
     axes = figure.panel(room.left, room.below, columns * size, rows * size)
     panel(axes, cells, operator, size, room)
     entries = f"{rows} x {columns}, {len(cells.rows)} entries that are not zero"
     caption(axes, f"{entries}, {weights}", pad=room.pad)
-    if place is not None:
-        draw_patch(figure, axes, cells, operator, place, width)
+    if index is not None:
+        draw_patch(figure, axes, cells, operator, index, width)
     return figure
 
 
 def _row_of(operator: Operator, row: Any) -> int:
     """The flat number of an output. Raises: ShapeError or ArgumentError for none."""
     shape = operator.out_shape
-    places = tuple(row) if isinstance(row, tuple | list) else (row,)
-    if len(places) != len(shape):
+    indices = tuple(row) if isinstance(row, tuple | list) else (row,)
+    if len(indices) != len(shape):
         raise ShapeError(f"row must be the index of an output of shape {shape}, not {row!r}")
-    found = [int(as_size(v, f"row[{k}]", least=0)) for k, v in enumerate(places)]
-    for k, (value, size) in enumerate(zip(found, shape, strict=True)):
+    integers = [int(as_size(v, f"row[{k}]", least=0)) for k, v in enumerate(indices)]
+    for k, (value, size) in enumerate(zip(integers, shape, strict=True)):
         if value >= size:
             raise ArgumentError(f"row[{k}] must be below {size}, not {value}")
-    return int(np.ravel_multi_index(found, shape))
+    return int(np.ravel_multi_index(integers, shape))
 
 
 @dataclass(frozen=True)
@@ -128,25 +128,25 @@ class Room:
     pad: float
     points: float
     names: tuple[list[str], list[str]] | None
-    turned: bool
-    words: tuple[str, str]
+    rotated: bool
+    labels: tuple[str, str]
 
     @classmethod
     def of(cls, operator: Operator, size: float) -> Room:
         """The room for a matrix with squares of `size` inches."""
         names = index_names(operator.out_shape), index_names(operator.in_shape)
         points = min(7.0, 72 * size * 0.75)
-        turned = max(map(len, names[1])) * points * 0.65 > 72 * size
+        rotated = max(map(len, names[1])) * points * 0.65 > 72 * size
         shown = size >= SMALLEST_NAMED
         # Names stand upright once they are wider than a square; the title stays above them.
-        high = points * (0.65 * max(map(len, names[1])) if turned else 1.2) + 4 if shown else 0
+        high = points * (0.65 * max(map(len, names[1])) if rotated else 1.2) + 4 if shown else 0
         wide = points * 0.65 * max(map(len, names[0])) / 72 if shown else 0.0
         left, pad = wide + 0.32, high + 14
-        words = index_words(operator)
+        labels = index_labels(operator)
         # The words beside a matrix of few rows reach below it.
-        below = max(LETTER * len(f"output: {words[0]}") - operator.shape[0] * size, 0) + BELOW
+        below = max(LETTER * len(f"output: {labels[0]}") - operator.shape[0] * size, 0) + BELOW
         shown_names = names if shown else None
-        return cls(left, pad / 72 + 0.26, below, pad, points, shown_names, turned, words)
+        return cls(left, pad / 72 + 0.26, below, pad, points, shown_names, rotated, labels)
 
 
 def panel(axes: Axes, cells: Cells, operator: Operator, size: float, room: Room) -> None:
@@ -159,10 +159,10 @@ def panel(axes: Axes, cells: Cells, operator: Operator, size: float, room: Room)
     axes.xaxis.set_label_position("top")
     if room.names is not None:
         axes.set_yticks(np.arange(rows) + 0.5, room.names[0])
-        axes.set_xticks(np.arange(columns) + 0.5, room.names[1], rotation=90 * room.turned)
+        axes.set_xticks(np.arange(columns) + 0.5, room.names[1], rotation=90 * room.rotated)
         axes.tick_params(labelsize=room.points)
-    axes.set_ylabel(f"output: {room.words[0]}", fontsize=6.5, color=INK, labelpad=3, loc="top")
-    axes.set_xlabel(f"input: {room.words[1]}", fontsize=6.5, color=INK, labelpad=3, loc="left")
+    axes.set_ylabel(f"output: {room.labels[0]}", fontsize=6.5, color=INK, labelpad=3, loc="top")
+    axes.set_xlabel(f"input: {room.labels[1]}", fontsize=6.5, color=INK, labelpad=3, loc="left")
 
 
 def patch_width(shape: tuple[int, ...], columns: int) -> float:
@@ -176,14 +176,14 @@ def patch_cell(shape: tuple[int, ...], columns: int) -> float:
 
 
 def draw_patch(
-    figure: Drawing, axes: Axes, cells: Cells, operator: Operator, place: int, left: float
+    figure: Drawing, axes: Axes, cells: Cells, operator: Operator, row: int, left: float
 ) -> None:
     """A frame around a row, and the row put back into the shape of the input beside it."""
     columns, shape = operator.shape[1], operator.in_shape
-    _bracket(axes, place, 1, columns)
+    _bracket(axes, row, 1, columns)
     planes = math.prod(shape[:-2])
     high, wide = (shape[-2] if len(shape) > 1 else 1), shape[-1]
-    chosen = np.flatnonzero(cells.rows == place)
+    chosen = np.flatnonzero(cells.rows == row)
     channel, pixel = np.divmod(cells.columns[chosen], high * wide)
     shown = min(planes, MOST_PLANES)
     _, up = figure.get_size_inches()
@@ -202,7 +202,7 @@ def draw_patch(
         caption(image, name, size=7, pad=3)
         top -= high * size + gap
         edge = ConnectionPatch(
-            (columns, place + 0.5), (0, high / 2), "data", "data", axesA=axes, axesB=image,
+            (columns, row + 0.5), (0, high / 2), "data", "data", axesA=axes, axesB=image,
             color=INK, lw=0.8, zorder=1, arrowstyle="-|>",
         )  # fmt: skip
         figure.add_artist(edge)
@@ -273,8 +273,8 @@ def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
     width = max(columns * size, breadth(f"valid: {rows} x {columns}"))
     figure = Drawing(left + 3 * width + 2 * gap + 0.15, rows * size + below + above)
     ghosts, _ = cells_of(full)
-    for place, (mode, layer) in enumerate(layers.items()):
-        axes = figure.panel(left + place * (width + gap), below, columns * size, rows * size)
+    for number, (mode, layer) in enumerate(layers.items()):
+        axes = figure.panel(left + number * (width + gap), below, columns * size, rows * size)
         frame(axes, rows, columns)
         # A row of a mode with less padding is the row of the full matrix that starts there.
         first = full.geometry.axes[0].before - layer.geometry.axes[0].before
@@ -297,8 +297,8 @@ def cells_of(operator: Operator) -> tuple[Cells, str]:
             return cells, plural(operator.weights.size, "weight")
         case Adjoint(operator=Convolution() as layer):
             cells = _layer_cells(layer)
-            turned = Cells(cells.columns, cells.rows, cells.colours, cells.texts)
-            return turned, plural(layer.weights.size, "weight")
+            transposed = Cells(cells.columns, cells.rows, cells.colours, cells.texts)
+            return transposed, plural(layer.weights.size, "weight")
     entries = [
         (row, column, number_text(value))
         for row, line in enumerate(exact_rows(operator))
@@ -308,30 +308,30 @@ def cells_of(operator: Operator) -> tuple[Cells, str]:
     texts = [text for _, _, text in entries]
     values = list(dict.fromkeys(texts))
     colours = weight_colours((len(values),))
-    number = {text: place for place, text in enumerate(values)}
-    found = Cells(
+    number = {text: index for index, text in enumerate(values)}
+    cells = Cells(
         np.array([row for row, _, _ in entries], dtype=int),
         np.array([column for _, column, _ in entries], dtype=int),
         colours[[number[text] for text in texts]],
         texts,
     )
-    return found, plural(len(values), "different value")
+    return cells, plural(len(values), "different value")
 
 
 def _layer_cells(layer: Convolution) -> Cells:
     """One cell for each entry of the pattern, several weights on one entry joined."""
     colours = weight_colours(layer.weights.shape)
-    words = [number_text(value) for value in layer.weights.ravel()]
+    texts = [number_text(value) for value in layer.weights.ravel()]
     labels: dict[tuple[int, int], list[int]] = {}
     for row, column, label in layer.pattern.triples().tolist():
         labels.setdefault((row, column), []).append(label)
-    several = [int(SEVERAL[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    places = np.array(list(labels), dtype=int).reshape(-1, 2)
+    several = [int(SEVERAL[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    entries = np.array(list(labels), dtype=int).reshape(-1, 2)
     return Cells(
-        places[:, 0],
-        places[:, 1],
+        entries[:, 0],
+        entries[:, 1],
         np.array([colours[n[0]] if len(n) == 1 else several for n in labels.values()]),
-        ["+".join(words[label] for label in n) for n in labels.values()],
+        ["+".join(texts[label] for label in n) for n in labels.values()],
     )
 
 
@@ -359,20 +359,20 @@ def block_edges(shape: tuple[int, ...], depth: int) -> range:
 
 def draw_squares(axes: Axes, cells: Cells, size: float) -> None:
     """Draw entries as squares of `size` inches, with their words where there is room."""
-    places = np.stack([cells.columns, cells.rows], axis=1)
-    squares(axes, places, cells.colours, width=0.3 if size > 0.06 else 0)
+    positions = np.stack([cells.columns, cells.rows], axis=1)
+    squares(axes, positions, cells.colours, width=0.3 if size > 0.06 else 0)
     # Most texts share one size; a long one, where several weights meet, is smaller or left out.
     fits = {text: fitting(text, size) for text in set(cells.texts)}
     common = float(np.median([fits[text] for text in cells.texts])) if cells.texts else 0.0
-    for (column, row), text, colour in zip(places, cells.texts, cells.colours, strict=True):
+    for (column, row), text, colour in zip(positions, cells.texts, cells.colours, strict=True):
         points = min(fits[text], common)
         if points >= SMALLEST_TEXT:
             write(axes, column + 0.5, row + 0.5, text, points, text_colour(colour))
 
 
 def _outlines(axes: Axes, cells: Cells) -> None:
-    places = np.stack([cells.columns, cells.rows], axis=1)
-    squares(axes, places, "none", edges=GHOST, width=0.4, zorder=1)
+    positions = np.stack([cells.columns, cells.rows], axis=1)
+    squares(axes, positions, "none", edges=GHOST, width=0.4, zorder=1)
 
 
 def _bracket(axes: Axes, first: int, count: int, columns: int) -> None:
@@ -384,22 +384,22 @@ def _bracket(axes: Axes, first: int, count: int, columns: int) -> None:
 
 def index_names(shape: tuple[int, ...]) -> list[str]:
     """The index of each sample, in row-major order."""
-    return [",".join(map(str, place)) for place in np.ndindex(*shape)]
+    return [",".join(map(str, index)) for index in np.ndindex(*shape)]
 
 
-def index_words(operator: Operator) -> tuple[str, str]:
+def index_labels(operator: Operator) -> tuple[str, str]:
     """What the numbers of an index count, for outputs and inputs.
 
     >>> import convalg as ca
-    >>> index_words(ca.correlation((4, 4), ca.kernel(2, 1, 3, 3)))
+    >>> index_labels(ca.correlation((4, 4), ca.kernel(2, 1, 3, 3)))
     ('channel, row, column', 'channel, row, column')
     """
     layers = convolutions(operator)
     channels = bool(layers) and layers[0].geometry.has_channels
-    return _axis_words(operator.out_shape, channels), _axis_words(operator.in_shape, channels)
+    return _axis_labels(operator.out_shape, channels), _axis_labels(operator.in_shape, channels)
 
 
-def _axis_words(shape: tuple[int, ...], channels: bool) -> str:
+def _axis_labels(shape: tuple[int, ...], channels: bool) -> str:
     lead = ["channel"] if channels or len(shape) == 3 else []
     spatial = len(shape) - len(lead)
     names = {0: [], 1: ["sample"], 2: ["row", "column"], 3: ["slice", "row", "column"]}
@@ -434,8 +434,8 @@ def _kernel_title(layer: Convolution, number: int) -> str:
     leading = shape[:-2] if len(layer.geometry.taps) > 1 else shape[:-1]
     if not leading:
         return "kernel"
-    place = [str(v) for v in np.unravel_index(number, leading)]
-    return f"kernel[{', '.join(place)}]"
+    index = [str(v) for v in np.unravel_index(number, leading)]
+    return f"kernel[{', '.join(index)}]"
 
 
 def _density(operator: Operator) -> Drawing:
@@ -459,10 +459,10 @@ def _density(operator: Operator) -> Drawing:
     lines = [[(0, r / step), (across, r / step)] for r in _few_edges(operator.out_shape)]
     lines += [[(c / step, 0), (c / step, down)] for c in _few_edges(operator.in_shape)]
     axes.add_collection(LineCollection(lines, colors=GHOST, linewidths=0.4, zorder=3))
-    words = index_words(operator)
+    labels = index_labels(operator)
     axes.xaxis.set_label_position("top")
-    axes.set_ylabel(f"output: {words[0]}", fontsize=6.5, color=INK, labelpad=3)
-    axes.set_xlabel(f"input: {words[1]}", fontsize=6.5, color=INK, labelpad=3, loc="left")
+    axes.set_ylabel(f"output: {labels[0]}", fontsize=6.5, color=INK, labelpad=3)
+    axes.set_xlabel(f"input: {labels[1]}", fontsize=6.5, color=INK, labelpad=3, loc="left")
     count = f"{rows:,} x {columns:,}, {int(counts.sum()):,} entries that are not zero"
     pixel = f"a pixel is {step} x {step} entries, darkest {share.max():.2g} of them filled"
     caption(axes, f"{count}\n{pixel}", size=8, pad=14)

@@ -40,25 +40,25 @@ def spectrum(source: Operator | Spectrum) -> Drawing:
     """
     if not isinstance(source, Operator | Spectrum):
         raise KindError(f"draw.spectrum takes an operator, not {type(source).__name__}")
-    found = source if isinstance(source, Spectrum) else find_spectrum(source)
+    result = source if isinstance(source, Spectrum) else find_spectrum(source)
     figure = Drawing(6.2, 3.4)
     axes = plot(figure, 0.6, 0.5, 5.3, 2.5)
-    places = np.arange(1, len(found) + 1)
-    axes.fill_between(places, found.values, step="mid", color=HUES[4], alpha=0.35, lw=0)
-    mark = "o" if len(found) <= 60 else None
-    axes.plot(places, found.values, color=HUES[0], lw=1.2, marker=mark, ms=3)
-    axes.set_ylim(0, float(found[0]) * 1.06 or 1.0)
-    axes.set_xlim(0.5, len(found) + 0.5)
+    numbers = np.arange(1, len(result) + 1)
+    axes.fill_between(numbers, result.values, step="mid", color=HUES[4], alpha=0.35, lw=0)
+    mark = "o" if len(result) <= 60 else None
+    axes.plot(numbers, result.values, color=HUES[0], lw=1.2, marker=mark, ms=3)
+    axes.set_ylim(0, float(result[0]) * 1.06 or 1.0)
+    axes.set_xlim(0.5, len(result) + 0.5)
     axes.set_xlabel("number of the singular value", fontsize=7.5, color=INK)
-    many = plural(len(found), "singular value")
-    caption(axes, f"{many} from {found[0]:.6g} to {_smallest(found):.6g} ({found.method})")
+    many = plural(len(result), "singular value")
+    caption(axes, f"{many} from {result[0]:.6g} to {_smallest(result):.6g} ({result.method})")
     return figure
 
 
-def _smallest(found: Spectrum) -> float:
+def _smallest(result: Spectrum) -> float:
     """The last value, and zero where it is zero up to rounding."""
-    last = float(found[-1])
-    tiny = float(found[0]) * len(found) * float(np.finfo(float).eps)
+    last = float(result[-1])
+    tiny = float(result[0]) * len(result) * float(np.finfo(float).eps)
     return 0.0 if last <= tiny else last
 
 
@@ -74,15 +74,15 @@ def coverage(operator: Any) -> Drawing:
     >>> figure.axes[0].get_title(loc="left").partition(",")[0]
     'uneven: written 1 or 2 times'
     """
-    found = count_coverage(operator)
-    counts = found.counts if found.counts.ndim < 3 else found.counts[0]
+    result = count_coverage(operator)
+    counts = result.counts if result.counts.ndim < 3 else result.counts[0]
     if counts.ndim > 2:
         raise ShapeError(
-            f"draw.coverage shows one or two spatial axes, not outputs of {found.counts.shape}"
+            f"draw.coverage shows one or two spatial axes, not outputs of {result.counts.shape}"
         )
     plane = np.atleast_2d(counts)
-    words = found.explain()
-    first, _, rest = words.partition("; ")
+    text = result.explain()
+    first, _, rest = text.partition("; ")
     figure, axes, size = _plane(plane, 0.36, below=0.15, above=0.75, least=4.4)
     shades = strong_colours(0.75 * plane / max(int(plane.max()), 1))
     if max(plane.shape) <= MOST_NUMBERS:
@@ -113,13 +113,13 @@ def effective_field(net: Network, node: str | None = None, x: Any = None) -> Dra
     if not isinstance(net, Network):
         raise KindError(f"draw.effective_field takes a ca.Network, not {type(net).__name__}")
     name = net.output if node is None else node
-    found: EffectiveField = net.effective_receptive_field(name, x)
-    if found.values.ndim > 2:
+    field: EffectiveField = net.effective_receptive_field(name, x)
+    if field.values.ndim > 2:
         raise ShapeError(
-            f"draw.effective_field shows one or two spatial axes, not {found.values.ndim}"
+            f"draw.effective_field shows one or two spatial axes, not {field.values.ndim}"
         )
-    whole = np.atleast_2d(found.values)
-    plane, edge = (whole, None) if x is None else _near(whole, net, name)
+    values = np.atleast_2d(field.values)
+    plane, edge = (values, None) if x is None else _near(values, net, name)
     shares = plane / (float(plane.max()) or 1.0)
     rows, columns = plane.shape
     figure, axes, _ = _plane(plane, 0.3, below=0.2, above=0.5, least=5.4, right=0.8)
@@ -130,11 +130,11 @@ def effective_field(net: Network, node: str | None = None, x: Any = None) -> Dra
     if edge is not None:
         axes.add_patch(edge)
     _scale(figure, axes)
-    size = " x ".join(map(str, plane.shape[-found.values.ndim :]))
-    words = (
-        f"{name}: {size} pixels, {found.mass():.1%} of the weight within two standard deviations"
+    size = " x ".join(map(str, plane.shape[-field.values.ndim :]))
+    title = (
+        f"{name}: {size} pixels, {field.mass():.1%} of the weight within two standard deviations"
     )
-    caption(axes, words, size=8)
+    caption(axes, title, size=8)
     return figure
 
 
@@ -169,10 +169,10 @@ def _near(plane: npt.NDArray[Any], net: Network, node: str) -> tuple[npt.NDArray
 
 def _scale(figure: Drawing, axes: Any) -> None:
     """The shades from nothing to the strongest pixel, at the right."""
-    place = axes.get_position()
+    box = axes.get_position()
     across, up = figure.get_size_inches()
-    height = min(place.height * up, 1.6)
-    bar = figure.panel(place.x1 * across + 0.12, place.y1 * up - height, 0.12, height)
+    height = min(box.height * up, 1.6)
+    bar = figure.panel(box.x1 * across + 0.12, box.y1 * up - height, 0.12, height)
     ramp = np.linspace(1, 0, STEPS)[:, None]
     bar.imshow(strong_colours(ramp), aspect="auto", interpolation="none")
     bar.yaxis.tick_right()

@@ -10,7 +10,7 @@ from matplotlib.path import Path
 
 from convalg.arguments import plural
 from convalg.draw.figure import Drawing, caption
-from convalg.draw.network_boxes import groups, title_words
+from convalg.draw.network_boxes import box_title, groups
 from convalg.draw.network_layout import LETTER, LINE, BoxPosition, Frame, NetworkLayout, Point, plan
 from convalg.draw.palette import BAND, GHOST, HUES, INK, PAPER
 from convalg.errors import KindError, TooLargeError
@@ -66,25 +66,25 @@ def network(net: Network) -> Drawing:
 def _title(net: Network) -> str:
     shapes = [" x ".join(map(size_words, shape)) for shape in (net.in_shape, net.out_shape)]
     count = net.parameters
-    words = f"{count:,}" if isinstance(count, int) else size_words(count)
-    return f"{net.name}: {plural(len(net), 'layer')}, {words} parameters, {' to '.join(shapes)}"
+    number = f"{count:,}" if isinstance(count, int) else size_words(count)
+    return f"{net.name}: {plural(len(net), 'layer')}, {number} parameters, {' to '.join(shapes)}"
 
 
-def _drawn(found: NetworkLayout, title: str) -> Drawing:
-    words = max(LETTER * 1.5 * len(title), LETTER * 1.15 * len(NOTE))
-    figure = Drawing(max(found.width, words) + 0.4, found.height + 0.85)
+def _drawn(layout: NetworkLayout, title: str) -> Drawing:
+    least = max(LETTER * 1.5 * len(title), LETTER * 1.15 * len(NOTE))
+    figure = Drawing(max(layout.width, least) + 0.4, layout.height + 0.85)
     # A narrow graph stands in the middle under its title.
-    left = max(words - found.width, 0) / 2
-    axes = figure.panel(0.2, 0.2, max(found.width, words), found.height)
-    axes.set_xlim(-left, max(found.width, words) - left)
-    axes.set_ylim(found.height, 0)
-    for frame in found.frames:
+    left = max(least - layout.width, 0) / 2
+    axes = figure.panel(0.2, 0.2, max(layout.width, least), layout.height)
+    axes.set_xlim(-left, max(layout.width, least) - left)
+    axes.set_ylim(layout.height, 0)
+    for frame in layout.frames:
         _repeated(axes, frame)
-    for points in found.arrows:
+    for points in layout.arrows:
         _arrow(axes, points)
-    for start, end in found.sideways:
+    for start, end in layout.sideways:
         _sideways(axes, start, end)
-    for spot in found.spots:
+    for spot in layout.spots:
         _box(axes, spot)
     caption(axes, title, pad=22)
     axes.annotate(
@@ -117,25 +117,23 @@ def _box(axes: Axes, spot: BoxPosition) -> None:
     axes.add_patch(shape)
     if box is None:
         middle = spot.x + spot.width / 2, spot.y + spot.height / 2
-        _text(axes, *middle, title_words(spot.name), "center")
+        _text(axes, *middle, box_title(spot.name), "center")
         return
     bar = Rectangle(
         (spot.x + 0.02, spot.y + 0.03), 0.055, spot.height - 0.06, color=hue_of(box.layer), lw=0
     )
     bar.set_zorder(4)
     axes.add_patch(bar)
-    for k, words in enumerate((title_words(spot.name), *box.words)):
+    for k, line in enumerate((box_title(spot.name), *box.lines)):
         middle_line = spot.y + 0.05 + LINE * (k + 0.5)
-        _text(axes, spot.x + 0.12, middle_line, words, "left", weight="normal" if k else "bold")
+        _text(axes, spot.x + 0.12, middle_line, line, "left", weight="normal" if k else "bold")
 
 
-def _text(
-    axes: Axes, x: float, y: float, words: str, align: str, *, weight: str = "normal"
-) -> None:
+def _text(axes: Axes, x: float, y: float, text: str, align: str, *, weight: str = "normal") -> None:
     axes.text(
         x,
         y,
-        words,
+        text,
         ha=align,
         va="center_baseline",
         fontsize=POINTS,

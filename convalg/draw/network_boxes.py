@@ -25,7 +25,7 @@ class LayerBox:
 
     name: str
     layer: Layer | None
-    words: tuple[str, ...]
+    lines: tuple[str, ...]
     sources: tuple[str, ...] = ()
 
 
@@ -44,8 +44,8 @@ def groups(net: Network) -> list[Group]:
     equal blocks one behind the other are one group.
     """
     boxes = _boxes(net)
-    found = [Group(tuple(part)) for part in _between_necks(boxes)]
-    return _folded(found) if len(boxes) > MOST_SINGLE else found
+    parts = [Group(tuple(part)) for part in _between_necks(boxes)]
+    return _folded(parts) if len(boxes) > MOST_SINGLE else parts
 
 
 def _boxes(net: Network) -> list[LayerBox]:
@@ -65,38 +65,38 @@ def _boxes(net: Network) -> list[LayerBox]:
     boxes = []
     for name, inside in layers.items():
         if name == INPUT:
-            boxes.append(LayerBox(INPUT, None, (_shape_words(net.in_shape),)))
+            boxes.append(LayerBox(INPUT, None, (_shape_text(net.in_shape),)))
             continue
         fed = dict.fromkeys(home[source] for source in net.sources(name))
-        boxes.append(LayerBox(name, net[name], _words(net, inside), tuple(fed)))
+        boxes.append(LayerBox(name, net[name], _lines(net, inside), tuple(fed)))
     return boxes
 
 
-def _words(net: Network, nodes: Sequence[str]) -> tuple[str, ...]:
+def _lines(net: Network, nodes: Sequence[str]) -> tuple[str, ...]:
     """The call that makes the first layer, what follows it, the shape and the parameters."""
     first, *others = nodes
-    words = [layer_words(net[first])]
+    lines = [layer_text(net[first])]
     if others:
-        words.append(_shortened(" ".join(f"+ {_kind(net[node])}" for node in others), LONGEST_CALL))
+        lines.append(_shortened(" ".join(f"+ {_kind(net[node])}" for node in others), LONGEST_CALL))
     count = sum(
         size_product(shape)
         for node in nodes
         for shape in net[node].weights(*net.input_shapes(node)).values()
     )
-    shape = _shape_words(net.shapes[nodes[-1]])
+    shape = _shape_text(net.shapes[nodes[-1]])
     numbers = f" · {count:,}" if isinstance(count, int) and count else ""
-    return (*words, f"{shape}{numbers}")
+    return (*lines, f"{shape}{numbers}")
 
 
 def _kind(layer: Layer) -> str:
     return layer.function if isinstance(layer, Pointwise) else type(layer).__name__
 
 
-def layer_words(layer: Layer) -> str:
+def layer_text(layer: Layer) -> str:
     """The call that makes a layer, in one short line.
 
     >>> import convalg as ca
-    >>> layer_words(ca.layers.Conv(64, 7, stride=2, padding=3, bias=False))
+    >>> layer_text(ca.layers.Conv(64, 7, stride=2, padding=3, bias=False))
     'Conv(64, 7, stride=2, padding=3)'
     """
     shown = []
@@ -112,7 +112,7 @@ def layer_words(layer: Layer) -> str:
     return f"{_kind(layer)}({', '.join(shown)})" if shown else _kind(layer)
 
 
-def _shape_words(shape: Sequence[object]) -> str:
+def _shape_text(shape: Sequence[object]) -> str:
     return " x ".join(size_words(size) for size in shape)
 
 
@@ -124,18 +124,18 @@ def _shortened(text: str, longest: int) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-def title_words(name: str) -> str:
+def box_title(name: str) -> str:
     """The name of a box, short enough for it."""
     return _shortened(name, LONGEST_NAME)
 
 
 def _between_necks(boxes: list[LayerBox]) -> list[list[LayerBox]]:
     """The boxes in parts, each up to the next box that nothing flows past."""
-    place = {box.name: k for k, box in enumerate(boxes)}
+    position = {box.name: k for k, box in enumerate(boxes)}
     reach = list(range(len(boxes)))
     for k, box in enumerate(boxes):
         for source in box.sources:
-            reach[place[source]] = max(reach[place[source]], k)
+            reach[position[source]] = max(reach[position[source]], k)
     parts: list[list[LayerBox]] = [[]]
     furthest = 0
     for k, box in enumerate(boxes):
@@ -150,29 +150,29 @@ def _between_necks(boxes: list[LayerBox]) -> list[list[LayerBox]]:
 
 def _folded(parts: list[Group]) -> list[Group]:
     """Equal groups one behind the other as one."""
-    found: list[Group] = []
+    folded: list[Group] = []
     looks: list[object] = []
     renamed: dict[str, str] = {}
     for part in parts:
         look = _look(part)
-        if found and look == looks[-1]:
-            renamed[part.boxes[-1].name] = found[-1].boxes[-1].name
-            found[-1] = replace(found[-1], times=found[-1].times + 1)
+        if folded and look == looks[-1]:
+            renamed[part.boxes[-1].name] = folded[-1].boxes[-1].name
+            folded[-1] = replace(folded[-1], times=folded[-1].times + 1)
             continue
         boxes = tuple(
             replace(box, sources=tuple(renamed.get(name, name) for name in box.sources))
             for box in part.boxes
         )
-        found.append(Group(boxes))
+        folded.append(Group(boxes))
         looks.append(look)
-    return found
+    return folded
 
 
 def _look(part: Group) -> object:
     """What two groups have in common when they are the same block: all but the names."""
-    place = {box.name: k for k, box in enumerate(part.boxes)}
+    position = {box.name: k for k, box in enumerate(part.boxes)}
     return tuple(
-        (repr(box.layer), box.words, tuple(place.get(name, -1) for name in box.sources))
+        (repr(box.layer), box.lines, tuple(position.get(name, -1) for name in box.sources))
         for box in part.boxes
     )
 

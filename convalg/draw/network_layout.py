@@ -10,7 +10,7 @@ from itertools import pairwise
 import networkx as nx
 
 from convalg.draw.graph_layout import Layering, layering
-from convalg.draw.network_boxes import Group, LayerBox, as_graph, title_words
+from convalg.draw.network_boxes import Group, LayerBox, as_graph, box_title
 from convalg.draw.skip_layout import SkipLayout, hourglass
 
 LINE = 0.112  # inches between lines of text
@@ -75,42 +75,42 @@ def plan(parts: Sequence[Group]) -> NetworkLayout:
 
 
 def _width(box: LayerBox) -> float:
-    words = max(BOLD * len(title_words(box.name)), LETTER * max(map(len, box.words)))
-    return max(words + 0.2, NARROWEST)
+    text_width = max(BOLD * len(box_title(box.name)), LETTER * max(map(len, box.lines)))
+    return max(text_width + 0.2, NARROWEST)
 
 
 def _height(box: LayerBox | None) -> float:
-    return LINE * (1 + len(box.words) if box else 1) + 0.09
+    return LINE * (1 + len(box.lines) if box else 1) + 0.09
 
 
 # Columns.
 
 
 def _columns(parts: Sequence[Group], boxes: dict[str, LayerBox], wide: float) -> NetworkLayout:
-    found = NetworkLayout()
+    layout = NetworkLayout()
     for broken in _broken(parts, boxes, wide):
         graph = as_graph(broken)
         layers = layering(graph, dict.fromkeys(graph, wide))
         own = {box.name: box for part in broken for box in part.boxes}
-        if found.spots:
-            found.width += BETWEEN
-        spots, tops = _stand(layers, own, found.width, wide)
-        right = found.width + layers.width
+        if layout.spots:
+            layout.width += BETWEEN
+        spots, tops = _stand(layers, own, layout.width, wide)
+        right = layout.width + layers.width
         for part in broken:
             arrows = [
-                _arrow(layers.route(name, box.name), spots[name], spots[box.name], tops, found)
+                _arrow(layers.route(name, box.name), spots[name], spots[box.name], tops, layout)
                 for box in part.boxes
                 for name in box.sources
             ]
-            found.arrows += arrows
+            layout.arrows += arrows
             if part.times > 1:
                 frame = _frame(part, spots, arrows)
-                found.frames.append(frame)
+                layout.frames.append(frame)
                 right = max(right, frame.right + TIMES)
-        found.spots += spots.values()
-        found.width = right
-        found.height = max(found.height, max(s.y + s.height for s in spots.values()))
-    return found
+        layout.spots += spots.values()
+        layout.width = right
+        layout.height = max(layout.height, max(s.y + s.height for s in spots.values()))
+    return layout
 
 
 def _frame(part: Group, spots: dict[str, BoxPosition], arrows: list[list[Point]]) -> Frame:
@@ -167,7 +167,7 @@ def _stand(
         high = max(_height(boxes.get(name)) for name in names)
         for name in names:
             box = boxes.get(name)
-            width = wide if box else LETTER * len(title_words(name)) + 0.2
+            width = wide if box else LETTER * len(box_title(name)) + 0.2
             x = left + layers.middles[name] - width / 2
             spots[name] = BoxPosition(name, box, x, y, width, _height(box))
         tops.append((y, y + high))
@@ -180,7 +180,7 @@ def _arrow(
     start: BoxPosition,
     end: BoxPosition,
     tops: list[Point],
-    found: NetworkLayout,
+    layout: NetworkLayout,
 ) -> list[Point]:
     """From the bottom of a box to the top of another, upright where it passes a row."""
     points = [(start.x + start.width / 2, start.y + start.height)]
@@ -189,7 +189,7 @@ def _arrow(
         # The lowest box of a row ends at its bottom, up to rounding.
         if tops[upper][1] - y > 1e-9:
             points.append((x, tops[upper][1]))
-        points.append((found.width + middle, tops[lower][0]))
+        points.append((layout.width + middle, tops[lower][0]))
     points[-1] = (end.x + end.width / 2, end.y)
     return points
 
@@ -199,7 +199,7 @@ def _arrow(
 
 def _sides(boxes: dict[str, LayerBox], shape: SkipLayout, wide: float) -> NetworkLayout:
     graph = as_graph([Group(tuple(boxes.values()))])
-    found = NetworkLayout()
+    layout = NetworkLayout()
     count = max(shape.rows.values()) + 1
     high = [
         max((_height(boxes[n]) for n, row in shape.rows.items() if row == k), default=0.0)
@@ -211,27 +211,27 @@ def _sides(boxes: dict[str, LayerBox], shape: SkipLayout, wide: float) -> Networ
         tops.append((y, y + each))
         y += each + PITCH
     spots: dict[str, BoxPosition] = {}
-    for side, turned in ((shape.down, False), (shape.up, True)):
+    for side, upwards in ((shape.down, False), (shape.up, True)):
         part = graph.subgraph(side)
-        part = part.reverse() if turned else part
+        part = part.reverse() if upwards else part
         layers = layering(part, dict.fromkeys(part, wide), shape.rows)
         for name in side:
             top, bottom = tops[shape.rows[name]]
             height = _height(boxes[name])
-            x = found.width + layers.middles[name] - wide / 2
+            x = layout.width + layers.middles[name] - wide / 2
             middle = (top + bottom - height) / 2
             spots[name] = BoxPosition(name, boxes[name], x, middle, wide, height)
         for source, target in part.edges:
             route = layers.route(source, target)
-            points = _arrow(route, spots[source], spots[target], tops, found)
-            found.arrows.append(points[::-1] if turned else points)
-        found.width += layers.width + (0 if turned else 2 * BETWEEN)
+            points = _arrow(route, spots[source], spots[target], tops, layout)
+            layout.arrows.append(points[::-1] if upwards else points)
+        layout.width += layers.width + (0 if upwards else 2 * BETWEEN)
     for source, target in shape.across:
         start, end = spots[source], spots[target]
-        found.sideways.append(_across(start, end, shape.rows[source] == shape.rows[target]))
-    found.spots = list(spots.values())
-    found.height = y - PITCH
-    return found
+        layout.sideways.append(_across(start, end, shape.rows[source] == shape.rows[target]))
+    layout.spots = list(spots.values())
+    layout.height = y - PITCH
+    return layout
 
 
 def _across(start: BoxPosition, end: BoxPosition, level: bool) -> tuple[Point, Point]:

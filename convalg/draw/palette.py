@@ -100,4 +100,4 @@ def luminance(colour: npt.ArrayLike) -> float:
 
 def rgb(name: str) -> list[float]:
     """Red, green and blue from 0 to 1 of a name such as "#ffffff"."""
-    return [int(name[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    return [int(name[start : start + 2], 16) / 255 for start in (1, 3, 5)]

@@ -76,12 +76,12 @@ def _one(x: Any, shape: tuple[int, ...], name: str) -> Any:
 
 def _reached(rows: Iterable[Mapping[int, Any]], count: int) -> list[list[int]]:
     """The outputs that depend on each sample."""
-    found: list[list[int]] = [[] for _ in range(count)]
+    readers: list[list[int]] = [[] for _ in range(count)]
     for output, line in enumerate(rows):
         for sample, share in line.items():
             if share != 0:
-                found[sample].append(output)
-    return found
+                readers[sample].append(output)
+    return readers
 
 
 def _colours(reached: list[list[int]], after: Colours) -> Colours:

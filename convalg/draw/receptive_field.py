@@ -46,13 +46,11 @@ def receptive_field(net: Network, axis: int = 0) -> Drawing:
     axes.set_xlim(low - 0.02 * (high - low), high + 0.06 * (high - low))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.add_patch(Rectangle((0, -0.6), n, len(rows) + 0.2, color=BAND, zorder=0))
-    for place, (_, start, end, size) in enumerate(rows):
-        axes.add_patch(
-            Rectangle((start, place - 0.32), end - start, 0.64, color=HUES[0], alpha=0.85)
-        )
+    for row, (_, start, end, size) in enumerate(rows):
+        axes.add_patch(Rectangle((start, row - 0.32), end - start, 0.64, color=HUES[0], alpha=0.85))
         axes.text(
             end + 0.01 * (high - low),
-            place,
+            row,
             size,
             va="center",
             fontsize=7,
@@ -71,11 +69,11 @@ def receptive_field(net: Network, axis: int = 0) -> Drawing:
 
 def _rows(net: Network, axis: int) -> list[tuple[str, float, float, str]]:
     """Name, first and last position, and size of each field that is larger than those before."""
-    found: list[tuple[str, float, float, str]] = []
+    rows: list[tuple[str, float, float, str]] = []
     widest = 0.0
-    known: dict[str, Any] = reaches(net)
+    fields: dict[str, Any] = reaches(net)
     for node in net:
-        reach = known[node]
+        reach = fields[node]
         if node == INPUT:
             continue
         middle = tuple(
@@ -87,11 +85,11 @@ def _rows(net: Network, axis: int) -> list[tuple[str, float, float, str]]:
             widest = last - first + 1
             at_most = "at most " if reach.is_bound else ""
             size = f"{at_most}{reach.sizes_at_most[axis]}"
-            found.append((node, float(first), float(last + 1), size))
-    if len(found) > MOST_ROWS:
-        step = len(found) / MOST_ROWS
-        found = [found[int(k * step)] for k in range(MOST_ROWS - 1)] + found[-1:]
-    return found
+            rows.append((node, float(first), float(last + 1), size))
+    if len(rows) > MOST_ROWS:
+        step = len(rows) / MOST_ROWS
+        rows = [rows[int(k * step)] for k in range(MOST_ROWS - 1)] + rows[-1:]
+    return rows
 
 
 def _short(name: str) -> str:

@@ -17,7 +17,7 @@ from convalg.operators.leaves import Convolution, single_layer
 from convalg.operators.tree import Operator
 from convalg.size import as_size
 
-Place: TypeAlias = tuple[int, int]
+Position: TypeAlias = tuple[int, int]
 INPUT, PADDING, INSERTED = "input", "padding", "inserted"
 MOST_CELLS = 48
 """Cells of one side of a padded input or an output, at most."""
@@ -36,7 +36,7 @@ class Board:
     columns: tuple[str, ...]
 
     @property
-    def shape(self) -> Place:
+    def shape(self) -> Position:
         """Rows and columns, with the padding."""
         rows, columns = self.kinds.shape
         return rows, columns
@@ -47,7 +47,7 @@ class Tap:
     """A weight on a cell of one of the boards of the input."""
 
     board: int
-    place: Place
+    position: Position
     label: int
     text: str
 
@@ -59,7 +59,7 @@ class Scene:
     inputs: tuple[Board, ...]
     taps: tuple[Tap, ...]
     output: Board
-    target: Place
+    target: Position
     formula: str
     left_out: str = ""
 
@@ -75,19 +75,19 @@ def layer_of(operator: Any, name: str) -> tuple[Convolution, bool]:
             f"{name} takes a layer of ca.correlation, ca.convolution or "
             f"ca.transposed_correlation, not {operator!r}"
         )
-    layer, turned = single
+    layer, transposed = single
     operator._need_numbers(name)
     if len(layer.geometry.axes) > 2:
         raise ShapeError(
             f"{name} shows one or two spatial axes, not {len(layer.geometry.axes)}: draw a layer "
             f"over fewer"
         )
-    if turned and any(axis.boundary != "zeros" for axis in layer.geometry.axes):
+    if transposed and any(axis.boundary != "zeros" for axis in layer.geometry.axes):
         raise KindError(
             f"{name} shows transposed layers with zeros around, not "
             f"{layer.geometry.axes[0].boundary!r}: their windows wrap"
         )
-    return layer, turned
+    return layer, transposed
 
 
 def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
@@ -100,14 +100,14 @@ def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
         spatial = len(shape) - (len(shape) > 1 and _channels(operator) is not None)
         lead = (0,) * (len(shape) - spatial)
         return (*lead, *(n // 2 for n in shape[len(lead) :]))
-    places = output if isinstance(output, tuple | list) else (output,)
-    if len(places) != len(shape):
+    indices = output if isinstance(output, tuple | list) else (output,)
+    if len(indices) != len(shape):
         raise ShapeError(f"output must be an index into shape {shape}, not {output!r}")
-    found = tuple(int(as_size(v, f"output[{k}]", least=0)) for k, v in enumerate(places))
-    for k, (place, size) in enumerate(zip(found, shape, strict=True)):
-        if place >= size:
-            raise ArgumentError(f"output[{k}] must be below {size}, not {place}")
-    return found
+    index = tuple(int(as_size(v, f"output[{k}]", least=0)) for k, v in enumerate(indices))
+    for k, (position, size) in enumerate(zip(index, shape, strict=True)):
+        if position >= size:
+            raise ArgumentError(f"output[{k}] must be below {size}, not {position}")
+    return index
 
 
 def sample_of(operator: Operator, x: Any) -> Array | None:
@@ -123,23 +123,26 @@ def sample_of(operator: Operator, x: Any) -> Array | None:
 
 
 def _channels(operator: Operator) -> int | None:
-    layer, turned = layer_of(operator, "draw.window")
-    return layer.geometry.in_channels if turned else layer.geometry.out_channels
+    layer, transposed = layer_of(operator, "draw.window")
+    return layer.geometry.in_channels if transposed else layer.geometry.out_channels
 
 
 def scene(operator: Operator, output: tuple[int, ...], x: Array | None) -> Scene:
     """The scene of one output; `x` are the numbers of the input, where they are shown."""
-    layer, turned = layer_of(operator, "draw.window")
+    layer, transposed = layer_of(operator, "draw.window")
     geometry = layer.geometry
-    _check_sizes(geometry, turned)
+    _check_sizes(geometry, transposed)
     lead = len(operator.out_shape) - len(geometry.axes)
     channel, target = (output[0] if lead else 0), output[lead:]
-    sources = _sources(geometry, channel, turned)
+    sources = _sources(geometry, channel, transposed)
     shown = sources[:MOST_CHANNELS]
-    lines = [_line(axis, place, turned) for axis, place in zip(geometry.axes, target, strict=True)]
+    lines = [
+        _line(axis, position, transposed)
+        for axis, position in zip(geometry.axes, target, strict=True)
+    ]
     values = None if x is None else np.asarray(x).reshape(-1, *operator.in_shape[lead:])
     boards = tuple(_board(lines, values, source, bool(lead)) for source in shown)
-    taps = _taps(layer, lines, channel, sources, turned)
+    taps = _taps(layer, lines, channel, sources, transposed)
     result = None if x is None else np.asarray(operator(np.asarray(x)))
     return Scene(
         boards,
@@ -153,13 +156,13 @@ def scene(operator: Operator, output: tuple[int, ...], x: Array | None) -> Scene
     )
 
 
-def _check_sizes(geometry: Geometry, turned: bool) -> None:
+def _check_sizes(geometry: Geometry, transposed: bool) -> None:
     for axis in geometry.axes:
         sides = sum(max(int(side), 0) for side in (axis.before, axis.after))
         longest = max(int(axis.in_size) + sides, int(axis.out_size), int(axis.taps))
         # A list of the cells is made of few only.
         if longest <= 4 * MOST_CELLS:
-            longest = max(longest, len(_line(axis, 0, turned).kinds))
+            longest = max(longest, len(_line(axis, 0, transposed).kinds))
         if longest > MOST_CELLS:
             raise TooLargeError(
                 f"a window over {longest} cells is too large to draw, the most is {MOST_CELLS}: "
@@ -167,11 +170,11 @@ def _check_sizes(geometry: Geometry, turned: bool) -> None:
             )
 
 
-def _sources(geometry: Geometry, channel: int, turned: bool) -> list[int]:
+def _sources(geometry: Geometry, channel: int, transposed: bool) -> list[int]:
     """The channels of the input that an output channel reads."""
     _, outputs, inputs = geometry.channels
-    mine, other = (inputs, outputs) if turned else (outputs, inputs)
-    first = channel // mine * other
+    own, other = (inputs, outputs) if transposed else (outputs, inputs)
+    first = channel // own * other
     return list(range(first, first + other))
 
 
@@ -187,8 +190,8 @@ class SceneLine:
     taps: tuple[int, ...]
 
 
-def _line(axis: Axis, output: int, turned: bool) -> SceneLine:
-    return _stretched(axis, output) if turned else _padded(axis, output)
+def _line(axis: Axis, output: int, transposed: bool) -> SceneLine:
+    return _dilated(axis, output) if transposed else _padded(axis, output)
 
 
 def _padded(axis: Axis, output: int) -> SceneLine:
@@ -204,7 +207,7 @@ def _padded(axis: Axis, output: int) -> SceneLine:
     return SceneLine(kinds, reads, tuple(int(axis.raw(output, t)) + before for t in taps))
 
 
-def _stretched(axis: Axis, output: int) -> SceneLine:
+def _dilated(axis: Axis, output: int) -> SceneLine:
     """The input of a transposed layer with stride - 1 zeros between its samples.
 
     Rule: output i reads, with tap t, cell i - (what tap t of output 0 reads) of it.
@@ -218,13 +221,13 @@ def _stretched(axis: Axis, output: int) -> SceneLine:
         inside = min(samples) <= cell <= max(samples)
         kinds.append(INPUT if cell in samples else INSERTED if inside else PADDING)
         reads.append(samples.get(cell, -1))
-    places = tuple(output - int(axis.raw(0, t)) - low for t in range(taps))
-    return SceneLine(tuple(kinds), tuple(reads), places)
+    positions = tuple(output - int(axis.raw(0, t)) - low for t in range(taps))
+    return SceneLine(tuple(kinds), tuple(reads), positions)
 
 
-def _plane(place: Sequence[int]) -> Place:
+def _plane(index: Sequence[int]) -> Position:
     """An index of one or two axes as row and column."""
-    row, column = (0, *place)[-2:]
+    row, column = (0, *index)[-2:]
     return int(row), int(column)
 
 
@@ -237,8 +240,8 @@ def _board(lines: list[SceneLine], values: Array | None, source: int, named: boo
     for r, (kind, read) in enumerate(zip(down.kinds, down.reads, strict=True)):
         for c, (other, along) in enumerate(zip(across.kinds, across.reads, strict=True)):
             kinds[r, c] = max(kind, other, key=order.__getitem__)
-            known = read >= 0 and along >= 0
-            if not known:
+            sampled = read >= 0 and along >= 0
+            if not sampled:
                 texts[r, c] = "0"
             elif values is not None:
                 plane = values[source].reshape(-1, values.shape[-1])
@@ -265,23 +268,23 @@ def _two(lines: list[SceneLine]) -> tuple[SceneLine, SceneLine]:
 
 
 def _taps(
-    layer: Convolution, lines: list[SceneLine], channel: int, sources: list[int], turned: bool
+    layer: Convolution, lines: list[SceneLine], channel: int, sources: list[int], transposed: bool
 ) -> list[Tap]:
     """Every weight that an output meets, also on padding."""
     shape = layer.weights.shape
-    words = [number_text(weight) for weight in layer.weights.ravel()]
+    texts = [number_text(weight) for weight in layer.weights.ravel()]
     down, across = _two(lines)
     inputs = layer.geometry.channels[2]
-    found = []
+    taps = []
     for board, source in enumerate(sources):
-        pair = (source, channel % inputs) if turned else (channel, source % inputs)
+        pair = (source, channel % inputs) if transposed else (channel, source % inputs)
         lead = pair if len(shape) > len(lines) else ()
         for t, row in enumerate(down.taps):
             for u, column in enumerate(across.taps):
                 tap = (t, u) if len(lines) == 2 else (u,)
                 label = int(np.ravel_multi_index((*lead, *tap), shape))
-                found.append(Tap(board, (row, column), label, words[label]))
-    return found
+                taps.append(Tap(board, (row, column), label, texts[label]))
+    return taps
 
 
 def _result(
@@ -292,8 +295,8 @@ def _result(
     texts = np.full((rows, columns), "", dtype=object)
     if result is not None:
         values = (result[output[0]] if named else result).reshape(rows, columns)
-        for place in np.ndindex(rows, columns):
-            texts[place] = number_text(values[place])
+        for index in np.ndindex(rows, columns):
+            texts[index] = number_text(values[index])
     title = f"output, channel {output[0]}" if named else "output"
     kinds = np.full((rows, columns), INPUT, dtype=object)
     names = tuple(map(str, range(rows))) if len(plane) > 1 else ("",)
@@ -312,7 +315,7 @@ def _formula(
     down, across = _two(lines)
     terms = []
     for tap in taps:
-        row, column = tap.place
+        row, column = tap.position
         read = down.reads[row], across.reads[column]
         if min(read) < 0:
             continue

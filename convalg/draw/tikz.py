@@ -19,7 +19,7 @@ from convalg.draw import network_layout as plans
 from convalg.draw.cells import fitting, number_text
 from convalg.draw.matrix import Cells, block_edges, cells_of, index_names
 from convalg.draw.network import hue_of
-from convalg.draw.network_boxes import groups, title_words
+from convalg.draw.network_boxes import box_title, groups
 from convalg.draw.palette import (
     BAND,
     BLOCK_LINE,
@@ -29,7 +29,16 @@ from convalg.draw.palette import (
     text_colour,
     weight_colours,
 )
-from convalg.draw.scene import INPUT, PADDING, Board, Place, layer_of, output_of, sample_of, scene
+from convalg.draw.scene import (
+    INPUT,
+    PADDING,
+    Board,
+    Position,
+    layer_of,
+    output_of,
+    sample_of,
+    scene,
+)
 from convalg.draw.window import layout_of
 from convalg.errors import KindError, TooLargeError
 from convalg.escape import latex
@@ -144,8 +153,8 @@ def kernel(operator: Operator) -> str:
     each = high * wide
     for number in range(int(down) * across):
         row, column = divmod(number, across)
-        places, part = np.arange(each), slice(number * each, (number + 1) * each)
-        one = Cells(places // wide, places % wide, colours[part], texts[part])
+        indices, part = np.arange(each), slice(number * each, (number + 1) * each)
+        one = Cells(indices // wide, indices % wide, colours[part], texts[part])
         at = (column * (wide + 0.6), row * (high + 0.6))
         picture.cells(one, at)
         picture.frame(at, (at[0] + wide, at[1] + high), colour=BLOCK_LINE, width=0.8)
@@ -161,8 +170,8 @@ def modes(n: int, k: int, *, dilation: int = 1) -> str:
     1
     """
     size, taps = int(as_size(n, "n")), int(as_size(k, "k"))
-    words = ("full", "same", "valid")
-    layers = [correlation(size, symbols(taps), padding=word, dilation=dilation) for word in words]
+    names = ("full", "same", "valid")
+    layers = [correlation(size, symbols(taps), padding=mode, dilation=dilation) for mode in names]
     rows, columns = layers[0].shape
     if rows > MOST_CELLS or 3 * columns > 2 * MOST_CELLS:
         raise TooLargeError(
@@ -170,13 +179,13 @@ def modes(n: int, k: int, *, dilation: int = 1) -> str:
             f"n and k"
         )
     picture = TikzPicture(min(CELL, WIDEST / (3 * columns + 4)))
-    for place, (word, layer) in enumerate(zip(words, layers, strict=True)):
+    for number, (mode, layer) in enumerate(zip(names, layers, strict=True)):
         first = layers[0].geometry.axes[0].before - layer.geometry.axes[0].before
-        left = place * (columns + 2)
+        left = number * (columns + 2)
         picture.grid(rows, columns, left)
         picture.cells(cells_of(layer)[0], (left, first))
         picture.frame((left, first), (left + columns, first + layer.shape[0]))
-        picture.node(left, -0.8, f"{word}: {layer.shape[0]} x {columns}", 8, anchor="west")
+        picture.node(left, -0.8, f"{mode}: {layer.shape[0]} x {columns}", 8, anchor="west")
     return picture.text()
 
 
@@ -190,26 +199,26 @@ def window(operator: Operator, output: Any = None, *, x: Any = None) -> str:
     True
     """
     layer, _ = layer_of(operator, "tikz.window")
-    found = scene(operator, output_of(operator, output), sample_of(operator, x))
-    layout = layout_of(found)
+    view = scene(operator, output_of(operator, output), sample_of(operator, x))
+    layout = layout_of(view)
     colours = weight_colours(layer.weights.shape)
     picture = TikzPicture(min(CELL, WIDEST / (layout.wide + 1)))
-    for number, (board, at) in enumerate(zip(found.inputs, layout.inputs, strict=True)):
-        picture.board(board, at, {tap.place for tap in found.taps if tap.board == number})
-    picture.board(found.output, layout.output, {found.target})
-    for tap in found.taps:
+    for number, (board, at) in enumerate(zip(view.inputs, layout.inputs, strict=True)):
+        picture.board(board, at, {tap.position for tap in view.taps if tap.board == number})
+    picture.board(view.output, layout.output, {view.target})
+    for tap in view.taps:
         left, top = layout.inputs[tap.board]
-        below = found.inputs[tap.board].texts[tap.place]
-        words = f"{tap.text}\n{below}" if below else tap.text
-        at = (left + tap.place[1], top + tap.place[0])
-        picture.cell(at, colours[tap.label], words)
-    row, column = found.target
+        below = view.inputs[tap.board].texts[tap.position]
+        text = f"{tap.text}\n{below}" if below else tap.text
+        at = (left + tap.position[1], top + tap.position[0])
+        picture.cell(at, colours[tap.label], text)
+    row, column = view.target
     x0, y0 = layout.output[0] + column, layout.output[1] + row
-    result = str(found.output.texts[found.target])
+    result = str(view.output.texts[view.target])
     picture.cell((x0, y0), np.array([27, 31, 36]) / 255, result)
     for number, (left, top) in enumerate(layout.inputs):
-        places = np.array([tap.place for tap in found.taps if tap.board == number])
-        (low, start), (high, end) = places.min(axis=0), places.max(axis=0) + 1
+        positions = np.array([tap.position for tap in view.taps if tap.board == number])
+        (low, start), (high, end) = positions.min(axis=0), positions.max(axis=0) + 1
         picture.frame((left + start, top + low), (left + end, top + high))
         if layout.below:
             picture.line((left + start, top + high), (x0, y0))
@@ -218,7 +227,7 @@ def window(operator: Operator, output: Any = None, *, x: Any = None) -> str:
             picture.line((left + end, top + low), (x0, y0))
             picture.line((left + end, top + high), (x0, y0 + 1))
     width = max(layout.wide * picture.size, LEAST_TEXT)
-    picture.node(0, layout.tall + 0.4, formula(found.formula), 8, anchor="north west", width=width)
+    picture.node(0, layout.tall + 0.4, formula(view.formula), 8, anchor="north west", width=width)
     return picture.text()
 
 
@@ -240,18 +249,18 @@ def network(net: Network) -> str:
             f"a graph of {count} boxes is too large for TikZ, the most is {MOST_BOXES}: use "
             f"draw.network"
         )
-    found = plans.plan(parts)
+    layout = plans.plan(parts)
     picture = TikzPicture(2.54)
-    for frame in found.frames:
+    for frame in layout.frames:
         corners = (frame.left, frame.top), (frame.right, frame.bottom)
         picture.frame(*corners, colour=GHOST, width=0.4)
         middle = (frame.top + frame.bottom) / 2
         picture.node(frame.right + 0.06, middle, f"$\\times$ {frame.times}", 8, anchor="west")
-    for points in found.arrows:
+    for points in layout.arrows:
         picture.curve(points)
-    for start, end in found.sideways:
+    for start, end in layout.sideways:
         picture.sideways(start, end)
-    for spot in found.spots:
+    for spot in layout.spots:
         _box(picture, spot)
     return picture.text()
 
@@ -261,15 +270,15 @@ def _box(picture: TikzPicture, spot: plans.BoxPosition) -> None:
     if spot.box is None:
         picture.frame(*corners, colour=GHOST, width=0.5, style="dashed", fill="white")
         middle = (spot.x + spot.width / 2, spot.y + spot.height / 2)
-        picture.node(*middle, escaped(title_words(spot.name)), 6)
+        picture.node(*middle, escaped(box_title(spot.name)), 6)
         return
     picture.frame(*corners, width=0.5, fill="white")
     bar = picture.colour(hue_of(spot.box.layer))
     low, high = (spot.x + 0.02, spot.y + 0.03), (spot.x + 0.075, spot.y + spot.height - 0.03)
     picture.add(f"\\fill[{bar}] {_at(*low)} rectangle {_at(*high)};")
-    for k, words in enumerate((title_words(spot.name), *spot.box.words)):
+    for k, line in enumerate((box_title(spot.name), *spot.box.lines)):
         y = spot.y + 0.05 + plans.LINE * (k + 0.5)
-        picture.node(spot.x + 0.12, y, escaped(words), 6, anchor="west", bold=k == 0)
+        picture.node(spot.x + 0.12, y, escaped(line), 6, anchor="west", bold=k == 0)
 
 
 class TikzPicture:
@@ -299,13 +308,13 @@ class TikzPicture:
         self._colours.setdefault(name)
         return f"c{name}"
 
-    def cell(self, at: Sequence[float], colour: Any, words: str) -> None:
+    def cell(self, at: Sequence[float], colour: Any, text: str) -> None:
         """A filled square and its words."""
         name = self.colour(colour)
         self.add(f"\\fill[{name}] {_at(*at)} rectangle ++(1,1);")
-        lines = words.split("\n")
-        points = min(int(fitting(words, 0.92 * self.size / 2.54)), 9)
-        if words and points >= SMALLEST:
+        lines = text.split("\n")
+        points = min(int(fitting(text, 0.92 * self.size / 2.54)), 9)
+        if text and points >= SMALLEST:
             ink = text_colour(colour)
             for k, line in enumerate(lines):
                 y = at[1] + (k + 0.5 + 0.1 * (1 - 2 * k) * (len(lines) > 1)) / len(lines)
@@ -313,14 +322,14 @@ class TikzPicture:
 
     def cells(self, cells: Cells, at: tuple[float, float] = (0, 0)) -> None:
         """The entries of a matrix."""
-        places = zip(cells.rows, cells.columns, cells.colours, cells.texts, strict=True)
-        for row, column, colour, words in places:
-            self.cell((at[0] + column, at[1] + row), colour, words)
+        entries = zip(cells.rows, cells.columns, cells.colours, cells.texts, strict=True)
+        for row, column, colour, text in entries:
+            self.cell((at[0] + column, at[1] + row), colour, text)
 
     def grid(self, rows: int, columns: int, left: int = 0) -> None:
         """Faint lines between cells, and a frame around all."""
-        whole = f"{_at(left, 0)} grid {_at(left + columns, rows)}"
-        self.add(f"\\draw[{self.colour(CELL_LINE)},line width=0.2pt,step=1] {whole};")
+        corners = f"{_at(left, 0)} grid {_at(left + columns, rows)}"
+        self.add(f"\\draw[{self.colour(CELL_LINE)},line width=0.2pt,step=1] {corners};")
         self.frame((left, 0), (left + columns, rows), colour=BLOCK_LINE, width=0.8)
 
     def blocks(
@@ -344,7 +353,7 @@ class TikzPicture:
         for k, name in enumerate(columns):
             self.node(k + 0.5, -0.15, name, points, anchor="south")
 
-    def board(self, board: Board, at: tuple[float, float], covered: set[Place]) -> None:
+    def board(self, board: Board, at: tuple[float, float], covered: set[Position]) -> None:
         """The cells of a padded input, or of an output; words only where nothing covers them."""
         left, top = at
         band, ghost, line = map(self.colour, (BAND, GHOST, BLOCK_LINE))
@@ -353,10 +362,10 @@ class TikzPicture:
             dashes = ",dashed" if kind == PADDING else ""
             corner = _at(left + column, top + row)
             self.add(f"\\draw[{style}{dashes},line width=0.3pt] {corner} rectangle ++(1,1);")
-            words = str(board.texts[row, column])
-            points = min(int(fitting(words, self.size / 2.54)), 7) if words else 0
+            text = str(board.texts[row, column])
+            points = min(int(fitting(text, self.size / 2.54)), 7) if text else 0
             if points >= SMALLEST and (row, column) not in covered:
-                self.node(left + column + 0.5, top + row + 0.5, tex(words), points)
+                self.node(left + column + 0.5, top + row + 0.5, tex(text), points)
         self.node(left, top - 0.3, board.title, 7, anchor="south west")
 
     def node(
@@ -429,40 +438,40 @@ SYMBOL = re.compile(r"\b([A-Za-z])(\d+(?:[_,]\d+)*)?\b")
 NUMBER = r"-?\d+(?:\.\d+|/\d+)?"
 
 
-def tex(words: str) -> str:
+def tex(text: str) -> str:
     """Words of a cell: a letter with numbers as a symbol with a subscript, else as they are.
 
     >>> tex("w01"), tex("-3"), tex("w0+w1"), tex("alpha")
     ('$w_{01}$', '$-3$', '$w_{0}+w_{1}$', 'alpha')
     """
-    if re.fullmatch(NUMBER, words) or re.fullmatch(
-        rf"{SYMBOL.pattern}(?:\+{SYMBOL.pattern})*", words
+    if re.fullmatch(NUMBER, text) or re.fullmatch(
+        rf"{SYMBOL.pattern}(?:\+{SYMBOL.pattern})*", text
     ):
-        return f"${SYMBOL.sub(_subscript, words)}$"
-    return escaped(words)
+        return f"${SYMBOL.sub(_subscript, text)}$"
+    return escaped(text)
 
 
-def escaped(words: str) -> str:
+def escaped(text: str) -> str:
     """Words with no character left that LaTeX would act on.
 
     >>> print(escaped("50% of $x_1"))
     50\\% of \\char36{}x\\_1
     """
-    return latex(words, TEXT)
+    return latex(text, TEXT)
 
 
-def formula(words: str) -> str:
+def formula(text: str) -> str:
     """A sum as `draw.window` writes it, as mathematics while all its names are symbols.
 
     >>> formula("y[1] = 2 x[0] + w01 x[1]")
     '$y[1] = 2 x[0] + w_{01} x[1]$'
     """
-    start, more, tail = words.partition(" + … (")
+    start, more, tail = text.partition(" + … (")
     if not re.fullmatch(r"(?:[A-Za-z]\d*|[\d\[\],+\-()=./* ])*", start):
-        return escaped(words)
+        return escaped(text)
     rest = f" + \\dots \\mbox{{ ({escaped(tail)}}}" if more else ""
     return f"${SYMBOL.sub(_subscript, start)}{rest}$"
 
 
-def _subscript(found: re.Match[str]) -> str:
-    return found[1] if found[2] is None else f"{found[1]}_{{{found[2].replace('_', ',')}}}"
+def _subscript(match: re.Match[str]) -> str:
+    return match[1] if match[2] is None else f"{match[1]}_{{{found[2].replace('_', ',')}}}"

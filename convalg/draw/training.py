@@ -41,7 +41,7 @@ def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing
     '0'
     """
     values, name = _values(source, node)
-    whole = values.shape
+    shape = values.shape
     tiles, numbers, cut = _grid(values)
     rows, columns, height, width = tiles.shape
     above, left = 0.16, 0.2
@@ -52,20 +52,20 @@ def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing
     )
     across, down, gap = width * side, height * side, max(side, 0.06)
     wide, tall = columns * (across + gap), rows * (down + above)
-    title = f"{name}: {' x '.join(map(str, whole))}{cut}"
+    title = f"{name}: {' x '.join(map(str, shape))}{cut}"
     whole_width = left + max(wide + 0.75, breadth(title) + 0.1)
     # A scale has room for its three numbers.
     figure = Drawing(whole_width, max(tall, LEAST_SCALE) + 0.75)
     lowest = 0.2 + max(LEAST_SCALE - tall, 0)
     largest = float(np.abs(tiles).max(initial=0))
     points = max(min(7.0, 72 * across / 5), 3.5)
-    for place, words in numbers.items():
-        row, column = place
+    for position, label in numbers.items():
+        row, column = position
         bottom = lowest + (rows - 1 - row) * (down + above)
         axes = figure.panel(left + column * (across + gap), bottom, across, down)
-        axes.imshow(signed_colours(tiles[place], largest), interpolation="none", aspect="auto")
+        axes.imshow(signed_colours(tiles[position], largest), interpolation="none", aspect="auto")
         _frame(axes)
-        caption(axes, words, size=points, pad=2)
+        caption(axes, label, size=points, pad=2)
     _scale(figure, largest, left + wide + 0.1, max(tall, LEAST_SCALE))
     figure.text(
         left / whole_width,
@@ -83,13 +83,13 @@ def _values(source: Any, node: str | None) -> tuple[Array, str]:
     if isinstance(source, Network):
         name = _first_kernel(source) if node is None else node
         source[name]
-        found = source.weights.get(name, {})
-        if "kernel" not in found:
+        weights = source.weights.get(name, {})
+        if "kernel" not in weights:
             raise ArgumentError(
                 f"{name} has no kernel: choose another node, or fill the network with "
                 f"initialise(seed)"
             )
-        values = np.asarray(found["kernel"])
+        values = np.asarray(weights["kernel"])
     else:
         if node is not None:
             raise ArgumentError(f"node={node!r} names a layer of a network: an array has none")
@@ -134,16 +134,16 @@ def _grid(values: Array) -> tuple[Array, dict[tuple[int, int], str], str]:
             if shown < all_of
         ]
         numbers = {(r, c): f"{r}, {c}" for r in range(rows) for c in range(columns)}
-        return tiles, numbers, "".join(f", {words}" for words in left_out)
+        return tiles, numbers, "".join(f", {text}" for text in left_out)
     count = math.prod(leading)
     shown = min(count, MOST_ROWS * MOST_COLUMNS)
     columns = min(math.ceil(math.sqrt(shown * image[0] / image[1])), shown)
     rows = -(-shown // columns)
     tiles = np.zeros((rows * columns, *image), dtype=values.dtype)
     tiles[:shown] = values.reshape(count, *image)[:shown]
-    places = [divmod(k, columns) for k in range(shown)]
+    positions = [divmod(k, columns) for k in range(shown)]
     cut = f", the first {shown}" if shown < count else ""
-    names = {place: _number(leading, k) for k, place in enumerate(places)}
+    names = {position: _number(leading, k) for k, position in enumerate(positions)}
     return tiles.reshape(rows, columns, *image), names, cut
 
 
@@ -163,8 +163,8 @@ def _scale(figure: Drawing, largest: float, left: float, tall: float) -> None:
     ramp = np.linspace(1, -1, STEPS)[:, None]
     axes.imshow(signed_colours(ramp, 1.0), aspect="auto", interpolation="none")
     axes.yaxis.tick_right()
-    words = [f"{largest:.3g}", "0", f"-{largest:.3g}"]
-    axes.set_yticks([-0.5, STEPS / 2 - 0.5, STEPS - 0.5], words)
+    labels = [f"{largest:.3g}", "0", f"-{largest:.3g}"]
+    axes.set_yticks([-0.5, STEPS / 2 - 0.5, STEPS - 0.5], labels)
     _frame(axes)
 
 
@@ -187,13 +187,13 @@ def history(course: Any) -> Drawing:
     if not losses.size:
         raise ArgumentError(f"a history needs at least one epoch, and loss is {course.loss!r}")
     lines = {
-        words: _numbers(course, name, len(losses))
-        for name, words in (
+        label: _numbers(course, name, len(losses))
+        for name, label in (
             ("accuracy", "training images"),
             ("validation_accuracy", "validation images"),
         )
     }
-    lines = {words: line for words, line in lines.items() if np.isfinite(line).any()}
+    lines = {label: line for label, line in lines.items() if np.isfinite(line).any()}
     wide, tall = 3.3, 2.3
     panels = 1 + bool(lines)
     figure = Drawing(panels * (wide + 0.75) + 0.1, tall + 0.95)
@@ -204,10 +204,10 @@ def history(course: Any) -> Drawing:
     caption(axes, f"loss: {losses[-1]:.4g} after {epochs}")
     if lines:
         axes = plot(figure, 0.6 + wide + 0.75, 0.5, wide, tall)
-        for number, (words, line) in enumerate(lines.items()):
-            _line(axes, line, number, words)
+        for number, (label, line) in enumerate(lines.items()):
+            _line(axes, line, number, label)
         axes.set_ylim(0, 1.02)
-        last = ", ".join(f"{_last(line):.4g} on {words}" for words, line in lines.items())
+        last = ", ".join(f"{_last(line):.4g} on {label}" for label, line in lines.items())
         caption(axes, f"accuracy: {last}", size=9 if len(lines) == 1 else 7.5)
         if len(lines) > 1:
             axes.legend(loc="lower right", fontsize=7, frameon=False)
@@ -234,7 +234,7 @@ def _last(line: Array) -> float:
     return float(line[np.isfinite(line)][-1])
 
 
-def _line(axes: Axes, line: Array, number: int, words: str | None = None) -> None:
+def _line(axes: Axes, line: Array, number: int, label: str | None = None) -> None:
     """A line told from the others by colour, dashes and marks."""
     style, mark = (("-", "o"), ("--", "s"))[number]
     epochs = np.arange(1, len(line) + 1)
@@ -246,7 +246,7 @@ def _line(axes: Axes, line: Array, number: int, words: str | None = None) -> Non
         marker=mark if len(line) <= 30 or not np.isfinite(line).all() else None,
         markersize=3,
         linewidth=1.4,
-        label=words,
+        label=label,
     )
     axes.set_xlabel("epoch", fontsize=7.5, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))

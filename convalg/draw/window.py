@@ -32,7 +32,7 @@ from convalg.draw.scene import (
     INPUT,
     PADDING,
     Board,
-    Place,
+    Position,
     Scene,
     layer_of,
     output_of,
@@ -99,8 +99,8 @@ def window_animation(
     """
     from PIL import Image
 
-    place = as_path(path)
-    ending(place, ("gif",))
+    file = as_path(path)
+    ending(file, ("gif",))
     time = _between(milliseconds, "milliseconds", 20, 60_000)
     pixels = _between(dpi, "dpi", 10, 400)
     layer_of(operator, "draw.window_animation")
@@ -126,7 +126,7 @@ def window_animation(
     frames[0].save(
         page, format="GIF", save_all=True, append_images=frames[1:], duration=time, loop=0
     )
-    return replace_file(place, page.getvalue())
+    return replace_file(file, page.getvalue())
 
 
 def _between(value: Any, name: str, least: int, most: int) -> int:
@@ -148,9 +148,9 @@ class WindowLayout:
     """Whether the output stands below the input, as it does where both are rows."""
 
 
-def layout_of(found: Scene) -> WindowLayout:
+def layout_of(view: Scene) -> WindowLayout:
     """The output beside the input, or below it where both are rows."""
-    boards, (rows, columns) = found.inputs, found.output.shape
+    boards, (rows, columns) = view.inputs, view.output.shape
     width = boards[0].shape[1]
     heights = [board.shape[0] for board in boards]
     tall = sum(heights) + BETWEEN * (len(boards) - 1)
@@ -167,10 +167,10 @@ def layout_of(found: Scene) -> WindowLayout:
     )
 
 
-def _drawn(found: Scene, operator: Operator) -> Drawing:
-    layer, turned = layer_of(operator, "draw.window")
+def _drawn(view: Scene, operator: Operator) -> Drawing:
+    layer, transposed = layer_of(operator, "draw.window")
     colours = weight_colours(layer.weights.shape)
-    layout = layout_of(found)
+    layout = layout_of(view)
     size = min(LARGEST_CELL, (WIDEST - 0.7) / layout.wide)
     left, above, below = 0.35, 1.05, 0.15
     width = max(layout.wide * size + left + 0.2, NARROWEST)
@@ -178,22 +178,24 @@ def _drawn(found: Scene, operator: Operator) -> Drawing:
     axes = figure.panel(left, below, layout.wide * size, layout.tall * size)
     axes.set_xlim(0, layout.wide)
     axes.set_ylim(layout.tall, 0)
-    for number, (board, at) in enumerate(zip(found.inputs, layout.inputs, strict=True)):
-        covered = {tap.place for tap in found.taps if tap.board == number}
+    for number, (board, at) in enumerate(zip(view.inputs, layout.inputs, strict=True)):
+        covered = {tap.position for tap in view.taps if tap.board == number}
         _board(axes, board, at, size, covered)
-    _board(axes, found.output, layout.output, size, {found.target})
-    _taps(axes, found, layout, colours, size)
-    _target(axes, found, layout, size)
-    what = "transposed: the window on the stretched input" if turned else "the window on the input"
-    title = f"{what}, {found.left_out}" if found.left_out else what
+    _board(axes, view.output, layout.output, size, {view.target})
+    _taps(axes, view, layout, colours, size)
+    _target(axes, view, layout, size)
+    what = (
+        "transposed: the window on the stretched input" if transposed else "the window on the input"
+    )
+    title = f"{what}, {view.left_out}" if view.left_out else what
     # Two lines for the sum in every frame, so that all have one size.
-    joined = found.formula.replace(" x[", "\N{NO-BREAK SPACE}x[")
+    joined = view.formula.replace(" x[", "\N{NO-BREAK SPACE}x[")
     lines = textwrap.wrap(joined, int((width - left) / LETTER), break_long_words=False)
     if len(lines) > 2:
         lines = [lines[0], f"{lines[1].rpartition(' + ')[0]} + …"]
-    words = "\n".join([title, *lines, *[" "] * (2 - len(lines))])
+    text = "\n".join([title, *lines, *[" "] * (2 - len(lines))])
     axes.annotate(
-        words,
+        text,
         (0, 1),
         xycoords="figure fraction",
         xytext=(72 * left, -8),
@@ -217,14 +219,14 @@ def _stacked(heights: list[int], tall: float, high: float) -> list[float]:
     return tops
 
 
-def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Place]) -> None:
+def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Position]) -> None:
     """The cells of a board; the words of those that something covers are written there."""
     left, top = at
     for kind in dict.fromkeys(board.kinds.ravel().tolist()):
-        places = np.argwhere(board.kinds == kind)[:, ::-1] + (left, top)
+        positions = np.argwhere(board.kinds == kind)[:, ::-1] + (left, top)
         squares(
             axes,
-            places,
+            positions,
             PAPER if kind == INPUT else BAND,
             edges=BLOCK_LINE if kind == INPUT else GHOST,
             width=0.6,
@@ -232,11 +234,11 @@ def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Place]
             zorder=2 if kind == INPUT else 1,
             gid=f"cells {kind}",
         )
-    for (row, column), words in np.ndenumerate(board.texts):
-        if words and (row, column) not in covered and fitting(words, size) >= LEAST_TEXT:
+    for (row, column), text in np.ndenumerate(board.texts):
+        if text and (row, column) not in covered and fitting(text, size) >= LEAST_TEXT:
             colour = INK if board.kinds[row, column] == INPUT else BLOCK_LINE
             x, y = left + column + 0.5, top + row + 0.5
-            write(axes, x, y, words, min(fitting(words, size), 7.0), colour, zorder=3)
+            write(axes, x, y, text, min(fitting(text, size), 7.0), colour, zorder=3)
     if size >= LEAST_NAMED:
         points = min(6.0, 72 * size * 0.5)
         for row, name in enumerate(board.rows):
@@ -254,33 +256,33 @@ def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Place]
     )
 
 
-def _taps(axes: Axes, found: Scene, layout: WindowLayout, colours: Colours, size: float) -> None:
+def _taps(axes: Axes, view: Scene, layout: WindowLayout, colours: Colours, size: float) -> None:
     """The weights on the cells that they meet, and the outline of the window."""
-    starts = [layout.inputs[tap.board] for tap in found.taps]
-    places = np.array([tap.place[::-1] for tap in found.taps]) + starts
-    filled = colours[[tap.label for tap in found.taps]]
-    squares(axes, places, filled, edges="none", inset=0.06, zorder=4, gid="taps")
-    for tap, (x, y) in zip(found.taps, places, strict=True):
-        below = found.inputs[tap.board].texts[tap.place]
-        words = f"{tap.text}\n{below}" if below else tap.text
-        points = min(fitting(words, size), 7.5)
+    starts = [layout.inputs[tap.board] for tap in view.taps]
+    positions = np.array([tap.position[::-1] for tap in view.taps]) + starts
+    filled = colours[[tap.label for tap in view.taps]]
+    squares(axes, positions, filled, edges="none", inset=0.06, zorder=4, gid="taps")
+    for tap, (x, y) in zip(view.taps, positions, strict=True):
+        below = view.inputs[tap.board].texts[tap.position]
+        text = f"{tap.text}\n{below}" if below else tap.text
+        points = min(fitting(text, size), 7.5)
         if points >= SMALLEST_TEXT:
-            write(axes, x + 0.5, y + 0.5, words, points, text_colour(colours[tap.label]), zorder=6)
+            write(axes, x + 0.5, y + 0.5, text, points, text_colour(colours[tap.label]), zorder=6)
 
 
-def _target(axes: Axes, found: Scene, layout: WindowLayout, size: float) -> None:
+def _target(axes: Axes, view: Scene, layout: WindowLayout, size: float) -> None:
     """The frames of the windows, the output cell, and lines from one to the other."""
-    row, column = found.target
+    row, column = view.target
     x, y = layout.output[0] + column, layout.output[1] + row
     cell = Rectangle((x, y), 1, 1, facecolor=INK, lw=0, zorder=5, clip_on=False, gid="target")
     axes.add_patch(cell)
-    words = str(found.output.texts[row, column])
-    if words:
-        write(axes, x + 0.5, y + 0.5, words, min(fitting(words, size), 7.0), PAPER, zorder=6)
+    text = str(view.output.texts[row, column])
+    if text:
+        write(axes, x + 0.5, y + 0.5, text, min(fitting(text, size), 7.0), PAPER, zorder=6)
     lines = []
     for board, (left, top) in enumerate(layout.inputs):
-        rows = [tap.place[0] for tap in found.taps if tap.board == board]
-        columns = [tap.place[1] for tap in found.taps if tap.board == board]
+        rows = [tap.position[0] for tap in view.taps if tap.board == board]
+        columns = [tap.position[1] for tap in view.taps if tap.board == board]
         low, high = top + min(rows), top + max(rows) + 1
         start, end = left + min(columns), left + max(columns) + 1
         frame = Rectangle((start, low), end - start, high - low, fill=False, ec=INK, lw=1.8)

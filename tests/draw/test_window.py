@@ -50,7 +50,9 @@ def test_weights_times_cells_add_up_to_the_output(drawn: Any, data: st.DataObjec
     found = scene(layer, output, x)
     assume(not found.left_out)
     # The texts are the whole numbers of the layer and of x.
-    total = sum(int(tap.text) * int(found.inputs[tap.board].texts[tap.place]) for tap in found.taps)
+    total = sum(
+        int(tap.text) * int(found.inputs[tap.board].texts[tap.position]) for tap in found.taps
+    )
     assert total == layer(x)[output]
     assert found.formula.endswith(f" = {total}")
     assert found.output.texts[found.target] == str(total)
@@ -70,7 +72,7 @@ def test_zeros_are_inserted_and_padded_where_they_belong() -> None:
 
 def test_dilated_taps_leave_holes_and_a_convolution_runs_backwards() -> None:
     taps = scene(SMALL["dilated"], (1, 1), None).taps
-    assert {tap.text: tap.place for tap in taps} == {
+    assert {tap.text: tap.position for tap in taps} == {
         "w00": (4, 4), "w01": (4, 2), "w10": (2, 4), "w11": (2, 2),
     }  # fmt: skip
 
