@@ -1,4 +1,4 @@
-"""Squares with words in them: what matrices, windows and grids are drawn with."""
+"""Squares with text: the primitives for drawing matrices, windows and grids."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def squares(
     zorder: float = 2,
     gid: str | None = None,
 ) -> None:
-    """Draw squares of side 1 at their top left corners.
+    """Draw squares of side 1, given by their top left corners.
 
-    Shapes: `places` (squares, 2), across and down; `colours` one for all or (squares, 3).
+    Shapes: `positions` (squares, 2), across and down; `colours` one for all or (squares, 3).
     """
     corners = CORNERS * (1 - 2 * inset) + inset
     at = np.asarray(positions, dtype=float).reshape(-1, 2)
@@ -47,7 +47,7 @@ def squares(
 
 
 def fitting(text: str, size: float) -> float:
-    """The size in points at which words fit a square of `size` inches, 9 at most.
+    """Return the font size in points, at most 9, at which text fits a square of `size` inches.
 
     >>> fitting("w00", 1.0)
     9.0
@@ -60,14 +60,14 @@ def fitting(text: str, size: float) -> float:
 def write(
     axes: Axes, x: float, y: float, text: str, points: float, colour: str, *, zorder: float = 6
 ) -> None:
-    """Words around a point, as they are: dollar signs start no formula."""
+    """Write text centred at a point, without interpreting dollar signs as formulas."""
     label = axes.text(x, y, text, fontsize=points, color=colour, ha="center", zorder=zorder)
     label.set(va="center" if "\n" in text else "center_baseline", parse_math=False)
     label.set_linespacing(1.05)
 
 
 def frame(axes: Axes, rows: int, columns: int) -> None:
-    """A frame around cells, and the limits of the axes: rows down, columns across."""
+    """Draw a frame around cells, and set the limits of the axes: rows down, columns across."""
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
     edges = [[(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)]]
@@ -79,7 +79,7 @@ def frame(axes: Axes, rows: int, columns: int) -> None:
 def board(
     axes: Axes, texts: npt.NDArray[Any], colours: Colours, size: float, *, named: bool = True
 ) -> None:
-    """A grid of coloured cells with words and, with `named`, the index beside rows and columns.
+    """Draw a grid of coloured cells with text and, with `named`, the row and column indices.
 
     Shapes: `texts` (rows, columns), `colours` (rows, columns, 3).
     """
@@ -103,7 +103,7 @@ def board(
 
 
 def number_text(value: Any) -> str:
-    """A number in a few characters; symbols and exact numbers as they are.
+    """Return a number as short text; symbols and exact numbers unchanged.
 
     >>> number_text(np.float64(1 / 9)), number_text(np.int64(-1))
     ('0.111', '-1')

@@ -1,4 +1,4 @@
-"""The weight matrix, the kernel, and the three modes, coloured by shared weight."""
+"""The weight matrix, the kernel, and the three padding modes, coloured by shared weight."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from convalg.operators.tree import Operator
 from convalg.size import as_size
 
 MOST_CELLS = 256
-"""Up to this many rows and columns each entry is a square; larger matrices show densities."""
+"""Most rows or columns for which each entry is a square; larger matrices show densities."""
 MOST_WEIGHTS = 1024
 DENSITY_SIDE = 128
 MOST_BLOCKS = 32
-"""Blocks of a density picture with lines between them."""
+"""Most blocks of a density picture that are separated by lines."""
 BELOW = 0.12  # inches
-LETTER = 0.053  # inches of one letter of the words beside a matrix
+LETTER = 0.053  # inches of one letter of the labels next to a matrix
 MOST_PLANES = 4
-"""Channels of the input that are shown beside a matrix."""
+"""Most channels of the input that are shown next to a matrix."""
 
 WIDEST, NARROWEST, LARGEST_CELL, SMALLEST_NAMED = 7.6, 4.6, 0.42, 0.13  # inches
 
 
 @dataclass(frozen=True)
 class Cells:
-    """What to draw: one square for each entry, apart from how it is drawn."""
+    """The entries to draw, one square for each: position, colour and text."""
 
     rows: np.ndarray
     columns: np.ndarray
@@ -59,22 +59,29 @@ class Cells:
 
 
 def matrix(operator: Operator, *, row: Any = None) -> Drawing:
-    """The matrix of an operator, each entry in the colour of its weight; zeros are blank.
+    """Draw the matrix of an operator, each entry in the colour of its weight; zeros are blank.
 
-    An entry of a layer (or of its adjoint) has the colour of its weight and, where there is
-    room, its symbol or number; a weight that happens to be zero is drawn, what the pattern
-    leaves out is not. Entries of any other operator have one colour for each value. Lines
-    separate the blocks of the axes. `row`, the index of an output, frames its row and shows
-    beside the matrix which patch of the input it is. Rule for size: up to 256 rows and columns
-    each entry is drawn; beyond that, the share of entries that are not zero, counted exactly.
+    An entry of a layer (or of its adjoint) has the colour of its weight and, where there is room,
+    its symbol or number; a weight that happens to be zero is drawn, entries outside the pattern
+    are not. Entries of any other operator have one colour for each value. Lines separate the
+    blocks of the axes. Matrices of more than 256 rows or columns are drawn as the exact share of
+    non-zeros in squares of entries.
 
-    Raises: KindError for what is no operator, SymbolicError for a family, TooLargeError for
-    more than 5 million entries (of a layer: on one axis), ArgumentError or ShapeError for a `row`
-    that there is not, or that no picture of single entries shows.
+    Args:
+        operator: the operator.
+        row: the index of an output, whose row is framed and shown next to the matrix as a patch
+            of the input.
+
+    Raises:
+        KindError: when `operator` is not an operator.
+        SymbolicError: for a family of operators with symbolic sizes.
+        TooLargeError: for more than 5 million entries (of a layer: on one axis).
+        ArgumentError: when `row` does not exist, or with more than 256 rows or columns.
+        ShapeError: when `row` is not an index into the output shape.
 
     >>> import convalg as ca
-    >>> matrix(ca.correlation((4, 4), ca.kernel(3, 3))).axes[0].get_title(loc="left")
-    '4 x 16, 36 entries that are not zero, 9 weights'
+    >>> ca.draw.matrix(ca.correlation((4, 4), ca.kernel(3, 3))).axes[0].get_title(loc="left")
+    '4 x 16, 36 non-zeros, 9 weights'
     """
     if not isinstance(operator, Operator):
         raise KindError(
@@ -85,7 +92,7 @@ def matrix(operator: Operator, *, row: Any = None) -> Drawing:
     if max(operator.shape) > MOST_CELLS:
         if row is not None:
             raise ArgumentError(
-                f"row={row!r} has no place in a picture of densities: draw a layer of up to "
+                f"row={row!r} cannot be shown in a figure of densities: draw a layer of up to "
                 f"{MOST_CELLS} rows and columns"
             )
         return _density(operator)
@@ -98,7 +105,7 @@ def matrix(operator: Operator, *, row: Any = None) -> Drawing:
     figure = Drawing(width + beside, rows * size + room.below + room.above)
     axes = figure.panel(room.left, room.below, columns * size, rows * size)
     panel(axes, cells, operator, size, room)
-    entries = f"{rows} x {columns}, {len(cells.rows)} entries that are not zero"
+    entries = f"{rows} x {columns}, {len(cells.rows)} non-zeros"
     caption(axes, f"{entries}, {weights}", pad=room.pad)
     if index is not None:
         draw_patch(figure, axes, cells, operator, index, width)
@@ -106,7 +113,7 @@ def matrix(operator: Operator, *, row: Any = None) -> Drawing:
 
 
 def _row_of(operator: Operator, row: Any) -> int:
-    """The flat number of an output. Raises: ShapeError or ArgumentError for none."""
+    """Return the flat index of an output. Raises: ShapeError or ArgumentError for none."""
     shape = operator.out_shape
     indices = tuple(row) if isinstance(row, tuple | list) else (row,)
     if len(indices) != len(shape):
@@ -120,7 +127,7 @@ def _row_of(operator: Operator, row: Any) -> int:
 
 @dataclass(frozen=True)
 class Room:
-    """What stands around a matrix: the index beside each row and column, and what it counts."""
+    """The space around a matrix for its row and column indices, and the labels of the axes."""
 
     left: float
     above: float
@@ -133,17 +140,17 @@ class Room:
 
     @classmethod
     def of(cls, operator: Operator, size: float) -> Room:
-        """The room for a matrix with squares of `size` inches."""
+        """Return the room for a matrix with squares of `size` inches."""
         names = index_names(operator.out_shape), index_names(operator.in_shape)
         points = min(7.0, 72 * size * 0.75)
         rotated = max(map(len, names[1])) * points * 0.65 > 72 * size
         shown = size >= SMALLEST_NAMED
-        # Names stand upright once they are wider than a square; the title stays above them.
+        # Names are rotated if they are wider than a square; the title is above them.
         high = points * (0.65 * max(map(len, names[1])) if rotated else 1.2) + 4 if shown else 0
         wide = points * 0.65 * max(map(len, names[0])) / 72 if shown else 0.0
         left, pad = wide + 0.32, high + 14
         labels = index_labels(operator)
-        # The words beside a matrix of few rows reach below it.
+        # The label next to a matrix with few rows extends below it.
         below = max(LETTER * len(f"output: {labels[0]}") - operator.shape[0] * size, 0) + BELOW
         shown_names = names if shown else None
         return cls(left, pad / 72 + 0.26, below, pad, points, shown_names, rotated, labels)
@@ -166,19 +173,19 @@ def panel(axes: Axes, cells: Cells, operator: Operator, size: float, room: Room)
 
 
 def patch_width(shape: tuple[int, ...], columns: int) -> float:
-    """Inches for the input as an image beside a matrix of so many columns."""
+    """Return the width in inches of the input as an image next to a matrix."""
     return shape[-1] * patch_cell(shape, columns) + 0.6
 
 
 def patch_cell(shape: tuple[int, ...], columns: int) -> float:
-    """The side of a pixel of the input beside a matrix, in inches: small beside a wide one."""
+    """Return the side of a pixel of the input in inches, which is small for a wide matrix."""
     return min(0.2 if columns > 64 else LARGEST_CELL, 2.4 / shape[-1])
 
 
 def draw_patch(
     figure: Drawing, axes: Axes, cells: Cells, operator: Operator, row: int, left: float
 ) -> None:
-    """A frame around a row, and the row put back into the shape of the input beside it."""
+    """Draw a frame around a row, and next to it the row reshaped to the input."""
     columns, shape = operator.shape[1], operator.in_shape
     _bracket(axes, row, 1, columns)
     planes = math.prod(shape[:-2])
@@ -209,16 +216,21 @@ def draw_patch(
 
 
 def kernel(operator: Operator, *, letters: Any = None) -> Drawing:
-    """The kernel of an operator, in the colours that `matrix` gives to its weights.
+    """Draw the kernel of an operator, in the colours of its weights in `matrix`.
 
-    Output channels go down, input channels (of a group) across. `letters`, an array of the
-    shape of the kernel, names the weights above their values.
+    The rows of panels are the output channels, the columns the input channels (of a group).
 
-    Raises: KindError unless there is one kernel, ShapeError when the letters do not fit,
-    TooLargeError beyond 1024 weights.
+    Args:
+        operator: an operator with one kernel.
+        letters: an array of the shape of the kernel, with names that are written above the values.
+
+    Raises:
+        KindError: when the operator does not have exactly one kernel.
+        ShapeError: when `letters` does not have the shape of the kernel.
+        TooLargeError: for more than 1024 weights.
 
     >>> import convalg as ca
-    >>> len(kernel(ca.correlation((4, 4), ca.kernel(2, 1, 3, 3))).axes)
+    >>> len(ca.draw.kernel(ca.correlation((4, 4), ca.kernel(2, 1, 3, 3))).axes)
     2
     """
     layer = only_convolution(operator)
@@ -226,11 +238,13 @@ def kernel(operator: Operator, *, letters: Any = None) -> Drawing:
     weights = layer.weights
     names = None if letters is None else np.asarray(letters, dtype=object)
     if names is not None and names.shape != weights.shape:
-        raise ShapeError(f"letters must have the kernel's shape {weights.shape}, not {names.shape}")
+        raise ShapeError(
+            f"letters must have the shape of the kernel {weights.shape}, not {names.shape}"
+        )
     if weights.size > MOST_WEIGHTS:
         raise TooLargeError(
-            f"a kernel of {weights.size} weights is too large to draw, the most is {MOST_WEIGHTS}: "
-            f"draw one of its channels"
+            f"a kernel of {weights.size} weights is too large to draw, the limit is "
+            f"{MOST_WEIGHTS}: draw one of its channels"
         )
     colours = weight_colours(weights.shape)
     texts = [number_text(value) for value in weights.ravel()]
@@ -244,15 +258,23 @@ def kernel(operator: Operator, *, letters: Any = None) -> Drawing:
 
 
 def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
-    """Full, same and valid side by side: which rows of one matrix each of them keeps.
+    """Draw full, same and valid side by side: the rows of one matrix that each mode keeps.
 
-    Shapes: a correlation of `n` samples with `k` taps. Rows of the full matrix that a mode
-    drops are left as outlines, so the three panels line up row by row.
+    Rows of the full matrix that a mode drops are drawn as outlines, so the rows of the three
+    panels are aligned.
 
-    Raises: ShapeError when the kernel is longer than the input, KindError or ArgumentError
-    for sizes that are not positive integers.
+    Args:
+        n: the number of samples.
+        k: the number of taps.
+        dilation: the distance between taps.
 
-    >>> [axes.get_title(loc="left") for axes in modes(5, 3).axes]
+    Raises:
+        ShapeError: when the kernel is longer than the input.
+        KindError: when a size is not an integer.
+        ArgumentError: when a size is not positive, or for more than 256 rows.
+
+    >>> import convalg as ca
+    >>> [axes.get_title(loc="left") for axes in ca.draw.modes(5, 3).axes]
     ['full: 7 x 5', 'same: 5 x 5', 'valid: 3 x 5']
     """
     from convalg.kernels import kernel as symbols
@@ -266,7 +288,8 @@ def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
     rows, columns = full.shape
     if rows > MOST_CELLS:
         raise ArgumentError(
-            f"modes draws up to {MOST_CELLS} rows, and n={n}, k={k} makes {rows}: use smaller sizes"
+            f"draw.modes draws up to {MOST_CELLS} rows, but n={n}, k={k} gives "
+            f"{rows}: use smaller sizes"
         )
     size = min((9.4 - 1.6) / (3 * columns), 0.34)
     gap, left, below, above = 0.55, 0.45, 0.12, 0.42
@@ -276,7 +299,7 @@ def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
     for number, (mode, layer) in enumerate(layers.items()):
         axes = figure.panel(left + number * (width + gap), below, columns * size, rows * size)
         frame(axes, rows, columns)
-        # A row of a mode with less padding is the row of the full matrix that starts there.
+        # The first row of a mode is the row of the full matrix with the same offset.
         first = full.geometry.axes[0].before - layer.geometry.axes[0].before
         kept, _ = cells_of(layer)
         _outlines(axes, ghosts)
@@ -290,7 +313,7 @@ def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
 
 
 def cells_of(operator: Operator) -> tuple[Cells, str]:
-    """The entries to draw, and how many weights or values they show."""
+    """Return the entries to draw, and the number of weights or values as text."""
     match operator:
         case Convolution():
             cells = _layer_cells(operator)
@@ -319,7 +342,7 @@ def cells_of(operator: Operator) -> tuple[Cells, str]:
 
 
 def _layer_cells(layer: Convolution) -> Cells:
-    """One cell for each entry of the pattern, several weights on one entry joined."""
+    """Return one cell for each entry of the pattern, with several weights on one entry joined."""
     colours = weight_colours(layer.weights.shape)
     texts = [number_text(value) for value in layer.weights.ravel()]
     labels: dict[tuple[int, int], list[int]] = {}
@@ -336,7 +359,7 @@ def _layer_cells(layer: Convolution) -> Cells:
 
 
 def _grid(axes: Axes, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> None:
-    """Cell lines where there is room, and a line between the blocks of every leading axis."""
+    """Draw cell lines if there is room, and lines between the blocks of every leading axis."""
     rows, columns = math.prod(out_shape), math.prod(in_shape)
     if max(rows, columns) <= 128:
         lines = [[(0, r), (columns, r)] for r in range(1, rows)]
@@ -350,7 +373,7 @@ def _grid(axes: Axes, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> 
 
 
 def block_edges(shape: tuple[int, ...], depth: int) -> range:
-    """Where blocks over the last `depth` axes meet."""
+    """Return the indices at which blocks over the last `depth` axes meet."""
     if not 0 < depth < len(shape):
         return range(0)
     step = math.prod(shape[-depth:])
@@ -358,10 +381,10 @@ def block_edges(shape: tuple[int, ...], depth: int) -> range:
 
 
 def draw_squares(axes: Axes, cells: Cells, size: float) -> None:
-    """Draw entries as squares of `size` inches, with their words where there is room."""
+    """Draw entries as squares of `size` inches, with their texts if there is room."""
     positions = np.stack([cells.columns, cells.rows], axis=1)
     squares(axes, positions, cells.colours, width=0.3 if size > 0.06 else 0)
-    # Most texts share one size; a long one, where several weights meet, is smaller or left out.
+    # Most texts have one size; a long one, for a sum of weights, is smaller or left out.
     fits = {text: fitting(text, size) for text in set(cells.texts)}
     common = float(np.median([fits[text] for text in cells.texts])) if cells.texts else 0.0
     for (column, row), text, colour in zip(positions, cells.texts, cells.colours, strict=True):
@@ -376,19 +399,19 @@ def _outlines(axes: Axes, cells: Cells) -> None:
 
 
 def _bracket(axes: Axes, first: int, count: int, columns: int) -> None:
-    """A frame around the rows that a mode keeps."""
+    """Draw a frame around the rows that a mode keeps."""
     last = first + count
     edge = [[(0, first), (columns, first), (columns, last), (0, last), (0, first)]]
     axes.add_collection(LineCollection(edge, colors=INK, linewidths=1.8, clip_on=False, zorder=5))
 
 
 def index_names(shape: tuple[int, ...]) -> list[str]:
-    """The index of each sample, in row-major order."""
+    """Return the index of each sample as text, in row-major order."""
     return [",".join(map(str, index)) for index in np.ndindex(*shape)]
 
 
 def index_labels(operator: Operator) -> tuple[str, str]:
-    """What the numbers of an index count, for outputs and inputs.
+    """Return the names of the axes of outputs and inputs.
 
     >>> import convalg as ca
     >>> index_labels(ca.correlation((4, 4), ca.kernel(2, 1, 3, 3)))
@@ -429,7 +452,7 @@ def _kernel_panels(
 
 
 def _kernel_title(layer: Convolution, number: int) -> str:
-    """Which part of the kernel a panel shows: the index before its last two axes."""
+    """Return the title of a panel of the kernel: the index of its leading axes."""
     shape = layer.weights.shape
     leading = shape[:-2] if len(layer.geometry.taps) > 1 else shape[:-1]
     if not leading:
@@ -439,7 +462,7 @@ def _kernel_title(layer: Convolution, number: int) -> str:
 
 
 def _density(operator: Operator) -> Drawing:
-    """The share of entries that are not zero, in squares of many entries."""
+    """Draw the share of non-zeros in squares of many entries."""
     rows, columns = operator.shape
     step = max(-(-max(rows, columns) // DENSITY_SIDE), 1)
     counts = density(operator, step)
@@ -463,12 +486,12 @@ def _density(operator: Operator) -> Drawing:
     axes.xaxis.set_label_position("top")
     axes.set_ylabel(f"output: {labels[0]}", fontsize=6.5, color=INK, labelpad=3)
     axes.set_xlabel(f"input: {labels[1]}", fontsize=6.5, color=INK, labelpad=3, loc="left")
-    count = f"{rows:,} x {columns:,}, {int(counts.sum()):,} entries that are not zero"
-    pixel = f"a pixel is {step} x {step} entries, darkest {share.max():.2g} of them filled"
+    count = f"{rows:,} x {columns:,}, {int(counts.sum()):,} non-zeros"
+    pixel = f"each pixel is {step} x {step} entries, at most {share.max():.2g} of them non-zero"
     caption(axes, f"{count}\n{pixel}", size=8, pad=14)
     return figure
 
 
 def _few_edges(shape: tuple[int, ...]) -> range:
-    """Where the blocks of the first axis meet, while they are few."""
+    """Return the indices at which blocks of the first axis meet, if there are few of them."""
     return block_edges(shape, len(shape) - 1) if 1 < shape[0] <= MOST_BLOCKS else range(0)

@@ -1,4 +1,4 @@
-"""A network as boxes to draw: layers that follow one another joined, repeated blocks drawn once."""
+"""A network as boxes to draw: elementwise layers are joined, repeated blocks are drawn once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from convalg.network.network import Network
 from convalg.size import size_product, size_words
 
 MOST_SINGLE = 44
-"""Up to this many boxes, blocks that repeat are drawn as often as they come."""
+"""Most boxes for which repeated blocks are drawn separately."""
 LONGEST_NAME, LONGEST_CALL, LONGEST_VALUE = 26, 34, 22
 
 
 @dataclass(frozen=True)
 class LayerBox:
-    """Some layers of a network, one behind the other: words, and the boxes that feed it."""
+    """Consecutive layers of a network: lines of text, and the boxes that are their inputs."""
 
     name: str
     layer: Layer | None
@@ -31,17 +31,17 @@ class LayerBox:
 
 @dataclass(frozen=True)
 class Group:
-    """Boxes that stand for `times` equal blocks one behind the other."""
+    """Boxes that represent `times` consecutive equal blocks."""
 
     boxes: tuple[LayerBox, ...]
     times: int = 1
 
 
 def groups(net: Network) -> list[Group]:
-    """The boxes of a network between its necks: boxes that everything flows through.
+    """Return the boxes of a network in groups that end at boxes which all data pass.
 
-    Rule: an elementwise layer stands in the box before it; in a network of more than 44 boxes
-    equal blocks one behind the other are one group.
+    An elementwise layer is part of the preceding box; in a network of more than 44 boxes,
+    consecutive equal blocks are one group.
     """
     boxes = _boxes(net)
     parts = [Group(tuple(part)) for part in _between_necks(boxes)]
@@ -49,7 +49,7 @@ def groups(net: Network) -> list[Group]:
 
 
 def _boxes(net: Network) -> list[LayerBox]:
-    """One box for each layer, with the elementwise layers that only it feeds."""
+    """Return one box for each layer, with the elementwise layers that only it feeds."""
     home = {INPUT: INPUT}
     layers: dict[str, list[str]] = {INPUT: []}
     for node, layer in net.layers():
@@ -73,7 +73,7 @@ def _boxes(net: Network) -> list[LayerBox]:
 
 
 def _lines(net: Network, nodes: Sequence[str]) -> tuple[str, ...]:
-    """The call that makes the first layer, what follows it, the shape and the parameters."""
+    """Return the call of the first layer, the other layers, the shape and the parameters."""
     first, *others = nodes
     lines = [layer_text(net[first])]
     if others:
@@ -93,7 +93,7 @@ def _kind(layer: Layer) -> str:
 
 
 def layer_text(layer: Layer) -> str:
-    """The call that makes a layer, in one short line.
+    """Return the call that creates a layer, shortened to one line.
 
     >>> import convalg as ca
     >>> layer_text(ca.layers.Conv(64, 7, stride=2, padding=3, bias=False))
@@ -117,7 +117,7 @@ def _shape_text(shape: Sequence[object]) -> str:
 
 
 def _shortened(text: str, longest: int) -> str:
-    """A text with its middle left out where it is too long."""
+    """Return a text without its middle if it is too long."""
     if len(text) <= longest:
         return text
     half = (longest - 1) // 2
@@ -125,12 +125,12 @@ def _shortened(text: str, longest: int) -> str:
 
 
 def box_title(name: str) -> str:
-    """The name of a box, short enough for it."""
+    """Return the name of a box, shortened to fit."""
     return _shortened(name, LONGEST_NAME)
 
 
 def _between_necks(boxes: list[LayerBox]) -> list[list[LayerBox]]:
-    """The boxes in parts, each up to the next box that nothing flows past."""
+    """Split the boxes into parts, each ending with a box that all data pass."""
     position = {box.name: k for k, box in enumerate(boxes)}
     reach = list(range(len(boxes)))
     for k, box in enumerate(boxes):
@@ -141,7 +141,7 @@ def _between_necks(boxes: list[LayerBox]) -> list[list[LayerBox]]:
     for k, box in enumerate(boxes):
         parts[-1].append(box)
         is_neck = furthest <= k
-        # What feeds nothing is an output: past it nothing flows, and it is no neck.
+        # A box that feeds nothing is an output, at which the graph cannot be split.
         furthest = max(furthest, reach[k])
         if is_neck and (reach[k] > k or k == len(boxes) - 1):
             parts.append([])
@@ -149,7 +149,7 @@ def _between_necks(boxes: list[LayerBox]) -> list[list[LayerBox]]:
 
 
 def _folded(parts: list[Group]) -> list[Group]:
-    """Equal groups one behind the other as one."""
+    """Merge consecutive equal groups."""
     folded: list[Group] = []
     looks: list[object] = []
     renamed: dict[str, str] = {}
@@ -169,7 +169,7 @@ def _folded(parts: list[Group]) -> list[Group]:
 
 
 def _look(part: Group) -> object:
-    """What two groups have in common when they are the same block: all but the names."""
+    """Return a key that is equal for groups that differ only in names."""
     position = {box.name: k for k, box in enumerate(part.boxes)}
     return tuple(
         (repr(box.layer), box.lines, tuple(position.get(name, -1) for name in box.sources))
@@ -178,7 +178,7 @@ def _look(part: Group) -> object:
 
 
 def as_graph(parts: Sequence[Group]) -> nx.DiGraph:
-    """The boxes of some groups as a graph, edges in the direction of the data."""
+    """Return the boxes of groups as a graph, with edges in the direction of the data."""
     graph: nx.DiGraph = nx.DiGraph()
     for part in parts:
         for box in part.boxes:

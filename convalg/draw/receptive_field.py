@@ -1,4 +1,4 @@
-"""The receptive field of every node of a network, against the image."""
+"""The receptive field of every node of a network, compared with the image."""
 
 from __future__ import annotations
 
@@ -21,21 +21,29 @@ MOST_ROWS = 60
 
 
 def receptive_field(net: Network, axis: int = 0) -> Drawing:
-    """What the middle output of every node reads along one axis, as bars over the image.
+    """Draw the input range of the middle output of every node along one axis, as bars.
 
-    One row for each node whose field grows; the shaded band is the image, a bar beyond it reads
-    padding. Raises: ArgumentError for an axis that there is not, or sizes that are letters.
+    There is one row for each node whose field is larger than all before; the shaded band is the
+    image, and a bar that extends beyond it reads padding.
+
+    Args:
+        net: the network.
+        axis: the spatial axis.
+
+    Raises:
+        ArgumentError: for an axis that does not exist, or symbolic sizes.
+        KindError: when `net` is not a network.
 
     >>> import convalg as ca
-    >>> from convalg.network.layers import Conv
-    >>> figure = receptive_field(ca.sequential((1, 32, 32), [Conv(4, 3), Conv(4, 3)]))
+    >>> net = ca.sequential((1, 32, 32), [ca.layers.Conv(4, 3), ca.layers.Conv(4, 3)])
+    >>> figure = ca.draw.receptive_field(net)
     """
     a_kind(net, Network, "draw.receptive_field takes a ca.Network")
     dims = len(net.in_shape) - 1
     if not 0 <= (axis := as_integer(axis, "axis", least=0)) < dims:
         raise ArgumentError(f"axis must be 0 to {dims - 1}, not {axis}")
     if any(is_symbolic(n) for n in net.in_shape):
-        raise ArgumentError(f"a figure needs numbers for sizes, not {net.in_shape}")
+        raise ArgumentError(f"draw.receptive_field needs integers as sizes, not {net.in_shape}")
     rows = _rows(net, axis)
     n = int(net.in_shape[1 + axis])
     low = min(0, *(start for _, start, _, _ in rows)) if rows else 0
@@ -63,12 +71,12 @@ def receptive_field(net: Network, axis: int = 0) -> Drawing:
     axes.axvline(n, color=GHOST, lw=0.8, zorder=0)
     bound = any(size.startswith("at most") for *_, size in rows)
     reads = "can read at most" if bound else "reads"
-    caption(axes, f"{net.name}: what the middle output of each node {reads}, axis {axis}")
+    caption(axes, f"{net.name}: samples that the middle output of each node {reads}, axis {axis}")
     return figure
 
 
 def _rows(net: Network, axis: int) -> list[tuple[str, float, float, str]]:
-    """Name, first and last position, and size of each field that is larger than those before."""
+    """Return name, first and last position, and size of each field larger than those before."""
     rows: list[tuple[str, float, float, str]] = []
     widest = 0.0
     fields: dict[str, Any] = reaches(net)

@@ -1,4 +1,4 @@
-"""What a window of a layer looks at: the padded input, the taps on it, the output. No drawing."""
+"""The data of a window figure, without drawing: the padded input, its taps, the output."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from convalg.size import as_size
 Position: TypeAlias = tuple[int, int]
 INPUT, PADDING, INSERTED = "input", "padding", "inserted"
 MOST_CELLS = 48
-"""Cells of one side of a padded input or an output, at most."""
+"""Most cells per side of a padded input or an output."""
 MOST_CHANNELS = 4
 MOST_TERMS = 9
 
 
 @dataclass(frozen=True)
 class Board:
-    """A grid of cells: `kinds` and small `texts` by place, and the index of each row and column."""
+    """A grid of cells: `kinds` and short `texts` by position, and row and column indices."""
 
     title: str
     kinds: Array
@@ -37,14 +37,14 @@ class Board:
 
     @property
     def shape(self) -> Position:
-        """Rows and columns, with the padding."""
+        """The number of rows and columns, including the padding."""
         rows, columns = self.kinds.shape
         return rows, columns
 
 
 @dataclass(frozen=True)
 class Tap:
-    """A weight on a cell of one of the boards of the input."""
+    """A weight on a cell of one board of the input."""
 
     board: int
     position: Position
@@ -54,7 +54,7 @@ class Tap:
 
 @dataclass(frozen=True)
 class Scene:
-    """One output of a layer: what is read, with which weights."""
+    """One output of a layer: the samples that it reads, and their weights."""
 
     inputs: tuple[Board, ...]
     taps: tuple[Tap, ...]
@@ -65,9 +65,11 @@ class Scene:
 
 
 def layer_of(operator: Any, name: str) -> tuple[Convolution, bool]:
-    """The layer that slides a kernel, and whether it is transposed.
+    """Return the layer of an operator, and whether it is transposed.
 
-    Raises: KindError for anything else, or for axes that no plane shows.
+    Raises:
+        KindError: for another operator, or a transposed layer with a boundary other than zeros.
+        ShapeError: for more than two spatial axes.
     """
     single = single_layer(operator)
     if single is None:
@@ -80,18 +82,18 @@ def layer_of(operator: Any, name: str) -> tuple[Convolution, bool]:
     if len(layer.geometry.axes) > 2:
         raise ShapeError(
             f"{name} shows one or two spatial axes, not {len(layer.geometry.axes)}: draw a layer "
-            f"over fewer"
+            f"with fewer axes"
         )
     if transposed and any(axis.boundary != "zeros" for axis in layer.geometry.axes):
         raise KindError(
-            f"{name} shows transposed layers with zeros around, not "
-            f"{layer.geometry.axes[0].boundary!r}: their windows wrap"
+            f"{name} shows transposed layers with the boundary 'zeros', not "
+            f"{layer.geometry.axes[0].boundary!r}, whose windows wrap"
         )
     return layer, transposed
 
 
 def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
-    """The index of one output; by default the middle one of the first channel.
+    """Return the index of one output; by default the middle one of the first channel.
 
     Raises: ShapeError for another number of axes, ArgumentError outside the output.
     """
@@ -111,7 +113,7 @@ def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
 
 
 def sample_of(operator: Operator, x: Any) -> Array | None:
-    """The numbers of one input, to be shown. Raises: ShapeError for another shape."""
+    """Return the values of one input, if given. Raises: ShapeError for another shape."""
     if x is None:
         return None
     values = as_numbers(x, "x")
@@ -128,7 +130,7 @@ def _channels(operator: Operator) -> int | None:
 
 
 def scene(operator: Operator, output: tuple[int, ...], x: Array | None) -> Scene:
-    """The scene of one output; `x` are the numbers of the input, where they are shown."""
+    """Return the scene of one output; `x` are the values of the input, if they are shown."""
     layer, transposed = layer_of(operator, "draw.window")
     geometry = layer.geometry
     _check_sizes(geometry, transposed)
@@ -160,18 +162,18 @@ def _check_sizes(geometry: Geometry, transposed: bool) -> None:
     for axis in geometry.axes:
         sides = sum(max(int(side), 0) for side in (axis.before, axis.after))
         longest = max(int(axis.in_size) + sides, int(axis.out_size), int(axis.taps))
-        # A list of the cells is made of few only.
+        # Do not create a list of very many cells.
         if longest <= 4 * MOST_CELLS:
             longest = max(longest, len(_line(axis, 0, transposed).kinds))
         if longest > MOST_CELLS:
             raise TooLargeError(
-                f"a window over {longest} cells is too large to draw, the most is {MOST_CELLS}: "
+                f"a window over {longest} cells is too large to draw, the limit is {MOST_CELLS}: "
                 f"draw a smaller layer of the same form"
             )
 
 
 def _sources(geometry: Geometry, channel: int, transposed: bool) -> list[int]:
-    """The channels of the input that an output channel reads."""
+    """Return the channels of the input that an output channel reads."""
     _, outputs, inputs = geometry.channels
     own, other = (inputs, outputs) if transposed else (outputs, inputs)
     first = channel // own * other
@@ -180,9 +182,9 @@ def _sources(geometry: Geometry, channel: int, transposed: bool) -> list[int]:
 
 @dataclass(frozen=True)
 class SceneLine:
-    """One axis of the padded or stretched input.
+    """One axis of the padded or dilated input.
 
-    `kinds` and `reads` (the sample behind a cell, -1 for zero) by cell, and the cell of each tap.
+    `kinds` and `reads` (the sample in a cell, -1 for zero) by cell, and the cell of each tap.
     """
 
     kinds: tuple[str, ...]
@@ -208,9 +210,9 @@ def _padded(axis: Axis, output: int) -> SceneLine:
 
 
 def _dilated(axis: Axis, output: int) -> SceneLine:
-    """The input of a transposed layer with stride - 1 zeros between its samples.
+    """Return the input of a transposed layer with stride - 1 zeros between its samples.
 
-    Rule: output i reads, with tap t, cell i - (what tap t of output 0 reads) of it.
+    Output i reads with tap t the cell i - r, where r is the raw index of tap t at output 0.
     """
     n, taps, outputs = (int(v) for v in (axis.out_size, axis.taps, axis.in_size))
     samples = {int(axis.raw(o, 0) - axis.raw(0, 0)): o for o in range(n)}
@@ -226,13 +228,13 @@ def _dilated(axis: Axis, output: int) -> SceneLine:
 
 
 def _plane(index: Sequence[int]) -> Position:
-    """An index of one or two axes as row and column."""
+    """Return an index of one or two axes as row and column."""
     row, column = (0, *index)[-2:]
     return int(row), int(column)
 
 
 def _board(lines: list[SceneLine], values: Array | None, source: int, named: bool) -> Board:
-    """The cells of the input of one channel."""
+    """Return the board of one channel of the input."""
     down, across = _two(lines)
     kinds = np.empty((len(down.kinds), len(across.kinds)), dtype=object)
     texts = np.full(kinds.shape, "", dtype=object)
@@ -247,7 +249,7 @@ def _board(lines: list[SceneLine], values: Array | None, source: int, named: boo
                 plane = values[source].reshape(-1, values.shape[-1])
                 texts[r, c] = number_text(plane[read, along])
             elif kinds[r, c] == PADDING:
-                # Where a boundary repeats samples, a cell says which one it shows.
+                # If the boundary repeats samples, the cell shows the index of the sample.
                 texts[r, c] = f"x{along}" if len(lines) == 1 else f"x{read},{along}"
     title = f"input, channel {source}" if named else "input"
     rows = _names(down) if len(lines) == 2 else ("",)
@@ -255,7 +257,7 @@ def _board(lines: list[SceneLine], values: Array | None, source: int, named: boo
 
 
 def _names(line: SceneLine) -> tuple[str, ...]:
-    """The index of each sample; nothing beside zeros and copies."""
+    """Return the index of each sample; empty for zeros and copies."""
     return tuple(
         str(read) if kind == INPUT else ""
         for kind, read in zip(line.kinds, line.reads, strict=True)
@@ -263,14 +265,14 @@ def _names(line: SceneLine) -> tuple[str, ...]:
 
 
 def _two(lines: list[SceneLine]) -> tuple[SceneLine, SceneLine]:
-    """Two axes; one alone is a row."""
+    """Return two axes; a single axis is a row."""
     return (lines[0], lines[1]) if len(lines) == 2 else (SceneLine((INPUT,), (0,), (0,)), lines[0])
 
 
 def _taps(
     layer: Convolution, lines: list[SceneLine], channel: int, sources: list[int], transposed: bool
 ) -> list[Tap]:
-    """Every weight that an output meets, also on padding."""
+    """Return every weight of an output, including those on padding."""
     shape = layer.weights.shape
     texts = [number_text(weight) for weight in layer.weights.ravel()]
     down, across = _two(lines)
@@ -311,7 +313,7 @@ def _formula(
     named: bool,
     result: Array | None,
 ) -> str:
-    """The output as a sum, without the products with zeros of the padding."""
+    """Return the output as a sum, without the products with zeros of the padding."""
     down, across = _two(lines)
     terms = []
     for tap in taps:

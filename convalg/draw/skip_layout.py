@@ -1,4 +1,4 @@
-"""Networks with nested skip connections, such as a U-Net, as two sides of a U."""
+"""The layout of networks with nested skip connections, such as a U-Net, as two sides of a U."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from itertools import pairwise
 import networkx as nx
 
 LEAST_SPAN = 4
-"""Rows that an edge passes before it is a skip connection of a U."""
+"""Least number of rows that a skip connection of a U spans."""
 LEAST_SKIPS = 2
 
 
 @dataclass(frozen=True)
 class SkipLayout:
-    """The nodes on the way down and on the way up, their rows, and the edges across."""
+    """The nodes on the downward and the upward side, their rows, and the edges across."""
 
     down: frozenset[str]
     up: frozenset[str]
@@ -23,11 +23,11 @@ class SkipLayout:
 
 
 def hourglass(graph: nx.DiGraph) -> SkipLayout | None:
-    """The two sides of a graph with nested skip connections, or None where there are none.
+    """Return the two sides of a graph with nested skip connections, or None if there are none.
 
-    Rule: a skip connection joins nodes four or more rows apart; from the outermost to the
-    innermost their sources follow one another and their targets run back. Both ends of one
-    share a row.
+    A skip connection joins nodes at least four rows apart; from the outermost to the innermost
+    their sources are in ascending and their targets in descending order. Both ends of a skip
+    connection are in one row.
 
     >>> main = nx.path_graph(14, create_using=nx.DiGraph)
     >>> main.add_edges_from([(2, 11), (4, 9)])
@@ -59,7 +59,7 @@ def hourglass(graph: nx.DiGraph) -> SkipLayout | None:
 def _rows(
     graph: nx.DiGraph, up: frozenset[str], skips: list[tuple[str, str]]
 ) -> dict[str, int] | None:
-    """Rows that go down on one side and up on the other; None where the skips forbid it."""
+    """Return rows that descend on one side and ascend on the other, or None if impossible."""
     level = {v: u for u, v in skips}
     if len(level) < len(skips) or len(set(level.values())) < len(skips):
         return None
@@ -71,7 +71,7 @@ def _rows(
         if u in up:
             folded.add_edge(level.get(v, v), level.get(u, u))
         elif v in up:
-            # The way up starts beside the bottom, or above it.
+            # The upward side starts next to the bottom, or above it.
             folded.add_edge(level.get(v, v), u)
         else:
             folded.add_edge(u, v)

@@ -1,4 +1,4 @@
-"""What a network has learnt: its kernels as small images, and the course of its training."""
+"""Figures of training: kernels as small images, and the training history."""
 
 from __future__ import annotations
 
@@ -23,21 +23,28 @@ MOST_ROWS, MOST_COLUMNS = 16, 16
 WIDEST, TALLEST = 7.6, 9.0  # inches
 LARGEST_TILE, LEAST_SCALE = 0.9, 0.6
 STEPS = 64
-"""Colours in the bar of a scale."""
+"""The number of colours in a scale."""
 
 
 def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing:
-    """Kernels as a grid of small images, all in one scale that is symmetric about zero.
+    """Draw kernels as a grid of small images, all on one scale that is symmetric about zero.
 
-    `source` is a network with weights, whose kernel at `node` is drawn (by default the first
-    that there is), or an array. Shapes: `(*leading, height, width)`, where the leading axes
-    number the images: of two, output channels go down and input channels across. Of more than
-    16 rows or columns the first 16 are drawn, and the title says so.
+    The leading axes number the images; if there are two, output channels go down and input
+    channels across. Of more than 16 rows or columns the first 16 are drawn, which the title
+    states.
 
-    Raises: KindError for what is no network or numbers, ArgumentError without weights or with
-    numbers that are not finite, ShapeError below two axes.
+    Args:
+        source: a network with weights, or an array of shape `(*leading, height, width)`.
+        node: the node of the network whose kernel is drawn, by default the first with a kernel.
 
-    >>> kernels(np.arange(18).reshape(2, 3, 3)).axes[0].get_title(loc="left")
+    Raises:
+        KindError: when `source` is neither a network nor real numbers.
+        SymbolicError: for symbolic kernels.
+        ArgumentError: when there are no weights, or numbers that are not finite.
+        ShapeError: for fewer than two axes.
+
+    >>> import convalg as ca, numpy as np
+    >>> ca.draw.kernels(np.arange(18).reshape(2, 3, 3)).axes[0].get_title(loc="left")
     '0'
     """
     values, name = _values(source, node)
@@ -54,7 +61,7 @@ def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing
     wide, tall = columns * (across + gap), rows * (down + above)
     title = f"{name}: {' x '.join(map(str, shape))}{cut}"
     whole_width = left + max(wide + 0.75, breadth(title) + 0.1)
-    # A scale has room for its three numbers.
+    # The scale needs room for its three numbers.
     figure = Drawing(whole_width, max(tall, LEAST_SCALE) + 0.75)
     lowest = 0.2 + max(LEAST_SCALE - tall, 0)
     largest = float(np.abs(tiles).max(initial=0))
@@ -86,30 +93,32 @@ def _values(source: Any, node: str | None) -> tuple[Array, str]:
         weights = source.weights.get(name, {})
         if "kernel" not in weights:
             raise ArgumentError(
-                f"{name} has no kernel: choose another node, or fill the network with "
-                f"initialise(seed)"
+                f"{name} does not have a kernel: choose another node, or initialise the weights "
+                f"with initialise(seed)"
             )
         values = np.asarray(weights["kernel"])
     else:
         if node is not None:
-            raise ArgumentError(f"node={node!r} names a layer of a network: an array has none")
+            raise ArgumentError(
+                f"node={node!r} selects a layer of a network, but the source is an array"
+            )
         values, name = as_numbers(source, "kernels"), "kernels"
     if values.dtype.kind == "O":
         try:
             values = values.astype(float)
         except TypeError:
             raise SymbolicError(
-                f"kernels of letters have no scale: draw.kernel shows them, or put in numbers "
-                f"for {values.ravel()[0]}"
+                f"symbolic kernels cannot be shown as colours: use draw.kernel, or substitute "
+                f"numbers for {values.ravel()[0]}"
             ) from None
     if values.dtype.kind not in "biuf":
         raise KindError(f"kernels must be real numbers, not {values.dtype}")
     if values.ndim < 2 or not values.size:
         raise ShapeError(
-            f"kernels must have shape (*leading, height, width), none of them 0, not {values.shape}"
+            f"kernels must have shape (*leading, height, width) without zeros, not {values.shape}"
         )
     if not np.isfinite(values).all():
-        raise ArgumentError(f"the kernels of {name} hold numbers that are not finite")
+        raise ArgumentError(f"the kernels of {name} contain numbers that are not finite")
     return values, name
 
 
@@ -117,18 +126,18 @@ def _first_kernel(net: Network) -> str:
     for name, arrays in net.weights.items():
         if "kernel" in arrays:
             return name
-    raise ArgumentError(f"{net.name} has no kernels yet: fill it with initialise(seed)")
+    raise ArgumentError(f"{net.name} has no kernels yet: create them with initialise(seed)")
 
 
 def _grid(values: Array) -> tuple[Array, dict[tuple[int, int], str], str]:
-    """The images in rows and columns, their numbers by place, and what was left out in words."""
+    """Return the images in rows and columns, their labels by position, and a note on omissions."""
     leading, image = values.shape[:-2], values.shape[-2:]
     if len(leading) == 2 and min(leading) > 1:
         tiles = values[:MOST_ROWS, :MOST_COLUMNS]
         rows, columns = tiles.shape[:2]
         left_out = [
-            f"the first {shown} {word} channels"
-            for shown, all_of, word in zip(
+            f"the first {shown} {side} channels"
+            for shown, all_of, side in zip(
                 (rows, columns), leading, ("output", "input"), strict=True
             )
             if shown < all_of
@@ -157,7 +166,7 @@ def _frame(axes: Axes) -> None:
 
 
 def _scale(figure: Drawing, largest: float, left: float, tall: float) -> None:
-    """The colours of the numbers from -largest to largest, at the right."""
+    """Draw the scale of colours from -largest to largest, on the right."""
     height = min(tall - 0.16, 1.6)
     axes = figure.panel(left, 0.2 + tall - 0.16 - height, 0.12, height)
     ramp = np.linspace(1, -1, STEPS)[:, None]
@@ -168,24 +177,29 @@ def _scale(figure: Drawing, largest: float, left: float, tall: float) -> None:
     _frame(axes)
 
 
-# The course of a training.
+# The training history.
 
 
 def history(course: Any) -> Drawing:
-    """Loss and accuracy by epoch, of any object with lists `loss`, `accuracy` and
-    `validation_accuracy`: one number for each epoch, or None where it was not measured.
+    """Draw loss and accuracy by epoch.
 
-    Raises: KindError for an object without a list of losses, ArgumentError for none or for
-    lists longer than it.
+    Args:
+        course: any object with a list `loss`, and optionally lists `accuracy` and
+            `validation_accuracy`: one number for each epoch, or None where it was not measured.
 
+    Raises:
+        KindError: when the object does not have a list of losses.
+        ArgumentError: when there are no losses, or another list has a different length.
+
+    >>> import convalg as ca
     >>> from types import SimpleNamespace
     >>> course = SimpleNamespace(loss=[2.0, 1.0], accuracy=[0.5, 0.75], validation_accuracy=[])
-    >>> [axes.get_title(loc="left") for axes in history(course).axes]
+    >>> [axes.get_title(loc="left") for axes in ca.draw.history(course).axes]
     ['loss: 1 after 2 epochs', 'accuracy: 0.75 on training images']
     """
     losses = _numbers(course, "loss")
     if not losses.size:
-        raise ArgumentError(f"a history needs at least one epoch, and loss is {course.loss!r}")
+        raise ArgumentError(f"a history needs at least one epoch, but loss is {course.loss!r}")
     lines = {
         label: _numbers(course, name, len(losses))
         for name, label in (
@@ -215,7 +229,7 @@ def history(course: Any) -> Drawing:
 
 
 def _numbers(course: Any, name: str, longest: int | None = None) -> Array:
-    """One list of a history as floats, NaN for None."""
+    """Return one list of a history as floats, with NaN for None."""
     values = getattr(course, name, None if longest is None else [])
     if values is None or isinstance(values, str) or not hasattr(values, "__iter__"):
         raise KindError(f"draw.history needs a list of numbers `{name}`, not {values!r}")
@@ -235,7 +249,7 @@ def _last(line: Array) -> float:
 
 
 def _line(axes: Axes, line: Array, number: int, label: str | None = None) -> None:
-    """A line told from the others by colour, dashes and marks."""
+    """Draw a line with its own colour, dashes and markers."""
     style, mark = (("-", "o"), ("--", "s"))[number]
     epochs = np.arange(1, len(line) + 1)
     axes.plot(

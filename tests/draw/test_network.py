@@ -97,7 +97,7 @@ def test_a_small_network_word_by_word() -> None:
         "conv1", "Conv(6, 5)", "+ ReLU", "6 x 24 x 24 · 156",
         "maxpool1", "MaxPool(2)", "6 x 12 x 12",
         "flatten1", "Flatten", "864",
-        "in each box: node, layers, shape of the output · parameters",
+        "in each box: node, layers, output shape · parameters",
     ]  # fmt: skip
     assert figure.axes[0].get_title(loc="left").startswith("small: 4 layers, 156 parameters")
 
