@@ -131,7 +131,7 @@ def _loaded(path: Path, name: str) -> Any:
     if not hasattr(module, name):
         names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise FileError(
-            f"{path.name} has no function {name}, only {', '.join(names[:20]) or 'none at all'}"
+            f"{path.name} has no function {name}; it has {', '.join(names[:20]) or 'none'}"
         )
     return getattr(module, name)
 

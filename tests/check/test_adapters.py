@@ -317,13 +317,13 @@ BAD = {
         "y.npy does not contain an array",
     ),
     "empty": ("import sys; open(sys.argv[3], 'w')", FileError, "y.npy does not contain an array"),
-    "a pipe": ("import os, sys; os.mkfifo(sys.argv[3])", FileError, "it is not a regular file"),
+    "a pipe": ("import os, sys; os.mkfifo(sys.argv[3])", FileError, "y.npy' is not a regular file"),
     "a device": (
         "import os, sys; os.symlink('/dev/zero', sys.argv[3])",
         FileError,
         "y.npy' (Too many levels of symbolic links)",
     ),
-    "a folder": ("import os, sys; os.mkdir(sys.argv[3])", FileError, "it is not a regular file"),
+    "a folder": ("import os, sys; os.mkdir(sys.argv[3])", FileError, "y.npy' is a directory"),
     "a huge file": (
         "import sys; open(sys.argv[3], 'wb').truncate(2**40)",
         RuntimeError,

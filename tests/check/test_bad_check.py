@@ -151,8 +151,8 @@ BAD: list[tuple[Call, str, str]] = [
         "target must be FILE.py:function, not 'homework.py'",
     ),
     (lambda: grade(""), "ArgumentError", "target must be FILE.py:function, not ''"),
-    (lambda: grade("nowhere.py:f"), "FileError", "no file nowhere.py to check"),
-    (lambda: grade("/:f"), "FileError", "no file / to check"),
+    (lambda: grade("nowhere.py:f"), "FileError", "the file to check does not exist: nowhere.py"),
+    (lambda: grade("/:f"), "FileError", "the file to check does not exist: /"),
     (
         lambda: grade(f"{__file__}:conv", "dense"),
         "ArgumentError",
