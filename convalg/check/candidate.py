@@ -92,7 +92,7 @@ class Candidate:
     def _raised(self, error: BaseException) -> Outcome:
         """Return the outcome for an exception.
 
-        Raises: MissingLibraryError for a missing package, which is no fault of the function.
+        Raises: MissingLibraryError for a missing package, which is not a fault of the function.
         """
         if isinstance(error, ModuleNotFoundError) and error.name and not _is_here(error.name):
             raise MissingLibraryError(

@@ -85,9 +85,9 @@ def _of_part(
         return []
     right = [run for run in runs if part in run.expected and part not in run.wrong]
     right = [run for run in right if part in run.outcome.parts]
-    plain = simple_fault(part, wrong, right)
-    if plain is not None and plain.confidence == 1:
-        return [plain]
+    simple = simple_fault(part, wrong, right)
+    if simple is not None and simple.confidence == 1:
+        return [simple]
     if tested is not None:
         configs = [run.config for run in wrong]
         # All known mistakes are linear where the layer is, and depend on no other array.
@@ -96,9 +96,9 @@ def _of_part(
             if message:
                 return [Diagnosis(code, message, 0.99)]
     named = _named(kind, part, wrong[:FAILING], right[:PASSING])
-    if plain is None or any(d.confidence > 0.99 for d in named):
+    if simple is None or any(d.confidence > 0.99 for d in named):
         return named
-    return [*named, plain]
+    return [*named, simple]
 
 
 def _unknown(

@@ -283,10 +283,10 @@ class Answers:
 
     def __call__(self, compute: Callable[[Problem], Array], p: Problem) -> Array | None:
         """Return the result of `answer`."""
-        plain = replace(p, after=()) if p.after else p
-        key = (compute, *map(_hashable, vars(plain).values()))
+        unprocessed = replace(p, after=()) if p.after else p
+        key = (compute, *map(_hashable, vars(unprocessed).values()))
         if key not in self._kept:
-            self._kept[key] = answer(compute, plain)
+            self._kept[key] = answer(compute, unprocessed)
         result = self._kept[key]
         if result is None or not p.after:
             return result

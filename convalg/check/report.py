@@ -11,7 +11,7 @@ from convalg import html
 from convalg.arrays import Array
 from convalg.axis import span
 from convalg.check.problem import Kind, Problem
-from convalg.check.sweep import Config, plain
+from convalg.check.sweep import Config, option_value
 
 SHOWN = 60
 """Arrays with more entries are shown as their shape."""
@@ -236,7 +236,7 @@ def features(kind: Kind, config: Config) -> set[str]:
         "ceil_mode is on": config.ceil_mode,
         "count_include_pad is off": not config.count_include_pad,
         "an option differs between axes": any(
-            isinstance(plain(getattr(config, name)), tuple) for name in kind.options
+            isinstance(option_value(getattr(config, name)), tuple) for name in kind.options
         ),
     }
     return {feature for feature, holds in conditions.items() if holds}

@@ -53,10 +53,10 @@ class Config:
 
     def options(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Return the options as they are passed: an int if equal on all axes, else a tuple."""
-        return {name: plain(getattr(self, name)) for name in names}
+        return {name: option_value(getattr(self, name)) for name in names}
 
 
-def plain(value: Any) -> Any:
+def option_value(value: Any) -> Any:
     """Return an option with equal values on all axes as a single value."""
     if isinstance(value, tuple):
         return value[0] if len(set(value)) == 1 else value

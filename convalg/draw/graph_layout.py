@@ -140,8 +140,8 @@ def _placed(
                 continue
             targets, weights = [], []
             for item in row:
-                beside = near[item] or [item]
-                mean = sum(middles[n] for n in beside) / len(beside)
+                neighbours = near[item] or [item]
+                mean = sum(middles[n] for n in neighbours) / len(neighbours)
                 targets.append(0.0 if item in upright else mean)
                 # Straight passing edges are preferred to centred boxes.
                 loose = 1.0 if isinstance(item, str) else 4.0

@@ -100,9 +100,9 @@ def matrix(operator: Operator, *, row: Any = None) -> Drawing:
     rows, columns = operator.shape
     size = min(WIDEST / columns, LARGEST_CELL)
     room = Room.of(operator, size)
-    beside = 0.0 if index is None else patch_width(operator.in_shape, columns)
-    width = max(columns * size + room.left + 0.15, NARROWEST - beside)
-    figure = Drawing(width + beside, rows * size + room.below + room.above)
+    patch = 0.0 if index is None else patch_width(operator.in_shape, columns)
+    width = max(columns * size + room.left + 0.15, NARROWEST - patch)
+    figure = Drawing(width + patch, rows * size + room.below + room.above)
     axes = figure.panel(room.left, room.below, columns * size, rows * size)
     panel(axes, cells, operator, size, room)
     entries = f"{rows} x {columns}, {len(cells.rows)} non-zeros"

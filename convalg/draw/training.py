@@ -115,7 +115,8 @@ def _values(source: Any, node: str | None) -> tuple[Array, str]:
         raise KindError(f"kernels must be real numbers, not {values.dtype}")
     if values.ndim < 2 or not values.size:
         raise ShapeError(
-            f"kernels must have shape (*leading, height, width) with positive sizes, not {values.shape}"
+            f"kernels must have shape (*leading, height, width) with positive sizes, not "
+            f"{values.shape}"
         )
     if not np.isfinite(values).all():
         raise ArgumentError(f"the kernels of {name} contain numbers that are not finite")

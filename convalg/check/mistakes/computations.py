@@ -177,8 +177,8 @@ def _with_zeros(p: Problem, *, before: int, after: int) -> Array:
 
 def extra_before(p: Problem) -> Array:
     """Return the output that starts output_padding earlier and ends like the shortest one."""
-    plain = replace(p, output_padding=(0,) * p.dims, padding=((0, 0),) * p.dims)
-    y = transposed(plain)
+    uncropped_problem = replace(p, output_padding=(0,) * p.dims, padding=((0, 0),) * p.dims)
+    y = transposed(uncropped_problem)
     for axis, ((before, after), extra) in enumerate(
         zip(p.padding, p.output_padding, strict=True), start=2
     ):
