@@ -30,7 +30,7 @@ ENOUGH = 0.5
 """A mistake that explains less than this share of the failures is not reported."""
 NEARLY = 0.9
 """If one mistake explains this share of the failures, pairs are not tried."""
-WITHOUT = 5
+LEAST_PASSING = 5
 """Configurations without a feature that must pass before the feature is reported."""
 CONDITIONS = {
     "sizes or options differ between axes": "square-only",
@@ -107,7 +107,7 @@ def _unknown(
     """Return the diagnosis when no known mistake fits."""
     code = "unknown" if _same_shapes(failing) else "wrong-shape"
     message = _pattern(kind, failing)
-    where = _separators(kind, failing, passing) if len(passing) >= WITHOUT else []
+    where = _separators(kind, failing, passing) if len(passing) >= LEAST_PASSING else []
     message += f"; exactly when {where[0]}" if where else ""
     part = next((part for run in failing for part in run.wrong), None)
     if tested is not None and part is not None:
@@ -181,7 +181,7 @@ def _condition(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> 
         if feature in common:
             present = [feature in features(kind, run.config) for run in passing]
             # Enough must pass without it, and at least half must fail with it.
-            if present.count(False) >= WITHOUT and present.count(True) <= len(failing):
+            if present.count(False) >= LEAST_PASSING and present.count(True) <= len(failing):
                 share = len(failing) / (len(failing) + present.count(True))
                 conditions.append((share, code, feature))
     if not conditions:
