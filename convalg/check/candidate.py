@@ -134,7 +134,7 @@ class Candidate:
                 return Outcome({}, "wrong-type", message)
             array = np.asarray(value)
             if array.dtype.kind not in "fiu" or array.dtype == np.float16:
-                message = f"{name} has dtype {terminal(array.dtype)}, not float32 or float64"
+                message = f"{name} is of dtype {terminal(array.dtype)}, not float32 or float64"
                 return Outcome({}, "wrong-type", message)
             if array.size > MOST_ANSWER:
                 message = f"{name} has shape {array.shape}, with more than {MOST_ANSWER:,} numbers"
