@@ -169,8 +169,8 @@ def never_ends(x: Any, w: Any) -> Any:
 @pytest.mark.parametrize(
     ("f", "code", "words"),
     [
-        (ends_its_process, "crashes", "it ended the process of its worker"),
-        (never_ends, "hangs", "no answer came from a worker within 3 seconds"),
+        (ends_its_process, "crashes", "it ended its worker process"),
+        (never_ends, "hangs", "no result came from a worker within 3 seconds"),
     ],
 )
 def test_what_takes_its_worker_with_it_is_told(

@@ -1,8 +1,14 @@
-"""Checks of other implementations: find the mistake, name it, show the smallest case."""
+"""Checks of other implementations: find the mistake, name it, show the smallest failing case.
+
+Each check calls a user function on configurations that reveal mistakes and compares its results
+with convalg. The arrays are NumPy arrays of small integers in float64. The options are passed by
+keyword, as an int if they are equal on all axes and as a tuple otherwise; only those options are
+passed that the function takes. Every check has the options of `SweepOptions`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from convalg.check.adapters import (
     from_command,
@@ -13,11 +19,11 @@ from convalg.check.adapters import (
 )
 from convalg.check.candidate import candidate
 from convalg.check.module import layer
+from convalg.check.pipeline import report_on
 from convalg.check.problem import KINDS
 from convalg.check.report import Diagnosis, Failure, Report
-from convalg.check.run import TIMEOUT, Progress, Sweep
+from convalg.check.run import TIMEOUT, Sweep, SweepOptions
 from convalg.check.sweep import CASES, counts
-from convalg.check.whole import report_on
 
 __all__ = [
     "Diagnosis",
@@ -41,30 +47,20 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """What is for use; the modules within are not."""
+    """Return the public names, without the modules."""
     return sorted(__all__)
 
 
-def forward(
-    f: Any,
-    *,
-    dims: int = 2,
-    cases: int = CASES,
-    progress: Progress | None = None,
-    jobs: int | None = None,
-    timeout: float | None = TIMEOUT,
-) -> Report:
+def forward(f: Any, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, *, stride, padding, dilation, groups) -> y`, a correlation layer.
 
-    Shapes: x `(N, C, *spatial)` with `dims` spatial axes, w `(C_out, C_in // groups, *taps)`,
-    y `(N, C_out, *out)`; NumPy arrays of small integers in float64. Options come as an int
-    while they are equal on all axes, as a tuple otherwise; only keywords that f has are passed.
-    `progress(done, cases)` is called after each configuration.
-    `jobs`: workers of joblib that share the configurations, those of this machine (-1 for all)
-    or of the backend that `joblib.parallel_config` names, such as a Dask or Ray cluster; the
-    report is the one without them. A configuration on which a worker dies, or has no answer
-    within `timeout` seconds (None for no limit), is the last of the sweep, and is told.
-    Raises: KindError when f cannot be called like that, or not be sent to workers.
+    Shapes: x `(N, C, *spatial)`, w `(C_out, C_in // groups, *taps)`, y `(N, C_out, *out)`. The
+    options of every check are `dims` (2), the number of spatial axes; `cases` (160), the number of
+    configurations; `progress`, a function `f(done, cases)`; `jobs`, the number of joblib workers;
+    and `timeout` (60), the seconds of a worker for a configuration: see `SweepOptions`.
+
+    Raises:
+        KindError: when f cannot be called like this, or cannot be sent to workers.
 
     >>> import convalg as ca, numpy as np
     >>> def mine(x, w):
@@ -73,21 +69,14 @@ def forward(
     >>> ca.check.forward(mine, cases=40).diagnosis[0].code
     'flipped-kernel'
     """
-    return _check("forward", f, dims, cases, Sweep(progress, jobs, timeout))
+    return _check("forward", f, options)
 
 
-def backward(
-    f: Any,
-    *,
-    dims: int = 2,
-    cases: int = CASES,
-    progress: Progress | None = None,
-    jobs: int | None = None,
-    timeout: float | None = TIMEOUT,
-) -> Report:
+def backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, g, *, stride, padding, dilation, groups) -> (dx, dw)`, its gradients.
 
-    Shapes: as `forward`, with g of the shape of y; dx as x, dw as w, summed over the batch.
+    Shapes: as in `forward`, with g of the shape of y; dx as x, and dw as w, summed over the batch.
+    The options are those of `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, w, g):
@@ -96,21 +85,14 @@ def backward(
     >>> ca.check.backward(mine, cases=40).diagnosis[0].code
     'batch-averaged'
     """
-    return _check("backward", f, dims, cases, Sweep(progress, jobs, timeout))
+    return _check("backward", f, options)
 
 
-def transposed(
-    f: Any,
-    *,
-    dims: int = 2,
-    cases: int = CASES,
-    progress: Progress | None = None,
-    jobs: int | None = None,
-    timeout: float | None = TIMEOUT,
-) -> Report:
+def transposed(f: Any, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, *, stride, padding, output_padding, dilation, groups) -> y`.
 
-    Shapes: x `(N, C_in, *spatial)`, w `(C_in, C_out // groups, *taps)`, as PyTorch.
+    Shapes: x `(N, C_in, *spatial)`, w `(C_in, C_out // groups, *taps)`, as in PyTorch. The options
+    are those of `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, w, stride, padding):
@@ -118,21 +100,13 @@ def transposed(
     >>> ca.check.transposed(mine, cases=40).diagnosis[0].code
     'padding-ignored'
     """
-    return _check("transposed", f, dims, cases, Sweep(progress, jobs, timeout))
+    return _check("transposed", f, options)
 
 
-def transposed_backward(
-    f: Any,
-    *,
-    dims: int = 2,
-    cases: int = CASES,
-    progress: Progress | None = None,
-    jobs: int | None = None,
-    timeout: float | None = TIMEOUT,
-) -> Report:
+def transposed_backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, g, *, stride, padding, output_padding, dilation, groups) -> (dx, dw)`.
 
-    Shapes: as `transposed`, with g of the shape of y.
+    Shapes: as in `transposed`, with g of the shape of y. The options are those of `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, w, g, stride):
@@ -141,19 +115,13 @@ def transposed_backward(
     >>> ca.check.transposed_backward(mine, cases=20)
     <mine: all 20 configurations pass>
     """
-    return _check("transposed_backward", f, dims, cases, Sweep(progress, jobs, timeout))
+    return _check("transposed_backward", f, options)
 
 
-def average_pool(
-    f: Any,
-    *,
-    dims: int = 2,
-    cases: int = CASES,
-    progress: Progress | None = None,
-    jobs: int | None = None,
-    timeout: float | None = TIMEOUT,
-) -> Report:
+def average_pool(f: Any, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, *, size, stride, padding, ceil_mode, count_include_pad) -> y`.
+
+    Shapes: x `(N, C, *spatial)`, y `(N, C, *out)`. The options are those of `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, size, stride, padding, count_include_pad):
@@ -162,19 +130,13 @@ def average_pool(
     >>> ca.check.average_pool(mine, cases=40).diagnosis[0].code
     'divisor-counts-padding'
     """
-    return _check("average_pool", f, dims, cases, Sweep(progress, jobs, timeout))
+    return _check("average_pool", f, options)
 
 
-def average_pool_backward(
-    f: Any,
-    *,
-    dims: int = 2,
-    cases: int = CASES,
-    progress: Progress | None = None,
-    jobs: int | None = None,
-    timeout: float | None = TIMEOUT,
-) -> Report:
+def average_pool_backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, g, *, size, stride, padding, ceil_mode, count_include_pad) -> dx`.
+
+    Shapes: as in `average_pool`, with g of the shape of y. The options are those of `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, g, size):
@@ -182,19 +144,13 @@ def average_pool_backward(
     >>> ca.check.average_pool_backward(mine, cases=20).diagnosis[0].code
     'divisor-missing'
     """
-    return _check("average_pool_backward", f, dims, cases, Sweep(progress, jobs, timeout))
+    return _check("average_pool_backward", f, options)
 
 
-def max_pool(
-    f: Any,
-    *,
-    dims: int = 2,
-    cases: int = CASES,
-    progress: Progress | None = None,
-    jobs: int | None = None,
-    timeout: float | None = TIMEOUT,
-) -> Report:
+def max_pool(f: Any, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, *, size, stride, padding, dilation, ceil_mode) -> y`.
+
+    Shapes: x `(N, C, *spatial)`, y `(N, C, *out)`. The options are those of `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, size, stride, padding):
@@ -203,19 +159,14 @@ def max_pool(
     >>> ca.check.max_pool(mine, cases=40).diagnosis[0].code
     'max-padding-zero'
     """
-    return _check("max_pool", f, dims, cases, Sweep(progress, jobs, timeout))
+    return _check("max_pool", f, options)
 
 
-def max_pool_backward(
-    f: Any,
-    *,
-    dims: int = 2,
-    cases: int = CASES,
-    progress: Progress | None = None,
-    jobs: int | None = None,
-    timeout: float | None = TIMEOUT,
-) -> Report:
-    """Check `f(x, g, *, size, stride, padding, dilation, ceil_mode) -> dx`: to the first winner.
+def max_pool_backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
+    """Check `f(x, g, *, size, stride, padding, dilation, ceil_mode) -> dx`.
+
+    Shapes: as in `max_pool`, with g of the shape of y. The gradient of a window goes to the first
+    of equal maxima. The options are those of `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, g, size, stride):
@@ -224,9 +175,14 @@ def max_pool_backward(
     >>> ca.check.max_pool_backward(mine, cases=20)
     <mine: all 20 configurations pass>
     """
-    return _check("max_pool_backward", f, dims, cases, Sweep(progress, jobs, timeout))
+    return _check("max_pool_backward", f, options)
 
 
-def _check(name: str, f: Any, dims: int, cases: int, sweep: Sweep) -> Report:
-    axes, count = counts(dims, cases)
-    return report_on(candidate(f, KINDS[name]), axes, count, sweep)
+def _check(name: str, f: Any, options: SweepOptions) -> Report:
+    """Run the check of a kind, with defaults for the options that are not given."""
+    unknown = [option for option in options if option not in SweepOptions.__annotations__]
+    if unknown:
+        raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
+    sweep = Sweep(options.get("progress"), options.get("jobs"), options.get("timeout", TIMEOUT))
+    dims, cases = counts(options.get("dims", 2), options.get("cases", CASES))
+    return report_on(candidate(f, KINDS[name]), dims, cases, sweep)

@@ -1,12 +1,13 @@
-"""Functions of other libraries in the form that the checks take: arrays in, arrays out."""
+"""Adapters that turn functions of other libraries into functions of NumPy arrays."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,29 +19,45 @@ from convalg.errors import ArgumentError, KindError
 
 Function = Callable[..., Any]
 TIMEOUT = 20.0
-"""Seconds that one run of a program may take."""
+"""Most seconds for one run of a program."""
 
-# Options of the checks by the names that PyTorch gives them.
+# The names of PyTorch for options of the checks.
 _TORCH = {"size": "kernel_size"}
-_ONNX = {
-    "Conv": ("dilation", "groups"),
-    "ConvTranspose": ("dilation", "groups", "output_padding"),
-    "AveragePool": ("ceil_mode", "count_include_pad"),
-    "MaxPool": ("dilation", "ceil_mode"),
+
+
+class _Node(NamedTuple):
+    """An ONNX operator as a function: its name, its arrays, and its options."""
+
+    name: str
+    arrays: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+_LAYER = ("stride", "padding", "dilation", "groups")
+_POOL = ("size", "stride", "padding", "ceil_mode")
+_NODES = {
+    "Conv": _Node("conv", ("x", "w"), _LAYER),
+    "ConvTranspose": _Node("conv_transpose", ("x", "w"), (*_LAYER, "output_padding")),
+    "AveragePool": _Node("average_pool", ("x",), (*_POOL, "count_include_pad")),
+    "MaxPool": _Node("max_pool", ("x",), (*_POOL, "dilation")),
 }
 _ATTRIBUTES = {
+    "size": "kernel_shape",
+    "stride": "strides",
+    "padding": "pads",
     "dilation": "dilations",
     "groups": "group",
     "output_padding": "output_padding",
     "ceil_mode": "ceil_mode",
     "count_include_pad": "count_include_pad",
 }
+_PER_AXIS = ("size", "stride", "padding", "dilation", "output_padding")
 
 
 def from_torch(function: Function) -> Function:
-    """A function of PyTorch tensors as one of arrays, such as `F.conv2d` or `F.max_pool2d`.
+    """Return a function of PyTorch tensors, such as `F.conv2d`, as a function of arrays.
 
-    The options of the checks are passed by PyTorch's names (`size` as `kernel_size`).
+    The options of the checks are passed under their names in PyTorch (`size` as `kernel_size`).
 
     >>> import convalg as ca
     >>> def mine(x, w, stride, padding): ...
@@ -51,18 +68,18 @@ def from_torch(function: Function) -> Function:
         import torch
 
         named = {_TORCH.get(name, name): value for name, value in options.items()}
-        found = function(*(torch.tensor(a) for a in arrays), **named)
-        if isinstance(found, (tuple, list)):
-            return tuple(part.detach().numpy() for part in found)
-        return found.detach().numpy()
+        result = function(*(torch.tensor(a) for a in arrays), **named)
+        if isinstance(result, (tuple, list)):
+            return tuple(part.detach().numpy() for part in result)
+        return result.detach().numpy()
 
     return _named(adapted, function)
 
 
 def from_torch_backward(function: Function) -> Function:
-    """The gradients of a function of PyTorch tensors, by its own autograd: (dx, dw) from x, w, g.
+    """Return the gradients of a function of PyTorch tensors by autograd, as a function of arrays.
 
-    With one tensor besides g (a pooling), dx alone.
+    The adapted function returns (dx, dw) for x, w, g, and dx for x, g (a pooling).
 
     >>> import convalg as ca
     >>> def mine(x, w, stride, padding): ...
@@ -76,15 +93,15 @@ def from_torch_backward(function: Function) -> Function:
         *inputs, upstream = (torch.tensor(a) for a in arrays)
         for tensor in inputs:
             tensor.requires_grad_()
-        found = torch.autograd.grad(function(*inputs, **named), inputs, upstream)
-        gradients = tuple(gradient.numpy() for gradient in found)
+        tensors = torch.autograd.grad(function(*inputs, **named), inputs, upstream)
+        gradients = tuple(tensor.numpy() for tensor in tensors)
         return gradients if len(gradients) > 1 else gradients[0]
 
     return _with_upstream(_named(adapted, function))
 
 
 def from_jax(function: Function) -> Function:
-    """A function of JAX arrays as one of NumPy arrays.
+    """Return a function of JAX arrays as a function of NumPy arrays.
 
     >>> import convalg as ca
     >>> def mine(x, w, stride, padding): ...
@@ -94,88 +111,51 @@ def from_jax(function: Function) -> Function:
     def adapted(*arrays: Array, **options: Any) -> Any:
         import jax.numpy as jnp
 
-        found = function(*(jnp.asarray(a) for a in arrays), **options)
-        if isinstance(found, (tuple, list)):
-            return tuple(np.asarray(part) for part in found)
-        return np.asarray(found)
+        result = function(*(jnp.asarray(a) for a in arrays), **options)
+        if isinstance(result, (tuple, list)):
+            return tuple(np.asarray(part) for part in result)
+        return np.asarray(result)
 
     return _named(adapted, function)
 
 
 def from_onnxruntime(operator: str, *, opset: int = 19) -> Function:
-    """An ONNX operator, run by onnxruntime as a model of one node in float32.
+    """Return an ONNX operator as a function, run by onnxruntime as a model of one node in float32.
 
-    `operator`: "Conv", "ConvTranspose", "AveragePool" or "MaxPool".
-    Raises: ArgumentError for another.
+    Args:
+        operator: "Conv", "ConvTranspose", "AveragePool" or "MaxPool".
+        opset: the version of the ONNX operator set.
+
+    Raises:
+        ArgumentError: for another operator.
 
     >>> import convalg as ca
     >>> conv = ca.check.from_onnxruntime("Conv")  # then ca.check.forward(conv)
     """
-    one_of(operator, _ONNX, "operator")
+    one_of(operator, _NODES, "operator")
+    node = _NODES[operator]
+    run = partial(_run_operator, operator, opset)
+    run.__name__ = node.name  # type: ignore[attr-defined]  # partial objects take attributes
+    return _with_signature(run, list(node.arrays), list(node.options))
 
-    def run(x: Array, w: Array | None, options: dict[str, Any]) -> Array:
-        dims = x.ndim - 2
-        size = w.shape[2:] if w is not None else _per_axis(options["size"], dims)
-        attributes: dict[str, Any] = {
-            "kernel_shape": list(size),
-            "strides": _per_axis(options["stride"], dims),
-            "pads": _per_axis(options["padding"], dims) * 2,
-        }
-        for name in _ONNX[operator]:
-            value = options[name]
-            listed = name in ("dilation", "output_padding")
-            attributes[_ATTRIBUTES[name]] = _per_axis(value, dims) if listed else int(value)
-        return _run_node(operator, [x] if w is None else [x, w], attributes, opset)
 
-    if operator == "Conv":
-
-        def conv(
-            x: Array, w: Array, *, stride: Any, padding: Any, dilation: Any, groups: int
-        ) -> Array:
-            options = {"stride": stride, "padding": padding}
-            return run(x, w, {**options, "dilation": dilation, "groups": groups})
-
-        return conv
-    if operator == "ConvTranspose":
-
-        def conv_transpose(
-            x: Array,
-            w: Array,
-            *,
-            stride: Any,
-            padding: Any,
-            output_padding: Any,
-            dilation: Any,
-            groups: int,
-        ) -> Array:
-            options = {"stride": stride, "padding": padding, "output_padding": output_padding}
-            return run(x, w, {**options, "dilation": dilation, "groups": groups})
-
-        return conv_transpose
-    if operator == "AveragePool":
-
-        def average_pool(
-            x: Array,
-            *,
-            size: Any,
-            stride: Any,
-            padding: Any,
-            ceil_mode: bool,
-            count_include_pad: bool,
-        ) -> Array:
-            options = {"size": size, "stride": stride, "padding": padding}
-            more = {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
-            return run(x, None, {**options, **more})
-
-        return average_pool
-
-    def max_pool(
-        x: Array, *, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-    ) -> Array:
-        options = {"size": size, "stride": stride, "padding": padding}
-        return run(x, None, {**options, "dilation": dilation, "ceil_mode": ceil_mode})
-
-    return max_pool
+def _run_operator(operator: str, opset: int, *arrays: Array, **options: Any) -> Array:
+    """Run an ONNX operator on arrays, with the options of the checks as its attributes."""
+    names = _NODES[operator].options
+    if set(options) != set(names):
+        raise TypeError(
+            f"{operator} takes the options {', '.join(names)}, not {', '.join(options)}"
+        )
+    dims = arrays[0].ndim - 2
+    attributes: dict[str, Any] = {
+        _ATTRIBUTES[name]: _per_axis(value, dims) if name in _PER_AXIS else int(value)
+        for name, value in options.items()
+    }
+    # ONNX lists the padding of all axes at the start, then that of all axes at the end.
+    attributes["pads"] = attributes["pads"] * 2
+    if "size" not in options:
+        attributes["kernel_shape"] = list(arrays[1].shape[2:])
+    return _run_node(operator, list(arrays), attributes, opset)
 
 
 def from_command(
@@ -185,48 +165,61 @@ def from_command(
     timeout: float = TIMEOUT,
     memory: int | None = None,
 ) -> Function:
-    """A program that reads and writes `.npy` files, as a function; run without a shell.
+    """Return a program that reads and writes `.npy` files as a function.
 
-    `command`: the program and its arguments, with placeholders: `{x}`, `{w}`, `{g}` for the files
-    it reads (those of `arrays`), `{y}` (or `{dx}` and `{dw}`) for those it writes, and
-    `{stride}` and so on for options; a tuple is written as "2,1". It runs in an empty folder that
-    goes with it, so words that name existing files are passed as absolute paths. It may take
-    `timeout` seconds and `memory` bytes of address space (None for no limit), write files of
-    256 MiB and 64 MiB of output, and have 64 processes; none of them is left.
-    Raises: ArgumentError for a command without an output; what the program does wrong is
-    raised when it is called.
+    No shell parses the command. The program runs in an empty folder that is removed afterwards, so
+    arguments that name existing files are passed as absolute paths. It may write files of up to
+    256 MiB, print up to 64 MiB, and have 64 processes at a time, which are all ended with it.
+    Errors of the program are raised when the function is called.
+
+    Args:
+        command: the program and its arguments, with placeholders: `{x}`, `{w}`, `{g}` for the
+            files it reads (those of `arrays`), `{y}` (or `{dx}` and `{dw}`) for those it writes,
+            and `{stride}` and so on for options; a tuple is written as "2,1".
+        arrays: the names of the arrays that the program reads.
+        timeout: most seconds of one run.
+        memory: most bytes of address space, or None for no limit.
+
+    Raises:
+        KindError: when `command` is not a list of strings.
+        ArgumentError: when it has no placeholder for an output.
 
     >>> import convalg as ca
     >>> run = ca.check.from_command(["./conv", "{x}", "{w}", "{y}", "--stride", "{stride}"])
     """
-    words = list(command) if isinstance(command, (list, tuple)) else []
-    if not words or not all(isinstance(word, str) for word in words):
-        raise KindError(f"command must be a list of texts, the program first, not {shown(command)}")
-    outputs = [name for name in ("y", "dx", "dw") if any(f"{{{name}}}" in w for w in words)]
+    arguments = list(command) if isinstance(command, (list, tuple)) else []
+    if not arguments or not all(isinstance(argument, str) for argument in arguments):
+        raise KindError(
+            f"command must be a list of strings that starts with the program, not {shown(command)}"
+        )
+    outputs = [name for name in ("y", "dx", "dw") if any(f"{{{name}}}" in w for w in arguments)]
     if not outputs:
-        raise ArgumentError(f"command has no place for an output such as {{y}}: {words}")
+        raise ArgumentError(f"command has no placeholder for an output such as {{y}}: {arguments}")
 
-    # Relative to this folder: it runs in another one.
-    words = [str(Path(word).absolute()) if os.path.exists(word) else word for word in words]
+    # Paths are relative to the current folder, but the program runs in another one.
+    arguments = [
+        str(Path(argument).absolute()) if os.path.exists(argument) else argument
+        for argument in arguments
+    ]
 
     def run(*given: Array, **options: Any) -> Any:
-        if shutil.which(words[0]) is None:
-            raise FileNotFoundError(f"there is no program {words[0]}")
+        if shutil.which(arguments[0]) is None:
+            raise FileNotFoundError(f"the program {arguments[0]} does not exist")
         with empty_folder() as folder:
-            places = {name: folder / f"{name}.npy" for name in (*arrays, *outputs)}
+            paths = {name: folder / f"{name}.npy" for name in (*arrays, *outputs)}
             for name, array in zip(arrays, given, strict=True):
-                np.save(places[name], array)
+                np.save(paths[name], array)
             values = {name: _written(value) for name, value in options.items()}
-            texts = {**values, **{name: str(place) for name, place in places.items()}}
-            filled = [_filled(word, texts) for word in words]
-            status, said = run_program(filled, folder, timeout=timeout, memory=memory)
+            texts = {**values, **{name: str(path) for name, path in paths.items()}}
+            filled = [_filled(argument, texts) for argument in arguments]
+            status, output = run_program(filled, folder, timeout=timeout, memory=memory)
             if status:
-                raise RuntimeError(f"exit status {status}: {said[-200:] or 'no message'}")
-            found = [array_of(places[name]) for name in outputs]
-        return found[0] if len(found) == 1 else tuple(found)
+                raise RuntimeError(f"exit status {status}: {output[-200:] or 'no message'}")
+            results = [array_of(paths[name]) for name in outputs]
+        return results[0] if len(results) == 1 else tuple(results)
 
-    run.__name__ = Path(words[0]).name
-    options = [n for n in _OPTIONS if any(f"{{{n}}}" in word for word in words)]
+    run.__name__ = Path(arguments[0]).name
+    options = [n for n in _OPTIONS if any(f"{{{n}}}" in argument for argument in arguments)]
     return _with_signature(run, list(arrays), options)
 
 
@@ -243,7 +236,7 @@ _OPTIONS = (
 
 
 def _with_signature(function: Function, arrays: list[str], options: list[str]) -> Function:
-    """The function with a signature that tells which options it has."""
+    """Return the function with a signature of these arrays and options."""
     import inspect
 
     kinds = inspect.Parameter
@@ -254,16 +247,16 @@ def _with_signature(function: Function, arrays: list[str], options: list[str]) -
 
 
 def _written(value: Any) -> str:
-    """An option as a word of a command line."""
+    """Return an option as an argument of a command line."""
     if isinstance(value, (tuple, list)):
         return ",".join(map(_written, value))
     return str(int(value))
 
 
-def _filled(word: str, values: dict[str, str]) -> str:
+def _filled(argument: str, values: dict[str, str]) -> str:
     for name, value in values.items():
-        word = word.replace(f"{{{name}}}", value)
-    return word
+        argument = argument.replace(f"{{{name}}}", value)
+    return argument
 
 
 def _per_axis(value: Any, dims: int) -> list[int]:
@@ -271,14 +264,14 @@ def _per_axis(value: Any, dims: int) -> list[int]:
 
 
 def _named(adapted: Function, function: Function) -> Function:
-    """The adapted function with the name and signature of the original."""
+    """Return the adapted function with the name and signature of the original."""
     import inspect
 
     adapted.__name__ = getattr(function, "__name__", "function")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Functions in C do not always tell; they get every option.
+        # Functions in C do not always have a signature; they are given all options.
         return adapted
     back = {torch: own for own, torch in _TORCH.items()}
     adapted.__signature__ = signature.replace(  # type: ignore[attr-defined]  # functions take attributes
@@ -288,27 +281,27 @@ def _named(adapted: Function, function: Function) -> Function:
 
 
 def _with_upstream(adapted: Function) -> Function:
-    """The gradient of a function, whose signature has g behind the arrays."""
+    """Return the adapted function with g after the arrays in its signature."""
     import inspect
 
     signature = getattr(adapted, "__signature__", None)
     if signature is None:
         return adapted
-    known = list(signature.parameters.values())
+    parameters = list(signature.parameters.values())
     arrays = [
         p
-        for p in known
+        for p in parameters
         if p.default is p.empty and p.kind <= p.POSITIONAL_OR_KEYWORD and p.name not in _OPTIONS
     ]
     if arrays:
         upstream = inspect.Parameter("g", arrays[-1].kind)
-        known.insert(known.index(arrays[-1]) + 1, upstream)
-        adapted.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]  # functions take attributes
+        parameters.insert(parameters.index(arrays[-1]) + 1, upstream)
+        adapted.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # functions take attributes
     return adapted
 
 
 def _run_node(operator: str, arrays: list[Array], attributes: dict[str, Any], opset: int) -> Array:
-    """One node of ONNX, built and run."""
+    """Build a model of one ONNX node, and run it."""
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper
@@ -325,11 +318,11 @@ def _run_node(operator: str, arrays: list[Array], attributes: dict[str, Any], op
         opset_imports=[helper.make_opsetid("", opset)],
         ir_version=min(onnx.IR_VERSION, 9),
     )
-    quiet = onnxruntime.SessionOptions()
-    quiet.log_severity_level = 4
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), quiet, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     feed = {name: a.astype(np.float32) for name, a in zip(names, arrays, strict=True)}
-    (found,) = session.run(None, feed)
-    return found
+    (result,) = session.run(None, feed)
+    return result

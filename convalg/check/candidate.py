@@ -1,7 +1,7 @@
-"""Calling somebody's function: the keywords that it has, and whatever may go wrong.
+"""Calling the user function under check: its keywords, and everything that can go wrong.
 
-The function is not ours: it may raise, print, write to its inputs, or return anything. All of
-that is caught here and becomes an `Outcome`.
+A user function may raise, print, write to its inputs, or return anything. All of that is caught
+here and becomes an `Outcome`.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from convalg.escape import terminal
 Function = Callable[..., Any]
 LONGEST_NAME = 200
 MOST_ANSWER = 2**23
-"""Numbers that a part of an answer may have: right ones have thousands."""
+"""Most numbers in a part of a result: correct ones have thousands."""
 TOLERANCE = 1e-6
-"""Relative to the largest number expected: answers are small integers, so any mistake is larger."""
+"""Relative to the largest expected number: results are small integers, so any mistake is larger."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of one call: the parts of the answer, or a finding (code and words).
+    """The outcome of one call: the parts of the result, or a finding (code and message).
 
-    `refused`: it raised an error of its arguments. `lost`: it took its worker with it, so that
-    it is not called in this process.
+    `refused`: it raised an error about its arguments. `lost`: it ended its worker process, so it
+    is not called in this process.
     """
 
     parts: dict[str, Array] = field(default_factory=dict)
     code: str = ""
-    words: str = ""
+    message: str = ""
     printed: bool = False
     refused: bool = False
     lost: bool = False
@@ -50,7 +50,7 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A function to check, and which of the options it has."""
+    """A function to check, and the options that it takes."""
 
     function: Function
     kind: Kind
@@ -59,91 +59,92 @@ class Candidate:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Options of this kind that the function does not have: they are not exercised."""
+        """The options of this kind that the function does not take: they are not exercised."""
         return tuple(name for name in self.kind.options if name not in self.options)
 
     def __call__(self, config: Config, p: Problem) -> Outcome:
-        """One call with fresh arrays."""
+        """Return the outcome of one call, with fresh arrays."""
         arrays = [getattr(p, name).copy() for name in self.kind.arrays]
         return self.call(arrays, config.options(self.options))
 
     def call(self, arrays: list[Array], options: dict[str, Any]) -> Outcome:
-        """One call with arrays of its own."""
+        """Return the outcome of one call, with arrays that are not shared with other calls."""
         before = [array.copy() for array in arrays]
-        found = self._run(arrays, options)
-        if found.code:
-            return found
+        outcome = self._run(arrays, options)
+        if outcome.code:
+            return outcome
         for name, array, old in zip(self.kind.arrays, arrays, before, strict=True):
             if not np.array_equal(array, old):
-                words = f"it writes to its argument {name}"
-                return Outcome(found.parts, "mutates-input", words, found.printed)
-        return found
+                message = f"it writes to its argument {name}"
+                return Outcome(outcome.parts, "mutates-input", message, outcome.printed)
+        return outcome
 
     def _run(self, arrays: list[Array], options: dict[str, Any]) -> Outcome:
-        with quietly() as heard:
+        with quietly() as printed:
             try:
-                # What it returns is a stranger's too, when it is made an array.
-                found = self._read(self.function(*arrays, **options))
-            # A stranger's function may raise anything, and leave in any way.
+                # The conversion to an array can run user code as well.
+                outcome = self._read(self.function(*arrays, **options))
+            # A user function may raise anything, or exit.
             except (Exception, SystemExit) as error:
-                found = self._raised(error)
-        return replace(found, printed=bool(heard))
+                outcome = self._raised(error)
+        return replace(outcome, printed=bool(printed))
 
     def _raised(self, error: BaseException) -> Outcome:
-        """What an exception says; a package that is not here says nothing of the function.
+        """Return the outcome for an exception.
 
-        Raises: MissingLibraryError where one is not installed.
+        Raises: MissingLibraryError for a missing package, which is not a fault of the function.
         """
         if isinstance(error, ModuleNotFoundError) and error.name and not _is_here(error.name):
             raise MissingLibraryError(
-                f"{self.name} needs the package {terminal(error.name)}, which is not installed "
-                f"here: install it, and check again"
+                f"{self.name} needs the package {terminal(error.name)}, which is not installed: "
+                f"install it and run the check again"
             ) from error
         if isinstance(error, TimeoutError):
             return Outcome({}, "hangs", terminal(error))
         if isinstance(error, PrintsTooMuchError):
             return Outcome({}, "prints-too-much", str(error))
         if isinstance(error, LimitError):
-            return Outcome({}, error.code, error.words)
+            return Outcome({}, error.code, error.message)
         refused = isinstance(error, (TypeError, ValueError))
-        said = f"it raises {_said(error)}"
+        text = f"it raises {_exception_text(error)}"
         if _wants_tensors(self.function, error):
             wrapped = f"ca.check.{self.kind.name}(ca.check.from_torch({self.name}))"
             if len(self.kind.parts) > 1 or "g" in self.kind.arrays:
-                wrapped += ", or of from_torch_backward and the forward function"
-            words = (
-                f"it takes PyTorch tensors, and gets NumPy arrays here: check {wrapped} ({said})"
+                wrapped += ", or use from_torch_backward with the forward function"
+            message = (
+                f"it takes PyTorch tensors, but is called with NumPy arrays: check {wrapped} "
+                f"({text})"
             )
-            return Outcome({}, "needs-adapter", words, refused=refused)
-        return Outcome({}, "raises", said, refused=refused)
+            return Outcome({}, "needs-adapter", message, refused=refused)
+        return Outcome({}, "raises", text, refused=refused)
 
     def _read(self, answer: Any) -> Outcome:
-        """The answer as arrays, one for each part."""
+        """Return the result as arrays, one for each part."""
         names = list(self.kind.parts)
         values = [answer]
         if len(names) > 1:
             if not isinstance(answer, (tuple, list)) or len(answer) != len(names):
-                words = f"it returns {_called(answer)}, where ({', '.join(names)}) belong"
-                return Outcome({}, "wrong-type", words)
+                message = f"it returns {_described(answer)} instead of ({', '.join(names)})"
+                return Outcome({}, "wrong-type", message)
             values = list(answer)
         parts = {}
         for name, value in zip(names, values, strict=True):
             if isinstance(value, (list, tuple)) or not hasattr(value, "__array__"):
-                words = f"{name} is {_called(value)}, not an array{self._advice(value)}"
-                return Outcome({}, "wrong-type", words)
+                message = f"{name} is {_described(value)}, not an array{self._advice(value)}"
+                return Outcome({}, "wrong-type", message)
             array = np.asarray(value)
             if array.dtype.kind not in "fiu" or array.dtype == np.float16:
-                words = f"{name} is of {terminal(array.dtype)}, not of float32 or float64"
-                return Outcome({}, "wrong-type", words)
+                message = f"{name} is of dtype {terminal(array.dtype)}, not float32 or float64"
+                return Outcome({}, "wrong-type", message)
             if array.size > MOST_ANSWER:
-                words = f"{name} has shape {array.shape}, more than {MOST_ANSWER:,} numbers"
-                return Outcome({}, "wrong-shape", words)
+                message = f"{name} has shape {array.shape}, with more than {MOST_ANSWER:,} numbers"
+                return Outcome({}, "wrong-shape", message)
             # A copy: a view may change with the next call.
             parts[name] = array.astype(float)
         return Outcome(parts)
 
     def _advice(self, value: Any) -> str:
-        """What to do about a tuple where one array belongs."""
+        """Return the advice for a tuple that was returned instead of one array."""
         if len(self.kind.parts) > 1 or not isinstance(value, tuple) or len(value) < 2:
             return ""
         alone = f": return {next(iter(self.kind.parts))} alone"
@@ -152,10 +153,10 @@ class Candidate:
 
 
 def candidate(function: Any, kind: Kind) -> Candidate:
-    """A function with the options it has.
+    """Return a function as a candidate, with the options that it takes.
 
-    Raises: KindError for something that cannot be called with the arrays of its kind, or that
-    wants an option which no such layer has.
+    Raises: KindError for an object that cannot be called with the arrays of its kind, or that
+    requires an option which this kind does not have.
     """
     if not callable(function):
         raise KindError(
@@ -164,20 +165,20 @@ def candidate(function: Any, kind: Kind) -> Candidate:
     name = terminal(getattr(function, "__name__", type(function).__name__))[:LONGEST_NAME]
     if hasattr(function, "kernel_size") and hasattr(function, "forward"):
         raise KindError(
-            f"{name} is a layer with weights and options of its own: check it by "
+            f"{name} is a layer with its own weights and options: check it with "
             f"ca.check.layer(module, in_shape)"
         )
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        # Functions in C do not always tell; they get everything.
+        # Functions in C do not always have a signature; they are given all options.
         return Candidate(function, kind, kind.options, name)
     count = len(kind.arrays)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     takes_any = any(p.kind == p.VAR_POSITIONAL for p in parameters)
     if len(positional) < count and not takes_any:
         raise KindError(
-            f"{name} takes {len(positional)} arrays, and {kind.words} needs {count}: "
+            f"{name} takes {len(positional)} arrays, but {kind.description} needs {count}: "
             f"{name}({', '.join((*kind.arrays, *kind.options))})"
         )
     rest = [p for p in parameters if p not in positional[:count]]
@@ -192,23 +193,23 @@ def candidate(function: Any, kind: Kind) -> Candidate:
         back = BACKWARD.get(kind.name)
         is_gradient = back and len(positional) > count and positional[count].name == strange[0]
         raise KindError(
-            f"{name} wants {', '.join(strange)}, and {kind.words} has no such option: there are "
-            f"{', '.join(kind.options)}"
+            f"{name} requires {', '.join(strange)}, which {kind.description} does not have as an "
+            f"option: the options are {', '.join(kind.options)}"
             f"{f'; a gradient is checked by {back} (--kind {back})' if is_gradient else ''}"
         )
     if any(p.kind == p.VAR_KEYWORD for p in rest):
         return Candidate(function, kind, kind.options, name)
-    known = {p.name for p in rest}
-    if "size" in kind.options and "size" not in known:
-        torch = "; PyTorch's are wrapped by from_torch" if "kernel_size" in known else ""
+    names = {p.name for p in rest}
+    if "size" in kind.options and "size" not in names:
+        torch = "; wrap functions of PyTorch with from_torch" if "kernel_size" in names else ""
         raise KindError(
-            f"{name} has no option size, and {kind.words} is told its window by it{torch}"
+            f"{name} has no option size, which {kind.description} needs for its window{torch}"
         )
-    return Candidate(function, kind, tuple(n for n in kind.options if n in known), name)
+    return Candidate(function, kind, tuple(n for n in kind.options if n in names), name)
 
 
 def differs(got: Array, expected: Array) -> tuple[int, ...] | None:
-    """The first entry in which two arrays of one shape differ, or None."""
+    """Return the index of the first entry in which two arrays of one shape differ, or None."""
     scale = max(1.0, float(np.abs(expected).max(initial=0)))
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(got - expected) <= TOLERANCE * scale) & ~(got == expected)
@@ -218,12 +219,12 @@ def differs(got: Array, expected: Array) -> tuple[int, ...] | None:
 
 
 def _is_here(name: str) -> bool:
-    """Whether a package is installed: then it is a module of it that is missing."""
+    """Whether a package is installed, so that only a module within it is missing."""
     return find_spec(name.partition(".")[0]) is not None
 
 
 def _wants_tensors(function: Function, error: BaseException) -> bool:
-    """Whether an error is that of a function of PyTorch's tensors which was given arrays."""
+    """Whether an error is that of a function of PyTorch tensors that was given arrays."""
     if not isinstance(error, (TypeError, AttributeError)):
         return False
     if str(getattr(function, "__module__", "")).partition(".")[0] == "torch":
@@ -234,18 +235,18 @@ def _wants_tensors(function: Function, error: BaseException) -> bool:
     return "Tensor" in str(error) and "ndarray" in str(error)
 
 
-def _said(error: BaseException) -> str:
-    """The type and message of an exception, as they can be shown."""
+def _exception_text(error: BaseException) -> str:
+    """Return the type and message of an exception in printable form."""
     try:
         lines = traceback.format_exception_only(error)
-    # Its class is the user's, and so is what its name and message are made by.
+    # The class of an exception is user code, which can raise again.
     except Exception:
         return "an exception that cannot be printed"
     return terminal("".join(lines).strip()[:220], lines=True)
 
 
-def _called(value: Any) -> str:
-    """What a value is, in a word or two."""
+def _described(value: Any) -> str:
+    """Return a short description of a value."""
     if isinstance(value, (tuple, list)):
         return f"a {terminal(type(value).__name__)} of {len(value)}"
     return f"a {terminal(type(value).__name__)}"

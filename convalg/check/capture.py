@@ -1,4 +1,4 @@
-"""What a function prints while it is called is heard, thread by thread, and not shown."""
+"""Capture what a function prints while it is called, separately for each thread."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _SHARED: dict[str, Any] = {"calls": 0}
 
 
 MOST_PRINTED = 2**26
-"""Characters that one call may print."""
+"""Most characters that one call may print."""
 
 
 class PrintsTooMuchError(Exception):
-    """A call printed more than is taken."""
+    """Raised when a call prints more than is allowed."""
 
 
 class Printed(io.TextIOBase):
-    """A stream that counts what is written to it, and keeps nothing."""
+    """A stream that counts the characters written to it and discards them."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def writable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def write(self, text: str) -> int:
-        """Count the characters. Raises: PrintsTooMuchError when they are too many."""
+        """Count the characters. Raises: PrintsTooMuchError beyond the limit."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
         if not isinstance(text, str):
@@ -51,15 +51,15 @@ class Printed(io.TextIOBase):
         return self.closed or bool(self.count)
 
 
-class _Ear(io.TextIOBase):
-    """A stream whose text goes to what its thread hears by, or where the stream before it goes."""
+class _Redirect(io.TextIOBase):
+    """A stream that redirects text to the capture of its thread, or to the original stream."""
 
     def __init__(self, usual: TextIO) -> None:
         self._usual = usual
 
     def _target(self) -> TextIO:
-        heard: Printed | None = getattr(_OWN, "heard", None)
-        return self._usual if heard is None else cast(TextIO, heard)
+        printed: Printed | None = getattr(_OWN, "printed", None)
+        return self._usual if printed is None else cast(TextIO, printed)
 
     def write(self, text: str) -> int:
         return self._target().write(text)
@@ -71,28 +71,28 @@ class _Ear(io.TextIOBase):
         self._target().flush()
 
     def close(self) -> None:
-        # A stranger closes what is his alone; an ear that is collected later closes nothing.
-        heard = getattr(_OWN, "heard", None)
-        if heard is not None and self in (sys.stdout, sys.stderr):
-            heard.close()
+        # A user function closes only its own capture; later garbage collection closes nothing.
+        printed = getattr(_OWN, "printed", None)
+        if printed is not None and self in (sys.stdout, sys.stderr):
+            printed.close()
 
 
 @contextlib.contextmanager
 def quietly() -> Iterator[Printed]:
-    """Nothing of what this thread prints or warns of is shown; what it prints is heard.
+    """Suppress the output and warnings of this thread, and count the printed characters.
 
-    Streams and filters of warnings belong to the whole process, and threads would put back
-    each other's: the first call in it exchanges them, the last puts them back.
+    Streams and warning filters belong to the process, and threads would restore each other's.
+    Therefore the first of several concurrent calls replaces them, and the last restores them.
     """
-    heard = Printed()
-    before = getattr(_OWN, "heard", None)
+    printed = Printed()
+    before = getattr(_OWN, "printed", None)
     _enter()
-    _OWN.heard = heard
+    _OWN.printed = printed
     try:
         with np.errstate(all="ignore"):
-            yield heard
+            yield printed
     finally:
-        _OWN.heard = before
+        _OWN.printed = before
         _leave()
 
 
@@ -100,8 +100,8 @@ def _enter() -> None:
     with _LOCK:
         if not _SHARED["calls"]:
             stack = contextlib.ExitStack()
-            stack.enter_context(contextlib.redirect_stdout(_Ear(sys.stdout)))
-            stack.enter_context(contextlib.redirect_stderr(_Ear(sys.stderr)))
+            stack.enter_context(contextlib.redirect_stdout(_Redirect(sys.stdout)))
+            stack.enter_context(contextlib.redirect_stderr(_Redirect(sys.stderr)))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             _SHARED["stack"] = stack

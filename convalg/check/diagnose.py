@@ -1,7 +1,7 @@
-"""Naming the mistake: which known one does what the function did, on every configuration?
+"""Naming the mistake: the known one that reproduces the function on every configuration.
 
-Each known mistake is applied to the right operator and compared with what came out: on the
-failing configurations it must give the same wrong numbers, on the passing ones the right ones.
+Each known mistake is applied to the correct operator and compared with the actual result: on the
+failing configurations it must give the same wrong numbers, on the passing ones the correct ones.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from convalg.check.mistakes.options import Change
 from convalg.check.problem import Kind, Problem
 from convalg.check.report import Diagnosis, features
 from convalg.check.run import ORDER, STALE, CheckRun
-from convalg.check.simple_faults import dependence, nonlinearity, plainly
+from convalg.check.simple_faults import dependence, nonlinearity, simple_fault
 
 Compute = Callable[[Problem], Array]
 FAILING, PASSING = 30, 20
-"""So many configurations of either kind are looked at, the smallest first."""
+"""Most failing and passing configurations that are examined, the smallest first."""
 ENOUGH = 0.5
-"""A mistake that explains less than this share of the failures is not named."""
+"""A mistake that explains less than this share of the failures is not reported."""
 NEARLY = 0.9
-"""Where one mistake explains this much, no two are looked for."""
-PLAIN = 5
-"""So many configurations without a feature must pass before it is blamed."""
+"""If one mistake explains this share of the failures, pairs are not tried."""
+LEAST_PASSING = 5
+"""Configurations without a feature that must pass before the feature is reported."""
 CONDITIONS = {
-    "the axes are not alike": "square-only",
+    "sizes or options differ between axes": "square-only",
     "the input is not square": "square-only",
     "the kernel is not square": "square-only",
     "there are several input channels": "single-channel-only",
@@ -43,34 +43,34 @@ CONDITIONS = {
 }
 
 ANY_CONDITION = CONDITIONS | {"there are groups": "groups-wrong"}
-"""With conditions under which a function may raise and only says so."""
+"""The conditions, and those under which a function may legitimately refuse by raising."""
 
 
 def diagnose(
     kind: Kind, runs: list[CheckRun], tested: Candidate | None = None
 ) -> tuple[Diagnosis, ...]:
-    """The likeliest mistakes first; "unknown" where no known one fits.
+    """Return the mistakes, the most likely first; "unknown" if no known one fits.
 
-    With `tested`, the function is asked further: whether it is linear, and for its matrix.
+    With `tested`, further calls determine whether the function is linear, and its matrix.
     """
     failing = [run for run in runs if run.wrong or run.outcome.code]
     passing = [run for run in runs if not (run.wrong or run.outcome.code)]
-    found = _general(kind, failing, passing)
+    diagnoses = _general(kind, failing, passing)
     explained: list[Diagnosis] = []
     for part in kind.parts:
-        named = _of_part(kind, part, failing, runs, None if found else tested)
+        named = _of_part(kind, part, failing, runs, None if diagnoses else tested)
         label = f"{part}: " if len(kind.parts) > 1 else ""
         explained += [Diagnosis(d.code, f"{label}{d.message}", d.confidence) for d in named]
-    found += _in_other_order(kind, failing)
+    diagnoses += _in_other_order(kind, failing)
     certain = [d for d in explained if d.confidence > 0.98]
     condition = _condition(kind, failing, passing)
     if condition and not certain:
-        found.append(condition)
-    found += explained
-    if not found and failing:
-        found.append(_unknown(kind, failing, passing, tested))
+        diagnoses.append(condition)
+    diagnoses += explained
+    if not diagnoses and failing:
+        diagnoses.append(_unknown(kind, failing, passing, tested))
     first_of_each: dict[str, Diagnosis] = {}
-    for one in sorted(found, key=lambda d: -d.confidence):
+    for one in sorted(diagnoses, key=lambda d: -d.confidence):
         first_of_each.setdefault(one.code, _worded(kind, one))
     return tuple(first_of_each.values())
 
@@ -78,150 +78,152 @@ def diagnose(
 def _of_part(
     kind: Kind, part: str, failing: list[CheckRun], runs: list[CheckRun], tested: Candidate | None
 ) -> list[Diagnosis]:
-    """What is wrong with one part of the answer: what is cheap to see first."""
-    # Answers to other calls say nothing of the computation.
+    """Diagnose one part of the result, with the cheapest checks first."""
+    # Results of other calls say nothing about the computation.
     wrong = [run for run in failing if part in run.wrong and run.outcome.code not in (STALE, ORDER)]
     if not wrong:
         return []
     right = [run for run in runs if part in run.expected and part not in run.wrong]
     right = [run for run in right if part in run.outcome.parts]
-    plain = plainly(part, wrong, right)
-    if plain is not None and plain.confidence == 1:
-        return [plain]
+    simple = simple_fault(part, wrong, right)
+    if simple is not None and simple.confidence == 1:
+        return [simple]
     if tested is not None:
         configs = [run.config for run in wrong]
-        # All known mistakes are linear where the layer is, and take nothing else into account.
+        # All known mistakes are linear where the layer is, and depend on no other array.
         for code, look in (("depends-on-input", dependence), ("not-linear", nonlinearity)):
-            words = look(tested, configs, part)
-            if words:
-                return [Diagnosis(code, words, 0.99)]
+            message = look(tested, configs, part)
+            if message:
+                return [Diagnosis(code, message, 0.99)]
     named = _named(kind, part, wrong[:FAILING], right[:PASSING])
-    if plain is None or any(d.confidence > 0.99 for d in named):
+    if simple is None or any(d.confidence > 0.99 for d in named):
         return named
-    return [*named, plain]
+    return [*named, simple]
 
 
 def _unknown(
     kind: Kind, failing: list[CheckRun], passing: list[CheckRun], tested: Candidate | None
 ) -> Diagnosis:
-    """What can be said where nothing known fits."""
+    """Return the diagnosis when no known mistake fits."""
     code = "unknown" if _same_shapes(failing) else "wrong-shape"
-    words = _pattern(kind, failing)
-    where = _separators(kind, failing, passing) if len(passing) >= PLAIN else []
-    words += f"; exactly where {where[0]}" if where else ""
+    message = _pattern(kind, failing)
+    where = _separators(kind, failing, passing) if len(passing) >= LEAST_PASSING else []
+    message += f"; exactly when {where[0]}" if where else ""
     part = next((part for run in failing for part in run.wrong), None)
     if tested is not None and part is not None:
         configs = [run.config for run in failing if part in run.wrong]
         tail = matrix_difference(tested, configs, part)
-        words += f"; {tail}" if tail else ""
-    return Diagnosis(code, words, 0.0)
+        message += f"; {tail}" if tail else ""
+    return Diagnosis(code, message, 0.0)
 
 
-def _worded(kind: Kind, found: Diagnosis) -> Diagnosis:
-    """A diagnosis in the words of its kind; what a function itself says stays as it is."""
-    message, raises, said = found.message.partition("it raises ")
+def _worded(kind: Kind, diagnosis: Diagnosis) -> Diagnosis:
+    """Adapt a diagnosis to its kind of function, without changing quoted exceptions."""
+    message, raises, exception = diagnosis.message.partition("it raises ")
     if "size" in kind.options:
         message = message.replace("kernel", "window")
     if kind.name.startswith("transposed"):
         message = message.replace("the padding", "the padding (which crops the output)", 1)
-    return replace(found, message=message + raises + said)
+    return replace(diagnosis, message=message + raises + exception)
 
 
 def _general(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> list[Diagnosis]:
-    """What needs no comparison: exceptions, types, inputs written to, chance."""
+    """Return findings without comparison: exceptions, types, overwritten inputs, randomness."""
     codes = dict.fromkeys(run.outcome.code for run in failing if run.outcome.code)
-    found = []
+    diagnoses = []
     for code in codes:
         runs = [run for run in failing if run.outcome.code == code]
         where = _separators(kind, runs, [r for r in failing if r not in runs] + passing)
-        tail = f"; exactly where {where[0]}" if where else ""
+        tail = f"; exactly when {where[0]}" if where else ""
         share = len(runs) / len(failing)
-        found.append(Diagnosis(code, f"{runs[0].outcome.words}{tail}", share))
+        diagnoses.append(Diagnosis(code, f"{runs[0].outcome.message}{tail}", share))
         condition = next((CONDITIONS[w] for w in where if w in CONDITIONS), None)
         if condition and code in ("raises", "wrong-shape"):
-            message = f"it works only while not: {where[0]} ({runs[0].outcome.words})"
-            found.insert(0, Diagnosis(condition, message, share))
-    return found
+            message = f"it fails exactly when {where[0]} ({runs[0].outcome.message})"
+            diagnoses.insert(0, Diagnosis(condition, message, share))
+    return diagnoses
 
 
 def _in_other_order(kind: Kind, failing: list[CheckRun]) -> list[Diagnosis]:
-    """Whether the two parts of the answer are exchanged."""
+    """Return the finding that the two parts of the result are exchanged, if they are."""
     runs = [run for run in failing if run.wrong]
     if len(kind.parts) != 2 or not runs:
         return []
     first, second = kind.parts
-    turned = [
+    exchanged = [
         _same(run.outcome.parts[first], run.expected[second])
         and _same(run.outcome.parts[second], run.expected[first])
         for run in runs
     ]
-    if not all(turned):
+    if not all(exchanged):
         return []
-    message = f"the answer is ({second}, {first}), where ({first}, {second}) belong"
+    message = f"the result is ({second}, {first}) instead of ({first}, {second})"
     return [Diagnosis("wrong-shape", message, 1.0)]
 
 
 def _separators(kind: Kind, these: list[CheckRun], others: list[CheckRun]) -> list[str]:
-    """What all of these configurations have and none of the others has."""
+    """Return the features that all of these configurations have and none of the others has."""
     common = set.intersection(*(features(kind, run.config) for run in these))
     for run in others:
         common -= features(kind, run.config)
-    return sorted(common, key=lambda words: (words not in CONDITIONS, words)) if others else []
+    return (
+        sorted(common, key=lambda feature: (feature not in CONDITIONS, feature)) if others else []
+    )
 
 
 def _condition(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> Diagnosis | None:
-    """The condition without which the function is right, where it is one."""
+    """Return the condition without which the function is correct, if there is one."""
     if not failing:
         return None
     common = set.intersection(*(features(kind, run.config) for run in failing))
-    found = []
-    for words, code in ANY_CONDITION.items():
-        if words in common:
-            quiet = [words in features(kind, run.config) for run in passing]
-            # Enough must pass without it, and most must fail with it.
-            if quiet.count(False) >= PLAIN and quiet.count(True) <= len(failing):
-                share = len(failing) / (len(failing) + quiet.count(True))
-                found.append((share, code, words))
-    if not found:
+    conditions = []
+    for feature, code in ANY_CONDITION.items():
+        if feature in common:
+            present = [feature in features(kind, run.config) for run in passing]
+            # Enough must pass without it, and at least half must fail with it.
+            if present.count(False) >= LEAST_PASSING and present.count(True) <= len(failing):
+                share = len(failing) / (len(failing) + present.count(True))
+                conditions.append((share, code, feature))
+    if not conditions:
         return None
-    share, code, words = max(found)
-    return Diagnosis(code, f"it is wrong only where {words}", 0.5 + 0.48 * share)
+    share, code, feature = max(conditions)
+    return Diagnosis(code, f"it is wrong only when {feature}", 0.5 + 0.48 * share)
 
 
 def _named(kind: Kind, part: str, wrong: list[CheckRun], right: list[CheckRun]) -> list[Diagnosis]:
-    """The known mistakes that explain enough, alone or two at a time."""
-    known = MISTAKES[kind.name, part]
+    """Return the known mistakes that explain enough failures, alone or in pairs."""
+    mistakes = MISTAKES[kind.name, part]
     compute = COMPUTE.get((kind.name, part), kind.parts[part])
-    found = []
-    for mistake in known:
+    diagnoses = []
+    for mistake in mistakes:
         enough = len(wrong) if mistake.always else ENOUGH * len(wrong)
         hits = _hits(mistake, compute, part, wrong, enough)
         if hits < enough:
             continue
-        quiet = sum(
+        explained = sum(
             _explains(mistake, compute, part, run, no_layer=mistake.always) for run in right
         )
         share = hits / len(wrong)
-        if quiet < len(right) and mistake.always:
+        if explained < len(right) and mistake.always:
             continue
-        if quiet < len(right):
-            # Right where the mistake would show: it is made under some condition only.
-            share *= 0.9 + 0.09 * quiet / len(right)
-        found.append(Diagnosis(mistake.code, mistake.message, share))
+        if explained < len(right):
+            # Correct where the mistake would show: it is made only under some condition.
+            share *= 0.9 + 0.09 * explained / len(right)
+        diagnoses.append(Diagnosis(mistake.code, mistake.message, share))
         if share == 1:
-            # Nothing explains more than everything.
+            # No other mistake can explain more.
             break
-    if not any(d.confidence >= NEARLY for d in found):
-        found += _pairs(known, compute, part, wrong, right)
-    found.sort(key=lambda d: -d.confidence)
-    # What explains everything leaves nothing to others that explain as much, or less.
-    return found[:1] if found and found[0].confidence > 0.99 else found
+    if not any(d.confidence >= NEARLY for d in diagnoses):
+        diagnoses += _pairs(mistakes, compute, part, wrong, right)
+    diagnoses.sort(key=lambda d: -d.confidence)
+    # A complete explanation makes all others superfluous.
+    return diagnoses[:1] if diagnoses and diagnoses[0].confidence > 0.99 else diagnoses
 
 
 def _hits(
     mistake: Mistake, compute: Compute, part: str, runs: list[CheckRun], enough: float
 ) -> int:
-    """How many runs a mistake explains; none as soon as it cannot be enough."""
+    """Return the number of runs a mistake explains, or 0 as soon as it cannot be enough."""
     missed = 0
     for run in runs:
         missed += not _explains(mistake, compute, part, run)
@@ -231,14 +233,14 @@ def _hits(
 
 
 def _pairs(
-    known: tuple[Mistake, ...],
+    mistakes: tuple[Mistake, ...],
     compute: Compute,
     part: str,
     wrong: list[CheckRun],
     right: list[CheckRun],
 ) -> list[Diagnosis]:
-    """Two mistakes at once."""
-    changes = [m for m in known if m.combines and m.compute is None]
+    """Return a pair of mistakes that explains everything together, if there is one."""
+    changes = [m for m in mistakes if m.combines and m.compute is None]
     for first, second in permutations(changes, 2):
         joined = Mistake(
             f"{first.code}+{second.code}",
@@ -263,54 +265,54 @@ def _both(first: Mistake, second: Mistake) -> Change:
 def _explains(
     mistake: Mistake, compute: Compute, part: str, run: CheckRun, *, no_layer: bool = False
 ) -> bool:
-    """Whether the mistake gives what the function gave; `no_layer`: or leaves no layer at all."""
+    """Whether the mistake gives the result of the function (`no_layer`: or no layer at all)."""
     got, expected = run.outcome.parts[part], run.expected[part]
     for changed in _variants(mistake.change, run.problem):
-        found = run.answers(mistake.compute or compute, changed)
-        if found is None:
+        result = run.answers(mistake.compute or compute, changed)
+        if result is None:
             if no_layer:
                 return True
-        elif any(_same(got, form) for form in _forms(found, expected.shape)):
+        elif any(_same(got, form) for form in _forms(result, expected.shape)):
             return True
     return False
 
 
 def _variants(change: Change, p: Problem) -> list[Problem]:
-    """The variants of a mistake, as far as they make sense for this problem."""
+    """Return the variants of a mistake that make sense for this problem."""
     try:
-        # Where there is nothing to change, a mistake does not show.
+        # A mistake without variants leaves the problem unchanged.
         return list(change(p)) or [p]
     except (ValueError, IndexError):
-        # Two changes need not go together: a kernel with its channels exchanged has no groups.
+        # Changes can be incompatible: a kernel with its channels exchanged has no groups.
         return []
 
 
-def _forms(found: Array, shape: tuple[int, ...]) -> Iterator[Array]:
-    """An answer, and the answer cut or filled up with zeros to the right shape, at either end."""
-    yield found
-    if found.shape == shape or found.ndim != len(shape):
+def _forms(result: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """Yield a result, and the result cut or padded with zeros to a shape, at either end."""
+    yield result
+    if result.shape == shape or result.ndim != len(shape):
         return
-    common = tuple(min(n, m) for n, m in zip(shape, found.shape, strict=True))
+    common = tuple(min(n, m) for n, m in zip(shape, result.shape, strict=True))
     filled = np.zeros(shape)
-    before = tuple(slice(0, n) for n in common)
-    filled[before] = found[before]
+    start = tuple(slice(0, n) for n in common)
+    filled[start] = result[start]
     yield filled
     filled = np.zeros(shape)
-    behind = [slice(n - m, n) for n, m in zip(shape, common, strict=True)]
-    last = [slice(n - m, n) for n, m in zip(found.shape, common, strict=True)]
-    filled[tuple(behind)] = found[tuple(last)]
+    target = [slice(n - m, n) for n, m in zip(shape, common, strict=True)]
+    last = [slice(n - m, n) for n, m in zip(result.shape, common, strict=True)]
+    filled[tuple(target)] = result[tuple(last)]
     yield filled
 
 
 def _same(got: Array, predicted: Array) -> bool:
     if got.shape != predicted.shape:
         return False
-    known = ~np.isnan(predicted)
-    return differs(np.where(known, got, 0), np.where(known, predicted, 0)) is None
+    determined = ~np.isnan(predicted)
+    return differs(np.where(determined, got, 0), np.where(determined, predicted, 0)) is None
 
 
 def _same_shapes(failing: list[CheckRun]) -> bool:
-    """Whether some failure has the right shape."""
+    """Whether some failure has the correct shape."""
     return any(
         run.outcome.parts[part].shape == run.expected[part].shape
         for run in failing
@@ -319,22 +321,22 @@ def _same_shapes(failing: list[CheckRun]) -> bool:
 
 
 def _pattern(kind: Kind, failing: list[CheckRun]) -> str:
-    """What is known of a mistake that has no name."""
+    """Describe a mistake that is not a known one."""
     run = failing[0]
     if not run.wrong:
-        return "no known mistake does this"
+        return "no known mistake explains this"
     part = run.wrong[0]
     got, expected = run.outcome.parts[part], run.expected[part]
     if got.shape != expected.shape:
         axes = f"{got.ndim} {'axis' if got.ndim == 1 else 'axes'}"
-        few = f" ({axes}, where {expected.ndim} belong)" if got.ndim != expected.ndim else ""
+        few = f" ({axes} instead of {expected.ndim})" if got.ndim != expected.ndim else ""
         return (
-            f"no known mistake does this: {part} has shape {got.shape}, where {expected.shape} "
-            f"belongs{few}"
+            f"no known mistake explains this: {part} has shape {got.shape} instead of "
+            f"{expected.shape}{few}"
         )
     wrong = np.argwhere(~np.isclose(got, expected, equal_nan=False))
-    places = ", ".join(str(tuple(int(k) for k in place)) for place in wrong[:4])
+    indices = ", ".join(str(tuple(int(k) for k in index)) for index in wrong[:4])
     return (
-        f"no known mistake does this: {len(wrong)} of {expected.size} entries of {part} are wrong "
-        f"in the smallest case, at {places}"
+        f"no known mistake explains this: {len(wrong)} of {expected.size} entries of {part} are "
+        f"wrong in the smallest case, at {indices}"
     )

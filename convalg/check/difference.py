@@ -1,4 +1,4 @@
-"""How a wrong matrix differs from the right one, in words: rows shifted, missing, exchanged."""
+"""A description of how a wrong matrix differs: rows shifted, missing, exchanged."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from convalg.check.sweep import Config, problem
 
 MOST_IMPULSES = 100
 TRIED = 3
-"""So many configurations are given impulses: one call for each of their numbers."""
+"""Most configurations that are given impulses: one call for each of their numbers."""
 SHOWN = 6
 
 
 def matrix_difference(tested: Candidate, configs: list[Config], part: str) -> str:
-    """The difference of the two matrices of a configuration, the smallest that shows one.
+    """Describe the difference between the two matrices, for the smallest suitable configuration.
 
-    The matrix takes x to the output, or for gradients g to the gradient; empty where the
-    function is not linear, or no configuration is small enough.
+    The matrix maps x to the output, or for gradients g to the gradient. The text is empty if the
+    function is not linear, or if no configuration is small enough.
     """
     source = "g" if "g" in tested.kind.arrays else "x"
     problems = [(config, problem(tested.kind, config)) for config in configs[: 4 * TRIED]]
     small = [(config, p) for config, p in problems if getattr(p, source).size <= MOST_IMPULSES]
     for config, p in small[:TRIED]:
         array = getattr(p, source)
-        found = _matrices(tested, config, p, part, source)
-        if found is not None:
-            words = _rows(*found)
-            if words:
-                return f"its matrix from {source} to {part} at {_shape(array)}: {words}"
+        matrices = _matrices(tested, config, p, part, source)
+        if matrices is not None:
+            text = _rows(*matrices)
+            if text:
+                matrix = f"its matrix from {source} to {part} for an array of shape {array.shape}"
+                return f"{matrix}: {text}"
     return ""
 
 
 def _matrices(
     tested: Candidate, config: Config, p: Problem, part: str, source: str
 ) -> tuple[Array, Array] | None:
-    """The right matrix and the one that the function has, from impulses."""
+    """Return the correct matrix and that of the function, from impulses."""
     array = getattr(p, source)
     right, got = [], []
     for k in range(array.size):
@@ -55,7 +56,7 @@ def _matrices(
     outcome = tested(config, p)
     if part not in outcome.parts or {len(row) for row in got} != {outcome.parts[part].size}:
         return None
-    # The function must be linear for its impulses to say anything.
+    # Impulse responses determine the function only if it is linear.
     with np.errstate(invalid="ignore"):
         linear = np.allclose(np.array(got).T @ array.ravel(), outcome.parts[part].ravel())
     if not linear:
@@ -70,48 +71,48 @@ def _with(p: Problem, source: str, array: Array) -> Problem:
 
 
 def _rows(right: Array, got: Array) -> str:
-    """What became of each row, rows of one fate together."""
-    fates: dict[str, list[int]] = {}
+    """Describe the difference of each row, with equal descriptions grouped."""
+    differences: dict[str, list[int]] = {}
     for row in range(len(right)):
         if not np.allclose(right[row], got[row]):
-            fates.setdefault(_fate(row, right, got[row]), []).append(row)
+            differences.setdefault(_row_difference(row, right, got[row]), []).append(row)
     parts = []
-    for fate, rows in fates.items():
+    for difference, rows in differences.items():
         listed = ", ".join(map(str, rows[:SHOWN])) + (", ..." if len(rows) > SHOWN else "")
-        parts.append(f"{'rows' if len(rows) > 1 else 'row'} {listed} {fate}")
+        parts.append(f"{'rows' if len(rows) > 1 else 'row'} {listed} {difference}")
     return "; ".join(parts)
 
 
-def _fate(row: int, right: Array, got: Array) -> str:
-    """What a row became."""
+def _row_difference(row: int, right: Array, got: Array) -> str:
+    """Describe the difference of a row, as the end of a sentence."""
     own = right[row]
     if not got.any():
-        return "zero"
+        return "all zero"
     if not own.any():
-        return "not zero, as they should be"
+        return "non-zero, but should be zero"
     moved = _shift(own, got) or _multiple(own, got)
     if moved:
         return moved
     for other, values in enumerate(right):
         if np.allclose(values, got):
-            return f"in place of row {other}"
+            return f"equal to row {other} of the correct matrix"
     if np.array_equal(got[got != 0], own[own != 0][::-1]):
-        return "turned round"
+        return "reversed"
     lost = int(np.sum((own != 0) & (got == 0)))
     new = int(np.sum((own == 0) & (got != 0)))
     return (
-        f"with {lost} entries missing and {new} that do not belong"
+        f"with {lost} entries missing and {new} unexpected entries"
         if lost or new
-        else ("with other values")
+        else "with different values"
     )
 
 
 def _shift(own: Array, got: Array) -> str:
-    places = np.flatnonzero(own), np.flatnonzero(got)
-    if len(places[0]) != len(places[1]):
+    nonzeros = np.flatnonzero(own), np.flatnonzero(got)
+    if len(nonzeros[0]) != len(nonzeros[1]):
         return ""
-    steps = places[1] - places[0]
-    if len(set(steps.tolist())) > 1 or not np.allclose(own[places[0]], got[places[1]]):
+    steps = nonzeros[1] - nonzeros[0]
+    if len(set(steps.tolist())) > 1 or not np.allclose(own[nonzeros[0]], got[nonzeros[1]]):
         return ""
     step = int(steps[0])
     if step == 0:
@@ -124,10 +125,6 @@ def _side(step: int) -> str:
 
 
 def _multiple(own: Array, got: Array) -> str:
-    place = int(np.flatnonzero(own)[0])
-    factor = got[place] / own[place]
+    index = int(np.flatnonzero(own)[0])
+    factor = got[index] / own[index]
     return f"multiplied by {factor:.4g}" if np.allclose(own * factor, got) else ""
-
-
-def _shape(array: Array) -> str:
-    return f"an array of shape {array.shape}"

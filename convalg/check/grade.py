@@ -1,4 +1,4 @@
-"""Checking a function in somebody's file, in a process of its own with limits: see `remote`."""
+"""Checking a function in a user file, in a separate process with limits: see `remote`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from xml.etree import ElementTree
 
 from joblib import effective_n_jobs, parallel_config
 
+from convalg.check.pipeline import report_on
 from convalg.check.problem import KINDS, Kind
 from convalg.check.processes import LimitError
 from convalg.check.remote import EndedError, remote
 from convalg.check.run import Sweep
 from convalg.check.sweep import CASES, counts
-from convalg.check.whole import report_on
 from convalg.errors import ArgumentError, FileError
 from convalg.escape import terminal
 from convalg.parallel import checked, each
 from convalg.size import as_size
 
 TIMEOUT = 60.0
-"""Seconds that all calls of the function, and loading its file, may take."""
+"""Most seconds for all calls of the function, and loading its file."""
 MEMORY = 4 * 2**30
-"""Bytes of address space that the function's process may take."""
+"""Most bytes of address space of the process of the function."""
 MOST_MEMORY = 2**60
 
 
 class Limits(TypedDict):
-    """Limits of the function's process."""
+    """Limits of the process of the function."""
 
     timeout: float
     memory: int
@@ -39,7 +39,7 @@ class Limits(TypedDict):
 
 @dataclass(frozen=True)
 class Grade:
-    """The report on a function in a file; true when it passed."""
+    """The report on a function in a file; true if it passed."""
 
     target: str
     result: dict[str, Any]
@@ -58,15 +58,15 @@ class Grade:
         return self.passed
 
     def explain(self) -> str:
-        """The report in plain words."""
+        """Return the report as plain text."""
         return str(self.result["explanation"])
 
     def to_json(self) -> str:
-        """The report as JSON, for a grader's program."""
+        """Return the report as JSON, for automatic grading."""
         return json.dumps({"target": self.target, **self.result}, indent=2, sort_keys=True)
 
     def to_junit(self) -> str:
-        """The report as JUnit XML, for a build server."""
+        """Return the report as JUnit XML, for a build server."""
         failures = 0 if self.passed else 1
         suite = ElementTree.Element(
             "testsuite", name="convalg check", tests="1", failures=str(failures)
@@ -75,8 +75,10 @@ class Grade:
             suite, "testcase", name=_xml(self.target), classname=str(self.result["kind"])
         )
         if failures:
-            found = self.result["diagnosis"]
-            message = f"{found[0]['code']}: {found[0]['message']}" if found else "failed"
+            diagnosis = self.result["diagnosis"]
+            message = (
+                f"{diagnosis[0]['code']}: {diagnosis[0]['message']}" if diagnosis else "failed"
+            )
             failure = ElementTree.SubElement(case, "failure", message=_xml(message))
             failure.text = _xml(self.explain())
         return ElementTree.tostring(suite, encoding="unicode")
@@ -94,17 +96,27 @@ def grade(
 ) -> Grade:
     """Check a function in a file: `target` is "FILE.py:function".
 
-    `kind`: the name of a check, such as "backward" or "max_pool". The file runs in a process
-    of its own, in an empty folder, for at most `timeout` seconds with at most `memory` bytes;
-    `jobs` of them, each with as much time and memory, share the configurations. That process
-    answers calls and nothing else: the report is made here, where it cannot write. What it
-    still can do is told in `convalg.check.remote`.
-    Raises: ArgumentError for another kind, a target without a function, or less memory than
-    Python needs; FileError where there is no such file.
+    The file runs in a separate process, in an empty folder. That process only answers calls: the
+    report is made in this process, which it cannot write to. See `convalg.check.remote` for what
+    is not limited.
+
+    Args:
+        target: the file and the function.
+        kind: the name of a check, such as "backward" or "max_pool".
+        dims: the number of spatial axes.
+        cases: the number of configurations.
+        timeout: most seconds of the process.
+        memory: most bytes of its address space.
+        jobs: the number of processes that share the configurations, each with these limits.
+
+    Raises:
+        ArgumentError: for another kind, a target without a function, or less memory than Python
+            needs.
+        FileError: when the file does not exist.
 
     >>> grade("nowhere.py:conv")
     Traceback (most recent call last):
-    convalg.errors.FileError: no file nowhere.py to check
+    convalg.errors.FileError: the file to check does not exist: nowhere.py
     """
     path, colon, function = target.rpartition(":")
     if not colon or not path or not function.isidentifier():
@@ -112,7 +124,7 @@ def grade(
     if kind not in KINDS:
         raise ArgumentError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     if not Path(path).is_file():
-        raise FileError(f"no file {path} to check")
+        raise FileError(f"the file to check does not exist: {path}")
     sizes = counts(dims, CASES if cases is None else cases)
     as_size(memory, "memory")
     if memory > MOST_MEMORY:
@@ -120,7 +132,7 @@ def grade(
     if not isinstance(timeout, (int, float)) or not timeout > 0:
         raise ArgumentError(f"timeout must be a number of seconds above 0, not {timeout!r}")
     checked(jobs)
-    # More processes than configurations would wait.
+    # More processes than configurations would be idle.
     count = 1 if jobs is None else min(effective_n_jobs(jobs), sizes[1])
     limits = Limits(timeout=timeout, memory=memory)
     result = _result(Path(path), function, KINDS[kind], sizes, limits, count)
@@ -130,15 +142,14 @@ def grade(
 def grade_all(
     targets: Iterable[str], kind: str = "forward", *, jobs: int | None = None, **options: Any
 ) -> list[Grade]:
-    """The grade of each target, in their order; options as those of `grade`.
+    """Return the grade of each target, in order; the options are those of `grade`.
 
     `jobs`: workers of joblib that share the targets, as in `ca.check.forward`. Each file still
-    runs in a process of its own, so threads are enough:
-    `joblib.parallel_config(backend="threading")`.
+    runs in a separate process, so threads suffice: `joblib.parallel_config(backend="threading")`.
 
     >>> grade_all(["nowhere.py:conv"])
     Traceback (most recent call last):
-    convalg.errors.FileError: no file nowhere.py to check
+    convalg.errors.FileError: the file to check does not exist: nowhere.py
     """
     return list(each(partial(_graded, kind, options), list(targets), jobs))
 
@@ -150,39 +161,39 @@ def _graded(kind: str, options: dict[str, Any], target: str) -> Grade:
 def _result(
     path: Path, function: str, kind: Kind, sizes: tuple[int, int], limits: Limits, jobs: int
 ) -> dict[str, Any]:
-    """The report on the function, or what became of its process."""
+    """Return the report on the function, or the limit that its process violated."""
     dims, cases = sizes
-    place = ["", 0]
+    position = [""]
 
     def progress(done: int, count: int) -> None:
-        place[:] = [f"configuration {done + 1} of {count}" if done < count else "the last calls", 1]
+        position[0] = f"configuration {done + 1} of {count}" if done < count else "the last calls"
 
     try:
         with remote(path, function, kind, count=jobs, **limits) as tested:
-            place[0] = "the first configuration"
+            position[0] = "the first configuration"
             sweep = Sweep(progress, None if jobs == 1 else jobs, None)
             with parallel_config(backend="threading"):
                 report = report_on(tested, dims, cases, sweep)
     except LimitError as error:
         final = isinstance(error, EndedError) and error.final
-        at = f", at {place[0]}" if place[0] and not final else ""
-        return _refused(error.code, f"{error.words}{at}")
+        at = f", at {position[0]}" if position[0] and not final else ""
+        return _refused(error.code, f"{error.message}{at}")
     return {**report.to_dict(), "explanation": report.explain()}
 
 
-def _refused(code: str, words: str) -> dict[str, Any]:
+def _refused(code: str, message: str) -> dict[str, Any]:
     return {
         "passed": False,
         "cases": 0,
         "failures": 1,
         "name": "",
-        "diagnosis": [{"code": code, "message": words, "confidence": 1.0}],
+        "diagnosis": [{"code": code, "message": message, "confidence": 1.0}],
         "smallest": None,
         "notes": [],
-        "explanation": f"{code}: {words}",
+        "explanation": f"{code}: {message}",
     }
 
 
 def _xml(text: str) -> str:
-    """Text for an XML tree, which escapes markup itself: without what XML does not allow."""
+    """Return text without characters that XML forbids; the XML tree escapes markup itself."""
     return terminal(text, lines=True)

@@ -1,4 +1,4 @@
-"""The right check for a layer object: a `torch.nn` module with its own weights and options."""
+"""The check of a layer object: a `torch.nn` module with its own weights and options."""
 
 from __future__ import annotations
 
@@ -30,13 +30,23 @@ BATCHES = (1, 2, 3)
 
 
 def layer(module: Any, in_shape: Any) -> tuple[Report, ...]:
-    """Check a `torch.nn` layer, or one with its attributes: forward, and its gradients.
+    """Check a `torch.nn` layer, or an object with its attributes: forward, and its gradients.
 
-    Shapes: `in_shape` is `(channels, *spatial)`. The weights are the layer's own, in float64;
-    the inputs small integers. One report for the forward pass, one for each gradient.
-    Takes convolutions, transposed convolutions, average and max poolings, told by their
-    attributes (`kernel_size`, `stride`, `padding`, ..., `weight`, `bias`) and class name.
-    Raises: KindError for another layer, ShapeError where `in_shape` does not fit.
+    The layer is called with its own weights, in float64, and with inputs of small integers. It
+    must be a convolution, a transposed convolution, or an average or max pooling, which is
+    recognised by its attributes (`kernel_size`, `stride`, `padding`, ..., `weight`, `bias`) and
+    its class name.
+
+    Args:
+        module: the layer.
+        in_shape: the shape of one input, `(channels, *spatial)`.
+
+    Returns:
+        One report for the forward pass and one for the gradients.
+
+    Raises:
+        KindError: for another layer.
+        ShapeError: when `in_shape` does not fit the layer.
 
     >>> import convalg as ca
     >>> ca.check.layer(object(), (1, 4, 4))
@@ -54,18 +64,22 @@ def layer(module: Any, in_shape: Any) -> tuple[Report, ...]:
 
 
 def _kind(module: Any, name: str) -> str:
-    # The name of a subclass need not tell.
+    # The name of a subclass alone may not reveal the kind.
     names = " ".join(base.__name__ for base in type(module).__mro__)
     if hasattr(module, "weight"):
         return "transposed" if "Transpose" in names else "forward"
-    for word, kind in (("Avg", "average_pool"), ("Average", "average_pool"), ("Max", "max_pool")):
-        if word in names:
+    for fragment, kind in (
+        ("Avg", "average_pool"),
+        ("Average", "average_pool"),
+        ("Max", "max_pool"),
+    ):
+        if fragment in names:
             return kind
     raise KindError(f"layer takes convolutions and average or max poolings, not {name}")
 
 
 def _config(module: Any, kind: str, shape: tuple[Any, ...]) -> Config:
-    """The options of a module, per axis."""
+    """Return the options of a module, per axis."""
     dims = len(shape) - 1
     if dims < 1:
         raise ShapeError(f"in_shape must be (channels, *spatial), not {shape}")
@@ -78,24 +92,26 @@ def _config(module: Any, kind: str, shape: tuple[Any, ...]) -> Config:
     size = each("kernel_size", 1)
     if len(size) != dims:
         raise ShapeError(
-            f"in_shape {shape} has {dims} spatial {'axis' if dims == 1 else 'axes'}, and the "
-            f"layer's kernel_size is {size}"
+            f"in_shape {shape} has {dims} spatial {'axis' if dims == 1 else 'axes'}, but the "
+            f"kernel_size of the layer is {size}"
         )
     pools = kind.endswith("pool")
     stride = each("stride", 1) if getattr(module, "stride", None) is not None else size
     padding = getattr(module, "padding", 0)
     if isinstance(padding, str):
         if padding not in ("valid", "same"):
-            raise ArgumentError(f"padding must be numbers, 'valid' or 'same', not {padding!r}")
+            raise ArgumentError(f"padding must be integers, 'valid' or 'same', not {padding!r}")
         widths = (0,) * dims
     else:
         widths = each("padding", 0)
     if getattr(module, "divisor_override", None) is not None:
-        raise KindError(f"layer does not know divisor_override={module.divisor_override}")
+        raise KindError(f"layer does not support divisor_override={module.divisor_override}")
     channels = int(shape[0])
-    wanted = channels if pools else int(module.in_channels)
-    if wanted != channels:
-        raise ShapeError(f"in_shape {shape} has {channels} channels, the layer takes {wanted}")
+    expected = channels if pools else int(module.in_channels)
+    if expected != channels:
+        raise ShapeError(
+            f"in_shape {shape} has {channels} channels, but the layer takes {expected}"
+        )
     return Config(
         shape=tuple(int(n) for n in shape[1:]),
         size=size,
@@ -117,7 +133,7 @@ def _problem(module: Any, config: Config, batch: int, draw: int) -> Problem:
     padding = getattr(module, "padding", 0)
     pairs = tuple((p, p) for p in config.padding)
     if padding == "same":
-        # PyTorch puts the odd sample of "same" behind.
+        # PyTorch puts the odd sample of "same" padding at the end.
         each = zip(config.shape, config.size, config.dilation, strict=True)
         pairs = tuple(same_padding(n, k, 1, d) for n, k, d in each)
     return Problem(
@@ -136,7 +152,7 @@ def _problem(module: Any, config: Config, batch: int, draw: int) -> Problem:
 
 
 def _prepared(module: Any) -> Any:
-    """A copy in float64, not in training, whose weights have gradients."""
+    """Return a copy in float64, in evaluation mode, whose weights have gradients."""
     return copy.deepcopy(module).double().eval().requires_grad_(True)
 
 
@@ -149,7 +165,7 @@ def _forward(module: Any) -> Callable[..., Array]:
         y = own(torch.tensor(x)).detach().numpy()
         bias = getattr(own, "bias", None)
         if bias is not None and y.shape[1:2] == bias.shape:
-            # The bias is added per channel; what is left is the layer itself.
+            # Only the linear part is compared: the bias is subtracted per channel.
             y = y - bias.detach().numpy().reshape(-1, *(1,) * (y.ndim - 2))
         return y
 
@@ -164,14 +180,16 @@ def _backward(module: Any) -> Callable[..., Any]:
 
         *weights, g = rest
         inputs = [torch.tensor(x, requires_grad=True), *([own.weight] if weights else [])]
-        found = [d.numpy() for d in torch.autograd.grad(own(inputs[0]), inputs, torch.tensor(g))]
-        return found if weights else found[0]
+        gradients = [
+            d.numpy() for d in torch.autograd.grad(own(inputs[0]), inputs, torch.tensor(g))
+        ]
+        return gradients if weights else gradients[0]
 
     return backward
 
 
 def _judged(tested: Candidate, module: Any, config: Config, batch: int, draw: int) -> CheckRun:
-    """The run of the layer on a batch of drawn numbers."""
+    """Return the run of the layer on a batch of random numbers."""
     kind = tested.kind
     p = _problem(module, config, batch, draw)
     if "g" in kind.arrays:
@@ -189,15 +207,15 @@ def _report(
     tested = Candidate(function, kind, kind.options, f"{name} ({', '.join(kind.parts)})")
     runs = []
     for batch in BATCHES:
-        found = _judged(tested, module, config, batch, 0)
-        if len(found.expected) < len(kind.parts):
-            raise ShapeError(f"the layer has no output for inputs of {config.shape}")
-        if not found.fails:
-            # Other numbers of the same shapes: a layer may keep its answers.
+        result = _judged(tested, module, config, batch, 0)
+        if len(result.expected) < len(kind.parts):
+            raise ShapeError(f"the layer has no output for inputs of spatial shape {config.shape}")
+        if not result.fails:
+            # Other numbers of the same shapes, since a layer may cache its results.
             other = _judged(tested, module, config, batch, 1)
-            found = as_stale(found, other) if other.fails else found
-        runs.append(found)
-    failing = [found for found in runs if found.wrong or found.outcome.code]
+            result = as_stale(result, other) if other.fails else result
+        runs.append(result)
+    failing = [result for result in runs if result.wrong or result.outcome.code]
     failures = tuple(map(failure_of, failing))
     return Report(
         kind,

@@ -1,7 +1,7 @@
-"""What a checked function is asked: options and arrays, and the right answer to them.
+"""The arguments of a checked function, options and arrays, and the correct result for them.
 
-A `Problem` holds the arrays and options of one call. Every right answer is an operator of
-convalg, or its adjoint, applied to the arrays: nothing is computed here.
+A `Problem` holds the arrays and options of one call. Every correct result is an operator of
+convalg, or its adjoint, applied to the arrays; nothing is computed in this module.
 """
 
 from __future__ import annotations
@@ -50,6 +50,20 @@ class Problem:
     after: tuple[Callable[[Array], Array], ...] = field(default=())
 
     @property
+    def kernel(self) -> Array:
+        """The kernel w. Raises: TypeError for a problem without one."""
+        if self.w is None:
+            raise TypeError("this problem has no kernel w")
+        return self.w
+
+    @property
+    def gradient(self) -> Array:
+        """The output gradient g. Raises: TypeError for a problem without one."""
+        if self.g is None:
+            raise TypeError("this problem has no output gradient g")
+        return self.g
+
+    @property
     def spatial(self) -> tuple[int, ...]:
         """The spatial sizes of x."""
         return self.x.shape[2:]
@@ -61,7 +75,7 @@ class Problem:
 
 
 def layer(p: Problem) -> Convolution:
-    """The correlation that a forward or backward problem is about."""
+    """Return the correlation layer of a forward or backward problem."""
     weights = as_kernel(p.w)
     geometry = _geometry(
         p.spatial,
@@ -77,27 +91,27 @@ def layer(p: Problem) -> Convolution:
 
 @lru_cache(maxsize=4096)
 def _geometry(spatial: tuple[int, ...], taps: tuple[int, ...], **options: Any) -> Geometry:
-    """The geometry of a correlation: mistakes are tried on the same ones over and over."""
+    """Return the geometry of a correlation (cached, since many mistakes share one)."""
     return correlation_geometry(spatial, taps, **options)
 
 
 def forward(p: Problem) -> Array:
-    """y of a correlation layer."""
+    """Return y of a correlation layer."""
     return layer(p)(p.x)
 
 
 def input_gradient(p: Problem) -> Array:
-    """dL/dx of a correlation layer."""
+    """Return dL/dx of a correlation layer."""
     return layer(p).T(p.g)
 
 
 def kernel_gradient(p: Problem) -> Array:
-    """dL/dw of a correlation layer, summed over the batch."""
+    """Return dL/dw of a correlation layer, summed over the batch."""
     return layer(p).kernel_gradient(p.x, p.g)
 
 
 def transposed_layer(p: Problem) -> Operator:
-    """The transposed layer that a problem is about."""
+    """Return the transposed layer of a problem."""
     return transposed_correlation(
         p.spatial,
         p.w,
@@ -110,22 +124,22 @@ def transposed_layer(p: Problem) -> Operator:
 
 
 def transposed(p: Problem) -> Array:
-    """y of a transposed layer."""
+    """Return y of a transposed layer."""
     return transposed_layer(p)(p.x)
 
 
 def transposed_input_gradient(p: Problem) -> Array:
-    """dL/dx of a transposed layer."""
+    """Return dL/dx of a transposed layer."""
     return transposed_layer(p).T(p.g)
 
 
 def transposed_kernel_gradient(p: Problem) -> Array:
-    """dL/dw of a transposed layer, summed over the batch."""
+    """Return dL/dw of a transposed layer, summed over the batch."""
     return transposed_layer(p).kernel_gradient(p.x, p.g)
 
 
 def averaging(p: Problem) -> Operator:
-    """The average pooling that a problem is about."""
+    """Return the average pooling of a problem."""
     return average_pool(
         p.spatial,
         p.size,
@@ -138,22 +152,22 @@ def averaging(p: Problem) -> Operator:
 
 
 def average(p: Problem) -> Array:
-    """y of an average pooling."""
+    """Return y of an average pooling."""
     return averaging(p)(p.x)
 
 
 def average_gradient(p: Problem) -> Array:
-    """dL/dx of an average pooling."""
+    """Return dL/dx of an average pooling."""
     return averaging(p).T(p.g)
 
 
 def maximum(p: Problem) -> Array:
-    """y of a max pooling."""
+    """Return y of a max pooling."""
     return _maxima(p)(p.x)
 
 
 def maximum_gradient(p: Problem) -> Array:
-    """dL/dx of a max pooling: to the first of equal winners."""
+    """Return dL/dx of a max pooling, which goes to the first of equal maxima."""
     return _maxima(p).gradient(p.x, p.g)
 
 
@@ -171,13 +185,13 @@ def _maxima(p: Problem) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """A kind of function that can be checked: what it takes and what it returns."""
+    """A kind of function that can be checked: its arguments and the parts of its result."""
 
     name: str
     arrays: tuple[str, ...]
     options: tuple[str, ...]
     parts: dict[str, Callable[[Problem], Array]]
-    words: str
+    description: str
 
 
 _LAYER = ("stride", "padding", "dilation", "groups")
@@ -246,37 +260,37 @@ BACKWARD = {
     "average_pool": "average_pool_backward",
     "max_pool": "max_pool_backward",
 }
-"""The kind of the gradients of a kind."""
+"""The kind of the gradients, by the kind of the forward function."""
 
 
 def answer(compute: Callable[[Problem], Array], p: Problem) -> Array | None:
-    """What a computation gives, as floats, or nothing where such a layer does not exist."""
+    """Return the result of a computation as floats, or None where no such layer exists."""
     try:
-        found = compute(p)
+        result = compute(p)
         for step in p.after:
-            found = step(found)
-    # A mistake need not make sense everywhere: arrays that do not fit are no answer either.
+            result = step(result)
+    # A mistake need not make sense for every problem: arrays that do not fit have no result.
     except (ConvalgError, ValueError, IndexError):
         return None
-    return np.asarray(found, dtype=float)
+    return np.asarray(result, dtype=float)
 
 
 class Answers:
-    """Answers that are kept: most mistakes leave a problem as another one leaves it."""
+    """A cache of results: many mistakes change a problem in the same way as another one."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Any, ...], Array | None] = {}
 
     def __call__(self, compute: Callable[[Problem], Array], p: Problem) -> Array | None:
-        """What `answer` gives."""
-        plain = replace(p, after=()) if p.after else p
-        key = (compute, *map(_hashable, vars(plain).values()))
+        """Return the result of `answer`."""
+        unprocessed = replace(p, after=()) if p.after else p
+        key = (compute, *map(_hashable, vars(unprocessed).values()))
         if key not in self._kept:
-            self._kept[key] = answer(compute, plain)
-        found = self._kept[key]
-        if found is None or not p.after:
-            return found
-        return answer(lambda _: found, p)
+            self._kept[key] = answer(compute, unprocessed)
+        result = self._kept[key]
+        if result is None or not p.after:
+            return result
+        return answer(lambda _: result, p)
 
 
 def _hashable(value: Any) -> Any:

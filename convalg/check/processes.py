@@ -1,4 +1,4 @@
-"""Processes that run programs of others: their folder, their number, and their end."""
+"""Processes that run user programs: their folder, their number, and their termination."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from pathlib import Path
 from convalg.escape import terminal
 
 MOST_OUTPUT = 2**26
-"""Bytes that a program may write to its standard output and error."""
+"""Most bytes that a program may write to its standard output and error."""
 MOST_FILE = 2**28
-"""Bytes of a file that it may write."""
+"""Most bytes of a file that it may write."""
 MOST_PROCESSES = 64
-"""Processes that it may have at a time."""
+"""Most processes that it may have at a time."""
 TICK = 0.1
-"""Seconds between two looks at a program that is waited for."""
+"""Seconds between two polls of a running program."""
 
 TOKEN = "CONVALG_CHECKED"
-"""A variable of the environment by which a program's processes are recognised."""
+"""The environment variable that identifies the processes of a program."""
 _TAIL = 400
 _SCAN = 0.25
 
 
 class LimitError(Exception):
-    """A program went beyond a limit: code and words."""
+    """Raised when a program exceeds a limit: code and message."""
 
-    def __init__(self, code: str, words: str) -> None:
-        super().__init__(words)
-        self.code, self.words = code, words
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
 
 
 class Watch:
-    """The output of a program, of which the end is kept, and the number of its processes."""
+    """Monitors the output of a program, keeping its end, and the number of its processes."""
 
     def __init__(self, token: str) -> None:
-        self.token, self._heard, self._count, self._scanned = token, b"", 0, 0.0
+        self.token, self._end_of_output, self._count, self._scanned = token, b"", 0, 0.0
 
-    def hear(self, number: int) -> bool:
-        """Read what there is in a pipe; whether there may be more. Raises: LimitError."""
+    def read(self, number: int) -> bool:
+        """Read what a pipe holds; return whether more may follow. Raises: LimitError."""
         try:
             data = os.read(number, 2**16)
         except BlockingIOError:
@@ -54,43 +54,43 @@ class Watch:
         except OSError:
             return False
         self._count += len(data)
-        self._heard = (self._heard + data)[-_TAIL:]
+        self._end_of_output = (self._end_of_output + data)[-_TAIL:]
         if self._count > MOST_OUTPUT:
-            words = f"it wrote more than {MOST_OUTPUT:,} bytes to its output"
-            raise LimitError("prints-too-much", words)
+            message = f"it wrote more than {MOST_OUTPUT:,} bytes to its output"
+            raise LimitError("prints-too-much", message)
         return bool(data)
 
-    def hear_rest(self, number: int) -> None:
-        """Read what is left of a program that ended. Raises: LimitError."""
-        while _readable(number) and self.hear(number):
+    def read_rest(self, number: int) -> None:
+        """Read the remaining output of a program that ended. Raises: LimitError."""
+        while _readable(number) and self.read(number):
             pass
 
     def wait(self, number: int, seconds: float) -> None:
-        """Hear what a pipe has to say for some time. Raises: LimitError."""
+        """Wait for output on a pipe and read it. Raises: LimitError."""
         with selectors.DefaultSelector() as selector:
             selector.register(number, selectors.EVENT_READ)
-            if selector.select(max(seconds, 0)) and not self.hear(number):
-                # The pipe is closed: only the end of the program is waited for.
+            if selector.select(max(seconds, 0)) and not self.read(number):
+                # The pipe is closed: wait for the end of the program.
                 time.sleep(min(seconds, 0.005))
 
     @property
     def tail(self) -> str:
-        """The end of the output, as it can be shown."""
-        return terminal(self._heard.decode("utf-8", errors="replace"), lines=True).strip()
+        """The end of the output, in printable form."""
+        return terminal(self._end_of_output.decode("utf-8", errors="replace"), lines=True).strip()
 
     def count(self, now: float) -> None:
-        """Count the processes, now and then. Raises: LimitError."""
+        """Count the processes at intervals. Raises: LimitError."""
         if now - self._scanned < _SCAN:
             return
         self._scanned = now
         count = len(with_token(self.token))
         if count > MOST_PROCESSES:
-            words = f"it has {count} processes at a time, and may have {MOST_PROCESSES}"
-            raise LimitError("too-many-processes", words)
+            message = f"it has {count} processes at a time, but may have at most {MOST_PROCESSES}"
+            raise LimitError("too-many-processes", message)
 
 
 def end(process: subprocess.Popen[bytes], token: str) -> None:
-    """End a process that has a session of its own, and all that it has started."""
+    """End a process that has its own session, and all processes that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for _ in range(100):
@@ -106,7 +106,7 @@ def end(process: subprocess.Popen[bytes], token: str) -> None:
 
 @contextlib.contextmanager
 def empty_folder() -> Iterator[Path]:
-    """Make a folder for a program, which is removed with all that is in it."""
+    """Create a temporary folder for a program, and remove it with all its contents."""
     folder = tempfile.mkdtemp(prefix="convalg-check-")
     try:
         yield Path(folder)
@@ -115,39 +115,39 @@ def empty_folder() -> Iterator[Path]:
 
 
 def _remove(folder: str) -> None:
-    """Remove a folder that a stranger may have made deep, or closed to its owner."""
+    """Remove a folder that a program may have nested deeply, or made inaccessible."""
     top = os.path.join(folder, secrets.token_hex(8))
     stack, number = [folder], itertools.count()
     while stack:
-        place = stack.pop()
+        path = stack.pop()
         with contextlib.suppress(OSError):
-            os.chmod(place, 0o700)
+            os.chmod(path, 0o700)
         try:
-            entries = list(os.scandir(place))
+            entries = list(os.scandir(path))
         except OSError:
             continue
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
-            elif place == folder:
+            elif path == folder:
                 stack.append(entry.path)
             else:
-                # No path grows: what is deeper moves to the top.
+                # Move deeper folders to the top, so that no path becomes too long.
                 moved = f"{top}-{next(number)}"
                 with contextlib.suppress(OSError):
                     os.chmod(entry.path, 0o700)
                     os.rename(entry.path, moved)
                     stack.append(moved)
-        if place != folder:
+        if path != folder:
             with contextlib.suppress(OSError):
-                os.rmdir(place)
+                os.rmdir(path)
     with contextlib.suppress(OSError):
         os.rmdir(folder)
 
 
 def _readable(number: int) -> bool:
-    """Whether there is something to read at once."""
+    """Whether a read would return immediately."""
     with selectors.DefaultSelector() as selector:
         selector.register(number, selectors.EVENT_READ)
         return bool(selector.select(0))
@@ -162,21 +162,21 @@ def signal_name(number: int) -> str:
 
 
 def with_token(token: str) -> Sequence[int]:
-    """The processes that were started with a token in their environment, where /proc tells."""
+    """Return the processes with a token in their environment, on systems with /proc."""
     mark = f"{TOKEN}={token}".encode()
-    found = []
+    pids = []
     for entry in _processes():
         try:
             environment = Path(f"/proc/{entry}/environ").read_bytes()
         except OSError:
             continue
         if mark in environment:
-            found.append(int(entry))
-    return found
+            pids.append(int(entry))
+    return pids
 
 
 def tasks_of_user() -> int:
-    """Processes and threads of this user, which the system's limit of processes counts."""
+    """Return the number of processes and threads of this user, as RLIMIT_NPROC counts them."""
     count, own = 0, os.getuid() if hasattr(os, "getuid") else -1
     for entry in _processes():
         with contextlib.suppress(OSError):

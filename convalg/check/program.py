@@ -1,4 +1,4 @@
-"""A program that is run on files of arrays, with limits, and the arrays that it leaves."""
+"""Running a program on files of arrays, with limits, and reading the arrays that it writes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from convalg.errors import FileError
 from convalg.files import regular_bytes
 
 SHELL = Path("/bin/sh")
-# The limits of a program, set by the shell's own words and then left to it; a shell that lacks
-# one goes on. The program and its arguments are passed as they are, never read by the shell.
+# The limits of a program, set by builtins of the shell before it replaces itself by the program; a
+# limit that the shell does not support is skipped. The program and its arguments are passed as
+# positional parameters, which the shell never parses.
 LIMITS = (
     'ulimit -c 0 2>/dev/null; ulimit -f "$1" 2>/dev/null; '
     '[ -z "$2" ] || ulimit -v "$2" 2>/dev/null; [ -z "$3" ] || ulimit -t "$3" 2>/dev/null; '
@@ -37,12 +38,14 @@ LIMITS = (
 def run_program(
     command: Sequence[str], folder: Path, *, timeout: float, memory: int | None
 ) -> tuple[int, str]:
-    """Return the exit status of a program and the end of what it printed.
+    """Return the exit status of a program and the end of its output.
 
-    It runs in the folder, in a session of its own, of which nothing is left.
+    It runs in the folder, in its own session, all of whose processes are ended.
 
-    Raises: TimeoutError when it does not end, LimitError when it has too many processes or prints
-    too much, FileNotFoundError when there is none.
+    Raises:
+        TimeoutError: when it does not end in time.
+        LimitError: when it has too many processes or prints too much.
+        FileNotFoundError: when the program does not exist.
     """
     token = secrets.token_hex(16)
     seconds = "" if math.isinf(timeout) else str(math.ceil(timeout) * (os.cpu_count() or 1))
@@ -69,19 +72,21 @@ def run_program(
                     raise TimeoutError(f"it did not finish within {timeout:g} seconds")
                 watch.wait(output, min(TICK, stop - now))
                 watch.count(now)
-            watch.hear_rest(output)
+            watch.read_rest(output)
         finally:
             end(process, token)
     return process.returncode, watch.tail
 
 
-def array_of(place: Path) -> Array:
+def array_of(path: Path) -> Array:
     """Return the array of a `.npy` file that a program wrote.
 
-    Raises: FileError for what is no such file; its size is known before memory is taken, and
-    nothing in it is unpickled.
+    The size is checked before memory is allocated, and nothing in the file is unpickled.
+
+    Raises:
+        FileError: when it is not such a file.
     """
-    data = regular_bytes(place, MOST_FILE)
+    data = regular_bytes(path, MOST_FILE)
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
@@ -92,13 +97,13 @@ def array_of(place: Path) -> Array:
         )
         shape, in_columns, dtype = read(stream)
     except (ValueError, RecursionError) as error:
-        raise FileError(f"{place.name} does not hold an array ({error})") from None
+        raise FileError(f"{path.name} does not contain an array ({error})") from None
     count, left = math.prod(shape), len(data) - stream.tell()
     if dtype.hasobject or dtype.itemsize == 0 or any(n < 0 for n in shape):
-        raise FileError(f"{place.name} holds objects or text of {dtype}, not numbers")
+        raise FileError(f"{path.name} contains objects or text of {dtype}, not numbers")
     if count * dtype.itemsize > left:
         raise FileError(
-            f"{place.name} announces {count:,} numbers of {dtype}, and holds {left:,} bytes"
+            f"{path.name} declares {count:,} numbers of {dtype}, but contains {left:,} bytes"
         )
     flat = np.frombuffer(data, dtype=dtype, count=count, offset=stream.tell())
     return flat.reshape(shape, order="F" if in_columns else "C").copy()

@@ -1,15 +1,15 @@
-"""A function in somebody's file, called in a process of its own with limits.
+"""A function in a user file, called in a separate process with limits.
 
-That process only answers calls: it gets arrays and options, and returns arrays or what went
-wrong. The configurations, the right answers and the report stay in this process, so a checked
-file can answer as it likes, but neither write a report nor read one.
+That process only answers calls: it receives arrays and options, and returns arrays or an error.
+The configurations, the correct results and the report stay in this process, so a checked file can
+return anything, but can neither write a report nor read one.
 
-What is limited, where the system can: time in calls, address space, file sizes, processes,
-processor time, what is printed, and the size of an answer; the working directory is empty and
-removed afterwards. What is not: the file has the rights of the user who checks it. It can read
-and write that user's files, use the network, and end or trace that user's other processes; a
-superuser's process can raise its limits again. Who checks the files of strangers does so in a
-container or as a user of its own.
+Limited, where the system supports it, are: time in calls, address space, file sizes, processes,
+processor time, printed output, and the size of a result; the working directory is empty and is
+removed afterwards. Not limited: the file has the rights of the user who checks it. It can read
+and write the files of that user, use the network, and end or trace other processes of that user;
+a process of the superuser can raise its limits again. Check untrusted files in a container or as
+a separate user.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from convalg.errors import ArgumentError
 from convalg.escape import terminal
 
 START = 120.0
-"""Seconds that Python and convalg may take to start, before the file is loaded."""
-LONGEST_WORDS = 2000
+"""Most seconds for Python and convalg to start, before the file is loaded."""
+LONGEST_MESSAGE = 2000
 
-# What the process may say of a call; the rest is found here.
+# Codes that the process may report for a call; all others are determined in this process.
 _CODES = {
     *("", "raises", "wrong-type", "wrong-shape", "mutates-input", "needs-adapter", "hangs"),
     "prints-too-much",
@@ -61,27 +61,30 @@ _REFUSALS = {"raises", "wrong-signature", "no-function"}
 
 
 class EndedError(LimitError):
-    """The process ended, or answered what is no answer; `final`: it was not called at all."""
+    """Raised when the process ended or sent an invalid answer; `final`: without any call."""
 
-    def __init__(self, code: str, words: str, *, final: bool = False) -> None:
-        super().__init__(code, words)
+    def __init__(self, code: str, message: str, *, final: bool = False) -> None:
+        super().__init__(code, message)
         self.final = final
 
 
 @dataclass(frozen=True, eq=False)
 class Remote(Candidate):
-    """A candidate whose calls are made in processes of their own."""
+    """A candidate whose calls are made in separate processes."""
 
     processes: tuple[Process, ...] = field(default=())
 
     def __call__(self, config: Config, p: Problem) -> Outcome:
-        """One call; those of a configuration all go to one process, which may remember."""
+        """Return the outcome of one call.
+
+        All calls of a configuration go to one process, so that cached results are detected.
+        """
         arrays = {name: getattr(p, name) for name in self.kind.arrays}
         process = self.processes[hash(config) % len(self.processes)]
         try:
             return process.call(self.kind, arrays, config.options(self.options))
         except LimitError:
-            # Calls that wait in other threads end too.
+            # End the calls that wait in other threads, too.
             for one in self.processes:
                 one.end()
             raise
@@ -91,10 +94,11 @@ class Remote(Candidate):
 def remote(
     path: Path, function: str, kind: Kind, *, timeout: float, memory: int, count: int = 1
 ) -> Iterator[Remote]:
-    """The function of a file as a candidate; `count` processes share its calls.
+    """Yield the function of a file as a candidate; `count` processes share its calls.
 
-    Raises: EndedError where the file cannot be loaded or has no such function, ArgumentError
-    where `memory` is too little for Python itself.
+    Raises:
+        EndedError: when the file cannot be loaded or does not have the function.
+        ArgumentError: when `memory` is too little for Python itself.
     """
     job = {"path": str(path.resolve()), "function": function, "kind": kind.name}
     with contextlib.ExitStack() as stack:
@@ -129,12 +133,12 @@ class Process:
             "CPU": int(seconds) if seconds < 2**31 else None,
             "CORE": 0,
         }
-        # -P: files in the working directory that are named as libraries do not come between.
+        # -P: files in the working directory must not shadow libraries.
         command = [sys.executable, "-P", "-m", "convalg.check.worker"]
         own = str(Path(__file__).parents[2])
-        places = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
+        paths = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
         try:
-            # A session of its own, so that whatever it starts ends with it.
+            # A new session, so that all processes it starts can be ended with it.
             self._process = subprocess.Popen(
                 [*command, json.dumps({**job, "limits": limits}), str(requests), str(answers)],
                 stdin=subprocess.DEVNULL,
@@ -145,7 +149,7 @@ class Process:
                 cwd=folder,
                 env={
                     **os.environ,
-                    "PYTHONPATH": places,
+                    "PYTHONPATH": paths,
                     "TMPDIR": str(folder),
                     "MPLBACKEND": "agg",
                     TOKEN: token,
@@ -156,16 +160,16 @@ class Process:
                 os.close(number)
 
     def greeting(self) -> dict[str, Any]:
-        """The name and options of the function, once the file is loaded."""
+        """Return the name and options of the function, once the file is loaded."""
         left, self._left = self._left, START
         try:
             needed = self._received()[0].get("needed")
         except LimitError as error:
-            raise EndedError(error.code, f"before the file was loaded {error.words}") from None
+            raise EndedError(error.code, f"before the file was loaded, {error.message}") from None
         if needed:
             raise ArgumentError(
                 f"memory must be at least {int(needed):,} bytes, which Python and its libraries "
-                f"need before a function is loaded, not {self._memory:,}: give more"
+                f"need before a function is loaded, not {self._memory:,}: increase it"
             )
         self._left = left
         table, _ = self._received()
@@ -173,30 +177,30 @@ class Process:
         if isinstance(name, str) and isinstance(options, list):
             return {"name": terminal(name)[:LONGEST_NAME], "options": options}
         if str(table.get("code")) in _REFUSALS:
-            raise EndedError(table["code"], _words(table), final=True)
-        raise EndedError("crashes", "it left no answer that can be read")
+            raise EndedError(table["code"], _message(table), final=True)
+        raise EndedError("crashes", "it left no readable answer")
 
     def call(self, kind: Kind, arrays: dict[str, Array], options: dict[str, Any]) -> Outcome:
-        """The outcome of one call. Raises: EndedError when there is none."""
+        """Return the outcome of one call. Raises: EndedError when there is none."""
         with self._lock:
             self._send(packed({"options": options}, arrays))
             table, parts = self._received()
         code = table.get("code")
         if code == "missing-library":
-            raise EndedError("missing-library", _words(table), final=True)
+            raise EndedError("missing-library", _message(table), final=True)
         complete = parts.keys() == kind.parts.keys()
         if (
             not isinstance(code, str)
             or code not in _CODES
             or not (complete or (code and not parts))
         ):
-            raise EndedError("crashes", "it left no answer that can be read")
+            raise EndedError("crashes", "it left no readable answer")
         parts = {part: parts[part] for part in kind.parts if part in parts}
         printed, refused = (table.get(name) is True for name in ("printed", "refused"))
-        return Outcome(parts, code, _words(table), printed, refused)
+        return Outcome(parts, code, _message(table), printed, refused)
 
     def end(self) -> None:
-        """End the process and all that it has started."""
+        """End the process and all processes that it started."""
         end(self._process, self._watch.token)
         for name in ("_requests", "_answers", "_output"):
             number = getattr(self, name)
@@ -219,7 +223,7 @@ class Process:
         try:
             return received(self._read)
         except BrokenMessageError:
-            raise EndedError("crashes", "it left no answer that can be read") from None
+            raise EndedError("crashes", "it left no readable answer") from None
 
     def _read(self, count: int) -> bytes:
         data = bytearray()
@@ -237,9 +241,9 @@ class Process:
         return bytes(data)
 
     def _wait(self, number: int, event: int) -> None:
-        """Wait until the process reads or answers, and hear what it prints meanwhile.
+        """Wait until the process reads or answers, and read its output in the meantime.
 
-        Raises: EndedError when its time is over, it has too many processes, or prints too much.
+        Raises: EndedError when its time is over, LimitError for too many processes or output.
         """
         start = time.monotonic()
         if number < 0:
@@ -255,33 +259,33 @@ class Process:
                     raise self._gone() from None
                 now = time.monotonic()
                 self._left, start = self._left - (now - start), now
-                if self._output in ready and not self._watch.hear(self._output):
+                if self._output in ready and not self._watch.read(self._output):
                     selector.unregister(self._output)
                 if number in ready:
                     return
                 if self._left <= 0:
-                    words = f"it did not finish within {self._timeout:g} seconds"
-                    raise EndedError("hangs", words)
+                    message = f"it did not finish within {self._timeout:g} seconds"
+                    raise EndedError("hangs", message)
                 if self._process.poll() is not None and not selector.select(0):
-                    # Nobody is left who would answer, and what was written has been read.
+                    # The process has ended, and everything it wrote has been read.
                     raise self._gone()
                 self._watch.count(now)
 
     def _gone(self) -> EndedError:
-        """The error that says how the process ended."""
+        """Return the error that describes how the process ended."""
         try:
             status = self._process.wait(2)
         except subprocess.TimeoutExpired:
-            return EndedError("crashes", "it closed the channel of its answers")
+            return EndedError("crashes", "it closed the pipe for its answers")
         if self._output >= 0:
             with contextlib.suppress(LimitError):
-                self._watch.hear_rest(self._output)
+                self._watch.read_rest(self._output)
         if status < 0:
             return EndedError("crashes", f"it crashed the interpreter ({signal_name(-status)})")
         tail = f": {self._watch.tail}" if self._watch.tail else ""
         return EndedError("crashes", f"it ended the interpreter with status {status}{tail}")
 
 
-def _words(table: dict[str, Any]) -> str:
-    words = table.get("words")
-    return terminal(words if isinstance(words, str) else "", lines=True)[:LONGEST_WORDS]
+def _message(table: dict[str, Any]) -> str:
+    message = table.get("words")
+    return terminal(message if isinstance(message, str) else "", lines=True)[:LONGEST_MESSAGE]

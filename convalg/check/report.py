@@ -1,4 +1,4 @@
-"""What a check found: the failures, the smallest of them, and the name of the mistake."""
+"""The report of a check: the failures, the smallest of them, and the diagnosed mistake."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from convalg import html
 from convalg.arrays import Array
 from convalg.axis import span
 from convalg.check.problem import Kind, Problem
-from convalg.check.sweep import Config, plain
+from convalg.check.sweep import Config, option_value
 
 SHOWN = 60
-"""Arrays of more entries are shown by their shape."""
+"""Arrays with more entries are shown as their shape."""
 
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What is wrong: a code, a sentence, and the share of the failures that it explains."""
+    """A diagnosed mistake: a code, a sentence, and the share of the failures that it explains."""
 
     code: str
     message: str
@@ -32,9 +32,9 @@ class Diagnosis:
 
 @dataclass(frozen=True, eq=False)
 class Failure:
-    """One configuration that fails: what was passed, expected and got.
+    """One failing configuration: its arguments, and the expected and actual results.
 
-    `index` is the first entry that differs, in `part` of the answer ("y", "dx", "dw").
+    `index` is the first entry that differs, in `part` of the result ("y", "dx", "dw").
     """
 
     config: Config
@@ -47,26 +47,33 @@ class Failure:
     index: tuple[int, ...] | None = None
 
     def call(self, kind: Kind, options: tuple[str, ...]) -> str:
-        """The call that failed, with the shapes of its arrays."""
-        return call_words(kind, options, self.config, self.problem)
+        """Return the call that failed as text, with the shapes of its arrays."""
+        return call_text(kind, options, self.config, self.problem)
 
     def inputs(self, kind: Kind) -> dict[str, Array]:
-        """The arrays that were passed."""
+        """Return the arrays that were passed, by name."""
         return {name: getattr(self.problem, name) for name in kind.arrays}
 
 
-def call_words(kind: Kind, options: tuple[str, ...], config: Config, p: Problem) -> str:
-    """The arguments of a call: the shapes of its arrays, and its options."""
+def call_text(kind: Kind, options: tuple[str, ...], config: Config, p: Problem) -> str:
+    """Return the arguments of a call as text: the shapes of its arrays, and its options."""
     arrays = [f"{name} {getattr(p, name).shape}" for name in kind.arrays]
     return ", ".join([*arrays, *(f"{k}={v}" for k, v in config.options(options).items())])
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """The result of a check; true when everything passed.
+    """The result of a check; true if every configuration passed.
 
-    `cases`: configurations run; `failures`, smallest first; `smallest`: the smallest failure
-    that could be found; `diagnosis`, likeliest first; `notes`: what else is worth knowing.
+    Attributes:
+        kind: the kind of function that was checked.
+        name: the name of the function.
+        options: the options that were passed to it.
+        cases: the number of configurations that were run.
+        failures: the failing configurations, the smallest first.
+        smallest: the smallest failure that could be found, or None.
+        diagnosis: the diagnosed mistakes, the most likely first.
+        notes: further remarks, such as options that the function does not take.
     """
 
     kind: Kind
@@ -89,15 +96,15 @@ class Report:
     def __repr__(self) -> str:
         if self.passed:
             return f"<{self.name}: all {self.cases} configurations pass>"
-        found = self.diagnosis[0].code if self.diagnosis else "unknown"
-        return f"<{self.name}: {len(self.failures)} of {self.cases} configurations fail: {found}>"
+        code = self.diagnosis[0].code if self.diagnosis else "unknown"
+        return f"<{self.name}: {len(self.failures)} of {self.cases} configurations fail: {code}>"
 
     def _repr_html_(self) -> str:
         return html.answer(self.passed, repr(self)) + html.text(self.explain())
 
     def explain(self) -> str:
-        """The report in plain words."""
-        lines = [f"{self.name}, checked as {self.kind.words}"]
+        """Return the report as plain text."""
+        lines = [f"{self.name}, checked as {self.kind.description}"]
         if self.passed:
             lines.append(f"All {self.cases} configurations pass.")
         else:
@@ -105,12 +112,12 @@ class Report:
             for number, one in enumerate(self.diagnosis):
                 lines.append(f"{'Most likely' if not number else 'Or'}: {one}")
         if self.smallest is not None:
-            lines.extend(_failure_words(self, self.smallest))
+            lines.extend(_failure_lines(self, self.smallest))
         lines.extend(f"Note: {note}" for note in self.notes)
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values, for JSON."""
+        """Return the report as a dictionary that can be written as JSON."""
         smallest = self.smallest
         return {
             "name": self.name,
@@ -127,24 +134,24 @@ class Report:
         }
 
 
-def _failure_words(report: Report, failure: Failure) -> list[str]:
+def _failure_lines(report: Report, failure: Failure) -> list[str]:
     lines = [
         "",
         f"The smallest failure: {report.name}({failure.call(report.kind, report.options)})",
         f"  {failure.words}",
     ]
     for name, array in failure.inputs(report.kind).items():
-        lines.append(f"  {name} = {array_words(array)}")
+        lines.append(f"  {name} = {array_text(array)}")
     if failure.expected is not None:
-        lines.append(f"  expected {failure.part} = {array_words(failure.expected)}")
+        lines.append(f"  expected {failure.part} = {array_text(failure.expected)}")
     if failure.got is not None:
-        lines.append(f"  got      {failure.part} = {array_words(failure.got)}")
+        lines.append(f"  got      {failure.part} = {array_text(failure.got)}")
     if failure.index is not None and failure.expected is not None and failure.got is not None:
-        place = ", ".join(map(str, failure.index))
+        index = ", ".join(map(str, failure.index))
         lines.append(
-            f"  they first differ at {failure.part}[{place}]: expected "
-            f"{number_words(failure.expected[failure.index])}, got "
-            f"{number_words(failure.got[failure.index])}"
+            f"  they first differ at {failure.part}[{index}]: expected "
+            f"{number_text(failure.expected[failure.index])}, got "
+            f"{number_text(failure.got[failure.index])}"
         )
     return lines
 
@@ -169,8 +176,8 @@ def _failure_dict(report: Report, failure: Failure) -> dict[str, Any]:
     }
 
 
-def array_words(values: Array) -> str:
-    """A small array as nested lists of whole numbers where they are, a large one by its shape."""
+def array_text(values: Array) -> str:
+    """Return a small array as nested lists, of integers if possible, a large one as its shape."""
     if values.size > SHOWN:
         return f"<array of shape {values.shape}>"
     if np.isfinite(values).all() and (values == np.round(values)).all():
@@ -178,14 +185,14 @@ def array_words(values: Array) -> str:
     return str(np.round(values, 4).tolist())
 
 
-def number_words(value: Any) -> str:
-    """A number without a needless fraction."""
+def number_text(value: Any) -> str:
+    """Return a number as text, without a fraction if it is an integer."""
     number = float(value)
     return str(int(number)) if number.is_integer() else f"{number:.6g}"
 
 
 def features(kind: Kind, config: Config) -> set[str]:
-    """What is not plain about a configuration, in words that end "fails exactly where ..."."""
+    """Return the special features of a configuration, as ends of "fails exactly when ..."."""
     strides, taps = config.stride, config.size
     spans = [span(k, d) for k, d in zip(taps, config.dilation, strict=True)]
     left = [
@@ -193,8 +200,8 @@ def features(kind: Kind, config: Config) -> set[str]:
         for n, p, reach, s in zip(config.shape, config.padding, spans, strides, strict=True)
     ]
     each = (config.in_channels // config.groups, config.out_channels // config.groups)
-    found = {
-        "the axes are not alike": any(
+    conditions = {
+        "sizes or options differ between axes": any(
             len(set(values)) > 1
             for values in (
                 config.shape,
@@ -217,19 +224,19 @@ def features(kind: Kind, config: Config) -> set[str]:
         "the stride is larger than the kernel": any(
             s > k for s, k in zip(strides, taps, strict=True)
         ),
-        "the stride differs from the kernel's size": strides != taps,
-        "the stride does not divide": any(left),
+        "the stride differs from the kernel size": strides != taps,
+        "the stride does not divide evenly": any(left),
         "the dilation is not 1": any(d > 1 for d in config.dilation),
         "there is padding": any(config.padding),
         "the padding is as large as the kernel": any(
             p >= k for p, k in zip(config.padding, taps, strict=True)
         ),
-        "the kernel has one tap on some axis": any(k == 1 for k in taps),
+        "the kernel has a single tap along some axis": any(k == 1 for k in taps),
         "there is output_padding": any(config.output_padding),
         "ceil_mode is on": config.ceil_mode,
         "count_include_pad is off": not config.count_include_pad,
-        "an option differs by axis": any(
-            isinstance(plain(getattr(config, name)), tuple) for name in kind.options
+        "an option differs between axes": any(
+            isinstance(option_value(getattr(config, name)), tuple) for name in kind.options
         ),
     }
-    return {words for words, holds in found.items() if holds}
+    return {feature for feature, holds in conditions.items() if holds}

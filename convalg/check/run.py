@@ -1,11 +1,11 @@
-"""Running a function on configurations: what is right, what came, and the smallest failure."""
+"""Running a function on configurations: expected and actual results, and the smallest failure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -14,38 +14,37 @@ from convalg.arrays import Array
 from convalg.check.candidate import Candidate, Outcome, differs
 from convalg.check.capture import quietly
 from convalg.check.problem import Answers, Problem, answer
-from convalg.check.report import Failure, call_words
+from convalg.check.report import Failure, call_text
 from convalg.check.sweep import OPTIONS, Config, covering, exists, other_numbers, problem, smaller
 from convalg.parallel import each, timed_out
 
 STEPS = 300
-"""At most so many smaller configurations are tried for the smallest failure."""
+"""Most configurations that are tried in the search for the smallest failure."""
 
 INPUTS = (0, 1, 2)
-"""Numbers of the inputs that a smaller configuration is tried with: some hide a mistake."""
-
+"""Seeds of the inputs that a smaller configuration is tried with: some inputs hide a mistake."""
 
 AGAIN = 16
-"""Every so many configurations the same call is made twice: the same must come out."""
+"""One call in this many is repeated: the result must be the same."""
 
 ENDLESS = ("hangs", "prints-too-much", "too-many-processes")
-"""Codes of calls after which no others are made: each might take as long."""
+"""Codes after which no further calls are made, since each might take as long."""
 
 DIFFERENT = 3
-"""An answer of fewer different numbers may be another call's by chance."""
+"""A result with fewer distinct numbers may equal that of another call by chance."""
 
 STALE, ORDER = "stale-answer", "depends-on-order"
-"""Codes of answers that depend on the calls before them."""
+"""Codes of results that depend on earlier calls."""
 
 TIMEOUT = 60.0
-"""Seconds that a worker may take for a configuration."""
+"""Most seconds that a worker may take for a configuration."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
 class CheckRun:
-    """One configuration that was run: the right parts, and what came."""
+    """The run of one configuration: the expected parts, and the outcome."""
 
     config: Config
     problem: Problem
@@ -56,31 +55,53 @@ class CheckRun:
 
     @property
     def fails(self) -> bool:
-        """Whether the answer is wrong, or there is another finding."""
+        """Whether the result is wrong, or there is another finding."""
         return bool(self.wrong or self.outcome.code)
 
 
 def run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> CheckRun:
-    """One configuration, run; with `again` twice, since the same must come out."""
+    """Run one configuration; with `again` twice, since both results must be equal."""
     return judged(tested, config, problem(tested.kind, config, number), again=again)
+
+
+class SweepOptions(TypedDict, total=False):
+    """The options of every check, and of `Sweep`.
+
+    Attributes:
+        dims: the number of spatial axes, 1 to 4.
+        cases: the number of configurations.
+        progress: called as `progress(done, cases)` after each configuration.
+        jobs: the number of joblib workers that share the configurations, on this machine (-1 for
+            all cores) or on the backend of `joblib.parallel_config`, such as a Dask or Ray
+            cluster; the report is the same as without workers.
+        timeout: most seconds that a worker may take for a configuration, or None for no limit. A
+            configuration without a result in time, or on which a worker dies, ends the sweep and
+            is reported.
+    """
+
+    dims: int
+    cases: int
+    progress: Progress | None
+    jobs: int | None
+    timeout: float | None
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """How the configurations of a check are run: who is told, and by which workers."""
+    """The way in which the configurations of a check are run: progress, workers and time limit."""
 
     progress: Progress | None = None
     jobs: int | None = None
     timeout: float | None = TIMEOUT
 
     def __post_init__(self) -> None:
-        """Raises: KindError unless `progress` can be called like that."""
+        """Raise KindError unless `progress` can be called with two arguments."""
         if self.progress is not None:
             a_function(self.progress, 2, "progress must be a function f(done, cases)")
 
     def runs(self, tested: Candidate, configs: Sequence[Config]) -> list[CheckRun]:
-        """The runs of all configurations, up to one that hangs or takes its worker with it."""
-        found: list[CheckRun] = []
+        """Return the runs of all configurations, up to one that hangs or ends its worker."""
+        runs: list[CheckRun] = []
         chosen = covering(tested.kind, tuple(configs), OPTIONS)
         turns = {number: turn for turn, number in enumerate(chosen)}
         for one in each(
@@ -90,20 +111,20 @@ class Sweep:
             timeout=self.timeout,
             lost=lambda item, error: _lost(tested, self.timeout, *item[:2], error),
         ):
-            found.append(one)
+            runs.append(one)
             if self.progress is not None:
-                self.progress(len(found), len(configs))
+                self.progress(len(runs), len(configs))
             if _is_last(one):
-                return found
-        # Each kernel size is among them, since it is an option.
+                return runs
+        # `turns` has a configuration of each kernel size, since OPTIONS includes `size`.
         sizes = covering(tested.kind, tuple(configs), ("size",))
         later = {number: turns[number] + 1 for number in sizes}
-        return self._once_more(tested, with_stale_answers(tested, found), later)
+        return self._once_more(tested, with_stale_answers(tested, runs), later)
 
     def _once_more(
         self, tested: Candidate, runs: list[CheckRun], turns: dict[int, int]
     ) -> list[CheckRun]:
-        """The runs, some of them called again after all others."""
+        """Return the runs, with some configurations called again after all others."""
         chosen = [number for number in turns if not runs[number].fails]
         again = each(
             partial(_after_others, tested),
@@ -112,23 +133,23 @@ class Sweep:
             timeout=self.timeout,
             lost=lambda item, error: _lost(tested, self.timeout, 0, item[0].config, error),
         )
-        found = list(runs)
+        results = list(runs)
         for number, one in zip(chosen, again, strict=True):
-            found[number] = one
+            results[number] = one
             if _is_last(one):
                 break
-        return found
+        return results
 
 
 def _is_last(one: CheckRun) -> bool:
-    """Whether nothing more is called: every further call might take as long."""
+    """Whether no further calls are made, since each might take as long."""
     return one.outcome.code in ENDLESS or one.outcome.lost
 
 
 def _numbered(tested: Candidate, numbered: tuple[int, Config, int | None]) -> CheckRun:
-    """The run of a configuration, called with other numbers as well where it has a turn."""
+    """Return the run of a configuration, also called with other numbers if it has a turn."""
     number, config, turn = numbered
-    # Streams are exchanged once for all calls of a configuration.
+    # Streams are replaced once for all calls of a configuration.
     with quietly():
         first = run(tested, config, number, again=number % AGAIN == 0)
         if first.fails or turn is None:
@@ -143,7 +164,7 @@ def _with_other_numbers(tested: Candidate, first: CheckRun, turn: int) -> CheckR
 
 
 def as_stale(first: CheckRun, second: CheckRun) -> CheckRun:
-    """The second run, named as stale where its wrong answer is that to the first."""
+    """Return the second run, marked as stale if its wrong result is that of the first."""
     if not second.wrong or second.outcome.code:
         return second
     same = all(
@@ -153,24 +174,24 @@ def as_stale(first: CheckRun, second: CheckRun) -> CheckRun:
     return _stale(second) if same else second
 
 
-def _stale(one: CheckRun, where: str = "") -> CheckRun:
-    words = where or (
-        "called again with other numbers in arrays of the same shapes, it returns the answer to "
+def _stale(one: CheckRun, message: str = "") -> CheckRun:
+    message = message or (
+        "called again with other numbers in arrays of the same shapes, it returns the result for "
         "the earlier numbers"
     )
-    return replace(one, outcome=replace(one.outcome, code=STALE, words=words))
+    return replace(one, outcome=replace(one.outcome, code=STALE, message=message))
 
 
 def with_stale_answers(tested: Candidate, runs: list[CheckRun]) -> list[CheckRun]:
-    """The runs, where wrong answers that are those to earlier calls are named as such.
+    """Return the runs, with wrong results that equal those of earlier calls marked as stale.
 
-    An answer of few different numbers may be an earlier one by chance, as where it is clipped:
-    what only such answers suggest is not named.
+    A result with few distinct numbers may equal an earlier one by chance, for example if it is
+    clipped: such results are not sufficient for the mark.
     """
     if not any(one.fails for one in runs):
         return runs
     given: dict[tuple[Any, ...], CheckRun] = {}
-    found: list[CheckRun] = []
+    results: list[CheckRun] = []
     named = wrong = 0
     for one in runs:
         keys = _keys(one)
@@ -181,15 +202,15 @@ def with_stale_answers(tested: Candidate, runs: list[CheckRun]) -> list[CheckRun
                 named += 1
             elif earlier and not one.outcome.code and all(key in given for key in keys):
                 named += 1
-                call = call_words(tested.kind, tested.options, earlier.config, earlier.problem)
-                one = _stale(one, f"it returns the answer to an earlier call, with {call}")
+                call = call_text(tested.kind, tested.options, earlier.config, earlier.problem)
+                one = _stale(one, f"it returns the result of an earlier call, with {call}")
         elif not one.fails:
             given.update(dict.fromkeys(keys, one))
-        found.append(one)
+        results.append(one)
     if named and 2 * named >= wrong:
-        return found
+        return results
     return [
-        replace(one, outcome=replace(one.outcome, code="", words=""))
+        replace(one, outcome=replace(one.outcome, code="", message=""))
         if one.outcome.code == STALE
         else one
         for one in runs
@@ -197,7 +218,7 @@ def with_stale_answers(tested: Candidate, runs: list[CheckRun]) -> list[CheckRun
 
 
 def _keys(one: CheckRun) -> list[tuple[Any, ...]]:
-    """The parts of an answer as keys; none where one of them could be another's by chance."""
+    """Return the parts of a result as keys; none if one could equal another's by chance."""
     parts = one.outcome.parts
     if any(len(np.unique(value)) < DIFFERENT for value in parts.values()):
         return []
@@ -205,7 +226,7 @@ def _keys(one: CheckRun) -> list[tuple[Any, ...]]:
 
 
 def _after_others(tested: Candidate, numbered: tuple[CheckRun, int]) -> CheckRun:
-    """The run of a call that was right, made with other numbers when all others have been made."""
+    """Repeat a correct run, with other numbers, after all other calls."""
     one, turn = numbered
     with quietly():
         later = _with_other_numbers(tested, one, turn)
@@ -214,29 +235,29 @@ def _after_others(tested: Candidate, numbered: tuple[CheckRun, int]) -> CheckRun
         named = as_stale(one, later)
         if named.outcome.code:
             return named
-        # Whether the numbers do it, or the calls in between.
+        # Distinguish a mistake for these numbers from an effect of the calls in between.
         same = judged(tested, one.config, one.problem, one.expected)
     if not same.fails:
         return later
     if same.outcome.code:
         return same
-    words = "the call gives the right answer at first, and another one after other configurations"
-    return replace(same, outcome=replace(same.outcome, code=ORDER, words=words))
+    message = "the result is correct at first, but different after calls with other configurations"
+    return replace(same, outcome=replace(same.outcome, code=ORDER, message=message))
 
 
 def _lost(
     tested: Candidate, timeout: float | None, number: int, config: Config, error: Exception
 ) -> CheckRun:
-    """The run of a configuration on which a worker took too long, or died."""
+    """Return the run of a configuration on which a worker took too long, or died."""
     if timed_out(error):
         code = "hangs"
-        words = (
-            f"no answer came from a worker within {timeout:g} seconds (where workers are only "
-            f"busy, timeout=None waits for them)"
+        message = (
+            f"no result came from a worker within {timeout:g} seconds (if the workers are only "
+            f"busy, use timeout=None to wait for them)"
         )
     else:
-        code, words = "crashes", f"it ended the process of its worker ({type(error).__name__})"
-    outcome = Outcome({}, code, words, lost=True)
+        code, message = "crashes", f"it ended its worker process ({type(error).__name__})"
+    outcome = Outcome({}, code, message, lost=True)
     return CheckRun(config, problem(tested.kind, config, number), {}, outcome, ())
 
 
@@ -248,17 +269,17 @@ def judged(
     *,
     again: bool = False,
 ) -> CheckRun:
-    """The answer of a function to a problem, compared with the right one."""
+    """Call a function on a problem, and compare its result with the expected one."""
     if right is None:
         expected = {part: answer(step, p) for part, step in tested.kind.parts.items()}
         right = {part: value for part, value in expected.items() if value is not None}
     outcome = tested(config, p)
     wrong = _wrong_parts(right, outcome)
     if (again or wrong) and not outcome.code:
-        # What is wrong may be wrong by chance.
+        # A wrong result may be random.
         outcome = _compared(outcome, tested(config, p))
-    if not outcome.code and any(np.isnan(found).any() for found in outcome.parts.values()):
-        outcome = replace(outcome, code="not-a-number", words="the answer holds NaN")
+    if not outcome.code and any(np.isnan(value).any() for value in outcome.parts.values()):
+        outcome = replace(outcome, code="not-a-number", message="the result contains NaN")
     return CheckRun(config, p, right, outcome, wrong)
 
 
@@ -271,22 +292,22 @@ def _wrong_parts(right: dict[str, Array], outcome: Outcome) -> tuple[str, ...]:
 
 
 def _compared(first: Outcome, second: Outcome) -> Outcome:
-    """The first outcome, or what is wrong when the second call gives another."""
+    """Return the first outcome, or the finding that a second call gives a different result."""
     for part, value in first.parts.items():
         other = second.parts.get(part)
         if other is None or not np.array_equal(other, value, equal_nan=True):
-            words = "the same call gives another answer the second time"
-            return Outcome(first.parts, "nondeterministic", words, first.printed)
+            message = "repeating the same call gives a different result"
+            return Outcome(first.parts, "nondeterministic", message, first.printed)
     return first
 
 
 def is_wrong(got: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether an answer differs, in shape or numbers."""
+    """Whether a result differs from the expected one, in shape or values."""
     return got.shape != expected.shape or differs(got, expected) is not None
 
 
 def without_refusals(runs: list[CheckRun], tested: Candidate) -> tuple[list[CheckRun], list[str]]:
-    """Without the calls that a function refuses since it takes an option as an int only."""
+    """Drop the calls that a function refuses because it takes an option only as an int."""
 
     def tuples(one: CheckRun) -> set[str]:
         options = one.config.options(tested.options)
@@ -304,29 +325,29 @@ def without_refusals(runs: list[CheckRun], tested: Candidate) -> tuple[list[Chec
         return runs, []
     kept = [one for one in runs if one not in left_out]
     return kept, [
-        f"ints only: {tested.name} refuses tuples for {', '.join(sorted(refused))} "
+        f"ints only: {tested.name} does not accept tuples for {', '.join(sorted(refused))} "
         f"({len(left_out)} configurations left out)"
     ]
 
 
-def failure_of(found: CheckRun) -> Failure:
-    """What a run that went wrong shows."""
-    outcome = found.outcome
-    if not found.wrong:
-        return Failure(found.config, found.problem, outcome.code, outcome.words)
-    part = found.wrong[0]
-    got, expected = outcome.parts[part], found.expected[part]
+def failure_of(run: CheckRun) -> Failure:
+    """Return the failure that a wrong run shows."""
+    outcome = run.outcome
+    if not run.wrong:
+        return Failure(run.config, run.problem, outcome.code, outcome.message)
+    part = run.wrong[0]
+    got, expected = outcome.parts[part], run.expected[part]
     index = None
     if got.shape != expected.shape:
-        code, words = "wrong-shape", f"{part} has shape {got.shape}, expected {expected.shape}"
+        code, message = "wrong-shape", f"{part} has shape {got.shape}, expected {expected.shape}"
     else:
         index = differs(got, expected)
-        code, words = "wrong-values", f"{part} has wrong values"
+        code, message = "wrong-values", f"{part} has wrong values"
     return Failure(
-        found.config,
-        found.problem,
+        run.config,
+        run.problem,
         outcome.code or code,
-        outcome.words or words,
+        outcome.message or message,
         part,
         expected,
         got,
@@ -335,7 +356,7 @@ def failure_of(found: CheckRun) -> Failure:
 
 
 def smallest(tested: Candidate, failing: list[CheckRun]) -> Failure:
-    """The smallest failure found by taking steps down from the first one."""
+    """Return the smallest failure that is reached by simplifying step by step."""
     best = min(failing, key=lambda one: one.config.work)
     if best.outcome.code in ENDLESS:
         return failure_of(best)
@@ -347,26 +368,26 @@ def smallest(tested: Candidate, failing: list[CheckRun]) -> Failure:
             if config.work >= best.config.work or not exists(tested.kind, config):
                 continue
             tried += 1
-            found = shown(tested, config, best.outcome.code)
-            if found is not None:
-                best, improved = found, True
+            result = shown(tested, config, best.outcome.code)
+            if result is not None:
+                best, improved = result, True
                 break
     return failure_of(best)
 
 
 def shown(tested: Candidate, config: Config, code: str = "") -> CheckRun | None:
-    """A run of a configuration that fails in the same way, with some of its inputs."""
+    """Return a run of a configuration that fails in the same way, or None."""
     if code == ORDER:
-        # It takes the calls in between to show it.
+        # This mistake needs the calls in between to show.
         return None
     before: list[Outcome] = []
     for number in INPUTS:
-        found = run(tested, config, number)
-        if code == STALE and found.wrong and _is_one_of(found.outcome, before):
-            found = _stale(found)
-        if found.fails and found.outcome.code == code:
-            return found
-        before.append(found.outcome)
+        result = run(tested, config, number)
+        if code == STALE and result.wrong and _is_one_of(result.outcome, before):
+            result = _stale(result)
+        if result.fails and result.outcome.code == code:
+            return result
+        before.append(result.outcome)
     return None
 
 

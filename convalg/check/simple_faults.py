@@ -1,6 +1,6 @@
-"""What is wrong at a glance: an answer that is a multiple of the right one, or off by a constant.
+"""Simple faults: a result that is a multiple of the correct one, or off by a constant.
 
-These need no known mistake to be tried, so they come first.
+They can be detected without trying known mistakes, so they are checked first.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.check.candidate import TOLERANCE, Candidate, Outcome
 from convalg.check.problem import Problem
-from convalg.check.report import Diagnosis, number_words
+from convalg.check.report import Diagnosis, number_text
 from convalg.check.run import CheckRun
 from convalg.check.sweep import Config, problem
 
 SHOWING = 3
-"""So many answers of several entries must agree before a number that changes is believed."""
-BEHIND_KNOWN, LAST = 0.985, 0.9
-"""Confidence where a known mistake that fits goes first, and where a condition does too."""
+"""Results with several entries that must agree before a varying factor is accepted."""
+BELOW_KNOWN, LAST = 0.985, 0.9
+"""Confidence below that of a matching known mistake, and below that of a condition too."""
 NEARLY = 0.01
-"""What half precision loses, relative to the largest number; whole numbers are off by more."""
+"""Loss of half precision, relative to the largest number; errors in integers are larger."""
 LOOKED_AT = 4
-"""Configurations on which a function is asked whether it is linear."""
+"""Configurations on which a function is tested for linearity."""
 ROUNDING = 10 * TOLERANCE
-"""Relative to the largest number: what adding up in single precision may lose."""
+"""Loss of sums in single precision, relative to the largest number."""
 
 
-def plainly(part: str, wrong: list[CheckRun], right: list[CheckRun]) -> Diagnosis | None:
-    """The plain thing that is wrong with a part of the answers, where there is one."""
+def simple_fault(part: str, wrong: list[CheckRun], right: list[CheckRun]) -> Diagnosis | None:
+    """Return the simple fault of one part of the results, if there is one."""
     pairs = [(run.outcome.parts[part], run.expected[part]) for run in wrong]
     if not pairs:
         return None
     if all(map(_is_cut_to_nothing, wrong, [part] * len(wrong))):
         message = (
-            "the answer is empty where the padding is 0: x[p:-p] has nothing for p = 0; write "
+            "the result is empty when the padding is 0: x[p:-p] is empty for p = 0; use "
             "x[p : p + n]"
         )
         return Diagnosis("empty-without-padding", message, 1.0)
@@ -53,7 +53,7 @@ def plainly(part: str, wrong: list[CheckRun], right: list[CheckRun]) -> Diagnosi
 
 
 def _is_cut_to_nothing(run: CheckRun, part: str) -> bool:
-    """Whether an answer is empty on axes without padding, and only on those."""
+    """Whether a result is empty along axes without padding, and only along those."""
     got, expected = run.outcome.parts[part], run.expected[part]
     if got.ndim != expected.ndim or got.size or not expected.size:
         return False
@@ -66,13 +66,13 @@ def _is_cut_to_nothing(run: CheckRun, part: str) -> bool:
 def _factor(
     pairs: list[tuple[Array, Array]], wrong: list[CheckRun], right: list[CheckRun], part: str
 ) -> Diagnosis | None:
-    """The number by which all answers are multiplied."""
+    """Return the diagnosis of a factor by which all results are multiplied."""
     factors = []
     for got, expected in pairs:
         if not expected.any() or not np.isfinite(got).all():
             return None
-        place = np.unravel_index(int(np.abs(expected).argmax()), expected.shape)
-        factor = float(got[place] / expected[place])
+        index = np.unravel_index(int(np.abs(expected).argmax()), expected.shape)
+        factor = float(got[index] / expected[index])
         if not _close(got, factor * expected):
             return None
         factors.append(factor)
@@ -82,13 +82,13 @@ def _factor(
     if np.allclose(factors, first) and (several or len(pairs) >= SHOWING):
         share = len(wrong) / (len(wrong) + len(telling))
         if len({run.config.size for run in wrong}) == 1:
-            # A number of the one layer that there is looks constant too.
-            share *= BEHIND_KNOWN
+            # If there is only one layer, a number that depends on it looks constant too.
+            share *= BELOW_KNOWN
         if first == 0:
             return Diagnosis("all-zero", "every entry is zero", share)
         if math.isclose(first, -1):
             return Diagnosis("wrong-sign", "every entry has the wrong sign", share)
-        return Diagnosis("scaled", f"every entry is {_times(first)} the right one", share)
+        return Diagnosis("scaled", f"every entry is {_times(first)} the correct one", share)
     if several < SHOWING:
         return None
     for name, number in QUANTITIES.items():
@@ -96,12 +96,12 @@ def _factor(
             continue
         numbers = [number(run.problem) for run in wrong]
         if np.allclose(np.multiply(factors, numbers), 1):
-            return Diagnosis("scaled", f"the answer is divided by {name}", BEHIND_KNOWN)
+            return Diagnosis("scaled", f"the result is divided by {name}", BELOW_KNOWN)
         if np.allclose(factors, numbers):
-            return Diagnosis("scaled", f"the answer is multiplied by {name}", BEHIND_KNOWN)
+            return Diagnosis("scaled", f"the result is multiplied by {name}", BELOW_KNOWN)
     message = (
-        f"every entry is a multiple of the right one, by a number that changes from call to "
-        f"call ({_times(first)} the right one in the smallest case)"
+        f"every entry is a multiple of the correct one, by a factor that changes from call to "
+        f"call ({_times(first)} the correct one in the smallest case)"
     )
     return Diagnosis("scaled", message, LAST)
 
@@ -110,14 +110,14 @@ def _times(factor: float) -> str:
     inverse = 1 / factor if factor else 0.0
     if abs(factor) < 1 and math.isclose(inverse, round(inverse), rel_tol=1e-6):
         return f"1/{round(inverse)} of" if inverse > 0 else f"-1/{-round(inverse)} of"
-    return f"{number_words(round(factor, 9))} times"
+    return f"{number_text(round(factor, 9))} times"
 
 
 def _taps(p: Problem) -> int:
     return math.prod(p.size if p.w is None else p.w.shape[2:])
 
 
-def _places(p: Problem) -> int:
+def _positions(p: Problem) -> int:
     return 1 if p.g is None else math.prod(p.g.shape[2:])
 
 
@@ -134,26 +134,26 @@ QUANTITIES: dict[str, Callable[[Problem], int]] = {
     "the number of groups": lambda p: p.groups,
     "the number of samples of x": lambda p: p.x.size,
     "the number of entries of g": lambda p: 1 if p.g is None else p.g.size,
-    "the number of places of g": _places,
-    "the batch size and the number of places of g": lambda p: len(p.x) * _places(p),
-    "the stride (of all axes)": lambda p: math.prod(p.stride),
-    "the dilation (of all axes)": lambda p: math.prod(p.dilation or (1,)),
+    "the number of spatial positions of g": _positions,
+    "the batch size and the number of spatial positions of g": lambda p: len(p.x) * _positions(p),
+    "the stride (of all axes together)": lambda p: math.prod(p.stride),
+    "the dilation (of all axes together)": lambda p: math.prod(p.dilation or (1,)),
 }
-"""Numbers of a call that a sum may be divided by."""
+"""Numbers of a call by which a sum may be divided."""
 
 
 def _offset(pairs: list[tuple[Array, Array]], right: list[CheckRun]) -> Diagnosis | None:
-    """The number that is added to all answers, or to each channel of them."""
+    """Return the diagnosis of a constant that is added to all results, or to each channel."""
     if not all(np.isfinite(got).all() and got.size for got, _ in pairs):
         return None
     differences = [got - expected for got, expected in pairs]
     first = float(differences[0].ravel()[0])
-    # Right answers have nothing added.
+    # Correct results have nothing added.
     share = len(pairs) / (len(pairs) + len(right))
     if all(_close(got, expected + first) for got, expected in pairs):
-        message = f"{number_words(round(first, 9))} is added to every entry"
+        message = f"{number_text(round(first, 9))} is added to every entry"
         return Diagnosis("constant-added", message, share)
-    for words, parts in (
+    for message, parts in (
         ("one number is added to every entry", [d.reshape(1, -1) for d in differences]),
         (
             "a number is added to each channel, or missing from it (a bias)",
@@ -162,31 +162,31 @@ def _offset(pairs: list[tuple[Array, Array]], right: list[CheckRun]) -> Diagnosi
     ):
         uniform = all(_close(d, np.broadcast_to(d[:, :1], d.shape)) for d in parts)
         if uniform and sum(d.shape[1] > 1 for d in parts) >= SHOWING:
-            return Diagnosis("constant-added", words, min(share, LAST))
+            return Diagnosis("constant-added", message, min(share, LAST))
     return None
 
 
 def _clipped(pairs: list[tuple[Array, Array]], p: Problem) -> Diagnosis | None:
-    """The number below or above which no entry lies."""
+    """Return the diagnosis of results that are clipped from below or above."""
     limits = np.concatenate([got[~_alike(got, expected)] for got, expected in pairs])
     if not len(limits) or not (limits == limits[0]).all():
         return None
     limit = float(limits[0])
     if not any(_alike(got, expected).any() for got, expected in pairs):
         return None
-    for words, clip in (("below", np.maximum), ("above", np.minimum)):
+    for side, clip in (("below", np.maximum), ("above", np.minimum)):
         if all(_close(got, clip(expected, limit)) for got, expected in pairs):
             message = (
-                f"entries {words} {number_words(limit)} become {number_words(limit)} (an "
-                f"activation, or a start value)"
+                f"entries {side} {number_text(limit)} become {number_text(limit)} (an "
+                f"activation, or an initial value)"
             )
-            # A maximum that starts from 0 has a name.
-            return Diagnosis("clipped", message, BEHIND_KNOWN if p.w is None else 1.0)
+            # A maximum that starts from 0 is a known mistake.
+            return Diagnosis("clipped", message, BELOW_KNOWN if p.w is None else 1.0)
     return None
 
 
 def _imprecise(pairs: list[tuple[Array, Array]]) -> Diagnosis | None:
-    """A loss of precision: all entries nearly right."""
+    """Return the diagnosis of a loss of precision: all entries are nearly correct."""
     losses = [
         float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1.0))
         for got, expected in pairs
@@ -194,8 +194,8 @@ def _imprecise(pairs: list[tuple[Array, Array]]) -> Diagnosis | None:
     if not max(losses) <= NEARLY:
         return None
     message = (
-        f"nearly right, with up to {max(losses):.1g} of the largest entry lost: a sum in half "
-        f"precision, or numbers rounded on the way"
+        f"nearly correct, with errors of up to {max(losses):.1g} of the largest entry: a sum in "
+        f"half precision, or rounded intermediate results"
     )
     return Diagnosis("imprecise", message, 1.0)
 
@@ -216,9 +216,9 @@ def _close(got: Array, expected: Array) -> bool:
 
 
 def nonlinearity(tested: Candidate, configs: list[Config], part: str) -> str:
-    """Words for two inputs whose answers do not add up, or nothing where they do.
+    """Describe two inputs whose results violate linearity; empty if none are found.
 
-    What a layer or gradient is linear in is x, or g; a max pooling is linear in neither.
+    A layer is linear in x, a gradient in g; a max pooling is not linear.
     """
     if tested.kind.name == "max_pool":
         return ""
@@ -226,11 +226,11 @@ def nonlinearity(tested: Candidate, configs: list[Config], part: str) -> str:
     for config in configs[:LOOKED_AT]:
         p = problem(tested.kind, config)
         array = getattr(p, source)
-        zero = _asked(tested, config, p, part, source, np.zeros_like(array))
+        zero = _part_for(tested, config, p, part, source, np.zeros_like(array))
         for first, second in ((array, -array), (array, np.roll(array, 1) + 1)):
-            words = _unequal(tested, config, p, part, source, first, second, zero)
-            if words:
-                return words
+            text = _unequal(tested, config, p, part, source, first, second, zero)
+            if text:
+                return text
     return ""
 
 
@@ -241,27 +241,27 @@ FREE_OF = {
     ("transposed_backward", "dw"): "w",
     ("average_pool_backward", "dx"): "x",
 }
-"""The array that a gradient of something linear does not depend on."""
+"""The array that the gradient of a linear map does not depend on."""
 
 
 def dependence(tested: Candidate, configs: list[Config], part: str) -> str:
-    """Words for a gradient that changes with an array that it has nothing to do with."""
+    """Describe a gradient that changes with an array that it must not depend on."""
     name = FREE_OF.get((tested.kind.name, part))
     if name is None:
         return ""
     for config in configs[:LOOKED_AT]:
         p = problem(tested.kind, config)
         array = getattr(p, name)
-        one = _asked(tested, config, p, part, name, array)
-        other = _asked(tested, config, p, part, name, 1.0 - array)
+        one = _part_for(tested, config, p, part, name, array)
+        other = _part_for(tested, config, p, part, name, 1.0 - array)
         if one is None or other is None or one.shape != other.shape:
             continue
         wrong = np.argwhere(~_alike(one, other))
         if len(wrong):
-            place = tuple(int(k) for k in wrong[0])
+            index = tuple(int(k) for k in wrong[0])
             return (
-                f"it changes with {name}, and has nothing to do with it: {part}{list(place)} is "
-                f"{number_words(one[place])} or {number_words(other[place])} for different {name}"
+                f"it changes with {name}, but must not depend on it: {part}{list(index)} is "
+                f"{number_text(one[index])} or {number_text(other[index])} for different {name}"
             )
     return ""
 
@@ -276,9 +276,9 @@ def _unequal(
     second: Array,
     zero: Array | None,
 ) -> str:
-    """Where f(a + b) + f(0) is not f(a) + f(b)."""
+    """Describe an entry where f(a + b) + f(0) is not f(a) + f(b)."""
     inputs = (first + second, first, second)
-    both, one, other = (_asked(tested, config, p, part, source, given) for given in inputs)
+    both, one, other = (_part_for(tested, config, p, part, source, given) for given in inputs)
     if both is None or one is None or other is None or zero is None:
         return ""
     if len({array.shape for array in (both, one, other, zero)}) > 1:
@@ -288,19 +288,20 @@ def _unequal(
     wrong = np.argwhere(~(np.abs(left - right) <= ROUNDING * scale))
     if not len(wrong):
         return ""
-    place = tuple(int(k) for k in wrong[0])
-    a, b, ab = (number_words(array[place]) for array in (one, other, both))
-    start = f" (and {number_words(zero[place])} for zeros)" if zero[place] else ""
+    index = tuple(int(k) for k in wrong[0])
+    a, b, ab = (number_text(array[index]) for array in (one, other, both))
+    start = f" (and {number_text(zero[index])} for zeros)" if zero[index] else ""
     return (
-        f"not linear in {source}: at {part}{list(place)}, with {source} of shape "
-        f"{first.shape}, two inputs give {a} and {b}, and the sum of the inputs {ab}{start}"
+        f"not linear in {source}: at {part}{list(index)}, with {source} of shape "
+        f"{first.shape}, two inputs give {a} and {b}, but their sum gives {ab}{start}"
     )
 
 
-def _asked(
+def _part_for(
     tested: Candidate, config: Config, p: Problem, part: str, source: str, array: Array
 ) -> Array | None:
+    """Return one part of the result for another array, or None if it is not finite."""
     changes: dict[str, Any] = {source: array}
     outcome: Outcome = tested(config, replace(p, **changes))
-    found = outcome.parts.get(part)
-    return found if found is not None and np.isfinite(found).all() else None
+    result = outcome.parts.get(part)
+    return result if result is not None and np.isfinite(result).all() else None

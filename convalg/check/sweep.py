@@ -1,8 +1,8 @@
-"""The configurations that a function is checked on, from the smallest up.
+"""The configurations on which a function is checked, from the smallest to the largest.
 
-Each is drawn from a seed of its own: sizes that are not square, channels that differ, groups,
-strides larger than the kernel and strides that do not divide, dilation with stride, options
-that differ by axis, batches, kernels as large as the input, and single taps.
+They are drawn from a fixed seed: non-square sizes, different numbers of channels, groups,
+strides larger than the kernel and strides that do not divide evenly, dilation with stride,
+options that differ between axes, batches, kernels as large as the input, and single taps.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from convalg.size import as_size
 
 SEED = 20250101
 CASES = 160
-"""Configurations of a check."""
+"""Default number of configurations of a check."""
 MOST_CASES = 10_000
 
 
 @dataclass(frozen=True)
 class Config:
-    """The numbers of one call; options per axis, channels of the layer as it is called."""
+    """The sizes and options of one call: options per axis, channels of the called layer."""
 
     shape: tuple[int, ...]
     size: tuple[int, ...]
@@ -45,50 +45,56 @@ class Config:
 
     @property
     def work(self) -> tuple[int, int]:
-        """How large a case is, to sort by: numbers involved, then how far from the plainest."""
+        """The size of a case as a sort key: numbers involved, then distance from the defaults."""
         numbers = self.batch * self.in_channels * math.prod(self.shape)
         numbers += self.in_channels * self.out_channels * math.prod(self.size)
         steps = sum(map(sum, (self.stride, self.padding, self.dilation, self.output_padding)))
         return numbers, steps + self.groups + self.ceil_mode + (not self.count_include_pad)
 
     def options(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """The options as they are passed: an int while equal on all axes, else a tuple."""
-        return {name: plain(getattr(self, name)) for name in names}
+        """Return the options as they are passed: an int if equal on all axes, else a tuple."""
+        return {name: option_value(getattr(self, name)) for name in names}
 
 
-def plain(value: Any) -> Any:
-    """An option as people write it."""
+def option_value(value: Any) -> Any:
+    """Return an option with equal values on all axes as a single value."""
     if isinstance(value, tuple):
         return value[0] if len(set(value)) == 1 else value
     return value
 
 
 def counts(dims: Any, cases: Any) -> tuple[int, int]:
-    """Numbers of spatial axes and of configurations. Raises: ArgumentError, KindError."""
+    """Return checked numbers of spatial axes and of configurations.
+
+    Raises: ArgumentError for numbers out of range, KindError for another type.
+    """
     axes, count = as_size(dims, "dims"), as_size(cases, "cases")
     if not isinstance(axes, int) or axes > 4 or not isinstance(count, int):
-        raise ArgumentError(f"dims must be 1 to 4, and cases a number: {dims!r}, {cases!r}")
+        raise ArgumentError(f"dims must be 1 to 4 and cases an integer, not {dims!r} and {cases!r}")
     if count > MOST_CASES:
         raise ArgumentError(f"cases must be at most {MOST_CASES:,}, not {count:,}")
     return axes, count
 
 
 @lru_cache(maxsize=32)
-def configurations(kind: Kind, dims: int, known: tuple[str, ...], count: int) -> tuple[Config, ...]:
-    """`count` different configurations, the smallest first; options not `known` stay plain."""
+def configurations(kind: Kind, dims: int, names: tuple[str, ...], count: int) -> tuple[Config, ...]:
+    """Return `count` different configurations, the smallest first.
+
+    Options other than `names` keep their defaults.
+    """
     random = np.random.default_rng(SEED)
-    found: dict[Config, None] = {}
+    configs: dict[Config, None] = {}
     for _ in range(count * 40):
-        if len(found) == count:
+        if len(configs) == count:
             break
-        config = _limited(_drawn(random, kind, dims), known)
+        config = _limited(_drawn(random, kind, dims), names)
         if exists(kind, config):
-            found[config] = None
-    return tuple(sorted(found, key=lambda config: config.work))
+            configs[config] = None
+    return tuple(sorted(configs, key=lambda config: config.work))
 
 
 def _drawn(random: np.random.Generator, kind: Kind, dims: int) -> Config:
-    """One configuration; each kind of difficulty comes up often enough."""
+    """Draw one configuration, such that each kind of difficulty is frequent enough."""
     pooling = "size" in kind.options
     choose = random.choice
     shape = tuple(int(n) for n in random.integers(1, 8, dims))
@@ -101,7 +107,7 @@ def _drawn(random: np.random.Generator, kind: Kind, dims: int) -> Config:
     dilation = _axes(random, (1, 1, 1, 2, 3), dims)
     padding = _axes(random, (0, 0, 1, 1, 2), dims)
     if pooling:
-        # A window wholly in the padding has no largest sample.
+        # A window entirely in the padding has no largest sample.
         padding = tuple(min(p, k // 2) for p, k in zip(padding, size, strict=True))
         if random.random() < 0.3:
             stride = size
@@ -130,18 +136,18 @@ def _drawn(random: np.random.Generator, kind: Kind, dims: int) -> Config:
 
 
 def _axes(random: np.random.Generator, values: tuple[int, ...], dims: int) -> tuple[int, ...]:
-    """One value for each axis, half of the time the same on all."""
-    found = tuple(int(v) for v in random.choice(values, dims))
-    return (found[0],) * dims if random.random() < 0.5 else found
+    """Draw one value for each axis; with probability 1/2 the same on all."""
+    drawn = tuple(int(v) for v in random.choice(values, dims))
+    return (drawn[0],) * dims if random.random() < 0.5 else drawn
 
 
-def _limited(config: Config, known: tuple[str, ...]) -> Config:
-    """The configuration with the options that a function does not have left at their defaults."""
+def _limited(config: Config, names: tuple[str, ...]) -> Config:
+    """Return the configuration with defaults for the options that a function does not have."""
     dims = len(config.shape)
     ones, zeros = (1,) * dims, (0,) * dims
     usual: dict[str, Any] = {
-        # A pooling without a stride goes side by side.
-        "stride": config.size if "size" in known else ones,
+        # The default stride of a pooling is its window size.
+        "stride": config.size if "size" in names else ones,
         "padding": zeros,
         "dilation": ones,
         "output_padding": zeros,
@@ -149,7 +155,7 @@ def _limited(config: Config, known: tuple[str, ...]) -> Config:
         "ceil_mode": False,
         "count_include_pad": True,
     }
-    left = {name: value for name, value in usual.items() if name not in known}
+    left = {name: value for name, value in usual.items() if name not in names}
     return replace(config, **left)
 
 
@@ -166,26 +172,26 @@ def exists(kind: Kind, config: Config) -> bool:
         p > k // 2 for p, k in zip(config.padding, config.size, strict=True)
     ):
         return False
-    # PyTorch's avg_pool3d, unlike those of fewer axes, wants an input of the window's size.
+    # avg_pool3d of PyTorch, unlike avg_pool1d and 2d, needs an input of at least the window size.
     wants_more = kind.name.startswith("average_pool") and len(config.shape) == 3
     if wants_more and any(n < k for n, k in zip(config.shape, config.size, strict=True)):
         return False
     output = output_of(kind, config)
-    # A window wholly in the padding has no largest sample, and nowhere to send a gradient.
+    # A window entirely in the padding has no largest sample that could receive a gradient.
     return output is not None and bool(np.isfinite(output).all())
 
 
 def output_of(kind: Kind, config: Config, number: int = 0) -> Array | None:
-    """The output to some inputs of a configuration, or nothing where there is none."""
+    """Return the output for one set of inputs of a configuration, or None if there is none."""
     forward = {"backward": "forward"}.get(kind.name, kind.name.removesuffix("_backward"))
     part = next(iter(KINDS[forward].parts.values()))
     return answer(part, _inputs(kind, config, number))
 
 
 def problem(kind: Kind, config: Config, number: int = 0) -> Problem:
-    """The problem of a configuration, with small integers that its number settles.
+    """Return the problem of a configuration, with small integers determined by `number`.
 
-    Pooling sees negative samples and ties; kernels have no zeros, so that no tap is silent.
+    Inputs of poolings have negative samples and ties; kernels have no zeros, so every tap counts.
     """
     p = _inputs(kind, config, number)
     if "g" not in kind.arrays:
@@ -202,55 +208,57 @@ def _output_shape(kind: Kind, config: Config) -> tuple[int, ...]:
 
 
 FACTORS = {"x": 3.0, "w": -3.0, "g": 2.0}
-"""Factors of a second set of numbers; at odd turns they are larger by one. That of x is positive
-for max pooling; none is -1, which an absolute value hides."""
+"""Factors for a second set of numbers; at odd turns they are larger by one. That of x is positive
+for max pooling; none is -1, which an absolute value would hide."""
 
 OTHER = 10**6
-"""Added to the turn of a configuration for numbers that are drawn anew."""
+"""Offset of the seed of numbers that are drawn again."""
 
 ANEW = 8
-"""Every so many turns all arrays are drawn anew."""
+"""One turn in this many draws all arrays again."""
 
 OPTIONS = tuple(name for name in Config.__dataclass_fields__ if name != "shape")
-"""Options by one value of which a function may go wrong."""
+"""Options for which a function may be wrong at a single value."""
 
 REDRAWN = 8
-"""Numbers are drawn at most so often for an answer that is not zero."""
+"""Most attempts to draw numbers with a non-zero result."""
 
 
 @lru_cache(maxsize=64)
 def covering(kind: Kind, configs: tuple[Config, ...], names: tuple[str, ...]) -> tuple[int, ...]:
-    """Numbers of configurations that together have every value of the options named.
+    """Return indices of configurations that together have every value of the named options.
 
-    A function that keeps its answers for one kernel size, one stride, ... only does so among
-    them. Those in which every window lies in the padding are left out: all answers are zero.
+    A function that caches its results for one kernel size or one stride only is detected by
+    them. Configurations in which every window is in the padding are left out, since their
+    results are all zero.
     """
     seen: set[tuple[str, Any]] = set()
-    found = []
+    indices = []
     for number, config in enumerate(configs):
         values = {(name, getattr(config, name)) for name in names}
         if not values <= seen and _is_seen(kind, config):
-            found.append(number)
+            indices.append(number)
             seen |= values
-    return tuple(found)
+    return tuple(indices)
 
 
 @lru_cache(maxsize=4096)
 def _is_seen(kind: Kind, config: Config) -> bool:
-    """Whether some window of a configuration reads a sample."""
+    """Whether some window of a configuration reads a sample (the output is not always zero)."""
     return any(np.any(output_of(kind, config, number)) for number in range(REDRAWN))
 
 
 def other_numbers(
     kind: Kind, config: Config, p: Problem, right: dict[str, Array], turn: int
 ) -> tuple[Problem, dict[str, Array]]:
-    """A second set of numbers for a configuration, and the right answer to it.
+    """Return a second set of numbers for a configuration, and its correct result.
 
-    By turns one of the arrays is multiplied, and now and then all are drawn anew: a function that
-    keeps answers by the contents of the others gives an old one then. Each answer is homogeneous
-    of degree one in every array but its own (dx in w and g, y in x and w; that of max pooling for
-    positive factors), so the second right answer is a multiple of the first. The inputs of a max
-    pooling are always drawn anew: a factor leaves its winners where they are.
+    In turn one of the arrays is multiplied, and at some turns all are drawn again: a function
+    that caches results by the contents of the other arrays then returns an outdated one. Each
+    result is homogeneous of degree one in every array but its own (dx in w and g, y in x and w;
+    that of max pooling for positive factors), so the second correct result is a multiple of the
+    first. The inputs of a max pooling are always drawn again, since a factor does not move the
+    maxima.
     """
     name = kind.arrays[turn % len(kind.arrays)]
     changes = any(value.any() for part, value in right.items() if part != f"d{name}")
@@ -265,11 +273,11 @@ def other_numbers(
 
 
 def _drawn_anew(kind: Kind, config: Config, number: int) -> tuple[Problem, dict[str, Array]]:
-    """Numbers with an answer that is not zero, as far as they are found."""
+    """Draw numbers with a non-zero result, if possible within the allowed attempts."""
     for seed in range(number, number + REDRAWN * OTHER, OTHER):
         p = problem(kind, config, seed)
-        found = {part: answer(step, p) for part, step in kind.parts.items()}
-        right = {part: value for part, value in found.items() if value is not None}
+        results = {part: answer(step, p) for part, step in kind.parts.items()}
+        right = {part: value for part, value in results.items() if value is not None}
         if all(value.any() for value in right.values()):
             break
     return p, right
@@ -285,7 +293,7 @@ def _inputs(kind: Kind, config: Config, number: int) -> Problem:
             first, second = second, first
         weights = _nonzero(random, (first, second // config.groups, *config.size))
     if kind.name.startswith("max_pool") and number % 2:
-        # Few values and all negative: ties, and padding with zeros shows.
+        # Few values, all negative: there are ties, and padding with zeros changes the result.
         x = -(_integers(random, shape, 2) ** 2) - 1.0
     else:
         x = _integers(random, shape, 6)
@@ -308,14 +316,14 @@ def _integers(random: np.random.Generator, shape: tuple[int, ...], top: int) -> 
 
 
 def _nonzero(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Different weights as far as there are, none of them zero."""
+    """Draw non-zero weights, all different."""
     count = math.prod(shape)
     pool = np.array([v for v in range(-max(count, 4), max(count, 4) + 1) if v])
     return random.permutation(pool)[:count].reshape(shape).astype(float)
 
 
 def smaller(config: Config) -> Iterator[Config]:
-    """Configurations one step simpler, to look for a smaller failure among."""
+    """Yield configurations that are one step simpler, to search for a smaller failure."""
     plainest = {"batch": 1, "in_channels": 1, "out_channels": 1, "groups": 1}
     for name, low in plainest.items():
         value = getattr(config, name)
@@ -340,9 +348,9 @@ def smaller(config: Config) -> Iterator[Config]:
 
 
 def _smaller_together(config: Config) -> Iterator[Config]:
-    """Steps in which options that hang together change at once."""
+    """Yield steps in which dependent options change together."""
     for size in _reduced(config.size, 1):
-        # A window holds at least twice its padding, and often is its own stride.
+        # A window is at least twice its padding, and the stride often equals the window size.
         halves = tuple(min(p, k // 2) for p, k in zip(config.padding, size, strict=True))
         shorter = tuple(
             max(n - old + new, 1)
@@ -366,12 +374,12 @@ def _smaller_together(config: Config) -> Iterator[Config]:
 
 
 def _with(config: Config, **options: Any) -> Config:
-    """`replace` for options by name."""
+    """Return the configuration with options replaced by name."""
     return replace(config, **options)
 
 
 def _reduced(values: tuple[int, ...], low: int) -> Iterator[tuple[int, ...]]:
-    """Each value a step lower, alone or with all others."""
+    """Yield the values with one of them, or all of them, reduced by a step."""
     if any(value > low for value in values):
         yield tuple(max(value - 1, low) for value in values)
     for k, value in enumerate(values):

@@ -1,8 +1,8 @@
 """Messages between a check and the process that runs the checked function: JSON and float64 arrays.
 
 The process is not trusted. A message is a length, a JSON table of at most 64 KiB, and the bytes
-of its arrays, whose shapes the table tells: nothing is unpickled, and nothing is allocated before
-its size is known to be allowed.
+of its arrays, whose shapes are in the table: nothing is unpickled, and nothing is allocated before
+its size has been checked.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from convalg.arrays import Array
 LENGTH = struct.Struct("<Q")
 LONGEST_TABLE = 2**16
 MOST_NUMBERS = 2**25
-"""Numbers of all arrays of a message."""
+"""Most numbers in all arrays of a message."""
 
 Read = Callable[[int], bytes]
 
 
 class BrokenMessageError(Exception):
-    """The other side sent what is no message."""
+    """Raised when the other side sends an invalid message."""
 
 
 def packed(table: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """The bytes of a message.
+    """Return the bytes of a message.
 
     >>> packed({"a": 1}, {"x": np.zeros(1)})[8:]
     b'{"a": 1, "arrays": {"x": [1]}}\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00'
@@ -42,24 +42,24 @@ def packed(table: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
 
 
 def received(read: Read) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The table and arrays of the message that `read(count)` gives the bytes of.
+    """Return the table and arrays of a message, whose bytes are read by `read(count)`.
 
-    Raises: BrokenMessageError for what is none.
+    Raises: BrokenMessageError for an invalid message.
     """
     (length,) = LENGTH.unpack(read(LENGTH.size))
     if length > LONGEST_TABLE:
-        raise BrokenMessageError(f"a table of {length} bytes")
+        raise BrokenMessageError(f"the table has {length} bytes, more than {LONGEST_TABLE}")
     try:
         table = json.loads(read(length).decode("utf-8"))
     except (ValueError, RecursionError):
-        raise BrokenMessageError("no JSON") from None
+        raise BrokenMessageError("the table is not JSON") from None
     if not isinstance(table, dict):
-        raise BrokenMessageError("no table")
+        raise BrokenMessageError("the JSON is not a table")
     shapes = table.pop("arrays", None)
     if not isinstance(shapes, dict) or not all(map(_is_shape, shapes.values())):
-        raise BrokenMessageError("no shapes")
+        raise BrokenMessageError("the table has no valid shapes")
     if sum(map(math.prod, shapes.values())) > MOST_NUMBERS:
-        raise BrokenMessageError("arrays beyond the limit")
+        raise BrokenMessageError("the arrays exceed the limit")
     arrays = {}
     for name, shape in shapes.items():
         data = read(8 * math.prod(shape))

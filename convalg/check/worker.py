@@ -1,7 +1,7 @@
-"""The process that runs somebody's function: `python -m convalg.check.worker JOB REQUESTS ANSWERS`.
+"""The process that runs a user function: `python -m convalg.check.worker JOB REQUESTS ANSWERS`.
 
-It gets arrays and options and returns what the function makes of them. What is right, and the
-report, are the business of the process that started it, see `remote`.
+It receives arrays and options and returns the results of the function. The correct results and
+the report stay in the process that started it, see `remote`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 ROOM = 64 * 2**20
-"""Bytes of address space that must be left for the function."""
+"""Least bytes of address space that must remain for the function."""
 
 
 def main() -> None:
-    """Load the function that the command line names, and answer calls until there are no more."""
+    """Load the function named on the command line, and answer calls until there are no more."""
     job: dict[str, Any] = json.loads(sys.argv[1])
     for number in sys.argv[2:4]:
-        # Programs that the function starts do not get them.
+        # Programs that the function starts must not inherit the pipes.
         os.set_inheritable(int(number), False)
     requests = os.fdopen(int(sys.argv[2]), "rb")
     answers = os.fdopen(int(sys.argv[3]), "wb")
-    # What is needed is loaded before memory is short, and before the file's folder comes first.
+    # Import before memory is limited, and before the folder of the file is first in sys.path.
     import scipy.fft  # noqa: F401
 
     from convalg.check.candidate import candidate
@@ -43,9 +43,9 @@ def main() -> None:
         greeting = {"code": "no-function", "words": str(error)}
     except ConvalgError as error:
         greeting = {"code": "wrong-signature", "words": str(error)}
-    # The file is a stranger's: whatever it raises while it is loaded is the report.
+    # A user file may raise anything while it is loaded: the exception becomes the finding.
     except (Exception, SystemExit) as error:
-        greeting = {"code": "raises", "words": f"the file raises {_told(error)}"[:2000]}
+        greeting = {"code": "raises", "words": f"the file raises {_exception_text(error)}"[:2000]}
     _send(answers, packed(greeting, {}))
     while "name" in greeting:
         table, arrays = received(lambda count: _read(requests, count))
@@ -54,20 +54,20 @@ def main() -> None:
             for name, value in table["options"].items()
         }
         try:
-            found = tested.call(list(arrays.values()), options)
+            outcome = tested.call(list(arrays.values()), options)
         except MissingLibraryError as error:
             _send(answers, packed({"code": "missing-library", "words": str(error)}, {}))
             return
-        facts = {"code": found.code, "words": found.words}
-        flags = {"printed": found.printed, "refused": found.refused}
-        _send(answers, packed({**facts, **flags}, found.parts))
+        facts = {"code": outcome.code, "words": outcome.message}
+        flags = {"printed": outcome.printed, "refused": outcome.refused}
+        _send(answers, packed({**facts, **flags}, outcome.parts))
 
 
-def _told(error: BaseException) -> str:
+def _exception_text(error: BaseException) -> str:
     name = type(error).__name__
     try:
         return f"{name}: {error}"
-    # Its class is the stranger's too.
+    # The class of an exception is user code, which can raise again.
     except Exception:
         return f"{name}, which cannot be printed"
 
@@ -80,15 +80,15 @@ def _send(stream: BinaryIO, message: bytes) -> None:
 def _read(stream: BinaryIO, count: int) -> bytes:
     data = stream.read(count)
     if len(data) < count:
-        # Nobody asks any more. Not sys.exit: functions to be run at exit would be a stranger's.
+        # There are no more calls. Not sys.exit, which would run exit handlers of the user code.
         os._exit(0)
     return data
 
 
 def _limit(job: dict[str, Any]) -> int:
-    """Set the limits of this process, those it cannot raise again, where the system has them.
+    """Set the hard limits of this process that the system supports.
 
-    Returns: The bytes of memory that would be needed, or 0 where those allowed are enough.
+    Returns: The bytes of memory that would be needed, or 0 if the allowed memory suffices.
     """
     try:
         import resource
@@ -108,7 +108,7 @@ def _limit(job: dict[str, Any]) -> int:
 
 
 def _in_use() -> int:
-    """Bytes of address space of this process, 0 where they are not told."""
+    """Return the bytes of address space of this process, 0 where they are not available."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
     except OSError:
@@ -117,21 +117,21 @@ def _in_use() -> int:
 
 
 def _loaded(path: Path, name: str) -> Any:
-    """The function of that name in the file. Raises: FileError where there is none."""
+    """Return the function of that name in the file. Raises: FileError if there is none."""
     from convalg.errors import FileError
 
-    # Files beside it can be imported, as when it is run.
+    # Files in the same folder can be imported, as when the file is run as a script.
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location("checked", path)
     if spec is None or spec.loader is None:
-        raise FileError(f"{path} is no Python file that can be loaded")
+        raise FileError(f"{path} is not a Python file that can be loaded")
     module = importlib.util.module_from_spec(spec)
     sys.modules["checked"] = module
     spec.loader.exec_module(module)
     if not hasattr(module, name):
-        known = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise FileError(
-            f"{path.name} has no function {name}; it has {', '.join(known[:20]) or 'none'}"
+            f"{path.name} has no function {name}; it has {', '.join(names[:20]) or 'none'}"
         )
     return getattr(module, name)
 

@@ -1,6 +1,6 @@
 """Figures: matrices and kernels coloured by shared weight, windows, modes, networks, training.
 
-Every function returns a matplotlib `Figure`, made without pyplot and without global settings.
+Every function returns a matplotlib `Figure`, created without pyplot and without global settings.
 """
 
 from convalg.draw.cone import cone

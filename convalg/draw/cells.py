@@ -1,4 +1,4 @@
-"""Squares with words in them: what matrices, windows and grids are drawn with."""
+"""Squares with text: the primitives for drawing matrices, windows and grids."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LARGEST_TEXT, SMALLEST_TEXT = 9.0, 2.6  # points
 
 def squares(
     axes: Axes,
-    places: npt.ArrayLike,
+    positions: npt.ArrayLike,
     colours: Any,
     *,
     edges: str = CELL_LINE,
@@ -28,13 +28,13 @@ def squares(
     zorder: float = 2,
     gid: str | None = None,
 ) -> None:
-    """Draw squares of side 1 at their top left corners.
+    """Draw squares of side 1, given by their top left corners.
 
-    Shapes: `places` (squares, 2), across and down; `colours` one for all or (squares, 3).
+    Shapes: `positions` (squares, 2), across and down; `colours` one for all or (squares, 3).
     """
     corners = CORNERS * (1 - 2 * inset) + inset
-    at = np.asarray(places, dtype=float).reshape(-1, 2)
-    found = PolyCollection(
+    at = np.asarray(positions, dtype=float).reshape(-1, 2)
+    collection = PolyCollection(
         list(at[:, None, :] + corners),
         facecolors=colours,
         edgecolors=edges,
@@ -42,58 +42,58 @@ def squares(
         linestyles=style,
         zorder=zorder,
     )
-    found.set(clip_on=False, gid=gid)
-    axes.add_collection(found)
+    collection.set(clip_on=False, gid=gid)
+    axes.add_collection(collection)
 
 
-def fitting(words: str, size: float) -> float:
-    """The size in points at which words fit a square of `size` inches, 9 at most.
+def fitting(text: str, size: float) -> float:
+    """Return the font size in points, at most 9, at which text fits a square of `size` inches.
 
     >>> fitting("w00", 1.0)
     9.0
     """
-    lines = words.split("\n")
+    lines = text.split("\n")
     room = 72 * size * 0.9
     return min(LARGEST_TEXT, room / max(0.72 * max(map(len, lines)), 1.25 * len(lines)))
 
 
 def write(
-    axes: Axes, x: float, y: float, words: str, points: float, colour: str, *, zorder: float = 6
+    axes: Axes, x: float, y: float, text: str, points: float, colour: str, *, zorder: float = 6
 ) -> None:
-    """Words around a point, as they are: dollar signs start no formula."""
-    text = axes.text(x, y, words, fontsize=points, color=colour, ha="center", zorder=zorder)
-    text.set(va="center" if "\n" in words else "center_baseline", parse_math=False)
-    text.set_linespacing(1.05)
+    """Write text centred at a point, without interpreting dollar signs as formulas."""
+    label = axes.text(x, y, text, fontsize=points, color=colour, ha="center", zorder=zorder)
+    label.set(va="center" if "\n" in text else "center_baseline", parse_math=False)
+    label.set_linespacing(1.05)
 
 
 def frame(axes: Axes, rows: int, columns: int) -> None:
-    """A frame around cells, and the limits of the axes: rows down, columns across."""
+    """Draw a frame around cells, and set the limits of the axes: rows down, columns across."""
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
     edges = [[(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)]]
-    found = LineCollection(edges, colors=BLOCK_LINE, linewidths=1.1, zorder=4)
-    found.set_clip_on(False)
-    axes.add_collection(found)
+    outline = LineCollection(edges, colors=BLOCK_LINE, linewidths=1.1, zorder=4)
+    outline.set_clip_on(False)
+    axes.add_collection(outline)
 
 
 def board(
     axes: Axes, texts: npt.NDArray[Any], colours: Colours, size: float, *, named: bool = True
 ) -> None:
-    """A grid of coloured cells with words and, with `named`, the index beside rows and columns.
+    """Draw a grid of coloured cells with text and, with `named`, the row and column indices.
 
     Shapes: `texts` (rows, columns), `colours` (rows, columns, 3).
     """
     rows, columns = texts.shape
     frame(axes, rows, columns)
-    places = [(c, r) for r in range(rows) for c in range(columns)]
+    positions = [(c, r) for r in range(rows) for c in range(columns)]
     flat = np.asarray(colours).reshape(-1, 3)
-    squares(axes, places, flat, edges=BLOCK_LINE, width=0.5)
-    fits = [fitting(words, size) for words in texts.ravel() if words]
+    squares(axes, positions, flat, edges=BLOCK_LINE, width=0.5)
+    fits = [fitting(text, size) for text in texts.ravel() if text]
     common = min(float(np.median(fits)), 7.5) if fits else 0.0
-    for (x, y), words, colour in zip(places, texts.ravel(), flat, strict=True):
-        points = min(fitting(words, size), common) if words else 0.0
+    for (x, y), text, colour in zip(positions, texts.ravel(), flat, strict=True):
+        points = min(fitting(text, size), common) if text else 0.0
         if points >= SMALLEST_TEXT:
-            write(axes, x + 0.5, y + 0.5, words, points, text_colour(colour))
+            write(axes, x + 0.5, y + 0.5, text, points, text_colour(colour))
     if named and size >= 0.13:
         axes.xaxis.tick_top()
         if rows > 1:
@@ -103,7 +103,7 @@ def board(
 
 
 def number_text(value: Any) -> str:
-    """A number in a few characters; symbols and exact numbers as they are.
+    """Return a number as short text; symbols and exact numbers unchanged.
 
     >>> number_text(np.float64(1 / 9)), number_text(np.int64(-1))
     ('0.111', '-1')

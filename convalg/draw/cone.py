@@ -1,4 +1,4 @@
-"""The cone of a receptive field: what one output reads, layer by layer, with holes and borders."""
+"""The cone of a receptive field: the samples that one output reads, layer by layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDEST, LARGEST_CELL, PITCH = 7.2, 0.24, 0.5  # inches
 
 @dataclass(frozen=True)
 class ConeRow:
-    """The samples of a node along one axis, which of them are read, and padding that is read."""
+    """A node, the number of its samples along one axis, and the samples that are read."""
 
     node: str
     size: int
@@ -35,18 +35,26 @@ class ConeRow:
 def cone(
     net: Network, output: int | None = None, *, node: str | None = None, axis: int = 0
 ) -> Drawing:
-    """What one output of a node reads along one axis, layer by layer down to the image.
+    """Draw the samples that one output of a node reads along one axis, layer by layer.
 
-    `output` counts along `axis` (by default the middle). Samples that are read are filled; those
-    left blank between them are holes, and dashed ones beyond the border are padding. Layers that
-    read each sample for itself, such as ReLU, are left out.
+    Samples that are read are filled; blank ones between them are holes, and dashed ones beyond the
+    border are padding. Layers that read only the sample at the same position, such as ReLU, are
+    left out.
 
-    Raises: KindError for what is no network or has letters for sizes, ArgumentError for an
-    output, node or axis that there is not, TooLargeError beyond 96 samples or 24 layers.
+    Args:
+        net: the network.
+        output: the index of the output along `axis`, by default the middle one.
+        node: the node of the output, by default the output of the network.
+        axis: the spatial axis.
+
+    Raises:
+        KindError: when `net` is not a network or has symbolic sizes.
+        ArgumentError: for an output, node or axis that does not exist.
+        TooLargeError: for more than 96 samples or 24 layers.
 
     >>> import convalg as ca
     >>> net = ca.sequential((1, 12), [ca.layers.Conv(1, 3, dilation=2), ca.layers.Conv(1, 2)])
-    >>> cone(net).axes[0].get_title(loc="left")
+    >>> ca.draw.cone(net).axes[0].get_title(loc="left")
     'output 3 of conv2 reads 6 of 12 samples, in a field of 6'
     """
     if not isinstance(net, Network):
@@ -54,15 +62,15 @@ def cone(
     name = net.output if node is None else node
     dims = len(net.in_shape) - 1
     if not 0 <= (axis := as_integer(axis, "axis", least=0)) < dims:
-        raise ArgumentError(f"axis must be 0 to {dims - 1}, as the image has, not {axis}")
+        raise ArgumentError(f"axis must be 0 to {dims - 1}, an axis of the image, not {axis}")
     if any(is_symbolic(n) for n in net.in_shape):
-        raise KindError(f"a cone needs numbers for sizes, not {net.in_shape}")
+        raise KindError(f"draw.cone needs integers as sizes, not {net.in_shape}")
     rows, lines, ghosts = _traced(net, name, axis, output)
     longest = max(row.size for row in rows)
     if longest > MOST_CELLS or len(rows) > MOST_ROWS:
         raise TooLargeError(
-            f"a cone over {longest} samples and {len(rows)} layers is too large to draw, the most "
-            f"is {MOST_CELLS} and {MOST_ROWS}: draw a smaller image or a part of the network"
+            f"a cone over {longest} samples and {len(rows)} layers is too large to draw, the "
+            f"limits are {MOST_CELLS} and {MOST_ROWS}: draw a smaller image, or fewer layers"
         )
     return _drawn(rows, lines, ghosts, name)
 
@@ -74,16 +82,18 @@ Line = tuple[str, int, str, int]
 def _traced(
     net: Network, node: str, axis: int, output: int | None
 ) -> tuple[list[ConeRow], list[Line], dict[str, set[int]]]:
-    """The rows from the output down to the image, the lines between them, the padding."""
+    """Return the rows from the output down to the image, the lines between them, the padding."""
     if not isinstance(node, str) or node != INPUT:
         net[node]
     size = _length(net, node, axis)
-    place = size // 2 if output is None else as_integer(output, "output", least=0)
-    if place >= size:
-        raise ArgumentError(f"output must be below {size}, the samples of {node}, not {place}")
+    position = size // 2 if output is None else as_integer(output, "output", least=0)
+    if position >= size:
+        raise ArgumentError(
+            f"output must be below {size}, the number of samples of {node}, not {position}"
+        )
     needed = nx.ancestors(net.graph, node) | {node}
     shown = {name: _through(net, name, axis) for name in needed}
-    read: dict[str, set[int]] = {shown[node]: {place}}
+    read: dict[str, set[int]] = {shown[node]: {position}}
     lines: list[Line] = []
     ghosts: dict[str, set[int]] = {}
     for name in reversed([n for n in net if n in needed]):
@@ -92,10 +102,10 @@ def _traced(
         for source in dict.fromkeys(net.sources(name)):
             target = shown[source]
             link = _link(net, name, source, axis)
-            found = read.setdefault(target, set())
+            samples = read.setdefault(target, set())
             for unit in read.get(name, set()):
                 inside, outside = _reads(link, unit, _length(net, source, axis))
-                found.update(inside)
+                samples.update(inside)
                 lines += [(name, unit, target, sample) for sample in inside]
                 ghosts.setdefault(target, set()).update(outside)
     order = [n for n in net if n in read]
@@ -104,13 +114,13 @@ def _traced(
 
 
 def _length(net: Network, node: str, axis: int) -> int:
-    """The samples of a node along an axis; one for what has no places."""
+    """Return the number of samples of a node along an axis; 1 for nodes without spatial axes."""
     shape = net.shapes[node]
     return int(shape[1 + axis]) if len(shape) == len(net.in_shape) else 1
 
 
 def _through(net: Network, node: str, axis: int) -> str:
-    """The first node on the way to the image that does more than read each sample for itself."""
+    """Return the first node towards the image that is not elementwise along the axis."""
     while node != INPUT and not net[node].many:
         (source,) = net.sources(node)
         link = _link(net, node, source, axis)
@@ -131,7 +141,7 @@ def _link(net: Network, node: str, source: str, axis: int) -> Link | None:
 
 
 def _reads(link: Link | None, unit: int, size: int) -> tuple[set[int], set[int]]:
-    """The samples that a unit reads, and the places beyond the border."""
+    """Return the samples that a unit reads, and the positions beyond the border."""
     if link is None:
         return set(range(size)), set()
     inside = {int(k) for k in link.reads(np.array([unit]))}

@@ -1,4 +1,4 @@
-"""How full each part of a matrix is: counted exactly, for layers axis by axis, never expanded."""
+"""The density of each block of a matrix: counted exactly, without expanding the matrix."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from convalg.operators.tree import Operator, Scaled
 Counts = npt.NDArray[np.int64]
 
 MOST_ENTRIES = 5_000_000
-"""Entries that are counted one by one: of a whole matrix, or of one axis of a layer."""
+"""Most entries that are counted one by one: of a matrix, or of one axis of a layer."""
 
 
 def density(operator: Operator, step: int) -> Counts:
-    """How many entries each square of `step` rows and columns holds, in whole numbers.
+    """Count the entries of each square of `step` rows and columns.
 
-    Shapes: (ceil(rows / step), ceil(columns / step)). Rule: an entry is one that the pattern
-    fills, as `counts` counts them.
+    Shapes: (ceil(rows / step), ceil(columns / step)). The entries are those of the pattern, which
+    `counts` counts too.
 
-    Raises: TooLargeError for an operator that is no layer with more than 5 million entries, or
-    a layer with more on one axis.
+    Raises:
+        TooLargeError: for a layer with more than 5 million entries on one axis, or another
+            operator with more than 5 million entries.
 
     >>> import convalg as ca
     >>> density(ca.correlation(6, [1, 1]), 3).tolist()
@@ -45,13 +46,13 @@ def density(operator: Operator, step: int) -> Counts:
     rows, columns = operator.shape
     if bound > MOST_ENTRIES:
         raise TooLargeError(
-            f"a {rows} x {columns} matrix with {bound} entries is too large to draw, the most is "
+            f"a {rows} x {columns} matrix with {bound} entries is too large to draw, the limit is "
             f"{MOST_ENTRIES}: draw a smaller layer of the same form"
         )
     high, wide = -(-rows // step), -(-columns // step)
     support = support_matrix(operator).tocoo()
-    place = support.coords[0] // step * wide + support.coords[1] // step
-    return np.bincount(place, minlength=high * wide).reshape(high, wide)
+    index = support.coords[0] // step * wide + support.coords[1] // step
+    return np.bincount(index, minlength=high * wide).reshape(high, wide)
 
 
 def _layer_density(geometry: Geometry, step: int) -> Counts:
@@ -64,34 +65,34 @@ def _layer_density(geometry: Geometry, step: int) -> Counts:
 
 
 def _cuts(sizes: list[int], step: int) -> Counts:
-    """Where squares begin and end."""
-    whole = math.prod(sizes)
-    return np.append(np.arange(0, whole, step), whole)
+    """Return the indices at which squares begin and end."""
+    total = math.prod(sizes)
+    return np.append(np.arange(0, total, step), total)
 
 
 def _channel_pairs(groups: int, outputs: int, inputs: int) -> Counts:
-    """(output, input) for each pair of channels of one group."""
+    """Return (output, input) for each pair of channels of one group."""
     _check_count(groups * outputs * inputs)
     group, o, c = np.indices((groups, outputs, inputs)).reshape(3, -1)
     return np.stack([group * outputs + o, group * inputs + c])
 
 
 def _axis_pairs(axis: Axis) -> Counts:
-    """(output, input) for each pair on one axis, those that several taps join once."""
+    """Return (output, input) for each pair on one axis, without duplicates."""
     _check_count(int(axis.out_size) * int(axis.taps))
     columns = axis.columns()
     outputs = np.broadcast_to(np.arange(len(columns))[:, None], columns.shape)
     kept = columns >= 0
     if axis.boundary == "zeros":
         return np.stack([outputs[kept], columns[kept]])
-    found = np.unique(outputs[kept] * int(axis.in_size) + columns[kept])
-    return np.stack(np.divmod(found, int(axis.in_size)))
+    joined = np.unique(outputs[kept] * int(axis.in_size) + columns[kept])
+    return np.stack(np.divmod(joined, int(axis.in_size)))
 
 
 def _check_count(count: int) -> None:
     if count > MOST_ENTRIES:
         raise TooLargeError(
-            f"{count} entries on one axis are too many to count for a picture, the most is "
+            f"{count} entries on one axis are too many to count for a figure, the limit is "
             f"{MOST_ENTRIES}: draw a smaller layer of the same form"
         )
 
@@ -99,16 +100,16 @@ def _check_count(count: int) -> None:
 def _corners(
     pairs: list[Counts], out_sizes: list[int], in_sizes: list[int], rows: Counts, columns: Counts
 ) -> Counts:
-    """How many entries lie above each row and left of each column, for all pairs of them.
+    """Count the entries above each row and to the left of each column, for all pairs of them.
 
-    Rule: an index is below another when it is below on one axis and equal on those before. So
-    the counts go from axis to axis, for indices that are still equal (`e`) or already less (`l`),
-    of row and column.
+    An index is below another if it is below on one axis and equal on all earlier axes. The counts
+    are therefore updated axis by axis, for indices of rows and columns that are still equal (`e`)
+    or already less (`l`).
     """
     size = (len(rows), len(columns))
     ee, el, le, ll = (np.full(size, int(k == 0), dtype=np.int64) for k in range(4))
-    places = zip(pairs, _digits(rows, out_sizes), _digits(columns, in_sizes), strict=True)
-    for pair, row, column in places:
+    digits = zip(pairs, _digits(rows, out_sizes), _digits(columns, in_sizes), strict=True)
+    for pair, row, column in digits:
         below = _Below(pair, row, column)
         lt, eq, every = below.row_less, below.row_equal, below.row_any
         ll = (
@@ -123,13 +124,13 @@ def _corners(
     return ll
 
 
-def _digits(places: Counts, sizes: list[int]) -> list[Counts]:
-    """Flat indices axis by axis; the end of all is beyond the first axis."""
-    found = []
+def _digits(indices: Counts, sizes: list[int]) -> list[Counts]:
+    """Return flat indices axis by axis; the total size gives an index beyond the first axis."""
+    digits = []
     for size in sizes[:0:-1]:
-        places, digit = np.divmod(places, size)
-        found.append(digit)
-    return [places, *found[::-1]]
+        indices, digit = np.divmod(indices, size)
+        digits.append(digit)
+    return [indices, *digits[::-1]]
 
 
 class _Below:
@@ -138,7 +139,7 @@ class _Below:
     def __init__(self, pairs: Counts, row: Counts, column: Counts) -> None:
         self._rows, self._columns = _marks(row), _marks(column)
         self._row, self._column = row, column
-        # Sums over all pairs below two marks; the last mark is beyond all of them.
+        # Cumulative counts of pairs below two thresholds; the last one is beyond all pairs.
         table = np.zeros((len(self._rows) + 1, len(self._columns) + 1), dtype=np.int64)
         at = (
             np.searchsorted(self._rows, pairs[0], side="right"),
@@ -155,7 +156,7 @@ class _Below:
         return self._table[np.searchsorted(self._rows, row)]
 
     def __call__(self, lines: Counts, what: str) -> Counts:
-        """The counts of lines of rows, for inputs that are less, equal, or any."""
+        """Return the counts for inputs that are less, equal, or any."""
         if what == "any":
             return lines[:, -1:]
         less = lines[:, np.searchsorted(self._columns, self._column)]

@@ -1,4 +1,4 @@
-"""One layer three times: the matrix, its transpose, and B(x), the matrix of the kernel."""
+"""Three matrices of one layer: A, its transpose, and B(x), which acts on the kernel."""
 
 from __future__ import annotations
 
@@ -17,22 +17,29 @@ from convalg.operators.gradients import by_kernel
 from convalg.operators.tree import Operator
 
 MOST_COLUMNS = 120
-"""Columns of the three matrices together, at most; and rows of the tallest."""
+"""Most columns of the three matrices together, and most rows of the tallest."""
 WIDEST, LARGEST_CELL, GAP = 11.0, 0.36, 0.35  # inches
 
 
 def faces(operator: Operator, *, x: Any = None) -> Drawing:
-    """A layer as three matrices side by side: A, A^T and B(x).
+    """Draw a layer as three matrices side by side: A, A^T and B(x).
 
     y = A x = B(x) w, and the gradients are A^T dL/dy and B(x)^T dL/dy. An entry of B(x) is a
-    sample of `x` (letters where there is none) in the colour of the weight that it is multiplied
-    with, so one weight has one colour in all three.
+    sample of `x` in the colour of the weight that it is multiplied by, so each weight has the same
+    colour in all three.
 
-    Raises: KindError for what has no kernel, SymbolicError for a family, ShapeError for an `x`
-    that does not fit, TooLargeError beyond 120 rows or columns.
+    Args:
+        operator: the layer.
+        x: one input, by default symbols.
+
+    Raises:
+        KindError: when the operator does not have a kernel.
+        SymbolicError: for a family of operators with symbolic sizes.
+        ShapeError: when `x` does not have the shape of an input.
+        TooLargeError: for more than 120 rows or columns.
 
     >>> import convalg as ca
-    >>> [axes.get_title(loc="left") for axes in faces(ca.correlation(5, ca.kernel(3))).axes]
+    >>> [axes.get_title(loc="left") for axes in ca.draw.faces(ca.correlation(5, ca.kernel(3))).axes]
     ['A: 3 x 5', 'A^T: 5 x 3', 'B(x): 3 x 3']
     """
     layer, _ = layer_of(operator, "draw.faces")
@@ -42,21 +49,21 @@ def faces(operator: Operator, *, x: Any = None) -> Drawing:
     if max(widest, tallest) > MOST_COLUMNS:
         raise TooLargeError(
             f"the faces of a {rows} x {columns} matrix with {weights} weights are too large to "
-            f"draw, the most is {MOST_COLUMNS} rows or columns: draw a smaller layer"
+            f"draw, the limit is {MOST_COLUMNS} rows or columns: draw a smaller layer"
         )
     texts = _samples(operator, x)
     size = min(LARGEST_CELL, (WIDEST - 2.5) / widest)
     parts = (
         (operator, cells_of(operator)[0], "A"),
         (operator.T, cells_of(operator.T)[0], "A^T"),
-        (_by_letters(operator), _by_weight(operator, texts), "B(x)"),
+        (_zero_by_kernel(operator), _by_weight(operator, texts), "B(x)"),
     )
     rooms = [Room.of(part, size) for part, _, _ in parts]
     widths, below = [], BELOW
     for (part, _, _), room in zip(parts, rooms, strict=True):
-        wide = max(part.shape[1] * size, LETTER * len(f"input: {room.words[1]}"))
+        wide = max(part.shape[1] * size, LETTER * len(f"input: {room.labels[1]}"))
         widths.append(wide + room.left + GAP)
-        # A matrix of few rows beside a tall one has room below it anyway.
+        # A matrix with few rows next to a tall one has free space below it.
         below = max(below, room.below - (tallest - part.shape[0]) * size)
     above = max(room.above for room in rooms)
     figure = Drawing(sum(widths), tallest * size + below + above)
@@ -74,7 +81,7 @@ def faces(operator: Operator, *, x: Any = None) -> Drawing:
 
 
 def _samples(operator: Operator, x: Any) -> list[str]:
-    """The words for the samples of an input."""
+    """Return the text for each sample of an input."""
     if x is None:
         return [f"x{name}" for name in index_names(operator.in_shape)]
     values = as_numbers(x, "x")
@@ -85,19 +92,19 @@ def _samples(operator: Operator, x: Any) -> list[str]:
     return [number_text(value) for value in values.ravel()]
 
 
-def _by_letters(operator: Operator) -> Operator:
-    """B(x), for its shape."""
+def _zero_by_kernel(operator: Operator) -> Operator:
+    """Return B(x) for x = 0, which is used for its shape."""
     return by_kernel(operator, np.zeros(operator.in_shape, dtype=int))
 
 
 def _by_weight(operator: Operator, texts: list[str]) -> Cells:
-    """The entries of B(x): the samples that an output multiplies with a weight."""
-    layer, turned = layer_of(operator, "draw.faces")
+    """Return the entries of B(x): the samples that an output multiplies by a weight."""
+    layer, transposed = layer_of(operator, "draw.faces")
     colours = weight_colours(layer.weights.shape)
-    found: dict[tuple[int, int], list[str]] = {}
+    samples: dict[tuple[int, int], list[str]] = {}
     for row, column, label in layer.pattern.triples().tolist():
-        output, sample = (column, row) if turned else (row, column)
-        found.setdefault((output, label), []).append(texts[sample])
-    places = np.array(list(found), dtype=int).reshape(-1, 2)
-    words = ["+".join(each) for each in found.values()]
-    return Cells(places[:, 0], places[:, 1], colours[places[:, 1]], words)
+        output, sample = (column, row) if transposed else (row, column)
+        samples.setdefault((output, label), []).append(texts[sample])
+    entries = np.array(list(samples), dtype=int).reshape(-1, 2)
+    joined = ["+".join(each) for each in samples.values()]
+    return Cells(entries[:, 0], entries[:, 1], colours[entries[:, 1]], joined)

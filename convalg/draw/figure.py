@@ -1,4 +1,4 @@
-"""The figure that every drawing is: matplotlib's own, which also shows itself in a notebook."""
+"""The class of all figures: a matplotlib `Figure` that notebooks display as SVG."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
 }
-"""What matplotlib would write of the day and of itself, left out, for each format."""
+"""Metadata that omit the date and the version of matplotlib, for each format."""
 
 
 def rendered(figure: Figure, kind: str, dpi: int = 200) -> bytes:
-    """A figure as a file of one of the formats: the same bytes each time."""
+    """Return a figure as the bytes of a file, which are the same each time."""
     page = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "convalg", "svg.fonttype": "path", "pdf.fonttype": 42}):
         figure.savefig(page, format=kind, dpi=dpi, metadata=METADATA[kind])
@@ -29,20 +29,20 @@ def rendered(figure: Figure, kind: str, dpi: int = 200) -> bytes:
 
 
 class Drawing(Figure):
-    """A matplotlib Figure that knows how to become an SVG, with no state outside itself."""
+    """A matplotlib Figure that can be rendered as SVG, without global state."""
 
     def __init__(self, width: float, height: float) -> None:
         super().__init__(figsize=(width, height), facecolor=PAPER)
 
     def svg(self) -> str:
-        """The figure as SVG text: the same bytes each time, letters as outlines."""
+        """Return the figure as SVG text, the same each time, with text as outlines."""
         return rendered(self, "svg").decode()
 
     def _repr_svg_(self) -> str:
         return self.svg()
 
     def panel(self, left: float, bottom: float, width: float, height: float) -> Axes:
-        """Axes at a place given in inches, without ticks or frame."""
+        """Add axes at a position in inches, without ticks or frame."""
         across, up = self.get_size_inches()
         axes = self.add_axes((left / across, bottom / up, width / across, height / up))
         axes.tick_params(length=0, labelsize=7, colors=INK, pad=2)
@@ -53,24 +53,24 @@ class Drawing(Figure):
         return axes
 
 
-def breadth(words: str, points: float = 9) -> float:
-    """About how many inches words of a size take.
+def breadth(text: str, points: float = 9) -> float:
+    """Return the approximate width of text in inches.
 
     >>> round(breadth("a title of some words"), 1)
     1.6
     """
-    return len(words) * points * 0.0085
+    return len(text) * points * 0.0085
 
 
 def caption(axes: Axes, text: str, size: float = 9, pad: float = 6) -> None:
-    """A title in plain text: dollar signs in a name start no formula."""
+    """Set a title as plain text, without interpreting dollar signs as formulas."""
     axes.set_title(text, fontsize=size, color=INK, pad=pad, loc="left", parse_math=False)
 
 
 def plot(figure: Drawing, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes for curves, at a place in inches: ticks, two lines, and a faint grid."""
+    """Add axes for curves at a position in inches, with ticks, two spines and a faint grid."""
     axes = figure.panel(left, bottom, width, height)
-    # A locator of its own for each axis: panels have no ticks.
+    # Panels have no ticks, so each axis needs its own locator.
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
     axes.tick_params(length=2.5, labelsize=7, colors=INK)

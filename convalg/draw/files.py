@@ -1,4 +1,4 @@
-"""Figures as files: SVG, PDF and PNG, the same bytes each time, whole or not at all."""
+"""Figures as files: SVG, PDF and PNG, reproducible and written atomically."""
 
 from __future__ import annotations
 
@@ -14,35 +14,41 @@ from convalg.files import replace_file
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> Path:
-    """Write a figure as SVG, PDF or PNG, by the ending of `path`; the path is returned.
+    """Write a figure as SVG, PDF or PNG, depending on the suffix of `path`, and return the path.
 
-    The file is written beside its place and renamed, so that it is whole or not there. `dpi` are
-    the pixels of an inch in a PNG.
+    The file is written under a temporary name and renamed, so it is never incomplete.
 
-    Raises: ArgumentError for another ending, FileError where it cannot be written, KindError for
-    what is no figure.
+    Args:
+        figure: the figure.
+        path: the file, with the suffix .svg, .pdf or .png.
+        dpi: the resolution of a PNG in pixels per inch.
+
+    Raises:
+        ArgumentError: for another suffix or resolution.
+        FileError: when the file cannot be written.
+        KindError: when `figure` is not a figure.
 
     >>> import convalg as ca, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save(ca.draw.modes(4, 2), Path(folder) / "modes.svg").stat().st_size > 1000
+    ...     ca.draw.save(ca.draw.modes(4, 2), folder + "/modes.svg").stat().st_size > 1000
     True
     """
     if not isinstance(figure, Figure):
         raise KindError(
-            f"save takes a figure of ca.draw, not {type(figure).__name__}; "
-            f"draw.window_animation writes GIFs itself"
+            f"save takes a figure of ca.draw, not {type(figure).__name__}; to write a GIF, use "
+            f"draw.window_animation"
         )
     if isinstance(dpi, bool) or not isinstance(dpi, int) or not 10 <= dpi <= 2400:
-        raise ArgumentError(f"dpi must be a whole number from 10 to 2400, not {shown(dpi)}")
-    place = as_path(path)
-    kind = ending(place, tuple(METADATA))
-    return replace_file(place, rendered(figure, kind, dpi))
+        raise ArgumentError(f"dpi must be an integer from 10 to 2400, not {shown(dpi)}")
+    target = as_path(path)
+    kind = ending(target, tuple(METADATA))
+    return replace_file(target, rendered(figure, kind, dpi))
 
 
-def ending(place: Path, known: tuple[str, ...]) -> str:
-    """The format that the name of a file asks for. Raises: ArgumentError for an unknown one."""
-    kind = place.suffix.lower().removeprefix(".")
-    if kind not in known:
-        names = ", ".join(f".{name}" for name in known)
-        raise ArgumentError(f"the name of the file must end in {names}, not {place.name!r}")
+def ending(path: Path, allowed: tuple[str, ...]) -> str:
+    """Return the format for the suffix of a file. Raises: ArgumentError for another suffix."""
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in allowed:
+        names = ", ".join(f".{name}" for name in allowed)
+        raise ArgumentError(f"the file name must end in {names}, not {path.name!r}")
     return kind

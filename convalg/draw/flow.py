@@ -1,4 +1,4 @@
-"""Data going forward through A and back through its adjoint; complete and partial overlap."""
+"""Data flow forward through A and backward through its adjoint; complete and partial overlap."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ WIDEST, WIDE = 7.6, 2.9  # inches
 
 
 def flow(operator: Operator) -> Drawing:
-    """The entries of a matrix as lines from input to output: forward, and back through A^T.
+    """Draw the entries of a matrix as lines from input to output: forward, and back through A^T.
 
-    Both pictures have the same lines with the same weights, in the colours of `matrix`. In the
-    left one everything that the middle output sums up is drawn strongly: a row of A. In the
-    right one everything that reaches the middle input on the way back: a column of A, a row
-    of A^T.
+    Both panels have the same lines with the same weights, in the colours of `matrix`. The left
+    panel emphasises the terms of the middle output: a row of A. The right panel emphasises the
+    terms of the gradient of the middle input: a column of A, which is a row of A^T.
 
-    Raises: KindError for what is no operator, SymbolicError for a family, TooLargeError beyond
-    40 inputs or outputs, or 400 entries.
+    Raises:
+        KindError: when `operator` is not an operator.
+        SymbolicError: for a family of operators with symbolic sizes.
+        TooLargeError: for more than 40 inputs or outputs, or 400 entries.
 
     >>> import convalg as ca
-    >>> [axes.get_title(loc="left") for axes in flow(ca.correlation(5, ca.kernel(3))).axes]
+    >>> [axes.get_title(loc="left") for axes in ca.draw.flow(ca.correlation(5, ca.kernel(3))).axes]
     ['forward: y = A x', 'back: dL/dx = A^T dL/dy']
     """
     if not isinstance(operator, Operator):
@@ -46,8 +47,8 @@ def flow(operator: Operator) -> Drawing:
     cells = cells_of(operator)[0] if max(rows, columns) <= MOST_NODES else None
     if cells is None or len(cells.rows) > MOST_LINES:
         raise TooLargeError(
-            f"the flow through a {rows} x {columns} matrix is too large to draw, the most is "
-            f"{MOST_NODES} nodes a side and {MOST_LINES} entries: draw a smaller layer"
+            f"the flow through a {rows} x {columns} matrix is too large to draw, the limits are "
+            f"{MOST_NODES} nodes per side and {MOST_LINES} entries: draw a smaller layer"
         )
     size = min(0.3, 7.0 / max(rows, columns))
     tall = max(rows, columns) * size
@@ -65,7 +66,7 @@ def flow(operator: Operator) -> Drawing:
 def _lines(
     axes: Axes, cells: Cells, operator: Operator, strong: Any, size: float, *, forward: bool
 ) -> None:
-    """Nodes at both sides, inputs at the left, and a line for each entry."""
+    """Draw nodes on both sides, inputs on the left, and a line for each entry."""
     rows, columns = operator.shape
     most = max(rows, columns)
     shift_in, shift_out = (most - columns) / 2, (most - rows) / 2
@@ -90,7 +91,7 @@ def _lines(
 
 
 def _heads(axes: Axes, ends: Any, side: int) -> None:
-    """Arrow heads at one end of lines."""
+    """Draw arrow heads at one end of lines."""
     for line in ends:
         axes.annotate(
             "",
@@ -102,17 +103,17 @@ def _heads(axes: Axes, ends: Any, side: int) -> None:
 
 
 def _middles(axes: Axes, cells: Cells, ends: Any, strong: Any, size: float) -> None:
-    """The weights on the strong lines."""
-    for place in np.flatnonzero(strong):
-        start, end = ends[place]
-        words = cells.texts[place]
-        points = min(fitting(words, max(size, 0.2)), 7.0)
+    """Write the weights on the emphasised lines."""
+    for entry in np.flatnonzero(strong):
+        start, end = ends[entry]
+        text = cells.texts[entry]
+        points = min(fitting(text, max(size, 0.2)), 7.0)
         if points >= SMALLEST_TEXT:
             x, y = start + (end - start) * 0.5
-            colour = text_colour(cells.colours[place])
-            box = {"boxstyle": "round,pad=0.15", "fc": cells.colours[place], "ec": "none"}
+            colour = text_colour(cells.colours[entry])
+            box = {"boxstyle": "round,pad=0.15", "fc": cells.colours[entry], "ec": "none"}
             axes.text(
-                x, y, words, fontsize=points, color=colour, ha="center", va="center",
+                x, y, text, fontsize=points, color=colour, ha="center", va="center",
                 bbox=box, zorder=6, parse_math=False,
             )  # fmt: skip
 
@@ -120,10 +121,10 @@ def _middles(axes: Axes, cells: Cells, ends: Any, strong: Any, size: float) -> N
 def _nodes(
     axes: Axes, shape: tuple[int, ...], name: str, left: float, shift: float, size: float
 ) -> None:
-    places = list(np.ndindex(*shape))
+    indices = list(np.ndindex(*shape))
     squares(
         axes,
-        [(left, shift + k) for k in range(len(places))],
+        [(left, shift + k) for k in range(len(indices))],
         PAPER,
         edges=BLOCK_LINE,
         width=0.8,
@@ -131,23 +132,32 @@ def _nodes(
         zorder=4,
         gid=name,
     )
-    for k, place in enumerate(places):
-        words = f"{name}{','.join(map(str, place))}" if size > 0.22 else ",".join(map(str, place))
-        points = fitting(words, size)
+    for k, index in enumerate(indices):
+        text = f"{name}{','.join(map(str, index))}" if size > 0.22 else ",".join(map(str, index))
+        points = fitting(text, size)
         if points >= SMALLEST_TEXT:
-            write(axes, left + 0.5, shift + k + 0.5, words, min(points, 7.0), INK)
+            write(axes, left + 0.5, shift + k + 0.5, text, min(points, 7.0), INK)
 
 
 def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
-    """The kernel at each place where it meets the input, and whether it overlaps completely.
+    """Draw the kernel at each position of a full correlation, with complete or partial overlap.
 
-    Shapes: a kernel of `k` taps over `n` samples. Rule: taps beside the input are outlines; rows
-    where all taps are on it are the outputs of `valid`, all rows those of `full`.
+    Taps outside the input are drawn as outlines. Rows with all taps inside are the outputs of
+    `valid`; all rows together are those of `full`.
 
-    Raises: ShapeError when the kernel is longer than the input, KindError or ArgumentError for
-    sizes that are not positive integers, TooLargeError beyond 40 outputs.
+    Args:
+        n: the number of samples.
+        k: the number of taps.
+        dilation: the distance between taps.
 
-    >>> overlap(5, 3).axes[0].get_title(loc="left")
+    Raises:
+        ShapeError: when the kernel is longer than the input.
+        KindError: when a size is not an integer.
+        ArgumentError: when a size is not positive.
+        TooLargeError: for more than 40 outputs.
+
+    >>> import convalg as ca
+    >>> ca.draw.overlap(5, 3).axes[0].get_title(loc="left")
     '7 outputs of full: 4 with partial overlap, 3 complete (valid)'
     """
     weights = symbols(int(as_size(k, "k")))
@@ -157,7 +167,7 @@ def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
     rows, reach = int(axis.out_size), int(axis.before)
     if rows > MOST_STEPS:
         raise TooLargeError(
-            f"an overlap of {rows} outputs is too large to draw, the most is {MOST_STEPS}: use "
+            f"an overlap of {rows} outputs is too large to draw, the limit is {MOST_STEPS}: use "
             f"smaller n and k"
         )
     columns = n + 2 * reach
@@ -188,7 +198,7 @@ def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
             if points >= SMALLEST_TEXT:
                 write(axes, raw[tap] + 0.5, row + 0.5, str(weights[tap]), points, colour)
         kind = "complete" if row in complete else "partial"
-        _beside(axes, n + reach + 0.3, row, kind, size)
+        _overlap_label(axes, n + reach + 0.3, row, kind, size)
     caption(axes, title)
     axes.set_yticks(np.arange(rows) + 0.5, [f"y{row}" for row in range(rows)])
     axes.tick_params(labelsize=min(7.0, 72 * size * 0.6))
@@ -196,7 +206,7 @@ def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
 
 
 def _samples(axes: Axes, n: int, rows: int, size: float) -> None:
-    """The input above, and its columns below it."""
+    """Draw the input at the top, and its columns below it."""
     squares(axes, [(c, -1.4) for c in range(n)], PAPER, edges=BLOCK_LINE, width=0.8, gid="input")
     for column in range(n):
         points = min(fitting(f"x{column}", size), 7.5)
@@ -205,7 +215,7 @@ def _samples(axes: Axes, n: int, rows: int, size: float) -> None:
     axes.axvspan(0, n, ymin=0, ymax=rows / (rows + 1.6), color=BAND, zorder=0, lw=0)
 
 
-def _beside(axes: Axes, x: float, row: int, kind: str, size: float) -> None:
+def _overlap_label(axes: Axes, x: float, row: int, kind: str, size: float) -> None:
     weight = "bold" if kind == "complete" else "normal"
     text = axes.text(x, row + 0.5, kind, fontsize=min(7.5, 72 * size * 0.6), color=INK)
     text.set(va="center_baseline", fontweight=weight)

@@ -1,4 +1,4 @@
-"""Places for the nodes of a directed graph without loops: rows from the top, few crossings.
+"""A layout for directed acyclic graphs: rows from the top, with few crossings.
 
 Source: Sugiyama, Tagawa, Toda 1981, Methods for visual understanding of hierarchical systems.
 """
@@ -16,51 +16,53 @@ SWEEPS = 8
 GAP = 0.18
 """Inches between neighbours in a row."""
 LANE = 0.16
-"""Inches that an edge takes in a row that it passes."""
+"""Inches that an edge occupies in a row that it passes."""
 FIRM = 1e6
-"""The weight of what must not move aside."""
+"""The weight of items that must not move."""
 
 Item: TypeAlias = "str | tuple[str, str, int]"
-"""A node, or an edge (source, target) where it passes a row."""
+"""A node, or an edge (source, target) at a row that it passes."""
 
 
 @dataclass(frozen=True)
 class Layering:
-    """Rows of nodes and passing edges, the middle of each in inches, and the whole width."""
+    """Rows of nodes and passing edges, the centre of each in inches, and the total width."""
 
     rows: tuple[tuple[Item, ...], ...]
     middles: Mapping[Item, float]
     width: float
 
     def route(self, source: str, target: str) -> list[tuple[int, float]]:
-        """The rows that an edge goes through and where, from its source to its target."""
-        place = {item: k for k, row in enumerate(self.rows) for item in row}
-        between: list[Item] = [(source, target, k) for k in range(place[source] + 1, place[target])]
-        return [(place[item], self.middles[item]) for item in [source, *between, target]]
+        """Return the rows and positions of an edge, from its source to its target."""
+        row_of = {item: k for k, row in enumerate(self.rows) for item in row}
+        between: list[Item] = [
+            (source, target, k) for k in range(row_of[source] + 1, row_of[target])
+        ]
+        return [(row_of[item], self.middles[item]) for item in [source, *between, target]]
 
 
 def layering(
-    graph: nx.DiGraph, widths: Mapping[str, float], place: Mapping[str, int] | None = None
+    graph: nx.DiGraph, widths: Mapping[str, float], row_of: Mapping[str, int] | None = None
 ) -> Layering:
-    """Each node in the row that `place` names, or in the one behind its furthest source.
+    """Assign each node to the row given by `row_of`, or to the row after its last source.
 
     Shapes: `widths` in inches for each node.
 
     >>> diamond = nx.DiGraph([("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("a", "d")])
-    >>> found = layering(diamond, dict.fromkeys("abcd", 1.0))
-    >>> [len(row) for row in found.rows], [row for row, _ in found.route("a", "d")]
+    >>> layers = layering(diamond, dict.fromkeys("abcd", 1.0))
+    >>> [len(row) for row in layers.rows], [row for row, _ in layers.route("a", "d")]
     ([1, 3, 1], [0, 1, 2])
     """
-    if place is None:
+    if row_of is None:
         generations = nx.topological_generations(graph)
-        place = {node: k for k, row in enumerate(generations) for node in row}
-    rows: list[list[Item]] = [[] for _ in range(max(place.values()) + 1)]
+        row_of = {node: k for k, row in enumerate(generations) for node in row}
+    rows: list[list[Item]] = [[] for _ in range(max(row_of.values()) + 1)]
     for node in graph:
-        rows[place[node]].append(node)
+        rows[row_of[node]].append(node)
     links: list[tuple[Item, Item]] = []
     for source, target in graph.edges:
         path: list[Item] = [source]
-        for k in range(place[source] + 1, place[target]):
+        for k in range(row_of[source] + 1, row_of[target]):
             path.append((source, target, k))
             rows[k].append(path[-1])
         path.append(target)
@@ -71,7 +73,7 @@ def layering(
         above[lower].append(upper)
         below[upper].append(lower)
     rows = _ordered(rows, above, below)
-    # One line of boxes stays straight, unless branches stand beside it on both sides.
+    # The longest path stays straight, unless there are branches on both sides of it.
     upright = set(nx.dag_longest_path(graph)) if max(map(len, rows)) <= 2 else set()
     sizes = {item: widths[item] if isinstance(item, str) else LANE for row in rows for item in row}
     middles = _placed(rows, above, below, sizes, upright)
@@ -85,16 +87,16 @@ Neighbours: TypeAlias = dict[Item, list[Item]]
 
 
 def _ordered(rows: list[list[Item]], above: Neighbours, below: Neighbours) -> list[list[Item]]:
-    """The order in each row with the fewest crossings met while sorting by mean neighbour."""
+    """Return the order with the fewest crossings found while sorting rows by mean neighbour."""
     best, fewest = [list(row) for row in rows], _crossings(rows, below)
     for sweep in range(SWEEPS):
         downwards = sweep % 2 == 0
         near = above if downwards else below
         order = rows if downwards else rows[::-1]
         for earlier, row in pairwise(order):
-            place = {item: k for k, item in enumerate(earlier)}
+            position = {item: k for k, item in enumerate(earlier)}
             mean = {
-                item: sum(place[n] for n in near[item]) / len(near[item]) if near[item] else k
+                item: sum(position[n] for n in near[item]) / len(near[item]) if near[item] else k
                 for k, item in enumerate(row)
             }
             row.sort(key=mean.__getitem__)
@@ -105,11 +107,13 @@ def _ordered(rows: list[list[Item]], above: Neighbours, below: Neighbours) -> li
 
 
 def _crossings(rows: list[list[Item]], below: Neighbours) -> int:
-    """How often two edges between neighbouring rows cross."""
+    """Return the number of crossings of edges between neighbouring rows."""
     total = 0
     for upper, lower in pairwise(rows):
-        place = {item: k for k, item in enumerate(lower)}
-        ends = [place[n] for item in upper for n in sorted(below[item], key=place.__getitem__)]
+        position = {item: k for k, item in enumerate(lower)}
+        ends = [
+            position[n] for item in upper for n in sorted(below[item], key=position.__getitem__)
+        ]
         total += sum(a > b for k, a in enumerate(ends) for b in ends[k + 1 :])
     return total
 
@@ -121,12 +125,12 @@ def _placed(
     sizes: Mapping[Item, float],
     upright: Container[Item],
 ) -> dict[Item, float]:
-    """Middles: each item as near to the mean of its neighbours as the others in its row allow."""
+    """Return the centres: each item as close to the mean of its neighbours as its row allows."""
     middles: dict[Item, float] = {}
     for row in rows:
         x = 0.0
         for item in row:
-            # One box alone in its row, where all data pass, stands on the line of the others.
+            # A single box in its row, through which all data pass, is aligned with the others.
             middles[item] = x + sizes[item] / 2 if len(row) > 1 else 0.0
             x += sizes[item] + GAP
     for sweep in range(3 * SWEEPS):
@@ -134,32 +138,32 @@ def _placed(
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             if len(row) < 2:
                 continue
-            wanted, weights = [], []
+            targets, weights = [], []
             for item in row:
-                beside = near[item] or [item]
-                mean = sum(middles[n] for n in beside) / len(beside)
-                wanted.append(0.0 if item in upright else mean)
-                # Passing edges that stay straight are worth more than boxes that stay centred.
+                neighbours = near[item] or [item]
+                mean = sum(middles[n] for n in neighbours) / len(neighbours)
+                targets.append(0.0 if item in upright else mean)
+                # Straight passing edges are preferred to centred boxes.
                 loose = 1.0 if isinstance(item, str) else 4.0
                 weights.append(FIRM if item in upright else loose)
-            for item, x in zip(row, _apart(row, wanted, weights, sizes), strict=True):
+            for item, x in zip(row, _apart(row, targets, weights, sizes), strict=True):
                 middles[item] = x
     return middles
 
 
 def _apart(
-    row: list[Item], wanted: list[float], weights: list[float], sizes: Mapping[Item, float]
+    row: list[Item], targets: list[float], weights: list[float], sizes: Mapping[Item, float]
 ) -> list[float]:
-    """The places nearest to the wanted ones, by weighted squares, that keep order and distance.
+    """Return the positions nearest to the targets, in weighted squares, that keep the distances.
 
-    Rule: with distances subtracted it is isotonic regression: pool neighbours out of order.
+    With the distances subtracted this is isotonic regression, solved by pooling adjacent violators.
     """
     offsets = [0.0]
     for left, right in pairwise(row):
         offsets.append(offsets[-1] + (sizes[left] + sizes[right]) / 2 + GAP)
     pools: list[tuple[float, float, int]] = []
-    for want, offset, weight in zip(wanted, offsets, weights, strict=True):
-        mean, total, count = want - offset, weight, 1
+    for target, offset, weight in zip(targets, offsets, weights, strict=True):
+        mean, total, count = target - offset, weight, 1
         while pools and pools[-1][0] > mean:
             other, heavy, many = pools.pop()
             mean = (mean * total + other * heavy) / (total + heavy)

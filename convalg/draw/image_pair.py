@@ -1,4 +1,4 @@
-"""Images before and after an operator."""
+"""Images before and after an operator is applied."""
 
 from __future__ import annotations
 
@@ -21,24 +21,31 @@ MOST_PANELS = 4
 
 @dataclass(frozen=True)
 class Shown:
-    """An image ready to be drawn: values from 0 to 1, and the words under it."""
+    """An image ready to be drawn: values from 0 to 1, and its caption."""
 
     values: npt.NDArray[np.float64]
-    words: str
+    label: str
 
 
 def image_pair(before: npt.ArrayLike, after: npt.ArrayLike) -> Drawing:
-    """An image and what an operator made of it, side by side.
+    """Draw an image before and after an operator, side by side.
 
-    Shapes: `(height, width)` or `(channels, height, width)` each, of real numbers. Rule: values
-    from 0 to 255 are shown as they are, three channels of them in colour. Any other range is
+    Values from 0 to 255 are shown unchanged, three channels of them in colour. Any other range is
     shown in grey, channel by channel (four at most): black is the least value and white the
-    greatest, and where values of both signs occur zero is the middle grey. Images of more
-    than 512 pixels a side are shown with every second, third, ... pixel.
+    greatest, and if there are values of both signs zero is the middle grey. Images of more than
+    512 pixels per side are shown with every second, third, ... pixel.
 
-    Raises: ShapeError for other shapes, KindError for anything but real numbers.
+    Args:
+        before: the image before, real numbers of shape `(height, width)` or
+            `(channels, height, width)`.
+        after: the image after, likewise.
 
-    >>> figure = image_pair(np.full((4, 4), 9), np.zeros((4, 4)))
+    Raises:
+        ShapeError: for other shapes.
+        KindError: when the images do not contain real numbers.
+
+    >>> import convalg as ca, numpy as np
+    >>> figure = ca.draw.image_pair(np.full((4, 4), 9), np.zeros((4, 4)))
     >>> [axes.get_title(loc="left") for axes in figure.axes]
     ['before: 4 x 4', 'after: 4 x 4']
     """
@@ -53,14 +60,14 @@ def image_pair(before: npt.ArrayLike, after: npt.ArrayLike) -> Drawing:
     tallest = max(side * min(height / width, 1.6) for height, width in sizes)
     cell = tallest + below + above
     figure = Drawing(across * (side + gap) + 0.1, down * cell)
-    for number, (word, shown) in enumerate(panels):
+    for number, (name, shown) in enumerate(panels):
         row, column = divmod(number, across)
         bottom = (down - 1 - row) * cell + below
         axes = figure.panel(0.1 + column * (side + gap), bottom, side, tallest)
         axes.set_anchor("NW")
         axes.imshow(shown.values, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="equal")
-        caption(axes, f"{word}: {shown.words.split('; ')[0]}", size=9, pad=4)
-        note = "; ".join(shown.words.split("; ")[1:])
+        caption(axes, f"{name}: {shown.label.split('; ')[0]}", size=9, pad=4)
+        note = "; ".join(shown.label.split("; ")[1:])
         axes.text(0, -0.02, note, transform=axes.transAxes, fontsize=7.5, va="top")
     return figure
 
@@ -68,10 +75,10 @@ def image_pair(before: npt.ArrayLike, after: npt.ArrayLike) -> Drawing:
 def _channels(image: npt.ArrayLike, name: str) -> Array:
     values = as_numbers(image, name)
     if values.dtype.kind == "O" and all(isinstance(v, numbers.Real) for v in values.flat):
-        # Fractions of an exact filter.
+        # Exact filters give fractions.
         values = values.astype(np.float64)
     if values.dtype.kind not in "biuf":
-        raise KindError(f"{name} must hold real numbers, not {values.dtype}")
+        raise KindError(f"{name} must contain real numbers, not {values.dtype}")
     if values.ndim not in (2, 3) or not values.size:
         raise ShapeError(
             f"{name} must have shape (height, width) or (channels, height, width), "
@@ -81,7 +88,7 @@ def _channels(image: npt.ArrayLike, name: str) -> Array:
 
 
 def _shown(image: Array) -> list[Shown]:
-    """The panels of an image: one in colour or grey, or one for each channel."""
+    """Return the panels of an image: one in colour or grey, or one for each channel."""
     channels, height, width = image.shape
     step = -(-max(height, width) // MOST_PIXELS)
     size = f"{height} x {width}" + (f"; one pixel of {step} x {step}" if step > 1 else "")
@@ -91,16 +98,16 @@ def _shown(image: Array) -> list[Shown]:
         return [Shown(values / 255, size)]
     panels = []
     for number, plane in enumerate(small[:MOST_PANELS]):
-        words = size if channels == 1 else f"channel {number} of {channels}, {size}"
-        panels.append(_grey(plane, words))
+        label = size if channels == 1 else f"channel {number} of {channels}, {size}"
+        panels.append(_grey(plane, label))
     return panels
 
 
-def _grey(plane: npt.NDArray[np.float64], words: str) -> Shown:
+def _grey(plane: npt.NDArray[np.float64], label: str) -> Shown:
     low, high = float(plane.min()), float(plane.max())
     if low < 0:
         low, high = -max(-low, high), max(-low, high)
     spread = high - low or 1.0
     zero = ", grey 0" if low < 0 < high else ""
     scale = f"black {low:,.6g}{zero}, white {high:,.6g}"
-    return Shown((plane - low) / spread, f"{words}; {scale}")
+    return Shown((plane - low) / spread, f"{label}; {scale}")

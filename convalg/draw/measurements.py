@@ -1,4 +1,4 @@
-"""What was measured of an operator or a network: singular values, coverage, effective fields."""
+"""Measurements of an operator or a network: singular values, coverage, effective fields."""
 
 from __future__ import annotations
 
@@ -28,61 +28,64 @@ MARGIN = 2
 
 
 def spectrum(source: Operator | Spectrum) -> Drawing:
-    """The singular values of an operator, largest first, with the norm and the smallest.
+    """Draw the singular values of an operator, the largest first.
 
-    `source` is an operator, or what `ca.spectrum` found for one.
+    Args:
+        source: an operator, or the result of `ca.spectrum`.
 
-    Raises: KindError for anything else; as `ca.spectrum`.
+    Raises:
+        KindError: for anything else; other errors as in `ca.spectrum`.
 
     >>> import convalg as ca
-    >>> spectrum(ca.diagonal([3, -5, 0])).axes[0].get_title(loc="left")
+    >>> ca.draw.spectrum(ca.diagonal([3, -5, 0])).axes[0].get_title(loc="left")
     '3 singular values from 5 to 0 (dense)'
     """
     if not isinstance(source, Operator | Spectrum):
         raise KindError(f"draw.spectrum takes an operator, not {type(source).__name__}")
-    found = source if isinstance(source, Spectrum) else find_spectrum(source)
+    result = source if isinstance(source, Spectrum) else find_spectrum(source)
     figure = Drawing(6.2, 3.4)
     axes = plot(figure, 0.6, 0.5, 5.3, 2.5)
-    places = np.arange(1, len(found) + 1)
-    axes.fill_between(places, found.values, step="mid", color=HUES[4], alpha=0.35, lw=0)
-    mark = "o" if len(found) <= 60 else None
-    axes.plot(places, found.values, color=HUES[0], lw=1.2, marker=mark, ms=3)
-    axes.set_ylim(0, float(found[0]) * 1.06 or 1.0)
-    axes.set_xlim(0.5, len(found) + 0.5)
-    axes.set_xlabel("number of the singular value", fontsize=7.5, color=INK)
-    many = plural(len(found), "singular value")
-    caption(axes, f"{many} from {found[0]:.6g} to {_smallest(found):.6g} ({found.method})")
+    numbers = np.arange(1, len(result) + 1)
+    axes.fill_between(numbers, result.values, step="mid", color=HUES[4], alpha=0.35, lw=0)
+    mark = "o" if len(result) <= 60 else None
+    axes.plot(numbers, result.values, color=HUES[0], lw=1.2, marker=mark, ms=3)
+    axes.set_ylim(0, float(result[0]) * 1.06 or 1.0)
+    axes.set_xlim(0.5, len(result) + 0.5)
+    axes.set_xlabel("index of the singular value", fontsize=7.5, color=INK)
+    many = plural(len(result), "singular value")
+    caption(axes, f"{many} from {result[0]:.6g} to {_smallest(result):.6g} ({result.method})")
     return figure
 
 
-def _smallest(found: Spectrum) -> float:
-    """The last value, and zero where it is zero up to rounding."""
-    last = float(found[-1])
-    tiny = float(found[0]) * len(found) * float(np.finfo(float).eps)
+def _smallest(result: Spectrum) -> float:
+    """Return the last value, or zero if it is zero up to rounding."""
+    last = float(result[-1])
+    tiny = float(result[0]) * len(result) * float(np.finfo(float).eps)
     return 0.0 if last <= tiny else last
 
 
 def coverage(operator: Any) -> Drawing:
-    """How often each output is written, as numbers and shades: the checkerboard.
+    """Draw how often each output is written, as numbers and shades, to show checkerboards.
 
-    Of several channels the first is drawn, and of more than 24 outputs a side the shades alone.
+    Of several channels the first is drawn, and for more than 24 outputs per side only the shades.
 
-    Raises: ShapeError for three spatial axes or more; as `ca.coverage`.
+    Raises:
+        ShapeError: for three or more spatial axes; other errors as in `ca.coverage`.
 
     >>> import convalg as ca
-    >>> figure = coverage(ca.transposed_correlation(5, [1, 1, 1], stride=2))
+    >>> figure = ca.draw.coverage(ca.transposed_correlation(5, [1, 1, 1], stride=2))
     >>> figure.axes[0].get_title(loc="left").partition(",")[0]
     'uneven: written 1 or 2 times'
     """
-    found = count_coverage(operator)
-    counts = found.counts if found.counts.ndim < 3 else found.counts[0]
+    result = count_coverage(operator)
+    counts = result.counts if result.counts.ndim < 3 else result.counts[0]
     if counts.ndim > 2:
         raise ShapeError(
-            f"draw.coverage shows one or two spatial axes, not outputs of {found.counts.shape}"
+            f"draw.coverage shows one or two spatial axes, not outputs of {result.counts.shape}"
         )
     plane = np.atleast_2d(counts)
-    words = found.explain()
-    first, _, rest = words.partition("; ")
+    text = result.explain()
+    first, _, rest = text.partition("; ")
     figure, axes, size = _plane(plane, 0.36, below=0.15, above=0.75, least=4.4)
     shades = strong_colours(0.75 * plane / max(int(plane.max()), 1))
     if max(plane.shape) <= MOST_NUMBERS:
@@ -96,30 +99,37 @@ def coverage(operator: Any) -> Drawing:
 
 
 def effective_field(net: Network, node: str | None = None, x: Any = None) -> Drawing:
-    """How strongly an output of a node depends on each pixel, as a heat map.
+    """Draw how strongly an output of a node depends on each pixel, as a heat map.
 
-    Without `x`, the exact profile of a stack of layers with uniform kernels, over its whole
-    receptive field; with an input, the size of the gradient at the pixels of the image that the
+    Without `x` it is the exact profile of a stack of layers with uniform kernels, over its entire
+    receptive field. With an input it is the magnitude of the gradient at the pixels that the
     central output can read, and two more on each side. The darkest pixel is the strongest.
 
-    Raises: KindError for what is no network, ShapeError for three spatial axes or more; as
-    `Network.effective_receptive_field`.
+    Args:
+        net: the network.
+        node: the node of the output, by default the output of the network.
+        x: one input.
+
+    Raises:
+        KindError: when `net` is not a network.
+        ShapeError: for three or more spatial axes; other errors as in
+            `Network.effective_receptive_field`.
 
     >>> import convalg as ca
     >>> net = ca.sequential((1, 64, 64), [ca.layers.Conv(1, 3)] * 5)
-    >>> effective_field(net).axes[0].get_title(loc="left")
+    >>> ca.draw.effective_field(net).axes[0].get_title(loc="left")
     'conv5: 11 x 11 pixels, 90.4% of the weight within two standard deviations'
     """
     if not isinstance(net, Network):
         raise KindError(f"draw.effective_field takes a ca.Network, not {type(net).__name__}")
     name = net.output if node is None else node
-    found: EffectiveField = net.effective_receptive_field(name, x)
-    if found.values.ndim > 2:
+    field: EffectiveField = net.effective_receptive_field(name, x)
+    if field.values.ndim > 2:
         raise ShapeError(
-            f"draw.effective_field shows one or two spatial axes, not {found.values.ndim}"
+            f"draw.effective_field shows one or two spatial axes, not {field.values.ndim}"
         )
-    whole = np.atleast_2d(found.values)
-    plane, edge = (whole, None) if x is None else _near(whole, net, name)
+    values = np.atleast_2d(field.values)
+    plane, edge = (values, None) if x is None else _near(values, net, name)
     shares = plane / (float(plane.max()) or 1.0)
     rows, columns = plane.shape
     figure, axes, _ = _plane(plane, 0.3, below=0.2, above=0.5, least=5.4, right=0.8)
@@ -130,11 +140,11 @@ def effective_field(net: Network, node: str | None = None, x: Any = None) -> Dra
     if edge is not None:
         axes.add_patch(edge)
     _scale(figure, axes)
-    size = " x ".join(map(str, plane.shape[-found.values.ndim :]))
-    words = (
-        f"{name}: {size} pixels, {found.mass():.1%} of the weight within two standard deviations"
+    size = " x ".join(map(str, plane.shape[-field.values.ndim :]))
+    title = (
+        f"{name}: {size} pixels, {field.mass():.1%} of the weight within two standard deviations"
     )
-    caption(axes, words, size=8)
+    caption(axes, title, size=8)
     return figure
 
 
@@ -147,7 +157,7 @@ def _plane(
     least: float,
     right: float = 0.2,
 ) -> tuple[Drawing, Any, float]:
-    """Axes for a grid of cells, and the side of one in inches."""
+    """Return a figure with axes for a grid of cells, and the side of a cell in inches."""
     rows, columns = plane.shape
     size = min(largest, SIDE / max(rows, columns) if rows > 1 else 7.0 / columns)
     left = 0.35
@@ -156,7 +166,7 @@ def _plane(
 
 
 def _near(plane: npt.NDArray[Any], net: Network, node: str) -> tuple[npt.NDArray[Any], Rectangle]:
-    """The pixels around what the central output can read, and a frame for that."""
+    """Return the pixels around the field of the central output, and a frame for the field."""
     middle = tuple(n // 2 for n in net.shapes[node][1:])
     spans = [(0, 0), *net.receptive_field(node).box(middle, clip=True)][-2:]
     starts = [max(int(low) - MARGIN, 0) for low, _ in spans]
@@ -168,11 +178,11 @@ def _near(plane: npt.NDArray[Any], net: Network, node: str) -> tuple[npt.NDArray
 
 
 def _scale(figure: Drawing, axes: Any) -> None:
-    """The shades from nothing to the strongest pixel, at the right."""
-    place = axes.get_position()
+    """Draw the scale of shades, from zero to the strongest pixel, on the right."""
+    box = axes.get_position()
     across, up = figure.get_size_inches()
-    height = min(place.height * up, 1.6)
-    bar = figure.panel(place.x1 * across + 0.12, place.y1 * up - height, 0.12, height)
+    height = min(box.height * up, 1.6)
+    bar = figure.panel(box.x1 * across + 0.12, box.y1 * up - height, 0.12, height)
     ramp = np.linspace(1, 0, STEPS)[:, None]
     bar.imshow(strong_colours(ramp), aspect="auto", interpolation="none")
     bar.yaxis.tick_right()

@@ -10,7 +10,7 @@ from matplotlib.path import Path
 
 from convalg.arguments import plural
 from convalg.draw.figure import Drawing, caption
-from convalg.draw.network_boxes import groups, title_words
+from convalg.draw.network_boxes import box_title, groups
 from convalg.draw.network_layout import LETTER, LINE, BoxPosition, Frame, NetworkLayout, Point, plan
 from convalg.draw.palette import BAND, GHOST, HUES, INK, PAPER
 from convalg.errors import KindError, TooLargeError
@@ -25,7 +25,7 @@ from convalg.size import size_words
 
 POINTS = 6.2
 MOST_BOXES = 1500
-NOTE = "in each box: node, layers, shape of the output · parameters"
+NOTE = "in each box: node, layers, output shape · parameters"
 
 KINDS: tuple[tuple[tuple[type[Layer], ...], str], ...] = (
     ((Conv, ConvTranspose, TableConv), HUES[0]),
@@ -36,19 +36,21 @@ JOIN, OTHER = HUES[2], HUES[6]
 
 
 def network(net: Network) -> Drawing:
-    """The graph of a network: layers with their shapes and parameters, data flowing down.
+    """Draw the graph of a network: layers with their shapes and parameters, data flowing down.
 
-    A box shows a layer with the elementwise layers behind it. Rule: rows by longest path, with
-    few crossings. Where everything flows through one box a tall graph goes on in the next column,
-    which begins with that box, dashed. In a network of more than 44 boxes equal blocks one behind
-    the other are drawn once, framed. Nested skip connections (a U-Net) are drawn across a U: down
-    on the left, up on the right.
+    A box shows a layer together with the elementwise layers after it. Rows are assigned by longest
+    path and ordered for few crossings. A tall graph is continued in the next column at a box that
+    all data pass; that box is repeated with a dashed frame. In a network of more than 44 boxes,
+    consecutive equal blocks are drawn once, in a frame. Nested skip connections (a U-Net) are drawn
+    across a U: down on the left, up on the right.
 
-    Raises: KindError for what is no network, TooLargeError for more than 1500 boxes.
+    Raises:
+        KindError: when `net` is not a network.
+        TooLargeError: for more than 1500 boxes.
 
     >>> import convalg as ca
     >>> net = ca.sequential((1, 28, 28), [ca.layers.Conv(6, 5), ca.layers.ReLU()], name="small")
-    >>> network(net).axes[0].get_title(loc="left")
+    >>> ca.draw.network(net).axes[0].get_title(loc="left")
     'small: 2 layers, 156 parameters, 1 x 28 x 28 to 6 x 24 x 24'
     """
     if not isinstance(net, Network):
@@ -57,7 +59,7 @@ def network(net: Network) -> Drawing:
     count = sum(len(part.boxes) for part in parts)
     if count > MOST_BOXES:
         raise TooLargeError(
-            f"a graph of {count} boxes is too large to draw, the most is {MOST_BOXES}: "
+            f"a graph of {count} boxes is too large to draw, the limit is {MOST_BOXES}: "
             f"draw a part of the network"
         )
     return _drawn(plan(parts), _title(net))
@@ -66,25 +68,25 @@ def network(net: Network) -> Drawing:
 def _title(net: Network) -> str:
     shapes = [" x ".join(map(size_words, shape)) for shape in (net.in_shape, net.out_shape)]
     count = net.parameters
-    words = f"{count:,}" if isinstance(count, int) else size_words(count)
-    return f"{net.name}: {plural(len(net), 'layer')}, {words} parameters, {' to '.join(shapes)}"
+    number = f"{count:,}" if isinstance(count, int) else size_words(count)
+    return f"{net.name}: {plural(len(net), 'layer')}, {number} parameters, {' to '.join(shapes)}"
 
 
-def _drawn(found: NetworkLayout, title: str) -> Drawing:
-    words = max(LETTER * 1.5 * len(title), LETTER * 1.15 * len(NOTE))
-    figure = Drawing(max(found.width, words) + 0.4, found.height + 0.85)
-    # A narrow graph stands in the middle under its title.
-    left = max(words - found.width, 0) / 2
-    axes = figure.panel(0.2, 0.2, max(found.width, words), found.height)
-    axes.set_xlim(-left, max(found.width, words) - left)
-    axes.set_ylim(found.height, 0)
-    for frame in found.frames:
+def _drawn(layout: NetworkLayout, title: str) -> Drawing:
+    least = max(LETTER * 1.5 * len(title), LETTER * 1.15 * len(NOTE))
+    figure = Drawing(max(layout.width, least) + 0.4, layout.height + 0.85)
+    # A narrow graph is centred below its title.
+    left = max(least - layout.width, 0) / 2
+    axes = figure.panel(0.2, 0.2, max(layout.width, least), layout.height)
+    axes.set_xlim(-left, max(layout.width, least) - left)
+    axes.set_ylim(layout.height, 0)
+    for frame in layout.frames:
         _repeated(axes, frame)
-    for points in found.arrows:
+    for points in layout.arrows:
         _arrow(axes, points)
-    for start, end in found.sideways:
+    for start, end in layout.sideways:
         _sideways(axes, start, end)
-    for spot in found.spots:
+    for spot in layout.spots:
         _box(axes, spot)
     caption(axes, title, pad=22)
     axes.annotate(
@@ -117,25 +119,23 @@ def _box(axes: Axes, spot: BoxPosition) -> None:
     axes.add_patch(shape)
     if box is None:
         middle = spot.x + spot.width / 2, spot.y + spot.height / 2
-        _text(axes, *middle, title_words(spot.name), "center")
+        _text(axes, *middle, box_title(spot.name), "center")
         return
     bar = Rectangle(
         (spot.x + 0.02, spot.y + 0.03), 0.055, spot.height - 0.06, color=hue_of(box.layer), lw=0
     )
     bar.set_zorder(4)
     axes.add_patch(bar)
-    for k, words in enumerate((title_words(spot.name), *box.words)):
+    for k, line in enumerate((box_title(spot.name), *box.lines)):
         middle_line = spot.y + 0.05 + LINE * (k + 0.5)
-        _text(axes, spot.x + 0.12, middle_line, words, "left", weight="normal" if k else "bold")
+        _text(axes, spot.x + 0.12, middle_line, line, "left", weight="normal" if k else "bold")
 
 
-def _text(
-    axes: Axes, x: float, y: float, words: str, align: str, *, weight: str = "normal"
-) -> None:
+def _text(axes: Axes, x: float, y: float, text: str, align: str, *, weight: str = "normal") -> None:
     axes.text(
         x,
         y,
-        words,
+        text,
         ha=align,
         va="center_baseline",
         fontsize=POINTS,
@@ -147,7 +147,7 @@ def _text(
 
 
 def hue_of(layer: Layer | None) -> str:
-    """The colour of a kind of layer."""
+    """Return the colour for the kind of a layer."""
     if layer is None:
         return INK
     if layer.many:
@@ -156,7 +156,7 @@ def hue_of(layer: Layer | None) -> str:
 
 
 def _arrow(axes: Axes, points: list[Point]) -> None:
-    """A line with upright ends between neighbouring points."""
+    """Draw a curve with vertical tangents at each point, and an arrow head at the end."""
     path, codes = [points[0]], [Path.MOVETO]
     for (x, y), (to, end) in pairwise(points):
         half = (y + end) / 2
@@ -168,7 +168,7 @@ def _arrow(axes: Axes, points: list[Point]) -> None:
 
 
 def _sideways(axes: Axes, start: Point, end: Point) -> None:
-    """A line to the right: straight to the side of a box, or round to its bottom."""
+    """Draw an arrow to the right: straight to the side of a box, or curved to its bottom."""
     y, (to, stop) = start[1], end
     if abs(y - stop) < 1e-9:
         _line(axes, Path([start, end]), width=1.3)
@@ -185,7 +185,7 @@ def _line(axes: Axes, path: Path, width: float = 0.8) -> None:
 
 
 def _tip(axes: Axes, x: float, y: float, right: int, down: int) -> None:
-    """The head of an arrow that arrives in one of the four directions."""
+    """Draw the head of an arrow in one of the four directions."""
     back = x - 0.07 * right, y - 0.07 * down
     aside = 0.03 * down, 0.03 * right
     corners = [
@@ -198,7 +198,7 @@ def _tip(axes: Axes, x: float, y: float, right: int, down: int) -> None:
 
 
 def _repeated(axes: Axes, frame: Frame) -> None:
-    """A frame around a block that comes several times."""
+    """Draw a frame around a repeated block, with the number of repetitions."""
     shape = FancyBboxPatch(
         (frame.left, frame.top),
         frame.right - frame.left,

@@ -1,4 +1,4 @@
-"""A network as boxes to draw: layers that follow one another joined, repeated blocks drawn once."""
+"""A network as boxes to draw: elementwise layers are joined, repeated blocks are drawn once."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from convalg.network.network import Network
 from convalg.size import size_product, size_words
 
 MOST_SINGLE = 44
-"""Up to this many boxes, blocks that repeat are drawn as often as they come."""
+"""Most boxes for which repeated blocks are drawn separately."""
 LONGEST_NAME, LONGEST_CALL, LONGEST_VALUE = 26, 34, 22
 
 
 @dataclass(frozen=True)
 class LayerBox:
-    """Some layers of a network, one behind the other: words, and the boxes that feed it."""
+    """Consecutive layers of a network: lines of text, and the boxes that are their inputs."""
 
     name: str
     layer: Layer | None
-    words: tuple[str, ...]
+    lines: tuple[str, ...]
     sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Group:
-    """Boxes that stand for `times` equal blocks one behind the other."""
+    """Boxes that represent `times` consecutive equal blocks."""
 
     boxes: tuple[LayerBox, ...]
     times: int = 1
 
 
 def groups(net: Network) -> list[Group]:
-    """The boxes of a network between its necks: boxes that everything flows through.
+    """Return the boxes of a network in groups that end at boxes which all data pass.
 
-    Rule: an elementwise layer stands in the box before it; in a network of more than 44 boxes
-    equal blocks one behind the other are one group.
+    An elementwise layer is part of the preceding box; in a network of more than 44 boxes,
+    consecutive equal blocks are one group.
     """
     boxes = _boxes(net)
-    found = [Group(tuple(part)) for part in _between_necks(boxes)]
-    return _folded(found) if len(boxes) > MOST_SINGLE else found
+    parts = [Group(tuple(part)) for part in _between_necks(boxes)]
+    return _folded(parts) if len(boxes) > MOST_SINGLE else parts
 
 
 def _boxes(net: Network) -> list[LayerBox]:
-    """One box for each layer, with the elementwise layers that only it feeds."""
+    """Return one box for each layer, with the elementwise layers that only it feeds."""
     home = {INPUT: INPUT}
     layers: dict[str, list[str]] = {INPUT: []}
     for node, layer in net.layers():
@@ -65,38 +65,38 @@ def _boxes(net: Network) -> list[LayerBox]:
     boxes = []
     for name, inside in layers.items():
         if name == INPUT:
-            boxes.append(LayerBox(INPUT, None, (_shape_words(net.in_shape),)))
+            boxes.append(LayerBox(INPUT, None, (_shape_text(net.in_shape),)))
             continue
         fed = dict.fromkeys(home[source] for source in net.sources(name))
-        boxes.append(LayerBox(name, net[name], _words(net, inside), tuple(fed)))
+        boxes.append(LayerBox(name, net[name], _lines(net, inside), tuple(fed)))
     return boxes
 
 
-def _words(net: Network, nodes: Sequence[str]) -> tuple[str, ...]:
-    """The call that makes the first layer, what follows it, the shape and the parameters."""
+def _lines(net: Network, nodes: Sequence[str]) -> tuple[str, ...]:
+    """Return the call of the first layer, the other layers, the shape and the parameters."""
     first, *others = nodes
-    words = [layer_words(net[first])]
+    lines = [layer_text(net[first])]
     if others:
-        words.append(_shortened(" ".join(f"+ {_kind(net[node])}" for node in others), LONGEST_CALL))
+        lines.append(_shortened(" ".join(f"+ {_kind(net[node])}" for node in others), LONGEST_CALL))
     count = sum(
         size_product(shape)
         for node in nodes
         for shape in net[node].weights(*net.input_shapes(node)).values()
     )
-    shape = _shape_words(net.shapes[nodes[-1]])
+    shape = _shape_text(net.shapes[nodes[-1]])
     numbers = f" · {count:,}" if isinstance(count, int) and count else ""
-    return (*words, f"{shape}{numbers}")
+    return (*lines, f"{shape}{numbers}")
 
 
 def _kind(layer: Layer) -> str:
     return layer.function if isinstance(layer, Pointwise) else type(layer).__name__
 
 
-def layer_words(layer: Layer) -> str:
-    """The call that makes a layer, in one short line.
+def layer_text(layer: Layer) -> str:
+    """Return the call that creates a layer, shortened to one line.
 
     >>> import convalg as ca
-    >>> layer_words(ca.layers.Conv(64, 7, stride=2, padding=3, bias=False))
+    >>> layer_text(ca.layers.Conv(64, 7, stride=2, padding=3, bias=False))
     'Conv(64, 7, stride=2, padding=3)'
     """
     shown = []
@@ -112,36 +112,36 @@ def layer_words(layer: Layer) -> str:
     return f"{_kind(layer)}({', '.join(shown)})" if shown else _kind(layer)
 
 
-def _shape_words(shape: Sequence[object]) -> str:
+def _shape_text(shape: Sequence[object]) -> str:
     return " x ".join(size_words(size) for size in shape)
 
 
 def _shortened(text: str, longest: int) -> str:
-    """A text with its middle left out where it is too long."""
+    """Return a text without its middle if it is too long."""
     if len(text) <= longest:
         return text
     half = (longest - 1) // 2
     return f"{text[:half]}…{text[-half:]}"
 
 
-def title_words(name: str) -> str:
-    """The name of a box, short enough for it."""
+def box_title(name: str) -> str:
+    """Return the name of a box, shortened to fit."""
     return _shortened(name, LONGEST_NAME)
 
 
 def _between_necks(boxes: list[LayerBox]) -> list[list[LayerBox]]:
-    """The boxes in parts, each up to the next box that nothing flows past."""
-    place = {box.name: k for k, box in enumerate(boxes)}
+    """Split the boxes into parts, each ending with a box that all data pass."""
+    position = {box.name: k for k, box in enumerate(boxes)}
     reach = list(range(len(boxes)))
     for k, box in enumerate(boxes):
         for source in box.sources:
-            reach[place[source]] = max(reach[place[source]], k)
+            reach[position[source]] = max(reach[position[source]], k)
     parts: list[list[LayerBox]] = [[]]
     furthest = 0
     for k, box in enumerate(boxes):
         parts[-1].append(box)
         is_neck = furthest <= k
-        # What feeds nothing is an output: past it nothing flows, and it is no neck.
+        # A box that feeds nothing is an output, at which the graph cannot be split.
         furthest = max(furthest, reach[k])
         if is_neck and (reach[k] > k or k == len(boxes) - 1):
             parts.append([])
@@ -149,36 +149,36 @@ def _between_necks(boxes: list[LayerBox]) -> list[list[LayerBox]]:
 
 
 def _folded(parts: list[Group]) -> list[Group]:
-    """Equal groups one behind the other as one."""
-    found: list[Group] = []
+    """Merge consecutive equal groups."""
+    folded: list[Group] = []
     looks: list[object] = []
     renamed: dict[str, str] = {}
     for part in parts:
         look = _look(part)
-        if found and look == looks[-1]:
-            renamed[part.boxes[-1].name] = found[-1].boxes[-1].name
-            found[-1] = replace(found[-1], times=found[-1].times + 1)
+        if folded and look == looks[-1]:
+            renamed[part.boxes[-1].name] = folded[-1].boxes[-1].name
+            folded[-1] = replace(folded[-1], times=folded[-1].times + 1)
             continue
         boxes = tuple(
             replace(box, sources=tuple(renamed.get(name, name) for name in box.sources))
             for box in part.boxes
         )
-        found.append(Group(boxes))
+        folded.append(Group(boxes))
         looks.append(look)
-    return found
+    return folded
 
 
 def _look(part: Group) -> object:
-    """What two groups have in common when they are the same block: all but the names."""
-    place = {box.name: k for k, box in enumerate(part.boxes)}
+    """Return a key that is equal for groups that differ only in names."""
+    position = {box.name: k for k, box in enumerate(part.boxes)}
     return tuple(
-        (repr(box.layer), box.words, tuple(place.get(name, -1) for name in box.sources))
+        (repr(box.layer), box.lines, tuple(position.get(name, -1) for name in box.sources))
         for box in part.boxes
     )
 
 
 def as_graph(parts: Sequence[Group]) -> nx.DiGraph:
-    """The boxes of some groups as a graph, edges in the direction of the data."""
+    """Return the boxes of groups as a graph, with edges in the direction of the data."""
     graph: nx.DiGraph = nx.DiGraph()
     for part in parts:
         for box in part.boxes:

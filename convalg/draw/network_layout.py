@@ -1,4 +1,4 @@
-"""Where the boxes and arrows of a network stand: in columns, or on the two sides of a U."""
+"""The layout of the boxes and arrows of a network: in columns, or on the two sides of a U."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import pairwise
 import networkx as nx
 
 from convalg.draw.graph_layout import Layering, layering
-from convalg.draw.network_boxes import Group, LayerBox, as_graph, title_words
+from convalg.draw.network_boxes import Group, LayerBox, as_graph, box_title
 from convalg.draw.skip_layout import SkipLayout, hourglass
 
 LINE = 0.112  # inches between lines of text
@@ -18,17 +18,17 @@ LETTER, BOLD = 0.0515, 0.059  # inches, the mean width of a letter
 PITCH = 0.2  # inches between rows
 NARROWEST = 1.1
 BETWEEN = 0.5  # inches between columns
-MARGIN, TIMES = 0.06, 0.4  # inches around a block in a frame, and for how often it comes
-TALLEST = 9.6  # inches of one column, where it can be broken
+MARGIN, TIMES = 0.06, 0.4  # inches around a framed block, and for its number of repetitions
+TALLEST = 9.6  # inches of one column, if it can be split
 PAGE, LEAST = 0.75, 0.3
-"""Height over width of a figure of many columns; the least part of a height for a column."""
+"""Height over width of a figure of several columns; least share of the height of a column."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class BoxPosition:
-    """A box at a place, in inches from the top left; without one, a box shown again."""
+    """The position of a box in inches from the top left; `box` is None for a repeated box."""
 
     name: str
     box: LayerBox | None
@@ -40,7 +40,7 @@ class BoxPosition:
 
 @dataclass(frozen=True)
 class Frame:
-    """What goes around a block that comes several times, in inches from the top left."""
+    """The frame around a repeated block, in inches from the top left."""
 
     left: float
     top: float
@@ -53,8 +53,8 @@ class Frame:
 class NetworkLayout:
     """Boxes, arrows, and the frames of repeated blocks.
 
-    An arrow is a list of points: from each to the next it leaves and arrives upright; `sideways`
-    arrows leave to the right.
+    An arrow is a list of points, connected by curves with vertical tangents; `sideways` arrows
+    leave to the right.
     """
 
     width: float = 0.0
@@ -66,7 +66,7 @@ class NetworkLayout:
 
 
 def plan(parts: Sequence[Group]) -> NetworkLayout:
-    """The places of everything in a figure of a network."""
+    """Return the layout of a figure of a network."""
     boxes = {box.name: box for part in parts for box in part.boxes}
     wide = max(_width(box) for box in boxes.values())
     folded = any(part.times > 1 for part in parts)
@@ -75,46 +75,46 @@ def plan(parts: Sequence[Group]) -> NetworkLayout:
 
 
 def _width(box: LayerBox) -> float:
-    words = max(BOLD * len(title_words(box.name)), LETTER * max(map(len, box.words)))
-    return max(words + 0.2, NARROWEST)
+    text_width = max(BOLD * len(box_title(box.name)), LETTER * max(map(len, box.lines)))
+    return max(text_width + 0.2, NARROWEST)
 
 
 def _height(box: LayerBox | None) -> float:
-    return LINE * (1 + len(box.words) if box else 1) + 0.09
+    return LINE * (1 + len(box.lines) if box else 1) + 0.09
 
 
 # Columns.
 
 
 def _columns(parts: Sequence[Group], boxes: dict[str, LayerBox], wide: float) -> NetworkLayout:
-    found = NetworkLayout()
-    for broken in _broken(parts, boxes, wide):
-        graph = as_graph(broken)
+    layout = NetworkLayout()
+    for column in _split(parts, boxes, wide):
+        graph = as_graph(column)
         layers = layering(graph, dict.fromkeys(graph, wide))
-        own = {box.name: box for part in broken for box in part.boxes}
-        if found.spots:
-            found.width += BETWEEN
-        spots, tops = _stand(layers, own, found.width, wide)
-        right = found.width + layers.width
-        for part in broken:
+        own = {box.name: box for part in column for box in part.boxes}
+        if layout.spots:
+            layout.width += BETWEEN
+        spots, tops = _column_positions(layers, own, layout.width, wide)
+        right = layout.width + layers.width
+        for part in column:
             arrows = [
-                _arrow(layers.route(name, box.name), spots[name], spots[box.name], tops, found)
+                _arrow(layers.route(name, box.name), spots[name], spots[box.name], tops, layout)
                 for box in part.boxes
                 for name in box.sources
             ]
-            found.arrows += arrows
+            layout.arrows += arrows
             if part.times > 1:
                 frame = _frame(part, spots, arrows)
-                found.frames.append(frame)
+                layout.frames.append(frame)
                 right = max(right, frame.right + TIMES)
-        found.spots += spots.values()
-        found.width = right
-        found.height = max(found.height, max(s.y + s.height for s in spots.values()))
-    return found
+        layout.spots += spots.values()
+        layout.width = right
+        layout.height = max(layout.height, max(s.y + s.height for s in spots.values()))
+    return layout
 
 
 def _frame(part: Group, spots: dict[str, BoxPosition], arrows: list[list[Point]]) -> Frame:
-    """Around the boxes of a group and the arrows that pass beside them."""
+    """Return the frame around the boxes of a group and the arrows that pass them."""
     inside = [spots[box.name] for box in part.boxes]
     passing = [x for points in arrows for x, _ in points]
     return Frame(
@@ -126,11 +126,11 @@ def _frame(part: Group, spots: dict[str, BoxPosition], arrows: list[list[Point]]
     )
 
 
-def _broken(parts: Sequence[Group], boxes: dict[str, LayerBox], wide: float) -> list[list[Group]]:
-    """The groups in columns of about one height; none is broken off for a few boxes."""
-    heights = [_tall(part, boxes) for part in parts]
+def _split(parts: Sequence[Group], boxes: dict[str, LayerBox], wide: float) -> list[list[Group]]:
+    """Split the groups into columns of similar height, without very short columns."""
+    heights = [_group_height(part, boxes) for part in parts]
     left = sum(heights)
-    # A figure of many columns keeps the shape of a page.
+    # A figure of several columns has the aspect ratio of a page.
     many = max(round(left / max(TALLEST, math.sqrt(PAGE * (wide + BETWEEN) * left))), 1)
     columns: list[list[Group]] = [[]]
     height, target = 0.0, left / many
@@ -145,8 +145,8 @@ def _broken(parts: Sequence[Group], boxes: dict[str, LayerBox], wide: float) -> 
     return columns
 
 
-def _tall(part: Group, boxes: dict[str, LayerBox]) -> float:
-    """Inches that a group takes in a column."""
+def _group_height(part: Group, boxes: dict[str, LayerBox]) -> float:
+    """Return the height of a group in a column, in inches."""
     own = {box.name for box in part.boxes}
     graph = as_graph([part]).subgraph(own)
     return sum(
@@ -155,10 +155,10 @@ def _tall(part: Group, boxes: dict[str, LayerBox]) -> float:
     )
 
 
-def _stand(
+def _column_positions(
     layers: Layering, boxes: dict[str, LayerBox], left: float, wide: float
 ) -> tuple[dict[str, BoxPosition], list[Point]]:
-    """The spots of a column, and the top and bottom of each of its rows."""
+    """Return the positions of the boxes of a column, and the top and bottom of each row."""
     tops: list[Point] = []
     spots: dict[str, BoxPosition] = {}
     y = 0.0
@@ -167,7 +167,7 @@ def _stand(
         high = max(_height(boxes.get(name)) for name in names)
         for name in names:
             box = boxes.get(name)
-            width = wide if box else LETTER * len(title_words(name)) + 0.2
+            width = wide if box else LETTER * len(box_title(name)) + 0.2
             x = left + layers.middles[name] - width / 2
             spots[name] = BoxPosition(name, box, x, y, width, _height(box))
         tops.append((y, y + high))
@@ -180,16 +180,16 @@ def _arrow(
     start: BoxPosition,
     end: BoxPosition,
     tops: list[Point],
-    found: NetworkLayout,
+    layout: NetworkLayout,
 ) -> list[Point]:
-    """From the bottom of a box to the top of another, upright where it passes a row."""
+    """Return the arrow from the bottom of a box to the top of another, vertical at passed rows."""
     points = [(start.x + start.width / 2, start.y + start.height)]
     for (upper, _), (lower, middle) in pairwise(route):
         x, y = points[-1]
-        # The lowest box of a row ends at its bottom, up to rounding.
+        # The tallest box of a row ends at the bottom of the row, up to rounding.
         if tops[upper][1] - y > 1e-9:
             points.append((x, tops[upper][1]))
-        points.append((found.width + middle, tops[lower][0]))
+        points.append((layout.width + middle, tops[lower][0]))
     points[-1] = (end.x + end.width / 2, end.y)
     return points
 
@@ -199,7 +199,7 @@ def _arrow(
 
 def _sides(boxes: dict[str, LayerBox], shape: SkipLayout, wide: float) -> NetworkLayout:
     graph = as_graph([Group(tuple(boxes.values()))])
-    found = NetworkLayout()
+    layout = NetworkLayout()
     count = max(shape.rows.values()) + 1
     high = [
         max((_height(boxes[n]) for n, row in shape.rows.items() if row == k), default=0.0)
@@ -211,27 +211,27 @@ def _sides(boxes: dict[str, LayerBox], shape: SkipLayout, wide: float) -> Networ
         tops.append((y, y + each))
         y += each + PITCH
     spots: dict[str, BoxPosition] = {}
-    for side, turned in ((shape.down, False), (shape.up, True)):
+    for side, upwards in ((shape.down, False), (shape.up, True)):
         part = graph.subgraph(side)
-        part = part.reverse() if turned else part
+        part = part.reverse() if upwards else part
         layers = layering(part, dict.fromkeys(part, wide), shape.rows)
         for name in side:
             top, bottom = tops[shape.rows[name]]
             height = _height(boxes[name])
-            x = found.width + layers.middles[name] - wide / 2
+            x = layout.width + layers.middles[name] - wide / 2
             middle = (top + bottom - height) / 2
             spots[name] = BoxPosition(name, boxes[name], x, middle, wide, height)
         for source, target in part.edges:
             route = layers.route(source, target)
-            points = _arrow(route, spots[source], spots[target], tops, found)
-            found.arrows.append(points[::-1] if turned else points)
-        found.width += layers.width + (0 if turned else 2 * BETWEEN)
+            points = _arrow(route, spots[source], spots[target], tops, layout)
+            layout.arrows.append(points[::-1] if upwards else points)
+        layout.width += layers.width + (0 if upwards else 2 * BETWEEN)
     for source, target in shape.across:
         start, end = spots[source], spots[target]
-        found.sideways.append(_across(start, end, shape.rows[source] == shape.rows[target]))
-    found.spots = list(spots.values())
-    found.height = y - PITCH
-    return found
+        layout.sideways.append(_across(start, end, shape.rows[source] == shape.rows[target]))
+    layout.spots = list(spots.values())
+    layout.height = y - PITCH
+    return layout
 
 
 def _across(start: BoxPosition, end: BoxPosition, level: bool) -> tuple[Point, Point]:

@@ -1,4 +1,4 @@
-"""Colours: one for each weight, told apart with every kind of colour vision."""
+"""Colours: one for each weight, distinguishable with every kind of colour vision."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ LIGHTEST = 0.6
 INK, PAPER = "#1b1f24", "#ffffff"
 BLOCK_LINE, CELL_LINE, GHOST = "#4b5563", "#e3e6ea", "#aab1ba"
 BAND = "#eef1f5"
-"""A background that stands back behind everything."""
+"""The colour of background areas."""
 SEVERAL = "#b9b2a7"
-"""The colour of an entry on which several weights meet."""
+"""The colour of an entry with several weights."""
 
 
 def weight_colours(shape: tuple[int, ...]) -> Colours:
-    """A colour for each weight of a kernel, in row-major order.
+    """Return a colour for each weight of a kernel, in row-major order.
 
     Shapes: (weights, 3), red, green and blue from 0 to 1.
-    Rule: a hue for each row of the kernel, a tint for each column, so that a block of a 2-D
-    matrix has one hue; the weights of one row alone get hues. Tints go on where hues run out.
+    Rule: a hue for each row of the kernel and a tint for each column, so that a block of a 2-D
+    matrix has one hue; the weights of a single row get hues. Further rows repeat the hues with
+    other tints.
 
     >>> weight_colours((3,)).round(2).tolist()
     [[0.0, 0.35, 0.71], [0.86, 0.54, 0.0], [0.36, 0.55, 0.24]]
@@ -44,15 +45,15 @@ def weight_colours(shape: tuple[int, ...]) -> Colours:
 
 
 NEGATIVE, ZERO, POSITIVE = "#0b2a5b", "#8a8f98", "#fff3cf"
-"""The ends and the middle of the scale for numbers of both signs."""
+"""The ends and the middle of the scale for signed numbers."""
 
 
 def signed_colours(values: npt.ArrayLike, largest: float) -> Colours:
-    """A colour for each number from -largest to largest.
+    """Return a colour for each number from -largest to largest.
 
     Shapes: `(*shape)` to `(*shape, 3)`.
-    Rule: dark blue, grey at zero, pale yellow; luminance grows with the number, so the order
-    is the same in greyscale.
+    Rule: dark blue, grey at zero, pale yellow; the luminance increases with the number, so the
+    order is the same in greyscale.
 
     >>> signed_colours([-2, 0, 2], 2).round(2).tolist()
     [[0.04, 0.16, 0.36], [0.54, 0.56, 0.6], [1.0, 0.95, 0.81]]
@@ -63,7 +64,7 @@ def signed_colours(values: npt.ArrayLike, largest: float) -> Colours:
 
 
 def strong_colours(shares: npt.ArrayLike) -> Colours:
-    """A colour for each number from 0 (the paper) to 1 (the darkest), darker all the way.
+    """Return a colour for each number from 0 (white) to 1 (darkest), monotonically darker.
 
     Shapes: `(*shape)` to `(*shape, 3)`.
 
@@ -77,7 +78,7 @@ def strong_colours(shares: npt.ArrayLike) -> Colours:
 
 
 def text_colour(colour: npt.ArrayLike) -> str:
-    """Black or white, whichever stands out more on a colour (at least 4.5 to 1).
+    """Return black or white, whichever has more contrast with a colour (at least 4.5 to 1).
 
     Source: WCAG 2.1, relative luminance and contrast ratio.
 
@@ -88,7 +89,7 @@ def text_colour(colour: npt.ArrayLike) -> str:
 
 
 def luminance(colour: npt.ArrayLike) -> float:
-    """The relative luminance of an sRGB colour, from 0 to 1.
+    """Return the relative luminance of an sRGB colour, from 0 to 1.
 
     >>> luminance((1, 1, 1))
     1.0
@@ -99,5 +100,5 @@ def luminance(colour: npt.ArrayLike) -> float:
 
 
 def rgb(name: str) -> list[float]:
-    """Red, green and blue from 0 to 1 of a name such as "#ffffff"."""
-    return [int(name[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    """Return red, green and blue from 0 to 1 for a name such as "#ffffff"."""
+    return [int(name[start : start + 2], 16) / 255 for start in (1, 3, 5)]

@@ -1,4 +1,4 @@
-"""Pooling: which samples win, and where the gradients go."""
+"""Pooling: the samples of each output, and the gradients."""
 
 from __future__ import annotations
 
@@ -21,19 +21,24 @@ WIDEST = 9.0
 
 
 def pooling(pool: Map, x: Any, g: Any = None) -> Drawing:
-    """A pooling forward and back: the input, the output, its gradient, and that of the input.
+    """Draw a pooling forward and backward: input, output, output gradient and input gradient.
 
-    `pool` is a map such as `ca.max_pool((4, 4), 2)` or an operator such as `ca.average_pool`, `x`
-    one input, `g` the gradient of the output (by default ones). Every output has a colour, and so
-    have the samples that reach it: the winners of a maximum, all samples of a mean. Under the
-    number of such a sample stands its output; one that reaches several is grey-brown, with
-    their number (×2).
+    Every output has a colour, which it shares with the samples that contribute to it: the winners
+    of a maximum, or all samples of a mean. Below the value of such a sample is the name of its
+    output; a sample that contributes to several is grey-brown, with their number (×2).
 
-    Raises: KindError for what is no map, ShapeError for more than two axes or another shape of `x`
-    or `g`, TooLargeError beyond 24 samples a side.
+    Args:
+        pool: a map such as `ca.max_pool((4, 4), 2)`, or an operator such as `ca.average_pool`.
+        x: one input.
+        g: the gradient of the output, by default ones.
+
+    Raises:
+        KindError: when `pool` is not a map.
+        ShapeError: for more than two axes, or another shape of `x` or `g`.
+        TooLargeError: for more than 24 samples per side.
 
     >>> import convalg as ca
-    >>> figure = pooling(ca.max_pool((2, 4), 2), [[1, 5, 2, 0], [3, 4, 8, 6]])
+    >>> figure = ca.draw.pooling(ca.max_pool((2, 4), 2), [[1, 5, 2, 0], [3, 4, 8, 6]])
     >>> [axes.get_title(loc="left") for axes in figure.axes]
     ['x', 'y = pool(x)', 'dL/dy', 'dL/dx']
     """
@@ -42,12 +47,13 @@ def pooling(pool: Map, x: Any, g: Any = None) -> Drawing:
     shapes = pool.in_shape, pool.out_shape
     if any(len(shape) > 2 for shape in shapes):
         raise ShapeError(
-            f"draw.pooling shows one channel of one or two axes, not {shapes[0]}: make the pool "
-            f"without channels"
+            f"draw.pooling shows one channel of one or two axes, not {shapes[0]}: create the "
+            f"pooling without channels"
         )
     if max(max(shape) for shape in shapes) > MOST_CELLS:
         raise TooLargeError(
-            f"a pooling of shape {shapes[0]} is too large to draw, the most is {MOST_CELLS} a side"
+            f"a pooling of shape {shapes[0]} is too large to draw, the limit is "
+            f"{MOST_CELLS} per side"
         )
     values = _one(x, shapes[0], "x")
     y = pool(values)
@@ -75,17 +81,17 @@ def _one(x: Any, shape: tuple[int, ...], name: str) -> Any:
 
 
 def _reached(rows: Iterable[Mapping[int, Any]], count: int) -> list[list[int]]:
-    """The outputs that depend on each sample."""
-    found: list[list[int]] = [[] for _ in range(count)]
+    """Return the outputs that depend on each sample."""
+    readers: list[list[int]] = [[] for _ in range(count)]
     for output, line in enumerate(rows):
         for sample, share in line.items():
             if share != 0:
-                found[sample].append(output)
-    return found
+                readers[sample].append(output)
+    return readers
 
 
 def _colours(reached: list[list[int]], after: Colours) -> Colours:
-    """The colour of the only output that depends on a sample."""
+    """Return the colour of each sample: that of the only output that depends on it."""
     kinds = {0: rgb(PAPER), 2: rgb(SEVERAL)}
     return np.array([kinds.get(min(len(each), 2), after[each[:1]].ravel()) for each in reached])
 

@@ -1,4 +1,4 @@
-"""The receptive field of every node of a network, against the image."""
+"""The receptive field of every node of a network, compared with the image."""
 
 from __future__ import annotations
 
@@ -21,21 +21,29 @@ MOST_ROWS = 60
 
 
 def receptive_field(net: Network, axis: int = 0) -> Drawing:
-    """What the middle output of every node reads along one axis, as bars over the image.
+    """Draw the input range of the middle output of every node along one axis, as bars.
 
-    One row for each node whose field grows; the shaded band is the image, a bar beyond it reads
-    padding. Raises: ArgumentError for an axis that there is not, or sizes that are letters.
+    There is one row for each node whose field is larger than all before; the shaded band is the
+    image, and a bar that extends beyond it reads padding.
+
+    Args:
+        net: the network.
+        axis: the spatial axis.
+
+    Raises:
+        ArgumentError: for an axis that does not exist, or symbolic sizes.
+        KindError: when `net` is not a network.
 
     >>> import convalg as ca
-    >>> from convalg.network.layers import Conv
-    >>> figure = receptive_field(ca.sequential((1, 32, 32), [Conv(4, 3), Conv(4, 3)]))
+    >>> net = ca.sequential((1, 32, 32), [ca.layers.Conv(4, 3), ca.layers.Conv(4, 3)])
+    >>> figure = ca.draw.receptive_field(net)
     """
     a_kind(net, Network, "draw.receptive_field takes a ca.Network")
     dims = len(net.in_shape) - 1
     if not 0 <= (axis := as_integer(axis, "axis", least=0)) < dims:
         raise ArgumentError(f"axis must be 0 to {dims - 1}, not {axis}")
     if any(is_symbolic(n) for n in net.in_shape):
-        raise ArgumentError(f"a figure needs numbers for sizes, not {net.in_shape}")
+        raise ArgumentError(f"draw.receptive_field needs integers as sizes, not {net.in_shape}")
     rows = _rows(net, axis)
     n = int(net.in_shape[1 + axis])
     low = min(0, *(start for _, start, _, _ in rows)) if rows else 0
@@ -46,13 +54,11 @@ def receptive_field(net: Network, axis: int = 0) -> Drawing:
     axes.set_xlim(low - 0.02 * (high - low), high + 0.06 * (high - low))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.add_patch(Rectangle((0, -0.6), n, len(rows) + 0.2, color=BAND, zorder=0))
-    for place, (_, start, end, size) in enumerate(rows):
-        axes.add_patch(
-            Rectangle((start, place - 0.32), end - start, 0.64, color=HUES[0], alpha=0.85)
-        )
+    for row, (_, start, end, size) in enumerate(rows):
+        axes.add_patch(Rectangle((start, row - 0.32), end - start, 0.64, color=HUES[0], alpha=0.85))
         axes.text(
             end + 0.01 * (high - low),
-            place,
+            row,
             size,
             va="center",
             fontsize=7,
@@ -65,17 +71,17 @@ def receptive_field(net: Network, axis: int = 0) -> Drawing:
     axes.axvline(n, color=GHOST, lw=0.8, zorder=0)
     bound = any(size.startswith("at most") for *_, size in rows)
     reads = "can read at most" if bound else "reads"
-    caption(axes, f"{net.name}: what the middle output of each node {reads}, axis {axis}")
+    caption(axes, f"{net.name}: samples that the middle output of each node {reads}, axis {axis}")
     return figure
 
 
 def _rows(net: Network, axis: int) -> list[tuple[str, float, float, str]]:
-    """Name, first and last position, and size of each field that is larger than those before."""
-    found: list[tuple[str, float, float, str]] = []
+    """Return name, first and last position, and size of each field larger than those before."""
+    rows: list[tuple[str, float, float, str]] = []
     widest = 0.0
-    known: dict[str, Any] = reaches(net)
+    fields: dict[str, Any] = reaches(net)
     for node in net:
-        reach = known[node]
+        reach = fields[node]
         if node == INPUT:
             continue
         middle = tuple(
@@ -87,11 +93,11 @@ def _rows(net: Network, axis: int) -> list[tuple[str, float, float, str]]:
             widest = last - first + 1
             at_most = "at most " if reach.is_bound else ""
             size = f"{at_most}{reach.sizes_at_most[axis]}"
-            found.append((node, float(first), float(last + 1), size))
-    if len(found) > MOST_ROWS:
-        step = len(found) / MOST_ROWS
-        found = [found[int(k * step)] for k in range(MOST_ROWS - 1)] + found[-1:]
-    return found
+            rows.append((node, float(first), float(last + 1), size))
+    if len(rows) > MOST_ROWS:
+        step = len(rows) / MOST_ROWS
+        rows = [rows[int(k * step)] for k in range(MOST_ROWS - 1)] + rows[-1:]
+    return rows
 
 
 def _short(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a window of a layer looks at: the padded input, the taps on it, the output. No drawing."""
+"""The data of a window figure, without drawing: the padded input, its taps, the output."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from convalg.operators.leaves import Convolution, single_layer
 from convalg.operators.tree import Operator
 from convalg.size import as_size
 
-Place: TypeAlias = tuple[int, int]
+Position: TypeAlias = tuple[int, int]
 INPUT, PADDING, INSERTED = "input", "padding", "inserted"
 MOST_CELLS = 48
-"""Cells of one side of a padded input or an output, at most."""
+"""Most cells per side of a padded input or an output."""
 MOST_CHANNELS = 4
 MOST_TERMS = 9
 
 
 @dataclass(frozen=True)
 class Board:
-    """A grid of cells: `kinds` and small `texts` by place, and the index of each row and column."""
+    """A grid of cells: `kinds` and short `texts` by position, and row and column indices."""
 
     title: str
     kinds: Array
@@ -36,38 +36,40 @@ class Board:
     columns: tuple[str, ...]
 
     @property
-    def shape(self) -> Place:
-        """Rows and columns, with the padding."""
+    def shape(self) -> Position:
+        """The number of rows and columns, including the padding."""
         rows, columns = self.kinds.shape
         return rows, columns
 
 
 @dataclass(frozen=True)
 class Tap:
-    """A weight on a cell of one of the boards of the input."""
+    """A weight on a cell of one board of the input."""
 
     board: int
-    place: Place
+    position: Position
     label: int
     text: str
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One output of a layer: what is read, with which weights."""
+    """One output of a layer: the samples that it reads, and their weights."""
 
     inputs: tuple[Board, ...]
     taps: tuple[Tap, ...]
     output: Board
-    target: Place
+    target: Position
     formula: str
     left_out: str = ""
 
 
 def layer_of(operator: Any, name: str) -> tuple[Convolution, bool]:
-    """The layer that slides a kernel, and whether it is transposed.
+    """Return the layer of an operator, and whether it is transposed.
 
-    Raises: KindError for anything else, or for axes that no plane shows.
+    Raises:
+        KindError: for another operator, or a transposed layer with a boundary other than zeros.
+        ShapeError: for more than two spatial axes.
     """
     single = single_layer(operator)
     if single is None:
@@ -75,23 +77,23 @@ def layer_of(operator: Any, name: str) -> tuple[Convolution, bool]:
             f"{name} takes a layer of ca.correlation, ca.convolution or "
             f"ca.transposed_correlation, not {operator!r}"
         )
-    layer, turned = single
+    layer, transposed = single
     operator._need_numbers(name)
     if len(layer.geometry.axes) > 2:
         raise ShapeError(
             f"{name} shows one or two spatial axes, not {len(layer.geometry.axes)}: draw a layer "
-            f"over fewer"
+            f"with fewer axes"
         )
-    if turned and any(axis.boundary != "zeros" for axis in layer.geometry.axes):
+    if transposed and any(axis.boundary != "zeros" for axis in layer.geometry.axes):
         raise KindError(
-            f"{name} shows transposed layers with zeros around, not "
-            f"{layer.geometry.axes[0].boundary!r}: their windows wrap"
+            f"{name} shows transposed layers with the boundary 'zeros', not "
+            f"{layer.geometry.axes[0].boundary!r}, whose windows wrap"
         )
-    return layer, turned
+    return layer, transposed
 
 
 def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
-    """The index of one output; by default the middle one of the first channel.
+    """Return the index of one output; by default the middle one of the first channel.
 
     Raises: ShapeError for another number of axes, ArgumentError outside the output.
     """
@@ -100,18 +102,18 @@ def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
         spatial = len(shape) - (len(shape) > 1 and _channels(operator) is not None)
         lead = (0,) * (len(shape) - spatial)
         return (*lead, *(n // 2 for n in shape[len(lead) :]))
-    places = output if isinstance(output, tuple | list) else (output,)
-    if len(places) != len(shape):
+    indices = output if isinstance(output, tuple | list) else (output,)
+    if len(indices) != len(shape):
         raise ShapeError(f"output must be an index into shape {shape}, not {output!r}")
-    found = tuple(int(as_size(v, f"output[{k}]", least=0)) for k, v in enumerate(places))
-    for k, (place, size) in enumerate(zip(found, shape, strict=True)):
-        if place >= size:
-            raise ArgumentError(f"output[{k}] must be below {size}, not {place}")
-    return found
+    index = tuple(int(as_size(v, f"output[{k}]", least=0)) for k, v in enumerate(indices))
+    for k, (position, size) in enumerate(zip(index, shape, strict=True)):
+        if position >= size:
+            raise ArgumentError(f"output[{k}] must be below {size}, not {position}")
+    return index
 
 
 def sample_of(operator: Operator, x: Any) -> Array | None:
-    """The numbers of one input, to be shown. Raises: ShapeError for another shape."""
+    """Return the values of one input, if given. Raises: ShapeError for another shape."""
     if x is None:
         return None
     values = as_numbers(x, "x")
@@ -123,23 +125,26 @@ def sample_of(operator: Operator, x: Any) -> Array | None:
 
 
 def _channels(operator: Operator) -> int | None:
-    layer, turned = layer_of(operator, "draw.window")
-    return layer.geometry.in_channels if turned else layer.geometry.out_channels
+    layer, transposed = layer_of(operator, "draw.window")
+    return layer.geometry.in_channels if transposed else layer.geometry.out_channels
 
 
 def scene(operator: Operator, output: tuple[int, ...], x: Array | None) -> Scene:
-    """The scene of one output; `x` are the numbers of the input, where they are shown."""
-    layer, turned = layer_of(operator, "draw.window")
+    """Return the scene of one output; `x` are the values of the input, if they are shown."""
+    layer, transposed = layer_of(operator, "draw.window")
     geometry = layer.geometry
-    _check_sizes(geometry, turned)
+    _check_sizes(geometry, transposed)
     lead = len(operator.out_shape) - len(geometry.axes)
     channel, target = (output[0] if lead else 0), output[lead:]
-    sources = _sources(geometry, channel, turned)
+    sources = _sources(geometry, channel, transposed)
     shown = sources[:MOST_CHANNELS]
-    lines = [_line(axis, place, turned) for axis, place in zip(geometry.axes, target, strict=True)]
+    lines = [
+        _line(axis, position, transposed)
+        for axis, position in zip(geometry.axes, target, strict=True)
+    ]
     values = None if x is None else np.asarray(x).reshape(-1, *operator.in_shape[lead:])
     boards = tuple(_board(lines, values, source, bool(lead)) for source in shown)
-    taps = _taps(layer, lines, channel, sources, turned)
+    taps = _taps(layer, lines, channel, sources, transposed)
     result = None if x is None else np.asarray(operator(np.asarray(x)))
     return Scene(
         boards,
@@ -153,33 +158,33 @@ def scene(operator: Operator, output: tuple[int, ...], x: Array | None) -> Scene
     )
 
 
-def _check_sizes(geometry: Geometry, turned: bool) -> None:
+def _check_sizes(geometry: Geometry, transposed: bool) -> None:
     for axis in geometry.axes:
         sides = sum(max(int(side), 0) for side in (axis.before, axis.after))
         longest = max(int(axis.in_size) + sides, int(axis.out_size), int(axis.taps))
-        # A list of the cells is made of few only.
+        # Do not create a list of very many cells.
         if longest <= 4 * MOST_CELLS:
-            longest = max(longest, len(_line(axis, 0, turned).kinds))
+            longest = max(longest, len(_line(axis, 0, transposed).kinds))
         if longest > MOST_CELLS:
             raise TooLargeError(
-                f"a window over {longest} cells is too large to draw, the most is {MOST_CELLS}: "
+                f"a window over {longest} cells is too large to draw, the limit is {MOST_CELLS}: "
                 f"draw a smaller layer of the same form"
             )
 
 
-def _sources(geometry: Geometry, channel: int, turned: bool) -> list[int]:
-    """The channels of the input that an output channel reads."""
+def _sources(geometry: Geometry, channel: int, transposed: bool) -> list[int]:
+    """Return the channels of the input that an output channel reads."""
     _, outputs, inputs = geometry.channels
-    mine, other = (inputs, outputs) if turned else (outputs, inputs)
-    first = channel // mine * other
+    own, other = (inputs, outputs) if transposed else (outputs, inputs)
+    first = channel // own * other
     return list(range(first, first + other))
 
 
 @dataclass(frozen=True)
 class SceneLine:
-    """One axis of the padded or stretched input.
+    """One axis of the padded or dilated input.
 
-    `kinds` and `reads` (the sample behind a cell, -1 for zero) by cell, and the cell of each tap.
+    `kinds` and `reads` (the sample in a cell, -1 for zero) by cell, and the cell of each tap.
     """
 
     kinds: tuple[str, ...]
@@ -187,8 +192,8 @@ class SceneLine:
     taps: tuple[int, ...]
 
 
-def _line(axis: Axis, output: int, turned: bool) -> SceneLine:
-    return _stretched(axis, output) if turned else _padded(axis, output)
+def _line(axis: Axis, output: int, transposed: bool) -> SceneLine:
+    return _dilated(axis, output) if transposed else _padded(axis, output)
 
 
 def _padded(axis: Axis, output: int) -> SceneLine:
@@ -204,10 +209,10 @@ def _padded(axis: Axis, output: int) -> SceneLine:
     return SceneLine(kinds, reads, tuple(int(axis.raw(output, t)) + before for t in taps))
 
 
-def _stretched(axis: Axis, output: int) -> SceneLine:
-    """The input of a transposed layer with stride - 1 zeros between its samples.
+def _dilated(axis: Axis, output: int) -> SceneLine:
+    """Return the input of a transposed layer with stride - 1 zeros between its samples.
 
-    Rule: output i reads, with tap t, cell i - (what tap t of output 0 reads) of it.
+    Output i reads with tap t the cell i - r, where r is the raw index of tap t at output 0.
     """
     n, taps, outputs = (int(v) for v in (axis.out_size, axis.taps, axis.in_size))
     samples = {int(axis.raw(o, 0) - axis.raw(0, 0)): o for o in range(n)}
@@ -218,18 +223,18 @@ def _stretched(axis: Axis, output: int) -> SceneLine:
         inside = min(samples) <= cell <= max(samples)
         kinds.append(INPUT if cell in samples else INSERTED if inside else PADDING)
         reads.append(samples.get(cell, -1))
-    places = tuple(output - int(axis.raw(0, t)) - low for t in range(taps))
-    return SceneLine(tuple(kinds), tuple(reads), places)
+    positions = tuple(output - int(axis.raw(0, t)) - low for t in range(taps))
+    return SceneLine(tuple(kinds), tuple(reads), positions)
 
 
-def _plane(place: Sequence[int]) -> Place:
-    """An index of one or two axes as row and column."""
-    row, column = (0, *place)[-2:]
+def _plane(index: Sequence[int]) -> Position:
+    """Return an index of one or two axes as row and column."""
+    row, column = (0, *index)[-2:]
     return int(row), int(column)
 
 
 def _board(lines: list[SceneLine], values: Array | None, source: int, named: bool) -> Board:
-    """The cells of the input of one channel."""
+    """Return the board of one channel of the input."""
     down, across = _two(lines)
     kinds = np.empty((len(down.kinds), len(across.kinds)), dtype=object)
     texts = np.full(kinds.shape, "", dtype=object)
@@ -237,14 +242,14 @@ def _board(lines: list[SceneLine], values: Array | None, source: int, named: boo
     for r, (kind, read) in enumerate(zip(down.kinds, down.reads, strict=True)):
         for c, (other, along) in enumerate(zip(across.kinds, across.reads, strict=True)):
             kinds[r, c] = max(kind, other, key=order.__getitem__)
-            known = read >= 0 and along >= 0
-            if not known:
+            sampled = read >= 0 and along >= 0
+            if not sampled:
                 texts[r, c] = "0"
             elif values is not None:
                 plane = values[source].reshape(-1, values.shape[-1])
                 texts[r, c] = number_text(plane[read, along])
             elif kinds[r, c] == PADDING:
-                # Where a boundary repeats samples, a cell says which one it shows.
+                # If the boundary repeats samples, the cell shows the index of the sample.
                 texts[r, c] = f"x{along}" if len(lines) == 1 else f"x{read},{along}"
     title = f"input, channel {source}" if named else "input"
     rows = _names(down) if len(lines) == 2 else ("",)
@@ -252,7 +257,7 @@ def _board(lines: list[SceneLine], values: Array | None, source: int, named: boo
 
 
 def _names(line: SceneLine) -> tuple[str, ...]:
-    """The index of each sample; nothing beside zeros and copies."""
+    """Return the index of each sample; empty for zeros and copies."""
     return tuple(
         str(read) if kind == INPUT else ""
         for kind, read in zip(line.kinds, line.reads, strict=True)
@@ -260,28 +265,28 @@ def _names(line: SceneLine) -> tuple[str, ...]:
 
 
 def _two(lines: list[SceneLine]) -> tuple[SceneLine, SceneLine]:
-    """Two axes; one alone is a row."""
+    """Return two axes; a single axis is a row."""
     return (lines[0], lines[1]) if len(lines) == 2 else (SceneLine((INPUT,), (0,), (0,)), lines[0])
 
 
 def _taps(
-    layer: Convolution, lines: list[SceneLine], channel: int, sources: list[int], turned: bool
+    layer: Convolution, lines: list[SceneLine], channel: int, sources: list[int], transposed: bool
 ) -> list[Tap]:
-    """Every weight that an output meets, also on padding."""
+    """Return every weight of an output, including those on padding."""
     shape = layer.weights.shape
-    words = [number_text(weight) for weight in layer.weights.ravel()]
+    texts = [number_text(weight) for weight in layer.weights.ravel()]
     down, across = _two(lines)
     inputs = layer.geometry.channels[2]
-    found = []
+    taps = []
     for board, source in enumerate(sources):
-        pair = (source, channel % inputs) if turned else (channel, source % inputs)
+        pair = (source, channel % inputs) if transposed else (channel, source % inputs)
         lead = pair if len(shape) > len(lines) else ()
         for t, row in enumerate(down.taps):
             for u, column in enumerate(across.taps):
                 tap = (t, u) if len(lines) == 2 else (u,)
                 label = int(np.ravel_multi_index((*lead, *tap), shape))
-                found.append(Tap(board, (row, column), label, words[label]))
-    return found
+                taps.append(Tap(board, (row, column), label, texts[label]))
+    return taps
 
 
 def _result(
@@ -292,8 +297,8 @@ def _result(
     texts = np.full((rows, columns), "", dtype=object)
     if result is not None:
         values = (result[output[0]] if named else result).reshape(rows, columns)
-        for place in np.ndindex(rows, columns):
-            texts[place] = number_text(values[place])
+        for index in np.ndindex(rows, columns):
+            texts[index] = number_text(values[index])
     title = f"output, channel {output[0]}" if named else "output"
     kinds = np.full((rows, columns), INPUT, dtype=object)
     names = tuple(map(str, range(rows))) if len(plane) > 1 else ("",)
@@ -308,11 +313,11 @@ def _formula(
     named: bool,
     result: Array | None,
 ) -> str:
-    """The output as a sum, without the products with zeros of the padding."""
+    """Return the output as a sum, without the products with zeros of the padding."""
     down, across = _two(lines)
     terms = []
     for tap in taps:
-        row, column = tap.place
+        row, column = tap.position
         read = down.reads[row], across.reads[column]
         if min(read) < 0:
             continue

@@ -1,4 +1,4 @@
-"""Networks with nested skip connections, such as a U-Net, as two sides of a U."""
+"""The layout of networks with nested skip connections, such as a U-Net, as two sides of a U."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from itertools import pairwise
 import networkx as nx
 
 LEAST_SPAN = 4
-"""Rows that an edge passes before it is a skip connection of a U."""
+"""Least number of rows that a skip connection of a U spans."""
 LEAST_SKIPS = 2
 
 
 @dataclass(frozen=True)
 class SkipLayout:
-    """The nodes on the way down and on the way up, their rows, and the edges across."""
+    """The nodes on the downward and the upward side, their rows, and the edges across."""
 
     down: frozenset[str]
     up: frozenset[str]
@@ -23,26 +23,26 @@ class SkipLayout:
 
 
 def hourglass(graph: nx.DiGraph) -> SkipLayout | None:
-    """The two sides of a graph with nested skip connections, or None where there are none.
+    """Return the two sides of a graph with nested skip connections, or None if there are none.
 
-    Rule: a skip connection joins nodes four or more rows apart; from the outermost to the
-    innermost their sources follow one another and their targets run back. Both ends of one
-    share a row.
+    A skip connection joins nodes at least four rows apart; from the outermost to the innermost
+    their sources are in ascending and their targets in descending order. Both ends of a skip
+    connection are in one row.
 
     >>> main = nx.path_graph(14, create_using=nx.DiGraph)
     >>> main.add_edges_from([(2, 11), (4, 9)])
-    >>> found = hourglass(main)
-    >>> sorted(found.up), found.rows[2] == found.rows[11], found.rows[4] == found.rows[9]
+    >>> layout = hourglass(main)
+    >>> sorted(layout.up), layout.rows[2] == layout.rows[11], layout.rows[4] == layout.rows[9]
     ([9, 10, 11, 12, 13], True, True)
     """
-    place = {n: k for k, row in enumerate(nx.topological_generations(graph)) for n in row}
-    skips = [(u, v) for u, v in graph.edges if place[v] - place[u] >= LEAST_SPAN]
-    skips.sort(key=lambda edge: place[edge[0]])
+    row_of = {n: k for k, row in enumerate(nx.topological_generations(graph)) for n in row}
+    skips = [(u, v) for u, v in graph.edges if row_of[v] - row_of[u] >= LEAST_SPAN]
+    skips.sort(key=lambda edge: row_of[edge[0]])
     if len(skips) < LEAST_SKIPS:
         return None
     reaches = {u: nx.descendants(graph, u) for u in {u for u, _ in skips} | {v for _, v in skips}}
     for (_, outer), (_, inner) in pairwise(skips):
-        if place[inner] >= place[outer] or outer not in reaches[inner]:
+        if row_of[inner] >= row_of[outer] or outer not in reaches[inner]:
             return None
     turn = skips[-1][1]
     up = frozenset(reaches[turn] | {turn})
@@ -59,23 +59,23 @@ def hourglass(graph: nx.DiGraph) -> SkipLayout | None:
 def _rows(
     graph: nx.DiGraph, up: frozenset[str], skips: list[tuple[str, str]]
 ) -> dict[str, int] | None:
-    """Rows that go down on one side and up on the other; None where the skips forbid it."""
+    """Return rows that descend on one side and ascend on the other, or None if impossible."""
     level = {v: u for u, v in skips}
     if len(level) < len(skips) or len(set(level.values())) < len(skips):
         return None
-    turned: nx.DiGraph = nx.DiGraph()
-    turned.add_nodes_from(level.get(node, node) for node in graph)
+    folded: nx.DiGraph = nx.DiGraph()
+    folded.add_nodes_from(level.get(node, node) for node in graph)
     for u, v in graph.edges:
         if (u, v) in skips:
             continue
         if u in up:
-            turned.add_edge(level.get(v, v), level.get(u, u))
+            folded.add_edge(level.get(v, v), level.get(u, u))
         elif v in up:
-            # The way up starts beside the bottom, or above it.
-            turned.add_edge(level.get(v, v), u)
+            # The upward side starts next to the bottom, or above it.
+            folded.add_edge(level.get(v, v), u)
         else:
-            turned.add_edge(u, v)
-    if not nx.is_directed_acyclic_graph(turned):
+            folded.add_edge(u, v)
+    if not nx.is_directed_acyclic_graph(folded):
         return None
-    found = {n: k for k, row in enumerate(nx.topological_generations(turned)) for n in row}
-    return {node: found[level.get(node, node)] for node in graph}
+    rows = {n: k for k, row in enumerate(nx.topological_generations(folded)) for n in row}
+    return {node: rows[level.get(node, node)] for node in graph}

@@ -1,4 +1,4 @@
-"""What a network has learnt: its kernels as small images, and the course of its training."""
+"""Figures of training: kernels as small images, and the training history."""
 
 from __future__ import annotations
 
@@ -23,25 +23,32 @@ MOST_ROWS, MOST_COLUMNS = 16, 16
 WIDEST, TALLEST = 7.6, 9.0  # inches
 LARGEST_TILE, LEAST_SCALE = 0.9, 0.6
 STEPS = 64
-"""Colours in the bar of a scale."""
+"""The number of colours in a scale."""
 
 
 def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing:
-    """Kernels as a grid of small images, all in one scale that is symmetric about zero.
+    """Draw kernels as a grid of small images, all on one scale that is symmetric about zero.
 
-    `source` is a network with weights, whose kernel at `node` is drawn (by default the first
-    that there is), or an array. Shapes: `(*leading, height, width)`, where the leading axes
-    number the images: of two, output channels go down and input channels across. Of more than
-    16 rows or columns the first 16 are drawn, and the title says so.
+    The leading axes number the images; if there are two, output channels go down and input
+    channels across. Of more than 16 rows or columns the first 16 are drawn, which the title
+    states.
 
-    Raises: KindError for what is no network or numbers, ArgumentError without weights or with
-    numbers that are not finite, ShapeError below two axes.
+    Args:
+        source: a network with weights, or an array of shape `(*leading, height, width)`.
+        node: the node of the network whose kernel is drawn, by default the first with a kernel.
 
-    >>> kernels(np.arange(18).reshape(2, 3, 3)).axes[0].get_title(loc="left")
+    Raises:
+        KindError: when `source` is neither a network nor real numbers.
+        SymbolicError: for symbolic kernels.
+        ArgumentError: when there are no weights, or numbers that are not finite.
+        ShapeError: for fewer than two axes.
+
+    >>> import convalg as ca, numpy as np
+    >>> ca.draw.kernels(np.arange(18).reshape(2, 3, 3)).axes[0].get_title(loc="left")
     '0'
     """
     values, name = _values(source, node)
-    whole = values.shape
+    shape = values.shape
     tiles, numbers, cut = _grid(values)
     rows, columns, height, width = tiles.shape
     above, left = 0.16, 0.2
@@ -52,20 +59,20 @@ def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing
     )
     across, down, gap = width * side, height * side, max(side, 0.06)
     wide, tall = columns * (across + gap), rows * (down + above)
-    title = f"{name}: {' x '.join(map(str, whole))}{cut}"
+    title = f"{name}: {' x '.join(map(str, shape))}{cut}"
     whole_width = left + max(wide + 0.75, breadth(title) + 0.1)
-    # A scale has room for its three numbers.
+    # The scale needs room for its three numbers.
     figure = Drawing(whole_width, max(tall, LEAST_SCALE) + 0.75)
     lowest = 0.2 + max(LEAST_SCALE - tall, 0)
     largest = float(np.abs(tiles).max(initial=0))
     points = max(min(7.0, 72 * across / 5), 3.5)
-    for place, words in numbers.items():
-        row, column = place
+    for position, label in numbers.items():
+        row, column = position
         bottom = lowest + (rows - 1 - row) * (down + above)
         axes = figure.panel(left + column * (across + gap), bottom, across, down)
-        axes.imshow(signed_colours(tiles[place], largest), interpolation="none", aspect="auto")
+        axes.imshow(signed_colours(tiles[position], largest), interpolation="none", aspect="auto")
         _frame(axes)
-        caption(axes, words, size=points, pad=2)
+        caption(axes, label, size=points, pad=2)
     _scale(figure, largest, left + wide + 0.1, max(tall, LEAST_SCALE))
     figure.text(
         left / whole_width,
@@ -83,33 +90,36 @@ def _values(source: Any, node: str | None) -> tuple[Array, str]:
     if isinstance(source, Network):
         name = _first_kernel(source) if node is None else node
         source[name]
-        found = source.weights.get(name, {})
-        if "kernel" not in found:
+        weights = source.weights.get(name, {})
+        if "kernel" not in weights:
             raise ArgumentError(
-                f"{name} has no kernel: choose another node, or fill the network with "
-                f"initialise(seed)"
+                f"{name} does not have a kernel: choose another node, or initialise the weights "
+                f"with initialise(seed)"
             )
-        values = np.asarray(found["kernel"])
+        values = np.asarray(weights["kernel"])
     else:
         if node is not None:
-            raise ArgumentError(f"node={node!r} names a layer of a network: an array has none")
+            raise ArgumentError(
+                f"node={node!r} selects a layer of a network, but the source is an array"
+            )
         values, name = as_numbers(source, "kernels"), "kernels"
     if values.dtype.kind == "O":
         try:
             values = values.astype(float)
         except TypeError:
             raise SymbolicError(
-                f"kernels of letters have no scale: draw.kernel shows them, or put in numbers "
-                f"for {values.ravel()[0]}"
+                f"symbolic kernels cannot be shown as colours: use draw.kernel, or substitute "
+                f"numbers for {values.ravel()[0]}"
             ) from None
     if values.dtype.kind not in "biuf":
         raise KindError(f"kernels must be real numbers, not {values.dtype}")
     if values.ndim < 2 or not values.size:
         raise ShapeError(
-            f"kernels must have shape (*leading, height, width), none of them 0, not {values.shape}"
+            f"kernels must have shape (*leading, height, width) with positive sizes, not "
+            f"{values.shape}"
         )
     if not np.isfinite(values).all():
-        raise ArgumentError(f"the kernels of {name} hold numbers that are not finite")
+        raise ArgumentError(f"the kernels of {name} contain numbers that are not finite")
     return values, name
 
 
@@ -117,33 +127,33 @@ def _first_kernel(net: Network) -> str:
     for name, arrays in net.weights.items():
         if "kernel" in arrays:
             return name
-    raise ArgumentError(f"{net.name} has no kernels yet: fill it with initialise(seed)")
+    raise ArgumentError(f"{net.name} has no kernels yet: create them with initialise(seed)")
 
 
 def _grid(values: Array) -> tuple[Array, dict[tuple[int, int], str], str]:
-    """The images in rows and columns, their numbers by place, and what was left out in words."""
+    """Return the images in rows and columns, their labels by position, and a note on omissions."""
     leading, image = values.shape[:-2], values.shape[-2:]
     if len(leading) == 2 and min(leading) > 1:
         tiles = values[:MOST_ROWS, :MOST_COLUMNS]
         rows, columns = tiles.shape[:2]
         left_out = [
-            f"the first {shown} {word} channels"
-            for shown, all_of, word in zip(
+            f"the first {shown} {side} channels"
+            for shown, all_of, side in zip(
                 (rows, columns), leading, ("output", "input"), strict=True
             )
             if shown < all_of
         ]
         numbers = {(r, c): f"{r}, {c}" for r in range(rows) for c in range(columns)}
-        return tiles, numbers, "".join(f", {words}" for words in left_out)
+        return tiles, numbers, "".join(f", {text}" for text in left_out)
     count = math.prod(leading)
     shown = min(count, MOST_ROWS * MOST_COLUMNS)
     columns = min(math.ceil(math.sqrt(shown * image[0] / image[1])), shown)
     rows = -(-shown // columns)
     tiles = np.zeros((rows * columns, *image), dtype=values.dtype)
     tiles[:shown] = values.reshape(count, *image)[:shown]
-    places = [divmod(k, columns) for k in range(shown)]
+    positions = [divmod(k, columns) for k in range(shown)]
     cut = f", the first {shown}" if shown < count else ""
-    names = {place: _number(leading, k) for k, place in enumerate(places)}
+    names = {position: _number(leading, k) for k, position in enumerate(positions)}
     return tiles.reshape(rows, columns, *image), names, cut
 
 
@@ -157,43 +167,48 @@ def _frame(axes: Axes) -> None:
 
 
 def _scale(figure: Drawing, largest: float, left: float, tall: float) -> None:
-    """The colours of the numbers from -largest to largest, at the right."""
+    """Draw the scale of colours from -largest to largest, on the right."""
     height = min(tall - 0.16, 1.6)
     axes = figure.panel(left, 0.2 + tall - 0.16 - height, 0.12, height)
     ramp = np.linspace(1, -1, STEPS)[:, None]
     axes.imshow(signed_colours(ramp, 1.0), aspect="auto", interpolation="none")
     axes.yaxis.tick_right()
-    words = [f"{largest:.3g}", "0", f"-{largest:.3g}"]
-    axes.set_yticks([-0.5, STEPS / 2 - 0.5, STEPS - 0.5], words)
+    labels = [f"{largest:.3g}", "0", f"-{largest:.3g}"]
+    axes.set_yticks([-0.5, STEPS / 2 - 0.5, STEPS - 0.5], labels)
     _frame(axes)
 
 
-# The course of a training.
+# The training history.
 
 
 def history(course: Any) -> Drawing:
-    """Loss and accuracy by epoch, of any object with lists `loss`, `accuracy` and
-    `validation_accuracy`: one number for each epoch, or None where it was not measured.
+    """Draw loss and accuracy by epoch.
 
-    Raises: KindError for an object without a list of losses, ArgumentError for none or for
-    lists longer than it.
+    Args:
+        course: any object with a list `loss`, and optionally lists `accuracy` and
+            `validation_accuracy`: one number for each epoch, or None where it was not measured.
 
+    Raises:
+        KindError: when the object does not have a list of losses.
+        ArgumentError: when there are no losses, or another list has a different length.
+
+    >>> import convalg as ca
     >>> from types import SimpleNamespace
     >>> course = SimpleNamespace(loss=[2.0, 1.0], accuracy=[0.5, 0.75], validation_accuracy=[])
-    >>> [axes.get_title(loc="left") for axes in history(course).axes]
+    >>> [axes.get_title(loc="left") for axes in ca.draw.history(course).axes]
     ['loss: 1 after 2 epochs', 'accuracy: 0.75 on training images']
     """
     losses = _numbers(course, "loss")
     if not losses.size:
-        raise ArgumentError(f"a history needs at least one epoch, and loss is {course.loss!r}")
+        raise ArgumentError(f"a history needs at least one epoch, but loss is {course.loss!r}")
     lines = {
-        words: _numbers(course, name, len(losses))
-        for name, words in (
+        label: _numbers(course, name, len(losses))
+        for name, label in (
             ("accuracy", "training images"),
             ("validation_accuracy", "validation images"),
         )
     }
-    lines = {words: line for words, line in lines.items() if np.isfinite(line).any()}
+    lines = {label: line for label, line in lines.items() if np.isfinite(line).any()}
     wide, tall = 3.3, 2.3
     panels = 1 + bool(lines)
     figure = Drawing(panels * (wide + 0.75) + 0.1, tall + 0.95)
@@ -204,10 +219,10 @@ def history(course: Any) -> Drawing:
     caption(axes, f"loss: {losses[-1]:.4g} after {epochs}")
     if lines:
         axes = plot(figure, 0.6 + wide + 0.75, 0.5, wide, tall)
-        for number, (words, line) in enumerate(lines.items()):
-            _line(axes, line, number, words)
+        for number, (label, line) in enumerate(lines.items()):
+            _line(axes, line, number, label)
         axes.set_ylim(0, 1.02)
-        last = ", ".join(f"{_last(line):.4g} on {words}" for words, line in lines.items())
+        last = ", ".join(f"{_last(line):.4g} on {label}" for label, line in lines.items())
         caption(axes, f"accuracy: {last}", size=9 if len(lines) == 1 else 7.5)
         if len(lines) > 1:
             axes.legend(loc="lower right", fontsize=7, frameon=False)
@@ -215,7 +230,7 @@ def history(course: Any) -> Drawing:
 
 
 def _numbers(course: Any, name: str, longest: int | None = None) -> Array:
-    """One list of a history as floats, NaN for None."""
+    """Return one list of a history as floats, with NaN for None."""
     values = getattr(course, name, None if longest is None else [])
     if values is None or isinstance(values, str) or not hasattr(values, "__iter__"):
         raise KindError(f"draw.history needs a list of numbers `{name}`, not {values!r}")
@@ -234,8 +249,8 @@ def _last(line: Array) -> float:
     return float(line[np.isfinite(line)][-1])
 
 
-def _line(axes: Axes, line: Array, number: int, words: str | None = None) -> None:
-    """A line told from the others by colour, dashes and marks."""
+def _line(axes: Axes, line: Array, number: int, label: str | None = None) -> None:
+    """Draw a line with its own colour, dashes and markers."""
     style, mark = (("-", "o"), ("--", "s"))[number]
     epochs = np.arange(1, len(line) + 1)
     axes.plot(
@@ -246,7 +261,7 @@ def _line(axes: Axes, line: Array, number: int, words: str | None = None) -> Non
         marker=mark if len(line) <= 30 or not np.isfinite(line).all() else None,
         markersize=3,
         linewidth=1.4,
-        label=words,
+        label=label,
     )
     axes.set_xlabel("epoch", fontsize=7.5, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))

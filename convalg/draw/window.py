@@ -1,4 +1,4 @@
-"""The kernel as a window that slides over the padded (or stretched) input; still, or a GIF."""
+"""The kernel as a window that slides over the padded (or dilated) input; a figure or a GIF."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from convalg.draw.scene import (
     INPUT,
     PADDING,
     Board,
-    Place,
+    Position,
     Scene,
     layer_of,
     output_of,
@@ -45,31 +45,37 @@ from convalg.operators.tree import Operator
 from convalg.size import as_size
 
 WIDEST, NARROWEST, LARGEST_CELL = 7.6, 4.8, 0.36  # inches
-LETTER = 0.07  # inches of one letter of the formula
+LETTER = 0.07  # inches of one character of the formula
 LEAST_TEXT = 4  # points
 GAP, BETWEEN = 3.0, 1.7
 """Cells between the input and the output, and between the channels of the input."""
 MOST_FRAMES = 400
 Point: TypeAlias = tuple[float, float]
-LEAST_NAMED = 0.13  # inches of a cell with an index beside it
+LEAST_NAMED = 0.13  # least inches of a cell with an index next to it
 
 
 def window(operator: Operator, output: Any = None, *, x: Any = None) -> Drawing:
-    """The kernel on the padded input at one output, and where its sum goes.
+    """Draw the kernel on the padded input at one output, and the output.
 
-    `output` is an index into the shape of the output (by default its middle); with an input `x`
-    its numbers are shown, and the results. Weights have the colours that `matrix` gives them;
-    taps lie where they are read, so a dilated kernel has holes and a convolution runs backwards.
-    A transposed layer slides over its input stretched by zeros. Of more than 4 input channels the
-    first 4 are shown.
+    Weights have the colours of `matrix`. Each tap is drawn on the sample that it reads, so a
+    dilated kernel has holes and the kernel of a convolution is flipped. A transposed layer slides
+    over its input with zeros inserted. Of more than 4 input channels the first 4 are shown.
 
-    Raises: KindError for what slides no kernel, ShapeError for more than two spatial axes or
-    an `output` or `x` of another shape, TooLargeError beyond 48 cells a side.
+    Args:
+        operator: a correlation, a convolution or a transposed correlation.
+        output: an index into the output shape, by default the middle.
+        x: one input, whose numbers and results are shown.
+
+    Raises:
+        KindError: for another operator.
+        ShapeError: for more than two spatial axes, or an `output` or `x` of another shape.
+        ArgumentError: when `output` is out of range.
+        TooLargeError: for more than 48 cells per side.
 
     >>> import convalg as ca
-    >>> figure = window(ca.correlation((5, 5), ca.kernel(3, 3), padding=1), (0, 2))
-    >>> words = [text.get_text() for text in figure.axes[0].texts if text.get_gid() == "formula"]
-    >>> words[0].split("\\n")[1]
+    >>> figure = ca.draw.window(ca.correlation((5, 5), ca.kernel(3, 3), padding=1), (0, 2))
+    >>> texts = [text.get_text() for text in figure.axes[0].texts if text.get_gid() == "formula"]
+    >>> texts[0].split("\\n")[1]
     'y[0,2] = w10\xa0x[0,1] + w11\xa0x[0,2] + w12\xa0x[0,3] + w20\xa0x[1,1] + w21\xa0x[1,2] +'
     """
     layer_of(operator, "draw.window")
@@ -84,23 +90,32 @@ def window_animation(
     milliseconds: int = 500,
     dpi: int = 90,
 ) -> Path:
-    """Write the window going over every output of the first channel as a GIF that goes on.
+    """Write a looping GIF of the window at every output of the first channel, and return its path.
 
-    The file is written beside its place and renamed; its path is returned.
+    The file is written under a temporary name and renamed, so it is never incomplete.
 
-    Raises: as `window`, ArgumentError for another ending than .gif or a time or dpi that
-    cannot be, TooLargeError for more than 400 outputs, FileError where it cannot be written.
+    Args:
+        operator: a correlation, a convolution or a transposed correlation.
+        path: the file, with the suffix .gif.
+        x: one input, whose numbers and results are shown.
+        milliseconds: the time of each frame, 20 to 60000.
+        dpi: the resolution in pixels per inch, 10 to 400.
+
+    Raises:
+        ArgumentError: for another suffix, time or resolution.
+        TooLargeError: for more than 400 outputs.
+        FileError: when the file cannot be written; other errors as in `window`.
 
     >>> import convalg as ca, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     place = Path(folder) / "window.gif"
-    ...     window_animation(ca.correlation(4, ca.kernel(3)), place, dpi=40).read_bytes()[:3]
+    ...     layer = ca.correlation(4, ca.kernel(3))
+    ...     ca.draw.window_animation(layer, folder + "/window.gif", dpi=40).read_bytes()[:3]
     b'GIF'
     """
     from PIL import Image
 
-    place = as_path(path)
-    ending(place, ("gif",))
+    file = as_path(path)
+    ending(file, ("gif",))
     time = _between(milliseconds, "milliseconds", 20, 60_000)
     pixels = _between(dpi, "dpi", 10, 400)
     layer_of(operator, "draw.window_animation")
@@ -110,7 +125,7 @@ def window_animation(
     count = int(np.prod(plane))
     if count > MOST_FRAMES:
         raise TooLargeError(
-            f"an animation of {count} outputs is too long, the most is {MOST_FRAMES}: animate a "
+            f"an animation of {count} outputs is too long, the limit is {MOST_FRAMES}: animate a "
             f"smaller layer of the same form"
         )
     values = sample_of(operator, x)
@@ -119,14 +134,14 @@ def window_animation(
         frame = _drawn(scene(operator, (*lead, *target), values), operator)
         with Image.open(io.BytesIO(rendered(frame, "png", pixels))) as picture:
             pictures.append(picture.convert("RGB"))
-    # One palette for all frames: nothing flickers.
+    # One palette for all frames avoids flicker.
     colours = pictures[0].quantize(256)
     frames = [p.quantize(palette=colours, dither=Image.Dither.NONE) for p in pictures]
     page = io.BytesIO()
     frames[0].save(
         page, format="GIF", save_all=True, append_images=frames[1:], duration=time, loop=0
     )
-    return replace_file(place, page.getvalue())
+    return replace_file(file, page.getvalue())
 
 
 def _between(value: Any, name: str, least: int, most: int) -> int:
@@ -138,26 +153,26 @@ def _between(value: Any, name: str, least: int, most: int) -> int:
 
 @dataclass(frozen=True)
 class WindowLayout:
-    """Where the boards stand, in cells from the top left: inputs, then the output."""
+    """The positions of the boards in cells from the top left: inputs, then the output."""
 
     wide: float
     tall: float
     inputs: tuple[Point, ...]
     output: Point
     below: bool
-    """Whether the output stands below the input, as it does where both are rows."""
+    """Whether the output is below the input, as it is if both are rows."""
 
 
-def layout_of(found: Scene) -> WindowLayout:
-    """The output beside the input, or below it where both are rows."""
-    boards, (rows, columns) = found.inputs, found.output.shape
+def layout_of(view: Scene) -> WindowLayout:
+    """Return the layout: the output next to the input, or below it if both are rows."""
+    boards, (rows, columns) = view.inputs, view.output.shape
     width = boards[0].shape[1]
     heights = [board.shape[0] for board in boards]
     tall = sum(heights) + BETWEEN * (len(boards) - 1)
     if max(rows, *heights) == 1:
         wide = max(width, columns)
         tops = _stacked(heights, tall, tall)
-        # The middle of a row stands above the middle of the other.
+        # The two rows are centred on each other.
         inputs = tuple(((wide - width) / 2, top) for top in tops)
         return WindowLayout(wide, tall + GAP + 1, inputs, ((wide - columns) / 2, tall + GAP), True)
     high = max(tall, rows)
@@ -167,10 +182,10 @@ def layout_of(found: Scene) -> WindowLayout:
     )
 
 
-def _drawn(found: Scene, operator: Operator) -> Drawing:
-    layer, turned = layer_of(operator, "draw.window")
+def _drawn(view: Scene, operator: Operator) -> Drawing:
+    layer, transposed = layer_of(operator, "draw.window")
     colours = weight_colours(layer.weights.shape)
-    layout = layout_of(found)
+    layout = layout_of(view)
     size = min(LARGEST_CELL, (WIDEST - 0.7) / layout.wide)
     left, above, below = 0.35, 1.05, 0.15
     width = max(layout.wide * size + left + 0.2, NARROWEST)
@@ -178,22 +193,24 @@ def _drawn(found: Scene, operator: Operator) -> Drawing:
     axes = figure.panel(left, below, layout.wide * size, layout.tall * size)
     axes.set_xlim(0, layout.wide)
     axes.set_ylim(layout.tall, 0)
-    for number, (board, at) in enumerate(zip(found.inputs, layout.inputs, strict=True)):
-        covered = {tap.place for tap in found.taps if tap.board == number}
+    for number, (board, at) in enumerate(zip(view.inputs, layout.inputs, strict=True)):
+        covered = {tap.position for tap in view.taps if tap.board == number}
         _board(axes, board, at, size, covered)
-    _board(axes, found.output, layout.output, size, {found.target})
-    _taps(axes, found, layout, colours, size)
-    _target(axes, found, layout, size)
-    what = "transposed: the window on the stretched input" if turned else "the window on the input"
-    title = f"{what}, {found.left_out}" if found.left_out else what
-    # Two lines for the sum in every frame, so that all have one size.
-    joined = found.formula.replace(" x[", "\N{NO-BREAK SPACE}x[")
+    _board(axes, view.output, layout.output, size, {view.target})
+    _taps(axes, view, layout, colours, size)
+    _target(axes, view, layout, size)
+    kind = (
+        "transposed: the window on the dilated input" if transposed else "the window on the input"
+    )
+    title = f"{kind}, {view.left_out}" if view.left_out else kind
+    # Two lines for the sum in every frame, so that all frames have the same size.
+    joined = view.formula.replace(" x[", "\N{NO-BREAK SPACE}x[")
     lines = textwrap.wrap(joined, int((width - left) / LETTER), break_long_words=False)
     if len(lines) > 2:
         lines = [lines[0], f"{lines[1].rpartition(' + ')[0]} + …"]
-    words = "\n".join([title, *lines, *[" "] * (2 - len(lines))])
+    text = "\n".join([title, *lines, *[" "] * (2 - len(lines))])
     axes.annotate(
-        words,
+        text,
         (0, 1),
         xycoords="figure fraction",
         xytext=(72 * left, -8),
@@ -208,7 +225,7 @@ def _drawn(found: Scene, operator: Operator) -> Drawing:
 
 
 def _stacked(heights: list[int], tall: float, high: float) -> list[float]:
-    """The tops of boards below one another, `tall` together, in the middle of a height."""
+    """Return the tops of stacked boards of total height `tall`, centred in a height."""
     top = (high - tall) / 2
     tops = []
     for height in heights:
@@ -217,14 +234,14 @@ def _stacked(heights: list[int], tall: float, high: float) -> list[float]:
     return tops
 
 
-def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Place]) -> None:
-    """The cells of a board; the words of those that something covers are written there."""
+def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Position]) -> None:
+    """Draw the cells of a board, with text in cells that are not covered."""
     left, top = at
     for kind in dict.fromkeys(board.kinds.ravel().tolist()):
-        places = np.argwhere(board.kinds == kind)[:, ::-1] + (left, top)
+        positions = np.argwhere(board.kinds == kind)[:, ::-1] + (left, top)
         squares(
             axes,
-            places,
+            positions,
             PAPER if kind == INPUT else BAND,
             edges=BLOCK_LINE if kind == INPUT else GHOST,
             width=0.6,
@@ -232,11 +249,11 @@ def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Place]
             zorder=2 if kind == INPUT else 1,
             gid=f"cells {kind}",
         )
-    for (row, column), words in np.ndenumerate(board.texts):
-        if words and (row, column) not in covered and fitting(words, size) >= LEAST_TEXT:
+    for (row, column), text in np.ndenumerate(board.texts):
+        if text and (row, column) not in covered and fitting(text, size) >= LEAST_TEXT:
             colour = INK if board.kinds[row, column] == INPUT else BLOCK_LINE
             x, y = left + column + 0.5, top + row + 0.5
-            write(axes, x, y, words, min(fitting(words, size), 7.0), colour, zorder=3)
+            write(axes, x, y, text, min(fitting(text, size), 7.0), colour, zorder=3)
     if size >= LEAST_NAMED:
         points = min(6.0, 72 * size * 0.5)
         for row, name in enumerate(board.rows):
@@ -254,33 +271,33 @@ def _board(axes: Axes, board: Board, at: Point, size: float, covered: set[Place]
     )
 
 
-def _taps(axes: Axes, found: Scene, layout: WindowLayout, colours: Colours, size: float) -> None:
-    """The weights on the cells that they meet, and the outline of the window."""
-    starts = [layout.inputs[tap.board] for tap in found.taps]
-    places = np.array([tap.place[::-1] for tap in found.taps]) + starts
-    filled = colours[[tap.label for tap in found.taps]]
-    squares(axes, places, filled, edges="none", inset=0.06, zorder=4, gid="taps")
-    for tap, (x, y) in zip(found.taps, places, strict=True):
-        below = found.inputs[tap.board].texts[tap.place]
-        words = f"{tap.text}\n{below}" if below else tap.text
-        points = min(fitting(words, size), 7.5)
+def _taps(axes: Axes, view: Scene, layout: WindowLayout, colours: Colours, size: float) -> None:
+    """Draw the weights on the cells that they read."""
+    starts = [layout.inputs[tap.board] for tap in view.taps]
+    positions = np.array([tap.position[::-1] for tap in view.taps]) + starts
+    filled = colours[[tap.label for tap in view.taps]]
+    squares(axes, positions, filled, edges="none", inset=0.06, zorder=4, gid="taps")
+    for tap, (x, y) in zip(view.taps, positions, strict=True):
+        below = view.inputs[tap.board].texts[tap.position]
+        text = f"{tap.text}\n{below}" if below else tap.text
+        points = min(fitting(text, size), 7.5)
         if points >= SMALLEST_TEXT:
-            write(axes, x + 0.5, y + 0.5, words, points, text_colour(colours[tap.label]), zorder=6)
+            write(axes, x + 0.5, y + 0.5, text, points, text_colour(colours[tap.label]), zorder=6)
 
 
-def _target(axes: Axes, found: Scene, layout: WindowLayout, size: float) -> None:
-    """The frames of the windows, the output cell, and lines from one to the other."""
-    row, column = found.target
+def _target(axes: Axes, view: Scene, layout: WindowLayout, size: float) -> None:
+    """Draw the frames of the windows, the output cell, and lines between them."""
+    row, column = view.target
     x, y = layout.output[0] + column, layout.output[1] + row
     cell = Rectangle((x, y), 1, 1, facecolor=INK, lw=0, zorder=5, clip_on=False, gid="target")
     axes.add_patch(cell)
-    words = str(found.output.texts[row, column])
-    if words:
-        write(axes, x + 0.5, y + 0.5, words, min(fitting(words, size), 7.0), PAPER, zorder=6)
+    text = str(view.output.texts[row, column])
+    if text:
+        write(axes, x + 0.5, y + 0.5, text, min(fitting(text, size), 7.0), PAPER, zorder=6)
     lines = []
     for board, (left, top) in enumerate(layout.inputs):
-        rows = [tap.place[0] for tap in found.taps if tap.board == board]
-        columns = [tap.place[1] for tap in found.taps if tap.board == board]
+        rows = [tap.position[0] for tap in view.taps if tap.board == board]
+        columns = [tap.position[1] for tap in view.taps if tap.board == board]
         low, high = top + min(rows), top + max(rows) + 1
         start, end = left + min(columns), left + max(columns) + 1
         frame = Rectangle((start, low), end - start, high - low, fill=False, ec=INK, lw=1.8)

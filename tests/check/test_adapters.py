@@ -310,20 +310,20 @@ BAD = {
         "exit status 1: out of cheese",
     ),
     "signal": ("import os; os.abort()", RuntimeError, "exit status -6: no message"),
-    "nothing": ("", FileError, "y.npy cannot be read: No such file or directory"),
+    "nothing": ("", FileError, "y.npy' (No such file or directory)"),
     "garbage": (
         "import sys; open(sys.argv[3], 'w').write('garbage')",
         FileError,
-        "y.npy does not hold an array",
+        "y.npy does not contain an array",
     ),
-    "empty": ("import sys; open(sys.argv[3], 'w')", FileError, "y.npy does not hold an array"),
-    "a pipe": ("import os, sys; os.mkfifo(sys.argv[3])", FileError, "it is not a regular file"),
+    "empty": ("import sys; open(sys.argv[3], 'w')", FileError, "y.npy does not contain an array"),
+    "a pipe": ("import os, sys; os.mkfifo(sys.argv[3])", FileError, "y.npy' is not a regular file"),
     "a device": (
         "import os, sys; os.symlink('/dev/zero', sys.argv[3])",
         FileError,
-        "y.npy cannot be read: Too many levels of symbolic links",
+        "y.npy' (Too many levels of symbolic links)",
     ),
-    "a folder": ("import os, sys; os.mkdir(sys.argv[3])", FileError, "it is not a regular file"),
+    "a folder": ("import os, sys; os.mkdir(sys.argv[3])", FileError, "y.npy' is a directory"),
     "a huge file": (
         "import sys; open(sys.argv[3], 'wb').truncate(2**40)",
         RuntimeError,
@@ -332,22 +332,22 @@ BAD = {
     "a hole": (
         "import sys; open(sys.argv[3], 'wb').truncate(2**28)",
         FileError,
-        "y.npy does not hold an array",
+        "y.npy does not contain an array",
     ),
     "cut off": (
         "import sys; d = open(sys.argv[1], 'rb').read(); open(sys.argv[3], 'wb').write(d[:-8])",
         FileError,
-        "y.npy announces 4 numbers of float64, and holds 24 bytes",
+        "y.npy declares 4 numbers of float64, but contains 24 bytes",
     ),
     "pickle": (
         "import sys, numpy as np; np.save(sys.argv[3], np.array([{}]), allow_pickle=True)",
         FileError,
-        "y.npy holds objects or text of object, not numbers",
+        "y.npy contains objects or text of object, not numbers",
     ),
     "bare pickle": (
         "import sys, pickle; pickle.dump([1], open(sys.argv[3], 'wb'))",
         FileError,
-        "y.npy does not hold an array",
+        "y.npy does not contain an array",
     ),
     "bytes that are no text": (
         "import os, sys; os.write(2, b'\\xff\\xfe'); sys.exit(1)",

@@ -59,51 +59,57 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: F(half),
         "KindError",
-        "half takes 1 arrays, and a correlation layer needs 2: half(x, w, stride, padding, "
+        "half takes 1 arrays, but a correlation layer needs 2: half(x, w, stride, padding, "
         "dilation, groups)",
     ),
-    (lambda: F(lambda: 0), "KindError", "<lambda> takes 0 arrays, and a correlation layer"),
-    (lambda: F(Silent()), "KindError", "Silent takes 0 arrays, and a correlation layer needs 2"),
+    (lambda: F(lambda: 0), "KindError", "<lambda> takes 0 arrays, but a correlation layer"),
+    (lambda: F(Silent()), "KindError", "Silent takes 0 arrays, but a correlation layer needs 2"),
     (lambda: F(lambda *, x, w: x), "KindError", "<lambda> takes 0 arrays"),
     (lambda: F(functools.partial(conv, w=1)), "KindError", "takes 1 arrays"),
     (
         lambda: check.backward(conv),
         "KindError",
-        "conv takes 2 arrays, and the gradients of a correlation layer needs 3",
+        "conv takes 2 arrays, but the gradients of a correlation layer needs 3",
     ),
     (
         lambda: F(needs),
         "KindError",
-        "needs wants bias, and a correlation layer has no such option: there are stride, padding, "
+        "needs requires bias, which a correlation layer does not have as an option: the options "
+        "are stride, padding, "
         "dilation, groups",
     ),
-    (lambda: F(keyword_needed), "KindError", "keyword_needed wants layout, and a correlation"),
+    (lambda: F(keyword_needed), "KindError", "keyword_needed requires layout, which a correlation"),
     (
         lambda: check.average_pool(lambda x, size, dilation: x),
         "KindError",
-        "<lambda> wants dilation, and an average pooling has no such option: there are size",
+        "<lambda> requires dilation, which an average pooling does not have as an option: the "
+        "options are size",
     ),
     (
         lambda: check.max_pool(half),
         "KindError",
-        "half has no option size, and a max pooling is told its window by it",
+        "half has no option size, which a max pooling needs for its window",
     ),
     (
         lambda: check.average_pool_backward(lambda x, g, stride: x),
         "KindError",
-        "has no option size, and the gradient of an average pooling is told its window by it",
+        "has no option size, which the gradient of an average pooling needs for its window",
     ),
     # Axes and configurations.
     (lambda: F(conv, dims=0), "ArgumentError", "dims must be at least 1, not 0"),
-    (lambda: F(conv, dims=5), "ArgumentError", "dims must be 1 to 4, and cases a number: 5, 160"),
+    (
+        lambda: F(conv, dims=5),
+        "ArgumentError",
+        "dims must be 1 to 4 and cases an integer, not 5 and 160",
+    ),
     (lambda: F(conv, dims=2.0), "KindError", "dims must be an integer, not 2.0 (float)"),
     (lambda: F(conv, dims=None), "KindError", "dims must be an integer, not None"),
     (lambda: F(conv, dims=True), "KindError", "dims must be an integer, not True"),
-    (lambda: F(conv, dims=N), "ArgumentError", "dims must be 1 to 4, and cases a number: n"),
+    (lambda: F(conv, dims=N), "ArgumentError", "dims must be 1 to 4 and cases an integer, not n"),
     (lambda: F(conv, cases=0), "ArgumentError", "cases must be at least 1, not 0"),
     (lambda: F(conv, cases=-3), "ArgumentError", "cases must be at least 1, not -3"),
     (lambda: F(conv, cases=1e3), "KindError", "cases must be an integer, not 1000.0 (float)"),
-    (lambda: F(conv, cases=N), "ArgumentError", "and cases a number: 2, n"),
+    (lambda: F(conv, cases=N), "ArgumentError", "and cases an integer, not 2 and n"),
     # Adapters.
     (
         lambda: check.from_onnxruntime("Gemm"),
@@ -115,22 +121,22 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: check.from_command([]),
         "KindError",
-        "command must be a list of texts, the program first, not []",
+        "command must be a list of strings that starts with the program, not []",
     ),
     (
         lambda: check.from_command("conv {x} {w} {y}"),
         "KindError",
-        "command must be a list of texts, the program first, not 'conv {x} {w} {y}'",
+        "command must be a list of strings that starts with the program, not 'conv {x} {w} {y}'",
     ),
     (
         lambda: check.from_command([Path("conv"), "{y}"]),
         "KindError",
-        "command must be a list of texts, the program first, not [",
+        "command must be a list of strings that starts with the program, not [",
     ),
     (
         lambda: check.from_command(["conv", "{x}", "{w}"]),
         "ArgumentError",
-        "command has no place for an output such as {y}: ['conv', '{x}', '{w}']",
+        "command has no placeholder for an output such as {y}: ['conv', '{x}', '{w}']",
     ),
     # Layer objects (more of them, of PyTorch, in test_module.py).
     (
@@ -145,8 +151,8 @@ BAD: list[tuple[Call, str, str]] = [
         "target must be FILE.py:function, not 'homework.py'",
     ),
     (lambda: grade(""), "ArgumentError", "target must be FILE.py:function, not ''"),
-    (lambda: grade("nowhere.py:f"), "FileError", "no file nowhere.py to check"),
-    (lambda: grade("/:f"), "FileError", "no file / to check"),
+    (lambda: grade("nowhere.py:f"), "FileError", "the file to check does not exist: nowhere.py"),
+    (lambda: grade("/:f"), "FileError", "the file to check does not exist: /"),
     (
         lambda: grade(f"{__file__}:conv", "dense"),
         "ArgumentError",
@@ -176,7 +182,7 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: worker._loaded(Path("notes.txt"), "conv"),
         "FileError",
-        "notes.txt is no Python file that can be loaded",
+        "notes.txt is not a Python file that can be loaded",
     ),
     (
         lambda: worker._loaded(Path(worker.__file__), "conv"),

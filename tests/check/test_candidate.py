@@ -126,7 +126,7 @@ def test_any_way_to_write_it_passes(f: Any) -> None:
     assert report.passed, report.explain()
     assert report.cases == 24
     (note,) = report.notes
-    assert note.startswith("not exercised, since")
+    assert note.startswith("not tested, since")
     assert note.endswith(", ".join(name for name in FORWARD.options if name not in report.options))
 
 
@@ -153,7 +153,7 @@ def test_a_tuple_is_refused_where_an_int_is_not_wanted_either() -> None:
 
     report = check.forward(often, cases=40)
     assert report.diagnosis[0].code == "raises"
-    assert "exactly where the stride is not 1" in report.diagnosis[0].message
+    assert "exactly when the stride is not 1" in report.diagnosis[0].message
 
 
 # What a call may do.
@@ -200,10 +200,10 @@ ARRAY_TYPES: list[tuple[str, Callable[[np.ndarray], Any], str]] = [
 )
 def test_types_of_answers(change: Callable[[np.ndarray], Any], code: str) -> None:
     found = outcome(lambda x, w: change(right(x, w)))
-    assert found.code == code, found.words
+    assert found.code == code, found.message
     assert codes(lambda x, w: change(right(x, w))) == ([code] if code else [])
     if code:
-        assert found.words.startswith("y is "), found.words
+        assert found.message.startswith("y is "), found.message
     else:
         assert found.parts["y"].dtype == np.float64
 
@@ -213,7 +213,7 @@ def test_a_torch_tensor_is_an_array_while_it_needs_no_gradient() -> None:
     assert outcome(lambda x, w: torch.tensor(right(x, w))).code == ""
     found = outcome(lambda x, w: torch.tensor(right(x, w), requires_grad=True))
     assert found.code == "raises"
-    assert "Use tensor.detach().numpy() instead" in found.words
+    assert "Use tensor.detach().numpy() instead" in found.message
 
 
 SHAPES: list[tuple[str, Callable[[np.ndarray], Any]]] = [
@@ -245,9 +245,9 @@ def test_gradients_come_as_a_pair() -> None:
     assert codes(lambda x, w, g: list(gradients(x, w, g)), "backward") == []
     found = check.backward(lambda x, w, g: gradients(x, w, g)[0], cases=4)
     assert found.diagnosis[0].code == "wrong-type"
-    assert found.diagnosis[0].message.startswith("it returns a ndarray, where (dx, dw) belong")
+    assert found.diagnosis[0].message.startswith("it returns a ndarray instead of (dx, dw)")
     found = check.backward(lambda x, w, g: (*gradients(x, w, g), 0), cases=4)
-    assert found.diagnosis[0].message.startswith("it returns a tuple of 3, where (dx, dw) belong")
+    assert found.diagnosis[0].message.startswith("it returns a tuple of 3 instead of (dx, dw)")
     found = check.backward(lambda x, w, g: (gradients(x, w, g)[0], None), cases=4)
     assert found.diagnosis[0].message.startswith("dw is a NoneType, not an array")
 
@@ -255,7 +255,7 @@ def test_gradients_come_as_a_pair() -> None:
 def test_gradients_in_the_other_order_are_told() -> None:
     found = check.backward(lambda x, w, g: gradients(x, w, g)[::-1], cases=24)
     assert found.diagnosis[0].code == "wrong-shape"
-    assert "the answer is (dw, dx), where (dx, dw) belong" in found.diagnosis[0].message
+    assert "the result is (dw, dx) instead of (dx, dw)" in found.diagnosis[0].message
 
 
 class Refusing:
@@ -265,7 +265,7 @@ class Refusing:
 
 def test_an_answer_that_does_not_become_an_array_is_a_finding() -> None:
     found = outcome(lambda x, w: Refusing())
-    assert (found.code, found.words) == ("raises", "it raises RuntimeError: no array")
+    assert (found.code, found.message) == ("raises", "it raises RuntimeError: no array")
 
 
 class UnprintableError(Exception):
@@ -301,8 +301,8 @@ def test_whatever_it_raises_is_a_finding(error: BaseException) -> None:
 
     found = outcome(f)
     assert found.code == "raises"
-    assert re.match(rf"it raises ([\w.]+\.)?{type(error).__name__}\b", found.words)
-    assert len(found.words) < 300
+    assert re.match(rf"it raises ([\w.]+\.)?{type(error).__name__}\b", found.message)
+    assert len(found.message) < 300
     report = check.forward(f, cases=5)
     assert report.diagnosis[0].code == "raises"
     assert len(report.failures) == report.cases
@@ -342,7 +342,7 @@ def test_what_it_prints_is_not_shown_but_told(capsys: pytest.CaptureFixture[str]
 
     report = check.forward(f, cases=5)
     assert report.passed
-    assert "f prints; that is not shown here" in report.notes
+    assert "f prints; its output is not shown" in report.notes
     assert capsys.readouterr() == ("", "")
     assert "prints" not in str(check.forward(right, cases=5).notes)
 

@@ -117,7 +117,7 @@ def visible_and_named(name: str, part: str, mistake: Mistake, variant: int) -> b
     assert_in_order(report.diagnosis)
     first = report.diagnosis[0]
     if first.code == mistake.code:
-        if len(KINDS[name].parts) > 1 and not first.message.startswith("it is wrong only where"):
+        if len(KINDS[name].parts) > 1 and not first.message.startswith("it is wrong only when"):
             assert first.message.startswith(f"{part}: ")
         return True
     # Another name may stand first only where it gives the same numbers, or where it is the
@@ -269,7 +269,7 @@ def test_an_unknown_mistake_tells_the_places() -> None:
     (found,) = report.diagnosis
     assert found.code == "unknown"
     assert found.confidence == 0
-    assert "no known mistake does this: " in found.message
+    assert "no known mistake explains this: " in found.message
     assert " entries of y are wrong in the smallest case, at (0, 0, 0, 0)" in found.message
     # Without a share, which would be nought.
     assert str(found).startswith("unknown: no known mistake")
@@ -282,7 +282,7 @@ def test_an_unknown_linear_mistake_tells_what_became_of_the_matrix() -> None:
 
     found = check.forward(shifted).diagnosis[0]
     assert found.code == "unknown"
-    assert "its matrix from x to y at an array of shape" in found.message
+    assert "its matrix from x to y for an array of shape" in found.message
     assert "multiplied by 3" in found.message
 
 
@@ -293,14 +293,14 @@ def test_a_wrong_shape_without_a_name_tells_the_shapes() -> None:
 
     found = check.forward(longer).diagnosis[0]
     assert found.code == "wrong-shape"
-    assert "y has shape (2, 1, 5, 2), where (2, 1, 2, 1) belongs" in found.message
+    assert "y has shape (2, 1, 5, 2) instead of (2, 1, 2, 1)" in found.message
 
 
 @pytest.mark.parametrize(
     ("error", "where", "words"),
     [
-        (ValueError, lambda p: p.groups > 1, "exactly where there are groups"),
-        (IndexError, lambda p: max(p.dilation) > 1, "exactly where the dilation is not 1"),
+        (ValueError, lambda p: p.groups > 1, "exactly when there are groups"),
+        (IndexError, lambda p: max(p.dilation) > 1, "exactly when the dilation is not 1"),
         (KeyError, lambda p: max(pair[0] for pair in p.padding) > 0, "where there is padding"),
     ],
 )
@@ -336,7 +336,7 @@ def test_raising_beyond_the_plain_case_tells_it(where: Where, code: str) -> None
 
     report = check.forward(f)
     assert [d.code for d in report.diagnosis] == [code, "raises"]
-    assert "it works only while not: " in report.diagnosis[0].message
+    assert "it fails exactly when " in report.diagnosis[0].message
 
 
 # Nobody who is right is accused.

@@ -144,7 +144,7 @@ def test_every_kind_is_graded(tmp_path: Path, name: str) -> None:
 # What fails, and is told.
 
 FAILING: dict[str, tuple[str, str, str]] = {
-    "flipped": (FLIPPED, "flipped-kernel", "the kernel is flipped on all axes"),
+    "flipped": (FLIPPED, "flipped-kernel", "the kernel is flipped along all axes"),
     "syntax": ("def conv(x, w)\n", "raises", "the file raises SyntaxError"),
     "null bytes": ("\0", "raises", "the file raises SyntaxError"),
     "no text": ("# -*- coding: nonsense -*-", "raises", "the file raises SyntaxError"),
@@ -357,7 +357,7 @@ def test_a_message_that_is_none_is_a_crash(table: str) -> None:
     process._received = lambda: (found, arrays)  # type: ignore[method-assign]
     with pytest.raises(EndedError) as error:
         process.call(KINDS["forward"], {}, {})
-    assert error.value.words == "it left no answer that can be read"
+    assert error.value.message == "it left no readable answer"
 
 
 @pytest.mark.parametrize("length", [2**16 + 1, 2**40, 2**64 - 1])
@@ -367,10 +367,10 @@ def test_a_message_that_is_too_long_is_not_read(length: int) -> None:
 
 
 FORGED: dict[str, tuple[str, str]] = {
-    "an empty one": (SEND + "send('{}'); os._exit(0)", "it left no answer that can be read"),
+    "an empty one": (SEND + "send('{}'); os._exit(0)", "it left no readable answer"),
     "no text": (
         SEND + "os.write(int(sys.argv[3]), b'\\xff' * 99); os._exit(0)",
-        "no answer that can be",
+        "no readable answer",
     ),
     "none": (
         SEND + "os.close(int(sys.argv[3]))" + RIGHT,
@@ -381,7 +381,7 @@ FORGED: dict[str, tuple[str, str]] = {
         SEND + 'send(\'{"name": "conv", "options": [], "arrays": {}}\')\n'
         'send(\'{"passed": true, "code": "passed", "arrays": {}}\'); os._exit(0)',
         # It may be gone when it is called, or when its answer is read.
-        "it left no answer that can be read|it ended the interpreter with status 0",
+        "it left no readable answer|it ended the interpreter with status 0",
     ),
 }
 
@@ -445,7 +445,7 @@ HOSTILE: dict[str, tuple[str, str, str]] = {
         ),
         # A system that limits them raises, others end it.
         "too-many-processes|raises",
-        "processes at a time, and may have 64|Resource temporarily unavailable",
+        "processes at a time, but may have at most 64|Resource temporarily unavailable",
     ),
     "a huge answer": (
         body("return np.broadcast_to(1.0, (2**20, 2**10))"),

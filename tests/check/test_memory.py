@@ -63,7 +63,7 @@ def test_answers_that_are_kept_are_found(make: Callable[[], Callable[..., Any]])
     assert not report
     assert report.diagnosis[0].code == "stale-answer", report.explain()
     assert report.smallest is not None
-    assert "returns the answer to " in report.smallest.words
+    assert "returns the result " in report.smallest.words
 
 
 OPTIONS = configurations(KINDS["forward"], 2, ("stride", "padding"), 64)

@@ -268,8 +268,13 @@ BAD: list[tuple[Any, Any, str, str]] = [
     (nn.LPPool2d(2, 2), (1, 4, 4), "KindError", "layer takes convolutions and average or max"),
     (nn.Conv2d, (1, 4, 4), "KindError", "a convolution or a pooling with kernel_size"),
     (nn.Conv2d(1, 1, 3), (4,), "ShapeError", "in_shape must be (channels, *spatial), not (4,)"),
-    (nn.Conv2d(1, 1, 3), (1, 4), "ShapeError", "has 1 spatial axis, and the layer's kernel_size"),
-    (nn.Conv2d(1, 1, 3), (2, 4, 4), "ShapeError", "has 2 channels, the layer takes 1"),
+    (
+        nn.Conv2d(1, 1, 3),
+        (1, 4),
+        "ShapeError",
+        "has 1 spatial axis, but the kernel_size of the layer",
+    ),
+    (nn.Conv2d(1, 1, 3), (2, 4, 4), "ShapeError", "has 2 channels, but the layer takes 1"),
     (nn.Conv2d(1, 1, 3), (1, 2, 4), "ShapeError", "the layer has no output for inputs of (2, 4)"),
     (nn.ConvTranspose2d(1, 1, 1, padding=1), (1, 2, 4), "ShapeError", "the layer has no output"),
     (nn.MaxPool2d(3), (1, 2, 4), "ShapeError", "the layer has no output for inputs of (2, 4)"),
@@ -280,13 +285,13 @@ BAD: list[tuple[Any, Any, str, str]] = [
         nn.AvgPool2d(2, divisor_override=3),
         (1, 4, 4),
         "KindError",
-        "layer does not know divisor_override=3",
+        "layer does not support divisor_override=3",
     ),
     (
         fake(padding="around", stride=1),
         (1, 4, 4),
         "ArgumentError",
-        "padding must be numbers, 'valid' or 'same', not 'around'",
+        "padding must be integers, 'valid' or 'same', not 'around'",
     ),
 ]
 

@@ -52,9 +52,9 @@ def emptied(found: list[np.ndarray], p: Problem) -> list[np.ndarray]:
 
 CASES: list[tuple[str, Change, str, str]] = [
     ("forward", lambda r, p: [-r[0]], "wrong-sign", "every entry has the wrong sign"),
-    ("forward", lambda r, p: [r[0] / 2], "scaled", "every entry is 1/2 of the right one"),
-    ("forward", lambda r, p: [-r[0] / 2], "scaled", "every entry is -1/2 of the right one"),
-    ("forward", lambda r, p: [r[0] * 2.5], "scaled", "every entry is 2.5 times the right one"),
+    ("forward", lambda r, p: [r[0] / 2], "scaled", "every entry is 1/2 of the correct one"),
+    ("forward", lambda r, p: [-r[0] / 2], "scaled", "every entry is -1/2 of the correct one"),
+    ("forward", lambda r, p: [r[0] * 2.5], "scaled", "every entry is 2.5 times the correct one"),
     ("forward", lambda r, p: [0 * r[0]], "all-zero", "every entry is zero"),
     ("forward", lambda r, p: [r[0] + 1], "constant-added", "1 is added to every entry"),
     ("forward", lambda r, p: [r[0] - 0.5], "constant-added", "-0.5 is added to every entry"),
@@ -66,17 +66,17 @@ CASES: list[tuple[str, Change, str, str]] = [
         "a number is added to each channel",
     ),
     ("forward", lambda r, p: [r[0] / len(p.x)], "scaled", "divided by the batch size"),
-    ("forward", lambda r, p: [r[0] * max(p.stride)], "scaled", "a number that changes from call"),
+    ("forward", lambda r, p: [r[0] * max(p.stride)], "scaled", "a factor that changes from call"),
     ("forward", lambda r, p: [r[0] * np.prod(p.stride)], "scaled", "multiplied by the stride"),
     ("forward", lambda r, p: [r[0] / p.groups], "scaled", "divided by the number of groups"),
     ("backward", lambda r, p: [-r[0], r[1]], "wrong-sign", "dx: every entry has the wrong"),
-    ("backward", lambda r, p: [r[0], r[1] / 2], "scaled", "dw: every entry is 1/2 of the right"),
+    ("backward", lambda r, p: [r[0], r[1] / 2], "scaled", "dw: every entry is 1/2 of the correct"),
     ("backward", lambda r, p: [r[0], 0 * r[1]], "all-zero", "dw: every entry is zero"),
-    ("backward", emptied, "empty-without-padding", "x[p:-p] has nothing for p = 0"),
+    ("backward", emptied, "empty-without-padding", "x[p:-p] is empty for p = 0"),
     ("transposed", lambda r, p: [r[0] + 2], "constant-added", "2 is added to every entry"),
     ("average_pool", lambda r, p: [-r[0]], "wrong-sign", "every entry has the wrong sign"),
     ("max_pool", lambda r, p: [r[0] + 1], "constant-added", "1 is added to every entry"),
-    ("max_pool_backward", lambda r, p: [r[0] * 3], "scaled", "every entry is 3 times the right"),
+    ("max_pool_backward", lambda r, p: [r[0] * 3], "scaled", "every entry is 3 times the correct"),
     ("forward", lambda r, p: [np.maximum(r[0], 0)], "clipped", "entries below 0 become 0"),
     ("forward", lambda r, p: [np.minimum(r[0], 6)], "clipped", "entries above 6 become 6"),
     ("max_pool", lambda r, p: [np.maximum(r[0], -1)], "clipped", "entries below -1 become -1"),
@@ -84,9 +84,14 @@ CASES: list[tuple[str, Change, str, str]] = [
     ("forward", lambda r, p: [np.abs(r[0])], "not-linear", "not linear in x: at y[0"),
     ("backward", lambda r, p: [r[0] * (p.x > 0), r[1]], "depends-on-input", "it changes with x"),
     ("backward", lambda r, p: [r[0], r[1] + p.w], "depends-on-input", "dw: it changes with w"),
-    ("average_pool_backward", lambda r, p: [r[0] * p.x], "depends-on-input", "has nothing to do"),
+    (
+        "average_pool_backward",
+        lambda r, p: [r[0] * p.x],
+        "depends-on-input",
+        "must not depend on it",
+    ),
     ("forward", lambda r, p: [r[0] ** 2], "not-linear", "two inputs give"),
-    ("forward", lambda r, p: [np.sin(r[0])], "not-linear", "and the sum of the inputs"),
+    ("forward", lambda r, p: [np.sin(r[0])], "not-linear", "but their sum gives"),
     ("forward", lambda r, p: [np.cos(r[0])], "not-linear", "(and 1 for zeros)"),
     (
         "backward",
@@ -96,7 +101,7 @@ CASES: list[tuple[str, Change, str, str]] = [
     ),
     ("average_pool", lambda r, p: [np.floor(r[0])], "not-linear", "not linear in x"),
     ("max_pool_backward", lambda r, p: [np.abs(r[0])], "not-linear", "not linear in g"),
-    ("forward", lambda r, p: [np.moveaxis(r[0], 1, -1)], "channels-last", "in another order than"),
+    ("forward", lambda r, p: [np.moveaxis(r[0], 1, -1)], "channels-last", "are not in the order"),
     ("transposed", lambda r, p: [np.moveaxis(r[0], 1, -1)], "channels-last", "in another order"),
     ("max_pool", lambda r, p: [np.moveaxis(r[0], 1, -1)], "channels-last", "in another order"),
     ("forward", lambda r, p: [r[0][0]], "wrong-shape", "(3 axes, where 4 belong)"),
@@ -126,7 +131,7 @@ def test_a_kernel_gradient_that_is_assigned(sample: slice, place: tuple[Any, Any
 
     report = checked("backward", last)
     assert report.diagnosis[0].code == "sum-overwritten"
-    assert report.diagnosis[0].message.startswith("dw: dw is assigned, not added up")
+    assert report.diagnosis[0].message.startswith("dw: dw is assigned instead of accumulated")
 
 
 def test_a_condition_makes_it_less_certain() -> None:
@@ -141,10 +146,10 @@ def test_a_mistake_without_a_name_tells_where_it_is_made() -> None:
 
     report = checked("forward", late)
     assert report.diagnosis[0].code == "unknown"
-    assert "; exactly where the stride is not 1" in report.diagnosis[0].message
+    assert "; exactly when the stride is not 1" in report.diagnosis[0].message
     report = checked("forward", lambda r, p: late(r, replace(p, stride=(p.groups,))))
     assert report.diagnosis[0].code == "groups-wrong"
-    assert "it is wrong only where there are groups" in report.diagnosis[0].message
+    assert "it is wrong only when there are groups" in report.diagnosis[0].message
 
 
 def test_the_witness_against_linearity_is_one() -> None:
@@ -152,9 +157,7 @@ def test_the_witness_against_linearity_is_one() -> None:
         return np.abs(right("forward", made("forward", (x, w), {**PLAIN}))[0])
 
     message = check.forward(f).diagnosis[0].message
-    numbers = message.partition("two inputs give ")[2].replace(
-        ", and the sum of the inputs", " and"
-    )
+    numbers = message.partition("two inputs give ")[2].replace(", but their sum gives", " and")
     a, b, both = (float(word) for word in numbers.split(" and "))
     assert a + b != both
 
@@ -198,7 +201,7 @@ def test_poolings_have_windows_and_no_kernels() -> None:
     assert "it raises NotImplementedError: no such kernel" in message
     assert "kernel" not in message.replace("no such kernel", "")
     report = checked("max_pool", lambda r, p: [r[0] + 3 * (p.size[0] != p.size[1])])
-    assert "it is wrong only where the window is not square" in report.explain()
+    assert "it is wrong only when the window is not square" in report.explain()
 
 
 POOL = {"stride": 1, "padding": 0, "ceil_mode": False, "count_include_pad": True}
@@ -271,12 +274,12 @@ def test_a_torch_function_without_its_adapter() -> None:
         ),
         (check.max_pool, torch.nn.functional.max_pool2d, "ca.check.max_pool(ca.check.from_torch"),
         (check.average_pool, pooled, "ca.check.average_pool(ca.check.from_torch(pooled))"),
-        (check.backward, lambda x, w, g: torch.relu(x), "or of from_torch_backward and the"),
+        (check.backward, lambda x, w, g: torch.relu(x), "or use from_torch_backward with the"),
     ]
     for checking, function, words in cases:
         found = checking(function, cases=10).diagnosis[0]
         assert found.code == "needs-adapter"
-        assert "it takes PyTorch tensors, and gets NumPy arrays here" in found.message
+        assert "it takes PyTorch tensors, but is called with NumPy arrays" in found.message
         assert words in found.message
     assert check.forward(check.from_torch(torch.nn.functional.conv2d), cases=10)
 
@@ -293,14 +296,14 @@ def test_a_torch_function_of_gradients_is_adapted() -> None:
 
 def test_a_module_is_checked_as_a_layer() -> None:
     torch = pytest.importorskip("torch")
-    with pytest.raises(KindError, match="is a layer with weights and options of its own"):
+    with pytest.raises(KindError, match="is a layer with its own weights and options"):
         check.forward(torch.nn.Conv2d(1, 1, 3))
 
 
 def test_a_pooling_of_torch_by_its_own_name() -> None:
     def pool(x: Any, kernel_size: Any = 2) -> Any: ...
 
-    with pytest.raises(KindError, match="PyTorch's are wrapped by from_torch"):
+    with pytest.raises(KindError, match="wrap functions of PyTorch with from_torch"):
         check.max_pool(pool)
 
 
@@ -316,7 +319,7 @@ def test_a_missing_package_is_no_mistake(tmp_path: Path) -> None:
     file.write_text("def f(x, w):\n    import no_such_package_at_all\n")
     (found,) = grade(f"{file}:f").result["diagnosis"]
     assert found["code"] == "missing-library"
-    assert "which is not installed here" in found["message"]
+    assert "which is not installed: install it" in found["message"]
 
 
 def test_a_module_missing_from_a_package_that_is_here_is_one() -> None:

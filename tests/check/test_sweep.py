@@ -20,8 +20,8 @@ from convalg.check.sweep import (
     Config,
     configurations,
     exists,
+    option_value,
     output_of,
-    plain,
     problem,
     smaller,
 )
@@ -241,7 +241,7 @@ def by_torch(functional: Any, name: str, dims: int, p: Problem, config: Config) 
 
 @given(values=st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple))
 def test_options_are_an_int_while_equal(values: tuple[int, ...]) -> None:
-    found = plain(values)
+    found = option_value(values)
     assert np.array_equal(np.broadcast_to(found, len(values)), values)
     assert isinstance(found, int) == (len(set(values)) == 1)
 

@@ -66,7 +66,7 @@ def test_what_is_right_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert check("conv") == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("conv, checked as a correlation layer\nAll 8 configurations pass")
-    assert "Note: not exercised, since conv does not have it: stride, padding" in printed.out
+    assert "Note: not tested, since conv does not take them: stride, padding" in printed.out
     assert printed.err == ""
 
 
@@ -167,11 +167,11 @@ BAD = [
     ("homework.py:", "target must be FILE.py:function, not 'homework.py:'"),
     ("homework.py:a.b", "target must be FILE.py:function, not 'homework.py:a.b'"),
     ("homework.py:conv()", "target must be FILE.py:function, not 'homework.py:conv()'"),
-    ("nowhere.py:conv", "no file nowhere.py to check"),
-    (".:conv", "no file . to check"),
+    ("nowhere.py:conv", "the file to check does not exist: nowhere.py"),
+    (".:conv", "the file to check does not exist: ."),
     ("homework.py:conv --kind linear", "kind must be one of forward, backward, transposed"),
     ("homework.py:conv --dims 0", "dims must be at least 1, not 0"),
-    ("homework.py:conv --dims 5", "dims must be 1 to 4, and cases a number: 5"),
+    ("homework.py:conv --dims 5", "dims must be 1 to 4 and cases an integer, not 5"),
     ("homework.py:conv --cases 0", "cases must be at least 1, not 0"),
     ("homework.py:conv --cases -1", "cases must be at least 1, not -1"),
     ("homework.py:conv --cases 10001", "cases must be at most 10,000, not 10,001"),

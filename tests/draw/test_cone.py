@@ -137,22 +137,22 @@ LETTERS = ca.sequential((1, *ca.sizes("n")), [L.Conv(1, 1)])
     ("call", "error", "words"),
     [
         (lambda: ca.draw.cone(L.ReLU()), KindError, "draw.cone takes a ca.Network, not ReLU"),  # type: ignore[arg-type]
-        (lambda: ca.draw.cone(LETTERS), KindError, "a cone needs numbers for sizes, not"),
+        (lambda: ca.draw.cone(LETTERS), KindError, "draw.cone needs integers as sizes, not"),
         (
             lambda: ca.draw.cone(NETWORKS["stack"], axis=1),
             ArgumentError,
-            "axis must be 0 to 0, as the image has, not 1",
+            "axis must be 0 to 0, an axis of the image, not 1",
         ),
         (
             lambda: ca.draw.cone(NETWORKS["stack"], 18),
             ArgumentError,
-            "output must be below 18, the samples of relu1, not 18",
+            "output must be below 18, the number of samples of relu1, not 18",
         ),
         (lambda: ca.draw.cone(NETWORKS["stack"], node="no"), ArgumentError, "has no node 'no'"),
         (
             lambda: ca.draw.cone(ca.sequential((1, 97), [L.Conv(1, 3)])),
             TooLargeError,
-            "a cone over 97 samples and 2 layers is too large to draw, the most is 96 and 24",
+            "a cone over 97 samples and 2 layers is too large to draw, the limits are 96 and 24",
         ),
         (
             lambda: ca.draw.cone(ca.sequential((1, 90), [L.Conv(1, 3)] * 24)),

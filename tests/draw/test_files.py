@@ -68,11 +68,11 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("figure", "name", "dpi", "error", "words"),
     [
-        (Figure(), "a.jpg", 100, ArgumentError, "name of the file must end in .svg, .pdf, .png"),
+        (Figure(), "a.jpg", 100, ArgumentError, "the file name must end in .svg, .pdf, .png"),
         (Figure(), "a", 100, ArgumentError, "must end in .svg, .pdf, .png, not 'a'"),
         (np.eye(2), "a.svg", 100, KindError, "save takes a figure of ca.draw, not ndarray"),
-        (Figure(), "a.png", 9, ArgumentError, "dpi must be a whole number from 10 to 2400, not 9"),
-        (Figure(), "a.png", 2401, ArgumentError, "dpi must be a whole number"),
+        (Figure(), "a.png", 9, ArgumentError, "dpi must be an integer from 10 to 2400, not 9"),
+        (Figure(), "a.png", 2401, ArgumentError, "dpi must be an integer"),
         (Figure(), "a.png", 100.0, ArgumentError, "from 10 to 2400, not 100.0"),
     ],
 )

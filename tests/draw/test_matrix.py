@@ -121,7 +121,7 @@ def test_other_operators_have_a_colour_for_each_value() -> None:
         (r, c): str(int(total.to_numpy()[r, c])) for r, c in np.argwhere(total.to_numpy()).tolist()
     }
     assert len(set(squares(axes).values())) == 2
-    assert axes.get_title(loc="left") == "3 x 3, 7 entries that are not zero, 2 different values"
+    assert axes.get_title(loc="left") == "3 x 3, 7 non-zeros, 2 different values"
 
 
 def test_an_operator_without_entries_is_blank() -> None:
@@ -171,8 +171,8 @@ def test_beyond_256_rows_or_columns_the_density_is_drawn() -> None:
     share[85, 85] = 2
     assert shown(dense.axes[0]) == pytest.approx(palette.strong_colours(share / 5))
     assert dense.axes[0].get_title(loc="left").split("\n") == [
-        "256 x 257, 512 entries that are not zero",
-        "a pixel is 3 x 3 entries, darkest 0.56 of them filled",
+        "256 x 257, 512 non-zeros",
+        "each pixel is 3 x 3 entries, at most 0.56 of them non-zero",
     ]
 
 
@@ -191,7 +191,7 @@ def test_a_matrix_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_layers_of_any_size_are_counted_axis_by_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = ca.correlation((224, 224), np.ones((64, 64, 3, 3)), padding=1)
     title = ca.draw.matrix(layer).axes[0].get_title(loc="left")
-    assert title.startswith(f"3,211,264 x 3,211,264, {layer.counts.nonzeros:,} entries that")
+    assert title.startswith(f"3,211,264 x 3,211,264, {layer.counts.nonzeros:,} non-zeros")
     room = sys.modules["convalg.draw.density"]
     monkeypatch.setattr(room, "MOST_ENTRIES", 998 * 3)
     assert ca.draw.matrix(ca.correlation(1000, [1, 1, 1])).axes
@@ -258,7 +258,7 @@ def test_a_row_is_framed_and_put_back_into_the_image(name: str, row: Any) -> Non
         (LAYERS["2-D"], (5, 0), ArgumentError, r"row\[0\] must be below 5, not 5"),
         (LAYERS["1-D"], -1, ArgumentError, r"row\[0\] must be at least 0, not -1"),
         (LAYERS["1-D"], "a", KindError, r"row\[0\] must be an integer, not 'a'"),
-        (ca.correlation(257, [1]), 0, ArgumentError, "has no place in a picture of densities"),
+        (ca.correlation(257, [1]), 0, ArgumentError, "cannot be shown in a figure of densities"),
     ],
 )
 def test_rows_that_there_are_not(
@@ -352,7 +352,9 @@ def test_letters_stand_above_the_numbers() -> None:
 
 
 def test_kernels_that_cannot_be_drawn() -> None:
-    with pytest.raises(ShapeError, match=r"letters must have the kernel's shape \(3,\), not \(2,"):
+    with pytest.raises(
+        ShapeError, match=r"letters must have the shape of the kernel \(3,\), not \(2,"
+    ):
         ca.draw.kernel(LAYERS["1-D"], letters=ca.kernel(2))
     with pytest.raises(KindError, match="there is no single kernel"):
         ca.draw.kernel(ca.identity(3))
@@ -395,7 +397,7 @@ def test_modes_are_rows_of_one_matrix(n: int, k: int, dilation: int) -> None:
         ((0, 1), ArgumentError, "n must be at least 1, not 0"),
         ((3, 0), ArgumentError, "k must be at least 1, not 0"),
         ((2.5, 1), KindError, "n must be an integer, not 2.5"),
-        ((250, 8), ArgumentError, "modes draws up to 256 rows, and n=250, k=8 makes 257"),
+        ((250, 8), ArgumentError, "draw.modes draws up to 256 rows, but n=250, k=8 gives 257"),
     ],
 )
 def test_modes_that_there_are_not(sizes: Any, error: type[Exception], words: str) -> None:
@@ -445,7 +447,11 @@ def test_a_flat_image_of_another_range_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("image", "error", "words"),
     [
-        (np.zeros((2, 2), dtype=complex), KindError, "before must hold real numbers, not complex"),
+        (
+            np.zeros((2, 2), dtype=complex),
+            KindError,
+            "before must contain real numbers, not complex",
+        ),
         (np.zeros(3), ShapeError, r"before must have shape \(height, width\) or .* not \(3,\)"),
         (np.zeros((0, 3)), ShapeError, r"before must have shape .* not \(0, 3\)"),
     ],

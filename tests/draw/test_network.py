@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import convalg as ca
 from convalg.draw.graph_layout import GAP, LANE, layering
-from convalg.draw.network_boxes import as_graph, groups, layer_words, title_words
+from convalg.draw.network_boxes import as_graph, box_title, groups, layer_text
 from convalg.draw.network_layout import NetworkLayout, plan
 from convalg.draw.skip_layout import hourglass
 from convalg.errors import KindError, TooLargeError
@@ -74,13 +74,13 @@ def test_every_layer_and_every_edge_is_there(name: str) -> None:
     parts = groups(net)
     assert [part.times for part in parts] == [1] * len(parts)
     boxes = [box for part in parts for box in part.boxes]
-    shown = sum(" ".join(box.words).count("+ ") + 1 for box in boxes if "…" not in box.words[1:2])
+    shown = sum(" ".join(box.lines).count("+ ") + 1 for box in boxes if "…" not in box.lines[1:2])
     assert shown == len(net) + 1
     assert arrows(PLANS[name]) == sum(len(box.sources) for box in boxes)
     totals = sum(
-        int(box.words[-1].split(" · ")[1].replace(",", ""))
+        int(box.lines[-1].split(" · ")[1].replace(",", ""))
         for box in boxes
-        if " · " in box.words[-1]
+        if " · " in box.lines[-1]
     )
     assert totals == net.parameters
 
@@ -97,7 +97,7 @@ def test_a_small_network_word_by_word() -> None:
         "conv1", "Conv(6, 5)", "+ ReLU", "6 x 24 x 24 · 156",
         "maxpool1", "MaxPool(2)", "6 x 12 x 12",
         "flatten1", "Flatten", "864",
-        "in each box: node, layers, shape of the output · parameters",
+        "in each box: node, layers, output shape · parameters",
     ]  # fmt: skip
     assert figure.axes[0].get_title(loc="left").startswith("small: 4 layers, 156 parameters")
 
@@ -108,7 +108,7 @@ def test_repeated_blocks_are_drawn_once() -> None:
     assert max(figure.get_size_inches()) < 16
     net, parts = ca.zoo.resnet152(), groups(ca.zoo.resnet152())
     layers = sum(
-        part.times * (" ".join(box.words).count("+ ") + 1) for part in parts for box in part.boxes
+        part.times * (" ".join(box.lines).count("+ ") + 1) for part in parts for box in part.boxes
     )
     assert layers == len(net) + 1
 
@@ -193,10 +193,10 @@ def test_names_are_drawn_as_they_are() -> None:
 
 
 def test_long_words_are_shortened() -> None:
-    assert title_words("a" * 20 + "b" * 20) == "a" * 12 + "…" + "b" * 12
-    assert title_words("a" * 26) == "a" * 26
+    assert box_title("a" * 20 + "b" * 20) == "a" * 12 + "…" + "b" * 12
+    assert box_title("a" * 26) == "a" * 26
     layer = ca.layers.Conv(64, (3, 5), stride=(2, 1), padding=((1, 2), (3, 4)), groups=4)
-    assert layer_words(layer) == "Conv(64, (3, 5), stride=(2, 1), …)"
+    assert layer_text(layer) == "Conv(64, (3, 5), stride=(2, 1), …)"
 
 
 def test_networks_that_cannot_be_drawn() -> None:

@@ -68,20 +68,24 @@ NET = ca.sequential((1, 9, 9), [ca.layers.Conv(1, 3), ca.layers.ReLU()], name="b
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ((NET,), ArgumentError, "bare has no kernels yet: fill it with initialise"),
-        ((NET, "relu1"), ArgumentError, "relu1 has no kernel: choose another node"),
+        ((NET,), ArgumentError, "bare has no kernels yet: create them with initialise"),
+        ((NET, "relu1"), ArgumentError, "relu1 does not have a kernel: choose another node"),
         ((NET, "none"), ArgumentError, "bare has no node 'none'"),
         (
             (np.ones((2, 2)), "conv1"),
             ArgumentError,
-            "names a layer of a network: an array has none",
+            "selects a layer of a network, but the source is an array",
         ),
-        ((np.ones(3),), ShapeError, r"kernels must have shape .* none of them 0, not \(3,\)"),
-        ((np.ones((0, 2, 2)),), ShapeError, r"none of them 0, not \(0, 2, 2\)"),
+        ((np.ones(3),), ShapeError, r"kernels must have shape .* with positive sizes, not \(3,\)"),
+        ((np.ones((0, 2, 2)),), ShapeError, r"with positive sizes, not \(0, 2, 2\)"),
         ((np.ones((2, 2)) * 1j,), KindError, "kernels must be real numbers, not complex128"),
         (([["a", "b"]],), KindError, "kernels must hold numbers, not <U1"),
-        (([[1.0, np.nan]],), ArgumentError, "the kernels of kernels hold numbers that are not"),
-        (([[sympy.Symbol("w")]],), SymbolicError, "kernels of letters have no scale.* for w"),
+        (([[1.0, np.nan]],), ArgumentError, "the kernels of kernels contain numbers that are not"),
+        (
+            ([[sympy.Symbol("w")]],),
+            SymbolicError,
+            "symbolic kernels cannot be shown as colours.* for w",
+        ),
     ],
 )
 def test_what_has_no_kernels(arguments: Any, error: type[Exception], words: str) -> None:

@@ -50,7 +50,9 @@ def test_weights_times_cells_add_up_to_the_output(drawn: Any, data: st.DataObjec
     found = scene(layer, output, x)
     assume(not found.left_out)
     # The texts are the whole numbers of the layer and of x.
-    total = sum(int(tap.text) * int(found.inputs[tap.board].texts[tap.place]) for tap in found.taps)
+    total = sum(
+        int(tap.text) * int(found.inputs[tap.board].texts[tap.position]) for tap in found.taps
+    )
     assert total == layer(x)[output]
     assert found.formula.endswith(f" = {total}")
     assert found.output.texts[found.target] == str(total)
@@ -70,7 +72,7 @@ def test_zeros_are_inserted_and_padded_where_they_belong() -> None:
 
 def test_dilated_taps_leave_holes_and_a_convolution_runs_backwards() -> None:
     taps = scene(SMALL["dilated"], (1, 1), None).taps
-    assert {tap.text: tap.place for tap in taps} == {
+    assert {tap.text: tap.position for tap in taps} == {
         "w00": (4, 4), "w01": (4, 2), "w10": (2, 4), "w11": (2, 2),
     }  # fmt: skip
 
@@ -139,7 +141,12 @@ BIG = ca.correlation(MOST_CELLS, [1, 1], padding=1)
         (np.eye(3), {}, KindError, "draw.window takes a layer of ca.correlation, ca.convolution"),
         (ca.identity(3), {}, KindError, "draw.window takes a layer .* not identity"),
         (SMALL["cropped"] @ ca.shift((7, 5), 1), {}, KindError, "draw.window takes a layer"),
-        (SMALL["circular"].T, {}, KindError, "transposed layers with zeros around, not 'circular'"),
+        (
+            SMALL["circular"].T,
+            {},
+            KindError,
+            "transposed layers with the boundary 'zeros', not 'circular'",
+        ),
         (
             ca.correlation((3, 3, 3), np.ones((2, 2, 2))),
             {},
@@ -162,7 +169,7 @@ BIG = ca.correlation(MOST_CELLS, [1, 1], padding=1)
             ShapeError,
             r"x must be one sample of shape \(8,\)",
         ),
-        (BIG, {}, TooLargeError, "a window over 50 cells is too large to draw, the most is 48"),
+        (BIG, {}, TooLargeError, "a window over 50 cells is too large to draw, the limit is 48"),
         (ca.correlation(LETTER, [1, 2]), {}, SymbolicError, "draw.window needs numbers for sizes"),
     ],
 )
@@ -198,7 +205,7 @@ def test_an_animation_has_a_frame_for_each_output(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("operator", "name", "options", "error", "words"),
     [
-        (SMALL["line"], "a.mp4", {}, ArgumentError, "name of the file must end in .gif, not"),
+        (SMALL["line"], "a.mp4", {}, ArgumentError, "the file name must end in .gif, not"),
         (SMALL["line"], "no/a.gif", {}, FileError, "cannot be written: No such file"),
         (
             SMALL["line"],
@@ -214,7 +221,7 @@ def test_an_animation_has_a_frame_for_each_output(tmp_path: Path) -> None:
             "a.gif",
             {},
             TooLargeError,
-            "an animation of 420 outputs is too long, the most is 400",
+            "an animation of 420 outputs is too long, the limit is 400",
         ),
         (ca.identity(3), "a.gif", {}, KindError, "draw.window_animation takes a layer"),
     ],

@@ -1,1 +1,1 @@
-"""The known mistakes: what each computes, and the sentence that names it."""
+"""The known mistakes: the computation of each, and the sentence that describes it."""

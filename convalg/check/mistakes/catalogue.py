@@ -1,4 +1,4 @@
-"""The known mistakes, by the kind of function and the part of its answer."""
+"""The known mistakes, by the kind of function and the part of its result."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ _FORWARD = (
     KERNEL_SHARED,
     Mistake(
         "image-flipped",
-        "the image (or the answer) is turned round",
+        "the image (or the result) is flipped",
         options.image_flipped,
         combines=False,
         always=True,
     ),
     alone(
         "dilation-span",
-        "the span of the dilated kernel is taken as d k, where it is d (k - 1) + 1",
+        "the span of the dilated kernel is taken to be d k instead of d (k - 1) + 1",
         computations.short_span,
     ),
     Mistake(
         "wrong-shape",
-        "the output size is rounded up, where it is rounded down",
+        "the output size is rounded up instead of down",
         options.size_rounded_up,
     ),
     Mistake(
         "padding-values",
-        "the padding is filled with other values than zeros",
+        "the padding is filled with values other than zero",
         options.padding_values,
     ),
     alone("adjoint-instead", "this is the transposed layer", computations.transposed_instead),
@@ -67,14 +67,14 @@ _FORWARD = (
     RESHAPED,
     Mistake(
         "columns-misordered",
-        "the kernel is laid flat in another order than the columns that it is multiplied with",
+        "the kernel is flattened in an order other than that of the columns it is multiplied with",
         options.columns_misordered,
         combines=False,
         always=True,
     ),
     Mistake(
         "padding-fixed",
-        "the padding is that of 'same' (or 'full'), whatever was asked",
+        "the padding is that of 'same' (or 'full'), whatever was requested",
         options.padding_fixed,
         combines=False,
         always=True,
@@ -82,23 +82,24 @@ _FORWARD = (
     LAST_TAP,
     alone(
         "sum-overwritten",
-        "the sum is assigned, not added up (= for +=): only the last tap inside the image counts",
+        "the sum is assigned instead of accumulated (= for +=): only the last tap inside the image "
+        "counts",
         assignments.last_tap_inside,
     ),
 )
 GRADIENT_FLIPPED = Mistake(
-    "gradient-flipped", "g is turned round on all axes", options.gradient_flipped, combines=False
+    "gradient-flipped", "g is flipped along all axes", options.gradient_flipped, combines=False
 )
 _INPUT_GRADIENT = (
     alone(
         "remainder-lost",
-        "the remainder of a stride that does not divide is lost: the rows and columns that the "
-        "last window does not reach in a plain transposed layer",
+        "the remainder of a stride that does not divide evenly is lost: the rows and columns that "
+        "the last window does not reach in a transposed layer without output_padding",
         computations.remainder_lost,
     ),
     Mistake(
         "flipped-kernel",
-        "the kernel is not flipped: A is applied where its transpose belongs",
+        "the kernel is not flipped: A is applied instead of its transpose",
         options.flipped,
     ),
     alone("adjoint-missing", ADJOINT_MISSING, computations.forward_of_gradient),
@@ -107,15 +108,19 @@ _INPUT_GRADIENT = (
     *OVERWRITTEN,
     *SHARED,
     GROUPS_IGNORED,
-    alone("padding-not-cropped", "the gradient still has the padding", computations.uncropped),
+    alone("padding-not-cropped", "the gradient still includes the padding", computations.uncropped),
     alone(
-        "padding-not-cropped", "the padding behind is not cropped", computations.uncropped_behind
+        "padding-not-cropped",
+        "the padding after the image is not cropped",
+        computations.uncropped_after,
     ),
     alone(
-        "padding-not-cropped", "the padding before is not cropped", computations.uncropped_before
+        "padding-not-cropped",
+        "the padding in front of the image is not cropped",
+        computations.uncropped_before,
     ),
     Mistake("batch-averaged", "the gradient is divided by the batch size", options.scaled_batch),
-    Mistake("scaled", "the gradient is divided by the number of outputs", options.scaled_places),
+    Mistake("scaled", "the gradient is divided by the number of outputs", options.scaled_positions),
     CHANNELS_LAST,
     RESHAPED,
     GRADIENT_FLIPPED,
@@ -130,7 +135,7 @@ _KERNEL_GRADIENT = (
         "the output gradient is not dilated by the stride in dL/dw",
         options.option("stride", 1),
     ),
-    Mistake("flipped-kernel", "dL/dw comes out flipped", options.taps_flipped),
+    Mistake("flipped-kernel", "dL/dw is flipped", options.taps_flipped),
     Mistake("kernel-transposed", "dL/dw has height and width swapped", options.taps_swapped),
     Mistake(
         "channels-swapped",
@@ -141,7 +146,7 @@ _KERNEL_GRADIENT = (
     *(
         m
         for m in SHARED
-        # dL/dw does not know the kernel.
+        # dL/dw does not depend on the kernel.
         if m.code
         not in (
             "kernel-transposed",
@@ -152,32 +157,36 @@ _KERNEL_GRADIENT = (
     ),
     Mistake(
         "single-channel-only",
-        "only one output channel is not zero",
+        "only one output channel is non-zero",
         options.one_output_channel,
         combines=False,
         always=True,
     ),
     alone("groups-ignored", "the groups are ignored", computations.ungrouped_kernel_gradient),
-    Mistake("scaled", "the gradient is divided by the number of outputs", options.scaled_places),
+    Mistake("scaled", "the gradient is divided by the number of outputs", options.scaled_positions),
     GRADIENT_FLIPPED,
     Mistake(
         "sum-overwritten",
-        "dw is assigned, not added up (= for +=): only the last place of g counts",
-        options.last_place,
+        "dw is assigned instead of accumulated (= for +=): only the last position of g counts",
+        options.last_position,
         combines=False,
         always=True,
     ),
     *(
         alone(
             "sum-overwritten",
-            "dw is assigned, not added up (= for +=): only the last place inside the image counts",
+            "dw is assigned instead of accumulated (= for +=): only the last position inside the "
+            "image counts",
             compute,
         )
-        for compute in (assignments.last_place_inside, assignments.last_place_and_sample_inside)
+        for compute in (
+            assignments.last_position_inside,
+            assignments.last_position_and_sample_inside,
+        )
     ),
     Mistake(
         "channels-last",
-        "the axes of the answer are in another order than (outputs, inputs, taps)",
+        "the axes of the result are not in the order (outputs, inputs, taps)",
         options.channels_last_kernel,
         combines=False,
     ),
@@ -185,34 +194,36 @@ _KERNEL_GRADIENT = (
 _TRANSPOSED = (
     alone(
         "output-padding-zeros",
-        "output_padding is appended as zeros, where the layer has values",
-        computations.zeros_behind,
+        "output_padding is appended as zeros where the layer has values",
+        computations.zeros_after,
     ),
     Mistake(
         "output-padding-ignored", "output_padding is ignored", options.option("output_padding", 0)
     ),
     alone(
-        "output-padding-zeros", "output_padding is zeros on both sides", computations.zeros_around
+        "output-padding-zeros",
+        "output_padding is added as zeros on both sides",
+        computations.zeros_around,
     ),
     alone(
         "output-padding-wrong-side",
-        "output_padding lengthens the wrong side",
+        "output_padding extends the wrong side",
         computations.extra_before,
     ),
     alone(
         "output-padding-wrong-side",
-        "output_padding is zeros on the wrong side",
+        "output_padding is added as zeros on the wrong side",
         computations.zeros_before,
     ),
     alone(
         "padding-pads-input",
-        "the input is padded, where the output must be cropped",
+        "the input is padded, although the output must be cropped",
         computations.padded_input,
     ),
     alone(
         "padding-pads-input",
-        "the padding is that of the correlation on the stretched input, which wants d (k - 1) - p",
-        computations.stretched_with_padding,
+        "the padding is used for the correlation on the dilated input, which needs d (k - 1) - p",
+        computations.dilated_with_padding,
     ),
     FLIPPED,
     FLIPPED_ONE,
@@ -221,7 +232,7 @@ _TRANSPOSED = (
     PADDING_ONE_SIDED,
     Mistake(
         "output-padding-on-one-axis",
-        "the output_padding is applied on one axis only",
+        "the output_padding is applied along one axis only",
         options.on_one_axis("output_padding", 0),
         combines=False,
         always=True,
@@ -231,17 +242,17 @@ _TRANSPOSED = (
     KERNEL_SHARED,
     alone(
         "stride-misplaced",
-        "s zeros stand between the samples, where s - 1 belong",
-        computations.overstretched,
+        "s zeros are inserted between the samples instead of s - 1",
+        computations.overdilated,
     ),
     alone(
         "samples-repeated",
-        "the samples are repeated by the stride, where zeros belong between them",
+        "the samples are repeated by the stride instead of being separated by zeros",
         computations.repeated_samples,
     ),
     alone(
         "dilation-span",
-        "the output's size takes the kernel to span k, where it spans d (k - 1) + 1",
+        "the output size takes the span of the kernel to be k instead of d (k - 1) + 1",
         computations.size_of_undilated,
     ),
     CHANNELS_LAST,
@@ -276,4 +287,4 @@ COMPUTE: dict[tuple[str, str], Callable[[Problem], Array]] = {
     ("average_pool_backward", "dx"): pool_computations.lattice_average_gradient,
     ("max_pool_backward", "dx"): pool_computations.lattice_maximum_gradient,
 }
-"""Where loops over g decide what is computed, and not the size that the options give."""
+"""Computations by loops over g, whose size then replaces the one that the options give."""

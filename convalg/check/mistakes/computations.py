@@ -1,6 +1,6 @@
-"""Computations that wrong layers are known to do, where no changed option says it.
+"""Computations of known mistakes in layers that no changed option expresses.
 
-Entries that are NaN stand for any value: what a mistake leaves there is nobody's to say.
+Entries that are NaN match any value: the mistake does not determine them.
 """
 
 from __future__ import annotations
@@ -26,40 +26,35 @@ from convalg.operators.make import correlation, transposed_correlation
 
 
 def lattice_input_gradient(p: Problem) -> Array:
-    """dL/dx as loops over g compute it: i = s o + d t - p for every output that g has."""
-    assert p.g is not None
-    return lattice(p).T(p.g)
+    """Return dL/dx as loops over g compute it: i = s o + d t - p for every output in g."""
+    return lattice(p).T(p.gradient)
 
 
 def lattice_kernel_gradient(p: Problem) -> Array:
-    """dL/dw as loops over g compute it, whatever the options would make the output's size."""
-    assert p.g is not None
-    return lattice(p).kernel_gradient(p.x, p.g)
+    """Return dL/dw as loops over g compute it, for any size of g."""
+    return lattice(p).kernel_gradient(p.x, p.gradient)
 
 
 def gathered_input_gradient(p: Problem) -> Array:
-    """dL/dx of a transposed layer as the correlation of g, whatever size that has."""
-    assert p.g is not None
+    """Return dL/dx of a transposed layer as the correlation of g, for any size of g."""
     options: dict[str, Any] = {
         "stride": p.stride,
         "padding": p.padding,
         "dilation": p.dilation,
         "groups": p.groups,
     }
-    return correlation(p.g.shape[2:], p.w, **options)(p.g)
+    return correlation(p.gradient.shape[2:], p.w, **options)(p.gradient)
 
 
 def gathered_kernel_gradient(p: Problem) -> Array:
-    """dL/dw of a transposed layer as loops over x compute it: x and g change places."""
-    assert p.g is not None
-    return lattice_kernel_gradient(replace(p, x=p.g, g=p.x))
+    """Return dL/dw of a transposed layer as loops over x compute it: x and g are exchanged."""
+    return lattice_kernel_gradient(replace(p, x=p.gradient, g=p.x))
 
 
 def short_span(p: Problem) -> Array:
-    """The output cropped to the size that d k, taken for d (k - 1) + 1, would leave."""
-    assert p.w is not None
+    """Return the output cropped to the size for a span of d k instead of d (k - 1) + 1."""
     y = forward(p)
-    taps = p.w.shape[2:]
+    taps = p.kernel.shape[2:]
     sizes = [
         max((n + sum(pad) - d * k) // s + 1, 0)
         for n, pad, d, k, s in zip(p.spatial, p.padding, p.dilation, taps, p.stride, strict=True)
@@ -68,58 +63,51 @@ def short_span(p: Problem) -> Array:
 
 
 def transposed_instead(p: Problem) -> Array:
-    """The transposed layer with the same options."""
-    assert p.w is not None
-    kernel = swap_channels(p.w, p.groups)
+    """Apply the transposed layer with the same options."""
+    kernel = swap_channels(p.kernel, p.groups)
     return transposed(replace(p, w=kernel, output_padding=(0,) * p.dims))
 
 
 def remainder_lost(p: Problem) -> Array:
-    """dL/dx as the shortest transposed layer gives it."""
-    assert p.w is not None
-    assert p.g is not None
+    """Return dL/dx from the transposed layer without output_padding."""
     options: dict[str, Any] = {
         "stride": p.stride,
         "padding": p.padding,
         "dilation": p.dilation,
         "groups": p.groups,
     }
-    return transposed_correlation(p.g.shape[2:], p.w, **options)(p.g)
+    return transposed_correlation(p.gradient.shape[2:], p.kernel, **options)(p.gradient)
 
 
 def forward_of_gradient(p: Problem) -> Array:
-    """The layer applied to g, with channels exchanged so that they fit."""
-    assert p.w is not None
-    assert p.g is not None
-    kernel = swap_channels(p.w, p.groups)
-    return forward(replace(p, x=p.g, w=kernel))
+    """Apply the layer to g, with channels exchanged so that they fit."""
+    kernel = swap_channels(p.kernel, p.groups)
+    return forward(replace(p, x=p.gradient, w=kernel))
 
 
 def unflipped_forward_of_gradient(p: Problem) -> Array:
-    """The layer applied to g with stride 1 and the padding of a full one, less p."""
-    assert p.w is not None
-    assert p.g is not None
+    """Apply the layer to g with stride 1 and the padding of a full correlation, less p."""
     pads = tuple(
         (max(span(k, d) - 1 - before, 0), max(span(k, d) - 1 - after, 0))
-        for (before, after), d, k in zip(p.padding, p.dilation, p.w.shape[2:], strict=True)
+        for (before, after), d, k in zip(p.padding, p.dilation, p.kernel.shape[2:], strict=True)
     )
-    kernel = swap_channels(p.w, p.groups)
-    return forward(replace(p, x=p.g, w=kernel, padding=pads, stride=(1,) * p.dims))
+    kernel = swap_channels(p.kernel, p.groups)
+    return forward(replace(p, x=p.gradient, w=kernel, padding=pads, stride=(1,) * p.dims))
 
 
 def uncropped(p: Problem) -> Array:
-    """dL/dx of the padded input, padding and all."""
+    """Return dL/dx of the padded input, including the padding."""
     return layer(_with_padding_as_samples(p)).T(p.g)
 
 
-def uncropped_behind(p: Problem) -> Array:
-    """dL/dx with the padding cropped before alone."""
+def uncropped_after(p: Problem) -> Array:
+    """Return dL/dx with the padding cropped in front only."""
     kept = [slice(before, None) for before, _ in p.padding]
     return uncropped(p)[(slice(None), slice(None), *kept)]
 
 
 def uncropped_before(p: Problem) -> Array:
-    """dL/dx with the padding cropped behind alone."""
+    """Return dL/dx with the padding cropped at the end only."""
     kept = [slice(0, before + n) for (before, _), n in zip(p.padding, p.spatial, strict=True)]
     return uncropped(p)[(slice(None), slice(None), *kept)]
 
@@ -130,120 +118,114 @@ def _with_padding_as_samples(p: Problem) -> Problem:
 
 
 def per_sample(p: Problem) -> Array:
-    """One kernel gradient for each sample."""
-    assert p.g is not None
-    pairs = zip(p.x, p.g, strict=True)
+    """Return one kernel gradient for each sample."""
+    pairs = zip(p.x, p.gradient, strict=True)
     return np.stack([kernel_gradient(replace(p, x=x[None], g=g[None])) for x, g in pairs])
 
 
 def first_sample(p: Problem) -> Array:
-    """The kernel gradient of the first sample."""
+    """Return the kernel gradient of the first sample."""
     return per_sample(p)[0]
 
 
 def last_sample(p: Problem) -> Array:
-    """The kernel gradient of the last sample."""
+    """Return the kernel gradient of the last sample."""
     return per_sample(p)[-1]
 
 
 def remainder_kept(p: Problem) -> Array:
-    """dL/dw with as many taps as the input has room for."""
-    assert p.w is not None
-    assert p.g is not None
+    """Return dL/dw with as many taps as fit into the input."""
     taps = [
         (n + sum(pad) - tight_size(o, s)) // d + 1
         for n, pad, s, o, d in zip(
-            p.spatial, p.padding, p.stride, p.g.shape[2:], p.dilation, strict=True
+            p.spatial, p.padding, p.stride, p.gradient.shape[2:], p.dilation, strict=True
         )
     ]
-    return kernel_gradient(replace(p, w=np.zeros((*p.w.shape[:2], *taps))))
+    return kernel_gradient(replace(p, w=np.zeros((*p.kernel.shape[:2], *taps))))
 
 
 def ungrouped_kernel_gradient(p: Problem) -> Array:
-    """dL/dw of the layer without groups."""
-    assert p.w is not None
-    inputs = p.w.shape[1] * p.groups
-    wide = np.zeros((p.w.shape[0], inputs, *p.w.shape[2:]))
+    """Return dL/dw of the layer without groups."""
+    inputs = p.kernel.shape[1] * p.groups
+    wide = np.zeros((p.kernel.shape[0], inputs, *p.kernel.shape[2:]))
     return kernel_gradient(replace(p, w=wide, groups=1))
 
 
 # Transposed layers.
 
 
-def zeros_behind(p: Problem) -> Array:
-    """The shortest output with zeros behind it."""
-    return _with_zeros(p, before=0, behind=1)
+def zeros_after(p: Problem) -> Array:
+    """Return the shortest output with zeros after it."""
+    return _with_zeros(p, before=0, after=1)
 
 
 def zeros_before(p: Problem) -> Array:
-    """The shortest output with zeros before it."""
-    return _with_zeros(p, before=1, behind=0)
+    """Return the shortest output with zeros in front of it."""
+    return _with_zeros(p, before=1, after=0)
 
 
 def zeros_around(p: Problem) -> Array:
-    """The shortest output with zeros on both sides."""
-    return _with_zeros(p, before=1, behind=1)
+    """Return the shortest output with zeros on both sides."""
+    return _with_zeros(p, before=1, after=1)
 
 
-def _with_zeros(p: Problem, *, before: int, behind: int) -> Array:
+def _with_zeros(p: Problem, *, before: int, after: int) -> Array:
     y = transposed(replace(p, output_padding=(0,) * p.dims))
-    widths = [(before * extra, behind * extra) for extra in p.output_padding]
+    widths = [(before * extra, after * extra) for extra in p.output_padding]
     return np.pad(y, ((0, 0), (0, 0), *widths))
 
 
 def extra_before(p: Problem) -> Array:
-    """The output begins earlier by output_padding, and ends as the shortest one does."""
-    plain = replace(p, output_padding=(0,) * p.dims, padding=((0, 0),) * p.dims)
-    whole = transposed(plain)
+    """Return the output that starts output_padding earlier and ends like the shortest one."""
+    uncropped_problem = replace(p, output_padding=(0,) * p.dims, padding=((0, 0),) * p.dims)
+    y = transposed(uncropped_problem)
     for axis, ((before, after), extra) in enumerate(
         zip(p.padding, p.output_padding, strict=True), start=2
     ):
         short = max(extra - before, 0)
-        widths = [(0, 0)] * whole.ndim
+        widths = [(0, 0)] * y.ndim
         widths[axis] = (short, 0)
-        whole = np.pad(whole, widths)
-        kept = slice(max(before - extra, 0), whole.shape[axis] - after)
-        whole = whole[(slice(None),) * axis + (kept,)]
-    return whole
+        y = np.pad(y, widths)
+        kept = slice(max(before - extra, 0), y.shape[axis] - after)
+        y = y[(slice(None),) * axis + (kept,)]
+    return y
 
 
 def padded_input(p: Problem) -> Array:
-    """The input padded, and the output not cropped."""
+    """Pad the input, and do not crop the output."""
     return transposed(_with_padding_as_samples(p))
 
 
-def stretched_with_padding(p: Problem) -> Array:
-    """The correlation on the stretched input, padded by p itself."""
-    assert p.w is not None
+def dilated_with_padding(p: Problem) -> Array:
+    """Return the correlation on the dilated input, padded by p itself."""
     pads = tuple(
         (span(k, d) - 1 - before, span(k, d) - 1 - after)
-        for (before, after), d, k in zip(p.padding, p.dilation, p.w.shape[2:], strict=True)
+        for (before, after), d, k in zip(p.padding, p.dilation, p.kernel.shape[2:], strict=True)
     )
     return transposed(replace(p, padding=pads))
 
 
 def plain_layer(p: Problem) -> Array:
-    """A correlation layer with the same options."""
-    assert p.w is not None
-    return forward(replace(p, w=swap_channels(p.w, p.groups)))
+    """Apply a correlation layer with the same options."""
+    return forward(replace(p, w=swap_channels(p.kernel, p.groups)))
 
 
-def overstretched(p: Problem) -> Array:
-    """One zero too many between the samples."""
+def overdilated(p: Problem) -> Array:
+    """Insert one zero too many between the samples."""
     return transposed(replace(p, stride=tuple(s + 1 for s in p.stride)))
 
 
 def repeated_samples(p: Problem) -> Array:
-    """Each sample repeated by the stride, and the layer with stride 1."""
+    """Repeat each sample by the stride, and apply the layer with stride 1."""
     x = p.x
     for axis, s in enumerate(p.stride, start=2):
         x = x.repeat(s, axis)
-    whole = transposed(_uncropped(replace(p, x=x, stride=(1,) * p.dims)))
-    return _cropped(p, whole, dilated=True)
+    y = transposed(_uncropped(replace(p, x=x, stride=(1,) * p.dims)))
+    return _cropped(p, y, dilated=True)
 
 
 def size_of_undilated(p: Problem) -> Array:
-    """The output cut to the size that a kernel without dilation would have."""
+    """Cut the output to the size for a kernel without dilation."""
     return _cropped(p, transposed(_uncropped(p)), dilated=False)
 
 
@@ -252,22 +234,21 @@ def _uncropped(p: Problem) -> Problem:
     return replace(p, padding=tuple((0, 0) for _ in none), output_padding=none)
 
 
-def _cropped(p: Problem, whole: Array, *, dilated: bool) -> Array:
-    """An output that was not cropped, filled up or cut to the layer's size, then cropped."""
-    assert p.w is not None
+def _cropped(p: Problem, y: Array, *, dilated: bool) -> Array:
+    """Extend with zeros or cut an uncropped output to the size of the layer, then crop it."""
     kept: list[slice] = []
     widths = [(0, 0), (0, 0)]
     for n, k, s, d, (before, after), extra, size in zip(
         p.spatial,
-        p.w.shape[2:],
+        p.kernel.shape[2:],
         p.stride,
         p.dilation,
         p.padding,
         p.output_padding,
-        whole.shape[2:],
+        y.shape[2:],
         strict=True,
     ):
         end = transposed_size(n, k, s, d if dilated else 1, 0, 0) + extra
         widths.append((0, max(end - size, 0)))
         kept.append(slice(before, max(end - after, before)))
-    return np.pad(whole, widths)[(slice(None), slice(None), *kept)]
+    return np.pad(y, widths)[(slice(None), slice(None), *kept)]

@@ -1,8 +1,8 @@
-"""What a known mistake is, and those that layers, gradients and poolings share.
+"""The class `Mistake`, and the known mistakes shared by layers, gradients and poolings.
 
-A mistake is a change of the problem (its arrays or options), of the computation, or of what
-comes out; the diagnosis runs the right operator on the changed problem and compares. Changes
-of a problem can be combined, so that two mistakes at once are named too.
+A mistake is a change of the problem (its arrays or options), of the computation, or of the
+result; the diagnosis runs the correct operator on the changed problem and compares. Changes of
+a problem can be combined, so that two simultaneous mistakes are identified too.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from convalg.check.problem import Problem
 
 @dataclass(frozen=True)
 class Mistake:
-    """One known mistake: a code, a sentence, and what it does to a problem.
+    """One known mistake: a code, a sentence, and the change that it makes to a problem.
 
-    `always`: it has so many variants that it is named only where it explains every answer, wrong
+    `always`: it has so many variants that it is reported only if it explains every result, wrong
     or right.
     """
 
@@ -33,19 +33,19 @@ class Mistake:
 
 FLIPPED = Mistake(
     "flipped-kernel",
-    "the kernel is flipped on all axes: this is the convolution of mathematics, where a "
-    "correlation is asked for (or the other way round)",
+    "the kernel is flipped along all axes: this is a mathematical convolution where a correlation "
+    "is expected (or vice versa)",
     options.flipped,
 )
 FLIPPED_ONE = Mistake(
-    "flipped-one-axis", "the kernel is flipped on one axis only", options.flipped_on_one
+    "flipped-one-axis", "the kernel is flipped along one axis only", options.flipped_on_one
 )
 STRIDE_MISPLACED = Mistake(
     "stride-misplaced", "the stride is applied in the wrong place", options.stride_misplaced
 )
 PADDING_ONE_SIDED = Mistake(
     "padding-one-sided",
-    "the padding goes on one side only",
+    "the padding is applied on one side only",
     options.padding(
         lambda before, after: (before, 0),
         lambda before, after: (0, after),
@@ -68,20 +68,20 @@ SHARED = (
         options.channels_swapped,
     ),
     Mistake(
-        "strides-swapped", "one axis' stride is used on another axis", options.swapped("stride")
+        "strides-swapped", "the stride of one axis is used for another", options.swapped("stride")
     ),
     Mistake(
         "dilations-swapped",
-        "one axis' dilation is used on another axis",
+        "the dilation of one axis is used for another",
         options.swapped("dilation"),
     ),
     Mistake(
-        "paddings-swapped", "one axis' padding is used on another axis", options.padding_swapped
+        "paddings-swapped", "the padding of one axis is used for another", options.padding_swapped
     ),
-    Mistake("square-only", "the options of one axis are used on all axes", options.one_axis),
+    Mistake("square-only", "the options of one axis are used for all axes", options.one_axis),
     Mistake("stride-ignored", "the stride is ignored", options.option("stride", 1)),
     STRIDE_MISPLACED,
-    Mistake("stride-dilation-swapped", "stride and dilation are mixed up", options.stride_dilation),
+    Mistake("stride-dilation-swapped", "stride and dilation are confused", options.stride_dilation),
     Mistake("dilation-ignored", "the dilation is ignored", options.option("dilation", 1)),
     Mistake("dilation-wrong", "the dilation is off by one", options.dilation_wrong),
     Mistake(
@@ -104,13 +104,15 @@ SHARED = (
         combines=False,
     ),
     Mistake(
-        "groups-interleaved", "channels are dealt to the groups in turn", options.groups_interleaved
+        "groups-interleaved",
+        "channels are assigned to the groups in turn (channel c to group c mod G)",
+        options.groups_interleaved,
     ),
     Mistake("single-channel-only", "only one input channel is read", options.one_channel),
     Mistake("single-sample-only", "only one sample of the batch is right", options.one_sample),
     Mistake(
         "single-sample-only",
-        "the samples of the batch are added together (a buffer is not set to zero, or the batch "
+        "the samples of the batch are added together (a buffer is not reset to zero, or the batch "
         "is summed)",
         options.samples_added,
         combines=False,
@@ -119,7 +121,7 @@ SHARED = (
     *(
         Mistake(
             f"{name}-on-one-axis",
-            f"the {name} is applied on one axis only",
+            f"the {name} is applied along one axis only",
             options.on_one_axis(name, default),
             combines=False,
             always=True,
@@ -129,27 +131,27 @@ SHARED = (
 )
 TOO_SHORT = Mistake(
     "output-too-short",
-    "the end of the answer is missing: a size or a range is one too small",
+    "the end of the result is missing: a size or a range is too small by one",
     options.too_short,
     combines=False,
     always=True,
 )
 RESHAPED = Mistake(
     "reshaped-without-transpose",
-    "an answer whose axes lie in another order is reshaped, and not transposed",
+    "a result whose axes are in another order is reshaped instead of transposed",
     options.reshaped,
     combines=False,
     always=True,
 )
 CHANNELS_LAST = Mistake(
     "channels-last",
-    "the axes of the answer are in another order than (batch, channels, space)",
+    "the axes of the result are not in the order (batch, channels, space)",
     options.channels_last,
     combines=False,
 )
 LAST_TAP = Mistake(
     "sum-overwritten",
-    "the sum is assigned, not added up (= for +=): only the last tap counts",
+    "the sum is assigned instead of accumulated (= for +=): only the last tap counts",
     options.last_tap,
     combines=False,
     always=True,
@@ -157,11 +159,11 @@ LAST_TAP = Mistake(
 GROUPS_IGNORED = Mistake("groups-ignored", "the groups are ignored", options.groups_ignored)
 KERNEL_SHARED = Mistake(
     "groups-share-kernel",
-    "all groups use the kernel of one",
+    "all groups use the kernel of one group",
     options.kernel_shared,
     combines=False,
 )
-ADJOINT_MISSING = "the layer itself is applied where its adjoint (transpose) belongs"
+ADJOINT_MISSING = "the layer itself is applied instead of its adjoint (transpose)"
 
 
 def alone(
@@ -170,7 +172,7 @@ def alone(
     compute: Callable[[Problem], Array],
     change: options.Change = options.same,
 ) -> Mistake:
-    """A mistake of the computation, which is not combined with others."""
+    """Return a mistake of the computation, which is not combined with others."""
     return Mistake(code, message, change, compute, combines=False)
 
 

@@ -1,6 +1,6 @@
-"""Changes of a problem: what wrong implementations make of the arrays and options they get.
+"""Changes of a problem: how wrong implementations alter the arrays and options they are given.
 
-Each yields the variants in which a mistake is met.
+Each change yields the variants in which a mistake occurs.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ Change = Callable[[Problem], Iterator[Problem]]
 
 
 def flipped(p: Problem) -> Iterator[Problem]:
-    """The kernel turned round on all axes."""
+    """Yield the problem with the kernel flipped along all axes."""
     if p.w is not None:
         yield replace(p, w=np.flip(p.w, axis=tuple(range(2, p.w.ndim))))
 
 
 def flipped_on_one(p: Problem) -> Iterator[Problem]:
-    """The kernel turned round on one axis."""
+    """Yield the problem with the kernel flipped along one axis."""
     if p.w is not None and p.dims > 1:
         for axis in range(2, p.w.ndim):
             yield replace(p, w=np.flip(p.w, axis=axis))
 
 
 def kernel_transposed(p: Problem) -> Iterator[Problem]:
-    """The kernel's axes exchanged, its numbers read in the other order, or rotated."""
+    """Yield the kernel with its axes exchanged, read in the other order, or rotated."""
     if p.w is not None and p.dims > 1:
-        turned = np.swapaxes(p.w, -1, -2)
-        yield replace(p, w=turned)
-        # The numbers read in the other order, into the right shape.
-        yield replace(p, w=np.ascontiguousarray(turned).reshape(p.w.shape))
-        yield replace(p, w=p.w.reshape(turned.shape).swapaxes(-1, -2))
+        transposed = np.swapaxes(p.w, -1, -2)
+        yield replace(p, w=transposed)
+        # Entries read in the other order, into the correct shape.
+        yield replace(p, w=np.ascontiguousarray(transposed).reshape(p.w.shape))
+        yield replace(p, w=p.w.reshape(transposed.shape).swapaxes(-1, -2))
         yield replace(p, w=np.rot90(p.w, 1, (-2, -1)))
         yield replace(p, w=np.rot90(p.w, -1, (-2, -1)))
 
 
 def image_transposed(p: Problem) -> Iterator[Problem]:
-    """The image's axes exchanged, on the way in or out."""
+    """Yield the problem with the axes of the input, the output, or both exchanged."""
     if p.dims > 1:
-        turned = np.swapaxes(p.x, -1, -2)
-        yield replace(p, x=turned)
-        yield replace(p, x=turned, after=(*p.after, lambda y: np.swapaxes(y, -1, -2)))
+        transposed = np.swapaxes(p.x, -1, -2)
+        yield replace(p, x=transposed)
+        yield replace(p, x=transposed, after=(*p.after, lambda y: np.swapaxes(y, -1, -2)))
         yield replace(p, after=(*p.after, lambda y: np.swapaxes(y, -1, -2)))
-        yield replace(p, x=np.ascontiguousarray(turned).reshape(p.x.shape))
+        yield replace(p, x=np.ascontiguousarray(transposed).reshape(p.x.shape))
 
 
 def channels_swapped(p: Problem) -> Iterator[Problem]:
-    """Input and output channels of the kernel exchanged."""
+    """Yield the problem with input and output channels of the kernel exchanged."""
     if p.w is not None:
         first, second, *taps = p.w.shape
         yield replace(p, w=p.w.swapaxes(0, 1))
@@ -64,7 +64,7 @@ def channels_swapped(p: Problem) -> Iterator[Problem]:
 
 
 def channels_last(p: Problem) -> Iterator[Problem]:
-    """The answer's axes in another order: channels behind space, or everything turned round."""
+    """Yield results with another order of axes, such as channels after the spatial axes."""
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, 1, -1)))
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, 0, -1)))
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, (0, 1), (-1, -2))))
@@ -72,13 +72,13 @@ def channels_last(p: Problem) -> Iterator[Problem]:
 
 
 def channels_last_kernel(p: Problem) -> Iterator[Problem]:
-    """The kernel's gradient with its channels behind its taps."""
+    """Yield the kernel gradient with its channels after its taps."""
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, 1, -1)))
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, (1, 0), (-2, -1))))
 
 
 def last_tap(p: Problem) -> Iterator[Problem]:
-    """One tap alone, of one input channel or of all, or one row or column of taps."""
+    """Keep the last tap, of one input channel or of all, or the last row or column of taps."""
     if p.w is None:
         return
     last = (slice(-1, None),) * p.dims
@@ -93,8 +93,8 @@ def last_tap(p: Problem) -> Iterator[Problem]:
         yield replace(p, w=w)
 
 
-def last_place(p: Problem) -> Iterator[Problem]:
-    """Only the last place of g counts, of one sample or of all, or its last row or column."""
+def last_position(p: Problem) -> Iterator[Problem]:
+    """Keep the last position of g, of one sample or of all, or its last row or column."""
     if p.g is None:
         return
     last = (slice(-1, None),) * p.dims
@@ -109,7 +109,7 @@ def last_place(p: Problem) -> Iterator[Problem]:
 
 
 def on_one_axis(name: str, default: Any) -> Change:
-    """An option applied on one axis alone."""
+    """Return the change that applies an option along one axis only."""
 
     def change(p: Problem) -> Iterator[Problem]:
         values = getattr(p, name)
@@ -122,7 +122,7 @@ def on_one_axis(name: str, default: Any) -> Change:
 
 
 def padding_fixed(p: Problem) -> Iterator[Problem]:
-    """The padding of "same" (the odd sample before or behind) or "full", whatever was asked."""
+    """Yield the padding of "same" (the odd sample on either side) or "full", always."""
     taps = p.size if p.w is None else p.w.shape[2:]
     dilations = p.dilation or (1,) * p.dims
     full = [span(k, d) - 1 for k, d in zip(taps, dilations, strict=True)]
@@ -133,7 +133,7 @@ def padding_fixed(p: Problem) -> Iterator[Problem]:
 
 
 def too_short(p: Problem) -> Iterator[Problem]:
-    """The last row and column of the answer missing: always, or where the stride divides."""
+    """Drop the last row and column of the result: always, or where the stride divides evenly."""
     last = tuple(slice(None, -1) for _ in range(p.dims))
     yield replace(p, after=(*p.after, _taking((slice(None), slice(None), *last))))
     taps = p.size if p.w is None else p.w.shape[2:]
@@ -147,31 +147,31 @@ def too_short(p: Problem) -> Iterator[Problem]:
 
 
 def columns_misordered(p: Problem) -> Iterator[Problem]:
-    """The kernel laid flat in another order than the columns that it is multiplied with."""
+    """Flatten the kernel in an order other than that of the columns it is multiplied with."""
     if p.w is None:
         return
     axes = range(1, p.w.ndim)
     for order in permutations(axes):
         if order != tuple(axes):
             shape = [p.w.shape[k] for k in order]
-            turned = p.w.reshape(len(p.w), *shape)
-            yield replace(p, w=turned.transpose(0, *(1 + order.index(k) for k in axes)))
+            reordered = p.w.reshape(len(p.w), *shape)
+            yield replace(p, w=reordered.transpose(0, *(1 + order.index(k) for k in axes)))
 
 
 def reshaped(p: Problem) -> Iterator[Problem]:
-    """An answer of (places, channels), or with the batch elsewhere, reshaped as it lies."""
+    """Reshape a result whose axes are in another order, such as (positions, channels)."""
     for order in permutations(range(3)):
         if order != (0, 1, 2):
-            yield replace(p, after=(*p.after, _lying(order, as_it_is=True)))
-            yield replace(p, after=(*p.after, _lying(order, as_it_is=False)))
+            yield replace(p, after=(*p.after, _reshaping(order, from_order=True)))
+            yield replace(p, after=(*p.after, _reshaping(order, from_order=False)))
 
 
-def _lying(order: tuple[int, ...], *, as_it_is: bool) -> Callable[[Array], Array]:
-    """(batch, channels, places) laid in another order and read in this one, or the other way."""
+def _reshaping(order: tuple[int, ...], *, from_order: bool) -> Callable[[Array], Array]:
+    """Return the reshape of (batch, channels, positions) from another order of axes, or to it."""
 
     def step(y: Array) -> Array:
         flat = y.reshape(*y.shape[:2], -1)
-        if as_it_is:
+        if from_order:
             return np.ascontiguousarray(flat.transpose(order)).reshape(y.shape)
         shape = [flat.shape[k] for k in order]
         back = [order.index(k) for k in range(3)]
@@ -181,14 +181,14 @@ def _lying(order: tuple[int, ...], *, as_it_is: bool) -> Callable[[Array], Array
 
 
 def samples_added(p: Problem) -> Iterator[Problem]:
-    """The samples of the batch added together, or each to those before it."""
+    """Yield the sum of the batch, broadcast or not, or its cumulative sums."""
     yield replace(p, after=(*p.after, lambda y: np.broadcast_to(y.sum(axis=0), y.shape)))
     yield replace(p, after=(*p.after, lambda y: y.sum(axis=0, keepdims=True)))
     yield replace(p, after=(*p.after, lambda y: y.cumsum(axis=0)))
 
 
 def padding_multiplied(p: Problem) -> Iterator[Problem]:
-    """The padding taken times the dilation, or the stride."""
+    """Yield the padding multiplied by the dilation, or by the stride."""
     for factors in (p.dilation, p.stride):
         if factors:
             pads = zip(p.padding, factors, strict=True)
@@ -196,7 +196,7 @@ def padding_multiplied(p: Problem) -> Iterator[Problem]:
 
 
 def image_flipped(p: Problem) -> Iterator[Problem]:
-    """The image or the answer turned round, on all axes or on one."""
+    """Yield the image or the result flipped, along all axes or along one."""
     every = tuple(range(2, p.x.ndim))
     for axes in dict.fromkeys((every, *((axis,) for axis in every))):
         yield replace(p, x=np.flip(p.x, axes))
@@ -208,7 +208,7 @@ def _flipping(axes: tuple[int, ...]) -> Callable[[Array], Array]:
 
 
 def kernel_shared(p: Problem) -> Iterator[Problem]:
-    """The kernel of the first group (or the last) used by all groups."""
+    """Use the kernel of the first group (or the last) for all groups."""
     if p.groups > 1 and p.w is not None:
         each = len(p.w) // p.groups
         for kept in (p.w[:each], p.w[-each:]):
@@ -216,38 +216,37 @@ def kernel_shared(p: Problem) -> Iterator[Problem]:
 
 
 def one_output_channel(p: Problem) -> Iterator[Problem]:
-    """Only the first output channel of a kernel's gradient, or the last."""
+    """Keep only the first output channel of a kernel gradient, or the last."""
     for kept in (slice(0, 1), slice(-1, None)):
         yield replace(p, after=(*p.after, _keeping(kept)))
 
 
 def _keeping(kept: slice) -> Callable[[Array], Array]:
     def step(y: Array) -> Array:
-        found = np.zeros_like(y)
-        found[kept] = y[kept]
-        return found
+        masked = np.zeros_like(y)
+        masked[kept] = y[kept]
+        return masked
 
     return step
 
 
 def gradient_flipped(p: Problem) -> Iterator[Problem]:
-    """g turned round on all axes."""
+    """Yield the problem with g flipped along all axes."""
     if p.g is not None:
         yield replace(p, g=np.flip(p.g, axis=tuple(range(2, p.g.ndim))))
 
 
 def option(name: str, value: Any) -> Change:
-    """One value of an option on all axes."""
+    """Return the change that sets an option to one value along all axes."""
 
     def change(p: Problem) -> Iterator[Problem]:
-        known = getattr(p, name)
-        yield _with(p, **{name: (value,) * len(known)})
+        yield _with(p, **{name: (value,) * len(getattr(p, name))})
 
     return change
 
 
 def swapped(name: str) -> Change:
-    """An option used on the wrong axis: the other way round, or one axis' value on all."""
+    """Return the change that reverses an option, or uses the value of one axis for all."""
 
     def change(p: Problem) -> Iterator[Problem]:
         values = getattr(p, name)
@@ -260,7 +259,7 @@ def swapped(name: str) -> Change:
 
 
 def stride_misplaced(p: Problem) -> Iterator[Problem]:
-    """The input sampled first, samples taken from another offset, or sampling done twice."""
+    """Sample the input first, sample from another offset, or sample twice."""
     steps = (slice(None), slice(None), *(slice(None, None, s) for s in p.stride))
     ones = (1,) * p.dims
     if p.dilation:
@@ -284,20 +283,20 @@ def stride_misplaced(p: Problem) -> Iterator[Problem]:
 
 
 def stride_dilation(p: Problem) -> Iterator[Problem]:
-    """Stride and dilation exchanged, or one used for both."""
+    """Exchange stride and dilation, or use one of them for both."""
     yield replace(p, stride=p.dilation, dilation=p.stride)
     yield replace(p, dilation=p.stride)
     yield replace(p, stride=p.dilation)
 
 
 def dilation_wrong(p: Problem) -> Iterator[Problem]:
-    """Dilation read as the number of holes, or one less."""
+    """Yield the dilation read as the number of zeros between taps, and the dilation less one."""
     yield replace(p, dilation=tuple(d + 1 for d in p.dilation))
     yield replace(p, dilation=tuple(max(d - 1, 1) for d in p.dilation))
 
 
 def padding(*sides: Callable[[int, int], tuple[int, int]]) -> Change:
-    """Other padding on both sides."""
+    """Return the change that computes the padding of each axis from (before, after)."""
 
     def change(p: Problem) -> Iterator[Problem]:
         for side in sides:
@@ -307,20 +306,20 @@ def padding(*sides: Callable[[int, int], tuple[int, int]]) -> Change:
 
 
 def one_axis(p: Problem) -> Iterator[Problem]:
-    """All options of one axis on every axis."""
+    """Use all options of one axis for every axis."""
     names = [n for n in ("stride", "padding", "dilation", "output_padding") if getattr(p, n)]
     for k in range(p.dims):
         yield _with(p, **{name: (getattr(p, name)[k],) * p.dims for name in names})
 
 
 def size_rounded_up(p: Problem) -> Iterator[Problem]:
-    """Padding behind for a last window that begins inside."""
+    """Pad the end so that a last window that begins inside the input fits."""
     pads = [(a, b + s - 1) for (a, b), s in zip(p.padding, p.stride, strict=True)]
     yield replace(p, padding=tuple(pads))
 
 
 def padding_swapped(p: Problem) -> Iterator[Problem]:
-    """The padding of one axis on another."""
+    """Use the padding of one axis for another."""
     if len(set(p.padding)) > 1:
         yield replace(p, padding=p.padding[::-1])
         for pair in dict.fromkeys(p.padding):
@@ -328,7 +327,7 @@ def padding_swapped(p: Problem) -> Iterator[Problem]:
 
 
 def padding_values(p: Problem) -> Iterator[Problem]:
-    """The padding filled by another boundary rule, or with a number."""
+    """Fill the padding by another boundary rule, or with a constant."""
     around = ((0, 0), (0, 0), *p.padding)
     for value in (1, -1):
         x = np.pad(p.x, around, constant_values=value)
@@ -338,7 +337,7 @@ def padding_values(p: Problem) -> Iterator[Problem]:
 
 
 def groups_ignored(p: Problem) -> Iterator[Problem]:
-    """All channels read by one kernel: the first group only, or the kernel repeated."""
+    """Read all channels with one kernel: the kernel repeated, or one group of channels only."""
     if p.groups == 1 or p.w is None:
         return
     each = p.w.shape[1]
@@ -353,7 +352,7 @@ def groups_ignored(p: Problem) -> Iterator[Problem]:
 
 
 def groups_ignored_transposed(p: Problem) -> Iterator[Problem]:
-    """All channels written by one kernel of a transposed layer."""
+    """Write all channels with one kernel of a transposed layer."""
     if p.groups == 1 or p.w is None:
         return
     yield replace(p, groups=1)
@@ -362,7 +361,7 @@ def groups_ignored_transposed(p: Problem) -> Iterator[Problem]:
 
 
 def groups_interleaved(p: Problem) -> Iterator[Problem]:
-    """Channel c taken to be in group c mod G, of the inputs, of the outputs, or of both."""
+    """Assign channel c to group c mod G, for the inputs, the outputs, or both."""
     if p.groups == 1 or p.w is None:
         return
     inputs = _interleaved(p.x.shape[1], p.groups)
@@ -385,12 +384,12 @@ def _taking(index: Any) -> Callable[[Array], Array]:
     return lambda y: y[index]
 
 
-def _filling(sample: int, *, everywhere: bool) -> Callable[[Array], Array]:
-    return lambda y: np.broadcast_to(y[sample], y.shape) if everywhere else y[sample][None]
+def _repeating(sample: int, *, batch: bool) -> Callable[[Array], Array]:
+    return lambda y: np.broadcast_to(y[sample], y.shape) if batch else y[sample][None]
 
 
 def _with(p: Problem, **options: Any) -> Problem:
-    """`replace` for options by name."""
+    """Return the problem with options replaced by name."""
     return replace(p, **options)
 
 
@@ -399,7 +398,7 @@ def _interleaved(count: int, groups: int) -> Array:
 
 
 def one_channel(p: Problem) -> Iterator[Problem]:
-    """Only the first input channel (or the last) is read."""
+    """Keep only the first input channel of the kernel (or the last)."""
     if p.w is not None and p.w.shape[1] > 1:
         for kept in (0, -1):
             w = np.zeros_like(p.w)
@@ -408,44 +407,44 @@ def one_channel(p: Problem) -> Iterator[Problem]:
 
 
 def one_sample(p: Problem) -> Iterator[Problem]:
-    """Only one sample of the batch is looked at."""
+    """Use only the first sample of the batch (or the last)."""
     for kept in (0, -1):
         x = np.zeros_like(p.x)
         x[kept] = p.x[kept]
         yield replace(p, x=x)
-        yield replace(p, after=(*p.after, _filling(kept, everywhere=True)))
-        yield replace(p, after=(*p.after, _filling(kept, everywhere=False)))
+        yield replace(p, after=(*p.after, _repeating(kept, batch=True)))
+        yield replace(p, after=(*p.after, _repeating(kept, batch=False)))
 
 
 def same(p: Problem) -> Iterator[Problem]:
-    """The problem as it is."""
+    """Yield the problem unchanged."""
     yield p
 
 
 def scaled_batch(p: Problem) -> Iterator[Problem]:
-    """The answer divided by the batch size."""
+    """Divide the result by the batch size."""
     yield replace(p, after=(*p.after, lambda y: y / len(p.x)))
 
 
-def scaled_places(p: Problem) -> Iterator[Problem]:
-    """The answer divided by the number of outputs."""
-    places = 1 if p.g is None else int(np.prod(p.g.shape[2:]))
-    yield replace(p, after=(*p.after, lambda y: y / places))
-    yield replace(p, after=(*p.after, lambda y: y / (places * len(p.x))))
+def scaled_positions(p: Problem) -> Iterator[Problem]:
+    """Divide the result by the number of output positions."""
+    count = 1 if p.g is None else int(np.prod(p.g.shape[2:]))
+    yield replace(p, after=(*p.after, lambda y: y / count))
+    yield replace(p, after=(*p.after, lambda y: y / (count * len(p.x))))
 
 
 def taps_flipped(p: Problem) -> Iterator[Problem]:
-    """The answer turned round on its taps."""
+    """Flip the result along its spatial axes."""
     yield replace(p, after=(*p.after, lambda y: np.flip(y, axis=tuple(range(2, y.ndim)))))
 
 
 def taps_swapped(p: Problem) -> Iterator[Problem]:
-    """The answer with height and width exchanged."""
+    """Exchange height and width of the result."""
     yield replace(p, after=(*p.after, lambda y: np.swapaxes(y, -1, -2)))
 
 
 def channels_of_gradient(p: Problem) -> Iterator[Problem]:
-    """The answer with its channels exchanged."""
+    """Exchange the first two axes of the result."""
     yield replace(p, after=(*p.after, lambda y: y.swapaxes(0, 1)))
     yield replace(
         p, after=(*p.after, lambda y: np.ascontiguousarray(y.swapaxes(0, 1)).reshape(y.shape))
@@ -453,7 +452,7 @@ def channels_of_gradient(p: Problem) -> Iterator[Problem]:
 
 
 def include(value: bool) -> Change:
-    """The padding counted, or not."""
+    """Return the change that sets `count_include_pad`."""
 
     def change(p: Problem) -> Iterator[Problem]:
         yield replace(p, count_include_pad=value)
@@ -462,27 +461,27 @@ def include(value: bool) -> Change:
 
 
 def include_inverted(p: Problem) -> Iterator[Problem]:
-    """The padding counted where it should not be, and the other way round."""
+    """Invert `count_include_pad`."""
     yield replace(p, count_include_pad=not p.count_include_pad)
 
 
 def floor(p: Problem) -> Iterator[Problem]:
-    """Sizes rounded down."""
+    """Round sizes down."""
     yield replace(p, ceil_mode=False)
 
 
 def ceil(p: Problem) -> Iterator[Problem]:
-    """Sizes rounded up."""
+    """Round sizes up."""
     yield replace(p, ceil_mode=True)
 
 
 def side_by_side(p: Problem) -> Iterator[Problem]:
-    """Windows side by side."""
+    """Use the window size as the stride."""
     yield replace(p, stride=p.size)
 
 
 def sizes_swapped(p: Problem) -> Iterator[Problem]:
-    """The window's axes exchanged."""
+    """Exchange the axes of the window."""
     if len(set(p.size)) > 1:
         yield replace(p, size=p.size[::-1])
         for size in p.size:

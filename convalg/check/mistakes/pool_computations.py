@@ -1,6 +1,6 @@
-"""Computations that wrong poolings are known to do, where no changed option says it.
+"""Computations of known mistakes in poolings that no changed option expresses.
 
-Entries that are NaN stand for any value: what a mistake leaves there is nobody's to say.
+Entries that are NaN match any value: the mistake does not determine them.
 """
 
 from __future__ import annotations
@@ -28,27 +28,26 @@ from convalg.operators.pooling import average_pool, sum_pool
 
 
 def lattice_average_gradient(p: Problem) -> Array:
-    """dL/dx as loops over g compute it, as far as there are windows."""
+    """Return dL/dx of an average pooling as loops over g compute it, for existing windows."""
     return average_gradient(_fitted(p, averaging(p).out_shape))
 
 
 def lattice_maximum_gradient(p: Problem) -> Array:
-    """dL/dx of a max pooling as loops over g compute it, as far as there are windows."""
+    """Return dL/dx of a max pooling as loops over g compute it, for existing windows."""
     return maximum_gradient(_fitted(p, maximum(p).shape[1:]))
 
 
 def _fitted(p: Problem, shape: tuple[int, ...]) -> Problem:
-    """The problem with g cut, or filled up with zeros, to the windows that there are."""
-    assert p.g is not None
-    g = np.zeros((len(p.g), *shape))
-    common = tuple(slice(0, min(n, m)) for n, m in zip(p.g.shape, g.shape, strict=True))
-    g[common] = p.g[common]
+    """Return the problem with g cut, or extended with zeros, to the number of windows."""
+    g = np.zeros((len(p.gradient), *shape))
+    common = tuple(slice(0, min(n, m)) for n, m in zip(p.gradient.shape, g.shape, strict=True))
+    g[common] = p.gradient[common]
     return replace(p, g=g)
 
 
 def whole_divisor(p: Problem) -> Array:
-    """Every window divided by its full size."""
-    found = average_pool(
+    """Divide every window by its full size."""
+    pool = average_pool(
         p.spatial,
         p.size,
         stride=p.stride,
@@ -57,13 +56,13 @@ def whole_divisor(p: Problem) -> Array:
         divisor_override=math.prod(p.size),
         channels=p.x.shape[1],
     )
-    return found(p.x) if p.g is None else found.T(p.g)
+    return pool(p.x) if p.g is None else pool.T(p.g)
 
 
 def summed(p: Problem) -> Array:
-    """Every window summed."""
-    found = _sums(p)
-    return found(p.x) if p.g is None else found.T(p.g)
+    """Sum every window."""
+    sums = _sums(p)
+    return sums(p.x) if p.g is None else sums.T(p.g)
 
 
 def _options(p: Problem) -> dict[str, Any]:
@@ -81,12 +80,12 @@ def _sums(p: Problem) -> Any:
 
 
 def extra_average(p: Problem) -> Array:
-    """The averages, with one more window where the last one would start in the padding."""
+    """Return the averages, with one more window where the last would start in the padding."""
     return _with_extra_window(p, averaging(p)(p.x))
 
 
 def extra_maximum(p: Problem) -> Array:
-    """The maxima, with one more window where the last one would start in the padding."""
+    """Return the maxima, with one more window where the last would start in the padding."""
     return _with_extra_window(p, maximum(p))
 
 
@@ -104,7 +103,7 @@ def _with_extra_window(p: Problem, right: Array) -> Array:
 
 
 def zero_padding(p: Problem) -> Array:
-    """The maximum with the padding as zeros."""
+    """Return the maxima with the padding filled with zeros."""
     return _zero_padded(p)(np.pad(p.x, ((0, 0), (0, 0), *p.padding)))
 
 
@@ -114,147 +113,146 @@ def _zero_padded(p: Problem) -> Any:
 
 
 def padding_of_minus_one(p: Problem) -> Array:
-    """The maximum with the padding as -1."""
+    """Return the maxima with the padding filled with -1."""
     wide = np.pad(p.x, ((0, 0), (0, 0), *p.padding), constant_values=-1)
     return _zero_padded(p)(wide)
 
 
 def from_zero(p: Problem) -> Array:
-    """The maximum with zero."""
+    """Return the maxima, where a negative maximum becomes 0."""
     return np.maximum(maximum(p), 0)
 
 
 def mean_instead(p: Problem) -> Array:
-    """The mean of each window."""
+    """Return the mean of each window."""
     return average_pool(p.spatial, p.size, **_options(p))(p.x)
 
 
 def smallest(p: Problem) -> Array:
-    """The minimum of each window."""
+    """Return the minimum of each window."""
     return min_pool(p.spatial, p.size, **_options(p))(p.x)
 
 
 def largest_magnitude(p: Problem) -> Array:
-    """The largest absolute value of each window."""
+    """Return the largest absolute value of each window."""
     return max_pool(p.spatial, p.size, **_options(p))(np.abs(p.x))
 
 
 def _windows(p: Problem) -> tuple[Array, Array, Array]:
-    """Samples (N, C, taps, windows), which of them exist, and their flat places."""
+    """Return the samples (N, C, taps, windows), which of them exist, and their flat indices."""
     options = {k: v for k, v in _options(p).items() if k != "channels"}
     axes, _ = pooling_axes(p.spatial, p.size, **options)
-    places, _ = engine.table(axes)
+    indices, _ = engine.table(axes)
     flat = p.x.reshape(*p.x.shape[:2], -1)
-    inside = places >= 0
-    return np.where(inside, flat[..., np.maximum(places, 0)], -math.inf), inside, places
+    inside = indices >= 0
+    return np.where(inside, flat[..., np.maximum(indices, 0)], -math.inf), inside, indices
 
 
 def index_of_winner(p: Problem) -> Array:
-    """Which sample of its window the first largest one is."""
+    """Return the index of the first largest sample within its window."""
     values, _, _ = _windows(p)
     return values.argmax(axis=2).reshape(maximum(p).shape)
 
 
-def _sent_back(p: Problem, shares: Array, places: Array) -> Array:
-    """Each window's gradient added to its samples by their shares (N, C, taps, windows)."""
-    assert p.g is not None
-    g = p.g.reshape(*p.g.shape[:2], 1, -1)
+def _sent_back(p: Problem, shares: Array, indices: Array) -> Array:
+    """Add the gradient of each window to its samples by their shares (N, C, taps, windows)."""
+    g = p.gradient.reshape(*p.gradient.shape[:2], 1, -1)
     x = np.zeros((*p.x.shape[:2], math.prod(p.spatial)))
-    for tap, where in enumerate(places):
-        for window in np.flatnonzero(where >= 0):
-            x[..., where[window]] += (shares * g)[..., tap, window]
+    for tap, targets in enumerate(indices):
+        for window in np.flatnonzero(targets >= 0):
+            x[..., targets[window]] += (shares * g)[..., tap, window]
     return x.reshape(p.x.shape)
 
 
 def to_all_ties(p: Problem) -> Array:
-    """The gradient of each window to every sample that equals its maximum."""
-    values, inside, places = _windows(p)
-    return _sent_back(p, ((values == values.max(axis=2, keepdims=True)) & inside) * 1.0, places)
+    """Pass the gradient of each window to every sample that equals its maximum."""
+    values, inside, indices = _windows(p)
+    return _sent_back(p, ((values == values.max(axis=2, keepdims=True)) & inside) * 1.0, indices)
 
 
 def split_ties(p: Problem) -> Array:
-    """The gradient of each window in equal parts to the samples that equal its maximum."""
-    values, inside, places = _windows(p)
+    """Split the gradient of each window equally among the samples that equal its maximum."""
+    values, inside, indices = _windows(p)
     ties = ((values == values.max(axis=2, keepdims=True)) & inside) * 1.0
-    return _sent_back(p, ties / np.maximum(ties.sum(axis=2, keepdims=True), 1), places)
+    return _sent_back(p, ties / np.maximum(ties.sum(axis=2, keepdims=True), 1), indices)
 
 
 def to_last_tie(p: Problem) -> Array:
-    """The gradient of each window to the last sample that equals its maximum."""
-    values, _, places = _windows(p)
+    """Pass the gradient of each window to the last sample that equals its maximum."""
+    values, _, indices = _windows(p)
     last = values.shape[2] - 1 - np.argmax(values[:, :, ::-1], axis=2)
     taps = np.arange(values.shape[2])[:, None]
-    return _sent_back(p, (taps == last[:, :, None, :]) * 1.0, places)
+    return _sent_back(p, (taps == last[:, :, None, :]) * 1.0, indices)
 
 
 def to_whole_window(p: Problem) -> Array:
-    """The gradient of each window to all its samples."""
+    """Pass the gradient of each window to all its samples."""
     return _sums(p).T(p.g)
 
 
 def overwritten_winners(p: Problem) -> Array:
-    """The gradient of each window written at its winner, over what was there."""
-    assert p.g is not None
-    values, _, places = _windows(p)
+    """Assign the gradient of each window at its winner, overwriting the previous value."""
+    values, _, indices = _windows(p)
     winner = np.argmax(values, axis=2)
-    found = np.take_along_axis(
-        np.broadcast_to(places, values.shape), winner[:, :, None], axis=2
+    targets = np.take_along_axis(
+        np.broadcast_to(indices, values.shape), winner[:, :, None], axis=2
     ).squeeze(2)
     x = np.zeros((*p.x.shape[:2], math.prod(p.spatial)))
-    g = p.g.reshape(*p.g.shape[:2], -1)
-    for window in range(places.shape[1]):
-        np.put_along_axis(x, found[..., window, None], g[..., window, None], axis=2)
+    g = p.gradient.reshape(*p.gradient.shape[:2], -1)
+    for window in range(indices.shape[1]):
+        np.put_along_axis(x, targets[..., window, None], g[..., window, None], axis=2)
     return x.reshape(p.x.shape)
 
 
 def zero_padding_gradient(p: Problem) -> Array:
-    """The gradient with the padding as zeros that may win."""
+    """Return the gradient with the padding filled with zeros that may win."""
     wide = np.pad(p.x, ((0, 0), (0, 0), *p.padding))
-    assert p.g is not None
     pool = _zero_padded(p)
-    g = np.zeros((len(p.g), *pool.out_shape))
-    g[tuple(slice(0, n) for n in p.g.shape)] = p.g
-    found = pool.gradient(wide, g)
+    g = np.zeros((len(p.gradient), *pool.out_shape))
+    g[tuple(slice(0, n) for n in p.gradient.shape)] = p.gradient
+    gradient = pool.gradient(wide, g)
     inside = [slice(b, b + n) for (b, _), n in zip(p.padding, p.spatial, strict=True)]
-    return found[(slice(None), slice(None), *inside)]
+    return gradient[(slice(None), slice(None), *inside)]
 
 
 def windows_only(p: Problem) -> Array:
-    """dL/dx of the samples that windows of an average pooling cover."""
+    """Return dL/dx cut to the samples that windows of an average pooling cover."""
     return _covered(p, averaging(p).T(p.g))
 
 
 def winners_of_windows_only(p: Problem) -> Array:
-    """dL/dx of the samples that windows of a max pooling cover."""
+    """Return dL/dx cut to the samples that windows of a max pooling cover."""
     return _covered(p, maximum_gradient(p))
 
 
-def _covered(p: Problem, found: Array) -> Array:
-    assert p.g is not None
+def _covered(p: Problem, gradient: Array) -> Array:
     ends = [
         transposed_size(o, k, s, 1, before, 0)
-        for s, o, k, (before, _) in zip(p.stride, p.g.shape[2:], p.size, p.padding, strict=True)
+        for s, o, k, (before, _) in zip(
+            p.stride, p.gradient.shape[2:], p.size, p.padding, strict=True
+        )
     ]
     kept: tuple[Any, ...] = (..., *(slice(0, end) for end in ends))
-    return found[kept]
+    return gradient[kept]
 
 
 def overwritten_average(p: Problem) -> Array:
-    """The shares of each window written over those of the windows before."""
+    """Assign the shares of each window, overwriting those of earlier windows."""
     return _overwritten_shares(p, True)
 
 
 def overwritten_average_by_taps(p: Problem) -> Array:
-    """The shares written tap by tap, one over the other."""
+    """Assign the shares tap by tap, overwriting those of earlier taps."""
     return _overwritten_shares(p, False)
 
 
 def _overwritten_shares(p: Problem, by_window: bool) -> Array:
-    assert p.g is not None
-    _, _, places = _windows(p)
+    _, _, indices = _windows(p)
     ones = np.ones((1, *p.x.shape[1:]))
     shares = np.asarray(averaging(p)(ones), dtype=float)
     counts = np.asarray(_sums(p)(ones), dtype=float)
-    g = (p.g * shares / np.where(counts == 0, 1, counts)).reshape(*p.g.shape[:2], 1, -1)
-    found = np.broadcast_to(g, (*p.g.shape[:2], *places.shape))
-    return assigned(found, places, p.spatial, by_window)
+    g = (p.gradient * shares / np.where(counts == 0, 1, counts)).reshape(
+        *p.gradient.shape[:2], 1, -1
+    )
+    terms = np.broadcast_to(g, (*p.gradient.shape[:2], *indices.shape))
+    return assigned(terms, indices, p.spatial, by_window)

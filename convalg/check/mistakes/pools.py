@@ -8,16 +8,16 @@ from convalg.check.mistakes.mistake import CHANNELS_LAST, SHARED, TOO_SHORT, Mis
 POOLS = (
     Mistake(
         "divisor-counts-padding",
-        "the divisor counts the padding, and count_include_pad=False says not to",
+        "the divisor counts the padding although count_include_pad=False",
         options.include(True),
     ),
     Mistake(
         "divisor-excludes-padding",
-        "the divisor leaves the padding out, and count_include_pad=True says to count it",
+        "the divisor excludes the padding although count_include_pad=True",
         options.include(False),
     ),
     Mistake("ceil-mode-ignored", "ceil_mode is ignored", options.floor),
-    Mistake("stride-ignored", "the stride is taken to be the window's size", options.side_by_side),
+    Mistake("stride-ignored", "the stride is taken to be the window size", options.side_by_side),
     Mistake("sizes-swapped", "the window's height and width are swapped", options.sizes_swapped),
     *(
         m
@@ -49,18 +49,20 @@ ROUNDED_UP = Mistake("ceil-mode-ignored", "sizes are always rounded up", options
 AVERAGES = (
     alone(
         "divisor-counts-overhang",
-        "the divisor counts what a window of ceil_mode reaches beyond the padding",
+        "the divisor counts the samples beyond the padding that a window of ceil_mode covers",
         pool_computations.whole_divisor,
     ),
-    alone("divisor-missing", "the windows are summed, not averaged", pool_computations.summed),
+    alone(
+        "divisor-missing", "the windows are summed instead of averaged", pool_computations.summed
+    ),
     alone(
         "ceil-mode-extra-window",
-        "a window that starts in the padding behind the input is kept",
+        "a window that starts in the padding after the input is kept",
         pool_computations.extra_average,
     ),
     Mistake(
         "count-include-pad-inverted",
-        "count_include_pad is taken the wrong way round",
+        "count_include_pad is inverted",
         options.include_inverted,
     ),
 )
@@ -84,22 +86,22 @@ AVERAGE_GRADIENTS = (
 MAXIMA = (
     alone(
         "max-padding-zero",
-        "the padding counts as zeros, where it is minus infinity",
+        "the padding is filled with zeros instead of minus infinity",
         pool_computations.zero_padding,
     ),
     alone(
         "max-padding-value",
-        "the padding counts as -1, where it is minus infinity",
+        "the padding is filled with -1 instead of minus infinity",
         pool_computations.padding_of_minus_one,
     ),
     alone(
         "min-value-start",
-        "the maximum starts from 0, so negative samples lose",
+        "the maximum starts from 0, so negative samples never win",
         pool_computations.from_zero,
     ),
     alone(
         "index-returned",
-        "the place of the largest sample in its window is returned, not the sample",
+        "the index of the largest sample in its window is returned instead of the sample",
         pool_computations.index_of_winner,
     ),
     alone("not-a-maximum", "the windows are averaged", pool_computations.mean_instead),
@@ -109,7 +111,7 @@ MAXIMA = (
     ),
     alone(
         "ceil-mode-extra-window",
-        "a window that starts in the padding behind the input is kept",
+        "a window that starts in the padding after the input is kept",
         pool_computations.extra_maximum,
     ),
 )
@@ -133,7 +135,7 @@ MAX_GRADIENTS = (
     ),
     alone(
         "max-padding-zero",
-        "the padding counts as zeros, so windows of negative samples send nothing back",
+        "the padding is filled with zeros, so windows of negative samples pass no gradient back",
         pool_computations.zero_padding_gradient,
     ),
     alone(

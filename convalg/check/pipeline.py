@@ -1,4 +1,4 @@
-"""A check from end to end: the sweep, the smallest failure, the diagnosis, the report."""
+"""A complete check: the sweep, the smallest failure, the diagnosis, the report."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from convalg.check.sweep import configurations
 
 
 def report_on(tested: Candidate, dims: int, cases: int, sweep: Sweep) -> Report:
-    """The report on a candidate, over `cases` configurations with `dims` spatial axes."""
+    """Return the report on a candidate for `cases` configurations with `dims` spatial axes."""
     kind = tested.kind
     runs = sweep.runs(tested, configurations(kind, dims, tested.options, cases))
     runs, notes = without_refusals(runs, tested)
     failing = [one for one in runs if one.fails]
     if tested.missing:
         notes.append(
-            f"not exercised, since {tested.name} does not have it: {', '.join(tested.missing)}"
+            f"not tested, since {tested.name} does not take them: {', '.join(tested.missing)}"
         )
     if any(one.outcome.printed for one in runs):
-        notes.append(f"{tested.name} prints; that is not shown here")
-    # What took a worker with it would take this process.
+        notes.append(f"{tested.name} prints; its output is not shown")
+    # A call that ended its worker would also end this process.
     lost = [one for one in runs if one.outcome.lost]
     smallest_failure = None
     if failing:
