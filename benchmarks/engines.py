@@ -258,7 +258,7 @@ def outcome(name: str, sessions: Sequence[Session]) -> Row:
     if not engines:
         return Row(name, 1.0, AUTO, {}, wrong)
     best = min(engines, key=lambda engine: engines[engine])
-    # "auto" may beat every engine by noise, or by a way of its own.
+    # "auto" may be faster than every engine by chance, or because it combines methods.
     return Row(name, max(1 / engines[best], 1.0), best, engines, wrong)
 
 

@@ -171,9 +171,9 @@ def write(
 ) -> None:
     """Write the results as JSON, first to a temporary file, which is then renamed."""
     data = {"machine": lines, "rates": asdict(rates), "results": table.records(results)}
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)
+    temporary = path.with_name(f"{path.name}.part")
+    temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,8 +1,9 @@
 """A contestant in a separate process, which is told when to take its turns.
 
-Thread pools in one process disturb each other (a parallel trainer beside BLAS ran 60 times slower),
-and importing one library changes the threads of another, so each contestant has its own process,
-as its users have. They take their turns in lockstep: only one computes at a time.
+Thread pools in one process disturb each other (a parallel trainer next to BLAS ran 60 times slower),
+and importing one library changes the threads of another. So each contestant has its own process, and
+each library runs as it does for its users. The processes take turns in lockstep: only one computes
+at a time.
 """
 
 from __future__ import annotations
@@ -158,10 +159,10 @@ def serve(commands: IO[str], replies: IO[str], job: Job | Quantity, name: str) -
     """Execute commands, one line of JSON each, and reply to each with one line."""
     seat = Local(job, name, clock()) if isinstance(job, Job) else None
     for line in commands:
-        word, *rest = json.loads(line)
+        command, *rest = json.loads(line)
         value: Any = ""
         try:
-            match word:
+            match command:
                 case "measure" if isinstance(job, Quantity):
                     value = job.parts[name]()
                 case "answer" if seat is not None:
@@ -169,7 +170,7 @@ def serve(commands: IO[str], replies: IO[str], job: Job | Quantity, name: str) -
                     result = seat.answer()
                     np.save(rest[0], result.astype(str) if result.dtype.kind == "O" else result)
                 case "build" | "settle" | "turn" if seat is not None:
-                    value = getattr(seat, word)()
+                    value = getattr(seat, command)()
             reply = ("value", value)
         except Exception as error:  # A peer may raise anything; it is reported
             reply = ("error", f"{type(error).__name__}: {error}")

@@ -27,7 +27,7 @@ def fingerprint(matrix: Any) -> Array:
     forward = np.add.reduceat(matrix @ samples((columns,)).astype(np.float64), ends)
     weighted = np.add.reduceat(matrix @ np.sqrt(np.arange(columns, dtype=np.float64)), ends)
     scaled = [part / (np.abs(part).max() or 1.0) for part in (forward, weighted)]
-    # Digit by digit, for counts to be compared exactly beside numbers that are rounded.
+    # Digit by digit, for counts to be compared exactly with numbers that are rounded.
     digits = "".join(f"{count:020d}" for count in (rows, columns, matrix.nnz))
     return np.concatenate([*scaled, [int(digit) / 10 for digit in digits]])
 

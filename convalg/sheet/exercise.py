@@ -36,6 +36,7 @@ class Exercise:
     def solution(self) -> dict[str, Array]:
         """The answers: the matrix, y = A x, dL/dx = A^T g and dL/dw = B(x)^T g.
 
+        >>> from convalg.sheet.exercise import exercise
         >>> sorted(exercise(0).solution)
         ['dw', 'dx', 'matrix', 'y']
         """

@@ -171,7 +171,7 @@ def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
         TooLargeError: when the sheet or its image would need more memory than the limit.
 
     >>> import convalg as ca
-    >>> sheet = explain(ca.correlation(8, ca.kernel(3), stride=2, padding=1))
+    >>> sheet = ca.explain(ca.correlation(8, ca.kernel(3), stride=2, padding=1))
     >>> [section.heading for section in sheet.sections][:3]
     ['Definition', 'The output size', 'The matrix']
     """
