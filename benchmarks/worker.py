@@ -1,9 +1,9 @@
 """A contestant in a separate process, which is told when to take its turns.
 
-Thread pools in one process disturb each other (a parallel trainer next to BLAS ran 60 times slower),
-and importing one library changes the threads of another. So each contestant has its own process, and
-each library runs as it does for its users. The processes take turns in lockstep: only one computes
-at a time.
+Thread pools in one process disturb each other (a parallel trainer next to BLAS ran 60 times
+slower), and importing one library changes the threads of another. So each contestant has its own
+process, and each library runs as it does for its users. The processes take turns in lockstep: only
+one computes at a time.
 """
 
 from __future__ import annotations
