@@ -1,1 +1,1 @@
-"""convalg beside its peers, measured in one run, in turns."""
+"""convalg and its peers, measured in one run, in turns."""

@@ -46,10 +46,10 @@ cannot do a geometry is left out there. All results have to be equal before anyt
 AIM = 1.3
 AUTO = "auto"
 HOPELESS = 4
-"""An engine that is slower than the fastest by more than this in its warm-up gets no turns."""
+"""An engine that is slower than the fastest by more than this factor in its warm-up is skipped."""
 
 LARGEST = 2e9
-"""Multiplications of the largest point; larger ones only say the same at length."""
+"""Multiplications of the largest point; larger ones take long and give no new information."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Geometry:
 
     @property
     def name(self) -> str:
-        """The layer in a few words."""
-        words = [
+        """A short name of the layer."""
+        parts = [
             f"{self.in_channels}->{self.out_channels}",
             "x".join(map(str, self.spatial)),
             f"k{self.taps}",
@@ -79,8 +79,8 @@ class Geometry:
             ("d", self.dilation, 1),
             ("g", self.groups, 1),
         ):
-            words += [f"{letter}{value}"] if value != usual else []
-        return " ".join(words)
+            parts += [f"{letter}{value}"] if value != usual else []
+        return " ".join(parts)
 
     def operator(self) -> Any:
         """The layer as convalg's operator, with float32 weights."""
@@ -156,7 +156,7 @@ Apply = Callable[[Any, Task, Array, Array, str], Array]
 
 
 def apply(operator: Any, task: Task, x: Array, g: Array, engine: str) -> Array:
-    """What an engine makes of a task."""
+    """The result of a task computed by an engine."""
     match task:
         case "A(x)":
             return operator(x, engine=engine)
@@ -203,18 +203,18 @@ def point(
 
 
 def points(engines: Sequence[str], only: Sequence[str], *, quick: bool) -> list[Job]:
-    """The jobs of the grid; `only` are words of their names, any of which is enough."""
+    """The jobs of the grid whose names contain any of the texts in `only`."""
     grid, batches = (QUICK_GRID, QUICK_BATCHES) if quick else (GRID, BATCHES)
-    found = [
+    jobs = [
         point(geometry, batch, task, engines)
         for geometry, batch, task in product(grid, batches, get_args(Task))
         if geometry.multiplications(batch) <= LARGEST
     ]
-    return [job for job in found if not only or any(word in job.name for word in only)]
+    return [job for job in jobs if not only or any(word in job.name for word in only)]
 
 
 def hold(job: Job, *, rounds: int, seconds: float, clock: Clock) -> Session:
-    """The session of one point in this process, where the hopeless get no turns."""
+    """The session of one point in this process, without engines that are far too slow."""
     session = Session()
     seats = [Local(job, name, clock) for name in job.contestants]
     present = built(seats, session)
@@ -247,18 +247,18 @@ class Row:
 
 def outcome(name: str, sessions: Sequence[Session]) -> Row:
     """The row of a point from the sessions of several processes."""
-    found: dict[str, list[float]] = {}
+    middles: dict[str, list[float]] = {}
     for session in sessions:
         for engine in session.times if AUTO in session.times else ():
             middle = statistics.median(ratios(session.times, engine, AUTO))
-            found.setdefault(engine, []).append(middle)
-    measured = {engine: statistics.median(each) for engine, each in found.items()}
+            middles.setdefault(engine, []).append(middle)
+    measured = {engine: statistics.median(each) for engine, each in middles.items()}
     wrong = {engine: text for session in sessions for engine, text in session.wrong.items()}
     engines = {engine: value for engine, value in measured.items() if engine != AUTO}
     if not engines:
         return Row(name, 1.0, AUTO, {}, wrong)
     best = min(engines, key=lambda engine: engines[engine])
-    # "auto" may beat every engine by noise, or by a way of its own.
+    # "auto" may be faster than every engine by chance, or because it combines methods.
     return Row(name, max(1 / engines[best], 1.0), best, engines, wrong)
 
 
@@ -277,18 +277,18 @@ def points_of(
     flags += ["--rounds", str(options.rounds), "--seconds", str(options.seconds), "--inside"]
     flags += ["--quick"] if options.quick else []
     command = [sys.executable, "-m", "benchmarks.engines", *flags]
-    found = []
+    held = []
     with subprocess.Popen(
         command, env=dict(variables), cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             fields = json.loads(line)
-            found.append((fields.pop("name"), Session(**fields)))
-            print(f"{len(found)} {found[-1][0]}", file=sys.stderr)
+            held.append((fields.pop("name"), Session(**fields)))
+            print(f"{len(held)} {held[-1][0]}", file=sys.stderr)
     if process.returncode:
         raise SystemExit(f"the grid's process ended with status {process.returncode}")
-    return found
+    return held
 
 
 COLUMNS = ("point", "auto / best", "best", "engines relative to auto", "wrong")
@@ -315,13 +315,13 @@ def summary(rows: Sequence[Row]) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    found = argparse.ArgumentParser(
+    result = argparse.ArgumentParser(
         prog="python -m benchmarks.engines",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = found.add_argument
-    add("--only", action="append", default=[], metavar="WORDS", help="points with this in the name")
+    add = result.add_argument
+    add("--only", action="append", default=[], metavar="TEXT", help="points with this in the name")
     add("--threads", type=int, default=2, help="threads of BLAS (default 2)")
     add("--processes", type=int, default=3, help="processes that run the grid (default 3)")
     add("--rounds", type=int, default=5, help="rounds at each point, at most (default 5)")
@@ -332,7 +332,7 @@ def parser() -> argparse.ArgumentParser:
     add("--markdown", action="store_true", help="print Markdown")
     add("--json", type=Path, metavar="FILE", help="also write the rows to a file")
     add("--inside", action="store_true", help=argparse.SUPPRESS)
-    return found
+    return result
 
 
 def show(rows: Sequence[Row], *, markdown: bool) -> None:

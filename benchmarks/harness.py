@@ -22,19 +22,19 @@ Call = Callable[[], Any]
 Clock = Callable[[], float]
 
 OURS = "convalg"
-"""Contestants whose names begin so are ours: an aim is about them."""
+"""The prefix of the names of convalg's contestants; aims apply to them."""
 
 TURN = 0.03
-"""Seconds that a turn of a short call lasts at least, by repeating it."""
+"""The minimum duration of a turn in seconds; shorter calls are repeated."""
 
 LONG = 0.5
-"""Seconds from which a call is not repeated to warm up before each turn."""
+"""Calls that take longer, in seconds, are not run once before each turn to warm up."""
 
 MOST_REPEATS = 10_000
 
 
 class UnableError(RuntimeError):
-    """A contestant that is installed cannot do this job; the text says why."""
+    """An installed contestant cannot do this job; the text gives the reason."""
 
 
 class CrashError(RuntimeError):
@@ -50,7 +50,7 @@ def as_array(result: Any) -> Array:
 
 @dataclass(frozen=True)
 class Work:
-    """What a call has to do at least, so that its rate is a share of the machine's.
+    """The minimum work of a call, to express its rate as a share of the machine's.
 
     `flops` count a multiplication and an addition as two; `written` are the bytes of the result.
     """
@@ -61,13 +61,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work, the contestants that do it, and what is aimed at.
+    """One piece of work, the contestants that do it, and the aim.
 
     A contestant is a function that imports its library, makes the inputs, and returns the call to
     be timed. It may raise ImportError, and is then listed as not installed, or UnableError.
     `reference` divides the times. Every contestant's result, as `answer` reads it, has to equal
     that of `oracle` (the reference unless named) before anything is timed; `limits` have no
-    result: they say what the machine does. `heavy` jobs are left out of a quick run.
+    result: they measure the machine. `heavy` jobs are left out of a quick run.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """The median and the quartiles of some numbers, which lie among them."""
+    """The median and the quartiles of some numbers, within their range."""
     ordered = sorted(values)
     if not ordered:
         raise ValueError("a spread needs at least one value, and there was none")
@@ -129,12 +129,12 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 class Seat(Protocol):
-    """Where a contestant sits: in this process, or in one of its own."""
+    """A contestant in this process or in a separate process."""
 
     name: str
 
     def build(self) -> str:
-        """Make the inputs and the call; why it is missing, or nothing."""
+        """Create the inputs and the call; return why it is missing, or an empty text."""
 
     def answer(self) -> Array:
         """The result of one call, as the job compares it."""
@@ -146,7 +146,7 @@ class Seat(Protocol):
         """Seconds per call of one turn."""
 
     def close(self) -> None:
-        """Let go of the inputs."""
+        """Release the inputs."""
 
 
 class Local:
@@ -158,7 +158,7 @@ class Local:
         self.repeats, self.warm, self.once = 1, True, 0.0
 
     def build(self) -> str:
-        """Make the inputs and the call; why it is missing, or nothing."""
+        """Create the inputs and the call; return why it is missing, or an empty text."""
         try:
             self.call = self.job.contestants[self.name]()
         except ImportError as error:
@@ -190,7 +190,7 @@ class Local:
         return self._timed(self.repeats)
 
     def close(self) -> None:
-        """Let go of the inputs."""
+        """Release the inputs."""
         self.call = None
 
     def _timed(self, repeats: int) -> float:
@@ -208,53 +208,53 @@ class Local:
 
 @dataclass
 class Session:
-    """What one process of each contestant gave: the times of its rounds, and who was missing."""
+    """The results of one process of each contestant: times of the rounds, missing contestants."""
 
     times: dict[str, list[float]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
 
 
-def difference(found: Array, wanted: Array, tolerance: float) -> str:
-    """How a result differs from the one that was wanted, or nothing.
+def difference(actual: Array, wanted: Array, tolerance: float) -> str:
+    """Return how a result differs from the one that was wanted, or an empty text.
 
-    Errors are relative to the largest wanted entry; objects and whole numbers have to be equal.
+    Errors are relative to the largest wanted entry; objects and integers have to be equal.
     """
-    if found.shape != wanted.shape:
-        return f"shape {found.shape} instead of {wanted.shape}"
-    if {found.dtype.kind, wanted.dtype.kind} <= set("biuOUS"):
-        unequal = int(np.count_nonzero(found != wanted))
+    if actual.shape != wanted.shape:
+        return f"shape {actual.shape} instead of {wanted.shape}"
+    if {actual.dtype.kind, wanted.dtype.kind} <= set("biuOUS"):
+        unequal = int(np.count_nonzero(actual != wanted))
         return f"{unequal} of {wanted.size} entries differ" if unequal else ""
-    if not (np.isfinite(found).all() and np.isfinite(wanted).all()):
+    if not (np.isfinite(actual).all() and np.isfinite(wanted).all()):
         return "entries are not finite"
     scale = float(np.abs(wanted).max(initial=0)) or 1.0
-    error = float(np.abs(found.astype(np.complex128) - wanted).max(initial=0)) / scale
+    error = float(np.abs(actual.astype(np.complex128) - wanted).max(initial=0)) / scale
     return f"off by {error:.1e} of the largest entry" if error > tolerance else ""
 
 
 def compare(job: Job, seats: Sequence[Seat]) -> dict[str, str]:
-    """What is wrong with the contestants' results; nothing where they equal the oracle's.
+    """Return what is wrong with the contestants' results, for those that differ from the oracle's.
 
-    Where the oracle broke, all are wrong: nothing says that they are right.
+    If the oracle broke, all count as wrong, since there is no result to compare with.
     """
     by_name = {seat.name: seat for seat in seats}
     if job.truth not in by_name:
         return {}
     answers: dict[str, Array] = {}
-    found: dict[str, str] = {}
+    wrong: dict[str, str] = {}
     for name, seat in by_name.items():
         if name in job.limits:
             continue
         try:
             answers[name] = seat.answer()
         except CrashError as crash:
-            found[name] = f"broke: {crash}"
+            wrong[name] = f"broke: {crash}"
     if job.truth not in answers:
-        return dict.fromkeys(answers, f"broke: no result of {job.truth} to compare with") | found
+        return dict.fromkeys(answers, f"broke: no result of {job.truth} to compare with") | wrong
     for name, answer in answers.items():
         if text := difference(answer, answers[job.truth], job.tolerance):
-            found[name] = f"wrong result: {text}"
-    return found
+            wrong[name] = f"wrong result: {text}"
+    return wrong
 
 
 def in_turns(seats: Sequence[Seat], rounds: int) -> dict[str, list[float]]:
@@ -271,7 +271,7 @@ AnySeat = TypeVar("AnySeat", bound=Seat)
 
 
 def built(seats: Sequence[AnySeat], session: Session) -> list[AnySeat]:
-    """Build all seats, one after another; those that could be. The others are told as missing."""
+    """Build all seats in turn and return those that could be built; note the others as missing."""
     for seat in seats:
         try:
             why = seat.build()
@@ -322,12 +322,12 @@ class Result:
 
     @property
     def measured(self) -> float | None:
-        """What the aim is about: the ratio, or the value."""
+        """The number that the aim applies to: the ratio, or the value."""
         return self.value if self.ratio is None else self.ratio.median
 
     @property
     def met(self) -> bool | None:
-        """Whether the aim is reached; None where there is none. What was not measured is not."""
+        """Whether the aim is met; None without an aim. An aim that was not measured is not met."""
         if self.aim is None:
             return None
         return self.measured is not None and self.measured <= self.aim
@@ -339,7 +339,7 @@ def ratios(times: Mapping[str, Sequence[float]], name: str, reference: str) -> l
 
 
 def summarise(job: Job, sessions: Sequence[Session]) -> list[Result]:
-    """What several processes say about a job: one result for each contestant, in their order."""
+    """Combine the sessions of several processes into one result for each contestant, in order."""
     results = []
     for name in job.contestants:
         aim = job.aim if name.startswith(OURS) else None

@@ -1,4 +1,4 @@
-"""What the machine is, and what it does at best: products of matrices, filling and copying."""
+"""The machine and its highest rates: matrix products, filling and copying memory."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ CLOCK_VARIABLE = "BENCHMARKS_CLOCK"
 
 
 def clock() -> Callable[[], float]:
-    """The clock that the environment names: time on the wall, unless it says "cpu"."""
+    """The clock named by the environment: wall-clock time, unless it is "cpu"."""
     return CLOCKS[os.environ.get(CLOCK_VARIABLE, "wall")]
 
 
 def others_share(seconds: float = 1.0) -> float | None:
-    """The part of the processors that is busy while this process waits; None where it is unknown.
+    """The share of the processors that is busy while this process waits; None if unknown.
 
-    What the machine's other work takes of a run cannot be taken out of it again.
+    The effect of other work on the times of a run cannot be corrected afterwards.
     """
     source = Path("/proc/stat")
     if not source.exists():
@@ -149,13 +149,13 @@ def blas() -> str:
     """The BLAS that NumPy was built with."""
     import numpy as np
 
-    found = np.show_config(mode="dicts")
-    named = found["Build Dependencies"]["blas"] if isinstance(found, dict) else {}
+    config = np.show_config(mode="dicts")
+    named = config["Build Dependencies"]["blas"] if isinstance(config, dict) else {}
     return f"{named.get('name', 'unknown')} {named.get('version', '')}".strip()
 
 
 def core_type(variables: Mapping[str, str]) -> str:
-    """What OPENBLAS_CORETYPE says, and what it may cost."""
+    """The value of OPENBLAS_CORETYPE, and its effect on speed."""
     value = variables.get("OPENBLAS_CORETYPE")
     if value is None:
         return "not set (OpenBLAS chooses for this processor)"
@@ -163,14 +163,14 @@ def core_type(variables: Mapping[str, str]) -> str:
     return f"{value}{cost}"
 
 
-def report(variables: Mapping[str, str], found: Rates, settings: Mapping[str, str]) -> list[str]:
-    """Lines that say where and how the run was made."""
+def report(variables: Mapping[str, str], rates: Rates, settings: Mapping[str, str]) -> list[str]:
+    """Lines that describe the machine and the settings of the run."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return [
         f"processor: {processor()}, {os.cpu_count()} cores; {platform.system()}",
         f"Python {platform.python_version()}; {versions}; NumPy's BLAS: {blas()}",
         f"OPENBLAS_CORETYPE: {core_type(variables)}",
         *(f"{name}: {value}" for name, value in settings.items()),
-        f"rates of NumPy: sgemm n=4096 {found.sgemm:.0f} GFLOP/s, fill {found.fill:.1f} GB/s, "
-        f"copy {found.copy:.1f} GB/s",
+        f"rates of NumPy: sgemm n=4096 {rates.sgemm:.0f} GFLOP/s, fill {rates.fill:.1f} GB/s, "
+        f"copy {rates.copy:.1f} GB/s",
     ]

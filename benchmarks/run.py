@@ -1,4 +1,4 @@
-"""convalg beside its peers, in one run and in turns: python -m benchmarks.run --help"""
+"""convalg compared with its peers, in one run and in turns: python -m benchmarks.run --help"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.harness import OURS, CrashError, Job, Quantity, Result, Session,
 from benchmarks.worker import KEPT_PAGES, Apart, environment
 
 DESCRIPTION = """\
-Measure convalg beside its peers in one run, and print the ratios of their times.
+Measure convalg and its peers in one run, and print the ratios of their times.
 
 Each contestant has a process of its own, and they take turns, so that neither thread pools nor the
 machine's other work favour one. A ratio is the median over rounds of a contestant's time to that of
@@ -30,10 +30,10 @@ time decides anything."""
 
 
 WIDTH = 180
-"""Columns of the table where the output is no terminal."""
+"""Columns of the table if the output is not a terminal."""
 
 BUSY = 0.1
-"""Other work on the machine from which a run says that it is not to be trusted."""
+"""The share of other work on the machine above which a run is reported as unreliable."""
 
 
 @dataclass(frozen=True)
@@ -85,28 +85,28 @@ def run_quantity(quantity: Quantity, plan: Plan) -> list[Result]:
 
 
 def chosen(jobs: Sequence[Job | Quantity], only: Sequence[str], *, quick: bool) -> list[Any]:
-    """The jobs whose names hold one of the words; all of them without words.
+    """The jobs whose names contain any of the texts in `only`; all jobs if it is empty.
 
-    A quick run leaves the heavy ones out unless they are asked for.
+    A quick run leaves out heavy jobs unless they are named.
     """
     if only:
-        found = [job for job in jobs if any(word.lower() in job.name.lower() for word in only)]
-        if not found:
+        matching = [job for job in jobs if any(word.lower() in job.name.lower() for word in only)]
+        if not matching:
             names = "\n  ".join(job.name for job in jobs)
             raise SystemExit(f"no job has {' or '.join(map(repr, only))} in its name:\n  {names}")
-        return found
+        return matching
     return [job for job in jobs if not (quick and job.heavy)]
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    found = argparse.ArgumentParser(
+    result = argparse.ArgumentParser(
         prog="python -m benchmarks.run",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = found.add_argument
-    add("--only", action="append", default=[], metavar="WORDS", help="jobs with this in their name")
+    add = result.add_argument
+    add("--only", action="append", default=[], metavar="TEXT", help="jobs with this in their name")
     add("--list", action="store_true", help="print the names of the jobs and stop")
     add("--threads", type=int, default=2, help="threads of every pool (default 2)")
     add("--processes", type=int, default=3, help="processes of each contestant (default 3)")
@@ -124,11 +124,11 @@ def parser() -> argparse.ArgumentParser:
     add("--markdown", action="store_true", help="print Markdown, to paste into the documentation")
     add("--json", type=Path, metavar="FILE", help="also write the results to a file")
     add("--jobs", default="benchmarks.jobs", metavar="MODULE", help=argparse.SUPPRESS)
-    return found
+    return result
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
-    """The plan that the options ask for."""
+    """The plan described by the options."""
     variables = environment(
         options.threads,
         native=options.native,
@@ -147,7 +147,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 
 def settings(options: argparse.Namespace, plan: Plan) -> dict[str, str]:
-    """What the report says about the run itself."""
+    """The settings of the run, for the report."""
     pages = "given back after each call" if options.fresh_pages else "kept by the process"
     return {
         "threads": str(options.threads),
@@ -158,22 +158,22 @@ def settings(options: argparse.Namespace, plan: Plan) -> dict[str, str]:
 
 
 def others(when: str) -> str:
-    """A line about the machine's other work."""
+    """A line on the other work of the machine."""
     share = machine.others_share()
     if share is None:
         return f"other work {when}: unknown"
-    note = ", so these ratios are not to be trusted" if share > BUSY else ""
+    note = ", so these ratios are unreliable" if share > BUSY else ""
     return f"other work {when}: {share:.0%} of the processors{note}"
 
 
 def write(
     path: Path, lines: Sequence[str], rates: machine.Rates, results: Sequence[Result]
 ) -> None:
-    """Write the results as JSON, beside the file and then in its place."""
+    """Write the results as JSON, first to a temporary file, which is then renamed."""
     data = {"machine": lines, "rates": asdict(rates), "results": table.records(results)}
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)
+    temporary = path.with_name(f"{path.name}.part")
+    temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -189,11 +189,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = others("before")
     rates = machine.measured_rates(plan.variables, quick=plan.quick)
     results: list[Result] = []
-    for place, job in enumerate(mine, 1):
-        notes.print(f"{place}/{len(mine)} {job.name}", style="dim", highlight=False)
+    for number, job in enumerate(mine, 1):
+        notes.print(f"{number}/{len(mine)} {job.name}", style="dim", highlight=False)
         results += run_job(job, plan) if isinstance(job, Job) else run_quantity(job, plan)
         if options.json:
-            # After every job, so that a run that is stopped leaves what it has found.
+            # After every job, so that an interrupted run keeps its results.
             write(options.json, [before], rates, results)
     rates = machine.better(rates, machine.measured_rates(plan.variables, quick=plan.quick))
     lines = machine.report(plan.variables, rates, settings(options, plan))

@@ -23,7 +23,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
+    """A time in a suitable unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -31,7 +31,7 @@ def duration(seconds: float) -> str:
 
 
 def share(result: Result, rates: Rates) -> str:
-    """What part of the machine's rate a result reaches."""
+    """The share of the machine's rate that a result reaches."""
     if result.seconds is None:
         return ""
     if result.work.flops:
@@ -76,7 +76,7 @@ def markdown(results: Sequence[Result], rates: Rates) -> str:
 
 
 def terminal(results: Sequence[Result], rates: Rates) -> Table:
-    """The table for a terminal: ours stand out, and so does what misses its aim."""
+    """The table for a terminal; convalg's rows and missed aims are highlighted."""
     table = Table(box=None, pad_edge=False)
     for name in COLUMNS:
         table.add_column(name, overflow="fold", no_wrap=name == "job")

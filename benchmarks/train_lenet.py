@@ -1,9 +1,9 @@
-"""Epoch times of a LeNet-5-like network beside PyTorch's: python benchmarks/train_lenet.py
+"""Epoch times of a LeNet-5-like network and PyTorch's: python benchmarks/train_lenet.py
 
 The same network, initial weights, batches, optimiser and number of threads, in float32, with 28x28
 images in batches of 64. Each of several processes runs all trainers in turns; the ratio of a
-process is the median over its turns of a trainer's time to that of PyTorch eager just before. Only
-the ratios say something on a machine with other work. PyTorch is needed.
+process is the median over its turns of a trainer's time to that of PyTorch eager just before. On a
+machine with other work only the ratios are meaningful. PyTorch is required.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Step = Callable[[int], float]
 
 
 def data(steps: int) -> tuple[Array, Array]:
-    """Random images, with labels that can be learnt: the brightest of ten places."""
+    """Random images with labels that can be learned: the brightest of ten pixels."""
     random = np.random.default_rng(0)
     images = random.random((steps * BATCH, 1, 28, 28), dtype=np.float32)
     return images, images[:, 0, 4:24:2, 14].argmax(axis=1)
@@ -152,7 +152,7 @@ def measured(names: Sequence[str], rounds: int, steps: int, threads: int) -> dic
 
 
 def child(names: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
-    """The same in a process of its own."""
+    """The same in a separate process."""
     count = str(options.threads)
     done = subprocess.run(
         [
@@ -165,20 +165,20 @@ def child(names: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         check=True,
     )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
-def ratios(found: dict[str, Any], name: str, base: str) -> float:
+def ratios(result: dict[str, Any], name: str, base: str) -> float:
     """The median over the turns of one process."""
-    pairs = zip(found["seconds"][name], found["seconds"][base], strict=True)
+    pairs = zip(result["seconds"][name], result["seconds"][base], strict=True)
     return statistics.median(a / b for a, b in pairs)
 
 
 def table(every: list[dict[str, Any]], memory: dict[str, float], options: Any) -> str:
     """The result as text."""
     core = os.environ.get("OPENBLAS_CORETYPE", "as OpenBLAS chooses")
-    rates = [f"{found['sgemm']:.0f}" for found in every]
+    rates = [f"{result['sgemm']:.0f}" for result in every]
     lines = [
         f"LeNet-5-like, 28x28, batch {BATCH}, float32, {options.threads} thread(s), "
         f"{options.processes} processes of {options.rounds} turns of {options.steps} steps",
@@ -189,13 +189,13 @@ def table(every: list[dict[str, Any]], memory: dict[str, float], options: Any) -
         "|---|---|---|---|---|---|---|",
     ]
     for name in TRAINERS:
-        times = [1000 * s / options.steps for found in every for s in found["seconds"][name]]
-        eager = [ratios(found, name, TRAINERS[0]) for found in every]
-        last = [ratios(found, name, TRAINERS[1]) for found in every]
+        times = [1000 * s / options.steps for result in every for s in result["seconds"][name]]
+        eager = [ratios(result, name, TRAINERS[0]) for result in every]
+        last = [ratios(result, name, TRAINERS[1]) for result in every]
         apart = max(
             abs(a - b) / abs(b)
-            for found in every
-            for a, b in zip(found["losses"][name], found["losses"][TRAINERS[0]], strict=True)
+            for result in every
+            for a, b in zip(result["losses"][name], result["losses"][TRAINERS[0]], strict=True)
         )
         lines.append(
             f"| {name} | {statistics.median(times):.2f} | {statistics.median(eager):.2f} | "

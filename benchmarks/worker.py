@@ -1,8 +1,9 @@
-"""A contestant in a process of its own, which is told when its turns are.
+"""A contestant in a separate process, which is told when to take its turns.
 
-Thread pools in one process disturb each other (a parallel trainer beside BLAS ran 60 times slower),
-and importing one library changes the threads of another, so each contestant has its own process,
-as its users have. They take their turns in lockstep: only one computes at a time.
+Thread pools in one process disturb each other (a parallel trainer next to BLAS ran 60 times
+slower), and importing one library changes the threads of another. So each contestant has its own
+process, and each library runs as it does for its users. The processes take turns in lockstep: only
+one computes at a time.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ REST = 0.03
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 KEPT_PAGES = {
-    # Memory that was freed stays with the process: mapping it anew costs as much as filling it.
+    # Freed memory stays with the process: mapping it again costs as much as filling it.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**62),
     "MALLOC_TOP_PAD_": str(2**26),
@@ -42,18 +43,18 @@ def environment(
     threads: int, *, native: bool = False, fresh_pages: bool = False, time_on: str = "wall"
 ) -> dict[str, str]:
     """The variables of a contestant's process."""
-    found = dict(os.environ) | {CLOCK_VARIABLE: time_on}
-    found |= dict.fromkeys(POOLS, str(threads))
+    variables = dict(os.environ) | {CLOCK_VARIABLE: time_on}
+    variables |= dict.fromkeys(POOLS, str(threads))
     if native:
-        found.pop("OPENBLAS_CORETYPE", None)
+        variables.pop("OPENBLAS_CORETYPE", None)
     if not fresh_pages:
-        found |= KEPT_PAGES
-    # A tree that the caller put first stays first, wherever the processes start.
-    found["PYTHONSAFEPATH"] = "1"
-    found["PYTHONPATH"] = os.pathsep.join(
+        variables |= KEPT_PAGES
+    # Keep the caller's PYTHONPATH first, whatever folder the processes start in.
+    variables["PYTHONSAFEPATH"] = "1"
+    variables["PYTHONPATH"] = os.pathsep.join(
         part for part in (os.environ.get("PYTHONPATH", ""), str(ROOT)) if part
     )
-    return found
+    return variables
 
 
 class Apart:
@@ -68,7 +69,7 @@ class Apart:
         self.process: subprocess.Popen[str] | None = None
 
     def build(self) -> str:
-        """Start the process, and make the inputs; why it is missing, or nothing."""
+        """Start the process and create the inputs; return why it is missing, or an empty text."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", *self.arguments],
             stdin=subprocess.PIPE,
@@ -125,18 +126,20 @@ class Apart:
     ) -> None:
         self.close()
 
-    def _ask(self, *words: str) -> Any:
+    def _ask(self, *command: str) -> Any:
         if self.process is None or self.process.stdin is None or self.process.stdout is None:
             raise CrashError(f"{self.name} has no process: build() comes first")
         try:
-            self.process.stdin.write(json.dumps(words) + "\n")
+            self.process.stdin.write(json.dumps(command) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # It died; reading says so.
+            pass  # The process died; reading from it raises the error.
         line = self.process.stdout.readline()
         if not line:
             status = self.process.wait()
-            raise CrashError(f"{self.name}: its process ended with status {status} on {words[0]!r}")
+            raise CrashError(
+                f"{self.name}: its process ended with status {status} on {command[0]!r}"
+            )
         kind, value = json.loads(line)
         if kind == "error":
             raise CrashError(f"{self.name}: {value}")
@@ -153,21 +156,21 @@ def find(module: str, name: str, *, quick: bool) -> Job | Quantity:
 
 
 def serve(commands: IO[str], replies: IO[str], job: Job | Quantity, name: str) -> None:
-    """Do what the commands ask, one line of JSON each, and reply with one line each."""
+    """Execute commands, one line of JSON each, and reply to each with one line."""
     seat = Local(job, name, clock()) if isinstance(job, Job) else None
     for line in commands:
-        word, *rest = json.loads(line)
+        command, *rest = json.loads(line)
         value: Any = ""
         try:
-            match word:
+            match command:
                 case "measure" if isinstance(job, Quantity):
                     value = job.parts[name]()
                 case "answer" if seat is not None:
                     # Objects are compared as text, since they would have to be pickled.
-                    found = seat.answer()
-                    np.save(rest[0], found.astype(str) if found.dtype.kind == "O" else found)
+                    result = seat.answer()
+                    np.save(rest[0], result.astype(str) if result.dtype.kind == "O" else result)
                 case "build" | "settle" | "turn" if seat is not None:
-                    value = getattr(seat, word)()
+                    value = getattr(seat, command)()
             reply = ("value", value)
         except Exception as error:  # A peer may raise anything; it is reported
             reply = ("error", f"{type(error).__name__}: {error}")
@@ -176,7 +179,7 @@ def serve(commands: IO[str], replies: IO[str], job: Job | Quantity, name: str) -
 
 
 def main() -> None:
-    """Serve over the standard streams; what libraries print goes to standard error."""
+    """Serve over the standard streams; output of libraries is redirected to standard error."""
     module, job, name, *rest = sys.argv[1:]
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -8,7 +8,7 @@ from benchmarks.jobs import apply, footprint, matrices, networks, spectra, symbo
 
 def jobs(quick: bool = False) -> list[Job | Quantity]:
     """All jobs; a quick run has smaller ones where that changes nothing but the time."""
-    found: list[Job | Quantity] = []
+    result: list[Job | Quantity] = []
     for topic in (matrices, apply, spectra, symbols, networks, footprint):
-        found += topic.jobs(quick)
-    return found
+        result += topic.jobs(quick)
+    return result

@@ -1,4 +1,4 @@
-"""A(x), A.T(g) and the kernel's gradient of a batch, beside PyTorch's convolutions."""
+"""A(x), A.T(g) and the kernel gradient of a batch, compared with PyTorch's convolutions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def ours(layer: Layer, task: Task, *, innermost: bool = False) -> Maker:
 
 
 def matrix(layer: Layer, task: Task) -> Maker:
-    """SciPy's product of the sparse matrix with the batch as columns: made for it, not turned."""
+    """SciPy's product of the sparse matrix with the batch as columns, transposed in advance."""
 
     def make() -> Callable[[], Any]:
         from benchmarks.jobs.peers import from_triples
@@ -74,12 +74,12 @@ def torch_call(layer: Layer, task: Task, *, last: bool = False) -> Maker:
     def make() -> Callable[[], Any]:
         import torch
 
-        place = len(layer.spatial) - 1
+        axis = len(layer.spatial) - 1
         functions, gradients = torch.nn.functional, importlib.import_module("torch.nn.grad")
-        forward = (functions.conv1d, functions.conv2d, functions.conv3d)[place]
-        to_input = (gradients.conv1d_input, gradients.conv2d_input, gradients.conv3d_input)[place]
+        forward = (functions.conv1d, functions.conv2d, functions.conv3d)[axis]
+        to_input = (gradients.conv1d_input, gradients.conv2d_input, gradients.conv3d_input)[axis]
         to_kernel = (gradients.conv1d_weight, gradients.conv2d_weight, gradients.conv3d_weight)[
-            place
+            axis
         ]
         tensors = [torch_form(layer, array) for array in (*_arrays(layer), layer.weights())]
         x, g, w = map(channels_last, tensors) if last else tensors
@@ -100,7 +100,7 @@ def torch_call(layer: Layer, task: Task, *, last: bool = False) -> Maker:
 
 
 def answer(layer: Layer, task: Task) -> Callable[[Any], Array]:
-    """The result in convalg's shape, samples first, whoever gave it."""
+    """The result of any contestant in convalg's shape, samples first."""
     shapes: dict[Task, tuple[int, ...]] = {
         "A(x)": (BATCH, *layer.out_shape),
         "A.T(g)": (BATCH, *layer.in_shape),
@@ -109,10 +109,10 @@ def answer(layer: Layer, task: Task) -> Callable[[Any], Array]:
     shape = shapes[task]
 
     def read(result: Any) -> Array:
-        found = as_array(result)
-        if found.ndim == 2 and task != "kernel gradient" and found.shape[1] == BATCH:
-            found = found.T
-        return found.reshape(shape)
+        array = as_array(result)
+        if array.ndim == 2 and task != "kernel gradient" and array.shape[1] == BATCH:
+            array = array.T
+        return array.reshape(shape)
 
     return read
 

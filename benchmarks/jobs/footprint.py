@@ -1,4 +1,4 @@
-"""Memory: bytes of a stored entry, and what a layer of 113 million entries needs unstored."""
+"""Memory: bytes per stored entry, and the memory of a layer of 113 million entries, not stored."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SMALL = Layer("small", (8, 8), 3, 1, (64, 64))
 def resident(field: str) -> int:
     """Bytes of this process's memory, now ("VmRSS") or at its highest ("VmHWM")."""
     text = Path("/proc/self/status").read_text(encoding="utf-8")
-    found = re.search(rf"{field}:\s+(\d+) kB", text)
-    if found is None:
+    match = re.search(rf"{field}:\s+(\d+) kB", text)
+    if match is None:
         raise OSError(f"/proc/self/status has no {field}")
-    return int(found[1]) * 1024
+    return int(match[1]) * 1024
 
 
 Stage = Callable[[Layer], Callable[[], Any]]
@@ -56,9 +56,9 @@ def _differentiate(layer: Layer) -> Callable[[], Any]:
 
 
 def over(stage: Stage) -> Callable[[], float]:
-    """Megabytes that a stage takes at its highest over what went in and what came out.
+    """Peak megabytes of a stage, beyond its input and output.
 
-    A small layer goes first, for the libraries to be loaded and BLAS to have its buffers.
+    A small layer is run first, so that loading libraries and BLAS buffers are not counted.
     """
 
     def measure() -> float:
@@ -75,8 +75,8 @@ def over(stage: Stage) -> Callable[[], float]:
 def stored() -> float:
     """Bytes of SciPy's matrix for each entry."""
     layer = WIDE[1]
-    found = layer.operator().to_scipy()
-    return (found.data.nbytes + found.indices.nbytes + found.indptr.nbytes) / found.nnz
+    matrix = layer.operator().to_scipy()
+    return (matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes) / matrix.nnz
 
 
 def implicit() -> float:

@@ -1,4 +1,4 @@
-"""The layers that several jobs share, as arrays that every contestant makes for itself."""
+"""The layers that several jobs share; every contestant creates their arrays for itself."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class Layer:
     @property
     def nonzeros(self) -> int:
         """Entries of the matrix: taps that fall outside the image have none."""
-        places = 1
+        pairs = 1
         for size, out in zip(self.spatial, self.out_spatial, strict=True):
             # Output o reads o + t - padding: of each tap, the outputs for which that is inside.
-            places *= sum(
+            pairs *= sum(
                 max(min(out, size + self.padding - t) - max(self.padding - t, 0), 0)
                 for t in range(self.taps)
             )
-        return self.inputs * self.outputs * places
+        return self.inputs * self.outputs * pairs
 
     def weights(self, seed: int = 0) -> Array:
         """The kernel, float32, of about unit variance at the output."""
@@ -83,10 +83,10 @@ class Layer:
 
 def samples(shape: tuple[int, ...], seed: int = 1) -> Array:
     """Float32 numbers between -0.5 and 0.5."""
-    found = np.random.default_rng(seed).random(shape, dtype=np.float32)
+    values = np.random.default_rng(seed).random(shape, dtype=np.float32)
     # In place, so that making the input is no peak of memory.
-    found -= np.float32(0.5)
-    return found
+    values -= np.float32(0.5)
+    return values
 
 
 def batch_innermost(x: Array) -> Array:
@@ -97,7 +97,7 @@ def batch_innermost(x: Array) -> Array:
 
 
 def torch_form(layer: Layer, array: Array) -> Any:
-    """An array of the layer, of samples or the kernel, as PyTorch wants it: with channels."""
+    """An array of samples or the kernel of the layer in PyTorch's form, with channels."""
     import torch
 
     tensor = torch.from_numpy(np.ascontiguousarray(array))

@@ -27,7 +27,7 @@ def fingerprint(matrix: Any) -> Array:
     forward = np.add.reduceat(matrix @ samples((columns,)).astype(np.float64), ends)
     weighted = np.add.reduceat(matrix @ np.sqrt(np.arange(columns, dtype=np.float64)), ends)
     scaled = [part / (np.abs(part).max() or 1.0) for part in (forward, weighted)]
-    # Digit by digit, for counts to be compared exactly beside numbers that are rounded.
+    # Digit by digit, for counts to be compared exactly with numbers that are rounded.
     digits = "".join(f"{count:020d}" for count in (rows, columns, matrix.nnz))
     return np.concatenate([*scaled, [int(digit) / 10 for digit in digits]])
 
@@ -96,19 +96,19 @@ def _refill(layer: Layer) -> Maker:
 
 def _take(layer: Layer) -> Maker:
     def make() -> Callable[[], Any]:
-        # All output channels share the places of their weights: 8 bytes for each entry of one.
+        # All output channels share one map of weight indices: 8 bytes per entry of one channel.
         one = replace(layer, channels=None if layer.channels is None else (layer.inputs, 1))
         shape = one.kernel_shape
         count = int(np.prod(shape))
         numbers = np.arange(1, count + 1, dtype=np.float64).reshape(shape)
-        places = peers.from_triples(one, numbers).data.astype(np.intp) - 1
+        labels = peers.from_triples(one, numbers).data.astype(np.intp) - 1
         weights = layer.weights().reshape(layer.outputs, count)
         matrix = peers.from_triples(layer, np.zeros_like(layer.weights()))
         lines = matrix.data.reshape(layer.outputs, -1)
 
         def call() -> Any:
             for weight, line in zip(weights, lines, strict=True):
-                np.take(weight, places, out=line, mode="clip")
+                np.take(weight, labels, out=line, mode="clip")
             return matrix
 
         return call
@@ -117,7 +117,7 @@ def _take(layer: Layer) -> Maker:
 
 
 def refill(layer: Layer, *, aim: float | None, reference: str = "fill") -> Job:
-    """New weights into a matrix that is there."""
+    """Write new weights into an existing matrix."""
     return Job(
         f"refill CSR {layer.name}",
         reference,

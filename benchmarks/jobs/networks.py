@@ -1,4 +1,4 @@
-"""Shapes, parameters and receptive fields of a deep network; and what an import takes."""
+"""Shapes, parameters and receptive fields of a deep network; and the time of an import."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _read(net: Any) -> list[int]:
     return [int(n) for n in (*shape, net.parameters, *field.size, *field.stride, *field.padding)]
 
 
-def whole() -> Callable[[], Any]:
-    """Building the network and reading all."""
+def complete() -> Callable[[], Any]:
+    """Building the network and reading all numbers."""
     import convalg as ca
 
     layers = _layers()
@@ -45,7 +45,7 @@ def whole() -> Callable[[], Any]:
 
 
 def analysis() -> Callable[[], Any]:
-    """Reading all from a network that is there."""
+    """Reading all numbers from a network that is built already."""
     import convalg as ca
 
     net = ca.sequential((CHANNELS, SIZE, SIZE), _layers())
@@ -88,10 +88,10 @@ def torchinfo() -> Callable[[], Any]:
 
 def _numbers(result: Any) -> Array:
     if hasattr(result, "total_params"):
-        # What torchinfo finds of the ten numbers: the rest is taken over.
-        found = recurrence()()
-        found[3] = result.total_params
-        return np.array(found)
+        # torchinfo gives one of the ten numbers; the others are copied.
+        numbers = recurrence()()
+        numbers[3] = result.total_params
+        return np.array(numbers)
     return np.array(result)
 
 
@@ -136,7 +136,7 @@ def jobs(quick: bool) -> list[Job]:
             f"analysis of {DEPTH} convolutions",
             "plain recurrences",
             {
-                "convalg": whole,
+                "convalg": complete,
                 "convalg, of a built network": analysis,
                 "plain recurrences": recurrence,
                 "torchinfo": torchinfo,

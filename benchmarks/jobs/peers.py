@@ -1,4 +1,4 @@
-"""What others do in NumPy and SciPy to build the matrix of a layer, written for their speed."""
+"""Other methods of building the matrix of a layer with NumPy and SciPy, optimised for speed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from benchmarks.jobs.layers import Layer
 
 
 def triples(layer: Layer) -> tuple[Array, Array, Array]:
-    """Row, column and place in the kernel of every entry: one broadcast, then a mask."""
+    """Row, column and kernel index of every entry: one broadcast, then a mask."""
     dims = len(layer.spatial)
     o = np.arange(layer.outputs).reshape(-1, *(1,) * (2 * dims + 1))
     c = np.arange(layer.inputs).reshape(-1, *(1,) * (2 * dims))
     row, column, label = o, c, o * layer.inputs + c
     inside: Array = np.ones((1,) * (2 * dims + 2), dtype=bool)
     for axis, (size, out) in enumerate(zip(layer.spatial, layer.out_spatial, strict=True)):
-        place = np.arange(out).reshape(-1, *(1,) * (2 * dims - axis - 1))
+        output = np.arange(out).reshape(-1, *(1,) * (2 * dims - axis - 1))
         tap = np.arange(layer.taps).reshape(-1, *(1,) * (dims - axis - 1))
-        reached = place + tap - layer.padding
+        reached = output + tap - layer.padding
         inside = inside & (reached >= 0) & (reached < size)
-        row, column = row * out + place, column * size + reached
+        row, column = row * out + output, column * size + reached
         label = label * layer.taps + tap
     shape = np.broadcast_shapes(row.shape, column.shape, label.shape)
     mask = np.broadcast_to(inside, shape)
@@ -31,13 +31,13 @@ def triples(layer: Layer) -> tuple[Array, Array, Array]:
 
 
 def from_triples(layer: Layer, weights: Array) -> Any:
-    """The matrix in compressed rows, by way of coordinates."""
+    """The matrix in compressed rows, built from coordinates."""
     import scipy.sparse
 
     row, column, label = triples(layer)
     shape = (int(np.prod(layer.out_shape)), int(np.prod(layer.in_shape)))
-    found = scipy.sparse.coo_array((weights.reshape(-1)[label], (row, column)), shape=shape)
-    return found.tocsr()
+    matrix = scipy.sparse.coo_array((weights.reshape(-1)[label], (row, column)), shape=shape)
+    return matrix.tocsr()
 
 
 def from_kronecker(layer: Layer, weights: Array) -> Any:
@@ -58,7 +58,7 @@ def from_kronecker(layer: Layer, weights: Array) -> Any:
 
 
 def from_impulses(layer: Layer, weights: Array) -> Any:
-    """The matrix from what PyTorch's convolution makes of every unit vector."""
+    """The matrix from PyTorch's convolution of every unit vector."""
     import scipy.sparse
     import torch
 
@@ -70,8 +70,8 @@ def from_impulses(layer: Layer, weights: Array) -> Any:
         weights.reshape(layer.outputs, layer.inputs, *weights.shape[-len(layer.spatial) :])
     )
     with torch.no_grad():
-        found = call(units, kernel, padding=layer.padding)
-    return scipy.sparse.csr_array(found.reshape(columns, -1).numpy().T)
+        outputs = call(units, kernel, padding=layer.padding)
+    return scipy.sparse.csr_array(outputs.reshape(columns, -1).numpy().T)
 
 
 def from_loops(layer: Layer, weights: Array) -> Any:
@@ -85,12 +85,12 @@ def from_loops(layer: Layer, weights: Array) -> Any:
     offsets = list(product(range(layer.taps), repeat=len(layer.spatial)))
     row = -1
     for o in range(layer.outputs):
-        for place in product(*map(range, layer.out_spatial)):
+        for output in product(*map(range, layer.out_spatial)):
             row += 1
             for c in range(layer.inputs):
                 for number, tap in enumerate(offsets):
                     column = c
-                    for i, t, size in zip(place, tap, layer.spatial, strict=True):
+                    for i, t, size in zip(output, tap, layer.spatial, strict=True):
                         at = i + t - layer.padding
                         if not 0 <= at < size:
                             break

@@ -1,7 +1,7 @@
-"""Matrices of symbols, beside `sympy.Matrix`.
+"""Matrices of symbols, compared with `sympy.Matrix`.
 
-With new letters in every call nothing is timed that is only remembered; with the same ones SymPy
-has its cache, and convalg what it keeps of a layer.
+With new symbols in every call no cached result is timed; with the same symbols SymPy uses its
+cache, and convalg what it stores for a layer.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from benchmarks.harness import Array, Job
 from benchmarks.jobs.layers import Maker
 
 POOL = 100
-"""Sets of letters: more than SymPy and convalg remember of one kind of result."""
+"""The number of sets of symbols: more than SymPy and convalg cache of one kind of result."""
 
 Sizes = tuple[int, ...]
 
 
-def letters(shape: Sizes, name: str) -> Array:
+def new_symbols(shape: Sizes, name: str) -> Array:
     """An array of symbols."""
     import sympy
 
@@ -47,21 +47,21 @@ def dense(spatial: Sizes, kernel: Array) -> Any:
 
 
 def filled(spatial: Sizes, kernel: Array) -> Any:
-    """The same matrix by a loop over outputs and taps, which writes what is not zero."""
+    """The same matrix by a loop over outputs and taps, which writes only the non-zeros."""
     import sympy
 
     out = tuple(n - k + 1 for n, k in zip(spatial, kernel.shape, strict=True))
-    found = sympy.zeros(int(np.prod(out)), int(np.prod(spatial)))
+    matrix = sympy.zeros(int(np.prod(out)), int(np.prod(spatial)))
     strides = [int(np.prod(spatial[axis + 1 :])) for axis in range(len(spatial))]
     taps = [
         (sum(t * s for t, s in zip(tap, strides, strict=True)), kernel[tap])
         for tap in np.ndindex(kernel.shape)
     ]
-    for row, place in enumerate(np.ndindex(out)):
-        first = sum(i * s for i, s in zip(place, strides, strict=True))
+    for row, output in enumerate(np.ndindex(out)):
+        first = sum(i * s for i, s in zip(output, strides, strict=True))
         for offset, weight in taps:
-            found[row, first + offset] = weight
-    return found
+            matrix[row, first + offset] = weight
+    return matrix
 
 
 def composed(second: Array, first: Array) -> Array:
@@ -69,20 +69,20 @@ def composed(second: Array, first: Array) -> Array:
     import sympy
 
     shape = tuple(a + b - 1 for a, b in zip(second.shape, first.shape, strict=True))
-    found = np.full(shape, sympy.S.Zero, dtype=object)
+    kernel = np.full(shape, sympy.S.Zero, dtype=object)
     for here in np.ndindex(second.shape):
         for there in np.ndindex(first.shape):
-            found[tuple(a + b for a, b in zip(here, there, strict=True))] += (
+            kernel[tuple(a + b for a, b in zip(here, there, strict=True))] += (
                 second[here] * first[there]
             )
-    return found
+    return kernel
 
 
 def _cycled(make_one: Callable[[int], Callable[[], Any]], pool: int) -> Maker:
-    """A call that goes round the pool; the first call always has the first letters."""
+    """A call that cycles through the pool; the first call always has the first symbols."""
 
     def make() -> Callable[[], Any]:
-        # Whether the pool is whole matters to the time only, so it is made ahead.
+        # The pool is built in advance, so that building it is not timed.
         turns: Iterator[Callable[[], Any]] = cycle([make_one(number) for number in range(pool)])
         return lambda: next(turns)()
 
@@ -90,7 +90,7 @@ def _cycled(make_one: Callable[[int], Callable[[], Any]], pool: int) -> Maker:
 
 
 def entries(result: Any) -> Array:
-    """The entries' text, expanded, as a flat array; rows are what our exact face gives."""
+    """The expanded entries as text in a flat array; lists of rows come from the exact face."""
     import sympy
 
     if isinstance(result, list):
@@ -100,9 +100,9 @@ def entries(result: Any) -> Array:
     return np.array([str(sympy.expand(value)) for value in flat])
 
 
-def words(pool: int) -> str:
-    """How a job's name says where its letters come from."""
-    return "new letters" if pool > 1 else "same letters"
+def pool_text(pool: int) -> str:
+    """The part of a job's name that tells whether its symbols are new in every call."""
+    return "new symbols" if pool > 1 else "same symbols"
 
 
 def build(name: str, spatial: Sizes, taps: Sizes, pool: int) -> Job:
@@ -112,21 +112,21 @@ def build(name: str, spatial: Sizes, taps: Sizes, pool: int) -> Job:
         import convalg as ca
         from convalg.faces.exact import exact_rows
 
-        kernel = letters(taps, f"w{number}_")
+        kernel = new_symbols(taps, f"w{number}_")
         return lambda: exact_rows(ca.correlation(spatial, kernel))
 
     def ours(number: int) -> Callable[[], Any]:
         import convalg as ca
 
-        kernel = letters(taps, f"w{number}_")
+        kernel = new_symbols(taps, f"w{number}_")
         return lambda: ca.correlation(spatial, kernel).to_sympy()
 
     def theirs(number: int) -> Callable[[], Any]:
-        kernel = letters(taps, f"w{number}_")
+        kernel = new_symbols(taps, f"w{number}_")
         return lambda: filled(spatial, kernel)
 
     return Job(
-        f"symbolic build {name}, {words(pool)}",
+        f"symbolic build {name}, {pool_text(pool)}",
         "sympy.Matrix",
         {
             "convalg, rows": _cycled(rows, pool),
@@ -146,7 +146,7 @@ def _pair(
     theirs: Callable[[int], Callable[[], Any]],
 ) -> Job:
     return Job(
-        f"{name}, {words(pool)}",
+        f"{name}, {pool_text(pool)}",
         "sympy.Matrix",
         {"convalg": _cycled(ours, pool), "sympy.Matrix": _cycled(theirs, pool)},
         aim=aim,
@@ -160,15 +160,15 @@ def apply(name: str, spatial: Sizes, taps: Sizes, pool: int) -> Job:
     def ours(number: int) -> Callable[[], Any]:
         import convalg as ca
 
-        operator = ca.correlation(spatial, letters(taps, f"w{number}_"))
-        x = letters(spatial, f"x{number}_")
+        operator = ca.correlation(spatial, new_symbols(taps, f"w{number}_"))
+        x = new_symbols(spatial, f"x{number}_")
         return lambda: operator(x)
 
     def theirs(number: int) -> Callable[[], Any]:
         import sympy
 
-        matrix = filled(spatial, letters(taps, f"w{number}_"))
-        x = sympy.Matrix(letters(spatial, f"x{number}_").reshape(-1).tolist())
+        matrix = filled(spatial, new_symbols(taps, f"w{number}_"))
+        x = sympy.Matrix(new_symbols(spatial, f"x{number}_").reshape(-1).tolist())
         return lambda: matrix * x
 
     return _pair(f"symbolic A x {name}", pool, 0.2, ours, theirs)
@@ -180,30 +180,30 @@ def gram(name: str, spatial: Sizes, taps: Sizes, pool: int) -> Job:
     def ours(number: int) -> Callable[[], Any]:
         import convalg as ca
 
-        operator = ca.correlation(spatial, letters(taps, f"w{number}_"))
+        operator = ca.correlation(spatial, new_symbols(taps, f"w{number}_"))
         return lambda: (operator.T @ operator).to_sympy()
 
     def theirs(number: int) -> Callable[[], Any]:
-        matrix = filled(spatial, letters(taps, f"w{number}_"))
+        matrix = filled(spatial, new_symbols(taps, f"w{number}_"))
         return lambda: matrix.T * matrix
 
     return _pair(f"symbolic A^T A {name}", pool, 0.35, ours, theirs)
 
 
 def proof(name: str, spatial: Sizes, taps: Sizes, pool: int) -> Job:
-    """Whether one layer after another equals the layer with the composed kernel, which it does."""
+    """The proof that two layers in sequence equal the layer with the composed kernel."""
     between = tuple(n - k + 1 for n, k in zip(spatial, taps, strict=True))
 
     def ours(number: int) -> Callable[[], Any]:
         import convalg as ca
 
-        first, second = letters(taps, f"w{number}_"), letters(taps, f"v{number}_")
+        first, second = new_symbols(taps, f"w{number}_"), new_symbols(taps, f"v{number}_")
         chain = ca.correlation(between, second) @ ca.correlation(spatial, first)
         single = ca.correlation(spatial, composed(second, first))
         return lambda: [bool(ca.prove.equal(chain, single))]
 
     def theirs(number: int) -> Callable[[], Any]:
-        first, second = letters(taps, f"w{number}_"), letters(taps, f"v{number}_")
+        first, second = new_symbols(taps, f"w{number}_"), new_symbols(taps, f"v{number}_")
         one, two = filled(spatial, first), filled(between, second)
         single = filled(spatial, composed(second, first))
         return lambda: [(two * one - single).expand().is_zero_matrix]

@@ -1,4 +1,4 @@
-"""The derivation sheet of a layer: `explain` makes it, `Sheet` is the result."""
+"""The derivation sheet of a layer: `explain` builds it, `Sheet` is the result."""
 
 from convalg.sheet.sheet import Sheet, explain
 

@@ -1,4 +1,4 @@
-"""What a sheet is made of: paragraphs, formulas, figures, tables, proofs, and statements."""
+"""The blocks of a sheet: paragraphs, formulas, figures, tables, derivations and claims."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from convalg.errors import KindError, ShapeError, TooLargeError
 from convalg.sheet.explorer import Explorer
 
 NARROW = 4.9
-"""Inches of width below which a figure shares its line."""
+"""Two figures narrower than this, in inches, are placed side by side."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph in plain words."""
+    """A paragraph of plain text."""
 
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Code:
-    """Python. A line that `runs` is run in the notebook, where `ca` and the layer `A` are known."""
+    """Python code. With `runs`, the notebook runs it, with `ca` and the layer `A` defined."""
 
     line: str
     runs: bool = False
@@ -32,17 +32,17 @@ class Code:
 
 @dataclass(frozen=True)
 class Formula:
-    """A displayed formula, in LaTeX."""
+    """A displayed formula in LaTeX."""
 
     latex: str
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure, drawn when it is asked for, with a name for its file and a caption.
+    """A figure, drawn on first use, with a file name and a caption.
 
-    `choices`: captions and functions that draw, in order of preference. A layer may have too
-    many axes, or be too large, to be drawn in some of them. The figure itself is not kept.
+    `choices` holds captions and drawing functions in order of preference: a layer may have too
+    many axes, or be too large, for some of them. Only the SVG text is kept, not the figure.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Picture:
 
     @cached_property
     def _drawn(self) -> tuple[int, str, float] | None:
-        """The first choice that can be drawn, its SVG and its width; None without any."""
+        """The index, SVG and width of the first choice that can be drawn; None if none can."""
         for number, (_, make) in enumerate(self.choices):
             try:
                 figure = make()
@@ -61,7 +61,7 @@ class Picture:
 
     @property
     def exists(self) -> bool:
-        """Whether the layer allows one of the figures."""
+        """Whether one of the choices can be drawn for this layer."""
         return self._drawn is not None
 
     @property
@@ -71,7 +71,7 @@ class Picture:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether two such figures share a line."""
+        """Whether the figure is narrow enough to share a line with another."""
         return self._drawn is not None and self._drawn[2] < NARROW
 
     @property
@@ -87,31 +87,31 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words under a header; the first word of a row names it."""
+    """Rows of text under a header; the first cell of a row is its label."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str
 
     @property
-    def is_words(self) -> bool:
-        """Whether no cell after the first of a row holds a number."""
-        return not any(mark.isdigit() for row in self.rows for word in row[1:] for mark in word)
+    def is_text(self) -> bool:
+        """Whether no cell after the first of a row contains a digit."""
+        return not any(mark.isdigit() for row in self.rows for cell in row[1:] for mark in cell)
 
 
 PROVED = "proved"
-"""An exact identity at the size of the scope, or a decision for every size of it."""
+"""An exact identity at the one size of the scope, or a decision for every size in the scope."""
 EXACTLY = "verified exactly"
-"""Numbers that were computed again, in exact arithmetic, without the code that printed them."""
+"""Numbers recomputed in exact arithmetic, independently of the code that printed them."""
 COUNTEREXAMPLE = "shown by a counterexample"
 TRIED = "tried"
-"""Evaluated on some inputs, perhaps with rounding: no proof."""
+"""Evaluated on some inputs, possibly with rounding: not a proof."""
 FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class Check:
-    """Whether a statement holds: `verdict`, `scope` (where), `how` it was established."""
+    """The outcome of checking a statement: `verdict`, `scope` (where it holds), `how` (method)."""
 
     verdict: str
     scope: str
@@ -125,10 +125,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement with the check that was made of it.
+    """A statement and the result of its check.
 
-    `shown`: the formulas or calls that the statement is about, from the same objects as the
-    check.
+    `shown` holds the formulas or calls that the statement is about. They are generated from the
+    same objects as the check.
     """
 
     statement: str
@@ -137,13 +137,13 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """The verdict with its scope, in a few words."""
+        """The label: the verdict followed by its scope."""
         return f"{self.check.verdict} {self.check.scope}".strip()
 
 
 @dataclass(frozen=True)
 class Steps:
-    """A derivation: each line a claim, of one formula and why it follows."""
+    """A derivation: each line is a claim of one formula and the reason why it follows."""
 
     lines: tuple[Claim, ...]
 

@@ -1,4 +1,4 @@
-"""An operator as the whole Python call that makes it: what a claim prints of its sides."""
+"""An operator as the complete Python call that creates it, as claims print it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convalg.size import size_words
 
 
 def written(operator: Operator) -> str:
-    """Return the call, complete: nothing is shortened, so that it can be read back.
+    """Return the complete call: nothing is shortened, so that it can be evaluated again.
 
     >>> import convalg as ca
     >>> written(ca.correlation((4, 4), ca.flip(ca.kernel(2, 3)), stride=2))
@@ -29,7 +29,7 @@ def written(operator: Operator) -> str:
 
 
 def _regular(operator: Operator) -> Operator:
-    """The operator with each layer that crops its input as a layer after a crop."""
+    """Rewrite each layer that crops its input (negative padding) as a layer after a `crop`."""
     match operator:
         case Adjoint(operator=inner):
             return _regular(inner).T
@@ -44,7 +44,7 @@ def _without_crop(layer: Convolution) -> Operator:
     geometry = layer.geometry
     cuts, axes = [], []
     for axis in geometry.axes:
-        # The stride may leave fewer samples than itself unread; more of them are cut off.
+        # A stride s leaves up to s - 1 samples at the end unread; only those beyond are cropped.
         unread = max(-axis.after - axis.stride + 1, 0)
         before, after = max(-axis.before, 0), unread
         cuts.append((before, after))
@@ -57,9 +57,9 @@ def _without_crop(layer: Convolution) -> Operator:
 
 
 def _array(values: Any) -> str:
-    """A kernel by its name where it has one, perhaps flipped on its taps; else its values."""
+    """Write a kernel as `kernel(...)`, flipped or with channels swapped; else as its values."""
     if isinstance(values, SymbolicKernel):
-        return _letters(values)
+        return _symbolic(values)
     if values.dtype.kind == "O":
         for swap, dims in product((False, True), range(values.ndim + 1)):
             if swap and values.ndim < 3:
@@ -73,19 +73,19 @@ def _array(values: Any) -> str:
     return _nested(values.tolist())
 
 
-def _letters(values: SymbolicKernel) -> str:
-    order, plain = list(values.axes), sorted(values.axes)
-    swap = order != plain
+def _symbolic(values: SymbolicKernel) -> str:
+    axes, ordered = list(values.axes), sorted(values.axes)
+    swap = axes != ordered
     dims = sum(values.flipped)
-    turned = values.flipped == (*[False] * (values.ndim - dims), *[True] * dims)
-    if values.name != "w" or not turned or (swap and order != [1, 0, *plain[2:]]):
+    flips_taps = values.flipped == (*[False] * (values.ndim - dims), *[True] * dims)
+    if values.name != "w" or not flips_taps or (swap and axes != [1, 0, *ordered[2:]]):
         return repr(values)
     return _named(values.named_shape, swap, dims)
 
 
 def _named(shape: tuple[Any, ...], swap: bool, dims: int) -> str:
-    words = f"kernel({', '.join(map(size_words, shape))})" + ".swapaxes(0, 1)" * swap
-    return f"flip({words}, dims={dims})" if dims else words
+    text = f"kernel({', '.join(map(size_words, shape))})" + ".swapaxes(0, 1)" * swap
+    return f"flip({text}, dims={dims})" if dims else text
 
 
 def _nested(values: Any) -> str:
@@ -95,7 +95,7 @@ def _nested(values: Any) -> str:
 
 
 def layer_name(operator: Operator) -> str:
-    """Return "correlation" or "convolution", with "transposed" for an adjoint.
+    """Return "correlation" or "convolution", with "transposed" in front for an adjoint.
 
     >>> import convalg as ca
     >>> layer_name(ca.convolution(5, [1, 2]).T)

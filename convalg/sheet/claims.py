@@ -1,4 +1,4 @@
-"""Statements about operators: sentence, call and verdict of each come from the same operators."""
+"""Claims about operators: sentence, call and verdict are generated from the same operators."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def equal(
     *formulas: Formula | Code,
     about: Operator | None = None,
 ) -> list[Claim]:
-    """Return the claim that two operators are equal; nothing where that is not decided.
+    """Return the claim that two operators are equal; an empty list if that is undecided.
 
-    The two calls are printed, or `formulas` in their place. Where a layer that the claim is
-    `about` stands in the calls, it is called A.
+    The two calls are printed, or `formulas` instead. The layer that the claim is `about` is
+    called A in them.
     """
     verdict = decide(first, second, claim=sentence)
     if verdict.status == "unknown":
@@ -60,20 +60,20 @@ def _calls(
 def compared(
     alike: str, different: str, first: Operator, second: Operator, *, about: Operator | None = None
 ) -> list[Claim]:
-    """Return the sentence that the comparison of two operators makes true, with its evidence."""
+    """Return the claim `alike` if the operators are equal, else `different` with its evidence."""
     verdict = decide(first, second, claim=alike)
     if verdict.status == "unknown":
         return []
     if verdict:
         shown = _calls(first, "==", second, about)
         return [Claim(alike, Check(PROVED, _where(verdict, about or first), verdict.method), shown)]
-    found = verdict.counterexample
-    assert found is not None
-    sizes = ", ".join(f"{name} = {value}" for name, value in found.sizes.items())
+    example = verdict.counterexample
+    assert example is not None
+    sizes = ", ".join(f"{name} = {value}" for name, value in example.sizes.items())
     entry = "the shapes"
-    if found.row_index is not None and found.column_index is not None:
-        entry = f"row {_index(found.row_index)}, column {_index(found.column_index)}"
-    how = f"{entry}: {found.actual} on the left, {found.claimed} on the right"
+    if example.row_index is not None and example.column_index is not None:
+        entry = f"row {_index(example.row_index)}, column {_index(example.column_index)}"
+    how = f"{entry}: {example.actual} on the left, {example.claimed} on the right"
     where = f"at {sizes}" if sizes else _where(verdict, about or first)
     shown = _calls(first, "!=", second, about)
     return [Claim(different, Check(COUNTEREXAMPLE, where, how), shown)]
@@ -84,7 +84,7 @@ def _index(index: tuple[int, ...]) -> str:
 
 
 def steps(derived: Derivation) -> list[Steps]:
-    """Return a derivation line by line; nothing where one of its steps is not decided."""
+    """Return a derivation line by line; an empty list if one of its steps is undecided."""
     verdicts = [step.verdict for step in _once(derived).steps]
     if any(verdict.status == "unknown" for verdict in verdicts):
         return []
@@ -95,18 +95,28 @@ def steps(derived: Derivation) -> list[Steps]:
             if verdict
             else Check(FAILED, _scope(verdict), str(verdict.counterexample))
         )
-        reason = f"{step.reason[:1].upper()}{step.reason[1:]}."
-        lines.append(Claim(reason, check, (Formula(step.formula),)))
+        lines.append(Claim(_sentence(step.reason), check, (Formula(step.formula),)))
     return [Steps(tuple(lines))]
 
 
+def _sentence(reason: str) -> str:
+    """Capitalise a reason and end it with a full stop; a symbol at its start keeps its case.
+
+    >>> _sentence("solved for j"), _sentence("j counts from 0")
+    ('Solved for j.', 'j counts from 0.')
+    """
+    first = reason.split(" ")[0]
+    is_symbol = len(first) == 1 and first != "a"
+    return f"{reason if is_symbol else reason[:1].upper() + reason[1:]}."
+
+
 def _once(derived: Derivation) -> Derivation:
-    """The derivation with every check run once, however many steps share it."""
-    found: dict[Any, Any] = {}
+    """The same derivation, in which a check shared by several steps runs only once."""
+    cached: dict[Any, Any] = {}
     return replace(
         derived,
         steps=tuple(
-            replace(step, check=found.setdefault(step.check, cache(step.check)))
+            replace(step, check=cached.setdefault(step.check, cache(step.check)))
             for step in derived.steps
         ),
     )
@@ -125,7 +135,7 @@ def _scope(verdict: Verdict) -> str:
 
 
 def by(shape: tuple[Any, ...]) -> str:
-    """Return a shape in text.
+    """Return a shape as text.
 
     >>> by((3, 6, 6))
     '3 x 6 x 6'

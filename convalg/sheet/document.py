@@ -10,9 +10,9 @@ from convalg.sheet.blocks import Block, Claim, Picture, Section, Steps
 
 @dataclass(frozen=True)
 class Document:
-    """Sections whose statements carry how they were verified; what every format is made from.
+    """Sections whose statements are labelled with how they were verified; input of every format.
 
-    `setup` is the Python that makes the layer `A`, with which a notebook starts.
+    `setup` is the Python code that defines the layer `A`, the first code cell of a notebook.
     """
 
     title: str
@@ -22,33 +22,33 @@ class Document:
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """What stands under the headings, in order."""
+        """The blocks of all sections, in order."""
         return tuple(block for section in self.sections for block in section.blocks)
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """All statements, in order, those of derivations included."""
-        found: list[Claim] = []
+        """All statements in order, including the lines of derivations."""
+        claims: list[Claim] = []
         for block in self.blocks:
             if isinstance(block, Claim):
-                found.append(block)
+                claims.append(block)
             elif isinstance(block, Steps):
-                found += block.lines
-        return tuple(found)
+                claims += block.lines
+        return tuple(claims)
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """All figures that the layer allows, in order; they are drawn here."""
+        """All figures that can be drawn for this layer, in order. Reading this draws them."""
         return tuple(block for block in self.blocks if isinstance(block, Picture) and block.exists)
 
     @property
     def summary(self) -> str:
-        """How many statements have which label, in one line."""
+        """One line with the number of statements for each verdict."""
         counts = Counter(claim.check.verdict for claim in self.claims)
         listed = ", ".join(f"{count} {label}" for label, count in counts.items())
         return f"{len(self.claims)} statements: {listed}." if counts else "No statements."
 
     @property
     def failed(self) -> tuple[Claim, ...]:
-        """The statements that do not hold."""
+        """The statements whose check failed."""
         return tuple(claim for claim in self.claims if not claim.check.passed)

@@ -1,4 +1,4 @@
-"""Exercises in whole numbers, with their solutions, from a seed."""
+"""Exercises with integer data and their solutions, generated from a seed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Format: TypeAlias = Literal["markdown", "latex", "notebook"]
 FORMATS: tuple[Format, ...] = ("markdown", "latex", "notebook")
 LEVELS = (1, 2, 3)
 AMSMATH_COLUMNS = 10
-"""A matrix of more needs a larger MaxMatrixCols."""
+"""The default MaxMatrixCols of amsmath; a wider matrix has to raise it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Exercise:
-    """One layer with an input x and a gradient g = dL/dy, and what is asked of them."""
+    """One layer with an input x and a gradient g = dL/dy, as an exercise with four tasks."""
 
     seed: int
     level: int
@@ -36,6 +36,7 @@ class Exercise:
     def solution(self) -> dict[str, Array]:
         """The answers: the matrix, y = A x, dL/dx = A^T g and dL/dw = B(x)^T g.
 
+        >>> from convalg.sheet.exercise import exercise
         >>> sorted(exercise(0).solution)
         ['dw', 'dx', 'matrix', 'y']
         """
@@ -48,26 +49,26 @@ class Exercise:
 
     def markdown(self, *, solution: bool = True) -> str:
         """The exercise as Markdown with LaTeX formulas, with or without its solution."""
-        lines = [f"# Exercise {self.seed}", "", self._layer_words(), ""]
+        lines = [f"# Exercise {self.seed}", "", self._layer_text(), ""]
         lines += [f"$$ {text} $$" for text in self._given()]
         lines += ["", *(f"{k}. {task}" for k, task in enumerate(_TASKS, start=1))]
         if solution:
             lines += ["", "## Solution", ""]
-            for k, (words, formula) in enumerate(self._answers(), start=1):
-                lines += [f"{k}. {words}", "", f"$$ {formula} $$", ""]
+            for k, (text, formula) in enumerate(self._answers(), start=1):
+                lines += [f"{k}. {text}", "", f"$$ {formula} $$", ""]
         return "\n".join(lines).rstrip() + "\n"
 
     def latex(self, *, solution: bool = True) -> str:
         r"""The exercise as a LaTeX fragment (amsmath), with or without its solution."""
-        lines = [rf"\section*{{Exercise {self.seed}}}", self._layer_words(latex=True)]
+        lines = [rf"\section*{{Exercise {self.seed}}}", self._layer_text(latex=True)]
         lines += [rf"\[ {text} \]" for text in self._given()]
         lines += [r"\begin{enumerate}", *(rf"\item {task}" for task in _TASKS)]
         lines.append(r"\end{enumerate}")
         if solution:
             lines.append(r"\subsection*{Solution}")
             lines.append(r"\begin{enumerate}")
-            for words, formula in self._answers():
-                lines.append(rf"\item {words} \[ {formula} \]")
+            for text, formula in self._answers():
+                lines.append(rf"\item {text} \[ {formula} \]")
             lines.append(r"\end{enumerate}")
         columns = self.layer.shape[1]
         if columns > AMSMATH_COLUMNS:
@@ -75,7 +76,7 @@ class Exercise:
         return "\n".join(lines) + "\n"
 
     def notebook(self, *, solution: bool = True) -> str:
-        """The exercise as a Jupyter notebook, whose solution is computed when it is run."""
+        """The exercise as a Jupyter notebook; running it computes the solution."""
         call = repr(self.layer)
         setup = [
             "import convalg as ca",
@@ -97,7 +98,11 @@ class Exercise:
         return json.dumps(book, indent=1, sort_keys=True) + "\n"
 
     def text(self, form: Format, *, solution: bool = True) -> str:
-        """The exercise in one of the formats."""
+        """Return the exercise in one of the formats "markdown", "latex" and "notebook".
+
+        Raises:
+            ArgumentError: for any other format.
+        """
         if form not in FORMATS:
             raise ArgumentError(f"format must be one of {', '.join(FORMATS)}, not {form!r}")
         match form:
@@ -107,12 +112,12 @@ class Exercise:
                 return self.latex(solution=solution)
         return self.notebook(solution=solution)
 
-    def _layer_words(self, *, latex: bool = False) -> str:
+    def _layer_text(self, *, latex: bool = False) -> str:
         call = repr(self.layer)
         escaped = call.replace("_", r"\_")
         shown = rf"\texttt{{{escaped}}}" if latex else f"`{call}`"
         return (
-            f"A layer takes inputs of shape {self.layer.in_shape} to outputs of shape "
+            f"A layer maps inputs of shape {self.layer.in_shape} to outputs of shape "
             f"{self.layer.out_shape}: {shown}."
         )
 
@@ -124,18 +129,19 @@ class Exercise:
         ]
 
     def _answers(self) -> list[tuple[str, str]]:
-        found = self.solution
+        answers = self.solution
         return [
             ("The matrix:", f"A = {matrix(self.layer)}"),
-            ("The output:", f"y = A x = {_array(found['y'])}"),
+            ("The output:", f"y = A x = {_array(answers['y'])}"),
             (
                 "The gradient of the input is the adjoint applied to g:",
-                rf"\frac{{\partial L}}{{\partial x}} = A^{{\mathsf T}} g = {_array(found['dx'])}",
+                rf"\frac{{\partial L}}{{\partial x}} = A^{{\mathsf T}} g = {_array(answers['dx'])}",
             ),
             (
-                "The gradient of the kernel is the transpose of y = B(x) w, applied to g:",
+                "The output is linear in the kernel, y = B(x) w; the gradient of the kernel is the "
+                "transpose of B(x), applied to g:",
                 rf"\frac{{\partial L}}{{\partial w}} = B(x)^{{\mathsf T}} g = "
-                f"{_array(found['dw'])}",
+                f"{_array(answers['dw'])}",
             ),
         ]
 
@@ -150,14 +156,20 @@ _CODE = ("A.to_sympy()", "A(x)", "A.T(g)", "A.kernel_gradient(x, g)")
 
 
 def exercise(seed: int, *, level: int = 1) -> Exercise:
-    """A small exercise in whole numbers; the same seed gives the same exercise.
+    """Return a small exercise with integer data; the same seed gives the same exercise.
 
-    `level`: 1 a signal, 2 a signal with stride, padding or dilation, or a small image, 3 an
-    image with options, or a transposed layer.
-    Raises: ArgumentError for a negative seed or another level.
+    Args:
+        seed: an integer, 0 or more.
+        level: 1 for a signal; 2 for a signal with stride, padding or dilation, or a small image;
+            3 for an image with padding and possibly a stride, or a transposed layer.
 
-    >>> made = exercise(1)
-    >>> made.layer, made.x.tolist(), made.solution["y"].tolist()
+    Raises:
+        ArgumentError: when the seed is negative or not an integer, or the level is not 1, 2 or 3.
+        KindError: when the seed is a symbolic size.
+
+    >>> from convalg.sheet.exercise import exercise
+    >>> task = exercise(1)
+    >>> task.layer, task.x.tolist(), task.solution["y"].tolist()
     (correlation(5, [2, 2]), [0, -3, 4, 3, 0], [-6, 2, 14, 6])
     """
     number, chosen = as_size(seed, "seed", least=0), as_size(level, "level")
@@ -170,13 +182,13 @@ def exercise(seed: int, *, level: int = 1) -> Exercise:
     x = random.integers(-4, 5, layer.in_shape)
     g = random.integers(-2, 3, layer.out_shape)
     for array in (x, g):
-        # Of nothing but zeros there is nothing to learn.
+        # An array of zeros would make the exercise trivial.
         array.flat[0] = array.flat[0] if array.any() else 1
     return Exercise(number, chosen, layer, x, g)
 
 
 def _layer(random: np.random.Generator, level: int) -> Operator:
-    """A layer of a level, small enough for a matrix on paper."""
+    """A random layer of a level, small enough to write its matrix on paper."""
     if level == 1:
         n, k = int(random.integers(4, 7)), int(random.integers(2, 4))
         return correlation(n, _weights(random, (k,)))
@@ -200,7 +212,7 @@ def _layer(random: np.random.Generator, level: int) -> Operator:
 
 
 def _weights(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Small weights, none of them zero."""
+    """Small non-zero integer weights."""
     return random.integers(1, 4, shape) * random.choice([-1, 1], shape)
 
 

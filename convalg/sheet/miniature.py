@@ -1,4 +1,4 @@
-"""A layer of the same form at another size: one to write out, or one for an image."""
+"""A layer of the same form at another size: small enough to write out, or as large as an image."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from convalg.sheet.claims import by
 from convalg.size import is_symbolic, size_product
 
 MOST_SAMPLES, MOST_PRODUCTS, MOST_WEIGHTS = 100, 2000, 81
-"""What is still written out: rows or columns, products, and weights."""
+"""The largest layer that is written out: its rows or columns, products, and weights."""
 
-# For one, two, three and more axes: samples and taps per axis; the first pair for one channel.
+# Samples and taps per axis, for one, two, three and more axes; first for one channel, then several.
 SIDES = ((12, 6, 4, 3), (8, 4, 3, 2))
 TAPS = ((7, 5, 3, 2), (5, 3, 2, 2))
 
 
 def has_symbols(operator: Operator) -> bool:
-    """Whether the kernel of a layer holds letters rather than numbers."""
+    """Whether the kernel of a layer contains symbols rather than numbers."""
     weights = only_convolution(operator).weights
     return weights.dtype.kind == "O" and any(
         is_symbolic(value) and bool(value.free_symbols) for value in weights.ravel()
@@ -39,16 +39,17 @@ def has_symbols(operator: Operator) -> bool:
 
 
 def small_form(operator: Operator) -> Operator:
-    """A layer with letters for weights that can be written out; the layer's own size if that can.
+    """Return a layer of the same form, with symbolic weights, that is small enough to write out.
 
-    Rule: the same stride, dilation, boundary and kernel size as far as possible, with fewer
-    samples and channels; wide kernels, strides and dilations are shortened last.
+    A layer that is small enough keeps its size. Otherwise stride, dilation, boundary and kernel
+    size are kept as far as possible, with fewer samples and channels; wide kernels, strides and
+    dilations are reduced last.
 
     >>> import convalg as ca
     >>> small_form(ca.correlation((224, 224), np.ones((64, 3, 3, 3)), stride=2, padding=1)).in_shape
     (2, 4, 4)
     """
-    geometry, turned = layer_of(operator)
+    geometry, transposed = layer_of(operator)
     small = geometry
     for attempt in range(3):
         if _fits(small):
@@ -58,14 +59,14 @@ def small_form(operator: Operator) -> Operator:
     keeps = small.kernel_shape == geometry.kernel_shape and has_symbols(operator)
     weights = own if keeps else as_kernel(symbols(*small.kernel_shape))
     layer = Convolution(small, weights)
-    return layer.T if turned else layer
+    return layer.T if transposed else layer
 
 
 def differences(operator: Operator, small: Operator) -> list[str]:
-    """How the small form differs from the layer, in words; empty when it is the layer."""
+    """Return texts that list how the small form differs from the layer; empty if it does not."""
     (large, _), (little, _) = layer_of(operator), layer_of(small)
-    found = []
-    for word, before, after in (
+    texts = []
+    for name, before, after in (
         ("input", operator.in_shape, small.in_shape),
         ("kernel", large.kernel_shape, little.kernel_shape),
         ("groups", (large.groups,), (little.groups,)),
@@ -73,34 +74,35 @@ def differences(operator: Operator, small: Operator) -> list[str]:
         ("dilation", _each(large, "dilation"), _each(little, "dilation")),
     ):
         if before != after:
-            found.append(f"{word} {by(after)} instead of {by(before)}")
-    return found
+            texts.append(f"{name} {by(after)} instead of {by(before)}")
+    return texts
 
 
 def resized(operator: Operator, sizes: tuple[int, ...], weights: np.ndarray) -> Operator:
-    """The same layer over another spatial input, with these weights.
+    """Return the same layer over another spatial input, with these weights.
 
-    Raises: ShapeError or ArgumentError when it does not exist at that size.
+    Raises ShapeError or ArgumentError when the layer does not exist at that size.
     """
-    geometry, turned = layer_of(operator)
+    geometry, transposed = layer_of(operator)
     axes = []
     for number, (axis, n) in enumerate(zip(geometry.axes, sizes, strict=True)):
         s, d, before, after = _options(axis)
-        if turned:
+        if transposed:
             longer = transposed_size(n, axis.taps, s, d, before, axis.after)
-            found = replace(axis, in_size=longer, out_size=n)
+            fitted = replace(axis, in_size=longer, out_size=n)
         else:
             check_reflect(axis.boundary, (before, after), n, number)
             outputs = output_size(n, axis.taps, s, d, before, after)
-            found = replace(axis, in_size=n, out_size=outputs)
-        if min(found.in_size, found.out_size) < 1:
+            fitted = replace(axis, in_size=n, out_size=outputs)
+        if min(fitted.in_size, fitted.out_size) < 1:
             raise ShapeError(
                 f"this layer has no output for {n} samples on axis {number} of an image of "
-                f"{by(sizes)} pixels, because its {axis.taps} taps reach further: give a larger one"
+                f"{by(sizes)} pixels, because its {axis.taps} taps span more than the padded "
+                f"image: use a larger image"
             )
-        axes.append(found)
+        axes.append(fitted)
     layer = Convolution(replace(geometry, axes=tuple(axes)), as_kernel(weights))
-    return layer.T if turned else layer
+    return layer.T if transposed else layer
 
 
 def _each(geometry: Geometry, name: str) -> tuple[Any, ...]:
@@ -108,7 +110,7 @@ def _each(geometry: Geometry, name: str) -> tuple[Any, ...]:
 
 
 def _options(axis: Axis) -> tuple[int, int, int, int]:
-    """Stride, dilation and padding, as they would be written."""
+    """Stride, dilation and padding before and after, as a user would give them."""
     return axis.stride, abs(axis.dilation), axis.before, padding_after(axis)
 
 
@@ -122,7 +124,7 @@ def _fits(geometry: Geometry) -> bool:
 
 
 def _shrunk(geometry: Geometry, attempt: int) -> Geometry:
-    """Fewer samples and channels; from the second attempt on, shorter steps and one channel."""
+    """Reduce samples and channels; from the second attempt on also strides, dilations, channels."""
     groups, outputs, inputs = geometry.channels
     few = 2 if attempt == 0 else 1
     groups, outputs, inputs = min(groups, 2), min(outputs, few), min(inputs, few)

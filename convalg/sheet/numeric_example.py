@@ -1,6 +1,6 @@
-"""A layer worked through with numbers: forward, the three gradients, and one step of descent.
+"""A numerical example of a layer: forward, the three gradients, one step of gradient descent.
 
-All numbers are integers or fractions, so that what is printed is exact and can be redone by
+All numbers are integers or fractions, so everything printed is exact and can be recomputed by
 hand.
 """
 
@@ -19,16 +19,16 @@ from convalg.operators.gradients import only_convolution
 from convalg.operators.tree import Operator
 
 MOST_SHOWN = 10
-"""Rows and columns of an array that are printed; channels, a fifth of it."""
+"""The most rows and columns of an array that are printed, and five times the most channels."""
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Worked:
-    """One input `x`, a kernel of numbers, a bias for each output channel, and dL/dy = `g`.
+    """A layer with numbers for its kernel, a bias per output channel, an input `x` and dL/dy = `g`.
 
-    Rule: y = A x + b, L = |y - t|^2 / 2, where the target t = y - g gives the gradient g.
+    Rule: y = A x + b and L = |y - t|^2 / 2; the target t = y - g is chosen to give the gradient g.
     """
 
     operator: Operator
@@ -43,7 +43,7 @@ class Worked:
 
     @cached_property
     def target(self) -> Array:
-        """What the output should have been."""
+        """The target t = y - g of the squared-error loss."""
         return self.y - self.g
 
     @cached_property
@@ -63,7 +63,7 @@ class Worked:
 
     @cached_property
     def rate(self) -> Fraction:
-        """The largest of 1/10, 1/100, ... with which the loss falls."""
+        """The largest learning rate of 1/10, 1/100, ... that reduces the loss."""
         step = Fraction(1, 10)
         while self.loss(*self.updated(step)) >= self.loss(self.operator, self.bias):
             step /= 10
@@ -75,7 +75,7 @@ class Worked:
         return exact(operator(self.x)) + (bias.reshape(channels) if bias.size > 1 else bias[0])
 
     def loss(self, operator: Operator, bias: Array) -> Fraction:
-        """Half of the squared distance to the target."""
+        """Half of the squared distance between output and target."""
         apart = (self.forward(operator, bias) - self.target).ravel()
         return Fraction(sum(value * value for value in apart.tolist())) / 2
 
@@ -86,7 +86,9 @@ class Worked:
 
 
 def worked(layer: Operator, small: Operator) -> Worked:
-    """The small layer with numbers: those of the layer where they are exact and fit.
+    """Return the numerical example for the small layer.
+
+    It keeps the layer's own weights where they are exact and have the small layer's shape.
 
     >>> import convalg as ca
     >>> layer = ca.correlation(5, [1, 2])
@@ -98,20 +100,20 @@ def worked(layer: Operator, small: Operator) -> Worked:
         weights = exact(own)
     else:
         weights = number_kernel(shape)
-    geometry, turned = layer_of(small)
-    channels = (geometry.in_channels if turned else geometry.out_channels) or 1
+    geometry, transposed = layer_of(small)
+    channels = (geometry.in_channels if transposed else geometry.out_channels) or 1
     inputs, outputs = (int(np.prod(s)) for s in (small.in_shape, small.out_shape))
     return Worked(
         small.refill(weights.reshape(shape)),
         exact(np.array([1 + k for k in range(channels)])),
         exact(np.array([(k * k + 3 * k) % 7 for k in range(inputs)])).reshape(small.in_shape),
-        # No part of these from the start on adds up to zero, so the bias has something to learn.
+        # No initial part of this sequence sums to zero, so the gradient of a single bias is not 0.
         exact(np.array([(1, 2, -1, 0)[k % 4] for k in range(outputs)])).reshape(small.out_shape),
     )
 
 
 def number_kernel(shape: tuple[int, ...]) -> Array:
-    """A kernel of small integers, of which neighbours differ.
+    """Return a kernel of small integers in which neighbouring weights differ.
 
     >>> number_kernel((2, 3)).tolist()
     [[-1, 1, -2], [0, 2, -1]]
@@ -121,27 +123,27 @@ def number_kernel(shape: tuple[int, ...]) -> Array:
 
 
 def exact(values: Any) -> Array:
-    """The same numbers as Python's own, which neither round nor overflow."""
+    """Convert to an object array of Python numbers, which neither round nor overflow."""
     array = np.asarray(values)
-    found = np.empty(array.shape, dtype=object)
-    found[...] = array.astype(object)
-    return found
+    objects = np.empty(array.shape, dtype=object)
+    objects[...] = array.astype(object)
+    return objects
 
 
 def slopes(case: Worked) -> tuple[Array, Array]:
-    """dL/dw and dL/db by moving one number at a time; exact, since L is quadratic in each.
+    """Return dL/dw and dL/db by central differences, exact because L is quadratic in each number.
 
-    Rule: (L(v + 1) - L(v - 1)) / 2.
+    Rule: (L(v + 1) - L(v - 1)) / 2 for each number v.
     """
     weights = exact(only_convolution(case.operator).weights)
     by_weight, by_bias = np.empty_like(weights), np.empty_like(case.bias)
-    for place in np.ndindex(*weights.shape):
+    for index in np.ndindex(*weights.shape):
         losses = []
         for step in (1, -1):
             moved = weights.copy()
-            moved[place] += step
+            moved[index] += step
             losses.append(case.loss(case.operator.refill(moved), case.bias))
-        by_weight[place] = (losses[0] - losses[1]) / 2
+        by_weight[index] = (losses[0] - losses[1]) / 2
     for channel in range(case.bias.size):
         unit = exact(np.eye(case.bias.size, dtype=int)[channel])
         losses = [case.loss(case.operator, case.bias + step * unit) for step in (1, -1)]
@@ -150,7 +152,7 @@ def slopes(case: Worked) -> tuple[Array, Array]:
 
 
 def array_latex(name: str, values: Array) -> str:
-    """An array in LaTeX: a row or a matrix, or one matrix for each of its first channels.
+    """Return an array in LaTeX: a row, a matrix, or one matrix for each of its first channels.
 
     >>> print(array_latex("x", np.array([1, 2])))
     x = \\begin{bmatrix}1 & 2\\end{bmatrix}

@@ -1,4 +1,4 @@
-"""Figures that a sheet has where a layer allows them, and the Python that makes a layer."""
+"""The figures of a sheet, where a layer allows them, and the Python code that creates a layer."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from convalg.size import is_symbolic
 
 
 def pictured(name: str, *choices: tuple[str, Callable[[], Drawing]]) -> list[Picture]:
-    """The first figure, with its caption, that the layer allows; drawn when it is shown."""
+    """The first of the figures that can be drawn, with its caption; drawn on first use."""
     return [Picture(name, choices)]
 
 
 def drawn_window(name: str, operator: Operator, caption: str, last: bool = False) -> list[Picture]:
-    """The kernel as a window on the input, at the middle output or the last.
+    """The kernel as a window on the input, at the middle output or, with `last`, the last one.
 
-    Of a layer that no plane shows, its last axis.
+    A layer that cannot be drawn in a plane is shown along its last axis.
     """
     row = row_of(operator)
 
@@ -47,20 +47,20 @@ def drawn_window(name: str, operator: Operator, caption: str, last: bool = False
 
 
 def row_of(operator: Operator) -> Operator:
-    """A layer along its last axis, between one channel and one, with letters for weights.
+    """The layer along its last axis, with one input and one output channel and symbolic weights.
 
     >>> import convalg as ca
     >>> row_of(ca.correlation((4, 6), ca.kernel(2, 3), stride=2))
     correlation(6, [w0, w1, w2], stride=2)
     """
-    geometry, turned = layer_of(operator)
+    geometry, transposed = layer_of(operator)
     axis = geometry.axes[-1]
     row = Convolution(Geometry((axis,)), as_kernel(symbols(int(axis.taps))))
-    return row.T if turned else row
+    return row.T if transposed else row
 
 
 def source(operator: Operator) -> str:
-    """Python that makes a layer of at most some hundred weights, called `A`.
+    """Return Python code that defines `A`, a layer of at most a few hundred weights.
 
     >>> import convalg as ca
     >>> print(source(ca.correlation(5, [1, 2], stride=2)))
@@ -69,16 +69,17 @@ def source(operator: Operator) -> str:
     A = ca.correlation((5,), [1, 2], stride=(2,), padding=((0, 0),), dilation=(1,))
     A
     """
-    geometry, turned = layer_of(operator)
+    geometry, transposed = layer_of(operator)
     axes = geometry.axes
     kernel, imports = _kernel_source(only_convolution(operator).weights)
     if any(padding_after(axis) < 0 for axis in axes):
-        # An input longer than the layer reads is made by output_padding alone.
+        # Only output_padding can express an input longer than what the layer reads.
         options = ", ".join(layer_words(geometry, transposed=True))
         sizes = tuple(int(axis.out_size) for axis in axes)
-        made = f"ca.transposed_correlation({sizes}, {kernel}, {options}){'' if turned else '.T'}"
-        return "\n".join([*imports, "import convalg as ca", "", f"A = {made}", "A"])
-    words = [
+        call = f"ca.transposed_correlation({sizes}, {kernel}, {options})"
+        call += "" if transposed else ".T"
+        return "\n".join([*imports, "import convalg as ca", "", f"A = {call}", "A"])
+    arguments = [
         repr(tuple(int(axis.in_size) for axis in axes)),
         kernel,
         f"stride={tuple(int(axis.stride) for axis in axes)}",
@@ -86,34 +87,34 @@ def source(operator: Operator) -> str:
         f"dilation={tuple(abs(int(axis.dilation)) for axis in axes)}",
     ]
     if geometry.groups != 1:
-        words.append(f"groups={int(geometry.groups)}")
-    words += boundary_words(axes)
-    make = "convolution" if axes[0].is_backwards else "correlation"
-    tail = ".T" if turned else ""
-    lines = [*imports, "import convalg as ca", "", f"A = ca.{make}({', '.join(words)}){tail}", "A"]
-    return "\n".join(lines)
+        arguments.append(f"groups={int(geometry.groups)}")
+    arguments += boundary_words(axes)
+    name = "convolution" if axes[0].is_backwards else "correlation"
+    call = f"ca.{name}({', '.join(arguments)}){'.T' if transposed else ''}"
+    return "\n".join([*imports, "import convalg as ca", "", f"A = {call}", "A"])
 
 
 def _kernel_source(weights: np.ndarray) -> tuple[str, list[str]]:
-    """The kernel as Python, and the imports that it needs; names are strings, never code."""
+    """The kernel as Python code and the imports it needs; symbol names stay quoted strings."""
     values = weights.ravel().tolist()
     if values == symbols(*weights.shape).ravel().tolist():
         return f"ca.kernel({', '.join(map(str, weights.shape))})", []
     if any(is_symbolic(value) for value in values):
         import sympy
 
-        words = [sympy.srepr(sympy.sympify(value)) for value in values]
-        nodes = (node for word in words for node in ast.walk(ast.parse(word, mode="eval")))
+        entries = [sympy.srepr(sympy.sympify(value)) for value in values]
+        nodes = (node for entry in entries for node in ast.walk(ast.parse(entry, mode="eval")))
         names = sorted({node.id for node in nodes if isinstance(node, ast.Name)})
-        return _nested(words, weights.shape), [f"from sympy import {', '.join(names)}"]
+        return _nested(entries, weights.shape), [f"from sympy import {', '.join(names)}"]
     fractions = any(hasattr(v, "denominator") and not isinstance(v, int) for v in values)
     listed = ["from fractions import Fraction"] if fractions else []
     return _nested([repr(value) for value in values], weights.shape), listed
 
 
-def _nested(words: list[str], shape: tuple[int, ...]) -> str:
+def _nested(entries: list[str], shape: tuple[int, ...]) -> str:
+    """The entries in row-major order as nested Python lists of this shape."""
     if len(shape) == 1:
-        return f"[{', '.join(words)}]"
-    step = len(words) // shape[0]
-    parts = [_nested(words[k : k + step], shape[1:]) for k in range(0, len(words), step)]
+        return f"[{', '.join(entries)}]"
+    step = len(entries) // shape[0]
+    parts = [_nested(entries[k : k + step], shape[1:]) for k in range(0, len(entries), step)]
     return f"[{', '.join(parts)}]"

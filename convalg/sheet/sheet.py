@@ -1,4 +1,4 @@
-"""The derivation sheet of a layer, and how it becomes a page, Markdown, LaTeX, a notebook."""
+"""The derivation sheet of a layer, as HTML, Markdown, LaTeX or a notebook."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Sheet(Document):
-    """A derivation sheet: sections whose statements carry how they were verified.
+    """A derivation sheet: sections whose statements are labelled with how they were verified.
 
-    `setup` is the Python that makes the layer `A`, with which a notebook starts.
+    `sections` holds the content, `claims` all labelled statements, `failed` those that do not
+    hold, and `setup` the Python code that defines the layer `A` for the notebook.
 
     >>> import convalg as ca
     >>> sheet = ca.explain(ca.correlation((6, 6), ca.kernel(3, 3)))
@@ -49,17 +50,17 @@ class Sheet(Document):
     """
 
     def html(self) -> str:
-        """The sheet as one HTML page that needs nothing else: figures and formulas inside."""
+        """Return the sheet as one self-contained HTML page, figures and formulas included."""
         return pages.page(self)
 
     def markdown(self) -> str:
-        """The sheet as Markdown, figures inside as data URIs, formulas between dollar signs."""
+        """Return the sheet as Markdown, with figures as data URIs and formulas between `$$`."""
         return marks.markdown(self, lambda picture: pages.data_uri(picture.svg))
 
     def latex(self) -> str:
-        """The sheet as a LaTeX document; `write` puts its figures beside it.
+        """Return the sheet as a LaTeX document; `write` also writes the figure files it includes.
 
-        It is set by a plain LaTeX without them too, with their captions in their places.
+        It compiles without the figure files too, and then shows their captions only.
 
         >>> import convalg as ca
         >>> ca.explain(ca.correlation(5, ca.kernel(2))).latex().splitlines()[0]
@@ -68,7 +69,7 @@ class Sheet(Document):
         return tex.document(self)
 
     def notebook(self) -> str:
-        """The sheet as a Jupyter notebook (nbformat 4.5), as JSON text: the same bytes each time.
+        """Return the sheet as a Jupyter notebook (nbformat 4.5): reproducible JSON text.
 
         >>> import convalg as ca, json
         >>> json.loads(ca.explain(ca.correlation(5, ca.kernel(2))).notebook())["nbformat"]
@@ -82,40 +83,51 @@ class Sheet(Document):
         *,
         formats: tuple[str, ...] | list[str] = ("html", "markdown"),
     ) -> Path:
-        """The path of the first file: `sheet.html`, `.md`, `.tex` or `.ipynb`, in a folder.
+        """Write the sheet into a folder in one or several formats; return the path of the first.
 
-        `formats`: some of "html", "markdown", "latex" and "notebook". Markdown and LaTeX come
-        with `figures/*.svg` and `figures/*.pdf`. Each file is written beside its place and
-        renamed, so that none is ever half there.
+        The files are `sheet.html`, `sheet.md`, `sheet.tex` and `sheet.ipynb`. Markdown and LaTeX
+        come with `figures/*.svg` and `figures/*.pdf`. Each file is written under a temporary name
+        and then renamed, so that no file is ever incomplete.
 
-        Raises: ArgumentError for another format or none, FileError when the folder cannot be
-        made or written.
+        Args:
+            folder: the folder, created if it does not exist.
+            formats: a tuple or list of one or more of "html", "markdown", "latex" and "notebook".
+
+        Raises:
+            ArgumentError: when `formats` is empty or contains another format.
+            FileError: when the folder cannot be created or written to.
+
+        >>> import convalg as ca
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> ca.explain(ca.correlation(5, ca.kernel(2))).write(folder, formats=["markdown"]).name
+        'sheet.md'
         """
         unknown = [name for name in formats if name not in FORMATS]
         if unknown or not formats or isinstance(formats, str):
             raise ArgumentError(
                 f"formats must be some of {', '.join(FORMATS)}, as a tuple or list, not {formats!r}"
             )
-        place = Path(folder)
+        target = Path(folder)
         data = self._files(tuple(formats))
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            target.mkdir(parents=True, exist_ok=True)
             if any(name.startswith("figures/") for name in data):
-                (place / "figures").mkdir(exist_ok=True)
+                (target / "figures").mkdir(exist_ok=True)
             for name, content in data.items():
-                replace_file(place / name, content)
+                replace_file(target / name, content)
         except (OSError, ValueError) as error:
-            # A file stands where the folder should.
+            # mkdir reports "File exists" where a file has the folder's name.
             taken = isinstance(error, FileExistsError)
             reason = "Not a directory" if taken else getattr(error, "strerror", None) or error
             raise FileError(
-                f"cannot write the sheet to {str(place)!r} ({reason}): give a folder that can be "
-                f"made or written to"
+                f"cannot write the sheet to {str(target)!r} ({reason}): give a folder that can be "
+                f"created or written to"
             ) from None
-        return place / NAMES[formats[0]]
+        return target / NAMES[formats[0]]
 
     def _files(self, formats: tuple[str, ...]) -> dict[str, bytes]:
-        """The content of each file, by its name in the folder; figures before what shows them."""
+        """The content of each file by its name, figures before the documents that include them."""
         data: dict[str, bytes] = {}
         if "markdown" in formats:
             data |= {f"figures/{p.name}.svg": p.svg.encode() for p in self.pictures}
@@ -137,21 +149,31 @@ class Sheet(Document):
 
 
 def explain(operator: Operator, *, image: Image | None = None) -> Sheet:
-    """A derivation sheet of a layer, every statement verified while it is made.
+    """Return the derivation sheet of a layer; every statement is verified while it is built.
 
-    `image`: a PNG or JPEG file, or an array `(channels, height, width)` of bytes, for a
-    layer over two axes; by default the embedded photograph. It goes through a layer of the same
-    form at its own size. Letters for weights become ones there. What is written out in
-    letters is shown for a small layer of the same form where the layer itself is large.
+    A layer that is too large to write out is shown through a small layer of the same form.
 
-    Raises: KindError unless the operator is, or simplifies to, one correlation, convolution or
-    adjoint of one; SymbolicError for a family; FileError for an image that cannot be read;
-    ShapeError for one that does not fit the layer.
+    Args:
+        operator: a correlation, a convolution, the adjoint of one, or an expression that
+            simplifies to one of these, with numbers for sizes.
+        image: a PNG or JPEG file, or a uint8 array `(height, width)` or
+            `(channels, height, width)`, for a layer over two axes with 1 or 3 input channels; by
+            default the embedded photograph. It is filtered by the same layer at the image's size;
+            symbolic weights are replaced by small integers for it.
+
+    Raises:
+        KindError: when the operator is not, and does not simplify to, one layer, or an image array
+            is not uint8.
+        SymbolicError: when sizes are symbols.
+        FileError: when the image file cannot be read.
+        ShapeError, ArgumentError: when the image does not fit the layer.
+        ExactnessError: when the filtered image could exceed 64-bit integers.
+        TooLargeError: when the sheet or its image would need more memory than the limit.
 
     >>> import convalg as ca
-    >>> sheet = explain(ca.correlation(8, ca.kernel(3), stride=2, padding=1))
+    >>> sheet = ca.explain(ca.correlation(8, ca.kernel(3), stride=2, padding=1))
     >>> [section.heading for section in sheet.sections][:3]
-    ['What is computed', 'The size of the output', 'The matrix']
+    ['Definition', 'The output size', 'The matrix']
     """
     if not isinstance(operator, Operator):
         raise KindError(
@@ -191,7 +213,7 @@ def _sections(layer: Operator, small: Operator, image: Image | None) -> tuple[Se
 
 
 def _one_layer(operator: Operator) -> Operator:
-    """The operator as one layer. Raises: KindError when it is none."""
+    """Return the operator as one layer, simplified if necessary; raise KindError if it is none."""
     try:
         layer_of(operator)
     except KindError:
@@ -201,14 +223,14 @@ def _one_layer(operator: Operator) -> Operator:
 
 
 def _lead(layer: Operator, small: Operator) -> str:
-    words = (
-        f"A linear map from {by(layer.in_shape)} samples to {by(layer.out_shape)}, "
+    text = (
+        f"A linear map from {by(layer.in_shape)} samples to {by(layer.out_shape)} samples, "
         f"written as a matrix of {layer.shape[0]:,} x {layer.shape[1]:,}."
     )
     changed = differences(layer, small)
     if changed:
-        words += (
-            f" This layer is too large to write out: what stands in letters below is for a small "
-            f"layer of the same form ({', '.join(changed)})."
+        text += (
+            f" This layer is too large to write out: what is written with symbols below is for a "
+            f"small layer of the same form ({', '.join(changed)})."
         )
-    return words
+    return text

@@ -1,9 +1,9 @@
-"""Statements about one layer at one size, each checked by plain loops over the definition.
+"""Claims about one layer at one size, each checked by plain loops over the definition.
 
-This file is an independent oracle: the index that a tap reads is computed here once more, from
-the options as a user gives them, and not taken from `convalg.axis` or from the pattern. A
-function here returns a whole claim: what is printed and what is checked are the same arguments.
-Weights and samples are symbols where nothing else is said, so agreement is that of polynomials.
+This file is an independent oracle: the index that a tap reads is recomputed here from the options
+as a user gives them, and is not taken from `convalg.axis` or from the pattern. A function returns
+a complete claim, so that what is printed and what is checked come from the same arguments. Unless
+stated otherwise weights and samples are symbols, so agreement means equality of polynomials.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from convalg.sheet.claims import by
 from convalg.size import size_product
 
 MOST_BYTES = 200_000_000
-"""A matrix larger than this is not built for a check."""
+"""The largest matrix, in bytes, that is built for a check."""
 
 
 def rotation(taps: tuple[int, ...]) -> Claim:
-    """A kernel flipped on both of its axes is rotated by 180 degrees."""
+    """Claim that a kernel flipped along both of its axes is rotated by 180 degrees."""
     weights = symbols(*taps)
     flipped, rotated = flip(weights), np.rot90(weights, 2)
     rows, columns = taps
-    places = product(range(rows), range(columns))
-    read = [weights[rows - 1 - a, columns - 1 - b] for a, b in places]
+    indices = product(range(rows), range(columns))
+    read = [weights[rows - 1 - a, columns - 1 - b] for a, b in indices]
     formula = Formula(
         rf"\operatorname{{flip}}(w)_{{a,\,b}} = w_{{{rows} - 1 - a,\;{columns} - 1 - b}} "
         rf"= \operatorname{{rot}}_{{180}}(w)_{{a,\,b}}"
     )
     differing = first_polynomial([*flipped.ravel(), *rotated.ravel()], [*read, *read], "weight")
     return Claim(
-        f"A kernel of {by(taps)} flipped on both axes is the kernel rotated by 180 degrees.",
+        f"A {by(taps)} kernel flipped along both axes is the kernel rotated by 180 degrees.",
         judged(
             PROVED, f"for kernels of {by(taps)}", differing, f"{2 * weights.size} weights compared"
         ),
@@ -58,10 +58,13 @@ def rotation(taps: tuple[int, ...]) -> Claim:
 
 
 def definition(operator: Operator) -> Claim:
-    """The defining sum, added up product by product, is A(x)."""
-    samples = letters(operator.in_shape)
+    """Claim that A(x) is the defining sum, added up product by product."""
+    samples = new_symbols(operator.in_shape)
     applied, summed = operator(samples).ravel(), defined_sum(operator, samples).ravel()
-    how = f"{len(applied)} outputs of A(x) against the sum, symbols for weights and samples"
+    how = (
+        f"{len(applied)} outputs of A(x) compared with the sum, with symbols for weights and "
+        f"samples"
+    )
     return Claim(
         "A(x) is this sum, for all weights and all x.",
         exact_check(operator, first_polynomial(summed, applied, "output"), how, PROVED),
@@ -70,22 +73,24 @@ def definition(operator: Operator) -> Claim:
 
 
 def adjoint_sum(operator: Operator) -> Claim:
-    """The sum that defines the adjoint, added up product by product, is A.T(x)."""
+    """Claim that A.T(x) is the sum that defines the adjoint, added up product by product."""
     claim = definition(operator.T)
     (_, formula) = claim.shown
     return Claim("A.T(x) is this sum, for all weights and all x.", claim.check, (formula,))
 
 
 def kernel_sum(operator: Operator) -> Claim:
-    """The gradient of the kernel as a sum over outputs, with symbols for x, w and g."""
-    x, g = letters(operator.in_shape), letters(operator.out_shape, "g")
+    """Claim that the gradient of the kernel is a sum over outputs, with symbols for x and g."""
+    x, g = new_symbols(operator.in_shape), new_symbols(operator.out_shape, "g")
     weights = only_convolution(operator).weights
     claimed = np.zeros(weights.shape, dtype=object)
     for tap, read, made in terms(operator):
         claimed[tap] += g[made] * x[read]
-    found = operator.kernel_gradient(x, g)
-    how = f"{weights.size} sums against the transpose of B(x) times g, symbols for x and g"
-    differing = first_polynomial(claimed.ravel(), found.ravel(), "weight")
+    gradient = operator.kernel_gradient(x, g)
+    how = (
+        f"{weights.size} sums compared with the transpose of B(x) times g, with symbols for x and g"
+    )
+    differing = first_polynomial(claimed.ravel(), gradient.ravel(), "weight")
     return Claim(
         "The gradient of the kernel is this sum, for all x and all g.",
         exact_check(operator, differing, how, PROVED),
@@ -94,7 +99,7 @@ def kernel_sum(operator: Operator) -> Claim:
 
 
 def sizes(operator: Operator) -> list[Claim]:
-    """The output size of each axis: the formula, against windows counted and rows of A."""
+    """Claim the output size of each axis: the formula, the counted windows and the rows of A."""
     geometry, transposed = layer_of(operator)
     grouped: dict[str, list[int]] = {}
     for number, axis in enumerate(geometry.axes):
@@ -115,7 +120,7 @@ def sizes(operator: Operator) -> list[Claim]:
             one_by_one = reach(axis) if transposed else len(windows(axis, padding_after(axis)))
             counted.append((f"axis {number}", by_formula, one_by_one, spatial[number]))
         axes = "" if len(geometry.axes) == 1 else f" on {_axes(numbers)}"
-        how = "the outputs that the taps reach" if transposed else "the windows counted one by one"
+        how = "the outputs reached by the taps" if transposed else "the windows counted one by one"
         claims.append(
             Claim(
                 f"The output has {plural(counted[0][1], 'sample')}{axes}, by this formula.",
@@ -127,7 +132,7 @@ def sizes(operator: Operator) -> list[Claim]:
 
 
 def mode_sizes(axis: Axis, counted: Sequence[int]) -> Claim:
-    """The outputs of the modes full, same and valid of one axis, by formula and as counted."""
+    """Claim the numbers of outputs of full, same and valid on one axis, by formula and counted."""
     n, k, d = int(axis.in_size), int(axis.taps), abs(int(axis.dilation))
     full, valid = n + d * (k - 1), n - d * (k - 1)
     meets = [o for o in range(-n - d * k, n + d * k) if any(0 <= o + d * t < n for t in range(k))]
@@ -145,9 +150,11 @@ def mode_sizes(axis: Axis, counted: Sequence[int]) -> Claim:
         ]
     )
     return Claim(
-        f"So many outputs do {plural(n, 'sample')} and {plural(k, 'tap')}, {d} apart, have in each "
-        f"mode.",
-        judged(EXACTLY, "at this size", differing, "the positions of the kernel one by one"),
+        f"With {plural(n, 'sample')}, {plural(k, 'tap')} and dilation {d}, each mode has this "
+        f"number of outputs.",
+        judged(
+            EXACTLY, "at this size", differing, "the positions of the kernel counted one by one"
+        ),
         (Formula(formula),),
     )
 
@@ -158,13 +165,13 @@ def _axes(numbers: Sequence[int]) -> str:
 
 
 def matrix(operator: Operator) -> Claim:
-    """The exact matrix times vec(x) is vec(A(x))."""
+    """Claim that the exact matrix times vec(x) is vec(A(x))."""
     import sympy
 
-    samples = letters(operator.in_shape)
+    samples = new_symbols(operator.in_shape)
     applied = operator(samples).ravel()
     multiplied = list(operator.to_sympy() * sympy.Matrix(samples.ravel().tolist()))
-    how = f"{len(applied)} rows times vec(x) against vec(A(x)), as polynomials"
+    how = f"{len(applied)} rows times vec(x) compared with vec(A(x)), as polynomials"
     return Claim(
         f"This {by(operator.shape)} matrix times vec(x) is vec(A(x)), for all weights and all x.",
         exact_check(operator, first_polynomial(multiplied, applied, "row"), how, PROVED),
@@ -173,8 +180,8 @@ def matrix(operator: Operator) -> Claim:
 
 
 def linear(operator: Operator) -> Claim:
-    """Every output is a sum of products with exactly one sample in each."""
-    x = letters(operator.in_shape)
+    """Claim linearity: every output is a sum of products, each with exactly one sample."""
+    x = new_symbols(operator.in_shape)
     samples = set(x.ravel().tolist())
     differing = None
     for number, value in enumerate(operator(x).ravel().tolist()):
@@ -182,7 +189,7 @@ def linear(operator: Operator) -> Claim:
             powers = term.as_powers_dict()
             if sum(powers[sample] for sample in samples & term.free_symbols) != 1:
                 differing = differing or f"output {number}: {term} is not one sample times weights"
-    how = f"{x.size} symbols as samples: every term of every output has exactly one of them"
+    how = f"{x.size} symbols for the samples: every term of every output has exactly one of them"
     return Claim(
         "A is linear: this holds for all weights, all inputs and all factors.",
         exact_check(operator, differing, how, PROVED),
@@ -191,7 +198,7 @@ def linear(operator: Operator) -> Claim:
 
 
 def _products(value: Any) -> tuple[Any, ...]:
-    """The terms of a sum, multiplied out; none of zero."""
+    """The terms of an expanded sum; none if it is zero."""
     import sympy
 
     expanded = sympy.expand(value)
@@ -199,8 +206,8 @@ def _products(value: Any) -> tuple[Any, ...]:
 
 
 def pairing(operator: Operator) -> Claim:
-    """<A x, g> = <x, A^T g>: the same products on both sides, symbols for weights, x and g."""
-    x, g = letters(operator.in_shape), letters(operator.out_shape, "g")
+    """Claim <A x, g> = <x, A^T g> by comparing the products on both sides, with symbols."""
+    x, g = new_symbols(operator.in_shape), new_symbols(operator.out_shape, "g")
     sides: list[Counter[Any]] = []
     for outer, inner in ((g, operator(x)), (x, operator.T(g))):
         side: Counter[Any] = Counter()
@@ -211,7 +218,7 @@ def pairing(operator: Operator) -> Claim:
         sides.append(side)
     apart = [key for key in sides[0].keys() | sides[1].keys() if sides[0][key] != sides[1][key]]
     differing = f"the factors of {apart[0]} are {[s[apart[0]] for s in sides]}" if apart else None
-    how = f"{len(sides[0])} products on both sides, symbols for weights, x and g"
+    how = f"{len(sides[0])} products on both sides, with symbols for weights, x and g"
     return Claim(
         "This identity holds for all weights, all x and all g.",
         exact_check(operator, differing, how, PROVED),
@@ -220,7 +227,7 @@ def pairing(operator: Operator) -> Claim:
 
 
 def multiplications(operator: Operator, small: Operator) -> Claim:
-    """The multiplications by a formula, against taps counted one by one and a stored matrix."""
+    """Claim the multiplications by a formula, by counted taps and by a stored matrix."""
     geometry, _ = layer_of(operator)
     shown, total = counting_formula(geometry)
     looped = size_product(geometry.channels) * math.prod(sum(uses(axis)) for axis in geometry.axes)
@@ -233,18 +240,20 @@ def multiplications(operator: Operator, small: Operator) -> Claim:
     differing = first_difference(
         [
             ("the layer", total, looped, operator.counts.multiplications),
-            ("the matrix that is written out", here, by_row),
+            ("the layer that is written out", here, by_row),
         ]
     )
     return Claim(
         f"The layer takes {total:,} multiplications by this formula.",
-        exact_check(operator, differing, "taps counted one by one, and ones through the matrix"),
+        exact_check(
+            operator, differing, "taps counted one by one, and a matrix of ones times ones"
+        ),
         shown,
     )
 
 
 def counting_formula(geometry: Geometry) -> tuple[tuple[Formula, ...], int]:
-    """The products of a layer, tap by tap on each axis: formulas, and the number they give.
+    """Return formulas for the products of a layer, tap by tap on each axis, and their value.
 
     Rule: tap t is used u_t = min(o - 1, floor((n - 1 - d t + p) / s)) - max(0, ceil((p - d t) / s))
     + 1 times on an axis, or o times where the boundary leaves no zeros.
@@ -282,50 +291,53 @@ _USED = (
 
 
 def patches(operator: Operator) -> Claim:
-    """B(x) has an entry for each product, so its transpose takes as many multiplications."""
+    """Claim that B(x) has an entry for each product, so its transpose takes as many products."""
     layer = operator.T if layer_of(operator)[1] else operator
     stored = with_ones(layer).by_kernel(np.ones(layer.in_shape, dtype=int)).to_scipy().nnz
     count = sum(1 for _ in terms(operator))
-    found = [("B(x)", stored, count, operator.counts.multiplications)]
+    rows = [("B(x)", stored, count, operator.counts.multiplications)]
     return Claim(
-        f"Back to the weights takes {stored:,} multiplications, as many as forward, where this "
-        f"is written out.",
-        exact_check(operator, first_difference(found), "entries of B(x), and products one by one"),
+        f"The gradient of the kernel takes {stored:,} multiplications, as many as the forward "
+        f"pass, for the layer that is written out.",
+        exact_check(
+            operator, first_difference(rows), "entries of B(x), and products counted one by one"
+        ),
         (Code(f"A = {written(operator)}"),),
     )
 
 
 def sharing(small: Operator) -> Claim:
-    """In how many entries each weight stands, by the counts and one by one."""
-    told = np.asarray(small.counts.sharing).ravel()
+    """Claim how often each weight is used, by `counts` and counted one by one."""
+    uses_by_counts = np.asarray(small.counts.sharing).ravel()
     counted = np.zeros(only_convolution(small).weights.shape, dtype=int)
     entries = set()
     for tap, read, made in terms(small):
         counted[tap] += 1
         entries.add((made, read))
-    pairs = zip(told.tolist(), counted.ravel().tolist(), strict=True)
-    total, nonzeros = int(told.sum()), int(small.counts.nonzeros)
+    pairs = zip(uses_by_counts.tolist(), counted.ravel().tolist(), strict=True)
+    total, nonzeros = int(uses_by_counts.sum()), int(small.counts.nonzeros)
     differing = first_difference(
         [
             *((f"weight {k}", *pair) for k, pair in enumerate(pairs)),
             ("entries", nonzeros, len(entries)),
         ]
     )
-    listed = " + ".join(map(str, told.tolist())) if told.size <= MOST_SUMMED else r"\cdots"
+    few = uses_by_counts.size <= MOST_SUMMED
+    listed = " + ".join(map(str, uses_by_counts.tolist())) if few else r"\cdots"
     formula = rf"\sum_t \#\{{\text{{entries with }} w_t\}} = {listed} = {total}"
     return Claim(
         f"The weights are used {total} times, in {nonzeros} entries of the matrix.",
-        exact_check(small, differing, "every product gone through one by one"),
+        exact_check(small, differing, "every product counted one by one"),
         (Code(f"A = {written(small)}"), Formula(formula)),
     )
 
 
 MOST_SUMMED = 16
-"""Weights whose entries are added up one by one."""
+"""The most weights whose uses are printed one by one."""
 
 
 def counts(operator: Operator) -> Claim:
-    """Entries, weights and their uses at the full size of a layer, axis by axis."""
+    """Claim entries, weights and their uses at the full size of a layer, axis by axis."""
     geometry, _ = layer_of(operator)
     groups, outputs, inputs = geometry.channels
     table = np.array(1)
@@ -333,33 +345,34 @@ def counts(operator: Operator) -> Claim:
         table = np.multiply.outer(table, np.array(uses(axis)))
     links = groups * outputs * inputs
     entries = links * math.prod(len(_entries(axis)) for axis in geometry.axes)
-    told, found = np.asarray(operator.counts.sharing), operator.counts
-    low, high = int(told.min()), int(told.max())
+    counted = operator.counts
+    sharing = np.asarray(counted.sharing)
+    low, high = int(sharing.min()), int(sharing.max())
     differing = first_difference(
         [
             ("fewest uses", low, int(table.min())),
             ("most uses", high, int(table.max())),
-            ("weights", found.parameters, links * size_product(geometry.taps)),
-            ("non-zeros", found.nonzeros, entries),
-            ("all uses", int(told.sum()), links * int(table.sum())),
+            ("weights", counted.parameters, links * size_product(geometry.taps)),
+            ("non-zeros", counted.nonzeros, entries),
+            ("all uses", int(sharing.sum()), links * int(table.sum())),
         ]
     )
     times = f"{low:,} times" if low == high else f"between {low:,} and {high:,} times"
     return Claim(
-        f"The layer has {found.parameters:,} weights in {found.nonzeros:,} entries; each weight "
-        f"is used {times}.",
+        f"The layer has {counted.parameters:,} weights in {counted.nonzeros:,} entries; each "
+        f"weight is used {times}.",
         exact_check(operator, differing, "taps counted on each axis, output by output"),
     )
 
 
 def _entries(axis: Axis) -> set[tuple[int, int]]:
-    """The (output, input) pairs of one axis that some tap joins."""
+    """The (output, input) pairs of one axis that are connected by some tap."""
     reads = axis_terms(axis)
     return {(o, i) for o, _, i in reads}
 
 
 def image(operator: Operator, samples: np.ndarray, result: np.ndarray, scope: str) -> Claim:
-    """The sparse matrix times vec(image) against the result that is shown."""
+    """Claim that the filtered image that is shown is the sparse matrix times vec(image)."""
     multiplied = operator.to_scipy() @ samples.ravel().astype(np.int64)
     shown = result.ravel()
     how = f"a sparse matrix of {by(operator.shape)} times vec(image)"
@@ -380,8 +393,8 @@ def image(operator: Operator, samples: np.ndarray, result: np.ndarray, scope: st
         verdict = TRIED if error <= allowed else FAILED
         tail = f", largest difference {error:.1g}, up to {allowed:.1g} by rounding"
     return Claim(
-        "The matrix of this layer times the image, pixel after pixel in one long vector, is the "
-        "image after it.",
+        "The matrix of this layer times the image, written pixel by pixel as one vector, is the "
+        "filtered image.",
         Check(verdict, scope, how + tail),
     )
 
@@ -392,39 +405,39 @@ def image(operator: Operator, samples: np.ndarray, result: np.ndarray, scope: st
 def terms(
     operator: Operator,
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
-    """Every product of a layer: index of the weight, of the sample read, of the output made."""
+    """Yield every product of a layer: indices of its weight, of its input and of its output."""
     geometry, transposed = layer_of(operator)
     lists = [axis_terms(axis) for axis in geometry.axes]
     groups, outputs, inputs = geometry.channels
     for o, c in product(range(groups * outputs), range(inputs)):
         channel = o // outputs * inputs + c
         for chosen in product(*lists):
-            place, tap, read = zip(*chosen, strict=True)
+            output, tap, read = zip(*chosen, strict=True)
             if geometry.has_channels:
-                place, tap, read = (o, *place), (o, c, *tap), (channel, *read)
-            yield (tap, place, read) if transposed else (tap, read, place)
+                output, tap, read = (o, *output), (o, c, *tap), (channel, *read)
+            yield (tap, output, read) if transposed else (tap, read, output)
 
 
 def axis_terms(axis: Axis) -> list[tuple[int, int, int]]:
-    """The (output, tap, input) triples of one axis, each index computed again."""
-    found = []
+    """Return the (output, tap, input) triples of one axis, each index recomputed."""
+    triples = []
     for o, t in product(range(int(axis.out_size)), range(int(axis.taps))):
         read = read_index(axis, o, t)
         if read is not None:
-            found.append((o, t, read))
-    return found
+            triples.append((o, t, read))
+    return triples
 
 
 def uses(axis: Axis) -> list[int]:
-    """At how many outputs each tap meets the input."""
-    found = [0] * int(axis.taps)
+    """Return for each tap the number of outputs at which it meets the input."""
+    counted = [0] * int(axis.taps)
     for _, tap, _ in axis_terms(axis):
-        found[tap] += 1
-    return found
+        counted[tap] += 1
+    return counted
 
 
 def defined_sum(operator: Operator, x: np.ndarray) -> np.ndarray:
-    """y of the definition, product by product."""
+    """Return y by the definition, product by product."""
     weights = only_convolution(operator).weights
     y = np.zeros(operator.out_shape, dtype=object)
     for tap, read, made in terms(operator):
@@ -433,7 +446,7 @@ def defined_sum(operator: Operator, x: np.ndarray) -> np.ndarray:
 
 
 def read_index(axis: Axis, output: int, tap: int) -> int | None:
-    """The sample that a tap reads, from the options as a user gives them; None for a zero."""
+    """Return the sample that a tap reads, from the user-level options; None for a zero."""
     n, k = int(axis.in_size), int(axis.taps)
     step = k - 1 - tap if axis.is_backwards else tap
     u = int(axis.stride * output + abs(axis.dilation) * step - axis.before)
@@ -450,12 +463,12 @@ def read_index(axis: Axis, output: int, tap: int) -> int | None:
 
 
 def windows(axis: Axis, after: int) -> range:
-    """The first index that the kernel covers, for each position on the padded input."""
+    """Return the first index covered by the kernel at each position on the padded input."""
     return range(-axis.before, axis.in_size + after - axis.span + 1, axis.stride)
 
 
 def reach(axis: Axis) -> int:
-    """The samples that an adjoint layer writes, less what padding takes off at both ends."""
+    """Return the samples that an adjoint layer writes, less the padding removed at both ends."""
     last = max(axis.stride * o for o in range(int(axis.out_size)))
     return int(last + axis.span - axis.before - axis.after)
 
@@ -463,55 +476,55 @@ def reach(axis: Axis) -> int:
 # Helpers.
 
 
-def letters(shape: tuple[int, ...], name: str = "x") -> np.ndarray:
-    """One new symbol for each sample: other symbols, even of the same name, are others."""
+def new_symbols(shape: tuple[int, ...], name: str = "x") -> np.ndarray:
+    """Return new symbols, one for each sample, that differ from any symbol of the same name."""
     import sympy
 
-    found = np.empty(shape, dtype=object)
-    for place in np.ndindex(*shape):
-        found[place] = sympy.Dummy(name + "".join(map(str, place)))
-    return found
+    symbols_ = np.empty(shape, dtype=object)
+    for index in np.ndindex(*shape):
+        symbols_[index] = sympy.Dummy(name + "".join(map(str, index)))
+    return symbols_
 
 
 def with_ones(operator: Operator) -> Operator:
-    """The same layer with ones for weights."""
+    """Return the same layer with all weights equal to 1."""
     geometry, transposed = layer_of(operator)
     layer = Convolution(geometry, np.ones(geometry.kernel_shape, dtype=np.int64))
     return layer.T if transposed else layer
 
 
 def scope_of(operator: Operator) -> str:
-    """Where a check was made: the size of the input."""
+    """Return the scope of a check at one size, with the shape of the input."""
     return f"at this size, {by(operator.in_shape)}"
 
 
 def exact_check(
     operator: Operator, differing: str | None, how: str, verdict: str = EXACTLY
 ) -> Check:
-    """A check that failed where something differs, and else held exactly."""
+    """Return a check at this size: failed if there is a difference, else with this verdict."""
     return judged(verdict, scope_of(operator), differing, how)
 
 
 def judged(verdict: str, scope: str, differing: str | None, how: str) -> Check:
-    """A check with this verdict, or a failed one that names the difference."""
+    """Return a check with this verdict, or a failed one that names the difference."""
     if differing is None:
         return Check(verdict, scope, how)
     return Check(FAILED, scope, f"{how}: {differing}")
 
 
-def first_difference(found: Iterable[tuple[Any, ...]]) -> str | None:
-    """The first name whose claimed value is not each of the values found."""
-    for name, claimed, *values in found:
+def first_difference(rows: Iterable[tuple[Any, ...]]) -> str | None:
+    """Return a text for the first row (name, claimed, *computed) with a differing value."""
+    for name, claimed, *values in rows:
         if any(value != claimed for value in values):
-            return f"{name}: {claimed} is claimed, {', '.join(map(str, values))} is found"
+            return f"{name}: {claimed} is claimed, {', '.join(map(str, values))} is computed"
     return None
 
 
-def first_polynomial(claimed: Iterable[Any], found: Iterable[Any], name: str) -> str | None:
-    """The first index at which two lists of expressions are different polynomials."""
+def first_polynomial(claimed: Iterable[Any], computed: Iterable[Any], name: str) -> str | None:
+    """Return a text for the first index at which two lists hold different polynomials."""
     import sympy
 
-    for place, (left, right) in enumerate(zip(claimed, found, strict=True)):
+    for index, (left, right) in enumerate(zip(claimed, computed, strict=True)):
         if left != right and sympy.expand(left - right) != 0:
-            return f"{name} {place}: {left} is claimed, {right} is found"
+            return f"{name} {index}: {left} is claimed, {right} is computed"
     return None

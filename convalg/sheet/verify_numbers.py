@@ -1,7 +1,7 @@
-"""Statements about the worked numbers and about pooling, each number computed again by hand.
+"""Claims about the numerical example and about pooling, with every number recomputed.
 
-Like `checks`, this is an independent oracle: sums, differences and windows by plain loops, in
-integers and fractions. A function here returns a whole claim.
+Like `verify_layer`, this is an independent oracle: sums, differences and windows by plain loops,
+in integers and fractions. A function returns a complete claim.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ NUMBERS = "for these numbers"
 
 
 def forward(case: Worked) -> Claim:
-    """The printed outputs against the defining sum, added up product by product."""
+    """Claim the printed outputs, by the defining sum added up product by product."""
     summed = defined_sum(case.operator, case.x)
     channels = summed.reshape(case.bias.size, -1) + case.bias[:, None]
-    how = f"{case.y.size} numbers against the sum, products and bias added one by one"
+    how = f"{case.y.size} numbers compared with the sum, products and bias added one by one"
     differing = first_polynomial(channels.ravel(), case.y.ravel(), "output")
     return Claim(
         "These are the outputs.",
@@ -49,13 +49,13 @@ def forward(case: Worked) -> Claim:
 
 
 def back(case: Worked) -> Claim:
-    """The printed gradient of the input against the chain rule on each product."""
+    """Claim the printed gradient of the input, by the chain rule for each product."""
     weights = only_convolution(case.operator).weights
-    found = np.zeros(case.operator.in_shape, dtype=object)
+    gradient = np.zeros(case.operator.in_shape, dtype=object)
     for tap, read, made in terms(case.operator):
-        found[read] += weights[tap] * case.g[made]
-    differing = first_polynomial(case.dx.ravel(), found.ravel(), "input")
-    how = f"{found.size} numbers, by the chain rule on each product"
+        gradient[read] += weights[tap] * case.g[made]
+    differing = first_polynomial(case.dx.ravel(), gradient.ravel(), "input")
+    how = f"{gradient.size} numbers, by the chain rule for each product"
     return Claim(
         "This is the gradient of the input.",
         judged(EXACTLY, NUMBERS, differing, how),
@@ -64,34 +64,36 @@ def back(case: Worked) -> Claim:
 
 
 def kernel_slopes(case: Worked) -> Claim:
-    """The printed gradient of the kernel against central differences of the loss."""
+    """Claim the printed gradient of the kernel, by central differences of the loss."""
     return _slopes(case, slopes(case)[0], case.dw, "w")
 
 
 def bias_slopes(case: Worked) -> Claim:
-    """The printed gradient of the bias against central differences of the loss."""
+    """Claim the printed gradient of the bias, by central differences of the loss."""
     return _slopes(case, slopes(case)[1], case.db, "b")
 
 
-def _slopes(case: Worked, found: np.ndarray, claimed: np.ndarray, name: str) -> Claim:
-    """Central differences are exact here, since the loss is quadratic."""
-    how = f"{found.size} central differences of L with steps of 1, exact on a quadratic"
-    pairs = zip(claimed.ravel(), found.ravel(), strict=True)
+def _slopes(case: Worked, differences: np.ndarray, claimed: np.ndarray, name: str) -> Claim:
+    """Claim a gradient; central differences are exact, since the loss is quadratic."""
+    how = (
+        f"{differences.size} central differences of L with steps of 1, exact for a quadratic "
+        f"function"
+    )
+    pairs = zip(claimed.ravel(), differences.ravel(), strict=True)
     differing = first_difference((f"{name} {k}", *pair) for k, pair in enumerate(pairs))
     shown = claimed if name == "w" or claimed.size > 1 else claimed[0]
-    word = {"w": "kernel", "b": "bias"}[name]
+    variable = {"w": "kernel", "b": "bias"}[name]
     return Claim(
-        f"This is the gradient of the {word}.",
+        f"This is the gradient of the {variable}.",
         judged(EXACTLY, NUMBERS, differing, how),
         (Formula(array_latex(rf"\frac{{\partial L}}{{\partial {name}}}", shown)),),
     )
 
 
 def fall(case: Worked, before: Any, after: Any) -> Claim:
-    """Whether the loss fell as the gradient says: by rate |G|^2 less half rate^2 |B G|^2.
+    """Claim that the loss falls by rate |G|^2 - rate^2 |B G|^2 / 2 along the gradient G.
 
-    Rule: L is quadratic, so its fall along the gradient G is known without applying the layer
-    to the new weights.
+    Rule: L is quadratic, so this decrease follows without applying the layer to the new weights.
     """
     rate, weights, bias = case.rate, case.dw.astype(object), case.db
     moved = np.zeros(case.operator.out_shape, dtype=object)
@@ -108,86 +110,91 @@ def fall(case: Worked, before: Any, after: Any) -> Claim:
     if differing is None and not after < before:
         differing = f"the loss went from {before} to {after}"
     return Claim(
-        f"At the rate {rate} the loss falls from {before} to {after}.",
+        f"With the learning rate {rate} the loss falls from {before} to {after}.",
         judged(EXACTLY, NUMBERS, differing, how),
     )
 
 
 def bias_ends_linearity(operator: Operator) -> Claim:
-    """With a bias of one, the output of zero is one, and a linear map takes zero to zero."""
+    """Claim that a bias ends linearity: with a bias of 1 the output of zero is one."""
     zeros = np.zeros(operator.in_shape, dtype=object)
     outputs = (operator(zeros) + 1).ravel().tolist()
     differing = first_polynomial(outputs, [1] * len(outputs), "output")
     return Claim(
-        "With a bias of 1 it is affine and no longer linear: the output of x = 0 is 1 everywhere, "
-        "and a linear map takes 0 to 0.",
+        "With a bias of 1 the layer is affine and no longer linear: the output of x = 0 is 1 "
+        "everywhere, and a linear map maps 0 to 0.",
         judged("shown by a counterexample", scope_of(operator), differing, "A(0) + 1 evaluated"),
     )
 
 
-def strided_products(whole: Operator, dense: Operator) -> Claim:
-    """The multiplications of a stride in one step, and of every output with most dropped."""
-    kept, computed = whole.counts.multiplications, dense.counts.multiplications
-    found = []
-    for layer, count in ((whole, kept), (dense, computed)):
+def strided_products(strided: Operator, dense: Operator) -> Claim:
+    """Claim the multiplications of a strided layer, and of computing every output first."""
+    kept, computed = strided.counts.multiplications, dense.counts.multiplications
+    rows = []
+    for layer, count in ((strided, kept), (dense, computed)):
         axis = layer_of(layer)[0].axes[0]
         ones = int(with_ones(layer)(np.ones(layer.in_shape, dtype=np.int64)).sum())
-        found.append((written(layer), count, len(axis_terms(axis)), sum(uses(axis)), ones))
+        rows.append((written(layer), count, len(axis_terms(axis)), sum(uses(axis)), ones))
     return Claim(
-        f"In one step it takes {kept} multiplications; every output computed and most of them "
-        f"dropped takes {computed}.",
-        exact_check(whole, first_difference(found), "taps that meet the input, one by one"),
-        (Code(f"{written(whole)}\n{written(dense)}"),),
+        f"As one layer it takes {kept} multiplications; computing every output and then "
+        f"downsampling takes {computed}.",
+        exact_check(
+            strided, first_difference(rows), "taps that meet the input, counted one by one"
+        ),
+        (Code(f"{written(strided)}\n{written(dense)}"),),
     )
 
 
 def pooling(
     pool: Map,
     numbers: tuple[np.ndarray, np.ndarray],
-    words: tuple[str, str, str],
+    texts: tuple[str, str, str],
     shares: Callable[[list[Any]], list[Any]],
     side: int,
 ) -> Claim:
-    """A pooling forward and back, window by window, from the shares of the samples in each."""
+    """Claim a pooling forward and backward, from the shares of the samples of each window.
+
+    `texts` are the name of the pooling, its output, and the samples that its gradient goes to.
+    """
     x, g = numbers
-    forward_, back_ = pool(x), pool.at(x).T(g)
-    expected, returned = np.zeros_like(forward_), np.zeros_like(back_)
-    for place in np.ndindex(*forward_.shape):
-        starts = (range(side * p, side * (p + 1)) for p in place)
-        window = list(product(*starts))
-        values = [x[spot] for spot in window]
-        for spot, value, share in zip(window, values, shares(values), strict=True):
-            expected[place] += share * value
-            returned[spot] += share * g[place]
-    found = [
-        (name, told.tolist(), made.tolist())
-        for name, told, made in (("y", forward_, expected), ("dL/dx", back_, returned))
+    y, dx = pool(x), pool.at(x).T(g)
+    expected_y, expected_dx = np.zeros_like(y), np.zeros_like(dx)
+    for output in np.ndindex(*y.shape):
+        ranges = (range(side * o, side * (o + 1)) for o in output)
+        window = list(product(*ranges))
+        values = [x[sample] for sample in window]
+        for sample, value, share in zip(window, values, shares(values), strict=True):
+            expected_y[output] += share * value
+            expected_dx[sample] += share * g[output]
+    rows = [
+        ("y", y.tolist(), expected_y.tolist()),
+        ("dL/dx", dx.tolist(), expected_dx.tolist()),
     ]
-    name, taken, given = words
+    name, taken, given = texts
     return Claim(
-        f"The {name} takes {taken}, and gives {given} on the way back.",
+        f"{name.capitalize()} outputs {taken}; backward, the gradient goes {given}.",
         judged(
             EXACTLY,
             NUMBERS,
-            first_difference(found),
-            "every window gone through by hand, forward and back, in fractions",
+            first_difference(rows),
+            "every window recomputed, forward and backward, in fractions",
         ),
         (
-            Formula(array_latex("y", forward_)),
+            Formula(array_latex("y", y)),
             Formula(array_latex(r"\frac{\partial L}{\partial y}", g)),
-            Formula(array_latex(r"\frac{\partial L}{\partial x}", back_)),
+            Formula(array_latex(r"\frac{\partial L}{\partial x}", dx)),
         ),
     )
 
 
 def fields(operator: Operator, claimed: Sequence[int]) -> Claim:
-    """The fields of one, two, ... layers against the samples reached one after the other."""
+    """Claim the fields of 1, 2, ... stacked layers, by collecting the samples reached."""
     axis = layer_of(operator)[0].axes[-1]
     s, k, d = int(axis.stride), int(axis.taps), abs(int(axis.dilation))
-    places, found = {0}, []
+    samples, rows = {0}, []
     for depth, size in enumerate(claimed, 1):
-        places = {s * o + d * t for o in places for t in range(k)}
-        found.append((f"{depth} layers", size, max(places) - min(places) + 1))
+        samples = {s * o + d * t for o in samples for t in range(k)}
+        rows.append((f"{depth} layers", size, max(samples) - min(samples) + 1))
     terms_ = [f"{d} \\cdot ({k} - 1) \\cdot {s**depth}" for depth in range(len(claimed))]
     formula = (
         r"r_L = 1 + \sum_{l=1}^{L} d_l\,(k_l - 1) \prod_{j \lt l} s_j = 1 + "
@@ -195,28 +202,28 @@ def fields(operator: Operator, claimed: Sequence[int]) -> Claim:
     )
     several = ", ".join(map(str, claimed))
     sentence = (
-        f"Along the last axis one layer spans {several} samples."
+        f"Along the last axis, one layer spans {several} samples."
         if len(claimed) == 1
-        else f"Along the last axis 1 to {len(claimed)} layers span {several} samples."
+        else f"Along the last axis, 1 to {len(claimed)} layers span {several} samples."
     )
     return Claim(
         sentence,
-        exact_check(operator, first_difference(found), "the samples reached, collected"),
+        exact_check(operator, first_difference(rows), "the samples reached, layer by layer"),
         (Formula(formula),),
     )
 
 
 def reads(operator: Operator) -> tuple[int, int]:
-    """The fewest and the most samples that an output of a layer reads, by its matrix."""
+    """Return the fewest and the most samples that an output of a layer reads, by its matrix."""
     stored = np.diff(with_ones(operator).to_scipy().indptr)
     return int(stored.min()), int(stored.max())
 
 
 def reads_claim(operator: Operator, bound: int | None, formula: str) -> Claim:
-    """The fewest and most samples that outputs read, one by one, and a bound where there is one."""
+    """Claim the fewest and most samples that outputs read, and that they respect `bound` if any."""
     fewest, most = reads(operator)
     read: dict[tuple[int, ...], set[tuple[int, ...]]] = {
-        place: set() for place in np.ndindex(*operator.out_shape)
+        output: set() for output in np.ndindex(*operator.out_shape)
     }
     for _, source, made in terms(operator):
         read[made].add(source)
@@ -227,6 +234,6 @@ def reads_claim(operator: Operator, bound: int | None, formula: str) -> Claim:
     low = "" if fewest == most else f"from {fewest} to "
     return Claim(
         f"The outputs read {low}{plural(most, 'sample')}.",
-        exact_check(operator, differing, "the samples of each output collected one by one"),
+        exact_check(operator, differing, "the samples of each output, collected one by one"),
         (Formula(formula),) if bound is not None else (),
     )

@@ -1,4 +1,8 @@
-"""Docstrings as reStructuredText: they are written as plain text with `code` in backticks."""
+"""Docstrings as reStructuredText: they are plain text with `code` in backticks.
+
+Sections in Google style (`Args:`, `Returns:`, `Raises:`, ...) become lists, and one-line labels
+such as `Source:` become bold.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,22 @@ from typing import Any
 from sphinx.application import Sphinx
 
 LABEL = re.compile(r"^(Shapes|Rule|Raises|Source): ?")
-"""The parts of a docstring that begin a line."""
-
-SECTION = re.compile(r"^(Args|Returns|Raises|Source|Yields):$")
-"""The parts of a docstring whose entries are indented below them."""
+"""A label that begins a line of text."""
+HEADING = re.compile(r"^(Args|Attributes|Raises|Returns|Source|Yields):$")
+"""The heading of a section, which is alone on its line; its entries are indented."""
+ENTRY = re.compile(r"^(\*{0,2}[\w.]+(?:, \*{0,2}[\w.]+)*): (.*)$")
+"""An entry of a section: one or several names, then text."""
 
 
 def as_rst(lines: list[str]) -> list[str]:
-    """The lines of a docstring, read as plain text, as reStructuredText."""
+    """Convert the lines of a docstring to reStructuredText."""
     out: list[str] = []
     for paragraph in paragraphs(lines):
-        first = paragraph[0].lstrip()
-        if SECTION.match(first):
-            out += section(first.removesuffix(":"), paragraph[1:])
-            continue
-        if first.startswith(">>>"):
+        heading = HEADING.match(paragraph[0])
+        if paragraph[0].lstrip().startswith(">>>"):
             out += [*paragraph, ""]
+        elif heading:
+            out += [f"**{heading[1]}.**", "", *entries(paragraph[1:]), ""]
         elif all(line.startswith(" ") for line in paragraph):
             out += ["::", "", *(f"    {line}" for line in paragraph), ""]
         else:
@@ -32,67 +36,68 @@ def as_rst(lines: list[str]) -> list[str]:
     return out
 
 
-def section(name: str, lines: list[str]) -> list[str]:
-    """A section as a list: an entry `name: text` a line, with its continuations indented."""
-    depth = min((len(line) - len(line.lstrip()) for line in lines), default=0)
-    entries: list[str] = []
-    for line in lines:
-        text = line[depth:]
-        if text.startswith(" ") and entries:
-            entries[-1] += f" {text.strip()}"
-        else:
-            entries.append(text)
-    out = [f"**{name}.**", ""]
-    for entry in entries:
-        head, colon, rest = entry.partition(": ")
-        named = colon and re.fullmatch(r"[\w.*, ]+", head)
-        out.append(f"- ``{head}``: {escaped(rest)}" if named else f"- {escaped(entry)}")
-    return [*out, ""]
-
-
 def paragraphs(lines: list[str]) -> list[list[str]]:
-    """Runs of lines without a blank one."""
-    found: list[list[str]] = [[]]
+    """Split lines at blank lines, and before and after each section with a heading."""
+    result: list[list[str]] = [[]]
     for line in lines:
-        if line.strip():
-            found[-1].append(line.rstrip())
-        elif found[-1]:
-            found.append([])
-    return [paragraph for paragraph in found if paragraph]
+        current = result[-1]
+        if not line.strip():
+            result.append([])
+            continue
+        ends_section = bool(current) and HEADING.match(current[0]) and not line.startswith(" ")
+        if current and (HEADING.match(line) or ends_section):
+            result.append([])
+        result[-1].append(line.rstrip())
+    return [paragraph for paragraph in result if paragraph]
+
+
+def entries(lines: list[str]) -> list[str]:
+    """The entries of a section as a list, or its text where there are no names."""
+    indent = min((len(line) - len(line.lstrip()) for line in lines), default=0)
+    if not any(ENTRY.match(line[indent:]) for line in lines):
+        return [escaped(line.strip()) for line in lines]
+    out = []
+    for line in lines:
+        entry = ENTRY.match(line[indent:])
+        if entry:
+            out.append(f"- ``{entry[1]}``: {escaped(entry[2])}")
+        else:
+            out.append(f"  {escaped(line.strip())}")
+    return out
 
 
 def parts(paragraph: list[str]) -> list[list[str]]:
-    """A paragraph cut before its labels and its bullets, each part marked up."""
-    found: list[list[str]] = []
+    """Split a paragraph before its labels and bullets, and mark up each part."""
+    result: list[list[str]] = []
     for line in paragraph:
         text = line.strip()
         label = LABEL.match(text)
         if label:
-            found.append([f"**{label[1]}.** {escaped(text[label.end() :])}"])
-        elif text.startswith("- ") or not found:
+            result.append([f"**{label[1]}.** {escaped(text[label.end() :])}"])
+        elif text.startswith("- ") or not result:
             bullet = text.startswith("- ")
-            found.append([f"- {escaped(text[2:])}" if bullet else escaped(text)])
+            result.append([f"- {escaped(text[2:])}" if bullet else escaped(text)])
         else:
-            indent = "  " if found[-1][0].startswith("- ") else ""
-            found[-1].append(indent + escaped(text))
-    return found
+            indent = "  " if result[-1][0].startswith("- ") else ""
+            result[-1].append(indent + escaped(text))
+    return result
 
 
 def escaped(text: str) -> str:
-    """A line with its marks taken literally, and what stands in backticks as code."""
+    """Escape a line of plain text; text in backticks becomes code."""
     pieces = re.split(r"`+([^`]+)`+", text)
     return "".join(
-        f"``{piece}``\\ " if place % 2 else re.sub(r"([\\*_|`])", r"\\\1", piece)
-        for place, piece in enumerate(pieces)
+        f"``{piece}``\\ " if number % 2 else re.sub(r"([\\*_|`])", r"\\\1", piece)
+        for number, piece in enumerate(pieces)
     )
 
 
 def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Autodoc's hook: the lines are replaced in place."""
+    """Replace the lines of a docstring in place: the hook for autodoc."""
     lines[:] = as_rst(lines)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Hooks into autodoc."""
+    """Connect the hook to autodoc."""
     app.connect("autodoc-process-docstring", process)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

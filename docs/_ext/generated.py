@@ -1,8 +1,8 @@
-"""What the pages tell of the library in lists is taken from the library while building.
+"""Parts of the pages that are generated from the library while building.
 
-A line `<!-- theorems -->` of a page becomes the catalogue of theorems, `<!-- zoo -->` the table of
-the networks, `<!-- names: norm rank -->` the reference of these public names, and
-`<!-- room: draw -->` that of a public module.
+A line `<!-- theorems -->` of a page is replaced by the catalogue of theorems, `<!-- zoo -->` by the
+table of networks, `<!-- names: norm rank -->` by the reference of these public names, and
+`<!-- room: draw -->` by that of a public module.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _plain(text: str) -> str:
-    """Plain words with Markdown's marks escaped."""
+    """Plain text with the special characters of Markdown escaped."""
     return "".join(f"\\{mark}" if mark in r"\`*_{}[]<>#$|" else mark for mark in text)
 
 
@@ -69,7 +69,7 @@ def names(wanted: str, inside: str = "convalg") -> str:
     for name in wanted.split():
         value = attrgetter(f"{inside}.{name}".partition(".")[2])(ca)
         if inspect.isclass(value):
-            # The layers answer what their base class documents.
+            # The methods of layers are documented at their base class.
             plain = issubclass(value, ca.layers.Layer) and value is not ca.layers.Layer
             lines += [f".. autoclass:: {inside}.{name}", "" if plain else "   :members:", ""]
         else:
@@ -78,11 +78,11 @@ def names(wanted: str, inside: str = "convalg") -> str:
 
 
 def room(name: str) -> str:
-    """The reference of a public module: its names that have no other place."""
-    found = getattr(ca, name)
-    made = [key for key, value in vars(found).items() if inspect.getmodule(value) is found]
-    public = getattr(found, "__all__", [key for key in made if key[0] != "_"])
-    own = [key for key in public if getattr(found, key) is not getattr(ca, key, None)]
+    """The reference of a public module, without names that are documented elsewhere."""
+    module = getattr(ca, name)
+    defined = [key for key, value in vars(module).items() if inspect.getmodule(value) is module]
+    public = getattr(module, "__all__", [key for key in defined if key[0] != "_"])
+    own = [key for key in public if getattr(module, key) is not getattr(ca, key, None)]
     return names(" ".join(own), f"convalg.{name}")
 
 
@@ -96,16 +96,17 @@ MARK = re.compile(r"<!-- (\w+)(?:: ([\w\s]+?))? -->")
 
 
 def fill(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Hook: the text of a page, in place, with its marks replaced."""
+    """Replace the marks in the text of a page, in place: the hook for Sphinx."""
 
-    def made(mark: re.Match[str]) -> str:
+    def generated(mark: re.Match[str]) -> str:
         return GENERATED[mark[1]](*filter(None, [mark[2]]))
 
-    # A doctest ends at a blank line, which is none of the page's.
-    source[0] = MARK.sub(made, source[0]).replace("\n\n```\n", "\n```\n")
+    # Remove the blank line that ends a doctest before the fence; it is not part of the page.
+    text = MARK.sub(generated, source[0])
+    source[0] = re.sub(r"\n\n( *)```\n", r"\n\1```\n", text)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Hooks into the reading of pages."""
+    """Connect the hook to the reading of pages."""
     app.connect("source-read", fill)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

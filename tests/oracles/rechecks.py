@@ -88,7 +88,10 @@ class Page:
         """x, w, b and g as the sections on the worked numbers print them."""
         wanted = {"x": None, "w": None, "b": None, "g": None}
         for section in self.sheet.sections:
-            if section.heading not in ("One step forward", "The gradient of the input"):
+            if section.heading not in (
+                "The forward pass with numbers",
+                "The gradient of the input",
+            ):
                 continue
             for block in section.blocks:
                 name = block.latex.split(" = ")[0][:1] if isinstance(block, Formula) else ""
@@ -175,7 +178,7 @@ def recheck(claim: Claim, page: Page) -> None:
     check(claim, page, *match.groups())
 
 
-@oracle(r"A kernel of (\d+) x (\d+) flipped on both axes is .* rotated by 180 degrees\.", PROVED)
+@oracle(r"A (\d+) x (\d+) kernel flipped along both axes is .* rotated by 180 degrees\.", PROVED)
 def _rotation(claim: Claim, page: Page, k: str, l: str) -> None:  # noqa: E741
     (formula,) = formulas(claim)
     assert claim.check.scope == f"for kernels of {k} x {l}"
@@ -258,12 +261,16 @@ def _matrix(claim: Claim, page: Page, rows: str, columns: str) -> None:
     assert not found.any()
 
 
-@oracle(r"One (output|input) further(?: along axis (\d))? the (row|column) is the same, .*", PROVED)
+@oracle(
+    r"One (output|input) further(?: along axis (\d))?, the (row|column) is the same, "
+    r"shifted by .*",
+    PROVED,
+)
 def _toeplitz(claim: Claim, page: Page, what: str, axis: str | None, line: str) -> None:
     number = int(axis or 0)
     (formula,), call = formulas(claim), code_of(claim).removeprefix("A = ")
     assert (what == "input") == page.transposed == (line == "column")
-    step = int(re.search(r"the same, (\d+) (row|column)s? further", claim.statement)[1])  # type: ignore[index]
+    step = int(re.search(r"the same, shifted by (\d+) (row|column)s?\b", claim.statement)[1])  # type: ignore[index]
     left = printed._entry(formula.partition(" = ")[0])
     moved = [part for half in left for part in half if "+" in part]
     suffix = "" if page.dims == 1 else str(number + 1)
@@ -303,14 +310,15 @@ def _linear(claim: Claim, page: Page) -> None:
     assert (layer(3 * x - 7 * z) == 3 * layer(x) - 7 * layer(z)).all()
 
 
-@oracle(r"With a bias of 1 it is affine and no longer linear: .*", COUNTEREXAMPLE)
+@oracle(r"With a bias of 1 the layer is affine and no longer linear: .*", COUNTEREXAMPLE)
 def _affine(claim: Claim, page: Page) -> None:
     zero = page.small.apply(np.zeros(page.small.in_shape, dtype=object))
     assert (zero + 1 == 1).all()
 
 
 @oracle(
-    r"So many outputs do (\d+) samples? and (\d+) taps?, (\d+) apart, have in each mode\.", EXACTLY
+    r"With (\d+) samples?, (\d+) taps? and dilation (\d+), each mode has this number of outputs\.",
+    EXACTLY,
 )
 def _modes(claim: Claim, page: Page, n: str, k: str, d: str) -> None:
     (formula,) = formulas(claim)
@@ -388,7 +396,7 @@ def _rows(claim: Claim, page: Page, mode: str) -> None:
     assert ("padding=" not in left) if mode == "valid" else True
 
 
-@oracle(r"A stride is every output computed and most of them dropped\.", PROVED)
+@oracle(r"A strided layer is the layer with stride 1, followed by downsampling\.", PROVED)
 def _dropped(claim: Claim, page: Page) -> None:
     _, left, right, _ = _two(claim)
     drop, _, dense = left.partition(" @ ")
@@ -400,7 +408,7 @@ def _dropped(claim: Claim, page: Page) -> None:
     _equal(claim)
 
 
-@oracle(r"Padding in the layer is padding in front of it\.", PROVED)
+@oracle(r"A layer with padding is the layer without padding, applied to the padded input\.", PROVED)
 def _padded(claim: Claim, page: Page) -> None:
     _, left, right, _ = _two(claim)
     layer, _, border = left.partition(" @ ")
@@ -410,7 +418,7 @@ def _padded(claim: Claim, page: Page) -> None:
     _equal(claim)
 
 
-@oracle(r"Padding, the kernel at every position and dropping are one layer\.", PROVED)
+@oracle(r"Padding, the kernel at every position and downsampling compose to one layer\.", PROVED)
 def _parts(claim: Claim, page: Page) -> None:
     _, left, right, _ = _two(claim)
     assert re.fullmatch(r"\w+(\(.*\)) @ (correlation|convolution)\(.*\) @ \w+\(.*\)", left)
@@ -418,24 +426,28 @@ def _parts(claim: Claim, page: Page) -> None:
     _equal(claim)
 
 
-@oracle(r"Transposed, the factors are reversed: zeros between, the kernel, cutting off\.", PROVED)
+@oracle(
+    r"The transpose is the product of the transposed factors in reverse order: upsampling with "
+    r"zeros, the transpose of A_1, the transpose of the padding\.",
+    PROVED,
+)
 def _reversed(claim: Claim, page: Page) -> None:
     _equal(claim)
 
 
 @oracle(
-    r"(Away from the border|At the border too),( also)? an input shifted (back )?by (.+) gives "
-    r"the output shifted (?:back )?by (.+)\.",
+    r"(Away from the border|At the border, too), shifting the input (back )?by (.+?) "
+    r"(also )?shifts the output (?:back )?by (.+)\.",
     PROVED,
 )
-def _shifted(claim: Claim, page: Page, where: str, also: str, back: str, a: str, b: str) -> None:
+def _shifted(claim: Claim, page: Page, where: str, back: str, a: str, also: str, b: str) -> None:
     _shifts(claim, page, back, a, b)
     _equal(claim)
 
 
 @oracle(
-    r"(Away from the border|At the border) it is not so that an input shifted (back )?by (.+) "
-    r"gives the output shifted (?:back )?by (.+)\.",
+    r"(Away from the border|At the border), shifting the input (back )?by (.+) "
+    r"does not always shift the output (?:back )?by (.+)\.",
     COUNTEREXAMPLE,
 )
 def _not_shifted(claim: Claim, page: Page, where: str, back: str, a: str, b: str) -> None:
@@ -478,7 +490,9 @@ def _shifts(claim: Claim, page: Page, back: str, a: str, b: str) -> None:
 
 
 @oracle(
-    r"In one step it takes (\d+) multiplications; every output .* dropped takes (\d+)\.", EXACTLY
+    r"As one layer it takes (\d+) multiplications; computing every output and then downsampling "
+    r"takes (\d+)\.",
+    EXACTLY,
 )
 def _strided(claim: Claim, page: Page, kept: str, computed: str) -> None:
     counts, layers = [], code_of(claim).split("\n")
@@ -549,7 +563,10 @@ def _multiplications(claim: Claim, page: Page, count: str) -> None:
         assert factors[0] * int(np.prod(each)) == expected
 
 
-@oracle(r"Back to the weights takes ([\d,]+) multiplications, as many as forward, .*", EXACTLY)
+@oracle(
+    r"The gradient of the kernel takes ([\d,]+) multiplications, as many as the forward pass, .*",
+    EXACTLY,
+)
 def _back(claim: Claim, page: Page, count: str) -> None:
     assert code_of(claim) == f"A = {page.call}"
     assert int(count.replace(",", "")) == sum(map(len, page.uses))
@@ -571,7 +588,7 @@ def _gradient(claim: Claim, page: Page, which: str) -> None:
     assert printed.shows(formulas(claim)[0], found), (which, found, claim.shown)
 
 
-@oracle(r"At the rate (\S+) the loss falls from (\S+) to (\S+)\.", EXACTLY)
+@oracle(r"With the learning rate (\S+) the loss falls from (\S+) to (\S+)\.", EXACTLY)
 def _falls(claim: Claim, page: Page, rate: str, before: str, after: str) -> None:
     step, numbers = Fraction(rate), page.numbers
     target = page.outputs(numbers["w"], numbers["b"]) - numbers["g"]
@@ -594,7 +611,11 @@ SHARES: dict[str, Callable[[list[Any], int], Fraction]] = {
 }
 
 
-@oracle(r"The (.*) takes the (\w+) of (each window|all)(?:, .*)?, and gives .* way back\.", EXACTLY)
+@oracle(
+    r"(.*) outputs the (\w+)(?: sample)? of (each window|all samples)(?:, .*)?; backward, the "
+    r"gradient goes .*\.",
+    EXACTLY,
+)
 def _pooling(claim: Claim, page: Page, name: str, what: str, of: str) -> None:
     section = next(s for s in page.sheet.sections if s.heading == "Pooling")
     text = next(
@@ -615,8 +636,8 @@ def _pooling(claim: Claim, page: Page, name: str, what: str, of: str) -> None:
             returned[spot] += share * g[p, q]
     assert again.tolist() == y.tolist()
     assert returned.tolist() == back.tolist()
-    given = {"largest": "all to the winner", "smallest": "all to the winner"}
-    given |= {"mean": "an equal share to ", "first": "all to the one that stayed"}
+    given = {"largest": "entirely to the largest", "smallest": "entirely to the smallest"}
+    given |= {"mean": "in equal shares to ", "first": "entirely to the sample that was kept"}
     assert given[what] in claim.statement
 
 
@@ -628,7 +649,7 @@ def _average(claim: Claim, page: Page) -> None:
     _equal(claim)
 
 
-@oracle(r"Dropping is a correlation with one tap and a stride\.", PROVED)
+@oracle(r"Downsampling is a correlation with one tap and a stride\.", PROVED)
 def _dropping(claim: Claim, page: Page) -> None:
     _, left, right, _ = _two(claim)
     assert left.startswith("downsample(")
@@ -636,7 +657,7 @@ def _dropping(claim: Claim, page: Page) -> None:
     _equal(claim)
 
 
-@oracle(r"Along the last axis (?:one layer spans|1 to (\d) layers span) (.*) samples\.", EXACTLY)
+@oracle(r"Along the last axis, (?:one layer spans|1 to (\d) layers span) (.*) samples\.", EXACTLY)
 def _spans(claim: Claim, page: Page, depth: str | None, sizes: str) -> None:
     listed = list(map(int, sizes.split(", ")))
     assert len(listed) == int(depth or 1)

@@ -267,31 +267,33 @@ CASES: dict[str, Case] = {
     "dropping": Case(
         lambda: all_sizes.operator_claims(STRIDED),
         replaced(all_sizes, "downsample", offset),
-        "A stride is .*",
+        "A strided layer is .*",
     ),
     "padding": Case(
         lambda: all_sizes.operator_claims(STRIDED),
         replaced(all_sizes, "pad", edge),
-        "Padding in the layer .*",
+        "A layer with padding is .*",
     ),
     "parts": Case(
         parts_of(STRIDED), replaced(forward, "pad", edge), "Padding, the kernel at every .*"
     ),
     "parts, transposed": Case(
-        parts_of(STRIDED.T), replaced(forward, "pad", edge), "Transposed, the factors .*"
+        parts_of(STRIDED.T),
+        replaced(forward, "pad", edge),
+        "The transpose is the product of the transposed factors .*",
     ),
-    "products of a stride": Case(parts_of(STRIDED), wrong_counts, "In one step .*"),
+    "products of a stride": Case(parts_of(STRIDED), wrong_counts, "As one layer .*"),
     "shift": Case(
-        shifts(ROW), replaced(all_sizes, "shift", moved_on), "Away from the border, an .*"
+        shifts(ROW), replaced(all_sizes, "shift", moved_on), "Away from the border, shifting .*"
     ),
     "shift at a round border": Case(
-        shifts(ROUND), replaced(all_sizes, "shift", open_ended), "At the border too, .*"
+        shifts(ROUND), replaced(all_sizes, "shift", open_ended), "At the border, too, .*"
     ),
     "shift that a stride forbids": Case(
-        shifts(STRIDED), replaced(all_sizes, "shift", still), "Away .* it is not so .*"
+        shifts(STRIDED), replaced(all_sizes, "shift", still), "Away .* does not always .*"
     ),
     "shift at the border": Case(
-        shifts(STRIDED), replaced(all_sizes, "shift", still), "At the border it is not .*"
+        shifts(STRIDED), replaced(all_sizes, "shift", still), "At the border, .* does not always .*"
     ),
     "sharing": Case(one(lambda: verify_layer.sharing(LAYER)), wrong_counts),
     "counts": Case(one(lambda: verify_layer.counts(LAYER)), wrong_counts),
@@ -315,7 +317,7 @@ CASES: dict[str, Case] = {
         ),
     ),
     "loss": Case(one(falls), off_by_one("kernel_gradient")),
-    "pooling": Case(pool_claims, wrong_pools, "The .* takes .*"),
+    "pooling": Case(pool_claims, wrong_pools, ".* outputs the .*"),
     "average pooling": Case(
         lambda: all_sizes.pooling_claims(2),
         replaced(all_sizes, "average_pool", lambda right, shape, side: 2 * right(shape, side)),
@@ -324,7 +326,7 @@ CASES: dict[str, Case] = {
     "dropping as a layer": Case(
         lambda: all_sizes.pooling_claims(2),
         replaced(all_sizes, "downsample", offset),
-        "Dropping .*",
+        "Downsampling .*",
     ),
     "fields": Case(
         one(lambda: verify_numbers.fields(STRIDED, FIELDS)),

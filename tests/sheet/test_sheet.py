@@ -83,21 +83,21 @@ LAYERS: dict[str, Operator] = {
 
 
 HEADINGS = [
-    "What is computed",
-    "The size of the output",
+    "Definition",
+    "The output size",
     "The matrix",
-    "It is linear",
+    "Linearity",
     "Full, same and valid",
     "Padding and stride as operators",
-    "Shared weights",
-    "One step forward",
+    "Weight sharing",
+    "The forward pass with numbers",
     "The gradient of the input",
     "The gradient of the kernel",
     "The gradient of the bias, and an update",
     "Pooling",
-    "What an output sees",
-    "Moving the input",
-    "What it costs",
+    "Receptive field",
+    "Translation equivariance",
+    "Cost",
 ]
 
 
@@ -241,7 +241,7 @@ def test_the_counting_formula_counts(boundary: Any, stride: int, padding: int) -
 
 def test_letters_of_samples_never_meet_letters_of_weights() -> None:
     layer = ca.correlation(3, ca.kernel(2, name="x"))
-    assert not set(verify_layer.letters((3,))) & set(layer.kernel)
+    assert not set(verify_layer.new_symbols((3,))) & set(layer.kernel)
     assert ca.explain(layer).failed == ()
 
 
@@ -252,18 +252,18 @@ def test_the_numbers_of_the_sheet(sheets: Sheets) -> None:
     shared, _, _, cost = blocks(sheets["sobel"], Table)
     assert dict(row[:2] for row in shared.rows) == {
         "entries of the matrix": "576",
-        "entries that are not zero": "144",
-        "weights to learn": "9",
+        "non-zeros": "144",
+        "trainable weights": "9",
         "each weight is used": "16 times",
-        "share of zeros": "75.0%",
+        "fraction of zeros": "75.0%",
     }
     assert dict(row[:2] for row in cost.rows) == {
-        "multiplications forward": "144",
-        "back to the input": "144",
-        "back to the weights": "144",
-        "numbers to store, weights alone": "9",
+        "multiplications, forward": "144",
+        "multiplications, input gradient": "144",
+        "multiplications, kernel gradient": "144",
+        "stored numbers, weights only": "9",
         # 144 values, 144 columns, and where 16 rows start and the last one ends.
-        "numbers to store, as a sparse matrix": "305",
+        "stored numbers, sparse matrix": "305",
     }
     assert adjoint_line(sheets["sobel"]) == (
         "A.T\n== correlation((4, 4), flip(kernel(3, 3), dims=2), padding='full')"
@@ -302,11 +302,11 @@ def test_the_photograph_goes_through_at_its_own_size(sheets: Sheets) -> None:
 
 
 def test_symbols_become_small_numbers_for_an_image(sheets: Sheets) -> None:
-    words = [block.words for block in blocks(sheets["reflect"], Text)]
-    assert any("the symbols of the kernel are small integers" in line for line in words)
-    assert not any("small integers, those" in b.words for b in blocks(sheets["sobel"], Text))
+    words = [block.text for block in blocks(sheets["reflect"], Text)]
+    assert any("symbols of the kernel are replaced by small integers" in line for line in words)
+    assert not any("small integers, the same" in b.text for b in blocks(sheets["sobel"], Text))
     captions = {p.caption for s in ("reflect", "circular") for p in sheets[s].pictures}
-    (one, other) = (c for c in captions if "Through" in c)
+    (one, other) = (c for c in captions if "Filtered by" in c)
     assert "[[-1, 1, -2], [0, 2, -1], [1, -2, 0]]" in one
     assert one != other
 
@@ -449,28 +449,28 @@ BAD = {
     "an image for one axis": (
         lambda: ca.explain(LAYERS["1-D"], image=BYTES),
         ShapeError,
-        "an image goes through layers over two axes with 1 or 3 input channels",
+        "image= needs a layer over two axes with 1 or 3 input channels",
     ),
     "an image for other channels": (
         lambda: ca.explain(LAYERS["atrous"], image=BYTES),
         ShapeError,
-        "an image goes through layers over two axes with 1 or 3 input channels, not through one "
-        "that takes (4, 64, 64)",
+        "image= needs a layer over two axes with 1 or 3 input channels, not one with inputs of "
+        "shape (4, 64, 64)",
     ),
     "a grey image for a layer of colours": (
         lambda: ca.explain(LAYERS["depthwise"], image=BYTES),
         ShapeError,
-        "the layer takes 3 channels and the image has 1",
+        "the layer has 3 input channels but the image has 1",
     ),
     "an image of floats": (
         lambda: ca.explain(LAYERS["sobel"], image=np.zeros((4, 4))),
         KindError,
-        "an array given as image must hold bytes (uint8), not float64",
+        "an image array must be uint8, not float64",
     ),
     "an image of two channels": (
         lambda: ca.explain(LAYERS["sobel"], image=np.zeros((2, 4, 4), dtype=np.uint8)),
         ShapeError,
-        "an array given as image must be (1 or 3, height, width), not (2, 4, 4)",
+        "an image array must have shape (height, width) or (1 or 3, height, width), not (2, 4, 4)",
     ),
     "an image smaller than the kernel": (
         lambda: ca.explain(LAYERS["sobel"], image=BYTES[:2]),
@@ -510,7 +510,9 @@ def test_an_image_that_takes_too_much_memory_is_refused(monkeypatch: pytest.Monk
 
     layer, image = LAYERS["sobel"], np.zeros((300, 300), dtype=np.uint8)
     monkeypatch.setattr(limits, "MEMORY_LIMIT", 1_000_000)
-    with pytest.raises(TooLargeError, match="an image of 300 x 300 through this layer needs"):
+    with pytest.raises(
+        TooLargeError, match="filtering an image of 300 x 300 with this layer needs"
+    ):
         ca.explain(layer, image=image)
 
 
@@ -614,7 +616,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     sheet = Sheet("t", "l", ())
     with pytest.raises(FileError, match=r"cannot write the sheet to '.*taken' \(Not a directory\)"):
         sheet.write(tmp_path / "taken")
-    with pytest.raises(FileError, match="give a folder that can be made or written to"):
+    with pytest.raises(FileError, match="give a folder that can be created or written to"):
         sheet.write(tmp_path / "taken" / "below")
     with pytest.raises(FileError, match="cannot write the sheet to"):
         sheet.write("a\0b")
@@ -633,7 +635,7 @@ def test_a_transposed_layer_is_not_told_as_the_correlation_behind_it() -> None:
     (first, *_) = (f.latex for c in toeplitz for f in c.shown if isinstance(f, Formula))
     assert first.startswith(r"A_{(i_1+2,\,i_2),\,(o_1+1,\,o_2)} = A_{(i_1,\,i_2),\,(o_1,\,o_2)}")
     shift = next(c for c in sheet.claims if c.statement.startswith("Away from the border"))
-    assert "shifted back by 1 gives the output shifted back by 2" in shift.statement
+    assert "shifting the input back by 1 shifts the output back by 2" in shift.statement
 
 
 def test_a_convolution_has_the_same_kernel_in_its_adjoint() -> None:
@@ -658,7 +660,7 @@ def test_no_statement_for_all_sizes_is_about_two_windows() -> None:
 
 def test_both_counts_leave_the_padding_out() -> None:
     sheet = ca.explain(ca.correlation((6, 6), ca.kernel(3, 3), padding=1))
-    (claim,) = (c for c in sheet.claims if c.statement.startswith("In one step"))
+    (claim,) = (c for c in sheet.claims if c.statement.startswith("As one layer"))
     assert "takes 8 multiplications" in claim.statement
     assert claim.statement.endswith("takes 16.")
 
@@ -667,7 +669,7 @@ def test_a_round_border_has_no_rows_of_zeros() -> None:
     sheet = ca.explain(ca.correlation((5, 5), ca.kernel(3, 3), padding=1, boundary="circular"))
     (picture,) = (p for p in sheet.pictures if p.name == "pad")
     assert "zeros" not in picture.caption
-    assert "rows without an entry" not in picture.caption
+    assert "empty rows" not in picture.caption
     parts = next(s for s in sheet.sections if s.heading == "Padding and stride as operators")
     calls = [x.line for c in parts.blocks if isinstance(c, Claim) for x in c.shown]
     assert all("boundary='circular'" in call for call in calls)

@@ -1,4 +1,4 @@
-"""The sheet as one HTML page that needs nothing else."""
+"""The sheet as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def page(sheet: Document) -> str:
-    """The page: figures, formulas, style and script inside.
+    """Return the page, with figures, formulas, style and script embedded.
 
-    The content policy allows this one script, by its hash, and nothing from elsewhere: a name
-    that looks like markup is text, and would not run if it were not.
+    User-supplied names are escaped. As a second line of defence the content security policy
+    allows only this one script, by its hash, and nothing from other sources.
     """
     import jinja2
     from markupsafe import Markup
@@ -33,7 +33,7 @@ def page(sheet: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        # Markup comes from here; all else may hold names from outside.
+        # Markup is generated in this module; any other value may contain user-supplied names.
         finalize=lambda value: value if hasattr(value, "__html__") else terminal(value, lines=True),
     )
     pages.filters.update(mathml=_mathml, data_uri=data_uri)
@@ -53,15 +53,15 @@ def page(sheet: Document) -> str:
 
 
 def data_uri(svg: str) -> str:
-    """An SVG as an address that holds it."""
+    """Return an SVG as a data URI."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def _mathml(latex: str) -> Markup:
-    """A formula as MathML.
+    """Convert a formula to MathML.
 
-    latex2mathml's own text form undoes the escaping of what it was given, so its tree is
-    written out here instead.
+    The string output of latex2mathml undoes the escaping of its input, so its element tree is
+    serialised here instead.
     """
     from xml.etree import ElementTree
 

@@ -1,4 +1,4 @@
-"""The sheet as a LaTeX document that a plain LaTeX sets, with or without its figures beside it."""
+"""The sheet as a LaTeX document for pdflatex; it compiles with or without its figure files."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ HEAD = r"""\documentclass[11pt,a4paper]{article}
 \usepackage{amsmath,amssymb}
 \usepackage{graphicx}
 \usepackage{xcolor}
-% Names that MathML and MathJax know for two marks.
+% Two commands of MathJax that LaTeX does not define.
 \providecommand{\lt}{<}
 \providecommand{\gt}{>}
 \allowdisplaybreaks
 \sloppy
 \definecolor{held}{RGB}{26,107,60}
 \definecolor{failed}{RGB}{164,22,26}
-% A figure where its file stands beside this one, and its words where it does not.
+% A figure with its caption; the caption alone if the figure file is missing.
 \newcommand{\sheetfigure}[2]{\begin{center}%
   \IfFileExists{figures/#1.pdf}{\includegraphics[width=\linewidth,height=0.8\textheight,%
     keepaspectratio]{figures/#1.pdf}\par\medskip}{}%
   {\small #2}\end{center}}
-% A formula, no wider than the page.
+% A formula, scaled down to the width of the page if it is wider.
 \newsavebox{\sheetbox}
 \newcommand{\sheetformula}[1]{\sbox{\sheetbox}{$\displaystyle #1$}%
   \[\ifdim\wd\sheetbox>\linewidth\resizebox{\linewidth}{!}{\usebox{\sheetbox}}%
@@ -41,7 +41,7 @@ HEAD = r"""\documentclass[11pt,a4paper]{article}
 """
 
 MARKS = {
-    # By their numbers, which every font of text has.
+    # By character code: these characters are special or form ligatures in LaTeX.
     **{mark: rf"{{\char{ord(mark)}}}" for mark in '~^"`'},
     "-": "{-}",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
@@ -50,7 +50,7 @@ MARKS = {
 
 
 def document(sheet: Document) -> str:
-    """The whole document. Its figures are `figures/NAME.pdf`, which `Sheet.write` puts there."""
+    """Return the document. It includes `figures/NAME.pdf`, which `Sheet.write` creates."""
     parts = [
         HEAD,
         rf"\title{{{escaped(sheet.title)}}}",
@@ -72,18 +72,18 @@ def document(sheet: Document) -> str:
 
 
 def block_latex(block: Plain) -> str:
-    """One block as LaTeX."""
+    """Return one block as LaTeX."""
     match block:
-        case Text(words=words):
-            return escaped(words)
+        case Text(text=text):
+            return escaped(text)
         case Code(line=line):
             return _code(line)
         case Formula(latex=latex):
             return rf"\sheetformula{{{mathematics(latex)}}}"
-        case Picture(name=name, caption=words):
-            return rf"\sheetfigure{{{name}}}{{{escaped(words)}}}"
-        case Table(header=header, rows=rows, caption=words):
-            return _table(header, rows, words)
+        case Picture(name=name, caption=caption):
+            return rf"\sheetfigure{{{name}}}{{{escaped(caption)}}}"
+        case Table(header=header, rows=rows, caption=caption):
+            return _table(header, rows, caption)
         case Steps(lines=lines):
             items = "\n".join(
                 rf"\item {escaped(line.statement)} {{\footnotesize ({escaped(line.verdict)})}}"
@@ -91,9 +91,9 @@ def block_latex(block: Plain) -> str:
                 for line in lines
             )
             return f"\\begin{{enumerate}}\n{items}\n\\end{{enumerate}}"
-        case Claim(statement=words, check=check):
+        case Claim(statement=statement, check=check):
             colour = "held" if check.passed else "failed"
-            inner = "}{".join(map(escaped, (block.verdict, words, check.how)))
+            inner = "}{".join(map(escaped, (block.verdict, statement, check.how)))
             return rf"\sheetclaim{{{colour}}}{{{inner}}}{_shown(block)}"
 
 
@@ -112,21 +112,21 @@ def _code(text: str) -> str:
     return f"\\begin{{flushleft}}\\ttfamily\\small\n{body}\n\\end{{flushleft}}"
 
 
-def _table(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...], words: str) -> str:
-    # The text column takes what the numbers leave.
+def _table(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...], caption: str) -> str:
+    # The label column wraps its text; the columns of numbers are as wide as their content.
     columns = "p{0.3\\linewidth}" + "r" * (len(header) - 1)
     lines = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
-    top = " & ".join(rf"\textbf{{{escaped(word)}}}" if word else "" for word in header) + r" \\"
+    top = " & ".join(rf"\textbf{{{escaped(cell)}}}" if cell else "" for cell in header) + r" \\"
     body = "\n".join([r"\hline", top, r"\hline", *lines, r"\hline"])
     return (
         f"\\begin{{center}}\n\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}"
         f"{{!}}{{\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}}}"
-        f"\\par\\medskip{{\\small {escaped(words)}}}\n\\end{{center}}"
+        f"\\par\\medskip{{\\small {escaped(caption)}}}\n\\end{{center}}"
     )
 
 
 def mathematics(latex: str) -> str:
-    """A formula in ASCII: a letter beyond it becomes its number.
+    """Return a formula in ASCII: any other character is replaced by its code point.
 
     >>> print(mathematics("\\N{GREEK SMALL LETTER ALPHA} + 1"))
     \\text{U+03B1} + 1
@@ -134,15 +134,15 @@ def mathematics(latex: str) -> str:
     return "".join(mark if mark.isascii() else _point(mark) for mark in latex)
 
 
-def escaped(words: str) -> str:
-    """Text with nothing left that LaTeX would act on; beyond ASCII, the number of the letter.
+def escaped(text: str) -> str:
+    """Escape text for LaTeX; a character that is not ASCII is replaced by its code point.
 
     >>> print(escaped("50% of $x_1"))
     50\\% of \\$x\\_1
     """
-    return latex(words if words.isprintable() else " ".join(words.split()), MARKS)
+    return latex(text if text.isprintable() else " ".join(text.split()), MARKS)
 
 
 def _point(mark: str) -> str:
-    # A plain LaTeX knows few letters by themselves, and stops at the others.
+    # LaTeX stops with an error at a Unicode character that it has no definition for.
     return rf"\text{{U+{ord(mark):04X}}}"

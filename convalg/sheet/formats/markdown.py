@@ -1,4 +1,4 @@
-"""The sheet as Markdown, in which names from outside are plain text."""
+"""The sheet as Markdown, with user-supplied names escaped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Plain = Text | Code | Formula | Picture | Table | Steps | Claim
 
 
 def markdown(sheet: Document, source: Source) -> str:
-    """The whole sheet; `source` says where a picture is found."""
+    """Return the whole sheet; `source` gives the address of a picture."""
     parts = [f"# {plain(sheet.title)}", plain(sheet.lead)]
     for number, section in enumerate(sheet.sections, 1):
         parts += [heading(section, number), *section_parts(section, source)]
@@ -27,13 +27,13 @@ def markdown(sheet: Document, source: Source) -> str:
 
 
 def heading(section: Section, number: int) -> str:
-    """The heading of a section, with its number."""
+    """Return the heading of a section, with its number."""
     return f"## {number}. {plain(section.heading)}"
 
 
 def section_parts(section: Section, source: Source) -> list[str]:
-    """The blocks of a section, each as Markdown."""
-    # Paper does not point: the boards of a page stand in no other format.
+    """Return the blocks of a section, each as Markdown."""
+    # The interactive boards exist only in HTML.
     return [
         block_markdown(block, source)
         for block in section.blocks
@@ -42,32 +42,33 @@ def section_parts(section: Section, source: Source) -> list[str]:
 
 
 def block_markdown(block: Plain, source: Source) -> str:
-    """One block as Markdown."""
+    """Return one block as Markdown."""
     match block:
-        case Text(words=words):
-            return plain(words)
+        case Text(text=text):
+            return plain(text)
         case Code(line=line):
             return fenced(line)
         case Formula(latex=latex):
             return _displayed(latex)
-        case Picture(caption=words):
-            return f"![{plain(words)}]({source(block)})\n\n*{plain(words)}*"
-        case Table(header=header, rows=rows, caption=words):
-            lines = [header, ("---",) * len(header), *rows]
-            body = [f"| {' | '.join(_cell(word) for word in line)} |" for line in lines]
-            return "\n".join([*body, "", f"*{plain(words)}*"])
+        case Picture(caption=caption):
+            return f"![{plain(caption)}]({source(block)})\n\n*{plain(caption)}*"
+        case Table(header=header, rows=rows, caption=caption):
+            lines = [tuple(map(plain, header)), ("---",) * len(header)]
+            lines += [tuple(map(plain, row)) for row in rows]
+            body = [f"| {' | '.join(line)} |" for line in lines]
+            return "\n".join([*body, "", f"*{plain(caption)}*"])
         case Steps(lines=lines):
             return "\n\n".join(
                 f"{number}. {plain(line.statement)} ({plain(line.verdict)})\n\n{_shown(line)}"
                 for number, line in enumerate(lines, 1)
             )
-        case Claim(statement=words, check=check):
-            line = f"- **{plain(block.verdict)}**: {plain(words)} ({plain(check.how)})"
+        case Claim(statement=statement, check=check):
+            line = f"- **{plain(block.verdict)}**: {plain(statement)} ({plain(check.how)})"
             return "\n\n".join([line, _shown(block)]) if block.shown else line
 
 
 def _displayed(latex: str) -> str:
-    """A formula for MathJax, without a mark that HTML would act on before it."""
+    """Write a formula for MathJax, without the characters < and > that HTML would interpret."""
     marks = latex.replace("<", r"\lt ").replace(">", r"\gt ")
     return f"$$\n{marks}\n$$"
 
@@ -79,12 +80,8 @@ def _shown(claim: Claim) -> str:
     )
 
 
-def _cell(word: str) -> str:
-    return word if word == "---" else plain(word)
-
-
 def fenced(line: str) -> str:
-    """Code in a fence longer than any in it."""
+    """Return code in a fence longer than any run of backticks in it."""
     line = terminal(line, lines=True)
     longest = max((len(run) for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)

@@ -1,4 +1,4 @@
-"""The sheet as a notebook (nbformat 4.5): text with its figures attached, and code that runs."""
+"""The sheet as a notebook (nbformat 4.5): text with attached figures, and code to run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def notebook(sheet: Document) -> str:
-    """The notebook as JSON text: the same bytes each time, cells numbered in order."""
-    cells: list[dict[str, Any]] = [_words([f"# {plain(sheet.title)}", plain(sheet.lead)], [])]
+    """Return the notebook as JSON text, byte for byte reproducible, with numbered cell ids."""
+    cells: list[dict[str, Any]] = [_markdown([f"# {plain(sheet.title)}", plain(sheet.lead)], [])]
     if sheet.setup:
         cells.append(_code(sheet.setup))
     for number, section in enumerate(sheet.sections, 1):
@@ -38,13 +38,13 @@ def notebook(sheet: Document) -> str:
 
 
 def _section(section: Section, number: int) -> list[dict[str, Any]]:
-    """Text and figures up to the next code that runs, that code, and so on."""
+    """Alternate Markdown cells (text and figures) with cells of the code that runs."""
     cells: list[dict[str, Any]] = []
     parts: list[str] = [heading(section, number)]
     pictures: list[Picture] = []
     for block in section.blocks:
         if isinstance(block, Code) and block.runs:
-            cells += [_words(parts, pictures), _code(block.line)]
+            cells += [_markdown(parts, pictures), _code(block.line)]
             parts, pictures = [], []
             continue
         if isinstance(block, Explorer) or (isinstance(block, Picture) and not block.exists):
@@ -52,10 +52,10 @@ def _section(section: Section, number: int) -> list[dict[str, Any]]:
         parts.append(block_markdown(block, lambda picture: f"attachment:{picture.name}.svg"))
         if isinstance(block, Picture):
             pictures.append(block)
-    return [*cells, _words(parts, pictures)] if parts else cells
+    return [*cells, _markdown(parts, pictures)] if parts else cells
 
 
-def _words(parts: list[str], pictures: list[Picture]) -> dict[str, Any]:
+def _markdown(parts: list[str], pictures: list[Picture]) -> dict[str, Any]:
     cell: dict[str, Any] = {
         "cell_type": "markdown",
         "metadata": {},

@@ -1,12 +1,12 @@
 "use strict";
-// What belongs together is read off the entries of the matrix: each has a row, a column, weights.
+// Which cells belong together follows from the matrix entries: each has a row, a column, weights.
 for (const explorer of document.querySelectorAll(".explorer")) {
   const boards = [...explorer.querySelectorAll("svg[data-board]")];
   const kinds = Object.fromEntries(boards.map((b) => [b.dataset.board, [...b.querySelectorAll(".cell")]]));
   const status = explorer.querySelector(".status");
   const list = (words) => (words || "").split(" ").filter(Boolean);
   const shares = (cell, weights) => list(cell.dataset.weights).some((w) => weights.has(w));
-  const say = (cell) => cell.querySelector("title").textContent;
+  const nameOf = (cell) => cell.querySelector("title").textContent;
 
   const belonging = (kind, cell) => {
     const { row, column } = cell.dataset;
@@ -27,12 +27,12 @@ for (const explorer of document.querySelectorAll(".explorer")) {
     };
   };
 
-  const words = (kind, cell, found) => {
-    const entries = `${found.matrix.length} ${found.matrix.length === 1 ? "entry" : "entries"}`;
-    const used = `${found.kernel.length} of ${kinds.kernel.length} weights`;
-    if (kind === "output") return `${say(cell)}: row ${cell.dataset.row} of the matrix, ${entries}; its patch has ${found.input.length} inputs; it uses ${used}.`;
-    if (kind === "input") return `${say(cell)}: column ${cell.dataset.column} of the matrix, ${entries}; it reaches ${found.output.length} outputs, through ${used}.`;
-    return `${say(cell)}. The same weight stands in ${entries}.`;
+  const description = (kind, cell, related) => {
+    const entries = `${related.matrix.length} ${related.matrix.length === 1 ? "entry" : "entries"}`;
+    const used = `${related.kernel.length} of ${kinds.kernel.length} weights`;
+    if (kind === "output") return `${nameOf(cell)}: row ${cell.dataset.row} of the matrix, ${entries}; its patch has ${related.input.length} inputs; it uses ${used}.`;
+    if (kind === "input") return `${nameOf(cell)}: column ${cell.dataset.column} of the matrix, ${entries}; it reaches ${related.output.length} outputs, through ${used}.`;
+    return `${nameOf(cell)}. The same weight is in ${entries}.`;
   };
 
   const clear = () => {
@@ -43,15 +43,15 @@ for (const explorer of document.querySelectorAll(".explorer")) {
   const light = (cell) => {
     const kind = cell.closest("svg").dataset.board;
     clear();
-    const found = belonging(kind, cell);
+    const related = belonging(kind, cell);
     explorer.classList.add("lighting");
-    for (const cells of Object.values(found)) for (const each of cells) each.classList.add("lit");
+    for (const cells of Object.values(related)) for (const each of cells) each.classList.add("lit");
     cell.classList.add("lit", "here");
-    status.textContent = words(kind, cell, found);
+    status.textContent = description(kind, cell, related);
   };
 
-  // One stop of the tab key for each board; the arrow keys go on from there.
-  const at = (cell) => [Number(cell.dataset.line), Number(cell.dataset.place)];
+  // One tab stop for each board; the arrow keys move within it.
+  const at = (cell) => [Number(cell.dataset.gridRow), Number(cell.dataset.gridColumn)];
   const steps = { ArrowLeft: [1, -1], ArrowRight: [1, 1], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const next = (cells, cell, key) => {
     if (key === "Home") return cells[0];
@@ -66,7 +66,7 @@ for (const explorer of document.querySelectorAll(".explorer")) {
   for (const board of boards) {
     const cells = kinds[board.dataset.board];
     cells.forEach((cell, number) => cell.setAttribute("tabindex", number ? "-1" : "0"));
-    // On the box around it: Chromium makes an SVG that listens to the focus a stop of its own.
+    // Listen on the parent box: Chromium makes an SVG with a focus listener a tab stop of its own.
     const box = board.parentElement;
     box.addEventListener("pointerover", (event) => {
       const cell = event.target.closest(".cell");

@@ -1,1 +1,1 @@
-"""The sections of a sheet, in the order of a lecture."""
+"""The sections of a derivation sheet."""

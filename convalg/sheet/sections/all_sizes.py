@@ -1,4 +1,4 @@
-"""Statements for all sizes: the same layer with symbols for its sizes, and what is proved of it."""
+"""Claims for all sizes: the same layer with symbols for its sizes, and its proved properties."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ SPATIAL, TAPS = ("n", "m", "l"), ("K", "L", "M")
 
 
 def family_of(operator: Operator) -> Operator | None:
-    """Return the layer with symbols for input and kernel sizes, stride and dilation kept.
+    """Return the family of a layer: symbols for input and kernel sizes, same stride and dilation.
 
-    The kernel has a symbol for each weight, whatever the layer's own weights are. None where
-    there is no such family that is the layer at the layer's sizes.
+    The kernel has a symbol for each weight, whatever the layer's own weights are. Return None
+    when no such family equals the layer at the layer's sizes.
 
     >>> import convalg as ca
     >>> family_of(ca.correlation(6, [1, 2, 1], stride=2, padding=1))
@@ -61,7 +61,7 @@ def _family(geometry: Geometry, transposed: bool) -> Operator | None:
     taps = sizes(" ".join(TAPS[: len(axes)]))
     shape = (*geometry.kernel_shape[: -len(axes)], *taps)
     weights = SymbolicKernel("w", shape, tuple(range(len(shape))), (False,) * len(shape))
-    # A transposed layer has a call of its own; the adjoint of another layer is that layer's.
+    # Only zero-padded correlations have a transposed call; other adjoints are families' adjoints.
     named = transposed and not any(a.is_backwards or a.boundary != "zeros" for a in axes)
     samples = geometry.out_spatial if named else geometry.in_spatial
     numbers = {
@@ -84,9 +84,9 @@ def _family(geometry: Geometry, transposed: bool) -> Operator | None:
 
 
 def _transposed_family(geometry: Geometry, shape: Any, weights: Any) -> Operator:
-    """Return a transposed layer over an input of this shape, padding and output_padding kept.
+    """Return a transposed layer over an input of this shape, with the same (output) padding.
 
-    Raises: ConvalgError when it does not exist.
+    Raises ConvalgError when the layer does not exist.
     """
     padding, more = transposed_padding(geometry.axes)
     return transposed_correlation(
@@ -101,7 +101,7 @@ def _transposed_family(geometry: Geometry, shape: Any, weights: Any) -> Operator
 
 
 def _padding(axis: Axis, taps: Any) -> tuple[Any, Any]:
-    """Full and same stay what they are; any other padding stays a number."""
+    """Express full and same padding by the kernel size; keep any other padding as a number."""
     reach, given = span(taps, abs(axis.dilation)) - 1, axis.span - 1
     before = axis.before
     after = max(axis.after, 0)
@@ -113,15 +113,15 @@ def _padding(axis: Axis, taps: Any) -> tuple[Any, Any]:
 
 
 def boundary_of(geometry: Geometry) -> Any:
-    """Return the one boundary of a layer; axes that never read beyond their ends have none."""
-    words = (axis.boundary for axis in geometry.axes if axis.boundary != "zeros")
-    return next(words, "zeros")
+    """Return the boundary of a layer; axes that never read beyond their ends have "zeros"."""
+    names = (axis.boundary for axis in geometry.axes if axis.boundary != "zeros")
+    return next(names, "zeros")
 
 
 def remade(geometry: Geometry, shape: Any, weights: Any, **options: Any) -> Convolution:
-    """Return the layer over another shape and with another kernel, its other options kept.
+    """Return the layer over another shape and with another kernel; `options` replace its own.
 
-    Raises: ConvalgError when it does not exist.
+    Raises ConvalgError when the layer does not exist.
     """
     make: Any = convolution if holds(geometry.axes[0].is_backwards) else correlation
     given: dict[str, Any] = {
@@ -131,38 +131,38 @@ def remade(geometry: Geometry, shape: Any, weights: Any, **options: Any) -> Conv
         "groups": geometry.groups,
         "boundary": boundary_of(geometry),
     }
-    found: Convolution = make(shape, weights, **(given | options))
-    return found
+    layer: Convolution = make(shape, weights, **(given | options))
+    return layer
 
 
 def forms(operator: Operator) -> list[Operator]:
-    """Return the family of a layer, or the layer itself where it has none."""
+    """Return the family of a layer, or the layer itself if it has none, as a list of one."""
     family = family_of(operator)
     return [operator if family is None else family]
 
 
 def size_steps(operator: Operator) -> list[Steps]:
-    """The output size along the last axis, counted for every size."""
+    """Derive the output size of each axis, for every size."""
     return _derived(operator, derive.output_size)
 
 
 def linear_steps(operator: Operator) -> list[Steps]:
-    """Linearity line by line, for every size."""
+    """Derive linearity line by line, for every size."""
     return _derived(operator, derive.linearity)
 
 
 def adjoint_steps(operator: Operator) -> list[Steps]:
-    """The adjoint line by line, for every size."""
+    """Derive the adjoint line by line, for every size."""
     return _derived(operator, derive.adjoint, first=1)
 
 
 def kernel_steps(operator: Operator) -> list[Steps]:
-    """The gradient of the kernel line by line, for every size."""
+    """Derive the gradient of the kernel line by line, for every size."""
     return _derived(operator, derive.kernel_gradient, first=1)
 
 
 def field_steps(operator: Operator) -> list[Steps]:
-    """What an output reads, line by line."""
+    """Derive the receptive field line by line, at this size."""
     try:
         return steps(derive.receptive_field(operator))
     except ConvalgError:
@@ -170,7 +170,7 @@ def field_steps(operator: Operator) -> list[Steps]:
 
 
 def _derived(operator: Operator, make: Any, first: int = 0) -> list[Steps]:
-    """The steps from a first one on: the definition is shown with linearity alone."""
+    """Return the steps from index `first` on: only linearity repeats the definition."""
     family = family_of(operator)
     if family is None:
         return []
@@ -182,12 +182,12 @@ def _derived(operator: Operator, make: Any, first: int = 0) -> list[Steps]:
 
 
 def flip_claims(operator: Operator) -> list[Claim]:
-    """A convolution is the correlation with the flipped kernel, and the other way round."""
+    """Claim that a convolution is the correlation with the flipped kernel, or vice versa."""
     (first,) = forms(operator)
     geometry, transposed = layer_of(first)
     layer = only_convolution(first)
     if any(holds(padding_after(axis) < 0) for axis in geometry.axes):
-        # With output_padding beyond its window the layer is the adjoint of no call with a padding.
+        # An output_padding beyond the window cannot be written as the padding of a call.
         return []
     make: Any = correlation if geometry.axes[0].is_backwards else convolution
     other: Operator = make(
@@ -205,28 +205,31 @@ def flip_claims(operator: Operator) -> list[Claim]:
 
 
 def adjoint_claims(operator: Operator) -> list[Claim]:
-    """The adjoint of a family as a layer, after zeros between the samples where it strides."""
+    """Claim that the adjoint of a family is a layer, after inserting zeros if it has a stride."""
     family = family_of(operator)
     if not isinstance(family, Convolution):
         return []
     try:
-        found = adjoint_of(family)
+        adjoint = adjoint_of(family)
     except ConvalgError:
         return []
-    if found is None:
+    if adjoint is None:
         return []
-    inner = only_convolution(found)
+    inner = only_convolution(adjoint)
     kept = inner.weights.flipped == family.weights.flipped
     kernel = "the same kernel" if kept else "the flipped kernel"
-    words = f"a {layer_name(inner)} with {kernel}"
-    if inner is not found:
-        words += ", in this order from the right"
-    sentence = f"The adjoint of the {layer_name(family)} is {words}."
-    return equal(sentence, family.T, found, about=family)
+    text = f"a {layer_name(inner)} with {kernel}"
+    if inner is not adjoint:
+        text += ", composed with the other factors of this product"
+    sentence = f"The adjoint of the {layer_name(family)} is {text}."
+    return equal(sentence, family.T, adjoint, about=family)
 
 
 def adjoint_of(layer: Convolution) -> Operator | None:
-    """Return the adjoint as border, layer, padding and zeros; None for groups of several."""
+    """Return the adjoint as a product: upsampling, padding, a layer, the adjoint of the border.
+
+    Return None for groups of several channels, whose kernel has no simple transpose.
+    """
     geometry = layer.geometry
     axes, lead = geometry.axes, 2 if geometry.has_channels else 0
     groups, outputs, inputs = geometry.channels
@@ -257,8 +260,8 @@ def adjoint_of(layer: Convolution) -> Operator | None:
         around.append((start, wanted + axis.span - 1 - start - length))
     options: Any = {"dilation": tuple(abs(a.dilation) for a in axes), "groups": groups}
     if source is None:
-        plain = [_least(pair) for pair in around]
-        factors.append(correlation(lengths, weights, padding=plain, **options))
+        padding = [_expanded(pair) for pair in around]
+        factors.append(correlation(lengths, weights, padding=padding, **options))
     else:
         widened = pad(lengths, around, channels=geometry.out_channels)
         wide = [n + a + b for n, (a, b) in zip(lengths, around, strict=True)]
@@ -266,15 +269,15 @@ def adjoint_of(layer: Convolution) -> Operator | None:
     return compose(*factors)
 
 
-def _least(pair: tuple[Any, Any]) -> tuple[Any, Any]:
-    """The same padding, multiplied out."""
+def _expanded(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The same padding with symbolic products expanded."""
     return tuple(size.expand() if hasattr(size, "expand") else size for size in pair)
 
 
 def toeplitz_claims(operator: Operator) -> list[Claim]:
-    """Along each axis: one output further the row is the same, a stride of columns further.
+    """Claim for each axis that one output further the row is the same, shifted by the stride.
 
-    Of a transposed layer, one input further the column is the same, a stride of rows further.
+    For a transposed layer: one input further the column is the same, shifted by the stride.
     """
     claims = []
     for form in dict.fromkeys([operator, *forms(operator)]):
@@ -305,12 +308,12 @@ def _stepped(form: Operator, number: int) -> list[Claim]:
     o, i = (f"{name}{_sub(geometry, number)}" for name in "oi")
     last, end = axis.out_size - 1 - tail, axis.in_size - s
     ranges = rf"{expression(low)} \le {o} < {expression(last)},\ 0 \le {i} < {expression(end)}"
-    words = ("input", "column", "row") if transposed else ("output", "row", "column")
+    sample, line, other = ("input", "column", "row") if transposed else ("output", "row", "column")
     where = "" if len(geometry.axes) == 1 else f" along axis {number}"
     inside = ", where the windows are inside the input" if axis.boundary != "zeros" else ""
     sentence = (
-        f"One {words[0]} further{where} the {words[1]} is the same, {plural(s, words[2])} "
-        f"further{inside}."
+        f"One {sample} further{where}, the {line} is the same, shifted by {plural(s, other)}"
+        f"{inside}."
     )
     formula = Formula(f"{entries[0]} = {entries[1]},\\quad {ranges}")
     first, second = sides
@@ -322,16 +325,16 @@ def _sub(geometry: Geometry, number: int) -> str:
 
 
 def _indices(geometry: Geometry, number: int, output: Any, column: Any) -> list[str]:
-    """The index of a row and of a column of A, moved along one axis."""
-    found = []
+    """The indices of a row and of a column of A in LaTeX, moved along one axis."""
+    indices = []
     for name, channel, move in (("o", "k", output), ("i", "c", column)):
         parts = [channel] if geometry.has_channels else []
         for k in range(len(geometry.axes)):
             moved = f"+{move}" if k == number and move else ""
             parts.append(f"{name}{_sub(geometry, k)}{moved}")
         joined = r",\,".join(parts)
-        found.append(f"({joined})" if len(parts) > 1 else joined)
-    return found
+        indices.append(f"({joined})" if len(parts) > 1 else joined)
+    return indices
 
 
 def _cut(geometry: Geometry, number: int, pair: tuple[Any, Any], *, outputs: bool) -> Operator:
@@ -344,7 +347,7 @@ def _cut(geometry: Geometry, number: int, pair: tuple[Any, Any], *, outputs: boo
 
 
 def margins(axis: Axis) -> tuple[Any, Any]:
-    """Outputs at either end whose windows may reach beyond the input."""
+    """Return the numbers of outputs at both ends whose windows may reach beyond the input."""
     return _rounded_up(axis.before, axis.stride), _rounded_up(padding_after(axis), axis.stride)
 
 
@@ -355,7 +358,7 @@ def _rounded_up(size: Any, stride: Any) -> Any:
 
 
 def shift_claims(operator: Operator) -> list[Claim]:
-    """A shift of the input by the stride is one of the output, away from the border."""
+    """Claim that shifting the input by the stride shifts the output by 1, away from the border."""
     (form,) = forms(operator)
     strides = tuple(axis.stride for axis in layer_of(form)[0].axes)
     try:
@@ -363,40 +366,41 @@ def shift_claims(operator: Operator) -> list[Claim]:
     except ConvalgError:
         # No output is that far from the border.
         return []
-    return equal(f"Away from the border, {_moved(form, strides)}.", *sides, about=form)
+    return equal(f"Away from the border, {_shift_text(form, strides)}.", *sides, about=form)
 
 
 def shift_limits(row: Operator) -> list[Claim]:
-    """What other shifts do to a layer of one axis, and what any does at the border."""
+    """Compare, for a layer of one axis, shifts by 1 despite a stride, and shifts at the border."""
     (form,) = forms(row)
     strides = tuple(axis.stride for axis in layer_of(form)[0].axes)
     claims: list[Claim] = []
     if strides != (1,):
         with contextlib.suppress(ConvalgError):
             claims += compared(
-                f"Away from the border, also {_moved(form, (1,))}.",
-                f"Away from the border it is not so that {_moved(form, (1,))}.",
+                f"Away from the border, {_shift_text(form, (1,), 'also shifts')}.",
+                f"Away from the border, {_shift_text(form, (1,), 'does not always shift')}.",
                 *shifted(form, (1,), inner=True),
                 about=form,
             )
     claims += compared(
-        f"At the border too, {_moved(form, strides)}.",
-        f"At the border it is not so that {_moved(form, strides)}.",
+        f"At the border, too, {_shift_text(form, strides)}.",
+        f"At the border, {_shift_text(form, strides, 'does not always shift')}.",
         *shifted(form, strides, inner=False),
         about=form,
     )
     return claims
 
 
-def _moved(form: Operator, strides: tuple[int, ...]) -> str:
+def _shift_text(form: Operator, strides: tuple[int, ...], shifts: str = "shifts") -> str:
+    """The clause that shifting the input shifts the output, with `shifts` as its verb."""
     step = str(strides[0]) if len(set(strides)) == 1 else f"({', '.join(map(str, strides))})"
     if layer_of(form)[1]:
-        return f"an input shifted back by 1 gives the output shifted back by {step}"
-    return f"an input shifted by {step} gives the output shifted by 1"
+        return f"shifting the input back by 1 {shifts} the output back by {step}"
+    return f"shifting the input by {step} {shifts} the output by 1"
 
 
 def shifted(form: Operator, strides: tuple[int, ...], *, inner: bool) -> tuple[Operator, Operator]:
-    """Return C A S_s and C S_1 A, or their transposes; C cuts off the outputs near the border."""
+    """Return C A S_s and C S_1 A, or their transposes; C crops the outputs near the border."""
     geometry, transposed = layer_of(form)
     layer = only_convolution(form)
     circular = all(axis.boundary == "circular" for axis in geometry.axes)
@@ -416,10 +420,10 @@ def shifted(form: Operator, strides: tuple[int, ...], *, inner: bool) -> tuple[O
     return left, right
 
 
-def operator_claims(whole: Convolution) -> list[Claim]:
-    """Padding, the layer at every position and dropping, for every size of one axis."""
-    (form,) = forms(whole)
-    if form is whole:
+def operator_claims(row: Convolution) -> list[Claim]:
+    """Claim stride as downsampling and padding as an operator, for every size of one axis."""
+    (form,) = forms(row)
+    if form is row:
         return []
     layer = only_convolution(form)
     geometry = layer.geometry
@@ -432,15 +436,21 @@ def operator_claims(whole: Convolution) -> list[Claim]:
     except ConvalgError:
         return []
     claims = equal(
-        "A stride is every output computed and most of them dropped.", drop @ dense, form
+        "A strided layer is the layer with stride 1, followed by downsampling.",
+        drop @ dense,
+        form,
     )
     if any(map(any, padding)):
-        claims += equal("Padding in the layer is padding in front of it.", valid @ border, form)
+        claims += equal(
+            "A layer with padding is the layer without padding, applied to the padded input.",
+            valid @ border,
+            form,
+        )
     return claims
 
 
 def mode_claims(operator: Operator) -> list[Claim]:
-    """Same and valid as rows of full, for every size (stride 1, zeros outside)."""
+    """Claim that same and valid are rows of full, for every size (stride 1, zeros outside)."""
     family = family_of(operator)
     if family is None:
         return []
@@ -448,15 +458,15 @@ def mode_claims(operator: Operator) -> list[Claim]:
 
 
 def mode_outputs(layer: Convolution) -> list[int]:
-    """Outputs along the last axis in the modes full, same and valid, with zeros outside."""
+    """Return the outputs along the last axis in the modes full, same, valid (zeros outside)."""
     shape, options = layer.geometry.in_spatial, {"stride": 1, "boundary": "zeros"}
     modes = ("full", "same", "valid")
-    made = [remade(layer.geometry, shape, layer.weights, padding=m, **options) for m in modes]
-    return [int(found.out_shape[-1]) for found in made]
+    layers = [remade(layer.geometry, shape, layer.weights, padding=m, **options) for m in modes]
+    return [int(each.out_shape[-1]) for each in layers]
 
 
 def modes_as_rows(layer: Convolution) -> list[Claim]:
-    """Same and valid of a kernel as rows of full, over the input of a layer."""
+    """Claim that same and valid of the kernel of a layer are rows of full, over its input."""
     geometry = layer.geometry
     options: dict[str, Any] = {"stride": 1, "boundary": "zeros"}
     claims = []
@@ -467,10 +477,10 @@ def modes_as_rows(layer: Convolution) -> list[Claim]:
     for mode in ("same", "valid"):
         try:
             part = remade(geometry, geometry.in_spatial, layer.weights, padding=mode, **options)
-            # Which outputs of full a mode leaves out follows from the padding that it has not.
+            # A mode lacks as many outputs of full at each end as it lacks padding there.
             cuts = [
-                (whole.before - kept.before, whole.after - kept.after)
-                for whole, kept in zip(full.geometry.axes, part.geometry.axes, strict=True)
+                (most.before - kept.before, most.after - kept.after)
+                for most, kept in zip(full.geometry.axes, part.geometry.axes, strict=True)
             ]
             rows = crop(full.geometry.out_spatial, cuts, channels=geometry.out_channels)
         except ConvalgError:
@@ -480,7 +490,7 @@ def modes_as_rows(layer: Convolution) -> list[Claim]:
 
 
 def pooling_claims(dims: int) -> list[Claim]:
-    """Average pooling and dropping as layers of stride 2, for every size."""
+    """Claim that average pooling and downsampling are layers of stride 2, for every size."""
     shape = sizes(" ".join(SPATIAL[:dims]))
     side = 2
     share: Any = Fraction(1, side**dims)
@@ -496,7 +506,7 @@ def pooling_claims(dims: int) -> list[Claim]:
             correlation(shape, share, stride=side),
         ),
         *equal(
-            "Dropping is a correlation with one tap and a stride.",
+            "Downsampling is a correlation with one tap and a stride.",
             downsample(shape, side),
             correlation(shape, one, stride=side),
         ),
@@ -504,7 +514,7 @@ def pooling_claims(dims: int) -> list[Claim]:
 
 
 def with_stride(layer: Convolution, stride: int) -> Convolution | None:
-    """Return the same layer with another stride; None where it does not exist."""
+    """Return the same layer with another stride; None if that does not exist."""
     try:
         return remade(layer.geometry, layer.geometry.in_spatial, layer.weights, stride=stride)
     except ConvalgError:

@@ -1,4 +1,4 @@
-"""Back through a layer: the gradients of its input, its kernel and its bias, and one step."""
+"""Forward and backward pass with numbers: gradients of input, kernel and bias, and one update."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from convalg.sheet.sections.definition import all_sizes
 
 
 def forward_section(case: Worked) -> Section:
-    """One step forward, with numbers."""
+    """The forward pass with numbers."""
     blocks: list[Block] = [
         Text(
-            "The layer with numbers: x comes in, the kernel is laid on, a bias b is added to each "
-            "output channel. The numbers are small integers, to be redone by hand."
+            "The layer with numbers: the kernel is applied to x, and a bias b is added to each "
+            "output channel. The numbers are small integers, so that every result can be "
+            "recomputed by hand."
         ),
         Formula(r"y = A_w\, x + b"),
         Formula(array_latex("x", case.x)),
@@ -36,27 +37,28 @@ def forward_section(case: Worked) -> Section:
         *pictured(
             "forward",
             (
-                "One output before the bias: the kernel on its patch of x, the products added up.",
+                "One output before the bias: the kernel on its patch of x, and the sum of the "
+                "products.",
                 partial(draw.window, case.operator, x=case.x),
             ),
             ("The matrix with the numbers of w.", partial(draw.matrix, case.operator)),
         ),
     ]
-    return Section("One step forward", tuple(blocks))
+    return Section("The forward pass with numbers", tuple(blocks))
 
 
 def input_section(small: Operator, case: Worked) -> Section:
-    """The gradient of the input: the transposed matrix, and the layer that it is."""
+    """The gradient of the input: the transposed matrix, and the layer that has this matrix."""
     named = named_adjoint(small)
     steps = all_sizes.adjoint_steps(small)
     blocks: list[Block] = [
         Text(
-            "The gradient g of the output comes back to the input through the transposed matrix, "
-            "the adjoint of A. With its own input called x and its own output y:"
+            "The transposed matrix, the adjoint of A, propagates the gradient g of the output back "
+            "to the input. With the input of the adjoint itself called x and its output y:"
         ),
         Formula(r"\frac{\partial L}{\partial x} = A^{\mathsf{T}} g"),
         verify_layer.adjoint_sum(small),
-        Text(_adjoint_words(small, named)),
+        Text(_adjoint_text(small, named)),
         *equal(
             "The transposed matrix is the matrix of this expression.",
             small.T,
@@ -69,7 +71,7 @@ def input_section(small: Operator, case: Worked) -> Section:
         *pictured(
             "adjoint",
             (
-                "The transposed matrix: rows have become columns, and each weight kept its colour.",
+                "The transposed matrix: rows become columns, and each weight keeps its colour.",
                 partial(draw.matrix, small.T),
             ),
         ),
@@ -86,10 +88,10 @@ def kernel_section(small: Operator, case: Worked) -> Section:
     """The gradient of the kernel: the input correlated with the gradient of the output."""
     blocks: list[Block] = [
         Text(
-            "The layer is linear in its kernel too: y = B(x) w, where B(x) holds in each row the "
-            "samples under the kernel. So the gradient of the kernel is the transpose of B(x), "
-            "times g: each weight adds up, over the outputs that use it, the sample that it met "
-            "times the gradient."
+            "The layer is linear in its kernel too: y = B(x) w, where each row of B(x) holds the "
+            "samples under the kernel. So the gradient of the kernel is the transpose of B(x) "
+            "times g: for each weight, the sum, over the outputs that use it, of the sample that "
+            "it multiplies times the gradient of that output."
         ),
         Formula(r"y = B(x)\, w, \qquad \frac{\partial L}{\partial w} = B(x)^{\mathsf{T}} g"),
         verify_layer.kernel_sum(small),
@@ -97,12 +99,12 @@ def kernel_section(small: Operator, case: Worked) -> Section:
         *pictured(
             "patches",
             (
-                "Along the last axis: A, its transpose, and B(x), the same sums with x and w in "
-                "each other's places.",
+                "Along the last axis: A, its transpose, and B(x), which has the same sums with the "
+                "roles of x and w exchanged.",
                 partial(draw.faces, row_of(small)),
             ),
             (
-                "The weights that learn: where each stands in the matrix along the last axis.",
+                "The trainable weights: the entries of each in the matrix along the last axis.",
                 partial(draw.matrix, row_of(small)),
             ),
         ),
@@ -121,8 +123,8 @@ def update_section(case: Worked) -> Section:
     blocks: list[Block] = [
         Text(
             "The bias is added to every output of its channel, so its gradient is the sum of g "
-            "over that channel. One step of stochastic gradient descent, for the loss L that is "
-            "half the squared distance of y from a target t with y - t = g:"
+            "over that channel. Below is one step of gradient descent, for the loss L that is half "
+            "the squared distance between y and a target t with y - t = g:"
         ),
         Formula(r"\frac{\partial L}{\partial b_o} = \sum_i g_{o,\,i}"),
         Formula(
@@ -145,7 +147,7 @@ def update_section(case: Worked) -> Section:
         *pictured(
             "update",
             (
-                f"The kernel after one step at the rate {rate}, in exact fractions.",
+                f"The kernel after one step with the learning rate {rate}, in exact fractions.",
                 partial(draw.kernel, layer),
             ),
         ),
@@ -154,32 +156,32 @@ def update_section(case: Worked) -> Section:
     return Section("The gradient of the bias, and an update", tuple(blocks))
 
 
-def _adjoint_words(small: Operator, named: Operator) -> str:
+def _adjoint_text(small: Operator, named: Operator) -> str:
     geometry, transposed = layer_of(small)
     if transposed:
-        return "This layer is itself an adjoint, so its own adjoint is the layer behind it:"
+        return "This layer is itself the adjoint of a layer, and its adjoint is that layer:"
     if isinstance(named, Convolution):
-        return f"It is one {layer_name(named)} again:"
-    parts = ["zeros between the samples"] if any(a.stride != 1 for a in geometry.axes) else []
+        return f"It is again a single {layer_name(named)}:"
+    parts = ["zeros inserted between samples"] if any(a.stride != 1 for a in geometry.axes) else []
     parts.append(f"the {layer_name(only_convolution(named))}")
     if any(axis.boundary != "zeros" for axis in geometry.axes):
         parts.append("the border added back to the samples that it was read from")
-    return f"It is a product: {', then '.join(parts)} (the last step is on the left):"
+    return f"It is a product, applied from right to left: {', then '.join(parts)}:"
 
 
 def named_adjoint(operator: Operator) -> Operator:
-    """The adjoint as one correlation, or as one between elementary operators.
+    """Return the adjoint as one correlation, or as a product of one and elementary operators.
 
     Rule: A = downsample . correlation . pad; the adjoint is the product of the adjoints, reversed.
     """
-    found = operator.T.simplify()
-    if isinstance(found, Convolution) or not isinstance(operator, Convolution):
-        return found
+    adjoint = operator.T.simplify()
+    if isinstance(adjoint, Convolution) or not isinstance(operator, Convolution):
+        return adjoint
     geometry = operator.geometry
     inputs, outputs = geometry.in_channels, geometry.out_channels
     folded = any(axis.boundary != "zeros" for axis in geometry.axes)
     pads = [
-        # Samples that no tap reads may stay: a border never crops all of the input.
+        # `pad` must not crop the whole input; samples that no tap reads may remain.
         (max(axis.before, 1 - axis.in_size), max(axis.after, 1 - axis.in_size))
         if axis.boundary != "zeros"
         else (0, 0)
@@ -196,14 +198,14 @@ def named_adjoint(operator: Operator) -> Operator:
         )
         for axis, (before, after) in zip(geometry.axes, pads, strict=True)
     )
-    plain = Convolution(Geometry(axes, inputs, outputs, geometry.groups), operator.weights)
-    factors = [plain.T.simplify()]
+    dense = Convolution(Geometry(axes, inputs, outputs, geometry.groups), operator.weights)
+    factors = [dense.T.simplify()]
     if folded:
         boundary = next(a.boundary for a in geometry.axes if a.boundary != "zeros")
         border = pad(geometry.in_spatial, pads, boundary=boundary, channels=inputs)
         factors.insert(0, border.T)
     strides = tuple(axis.stride for axis in geometry.axes)
     if any(step != 1 for step in strides):
-        sizes = plain.geometry.out_spatial
+        sizes = dense.geometry.out_spatial
         factors.append(downsample(sizes, strides, channels=outputs).T)
     return compose(*factors)

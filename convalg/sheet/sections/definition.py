@@ -1,4 +1,4 @@
-"""The sections of a derivation sheet, from an operator, in the order of a lecture."""
+"""The first sections of a sheet: definition, output size and matrix."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from convalg.size import size_product
 
 
 def definition_section(layer: Operator, small: Operator) -> Section:
-    """What the layer computes: the sum, the kernel, the window, the flip."""
+    """The definition of the layer: the sum, the kernel, the window, the flip."""
     geometry, _ = layer_of(layer)
     blocks: list[Block] = [Formula(latex.layer_sum(layer))]
     rule = latex.boundary_rule(layer)
     if rule:
         blocks.append(Formula(rule))
-    blocks.append(Text(_words(layer)))
+    blocks.append(Text(_symbols_text(layer)))
     kernel = only_convolution(layer).weights
     same = kernel.shape == only_convolution(small).weights.shape
     shown = layer if same else small
@@ -38,58 +38,63 @@ def definition_section(layer: Operator, small: Operator) -> Section:
         caption = "The kernel of the small layer, in the colours of the matrix below."
     blocks.append(Picture("kernel", ((caption, partial(draw.kernel, shown, letters=names)),)))
     blocks += drawn_window(
-        "window", small, "One output: the kernel on the input, each weight on what it multiplies."
+        "window",
+        small,
+        "One output: the kernel on the input, each weight on the sample that it multiplies.",
     )
     blocks += _flip_blocks(geometry)
     blocks.append(verify_layer.definition(small))
     blocks += all_sizes.flip_claims(small)
-    return Section("What is computed", tuple(blocks))
+    return Section("Definition", tuple(blocks))
 
 
 def _flip_blocks(geometry: Geometry) -> list[Block]:
-    """Where the kernel is flipped, and why that is a half turn in two dimensions."""
+    """Where the kernel is flipped, and why this is a rotation by 180 degrees in two dimensions."""
     formula = (
         r"(w * x)_i = \sum_a w_a\, x_{i-a} = \sum_a w_{k-1-a}\, x_{i+a-(k-1)} "
         r"= (\operatorname{flip} w \star x)_{i-(k-1)}"
     )
-    words = (
-        "A convolution counts the tap and the sample in opposite directions, so that both add up "
-        "to the index of the output; a correlation counts them in the same direction. Counted from "
-        "the other end, the taps of the one are those of the other: the kernel is flipped."
+    text = (
+        "In a convolution the indices of tap and sample run in opposite directions and add up to "
+        "the index of the output; in a correlation they run in the same direction. Counting the "
+        "taps of one from the other end gives the taps of the other: the kernel is flipped."
     )
-    blocks: list[Block] = [Text(words), Formula(formula)]
+    blocks: list[Block] = [Text(text), Formula(formula)]
     if len(geometry.axes) == 2:
         blocks += [
             Text(
-                "In two dimensions both indices are reversed, rows and columns: two mirrors one "
-                "after the other are a rotation by 180 degrees; one alone would be another kernel."
+                "In two dimensions both the row and the column index are reversed: two "
+                "reflections, one after the other, are a rotation by 180 degrees. A flip along one "
+                "axis alone would give another kernel."
             ),
             verify_layer.rotation(tuple(map(int, geometry.taps))),
         ]
     return blocks
 
 
-def _words(layer: Operator) -> str:
-    """What the symbols of the definition mean."""
+def _symbols_text(layer: Operator) -> str:
+    """The meaning of the symbols in the definition."""
     geometry, transposed = layer_of(layer)
-    words = "Here w is the kernel, x the input and y the output; indices start at 0. "
+    text = "Here w is the kernel, x the input and y the output; indices start at 0. "
     if geometry.has_channels:
         groups, outputs, inputs = geometry.channels
         first, second = ("input", "output") if transposed else ("output", "input")
         if groups == 1:
-            words += f"o counts {first} channels and c counts {second} channels. "
+            text += f"The index o counts {first} channels and c counts {second} channels. "
         else:
-            words += f"g counts the {groups} groups"
-            words += f", o the {first} channels of each" if outputs > 1 else ""
-            words += f", c the {second} channels of each. " if inputs > 1 else ". "
+            text += f"The index g counts the {groups} groups"
+            text += f", o the {first} channels of each" if outputs > 1 else ""
+            text += f", c the {second} channels of each. " if inputs > 1 else ". "
     if transposed:
-        return words + "Every sample of x is spread over the outputs that its weights reach."
+        return text + "Every sample of x contributes to the outputs that its weights reach."
     if geometry.axes[0].is_backwards:
-        return words + "Tap and sample run in opposite directions: a convolution in mathematics."
+        return (
+            text + "The indices of tap and sample run in opposite directions: a convolution in the "
+            "mathematical sense."
+        )
     return (
-        words
-        + "Tap and sample run in the same direction: a correlation, which deep learning calls a "
-        "convolution."
+        text + "The indices of tap and sample run in the same direction: a correlation, which deep "
+        "learning calls a convolution."
     )
 
 
@@ -98,21 +103,21 @@ def sizes_section(layer: Operator, small: Operator) -> Section:
     _, transposed = layer_of(layer)
     blocks: list[Block] = [
         Text(
-            "n samples come in, k taps are d apart, the kernel moves by s, and p0 and p1 are the "
-            "samples of padding before and after"
+            "The input has n samples, the kernel has k taps with dilation d and moves by the "
+            "stride s, and p0 and p1 are the numbers of padding samples before and after"
             + (", less the output padding." if transposed else ".")
         ),
         *verify_layer.sizes(layer),
         *drawn_window(
             "last",
             small,
-            "The last output: here the kernel reaches the end of the input.",
+            "The last output: the kernel at its last position.",
             last=True,
         ),
         *all_sizes.size_steps(layer),
     ]
     blocks.append(Code("ca.derive.output_size(A).verify()", runs=True))
-    return Section("The size of the output", tuple(blocks))
+    return Section("The output size", tuple(blocks))
 
 
 def matrix_section(small: Operator) -> Section:
@@ -124,8 +129,8 @@ def matrix_section(small: Operator) -> Section:
         Code(one_line(small)),
         Text(
             f"Rows are outputs and columns are inputs, both in row-major order. The {entries} "
-            f"entries that are not zero hold {weights} weights; lines separate the blocks of the "
-            f"axes. Structure: {small.structure()}."
+            f"non-zeros hold {weights} weights; lines separate the blocks of the axes. "
+            f"Structure: {small.structure()}."
         ),
         *pictured(
             "matrix",
@@ -135,7 +140,7 @@ def matrix_section(small: Operator) -> Section:
             ),
         ),
         verify_layer.matrix(small),
-        Text(_toeplitz_words(small)),
+        Text(_toeplitz_text(small)),
         *all_sizes.toeplitz_claims(small),
         explorer(small),
         Code("ca.draw.matrix(A)", runs=True),
@@ -143,21 +148,21 @@ def matrix_section(small: Operator) -> Section:
     return Section("The matrix", tuple(blocks))
 
 
-def _toeplitz_words(small: Operator) -> str:
+def _toeplitz_text(small: Operator) -> str:
     """Why rows, or columns of a transposed layer, repeat."""
     geometry, transposed = layer_of(small)
-    words = (
-        "The next input is spread by the same weights, s rows further on, so each column is the "
-        "one before it, moved down by s"
+    text = (
+        "The next input contributes with the same weights, s rows further on, so each column is "
+        "the previous one shifted down by s rows"
         if transposed
-        else "The next output uses the same weights on samples s further on, so each row is the "
-        "one before it, moved by s"
+        else "The next output applies the same weights to samples s further on, so each row is the "
+        "previous one shifted by s columns"
     )
-    words += ", as long as the windows are inside the input"
-    words += "; with s = 1 every diagonal is constant: Toeplitz."
+    text += ", as long as the windows are inside the input"
+    text += "; with s = 1 every diagonal is constant, and the matrix is Toeplitz."
     if len(geometry.axes) > 1:
-        words += (
-            " Over several axes that holds for each: with s = 1 the blocks of the matrix are "
-            "Toeplitz, and they stand in it like the entries of a Toeplitz matrix."
+        text += (
+            " With several axes this holds along each of them: with s = 1 the blocks of the matrix "
+            "are Toeplitz, and they are arranged like the entries of a Toeplitz matrix."
         )
-    return words
+    return text

@@ -1,4 +1,4 @@
-"""The matrix of a layer: linear, in three modes, a product of operators, its weights shared."""
+"""Properties of the matrix: linearity, the three modes, its factors, and weight sharing."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ from convalg.sheet.sections.definition import all_sizes
 
 
 def linearity_section(small: Operator) -> Section:
-    """Linearity with its proof, and why a bias ends it."""
+    """Linearity with its proof, and why a layer with a bias is not linear."""
     blocks: list[Block] = [
         Text(
             "Every output is a sum of inputs times weights, and the weights do not depend on the "
-            "input. A sum can be taken apart, and a factor drawn out of it; that is all that "
-            "linearity needs, and why there is a matrix."
+            "input. A sum can be split, and a constant factor taken out of it; linearity requires "
+            "no more, and every linear map has a matrix."
         ),
         verify_layer.linear(small),
         *all_sizes.linear_steps(small),
         *pictured(
             "flow",
             (
-                "The layer along its last axis as lines, each the colour of its weight: forward "
-                "every output adds up what comes in; back every input does, along the same lines.",
+                "The layer along its last axis, one line in the colour of its weight for each "
+                "entry: forward, every output sums over its lines; backward, every input sums over "
+                "the same lines.",
                 partial(draw.flow, row_of(small)),
             ),
         ),
         verify_numbers.bias_ends_linearity(small),
         Code("ca.prove.linear(A)", runs=True),
     ]
-    return Section("It is linear", tuple(blocks))
+    return Section("Linearity", tuple(blocks))
 
 
 def modes_section(small: Operator) -> Section:
@@ -55,17 +56,18 @@ def modes_section(small: Operator) -> Section:
     where = "" if len(layer.geometry.axes) == 1 else " along the last axis"
     blocks: list[Block] = [
         Text(
-            "Full keeps every position where kernel and input meet, same as many outputs as "
-            "inputs, valid only the positions where the kernel is inside. They are rows of one "
-            "matrix: outlines mark the rows that a mode drops (stride 1, zeros outside)."
+            "Full keeps every position where kernel and input overlap, same keeps as many outputs "
+            "as there are inputs, and valid keeps only the positions where the kernel is inside "
+            "the input. They are rows of one matrix: outlines mark the rows that a mode drops "
+            "(stride 1, zeros outside)."
         ),
         verify_layer.mode_sizes(axis, all_sizes.mode_outputs(layer)),
         Picture(
             "modes",
             (
                 (
-                    f"{n} samples, {axis.taps} taps{where}: full, same and valid, in colours of "
-                    f"their own.",
+                    f"{plural(n, 'sample')}, {plural(axis.taps, 'tap')}{where}: full, same and "
+                    f"valid. The colours belong to this figure only.",
                     partial(draw.modes, n, axis.taps, dilation=d),
                 ),
             ),
@@ -73,8 +75,8 @@ def modes_section(small: Operator) -> Section:
         *pictured(
             "overlap",
             (
-                "Every position of the kernel: where it is inside the input, and where only a part "
-                "of it is.",
+                "Every position of the kernel: where all of it is inside the input, and where only "
+                "a part of it is.",
                 partial(draw.overlap, n, axis.taps, dilation=d),
             ),
         ),
@@ -85,48 +87,56 @@ def modes_section(small: Operator) -> Section:
 
 
 def wide_enough(layer: Convolution) -> Convolution:
-    """The layer over an input that holds its kernel, so that each mode has an output."""
+    """Return the layer over an input at least as long as its kernel, so each mode has an output."""
     shape = tuple(max(int(axis.in_size), int(axis.span)) for axis in layer.geometry.axes)
     return all_sizes.remade(layer.geometry, shape, layer.weights, padding=0, boundary="zeros")
 
 
 def operators_section(small: Operator) -> Section:
-    """Padding and stride as operators: pad, convolve, drop; and the three as one."""
+    """Padding and stride as operators: pad, convolve, downsample; and their product."""
     parts = LayerParts(small)
     stride, before, after = parts.stride, *parts.padding
     blocks: list[Block] = [
         Formula(r"A = D_s\, A_1\, P_p" if not parts.transposed else _TRANSPOSED),
         Text(
-            f"Along the last axis: P puts {plural(before, 'sample')} before and {after} after "
-            f"({parts.boundary}), A_1 has the kernel at every position, D keeps every output whose "
-            f"index is a multiple of {stride} and drops the others.{parts.note}"
+            f"Along the last axis: P adds {plural(before, 'sample')} before and {after} after "
+            f"({parts.boundary}), A_1 applies the kernel at every position, D keeps every output "
+            f"whose index is a multiple of {stride} and drops the others.{parts.note}"
         ),
     ]
     zeros = parts.boundary == "zeros"
-    filled = "zeros of the padding" if zeros else "samples of the border, read once more"
-    empty = "rows without an entry are" if zeros else "the rows at the ends are"
-    for name, operator, words in (
-        ("pad", parts.pad, f"P: {empty} the {filled}."),
-        ("everywhere", parts.dense, "A_1: the kernel at every position, one column further each."),
-        ("drop", parts.drop, "D: one entry in a row, at the outputs that stay."),
-        ("product", parts.whole, "The product D A_1 P: one layer, which computes only what stays."),
+    padding_caption = (
+        "P: empty rows are the zeros of the padding."
+        if zeros
+        else "P: the rows at the ends read samples of the input once more."
+    )
+    for name, operator, caption in (
+        ("pad", parts.pad, padding_caption),
+        ("dense", parts.dense, "A_1: the kernel at every position, each row one column further."),
+        ("drop", parts.drop, "D: one entry per row, at the outputs that are kept."),
+        (
+            "product",
+            parts.strided,
+            "The product D A_1 P: one layer, which computes only the outputs that are kept.",
+        ),
     ):
-        blocks += pictured(name, (words, partial(draw.matrix, operator)))
+        blocks += pictured(name, (caption, partial(draw.matrix, operator)))
     product = compose(parts.drop, parts.dense, parts.pad)
     blocks += [
         *equal(
-            "Padding, the kernel at every position and dropping are one layer.",
+            "Padding, the kernel at every position and downsampling compose to one layer.",
             product,
-            parts.whole,
+            parts.strided,
         ),
-        verify_numbers.strided_products(parts.whole, parts.every),
-        *all_sizes.operator_claims(parts.whole),
+        verify_numbers.strided_products(parts.strided, parts.unit_stride),
+        *all_sizes.operator_claims(parts.strided),
     ]
     if parts.transposed:
         reversed_ = compose(parts.pad.T, parts.dense.T, parts.drop.T)
         blocks += equal(
-            "Transposed, the factors are reversed: zeros between, the kernel, cutting off.",
-            parts.whole.T,
+            "The transpose is the product of the transposed factors in reverse order: upsampling "
+            "with zeros, the transpose of A_1, the transpose of the padding.",
+            parts.strided.T,
             reversed_,
         )
     return Section("Padding and stride as operators", tuple(blocks))
@@ -138,7 +148,7 @@ _TRANSPOSED = (
 
 
 class LayerParts:
-    """The last axis of a layer taken apart; with a padding and a stride where it has none."""
+    """The factors of a layer along its last axis, with a padding and a stride if it has none."""
 
     def __init__(self, small: Operator) -> None:
         geometry, self.transposed = layer_of(small)
@@ -149,7 +159,7 @@ class LayerParts:
         self.stride, self.boundary = int(axis.stride), axis.boundary
         lacking = ["crops its input"] if min(own) < 0 else []
         if not any(self.padding):
-            # A layer that never reads beyond its ends has zeros there, at any size.
+            # Without padding of its own the layer is shown with one sample at each end.
             self.padding = (1, 1)
             lacking += [] if lacking else ["does not pad"]
         if self.stride == 1:
@@ -158,7 +168,7 @@ class LayerParts:
         self.note = ""
         if lacking:
             self.note = (
-                f" This layer {' and '.join(lacking)}: shown is its kernel with padding "
+                f" This layer {' and '.join(lacking)}; its kernel is shown with padding "
                 f"{self.padding} and stride {self.stride}."
             )
         make: Any = convolution if axis.is_backwards else correlation
@@ -167,12 +177,12 @@ class LayerParts:
         self.pad = pad(n, (self.padding,), boundary=axis.boundary)
         self.dense = make(n + sum(self.padding), weights, dilation=d)
         self.drop = downsample(self.dense.out_shape, self.stride)
-        self.every = make(n, weights, **options)
-        self.whole = make(n, weights, stride=self.stride, **options)
+        self.unit_stride = make(n, weights, **options)
+        self.strided = make(n, weights, stride=self.stride, **options)
 
 
 def sharing_section(layer: Operator, small: Operator) -> Section:
-    """How few weights there are, how often each is used, and what a dense layer would have."""
+    """Weight sharing: the number of weights, their uses, and a dense layer for comparison."""
     counts = layer.counts
     sharing = np.asarray(counts.sharing)
     low, high = int(sharing.min()), int(sharing.max())
@@ -180,33 +190,33 @@ def sharing_section(layer: Operator, small: Operator) -> Section:
     dense = f"{counts.dense:,}"
     rows = (
         ("entries of the matrix", dense, dense),
-        ("entries that are not zero", f"{counts.nonzeros:,}", dense),
-        ("weights to learn", f"{counts.parameters:,}", dense),
+        ("non-zeros", f"{counts.nonzeros:,}", dense),
+        ("trainable weights", f"{counts.parameters:,}", dense),
         ("each weight is used", times, "once"),
-        ("share of zeros", f"{1 - counts.nonzeros / counts.dense:.1%}", "0.0%"),
+        ("fraction of zeros", f"{1 - counts.nonzeros / counts.dense:.1%}", "0.0%"),
     )
     row = row_of(small)
     blocks: list[Block] = [
         Text(
-            "Every position of the kernel uses the same weights, so a weight stands in the matrix "
-            "as often as it meets the input. A dense layer of the same shapes has a weight of its "
-            "own for every entry."
+            "Every position of the kernel uses the same weights, so a weight occurs in the matrix "
+            "as often as it meets the input. A dense layer of the same shapes has a separate "
+            "weight for every entry."
         ),
         verify_layer.sharing(small),
         Table(
             ("", "this layer", "a dense layer of the same shapes"),
             rows,
-            f"Weights of {one_line(layer)}. A weight that happens to be zero counts.",
+            f"Weights of {one_line(layer)}. Weights that happen to be zero are counted too.",
         ),
         *pictured(
             "row",
             (
-                "Along the last axis: one row of the matrix, and what it looks at; the next row "
-                "holds the same weights, further on.",
+                "Along the last axis: one row of the matrix and the samples that it reads; the "
+                "next row holds the same weights, further on.",
                 partial(draw.matrix, row, row=row.out_shape[0] // 2),
             ),
         ),
         verify_layer.counts(layer),
         Code("A.counts", runs=True),
     ]
-    return Section("Shared weights", tuple(blocks))
+    return Section("Weight sharing", tuple(blocks))

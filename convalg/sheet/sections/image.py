@@ -1,4 +1,4 @@
-"""The section of a sheet on an image: what goes in, what comes out, and the matrix between."""
+"""The section of a sheet that filters an image."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from convalg.size import size_product
 Image = str | os.PathLike[str] | np.ndarray
 
 CHECKED_SIDE = 256
-"""The side of the centre of a large image on which its matrix is built."""
+"""The side of the central part of a large image for which the matrix is built."""
 
 
 def image_sections(layer: Operator, image: Image | None) -> list[Section]:
-    """The section on an image; none for layers that take no image."""
+    """Return the section on an image, or no section for layers that do not take images."""
     geometry, _ = layer_of(layer)
     channels = layer.in_shape[0] if geometry.has_channels else 1
     if len(geometry.axes) != 2 or channels not in (1, 3):
         if image is not None:
             raise ShapeError(
-                f"an image goes through layers over two axes with 1 or 3 input channels, not "
-                f"through one that takes {layer.in_shape}"
+                f"image= needs a layer over two axes with 1 or 3 input channels, not one with "
+                f"inputs of shape {layer.in_shape}: leave image= out"
             )
         return []
     pixels, source = _pixels(image, channels)
@@ -49,77 +49,79 @@ def image_sections(layer: Operator, image: Image | None) -> list[Section]:
     except (ArgumentError, ExactnessError, TooLargeError):
         if image is not None:
             raise
-        # The embedded photograph is an illustration: a layer that it does not fit has none.
+        # The embedded photograph is only an illustration; leave it out where it does not fit.
         return []
-    caption = f"{source} Through {one_line(wide)}, {by(samples.shape)} to {by(result.shape)}."
+    caption = f"{source} Filtered by {one_line(wide)}, {by(samples.shape)} to {by(result.shape)}."
     picture = Picture("image", ((caption, partial(draw.image_pair, samples, result)),))
     blocks: list[Block] = [*about, picture, _image_claim(wide, samples, result)]
     return [Section("On a real image", tuple(blocks))]
 
 
 def _applied(wide: Operator, samples: np.ndarray) -> np.ndarray:
-    """The image through the layer. Raises: TooLargeError before it would take the memory."""
+    """Apply the layer to the image; raise TooLargeError before exceeding the memory limit."""
     geometry, _ = layer_of(wide)
     positions = size_product(geometry.out_spatial)
     weights = size_product(geometry.taps) * geometry.channels[2] + geometry.channels[1]
     check_memory(
-        # The engine holds each tap's sample, and where it is, as 8 bytes.
+        # For each tap the engine stores the sample and its index, 8 bytes each.
         16 * positions * weights * geometry.groups,
         None,
-        what=f"an image of {by(samples.shape)} through this layer",
+        what=f"filtering an image of {by(samples.shape)} with this layer",
         instead="use a smaller image",
     )
     return wide(samples)
 
 
 def _pixels(image: Image | None, channels: int) -> tuple[np.ndarray, str]:
-    """The image with as many channels as the layer takes, and what it is."""
+    """The image with as many channels as the layer has inputs, and the source for its caption."""
     if image is None:
         pixels, source = photograph(), f"The photograph: {CREDIT}."
     elif isinstance(image, np.ndarray):
-        pixels, source = _checked(image), "The image that was given."
+        pixels, source = _checked(image), "The given image."
     else:
         pixels, source = read_image(image), f"The file {os.path.basename(os.fspath(image))}."
     if channels == 1 and pixels.shape[0] == 3:
-        return grey(pixels), source + " Turned to grey (ITU-R BT.601)."
+        return grey(pixels), source + " Converted to grey (ITU-R BT.601)."
     if pixels.shape[0] != channels:
         raise ShapeError(
-            f"the layer takes {channels} channels and the image has {pixels.shape[0]}: give an "
-            f"image in colour, or a layer of one channel"
+            f"the layer has {channels} input channels but the image has {pixels.shape[0]}: use a "
+            f"colour image or a layer with one input channel"
         )
     return pixels, source
 
 
 def _checked(image: np.ndarray) -> np.ndarray:
-    """Raises: KindError for anything but bytes, ShapeError for another shape."""
+    """Return an image array as (channels, height, width); raise if its type or shape is wrong."""
     if image.dtype != np.uint8:
-        raise KindError(f"an array given as image must hold bytes (uint8), not {image.dtype}")
+        raise KindError(f"an image array must be uint8, not {image.dtype}: convert it to 0..255")
     pixels = image if image.ndim == 3 else image[None]
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or not pixels.size:
         raise ShapeError(
-            f"an array given as image must be (1 or 3, height, width), not {image.shape}"
+            f"an image array must have shape (height, width) or (1 or 3, height, width), not "
+            f"{image.shape}"
         )
     return pixels
 
 
 def _image_weights(layer: Operator) -> tuple[np.ndarray, list[Text]]:
-    """Numbers for an image: the kernel's own; small ones for symbols; floats for fractions."""
+    """Numerical weights for an image: small integers for symbols, floats for fractions."""
     weights = only_convolution(layer).weights
     if has_symbols(layer):
         note = (
-            "An image needs numbers: for this picture the symbols of the kernel are small "
-            "integers, those of the worked numbers below where that kernel has the same shape."
+            "An image needs numerical weights: for this figure the symbols of the kernel are "
+            "replaced by small integers, the same as in the numerical example below where that "
+            "kernel has the same shape."
         )
         return number_kernel(weights.shape).astype(np.int64), [Text(note)]
     if weights.dtype.kind == "O":
-        # Integers stay exact while float64 holds them too.
-        whole = all(value == int(value) and abs(value) < 2**53 for value in weights.ravel())
-        return weights.astype(np.int64 if whole else np.float64), []
+        # Integers below 2**53 have the same value as float64.
+        integral = all(value == int(value) and abs(value) < 2**53 for value in weights.ravel())
+        return weights.astype(np.int64 if integral else np.float64), []
     return weights.astype(np.float64) if weights.dtype.kind == "f" else weights, []
 
 
 def _image_claim(wide: Operator, samples: np.ndarray, result: np.ndarray) -> Claim:
-    """On the whole image while its matrix fits, else on the centre of it."""
+    """Check the whole image if its matrix is small enough, else only the centre of the image."""
     geometry, _ = layer_of(wide)
     if expanded_bytes(geometry, 8) <= verify_layer.MOST_BYTES:
         scope = f"on 1 image of {by(samples.shape)}"

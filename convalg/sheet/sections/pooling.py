@@ -1,4 +1,4 @@
-"""Pooling forward and backward: the largest, the smallest, the mean, one of each, all of them."""
+"""Pooling forward and backward: maximum, minimum, average, downsampling and global pooling."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Shares = Callable[[list[Any]], list[Any]]
 
 @dataclass(frozen=True)
 class Pool:
-    """A pooling: its name, how it is made, and the share of each sample of a window, by hand."""
+    """A kind of pooling: its texts, its operator, and the share of each sample of a window."""
 
     name: str
-    words: str
-    back: str
+    forward: str
+    backward: str
     make: Callable[[tuple[int, ...]], Map]
     shares: Shares
-    whole: bool = False
+    is_global: bool = False
 
 
 def _winner(choose: Callable[[list[Any]], Any]) -> Shares:
@@ -56,69 +56,70 @@ def _mean(values: list[Any]) -> list[Any]:
 
 POOLS = (
     Pool(
-        "maximum",
-        "the largest of each window",
-        "all to the winner",
+        "maximum pooling",
+        "the largest sample of each window",
+        "entirely to the largest sample",
         lambda s: max_pool(s, WINDOW),
         _winner(max),
     ),
     Pool(
-        "minimum",
-        "the smallest of each window",
-        "all to the winner",
+        "minimum pooling",
+        "the smallest sample of each window",
+        "entirely to the smallest sample",
         lambda s: min_pool(s, WINDOW),
         _winner(min),
     ),
     Pool(
-        "average",
+        "average pooling",
         "the mean of each window",
-        "an equal share to each",
+        "in equal shares to the samples of the window",
         lambda s: average_pool(s, WINDOW),
         _mean,
     ),
     Pool(
-        "dropping",
-        "the first of each window, as a stride does",
-        "all to the one that stayed",
+        "downsampling",
+        "the first sample of each window, as a stride does",
+        "entirely to the sample that was kept",
         lambda s: downsample(s, WINDOW),
         _first,
     ),
     Pool(
-        "global average",
-        "the mean of all",
-        "an equal share to all",
+        "global average pooling",
+        "the mean of all samples",
+        "in equal shares to all samples",
         global_pool,
         _mean,
-        whole=True,
+        is_global=True,
     ),
     Pool(
-        "global maximum",
-        "the largest of all",
-        "all to the winner",
+        "global maximum pooling",
+        "the largest of all samples",
+        "entirely to the largest sample",
         global_max_pool,
         _winner(max),
-        whole=True,
+        is_global=True,
     ),
 )
 
 
 def pooling_section(layer: Operator) -> Section:
-    """Pooling of a small input forward and backward, each kind with its figure."""
+    """Each kind of pooling on a small input, forward and backward, with its figure."""
     return _over(min(len(layer_of(layer)[0].axes), 2))
 
 
 @cache
 def _over(dims: int) -> Section:
-    """The section over one or two axes, which is all that it takes from a layer."""
+    """The section for one or two axes; it depends on nothing else of the layer."""
     shape = (SIDE,) * dims
     # Multiples of 7 modulo 17: sixteen different numbers, so that no maximum is tied.
     x = exact(np.array([7 * (k + 1) % 17 for k in range(SIDE**dims)]).reshape(shape))
     blocks: list[Block] = [
         Text(
-            f"Pooling often follows a layer: windows of {' x '.join([str(WINDOW)] * dims)} side "
-            f"by side, one output each. Where it is linear (average, dropping) it is a matrix; a "
-            f"maximum is one at the input at hand, where it selects the winners. Back goes the "
-            f"transposed matrix."
+            f"Pooling often follows a layer: adjacent windows of "
+            f"{' x '.join([str(WINDOW)] * dims)} samples, with one output each. Linear poolings "
+            f"(average, downsampling) are matrices; a maximum or minimum is a matrix at a given "
+            f"input, where it selects the winners. The transposed matrix propagates the gradient "
+            f"back."
         ),
         Formula(
             r"y = P(x)\, x, \qquad \frac{\partial L}{\partial x} = P(x)^{\mathsf{T}} "
@@ -126,8 +127,8 @@ def _over(dims: int) -> Section:
         ),
         Formula(array_latex("x", x)),
         Table(
-            ("pooling", "forward", "backward, the gradient goes"),
-            tuple((pool.name, pool.words, pool.back) for pool in POOLS),
+            ("pooling", "the output is", "the gradient goes"),
+            tuple((pool.name, pool.forward, pool.backward) for pool in POOLS),
             "Kinds of pooling.",
         ),
     ]
@@ -140,17 +141,15 @@ def _over(dims: int) -> Section:
 
 
 def _pool_blocks(pool: Pool, shape: tuple[int, ...], x: np.ndarray) -> list[Block]:
-    found = pool.make(shape)
-    g = exact(np.arange(1, int(np.prod(found.out_shape)) + 1).reshape(found.out_shape))
-    name = pool.name.replace(" ", "-")
+    layer = pool.make(shape)
+    g = exact(np.arange(1, int(np.prod(layer.out_shape)) + 1).reshape(layer.out_shape))
     caption = (
-        f"Pooling by {pool.name}: x, y, a gradient of y and the gradient of x. Samples have the "
-        f"colour of the output that they reach."
+        f"{pool.name.capitalize()}: x, y, a gradient of y and the resulting gradient of x. Samples "
+        f"have the colour of the output that they reach."
     )
-    side = SIDE if pool.whole else WINDOW
+    texts = (pool.name, pool.forward, pool.backward)
+    side = SIDE if pool.is_global else WINDOW
     return [
-        *pictured(f"pool-{name}", (caption, partial(draw.pooling, found, x, g))),
-        verify_numbers.pooling(
-            found, (x, g), (pool.name, pool.words, pool.back), pool.shares, side
-        ),
+        *pictured(pool.name.replace(" ", "-"), (caption, partial(draw.pooling, layer, x, g))),
+        verify_numbers.pooling(layer, (x, g), texts, pool.shares, side),
     ]

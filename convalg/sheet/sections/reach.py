@@ -1,4 +1,4 @@
-"""How far a layer looks, how it moves with its input, and what it costs."""
+"""Receptive field, translation equivariance and cost of a layer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEPTH = 3
 
 
 def field_section(small: Operator) -> Section:
-    """What one output sees, of one layer and of several."""
+    """The receptive field of one layer and of a stack of copies."""
     geometry, transposed = layer_of(small)
     if transposed:
         return _transposed_field(small)
@@ -39,26 +39,27 @@ def field_section(small: Operator) -> Section:
     )
     blocks: list[Block] = [
         Text(
-            "An output spans d (k - 1) + 1 samples of its input, those between dilated taps "
-            "included. Each further layer adds as much again, in steps as long as the strides "
-            "before it make them."
+            "An output spans d (k - 1) + 1 samples of its input, including those between dilated "
+            "taps. Each further layer adds d (k - 1) times the product of the strides of the "
+            "layers before it."
         ),
         verify_numbers.fields(small, [int(_one(field.size)) for field in fields]),
         Table(
-            ("layers", "field", "step from one output to the next", "padding"),
+            ("layers", "receptive field", "step from one output to the next", "padding"),
             rows,
-            f"The layer along its last axis, up to {last} times in a row, without its boundary.",
+            f"The layer along its last axis, stacked up to {last} times, without its boundary.",
         ),
         *pictured(
             "cone",
             (
-                "What one output reads, layer by layer down to the input; blank samples are holes.",
+                "The samples that one output reads, layer by layer down to the input; blank "
+                "samples are holes.",
                 partial(draw.cone, net),
             ),
         ),
         *all_sizes.field_steps(small),
     ]
-    return Section("What an output sees", tuple(blocks))
+    return Section("Receptive field", tuple(blocks))
 
 
 def _transposed_field(small: Operator) -> Section:
@@ -74,19 +75,22 @@ def _transposed_field(small: Operator) -> Section:
     )
     blocks: list[Block] = [
         Text(
-            "An output of a transposed layer reads only the samples whose windows reach it: with "
-            "a stride, different outputs read different numbers of them, which shows as a "
-            "checkerboard. C counts the channels that an output reads."
+            "An output of a transposed layer reads only the samples whose windows reach it. With "
+            "a stride, outputs may read different numbers of samples, which appears as a "
+            "checkerboard pattern. C is the number of channels that an output reads."
         ),
         verify_numbers.reads_claim(small, bound if zeros else None, formula),
         *all_sizes.field_steps(small),
-        *pictured("coverage", ("How often each output is written.", partial(draw.coverage, small))),
+        *pictured(
+            "coverage",
+            ("The number of times that each output is written.", partial(draw.coverage, small)),
+        ),
     ]
-    return Section("What an output sees", tuple(blocks))
+    return Section("Receptive field", tuple(blocks))
 
 
 def _stack(geometry: Geometry) -> tuple[Network, int]:
-    """The layer along its last axis, stacked on an input that holds its whole field."""
+    """The layer along its last axis, stacked on an input that contains the whole field."""
     axis = geometry.axes[-1]
     s, k, d = int(axis.stride), int(axis.taps), abs(int(axis.dilation))
     depth = DEPTH
@@ -98,22 +102,22 @@ def _stack(geometry: Geometry) -> tuple[Network, int]:
 
 
 def _length(stride: int, taps: int, dilation: int, depth: int) -> int:
-    """Samples that hold the whole field of an output, and a step more."""
-    reach = sum(dilation * (taps - 1) * stride**place for place in range(depth))
+    """The number of samples that contain the whole field of an output, plus one step."""
+    reach = sum(dilation * (taps - 1) * stride**level for level in range(depth))
     return int(1 + reach + stride ** (depth - 1))
 
 
 MOST_SAMPLES = 90
-"""Samples of an input under a stack of layers that is drawn."""
+"""The longest input of a stack of layers that is drawn."""
 
 
 def _one(value: Any) -> Any:
-    """The number of the one axis."""
+    """The value for the only axis."""
     return value[0] if isinstance(value, tuple) else value
 
 
 def shift_section(small: Operator) -> Section:
-    """Where a shifted input gives a shifted output, and where it does not."""
+    """Where shifting the input shifts the output, and where it does not."""
     geometry, transposed = layer_of(small)
     layer = only_convolution(small)
     stride = int(geometry.axes[-1].stride)
@@ -124,9 +128,9 @@ def shift_section(small: Operator) -> Section:
             else r"A\, S_{1}^{\mathsf{T}} = S_{s}^{\mathsf{T}}\, A"
         ),
         Text(
-            "S moves all samples. The same weights stand everywhere, so an input that is "
-            "moved gives an output that is moved: translation equivariance. It ends at the "
-            "border, and a stride of s keeps it only for shifts by multiples of s."
+            "S shifts all samples. The same weights are applied at every position, so shifting the "
+            "input shifts the output: translation equivariance. It breaks down at the border, and "
+            "a stride of s preserves it only for shifts by multiples of s."
         ),
         *all_sizes.shift_claims(small),
         Text("Along the last axis alone:"),
@@ -140,16 +144,16 @@ def shift_section(small: Operator) -> Section:
         blocks.append(Text("The same kernel with stride 2, for comparison:"))
         blocks += [*all_sizes.shift_claims(other), *all_sizes.shift_limits(other)]
     circular = all(axis.boundary == "circular" for axis in geometry.axes)
-    for place, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, 1):
         step = only_convolution(row).geometry.axes[0].stride
-        words = (
-            f"A S - S A along the last axis, with stride {step}: blank where moving the input by 1 "
-            f"moves the output by 1, entries where it does not."
+        caption = (
+            f"A S - S A along the last axis, with stride {step}: blank where shifting the input by "
+            f"1 shifts the output by 1, entries where it does not."
         )
-        name = f"commutator-{place}"
-        blocks += pictured(name, (words, partial(draw.matrix, _commutator(row, circular))))
+        name = f"commutator-{number}"
+        blocks += pictured(name, (caption, partial(draw.matrix, _commutator(row, circular))))
     blocks.append(Code("ca.prove.equivariant(A, 1, interior=True)", runs=not transposed))
-    return Section("Moving the input", tuple(blocks))
+    return Section("Translation equivariance", tuple(blocks))
 
 
 def _commutator(row: Operator, circular: bool) -> Operator:
@@ -160,16 +164,16 @@ def _commutator(row: Operator, circular: bool) -> Operator:
 
 
 def cost_section(layer: Operator, small: Operator) -> Section:
-    """Multiplications and memory, against a dense layer."""
+    """Multiplications and memory, compared with a dense layer."""
     counts = layer.counts
     weights, entries = counts.parameters, counts.nonzeros
     rows = (
-        ("multiplications forward", f"{counts.multiplications:,}", f"{counts.dense:,}"),
-        ("back to the input", f"{counts.multiplications:,}", f"{counts.dense:,}"),
-        ("back to the weights", f"{counts.multiplications:,}", f"{counts.dense:,}"),
-        ("numbers to store, weights alone", f"{weights:,}", f"{counts.dense:,}"),
+        ("multiplications, forward", f"{counts.multiplications:,}", f"{counts.dense:,}"),
+        ("multiplications, input gradient", f"{counts.multiplications:,}", f"{counts.dense:,}"),
+        ("multiplications, kernel gradient", f"{counts.multiplications:,}", f"{counts.dense:,}"),
+        ("stored numbers, weights only", f"{weights:,}", f"{counts.dense:,}"),
         (
-            "numbers to store, as a sparse matrix",
+            "stored numbers, sparse matrix",
             f"{2 * entries + layer.shape[0] + 1:,}",
             f"{counts.dense:,}",
         ),
@@ -177,53 +181,53 @@ def cost_section(layer: Operator, small: Operator) -> Section:
     bars = {
         "dense layer: multiplications": counts.dense,
         "this layer: multiplications": counts.multiplications,
-        "this layer: entries that are not zero": entries,
+        "this layer: non-zeros": entries,
         "this layer: weights": weights,
     }
     blocks: list[Block] = [
         Table(
             ("", "this layer", "a dense layer of the same shapes"),
             rows,
-            f"What {one_line(layer)} takes for one input. A sparse matrix (CSR) holds a value and "
-            f"a column for each entry, and where each row starts.",
+            f"The cost of {one_line(layer)} for one input. A sparse matrix (CSR) stores a value "
+            f"and a column for each entry, and the start of each row.",
         ),
         *_formula_blocks(layer, small),
         verify_layer.patches(small),
-        *pictured("cost", ("What the layer takes, on a logarithmic scale.", partial(_bars, bars))),
+        *pictured("cost", ("The cost of the layer, on a logarithmic scale.", partial(_bars, bars))),
         Code("A.counts.multiplications, A.counts.dense", runs=True),
     ]
-    return Section("What it costs", tuple(blocks))
+    return Section("Cost", tuple(blocks))
 
 
 def _formula_blocks(layer: Operator, small: Operator) -> list[Block]:
-    """The multiplications by a formula, tap by tap."""
+    """The number of multiplications by a formula, tap by tap."""
     geometry, transposed = layer_of(layer)
-    words = "A weight that happens to be zero counts"
+    text = "Weights that happen to be zero are counted"
     if any(axis.boundary == "zeros" for axis in geometry.axes):
-        words += "; a tap on padding multiplies nothing"
-    words += ". On one axis, tap t meets the input at u_t of the o outputs."
+        text += "; taps on the padding are not"
+    text += ". On one axis, tap t meets the input at u_t of the o outputs."
     if transposed:
-        words += " Here n and o are the sizes of the layer whose adjoint this is: its input, n, is "
-        words += "the output here."
+        text += " Here n and o are the sizes of the layer whose adjoint this is: its input size n "
+        text += "is the output size here."
     if geometry.has_channels:
-        words += " C_links counts the pairs of input and output channels."
-    return [Text(words), verify_layer.multiplications(layer, small)]
+        text += " C_links is the number of connected pairs of input and output channels."
+    return [Text(text), verify_layer.multiplications(layer, small)]
 
 
 def _bars(counts: dict[str, int]) -> Drawing:
-    """Bars on a logarithmic scale, with their numbers in words."""
+    """Horizontal bars on a logarithmic scale, labelled with their numbers."""
     figure = Drawing(7.0, 0.5 + 0.42 * len(counts))
     axes = plot(figure, 2.6, 0.4, 3.3, 0.42 * len(counts))
     axes.set_xscale("log")
     axes.set_xlim(0.8, 1.6 * max(counts.values()))
     axes.set_ylim(len(counts) - 0.4, -0.6)
     axes.grid(visible=False)
-    for place, count in enumerate(counts.values()):
-        colour = HUES[1] if place == 0 else HUES[0]
-        axes.barh(place, count - 0.8, left=0.8, height=0.6, color=colour)
+    for number, count in enumerate(counts.values()):
+        colour = HUES[1] if number == 0 else HUES[0]
+        axes.barh(number, count - 0.8, left=0.8, height=0.6, color=colour)
         axes.text(
             1.02,
-            place,
+            number,
             f"{count:,}",
             transform=axes.get_yaxis_transform(),
             va="center",
