@@ -140,12 +140,14 @@ def raised(module: Module) -> Iterator[ast.Call]:
 
 
 def message(call: ast.Call, module: Module) -> list[ast.JoinedStr]:
-    """The f-strings that an error may say: its argument, or what a function of its room returns."""
+    """The messages of an error: its argument, or what a function of its module returns."""
     if len(call.args) != 1 or call.keywords:
         return []
     (argument,) = call.args
     if isinstance(argument, ast.JoinedStr):
         return [argument]
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        return [ast.JoinedStr([argument])]
     if isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name):
         makers = [f for f in functions(module.tree) if f.name == argument.func.id]
         returns = [n.value for f in makers for n in ast.walk(f) if isinstance(n, ast.Return)]
