@@ -49,7 +49,7 @@ PROVED: dict[str, tuple[Any, Any, str]] = {
     "sum": (A + A, 2 * A, "all n >= K >= 1"),
     "difference": (A - A, 0 * A, "all n >= K >= 1"),
     "fraction": (Fraction(1, 3) * A + Fraction(2, 3) * A, A, "all n >= K >= 1"),
-    "symbol times": (K * A + A, (K + 1) * A, "all n >= K >= 1"),
+    "letter times": (K * A + A, (K + 1) * A, "all n >= K >= 1"),
     "symbol times": (
         sympy.Symbol("a") * A - A,
         (sympy.Symbol("a") - 1) * A,
@@ -197,7 +197,7 @@ REFUTED: dict[str, tuple[Any, Any, dict[str, int]]] = {
         {"n": 2, "m": 1, "K": 2, "L": 1},
     ),
     "twice": (A, 2 * A, {"n": 1, "K": 1}),
-    "symbol times": (K * A, A, {"n": 2, "K": 2}),
+    "letter times": (K * A, A, {"n": 2, "K": 2}),
     "one number": (ca.correlation(n, [1, 2]), ca.correlation(n, [1, 3]), {"n": 2}),
     "at the border only": (
         ca.correlation(n, [1, 1, 1], padding=1),
