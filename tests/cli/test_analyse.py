@@ -66,7 +66,7 @@ def test_a_network_of_the_zoo(capsys: pytest.CaptureFixture[str]) -> None:
     assert strides[0] == [1, 1]
     assert strides[-1] == ["1/16", "1/16"]
     assert run("renset50") == 2
-    assert "near it: resnet50" in capsys.readouterr().err.replace("\n", " ")
+    assert "similar: resnet50" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +89,7 @@ def test_a_shape_for_a_file_without_and_any_ending(
     assert run(str(other), "--json", "--in-shape", "1x20x12") == 0
     assert json.loads(capsys.readouterr().out)["layers"][0]["shape"] == [2, 10, 6]
     assert run(model, "--in-shape", "large") == 2
-    assert "--in-shape must be whole numbers" in capsys.readouterr().err.replace("\n", " ")
+    assert "--in-shape must be integers" in capsys.readouterr().err.replace("\n", " ")
     assert run(model, "--figure", str(tmp_path / "field.txt")) == 2
     assert "Traceback" not in capsys.readouterr().err
     assert run(model, "--figure", str(tmp_path / "nowhere" / "field.svg")) == 2

@@ -123,7 +123,7 @@ BAD = [
     ("--kernel 3x3x3 --shape 6x6", "kernel of shape (3, 3, 3) has 3 axes"),
     ("--kernel sobel_x --shape 12", "kernel of shape (3, 3) has 2 axes"),
     ("--kernel 1000x1000", "with these channels has 1,000,000 weights, but the limit is 100,000"),
-    ("--kernel box --channels 99999", "with these channels makes 899,991 weights"),
+    ("--kernel box --channels 99999", "with these channels has 899,991 weights"),
     ("--stride 0", "stride must be at least 1, not 0"),
     ("--stride 1x2x3", "stride must be one integer or 2 of them (one per axis), not (1, 2, 3)"),
     ("--stride one", "--stride must be integers such as 3 or 6x6, not 'one'"),
@@ -133,12 +133,15 @@ BAD = [
     ("--boundary reflect --padding 6", "is too wide for boundary='reflect'"),
     ("--channels 0", "--channels must be at least 1, not 0"),
     ("--channels 3 --out-channels 0", "--out-channels must be at least 1, not 0"),
-    ("--out-channels 2", "--out-channels 2 needs the input channels too: add --channels"),
+    (
+        "--out-channels 2",
+        "--out-channels 2 also needs the number of input channels: add --channels",
+    ),
     (
         "--channels 3 --out-channels 2 --kernel laplace",
         "--out-channels 2 does not fit the filter laplace, which has 3 output channels here",
     ),
-    ("--groups 2", "--groups 2 needs the input channels too: add --channels"),
+    ("--groups 2", "--groups 2 also needs the number of input channels: add --channels"),
     ("--groups 0 --channels 2", "--groups must be at least 1, not 0"),
     ("--groups 2 --channels 3 --kernel 3", "--groups 2 does not divide --channels 3"),
     (

@@ -501,7 +501,7 @@ def test_circular_images_are_block_circulant_with_circulant_blocks() -> None:
         (ca.correlation(5, [1, 2], stride=2), "the one above moved by 2 columns, not by 1"),
         (
             ca.transposed_correlation(3, [1, 2], stride=3),
-            "the one before moved by 3 rows, not by 1",
+            "the previous one moved by 3 rows, not by 1",
         ),
         ([[1, 2], [2, 1], [1, 2]], "entry (0, 1) is 2, neither 0 nor 1"),
         ([[1, 1], [0, 0]], "entries (0, 0) and (0, 1) are both 1, in one row"),
@@ -600,12 +600,12 @@ def test_shapes_say_what_the_blocks_are() -> None:
     [
         (lambda: classify([1, 2]), ShapeError, "two axes and at least one entry"),
         (lambda: classify(5), ShapeError, "two axes and at least one entry"),
-        (lambda: classify(np.zeros((0, 3))), ShapeError, "with entries, not shape (0, 3)"),
+        (lambda: classify(np.zeros((0, 3))), ShapeError, "at least one entry, not shape (0, 3)"),
         (lambda: classify(np.zeros((2, 2, 2))), ShapeError, "not shape (2, 2, 2)"),
         (
             lambda: classify(scipy.sparse.coo_array((0, 3))),
             ShapeError,
-            "must have two axes and entries, not shape (0, 3)",
+            "must have two axes and at least one entry, not shape (0, 3)",
         ),
         (lambda: classify([[1, 2], [3]]), KindError, "matrix is not a rectangular array"),
         (lambda: classify([[1, "a"]]), KindError, "matrix must hold numbers"),

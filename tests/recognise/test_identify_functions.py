@@ -246,7 +246,12 @@ DISTORTIONS: dict[str, tuple[Any, Any, str, str]] = {
     "bytes": (lambda x: np.clip(np.rint(x), 0, 255), 4, "and clipped to [0, 255]", "identity"),
     "relu": (lambda x: np.maximum(x, 0), 4, "A x + b clipped below at 0", "identity"),
     "relu6": (lambda x: np.clip(x, 0, 6), 4, "A x + b clipped to [0, 6]", "identity"),
-    "dead zone": (lambda x: np.where(abs(x) < 1e-3, 0, x), 4, "with 0 in place of", "identity"),
+    "dead zone": (
+        lambda x: np.where(abs(x) < 1e-3, 0, x),
+        4,
+        "replaced by 0 (those from",
+        "identity",
+    ),
     "float16": (lambda x: x.astype(np.float16), 4, "rounded to float16", "identity"),
     "a byte layer": (
         lambda x: np.clip(np.rint(blurred(x)), -128, 127),
@@ -330,7 +335,7 @@ def test_what_was_only_tried_says_so() -> None:
 def test_a_linear_operator_of_scipy_is_only_called() -> None:
     found = ca.identify(ca.correlation(4, [1, 2]).to_linear_operator(), 4)
     assert found.sampled
-    assert found.basis.startswith("f of every unit vector: that it is linear is its own claim")
+    assert found.basis.startswith("f of every unit vector: its linearity is assumed, not tested")
 
 
 def test_the_dilation_of_windows_is_said() -> None:
@@ -383,7 +388,7 @@ def test_offsets_of_channels_and_offsets_that_are_not_known_apart() -> None:
     both = Identification("correlation", (2,), (2,), layer, kernel=np.array([1, 2, 1]))
     found = constants(both, layer.to_numpy(), np.array([7.0, 7.0]), 1e-11)
     assert (found.padding_value, found.offset) == (None, None)
-    assert "cannot be separated" in found.words
+    assert "cannot be separated" in found.label
     assert ca.identify(lambda x: x + np.arange(4), 4).offset is None
 
 
@@ -512,7 +517,7 @@ def failing_for_zeros(x: Any) -> Any:
 BAD_FUNCTIONS: list[tuple[Any, Any, type[Exception], str]] = [
     (5, 3, KindError, "identify takes a function or a matrix of two axes, not 5"),
     (np.sin, None, KindError, "identify needs the shape of one input of"),
-    (lambda x: None, 3, KindError, "f must return an array of numbers, and a NoneType is none"),
+    (lambda x: None, 3, KindError, "f must return an array of numbers, not a NoneType"),
     (lambda x: "a", 3, KindError, "f must return an array of real numbers, not of"),
     (lambda x: 1j * x, 3, KindError, "f returns complex128, but layers are real: identify lambda"),
     (lambda x: x[:0], 3, ShapeError, "f must return at least one number, not an empty array"),

@@ -115,18 +115,21 @@ def set_array(change: Callable[[np.ndarray], np.ndarray]) -> Change:
 CRAFTED: dict[str, tuple[Change, str]] = {
     "an array that would be broadcast": (
         set_array(lambda a: a[:1]),
-        "of shape (1, 1, 2, 2), where",
+        "of shape (1, 1, 2, 2), not float64",
     ),
-    "a number for an array": (set_array(lambda a: np.array(1.0)), "of shape (), where float64"),
-    "an array of one axis more": (set_array(lambda a: a[None]), "of shape (1, 2, 1, 2, 2), where"),
+    "a number for an array": (set_array(lambda a: np.array(1.0)), "of shape (), not float64"),
+    "an array of one axis more": (
+        set_array(lambda a: a[None]),
+        "of shape (1, 2, 1, 2, 2), not float64",
+    ),
     "an array that would be cast": (set_array(lambda a: a.astype("f4")), "kernel is float32 of"),
     "integers": (set_array(lambda a: a.astype("i8")), "kernel is int64 of shape"),
     "truth values": (set_array(lambda a: a > 0), "kernel is bool of shape"),
-    "no number": (set_array(lambda a: a * np.nan), "kernel holds a number that is not finite"),
-    "infinity": (set_array(lambda a: a + np.inf), "kernel holds a number that is not finite"),
+    "no number": (set_array(lambda a: a * np.nan), "kernel has a number that is not finite"),
+    "infinity": (set_array(lambda a: a + np.inf), "kernel has a number that is not finite"),
     "an array more": (
         lambda arrays, facts: arrays.update({"x\x1b[31m": np.zeros(1)}),
-        "it holds x\\x1b[31m, which the run does not have",
+        "it has x\\x1b[31m, which the run does not have",
     ),
     "no epoch": (lambda arrays, facts: facts.pop("epoch"), "epoch is None, not a number of epochs"),
     **{
@@ -138,18 +141,18 @@ CRAFTED: dict[str, tuple[Change, str]] = {
         f"step {value!r}": (set_fact("step", value), f"step is {value!r}, not one of 3 steps")
         for value in (-1, 3, 1.0, "1", True, None)
     },
-    "a step that was not made": (set_fact("step", 2), "which does not belong to step 2"),
+    "a step that was not made": (set_fact("step", 2), "which does not match step 2"),
     **{
         f"sums {value!r}": (set_fact("sums", value), "sums is ")
         for value in (None, 3, "abcd", [], [0, 0, 0], [0, 0, 0, "0"], [float("nan"), 0, 0, 0])
     },
-    "sums of other samples": (set_fact("sums", [0.0, 0, 8, 8]), "does not belong to step 0"),
-    "more right than there are": (set_fact("sums", [0.0, 3, 0, 2]), "does not belong to step 0"),
+    "sums of other samples": (set_fact("sums", [0.0, 0, 8, 8]), "does not match step 0"),
+    "more right than there are": (set_fact("sums", [0.0, 3, 0, 2]), "does not match step 0"),
     "no history": (set_fact("history", None), "history is None, not that of a run"),
     "a list": (set_fact("history", [1, 2]), "history is [1, 2], not that of a run"),
     "a word more": (set_history("more", 1), "not that of a run"),
     "a loss that is text": (set_history("loss", ["\x1b[31m"]), "loss = ['\\x1b[31m'], which are"),
-    "no loss": (set_history("loss", [None]), "history has loss = [None], which are no finite"),
+    "no loss": (set_history("loss", [None]), "history has loss = [None], which are not finite"),
     "too many losses": (set_history("loss", [1.0, 1.0]), "not one number for each epoch"),
     "a loss that is none": (set_history("loss", 3), "history has loss = 3, not one number for"),
     "an accuracy that is no number": (

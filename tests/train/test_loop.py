@@ -161,7 +161,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     ),
     "a network half filled": ({"net": None}, ArgumentError, "dense1 has no weights, bias"),
     "what is no network": ({"net": "lenet"}, KindError, "fit takes a ca.Network, not a str"),
-    "a folder that is a number": ({"checkpoint": 5}, KindError, "give its path, not a int"),
+    "a folder that is a number": ({"checkpoint": 5}, KindError, "pass its path, not a int"),
 }
 
 
