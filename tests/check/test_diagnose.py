@@ -301,7 +301,11 @@ def test_a_wrong_shape_without_a_name_tells_the_shapes() -> None:
     [
         (ValueError, lambda p: p.groups > 1, "exactly when there are groups"),
         (IndexError, lambda p: max(p.dilation) > 1, "exactly when the dilation is not 1"),
-        (KeyError, lambda p: max(pair[0] for pair in p.padding) > 0, "where there is padding"),
+        (
+            KeyError,
+            lambda p: max(pair[0] for pair in p.padding) > 0,
+            "exactly when there is padding",
+        ),
     ],
 )
 def test_raising_under_a_condition_tells_it(

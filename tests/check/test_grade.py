@@ -450,7 +450,7 @@ HOSTILE: dict[str, tuple[str, str, str]] = {
     "a huge answer": (
         body("return np.broadcast_to(1.0, (2**20, 2**10))"),
         "wrong-shape",
-        "y has shape (1048576, 1024), more than 8,388,608 numbers",
+        "y has shape (1048576, 1024), with more than 8,388,608 numbers",
     ),
     "an answer that cannot be pickled": (
         body("return lambda: 0"),

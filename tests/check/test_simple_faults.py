@@ -102,9 +102,14 @@ CASES: list[tuple[str, Change, str, str]] = [
     ("average_pool", lambda r, p: [np.floor(r[0])], "not-linear", "not linear in x"),
     ("max_pool_backward", lambda r, p: [np.abs(r[0])], "not-linear", "not linear in g"),
     ("forward", lambda r, p: [np.moveaxis(r[0], 1, -1)], "channels-last", "are not in the order"),
-    ("transposed", lambda r, p: [np.moveaxis(r[0], 1, -1)], "channels-last", "in another order"),
-    ("max_pool", lambda r, p: [np.moveaxis(r[0], 1, -1)], "channels-last", "in another order"),
-    ("forward", lambda r, p: [r[0][0]], "wrong-shape", "(3 axes, where 4 belong)"),
+    (
+        "transposed",
+        lambda r, p: [np.moveaxis(r[0], 1, -1)],
+        "channels-last",
+        "are not in the order",
+    ),
+    ("max_pool", lambda r, p: [np.moveaxis(r[0], 1, -1)], "channels-last", "are not in the order"),
+    ("forward", lambda r, p: [r[0][0]], "wrong-shape", "(3 axes instead of 4)"),
     ("forward", lambda r, p: [r[0].ravel()], "wrong-shape", "(1 axis, where 4 belong)"),
 ]
 
