@@ -50,7 +50,7 @@ PROVED: dict[str, tuple[Any, Any, str]] = {
     "difference": (A - A, 0 * A, "all n >= K >= 1"),
     "fraction": (Fraction(1, 3) * A + Fraction(2, 3) * A, A, "all n >= K >= 1"),
     "letter times": (K * A + A, (K + 1) * A, "all n >= K >= 1"),
-    "symbol times": (
+    "symbol factor": (
         sympy.Symbol("a") * A - A,
         (sympy.Symbol("a") - 1) * A,
         "all n >= K >= 1",
