@@ -425,7 +425,7 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: spectrum(ca.correlation((224, 224), [[1, 2], [3, 4]])),
         TooLargeError,
-        "pass count= for the largest ones, or take norm(A)",
+        "pass count= for the largest ones, or use norm(A)",
     ),
     (
         lambda: spectrum(
