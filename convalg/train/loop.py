@@ -428,7 +428,7 @@ class _Run:
         different = [name for name, value in self._identity().items() if stored.get(name) != value]
         if different:
             raise FileError(
-                f"the checkpoint in {str(self.folder)!r} is from another run, with a different "
+                f"the checkpoint in {str(self.folder)!r} is from another run, which differs in "
                 f"{', '.join(different)}: pass another folder, or the same arguments"
             )
         own = self._arrays()

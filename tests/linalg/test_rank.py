@@ -199,7 +199,7 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
         SymbolicError,
         "rank takes floats or symbols, not both in one matrix",
     ),
-    (lambda: rank(ca.diagonal([0.5, w0])), SymbolicError, "rank needs numbers, and diagonal"),
+    (lambda: rank(ca.diagonal([0.5, w0])), SymbolicError, "rank needs numbers, but diagonal"),
     (
         lambda: null_space(ca.correlation(ca.sizes("n")[0], [1, 2])),
         SymbolicError,

@@ -399,7 +399,7 @@ FAMILY = ca.correlation(ca.sizes("n")[0], [1, 2, 3])
 BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (lambda: norm([[1, 2]]), KindError, "norm takes an operator, not list: write ca.dense"),
     (lambda: spectrum(ca.relu(3)), KindError, "spectrum takes an operator, not"),
-    (lambda: norm(SYMBOLIC), SymbolicError, "norm needs numbers, and correlation"),
+    (lambda: norm(SYMBOLIC), SymbolicError, "norm needs numbers, but correlation"),
     (lambda: spectrum(ca.kernel(2)[0] * ca.identity(3)), SymbolicError, "has symbols: pass"),
     (lambda: norm(FAMILY), SymbolicError, "needs numbers for sizes, but this is a family"),
     (lambda: norm(ca.identity(2), tolerance=0), ArgumentError, "tolerance must be between 0 and 1"),
@@ -425,7 +425,7 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: spectrum(ca.correlation((224, 224), [[1, 2], [3, 4]])),
         TooLargeError,
-        "pass count= for the largest ones, or take norm(A)",
+        "pass count= for the largest ones, or use norm(A)",
     ),
     (
         lambda: spectrum(

@@ -157,7 +157,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
             "labels": np.zeros(70, dtype=int),
         },
         ArgumentError,
-        "has no layer with arrays to train",
+        "has no layer with weights",
     ),
     "a network half filled": ({"net": None}, ArgumentError, "dense1 has no weights, bias"),
     "what is no network": ({"net": "lenet"}, KindError, "fit takes a ca.Network, not a str"),
@@ -434,37 +434,37 @@ def test_where_interrupts_are_turned_off_they_stay_off() -> None:
 # Checkpoints.
 
 OTHERS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "another seed": (lambda place: train(network(), seed=3, checkpoint=place), "another seed:"),
+    "another seed": (lambda place: train(network(), seed=3, checkpoint=place), "differs in seed:"),
     "another optimiser": (
         lambda place: train(network(), optimizer="sgd", checkpoint=place),
-        "is from another run, with a different optimizer: pass another folder",
+        "is from another run, which differs in optimizer: pass another folder",
     ),
     "another batch size and loss": (
         lambda place: train(network(), batch_size=8, loss="mse", checkpoint=place),
-        "another batch_size, loss:",
+        "differs in batch_size, loss:",
     ),
     "another engine": (
         lambda place: train(network(), engine="sparse", checkpoint=place),
-        "another engine:",
+        "differs in engine:",
     ),
-    "another network": (lambda place: train(small(), checkpoint=place), "another network:"),
+    "another network": (lambda place: train(small(), checkpoint=place), "differs in network:"),
     "other images": (
         lambda place: ca.fit(
             network(), changed((0, 0, 0, 0), 0.5), LABELS, epochs=3, batch_size=16,
             optimizer="adam", seed=2, augment=augment, checkpoint=place,
         ),
-        "another samples:",
+        "differs in samples:",
     ),
     "other labels": (
         lambda place: ca.fit(
             network(), IMAGES, labels(0, (LABELS[0] + 1) % 4), epochs=3, batch_size=16,
             optimizer="adam", seed=2, augment=augment, checkpoint=place,
         ),
-        "another samples:",
+        "differs in samples:",
     ),
     "no augmentation": (
         lambda place: train(network(), augment=None, checkpoint=place),
-        "another augment:",
+        "differs in augment:",
     ),
 }  # fmt: skip
 
