@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,27 +35,44 @@ MOST_TAPS = 10**6
 """The largest number of taps along an axis for which non-zeros are counted."""
 
 
-def _cost(fitted: FittedConvolution, biases: int) -> Cost:
-    """Return the counts of a layer with a kernel, from its axes alone."""
-    geometry, pattern = fitted.geometry, Pattern(fitted.geometry)
-    if max(geometry.taps, default=1) > MOST_TAPS:
-        raise TooLargeError(
-            f"the non-zeros of a kernel of {geometry.taps} taps are counted tap by tap, over "
-            f"the limit of {MOST_TAPS} along an axis: use a smaller kernel"
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FittedKernel(FittedConvolution):
+    """A layer with a kernel at one input shape, with its counts."""
+
+    @cached_property
+    def cost(self) -> Cost:
+        """The counts without biases, from the axes alone."""
+        geometry, pattern = self.geometry, Pattern(self.geometry)
+        if max(geometry.taps, default=1) > MOST_TAPS:
+            raise TooLargeError(
+                f"the non-zeros of a kernel of {geometry.taps} taps are counted tap by tap, over "
+                f"the limit of {MOST_TAPS} along an axis: use a smaller kernel"
+            )
+        products = pattern.products
+        return Cost(
+            parameters=pattern.parameters,
+            nonzeros=products,
+            padded=pattern.parameters * math.prod(int(n) for n in geometry.out_spatial),
+            unshared=products,
+            connected=size_product(geometry.in_shape) * size_product(geometry.out_shape),
         )
-    # One bias for each output, as long as biases are not shared.
-    outputs = size_product(fitted.out_shape) if biases else 0
-    return Cost(
-        parameters=pattern.parameters + biases,
-        nonzeros=pattern.products,
-        padded=pattern.parameters * math.prod(int(n) for n in geometry.out_spatial),
-        unshared=pattern.products + outputs,
-        connected=size_product(geometry.in_shape) * size_product(geometry.out_shape) + outputs,
-    )
+
+    def cost_with(self, biases: int) -> Cost:
+        """Return the counts with a number of biases."""
+        if not biases:
+            return self.cost
+        # Without sharing there is a bias for each output.
+        cost, outputs = self.cost, size_product(self.out_shape)
+        return replace(
+            cost,
+            parameters=cost.parameters + biases,
+            unshared=cost.unshared + outputs,
+            connected=cost.connected + outputs,
+        )
 
 
 @dataclass(frozen=True, repr=False)
-class Conv(WindowedLayer[FittedConvolution]):
+class Conv(WindowedLayer[FittedKernel]):
     """A correlation layer with a bias, as PyTorch's and ONNX's Conv; see `ca.correlation`.
 
     Args:
@@ -84,7 +102,7 @@ class Conv(WindowedLayer[FittedConvolution]):
     bias: bool = True
     boundary: Boundary = "zeros"
 
-    def fit(self, shape: Shape) -> FittedConvolution:
+    def fit(self, shape: Shape) -> FittedKernel:
         inputs, dims = channels_of(shape), len(shape) - 1
         if isinstance(inputs, int) and inputs % self.groups:
             raise ShapeError(f"groups={self.groups} does not divide the {inputs} input channels")
@@ -98,7 +116,7 @@ class Conv(WindowedLayer[FittedConvolution]):
             groups=self.groups,
             boundary=self.boundary,
         )
-        return FittedConvolution(geometry.out_shape, geometry.axes, geometry=geometry)
+        return FittedKernel(geometry.out_shape, geometry.axes, geometry=geometry)
 
     def geometry(self, shape: Shape) -> Geometry:
         """Return the geometry over an input of this shape."""
@@ -127,11 +145,11 @@ class Conv(WindowedLayer[FittedConvolution]):
         return grouped_channels(self.out_channels, channels_of(shape), self.groups, outputs)
 
     def cost(self, *shapes: Shape) -> Cost:
-        return _cost(self.fitted(only_shape(shapes)), self.out_channels if self.bias else 0)
+        return self.fitted(only_shape(shapes)).cost_with(self.out_channels if self.bias else 0)
 
 
 @dataclass(frozen=True, repr=False)
-class ConvTranspose(WindowedLayer[FittedConvolution]):
+class ConvTranspose(WindowedLayer[FittedKernel]):
     """A transposed correlation layer with a bias, as PyTorch's ConvTranspose.
 
     See `ca.transposed_correlation`.
@@ -162,7 +180,7 @@ class ConvTranspose(WindowedLayer[FittedConvolution]):
     groups: int = 1
     bias: bool = True
 
-    def fit(self, shape: Shape) -> FittedConvolution:
+    def fit(self, shape: Shape) -> FittedKernel:
         inputs, dims = channels_of(shape), len(shape) - 1
         if self.out_channels % self.groups:
             raise ShapeError(
@@ -178,9 +196,7 @@ class ConvTranspose(WindowedLayer[FittedConvolution]):
             dilation=self.dilation,
             groups=self.groups,
         )
-        return FittedConvolution(
-            geometry.in_shape, geometry.axes, transposed=True, geometry=geometry
-        )
+        return FittedKernel(geometry.in_shape, geometry.axes, transposed=True, geometry=geometry)
 
     def geometry(self, shape: Shape) -> Geometry:
         """Return the geometry of the correlation whose adjoint this layer is."""
@@ -209,7 +225,7 @@ class ConvTranspose(WindowedLayer[FittedConvolution]):
         return grouped_channels(self.out_channels, channels_of(shape), self.groups, outputs)
 
     def cost(self, *shapes: Shape) -> Cost:
-        return _cost(self.fitted(only_shape(shapes)), self.out_channels if self.bias else 0)
+        return self.fitted(only_shape(shapes)).cost_with(self.out_channels if self.bias else 0)
 
 
 @dataclass(frozen=True, repr=False)
