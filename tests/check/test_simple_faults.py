@@ -110,7 +110,7 @@ CASES: list[tuple[str, Change, str, str]] = [
     ),
     ("max_pool", lambda r, p: [np.moveaxis(r[0], 1, -1)], "channels-last", "are not in the order"),
     ("forward", lambda r, p: [r[0][0]], "wrong-shape", "(3 axes instead of 4)"),
-    ("forward", lambda r, p: [r[0].ravel()], "wrong-shape", "(1 axis, where 4 belong)"),
+    ("forward", lambda r, p: [r[0].ravel()], "wrong-shape", "(1 axis instead of 4)"),
 ]
 
 
