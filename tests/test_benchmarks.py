@@ -508,7 +508,7 @@ def test_a_run_of_processes(
     words = ["--quick", "--jobs", examples, "--only", "right", "--only", "size", "--markdown"]
     assert run.main([*words, "--json", str(path)]) == 0
     text = capsys.readouterr().out
-    assert "other work before: 50% of the processors, so these ratios are not to be trusted" in text
+    assert "other work before: 50% of the processors, so these ratios are unreliable" in text
     assert "| right | absent | not installed: No module named 'no_such_library_anywhere'" in text
     assert "| size | convalg | 7 bytes |  |  | <= 8 bytes | yes |" in text
     assert "| size | other | 9 bytes |  |  |  |  |" in text

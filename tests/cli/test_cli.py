@@ -154,7 +154,7 @@ BAD = [
     ("--image nowhere.png", "cannot read 'nowhere.png' (No such file or directory)"),
     ("--image folder", "'folder' is a directory: give a PNG or JPEG image"),
     ("--image text.png", "'text.png' is not an image that can be read"),
-    ("--image grey.png --channels 3", "the layer takes 3 channels and the image has 1"),
+    ("--image grey.png --channels 3", "the layer has 3 input channels but the image has 1"),
     ("--image grey.png --shape 9", "image= needs a layer over two axes"),
     ("--out text.png", "cannot write the sheet to 'text.png' (Not a directory)"),
 ]
