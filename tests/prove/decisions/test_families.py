@@ -460,7 +460,7 @@ def test_no_sizes_at_all_is_unknown() -> None:
     layer = ca.correlation(n, ca.kernel(2 * n + 1))
     verdict = equal(layer, layer)
     assert verdict.status == "unknown"
-    assert verdict.reason == "there are no sizes at which both exist"
+    assert verdict.reason == "there are no sizes at which both operators exist"
 
 
 # -- bad input ------------------------------------------------------------------------------
