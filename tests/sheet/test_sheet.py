@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import io
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -595,16 +596,25 @@ def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     place = ca.explain(LAYERS["edge"]).write(tmp_path)
     before = place.read_bytes()
 
-    write = Path.write_bytes
+    class Full(io.BytesIO):
+        """A file on a full disk: it takes ten bytes."""
 
-    def full(self: Path, data: bytes) -> int:
-        if "html" not in self.name:
-            return write(self, data)
-        with self.open("wb") as file:
-            file.write(data[:10])
-        raise OSError(28, "No space left on device")
+        def __init__(self, file: Any) -> None:
+            super().__init__()
+            self.file = file
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+        def write(self, data: Any) -> int:
+            with self.file:
+                self.file.write(data[:10])
+            raise OSError(28, "No space left on device")
+
+    opened = Path.open
+
+    def full(self: Path, mode: str = "r", **options: Any) -> Any:
+        file = opened(self, mode, **options)
+        return Full(file) if "html" in self.name and mode == "xb" else file
+
+    monkeypatch.setattr(Path, "open", full)
     with pytest.raises(FileError, match=r"(?s)cannot write the sheet to .*No space left on device"):
         ca.explain(LAYERS["1-D"]).write(tmp_path)
     assert place.read_bytes() == before
