@@ -8,7 +8,6 @@ import sympy
 
 import convalg as ca
 from convalg import kernels
-from convalg.limits import format_bytes
 
 # Symbols.
 
@@ -301,9 +300,3 @@ def test_complex_numbers_are_averaged_as_numbers() -> None:
     y = ca.average_pool(2, 2)(np.array([1j, 2]))
     assert y.dtype.kind == "c"
     assert y.tolist() == [1 + 0.5j]
-
-
-def test_sizes_in_words() -> None:
-    words = format_bytes
-    assert [words(n) for n in (999, 999_600, 999_980_000_000)] == ["999 bytes", "1 MB", "1 TB"]
-    assert words(10**400) == "more than 1,000,000,000,000 TB"
