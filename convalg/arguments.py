@@ -33,7 +33,7 @@ def shown(value: object) -> str:
     return f"{text[: MOST_SHOWN // 3 + 1]}...{text[-MOST_SHOWN // 6 :]}"
 
 
-def one_of(value: Any, options: Collection[str], name: str) -> str:
+def one_of(value: object, options: Collection[str], name: str) -> str:
     """Return the value of an argument that must be one of several strings.
 
     Raises: ArgumentError for anything else, whatever its type.
@@ -48,7 +48,7 @@ def one_of(value: Any, options: Collection[str], name: str) -> str:
     raise ArgumentError(f"{name} must be {wanted}, not {shown(value)}")
 
 
-def a_kind(value: Any, kind: type, what: str) -> Any:
+def a_kind(value: object, kind: type, what: str) -> Any:
     """Return the value of an argument that must be an instance of a class.
 
     `what` is the start of the error message.
@@ -60,7 +60,7 @@ def a_kind(value: Any, kind: type, what: str) -> Any:
     raise KindError(f"{what}, not {shown(value)} ({type(value).__name__})")
 
 
-def a_function(value: Any, count: int, what: str) -> Any:
+def a_function(value: object, count: int, what: str) -> Any:
     """Return a function argument that accepts `count` positional arguments.
 
     `what` is the start of the error message. Functions without a signature, such as some written
@@ -83,7 +83,7 @@ def a_function(value: Any, count: int, what: str) -> Any:
     return value
 
 
-def as_path(path: Any, name: str = "path") -> Path:
+def as_path(path: object, name: str = "path") -> Path:
     """Return a `Path` from a string or a path.
 
     Raises: KindError for anything else, FileError for text that cannot be the name of a file.
@@ -102,7 +102,7 @@ def as_path(path: Any, name: str = "path") -> Path:
 
 def checked_number(
     name: str,
-    value: Any,
+    value: object,
     *,
     least: float = -math.inf,
     above: float = -math.inf,
@@ -132,7 +132,7 @@ def checked_number(
     return number
 
 
-def settle(config: Any, name: str, **bounds: float) -> None:
+def settle(config: object, name: str, **bounds: float) -> None:
     """Check a numeric field of a frozen dataclass and store it as an int or a float."""
     object.__setattr__(config, name, checked_number(name, getattr(config, name), **bounds))
 

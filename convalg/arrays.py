@@ -20,7 +20,7 @@ from convalg.size import is_expression
 Array = npt.NDArray[Any]
 
 
-def as_kernel(kernel: Any, name: str = "kernel") -> Array:
+def as_kernel(kernel: object, name: str = "kernel") -> Array:
     """Return the kernel as a read-only array of real numbers or of exact objects.
 
     Raises: KindError for anything that is not a real number or a SymPy expression,
@@ -41,7 +41,7 @@ def as_kernel(kernel: Any, name: str = "kernel") -> Array:
     return weights
 
 
-def as_numbers(values: Any, name: str) -> Array:
+def as_numbers(values: object, name: str) -> Array:
     """Return any array-like of numbers or SymPy expressions as an array, without casting.
 
     Integers in lists and tuples stay integers: those beyond 64 bits become an array of objects, as
@@ -65,7 +65,7 @@ def as_numbers(values: Any, name: str) -> Array:
     return _objects(array, name)
 
 
-def _array_of(values: Any, name: str) -> Array:
+def _array_of(values: object, name: str) -> Array:
     """Convert what is not an array yet into one."""
     if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
         values = np.array(values.tolist(), dtype=object)
@@ -84,7 +84,7 @@ def _array_of(values: Any, name: str) -> Array:
     return array
 
 
-def _refuse_rounding(values: Any, name: str) -> None:
+def _refuse_rounding(values: object, name: str) -> None:
     """Raise KindError for an integer next to floats that a float cannot represent exactly."""
     for value in _leaves(values):
         if isinstance(value, (int, np.integer)) and int(float(value)) != value:
@@ -120,7 +120,7 @@ def _leaves(values: Any) -> Iterator[Any]:
             yield value
 
 
-def _kinds(values: Any) -> Iterator[type]:
+def _kinds(values: object) -> Iterator[type]:
     """Yield the types of the numbers in nested lists and in their arrays."""
     for leaf in _leaves(values):
         yield leaf.dtype.type if isinstance(leaf, np.ndarray) else type(leaf)
@@ -137,7 +137,7 @@ def _refuse_masked_rows(values: Any, name: str) -> None:
                 _refuse_masked_rows(value, name)
 
 
-def _refuse_mask(values: Any, name: str) -> None:
+def _refuse_mask(values: object, name: str) -> None:
     """Raise KindError where an entry is masked: the value under a mask is not data."""
     if np.ma.is_masked(values):
         raise KindError(
@@ -178,7 +178,7 @@ def _objects(array: Array, name: str) -> Array:
     return result.reshape(array.shape)
 
 
-def batch_of(x: Any, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[int, ...]]:
+def batch_of(x: object, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[int, ...]]:
     """Return x as an array (samples, *shape), and the shape of its batch axes.
 
     Raises: ShapeError when x does not end in `shape`, KindError when it holds no numbers.
@@ -193,7 +193,7 @@ def batch_of(x: Any, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[in
     return values.reshape(math.prod(batch), *shape), batch
 
 
-def restored(owner: Any, state: dict[str, Any]) -> None:
+def restored(owner: object, state: dict[str, Any]) -> None:
     """Restore an object that is unpickled or copied, with its arrays read-only again."""
     for value in state.values():
         if isinstance(value, np.ndarray):
@@ -211,7 +211,7 @@ def swap_channels(kernel: Array, groups: int) -> Array:
     return each.reshape(groups * second, first // groups, *taps)
 
 
-def is_tensor(x: Any) -> bool:
+def is_tensor(x: object) -> bool:
     """Return whether x is a PyTorch tensor, without importing PyTorch.
 
     >>> is_tensor([1.0])
@@ -220,7 +220,7 @@ def is_tensor(x: Any) -> bool:
     return _is_of(x, "torch", "Tensor")
 
 
-def is_cupy(x: Any) -> bool:
+def is_cupy(x: object) -> bool:
     """Return whether x is a CuPy array, without importing CuPy.
 
     >>> is_cupy(np.ones(2))
@@ -229,7 +229,7 @@ def is_cupy(x: Any) -> bool:
     return _is_of(x, "cupy", "ndarray")
 
 
-def is_foreign(x: Any) -> bool:
+def is_foreign(x: object) -> bool:
     """Return whether x is an array of a library other than NumPy, such as PyTorch, CuPy or JAX.
 
     >>> is_foreign(np.ones(2)), is_foreign([1.0])
@@ -240,7 +240,7 @@ def is_foreign(x: Any) -> bool:
     return is_tensor(x) or is_cupy(x) or hasattr(x, "__array_namespace__")
 
 
-def _is_of(x: Any, library: str, name: str) -> bool:
+def _is_of(x: object, library: str, name: str) -> bool:
     return any(
         kind.__module__.partition(".")[0] == library and kind.__name__ == name
         for kind in type(x).__mro__
@@ -277,7 +277,7 @@ def largest(array: Array) -> int:
     return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
 
 
-def one_sample(x: Any, shape: tuple[Any, ...]) -> Array:
+def one_sample(x: object, shape: tuple[Any, ...]) -> Array:
     """Return x as an array of one sample.
 
     Raises: ShapeError when it has another shape or a batch.

@@ -32,7 +32,7 @@ MOST_LISTED = 4096
 """Up to this number of taps, they are counted in a Python loop."""
 
 
-def holds(condition: Any) -> bool:
+def holds(condition: object) -> bool:
     """Return whether a comparison of sizes is true for all values of their symbols."""
     return condition if isinstance(condition, bool) else condition == True  # noqa: E712
 
@@ -327,7 +327,7 @@ def output_size(
     return _unrounded(total, stride) // stride + 1
 
 
-def _unrounded(total: Any, stride: Any) -> Any:
+def _unrounded(total: object, stride: object) -> Any:
     """Remove the floor of a symbolic size that is divided and rounded down once more.
 
     Rule: floor((floor(a) + j) / s) = floor((a + j) / s) for integers j and s >= 1.

@@ -145,14 +145,14 @@ def correlation_geometry(
 
 
 def transposed_geometry(
-    shape: Any,
+    shape: object,
     kernel_shape: tuple[Size, ...],
     *,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    dilation: Any = 1,
-    groups: Any = 1,
+    stride: object = 1,
+    padding: object = 0,
+    output_padding: object = 0,
+    dilation: object = 1,
+    groups: object = 1,
 ) -> Geometry:
     """Return the geometry of the correlation whose adjoint is the requested transposed layer.
 
@@ -215,12 +215,12 @@ def transposed_geometry(
 
 
 def pooling_axes(
-    shape: Any,
-    size: Any,
+    shape: object,
+    size: object,
     *,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    stride: object = None,
+    padding: object = 0,
+    dilation: object = 1,
     ceil_mode: bool = False,
     conditions: list[Condition] | None = None,
 ) -> tuple[tuple[Axis, ...], tuple[tuple[Any, Any], ...]]:
@@ -256,7 +256,7 @@ def pooling_axes(
     return tuple(axes), pads
 
 
-def check_boundary(boundary: Any) -> None:
+def check_boundary(boundary: object) -> None:
     """Raise ArgumentError unless the boundary rule is one of `BOUNDARIES`."""
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         raise ArgumentError(
@@ -264,7 +264,7 @@ def check_boundary(boundary: Any) -> None:
         )
 
 
-def _meant(word: Any) -> str:
+def _meant(word: object) -> str:
     """Return a hint with the boundary or padding that another library's name means, or ""."""
     if not isinstance(word, str):
         return ""
@@ -330,7 +330,7 @@ def _kernel_rank_message(
 
 
 def _padding_of(
-    padding: Any,
+    padding: object,
     sizes: tuple[Size, ...],
     taps: tuple[Size, ...],
     strides: tuple[int, ...],
@@ -380,9 +380,9 @@ def check_reflect(
 
 
 def _check_kernel_fits(
-    outputs: Any,
-    n: Any,
-    taps: Any,
+    outputs: object,
+    n: object,
+    taps: object,
     dilation: int,
     pad: tuple[Any, Any],
     axis: int,

@@ -133,7 +133,7 @@ class _Sent:
     def __init__(self, pickled: bytes) -> None:
         self._pickled = pickled
 
-    def __call__(self, item: Any) -> Any:
+    def __call__(self, item: object) -> Any:
         return _received(self._pickled)(item)
 
 

@@ -70,14 +70,14 @@ def isl_name(name: str) -> str:
     return f"{name}_" if _TAKEN.fullmatch(name) else name
 
 
-def parameters(*values: Any) -> str:
+def parameters(*values: object) -> str:
     """Return isl's declaration of the symbols of some sizes: "[n, K] -> ", or ""."""
     symbols = {s.name for value in values for s in getattr(value, "free_symbols", ())}
     names = map(isl_name, symbols)
     return f"[{', '.join(sorted(names))}] -> " if names else ""
 
 
-def same_size(first: Any, second: Any) -> bool:
+def same_size(first: object, second: object) -> bool:
     """Return whether two sizes are equal for all values 0, 1, 2, ... of their symbols.
 
     Sizes that are written differently, as with ceilings or floors, may be equal.
@@ -100,7 +100,7 @@ def same_shape(first: Iterable[Any], second: Iterable[Any]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _same_symbolic(first: Any, second: Any) -> bool:
+def _same_symbolic(first: object, second: object) -> bool:
     import islpy
     import sympy
 
@@ -123,7 +123,7 @@ def _floors_only(value: Any) -> Any:
     """
     import sympy
 
-    def as_floor(inner: Any) -> Any:
+    def as_floor(inner: object) -> Any:
         above, below = sympy.together(inner).as_numer_denom()
         above = sympy.expand(above)
         if not above.could_extract_minus_sign() or not below.is_integer:

@@ -212,7 +212,7 @@ def as_size(
     return number
 
 
-def as_integer(value: Any, name: str, *, least: int | None = 1) -> int:
+def as_integer(value: object, name: str, *, least: int | None = 1) -> int:
     """Return an integer where symbols are not allowed.
 
     Raises: as `as_size`, and KindError for a symbol.
@@ -320,7 +320,7 @@ def larger(first: Any, second: Any) -> Any:
     return sympy.Max(first, second)
 
 
-def is_sequence(value: Any) -> bool:
+def is_sequence(value: object) -> bool:
     """Return whether a value is a sequence: a tuple, a list or an array of one axis."""
     return isinstance(value, (tuple, list)) or (
         hasattr(value, "ndim") and getattr(value, "ndim", 0) == 1

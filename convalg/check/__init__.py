@@ -8,7 +8,7 @@ passed that the function takes. Every check has the options of `SweepOptions`.
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 from convalg.check.adapters import (
     from_command,
@@ -51,7 +51,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def forward(f: Any, **options: Unpack[SweepOptions]) -> Report:
+def forward(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, *, stride, padding, dilation, groups) -> y`, a correlation layer.
 
     Shapes: x `(N, C, *spatial)`, w `(C_out, C_in // groups, *taps)`, y `(N, C_out, *out)`. The
@@ -72,7 +72,7 @@ def forward(f: Any, **options: Unpack[SweepOptions]) -> Report:
     return _check("forward", f, options)
 
 
-def backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
+def backward(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, g, *, stride, padding, dilation, groups) -> (dx, dw)`, its gradients.
 
     Shapes: as in `forward`, with g of the shape of y; dx as x, and dw as w, summed over the batch.
@@ -88,7 +88,7 @@ def backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
     return _check("backward", f, options)
 
 
-def transposed(f: Any, **options: Unpack[SweepOptions]) -> Report:
+def transposed(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, *, stride, padding, output_padding, dilation, groups) -> y`.
 
     Shapes: x `(N, C_in, *spatial)`, w `(C_in, C_out // groups, *taps)`, as in PyTorch. The options
@@ -103,7 +103,7 @@ def transposed(f: Any, **options: Unpack[SweepOptions]) -> Report:
     return _check("transposed", f, options)
 
 
-def transposed_backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
+def transposed_backward(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, g, *, stride, padding, output_padding, dilation, groups) -> (dx, dw)`.
 
     Shapes: as in `transposed`, with g of the shape of y. The options are those of `forward`.
@@ -118,7 +118,7 @@ def transposed_backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
     return _check("transposed_backward", f, options)
 
 
-def average_pool(f: Any, **options: Unpack[SweepOptions]) -> Report:
+def average_pool(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, *, size, stride, padding, ceil_mode, count_include_pad) -> y`.
 
     Shapes: x `(N, C, *spatial)`, y `(N, C, *out)`. The options are those of `forward`.
@@ -133,7 +133,7 @@ def average_pool(f: Any, **options: Unpack[SweepOptions]) -> Report:
     return _check("average_pool", f, options)
 
 
-def average_pool_backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
+def average_pool_backward(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, g, *, size, stride, padding, ceil_mode, count_include_pad) -> dx`.
 
     Shapes: as in `average_pool`, with g of the shape of y. The options are those of `forward`.
@@ -147,7 +147,7 @@ def average_pool_backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
     return _check("average_pool_backward", f, options)
 
 
-def max_pool(f: Any, **options: Unpack[SweepOptions]) -> Report:
+def max_pool(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, *, size, stride, padding, dilation, ceil_mode) -> y`.
 
     Shapes: x `(N, C, *spatial)`, y `(N, C, *out)`. The options are those of `forward`.
@@ -162,7 +162,7 @@ def max_pool(f: Any, **options: Unpack[SweepOptions]) -> Report:
     return _check("max_pool", f, options)
 
 
-def max_pool_backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
+def max_pool_backward(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, g, *, size, stride, padding, dilation, ceil_mode) -> dx`.
 
     Shapes: as in `max_pool`, with g of the shape of y. The gradient of a window goes to the first
@@ -178,7 +178,7 @@ def max_pool_backward(f: Any, **options: Unpack[SweepOptions]) -> Report:
     return _check("max_pool_backward", f, options)
 
 
-def _check(name: str, f: Any, options: SweepOptions) -> Report:
+def _check(name: str, f: object, options: SweepOptions) -> Report:
     """Run the check of a kind, with defaults for the options that are not given."""
     unknown = [option for option in options if option not in SweepOptions.__annotations__]
     if unknown:

@@ -64,7 +64,7 @@ def from_torch(function: Function) -> Function:
     >>> adapted = ca.check.from_torch(mine)  # then ca.check.forward(adapted)
     """
 
-    def adapted(*arrays: Array, **options: Any) -> Any:
+    def adapted(*arrays: Array, **options: object) -> Any:
         import torch
 
         named = {_TORCH.get(name, name): value for name, value in options.items()}
@@ -86,7 +86,7 @@ def from_torch_backward(function: Function) -> Function:
     >>> adapted = ca.check.from_torch_backward(mine)  # then ca.check.backward(adapted)
     """
 
-    def adapted(*arrays: Array, **options: Any) -> Any:
+    def adapted(*arrays: Array, **options: object) -> Any:
         import torch
 
         named = {_TORCH.get(name, name): value for name, value in options.items()}
@@ -108,7 +108,7 @@ def from_jax(function: Function) -> Function:
     >>> adapted = ca.check.from_jax(mine)  # then ca.check.forward(adapted)
     """
 
-    def adapted(*arrays: Array, **options: Any) -> Any:
+    def adapted(*arrays: Array, **options: object) -> Any:
         import jax.numpy as jnp
 
         result = function(*(jnp.asarray(a) for a in arrays), **options)
@@ -202,7 +202,7 @@ def from_command(
         for argument in arguments
     ]
 
-    def run(*given: Array, **options: Any) -> Any:
+    def run(*given: Array, **options: object) -> Any:
         if shutil.which(arguments[0]) is None:
             raise FileNotFoundError(f"the program {arguments[0]} does not exist")
         with empty_folder() as folder:

@@ -118,7 +118,7 @@ class Candidate:
             return Outcome({}, "needs-adapter", message, refused=refused)
         return Outcome({}, "raises", text, refused=refused)
 
-    def _read(self, answer: Any) -> Outcome:
+    def _read(self, answer: object) -> Outcome:
         """Return the result as arrays, one for each part."""
         names = list(self.kind.parts)
         values = [answer]
@@ -143,7 +143,7 @@ class Candidate:
             parts[name] = array.astype(float)
         return Outcome(parts)
 
-    def _advice(self, value: Any) -> str:
+    def _advice(self, value: object) -> str:
         """Return the advice for a tuple that was returned instead of one array."""
         if len(self.kind.parts) > 1 or not isinstance(value, tuple) or len(value) < 2:
             return ""
@@ -152,7 +152,7 @@ class Candidate:
         return alone + (f"; gradients are checked by {back} (--kind {back})" if back else "")
 
 
-def candidate(function: Any, kind: Kind) -> Candidate:
+def candidate(function: object, kind: Kind) -> Candidate:
     """Return a function as a candidate, with the options that it takes.
 
     Raises: KindError for an object that cannot be called with the arrays of its kind, or that
@@ -245,7 +245,7 @@ def _exception_text(error: BaseException) -> str:
     return terminal("".join(lines).strip()[:220], lines=True)
 
 
-def _described(value: Any) -> str:
+def _described(value: object) -> str:
     """Return a short description of a value."""
     if isinstance(value, (tuple, list)):
         return f"a {terminal(type(value).__name__)} of {len(value)}"

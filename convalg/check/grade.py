@@ -140,7 +140,7 @@ def grade(
 
 
 def grade_all(
-    targets: Iterable[str], kind: str = "forward", *, jobs: int | None = None, **options: Any
+    targets: Iterable[str], kind: str = "forward", *, jobs: int | None = None, **options: object
 ) -> list[Grade]:
     """Return the grade of each target, in order; the options are those of `grade`.
 

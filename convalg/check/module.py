@@ -29,7 +29,7 @@ BOUNDARIES = {
 BATCHES = (1, 2, 3)
 
 
-def layer(module: Any, in_shape: Any) -> tuple[Report, ...]:
+def layer(module: object, in_shape: object) -> tuple[Report, ...]:
     """Check a `torch.nn` layer, or an object with its attributes: forward, and its gradients.
 
     The layer is called with its own weights, in float64, and with inputs of small integers. It
@@ -63,7 +63,7 @@ def layer(module: Any, in_shape: Any) -> tuple[Report, ...]:
     return tuple(_report(KINDS[step], run, config, module, name) for step, run in steps)
 
 
-def _kind(module: Any, name: str) -> str:
+def _kind(module: object, name: str) -> str:
     # The name of a subclass alone may not reveal the kind.
     names = " ".join(base.__name__ for base in type(module).__mro__)
     if hasattr(module, "weight"):
@@ -127,7 +127,7 @@ def _config(module: Any, kind: str, shape: tuple[Any, ...]) -> Config:
     )
 
 
-def _problem(module: Any, config: Config, batch: int, draw: int) -> Problem:
+def _problem(module: object, config: Config, batch: int, draw: int) -> Problem:
     random = np.random.default_rng([SEED, batch, *[draw] * bool(draw)])
     weight = getattr(module, "weight", None)
     padding = getattr(module, "padding", 0)
@@ -156,10 +156,10 @@ def _prepared(module: Any) -> Any:
     return copy.deepcopy(module).double().eval().requires_grad_(True)
 
 
-def _forward(module: Any) -> Callable[..., Array]:
+def _forward(module: object) -> Callable[..., Array]:
     own = _prepared(module)
 
-    def forward(x: Array, *weights: Array, **options: Any) -> Array:
+    def forward(x: Array, *weights: Array, **options: object) -> Array:
         import torch
 
         y = own(torch.tensor(x)).detach().numpy()
@@ -172,10 +172,10 @@ def _forward(module: Any) -> Callable[..., Array]:
     return forward
 
 
-def _backward(module: Any) -> Callable[..., Any]:
+def _backward(module: object) -> Callable[..., Any]:
     own = _prepared(module)
 
-    def backward(x: Array, *rest: Array, **options: Any) -> Any:
+    def backward(x: Array, *rest: Array, **options: object) -> Any:
         import torch
 
         *weights, g = rest
@@ -188,7 +188,7 @@ def _backward(module: Any) -> Callable[..., Any]:
     return backward
 
 
-def _judged(tested: Candidate, module: Any, config: Config, batch: int, draw: int) -> CheckRun:
+def _judged(tested: Candidate, module: object, config: Config, batch: int, draw: int) -> CheckRun:
     """Return the run of the layer on a batch of random numbers."""
     kind = tested.kind
     p = _problem(module, config, batch, draw)
@@ -202,7 +202,7 @@ def _judged(tested: Candidate, module: Any, config: Config, batch: int, draw: in
 
 
 def _report(
-    kind: Kind, function: Callable[..., Any], config: Config, module: Any, name: str
+    kind: Kind, function: Callable[..., Any], config: Config, module: object, name: str
 ) -> Report:
     tested = Candidate(function, kind, kind.options, f"{name} ({', '.join(kind.parts)})")
     runs = []

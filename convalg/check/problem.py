@@ -293,7 +293,7 @@ class Answers:
         return answer(lambda _: result, p)
 
 
-def _hashable(value: Any) -> Any:
+def _hashable(value: object) -> Any:
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.char, value.tobytes()
     return value

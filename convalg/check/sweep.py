@@ -56,14 +56,14 @@ class Config:
         return {name: option_value(getattr(self, name)) for name in names}
 
 
-def option_value(value: Any) -> Any:
+def option_value(value: object) -> Any:
     """Return an option with equal values on all axes as a single value."""
     if isinstance(value, tuple):
         return value[0] if len(set(value)) == 1 else value
     return value
 
 
-def counts(dims: Any, cases: Any) -> tuple[int, int]:
+def counts(dims: object, cases: object) -> tuple[int, int]:
     """Return checked numbers of spatial axes and of configurations.
 
     Raises: ArgumentError for numbers out of range, KindError for another type.

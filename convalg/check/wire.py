@@ -67,7 +67,7 @@ def received(read: Read) -> tuple[dict[str, Any], dict[str, Array]]:
     return table, arrays
 
 
-def _is_shape(shape: Any) -> bool:
+def _is_shape(shape: object) -> bool:
     return (
         isinstance(shape, list)
         and len(shape) <= 32

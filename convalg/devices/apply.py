@@ -41,7 +41,7 @@ CHUNK = 2**25
 """Elements that one step may unfold at a time; larger batches are processed in slices."""
 
 
-def apply(operator: Operator, x: Any) -> Any:
+def apply(operator: Operator, x: object) -> Any:
     """Return A(x) for an array of another library, on its device.
 
     Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`, floating-point numbers in the
@@ -70,7 +70,7 @@ def kernel_gradient(layer: Convolution, x: Any, g: Any) -> Any:
     return sum(parts[1:], start=parts[0])
 
 
-def _check_engine(x: Any) -> None:
+def _check_engine(x: object) -> None:
     """Raise ArgumentError when an engine was requested: engines are for NumPy arrays only."""
     if chosen() != "auto":
         raise ArgumentError(
@@ -109,7 +109,7 @@ def pair(operator: Operator, x: Any, g: Any) -> tuple[Library, Any, Any]:
     return library, inputs, upstream
 
 
-def library_for(x: Any) -> Library:
+def library_for(x: object) -> Library:
     """Return the library of an array."""
     if is_tensor(x):
         from convalg.devices.torch import TORCH
@@ -162,7 +162,7 @@ def _widened(library: Library, operator: Operator, x: Any) -> Any:
     return wide
 
 
-def _integers(values: Any) -> Any:
+def _integers(values: object) -> Any:
     """Return an operator's numbers as an array. Raises: KindError for non-integers."""
     numbers = np.asarray(values)
     if numbers.dtype.kind in "biu":
@@ -224,7 +224,7 @@ _HELD: WeakKeyDictionary[Operator, dict[Any, Any]] = WeakKeyDictionary()
 """Tables and numbers of leaves on the devices that needed them, deleted with the leaf."""
 
 
-def _held(leaf: Operator, key: Any, make: Callable[[], Any]) -> Any:
+def _held(leaf: Operator, key: object, make: Callable[[], Any]) -> Any:
     held = _HELD.setdefault(leaf, {})
     if key not in held:
         held[key] = make()
@@ -311,7 +311,7 @@ def _folded(library: Library, leaf: Convolution | Patches, spread: Any) -> Any:
     return library.reshape(sums, (spread.shape[0], *geometry.in_shape))
 
 
-def _correlated(library: Library, leaf: Convolution | Patches, kernel: Any, x: Any) -> Any:
+def _correlated(library: Library, leaf: Convolution | Patches, kernel: Any, x: object) -> Any:
     """Return A(kernel) x, where one of the two has a batch axis of length one."""
     groups, outputs, _ = leaf.geometry.channels
     weights = library.reshape(kernel, (kernel.shape[0], groups, outputs, _terms(leaf.geometry)))
@@ -329,7 +329,7 @@ def _correlated_adjoint(library: Library, leaf: Convolution | Patches, kernel: A
     return _folded(library, leaf, spread)
 
 
-def _kernel_gradients(library: Library, leaf: Convolution | Patches, x: Any, g: Any) -> Any:
+def _kernel_gradients(library: Library, leaf: Convolution | Patches, x: object, g: Any) -> Any:
     """Return dL/dkernel for each sample, where x or g may have a batch axis of length one."""
     geometry = leaf.geometry
     groups, outputs, _ = geometry.channels
@@ -380,7 +380,7 @@ def _adjoint(node: Adjoint, step: Step) -> Step:
     return lambda library, g: _along(library, leaf, g, g.shape[0], taps=False, adjoint=True)
 
 
-def _layer(library: Library, leaf: Convolution, x: Any) -> Any:
+def _layer(library: Library, leaf: Convolution, x: object) -> Any:
     y = library.convolve(leaf, x)
     if y is not None:
         return y
@@ -388,7 +388,7 @@ def _layer(library: Library, leaf: Convolution, x: Any) -> Any:
     return _in_slices(library, leaf, lambda lib, part: _correlated(lib, leaf, kernel, part), x)
 
 
-def _layer_adjoint(library: Library, leaf: Convolution, g: Any) -> Any:
+def _layer_adjoint(library: Library, leaf: Convolution, g: object) -> Any:
     x = library.convolve_adjoint(leaf, g)
     if x is not None:
         return x
@@ -398,16 +398,16 @@ def _layer_adjoint(library: Library, leaf: Convolution, g: Any) -> Any:
     )
 
 
-def _patches(library: Library, leaf: Patches, x: Any) -> Any:
+def _patches(library: Library, leaf: Patches, x: object) -> Any:
     values = _numbers(library, leaf, x, leaf.values[None])
     step = _correlated_adjoint if leaf.transposed else _correlated
     return _in_slices(library, leaf, lambda lib, part: step(lib, leaf, part, values), x)
 
 
-def _patches_adjoint(library: Library, leaf: Patches, g: Any) -> Any:
+def _patches_adjoint(library: Library, leaf: Patches, g: object) -> Any:
     values = _numbers(library, leaf, g, leaf.values[None])
 
-    def step(library: Library, part: Any) -> Any:
+    def step(library: Library, part: object) -> Any:
         pair = (part, values) if leaf.transposed else (values, part)
         return _kernel_gradients(library, leaf, *pair)
 
@@ -452,7 +452,7 @@ def _summed(node: Sum, *steps: Step) -> Step:
 
 
 def _scaled(node: Scaled, step: Step) -> Step:
-    def run(library: Library, x: Any) -> Any:
+    def run(library: Library, x: object) -> Any:
         is_integer = library.kind(x) == "i"
         return step(library, x) * (int(node.factor) if is_integer else float(node.factor))
 

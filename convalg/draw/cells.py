@@ -19,7 +19,7 @@ LARGEST_TEXT, SMALLEST_TEXT = 9.0, 2.6  # points
 def squares(
     axes: Axes,
     positions: npt.ArrayLike,
-    colours: Any,
+    colours: object,
     *,
     edges: str = CELL_LINE,
     width: float = 0.3,
@@ -102,7 +102,7 @@ def board(
         axes.tick_params(labelsize=6, colors=INK)
 
 
-def number_text(value: Any) -> str:
+def number_text(value: object) -> str:
     """Return a number as short text; symbols and exact numbers unchanged.
 
     >>> number_text(np.float64(1 / 9)), number_text(np.int64(-1))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from convalg.arrays import as_numbers
@@ -21,7 +19,7 @@ MOST_COLUMNS = 120
 WIDEST, LARGEST_CELL, GAP = 11.0, 0.36, 0.35  # inches
 
 
-def faces(operator: Operator, *, x: Any = None) -> Drawing:
+def faces(operator: Operator, *, x: object = None) -> Drawing:
     """Draw a layer as three matrices side by side: A, A^T and B(x).
 
     y = A x = B(x) w, and the gradients are A^T dL/dy and B(x)^T dL/dy. An entry of B(x) is a
@@ -80,7 +78,7 @@ def faces(operator: Operator, *, x: Any = None) -> Drawing:
     return figure
 
 
-def _samples(operator: Operator, x: Any) -> list[str]:
+def _samples(operator: Operator, x: object) -> list[str]:
     """Return the text for each sample of an input."""
     if x is None:
         return [f"x{name}" for name in index_names(operator.in_shape)]

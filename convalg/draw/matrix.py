@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -58,7 +57,7 @@ class Cells:
     texts: list[str]
 
 
-def matrix(operator: Operator, *, row: Any = None) -> Drawing:
+def matrix(operator: Operator, *, row: object = None) -> Drawing:
     """Draw the matrix of an operator, each entry in the colour of its weight; zeros are blank.
 
     An entry of a layer (or of its adjoint) has the colour of its weight and, where there is room,
@@ -112,7 +111,7 @@ def matrix(operator: Operator, *, row: Any = None) -> Drawing:
     return figure
 
 
-def _row_of(operator: Operator, row: Any) -> int:
+def _row_of(operator: Operator, row: object) -> int:
     """Return the flat index of an output. Raises: ShapeError or ArgumentError for none."""
     shape = operator.out_shape
     indices = tuple(row) if isinstance(row, tuple | list) else (row,)
@@ -215,7 +214,7 @@ def draw_patch(
         figure.add_artist(edge)
 
 
-def kernel(operator: Operator, *, letters: Any = None) -> Drawing:
+def kernel(operator: Operator, *, letters: object = None) -> Drawing:
     """Draw the kernel of an operator, in the colours of its weights in `matrix`.
 
     The rows of panels are the output channels, the columns the input channels (of a group).

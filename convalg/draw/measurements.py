@@ -64,7 +64,7 @@ def _smallest(result: Spectrum) -> float:
     return 0.0 if last <= tiny else last
 
 
-def coverage(operator: Any) -> Drawing:
+def coverage(operator: object) -> Drawing:
     """Draw how often each output is written, as numbers and shades, to show checkerboards.
 
     Of several channels the first is drawn, and for more than 24 outputs per side only the shades.
@@ -98,7 +98,7 @@ def coverage(operator: Any) -> Drawing:
     return figure
 
 
-def effective_field(net: Network, node: str | None = None, x: Any = None) -> Drawing:
+def effective_field(net: Network, node: str | None = None, x: object = None) -> Drawing:
     """Draw how strongly an output of a node depends on each pixel, as a heat map.
 
     Without `x` it is the exact profile of a stack of layers with uniform kernels, over its entire

@@ -20,7 +20,7 @@ LARGEST_CELL = 0.42  # inches
 WIDEST = 9.0
 
 
-def pooling(pool: Map, x: Any, g: Any = None) -> Drawing:
+def pooling(pool: Map, x: object, g: object = None) -> Drawing:
     """Draw a pooling forward and backward: input, output, output gradient and input gradient.
 
     Every output has a colour, which it shares with the samples that contribute to it: the winners
@@ -73,7 +73,7 @@ def pooling(pool: Map, x: Any, g: Any = None) -> Drawing:
     return _drawn(panels)
 
 
-def _one(x: Any, shape: tuple[int, ...], name: str) -> Any:
+def _one(x: object, shape: tuple[int, ...], name: str) -> Any:
     values = as_numbers(x, name)
     if values.shape != shape:
         raise ShapeError(f"{name} must be one array of shape {shape}, not {values.shape}")

@@ -92,7 +92,7 @@ def layer_of(operator: Any, name: str) -> tuple[Convolution, bool]:
     return layer, transposed
 
 
-def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
+def output_of(operator: Operator, output: object) -> tuple[int, ...]:
     """Return the index of one output; by default the middle one of the first channel.
 
     Raises: ShapeError for another number of axes, ArgumentError outside the output.
@@ -112,7 +112,7 @@ def output_of(operator: Operator, output: Any) -> tuple[int, ...]:
     return index
 
 
-def sample_of(operator: Operator, x: Any) -> Array | None:
+def sample_of(operator: Operator, x: object) -> Array | None:
     """Return the values of one input, if given. Raises: ShapeError for another shape."""
     if x is None:
         return None

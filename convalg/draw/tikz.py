@@ -196,7 +196,7 @@ def modes(n: int, k: int, *, dilation: int = 1) -> str:
     return picture.text()
 
 
-def window(operator: Operator, output: Any = None, *, x: Any = None) -> str:
+def window(operator: Operator, output: object = None, *, x: object = None) -> str:
     """Return the kernel on the padded input at one output, as a TikZ picture.
 
     The arguments and errors are those of `draw.window`.

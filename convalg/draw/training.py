@@ -86,7 +86,7 @@ def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing
     return figure
 
 
-def _values(source: Any, node: str | None) -> tuple[Array, str]:
+def _values(source: object, node: str | None) -> tuple[Array, str]:
     if isinstance(source, Network):
         name = _first_kernel(source) if node is None else node
         source[name]
@@ -229,7 +229,7 @@ def history(course: Any) -> Drawing:
     return figure
 
 
-def _numbers(course: Any, name: str, longest: int | None = None) -> Array:
+def _numbers(course: object, name: str, longest: int | None = None) -> Array:
     """Return one list of a history as floats, with NaN for None."""
     values = getattr(course, name, None if longest is None else [])
     if values is None or isinstance(values, str) or not hasattr(values, "__iter__"):

@@ -7,7 +7,7 @@ import os
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ Point: TypeAlias = tuple[float, float]
 LEAST_NAMED = 0.13  # least inches of a cell with an index next to it
 
 
-def window(operator: Operator, output: Any = None, *, x: Any = None) -> Drawing:
+def window(operator: Operator, output: object = None, *, x: object = None) -> Drawing:
     """Draw the kernel on the padded input at one output, and the output.
 
     Weights have the colours of `matrix`. Each tap is drawn on the sample that it reads, so a
@@ -86,7 +86,7 @@ def window_animation(
     operator: Operator,
     path: str | os.PathLike[str],
     *,
-    x: Any = None,
+    x: object = None,
     milliseconds: int = 500,
     dpi: int = 90,
 ) -> Path:
@@ -144,7 +144,7 @@ def window_animation(
     return replace_file(file, page.getvalue())
 
 
-def _between(value: Any, name: str, least: int, most: int) -> int:
+def _between(value: object, name: str, least: int, most: int) -> int:
     number = int(as_size(value, name))
     if not least <= number <= most:
         raise ArgumentError(f"{name} must be from {least} to {most}, not {number}")

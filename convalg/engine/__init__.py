@@ -163,7 +163,7 @@ def _machine(
     return first.astype(work, copy=False), second.astype(work, copy=False), kind
 
 
-def _plan(geometry: Geometry, job: Any, signal: Array, result: np.dtype[Any]) -> EnginePlan:
+def _plan(geometry: Geometry, job: object, signal: Array, result: np.dtype[Any]) -> EnginePlan:
     last = len(signal) > 1 and signal.strides[0] == signal.itemsize
     return plan(geometry, job, len(signal), last, result.kind, chosen())
 

@@ -89,7 +89,7 @@ def total(terms: list[Array]) -> Array:
     return result
 
 
-def scaled(factor: Any, x: Array) -> Array:
+def scaled(factor: object, x: Array) -> Array:
     """Return factor * x, exact for integers."""
     if isinstance(factor, Fraction) and x.dtype.kind in "fc":
         factor = as_float(factor)

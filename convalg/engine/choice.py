@@ -137,7 +137,9 @@ def _plans(geometry: Geometry, job: Job, batch: int, last: bool) -> list[EngineP
 def _ways(layer: EngineLayer, batch: int, last: bool, *, slope: bool = False) -> list[EnginePlan]:
     """Return the plans for a layer, `run(kernel, x)`; with `slope`, its gradient, `run(x, g)`."""
 
-    def one(name: str, engine: Any, work: Work, *arguments: Any, zeros: bool = False) -> EnginePlan:
+    def one(
+        name: str, engine: Any, work: Work, *arguments: object, zeros: bool = False
+    ) -> EnginePlan:
         run = engine.gradient if slope else engine.forward
         return EnginePlan(name, work, partial(run, *arguments), zeros)
 

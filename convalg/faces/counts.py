@@ -105,7 +105,7 @@ def _support_size(operator: Operator) -> int:
     return int(support_matrix(operator).nnz)
 
 
-def _leaf_multiplications(leaf: Any) -> int:
+def _leaf_multiplications(leaf: object) -> int:
     match leaf:
         case Convolution():
             return leaf.pattern.products

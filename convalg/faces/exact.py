@@ -297,7 +297,7 @@ def _image(rows: Iterable[tuple[Iterable[int], Iterable[Any]]]) -> Image:
     return Image(lines, table)
 
 
-def _leaf(leaf: Any, lift: Lift) -> Image:
+def _leaf(leaf: object, lift: Lift) -> Image:
     match leaf:
         case Convolution():
             return _pattern_image(leaf.pattern, lifted(leaf.weights, lift))

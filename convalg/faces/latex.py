@@ -271,7 +271,7 @@ def _letters(kind: str, count: int) -> list[str]:
     return list(kind[:count]) if count <= len(kind) else [f"{kind[0]}_{k}" for k in range(count)]
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     """Return a size in LaTeX, in parentheses if it is negative or a sum."""
     text = expression(value)
     return text if re.fullmatch(r"[\w{}\\]+", text) else f"({text})"

@@ -113,7 +113,7 @@ def _piece(piece: Piece, raw: str, column: str) -> str:
     return f"({' and '.join(parts)})"
 
 
-def _leaf(leaf: Any) -> islpy.Map:
+def _leaf(leaf: object) -> islpy.Map:
     match leaf:
         case Convolution():
             return _projected(leaf.geometry, "o", "i")

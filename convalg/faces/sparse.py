@@ -42,7 +42,7 @@ def to_scipy(
     format: str = "csr",
     order: Order = "C",
     *,
-    out: Any = None,
+    out: object = None,
     max_bytes: int | None = None,
 ) -> Any:
     """Return the matrix as a SciPy sparse array; see `Operator.to_scipy`."""
@@ -175,7 +175,7 @@ def _refuse_objects(operator: Operator, dtype: np.dtype | None) -> None:
 
 
 def _result_type(operator: Operator) -> np.dtype:
-    def leaf(node: Any) -> np.dtype:
+    def leaf(node: object) -> np.dtype:
         return np.dtype(np.int8) if isinstance(node, Selection) else _values(node).dtype
 
     def node(parent: Operator, *images: np.dtype) -> np.dtype:
@@ -360,7 +360,7 @@ def _from_pattern(pattern: Pattern, weights: np.ndarray) -> Any:
     return _csr(pattern.csr_values(weights), indices, indptr, shape)
 
 
-def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: Any) -> Any:
+def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: object) -> Any:
     """Return SciPy's matrix of these arrays, which are sorted and without duplicates."""
     matrix = scipy.sparse.csr_array((data, indices, indptr), shape=shape, copy=False)
     matrix.has_sorted_indices = True
@@ -409,7 +409,7 @@ def _sum(node: Sum, *images: Any) -> Any:
     return result.tocsr()
 
 
-def _scaled(node: Scaled, image: Any) -> Any:
+def _scaled(node: Scaled, image: object) -> Any:
     matrix = _wide(image)
     matrix.data = scaled(_number(node.factor), matrix.data)
     return matrix
@@ -460,7 +460,7 @@ def _support_leaf(leaf: Any) -> Any:
     return _leaf(Matrix(ones, leaf.in_shape, leaf.out_shape), None)
 
 
-def _support_scaled(node: Scaled, image: Any) -> Any:
+def _support_scaled(node: Scaled, image: object) -> Any:
     return image
 
 

@@ -91,7 +91,7 @@ def _shortest(values: list[Any]) -> str:
     return _size_text(values[0] if alike else tuple(values))
 
 
-def _size_text(value: Any) -> str:
+def _size_text(value: object) -> str:
     if isinstance(value, tuple):
         tail = "," if len(value) == 1 else ""
         return f"({', '.join(map(_size_text, value))}{tail})"
@@ -204,7 +204,7 @@ def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = Fal
     return _call(f"transposed_{name}" if transposed else name, _sizes(shape), kernel, *options)
 
 
-def _leaf(leaf: Any, arrays: Callable[[Any], str] = array_words) -> str:
+def _leaf(leaf: object, arrays: Callable[[Any], str] = array_words) -> str:
     match leaf:
         case Convolution():
             return convolution_words(leaf.geometry, arrays(leaf.weights))

@@ -23,7 +23,7 @@ MOST_OPERATIONS = 2000
 """Larger expressions are not simplified."""
 
 
-def is_zero(value: Any) -> bool:
+def is_zero(value: object) -> bool:
     """Return whether a number or an expression is zero for all values of its symbols.
 
     Raises: UndecidableError where no available procedure decides it.
@@ -77,7 +77,7 @@ def _is_expanded_polynomial(value: Any) -> bool:
     return bool(value.is_Rational or value.is_Symbol or (is_power and value.base.is_Symbol))
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> Any:
     """Return the value at one point to `DIGITS` digits; None where it is undefined."""
     import sympy
 

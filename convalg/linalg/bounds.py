@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -56,7 +55,7 @@ class NormBounds:
         return min(self.circular, self.absolute_sum, self.gram, self.reshaped_bound)
 
 
-def norm_bounds(A: Any) -> NormBounds:  # noqa: N803
+def norm_bounds(A: object) -> NormBounds:  # noqa: N803
     """Return bounds on the norm of one convolution layer, its adjoint or a multiple of either.
 
     The bounds hold for every boundary, stride, dilation and number of groups. They are computed in

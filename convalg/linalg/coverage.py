@@ -59,7 +59,7 @@ class Coverage:
         return f"{verdict}: {times}" + (f"; {self.reason}" if self.reason else "")
 
 
-def coverage(A: Any) -> Coverage:  # noqa: N803
+def coverage(A: object) -> Coverage:  # noqa: N803
     """Count how often each output of a transposed layer, or of a stack of layers, is written.
 
     Rule: all weights are set to one and the operator is applied to ones, from one input channel.

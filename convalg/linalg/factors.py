@@ -68,7 +68,7 @@ def certified_top(
     return lower, False
 
 
-def _quotient(gram: Any, vector: Array) -> float:
+def _quotient(gram: object, vector: Array) -> float:
     return float(vector @ (gram @ vector) / (vector @ vector))
 
 

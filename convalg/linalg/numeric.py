@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from convalg.operators.leaves import Convolution
 from convalg.operators.tree import Operator, Scaled, scale
 
 
-def as_float(A: Any, call: str) -> Operator:  # noqa: N803
+def as_float(A: object, call: str) -> Operator:  # noqa: N803
     """Return the operator with entries in double precision.
 
     Raises: KindError unless it is an operator, SymbolicError for symbolic sizes or entries.
@@ -31,7 +30,7 @@ def as_float(A: Any, call: str) -> Operator:  # noqa: N803
     return mapped(operator, lambda values: cast(values, np.dtype(float)))
 
 
-def checked(A: Any, call: str) -> Operator:  # noqa: N803
+def checked(A: object, call: str) -> Operator:  # noqa: N803
     """Return A. Raises: KindError unless it is an operator, SymbolicError for symbolic sizes."""
     if not isinstance(A, Operator):
         raise KindError(

@@ -32,7 +32,7 @@ LARGEST_ELIMINATION = 16
 """The most rows or columns of a matrix whose entries are compared with zero one by one."""
 
 
-def rank(A: Any, *, max_bytes: int | None = None) -> int:  # noqa: N803
+def rank(A: object, *, max_bytes: int | None = None) -> int:  # noqa: N803
     """Return the rank of an operator or of any matrix (NumPy, SciPy, SymPy, nested lists).
 
     Exact for integers, fractions and SymPy expressions. With symbols it is the generic rank: the
@@ -72,7 +72,7 @@ def rank(A: Any, *, max_bytes: int | None = None) -> int:  # noqa: N803
     return int(matrix.to_field().to_sparse().rank())
 
 
-def null_space(A: Any, *, max_bytes: int | None = None) -> Array:  # noqa: N803
+def null_space(A: object, *, max_bytes: int | None = None) -> Array:  # noqa: N803
     """Return a basis of the null space of an operator or matrix.
 
     Args:
@@ -143,7 +143,7 @@ def _sympy_float() -> type:
     return sympy.Float
 
 
-def _entries(A: Any, call: str, max_bytes: int | None) -> Array:  # noqa: N803
+def _entries(A: object, call: str, max_bytes: int | None) -> Array:  # noqa: N803
     """Return the dense matrix: floats, or objects that are all exact."""
     if isinstance(A, Operator):
         A._need_numbers(call)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +13,8 @@ from convalg.linalg.numeric import as_float
 
 
 def solve(
-    A: Any,  # noqa: N803
-    y: Any,
+    A: object,  # noqa: N803
+    y: object,
     *,
     regularise: float = 0.0,
     tolerance: float = 1e-12,
@@ -87,7 +86,7 @@ def solve(
     return solutions.reshape(*batch, *operator.in_shape)
 
 
-def _number(value: Any, name: str) -> float:
+def _number(value: object, name: str) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise KindError(f"{name} must be one real number, not {value!r}")
     number = float(value)

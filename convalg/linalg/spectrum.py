@@ -76,7 +76,7 @@ class Spectrum:
         return f"Spectrum({many}, {ends}, {self.method})"
 
 
-def spectrum(A: Any, count: int | None = None, *, max_bytes: int | None = None) -> Spectrum:  # noqa: N803
+def spectrum(A: object, count: int | None = None, *, max_bytes: int | None = None) -> Spectrum:  # noqa: N803
     """Return the singular values, largest first: all min(rows, columns), or the `count` largest.
 
     A circular layer is block diagonal in the Fourier basis, with one (C_out, C_in) matrix per
@@ -145,7 +145,7 @@ def _spectrum(operator: Operator, count: int | None, max_bytes: int | None) -> S
     return Spectrum(np.linalg.svd(dense(operator), compute_uv=False)[:count], "dense")
 
 
-def norm(A: Any, *, tolerance: float = 1e-10) -> float:  # noqa: N803
+def norm(A: object, *, tolerance: float = 1e-10) -> float:  # noqa: N803
     """Return the operator norm, the largest singular value, of any operator.
 
     Lanczos iteration on the smaller of A^T A and A A^T, through A(x) and A.T(x) from a fixed

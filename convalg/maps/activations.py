@@ -41,7 +41,7 @@ class ElementwiseMap(Map):
     def _apply(self, x: Array) -> Array:
         return self.function(x)
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         slopes = self.slope(one_sample(x, self.in_shape))
         check_finite(slopes, f"the slope of {self.label}")
         return diagonal(slopes)
@@ -65,7 +65,7 @@ def relu(shape: Shape) -> ElementwiseMap:
     return _elementwise("relu", shape, _relu, _relu_slope)
 
 
-def leaky_relu(shape: Shape, slope: Any = 0.01) -> ElementwiseMap:
+def leaky_relu(shape: Shape, slope: object = 0.01) -> ElementwiseMap:
     """The leaky rectifier, applied to every entry: x where x is positive, `slope` * x elsewhere.
 
     Args:
@@ -147,7 +147,7 @@ class SoftmaxMap(Map):
         total = powers.sum(axis=batch_axis, keepdims=True, dtype=np.result_type(x, np.float32))
         return (powers / total).astype(x.dtype)
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """diag(p) - p p^T along the axis: diag(p) - diag(p) S^T S diag(p), with S the sum."""
         p = self(one_sample(x, self.in_shape))
         gain = diagonal(p)
@@ -202,7 +202,7 @@ class LogSoftmax(Map):
             total = np.exp(shifted).sum(axis=batch_axis, keepdims=True, dtype=dtype)
             return (shifted - np.log(total)).astype(x.dtype)
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """I - S^T S diag(p) along the axis, with p the softmax and S the sum."""
         p = SoftmaxMap(self.in_shape, self.axis)(one_sample(x, self.in_shape))
         total = sum_over(self.in_shape, (self.axis,))
@@ -245,7 +245,7 @@ def sum_over(shape: tuple[Any, ...], axes: tuple[int, ...]) -> Selection:
 
 def _elementwise(
     name: str,
-    shape: Any,
+    shape: object,
     function: Callable[[Array], Array],
     slope: Callable[[Array], Array],
     options: str = "",
@@ -268,18 +268,18 @@ def _relu_slope(x: Array) -> Array:
     return _where_positive(x, 1, 0)
 
 
-def _leaky(slope: Any, x: Array) -> Array:
+def _leaky(slope: object, x: Array) -> Array:
     # Only the entries that are scaled may overflow. Both results are int64 for integers: NumPy has
     # no integer type for uint64 together with int64.
     low = x if x.dtype.kind == "O" else np.where(x > 0, 0, x).astype(x.dtype)
     return _chosen(x, engine.scaled(1, x), engine.scaled(slope, low))
 
 
-def _leaky_slope(slope: Any, x: Array) -> Array:
+def _leaky_slope(slope: object, x: Array) -> Array:
     return _where_positive(x, 1, slope)
 
 
-def _where_positive(x: Array, yes: Any, no: Any) -> Array:
+def _where_positive(x: Array, yes: object, no: object) -> Array:
     """`yes` where an entry is positive, `no` elsewhere; NaN stays NaN."""
     chosen = _chosen(x, np.full(x.shape, yes), np.full(x.shape, no))
     if x.dtype.kind != "f":

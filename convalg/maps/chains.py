@@ -40,7 +40,7 @@ class Chain(Map):
             x = factor(x)
         return x
 
-    def _steps(self, x: Any) -> list[tuple[Map, Array]]:
+    def _steps(self, x: object) -> list[tuple[Map, Array]]:
         """Return each map with its input, in the order of application."""
         value = one_sample(x, self.in_shape)
         steps = []
@@ -49,14 +49,14 @@ class Chain(Map):
             value = factor(value)
         return steps
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         return compose(*(factor.at(value) for factor, value in reversed(self._steps(x))))
 
     @property
     def parameters(self) -> dict[str, Array]:
         return _named(tuple(reversed(self.factors)))
 
-    def by(self, name: str, x: Any) -> Operator:
+    def by(self, name: str, x: object) -> Operator:
         number, own = _split(name, len(self.factors), self)
         steps = self._steps(x)
         factor, value = steps[number]
@@ -100,7 +100,7 @@ class Branches(Map):
             outputs = [engine.total([y]) for y in outputs]
         return np.concatenate(outputs, self.axis + 1)
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         value = one_sample(x, self.in_shape)
         pairs = zip(self._joins, self.parts, strict=True)
         return add_operators(*(compose(join, part.at(value)) for join, part in pairs))
@@ -109,7 +109,7 @@ class Branches(Map):
     def parameters(self) -> dict[str, Array]:
         return _named(self.parts)
 
-    def by(self, name: str, x: Any) -> Operator:
+    def by(self, name: str, x: object) -> Operator:
         number, own = _split(name, len(self.parts), self)
         return compose(self._joins[number], self.parts[number].by(own, x))
 
@@ -140,7 +140,7 @@ class Affine(Map):
         spread = spread_over(self.bias, self.out_shape)
         return engine.total([y, np.broadcast_to(spread, y.shape)])
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         one_sample(x, self.in_shape)
         return self.operator
 
@@ -148,7 +148,7 @@ class Affine(Map):
     def parameters(self) -> dict[str, Array]:
         return {**self.operator.parameters, "bias": self.bias}
 
-    def by(self, name: str, x: Any) -> Operator:
+    def by(self, name: str, x: object) -> Operator:
         if not isinstance(name, str) or name != "bias":
             return self.operator.by(name, x)
         one_sample(x, self.in_shape)
@@ -160,7 +160,7 @@ class Affine(Map):
         return f"affine({self.operator!r}, {array_words(self.bias)})"
 
 
-def affine(operator: Operator, bias: Any) -> Affine:
+def affine(operator: Operator, bias: object) -> Affine:
     """An operator plus a bias, y = A x + b: a map that is linear only if b = 0.
 
     Args:
@@ -289,14 +289,14 @@ def missing(owner: Map, name: str) -> AttributeError:
     return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}")
 
 
-def scaled(factor: Any, one: Map) -> Map:
+def scaled(factor: object, one: Map) -> Map:
     """A number times a map. Raises: KindError unless the factor is one real number or symbol."""
     from convalg.operators.make import identity
 
     return chain(scale(factor, identity(one.out_shape)), one)
 
 
-def chain(*maps: Any) -> Map:
+def chain(*maps: object) -> Map:
     """The composition, flattened; adjacent operators are not merged and keep their parameters.
 
     Raises: KindError unless all are maps, ShapeError when the output shape of one is not the input
@@ -319,7 +319,7 @@ def chain(*maps: Any) -> Map:
     return Chain(tuple(factors))
 
 
-def add(*maps: Any) -> Map:
+def add(*maps: object) -> Map:
     """The sum of maps that share one input, flattened.
 
     Raises: KindError unless all are maps, ShapeError unless the shapes agree.
@@ -355,7 +355,7 @@ def spreading(before: tuple[Any, ...], after: tuple[Any, ...]) -> Operator:
     return gathering(table, before, after)
 
 
-def _checked_axis(axis: Any, shapes: list[tuple[Any, ...]]) -> int:
+def _checked_axis(axis: object, shapes: list[tuple[Any, ...]]) -> int:
     """Raises: ShapeError unless the shapes agree everywhere but on the axis."""
     first = shapes[0]
     number = as_size(axis, "axis", least=-len(first))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ class Loss(ABC):
         """Return how many labels have the highest score; None for targets that are not labels."""
 
     @abstractmethod
-    def check_targets(self, targets: Any, out_shape: tuple[int, ...], count: int) -> Array:
+    def check_targets(self, targets: object, out_shape: tuple[int, ...], count: int) -> Array:
         """Return the targets of a data set, (count, ...), as an array for training.
 
         Raises: ShapeError, KindError or ArgumentError naming the invalid target and its index.
@@ -92,7 +91,7 @@ class CrossEntropy(Loss):
         _check_batch(scores, targets, scores.shape[1:])
         return int(np.count_nonzero(scores.argmax(axis=0) == targets))
 
-    def check_targets(self, targets: Any, out_shape: tuple[int, ...], count: int) -> Array:
+    def check_targets(self, targets: object, out_shape: tuple[int, ...], count: int) -> Array:
         """Return the labels, (count, *spatial) int64, for scores of shape (classes, *spatial).
 
         Raises:
@@ -145,7 +144,7 @@ class MeanSquaredError(Loss):
         """
         return CrossEntropy().hits(scores, targets) if _are_labels(targets) else None
 
-    def check_targets(self, targets: Any, out_shape: tuple[int, ...], count: int) -> Array:
+    def check_targets(self, targets: object, out_shape: tuple[int, ...], count: int) -> Array:
         """Return the targets: floats (count, *out_shape) or int64 labels (count, *out_shape[1:]).
 
         Raises:
@@ -172,7 +171,7 @@ class MeanSquaredError(Loss):
 LOSSES: dict[str, Callable[[], Loss]] = {"cross_entropy": CrossEntropy, "mse": MeanSquaredError}
 
 
-def loss_named(value: Any) -> Loss:
+def loss_named(value: object) -> Loss:
     """Return the loss of that name; a Loss is returned unchanged.
 
     Raises:
@@ -212,7 +211,7 @@ def _check_shape(array: Array, wanted: tuple[int, ...], what: str) -> None:
         )
 
 
-def _checked_labels(targets: Any, out_shape: tuple[int, ...], count: int) -> Array:
+def _checked_labels(targets: object, out_shape: tuple[int, ...], count: int) -> Array:
     labels = as_array(targets, "labels")
     if not _are_labels(labels):
         raise KindError(

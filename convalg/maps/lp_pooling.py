@@ -127,7 +127,7 @@ class LpPoolMap(Map):
         """A batch, or one sample, reshaped to the axes that the windows run over."""
         return x.reshape(-1, *(int(axis.in_size) for axis in self.total.axes))
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """The Jacobian diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
         value = one_sample(x, self.in_shape)
         if self.p == 1:

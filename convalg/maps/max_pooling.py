@@ -34,11 +34,11 @@ from convalg.size import (
 
 def max_pool(
     shape: Shape,
-    size: Any,
+    size: object,
     *,
-    stride: Any = None,
+    stride: object = None,
     padding: Padding = 0,
-    dilation: Any = 1,
+    dilation: object = 1,
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Extremum:
@@ -69,11 +69,11 @@ def max_pool(
 
 def min_pool(
     shape: Shape,
-    size: Any,
+    size: object,
     *,
-    stride: Any = None,
+    stride: object = None,
     padding: Padding = 0,
-    dilation: Any = 1,
+    dilation: object = 1,
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Extremum:
@@ -101,7 +101,7 @@ def global_max_pool(shape: Shape, *, channels: int | None = None) -> Extremum:
     return max_pool(shape, as_shape(shape), channels=channels)
 
 
-def adaptive_max_pool(shape: Shape, out_shape: Any, *, channels: int | None = None) -> Extremum:
+def adaptive_max_pool(shape: Shape, out_shape: object, *, channels: int | None = None) -> Extremum:
     """The largest sample of each window of `adaptive_pool`: a map.
 
     Arguments and errors: as for `adaptive_pool`.
@@ -143,7 +143,7 @@ class Extremum(Map):
     def __repr__(self) -> str:
         return self.label
 
-    def indices(self, x: Any) -> Array:
+    def indices(self, x: object) -> Array:
         """Return the index of each extremum, flat and row-major within its channel.
 
         The index is -1 where a window has only padding.
@@ -164,7 +164,7 @@ class Extremum(Map):
     def _apply(self, x: Array) -> Array:
         return self._winners(x)[0]
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """The selection of the extrema at one sample; its adjoint routes each gradient back."""
         value = one_sample(x, self.in_shape)
         winners = self._winners(value[None])[1].reshape(-1, self.table.shape[1])
@@ -214,8 +214,8 @@ class Extremum(Map):
 
 def _extremum(
     name: Literal["max_pool", "min_pool"],
-    shape: Any,
-    size: Any,
+    shape: object,
+    size: object,
     options: dict[str, Any],
     channels: int | None,
 ) -> Extremum:

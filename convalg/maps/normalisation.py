@@ -57,7 +57,7 @@ class BatchNormMap(Map):
     def _apply(self, x: Array) -> Array:
         return self._spread(self.scale) * self._normalised(x) + self._spread(self.offset)
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """The same diagonal at every x: scale / sqrt(variance + epsilon), by channel."""
         deviation = self._deviation(one_sample(x, self.in_shape))
         gain = diagonal(_narrowed(self.scale / deviation, self.scale, self.variance))
@@ -68,7 +68,7 @@ class BatchNormMap(Map):
     def parameters(self) -> dict[str, Array]:
         return {"scale": self.scale, "offset": self.offset}
 
-    def by(self, name: str, x: Any) -> Operator:
+    def by(self, name: str, x: object) -> Operator:
         if not isinstance(name, str) or name not in self.parameters:
             return super().by(name, x)
         value = one_sample(x, self.in_shape)
@@ -81,12 +81,12 @@ class BatchNormMap(Map):
 
 def batch_norm(
     shape: Shape,
-    mean: Any,
-    variance: Any,
+    mean: object,
+    variance: object,
     *,
-    scale: Any = 1,
-    offset: Any = 0,
-    epsilon: Any = 1e-5,
+    scale: object = 1,
+    offset: object = 0,
+    epsilon: object = 1e-5,
 ) -> BatchNormMap:
     """Batch norm in inference, with fixed statistics: an affine map of each channel.
 
@@ -142,7 +142,7 @@ class TrainingBatchNorm(Map):
         axes = tuple(k for k in range(len(self.in_shape)) if k != 1)
         return sum_over(self.in_shape, axes)
 
-    def statistics(self, x: Any) -> tuple[Array, Array]:
+    def statistics(self, x: object) -> tuple[Array, Array]:
         """Return the mean and the biased variance of each channel of one batch.
 
         Floats are summed in float64; exact objects stay exact.
@@ -186,7 +186,7 @@ class TrainingBatchNorm(Map):
         scaled = [self._spread(self.scale) * self._parts(batch)[0] for batch in x]
         return np.array(scaled).reshape(x.shape) + self._spread(self.offset)
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """diag(scale / sigma) (I - M - diag(z) M diag(z)), M the channel mean, z the normalised x.
 
         Source: Ioffe & Szegedy 2015, the derivatives in section 3.
@@ -203,7 +203,7 @@ class TrainingBatchNorm(Map):
     def parameters(self) -> dict[str, Array]:
         return {"scale": self.scale, "offset": self.offset}
 
-    def by(self, name: str, x: Any) -> Operator:
+    def by(self, name: str, x: object) -> Operator:
         if not isinstance(name, str) or name not in self.parameters:
             return super().by(name, x)
         z, _ = self._parts(one_sample(x, self.in_shape))
@@ -215,7 +215,7 @@ class TrainingBatchNorm(Map):
 
 
 def batch_norm_training(
-    shape: Shape, *, scale: Any = 1, offset: Any = 0, epsilon: Any = 1e-5
+    shape: Shape, *, scale: object = 1, offset: object = 0, epsilon: object = 1e-5
 ) -> TrainingBatchNorm:
     """Batch norm in training: a map of an entire batch, in which each sample depends on all others.
 
@@ -288,7 +288,7 @@ class LocalResponseNorm(Map):
         with np.errstate(invalid="ignore"):
             return _narrowed(x * _power(self._level(x), -self.beta), x)
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """diag(u^-b) - (2 a b / n) diag(x u^(-b-1)) W diag(x), u the level, W the window sum."""
         value = as_floats(one_sample(x, self.in_shape))
         level = self._level(value)
@@ -343,7 +343,7 @@ def local_response_norm(
     return LocalResponseNorm(Selection(axes, sizes, sizes), span, *constants)
 
 
-def _per_channel(values: Any, name: str, channels: int) -> Array:
+def _per_channel(values: object, name: str, channels: int) -> Array:
     """Return one number per channel, given one number for all or one each."""
     numbers_given = as_numbers(values, name)
     check_finite(numbers_given, name)
@@ -371,7 +371,7 @@ def _epsilon(value: Any) -> Any:
     return value
 
 
-def _number(value: Any, name: str) -> Any:
+def _number(value: object, name: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise KindError(f"{name} must be a number, not {value!r}")
     if not math.isfinite(value):

@@ -113,13 +113,13 @@ class Recurrent(Map):
             states.append(state)
         return fed, np.stack(carried, axis=1), np.stack(states, axis=1)
 
-    def _slopes(self, x: Any) -> tuple[Array, Array, Array, Array, Array]:
+    def _slopes(self, x: object) -> tuple[Array, Array, Array, Array, Array]:
         """Return one sample, its hidden states before every step, and the cell's slopes there."""
         sample = one_sample(x, self.in_shape)
         fed, carried, states = (array[0] for array in self._run(sample[None]))
         return sample, states[:-1, 0], *self.cell.slopes(fed, carried, states[:-1])
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """The Jacobian of all hidden states by all inputs: block lower triangular.
 
         Rule: (I - N)^-1 D, with D the derivative by the input of the same step and N that by the
@@ -142,7 +142,7 @@ class Recurrent(Map):
             **named,
         }
 
-    def by(self, name: str, x: Any) -> Operator:
+    def by(self, name: str, x: object) -> Operator:
         """The Jacobian of the hidden states by a parameter.
 
         The effect of the parameter at each step is propagated to the later steps and summed.
@@ -230,7 +230,7 @@ class Recurrent(Map):
         return f"{self.cell.name}({self.steps}, {', '.join(arrays)}{self.cell.options})"
 
 
-def linear_recurrence(steps: int, input_weights: Any, hidden_weights: Any) -> Operator:
+def linear_recurrence(steps: int, input_weights: object, hidden_weights: object) -> Operator:
     """The recurrence h_t = W h_(t-1) + U x_t from h_0 = 0: an RNN that is a linear operator.
 
     It is block Toeplitz and block lower triangular: block (t, s) is W^(t-s) U. Its adjoint is
@@ -270,12 +270,12 @@ def linear_recurrence(steps: int, input_weights: Any, hidden_weights: Any) -> Op
 
 def rnn(
     steps: int,
-    input_weights: Any,
-    hidden_weights: Any,
-    bias: Any = None,
+    input_weights: object,
+    hidden_weights: object,
+    bias: object = None,
     *,
     activation: Literal["tanh", "relu", "linear"] = "tanh",
-    initial: Any = None,
+    initial: object = None,
 ) -> Recurrent:
     """The hidden states of an RNN at all steps: a map, h_t = f(U x_t + W h_(t-1) + b).
 
@@ -310,7 +310,12 @@ def rnn(
 
 
 def lstm(
-    steps: int, input_weights: Any, hidden_weights: Any, bias: Any = None, *, initial: Any = None
+    steps: int,
+    input_weights: object,
+    hidden_weights: object,
+    bias: object = None,
+    *,
+    initial: object = None,
 ) -> Recurrent:
     """The hidden states of an LSTM at all steps: a map. Integers give floats.
 
@@ -342,12 +347,12 @@ def lstm(
 
 def gru(
     steps: int,
-    input_weights: Any,
-    hidden_weights: Any,
-    input_bias: Any = None,
-    hidden_bias: Any = None,
+    input_weights: object,
+    hidden_weights: object,
+    input_bias: object = None,
+    hidden_bias: object = None,
     *,
-    initial: Any = None,
+    initial: object = None,
 ) -> Recurrent:
     """The hidden states of a GRU at all steps: a map. Integers give floats.
 
@@ -380,12 +385,12 @@ def gru(
 
 def _recurrent(
     cell: RecurrentCell,
-    steps: Any,
-    input_weights: Any,
-    hidden_weights: Any,
-    input_bias: Any,
-    hidden_bias: Any,
-    initial: Any,
+    steps: object,
+    input_weights: object,
+    hidden_weights: object,
+    input_bias: object,
+    hidden_bias: object,
+    initial: object,
 ) -> Recurrent:
     count, inputs, hiddens = _checked(cell.name, cell.gates, steps, input_weights, hidden_weights)
     rows, hidden = hiddens.shape
@@ -400,7 +405,7 @@ def _recurrent(
 
 
 def _checked(
-    name: str, gates: int, steps: Any, input_weights: Any, hidden_weights: Any
+    name: str, gates: int, steps: object, input_weights: object, hidden_weights: object
 ) -> tuple[int, Array, Array]:
     """Return the number of steps and the weights. Raises: ShapeError where they do not agree."""
     (count, *more) = concrete_shape(steps, "steps")
@@ -427,7 +432,7 @@ def _checked(
     return count, as_kernel(inputs, "input_weights"), as_kernel(hiddens, "hidden_weights")
 
 
-def _of_shape(values: Any, name: str, shape: tuple[int, ...]) -> Array:
+def _of_shape(values: object, name: str, shape: tuple[int, ...]) -> Array:
     array = as_numbers(values, name)
     if array.shape != shape:
         raise ShapeError(f"{name} must be an array of shape {shape}, not {array.shape}")

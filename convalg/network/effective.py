@@ -91,7 +91,7 @@ class EffectiveField:
         return float(inside.sum() / self.values.sum())
 
 
-def effective_field(net: Graph, node: str, x: Any) -> EffectiveField:
+def effective_field(net: Graph, node: str, x: object) -> EffectiveField:
     """See `Network.effective_receptive_field`."""
     return _profile(net, node) if x is None else _gradient(net, node, x)
 
@@ -151,7 +151,7 @@ def _stack(net: Graph, node: str) -> list[str]:
     return path[::-1]
 
 
-def _gradient(net: Graph, node: str, x: Any) -> EffectiveField:
+def _gradient(net: Graph, node: str, x: object) -> EffectiveField:
     """Return the field from the gradient of the central output, summed over channels."""
     operator = jacobian(net, x, node)
     shape = net.shapes[node]

@@ -80,7 +80,7 @@ class ReceptiveField:
         """
         return self.reach.exact
 
-    def center(self, u: Any = 0) -> tuple[Any, ...]:
+    def center(self, u: object = 0) -> tuple[Any, ...]:
         """Return the centre of the field of an output, by axis.
 
         Args:
@@ -95,7 +95,7 @@ class ReceptiveField:
             for span, index in zip(self.reach.spans, self._unit(u), strict=True)
         )
 
-    def box(self, u: Any = 0, *, clip: bool = False) -> tuple[tuple[Any, Any], ...]:
+    def box(self, u: object = 0, *, clip: bool = False) -> tuple[tuple[Any, Any], ...]:
         """Return the first and the last position that an output reads, by axis.
 
         Args:
@@ -136,7 +136,7 @@ class ReceptiveField:
             for (low, high), n in zip(hulls, sizes, strict=True)
         )
 
-    def positions(self, u: Any = 0) -> tuple[list[int], ...]:
+    def positions(self, u: object = 0) -> tuple[list[int], ...]:
         """Return the positions of the image that an output actually reads, by axis, without holes.
 
         These are the projections onto the axes; `mask` is the set itself. After an opaque layer
@@ -157,7 +157,7 @@ class ReceptiveField:
         """
         return dependence.positions(self._read(u), len(self.net.in_shape) - 1)
 
-    def holes(self, u: Any = 0) -> tuple[list[int], ...]:
+    def holes(self, u: object = 0) -> tuple[list[int], ...]:
         """Return the positions between the first and the last that are not read, by axis.
 
         Raises: as `positions`.
@@ -172,7 +172,7 @@ class ReceptiveField:
             for line in self.positions(u)
         )
 
-    def mask(self, u: Any = 0) -> Array:
+    def mask(self, u: object = 0) -> Array:
         """Return which pixels an output depends on, as booleans of the image's spatial shape.
 
         This is exact for generic weights; after an opaque layer, it is all that may be read.
@@ -188,7 +188,7 @@ class ReceptiveField:
         read = self._read(u)
         return dependence.mask(read, tuple(int(n) for n in self.net.in_shape[1:]))
 
-    def readers(self, i: Any) -> tuple[list[int], ...]:
+    def readers(self, i: object) -> tuple[list[int], ...]:
         """Return the outputs that read a pixel, by axis.
 
         Args:
@@ -256,7 +256,7 @@ class ReceptiveField:
         """All sizes that must be numbers where sets are listed."""
         return (*self.net.in_shape, *self.net.shapes[self.node], *self.reach.sizes)
 
-    def _unit(self, u: Any) -> tuple[Any, ...]:
+    def _unit(self, u: object) -> tuple[Any, ...]:
         """Return the index of a unit on the lattice that it reads from."""
         shape, kind = self.net.shapes[self.node], self.reach.kind
         if kind == "lattice":
@@ -270,7 +270,7 @@ class ReceptiveField:
         self._own(u)
         return (0,) * len(self.reach.fans)
 
-    def _own(self, u: Any) -> tuple[Any, ...]:
+    def _own(self, u: object) -> tuple[Any, ...]:
         """Return the index of a unit of a node with or without spatial axes."""
         shape = self.net.shapes[self.node]
         if len(shape) > 1:
@@ -285,7 +285,7 @@ class ReceptiveField:
                 f"relation() of {self!r}"
             )
 
-    def _read(self, u: Any) -> list[Indices]:
+    def _read(self, u: object) -> list[Indices]:
         """Return the entries of the input that a unit reads."""
         self._check_sizes()
         shape = tuple(int(n) for n in self.net.shapes[self.node])
@@ -303,7 +303,7 @@ class ReceptiveField:
         return dependence.inputs_read(self.net, self.node, units)
 
 
-def _indices(u: Any, name: str, sizes: Shape, where: str) -> tuple[Any, ...]:
+def _indices(u: object, name: str, sizes: Shape, where: str) -> tuple[Any, ...]:
     """Return an index for each axis, from one for all or a sequence.
 
     Raises: ArgumentError for an index outside `sizes`.

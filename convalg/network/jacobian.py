@@ -19,12 +19,12 @@ from convalg.operators.tree import Operator, add, compose
 from convalg.size import size_product
 
 
-def jacobian(net: Graph, x: Any, wanted: str) -> Operator:
+def jacobian(net: Graph, x: object, wanted: str) -> Operator:
     """See `Network.jacobian`."""
     return jacobian_between(net, data_at(net, x, wanted), INPUT, wanted)
 
 
-def data_at(net: Graph, x: Any, wanted: str) -> dict[str, Any]:
+def data_at(net: Graph, x: object, wanted: str) -> dict[str, Any]:
     """Return the data of one sample at every node that `wanted` depends on."""
     sample = one_sample(x, net.in_shape)
     return {node: value[0] for node, value in net.run(sample[None], wanted, keep=True).items()}

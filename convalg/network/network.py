@@ -45,7 +45,7 @@ class Network(Graph):
             return html.text(repr(self))
         return self.summary()._repr_html_()
 
-    def jacobian(self, x: Any, node: str | None = None) -> Operator:
+    def jacobian(self, x: object, node: str | None = None) -> Operator:
         """Return the Jacobian at one sample, as a product of the Jacobians of the layers.
 
         Its adjoint is back-propagation; `.to_scipy()` returns its matrix.
@@ -117,7 +117,9 @@ class Network(Graph):
 
         return misalignments(self)
 
-    def effective_receptive_field(self, node: str | None = None, x: Any = None) -> EffectiveField:
+    def effective_receptive_field(
+        self, node: str | None = None, x: object = None
+    ) -> EffectiveField:
         """Return how strongly an output depends on each pixel; see `EffectiveField`.
 
         Args:
@@ -155,7 +157,7 @@ class Network(Graph):
         return summary(self)
 
 
-def sequential(in_shape: Any, layers: Sequence[Layer], *, name: str = "network") -> Network:
+def sequential(in_shape: object, layers: Sequence[Layer], *, name: str = "network") -> Network:
     """Return a network whose layers are applied one after another.
 
     Args:

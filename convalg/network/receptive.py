@@ -47,11 +47,11 @@ class Span:
         total = self.start + self.end
         return total / 2 if is_symbolic(total) else _tidy(Fraction(total) / 2)
 
-    def first(self, u: Any) -> Any:
+    def first(self, u: object) -> Any:
         """Return the lower bound for output u."""
         return self.start + self.stride * u
 
-    def last(self, u: Any) -> Any:
+    def last(self, u: object) -> Any:
         """Return the upper bound for output u."""
         return self.end + self.stride * u
 
@@ -153,7 +153,7 @@ class Reach:
         return largest(*widths)
 
 
-def _hull(fan: Fan, u: Any) -> tuple[Any, Any]:
+def _hull(fan: Fan, u: object) -> tuple[Any, Any]:
     """Return the first and the last position of output u over all branches, as integers."""
     low, high = fan[0].first(u), fan[0].last(u)
     for span in fan[1:]:
@@ -382,7 +382,7 @@ def _fan(spans: list[Span], outputs: Any) -> Fan:
     return tuple(kept)
 
 
-def _covers(other: Span, span: Span, ends: Iterable[int], outputs: Any, *, lower: bool) -> bool:
+def _covers(other: Span, span: Span, ends: Iterable[int], outputs: object, *, lower: bool) -> bool:
     """Whether a bound of another span is at least as far out as that of a span, for all outputs."""
     if lower:
         near = all(other.first(u) <= span.first(u) for u in ends)
@@ -391,7 +391,7 @@ def _covers(other: Span, span: Span, ends: Iterable[int], outputs: Any, *, lower
     return near and (not is_symbolic(outputs) or other.stride >= span.stride)
 
 
-def _tidy(value: Any) -> Any:
+def _tidy(value: object) -> Any:
     """Return a fraction with an integer value as an int, and any other value unchanged."""
     return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
 
@@ -414,7 +414,7 @@ def largest(first: Any, second: Any) -> Any:
     return max(first, second)
 
 
-def _affine(constant: Any, factor: Any) -> str:
+def _affine(constant: object, factor: object) -> str:
     """Return constant + factor u as text."""
     if factor == 0:
         return size_words(constant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -153,7 +153,7 @@ class StepExplanation:
     __repr__ = __str__
 
 
-def explain_step(net: Graph, x: Any, label: Any, loss: str | Loss) -> StepExplanation:
+def explain_step(net: Graph, x: object, label: object, loss: str | Loss) -> StepExplanation:
     """See `Network.explain_step`."""
     rule = loss_named(loss)
     data = data_at(net, x, net.output)

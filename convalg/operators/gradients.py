@@ -48,7 +48,7 @@ def only_convolution(operator: Operator) -> Convolution:
     return layers[0]
 
 
-def refill(operator: Operator, kernel: Any) -> Operator:
+def refill(operator: Operator, kernel: object) -> Operator:
     """Return the same tree with another kernel in its only convolution; see `Operator.refill`."""
     layer = only_convolution(operator)
     weights = checked_kernel(kernel, layer.geometry.kernel_shape)
@@ -60,7 +60,7 @@ def parameters(operator: Operator) -> dict[str, np.ndarray]:
     return {name: _values(leaf) for name, leaf in _layers(operator).items()}
 
 
-def by(operator: Operator, name: str, x: Any) -> Operator:
+def by(operator: Operator, name: str, x: object) -> Operator:
     """Return the operator from a parameter to the output at x; see `Operator.by`.
 
     Raises: ArgumentError for a name that is not among the parameters.
@@ -73,7 +73,7 @@ def by(operator: Operator, name: str, x: Any) -> Operator:
     return _by(operator, layers[name], _sample(operator, x))
 
 
-def by_kernel(operator: Operator, x: Any) -> Operator:
+def by_kernel(operator: Operator, x: object) -> Operator:
     """Return B(x) of an operator with one kernel; see `Operator.by_kernel`.
 
     Rule: (L A R)(x) = L B(R x) w, for factors L and R without a kernel.
@@ -81,7 +81,7 @@ def by_kernel(operator: Operator, x: Any) -> Operator:
     return _by(operator, only_convolution(operator), _sample(operator, x))
 
 
-def kernel_gradient(operator: Operator, x: Any, g: Any) -> np.ndarray:
+def kernel_gradient(operator: Operator, x: object, g: object) -> np.ndarray:
     """Return dL/dw, summed over the batch; see `Operator.kernel_gradient`.
 
     Rule: <g, L A R x> = <L^T g, A (R x)>, so the factors around the layer move to x and g.
@@ -118,7 +118,7 @@ def _replace(operator: Operator, layer: Convolution) -> Operator:
     return operator.rebuild(tuple(_replace(child, layer) for child in operator.children))
 
 
-def _sample(operator: Operator, x: Any) -> Any:
+def _sample(operator: Operator, x: object) -> Any:
     """Return one input, as an array or as the kernel of a family."""
     values = x if isinstance(x, SymbolicKernel) else as_kernel(x, "x")
     if values.shape != operator.in_shape:

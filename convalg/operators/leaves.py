@@ -272,7 +272,7 @@ def _check_rows(rows: int, columns: int) -> None:
 def sparse_matrix(
     rows: Array,
     columns: Array,
-    values: Any,
+    values: object,
     in_shape: tuple[Any, ...],
     out_shape: tuple[Any, ...],
     text: str = "",
@@ -340,7 +340,7 @@ def single_layer(operator: Operator) -> tuple[Convolution, bool] | None:
     return None
 
 
-def checked_kernel(kernel: Any, shape: tuple[Any, ...]) -> Array:
+def checked_kernel(kernel: object, shape: tuple[Any, ...]) -> Array:
     """Return a kernel of a given shape. Raises: ShapeError when it has another shape."""
     weights = as_kernel(kernel)
     if weights.shape != shape:

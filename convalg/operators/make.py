@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from convalg.arrays import as_kernel, as_numbers, check_finite
 from convalg.axis import Axis, Boundary, tight_size
@@ -33,11 +32,11 @@ from convalg.size import (
 
 def correlation(
     shape: Shape,
-    kernel: Any,
+    kernel: object,
     *,
-    stride: Any = 1,
+    stride: object = 1,
     padding: Padding = "valid",
-    dilation: Any = 1,
+    dilation: object = 1,
     groups: int = 1,
     boundary: Boundary = "zeros",
 ) -> Convolution:
@@ -72,11 +71,11 @@ def correlation(
 
 def convolution(
     shape: Shape,
-    kernel: Any,
+    kernel: object,
     *,
-    stride: Any = 1,
+    stride: object = 1,
     padding: Padding = "valid",
-    dilation: Any = 1,
+    dilation: object = 1,
     groups: int = 1,
     boundary: Boundary = "zeros",
 ) -> Convolution:
@@ -94,13 +93,13 @@ def convolution(
 
 
 def _convolution(
-    shape: Any,
-    kernel: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: Any,
-    boundary: Any,
+    shape: object,
+    kernel: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    boundary: object,
     *,
     flipped: bool,
 ) -> Convolution:
@@ -120,12 +119,12 @@ def _convolution(
 
 def transposed_correlation(
     shape: Shape,
-    kernel: Any,
+    kernel: object,
     *,
-    stride: Any = 1,
+    stride: object = 1,
     padding: Padding = 0,
-    output_padding: Any = 0,
-    dilation: Any = 1,
+    output_padding: object = 0,
+    dilation: object = 1,
     groups: int = 1,
 ) -> Operator:
     """Return the adjoint of a correlation, for a given input size: PyTorch's `conv_transpose`.
@@ -189,7 +188,12 @@ def pad(
 
 
 def _padded(
-    shape: Any, padding: Any, least: int | None, name: str, boundary: Boundary, channels: Any
+    shape: object,
+    padding: object,
+    least: int | None,
+    name: str,
+    boundary: Boundary,
+    channels: object,
 ) -> Operator:
     """Return a padding or, with `least=0`, a cropping by amounts of at least `least`."""
     needs: list[Condition] = []
@@ -225,7 +229,7 @@ def crop(shape: Shape, cropping: Padding, *, channels: int | None = None) -> Ope
     return _padded(shape, cropping, 0, "cropping", "zeros", channels)
 
 
-def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) -> Operator:
+def flip_axes(shape: Shape, axes: object = None, *, channels: int | None = None) -> Operator:
     """Return the operator that reverses the input along some spatial axes, by default all.
 
     Args:
@@ -260,7 +264,7 @@ def flip_axes(shape: Shape, axes: Any = None, *, channels: int | None = None) ->
 
 
 def shift(
-    shape: Shape, offset: Any, *, boundary: Boundary = "zeros", channels: int | None = None
+    shape: Shape, offset: object, *, boundary: Boundary = "zeros", channels: int | None = None
 ) -> Operator:
     """Return the shift by `offset` samples towards higher indices: y[i] = x[i - offset].
 
@@ -293,7 +297,7 @@ def shift(
 
 
 def downsample(
-    shape: Shape, factor: Any, *, offset: Any = 0, channels: int | None = None
+    shape: Shape, factor: object, *, offset: object = 0, channels: int | None = None
 ) -> Operator:
     """Return the operator that keeps every `factor`-th sample: y[i] = x[factor i + offset].
 
@@ -324,7 +328,7 @@ def downsample(
 
 
 def upsample(
-    shape: Shape, factor: Any, *, size: Any = None, channels: int | None = None
+    shape: Shape, factor: object, *, size: object = None, channels: int | None = None
 ) -> Operator:
     """Return the operator that inserts factor - 1 zeros between samples: `downsample`'s adjoint.
 
@@ -366,7 +370,7 @@ def identity(shape: Shape, *, channels: int | None = None) -> Operator:
     return selection([Axis(n, n) for n in as_shape(shape, conditions=needs)], channels, needs)
 
 
-def dense(weights: Any, in_shape: Any = None, *, out_shape: Any = None) -> Operator:
+def dense(weights: object, in_shape: object = None, *, out_shape: object = None) -> Operator:
     """Return a fully connected layer without bias: y = W vec(x).
 
     Args:
@@ -399,7 +403,7 @@ def dense(weights: Any, in_shape: Any = None, *, out_shape: Any = None) -> Opera
     return Matrix(values, *shapes)
 
 
-def diagonal(values: Any) -> Operator:
+def diagonal(values: object) -> Operator:
     """Return the operator that multiplies each entry by its own factor, such as a mask or a gain.
 
     Args:
@@ -450,7 +454,9 @@ def reshape(in_shape: Shape, out_shape: Shape) -> Operator:
     return Selection(tuple(Axis(n, n) for n in sizes or [1]), before, after, tuple(needs))
 
 
-def selection(axes: list[Axis], channels: Any, conditions: Iterable[Condition] = ()) -> Selection:
+def selection(
+    axes: list[Axis], channels: object, conditions: Iterable[Condition] = ()
+) -> Selection:
     """Return a selection over spatial axes, the same for all channels."""
     needs = list(conditions)
     if channels is not None:

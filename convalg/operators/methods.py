@@ -44,7 +44,7 @@ def scale_map(self: Map, factor: Any) -> Map:
     return scaled(factor, self)
 
 
-def call(self: Operator, x: Any, *, engine: str = "auto") -> Array:
+def call(self: Operator, x: object, *, engine: str = "auto") -> Array:
     """Apply the operator to each sample.
 
     Integers of any type are summed exactly: in int64, or as Python integers in arrays of objects.
@@ -114,7 +114,7 @@ def parameters(self: Operator) -> dict[str, Array]:
     return parameters(self)
 
 
-def by(self: Operator, name: str, x: Any) -> Operator:
+def by(self: Operator, name: str, x: object) -> Operator:
     """Return the operator from a parameter to the output at x.
 
     `by("kernel", x)` is `by_kernel(x)`.
@@ -146,7 +146,7 @@ def kernel(self: Operator) -> Array:
     return only_convolution(self).weights
 
 
-def refill(self: Operator, kernel: Any) -> Operator:
+def refill(self: Operator, kernel: object) -> Operator:
     """Return the same operator with another kernel and the same pattern.
 
     `A.refill(w).to_scipy(out=M)` overwrites the values of M.
@@ -168,7 +168,7 @@ def refill(self: Operator, kernel: Any) -> Operator:
     return refill(self, kernel)
 
 
-def by_kernel(self: Operator, x: Any) -> Operator:
+def by_kernel(self: Operator, x: object) -> Operator:
     """Return B(x), the operator from the kernel to the output: `A.by_kernel(x)(w) == A(x)`.
 
     Args:
@@ -190,7 +190,7 @@ def by_kernel(self: Operator, x: Any) -> Operator:
     return by_kernel(self, x)
 
 
-def kernel_gradient(self: Operator, x: Any, g: Any, *, engine: str = "auto") -> Array:
+def kernel_gradient(self: Operator, x: object, g: object, *, engine: str = "auto") -> Array:
     """Return dL/dw from the input x and g = dL/dy, summed over the batch: B(x)^T g.
 
     Args:
@@ -263,7 +263,7 @@ def to_scipy(
     format: str = "csr",
     order: Order = "C",
     *,
-    out: Any = None,
+    out: object = None,
     max_bytes: int | None = None,
 ) -> scipy.sparse.sparray:
     """Return the matrix as a SciPy sparse array; every triple of the pattern is stored.

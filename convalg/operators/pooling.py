@@ -152,7 +152,7 @@ def global_pool(
 
 def adaptive_pool(
     shape: Shape,
-    out_shape: Any,
+    out_shape: object,
     *,
     reduce: Literal["average", "sum"] = "average",
     channels: int | None = None,
@@ -200,7 +200,7 @@ def adaptive_pool(
     return _divided(np.broadcast_to(divisors, total.out_shape), total)
 
 
-def max_unpool(indices: Any, shape: Shape, *, channels: int | None = None) -> Operator:
+def max_unpool(indices: object, shape: Shape, *, channels: int | None = None) -> Operator:
     """Return the operator that writes each value to the index of its maximum, and zero elsewhere.
 
     Args:
@@ -264,14 +264,14 @@ def shapes(
     return (*lead, *before), (*lead, *after)
 
 
-def concrete_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
+def concrete_shape(shape: object, name: str = "shape") -> tuple[int, ...]:
     """Return a shape of numbers. Raises: SymbolicError for symbolic sizes."""
     sizes = as_shape(shape, name)
     require_numbers(sizes, name)
     return tuple(int(n) for n in sizes)
 
 
-def concrete_axes(sizes: Shape, size: Any, options: dict[str, Any]) -> tuple[Axis, ...]:
+def concrete_axes(sizes: Shape, size: object, options: dict[str, Any]) -> tuple[Axis, ...]:
     """Return the axes of a window with concrete sizes. Raises: SymbolicError for symbolic sizes."""
     axes, pads = pooling_axes(sizes, size, **options)
     given = [
@@ -296,7 +296,7 @@ def _reduced(reduce: str) -> Any:
     return average_pool if reduce == "average" else sum_pool
 
 
-def adaptive_shape(shape: Any, out_shape: Any) -> tuple[int, ...]:
+def adaptive_shape(shape: object, out_shape: object) -> tuple[int, ...]:
     """Return the output sizes of an adaptive pooling, one per axis."""
     return concrete_shape(per_axis(out_shape, "out_shape", len(as_shape(shape))), "out_shape")
 

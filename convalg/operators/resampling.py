@@ -33,7 +33,7 @@ LARGEST_DENOMINATOR = 10**6
 """A float scale is read as the fraction with a denominator up to this that rounds to it, if any."""
 
 
-def permute(in_shape: Shape, axes: Any) -> Operator:
+def permute(in_shape: Shape, axes: object) -> Operator:
     """Return the operator that permutes the axes of its input, as NumPy's transpose.
 
     Args:
@@ -68,7 +68,7 @@ def flatten(in_shape: Shape) -> Operator:
 
 
 def pixel_shuffle(
-    shape: Shape, factor: Any, *, channels: int, order: Literal["CRD", "DCR"] = "CRD"
+    shape: Shape, factor: object, *, channels: int, order: Literal["CRD", "DCR"] = "CRD"
 ) -> Operator:
     """Return the operator that rearranges every factor^d channels into one larger image.
 
@@ -113,7 +113,7 @@ def pixel_shuffle(
 
 
 def pixel_unshuffle(
-    shape: Shape, factor: Any, *, channels: int, order: Literal["CRD", "DCR"] = "CRD"
+    shape: Shape, factor: object, *, channels: int, order: Literal["CRD", "DCR"] = "CRD"
 ) -> Operator:
     """Return the operator that rearranges blocks of samples into channels.
 
@@ -145,11 +145,11 @@ def pixel_unshuffle(
 
 def unfold(
     shape: Shape,
-    size: Any,
+    size: object,
     *,
-    stride: Any = 1,
+    stride: object = 1,
     padding: Padding = 0,
-    dilation: Any = 1,
+    dilation: object = 1,
     channels: int | None = None,
 ) -> Operator:
     """Return the operator that extracts all windows as columns ("im2col").
@@ -224,9 +224,9 @@ def fold(
 
 def resize(
     shape: Shape,
-    size: Any = None,
+    size: object = None,
     *,
-    scale: Any = None,
+    scale: object = None,
     mode: Literal["nearest", "linear"] = "nearest",
     coordinates: Coordinates = "half_pixel",
     rounding: Rounding = "round_prefer_floor",
@@ -284,7 +284,7 @@ def resize(
     return _scaled(Fraction(1, common), per_channel(parts, channels))
 
 
-def dropout(mask: Any, rate: Any = 0) -> Operator:
+def dropout(mask: object, rate: object = 0) -> Operator:
     """Return a dropout with a given mask: a diagonal matrix of zeros and 1 / (1 - rate).
 
     Args:
@@ -313,7 +313,7 @@ def dropout(mask: Any, rate: Any = 0) -> Operator:
     return _scaled(1 / (1 - rate) if isinstance(rate, float) else 1 / Fraction(1 - rate), kept)
 
 
-def _scaled(factor: Any, operator: Operator) -> Operator:
+def _scaled(factor: object, operator: Operator) -> Operator:
     return operator if factor == 1 else scale(factor, operator)
 
 
@@ -328,7 +328,7 @@ def _short(values: tuple[Any, ...]) -> str:
 
 
 def _target(
-    sizes: tuple[int, ...], size: Any, scale: Any
+    sizes: tuple[int, ...], size: object, scale: Any
 ) -> tuple[tuple[int, ...], tuple[Fraction, ...]]:
     """Return the output sizes and the scales of the grids, from `size`, `scale` or both."""
     if size is None and scale is None:

@@ -37,7 +37,7 @@ def simplify(operator: Operator) -> Operator:
     return operator
 
 
-def _scale(factor: Any, operator: Operator) -> Operator:
+def _scale(factor: object, operator: Operator) -> Operator:
     if isinstance(operator, Convolution):
         return _layer(operator.geometry, factor * _exact(operator.weights))
     return scale(factor, operator)

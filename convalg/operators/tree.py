@@ -82,7 +82,7 @@ class Map(ABC):
         diagonal([1, 0, 1])
         """
 
-    def __call__(self, x: Any) -> Array:
+    def __call__(self, x: object) -> Array:
         """Apply the layer to each sample.
 
         Args:
@@ -125,7 +125,7 @@ class Map(ABC):
         """
         return {}
 
-    def by(self, name: str, x: Any) -> Operator:
+    def by(self, name: str, x: object) -> Operator:
         """Return the Jacobian with respect to a parameter at one sample x.
 
         Args:
@@ -148,7 +148,7 @@ class Map(ABC):
         )
 
     @final
-    def gradient(self, x: Any, g: Any) -> Array:
+    def gradient(self, x: object, g: object) -> Array:
         """Return dL/dx for every sample: the adjoint of the Jacobian at x, applied to g = dL/dy.
 
         Args:
@@ -169,7 +169,7 @@ class Map(ABC):
         return np.stack(gradients).reshape((*batch, *self.in_shape))
 
     @final
-    def parameter_gradients(self, x: Any, g: Any) -> dict[str, Array]:
+    def parameter_gradients(self, x: object, g: object) -> dict[str, Array]:
         """Return dL/dp for every parameter p, summed over the batch: adjoints of `by` times g.
 
         Args:
@@ -197,7 +197,7 @@ class Map(ABC):
             gradients[name] = np.asarray(total)
         return gradients
 
-    def _samples(self, x: Any, g: Any) -> tuple[Array, Array, tuple[int, ...]]:
+    def _samples(self, x: object, g: object) -> tuple[Array, Array, tuple[int, ...]]:
         """Return x and g with one batch axis, and the shape of their batch axes."""
         inputs, batch = batch_of(x, self.in_shape, "x")
         upstream, other = batch_of(g, self.out_shape, "g")
@@ -549,7 +549,7 @@ def compose(*operators: Operator) -> Operator:
     return kept[0] if len(kept) == 1 else Compose(tuple(kept))
 
 
-def add(*operators: Any) -> Operator:
+def add(*operators: object) -> Operator:
     """Return the sum of operators, flattened.
 
     Raises: KindError unless all are operators, ShapeError unless all have the same shapes.
@@ -572,7 +572,7 @@ def add(*operators: Any) -> Operator:
     return terms[0] if len(terms) == 1 else Sum(tuple(terms))
 
 
-def scale(factor: Any, operator: Operator) -> Operator:
+def scale(factor: object, operator: Operator) -> Operator:
     """Return a number times an operator, with nested factors multiplied.
 
     Raises: KindError unless the factor is one real number or expression.

@@ -490,9 +490,9 @@ MOST_COMPARED = 20_000_000
 
 def equivariant(
     operator: Operator,
-    shift: Any,
+    shift: object,
     *,
-    out_shift: Any = None,
+    out_shift: object = None,
     interior: bool = False,
     ranges: Ranges | None = None,
     budget: int = BUDGET,
@@ -554,7 +554,7 @@ def equivariant(
     return replace(verdict, hint=hint)
 
 
-def _one_layer(operator: Any) -> Geometry:
+def _one_layer(operator: object) -> Geometry:
     """The geometry of a layer or pooling, also of one that is multiplied by a factor."""
     match operator:
         case Convolution(geometry=geometry):
@@ -581,7 +581,7 @@ def _shift(shape: Any, steps: Any, circular: bool, channels: Any) -> Operator:
     return shift_operator(shape, steps, boundary=boundary, channels=channels)
 
 
-def _equivariance_hint(operator: Operator, shift: Any, out_shift: Any, interior: bool) -> str:
+def _equivariance_hint(operator: Operator, shift: object, out_shift: object, interior: bool) -> str:
     """A confirmed change that makes the claim true, or an empty string."""
     strides = {axis.stride for axis in _one_layer(operator).axes}
     if out_shift is None and isinstance(shift, int) and len(strides) == 1:

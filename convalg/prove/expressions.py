@@ -123,13 +123,13 @@ def _name(name: str) -> Any:
     return sizes(name)[0]
 
 
-def _operator(value: Any, name: str) -> Any:
+def _operator(value: object, name: str) -> Any:
     if isinstance(value, (Operator, SymbolicKernel)):
         return value
     raise KindError(f".{name} needs an operator, not {value!r}")
 
 
-def _shape(value: Any) -> tuple[Any, ...]:
+def _shape(value: object) -> tuple[Any, ...]:
     if isinstance(value, tuple):
         return value
     raise KindError(f"only a shape can be indexed, not {value!r}")

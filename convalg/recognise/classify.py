@@ -92,7 +92,7 @@ class Classification:
 
 
 def classify(
-    matrix: Any, *, in_shape: Any = None, out_shape: Any = None, tolerance: float = 0
+    matrix: object, *, in_shape: object = None, out_shape: object = None, tolerance: float = 0
 ) -> Classification:
     """Classify a structured matrix by its entries alone, regardless of how it was constructed.
 

@@ -188,7 +188,7 @@ def divisors(number: int) -> list[int]:
     return [k for k in range(1, number + 1) if number % k == 0]
 
 
-def as_tolerance(tolerance: Any) -> float:
+def as_tolerance(tolerance: object) -> float:
     """The tolerance as a float. Raises: KindError and ArgumentError."""
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float, Fraction)):
         raise KindError(f"tolerance must be a number, not {tolerance!r}")

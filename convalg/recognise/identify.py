@@ -36,7 +36,7 @@ from convalg.recognise.recovery import Recovery, recovered
 
 
 def identify(
-    f: Any, in_shape: Any = None, *, kernel: Any = None, max_bytes: int | None = None
+    f: object, in_shape: object = None, *, kernel: object = None, max_bytes: int | None = None
 ) -> Identification:
     """Identify the convolution, or other kind of layer, that a black box or a matrix is.
 

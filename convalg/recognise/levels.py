@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -131,7 +130,7 @@ def _fitted(entries: EntryCodes, level: Level, most: int, *, sharing: bool) -> L
 
 
 def block_sizes(
-    shape: tuple[int, int], in_shape: Any, out_shape: Any
+    shape: tuple[int, int], in_shape: object, out_shape: object
 ) -> list[tuple[int, int]] | None:
     """Return the block sizes (m, n) from the shapes, outermost first; None to search for them."""
     given = []

@@ -20,7 +20,7 @@ GUESSES = 24
 """The most output shapes tried if none is given."""
 
 
-def is_matrix(f: Any) -> bool:
+def is_matrix(f: object) -> bool:
     """Whether it is a matrix of NumPy, SciPy or SymPy, an operator, or a list of rows."""
     if isinstance(f, Map):
         return isinstance(f, Operator)
@@ -73,14 +73,14 @@ def _rows_and_columns(f: Any) -> tuple[int, int]:
     return rows, columns
 
 
-def _shapes_of_map(f: Map, in_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _shapes_of_map(f: Map, in_shape: object) -> tuple[tuple[int, ...], tuple[int, ...]]:
     inputs, outputs = _numbers(f.in_shape, "in_shape"), _numbers(f.out_shape, "out_shape")
     if in_shape is not None and _numbers(in_shape, "in_shape") != inputs:
         raise ShapeError(f"{f!r} takes an input of {inputs}, not of in_shape {in_shape}")
     return inputs, outputs
 
 
-def _numbers(shape: Any, name: str) -> tuple[int, ...]:
+def _numbers(shape: object, name: str) -> tuple[int, ...]:
     sizes = as_shape(shape, name)
     for k, size in enumerate(sizes):
         if not isinstance(size, int):

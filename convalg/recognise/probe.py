@@ -114,7 +114,7 @@ def call(function: Callable[[Any], Any], feed: Feed, x: Array) -> Any:
         return function(feed(x.copy()))
 
 
-def as_output(answer: Any) -> tuple[Array, float]:
+def as_output(answer: object) -> tuple[Array, float]:
     """Return the output of a function as a new array of floats, and the rounding of its type.
 
     Raises: KindError for anything but an array of real numbers, ShapeError for an empty one.
@@ -171,7 +171,7 @@ def probe(function: Any, in_shape: tuple[int, ...]) -> Probe:
     ) from refusal
 
 
-def _forms(function: Any, sample: Array) -> list[tuple[str, Array]]:
+def _forms(function: object, sample: Array) -> list[tuple[str, Array]]:
     """One sample alone, and a batch of one; for a PyTorch module the batch first."""
     forms = [("single", sample[0]), ("one", sample[:1])]
     torch = sys.modules.get("torch")
@@ -192,7 +192,7 @@ def _takes_batches(single: Probe, batched: Probe, samples: Array) -> bool:
     return all(close(*pair, single.tolerance) for pair in pairs)
 
 
-def _feeds(function: Any) -> Iterator[Feed]:
+def _feeds(function: object) -> Iterator[Feed]:
     """Yield the types of array to try: NumPy's, and PyTorch's if PyTorch is loaded."""
     torch = sys.modules.get("torch")
     if torch is None:

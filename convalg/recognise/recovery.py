@@ -92,7 +92,7 @@ class Recovery:
     tried: str = ""
 
 
-def recovered(function: Any, in_shape: tuple[int, ...], max_bytes: int | None) -> Recovery:
+def recovered(function: object, in_shape: tuple[int, ...], max_bytes: int | None) -> Recovery:
     """Recover the matrix and the bias from one impulse for each sample of the input.
 
     Raises: as `probe`; TooLargeError before the impulses are created.

@@ -18,7 +18,7 @@ from convalg.size import is_expression
 LARGEST_INTEGER = 2**63 - 1
 
 
-def separate(kernel: Any, *, tolerance: float = 0) -> list[Array] | None:
+def separate(kernel: object, *, tolerance: float = 0) -> list[Array] | None:
     """Return the 1-D factors whose outer product is the kernel, one per axis, or None.
 
     The kernel K has rank one if and only if K[i] K[p]^(d-1) is the product of its lines through one

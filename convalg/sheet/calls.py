@@ -88,7 +88,7 @@ def _named(shape: tuple[Any, ...], swap: bool, dims: int) -> str:
     return f"flip({text}, dims={dims})" if dims else text
 
 
-def _nested(values: Any) -> str:
+def _nested(values: object) -> str:
     if isinstance(values, list):
         return f"[{', '.join(map(_nested, values))}]"
     return str(values)

@@ -122,7 +122,7 @@ def number_kernel(shape: tuple[int, ...]) -> Array:
     return exact(np.array([(2 * k + 1) % 5 - 2 for k in range(count)])).reshape(shape)
 
 
-def exact(values: Any) -> Array:
+def exact(values: object) -> Array:
     """Convert to an object array of Python numbers, which neither round nor overflow."""
     array = np.asarray(values)
     objects = np.empty(array.shape, dtype=object)

@@ -197,7 +197,7 @@ def linear(operator: Operator) -> Claim:
     )
 
 
-def _products(value: Any) -> tuple[Any, ...]:
+def _products(value: object) -> tuple[Any, ...]:
     """The terms of an expanded sum; none if it is zero."""
     import sympy
 

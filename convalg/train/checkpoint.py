@@ -128,7 +128,7 @@ def exists(folder: str | os.PathLike[str]) -> bool:
     return os.path.isfile(_path(folder) / NAME)
 
 
-def _path(folder: Any) -> Path:
+def _path(folder: object) -> Path:
     if not isinstance(folder, (str, os.PathLike)):
         raise KindError(
             f"a checkpoint is stored in a folder: pass its path, not a {type(folder).__name__}"
@@ -203,7 +203,7 @@ def _locked(path: Path) -> int | None:
         os.close(number)
 
 
-def _storable(name: Any, array: Any) -> Array:
+def _storable(name: object, array: object) -> Array:
     if not isinstance(name, str):
         raise KindError(f"the name of an array must be text, not {name!r}")
     if name == _RESERVED:

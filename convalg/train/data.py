@@ -164,7 +164,7 @@ def _resized(pixels: Array, size: tuple[int, int]) -> Array:
 
 
 def split(
-    images: Any, labels: Any, *, test: float = 0.2, seed: int = 0
+    images: object, labels: object, *, test: float = 0.2, seed: int = 0
 ) -> tuple[Labelled, Labelled]:
     """Split all samples into a shuffled training set and test set, (images, labels) each.
 
@@ -288,7 +288,7 @@ def shifted(images: Array, random: np.random.Generator, by: int = 1, *, dims: in
     return windows[index].reshape(images.shape)
 
 
-def check_data(images: Any, labels: Any, in_shape: tuple[int, ...]) -> Array:
+def check_data(images: object, labels: object, in_shape: tuple[int, ...]) -> Array:
     """Return the images as an array, validated as input of a network of this input shape.
 
     The labels are only counted; the loss validates them.
@@ -320,7 +320,7 @@ def check_data(images: Any, labels: Any, in_shape: tuple[int, ...]) -> Array:
     return array
 
 
-def _as_array(images: Any) -> Array:
+def _as_array(images: object) -> Array:
     array = as_array(images, "images")
     if array.dtype.kind not in "biuf":
         raise KindError(f"images must be real numbers, not {array.dtype}")

@@ -73,8 +73,8 @@ class Progress:
 
 def fit(
     net: Network,
-    images: Any,
-    labels: Any,
+    images: object,
+    labels: object,
     *,
     epochs: int,
     batch_size: int = 64,
@@ -145,7 +145,7 @@ def fit(
 
 
 def evaluate(
-    net: Network, images: Any, labels: Any, *, loss: str | Loss = "cross_entropy"
+    net: Network, images: object, labels: object, *, loss: str | Loss = "cross_entropy"
 ) -> tuple[float, float | None]:
     """Return the mean loss and the accuracy of a network on labelled images, in inference mode.
 
@@ -187,7 +187,7 @@ def _evaluated(
     return total / len(images), hits / counted if counted else None
 
 
-def _count(value: Any, name: str) -> int:
+def _count(value: object, name: str) -> int:
     """Raises: KindError and ArgumentError unless it is an integer of at least 1."""
     count = as_size(value, name)
     if not isinstance(count, int):
@@ -205,8 +205,8 @@ class _Run:
     def __init__(
         self,
         net: Network,
-        images: Any,
-        labels: Any,
+        images: object,
+        labels: object,
         *,
         epochs: int,
         batch_size: int,
@@ -249,7 +249,7 @@ class _Run:
         self.sums = [0.0, 0, 0, 0]
         self.began, self.done = time.monotonic(), 0
 
-    def _validation(self, pair: Any) -> tuple[Array, Array]:
+    def _validation(self, pair: object) -> tuple[Array, Array]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise KindError(
                 f"validation must be a pair of images and labels, not a {type(pair).__name__}"
@@ -492,7 +492,7 @@ def _facts_fault(facts: dict[str, Any], steps: int, batch_size: int) -> str:
     return ""
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**53
 
 
@@ -500,7 +500,7 @@ def _is_finite(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < math.inf
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = terminal(repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 

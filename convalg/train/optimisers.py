@@ -326,7 +326,7 @@ OPTIMISERS: dict[str, Callable[[], Optimiser]] = {
 }
 
 
-def optimiser_named(value: Any) -> Optimiser:
+def optimiser_named(value: object) -> Optimiser:
     """Return the optimiser of that name; an Optimiser is returned unchanged.
 
     Raises:
@@ -393,7 +393,7 @@ class _Scratch:
 # Checks.
 
 
-def _check_parameter(name: str, parameter: Any) -> None:
+def _check_parameter(name: str, parameter: object) -> None:
     if not isinstance(parameter, np.ndarray) or not np.issubdtype(parameter.dtype, np.floating):
         kind = parameter.dtype if isinstance(parameter, np.ndarray) else type(parameter).__name__
         raise KindError(f"parameter {name} must be an array of floats to be trained, not {kind}")

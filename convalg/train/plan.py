@@ -34,7 +34,7 @@ times faster below 500 weights, 2.2 times slower with 8,192. For correlations ti
 faster."""
 
 
-def check_network(net: Any, who: str) -> None:
+def check_network(net: object, who: str) -> None:
     """Raises: KindError unless net is a Network, ArgumentError for symbolic sizes."""
     if not isinstance(net, Network):
         raise KindError(f"{who} takes a ca.Network, not a {type(net).__name__}")

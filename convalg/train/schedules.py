@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
 
 from convalg.arguments import a_function, settle
 
@@ -105,7 +104,7 @@ class WarmUp:
         return 1.0 if self.then is None else self.then(progress - self.steps)
 
 
-def check_schedule(schedule: Any, name: str) -> None:
+def check_schedule(schedule: object, name: str) -> None:
     """Raises: KindError unless the schedule is callable or None."""
     if schedule is not None:
         what = f"{name} must be a function from the progress to a factor, such as Cosine(1000)"

@@ -193,12 +193,12 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: ca.identify(np.ones((2, 6)), (2, 2)),
         "ShapeError",
-        "in_shape (2, 2) has 4 entries, and the matrix has 6 columns",
+        "in_shape (2, 2) has 4 entries, but the matrix has 6 columns",
     ),
     (
         lambda: ca.identify(np.ones((2, 6)), ((2, 3), (3,))),
         "ShapeError",
-        "out_shape (3,) has 3 entries, and the matrix has 2 rows",
+        "out_shape (3,) has 3 entries, but the matrix has 2 rows",
     ),
     (
         lambda: ca.identify(conv),
@@ -219,7 +219,7 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: ca.identify(sympy.ones(2, 6), (2, 2)),
         "ShapeError",
-        "in_shape (2, 2) has 4 entries, and the matrix has 6 columns",
+        "in_shape (2, 2) has 4 entries, but the matrix has 6 columns",
     ),
 ]
 

@@ -466,7 +466,7 @@ NAN = float("nan")
         (
             lambda: gru(2, np.ones((6, 1)), np.ones((6, 3))),
             ShapeError,
-            r"hidden_weights must have shape \(6, 2\) beside .*\(6, 1\), not \(6, 3\)",
+            r"hidden_weights must have shape \(6, 2\) for .*\(6, 1\), not \(6, 3\)",
         ),
         (
             lambda: linear_recurrence(2, [[1], [2]], W),

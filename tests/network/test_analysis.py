@@ -65,7 +65,7 @@ def test_the_figure_shows_every_field_that_grows() -> None:
     with pytest.raises(ArgumentError, match="axis must be 0 to 1, not 2"):
         ca.draw.receptive_field(net, 2)
     (n,) = ca.sizes("n")
-    with pytest.raises(ArgumentError, match="a figure needs numbers for sizes"):
+    with pytest.raises(ArgumentError, match="needs integers as sizes"):
         ca.draw.receptive_field(ca.sequential((1, n), [layers.Conv(2, 3)]))
 
 

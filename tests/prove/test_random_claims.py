@@ -91,6 +91,6 @@ def test_a_false_verdict_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     sides = (random_claims.ca.correlation(random_claims.n, [1, 2]),) * 2
     wrong = (sides[0], 2 * sides[1])
     proved = equal(*sides)
-    monkeypatch.setattr("test_random_claims.decide", lambda *_, **__: proved)
+    monkeypatch.setitem(globals(), "decide", lambda *_, **__: proved)
     with pytest.raises(AssertionError):
         outcome(wrong)

@@ -108,7 +108,7 @@ def last_position(p: Problem) -> Iterator[Problem]:
         yield replace(p, g=g)
 
 
-def on_one_axis(name: str, default: Any) -> Change:
+def on_one_axis(name: str, default: object) -> Change:
     """Return the change that applies an option along one axis only."""
 
     def change(p: Problem) -> Iterator[Problem]:
@@ -236,7 +236,7 @@ def gradient_flipped(p: Problem) -> Iterator[Problem]:
         yield replace(p, g=np.flip(p.g, axis=tuple(range(2, p.g.ndim))))
 
 
-def option(name: str, value: Any) -> Change:
+def option(name: str, value: object) -> Change:
     """Return the change that sets an option to one value along all axes."""
 
     def change(p: Problem) -> Iterator[Problem]:

@@ -233,7 +233,7 @@ class Layer(ABC):
 
 
 @lru_cache(maxsize=512, typed=True)
-def _same(size: Any) -> Link:
+def _same(size: object) -> Link:
     """Return the link by which each output reads the input at its own position."""
     return Link(Axis(size, size))
 

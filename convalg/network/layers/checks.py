@@ -21,27 +21,27 @@ Raises an error of `ca.errors` for a value that is not allowed.
 """
 
 
-def count(value: Any, name: str) -> Any:
+def count(value: object, name: str) -> Any:
     """Check for an integer of at least 1, or a symbol of `ca.sizes`."""
     return as_size(value, name)
 
 
-def integer(value: Any, name: str) -> Any:
+def integer(value: object, name: str) -> Any:
     """Check for any integer."""
     return as_size(value, name, least=None)
 
 
-def end(value: Any, name: str) -> Any:
+def end(value: object, name: str) -> Any:
     """Check for an integer or None; the layer refuses None with the size of its input."""
     return None if value is None else integer(value, name)
 
 
-def index(value: Any, name: str) -> Any:
+def index(value: object, name: str) -> Any:
     """Check for an integer of at least 0."""
     return as_size(value, name, least=0)
 
 
-def is_sequence(value: Any) -> bool:
+def is_sequence(value: object) -> bool:
     """Return whether a value is a list, a tuple or a vector."""
     return isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
@@ -70,7 +70,7 @@ def tuple_of(each: Check) -> Check:
     return check
 
 
-def padding(value: Any, name: str) -> Any:
+def padding(value: object, name: str) -> Any:
     """Check for an integer, one for each axis, pairs, or the name of a padding rule.
 
     The geometry checks the name.
@@ -80,14 +80,14 @@ def padding(value: Any, name: str) -> Any:
     return several(several(integer))(value, name)
 
 
-def flag(value: Any, name: str) -> bool:
+def flag(value: object, name: str) -> bool:
     """Check for True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise KindError(f"{name} must be True or False, not {value!r}")
     return bool(value)
 
 
-def real(value: Any, name: str) -> Any:
+def real(value: object, name: str) -> Any:
     """Check for a finite number."""
     result = number(value, name)
     if not math.isfinite(result):
@@ -95,7 +95,7 @@ def real(value: Any, name: str) -> Any:
     return result
 
 
-def number(value: Any, name: str) -> Any:
+def number(value: object, name: str) -> Any:
     """Check for a real number, which may be infinite but not NaN."""
     kinds = (int, float, Fraction, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds):
@@ -105,31 +105,31 @@ def number(value: Any, name: str) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def positive(value: Any, name: str) -> Any:
+def positive(value: object, name: str) -> Any:
     """Check for a finite number above 0."""
     if real(value, name) <= 0:
         raise ArgumentError(f"{name} must be above 0, not {value!r}")
     return value
 
 
-def share(value: Any, name: str) -> Any:
+def share(value: object, name: str) -> Any:
     """Check for a number from 0 to 1."""
     if not 0 <= number(value, name) <= 1:
         raise ArgumentError(f"the {name} of a dropout must be in 0 <= {name} <= 1, not {value}")
     return value
 
 
-def not_negative(value: Any, name: str) -> Any:
+def not_negative(value: object, name: str) -> Any:
     """Check for a finite number of at least 0."""
     if not real(value, name) >= 0:
         raise ArgumentError(f"the {name} of a batch norm must be 0 or more, not {value}")
     return value
 
 
-def one_of(*choices: Any) -> Check:
+def one_of(*choices: object) -> Check:
     """Return the check for one of some strings."""
 
-    def check(value: Any, name: str) -> Any:
+    def check(value: object, name: str) -> Any:
         if not isinstance(value, str) or value not in choices:
             names = ", ".join(map(str, choices))
             raise ArgumentError(f"{name} must be one of {names}, not {value!r}")
@@ -138,13 +138,13 @@ def one_of(*choices: Any) -> Check:
     return check
 
 
-def boundary(value: Any, name: str) -> Any:
+def boundary(value: object, name: str) -> Any:
     """Check for the name of a boundary rule."""
     check_boundary(value)
     return value
 
 
-def text(value: Any, name: str) -> str:
+def text(value: object, name: str) -> str:
     """Check for a string."""
     if not isinstance(value, str):
         raise KindError(f"{name} must be a string, not {value!r} ({type(value).__name__})")

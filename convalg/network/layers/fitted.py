@@ -62,5 +62,5 @@ class WindowedLayer(Layer, Generic[F_co]):
 
 # Typed, since entries of a shape that are equal to an integer may be invalid: True, 3.0.
 @lru_cache(maxsize=512, typed=True)
-def _fitted(layer: WindowedLayer[Any], *shape: Any) -> Any:
+def _fitted(layer: WindowedLayer[Any], *shape: object) -> Any:
     return layer.fit(shape)

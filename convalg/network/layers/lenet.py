@@ -41,7 +41,7 @@ class Shared(Affine):
     def parameters(self) -> dict[str, Array]:
         return {self.name: self.values, "bias": self.bias}
 
-    def by(self, name: str, x: Any) -> Operator:
+    def by(self, name: str, x: object) -> Operator:
         if name != self.name:
             return super().by(name, x)
         return self.by_values(one_sample(x, self.in_shape))
@@ -206,7 +206,7 @@ class Distances(Map):
         wide = x.astype(np.int64) if x.dtype.kind in "biu" else x
         return wide[:, None, :] - self.points
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         return dense(2 * self._steps(one_sample(x, self.in_shape)[None])[0], self.in_shape)
 
 

@@ -134,7 +134,7 @@ class Sampled(Map):
     def _apply(self, x: Array) -> Array:
         return x[:, : self.out_shape[0]] + self._deviation(x) * self.noise
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         slope = self._deviation(one_sample(x, self.in_shape)[None])[0] * self.noise / 2
         mean, spread = (cut.T for cut in embeddings([self.out_shape, self.out_shape]))
         return add(mean, compose(diagonal(slope), spread))

@@ -163,7 +163,7 @@ class Multiplied(Map):
         half = self.out_shape[0]
         return x[:, :half] * x[:, half:]
 
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         value = one_sample(x, self.in_shape)
         half = self.out_shape[0]
         first, second = (cut.T for cut in embeddings([self.out_shape, self.out_shape]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
@@ -11,7 +11,7 @@ from convalg.network.zoo.blocks import checked_choice, dense_head, published, ro
 
 @published()
 def alexnet(
-    in_shape: Any = None,
+    in_shape: object = None,
     classes: int | None = 1000,
     *,
     variant: Literal["2012", "torchvision"] = "2012",

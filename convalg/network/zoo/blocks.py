@@ -112,7 +112,7 @@ def published(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def checked_choice(value: Any, name: str, choices: tuple[Any, ...]) -> None:
+def checked_choice(value: object, name: str, choices: tuple[Any, ...]) -> None:
     """Raise ArgumentError for a value that is not one of the choices."""
     is_valid_type = isinstance(value, (str, int)) and not isinstance(value, bool)
     if not is_valid_type or value not in choices:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import ceil_pool, checked_choice, published, row
@@ -18,7 +16,7 @@ OFFSETS = {32: 19, 16: 27, 8: 31}
 
 @published()
 def fcn(
-    in_shape: Any = (3, 500, 500),
+    in_shape: object = (3, 500, 500),
     classes: int = 21,
     *,
     stride: int = 8,

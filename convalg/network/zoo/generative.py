@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from convalg.errors import ShapeError
 from convalg.network import layers as L  # noqa: N812
@@ -13,7 +12,9 @@ from convalg.size import is_symbolic
 
 
 @published()
-def dcgan_generator(in_shape: Any = (100, 1, 1), channels: int = 3, *, width: int = 64) -> Network:
+def dcgan_generator(
+    in_shape: object = (100, 1, 1), channels: int = 3, *, width: int = 64
+) -> Network:
     """DCGAN's generator (Radford, Metz & Chintala 2016, figure 1), from noise to 64 x 64.
 
     Kernels have 4 taps and the width is 64, as in PyTorch's example; in the figure they are 5 and
@@ -40,7 +41,7 @@ def dcgan_generator(in_shape: Any = (100, 1, 1), channels: int = 3, *, width: in
 
 
 @published()
-def dcgan_discriminator(in_shape: Any = (3, 64, 64), *, width: int = 64) -> Network:
+def dcgan_discriminator(in_shape: object = (3, 64, 64), *, width: int = 64) -> Network:
     """DCGAN's discriminator (Radford, Metz & Chintala 2016, section 3); see `dcgan_generator`.
 
     Args:
@@ -63,7 +64,7 @@ def dcgan_discriminator(in_shape: Any = (3, 64, 64), *, width: int = 64) -> Netw
 
 @published()
 def vae(
-    in_shape: Any = (1, 64, 64), latent: int = 10, *, width: int = 32, hidden: int = 256
+    in_shape: object = (1, 64, 64), latent: int = 10, *, width: int = 32, hidden: int = 256
 ) -> Network:
     """A convolutional variational autoencoder (Burgess et al. 2018, appendix A.1).
 

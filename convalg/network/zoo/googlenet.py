@@ -33,7 +33,7 @@ MODULES = {
 
 @published()
 def googlenet(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     variant: Variant = "2014",

@@ -14,7 +14,7 @@ Step = tuple[str, int, Any, int, Any]
 
 @published()
 def inception_v3(
-    in_shape: Any = (3, 299, 299), classes: int | None = 1000, *, auxiliary: bool = False
+    in_shape: object = (3, 299, 299), classes: int | None = 1000, *, auxiliary: bool = False
 ) -> Network:
     """Inception v3 (Szegedy et al. 2016, "Rethinking the Inception architecture").
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.layers.checks import count, tuple_of
@@ -33,7 +33,7 @@ TABLE = (
 
 @published()
 def lenet5(
-    in_shape: Any = (1, 32, 32),
+    in_shape: object = (1, 32, 32),
     classes: int | None = 10,
     *,
     output: Literal["radial", "dense"] = "radial",
@@ -81,7 +81,7 @@ def lenet5(
 
 @published(hidden=tuple_of(count))
 def mlp(
-    in_shape: Any = (1, 28, 28), classes: int = 10, *, hidden: Sequence[int] = (300, 100)
+    in_shape: object = (1, 28, 28), classes: int = 10, *, hidden: Sequence[int] = (300, 100)
 ) -> Network:
     """A multi-layer perceptron: 784-300-100-10 (LeCun et al. 1998, section III.C.5), with ReLU.
 

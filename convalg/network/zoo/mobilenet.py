@@ -21,7 +21,7 @@ INVERTED += [(6, 160, 3, 2), (6, 320, 1, 1)]
 
 @published(width=positive)
 def mobilenet_v1(
-    in_shape: Any = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
+    in_shape: object = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
 ) -> Network:
     """MobileNet (Howard et al. 2017, table 1).
 
@@ -49,7 +49,7 @@ def mobilenet_v1(
 
 @published(width=positive)
 def mobilenet_v2(
-    in_shape: Any = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
+    in_shape: object = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
 ) -> Network:
     """MobileNet v2 (Sandler et al. 2018, table 2).
 

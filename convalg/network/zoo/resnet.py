@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
@@ -19,7 +19,7 @@ EXPANSION = 4
 
 @published()
 def resnet18(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     variant: Variant = "v1",
@@ -38,7 +38,7 @@ def resnet18(
 
 @published()
 def resnet34(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     variant: Variant = "v1",
@@ -56,7 +56,7 @@ def resnet34(
 
 @published()
 def resnet50(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     variant: Variant = "v1",
@@ -85,7 +85,7 @@ def resnet50(
 
 @published()
 def resnet101(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     variant: Variant = "v1",
@@ -103,7 +103,7 @@ def resnet101(
 
 @published()
 def resnet152(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     variant: Variant = "v1",
@@ -121,7 +121,7 @@ def resnet152(
 
 def _resnet(
     depth: int,
-    in_shape: Any,
+    in_shape: object,
     classes: int | None,
     variant: Variant,
     version: Variant | None,

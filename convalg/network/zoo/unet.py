@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
@@ -11,7 +11,7 @@ from convalg.network.zoo.blocks import checked_choice, published, row
 
 @published()
 def unet(
-    in_shape: Any = (1, 572, 572),
+    in_shape: object = (1, 572, 572),
     classes: int = 2,
     *,
     width: int = 64,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import dense_head, published, row
@@ -14,7 +12,7 @@ DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2,
 
 @published()
 def vgg11(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     batch_norm: bool = False,
@@ -32,7 +30,7 @@ def vgg11(
 
 @published()
 def vgg13(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     batch_norm: bool = False,
@@ -50,7 +48,7 @@ def vgg13(
 
 @published()
 def vgg16(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     batch_norm: bool = False,
@@ -76,7 +74,7 @@ def vgg16(
 
 @published()
 def vgg19(
-    in_shape: Any = (3, 224, 224),
+    in_shape: object = (3, 224, 224),
     classes: int | None = 1000,
     *,
     batch_norm: bool = False,
@@ -93,7 +91,7 @@ def vgg19(
 
 
 def _vgg(
-    depth: int, in_shape: Any, classes: int | None, batch_norm: bool, width: int, hidden: int
+    depth: int, in_shape: object, classes: int | None, batch_norm: bool, width: int, hidden: int
 ) -> Network:
     net = Network(in_shape, name=f"VGG-{depth}")
     for block, count in enumerate(DEPTHS[depth], 1):

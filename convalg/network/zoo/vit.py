@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import published, row
@@ -11,7 +9,7 @@ from convalg.size import size_product
 
 
 @published()
-def vit_patches(in_shape: Any = (3, 224, 224), width: int = 768, *, patch: int = 16) -> Network:
+def vit_patches(in_shape: object = (3, 224, 224), width: int = 768, *, patch: int = 16) -> Network:
     """The patch embedding of ViT-B/16 (Dosovitskiy et al. 2021, equation 1), without positions.
 
     One matrix for all patches is a convolution whose stride equals its kernel size; the output has

@@ -129,7 +129,7 @@ def _points(limits: tuple[Any, ...], symbols: tuple[Any, ...]) -> islpy.Set:
     return islpy.Set(f"{parameters(*values)}{{ : {' and '.join(every) or '0 = 0'} }}")
 
 
-def _is_affine(value: Any) -> bool:
+def _is_affine(value: object) -> bool:
     try:
         text(value)
     except UndecidableError:
@@ -210,7 +210,7 @@ def _combinations(swept: Swept) -> Iterator[dict[Any, int]]:
         yield dict(zip(names, chosen, strict=True))
 
 
-def _follows(value: Any, rest: list[Any], numbers: Mapping[Any, int]) -> bool:
+def _follows(value: object, rest: list[Any], numbers: Mapping[Any, int]) -> bool:
     """Whether `value >= 0` follows from the rest; False where isl cannot decide it."""
     given = (substituted(v, numbers) for v in rest)
     symbolic = tuple(v for v in given if (is_symbolic(v) and v.free_symbols) or not holds(v >= 0))
@@ -218,7 +218,7 @@ def _follows(value: Any, rest: list[Any], numbers: Mapping[Any, int]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _implied(claim: Any, given: tuple[Any, ...]) -> bool:
+def _implied(claim: object, given: tuple[Any, ...]) -> bool:
     """`_follows` after substitution, cached: most swept values give the same conditions."""
     try:
         space = parameters(claim, *given)
@@ -303,7 +303,7 @@ def _term_text(term: Any) -> str:
     return str(term.replace(lambda part: part.is_Function, _one_fraction))
 
 
-def _one_fraction(part: Any) -> Any:
+def _one_fraction(part: object) -> Any:
     """A floor as a symbol whose name is its text with one fraction: floor((n - K)/s)."""
     import sympy
 

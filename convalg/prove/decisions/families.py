@@ -177,7 +177,7 @@ def terms(operator: Operator, domain: islpy.Set) -> list[Term]:
     return fold(operator, rules, _leaf_terms)
 
 
-def _leaf_terms(leaf: Any) -> list[Term]:
+def _leaf_terms(leaf: object) -> list[Term]:
     match leaf:
         case Convolution(weights=SymbolicKernel()):
             return [_named_layer(leaf)]
@@ -261,7 +261,7 @@ def freed(operator: Operator) -> Operator:
     return fold(operator, rules, leaf)
 
 
-def _identifier(size: Any) -> str:
+def _identifier(size: object) -> str:
     return "".join(mark if mark.isalnum() else f"_{ord(mark)}_" for mark in str(size))
 
 
@@ -319,11 +319,11 @@ class _Name(str):
 
     __slots__ = ()
 
-    def __rsub__(self, other: Any) -> str:
+    def __rsub__(self, other: object) -> str:
         return f"{text(other)} - {self}"
 
 
-def _index_text(value: Any) -> str:
+def _index_text(value: object) -> str:
     return str(value)
 
 

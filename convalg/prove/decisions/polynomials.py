@@ -90,7 +90,7 @@ class Polynomial:
         return cls({(Generator((name, f"#{os.getpid()}.{next(_SERIAL)}")),): 1})
 
     @classmethod
-    def of(cls, value: Any) -> Polynomial:
+    def of(cls, value: object) -> Polynomial:
         """A number or a SymPy expression as a polynomial.
 
         An expression that is not a polynomial in SymPy symbols, such as a root, becomes a new
@@ -115,7 +115,7 @@ class Polynomial:
         kind = type(other) if issubclass(type(other), type(self)) else type(self)
         return kind(terms)
 
-    def __add__(self, other: Any) -> Polynomial:
+    def __add__(self, other: object) -> Polynomial:
         right = _operand(other)
         if right is None:
             return NotImplemented
@@ -132,14 +132,14 @@ class Polynomial:
     def __pos__(self) -> Polynomial:
         return self
 
-    def __sub__(self, other: Any) -> Polynomial:
+    def __sub__(self, other: object) -> Polynomial:
         right = _operand(other)
         return NotImplemented if right is None else self + -right
 
-    def __rsub__(self, other: Any) -> Polynomial:
+    def __rsub__(self, other: object) -> Polynomial:
         return -self + other
 
-    def __mul__(self, other: Any) -> Polynomial:
+    def __mul__(self, other: object) -> Polynomial:
         right = _operand(other)
         if right is None:
             return NotImplemented
@@ -159,7 +159,7 @@ class Polynomial:
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other: Any) -> Polynomial:
+    def __truediv__(self, other: object) -> Polynomial:
         right = _operand(other)
         if right is None:
             return NotImplemented
@@ -170,10 +170,10 @@ class Polynomial:
             )
         return self * (Fraction(1) / right.terms[()])
 
-    def __rtruediv__(self, other: Any) -> Polynomial:
+    def __rtruediv__(self, other: object) -> Polynomial:
         return Polynomial.of(other) / self
 
-    def __pow__(self, exponent: Any) -> Polynomial:
+    def __pow__(self, exponent: object) -> Polynomial:
         if not isinstance(exponent, (int, np.integer)) or exponent < 0:
             raise UntraceableError(
                 f"{self} ** {exponent} is not a polynomial: use a non-negative integer exponent"
@@ -196,7 +196,7 @@ class Polynomial:
         right = _operand(other)
         return right is not None and self.same(right)
 
-    def _refuse(self, *_: Any) -> Any:
+    def _refuse(self, *_: object) -> Any:
         if set(self.terms) <= {()}:
             return self.terms.get((), 0)
         raise UntraceableError(
@@ -212,16 +212,16 @@ class Polynomial:
     def __int__(self) -> int:
         return int(self._refuse())
 
-    def __lt__(self, other: Any) -> bool:
+    def __lt__(self, other: object) -> bool:
         return bool((self - other)._refuse() < 0)
 
-    def __le__(self, other: Any) -> bool:
+    def __le__(self, other: object) -> bool:
         return bool((self - other)._refuse() <= 0)
 
-    def __gt__(self, other: Any) -> bool:
+    def __gt__(self, other: object) -> bool:
         return bool((self - other)._refuse() > 0)
 
-    def __ge__(self, other: Any) -> bool:
+    def __ge__(self, other: object) -> bool:
         return bool((self - other)._refuse() >= 0)
 
     def __abs__(self) -> Any:
@@ -278,7 +278,7 @@ class Polynomial:
 numbers.Number.register(Polynomial)
 
 
-def rational(value: Any) -> Any:
+def rational(value: object) -> Any:
     """A number as an exact rational; a float as the simplest fraction that rounds to it.
 
     So the float 1/6 is read as the fraction 1/6; `is_read_as_written` tells whether the value
@@ -317,7 +317,7 @@ def _simple(value: Any) -> Fraction:
     return simple if kind(float(simple)) == value else exact
 
 
-def is_read_as_written(value: Any) -> bool:
+def is_read_as_written(value: object) -> bool:
     """Whether `rational` keeps the exact value of a float and does not replace it by a fraction.
 
     >>> is_read_as_written(0.25), is_read_as_written(0.1)
@@ -328,7 +328,7 @@ def is_read_as_written(value: Any) -> bool:
     return bool(rational(value) == Fraction(*value.as_integer_ratio()))
 
 
-def _operand(value: Any) -> Polynomial | None:
+def _operand(value: object) -> Polynomial | None:
     if type(value) is Polynomial or isinstance(value, Polynomial):
         return value
     if isinstance(value, numbers.Number) or is_symbolic(value):
@@ -337,7 +337,7 @@ def _operand(value: Any) -> Polynomial | None:
 
 
 @lru_cache(maxsize=4096)
-def generator_of(value: Any) -> Generator:
+def generator_of(value: object) -> Generator:
     """The generator of a SymPy symbol, or of an expression that is not a polynomial."""
     import sympy
 
@@ -354,7 +354,7 @@ def generator_of(value: Any) -> Generator:
     return generator
 
 
-def _from_sympy(value: Any) -> Polynomial:
+def _from_sympy(value: object) -> Polynomial:
     import sympy
 
     match value:

@@ -175,7 +175,7 @@ def expanded(value: Size) -> Size:
 # Printing sizes.
 
 
-def affine(terms: Iterable[tuple[Any, str]], constant: Any) -> str:
+def affine(terms: Iterable[tuple[Any, str]], constant: object) -> str:
     """A sum of multiples of names and a constant, as it is usually written.
 
     >>> import convalg as ca
@@ -218,7 +218,7 @@ def _ceiled(value: Any) -> Any:
     return sympy.expand(value.replace(sympy.floor, rounded))
 
 
-def _leads_with_minus(value: Any) -> bool:
+def _leads_with_minus(value: object) -> bool:
     """Whether the first symbol of a sum in print has a negative factor."""
     terms = sympy.Add.make_args(sympy.expand(sympy.together(value).as_numer_denom()[0]))
     named = [term for term in terms if term.free_symbols]
@@ -268,7 +268,7 @@ def size_latex(value: Size) -> str:
     return expression(value)
 
 
-def _ratio(value: Any) -> str:
+def _ratio(value: object) -> str:
     above, below = sympy.together(value).as_numer_denom()
     above = sympy.expand(above)
     if below == 1:

@@ -44,7 +44,7 @@ class Names:
     ('\\\\hat{t}', 'o', 'A')
     """
 
-    def __init__(self, *symbols: Any) -> None:
+    def __init__(self, *symbols: object) -> None:
         self._taken = {size_latex(symbol) for symbol in symbols}
 
     def __call__(self, name: str) -> str:
@@ -385,7 +385,7 @@ def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry
     return Named(name, *shapes, _arranged(triples(geometry), target, declared), weights)
 
 
-def moves(name: str, axes: Sequence[Axis], channels: Any) -> Named:
+def moves(name: str, axes: Sequence[Axis], channels: object) -> Named:
     """An operator that moves samples along each axis separately, identically in all channels."""
     every = (*([] if channels is None else [Axis(channels, channels)]), *axes)
     points = triples(Geometry(every))

@@ -174,6 +174,6 @@ def _cropped(axis: Axis) -> tuple[Any, Any]:
     return (after, 0) if after >= 0 else (0, -after)
 
 
-def _samples(value: Any) -> str:
+def _samples(value: object) -> str:
     """A number of samples as text."""
     return f"{value} sample{'' if value == 1 else 's'}"

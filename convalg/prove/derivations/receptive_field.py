@@ -131,7 +131,7 @@ class Field:
 BELOW = "\\le"
 
 
-def _bound(value: Any, output: Any) -> str:
+def _bound(value: object, output: object) -> str:
     """A bound of an interval, with the output first."""
     expression = sympy.sympify(value)
     if expression.has(sympy.floor):
@@ -341,7 +341,7 @@ def _link(net: Network, reach: dict[str, Reach], node: str, source: str, axis: i
     return link
 
 
-def _reads(link: Any) -> str:
+def _reads(link: object) -> str:
     """{[position in a node] -> [position in its source]} for isl, ignoring the border."""
     if link is None:
         return _SAME

@@ -269,7 +269,7 @@ def _bias_gradient(operator: Operator, g: Array) -> Array:
     return sums if channels else sums.reshape(())
 
 
-def _need_concrete(operator: Any, name: str) -> None:
+def _need_concrete(operator: object, name: str) -> None:
     if not isinstance(operator, Operator) or not operator.is_concrete:
         raise KindError(
             f"{name} compares a function with an operator of fixed sizes, not {operator!r}: "
@@ -454,7 +454,7 @@ class _Comparison:
         return None
 
     def _again(
-        self, numbers: list[Array], index: tuple[int, ...] | None, name: str, actual: Any
+        self, numbers: list[Array], index: tuple[int, ...] | None, name: str, actual: object
     ) -> Callable[[], tuple[Any, Any]] | None:
         if index is None:
             return None

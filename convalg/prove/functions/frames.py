@@ -124,7 +124,7 @@ def unwatched(method: Method) -> Method:
         return method
 
     @wraps(method)
-    def run(*args: Any, **options: Any) -> Any:
+    def run(*args: object, **options: object) -> Any:
         watch = sys.gettrace()
         if watch is None:
             return method(*args, **options)

@@ -363,7 +363,7 @@ class _Watch:
         self.lines = 0
         self.followed: dict[int, tuple[CodeType, dict[str, Any], Any, int, bool]] = {}
 
-    def frame(self, frame: FrameType, event: str, arg: Any) -> Any:
+    def frame(self, frame: FrameType, event: str, arg: object) -> Any:
         """Trace a frame that starts, or a generator that resumes."""
         again = self.followed.get(id(frame.f_code))
         if again is not None and again[1] is frame.f_globals:
@@ -440,7 +440,7 @@ class _Watch:
             self.seen.raised.add((arg[0].__name__, frame.f_code.co_name))
         return self._library
 
-    def call(self, frame: FrameType, event: str, arg: Any) -> None:
+    def call(self, frame: FrameType, event: str, arg: object) -> None:
         """Record calls of C functions whose result depends on more than their arguments."""
         if event == "c_call":
             effect = _effect(arg)
@@ -492,7 +492,7 @@ _LOOKS = frozenset(
 )
 
 
-def _effect(function: Any) -> str:
+def _effect(function: object) -> str:
     """The effect of a C function, that is what it uses besides its arguments, or ""."""
     module = getattr(function, "__module__", None)
     name = getattr(function, "__name__", "")

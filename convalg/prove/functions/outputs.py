@@ -41,7 +41,7 @@ Pick = Callable[[Any], Picked]
 def one_output(shape: Shape | None) -> Pick:
     """Pick the array y of a forward pass; in (out, cache) it is the first."""
 
-    def pick(result: Any) -> Picked:
+    def pick(result: object) -> Picked:
         if isinstance(result, dict):
             return Picked({"y": _entry(result, "y")}, _others(len(result) - 1))
         if isinstance(result, (tuple, list)):
@@ -59,7 +59,7 @@ def one_output(shape: Shape | None) -> Pick:
 def gradients(shapes: dict[str, Shape]) -> Pick:
     """Pick dx, and dw and db if they are returned, of the outputs listed in `shapes`."""
 
-    def pick(result: Any) -> Picked:
+    def pick(result: object) -> Picked:
         names = list(shapes)
         if isinstance(result, dict):
             arrays = {
@@ -94,7 +94,7 @@ def _is_bundle(result: Any, shapes: dict[str, Shape]) -> bool:
     )
 
 
-def as_array(value: Any) -> Array:
+def as_array(value: object) -> Array:
     """A copy of a value as an array of objects.
 
     Raises: UntraceableError where it is not an array of numbers.
@@ -111,7 +111,7 @@ def as_array(value: Any) -> Array:
         raise UntraceableError(f"the function did not return an array: {error}") from None
 
 
-def _nested(value: Any) -> Any:
+def _nested(value: object) -> Any:
     if isinstance(value, np.ma.MaskedArray):
         raise UntraceableError(
             f"the function must return a plain array, not a {type(value).__name__}"
@@ -136,7 +136,7 @@ def _exact_objects(value: Array) -> Array:
     return objects
 
 
-def _array_or_none(result: Any) -> Array | None:
+def _array_or_none(result: object) -> Array | None:
     """The array made of nested values, or None if that is not an array of numbers."""
     try:
         array = as_array(result)
@@ -150,7 +150,7 @@ def _array_or_none(result: Any) -> Array | None:
     return array
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: object) -> bool:
     return isinstance(value, np.ndarray) and value.ndim > 0
 
 

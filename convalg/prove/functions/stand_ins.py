@@ -110,7 +110,7 @@ class Swaps:
                 names[name] = replacement
         self._globals[id(names)] = names, changed
 
-    def function(self, f: Any) -> None:
+    def function(self, f: object) -> None:
         """Replace the functions in the closure of a function and of the functions in it."""
         f = getattr(f, "__func__", f)
         if not isinstance(f, FunctionType) or id(f) in self._seen:
@@ -145,7 +145,7 @@ class Swaps:
 _ABSENT = object()
 
 
-def _replacement(value: Any, name: str = "") -> Any:
+def _replacement(value: object, name: str = "") -> Any:
     if value is _ABSENT:
         return _BUILTINS[name]
     return _by_identity(len(_PLACED)).get(id(value))
@@ -341,7 +341,7 @@ def _converting(original: Any) -> Any:
     return _standing_in(original, create)
 
 
-def _plainly(value: Any) -> Any:
+def _plainly(value: object) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map(_plainly, value)) if type(value) in (list, tuple) else list(value)
     return unwrapped(value)
@@ -374,7 +374,7 @@ class _Type(type):
                 return np.ndarray
         return type(value)
 
-    def __instancecheck__(cls, instance: Any) -> bool:
+    def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, type)
 
     def __subclasscheck__(cls, other: type) -> bool:

@@ -32,7 +32,7 @@ _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), ran
 _BUILTIN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
-def fingerprint(f: Any, modules: Iterable[dict[str, Any]], names: set[str]) -> list[Any]:
+def fingerprint(f: object, modules: Iterable[dict[str, Any]], names: set[str]) -> list[Any]:
     """A fingerprint of the data that a function holds, and of the given names in these modules."""
     seen = _Walk(names)
     seen.visit(f)
@@ -50,7 +50,7 @@ class _Walk:
         self.tokens: list[Any] = []
         self._kept: dict[int, Any] = {}
 
-    def visit(self, value: Any) -> None:
+    def visit(self, value: object) -> None:
         """Add the tokens of a value."""
         waiting = [value]
         while waiting and len(self._kept) < MOST_OBJECTS:
@@ -65,7 +65,7 @@ class _Walk:
             self.tokens.append(type(item))
             waiting += list(self._inside(item))[::-1]
 
-    def _inside(self, value: Any) -> Iterator[Any]:
+    def _inside(self, value: object) -> Iterator[Any]:
         """Yield the objects that a value consists of."""
         match value:
             case types.ModuleType():

@@ -97,7 +97,7 @@ class SymbolArray(np.ndarray):
     __slots__ = ("_stands_for",)
     __array_priority__ = 1000.0
 
-    def __array_finalize__(self, source: Any) -> None:
+    def __array_finalize__(self, source: object) -> None:
         label = _label_slot.__get__(source) if type(source) is SymbolArray else FLOAT
         _label_slot.__set__(self, label)
 
@@ -116,13 +116,13 @@ class SymbolArray(np.ndarray):
             raise AttributeError(f"'numpy.ndarray' object has no attribute {name!r}")
         return np.ndarray.__getattribute__(self, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if name == "dtype":
             raise refusal("accesses the memory of", described(self))
         np.ndarray.__setattr__(self, name, value)
 
     @unwatched
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: object) -> Any:
         element = _get(self, _indices(index))
         label = _read_label(self)
         if type(element) is Symbol:
@@ -133,7 +133,7 @@ class SymbolArray(np.ndarray):
         return _lent(element, label)
 
     @unwatched
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: object, value: object) -> None:
         label = _read_label(self)
         if type(value) is Symbol and label is FLOAT:
             held = parts(value)
@@ -142,7 +142,9 @@ class SymbolArray(np.ndarray):
                 return
         _set(self, _indices(index), stored(value, label))
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    def __array_ufunc__(
+        self, ufunc: object, method: str, *inputs: object, **options: object
+    ) -> Any:
         return apply_ufunc(ufunc, method, inputs, options)
 
     def __str__(self) -> str:
@@ -155,7 +157,7 @@ class SymbolArray(np.ndarray):
 
     @unwatched
     def astype(  # type: ignore[override]  # the same signature, with two kinds of results
-        self, dtype: Any, *_: Any, copy: bool = True, **__: Any
+        self, dtype: Any, *_: object, copy: bool = True, **__: object
     ) -> Any:
         """Convert the array to another dtype, which rounds if its precision is low."""
         requested = np.dtype(dtype)
@@ -166,27 +168,27 @@ class SymbolArray(np.ndarray):
             return converted if copy or requested != label_of(self) else self
         return numbers_of(self, f"takes the {requested.name} value of").astype(requested)
 
-    def view(self, *args: Any, **options: Any) -> Any:
+    def view(self, *args: object, **options: object) -> Any:
         """Return a view of the same dtype; other views are refused."""
         if args or options:
             raise refusal("accesses the memory of", described(self))
         return np.ndarray.view(self)
 
     def round(  # type: ignore[override]  # as above
-        self, decimals: int = 0, out: Any = None
+        self, decimals: int = 0, out: object = None
     ) -> Any:
         """Return the rounded numbers of an array without symbols."""
         return wrapped(numbers_of(self, "rounds or takes a remainder of").round(decimals))
 
     def mean(  # type: ignore[override]  # as above
-        self, axis: Any = None, dtype: Any = None, out: Any = None, *, keepdims: Any = False
+        self, axis: Any = None, dtype: Any = None, out: object = None, *, keepdims: Any = False
     ) -> Any:
         """Return the mean over axes."""
         total = np.add.reduce(self, axis, dtype=dtype, keepdims=keepdims)
         count = self.size // max(np.size(unwrapped(total)) if np.ndim(unwrapped(total)) else 1, 1)
         return into(out, total / count)
 
-    def fill(self, value: Any) -> None:
+    def fill(self, value: object) -> None:
         """Write the same value to all entries."""
         self[...] = value
 
@@ -233,7 +235,7 @@ def label_of(array: SymbolArray) -> np.dtype[Any]:
     return label
 
 
-def array_of(values: Any, label: np.dtype[Any]) -> SymbolArray:
+def array_of(values: object, label: np.dtype[Any]) -> SymbolArray:
     """Return a new array of symbols and numbers that owns its memory, like an array of floats."""
     source = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
     made = np.ndarray.__new__(SymbolArray, source.shape, dtype=object)
@@ -242,12 +244,12 @@ def array_of(values: Any, label: np.dtype[Any]) -> SymbolArray:
     return made
 
 
-def unwrapped(value: Any) -> Any:
+def unwrapped(value: object) -> Any:
     """Return an array of symbols as a plain array of objects; anything else unchanged."""
     return np.ndarray.view(value, np.ndarray) if type(value) is SymbolArray else value
 
 
-def holds_symbols(value: Any) -> bool:
+def holds_symbols(value: object) -> bool:
     """Whether a value is or contains a symbol, also in nested lists and arrays."""
     if is_symbol(value):
         return True
@@ -276,7 +278,7 @@ def described(array: SymbolArray) -> str:
     return "an array" if first is None else f"an array that holds {parts(first).polynomial!r}"
 
 
-def stored(value: Any, label: np.dtype[Any]) -> Any:
+def stored(value: object, label: np.dtype[Any]) -> Any:
     """A value or an array of values as an array of that dtype stores it."""
     if is_symbol(value):
         return relabelled(value, label, stores=True)
@@ -295,7 +297,7 @@ def stored(value: Any, label: np.dtype[Any]) -> Any:
     return _number(value, label)
 
 
-def _number(value: Any, label: np.dtype[Any]) -> Any:
+def _number(value: object, label: np.dtype[Any]) -> Any:
     if isinstance(value, Polynomial) or is_symbolic(value):
         return value
     return number_in(value, label)
@@ -334,14 +336,14 @@ def _listed(value: Any) -> Any:
     return symbol(parts(value)) if is_symbol(value) else value
 
 
-def _indices(index: Any) -> Any:
+def _indices(index: object) -> Any:
     """Return the index; arrays of symbols are refused, as NumPy refuses arrays of floats."""
     if type(index) is SymbolArray:
         raise recorded(UntraceableError(f"{described(index)} cannot be used as an index"))
     return index
 
 
-def apply_ufunc(ufunc: Any, method: str, inputs: Any, options: dict[str, Any]) -> Any:
+def apply_ufunc(ufunc: object, method: str, inputs: object, options: dict[str, Any]) -> Any:
     """Apply a ufunc to arrays that hold symbols; ufuncs made from a user's function are traced.
 
     Raises: UntraceableError when the results are not polynomials.
@@ -392,7 +394,7 @@ def _at(ufunc: Any, target: Any, index: Any, *values: Any) -> None:
     unwrapped(target)[...] = stored(target, label_of(target))
 
 
-def into(out: Any, result: Any) -> Any:
+def into(out: object, result: object) -> Any:
     """Write a result into `out` and return it."""
     if out is None:
         return result
@@ -405,7 +407,7 @@ def into(out: Any, result: Any) -> Any:
     return out[0] if isinstance(out, tuple) and len(out) == 1 else out
 
 
-def as_objects(value: Any) -> Any:
+def as_objects(value: object) -> Any:
     """An operand for the object loops, exact where its dtype has low precision."""
     if is_symbol(value):
         return _box(value)
@@ -418,7 +420,7 @@ def as_objects(value: Any) -> Any:
     return value
 
 
-def _box(value: Any) -> Any:
+def _box(value: object) -> Any:
     box = np.empty((), dtype=object)
     box[()] = value
     return box
@@ -432,7 +434,7 @@ def _boxed(value: Any) -> Any:
     return boxes
 
 
-def without_symbols(value: Any) -> Any:
+def without_symbols(value: object) -> Any:
     """An argument as the numbers that it represents."""
     return numbers_of(value, "needs the value of") if type(value) is SymbolArray else value
 
@@ -498,7 +500,9 @@ def polynomial_of(value: Any) -> Polynomial:
     return Polynomial({(): exact(value)})
 
 
-def _symbol_ufunc(self: Symbol, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+def _symbol_ufunc(
+    self: Symbol, ufunc: object, method: str, *inputs: object, **options: object
+) -> Any:
     return apply_ufunc(ufunc, method, inputs, options)
 
 

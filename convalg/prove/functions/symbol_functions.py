@@ -57,7 +57,7 @@ def _function(function: Any, args: Any, options: dict[str, Any]) -> Any:
 _function_unwatched = unwatched(_function)
 
 
-def _deep(value: Any) -> bool:
+def _deep(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(_deep, value.values()))
     return holds_symbols(value)
@@ -116,7 +116,7 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
 """Functions of NumPy that depend on dtypes or call a user function."""
 
 
-def _as_symbols(value: Any) -> Any:
+def _as_symbols(value: object) -> Any:
     """An array of symbols, made from an array or from nested lists."""
     if isinstance(value, SymbolArray):
         return value
@@ -129,7 +129,7 @@ def _dtype_of(value: Any) -> Any:
     return parts(value).dtype if is_symbol(value) else value
 
 
-def _dispatched(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
+def _dispatched(self: object, function: Any, types: object, args: Any, options: Any) -> Any:
     return apply_function(function, args, options)
 
 

@@ -436,7 +436,7 @@ def _same_numbers(left: Picked, right: Picked) -> bool:
     )
 
 
-def _identical(left: Any, right: Any) -> bool:
+def _identical(left: object, right: object) -> bool:
     return bool(left == right) or (left != left and right != right)
 
 

@@ -78,7 +78,7 @@ def _relation(number: int, *parts: Part, counter: Part | None = None) -> Theorem
     )
 
 
-def _adjoint_part(claim: str, padding: Any, stride: Any = 1, taps: Any = K) -> Equality:
+def _adjoint_part(claim: str, padding: object, stride: object = 1, taps: object = K) -> Equality:
     return Equality(claim, lambda: adjoint_as_correlation(padding, stride=stride, taps=taps))
 
 

@@ -114,7 +114,7 @@ def _indices(name: str, count: int) -> list[str]:
     return [name] if count == 1 else [f"{name}_{{{k + 1}}}" for k in range(count)]
 
 
-def _shifted(name: str, offset: Any) -> str:
+def _shifted(name: str, offset: object) -> str:
     return name if offset == 0 else f"{name} + {size_latex(offset)}"
 
 
@@ -230,7 +230,7 @@ def _option(name: str, value: str) -> str:
     return name if value == name else f"{name} = {value}"
 
 
-def _pair(before: Any, after: Any) -> str:
+def _pair(before: object, after: object) -> str:
     if before == after:
         return size_latex(before)
     return f"({size_latex(before)} \\mid {size_latex(after)})"
@@ -295,7 +295,7 @@ def _flipped_latex(name: str, axes: list[int], lead: int, weights: SymbolicKerne
     return f"\\operatorname{{flip}}_{{{COMMA.join(map(str, axes))}}} {name}"
 
 
-def _nested(values: Any) -> str:
+def _nested(values: object) -> str:
     if isinstance(values, list):
         return f"({COMMA.join(map(_nested, values))})"
     return expression(values)

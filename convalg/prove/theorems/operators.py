@@ -238,7 +238,7 @@ def _same_size() -> Padding:
     return ((p, K - 1 - p),)
 
 
-def _equivariant(layer: Operator, moved: Any, arrived: Any, margin: Any) -> Sides:
+def _equivariant(layer: Operator, moved: object, arrived: object, margin: object) -> Sides:
     """A S = S' A on the outputs that are further from the border than a margin."""
     (outputs,), (inputs,) = layer.out_shape, layer.in_shape
     inner = crop(outputs, margin)

@@ -182,7 +182,7 @@ class Positions:
         return Verdict("refuted", self.claim, str(self.domain), ISL, counter, domain=self.domain)
 
 
-def _multiple(factor: Any) -> str:
+def _multiple(factor: object) -> str:
     return "" if factor == 1 else f"{size_latex(factor)} "
 
 

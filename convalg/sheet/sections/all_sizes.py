@@ -83,7 +83,7 @@ def _family(geometry: Geometry, transposed: bool) -> Operator | None:
     return family
 
 
-def _transposed_family(geometry: Geometry, shape: Any, weights: Any) -> Operator:
+def _transposed_family(geometry: Geometry, shape: object, weights: object) -> Operator:
     """Return a transposed layer over an input of this shape, with the same (output) padding.
 
     Raises ConvalgError when the layer does not exist.
@@ -100,7 +100,7 @@ def _transposed_family(geometry: Geometry, shape: Any, weights: Any) -> Operator
     )
 
 
-def _padding(axis: Axis, taps: Any) -> tuple[Any, Any]:
+def _padding(axis: Axis, taps: object) -> tuple[Any, Any]:
     """Express full and same padding by the kernel size; keep any other padding as a number."""
     reach, given = span(taps, abs(axis.dilation)) - 1, axis.span - 1
     before = axis.before
@@ -118,7 +118,7 @@ def boundary_of(geometry: Geometry) -> Any:
     return next(names, "zeros")
 
 
-def remade(geometry: Geometry, shape: Any, weights: Any, **options: Any) -> Convolution:
+def remade(geometry: Geometry, shape: object, weights: object, **options: object) -> Convolution:
     """Return the layer over another shape and with another kernel; `options` replace its own.
 
     Raises ConvalgError when the layer does not exist.
@@ -324,7 +324,7 @@ def _sub(geometry: Geometry, number: int) -> str:
     return "" if len(geometry.axes) == 1 else f"_{number + 1}"
 
 
-def _indices(geometry: Geometry, number: int, output: Any, column: Any) -> list[str]:
+def _indices(geometry: Geometry, number: int, output: object, column: object) -> list[str]:
     """The indices of a row and of a column of A in LaTeX, moved along one axis."""
     indices = []
     for name, channel, move in (("o", "k", output), ("i", "c", column)):

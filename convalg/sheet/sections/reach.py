@@ -111,7 +111,7 @@ MOST_SAMPLES = 90
 """The longest input of a stack of layers that is drawn."""
 
 
-def _one(value: Any) -> Any:
+def _one(value: object) -> Any:
     """The value for the only axis."""
     return value[0] if isinstance(value, tuple) else value
 

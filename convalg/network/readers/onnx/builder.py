@@ -55,7 +55,7 @@ class Node:
     attributes: dict[str, Any]
     inputs: list[Value | None]
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: object = None) -> Any:
         """Return an attribute; bytes as str."""
         value = self.attributes.get(name, default)
         return shown(value) if isinstance(value, bytes) else value
@@ -99,7 +99,7 @@ class Node:
 class Builder:
     """A network to which layers are added, and the values of all names of the model."""
 
-    def __init__(self, net: Network, batch: Any) -> None:
+    def __init__(self, net: Network, batch: object) -> None:
         self.net, self.batch = net, batch
         self.values: dict[str, Value] = {}
         self.types: dict[str, int] = {}

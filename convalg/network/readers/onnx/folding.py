@@ -113,7 +113,7 @@ def _cast(n: Node, value: Constant) -> Constant:
     return _made(value, dtype, load)
 
 
-def _made(value: Constant, dtype: Any, load: Callable[[], Array]) -> Constant:
+def _made(value: Constant, dtype: object, load: Callable[[], Array]) -> Constant:
     """Return a constant of another type that is computed from a constant entry by entry."""
     made = Constant(value.shape, dtype, load)
     made.origin, made.absent, made.steps = value.origin, value.absent, value.steps + 1

@@ -52,7 +52,7 @@ def _is_small(value: Constant) -> bool:
     return not value.absent and value.size <= SMALL and value.dtype.kind in "fiub"
 
 
-def _shape_of(b: Builder, value: Any) -> tuple[int, ...] | None:
+def _shape_of(b: Builder, value: object) -> tuple[int, ...] | None:
     """Return the shape of a value with the batch, None where it is not known."""
     shape: tuple[Any, ...] | None
     if isinstance(value, Data):

@@ -42,7 +42,7 @@ def _steps(n: Node, dims: int) -> dict[str, Any]:
     return {name: short(values) for name, values in steps.items()} | {"padding": short(padding)}
 
 
-def short(values: Any) -> Any:
+def short(values: object) -> Any:
     """Return one number where all axes have the same, and other values unchanged."""
     if not isinstance(values, tuple) or not values:
         return values

@@ -57,7 +57,7 @@ STANDARD = ("", "ai.onnx")
 TENSOR, GRAPH, GRAPHS = 4, 5, 10
 
 
-def read_onnx(path: Any, in_shape: Any = None) -> Network:
+def read_onnx(path: object, in_shape: object = None) -> Network:
     """Return the network of an ONNX file, layer by layer.
 
     Weights are loaded when they are first used. The first axis of all data is the batch, and the
@@ -165,7 +165,7 @@ class _ModelReader:
 
     # Inputs and shapes declared in the file.
 
-    def _input(self, proto: Any, in_shape: Any) -> tuple[tuple[Any, ...], Any]:
+    def _input(self, proto: Any, in_shape: object) -> tuple[tuple[Any, ...], Any]:
         """Return the shape of one sample, and the batch size for shape arithmetic."""
         name = shown(proto.name)
         sizes = _sizes(proto)

@@ -34,7 +34,7 @@ FLOAT_TYPES = (1, 10, 11, 16)
 """Floating-point element types: casts between them change numbers only by rounding."""
 
 
-def target_shape(full: tuple[Any, ...], wanted: list[Any], allow_zero: Any) -> tuple[Any, ...]:
+def target_shape(full: tuple[Any, ...], wanted: list[Any], allow_zero: object) -> tuple[Any, ...]:
     """Resolve 0 and -1 in the target shape of an ONNX Reshape. Raises: Unread where it fails."""
     if any(n == 0 for n in wanted[len(full) :]) and not allow_zero:
         raise Unread(f"its shape {wanted} copies axes that its input of shape {full} does not have")

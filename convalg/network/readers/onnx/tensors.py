@@ -95,14 +95,14 @@ class Constant:
         return made
 
 
-def absent(shape: tuple[int, ...], dtype: Any, reason: str) -> Constant:
+def absent(shape: tuple[int, ...], dtype: object, reason: str) -> Constant:
     """Return an array of which only the shape is known."""
     made = Constant(shape, dtype, lambda: np.empty(0))
     made.absent = reason
     return made
 
 
-def stored(value: Any) -> Constant:
+def stored(value: object) -> Constant:
     """Return a constant from numbers in memory."""
     array = np.asarray(value)
     return Constant(array.shape, array.dtype, lambda: array)
@@ -254,7 +254,7 @@ def _external(
     return read
 
 
-def shown(text: Any, longest: int = 80) -> str:
+def shown(text: object, longest: int = 80) -> str:
     """Return a text of a file in a form for messages: printable and short.
 
     >>> shown("conv\\x1b[2J")

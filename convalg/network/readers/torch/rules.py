@@ -71,7 +71,7 @@ def function_layers(c: Context, name: str, args: Any, kwargs: Any) -> Any:
     return rule(*bound.args, **bound.kwargs)
 
 
-def module_layers(c: Context, part: Any, *args: Any, **kwargs: Any) -> Any:
+def module_layers(c: Context, part: object, *args: object, **kwargs: object) -> Any:
     """Convert a module to layers. Raises: Unread where there are none."""
     rule = MODULES.get(type(part).__name__)
     if rule is None or not type(part).__module__.startswith("torch.nn"):
@@ -81,11 +81,11 @@ def module_layers(c: Context, part: Any, *args: Any, **kwargs: Any) -> Any:
     return rule(c, part, args[0])
 
 
-def _is_sample(x: Any) -> bool:
+def _is_sample(x: object) -> bool:
     return isinstance(x, Data) and x.batched
 
 
-def _data(x: Any) -> Data:
+def _data(x: object) -> Data:
     if not isinstance(x, Data) or not x.batched:
         raise Unread("the first axis of its input is not the batch")
     return x
@@ -125,7 +125,7 @@ def _convolved(
     return c.b.add(layer, _data(input), **arrays)
 
 
-def _arrays(name: str, weight: Any, bias: Any) -> dict[str, Constant]:
+def _arrays(name: str, weight: object, bias: object) -> dict[str, Constant]:
     """Return weights and an optional bias. Raises: Unread where they are computed."""
     if isinstance(weight, Data) or isinstance(bias, Data):
         raise Unread("its weights are computed from the input")
@@ -181,7 +181,7 @@ def _prelu(c: Context, m: Any, x: Data) -> Data:
 def _module(function: str, *names: str) -> Callable[..., Any]:
     """Return the rule for a module that is a function of some of its attributes."""
 
-    def rule(c: Context, m: Any, x: Data) -> Any:
+    def rule(c: Context, m: object, x: Data) -> Any:
         return FUNCTIONS[function](c, x, **{name: getattr(m, name) for name in names})
 
     return rule
@@ -198,45 +198,45 @@ def _padding_module(mode: str) -> Callable[..., Any]:
 
 
 def _without_options(layer: Layer) -> Callable[..., Any]:
-    def rule(c: Context, input: Any) -> Data:
+    def rule(c: Context, input: object) -> Data:
         return c.b.add(layer, _data(input))
 
     return rule
 
 
-def _same(c: Context, input: Any, *unused: Any, **also: Any) -> Any:
+def _same(c: Context, input: object, *unused: object, **also: object) -> Any:
     return _data(input)
 
 
-def _dropout(c: Context, input: Any, p: float = 0.5) -> Data:
+def _dropout(c: Context, input: object, p: float = 0.5) -> Data:
     return c.b.add(net_layers.Dropout(p), _data(input))
 
 
-def _leaky(c: Context, input: Any, negative_slope: float = 0.01) -> Data:
+def _leaky(c: Context, input: object, negative_slope: float = 0.01) -> Data:
     return c.b.add(net_layers.LeakyReLU(negative_slope), _data(input))
 
 
-def _clip(c: Context, input: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Data:
+def _clip(c: Context, input: object, min_val: Any = -1.0, max_val: Any = 1.0) -> Data:
     low = -math.inf if min_val is None else float(min_val)
     high = math.inf if max_val is None else float(max_val)
     return c.b.add(Pointwise("clip", (low, high)), _data(input))
 
 
-def _clamp(c: Context, input: Any, min: Any = None, max: Any = None) -> Data:
+def _clamp(c: Context, input: object, min: object = None, max: object = None) -> Data:
     return _clip(c, input, min, max)
 
 
-def _elu(c: Context, input: Any, alpha: float = 1.0) -> Data:
+def _elu(c: Context, input: object, alpha: float = 1.0) -> Data:
     return c.b.add(Pointwise("elu", (alpha,)), _data(input))
 
 
-def _gelu(c: Context, input: Any, approximate: str = "none") -> Data:
+def _gelu(c: Context, input: object, approximate: str = "none") -> Data:
     if approximate != "none":
         raise Unread("it is the approximate GELU")
     return c.b.add(Pointwise("gelu"), _data(input))
 
 
-def _softmax(c: Context, input: Any, dim: Any = None, dtype: Any = None) -> Data:
+def _softmax(c: Context, input: object, dim: Any = None, dtype: object = None) -> Data:
     x = _data(input)
     axis = None if dim is None else dim % (len(c.b.shape(x)) + 1)
     if not axis:
@@ -265,20 +265,20 @@ def _pool(kind: Any) -> Callable[..., Any]:
     return rule
 
 
-def _step(stride: Any) -> Any:
+def _step(stride: object) -> Any:
     """Return the stride of a pooling; None for windows that do not overlap."""
     return None if stride is None or stride == () else _short(stride)
 
 
 def _avg_pool(
     c: Context,
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
+    input: object,
+    kernel_size: object,
+    stride: object = None,
+    padding: object = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-    divisor_override: Any = None,
+    divisor_override: object = None,
 ) -> Data:
     if divisor_override is not None:
         raise Unread(f"it divides by {divisor_override}")
@@ -292,7 +292,7 @@ def _avg_pool(
     return c.b.add(layer, _data(input))
 
 
-def _adaptive_avg(c: Context, input: Any, output_size: Any) -> Data:
+def _adaptive_avg(c: Context, input: object, output_size: object) -> Data:
     x = _data(input)
     dims_of(c.b.shape(x))
     sizes = c.shape[1:]
@@ -302,13 +302,15 @@ def _adaptive_avg(c: Context, input: Any, output_size: Any) -> Data:
     )
 
 
-def _adaptive_max(c: Context, input: Any, output_size: Any, return_indices: bool = False) -> Data:
+def _adaptive_max(
+    c: Context, input: object, output_size: object, return_indices: bool = False
+) -> Data:
     if return_indices or any(m != 1 for m in c.shape[1:]):
         raise Unread(f"it pools to {c.shape[1:]}")
     return c.b.add(net_layers.GlobalMaxPool(), _data(input))
 
 
-def _mean(c: Context, input: Any, dim: Any = None, keepdim: bool = False) -> Data:
+def _mean(c: Context, input: object, dim: Any = None, keepdim: bool = False) -> Data:
     x = _data(input)
     rank = len(c.b.shape(x)) + 1
     axes = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
@@ -360,7 +362,7 @@ def _upsample(c: Context, m: Any, x: Data) -> Data:
     )
 
 
-def _flatten(c: Context, input: Any, start_dim: int = 0, end_dim: int = -1) -> Data:
+def _flatten(c: Context, input: object, start_dim: int = 0, end_dim: int = -1) -> Data:
     x = _data(input)
     rank = len(c.b.shape(x)) + 1
     if start_dim % rank != 1 or end_dim % rank != rank - 1:
@@ -368,7 +370,7 @@ def _flatten(c: Context, input: Any, start_dim: int = 0, end_dim: int = -1) -> D
     return c.b.add(net_layers.Flatten(), x) if rank > 2 else x
 
 
-def _reshape(c: Context, input: Any, *shape: Any) -> Data:
+def _reshape(c: Context, input: object, *shape: object) -> Data:
     x = _data(input)
     if tuple(c.output.shape)[:1] != (1,) or c.output.ndim < 2:
         raise Unread(f"its shape {tuple(c.output.shape)} does not keep the batch as its first axis")
@@ -377,7 +379,7 @@ def _reshape(c: Context, input: Any, *shape: Any) -> Data:
     return c.b.reshaped(x, c.shape)
 
 
-def _squeeze(c: Context, input: Any, dim: Any = None) -> Data:
+def _squeeze(c: Context, input: object, dim: object = None) -> Data:
     if dim is None or dim == 0:
         raise Unread("it treats the batch as an axis of size 1")
     return _reshape(c, input)
@@ -393,7 +395,7 @@ def _permute(c: Context, input: Any, *dims: Any) -> Data:
     return c.b.add(Permute(tuple(k - 1 for k in axes[1:])), x)
 
 
-def _transpose(c: Context, input: Any, dim0: int, dim1: int) -> Data:
+def _transpose(c: Context, input: object, dim0: int, dim1: int) -> Data:
     rank = len(c.b.shape(_data(input))) + 1
     order = list(range(rank))
     order[dim0], order[dim1] = order[dim1 % rank], order[dim0 % rank]
@@ -407,7 +409,7 @@ def _cat(c: Context, tensors: Any, dim: int = 0) -> Data:
     return c.b.add(net_layers.Concat(), *parts) if len(parts) > 1 else parts[0]
 
 
-def _chunk(c: Context, input: Any, chunks: Any, dim: int = 0) -> list[Data]:
+def _chunk(c: Context, input: object, chunks: object, dim: int = 0) -> list[Data]:
     x = _data(input)
     axis = dim % (len(c.b.shape(x)) + 1)
     if not axis:
@@ -420,7 +422,7 @@ def _chunk(c: Context, input: Any, chunks: Any, dim: int = 0) -> list[Data]:
     return slices
 
 
-def _getitem(c: Context, input: Any, index: Any) -> Any:
+def _getitem(c: Context, input: object, index: object) -> Any:
     if isinstance(input, list) and isinstance(index, int):
         return input[index]
     x = _data(input)
@@ -437,7 +439,7 @@ def _getitem(c: Context, input: Any, index: Any) -> Any:
     return x
 
 
-def _pad(c: Context, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Data:
+def _pad(c: Context, input: object, pad: Any, mode: str = "constant", value: object = None) -> Data:
     x = _data(input)
     dims = dims_of(c.b.shape(x))
     if mode not in BOUNDARIES or (mode == "constant" and value):
@@ -450,7 +452,7 @@ def _pad(c: Context, input: Any, pad: Any, mode: str = "constant", value: Any = 
     return c.b.add(net_layers.Pad(tuple(amounts), BOUNDARIES[mode]), x)
 
 
-def _add(c: Context, input: Any, other: Any, alpha: Any = 1) -> Data:
+def _add(c: Context, input: object, other: object, alpha: object = 1) -> Data:
     first, second = (input, other) if isinstance(input, Data) else (other, input)
     if alpha != 1:
         raise Unread(f"it adds {alpha} times its input")
@@ -466,7 +468,7 @@ def _subtract(c: Context, input: Any, other: Any, alpha: Any = 1) -> Data:
     return _add(c, input, minus, alpha)
 
 
-def _multiply(c: Context, input: Any, other: Any) -> Data:
+def _multiply(c: Context, input: object, other: object) -> Data:
     first, second = (input, other) if isinstance(input, Data) else (other, input)
     if isinstance(second, Data):
         parts = widest(c.b, _data(first), _data(second))
@@ -484,7 +486,7 @@ def _number(value: Any) -> Constant:
     return array(value) if hasattr(value, "detach") else stored(np.float32(value))
 
 
-def _short(values: Any) -> Any:
+def _short(values: object) -> Any:
     """Return one number where all axes have the same."""
     if not isinstance(values, (tuple, list)):
         return values
