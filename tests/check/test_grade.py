@@ -163,7 +163,7 @@ FAILING: dict[str, tuple[str, str, str]] = {
     "options": (
         "def conv(x, w, bias): ...",
         "wrong-signature",
-        "conv wants bias, and a correlation layer has no such option",
+        "conv requires bias, which a correlation layer does not have as an option",
     ),
     "raises": (body("raise KeyError('no')"), "raises", "it raises KeyError: 'no'"),
     "input": (body("input('which? ')"), "raises", "it raises EOFError"),
