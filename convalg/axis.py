@@ -41,7 +41,7 @@ def holds(condition: object) -> bool:
 class Piece:
     """A piece of the boundary rule: raw indices `low <= j <= high` read `sign * j + constant`.
 
-    A bound of None is no bound.
+    None means unbounded.
     """
 
     sign: int

@@ -52,7 +52,7 @@ def test_numbers_are_kept_exactly(values: Any) -> None:
 @pytest.mark.parametrize(
     "values",
     ["text", [None], [[1], [1, 2]], object(), ["1"], np.array(["2020"], "M8[Y]")],
-    ids=repr,
+    ids=["text", "None", "ragged", "object", "text in a list", "dates"],
 )
 def test_what_holds_no_numbers_is_refused(values: Any) -> None:
     with pytest.raises(ConvalgError) as caught:

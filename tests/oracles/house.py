@@ -40,9 +40,11 @@ FLOORS = (
     {"devices", "linalg", "maps"},
     {"check", "network", "operators.gradients", "recognise"},
     {"operators.methods", "network.network"},
+    {"operators.__init__"},
     {"draw", "network.readers", "network.zoo", "prove"},
     {"sheet", "train"},
     {"sheet.sheet"},
+    {"sheet.__init__"},
     {"cli"},
     {"__main__"},
 )
@@ -51,8 +53,8 @@ FLOORS = (
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 
-# Packages that hold nothing but the public names of their room.
-WINDOWS = {"", "operators", "sheet"}
+# Packages with a floor of their own, since their room is below what they import.
+WINDOWS = {floor.removesuffix(".__init__") for floor in FLOOR if floor.endswith(".__init__")}
 
 
 ERRORS = {name for name in ca.errors.__all__ if isinstance(getattr(ca.errors, name), type)}
@@ -63,6 +65,8 @@ PHRASE = 3
 
 def room_of(name: str) -> str:
     """The room of a module: the longest entry of FLOORS that its name starts with."""
+    if name in WINDOWS:
+        return f"{name}.__init__"
     parts = name.split(".")
     starts = [".".join(parts[:k]) for k in range(len(parts), 0, -1)]
     return next((start for start in starts if start in FLOOR), parts[0])
@@ -119,7 +123,7 @@ def _imported(node: ast.AST) -> Iterator[str]:
 MODULES = {module.name: module for module in map(Module, SOURCES)}
 
 
-ROOMS = [module for module in MODULES.values() if module.name not in WINDOWS]
+ROOMS = [module for module in MODULES.values() if module.name]
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
