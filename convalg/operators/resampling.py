@@ -281,7 +281,8 @@ def resize(
         denominator, matrix = _weights(rows, n)
         parts.append(matrix)
         common *= denominator
-    return _scaled(Fraction(1, common), per_channel(parts, channels))
+    resized = per_channel(parts, channels)
+    return resized if common == 1 else scale(Fraction(1, common), resized)
 
 
 def dropout(mask: object, rate: object = 0) -> Operator:
@@ -310,11 +311,8 @@ def dropout(mask: object, rate: object = 0) -> Operator:
         raise ArgumentError(f"rate must be a number with 0 <= rate < 1, not {rate!r}")
     # int8 does not widen any float type.
     kept = diagonal(values.astype(np.int8))
-    return _scaled(1 / (1 - rate) if isinstance(rate, float) else 1 / Fraction(1 - rate), kept)
-
-
-def _scaled(factor: object, operator: Operator) -> Operator:
-    return operator if factor == 1 else scale(factor, operator)
+    factor = 1 / (1 - rate) if isinstance(rate, float) else 1 / Fraction(1 - rate)
+    return kept if factor == 1 else scale(factor, kept)
 
 
 def _flat_indices(shape: tuple[Any, ...], call: str) -> Array:
