@@ -28,14 +28,18 @@ _PUBLIC = {
     "maps.recurrent": "gru linear_recurrence lstm rnn",
     "network": "layers zoo",
     "network.network": "Network sequential",
-    "network.readers.onnx.model": "read_onnx",
+    "network.readers.onnx.reader": "read_onnx",
     "network.readers.torch.reader": "from_torch",
-    "operators.make": "convolution correlation crop dense diagonal downsample flip_axes "
-    "identity pad reshape shift transposed_correlation upsample",
+    "operators.convolution": "convolution correlation transposed_correlation",
+    "operators.dense": "dense diagonal dropout identity",
+    "operators.padding": "crop pad",
     "operators.pooling": "adaptive_pool average_pool global_pool max_unpool sum_pool",
-    "operators.resampling": "dropout flatten fold permute pixel_shuffle pixel_unshuffle resize "
-    "unfold",
+    "operators.rearrange": "flatten permute pixel_shuffle pixel_unshuffle reshape",
+    "operators.resize": "resize",
+    "operators.sampling": "downsample upsample",
+    "operators.shifts": "flip_axes shift",
     "operators.tree": "Map Operator",
+    "operators.unfold": "fold unfold",
     "prove": "derive",
     "prove.theorems.catalogue": "theorems",
     "recognise.classify": "classify",
@@ -95,36 +99,36 @@ if TYPE_CHECKING:
     from convalg.network import zoo as zoo
     from convalg.network.network import Network as Network
     from convalg.network.network import sequential as sequential
-    from convalg.network.readers.onnx.model import read_onnx as read_onnx
+    from convalg.network.readers.onnx.reader import read_onnx as read_onnx
     from convalg.network.readers.torch.reader import from_torch as from_torch
-    from convalg.operators.make import convolution as convolution
-    from convalg.operators.make import correlation as correlation
-    from convalg.operators.make import crop as crop
-    from convalg.operators.make import dense as dense
-    from convalg.operators.make import diagonal as diagonal
-    from convalg.operators.make import downsample as downsample
-    from convalg.operators.make import flip_axes as flip_axes
-    from convalg.operators.make import identity as identity
-    from convalg.operators.make import pad as pad
-    from convalg.operators.make import reshape as reshape
-    from convalg.operators.make import shift as shift
-    from convalg.operators.make import transposed_correlation as transposed_correlation
-    from convalg.operators.make import upsample as upsample
+    from convalg.operators.convolution import convolution as convolution
+    from convalg.operators.convolution import correlation as correlation
+    from convalg.operators.convolution import transposed_correlation as transposed_correlation
+    from convalg.operators.dense import dense as dense
+    from convalg.operators.dense import diagonal as diagonal
+    from convalg.operators.dense import dropout as dropout
+    from convalg.operators.dense import identity as identity
+    from convalg.operators.padding import crop as crop
+    from convalg.operators.padding import pad as pad
     from convalg.operators.pooling import adaptive_pool as adaptive_pool
     from convalg.operators.pooling import average_pool as average_pool
     from convalg.operators.pooling import global_pool as global_pool
     from convalg.operators.pooling import max_unpool as max_unpool
     from convalg.operators.pooling import sum_pool as sum_pool
-    from convalg.operators.resampling import dropout as dropout
-    from convalg.operators.resampling import flatten as flatten
-    from convalg.operators.resampling import fold as fold
-    from convalg.operators.resampling import permute as permute
-    from convalg.operators.resampling import pixel_shuffle as pixel_shuffle
-    from convalg.operators.resampling import pixel_unshuffle as pixel_unshuffle
-    from convalg.operators.resampling import resize as resize
-    from convalg.operators.resampling import unfold as unfold
+    from convalg.operators.rearrange import flatten as flatten
+    from convalg.operators.rearrange import permute as permute
+    from convalg.operators.rearrange import pixel_shuffle as pixel_shuffle
+    from convalg.operators.rearrange import pixel_unshuffle as pixel_unshuffle
+    from convalg.operators.rearrange import reshape as reshape
+    from convalg.operators.resize import resize as resize
+    from convalg.operators.sampling import downsample as downsample
+    from convalg.operators.sampling import upsample as upsample
+    from convalg.operators.shifts import flip_axes as flip_axes
+    from convalg.operators.shifts import shift as shift
     from convalg.operators.tree import Map as Map
     from convalg.operators.tree import Operator as Operator
+    from convalg.operators.unfold import fold as fold
+    from convalg.operators.unfold import unfold as unfold
     from convalg.prove import derive as derive
     from convalg.prove.theorems.catalogue import theorems as theorems
     from convalg.recognise.classify import classify as classify

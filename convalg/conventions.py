@@ -33,7 +33,6 @@ from convalg.size import (
     per_axis,
     require,
     size_product,
-    size_words,
     sizes,
     substituted,
 )
@@ -57,7 +56,6 @@ __all__ = [
     "pooling_axes",
     "require",
     "size_product",
-    "size_words",
     "sizes",
     "substituted",
     "transposed_geometry",

@@ -19,7 +19,7 @@ from convalg.arrays import Array, as_kernel
 from convalg.axis import Size
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.limits import check_memory
-from convalg.size import as_shape, as_size, is_symbolic, size_words, substituted
+from convalg.size import as_shape, as_size, is_symbolic, size_text, substituted
 
 __all__ = [
     "box",
@@ -70,7 +70,7 @@ class SymbolicKernel:
         moved = f", axes {order}" if order != sorted(order) else ""
         flips = f", flipped on {[k for k, f in enumerate(self.flipped) if f]}"
         named = f", name={self.name!r}" if self.name != "w" else ""
-        call = f"kernel({', '.join(map(size_words, self.named_shape))}{named}{moved})"
+        call = f"kernel({', '.join(map(size_text, self.named_shape))}{named}{moved})"
         if not any(self.flipped):
             return call
         return f"flip({call})" if all(self.flipped) else call[:-1] + flips + ")"

@@ -105,7 +105,7 @@ def is_expression(value: object) -> bool:
     return sympy is not None and isinstance(value, sympy.Expr)
 
 
-def size_words(value: Any) -> str:
+def size_text(value: Any) -> str:
     """Return a size as text in the usual order: positive symbols first, numbers last.
 
     >>> n, K = sizes("n K")

@@ -19,8 +19,8 @@ from convalg.conventions import correlation_geometry
 from convalg.errors import ConvalgError
 from convalg.geometry import Geometry
 from convalg.maps.max_pooling import max_pool
+from convalg.operators.convolution import transposed_correlation
 from convalg.operators.leaves import Convolution
-from convalg.operators.make import transposed_correlation
 from convalg.operators.pooling import average_pool
 from convalg.operators.tree import Operator
 

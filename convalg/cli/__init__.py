@@ -269,7 +269,7 @@ def prove(
 
 
 def _prove_equal(first: str, second: str) -> bool:
-    from convalg.prove.claims import equal
+    from convalg.prove.equality import equal
     from convalg.prove.expressions import parse
 
     verdict = equal(parse(first), parse(second))
@@ -525,7 +525,7 @@ def _with_bar(session: Session, console: Console) -> History:
 def _network(name: str, in_shape: str | None = None) -> Network:
     """Return a network of the zoo, or of a file. Raises: ArgumentError for neither."""
     from convalg.network import zoo
-    from convalg.network.readers.onnx.model import read_onnx
+    from convalg.network.readers.onnx.reader import read_onnx
 
     if name.endswith(".onnx") or Path(name).is_file():
         sizes = None if in_shape is None else numbers(in_shape, "--in-shape")

@@ -41,7 +41,7 @@ class LayerOptions:
     def layer(self) -> Operator:
         """Return the layer. Raises: ArgumentError naming the invalid option."""
         from convalg.conventions import PADDING_WORDS
-        from convalg.operators import make
+        from convalg.operators import convolution as constructors
 
         sizes = None if self.shape is None else numbers(self.shape, "--shape")
         name = self.kernel
@@ -65,8 +65,8 @@ class LayerOptions:
                     f"{given} cannot be combined with --transposed, which is the adjoint of a "
                     f"correlation with zero padding: omit it"
                 )
-            return make.transposed_correlation(in_sizes, weights, **options)
-        constructor = make.convolution if self.flip else make.correlation
+            return constructors.transposed_correlation(in_sizes, weights, **options)
+        constructor = constructors.convolution if self.flip else constructors.correlation
         return constructor(in_sizes, weights, boundary=self.boundary, **options)
 
     def _kernel(self, text: str, sizes: tuple[int, ...] | None) -> tuple[Any, int]:

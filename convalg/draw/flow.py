@@ -15,7 +15,7 @@ from convalg.draw.matrix import Cells, cells_of
 from convalg.draw.palette import BAND, BLOCK_LINE, GHOST, INK, PAPER, text_colour, weight_colours
 from convalg.errors import KindError, TooLargeError
 from convalg.kernels import kernel as symbols
-from convalg.operators.make import correlation
+from convalg.operators.convolution import correlation
 from convalg.operators.tree import Operator
 from convalg.size import as_size
 

@@ -27,9 +27,9 @@ from convalg.draw.palette import (
 )
 from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.faces.exact import exact_rows
+from convalg.operators.convolution import correlation
 from convalg.operators.gradients import convolutions, only_convolution
 from convalg.operators.leaves import Adjoint, Convolution
-from convalg.operators.make import correlation
 from convalg.operators.tree import Operator
 from convalg.size import as_size
 

@@ -21,7 +21,7 @@ from convalg.network.layers.pooling import AdaptiveAvgPool, GlobalPoolLayer, Poo
 from convalg.network.layers.rearrange import Project
 from convalg.network.layers.regions import RoIPool
 from convalg.network.network import Network
-from convalg.size import size_words
+from convalg.size import size_text
 
 POINTS = 6.2
 MOST_BOXES = 1500
@@ -66,9 +66,9 @@ def network(net: Network) -> Drawing:
 
 
 def _title(net: Network) -> str:
-    shapes = [" x ".join(map(size_words, shape)) for shape in (net.in_shape, net.out_shape)]
+    shapes = [" x ".join(map(size_text, shape)) for shape in (net.in_shape, net.out_shape)]
     count = net.parameters
-    number = f"{count:,}" if isinstance(count, int) else size_words(count)
+    number = f"{count:,}" if isinstance(count, int) else size_text(count)
     return f"{net.name}: {plural(len(net), 'layer')}, {number} parameters, {' to '.join(shapes)}"
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields, replace
 import networkx as nx
 
 from convalg.network.graph import INPUT
+from convalg.network.layers.activations import ElementwiseLayer
 from convalg.network.layers.base import Layer
-from convalg.network.layers.elementwise import ElementwiseLayer
 from convalg.network.layers.pointwise import Pointwise
 from convalg.network.network import Network
-from convalg.size import size_product, size_words
+from convalg.size import size_product, size_text
 
 MOST_SINGLE = 44
 """Most boxes for which repeated blocks are drawn separately."""
@@ -113,7 +113,7 @@ def layer_text(layer: Layer) -> str:
 
 
 def _shape_text(shape: Sequence[object]) -> str:
-    return " x ".join(size_words(size) for size in shape)
+    return " x ".join(size_text(size) for size in shape)
 
 
 def _shortened(text: str, longest: int) -> str:

@@ -12,7 +12,7 @@ from convalg.draw.palette import BAND, GHOST, HUES, INK
 from convalg.errors import ArgumentError
 from convalg.network.graph import INPUT
 from convalg.network.network import Network
-from convalg.network.receptive import reaches
+from convalg.network.reach import reaches
 from convalg.size import as_integer, is_symbolic
 
 ROW = 0.24

@@ -44,8 +44,8 @@ from convalg.errors import KindError, TooLargeError
 from convalg.escape import latex
 from convalg.kernels import kernel as symbols
 from convalg.network.network import Network
+from convalg.operators.convolution import correlation
 from convalg.operators.gradients import only_convolution
-from convalg.operators.make import correlation
 from convalg.operators.tree import Operator
 from convalg.size import as_size
 

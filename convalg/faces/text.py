@@ -22,7 +22,7 @@ from convalg.operators.leaves import (
     SparseMatrix,
 )
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
-from convalg.size import size_words
+from convalg.size import size_text
 
 LONGEST = 9
 """Larger arrays are printed as their shape and type."""
@@ -54,7 +54,7 @@ def call(operator: Operator, arrays: Callable[[Any], str]) -> str:
     return fold(operator, {**_RULES, Adjoint: adjoint}, partial(_leaf, arrays=arrays))
 
 
-def array_words(values: np.ndarray | SymbolicKernel) -> str:
+def array_text(values: np.ndarray | SymbolicKernel) -> str:
     """Return a small array as nested lists, and a large one as its shape and type.
 
     >>> array_words(np.zeros((2, 3, 5, 5)))
@@ -81,7 +81,7 @@ def layer_words(geometry: Geometry, *, transposed: bool = False) -> list[str]:
         options.append(f"dilation={_shortest(dilation)}")
     if geometry.groups != 1:
         options.append(f"groups={geometry.groups}")
-    options.extend(boundary_words(axes))
+    options.extend(boundary_text(axes))
     return options
 
 
@@ -95,7 +95,7 @@ def _size_text(value: object) -> str:
     if isinstance(value, tuple):
         tail = "," if len(value) == 1 else ""
         return f"({', '.join(map(_size_text, value))}{tail})"
-    return size_words(value)
+    return size_text(value)
 
 
 def _padding(axes: tuple[Axis, ...]) -> list[str]:
@@ -174,8 +174,8 @@ def _remainder(axis: Axis) -> tuple[Any, Any]:
 
 def _sizes(shape: tuple[Any, ...]) -> str:
     if len(shape) == 1:
-        return size_words(shape[0])
-    return f"({', '.join(map(size_words, shape))})"
+        return size_text(shape[0])
+    return f"({', '.join(map(size_text, shape))})"
 
 
 def _call(name: str, *arguments: str) -> str:
@@ -191,7 +191,7 @@ def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = Fal
     mixed = any(backwards) and not flipped
     irregular = any(holds(axis.stride < 0) or holds(axis.before < 0) for axis in geometry.axes)
     unread = not transposed and any(holds(a.after + a.stride < 1) for a in geometry.axes)
-    if unread and not (irregular or mixed or flipped or boundary_words(geometry.axes)):
+    if unread and not (irregular or mixed or flipped or boundary_text(geometry.axes)):
         # A layer that does not read the end of its input is the adjoint of a transposed layer.
         return f"{convolution_words(geometry, kernel, transposed=True)}.T"
     if mixed or irregular or unread:
@@ -204,7 +204,7 @@ def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = Fal
     return _call(f"transposed_{name}" if transposed else name, _sizes(shape), kernel, *options)
 
 
-def _leaf(leaf: object, arrays: Callable[[Any], str] = array_words) -> str:
+def _leaf(leaf: object, arrays: Callable[[Any], str] = array_text) -> str:
     match leaf:
         case Convolution():
             return convolution_words(leaf.geometry, arrays(leaf.weights))
@@ -229,7 +229,7 @@ def _selection(leaf: Selection) -> str:
         return _call("identity", _sizes(leaf.in_shape))
     if leaf.in_shape != leaf.out_shape and all(a == Axis(a.in_size, a.in_size) for a in axes):
         return _call("reshape", _sizes(leaf.in_shape), _sizes(leaf.out_shape))
-    sizes, boundary = _sizes(leaf.in_shape), boundary_words(axes)
+    sizes, boundary = _sizes(leaf.in_shape), boundary_text(axes)
     if any(axis.taps != 1 for axis in axes):
         return _sum_pool(leaf) or f"<sums of {leaf.in_shape} to {leaf.out_shape}>"
     if all(axis.stride == 1 for axis in axes):
@@ -262,7 +262,7 @@ def _reaches_the_end(axis: Axis) -> bool:
 
 def _sum_pool(leaf: Selection) -> str:
     """Return the call of `sum_pool` that creates the operator, or "" where there is none."""
-    if boundary_words(leaf.axes) or any(holds(a.stride < 0) for a in leaf.axes):
+    if boundary_text(leaf.axes) or any(holds(a.stride < 0) for a in leaf.axes):
         return ""
     sizes, strides = [a.taps for a in leaf.axes], [a.stride for a in leaf.axes]
     options = [option for option in layer_words(leaf.geometry) if not option.startswith("stride")]
@@ -278,13 +278,13 @@ def _upsample(leaf: Selection) -> str:
     return _call("upsample", _sizes(leaf.out_shape), factor, *size)
 
 
-def boundary_words(axes: tuple[Axis, ...]) -> list[str]:
+def boundary_text(axes: tuple[Axis, ...]) -> list[str]:
     """Return the boundary option, if it is not the default."""
     rules = {axis.boundary for axis in axes} - {"zeros"}
     return [f"boundary={rule!r}" for rule in sorted(rules)]
 
 
-def _adjoint(node: Adjoint, image: str, arrays: Callable[[Any], str] = array_words) -> str:
+def _adjoint(node: Adjoint, image: str, arrays: Callable[[Any], str] = array_text) -> str:
     inner = node.operator
     if isinstance(inner, Convolution) and all(a.boundary == "zeros" for a in inner.geometry.axes):
         return convolution_words(inner.geometry, arrays(inner.weights), transposed=True)

@@ -14,9 +14,9 @@ from convalg.arrays import Array, as_floats, as_numbers, check_finite, check_rea
 from convalg.axis import Axis
 from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError
+from convalg.operators.dense import diagonal, identity
 from convalg.operators.leaves import Selection
-from convalg.operators.make import diagonal, identity
-from convalg.operators.pooling import concrete_shape, shape_words
+from convalg.operators.pooling import concrete_shape, shape_text
 from convalg.operators.tree import Map, Operator, compose
 from convalg.size import as_size, is_expression, require_numbers
 
@@ -156,7 +156,7 @@ class SoftmaxMap(Map):
 
     def __repr__(self) -> str:
         tail = f", axis={self.axis}" if self.axis else ""
-        return f"softmax({shape_words(self.in_shape)}{tail})"
+        return f"softmax({shape_text(self.in_shape)}{tail})"
 
 
 def softmax(shape: Shape, axis: int = 0) -> SoftmaxMap:
@@ -210,7 +210,7 @@ class LogSoftmax(Map):
 
     def __repr__(self) -> str:
         tail = f", axis={self.axis}" if self.axis else ""
-        return f"log_softmax({shape_words(self.in_shape)}{tail})"
+        return f"log_softmax({shape_text(self.in_shape)}{tail})"
 
 
 def log_softmax(shape: Shape, axis: int = 0) -> LogSoftmax:
@@ -251,7 +251,7 @@ def _elementwise(
     options: str = "",
 ) -> ElementwiseMap:
     sizes = concrete_shape(shape)
-    return ElementwiseMap(sizes, function, slope, f"{name}({shape_words(sizes)}{options})")
+    return ElementwiseMap(sizes, function, slope, f"{name}({shape_text(sizes)}{options})")
 
 
 def _relu(x: Array) -> Array:

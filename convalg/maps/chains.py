@@ -86,7 +86,7 @@ class Branches(Map):
     def _joins(self) -> list[Operator]:
         """The operators that embed the output of each part in the common output."""
         if self.axis is None:
-            from convalg.operators.make import identity
+            from convalg.operators.dense import identity
 
             return [identity(self.parts[0].out_shape)] * len(self.parts)
         return embeddings([part.out_shape for part in self.parts], self.axis)
@@ -155,9 +155,9 @@ class Affine(Map):
         return spreading(self.bias.shape, self.out_shape)
 
     def __repr__(self) -> str:
-        from convalg.faces.text import array_words
+        from convalg.faces.text import array_text
 
-        return f"affine({self.operator!r}, {array_words(self.bias)})"
+        return f"affine({self.operator!r}, {array_text(self.bias)})"
 
 
 def affine(operator: Operator, bias: object) -> Affine:
@@ -291,7 +291,7 @@ def missing(owner: Map, name: str) -> AttributeError:
 
 def scaled(factor: object, one: Map) -> Map:
     """A number times a map. Raises: KindError unless the factor is one real number or symbol."""
-    from convalg.operators.make import identity
+    from convalg.operators.dense import identity
 
     return chain(scale(factor, identity(one.out_shape)), one)
 

@@ -13,8 +13,8 @@ from convalg.arrays import Array, as_floats, check_real, one_sample
 from convalg.conventions import Padding, Shape
 from convalg.errors import KindError
 from convalg.operators import windows
+from convalg.operators.dense import diagonal
 from convalg.operators.leaves import Selection, sparse_matrix
-from convalg.operators.make import diagonal
 from convalg.operators.pooling import concrete_shape, sum_pool
 from convalg.operators.tree import Map, Operator, compose
 from convalg.size import as_size, size_product

@@ -16,12 +16,12 @@ from convalg.operators import windows
 from convalg.operators.leaves import gathering
 from convalg.operators.pooling import (
     adaptive_shape,
+    channels_text,
     concrete_axes,
     concrete_shape,
     largest_indices,
-    shape_words,
+    shape_text,
     shapes,
-    tail,
 )
 from convalg.operators.tree import Map, Operator
 from convalg.size import (
@@ -112,7 +112,9 @@ def adaptive_max_pool(shape: Shape, out_shape: object, *, channels: int | None =
     """
     sizes, out_sizes = concrete_shape(shape), adaptive_shape(shape, out_shape)
     windows.check_samples((*sizes, *out_sizes), "an adaptive pooling")
-    label = f"adaptive_max_pool({shape_words(sizes)}, {shape_words(out_sizes)}{tail(channels)})"
+    label = (
+        f"adaptive_max_pool({shape_text(sizes)}, {shape_text(out_sizes)}{channels_text(channels)})"
+    )
     per_axis_windows = [
         [list(window) for window in windows.adaptive(n, m)]
         for n, m in zip(sizes, out_sizes, strict=True)
@@ -225,8 +227,8 @@ def _extremum(
     defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
     values = {key: v.tolist() if hasattr(v, "tolist") else v for key, v in options.items()}
     given = [f", {key}={value!r}" for key, value in values.items() if value != defaults[key]]
-    window = shape_words(per_axis(size, "size", len(sizes)))
-    label = f"{name}({shape_words(sizes)}, {window}{''.join(given)}{tail(channels)})"
+    window = shape_text(per_axis(size, "size", len(sizes)))
+    label = f"{name}({shape_text(sizes)}, {window}{''.join(given)}{channels_text(channels)})"
     kind: Literal["max", "min"] = "max" if name == "max_pool" else "min"
     windows.check_places(size_product(out_sizes) * size_product([a.taps for a in axes]), label)
     windows.check_indices((*largest_indices(axes), size_product(sizes)), label)

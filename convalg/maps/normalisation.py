@@ -19,9 +19,10 @@ from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.maps.activations import sum_over
 from convalg.maps.chains import spread_over, spreading
 from convalg.operators import windows
+from convalg.operators.dense import diagonal, identity
 from convalg.operators.leaves import Selection
-from convalg.operators.make import diagonal, identity, reshape
 from convalg.operators.pooling import concrete_shape
+from convalg.operators.rearrange import reshape
 from convalg.operators.tree import Map, Operator, compose, scale
 from convalg.size import as_size, is_expression, size_product
 

@@ -16,9 +16,10 @@ from convalg.axis import Axis
 from convalg.errors import ArgumentError, ShapeError
 from convalg.limits import check_memory
 from convalg.maps.activations import ElementwiseMap, relu, sigmoid, tanh
+from convalg.operators.dense import dense, identity
 from convalg.operators.leaves import Selection, SparseMatrix
-from convalg.operators.make import dense, identity, shift
 from convalg.operators.pooling import concrete_shape
+from convalg.operators.shifts import shift
 from convalg.operators.tree import Map, Operator, add, compose, kron
 from convalg.size import size_product
 
@@ -224,9 +225,9 @@ class Recurrent(Map):
         )
 
     def __repr__(self) -> str:
-        from convalg.faces.text import array_words
+        from convalg.faces.text import array_text
 
-        arrays = [array_words(value) for value in self.parameters.values()]
+        arrays = [array_text(value) for value in self.parameters.values()]
         return f"{self.cell.name}({self.steps}, {', '.join(arrays)}{self.cell.options})"
 
 

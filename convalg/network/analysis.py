@@ -10,12 +10,12 @@ import numpy as np
 
 from convalg.axis import Axis
 from convalg.escape import markdown
-from convalg.network.field import receptive_field
 from convalg.network.graph import Graph
 from convalg.network.layers.base import Link
 from convalg.network.layers.convolution import Conv, ConvTranspose
 from convalg.network.layers.pooling import AvgPool, MaxPool
-from convalg.network.receptive import misalignments, reaches
+from convalg.network.reach import misalignments, reaches
+from convalg.network.receptive_field import receptive_field
 from convalg.network.summary import COLUMNS, Summary, summary
 
 Windows = (Conv, MaxPool, AvgPool)

@@ -16,16 +16,10 @@ from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError
 from convalg.network.graph import INPUT, Graph
 from convalg.network.jacobian import jacobian
+from convalg.network.layers.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from convalg.network.layers.convolution import Conv
-from convalg.network.layers.elementwise import (
-    BatchNorm,
-    Dropout,
-    Identity,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    Tanh,
-)
+from convalg.network.layers.dropout import Dropout, Identity
+from convalg.network.layers.normalisation import BatchNorm
 from convalg.network.layers.pooling import AvgPool, GlobalAvgPool
 
 _WINDOWS = (Conv, AvgPool, GlobalAvgPool)

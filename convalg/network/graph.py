@@ -18,7 +18,7 @@ from convalg.size import as_integer, as_shape, is_symbolic, size_product
 if TYPE_CHECKING:
     import networkx as nx
 
-    from convalg.network.receptive import Reach
+    from convalg.network.reach import Reach
 
 INPUT = "input"
 

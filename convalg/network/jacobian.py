@@ -14,7 +14,8 @@ import networkx as nx
 from convalg.arrays import one_sample
 from convalg.maps.chains import embeddings
 from convalg.network.graph import INPUT, Graph
-from convalg.operators.make import identity, reshape
+from convalg.operators.dense import identity
+from convalg.operators.rearrange import reshape
 from convalg.operators.tree import Operator, add, compose
 from convalg.size import size_product
 

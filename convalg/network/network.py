@@ -14,8 +14,8 @@ from convalg.size import is_symbolic
 
 if TYPE_CHECKING:
     from convalg.network.effective import EffectiveField
-    from convalg.network.field import ReceptiveField
-    from convalg.network.receptive import Misalignment
+    from convalg.network.reach import Misalignment
+    from convalg.network.receptive_field import ReceptiveField
     from convalg.network.step import StepExplanation
     from convalg.network.summary import Summary
 
@@ -106,14 +106,14 @@ class Network(Graph):
         >>> field.size, field.stride, field.padding
         ((6, 6), (2, 2), (0, 0))
         """
-        from convalg.network.field import receptive_field
+        from convalg.network.receptive_field import receptive_field
 
         return receptive_field(self, self.check_node(self.output if node is None else node))
 
     @property
     def misalignments(self) -> list[Misalignment]:
         """The pairs of joined branches whose receptive fields are at different positions."""
-        from convalg.network.receptive import misalignments
+        from convalg.network.reach import misalignments
 
         return misalignments(self)
 

@@ -9,7 +9,7 @@ from convalg.faces.relation import axis_condition, parameters, text
 from convalg.network.dependence import ordered
 from convalg.network.graph import INPUT, Graph
 from convalg.network.layers.base import Link
-from convalg.network.receptive import reaches
+from convalg.network.reach import reaches
 
 MOST_WINDOWS = 10_000
 """The largest number of windows of unequal sizes that a relation lists one by one."""

@@ -9,8 +9,8 @@ from convalg import html
 from convalg.errors import SymbolicError
 from convalg.escape import terminal
 from convalg.network.graph import Graph
-from convalg.network.receptive import reaches
-from convalg.size import is_symbolic, size_product, size_words
+from convalg.network.reach import reaches
+from convalg.size import is_symbolic, size_product, size_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -135,7 +135,7 @@ def summary(net: Graph) -> Summary:
             SummaryRow(
                 node,
                 repr(layer),
-                " x ".join(size_words(n) for n in shapes[node]),
+                " x ".join(size_text(n) for n in shapes[node]),
                 cost.parameters,
                 sum(map(size_product, inputs)) * size_product(shapes[node]),
                 cost.nonzeros,

@@ -14,8 +14,9 @@ from convalg.axis import Axis, holds
 from convalg.conventions import Padding, Shape, pooling_axes
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.operators import windows
+from convalg.operators.dense import diagonal, identity
 from convalg.operators.leaves import sparse_matrix
-from convalg.operators.make import diagonal, identity, selection
+from convalg.operators.padding import selection
 from convalg.operators.tree import Operator, kron, scale
 from convalg.size import (
     Condition,
@@ -281,12 +282,17 @@ def concrete_axes(sizes: Shape, size: object, options: dict[str, Any]) -> tuple[
     return axes
 
 
-def shape_words(shape: tuple[Any, ...]) -> str:
+def shape_text(shape: tuple[Any, ...]) -> str:
     """Return a shape as it is written in a call."""
     return str(shape[0]) if len(shape) == 1 else str(tuple(shape))
 
 
-def tail(channels: int | None) -> str:
+def values_text(values: tuple[Any, ...]) -> str:
+    """Return an option of one value per axis as it is written in a call: once, if all are equal."""
+    return str(values[0]) if len(set(values)) == 1 else str(tuple(values))
+
+
+def channels_text(channels: int | None) -> str:
     """Return the option `channels` as it is written in a call."""
     return "" if channels is None else f", channels={channels}"
 

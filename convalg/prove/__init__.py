@@ -1,7 +1,8 @@
 """Proofs: claims decided for all sizes, or refuted with the smallest counterexample."""
 
-from convalg.prove.claims import adjoint, equal, equivariant
-from convalg.prove.functions.claims import gradient, implements, linear
+from convalg.prove.equality import adjoint, equal
+from convalg.prove.equivariance import equivariant
+from convalg.prove.functions.properties import gradient, implements, linear
 from convalg.prove.verdict import Counterexample, Verdict
 
 __all__ = [

@@ -14,37 +14,41 @@ import operator as arithmetic
 from collections.abc import Callable
 from typing import Any
 
-from convalg import kernels
 from convalg.axis import BOUNDARIES
 from convalg.conventions import PADDING_WORDS
 from convalg.errors import ArgumentError, ConvalgError, KindError
-from convalg.kernels import SymbolicKernel
-from convalg.operators import make, pooling
+from convalg.kernels import NAMES, SymbolicKernel, flip, kernel, named
+from convalg.operators.convolution import convolution, correlation, transposed_correlation
+from convalg.operators.dense import dense, diagonal, identity
+from convalg.operators.padding import crop, pad
+from convalg.operators.pooling import average_pool, sum_pool
+from convalg.operators.rearrange import reshape
+from convalg.operators.sampling import downsample, upsample
+from convalg.operators.shifts import flip_axes, shift
 from convalg.operators.tree import Operator
 from convalg.size import is_symbolic, sizes
 
 MAKERS: dict[str, Callable[..., Any]] = {
-    name: getattr(make, name)
-    for name in (
-        "convolution",
-        "correlation",
-        "crop",
-        "dense",
-        "diagonal",
-        "downsample",
-        "flip_axes",
-        "identity",
-        "pad",
-        "reshape",
-        "shift",
-        "transposed_correlation",
-        "upsample",
+    function.__name__: function
+    for function in (
+        average_pool,
+        convolution,
+        correlation,
+        crop,
+        dense,
+        diagonal,
+        downsample,
+        flip,
+        flip_axes,
+        identity,
+        kernel,
+        pad,
+        reshape,
+        shift,
+        sum_pool,
+        transposed_correlation,
+        upsample,
     )
-} | {
-    "average_pool": pooling.average_pool,
-    "sum_pool": pooling.sum_pool,
-    "kernel": kernels.kernel,
-    "flip": kernels.flip,
 }
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -116,8 +120,8 @@ def _name(name: str) -> Any:
         raise ArgumentError(f"{name} is a function: write {name}(...)")
     if name in PADDING_WORDS or name in BOUNDARIES:
         return name
-    if name in kernels.NAMES:
-        return kernels.named(name)
+    if name in NAMES:
+        return named(name)
     if not name.isascii():
         raise ArgumentError(f"{name!r} cannot name a size: use ASCII letters")
     return sizes(name)[0]

@@ -14,8 +14,8 @@ import numpy as np
 from convalg.arrays import Array, as_kernel
 from convalg.maps.chains import affine
 from convalg.operators.leaves import gathering
-from convalg.operators.make import reshape
 from convalg.operators.pooling import average_pool, sum_pool
+from convalg.operators.rearrange import reshape
 from convalg.operators.tree import Operator
 from convalg.recognise import permutations
 from convalg.recognise.counterexamples import unshifted

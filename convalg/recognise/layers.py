@@ -16,7 +16,8 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.axis import Boundary
 from convalg.errors import ConvalgError
-from convalg.operators.make import correlation, pad, transposed_correlation
+from convalg.operators.convolution import correlation, transposed_correlation
+from convalg.operators.padding import pad
 from convalg.operators.tree import Operator
 from convalg.recognise.axes import AxisMatch, circular, folded, picks, zero_padded
 from convalg.recognise.entries import Entries

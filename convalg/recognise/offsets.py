@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convalg.arrays import Array
-from convalg.faces.text import array_words
+from convalg.faces.text import array_text
 from convalg.recognise.identification import Identification
 
 
@@ -41,11 +41,11 @@ def constants(layer: Identification, matrix: Array, bias: Array, tolerance: floa
         value = _tidy((b[at, high] - b[at, low]) / (m[at, high] - m[at, low]), slack)
     rest = b - value * m
     if np.ptp(rest, axis=1).max() > slack:
-        return Constants(None, None, f"b = {array_words(bias.reshape(layer.out_shape))}")
+        return Constants(None, None, f"b = {array_text(bias.reshape(layer.out_shape))}")
     each = np.array([_tidy(float(row[0]), slack) for row in rest])
     same = bool((each == each[0]).all())
     offset = each[0] if same else each
-    shown = f"{each[0]:g}" if same else array_words(each)
+    shown = f"{each[0]:g}" if same else array_text(each)
     if np.abs(m).max() <= slack:
         return Constants(None, np.asarray(offset), f"the offset {shown}")
     if spread.max() <= slack:

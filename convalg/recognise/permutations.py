@@ -11,10 +11,12 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.errors import ConvalgError
+from convalg.operators.dense import diagonal, identity
 from convalg.operators.leaves import gathering
-from convalg.operators.make import diagonal, flip_axes, identity, reshape, shift
 from convalg.operators.pooling import adaptive_pool, average_pool
-from convalg.operators.resampling import permute, pixel_shuffle, pixel_unshuffle, resize
+from convalg.operators.rearrange import permute, pixel_shuffle, pixel_unshuffle, reshape
+from convalg.operators.resize import resize
+from convalg.operators.shifts import flip_axes, shift
 from convalg.operators.tree import Operator
 from convalg.operators.windows import COORDINATES, ROUNDINGS
 from convalg.recognise.entries import Entries, entries

@@ -13,9 +13,9 @@ from convalg.faces.text import call
 from convalg.kernels import SymbolicKernel
 from convalg.kernels import kernel as symbols
 from convalg.operators.leaves import Adjoint, Convolution
-from convalg.operators.make import crop
+from convalg.operators.padding import crop
 from convalg.operators.tree import Compose, Operator, compose
-from convalg.size import size_words
+from convalg.size import size_text
 
 
 def written(operator: Operator) -> str:
@@ -84,7 +84,7 @@ def _symbolic(values: SymbolicKernel) -> str:
 
 
 def _named(shape: tuple[Any, ...], swap: bool, dims: int) -> str:
-    text = f"kernel({', '.join(map(size_words, shape))})" + ".swapaxes(0, 1)" * swap
+    text = f"kernel({', '.join(map(size_text, shape))})" + ".swapaxes(0, 1)" * swap
     return f"flip({text}, dims={dims})" if dims else text
 
 

@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any
 
 from convalg.operators.tree import Operator
-from convalg.prove.claims import decide
 from convalg.prove.derivations.derivation import Derivation
+from convalg.prove.equality import decide
 from convalg.prove.verdict import Verdict
 from convalg.sheet.blocks import (
     COUNTEREXAMPLE,
@@ -21,7 +21,7 @@ from convalg.sheet.blocks import (
     Steps,
 )
 from convalg.sheet.calls import written
-from convalg.size import size_words
+from convalg.size import size_text
 
 
 def equal(
@@ -140,4 +140,4 @@ def by(shape: tuple[Any, ...]) -> str:
     >>> by((3, 6, 6))
     '3 x 6 x 6'
     """
-    return " x ".join(map(size_words, shape))
+    return " x ".join(map(size_text, shape))

@@ -11,7 +11,7 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError
 from convalg.faces.latex import definition, matrix
-from convalg.operators.make import correlation, transposed_correlation
+from convalg.operators.convolution import correlation, transposed_correlation
 from convalg.operators.tree import Operator
 from convalg.size import as_size
 

@@ -13,7 +13,7 @@ from convalg import draw
 from convalg.arrays import as_kernel
 from convalg.draw.figure import Drawing
 from convalg.faces.latex import layer_of
-from convalg.faces.text import boundary_words, layer_words, padding_after
+from convalg.faces.text import boundary_text, layer_words, padding_after
 from convalg.geometry import Geometry
 from convalg.kernels import kernel as symbols
 from convalg.operators.gradients import only_convolution
@@ -88,7 +88,7 @@ def source(operator: Operator) -> str:
     ]
     if geometry.groups != 1:
         arguments.append(f"groups={int(geometry.groups)}")
-    arguments += boundary_words(axes)
+    arguments += boundary_text(axes)
     name = "convolution" if axes[0].is_backwards else "correlation"
     call = f"ca.{name}({', '.join(arguments)}){'.T' if transposed else ''}"
     return "\n".join([*imports, "import convalg as ca", "", f"A = {call}", "A"])

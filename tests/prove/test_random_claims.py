@@ -13,7 +13,7 @@ import random_claims
 
 from convalg.errors import ArgumentError
 from convalg.prove import equal
-from convalg.prove.claims import decide
+from convalg.prove.equality import decide
 
 CHUNK = 500
 LARGEST = {1: 6, 2: 4, 3: 3, 4: 2, 5: 2, 6: 1}

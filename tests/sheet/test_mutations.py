@@ -109,7 +109,7 @@ def further(right: Any, geometry: Any, number: int, pair: Any, *, outputs: bool)
 
 def offset(right: Any, shape: Any, factor: Any, **options: Any) -> Any:
     """Every second sample, from the second one on: as many, of an even length."""
-    from convalg.operators.make import shift
+    from convalg.operators.shifts import shift
 
     kept = right(shape, factor, **options)
     dims = len(kept.in_shape)

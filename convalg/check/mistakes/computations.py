@@ -20,7 +20,7 @@ from convalg.check.problem import (
     layer,
     transposed,
 )
-from convalg.operators.make import correlation, transposed_correlation
+from convalg.operators.convolution import correlation, transposed_correlation
 
 # Correlation layers and their gradients.
 

@@ -6,6 +6,7 @@ trainable arrays, which inputs each output reads along each axis, and with weigh
 
 from __future__ import annotations
 
+from convalg.network.layers.activations import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from convalg.network.layers.base import (
     Layer,
 )
@@ -14,18 +15,9 @@ from convalg.network.layers.convolution import (
     ConvTranspose,
     Dense,
 )
-from convalg.network.layers.elementwise import (
-    LRN,
-    BatchNorm,
-    Dropout,
-    Identity,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
-)
+from convalg.network.layers.dropout import Dropout, Identity
 from convalg.network.layers.lenet import Radial, Subsample, TableConv
+from convalg.network.layers.normalisation import LRN, BatchNorm
 from convalg.network.layers.opaque import Opaque
 from convalg.network.layers.pointwise import Pointwise
 from convalg.network.layers.pooling import (

@@ -26,7 +26,8 @@ from convalg.network.layers.base import (
     only_shape,
 )
 from convalg.network.layers.fitted import FittedConvolution, WindowedLayer
-from convalg.operators.make import correlation, dense, transposed_correlation
+from convalg.operators.convolution import correlation, transposed_correlation
+from convalg.operators.dense import dense
 from convalg.operators.tree import Map
 from convalg.pattern.pattern import Pattern
 from convalg.size import as_size, per_axis, size_product

@@ -19,8 +19,9 @@ from convalg.maps.chains import Affine, spread_over, spreading
 from convalg.network.layers.base import Cost, Layer, Shape, channels_of, only_shape
 from convalg.network.layers.fitted import Fitted, FittedConvolution, WindowedLayer
 from convalg.operators import pooling
+from convalg.operators.convolution import correlation
+from convalg.operators.dense import dense, diagonal
 from convalg.operators.leaves import gathering
-from convalg.operators.make import correlation, dense, diagonal
 from convalg.operators.tree import Map, Operator, compose
 from convalg.pattern.pattern import Pattern
 from convalg.size import per_axis, size_product

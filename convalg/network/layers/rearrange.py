@@ -24,9 +24,10 @@ from convalg.network.layers.base import (
 )
 from convalg.network.layers.checks import count
 from convalg.network.layers.grids import Grid
-from convalg.operators import resampling
+from convalg.operators import rearrange, resize
+from convalg.operators.dense import dense, identity
 from convalg.operators.leaves import Selection
-from convalg.operators.make import dense, identity, reshape
+from convalg.operators.rearrange import reshape
 from convalg.operators.tree import Map, compose
 from convalg.operators.windows import Coordinates, Rounding
 from convalg.size import as_shape, is_symbolic, size_product
@@ -180,7 +181,7 @@ class Permute(Layer):
         return tuple(shape[axis] for axis in self.axes)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return resampling.permute(only_shape(shapes), self.axes)
+        return rearrange.permute(only_shape(shapes), self.axes)
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
         return None
@@ -287,7 +288,7 @@ class Resize(Layer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         shape = only_shape(shapes)
-        return resampling.resize(
+        return resize.resize(
             shape[1:],
             self.size,
             scale=self.scale,

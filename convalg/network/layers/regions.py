@@ -23,7 +23,7 @@ from convalg.network.layers.base import (
 )
 from convalg.network.layers.checks import positive
 from convalg.operators import windows
-from convalg.operators.make import diagonal
+from convalg.operators.dense import diagonal
 from convalg.operators.pooling import concrete_shape
 from convalg.operators.tree import Map, Operator, add, compose
 from convalg.size import per_axis

@@ -24,7 +24,8 @@ from convalg.network.layers.base import (
     only_shape,
     regrouped,
 )
-from convalg.operators.make import diagonal, identity, reshape
+from convalg.operators.dense import diagonal, identity
+from convalg.operators.rearrange import reshape
 from convalg.operators.tree import Map, Operator, add, compose
 from convalg.size import is_symbolic, size_product
 

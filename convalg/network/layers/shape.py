@@ -22,8 +22,10 @@ from convalg.network.layers.base import (
     regrouped,
 )
 from convalg.network.layers.grids import Grid
-from convalg.operators import resampling
-from convalg.operators.make import identity, pad, reshape
+from convalg.operators import resize
+from convalg.operators.dense import identity
+from convalg.operators.padding import pad
+from convalg.operators.rearrange import flatten, reshape
 from convalg.operators.tree import Map, Operator
 from convalg.size import as_shape, as_size, is_symbolic, padding_pairs, size_product
 
@@ -43,7 +45,7 @@ class Flatten(Layer):
         return (size_product(only_shape(shapes)),)
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
-        return resampling.flatten(only_shape(shapes))
+        return flatten(only_shape(shapes))
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:
         return None if len(shape) > 1 else ()
@@ -172,7 +174,7 @@ class Upsample(Layer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         shape = only_shape(shapes)
-        return resampling.resize(
+        return resize.resize(
             shape[1:],
             scale=self.factor,
             mode=self.mode,

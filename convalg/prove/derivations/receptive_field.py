@@ -15,7 +15,7 @@ from convalg.errors import KindError, UndecidableError
 from convalg.faces.relation import parameters, text
 from convalg.network.layers.base import Link
 from convalg.network.network import Network
-from convalg.network.receptive import Reach, Span, reaches
+from convalg.network.reach import Reach, Span, reaches
 from convalg.operators.tree import Compose, Operator
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.derivations.derivation import Derivation, Step, one_layer, step

@@ -12,8 +12,10 @@ from functools import partial
 from typing import Any
 
 from convalg.kernels import flip, kernel
-from convalg.operators.make import correlation, pad, upsample
+from convalg.operators.convolution import correlation
+from convalg.operators.padding import pad
 from convalg.operators.pooling import sum_pool
+from convalg.operators.sampling import upsample
 from convalg.prove.theorems.parts import K, Length, Positions, d, n, p, s
 from convalg.prove.theorems.theorem import Equality, Part, Sides, Theorem
 from convalg.size import sizes

@@ -8,20 +8,15 @@ from functools import partial
 import numpy as np
 
 from convalg.kernels import kernel
+from convalg.operators.convolution import convolution, correlation, transposed_correlation
+from convalg.operators.dense import identity
 from convalg.operators.leaves import Convolution
-from convalg.operators.make import (
-    convolution,
-    correlation,
-    crop,
-    downsample,
-    identity,
-    pad,
-    shift,
-    transposed_correlation,
-)
+from convalg.operators.padding import crop, pad
 from convalg.operators.pooling import average_pool, sum_pool
+from convalg.operators.sampling import downsample
+from convalg.operators.shifts import shift
 from convalg.operators.tree import Operator, kron
-from convalg.prove.claims import equivariant
+from convalg.prove.equivariance import equivariant
 from convalg.prove.theorems.parts import Decided, OneEntryRows, Outcomes, Parameters, TwoLayers
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.prove.verdict import IDENTITY, Counterexample, Verdict

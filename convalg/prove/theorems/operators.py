@@ -7,22 +7,16 @@ from typing import Any
 
 from convalg.conventions import Padding
 from convalg.kernels import flip, kernel
+from convalg.operators.convolution import convolution, correlation, transposed_correlation
+from convalg.operators.dense import identity
 from convalg.operators.leaves import Convolution
-from convalg.operators.make import (
-    convolution,
-    correlation,
-    crop,
-    downsample,
-    identity,
-    pad,
-    reshape,
-    shift,
-    transposed_correlation,
-    upsample,
-)
+from convalg.operators.padding import crop, pad
+from convalg.operators.rearrange import reshape
+from convalg.operators.sampling import downsample, upsample
+from convalg.operators.shifts import shift
 from convalg.operators.tree import Operator, kron
-from convalg.prove.claims import equivariant
-from convalg.prove.functions.claims import linear
+from convalg.prove.equivariance import equivariant
+from convalg.prove.functions.properties import linear
 from convalg.prove.theorems.parts import Decided, Exponentials, Length, Linearity
 from convalg.prove.theorems.theorem import Equality, Sides, Theorem
 from convalg.prove.verdict import Verdict

@@ -18,15 +18,15 @@ from convalg.axis import output_size
 from convalg.faces.latex import expression
 from convalg.faces.relation import isl_name, parameters, text, triples
 from convalg.kernels import kernel
+from convalg.operators.convolution import correlation
 from convalg.operators.families import replaced
 from convalg.operators.leaves import Convolution
-from convalg.operators.make import correlation
 from convalg.operators.tree import Operator
-from convalg.prove.claims import DEFAULT_RANGE, domain_of
 from convalg.prove.decisions import families
 from convalg.prove.decisions.domain import Domain
 from convalg.prove.derivations.indices import shape_latex, size_latex
-from convalg.prove.functions.claims import linear
+from convalg.prove.equality import DEFAULT_RANGE, domain_of
+from convalg.prove.functions.properties import linear
 from convalg.prove.theorems.formulas import COMMA, COMMA_QUAD, named_arrays, operator_latex
 from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
 from convalg.size import Condition, size_product, sizes, substituted

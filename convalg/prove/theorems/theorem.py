@@ -14,8 +14,8 @@ from functools import cached_property, reduce
 from typing import Protocol
 
 from convalg.operators.tree import Operator
-from convalg.prove.claims import Ranges, decide, domain_of
 from convalg.prove.decisions.domain import Domain
+from convalg.prove.equality import Ranges, decide, domain_of
 from convalg.prove.theorems.formulas import equation_latex
 from convalg.prove.verdict import Verdict, escaped
 

@@ -15,19 +15,13 @@ from convalg.faces.latex import expression, layer_of
 from convalg.faces.text import padding_after, transposed_padding
 from convalg.geometry import Geometry
 from convalg.kernels import SymbolicKernel, flip
+from convalg.operators.convolution import convolution, correlation, transposed_correlation
 from convalg.operators.gradients import only_convolution
 from convalg.operators.leaves import Convolution
-from convalg.operators.make import (
-    convolution,
-    correlation,
-    crop,
-    downsample,
-    pad,
-    shift,
-    transposed_correlation,
-    upsample,
-)
+from convalg.operators.padding import crop, pad
 from convalg.operators.pooling import average_pool
+from convalg.operators.sampling import downsample, upsample
+from convalg.operators.shifts import shift
 from convalg.operators.tree import Operator, compose
 from convalg.prove import derive
 from convalg.prove.derivations.derivation import Derivation

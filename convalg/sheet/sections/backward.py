@@ -10,7 +10,8 @@ from convalg.faces.latex import layer_of
 from convalg.geometry import Geometry
 from convalg.operators.gradients import only_convolution
 from convalg.operators.leaves import Convolution
-from convalg.operators.make import downsample, pad
+from convalg.operators.padding import pad
+from convalg.operators.sampling import downsample
 from convalg.operators.tree import Operator, compose
 from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Text

@@ -12,9 +12,11 @@ from convalg.arguments import plural
 from convalg.faces.latex import layer_of
 from convalg.faces.text import one_line, padding_after
 from convalg.kernels import kernel as symbols
+from convalg.operators.convolution import convolution, correlation
 from convalg.operators.gradients import only_convolution
 from convalg.operators.leaves import Convolution
-from convalg.operators.make import convolution, correlation, downsample, pad
+from convalg.operators.padding import pad
+from convalg.operators.sampling import downsample
 from convalg.operators.tree import Operator, compose
 from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Picture, Section, Table, Text

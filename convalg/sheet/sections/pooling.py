@@ -13,8 +13,8 @@ import numpy as np
 from convalg import draw
 from convalg.faces.latex import layer_of
 from convalg.maps.max_pooling import global_max_pool, max_pool, min_pool
-from convalg.operators.make import downsample
 from convalg.operators.pooling import average_pool, global_pool
+from convalg.operators.sampling import downsample
 from convalg.operators.tree import Map, Operator
 from convalg.sheet import verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text

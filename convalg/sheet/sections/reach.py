@@ -15,7 +15,7 @@ from convalg.geometry import Geometry
 from convalg.network import layers
 from convalg.network.network import Network, sequential
 from convalg.operators.gradients import only_convolution
-from convalg.operators.make import shift
+from convalg.operators.shifts import shift
 from convalg.operators.tree import Operator
 from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text

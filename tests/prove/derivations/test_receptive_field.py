@@ -15,7 +15,7 @@ from written import check_latex, check_text, formulas
 import convalg as ca
 from convalg.errors import ConvalgError, KindError, UndecidableError
 from convalg.network.layers.opaque import Opaque
-from convalg.network.receptive import Span
+from convalg.network.reach import Span
 from convalg.prove.derivations import receptive_field
 from convalg.prove.derivations.indices import size_latex
 

@@ -15,7 +15,7 @@ import convalg as ca
 from convalg.errors import ArgumentError, UndecidableError
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Convolution
-from convalg.prove import claims
+from convalg.prove import equality
 from convalg.prove.theorems.formulas import operator_latex
 from convalg.prove.theorems.parts import Decided, Length, Positions
 from convalg.prove.theorems.theorem import Equality, Part, Theorem
@@ -238,7 +238,7 @@ def test_mutants_are_refuted(pair: tuple[str, Equality], most: int) -> None:
     ranges = {name: range(1, 4) for name in brute.swept_letters((first, second))}
     for words, broken in brute.spread(brute.mutants(second), most):
         sides = (first, broken)
-        verdict = claims.decide(*sides, claim=words, ranges=ranges)
+        verdict = equality.decide(*sides, claim=words, ranges=ranges)
         counts[verdict.status] += 1
         if verdict.status == "refuted":
             brute.check_refuted(sides, verdict)
@@ -374,7 +374,7 @@ def test_z3_refutes_the_mutants_too(pair: tuple[str, Equality], most: int) -> No
     for words, side in brute.spread(brute.mutants(second), most // 4):
         sides = (first, side)
         ranges = {name: range(1, 4) for name in brute.swept_letters(sides)}
-        refuted = claims.decide(*sides, claim=words, ranges=ranges).status == "refuted"
+        refuted = equality.decide(*sides, claim=words, ranges=ranges).status == "refuted"
         assert ("different" in by_z3(sides)) == refuted, words
 
 

@@ -25,7 +25,7 @@ from onnx_models import (
 )
 
 import convalg as ca
-from convalg.network.readers.onnx.model import read_onnx
+from convalg.network.readers.onnx.reader import read_onnx
 
 
 def test_external_data_are_read_from_the_folder(tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def test_brain_floats_become_float32() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_an_exported_file_is_the_same_network(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
-    from convalg.network.readers.onnx.model import read_onnx
+    from convalg.network.readers.onnx.reader import read_onnx
 
     module = settled(nn.Sequential(Residual(), nn.Unflatten(1, (2, 5)), nn.Flatten()))
     x, path = inputs(2, 3, 16, 12), tmp_path / "exported.onnx"

@@ -14,8 +14,8 @@ from convalg.network import dependence
 from convalg.network.graph import INPUT, Graph
 from convalg.network.layers.base import Indices, Shape, all_indices
 from convalg.network.layers.shape import Concat
-from convalg.network.receptive import Reach, largest, reaches, smallest
-from convalg.size import as_size, is_symbolic, size_words
+from convalg.network.reach import Reach, largest, reaches, smallest
+from convalg.size import as_size, is_symbolic, size_text
 
 if TYPE_CHECKING:
     import islpy
@@ -319,7 +319,7 @@ def _indices(u: object, name: str, sizes: Shape, where: str) -> tuple[Any, ...]:
         index = as_size(value, name, least=None)
         beyond = not is_symbolic(index) and (index < 0 or (not is_symbolic(n) and index >= n))
         if beyond:
-            most = n - 1 if not is_symbolic(n) else size_words(n - 1)
+            most = n - 1 if not is_symbolic(n) else size_text(n - 1)
             raise ArgumentError(
                 f"{name} must be 0 to {most} on axis {axis} of {where}, not {index}"
             )

@@ -35,7 +35,7 @@ from convalg.network.layers.opaque import Opaque
 from convalg.network.layers.pointwise import Pointwise
 from convalg.network.layers.rearrange import Expand, Permute, Resize, Slice
 from convalg.network.layers.scale import Product, Scale
-from convalg.network.readers.onnx.model import read_onnx
+from convalg.network.readers.onnx.reader import read_onnx
 from convalg.network.readers.onnx.tensors import shown
 
 FLOAT = onnx.TensorProto.FLOAT
@@ -464,8 +464,7 @@ def test_open_sizes_may_be_letters(tmp_path: Path) -> None:
 
 
 def test_limits_on_what_is_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from convalg.network.readers.onnx import model as reader
-    from convalg.network.readers.onnx import wire
+    from convalg.network.readers.onnx import reader, wire
 
     path = small_cnn(tmp_path)
     for place, name, message in (

@@ -13,7 +13,7 @@ import numpy as np
 from convalg.errors import ArgumentError, FileError, KindError, MissingLibraryError, ShapeError
 from convalg.limits import format_bytes
 from convalg.network.graph import INPUT
-from convalg.network.layers.elementwise import Identity
+from convalg.network.layers.dropout import Identity
 from convalg.network.layers.opaque import Opaque
 from convalg.network.network import Network
 from convalg.network.readers.onnx import layer_rules, norm_rules, shape_rules

@@ -24,7 +24,7 @@ from convalg.network.graph import INPUT, Graph
 from convalg.network.layers.base import Layer, Link, Shape
 from convalg.network.layers.opaque import Opaque
 from convalg.network.layers.shape import Concat, Flatten
-from convalg.size import is_symbolic, size_words
+from convalg.size import is_symbolic, size_text
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Reach:
         """One span for each axis. Raises: KindError where branches with different strides meet."""
         for axis, fan in enumerate(self.fans):
             if len(fan) > 1:
-                strides = " and ".join(size_words(span.stride) for span in fan)
+                strides = " and ".join(size_text(span.stride) for span in fan)
                 raise KindError(
                     f"branches with strides of {strides} meet at or before {self.node}, so on "
                     f"axis {axis} the field has no single size, stride or padding: use box(u) or "
@@ -135,12 +135,12 @@ class Reach:
 
     def size_text(self) -> str:
         """Return the size of the field as text, with "at most" where it is a bound."""
-        text = " x ".join(size_words(size) for size in self.sizes_at_most)
+        text = " x ".join(size_text(size) for size in self.sizes_at_most)
         return f"at most {text}" if self.is_bound and text else text
 
     def stride_text(self) -> str:
         """Return the stride of the field as text: "2 x 2", or "1, 2" where branches differ."""
-        return " x ".join(", ".join(size_words(span.stride) for span in fan) for fan in self.fans)
+        return " x ".join(", ".join(size_text(span.stride) for span in fan) for fan in self.fans)
 
     @property
     def _outputs(self) -> Shape:
@@ -417,9 +417,9 @@ def largest(first: Any, second: Any) -> Any:
 def _affine(constant: object, factor: object) -> str:
     """Return constant + factor u as text."""
     if factor == 0:
-        return size_words(constant)
+        return size_text(constant)
     step = "u" if factor == 1 else f"{factor}u"
-    return step if constant == 0 else f"{size_words(constant)} + {step}"
+    return step if constant == 0 else f"{size_text(constant)} + {step}"
 
 
 def _fan_text(fan: Fan) -> str:

@@ -1,0 +1,136 @@
+"""Resizing by interpolation: nearest, linear and cubic."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+
+from convalg.arguments import one_of
+from convalg.conventions import Shape
+from convalg.errors import ArgumentError, KindError, ShapeError
+from convalg.limits import LARGEST_INTEGER
+from convalg.operators import windows
+from convalg.operators.leaves import sparse_matrix
+from convalg.operators.pooling import (
+    concrete_shape,
+    per_channel,
+)
+from convalg.operators.tree import Operator
+from convalg.operators.tree import scale as multiply
+from convalg.operators.windows import Coordinates, Rounding
+from convalg.size import is_expression, per_axis
+
+LARGEST_DENOMINATOR = 10**6
+"""A float scale is read as the fraction with a denominator up to this that rounds to it, if any."""
+
+
+def resize(
+    shape: Shape,
+    size: object = None,
+    *,
+    scale: object = None,
+    mode: Literal["nearest", "linear"] = "nearest",
+    coordinates: Coordinates = "half_pixel",
+    rounding: Rounding = "round_prefer_floor",
+    channels: int | None = None,
+) -> Operator:
+    """Return the operator that interpolates its input on another grid: nearest or (multi)linear.
+
+    Rule: output o is at position (o + 1/2) / scale - 1/2 ("half_pixel"), o / scale ("asymmetric")
+    or o (n - 1) / (m - 1) ("align_corners") of the input. The weights are exact fractions.
+    PyTorch's "nearest" is "asymmetric" with "floor"; its "nearest-exact" is "half_pixel" with
+    "round_prefer_ceil".
+
+    Args:
+        shape: Spatial shape of the input.
+        size: Spatial shape of the output; by default floor(n scale) samples on each axis.
+        scale: Scale of the grid, one number or one per axis; by default m / n. With both, `size` is
+            the shape and `scale` determines the positions.
+        mode: "nearest" takes one sample, "linear" weights the two samples around the position.
+        coordinates: Rule for the positions, with the names of ONNX.
+        rounding: Which sample "nearest" takes: "floor", "ceil", "round_prefer_floor" or
+            "round_prefer_ceil".
+        channels: Number of channels, which become the first axis; None for no channel axis.
+
+    Raises:
+        ShapeError: when `size` or `scale` does not have one number per axis.
+        ArgumentError: when there is neither `size` nor `scale`, or a value is not allowed.
+        KindError: when a scale is not a number.
+        SymbolicError: for symbolic sizes.
+
+    Source: ONNX, operator Resize.
+
+    >>> import convalg as ca
+    >>> ca.resize(2, scale=2)([1, 5]).tolist()
+    [1, 1, 5, 5]
+    >>> ca.resize(2, scale=2, mode="linear")([1.0, 5.0]).tolist()
+    [1.0, 2.0, 4.0, 5.0]
+    """
+    sizes = concrete_shape(shape)
+    wanted, scales = _target(sizes, size, scale)
+    one_of(mode, ("nearest", "linear"), "mode")
+    windows.check_samples(wanted, "a resizing")
+    parts: list[Operator] = []
+    common = 1
+    for n, m, factor in zip(sizes, wanted, scales, strict=True):
+        rows = []
+        for output in range(m):
+            position = windows.position(output, n, m, factor, coordinates)
+            if mode == "linear":
+                rows.append(windows.linear(position, n))
+            else:
+                rows.append({windows.nearest(position, n, rounding): Fraction(1)})
+        denominator, matrix = _weights(rows, n)
+        parts.append(matrix)
+        common *= denominator
+    resized = per_channel(parts, channels)
+    return resized if common == 1 else multiply(Fraction(1, common), resized)
+
+
+def _target(
+    sizes: tuple[int, ...], size: object, scale: Any
+) -> tuple[tuple[int, ...], tuple[Fraction, ...]]:
+    """Return the output sizes and the scales of the grids, from `size`, `scale` or both."""
+    if size is None and scale is None:
+        raise ArgumentError(f"resize of {sizes} needs a size, a scale, or both")
+    wanted = None
+    if size is not None:
+        wanted = concrete_shape(per_axis(size, "size", len(sizes)), "size")
+    if scale is None:
+        assert wanted is not None
+        return wanted, tuple(Fraction(m, n) for m, n in zip(wanted, sizes, strict=True))
+    several = isinstance(scale, (tuple, list)) or getattr(scale, "ndim", 0) == 1
+    given = list(scale) if several else [scale] * len(sizes)
+    if len(given) != len(sizes):
+        raise ShapeError(f"scale must be one number or {len(sizes)} of them, not {scale!r}")
+    scales = tuple(_fraction(value) for value in given)
+    if wanted is None:
+        wanted = tuple(math.floor(n * value) for n, value in zip(sizes, scales, strict=True))
+    if min(wanted) < 1:
+        raise ArgumentError(f"scale {scale!r} leaves nothing of an input of {sizes}")
+    return wanted, scales
+
+
+def _fraction(value: Any) -> Fraction:
+    """Return a scale as a fraction; for a float, the simplest one that rounds to it."""
+    if is_expression(value) and value.is_Rational:
+        return Fraction(int(value.p), int(value.q))
+    if isinstance(value, np.number):
+        value = value.item()
+    if not isinstance(value, (int, float, Fraction)) or isinstance(value, bool):
+        raise KindError(f"scale must be a number for each axis, not {value!r}")
+    if not 0 < value < LARGEST_INTEGER:
+        raise ArgumentError(f"scale must be positive and finite, not {value!r}: below 2**63")
+    simple = Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
+    return simple if float(simple) == float(value) else Fraction(value)
+
+
+def _weights(rows: list[dict[int, Fraction]], columns: int) -> tuple[int, Operator]:
+    """Return the common denominator and the matrix of integer numerators of one axis."""
+    common = math.lcm(*(weight.denominator for row in rows for weight in row.values()))
+    entries = [(r, c, int(w * common)) for r, row in enumerate(rows) for c, w in row.items()]
+    where, read, values = (np.array(part) for part in zip(*entries, strict=True))
+    return common, sparse_matrix(where, read, values, (columns,), (len(rows),))
