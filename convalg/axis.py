@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from convalg.arguments import shown
@@ -26,10 +26,6 @@ Size: TypeAlias = "int | sympy.Expr"
 Boundary: TypeAlias = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
 BOUNDARIES: tuple[Boundary, ...] = ("zeros", "circular", "reflect", "symmetric", "edge")
 FOLDS_ONCE = "the border folds at most once"
-
-
-MOST_LISTED = 4096
-"""Up to this number of taps, they are counted in a Python loop."""
 
 
 def holds(condition: object) -> bool:
@@ -113,11 +109,11 @@ class Axis:
             text += f" - {size[1:]}" if size.startswith("-") else f" + {size}"
         return text.removeprefix(" + ").strip()
 
-    @property
+    @cached_property
     def is_concrete(self) -> bool:
         """Whether every size is a number."""
         sizes = (self.in_size, self.out_size, self.taps, self.stride, self.dilation, self.padding)
-        return all(isinstance(size, int) for size in sizes)
+        return set(map(type, sizes)) <= {int}
 
     @property
     def span(self) -> Size:
@@ -216,35 +212,22 @@ class Axis:
         period = max(int(self.in_size) - (self.boundary == "reflect"), 1)
         return min(corners) // period - 1, max(corners) // period + 1
 
-    def uses(self) -> list[int]:
-        """Return the number of outputs that read an input with each tap. Needs concrete sizes."""
-        n, outputs, taps = (int(v) for v in (self.in_size, self.out_size, self.taps))
-        if self.boundary != "zeros":
-            return [outputs] * taps
-        if taps > MOST_LISTED:
-            return self._uses_of_many(n, outputs, taps)
-        counts = []
-        for tap in range(taps):
-            # 0 <= s o + offset < n, solved for o; a negative stride is counted from its end.
-            step, offset = int(self.stride), int(self.raw(0, tap))
-            if step < 0:
-                step, offset = -step, offset + step * (outputs - 1)
-            first, last = max(-(offset // step), 0), min((n - 1 - offset) // step, outputs - 1)
-            counts.append(max(last - first + 1, 0))
-        return counts
-
-    def _uses_of_many(self, n: int, outputs: int, taps: int) -> list[int]:
-        """Return the same as `uses`, computed for all taps at once."""
+    @cached_property
+    def uses(self) -> tuple[int, ...]:
+        """The number of outputs that read an input with each tap. Needs concrete sizes."""
         import numpy as np
 
+        n, outputs, taps = int(self.in_size), int(self.out_size), int(self.taps)
+        if self.boundary != "zeros":
+            return (outputs,) * taps
         check_room(8 * taps, 8, f"the list of {taps} taps")
+        # 0 <= s o + offset < n, solved for o; a negative stride is counted from its end.
         step, offset = int(self.stride), self.raw(0, np.arange(taps))
         if step < 0:
             step, offset = -step, offset + step * (outputs - 1)
         first = np.maximum(-(offset // step), 0)
         last = np.minimum((n - 1 - offset) // step, outputs - 1)
-        counts: list[int] = np.maximum(last - first + 1, 0).tolist()
-        return counts
+        return tuple(np.maximum(last - first + 1, 0).tolist())
 
     def read_by(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the input index that each tap of some outputs reads, and the sign of its piece.
@@ -324,7 +307,9 @@ def output_size(
     3
     """
     total = in_size + before + after - span(taps, dilation)
-    return _unrounded(total, stride) // stride + 1
+    if not isinstance(total, int):
+        total = _unrounded(total, stride)
+    return total // stride + 1
 
 
 def _unrounded(total: object, stride: object) -> Any:
@@ -366,7 +351,7 @@ def transposed_size(
     >>> transposed_size(3, 3, 2, 1, 1, 1)
     5
     """
-    return tight_size(in_size, stride) - 1 + span(taps, dilation) - before - after
+    return stride * (in_size - 1) + dilation * (taps - 1) + 1 - before - after
 
 
 def same_padding(

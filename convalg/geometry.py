@@ -43,7 +43,7 @@ class Geometry:
         """Whether shapes have a channel axis."""
         return self.in_channels is not None
 
-    @property
+    @cached_property
     def channels(self) -> tuple[int, int, int]:
         """(groups, output channels per group, input channels per group)."""
         outputs, inputs = self.out_channels or 1, self.in_channels or 1
@@ -52,31 +52,31 @@ class Geometry:
     @cached_property
     def in_spatial(self) -> tuple[Size, ...]:
         """Input sizes without the channel axis."""
-        return tuple(axis.in_size for axis in self.axes)
+        return tuple([axis.in_size for axis in self.axes])
 
     @cached_property
     def out_spatial(self) -> tuple[Size, ...]:
         """Output sizes without the channel axis."""
-        return tuple(axis.out_size for axis in self.axes)
+        return tuple([axis.out_size for axis in self.axes])
 
     @cached_property
     def taps(self) -> tuple[Size, ...]:
         """Kernel sizes without channel axes."""
-        return tuple(axis.taps for axis in self.axes)
+        return tuple([axis.taps for axis in self.axes])
 
-    @property
+    @cached_property
     def in_shape(self) -> tuple[Size, ...]:
         """Shape of one input."""
         return self.in_spatial if self.in_channels is None else (self.in_channels, *self.in_spatial)
 
-    @property
+    @cached_property
     def out_shape(self) -> tuple[Size, ...]:
         """Shape of one output."""
         if self.out_channels is None:
             return self.out_spatial
         return (self.out_channels, *self.out_spatial)
 
-    @property
+    @cached_property
     def kernel_shape(self) -> tuple[Size, ...]:
         """Shape of the kernel."""
         if self.out_channels is None:
@@ -86,10 +86,8 @@ class Geometry:
     @cached_property
     def is_concrete(self) -> bool:
         """Whether every size is a number."""
-        channels = (self.in_channels or 1, self.out_channels or 1)
-        return all(axis.is_concrete for axis in self.axes) and all(
-            isinstance(count, int) for count in channels
-        )
+        numbers = isinstance(self.in_channels or 1, int) and isinstance(self.out_channels or 1, int)
+        return numbers and all(axis.is_concrete for axis in self.axes)
 
     @cached_property
     def existence(self) -> tuple[Condition, ...]:

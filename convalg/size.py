@@ -66,6 +66,10 @@ def require(
 
     Raises: `error` with the message where the value is negative for all values of the symbols.
     """
+    if isinstance(value, int):
+        if value < 0:
+            raise error(written(message))
+        return
     if holds(value < 0):
         raise error(written(message))
     if conditions is not None and is_symbolic(value) and not holds(value >= 0):
@@ -109,7 +113,7 @@ def size_text(value: Any) -> str:
     """Return a size as text in the usual order: positive symbols first, numbers last.
 
     >>> n, K = sizes("n K")
-    >>> size_words(n - K + 1)
+    >>> size_text(n - K + 1)
     'n - K + 1'
     """
     if not is_symbolic(value) or not value.is_Add:
@@ -184,7 +188,9 @@ def as_size(
 
     Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
     """
-    if is_expression(value) and not value.is_number:
+    if type(value) is int:
+        number = value
+    elif is_expression(value) and not value.is_number:
         if not _is_integer(value):
             raise KindError(
                 f"{name} must be an integer, and {value} need not be an integer: make symbols "
@@ -195,6 +201,17 @@ def as_size(
                 value - least, ("{} must be at least {}, not {}", name, least, value), conditions
             )
         return value
+    else:
+        number = _index(value, name)
+    if least is not None and number < least:
+        raise ArgumentError(f"{name} must be at least {least}, not {shown(number)}")
+    if abs(number) > LARGEST_INTEGER:
+        raise ArgumentError(f"{name} must be an integer of 64 bits, not {shown(number)}")
+    return number
+
+
+def _index(value: Any, name: str) -> int:
+    """Return an integer of any kind as a Python int. Raises: KindError when it is none."""
     try:
         if isinstance(value, bool) or (is_symbolic(value) and not is_expression(value)):
             raise TypeError
@@ -205,10 +222,6 @@ def as_size(
         raise KindError(
             f"{name} must be an integer, not {value!r} ({type(value).__name__})"
         ) from None
-    if least is not None and number < least:
-        raise ArgumentError(f"{name} must be at least {least}, not {shown(number)}")
-    if abs(number) > LARGEST_INTEGER:
-        raise ArgumentError(f"{name} must be an integer of 64 bits, not {shown(number)}")
     return number
 
 

@@ -35,7 +35,7 @@ def result_type(*kinds: np.dtype[Any]) -> np.dtype[Any]:
     >>> result_type(np.dtype(np.uint64), np.dtype(np.int8)), result_type(np.dtype(np.uint8))
     (dtype('int64'), dtype('int64'))
     """
-    if all(kind.kind in "biu" for kind in kinds):
+    if {kind.kind for kind in kinds} <= {"b", "i", "u"}:
         # NumPy's common type of uint64 and a signed integer is float64.
         return np.dtype(np.int64)
     return np.result_type(*kinds)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -27,6 +28,10 @@ ENGINES = ("gather", "csr", "im2col", "tiles", "bands", "taps", "fft")
 
 MOST_PHASES = 4096
 """The largest number of phases (correlations) for the adjoint of a layer with strides."""
+
+FEW = {"forward": 2048, "adjoint": 512, "gradient": 2048}
+"""Up to this number of entries read, the calls into NumPy dominate: `gather`, with few of them, is
+used without weighing the others, which would take longer than the layer."""
 
 LARGE = 49
 """The number of taps from which "auto" may choose the Fourier transform."""
@@ -78,9 +83,11 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
     `last`: the batch is innermost in memory. `kind`: NumPy's `dtype.kind` of the numbers.
     Raises: ArgumentError when the requested engine cannot do it.
     """
+    layer = layer_of_geometry(geometry).layer
+    if name == "auto" and batch * layer.groups * layer.weights * layer.positions <= FEW[job]:
+        return EnginePlan("gather", _gathering(layer, batch, job), None)
     plans = _plans(geometry, job, batch, last)
     plans = [each for each in plans if kind in _KINDS.get(each.engine, "ifc")]
-    layer = layer_of_geometry(geometry).layer
     if 16 * layer.groups * layer.inputs * math.prod(layer.lengths) > MEMORY_LIMIT:
         # With huge strides or dilations the other engines would store all skipped samples.
         plans = [each for each in plans if each.engine in ("gather", "csr")]
@@ -96,7 +103,7 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
                 f"engine={name!r} cannot do the {job} of this layer{' exactly' * (kind == 'i')}: "
                 f"{reason}; choose another engine, or 'auto'"
             )
-    return min(plans, key=lambda each: each.seconds)
+    return min(plans, key=attrgetter("seconds"))
 
 
 _KINDS = {"fft": "f"}

@@ -9,6 +9,7 @@ matter: the constants are those with the least loss over a grid of layers, jobs 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter, mul
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Work:
 
     def seconds(self, rates: Rates = MACHINE) -> float:
         """Return the time that a machine with these rates takes."""
-        seconds = sum(getattr(self, name) * getattr(rates, name) for name in _LINEAR)
+        seconds = sum(map(mul, attrgetter(*_LINEAR)(self), attrgetter(*_LINEAR)(rates)))
         for count, m, k, n in self.multiplied:
             waste = (1 + rates.rows / m) * (1 + rates.depth / k) * (1 + rates.columns / n)
             each = rates.vector if min(m, n) == 1 else rates.multiplied * waste

@@ -43,10 +43,8 @@ class EngineLayer:
     @cached_property
     def lengths(self) -> Sizes:
         """Sizes of the extended image, as far as it is read."""
-        return tuple(
-            int(transposed_size(o, k, s, d, 0, 0))
-            for o, k, s, d in zip(self.out, self.taps, self.strides, self.dilations, strict=True)
-        )
+        columns = zip(self.out, self.taps, self.strides, self.dilations, strict=True)
+        return tuple([int(transposed_size(o, k, s, d, 0, 0)) for o, k, s, d in columns])
 
     @cached_property
     def weights(self) -> int:
@@ -61,10 +59,10 @@ class EngineLayer:
     @cached_property
     def is_bare(self) -> bool:
         """Whether the extended image is a part of the image."""
-        return not any(self.boundaries) and all(
-            b <= 0 and n - b <= size
-            for b, n, size in zip(self.before, self.lengths, self.sizes, strict=True)
-        )
+        if any(self.boundaries):
+            return False
+        columns = zip(self.before, self.lengths, self.sizes, strict=True)
+        return all(b <= 0 and n - b <= size for b, n, size in columns)
 
     def overlap(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         """Return the slices of the image in the extended image, and the part of the image there."""

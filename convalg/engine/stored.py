@@ -9,7 +9,7 @@ from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
 from convalg.geometry import Geometry
 from convalg.limits import check_memory
-from convalg.pattern.pattern import Pattern, expanded_bytes
+from convalg.pattern.pattern import Pattern
 from convalg.size import size_product
 
 KEPT = 1 << 25
@@ -20,12 +20,13 @@ def matrix(geometry: Geometry, kernel: Array) -> Any:
     """Return the CSR matrix. Raises: TooLargeError when it would be too large."""
     import scipy.sparse
 
-    needed = expanded_bytes(geometry, kernel.dtype.itemsize)
+    pattern = Pattern(geometry)
+    needed = pattern.csr_bytes(kernel.dtype.itemsize)
     instead = "choose another engine, or use engine='auto'"
     check_memory(needed, None, what="the stored matrix", instead=instead)
     made = _structure if needed <= KEPT else _structure.__wrapped__
     indptr, indices = made(geometry)
-    values = Pattern(geometry).csr_values(kernel.reshape(geometry.kernel_shape))
+    values = pattern.csr_values(kernel.reshape(geometry.kernel_shape))
     shape = (indptr.size - 1, int(size_product(geometry.in_shape)))
     return scipy.sparse.csr_array((values, indices, indptr), shape=shape)
 

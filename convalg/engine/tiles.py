@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -38,18 +39,18 @@ class Tiling:
     @cached_property
     def grid(self) -> Sizes:
         """Tiles on each axis; the last ones may extend beyond the output."""
-        return tuple(-(-o // t) for o, t in zip(self.layer.out, self.tile, strict=True))
+        return tuple([-(-o // t) for o, t in zip(self.layer.out, self.tile, strict=True)])
 
     @cached_property
     def step(self) -> Sizes:
         """Samples from one tile to the next."""
-        return tuple(t * s for t, s in zip(self.tile, self.layer.strides, strict=True))
+        return tuple(map(mul, self.tile, self.layer.strides))
 
     @cached_property
     def spacing(self) -> Sizes:
         """The distance of a patch's samples: 1, or for a single output that of its taps."""
         pairs = zip(self.tile, self.layer.dilations, strict=True)
-        return tuple(d if t == 1 else 1 for t, d in pairs)
+        return tuple([d if t == 1 else 1 for t, d in pairs])
 
     @cached_property
     def patch(self) -> Sizes:
@@ -57,14 +58,14 @@ class Tiling:
         layer = self.layer
         spans = zip(self.tile, layer.taps, layer.strides, layer.dilations, strict=True)
         return tuple(
-            k if t == 1 else int(transposed_size(t, k, s, d, 0, 0)) for t, k, s, d in spans
+            [k if t == 1 else int(transposed_size(t, k, s, d, 0, 0)) for t, k, s, d in spans]
         )
 
     @cached_property
     def lengths(self) -> Sizes:
         """Sizes of the extended image, including what the last tiles read beyond it."""
         rows = zip(self.grid, self.patch, self.step, self.spacing, strict=True)
-        return tuple(int(transposed_size(g, e, s, d, 0, 0)) for g, e, s, d in rows)
+        return tuple([int(transposed_size(g, e, s, d, 0, 0)) for g, e, s, d in rows])
 
     @cached_property
     def rows(self) -> int:
@@ -125,7 +126,10 @@ class Tiling:
 
     def parts(self, batch: int, most: int = 0) -> list[tuple[int, int]]:
         """Return the rows of tiles computed together, with `most` (or BLOCK) entries of columns."""
-        rows, each = self.grid[0], max(self.entries(2, batch) - self.entries(1, batch), 1)
+        rows = self.grid[0]
+        # Another row of tiles adds this number of lines.
+        lines = self.step[0] if self.overlaps else self.patch[0]
+        each = max(self.layer.groups * lines * self.depth // self.patch[0] * self.width(batch), 1)
         count = min(max((most or BLOCK) // each, 1), rows)
         return [(a, min(a + count, rows)) for a in range(0, rows, count)]
 
@@ -229,7 +233,7 @@ class Tiling:
     @cached_property
     def covered(self) -> Sizes:
         """Outputs that the tiles cover on each axis, including those beyond the output."""
-        return tuple(g * t for g, t in zip(self.grid, self.tile, strict=True))
+        return tuple(map(mul, self.grid, self.tile))
 
 
 def forward(shape: Sizes, tiling: Tiling, kernel: Array, x: Array) -> Array:

@@ -30,7 +30,7 @@ from convalg.operators.leaves import (
     SparseMatrix,
 )
 from convalg.operators.tree import Compose, Kron, Operator, Order, Scaled, Sum, fold, leaves
-from convalg.pattern.pattern import Pattern, expanded_bytes, index_type
+from convalg.pattern.pattern import Pattern, index_type
 from convalg.size import is_symbolic, size_product
 
 FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")
@@ -64,6 +64,11 @@ def to_scipy(
     check_memory(
         _table_bytes(operator), max(max_bytes or 0, MEMORY_LIMIT), what=what, instead=instead
     )
+    return unguarded(operator, target, order).asformat(format)
+
+
+def unguarded(operator: Operator, target: np.dtype | None = None, order: Order = "C") -> Any:
+    """Return the CSR matrix of an operator of numbers, where its size and entries were checked."""
     matrix = _matrix(operator, _early(operator, target))
     if target is not None:
         matrix.data = cast(matrix.data, target)
@@ -71,7 +76,7 @@ def to_scipy(
         row_order, column_order = vec_order(operator, order)
         matrix = matrix[np.argsort(row_order)][:, np.argsort(column_order)]
         matrix.sort_indices()
-    return matrix.asformat(format)
+    return matrix
 
 
 def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = None) -> Any:
@@ -85,8 +90,8 @@ def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = 
         instead="use to_scipy(), or A(x) without a matrix",
     )
     if exact_kind(operator) is None and not has_fraction(operator):
-        # The limit was checked for the dense matrix; the sparse one in between needs no other.
-        return to_scipy(operator, order=order, max_bytes=10**18).toarray()
+        # The limit was checked for the dense matrix, so that the sparse one needs no check.
+        return unguarded(operator, order=order).toarray()
     row_order, column_order = vec_order(operator, order)
     dense = np.zeros((rows, columns), dtype=object)
     for row, line in enumerate(exact_rows(operator)):
@@ -207,8 +212,8 @@ def _values(leaf: Any) -> np.ndarray:
 
 def _bytes_needed(operator: Operator) -> int:
     match operator:
-        case Convolution(geometry=geometry, weights=weights):
-            return expanded_bytes(geometry, weights.dtype.itemsize)
+        case Convolution(pattern=pattern, weights=weights):
+            return pattern.csr_bytes(weights.dtype.itemsize)
         case Scaled(operator=inner) | Adjoint(operator=inner):
             return _bytes_needed(inner)
     return nonzero_bound(operator) * 16 + (operator.shape[0] + 1) * 8
@@ -313,7 +318,6 @@ def _matrix(operator: Operator, dtype: np.dtype | None) -> Any:
 
 
 def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
-    _refuse_objects(leaf, dtype)
     match leaf:
         case Convolution():
             return _from_pattern(leaf.pattern, _weights(leaf, dtype))
@@ -339,7 +343,6 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
 
 
 def _weights(layer: Convolution, dtype: np.dtype | None) -> np.ndarray:
-    _refuse_objects(layer, dtype)
     return _wide(_entries(layer.weights, dtype))
 
 

@@ -57,7 +57,7 @@ def call(operator: Operator, arrays: Callable[[Any], str]) -> str:
 def array_text(values: np.ndarray | SymbolicKernel) -> str:
     """Return a small array as nested lists, and a large one as its shape and type.
 
-    >>> array_words(np.zeros((2, 3, 5, 5)))
+    >>> array_text(np.zeros((2, 3, 5, 5)))
     '<2x3x5x5 float64>'
     """
     if not isinstance(values, np.ndarray):

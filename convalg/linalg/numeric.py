@@ -11,7 +11,7 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.errors import ArgumentError, KindError, SymbolicError
 from convalg.faces.limits import check_axes
-from convalg.faces.sparse import cast, exact_kind
+from convalg.faces.sparse import cast, exact_kind, unguarded
 from convalg.operators.leaves import Convolution
 from convalg.operators.tree import Operator, Scaled, scale
 
@@ -58,7 +58,7 @@ def mapped(operator: Operator, change: Callable[[Array], Array]) -> Operator:
 
 def dense(operator: Operator) -> Array:
     """Return the dense matrix of an operator of floats."""
-    matrix = operator.to_numpy(max_bytes=10**18).astype(float)
+    matrix = unguarded(operator).toarray().astype(float)
     check_overflow(float(np.abs(matrix).max()), operator)
     return matrix
 

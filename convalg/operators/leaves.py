@@ -41,11 +41,11 @@ class Convolution(Operator):
     def T(self) -> Operator:  # noqa: N802
         return Adjoint(self)
 
-    @property
+    @cached_property
     def is_concrete(self) -> bool:
         return self.geometry.is_concrete and isinstance(self.weights, np.ndarray)
 
-    @property
+    @cached_property
     def pattern(self) -> Pattern:
         self._need_numbers("pattern")
         return Pattern(self.geometry)
@@ -135,7 +135,7 @@ class Selection(Operator):
         return Pattern(self.geometry)
 
     def _apply(self, x: Array) -> Array:
-        read = engine.unfold(self.axes, x.reshape(len(x), *(a.in_size for a in self.axes)))
+        read = engine.unfold(self.axes, x.reshape(len(x), *self.geometry.in_spatial))
         (read,) = engine.prepared(read.shape[1], read) if read.shape[1] > 1 else (read,)
         total = read.sum(axis=1, dtype=_wide(read.dtype)) if read.shape[1] > 1 else read
         total = total.astype(read.dtype, copy=False)

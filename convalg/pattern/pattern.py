@@ -87,10 +87,10 @@ class Pattern:
     def __len__(self) -> int:
         return self.products
 
-    @property
+    @cached_property
     def products(self) -> int:
         """The number of triples: products of a weight and an input sample (not padding)."""
-        return self._links * math.prod(sum(axis.uses()) for axis in self.axes)
+        return math.prod(self.geometry.channels) * math.prod([sum(axis.uses) for axis in self.axes])
 
     @cached_property
     def nonzeros(self) -> int:
@@ -107,10 +107,6 @@ class Pattern:
         """The axes of the geometry."""
         return self.geometry.axes
 
-    @property
-    def _links(self) -> int:
-        return math.prod(self.geometry.channels)
-
     @cached_property
     def _index(self) -> np.dtype[np.integer]:
         return np.dtype(index_type(self.nonzeros, int(size_product(self.geometry.in_shape))))
@@ -123,11 +119,16 @@ class Pattern:
     def _rows(self) -> RowBoxes | Block:
         return channel_rows(self.geometry, self._index)
 
+    def csr_bytes(self, value_size: int) -> int:
+        """Return the bytes of the CSR matrix with values of a size in bytes, from counts alone."""
+        index = self._index.itemsize
+        return self.nonzeros * (value_size + index) + (self._height + 1) * index
+
     def sharing(self) -> Index:
         """Return the number of triples with each label, in the shape of the kernel."""
         uses = np.ones((), dtype=np.int64)
         for axis in self.axes:
-            uses = np.multiply.outer(uses, np.array(axis.uses()))
+            uses = np.multiply.outer(uses, np.array(axis.uses))
         return np.broadcast_to(uses, self.geometry.kernel_shape)
 
     def triples(self) -> Index:
@@ -237,18 +238,10 @@ def index_type(*bounds: int) -> type[np.int32] | type[np.int64]:
     return np.int32 if max(bounds) < 2**31 else np.int64
 
 
-def expanded_bytes(geometry: Geometry, value_size: int) -> int:
-    """Return the bytes of the CSR matrix of a geometry, from counts alone."""
-    pattern = Pattern(geometry)
-    rows = int(size_product(geometry.out_shape))
-    index = pattern._index.itemsize
-    return pattern.nonzeros * (value_size + index) + (rows + 1) * index
-
-
 @lru_cache(maxsize=256)
 def channel_rows(geometry: Geometry, kind: np.dtype[np.integer]) -> RowBoxes | Block:
     """Return the rows of one output channel as a sparse matrix stores them, in the cheaper form."""
-    count = math.prod(borders(axis).size for axis in geometry.axes)
+    count = math.prod([borders(axis).size for axis in geometry.axes])
     if count > 1 and _nonzeros(geometry) < CELL * count:
         return column_block(geometry)
     axes = tuple(runs(axis) for axis in geometry.axes)
@@ -288,7 +281,7 @@ def _nonzeros(geometry: Geometry) -> int:
 def column_block(geometry: Geometry) -> Block:
     """Return the block with each row sorted by column and merged, as a sparse matrix stores it."""
     block = _expand(geometry, "column")
-    if all(_distinct(axis) == sum(axis.uses()) for axis in geometry.axes):
+    if all(_distinct(axis) == sum(axis.uses) for axis in geometry.axes):
         return block
     width = geometry.channels[2] * int(size_product(geometry.in_spatial))
     rows = np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))
@@ -339,5 +332,5 @@ def _expand(geometry: Geometry, order: Literal["column", "label"]) -> Block:
 def _distinct(axis: Axis) -> int:
     """Return the number of different (output, input) pairs of an axis."""
     if axis.boundary == "zeros":
-        return sum(axis.uses())
+        return sum(axis.uses)
     return sum(run.entries for run in runs(axis))

@@ -22,6 +22,7 @@ from convalg.engine import (
     ENGINES,
     arithmetic,
     bands,
+    choice,
     estimates,
     fourier,
     im2col,
@@ -271,6 +272,19 @@ def test_a_thin_layer_of_a_long_signal_is_not_gathered() -> None:
     assert next(iter(estimates(wide, batch=8))) in ("im2col", "tiles")
     assert next(iter(estimates(large))) == "fft"
     assert set(estimates(long, "gradient")) == set(ENGINES) - {"csr"}
+
+
+def test_a_small_layer_is_gathered_without_weighing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weighing takes longer than a small layer; a large one is weighed."""
+    monkeypatch.setattr(choice, "_plans", lambda *arguments: pytest.fail("weighed"))
+    kernel = np.arange(18).reshape(2, 1, 3, 3)
+    small = ca.correlation((5, 7), kernel)
+    x, g = np.arange(35).reshape(1, 5, 7), np.arange(30).reshape(2, 3, 5)
+    assert np.array_equal(small(x).ravel(), small.to_numpy() @ x.ravel())
+    assert np.array_equal(small.T(g).ravel(), small.to_numpy().T @ g.ravel())
+    assert small.kernel_gradient(x, g).shape == kernel.shape
+    with pytest.raises(pytest.fail.Exception, match="weighed"):
+        ca.correlation((50, 70), kernel)(np.ones((1, 50, 70)))
 
 
 def test_work_is_priced() -> None:

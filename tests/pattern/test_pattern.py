@@ -13,7 +13,7 @@ from strategies import Drawn, layers
 import convalg as ca
 from convalg.conventions import correlation_geometry
 from convalg.pattern import pattern
-from convalg.pattern.pattern import Pattern, column_block, expanded_bytes, index_type
+from convalg.pattern.pattern import Pattern, column_block, index_type
 
 GUIDE_ROWS = [[1, 2, 3, 0, 4, 5, 6, 0, 7, 8, 9, 0, 0, 0, 0, 0]]
 
@@ -40,10 +40,10 @@ def test_index_type_grows_when_it_must() -> None:
 
 def test_indices_have_64_bits_where_32_are_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wide path gives the same matrix; the limit is lowered so that it is reached."""
-    layer = ca.correlation((5, 4), np.arange(12).reshape(2, 1, 2, 3), padding=1)
-    narrow = layer.to_scipy()
+    kernel = np.arange(12).reshape(2, 1, 2, 3)
+    narrow = ca.correlation((5, 4), kernel, padding=1).to_scipy()
     monkeypatch.setattr(pattern, "index_type", lambda *bounds: np.int64)
-    wide = layer.to_scipy()
+    wide = ca.correlation((5, 4), kernel, padding=1).to_scipy()
     assert narrow.indices.dtype == narrow.indptr.dtype == np.int32
     assert wide.indices.dtype == wide.indptr.dtype == np.int64
     assert np.array_equal(wide.toarray(), narrow.toarray())
@@ -92,7 +92,7 @@ def test_structure_does_not_depend_on_the_weights(drawn: Drawn) -> None:
 def test_bytes_are_counted_before_they_are_taken(drawn: Drawn) -> None:
     sparse = drawn.operator.to_scipy(dtype=np.float64)
     taken = sparse.data.nbytes + sparse.indices.nbytes + sparse.indptr.nbytes
-    assert expanded_bytes(drawn.operator.geometry, 8) == taken
+    assert drawn.operator.pattern.csr_bytes(8) == taken
 
 
 # Non-zeros per axis; a layer: their product times C_in C_out / groups.

@@ -12,7 +12,7 @@ import numpy as np
 from convalg.conventions import check_boundary
 from convalg.errors import ArgumentError, KindError
 from convalg.operators.windows import COORDINATES, ROUNDINGS
-from convalg.size import as_shape, as_size
+from convalg.size import as_shape, as_size, is_sequence
 
 Check: TypeAlias = Callable[[Any, str], Any]
 """Takes a value and the name of its argument, and returns the value in built-in types.
@@ -39,11 +39,6 @@ def end(value: object, name: str) -> Any:
 def index(value: object, name: str) -> Any:
     """Check for an integer of at least 0."""
     return as_size(value, name, least=0)
-
-
-def is_sequence(value: object) -> bool:
-    """Return whether a value is a list, a tuple or a vector."""
-    return isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
 def several(each: Check) -> Check:

@@ -15,7 +15,7 @@ from convalg.images import CREDIT, grey, photograph, read_image
 from convalg.limits import check_memory
 from convalg.operators.gradients import only_convolution
 from convalg.operators.tree import Operator
-from convalg.pattern.pattern import expanded_bytes
+from convalg.pattern.pattern import Pattern
 from convalg.sheet import verify_layer
 from convalg.sheet.blocks import Block, Claim, Picture, Section, Text
 from convalg.sheet.claims import by
@@ -123,7 +123,7 @@ def _image_weights(layer: Operator) -> tuple[np.ndarray, list[Text]]:
 def _image_claim(wide: Operator, samples: np.ndarray, result: np.ndarray) -> Claim:
     """Check the whole image if its matrix is small enough, else only the centre of the image."""
     geometry, _ = layer_of(wide)
-    if expanded_bytes(geometry, 8) <= verify_layer.MOST_BYTES:
+    if Pattern(geometry).csr_bytes(8) <= verify_layer.MOST_BYTES:
         scope = f"on 1 image of {by(samples.shape)}"
         return verify_layer.image(wide, samples, result, scope)
     height, width = (min(n, CHECKED_SIDE) for n in samples.shape[-2:])
