@@ -13,6 +13,7 @@ import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, overload
 
@@ -107,6 +108,9 @@ class Map(ABC):
 
     def __neg__(self) -> Map:
         return -1 * self
+
+    def __truediv__(self, divisor: Any) -> Map:
+        return _reciprocal(divisor, self) * self
 
     __setstate__ = restored
 
@@ -311,6 +315,9 @@ class Operator(Map):
 
     def __rmul__(self, factor: Any) -> Operator:
         return scale(factor, self)
+
+    def __truediv__(self, divisor: Any) -> Operator:
+        return _reciprocal(divisor, self) * self
 
     @final
     def kron(self, other: Operator) -> Operator:
@@ -589,6 +596,22 @@ def scale(factor: object, operator: Operator) -> Operator:
     if isinstance(operator, Scaled) and not _has_pole(factor) and not _has_pole(operator.factor):
         factor, operator = factor * operator.factor, operator.operator
     return operator if factor == 1 else Scaled(factor, operator)
+
+
+def _reciprocal(divisor: Any, divided: Map) -> Any:
+    """Return the factor 1 / divisor; an integer or a fraction gives an exact one.
+
+    Raises: KindError unless the divisor is one real number or expression, ArgumentError for zero.
+    """
+    if isinstance(divisor, np.number):
+        divisor = divisor.item()
+    if isinstance(divisor, bool) or not (
+        isinstance(divisor, numbers.Real) or is_expression(divisor)
+    ):
+        raise KindError(f"{divided!r} can be divided by one real number or symbol, not {divisor!r}")
+    if divisor == 0:
+        raise ArgumentError(f"{divided!r} cannot be divided by zero")
+    return Fraction(1, divisor) if isinstance(divisor, int) else 1 / divisor
 
 
 def _has_pole(factor: Any) -> bool:

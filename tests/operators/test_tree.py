@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from strategies import Drawn, layers
 
 import convalg as ca
-from convalg.errors import KindError, ShapeError
+from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.operators.leaves import Adjoint, Convolution, Matrix, Patches, Selection
 from convalg.operators.tree import Compose, Kron, Scaled, Sum, compose
 
@@ -249,6 +249,34 @@ def test_factors_of_every_kind(factor: Any, ratio: str) -> None:
     assert repr(LAYER * factor) == repr(scaled)
     x = np.array([1, 0, 0, 0, 2])
     assert (sympy.Matrix(scaled(x).tolist()) - exact * sympy.Matrix(x)).is_zero_matrix
+
+
+@pytest.mark.parametrize(
+    "divisor", [3, -2, np.int8(4), Fraction(2, 3), 0.25, np.float32(0.5), sympy.Rational(5, 7)]
+)
+def test_a_quotient_is_the_product_with_the_reciprocal(divisor: Any) -> None:
+    exact = LAYER.to_sympy() / sympy.Rational(str(Fraction(str(divisor))))
+    assert ((LAYER / divisor).to_sympy() - exact).is_zero_matrix
+
+
+def test_quotients_of_symbols_and_maps() -> None:
+    a, (width,) = sympy.Symbol("a"), ca.sizes("K")
+    assert (LAYER / a).to_sympy() == LAYER.to_sympy() / a
+    assert (ca.relu(2) / 2)([4, -4]).tolist() == [2, 0]
+    mean = ca.correlation(9, ca.kernel(width)) / width
+    assert mean.at(K=3).to_sympy() == ca.correlation(9, ca.kernel(3)).to_sympy() / 3
+
+
+@pytest.mark.parametrize("divisor", [0, 0.0, sympy.S.Zero, np.float64(0)])
+def test_a_quotient_by_zero_is_refused(divisor: Any) -> None:
+    with pytest.raises(ArgumentError, match="cannot be divided by zero"):
+        LAYER / divisor
+
+
+@pytest.mark.parametrize("divisor", [True, "2", 1j, None, LAYER, np.ones(2)])
+def test_a_quotient_by_no_number_is_refused(divisor: Any) -> None:
+    with pytest.raises(KindError, match="can be divided by one real number or symbol, not"):
+        LAYER / divisor
 
 
 def test_a_symbolic_factor_is_exact_everywhere() -> None:
