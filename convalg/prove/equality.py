@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count, islice, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from convalg.prove.decisions.families import BUDGET
 from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
 from convalg.prove.verdict import IDENTITY, ISL, Claim, Counterexample, Verdict
 from convalg.size import as_size
+
+if TYPE_CHECKING:
+    import sympy
 
 DEFAULT_RANGE = range(1, 9)
 """The values for which a claim with a symbolic stride or dilation is decided."""
@@ -166,7 +169,7 @@ def domain_of(first: Operator, second: Operator, *, ranges: Ranges | None = None
     return replace(domain, swept=_swept(sorted(swept, key=str), ranges or {}))
 
 
-def _swept(symbols: list[Any], ranges: Ranges) -> Swept:
+def _swept(symbols: list[sympy.Symbol], ranges: Ranges) -> Swept:
     """The values of each symbol that is a stride or dilation."""
     given = {str(symbol): values for symbol, values in ranges.items()}
     unused = sorted(set(given) - {symbol.name for symbol in symbols})
@@ -452,7 +455,7 @@ def prime_values(*values: Polynomial) -> tuple[Any, ...]:
     return numbers
 
 
-def _number(value: Any) -> Any:
+def _number(value: sympy.Expr) -> Any:
     """A SymPy number as a Python number, where it is rational."""
     if value.is_Integer:
         return int(value)

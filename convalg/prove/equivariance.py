@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from convalg.arguments import a_kind
-from convalg.axis import Axis, Boundary
+from convalg.axis import Axis, Boundary, Size
 from convalg.errors import ArgumentError, KindError
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Convolution, Diagonal, Selection
@@ -107,7 +106,9 @@ def _is_reshape(operator: Selection) -> bool:
     return (own.in_shape, own.out_shape) != (operator.in_shape, operator.out_shape)
 
 
-def _shift(shape: Any, steps: Any, circular: bool, channels: Any) -> Operator:
+def _shift(
+    shape: tuple[Size, ...], steps: tuple[Size, ...], circular: bool, channels: Size | None
+) -> Operator:
     boundary: Boundary = "circular" if circular else "zeros"
     return shift_operator(shape, steps, boundary=boundary, channels=channels)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from convalg.errors import UndecidableError
 from convalg.operators.tree import Operator, Scaled, leaves
 from convalg.prove.decisions.polynomials import Polynomial, is_read_as_written
 from convalg.size import is_symbolic
+
+if TYPE_CHECKING:
+    import sympy
 
 MOST_RADICALS = 3
 """The number of roots in one coefficient; with more, the number field is slow to construct."""
@@ -42,7 +45,7 @@ def entries_of(operator: Operator) -> list[Any]:
     return list(entries.values())
 
 
-def check_canonical(entries: Iterable[Any]) -> None:
+def check_canonical(entries: Iterable[object]) -> None:
     """Raise UndecidableError for a coefficient that has no canonical form."""
     for value in entries:
         if is_symbolic(value) and not _is_canonical(value):
@@ -54,7 +57,7 @@ def check_canonical(entries: Iterable[Any]) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _is_canonical(value: Any) -> bool:
+def _is_canonical(value: sympy.Expr) -> bool:
     import sympy
 
     match value:
@@ -92,7 +95,7 @@ def is_zero(value: Polynomial) -> bool:
     return bool(numerator(value) == 0)
 
 
-def numerator(value: Polynomial) -> Any:
+def numerator(value: Polynomial) -> sympy.Expr:
     """The numerator over a common denominator, in an expanded canonical form: 0 if it vanishes.
 
     Raises: UndecidableError where there are too many roots to decide.
@@ -119,7 +122,7 @@ def numerator(value: Polynomial) -> Any:
     return sympy.Poly(above, *symbols, extension=True).as_expr()
 
 
-def poles(entries: Iterable[Any]) -> list[Any]:
+def poles(entries: Iterable[object]) -> list[sympy.Expr]:
     """The factors of the denominators of coefficients: where one vanishes, there is no value.
 
     >>> import sympy
@@ -127,21 +130,21 @@ def poles(entries: Iterable[Any]) -> list[Any]:
     >>> poles([1 / (K - 1), 3 / K**2, K])
     [K - 1, K]
     """
-    distinct: dict[Any, None] = {}
+    distinct: dict[sympy.Expr, None] = {}
     for value in entries:
-        if is_symbolic(value) and value.free_symbols:
+        if is_symbolic(value):
             distinct.update(dict.fromkeys(_poles(value)))
     return list(distinct)
 
 
 @lru_cache(maxsize=1024)
-def _poles(value: Any) -> tuple[Any, ...]:
+def _poles(value: sympy.Expr) -> tuple[sympy.Expr, ...]:
     import sympy
 
     bases = [
         power.base for power in value.atoms(sympy.Pow) if power.exp.is_number and power.exp < 0
     ]
-    distinct: dict[Any, None] = {}
+    distinct: dict[sympy.Expr, None] = {}
     for base in bases:
         below = sympy.fraction(sympy.together(base))[0]
         if below.free_symbols:
@@ -149,7 +152,7 @@ def _poles(value: Any) -> tuple[Any, ...]:
     return tuple(factor for factor in distinct if factor.free_symbols)
 
 
-def factors(value: Any, sizes: frozenset[Any]) -> list[list[Any]]:
+def factors(value: sympy.Expr, sizes: frozenset[sympy.Symbol]) -> list[list[sympy.Expr]]:
     """A numerator as conditions on sizes: it vanishes where every listed product vanishes.
 
     Every monomial in the symbols that are not sizes has a coefficient in the sizes, and all of
@@ -175,6 +178,7 @@ def factors(value: Any, sizes: frozenset[Any]) -> list[list[Any]]:
     return products
 
 
-def rounded_floats(entries: Iterable[Any]) -> list[float]:
+def rounded_floats(entries: Iterable[object]) -> list[float | np.floating[Any]]:
     """The floats that are read as a different number: the simplest fraction that rounds to them."""
-    return [value for value in entries if not is_read_as_written(value)]
+    floats = (value for value in entries if isinstance(value, (float, np.floating)))
+    return [value for value in floats if not is_read_as_written(value)]

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import islpy
 from islpy import dim_type
 
-from convalg.axis import holds
+from convalg.axis import Size, holds
 from convalg.errors import UndecidableError
 from convalg.operators.families import conditions_of
 from convalg.operators.leaves import Convolution, Patches, Selection
@@ -25,10 +25,15 @@ from convalg.prove.decisions import coefficients
 from convalg.prove.decisions.polynomials import rational
 from convalg.size import Condition, is_symbolic, substituted, written
 
+if TYPE_CHECKING:
+    import sympy
+
 MOST_COMBINATIONS = 64
 """With at most this many values of strides and dilations, redundant conditions are left out."""
 
-Swept = tuple[tuple[Any, tuple[int, ...]], ...]
+Swept: TypeAlias = "tuple[tuple[sympy.Symbol, tuple[int, ...]], ...]"
+"""Symbols for which single values are decided, each with these values."""
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,9 @@ class Domain:
     these values.
     """
 
-    symbols: tuple[Any, ...] = ()
+    symbols: tuple[sympy.Symbol, ...] = ()
     limits: tuple[Condition, ...] = ()
-    poles: tuple[Any, ...] = ()
+    poles: tuple[sympy.Expr, ...] = ()
     notes: tuple[str, ...] = ()
     swept: Swept = ()
 
@@ -72,7 +77,7 @@ class Domain:
     def meet(self, other: Domain) -> Domain:
         """The intersection of two domains."""
 
-        def union(first: Iterable[Any], second: Iterable[Any]) -> tuple[Any, ...]:
+        def union(first: Iterable[Item], second: Iterable[Item]) -> tuple[Item, ...]:
             return tuple(dict.fromkeys((*first, *second)))
 
         return Domain(
@@ -107,12 +112,12 @@ class Domain:
         return _scope_text(self)
 
 
-def domain_set(limits: Iterable[Any], symbols: Iterable[Any]) -> islpy.Set:
+def domain_set(limits: Iterable[Size], symbols: Iterable[sympy.Symbol]) -> islpy.Set:
     """The sizes at which all limits are non-negative, as a set of parameters."""
     return _points(tuple(limits), tuple(symbols))
 
 
-def scope_of(limits: Iterable[Any], symbols: Iterable[Any]) -> str:
+def scope_of(limits: Iterable[Size], symbols: Iterable[sympy.Symbol]) -> str:
     """Conditions `limit >= 0` as text.
 
     >>> import convalg as ca
@@ -123,7 +128,7 @@ def scope_of(limits: Iterable[Any], symbols: Iterable[Any]) -> str:
     return str(Domain(tuple(symbols), tuple(Condition(value) for value in limits)))
 
 
-def _points(limits: tuple[Any, ...], symbols: tuple[Any, ...]) -> islpy.Set:
+def _points(limits: tuple[Size, ...], symbols: tuple[sympy.Symbol, ...]) -> islpy.Set:
     values = (*limits, *symbols)
     every = [f"{text(value)} >= 0" for value in values]
     return islpy.Set(f"{parameters(*values)}{{ : {' and '.join(every) or '0 = 0'} }}")
@@ -137,7 +142,7 @@ def _is_affine(value: object) -> bool:
     return True
 
 
-def _affine(value: Any) -> Any:
+def _affine(value: Size) -> sympy.Expr:
     """The same condition `value >= 0` on integers, without a floor and divided by its content.
 
     Rule: floor(a / b) + c >= 0 means a + b c >= 0, and c - floor(a / b) >= 0 means
@@ -181,7 +186,7 @@ def _scope_text(domain: Domain) -> str:
     return "; ".join([scope, *notes, *domain.notes])
 
 
-def _irredundant(values: list[Any], swept: Swept) -> list[Any]:
+def _irredundant(values: list[sympy.Expr], swept: Swept) -> list[sympy.Expr]:
     """The limits without those that follow from the others, for all swept values."""
     combinations = list(_combinations(swept))
     if len(combinations) > MOST_COMBINATIONS:
@@ -195,7 +200,7 @@ def _irredundant(values: list[Any], swept: Swept) -> list[Any]:
     return kept
 
 
-def _is_linear(value: Any) -> bool:
+def _is_linear(value: sympy.Expr) -> bool:
     """Whether a condition is a sum of multiples of symbols."""
     from sympy import Add, Pow
 
@@ -204,13 +209,13 @@ def _is_linear(value: Any) -> bool:
     )
 
 
-def _combinations(swept: Swept) -> Iterator[dict[Any, int]]:
+def _combinations(swept: Swept) -> Iterator[dict[sympy.Symbol, int]]:
     names = [symbol for symbol, _ in swept]
     for chosen in product(*(values for _, values in swept)):
         yield dict(zip(names, chosen, strict=True))
 
 
-def _follows(value: object, rest: list[Any], numbers: Mapping[Any, int]) -> bool:
+def _follows(value: Size, rest: list[sympy.Expr], numbers: Mapping[sympy.Symbol, int]) -> bool:
     """Whether `value >= 0` follows from the rest; False where isl cannot decide it."""
     given = (substituted(v, numbers) for v in rest)
     symbolic = tuple(v for v in given if (is_symbolic(v) and v.free_symbols) or not holds(v >= 0))
@@ -218,7 +223,7 @@ def _follows(value: object, rest: list[Any], numbers: Mapping[Any, int]) -> bool
 
 
 @lru_cache(maxsize=1024)
-def _implied(claim: object, given: tuple[Any, ...]) -> bool:
+def _implied(claim: Size, given: tuple[Size, ...]) -> bool:
     """`_follows` after substitution, cached: most swept values give the same conditions."""
     try:
         space = parameters(claim, *given)
@@ -229,7 +234,7 @@ def _implied(claim: object, given: tuple[Any, ...]) -> bool:
         return False
 
 
-def _affine_limits(values: list[Any], symbols: tuple[Any, ...]) -> list[Any]:
+def _affine_limits(values: list[sympy.Expr], symbols: tuple[sympy.Symbol, ...]) -> list[sympy.Expr]:
     """The domain as affine limits if isl finds it to be a single polyhedron, else none."""
     if not all(map(_is_affine, values)):
         return []
@@ -282,7 +287,7 @@ def _pole_text(domain: Domain) -> list[str]:
     return inequations
 
 
-def _sides(value: Any) -> tuple[str, str]:
+def _sides(value: sympy.Expr) -> tuple[str, str]:
     """Both sides of `left >= right`, without a minus sign on either side."""
     left: list[Any] = []
     right: list[Any] = []
@@ -291,12 +296,12 @@ def _sides(value: Any) -> tuple[str, str]:
     return _sum_text(left), _sum_text([-term for term in right])
 
 
-def _sum_text(terms: list[Any]) -> str:
+def _sum_text(terms: list[sympy.Expr]) -> str:
     ordered = sorted(terms, key=lambda t: (t.is_number, sorted(map(str, t.free_symbols))))
     return " + ".join(map(_term_text, ordered)) or "0"
 
 
-def _term_text(term: Any) -> str:
+def _term_text(term: sympy.Expr) -> str:
     factor, rest = term.as_coeff_Mul()
     if rest.is_Symbol and factor.is_Integer and factor != 1:
         return f"{factor}{rest}"
@@ -334,13 +339,12 @@ def _range_text(values: tuple[int, ...]) -> str:
     return str(list(values))
 
 
-def swept_symbols(operator: Operator) -> set[Any]:
+def swept_symbols(operator: Operator) -> set[sympy.Symbol]:
     """The symbols in strides and dilations, whose products with an index are not Presburger."""
-    symbols: set[Any] = set()
+    symbols: set[sympy.Symbol] = set()
     for leaf in leaves(operator):
         if isinstance(leaf, (Convolution, Patches, Selection)):
             for axis in leaf.geometry.axes:
-                steps: tuple[Any, ...] = (axis.stride, axis.dilation)
-                for value in steps:
-                    symbols |= value.free_symbols if is_symbolic(value) else set()
+                for value in (axis.stride, axis.dilation):
+                    symbols |= getattr(value, "free_symbols", set())
     return symbols

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, permutations
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import islpy
 import numpy as np
 from islpy import dim_type
 
+from convalg.arrays import Array
+from convalg.axis import Size
 from convalg.errors import ArgumentError, UndecidableError
 from convalg.faces.relation import reshaped, to_isl, triples
 from convalg.geometry import Geometry
@@ -38,12 +40,17 @@ from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.polynomials import Polynomial
 from convalg.size import is_symbolic, size_product
 
+if TYPE_CHECKING:
+    import sympy
+
 MOST_WEIGHTS = 100
 """Numeric kernels have one set per weight: with more weights, symbolic sizes are too slow."""
 MOST_PIECES = 4000
 """The number of terms and pieces of sets that one claim may be split into."""
 BUDGET = 5_000_000
 """The number of isl operations that one claim may take."""
+Shapes: TypeAlias = "tuple[tuple[Size, ...], tuple[Size, ...]]"
+"""The shapes of the output and of the input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +234,7 @@ def _windows(leaf: Selection) -> list[Term]:
     return [Term(Polynomial.of(1), (), to_isl(leaf).wrap().flatten())]
 
 
-def _in_shapes(points: islpy.Set, before: tuple[Any, Any], after: tuple[Any, Any]) -> islpy.Set:
+def _in_shapes(points: islpy.Set, before: Shapes, after: Shapes) -> islpy.Set:
     """Points [output index, input index] in other shapes with the same numbers of elements."""
     if before == after:
         return points
@@ -265,7 +272,7 @@ def _identifier(size: object) -> str:
     return "".join(mark if mark.isalnum() else f"_{ord(mark)}_" for mark in str(size))
 
 
-def _entries(leaf: Operator, values: dict[tuple[int, ...], Any]) -> list[Term]:
+def _entries(leaf: Operator, values: dict[tuple[int, ...], object]) -> list[Term]:
     """One point for each entry, with the points of equal values in one term."""
     if len(values) > MOST_WEIGHTS:
         raise UndecidableError(
@@ -339,7 +346,7 @@ def _numeric_layer(leaf: Convolution) -> list[Term]:
     return [Term(Polynomial.of(value), (), points) for value, points in pairs if value != 0]
 
 
-def _each_tap(geometry: Geometry, weights: Any) -> Iterator[islpy.Set]:
+def _each_tap(geometry: Geometry, weights: Array) -> Iterator[islpy.Set]:
     """Yield the points [output index, input index] of each tap, in the order of the weights."""
     points = triples(geometry)
     start = points.dim(dim_type.set) - weights.ndim
@@ -459,7 +466,9 @@ def difference(first: Operator, second: Operator, domain: Domain) -> list[islpy.
     return [points for points in apart if not points.is_empty()]
 
 
-def _where_nonzero(coefficient: Polynomial, points: islpy.Set, sizes: frozenset[Any]) -> islpy.Set:
+def _where_nonzero(
+    coefficient: Polynomial, points: islpy.Set, sizes: frozenset[sympy.Symbol]
+) -> islpy.Set:
     """The points at which a coefficient that contains sizes, such as K - 1, is not zero.
 
     Raises: UndecidableError when a factor of it is not affine in the sizes.
@@ -496,7 +505,7 @@ def _add_piece(
 
 
 def smallest(
-    sets: list[islpy.Set], symbols: tuple[Any, ...]
+    sets: list[islpy.Set], symbols: tuple[sympy.Symbol, ...]
 ) -> tuple[int, dict[str, int], tuple[int, ...]]:
     """The index of the set with the smallest point, its sizes, and the point (() for sizes alone).
 

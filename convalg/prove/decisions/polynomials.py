@@ -53,6 +53,7 @@ class Generator(tuple[str, str]):
 
 
 Monomial = tuple[Generator, ...]
+Coefficient = int | Fraction
 _SERIAL = count()
 
 
@@ -71,7 +72,7 @@ class Polynomial:
     __slots__ = ("terms",)
     __hash__ = None  # type: ignore[assignment]  # values that change are not hashed
 
-    def __init__(self, terms: Mapping[Monomial, Any]) -> None:
+    def __init__(self, terms: Mapping[Monomial, Coefficient]) -> None:
         self.terms = {monomial: value for monomial, value in terms.items() if value}
 
     @classmethod
@@ -104,7 +105,7 @@ class Polynomial:
             return _from_sympy(value)
         return cls({(): rational(value)})
 
-    def _like(self, other: Polynomial, terms: dict[Monomial, Any]) -> Polynomial:
+    def _like(self, other: Polynomial, terms: dict[Monomial, Coefficient]) -> Polynomial:
         """A polynomial of the more specific of the two classes."""
         if type(self) is type(other) is Polynomial:
             made = object.__new__(Polynomial)
@@ -148,7 +149,7 @@ class Polynomial:
                 f"a product of polynomials with {len(self.terms)} and {len(right.terms)} terms "
                 f"takes more than {MOST_PRODUCTS} multiplications of terms: use smaller sizes"
             )
-        terms: dict[Monomial, Any] = {}
+        terms: dict[Monomial, Coefficient] = {}
         for left_monomial, left_value in self.terms.items():
             for monomial, value in right.terms.items():
                 product = left_monomial + monomial
@@ -196,7 +197,7 @@ class Polynomial:
         right = _operand(other)
         return right is not None and self.same(right)
 
-    def _refuse(self, *_: object) -> Any:
+    def _refuse(self, *_: object) -> Coefficient:
         if set(self.terms) <= {()}:
             return self.terms.get((), 0)
         raise UntraceableError(
@@ -278,7 +279,7 @@ class Polynomial:
 numbers.Number.register(Polynomial)
 
 
-def rational(value: object) -> Any:
+def rational(value: object) -> Coefficient:
     """A number as an exact rational; a float as the simplest fraction that rounds to it.
 
     So the float 1/6 is read as the fraction 1/6; `is_read_as_written` tells whether the value
@@ -304,7 +305,7 @@ def rational(value: object) -> Any:
     raise UntraceableError(f"{value!r} is not a finite real number")
 
 
-def _simple(value: Any) -> Fraction:
+def _simple(value: float | np.floating[Any] | Decimal) -> Fraction:
     """The simplest fraction that rounds to a float; decimals and longer floats exactly."""
     try:
         exact = Fraction(*value.as_integer_ratio())

@@ -27,6 +27,7 @@ from convalg.prove.derivations.sums import (
     Named,
     ProductSum,
     Times,
+    Vector,
 )
 
 
@@ -249,12 +250,13 @@ class _Flipped:
         geometry = sums.geometry
         transposed = Entry(Applied(self.named.T, self.g), sums.index("i", "c"))
         free = sums.free("i", "c", geometry.in_shape)
-        steps, source = [], self.g
+        steps: list[Step] = []
+        source: Vector = self.g
         tail: tuple[Named, ...] = ()
         if self.strided:
             upsampled, more = self._upsampled()
             steps += more
-            source, tail = Applied(upsampled, self.g), (upsampled,)  # type: ignore[assignment]  # either factor
+            source, tail = Applied(upsampled, self.g), (upsampled,)
         axes = zip(geometry.axes, sums.each("i"), sums.each("t"), strict=True)
         at = tuple(_flipped_read(axis, i, t) for axis, i, t in axes)
         direct = sums.gathered(source, at, sums.flipped_tap())

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 from convalg.errors import KindError, UndecidableError
 from convalg.faces.latex import layer_of
 from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.tree import Operator
 from convalg.prove.derivations.statements import Setting, Statement
 from convalg.prove.verdict import Verdict, escaped
 from convalg.size import is_symbolic
@@ -264,7 +264,7 @@ def _divided(match: re.Match[str]) -> str:
     return f"{above}/{below}"
 
 
-def one_layer(operator: Any, name: str) -> tuple[Convolution, bool]:
+def one_layer(operator: Operator, name: str) -> tuple[Convolution, bool]:
     """Return the correlation or convolution, and whether the operator is its transpose.
 
     Raises: KindError for any other operator; UndecidableError for a symbolic stride or dilation,

@@ -8,12 +8,10 @@ from typing import Any, TypeAlias
 
 import sympy
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.faces.latex import expression
 from convalg.faces.relation import text
 from convalg.size import is_symbolic
-
-Size: TypeAlias = Any
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ def expanded(value: Size) -> Size:
 # Printing sizes.
 
 
-def affine(terms: Iterable[tuple[Any, str]], constant: object) -> str:
+def affine(terms: Iterable[tuple[Size, str]], constant: object) -> str:
     """A sum of multiples of names and a constant, as it is usually written.
 
     >>> import convalg as ca
@@ -199,23 +197,23 @@ def affine(terms: Iterable[tuple[Any, str]], constant: object) -> str:
     return total or "0"
 
 
-def _order(part: Any) -> tuple[Any, ...]:
+def _order(part: sympy.Expr) -> tuple[Any, ...]:
     """Positive terms before negative ones, n before K, numbers last."""
     names = sorted(symbol.name.swapcase() for symbol in part.free_symbols)
     return part.is_number, part.could_extract_minus_sign(), names, str(part)
 
 
-def _ceiled(value: Any) -> Any:
+def _ceiled(value: object) -> sympy.Expr:
     """A size with -floor(-x) as ceil(x)."""
-    value = sympy.sympify(value)
+    size = sympy.sympify(value)
 
-    def rounded(x: Any) -> Any:
+    def rounded(x: sympy.Expr) -> sympy.Expr:
         return -sympy.ceiling(-x) if _leads_with_minus(x) else sympy.floor(x)
 
-    if not value.has(sympy.floor):
-        return value
+    if not size.has(sympy.floor):
+        return size
     # Expanding takes integers out of a floor: floor((n - K)/K) + 1 is floor(n/K).
-    return sympy.expand(value.replace(sympy.floor, rounded))
+    return sympy.expand(size.replace(sympy.floor, rounded))
 
 
 def _leads_with_minus(value: object) -> bool:
@@ -226,7 +224,7 @@ def _leads_with_minus(value: object) -> bool:
     return bool(first.could_extract_minus_sign())
 
 
-def _signed(factor: Any, name: str, *, first: bool) -> str:
+def _signed(factor: sympy.Expr, name: str, *, first: bool) -> str:
     negative = bool(factor.could_extract_minus_sign())
     size = sympy.expand(-factor if negative else factor)
     magnitude = size_latex(size)
@@ -279,7 +277,7 @@ def _ratio(value: object) -> str:
 def _closed(value: Size) -> str:
     """A size as LaTeX, in parentheses if it is a sum."""
     formula = size_latex(value)
-    return f"({formula})" if is_symbolic(value) and value.is_Add else formula
+    return f"({formula})" if getattr(value, "is_Add", False) else formula
 
 
 def shape_latex(shape: tuple[Size, ...]) -> str:

@@ -6,7 +6,7 @@ with output channel k, input channel c = E (k // D) + e, and D outputs and E inp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ import islpy
 import sympy
 from islpy import dim_type
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.faces.relation import parameters, text, triples
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Convolution
@@ -31,7 +31,16 @@ from convalg.prove.derivations.indices import (
     variable,
 )
 from convalg.prove.derivations.statements import Definition, Equation, Ranges, Setting, same_sizes
-from convalg.prove.derivations.sums import Applied, Array, Entry, IndexSum, Named, Times, Vector
+from convalg.prove.derivations.sums import (
+    Applied,
+    Array,
+    Entry,
+    Expression,
+    IndexSum,
+    Named,
+    Times,
+    Vector,
+)
 from convalg.size import is_symbolic
 
 
@@ -52,6 +61,10 @@ class Names:
         if name not in self._taken:
             return name
         return f"\\mathcal{{{name}}}" if name[:1].isupper() else f"\\hat{{{name}}}"
+
+
+def _unchanged(entry: Entry) -> Expression:
+    return entry
 
 
 @dataclass(frozen=True)
@@ -91,7 +104,7 @@ class LayerSums:
         spatial = tuple(map(variable, self.each(letter)))
         return (variable(self.letter(channel)), *spatial) if self.lead else spatial
 
-    def free(self, letter: str, channel: str, shape: Sequence[Any]) -> Ranges:
+    def free(self, letter: str, channel: str, shape: Sequence[Size]) -> Ranges:
         """The variables of `index` with the sizes of a shape."""
         own = (self.letter(channel),) if self.lead else ()
         return tuple(zip((*own, *self.each(letter)), shape, strict=True))
@@ -185,19 +198,25 @@ class LayerSums:
 
     # Sums.
 
-    def forward(self, x: Vector) -> IndexSum:
-        """Sum over e, t of w[k, e, t] x[c(k, e), s o + d t - p]."""
+    def forward(self, x: Vector, change: Callable[[Entry], Expression] = _unchanged) -> IndexSum:
+        """Sum over e, t of w[k, e, t] x[c(k, e), s o + d t - p].
+
+        `change`: makes the second factor of each product from the entry of x.
+        """
         at = (*((self.channel,) if self.lead else ()), *self.read())
-        body = Times((Entry(self.weights, self.tap()), Entry(x, at)))
+        body = Times((Entry(self.weights, self.tap()), change(Entry(x, at))))
         return IndexSum((*self._summed_forward(), *self.each("t")), body)
 
-    def backward(self, g: Vector) -> IndexSum:
-        """Sum over k, e, o, t with c(k, e) = c and s o + d t - p = i of w[k, e, t] g[k, o]."""
+    def backward(self, g: Vector, change: Callable[[Entry], Expression] = _unchanged) -> IndexSum:
+        """Sum over k, e, o, t with c(k, e) = c and s o + d t - p = i of w[k, e, t] g[k, o].
+
+        `change`: makes the second factor of each product from the entry of g.
+        """
         channels, linked = self._summed_back()
         inputs = tuple(map(variable, self.each("i")))
         conditions = (*linked, *zip(self.read(), inputs, strict=True))
         weight, entry = self._back(self.tap()), self._back(self.index("o", "k"))
-        body = Times((Entry(self.weights, weight), Entry(g, entry)))
+        body = Times((Entry(self.weights, weight), change(Entry(g, entry))))
         return IndexSum((*channels, *self.each("o"), *self.each("t")), body, conditions)
 
     def gathered(self, g: Vector, at: tuple[Index, ...], tap: tuple[Index, ...]) -> IndexSum:
@@ -255,7 +274,7 @@ class Subject:
     names: Names
 
     @staticmethod
-    def of(operator: Any, name: str) -> Subject:
+    def of(operator: Operator, name: str) -> Subject:
         """Check the operator and return it as a subject. Raises: as `one_layer`."""
         layer, transposed = one_layer(operator, name)
         geometry, named = _abbreviated(layer)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from convalg.axis import Axis, same_padding
+from convalg.axis import Axis, Size, same_padding
 from convalg.operators.tree import Operator
 from convalg.prove.derivations.derivation import Derivation, Step, step
 from convalg.prove.derivations.indices import Index, expanded, read_at
@@ -93,7 +91,7 @@ def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     ]
 
 
-def _after(axis: Axis, setting: Setting) -> Any:
+def _after(axis: Axis, setting: Setting) -> Size:
     """The padding after the input as a user would have given it for this number of outputs.
 
     With a stride several paddings give the same number: prefer the padding in front of the input,
@@ -161,13 +159,13 @@ def _transposed_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     ]
 
 
-def _cropped(axis: Axis) -> tuple[Any, Any]:
+def _cropped(axis: Axis) -> tuple[Size, Size]:
     """How many samples are cropped and added at the end: cropped as at the start, if possible."""
     after = axis.after
     added = expanded(axis.before - after)
     if is_symbolic(after) or is_symbolic(added):
         is_small = is_symbolic(added) or 0 <= added < max(int(axis.stride), abs(int(axis.dilation)))
-        is_extra = not is_symbolic(added) or added.is_nonnegative
+        is_extra = getattr(added, "is_nonnegative", True)
         return (axis.before, added) if is_small and is_extra else (after, 0)
     if 0 <= added < max(int(axis.stride), abs(int(axis.dilation))):
         return axis.before, added

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import islpy
 import networkx as nx
 import sympy
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.errors import KindError, UndecidableError
 from convalg.faces.relation import parameters, text
 from convalg.network.layers.base import Link
@@ -240,11 +241,11 @@ class NetworkField:
     def decide(self, setting: Setting) -> Verdict:
         """Check the step from the fields of the sources, proved by earlier steps, to this one."""
         claim = formula_of(self)
-        reads = None
-        for of_source, of_input in self.parts:
-            part = islpy.Map(of_source).apply_range(islpy.Map(of_input))
-            reads = part if reads is None else reads.union(part)
-        assert reads is not None
+        parts = (
+            islpy.Map(of_source).apply_range(islpy.Map(of_input))
+            for of_source, of_input in self.parts
+        )
+        reads = reduce(islpy.Map.union, parts)
         reads = reads.intersect_params(setting.domain)
         good = reads.is_subset(islpy.Map(_between(self.span)))
         if self.exact:
@@ -321,7 +322,9 @@ def _fields(
 _SAME = "{ [u] -> [u] }"
 
 
-def _link(net: Network, reach: dict[str, Reach], node: str, source: str, axis: int) -> Any:
+def _link(
+    net: Network, reach: dict[str, Reach], node: str, source: str, axis: int
+) -> Link | Size | None:
     """The link from a node to a source; a size if it reads everything, None if its own position."""
     before = reach[source]
     if before.kind == "whole":
@@ -375,7 +378,9 @@ def _positive(net: Network, reach: dict[str, Reach], nodes: list[str]) -> list[A
     return [size for size in sizes if is_symbolic(size)]
 
 
-def _reason(net: Network, node: str, sources: Iterable[str], links: list[Any]) -> str:
+def _reason(
+    net: Network, node: str, sources: Iterable[str], links: list[Link | Size | None]
+) -> str:
     """The effect of a layer on the field, as text."""
     if len(links) > 1:
         return f"{node} joins {', '.join(sources)}: the union of what they read"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import islpy
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.errors import UndecidableError
 from convalg.faces.relation import parameters, text
 from convalg.operators.tree import Operator
@@ -24,11 +24,16 @@ from convalg.prove.derivations.sums import (
     Named,
     OperatorTerm,
     Reader,
-    Size,
     Vector,
     difference,
 )
 from convalg.prove.verdict import Counterexample, Verdict
+
+if TYPE_CHECKING:
+    import sympy
+
+Abbreviations: TypeAlias = "tuple[tuple[sympy.Symbol, Size], ...]"
+"""Symbols that abbreviate a size, each with that size."""
 
 PRODUCTS = "Presburger arithmetic (isl): the products of both sides compared as sets"
 SETS = "Presburger arithmetic (isl): both sides compared as sets of integers"
@@ -42,12 +47,12 @@ class Setting:
     with that size.
     """
 
-    symbols: tuple[Any, ...]
+    symbols: tuple[sympy.Symbol, ...]
     where: Domain
-    named: tuple[tuple[Any, Size], ...] = ()
+    named: Abbreviations = ()
 
     @staticmethod
-    def of(operator: Operator, named: tuple[tuple[Any, Size], ...] = ()) -> Setting:
+    def of(operator: Operator, named: Abbreviations = ()) -> Setting:
         """The sizes at which an operator exists."""
         return Setting(operator.symbols, Domain.of(operator), named)
 
@@ -77,7 +82,11 @@ class Setting:
         return tuple(f"{size_latex(symbol)} = {size_latex(value)}" for symbol, value in pairs)
 
     def verdict(
-        self, claim: str, apart: Sequence[tuple[islpy.Set, Any, Any]], method: str, names: str = ""
+        self,
+        claim: str,
+        apart: Sequence[tuple[islpy.Set, object, object]],
+        method: str,
+        names: str = "",
     ) -> Verdict:
         """Return "proved" if all sets of differing points are empty, else the smallest such point.
 

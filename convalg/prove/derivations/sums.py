@@ -8,19 +8,17 @@ exactly when these sets are equal. Entries outside an array are zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, product
 from typing import Any, TypeAlias
 
 import islpy
 
+from convalg.axis import Size
 from convalg.errors import UndecidableError
 from convalg.faces.relation import text
 from convalg.prove.derivations.indices import Index
-
-Size: TypeAlias = Any
-
 
 # Vectors: arrays, and operators applied to vectors.
 
@@ -269,7 +267,7 @@ class Reader:
     declared: str
     """The symbolic sizes as isl declares them."""
     domain: islpy.Set
-    numbers: Any = field(default_factory=count)
+    numbers: Iterator[int] = field(default_factory=count)
 
     def points(self, expression: Expression, free: Sequence[tuple[str, Size]]) -> Points:
         """Return all products of an expression, for free variables in `0 <= variable < size`.
@@ -393,11 +391,13 @@ class Reader:
             case Applied(operator=ProductSum(factors=(first, *rest)), vector=inner):
                 below = Applied(ProductSum(tuple(rest)), inner) if rest else inner
                 return self._entry(Applied(first, below), indices)
-            case Applied(operator=operator, vector=inner):
+            case Applied(operator=Named() | TransposedName() as operator, vector=inner):
                 return self._through(operator, inner, indices)
         raise AssertionError(vector)
 
-    def _through(self, operator: Any, inner: Vector, indices: tuple[str, ...]) -> list[_Term]:
+    def _through(
+        self, operator: Named | TransposedName, inner: Vector, indices: tuple[str, ...]
+    ) -> list[_Term]:
         """The entries of one row of an operator, times those of the vector."""
         named = operator.operator if isinstance(operator, TransposedName) else operator
         others = tuple(self._fresh() for _ in operator.in_shape)

@@ -22,7 +22,9 @@ from typing import Any, Literal, TypeVar
 
 from convalg.prove.decisions.polynomials import UntraceableError
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+Function = Callable[..., Any]
+"""A function whose arguments and result are not known in advance."""
+Method = TypeVar("Method", bound=Function)
 Owner = Literal["user", "library", "standard", "convalg"]
 
 MOST_WORK = 5_000_000

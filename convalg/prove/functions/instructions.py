@@ -16,7 +16,7 @@ import gc
 import random
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arrays import Array
 from convalg.prove.decisions import polynomials
 from convalg.prove.functions import frames, symbol_arrays, symbol_functions, symbols
-from convalg.prove.functions.frames import Owners, WatchedRun, active, running
+from convalg.prove.functions.frames import Function, Owners, WatchedRun, active, running
 from convalg.prove.functions.stand_ins import Swaps, stand_ins
 
 MOST_INSTRUCTIONS = 5_000_000
@@ -158,15 +159,15 @@ class Codes:
 
 
 def observe(
-    f: Callable[..., Any],
-    arguments: list[Any],
+    f: Function,
+    arguments: Sequence[Array],
     codes: Codes,
     *,
     symbolic: bool,
-    collect: Callable[[Any], Any] = lambda result: result,
+    collect: Callable[[Any], object] = lambda result: result,
     effects: bool = True,
     follow: bool = True,
-    modules: Iterable[dict[str, Any]] = (),
+    modules: Iterable[dict[str, object]] = (),
 ) -> Observed:
     """Run a function and record its instructions and effects.
 
@@ -211,11 +212,11 @@ def observe(
 
 
 def observe_each(
-    f: Callable[..., Any],
-    inputs: Iterable[tuple[list[Any], bool]],
+    f: Function,
+    inputs: Iterable[tuple[list[Array], bool]],
     codes: Codes,
-    collect: Callable[[Any], Any],
-    modules: Iterable[dict[str, Any]],
+    collect: Callable[[Any], object],
+    modules: Iterable[dict[str, object]],
 ) -> list[Observed]:
     """Run a function on several numeric inputs; each says whether to record the instructions.
 

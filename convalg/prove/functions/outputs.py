@@ -5,7 +5,7 @@ A homework returns an array, a list of rows, (out, cache), (dx, dw, db) or a dic
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ def gradients(shapes: dict[str, Shape]) -> Pick:
     return pick
 
 
-def _is_bundle(result: Any, shapes: dict[str, Shape]) -> bool:
+def _is_bundle(result: list[object] | tuple[object, ...], shapes: dict[str, Shape]) -> bool:
     if not 1 <= len(result) <= 4 or not result:
         return False
     if _is_array(result[0]) and np.shape(unwrapped(result[0])) == shapes["dx"]:
@@ -154,12 +154,12 @@ def _is_array(value: object) -> bool:
     return isinstance(value, np.ndarray) and value.ndim > 0
 
 
-def _key(result: dict[Any, Any], name: str) -> Any:
+def _key(result: Mapping[object, object], name: str) -> Any:
     keys = [key for key in result if isinstance(key, str) and key.lower() in NAMES[name]]
     return keys[0] if keys else None
 
 
-def _entry(result: dict[Any, Any], name: str) -> Array:
+def _entry(result: Mapping[object, object], name: str) -> Array:
     key = _key(result, name)
     if key is None and len(result) == 1:
         (key,) = result

@@ -14,9 +14,10 @@ from convalg.errors import KindError
 from convalg.faces.exact import exact_rows
 from convalg.operators.tree import Map, Operator
 from convalg.prove.decisions.domain import Domain
-from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
+from convalg.prove.decisions.polynomials import Generator, Polynomial, UntraceableError
+from convalg.prove.functions.frames import Function
 from convalg.prove.functions.outputs import gradients, one_output
-from convalg.prove.functions.trace import Function, Trace, arity, trace, unknowns
+from convalg.prove.functions.trace import Trace, arity, trace, unknowns
 from convalg.prove.functions.trials import Trials, differ, first_gap
 from convalg.prove.verdict import Counterexample, Verdict
 from convalg.size import as_shape, size_product
@@ -26,7 +27,7 @@ SAMPLED = "comparison on numbers, since the function cannot be traced on symbols
 EXACT = "over exact numbers"
 
 
-def linear(f: Any, in_shape: Any = None) -> Verdict:
+def linear(f: Function, in_shape: object = None) -> Verdict:
     """Decide whether f is linear: f(a x + b y) = a f(x) + b f(y).
 
     A proof requires that f runs the same instructions on symbols as on numbers. If that cannot be
@@ -372,7 +373,7 @@ class _Comparison:
             lambda: self._replayed(numbers, others, index, left, right, name),
         )
 
-    def _numbers_apart(self, gap: Polynomial) -> tuple[list[Array], dict[Any, int]]:
+    def _numbers_apart(self, gap: Polynomial) -> tuple[list[Array], dict[Generator, int]]:
         """Small integers for the inputs and other symbols at which a difference is not zero."""
         random = np.random.default_rng(0)
         # A non-zero polynomial vanishes on few points of a large enough grid.
@@ -386,7 +387,7 @@ class _Comparison:
     def _replayed(
         self,
         numbers: list[Array],
-        others: dict[Any, int],
+        others: dict[Generator, int],
         index: tuple[int, ...],
         left: Polynomial,
         right: Polynomial,
@@ -474,7 +475,7 @@ def _as_polynomials(array: Array) -> Array:
     return polynomials
 
 
-def _values(inputs: list[Array], numbers: list[Array]) -> dict[Any, Any]:
+def _values(inputs: list[Array], numbers: list[Array]) -> dict[Generator, Any]:
     """The exact number for each unknown of the inputs."""
     from fractions import Fraction
 

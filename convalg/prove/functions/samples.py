@@ -8,7 +8,7 @@ numbers are dyadic, so that the polynomials are evaluated exactly, in integers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -18,7 +18,7 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import Polynomial
-from convalg.prove.functions.symbols import FLOAT, SymbolParts
+from convalg.prove.functions.symbols import FLOAT, DType, SymbolParts
 from convalg.size import is_symbolic
 
 THRESHOLDS = (255.5, -256.0, 127.25, -128.5, 65504.5, 16777217.0, -1000.125, 99.5, 2.0**31, -0.5)
@@ -35,7 +35,7 @@ class NumberSample:
     """One input for each argument. `compared`: whether the values returned are compared."""
 
     arrays: tuple[Array, ...]
-    dtype: np.dtype[Any]
+    dtype: DType
     compared: bool = True
 
     def copies(self) -> list[Array]:
@@ -59,7 +59,8 @@ def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[NumberSample]:
     random = np.random.default_rng(2024)
 
     def fractions(shape: tuple[int, ...], scale: float = 64.0) -> Array:
-        return np.round(random.uniform(-4, 4, shape) * scale) / scale
+        rounded: Array = np.round(random.uniform(-4, 4, shape) * scale) / scale
+        return rounded
 
     def wide(shape: tuple[int, ...]) -> Array:
         sizes = 10.0 ** random.uniform(-3, 6, shape) * random.choice([-1.0, 1.0], shape)
@@ -112,7 +113,7 @@ def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[NumberSample]:
     return drawn
 
 
-def _cast(values: Array, dtype: np.dtype[Any]) -> Array:
+def _cast(values: Array, dtype: DType) -> Array:
     if dtype.kind == "O":
         integers = np.empty(values.shape, dtype=object)
         integers.ravel()[:] = [int(value) for value in values.ravel()]
@@ -171,7 +172,11 @@ class Bounds:
     """
 
     def __init__(
-        self, held: Array, unknowns: list[Array], drawn: list[NumberSample], lowered: dict[str, Any]
+        self,
+        held: Array,
+        unknowns: list[Array],
+        drawn: list[NumberSample],
+        lowered: Mapping[str, float | Array],
     ) -> None:
         self.parts: list[SymbolParts] = list(held.ravel())
         self.shape, self.unknowns, self.drawn = held.shape, unknowns, drawn
@@ -269,15 +274,13 @@ _FLOATS_END = 1018
 _DOUBLES = frozenset([float, np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8])
 
 
-def _fits_a_float(number: Any) -> bool:
+def _fits_a_float(number: object) -> bool:
     """Whether a number is a float, or an integer that converts to one with at most one rounding."""
     return type(number) in _DOUBLES or (type(number) is int and abs(number) < 2**63)
 
 
 @lru_cache(maxsize=64)
-def _limits(
-    dtypes: tuple[np.dtype[Any], ...], kept: tuple[np.dtype[Any], ...]
-) -> tuple[Array, Array, Array]:
+def _limits(dtypes: tuple[DType, ...], kept: tuple[DType, ...]) -> tuple[Array, Array, Array]:
     """Rounding unit, smallest normal number and largest number for samples of these dtypes.
 
     `kept`: the dtypes of low precision that store intermediate results.
@@ -291,23 +294,23 @@ def _limits(
 
 
 @lru_cache(maxsize=64)
-def _largest(dtype: np.dtype[Any]) -> float:
+def _largest(dtype: DType) -> float:
     if dtype.kind in "iu":
         return float(np.iinfo(dtype).max) / 8
     return float(np.finfo(dtype if dtype.kind == "f" else FLOAT).max) / 8
 
 
 @lru_cache(maxsize=64)
-def _unit(dtype: np.dtype[Any]) -> float:
+def _unit(dtype: DType) -> float:
     return float(np.finfo(dtype if dtype.kind == "f" else FLOAT).eps)
 
 
 @lru_cache(maxsize=64)
-def _tiny(dtype: np.dtype[Any]) -> float:
+def _tiny(dtype: DType) -> float:
     return float(np.finfo(dtype).tiny)
 
 
-def _agrees(part: SymbolParts, number: Any, point: Point, bound: float) -> bool:
+def _agrees(part: SymbolParts, number: object, point: Point, bound: float) -> bool:
     expected = point.at(part.polynomial)
     got = _values(number)
     if got is None:
@@ -318,7 +321,7 @@ def _agrees(part: SymbolParts, number: Any, point: Point, bound: float) -> bool:
     )
 
 
-def _values(number: Any) -> dict[tuple[Any, ...], Fraction] | None:
+def _values(number: object) -> dict[tuple[Any, ...], Fraction] | None:
     """A returned number, or a polynomial in symbols of the function; None for anything else."""
     if isinstance(number, Polynomial) or is_symbolic(number):
         terms = Polynomial.of(number).terms
@@ -328,7 +331,7 @@ def _values(number: Any) -> dict[tuple[Any, ...], Fraction] | None:
     try:
         if getattr(number, "imag", 0) != 0:
             return None
-        real = getattr(number, "real", number)
+        real: Any = getattr(number, "real", number)
         if isinstance(real, np.longdouble):
             return {(): Fraction(*real.as_integer_ratio())}
         return {(): Fraction(real.item() if isinstance(real, np.generic) else real)}

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import Polynomial
-from convalg.prove.functions.frames import active, sees_numbers, symbolic_run
+from convalg.prove.functions.frames import Function, active, sees_numbers, symbolic_run
 from convalg.prove.functions.symbol_arrays import (
     OBJECT,
     SymbolArray,
@@ -34,7 +35,7 @@ from convalg.prove.functions.symbol_arrays import (
     unwrapped,
     wrapped,
 )
-from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_symbol, parts, symbol
+from convalg.prove.functions.symbols import FLOAT, DType, SymbolParts, is_symbol, parts, symbol
 
 _PATCHING = RLock()
 _PLACED: list[tuple[Any, str, Any, Any]] = []
@@ -95,7 +96,7 @@ class Swaps:
         self._cells: list[tuple[Any, Any]] = []
         self._seen: set[int] = set()
 
-    def module(self, names: dict[str, Any], symbolic: bool) -> None:
+    def module(self, names: dict[str, object], symbolic: bool) -> None:
         """Replace the functions that a module imported; for numbers only `type` and `print`."""
         if id(names) in self._globals:
             return
@@ -210,10 +211,10 @@ def _multilinear_in(module: str) -> list[tuple[Any, str, Any, Any]]:
     ]
 
 
-def _multilinear(original: Any, count: int) -> Any:
+def _multilinear(original: Function, count: int) -> Any:
     """The function on symbols: its values at unit arrays, multiplied by the entries."""
 
-    def create(*args: Any, **options: Any) -> Any:
+    def create(*args: object, **options: object) -> Any:
         held = [k for k, value in enumerate(args[:count]) if holds_symbols(value)]
         given = [unwrapped(value) for value in args]
         if not held:
@@ -237,11 +238,11 @@ def _multilinear(original: Any, count: int) -> Any:
     return _standing_in(original, create)
 
 
-def _standing_in(original: Any, make: Callable[..., Any]) -> Any:
+def _standing_in(original: Function, make: Function) -> Any:
     """Use `make` for the user's code in a run on symbols, and the original otherwise."""
 
     @functools.wraps(original)
-    def create(*args: Any, **options: Any) -> Any:
+    def create(*args: object, **options: object) -> Any:
         if not sees_numbers(1):
             return original(*args, **options)
         return make(*args, **options)
@@ -249,10 +250,10 @@ def _standing_in(original: Any, make: Callable[..., Any]) -> Any:
     return create
 
 
-def _filled(original: Any) -> Any:
-    def create(*args: Any, **options: Any) -> Any:
+def _filled(original: Function) -> Any:
+    def create(*args: object, **options: object) -> Any:
         if holds_symbols(args[1:2]) or is_symbol(options.get("fill_value")):
-            requested = options.pop("dtype", args[2] if len(args) > 2 else None)
+            requested: Any = options.pop("dtype", args[2] if len(args) > 2 else None)
             value = options.pop("fill_value", args[1] if len(args) > 1 else None)
             label = (
                 parts(value).dtype
@@ -270,7 +271,7 @@ def _filled(original: Any) -> Any:
     return _standing_in(original, create)
 
 
-def _unwritten(shape: tuple[int, ...], dtype: np.dtype[Any]) -> SymbolArray:
+def _unwritten(shape: tuple[int, ...], dtype: DType) -> SymbolArray:
     """Uninitialised memory holds arbitrary values, so each entry is a new unknown."""
     memory = np.empty(shape, dtype=object)
     for index in np.ndindex(shape):
@@ -279,10 +280,10 @@ def _unwritten(shape: tuple[int, ...], dtype: np.dtype[Any]) -> SymbolArray:
     return array_of(memory, dtype)
 
 
-def _like(original: Any) -> Any:
+def _like(original: Function) -> Any:
     base = original.__name__.removesuffix("_like")
 
-    def create(source: Any, *args: Any, **options: Any) -> Any:
+    def create(source: object, *args: object, **options: object) -> Any:
         if type(source) is not SymbolArray and not holds_symbols(source):
             array = original(source, *args, **options)
             return (
@@ -290,10 +291,10 @@ def _like(original: Any) -> Any:
             )
         values = source if isinstance(source, np.ndarray) else np.array(source, dtype=object)
         first = 1 if base == "full" else 0
-        requested = options.get("dtype", args[first] if len(args) > first else None)
+        requested: Any = options.get("dtype", args[first] if len(args) > first else None)
         own = label_of(values) if type(values) is SymbolArray else FLOAT
         label = own if requested is None else np.dtype(requested)
-        shape = options.get("shape")
+        shape: Any = options.get("shape")
         shape = values.shape if shape is None else shape
         if base == "full":
             value = options.get("fill_value", args[0] if args else None)
@@ -310,14 +311,14 @@ def _like(original: Any) -> Any:
     return _standing_in(original, create)
 
 
-def _is_floats(array: Any, base: str) -> bool:
+def _is_floats(array: Array, base: str) -> bool:
     return base == "empty" and array.dtype.kind == "f"
 
 
-def _converting(original: Any) -> Any:
-    def create(value: Any, *args: Any, **options: Any) -> Any:
+def _converting(original: Function) -> Any:
+    def create(value: object, *args: object, **options: object) -> Any:
         given = dict(options)
-        requested = given.pop("dtype", args[0] if args else None)
+        requested: Any = given.pop("dtype", args[0] if args else None)
         others = args[1:]
         if not (type(value) is SymbolArray or holds_symbols(value)):
             array = original(value, *args, **options)
@@ -347,12 +348,12 @@ def _plainly(value: object) -> Any:
     return unwrapped(value)
 
 
-def _floating(original: Any) -> Any:
+def _floating(original: Function) -> Any:
     return _standing_in(original, lambda *args, **options: wrapped(original(*args, **options)))
 
 
-def _windows(original: Any) -> Any:
-    def create(value: Any, *args: Any, **options: Any) -> Any:
+def _windows(original: Function) -> Any:
+    def create(value: object, *args: object, **options: object) -> Any:
         options.pop("subok", None)
         label = label_of(value) if type(value) is SymbolArray else FLOAT
         return wrapped(original(unwrapped(value), *args, **options), label)
@@ -363,7 +364,7 @@ def _windows(original: Any) -> Any:
 class _Type(type):
     """The class of the stand-in for `type`: symbols have the types of numbers."""
 
-    def __call__(cls, *args: Any, **options: Any) -> Any:
+    def __call__(cls, *args: object, **options: object) -> Any:
         if cls is not TypeOf or len(args) != 1:
             return type(*args, **options)
         value = args[0]
@@ -391,7 +392,7 @@ class TypeOf(metaclass=_Type):
     """The stand-in for `type` in the user's modules."""
 
 
-def _print(*values: Any, **options: Any) -> None:
+def _print(*values: object, **options: Any) -> None:
     """The stand-in for `print`: while a function is run, it prints only into files."""
     if active() is None or options.get("file") is not None:
         builtins.print(*values, **options)

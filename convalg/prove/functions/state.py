@@ -32,7 +32,7 @@ _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), ran
 _BUILTIN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
-def fingerprint(f: object, modules: Iterable[dict[str, Any]], names: set[str]) -> list[Any]:
+def fingerprint(f: object, modules: Iterable[dict[str, object]], names: set[str]) -> list[Any]:
     """A fingerprint of the data that a function holds, and of the given names in these modules."""
     seen = _Walk(names)
     seen.visit(f)

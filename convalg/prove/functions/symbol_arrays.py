@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
 from convalg.prove.functions.frames import recorded, refusal, sees_numbers, unwatched
 from convalg.prove.functions.symbols import (
     FACE,
     FLOAT,
     READS_TEXT,
+    DType,
     Symbol,
     exact,
     is_symbol,
@@ -143,7 +146,7 @@ class SymbolArray(np.ndarray):
         _set(self, _indices(index), stored(value, label))
 
     def __array_ufunc__(
-        self, ufunc: object, method: str, *inputs: object, **options: object
+        self, ufunc: np.ufunc, method: str, *inputs: tuple[object, ...], **options: object
     ) -> Any:
         return apply_ufunc(ufunc, method, inputs, options)
 
@@ -157,12 +160,11 @@ class SymbolArray(np.ndarray):
 
     @unwatched
     def astype(  # type: ignore[override]  # the same signature, with two kinds of results
-        self, dtype: Any, *_: object, copy: bool = True, **__: object
+        self, dtype: npt.DTypeLike, *_: object, copy: bool = True, **__: object
     ) -> Any:
         """Convert the array to another dtype, which rounds if its precision is low."""
-        requested = np.dtype(dtype)
-        marked = (requested.metadata or {}).get("symbols")
-        if requested.kind in "fO" or marked:
+        requested: DType = np.dtype(dtype)
+        if requested.kind in "fO" or _is_marked(requested):
             requested = np.dtype(requested.str)
             converted = array_of(stored(self, requested), requested)
             return converted if copy or requested != label_of(self) else self
@@ -181,7 +183,12 @@ class SymbolArray(np.ndarray):
         return wrapped(numbers_of(self, "rounds or takes a remainder of").round(decimals))
 
     def mean(  # type: ignore[override]  # as above
-        self, axis: Any = None, dtype: Any = None, out: object = None, *, keepdims: Any = False
+        self,
+        axis: int | tuple[int, ...] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        out: object = None,
+        *,
+        keepdims: Any = False,
     ) -> Any:
         """Return the mean over axes."""
         total = np.add.reduce(self, axis, dtype=dtype, keepdims=keepdims)
@@ -222,20 +229,25 @@ _read_label = _label_slot.__get__
 _get, _set = np.ndarray.__getitem__, np.ndarray.__setitem__
 
 
-def shown(label: np.dtype[Any]) -> np.dtype[Any]:
+def shown(label: DType) -> DType:
     """The dtype as the user's code sees it; integer dtypes carry a mark for new arrays."""
     if label.kind not in "iu":
         return label
-    return np.dtype(label.str, metadata={"symbols": True})  # typeshed
+    return np.dtype(label.str, metadata={"symbols": True})
 
 
-def label_of(array: SymbolArray) -> np.dtype[Any]:
+def _is_marked(dtype: DType) -> bool:
+    """Whether a dtype has the mark that `shown` adds."""
+    return dtype.metadata is not None and "symbols" in dtype.metadata
+
+
+def label_of(array: SymbolArray) -> DType:
     """The dtype that an array of symbols represents."""
-    label: np.dtype[Any] = _label_slot.__get__(array)
+    label: DType = _label_slot.__get__(array)
     return label
 
 
-def array_of(values: object, label: np.dtype[Any]) -> SymbolArray:
+def array_of(values: object, label: DType) -> SymbolArray:
     """Return a new array of symbols and numbers that owns its memory, like an array of floats."""
     source = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
     made = np.ndarray.__new__(SymbolArray, source.shape, dtype=object)
@@ -278,7 +290,7 @@ def described(array: SymbolArray) -> str:
     return "an array" if first is None else f"an array that holds {parts(first).polynomial!r}"
 
 
-def stored(value: object, label: np.dtype[Any]) -> Any:
+def stored(value: object, label: DType) -> Any:
     """A value or an array of values as an array of that dtype stores it."""
     if is_symbol(value):
         return relabelled(value, label, stores=True)
@@ -297,13 +309,13 @@ def stored(value: object, label: np.dtype[Any]) -> Any:
     return _number(value, label)
 
 
-def _number(value: object, label: np.dtype[Any]) -> Any:
+def _number(value: object, label: DType) -> Any:
     if isinstance(value, Polynomial) or is_symbolic(value):
         return value
     return number_in(value, label)
 
 
-def wrapped(result: Any, label: np.dtype[Any] = FLOAT) -> Any:
+def wrapped(result: object, label: DType = FLOAT) -> Any:
     """A result of NumPy, with arrays of objects and floats as arrays that can hold symbols."""
     if is_symbol(result):
         return relabelled(result, label) if label != OBJECT else result
@@ -312,25 +324,25 @@ def wrapped(result: Any, label: np.dtype[Any] = FLOAT) -> Any:
             view = np.ndarray.view(result, SymbolArray)
             _label_slot.__set__(view, label)
             return view
-        marked = (result.dtype.metadata or {}).get("symbols")
-        if result.dtype.kind == "f" or marked:
+        if result.dtype.kind == "f" or _is_marked(result.dtype):
             own = np.dtype(result.dtype.str)
             return array_of(stored(result, own), own)
-    if type(result) in (list, tuple):
+    if isinstance(result, (list, tuple)) and type(result) in (list, tuple):
         return type(result)(wrapped(part, label) for part in result)
     return result
 
 
-def _lent(value: Any, label: np.dtype[Any]) -> Any:
+def _lent(value: object, label: DType) -> Any:
     """The result of indexing: a new scalar each time, as for an array of numbers."""
     if is_symbol(value):
         return symbol(parts(value)) if label == OBJECT else relabelled(value, label)
     if isinstance(value, (np.ndarray, Polynomial)) or is_symbolic(value) or label.kind != "f":
         return value
-    return label.type(value) if label is not FLOAT else np.float64(value)
+    number: Any = value
+    return label.type(number) if label is not FLOAT else np.float64(number)
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> Any:
     if isinstance(value, list):
         return [_listed(part) for part in value]
     return symbol(parts(value)) if is_symbol(value) else value
@@ -343,7 +355,9 @@ def _indices(index: object) -> Any:
     return index
 
 
-def apply_ufunc(ufunc: object, method: str, inputs: object, options: dict[str, Any]) -> Any:
+def apply_ufunc(
+    ufunc: np.ufunc, method: str, inputs: tuple[object, ...], options: dict[str, Any]
+) -> Any:
     """Apply a ufunc to arrays that hold symbols; ufuncs made from a user's function are traced.
 
     Raises: UntraceableError when the results are not polynomials.
@@ -352,12 +366,14 @@ def apply_ufunc(ufunc: object, method: str, inputs: object, options: dict[str, A
     return apply(ufunc, method, inputs, options)
 
 
-def _is_made(ufunc: Any) -> bool:
+def _is_made(ufunc: np.ufunc) -> bool:
     """Whether a ufunc was made by np.frompyfunc."""
     return set(ufunc.types[0]) - set("->") == {"O"}
 
 
-def _ufunc(ufunc: Any, method: str, inputs: Any, options: dict[str, Any]) -> Any:
+def _ufunc(
+    ufunc: np.ufunc, method: str, inputs: tuple[object, ...], options: dict[str, Any]
+) -> Any:
     out = options.pop("out", None)
     requested = options.pop("dtype", None)
     label = _label_of_result(ufunc, inputs, requested)
@@ -386,7 +402,7 @@ def _ufunc(ufunc: Any, method: str, inputs: Any, options: dict[str, Any]) -> Any
 _ufunc_unwatched = unwatched(_ufunc)
 
 
-def _at(ufunc: Any, target: Any, index: Any, *values: Any) -> None:
+def _at(ufunc: np.ufunc, target: object, index: Any, *values: object) -> None:
     """Apply ufunc.at: the operation at each index in turn, including repeated ones."""
     if type(target) is not SymbolArray:
         raise refusal("updates a numeric array with", first_symbol(values))
@@ -426,7 +442,7 @@ def _box(value: object) -> Any:
     return box
 
 
-def _boxed(value: Any) -> Any:
+def _boxed(value: Array) -> Any:
     """An array of NumPy scalars, which keep their dtype."""
     boxes = np.empty(value.shape, dtype=object)
     for index in np.ndindex(value.shape):
@@ -439,7 +455,7 @@ def without_symbols(value: object) -> Any:
     return numbers_of(value, "needs the value of") if type(value) is SymbolArray else value
 
 
-def first_symbol(values: Iterable[Any]) -> str:
+def first_symbol(values: Iterable[object]) -> str:
     """One of the symbols among operands, for a message."""
     for value in values:
         if is_symbol(value):
@@ -453,7 +469,7 @@ def first_symbol(values: Iterable[Any]) -> str:
     return "an array"
 
 
-def _label_of_result(ufunc: Any, inputs: Any, requested: Any) -> np.dtype[Any]:
+def _label_of_result(ufunc: np.ufunc, inputs: Iterable[object], requested: npt.DTypeLike) -> DType:
     """The dtype that the result would have on numbers."""
     if requested is not None:
         return np.dtype(requested)
@@ -463,7 +479,7 @@ def _label_of_result(ufunc: Any, inputs: Any, requested: Any) -> np.dtype[Any]:
     return label
 
 
-def merged(values: Iterable[Any]) -> np.dtype[Any]:
+def merged(values: Iterable[object]) -> DType:
     """The common dtype of operands; Python numbers and lists of symbols are weak."""
     kinds: list[Any] = []
     weak_float = False
@@ -486,7 +502,7 @@ def merged(values: Iterable[Any]) -> np.dtype[Any]:
     return FLOAT if weak_float and label.kind in "biu" else label
 
 
-def polynomial_of(value: Any) -> Polynomial:
+def polynomial_of(value: object) -> Polynomial:
     """A number or a symbol as a polynomial.
 
     Raises: UntraceableError for a value that is neither.
@@ -501,7 +517,7 @@ def polynomial_of(value: Any) -> Polynomial:
 
 
 def _symbol_ufunc(
-    self: Symbol, ufunc: object, method: str, *inputs: object, **options: object
+    self: Symbol, ufunc: np.ufunc, method: str, *inputs: tuple[object, ...], **options: object
 ) -> Any:
     return apply_ufunc(ufunc, method, inputs, options)
 

@@ -13,11 +13,13 @@ import numbers
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
-from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
+from convalg.arrays import Array
+from convalg.prove.decisions.polynomials import Coefficient, Polynomial, UntraceableError
 from convalg.prove.functions.frames import (
     is_outside,
     recorded,
@@ -28,6 +30,7 @@ from convalg.prove.functions.frames import (
 )
 from convalg.size import is_symbolic
 
+DType = np.dtype[Any]
 FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
 DECIDES = "branches on or converts the value of"
 ROUNDS = "rounds or takes a remainder of"
@@ -48,10 +51,10 @@ class SymbolParts:
     def __init__(
         self,
         polynomial: Polynomial,
-        size: Any,
+        size: float | Array,
         depth: int,
         lost: float,
-        dtype: np.dtype[Any],
+        dtype: DType,
         weak: bool = False,
     ) -> None:
         self.polynomial = polynomial
@@ -64,7 +67,7 @@ class SymbolParts:
     def __copy__(self) -> SymbolParts:
         return SymbolParts(self.polynomial, self.size, self.depth, self.lost, self.dtype, self.weak)
 
-    def but(self, **changes: Any) -> SymbolParts:
+    def but(self, **changes: object) -> SymbolParts:
         """A copy of the parts with some changed."""
         made = self.__copy__()
         for name, value in changes.items():
@@ -85,40 +88,40 @@ class Symbol:
         return object.__getattribute__(self, name)
 
     @unwatched
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> Any:
         return _sum(_read(self), _read(other) if type(other) is Symbol else operand(other))
 
     @unwatched
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: object) -> Any:
         return _sum(operand(other), parts(self))
 
     @unwatched
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: object) -> Any:
         right = operand(other)
         return NotImplemented if right is None else _sum(parts(self), _negative(right))
 
     @unwatched
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> Any:
         return _sum(operand(other), _negative(parts(self)))
 
     @unwatched
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> Any:
         return _product(_read(self), _read(other) if type(other) is Symbol else operand(other))
 
     @unwatched
-    def __rmul__(self, other: Any) -> Any:
+    def __rmul__(self, other: object) -> Any:
         return _product(operand(other), parts(self))
 
     @unwatched
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: object) -> Any:
         return _quotient(parts(self), operand(other))
 
     @unwatched
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: object) -> Any:
         return _quotient(operand(other), parts(self))
 
     @unwatched
-    def __pow__(self, exponent: Any, modulus: Any = None) -> Any:
+    def __pow__(self, exponent: object, modulus: object = None) -> Any:
         power = operand(exponent)
         if power is None or modulus is not None:
             return NotImplemented
@@ -127,7 +130,7 @@ class Symbol:
             raise refusal(f"takes the power {value} of", self)
         return _power(parts(self), int(value), power)
 
-    def __rpow__(self, base: Any) -> Any:
+    def __rpow__(self, base: object) -> Any:
         left = operand(base)
         if left is None:
             return NotImplemented
@@ -151,16 +154,16 @@ class Symbol:
     def __ne__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap != 0)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap < 0)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap <= 0)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap > 0)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap >= 0)
 
     def __bool__(self) -> bool:
@@ -178,7 +181,7 @@ class Symbol:
     def __abs__(self) -> Any:
         return float(abs(_constant(parts(self), "takes the absolute value of")))
 
-    def __round__(self, digits: Any = None) -> Any:
+    def __round__(self, digits: int | None = None) -> Any:
         return round(float(_constant(parts(self), ROUNDS)), digits)
 
     def __trunc__(self) -> int:
@@ -190,22 +193,22 @@ class Symbol:
     def __ceil__(self) -> int:
         return math.ceil(_constant(parts(self), ROUNDS))
 
-    def __floordiv__(self, other: Any) -> Any:
+    def __floordiv__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda left, right: left // right)
 
-    def __rfloordiv__(self, other: Any) -> Any:
+    def __rfloordiv__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda right, left: left // right)
 
-    def __mod__(self, other: Any) -> Any:
+    def __mod__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda left, right: left % right)
 
-    def __rmod__(self, other: Any) -> Any:
+    def __rmod__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda right, left: left % right)
 
-    def __divmod__(self, other: Any) -> Any:
+    def __divmod__(self, other: object) -> Any:
         return _of_numbers(self, other, divmod)
 
-    def __rdivmod__(self, other: Any) -> Any:
+    def __rdivmod__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda right, left: divmod(left, right))
 
     def __hash__(self) -> int:
@@ -223,13 +226,13 @@ class Symbol:
             raise refusal(READS_TEXT, _text(self))
         return format(_text(self), form)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: object) -> Any:
         raise refusal("serialises", _text(self))
 
     def __copy__(self) -> Symbol:
         return symbol(parts(self))
 
-    def __deepcopy__(self, memory: Any) -> Symbol:
+    def __deepcopy__(self, memory: object) -> Symbol:
         return symbol(parts(self))
 
 
@@ -252,12 +255,12 @@ def parts(value: Symbol) -> SymbolParts:
     return held
 
 
-def is_symbol(value: Any) -> bool:
+def is_symbol(value: object) -> TypeGuard[Symbol]:
     """Whether a value is a symbol."""
     return type(value) is Symbol
 
 
-def relabelled(value: Any, dtype: np.dtype[Any], stores: bool = False) -> Any:
+def relabelled(value: object, dtype: DType, stores: bool = False) -> Any:
     """A symbol or a number as an element of an array of that dtype.
 
     `stores`: whether it is written into such an array, which rounds it.
@@ -275,7 +278,7 @@ def relabelled(value: Any, dtype: np.dtype[Any], stores: bool = False) -> Any:
     return symbol(held.but(dtype=dtype, lost=lost, weak=False))
 
 
-def _lowered(dtype: np.dtype[Any], size: Any) -> float:
+def _lowered(dtype: DType, size: float | Array) -> float:
     """The rounding error of a write into an array of low precision, recorded with the run."""
     run = symbolic_run()
     if run is not None:
@@ -284,7 +287,7 @@ def _lowered(dtype: np.dtype[Any], size: Any) -> float:
     return _rounding(dtype)
 
 
-def number_in(value: Any, dtype: np.dtype[Any]) -> Any:
+def number_in(value: object, dtype: DType) -> Any:
     """A number as an array of this dtype stores it, exact where the dtype has low precision."""
     if dtype.kind not in "fiu" or isinstance(value, Polynomial) or is_symbolic(value):
         return value
@@ -298,15 +301,14 @@ def number_in(value: Any, dtype: np.dtype[Any]) -> Any:
     return stored.item() if dtype == FLOAT or dtype.kind != "f" else stored
 
 
-def operand(other: Any) -> SymbolParts | None:
+def operand(other: object) -> SymbolParts | None:
     """The parts of another operand, or None if it is not a number.
 
     Raises: UntraceableError for a number that is not real and finite.
     """
-    kind = type(other)
-    if kind is Symbol:
+    if type(other) is Symbol:
         return parts(other)
-    if kind is int or kind is bool:
+    if type(other) is int or type(other) is bool:
         return SymbolParts(Polynomial({(): int(other)}), float(abs(other)), 0, 0.0, INTEGER, True)
     try:
         return _constant_parts(other)
@@ -316,11 +318,10 @@ def operand(other: Any) -> SymbolParts | None:
         raise recorded(UntraceableError(f"the number {other!r} is too large")) from None
 
 
-def _constant_parts(other: Any) -> SymbolParts | None:
+def _constant_parts(other: object) -> SymbolParts | None:
     if isinstance(other, Polynomial) or is_symbolic(other):
         made = Polynomial.of(other)
-        size = float(sum(abs(value) for value in made.terms.values()))
-        return SymbolParts(made, size, 1, 0.0, FLOAT, True)
+        return SymbolParts(made, size_of(made), 1, 0.0, FLOAT, True)
     if not isinstance(other, (numbers.Number, Decimal)):
         return None
     value = exact(other)
@@ -333,7 +334,17 @@ def _constant_parts(other: Any) -> SymbolParts | None:
     return SymbolParts(made, abs(float(value)), int(apart), lost, dtype, weak)
 
 
-def exact(value: Any) -> Any:
+def size_of(polynomial: Polynomial) -> float:
+    """Return the sum of the absolute values of the coefficients.
+
+    >>> size_of(2 - 3 * Polynomial.generator("x"))
+    5.0
+    """
+    sizes: list[Any] = [abs(coefficient) for coefficient in polynomial.terms.values()]
+    return float(sum(sizes))
+
+
+def exact(value: object) -> Coefficient:
     """A number as an exact rational: floats as the simplest fraction that rounds to them.
 
     Decimals and long doubles are converted exactly.
@@ -355,7 +366,7 @@ def exact(value: Any) -> Any:
     return held.terms.get((), 0)
 
 
-def _merged(left: SymbolParts, right: SymbolParts) -> np.dtype[Any]:
+def _merged(left: SymbolParts, right: SymbolParts) -> DType:
     """The dtype of a result; Python floats do not change the dtype of NumPy floats."""
     if left.dtype is right.dtype:
         return left.dtype
@@ -431,7 +442,7 @@ def _negative(held: SymbolParts) -> SymbolParts:
     return held.but(polynomial=-held.polynomial, weak=False)
 
 
-def _rounding(dtype: np.dtype[Any]) -> float:
+def _rounding(dtype: DType) -> float:
     if dtype is not FLOAT and dtype.kind == "f" and dtype.itemsize < FLOAT.itemsize:
         return float(np.finfo(dtype).eps)
     return 0.0
@@ -443,7 +454,7 @@ def _spend(products: int) -> None:
         run.spend(products)
 
 
-def _constant(held: SymbolParts, action: str) -> Any:
+def _constant(held: SymbolParts, action: str) -> Fraction:
     """The value of a symbol that is the same for all inputs.
 
     Raises: UntraceableError for any other symbol; `action` is what the function does with it.
@@ -453,7 +464,7 @@ def _constant(held: SymbolParts, action: str) -> Any:
     raise refusal(action, held.polynomial)
 
 
-def _compared(left: Symbol, other: Any, holds: Callable[[Any], bool]) -> Any:
+def _compared(left: Symbol, other: object, holds: Callable[[Fraction], bool]) -> Any:
     right = operand(other)
     if right is None:
         return NotImplemented
@@ -461,7 +472,7 @@ def _compared(left: Symbol, other: Any, holds: Callable[[Any], bool]) -> Any:
     return holds(_constant(parts(left).but(polynomial=gap), DECIDES))
 
 
-def _of_numbers(left: Symbol, other: Any, apply: Callable[[Any, Any], Any]) -> Any:
+def _of_numbers(left: Symbol, other: object, apply: Callable[[float, float], object]) -> Any:
     """Apply an operation whose result is not a polynomial; only for constants."""
     right = operand(other)
     if right is None:
@@ -492,13 +503,13 @@ def _as_a_number(value: Symbol, name: str) -> Any:
     raise refusal(f"uses the attribute {name!r} of", _text(value))
 
 
-def _same(value: Symbol, *_: Any, **__: Any) -> Symbol:
+def _same(value: Symbol, *_: object, **__: object) -> Symbol:
     return symbol(parts(value))
 
 
-def _cast(value: Symbol, dtype: Any) -> Any:
+def _cast(value: Symbol, dtype: npt.DTypeLike) -> Any:
     """The result of `astype` for a symbol."""
-    requested = np.dtype(dtype)
+    requested: DType = np.dtype(dtype)
     if requested.kind == "f":
         return relabelled(value, requested, stores=True)
     if requested.kind == "O":

@@ -14,7 +14,7 @@ of numbers. Such a trace counts only if it is shown to represent the runs on num
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.errors import KindError
 from convalg.kernels import kernel
-from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
+from convalg.prove.decisions.polynomials import Generator, Polynomial, UntraceableError
 from convalg.prove.functions import samples as numbers_tried
+from convalg.prove.functions.frames import Function
 from convalg.prove.functions.instructions import (
     Codes,
     Observed,
@@ -33,13 +34,19 @@ from convalg.prove.functions.instructions import (
     observe,
     observe_each,
 )
-from convalg.prove.functions.outputs import Pick, Picked, one_output
+from convalg.prove.functions.outputs import Pick, Picked
 from convalg.prove.functions.samples import Bounds, NumberSample
 from convalg.prove.functions.state import fingerprint
 from convalg.prove.functions.symbol_arrays import SymbolArray, array_of, polynomial_of
-from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_symbol, parts, symbol
-
-Function = Callable[..., Any]
+from convalg.prove.functions.symbols import (
+    FLOAT,
+    DType,
+    SymbolParts,
+    is_symbol,
+    parts,
+    size_of,
+    symbol,
+)
 
 MANY_INSTRUCTIONS = 300_000
 """Runs with more instructions are slow: fewer samples are tried."""
@@ -64,15 +71,17 @@ class Trace:
 def unknowns(shape: tuple[int, ...], name: str) -> Array:
     """An array of new unknowns, each a polynomial, with the names of `ca.kernel`."""
     symbols = kernel(*shape, name=name)
-    return np.frompyfunc(lambda made: Polynomial.unknown(made.name), 1, 1)(np.asarray(symbols))
+    unknown = np.frompyfunc(lambda symbol: Polynomial.unknown(symbol.name), 1, 1)
+    array: Array = unknown(np.asarray(symbols))
+    return array
 
 
-def symbols_of(held: Any, size: Array | None = None, dtype: np.dtype[Any] = FLOAT) -> SymbolArray:
+def symbols_of(held: Array, size: Array | None = None, dtype: DType = FLOAT) -> SymbolArray:
     """The array of symbols that is passed to a function, made from an array of polynomials."""
     symbols = np.empty(held.shape, dtype=object)
-    for index in np.ndindex(held.shape):
+    for index, polynomial in np.ndenumerate(held):
         bound = 1.0 if size is None else size[index]
-        symbols[index] = symbol(SymbolParts(held[index], bound, 0, 0.0, dtype))
+        symbols[index] = symbol(SymbolParts(polynomial, bound, 0, 0.0, dtype))
     return array_of(symbols, dtype)
 
 
@@ -90,15 +99,6 @@ def traced(f: Function, *arrays: Array) -> Any:
     return seen.result
 
 
-def polynomials(values: Any) -> Array:
-    """Return the result of f as an array of polynomials.
-
-    Raises: UntraceableError when it is not an array of numbers and symbols.
-    """
-    (array,) = one_output(None)(values).arrays.values()
-    return np.frompyfunc(polynomial_of, 1, 1)(array) if array.size else array
-
-
 def trace(f: Function, inputs: list[Array], pick: Pick) -> Trace:
     """Return the outputs of f for all inputs, checked against its outputs on numbers.
 
@@ -109,7 +109,7 @@ def trace(f: Function, inputs: list[Array], pick: Pick) -> Trace:
     return _Tracing(f, inputs, pick).run()
 
 
-def _renewed(held: Any) -> Array:
+def _renewed(held: Array) -> Array:
     """An array of new unknowns of the same shape."""
     renewed = np.empty(held.shape, dtype=object)
     for index in np.ndindex(held.shape):
@@ -176,9 +176,10 @@ class _Tracing:
     def on_symbols(
         self,
         inputs: list[Array],
-        dtype: np.dtype[Any] = FLOAT,
+        dtype: DType = FLOAT,
         bounded: bool = True,
-        **options: Any,
+        follow: bool = True,
+        modules: Iterable[dict[str, object]] = (),
     ) -> Observed:
         """Run on symbols that represent arrays of a dtype; options are those of `observe`.
 
@@ -194,10 +195,17 @@ class _Tracing:
             self.codes,
             symbolic=True,
             collect=lambda result: _kept(self.pick(result)),
-            **options,
+            follow=follow,
+            modules=modules,
         )
 
-    def on_numbers(self, sample: NumberSample, effects: bool = False, **options: Any) -> Observed:
+    def on_numbers(
+        self,
+        sample: NumberSample,
+        effects: bool = False,
+        follow: bool = True,
+        modules: Iterable[dict[str, object]] = (),
+    ) -> Observed:
         """Run on numbers; options are those of `observe`."""
         return observe(
             self.f,
@@ -206,7 +214,8 @@ class _Tracing:
             symbolic=False,
             collect=self.pick,
             effects=effects,
-            **options,
+            follow=follow,
+            modules=modules,
         )
 
     def _explain(self, error: BaseException, numbers: Observed) -> None:
@@ -383,23 +392,21 @@ def _kept(picked: Picked) -> Picked:
     return Picked({name: _parts_of(array) for name, array in picked.arrays.items()}, picked.note)
 
 
-def _parts_of(array: Any) -> Array:
+def _parts_of(array: Array) -> Array:
     held = np.empty(array.shape, dtype=object)
-    for index in np.ndindex(array.shape):
-        value = array[index]
+    for index, value in np.ndenumerate(array):
         if is_symbol(value):
             held[index] = parts(value)
         else:
             made = polynomial_of(value)
-            size = float(sum(abs(v) for v in made.terms.values()))
-            held[index] = SymbolParts(made, size, 1, 0.0, FLOAT)
+            held[index] = SymbolParts(made, size_of(made), 1, 0.0, FLOAT)
     return held
 
 
-def _polynomials(held: Any) -> Array:
+def _polynomials(held: Array) -> Array:
     polynomials = np.empty(held.shape, dtype=object)
-    for index in np.ndindex(held.shape):
-        polynomials[index] = held[index].polynomial
+    for index, entry in np.ndenumerate(held):
+        polynomials[index] = entry.polynomial
     return polynomials
 
 
@@ -407,7 +414,7 @@ def _is_unwritten(polynomial: Polynomial) -> bool:
     return any(g[0] == "(unwritten)" and g[1] for g in polynomial.generators)
 
 
-def _same_polynomials(left: Picked, right: Picked, names: dict[Any, Any]) -> bool:
+def _same_polynomials(left: Picked, right: Picked, names: Mapping[Generator, Generator]) -> bool:
     """Whether two runs on symbols returned the same; `names` maps the unknowns of the second."""
     if left.arrays.keys() != right.arrays.keys():
         return False

@@ -11,9 +11,10 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import UntraceableError
 from convalg.prove.functions import samples
+from convalg.prove.functions.frames import Function
 from convalg.prove.functions.instructions import MOST_INSTRUCTIONS, Codes, observe
 from convalg.prove.functions.outputs import Pick
-from convalg.prove.functions.trace import BudgetError, Function, ImpureError
+from convalg.prove.functions.trace import BudgetError, ImpureError
 from convalg.prove.verdict import Counterexample, Verdict
 
 TRIES = 40

@@ -27,7 +27,8 @@ from typing import Any
 import islpy
 import numpy as np
 
-from convalg.axis import Axis
+from convalg.arrays import Array
+from convalg.axis import Axis, Size
 from convalg.errors import UndecidableError
 from convalg.faces.latex import escaped, expression
 from convalg.faces.text import one_line, padding_after
@@ -157,7 +158,7 @@ def _names_in(values: np.ndarray) -> list[str]:
     return [name for name in sorted(names) if _in_kernel(values, name) is not None]
 
 
-def _leaf(leaf: Any) -> str:
+def _leaf(leaf: Operator) -> str:
     match leaf:
         case Convolution(geometry=geometry, weights=weights):
             return _layer(geometry, _kernel_latex(weights, geometry), leaf)
@@ -179,12 +180,12 @@ def _subscript(name: str, parts: list[str]) -> str:
     return f"{name}_{{{COMMA.join(parts)}}}"
 
 
-def _factor(size: Any) -> str:
+def _factor(size: Size) -> str:
     factor = size_latex(size)
-    return f"({factor})" if is_symbolic(size) and size.is_Add else factor
+    return f"({factor})" if getattr(size, "is_Add", False) else factor
 
 
-def _shape(shape: tuple[Any, ...]) -> str:
+def _shape(shape: tuple[Size, ...]) -> str:
     return size_latex(shape[0]) if len(shape) == 1 else TIMES.join(map(_factor, shape))
 
 
@@ -241,7 +242,7 @@ def _alike(values: list[str]) -> str:
     return values[0] if len(set(values)) == 1 else f"({COMMA.join(values)})"
 
 
-def _kernel_latex(weights: Any, geometry: Geometry) -> str | None:
+def _kernel_latex(weights: Array | SymbolicKernel, geometry: Geometry) -> str | None:
     """The name of a kernel, flipped or with channels exchanged, or its entries."""
     lead = weights.ndim - len(geometry.axes)
     if isinstance(weights, SymbolicKernel):
@@ -325,15 +326,15 @@ def _pooling(axes: tuple[Axis, ...], leaf: Selection) -> str:
     return _subscript("\\operatorname{sum}", [sizes, *parts])
 
 
-def _never_positive(value: Any, leaf: Operator) -> bool:
+def _never_positive(value: Size, leaf: Operator) -> bool:
     """Whether a value is at most zero wherever an operator exists."""
-    if not is_symbolic(value) or not value.free_symbols:
+    if not getattr(value, "free_symbols", None):
         return bool(value <= 0)
     try:
         above = islpy.Set(f"{parameters(value)}{{ : {text(value)} > 0 }}")
         return bool(above.intersect(Domain.of(leaf).points).is_empty())
     except UndecidableError:
-        return bool((-value).is_nonnegative)
+        return bool(getattr(-value, "is_nonnegative", False))
 
 
 def _moved(leaf: Selection) -> str:

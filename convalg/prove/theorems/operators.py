@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
+from convalg.axis import BOUNDARIES, Boundary, Size
 from convalg.conventions import Padding
 from convalg.kernels import flip, kernel
 from convalg.operators.convolution import convolution, correlation, transposed_correlation
@@ -65,9 +65,9 @@ def _modes_2d() -> Sides:
     return correlation((n, m), kernel(K, L)), rows @ full
 
 
-def _padded(boundary: str) -> Sides:
-    layer = correlation(n, kernel(K), padding=p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
-    return layer, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
+def _padded(boundary: Boundary) -> Sides:
+    layer = correlation(n, kernel(K), padding=p, boundary=boundary)
+    return layer, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)
 
 
 def _strided() -> Sides:
@@ -265,12 +265,9 @@ def _affine() -> Verdict:
     return linear(lambda x: layer(x) + 1, 3)
 
 
-def _strided_layer() -> Convolution:
+def _strided_layer() -> Operator:
     """The layer with o outputs and s (o - 1) + K - 2p + a inputs, where a < s."""
-    transposed = transposed_correlation(o, kernel(K), stride=s, padding=p, output_padding=a)
-    layer = transposed.T
-    assert isinstance(layer, Convolution)
-    return layer
+    return transposed_correlation(o, kernel(K), stride=s, padding=p, output_padding=a).T
 
 
 def _transposed() -> Sides:
@@ -280,7 +277,7 @@ def _transposed() -> Sides:
     return _strided_layer().T, over @ pad(length, margin) @ upsample(o, s, size=length)
 
 
-def _transposed_size(outputs: Any, remainder: Any) -> Any:
+def _transposed_size(outputs: Size, remainder: Size) -> Size:
     return s * (outputs - 1) + K - 2 * p + remainder
 
 
@@ -312,7 +309,6 @@ def _unflipped_adjoint() -> Sides:
     return layer.T, correlation(layer.out_shape[0], kernel(K), padding="full")
 
 
-EVERY_BOUNDARY = ("zeros", "circular", "reflect", "symmetric", "edge")
 GUIDE = "Dumoulin & Visin, A guide to convolution arithmetic for deep learning"
 
 THEOREMS = (
@@ -352,7 +348,7 @@ THEOREMS = (
         "padding",
         tuple(
             Equality(f"a padded layer ({b}) is the valid layer after padding", partial(_padded, b))
-            for b in EVERY_BOUNDARY
+            for b in BOUNDARIES
         ),
     ),
     Theorem(

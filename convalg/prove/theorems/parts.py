@@ -5,16 +5,16 @@ Each prints its formula from the expressions that its proof compares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import islpy
 from islpy import dim_type
 
-from convalg.axis import output_size
+from convalg.axis import Size, output_size
 from convalg.faces.latex import expression
 from convalg.faces.relation import isl_name, parameters, text, triples
 from convalg.kernels import kernel
@@ -23,7 +23,7 @@ from convalg.operators.families import replaced
 from convalg.operators.leaves import Convolution
 from convalg.operators.tree import Operator
 from convalg.prove.decisions import families
-from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.domain import Domain, Swept
 from convalg.prove.derivations.indices import shape_latex, size_latex
 from convalg.prove.equality import DEFAULT_RANGE, domain_of
 from convalg.prove.functions.properties import linear
@@ -31,12 +31,19 @@ from convalg.prove.theorems.formulas import COMMA, COMMA_QUAD, named_arrays, ope
 from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
 from convalg.size import Condition, size_product, sizes, substituted
 
+if TYPE_CHECKING:
+    import sympy
+
 AFFINE = "exact identity: an affine expression has its extremes at the ends of the ranges"
 SWEPT = tuple(DEFAULT_RANGE)
 n, K, p, s, d, o, a = sizes("n K p s d o a")
 
 
-def _domain(symbols: tuple[Any, ...], limits: tuple[Any, ...], swept: tuple[Any, ...]) -> Domain:
+def _domain(
+    symbols: tuple[sympy.Symbol, ...],
+    limits: tuple[sympy.Expr, ...],
+    swept: tuple[sympy.Symbol, ...],
+) -> Domain:
     """The domain where some limits are at least zero, and each swept symbol is 1 to 8."""
     return Domain(
         symbols,
@@ -45,14 +52,14 @@ def _domain(symbols: tuple[Any, ...], limits: tuple[Any, ...], swept: tuple[Any,
     )
 
 
-def _numbers(swept: Any) -> Iterator[dict[Any, int]]:
+def _numbers(swept: Swept) -> Iterator[dict[sympy.Symbol, int]]:
     """Yield all combinations of the values of swept symbols."""
     names = [symbol for symbol, _ in swept]
     for chosen in product(*(values for _, values in swept)):
         yield dict(zip(names, chosen, strict=True))
 
 
-def _named(numbers: dict[Any, int]) -> dict[str, int]:
+def _named(numbers: Mapping[sympy.Symbol, int]) -> dict[str, int]:
     return {symbol.name: value for symbol, value in numbers.items()}
 
 
@@ -168,7 +175,7 @@ class Positions:
                 return self._miscounted(apart, numbers)
         return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
 
-    def _miscounted(self, apart: Any, numbers: dict[Any, int]) -> Verdict:
+    def _miscounted(self, apart: islpy.Set, numbers: Mapping[sympy.Symbol, int]) -> Verdict:
         """The verdict with the smallest sizes at which the formula gives a wrong count."""
         symbols = tuple(v for v in self.domain.symbols if v not in numbers)
         _, smallest, _ = families.smallest([apart], symbols)
@@ -328,7 +335,7 @@ class OneEntryRows:
         formula = f"{left} = {factor}\\, g_{{{index}}}"
         return COMMA_QUAD.join([formula, _spaces_of(operator), *_declared(operator)])
 
-    def _weight(self, indices: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    def _weight(self, indices: tuple[sympy.Symbol, ...]) -> tuple[str, tuple[Size, ...]]:
         """The factor as LaTeX, and the indices of the weight in it."""
         if self.weight is None:
             return expression(self.factor), ()
@@ -379,7 +386,7 @@ class OneEntryRows:
         return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
 
 
-def _index_latex(index: tuple[Any, ...]) -> str:
+def _index_latex(index: tuple[Size, ...]) -> str:
     return COMMA.join(map(size_latex, index))
 
 
@@ -524,7 +531,7 @@ class TwoLayers:
         return _same(self.claim, pairs, self.domain, AFFINE)
 
 
-def _same(claim: str, pairs: list[tuple[Any, Any]], domain: Domain, method: str) -> Verdict:
+def _same(claim: str, pairs: list[tuple[Size, Size]], domain: Domain, method: str) -> Verdict:
     """Decide whether polynomials in the sizes are equal; search counterexamples up to size 4."""
     import sympy
 
