@@ -38,12 +38,16 @@ def linearity(operator: Operator) -> Derivation:
     """Derive that a layer is linear: its sum over taps distributes over sums and multiples.
 
     Args:
-        operator: a single layer with numbers or symbols as sizes.
+        operator: a correlation or convolution, or the transpose of one. Its sizes are numbers or
+            symbols; its strides and dilations are numbers.
+
+    Returns:
+        A derivation whose last step is A (a x + b z) = a A x + b A z.
 
     Raises:
-        KindError: unless the operator is a single correlation or convolution, or the transpose
-            of one.
-        UndecidableError: for a symbolic stride, dilation or number of channels in groups.
+        KindError: for any other operator.
+        UndecidableError: for a symbolic stride or dilation, and for groups with a symbolic
+            number of channels.
 
     >>> import convalg as ca
     >>> bool(ca.derive.linearity(ca.correlation(4, ca.kernel(2))).verify())

@@ -228,7 +228,8 @@ def test_pooling_is_equivariant_up_to_its_stride() -> None:
 def test_equivariant_takes_one_layer() -> None:
     for other in (ca.reshape(n, (1, n)), A.T, A @ ca.identity(n) @ ca.flip_axes(n), 5):
         with pytest.raises(
-            KindError, match="equivariant takes a single correlation, convolution or pooling"
+            KindError,
+            match="equivariant is decided for a single correlation, convolution or pooling",
         ):
             equivariant(other, 1)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match=r"shift must be one integer or 1 of them \(one per axis"):

@@ -1,9 +1,9 @@
 """Coefficients in one canonical form: rational functions of symbols over algebraic numbers.
 
 Two such coefficients are equal exactly when the numerator of their difference is the zero
-polynomial, which SymPy's polynomials decide. Coefficients that have no such form, like sin(1),
-sqrt(x) of a symbol or a symbol that does not commute, are rejected: nothing follows from their
-difference.
+polynomial, which SymPy's polynomials decide. Coefficients without such a form, such as sin(1), the
+root of a symbol, or a symbol that does not commute, are rejected: whether their difference is zero
+cannot be decided.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import sympy
 
 MOST_RADICALS = 3
-"""The number of roots in one coefficient; with more, the number field is slow to construct."""
+"""The number of roots that a coefficient may contain; more make the number field too slow."""
 
 
 def entries_of(operator: Operator) -> list[Any]:
-    """Return each factor and weight of an operator that is not a machine number, once.
+    """Return the distinct factors and weights of an operator that are floats or Python objects.
 
-    Weights of a symbolic kernel (`ca.kernel`) are independent symbols and are left out.
+    The weights of a symbolic kernel (`ca.kernel`) are independent symbols and are left out.
     """
     entries: dict[int, Any] = {}
     stack = [operator]
@@ -70,16 +70,16 @@ def _is_canonical(value: sympy.Expr) -> bool:
         case sympy.Pow() if value.exp.is_Integer:
             return _is_canonical(value.base)
         case sympy.Pow() if value.exp.is_Rational:
-            # A root without symbols under it is an algebraic number.
+            # A root is an algebraic number only if there is no symbol under it.
             return bool(value.is_number and value.is_real and _is_canonical(value.base))
         case sympy.floor() | sympy.Max() | sympy.Min():
-            # Of integer symbols it is a size, which the sets of sizes decide.
+            # With integer symbols this is a size, and sets of sizes decide its equality.
             return all(symbol.is_integer for symbol in value.free_symbols)
     return bool(value.is_number and value.is_real and value.is_algebraic)
 
 
 def is_zero(value: Polynomial) -> bool:
-    """Whether a sum of products of canonical coefficients is zero wherever it is defined.
+    """Return whether a polynomial in canonical coefficients is zero wherever it is defined.
 
     Raises: UndecidableError where there are too many roots to decide.
 
@@ -96,7 +96,7 @@ def is_zero(value: Polynomial) -> bool:
 
 
 def numerator(value: Polynomial) -> sympy.Expr:
-    """The numerator over a common denominator, in an expanded canonical form: 0 if it vanishes.
+    """Return the numerator over a common denominator in expanded canonical form: 0 if it vanishes.
 
     Raises: UndecidableError where there are too many roots to decide.
     """
@@ -123,7 +123,7 @@ def numerator(value: Polynomial) -> sympy.Expr:
 
 
 def poles(entries: Iterable[object]) -> list[sympy.Expr]:
-    """The factors of the denominators of coefficients: where one vanishes, there is no value.
+    """Return the factors of the denominators of coefficients, which must not be zero.
 
     >>> import sympy
     >>> K = sympy.Symbol("K")
@@ -153,10 +153,11 @@ def _poles(value: sympy.Expr) -> tuple[sympy.Expr, ...]:
 
 
 def factors(value: sympy.Expr, sizes: frozenset[sympy.Symbol]) -> list[list[sympy.Expr]]:
-    """A numerator as conditions on sizes: it vanishes where every listed product vanishes.
+    """Return conditions on sizes: a numerator vanishes where every listed product vanishes.
 
-    Every monomial in the symbols that are not sizes has a coefficient in the sizes, and all of
-    these must vanish; each is listed by its factors.
+    The numerator is a polynomial in the symbols that are not sizes. It vanishes where all its
+    coefficients, which are expressions in the sizes, vanish. Each coefficient is returned as the
+    list of its factors.
 
     >>> import sympy
     >>> n, a = sympy.symbols("n a")
@@ -179,6 +180,6 @@ def factors(value: sympy.Expr, sizes: frozenset[sympy.Symbol]) -> list[list[symp
 
 
 def rounded_floats(entries: Iterable[object]) -> list[float | np.floating[Any]]:
-    """The floats that are read as a different number: the simplest fraction that rounds to them."""
+    """Return the floats that are not exactly the simplest fraction that rounds to them."""
     floats = (value for value in entries if isinstance(value, (float, np.floating)))
     return [value for value in floats if not is_read_as_written(value)]

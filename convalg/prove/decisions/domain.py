@@ -1,7 +1,7 @@
 """The domain of a claim: the sizes at which both sides exist, as a set and as text.
 
-Every condition comes from the constructors themselves (`spec.require`), so that a family exists
-exactly in its domain; poles of coefficients are excluded.
+Every condition is a precondition of a constructor (`size.require`), so that a family exists exactly
+in its domain. Sizes at which a coefficient has a pole are excluded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import sympy
 
 MOST_COMBINATIONS = 64
-"""With at most this many values of strides and dilations, redundant conditions are left out."""
+"""Redundant conditions are left out for at most this many combinations of swept values."""
 
 Swept: TypeAlias = "tuple[tuple[sympy.Symbol, tuple[int, ...]], ...]"
 """Symbols for which single values are decided, each with these values."""
@@ -38,11 +38,12 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Domain:
-    """Conditions on symbols: `limits` are not negative, `poles` are not zero.
+    """Conditions on symbolic sizes.
 
-    `symbols`: the symbols of sizes, in order. `notes`: further statements of a scope, such as
-    that the border folds at most once. `swept`: symbols for which single values are decided, and
-    these values.
+    `symbols`: the symbols of sizes, in order. `limits`: conditions whose values must not be
+    negative. `poles`: expressions that must not be zero. `notes`: additional sentences of the
+    scope, such as that the border folds at most once. `swept`: the symbols that are decided value
+    by value, with these values.
     """
 
     symbols: tuple[sympy.Symbol, ...] = ()
@@ -53,7 +54,7 @@ class Domain:
 
     @classmethod
     def of(cls, *operators: Operator) -> Domain:
-        """The domain in which all the given operators exist."""
+        """Return the domain in which all the given operators exist."""
         limits: dict[Any, Condition] = {}
         entries: list[Any] = []
         for operator in operators:
@@ -75,7 +76,7 @@ class Domain:
         )
 
     def meet(self, other: Domain) -> Domain:
-        """The intersection of two domains."""
+        """Return the intersection of two domains."""
 
         def union(first: Iterable[Item], second: Iterable[Item]) -> tuple[Item, ...]:
             return tuple(dict.fromkeys((*first, *second)))
@@ -90,7 +91,7 @@ class Domain:
 
     @cached_property
     def points(self) -> islpy.Set:
-        """The sizes as a set of parameters, for isl.
+        """The sizes of the domain as an isl set of parameters.
 
         Raises: UndecidableError where a condition is not affine in the sizes.
         """
@@ -102,23 +103,23 @@ class Domain:
         return points
 
     def holds_at(self, sizes: Mapping[Any, int]) -> bool:
-        """Whether the given sizes are in the domain."""
+        """Return whether the given sizes, by symbol, are in the domain."""
         return all(not holds(substituted(c.value, sizes) < 0) for c in self.limits) and not any(
             substituted(pole, sizes) == 0 for pole in self.poles
         )
 
     def __str__(self) -> str:
-        """The domain as text: redundant conditions are left out, chains are joined."""
+        """Return the domain as text, without redundant conditions and with chains of >=."""
         return _scope_text(self)
 
 
 def domain_set(limits: Iterable[Size], symbols: Iterable[sympy.Symbol]) -> islpy.Set:
-    """The sizes at which all limits are non-negative, as a set of parameters."""
+    """Return the sizes at which all limits are non-negative, as an isl set of parameters."""
     return _points(tuple(limits), tuple(symbols))
 
 
 def scope_of(limits: Iterable[Size], symbols: Iterable[sympy.Symbol]) -> str:
-    """Conditions `limit >= 0` as text.
+    """Return the conditions `limit >= 0` as the text of a domain.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -143,7 +144,7 @@ def _is_affine(value: object) -> bool:
 
 
 def _affine(value: Size) -> sympy.Expr:
-    """The same condition `value >= 0` on integers, without a floor and divided by its content.
+    """Return a condition `value >= 0` on integers without its floor, divided by its content.
 
     Rule: floor(a / b) + c >= 0 means a + b c >= 0, and c - floor(a / b) >= 0 means
     b (c + 1) - a - 1 >= 0; 2 n - 3 >= 0 means n - 2 >= 0.
@@ -169,7 +170,7 @@ def _affine(value: Size) -> sympy.Expr:
 
 @lru_cache(maxsize=256)
 def _scope_text(domain: Domain) -> str:
-    """The text of a domain, cached since many claims are about the same family."""
+    """Return the text of a domain; cached, since many claims are about the same family."""
     limits: dict[Any, Condition] = {}
     for condition in (*domain.limits, *(Condition(symbol) for symbol in domain.symbols)):
         limits.setdefault(_affine(condition.value), condition)
@@ -187,7 +188,7 @@ def _scope_text(domain: Domain) -> str:
 
 
 def _irredundant(values: list[sympy.Expr], swept: Swept) -> list[sympy.Expr]:
-    """The limits without those that follow from the others, for all swept values."""
+    """Return the limits that do not follow from the others, for all swept values."""
     combinations = list(_combinations(swept))
     if len(combinations) > MOST_COMBINATIONS:
         return values
@@ -216,7 +217,7 @@ def _combinations(swept: Swept) -> Iterator[dict[sympy.Symbol, int]]:
 
 
 def _follows(value: Size, rest: list[sympy.Expr], numbers: Mapping[sympy.Symbol, int]) -> bool:
-    """Whether `value >= 0` follows from the rest; False where isl cannot decide it."""
+    """Whether `value >= 0` follows from `rest` being non-negative; False if isl cannot decide."""
     given = (substituted(v, numbers) for v in rest)
     symbolic = tuple(v for v in given if (is_symbolic(v) and v.free_symbols) or not holds(v >= 0))
     return _implied(substituted(value, numbers), symbolic)
@@ -224,7 +225,7 @@ def _follows(value: Size, rest: list[sympy.Expr], numbers: Mapping[sympy.Symbol,
 
 @lru_cache(maxsize=1024)
 def _implied(claim: Size, given: tuple[Size, ...]) -> bool:
-    """`_follows` after substitution, cached: most swept values give the same conditions."""
+    """`_follows` after substitution; cached, since most swept values imply the same conditions."""
     try:
         space = parameters(claim, *given)
         others = " and ".join(f"{text(v)} >= 0" for v in given) or "0 = 0"
@@ -235,7 +236,7 @@ def _implied(claim: Size, given: tuple[Size, ...]) -> bool:
 
 
 def _affine_limits(values: list[sympy.Expr], symbols: tuple[sympy.Symbol, ...]) -> list[sympy.Expr]:
-    """The domain as affine limits if isl finds it to be a single polyhedron, else none."""
+    """Return affine limits of the domain if it is a single polyhedron, else an empty list."""
     if not all(map(_is_affine, values)):
         return []
     parts = domain_set(values, ()).coalesce().get_basic_sets()
@@ -253,7 +254,7 @@ def _affine_limits(values: list[sympy.Expr], symbols: tuple[sympy.Symbol, ...]) 
 
 
 def _pole_text(domain: Domain) -> list[str]:
-    """The poles that can occur at sizes of the domain, as inequations."""
+    """Return inequations for the poles that can occur at sizes of the domain."""
     import sympy
 
     sizes = set(domain.symbols)
@@ -288,7 +289,7 @@ def _pole_text(domain: Domain) -> list[str]:
 
 
 def _sides(value: sympy.Expr) -> tuple[str, str]:
-    """Both sides of `left >= right`, without a minus sign on either side."""
+    """Return both sides of `left >= right` as text without leading minus signs."""
     left: list[Any] = []
     right: list[Any] = []
     for term in value.as_ordered_terms():
@@ -309,7 +310,7 @@ def _term_text(term: sympy.Expr) -> str:
 
 
 def _one_fraction(part: object) -> Any:
-    """A floor as a symbol whose name is its text with one fraction: floor((n - K)/s)."""
+    """Return a floor as a symbol whose name has a single fraction: floor((n - K)/s)."""
     import sympy
 
     if not isinstance(part, sympy.floor):
@@ -340,7 +341,7 @@ def _range_text(values: tuple[int, ...]) -> str:
 
 
 def swept_symbols(operator: Operator) -> set[sympy.Symbol]:
-    """The symbols in strides and dilations, whose products with an index are not Presburger."""
+    """Return the symbols in strides and dilations: their products with indices are not affine."""
     symbols: set[sympy.Symbol] = set()
     for leaf in leaves(operator):
         if isinstance(leaf, (Convolution, Patches, Selection)):

@@ -1,6 +1,6 @@
-"""The arrays that a claim is about, taken from the result of a user function.
+"""Selecting the arrays that a claim is about from the result of a user function.
 
-A homework returns an array, a list of rows, (out, cache), (dx, dw, db) or a dictionary of these.
+A homework solution returns an array, a list of rows, (out, cache), (dx, dw, db) or a dictionary.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Picked:
-    """The outputs by name, as arrays of objects, and a note for the scope about the others."""
+    """Selected outputs by name, as arrays of objects, and a note on those that were ignored."""
 
     arrays: dict[str, Array]
     note: str = ""
@@ -39,7 +39,7 @@ Pick = Callable[[Any], Picked]
 
 
 def one_output(shape: Shape | None) -> Pick:
-    """Pick the array y of a forward pass; in (out, cache) it is the first."""
+    """Return a function that selects the output y of a forward pass: out in (out, cache)."""
 
     def pick(result: object) -> Picked:
         if isinstance(result, dict):
@@ -57,7 +57,10 @@ def one_output(shape: Shape | None) -> Pick:
 
 
 def gradients(shapes: dict[str, Shape]) -> Pick:
-    """Pick dx, and dw and db if they are returned, of the outputs listed in `shapes`."""
+    """Return a function that selects dx and, if they are returned, dw and db.
+
+    `shapes`: the expected shape of each output that may be returned, by name.
+    """
 
     def pick(result: object) -> Picked:
         names = list(shapes)
@@ -95,7 +98,7 @@ def _is_bundle(result: list[object] | tuple[object, ...], shapes: dict[str, Shap
 
 
 def as_array(value: object) -> Array:
-    """A copy of a value as an array of objects.
+    """Return a copy of a value as an array of objects.
 
     Raises: UntraceableError where it is not an array of numbers.
     """
@@ -108,7 +111,7 @@ def as_array(value: object) -> Array:
     try:
         return np.array(_nested(value), dtype=object)
     except (TypeError, ValueError) as error:
-        raise UntraceableError(f"the function did not return an array: {error}") from None
+        raise UntraceableError(f"the function must return an array of numbers: {error}") from None
 
 
 def _nested(value: object) -> Any:
@@ -128,7 +131,7 @@ def _nested(value: object) -> Any:
 
 
 def _exact_objects(value: Array) -> Array:
-    """An array of NumPy scalars: Python numbers would lose float32, longdouble and complex."""
+    """Return an array of NumPy scalars, which keep their dtypes, unlike Python numbers."""
     objects = np.empty(value.shape, dtype=object)
     flat = objects.reshape(-1)
     for position, entry in enumerate(value.flat):
@@ -137,7 +140,7 @@ def _exact_objects(value: Array) -> Array:
 
 
 def _array_or_none(result: object) -> Array | None:
-    """The array made of nested values, or None if that is not an array of numbers."""
+    """Return nested values as an array, or None if they are not an array of numbers."""
     try:
         array = as_array(result)
     except UntraceableError:
@@ -165,8 +168,8 @@ def _entry(result: Mapping[object, object], name: str) -> Array:
         (key,) = result
     if key is None:
         raise UntraceableError(
-            f"the function returned a dictionary with the keys {', '.join(map(str, result))[:60]}, "
-            f"but none of {', '.join(NAMES[name])}"
+            f"the function returned a dictionary with the keys {', '.join(map(str, result))[:60]}: "
+            f"use one of the keys {', '.join(NAMES[name])}"
         )
     return as_array(result[key])
 

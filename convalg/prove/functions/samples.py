@@ -1,8 +1,8 @@
 """Numbers on which a user function is run, and the comparison with the polynomials of its trace.
 
-The samples have a wide range: fractions, both signs, 1e-150 to 1e150, one large entry among small
+The samples include fractions, both signs, 1e-150 to 1e150, one large entry among small
 ones, equal entries, zeros, and the limits of bytes, half precision and integers in floats. All
-numbers are dyadic, so that the polynomials are evaluated exactly, in integers.
+numbers are dyadic fractions, so that polynomials are evaluated exactly with integers.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from convalg.size import is_symbolic
 
 THRESHOLDS = (255.5, -256.0, 127.25, -128.5, 65504.5, 16777217.0, -1000.125, 99.5, 2.0**31, -0.5)
 SLACK = 8.0
-"""The factor on the rounding errors of the trace: constants are rounded, sums are reordered."""
+"""The factor on rounding errors: the function may round constants and reorder sums."""
 
 
 _MOST_KEPT = 10_000
-"""Samples of up to this many numbers are cached."""
+"""Samples with at most this many numbers are cached."""
 
 
 @dataclass(frozen=True, eq=False)
 class NumberSample:
-    """One input for each argument. `compared`: whether the values returned are compared."""
+    """One array for each argument. `compared`: whether the returned values are compared."""
 
     arrays: tuple[Array, ...]
     dtype: DType
     compared: bool = True
 
     def copies(self) -> list[Array]:
-        """Copies of the arrays for a run: a function may change its arguments."""
+        """Return copies of the arrays, since a function may change its arguments."""
         return [array.copy() for array in self.arrays]
 
 
@@ -63,8 +63,8 @@ def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[NumberSample]:
         return rounded
 
     def wide(shape: tuple[int, ...]) -> Array:
-        sizes = 10.0 ** random.uniform(-3, 6, shape) * random.choice([-1.0, 1.0], shape)
-        # With 24 bits they are exact in float32 too.
+        sizes: Array = 10.0 ** random.uniform(-3, 6, shape) * random.choice([-1.0, 1.0], shape)
+        # Numbers with 24 bits are exact in float32 too.
         return sizes.astype(np.float32).astype(float)
 
     def thresholds(shape: tuple[int, ...]) -> Array:
@@ -107,7 +107,7 @@ def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[NumberSample]:
         for draw, dtype in plan
     ]
     if not few:
-        # Differences of unsigned integers wrap: only the path through the function is compared.
+        # Differences of unsigned integers wrap around: only the executed code is compared.
         small = tuple(np.abs(integers(shape, 9)).astype(np.uint8) for shape in shapes)
         drawn.append(NumberSample(small, np.dtype(np.uint8), compared=False))
     return drawn
@@ -122,7 +122,7 @@ def _cast(values: Array, dtype: DType) -> Array:
 
 
 def sizes(drawn: Iterable[NumberSample], argument: int) -> Array:
-    """The |values| of one argument in an array with an additional last axis for the samples."""
+    """Return the absolute values of one argument, with a last axis for the samples."""
     each = [np.abs(sample.arrays[argument].astype(float)) for sample in drawn]
     return np.stack(each, axis=-1)
 
@@ -142,7 +142,7 @@ class Point:
         self.integers = {key: int(value * scale) for key, value in exact.items()}
 
     def at(self, polynomial: Polynomial) -> dict[tuple[Any, ...], Fraction]:
-        """The value of a polynomial, for each monomial in generators that are not inputs."""
+        """Return a polynomial at the sample: a coefficient per monomial in the other generators."""
         totals: dict[tuple[tuple[Any, ...], int], Any] = {}
         for monomial, coefficient in polynomial.terms.items():
             product, others, degree = 1, [], 0
@@ -164,11 +164,10 @@ class Point:
 
 
 class Bounds:
-    """The allowed distance between numbers and the polynomials, at each of the samples.
+    """The allowed distance between returned numbers and the polynomials, for each sample.
 
-    `values`: the polynomials in floats, which save exact arithmetic: a number within `near` of
-    them is within the bound of the exact value. A number further away may still be within that
-    bound, and is compared exactly.
+    `values`: the polynomials evaluated in floats. A number within `near` of this value is within
+    the bound of the exact value; any other number is compared with the exact value.
     """
 
     def __init__(
@@ -202,7 +201,7 @@ class Bounds:
             self.near = (self.bounds - near) * (1 - 1e-9)
 
     def _evaluate(self, unknowns: list[Array], drawn: list[NumberSample]) -> Array:
-        """Evaluate all monomials by their degrees; return a bound of the rounding error."""
+        """Evaluate all monomials in floats; return a bound of the rounding error."""
         columns = {
             generator: column
             for column, generator in enumerate(
@@ -250,9 +249,9 @@ class Bounds:
         return bounds
 
     def first_difference(self, numbers: Array, number: int) -> tuple[int, ...] | None:
-        """The first entry where numbers differ from a trace by more than rounding.
+        """Return the index of the first entry that differs from the trace by more than rounding.
 
-        `number`: the index of their sample.
+        `numbers`: the array that the function returned for the sample with this `number`.
         """
         flat = numbers.ravel()
         doubtful = list(range(len(flat)))
@@ -275,15 +274,16 @@ _DOUBLES = frozenset([float, np.float64, np.float32, np.float16, np.int64, np.in
 
 
 def _fits_a_float(number: object) -> bool:
-    """Whether a number is a float, or an integer that converts to one with at most one rounding."""
+    """Whether a number is a float, or an integer that is rounded at most once to become one."""
     return type(number) in _DOUBLES or (type(number) is int and abs(number) < 2**63)
 
 
 @lru_cache(maxsize=64)
 def _limits(dtypes: tuple[DType, ...], kept: tuple[DType, ...]) -> tuple[Array, Array, Array]:
-    """Rounding unit, smallest normal number and largest number for samples of these dtypes.
+    """Return the rounding unit, smallest normal number and largest number for each sample.
 
-    `kept`: the dtypes of low precision that store intermediate results.
+    `dtypes`: the dtype of each sample. `kept`: the dtypes of low precision in which the function
+    stores intermediate results.
     """
     units, smallest, largest = (np.empty(len(dtypes)) for _ in range(3))
     for number, dtype in enumerate(dtypes):
@@ -322,7 +322,7 @@ def _agrees(part: SymbolParts, number: object, point: Point, bound: float) -> bo
 
 
 def _values(number: object) -> dict[tuple[Any, ...], Fraction] | None:
-    """A returned number, or a polynomial in symbols of the function; None for anything else."""
+    """Return a number or a polynomial as exact coefficients by monomial; None if it is neither."""
     if isinstance(number, Polynomial) or is_symbolic(number):
         terms = Polynomial.of(number).terms
         return {key: Fraction(value) for key, value in terms.items()}

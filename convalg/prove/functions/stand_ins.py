@@ -1,8 +1,8 @@
-"""Stand-ins while a user function runs on symbols: arrays that it creates can hold symbols.
+"""Stand-ins for NumPy functions while a user function runs on symbols.
 
 np.zeros(3) is an array of floats, into which symbols cannot be written. While a function runs on
-symbols, the functions that create arrays of floats return arrays of symbols instead, but only to
-the user's code in this thread: under their names in NumPy, and under the names by which the user's
+symbols, NumPy functions that create arrays of floats return arrays of symbols, but only to the
+user's code in this thread. They are replaced in NumPy and under the names by which the user's
 modules import them. `type` and `print` are replaced in the user's modules as well.
 """
 
@@ -69,7 +69,7 @@ FLOATING = (
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """Install the stand-ins in NumPy for runs on symbols; other code gets the originals."""
+    """Install the stand-ins in NumPy for a run on symbols; other code gets the originals."""
     global _DEPTH
     with _PATCHING:
         _DEPTH += 1
@@ -163,7 +163,7 @@ def _by_identity(count: int) -> dict[int, Any]:
 
 @functools.cache
 def _table() -> list[tuple[Any, str, Any, Any]]:
-    """(module, name, original, replacement) for everything that is replaced."""
+    """Return (module, name, original, replacement) for each function that is replaced."""
     makers: list[tuple[tuple[str, ...], Callable[[Any], Any]]] = [
         (FILLED, _filled),
         (LIKE, _like),
@@ -186,14 +186,14 @@ MULTILINEAR: dict[str, dict[str, int]] = {
     "numpy": {"gradient": 1},
     "scipy.signal": {"correlate": 2, "convolve": 2, "correlate2d": 2, "convolve2d": 2},
 }
-"""Functions that are linear in each of their first arguments, and whose loops accept only floats.
+"""The number of first arguments in which a function is linear, for functions of floats only.
 
-scipy.ndimage ignores weights below 2.2e-16, so that it is not linear in them and not listed.
+The functions of scipy.ndimage ignore weights below 2.2e-16, so they are not linear and not listed.
 """
 
 
 def _multilinear_table() -> list[tuple[Any, str, Any, Any]]:
-    """As `_table`, for the multilinear functions in the modules that are loaded."""
+    """Return the rows of `_table` for the multilinear functions of the loaded modules."""
     return [
         entry
         for module in MULTILINEAR
@@ -212,7 +212,7 @@ def _multilinear_in(module: str) -> list[tuple[Any, str, Any, Any]]:
 
 
 def _multilinear(original: Function, count: int) -> Any:
-    """The function on symbols: its values at unit arrays, multiplied by the entries."""
+    """Return the function for symbols: a sum of its values at unit arrays times the entries."""
 
     def create(*args: object, **options: object) -> Any:
         held = [k for k, value in enumerate(args[:count]) if holds_symbols(value)]
@@ -239,7 +239,7 @@ def _multilinear(original: Function, count: int) -> Any:
 
 
 def _standing_in(original: Function, make: Function) -> Any:
-    """Use `make` for the user's code in a run on symbols, and the original otherwise."""
+    """Return a function: `make` for the user's code in a run on symbols, else the original."""
 
     @functools.wraps(original)
     def create(*args: object, **options: object) -> Any:
@@ -272,7 +272,7 @@ def _filled(original: Function) -> Any:
 
 
 def _unwritten(shape: tuple[int, ...], dtype: DType) -> SymbolArray:
-    """Uninitialised memory holds arbitrary values, so each entry is a new unknown."""
+    """Return uninitialised memory: its values are arbitrary, so each entry is a new unknown."""
     memory = np.empty(shape, dtype=object)
     for index in np.ndindex(shape):
         held = SymbolParts(Polynomial.unknown("(unwritten)"), 1.0, 0, 0.0, dtype)
@@ -302,7 +302,7 @@ def _like(original: Function) -> Any:
             array[...] = value
             return array if label.kind in "fO" else array.astype(label)
         maker = getattr(np, base)
-        # In a call from this module, NumPy's names refer to the originals.
+        # Calls from this module must reach the original and not its stand-in.
         made = getattr(maker, "__wrapped__", maker)(
             shape, dtype=shown(label) if requested is None else requested
         )
@@ -362,7 +362,7 @@ def _windows(original: Function) -> Any:
 
 
 class _Type(type):
-    """The class of the stand-in for `type`: symbols have the types of numbers."""
+    """The metaclass of the stand-in for `type`, for which symbols have the types of numbers."""
 
     def __call__(cls, *args: object, **options: object) -> Any:
         if cls is not TypeOf or len(args) != 1:
@@ -393,7 +393,7 @@ class TypeOf(metaclass=_Type):
 
 
 def _print(*values: object, **options: Any) -> None:
-    """The stand-in for `print`: while a function is run, it prints only into files."""
+    """The stand-in for `print`, which prints only into files while a function is run."""
     if active() is None or options.get("file") is not None:
         builtins.print(*values, **options)
 

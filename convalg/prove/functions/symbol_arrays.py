@@ -1,7 +1,7 @@
 """Arrays of symbols: an ndarray of objects that looks like an array of floats.
 
-NumPy's functions run on the objects. Operations whose results are not polynomials are refused, by
-the elements or here; arrays without a symbol are treated as the arrays of numbers they represent.
+NumPy's functions run on the objects. Operations whose results are not polynomials are refused by
+the elements or by the array. An array without symbols behaves like the numbers it represents.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ POLYNOMIAL = frozenset(
         "divmod",
     ]
 )
-"""Ufuncs whose object loops use the operators of the elements, which may refuse."""
+"""Ufuncs whose loops over objects use the operators of the elements, which may be refused."""
 
 HIDDEN = frozenset(
     [
@@ -129,7 +129,6 @@ class SymbolArray(np.ndarray):
         element = _get(self, _indices(index))
         label = _read_label(self)
         if type(element) is Symbol:
-            # A shortcut for the usual case.
             held = parts(element)
             if held.dtype is label and not held.weak:
                 return symbol(held)
@@ -209,16 +208,16 @@ class SymbolArray(np.ndarray):
 
     @property  # type: ignore[misc]  # read-only
     def real(self) -> Any:
-        """The array itself: its elements are real."""
+        """Return the array itself, since its elements are real."""
         return np.ndarray.view(self)
 
     @property  # type: ignore[misc]  # as above
     def imag(self) -> Any:
-        """An array of zeros: the elements are real."""
+        """Return an array of zeros, since the elements are real."""
         return array_of(np.full(self.shape, 0.0, dtype=object), label_of(self))
 
     def conj(self) -> Any:
-        """The array itself: its elements are real."""
+        """Return the array itself, since its elements are real."""
         return np.ndarray.view(self)
 
     conjugate = conj
@@ -230,7 +229,7 @@ _get, _set = np.ndarray.__getitem__, np.ndarray.__setitem__
 
 
 def shown(label: DType) -> DType:
-    """The dtype as the user's code sees it; integer dtypes carry a mark for new arrays."""
+    """Return the dtype for the user's code; an integer dtype is marked, for arrays made with it."""
     if label.kind not in "iu":
         return label
     return np.dtype(label.str, metadata={"symbols": True})
@@ -242,7 +241,7 @@ def _is_marked(dtype: DType) -> bool:
 
 
 def label_of(array: SymbolArray) -> DType:
-    """The dtype that an array of symbols represents."""
+    """Return the dtype that an array of symbols represents."""
     label: DType = _label_slot.__get__(array)
     return label
 
@@ -262,7 +261,7 @@ def unwrapped(value: object) -> Any:
 
 
 def holds_symbols(value: object) -> bool:
-    """Whether a value is or contains a symbol, also in nested lists and arrays."""
+    """Return whether a value is a symbol or an array or nested list that contains one."""
     if is_symbol(value):
         return True
     if type(value) is SymbolArray or (isinstance(value, np.ndarray) and value.dtype == OBJECT):
@@ -271,9 +270,9 @@ def holds_symbols(value: object) -> bool:
 
 
 def numbers_of(array: SymbolArray, action: str) -> Any:
-    """The array of numbers that an array without symbols represents.
+    """Return the array of numbers that an array without symbols represents.
 
-    Raises: UntraceableError if it holds a symbol; `action` is what the function does with it.
+    Raises: UntraceableError if it contains a symbol; `action` describes the operation.
     """
     label = label_of(array)
     if label == OBJECT and not holds_symbols(array):
@@ -285,13 +284,13 @@ def numbers_of(array: SymbolArray, action: str) -> Any:
 
 
 def described(array: SymbolArray) -> str:
-    """An array with one of its symbols, for a message."""
+    """Return the description of an array by one of its symbols, for a message."""
     first = next((v for v in unwrapped(array).flat if is_symbol(v)), None)
     return "an array" if first is None else f"an array that holds {parts(first).polynomial!r}"
 
 
 def stored(value: object, label: DType) -> Any:
-    """A value or an array of values as an array of that dtype stores it."""
+    """Return a value or an array of values as an array of a dtype stores it."""
     if is_symbol(value):
         return relabelled(value, label, stores=True)
     if isinstance(value, (list, tuple)):
@@ -316,7 +315,7 @@ def _number(value: object, label: DType) -> Any:
 
 
 def wrapped(result: object, label: DType = FLOAT) -> Any:
-    """A result of NumPy, with arrays of objects and floats as arrays that can hold symbols."""
+    """Return a result of NumPy with arrays of objects and floats as arrays of symbols."""
     if is_symbol(result):
         return relabelled(result, label) if label != OBJECT else result
     if isinstance(result, np.ndarray) and type(result) in (np.ndarray, SymbolArray):
@@ -333,7 +332,7 @@ def wrapped(result: object, label: DType = FLOAT) -> Any:
 
 
 def _lent(value: object, label: DType) -> Any:
-    """The result of indexing: a new scalar each time, as for an array of numbers."""
+    """Return an element as a new scalar, as indexing an array of numbers does."""
     if is_symbol(value):
         return symbol(parts(value)) if label == OBJECT else relabelled(value, label)
     if isinstance(value, (np.ndarray, Polynomial)) or is_symbolic(value) or label.kind != "f":
@@ -411,20 +410,20 @@ def _at(ufunc: np.ufunc, target: object, index: Any, *values: object) -> None:
 
 
 def into(out: object, result: object) -> Any:
-    """Write a result into `out` and return it."""
+    """Write a result into the argument `out` of a ufunc, if it is given, and return it."""
     if out is None:
         return result
     targets = out if isinstance(out, tuple) else (out,)
     results = result if isinstance(result, tuple) else (result,)
     for target, value in zip(targets, results, strict=True):
         if target is not None:
-            # An array of numbers converts each symbol, which is refused.
+            # An array of numbers would convert each symbol, which raises an error.
             target[...] = value
     return out[0] if isinstance(out, tuple) and len(out) == 1 else out
 
 
 def as_objects(value: object) -> Any:
-    """An operand for the object loops, exact where its dtype has low precision."""
+    """Return an operand for the loops over objects; elements of low precision keep their dtype."""
     if is_symbol(value):
         return _box(value)
     if isinstance(value, np.generic):
@@ -443,7 +442,7 @@ def _box(value: object) -> Any:
 
 
 def _boxed(value: Array) -> Any:
-    """An array of NumPy scalars, which keep their dtype."""
+    """Return an array of NumPy scalars, which keep their dtype."""
     boxes = np.empty(value.shape, dtype=object)
     for index in np.ndindex(value.shape):
         boxes[index] = value[index]
@@ -451,12 +450,12 @@ def _boxed(value: Array) -> Any:
 
 
 def without_symbols(value: object) -> Any:
-    """An argument as the numbers that it represents."""
+    """Return an argument with an array of symbols as the numbers that it represents."""
     return numbers_of(value, "needs the value of") if type(value) is SymbolArray else value
 
 
 def first_symbol(values: Iterable[object]) -> str:
-    """One of the symbols among operands, for a message."""
+    """Return the first symbol among operands as text, for a message."""
     for value in values:
         if is_symbol(value):
             return repr(parts(value).polynomial)
@@ -470,7 +469,7 @@ def first_symbol(values: Iterable[object]) -> str:
 
 
 def _label_of_result(ufunc: np.ufunc, inputs: Iterable[object], requested: npt.DTypeLike) -> DType:
-    """The dtype that the result would have on numbers."""
+    """Return the dtype that the result of a ufunc would have on numbers."""
     if requested is not None:
         return np.dtype(requested)
     label = merged(inputs)
@@ -480,7 +479,7 @@ def _label_of_result(ufunc: np.ufunc, inputs: Iterable[object], requested: npt.D
 
 
 def merged(values: Iterable[object]) -> DType:
-    """The common dtype of operands; Python numbers and lists of symbols are weak."""
+    """Return the common dtype of operands; Python numbers do not change the dtype of arrays."""
     kinds: list[Any] = []
     weak_float = False
     for value in values:
@@ -503,7 +502,7 @@ def merged(values: Iterable[object]) -> DType:
 
 
 def polynomial_of(value: object) -> Polynomial:
-    """A number or a symbol as a polynomial.
+    """Return a number or a symbol as a polynomial.
 
     Raises: UntraceableError for a value that is neither.
     """
@@ -526,6 +525,6 @@ def _as_array(value: Symbol) -> Callable[..., Any]:
     return lambda *_, **__: array_of([symbol(parts(value))], parts(value).dtype)
 
 
-# The methods of a scalar that return arrays are attached here, since its module is imported first.
+# The module of scalars cannot import this one, so methods that return arrays are attached here.
 Symbol.__array_ufunc__ = _symbol_ufunc  # type: ignore[attr-defined]  # attached
 FACE.update(ravel=_as_array, flatten=_as_array)

@@ -1,4 +1,4 @@
-"""NumPy's functions on arrays of symbols: applied to the objects, or refused."""
+"""NumPy's functions on arrays of symbols: they are applied to the objects or refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from convalg.prove.functions.symbols import FLOAT, READS_TEXT, Symbol, is_symbol
 
 
 def apply_function(function: Function, args: tuple[object, ...], options: dict[str, object]) -> Any:
-    """Apply a function of NumPy to arrays that hold symbols."""
+    """Return the result of a NumPy function on arrays of symbols.
+
+    Raises: UntraceableError when the result is not a polynomial.
+    """
     if function in _SPECIAL:
         return _SPECIAL[function](*args, **options)
     apply = _function if function.__name__ in _CALLING_BACK else _function_unwatched
@@ -65,13 +68,13 @@ def _deep(value: object) -> bool:
 
 
 def _arrays(values: Iterable[object]) -> list[Any]:
-    """The arrays and scalars among arguments, including those in lists."""
+    """Return the arrays and scalars among arguments, including those in lists."""
     arrays: list[Any] = []
     for value in values:
         if isinstance(value, (list, tuple)):
             arrays += _arrays(value)
         elif is_symbol(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "fO"):
-            # Indices and masks do not change the dtype.
+            # Arrays of integers and booleans are indices and masks, which do not change the dtype.
             arrays.append(value)
     return arrays
 
@@ -116,11 +119,11 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     np.real_if_close: lambda value, tol=100: value,
     np.apply_along_axis: _apply_along_axis,
 }
-"""Functions of NumPy that depend on dtypes or call a user function."""
+"""NumPy functions that depend on dtypes or call a user function, with their replacements."""
 
 
 def _as_symbols(value: object) -> Any:
-    """An array of symbols, made from an array or from nested lists."""
+    """Return an array or nested lists as an array of symbols."""
     if isinstance(value, SymbolArray):
         return value
     return wrapped(np.array(_mapped(value, unwrapped), dtype=object), merged([value]))
@@ -142,6 +145,6 @@ def _dispatched(
     return apply_function(function, args, options)
 
 
-# Attached here, since this module imports the arrays.
+# The module of arrays cannot import this one, so the functions are attached here.
 SymbolArray.__array_function__ = _dispatched  # type: ignore[assignment,method-assign]  # attached
 Symbol.__array_function__ = _dispatched  # type: ignore[attr-defined]  # attached

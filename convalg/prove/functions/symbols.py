@@ -1,9 +1,9 @@
 """Symbols in place of numbers: scalars that look like np.float64 and hold polynomials.
 
-A user function must not be able to distinguish a symbol from a number, or it may take a different
-branch on symbols than on numbers. So the user's own code sees the attributes and types of a float;
-operations that a symbol cannot perform (its value, its text, its hash) are refused, and the refusal
-is recorded with the run, in case the function catches it. Libraries see the symbol itself.
+A function that can distinguish a symbol from a number may take a different branch on symbols than
+on numbers. Therefore a symbol has the attributes and the type of a float for the user's own code.
+Operations that need the value, the text or the hash of a symbol raise an error, which is recorded
+with the run in case the function catches it. For libraries, a symbol is an object of its own type.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ READS_TEXT = "uses the text form of"
 class SymbolParts:
     """The data of a symbol.
 
-    `polynomial`: its exact value. `size`: a bound for all intermediate results in it, at each
-    sample (the polynomial evaluated with all minus signs replaced by plus signs). `depth`: the
-    number of successive roundings in it. `lost`: the relative error that dtypes with less precision
-    than float64 add. `dtype`: the dtype that a number would have here; `weak` for Python numbers.
+    `polynomial`: the exact value. `size`: a bound of all its intermediate results at each sample,
+    computed with absolute values instead of values. `depth`: the number of successive roundings.
+    `lost`: the relative error that dtypes with less precision than float64 add. `dtype`: the dtype
+    that a number would have in its place. `weak`: whether the number would be a Python number.
     """
 
     __slots__ = ("depth", "dtype", "lost", "polynomial", "size", "weak")
@@ -68,7 +68,7 @@ class SymbolParts:
         return SymbolParts(self.polynomial, self.size, self.depth, self.lost, self.dtype, self.weak)
 
     def but(self, **changes: object) -> SymbolParts:
-        """A copy of the parts with some changed."""
+        """Return a copy with some parts changed."""
         made = self.__copy__()
         for name, value in changes.items():
             setattr(made, name, value)
@@ -79,7 +79,7 @@ class Symbol:
     """A polynomial that a user function holds in place of a number."""
 
     __slots__ = ("_parts",)
-    # With this priority SymPy lets us multiply; otherwise it would convert the unknown first.
+    # With this priority SymPy leaves operations to `Symbol` and does not convert it first.
     _op_priority = 100.0
 
     def __getattribute__(self, name: str) -> Any:
@@ -145,7 +145,7 @@ class Symbol:
         return symbol(parts(self))
 
     def conjugate(self) -> Any:
-        """The symbol itself: symbols are real."""
+        """Return the symbol itself, since symbols are real."""
         return symbol(parts(self))
 
     def __eq__(self, other: object) -> Any:
@@ -243,27 +243,27 @@ _read, _write = _slot.__get__, _slot.__set__
 
 
 def symbol(held: SymbolParts) -> Symbol:
-    """Return a symbol with these parts."""
+    """Return a new symbol with the given parts."""
     made: Symbol = object.__new__(Symbol)
     _write(made, held)
     return made
 
 
 def parts(value: Symbol) -> SymbolParts:
-    """The parts of a symbol, bypassing the attributes that it shows to the user's code."""
+    """Return the parts of a symbol, which are hidden from the user's code."""
     held: SymbolParts = _read(value)
     return held
 
 
 def is_symbol(value: object) -> TypeGuard[Symbol]:
-    """Whether a value is a symbol."""
+    """Return whether a value is a symbol."""
     return type(value) is Symbol
 
 
 def relabelled(value: object, dtype: DType, stores: bool = False) -> Any:
-    """A symbol or a number as an element of an array of that dtype.
+    """Return a symbol or a number as an element of an array of a dtype.
 
-    `stores`: whether it is written into such an array, which rounds it.
+    `stores`: whether the value is written into such an array and rounded.
     """
     if not is_symbol(value):
         return number_in(value, dtype)
@@ -279,7 +279,7 @@ def relabelled(value: object, dtype: DType, stores: bool = False) -> Any:
 
 
 def _lowered(dtype: DType, size: float | Array) -> float:
-    """The rounding error of a write into an array of low precision, recorded with the run."""
+    """Return the rounding error of a write into an array of low precision, and record the write."""
     run = symbolic_run()
     if run is not None:
         largest = run.lowered.get(dtype.name, 0.0)
@@ -288,7 +288,7 @@ def _lowered(dtype: DType, size: float | Array) -> float:
 
 
 def number_in(value: object, dtype: DType) -> Any:
-    """A number as an array of this dtype stores it, exact where the dtype has low precision."""
+    """Return a number as an array of a dtype stores it."""
     if dtype.kind not in "fiu" or isinstance(value, Polynomial) or is_symbolic(value):
         return value
     if isinstance(value, (str, bytes)):
@@ -302,7 +302,7 @@ def number_in(value: object, dtype: DType) -> Any:
 
 
 def operand(other: object) -> SymbolParts | None:
-    """The parts of another operand, or None if it is not a number.
+    """Return the parts of an operand, or None if it is not a number.
 
     Raises: UntraceableError for a number that is not real and finite.
     """
@@ -345,7 +345,7 @@ def size_of(polynomial: Polynomial) -> float:
 
 
 def exact(value: object) -> Coefficient:
-    """A number as an exact rational: floats as the simplest fraction that rounds to them.
+    """Return a number as an exact rational: a float as the simplest fraction that rounds to it.
 
     Decimals and long doubles are converted exactly.
 
@@ -357,7 +357,7 @@ def exact(value: object) -> Coefficient:
         try:
             return Fraction(*value.as_integer_ratio())
         except (ValueError, OverflowError):
-            raise UntraceableError(f"{value!r} is not a finite real number") from None
+            raise UntraceableError(f"expected a finite real number, not {value!r}") from None
     if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
         if value.imag != 0:
             raise UntraceableError(f"{value!r} is complex, not real")
@@ -367,7 +367,7 @@ def exact(value: object) -> Coefficient:
 
 
 def _merged(left: SymbolParts, right: SymbolParts) -> DType:
-    """The dtype of a result; Python floats do not change the dtype of NumPy floats."""
+    """Return the dtype of a result; Python floats do not change the dtype of NumPy floats."""
     if left.dtype is right.dtype:
         return left.dtype
     if left.weak != right.weak:
@@ -455,9 +455,9 @@ def _spend(products: int) -> None:
 
 
 def _constant(held: SymbolParts, action: str) -> Fraction:
-    """The value of a symbol that is the same for all inputs.
+    """Return the value of a constant symbol.
 
-    Raises: UntraceableError for any other symbol; `action` is what the function does with it.
+    Raises: UntraceableError for any other symbol; `action` describes the operation.
     """
     if set(held.polynomial.terms) <= {()}:
         return Fraction(held.polynomial.terms.get((), 0))
@@ -473,7 +473,7 @@ def _compared(left: Symbol, other: object, holds: Callable[[Fraction], bool]) ->
 
 
 def _of_numbers(left: Symbol, other: object, apply: Callable[[float, float], object]) -> Any:
-    """Apply an operation whose result is not a polynomial; only for constants."""
+    """Apply an operation whose result is not a polynomial to constants."""
     right = operand(other)
     if right is None:
         return NotImplemented
@@ -485,7 +485,7 @@ def _text(value: Symbol) -> str:
 
 
 def _as_a_number(value: Symbol, name: str) -> Any:
-    """An attribute as the user's code sees it: one of np.float64.
+    """Return an attribute of a symbol for the user's code: that of an np.float64.
 
     Raises: AttributeError for an attribute that np.float64 does not have either.
     """
@@ -497,7 +497,7 @@ def _as_a_number(value: Symbol, name: str) -> Any:
         return object.__getattribute__(value, name)
     if name == "__class__":
         return kind
-    # NumPy looks these up to find out whether an object is an array.
+    # NumPy looks these attributes up to find out whether an object is an array.
     if name.startswith("__array") or not hasattr(kind, name):
         raise AttributeError(f"'{kind.__name__}' object has no attribute {name!r}")
     raise refusal(f"uses the attribute {name!r} of", _text(value))
@@ -508,7 +508,7 @@ def _same(value: Symbol, *_: object, **__: object) -> Symbol:
 
 
 def _cast(value: Symbol, dtype: npt.DTypeLike) -> Any:
-    """The result of `astype` for a symbol."""
+    """Return the result of `astype` for a symbol."""
     requested: DType = np.dtype(dtype)
     if requested.kind == "f":
         return relabelled(value, requested, stores=True)
@@ -549,9 +549,9 @@ FACE: dict[str, Callable[[Symbol], Any]] = {
     "astype": lambda value: lambda dtype, **_: _cast(value, dtype),
     "dot": lambda value: lambda other: value * other,
 }
-"""Attributes of a float that a symbol has as well, as functions of the symbol.
+"""The attributes of a float that a symbol has too, as functions of the symbol.
 
-Attributes that return arrays are added where arrays of symbols are defined.
+The module of arrays of symbols adds the attributes that return arrays.
 """
 _OWN = {
     name

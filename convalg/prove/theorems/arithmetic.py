@@ -2,8 +2,8 @@
 
 Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning. The guide
 writes i, k, s, p, d, o for one axis; here n = i and K = k. Its relationships 8 to 14 assume
-p <= k - 1 without stating it; they hold for larger p if a negative padding means cropping, as it
-does here, where the padding is an operator.
+p <= k - 1 without stating it. They hold for larger p too if a negative padding crops, as it does
+here, where the padding is an operator.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ GUIDE = "Dumoulin & Visin, A guide to convolution arithmetic for deep learning"
 
 
 def adjoint_as_correlation(padding: Size, *, stride: Size = 1, taps: Size = K) -> Sides:
-    """A^T = A'(flip w) after inserting s - 1 zeros, appending a zeros and padding by k - 1 - p.
+    """Return both sides of the adjoint as a correlation.
+
+    A^T is the correlation with flip w after inserting s - 1 zeros, appending a zeros and padding by
+    k - 1 - p.
 
     The upsampled input has s (i' - 1) + 1 + a = i + 2 p - k + 1 samples.
     """

@@ -51,7 +51,7 @@ def _adjoint_2d_one_axis() -> Sides:
 
 
 def _modes(padding: str) -> Sides:
-    """Rows of the full matrix: "valid" drops K - 1 at both ends, "same" the padding it lacks."""
+    """Rows of the full matrix: "valid" drops K - 1 at each end, "same" drops K - 1 in total."""
     full = correlation(n, kernel(K), padding="full")
     before = 0 if padding == "valid" else (K - 1) // 2
     after = 0 if padding == "valid" else K - 1 - (K - 1) // 2
@@ -93,8 +93,8 @@ def _kernel_gradient() -> Sides:
 def _kernel_gradient_stride() -> Sides:
     """dL/dw[t] = sum over o of g[o] x[s o + t - p]: g is dilated by s.
 
-    If the stride leaves a remainder of a, the correlation is longer than the kernel: the rest
-    belongs to taps that do not exist.
+    If the stride leaves a remainder of a, the correlation has a more outputs than the kernel has
+    taps; they are cropped.
     """
     layer = _strided_layer()
     (size,) = layer.in_shape
@@ -228,7 +228,7 @@ def _circular() -> Convolution:
 
 
 def _same_size() -> Padding:
-    """The padding with p in front that gives the same number of outputs as inputs."""
+    """Return the padding that starts with p and leads to as many outputs as inputs."""
     return ((p, K - 1 - p),)
 
 
@@ -266,7 +266,7 @@ def _affine() -> Verdict:
 
 
 def _strided_layer() -> Operator:
-    """The layer with o outputs and s (o - 1) + K - 2p + a inputs, where a < s."""
+    """Return the layer with o outputs and s (o - 1) + K - 2p + a inputs, where a < s."""
     return transposed_correlation(o, kernel(K), stride=s, padding=p, output_padding=a).T
 
 

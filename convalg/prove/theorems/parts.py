@@ -1,6 +1,6 @@
-"""Parts of theorems that are not equalities of operators: sets, counts, sizes, entries.
+"""Parts of theorems that are not equalities of operators: claims about sets, sizes and entries.
 
-Each prints its formula from the expressions that its proof compares.
+The formula of each part is made from the expressions that its proof compares.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _domain(
     limits: tuple[sympy.Expr, ...],
     swept: tuple[sympy.Symbol, ...],
 ) -> Domain:
-    """The domain where some limits are at least zero, and each swept symbol is 1 to 8."""
+    """Return the domain where limits are at least zero and each swept symbol is 1 to 8."""
     return Domain(
         symbols,
         tuple(Condition(limit) for limit in limits),
@@ -68,21 +68,21 @@ def _spaces(operator: Operator) -> str:
 
 
 def _declared(operator: Operator) -> list[str]:
-    """The kernels of an operator with their spaces."""
+    """Return the kernels of an operator with their spaces, as LaTeX."""
     arrays = named_arrays([operator]).items()
     return [f"{name} \\in {shape_latex(shape)}" for name, shape in arrays]
 
 
 @dataclass(frozen=True, eq=False)
 class Linearity:
-    """An operator is linear."""
+    """The claim that an operator is linear."""
 
     claim: str
     layer: Callable[[], Any]
 
     @cached_property
     def formula(self) -> str:
-        """A(alpha x + beta y) = alpha A x + beta A y."""
+        """The formula A(alpha x + beta y) = alpha A x + beta A y."""
         layer = self.layer()
         name = operator_latex(layer)
         sides = f"{name}\\, (\\alpha x + \\beta y) = \\alpha\\, {name}\\, x + \\beta\\, {name}\\, y"
@@ -90,19 +90,19 @@ class Linearity:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the operator exists."""
+        """The sizes at which the operator exists."""
         layer = self.layer()
         return domain_of(layer, layer)
 
     def decide(self) -> Verdict:
-        """Prove it by the sum that defines the operator."""
+        """Prove the claim from the sum that defines the operator."""
         verdict = linear(self.layer())
         return replace(verdict, statement=self.claim, scope=str(self.domain), domain=self.domain)
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """A claim of another kind, used as a counterexample: its text and its verdict."""
+    """A claim of any other kind, for counterexamples: its text and a function for its verdict."""
 
     claim: str
     verdict: Callable[[], Verdict]
@@ -124,7 +124,7 @@ class Decided:
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """A formula counts the positions at which a kernel fits in the padded input.
+    """The claim that a formula counts the positions of a kernel in the padded input.
 
     Rule: output j exists when j >= 0 and s j + d (k - 1) + 1 <= n + 2 p; the set of these j is
     compared with 0 <= j < count.
@@ -195,7 +195,10 @@ def _multiple(factor: object) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Length:
-    """A formula in o = floor((n + 2 p - K) / s) + 1 and a = (n + 2 p - K) mod s gives n."""
+    """The claim that n is a function of o = floor((n + 2 p - K) / s) + 1 and a.
+
+    a is the remainder (n + 2 p - K) mod s. `claimed`: the function of o and a.
+    """
 
     claim: str
     claimed: Callable[[Any, Any], Any]
@@ -219,7 +222,7 @@ class Length:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the layer has an output."""
+        """The sizes at which the layer has an output."""
         layer = correlation(n, kernel(K), padding=self.padding, stride=self.stride)
         return domain_of(layer, layer)
 
@@ -244,7 +247,7 @@ class Length:
 
 @dataclass(frozen=True, eq=False)
 class Exponentials:
-    """A circular layer of stride 1 maps (z^i) with z^n = 1 to a multiple of itself.
+    """The claim that a circular layer of stride 1 maps (z^i) with z^n = 1 to a multiple of it.
 
     Rule: tap t of row o reads exactly one sample i, and i - (o + exponent) is -n, 0 or n; so
     the sum of w[t] z^i over t is z^o times the sum of w[t] z^exponent.
@@ -270,7 +273,7 @@ class Exponentials:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the layer exists."""
+        """The sizes at which the layer exists."""
         return Domain.of(self.layer())
 
     def decide(self) -> Verdict:
@@ -311,12 +314,12 @@ def _spaces_of(layer: Operator) -> str:
 
 @dataclass(frozen=True, eq=False)
 class OneEntryRows:
-    """Each row of an operator has one non-zero entry, in a column given by a formula.
+    """The claim that each row of an operator has one non-zero entry, in the column of a formula.
 
-    `row`: names for the indices of a row. `column`: the indices of the column as a function of
-    those of the row; if that column does not exist the row is zero. `factor`: the value of the
-    entry. `weight`: the indices of the weight in the operator's kernel that is the entry instead,
-    as a function of those of the row.
+    `row`: the names of the indices of a row. `column`: the indices of the column as a function of
+    the indices of the row; if there is no such column, the row is zero. `factor`: the value of the
+    entry. `weight`: for an entry that is a weight, the indices of the weight in the kernel as a
+    function of the indices of the row; otherwise None.
     """
 
     claim: str
@@ -328,7 +331,7 @@ class OneEntryRows:
 
     @cached_property
     def formula(self) -> str:
-        """(A g)_row = factor g_column."""
+        """The formula (A g)_row = factor g_column."""
         operator, indices = self.operator(), sizes(self.row)
         left = f"({operator_latex(operator)}\\, g)_{{{self.row.replace(' ', COMMA)}}}"
         (factor, _), index = self._weight(indices), _index_latex(self.column(*indices))
@@ -336,7 +339,7 @@ class OneEntryRows:
         return COMMA_QUAD.join([formula, _spaces_of(operator), *_declared(operator)])
 
     def _weight(self, indices: tuple[sympy.Symbol, ...]) -> tuple[str, tuple[Size, ...]]:
-        """The factor as LaTeX, and the indices of the weight in it."""
+        """Return the factor as LaTeX, and the indices of the weight in it."""
         if self.weight is None:
             return expression(self.factor), ()
         index = self.weight(*indices)
@@ -345,7 +348,7 @@ class OneEntryRows:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the operator exists, with the values of its strides and dilations."""
+        """The sizes at which the operator exists, with the values of strides and dilations."""
         operator = self.operator()
         return domain_of(operator, operator)
 
@@ -392,7 +395,7 @@ def _index_latex(index: tuple[Size, ...]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """The probabilities of a sum or difference of two random variables as a layer.
+    """The claim that a layer computes the distribution of a sum or difference X + Y or X - Y.
 
     X has the probabilities f, and Y has those of the kernel. Rule: P(X + Y = k) is the sum of
     f_i g_j over i + j = k; these pairs are compared with the triples of the layer.
@@ -406,7 +409,7 @@ class Outcomes:
 
     @cached_property
     def formula(self) -> str:
-        """P(X + Y = value) = (A f)_k."""
+        """The formula P(X + Y = value) = (A f)_k."""
         layer = self.layer()
         (row,) = sizes("k")
         event = f"X {'+' if self.sign > 0 else '-'} Y = {size_latex(self.value(row))}"
@@ -421,7 +424,7 @@ class Outcomes:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the layer exists."""
+        """The sizes at which the layer exists."""
         return Domain.of(self.layer())
 
     def decide(self) -> Verdict:
@@ -445,7 +448,7 @@ class Outcomes:
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """The number of parameters: the weights of a layer and one bias per output channel."""
+    """The claim about the number of parameters: weights, and one bias per output channel."""
 
     claim: str
     layer: Callable[[], Convolution]
@@ -461,7 +464,7 @@ class Parameters:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the layer exists."""
+        """The sizes at which the layer exists."""
         return Domain.of(self.layer())
 
     def decide(self) -> Verdict:
@@ -477,7 +480,7 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class TwoLayers:
-    """The first input that output u depends on, and the number of inputs from it to the last.
+    """The claim about the receptive field of two layers: its first index and its width.
 
     Rule: tap a of the first layer below tap b of the second reads raw_1(raw_2(u, b), a), which is
     affine in a and b with non-negative factors: its minimum is at the first taps, its maximum at
@@ -491,7 +494,7 @@ class TwoLayers:
 
     @cached_property
     def _index(self) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
-        """The input that is read, its variables (u, a, b), and the numbers of taps."""
+        """The index that is read, its variables (u, a, b), and the numbers of taps."""
         first, second = (layer.geometry.axes[0] for layer in self.layers())
         u, tap, outer = sizes("u a b")
         return first.raw(second.raw(u, outer), tap), (u, tap, outer), (first.taps, second.taps)
@@ -508,7 +511,7 @@ class TwoLayers:
 
     @cached_property
     def domain(self) -> Domain:
-        """All kernels, strides and paddings; the size of the input is not used."""
+        """All kernel sizes, strides and paddings; the size of the input does not matter."""
         index, own, taps = self._index
         seen = {*index.free_symbols, *taps} - set(own)
         symbols = tuple(sorted(seen, key=lambda v: v.name))

@@ -76,8 +76,8 @@ def test_arity(f: Any, count: int) -> None:
 @pytest.mark.parametrize(
     ("f", "words"),
     [
-        (lambda: 0, r"expected a function f\(x\), but this one needs 0 arguments"),
-        (lambda a, b, c: a, r"expected a function f\(x\), but this one needs 3 arguments"),
+        (lambda: 0, r"expected a function f\(x\), but this function needs 0 arguments"),
+        (lambda a, b, c: a, r"expected a function f\(x\), but this function needs 3 arguments"),
         (5, r"expected a function f\(x\), not 5"),
     ],
 )
