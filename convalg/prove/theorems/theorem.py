@@ -136,7 +136,7 @@ class Theorem:
 
         >>> import convalg as ca
         >>> ca.theorems["flip"].outside()
-        Refuted: n = 1, K = 2, p = 1; row 0; column 0; claimed w0, actual w1
+        Refuted: n = 1, K = 2, p = 1; row 0; column 0; claimed w1, actual w0
         """
         return None if self.counter is None else self.counter.decide()
 
