@@ -1,4 +1,4 @@
-"""Proofs: claims decided for all sizes, or refuted with the smallest counterexample."""
+"""Proofs: claims are decided for all sizes, or refuted with the smallest counterexample."""
 
 from convalg.prove.equality import adjoint, equal
 from convalg.prove.equivariance import equivariant

@@ -7,8 +7,6 @@ the same statement.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from convalg.operators.tree import Operator
 from convalg.prove.derivations.adjoint import adjoint
 from convalg.prove.derivations.derivation import Derivation, Step, step
@@ -21,12 +19,8 @@ from convalg.prove.derivations.sums import (
     Applied,
     Array,
     Entry,
-    Expression,
-    IndexSum,
     Mix,
     Plus,
-    Times,
-    Vector,
 )
 
 __all__ = [
@@ -44,12 +38,16 @@ def linearity(operator: Operator) -> Derivation:
     """Derive that a layer is linear: its sum over taps distributes over sums and multiples.
 
     Args:
-        operator: a single layer with numbers or symbols as sizes.
+        operator: a correlation or convolution, or the transpose of one. Its sizes are numbers or
+            symbols; its strides and dilations are numbers.
+
+    Returns:
+        A derivation whose last step is A (a x + b z) = a A x + b A z.
 
     Raises:
-        KindError: unless the operator is a single correlation or convolution, or the transpose
-            of one.
-        UndecidableError: for a symbolic stride, dilation or number of channels in groups.
+        KindError: for any other operator.
+        UndecidableError: for a symbolic stride or dilation, and for groups with a symbolic
+            number of channels.
 
     >>> import convalg as ca
     >>> bool(ca.derive.linearity(ca.correlation(4, ca.kernel(2))).verify())
@@ -65,15 +63,10 @@ def linearity(operator: Operator) -> Derivation:
     letters = ("i", "c") if transposed else ("o", "k")
     index, free = sums.index(*letters), sums.free(*letters, named.out_shape)
 
-    def total(vector: Vector) -> IndexSum:
-        return sums.backward(vector) if transposed else sums.forward(vector)
-
+    total = sums.backward if transposed else sums.forward
     mixed = Mix(((a, x), (b, z)))
-    both = total(x)
-    weight, entry = both.body.factors  # type: ignore[union-attr]  # made above as a product
-    inner: Expression = Plus(((a, entry), (b, Entry(z, entry.index))))  # type: ignore[union-attr]  # made above as a product
-    substituted = replace(both, body=Times((weight, inner)))
-    separate = Plus(((a, both), (b, total(z))))
+    substituted = total(x, lambda entry: Plus(((a, entry), (b, Entry(z, entry.index)))))
+    separate = Plus(((a, total(x)), (b, total(z))))
     steps = (
         first,
         step(

@@ -1,4 +1,4 @@
-"""The claims about operators that can be decided; those about functions are in `functions`."""
+"""Claims about operators: equality and adjointness. Claims about functions: `functions`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count, islice, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
 from convalg.prove.verdict import IDENTITY, ISL, Claim, Counterexample, Verdict
 from convalg.size import as_size
 
+if TYPE_CHECKING:
+    import sympy
+
 DEFAULT_RANGE = range(1, 9)
 """The values for which a claim with a symbolic stride or dilation is decided."""
 
@@ -33,25 +36,29 @@ Ranges = Mapping[Any, Iterable[int]]
 def equal(
     first: Operator, second: Operator, *, ranges: Ranges | None = None, budget: int = BUDGET
 ) -> Verdict:
-    """Decide whether two operators are equal: for all sizes, where sizes are symbols.
+    """Decide whether two operators are equal, for all values of their symbolic sizes.
 
-    Symbols in weights are distinguished by their names and assumptions.
+    Two symbols in weights are the same symbol only if their names and assumptions are equal.
 
     Args:
-        first: an operator, or a family with symbolic sizes; its entry is the `actual` one of a
-            counterexample.
-        second: an operator with the same numbers of axes; its entry is the `claimed` one.
-        ranges: the values to check for each symbol that is a stride or dilation (1 to 8 unless
-            given); the scope lists them.
-        budget: the number of isl operations after which the verdict is "unknown".
+        first: an operator, or a family with symbolic sizes. A counterexample calls its entry
+            `actual`.
+        second: an operator with as many input and output axes as `first`. A counterexample calls
+            its entry `claimed`.
+        ranges: for each symbol that is a stride or dilation (or its name), the values for which
+            the claim is decided; 1 to 8 unless given. The scope lists them.
+        budget: the number of isl operations that the proof may use; when they are used up, the
+            verdict is "unknown".
 
     Returns:
         A verdict whose scope includes every precondition of the constructors on both sides.
 
     Raises:
-        KindError: unless both are operators.
+        KindError: unless both arguments are operators.
         ShapeError: when the operators have different numbers of axes.
-        ArgumentError: when a name stands for two different symbols of sizes, or two kernels.
+        ArgumentError: when one name is used for two different symbols of sizes or for two
+            different kernels, when `ranges` names a symbol that is not a stride or dilation or
+            has no values for a symbol, and when `budget` is not a positive integer.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -63,7 +70,10 @@ def equal(
     """
     for operator in (first, second):
         if not isinstance(operator, Operator):
-            raise KindError(f"equal compares two operators, not {type(operator).__name__}")
+            raise KindError(
+                f"equal compares two operators, not {type(operator).__name__}: pass operators, "
+                f"such as ca.correlation(...)"
+            )
     counts = [(len(o.out_shape), len(o.in_shape)) for o in (first, second)]
     if counts[0] != counts[1]:
         raise ShapeError(
@@ -97,11 +107,17 @@ def adjoint(
 
     Args:
         first: the operator A, or a family with symbolic sizes.
-        second: the operator B that is claimed to be its adjoint.
-        ranges, budget: as for `equal`.
+        second: the operator B that is claimed to be the adjoint of A.
+        ranges: the values of symbolic strides and dilations, as in `ca.prove.equal`.
+        budget: the number of isl operations that the proof may use, as in `ca.prove.equal`.
+
+    Returns:
+        The verdict of `ca.prove.equal` on A^T and B.
 
     Raises:
-        KindError, ShapeError, ArgumentError: as for `equal`.
+        KindError: unless both arguments are operators.
+        ShapeError: when the input and output of B do not have as many axes as those of A^T.
+        ArgumentError: as in `ca.prove.equal`.
 
     >>> import convalg as ca
     >>> n = ca.sizes("n")[0]
@@ -109,7 +125,10 @@ def adjoint(
     True
     """
     if not isinstance(first, Operator):
-        raise KindError(f"adjoint compares two operators, not {type(first).__name__}")
+        raise KindError(
+            f"adjoint compares two operators, not {type(first).__name__}: pass operators, "
+            f"such as ca.correlation(...)"
+        )
     return equal(first.T, second, ranges=ranges, budget=budget)
 
 
@@ -128,8 +147,8 @@ def decide(
 ) -> Verdict:
     """Decide the equality of two operators with the same numbers of axes, without hints.
 
-    Where no procedure decides, small sizes are compared if `searching` is set: a difference
-    refutes the claim, agreement leaves it unknown.
+    Where no decision procedure applies and `searching` is true, small sizes are compared: a
+    difference refutes the claim, and agreement leaves it unknown.
     """
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise ArgumentError(f"budget must be a positive integer (isl operations), not {budget!r}")
@@ -158,7 +177,7 @@ def decide(
 
 
 def domain_of(first: Operator, second: Operator, *, ranges: Ranges | None = None) -> Domain:
-    """The sizes for which two operators are compared, with the values of strides and dilations."""
+    """Return the sizes at which two operators are compared, with each value of a swept symbol."""
     domain = Domain.of(first, second)
     if first.is_concrete and second.is_concrete:
         return domain
@@ -166,8 +185,8 @@ def domain_of(first: Operator, second: Operator, *, ranges: Ranges | None = None
     return replace(domain, swept=_swept(sorted(swept, key=str), ranges or {}))
 
 
-def _swept(symbols: list[Any], ranges: Ranges) -> Swept:
-    """The values of each symbol that is a stride or dilation."""
+def _swept(symbols: list[sympy.Symbol], ranges: Ranges) -> Swept:
+    """Return each symbol of a stride or dilation with the values for which a claim is decided."""
     given = {str(symbol): values for symbol, values in ranges.items()}
     unused = sorted(set(given) - {symbol.name for symbol in symbols})
     if unused:
@@ -251,7 +270,7 @@ def _decide_family(
     try:
         apart += families.difference(first, second, domain)
     except UndecidableError:
-        # The ones in a sum over a window of symbolic size may be replaced by any weights.
+        # A claim that holds for arbitrary weights holds for the ones in a sum over a window.
         if apart or families.difference(families.freed(first), families.freed(second), domain):
             raise
         return Verdict(
@@ -273,11 +292,11 @@ def _no_sizes(claim: Claim) -> Verdict:
 
 
 MOST_LOOKED_AT, MOST_TRIED = 3000, 400
-"""The numbers of sizes generated, and of those in the domain compared, for undecided claims."""
+"""For an undecided claim: how many sizes are generated, and how many of them are compared."""
 
 
 MOST_ENTRIES = 20_000
-"""The number of entries, of all matrices together, that are compared there."""
+"""The total number of matrix entries that are compared for an undecided claim."""
 
 
 def _searched(first: Operator, second: Operator, domain: Domain, verdict: Verdict) -> Verdict:
@@ -339,7 +358,7 @@ def _small_sizes(domain: Domain) -> Iterator[dict[Any, int]]:
 
 
 def _first_difference(first: Operator, second: Operator) -> tuple[int, ...] | None:
-    """The index (row, column) of the first entries that differ, () for shapes, None if equal."""
+    """Return the index of the first entry that differs; () if the shapes do, None if equal."""
     if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
         return ()
     pairs = zip(exact_rows(first, Polynomial.of), exact_rows(second, Polynomial.of), strict=True)
@@ -362,7 +381,7 @@ def counterexample(
     sizes: dict[str, int],
     point: tuple[int, ...],
 ) -> Counterexample:
-    """Where two operators differ at given sizes: at an entry, or in their shapes (point ())."""
+    """Return a counterexample at given sizes: an entry, or the shapes where `point` is ()."""
     numbers = {symbol: sizes[symbol.name] for symbol in domain.symbols if symbol.name in sizes}
     sides = [replaced(side, numbers) for side in (second, first)]
     if any(a.in_shape != b.in_shape or a.out_shape != b.out_shape for a, b in [sides]):
@@ -385,7 +404,7 @@ def counterexample(
 
 @dataclass(frozen=True)
 class _Entries:
-    """Replays a counterexample: one entry of both sides, recomputed."""
+    """Recomputes one entry of both operators, for `Counterexample.replay`."""
 
     claimed: Operator
     actual: Operator
@@ -393,32 +412,32 @@ class _Entries:
     column: tuple[int, ...]
 
     def entries(self) -> tuple[Polynomial, Polynomial]:
-        """Both entries as polynomials in the weights."""
+        """Return both entries as polynomials in the weights."""
         return (
             entry(self.claimed, self.row, self.column),
             entry(self.actual, self.row, self.column),
         )
 
     def __call__(self) -> tuple[Any, Any]:
-        """Both entries as numbers, with a different prime for each weight."""
+        """Return both entries as numbers, with a different prime for each weight."""
         return prime_values(*self.entries())
 
 
 @dataclass(frozen=True)
 class _Shapes:
-    """Replays a counterexample: the shapes of both sides."""
+    """Recomputes the shapes of both operators, for `Counterexample.replay`."""
 
     claimed: Operator
     actual: Operator
 
     def __call__(self) -> tuple[Any, Any]:
-        """Both pairs (in_shape, out_shape)."""
+        """Return the pair (in_shape, out_shape) of each operator."""
         claimed, actual = self.claimed, self.actual
         return (claimed.in_shape, claimed.out_shape), (actual.in_shape, actual.out_shape)
 
 
 def entry(operator: Operator, row: tuple[int, ...], column: tuple[int, ...]) -> Polynomial:
-    """One entry of the matrix as a polynomial in the weights."""
+    """Return one entry of the matrix as a polynomial in the weights."""
     index = _flat(row, operator.out_shape)
     return Polynomial.of(
         exact_row(operator, index, Polynomial.of).get(_flat(column, operator.in_shape), 0)
@@ -433,7 +452,7 @@ def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
 
 
 def prime_values(*values: Polynomial) -> tuple[Any, ...]:
-    """The values of polynomials at different primes for all symbols, in order of name.
+    """Return the values of polynomials where each symbol, in order of names, is another prime.
 
     Larger primes are tried while different polynomials have the same value.
     """
@@ -452,8 +471,8 @@ def prime_values(*values: Polynomial) -> tuple[Any, ...]:
     return numbers
 
 
-def _number(value: Any) -> Any:
-    """A SymPy number as a Python number, where it is rational."""
+def _number(value: sympy.Expr) -> Any:
+    """Return a rational SymPy number as a Python number, any other expression unchanged."""
     if value.is_Integer:
         return int(value)
     return Fraction(int(value.p), int(value.q)) if value.is_Rational else value
@@ -482,4 +501,4 @@ def _decide_numbers(first: Operator, second: Operator, claim: Claim, domain: Dom
 
 
 MOST_COMPARED = 20_000_000
-"""The number of entries of two matrices that are compared one by one."""
+"""The number of entries that two matrices may have to be compared entry by entry."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from convalg.arguments import a_kind
-from convalg.axis import Axis, Boundary
+from convalg.axis import Axis, Boundary, Size
 from convalg.errors import ArgumentError, KindError
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Convolution, Diagonal, Selection
@@ -30,21 +29,27 @@ def equivariant(
 ) -> Verdict:
     """Decide whether shifting the input shifts the output: A S = S' A.
 
-    The samples that a shift moves in are zeros, or those of the other end where the boundary of
-    the operator is circular. The first axis of a pooling is taken as channels when the pooling
-    leaves it unchanged.
+    S and S' move in zeros, or the samples from the other end if the boundary of all axes is
+    circular. If a pooling leaves its first axis unchanged, that axis counts as channels.
 
     Args:
-        operator: a single correlation, convolution or pooling.
-        shift: the number of samples that the input moves, an int or symbol, or one per axis.
-        out_shift: that of the output; equal to `shift` unless given.
-        interior: compare only outputs further from the border than the shift and the padding.
-        ranges, budget: as for `equal`.
+        operator: a single correlation, convolution or pooling, also with symbolic sizes.
+        shift: the number of samples by which S moves the input to higher indices: an int, a
+            symbol, or one of them per spatial axis.
+        out_shift: the number of samples by which S' moves the output; `shift` unless given.
+        interior: whether to compare only the outputs that are left after |out_shift| plus the
+            padding is cropped at both ends of each axis.
+        ranges: the values of symbolic strides and dilations, as in `ca.prove.equal`.
+        budget: the number of isl operations that the proof may use, as in `ca.prove.equal`.
+
+    Returns:
+        A verdict; if the claim is refuted, its hint is another `out_shift`, a multiple of the
+        stride, or `interior=True`, where one of these makes the claim true.
 
     Raises:
-        KindError: unless the operator is a single layer or pooling.
+        KindError: unless the operator is a single layer or pooling and `interior` is a bool.
         ShapeError: when a shift does not have one value per spatial axis.
-        ArgumentError: as for `equal`.
+        ArgumentError: as in `ca.prove.equal`.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -86,7 +91,7 @@ def equivariant(
 
 
 def _one_layer(operator: object) -> Geometry:
-    """The geometry of a layer or pooling, also of one that is multiplied by a factor."""
+    """Return the geometry of a layer or pooling, which may be multiplied by a factor."""
     match operator:
         case Convolution(geometry=geometry):
             return geometry
@@ -97,8 +102,8 @@ def _one_layer(operator: object) -> Geometry:
                 return Geometry(tuple(rest), first.in_size, first.in_size, first.in_size)
             return operator.geometry
     raise KindError(
-        f"equivariant takes a single correlation, convolution or pooling, not {operator!r}: call "
-        f"simplify() first"
+        f"equivariant is decided for a single correlation, convolution or pooling, not "
+        f"{operator!r}: call simplify() first"
     )
 
 
@@ -107,13 +112,15 @@ def _is_reshape(operator: Selection) -> bool:
     return (own.in_shape, own.out_shape) != (operator.in_shape, operator.out_shape)
 
 
-def _shift(shape: Any, steps: Any, circular: bool, channels: Any) -> Operator:
+def _shift(
+    shape: tuple[Size, ...], steps: tuple[Size, ...], circular: bool, channels: Size | None
+) -> Operator:
     boundary: Boundary = "circular" if circular else "zeros"
     return shift_operator(shape, steps, boundary=boundary, channels=channels)
 
 
 def _equivariance_hint(operator: Operator, shift: object, out_shift: object, interior: bool) -> str:
-    """A confirmed change that makes the claim true, or an empty string."""
+    """Return a confirmed change that makes the claim true, or an empty string."""
     strides = {axis.stride for axis in _one_layer(operator).axes}
     if out_shift is None and isinstance(shift, int) and len(strides) == 1:
         (stride,) = strides

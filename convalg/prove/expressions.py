@@ -1,7 +1,7 @@
-"""Operators written as text, for the command line: a small grammar of the public names.
+"""Operators written as text, for the command line, in a small grammar of the public names.
 
-Python evaluates none of the text: it is parsed to a syntax tree, and a node that is not listed here
-is an error. Any other name is a symbol for a size.
+The text is parsed to a syntax tree and never evaluated by Python; a node that is not listed here is
+an error. A name that is not listed is a symbol for a size.
 
     correlation(n, kernel(K), padding=p).T
     downsample(n - K + 1, 2) @ correlation(n, kernel(K))
@@ -65,27 +65,28 @@ LARGEST = 10**6
 
 
 def parse(text: str) -> Operator:
-    """Return the operator that a text describes.
+    """Return the operator that an expression in the public names describes.
 
-    Raises: ArgumentError for a text that is not an expression in the public names.
+    Raises: ArgumentError for text that is not such an expression, KindError for operations on
+    values that do not support them, and the errors of the public functions.
 
     >>> parse("correlation(n, kernel(K)).T")
     transposed_correlation(n - K + 1, kernel(K))
     """
     if len(text) > LONGEST:
-        raise ArgumentError(f"the expression has {len(text)} characters, more than {LONGEST}")
+        raise ArgumentError(f"the expression has {len(text)} characters; use at most {LONGEST}")
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ArgumentError(f"{text!r} is not an expression: {error}") from None
+        raise ArgumentError(f"{text!r} is not a Python expression: {error}") from None
     try:
         value = _value(tree.body)
     except (TypeError, AttributeError, IndexError, ZeroDivisionError) as error:
         if isinstance(error, ConvalgError):
             raise
-        raise ArgumentError(f"{text!r} does not give an operator: {error}") from None
+        raise ArgumentError(f"{text!r} cannot be evaluated to an operator: {error}") from None
     if not isinstance(value, Operator):
-        raise ArgumentError(f"{text!r} is not an operator, but {value!r}")
+        raise ArgumentError(f"{text!r} must describe an operator, but its value is {value!r}")
     return value
 
 
@@ -110,8 +111,8 @@ def _value(node: ast.expr) -> Any:
         case ast.Call():
             return _call(node)
     raise ArgumentError(
-        f"{ast.unparse(node)!r} is not allowed here: use public names, symbols, numbers, "
-        f"+ - * // @, .T, .kernel and .out_shape"
+        f"{ast.unparse(node)!r} is not allowed in an expression: use public names, symbols, "
+        f"numbers, + - * // @, .T, .kernel and .out_shape"
     )
 
 
@@ -123,20 +124,20 @@ def _name(name: str) -> Any:
     if name in NAMES:
         return named(name)
     if not name.isascii():
-        raise ArgumentError(f"{name!r} cannot name a size: use ASCII letters")
+        raise ArgumentError(f"{name!r} cannot be the name of a size: use ASCII letters")
     return sizes(name)[0]
 
 
 def _operator(value: object, name: str) -> Any:
     if isinstance(value, (Operator, SymbolicKernel)):
         return value
-    raise KindError(f".{name} needs an operator, not {value!r}")
+    raise KindError(f".{name} is an attribute of operators, not of {value!r}")
 
 
 def _shape(value: object) -> tuple[Any, ...]:
     if isinstance(value, tuple):
         return value
-    raise KindError(f"only a shape can be indexed, not {value!r}")
+    raise KindError(f"only a shape, such as A.out_shape, can be indexed, not {value!r}")
 
 
 def _call(node: ast.Call) -> Any:
@@ -156,5 +157,6 @@ def _call(node: ast.Call) -> Any:
         case ast.Attribute(value=inner, attr=name) if name in _METHODS:
             return getattr(_operator(_value(inner), name), name)(*arguments, **options)
     raise ArgumentError(
-        f"{ast.unparse(node.func)!r} is not a function here; there are {', '.join(sorted(MAKERS))}"
+        f"{ast.unparse(node.func)!r} is not a function of expressions; use one of "
+        f"{', '.join(sorted(MAKERS))}"
     )

@@ -23,9 +23,10 @@ Change: TypeAlias = Callable[[], Convolution | None]
 def repair(
     actual: Operator, claimed: Operator, proves: Callable[[Operator, Operator, str], bool]
 ) -> str:
-    """Return a change that makes the claim true, or "" where no known mistake explains it.
+    """Return the hint for a change that makes the claim true, or "" if there is none.
 
-    Every hint is confirmed: `proves` shows that the corrected operator equals the actual one.
+    Only known mistakes are tried, and `proves` must show that the corrected operator is equal to
+    the actual one.
     """
     for hint, corrected in _corrected(actual, claimed):
         if len(corrected.in_shape) == len(actual.in_shape) and proves(actual, corrected, hint):
@@ -49,7 +50,7 @@ def _corrected(actual: Operator, claimed: Operator) -> Iterator[tuple[str, Opera
 
 
 def _changes(layer: Convolution, actual: Operator) -> Iterator[tuple[str, Change]]:
-    """Yield each hint and a function that makes the changed layer (None if there is none)."""
+    """Yield each hint with a function that returns the changed layer, or None if there is none."""
     full = tuple(range(len(layer.geometry.axes)))
     yield "flip the kernel", lambda: _flipped(layer, full)
     for subset in chain.from_iterable(combinations(full, k) for k in range(1, len(full))):
@@ -90,7 +91,7 @@ def _swapped(layer: Convolution) -> Convolution | None:
 
 
 def _with_padding(layer: Convolution) -> Convolution | None:
-    """The layer with padding d (k - 1) - p on both sides."""
+    """Return the layer with padding d (k - 1) - p on both sides; None for a strided layer."""
     axes = []
     for axis in layer.geometry.axes:
         if not (isinstance(axis.stride, int) and axis.stride == 1):
@@ -102,7 +103,7 @@ def _with_padding(layer: Convolution) -> Convolution | None:
 
 
 def _with_remainder(layer: Convolution, actual: Operator) -> Convolution | None:
-    """The strided layer whose inputs are as long as the output of the actual operator, an A^T."""
+    """Return the strided layer whose input has the size of the output of the actual A^T."""
     lead = 1 if layer.geometry.has_channels else 0
     if all(axis.stride == 1 for axis in layer.geometry.axes):
         return None

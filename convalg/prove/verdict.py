@@ -25,10 +25,16 @@ IDENTITY = "exact polynomial identity, entry by entry"
 class Counterexample:
     """The smallest case in which a claim fails.
 
-    `sizes`: the value of each symbolic size. `row_index`, `column_index`: the index of the entry
-    in the output and input arrays, None where the shapes differ or no input is named; `row` and
-    `column` are the same as integers, the row and column of the matrix. `claimed` and `actual`:
-    the two exact values. `inputs`: the inputs that a function was run on.
+    Attributes:
+        sizes: the value of each symbolic size, by its name.
+        row_index: the index of the entry in the output array; None where the shapes differ.
+        column_index: the index of the entry in the input array; None where the shapes differ or
+            the difference does not belong to one input.
+        claimed: the exact value that the claim states.
+        actual: the exact value that was found.
+        inputs: the inputs that a function was run on, by their names.
+        evaluate: recomputes (claimed, actual), or None; see `replay`.
+        shapes: the shapes of the output and input arrays, or None.
 
     >>> import convalg as ca
     >>> A = ca.correlation(4, ca.kernel(2))
@@ -50,19 +56,19 @@ class Counterexample:
 
     @property
     def row(self) -> int | None:
-        """The row of the matrix: the row-major position in the output."""
+        """The row of the matrix: the row-major position of `row_index`, or None."""
         return _position(self.row_index, self.shapes and self.shapes[0])
 
     @property
     def column(self) -> int | None:
-        """The column of the matrix: the row-major position in the input."""
+        """The column of the matrix: the row-major position of `column_index`, or None."""
         return _position(self.column_index, self.shapes and self.shapes[1])
 
     def replay(self) -> tuple[Any, Any]:
         """Return (claimed, actual) as numbers, recomputed from the two sides of the claim.
 
-        Each weight is replaced by a different prime, so that values that differ as polynomials
-        differ here too.
+        Each weight is replaced by a different prime, so that two different polynomials have two
+        different values.
         """
         return self.evaluate() if self.evaluate else (self.claimed, self.actual)
 
@@ -81,11 +87,15 @@ class Counterexample:
 class Verdict:
     """The answer to a claim; true in a boolean context only when it is proved.
 
-    `status`: "proved", "refuted" or "unknown". `statement`: the claim, as text or as a function
-    that writes it. `scope`: the sizes that the claim is about. `method`: the decision procedure
-    or identity used. `counterexample`: where the claim fails, or None. `hint`: a confirmed change
-    that makes a refuted claim true, or "". `reason`: why the answer is unknown. `domain`: the
-    conditions of the scope, for claims about operators.
+    Attributes:
+        status: "proved", "refuted" or "unknown".
+        statement: the claim, as text or as a function that returns the text; see `claim`.
+        scope: the sizes that the claim is about, as text.
+        method: the decision procedure or the identity that was used.
+        counterexample: where the claim fails, or None.
+        hint: a confirmed change that makes a refuted claim true, or "".
+        reason: why the status is "unknown", or "".
+        domain: the conditions of the scope, for claims about operators; otherwise None.
 
     >>> import convalg as ca
     >>> A = ca.correlation(4, ca.kernel(2))
@@ -124,7 +134,15 @@ class Verdict:
         return html.answer(holds, repr(self))
 
     def explain(self) -> str:
-        """Return a few lines of text: claim, status, scope, method, counterexample and hint."""
+        """Return the claim, status, scope, counterexample, method and hint as lines of text.
+
+        >>> import convalg as ca
+        >>> n = ca.sizes("n")[0]
+        >>> print(ca.prove.equal(ca.shift(n, 1).T, ca.shift(n, -1)).explain())
+        Claim: shift(n, -1) = shift(n, -1)
+        Proved for all n >= 1.
+        Method: Presburger arithmetic (isl): the sets of triples (row, column, weight) compared.
+        """
         lines = [f"Claim: {self.claim}", f"{self.status.capitalize()} for {self.scope}."]
         if self.status == "refuted":
             lines[1] = "Refuted."
@@ -138,7 +156,7 @@ class Verdict:
 
 
 def _position(index: tuple[int, ...] | None, shape: tuple[int, ...] | None) -> int | None:
-    """The row-major position of an index; for a single axis, the index itself."""
+    """Return the row-major position of an index; for a single axis, the index itself."""
     if index is None or (shape is None and len(index) != 1):
         return None
     position = 0
@@ -152,7 +170,7 @@ def _index(index: tuple[int, ...]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Plain text as LaTeX text, with the characters that LaTeX interprets escaped.
+    """Return plain text as LaTeX text: special characters are escaped, >= and <= are signs.
 
     >>> escaped("n >= K_1 & 2%")
     'n $\\\\ge$ K\\\\_1 \\\\& 2\\\\%'

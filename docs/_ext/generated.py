@@ -32,7 +32,7 @@ def _theorem(name: str) -> list[str]:
         f"Verdict\n: {_verdict(theorem.prove())}",
         "",
     ]
-    lines += ["Decided", *(f": {_plain(part.claim)}\n" for part in theorem.parts)]
+    lines += ["Claims", *(f": {_plain(part.claim)}\n" for part in theorem.parts)]
     outside = theorem.outside()
     if outside is not None:
         lines += [f"Just outside\n: *{_plain(outside.claim)}*: {_verdict(outside)}", ""]

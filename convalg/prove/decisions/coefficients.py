@@ -1,16 +1,16 @@
 """Coefficients in one canonical form: rational functions of symbols over algebraic numbers.
 
 Two such coefficients are equal exactly when the numerator of their difference is the zero
-polynomial, which SymPy's polynomials decide. Coefficients that have no such form, like sin(1),
-sqrt(x) of a symbol or a symbol that does not commute, are rejected: nothing follows from their
-difference.
+polynomial, which SymPy's polynomials decide. Coefficients without such a form, such as sin(1), the
+root of a symbol, or a symbol that does not commute, are rejected: whether their difference is zero
+cannot be decided.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,14 +19,17 @@ from convalg.operators.tree import Operator, Scaled, leaves
 from convalg.prove.decisions.polynomials import Polynomial, is_read_as_written
 from convalg.size import is_symbolic
 
+if TYPE_CHECKING:
+    import sympy
+
 MOST_RADICALS = 3
-"""The number of roots in one coefficient; with more, the number field is slow to construct."""
+"""The number of roots that a coefficient may contain; more make the number field too slow."""
 
 
 def entries_of(operator: Operator) -> list[Any]:
-    """Return each factor and weight of an operator that is not a machine number, once.
+    """Return the distinct factors and weights of an operator that are floats or Python objects.
 
-    Weights of a symbolic kernel (`ca.kernel`) are independent symbols and are left out.
+    The weights of a symbolic kernel (`ca.kernel`) are independent symbols and are left out.
     """
     entries: dict[int, Any] = {}
     stack = [operator]
@@ -42,7 +45,7 @@ def entries_of(operator: Operator) -> list[Any]:
     return list(entries.values())
 
 
-def check_canonical(entries: Iterable[Any]) -> None:
+def check_canonical(entries: Iterable[object]) -> None:
     """Raise UndecidableError for a coefficient that has no canonical form."""
     for value in entries:
         if is_symbolic(value) and not _is_canonical(value):
@@ -54,7 +57,7 @@ def check_canonical(entries: Iterable[Any]) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _is_canonical(value: Any) -> bool:
+def _is_canonical(value: sympy.Expr) -> bool:
     import sympy
 
     match value:
@@ -67,16 +70,16 @@ def _is_canonical(value: Any) -> bool:
         case sympy.Pow() if value.exp.is_Integer:
             return _is_canonical(value.base)
         case sympy.Pow() if value.exp.is_Rational:
-            # A root without symbols under it is an algebraic number.
+            # A root is an algebraic number only if there is no symbol under it.
             return bool(value.is_number and value.is_real and _is_canonical(value.base))
         case sympy.floor() | sympy.Max() | sympy.Min():
-            # Of integer symbols it is a size, which the sets of sizes decide.
+            # With integer symbols this is a size, and sets of sizes decide its equality.
             return all(symbol.is_integer for symbol in value.free_symbols)
     return bool(value.is_number and value.is_real and value.is_algebraic)
 
 
 def is_zero(value: Polynomial) -> bool:
-    """Whether a sum of products of canonical coefficients is zero wherever it is defined.
+    """Return whether a polynomial in canonical coefficients is zero wherever it is defined.
 
     Raises: UndecidableError where there are too many roots to decide.
 
@@ -92,8 +95,8 @@ def is_zero(value: Polynomial) -> bool:
     return bool(numerator(value) == 0)
 
 
-def numerator(value: Polynomial) -> Any:
-    """The numerator over a common denominator, in an expanded canonical form: 0 if it vanishes.
+def numerator(value: Polynomial) -> sympy.Expr:
+    """Return the numerator over a common denominator in expanded canonical form: 0 if it vanishes.
 
     Raises: UndecidableError where there are too many roots to decide.
     """
@@ -119,29 +122,29 @@ def numerator(value: Polynomial) -> Any:
     return sympy.Poly(above, *symbols, extension=True).as_expr()
 
 
-def poles(entries: Iterable[Any]) -> list[Any]:
-    """The factors of the denominators of coefficients: where one vanishes, there is no value.
+def poles(entries: Iterable[object]) -> list[sympy.Expr]:
+    """Return the factors of the denominators of coefficients, which must not be zero.
 
     >>> import sympy
     >>> K = sympy.Symbol("K")
     >>> poles([1 / (K - 1), 3 / K**2, K])
     [K - 1, K]
     """
-    distinct: dict[Any, None] = {}
+    distinct: dict[sympy.Expr, None] = {}
     for value in entries:
-        if is_symbolic(value) and value.free_symbols:
+        if is_symbolic(value):
             distinct.update(dict.fromkeys(_poles(value)))
     return list(distinct)
 
 
 @lru_cache(maxsize=1024)
-def _poles(value: Any) -> tuple[Any, ...]:
+def _poles(value: sympy.Expr) -> tuple[sympy.Expr, ...]:
     import sympy
 
     bases = [
         power.base for power in value.atoms(sympy.Pow) if power.exp.is_number and power.exp < 0
     ]
-    distinct: dict[Any, None] = {}
+    distinct: dict[sympy.Expr, None] = {}
     for base in bases:
         below = sympy.fraction(sympy.together(base))[0]
         if below.free_symbols:
@@ -149,11 +152,12 @@ def _poles(value: Any) -> tuple[Any, ...]:
     return tuple(factor for factor in distinct if factor.free_symbols)
 
 
-def factors(value: Any, sizes: frozenset[Any]) -> list[list[Any]]:
-    """A numerator as conditions on sizes: it vanishes where every listed product vanishes.
+def factors(value: sympy.Expr, sizes: frozenset[sympy.Symbol]) -> list[list[sympy.Expr]]:
+    """Return conditions on sizes: a numerator vanishes where every listed product vanishes.
 
-    Every monomial in the symbols that are not sizes has a coefficient in the sizes, and all of
-    these must vanish; each is listed by its factors.
+    The numerator is a polynomial in the symbols that are not sizes. It vanishes where all its
+    coefficients, which are expressions in the sizes, vanish. Each coefficient is returned as the
+    list of its factors.
 
     >>> import sympy
     >>> n, a = sympy.symbols("n a")
@@ -175,6 +179,7 @@ def factors(value: Any, sizes: frozenset[Any]) -> list[list[Any]]:
     return products
 
 
-def rounded_floats(entries: Iterable[Any]) -> list[float]:
-    """The floats that are read as a different number: the simplest fraction that rounds to them."""
-    return [value for value in entries if not is_read_as_written(value)]
+def rounded_floats(entries: Iterable[object]) -> list[float | np.floating[Any]]:
+    """Return the floats that are not exactly the simplest fraction that rounds to them."""
+    floats = (value for value in entries if isinstance(value, (float, np.floating)))
+    return [value for value in floats if not is_read_as_written(value)]

@@ -1,7 +1,7 @@
 """The domain of a claim: the sizes at which both sides exist, as a set and as text.
 
-Every condition comes from the constructors themselves (`spec.require`), so that a family exists
-exactly in its domain; poles of coefficients are excluded.
+Every condition is a precondition of a constructor (`size.require`), so that a family exists exactly
+in its domain. Sizes at which a coefficient has a pole are excluded.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import islpy
 from islpy import dim_type
 
-from convalg.axis import holds
+from convalg.axis import Size, holds
 from convalg.errors import UndecidableError
 from convalg.operators.families import conditions_of
 from convalg.operators.leaves import Convolution, Patches, Selection
@@ -25,30 +25,36 @@ from convalg.prove.decisions import coefficients
 from convalg.prove.decisions.polynomials import rational
 from convalg.size import Condition, is_symbolic, substituted, written
 
-MOST_COMBINATIONS = 64
-"""With at most this many values of strides and dilations, redundant conditions are left out."""
+if TYPE_CHECKING:
+    import sympy
 
-Swept = tuple[tuple[Any, tuple[int, ...]], ...]
+MOST_COMBINATIONS = 64
+"""Redundant conditions are left out for at most this many combinations of swept values."""
+
+Swept: TypeAlias = "tuple[tuple[sympy.Symbol, tuple[int, ...]], ...]"
+"""Symbols for which single values are decided, each with these values."""
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Conditions on symbols: `limits` are not negative, `poles` are not zero.
+    """Conditions on symbolic sizes.
 
-    `symbols`: the symbols of sizes, in order. `notes`: further statements of a scope, such as
-    that the border folds at most once. `swept`: symbols for which single values are decided, and
-    these values.
+    `symbols`: the symbols of sizes, in order. `limits`: conditions whose values must not be
+    negative. `poles`: expressions that must not be zero. `notes`: additional sentences of the
+    scope, such as that the border folds at most once. `swept`: the symbols that are decided value
+    by value, with these values.
     """
 
-    symbols: tuple[Any, ...] = ()
+    symbols: tuple[sympy.Symbol, ...] = ()
     limits: tuple[Condition, ...] = ()
-    poles: tuple[Any, ...] = ()
+    poles: tuple[sympy.Expr, ...] = ()
     notes: tuple[str, ...] = ()
     swept: Swept = ()
 
     @classmethod
     def of(cls, *operators: Operator) -> Domain:
-        """The domain in which all the given operators exist."""
+        """Return the domain in which all the given operators exist."""
         limits: dict[Any, Condition] = {}
         entries: list[Any] = []
         for operator in operators:
@@ -70,9 +76,9 @@ class Domain:
         )
 
     def meet(self, other: Domain) -> Domain:
-        """The intersection of two domains."""
+        """Return the intersection of two domains."""
 
-        def union(first: Iterable[Any], second: Iterable[Any]) -> tuple[Any, ...]:
+        def union(first: Iterable[Item], second: Iterable[Item]) -> tuple[Item, ...]:
             return tuple(dict.fromkeys((*first, *second)))
 
         return Domain(
@@ -85,7 +91,7 @@ class Domain:
 
     @cached_property
     def points(self) -> islpy.Set:
-        """The sizes as a set of parameters, for isl.
+        """The sizes of the domain as an isl set of parameters.
 
         Raises: UndecidableError where a condition is not affine in the sizes.
         """
@@ -97,23 +103,23 @@ class Domain:
         return points
 
     def holds_at(self, sizes: Mapping[Any, int]) -> bool:
-        """Whether the given sizes are in the domain."""
+        """Return whether the given sizes, by symbol, are in the domain."""
         return all(not holds(substituted(c.value, sizes) < 0) for c in self.limits) and not any(
             substituted(pole, sizes) == 0 for pole in self.poles
         )
 
     def __str__(self) -> str:
-        """The domain as text: redundant conditions are left out, chains are joined."""
+        """Return the domain as text, without redundant conditions and with chains of >=."""
         return _scope_text(self)
 
 
-def domain_set(limits: Iterable[Any], symbols: Iterable[Any]) -> islpy.Set:
-    """The sizes at which all limits are non-negative, as a set of parameters."""
+def domain_set(limits: Iterable[Size], symbols: Iterable[sympy.Symbol]) -> islpy.Set:
+    """Return the sizes at which all limits are non-negative, as an isl set of parameters."""
     return _points(tuple(limits), tuple(symbols))
 
 
-def scope_of(limits: Iterable[Any], symbols: Iterable[Any]) -> str:
-    """Conditions `limit >= 0` as text.
+def scope_of(limits: Iterable[Size], symbols: Iterable[sympy.Symbol]) -> str:
+    """Return the conditions `limit >= 0` as the text of a domain.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -123,7 +129,7 @@ def scope_of(limits: Iterable[Any], symbols: Iterable[Any]) -> str:
     return str(Domain(tuple(symbols), tuple(Condition(value) for value in limits)))
 
 
-def _points(limits: tuple[Any, ...], symbols: tuple[Any, ...]) -> islpy.Set:
+def _points(limits: tuple[Size, ...], symbols: tuple[sympy.Symbol, ...]) -> islpy.Set:
     values = (*limits, *symbols)
     every = [f"{text(value)} >= 0" for value in values]
     return islpy.Set(f"{parameters(*values)}{{ : {' and '.join(every) or '0 = 0'} }}")
@@ -137,8 +143,8 @@ def _is_affine(value: object) -> bool:
     return True
 
 
-def _affine(value: Any) -> Any:
-    """The same condition `value >= 0` on integers, without a floor and divided by its content.
+def _affine(value: Size) -> sympy.Expr:
+    """Return a condition `value >= 0` on integers without its floor, divided by its content.
 
     Rule: floor(a / b) + c >= 0 means a + b c >= 0, and c - floor(a / b) >= 0 means
     b (c + 1) - a - 1 >= 0; 2 n - 3 >= 0 means n - 2 >= 0.
@@ -164,7 +170,7 @@ def _affine(value: Any) -> Any:
 
 @lru_cache(maxsize=256)
 def _scope_text(domain: Domain) -> str:
-    """The text of a domain, cached since many claims are about the same family."""
+    """Return the text of a domain; cached, since many claims are about the same family."""
     limits: dict[Any, Condition] = {}
     for condition in (*domain.limits, *(Condition(symbol) for symbol in domain.symbols)):
         limits.setdefault(_affine(condition.value), condition)
@@ -181,8 +187,8 @@ def _scope_text(domain: Domain) -> str:
     return "; ".join([scope, *notes, *domain.notes])
 
 
-def _irredundant(values: list[Any], swept: Swept) -> list[Any]:
-    """The limits without those that follow from the others, for all swept values."""
+def _irredundant(values: list[sympy.Expr], swept: Swept) -> list[sympy.Expr]:
+    """Return the limits that do not follow from the others, for all swept values."""
     combinations = list(_combinations(swept))
     if len(combinations) > MOST_COMBINATIONS:
         return values
@@ -195,7 +201,7 @@ def _irredundant(values: list[Any], swept: Swept) -> list[Any]:
     return kept
 
 
-def _is_linear(value: Any) -> bool:
+def _is_linear(value: sympy.Expr) -> bool:
     """Whether a condition is a sum of multiples of symbols."""
     from sympy import Add, Pow
 
@@ -204,22 +210,22 @@ def _is_linear(value: Any) -> bool:
     )
 
 
-def _combinations(swept: Swept) -> Iterator[dict[Any, int]]:
+def _combinations(swept: Swept) -> Iterator[dict[sympy.Symbol, int]]:
     names = [symbol for symbol, _ in swept]
     for chosen in product(*(values for _, values in swept)):
         yield dict(zip(names, chosen, strict=True))
 
 
-def _follows(value: object, rest: list[Any], numbers: Mapping[Any, int]) -> bool:
-    """Whether `value >= 0` follows from the rest; False where isl cannot decide it."""
+def _follows(value: Size, rest: list[sympy.Expr], numbers: Mapping[sympy.Symbol, int]) -> bool:
+    """Whether `value >= 0` follows from `rest` being non-negative; False if isl cannot decide."""
     given = (substituted(v, numbers) for v in rest)
     symbolic = tuple(v for v in given if (is_symbolic(v) and v.free_symbols) or not holds(v >= 0))
     return _implied(substituted(value, numbers), symbolic)
 
 
 @lru_cache(maxsize=1024)
-def _implied(claim: object, given: tuple[Any, ...]) -> bool:
-    """`_follows` after substitution, cached: most swept values give the same conditions."""
+def _implied(claim: Size, given: tuple[Size, ...]) -> bool:
+    """`_follows` after substitution; cached, since most swept values imply the same conditions."""
     try:
         space = parameters(claim, *given)
         others = " and ".join(f"{text(v)} >= 0" for v in given) or "0 = 0"
@@ -229,8 +235,8 @@ def _implied(claim: object, given: tuple[Any, ...]) -> bool:
         return False
 
 
-def _affine_limits(values: list[Any], symbols: tuple[Any, ...]) -> list[Any]:
-    """The domain as affine limits if isl finds it to be a single polyhedron, else none."""
+def _affine_limits(values: list[sympy.Expr], symbols: tuple[sympy.Symbol, ...]) -> list[sympy.Expr]:
+    """Return affine limits of the domain if it is a single polyhedron, else an empty list."""
     if not all(map(_is_affine, values)):
         return []
     parts = domain_set(values, ()).coalesce().get_basic_sets()
@@ -248,7 +254,7 @@ def _affine_limits(values: list[Any], symbols: tuple[Any, ...]) -> list[Any]:
 
 
 def _pole_text(domain: Domain) -> list[str]:
-    """The poles that can occur at sizes of the domain, as inequations."""
+    """Return inequations for the poles that can occur at sizes of the domain."""
     import sympy
 
     sizes = set(domain.symbols)
@@ -282,8 +288,8 @@ def _pole_text(domain: Domain) -> list[str]:
     return inequations
 
 
-def _sides(value: Any) -> tuple[str, str]:
-    """Both sides of `left >= right`, without a minus sign on either side."""
+def _sides(value: sympy.Expr) -> tuple[str, str]:
+    """Return both sides of `left >= right` as text without leading minus signs."""
     left: list[Any] = []
     right: list[Any] = []
     for term in value.as_ordered_terms():
@@ -291,12 +297,12 @@ def _sides(value: Any) -> tuple[str, str]:
     return _sum_text(left), _sum_text([-term for term in right])
 
 
-def _sum_text(terms: list[Any]) -> str:
+def _sum_text(terms: list[sympy.Expr]) -> str:
     ordered = sorted(terms, key=lambda t: (t.is_number, sorted(map(str, t.free_symbols))))
     return " + ".join(map(_term_text, ordered)) or "0"
 
 
-def _term_text(term: Any) -> str:
+def _term_text(term: sympy.Expr) -> str:
     factor, rest = term.as_coeff_Mul()
     if rest.is_Symbol and factor.is_Integer and factor != 1:
         return f"{factor}{rest}"
@@ -304,7 +310,7 @@ def _term_text(term: Any) -> str:
 
 
 def _one_fraction(part: object) -> Any:
-    """A floor as a symbol whose name is its text with one fraction: floor((n - K)/s)."""
+    """Return a floor as a symbol whose name has a single fraction: floor((n - K)/s)."""
     import sympy
 
     if not isinstance(part, sympy.floor):
@@ -334,13 +340,12 @@ def _range_text(values: tuple[int, ...]) -> str:
     return str(list(values))
 
 
-def swept_symbols(operator: Operator) -> set[Any]:
-    """The symbols in strides and dilations, whose products with an index are not Presburger."""
-    symbols: set[Any] = set()
+def swept_symbols(operator: Operator) -> set[sympy.Symbol]:
+    """Return the symbols in strides and dilations: their products with indices are not affine."""
+    symbols: set[sympy.Symbol] = set()
     for leaf in leaves(operator):
         if isinstance(leaf, (Convolution, Patches, Selection)):
             for axis in leaf.geometry.axes:
-                steps: tuple[Any, ...] = (axis.stride, axis.dilation)
-                for value in steps:
-                    symbols |= value.free_symbols if is_symbolic(value) else set()
+                for value in (axis.stride, axis.dilation):
+                    symbols |= getattr(value, "free_symbols", set())
     return symbols

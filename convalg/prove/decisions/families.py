@@ -1,9 +1,9 @@
-"""Deciding families: an operator with symbolic sizes as sets of labelled entries; equality.
+"""The equality of families: operators with symbolic sizes, as sets of labelled entries.
 
-An entry of a product of layers is a sum of products of weights; each such product is one
-integer point (row, column, labels). A family is a list of `Term`s, coefficients times
-parametric sets of points, and two families are equal exactly when every set in their difference
-that has a non-zero coefficient is empty: Presburger arithmetic, decided by isl.
+An entry of a product of layers is a sum of products of weights; each such product is one integer
+point (row, column, labels). A family is a list of `Term`s: coefficients with parametric sets of
+points. Two families are equal exactly when every set of points with a non-zero coefficient in their
+difference is empty. isl decides this, since it is a question of Presburger arithmetic.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, permutations
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import islpy
 import numpy as np
 from islpy import dim_type
 
+from convalg.arrays import Array
+from convalg.axis import Size
 from convalg.errors import ArgumentError, UndecidableError
 from convalg.faces.relation import reshaped, to_isl, triples
 from convalg.geometry import Geometry
@@ -38,17 +40,22 @@ from convalg.prove.decisions.domain import Domain
 from convalg.prove.decisions.polynomials import Polynomial
 from convalg.size import is_symbolic, size_product
 
+if TYPE_CHECKING:
+    import sympy
+
 MOST_WEIGHTS = 100
-"""Numeric kernels have one set per weight: with more weights, symbolic sizes are too slow."""
+"""The number of weights of a numeric kernel, since each of them has its own set of points."""
 MOST_PIECES = 4000
 """The number of terms and pieces of sets that one claim may be split into."""
 BUDGET = 5_000_000
-"""The number of isl operations that one claim may take."""
+"""The number of isl operations that one claim may use."""
+Shapes: TypeAlias = "tuple[tuple[Size, ...], tuple[Size, ...]]"
+"""The shapes of the output and of the input."""
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """coefficient * product of weights, at each point [row, column, labels of each kernel]."""
+    """A coefficient times a product of weights, at points [row, column, labels of each kernel]."""
 
     coefficient: Polynomial
     kernels: tuple[str, ...]
@@ -57,7 +64,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers of dimensions of rows, columns and the labels of each named kernel."""
+    """The numbers of dimensions of rows, columns and the labels of each kernel, by its name."""
 
     rows: int
     columns: int
@@ -65,10 +72,10 @@ class Sizes:
 
 
 def kernels_of(operators: Sequence[Operator]) -> dict[str, SymbolicKernel]:
-    """Return the named kernels of some families.
+    """Return the symbolic kernels of some families by their names.
 
-    Raises: ArgumentError when one name is used for two shapes, or for a symbolic kernel and also
-    for an array of its symbols.
+    Raises: ArgumentError when one name is used for kernels of two shapes, or for a symbolic kernel
+    and also for an array of its symbols.
     """
     named: dict[str, SymbolicKernel] = {}
     for operator in operators:
@@ -93,7 +100,7 @@ def kernels_of(operators: Sequence[Operator]) -> dict[str, SymbolicKernel]:
 
 
 def _spelt_out(operator: Operator) -> set[str]:
-    """The names of kernels whose symbols, such as w0 of w, are entries of an array."""
+    """Return the names of kernels whose symbols, such as w0 of w, are entries of an array."""
     names = set()
     for leaf in leaves(operator):
         values = getattr(leaf, "weights", getattr(leaf, "values", None))
@@ -108,9 +115,9 @@ def _spelt_out(operator: Operator) -> set[str]:
 
 @contextmanager
 def limited(budget: int) -> Iterator[None]:
-    """Limit isl to `budget` operations; inside another limit, the outer one applies.
+    """Limit isl to `budget` operations; within another limit, only the outer limit applies.
 
-    Raises: UndecidableError when they are used up.
+    Raises: UndecidableError when the operations are used up.
     """
     context = islpy.DEFAULT_CONTEXT
     if context.get_max_operations():
@@ -124,7 +131,7 @@ def limited(budget: int) -> Iterator[None]:
         if not _is_exhausted():
             raise
         raise UndecidableError(
-            f"budget exceeded: the claim takes more than {budget} isl operations: give a larger "
+            f"budget exceeded: the claim takes more than {budget} isl operations: pass a larger "
             f"budget=, or use numbers for some sizes"
         ) from None
     finally:
@@ -132,7 +139,7 @@ def limited(budget: int) -> Iterator[None]:
 
 
 def _is_exhausted() -> bool:
-    """Whether isl has no operations left: then every call fails, with an arbitrary message."""
+    """Whether isl has no operations left; every call then fails, with an arbitrary message."""
     try:
         islpy.Set("{ [0] }")
     except islpy.Error:
@@ -141,9 +148,10 @@ def _is_exhausted() -> bool:
 
 
 def terms(operator: Operator, domain: islpy.Set) -> list[Term]:
-    """Return the family as a list of terms.
+    """Return the terms of a family.
 
-    Raises: UndecidableError where the number of entries that a product sums depends on symbols.
+    Raises: UndecidableError where the number of equal products that are added to one entry depends
+    on symbols.
     """
     labels = {name: kernel.ndim for name, kernel in kernels_of([operator]).items()}
 
@@ -210,7 +218,7 @@ def _leaf_terms(leaf: object) -> list[Term]:
 
 
 def _windows(leaf: Selection) -> list[Term]:
-    """The terms of a selection: one set per tap for windows of numeric size, as for kernels."""
+    """Return the terms of a selection: one set per tap for windows of numeric size."""
     taps = leaf.geometry.taps
     if all(size == 1 for size in taps):
         return [Term(Polynomial.of(1), (), to_isl(leaf).wrap().flatten())]
@@ -227,8 +235,8 @@ def _windows(leaf: Selection) -> list[Term]:
     return [Term(Polynomial.of(1), (), to_isl(leaf).wrap().flatten())]
 
 
-def _in_shapes(points: islpy.Set, before: tuple[Any, Any], after: tuple[Any, Any]) -> islpy.Set:
-    """Points [output index, input index] in other shapes with the same numbers of elements."""
+def _in_shapes(points: islpy.Set, before: Shapes, after: Shapes) -> islpy.Set:
+    """Return points [output index, input index] for reshaped outputs and inputs."""
     if before == after:
         return points
     pairs = islpy.Map.from_domain(points)
@@ -238,9 +246,11 @@ def _in_shapes(points: islpy.Set, before: tuple[Any, Any], after: tuple[Any, Any
 
 
 def freed(operator: Operator) -> Operator:
-    """The operator with unknown weights, not ones, in each window sum of symbolic size.
+    """Return the operator with unknown weights instead of ones in window sums of symbolic size.
 
-    A statement that holds for all weights holds for ones. Raises: UndecidableError for a reshape.
+    A claim that holds for all weights holds for ones.
+
+    Raises: UndecidableError for a sum whose input or output is reshaped.
     """
 
     def leaf(node: Operator) -> Operator:
@@ -265,8 +275,8 @@ def _identifier(size: object) -> str:
     return "".join(mark if mark.isalnum() else f"_{ord(mark)}_" for mark in str(size))
 
 
-def _entries(leaf: Operator, values: dict[tuple[int, ...], Any]) -> list[Term]:
-    """One point for each entry, with the points of equal values in one term."""
+def _entries(leaf: Operator, values: dict[tuple[int, ...], object]) -> list[Term]:
+    """Return the terms of listed entries: the indices of equal values are in one term."""
     if len(values) > MOST_WEIGHTS:
         raise UndecidableError(
             f"{leaf!r} has {len(values)} entries, more than the {MOST_WEIGHTS} that can be "
@@ -291,7 +301,7 @@ def _named_layer(leaf: Convolution) -> Term:
 
 
 def _named_patches(leaf: Patches) -> Term:
-    """B(x) of a family: rows are outputs, columns are weights, and the label is the input."""
+    """Return the term of B(x): rows are outputs, columns weights, and labels inputs."""
     geometry = leaf.geometry
     outputs, inputs = len(geometry.out_shape), len(geometry.in_shape)
     taps = len(geometry.kernel_shape)
@@ -328,18 +338,18 @@ def _index_text(value: object) -> str:
 
 
 def _numeric_layer(leaf: Convolution) -> list[Term]:
-    """One set per weight, so that a product of two layers has at most one middle index."""
+    """Return one term per weight, so that a product of two layers has at most one middle index."""
     weights = leaf.weights
     if weights.size > MOST_WEIGHTS:
         raise UndecidableError(
             f"a kernel of {weights.size} numbers is too large for symbolic sizes (at most "
-            f"{MOST_WEIGHTS}): use a symbolic ca.kernel, or numbers for all sizes"
+            f"{MOST_WEIGHTS} numbers): use a symbolic ca.kernel, or numbers for all sizes"
         )
     pairs = zip(weights.ravel(), _each_tap(leaf.geometry, weights), strict=True)
     return [Term(Polynomial.of(value), (), points) for value, points in pairs if value != 0]
 
 
-def _each_tap(geometry: Geometry, weights: Any) -> Iterator[islpy.Set]:
+def _each_tap(geometry: Geometry, weights: Array) -> Iterator[islpy.Set]:
     """Yield the points [output index, input index] of each tap, in the order of the weights."""
     points = triples(geometry)
     start = points.dim(dim_type.set) - weights.ndim
@@ -355,7 +365,7 @@ def _width(kernels: tuple[str, ...], labels: dict[str, int]) -> int:
 
 
 def _product(left: Term, right: Term, first: Sizes, second: Sizes, domain: islpy.Set) -> Term:
-    """All [row, column, labels] that a middle index joins; there must be only one such index."""
+    """Return the term of a product; each entry must have only one middle index."""
     labels = first.labels
     middle, columns = first.columns, second.columns
     left_width, right_width = _width(left.kernels, labels), _width(right.kernels, labels)
@@ -367,17 +377,18 @@ def _product(left: Term, right: Term, first: Sizes, second: Sizes, domain: islpy
     pairs = islpy.Map.from_domain(joined)
     pairs = pairs.move_dims(dim_type.out, 0, dim_type.in_, first.rows, middle)
     if not pairs.is_single_valued():
+        names = ", ".join(left.kernels + right.kernels)
+        products = f"products of weights of {names}" if names else "terms"
         raise UndecidableError(
-            "in a product of these operators, the number of equal entries that are added depends "
-            "on "
-            f"the symbols ({', '.join(left.kernels + right.kernels) or 'no weights'}): use numbers"
+            f"in a product of these operators, the number of equal {products} that are added to "
+            f"one entry depends on the symbolic sizes: use numbers for some of the sizes"
         )
     kept = joined.project_out(dim_type.set, first.rows, middle)
     return Term(left.coefficient * right.coefficient, left.kernels + right.kernels, kept)
 
 
 def _permuted(points: islpy.Set, order: list[int]) -> islpy.Set:
-    """Permute dimensions: dimension k of the result is dimension order[k]."""
+    """Permute the dimensions of points: dimension k of the result is dimension order[k]."""
     if order == list(range(len(order))):
         return points
     names = [f"a{k}" for k in range(len(order))]
@@ -406,7 +417,10 @@ def _outer(left: Term, right: Term, first: Sizes, second: Sizes) -> Term:
 
 
 def _canonical(term: Term, rows_and_columns: int, labels: dict[str, int]) -> list[Term]:
-    """Sort kernels by name; a product with a kernel twice is averaged over their orders."""
+    """Return a term with its kernels sorted by name.
+
+    A term with the same kernel twice becomes the average over the orders of its labels.
+    """
     order = sorted(range(len(term.kernels)), key=lambda k: term.kernels[k])
     starts, start = [], rows_and_columns
     for name in term.kernels:
@@ -459,8 +473,10 @@ def difference(first: Operator, second: Operator, domain: Domain) -> list[islpy.
     return [points for points in apart if not points.is_empty()]
 
 
-def _where_nonzero(coefficient: Polynomial, points: islpy.Set, sizes: frozenset[Any]) -> islpy.Set:
-    """The points at which a coefficient that contains sizes, such as K - 1, is not zero.
+def _where_nonzero(
+    coefficient: Polynomial, points: islpy.Set, sizes: frozenset[sympy.Symbol]
+) -> islpy.Set:
+    """Return the points at which a coefficient that contains sizes, such as K - 1, is not zero.
 
     Raises: UndecidableError when a factor of it is not affine in the sizes.
     """
@@ -479,7 +495,7 @@ def _where_nonzero(coefficient: Polynomial, points: islpy.Set, sizes: frozenset[
 def _add_piece(
     disjoint: list[tuple[Polynomial, islpy.Set]], coefficient: Polynomial, points: islpy.Set
 ) -> None:
-    """Add a piece so that all stay disjoint and the coefficients at each point are summed."""
+    """Add a set of points; the sets stay disjoint, and coefficients at common points are added."""
     rest = points
     for number, (value, other) in enumerate(list(disjoint)):
         common = other.intersect(rest)
@@ -496,13 +512,13 @@ def _add_piece(
 
 
 def smallest(
-    sets: list[islpy.Set], symbols: tuple[Any, ...]
+    sets: list[islpy.Set], symbols: tuple[sympy.Symbol, ...]
 ) -> tuple[int, dict[str, int], tuple[int, ...]]:
-    """The index of the set with the smallest point, its sizes, and the point (() for sizes alone).
+    """Return the smallest point of some sets: the index of its set, its sizes, its coordinates.
 
     Points are ordered by the sum of their sizes, then by the sizes in the order of `symbols`, then
-    by the point itself: the sum and the symbols become leading dimensions, and isl takes the
-    lexmin.
+    by their coordinates; a set of parameters has the coordinates (). The sum and the symbols become
+    the first dimensions, of which isl computes the lexicographic minimum.
     """
     candidates = []
     for number, points in enumerate(sets):
@@ -528,7 +544,7 @@ def smallest(
 
 
 def shapes_differ(first: Operator, second: Operator, domain: Domain) -> islpy.Set | None:
-    """The sizes in the domain at which the shapes differ, or None if they never do."""
+    """Return the sizes of the domain at which the shapes differ, or None if there are none."""
     bad = None
     for one, other in ((first.out_shape, second.out_shape), (first.in_shape, second.in_shape)):
         for a, b in zip(one, other, strict=True):

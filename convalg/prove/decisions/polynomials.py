@@ -1,9 +1,9 @@
-"""Exact polynomials as plain dictionaries, on which identities are decided.
+"""Exact polynomials as dictionaries, which decide identities.
 
 A monomial is a sorted tuple of generators, a polynomial the dictionary from monomials to rational
-coefficients. Sparse dictionaries were several times faster than SymPy's matrices and rings for
-the products that occur in convolutions; SymPy is used for display and for coefficients that are
-not polynomials (`prove.coefficients`).
+coefficients. For the products that occur in convolutions, sparse dictionaries are several times
+faster than SymPy's matrices and rings. SymPy is used for display and for coefficients that are not
+polynomials (`prove.decisions.coefficients`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from convalg.errors import KindError
 from convalg.size import is_symbolic
 
 MOST_PRODUCTS = 4_000_000
-"""The number of products of monomials that one multiplication may take."""
+"""The number of products of monomials that one multiplication may compute."""
 MOST_FACTORS = 2000
 """The number of generators that one monomial may contain."""
 
@@ -35,9 +35,10 @@ class UntraceableError(KindError):
 class Generator(tuple[str, str]):
     """A generator of polynomials, (name, tag); two are equal only if both parts are equal.
 
-    The tag distinguishes generators of the same name: it holds the assumptions of a SymPy symbol,
-    a serial number for an unknown, and the expression itself if that is not a polynomial. Tuples
-    of strings compare and sort fast. `source` is the SymPy expression, or None.
+    The tag distinguishes generators of the same name. It contains the assumptions of a SymPy
+    symbol, a serial number for an unknown, and the expression itself for an expression that is not
+    a polynomial. `source` is the SymPy expression, or None. The base class is a tuple of strings,
+    since these are compared and sorted fast.
     """
 
     source: Any = None
@@ -46,13 +47,14 @@ class Generator(tuple[str, str]):
         return self[0]
 
     def to_sympy(self) -> Any:
-        """The symbol or expression that this generator was made from."""
+        """Return the SymPy symbol or expression that this generator was made from."""
         import sympy
 
         return sympy.Symbol(self[0]) if self.source is None else self.source
 
 
 Monomial = tuple[Generator, ...]
+Coefficient = int | Fraction
 _SERIAL = count()
 
 
@@ -71,17 +73,17 @@ class Polynomial:
     __slots__ = ("terms",)
     __hash__ = None  # type: ignore[assignment]  # values that change are not hashed
 
-    def __init__(self, terms: Mapping[Monomial, Any]) -> None:
+    def __init__(self, terms: Mapping[Monomial, Coefficient]) -> None:
         self.terms = {monomial: value for monomial, value in terms.items() if value}
 
     @classmethod
     def generator(cls, name: str) -> Polynomial:
-        """The polynomial that consists of the SymPy symbol `sympy.Symbol(name)`."""
+        """Return the polynomial that is the SymPy symbol `sympy.Symbol(name)`."""
         return cls({(Generator((name, "")),): 1})
 
     @classmethod
     def unknown(cls, name: str) -> Polynomial:
-        """The polynomial that is a new unknown, different from all others, whatever their names.
+        """Return a new unknown, which differs from all others, also from those of the same name.
 
         >>> x = Polynomial.unknown("x")
         >>> x == x, x == Polynomial.unknown("x"), x == Polynomial.generator("x")
@@ -91,10 +93,10 @@ class Polynomial:
 
     @classmethod
     def of(cls, value: object) -> Polynomial:
-        """A number or a SymPy expression as a polynomial.
+        """Return a number or a SymPy expression as a polynomial.
 
         An expression that is not a polynomial in SymPy symbols, such as a root, becomes a new
-        generator; `prove.coefficients` decides the equality of such coefficients.
+        generator; `prove.decisions.coefficients` decides the equality of such coefficients.
 
         Raises: UntraceableError for a value that is not a finite real number.
         """
@@ -104,8 +106,8 @@ class Polynomial:
             return _from_sympy(value)
         return cls({(): rational(value)})
 
-    def _like(self, other: Polynomial, terms: dict[Monomial, Any]) -> Polynomial:
-        """A polynomial of the more specific of the two classes."""
+    def _like(self, other: Polynomial, terms: dict[Monomial, Coefficient]) -> Polynomial:
+        """Return a polynomial of the more specific of the two classes."""
         if type(self) is type(other) is Polynomial:
             made = object.__new__(Polynomial)
             made.terms = (
@@ -145,10 +147,10 @@ class Polynomial:
             return NotImplemented
         if len(self.terms) * len(right.terms) > MOST_PRODUCTS:
             raise UntraceableError(
-                f"a product of polynomials with {len(self.terms)} and {len(right.terms)} terms "
-                f"takes more than {MOST_PRODUCTS} multiplications of terms: use smaller sizes"
+                f"the product of two polynomials with {len(self.terms)} and {len(right.terms)} "
+                f"terms needs more than {MOST_PRODUCTS} multiplications of terms: use smaller sizes"
             )
-        terms: dict[Monomial, Any] = {}
+        terms: dict[Monomial, Coefficient] = {}
         for left_monomial, left_value in self.terms.items():
             for monomial, value in right.terms.items():
                 product = left_monomial + monomial
@@ -165,8 +167,7 @@ class Polynomial:
             return NotImplemented
         if set(right.terms) != {()}:
             raise UntraceableError(
-                f"a symbol cannot be divided by {right}: only division by a non-zero number gives "
-                f"a polynomial"
+                f"a polynomial cannot be divided by {right}: divide by a number that is not zero"
             )
         return self * (Fraction(1) / right.terms[()])
 
@@ -176,11 +177,15 @@ class Polynomial:
     def __pow__(self, exponent: object) -> Polynomial:
         if not isinstance(exponent, (int, np.integer)) or exponent < 0:
             raise UntraceableError(
-                f"{self} ** {exponent} is not a polynomial: use a non-negative integer exponent"
+                f"({self}) ** {exponent} is not a polynomial: use an integer of at least 0 as "
+                f"exponent"
             )
         longest = max(map(len, self.terms), default=0)
         if longest * int(exponent) > MOST_FACTORS or (len(self.terms) > 1 and exponent > 99):
-            raise UntraceableError(f"{self} ** {exponent} is too large a polynomial to write out")
+            raise UntraceableError(
+                f"({self}) ** {exponent} has too many terms or factors to expand: use a smaller "
+                f"exponent"
+            )
         if not longest:
             return self._like(self, {(): self.terms.get((), 0) ** int(exponent)})
         result: Polynomial = self._like(self, {(): 1})
@@ -189,14 +194,14 @@ class Polynomial:
         return result
 
     def same(self, other: Polynomial) -> bool:
-        """Whether both polynomials are equal."""
+        """Return whether two polynomials have the same terms."""
         return self is other or self.terms == other.terms
 
     def __eq__(self, other: object) -> bool:
         right = _operand(other)
         return right is not None and self.same(right)
 
-    def _refuse(self, *_: object) -> Any:
+    def _refuse(self, *_: object) -> Coefficient:
         if set(self.terms) <= {()}:
             return self.terms.get((), 0)
         raise UntraceableError(
@@ -228,7 +233,7 @@ class Polynomial:
         return abs(self._refuse())
 
     def conjugate(self) -> Polynomial:
-        """The polynomial itself: unknowns are real (np.vdot and others call this)."""
+        """Return the polynomial itself, since unknowns are real; np.vdot calls this method."""
         return self
 
     def __repr__(self) -> str:
@@ -244,7 +249,7 @@ class Polynomial:
         return " + ".join(parts).replace("+ -", "- ")
 
     def to_sympy(self) -> Any:
-        """The polynomial as a SymPy expression."""
+        """Return the polynomial as a SymPy expression."""
         import sympy
 
         total = []
@@ -260,11 +265,11 @@ class Polynomial:
         return {generator for monomial in self.terms for generator in monomial}
 
     def degree_in(self, generators: set[Generator]) -> set[int]:
-        """The degrees of all monomials in the given generators: {1} for a linear form."""
+        """Return the degrees of all monomials in some generators: {1} for a linear form."""
         return {sum(g in generators for g in monomial) for monomial in self.terms}
 
     def at(self, values: Mapping[Generator, Any]) -> Any:
-        """The value of the polynomial at the given values of its generators."""
+        """Return the value of the polynomial where each generator has the given value."""
         total: Any = 0
         for monomial, value in self.terms.items():
             product = value
@@ -278,14 +283,14 @@ class Polynomial:
 numbers.Number.register(Polynomial)
 
 
-def rational(value: object) -> Any:
-    """A number as an exact rational; a float as the simplest fraction that rounds to it.
+def rational(value: object) -> Coefficient:
+    """Return a number as an exact rational: a float as the simplest fraction that rounds to it.
 
-    So the float 1/6 is read as the fraction 1/6; `is_read_as_written` tells whether the value
-    of a float is unchanged.
+    The float 1/6 becomes the fraction 1/6. `is_read_as_written` returns whether a float keeps its
+    exact value.
 
     Raises: UntraceableError for anything that is not a finite real number, including text and
-    complex numbers whose imaginary part is not zero.
+    complex numbers with a non-zero imaginary part.
 
     >>> rational(1 / 6), rational(0.5), rational(3)
     (Fraction(1, 6), Fraction(1, 2), 3)
@@ -301,15 +306,15 @@ def rational(value: object) -> Any:
             return _simple(value)
         case numbers.Complex() if not value.imag:
             return rational(value.real)
-    raise UntraceableError(f"{value!r} is not a finite real number")
+    raise UntraceableError(f"expected a finite real number, not {value!r}")
 
 
-def _simple(value: Any) -> Fraction:
-    """The simplest fraction that rounds to a float; decimals and longer floats exactly."""
+def _simple(value: float | np.floating[Any] | Decimal) -> Fraction:
+    """Return the simplest fraction that rounds to a float; decimals and longer floats exactly."""
     try:
         exact = Fraction(*value.as_integer_ratio())
     except (ValueError, OverflowError):
-        raise UntraceableError(f"{value!r} is not a finite real number") from None
+        raise UntraceableError(f"expected a finite real number, not {value!r}") from None
     kind = type(value)
     if kind is not float and kind not in (np.float64, np.float32, np.float16):
         return exact
@@ -318,7 +323,7 @@ def _simple(value: Any) -> Fraction:
 
 
 def is_read_as_written(value: object) -> bool:
-    """Whether `rational` keeps the exact value of a float and does not replace it by a fraction.
+    """Return whether `rational` keeps the exact value of a number.
 
     >>> is_read_as_written(0.25), is_read_as_written(0.1)
     (True, False)
@@ -338,7 +343,7 @@ def _operand(value: object) -> Polynomial | None:
 
 @lru_cache(maxsize=4096)
 def generator_of(value: object) -> Generator:
-    """The generator of a SymPy symbol, or of an expression that is not a polynomial."""
+    """Return the generator of a SymPy symbol, or of an expression that is not a polynomial."""
     import sympy
 
     if isinstance(value, sympy.Symbol):
@@ -380,4 +385,4 @@ def _from_sympy(value: object) -> Polynomial:
             return _from_sympy(value.base) ** int(value.exp)
         case sympy.Expr() if value.is_extended_real is not False and value.is_finite is not False:
             return Polynomial({(generator_of(value),): 1})
-    raise UntraceableError(f"{value} is not a finite real number")
+    raise UntraceableError(f"expected a finite real number, not {value}")

@@ -27,24 +27,28 @@ from convalg.prove.derivations.sums import (
     Named,
     ProductSum,
     Times,
+    Vector,
 )
 
 
 def adjoint(operator: Operator) -> Derivation:
     """Derive that the adjoint is a layer with the flipped kernel: back-propagation to the input.
 
-    The adjoint of a correlation is a correlation, and that of a convolution is a convolution,
-    applied to the gradient after it is upsampled with zeros by the stride and padded. The adjoint
-    of a transposed layer is the strided layer.
+    The adjoint of a correlation is a correlation, and the adjoint of a convolution is a
+    convolution; it is applied to the gradient, which is upsampled with zeros by the stride and then
+    padded. The adjoint of a transposed layer is the strided layer.
 
     Args:
-        operator: a layer whose sizes are numbers or symbols, and whose strides and dilations are
-            numbers.
+        operator: a correlation or convolution, or the transpose of one. Its sizes are numbers or
+            symbols; its strides and dilations are numbers.
+
+    Returns:
+        A derivation whose last step writes the adjoint as a product of operators.
 
     Raises:
-        KindError: unless the operator is a single correlation or convolution, or the transpose
-            of one.
-        UndecidableError: for a symbolic stride, dilation or number of channels in groups.
+        KindError: for any other operator.
+        UndecidableError: for a symbolic stride or dilation, and for groups with a symbolic
+            number of channels.
 
     >>> import convalg as ca
     >>> n, K = ca.sizes("n K")
@@ -201,7 +205,7 @@ class _LayerAdjoint:
 
 
 class _Border:
-    """The operator P of a boundary rule: the sum that defines it, and that of its adjoint."""
+    """The operator P of a boundary rule, with the sums that define P and its adjoint."""
 
     def __init__(self, axes: tuple[Axis, ...], sums: LayerSums, inside: Geometry) -> None:
         names, geometry = sums.names, sums.geometry
@@ -240,7 +244,7 @@ class _Flipped:
         axes = sums.geometry.axes
         self.lengths = [expanded(a.tight_size) for a in axes]
         self.strided = any(axis.stride != 1 for axis in axes)
-        # The name P is taken where there is a boundary rule.
+        # With a boundary rule, P is the name of its operator.
         self.pad_name = self.names("P") + ("" if sums is owner.sums else "'")
 
     def steps(self) -> tuple[list[Step], ProductSum]:
@@ -249,12 +253,13 @@ class _Flipped:
         geometry = sums.geometry
         transposed = Entry(Applied(self.named.T, self.g), sums.index("i", "c"))
         free = sums.free("i", "c", geometry.in_shape)
-        steps, source = [], self.g
+        steps: list[Step] = []
+        source: Vector = self.g
         tail: tuple[Named, ...] = ()
         if self.strided:
             upsampled, more = self._upsampled()
             steps += more
-            source, tail = Applied(upsampled, self.g), (upsampled,)  # type: ignore[assignment]  # either factor
+            source, tail = Applied(upsampled, self.g), (upsampled,)
         axes = zip(geometry.axes, sums.each("i"), sums.each("t"), strict=True)
         at = tuple(_flipped_read(axis, i, t) for axis, i, t in axes)
         direct = sums.gathered(source, at, sums.flipped_tap())
@@ -325,7 +330,7 @@ class _Flipped:
         ]
 
     def _margins(self) -> list[tuple[Any, Any]]:
-        """The padding: d (k - 1) - p in front, and the missing samples at the end."""
+        """Return the padding: d (k - 1) - p in front, and the missing samples at the end."""
         pairs = []
         for axis, length in zip(self.sums.geometry.axes, self.lengths, strict=True):
             before = expanded(axis.span - 1 - axis.before)
@@ -386,7 +391,7 @@ class _Flipped:
 
 
 def _flipped_read(axis: Axis, i: str, t: str) -> Index:
-    """The index j of the upsampled output that weight K - 1 - t links to input i.
+    """Return the index j of the upsampled output that weight K - 1 - t connects to input i.
 
     Rule: j + d (K - 1 - t) - p = i.
     """

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 from convalg.errors import KindError, UndecidableError
 from convalg.faces.latex import layer_of
 from convalg.operators.leaves import Adjoint, Convolution
+from convalg.operators.tree import Operator
 from convalg.prove.derivations.statements import Setting, Statement
 from convalg.prove.verdict import Verdict, escaped
 from convalg.size import is_symbolic
@@ -29,9 +29,18 @@ LONGEST_REASON = 72
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One line of a derivation: a formula in LaTeX, why it follows, and how it is checked.
+    """One step of a derivation: a formula with a reason and a check.
 
-    `pieces`: the parts of the formula that may be written on separate lines.
+    Attributes:
+        formula: the formula as LaTeX.
+        reason: why the formula follows, as text.
+        check: a function without arguments that returns the verdict on the formula.
+        pieces: the parts of the formula that may be written on separate lines.
+
+    >>> import convalg as ca
+    >>> step = ca.derive.linearity(ca.correlation(4, ca.kernel(2))).steps[-1]
+    >>> step.reason, step.verdict.status
+    ('each sum is the layer applied to one of the inputs', 'proved')
     """
 
     formula: str
@@ -46,7 +55,7 @@ class Step:
 
 
 def step(statement: Statement, reason: str, setting: Setting) -> Step:
-    """Return the step whose formula and check are those of a statement."""
+    """Return a step with the formula and the check of a statement."""
     pieces = tuple(statement.pieces())
     check = partial(statement.decide, setting)
     return Step(",\\quad ".join(pieces), reason, check, pieces)
@@ -59,6 +68,10 @@ class Derivation:
     A sum runs over all integers that satisfy its conditions; an entry outside an array is zero;
     the free indices of an equation are those of the array on its left-hand side.
 
+    Attributes:
+        title: the result that is derived, as text.
+        steps: the steps in order, each a `Step`.
+
     >>> import convalg as ca
     >>> derivation = ca.derive.adjoint(ca.correlation(5, ca.kernel(3), stride=2))
     >>> len(derivation.steps), bool(derivation.verify())
@@ -69,7 +82,7 @@ class Derivation:
     steps: tuple[Step, ...]
 
     def verify(self) -> Verdict:
-        """Prove every step again; return the first verdict that is not proved, or one for all."""
+        """Prove every step; return the first verdict that is not "proved", or one for all steps."""
         verdicts = [step.verdict for step in self.steps]
         for verdict in verdicts:
             if not verdict:
@@ -79,7 +92,7 @@ class Derivation:
         return Verdict("proved", self.title, "; ".join(scopes), "; ".join(methods))
 
     def latex(self) -> str:
-        """Return an `align*` environment: each reason above its formula, broken to fit a page."""
+        """Return a LaTeX `align*` environment: reasons and formulas, broken to fit a page."""
         lines = []
         for number, each in enumerate(self.steps, 1):
             reason = textwrap.wrap(f"{number}. {each.reason}", LONGEST_REASON)
@@ -89,7 +102,7 @@ class Derivation:
         return f"% {self.title}\n\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
     def text(self) -> str:
-        """Return the derivation as plain text: reasons with their formulas and verdicts."""
+        """Return the derivation as plain text: each reason with its verdict and its formula."""
         lines = [self.title]
         for number, each in enumerate(self.steps, 1):
             verdict = each.verdict
@@ -136,7 +149,7 @@ def _folded(formula: str) -> list[str]:
 
 
 def _stacked(formula: str) -> str:
-    """Put the conditions of each sum below each other, where they are wider than the sum."""
+    """Put the conditions of a sum on separate lines where they are wider than the sum."""
     parts = formula.split("\\sum_{")
     for number, part in enumerate(parts[1:], 1):
         depth = 1
@@ -150,7 +163,7 @@ def _stacked(formula: str) -> str:
 
 _DEPTH = {"{": 1, "}": -1}
 NARROWEST = 12
-"""Conditions under a sum of up to this width stay on one line."""
+"""Conditions under a sum that are at most this wide stay on one line."""
 
 _OPEN = ("{", "(", "[", "\\langle", "\\lfloor", "\\lceil")
 _CLOSE = ("}", ")", "]", "\\rangle", "\\rfloor", "\\rceil")
@@ -174,7 +187,7 @@ def _split(line: str, marks: tuple[str, ...]) -> list[str]:
 
 
 def width(formula: str) -> float:
-    """The approximate width of a formula in characters, with smaller subscripts.
+    """Return the approximate width of a formula in characters; subscripts are narrower.
 
     >>> width("x_{i}") < width("x + y")
     True
@@ -233,7 +246,7 @@ _MARKS = {
 
 
 def plain_text(formula: str) -> str:
-    """A formula of these derivations without LaTeX, readable in a terminal.
+    """Return a formula of a derivation as plain text for a terminal.
 
     >>> plain_text(r"(A x)_{o} = \\sum_{t} w_{t}\\, x_{2 o + t - p}")
     '(A x)[o] = sum(t) w[t] x[2 o + t - p]'
@@ -256,7 +269,7 @@ def plain_text(formula: str) -> str:
 
 
 def _divided(match: re.Match[str]) -> str:
-    """A fraction on one line, with parentheses around each side that has several terms."""
+    """Return a fraction on one line; a side with several terms is in parentheses."""
     above, below = (part.strip() for part in match.groups())
     above, below = (f"({p})" if re.search(r"[ +]", p) else p for p in (above, below))
     if above == "d":
@@ -264,7 +277,7 @@ def _divided(match: re.Match[str]) -> str:
     return f"{above}/{below}"
 
 
-def one_layer(operator: Any, name: str) -> tuple[Convolution, bool]:
+def one_layer(operator: Operator, name: str) -> tuple[Convolution, bool]:
     """Return the correlation or convolution, and whether the operator is its transpose.
 
     Raises: KindError for any other operator; UndecidableError for a symbolic stride or dilation,

@@ -1,4 +1,4 @@
-"""Index expressions of derivations: printed as LaTeX and as isl from one tree."""
+"""Index expressions of derivations, written as LaTeX and in the syntax of isl."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Any, TypeAlias
 
 import sympy
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.faces.latex import expression
 from convalg.faces.relation import text
 from convalg.size import is_symbolic
-
-Size: TypeAlias = Any
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,11 @@ class Floor:
     divisor: int
 
     def latex(self) -> str:
-        """As a fraction between floor brackets."""
+        """Return a fraction between floor brackets."""
         return f"\\left\\lfloor \\frac{{{self.variable}}}{{{self.divisor}}} \\right\\rfloor"
 
     def isl(self, names: Mapping[Any, str]) -> str:
-        """As isl reads it."""
+        """Return the quotient in the syntax of isl; `names` maps variables to isl variables."""
         return f"floor({names[self.variable]}/{self.divisor})"
 
 
@@ -36,8 +34,8 @@ class Floor:
 class Border:
     """The boundary rule of one axis: which input is read for an index outside the axis.
 
-    `wraps`: the rule is written with a remainder, for indices at any distance; otherwise all
-    indices are within one size of the input, and minima and maxima are enough.
+    `wraps`: whether the rule is written with a remainder, which is valid for any index. Otherwise
+    it is written with minima and maxima, which are valid within one input size of the border.
     """
 
     name: str
@@ -60,7 +58,7 @@ class Border:
         return Border(name, axis.boundary, axis.in_size, wraps, letters)
 
     def latex(self) -> str:
-        """The definition of the rule."""
+        """Return the definition of the rule."""
         n = self.size
         u, r = self.letters
         call = f"{self.name}({u}) = "
@@ -74,20 +72,20 @@ class Border:
         return f"{call}\\min({r}, {size_latex(far)} - {r}),\\ {r} = {left}"
 
     def _numbers(self, u: str) -> tuple[Size, str, Size]:
-        """The period, the mirror image of u at the first sample, and the sum of two images."""
+        """Return the period, the mirror image of u at sample 0, and the sum of two images."""
         n = self.size
         if self.rule == "symmetric":
             return 2 * n, f"-1 - {u}", 2 * n - 1
         return 2 * n - 2, f"-{u}", 2 * n - 2
 
     def condition(self, index: str, target: str) -> str:
-        """The condition that `target` is the input read at an index, for isl."""
+        """Return, in the syntax of isl, that `target` is the input which is read at an index."""
         n = text(self.size)
         match self.rule:
             case "circular" if not is_symbolic(self.size):
                 return f"{target} = {index} - {n}*floor(({index})/{n})"
             case "circular":
-                # A remainder by a symbol is not Presburger: one period on each side.
+                # isl has no remainder by a symbol, so the rule covers one period on each side.
                 return (
                     f"(({target} = {index} and 0 <= {index} < {n}) or "
                     f"({target} = {index} + {n} and -{n} <= {index} < 0) or "
@@ -111,7 +109,7 @@ class Folded:
     index: Index
 
     def latex(self) -> str:
-        """The rule with its argument."""
+        """Return the name of the rule with its argument."""
         return f"{self.border.name}({self.index.latex()})"
 
 
@@ -127,16 +125,19 @@ class Index:
 
     @property
     def folded(self) -> tuple[Folded, ...]:
-        """The folded indices in this one."""
+        """The folded indices among the terms."""
         return tuple(atom for _, atom in self.terms if isinstance(atom, Folded))
 
     def latex(self) -> str:
-        """As it is usually written: 2 o + t - p."""
+        """Return the sum in the usual notation: 2 o + t - p."""
         shown = [(f, a if isinstance(a, str) else a.latex()) for f, a in self.terms]
         return affine(shown, self.constant)
 
     def isl(self, names: Mapping[Any, str]) -> str:
-        """As isl reads it, with new names for its variables and folded indices."""
+        """Return the sum in the syntax of isl.
+
+        `names`: the isl variable for each variable and for each folded index of the sum.
+        """
         parts = []
         for factor, atom in self.terms:
             value = atom.isl(names) if isinstance(atom, Floor) else names[atom]
@@ -144,19 +145,19 @@ class Index:
         return f"({' + '.join([*parts, text(self.constant)])})"
 
     def moved(self, amount: Size) -> Index:
-        """Return the index plus a constant."""
+        """Return the index plus an amount."""
         return Index(self.terms, expanded(self.constant + amount))
 
 
 def variable(name: str) -> Index:
-    """A variable as an index."""
+    """Return the index that is a single variable."""
     return Index(((1, name),))
 
 
 def read_at(axis: Axis, output: str, tap: str = "", border: Border | None = None) -> Index:
-    """The input index that a tap of an output reads: s o + d t - p, folded if there is a border.
+    """Return the input index s o + d t - p that a tap of an output reads, folded at a border.
 
-    Without a tap, for an axis that has only one: s o - p.
+    For an axis with a single tap, `tap` may be omitted: s o - p.
     """
     terms: list[tuple[Size, Atom]] = [(axis.stride, output)]
     terms += [(axis.dilation, tap)] if tap else []
@@ -165,7 +166,7 @@ def read_at(axis: Axis, output: str, tap: str = "", border: Border | None = None
 
 
 def expanded(value: Size) -> Size:
-    """A size in expanded form; integers remain integers."""
+    """Return a size in expanded form; integers remain ints."""
     if not is_symbolic(value):
         return value
     size = sympy.expand(value)
@@ -175,8 +176,8 @@ def expanded(value: Size) -> Size:
 # Printing sizes.
 
 
-def affine(terms: Iterable[tuple[Any, str]], constant: object) -> str:
-    """A sum of multiples of names and a constant, as it is usually written.
+def affine(terms: Iterable[tuple[Size, str]], constant: object) -> str:
+    """Return a sum of multiples of names and a constant in the usual notation.
 
     >>> import convalg as ca
     >>> p, K = ca.sizes("p K")
@@ -199,34 +200,34 @@ def affine(terms: Iterable[tuple[Any, str]], constant: object) -> str:
     return total or "0"
 
 
-def _order(part: Any) -> tuple[Any, ...]:
-    """Positive terms before negative ones, n before K, numbers last."""
+def _order(part: sympy.Expr) -> tuple[Any, ...]:
+    """Sort key of terms: positive before negative terms, n before K, numbers last."""
     names = sorted(symbol.name.swapcase() for symbol in part.free_symbols)
     return part.is_number, part.could_extract_minus_sign(), names, str(part)
 
 
-def _ceiled(value: Any) -> Any:
-    """A size with -floor(-x) as ceil(x)."""
-    value = sympy.sympify(value)
+def _ceiled(value: object) -> sympy.Expr:
+    """Return a size with ceil(x) in place of -floor(-x)."""
+    size = sympy.sympify(value)
 
-    def rounded(x: Any) -> Any:
+    def rounded(x: sympy.Expr) -> sympy.Expr:
         return -sympy.ceiling(-x) if _leads_with_minus(x) else sympy.floor(x)
 
-    if not value.has(sympy.floor):
-        return value
-    # Expanding takes integers out of a floor: floor((n - K)/K) + 1 is floor(n/K).
-    return sympy.expand(value.replace(sympy.floor, rounded))
+    if not size.has(sympy.floor):
+        return size
+    # Expanding moves integers out of a floor: floor((n - K)/K) + 1 becomes floor(n/K).
+    return sympy.expand(size.replace(sympy.floor, rounded))
 
 
 def _leads_with_minus(value: object) -> bool:
-    """Whether the first symbol of a sum in print has a negative factor."""
+    """Whether the symbol that is printed first in a sum has a negative factor."""
     terms = sympy.Add.make_args(sympy.expand(sympy.together(value).as_numer_denom()[0]))
     named = [term for term in terms if term.free_symbols]
     first = min(named or terms, key=lambda t: sorted(s.name.swapcase() for s in t.free_symbols))
     return bool(first.could_extract_minus_sign())
 
 
-def _signed(factor: Any, name: str, *, first: bool) -> str:
+def _signed(factor: sympy.Expr, name: str, *, first: bool) -> str:
     negative = bool(factor.could_extract_minus_sign())
     size = sympy.expand(-factor if negative else factor)
     magnitude = size_latex(size)
@@ -239,7 +240,7 @@ def _signed(factor: Any, name: str, *, first: bool) -> str:
 
 
 def size_latex(value: Size) -> str:
-    """A size as LaTeX, with floors and ceilings as they are usually written.
+    """Return a size as LaTeX, with brackets for floors and ceilings.
 
     >>> import convalg as ca
     >>> n = ca.sizes("n")[0]
@@ -277,13 +278,13 @@ def _ratio(value: object) -> str:
 
 
 def _closed(value: Size) -> str:
-    """A size as LaTeX, in parentheses if it is a sum."""
+    """Return a size as LaTeX, in parentheses if it is a sum."""
     formula = size_latex(value)
-    return f"({formula})" if is_symbolic(value) and value.is_Add else formula
+    return f"({formula})" if getattr(value, "is_Add", False) else formula
 
 
 def shape_latex(shape: tuple[Size, ...]) -> str:
-    """The space of arrays of a shape."""
+    """Return the space of arrays of a shape as LaTeX."""
     write = _closed if len(shape) > 1 else size_latex
     sizes = " \\times ".join(map(write, shape))
     return f"\\mathbf{{R}}^{{{sizes}}}"

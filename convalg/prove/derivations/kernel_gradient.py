@@ -28,15 +28,19 @@ from convalg.prove.derivations.sums import (
 def kernel_gradient(operator: Operator) -> Derivation:
     """Derive that dL/dw is the input correlated with the output gradient, dilated by the stride.
 
-    For a transposed layer the two are exchanged: the gradient is correlated with the input.
+    For a transposed layer, the two are exchanged: the output gradient is correlated with the input.
 
     Args:
-        operator: a single layer with numbers or symbols as sizes.
+        operator: a correlation or convolution, or the transpose of one. Its sizes are numbers or
+            symbols; its strides and dilations are numbers.
+
+    Returns:
+        A derivation whose last step writes the kernel gradient as the transpose of an operator B.
 
     Raises:
-        KindError: unless the operator is a single correlation or convolution, or the transpose
-            of one.
-        UndecidableError: for a symbolic stride, dilation or number of channels in groups.
+        KindError: for any other operator.
+        UndecidableError: for a symbolic stride or dilation, and for groups with a symbolic
+            number of channels.
 
     >>> import convalg as ca
     >>> layer = ca.correlation(6, ca.kernel(3), stride=2, padding=1)
@@ -52,7 +56,7 @@ class _LayerGradient:
     """The kernel gradient of a correlation or convolution."""
 
     order = "oli"
-    """Which parts of the triples of the layer are the rows, columns and labels of B."""
+    """The parts of the triples (o, i, label) that are the rows, columns and labels of B."""
 
     def __init__(self, subject: Subject) -> None:
         sums = subject.sums

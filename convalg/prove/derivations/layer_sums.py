@@ -1,4 +1,4 @@
-"""A layer as sums over index sets: the arrays, indices and operators that derivations use.
+"""The arrays, indices, sums and operators of a layer, for derivations.
 
 The correlation C of a geometry is (C x)[k, o] = sum over e, t of w[k, e, t] x[c, s o + d t - p],
 with output channel k, input channel c = E (k // D) + e, and D outputs and E inputs per group.
@@ -6,7 +6,7 @@ with output channel k, input channel c = E (k // D) + e, and D outputs and E inp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ import islpy
 import sympy
 from islpy import dim_type
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.faces.relation import parameters, text, triples
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Convolution
@@ -31,7 +31,16 @@ from convalg.prove.derivations.indices import (
     variable,
 )
 from convalg.prove.derivations.statements import Definition, Equation, Ranges, Setting, same_sizes
-from convalg.prove.derivations.sums import Applied, Array, Entry, IndexSum, Named, Times, Vector
+from convalg.prove.derivations.sums import (
+    Applied,
+    Array,
+    Entry,
+    Expression,
+    IndexSum,
+    Named,
+    Times,
+    Vector,
+)
 from convalg.size import is_symbolic
 
 
@@ -48,10 +57,14 @@ class Names:
         self._taken = {size_latex(symbol) for symbol in symbols}
 
     def __call__(self, name: str) -> str:
-        """The name, marked where it is also the name of a size."""
+        """Return the name; with a hat or in another font if it is also the name of a size."""
         if name not in self._taken:
             return name
         return f"\\mathcal{{{name}}}" if name[:1].isupper() else f"\\hat{{{name}}}"
+
+
+def _unchanged(entry: Entry) -> Expression:
+    return entry
 
 
 @dataclass(frozen=True)
@@ -66,17 +79,17 @@ class LayerSums:
 
     @staticmethod
     def of(geometry: Geometry, names: Names, transposed: bool = False) -> LayerSums:
-        """The sums of a layer with its kernel."""
+        """Return the sums of a layer with an unknown kernel w."""
         return LayerSums(geometry, names, Array(names("w"), geometry.kernel_shape), transposed)
 
     # Indices.
 
     def letter(self, name: str) -> str:
-        """The name of an index or channel."""
+        """Return the name of an index or channel."""
         return self.names(_OTHER.get(name, name) if self.transposed else name)
 
     def each(self, letter: str) -> tuple[str, ...]:
-        """The index variables of one kind: o, or one for each axis."""
+        """Return the variables of an index: one, such as o, or o_1, o_2, ... for several axes."""
         count = len(self.geometry.axes)
         name = self.letter(letter)
         return (name,) if count == 1 else tuple(f"{name}_{{{k + 1}}}" for k in range(count))
@@ -87,18 +100,18 @@ class LayerSums:
         return int(self.geometry.has_channels)
 
     def index(self, letter: str, channel: str) -> tuple[Index, ...]:
-        """The index of an array: a channel, if there are channels, and one variable per axis."""
+        """Return the index of an array: its channel, if there are any, and a variable per axis."""
         spatial = tuple(map(variable, self.each(letter)))
         return (variable(self.letter(channel)), *spatial) if self.lead else spatial
 
-    def free(self, letter: str, channel: str, shape: Sequence[Any]) -> Ranges:
-        """The variables of `index` with the sizes of a shape."""
+    def free(self, letter: str, channel: str, shape: Sequence[Size]) -> Ranges:
+        """Return the variables of `index`, each with its size from a shape."""
         own = (self.letter(channel),) if self.lead else ()
         return tuple(zip((*own, *self.each(letter)), shape, strict=True))
 
     @cached_property
     def borders(self) -> tuple[Border | None, ...]:
-        """The boundary rule of each axis that has one."""
+        """The boundary rule of each axis; None for an axis that is padded with zeros."""
         axes = self.geometry.axes
         folded = [axis for axis in axes if axis.boundary != "zeros"]
         alike = len({(axis.boundary, axis.in_size) for axis in folded}) == 1
@@ -110,18 +123,18 @@ class LayerSums:
             name = "\\rho" if alike else f"\\rho_{{{number + 1}}}"
             rules.append(Border.of(axis, name, (self.names("u"), self.names("r"))))
         if alike and any(rule is not None and rule.wraps for rule in rules):
-            # The same rule is used for all axes; it must be valid for the one that reads furthest.
+            # All axes share one rule, which must be valid for the axis that reads furthest out.
             rules = [rule and replace(rule, wraps=True) for rule in rules]
         return tuple(rules)
 
     @property
     def rules(self) -> tuple[tuple[Border, Axis], ...]:
-        """The boundary rules with their axes."""
+        """The boundary rules, each with its axis."""
         pairs = zip(self.borders, self.geometry.axes, strict=True)
         return tuple((border, axis) for border, axis in pairs if border is not None)
 
     def read(self) -> tuple[Index, ...]:
-        """The input that tap t of output o reads, on each axis."""
+        """Return the input index that tap t of output o reads, on each axis."""
         rows = zip(self.geometry.axes, self.each("o"), self.each("t"), self.borders, strict=True)
         return tuple(read_at(*row) for row in rows)
 
@@ -129,7 +142,7 @@ class LayerSums:
 
     @property
     def within(self) -> Index:
-        """The channel of the kernel's second axis: e, or 0 where a group has only one."""
+        """The index on the second axis of the kernel: e, or 0 if a group has one input channel."""
         groups, _, inputs = self.geometry.channels
         if groups != 1 and inputs == 1:
             return Index()
@@ -146,23 +159,23 @@ class LayerSums:
         return Index(((inputs, group), *self.within.terms))
 
     def tap(self) -> tuple[Index, ...]:
-        """The index of weight [k, e, t]."""
+        """Return the index of weight [k, e, t]."""
         spatial = tuple(map(variable, self.each("t")))
         return (variable(self.letter("k")), self.within, *spatial) if self.lead else spatial
 
     def flipped_tap(self) -> tuple[Index, ...]:
-        """The index of weight [k, e, K - 1 - t]."""
+        """Return the index of weight [k, e, K - 1 - t]."""
         axes = zip(self.geometry.axes, self.each("t"), strict=True)
         spatial = tuple(Index(((-1, t),), expanded(axis.taps - 1)) for axis, t in axes)
         return (*self.tap()[: -len(spatial)], *spatial) if self.lead else spatial
 
     def _summed_forward(self) -> tuple[str, ...]:
-        """The channels that the sum for an output runs over."""
+        """Return the channels over which the sum for an output runs."""
         own = [atom for _, atom in self.within.terms if isinstance(atom, str)]
         return tuple(own) if self.lead else ()
 
     def _summed_back(self) -> tuple[tuple[str, ...], tuple[tuple[Index, Index], ...]]:
-        """The channels that the sum for an input runs over, and the condition on them."""
+        """Return the channels over which the sum for an input runs, and the conditions on them."""
         groups, _, _ = self.geometry.channels
         if not self.lead or self._is_depthwise:
             return (), ()
@@ -178,30 +191,38 @@ class LayerSums:
         return bool(groups != 1 and outputs == 1 and inputs == 1)
 
     def _back(self, index: tuple[Index, ...]) -> tuple[Index, ...]:
-        """An index [k, ...] as it appears in a sum over everything that reads channel c."""
+        """Return an index [k, ...] in the sum for input channel c; k is c if depthwise."""
         if not self.lead or not self._is_depthwise:
             return index
         return (variable(self.letter("c")), *index[1:])
 
     # Sums.
 
-    def forward(self, x: Vector) -> IndexSum:
-        """Sum over e, t of w[k, e, t] x[c(k, e), s o + d t - p]."""
+    def forward(self, x: Vector, change: Callable[[Entry], Expression] = _unchanged) -> IndexSum:
+        """Return the sum over e, t of w[k, e, t] x[c(k, e), s o + d t - p].
+
+        `change`: makes the second factor of each product from the entry of x.
+        """
         at = (*((self.channel,) if self.lead else ()), *self.read())
-        body = Times((Entry(self.weights, self.tap()), Entry(x, at)))
+        body = Times((Entry(self.weights, self.tap()), change(Entry(x, at))))
         return IndexSum((*self._summed_forward(), *self.each("t")), body)
 
-    def backward(self, g: Vector) -> IndexSum:
-        """Sum over k, e, o, t with c(k, e) = c and s o + d t - p = i of w[k, e, t] g[k, o]."""
+    def backward(self, g: Vector, change: Callable[[Entry], Expression] = _unchanged) -> IndexSum:
+        """Return the sum of w[k, e, t] g[k, o] over the k, e, o, t that satisfy two conditions.
+
+        The conditions are c(k, e) = c and s o + d t - p = i.
+
+        `change`: makes the second factor of each product from the entry of g.
+        """
         channels, linked = self._summed_back()
         inputs = tuple(map(variable, self.each("i")))
         conditions = (*linked, *zip(self.read(), inputs, strict=True))
         weight, entry = self._back(self.tap()), self._back(self.index("o", "k"))
-        body = Times((Entry(self.weights, weight), Entry(g, entry)))
+        body = Times((Entry(self.weights, weight), change(Entry(g, entry))))
         return IndexSum((*channels, *self.each("o"), *self.each("t")), body, conditions)
 
     def gathered(self, g: Vector, at: tuple[Index, ...], tap: tuple[Index, ...]) -> IndexSum:
-        """Sum over k, e, t with c(k, e) = c of w[tap] g[k, at]."""
+        """Return the sum over k, e, t with c(k, e) = c of w[tap] g[k, at]."""
         channels, linked = self._summed_back()
         lead = (variable(self.letter("k")),) if self.lead else ()
         weight, entry = self._back(tap), self._back((*lead, *at))
@@ -211,13 +232,13 @@ class LayerSums:
     # Operators.
 
     def operator(self, name: str) -> Named:
-        """The correlation itself, its entries labelled with the weights."""
+        """Return the correlation as an operator whose entries are labelled with the weights."""
         geometry = self.geometry
         points = triples(geometry)
         return Named(self.names(name), geometry.out_shape, geometry.in_shape, points, self.weights)
 
     def definition(self, operator: Named, x: Array, given: tuple[str, ...] = ()) -> Definition:
-        """The sum that defines the correlation."""
+        """Return the statement of the sum that defines the correlation."""
         row = Entry(Applied(operator, x), self.index("o", "k"))
         free = self.free("o", "k", self.geometry.out_shape)
         equation = Equation(row, self.forward(x), free)
@@ -228,7 +249,7 @@ class LayerSums:
     def transposed_definition(
         self, operator: Named, x: Array, given: tuple[str, ...] = ()
     ) -> Definition:
-        """The sum that defines the transposed layer."""
+        """Return the statement of the sum that defines the transposed layer."""
         row = Entry(Applied(operator, x), self.index("i", "c"))
         free = self.free("i", "c", self.geometry.in_shape)
         equation = Equation(row, self.backward(x), free)
@@ -244,7 +265,8 @@ _OTHER = {"i": "o", "o": "i", "k": "c", "c": "k"}
 class Subject:
     """The operator that a derivation is about: a single layer, or the transpose of one.
 
-    `geometry` is that of the layer; the padding of a strided "same" layer is abbreviated there.
+    `geometry`: the geometry of the layer, where the padding of a strided "same" layer is
+    abbreviated by a symbol.
     """
 
     operator: Operator
@@ -255,8 +277,11 @@ class Subject:
     names: Names
 
     @staticmethod
-    def of(operator: Any, name: str) -> Subject:
-        """Check the operator and return it as a subject. Raises: as `one_layer`."""
+    def of(operator: Operator, name: str) -> Subject:
+        """Return the subject of a derivation.
+
+        Raises: the errors of `one_layer` for an operator that is not a single layer.
+        """
         layer, transposed = one_layer(operator, name)
         geometry, named = _abbreviated(layer)
         setting = Setting.of(operator, named)
@@ -265,26 +290,26 @@ class Subject:
 
     @property
     def sums(self) -> LayerSums:
-        """Its sums."""
+        """The sums of the layer."""
         return LayerSums.of(self.geometry, self.names, self.transposed)
 
     @property
     def shapes(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The shapes of its input and output."""
+        """The shapes of the input and the output of the operator."""
         geometry = self.geometry
         shapes = geometry.in_shape, geometry.out_shape
         return shapes[::-1] if self.transposed else shapes
 
     def _own(self, name: str) -> Named:
-        """The layer as a named operator, with the entries of the given one."""
+        """Return the layer as a named operator with the entries of the given operator."""
         return replace(self.sums.operator(name), entries=triples(self.layer.geometry))
 
     def kind(self) -> str:
-        """The kind of the layer: a correlation or convolution, transposed or not."""
+        """Return the kind of the operator, such as "transposed correlation"."""
         return f"transposed {kind_of(self.geometry)}" if self.transposed else kind_of(self.geometry)
 
     def definition(self) -> tuple[Named, Step]:
-        """The layer A as an operator, and the step that every derivation starts from."""
+        """Return the layer as an operator A, and the first step of every derivation."""
         sums, setting = self.sums, self.setting
         x = Array(self.names("x"), self.shapes[0])
         given = setting.abbreviations(*(axis.padding for axis in self.geometry.axes))
@@ -294,7 +319,7 @@ class Subject:
         else:
             named = self._own("A")
             statement = sums.definition(named, x, given)
-        # Check against the shapes of the operator, which the formulas may abbreviate.
+        # The shapes of the operator are not abbreviated, unlike those of the formulas.
         shapes = (self.operator.in_shape, self.operator.out_shape, self.layer.weights.shape)
         statement = replace(statement, shapes=shapes)
         reason = f"definition of the {self.kind()}{_boundary_text(self.geometry, self.transposed)}"
@@ -302,12 +327,12 @@ class Subject:
 
 
 def kind_of(geometry: Geometry) -> str:
-    """Whether a layer is a correlation or a convolution."""
+    """Return "convolution" if the kernel is flipped on some axis, else "correlation"."""
     return "convolution" if any(axis.is_backwards for axis in geometry.axes) else "correlation"
 
 
 def _boundary_text(geometry: Geometry, transposed: bool) -> str:
-    """The boundary rule in words: what is read or written outside the array."""
+    """Return the boundary rule as text: what happens outside the array."""
     rules = [axis.boundary for axis in geometry.axes if axis.boundary != "zeros"]
     if not rules:
         return (
@@ -320,7 +345,7 @@ def _boundary_text(geometry: Geometry, transposed: bool) -> str:
 
 
 def _abbreviated(layer: Convolution) -> tuple[Geometry, tuple[tuple[Any, Any], ...]]:
-    """The geometry with an abbreviation for each padding that is a maximum, and those sizes."""
+    """Return the geometry with a symbol for each padding that is a maximum, and the symbols."""
     taken = {symbol.name for symbol in layer.symbols}
     free = next(name for name in ("q", "m", "r", "z", "total") if name not in taken)
     abbreviations: dict[Any, Any] = {}
@@ -360,7 +385,7 @@ def _arranged(points: islpy.Set, target: Iterable[str], declared: str = "") -> i
 
 
 def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry) -> Named:
-    """The layer `geometry` with the kernel of `original`, flipped and with channels exchanged.
+    """Return the layer `geometry` with the kernel of `original` flipped and channels exchanged.
 
     Its weight [c, f, t] is weight [k, e, K - 1 - t] with c = E g + e and k = D g + f in group g.
     """
@@ -386,7 +411,7 @@ def relabelled(geometry: Geometry, weights: Array, name: str, original: Geometry
 
 
 def moves(name: str, axes: Sequence[Axis], channels: object) -> Named:
-    """An operator that moves samples along each axis separately, identically in all channels."""
+    """Return an operator that moves samples along each axis, identically in all channels."""
     every = (*([] if channels is None else [Axis(channels, channels)]), *axes)
     points = triples(Geometry(every))
     width = 2 * len(every)

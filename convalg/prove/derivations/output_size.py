@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from convalg.axis import Axis, same_padding
+from convalg.axis import Axis, Size, same_padding
 from convalg.operators.tree import Operator
 from convalg.prove.derivations.derivation import Derivation, Step, step
 from convalg.prove.derivations.indices import Index, expanded, read_at
@@ -23,17 +21,22 @@ from convalg.size import is_symbolic
 
 
 def output_size(operator: Operator) -> Derivation:
-    """Derive the number of outputs of a layer: count the indices at which the kernel fits.
+    """Derive the number of outputs of a layer: the number of indices at which the kernel fits.
 
-    For a transposed layer: the length that is written, minus what is cropped, plus what is added.
+    The output of a transposed layer is the range of indices that its inputs are written to, minus
+    the samples that are cropped, plus the samples that are added at the end.
 
     Args:
-        operator: a single layer with numbers or symbols as sizes.
+        operator: a correlation or convolution, or the transpose of one. Its sizes are numbers or
+            symbols; its strides and dilations are numbers.
+
+    Returns:
+        A derivation, whose last step for each axis is a formula for its output size.
 
     Raises:
-        KindError: unless the operator is a single correlation or convolution, or the transpose
-            of one.
-        UndecidableError: for a symbolic stride, dilation or number of channels in groups.
+        KindError: for any other operator.
+        UndecidableError: for a symbolic stride or dilation, and for groups with a symbolic
+            number of channels.
 
     Source: Dumoulin & Visin, A guide to convolution arithmetic, relationships 14 and 15.
 
@@ -93,13 +96,13 @@ def _size_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     ]
 
 
-def _after(axis: Axis, setting: Setting) -> Any:
-    """The padding after the input as a user would have given it for this number of outputs.
+def _after(axis: Axis, setting: Setting) -> Size:
+    """Return the padding after the input as a user would have given it.
 
-    With a stride several paddings give the same number: prefer the padding in front of the input,
-    then that of "same", else use the padding that is read.
+    With a stride, several paddings have the same number of outputs. The first of these that fits is
+    returned: the padding in front of the input, the padding of "same", the padding that is read.
     """
-    # If the total padding is abbreviated, the part that is not in front of the input.
+    # If the total padding is abbreviated, the candidate is the part after the input.
     used = getattr(axis.padding, "free_symbols", ())
     rest = [expanded(symbol - axis.before) for symbol, _ in setting.named if symbol in used]
     candidates = [*rest, axis.before]
@@ -161,13 +164,16 @@ def _transposed_steps(axis: Axis, where: str, subject: Subject) -> list[Step]:
     ]
 
 
-def _cropped(axis: Axis) -> tuple[Any, Any]:
-    """How many samples are cropped and added at the end: cropped as at the start, if possible."""
+def _cropped(axis: Axis) -> tuple[Size, Size]:
+    """Return the numbers of samples cropped and added at the end.
+
+    As many samples as at the start are cropped, where that is possible.
+    """
     after = axis.after
     added = expanded(axis.before - after)
     if is_symbolic(after) or is_symbolic(added):
         is_small = is_symbolic(added) or 0 <= added < max(int(axis.stride), abs(int(axis.dilation)))
-        is_extra = not is_symbolic(added) or added.is_nonnegative
+        is_extra = getattr(added, "is_nonnegative", True)
         return (axis.before, added) if is_small and is_extra else (after, 0)
     if 0 <= added < max(int(axis.stride), abs(int(axis.dilation))):
         return axis.before, added
@@ -175,5 +181,5 @@ def _cropped(axis: Axis) -> tuple[Any, Any]:
 
 
 def _samples(value: object) -> str:
-    """A number of samples as text."""
+    """Return a number of samples as text."""
     return f"{value} sample{'' if value == 1 else 's'}"

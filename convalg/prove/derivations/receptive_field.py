@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import islpy
 import networkx as nx
 import sympy
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.errors import KindError, UndecidableError
 from convalg.faces.relation import parameters, text
 from convalg.network.layers.base import Link
@@ -27,7 +28,7 @@ from convalg.size import Condition, is_symbolic
 
 
 def receptive_field(subject: Operator | Network, node: str | None = None) -> Derivation:
-    """Derive which inputs one output of a product of layers, or of a network, can read.
+    """Derive which inputs one output of a product of layers, or of a network, may depend on.
 
     Rule: backward through a layer of a product, r <- s r + (d (k - 1) + 1 - s), S <- s S,
     P <- s P + p; forward through a network, to `node` or the output, r <- r + d (k - 1) j,
@@ -35,12 +36,18 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
     their fields are united. Borders are ignored, and so are gaps between the inputs that are read.
 
     Args:
-        subject: a layer, a product of layers, or a network.
-        node: the node of a network whose field is derived; its output unless given.
+        subject: a layer, a product of layers, or a network. Sizes are numbers or symbols; strides
+            and dilations are numbers.
+        node: the name of the node of a network whose field is derived; the output of the network
+            unless given. None for a layer or a product.
+
+    Returns:
+        A derivation with one step per layer and axis; equal axes of a network are derived once.
 
     Raises:
-        KindError: unless all factors are correlations with the same number of axes; for a network
-            without axes, and where branches with different jumps meet.
+        KindError: when a factor of a product is not a correlation or convolution or the transpose
+            of one, when `node` is given without a network, for a network without spatial axes, and
+            where branches with different jumps meet.
         UndecidableError: for symbolic strides or dilations.
 
     Source: Araujo, Norris, Sim, Computing Receptive Fields of CNNs, Distill 2019.
@@ -58,7 +65,10 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
     if isinstance(subject, Network):
         return _through(subject, subject.receptive_field(node).node)
     if node is not None:
-        raise KindError(f"{subject!r} does not have a node {node!r}: only a network has nodes")
+        raise KindError(
+            f"{subject!r} is an operator, which does not have a node {node!r}: only a network has "
+            f"nodes"
+        )
     if isinstance(subject, Compose):
         layers = [one_layer(factor, "the receptive field") for factor in subject.factors]
         geometries = [(layer.geometry, transposed) for layer, transposed in layers]
@@ -80,8 +90,8 @@ def receptive_field(subject: Operator | Network, node: str | None = None) -> Der
 class Field:
     """The indices R(u) that output u reads through a layer, and the first and last of them.
 
-    `reads`: {[u] -> [i]}, composed of this layer and those after it, ignoring borders.
-    `exact`: the first and last indices are read; else nothing is read outside of them.
+    `reads`: {[u] -> [i]} for this layer and the layers after it, ignoring borders. `exact`: whether
+    the first and last indices are read; otherwise they are only bounds.
     """
 
     shown: str
@@ -125,14 +135,14 @@ class Field:
             good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
         if good:
             return Verdict("proved", claim, setting.scope, SETS)
-        return setting.unknown(claim, "the bounds of the set differ from the claimed ones", SETS)
+        return setting.unknown(claim, "the bounds of the set differ from the claimed bounds", SETS)
 
 
 BELOW = "\\le"
 
 
 def _bound(value: object, output: object) -> str:
-    """A bound of an interval, with the output first."""
+    """Return a bound of an interval as LaTeX, with the index of the output first."""
     expression = sympy.sympify(value)
     if expression.has(sympy.floor):
         return size_latex(expression)
@@ -143,7 +153,7 @@ def _bound(value: object, output: object) -> str:
 def _field_steps(
     axes: list[tuple[Axis, bool]], where: str, setting: Setting, names: Names
 ) -> list[Step]:
-    """The steps from the last layer back to the input."""
+    """Return the steps from the last layer back to the input."""
     taken = {symbol.name for symbol in setting.symbols}
     u = sympy.Symbol(next(name for name in "uvqrxyz" if name not in taken), integer=True)
     variable = size_latex(u)
@@ -181,7 +191,7 @@ def _field_steps(
 
 
 def _set_latex(axis: Axis, transposed: bool, after: str, names: Names) -> str:
-    """The inputs that a set of outputs reads, as LaTeX."""
+    """Return the set of inputs that a set of outputs reads, as LaTeX."""
     i, j, t = names("i"), names("j"), names("t")
     taps = f"0 \\le {t} < {size_latex(axis.taps)}"
     if transposed:
@@ -190,7 +200,7 @@ def _set_latex(axis: Axis, transposed: bool, after: str, names: Names) -> str:
 
 
 def _layer_reads(axis: Axis) -> str:
-    """{[output] -> [input]} for isl, ignoring the border."""
+    """Return the relation {[output] -> [input]} of a layer for isl, ignoring the border."""
     read = axis.formula("v0", "v2", text)
     return (
         f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
@@ -199,7 +209,7 @@ def _layer_reads(axis: Axis) -> str:
 
 
 def _transposed_reads(axis: Axis) -> str:
-    """{[output] -> [input]} of the transposed layer for isl, ignoring the border."""
+    """Return the relation {[output] -> [input]} of a transposed layer, ignoring the border."""
     written = axis.formula("v1", "v2", text)
     return (
         f"{parameters(axis.taps, axis.padding)}{{ [v0] -> [v1] : "
@@ -212,13 +222,13 @@ def _transposed_reads(axis: Axis) -> str:
 
 @dataclass(frozen=True)
 class NetworkField:
-    """The field of a node along one axis, from those of its sources; equal ones are proved once.
+    """The field of a node along one axis, from the fields of its sources.
 
-    `exact`: the first and last positions are read; else nothing is read outside of them.
+    `exact`: whether the first and last positions are read; otherwise they are only bounds.
     """
 
     parts: tuple[tuple[str, str], ...]
-    """What the node reads of each source, and what the source reads of the input, for isl."""
+    """For each source, two relations for isl: node to source, and source to network input."""
     span: Span
     exact: bool
     output: str = "u"
@@ -240,11 +250,11 @@ class NetworkField:
     def decide(self, setting: Setting) -> Verdict:
         """Check the step from the fields of the sources, proved by earlier steps, to this one."""
         claim = formula_of(self)
-        reads = None
-        for of_source, of_input in self.parts:
-            part = islpy.Map(of_source).apply_range(islpy.Map(of_input))
-            reads = part if reads is None else reads.union(part)
-        assert reads is not None
+        parts = (
+            islpy.Map(of_source).apply_range(islpy.Map(of_input))
+            for of_source, of_input in self.parts
+        )
+        reads = reduce(islpy.Map.union, parts)
         reads = reads.intersect_params(setting.domain)
         good = reads.is_subset(islpy.Map(_between(self.span)))
         if self.exact:
@@ -256,11 +266,11 @@ class NetworkField:
             good = reads.lexmin().is_equal(first) and reads.lexmax().is_equal(last)
         if good:
             return Verdict("proved", claim, setting.scope, SETS)
-        return setting.unknown(claim, "the bounds of the set differ from the claimed ones", SETS)
+        return setting.unknown(claim, "the bounds of the set differ from the claimed bounds", SETS)
 
 
 def _through(net: Network, node: str) -> Derivation:
-    """Derive the field of a node, from the input forward through everything that the node reads."""
+    """Derive the field of a node, forward from the input through all its ancestors."""
     dims = len(net.in_shape) - 1
     if not dims:
         raise KindError(
@@ -321,8 +331,13 @@ def _fields(
 _SAME = "{ [u] -> [u] }"
 
 
-def _link(net: Network, reach: dict[str, Reach], node: str, source: str, axis: int) -> Any:
-    """The link from a node to a source; a size if it reads everything, None if its own position."""
+def _link(
+    net: Network, reach: dict[str, Reach], node: str, source: str, axis: int
+) -> Link | Size | None:
+    """Return the link from a node to a source.
+
+    A size means that all positions are read, None that only the same position is read.
+    """
     before = reach[source]
     if before.kind == "whole":
         return None
@@ -342,7 +357,7 @@ def _link(net: Network, reach: dict[str, Reach], node: str, source: str, axis: i
 
 
 def _reads(link: object) -> str:
-    """{[position in a node] -> [position in its source]} for isl, ignoring the border."""
+    """Return the relation {[position in a node] -> [position in its source]} for isl."""
     if link is None:
         return _SAME
     if not isinstance(link, Link):
@@ -356,7 +371,10 @@ def _reads(link: object) -> str:
 
 
 def _between(span: Span) -> str:
-    """{[u] -> [i]} for all i between the bounds for u, for isl, with integer coefficients."""
+    """Return the relation {[u] -> [i]} for all i between two bounds, for isl.
+
+    The bounds are multiplied by their common denominator, since isl needs integer coefficients.
+    """
     ends = [sympy.sympify(value) for value in (span.start, span.end, span.stride)]
     common = sympy.ilcm(1, *(sympy.fraction(sympy.together(end))[1] for end in ends))
     low, high, step = (text(sympy.expand(end * common)) for end in ends)
@@ -365,7 +383,7 @@ def _between(span: Span) -> str:
 
 
 def _positive(net: Network, reach: dict[str, Reach], nodes: list[str]) -> list[Any]:
-    """Symbolic sizes that are at least 1: of kernels, and of axes that are read completely."""
+    """Return the symbolic sizes that are at least 1: of kernels, and of axes read completely."""
     sizes: dict[Any, None] = {}
     for node in nodes:
         for source in net.sources(node):
@@ -375,8 +393,10 @@ def _positive(net: Network, reach: dict[str, Reach], nodes: list[str]) -> list[A
     return [size for size in sizes if is_symbolic(size)]
 
 
-def _reason(net: Network, node: str, sources: Iterable[str], links: list[Any]) -> str:
-    """The effect of a layer on the field, as text."""
+def _reason(
+    net: Network, node: str, sources: Iterable[str], links: list[Link | Size | None]
+) -> str:
+    """Return the effect of a layer on the field, as text."""
     if len(links) > 1:
         return f"{node} joins {', '.join(sources)}: the union of what they read"
     (link,) = links

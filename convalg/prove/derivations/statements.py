@@ -1,15 +1,15 @@
-"""Statements of derivations: a formula and its check, both made from the same two sides."""
+"""Statements of derivations: the formula and the check are made from the same two sides."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import islpy
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.errors import UndecidableError
 from convalg.faces.relation import parameters, text
 from convalg.operators.tree import Operator
@@ -24,11 +24,16 @@ from convalg.prove.derivations.sums import (
     Named,
     OperatorTerm,
     Reader,
-    Size,
     Vector,
     difference,
 )
 from convalg.prove.verdict import Counterexample, Verdict
+
+if TYPE_CHECKING:
+    import sympy
+
+Abbreviations: TypeAlias = "tuple[tuple[sympy.Symbol, Size], ...]"
+"""Symbols that abbreviate a size, each with that size."""
 
 PRODUCTS = "Presburger arithmetic (isl): the products of both sides compared as sets"
 SETS = "Presburger arithmetic (isl): both sides compared as sets of integers"
@@ -38,17 +43,17 @@ SETS = "Presburger arithmetic (isl): both sides compared as sets of integers"
 class Setting:
     """The sizes that the statements of a derivation are about.
 
-    `where`: the domain of the operators involved. `named`: symbols that abbreviate a size, each
-    with that size.
+    `where`: the domain of the operators. `named`: symbols that abbreviate a size, each with that
+    size.
     """
 
-    symbols: tuple[Any, ...]
+    symbols: tuple[sympy.Symbol, ...]
     where: Domain
-    named: tuple[tuple[Any, Size], ...] = ()
+    named: Abbreviations = ()
 
     @staticmethod
-    def of(operator: Operator, named: tuple[tuple[Any, Size], ...] = ()) -> Setting:
-        """The sizes at which an operator exists."""
+    def of(operator: Operator, named: Abbreviations = ()) -> Setting:
+        """Return the setting of an operator: the sizes at which it exists."""
         return Setting(operator.symbols, Domain.of(operator), named)
 
     @cached_property
@@ -62,26 +67,31 @@ class Setting:
 
     @cached_property
     def scope(self) -> str:
-        """These sizes as text."""
+        """The sizes at which the operators exist, as text."""
         return str(self.where)
 
     @property
     def declared(self) -> str:
-        """The symbolic sizes and abbreviations as isl declares them."""
+        """The declaration of the symbolic sizes and abbreviations in the syntax of isl."""
         return parameters(*self.symbols, *(symbol for symbol, _ in self.named))
 
     def abbreviations(self, *sizes: Size) -> tuple[str, ...]:
-        """The definitions of the abbreviations used in some sizes, as LaTeX."""
+        """Return the definitions of the abbreviations in some sizes, as LaTeX."""
         used = {symbol for size in sizes for symbol in getattr(size, "free_symbols", ())}
         pairs = [(symbol, value) for symbol, value in self.named if symbol in used]
         return tuple(f"{size_latex(symbol)} = {size_latex(value)}" for symbol, value in pairs)
 
     def verdict(
-        self, claim: str, apart: Sequence[tuple[islpy.Set, Any, Any]], method: str, names: str = ""
+        self,
+        claim: str,
+        apart: Sequence[tuple[islpy.Set, object, object]],
+        method: str,
+        names: str = "",
     ) -> Verdict:
-        """Return "proved" if all sets of differing points are empty, else the smallest such point.
+        """Return "proved" if no points differ, else "refuted" with the smallest point that differs.
 
-        `apart`: sets of points, each with the values of the right-hand and left-hand sides there.
+        `apart`: sets of points that differ, each with the values of the right-hand and left-hand
+        sides at these points. `names`: the names of the coordinates of a point, as text.
         """
         left = [(points, right, own) for points, right, own in apart if not points.is_empty()]
         if not left:
@@ -93,27 +103,27 @@ class Setting:
         return Verdict("refuted", claim, self.scope, method, counterexample)
 
     def unknown(self, claim: str, reason: str, method: str) -> Verdict:
-        """Return the verdict for a statement that is not decided."""
+        """Return the verdict "unknown" with a reason."""
         return Verdict("unknown", claim, self.scope, method, reason=reason)
 
 
 class Statement(Protocol):
-    """A formula, in pieces that may be on separate lines, and its check."""
+    """A formula and its check."""
 
     def pieces(self) -> list[str]:
-        """Return the parts of the formula as LaTeX."""
+        """Return the parts of the formula as LaTeX; each may be on a separate line."""
 
     def decide(self, setting: Setting) -> Verdict:
         """Decide whether the statement holds for all sizes of the setting."""
 
 
 def formula_of(statement: Statement) -> str:
-    """The formula of a statement on one line."""
+    """Return the formula of a statement on one line."""
     return ",\\quad ".join(statement.pieces())
 
 
 Ranges: TypeAlias = "tuple[tuple[str, Size], ...]"
-"""Variables, each with its number of values: they start at 0."""
+"""Variables, each with its number of values, which start at 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +135,7 @@ class Equation:
     free: Ranges = ()
 
     def pieces(self) -> list[str]:
-        """left = right."""
+        """Return the formula left = right."""
         return [f"{self.left.latex()} = {self.right.latex()}"]
 
     def decide(self, setting: Setting) -> Verdict:
@@ -147,10 +157,10 @@ class Equation:
 
 @dataclass(frozen=True, eq=False)
 class Definition:
-    """An operator, given by its spaces and the sum for each of its outputs.
+    """The definition of an operator by its spaces and the sum for each of its outputs.
 
-    The check uses the actual entries of the operator: `equation` must hold for them. `shapes`
-    are those of the given operator, and the printed ones must equal them.
+    The check is that `equation` holds for the actual entries of the operator, and that the printed
+    shapes are equal to `shapes`: the actual shapes of the input, the output and the weights.
     """
 
     operator: Named
@@ -161,7 +171,7 @@ class Definition:
     """Abbreviations of the setting, as LaTeX."""
 
     def pieces(self) -> list[str]:
-        """The spaces, the sum, and the boundary rules that it uses."""
+        """Return the spaces, the sum, and the boundary rules in the sum."""
         named, weights = self.operator, self.operator.weights
         source, target = shape_latex(named.in_shape), shape_latex(named.out_shape)
         pieces = [f"{named.latex()} \\colon {source} \\to {target}"]
@@ -171,7 +181,7 @@ class Definition:
         return [*pieces, *self.equation.pieces(), *rules, *self.given]
 
     def decide(self, setting: Setting) -> Verdict:
-        """Compare the spaces, and the sum with the entries of the operator."""
+        """Compare the printed shapes with the actual ones, and the sum with the entries."""
         claim = formula_of(self)
         weights = self.operator.weights
         printed = [self.operator.in_shape, self.operator.out_shape]
@@ -191,7 +201,7 @@ class Definition:
 
 
 def _folds_once(axis: Axis, setting: Setting) -> bool:
-    """Whether all reads are within one size of the input; numbers allow any distance."""
+    """Whether all reads are within one input size of the border; always true for numbers."""
     if axis.is_concrete:
         return True
     n = text(axis.in_size)
@@ -212,7 +222,7 @@ class VectorEquation:
     right: Vector
 
     def pieces(self) -> list[str]:
-        """left = right."""
+        """Return the formula left = right."""
         return [f"{self.left.latex()} = {self.right.latex()}"]
 
     def decide(self, setting: Setting) -> Verdict:
@@ -240,7 +250,7 @@ class OperatorEquation:
     right: OperatorTerm
 
     def pieces(self) -> list[str]:
-        """left = right."""
+        """Return the formula left = right."""
         return [f"{self.left.latex()} = {self.right.latex()}"]
 
     def decide(self, setting: Setting) -> Verdict:
@@ -260,7 +270,7 @@ class OperatorEquation:
 
 @dataclass(frozen=True, eq=False)
 class Rounded:
-    """floor(above / below) + 1, as it is usually written."""
+    """The size floor(above / below) + 1 in the usual notation."""
 
     above: Size
     below: int
@@ -271,7 +281,7 @@ class Rounded:
         return self.above // self.below + 1
 
     def latex(self) -> str:
-        """With the fraction unchanged."""
+        """Return the size with its fraction as it is, not simplified."""
         if self.below == 1:
             return f"{size_latex(self.above)} + 1"
         fraction = f"\\frac{{{size_latex(self.above)}}}{{{self.below}}}"
@@ -280,7 +290,7 @@ class Rounded:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """A sum of terms `sign factor (base - less)`, as it is usually written."""
+    """A sum of terms `sign factor (base - less)` in the usual notation."""
 
     terms: tuple[tuple[int, Size, Size, int], ...]
 
@@ -293,7 +303,7 @@ class Written:
         return total
 
     def latex(self) -> str:
-        """With every term unchanged."""
+        """Return the sum with its terms as they are, not simplified."""
         formula = ""
         for sign, factor, base, less in self.terms:
             size = size_latex(base)
@@ -325,7 +335,7 @@ class SizeOf:
     sides: tuple[Side, ...]
 
     def pieces(self) -> list[str]:
-        """name = formula = formula."""
+        """Return the formula: name = formula = formula."""
         formulas = dict.fromkeys(map(_latex, self.sides))
         return [" = ".join([self.name, *formulas])]
 
@@ -336,7 +346,7 @@ class SizeOf:
 
 
 def same_sizes(setting: Setting, pairs: Iterable[tuple[Size, Size]], claim: str) -> Verdict:
-    """Whether sizes are equal, pair by pair."""
+    """Decide whether the two sizes of each pair are equal."""
     apart = []
     for first, second in pairs:
         points = islpy.Set(f"{setting.declared}{{ [0] : {text(first)} != {text(second)} }}")
@@ -351,11 +361,11 @@ class Compared:
     left: Index
     right: Index
     divisor: int = 1
-    """The right-hand side is divided by it, as a fraction."""
+    """The denominator of the right-hand side."""
     strict: bool = False
 
     def latex(self) -> str:
-        """Both sides with the relation sign between them."""
+        """Return both sides with the relation sign between them."""
         right = self.right.latex()
         if self.divisor != 1:
             right = f"\\frac{{{right}}}{{{self.divisor}}}"
@@ -363,7 +373,7 @@ class Compared:
         return f"{self.left.latex()} {sign} {right}"
 
     def isl(self, names: dict[str, str]) -> str:
-        """As isl reads it."""
+        """Return the condition in the syntax of isl; `names` has an isl variable for each name."""
         left, right = self.left.isl(names), self.right.isl(names)
         return f"{self.divisor}*{left} {'<' if self.strict else '<='} {right}"
 
@@ -377,12 +387,12 @@ class Equivalent:
     right: Compared
 
     def pieces(self) -> list[str]:
-        """left if and only if right."""
+        """Return the formula: left if and only if right."""
         formula = f"{self.left.latex()} \\iff {self.right.latex()}"
         return [formula, f"{self.index} \\ge 0"]
 
     def decide(self, setting: Setting) -> Verdict:
-        """Compare the sets of values."""
+        """Compare the two sets of values."""
         names = {self.index: "v0"}
         sets = [
             islpy.Set(f"{setting.declared}{{ [v0] : v0 >= 0 and {side.isl(names)} }}")
@@ -405,7 +415,7 @@ class Extreme:
     free: Ranges = ()
 
     def pieces(self) -> list[str]:
-        """min over the ranges of the expression = the value."""
+        """Return the formula: the minimum or maximum over the ranges = the value."""
         under = ",\\, ".join(f"0 \\le {name} < {size_latex(size)}" for name, size in self.over)
         return [f"\\{self.kind}_{{{under}}} ({self.index.latex()}) = {self.value.latex()}"]
 
@@ -441,11 +451,11 @@ class Together:
     """Abbreviations of the setting, as LaTeX."""
 
     def pieces(self) -> list[str]:
-        """The pieces of all parts."""
+        """Return the pieces of all parts."""
         return [*(piece for part in self.parts for piece in part.pieces()), *self.given]
 
     def decide(self, setting: Setting) -> Verdict:
-        """Return the first verdict that is not proved, or one for all parts."""
+        """Return the first verdict that is not "proved", or one for all parts."""
         verdicts = [part.decide(setting) for part in self.parts]
         worst = next((verdict for verdict in verdicts if not verdict), verdicts[0])
         return replace(worst, statement=formula_of(self))

@@ -1,26 +1,24 @@
-"""Sums over index sets: the language of derivations, printed and decided from one tree.
+"""Sums over index sets: the expressions of derivations.
 
-An expression is a sum of products of array entries, such as sum over t of w[t] x[2 o + t - 1]. It
-is printed as LaTeX by `latex`, and given to isl by `points`: the set of all its products, as
+An expression is a sum of products of array entries, such as the sum over t of w[t] x[2 o + t - 1].
+`latex` prints it, and `Reader.points` returns the set of all its products for isl, as points
 [free indices, indices of each array]. Two expressions are equal for all values of the arrays
 exactly when these sets are equal. Entries outside an array are zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, product
 from typing import Any, TypeAlias
 
 import islpy
 
+from convalg.axis import Size
 from convalg.errors import UndecidableError
 from convalg.faces.relation import text
 from convalg.prove.derivations.indices import Index
-
-Size: TypeAlias = Any
-
 
 # Vectors: arrays, and operators applied to vectors.
 
@@ -33,7 +31,7 @@ class Array:
     shape: tuple[Size, ...]
 
     def latex(self) -> str:
-        """The name."""
+        """Return the name."""
         return self.name
 
 
@@ -51,7 +49,7 @@ class Named:
     weights: Array | None = None
 
     def latex(self) -> str:
-        """The name."""
+        """Return the name."""
         return self.name
 
     @property
@@ -77,9 +75,9 @@ class TransposedName:
         return self.operator.out_shape
 
     def latex(self) -> str:
-        """The name with the superscript T."""
+        """Return the name with the superscript T."""
         name = self.operator.latex()
-        # A second exponent on a prime needs braces.
+        # LaTeX needs braces around a name with a prime before another superscript.
         return f"{{{name}}}^{{\\mathsf T}}" if name.endswith("'") else f"{name}^{{\\mathsf T}}"
 
 
@@ -100,7 +98,7 @@ class ProductSum:
         return self.factors[-1].in_shape
 
     def latex(self) -> str:
-        """The factors side by side."""
+        """Return the factors next to each other."""
         return "\\, ".join(factor.latex() for factor in self.factors)
 
 
@@ -120,7 +118,7 @@ class Applied:
         return self.operator.out_shape
 
     def latex(self) -> str:
-        """A x, or A (a x + b z)."""
+        """Return A x, or A (a x + b z)."""
         inner = self.vector.latex()
         return f"{self.operator.latex()} {f'({inner})' if isinstance(self.vector, Mix) else inner}"
 
@@ -137,7 +135,7 @@ class Mix:
         return self.parts[0][1].shape
 
     def latex(self) -> str:
-        """The parts with their factors."""
+        """Return the sum of the parts with their factors."""
         return " + ".join(f"{factor} {vector.latex()}" for factor, vector in self.parts)
 
 
@@ -155,7 +153,7 @@ class Entry:
     index: tuple[Index, ...]
 
     def latex(self) -> str:
-        """The vector with a subscript."""
+        """Return the vector with the index as subscript."""
         index = ", ".join(part.latex() for part in self.index)
         name = self.vector.latex()
         return f"{name if isinstance(self.vector, Array) else f'({name})'}_{{{index}}}"
@@ -168,7 +166,7 @@ class Times:
     factors: tuple[Expression, ...]
 
     def latex(self) -> str:
-        """The factors side by side; sums in parentheses unless they are last."""
+        """Return the factors next to each other; sums before the last factor are in parentheses."""
         factors = []
         for number, factor in enumerate(self.factors):
             last = number == len(self.factors) - 1
@@ -184,7 +182,7 @@ class Plus:
     parts: tuple[tuple[str, Expression], ...]
 
     def latex(self) -> str:
-        """The parts with their factors."""
+        """Return the sum of the parts with their factors."""
         return " + ".join(f"{factor} {part.latex()}" for factor, part in self.parts)
 
 
@@ -197,7 +195,7 @@ class IndexSum:
     conditions: tuple[tuple[Index, Index], ...] = ()
 
     def latex(self) -> str:
-        """The summation sign with its variables and conditions, and the body."""
+        """Return the summation sign with its variables and conditions, then the body."""
         if not self.variables:
             return self.body.latex()
         under = ", ".join(self.variables)
@@ -216,7 +214,7 @@ class Inner:
     right: Vector
 
     def latex(self) -> str:
-        """Both in angle brackets."""
+        """Return both vectors in angle brackets."""
         return f"\\langle {self.left.latex()}, {self.right.latex()} \\rangle"
 
 
@@ -228,7 +226,7 @@ class Derivative:
     by: Entry
 
     def latex(self) -> str:
-        """As a fraction."""
+        """Return the derivative as a fraction in front of the expression."""
         return f"\\frac{{\\partial}}{{\\partial {self.by.latex()}}} {self.of.latex()}"
 
 
@@ -238,7 +236,7 @@ Expression: TypeAlias = "Entry | Times | Plus | IndexSum | Inner | Derivative"
 # Reading expressions as sets of products.
 
 Key: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
-"""The unknown numbers and the arrays of a product, by name."""
+"""The names of the unknown numbers and of the arrays of a product."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +248,7 @@ class _Term:
     variables: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     members: tuple[tuple[tuple[str, ...], islpy.Set], ...] = ()
-    """Points that must be entries of an operator."""
+    """Pairs of a point and a set of operator entries that must contain it."""
 
     def __mul__(self, other: _Term) -> _Term:
         return _Term(
@@ -264,15 +262,15 @@ class _Term:
 
 @dataclass
 class Reader:
-    """Reads expressions as terms; each bound variable gets a unique name."""
+    """Converts expressions to sets of products; each bound variable has a unique name."""
 
     declared: str
-    """The symbolic sizes as isl declares them."""
+    """The declaration of the symbolic sizes in the syntax of isl."""
     domain: islpy.Set
-    numbers: Any = field(default_factory=count)
+    numbers: Iterator[int] = field(default_factory=count)
 
     def points(self, expression: Expression, free: Sequence[tuple[str, Size]]) -> Points:
-        """Return all products of an expression, for free variables in `0 <= variable < size`.
+        """Return the products of an expression, for free variables with `0 <= variable < size`.
 
         Raises: UndecidableError where a sum contains the same product several times.
         """
@@ -348,7 +346,10 @@ class Reader:
         raise AssertionError(expression)
 
     def _derived(self, term: _Term, by: Entry, names: dict[str, str]) -> _Term | None:
-        """The term without its factor from the array, whose index must equal that of `by`."""
+        """Return the derivative of a term: without its factor from the array of `by`.
+
+        The index of that factor must be equal to the index of `by`.
+        """
         positions = [k for k, (array, _) in enumerate(term.factors) if array == by.vector]
         if not positions:
             return None
@@ -361,7 +362,7 @@ class Reader:
         return replace(term, factors=rest) * fixed
 
     def _isl_index(self, index: Index, names: dict[str, str]) -> tuple[str, _Term]:
-        """An index as an isl expression, and the conditions that it needs."""
+        """Return an index as an isl expression, with the conditions that it needs."""
         needed = _Term()
         named: dict[Any, str] = dict(names)
         for folded in index.folded:
@@ -393,12 +394,14 @@ class Reader:
             case Applied(operator=ProductSum(factors=(first, *rest)), vector=inner):
                 below = Applied(ProductSum(tuple(rest)), inner) if rest else inner
                 return self._entry(Applied(first, below), indices)
-            case Applied(operator=operator, vector=inner):
+            case Applied(operator=Named() | TransposedName() as operator, vector=inner):
                 return self._through(operator, inner, indices)
         raise AssertionError(vector)
 
-    def _through(self, operator: Any, inner: Vector, indices: tuple[str, ...]) -> list[_Term]:
-        """The entries of one row of an operator, times those of the vector."""
+    def _through(
+        self, operator: Named | TransposedName, inner: Vector, indices: tuple[str, ...]
+    ) -> list[_Term]:
+        """Return the entries of one row of an operator times the entries of the vector."""
         named = operator.operator if isinstance(operator, TransposedName) else operator
         others = tuple(self._fresh() for _ in operator.in_shape)
         weights = named.weights
@@ -414,7 +417,7 @@ Points: TypeAlias = "dict[Key, list[islpy.Set]]"
 
 
 def difference(left: Points, right: Points) -> list[tuple[Key, islpy.Set, int]]:
-    """Where two expressions differ: (key, points, left minus right) with non-empty points."""
+    """Return where two expressions differ: (key, non-empty points, left minus right)."""
     gaps = []
     for key in dict.fromkeys([*left, *right]):
         pieces: list[tuple[int, islpy.Set]] = []
@@ -428,7 +431,7 @@ def difference(left: Points, right: Points) -> list[tuple[Key, islpy.Set, int]]:
 def _added(
     pieces: list[tuple[int, islpy.Set]], value: int, points: islpy.Set
 ) -> list[tuple[int, islpy.Set]]:
-    """Add a multiple of a set of points to disjoint pieces, and keep them disjoint."""
+    """Add a multiple of a set of points to disjoint pieces; the result is disjoint too."""
     result = []
     for own, other in pieces:
         common, apart = other.intersect(points), other.subtract(points)

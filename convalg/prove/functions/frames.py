@@ -22,7 +22,9 @@ from typing import Any, Literal, TypeVar
 
 from convalg.prove.decisions.polynomials import UntraceableError
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+Function = Callable[..., Any]
+"""A function of unknown signature."""
+Method = TypeVar("Method", bound=Function)
 Owner = Literal["user", "library", "standard", "convalg"]
 
 MOST_WORK = 5_000_000
@@ -40,7 +42,7 @@ LIBRARIES: dict[str, Owner] = {
 class Owners:
     """The owners of frames, by the identities of the code and of its module's names.
 
-    All runs of a function share it, since finding an owner reads the file system.
+    All runs of a function share the owners, since finding an owner reads the file system.
     """
 
     def __init__(self) -> None:
@@ -52,9 +54,9 @@ class WatchedRun:
     """A record of one run of a user function, on symbols or on numbers.
 
     `refused`: the operations that symbols refused, in order, even if the function caught the
-    error. `effects`: the clocks, files, random numbers and the like that it used. `lowered`: the
-    dtypes with less precision than float64 that symbols were written into, each with the largest
-    size written there at every sample. `work`: products of monomials so far.
+    error. `effects`: the clocks, files, random numbers and other effects that the function used.
+    `lowered`: the dtypes with less precision than float64 that symbols were written into, each with
+    the largest size that was written, at every sample. `work`: the number of products of monomials.
     """
 
     symbolic: bool
@@ -97,14 +99,14 @@ _ACTIVE = local()
 
 
 def active() -> WatchedRun | None:
-    """The innermost active run in this thread, or None."""
+    """Return the innermost active run in this thread, or None."""
     runs: list[WatchedRun] | None = getattr(_ACTIVE, "runs", None)
     return runs[-1] if runs else None
 
 
 @contextmanager
 def running(run: WatchedRun) -> Iterator[WatchedRun]:
-    """Make a run the active one."""
+    """Make a run the active run of this thread."""
     if not hasattr(_ACTIVE, "runs"):
         _ACTIVE.runs = []
     _ACTIVE.runs.append(run)
@@ -138,13 +140,13 @@ def unwatched(method: Method) -> Method:
 
 
 def symbolic_run() -> WatchedRun | None:
-    """The active run in this thread if it is a run on symbols, else None."""
+    """Return the active run in this thread if it is a run on symbols, else None."""
     run = active()
     return run if run is not None and run.symbolic else None
 
 
 def recorded(error: UntraceableError) -> UntraceableError:
-    """Return the error, recorded with the active run in case the function catches it."""
+    """Record an error with the active run, in case the function catches it, and return it."""
     run = active()
     if run is not None:
         run.refused.append(str(error))
@@ -152,15 +154,15 @@ def recorded(error: UntraceableError) -> UntraceableError:
 
 
 def refusal(action: str, value: object) -> UntraceableError:
-    """The recorded error for an operation that a symbol refuses."""
+    """Return the recorded error for an operation that a symbol refuses."""
     return recorded(UntraceableError(f"the function {action} {value}, which is a symbol here"))
 
 
 def sees_numbers(depth: int) -> bool:
-    """Whether the frame `depth` above the caller's sees symbols as if they were numbers.
+    """Return whether symbols look like numbers to the frame `depth` above the caller's.
 
-    This applies to the user's own code and to the standard library that it calls, except for
-    `fractions`, which would convert to floats.
+    They do so for the user's own code and for the standard library, except for `fractions`, which
+    would convert them to floats.
     """
     run = symbolic_run()
     if run is None:
@@ -171,13 +173,13 @@ def sees_numbers(depth: int) -> bool:
 
 
 def is_outside(depth: int) -> bool:
-    """Whether the frame `depth` above the caller's is outside convalg, in a run on symbols."""
+    """Return whether this is a run on symbols and the frame `depth` above is outside convalg."""
     run = symbolic_run()
     return run is not None and run.owner(sys._getframe(depth + 1)) != "convalg"
 
 
 def owner(frame: FrameType) -> Owner:
-    """The owner of the code of a frame: by its file, if its module was imported under that name.
+    """Return the owner of the code of a frame, from the file of its module.
 
     Code that was compiled under the name of a library's file still belongs to the user.
     """
@@ -203,7 +205,7 @@ def _kind(file: str) -> Owner:
 
 @cache
 def _folders() -> list[tuple[str, Owner]]:
-    """The folders of the libraries, with nested folders first."""
+    """Return the folders of the libraries, nested folders first."""
     folders: list[tuple[str, Owner]] = []
     for package, kind in LIBRARIES.items():
         spec = find_spec(package)

@@ -1,12 +1,12 @@
 """The instructions a user function executes, the exceptions it catches, and its side effects.
 
-A run on symbols represents runs on numbers if both execute the same instructions: then no branch,
-no `except` and no type made a difference. Trace functions that were set before (coverage,
+A run on symbols represents the runs on numbers if both execute the same instructions: then no
+branch, no `except` and no type made a difference. Trace functions that were set before (coverage,
 debuggers) are restored after every run.
 
-Code that branches is traced instruction by instruction. Code whose only jumps are those of `for`
-loops can differ only in the number of iterations, and each iteration causes a line event: there
-line events are sufficient, at a tenth of the cost.
+Code that branches is traced instruction by instruction. For code whose only jumps are those of
+`for` loops, line events are sufficient, at a tenth of the cost: only the number of iterations can
+differ, and each iteration causes a line event.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import gc
 import random
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,24 +25,25 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arrays import Array
 from convalg.prove.decisions import polynomials
 from convalg.prove.functions import frames, symbol_arrays, symbol_functions, symbols
-from convalg.prove.functions.frames import Owners, WatchedRun, active, running
+from convalg.prove.functions.frames import Function, Owners, WatchedRun, active, running
 from convalg.prove.functions.stand_ins import Swaps, stand_ins
 
 MOST_INSTRUCTIONS = 5_000_000
 """The number of instructions of the user's own code that one run may execute."""
 _PER_LINE = 10
-"""The number of instructions that a line event is counted as."""
+"""The number of instructions that a line event counts as."""
 
-# The modules of symbols, whose code runs most often, so that they are recognised fast.
+# The code of these modules runs most often and is recognised without a look-up of its file.
 _OWN = {
     module.__name__: vars(module)
     for module in (symbols, symbol_arrays, symbol_functions, polynomials, frames)
 }
 _CODE_BITS = 24
 _RAISED = 1 << 23
-"""Marks an exception among the instructions of a code object; all offsets are smaller."""
+"""The flag of an exception among the instructions of a code object; offsets are smaller."""
 
 INTROSPECTION = frozenset(
     [
@@ -81,7 +82,7 @@ INTROSPECTION = frozenset(
         "__reduce_ex__",
     ]
 )
-"""Names of introspection, which arrays of symbols cannot hide from."""
+"""Names of introspection, to which an array of symbols does not look like an array of numbers."""
 
 
 class BudgetExceededError(BaseException):
@@ -128,7 +129,7 @@ class Observed:
 
 
 class Codes:
-    """Numbers for code objects; equal code has the same number in all runs of a function."""
+    """Numbers of code objects; equal code has the same number in all runs of a function."""
 
     def __init__(self) -> None:
         self._by_identity: dict[int, tuple[CodeType, int]] = {}
@@ -138,7 +139,7 @@ class Codes:
         self._branching: dict[int, tuple[CodeType, bool]] = {}
 
     def is_branching(self, code: CodeType) -> bool:
-        """Whether line events do not determine the path taken: see `is_branching`."""
+        """Return `is_branching` of a code object, from a cache."""
         entry = self._branching.get(id(code))
         if entry is None:
             entry = self._branching[id(code)] = code, is_branching(code)
@@ -158,22 +159,24 @@ class Codes:
 
 
 def observe(
-    f: Callable[..., Any],
-    arguments: list[Any],
+    f: Function,
+    arguments: Sequence[Array],
     codes: Codes,
     *,
     symbolic: bool,
-    collect: Callable[[Any], Any] = lambda result: result,
+    collect: Callable[[Any], object] = lambda result: result,
     effects: bool = True,
     follow: bool = True,
-    modules: Iterable[dict[str, Any]] = (),
+    modules: Iterable[dict[str, object]] = (),
 ) -> Observed:
     """Run a function and record its instructions and effects.
 
-    Exceptions of the function are recorded, except those that end the program. `collect`: is
-    applied to the result before anything else runs. `effects`: whether to record side effects, in
-    a run on numbers; runs on symbols execute the same code. `follow`: whether to record the
-    instructions; if not, `modules` are the global names of the modules whose code will run.
+    Exceptions of the function are recorded, except those that end the program.
+
+    `collect`: a function that is applied to the result before any other code runs. `effects`:
+    whether to record side effects of a run on numbers; those of runs on symbols are not recorded,
+    since they execute the same code. `follow`: whether to record the instructions; if not,
+    `modules` are the global names of the modules whose code will run.
     """
     _collect_young_garbage()
     run = WatchedRun(symbolic, owners=codes.owners)
@@ -211,13 +214,13 @@ def observe(
 
 
 def observe_each(
-    f: Callable[..., Any],
-    inputs: Iterable[tuple[list[Any], bool]],
+    f: Function,
+    inputs: Iterable[tuple[list[Array], bool]],
     codes: Codes,
-    collect: Callable[[Any], Any],
-    modules: Iterable[dict[str, Any]],
+    collect: Callable[[Any], object],
+    modules: Iterable[dict[str, object]],
 ) -> list[Observed]:
-    """Run a function on several numeric inputs; each says whether to record the instructions.
+    """Run a function on several numeric inputs, each with whether to record the instructions.
 
     `modules`: the global names of the modules whose code runs, as in `observe`.
     """
@@ -260,7 +263,7 @@ def _collect_young_garbage() -> None:
     """Finalize unrelated young garbage before a traced run and not during it.
 
     A collection may start at any instruction, and the finalizers that it calls would count as the
-    function's own code. They are still traced: a function could hide effects in its own finalizer.
+    code of the function. They are traced, since a function could hide effects in a finalizer.
     """
     # Within another traced run, finalizers would run in the middle of that one.
     if active() is None:
@@ -283,7 +286,7 @@ def _other_callbacks_unwatched() -> Iterator[None]:
 
     def resume(_: str, __: dict[str, int]) -> None:
         trace, profile = kept.pop() if kept else (None, None)
-        # None if another traced run within this one has suspended them already.
+        # They are None if another traced run within this one has suspended them already.
         if trace is not None:
             sys.settrace(trace)
         if profile is not None:
@@ -299,7 +302,7 @@ def _other_callbacks_unwatched() -> Iterator[None]:
 
 
 def difference(symbols: Observed, numbers: Observed) -> int | None:
-    """The position where two runs first execute different instructions, None if nowhere."""
+    """Return the position of the first different instruction of two runs, None if there is none."""
     left, right = symbols.steps, numbers.steps
     if left == right:
         return None
@@ -308,10 +311,10 @@ def difference(symbols: Observed, numbers: Observed) -> int | None:
 
 
 def is_branching(code: CodeType) -> bool:
-    """Whether line events may not determine which instructions a code object executed.
+    """Return whether line events may be insufficient to find the instructions that were executed.
 
-    They determine them if every jump is unconditional or that of a `for` loop, and every backward
-    jump leads to an instruction that starts a line: then each iteration causes an event.
+    They are sufficient if every jump is unconditional or the jump of a `for` loop, and every
+    backward jump leads to an instruction that starts a line: each iteration then causes an event.
 
     >>> is_branching((lambda x: [v + 1 for v in x]).__code__)
     False
@@ -355,8 +358,8 @@ def _may_branch(code: CodeType) -> bool:
 class _Watch:
     """The trace and profile functions of one run."""
 
-    # `followed`: by identity, code with its module's names, its trace function, the number of its
-    # start, and whether it branches.
+    # `followed`: by the identity of a code object, the object, the names of its module, its trace
+    # function, the number of its first instruction, and whether it branches.
     def __init__(self, seen: Observed, codes: Codes, swaps: Swaps) -> None:
         self.seen, self.codes, self.swaps = seen, codes, swaps
         self.over_budget = False
@@ -382,7 +385,7 @@ class _Watch:
             return None
         if kind != "user":
             if frame.f_back is not None and frame.f_back.f_trace is None:
-                # A library called by convalg, not by the user.
+                # convalg called this library, not the user.
                 return None
             _environment(frame, seen.run)
             frame.f_trace_lines = False
@@ -400,7 +403,7 @@ class _Watch:
         return follower
 
     def _follower(self, code: CodeType, number: int) -> Any:
-        """The trace function of frames that run a code object of the user."""
+        """Return the trace function for frames that run a code object of the user."""
         seen = self.seen
         seen.names.update(code.co_names)
         inspecting = INTROSPECTION.intersection(code.co_names)
@@ -435,7 +438,7 @@ class _Watch:
         return self._standard
 
     def _library(self, frame: FrameType, event: str, arg: Any) -> Any:
-        # NumPy looks up attributes of floats on objects, and continues without them.
+        # NumPy looks up attributes of floats on objects and handles their absence.
         if event == "exception" and arg[0] not in (StopIteration, AttributeError):
             self.seen.raised.add((arg[0].__name__, frame.f_code.co_name))
         return self._library
@@ -493,7 +496,7 @@ _LOOKS = frozenset(
 
 
 def _effect(function: object) -> str:
-    """The effect of a C function, that is what it uses besides its arguments, or ""."""
+    """Return the effect of a C function on which its result depends, as text, or ""."""
     module = getattr(function, "__module__", None)
     name = getattr(function, "__name__", "")
     owner = getattr(function, "__self__", None)
@@ -509,7 +512,7 @@ def _effect(function: object) -> str:
 
 
 def _is_called_by_user(frame: FrameType | None, run: WatchedRun) -> bool:
-    """Whether the user's code makes the call, and not an import or a warning on its behalf."""
+    """Whether the user's code makes the call directly, not through an import or a warning."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
         if name.startswith(("importlib", "_frozen_importlib", "linecache", "tokenize", "warnings")):
@@ -524,7 +527,7 @@ def _is_called_by_user(frame: FrameType | None, run: WatchedRun) -> bool:
 
 
 def _inspects(frame: FrameType, run: WatchedRun) -> bool:
-    """Whether the user inspects frames or ids; named tuples and copy.deepcopy use them too."""
+    """Whether the user's code inspects frames or ids, as named tuples and copy.deepcopy do too."""
     module = frame.f_globals.get("__name__")
     return module in ("inspect", "traceback") or run.owner(frame) == "user"
 
@@ -537,6 +540,6 @@ def _environment(frame: FrameType, run: WatchedRun) -> None:
 
 
 def global_randomness() -> Any:
-    """The state of the global random generators of NumPy and Python."""
+    """Return the state of the global random generators of NumPy and Python."""
     state: Any = np.random.get_state()
     return state[1].tobytes(), *state[2:], random.getstate()

@@ -1,11 +1,11 @@
-"""The arrays that a claim is about, taken from the result of a user function.
+"""Selecting the arrays that a claim is about from the result of a user function.
 
-A homework returns an array, a list of rows, (out, cache), (dx, dw, db) or a dictionary of these.
+A homework solution returns an array, a list of rows, (out, cache), (dx, dw, db) or a dictionary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Picked:
-    """The outputs by name, as arrays of objects, and a note for the scope about the others."""
+    """Selected outputs by name, as arrays of objects, and a note on those that were ignored."""
 
     arrays: dict[str, Array]
     note: str = ""
@@ -39,7 +39,7 @@ Pick = Callable[[Any], Picked]
 
 
 def one_output(shape: Shape | None) -> Pick:
-    """Pick the array y of a forward pass; in (out, cache) it is the first."""
+    """Return a function that selects the output y of a forward pass: out in (out, cache)."""
 
     def pick(result: object) -> Picked:
         if isinstance(result, dict):
@@ -57,7 +57,10 @@ def one_output(shape: Shape | None) -> Pick:
 
 
 def gradients(shapes: dict[str, Shape]) -> Pick:
-    """Pick dx, and dw and db if they are returned, of the outputs listed in `shapes`."""
+    """Return a function that selects dx and, if they are returned, dw and db.
+
+    `shapes`: the expected shape of each output that may be returned, by name.
+    """
 
     def pick(result: object) -> Picked:
         names = list(shapes)
@@ -81,7 +84,7 @@ def gradients(shapes: dict[str, Shape]) -> Pick:
     return pick
 
 
-def _is_bundle(result: Any, shapes: dict[str, Shape]) -> bool:
+def _is_bundle(result: list[object] | tuple[object, ...], shapes: dict[str, Shape]) -> bool:
     if not 1 <= len(result) <= 4 or not result:
         return False
     if _is_array(result[0]) and np.shape(unwrapped(result[0])) == shapes["dx"]:
@@ -95,7 +98,7 @@ def _is_bundle(result: Any, shapes: dict[str, Shape]) -> bool:
 
 
 def as_array(value: object) -> Array:
-    """A copy of a value as an array of objects.
+    """Return a copy of a value as an array of objects.
 
     Raises: UntraceableError where it is not an array of numbers.
     """
@@ -108,7 +111,7 @@ def as_array(value: object) -> Array:
     try:
         return np.array(_nested(value), dtype=object)
     except (TypeError, ValueError) as error:
-        raise UntraceableError(f"the function did not return an array: {error}") from None
+        raise UntraceableError(f"the function must return an array of numbers: {error}") from None
 
 
 def _nested(value: object) -> Any:
@@ -128,7 +131,7 @@ def _nested(value: object) -> Any:
 
 
 def _exact_objects(value: Array) -> Array:
-    """An array of NumPy scalars: Python numbers would lose float32, longdouble and complex."""
+    """Return an array of NumPy scalars, which keep their dtypes, unlike Python numbers."""
     objects = np.empty(value.shape, dtype=object)
     flat = objects.reshape(-1)
     for position, entry in enumerate(value.flat):
@@ -137,7 +140,7 @@ def _exact_objects(value: Array) -> Array:
 
 
 def _array_or_none(result: object) -> Array | None:
-    """The array made of nested values, or None if that is not an array of numbers."""
+    """Return nested values as an array, or None if they are not an array of numbers."""
     try:
         array = as_array(result)
     except UntraceableError:
@@ -154,19 +157,19 @@ def _is_array(value: object) -> bool:
     return isinstance(value, np.ndarray) and value.ndim > 0
 
 
-def _key(result: dict[Any, Any], name: str) -> Any:
+def _key(result: Mapping[object, object], name: str) -> Any:
     keys = [key for key in result if isinstance(key, str) and key.lower() in NAMES[name]]
     return keys[0] if keys else None
 
 
-def _entry(result: dict[Any, Any], name: str) -> Array:
+def _entry(result: Mapping[object, object], name: str) -> Array:
     key = _key(result, name)
     if key is None and len(result) == 1:
         (key,) = result
     if key is None:
         raise UntraceableError(
-            f"the function returned a dictionary with the keys {', '.join(map(str, result))[:60]}, "
-            f"but none of {', '.join(NAMES[name])}"
+            f"the function returned a dictionary with the keys {', '.join(map(str, result))[:60]}: "
+            f"use one of the keys {', '.join(NAMES[name])}"
         )
     return as_array(result[key])
 

@@ -1,4 +1,4 @@
-"""Claims about functions: f is linear, implements an operator, or is its gradient."""
+"""Claims about functions: f is linear, implements an operator, or computes its gradient."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from convalg.errors import KindError
 from convalg.faces.exact import exact_rows
 from convalg.operators.tree import Map, Operator
 from convalg.prove.decisions.domain import Domain
-from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
+from convalg.prove.decisions.polynomials import Generator, Polynomial, UntraceableError
+from convalg.prove.functions.frames import Function
 from convalg.prove.functions.outputs import gradients, one_output
-from convalg.prove.functions.trace import Function, Trace, arity, trace, unknowns
+from convalg.prove.functions.trace import Trace, arity, trace, unknowns
 from convalg.prove.functions.trials import Trials, differ, first_gap
 from convalg.prove.verdict import Counterexample, Verdict
 from convalg.size import as_shape, size_product
@@ -26,18 +27,23 @@ SAMPLED = "comparison on numbers, since the function cannot be traced on symbols
 EXACT = "over exact numbers"
 
 
-def linear(f: Any, in_shape: Any = None) -> Verdict:
+def linear(f: Function, in_shape: object = None) -> Verdict:
     """Decide whether f is linear: f(a x + b y) = a f(x) + b f(y).
 
-    A proof requires that f runs the same instructions on symbols as on numbers. If that cannot be
-    shown, numbers can refute the claim but not prove it.
+    A proof requires that f executes the same instructions on symbols as on numbers. If that cannot
+    be shown, numbers can refute the claim but not prove it.
 
     Args:
         f: a Python function of one array, a map or an operator.
-        in_shape: the shape of the input of f; maps and operators have their own.
+        in_shape: the shape of the input of a function, an int or a tuple of ints; not needed for
+            maps and operators.
+
+    Returns:
+        A verdict; a counterexample holds two inputs at which f is not additive, or the input 0.
 
     Raises:
         KindError: when f cannot be called with one array, or `in_shape` is missing.
+        Exception: any error that f itself raises on arrays of numbers.
 
     >>> import convalg as ca
     >>> ca.prove.linear(lambda x: x[1:] - x[:-1], 4)
@@ -59,10 +65,12 @@ def linear(f: Any, in_shape: Any = None) -> Verdict:
     if isinstance(f, Map) and in_shape is None:
         in_shape = f.in_shape
     elif in_shape is None:
-        raise KindError(f"linear needs the shape of the input of {f!r}: give in_shape")
+        raise KindError(
+            f"linear needs the shape of the input of {f!r}: pass in_shape=, such as in_shape=(4,)"
+        )
     arity(f, (1,), "f(x)")
     shape = as_shape(in_shape, "in_shape")
-    x = unknowns(shape, "x")  # the sizes of a function are numbers
+    x = unknowns(shape, "x")
     scope = f"inputs of shape {shape}"
     try:
         traced = trace(f, [x], one_output(None))
@@ -87,7 +95,7 @@ def _linear_polynomials(f: Function, x: Array, y: Array, claim: str, scope: str)
 def _nonlinear_witness(
     f: Function, x: Array, index: tuple[int, ...], value: Polynomial
 ) -> Counterexample:
-    """f(0) if it is not zero, else two inputs at which f is not additive."""
+    """Return the input 0 if f(0) is not zero, else two inputs at which f is not additive."""
     generators = [next(iter(entry.generators)) for entry in x.ravel()]
 
     def at(numbers: Array) -> Any:
@@ -113,7 +121,7 @@ def _nonlinear_witness(
 
 
 def _sums(f: Function, inputs: tuple[Array, ...], index: tuple[int, ...]) -> tuple[Any, Any]:
-    """f(x) + f(y) and f(x + y) at an entry, by calling f; 0 and f(0) for a single input."""
+    """Return f(x) + f(y) and f(x + y) at an entry, by calling f; for one input, 0 and f(0)."""
     trials = Trials(f, one_output(None))
     images = [trials.run([array.astype(float)])["y"] for array in inputs]
     if len(inputs) == 1:
@@ -178,7 +186,7 @@ def _replay(
 
 
 def _shown(values: Array) -> Any:
-    """The values as nested lists, with integers as integers."""
+    """Return the values as nested lists, of ints if all of them are integers."""
     return (values.astype(int) if np.array_equal(values, np.round(values)) else values).tolist()
 
 
@@ -186,14 +194,18 @@ def implements(f: Function, operator: Operator) -> Verdict:
     """Decide whether f(x) or f(x, w) equals the output of an operator, for all x (and all w).
 
     Args:
-        f: a function of x of shape `in_shape` and, optionally, w of shape `A.kernel.shape`, for
-            a single sample without a batch axis; it returns an array of shape `out_shape`, or a
-            tuple or dictionary that contains it. If f takes w, the weights of the operator are
-            ignored and the claim is about every kernel.
+        f: a function f(x) or f(x, w) with x of shape `in_shape` and w of shape `A.kernel.shape`,
+            for a single sample without a batch axis. It returns an array of shape `out_shape`, or
+            a tuple or dictionary that contains one. If f has the argument w, the weights of the
+            operator are ignored and the claim is about every kernel.
         operator: the operator A, with numbers as sizes.
 
+    Returns:
+        A verdict; a counterexample holds the first entry that differs, as exact polynomials.
+
     Raises:
-        KindError: for a family, or a function with other arguments.
+        KindError: when the operator is a family, or f has other arguments.
+        Exception: any error that f itself raises on arrays of numbers.
 
     >>> import convalg as ca
     >>> def conv(x, w):
@@ -218,14 +230,18 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
 
     Args:
         backward: a function backward(x, w, g), backward(x, g) or backward(g) for a single sample
-            without a batch axis, with x of shape `in_shape`, w of `A.kernel.shape` and g of
-            `out_shape`. It returns dx, (dx, dw) or (dx, dw, db), or a dictionary of them: dw must
-            be B(x)^T g, and db the sum of g over the positions of each output channel, which is
-            the gradient of a bias that is added to the output.
+            without a batch axis, with x of shape `in_shape`, w of shape `A.kernel.shape` and
+            g = dL/dy of shape `out_shape`. It returns dx, (dx, dw), (dx, dw, db) or a dictionary
+            of them: dw must be B(x)^T g, and db the sum of g over the positions of each output
+            channel, which is the gradient of a bias that is added to the output.
         operator: the operator A, with numbers as sizes.
 
+    Returns:
+        A verdict; its scope lists the gradients that were not returned and so not compared.
+
     Raises:
-        KindError: for a family, or a function with other arguments.
+        KindError: when the operator is a family, or the function has other arguments.
+        Exception: any error that the function itself raises on arrays of numbers.
 
     >>> import convalg as ca
     >>> def backward(x, w, g):
@@ -257,7 +273,7 @@ def gradient(backward: Function, operator: Operator) -> Verdict:
 
 
 def _bias_gradient(operator: Operator, g: Array) -> Array:
-    """The sum of g over the positions of each output channel; without channels, of all of g."""
+    """Return the sum of g over the positions of each output channel, or over all of g."""
     from convalg.operators.gradients import only_convolution
 
     geometry = only_convolution(operator).geometry
@@ -284,7 +300,7 @@ def _has_kernel(operator: Operator) -> bool:
 
 
 def _applied(operator: Operator, x: Array) -> Array:
-    """A x on polynomials, with the exact numbers of the operator."""
+    """Return A x for an array of polynomials, with the exact weights of A."""
     flat, nothing = x.ravel(), Polynomial({})
     rows = exact_rows(operator, Polynomial.of)
     outputs = np.empty(len(rows), dtype=object)
@@ -297,7 +313,7 @@ def _applied(operator: Operator, x: Array) -> Array:
 
 
 def _lifted(operator: Operator) -> Operator:
-    """The operator with its weights as polynomials, so that floats are read as fractions."""
+    """Return the operator with its weights as polynomials: floats are read as fractions."""
     if not _has_kernel(operator):
         return operator
     # Factors and fixed matrices are unchanged: polynomials can be multiplied by their numbers.
@@ -356,7 +372,7 @@ class _Comparison:
     def _witness(
         self, index: tuple[int, ...], left: Polynomial, right: Polynomial, name: str
     ) -> Counterexample | None:
-        """The entry of the output, and the entry of the first input in a wrong product."""
+        """Return the output entry, with the entry of the first input in a wrong product."""
         gap = left - right
         wrong = sorted(gap.terms)
         first = {next(iter(e.generators)): index for index, e in np.ndenumerate(self.inputs[0])}
@@ -372,8 +388,8 @@ class _Comparison:
             lambda: self._replayed(numbers, others, index, left, right, name),
         )
 
-    def _numbers_apart(self, gap: Polynomial) -> tuple[list[Array], dict[Any, int]]:
-        """Small integers for the inputs and other symbols at which a difference is not zero."""
+    def _numbers_apart(self, gap: Polynomial) -> tuple[list[Array], dict[Generator, int]]:
+        """Return small integers for all symbols at which a difference is not zero."""
         random = np.random.default_rng(0)
         # A non-zero polynomial vanishes on few points of a large enough grid.
         for most in range(3, 1000):
@@ -386,13 +402,13 @@ class _Comparison:
     def _replayed(
         self,
         numbers: list[Array],
-        others: dict[Any, int],
+        others: dict[Generator, int],
         index: tuple[int, ...],
         left: Polynomial,
         right: Polynomial,
         name: str,
     ) -> tuple[Any, Any]:
-        """The value of f at an entry, by calling it, and the correct value."""
+        """Return the value of f at an entry, by calling f, and the correct value."""
         values = _values(self.inputs, numbers)
         if left.generators | right.generators <= values.keys():
             output = Trials(self.f, self.pick).run([array.astype(float) for array in numbers])[name]
@@ -428,7 +444,7 @@ class _Comparison:
         return Verdict("unknown", self.claim, scope, SAMPLED, reason=reason)
 
     def _differs(self, trials: Trials, numbers: list[Array]) -> Counterexample | None:
-        """The first difference of f on the given numbers, or None."""
+        """Return the largest difference of f on the given numbers, or None if f agrees."""
         outputs = trials.floats(numbers)
         values = _values(self.inputs, numbers)
         for name, left in outputs.items():
@@ -474,8 +490,8 @@ def _as_polynomials(array: Array) -> Array:
     return polynomials
 
 
-def _values(inputs: list[Array], numbers: list[Array]) -> dict[Any, Any]:
-    """The exact number for each unknown of the inputs."""
+def _values(inputs: list[Array], numbers: list[Array]) -> dict[Generator, Any]:
+    """Return the exact number for each unknown of the inputs."""
     from fractions import Fraction
 
     return {

@@ -1,14 +1,14 @@
 """Numbers on which a user function is run, and the comparison with the polynomials of its trace.
 
-The samples have a wide range: fractions, both signs, 1e-150 to 1e150, one large entry among small
+The samples include fractions, both signs, 1e-150 to 1e150, one large entry among small
 ones, equal entries, zeros, and the limits of bytes, half precision and integers in floats. All
-numbers are dyadic, so that the polynomials are evaluated exactly, in integers.
+numbers are dyadic fractions, so that polynomials are evaluated exactly with integers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -18,28 +18,28 @@ import numpy as np
 
 from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import Polynomial
-from convalg.prove.functions.symbols import FLOAT, SymbolParts
+from convalg.prove.functions.symbols import FLOAT, DType, SymbolParts
 from convalg.size import is_symbolic
 
 THRESHOLDS = (255.5, -256.0, 127.25, -128.5, 65504.5, 16777217.0, -1000.125, 99.5, 2.0**31, -0.5)
 SLACK = 8.0
-"""The factor on the rounding errors of the trace: constants are rounded, sums are reordered."""
+"""The factor on rounding errors: the function may round constants and reorder sums."""
 
 
 _MOST_KEPT = 10_000
-"""Samples of up to this many numbers are cached."""
+"""Samples with at most this many numbers are cached."""
 
 
 @dataclass(frozen=True, eq=False)
 class NumberSample:
-    """One input for each argument. `compared`: whether the values returned are compared."""
+    """One array for each argument. `compared`: whether the returned values are compared."""
 
     arrays: tuple[Array, ...]
-    dtype: np.dtype[Any]
+    dtype: DType
     compared: bool = True
 
     def copies(self) -> list[Array]:
-        """Copies of the arrays for a run: a function may change its arguments."""
+        """Return copies of the arrays, since a function may change its arguments."""
         return [array.copy() for array in self.arrays]
 
 
@@ -59,11 +59,12 @@ def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[NumberSample]:
     random = np.random.default_rng(2024)
 
     def fractions(shape: tuple[int, ...], scale: float = 64.0) -> Array:
-        return np.round(random.uniform(-4, 4, shape) * scale) / scale
+        rounded: Array = np.round(random.uniform(-4, 4, shape) * scale) / scale
+        return rounded
 
     def wide(shape: tuple[int, ...]) -> Array:
-        sizes = 10.0 ** random.uniform(-3, 6, shape) * random.choice([-1.0, 1.0], shape)
-        # With 24 bits they are exact in float32 too.
+        sizes: Array = 10.0 ** random.uniform(-3, 6, shape) * random.choice([-1.0, 1.0], shape)
+        # Numbers with 24 bits are exact in float32 too.
         return sizes.astype(np.float32).astype(float)
 
     def thresholds(shape: tuple[int, ...]) -> Array:
@@ -106,13 +107,13 @@ def _drawn(shapes: list[tuple[int, ...]], few: bool) -> list[NumberSample]:
         for draw, dtype in plan
     ]
     if not few:
-        # Differences of unsigned integers wrap: only the path through the function is compared.
+        # Differences of unsigned integers wrap around: only the executed code is compared.
         small = tuple(np.abs(integers(shape, 9)).astype(np.uint8) for shape in shapes)
         drawn.append(NumberSample(small, np.dtype(np.uint8), compared=False))
     return drawn
 
 
-def _cast(values: Array, dtype: np.dtype[Any]) -> Array:
+def _cast(values: Array, dtype: DType) -> Array:
     if dtype.kind == "O":
         integers = np.empty(values.shape, dtype=object)
         integers.ravel()[:] = [int(value) for value in values.ravel()]
@@ -121,7 +122,7 @@ def _cast(values: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def sizes(drawn: Iterable[NumberSample], argument: int) -> Array:
-    """The |values| of one argument in an array with an additional last axis for the samples."""
+    """Return the absolute values of one argument, with a last axis for the samples."""
     each = [np.abs(sample.arrays[argument].astype(float)) for sample in drawn]
     return np.stack(each, axis=-1)
 
@@ -141,7 +142,7 @@ class Point:
         self.integers = {key: int(value * scale) for key, value in exact.items()}
 
     def at(self, polynomial: Polynomial) -> dict[tuple[Any, ...], Fraction]:
-        """The value of a polynomial, for each monomial in generators that are not inputs."""
+        """Return a polynomial at the sample: a coefficient per monomial in the other generators."""
         totals: dict[tuple[tuple[Any, ...], int], Any] = {}
         for monomial, coefficient in polynomial.terms.items():
             product, others, degree = 1, [], 0
@@ -163,15 +164,18 @@ class Point:
 
 
 class Bounds:
-    """The allowed distance between numbers and the polynomials, at each of the samples.
+    """The allowed distance between returned numbers and the polynomials, for each sample.
 
-    `values`: the polynomials in floats, which save exact arithmetic: a number within `near` of
-    them is within the bound of the exact value. A number further away may still be within that
-    bound, and is compared exactly.
+    `values`: the polynomials evaluated in floats. A number within `near` of this value is within
+    the bound of the exact value; any other number is compared with the exact value.
     """
 
     def __init__(
-        self, held: Array, unknowns: list[Array], drawn: list[NumberSample], lowered: dict[str, Any]
+        self,
+        held: Array,
+        unknowns: list[Array],
+        drawn: list[NumberSample],
+        lowered: Mapping[str, float | Array],
     ) -> None:
         self.parts: list[SymbolParts] = list(held.ravel())
         self.shape, self.unknowns, self.drawn = held.shape, unknowns, drawn
@@ -197,7 +201,7 @@ class Bounds:
             self.near = (self.bounds - near) * (1 - 1e-9)
 
     def _evaluate(self, unknowns: list[Array], drawn: list[NumberSample]) -> Array:
-        """Evaluate all monomials by their degrees; return a bound of the rounding error."""
+        """Evaluate all monomials in floats; return a bound of the rounding error."""
         columns = {
             generator: column
             for column, generator in enumerate(
@@ -245,9 +249,9 @@ class Bounds:
         return bounds
 
     def first_difference(self, numbers: Array, number: int) -> tuple[int, ...] | None:
-        """The first entry where numbers differ from a trace by more than rounding.
+        """Return the index of the first entry that differs from the trace by more than rounding.
 
-        `number`: the index of their sample.
+        `numbers`: the array that the function returned for the sample with this `number`.
         """
         flat = numbers.ravel()
         doubtful = list(range(len(flat)))
@@ -269,18 +273,17 @@ _FLOATS_END = 1018
 _DOUBLES = frozenset([float, np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8])
 
 
-def _fits_a_float(number: Any) -> bool:
-    """Whether a number is a float, or an integer that converts to one with at most one rounding."""
+def _fits_a_float(number: object) -> bool:
+    """Whether a number is a float, or an integer that is rounded at most once to become one."""
     return type(number) in _DOUBLES or (type(number) is int and abs(number) < 2**63)
 
 
 @lru_cache(maxsize=64)
-def _limits(
-    dtypes: tuple[np.dtype[Any], ...], kept: tuple[np.dtype[Any], ...]
-) -> tuple[Array, Array, Array]:
-    """Rounding unit, smallest normal number and largest number for samples of these dtypes.
+def _limits(dtypes: tuple[DType, ...], kept: tuple[DType, ...]) -> tuple[Array, Array, Array]:
+    """Return the rounding unit, smallest normal number and largest number for each sample.
 
-    `kept`: the dtypes of low precision that store intermediate results.
+    `dtypes`: the dtype of each sample. `kept`: the dtypes of low precision in which the function
+    stores intermediate results.
     """
     units, smallest, largest = (np.empty(len(dtypes)) for _ in range(3))
     for number, dtype in enumerate(dtypes):
@@ -291,23 +294,23 @@ def _limits(
 
 
 @lru_cache(maxsize=64)
-def _largest(dtype: np.dtype[Any]) -> float:
+def _largest(dtype: DType) -> float:
     if dtype.kind in "iu":
         return float(np.iinfo(dtype).max) / 8
     return float(np.finfo(dtype if dtype.kind == "f" else FLOAT).max) / 8
 
 
 @lru_cache(maxsize=64)
-def _unit(dtype: np.dtype[Any]) -> float:
+def _unit(dtype: DType) -> float:
     return float(np.finfo(dtype if dtype.kind == "f" else FLOAT).eps)
 
 
 @lru_cache(maxsize=64)
-def _tiny(dtype: np.dtype[Any]) -> float:
+def _tiny(dtype: DType) -> float:
     return float(np.finfo(dtype).tiny)
 
 
-def _agrees(part: SymbolParts, number: Any, point: Point, bound: float) -> bool:
+def _agrees(part: SymbolParts, number: object, point: Point, bound: float) -> bool:
     expected = point.at(part.polynomial)
     got = _values(number)
     if got is None:
@@ -318,8 +321,8 @@ def _agrees(part: SymbolParts, number: Any, point: Point, bound: float) -> bool:
     )
 
 
-def _values(number: Any) -> dict[tuple[Any, ...], Fraction] | None:
-    """A returned number, or a polynomial in symbols of the function; None for anything else."""
+def _values(number: object) -> dict[tuple[Any, ...], Fraction] | None:
+    """Return a number or a polynomial as exact coefficients by monomial; None if it is neither."""
     if isinstance(number, Polynomial) or is_symbolic(number):
         terms = Polynomial.of(number).terms
         return {key: Fraction(value) for key, value in terms.items()}
@@ -328,7 +331,7 @@ def _values(number: Any) -> dict[tuple[Any, ...], Fraction] | None:
     try:
         if getattr(number, "imag", 0) != 0:
             return None
-        real = getattr(number, "real", number)
+        real: Any = getattr(number, "real", number)
         if isinstance(real, np.longdouble):
             return {(): Fraction(*real.as_integer_ratio())}
         return {(): Fraction(real.item() if isinstance(real, np.generic) else real)}

@@ -1,8 +1,8 @@
-"""Stand-ins while a user function runs on symbols: arrays that it creates can hold symbols.
+"""Stand-ins for NumPy functions while a user function runs on symbols.
 
 np.zeros(3) is an array of floats, into which symbols cannot be written. While a function runs on
-symbols, the functions that create arrays of floats return arrays of symbols instead, but only to
-the user's code in this thread: under their names in NumPy, and under the names by which the user's
+symbols, NumPy functions that create arrays of floats return arrays of symbols, but only to the
+user's code in this thread. They are replaced in NumPy and under the names by which the user's
 modules import them. `type` and `print` are replaced in the user's modules as well.
 """
 
@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import Polynomial
-from convalg.prove.functions.frames import active, sees_numbers, symbolic_run
+from convalg.prove.functions.frames import Function, active, sees_numbers, symbolic_run
 from convalg.prove.functions.symbol_arrays import (
     OBJECT,
     SymbolArray,
@@ -34,7 +35,7 @@ from convalg.prove.functions.symbol_arrays import (
     unwrapped,
     wrapped,
 )
-from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_symbol, parts, symbol
+from convalg.prove.functions.symbols import FLOAT, DType, SymbolParts, is_symbol, parts, symbol
 
 _PATCHING = RLock()
 _PLACED: list[tuple[Any, str, Any, Any]] = []
@@ -68,7 +69,7 @@ FLOATING = (
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """Install the stand-ins in NumPy for runs on symbols; other code gets the originals."""
+    """Install the stand-ins in NumPy for a run on symbols; other code gets the originals."""
     global _DEPTH
     with _PATCHING:
         _DEPTH += 1
@@ -95,7 +96,7 @@ class Swaps:
         self._cells: list[tuple[Any, Any]] = []
         self._seen: set[int] = set()
 
-    def module(self, names: dict[str, Any], symbolic: bool) -> None:
+    def module(self, names: dict[str, object], symbolic: bool) -> None:
         """Replace the functions that a module imported; for numbers only `type` and `print`."""
         if id(names) in self._globals:
             return
@@ -162,7 +163,7 @@ def _by_identity(count: int) -> dict[int, Any]:
 
 @functools.cache
 def _table() -> list[tuple[Any, str, Any, Any]]:
-    """(module, name, original, replacement) for everything that is replaced."""
+    """Return (module, name, original, replacement) for each function that is replaced."""
     makers: list[tuple[tuple[str, ...], Callable[[Any], Any]]] = [
         (FILLED, _filled),
         (LIKE, _like),
@@ -185,14 +186,14 @@ MULTILINEAR: dict[str, dict[str, int]] = {
     "numpy": {"gradient": 1},
     "scipy.signal": {"correlate": 2, "convolve": 2, "correlate2d": 2, "convolve2d": 2},
 }
-"""Functions that are linear in each of their first arguments, and whose loops accept only floats.
+"""The number of first arguments in which a function is linear, for functions of floats only.
 
-scipy.ndimage ignores weights below 2.2e-16, so that it is not linear in them and not listed.
+The functions of scipy.ndimage ignore weights below 2.2e-16, so they are not linear and not listed.
 """
 
 
 def _multilinear_table() -> list[tuple[Any, str, Any, Any]]:
-    """As `_table`, for the multilinear functions in the modules that are loaded."""
+    """Return the rows of `_table` for the multilinear functions of the loaded modules."""
     return [
         entry
         for module in MULTILINEAR
@@ -210,10 +211,10 @@ def _multilinear_in(module: str) -> list[tuple[Any, str, Any, Any]]:
     ]
 
 
-def _multilinear(original: Any, count: int) -> Any:
-    """The function on symbols: its values at unit arrays, multiplied by the entries."""
+def _multilinear(original: Function, count: int) -> Any:
+    """Return the function for symbols: a sum of its values at unit arrays times the entries."""
 
-    def create(*args: Any, **options: Any) -> Any:
+    def create(*args: object, **options: object) -> Any:
         held = [k for k, value in enumerate(args[:count]) if holds_symbols(value)]
         given = [unwrapped(value) for value in args]
         if not held:
@@ -237,11 +238,11 @@ def _multilinear(original: Any, count: int) -> Any:
     return _standing_in(original, create)
 
 
-def _standing_in(original: Any, make: Callable[..., Any]) -> Any:
-    """Use `make` for the user's code in a run on symbols, and the original otherwise."""
+def _standing_in(original: Function, make: Function) -> Any:
+    """Return a function: `make` for the user's code in a run on symbols, else the original."""
 
     @functools.wraps(original)
-    def create(*args: Any, **options: Any) -> Any:
+    def create(*args: object, **options: object) -> Any:
         if not sees_numbers(1):
             return original(*args, **options)
         return make(*args, **options)
@@ -249,10 +250,10 @@ def _standing_in(original: Any, make: Callable[..., Any]) -> Any:
     return create
 
 
-def _filled(original: Any) -> Any:
-    def create(*args: Any, **options: Any) -> Any:
+def _filled(original: Function) -> Any:
+    def create(*args: object, **options: object) -> Any:
         if holds_symbols(args[1:2]) or is_symbol(options.get("fill_value")):
-            requested = options.pop("dtype", args[2] if len(args) > 2 else None)
+            requested: Any = options.pop("dtype", args[2] if len(args) > 2 else None)
             value = options.pop("fill_value", args[1] if len(args) > 1 else None)
             label = (
                 parts(value).dtype
@@ -270,8 +271,8 @@ def _filled(original: Any) -> Any:
     return _standing_in(original, create)
 
 
-def _unwritten(shape: tuple[int, ...], dtype: np.dtype[Any]) -> SymbolArray:
-    """Uninitialised memory holds arbitrary values, so each entry is a new unknown."""
+def _unwritten(shape: tuple[int, ...], dtype: DType) -> SymbolArray:
+    """Return uninitialised memory: its values are arbitrary, so each entry is a new unknown."""
     memory = np.empty(shape, dtype=object)
     for index in np.ndindex(shape):
         held = SymbolParts(Polynomial.unknown("(unwritten)"), 1.0, 0, 0.0, dtype)
@@ -279,10 +280,10 @@ def _unwritten(shape: tuple[int, ...], dtype: np.dtype[Any]) -> SymbolArray:
     return array_of(memory, dtype)
 
 
-def _like(original: Any) -> Any:
+def _like(original: Function) -> Any:
     base = original.__name__.removesuffix("_like")
 
-    def create(source: Any, *args: Any, **options: Any) -> Any:
+    def create(source: object, *args: object, **options: object) -> Any:
         if type(source) is not SymbolArray and not holds_symbols(source):
             array = original(source, *args, **options)
             return (
@@ -290,10 +291,10 @@ def _like(original: Any) -> Any:
             )
         values = source if isinstance(source, np.ndarray) else np.array(source, dtype=object)
         first = 1 if base == "full" else 0
-        requested = options.get("dtype", args[first] if len(args) > first else None)
+        requested: Any = options.get("dtype", args[first] if len(args) > first else None)
         own = label_of(values) if type(values) is SymbolArray else FLOAT
         label = own if requested is None else np.dtype(requested)
-        shape = options.get("shape")
+        shape: Any = options.get("shape")
         shape = values.shape if shape is None else shape
         if base == "full":
             value = options.get("fill_value", args[0] if args else None)
@@ -301,7 +302,7 @@ def _like(original: Any) -> Any:
             array[...] = value
             return array if label.kind in "fO" else array.astype(label)
         maker = getattr(np, base)
-        # In a call from this module, NumPy's names refer to the originals.
+        # Calls from this module must reach the original and not its stand-in.
         made = getattr(maker, "__wrapped__", maker)(
             shape, dtype=shown(label) if requested is None else requested
         )
@@ -310,14 +311,14 @@ def _like(original: Any) -> Any:
     return _standing_in(original, create)
 
 
-def _is_floats(array: Any, base: str) -> bool:
+def _is_floats(array: Array, base: str) -> bool:
     return base == "empty" and array.dtype.kind == "f"
 
 
-def _converting(original: Any) -> Any:
-    def create(value: Any, *args: Any, **options: Any) -> Any:
+def _converting(original: Function) -> Any:
+    def create(value: object, *args: object, **options: object) -> Any:
         given = dict(options)
-        requested = given.pop("dtype", args[0] if args else None)
+        requested: Any = given.pop("dtype", args[0] if args else None)
         others = args[1:]
         if not (type(value) is SymbolArray or holds_symbols(value)):
             array = original(value, *args, **options)
@@ -347,12 +348,12 @@ def _plainly(value: object) -> Any:
     return unwrapped(value)
 
 
-def _floating(original: Any) -> Any:
+def _floating(original: Function) -> Any:
     return _standing_in(original, lambda *args, **options: wrapped(original(*args, **options)))
 
 
-def _windows(original: Any) -> Any:
-    def create(value: Any, *args: Any, **options: Any) -> Any:
+def _windows(original: Function) -> Any:
+    def create(value: object, *args: object, **options: object) -> Any:
         options.pop("subok", None)
         label = label_of(value) if type(value) is SymbolArray else FLOAT
         return wrapped(original(unwrapped(value), *args, **options), label)
@@ -361,9 +362,9 @@ def _windows(original: Any) -> Any:
 
 
 class _Type(type):
-    """The class of the stand-in for `type`: symbols have the types of numbers."""
+    """The metaclass of the stand-in for `type`, for which symbols have the types of numbers."""
 
-    def __call__(cls, *args: Any, **options: Any) -> Any:
+    def __call__(cls, *args: object, **options: object) -> Any:
         if cls is not TypeOf or len(args) != 1:
             return type(*args, **options)
         value = args[0]
@@ -391,8 +392,8 @@ class TypeOf(metaclass=_Type):
     """The stand-in for `type` in the user's modules."""
 
 
-def _print(*values: Any, **options: Any) -> None:
-    """The stand-in for `print`: while a function is run, it prints only into files."""
+def _print(*values: object, **options: Any) -> None:
+    """The stand-in for `print`, which prints only into files while a function is run."""
     if active() is None or options.get("file") is not None:
         builtins.print(*values, **options)
 

@@ -1,7 +1,7 @@
-"""The state that a function keeps between calls: in itself, its closure and its modules.
+"""Fingerprints of the state that a function keeps in itself, in its closure and in its modules.
 
-Two fingerprints of a pure function are equal, whatever ran in between. A counter, a growing
-cache, a generator or a changed module attribute makes them differ.
+The fingerprint of a pure function does not change when the function is called. It does change with
+a counter, a growing cache, a generator or a module attribute that the function modifies.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), ran
 _BUILTIN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
-def fingerprint(f: object, modules: Iterable[dict[str, Any]], names: set[str]) -> list[Any]:
-    """A fingerprint of the data that a function holds, and of the given names in these modules."""
+def fingerprint(f: object, modules: Iterable[dict[str, object]], names: set[str]) -> list[Any]:
+    """Return a fingerprint of the data of a function and of the given names in some modules."""
     seen = _Walk(names)
     seen.visit(f)
     for module in modules:
@@ -66,7 +66,7 @@ class _Walk:
             waiting += list(self._inside(item))[::-1]
 
     def _inside(self, value: object) -> Iterator[Any]:
-        """Yield the objects that a value consists of."""
+        """Yield the objects that a value contains or refers to."""
         match value:
             case types.ModuleType():
                 held = vars(value)
@@ -116,7 +116,7 @@ class _Walk:
             yield value.cache_info().currsize
             yield value.__wrapped__
         elif hasattr(type(value), "__next__"):
-            # Iterating exhausts an iterator, and not every iterator reports how much is left.
+            # Iterating would exhaust the iterator, and some do not report their remaining length.
             left = operator.length_hint(value, -1)
             if type(value).__name__ in ("count", "repeat"):
                 yield repr(value)

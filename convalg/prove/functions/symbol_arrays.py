@@ -1,7 +1,7 @@
 """Arrays of symbols: an ndarray of objects that looks like an array of floats.
 
-NumPy's functions run on the objects. Operations whose results are not polynomials are refused, by
-the elements or here; arrays without a symbol are treated as the arrays of numbers they represent.
+NumPy's functions run on the objects. Operations whose results are not polynomials are refused by
+the elements or by the array. An array without symbols behaves like the numbers it represents.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
 from convalg.prove.functions.frames import recorded, refusal, sees_numbers, unwatched
 from convalg.prove.functions.symbols import (
     FACE,
     FLOAT,
     READS_TEXT,
+    DType,
     Symbol,
     exact,
     is_symbol,
@@ -66,7 +69,7 @@ POLYNOMIAL = frozenset(
         "divmod",
     ]
 )
-"""Ufuncs whose object loops use the operators of the elements, which may refuse."""
+"""Ufuncs whose loops over objects use the operators of the elements, which may be refused."""
 
 HIDDEN = frozenset(
     [
@@ -126,7 +129,6 @@ class SymbolArray(np.ndarray):
         element = _get(self, _indices(index))
         label = _read_label(self)
         if type(element) is Symbol:
-            # A shortcut for the usual case.
             held = parts(element)
             if held.dtype is label and not held.weak:
                 return symbol(held)
@@ -143,7 +145,7 @@ class SymbolArray(np.ndarray):
         _set(self, _indices(index), stored(value, label))
 
     def __array_ufunc__(
-        self, ufunc: object, method: str, *inputs: object, **options: object
+        self, ufunc: np.ufunc, method: str, *inputs: tuple[object, ...], **options: object
     ) -> Any:
         return apply_ufunc(ufunc, method, inputs, options)
 
@@ -157,12 +159,11 @@ class SymbolArray(np.ndarray):
 
     @unwatched
     def astype(  # type: ignore[override]  # the same signature, with two kinds of results
-        self, dtype: Any, *_: object, copy: bool = True, **__: object
+        self, dtype: npt.DTypeLike, *_: object, copy: bool = True, **__: object
     ) -> Any:
         """Convert the array to another dtype, which rounds if its precision is low."""
-        requested = np.dtype(dtype)
-        marked = (requested.metadata or {}).get("symbols")
-        if requested.kind in "fO" or marked:
+        requested: DType = np.dtype(dtype)
+        if requested.kind in "fO" or _is_marked(requested):
             requested = np.dtype(requested.str)
             converted = array_of(stored(self, requested), requested)
             return converted if copy or requested != label_of(self) else self
@@ -181,7 +182,12 @@ class SymbolArray(np.ndarray):
         return wrapped(numbers_of(self, "rounds or takes a remainder of").round(decimals))
 
     def mean(  # type: ignore[override]  # as above
-        self, axis: Any = None, dtype: Any = None, out: object = None, *, keepdims: Any = False
+        self,
+        axis: int | tuple[int, ...] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        out: object = None,
+        *,
+        keepdims: Any = False,
     ) -> Any:
         """Return the mean over axes."""
         total = np.add.reduce(self, axis, dtype=dtype, keepdims=keepdims)
@@ -202,16 +208,16 @@ class SymbolArray(np.ndarray):
 
     @property  # type: ignore[misc]  # read-only
     def real(self) -> Any:
-        """The array itself: its elements are real."""
+        """Return the array itself, since its elements are real."""
         return np.ndarray.view(self)
 
     @property  # type: ignore[misc]  # as above
     def imag(self) -> Any:
-        """An array of zeros: the elements are real."""
+        """Return an array of zeros, since the elements are real."""
         return array_of(np.full(self.shape, 0.0, dtype=object), label_of(self))
 
     def conj(self) -> Any:
-        """The array itself: its elements are real."""
+        """Return the array itself, since its elements are real."""
         return np.ndarray.view(self)
 
     conjugate = conj
@@ -222,20 +228,25 @@ _read_label = _label_slot.__get__
 _get, _set = np.ndarray.__getitem__, np.ndarray.__setitem__
 
 
-def shown(label: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype as the user's code sees it; integer dtypes carry a mark for new arrays."""
+def shown(label: DType) -> DType:
+    """Return the dtype for the user's code; an integer dtype is marked, for arrays made with it."""
     if label.kind not in "iu":
         return label
-    return np.dtype(label.str, metadata={"symbols": True})  # typeshed
+    return np.dtype(label.str, metadata={"symbols": True})
 
 
-def label_of(array: SymbolArray) -> np.dtype[Any]:
-    """The dtype that an array of symbols represents."""
-    label: np.dtype[Any] = _label_slot.__get__(array)
+def _is_marked(dtype: DType) -> bool:
+    """Whether a dtype has the mark that `shown` adds."""
+    return dtype.metadata is not None and "symbols" in dtype.metadata
+
+
+def label_of(array: SymbolArray) -> DType:
+    """Return the dtype that an array of symbols represents."""
+    label: DType = _label_slot.__get__(array)
     return label
 
 
-def array_of(values: object, label: np.dtype[Any]) -> SymbolArray:
+def array_of(values: object, label: DType) -> SymbolArray:
     """Return a new array of symbols and numbers that owns its memory, like an array of floats."""
     source = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
     made = np.ndarray.__new__(SymbolArray, source.shape, dtype=object)
@@ -250,7 +261,7 @@ def unwrapped(value: object) -> Any:
 
 
 def holds_symbols(value: object) -> bool:
-    """Whether a value is or contains a symbol, also in nested lists and arrays."""
+    """Return whether a value is a symbol or an array or nested list that contains one."""
     if is_symbol(value):
         return True
     if type(value) is SymbolArray or (isinstance(value, np.ndarray) and value.dtype == OBJECT):
@@ -259,9 +270,9 @@ def holds_symbols(value: object) -> bool:
 
 
 def numbers_of(array: SymbolArray, action: str) -> Any:
-    """The array of numbers that an array without symbols represents.
+    """Return the array of numbers that an array without symbols represents.
 
-    Raises: UntraceableError if it holds a symbol; `action` is what the function does with it.
+    Raises: UntraceableError if it contains a symbol; `action` describes the operation.
     """
     label = label_of(array)
     if label == OBJECT and not holds_symbols(array):
@@ -273,13 +284,13 @@ def numbers_of(array: SymbolArray, action: str) -> Any:
 
 
 def described(array: SymbolArray) -> str:
-    """An array with one of its symbols, for a message."""
+    """Return the description of an array by one of its symbols, for a message."""
     first = next((v for v in unwrapped(array).flat if is_symbol(v)), None)
     return "an array" if first is None else f"an array that holds {parts(first).polynomial!r}"
 
 
-def stored(value: object, label: np.dtype[Any]) -> Any:
-    """A value or an array of values as an array of that dtype stores it."""
+def stored(value: object, label: DType) -> Any:
+    """Return a value or an array of values as an array of a dtype stores it."""
     if is_symbol(value):
         return relabelled(value, label, stores=True)
     if isinstance(value, (list, tuple)):
@@ -297,14 +308,14 @@ def stored(value: object, label: np.dtype[Any]) -> Any:
     return _number(value, label)
 
 
-def _number(value: object, label: np.dtype[Any]) -> Any:
+def _number(value: object, label: DType) -> Any:
     if isinstance(value, Polynomial) or is_symbolic(value):
         return value
     return number_in(value, label)
 
 
-def wrapped(result: Any, label: np.dtype[Any] = FLOAT) -> Any:
-    """A result of NumPy, with arrays of objects and floats as arrays that can hold symbols."""
+def wrapped(result: object, label: DType = FLOAT) -> Any:
+    """Return a result of NumPy with arrays of objects and floats as arrays of symbols."""
     if is_symbol(result):
         return relabelled(result, label) if label != OBJECT else result
     if isinstance(result, np.ndarray) and type(result) in (np.ndarray, SymbolArray):
@@ -312,25 +323,25 @@ def wrapped(result: Any, label: np.dtype[Any] = FLOAT) -> Any:
             view = np.ndarray.view(result, SymbolArray)
             _label_slot.__set__(view, label)
             return view
-        marked = (result.dtype.metadata or {}).get("symbols")
-        if result.dtype.kind == "f" or marked:
+        if result.dtype.kind == "f" or _is_marked(result.dtype):
             own = np.dtype(result.dtype.str)
             return array_of(stored(result, own), own)
-    if type(result) in (list, tuple):
+    if isinstance(result, (list, tuple)) and type(result) in (list, tuple):
         return type(result)(wrapped(part, label) for part in result)
     return result
 
 
-def _lent(value: Any, label: np.dtype[Any]) -> Any:
-    """The result of indexing: a new scalar each time, as for an array of numbers."""
+def _lent(value: object, label: DType) -> Any:
+    """Return an element as a new scalar, as indexing an array of numbers does."""
     if is_symbol(value):
         return symbol(parts(value)) if label == OBJECT else relabelled(value, label)
     if isinstance(value, (np.ndarray, Polynomial)) or is_symbolic(value) or label.kind != "f":
         return value
-    return label.type(value) if label is not FLOAT else np.float64(value)
+    number: Any = value
+    return label.type(number) if label is not FLOAT else np.float64(number)
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> Any:
     if isinstance(value, list):
         return [_listed(part) for part in value]
     return symbol(parts(value)) if is_symbol(value) else value
@@ -343,7 +354,9 @@ def _indices(index: object) -> Any:
     return index
 
 
-def apply_ufunc(ufunc: object, method: str, inputs: object, options: dict[str, Any]) -> Any:
+def apply_ufunc(
+    ufunc: np.ufunc, method: str, inputs: tuple[object, ...], options: dict[str, Any]
+) -> Any:
     """Apply a ufunc to arrays that hold symbols; ufuncs made from a user's function are traced.
 
     Raises: UntraceableError when the results are not polynomials.
@@ -352,12 +365,14 @@ def apply_ufunc(ufunc: object, method: str, inputs: object, options: dict[str, A
     return apply(ufunc, method, inputs, options)
 
 
-def _is_made(ufunc: Any) -> bool:
+def _is_made(ufunc: np.ufunc) -> bool:
     """Whether a ufunc was made by np.frompyfunc."""
     return set(ufunc.types[0]) - set("->") == {"O"}
 
 
-def _ufunc(ufunc: Any, method: str, inputs: Any, options: dict[str, Any]) -> Any:
+def _ufunc(
+    ufunc: np.ufunc, method: str, inputs: tuple[object, ...], options: dict[str, Any]
+) -> Any:
     out = options.pop("out", None)
     requested = options.pop("dtype", None)
     label = _label_of_result(ufunc, inputs, requested)
@@ -386,7 +401,7 @@ def _ufunc(ufunc: Any, method: str, inputs: Any, options: dict[str, Any]) -> Any
 _ufunc_unwatched = unwatched(_ufunc)
 
 
-def _at(ufunc: Any, target: Any, index: Any, *values: Any) -> None:
+def _at(ufunc: np.ufunc, target: object, index: Any, *values: object) -> None:
     """Apply ufunc.at: the operation at each index in turn, including repeated ones."""
     if type(target) is not SymbolArray:
         raise refusal("updates a numeric array with", first_symbol(values))
@@ -395,20 +410,20 @@ def _at(ufunc: Any, target: Any, index: Any, *values: Any) -> None:
 
 
 def into(out: object, result: object) -> Any:
-    """Write a result into `out` and return it."""
+    """Write a result into the argument `out` of a ufunc, if it is given, and return it."""
     if out is None:
         return result
     targets = out if isinstance(out, tuple) else (out,)
     results = result if isinstance(result, tuple) else (result,)
     for target, value in zip(targets, results, strict=True):
         if target is not None:
-            # An array of numbers converts each symbol, which is refused.
+            # An array of numbers would convert each symbol, which raises an error.
             target[...] = value
     return out[0] if isinstance(out, tuple) and len(out) == 1 else out
 
 
 def as_objects(value: object) -> Any:
-    """An operand for the object loops, exact where its dtype has low precision."""
+    """Return an operand for the loops over objects; elements of low precision keep their dtype."""
     if is_symbol(value):
         return _box(value)
     if isinstance(value, np.generic):
@@ -426,8 +441,8 @@ def _box(value: object) -> Any:
     return box
 
 
-def _boxed(value: Any) -> Any:
-    """An array of NumPy scalars, which keep their dtype."""
+def _boxed(value: Array) -> Any:
+    """Return an array of NumPy scalars, which keep their dtype."""
     boxes = np.empty(value.shape, dtype=object)
     for index in np.ndindex(value.shape):
         boxes[index] = value[index]
@@ -435,12 +450,12 @@ def _boxed(value: Any) -> Any:
 
 
 def without_symbols(value: object) -> Any:
-    """An argument as the numbers that it represents."""
+    """Return an argument with an array of symbols as the numbers that it represents."""
     return numbers_of(value, "needs the value of") if type(value) is SymbolArray else value
 
 
-def first_symbol(values: Iterable[Any]) -> str:
-    """One of the symbols among operands, for a message."""
+def first_symbol(values: Iterable[object]) -> str:
+    """Return the first symbol among operands as text, for a message."""
     for value in values:
         if is_symbol(value):
             return repr(parts(value).polynomial)
@@ -453,8 +468,8 @@ def first_symbol(values: Iterable[Any]) -> str:
     return "an array"
 
 
-def _label_of_result(ufunc: Any, inputs: Any, requested: Any) -> np.dtype[Any]:
-    """The dtype that the result would have on numbers."""
+def _label_of_result(ufunc: np.ufunc, inputs: Iterable[object], requested: npt.DTypeLike) -> DType:
+    """Return the dtype that the result of a ufunc would have on numbers."""
     if requested is not None:
         return np.dtype(requested)
     label = merged(inputs)
@@ -463,8 +478,8 @@ def _label_of_result(ufunc: Any, inputs: Any, requested: Any) -> np.dtype[Any]:
     return label
 
 
-def merged(values: Iterable[Any]) -> np.dtype[Any]:
-    """The common dtype of operands; Python numbers and lists of symbols are weak."""
+def merged(values: Iterable[object]) -> DType:
+    """Return the common dtype of operands; Python numbers do not change the dtype of arrays."""
     kinds: list[Any] = []
     weak_float = False
     for value in values:
@@ -486,8 +501,8 @@ def merged(values: Iterable[Any]) -> np.dtype[Any]:
     return FLOAT if weak_float and label.kind in "biu" else label
 
 
-def polynomial_of(value: Any) -> Polynomial:
-    """A number or a symbol as a polynomial.
+def polynomial_of(value: object) -> Polynomial:
+    """Return a number or a symbol as a polynomial.
 
     Raises: UntraceableError for a value that is neither.
     """
@@ -501,7 +516,7 @@ def polynomial_of(value: Any) -> Polynomial:
 
 
 def _symbol_ufunc(
-    self: Symbol, ufunc: object, method: str, *inputs: object, **options: object
+    self: Symbol, ufunc: np.ufunc, method: str, *inputs: tuple[object, ...], **options: object
 ) -> Any:
     return apply_ufunc(ufunc, method, inputs, options)
 
@@ -510,6 +525,6 @@ def _as_array(value: Symbol) -> Callable[..., Any]:
     return lambda *_, **__: array_of([symbol(parts(value))], parts(value).dtype)
 
 
-# The methods of a scalar that return arrays are attached here, since its module is imported first.
+# The module of scalars cannot import this one, so methods that return arrays are attached here.
 Symbol.__array_ufunc__ = _symbol_ufunc  # type: ignore[attr-defined]  # attached
 FACE.update(ravel=_as_array, flatten=_as_array)

@@ -1,4 +1,4 @@
-"""NumPy's functions on arrays of symbols: applied to the objects, or refused."""
+"""NumPy's functions on arrays of symbols: they are applied to the objects or refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from convalg.prove.functions.frames import refusal, unwatched
+from convalg.arrays import Array
+from convalg.prove.functions.frames import Function, refusal, unwatched
 from convalg.prove.functions.symbol_arrays import (
     SymbolArray,
     as_objects,
@@ -23,19 +24,22 @@ from convalg.prove.functions.symbol_arrays import (
 from convalg.prove.functions.symbols import FLOAT, READS_TEXT, Symbol, is_symbol, parts
 
 
-def apply_function(function: Any, args: Any, options: dict[str, Any]) -> Any:
-    """Apply a function of NumPy to arrays that hold symbols."""
+def apply_function(function: Function, args: tuple[object, ...], options: dict[str, object]) -> Any:
+    """Return the result of a NumPy function on arrays of symbols.
+
+    Raises: UntraceableError when the result is not a polynomial.
+    """
     if function in _SPECIAL:
         return _SPECIAL[function](*args, **options)
     apply = _function if function.__name__ in _CALLING_BACK else _function_unwatched
     return apply(function, args, options)
 
 
-def _function(function: Any, args: Any, options: dict[str, Any]) -> Any:
+def _function(function: Function, args: tuple[object, ...], options: dict[str, object]) -> Any:
     if function.__name__ in _TEXT:
         raise refusal(READS_TEXT, first_symbol(args))
     given = [*args, *options.values()]
-    requested = options.get("dtype")
+    requested: Any = options.get("dtype")
     if not any(map(_deep, given)):
         numbers = _mapped((args, options), without_symbols)
         return wrapped(function(*numbers[0], **numbers[1]), merged(_arrays(given)))
@@ -63,27 +67,29 @@ def _deep(value: object) -> bool:
     return holds_symbols(value)
 
 
-def _arrays(values: Iterable[Any]) -> list[Any]:
-    """The arrays and scalars among arguments, including those in lists."""
+def _arrays(values: Iterable[object]) -> list[Any]:
+    """Return the arrays and scalars among arguments, including those in lists."""
     arrays: list[Any] = []
     for value in values:
         if isinstance(value, (list, tuple)):
             arrays += _arrays(value)
         elif is_symbol(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "fO"):
-            # Indices and masks do not change the dtype.
+            # Arrays of integers and booleans are indices and masks, which do not change the dtype.
             arrays.append(value)
     return arrays
 
 
-def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    if type(value) in (list, tuple):
+def _mapped(value: object, change: Callable[[object], object]) -> Any:
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         return type(value)(_mapped(part, change) for part in value)
     if type(value) is dict:
         return {name: _mapped(part, change) for name, part in value.items()}
     return change(value)
 
 
-def _apply_along_axis(function: Any, axis: int, array: Any, *args: Any, **options: Any) -> Any:
+def _apply_along_axis(
+    function: Function, axis: int, array: Array, *args: object, **options: object
+) -> Any:
     """np.apply_along_axis with a callback that receives arrays of symbols."""
     moved = np.moveaxis(array, axis, -1)
     results = [function(moved[index], *args, **options) for index in np.ndindex(moved.shape[:-1])]
@@ -113,26 +119,32 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     np.real_if_close: lambda value, tol=100: value,
     np.apply_along_axis: _apply_along_axis,
 }
-"""Functions of NumPy that depend on dtypes or call a user function."""
+"""NumPy functions that depend on dtypes or call a user function, with their replacements."""
 
 
 def _as_symbols(value: object) -> Any:
-    """An array of symbols, made from an array or from nested lists."""
+    """Return an array or nested lists as an array of symbols."""
     if isinstance(value, SymbolArray):
         return value
     return wrapped(np.array(_mapped(value, unwrapped), dtype=object), merged([value]))
 
 
-def _dtype_of(value: Any) -> Any:
+def _dtype_of(value: object) -> Any:
     if type(value) is SymbolArray:
         return label_of(value)
     return parts(value).dtype if is_symbol(value) else value
 
 
-def _dispatched(self: object, function: Any, types: object, args: Any, options: Any) -> Any:
+def _dispatched(
+    self: object,
+    function: Function,
+    types: object,
+    args: tuple[object, ...],
+    options: dict[str, object],
+) -> Any:
     return apply_function(function, args, options)
 
 
-# Attached here, since this module imports the arrays.
+# The module of arrays cannot import this one, so the functions are attached here.
 SymbolArray.__array_function__ = _dispatched  # type: ignore[assignment,method-assign]  # attached
 Symbol.__array_function__ = _dispatched  # type: ignore[attr-defined]  # attached

@@ -1,9 +1,9 @@
 """Symbols in place of numbers: scalars that look like np.float64 and hold polynomials.
 
-A user function must not be able to distinguish a symbol from a number, or it may take a different
-branch on symbols than on numbers. So the user's own code sees the attributes and types of a float;
-operations that a symbol cannot perform (its value, its text, its hash) are refused, and the refusal
-is recorded with the run, in case the function catches it. Libraries see the symbol itself.
+A function that can distinguish a symbol from a number may take a different branch on symbols than
+on numbers. Therefore a symbol has the attributes and the type of a float for the user's own code.
+Operations that need the value, the text or the hash of a symbol raise an error, which is recorded
+with the run in case the function catches it. For libraries, a symbol is an object of its own type.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import numbers
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
-from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
+from convalg.arrays import Array
+from convalg.prove.decisions.polynomials import Coefficient, Polynomial, UntraceableError
 from convalg.prove.functions.frames import (
     is_outside,
     recorded,
@@ -28,6 +30,7 @@ from convalg.prove.functions.frames import (
 )
 from convalg.size import is_symbolic
 
+DType = np.dtype[Any]
 FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
 DECIDES = "branches on or converts the value of"
 ROUNDS = "rounds or takes a remainder of"
@@ -37,10 +40,10 @@ READS_TEXT = "uses the text form of"
 class SymbolParts:
     """The data of a symbol.
 
-    `polynomial`: its exact value. `size`: a bound for all intermediate results in it, at each
-    sample (the polynomial evaluated with all minus signs replaced by plus signs). `depth`: the
-    number of successive roundings in it. `lost`: the relative error that dtypes with less precision
-    than float64 add. `dtype`: the dtype that a number would have here; `weak` for Python numbers.
+    `polynomial`: the exact value. `size`: a bound of all its intermediate results at each sample,
+    computed with absolute values instead of values. `depth`: the number of successive roundings.
+    `lost`: the relative error that dtypes with less precision than float64 add. `dtype`: the dtype
+    that a number would have in its place. `weak`: whether the number would be a Python number.
     """
 
     __slots__ = ("depth", "dtype", "lost", "polynomial", "size", "weak")
@@ -48,10 +51,10 @@ class SymbolParts:
     def __init__(
         self,
         polynomial: Polynomial,
-        size: Any,
+        size: float | Array,
         depth: int,
         lost: float,
-        dtype: np.dtype[Any],
+        dtype: DType,
         weak: bool = False,
     ) -> None:
         self.polynomial = polynomial
@@ -64,8 +67,8 @@ class SymbolParts:
     def __copy__(self) -> SymbolParts:
         return SymbolParts(self.polynomial, self.size, self.depth, self.lost, self.dtype, self.weak)
 
-    def but(self, **changes: Any) -> SymbolParts:
-        """A copy of the parts with some changed."""
+    def but(self, **changes: object) -> SymbolParts:
+        """Return a copy with some parts changed."""
         made = self.__copy__()
         for name, value in changes.items():
             setattr(made, name, value)
@@ -76,7 +79,7 @@ class Symbol:
     """A polynomial that a user function holds in place of a number."""
 
     __slots__ = ("_parts",)
-    # With this priority SymPy lets us multiply; otherwise it would convert the unknown first.
+    # With this priority SymPy leaves operations to `Symbol` and does not convert it first.
     _op_priority = 100.0
 
     def __getattribute__(self, name: str) -> Any:
@@ -85,40 +88,40 @@ class Symbol:
         return object.__getattribute__(self, name)
 
     @unwatched
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> Any:
         return _sum(_read(self), _read(other) if type(other) is Symbol else operand(other))
 
     @unwatched
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: object) -> Any:
         return _sum(operand(other), parts(self))
 
     @unwatched
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: object) -> Any:
         right = operand(other)
         return NotImplemented if right is None else _sum(parts(self), _negative(right))
 
     @unwatched
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> Any:
         return _sum(operand(other), _negative(parts(self)))
 
     @unwatched
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> Any:
         return _product(_read(self), _read(other) if type(other) is Symbol else operand(other))
 
     @unwatched
-    def __rmul__(self, other: Any) -> Any:
+    def __rmul__(self, other: object) -> Any:
         return _product(operand(other), parts(self))
 
     @unwatched
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: object) -> Any:
         return _quotient(parts(self), operand(other))
 
     @unwatched
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: object) -> Any:
         return _quotient(operand(other), parts(self))
 
     @unwatched
-    def __pow__(self, exponent: Any, modulus: Any = None) -> Any:
+    def __pow__(self, exponent: object, modulus: object = None) -> Any:
         power = operand(exponent)
         if power is None or modulus is not None:
             return NotImplemented
@@ -127,7 +130,7 @@ class Symbol:
             raise refusal(f"takes the power {value} of", self)
         return _power(parts(self), int(value), power)
 
-    def __rpow__(self, base: Any) -> Any:
+    def __rpow__(self, base: object) -> Any:
         left = operand(base)
         if left is None:
             return NotImplemented
@@ -142,7 +145,7 @@ class Symbol:
         return symbol(parts(self))
 
     def conjugate(self) -> Any:
-        """The symbol itself: symbols are real."""
+        """Return the symbol itself, since symbols are real."""
         return symbol(parts(self))
 
     def __eq__(self, other: object) -> Any:
@@ -151,16 +154,16 @@ class Symbol:
     def __ne__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap != 0)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap < 0)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap <= 0)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap > 0)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: object) -> Any:
         return _compared(self, other, lambda gap: gap >= 0)
 
     def __bool__(self) -> bool:
@@ -178,7 +181,7 @@ class Symbol:
     def __abs__(self) -> Any:
         return float(abs(_constant(parts(self), "takes the absolute value of")))
 
-    def __round__(self, digits: Any = None) -> Any:
+    def __round__(self, digits: int | None = None) -> Any:
         return round(float(_constant(parts(self), ROUNDS)), digits)
 
     def __trunc__(self) -> int:
@@ -190,22 +193,22 @@ class Symbol:
     def __ceil__(self) -> int:
         return math.ceil(_constant(parts(self), ROUNDS))
 
-    def __floordiv__(self, other: Any) -> Any:
+    def __floordiv__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda left, right: left // right)
 
-    def __rfloordiv__(self, other: Any) -> Any:
+    def __rfloordiv__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda right, left: left // right)
 
-    def __mod__(self, other: Any) -> Any:
+    def __mod__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda left, right: left % right)
 
-    def __rmod__(self, other: Any) -> Any:
+    def __rmod__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda right, left: left % right)
 
-    def __divmod__(self, other: Any) -> Any:
+    def __divmod__(self, other: object) -> Any:
         return _of_numbers(self, other, divmod)
 
-    def __rdivmod__(self, other: Any) -> Any:
+    def __rdivmod__(self, other: object) -> Any:
         return _of_numbers(self, other, lambda right, left: divmod(left, right))
 
     def __hash__(self) -> int:
@@ -223,13 +226,13 @@ class Symbol:
             raise refusal(READS_TEXT, _text(self))
         return format(_text(self), form)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: object) -> Any:
         raise refusal("serialises", _text(self))
 
     def __copy__(self) -> Symbol:
         return symbol(parts(self))
 
-    def __deepcopy__(self, memory: Any) -> Symbol:
+    def __deepcopy__(self, memory: object) -> Symbol:
         return symbol(parts(self))
 
 
@@ -240,27 +243,27 @@ _read, _write = _slot.__get__, _slot.__set__
 
 
 def symbol(held: SymbolParts) -> Symbol:
-    """Return a symbol with these parts."""
+    """Return a new symbol with the given parts."""
     made: Symbol = object.__new__(Symbol)
     _write(made, held)
     return made
 
 
 def parts(value: Symbol) -> SymbolParts:
-    """The parts of a symbol, bypassing the attributes that it shows to the user's code."""
+    """Return the parts of a symbol, which are hidden from the user's code."""
     held: SymbolParts = _read(value)
     return held
 
 
-def is_symbol(value: Any) -> bool:
-    """Whether a value is a symbol."""
+def is_symbol(value: object) -> TypeGuard[Symbol]:
+    """Return whether a value is a symbol."""
     return type(value) is Symbol
 
 
-def relabelled(value: Any, dtype: np.dtype[Any], stores: bool = False) -> Any:
-    """A symbol or a number as an element of an array of that dtype.
+def relabelled(value: object, dtype: DType, stores: bool = False) -> Any:
+    """Return a symbol or a number as an element of an array of a dtype.
 
-    `stores`: whether it is written into such an array, which rounds it.
+    `stores`: whether the value is written into such an array and rounded.
     """
     if not is_symbol(value):
         return number_in(value, dtype)
@@ -275,8 +278,8 @@ def relabelled(value: Any, dtype: np.dtype[Any], stores: bool = False) -> Any:
     return symbol(held.but(dtype=dtype, lost=lost, weak=False))
 
 
-def _lowered(dtype: np.dtype[Any], size: Any) -> float:
-    """The rounding error of a write into an array of low precision, recorded with the run."""
+def _lowered(dtype: DType, size: float | Array) -> float:
+    """Return the rounding error of a write into an array of low precision, and record the write."""
     run = symbolic_run()
     if run is not None:
         largest = run.lowered.get(dtype.name, 0.0)
@@ -284,8 +287,8 @@ def _lowered(dtype: np.dtype[Any], size: Any) -> float:
     return _rounding(dtype)
 
 
-def number_in(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A number as an array of this dtype stores it, exact where the dtype has low precision."""
+def number_in(value: object, dtype: DType) -> Any:
+    """Return a number as an array of a dtype stores it."""
     if dtype.kind not in "fiu" or isinstance(value, Polynomial) or is_symbolic(value):
         return value
     if isinstance(value, (str, bytes)):
@@ -298,15 +301,14 @@ def number_in(value: Any, dtype: np.dtype[Any]) -> Any:
     return stored.item() if dtype == FLOAT or dtype.kind != "f" else stored
 
 
-def operand(other: Any) -> SymbolParts | None:
-    """The parts of another operand, or None if it is not a number.
+def operand(other: object) -> SymbolParts | None:
+    """Return the parts of an operand, or None if it is not a number.
 
     Raises: UntraceableError for a number that is not real and finite.
     """
-    kind = type(other)
-    if kind is Symbol:
+    if type(other) is Symbol:
         return parts(other)
-    if kind is int or kind is bool:
+    if type(other) is int or type(other) is bool:
         return SymbolParts(Polynomial({(): int(other)}), float(abs(other)), 0, 0.0, INTEGER, True)
     try:
         return _constant_parts(other)
@@ -316,11 +318,10 @@ def operand(other: Any) -> SymbolParts | None:
         raise recorded(UntraceableError(f"the number {other!r} is too large")) from None
 
 
-def _constant_parts(other: Any) -> SymbolParts | None:
+def _constant_parts(other: object) -> SymbolParts | None:
     if isinstance(other, Polynomial) or is_symbolic(other):
         made = Polynomial.of(other)
-        size = float(sum(abs(value) for value in made.terms.values()))
-        return SymbolParts(made, size, 1, 0.0, FLOAT, True)
+        return SymbolParts(made, size_of(made), 1, 0.0, FLOAT, True)
     if not isinstance(other, (numbers.Number, Decimal)):
         return None
     value = exact(other)
@@ -333,8 +334,18 @@ def _constant_parts(other: Any) -> SymbolParts | None:
     return SymbolParts(made, abs(float(value)), int(apart), lost, dtype, weak)
 
 
-def exact(value: Any) -> Any:
-    """A number as an exact rational: floats as the simplest fraction that rounds to them.
+def size_of(polynomial: Polynomial) -> float:
+    """Return the sum of the absolute values of the coefficients.
+
+    >>> size_of(2 - 3 * Polynomial.generator("x"))
+    5.0
+    """
+    sizes: list[Any] = [abs(coefficient) for coefficient in polynomial.terms.values()]
+    return float(sum(sizes))
+
+
+def exact(value: object) -> Coefficient:
+    """Return a number as an exact rational: a float as the simplest fraction that rounds to it.
 
     Decimals and long doubles are converted exactly.
 
@@ -346,7 +357,7 @@ def exact(value: Any) -> Any:
         try:
             return Fraction(*value.as_integer_ratio())
         except (ValueError, OverflowError):
-            raise UntraceableError(f"{value!r} is not a finite real number") from None
+            raise UntraceableError(f"expected a finite real number, not {value!r}") from None
     if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
         if value.imag != 0:
             raise UntraceableError(f"{value!r} is complex, not real")
@@ -355,8 +366,8 @@ def exact(value: Any) -> Any:
     return held.terms.get((), 0)
 
 
-def _merged(left: SymbolParts, right: SymbolParts) -> np.dtype[Any]:
-    """The dtype of a result; Python floats do not change the dtype of NumPy floats."""
+def _merged(left: SymbolParts, right: SymbolParts) -> DType:
+    """Return the dtype of a result; Python floats do not change the dtype of NumPy floats."""
     if left.dtype is right.dtype:
         return left.dtype
     if left.weak != right.weak:
@@ -431,7 +442,7 @@ def _negative(held: SymbolParts) -> SymbolParts:
     return held.but(polynomial=-held.polynomial, weak=False)
 
 
-def _rounding(dtype: np.dtype[Any]) -> float:
+def _rounding(dtype: DType) -> float:
     if dtype is not FLOAT and dtype.kind == "f" and dtype.itemsize < FLOAT.itemsize:
         return float(np.finfo(dtype).eps)
     return 0.0
@@ -443,17 +454,17 @@ def _spend(products: int) -> None:
         run.spend(products)
 
 
-def _constant(held: SymbolParts, action: str) -> Any:
-    """The value of a symbol that is the same for all inputs.
+def _constant(held: SymbolParts, action: str) -> Fraction:
+    """Return the value of a constant symbol.
 
-    Raises: UntraceableError for any other symbol; `action` is what the function does with it.
+    Raises: UntraceableError for any other symbol; `action` describes the operation.
     """
     if set(held.polynomial.terms) <= {()}:
         return Fraction(held.polynomial.terms.get((), 0))
     raise refusal(action, held.polynomial)
 
 
-def _compared(left: Symbol, other: Any, holds: Callable[[Any], bool]) -> Any:
+def _compared(left: Symbol, other: object, holds: Callable[[Fraction], bool]) -> Any:
     right = operand(other)
     if right is None:
         return NotImplemented
@@ -461,8 +472,8 @@ def _compared(left: Symbol, other: Any, holds: Callable[[Any], bool]) -> Any:
     return holds(_constant(parts(left).but(polynomial=gap), DECIDES))
 
 
-def _of_numbers(left: Symbol, other: Any, apply: Callable[[Any, Any], Any]) -> Any:
-    """Apply an operation whose result is not a polynomial; only for constants."""
+def _of_numbers(left: Symbol, other: object, apply: Callable[[float, float], object]) -> Any:
+    """Apply an operation whose result is not a polynomial to constants."""
     right = operand(other)
     if right is None:
         return NotImplemented
@@ -474,7 +485,7 @@ def _text(value: Symbol) -> str:
 
 
 def _as_a_number(value: Symbol, name: str) -> Any:
-    """An attribute as the user's code sees it: one of np.float64.
+    """Return an attribute of a symbol for the user's code: that of an np.float64.
 
     Raises: AttributeError for an attribute that np.float64 does not have either.
     """
@@ -486,19 +497,19 @@ def _as_a_number(value: Symbol, name: str) -> Any:
         return object.__getattribute__(value, name)
     if name == "__class__":
         return kind
-    # NumPy looks these up to find out whether an object is an array.
+    # NumPy looks these attributes up to find out whether an object is an array.
     if name.startswith("__array") or not hasattr(kind, name):
         raise AttributeError(f"'{kind.__name__}' object has no attribute {name!r}")
     raise refusal(f"uses the attribute {name!r} of", _text(value))
 
 
-def _same(value: Symbol, *_: Any, **__: Any) -> Symbol:
+def _same(value: Symbol, *_: object, **__: object) -> Symbol:
     return symbol(parts(value))
 
 
-def _cast(value: Symbol, dtype: Any) -> Any:
-    """The result of `astype` for a symbol."""
-    requested = np.dtype(dtype)
+def _cast(value: Symbol, dtype: npt.DTypeLike) -> Any:
+    """Return the result of `astype` for a symbol."""
+    requested: DType = np.dtype(dtype)
     if requested.kind == "f":
         return relabelled(value, requested, stores=True)
     if requested.kind == "O":
@@ -538,9 +549,9 @@ FACE: dict[str, Callable[[Symbol], Any]] = {
     "astype": lambda value: lambda dtype, **_: _cast(value, dtype),
     "dot": lambda value: lambda other: value * other,
 }
-"""Attributes of a float that a symbol has as well, as functions of the symbol.
+"""The attributes of a float that a symbol has too, as functions of the symbol.
 
-Attributes that return arrays are added where arrays of symbols are defined.
+The module of arrays of symbols adds the attributes that return arrays.
 """
 _OWN = {
     name

@@ -1,10 +1,10 @@
 """Running a user function on symbols: its outputs as exact polynomials in its inputs.
 
-A homework with loops, or a fast algorithm in NumPy, runs unchanged: its arrays hold symbols instead
-of numbers. Such a trace counts only if it is shown to represent the runs on numbers:
+A function with loops, or a fast algorithm in NumPy, runs unchanged: its arrays hold symbols instead
+of numbers. A trace is accepted only if it is shown to represent the runs on numbers:
 
 - the user's own code executes the same instructions, for every sample of numbers and every dtype;
-- no operation is refused, even if the function caught the refusal, and the exceptions are the same;
+- symbols refuse no operation, not even within `try`, and the same exceptions are raised;
 - the function is pure: alternating runs on new symbols and on numbers agree, and no state is kept
   between calls;
 - the values agree: the polynomials, evaluated exactly at a wide range of samples, equal the numbers
@@ -14,7 +14,7 @@ of numbers. Such a trace counts only if it is shown to represent the runs on num
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.errors import KindError
 from convalg.kernels import kernel
-from convalg.prove.decisions.polynomials import Polynomial, UntraceableError
+from convalg.prove.decisions.polynomials import Generator, Polynomial, UntraceableError
 from convalg.prove.functions import samples as numbers_tried
+from convalg.prove.functions.frames import Function
 from convalg.prove.functions.instructions import (
     Codes,
     Observed,
@@ -33,19 +34,25 @@ from convalg.prove.functions.instructions import (
     observe,
     observe_each,
 )
-from convalg.prove.functions.outputs import Pick, Picked, one_output
+from convalg.prove.functions.outputs import Pick, Picked
 from convalg.prove.functions.samples import Bounds, NumberSample
 from convalg.prove.functions.state import fingerprint
 from convalg.prove.functions.symbol_arrays import SymbolArray, array_of, polynomial_of
-from convalg.prove.functions.symbols import FLOAT, SymbolParts, is_symbol, parts, symbol
-
-Function = Callable[..., Any]
+from convalg.prove.functions.symbols import (
+    FLOAT,
+    DType,
+    SymbolParts,
+    is_symbol,
+    parts,
+    size_of,
+    symbol,
+)
 
 MANY_INSTRUCTIONS = 300_000
-"""Runs with more instructions are slow: fewer samples are tried."""
+"""For runs with more instructions than this, fewer samples are tried."""
 
 FEW_INSTRUCTIONS = 2_000
-"""Up to this number of instructions, every run on numbers is traced."""
+"""With at most this many instructions, every run on numbers is traced."""
 
 OTHERWISE = "the function returns different values on numbers than on symbols"
 
@@ -62,22 +69,24 @@ class Trace:
 
 
 def unknowns(shape: tuple[int, ...], name: str) -> Array:
-    """An array of new unknowns, each a polynomial, with the names of `ca.kernel`."""
+    """Return an array of new unknowns, each a polynomial, with the names of `ca.kernel`."""
     symbols = kernel(*shape, name=name)
-    return np.frompyfunc(lambda made: Polynomial.unknown(made.name), 1, 1)(np.asarray(symbols))
+    unknown = np.frompyfunc(lambda symbol: Polynomial.unknown(symbol.name), 1, 1)
+    array: Array = unknown(np.asarray(symbols))
+    return array
 
 
-def symbols_of(held: Any, size: Array | None = None, dtype: np.dtype[Any] = FLOAT) -> SymbolArray:
-    """The array of symbols that is passed to a function, made from an array of polynomials."""
+def symbols_of(held: Array, size: Array | None = None, dtype: DType = FLOAT) -> SymbolArray:
+    """Return the array of symbols for an array of polynomials, as an argument of a function."""
     symbols = np.empty(held.shape, dtype=object)
-    for index in np.ndindex(held.shape):
+    for index, polynomial in np.ndenumerate(held):
         bound = 1.0 if size is None else size[index]
-        symbols[index] = symbol(SymbolParts(held[index], bound, 0, 0.0, dtype))
+        symbols[index] = symbol(SymbolParts(polynomial, bound, 0, 0.0, dtype))
     return array_of(symbols, dtype)
 
 
 def traced(f: Function, *arrays: Array) -> Any:
-    """Return the result of f on symbols, from one run that is not compared with numbers.
+    """Return the result of one run of f on symbols, which is not compared with numbers.
 
     Raises: UntraceableError when f applies an operation whose result is not a polynomial.
     """
@@ -90,27 +99,18 @@ def traced(f: Function, *arrays: Array) -> Any:
     return seen.result
 
 
-def polynomials(values: Any) -> Array:
-    """Return the result of f as an array of polynomials.
-
-    Raises: UntraceableError when it is not an array of numbers and symbols.
-    """
-    (array,) = one_output(None)(values).arrays.values()
-    return np.frompyfunc(polynomial_of, 1, 1)(array) if array.size else array
-
-
 def trace(f: Function, inputs: list[Array], pick: Pick) -> Trace:
     """Return the outputs of f for all inputs, checked against its outputs on numbers.
 
-    `inputs`: an array of unknowns for each argument. `pick`: selects from the values returned.
+    `inputs`: an array of unknowns for each argument. `pick`: selects the outputs to compare.
 
     Raises: UntraceableError with the reason if the trace cannot be shown to be valid.
     """
     return _Tracing(f, inputs, pick).run()
 
 
-def _renewed(held: Any) -> Array:
-    """An array of new unknowns of the same shape."""
+def _renewed(held: Array) -> Array:
+    """Return an array of new unknowns of the same shape."""
     renewed = np.empty(held.shape, dtype=object)
     for index in np.ndindex(held.shape):
         renewed[index] = Polynomial.unknown("u")
@@ -118,7 +118,7 @@ def _renewed(held: Any) -> Array:
 
 
 class ImpureError(UntraceableError):
-    """The result depends on more than the arguments, so that numbers decide nothing either."""
+    """The result depends on more than the arguments: trials on numbers cannot refute a claim."""
 
 
 class BudgetError(UntraceableError):
@@ -139,7 +139,7 @@ class _Tracing:
     def run(self) -> Trace:
         """Run alternately on symbols and numbers, and compare."""
         f, first = self.f, self.samples[0]
-        # The first call may fill caches; it is traced in order to find the modules.
+        # The first call may fill caches; tracing it finds the modules that the function uses.
         earliest = self.on_numbers(first)
         drawn = global_randomness()
         symbols = self.on_symbols(self.inputs)
@@ -176,13 +176,15 @@ class _Tracing:
     def on_symbols(
         self,
         inputs: list[Array],
-        dtype: np.dtype[Any] = FLOAT,
+        dtype: DType = FLOAT,
         bounded: bool = True,
-        **options: Any,
+        follow: bool = True,
+        modules: Iterable[dict[str, object]] = (),
     ) -> Observed:
-        """Run on symbols that represent arrays of a dtype; options are those of `observe`.
+        """Run on symbols that represent arrays of a dtype.
 
-        `bounded`: whether to keep bounds of intermediate results, for the comparison with numbers.
+        `bounded`: whether to compute bounds of intermediate results, for the comparison with
+        numbers. `follow`, `modules`: as in `observe`.
         """
         given = [
             symbols_of(array, size if bounded else None, dtype)
@@ -194,11 +196,18 @@ class _Tracing:
             self.codes,
             symbolic=True,
             collect=lambda result: _kept(self.pick(result)),
-            **options,
+            follow=follow,
+            modules=modules,
         )
 
-    def on_numbers(self, sample: NumberSample, effects: bool = False, **options: Any) -> Observed:
-        """Run on numbers; options are those of `observe`."""
+    def on_numbers(
+        self,
+        sample: NumberSample,
+        effects: bool = False,
+        follow: bool = True,
+        modules: Iterable[dict[str, object]] = (),
+    ) -> Observed:
+        """Run on a sample of numbers; `effects`, `follow` and `modules` are as in `observe`."""
         return observe(
             self.f,
             sample.copies(),
@@ -206,7 +215,8 @@ class _Tracing:
             symbolic=False,
             collect=self.pick,
             effects=effects,
-            **options,
+            follow=follow,
+            modules=modules,
         )
 
     def _explain(self, error: BaseException, numbers: Observed) -> None:
@@ -239,7 +249,7 @@ class _Tracing:
                 raise BudgetError(_OVER_BUDGET)
 
     def _need_same_way(self, symbols: Observed, numbers: Observed, sample: NumberSample) -> None:
-        """Raise UntraceableError if numbers take a different path through the function."""
+        """Raise UntraceableError if the run on numbers executed different code."""
         if numbers.error is not None:
             raise UntraceableError(
                 f"the function raises {type(numbers.error).__name__} on arrays of {sample.dtype}: "
@@ -303,9 +313,8 @@ class _Tracing:
     def _on_others(self, symbols: Observed, tried: list[NumberSample]) -> list[Observed]:
         """Run on the samples after the first one.
 
-        All runs are traced if the function is short. Otherwise only those are traced that can take
-        a different path without using the value of a symbol: the first of each dtype (for float64
-        the one with a wide range).
+        All runs of a short function are traced. Of a longer function, only runs are traced that may
+        execute different code without using the value of a symbol: the first run of each dtype.
         """
         short = symbols.executed <= FEW_INSTRUCTIONS
         first = {sample.dtype: sample for sample in reversed(tried)}
@@ -319,7 +328,7 @@ class _Tracing:
         """Compare one sample with the trace; a dtype other than float64 may need its own trace."""
         own = sample.dtype != FLOAT
         if own and seen.error is not None:
-            # An error is never a wrong number.
+            # A function that raises an error does not return a wrong number.
             return self._refused(symbols, seen, sample)
         if not seen.steps and symbols.steps and seen.error is None:
             pass  # Not traced: only the values are compared.
@@ -345,7 +354,10 @@ class _Tracing:
         return ""
 
     def _own_trace(self, symbols: Observed, sample: NumberSample) -> Observed:
-        """The run on symbols that represent the dtype of a sample; its result must be the same."""
+        """Return the run on symbols of the dtype of a sample.
+
+        Raises: UntraceableError if its result is not the same as for float64.
+        """
         seen = self.on_symbols(self.inputs, sample.dtype)
         reason = _reason(seen) or (seen.error and str(seen.error))
         if reason:
@@ -367,7 +379,7 @@ _OVER_BUDGET = "budget exceeded: the function executes too many instructions: tr
 
 
 def _reason(seen: Observed) -> str:
-    """The reason why a run on symbols is not a valid trace, or ""."""
+    """Return the reason why a run on symbols is not a valid trace, or ""."""
     if seen.over_budget:
         return _OVER_BUDGET
     if isinstance(seen.error, UntraceableError) and not seen.run.refused:
@@ -383,23 +395,21 @@ def _kept(picked: Picked) -> Picked:
     return Picked({name: _parts_of(array) for name, array in picked.arrays.items()}, picked.note)
 
 
-def _parts_of(array: Any) -> Array:
+def _parts_of(array: Array) -> Array:
     held = np.empty(array.shape, dtype=object)
-    for index in np.ndindex(array.shape):
-        value = array[index]
+    for index, value in np.ndenumerate(array):
         if is_symbol(value):
             held[index] = parts(value)
         else:
             made = polynomial_of(value)
-            size = float(sum(abs(v) for v in made.terms.values()))
-            held[index] = SymbolParts(made, size, 1, 0.0, FLOAT)
+            held[index] = SymbolParts(made, size_of(made), 1, 0.0, FLOAT)
     return held
 
 
-def _polynomials(held: Any) -> Array:
+def _polynomials(held: Array) -> Array:
     polynomials = np.empty(held.shape, dtype=object)
-    for index in np.ndindex(held.shape):
-        polynomials[index] = held[index].polynomial
+    for index, entry in np.ndenumerate(held):
+        polynomials[index] = entry.polynomial
     return polynomials
 
 
@@ -407,8 +417,11 @@ def _is_unwritten(polynomial: Polynomial) -> bool:
     return any(g[0] == "(unwritten)" and g[1] for g in polynomial.generators)
 
 
-def _same_polynomials(left: Picked, right: Picked, names: dict[Any, Any]) -> bool:
-    """Whether two runs on symbols returned the same; `names` maps the unknowns of the second."""
+def _same_polynomials(left: Picked, right: Picked, names: Mapping[Generator, Generator]) -> bool:
+    """Whether two runs on symbols returned the same polynomials.
+
+    `names`: the unknown of the first run for each unknown of the second.
+    """
     if left.arrays.keys() != right.arrays.keys():
         return False
     for name, array in left.arrays.items():
@@ -446,7 +459,7 @@ def _differs(
     bounds: dict[str, Bounds],
     number: int,
 ) -> str | None:
-    """Where numbers differ from the trace by more than rounding, as text; None if nowhere."""
+    """Return where numbers differ from the trace by more than rounding, as text, or None."""
     if symbols.result.arrays.keys() != seen.result.arrays.keys():
         return "different outputs"
     for name, held in symbols.result.arrays.items():
@@ -464,7 +477,7 @@ def _differs(
 def arity(f: Function, allowed: tuple[int, ...], signature: str) -> int:
     """Return the number of positional arguments of f, which must be one of those allowed.
 
-    Raises: KindError for something that is not callable, or not with these numbers of arguments.
+    Raises: KindError for an object that cannot be called with an allowed number of arguments.
     """
     if not callable(f):
         raise KindError(f"expected a function {signature}, not {f!r}")
@@ -479,4 +492,4 @@ def arity(f: Function, allowed: tuple[int, ...], signature: str) -> int:
             return count
     if any(p.kind == p.VAR_POSITIONAL for p in parameters) and needed <= allowed[0]:
         return allowed[0]
-    raise KindError(f"expected a function {signature}, but this one needs {needed} arguments")
+    raise KindError(f"expected a function {signature}, but this function needs {needed} arguments")

@@ -1,4 +1,4 @@
-"""User functions that cannot be traced: trials on numbers can refute but not prove a claim."""
+"""Trials on numbers of functions that cannot be traced: they may refute a claim, not prove it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from convalg.arrays import Array
 from convalg.prove.decisions.polynomials import UntraceableError
 from convalg.prove.functions import samples
+from convalg.prove.functions.frames import Function
 from convalg.prove.functions.instructions import MOST_INSTRUCTIONS, Codes, observe
 from convalg.prove.functions.outputs import Pick
-from convalg.prove.functions.trace import BudgetError, Function, ImpureError
+from convalg.prove.functions.trace import BudgetError, ImpureError
 from convalg.prove.verdict import Counterexample, Verdict
 
 TRIES = 40
@@ -23,7 +24,7 @@ USUAL = 1e-8
 
 
 class Trials:
-    """Runs of a function on numbers, with a common budget of instructions."""
+    """Runs of a function on numbers, which share one budget of instructions."""
 
     def __init__(self, f: Function, pick: Pick, error: UntraceableError | None = None) -> None:
         self.f, self.pick, self.error = f, pick, error
@@ -50,7 +51,10 @@ class Trials:
         self.executed += seen.executed
         self.runs += 1
         if seen.over_budget or self.executed > MOST_INSTRUCTIONS:
-            raise UntraceableError(f"budget exceeded after {self.runs} inputs")
+            raise UntraceableError(
+                f"budget exceeded after {self.runs} inputs: the function executes too many "
+                f"instructions, try a smaller size"
+            )
         if isinstance(seen.error, UntraceableError):
             raise seen.error
         if seen.error is not None:
@@ -123,7 +127,7 @@ class Trials:
 
 
 def _moderate(sample: samples.NumberSample, most: float = 1e30) -> bool:
-    """Whether products of a few of its numbers stay within the range of floats."""
+    """Whether products of a few numbers of a sample stay within the range of floats."""
     return all(np.all(np.abs(array.astype(float)) < most) for array in sample.arrays)
 
 
@@ -143,7 +147,7 @@ def _floats(name: str, array: Array) -> Array:
 
 
 def differ(left: Array, right: Array, tolerance: float = USUAL) -> bool:
-    """Whether two arrays of floats differ by more than rounding, relative to the largest entry."""
+    """Return whether two arrays of floats differ by more than rounding errors."""
     if left.shape != right.shape:
         return True
     sizes = np.abs(np.concatenate([left.ravel(), right.ravel()]))
@@ -152,7 +156,7 @@ def differ(left: Array, right: Array, tolerance: float = USUAL) -> bool:
 
 
 def differ_at_all(left: Array, right: Array) -> bool:
-    """Whether two arrays of objects differ."""
+    """Return whether two arrays of objects differ; NaN is equal to NaN."""
     return left.shape != right.shape or any(
         not (a == b or (a != a and b != b))
         for a, b in zip(left.ravel(), right.ravel(), strict=True)
@@ -160,7 +164,10 @@ def differ_at_all(left: Array, right: Array) -> bool:
 
 
 def first_gap(left: Array, right: Array) -> tuple[tuple[int, ...] | None, Any, Any]:
-    """The index at which two arrays differ most, with both values, or their different shapes."""
+    """Return the index at which two arrays differ most, with both values.
+
+    For arrays of different shapes: None and the two shapes as text.
+    """
     if left.shape != right.shape:
         return None, f"shape {left.shape}", f"shape {right.shape}"
     gap = np.nan_to_num(np.abs(left - right), nan=np.inf)

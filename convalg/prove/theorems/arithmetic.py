@@ -2,15 +2,15 @@
 
 Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning. The guide
 writes i, k, s, p, d, o for one axis; here n = i and K = k. Its relationships 8 to 14 assume
-p <= k - 1 without stating it; they hold for larger p if a negative padding means cropping, as it
-does here, where the padding is an operator.
+p <= k - 1 without stating it. They hold for larger p too if a negative padding crops, as it does
+here, where the padding is an operator.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
+from convalg.axis import Size
 from convalg.kernels import flip, kernel
 from convalg.operators.convolution import correlation
 from convalg.operators.padding import pad
@@ -24,8 +24,11 @@ from convalg.size import sizes
 GUIDE = "Dumoulin & Visin, A guide to convolution arithmetic for deep learning"
 
 
-def adjoint_as_correlation(padding: Any, *, stride: Any = 1, taps: Any = K) -> Sides:
-    """A^T = A'(flip w) after inserting s - 1 zeros, appending a zeros and padding by k - 1 - p.
+def adjoint_as_correlation(padding: Size, *, stride: Size = 1, taps: Size = K) -> Sides:
+    """Return both sides of the adjoint as a correlation.
+
+    A^T is the correlation with flip w after inserting s - 1 zeros, appending a zeros and padding by
+    k - 1 - p.
 
     The upsampled input has s (i' - 1) + 1 + a = i + 2 p - k + 1 samples.
     """
@@ -80,7 +83,7 @@ def _relation(number: int, *parts: Part, counter: Part | None = None) -> Theorem
     )
 
 
-def _adjoint_part(claim: str, padding: object, stride: object = 1, taps: object = K) -> Equality:
+def _adjoint_part(claim: str, padding: Size, stride: Size = 1, taps: Size = K) -> Equality:
     return Equality(claim, lambda: adjoint_as_correlation(padding, stride=stride, taps=taps))
 
 

@@ -1,4 +1,4 @@
-"""The catalogue of theorems: statements made in lectures, proved for all sizes."""
+"""The catalogue of theorems: statements from lectures that are proved for all sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from convalg.prove.verdict import Verdict
 
 
 class Catalogue:
-    """All theorems in order, or one by its name: `catalogue[name]`.
+    """The catalogue of theorems; `ca.theorems[name]` is one of them.
+
+    A catalogue has a length and is iterated over in order. An unknown name raises ArgumentError.
 
     >>> import convalg as ca
     >>> len(ca.theorems) >= 30, ca.theorems["stride"].domain
@@ -40,10 +42,13 @@ class Catalogue:
         return f"<{len(self)} theorems: {', '.join(_all())}>"
 
     def prove(self, *, jobs: int | None = None) -> list[tuple[Theorem, Verdict, float]]:
-        """Prove every theorem; return each with its verdict and its time in seconds.
+        """Prove every theorem.
 
         Args:
             jobs: the number of joblib workers that share the theorems, as in `ca.check.forward`.
+
+        Returns:
+            A list of tuples (theorem, verdict, time of the proof in seconds), in order.
         """
         results = each(_timed, list(_all()), jobs)
         return [(theorem, *proved) for theorem, proved in zip(self, results, strict=True)]

@@ -1,21 +1,21 @@
 """Formulas of operators: the tree of an operator as a LaTeX product of named matrices.
 
-Printed names, each with its relevant parameters as subscripts (an option that is not printed has
-its default value; `p` alone means p = p):
+The names have options as subscripts. An option that is not printed has its default value, and a
+subscript `p` without a value means that the padding is the symbol p:
 
 - `A_{w}` a correlation and `C_{w}` a convolution with the kernel w: padding p, or (before |
   after), stride s, dilation d, groups, boundary;
-- `B_{K}(x)` the operator from a kernel of shape K to the output for the input x,
-  `B_{K}^{*}(x)` that of the adjoint layer, `\\tilde{B}_{K}(x)` that of a convolution;
+- `B_{K}(x)` the operator that maps a kernel of shape K to the output of the correlation for the
+  input x; `\\tilde{B}_{K}(x)` for a convolution, `B_{K}^{*}(x)` for the adjoint of a layer;
 - `P_{p}` padding (a negative one crops), `R_{p}` cropping, `S_{k}` a shift by k;
-- `D_{s}` every s-th sample (`D_{s,\\,c}`: starting at sample c), `U_{s}^{n}` its adjoint, which
-  inserts zeros up to a length of n (s - 1 between two samples where n is not printed);
+- `D_{s}` downsampling to every s-th sample (`D_{s,\\,c}`: from sample c on), `U_{s}^{n}` its
+  adjoint, upsampling with zeros to n samples (up to the last sample where n is not printed);
 - `I_{n}` the identity, `J_{n}` the reversal, `\\operatorname{sum}_{K}` sum pooling;
 - `\\otimes` the Kronecker product.
 
-In a kernel, `\\operatorname{flip}` reverses all axes of taps, with numbers as subscripts these
-axes of the kernel; `w^{\\mathsf{T}}` exchanges input and output channels; `\\delta` is one at the
-centre and zero elsewhere.
+`\\operatorname{flip} w` reverses w along all axes of taps, or along the axes in its subscript;
+`w^{\\mathsf{T}}` exchanges input and output channels; `\\delta` is one at the centre and zero
+elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from typing import Any
 import islpy
 import numpy as np
 
-from convalg.axis import Axis
+from convalg.arrays import Array
+from convalg.axis import Axis, Size
 from convalg.errors import UndecidableError
 from convalg.faces.latex import escaped, expression
 from convalg.faces.text import one_line, padding_after
@@ -83,7 +84,7 @@ w \\in \\mathbf{R}^{K}
 
 
 def _entries_latex(first: Operator, second: Operator) -> str:
-    """The equation for two parts of one matrix, written with its entries, or "".
+    """Return the equation of two parts of one matrix, written with its entries, or "".
 
     Rule: the part without the first a rows and b columns has the entries at (o + a, i + b). All
     entries that exist in both parts must be compared.
@@ -119,7 +120,7 @@ def _shifted(name: str, offset: object) -> str:
 
 
 def _part_of(side: Operator) -> tuple[Operator, list[tuple[Any, Any]]] | None:
-    """The matrix that a side is a part of, and the sizes cut off at both ends of each axis."""
+    """Return the matrix of which a side is a part, and the sizes cut off from each axis."""
     match side:
         case Compose(factors=(Selection() as rows, matrix, Selection() as columns)):
             cuts = []
@@ -137,7 +138,7 @@ def _applied(operator: Operator, argument: str) -> str:
 
 
 def named_arrays(operators: Iterable[Operator]) -> dict[str, tuple[Any, ...]]:
-    """The named kernels and inputs of some operators, with their shapes."""
+    """Return the named kernels and inputs of some operators, with their shapes."""
     arrays: dict[str, tuple[Any, ...]] = {}
     for operator in operators:
         for leaf in leaves(operator):
@@ -151,13 +152,13 @@ def named_arrays(operators: Iterable[Operator]) -> dict[str, tuple[Any, ...]]:
 
 
 def _names_in(values: np.ndarray) -> list[str]:
-    """Names of kernels whose symbols are entries of an array of the same shape."""
+    """Return the names of kernels whose symbols are entries of an array of the same shape."""
     symbols = [s for value in values.ravel() if is_symbolic(value) for s in value.free_symbols]
     names = dict.fromkeys(symbol.name.rstrip("0123456789_") for symbol in symbols)
     return [name for name in sorted(names) if _in_kernel(values, name) is not None]
 
 
-def _leaf(leaf: Any) -> str:
+def _leaf(leaf: Operator) -> str:
     match leaf:
         case Convolution(geometry=geometry, weights=weights):
             return _layer(geometry, _kernel_latex(weights, geometry), leaf)
@@ -179,12 +180,12 @@ def _subscript(name: str, parts: list[str]) -> str:
     return f"{name}_{{{COMMA.join(parts)}}}"
 
 
-def _factor(size: Any) -> str:
+def _factor(size: Size) -> str:
     factor = size_latex(size)
-    return f"({factor})" if is_symbolic(size) and size.is_Add else factor
+    return f"({factor})" if getattr(size, "is_Add", False) else factor
 
 
-def _shape(shape: tuple[Any, ...]) -> str:
+def _shape(shape: tuple[Size, ...]) -> str:
     return size_latex(shape[0]) if len(shape) == 1 else TIMES.join(map(_factor, shape))
 
 
@@ -197,7 +198,8 @@ def _is_flipped(geometry: Geometry) -> bool:
     if any(backwards) and not all(backwards):
         flipped = [k for k, axis in enumerate(geometry.axes) if axis.is_backwards]
         raise UndecidableError(
-            f"formulas have no name for a layer whose kernel is flipped only on axes {flipped}"
+            f"there is no formula for a layer whose kernel is flipped only on axes {flipped}: flip "
+            f"it on all axes or on none"
         )
     return any(backwards)
 
@@ -209,7 +211,7 @@ def _layer(geometry: Geometry, weights: str | None, leaf: Operator) -> str:
 
 
 def _options(geometry: Geometry) -> list[str]:
-    """Padding, stride, dilation, groups and boundary, where they differ from the defaults."""
+    """Return the options of a layer that differ from their defaults, as LaTeX."""
     axes = geometry.axes
     parts = []
     pairs = [(axis.before, padding_after(axis)) for axis in axes]
@@ -237,12 +239,12 @@ def _pair(before: object, after: object) -> str:
 
 
 def _alike(values: list[str]) -> str:
-    """One value if it is the same for all axes, else all values in parentheses."""
+    """Return one value if it is the same for all axes, else all values in parentheses."""
     return values[0] if len(set(values)) == 1 else f"({COMMA.join(values)})"
 
 
-def _kernel_latex(weights: Any, geometry: Geometry) -> str | None:
-    """The name of a kernel, flipped or with channels exchanged, or its entries."""
+def _kernel_latex(weights: Array | SymbolicKernel, geometry: Geometry) -> str | None:
+    """Return the name of a kernel, flipped or with channels exchanged, or its entries."""
     lead = weights.ndim - len(geometry.axes)
     if isinstance(weights, SymbolicKernel):
         straight = list(range(weights.ndim))
@@ -277,7 +279,7 @@ MOST_ENTRIES = 9
 
 
 def _in_kernel(values: np.ndarray, name: str) -> np.ndarray | None:
-    """An array minus the symbolic kernel of its shape with this name; None if it is unrelated."""
+    """Return an array minus the kernel of its shape with this name; None if it is unrelated."""
     if not name.isidentifier():
         return None
     own = np.asarray(kernel(*values.shape, name=name))
@@ -302,7 +304,7 @@ def _nested(values: object) -> str:
 
 
 def _selection(leaf: Selection) -> str:
-    """A selection of samples by its name, or as text if it has none."""
+    """Return the name of a selection of samples, or its text if it has no name."""
     own = leaf.geometry
     if (own.in_shape, own.out_shape) != (leaf.in_shape, leaf.out_shape):
         return _text(leaf)
@@ -325,19 +327,19 @@ def _pooling(axes: tuple[Axis, ...], leaf: Selection) -> str:
     return _subscript("\\operatorname{sum}", [sizes, *parts])
 
 
-def _never_positive(value: Any, leaf: Operator) -> bool:
+def _never_positive(value: Size, leaf: Operator) -> bool:
     """Whether a value is at most zero wherever an operator exists."""
-    if not is_symbolic(value) or not value.free_symbols:
+    if not getattr(value, "free_symbols", None):
         return bool(value <= 0)
     try:
         above = islpy.Set(f"{parameters(value)}{{ : {text(value)} > 0 }}")
         return bool(above.intersect(Domain.of(leaf).points).is_empty())
     except UndecidableError:
-        return bool((-value).is_nonnegative)
+        return bool(getattr(-value, "is_nonnegative", False))
 
 
 def _moved(leaf: Selection) -> str:
-    """The name P, R or S if all samples keep their order, else an empty string."""
+    """Return the name P, R or S of a selection of stride 1, else an empty string."""
     axes = leaf.axes
     if any(axis.stride != 1 for axis in axes):
         return ""
@@ -354,7 +356,7 @@ def _moved(leaf: Selection) -> str:
 
 
 def _sampled(leaf: Selection) -> str:
-    """The name D if every s-th sample of an axis is kept, up to the last one."""
+    """Return the name D if every s-th sample of an axis is kept, else an empty string."""
     (axis, *others) = leaf.axes
     if others or axis.boundary != "zeros" or not _never_positive(axis.padding, leaf):
         return ""
@@ -371,7 +373,7 @@ def _reversed(axes: tuple[Axis, ...]) -> str:
 
 
 def _adjoint(node: Adjoint, image: str) -> str:
-    """The adjoint of a leaf; that of a downsampling has a separate name."""
+    """Return the adjoint of a leaf; the adjoint of a downsampling has its own name."""
     inner = node.operator
     if isinstance(inner, Selection) and len(inner.axes) == 1 and inner.axes[0].taps == 1:
         (axis,) = inner.axes

@@ -94,9 +94,7 @@ def _sub_pixel(step: int) -> Sides:
 
 def _merged_branches() -> Sides:
     """3x3 + 1x1 + identity = one 3x3 layer; the other two are added at its centre."""
-    w, v = kernel(3, 3), kernel(1, 1, name="v")
-    assert isinstance(w, np.ndarray)
-    assert isinstance(v, np.ndarray)
+    w, v = np.asarray(kernel(3, 3)), np.asarray(kernel(1, 1, name="v"))
     merged = w.copy()
     merged[1, 1] = w[1, 1] + v[0, 0] + 1
     branches = correlation((n, m), w, padding=1) + correlation((n, m), v) + identity((n, m))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
+from convalg.axis import BOUNDARIES, Boundary, Size
 from convalg.conventions import Padding
 from convalg.kernels import flip, kernel
 from convalg.operators.convolution import convolution, correlation, transposed_correlation
@@ -51,7 +51,7 @@ def _adjoint_2d_one_axis() -> Sides:
 
 
 def _modes(padding: str) -> Sides:
-    """Rows of the full matrix: "valid" drops K - 1 at both ends, "same" the padding it lacks."""
+    """Rows of the full matrix: "valid" drops K - 1 at each end, "same" drops K - 1 in total."""
     full = correlation(n, kernel(K), padding="full")
     before = 0 if padding == "valid" else (K - 1) // 2
     after = 0 if padding == "valid" else K - 1 - (K - 1) // 2
@@ -65,9 +65,9 @@ def _modes_2d() -> Sides:
     return correlation((n, m), kernel(K, L)), rows @ full
 
 
-def _padded(boundary: str) -> Sides:
-    layer = correlation(n, kernel(K), padding=p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
-    return layer, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)  # type: ignore[arg-type]  # one of the boundaries
+def _padded(boundary: Boundary) -> Sides:
+    layer = correlation(n, kernel(K), padding=p, boundary=boundary)
+    return layer, correlation(n + 2 * p, kernel(K)) @ pad(n, p, boundary=boundary)
 
 
 def _strided() -> Sides:
@@ -93,8 +93,8 @@ def _kernel_gradient() -> Sides:
 def _kernel_gradient_stride() -> Sides:
     """dL/dw[t] = sum over o of g[o] x[s o + t - p]: g is dilated by s.
 
-    If the stride leaves a remainder of a, the correlation is longer than the kernel: the rest
-    belongs to taps that do not exist.
+    If the stride leaves a remainder of a, the correlation has a more outputs than the kernel has
+    taps; they are cropped.
     """
     layer = _strided_layer()
     (size,) = layer.in_shape
@@ -228,7 +228,7 @@ def _circular() -> Convolution:
 
 
 def _same_size() -> Padding:
-    """The padding with p in front that gives the same number of outputs as inputs."""
+    """Return the padding that starts with p and leads to as many outputs as inputs."""
     return ((p, K - 1 - p),)
 
 
@@ -265,12 +265,9 @@ def _affine() -> Verdict:
     return linear(lambda x: layer(x) + 1, 3)
 
 
-def _strided_layer() -> Convolution:
-    """The layer with o outputs and s (o - 1) + K - 2p + a inputs, where a < s."""
-    transposed = transposed_correlation(o, kernel(K), stride=s, padding=p, output_padding=a)
-    layer = transposed.T
-    assert isinstance(layer, Convolution)
-    return layer
+def _strided_layer() -> Operator:
+    """Return the layer with o outputs and s (o - 1) + K - 2p + a inputs, where a < s."""
+    return transposed_correlation(o, kernel(K), stride=s, padding=p, output_padding=a).T
 
 
 def _transposed() -> Sides:
@@ -280,7 +277,7 @@ def _transposed() -> Sides:
     return _strided_layer().T, over @ pad(length, margin) @ upsample(o, s, size=length)
 
 
-def _transposed_size(outputs: Any, remainder: Any) -> Any:
+def _transposed_size(outputs: Size, remainder: Size) -> Size:
     return s * (outputs - 1) + K - 2 * p + remainder
 
 
@@ -312,7 +309,6 @@ def _unflipped_adjoint() -> Sides:
     return layer.T, correlation(layer.out_shape[0], kernel(K), padding="full")
 
 
-EVERY_BOUNDARY = ("zeros", "circular", "reflect", "symmetric", "edge")
 GUIDE = "Dumoulin & Visin, A guide to convolution arithmetic for deep learning"
 
 THEOREMS = (
@@ -352,7 +348,7 @@ THEOREMS = (
         "padding",
         tuple(
             Equality(f"a padded layer ({b}) is the valid layer after padding", partial(_padded, b))
-            for b in EVERY_BOUNDARY
+            for b in BOUNDARIES
         ),
     ),
     Theorem(

@@ -1,20 +1,20 @@
-"""Parts of theorems that are not equalities of operators: sets, counts, sizes, entries.
+"""Parts of theorems that are not equalities of operators: claims about sets, sizes and entries.
 
-Each prints its formula from the expressions that its proof compares.
+The formula of each part is made from the expressions that its proof compares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import islpy
 from islpy import dim_type
 
-from convalg.axis import output_size
+from convalg.axis import Size, output_size
 from convalg.faces.latex import expression
 from convalg.faces.relation import isl_name, parameters, text, triples
 from convalg.kernels import kernel
@@ -23,7 +23,7 @@ from convalg.operators.families import replaced
 from convalg.operators.leaves import Convolution
 from convalg.operators.tree import Operator
 from convalg.prove.decisions import families
-from convalg.prove.decisions.domain import Domain
+from convalg.prove.decisions.domain import Domain, Swept
 from convalg.prove.derivations.indices import shape_latex, size_latex
 from convalg.prove.equality import DEFAULT_RANGE, domain_of
 from convalg.prove.functions.properties import linear
@@ -31,13 +31,20 @@ from convalg.prove.theorems.formulas import COMMA, COMMA_QUAD, named_arrays, ope
 from convalg.prove.verdict import IDENTITY, ISL, Counterexample, Verdict
 from convalg.size import Condition, size_product, sizes, substituted
 
+if TYPE_CHECKING:
+    import sympy
+
 AFFINE = "exact identity: an affine expression has its extremes at the ends of the ranges"
 SWEPT = tuple(DEFAULT_RANGE)
 n, K, p, s, d, o, a = sizes("n K p s d o a")
 
 
-def _domain(symbols: tuple[Any, ...], limits: tuple[Any, ...], swept: tuple[Any, ...]) -> Domain:
-    """The domain where some limits are at least zero, and each swept symbol is 1 to 8."""
+def _domain(
+    symbols: tuple[sympy.Symbol, ...],
+    limits: tuple[sympy.Expr, ...],
+    swept: tuple[sympy.Symbol, ...],
+) -> Domain:
+    """Return the domain where limits are at least zero and each swept symbol is 1 to 8."""
     return Domain(
         symbols,
         tuple(Condition(limit) for limit in limits),
@@ -45,14 +52,14 @@ def _domain(symbols: tuple[Any, ...], limits: tuple[Any, ...], swept: tuple[Any,
     )
 
 
-def _numbers(swept: Any) -> Iterator[dict[Any, int]]:
+def _numbers(swept: Swept) -> Iterator[dict[sympy.Symbol, int]]:
     """Yield all combinations of the values of swept symbols."""
     names = [symbol for symbol, _ in swept]
     for chosen in product(*(values for _, values in swept)):
         yield dict(zip(names, chosen, strict=True))
 
 
-def _named(numbers: dict[Any, int]) -> dict[str, int]:
+def _named(numbers: Mapping[sympy.Symbol, int]) -> dict[str, int]:
     return {symbol.name: value for symbol, value in numbers.items()}
 
 
@@ -61,21 +68,21 @@ def _spaces(operator: Operator) -> str:
 
 
 def _declared(operator: Operator) -> list[str]:
-    """The kernels of an operator with their spaces."""
+    """Return the kernels of an operator with their spaces, as LaTeX."""
     arrays = named_arrays([operator]).items()
     return [f"{name} \\in {shape_latex(shape)}" for name, shape in arrays]
 
 
 @dataclass(frozen=True, eq=False)
 class Linearity:
-    """An operator is linear."""
+    """The claim that an operator is linear."""
 
     claim: str
     layer: Callable[[], Any]
 
     @cached_property
     def formula(self) -> str:
-        """A(alpha x + beta y) = alpha A x + beta A y."""
+        """The formula A(alpha x + beta y) = alpha A x + beta A y."""
         layer = self.layer()
         name = operator_latex(layer)
         sides = f"{name}\\, (\\alpha x + \\beta y) = \\alpha\\, {name}\\, x + \\beta\\, {name}\\, y"
@@ -83,19 +90,19 @@ class Linearity:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the operator exists."""
+        """The sizes at which the operator exists."""
         layer = self.layer()
         return domain_of(layer, layer)
 
     def decide(self) -> Verdict:
-        """Prove it by the sum that defines the operator."""
+        """Prove the claim from the sum that defines the operator."""
         verdict = linear(self.layer())
         return replace(verdict, statement=self.claim, scope=str(self.domain), domain=self.domain)
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """A claim of another kind, used as a counterexample: its text and its verdict."""
+    """A claim of any other kind, for counterexamples: its text and a function for its verdict."""
 
     claim: str
     verdict: Callable[[], Verdict]
@@ -117,7 +124,7 @@ class Decided:
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """A formula counts the positions at which a kernel fits in the padded input.
+    """The claim that a formula counts the positions of a kernel in the padded input.
 
     Rule: output j exists when j >= 0 and s j + d (k - 1) + 1 <= n + 2 p; the set of these j is
     compared with 0 <= j < count.
@@ -168,7 +175,7 @@ class Positions:
                 return self._miscounted(apart, numbers)
         return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
 
-    def _miscounted(self, apart: Any, numbers: dict[Any, int]) -> Verdict:
+    def _miscounted(self, apart: islpy.Set, numbers: Mapping[sympy.Symbol, int]) -> Verdict:
         """The verdict with the smallest sizes at which the formula gives a wrong count."""
         symbols = tuple(v for v in self.domain.symbols if v not in numbers)
         _, smallest, _ = families.smallest([apart], symbols)
@@ -188,7 +195,10 @@ def _multiple(factor: object) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Length:
-    """A formula in o = floor((n + 2 p - K) / s) + 1 and a = (n + 2 p - K) mod s gives n."""
+    """The claim that n is a function of o = floor((n + 2 p - K) / s) + 1 and a.
+
+    a is the remainder (n + 2 p - K) mod s. `claimed`: the function of o and a.
+    """
 
     claim: str
     claimed: Callable[[Any, Any], Any]
@@ -212,7 +222,7 @@ class Length:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the layer has an output."""
+        """The sizes at which the layer has an output."""
         layer = correlation(n, kernel(K), padding=self.padding, stride=self.stride)
         return domain_of(layer, layer)
 
@@ -237,7 +247,7 @@ class Length:
 
 @dataclass(frozen=True, eq=False)
 class Exponentials:
-    """A circular layer of stride 1 maps (z^i) with z^n = 1 to a multiple of itself.
+    """The claim that a circular layer of stride 1 maps (z^i) with z^n = 1 to a multiple of it.
 
     Rule: tap t of row o reads exactly one sample i, and i - (o + exponent) is -n, 0 or n; so
     the sum of w[t] z^i over t is z^o times the sum of w[t] z^exponent.
@@ -263,7 +273,7 @@ class Exponentials:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the layer exists."""
+        """The sizes at which the layer exists."""
         return Domain.of(self.layer())
 
     def decide(self) -> Verdict:
@@ -304,12 +314,12 @@ def _spaces_of(layer: Operator) -> str:
 
 @dataclass(frozen=True, eq=False)
 class OneEntryRows:
-    """Each row of an operator has one non-zero entry, in a column given by a formula.
+    """The claim that each row of an operator has one non-zero entry, in the column of a formula.
 
-    `row`: names for the indices of a row. `column`: the indices of the column as a function of
-    those of the row; if that column does not exist the row is zero. `factor`: the value of the
-    entry. `weight`: the indices of the weight in the operator's kernel that is the entry instead,
-    as a function of those of the row.
+    `row`: the names of the indices of a row. `column`: the indices of the column as a function of
+    the indices of the row; if there is no such column, the row is zero. `factor`: the value of the
+    entry. `weight`: for an entry that is a weight, the indices of the weight in the kernel as a
+    function of the indices of the row; otherwise None.
     """
 
     claim: str
@@ -321,15 +331,15 @@ class OneEntryRows:
 
     @cached_property
     def formula(self) -> str:
-        """(A g)_row = factor g_column."""
+        """The formula (A g)_row = factor g_column."""
         operator, indices = self.operator(), sizes(self.row)
         left = f"({operator_latex(operator)}\\, g)_{{{self.row.replace(' ', COMMA)}}}"
         (factor, _), index = self._weight(indices), _index_latex(self.column(*indices))
         formula = f"{left} = {factor}\\, g_{{{index}}}"
         return COMMA_QUAD.join([formula, _spaces_of(operator), *_declared(operator)])
 
-    def _weight(self, indices: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-        """The factor as LaTeX, and the indices of the weight in it."""
+    def _weight(self, indices: tuple[sympy.Symbol, ...]) -> tuple[str, tuple[Size, ...]]:
+        """Return the factor as LaTeX, and the indices of the weight in it."""
         if self.weight is None:
             return expression(self.factor), ()
         index = self.weight(*indices)
@@ -338,7 +348,7 @@ class OneEntryRows:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the operator exists, with the values of its strides and dilations."""
+        """The sizes at which the operator exists, with the values of strides and dilations."""
         operator = self.operator()
         return domain_of(operator, operator)
 
@@ -379,13 +389,13 @@ class OneEntryRows:
         return Verdict("proved", self.claim, str(self.domain), ISL, domain=self.domain)
 
 
-def _index_latex(index: tuple[Any, ...]) -> str:
+def _index_latex(index: tuple[Size, ...]) -> str:
     return COMMA.join(map(size_latex, index))
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """The probabilities of a sum or difference of two random variables as a layer.
+    """The claim that a layer computes the distribution of a sum or difference X + Y or X - Y.
 
     X has the probabilities f, and Y has those of the kernel. Rule: P(X + Y = k) is the sum of
     f_i g_j over i + j = k; these pairs are compared with the triples of the layer.
@@ -399,7 +409,7 @@ class Outcomes:
 
     @cached_property
     def formula(self) -> str:
-        """P(X + Y = value) = (A f)_k."""
+        """The formula P(X + Y = value) = (A f)_k."""
         layer = self.layer()
         (row,) = sizes("k")
         event = f"X {'+' if self.sign > 0 else '-'} Y = {size_latex(self.value(row))}"
@@ -414,7 +424,7 @@ class Outcomes:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the layer exists."""
+        """The sizes at which the layer exists."""
         return Domain.of(self.layer())
 
     def decide(self) -> Verdict:
@@ -438,7 +448,7 @@ class Outcomes:
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """The number of parameters: the weights of a layer and one bias per output channel."""
+    """The claim about the number of parameters: weights, and one bias per output channel."""
 
     claim: str
     layer: Callable[[], Convolution]
@@ -454,7 +464,7 @@ class Parameters:
 
     @cached_property
     def domain(self) -> Domain:
-        """Where the layer exists."""
+        """The sizes at which the layer exists."""
         return Domain.of(self.layer())
 
     def decide(self) -> Verdict:
@@ -470,7 +480,7 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class TwoLayers:
-    """The first input that output u depends on, and the number of inputs from it to the last.
+    """The claim about the receptive field of two layers: its first index and its width.
 
     Rule: tap a of the first layer below tap b of the second reads raw_1(raw_2(u, b), a), which is
     affine in a and b with non-negative factors: its minimum is at the first taps, its maximum at
@@ -484,7 +494,7 @@ class TwoLayers:
 
     @cached_property
     def _index(self) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
-        """The input that is read, its variables (u, a, b), and the numbers of taps."""
+        """The index that is read, its variables (u, a, b), and the numbers of taps."""
         first, second = (layer.geometry.axes[0] for layer in self.layers())
         u, tap, outer = sizes("u a b")
         return first.raw(second.raw(u, outer), tap), (u, tap, outer), (first.taps, second.taps)
@@ -501,7 +511,7 @@ class TwoLayers:
 
     @cached_property
     def domain(self) -> Domain:
-        """All kernels, strides and paddings; the size of the input is not used."""
+        """All kernel sizes, strides and paddings; the size of the input does not matter."""
         index, own, taps = self._index
         seen = {*index.free_symbols, *taps} - set(own)
         symbols = tuple(sorted(seen, key=lambda v: v.name))
@@ -524,7 +534,7 @@ class TwoLayers:
         return _same(self.claim, pairs, self.domain, AFFINE)
 
 
-def _same(claim: str, pairs: list[tuple[Any, Any]], domain: Domain, method: str) -> Verdict:
+def _same(claim: str, pairs: list[tuple[Size, Size]], domain: Domain, method: str) -> Verdict:
     """Decide whether polynomials in the sizes are equal; search counterexamples up to size 4."""
     import sympy
 

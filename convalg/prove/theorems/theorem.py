@@ -1,9 +1,9 @@
-"""Theorems: their parts, from which statement and domain are printed, and counterexamples.
+"""Theorems and their parts.
 
-A part holds the objects that are compared: two operators with symbolic sizes, sets or counts. Its
-formula, its domain and its proof are all made from them. The statement of a theorem is the list of
-the formulas of its parts, its domain is the intersection of theirs. `outside()` returns the
-smallest counterexample just outside the domain, where there is one.
+A part contains the objects that are compared: two operators with symbolic sizes, sets or counts.
+Its formula, its domain and its proof are made from these objects. The statement of a theorem
+consists of the formulas of its parts, and its domain is the intersection of their domains.
+`outside` returns the smallest counterexample just outside the domain, if the theorem has one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Sides = tuple[Operator, Operator]
 
 
 class Part(Protocol):
-    """One claim, as text and as a formula, with its domain and its proof."""
+    """One claim of a theorem, with its formula, its domain and its proof."""
 
     @property
     def claim(self) -> str:
@@ -35,7 +35,7 @@ class Part(Protocol):
 
     @property
     def domain(self) -> Domain:
-        """The sizes for which it is compared."""
+        """The sizes for which the claim is decided."""
 
     def decide(self) -> Verdict:
         """Decide whether the claim holds for these sizes."""
@@ -45,9 +45,9 @@ class Part(Protocol):
 class Equality:
     """The claim that two operators are equal.
 
-    `claim`: the claim as one line of text. `sides`: a function that makes the two operators.
-    `argument`: a name for the array that both are applied to in the formula. `ranges`: as in
-    `ca.prove.equal`.
+    `claim`: the claim as one line of text. `sides`: a function that returns the two operators.
+    `argument`: the name of the array that both operators are applied to in the formula, or "".
+    `ranges`: as in `ca.prove.equal`.
     """
 
     claim: str
@@ -70,16 +70,25 @@ class Equality:
         return domain_of(*self._sides, ranges=self.ranges)
 
     def decide(self) -> Verdict:
-        """Decide whether they are equal."""
+        """Decide whether the two operators are equal."""
         first, second = self._sides
         return decide(first, second, claim=self.claim, ranges=self.ranges)
 
 
 @dataclass(frozen=True, eq=False)
 class Theorem:
-    """A theorem: parts that must all be proved, its source and a counterexample.
+    """A theorem, which is proved if all its parts are proved.
 
-    `source`: where the theorem is stated. `counter`: a claim that fails just outside the domain.
+    Attributes:
+        name: the name in `ca.theorems`.
+        parts: the claims of the theorem, in order.
+        source: where the theorem is stated, or "".
+        counter: a claim that fails just outside the domain, or None.
+
+    >>> import convalg as ca
+    >>> theorem = ca.theorems["flip"]
+    >>> theorem.parts[0].claim, len(theorem.parts)
+    ('convolution is correlation with the flipped kernel', 2)
     """
 
     name: str
@@ -100,16 +109,16 @@ class Theorem:
 
     @cached_property
     def where(self) -> Domain:
-        """The sizes for which all parts are stated."""
+        """The domain: the sizes for which all parts are stated."""
         return reduce(Domain.meet, (part.domain for part in self.parts))
 
     @property
     def domain(self) -> str:
-        """These sizes as text."""
+        """The domain as text."""
         return str(self.where)
 
     def prove(self) -> Verdict:
-        """Return the verdict on the statement: of the first part that is not proved, or of all.
+        """Return the first verdict on a part that is not "proved", or one verdict for all parts.
 
         >>> import convalg as ca
         >>> ca.theorems["adjoint-1d"].prove().status
@@ -123,11 +132,21 @@ class Theorem:
         return Verdict("proved", self.statement, self.domain, "; ".join(methods), domain=self.where)
 
     def outside(self) -> Verdict | None:
-        """Return the refuted verdict just outside the domain, or None without a counterexample."""
+        """Return the verdict on `counter`, which is "refuted"; None if the theorem has no counter.
+
+        >>> import convalg as ca
+        >>> ca.theorems["flip"].outside()
+        Refuted: n = 1, K = 2, p = 1; row 0; column 0; claimed w1, actual w0
+        """
         return None if self.counter is None else self.counter.decide()
 
     def latex(self, verdict: Verdict, outside: Verdict | None) -> str:
-        """Return the statement in LaTeX, with its domain, proof and counterexample as text."""
+        """Return the statement as a LaTeX formula, followed by text about its proof.
+
+        Args:
+            verdict: the verdict of `prove`.
+            outside: the verdict of `outside`, or None.
+        """
         sentences = [f"Domain: {self.domain}.", f"{verdict!r}, by {verdict.method}."]
         if outside is not None:
             sentences.append(f"Just outside ({outside.claim}): {outside!r}.")
@@ -137,7 +156,7 @@ class Theorem:
         return f"% {self.name}\n\\[ {self.statement} \\]\n{body}"
 
     def claims(self) -> list[Equality]:
-        """Return the parts that are equalities of operators."""
+        """Return the parts that claim that two operators are equal."""
         return [part for part in self.parts if isinstance(part, Equality)]
 
     def __repr__(self) -> str:
@@ -148,7 +167,7 @@ class Theorem:
 
 
 def joined(formulas: Iterable[str]) -> str:
-    """Formulas one below the other, without repetitions."""
+    """Return formulas in one LaTeX formula, one per line and without repetitions."""
     lines = list(dict.fromkeys(formulas))
     if len(lines) == 1:
         return lines[0]

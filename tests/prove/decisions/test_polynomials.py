@@ -106,7 +106,7 @@ def test_nearby_floats_stay_apart() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "x", None, [1], 1j])
 def test_what_is_no_number(value: Any) -> None:
-    with pytest.raises(UntraceableError, match="is not a finite real number"):
+    with pytest.raises(UntraceableError, match="expected a finite real number, not"):
         rational(value)
 
 
@@ -143,11 +143,11 @@ def test_constants_decide_as_numbers() -> None:
 
 def test_divisions_and_powers_that_are_no_polynomials() -> None:
     for divisor in (X, Polynomial.of(0), 0):
-        with pytest.raises(UntraceableError, match="a symbol cannot be divided by"):
+        with pytest.raises(UntraceableError, match="a polynomial cannot be divided by"):
             _ = Y / divisor
     for exponent in (-1, 0.5, X):
         with pytest.raises(
-            UntraceableError, match="is not a polynomial: use a non-negative integer exponent"
+            UntraceableError, match="is not a polynomial: use an integer of at least 0 as exponent"
         ):
             _ = X**exponent
 

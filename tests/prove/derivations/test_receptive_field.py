@@ -139,7 +139,7 @@ def test_a_wrong_field_is_not_proved(wrong: Span) -> None:
     verdict = replace(field, span=wrong).decide(setting)
     assert (verdict.status, verdict.reason) == (
         "unknown",
-        "the bounds of the set differ from the claimed ones",
+        "the bounds of the set differ from the claimed bounds",
     )
 
 

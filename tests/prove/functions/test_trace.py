@@ -19,21 +19,6 @@ def test_unknowns_are_named_as_kernels_are() -> None:
     assert [str(x) for x in unknowns((2, 2), "x").ravel()] == ["x00", "x01", "x10", "x11"]
 
 
-@pytest.mark.parametrize("name", ["zeros", "ones", "empty", "full", "zeros_like"])
-def test_numpy_is_as_before_when_a_function_raises(name: str) -> None:
-    before = getattr(np, name)
-    seen = []
-
-    def broken(x: Any) -> Any:
-        seen.append(getattr(np, name))
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        traced(broken, unknowns((2,), "x"))
-    assert seen[0] is not before
-    assert getattr(np, name) is before
-
-
 def test_index_arrays_stay_numbers() -> None:
     def picks(x: Any) -> Any:
         order = np.zeros(2, dtype=int)
@@ -76,8 +61,8 @@ def test_arity(f: Any, count: int) -> None:
 @pytest.mark.parametrize(
     ("f", "words"),
     [
-        (lambda: 0, r"expected a function f\(x\), but this one needs 0 arguments"),
-        (lambda a, b, c: a, r"expected a function f\(x\), but this one needs 3 arguments"),
+        (lambda: 0, r"expected a function f\(x\), but this function needs 0 arguments"),
+        (lambda a, b, c: a, r"expected a function f\(x\), but this function needs 3 arguments"),
         (5, r"expected a function f\(x\), not 5"),
     ],
 )

@@ -1,0 +1,98 @@
+"""Index expressions: their values in isl are those of the formula, borders as in a naive walk."""
+
+from __future__ import annotations
+
+import islpy
+import naive
+import pytest
+import sympy
+from hypothesis import given
+from hypothesis import strategies as st
+
+import convalg as ca
+from convalg.axis import BOUNDARIES, Axis, Boundary
+from convalg.prove.derivations.indices import (
+    Border,
+    Floor,
+    Index,
+    affine,
+    expanded,
+    shape_latex,
+    size_latex,
+)
+
+INTEGERS = st.integers(-9, 9)
+
+
+def only_value(condition: str) -> int:
+    """The only v1 that satisfies a condition."""
+    points = islpy.Set(f"{{ [v1] : {condition} }}")
+    found: list[int] = []
+    points.foreach_point(
+        lambda point: found.append(int(point.get_coordinate_val(islpy.dim_type.set, 0).to_python()))
+    )
+    (value,) = found
+    return value
+
+
+@pytest.mark.parametrize("boundary", [rule for rule in BOUNDARIES if rule != "zeros"])
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_border_reads_the_sample_of_a_naive_walk(boundary: Boundary, size: int) -> None:
+    wide, narrow = (Border("rho", boundary, size, wraps) for wraps in (True, False))
+    # Minima and maxima are valid within one size of the border, without the mirrored sample.
+    reach = size - int(boundary == "reflect")
+    for index in range(-3 * size, 4 * size):
+        wanted = naive.inside(index, size, boundary)
+        assert only_value(wide.condition(str(index), "v1")) == wanted
+        if -reach <= index < size + reach:
+            assert only_value(narrow.condition(str(index), "v1")) == wanted
+
+
+def test_a_border_wraps_where_a_layer_reads_beyond_one_size() -> None:
+    def border(padding: int) -> Border:
+        outputs = 4 + 2 * padding - 2
+        return Border.of(Axis(4, outputs, 3, padding=padding, boundary="reflect"), "rho")
+
+    assert [border(padding).wraps for padding in (1, 3, 4, 5)] == [False, False, True, True]
+    assert border(1).latex() == r"rho(u) = \min(r, 6 - r),\ r = \max(u, -u)"
+    assert border(4).latex() == r"rho(u) = \min(r, 6 - r),\ r = u \bmod 6"
+
+
+@given(st.lists(INTEGERS, min_size=3, max_size=3), INTEGERS, INTEGERS, st.integers(1, 4))
+def test_an_index_has_its_value_in_isl(factors: list[int], i: int, j: int, divisor: int) -> None:
+    index = Index(((factors[0], "i"), (factors[1], Floor("j", divisor))), factors[2])
+    wanted = factors[0] * i + factors[1] * (j // divisor) + factors[2]
+    assert only_value(f"v1 = {index.isl({'i': f'({i})', 'j': f'({j})'})}") == wanted
+    assert only_value(f"v1 = {index.moved(5).isl({'i': f'({i})', 'j': f'({j})'})}") == wanted + 5
+
+
+@pytest.mark.parametrize(
+    ("terms", "constant", "formula"),
+    [
+        ([], 0, "0"),
+        ([(0, "o"), (1, "t")], 0, "t"),
+        ([(2, "o"), (-1, "t")], 3, "2 o - t + 3"),
+        ([(-1, "t")], 3, "3 - t"),
+        ([(-1, "t")], -3, "-t - 3"),
+    ],
+)
+def test_a_sum_is_printed_as_it_is_written_by_hand(
+    terms: list[tuple[int, str]], constant: int, formula: str
+) -> None:
+    assert affine(terms, constant) == formula
+
+
+def test_sizes_are_printed_with_brackets_and_products_with_parentheses() -> None:
+    n, K, p = ca.sizes("n K p")  # noqa: N806 - the letter of the field
+    assert affine([(K - 1, "t")], n) == "(K - 1) t + n"
+    assert size_latex((n + 2 * p - K) // 2 + 1) == (
+        r"\left\lfloor \frac{n - K}{2} \right\rfloor + p + 1"
+    )
+    assert size_latex(sympy.Max(n, K)) == r"\max(n, K)"
+    assert shape_latex((n + 1, 3)) == r"\mathbf{R}^{(n + 1) \times 3}"
+
+
+def test_a_size_that_is_a_number_is_an_int_again() -> None:
+    (n,) = ca.sizes("n")
+    assert type(expanded((n + 1) ** 2 - n**2 - 2 * n)) is int
+    assert expanded(n * (n + 1)) == n**2 + n
