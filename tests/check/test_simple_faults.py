@@ -284,7 +284,7 @@ def test_a_torch_function_without_its_adapter() -> None:
     for checking, function, words in cases:
         found = checking(function, cases=10).diagnosis[0]
         assert found.code == "needs-adapter"
-        assert "it takes PyTorch tensors, but is called with NumPy arrays" in found.message
+        assert "it needs PyTorch tensors, but it is called with NumPy arrays" in found.message
         assert words in found.message
     assert check.forward(check.from_torch(torch.nn.functional.conv2d), cases=10)
 
@@ -308,7 +308,7 @@ def test_a_module_is_checked_as_a_layer() -> None:
 def test_a_pooling_of_torch_by_its_own_name() -> None:
     def pool(x: Any, kernel_size: Any = 2) -> Any: ...
 
-    with pytest.raises(KindError, match="wrap functions of PyTorch with from_torch"):
+    with pytest.raises(KindError, match="wrap a function of PyTorch with from_torch"):
         check.max_pool(pool)
 
 
@@ -339,7 +339,7 @@ def test_a_module_missing_from_a_package_that_is_here_is_one() -> None:
 def test_gradients_given_as_a_layer() -> None:
     def conv_backward(x: Any, w: Any, dout: Any, stride: Any) -> Any: ...
 
-    with pytest.raises(KindError, match=r"a gradient is checked by backward \(--kind backward\)"):
+    with pytest.raises(KindError, match=r"or check a gradient by backward \(--kind backward\)"):
         check.forward(conv_backward)
 
     def conv_and_cache(x: np.ndarray, w: np.ndarray) -> Any:
