@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from convalg.arguments import plural
 from convalg.arrays import Array
 from convalg.check.candidate import Candidate
-from convalg.check.problem import Problem
+from convalg.check.problem import Problem, with_array
 from convalg.check.sweep import Config, problem
 
 MOST_IMPULSES = 100
@@ -54,7 +52,7 @@ def _matrices(
     for k in range(array.size):
         unit = np.zeros(array.size)
         unit[k] = 1
-        changed = _with(p, source, unit.reshape(array.shape))
+        changed = with_array(p, source, unit.reshape(array.shape))
         outcome = tested(config, changed)
         if part not in outcome.parts:
             return None
@@ -71,11 +69,6 @@ def _matrices(
     if len(right[0]) != len(got[0]):
         return None
     return np.array(right).T, np.array(got).T
-
-
-def _with(p: Problem, source: str, array: Array) -> Problem:
-    """Return a problem with another array for x or g."""
-    return replace(p, g=array) if source == "g" else replace(p, x=array)
 
 
 def _rows(right: Array, got: Array) -> str:

@@ -73,6 +73,17 @@ class Problem:
         return len(self.spatial)
 
 
+def with_array(p: Problem, name: str, array: Array) -> Problem:
+    """Return a problem with another array for x, w or g."""
+    match name:
+        case "x":
+            return replace(p, x=array)
+        case "w":
+            return replace(p, w=array)
+        case _:
+            return replace(p, g=array)
+
+
 def layer(p: Problem) -> Convolution:
     """Return the correlation layer of a forward or backward problem."""
     weights = as_kernel(p.w)

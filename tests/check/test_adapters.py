@@ -314,9 +314,13 @@ BAD = {
     "garbage": (
         "import sys; open(sys.argv[3], 'w').write('garbage')",
         FileError,
-        "y.npy does not contain an array",
+        "y.npy must be a .npy file of one array (",
     ),
-    "empty": ("import sys; open(sys.argv[3], 'w')", FileError, "y.npy does not contain an array"),
+    "empty": (
+        "import sys; open(sys.argv[3], 'w')",
+        FileError,
+        "y.npy must be a .npy file of one array (",
+    ),
     "a pipe": ("import os, sys; os.mkfifo(sys.argv[3])", FileError, "y.npy' is not a regular file"),
     "a device": (
         "import os, sys; os.symlink('/dev/zero', sys.argv[3])",
@@ -332,22 +336,22 @@ BAD = {
     "a hole": (
         "import sys; open(sys.argv[3], 'wb').truncate(2**28)",
         FileError,
-        "y.npy does not contain an array",
+        "y.npy must be a .npy file of one array (",
     ),
     "cut off": (
         "import sys; d = open(sys.argv[1], 'rb').read(); open(sys.argv[3], 'wb').write(d[:-8])",
         FileError,
-        "y.npy declares 4 numbers of float64, but contains 24 bytes",
+        "y.npy must contain 4 numbers of float64, but it has only 24 bytes: write",
     ),
     "pickle": (
         "import sys, numpy as np; np.save(sys.argv[3], np.array([{}]), allow_pickle=True)",
         FileError,
-        "y.npy contains objects or text of object, not numbers",
+        "y.npy must contain numbers, not objects or text of dtype object",
     ),
     "bare pickle": (
         "import sys, pickle; pickle.dump([1], open(sys.argv[3], 'wb'))",
         FileError,
-        "y.npy does not contain an array",
+        "y.npy must be a .npy file of one array (",
     ),
     "bytes that are no text": (
         "import os, sys; os.write(2, b'\\xff\\xfe'); sys.exit(1)",

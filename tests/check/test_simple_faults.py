@@ -52,13 +52,13 @@ def emptied(found: list[np.ndarray], p: Problem) -> list[np.ndarray]:
 
 CASES: list[tuple[str, Change, str, str]] = [
     ("forward", lambda r, p: [-r[0]], "wrong-sign", "every entry has the wrong sign"),
-    ("forward", lambda r, p: [r[0] / 2], "scaled", "every entry is 1/2 of the correct one"),
-    ("forward", lambda r, p: [-r[0] / 2], "scaled", "every entry is -1/2 of the correct one"),
-    ("forward", lambda r, p: [r[0] * 2.5], "scaled", "every entry is 2.5 times the correct one"),
+    ("forward", lambda r, p: [r[0] / 2], "scaled", "every entry is 1/2 of the correct entry"),
+    ("forward", lambda r, p: [-r[0] / 2], "scaled", "every entry is -1/2 of the correct entry"),
+    ("forward", lambda r, p: [r[0] * 2.5], "scaled", "every entry is 2.5 times the correct entry"),
     ("forward", lambda r, p: [0 * r[0]], "all-zero", "every entry is zero"),
     ("forward", lambda r, p: [r[0] + 1], "constant-added", "1 is added to every entry"),
     ("forward", lambda r, p: [r[0] - 0.5], "constant-added", "-0.5 is added to every entry"),
-    ("forward", lambda r, p: [r[0] + p.x.size], "constant-added", "one number is added to every"),
+    ("forward", lambda r, p: [r[0] + p.x.size], "constant-added", "the same number is added"),
     (
         "forward",
         lambda r, p: [r[0] + 1 + np.arange(r[0].shape[1])[:, None, None] ** 2],
