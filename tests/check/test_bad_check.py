@@ -205,12 +205,12 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: ca.identify(conv),
         "KindError",
-        "identify needs the shape of one input of <function conv",
+        "in_shape must be the shape of one input of <function conv",
     ),
     (
         lambda: ca.identify("conv", 3),
         "KindError",
-        "identify takes a function or a matrix of two axes, not 'conv'",
+        "f must be a function or a matrix of two axes, not 'conv'",
     ),
     (lambda: ca.identify(conv, 0), "ArgumentError", "in_shape must be at least 1, not 0"),
     (

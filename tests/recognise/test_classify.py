@@ -625,12 +625,20 @@ def test_shapes_say_what_the_blocks_are() -> None:
         ),
         (lambda: classify(W, out_shape=(2, 2)), ShapeError, "but the matrix has 3 rows"),
         (lambda: classify(W, tolerance="1"), KindError, "tolerance must be a number, not '1'"),
-        (lambda: classify(W, tolerance=-1), ArgumentError, "relative to the largest entry"),
-        (lambda: classify(W, tolerance=math.nan), ArgumentError, "relative to the largest entry"),
+        (
+            lambda: classify(W, tolerance=-1),
+            ArgumentError,
+            "tolerance must be at least 0 and below 1, a fraction of the largest entry, not ",
+        ),
+        (
+            lambda: classify(W, tolerance=math.nan),
+            ArgumentError,
+            "tolerance must be at least 0 and below 1, a fraction of the largest entry, not ",
+        ),
         (
             lambda: classify(ca.kernel(2, 2), tolerance=0.1),
             KindError,
-            "needs numbers, but the matrix has symbols",
+            "tolerance must be 0 for a matrix with symbols, not 0.1",
         ),
         (
             lambda: classify(ca.correlation(ca.sizes("n")[0], [1, 2])),

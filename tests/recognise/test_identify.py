@@ -319,7 +319,7 @@ def test_without_shapes_a_matrix_is_a_signal() -> None:
     assert identify(ca.correlation(7, [1, 2, 3]).to_numpy()).kernel.tolist() == [1, 2, 3]
     image = identify(ca.correlation((4, 5), BLUR).to_numpy())
     assert image.kind == "not shift-invariant"
-    assert "give in_shape if it has channels" in image.words
+    assert "pass in_shape if it has channels" in image.words
 
 
 @pytest.mark.parametrize("padding", [0, 1])

@@ -249,7 +249,7 @@ DISTORTIONS: dict[str, tuple[Any, Any, str, str]] = {
     "dead zone": (
         lambda x: np.where(abs(x) < 1e-3, 0, x),
         4,
-        "replaced by 0 (those from",
+        "replaced by 0 (numbers from",
         "identity",
     ),
     "float16": (lambda x: x.astype(np.float16), 4, "rounded to float16", "identity"),
@@ -515,21 +515,31 @@ def failing_for_zeros(x: Any) -> Any:
 
 
 BAD_FUNCTIONS: list[tuple[Any, Any, type[Exception], str]] = [
-    (5, 3, KindError, "identify takes a function or a matrix of two axes, not 5"),
-    (np.sin, None, KindError, "identify needs the shape of one input of"),
+    (5, 3, KindError, "f must be a function or a matrix of two axes, not 5"),
+    (np.sin, None, KindError, "in_shape must be the shape of one input of"),
     (lambda x: None, 3, KindError, "f must return an array of numbers, not a NoneType"),
-    (lambda x: "a", 3, KindError, "f must return an array of real numbers, not of"),
-    (lambda x: 1j * x, 3, KindError, "f returns complex128, but layers are real: identify lambda"),
-    (lambda x: x[:0], 3, ShapeError, "f must return at least one number, not an empty array"),
+    (lambda x: "a", 3, KindError, "f must return an array of real numbers, not of dtype"),
+    (lambda x: 1j * x, 3, KindError, "f must return real numbers, not complex128: identify lambda"),
+    (
+        lambda x: x[:0],
+        3,
+        ShapeError,
+        "f must return at least one number, not an empty array of shape",
+    ),
     (
         lambda x: x.nowhere,
         3,
         KindError,
-        "f accepts neither an array of shape (3,) nor a batch of one",
+        "f must accept an array of in_shape (3,), or a batch of one such array, but it raised",
     ),
-    (growing(), 3, ShapeError, "f must return one shape for all inputs, but it returned"),
-    (failing_for_zeros, 3, ArgumentError, "on an input of shape (1, 3), though it accepted other"),
-    (ca.identity(4), 3, ShapeError, "takes an input of (4,), not of in_shape 3"),
+    (growing(), 3, ShapeError, "f must return arrays of one shape, but it returned"),
+    (
+        failing_for_zeros,
+        3,
+        ArgumentError,
+        "f must accept all real inputs of shape (1, 3), but it raised",
+    ),
+    (ca.identity(4), 3, ShapeError, "in_shape must be the input shape (4,) of"),
 ]
 
 
@@ -545,8 +555,8 @@ BAD_MATRICES: list[tuple[Any, Any, type[Exception], str]] = [
     (np.eye(4), 3, ShapeError, "in_shape (3,) has 3 entries, but the matrix has 4 columns"),
     (np.eye(4), ((4,), (3,)), ShapeError, "out_shape (3,) has 3 entries, but the matrix has 4"),
     (np.eye(4), ((4,), (4,), 1), ShapeError, "must be a shape, or the pair (in_shape, out_shape)"),
-    (np.eye(4) * 1j, 4, KindError, "the matrix has dtype complex128, but layers are real"),
-    (np.zeros((0, 3)), None, ConvalgError, "a matrix must have rows and columns, at least one"),
+    (np.eye(4) * 1j, 4, KindError, "matrix must be real, not complex128: identify its real part"),
+    (np.zeros((0, 3)), None, ConvalgError, "matrix must have two axes and at least one entry"),
     (np.eye(4) * np.nan, 4, ConvalgError, "matrix"),
     (np.eye(4), (sympy.Symbol("n"),), ConvalgError, "in_shape"),
 ]

@@ -161,11 +161,15 @@ def test_floats_are_the_fractions_they_are_or_near_enough() -> None:
         (lambda: separate([1, 2]), ShapeError, "two axes or more to be separated"),
         (lambda: separate([[1, math.nan]]), ArgumentError, "kernel must be finite"),
         (lambda: separate([[1], [1, 2]]), KindError, "kernel is not a rectangular array"),
-        (lambda: separate([[1]], tolerance=2), ArgumentError, "relative to the largest entry"),
+        (
+            lambda: separate([[1]], tolerance=2),
+            ArgumentError,
+            "at least 0 and below 1, a fraction of the largest entry, not 2",
+        ),
         (
             lambda: separate(ca.kernel(2, 2), tolerance=0.1),
             KindError,
-            "needs numbers, but the kernel has symbols",
+            "tolerance must be 0 for a kernel with symbols, not 0.1",
         ),
     ],
 )
