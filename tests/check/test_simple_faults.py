@@ -5,40 +5,22 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from distorted import Change, built, checked
 from made_up import made, right
 
 from convalg import check
 from convalg.check.candidate import candidate
 from convalg.check.grade import grade
-from convalg.check.problem import KINDS, Problem, kernel_gradient
-from convalg.check.report import Report
+from convalg.check.problem import KINDS, Problem
 from convalg.check.run import shown
 from convalg.check.sweep import Config, exists
 from convalg.errors import KindError, MissingLibraryError
-
-Change = Callable[[list[np.ndarray], Problem], Any]
-
-
-def built(name: str, change: Change) -> Callable[..., Any]:
-    """A function whose right answer is changed."""
-
-    def f(*arrays: np.ndarray, **options: Any) -> Any:
-        p = made(name, arrays, options)
-        found = change(right(name, p), p)
-        return tuple(found) if len(found) > 1 else found[0]
-
-    return f
-
-
-def checked(name: str, change: Change, **options: Any) -> Report:
-    return getattr(check, name)(built(name, change), **options)
 
 
 def numbered(values: np.ndarray) -> np.ndarray:
@@ -125,20 +107,6 @@ def test_what_is_plain_is_named(name: str, change: Change, code: str, words: str
     assert words in report.diagnosis[0].message
 
 
-@pytest.mark.parametrize("sample", [slice(None), slice(-1, None)])
-@pytest.mark.parametrize("place", [(-1, -1), (-1, slice(None)), (slice(None), -1)])
-def test_a_kernel_gradient_that_is_assigned(sample: slice, place: tuple[Any, Any]) -> None:
-    def last(found: list[np.ndarray], p: Problem) -> list[np.ndarray]:
-        assert p.g is not None
-        g = np.zeros(p.g.shape)
-        g[(sample, slice(None), *place)] = p.g[(sample, slice(None), *place)]
-        return [found[0], kernel_gradient(replace(p, g=g))]
-
-    report = checked("backward", last)
-    assert report.diagnosis[0].code == "sum-overwritten"
-    assert report.diagnosis[0].message.startswith("dw: dw is assigned instead of accumulated")
-
-
 def test_a_condition_makes_it_less_certain() -> None:
     report = checked("forward", lambda r, p: [-r[0] if max(p.stride) > 1 else r[0]])
     found = {d.code: d for d in report.diagnosis}
@@ -193,23 +161,6 @@ def test_what_has_no_name_is_told_soon(name: str) -> None:
 
 
 # Poolings speak of windows, transposed layers of what is cropped.
-
-
-def test_poolings_have_windows_and_no_kernels() -> None:
-    def f(x: np.ndarray, *, size: Any, stride: Any) -> np.ndarray:
-        if not isinstance(size, int):
-            raise NotImplementedError("no such kernel")
-        options = {**POOL, "size": size, "stride": stride}
-        return right("average_pool", made("average_pool", (x,), options))[0]
-
-    message = check.average_pool(f).diagnosis[0].message
-    assert "it raises NotImplementedError: no such kernel" in message
-    assert "kernel" not in message.replace("no such kernel", "")
-    report = checked("max_pool", lambda r, p: [r[0] + 3 * (p.size[0] != p.size[1])])
-    assert "it is wrong only when the window is not square" in report.explain()
-
-
-POOL = {"stride": 1, "padding": 0, "ceil_mode": False, "count_include_pad": True}
 
 
 def test_the_padding_of_a_transposed_layer_crops() -> None:
