@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import Array
-from convalg.axis import Boundary, same_padding
+from convalg.axis import Boundary, Size, same_padding
 from convalg.check.candidate import Candidate
 from convalg.check.diagnose import diagnose
 from convalg.check.problem import BACKWARD, KINDS, Kind, Problem, answer
@@ -18,7 +18,7 @@ from convalg.check.report import Report
 from convalg.check.run import CheckRun, as_stale, failure_of, judged
 from convalg.check.sweep import SEED, Config
 from convalg.errors import ArgumentError, KindError, ShapeError
-from convalg.size import Size, as_shape
+from convalg.size import as_shape
 
 BOUNDARIES: dict[str, Boundary] = {
     "zeros": "zeros",

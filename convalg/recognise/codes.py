@@ -12,12 +12,13 @@ import numpy as np
 
 from convalg.arguments import shown
 from convalg.arrays import Array, as_numbers, check_finite
+from convalg.axis import Size
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
 from convalg.faces.exact import exact_rows
 from convalg.faces.limits import check_axes
 from convalg.faces.zero import first_equal
 from convalg.operators.tree import Operator
-from convalg.size import Size, is_expression
+from convalg.size import is_expression
 
 SAMPLE = 96
 """Number of entries on which a structure is tested before all entries are compared."""

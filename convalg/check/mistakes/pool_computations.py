@@ -1,4 +1,4 @@
-"""Computations of known mistakes in poolings that no changed option expresses.
+"""Computations of known mistakes in poolings that are not a changed option.
 
 Entries that are NaN match any value: the mistake does not determine them.
 """
@@ -159,7 +159,8 @@ def _windows(p: Problem) -> tuple[Array, Array, Array]:
 def index_of_winner(p: Problem) -> Array:
     """Return the index of the first largest sample within its window."""
     values, _, _ = _windows(p)
-    return values.argmax(axis=2).reshape(maximum(p).shape)
+    winners: Array = values.argmax(axis=2).reshape(maximum(p).shape)
+    return winners
 
 
 def _sent_back(p: Problem, shares: Array, indices: Array) -> Array:
