@@ -70,7 +70,7 @@ CASES: list[tuple[str, Change, str, str]] = [
         "average_pool_backward",
         lambda r, p: [r[0] * p.x],
         "depends-on-input",
-        "must not depend on it",
+        "must not depend on x",
     ),
     ("forward", lambda r, p: [r[0] ** 2], "not-linear", "two inputs give"),
     ("forward", lambda r, p: [np.sin(r[0])], "not-linear", "but their sum gives"),
