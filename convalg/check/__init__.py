@@ -1,9 +1,9 @@
 """Checks of other implementations: find the mistake, name it, show the smallest failing case.
 
-Each check calls a user function on configurations that reveal mistakes and compares its results
-with convalg. The arrays are NumPy arrays of small integers in float64. The options are passed by
-keyword, as an int if they are equal on all axes and as a tuple otherwise; only those options are
-passed that the function takes. Every check has the options of `SweepOptions`.
+Each check calls a user function on configurations that reveal mistakes, and compares its results
+with those of convalg. The arrays are NumPy arrays of small integers in float64. The options are
+passed by keyword, as an int if they are equal on all axes and as a tuple otherwise. An option that
+is not a parameter of the function is not passed. Every check has the options of `SweepOptions`.
 """
 
 from __future__ import annotations
@@ -52,15 +52,24 @@ def __dir__() -> list[str]:
 
 
 def forward(f: object, **options: Unpack[SweepOptions]) -> Report:
-    """Check `f(x, w, *, stride, padding, dilation, groups) -> y`, a correlation layer.
+    """Check `f(x, w, *, stride, padding, dilation, groups) -> y` as a correlation layer.
 
-    Shapes: x `(N, C, *spatial)`, w `(C_out, C_in // groups, *taps)`, y `(N, C_out, *out)`. The
-    options of every check are `dims` (2), the number of spatial axes; `cases` (160), the number of
-    configurations; `progress`, a function `f(done, cases)`; `jobs`, the number of joblib workers;
-    and `timeout` (60), the seconds of a worker for a configuration: see `SweepOptions`.
+    Args:
+        f: the function to check, called with x of shape `(N, C, *spatial)` and w of shape
+            `(C_out, C // groups, *taps)`; it must return y of shape `(N, C_out, *out)`.
+        options: the options of `SweepOptions`: `dims` (2), the number of spatial axes; `cases`
+            (160), the number of configurations; `progress` (None), a function called as
+            `progress(done, cases)`; `jobs` (None), the number of joblib workers; and `timeout`
+            (60), the most seconds that a worker may spend on one configuration.
+
+    Returns:
+        The report, which is true if every configuration passed.
 
     Raises:
-        KindError: when f cannot be called like this, or cannot be sent to workers.
+        KindError: when f cannot be called with these arrays, requires another option or cannot be
+            sent to the workers; when an option has the wrong type.
+        ArgumentError: when `dims`, `cases` or `jobs` is out of range.
+        MissingLibraryError: when f needs a package that is not installed.
 
     >>> import convalg as ca, numpy as np
     >>> def mine(x, w):
@@ -73,10 +82,20 @@ def forward(f: object, **options: Unpack[SweepOptions]) -> Report:
 
 
 def backward(f: object, **options: Unpack[SweepOptions]) -> Report:
-    """Check `f(x, w, g, *, stride, padding, dilation, groups) -> (dx, dw)`, its gradients.
+    """Check `f(x, w, g, *, stride, padding, dilation, groups) -> (dx, dw)` as gradients.
 
-    Shapes: as in `forward`, with g of the shape of y; dx as x, and dw as w, summed over the batch.
-    The options are those of `forward`.
+    Args:
+        f: the function to check, called with x and w as in `forward`, and with g, the gradient of
+            the loss with respect to y, of the shape of y; it must return dx of the shape of x, and
+            dw of the shape of w, summed over the batch.
+        options: the options of `SweepOptions`, as in `forward`.
+
+    Returns:
+        The report, which is true if every configuration passed.
+
+    Raises:
+        KindError: as in `forward`.
+        ArgumentError: as in `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, w, g):
@@ -91,8 +110,18 @@ def backward(f: object, **options: Unpack[SweepOptions]) -> Report:
 def transposed(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, *, stride, padding, output_padding, dilation, groups) -> y`.
 
-    Shapes: x `(N, C_in, *spatial)`, w `(C_in, C_out // groups, *taps)`, as in PyTorch. The options
-    are those of `forward`.
+    Args:
+        f: the function to check, a transposed correlation layer, called with x of shape
+            `(N, C_in, *spatial)` and w of shape `(C_in, C_out // groups, *taps)`, as in PyTorch; it
+            must return y of shape `(N, C_out, *out)`.
+        options: the options of `SweepOptions`, as in `forward`.
+
+    Returns:
+        The report, which is true if every configuration passed.
+
+    Raises:
+        KindError: as in `forward`.
+        ArgumentError: as in `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, w, stride, padding):
@@ -106,7 +135,18 @@ def transposed(f: object, **options: Unpack[SweepOptions]) -> Report:
 def transposed_backward(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, w, g, *, stride, padding, output_padding, dilation, groups) -> (dx, dw)`.
 
-    Shapes: as in `transposed`, with g of the shape of y. The options are those of `forward`.
+    Args:
+        f: the function to check, which computes the gradients of a transposed correlation layer,
+            called with x and w as in `transposed`, and with g of the shape of y; it must return dx
+            of the shape of x, and dw of the shape of w, summed over the batch.
+        options: the options of `SweepOptions`, as in `forward`.
+
+    Returns:
+        The report, which is true if every configuration passed.
+
+    Raises:
+        KindError: as in `forward`.
+        ArgumentError: as in `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, w, g, stride):
@@ -121,7 +161,17 @@ def transposed_backward(f: object, **options: Unpack[SweepOptions]) -> Report:
 def average_pool(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, *, size, stride, padding, ceil_mode, count_include_pad) -> y`.
 
-    Shapes: x `(N, C, *spatial)`, y `(N, C, *out)`. The options are those of `forward`.
+    Args:
+        f: the function to check, an average pooling, called with x of shape `(N, C, *spatial)`; it
+            must return y of shape `(N, C, *out)`.
+        options: the options of `SweepOptions`, as in `forward`.
+
+    Returns:
+        The report, which is true if every configuration passed.
+
+    Raises:
+        KindError: as in `forward`.
+        ArgumentError: as in `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, size, stride, padding, count_include_pad):
@@ -136,7 +186,17 @@ def average_pool(f: object, **options: Unpack[SweepOptions]) -> Report:
 def average_pool_backward(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, g, *, size, stride, padding, ceil_mode, count_include_pad) -> dx`.
 
-    Shapes: as in `average_pool`, with g of the shape of y. The options are those of `forward`.
+    Args:
+        f: the function to check, which computes the gradient of an average pooling, called with x
+            as in `average_pool` and with g of the shape of y; it must return dx of the shape of x.
+        options: the options of `SweepOptions`, as in `forward`.
+
+    Returns:
+        The report, which is true if every configuration passed.
+
+    Raises:
+        KindError: as in `forward`.
+        ArgumentError: as in `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, g, size):
@@ -150,7 +210,17 @@ def average_pool_backward(f: object, **options: Unpack[SweepOptions]) -> Report:
 def max_pool(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, *, size, stride, padding, dilation, ceil_mode) -> y`.
 
-    Shapes: x `(N, C, *spatial)`, y `(N, C, *out)`. The options are those of `forward`.
+    Args:
+        f: the function to check, a max pooling, called with x of shape `(N, C, *spatial)`; it must
+            return y of shape `(N, C, *out)`.
+        options: the options of `SweepOptions`, as in `forward`.
+
+    Returns:
+        The report, which is true if every configuration passed.
+
+    Raises:
+        KindError: as in `forward`.
+        ArgumentError: as in `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, size, stride, padding):
@@ -165,8 +235,18 @@ def max_pool(f: object, **options: Unpack[SweepOptions]) -> Report:
 def max_pool_backward(f: object, **options: Unpack[SweepOptions]) -> Report:
     """Check `f(x, g, *, size, stride, padding, dilation, ceil_mode) -> dx`.
 
-    Shapes: as in `max_pool`, with g of the shape of y. The gradient of a window goes to the first
-    of equal maxima. The options are those of `forward`.
+    Args:
+        f: the function to check, which computes the gradient of a max pooling, called with x as in
+            `max_pool` and with g of the shape of y; it must return dx of the shape of x. The
+            gradient of a window belongs to the first of equal maxima.
+        options: the options of `SweepOptions`, as in `forward`.
+
+    Returns:
+        The report, which is true if every configuration passed.
+
+    Raises:
+        KindError: as in `forward`.
+        ArgumentError: as in `forward`.
 
     >>> import convalg as ca
     >>> def mine(x, g, size, stride):
@@ -179,7 +259,7 @@ def max_pool_backward(f: object, **options: Unpack[SweepOptions]) -> Report:
 
 
 def _check(name: str, f: object, options: SweepOptions) -> Report:
-    """Run the check of a kind, with defaults for the options that are not given."""
+    """Return the report of a check, with defaults for the options that are not given."""
     unknown = [option for option in options if option not in SweepOptions.__annotations__]
     if unknown:
         raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")

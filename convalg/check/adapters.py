@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
 
@@ -26,7 +26,7 @@ _TORCH = {"size": "kernel_size"}
 
 
 class _Node(NamedTuple):
-    """An ONNX operator as a function: its name, its arrays, and its options."""
+    """The signature of an ONNX operator as a function: its name, arrays and options."""
 
     name: str
     arrays: tuple[str, ...]
@@ -55,9 +55,12 @@ _PER_AXIS = ("size", "stride", "padding", "dilation", "output_padding")
 
 
 def from_torch(function: Function) -> Function:
-    """Return a function of PyTorch tensors, such as `F.conv2d`, as a function of arrays.
+    """Return a function of PyTorch tensors, such as `F.conv2d`, as a function of NumPy arrays.
 
     The options of the checks are passed under their names in PyTorch (`size` as `kernel_size`).
+
+    Args:
+        function: a function of tensors that returns a tensor or a tuple of tensors.
 
     >>> import convalg as ca
     >>> def mine(x, w, stride, padding): ...
@@ -77,9 +80,13 @@ def from_torch(function: Function) -> Function:
 
 
 def from_torch_backward(function: Function) -> Function:
-    """Return the gradients of a function of PyTorch tensors by autograd, as a function of arrays.
+    """Return the autograd gradients of a function of PyTorch tensors, as a function of arrays.
 
-    The adapted function returns (dx, dw) for x, w, g, and dx for x, g (a pooling).
+    The adapted function returns (dx, dw) when it is called with x, w and g, and dx when it is
+    called with x and g (for a pooling).
+
+    Args:
+        function: the forward function, of the tensors x and w, or of x alone.
 
     >>> import convalg as ca
     >>> def mine(x, w, stride, padding): ...
@@ -103,6 +110,9 @@ def from_torch_backward(function: Function) -> Function:
 def from_jax(function: Function) -> Function:
     """Return a function of JAX arrays as a function of NumPy arrays.
 
+    Args:
+        function: a function of JAX arrays that returns an array or a tuple of arrays.
+
     >>> import convalg as ca
     >>> def mine(x, w, stride, padding): ...
     >>> adapted = ca.check.from_jax(mine)  # then ca.check.forward(adapted)
@@ -120,14 +130,16 @@ def from_jax(function: Function) -> Function:
 
 
 def from_onnxruntime(operator: str, *, opset: int = 19) -> Function:
-    """Return an ONNX operator as a function, run by onnxruntime as a model of one node in float32.
+    """Return an ONNX operator as a function of NumPy arrays.
+
+    onnxruntime runs the operator as a model of one node, in float32.
 
     Args:
         operator: "Conv", "ConvTranspose", "AveragePool" or "MaxPool".
         opset: the version of the ONNX operator set.
 
     Raises:
-        ArgumentError: for another operator.
+        ArgumentError: when `operator` is not one of these four.
 
     >>> import convalg as ca
     >>> conv = ca.check.from_onnxruntime("Conv")  # then ca.check.forward(conv)
@@ -139,20 +151,21 @@ def from_onnxruntime(operator: str, *, opset: int = 19) -> Function:
     return _with_signature(run, list(node.arrays), list(node.options))
 
 
-def _run_operator(operator: str, opset: int, *arrays: Array, **options: Any) -> Array:
-    """Run an ONNX operator on arrays, with the options of the checks as its attributes."""
+def _run_operator(operator: str, opset: int, *arrays: Array, **options: object) -> Array:
+    """Return the output of an ONNX operator, with the options of the checks as attributes."""
     names = _NODES[operator].options
     if set(options) != set(names):
         raise TypeError(
-            f"{operator} takes the options {', '.join(names)}, not {', '.join(options)}"
+            f"{operator} must be called with the options {', '.join(names)}, not "
+            f"{', '.join(options) or 'without options'}"
         )
     dims = arrays[0].ndim - 2
-    attributes: dict[str, Any] = {
-        _ATTRIBUTES[name]: _per_axis(value, dims) if name in _PER_AXIS else int(value)
+    attributes: dict[str, int | list[int]] = {
+        _ATTRIBUTES[name]: _per_axis(value, dims) if name in _PER_AXIS else _integer(value)
         for name, value in options.items()
     }
-    # ONNX lists the padding of all axes at the start, then that of all axes at the end.
-    attributes["pads"] = attributes["pads"] * 2
+    # ONNX lists the padding before all axes, and then the padding after all axes.
+    attributes["pads"] = _per_axis(options["padding"], dims) * 2
     if "size" not in options:
         attributes["kernel_shape"] = list(arrays[1].shape[2:])
     return _run_node(operator, list(arrays), attributes, opset)
@@ -165,24 +178,25 @@ def from_command(
     timeout: float = TIMEOUT,
     memory: int | None = None,
 ) -> Function:
-    """Return a program that reads and writes `.npy` files as a function.
+    """Return a program that reads and writes `.npy` files as a function of NumPy arrays.
 
     No shell parses the command. The program runs in an empty folder that is removed afterwards, so
-    arguments that name existing files are passed as absolute paths. It may write files of up to
-    256 MiB, print up to 64 MiB, and have 64 processes at a time, which are all ended with it.
-    Errors of the program are raised when the function is called.
+    arguments that name existing files are passed as absolute paths. The program may write files of
+    up to 256 MiB each, print up to 64 MiB, and have 64 processes at a time, which are all ended
+    together with it. Errors of the program are raised when the function is called.
 
     Args:
-        command: the program and its arguments, with placeholders: `{x}`, `{w}`, `{g}` for the
-            files it reads (those of `arrays`), `{y}` (or `{dx}` and `{dw}`) for those it writes,
-            and `{stride}` and so on for options; a tuple is written as "2,1".
+        command: the program and its arguments. The placeholders `{x}`, `{w}` and `{g}` are
+            replaced by the paths of the files to read, `{y}` (or `{dx}` and `{dw}`) by the paths
+            of the files to write, and `{stride}` and the names of other options by their values,
+            of which a tuple is written as "2,1".
         arrays: the names of the arrays that the program reads.
-        timeout: most seconds of one run.
-        memory: most bytes of address space, or None for no limit.
+        timeout: the most seconds for one run.
+        memory: the most bytes of address space, or None for no limit.
 
     Raises:
         KindError: when `command` is not a list of strings.
-        ArgumentError: when it has no placeholder for an output.
+        ArgumentError: when `command` has no placeholder for an output.
 
     >>> import convalg as ca
     >>> run = ca.check.from_command(["./conv", "{x}", "{w}", "{y}", "--stride", "{stride}"])
@@ -194,9 +208,11 @@ def from_command(
         )
     outputs = [name for name in ("y", "dx", "dw") if any(f"{{{name}}}" in w for w in arguments)]
     if not outputs:
-        raise ArgumentError(f"command has no placeholder for an output such as {{y}}: {arguments}")
+        raise ArgumentError(
+            f"command must have a placeholder for an output, such as {{y}}, not {arguments}"
+        )
 
-    # Paths are relative to the current folder, but the program runs in another one.
+    # A relative path would not be valid in the folder in which the program runs.
     arguments = [
         str(Path(argument).absolute()) if os.path.exists(argument) else argument
         for argument in arguments
@@ -204,7 +220,7 @@ def from_command(
 
     def run(*given: Array, **options: object) -> Any:
         if shutil.which(arguments[0]) is None:
-            raise FileNotFoundError(f"the program {arguments[0]} does not exist")
+            raise FileNotFoundError(f"the program does not exist: {arguments[0]}")
         with empty_folder() as folder:
             paths = {name: folder / f"{name}.npy" for name in (*arrays, *outputs)}
             for name, array in zip(arrays, given, strict=True):
@@ -214,7 +230,9 @@ def from_command(
             filled = [_filled(argument, texts) for argument in arguments]
             status, output = run_program(filled, folder, timeout=timeout, memory=memory)
             if status:
-                raise RuntimeError(f"exit status {status}: {output[-200:] or 'no message'}")
+                raise RuntimeError(
+                    f"the program ended with exit status {status}: {output[-200:] or 'no message'}"
+                )
             results = [array_of(paths[name]) for name in outputs]
         return results[0] if len(results) == 1 else tuple(results)
 
@@ -236,7 +254,7 @@ _OPTIONS = (
 
 
 def _with_signature(function: Function, arrays: list[str], options: list[str]) -> Function:
-    """Return the function with a signature of these arrays and options."""
+    """Return the function with a signature of the given arrays and options."""
     import inspect
 
     kinds = inspect.Parameter
@@ -246,32 +264,42 @@ def _with_signature(function: Function, arrays: list[str], options: list[str]) -
     return function
 
 
-def _written(value: Any) -> str:
-    """Return an option as an argument of a command line."""
+def _written(value: object) -> str:
+    """Return the value of an option as an argument of a command line."""
     if isinstance(value, (tuple, list)):
         return ",".join(map(_written, value))
-    return str(int(value))
+    return str(_integer(value))
 
 
 def _filled(argument: str, values: dict[str, str]) -> str:
+    """Return an argument with each placeholder `{name}` replaced by its value."""
     for name, value in values.items():
         argument = argument.replace(f"{{{name}}}", value)
     return argument
 
 
-def _per_axis(value: Any, dims: int) -> list[int]:
-    return [int(v) for v in value] if isinstance(value, (tuple, list)) else [int(value)] * dims
+def _per_axis(value: object, dims: int) -> list[int]:
+    """Return the value of an option as one integer per axis."""
+    values = value if isinstance(value, (tuple, list)) else [value] * dims
+    return [_integer(one) for one in values]
+
+
+def _integer(value: object) -> int:
+    """Return an option that a check passes as an int or a bool as an int."""
+    if not isinstance(value, SupportsInt):
+        raise TypeError(f"an option must be an integer or a bool, not {shown(value)}")
+    return int(value)
 
 
 def _named(adapted: Function, function: Function) -> Function:
-    """Return the adapted function with the name and signature of the original."""
+    """Return the adapted function with the name and the signature of the original."""
     import inspect
 
     adapted.__name__ = getattr(function, "__name__", "function")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Functions in C do not always have a signature; they are given all options.
+        # Functions in C do not always have a signature; they are called with all options.
         return adapted
     back = {torch: own for own, torch in _TORCH.items()}
     adapted.__signature__ = signature.replace(  # type: ignore[attr-defined]  # functions take attributes
@@ -281,7 +309,7 @@ def _named(adapted: Function, function: Function) -> Function:
 
 
 def _with_upstream(adapted: Function) -> Function:
-    """Return the adapted function with g after the arrays in its signature."""
+    """Return the adapted function with g inserted after the arrays in its signature."""
     import inspect
 
     signature = getattr(adapted, "__signature__", None)
@@ -300,14 +328,17 @@ def _with_upstream(adapted: Function) -> Function:
     return adapted
 
 
-def _run_node(operator: str, arrays: list[Array], attributes: dict[str, Any], opset: int) -> Array:
-    """Build a model of one ONNX node, and run it."""
+def _run_node(
+    operator: str, arrays: list[Array], attributes: dict[str, int | list[int]], opset: int
+) -> Array:
+    """Return the output of a model of one ONNX node."""
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper
 
     names = ["x", "w"][: len(arrays)]
-    node = helper.make_node(operator, names, ["y"], **attributes)
+    node = helper.make_node(operator, names, ["y"])
+    node.attribute.extend(helper.make_attribute(*pair) for pair in sorted(attributes.items()))
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
         for name, array in zip(names, arrays, strict=True)
@@ -325,4 +356,4 @@ def _run_node(operator: str, arrays: list[Array], attributes: dict[str, Any], op
     )
     feed = {name: a.astype(np.float32) for name, a in zip(names, arrays, strict=True)}
     (result,) = session.run(None, feed)
-    return result
+    return np.asarray(result)

@@ -1,7 +1,7 @@
-"""Calling the user function under check: its keywords, and everything that can go wrong.
+"""Call the function under check, with the keywords that it has as parameters.
 
-A user function may raise, print, write to its inputs, or return anything. All of that is caught
-here and becomes an `Outcome`.
+A user function may raise, print, write to its inputs, or return any object. All of these events
+are caught here and become an `Outcome`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 
+from convalg.arguments import shown
 from convalg.arrays import Array
 from convalg.check.capture import PrintsTooMuchError, quietly
 from convalg.check.problem import BACKWARD, Kind, Problem
@@ -24,20 +24,22 @@ from convalg.check.sweep import Config
 from convalg.errors import KindError, MissingLibraryError
 from convalg.escape import terminal
 
-Function = Callable[..., Any]
+Function = Callable[..., object]
 LONGEST_NAME = 200
+"""Most characters of the name of a function."""
 MOST_ANSWER = 2**23
-"""Most numbers in a part of a result: correct ones have thousands."""
+"""Most numbers in a part of a result; correct parts have thousands."""
 TOLERANCE = 1e-6
-"""Relative to the largest expected number: results are small integers, so any mistake is larger."""
+"""Largest error of a correct result, relative to the largest expected number (small integers)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """The outcome of one call: the parts of the result, or a finding (code and message).
 
-    `refused`: it raised an error about its arguments. `lost`: it ended its worker process, so it
-    is not called in this process.
+    `printed`: whether the function printed. `refused`: whether it raised an error about its
+    arguments. `lost`: whether it ended its worker process, so that it must not be called in this
+    process.
     """
 
     parts: dict[str, Array] = field(default_factory=dict)
@@ -50,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A function to check, and the options that it takes."""
+    """A function to check, and the options that are parameters of it."""
 
     function: Function
     kind: Kind
@@ -59,16 +61,16 @@ class Candidate:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The options of this kind that the function does not take: they are not exercised."""
+        """The options of this kind that are not parameters of the function, so are not tested."""
         return tuple(name for name in self.kind.options if name not in self.options)
 
     def __call__(self, config: Config, p: Problem) -> Outcome:
-        """Return the outcome of one call, with fresh arrays."""
+        """Return the outcome of one call with copies of the arrays of a problem."""
         arrays = [getattr(p, name).copy() for name in self.kind.arrays]
         return self.call(arrays, config.options(self.options))
 
-    def call(self, arrays: list[Array], options: dict[str, Any]) -> Outcome:
-        """Return the outcome of one call, with arrays that are not shared with other calls."""
+    def call(self, arrays: list[Array], options: dict[str, object]) -> Outcome:
+        """Return the outcome of one call with arrays that no other call uses."""
         before = [array.copy() for array in arrays]
         outcome = self._run(arrays, options)
         if outcome.code:
@@ -79,10 +81,11 @@ class Candidate:
                 return Outcome(outcome.parts, "mutates-input", message, outcome.printed)
         return outcome
 
-    def _run(self, arrays: list[Array], options: dict[str, Any]) -> Outcome:
+    def _run(self, arrays: list[Array], options: dict[str, object]) -> Outcome:
+        """Return the outcome of one call, without a check that the arrays are unchanged."""
         with quietly() as printed:
             try:
-                # The conversion to an array can run user code as well.
+                # The conversion of the result to an array can run user code as well.
                 outcome = self._read(self.function(*arrays, **options))
             # A user function may raise anything, or exit.
             except (Exception, SystemExit) as error:
@@ -92,7 +95,7 @@ class Candidate:
     def _raised(self, error: BaseException) -> Outcome:
         """Return the outcome for an exception.
 
-        Raises: MissingLibraryError for a missing package, which is not a fault of the function.
+        Raises: MissingLibraryError for a missing package, since the function itself is not wrong.
         """
         if isinstance(error, ModuleNotFoundError) and error.name and not _is_here(error.name):
             raise MissingLibraryError(
@@ -112,14 +115,14 @@ class Candidate:
             if len(self.kind.parts) > 1 or "g" in self.kind.arrays:
                 wrapped += ", or use from_torch_backward with the forward function"
             message = (
-                f"it takes PyTorch tensors, but is called with NumPy arrays: check {wrapped} "
+                f"it needs PyTorch tensors, but it is called with NumPy arrays: check {wrapped} "
                 f"({text})"
             )
             return Outcome({}, "needs-adapter", message, refused=refused)
         return Outcome({}, "raises", text, refused=refused)
 
     def _read(self, answer: object) -> Outcome:
-        """Return the result as arrays, one for each part."""
+        """Return the outcome with one array for each part of the result, or a finding."""
         names = list(self.kind.parts)
         values = [answer]
         if len(names) > 1:
@@ -139,12 +142,12 @@ class Candidate:
             if array.size > MOST_ANSWER:
                 message = f"{name} has shape {array.shape}, with more than {MOST_ANSWER:,} numbers"
                 return Outcome({}, "wrong-shape", message)
-            # A copy: a view may change with the next call.
+            # A copy, since the next call may change a view.
             parts[name] = array.astype(float)
         return Outcome(parts)
 
     def _advice(self, value: object) -> str:
-        """Return the advice for a tuple that was returned instead of one array."""
+        """Return advice for a tuple that was returned instead of one array, else an empty text."""
         if len(self.kind.parts) > 1 or not isinstance(value, tuple) or len(value) < 2:
             return ""
         alone = f": return {next(iter(self.kind.parts))} alone"
@@ -153,14 +156,14 @@ class Candidate:
 
 
 def candidate(function: object, kind: Kind) -> Candidate:
-    """Return a function as a candidate, with the options that it takes.
+    """Return a function as a candidate, with the options that are parameters of it.
 
     Raises: KindError for an object that cannot be called with the arrays of its kind, or that
-    requires an option which this kind does not have.
+    requires an option that this kind does not have.
     """
     if not callable(function):
         raise KindError(
-            f"check takes a function f({', '.join(kind.arrays)}, ...), not {function!r}"
+            f"f must be a function f({', '.join(kind.arrays)}, ...), not {shown(function)}"
         )
     name = terminal(getattr(function, "__name__", type(function).__name__))[:LONGEST_NAME]
     if hasattr(function, "kernel_size") and hasattr(function, "forward"):
@@ -171,15 +174,16 @@ def candidate(function: object, kind: Kind) -> Candidate:
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        # Functions in C do not always have a signature; they are given all options.
+        # Functions in C do not always have a signature; they are called with all options.
         return Candidate(function, kind, kind.options, name)
     count = len(kind.arrays)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     takes_any = any(p.kind == p.VAR_POSITIONAL for p in parameters)
     if len(positional) < count and not takes_any:
         raise KindError(
-            f"{name} takes {len(positional)} arrays, but {kind.description} needs {count}: "
-            f"{name}({', '.join((*kind.arrays, *kind.options))})"
+            f"{name} must accept {count} arrays to be checked as {kind.description}, not "
+            f"{len(positional)}: use the parameters "
+            f"({', '.join((*kind.arrays, *kind.options))})"
         )
     rest = [p for p in parameters if p not in positional[:count]]
     strange = [
@@ -193,17 +197,17 @@ def candidate(function: object, kind: Kind) -> Candidate:
         back = BACKWARD.get(kind.name)
         is_gradient = back and len(positional) > count and positional[count].name == strange[0]
         raise KindError(
-            f"{name} requires {', '.join(strange)}, which {kind.description} does not have as an "
-            f"option: the options are {', '.join(kind.options)}"
-            f"{f'; a gradient is checked by {back} (--kind {back})' if is_gradient else ''}"
+            f"{name} requires {', '.join(strange)}, but the options for {kind.description} are "
+            f"{', '.join(kind.options)}: give {', '.join(strange)} a default value"
+            f"{f', or check a gradient by {back} (--kind {back})' if is_gradient else ''}"
         )
     if any(p.kind == p.VAR_KEYWORD for p in rest):
         return Candidate(function, kind, kind.options, name)
     names = {p.name for p in rest}
     if "size" in kind.options and "size" not in names:
-        torch = "; wrap functions of PyTorch with from_torch" if "kernel_size" in names else ""
+        torch = ", or wrap a function of PyTorch with from_torch" if "kernel_size" in names else ""
         raise KindError(
-            f"{name} has no option size, which {kind.description} needs for its window{torch}"
+            f"{name} has no parameter size, the window of {kind.description}: add one{torch}"
         )
     return Candidate(function, kind, tuple(n for n in kind.options if n in names), name)
 
@@ -219,12 +223,12 @@ def differs(got: Array, expected: Array) -> tuple[int, ...] | None:
 
 
 def _is_here(name: str) -> bool:
-    """Whether a package is installed, so that only a module within it is missing."""
+    """Whether the package of a missing module is installed, so that the import itself is wrong."""
     return find_spec(name.partition(".")[0]) is not None
 
 
 def _wants_tensors(function: Function, error: BaseException) -> bool:
-    """Whether an error is that of a function of PyTorch tensors that was given arrays."""
+    """Whether an error comes from a function of PyTorch tensors that was called with arrays."""
     if not isinstance(error, (TypeError, AttributeError)):
         return False
     if str(getattr(function, "__module__", "")).partition(".")[0] == "torch":
@@ -246,7 +250,7 @@ def _exception_text(error: BaseException) -> str:
 
 
 def _described(value: object) -> str:
-    """Return a short description of a value."""
+    """Return the type of a value, with an article, and the length of a tuple or list."""
     if isinstance(value, (tuple, list)):
         return f"a {terminal(type(value).__name__)} of {len(value)}"
     return f"a {terminal(type(value).__name__)}"

@@ -1,4 +1,4 @@
-"""Capture what a function prints while it is called, separately for each thread."""
+"""Capture the text that a function prints while it is called, separately for each thread."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 import numpy as np
 
 _LOCK = threading.Lock()
 _OWN = threading.local()
-_SHARED: dict[str, Any] = {"calls": 0}
-
-
 MOST_PRINTED = 2**26
 """Most characters that one call may print."""
 
 
+class _Shared:
+    """The calls in progress, and the streams and warning filters to restore after the last."""
+
+    calls = 0
+    restored = contextlib.ExitStack()
+
+
 class PrintsTooMuchError(Exception):
-    """Raised when a call prints more than is allowed."""
+    """Raised when a call prints more than `MOST_PRINTED` characters."""
 
 
 class Printed(io.TextIOBase):
@@ -32,11 +36,11 @@ class Printed(io.TextIOBase):
         self.count = 0
 
     def writable(self) -> bool:
-        """Return True."""
+        """Return True, as for any stream that can be written to."""
         return True
 
     def write(self, text: str) -> int:
-        """Count the characters. Raises: PrintsTooMuchError beyond the limit."""
+        """Count the characters of a text. Raises: PrintsTooMuchError when there are too many."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
         if not isinstance(text, str):
@@ -47,7 +51,7 @@ class Printed(io.TextIOBase):
         return len(text)
 
     def __bool__(self) -> bool:
-        """Whether anything was printed, or the stream was closed."""
+        """Whether characters were printed, or the stream was closed."""
         return self.closed or bool(self.count)
 
 
@@ -58,6 +62,7 @@ class _Redirect(io.TextIOBase):
         self._usual = usual
 
     def _target(self) -> TextIO:
+        """Return the capture of this thread, or the original stream."""
         printed: Printed | None = getattr(_OWN, "printed", None)
         return self._usual if printed is None else cast(TextIO, printed)
 
@@ -71,7 +76,7 @@ class _Redirect(io.TextIOBase):
         self._target().flush()
 
     def close(self) -> None:
-        # A user function closes only its own capture; later garbage collection closes nothing.
+        # A user function closes only its own capture, and garbage collection closes no stream.
         printed = getattr(_OWN, "printed", None)
         if printed is not None and self in (sys.stdout, sys.stderr):
             printed.close()
@@ -79,9 +84,9 @@ class _Redirect(io.TextIOBase):
 
 @contextlib.contextmanager
 def quietly() -> Iterator[Printed]:
-    """Suppress the output and warnings of this thread, and count the printed characters.
+    """Suppress the output and warnings of this thread, and yield the count of its characters.
 
-    Streams and warning filters belong to the process, and threads would restore each other's.
+    Streams and warning filters belong to the process, so threads would restore those of each other.
     Therefore the first of several concurrent calls replaces them, and the last restores them.
     """
     printed = Printed()
@@ -97,19 +102,21 @@ def quietly() -> Iterator[Printed]:
 
 
 def _enter() -> None:
+    """Count a call; the first replaces the streams and warning filters of the process."""
     with _LOCK:
-        if not _SHARED["calls"]:
+        if not _Shared.calls:
             stack = contextlib.ExitStack()
             stack.enter_context(contextlib.redirect_stdout(_Redirect(sys.stdout)))
             stack.enter_context(contextlib.redirect_stderr(_Redirect(sys.stderr)))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-            _SHARED["stack"] = stack
-        _SHARED["calls"] += 1
+            _Shared.restored = stack
+        _Shared.calls += 1
 
 
 def _leave() -> None:
+    """End a call; the last restores the streams and warning filters of the process."""
     with _LOCK:
-        _SHARED["calls"] -= 1
-        if not _SHARED["calls"]:
-            _SHARED.pop("stack").close()
+        _Shared.calls -= 1
+        if not _Shared.calls:
+            _Shared.restored.close()

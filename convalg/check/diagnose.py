@@ -1,7 +1,8 @@
-"""Naming the mistake: the known one that reproduces the function on every configuration.
+"""Name the mistake: the known mistake that reproduces the function on every configuration.
 
-Each known mistake is applied to the correct operator and compared with the actual result: on the
-failing configurations it must give the same wrong numbers, on the passing ones the correct ones.
+Each known mistake is applied to the correct operator, and the result is compared with the actual
+result of the function. A mistake must reproduce the wrong numbers on the failing configurations
+and the correct numbers on the passing configurations.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ Compute = Callable[[Problem], Array]
 FAILING, PASSING = 30, 20
 """Most failing and passing configurations that are examined, the smallest first."""
 ENOUGH = 0.5
-"""A mistake that explains less than this share of the failures is not reported."""
+"""Least share of the failures that a reported mistake explains."""
 NEARLY = 0.9
-"""If one mistake explains this share of the failures, pairs are not tried."""
+"""Share of the failures that one mistake must explain for pairs of mistakes not to be tried."""
 LEAST_PASSING = 5
-"""Configurations without a feature that must pass before the feature is reported."""
+"""Least number of passing configurations without a feature that is reported as a condition."""
 CONDITIONS = {
     "sizes or options differ between axes": "square-only",
     "the input is not square": "square-only",
@@ -41,17 +42,18 @@ CONDITIONS = {
     "there are several output channels": "single-channel-only",
     "the batch has several samples": "single-sample-only",
 }
+"""The code of a function that is wrong only under a condition, by the condition."""
 
 ANY_CONDITION = CONDITIONS | {"there are groups": "groups-wrong"}
-"""The conditions, and those under which a function may legitimately refuse by raising."""
+"""All conditions; under the additional one, a function may legitimately raise an error."""
 
 
 def diagnose(
     kind: Kind, runs: list[CheckRun], tested: Candidate | None = None
 ) -> tuple[Diagnosis, ...]:
-    """Return the mistakes, the most likely first; "unknown" if no known one fits.
+    """Return the mistakes, the most likely first; "unknown" if no known mistake fits.
 
-    With `tested`, further calls determine whether the function is linear, and its matrix.
+    With `tested`, further calls determine whether the function is linear, and compute its matrix.
     """
     failing = [run for run in runs if run.wrong or run.outcome.code]
     passing = [run for run in runs if not (run.wrong or run.outcome.code)]
@@ -78,8 +80,8 @@ def diagnose(
 def _of_part(
     kind: Kind, part: str, failing: list[CheckRun], runs: list[CheckRun], tested: Candidate | None
 ) -> list[Diagnosis]:
-    """Diagnose one part of the result, with the cheapest checks first."""
-    # Results of other calls say nothing about the computation.
+    """Return the diagnoses of one part of the result, from the cheapest checks first."""
+    # The result of an earlier call is no evidence of how this result is computed.
     wrong = [run for run in failing if part in run.wrong and run.outcome.code not in (STALE, ORDER)]
     if not wrong:
         return []
@@ -90,7 +92,7 @@ def _of_part(
         return [simple]
     if tested is not None:
         configs = [run.config for run in wrong]
-        # All known mistakes are linear where the layer is, and depend on no other array.
+        # A known mistake is linear if the layer is linear, and depends on no other array.
         for code, look in (("depends-on-input", dependence), ("not-linear", nonlinearity)):
             message = look(tested, configs, part)
             if message:
@@ -128,7 +130,7 @@ def _worded(kind: Kind, diagnosis: Diagnosis) -> Diagnosis:
 
 
 def _general(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> list[Diagnosis]:
-    """Return findings without comparison: exceptions, types, overwritten inputs, randomness."""
+    """Return the findings that need no comparison: exceptions, types, overwritten inputs."""
     codes = dict.fromkeys(run.outcome.code for run in failing if run.outcome.code)
     diagnoses = []
     for code in codes:
@@ -145,7 +147,7 @@ def _general(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> li
 
 
 def _in_other_order(kind: Kind, failing: list[CheckRun]) -> list[Diagnosis]:
-    """Return the finding that the two parts of the result are exchanged, if they are."""
+    """Return the finding that the two parts of the result are exchanged, or an empty list."""
     runs = [run for run in failing if run.wrong]
     if len(kind.parts) != 2 or not runs:
         return []
@@ -162,7 +164,7 @@ def _in_other_order(kind: Kind, failing: list[CheckRun]) -> list[Diagnosis]:
 
 
 def _separators(kind: Kind, these: list[CheckRun], others: list[CheckRun]) -> list[str]:
-    """Return the features that all of these configurations have and none of the others has."""
+    """Return the features that all of `these` configurations have and none of `others` has."""
     common = set.intersection(*(features(kind, run.config) for run in these))
     for run in others:
         common -= features(kind, run.config)
@@ -172,7 +174,7 @@ def _separators(kind: Kind, these: list[CheckRun], others: list[CheckRun]) -> li
 
 
 def _condition(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> Diagnosis | None:
-    """Return the condition without which the function is correct, if there is one."""
+    """Return the condition under which alone the function is wrong, or None."""
     if not failing:
         return None
     common = set.intersection(*(features(kind, run.config) for run in failing))
@@ -180,7 +182,7 @@ def _condition(kind: Kind, failing: list[CheckRun], passing: list[CheckRun]) -> 
     for feature, code in ANY_CONDITION.items():
         if feature in common:
             present = [feature in features(kind, run.config) for run in passing]
-            # Enough must pass without it, and at least half must fail with it.
+            # Enough must pass without the feature, and at least half must fail with it.
             if present.count(False) >= LEAST_PASSING and present.count(True) <= len(failing):
                 share = len(failing) / (len(failing) + present.count(True))
                 conditions.append((share, code, feature))
@@ -207,7 +209,7 @@ def _named(kind: Kind, part: str, wrong: list[CheckRun], right: list[CheckRun]) 
         if explained < len(right) and mistake.always:
             continue
         if explained < len(right):
-            # Correct where the mistake would show: it is made only under some condition.
+            # The mistake is made only under some condition, since other results are correct.
             share *= 0.9 + 0.09 * explained / len(right)
         diagnoses.append(Diagnosis(mistake.code, mistake.message, share))
         if share == 1:
@@ -223,7 +225,7 @@ def _named(kind: Kind, part: str, wrong: list[CheckRun], right: list[CheckRun]) 
 def _hits(
     mistake: Mistake, compute: Compute, part: str, runs: list[CheckRun], enough: float
 ) -> int:
-    """Return the number of runs a mistake explains, or 0 as soon as it cannot be enough."""
+    """Return the number of runs that a mistake explains, or 0 if it is below `enough`."""
     missed = 0
     for run in runs:
         missed += not _explains(mistake, compute, part, run)
@@ -239,7 +241,7 @@ def _pairs(
     wrong: list[CheckRun],
     right: list[CheckRun],
 ) -> list[Diagnosis]:
-    """Return a pair of mistakes that explains everything together, if there is one."""
+    """Return the diagnosis of a pair of mistakes that explains every run, or an empty list."""
     changes = [m for m in mistakes if m.combines and m.compute is None]
     for first, second in permutations(changes, 2):
         joined = Mistake(
@@ -255,6 +257,8 @@ def _pairs(
 
 
 def _both(first: Mistake, second: Mistake) -> Change:
+    """Return the change that makes two mistakes, one after the other."""
+
     def change(p: Problem) -> Iterator[Problem]:
         for changed in _variants(first.change, p):
             yield from _variants(second.change, changed)
@@ -265,7 +269,7 @@ def _both(first: Mistake, second: Mistake) -> Change:
 def _explains(
     mistake: Mistake, compute: Compute, part: str, run: CheckRun, *, no_layer: bool = False
 ) -> bool:
-    """Whether the mistake gives the result of the function (`no_layer`: or no layer at all)."""
+    """Whether a mistake reproduces the result of a run (`no_layer`: or leads to no layer)."""
     got, expected = run.outcome.parts[part], run.expected[part]
     for changed in _variants(mistake.change, run.problem):
         result = run.answers(mistake.compute or compute, changed)
@@ -278,7 +282,7 @@ def _explains(
 
 
 def _variants(change: Change, p: Problem) -> list[Problem]:
-    """Return the variants of a mistake that make sense for this problem."""
+    """Return the problems in which a change results; empty if it does not apply."""
     try:
         # A mistake without variants leaves the problem unchanged.
         return list(change(p)) or [p]
@@ -288,7 +292,7 @@ def _variants(change: Change, p: Problem) -> list[Problem]:
 
 
 def _forms(result: Array, shape: tuple[int, ...]) -> Iterator[Array]:
-    """Yield a result, and the result cut or padded with zeros to a shape, at either end."""
+    """Yield a result, then the result cut or padded with zeros to a shape, at either end."""
     yield result
     if result.shape == shape or result.ndim != len(shape):
         return
@@ -305,6 +309,7 @@ def _forms(result: Array, shape: tuple[int, ...]) -> Iterator[Array]:
 
 
 def _same(got: Array, predicted: Array) -> bool:
+    """Whether a result equals a prediction, of which NaN matches any value."""
     if got.shape != predicted.shape:
         return False
     determined = ~np.isnan(predicted)
@@ -312,7 +317,7 @@ def _same(got: Array, predicted: Array) -> bool:
 
 
 def _same_shapes(failing: list[CheckRun]) -> bool:
-    """Whether some failure has the correct shape."""
+    """Whether a failure has the correct shape."""
     return any(
         run.outcome.parts[part].shape == run.expected[part].shape
         for run in failing
@@ -321,7 +326,7 @@ def _same_shapes(failing: list[CheckRun]) -> bool:
 
 
 def _pattern(kind: Kind, failing: list[CheckRun]) -> str:
-    """Describe a mistake that is not a known one."""
+    """Describe the smallest failure, which no known mistake explains."""
     run = failing[0]
     if not run.wrong:
         return "no known mistake explains this"

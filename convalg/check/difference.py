@@ -1,28 +1,29 @@
-"""A description of how a wrong matrix differs: rows shifted, missing, exchanged."""
+"""Describe how a wrong matrix differs from the correct one: rows shifted, missing, exchanged."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 
 from convalg.arguments import plural
 from convalg.arrays import Array
 from convalg.check.candidate import Candidate
-from convalg.check.problem import Problem
+from convalg.check.problem import Problem, with_array
 from convalg.check.sweep import Config, problem
 
 MOST_IMPULSES = 100
+"""Most numbers in an array of a configuration whose matrix is computed."""
 TRIED = 3
-"""Most configurations that are given impulses: one call for each of their numbers."""
+"""Most configurations whose matrix is computed, by one call for each number of an array."""
 SHOWN = 6
+"""Most row indices that are listed."""
 
 
 def matrix_difference(tested: Candidate, configs: list[Config], part: str) -> str:
-    """Describe the difference between the two matrices, for the smallest suitable configuration.
+    """Describe the difference between the matrix of a function and the correct matrix.
 
-    The matrix maps x to the output, or for gradients g to the gradient. The text is empty if the
-    function is not linear, or if no configuration is small enough.
+    The matrix maps x to the output, or for gradients g to the gradient. It is computed for the
+    smallest suitable configuration. The text is empty if the function is not linear, or if no
+    configuration is small enough.
     """
     source = "g" if "g" in tested.kind.arrays else "x"
     problems = [(config, problem(tested.kind, config)) for config in configs[: 4 * TRIED]]
@@ -41,13 +42,17 @@ def matrix_difference(tested: Candidate, configs: list[Config], part: str) -> st
 def _matrices(
     tested: Candidate, config: Config, p: Problem, part: str, source: str
 ) -> tuple[Array, Array] | None:
-    """Return the correct matrix and that of the function, from impulses."""
+    """Return the correct matrix and the matrix of the function from impulses, or None.
+
+    Shapes: both (outputs, inputs). None if the function is not linear, or its output has another
+    size.
+    """
     array = getattr(p, source)
     right, got = [], []
     for k in range(array.size):
         unit = np.zeros(array.size)
         unit[k] = 1
-        changed = _with(p, source, unit.reshape(array.shape))
+        changed = with_array(p, source, unit.reshape(array.shape))
         outcome = tested(config, changed)
         if part not in outcome.parts:
             return None
@@ -66,12 +71,8 @@ def _matrices(
     return np.array(right).T, np.array(got).T
 
 
-def _with(p: Problem, source: str, array: Array) -> Problem:
-    return replace(p, g=array) if source == "g" else replace(p, x=array)
-
-
 def _rows(right: Array, got: Array) -> str:
-    """Describe the difference of each row, with equal descriptions grouped."""
+    """Describe the difference of each row, with rows of equal description listed together."""
     differences: dict[str, list[int]] = {}
     for row in range(len(right)):
         if not np.allclose(right[row], got[row]):
@@ -84,7 +85,7 @@ def _rows(right: Array, got: Array) -> str:
 
 
 def _row_difference(row: int, right: Array, got: Array) -> str:
-    """Describe the difference of a row, as the end of a sentence."""
+    """Describe the difference of a row, as the end of a sentence such as "row 3 reversed"."""
     own = right[row]
     if not got.any():
         return "all zero"
@@ -108,6 +109,7 @@ def _row_difference(row: int, right: Array, got: Array) -> str:
 
 
 def _shift(own: Array, got: Array) -> str:
+    """Describe by how many columns a row is shifted; empty if it is not a shifted row."""
     nonzeros = np.flatnonzero(own), np.flatnonzero(got)
     if len(nonzeros[0]) != len(nonzeros[1]):
         return ""
@@ -117,14 +119,11 @@ def _shift(own: Array, got: Array) -> str:
     step = int(steps[0])
     if step == 0:
         return ""
-    return f"shifted by {plural(abs(step), 'column')} to the {_side(step)}"
-
-
-def _side(step: int) -> str:
-    return "right" if step > 0 else "left"
+    return f"shifted by {plural(abs(step), 'column')} to the {'right' if step > 0 else 'left'}"
 
 
 def _multiple(own: Array, got: Array) -> str:
+    """Describe the factor of a row; empty if it is not a multiple of the correct row."""
     index = int(np.flatnonzero(own)[0])
     factor = got[index] / own[index]
     return f"multiplied by {factor:.4g}" if np.allclose(own * factor, got) else ""

@@ -1,4 +1,4 @@
-"""Checking a function in a user file, in a separate process with limits: see `remote`."""
+"""Check a function in a user file, in a separate process with limits (see `remote`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 from xml.etree import ElementTree
 
 from joblib import effective_n_jobs, parallel_config
@@ -24,14 +24,24 @@ from convalg.parallel import checked, each
 from convalg.size import as_size
 
 TIMEOUT = 60.0
-"""Most seconds for all calls of the function, and loading its file."""
+"""Most seconds for loading the file and for all calls of the function."""
 MEMORY = 4 * 2**30
-"""Most bytes of address space of the process of the function."""
+"""Most bytes of address space for the process that runs the function."""
 MOST_MEMORY = 2**60
+"""Largest limit that may be requested."""
+
+
+class GradeOptions(TypedDict, total=False):
+    """The options that all targets of `grade_all` share."""
+
+    dims: int
+    cases: int | None
+    timeout: float
+    memory: int
 
 
 class Limits(TypedDict):
-    """Limits of the process of the function."""
+    """Limits of the process that runs the function: seconds, and bytes of address space."""
 
     timeout: float
     memory: int
@@ -39,7 +49,13 @@ class Limits(TypedDict):
 
 @dataclass(frozen=True)
 class Grade:
-    """The report on a function in a file; true if it passed."""
+    """The report on a function in a file; true if it passed.
+
+    Attributes:
+        target: the file and the function, "FILE.py:function".
+        result: the report as a dictionary, as `Report.to_dict` returns it, with the text of
+            `Report.explain` under "explanation".
+    """
 
     target: str
     result: dict[str, Any]
@@ -51,7 +67,7 @@ class Grade:
 
     @property
     def exists(self) -> bool:
-        """Whether the file has a function of that name."""
+        """Whether the file has a function of the requested name."""
         return not any(one["code"] == "no-function" for one in self.result["diagnosis"])
 
     def __bool__(self) -> bool:
@@ -62,11 +78,11 @@ class Grade:
         return str(self.result["explanation"])
 
     def to_json(self) -> str:
-        """Return the report as JSON, for automatic grading."""
+        """Return the report as a JSON object, for automatic grading."""
         return json.dumps({"target": self.target, **self.result}, indent=2, sort_keys=True)
 
     def to_junit(self) -> str:
-        """Return the report as JUnit XML, for a build server."""
+        """Return the report as a JUnit XML test suite of one test, for a build server."""
         failures = 0 if self.passed else 1
         suite = ElementTree.Element(
             "testsuite", name="convalg check", tests="1", failures=str(failures)
@@ -94,26 +110,28 @@ def grade(
     memory: int = MEMORY,
     jobs: int | None = None,
 ) -> Grade:
-    """Check a function in a file: `target` is "FILE.py:function".
+    """Return the grade of a function in a file.
 
-    The file runs in a separate process, in an empty folder. That process only answers calls: the
-    report is made in this process, which it cannot write to. See `convalg.check.remote` for what
-    is not limited.
+    The file runs in a separate process, in an empty folder. That process only answers calls; the
+    report is made in the calling process, which the file cannot write to.
+    `convalg.check.remote` lists the resources that are not limited.
 
     Args:
-        target: the file and the function.
+        target: the file and the function, "FILE.py:function".
         kind: the name of a check, such as "backward" or "max_pool".
-        dims: the number of spatial axes.
-        cases: the number of configurations.
-        timeout: most seconds of the process.
-        memory: most bytes of its address space.
+        dims: the number of spatial axes, 1 to 4.
+        cases: the number of configurations; 160 by default.
+        timeout: the most seconds for loading the file and for all calls of the function.
+        memory: the most bytes of address space for the process.
         jobs: the number of processes that share the configurations, each with these limits.
 
     Raises:
-        ArgumentError: for another kind, a target without a function, or less memory than Python
-            needs.
+        ArgumentError: when `kind` is not the name of a check, `target` names no function, a number
+            is out of range, or `memory` is less than Python itself needs.
+        KindError: when `dims`, `cases` or `memory` is not an integer.
         FileError: when the file does not exist.
 
+    >>> from convalg.check.grade import grade
     >>> grade("nowhere.py:conv")
     Traceback (most recent call last):
     convalg.errors.FileError: the file to check does not exist: nowhere.py
@@ -140,13 +158,29 @@ def grade(
 
 
 def grade_all(
-    targets: Iterable[str], kind: str = "forward", *, jobs: int | None = None, **options: object
+    targets: Iterable[str],
+    kind: str = "forward",
+    *,
+    jobs: int | None = None,
+    **options: Unpack[GradeOptions],
 ) -> list[Grade]:
-    """Return the grade of each target, in order; the options are those of `grade`.
+    """Return the grade of each target, in order.
 
-    `jobs`: workers of joblib that share the targets, as in `ca.check.forward`. Each file still
-    runs in a separate process, so threads suffice: `joblib.parallel_config(backend="threading")`.
+    Each file runs in a separate process in any case, so threads suffice as workers:
+    `joblib.parallel_config(backend="threading")`.
 
+    Args:
+        targets: the files and functions, each "FILE.py:function".
+        kind: the name of a check, such as "backward" or "max_pool".
+        jobs: the number of joblib workers that share the targets.
+        options: the other options of `grade`: `dims`, `cases`, `timeout` and `memory`.
+
+    Raises:
+        ArgumentError: as in `grade`, or when `jobs` is not a number of workers.
+        KindError: as in `grade`.
+        FileError: when a file does not exist.
+
+    >>> from convalg.check.grade import grade_all
     >>> grade_all(["nowhere.py:conv"])
     Traceback (most recent call last):
     convalg.errors.FileError: the file to check does not exist: nowhere.py
@@ -154,14 +188,14 @@ def grade_all(
     return list(each(partial(_graded, kind, options), list(targets), jobs))
 
 
-def _graded(kind: str, options: dict[str, Any], target: str) -> Grade:
+def _graded(kind: str, options: GradeOptions, target: str) -> Grade:
     return grade(target, kind, **options)
 
 
 def _result(
     path: Path, function: str, kind: Kind, sizes: tuple[int, int], limits: Limits, jobs: int
 ) -> dict[str, Any]:
-    """Return the report on the function, or the limit that its process violated."""
+    """Return the report on a function, or the finding that its process exceeded a limit."""
     dims, cases = sizes
     position = [""]
 
@@ -182,6 +216,7 @@ def _result(
 
 
 def _refused(code: str, message: str) -> dict[str, Any]:
+    """Return the report on a function that could not be checked, with one finding."""
     return {
         "passed": False,
         "cases": 0,
@@ -195,5 +230,5 @@ def _refused(code: str, message: str) -> dict[str, Any]:
 
 
 def _xml(text: str) -> str:
-    """Return text without characters that XML forbids; the XML tree escapes markup itself."""
+    """Return a text without the characters that XML forbids (the tree escapes markup itself)."""
     return terminal(text, lines=True)

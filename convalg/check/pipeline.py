@@ -1,4 +1,4 @@
-"""A complete check: the sweep, the smallest failure, the diagnosis, the report."""
+"""Run a complete check: the sweep, the smallest failure, the diagnosis, the report."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ def report_on(tested: Candidate, dims: int, cases: int, sweep: Sweep) -> Report:
     failing = [one for one in runs if one.fails]
     if tested.missing:
         notes.append(
-            f"not tested, since {tested.name} does not take them: {', '.join(tested.missing)}"
+            f"not tested, since {tested.name} does not have these parameters: "
+            f"{', '.join(tested.missing)}"
         )
     if any(one.outcome.printed for one in runs):
-        notes.append(f"{tested.name} prints; its output is not shown")
+        notes.append(f"{tested.name} prints text, which is not shown")
     # A call that ended its worker would also end this process.
     lost = [one for one in runs if one.outcome.lost]
     smallest_failure = None

@@ -1,15 +1,14 @@
-"""The arguments of a checked function, options and arrays, and the correct result for them.
+"""The arguments of a checked function, and the correct result for them.
 
-A `Problem` holds the arrays and options of one call. Every correct result is an operator of
-convalg, or its adjoint, applied to the arrays; nothing is computed in this module.
+A `Problem` holds the arrays and options of one call. Every correct result is the output of an
+operator of convalg, or of its adjoint; this module itself computes no numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from convalg.arrays import Array, as_kernel
 from convalg.axis import Boundary
 from convalg.conventions import correlation_geometry
 from convalg.errors import ConvalgError
-from convalg.geometry import Geometry
-from convalg.maps.max_pooling import max_pool
+from convalg.maps.max_pooling import Extremum, max_pool
 from convalg.operators.convolution import transposed_correlation
 from convalg.operators.leaves import Convolution
 from convalg.operators.pooling import average_pool
@@ -31,8 +29,9 @@ Pairs = tuple[tuple[int, int], ...]
 class Problem:
     """The arrays and options of one call.
 
-    Shapes: x `(N, C, *spatial)`; w `(C_out, C_in // groups, *taps)` (of a transposed layer
-    `(C_in, C_out // groups, *taps)`); g as the output. `padding` is (before, after) by axis.
+    Shapes: x `(N, C, *spatial)`; w `(C_out, C_in // groups, *taps)`, or for a transposed layer
+    `(C_in, C_out // groups, *taps)`; g as the output. `padding` is (before, after) for each axis,
+    and `after` are the functions that a mistake applies to the result.
     """
 
     x: Array
@@ -51,14 +50,14 @@ class Problem:
 
     @property
     def kernel(self) -> Array:
-        """The kernel w. Raises: TypeError for a problem without one."""
+        """The kernel w. Raises: TypeError for a problem without a kernel."""
         if self.w is None:
             raise TypeError("this problem has no kernel w")
         return self.w
 
     @property
     def gradient(self) -> Array:
-        """The output gradient g. Raises: TypeError for a problem without one."""
+        """The output gradient g. Raises: TypeError for a problem without a gradient."""
         if self.g is None:
             raise TypeError("this problem has no output gradient g")
         return self.g
@@ -72,6 +71,17 @@ class Problem:
     def dims(self) -> int:
         """The number of spatial axes."""
         return len(self.spatial)
+
+
+def with_array(p: Problem, name: str, array: Array) -> Problem:
+    """Return a problem with another array for x, w or g."""
+    match name:
+        case "x":
+            return replace(p, x=array)
+        case "w":
+            return replace(p, w=array)
+        case _:
+            return replace(p, g=array)
 
 
 def layer(p: Problem) -> Convolution:
@@ -89,10 +99,8 @@ def layer(p: Problem) -> Convolution:
     return Convolution(geometry, weights)
 
 
-@lru_cache(maxsize=4096)
-def _geometry(spatial: tuple[int, ...], taps: tuple[int, ...], **options: Any) -> Geometry:
-    """Return the geometry of a correlation (cached, since many mistakes share one)."""
-    return correlation_geometry(spatial, taps, **options)
+# Many mistakes share a geometry, which is therefore computed once.
+_geometry = lru_cache(maxsize=4096)(correlation_geometry)
 
 
 def forward(p: Problem) -> Array:
@@ -171,7 +179,8 @@ def maximum_gradient(p: Problem) -> Array:
     return _maxima(p).gradient(p.x, p.g)
 
 
-def _maxima(p: Problem) -> Any:
+def _maxima(p: Problem) -> Extremum:
+    """Return the max pooling of a problem."""
     return max_pool(
         p.spatial,
         p.size,
@@ -185,7 +194,11 @@ def _maxima(p: Problem) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """A kind of function that can be checked: its arguments and the parts of its result."""
+    """A kind of function that can be checked.
+
+    `arrays`, `options`: the names of its arguments. `parts`: the correct computation of each part
+    of its result, by name. `description`: the kind with an article, such as "a max pooling".
+    """
 
     name: str
     arrays: tuple[str, ...]
@@ -264,25 +277,25 @@ BACKWARD = {
 
 
 def answer(compute: Callable[[Problem], Array], p: Problem) -> Array | None:
-    """Return the result of a computation as floats, or None where no such layer exists."""
+    """Return the result of a computation as floats, or None if the layer does not exist."""
     try:
         result = compute(p)
         for step in p.after:
             result = step(result)
-    # A mistake need not make sense for every problem: arrays that do not fit have no result.
+    # A mistake may lead to arrays that do not fit together, which have no result.
     except (ConvalgError, ValueError, IndexError):
         return None
     return np.asarray(result, dtype=float)
 
 
 class Answers:
-    """A cache of results: many mistakes change a problem in the same way as another one."""
+    """A cache of results, since several mistakes change a problem in the same way."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Any, ...], Array | None] = {}
+        self._kept: dict[tuple[Hashable, ...], Array | None] = {}
 
     def __call__(self, compute: Callable[[Problem], Array], p: Problem) -> Array | None:
-        """Return the result of `answer`."""
+        """Return the result of `answer`, computed once for equal problems."""
         unprocessed = replace(p, after=()) if p.after else p
         key = (compute, *map(_hashable, vars(unprocessed).values()))
         if key not in self._kept:
@@ -293,7 +306,8 @@ class Answers:
         return answer(lambda _: result, p)
 
 
-def _hashable(value: object) -> Any:
+def _hashable(value: Array | Hashable) -> Hashable:
+    """Return a key that is equal for equal values."""
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.char, value.tobytes()
     return value

@@ -1,4 +1,4 @@
-"""Processes that run user programs: their folder, their number, and their termination."""
+"""Run user programs in processes: their folder, their number, and their termination."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from convalg.escape import terminal
 MOST_OUTPUT = 2**26
 """Most bytes that a program may write to its standard output and error."""
 MOST_FILE = 2**28
-"""Most bytes of a file that it may write."""
+"""Most bytes of a file that a program may write."""
 MOST_PROCESSES = 64
-"""Most processes that it may have at a time."""
+"""Most processes that a program may have at a time."""
 TICK = 0.1
 """Seconds between two polls of a running program."""
 
 TOKEN = "CONVALG_CHECKED"
 """The environment variable that identifies the processes of a program."""
 _TAIL = 400
+"""Most bytes of the output that are kept."""
 _SCAN = 0.25
+"""Least seconds between two counts of the processes."""
 
 
 class LimitError(Exception):
-    """Raised when a program exceeds a limit: code and message."""
+    """Raised when a program exceeds a limit; has the code and the message of the finding."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -40,13 +42,16 @@ class LimitError(Exception):
 
 
 class Watch:
-    """Monitors the output of a program, keeping its end, and the number of its processes."""
+    """Monitor the output of a program, whose end is kept, and the number of its processes."""
 
     def __init__(self, token: str) -> None:
         self.token, self._end_of_output, self._count, self._scanned = token, b"", 0, 0.0
 
     def read(self, number: int) -> bool:
-        """Read what a pipe holds; return whether more may follow. Raises: LimitError."""
+        """Read the available output of a pipe, and return whether more may follow.
+
+        Raises: LimitError when the program wrote too much.
+        """
         try:
             data = os.read(number, 2**16)
         except BlockingIOError:
@@ -61,16 +66,22 @@ class Watch:
         return bool(data)
 
     def read_rest(self, number: int) -> None:
-        """Read the remaining output of a program that ended. Raises: LimitError."""
+        """Read the remaining output of a program that ended.
+
+        Raises: LimitError when the program wrote too much.
+        """
         while _readable(number) and self.read(number):
             pass
 
     def wait(self, number: int, seconds: float) -> None:
-        """Wait for output on a pipe and read it. Raises: LimitError."""
+        """Wait at most a number of seconds for output on a pipe, and read it.
+
+        Raises: LimitError when the program wrote too much.
+        """
         with selectors.DefaultSelector() as selector:
             selector.register(number, selectors.EVENT_READ)
             if selector.select(max(seconds, 0)) and not self.read(number):
-                # The pipe is closed: wait for the end of the program.
+                # The pipe is closed, so wait for the end of the program.
                 time.sleep(min(seconds, 0.005))
 
     @property
@@ -79,7 +90,10 @@ class Watch:
         return terminal(self._end_of_output.decode("utf-8", errors="replace"), lines=True).strip()
 
     def count(self, now: float) -> None:
-        """Count the processes at intervals. Raises: LimitError."""
+        """Count the processes of the program, if the last count is long enough ago.
+
+        Raises: LimitError when there are too many.
+        """
         if now - self._scanned < _SCAN:
             return
         self._scanned = now
@@ -90,7 +104,7 @@ class Watch:
 
 
 def end(process: subprocess.Popen[bytes], token: str) -> None:
-    """End a process that has its own session, and all processes that it started."""
+    """End a process that has a session of its own, and all processes that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for _ in range(100):
@@ -106,7 +120,7 @@ def end(process: subprocess.Popen[bytes], token: str) -> None:
 
 @contextlib.contextmanager
 def empty_folder() -> Iterator[Path]:
-    """Create a temporary folder for a program, and remove it with all its contents."""
+    """Yield a temporary folder for a program, and remove it afterwards with all its contents."""
     folder = tempfile.mkdtemp(prefix="convalg-check-")
     try:
         yield Path(folder)
@@ -115,7 +129,7 @@ def empty_folder() -> Iterator[Path]:
 
 
 def _remove(folder: str) -> None:
-    """Remove a folder that a program may have nested deeply, or made inaccessible."""
+    """Remove a folder in which a program may have made deep or inaccessible folders."""
     top = os.path.join(folder, secrets.token_hex(8))
     stack, number = [folder], itertools.count()
     while stack:
@@ -133,7 +147,7 @@ def _remove(folder: str) -> None:
             elif path == folder:
                 stack.append(entry.path)
             else:
-                # Move deeper folders to the top, so that no path becomes too long.
+                # A deeper folder is moved to the top, so that no path becomes too long.
                 moved = f"{top}-{next(number)}"
                 with contextlib.suppress(OSError):
                     os.chmod(entry.path, 0o700)
@@ -147,14 +161,14 @@ def _remove(folder: str) -> None:
 
 
 def _readable(number: int) -> bool:
-    """Whether a read would return immediately."""
+    """Whether a read from a pipe would return immediately."""
     with selectors.DefaultSelector() as selector:
         selector.register(number, selectors.EVENT_READ)
         return bool(selector.select(0))
 
 
 def signal_name(number: int) -> str:
-    """Return the name of a signal, such as SIGKILL."""
+    """Return the name of a signal, such as SIGKILL for 9."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -162,7 +176,7 @@ def signal_name(number: int) -> str:
 
 
 def with_token(token: str) -> Sequence[int]:
-    """Return the processes with a token in their environment, on systems with /proc."""
+    """Return the ids of the processes with a token in their environment; none without /proc."""
     mark = f"{TOKEN}={token}".encode()
     pids = []
     for entry in _processes():
@@ -186,6 +200,7 @@ def tasks_of_user() -> int:
 
 
 def _processes() -> list[str]:
+    """Return the ids of all processes as text; none without /proc."""
     try:
         return [name for name in os.listdir("/proc") if name.isdigit()]
     except OSError:

@@ -1,4 +1,4 @@
-"""Running a program on files of arrays, with limits, and reading the arrays that it writes."""
+"""Run a program on files of arrays, with limits, and read the arrays that it writes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from convalg.errors import FileError
 from convalg.files import regular_bytes
 
 SHELL = Path("/bin/sh")
-# The limits of a program, set by builtins of the shell before it replaces itself by the program; a
-# limit that the shell does not support is skipped. The program and its arguments are passed as
+# Builtins of the shell set the limits of a program before the shell replaces itself by the program.
+# A limit that the shell does not support is skipped. The program and its arguments are passed as
 # positional parameters, which the shell never parses.
 LIMITS = (
     'ulimit -c 0 2>/dev/null; ulimit -f "$1" 2>/dev/null; '
@@ -40,11 +40,17 @@ def run_program(
 ) -> tuple[int, str]:
     """Return the exit status of a program and the end of its output.
 
-    It runs in the folder, in its own session, all of whose processes are ended.
+    The program runs in a folder, in a session of its own, all of whose processes are ended with it.
+
+    Args:
+        command: the program and its arguments.
+        folder: the working directory and the folder for temporary files.
+        timeout: the most seconds that the program may run.
+        memory: the most bytes of address space, or None for no limit.
 
     Raises:
-        TimeoutError: when it does not end in time.
-        LimitError: when it has too many processes or prints too much.
+        TimeoutError: when the program does not end in time.
+        LimitError: when the program has too many processes or prints too much.
         FileNotFoundError: when the program does not exist.
     """
     token = secrets.token_hex(16)
@@ -79,12 +85,12 @@ def run_program(
 
 
 def array_of(path: Path) -> Array:
-    """Return the array of a `.npy` file that a program wrote.
+    """Return the array in a `.npy` file that a program wrote, of any shape and type of numbers.
 
     The size is checked before memory is allocated, and nothing in the file is unpickled.
 
     Raises:
-        FileError: when it is not such a file.
+        FileError: when the file is not a complete `.npy` file of numbers.
     """
     data = regular_bytes(path, MOST_FILE)
     stream = io.BytesIO(data)
@@ -97,13 +103,14 @@ def array_of(path: Path) -> Array:
         )
         shape, in_columns, dtype = read(stream)
     except (ValueError, RecursionError) as error:
-        raise FileError(f"{path.name} does not contain an array ({error})") from None
+        raise FileError(f"{path.name} must be a .npy file of one array ({error})") from None
     count, left = math.prod(shape), len(data) - stream.tell()
     if dtype.hasobject or dtype.itemsize == 0 or any(n < 0 for n in shape):
-        raise FileError(f"{path.name} contains objects or text of {dtype}, not numbers")
+        raise FileError(f"{path.name} must contain numbers, not objects or text of dtype {dtype}")
     if count * dtype.itemsize > left:
         raise FileError(
-            f"{path.name} declares {count:,} numbers of {dtype}, but contains {left:,} bytes"
+            f"{path.name} must contain {count:,} numbers of {dtype}, but it has only "
+            f"{left:,} bytes: write the file completely"
         )
     flat = np.frombuffer(data, dtype=dtype, count=count, offset=stream.tell())
     return flat.reshape(shape, order="F" if in_columns else "C").copy()

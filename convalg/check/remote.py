@@ -1,15 +1,15 @@
-"""A function in a user file, called in a separate process with limits.
+"""Call a function in a user file in a separate process with limits.
 
 That process only answers calls: it receives arrays and options, and returns arrays or an error.
 The configurations, the correct results and the report stay in this process, so a checked file can
-return anything, but can neither write a report nor read one.
+return any result, but it can neither write nor read a report.
 
-Limited, where the system supports it, are: time in calls, address space, file sizes, processes,
-processor time, printed output, and the size of a result; the working directory is empty and is
-removed afterwards. Not limited: the file has the rights of the user who checks it. It can read
-and write the files of that user, use the network, and end or trace other processes of that user;
-a process of the superuser can raise its limits again. Check untrusted files in a container or as
-a separate user.
+Where the system supports it, limits apply to the time in calls, the address space, the sizes of
+files, the number of processes, the processor time, the printed output, and the size of a result.
+The working directory is empty and is removed afterwards. The file has all rights of the user who
+checks it: it can read and write the files of that user, use the network, and end or trace other
+processes of that user, and a process of the superuser can raise its limits again. Check untrusted
+files in a container or as a separate user.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,9 @@ from convalg.escape import terminal
 START = 120.0
 """Most seconds for Python and convalg to start, before the file is loaded."""
 LONGEST_MESSAGE = 2000
+"""Most characters of a message from the process."""
 
-# Codes that the process may report for a call; all others are determined in this process.
+# The codes that the process may report for a call. This process determines all other codes.
 _CODES = {
     *("", "raises", "wrong-type", "wrong-shape", "mutates-input", "needs-adapter", "hangs"),
     "prints-too-much",
@@ -61,7 +62,7 @@ _REFUSALS = {"raises", "wrong-signature", "no-function"}
 
 
 class EndedError(LimitError):
-    """Raised when the process ended or sent an invalid answer; `final`: without any call."""
+    """Raised when the process ended or sent an invalid answer (`final`: before the first call)."""
 
     def __init__(self, code: str, message: str, *, final: bool = False) -> None:
         super().__init__(code, message)
@@ -77,14 +78,14 @@ class Remote(Candidate):
     def __call__(self, config: Config, p: Problem) -> Outcome:
         """Return the outcome of one call.
 
-        All calls of a configuration go to one process, so that cached results are detected.
+        All calls of a configuration go to the same process, so that cached results are detected.
         """
         arrays = {name: getattr(p, name) for name in self.kind.arrays}
         process = self.processes[hash(config) % len(self.processes)]
         try:
             return process.call(self.kind, arrays, config.options(self.options))
         except LimitError:
-            # End the calls that wait in other threads, too.
+            # Calls that wait in other threads must end too.
             for one in self.processes:
                 one.end()
             raise
@@ -94,11 +95,19 @@ class Remote(Candidate):
 def remote(
     path: Path, function: str, kind: Kind, *, timeout: float, memory: int, count: int = 1
 ) -> Iterator[Remote]:
-    """Yield the function of a file as a candidate; `count` processes share its calls.
+    """Yield the function of a file as a candidate.
+
+    Args:
+        path: the file.
+        function: the name of the function.
+        kind: the kind of function.
+        timeout: the most seconds of each process for loading the file and for all calls.
+        memory: the most bytes of address space of each process.
+        count: the number of processes that share the calls.
 
     Raises:
         EndedError: when the file cannot be loaded or does not have the function.
-        ArgumentError: when `memory` is too little for Python itself.
+        ArgumentError: when `memory` is less than Python itself needs.
     """
     job = {"path": str(path.resolve()), "function": function, "kind": kind.name}
     with contextlib.ExitStack() as stack:
@@ -116,7 +125,7 @@ def remote(
 class Process:
     """A process that loads a file and answers calls, one at a time."""
 
-    def __init__(self, job: dict[str, Any], folder: Path, timeout: float, memory: int) -> None:
+    def __init__(self, job: dict[str, str], folder: Path, timeout: float, memory: int) -> None:
         self._left, self._timeout, self._memory = timeout, timeout, memory
         self._lock, token = threading.Lock(), secrets.token_hex(16)
         self._watch = Watch(token)
@@ -133,12 +142,12 @@ class Process:
             "CPU": int(seconds) if seconds < 2**31 else None,
             "CORE": 0,
         }
-        # -P: files in the working directory must not shadow libraries.
+        # With -P, files in the working directory cannot shadow libraries.
         command = [sys.executable, "-P", "-m", "convalg.check.worker"]
         own = str(Path(__file__).parents[2])
         paths = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
         try:
-            # A new session, so that all processes it starts can be ended with it.
+            # In a new session, all processes that it starts can be ended together with it.
             self._process = subprocess.Popen(
                 [*command, json.dumps({**job, "limits": limits}), str(requests), str(answers)],
                 stdin=subprocess.DEVNULL,
@@ -160,7 +169,7 @@ class Process:
                 os.close(number)
 
     def greeting(self) -> dict[str, Any]:
-        """Return the name and options of the function, once the file is loaded."""
+        """Return the name and the options of the function, as soon as the file is loaded."""
         left, self._left = self._left, START
         try:
             needed = self._received()[0].get("needed")
@@ -169,7 +178,7 @@ class Process:
         if needed:
             raise ArgumentError(
                 f"memory must be at least {int(needed):,} bytes, which Python and its libraries "
-                f"need before a function is loaded, not {self._memory:,}: increase it"
+                f"need before a function is loaded, not {self._memory:,}"
             )
         self._left = left
         table, _ = self._received()
@@ -180,8 +189,8 @@ class Process:
             raise EndedError(table["code"], _message(table), final=True)
         raise EndedError("crashes", "it left no readable answer")
 
-    def call(self, kind: Kind, arrays: dict[str, Array], options: dict[str, Any]) -> Outcome:
-        """Return the outcome of one call. Raises: EndedError when there is none."""
+    def call(self, kind: Kind, arrays: dict[str, Array], options: dict[str, object]) -> Outcome:
+        """Return the outcome of one call. Raises: EndedError when the process does not answer."""
         with self._lock:
             self._send(packed({"options": options}, arrays))
             table, parts = self._received()
@@ -209,6 +218,7 @@ class Process:
                 os.close(number)
 
     def _send(self, message: bytes) -> None:
+        """Write a message to the process, in pieces that it can read."""
         view = memoryview(message)
         while view:
             self._wait(self._requests, selectors.EVENT_WRITE)
@@ -220,12 +230,14 @@ class Process:
                 raise self._gone() from None
 
     def _received(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the table and the arrays of the next message of the process."""
         try:
             return received(self._read)
         except BrokenMessageError:
             raise EndedError("crashes", "it left no readable answer") from None
 
     def _read(self, count: int) -> bytes:
+        """Return the next bytes that the process sends."""
         data = bytearray()
         while len(data) < count:
             self._wait(self._answers, selectors.EVENT_READ)
@@ -243,7 +255,8 @@ class Process:
     def _wait(self, number: int, event: int) -> None:
         """Wait until the process reads or answers, and read its output in the meantime.
 
-        Raises: EndedError when its time is over, LimitError for too many processes or output.
+        Raises: EndedError when its time is over or it has ended, LimitError when it has too many
+        processes or writes too much.
         """
         start = time.monotonic()
         if number < 0:
@@ -267,7 +280,7 @@ class Process:
                     message = f"it did not finish within {self._timeout:g} seconds"
                     raise EndedError("hangs", message)
                 if self._process.poll() is not None and not selector.select(0):
-                    # The process has ended, and everything it wrote has been read.
+                    # The process has ended, and all that it wrote has been read.
                     raise self._gone()
                 self._watch.count(now)
 
@@ -286,6 +299,7 @@ class Process:
         return EndedError("crashes", f"it ended the interpreter with status {status}{tail}")
 
 
-def _message(table: dict[str, Any]) -> str:
+def _message(table: Mapping[str, object]) -> str:
+    """Return the message in a table of the process in printable form, empty if it has none."""
     message = table.get("words")
     return terminal(message if isinstance(message, str) else "", lines=True)[:LONGEST_MESSAGE]

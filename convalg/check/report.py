@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -14,12 +14,22 @@ from convalg.check.problem import Kind, Problem
 from convalg.check.sweep import Config, option_value
 
 SHOWN = 60
-"""Arrays with more entries are shown as their shape."""
+"""Most entries of an array that is printed; of a larger one, only the shape is printed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """A diagnosed mistake: a code, a sentence, and the share of the failures that it explains."""
+    """A diagnosed mistake.
+
+    Attributes:
+        code: the name of the mistake, such as "stride-ignored"; "unknown" if no known mistake fits.
+        message: a description of the mistake in one sentence.
+        confidence: the share of the failures that the mistake explains, from 0 to 1.
+
+    >>> import convalg as ca
+    >>> print(ca.check.Diagnosis("stride-ignored", "the stride is ignored", 1.0))
+    stride-ignored (100%): the stride is ignored
+    """
 
     code: str
     message: str
@@ -32,9 +42,23 @@ class Diagnosis:
 
 @dataclass(frozen=True, eq=False)
 class Failure:
-    """One failing configuration: its arguments, and the expected and actual results.
+    """A failing configuration: the arguments, and the expected and the actual result.
 
-    `index` is the first entry that differs, in `part` of the result ("y", "dx", "dw").
+    Attributes:
+        config: the sizes and options of the call.
+        problem: the arrays and options of the call.
+        code: the kind of failure, such as "wrong-values", "wrong-shape" or "raises".
+        words: a description of the failure in one sentence.
+        part: the part of the result that is wrong ("y", "dx" or "dw"); empty if there is no result.
+        expected: the correct array for this part, or None.
+        got: the array that the function returned for this part, or None.
+        index: the index of the first entry that differs; None if the shapes differ.
+
+    >>> import convalg as ca
+    >>> report = ca.check.average_pool(lambda x, size: x, cases=10)
+    >>> smallest = report.smallest
+    >>> smallest.code, smallest.part, smallest.index
+    ('wrong-shape', 'y', None)
     """
 
     config: Config
@@ -47,16 +71,25 @@ class Failure:
     index: tuple[int, ...] | None = None
 
     def call(self, kind: Kind, options: tuple[str, ...]) -> str:
-        """Return the call that failed as text, with the shapes of its arrays."""
+        """Return the arguments of the call that failed as text, such as "x (1, 1, 3, 3), stride=2".
+
+        Args:
+            kind: the kind of function that was called.
+            options: the names of the options that were passed.
+        """
         return call_text(kind, options, self.config, self.problem)
 
     def inputs(self, kind: Kind) -> dict[str, Array]:
-        """Return the arrays that were passed, by name."""
+        """Return the arrays that were passed, as a dictionary from "x", "w" or "g".
+
+        Args:
+            kind: the kind of function that was called.
+        """
         return {name: getattr(self.problem, name) for name in kind.arrays}
 
 
 def call_text(kind: Kind, options: tuple[str, ...], config: Config, p: Problem) -> str:
-    """Return the arguments of a call as text: the shapes of its arrays, and its options."""
+    """Return the arguments of a call as text, with the shapes of the arrays."""
     arrays = [f"{name} {getattr(p, name).shape}" for name in kind.arrays]
     return ", ".join([*arrays, *(f"{k}={v}" for k, v in config.options(options).items())])
 
@@ -68,12 +101,17 @@ class Report:
     Attributes:
         kind: the kind of function that was checked.
         name: the name of the function.
-        options: the options that were passed to it.
+        options: the names of the options that were passed to the function.
         cases: the number of configurations that were run.
         failures: the failing configurations, the smallest first.
         smallest: the smallest failure that could be found, or None.
         diagnosis: the diagnosed mistakes, the most likely first.
-        notes: further remarks, such as options that the function does not take.
+        notes: further remarks, such as the options that are not parameters of the function.
+
+    >>> import convalg as ca
+    >>> report = ca.check.average_pool(lambda x, size: x, cases=10)
+    >>> report.passed, report.cases, len(report.failures)
+    (False, 10, 8)
     """
 
     kind: Kind
@@ -103,7 +141,16 @@ class Report:
         return html.answer(self.passed, repr(self)) + html.text(self.explain())
 
     def explain(self) -> str:
-        """Return the report as plain text."""
+        """Return the report as plain text: the diagnoses, the smallest failure and the notes.
+
+        >>> import convalg as ca
+        >>> def mine(x, w, stride, padding, dilation, groups):
+        ...     options = {"stride": stride, "padding": padding, "dilation": dilation}
+        ...     return ca.correlation(x.shape[2:], w, groups=groups, **options)(x)
+        >>> print(ca.check.forward(mine, cases=20).explain())
+        mine, checked as a correlation layer
+        All 20 configurations pass.
+        """
         lines = [f"{self.name}, checked as {self.kind.description}"]
         if self.passed:
             lines.append(f"All {self.cases} configurations pass.")
@@ -117,7 +164,7 @@ class Report:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as a dictionary that can be written as JSON."""
+        """Return the report as a dictionary of strings, numbers and lists, for JSON."""
         smallest = self.smallest
         return {
             "name": self.name,
@@ -177,7 +224,10 @@ def _failure_dict(report: Report, failure: Failure) -> dict[str, Any]:
 
 
 def array_text(values: Array) -> str:
-    """Return a small array as nested lists, of integers if possible, a large one as its shape."""
+    """Return an array as text: nested lists (of integers if possible), or the shape if it is large.
+
+    Shape: any.
+    """
     if values.size > SHOWN:
         return f"<array of shape {values.shape}>"
     if np.isfinite(values).all() and (values == np.round(values)).all():
@@ -185,14 +235,14 @@ def array_text(values: Array) -> str:
     return str(np.round(values, 4).tolist())
 
 
-def number_text(value: Any) -> str:
+def number_text(value: SupportsFloat) -> str:
     """Return a number as text, without a fraction if it is an integer."""
     number = float(value)
     return str(int(number)) if number.is_integer() else f"{number:.6g}"
 
 
 def features(kind: Kind, config: Config) -> set[str]:
-    """Return the special features of a configuration, as ends of "fails exactly when ..."."""
+    """Return the special features of a configuration, as ends of "it fails exactly when ..."."""
     strides, taps = config.stride, config.size
     spans = [span(k, d) for k, d in zip(taps, config.dilation, strict=True)]
     left = [

@@ -1,4 +1,4 @@
-"""Running a function on configurations: expected and actual results, and the smallest failure."""
+"""Run a function on configurations: expected and actual results, and the smallest failure."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ STEPS = 300
 """Most configurations that are tried in the search for the smallest failure."""
 
 INPUTS = (0, 1, 2)
-"""Seeds of the inputs that a smaller configuration is tried with: some inputs hide a mistake."""
+"""Seeds of the inputs on which a smaller configuration is run, since some hide a mistake."""
 
 AGAIN = 16
-"""One call in this many is repeated: the result must be the same."""
+"""One configuration in this many is called twice, and both results must be equal."""
 
 ENDLESS = ("hangs", "prints-too-much", "too-many-processes")
-"""Codes after which no further calls are made, since each might take as long."""
+"""Codes after which no further calls are made, since each call might take as long."""
 
 DIFFERENT = 3
-"""A result with fewer distinct numbers may equal that of another call by chance."""
+"""Results with fewer distinct numbers may equal the result of another call by chance."""
 
 STALE, ORDER = "stale-answer", "depends-on-order"
-"""Codes of results that depend on earlier calls."""
+"""Codes for results that depend on earlier calls."""
 
 TIMEOUT = 60.0
-"""Most seconds that a worker may take for a configuration."""
+"""Most seconds that a worker may spend on one configuration."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
 class CheckRun:
-    """The run of one configuration: the expected parts, and the outcome."""
+    """The run of one configuration: the expected parts, the outcome, and the wrong parts."""
 
     config: Config
     problem: Problem
@@ -55,12 +55,12 @@ class CheckRun:
 
     @property
     def fails(self) -> bool:
-        """Whether the result is wrong, or there is another finding."""
+        """Whether the result is wrong, or the call led to another finding."""
         return bool(self.wrong or self.outcome.code)
 
 
 def run(tested: Candidate, config: Config, number: int, *, again: bool = False) -> CheckRun:
-    """Run one configuration; with `again` twice, since both results must be equal."""
+    """Return the run of one configuration, which is called twice if `again` is true."""
     return judged(tested, config, problem(tested.kind, config, number), again=again)
 
 
@@ -74,9 +74,9 @@ class SweepOptions(TypedDict, total=False):
         jobs: the number of joblib workers that share the configurations, on this machine (-1 for
             all cores) or on the backend of `joblib.parallel_config`, such as a Dask or Ray
             cluster; the report is the same as without workers.
-        timeout: most seconds that a worker may take for a configuration, or None for no limit. A
-            configuration without a result in time, or on which a worker dies, ends the sweep and
-            is reported.
+        timeout: the most seconds that a worker may spend on one configuration, or None for no
+            limit. A configuration on which a worker takes longer, or dies, ends the sweep and is
+            reported.
     """
 
     dims: int
@@ -88,7 +88,7 @@ class SweepOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Sweep:
-    """The way in which the configurations of a check are run: progress, workers and time limit."""
+    """How the configurations of a check are run: progress, workers and time limit."""
 
     progress: Progress | None = None
     jobs: int | None = None
@@ -100,7 +100,7 @@ class Sweep:
             a_function(self.progress, 2, "progress must be a function f(done, cases)")
 
     def runs(self, tested: Candidate, configs: Sequence[Config]) -> list[CheckRun]:
-        """Return the runs of all configurations, up to one that hangs or ends its worker."""
+        """Return the run of each configuration, up to one that hangs or ends its worker."""
         runs: list[CheckRun] = []
         chosen = covering(tested.kind, tuple(configs), OPTIONS)
         turns = {number: turn for turn, number in enumerate(chosen)}
@@ -124,7 +124,7 @@ class Sweep:
     def _once_more(
         self, tested: Candidate, runs: list[CheckRun], turns: dict[int, int]
     ) -> list[CheckRun]:
-        """Return the runs, with some configurations called again after all others."""
+        """Return the runs after the configurations at `turns` were called once more at the end."""
         chosen = [number for number in turns if not runs[number].fails]
         again = each(
             partial(_after_others, tested),
@@ -142,12 +142,12 @@ class Sweep:
 
 
 def _is_last(one: CheckRun) -> bool:
-    """Whether no further calls are made, since each might take as long."""
+    """Whether no further calls are made, since each call might take as long."""
     return one.outcome.code in ENDLESS or one.outcome.lost
 
 
 def _numbered(tested: Candidate, numbered: tuple[int, Config, int | None]) -> CheckRun:
-    """Return the run of a configuration, also called with other numbers if it has a turn."""
+    """Return the run of a configuration, called with other numbers too if it has a turn."""
     number, config, turn = numbered
     # Streams are replaced once for all calls of a configuration.
     with quietly():
@@ -159,12 +159,13 @@ def _numbered(tested: Candidate, numbered: tuple[int, Config, int | None]) -> Ch
 
 
 def _with_other_numbers(tested: Candidate, first: CheckRun, turn: int) -> CheckRun:
+    """Return the run of the same configuration with other numbers in its arrays."""
     changed, right = other_numbers(tested.kind, first.config, first.problem, first.expected, turn)
     return judged(tested, first.config, changed, right)
 
 
 def as_stale(first: CheckRun, second: CheckRun) -> CheckRun:
-    """Return the second run, marked as stale if its wrong result is that of the first."""
+    """Return the second run, marked as stale if its wrong result equals the result of the first."""
     if not second.wrong or second.outcome.code:
         return second
     same = all(
@@ -175,6 +176,7 @@ def as_stale(first: CheckRun, second: CheckRun) -> CheckRun:
 
 
 def _stale(one: CheckRun, message: str = "") -> CheckRun:
+    """Return a run marked as one that returned the result of an earlier call."""
     message = message or (
         "called again with other numbers in arrays of the same shapes, it returns the result for "
         "the earlier numbers"
@@ -183,10 +185,10 @@ def _stale(one: CheckRun, message: str = "") -> CheckRun:
 
 
 def with_stale_answers(tested: Candidate, runs: list[CheckRun]) -> list[CheckRun]:
-    """Return the runs, with wrong results that equal those of earlier calls marked as stale.
+    """Return the runs, with wrong results that equal the result of an earlier call marked stale.
 
-    A result with few distinct numbers may equal an earlier one by chance, for example if it is
-    clipped: such results are not sufficient for the mark.
+    A result with few distinct numbers, such as a clipped one, may equal an earlier result by
+    chance, so such results are not marked.
     """
     if not any(one.fails for one in runs):
         return runs
@@ -218,7 +220,7 @@ def with_stale_answers(tested: Candidate, runs: list[CheckRun]) -> list[CheckRun
 
 
 def _keys(one: CheckRun) -> list[tuple[Any, ...]]:
-    """Return the parts of a result as keys; none if one could equal another's by chance."""
+    """Return the parts of a result as keys; none if a part could equal another result by chance."""
     parts = one.outcome.parts
     if any(len(np.unique(value)) < DIFFERENT for value in parts.values()):
         return []
@@ -226,7 +228,7 @@ def _keys(one: CheckRun) -> list[tuple[Any, ...]]:
 
 
 def _after_others(tested: Candidate, numbered: tuple[CheckRun, int]) -> CheckRun:
-    """Repeat a correct run, with other numbers, after all other calls."""
+    """Call a correct configuration with other numbers after all others, and return its run."""
     one, turn = numbered
     with quietly():
         later = _with_other_numbers(tested, one, turn)
@@ -235,7 +237,7 @@ def _after_others(tested: Candidate, numbered: tuple[CheckRun, int]) -> CheckRun
         named = as_stale(one, later)
         if named.outcome.code:
             return named
-        # Distinguish a mistake for these numbers from an effect of the calls in between.
+        # The failure is a mistake for these numbers, or an effect of the calls in between.
         same = judged(tested, one.config, one.problem, one.expected)
     if not same.fails:
         return later
@@ -248,7 +250,7 @@ def _after_others(tested: Candidate, numbered: tuple[CheckRun, int]) -> CheckRun
 def _lost(
     tested: Candidate, timeout: float | None, number: int, config: Config, error: Exception
 ) -> CheckRun:
-    """Return the run of a configuration on which a worker took too long, or died."""
+    """Return the run of a configuration on which a worker took too long or died."""
     if timed_out(error):
         code = "hangs"
         message = (
@@ -269,14 +271,17 @@ def judged(
     *,
     again: bool = False,
 ) -> CheckRun:
-    """Call a function on a problem, and compare its result with the expected one."""
+    """Return the run of a function on a problem, with its result compared with the expected one.
+
+    `right`: the expected parts, computed if they are not passed. `again`: call the function twice.
+    """
     if right is None:
         expected = {part: answer(step, p) for part, step in tested.kind.parts.items()}
         right = {part: value for part, value in expected.items() if value is not None}
     outcome = tested(config, p)
     wrong = _wrong_parts(right, outcome)
     if (again or wrong) and not outcome.code:
-        # A wrong result may be random.
+        # A wrong result may be random, so it is computed a second time.
         outcome = _compared(outcome, tested(config, p))
     if not outcome.code and any(np.isnan(value).any() for value in outcome.parts.values()):
         outcome = replace(outcome, code="not-a-number", message="the result contains NaN")
@@ -292,7 +297,7 @@ def _wrong_parts(right: dict[str, Array], outcome: Outcome) -> tuple[str, ...]:
 
 
 def _compared(first: Outcome, second: Outcome) -> Outcome:
-    """Return the first outcome, or the finding that a second call gives a different result."""
+    """Return the first outcome, or the finding that a second call returned a different result."""
     for part, value in first.parts.items():
         other = second.parts.get(part)
         if other is None or not np.array_equal(other, value, equal_nan=True):
@@ -302,12 +307,15 @@ def _compared(first: Outcome, second: Outcome) -> Outcome:
 
 
 def is_wrong(got: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether a result differs from the expected one, in shape or values."""
+    """Whether a result differs from the expected one in its shape or its values."""
     return got.shape != expected.shape or differs(got, expected) is not None
 
 
 def without_refusals(runs: list[CheckRun], tested: Candidate) -> tuple[list[CheckRun], list[str]]:
-    """Drop the calls that a function refuses because it takes an option only as an int."""
+    """Return the runs without those that a function refused because an option was a tuple.
+
+    The second value is a list with a note that names these options, or an empty list.
+    """
 
     def tuples(one: CheckRun) -> set[str]:
         options = one.config.options(tested.options)
@@ -331,7 +339,7 @@ def without_refusals(runs: list[CheckRun], tested: Candidate) -> tuple[list[Chec
 
 
 def failure_of(run: CheckRun) -> Failure:
-    """Return the failure that a wrong run shows."""
+    """Return the failure of a run that fails."""
     outcome = run.outcome
     if not run.wrong:
         return Failure(run.config, run.problem, outcome.code, outcome.message)
@@ -356,7 +364,7 @@ def failure_of(run: CheckRun) -> Failure:
 
 
 def smallest(tested: Candidate, failing: list[CheckRun]) -> Failure:
-    """Return the smallest failure that is reached by simplifying step by step."""
+    """Return the smallest failure that is reached by simplifying a configuration in steps."""
     best = min(failing, key=lambda one: one.config.work)
     if best.outcome.code in ENDLESS:
         return failure_of(best)
@@ -376,9 +384,9 @@ def smallest(tested: Candidate, failing: list[CheckRun]) -> Failure:
 
 
 def shown(tested: Candidate, config: Config, code: str = "") -> CheckRun | None:
-    """Return a run of a configuration that fails in the same way, or None."""
+    """Return a run of a configuration that fails with the given code, or None."""
     if code == ORDER:
-        # This mistake needs the calls in between to show.
+        # This mistake shows only after calls with other configurations.
         return None
     before: list[Outcome] = []
     for number in INPUTS:

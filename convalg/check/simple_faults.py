@@ -1,44 +1,42 @@
-"""Simple faults: a result that is a multiple of the correct one, or off by a constant.
+"""Detect simple faults: a result that is a multiple of the correct result, or off by a constant.
 
-They can be detected without trying known mistakes, so they are checked first.
+Simple faults are checked before known mistakes, since they need no comparison with any of them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from convalg.arrays import Array
-from convalg.check.candidate import TOLERANCE, Candidate, Outcome
-from convalg.check.problem import Problem
+from convalg.check.candidate import TOLERANCE, Candidate
+from convalg.check.problem import Problem, with_array
 from convalg.check.report import Diagnosis, number_text
 from convalg.check.run import CheckRun
 from convalg.check.sweep import Config, problem
 
 SHOWING = 3
-"""Results with several entries that must agree before a varying factor is accepted."""
+"""Least number of results with several entries that must agree with a varying factor."""
 BELOW_KNOWN, LAST = 0.985, 0.9
-"""Confidence below that of a matching known mistake, and below that of a condition too."""
+"""Confidences below the one of a matching known mistake, and below the one of a condition."""
 NEARLY = 0.01
-"""Loss of half precision, relative to the largest number; errors in integers are larger."""
+"""Largest error of half precision, relative to the largest number; mistakes are larger."""
 LOOKED_AT = 4
-"""Configurations on which a function is tested for linearity."""
+"""Number of configurations on which a function is tested for linearity."""
 ROUNDING = 10 * TOLERANCE
-"""Loss of sums in single precision, relative to the largest number."""
+"""Largest error of sums in single precision, relative to the largest number."""
 
 
 def simple_fault(part: str, wrong: list[CheckRun], right: list[CheckRun]) -> Diagnosis | None:
-    """Return the simple fault of one part of the results, if there is one."""
+    """Return the diagnosis of a simple fault in one part of the results, or None."""
     pairs = [(run.outcome.parts[part], run.expected[part]) for run in wrong]
     if not pairs:
         return None
     if all(map(_is_cut_to_nothing, wrong, [part] * len(wrong))):
         message = (
-            "the result is empty when the padding is 0: x[p:-p] is empty for p = 0; use "
+            "the result is empty when the padding is 0, since x[p:-p] is empty for p = 0: use "
             "x[p : p + n]"
         )
         return Diagnosis("empty-without-padding", message, 1.0)
@@ -53,7 +51,7 @@ def simple_fault(part: str, wrong: list[CheckRun], right: list[CheckRun]) -> Dia
 
 
 def _is_cut_to_nothing(run: CheckRun, part: str) -> bool:
-    """Whether a result is empty along axes without padding, and only along those."""
+    """Whether a result is empty along some axes without padding and along no other axis."""
     got, expected = run.outcome.parts[part], run.expected[part]
     if got.ndim != expected.ndim or got.size or not expected.size:
         return False
@@ -66,7 +64,7 @@ def _is_cut_to_nothing(run: CheckRun, part: str) -> bool:
 def _factor(
     pairs: list[tuple[Array, Array]], wrong: list[CheckRun], right: list[CheckRun], part: str
 ) -> Diagnosis | None:
-    """Return the diagnosis of a factor by which all results are multiplied."""
+    """Return the diagnosis of a factor by which all results are multiplied, or None."""
     factors = []
     for got, expected in pairs:
         if not expected.any() or not np.isfinite(got).all():
@@ -82,13 +80,13 @@ def _factor(
     if np.allclose(factors, first) and (several or len(pairs) >= SHOWING):
         share = len(wrong) / (len(wrong) + len(telling))
         if len({run.config.size for run in wrong}) == 1:
-            # If there is only one layer, a number that depends on it looks constant too.
+            # If all runs are of one kernel size, a factor that depends on it looks constant too.
             share *= BELOW_KNOWN
         if first == 0:
             return Diagnosis("all-zero", "every entry is zero", share)
         if math.isclose(first, -1):
             return Diagnosis("wrong-sign", "every entry has the wrong sign", share)
-        return Diagnosis("scaled", f"every entry is {_times(first)} the correct one", share)
+        return Diagnosis("scaled", f"every entry is {_times(first)} the correct entry", share)
     if several < SHOWING:
         return None
     for name, number in QUANTITIES.items():
@@ -100,13 +98,14 @@ def _factor(
         if np.allclose(factors, numbers):
             return Diagnosis("scaled", f"the result is multiplied by {name}", BELOW_KNOWN)
     message = (
-        f"every entry is a multiple of the correct one, by a factor that changes from call to "
-        f"call ({_times(first)} the correct one in the smallest case)"
+        f"every entry is a multiple of the correct entry, by a factor that changes from call to "
+        f"call ({_times(first)} the correct entry in the smallest case)"
     )
     return Diagnosis("scaled", message, LAST)
 
 
 def _times(factor: float) -> str:
+    """Return a factor as text before "the correct entry", such as "1/3 of" or "2 times"."""
     inverse = 1 / factor if factor else 0.0
     if abs(factor) < 1 and math.isclose(inverse, round(inverse), rel_tol=1e-6):
         return f"1/{round(inverse)} of" if inverse > 0 else f"-1/{-round(inverse)} of"
@@ -114,10 +113,12 @@ def _times(factor: float) -> str:
 
 
 def _taps(p: Problem) -> int:
+    """Return the number of taps of the kernel or the window."""
     return math.prod(p.size if p.w is None else p.w.shape[2:])
 
 
 def _positions(p: Problem) -> int:
+    """Return the number of spatial positions of g, or 1 without g."""
     return 1 if p.g is None else math.prod(p.g.shape[2:])
 
 
@@ -139,22 +140,22 @@ QUANTITIES: dict[str, Callable[[Problem], int]] = {
     "the stride (of all axes together)": lambda p: math.prod(p.stride),
     "the dilation (of all axes together)": lambda p: math.prod(p.dilation or (1,)),
 }
-"""Numbers of a call by which a sum may be divided."""
+"""The quantities of a call by which a sum may be divided, by their names."""
 
 
 def _offset(pairs: list[tuple[Array, Array]], right: list[CheckRun]) -> Diagnosis | None:
-    """Return the diagnosis of a constant that is added to all results, or to each channel."""
+    """Return the diagnosis of a constant added to all results or to each channel, or None."""
     if not all(np.isfinite(got).all() and got.size for got, _ in pairs):
         return None
     differences = [got - expected for got, expected in pairs]
     first = float(differences[0].ravel()[0])
-    # Correct results have nothing added.
+    # No constant is added to a correct result.
     share = len(pairs) / (len(pairs) + len(right))
     if all(_close(got, expected + first) for got, expected in pairs):
         message = f"{number_text(round(first, 9))} is added to every entry"
         return Diagnosis("constant-added", message, share)
     for message, parts in (
-        ("one number is added to every entry", [d.reshape(1, -1) for d in differences]),
+        ("the same number is added to every entry", [d.reshape(1, -1) for d in differences]),
         (
             "a number is added to each channel, or missing from it (a bias)",
             list(map(_by_channel, differences)),
@@ -167,7 +168,7 @@ def _offset(pairs: list[tuple[Array, Array]], right: list[CheckRun]) -> Diagnosi
 
 
 def _clipped(pairs: list[tuple[Array, Array]], p: Problem) -> Diagnosis | None:
-    """Return the diagnosis of results that are clipped from below or above."""
+    """Return the diagnosis of results that are clipped from below or above, or None."""
     limits = np.concatenate([got[~_alike(got, expected)] for got, expected in pairs])
     if not len(limits) or not (limits == limits[0]).all():
         return None
@@ -180,13 +181,13 @@ def _clipped(pairs: list[tuple[Array, Array]], p: Problem) -> Diagnosis | None:
                 f"entries {side} {number_text(limit)} become {number_text(limit)} (an "
                 f"activation, or an initial value)"
             )
-            # A maximum that starts from 0 is a known mistake.
+            # A maximum that starts from 0 is a known mistake, which has a higher confidence.
             return Diagnosis("clipped", message, BELOW_KNOWN if p.w is None else 1.0)
     return None
 
 
 def _imprecise(pairs: list[tuple[Array, Array]]) -> Diagnosis | None:
-    """Return the diagnosis of a loss of precision: all entries are nearly correct."""
+    """Return the diagnosis of a loss of precision if all entries are nearly correct, or None."""
     losses = [
         float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1.0))
         for got, expected in pairs
@@ -201,6 +202,7 @@ def _imprecise(pairs: list[tuple[Array, Array]]) -> Diagnosis | None:
 
 
 def _alike(got: Array, expected: Array) -> Array:
+    """Mark the entries that are equal up to rounding."""
     scale = max(1.0, float(np.abs(expected).max(initial=0)))
     with np.errstate(invalid="ignore"):
         alike: Array = np.abs(got - expected) <= TOLERANCE * scale
@@ -208,17 +210,20 @@ def _alike(got: Array, expected: Array) -> Array:
 
 
 def _by_channel(array: Array) -> Array:
+    """Return the entries as one row for each channel."""
     return array.swapaxes(0, 1).reshape(array.shape[1], -1)
 
 
 def _close(got: Array, expected: Array) -> bool:
+    """Whether all entries are equal up to rounding."""
     return bool(_alike(got, expected).all())
 
 
 def nonlinearity(tested: Candidate, configs: list[Config], part: str) -> str:
     """Describe two inputs whose results violate linearity; empty if none are found.
 
-    A layer is linear in x, a gradient in g; a max pooling is not linear.
+    A layer is linear in x, and a gradient is linear in g. A max pooling is not linear, so it is not
+    tested.
     """
     if tested.kind.name == "max_pool":
         return ""
@@ -241,11 +246,11 @@ FREE_OF = {
     ("transposed_backward", "dw"): "w",
     ("average_pool_backward", "dx"): "x",
 }
-"""The array that the gradient of a linear map does not depend on."""
+"""The array on which a gradient of a linear map must not depend, by the check and the part."""
 
 
 def dependence(tested: Candidate, configs: list[Config], part: str) -> str:
-    """Describe a gradient that changes with an array that it must not depend on."""
+    """Describe a gradient that changes with an array on which it must not depend; else empty."""
     name = FREE_OF.get((tested.kind.name, part))
     if name is None:
         return ""
@@ -260,8 +265,8 @@ def dependence(tested: Candidate, configs: list[Config], part: str) -> str:
         if len(wrong):
             index = tuple(int(k) for k in wrong[0])
             return (
-                f"it changes with {name}, but must not depend on it: {part}{list(index)} is "
-                f"{number_text(one[index])} or {number_text(other[index])} for different {name}"
+                f"it changes with {name}, but it must not depend on {name}: {part}{list(index)} is "
+                f"{number_text(one[index])} or {number_text(other[index])} for two values of {name}"
             )
     return ""
 
@@ -276,7 +281,7 @@ def _unequal(
     second: Array,
     zero: Array | None,
 ) -> str:
-    """Describe an entry where f(a + b) + f(0) is not f(a) + f(b)."""
+    """Describe an entry at which f(a + b) + f(0) is not f(a) + f(b); empty if none is found."""
     inputs = (first + second, first, second)
     both, one, other = (_part_for(tested, config, p, part, source, given) for given in inputs)
     if both is None or one is None or other is None or zero is None:
@@ -300,8 +305,7 @@ def _unequal(
 def _part_for(
     tested: Candidate, config: Config, p: Problem, part: str, source: str, array: Array
 ) -> Array | None:
-    """Return one part of the result for another array, or None if it is not finite."""
-    changes: dict[str, Any] = {source: array}
-    outcome: Outcome = tested(config, replace(p, **changes))
+    """Return one part of the result for another array, or None if the result is not finite."""
+    outcome = tested(config, with_array(p, source, array))
     result = outcome.parts.get(part)
     return result if result is not None and np.isfinite(result).all() else None

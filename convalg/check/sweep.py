@@ -1,8 +1,9 @@
 """The configurations on which a function is checked, from the smallest to the largest.
 
-They are drawn from a fixed seed: non-square sizes, different numbers of channels, groups,
-strides larger than the kernel and strides that do not divide evenly, dilation with stride,
-options that differ between axes, batches, kernels as large as the input, and single taps.
+Configurations are drawn from a fixed seed. They have non-square sizes, different numbers of
+channels, groups, strides larger than the kernel and strides that do not divide evenly, dilation
+with stride, options that differ between axes, batches, kernels as large as the input, and single
+taps.
 """
 
 from __future__ import annotations
@@ -16,19 +17,24 @@ from typing import Any
 import numpy as np
 
 from convalg.arrays import Array
-from convalg.check.problem import KINDS, Kind, Problem, answer
+from convalg.check.problem import KINDS, Kind, Problem, answer, with_array
 from convalg.errors import ArgumentError
 from convalg.size import as_size
 
 SEED = 20250101
+"""Seed of all random numbers of a check."""
 CASES = 160
 """Default number of configurations of a check."""
 MOST_CASES = 10_000
+"""Largest number of configurations of a check."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The sizes and options of one call: options per axis, channels of the called layer."""
+    """The sizes and options of one call, the options per axis.
+
+    `shape`: the spatial sizes of the input. `size`: the sizes of the kernel or the window.
+    """
 
     shape: tuple[int, ...]
     size: tuple[int, ...]
@@ -45,26 +51,26 @@ class Config:
 
     @property
     def work(self) -> tuple[int, int]:
-        """The size of a case as a sort key: numbers involved, then distance from the defaults."""
+        """A sort key: the count of numbers in the arrays, then the distance from the defaults."""
         numbers = self.batch * self.in_channels * math.prod(self.shape)
         numbers += self.in_channels * self.out_channels * math.prod(self.size)
         steps = sum(map(sum, (self.stride, self.padding, self.dilation, self.output_padding)))
         return numbers, steps + self.groups + self.ceil_mode + (not self.count_include_pad)
 
-    def options(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Return the options as they are passed: an int if equal on all axes, else a tuple."""
+    def options(self, names: tuple[str, ...]) -> dict[str, object]:
+        """Return options as a call passes them: an int if equal on all axes, else a tuple."""
         return {name: option_value(getattr(self, name)) for name in names}
 
 
-def option_value(value: object) -> Any:
-    """Return an option with equal values on all axes as a single value."""
+def option_value(value: object) -> object:
+    """Return the single value of an option that is equal on all axes, else the option."""
     if isinstance(value, tuple):
         return value[0] if len(set(value)) == 1 else value
     return value
 
 
 def counts(dims: object, cases: object) -> tuple[int, int]:
-    """Return checked numbers of spatial axes and of configurations.
+    """Return the numbers of spatial axes and of configurations as checked integers.
 
     Raises: ArgumentError for numbers out of range, KindError for another type.
     """
@@ -78,9 +84,9 @@ def counts(dims: object, cases: object) -> tuple[int, int]:
 
 @lru_cache(maxsize=32)
 def configurations(kind: Kind, dims: int, names: tuple[str, ...], count: int) -> tuple[Config, ...]:
-    """Return `count` different configurations, the smallest first.
+    """Return at most `count` different configurations, the smallest first.
 
-    Options other than `names` keep their defaults.
+    Options that are not in `names` keep their defaults.
     """
     random = np.random.default_rng(SEED)
     configs: dict[Config, None] = {}
@@ -94,7 +100,7 @@ def configurations(kind: Kind, dims: int, names: tuple[str, ...], count: int) ->
 
 
 def _drawn(random: np.random.Generator, kind: Kind, dims: int) -> Config:
-    """Draw one configuration, such that each kind of difficulty is frequent enough."""
+    """Draw a configuration, from a distribution in which each kind of difficulty is frequent."""
     pooling = "size" in kind.options
     choose = random.choice
     shape = tuple(int(n) for n in random.integers(1, 8, dims))
@@ -107,7 +113,7 @@ def _drawn(random: np.random.Generator, kind: Kind, dims: int) -> Config:
     dilation = _axes(random, (1, 1, 1, 2, 3), dims)
     padding = _axes(random, (0, 0, 1, 1, 2), dims)
     if pooling:
-        # A window entirely in the padding has no largest sample.
+        # A window that is entirely in the padding has no largest sample.
         padding = tuple(min(p, k // 2) for p, k in zip(padding, size, strict=True))
         if random.random() < 0.3:
             stride = size
@@ -136,13 +142,13 @@ def _drawn(random: np.random.Generator, kind: Kind, dims: int) -> Config:
 
 
 def _axes(random: np.random.Generator, values: tuple[int, ...], dims: int) -> tuple[int, ...]:
-    """Draw one value for each axis; with probability 1/2 the same on all."""
+    """Draw a value for each axis; with probability 1/2, the same value for all axes."""
     drawn = tuple(int(v) for v in random.choice(values, dims))
     return (drawn[0],) * dims if random.random() < 0.5 else drawn
 
 
 def _limited(config: Config, names: tuple[str, ...]) -> Config:
-    """Return the configuration with defaults for the options that a function does not have."""
+    """Return a configuration with defaults for the options that are not in `names`."""
     dims = len(config.shape)
     ones, zeros = (1,) * dims, (0,) * dims
     usual: dict[str, Any] = {
@@ -172,17 +178,17 @@ def exists(kind: Kind, config: Config) -> bool:
         p > k // 2 for p, k in zip(config.padding, config.size, strict=True)
     ):
         return False
-    # avg_pool3d of PyTorch, unlike avg_pool1d and 2d, needs an input of at least the window size.
+    # PyTorch's avg_pool3d, unlike avg_pool1d and avg_pool2d, needs an input as large as the window.
     wants_more = kind.name.startswith("average_pool") and len(config.shape) == 3
     if wants_more and any(n < k for n, k in zip(config.shape, config.size, strict=True)):
         return False
     output = output_of(kind, config)
-    # A window entirely in the padding has no largest sample that could receive a gradient.
+    # A window that is entirely in the padding has no sample that could receive a gradient.
     return output is not None and bool(np.isfinite(output).all())
 
 
 def output_of(kind: Kind, config: Config, number: int = 0) -> Array | None:
-    """Return the output for one set of inputs of a configuration, or None if there is none."""
+    """Return the output of a configuration for the inputs of a number, or None if none exists."""
     forward = {"backward": "forward"}.get(kind.name, kind.name.removesuffix("_backward"))
     part = next(iter(KINDS[forward].parts.values()))
     return answer(part, _inputs(kind, config, number))
@@ -191,7 +197,8 @@ def output_of(kind: Kind, config: Config, number: int = 0) -> Array | None:
 def problem(kind: Kind, config: Config, number: int = 0) -> Problem:
     """Return the problem of a configuration, with small integers determined by `number`.
 
-    Inputs of poolings have negative samples and ties; kernels have no zeros, so every tap counts.
+    Inputs of poolings have negative samples and ties. Kernels have no zeros, so that every tap
+    counts.
     """
     p = _inputs(kind, config, number)
     if "g" not in kind.arrays:
@@ -202,23 +209,25 @@ def problem(kind: Kind, config: Config, number: int = 0) -> Problem:
 
 @lru_cache(maxsize=4096)
 def _output_shape(kind: Kind, config: Config) -> tuple[int, ...]:
+    """Return the shape of the output of a configuration that exists."""
     output = output_of(kind, config)
-    assert output is not None
+    if output is None:
+        raise ValueError(f"config must be one of a layer that exists, not {config}")
     return output.shape
 
 
 FACTORS = {"x": 3.0, "w": -3.0, "g": 2.0}
-"""Factors for a second set of numbers; at odd turns they are larger by one. That of x is positive
-for max pooling; none is -1, which an absolute value would hide."""
+"""Factors for a second set of numbers, larger by one at odd turns. The factor of x is positive for
+max pooling. No factor is -1, whose effect an absolute value would hide."""
 
 OTHER = 10**6
-"""Offset of the seed of numbers that are drawn again."""
+"""Offset of the seed for numbers that are drawn again."""
 
 ANEW = 8
 """One turn in this many draws all arrays again."""
 
 OPTIONS = tuple(name for name in Config.__dataclass_fields__ if name != "shape")
-"""Options for which a function may be wrong at a single value."""
+"""Sizes and options of which a single value may reveal that a function is wrong."""
 
 REDRAWN = 8
 """Most attempts to draw numbers with a non-zero result."""
@@ -228,11 +237,11 @@ REDRAWN = 8
 def covering(kind: Kind, configs: tuple[Config, ...], names: tuple[str, ...]) -> tuple[int, ...]:
     """Return indices of configurations that together have every value of the named options.
 
-    A function that caches its results for one kernel size or one stride only is detected by
-    them. Configurations in which every window is in the padding are left out, since their
-    results are all zero.
+    They detect a function that caches its results for a single kernel size or stride.
+    Configurations in which every window is in the padding are left out, since their results are
+    all zero.
     """
-    seen: set[tuple[str, Any]] = set()
+    seen: set[tuple[str, object]] = set()
     indices = []
     for number, config in enumerate(configs):
         values = {(name, getattr(config, name)) for name in names}
@@ -244,7 +253,7 @@ def covering(kind: Kind, configs: tuple[Config, ...], names: tuple[str, ...]) ->
 
 @lru_cache(maxsize=4096)
 def _is_seen(kind: Kind, config: Config) -> bool:
-    """Whether some window of a configuration reads a sample (the output is not always zero)."""
+    """Whether a window of a configuration reads a sample, so that the output is not always zero."""
     return any(np.any(output_of(kind, config, number)) for number in range(REDRAWN))
 
 
@@ -253,11 +262,11 @@ def other_numbers(
 ) -> tuple[Problem, dict[str, Array]]:
     """Return a second set of numbers for a configuration, and its correct result.
 
-    In turn one of the arrays is multiplied, and at some turns all are drawn again: a function
-    that caches results by the contents of the other arrays then returns an outdated one. Each
-    result is homogeneous of degree one in every array but its own (dx in w and g, y in x and w;
-    that of max pooling for positive factors), so the second correct result is a multiple of the
-    first. The inputs of a max pooling are always drawn again, since a factor does not move the
+    Each turn multiplies one of the arrays by a factor, and some turns draw all arrays again. A
+    function that caches results by the contents of the other arrays then returns an outdated
+    result. Each result is homogeneous of degree one in every array but its own (dx in w and g, y in
+    x and w; for max pooling, with positive factors), so the second correct result is a multiple of
+    the first. The inputs of a max pooling are always drawn again, since a factor does not move the
     maxima.
     """
     name = kind.arrays[turn % len(kind.arrays)]
@@ -266,7 +275,7 @@ def other_numbers(
     if winners or not changes or turn % ANEW == ANEW - 1:
         return _drawn_anew(kind, config, turn + OTHER)
     factor = FACTORS[name] + turn % 2
-    changed = replace(p, **{name: factor * getattr(p, name)})
+    changed = with_array(p, name, factor * getattr(p, name))
     return changed, {
         part: value if part == f"d{name}" else factor * value for part, value in right.items()
     }
@@ -284,6 +293,7 @@ def _drawn_anew(kind: Kind, config: Config, number: int) -> tuple[Problem, dict[
 
 
 def _inputs(kind: Kind, config: Config, number: int) -> Problem:
+    """Return the problem of a configuration without g."""
     random = np.random.default_rng([SEED, number])
     shape = (config.batch, config.in_channels, *config.shape)
     weights = None
@@ -293,7 +303,7 @@ def _inputs(kind: Kind, config: Config, number: int) -> Problem:
             first, second = second, first
         weights = _nonzero(random, (first, second // config.groups, *config.size))
     if kind.name.startswith("max_pool") and number % 2:
-        # Few values, all negative: there are ties, and padding with zeros changes the result.
+        # With few values, all negative, ties occur, and padding with zeros changes the result.
         x = -(_integers(random, shape, 2) ** 2) - 1.0
     else:
         x = _integers(random, shape, 6)
@@ -312,18 +322,19 @@ def _inputs(kind: Kind, config: Config, number: int) -> Problem:
 
 
 def _integers(random: np.random.Generator, shape: tuple[int, ...], top: int) -> Array:
+    """Draw integers from -top to top, as floats."""
     return random.integers(-top, top + 1, shape).astype(float)
 
 
 def _nonzero(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Draw non-zero weights, all different."""
+    """Draw non-zero integers, all different, as floats."""
     count = math.prod(shape)
     pool = np.array([v for v in range(-max(count, 4), max(count, 4) + 1) if v])
     return random.permutation(pool)[:count].reshape(shape).astype(float)
 
 
 def smaller(config: Config) -> Iterator[Config]:
-    """Yield configurations that are one step simpler, to search for a smaller failure."""
+    """Yield the configurations that are one step simpler, to search for a smaller failure."""
     plainest = {"batch": 1, "in_channels": 1, "out_channels": 1, "groups": 1}
     for name, low in plainest.items():
         value = getattr(config, name)
@@ -348,9 +359,9 @@ def smaller(config: Config) -> Iterator[Config]:
 
 
 def _smaller_together(config: Config) -> Iterator[Config]:
-    """Yield steps in which dependent options change together."""
+    """Yield the configurations in which two dependent options are one step simpler."""
     for size in _reduced(config.size, 1):
-        # A window is at least twice its padding, and the stride often equals the window size.
+        # The padding is at most half the window, and the stride often equals the window size.
         halves = tuple(min(p, k // 2) for p, k in zip(config.padding, size, strict=True))
         shorter = tuple(
             max(n - old + new, 1)
@@ -374,12 +385,12 @@ def _smaller_together(config: Config) -> Iterator[Config]:
 
 
 def _with(config: Config, **options: Any) -> Config:
-    """Return the configuration with options replaced by name."""
+    """Return a configuration with some options replaced by name."""
     return replace(config, **options)
 
 
 def _reduced(values: tuple[int, ...], low: int) -> Iterator[tuple[int, ...]]:
-    """Yield the values with one of them, or all of them, reduced by a step."""
+    """Yield the values with all of them reduced by one, then with one of them reduced."""
     if any(value > low for value in values):
         yield tuple(max(value - 1, low) for value in values)
     for k, value in enumerate(values):

@@ -1,8 +1,8 @@
 """Messages between a check and the process that runs the checked function: JSON and float64 arrays.
 
-The process is not trusted. A message is a length, a JSON table of at most 64 KiB, and the bytes
-of its arrays, whose shapes are in the table: nothing is unpickled, and nothing is allocated before
-its size has been checked.
+The process is not trusted. A message consists of a length, a JSON table of at most 64 KiB, and the
+bytes of the arrays whose shapes the table lists. Nothing is unpickled, and no memory is allocated
+before its size has been checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from convalg.arrays import Array
 LENGTH = struct.Struct("<Q")
 LONGEST_TABLE = 2**16
 MOST_NUMBERS = 2**25
-"""Most numbers in all arrays of a message."""
+"""Most numbers in all arrays of a message together."""
 
 Read = Callable[[int], bytes]
 
@@ -29,9 +29,11 @@ class BrokenMessageError(Exception):
     """Raised when the other side sends an invalid message."""
 
 
-def packed(table: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """Return the bytes of a message.
+def packed(table: Mapping[str, object], arrays: Mapping[str, Array]) -> bytes:
+    """Return the bytes of a message from its table and its arrays (of any shapes).
 
+    >>> import numpy as np
+    >>> from convalg.check.wire import packed
     >>> packed({"a": 1}, {"x": np.zeros(1)})[8:]
     b'{"a": 1, "arrays": {"x": [1]}}\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00'
     """
@@ -42,24 +44,24 @@ def packed(table: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
 
 
 def received(read: Read) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return the table and arrays of a message, whose bytes are read by `read(count)`.
+    """Return the table and the arrays of a message, whose bytes are read by `read(count)`.
 
     Raises: BrokenMessageError for an invalid message.
     """
     (length,) = LENGTH.unpack(read(LENGTH.size))
     if length > LONGEST_TABLE:
-        raise BrokenMessageError(f"the table has {length} bytes, more than {LONGEST_TABLE}")
+        raise BrokenMessageError(f"the table must have at most {LONGEST_TABLE} bytes, not {length}")
     try:
         table = json.loads(read(length).decode("utf-8"))
     except (ValueError, RecursionError):
-        raise BrokenMessageError("the table is not JSON") from None
+        raise BrokenMessageError("the table must be valid JSON") from None
     if not isinstance(table, dict):
-        raise BrokenMessageError("the JSON is not a table")
+        raise BrokenMessageError(f"the JSON must be an object, not a {type(table).__name__}")
     shapes = table.pop("arrays", None)
     if not isinstance(shapes, dict) or not all(map(_is_shape, shapes.values())):
-        raise BrokenMessageError("the table has no valid shapes")
+        raise BrokenMessageError("the table must have the shapes of the arrays under 'arrays'")
     if sum(map(math.prod, shapes.values())) > MOST_NUMBERS:
-        raise BrokenMessageError("the arrays exceed the limit")
+        raise BrokenMessageError(f"the arrays must have at most {MOST_NUMBERS:,} numbers together")
     arrays = {}
     for name, shape in shapes.items():
         data = read(8 * math.prod(shape))

@@ -1,7 +1,7 @@
 """The process that runs a user function: `python -m convalg.check.worker JOB REQUESTS ANSWERS`.
 
-It receives arrays and options and returns the results of the function. The correct results and
-the report stay in the process that started it, see `remote`.
+It receives arrays and options, and returns the results of the function. The correct results and
+the report stay in the process that started it (see `remote`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,14 +19,14 @@ ROOM = 64 * 2**20
 
 
 def main() -> None:
-    """Load the function named on the command line, and answer calls until there are no more."""
+    """Load the function that the command line names, and answer calls until the pipe is closed."""
     job: dict[str, Any] = json.loads(sys.argv[1])
     for number in sys.argv[2:4]:
         # Programs that the function starts must not inherit the pipes.
         os.set_inheritable(int(number), False)
     requests = os.fdopen(int(sys.argv[2]), "rb")
     answers = os.fdopen(int(sys.argv[3]), "wb")
-    # Import before memory is limited, and before the folder of the file is first in sys.path.
+    # Imported before memory is limited, and before the folder of the file is first in sys.path.
     import scipy.fft  # noqa: F401
 
     from convalg.check.candidate import candidate
@@ -33,7 +34,7 @@ def main() -> None:
     from convalg.check.wire import packed, received
     from convalg.errors import ConvalgError, FileError, MissingLibraryError
 
-    needed = _limit(job)
+    needed = _limit(job["limits"])
     _send(answers, packed({"needed": needed}, {}))
     try:
         function = _loaded(Path(job["path"]), job["function"])
@@ -43,7 +44,7 @@ def main() -> None:
         greeting = {"code": "no-function", "words": str(error)}
     except ConvalgError as error:
         greeting = {"code": "wrong-signature", "words": str(error)}
-    # A user file may raise anything while it is loaded: the exception becomes the finding.
+    # A user file may raise any exception while it is loaded, which becomes the finding.
     except (Exception, SystemExit) as error:
         greeting = {"code": "raises", "words": f"the file raises {_exception_text(error)}"[:2000]}
     _send(answers, packed(greeting, {}))
@@ -64,6 +65,7 @@ def main() -> None:
 
 
 def _exception_text(error: BaseException) -> str:
+    """Return the class and the message of an exception."""
     name = type(error).__name__
     try:
         return f"{name}: {error}"
@@ -73,22 +75,24 @@ def _exception_text(error: BaseException) -> str:
 
 
 def _send(stream: BinaryIO, message: bytes) -> None:
+    """Write a message to the pipe at once."""
     stream.write(message)
     stream.flush()
 
 
 def _read(stream: BinaryIO, count: int) -> bytes:
+    """Return the next bytes of the pipe; end the process if it is closed."""
     data = stream.read(count)
     if len(data) < count:
-        # There are no more calls. Not sys.exit, which would run exit handlers of the user code.
+        # No more calls will come. sys.exit would run exit handlers of the user code.
         os._exit(0)
     return data
 
 
-def _limit(job: dict[str, Any]) -> int:
-    """Set the hard limits of this process that the system supports.
+def _limit(limits: Mapping[str, int | None]) -> int:
+    """Set those limits of a job that the system supports, as hard limits of this process.
 
-    Returns: The bytes of memory that would be needed, or 0 if the allowed memory suffices.
+    Returns: the bytes of memory that Python itself needs, or 0 if the allowed memory suffices.
     """
     try:
         import resource
@@ -96,10 +100,10 @@ def _limit(job: dict[str, Any]) -> int:
         return 0
     for name in ("AS", "FSIZE", "NPROC", "CPU", "CORE"):
         number = getattr(resource, f"RLIMIT_{name}", None)
-        if number is None or job["limits"].get(name) is None:
+        limit = limits.get(name)
+        if number is None or limit is None:
             continue
         most = resource.getrlimit(number)[1]
-        limit = job["limits"][name]
         limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
         if name == "AS" and _in_use() + ROOM > limit:
             return _in_use() + ROOM
@@ -108,7 +112,7 @@ def _limit(job: dict[str, Any]) -> int:
 
 
 def _in_use() -> int:
-    """Return the bytes of address space of this process, 0 where they are not available."""
+    """Return the bytes of address space of this process, or 0 where /proc is not available."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
     except OSError:
@@ -116,23 +120,28 @@ def _in_use() -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _loaded(path: Path, name: str) -> Any:
-    """Return the function of that name in the file. Raises: FileError if there is none."""
+def _loaded(path: Path, name: str) -> object:
+    """Run a Python file and return its attribute of a name. Raises: FileError if it has none."""
     from convalg.errors import FileError
 
     # Files in the same folder can be imported, as when the file is run as a script.
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location("checked", path)
     if spec is None or spec.loader is None:
-        raise FileError(f"{path} is not a Python file that can be loaded")
+        raise FileError(
+            f"{path} is not a Python file that can be loaded: pass a file whose name ends in .py"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules["checked"] = module
     spec.loader.exec_module(module)
     if not hasattr(module, name):
         names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise FileError(
-            f"{path.name} has no function {name}; it has {', '.join(names[:20]) or 'none'}"
+        advice = (
+            f"; choose one of its functions ({', '.join(names[:20])})"
+            if names
+            else f", and no other function: define {name} in it"
         )
+        raise FileError(f"{path.name} has no function {name}{advice}")
     return getattr(module, name)
 
 

@@ -1,6 +1,6 @@
-"""One axis of a matrix: recover its stride, taps, dilation, padding and boundary.
+"""Recover the stride, taps, dilation, padding and boundary of one axis of a matrix.
 
-Every output reads the axis at first + stride * output + dilation * tap. These numbers are proposed
+Each output reads the axis at first + stride * output + dilation * tap. These numbers are proposed
 from the positions of the entries, and accepted if the axis of that geometry has the same entries.
 """
 
@@ -19,18 +19,22 @@ from convalg.axis import Axis, Boundary, span, tight_size
 from convalg.recognise.entries import Profile
 
 SMALL = 12
-"""Up to this many samples every geometry is tried: folded borders may cover such an axis fully."""
+"""Most samples of an axis on which every geometry is tried, since borders may cover all of it."""
 
 MIDDLE = 3
-"""Rows in the middle of a longer axis that are assumed to read no border."""
+"""Number of rows in the middle of a longer axis that are assumed to read no border."""
 
 Picks: TypeAlias = list[dict[tuple[int, int], int]]
-"""For each tap, the factors of the entries (output, input) that sum to it."""
+"""For each tap, the factors of the entries (output, input) whose sum is the tap."""
 
 
 @dataclass(frozen=True)
 class AxisMatch:
-    """The geometry of one axis; `lead` and `trail` taps at its ends are zero."""
+    """The geometry of one axis.
+
+    `first`: the sample that the first tap of the first output reads. `lead`, `trail`: the numbers
+    of taps at the start and at the end that are zero.
+    """
 
     in_size: int
     out_size: int
@@ -44,28 +48,30 @@ class AxisMatch:
 
     @property
     def span(self) -> int:
-        """Samples from the first tap to the last."""
-        return span(self.taps, self.dilation)
+        """The number of samples from the first tap to the last."""
+        samples: int = span(self.taps, self.dilation)
+        return samples
 
     @property
     def least(self) -> int:
         """The number of samples by which the last output reads past the end of the input."""
-        return tight_size(self.out_size, self.stride) - 1 + self.span + self.first - self.in_size
+        least: int = tight_size(self.out_size, self.stride) - 1 + self.span + self.first
+        return least - self.in_size
 
     @property
     def padding(self) -> tuple[int, int]:
-        """The padding before and after: equal where the stride permits, else the least after."""
+        """The padding (before, after): equal if the stride allows it, else the least after."""
         before, least = -self.first, self.least
         return before, min(max(before, least, 0), least + self.stride - 1)
 
     @property
     def is_padded(self) -> bool:
-        """Whether some output reads beyond the input."""
+        """Whether an output reads beyond the input."""
         return self.first < 0 or self.least > 0
 
     @property
     def axis(self) -> Axis:
-        """This geometry as an axis of a layer."""
+        """The axis of a layer with this geometry."""
         return Axis(
             self.in_size,
             self.out_size,
@@ -77,19 +83,19 @@ class AxisMatch:
         )
 
     def widened(self) -> AxisMatch:
-        """Add zero taps, or lengthen the stride, where the padding would be negative."""
+        """Return the geometry without negative padding, with zero taps added or a longer stride."""
         lead = max(-(-self.first // self.dilation), 0)
         line = replace(
             self, first=self.first - lead * self.dilation, taps=self.taps + lead, lead=lead
         )
         if line.out_size == 1:
-            # With one output the stride is arbitrary: the rest of the input is less than one step.
+            # With one output, the stride is arbitrary: it exceeds the unread samples at the end.
             return replace(line, stride=max(line.stride, 1 - line.least))
         trail = max(-((line.least + line.stride - 1) // line.dilation), 0)
         return replace(line, taps=line.taps + trail, trail=trail)
 
     def spread(self, used: list[int], taps: int) -> AxisMatch | None:
-        """Write the line with that many taps, of which those at `used` are non-zero."""
+        """Return the same axis with `taps` taps, non-zero at `used`; None if that is impossible."""
         first, count = self.first + self.lead * self.dilation, self.taps - self.lead - self.trail
         reach = used[-1] - used[0]
         dilations = range(1, self.in_size + 1)
@@ -111,10 +117,10 @@ class AxisMatch:
 
 
 def zero_padded(profile: Profile, *, loose: bool = False) -> AxisMatch | None:
-    """The line with zero padding and the fewest taps.
+    """Return the axis with zero padding and the fewest taps, or None.
 
-    Some tap must be read twice, as evidence of the shift; `loose` also accepts lines that read each
-    tap once, if the kernel is not longer than the input.
+    Two entries must have the same tap, as evidence of the shift. With `loose`, an axis on which
+    each tap has one entry is accepted too, if the kernel is not longer than the input.
     """
     outputs, inputs = profile.values.shape
     strides = range(1, 2) if outputs == 1 else range(1, max(inputs + loose, 2))
@@ -129,7 +135,7 @@ def zero_padded(profile: Profile, *, loose: bool = False) -> AxisMatch | None:
 
 
 def _might_shift(profile: Profile, stride: int) -> bool:
-    """Whether three rows are shifted copies of the next ones: excludes most strides quickly."""
+    """Whether three rows are shifted copies of the next rows, which excludes most strides."""
     values = profile.values
     last = len(values) - 1
     return all(
@@ -140,7 +146,7 @@ def _might_shift(profile: Profile, stride: int) -> bool:
 
 
 def _shifted(profile: Profile, stride: int, loose: bool) -> AxisMatch | None:
-    """The line with this stride, if all entries with the same offset are equal."""
+    """Return the axis with a stride if all entries with the same offset are equal, or None."""
     values, (outputs, inputs) = profile.values, profile.values.shape
     low = -stride * (outputs - 1)
     offsets = (np.arange(inputs)[None] - stride * np.arange(outputs)[:, None] - low).ravel()
@@ -163,7 +169,7 @@ def _shifted(profile: Profile, stride: int, loose: bool) -> AxisMatch | None:
 def _spanning(
     offsets: Array, inputs: int, outputs: int, stride: int, boundary: Boundary = "zeros"
 ) -> AxisMatch:
-    """The line with taps at these offsets, and as few others as a dilation allows."""
+    """Return the axis with taps at the offsets, and as few other taps as a dilation allows."""
     first = int(offsets[0])
     step = math.gcd(*(int(p) - first for p in offsets)) or 1
     taps = (int(offsets[-1]) - first) // step + 1
@@ -171,7 +177,7 @@ def _spanning(
 
 
 def circular(profile: Profile) -> AxisMatch | None:
-    """The line with circular boundary and the fewest taps; needs more than one output."""
+    """Return the axis with circular boundary and the fewest taps; None for a single output."""
     values, (outputs, inputs) = profile.values, profile.values.shape
     if outputs == 1:
         return None
@@ -186,7 +192,7 @@ def circular(profile: Profile) -> AxisMatch | None:
         return None
     lines = []
     for k in range(len(columns)):
-        # The circle is cut before its k-th tap; the taps from there on are in the padding.
+        # The circle is cut before its k-th tap, and the taps from there on are in the padding.
         cut = np.concatenate([columns[k:] - inputs, columns[:k]])
         lines.append(_spanning(cut, inputs, outputs, stride, "circular"))
     lines.append(_spanning(columns, inputs, outputs, stride, "circular"))
@@ -194,11 +200,11 @@ def circular(profile: Profile) -> AxisMatch | None:
 
 
 def folded(profile: Profile, boundary: Boundary) -> AxisMatch | None:
-    """The line whose boundary repeats samples of the input, with the fewest taps."""
+    """Return the axis with a boundary that repeats samples, and with the fewest taps, or None."""
     totals = profile.tidy(profile.values.sum(axis=1))
     width = replace(profile, slack=profile.slack * profile.values.shape[1])
     if not width.alike(totals, np.broadcast_to(totals[:1], totals.shape)):
-        # With such a boundary each row sums to the sum of the kernel.
+        # With such a boundary, the sum of each row is the sum of the kernel.
         return None
     line = _first_fit(profile, _from_rows(profile, boundary))
     if line is None and profile.values.shape[1] <= SMALL:
@@ -207,18 +213,19 @@ def folded(profile: Profile, boundary: Boundary) -> AxisMatch | None:
 
 
 def _first_fit(profile: Profile, lines: Iterator[AxisMatch]) -> AxisMatch | None:
+    """Return the simplest axis that has the entries of a profile, or None."""
     order = sorted(set(lines), key=_complexity)
     return next((line for line in order if fits(profile, line)), None)
 
 
 def _complexity(line: AxisMatch) -> tuple[int, ...]:
-    """A sort key: few taps, close together, with equal and small padding on both sides."""
+    """Return a sort key: few taps, close together, with equal and small padding on both sides."""
     before, after = line.padding
     return line.taps, line.dilation, line.stride, abs(before - after), before + after
 
 
 def _from_rows(profile: Profile, boundary: Boundary) -> Iterator[AxisMatch]:
-    """Lines of which some row reads every tap inside the input."""
+    """Yield the axes on which some row reads every tap inside the input."""
     outputs, inputs = profile.values.shape
     rows = range(outputs)
     if outputs > 16:
@@ -233,7 +240,7 @@ def _from_rows(profile: Profile, boundary: Boundary) -> Iterator[AxisMatch]:
 
 
 def _small(profile: Profile, boundary: Boundary) -> Iterator[AxisMatch]:
-    """Every geometry over a few samples."""
+    """Yield every axis over a few samples."""
     outputs, inputs = profile.values.shape
     widest = inputs - 1 if boundary == "reflect" else inputs + 1
     strides = range(1, inputs + 1 if outputs > 1 else 2)
@@ -245,14 +252,15 @@ def _small(profile: Profile, boundary: Boundary) -> Iterator[AxisMatch]:
 
 
 def _is_foldable(line: AxisMatch) -> bool:
-    """Whether the boundary allows this padding."""
+    """Whether the boundary allows the padding."""
     return line.boundary != "reflect" or max(line.padding) < line.in_size
 
 
 def picks(line: AxisMatch) -> Picks:
-    """Express each tap by entries: one that reads it alone, or a sum minus the other taps.
+    """Return each tap as a sum of entries: one entry, or an entry minus the other taps in it.
 
-    A tap that is never read, or only together with another one, stays zero.
+    A tap that no output reads is zero, and so is one of several taps that outputs read only
+    together.
     """
     columns = line.axis.columns()
     if line.boundary == "zeros":
@@ -286,7 +294,7 @@ def picks(line: AxisMatch) -> Picks:
 
 
 def fits(profile: Profile, line: AxisMatch) -> bool:
-    """Whether the axis of this geometry has the entries of the profile."""
+    """Whether an axis has the entries of a profile."""
     columns = line.axis.columns()
     values = profile.values
     taps = [

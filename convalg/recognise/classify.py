@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,15 @@ Reason = Callable[[tuple[int, int], tuple[int, int]], str] | None
 
 @dataclass(frozen=True)
 class Witness:
-    """Entries that rule out a kind: two that would have to be equal, or one that must be zero.
+    """Entries that rule out a kind: two entries that differ, or one that the kind does not allow.
 
-    `kind`: the kind ruled out. `at`, `value`: position and value of an entry; `other`,
-    `other_value`: those of the second entry, if any. `words`: the fact as a phrase.
+    Attributes:
+        kind: the kind that is ruled out, such as "Toeplitz".
+        at: the position (row, column) of an entry.
+        value: the value of that entry.
+        other: the position of a second entry, or None.
+        other_value: the value of the second entry, or None.
+        words: the reason as a phrase that starts with "not".
 
     >>> import convalg as ca
     >>> ca.classify([[1, 2], [3, 4]]).witness[0].words
@@ -40,13 +45,17 @@ class Witness:
 
 @dataclass(frozen=True)
 class Classification:
-    """The result of `classify`; `explain()` returns it in sentences.
+    """The result of `classify`.
 
-    `kind` is the strongest kind, `kinds` all that hold, strongest first. `blocks` are the sizes
-    (rows, columns) of all levels, outermost first, and `levels` the structure of each ("Toeplitz",
-    "unstructured", ...); `depth` is the number of levels with structure, and `strides` has one
-    number for each of those. `factors` are the sizes of the two matrices of a Kronecker product,
-    and `witness` the entries that rule out other kinds.
+    Attributes:
+        kind: the strongest kind that holds, such as "doubly block Toeplitz"; "none" if none holds.
+        depth: the number of levels with structure.
+        blocks: the sizes (rows, columns) of all levels, outermost first.
+        levels: the structure of each level, such as "Toeplitz" or "unstructured".
+        strides: the stride of each level with structure.
+        kinds: all kinds that hold, the strongest first.
+        witness: entries that rule out other kinds.
+        factors: the sizes of the two matrices of a Kronecker product; empty if it is none.
 
     >>> import convalg as ca
     >>> ca.classify([[1, 2, 0], [0, 1, 2]])
@@ -76,7 +85,7 @@ class Classification:
         return f"Classification({str(self)!r})"
 
     def explain(self) -> str:
-        """Return the verdict and its witnesses in sentences.
+        """Return the kinds that hold, and the entries that rule out others, in sentences.
 
         >>> import convalg as ca
         >>> print(ca.classify([[1, 2], [2, 1], [1, 2]]).explain())
@@ -96,32 +105,40 @@ def classify(
 ) -> Classification:
     """Classify a structured matrix by its entries alone, regardless of how it was constructed.
 
-    Kinds, strongest first: zero, identity, permutation, selection (at most one 1 in each row, the
-    rest 0), diagonal, circulant, Toeplitz (entry (i+1, j+1) is entry (i, j)), strided Toeplitz
-    ((i+1, j+s) is (i, j); transposed: (i+s, j+1)), then the same at every level of a block
-    structure ("doubly block Toeplitz" at depth 2), Kronecker product, then structure at some
-    levels only ("block Toeplitz" with arbitrary blocks; "channel blocks, each Toeplitz"), none.
-    Of several structures the one with the fewest free values is the kind. The blocks are the axes
-    of `out_shape` x `in_shape`. A single row or column, of entries or of blocks, is Toeplitz in a
-    vacuous sense, and a single block is circulant; if every axis is one or the other, the kinds of
-    all axes hold too ("doubly block Toeplitz" for an image of one row), and a kind of some axes is
-    listed if it is not vacuous. Without shapes, blocks of up to three levels are searched for among
-    the divisors of the sizes, and structure at some levels counts if it leaves at most half of the
-    entries free. A stride above 1 counts if it maps some non-zero entry to another; strides up to
-    64 are tried, up to 8 in a search.
+    The kinds are, from the strongest to the weakest: zero, identity, permutation, selection (each
+    row has at most one 1, and zeros otherwise), diagonal, circulant, Toeplitz (entry (i+1, j+1)
+    equals entry (i, j)), strided Toeplitz (entry (i+1, j+s), or transposed (i+s, j+1), equals entry
+    (i, j)), the same kinds at every level of a block structure ("doubly block Toeplitz" at depth
+    2), Kronecker product, structure at some levels only ("block Toeplitz" with arbitrary blocks;
+    "channel blocks, each Toeplitz"), and none. Of several structures, the one with the fewest free
+    values is the kind.
+
+    The blocks are the axes of `out_shape` x `in_shape`. A single row or column, of entries or of
+    blocks, is Toeplitz in a vacuous sense, and a single block is circulant. If every axis has
+    structure in this sense or in the proper one, the kinds of all axes hold too ("doubly block
+    Toeplitz" for an image of one row), and a kind of some axes is listed if it is not vacuous.
+
+    Without shapes, blocks of up to three levels are searched for among the divisors of the sizes,
+    and structure at some levels counts if it leaves at most half of the entries free. A stride
+    above 1 counts if it maps a non-zero entry to another entry. Strides up to 64 are tried, and up
+    to 8 in a search.
 
     Args:
         matrix: an operator, a SciPy sparse array, a NumPy array or nested lists of numbers or exact
             objects, or a SymPy matrix. Symbols are compared as expanded expressions, floats bit
             by bit.
-        in_shape: the shape that the columns represent; that of the operator by default.
-        out_shape: the shape that the rows represent; that of the operator by default.
-        tolerance: numbers closer than this times the largest absolute entry count as equal.
+        in_shape: the shape that the columns represent, by default the input shape of an operator.
+        out_shape: the shape that the rows represent, by default the output shape of an operator.
+        tolerance: the difference up to which numbers count as equal, relative to the largest
+            absolute entry, from 0 to below 1.
 
     Raises:
-        ShapeError: unless there are two axes, entries, and shapes of matching size.
-        ArgumentError: for NaN and infinities.
-        KindError: for anything that is not a matrix of numbers.
+        ShapeError: when the matrix does not have two axes or has no entries, or a shape does not
+            match its size.
+        ArgumentError: when the matrix has NaN or infinite entries, or `tolerance` is out of range.
+        KindError: when `matrix` is not a matrix of real numbers or symbols, `tolerance` is not a
+            number, or is above 0 for a matrix with symbols.
+        SymbolicError: when an operator has symbolic sizes.
 
     >>> import convalg as ca
     >>> result = ca.classify(ca.correlation((4, 4), ca.kernel(3, 3)))
@@ -140,7 +157,7 @@ def classify(
 
 
 def _verdict(entries: EntryCodes, chain: Chain, named: bool, axes: list[Chain]) -> Classification:
-    """All kinds that hold, strongest first, with the witnesses against the others."""
+    """Return all kinds that hold, strongest first, with witnesses against the other kinds."""
     factors = kronecker_factors(entries)
     axis_names = [name for chain_of_axis in axes for name in _names(chain_of_axis, True)]
     names = list(dict.fromkeys([*_names(chain, named), *axis_names]))
@@ -167,7 +184,7 @@ def _verdict(entries: EntryCodes, chain: Chain, named: bool, axes: list[Chain]) 
 
 
 def _zero_one_kinds(entries: EntryCodes) -> list[str]:
-    """The kinds that require ones and zeros at certain positions."""
+    """Return the kinds that hold and that require ones and zeros at certain positions."""
     rows, columns = entries.shape
     is_square, is_one = rows == columns, bool(entries.ones.all())
     count = len(entries.codes)
@@ -187,12 +204,12 @@ def _zero_one_kinds(entries: EntryCodes) -> list[str]:
 
 
 def _folded(depth: int) -> str:
-    """The prefix for a structure that is repeated at each of that many levels."""
+    """Return the prefix for a structure that is repeated at each of `depth` levels."""
     return {1: "", 2: "doubly block ", 3: "triply block "}.get(depth, f"{depth}-fold block ")
 
 
 def _names(chain: Chain, named: bool) -> list[str]:
-    """The names of a structure, strongest first; `named` if its levels come from the shapes."""
+    """Return the names of a structure, strongest first (`named`: the shapes imply its levels)."""
     level_kinds = [level.kind for level in chain]
     free = "unstructured"
     if set(level_kinds) == {free}:
@@ -216,7 +233,10 @@ def _names(chain: Chain, named: bool) -> list[str]:
 
 
 def _core_names(kinds: tuple[str, ...], tail: bool) -> list[str]:
-    """The names of levels from the outermost to the innermost structured one."""
+    """Return the names of the levels from the outermost to the innermost that has structure.
+
+    `tail`: whether unstructured blocks are inside them.
+    """
     if tail and len(kinds) == 1:
         return [f"block {kinds[0]}"]
     ending = " with unstructured blocks" if tail else ""
@@ -234,8 +254,11 @@ def _core_names(kinds: tuple[str, ...], tail: bool) -> list[str]:
 
 
 def _witnesses(entries: EntryCodes, chain: Chain, kinds: list[str]) -> Iterator[Witness]:
-    """Yield one for each kind not yet ruled out by that of a weaker kind; Toeplitz kinds first."""
-    flat = Level(1, 1, *entries.shape, (1, 1))
+    """Yield witnesses against kinds, the Toeplitz kinds first.
+
+    A kind that a witness against a weaker kind rules out already has no witness of its own.
+    """
+    flat = Level(1, 1, *entries.shape)
     reason = _reason(chain)
     witness = _pair(entries, flat, "Toeplitz", "both lie on the same diagonal", reason)
     if witness:
@@ -259,9 +282,8 @@ def _pair(
     *,
     cyclic: bool = False,
 ) -> Witness | None:
-    """The first two entries that the step of a level requires to be equal but that differ."""
-    assert level.step is not None
-    rows, columns, others, other_columns = broken(entries, level, level.step, cyclic=cyclic)
+    """Return the first two entries that a step of a level requires to be equal but that differ."""
+    rows, columns, others, other_columns = broken(entries, level, (1, 1), cyclic=cyclic)
     if not len(rows):
         return None
     first = np.lexsort((columns, rows))[0]
@@ -280,11 +302,12 @@ def _pair(
 
 
 def _reason(chain: Chain) -> Reason:
-    """Explain by the structure that holds why two neighbours on a diagonal differ."""
+    """Return the reason why two neighbours on a diagonal differ, from the structure that holds."""
     inner = chain[-1]
     if inner.step is None:
         return None
     height, width = inner.m, inner.n
+    down, right = inner.step
 
     def reason(at: tuple[int, int], other: tuple[int, int]) -> str:
         if (at[0] // height, at[1] // width) != (other[0] // height, other[1] // width):
@@ -292,8 +315,6 @@ def _reason(chain: Chain) -> Reason:
                 f": the second is in the next block of {height} x {width}, which for a layer is "
                 f"where the kernel row wraps at the edge of the image"
             )
-        assert inner.step is not None
-        down, right = inner.step
         if down > 1:
             return f": each column of a block is the previous one moved by {down} rows, not by 1"
         return f": each row of a block is the one above moved by {right} columns, not by 1"
@@ -302,33 +323,30 @@ def _reason(chain: Chain) -> Reason:
 
 
 def _level_witnesses(entries: EntryCodes, chain: Chain) -> Iterator[Witness]:
-    """Yield entries of differing blocks, of the outermost level not Toeplitz or not circulant."""
+    """Yield a witness of the outermost level that is not Toeplitz, or else not circulant."""
     name = _folded(len(chain))
     for level in chain:
-        toeplitz = replace(level, step=(1, 1))
         where = (
             f"both have the same position in blocks on one diagonal of the {level.m} x {level.n} "
             f"blocks"
         )
-        witness = _pair(entries, toeplitz, f"{name}Toeplitz", where)
+        witness = _pair(entries, level, f"{name}Toeplitz", where)
         if witness:
             yield witness
             return
     for level in chain:
         if level.m == level.n:
             where = f"the {level.m} x {level.n} blocks of a circulant wrap around"
-            witness = _pair(
-                entries, replace(level, step=(1, 1)), f"{name}circulant", where, cyclic=True
-            )
+            witness = _pair(entries, level, f"{name}circulant", where, cyclic=True)
             if witness:
                 yield witness
                 return
 
 
 def _zero_one_witnesses(entries: EntryCodes, kinds: list[str]) -> Iterator[Witness]:
-    """Yield entries that rule out selection, permutation, diagonal or identity.
+    """Yield witnesses against selection, permutation, diagonal and identity.
 
-    A shape that rules out a kind gives no witness.
+    A kind that the shape of the matrix rules out has no witness.
     """
     if "selection" not in kinds:
         yield _no_selection(entries)
@@ -342,7 +360,7 @@ def _zero_one_witnesses(entries: EntryCodes, kinds: list[str]) -> Iterator[Witne
 
 
 def _single(entries: EntryCodes, kind: str, which: int, fault: str) -> Witness:
-    """One entry that a kind does not allow."""
+    """Return a witness of one entry that a kind does not allow."""
     at = int(entries.rows[which]), int(entries.columns[which])
     value = entries.value(*at)
     return Witness(
@@ -351,10 +369,12 @@ def _single(entries: EntryCodes, kind: str, which: int, fault: str) -> Witness:
 
 
 def _noun(kind: str) -> str:
+    """Return a kind as it follows "not", with an article if it is a noun."""
     return {"selection": "a selection", "identity": "the identity"}.get(kind, kind)
 
 
 def _no_selection(entries: EntryCodes) -> Witness:
+    """Return a witness against a selection."""
     wrong = np.flatnonzero(~entries.ones)
     if len(wrong):
         return _single(entries, "selection", wrong[0], "neither 0 nor 1")
@@ -363,6 +383,7 @@ def _no_selection(entries: EntryCodes) -> Witness:
 
 
 def _no_permutation(entries: EntryCodes) -> Witness:
+    """Return a witness against a permutation, for a selection."""
     order = np.argsort(entries.columns, kind="stable")
     again = np.flatnonzero(np.diff(entries.columns[order]) == 0)
     if len(again):
@@ -374,7 +395,7 @@ def _no_permutation(entries: EntryCodes) -> Witness:
 
 
 def _two_ones(entries: EntryCodes, kind: str, first: int, second: int, line: str) -> Witness:
-    """Two ones in a row or column that may have only one."""
+    """Return a witness of two ones in a row or column that may have only one."""
     at, other = (
         (int(entries.rows[which]), int(entries.columns[which])) for which in (first, second)
     )

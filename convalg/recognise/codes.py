@@ -1,4 +1,4 @@
-"""The entries of a matrix of any kind, as integer codes: equal values have equal codes."""
+"""Represent the entries of a matrix of any kind by integer codes, equal for equal values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from convalg.arguments import shown
 from convalg.arrays import Array, as_numbers, check_finite
+from convalg.axis import Size
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
 from convalg.faces.exact import exact_rows
 from convalg.faces.limits import check_axes
@@ -19,12 +21,17 @@ from convalg.operators.tree import Operator
 from convalg.size import is_expression
 
 SAMPLE = 96
-"""The number of entries on which a structure is tested before all entries are compared."""
+"""Number of entries on which a structure is tested before all entries are compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class EntryCodes:
-    """The non-zero entries in row order; equal values have equal codes, and 0 has code 0."""
+    """The non-zero entries of a matrix in row-major order, with equal codes for equal values.
+
+    `rows`, `columns`, `codes`: the position and the code of each entry, shape (entries,). `values`:
+    the value for each code; 0 has code 0. `tolerance`: the difference of equal values, relative to
+    the largest value.
+    """
 
     shape: tuple[int, int]
     rows: Array
@@ -35,12 +42,12 @@ class EntryCodes:
 
     @cached_property
     def keys(self) -> Array:
-        """The flat index of each entry, ascending."""
+        """The flat index of each entry, in ascending order."""
         return self.rows * self.shape[1] + self.columns
 
     @cached_property
     def sample(self) -> Array:
-        """The indices of some entries spread over the matrix, including the outermost columns."""
+        """The indices of some entries spread over the matrix, with the outermost columns."""
         count = len(self.codes)
         spread = np.linspace(0, count - 1, min(SAMPLE, count)).astype(np.int64)
         if not count:
@@ -49,7 +56,7 @@ class EntryCodes:
         return np.unique(np.concatenate([spread, ends]))
 
     def at(self, rows: Array, columns: Array) -> Array:
-        """The codes at given positions."""
+        """Return the codes at the given positions, 0 where an entry is zero."""
         if not len(self.keys):
             return np.zeros(len(rows), dtype=np.int64)
         wanted = rows * self.shape[1] + columns
@@ -57,7 +64,7 @@ class EntryCodes:
         return np.where(self.keys[positions] == wanted, self.codes[positions], 0)
 
     def value(self, row: int, column: int) -> Any:
-        """The value at a position."""
+        """Return the value of the entry at a position."""
         return self.values[int(self.at(np.array([row]), np.array([column]))[0])]
 
     @cached_property
@@ -69,36 +76,20 @@ class EntryCodes:
 
     @cached_property
     def largest(self) -> Any:
-        """The largest absolute value; 0 without a tolerance, which it scales."""
+        """The largest absolute value, or 0 if the tolerance is 0, since it only scales that."""
         return max(map(abs, self.values)) if self.tolerance else 0
 
 
-def entries_of(matrix: Any, tolerance: float) -> EntryCodes:
-    """Return the entries of a matrix of any type."""
+def entries_of(matrix: object, tolerance: float) -> EntryCodes:
+    """Return the entries of an operator, a sparse array, or a matrix of any other type.
+
+    Raises: ShapeError unless the matrix has two axes and an entry, KindError and ArgumentError for
+    entries that are not finite real numbers.
+    """
     if isinstance(matrix, Operator):
-        matrix._need_numbers("classify")
-        check_axes(matrix, "classify")
-        try:
-            matrix = matrix.to_scipy()
-        except (SymbolicError, ExactnessError):
-            triples = [
-                (row, column, value)
-                for row, line in enumerate(exact_rows(matrix))
-                for column, value in line.items()
-            ]
-            return _coded(matrix.shape, *_columns(triples), tolerance)
+        return _of_operator(matrix, tolerance)
     if type(matrix).__module__.startswith("scipy.sparse"):
-        if len(matrix.shape) != 2 or not all(matrix.shape):
-            raise ShapeError(
-                f"matrix must have two axes and at least one entry, not shape {matrix.shape}"
-            )
-        stored = matrix.tocsr(copy=True)
-        stored.sum_duplicates()
-        coordinates = stored.tocoo()
-        rows, columns = coordinates.row.astype(np.int64), coordinates.col.astype(np.int64)
-        return _coded(
-            matrix.shape, rows, columns, as_numbers(coordinates.data, "matrix"), tolerance
-        )
+        return _of_sparse(matrix, tolerance)
     values = as_numbers(matrix, "matrix")
     if values.ndim != 2 or not values.size:
         raise ShapeError(
@@ -109,7 +100,37 @@ def entries_of(matrix: Any, tolerance: float) -> EntryCodes:
     return _coded(values.shape, rows, columns, values[rows, columns], tolerance)
 
 
-def _columns(triples: list[tuple[int, int, Any]]) -> tuple[Array, Array, Array]:
+def _of_operator(operator: Operator, tolerance: float) -> EntryCodes:
+    """Return the entries of an operator: floats, or exact numbers and symbols."""
+    operator._need_numbers("classify")
+    check_axes(operator, "classify")
+    try:
+        stored = operator.to_scipy()
+    except (SymbolicError, ExactnessError):
+        triples = [
+            (row, column, value)
+            for row, line in enumerate(exact_rows(operator))
+            for column, value in line.items()
+        ]
+        return _coded(operator.shape, *_columns(triples), tolerance)
+    return _of_sparse(stored, tolerance)
+
+
+def _of_sparse(matrix: Any, tolerance: float) -> EntryCodes:
+    """Return the entries of a SciPy sparse array, with duplicates summed."""
+    if len(matrix.shape) != 2 or not all(matrix.shape):
+        raise ShapeError(
+            f"matrix must have two axes and at least one entry, not shape {matrix.shape}"
+        )
+    stored = matrix.tocsr(copy=True)
+    stored.sum_duplicates()
+    coordinates = stored.tocoo()
+    rows, columns = coordinates.row.astype(np.int64), coordinates.col.astype(np.int64)
+    return _coded(matrix.shape, rows, columns, as_numbers(coordinates.data, "matrix"), tolerance)
+
+
+def _columns(triples: list[tuple[int, int, object]]) -> tuple[Array, Array, Array]:
+    """Return the rows, columns and values of entries in row-major order, shape (entries,) each."""
     triples.sort(key=lambda triple: triple[:2])
     indices = np.array([triple[:2] for triple in triples], dtype=np.int64).reshape(-1, 2)
     values = np.empty(len(triples), dtype=object)
@@ -117,12 +138,17 @@ def _columns(triples: list[tuple[int, int, Any]]) -> tuple[Array, Array, Array]:
     return indices[:, 0], indices[:, 1], values
 
 
-def _coded(shape: Any, rows: Array, columns: Array, data: Array, tolerance: float) -> EntryCodes:
-    """The entries with one code per distinct value."""
+def _coded(
+    shape: tuple[Size, ...], rows: Array, columns: Array, data: Array, tolerance: float
+) -> EntryCodes:
+    """Return the entries with one code per distinct value.
+
+    Shapes: rows, columns and data (entries,), in row-major order.
+    """
     check_finite(data, "the stored entries of matrix")
     if data.dtype.kind == "c":
         raise KindError(
-            f"matrix must be real, not {data.dtype}: classify its real and imaginary parts"
+            f"matrix must be real, not {data.dtype}: classify its real part and its imaginary part"
         )
     values: list[Any]
     if data.dtype.kind == "O":
@@ -142,11 +168,12 @@ def _coded(shape: Any, rows: Array, columns: Array, data: Array, tolerance: floa
 
 
 def _clustered(values: list[Any], codes: Array, tolerance: float) -> tuple[list[Any], Array]:
-    """Merge the codes of values that differ by less than the tolerance, also transitively."""
+    """Return values and codes with one code for values that differ by at most the tolerance.
+
+    Values that are connected by a chain of such values have one code too.
+    """
     if any(is_expression(value) for value in values):
-        raise KindError(
-            f"tolerance={tolerance} needs numbers, but the matrix has symbols: leave it at 0"
-        )
+        raise KindError(f"tolerance must be 0 for a matrix with symbols, not {tolerance}")
     order = sorted(range(len(values)), key=values.__getitem__)
     slack = tolerance * max(map(abs, values))
     group, groups = 0, [0] * len(values)
@@ -162,38 +189,42 @@ def _clustered(values: list[Any], codes: Array, tolerance: float) -> tuple[list[
     return list(representatives.values()), np.array(renamed)[codes]
 
 
-def _canonical(value: Any) -> Any:
-    """A common form for equal values: fractions for rational numbers, expanded expressions."""
+def _canonical(value: object) -> Any:
+    """Return the form that equal values share: a fraction, a float or an expanded expression."""
     if is_expression(value):
         import sympy
 
-        value = sympy.expand(value)
-        if value.is_Float and sympy.Float(float(value), precision=value._prec) == value:
-            return float(value)
-        if value.is_Rational or value.is_Float:
-            exact = sympy.Rational(value)
+        expanded = sympy.expand(value)
+        if expanded.is_Float and sympy.Float(float(expanded), precision=expanded._prec) == expanded:
+            return float(expanded)
+        if expanded.is_Rational or expanded.is_Float:
+            exact = sympy.Rational(expanded)
             return Fraction(int(exact.p), int(exact.q))
-        return value
+        return expanded
     return value.item() if isinstance(value, np.generic) else value
 
 
-def exactly(value: Any) -> Any:
-    """Return the number as a fraction, floats by their exact binary value; symbols unchanged."""
-    value = _canonical(value)
-    return value if is_expression(value) else Fraction(value)
+def exactly(value: object) -> Any:
+    """Return a number as a fraction (a float by its exact binary value), or an expression."""
+    form = _canonical(value)
+    return form if is_expression(form) else Fraction(form)
 
 
 def divisors(number: int) -> list[int]:
-    """The divisors of a number, smallest first."""
+    """Return the divisors of a number in ascending order."""
     return [k for k in range(1, number + 1) if number % k == 0]
 
 
 def as_tolerance(tolerance: object) -> float:
-    """The tolerance as a float. Raises: KindError and ArgumentError."""
+    """Return a tolerance as a float.
+
+    Raises: KindError when it is not a number, ArgumentError when it is not in [0, 1).
+    """
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float, Fraction)):
-        raise KindError(f"tolerance must be a number, not {tolerance!r}")
+        raise KindError(f"tolerance must be a number, not {shown(tolerance)}")
     if not 0 <= tolerance < 1:
         raise ArgumentError(
-            f"tolerance is relative to the largest entry and must be in [0, 1), not {tolerance}"
+            f"tolerance must be at least 0 and below 1, a fraction of the largest entry, not "
+            f"{shown(tolerance)}"
         )
     return float(tolerance)

@@ -1,4 +1,4 @@
-"""Two rows of a matrix that prove it is not a correlation: neither is a shift of the other."""
+"""Find two rows that prove that a matrix is not a correlation: neither is a shift of the other."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from convalg.recognise.entries import Entries
 from convalg.recognise.identification import Identification
 
 MOST_PAIRS = 200
-"""The most pairs of neighbouring rows compared on an axis."""
+"""Most pairs of neighbouring rows that are compared on an axis."""
 
 SHOWN = 8
+"""Most entries of a row that are printed."""
 
 
 def unshifted(
     matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
 ) -> Identification:
-    """The answer for a linear function that is not a recognised layer, with two rows as proof."""
+    """Return the answer for a matrix of no recognised layer, with two of its rows as proof."""
     if len(in_shape) == len(out_shape):
         inputs, outputs = in_shape, out_shape
     else:
         inputs, outputs = (matrix.exact.shape[1],), (matrix.exact.shape[0],)
-    blocks = matrix.proxies.reshape(*outputs, *inputs)
+    blocks = matrix.numbers.reshape(*outputs, *inputs)
     witness: dict[str, Any] = {}
     text = "linear, but no shift along one axis relates all rows"
     for axis in reversed(range(len(inputs))):
@@ -45,7 +46,10 @@ def unshifted(
 def _pair(
     blocks: Array, axis: int, dims: int, slack: float
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Two rows, neighbours on an axis, that differ where they overlap for every shift along it."""
+    """Return two neighbouring rows that differ, where they overlap, for every shift along an axis.
+
+    Shape: blocks `(*outputs, *inputs)`, each with `dims` axes. The rows are output indices.
+    """
     moved = np.moveaxis(blocks, (axis, dims + axis), (0, -1))
     outputs, inputs = moved.shape[0], moved.shape[-1]
     rest = moved.shape[1:dims]
@@ -69,11 +73,11 @@ def _pair(
 
 
 def _two_rows(matrix: Entries) -> tuple[int, int]:
-    """The row with the most entries, and the first row with different entries."""
+    """Return the row with the most non-zeros, and the first row with different entries."""
     counts = matrix.used.sum(axis=1)
     widest = int(np.argmax(counts))
     values = [
-        sorted(row[used].tolist()) for row, used in zip(matrix.proxies, matrix.used, strict=True)
+        sorted(row[used].tolist()) for row, used in zip(matrix.numbers, matrix.used, strict=True)
     ]
     other = next((k for k, row in enumerate(values) if row != values[widest]), None)
     if other is None:
@@ -82,7 +86,7 @@ def _two_rows(matrix: Entries) -> tuple[int, int]:
 
 
 def _entries(row: Array, used: Array, shape: tuple[int, ...]) -> str:
-    """The entries of a row with the index of the input that each reads."""
+    """Return the non-zeros of a row as text, with the index of the input that each reads."""
     columns = np.flatnonzero(used)
     terms = [
         f"{row[k]} x{[int(i) for i in np.unravel_index(int(k), shape)]}" for k in columns[:SHOWN]

@@ -1,7 +1,7 @@
-"""Distortions of A x + b: rounding, clipping, dead zones, integer overflow.
+"""Recognise distortions of A x + b: rounding, clipping, dead zones, integer overflow.
 
-A distortion is inferred from pairs (number expected, number returned) and accepted only if it maps
-every expected number to the one returned.
+A distortion is inferred from pairs (number expected, number returned), and accepted only if it maps
+every expected number to the number returned.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ STEPS = sorted(
 """Candidate rounding steps, the largest first."""
 
 NEAR = 1e-6
-"""The largest distance of a rounded number from a multiple of the step, in steps."""
+"""Largest distance of a rounded number from a multiple of the step, in steps."""
 
 SEEN = 3
-"""The least number of returned values that must support a step or a bound."""
+"""Least number of returned values that must support a step or a bound."""
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """A scalar function, and a label that continues the phrase "f(x) is A x + b".
+    """A function of each number, and a label that continues the phrase "f(x) is A x + b".
 
-    `jumps`: its discontinuities as (distance, offset): at offset + k * distance for integers k,
-    where the rounding of a sum decides the result. A distance of 0 means none.
+    `jumps`: its discontinuities as (distance, offset), which are at offset + k * distance for
+    integers k. At a jump, the rounding of a sum decides the result. A distance of 0 means none.
     """
 
     label: str
@@ -47,11 +47,11 @@ ROUNDINGS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
     ("rounded up to", np.ceil, 0.0),
     ("truncated towards zero to", np.trunc, 0.0),
 )
-"""Rounding modes; the direction of ties is left open."""
+"""Rounding modes: the label, the function, and the offset of jumps in steps. Ties are open."""
 
 
 def distortion(expected: Array, returned: Array, tolerance: float) -> Distortion | None:
-    """Return the simplest distortion that maps all expected numbers to those returned.
+    """Return the simplest distortion that maps all expected to the returned numbers, or None.
 
     Shapes: both (count,). `tolerance` is relative to each number.
     """
@@ -83,6 +83,7 @@ def _cores(expected: Array, returned: Array, tolerance: float) -> Iterator[Disto
 
 
 def _rounded(step: float, text: str, mode: Callable[[Array], Array], middle: float) -> Distortion:
+    """Return the distortion that rounds to multiples of a step."""
     return Distortion(
         f"{text} multiples of {step:.6g}",
         lambda v: step * mode(v / step),
@@ -98,7 +99,7 @@ def _steps(returned: Array) -> Iterator[float]:
     own = [float(sizes.min()) / k for k in range(1, 5)]
     for step in sorted({*STEPS, *own}, reverse=True):
         counts = returned / step
-        # Every float beyond 2**52 steps is an integer number of steps and proves nothing.
+        # A float beyond 2**52 steps is always an integer number of steps, which is no evidence.
         small = np.abs(counts) < 2**40
         if small.sum() < SEEN or step > 2 * sizes.min():
             continue
@@ -107,7 +108,7 @@ def _steps(returned: Array) -> Iterator[float]:
 
 
 def _dead_zones(expected: Array, returned: Array, tolerance: float) -> Iterator[Distortion]:
-    """Yield the distortion that replaces numbers below a threshold by zero, if it is possible."""
+    """Yield the distortion that replaces numbers below a threshold by zero, if one is possible."""
     gone = (returned == 0) & (expected != 0)
     kept = returned != 0
     if gone.sum() < SEEN or not kept.any():
@@ -117,13 +118,14 @@ def _dead_zones(expected: Array, returned: Array, tolerance: float) -> Iterator[
     if largest < smallest:
         between = math.sqrt(largest * smallest)
         yield Distortion(
-            f"with numbers up to {largest:.3g} replaced by 0 (those from {smallest:.3g} on are "
+            f"with numbers up to {largest:.3g} replaced by 0 (numbers from {smallest:.3g} on are "
             f"unchanged)",
             lambda v: np.where(np.abs(v) > between, v, 0.0),
         )
 
 
 def _wrapped(bits: int, signed: bool) -> Distortion:
+    """Return the distortion by the overflow of an integer type."""
     size = 2.0**bits
     low = -size / 2 if signed else 0.0
     kind = f"{'' if signed else 'u'}int{bits}"
@@ -136,7 +138,10 @@ def _wrapped(bits: int, signed: bool) -> Distortion:
 def _within_bounds(
     core: Distortion, expected: Array, returned: Array, tolerance: float
 ) -> Distortion | None:
-    """The core with clipping added, if the returned numbers stay within bounds that it exceeds."""
+    """Return a distortion with clipping to the bounds of the returned numbers that it exceeds.
+
+    None if that does not map the expected to the returned numbers.
+    """
     with np.errstate(all="ignore"):
         cored = core.apply(expected)
     finite = returned[np.isfinite(returned)]
@@ -158,7 +163,7 @@ def _within_bounds(
         beside = np.abs(result - returned) <= core.jumps[0] * (1 + NEAR)
     near = (near & np.isfinite(returned)) | (result == returned)
     jumps = _jumps(core, expected)
-    # Most numbers must be away from the jumps; otherwise the test would be void.
+    # Most numbers must be away from the jumps, or the test would accept any function.
     if not (near | (jumps & beside)).all() or jumps.mean() > 0.5:
         return None
     text = _with_bounds(core.label, low, high, has_low, has_high)
@@ -166,7 +171,7 @@ def _within_bounds(
 
 
 def _jumps(core: Distortion, expected: Array) -> Array:
-    """Mark the numbers so close to a jump that rounding decides."""
+    """Return a mask of the numbers so close to a jump that rounding decides the result."""
     distance, offset = core.jumps
     if not distance:
         return np.zeros(expected.shape, dtype=bool)
@@ -176,6 +181,7 @@ def _jumps(core: Distortion, expected: Array) -> Array:
 
 
 def _with_bounds(text: str, low: float, high: float, has_low: bool, has_high: bool) -> str:
+    """Return a label with the bounds of the clipping added."""
     bounds = {
         (True, True): f"clipped to [{low:.6g}, {high:.6g}]",
         (True, False): f"clipped below at {low:.6g}",

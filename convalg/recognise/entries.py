@@ -1,8 +1,8 @@
 """The entries of a matrix, and numbers that represent them during the search for a geometry.
 
-Exact entries (integers, fractions, symbols) are replaced by residues modulo a large prime, symbols
-by random residues: sums of entries become sums of residues. A result is then verified against the
-entries themselves.
+Exact entries (integers, fractions, symbols) are represented by residues modulo a large prime, and
+symbols by random residues, so that sums of entries become sums of residues. The result of a search
+is then verified with the entries themselves.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from convalg.operators.tree import Operator
 from convalg.size import is_expression
 
 PRIMES = (2147483647, 2147483629, 2147483587, 2147483579)
-"""The largest primes below 2**31: products of two residues fit in 64 bits."""
+"""The largest primes below 2**31, so that products of two residues fit in 64 bits."""
 
 ULPS = 64
-"""Floats are equal if they differ by fewer units in the last place of the largest entry."""
+"""Units in the last place of the largest entry by which equal floats may differ."""
 
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """One axis of a matrix: for each (output, input), one number for all entries of the other axes.
+    """One axis of a matrix, with one number for all entries of the other axes.
 
-    `slack`: the largest difference of two equal numbers; 0 for residues modulo `prime`.
+    `values`: the numbers, shape (outputs, inputs). `slack`: the largest difference of two equal
+    numbers; 0 for residues modulo `prime`.
     """
 
     values: Array
@@ -39,70 +40,75 @@ class Profile:
 
     @property
     def used(self) -> Array:
-        """Mark the non-zeros."""
+        """A mask of the non-zeros."""
         return np.abs(self.values) > self.slack
 
     def alike(self, first: Array, second: Array) -> bool:
-        """Whether two arrays of values are equal up to the slack."""
+        """Whether two arrays of values (of one shape) are equal up to the slack."""
         return bool((np.abs(first - second) <= self.slack).all())
 
     def tidy(self, sums: Array) -> Array:
-        """Reduce sums of values modulo the prime; floats are unchanged."""
+        """Return sums of values modulo the prime, or unchanged for floats."""
         return sums if self.slack else sums % self.prime
 
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """An array of entries, unchanged (`exact`) and as the numbers that represent them (`proxies`).
+    """An array of entries, and the numbers that represent them.
 
-    `tolerance`: relative to the largest entry, for floats; 0 if the entries are exact, whose
-    proxies are residues modulo `prime`.
+    `exact`: the entries. `numbers`: the numbers that represent them, of the same shape: floats, or
+    residues modulo `prime` for exact entries. `tolerance`: the largest difference of equal floats,
+    relative to the largest entry; 0 for exact entries.
     """
 
     exact: Array
-    proxies: Array
+    numbers: Array
     tolerance: float
     prime: int = PRIMES[0]
 
     def reshape(self, *shape: int) -> Entries:
-        """The same entries in another shape."""
-        exact, proxies = self.exact.reshape(shape), self.proxies.reshape(shape)
-        return replace(self, exact=exact, proxies=proxies)
+        """Return the same entries in another shape."""
+        exact, numbers = self.exact.reshape(shape), self.numbers.reshape(shape)
+        return replace(self, exact=exact, numbers=numbers)
 
     def transpose(self, *axes: int) -> Entries:
-        """The same entries with the axes in another order."""
-        exact, proxies = self.exact.transpose(axes), self.proxies.transpose(axes)
-        return replace(self, exact=exact, proxies=proxies)
+        """Return the same entries with the axes in another order."""
+        exact, numbers = self.exact.transpose(axes), self.numbers.transpose(axes)
+        return replace(self, exact=exact, numbers=numbers)
 
     @property
     def slack(self) -> float:
         """The largest difference of two entries that count as equal."""
         return (
-            self.tolerance * float(np.abs(self.proxies).max(initial=0)) if self.tolerance else 0.0
+            self.tolerance * float(np.abs(self.numbers).max(initial=0)) if self.tolerance else 0.0
         )
 
     @property
     def used(self) -> Array:
-        """Mark the non-zeros."""
+        """A mask of the non-zeros."""
         # The residue of a non-zero entry may be 0.
-        return np.abs(self.proxies) > self.slack if self.tolerance else self.exact != 0
+        is_used: Array = np.abs(self.numbers) > self.slack if self.tolerance else self.exact != 0
+        return is_used
 
     @property
     def ones(self) -> Array:
-        """Mark the entries that are 1."""
-        return np.abs(self.proxies - 1) <= self.slack if self.tolerance else self.exact == 1
+        """A mask of the entries that are 1."""
+        is_one: Array = (
+            np.abs(self.numbers - 1) <= self.slack if self.tolerance else self.exact == 1
+        )
+        return is_one
 
     @property
     def sums_to_one(self) -> bool:
         """Whether every row of a matrix sums to one."""
-        totals = self.proxies.sum(axis=1)
+        totals = self.numbers.sum(axis=1)
         if not self.tolerance:
             return bool((totals % self.prime == 1).all())
-        return bool((np.abs(totals - 1) <= self.tolerance * self.proxies.shape[1]).all())
+        return bool((np.abs(totals - 1) <= self.tolerance * self.numbers.shape[1]).all())
 
     def profile(self, output: int, source: int) -> Profile:
-        """The profile of one pair of axes: random sums over all other axes."""
-        moved = np.moveaxis(self.proxies, (output, source), (0, 1))
+        """Return the profile of one pair of axes, from random sums over all other axes."""
+        moved = np.moveaxis(self.numbers, (output, source), (0, 1))
         flat = moved.reshape(*moved.shape[:2], -1)
         random = np.random.default_rng(1)
         if not self.tolerance:
@@ -114,12 +120,12 @@ class Entries:
         return Profile(flat @ factors, max(self.tolerance * size, np.finfo(float).tiny))
 
     def agree(self, operator: Operator) -> bool:
-        """Whether an operator has this matrix, exactly or (for floats) up to the tolerance."""
+        """Whether an operator has this matrix: exactly, or up to the tolerance for floats."""
         if operator.shape != self.exact.shape:
             return False
         matrix = operator.to_numpy()
         if self.tolerance:
-            return bool(np.abs(matrix.astype(float) - self.proxies).max(initial=0) <= self.slack)
+            return bool(np.abs(matrix.astype(float) - self.numbers).max(initial=0) <= self.slack)
         different = matrix != self.exact
         if not different.any():
             return True
@@ -128,9 +134,12 @@ class Entries:
 
 
 def entries(matrix: Array, tolerance: float = 0.0) -> Entries:
-    """Return the entries of a matrix; floats are taken as integers if all are close to integers.
+    """Return the entries of a matrix of any shape; floats that are all near integers are rounded.
 
-    Shapes: any; `tolerance` is relative to the largest float, and at least a few roundings.
+    `tolerance`: the largest difference of equal floats, relative to the largest float; at least a
+    few roundings.
+
+    Raises: ArgumentError for exact entries that cannot be represented modulo any of the primes.
     """
     if matrix.dtype.kind == "O" and not any(map(_is_exact, matrix.ravel())):
         matrix = matrix.astype(float)
@@ -138,13 +147,13 @@ def entries(matrix: Array, tolerance: float = 0.0) -> Entries:
         distinct, indices = _distinct(matrix)
         for prime in PRIMES:
             residues = _residues(distinct, prime)
-            # Take another prime if two entries, or an entry and 0 or 1, have the same residue.
+            # Another prime is needed if two entries, or an entry and 0 or 1, have the same residue.
             if residues is not None and len(np.unique(residues)) == len(distinct):
-                proxies = residues[indices].reshape(matrix.shape)
-                return Entries(matrix, proxies, 0.0, prime)
+                numbers = residues[indices].reshape(matrix.shape)
+                return Entries(matrix, numbers, 0.0, prime)
         raise ArgumentError(
-            f"the entries of a matrix of shape {matrix.shape} are multiples or inverses of "
-            f"the primes {PRIMES}, which identify computes with: scale the matrix"
+            f"matrix of shape {matrix.shape} must not have multiples or inverses of all primes "
+            f"{PRIMES}, with which identify computes: scale the matrix"
         )
     values = matrix.astype(float)
     share = max(tolerance, ULPS * float(np.finfo(float).eps))
@@ -155,15 +164,15 @@ def entries(matrix: Array, tolerance: float = 0.0) -> Entries:
     return Entries(values, np.where(np.abs(values) <= near, 0.0, values), share)
 
 
-def _is_exact(value: Any) -> bool:
-    """Whether an entry is anything but a float."""
+def _is_exact(value: object) -> bool:
+    """Whether an entry is not a float."""
     if is_expression(value):
-        return not value.is_Float
+        return not getattr(value, "is_Float", False)
     return not isinstance(value, (float, np.floating))
 
 
 def _distinct(matrix: Array) -> tuple[list[Any], Array]:
-    """0, 1 and all other values of a matrix, and for each entry the index of its value."""
+    """Return 0, 1 and all other values of a matrix, and for each entry the index of its value."""
     if matrix.dtype.kind != "O":
         distinct, indices = np.unique(np.append(matrix.ravel(), [0, 1]), return_inverse=True)
         return [int(value) for value in distinct], indices[:-2]
@@ -173,7 +182,7 @@ def _distinct(matrix: Array) -> tuple[list[Any], Array]:
 
 
 def _residues(values: list[Any], prime: int) -> Array | None:
-    """A residue for each value; None if a denominator is a multiple of the prime."""
+    """Return a residue for each value; None if a denominator is a multiple of the prime."""
     symbols: dict[Any, int] = {}
     random = np.random.default_rng(2)
     residues = []
@@ -184,7 +193,7 @@ def _residues(values: list[Any], prime: int) -> Array | None:
                 symbols[symbol] = int(random.integers(1, prime))
             number = value.subs(symbols)
             if not number.is_Rational:
-                # An irrational value, such as a root, gets a random residue of its own.
+                # A random residue of its own represents an irrational value, such as a root.
                 residues.append(int(random.integers(1, prime)))
                 continue
             number = Fraction(int(number.p), int(number.q))

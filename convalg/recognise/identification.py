@@ -13,24 +13,45 @@ from convalg.operators.tree import Map
 class Identification:
     """The layer or other kind that a function or matrix was identified as.
 
-    `kind`: "correlation", "transposed correlation", "adjoint of a correlation",
-    "average pooling", "sum pooling", "max pooling", "min pooling", "nearest resampling",
-    "linear resampling", "identity", "reshape", "permutation of axes",
-    "permutation of channels", "reversal of axes", "circular shift", "pixel shuffle",
-    "pixel unshuffle", "permutation", "diagonal", "zero", "affine" (with `bias`; `linear` identifies
-    the linear part), "not shift-invariant", "not linear" (`linear` identifies the function without
-    its rounding, clipping or other distortion, if that was recovered), "not deterministic" or
-    "depends on the dtype" (`linear` identifies the function on float64 arrays).
-    `sampled`: whether it was a function, called on the inputs that `basis` names: the kind then
-    holds on those inputs and is not proved for others.
-    `padding_value`, `offset`: for an affine layer with padding, the value of the padding and the
-    constant added to all outputs (of each channel); None if the two cannot be separated.
-    `operator`: the equivalent convalg operator or map, if there is one.
-    `boundary`: one name for all axes, or one per axis if they differ.
-    `flip`: whether the given kernel appears flipped.
-    `witness`: rows or inputs that rule out the other kinds.
-    `words`: a description in one phrase.
-    `basis`: the evidence for the answer.
+    Attributes:
+        kind: "correlation", "transposed correlation", "adjoint of a correlation",
+            "average pooling", "sum pooling", "max pooling", "min pooling", "nearest resampling",
+            "linear resampling", "identity", "reshape", "permutation of axes",
+            "permutation of channels", "reversal of axes", "circular shift", "pixel shuffle",
+            "pixel unshuffle", "permutation", "diagonal", "zero", "affine" (with `bias`; `linear`
+            identifies the linear part), "not shift-invariant", "not linear" (`linear` identifies
+            the function without its rounding, clipping or other distortion, if that was recovered),
+            "not deterministic" or "depends on the dtype" (`linear` identifies the function on
+            float64 arrays).
+        in_shape: the shape of one input.
+        out_shape: the shape of one output.
+        operator: the equivalent operator or map of convalg, or None.
+        kernel: the kernel of a layer, or None.
+        stride: the stride of each axis; empty if the kind has none, as the next five attributes.
+        padding: the padding (before, after) of each axis.
+        dilation: the dilation of each axis.
+        output_padding: the output padding of each axis of a transposed layer.
+        groups: the number of groups.
+        boundary: one boundary for all axes, or one per axis if they differ.
+        flip: whether the kernel that was passed appears flipped; None if it does not appear.
+        size: the window of a pooling.
+        ceil_mode: whether the output size of a pooling is rounded up.
+        count_include_pad: whether an average pooling counts the padding.
+        bias: the bias of an affine function, of shape `out_shape`, or None.
+        padding_value: the value of the padding of an affine layer; None if it cannot be separated
+            from the offset.
+        offset: the constant added to all outputs of an affine layer (or of each channel); None if
+            it cannot be separated from the padding value.
+        linear: the identification of the linear part, or None.
+        witness: the rows or inputs that rule out other kinds, by name.
+        words: a description in one phrase.
+        basis: the evidence for the answer.
+        sampled: whether a function was called on the inputs that `basis` names. The kind then holds
+            on those inputs and is not proved for others.
+
+    >>> import convalg as ca
+    >>> ca.identify([[1, 2, 0], [0, 1, 2]])
+    <correlation: correlation(3, [1, 2])>
     """
 
     kind: str
@@ -62,12 +83,12 @@ class Identification:
 
     @property
     def _headline(self) -> str:
-        """The kind, qualified for functions, which were only tried on some inputs."""
+        """The kind, qualified for a function, which is called on some inputs only."""
         is_shown = self.kind.startswith(("not ", "depends "))
         return f"{self.kind} on the inputs tried" if self.sampled and not is_shown else self.kind
 
     def explain(self) -> str:
-        """Return a description in a few lines.
+        """Return a description of the kind, its options and its evidence, one to a line.
 
         >>> import convalg as ca
         >>> print(ca.identify(ca.correlation(4, [1, 2])).explain())

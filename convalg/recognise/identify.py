@@ -1,7 +1,7 @@
-"""Identify the convolution, transposed layer, pooling or permutation behind a black box.
+"""Identify the convolution, transposed layer, pooling or permutation of a black box.
 
-The matrix is recovered from unit impulses; a geometry is then proposed from the positions of its
-entries, and accepted only if the operator of that geometry has exactly that matrix.
+The matrix is recovered from unit impulses. A geometry is then proposed from the positions of the
+entries, and accepted only if the operator of that geometry has exactly the same matrix.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from convalg.maps.chains import affine
 from convalg.operators.leaves import gathering
 from convalg.operators.pooling import average_pool, sum_pool
 from convalg.operators.rearrange import reshape
-from convalg.operators.tree import Operator
+from convalg.operators.tree import Map, Operator
 from convalg.recognise import permutations
 from convalg.recognise.counterexamples import unshifted
 from convalg.recognise.entries import Entries, entries
@@ -32,34 +32,38 @@ from convalg.recognise.layers import (
 from convalg.recognise.matrices import dense, guesses, is_matrix, shapes
 from convalg.recognise.max_pooling import extreme
 from convalg.recognise.offsets import constants
+from convalg.recognise.probe import rounding_bound
 from convalg.recognise.recovery import Recovery, recovered
+from convalg.size import size_product
 
 
 def identify(
     f: object, in_shape: object = None, *, kernel: object = None, max_bytes: int | None = None
 ) -> Identification:
-    """Identify the convolution, or other kind of layer, that a black box or a matrix is.
+    """Identify the convolution or other kind of layer that a function or a matrix computes.
 
-    Of the layers with the same matrix, the one with the fewest weights is returned. A matrix is
-    compared with it entry by entry. A function is only tested: on unit impulses, and on families of
-    inputs that reveal rounding, clipping, saturation, dead zones and thresholds (fractions, sizes
-    from 1e-9 to 1e9, both signs, float32 and int64 arrays, NaN); `basis` names them.
+    Of the layers with the same matrix, the one with the fewest weights is returned. The matrix of
+    that layer is compared with a given matrix entry by entry. A function is only tested, on unit
+    impulses and on families of inputs that reveal rounding, clipping, saturation, dead zones and
+    thresholds (fractions, sizes from 1e-9 to 1e9, both signs, float32 and int64 arrays, NaN).
+    `basis` of the result names the inputs.
 
     Args:
-        f: a function of one array of `in_shape` (or of a batch of them; of PyTorch tensors if
-            PyTorch is loaded), a map or operator, or a NumPy, SciPy or SymPy matrix
-            (rows, columns).
-        in_shape: `(channels, *spatial)`, or only spatial sizes. For the matrix of a layer with
-            channels or several axes, pass `in_shape`, and the output shape is searched for, or
-            the pair (in_shape, out_shape).
-        kernel: the layer is written with this kernel if possible; `flip` of the result then tells
-            whether it appears flipped.
+        f: a map or operator, a NumPy, SciPy or SymPy matrix (rows, columns), or a function of one
+            array of `in_shape` or of a batch of such arrays (PyTorch tensors if PyTorch is loaded).
+        in_shape: the shape of one input, `(channels, *spatial)` or the spatial sizes alone. It is
+            required for a function. For the matrix of a layer with channels or several axes, pass
+            `in_shape`, for which an output shape is searched, or the pair (in_shape, out_shape).
+        kernel: a kernel with which the layer is written if possible. `flip` of the result is then
+            True if the kernel appears flipped.
         max_bytes: the most memory for the matrix; by default the limit of the package.
 
     Raises:
-        KindError: for anything that is neither a function nor a matrix.
+        KindError: when `f` is neither a function nor a matrix of real numbers, a function needs
+            `in_shape` or does not return real numbers.
         ShapeError: when the shapes do not match.
-        ArgumentError: for a function that fails.
+        ArgumentError: when a function raises an error for some inputs, or a matrix has NaN or
+            infinite entries.
         TooLargeError: when the matrix needs more than `max_bytes`.
 
     >>> import convalg as ca
@@ -72,7 +76,8 @@ def identify(
     """
     hint = None if kernel is None else as_kernel(kernel)
     inputs, outputs = shapes(f, in_shape)
-    if is_matrix(f):
+    # An object that is neither a matrix nor callable has been refused by `shapes`.
+    if is_matrix(f) or not callable(f):
         matrix = dense(f, max_bytes)
         given = in_shape is not None or isinstance(f, Operator)
         is_called = not isinstance(f, Operator) and hasattr(f, "matmat")
@@ -91,15 +96,15 @@ def identify(
 
 
 def _rounding(matrix: Array) -> float:
-    """The relative difference allowed between floats of this type after some arithmetic."""
+    """Return the relative difference that is allowed between floats of a matrix after rounding."""
     if matrix.dtype.kind == "f":
-        return float(np.finfo(matrix.dtype).eps) ** (2 / 3)
-    return float(np.finfo(float).eps) ** (2 / 3)
+        return rounding_bound(float(np.finfo(matrix.dtype).eps))
+    return rounding_bound(float(np.finfo(float).eps))
 
 
 def _of_function(recovery: Recovery, hint: Array | None) -> Identification:
-    """Identify a function from its impulses and all other inputs tried."""
-    probed = recovery.probe
+    """Identify a function from its impulses and from all other inputs tried."""
+    probed = recovery.function
     if not recovery.repeats:
         text = "f(x) changes when f is called again"
         return Identification(
@@ -125,7 +130,7 @@ def _of_function(recovery: Recovery, hint: Array | None) -> Identification:
 
 def _affine(recovery: Recovery, hint: Array | None) -> Identification:
     """Identify a layer, or a layer with a bias, on the inputs tried."""
-    probed = recovery.probe
+    probed = recovery.function
     basis = f"f on {recovery.tried}: tried, not proved"
     scale = max(float(np.abs(recovery.matrix).max(initial=0)), 1.0)
     rest = _described(
@@ -160,12 +165,12 @@ def _affine(recovery: Recovery, hint: Array | None) -> Identification:
 
 
 def _nonlinear(recovery: Recovery, hint: Array | None) -> Identification:
-    """Identify a max or min pooling; else "not linear", with the inputs that prove it."""
-    probed, witness = recovery.probe, recovery.witness
-    for out_shape in _same_axes(probed.in_shape, probed.out_shape, None):
+    """Identify a max or min pooling, or "not linear" with the inputs that prove it."""
+    probed, witness = recovery.function, recovery.witness
+    rows = size_product(probed.out_shape)
+    for out_shape in _same_axes(probed.in_shape, probed.out_shape, rows):
         pool = extreme(probed, out_shape)
-        if pool is not None:
-            assert pool.operator is not None
+        if pool is not None and pool.operator is not None:
             operator = pool.operator
             if out_shape != probed.out_shape:
                 operator = reshape(out_shape, probed.out_shape) @ operator
@@ -201,7 +206,7 @@ def _described(
     basis: str,
     given: bool,
 ) -> Identification:
-    """Identify a matrix: exactly, and then for floats up to their rounding."""
+    """Identify a matrix exactly, or if that fails, a matrix of floats up to their rounding."""
     exact = entries(matrix)
     answer = _recognised(exact, in_shape, out_shape, hint)
     if answer is None and exact.tolerance:
@@ -210,13 +215,13 @@ def _described(
     if answer is not None:
         return replace(answer, basis=basis + _missed(matrix, answer.operator))
     answer = unshifted(exact, in_shape, out_shape or guesses(in_shape, len(matrix))[0])
-    advice = "" if given else "; give in_shape if it has channels or several axes"
+    advice = "" if given else "; pass in_shape if it has channels or several axes"
     return replace(answer, words=answer.words + advice, basis=basis)
 
 
-def _missed(matrix: Array, operator: Any) -> str:
-    """Report how far the entries of an operator are from the given floats; empty if equal."""
-    if matrix.dtype.kind != "f":
+def _missed(matrix: Array, operator: Map | None) -> str:
+    """Return how far the entries of an operator are from the given floats; empty if equal."""
+    if matrix.dtype.kind != "f" or not isinstance(operator, Operator):
         return ""
     apart = float(np.abs(operator.to_numpy().astype(float) - matrix).max(initial=0))
     return f", which differ by up to {apart:.1g}" if apart else ""
@@ -228,11 +233,11 @@ def _recognised(
     out_shape: tuple[int, ...] | None,
     hint: Array | None,
 ) -> Identification | None:
-    """The first kind that matches, over all output shapes that the rows may represent."""
+    """Return the first kind that matches, over all output shapes that the rows may represent."""
     for shape in _same_axes(in_shape, out_shape, len(matrix.exact)):
         answer = _in_shapes(matrix, in_shape, shape, hint)
         if answer is not None and answer.kernel is not None:
-            # Every permutation is a layer of large stride with more taps than there are samples.
+            # Every permutation is a layer of large stride with more taps than samples.
             is_longer = answer.kernel.size > matrix.exact.shape[1]
             answer = (is_longer and permutations.any_permutation(matrix, in_shape, shape)) or answer
         if answer is None or (shape != out_shape and _says_nothing(answer)):
@@ -240,8 +245,7 @@ def _recognised(
         if out_shape is None or shape == out_shape:
             return answer
         text = f"{answer.words}, then reshaped to {out_shape}"
-        assert isinstance(answer.operator, Operator)
-        operator = reshape(shape, out_shape) @ answer.operator
+        operator = None if answer.operator is None else reshape(shape, out_shape) @ answer.operator
         return replace(answer, out_shape=out_shape, operator=operator, words=text)
     return None
 
@@ -255,27 +259,28 @@ def _says_nothing(answer: Identification) -> bool:
 
 
 def _same_axes(
-    in_shape: tuple[int, ...], out_shape: tuple[int, ...] | None, rows: int | None
+    in_shape: tuple[int, ...], out_shape: tuple[int, ...] | None, rows: int
 ) -> list[tuple[int, ...]]:
-    """The output shapes to try: the given one, and those with as many axes as the input."""
+    """Return the output shapes to try: the given shape, and shapes with as many axes as the input.
+
+    `rows`: the number of rows, which is required without `out_shape`.
+    """
     if out_shape is None:
-        assert rows is not None
         return guesses(in_shape, rows)
     if len(out_shape) == len(in_shape):
         return [out_shape]
-    count = int(np.prod(out_shape))
     short = (
         [(*out_shape, *(1,) * (len(in_shape) - len(out_shape)))]
         if len(out_shape) < len(in_shape)
         else []
     )
-    return list(dict.fromkeys([out_shape, *short, *guesses(in_shape, count)]))
+    return list(dict.fromkeys([out_shape, *short, *guesses(in_shape, rows)]))
 
 
 def _in_shapes(
     matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...], hint: Array | None
 ) -> Identification | None:
-    """Identify a matrix between two shapes, the simplest kinds first."""
+    """Identify a matrix between two shapes, the simplest kinds first; None if none matches."""
     if not matrix.used.any():
         operator = gathering(np.full(len(matrix.exact), -1), in_shape, out_shape)
         return Identification("zero", in_shape, out_shape, operator, words="every output is zero")
@@ -314,12 +319,13 @@ def _in_shapes(
 
 
 def _weights(layer: LayerMatch) -> int:
+    """Return the number of weights of a layer."""
     return int(layer.kernel.size)
 
 
 def _is_pad(layer: LayerMatch) -> bool:
-    """Whether a layer only pads, equally on both sides: resampling may look like that."""
-    return max(layer.taps) == 1 and all(before == behind for before, behind in layer.padding)
+    """Whether a layer only pads, equally on both sides, as a resampling may."""
+    return max(layer.taps) == 1 and all(before == after for before, after in layer.padding)
 
 
 def _fields(
@@ -330,7 +336,7 @@ def _fields(
     hint: Array | None,
     text: str = "",
 ) -> Identification:
-    """The answer with all fields of a layer."""
+    """Return an identification with all attributes of a layer."""
     flip = None if hint is None else is_flipped(layer.kernel, hint, len(layer.lines))
     return Identification(
         kind,
@@ -352,7 +358,7 @@ def _fields(
 def _named(
     layer: LayerMatch, in_shape: tuple[int, ...], out_shape: tuple[int, ...], hint: Array | None
 ) -> Identification:
-    """A correlation, or a pooling if all taps of every channel are equal."""
+    """Return a layer as a correlation, or as a pooling if all its taps are equal."""
     kernel, taps = layer.kernel, layer.taps
     channels = len(kernel) if layer.has_channels else None
     alone = channels is None or (kernel.shape[1] == 1 and layer.groups == channels)
@@ -381,7 +387,7 @@ def _named(
 def _transposed(
     layer: LayerMatch, in_shape: tuple[int, ...], out_shape: tuple[int, ...], hint: Array | None
 ) -> Identification:
-    """A transposed layer, described as nearest upsampling if it has non-overlapping ones."""
+    """Return a transposed layer, described as nearest upsampling if it only repeats samples."""
     answer = _fields("transposed correlation", layer, in_shape, out_shape, hint)
     alone = not layer.has_channels or (
         layer.kernel.shape[1] == 1 and layer.groups == len(layer.kernel)

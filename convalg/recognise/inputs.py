@@ -1,7 +1,7 @@
-"""Families of inputs on which a function is tried, each with what it can reveal.
+"""The families of inputs on which a function is tried, each with the deviations that it reveals.
 
 Linearity is claimed only for the inputs tried, so they must be diverse: fractions for rounding,
-small numbers for dead zones and steps, large ones of both signs for clipping, saturation and
+small numbers for dead zones and steps, and large numbers of both signs for clipping, saturation and
 thresholds. Every sample is exact in float32, so that a function of float32 tensors receives the
 same numbers as its matrix.
 """
@@ -18,22 +18,24 @@ import numpy as np
 from convalg.arrays import Array
 
 COUNT = 4
-"""Inputs of each family."""
+"""Number of inputs of each family."""
 
 SIZES = tuple(float(f"1e{power}") for power in range(-9, 10) if power)
-"""The orders of magnitude tried, each as a family of its own."""
+"""The orders of magnitude that are tried, each in a family of its own."""
 
 SIZED = "numbers of size "
+"""Start of the names of these families."""
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
 
 
 @dataclass(frozen=True)
 class Family:
-    """Inputs of one kind: `draw` returns a batch of shape (count, *in_shape).
+    """Inputs of one kind.
 
-    `least`, `largest`: the smallest and the largest magnitude of its numbers. `reveals`: the
-    deviations from A x + b that it can reveal.
+    `reveals`: the deviations from A x + b that the inputs can reveal. `least`, `largest`: the
+    smallest and the largest magnitude of their numbers. `draw`: the function that draws a batch of
+    shape `(count, *in_shape)`.
     """
 
     name: str
@@ -43,19 +45,20 @@ class Family:
     draw: Draw
 
     def samples(self, in_shape: tuple[int, ...], seed: int, count: int = COUNT) -> Array:
-        """Return inputs of the family, as floats that are exact in float32."""
-        # Each family has its own random numbers, not scaled ones of another family.
+        """Return inputs of shape `(count, *in_shape)`, as floats that are exact in float32."""
+        # The name is in the seed, so that no family has multiples of the numbers of another family.
         own = np.random.default_rng([seed, crc32(self.name.encode())])
         drawn = self.draw(own, (count, *in_shape))
         return drawn.astype(np.float32).astype(float)
 
 
 def _signs(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Draw 1 or -1 for each number."""
     return random.choice([-1.0, 1.0], shape)
 
 
 def _in_both_signs(x: Array) -> Array:
-    """Replace every second input by the negative of the one before it.
+    """Replace every second input by the negative of the previous input, and return the inputs.
 
     Every entry, and every linear output, is then large with both signs.
     """
@@ -64,19 +67,20 @@ def _in_both_signs(x: Array) -> Array:
 
 
 def _of_size(size: float) -> Draw:
+    """Return the function that draws numbers from size to 10 * size, of both signs."""
     return lambda random, shape: _in_both_signs(
         _signs(random, shape) * size * random.uniform(1, 10, shape)
     )
 
 
 def _equal_samples(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Inputs of equal samples: 0.3, -70, 1300, -250000, ..."""
+    """Return inputs whose samples are all equal, to 0.3, -70, 1300 or -250000."""
     numbers = np.array([0.3, -70.0, 1300.0, -2.5e5])[np.arange(shape[0]) % 4]
     return np.broadcast_to(numbers.reshape(-1, *(1,) * (len(shape) - 1)), shape)
 
 
 def _one_sample(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Inputs with one non-zero sample, of sizes from 1e-3 to 1e6."""
+    """Draw inputs with one non-zero sample, of sizes from 1e-3 to 1e6."""
     x = np.zeros(shape).reshape(shape[0], -1)
     indices = random.integers(0, x.shape[1], shape[0])
     sizes = np.geomspace(1e-3, 1e6, shape[0])
@@ -85,7 +89,7 @@ def _one_sample(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def _mixed(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Inputs that mix sizes from 1e6 down to 1e-6."""
+    """Draw inputs that mix numbers of sizes from 1e-6 to 1e6."""
     sizes = random.permutation(np.geomspace(1e6, 1e-6, math.prod(shape[1:]) * -(-shape[0] // 2)))
     x = np.repeat(sizes.reshape(-1, *shape[1:]), 2, axis=0)[: shape[0]]
     return _in_both_signs(_signs(random, x.shape) * x)
@@ -146,13 +150,14 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def families(least: float, largest: float) -> Iterator[Family]:
-    """The families whose numbers are all between two magnitudes."""
+    """Yield the families whose numbers are all between two magnitudes."""
     return (family for family in FAMILIES if family.least >= least and family.largest <= largest)
 
 
 def listed(chosen: list[Family]) -> str:
-    """Return the families in one phrase: their names, with the sizes combined.
+    """Return the names of families in one phrase, with their sizes combined.
 
+    >>> from convalg.recognise.inputs import FAMILIES, listed
     >>> listed([FAMILIES[0], FAMILIES[-3], FAMILIES[-2], FAMILIES[-1]])
     'integers from -9 to 9, numbers of the sizes 1e+07, 1e+08, ..., 1e+09'
     """

@@ -1,4 +1,4 @@
-"""Kronecker products: the matrix rearranged, one row for each block, has rank one.
+"""Recognise Kronecker products: with one row for each block, the rearranged matrix has rank one.
 
 Source: Van Loan and Pitsianis, "Approximation with Kronecker products" (1993).
 """
@@ -18,10 +18,11 @@ Sizes = tuple[tuple[int, int], tuple[int, int]]
 
 
 def kronecker_factors(entries: EntryCodes) -> Sizes | None:
-    """Return the sizes of the two smallest matrices whose Kronecker product it is, or None.
+    """Return the sizes of the smallest two matrices whose Kronecker product has these entries.
 
-    Rule: entries (B, b), b in block B, factor when M[B, b] M[P, p] = M[B, p] M[P, b] for one
-    non-zero entry (P, p). Neither factor is a single number.
+    None if the matrix is no Kronecker product, or is zero. Rule: the entries M[B, b], at position b
+    in block B, are a product when M[B, b] M[P, p] = M[B, p] M[P, b] for one non-zero entry M[P, p].
+    Neither factor is a single number.
     """
     rows, columns = entries.shape
     if not len(entries.codes):
@@ -36,6 +37,7 @@ def kronecker_factors(entries: EntryCodes) -> Sizes | None:
 
 
 def _is_product(entries: EntryCodes, height: int, width: int, exact: list[Any]) -> bool:
+    """Whether the entries are a Kronecker product with blocks of height x width."""
     rows, columns, codes = entries.rows, entries.columns, entries.codes
     top, left = rows[0] // height * height, columns[0] // width * width
     down, right = rows[0] - top, columns[0] - left
@@ -45,7 +47,7 @@ def _is_product(entries: EntryCodes, height: int, width: int, exact: list[Any]) 
         same_position = entries.at(own // height * height + down, at // width * width + right)
         if not _minors_vanish(entries, codes[which], same_block, same_position, exact):
             return False
-    # Each non-zero entry is a product: check that none of those products is zero.
+    # Each non-zero entry is a product. No other product of factors may be non-zero.
     block = (rows // height == top // height) & (columns // width == left // width)
     position = (rows % height == down) & (columns % width == right)
     return bool(np.count_nonzero(block) * np.count_nonzero(position) == len(codes))
@@ -54,7 +56,7 @@ def _is_product(entries: EntryCodes, height: int, width: int, exact: list[Any]) 
 def _minors_vanish(
     entries: EntryCodes, own: Array, same_block: Array, same_position: Array, exact: list[Any]
 ) -> bool:
-    """Whether own * pivot = same_block * same_position for every entry, testing each case once."""
+    """Whether own * pivot = same_block * same_position for all codes, each case tested once."""
     pivot = exact[int(entries.codes[0])]
     slack = exactly(entries.tolerance) * max(map(abs, exact)) ** 2 if entries.tolerance else 0
     cases = set(zip(own.tolist(), same_block.tolist(), same_position.tolist(), strict=True))

@@ -1,7 +1,7 @@
 """Find the correlation or transposed correlation that has a given matrix.
 
-The geometry is recovered one axis at a time (`lines`); the kernel is then read from the entries,
-and the layer is accepted only if its own matrix equals the given one.
+The geometry is recovered one axis at a time. The kernel is then read from the entries, and the
+layer is accepted only if its matrix equals the given matrix.
 """
 
 from __future__ import annotations
@@ -20,23 +20,27 @@ from convalg.operators.convolution import correlation, transposed_correlation
 from convalg.operators.padding import pad
 from convalg.operators.tree import Operator
 from convalg.recognise.axes import AxisMatch, circular, folded, picks, zero_padded
-from convalg.recognise.entries import Entries
+from convalg.recognise.entries import Entries, Profile
 
 Borders = Literal["zeros", "circular", "any", "loose"]
-"""The boundaries to search; "loose" is zero padding with every tap read once."""
+"""The boundaries to search; "loose" is zero padding where each tap may have a single entry."""
 
 
 @dataclass(frozen=True, eq=False)
 class ShapeSplit:
-    """A matrix as blocks `(C_out, *outputs, C_in, *inputs)`, with or without channels."""
+    """A matrix as blocks of shape `(C_out, *outputs, C_in, *inputs)`.
+
+    `has_channels`: whether the first axis of input and output is channels; otherwise the blocks
+    have one channel. `inputs`, `outputs`: the spatial sizes.
+    """
 
     blocks: Entries
     has_channels: bool
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
-    def profile_of(self, axis: int) -> Any:
-        """The profile of one spatial axis."""
+    def profile_of(self, axis: int) -> Profile:
+        """Return the profile of one spatial axis."""
         return self.blocks.profile(1 + axis, 2 + axis + len(self.inputs))
 
     @property
@@ -47,7 +51,7 @@ class ShapeSplit:
 
     @property
     def adjoint(self) -> ShapeSplit:
-        """The transposed matrix."""
+        """The blocks of the transposed matrix."""
         half = len(self.inputs) + 1
         blocks = self.blocks.transpose(*range(half, 2 * half), *range(half))
         return ShapeSplit(blocks, self.has_channels, self.outputs, self.inputs)
@@ -55,7 +59,10 @@ class ShapeSplit:
 
 @dataclass(frozen=True, eq=False)
 class LayerMatch:
-    """A matching layer: its operator, the kernel passed to the operator, and its geometry."""
+    """A layer that has a given matrix: its operator, the kernel of the operator, and its geometry.
+
+    `lines`: the geometry of each spatial axis.
+    """
 
     operator: Operator
     kernel: Array
@@ -82,7 +89,7 @@ class LayerMatch:
 
     @property
     def boundary(self) -> str | tuple[str, ...]:
-        """One name if all padded axes have the same boundary, else one per axis."""
+        """One boundary if all padded axes have the same one, else one per axis."""
         boundaries = _borders(self.lines)
         return (
             boundaries.pop()
@@ -94,9 +101,10 @@ class LayerMatch:
 def layouts(
     matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
 ) -> Iterator[ShapeSplit]:
-    """Yield the shapes with the first axis as channels and as a spatial axis, likelier one first.
+    """Yield the blocks with the first axis as channels and as a spatial axis, the likelier first.
 
-    Two axes are more likely an image than channels of signals; three are channels of images.
+    Two axes are more likely an image than channels of signals. Three axes are more likely channels
+    of images than a volume.
     """
     if len(in_shape) != len(out_shape):
         return
@@ -115,16 +123,16 @@ def layouts(
 def best_correlation(
     choices: list[ShapeSplit], borders: Borders, hint: Array | None
 ) -> LayerMatch | None:
-    """The correlation with the fewest weights among all interpretations of the shapes."""
+    """Return the correlation with the fewest weights among all choices of blocks, or None."""
     layers = [layer for layout in choices if (layer := layer_of(layout, borders, hint)) is not None]
     if len(layers) == 2 and len(choices[0].inputs) < len(choices[1].inputs):
-        # A first axis that is treated sample by sample is channels.
+        # A first axis is channels if its samples are not mixed, or all summed with equal weights.
         layers = layers[:1] if layers[1].taps[0] == 1 or _sums_all(layers[1]) else layers
     return min(layers, key=lambda layer: layer.kernel.size, default=None)
 
 
 def _sums_all(layer: LayerMatch) -> bool:
-    """Whether each output sums the entire first axis, as over channels of equal weights."""
+    """Whether each output sums the entire first axis, as it sums channels of equal weights."""
     line = layer.lines[0]
     reach = line.in_size + (line.out_size - 1) * (line.boundary == "zeros")
     return line.taps >= reach and bool((layer.kernel == layer.kernel[:1]).all())
@@ -133,7 +141,10 @@ def _sums_all(layer: LayerMatch) -> bool:
 def best_transposed(
     choices: list[ShapeSplit], borders: Borders, hint: Array | None
 ) -> LayerMatch | None:
-    """The transposed correlation with the fewest weights; `around` is "zeros" or "loose"."""
+    """Return the transposed correlation with the fewest weights, or None.
+
+    `borders`: "zeros" or "loose".
+    """
     adjoints = [layout.adjoint for layout in choices]
     layer = best_correlation(adjoints, borders, hint)
     if layer is None:
@@ -143,13 +154,13 @@ def best_transposed(
 
 
 def best_adjoint(choices: list[ShapeSplit], hint: Array | None) -> LayerMatch | None:
-    """The adjoint of a correlation with a boundary that transposed layers do not have."""
+    """Return the adjoint of a correlation with a boundary that no transposed layer has, or None."""
     layer = best_correlation([layout.adjoint for layout in choices], "any", hint)
     return None if layer is None else replace(layer, operator=layer.operator.T)
 
 
 def layer_of(layout: ShapeSplit, borders: Borders, hint: Array | None = None) -> LayerMatch | None:
-    """The correlation of one layout, written with the kernel `hint` if possible."""
+    """Return the correlation of some blocks, with the kernel `hint` if possible, or None."""
     for lines in _lines(layout, borders):
         for chosen in (*_hinted(lines, hint), lines):
             layer = _made(layout, chosen)
@@ -165,7 +176,7 @@ def layer_of(layout: ShapeSplit, borders: Borders, hint: Array | None = None) ->
 
 
 def _lines(layout: ShapeSplit, borders: Borders) -> list[tuple[AxisMatch, ...]]:
-    """The geometries, by number of taps: one boundary for all axes, or the best for each."""
+    """Return the geometries by number of taps: one boundary for all axes, or the best for each."""
     profiles = [layout.profile_of(axis) for axis in range(len(layout.inputs))]
     options: list[list[AxisMatch | None]] = [
         [zero_padded(p, loose=borders == "loose") for p in profiles]
@@ -183,11 +194,12 @@ def _lines(layout: ShapeSplit, borders: Borders) -> list[tuple[AxisMatch, ...]]:
 
 
 def _taps(line: AxisMatch) -> int:
+    """Return the number of taps of an axis."""
     return line.taps
 
 
 def _hinted(lines: tuple[AxisMatch, ...], hint: Array | None) -> Iterator[tuple[AxisMatch, ...]]:
-    """The same geometry written with the taps of a given kernel, or of the flipped kernel."""
+    """Yield the geometry with as many taps as a given kernel, or as the flipped kernel, has."""
     dims = len(lines)
     if hint is None or hint.ndim < dims or not (hint != 0).any():
         return
@@ -202,11 +214,11 @@ def _hinted(lines: tuple[AxisMatch, ...], hint: Array | None) -> Iterator[tuple[
 
 
 def _made(layout: ShapeSplit, lines: tuple[AxisMatch, ...]) -> LayerMatch | None:
-    """The layer of this geometry, if it has the given matrix."""
+    """Return the layer of a geometry if it has the given matrix, else None."""
     weights = layout.blocks.exact
     dims = len(lines)
     for axis, line in enumerate(lines):
-        # The axes done so far are the last axes, as taps.
+        # The axes that are already replaced are the last axes, as taps.
         weights = _contracted(weights, 1, 2 + dims - axis, line)
     kernel, groups = _grouped(weights) if layout.has_channels else (weights[0, 0], 1)
     kernel = as_integers(kernel)
@@ -215,7 +227,7 @@ def _made(layout: ShapeSplit, lines: tuple[AxisMatch, ...]) -> LayerMatch | None
     try:
         operator = _operator(layout.inputs, kernel, lines, groups)
     except ConvalgError:
-        # No layer has such a kernel or boundary, such as a reflection wider than the input.
+        # No layer has this kernel or boundary; for example, a reflection is wider than the input.
         return None
     if operator.out_shape[-dims:] != layout.outputs or not layout.flat.agree(operator):
         return None
@@ -224,7 +236,7 @@ def _made(layout: ShapeSplit, lines: tuple[AxisMatch, ...]) -> LayerMatch | None
 
 
 def _contracted(weights: Array, output: int, source: int, line: AxisMatch) -> Array:
-    """Replace the pair of axes of one line by its taps, as the last axis."""
+    """Return weights with two axes replaced by the taps of a geometry, as the last axis."""
     moved = np.moveaxis(weights, (output, source), (0, 1))
     taps = [
         sum((factor * moved[entry] for entry, factor in one.items()), np.zeros_like(moved[0, 0]))
@@ -234,7 +246,10 @@ def _contracted(weights: Array, output: int, source: int, line: AxisMatch) -> Ar
 
 
 def _grouped(weights: Array) -> tuple[Array, int]:
-    """Split the weights into the most groups that their zeros allow."""
+    """Return weights in as many groups as their zeros allow, and the number of groups.
+
+    Shapes: weights `(C_out, C_in, *taps)`; the result is `(C_out, C_in // groups, *taps)`.
+    """
     outputs, inputs = weights.shape[:2]
     used = (weights != 0).any(axis=tuple(range(2, weights.ndim)))
     most = math.gcd(outputs, inputs)
@@ -250,7 +265,7 @@ def _grouped(weights: Array) -> tuple[Array, int]:
 def _operator(
     inputs: tuple[int, ...], kernel: Array, lines: tuple[AxisMatch, ...], groups: int
 ) -> Operator:
-    """The correlation; if the boundaries differ by axis, preceded by one padding for each."""
+    """Return the correlation of a geometry, after a padding for each boundary if they differ."""
     options: dict[str, Any] = {
         "stride": tuple(line.stride for line in lines),
         "dilation": tuple(line.dilation for line in lines),
@@ -272,12 +287,12 @@ def _operator(
 
 
 def _borders(lines: tuple[AxisMatch, ...]) -> set[Boundary]:
-    """The boundaries of the padded axes."""
+    """Return the boundaries of the padded axes, or "zeros" if no axis is padded."""
     return {line.boundary for line in lines if line.is_padded} or {"zeros"}
 
 
 def _transposed_layer(layer: LayerMatch, layout: ShapeSplit) -> LayerMatch | None:
-    """The transposed layer whose adjoint is the given layer."""
+    """Return the transposed layer whose adjoint is the given layer, or None."""
     extra, pads = [], []
     for line in layer.lines:
         # Samples missing at the end of the output that padding cannot explain are output_padding.
@@ -301,7 +316,7 @@ def _transposed_layer(layer: LayerMatch, layout: ShapeSplit) -> LayerMatch | Non
 
 
 def as_integers(weights: Array) -> Array:
-    """Return the weights as integers if all are integers."""
+    """Return weights as int64 if all are integers, else unchanged."""
     if weights.dtype.kind == "f":
         rounded = np.round(weights)
         return rounded.astype(np.int64) if (weights == rounded).all() else weights
@@ -313,7 +328,10 @@ def as_integers(weights: Array) -> Array:
 
 
 def is_flipped(kernel: Array, given: Array, dims: int) -> bool | None:
-    """Whether a kernel is the given one flipped: True, False (it is equal), or None (neither)."""
+    """Whether a kernel is the flipped `given` kernel (False: it is equal; None: it is neither).
+
+    `dims`: the number of spatial axes, which are the last axes.
+    """
     if kernel.shape != given.shape:
         return None
     if _equal(kernel, given):
@@ -323,6 +341,7 @@ def is_flipped(kernel: Array, given: Array, dims: int) -> bool | None:
 
 
 def _equal(first: Array, second: Array) -> bool:
+    """Whether two kernels are equal, up to rounding for floats."""
     if "f" in (first.dtype.kind, second.dtype.kind) and "O" not in (
         first.dtype.kind,
         second.dtype.kind,

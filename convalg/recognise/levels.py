@@ -1,4 +1,4 @@
-"""Levels of Toeplitz structure: compare the codes with those one step of blocks away."""
+"""Find levels of Toeplitz structure, by comparing codes with the codes one step of blocks away."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from convalg.size import as_shape
 Step = tuple[int, int]
 
 LARGEST_STRIDE, LARGEST_SEARCHED = 64, 8
-"""The largest stride tried for given blocks, and in a search for blocks."""
+"""Largest stride that is tried for given blocks, and in a search for blocks."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """m x n blocks, each of `height` x `width` entries, inside a larger block."""
+    """m x n blocks, each of `height` x `width` entries, inside a larger block.
+
+    `step`: the numbers (down, right) of blocks after which the blocks are equal; None without
+    structure. `cyclic`: whether the steps wrap around.
+    """
 
     height: int
     width: int
@@ -31,7 +35,7 @@ class Level:
 
     @property
     def free(self) -> int:
-        """The number of free values, in units of blocks."""
+        """The number of blocks that can be chosen freely."""
         if self.step is None:
             return self.m * self.n
         down, right = self.step
@@ -42,7 +46,7 @@ class Level:
 
     @property
     def kind(self) -> str:
-        """The structure of the level."""
+        """The name of the structure: "Toeplitz", "strided circulant", "unstructured" and so on."""
         if self.step is None:
             return "unstructured"
         kind = "circulant" if self.cyclic else "Toeplitz"
@@ -57,9 +61,10 @@ Chain = tuple[Level, ...]
 def broken(
     entries: EntryCodes, level: Level, step: Step, *, cyclic: bool = False
 ) -> tuple[Array, Array, Array, Array]:
-    """Return (row, column, other row, other column) of entries that contradict the step.
+    """Return the pairs of entries that a step requires to be equal but that differ.
 
-    The step requires such two entries to be equal. A pair with one zero is found from its non-zero.
+    Four arrays of shape (pairs,): row, column, other row and other column. A pair with a zero is
+    found from its non-zero entry.
     """
     rows, columns, codes = entries.rows, entries.columns, entries.codes
     o, i = rows // level.height % level.m, columns // level.width % level.n
@@ -79,11 +84,12 @@ def broken(
         wrong = entries.at(*far) != codes[inside]
         pair = (*near, *far) if sign == 1 else (*far, *near)
         mismatches.append(np.stack([part[wrong] for part in pair]))
-    return tuple(np.concatenate(mismatches, axis=1))
+    row, column, other_row, other_column = np.concatenate(mismatches, axis=1)
+    return row, column, other_row, other_column
 
 
 def _possible(entries: EntryCodes, level: Level, steps: list[Step]) -> list[Step]:
-    """The steps not ruled out by a sample of the entries."""
+    """Return the steps that a sample of the entries does not rule out."""
     which = entries.sample
     rows, columns, codes = entries.rows[which], entries.columns[which], entries.codes[which]
     o, i = rows // level.height % level.m, columns // level.width % level.n
@@ -102,18 +108,22 @@ def _possible(entries: EntryCodes, level: Level, steps: list[Step]) -> list[Step
 
 
 def _holds(entries: EntryCodes, level: Level, step: Step, *, cyclic: bool = False) -> bool:
-    """Whether the entries are invariant under a step of the blocks."""
+    """Whether all entries equal the entries one step of blocks away."""
     return not len(broken(entries, level, step, cyclic=cyclic)[0])
 
 
 def _shares(entries: EntryCodes, level: Level, step: Step) -> bool:
-    """Whether a step that holds maps some non-zero entry to another."""
+    """Whether a step that holds maps a non-zero entry to another entry."""
     o, i = entries.rows // level.height % level.m, entries.columns // level.width % level.n
     return bool(((o + step[0] < level.m) & (i + step[1] < level.n)).any())
 
 
 def _fitted(entries: EntryCodes, level: Level, most: int, *, sharing: bool) -> Level:
-    """The level with its step: Toeplitz, else the smallest stride that holds, else none."""
+    """Return a level with its step: Toeplitz, else the smallest stride that holds, else None.
+
+    `most`: the largest stride to try. `sharing`: whether a Toeplitz step counts only if it maps a
+    non-zero entry to another.
+    """
     m, n = level.m, level.n
     if min(m, n) == 1:
         return level
@@ -132,7 +142,11 @@ def _fitted(entries: EntryCodes, level: Level, most: int, *, sharing: bool) -> L
 def block_sizes(
     shape: tuple[int, int], in_shape: object, out_shape: object
 ) -> list[tuple[int, int]] | None:
-    """Return the block sizes (m, n) from the shapes, outermost first; None to search for them."""
+    """Return the block sizes (m, n) that the shapes imply, outermost first.
+
+    None if the shapes imply none, so that the sizes must be searched for.
+    Raises: ShapeError when a shape does not fit the matrix.
+    """
     given = []
     for name, sizes, count in (
         ("out_shape", out_shape, shape[0]),
@@ -153,9 +167,10 @@ def block_sizes(
 
 
 def by_axes(entries: EntryCodes, sizes: list[tuple[int, int]] | None) -> list[Chain]:
-    """The axes of the shapes as levels: those of more than one sample, and all of them.
+    """Return the axes of the shapes as levels, in up to two chains.
 
-    All of them if each has structure, counting an axis with a single row or column of blocks.
+    The first chain has the axes of more than one sample. The second has all axes, if each has
+    structure, where a single row or column of blocks counts as structure.
     """
     large = [pair for pair in sizes or [] if pair != (1, 1)]
     chain = _merged(list(_levels(entries, large))) if len(large) > 1 else ()
@@ -164,9 +179,9 @@ def by_axes(entries: EntryCodes, sizes: list[tuple[int, int]] | None) -> list[Ch
 
 
 def _every_level(chain: Chain) -> Chain:
-    """The levels, each single row or column of blocks given the same structure as the others.
+    """Return the levels, with the structure of the others for a single row or column of blocks.
 
-    Empty if another level has no structure, or there are fewer than two.
+    Empty if another level has no structure, or if there are fewer than two levels.
     """
     kinds = {level.kind for level in chain if level.step} or {"Toeplitz"}
     if len(chain) < 2 or any(level.step is None and min(level.m, level.n) > 1 for level in chain):
@@ -181,7 +196,7 @@ def _every_level(chain: Chain) -> Chain:
 
 
 def _levels(entries: EntryCodes, sizes: list[tuple[int, int]]) -> Chain:
-    """The levels of given sizes, outermost first."""
+    """Return the levels for given block sizes, outermost first."""
     chain: list[Level] = []
     height = width = 1
     for m, n in reversed(sizes):
@@ -192,9 +207,9 @@ def _levels(entries: EntryCodes, sizes: list[tuple[int, int]]) -> Chain:
 
 
 def structure_of(entries: EntryCodes, sizes: list[tuple[int, int]] | None) -> tuple[Chain, bool]:
-    """Return the levels of the matrix, outermost first, and whether they come from the shapes.
+    """Return the levels of the matrix, outermost first, and whether the shapes imply them.
 
-    Axes of one input and one output are omitted.
+    Axes with one input and one output sample are omitted.
     """
     single = _fitted(entries, Level(1, 1, *entries.shape), LARGEST_STRIDE, sharing=False)
     if min(entries.shape) == 1:
@@ -215,7 +230,7 @@ def structure_of(entries: EntryCodes, sizes: list[tuple[int, int]] | None) -> tu
 
 
 def _cost(chain: Chain) -> tuple[bool, int, int, int]:
-    """A sort key: structure at every level first, then few free values, few levels, small steps."""
+    """Return a sort key: structure at every level, few free values, few levels, small steps."""
     return (
         any(level.step is None for level in chain),
         math.prod(level.free for level in chain),
@@ -225,11 +240,12 @@ def _cost(chain: Chain) -> tuple[bool, int, int, int]:
 
 
 def _best(chains: list[Chain]) -> Chain:
+    """Return the chain of lowest cost."""
     return min(chains, key=_cost)
 
 
 def _merged(chain: list[Level]) -> Chain:
-    """Merge adjacent levels without structure."""
+    """Return the levels with adjacent levels without structure merged."""
     merged: list[Level] = []
     for level in chain:
         if merged and merged[-1].step is None and level.step is None:
@@ -240,7 +256,7 @@ def _merged(chain: list[Level]) -> Chain:
 
 
 def _searched(entries: EntryCodes) -> Chain | None:
-    """The best chain of two or three levels with sizes among the divisors."""
+    """Return the best chain of two or three levels with sizes among the divisors, or None."""
     shape = entries.shape
     cells = [(r, c) for r in divisors(shape[0]) for c in divisors(shape[1])]
     cells = cells[1:-1]

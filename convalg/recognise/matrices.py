@@ -1,13 +1,13 @@
-"""Given matrices: their entries, and the shapes that their rows and columns represent."""
+"""Read matrices: their entries, and the shapes that their rows and columns represent."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from convalg.arguments import shown
 from convalg.arrays import Array, as_array, as_numbers, check_finite
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.faces.limits import check_axes
@@ -17,41 +17,42 @@ from convalg.operators.tree import Map, Operator
 from convalg.size import as_shape, is_expression, size_product
 
 GUESSES = 24
-"""The most output shapes tried if none is given."""
+"""Most output shapes that are tried for a matrix without a given output shape."""
 
 
 def is_matrix(f: object) -> bool:
-    """Whether it is a matrix of NumPy, SciPy or SymPy, an operator, or a list of rows."""
+    """Whether f is a matrix of NumPy, SciPy or SymPy, an operator, or a list of rows."""
     if isinstance(f, Map):
         return isinstance(f, Operator)
     return isinstance(f, (list, tuple)) or len(getattr(f, "shape", ())) == 2
 
 
-def shapes(f: Any, in_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+def shapes(f: object, in_shape: object) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Return the input shape, and the output shape or None if it is not determined.
 
-    Raises: ShapeError or KindError if they are missing or do not match.
+    Raises: KindError if `f` is neither a function nor a matrix, or a function has no `in_shape`;
+    ShapeError if the shapes do not match a matrix.
     """
     if isinstance(f, Map):
         return _shapes_of_map(f, in_shape)
     if not is_matrix(f):
         if not callable(f):
-            raise KindError(f"identify takes a function or a matrix of two axes, not {f!r}")
+            raise KindError(f"f must be a function or a matrix of two axes, not {shown(f)}")
         if in_shape is None:
-            raise KindError(f"identify needs the shape of one input of {f!r}: give in_shape")
+            raise KindError(f"in_shape must be the shape of one input of {shown(f)}, not None")
         return _numbers(in_shape, "in_shape"), None
     rows, columns = _rows_and_columns(f)
     if in_shape is None:
         return (columns,), (rows,)
-    pair = isinstance(in_shape, (tuple, list)) and any(
-        isinstance(part, (tuple, list)) for part in in_shape
-    )
-    if pair and len(in_shape) != 2:
-        raise ShapeError(
-            f"in_shape must be a shape, or the pair (in_shape, out_shape), not {in_shape!r}"
-        )
-    inputs = _numbers(in_shape[0] if pair else in_shape, "in_shape")
-    outputs = _numbers(in_shape[1], "out_shape") if pair else None
+    outputs = None
+    if isinstance(in_shape, (tuple, list)) and any(isinstance(n, (tuple, list)) for n in in_shape):
+        if len(in_shape) != 2:
+            raise ShapeError(
+                f"in_shape must be a shape, or the pair (in_shape, out_shape), not {in_shape!r}"
+            )
+        inputs, outputs = _numbers(in_shape[0], "in_shape"), _numbers(in_shape[1], "out_shape")
+    else:
+        inputs = _numbers(in_shape, "in_shape")
     for shape, name, count, side in (
         (inputs, "in_shape", columns, "columns"),
         (outputs, "out_shape", rows, "rows"),
@@ -64,23 +65,29 @@ def shapes(f: Any, in_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...] | No
     return inputs, outputs
 
 
-def _rows_and_columns(f: Any) -> tuple[int, int]:
-    """Return the numbers of rows and columns. Raises: KindError for ragged rows, ShapeError."""
-    shape = as_array(f, "matrix").shape if isinstance(f, (list, tuple)) else f.shape
+def _rows_and_columns(f: object) -> tuple[int, int]:
+    """Return the numbers of rows and columns of a matrix.
+
+    Raises: KindError for rows of different lengths, ShapeError unless there are two axes and an
+    entry.
+    """
+    shape = as_array(f, "matrix").shape if isinstance(f, (list, tuple)) else getattr(f, "shape", ())
     if len(shape) != 2 or not all(shape):
-        raise ShapeError(f"a matrix must have rows and columns, at least one, not shape {shape}")
+        raise ShapeError(f"matrix must have two axes and at least one entry, not shape {shape}")
     rows, columns = shape
     return rows, columns
 
 
 def _shapes_of_map(f: Map, in_shape: object) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shapes of a map or an operator. Raises: ShapeError for another `in_shape`."""
     inputs, outputs = _numbers(f.in_shape, "in_shape"), _numbers(f.out_shape, "out_shape")
     if in_shape is not None and _numbers(in_shape, "in_shape") != inputs:
-        raise ShapeError(f"{f!r} takes an input of {inputs}, not of in_shape {in_shape}")
+        raise ShapeError(f"in_shape must be the input shape {inputs} of {f!r}, not {in_shape}")
     return inputs, outputs
 
 
 def _numbers(shape: object, name: str) -> tuple[int, ...]:
+    """Return a shape as integers. Raises: KindError for a symbolic size."""
     sizes = as_shape(shape, name)
     for k, size in enumerate(sizes):
         if not isinstance(size, int):
@@ -90,29 +97,31 @@ def _numbers(shape: object, name: str) -> tuple[int, ...]:
     return tuple(map(int, sizes))
 
 
-def dense(f: Any, max_bytes: int | None) -> Array:
-    """Return the entries of a matrix or an operator, exact if they are exact.
+def dense(f: object, max_bytes: int | None) -> Array:
+    """Return the entries of a matrix or an operator (rows, columns); exact entries stay exact.
 
-    Raises: KindError or ArgumentError for entries that are not real numbers, TooLargeError.
+    Raises: KindError for entries that are not real numbers, ArgumentError for entries that are not
+    finite, ShapeError unless there are two axes and an entry, TooLargeError.
     """
     if isinstance(f, Operator):
         check_axes(f, "identify")
         return f.to_numpy(max_bytes=max_bytes)
-    rows, columns = np.shape(f)
+    rows, columns = _rows_and_columns(f)
     check_memory(
         rows * columns * 8,
         max_bytes,
         what=f"the {rows} x {columns} matrix",
         instead="identify a smaller layer of the same form",
     )
+    values = f
     if hasattr(f, "toarray"):
-        f = f.toarray()
+        values = f.toarray()
     elif hasattr(f, "matmat"):
-        f = f.matmat(np.eye(columns))
-    matrix = np.asarray(as_numbers(f, "matrix"))
+        values = f.matmat(np.eye(columns))
+    matrix = np.asarray(as_numbers(values, "matrix"))
     if matrix.dtype.kind == "c":
         raise KindError(
-            f"the matrix has dtype {matrix.dtype}, but layers are real: identify its real and its "
+            f"matrix must be real, not {matrix.dtype}: identify its real part and its "
             f"imaginary part"
         )
     if matrix.dtype.kind == "O":
@@ -121,13 +130,13 @@ def dense(f: Any, max_bytes: int | None) -> Array:
         check_finite(matrix, "matrix")
     if matrix.ndim != 2 or not matrix.size:
         raise ShapeError(
-            f"a matrix must have rows and columns, at least one, not shape {matrix.shape}"
+            f"matrix must have two axes and at least one entry, not shape {matrix.shape}"
         )
     return matrix
 
 
 def _unified_objects(matrix: Array) -> Array:
-    """The entries with equal values as one object, and SymPy integers as Python integers.
+    """Return entries with one object for equal values, and Python integers for SymPy integers.
 
     Raises: ArgumentError for an entry that is not finite and real.
     """
@@ -137,7 +146,7 @@ def _unified_objects(matrix: Array) -> Array:
     try:
         check_finite(distinct, "matrix")
     except ArgumentError:
-        # The check of the matrix itself names the index of the entry.
+        # The check of the matrix itself reports the index of the entry.
         check_finite(matrix, "matrix")
     forms = dict(zip(objects, first_equal(list(objects.values())), strict=True))
     python = {k: int(v) if is_expression(v) and v.is_Integer else v for k, v in forms.items()}
@@ -146,9 +155,9 @@ def _unified_objects(matrix: Array) -> Array:
 
 
 def guesses(in_shape: tuple[int, ...], rows: int) -> list[tuple[int, ...]]:
-    """Output shapes for a number of rows, with as many axes as the input, the likeliest first.
+    """Return output shapes for a number of rows, with as many axes as the input, likeliest first.
 
-    A shape is likely if all its spatial sizes have the same ratio to those of the input.
+    A shape is likely if all its spatial sizes have the same ratio to the sizes of the input.
     """
     if len(in_shape) == 1:
         return [(rows,)]
@@ -171,6 +180,7 @@ def guesses(in_shape: tuple[int, ...], rows: int) -> list[tuple[int, ...]]:
 
 
 def _factorings(count: int, axes: int) -> Iterator[tuple[int, ...]]:
+    """Yield all shapes of a number of axes with a number of entries."""
     if axes == 1:
         yield (count,)
         return

@@ -1,4 +1,4 @@
-"""Identify the max or min pooling behind a black box."""
+"""Identify the max or min pooling that a function computes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from convalg.recognise.probe import Probe
 from convalg.size import size_product
 
 LOW = -1e6
-"""The background of the probing inputs, below every sample of interest."""
+"""The background of the inputs that reveal the windows, below every other sample."""
 
 SAMPLES = 20
-"""The number of random inputs with ties on which a pooling must agree."""
+"""Number of random inputs with ties on which a pooling must agree."""
 
 
 def extreme(probed: Probe, out_shape: tuple[int, ...]) -> Identification | None:
-    """The max or min pooling that agrees with a function on impulses and on random inputs."""
+    """Return the max or min pooling that agrees with a function on all inputs tried, or None."""
     for kind, sign, maker in (("max pooling", 1, max_pool), ("min pooling", -1, min_pool)):
         windows = _windows(probed, out_shape, sign)
         if windows is None:
@@ -59,7 +59,10 @@ def extreme(probed: Probe, out_shape: tuple[int, ...]) -> Identification | None:
 
 
 def _windows(probed: Probe, out_shape: tuple[int, ...], sign: int) -> LayerMatch | None:
-    """The windows, from inputs with a single sample that stands out of a constant background."""
+    """Return the windows, from inputs with one sample that differs from a constant background.
+
+    They are returned as the layer that sums each window. None if the windows are not regular.
+    """
     in_shape = probed.in_shape
     count = size_product(in_shape)
     units = np.full((count, count), sign * LOW)
@@ -73,7 +76,7 @@ def _windows(probed: Probe, out_shape: tuple[int, ...], sign: int) -> LayerMatch
 
 
 def _agrees(probed: Probe, operator: Map) -> bool:
-    """Whether f agrees with this pooling on every family of inputs."""
+    """Whether a function agrees with a pooling on every family of inputs."""
     for family in families(probed.feed.least, probed.feed.largest):
         count = SAMPLES if family is INTEGERS else COUNT
         x = family.samples(probed.in_shape, seed=1, count=count)
@@ -81,7 +84,7 @@ def _agrees(probed: Probe, operator: Map) -> bool:
             x[::2] -= 20
         pairs = zip(operator(x).reshape(count, -1), probed(x).reshape(count, -1), strict=True)
         for expected, returned in pairs:
-            # A pooling returns samples: the only rounding is that of its type.
+            # A pooling returns samples, so the rounding of its type is the only error.
             slack = probed.tolerance * float(np.abs(expected).max())
             if not (np.abs(returned - expected) <= slack).all():
                 return False
@@ -89,6 +92,7 @@ def _agrees(probed: Probe, operator: Map) -> bool:
 
 
 def _adaptive(probed: Probe, out_shape: tuple[int, ...]) -> Identification | None:
+    """Return the adaptive max pooling that agrees with a function, or None."""
     in_shape = probed.in_shape
     if len(in_shape) != len(out_shape):
         return None

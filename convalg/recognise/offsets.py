@@ -1,7 +1,7 @@
-"""The two constants of a padded layer: its padding value and the offset of its outputs.
+"""Recover the two constants of a padded layer: its padding value and the offset of its outputs.
 
-A layer that pads with a value v and then adds c is A x + b with the bias b = c + v m, where
-m is the sum of the weights that read the padding: the sum of the kernel minus the row sum of A.
+A layer that pads with a value v and then adds c is A x + b with the bias b = c + v m, where m is
+the sum of the weights that read the padding, that is, the sum of the kernel minus the row sum of A.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from convalg.recognise.identification import Identification
 
 @dataclass(frozen=True, eq=False)
 class Constants:
-    """`padding_value` and `offset` (a number, or one per output channel), None where unknown."""
+    """The constants of a padded layer, each None if it is not determined, and a phrase for them.
+
+    `offset`: a number, or one number per output channel.
+    """
 
     padding_value: float | None
     offset: Array | None
@@ -27,7 +30,7 @@ class Constants:
 def constants(layer: Identification, matrix: Array, bias: Array, tolerance: float) -> Constants:
     """Return the padding value and the offset that explain a bias, if they are determined.
 
-    Shapes: matrix (outputs, inputs), bias (outputs,), with the shapes of the layer flattened.
+    Shapes: matrix (outputs, inputs), bias (outputs,), where outputs and inputs are flattened.
     """
     missing = _missing(layer, matrix)
     channels = layer.out_shape[0] if _has_channels(layer) else 1
@@ -56,12 +59,16 @@ def constants(layer: Identification, matrix: Array, bias: Array, tolerance: floa
 
 
 def _has_channels(layer: Identification) -> bool:
+    """Whether the kernel of a layer has one filter for each output channel."""
     kernel, out_shape = layer.kernel, layer.out_shape
     return kernel is not None and kernel.ndim > len(out_shape) and len(kernel) == out_shape[0]
 
 
 def _missing(layer: Identification, matrix: Array) -> Array:
-    """The sum of the weights of each output that read the padding; 0 if it is not determined."""
+    """Return the sum of the weights of each output that read the padding, shape (outputs,).
+
+    The sums are 0 if they are not determined.
+    """
     kernel = layer.kernel
     pads = layer.kind in {"correlation", "average pooling", "sum pooling"}
     is_space = kernel is not None and kernel.ndim == len(layer.out_shape)
@@ -79,6 +86,6 @@ def _missing(layer: Identification, matrix: Array) -> Array:
 
 
 def _tidy(value: float, slack: float) -> float:
-    """Round a number that is an integer up to the slack."""
+    """Return a number, rounded if it is an integer up to the slack."""
     rounded = float(np.rint(value))
     return rounded if abs(value - rounded) <= slack else float(value)

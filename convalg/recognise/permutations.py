@@ -1,4 +1,4 @@
-"""Recognise matrices with a name: permutations, resampling, and poolings with special borders."""
+"""Recognise matrices of known names: permutations, resampling, poolings with special borders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Named = tuple[str, Operator, str]
 def permutation(
     matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
 ) -> Identification | None:
-    """Identify a permutation matrix by its most specific name."""
+    """Identify a permutation matrix by its most specific name; None for another matrix."""
     order = _order(matrix)
     if order is None:
         return None
@@ -49,7 +49,7 @@ def permutation(
 def any_permutation(
     matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
 ) -> Identification | None:
-    """Identify a permutation matrix without a more specific name."""
+    """Identify a permutation matrix that has no more specific name; None for another matrix."""
     order = _order(matrix)
     if order is None:
         return None
@@ -59,7 +59,7 @@ def any_permutation(
 
 
 def _order(matrix: Entries) -> Array | None:
-    """The input index of each output of a permutation matrix; None for any other matrix."""
+    """Return the input index of each output of a permutation matrix, or None."""
     rows, columns = matrix.exact.shape
     ones = matrix.ones
     if rows != columns or ones.sum() != rows or matrix.used.sum() != rows:
@@ -69,12 +69,13 @@ def _order(matrix: Entries) -> Array | None:
 
 
 def _read(operator: Operator) -> Array:
-    """The input index of each output of a permutation operator."""
+    """Return the input index of each output of a permutation operator, shape (outputs,)."""
     count = size_product(operator.in_shape)
     return operator(np.arange(count).reshape(operator.in_shape)).ravel()
 
 
 def _unmoved(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Iterator[Named]:
+    """Yield the identity or the reshape between two shapes."""
     if in_shape == out_shape:
         yield "identity", identity(in_shape), "every output is its input"
     elif size_product(in_shape) == size_product(out_shape):
@@ -82,6 +83,7 @@ def _unmoved(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Iterator[
 
 
 def _axes(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Iterator[Named]:
+    """Yield the permutations and the reversals of axes."""
     dims = len(in_shape)
     for axes in permutations(range(dims)):
         if axes != tuple(range(dims)) and tuple(in_shape[k] for k in axes) == out_shape:
@@ -120,6 +122,7 @@ def _channels(
 
 
 def _shifts(order: Array, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Iterator[Named]:
+    """Yield the circular shift that the first output determines."""
     if in_shape != out_shape:
         return
     source = np.unravel_index(int(order[0]), in_shape)
@@ -131,7 +134,7 @@ def _shifts(order: Array, in_shape: tuple[int, ...], out_shape: tuple[int, ...])
 def diagonal_of(
     matrix: Entries, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
 ) -> Identification | None:
-    """Identify a diagonal matrix."""
+    """Identify a diagonal matrix; None for another matrix."""
     rows, columns = matrix.exact.shape
     if in_shape != out_shape or (matrix.used & ~np.eye(rows, columns, dtype=bool)).any():
         return None
@@ -146,7 +149,7 @@ def resampling(
     out_shape: tuple[int, ...],
     choices: list[ShapeSplit],
 ) -> Identification | None:
-    """Identify a nearest or linear interpolation."""
+    """Identify a nearest or linear resampling; None for another matrix."""
     if not matrix.sums_to_one:
         return None
     for layout in choices:
@@ -174,7 +177,10 @@ def average(
     out_shape: tuple[int, ...],
     choices: list[ShapeSplit],
 ) -> Identification | None:
-    """Identify an average pooling whose divisors change at the border, or an adaptive one."""
+    """Identify an average pooling whose divisors change at the border, or that is adaptive.
+
+    None for another matrix.
+    """
     support = entries(matrix.used.reshape(matrix.exact.shape).astype(np.int64))
     for layout in choices:
         channels = in_shape[0] if layout.has_channels else None
@@ -211,7 +217,7 @@ def average(
 def _averages(
     windows: LayerMatch, sizes: tuple[int, ...], channels: int | None
 ) -> Iterator[tuple[dict[str, Any], Operator]]:
-    """Yield average poolings over the given windows, the usual ones first."""
+    """Yield average poolings over the given windows and their options, the usual options first."""
     for padding, ceil_mode in paddings(windows):
         for counted in (True, False):
             options: dict[str, Any] = {
@@ -230,9 +236,10 @@ def _averages(
 
 
 def paddings(windows: LayerMatch) -> Iterator[tuple[tuple[tuple[int, int], ...], bool]]:
-    """Yield paddings (before, after) that give these windows, each without and with ceil_mode.
+    """Yield the paddings of each axis that lead to the given windows, and whether ceil_mode is on.
 
-    Equal on both sides first, then as far as the windows reach, then less.
+    Padding of equal widths (before, after) is first, then padding as far as the windows reach, then
+    shorter padding.
     """
     alike = tuple((-line.first, -line.first) for line in windows.lines)
     reached = tuple((-line.first, max(line.least, 0)) for line in windows.lines)
@@ -245,13 +252,13 @@ def paddings(windows: LayerMatch) -> Iterator[tuple[tuple[tuple[int, int], ...],
 
 
 def windows_in_words(windows: LayerMatch, padding: tuple[tuple[int, int], ...]) -> str:
-    """Describe the windows of a pooling: size, dilation (if above 1), stride and padding."""
+    """Return the size, dilation (if above 1), stride and padding of windows in words."""
     dilated = f", dilation {windows.dilation}" if max(windows.dilation) > 1 else ""
     return f"windows of {windows.taps}{dilated}, stride {windows.stride}, padding {padding}"
 
 
 def is_mean(kernel: Array, taps: tuple[int, ...]) -> bool:
-    """Whether every tap is 1 / (number of taps)."""
+    """Whether the first tap of a kernel is 1 / (number of taps)."""
     # A Python number does not overflow.
     first = kernel.ravel()[:1].tolist()[0]
     exact = kernel.dtype.kind != "f"

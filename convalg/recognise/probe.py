@@ -1,4 +1,4 @@
-"""Call a user function: find the type of array and the form of batch that it accepts."""
+"""Call a user function with the type of array and the form of batch that it accepts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.recognise.inputs import INTEGERS
 from convalg.size import size_product
 
+Function = Callable[[Any], object]
+
 CHUNK = 2**21
-"""The most numbers passed to a function in one call."""
+"""Most numbers that are passed to a function in one call."""
 
 REFUSALS = (
     ArithmeticError,
@@ -35,7 +38,11 @@ REFUSALS = (
 
 @dataclass(frozen=True)
 class Feed:
-    """The conversion of an input to the accepted type, and the range of magnitudes of that type."""
+    """The conversion of an input to the type that a function accepts.
+
+    `least`, `largest`: the range of magnitudes of that type. `is_numpy`: whether the type is a
+    NumPy array of float64.
+    """
 
     convert: Callable[[Array], Any]
     least: float = 0.0
@@ -51,12 +58,12 @@ class Feed:
 class Probe:
     """A user function, called with fresh arrays in the form of batch that it accepts.
 
-    `form`: "batch" (a batch at once), "single" (sample by sample) or "one" (batches of one).
-    `tolerance`: a bound on the rounding of its output, relative to the largest entry.
-    `alone`: the same with one input in each call, if `form` is "batch".
+    `form`: "batch" (all samples in one call), "single" (one sample in each call) or "one" (a batch
+    of one sample in each call). `tolerance`: a bound on the rounding of the output, relative to its
+    largest entry. `alone`: the same function with one sample in each call, if `form` is "batch".
     """
 
-    function: Callable[[Any], Any]
+    function: Function
     feed: Feed
     form: str
     in_shape: tuple[int, ...]
@@ -74,6 +81,7 @@ class Probe:
         return np.concatenate(parts)
 
     def _some(self, x: Array) -> Array:
+        """Return the outputs for inputs that are few enough for one call."""
         match self.form:
             case "batch":
                 parts = [self._call(x)]
@@ -85,24 +93,25 @@ class Probe:
         for part in parts:
             if part.size != size_product(expected):
                 raise ShapeError(
-                    f"f must return one shape for all inputs, but it returned {part.shape} where "
-                    f"{expected} was expected from its first output"
+                    f"f must return arrays of one shape, but it returned {part.shape} for some "
+                    f"inputs and {expected} for others"
                 )
         return np.concatenate([part.reshape(expected) for part in parts])
 
     def _call(self, x: Array) -> Array:
+        """Return the output of one call."""
         try:
             answer = call(self.function, self.feed, x)
         except REFUSALS as error:
             raise ArgumentError(
-                f"f raised {type(error).__name__} ({error}) on an input of shape {x.shape}, though "
-                f"it accepted other values of that shape: pass a function of all real inputs"
+                f"f must accept all real inputs of shape {x.shape}, but it raised "
+                f"{type(error).__name__} ({error}) for some of them"
             ) from error
         return as_output(answer)[0]
 
 
-def call(function: Callable[[Any], Any], feed: Feed, x: Array) -> Any:
-    """Call a function with a copy of x, suppressing its output and warnings."""
+def call(function: Function, feed: Feed, x: Array) -> object:
+    """Return the result of a function for a copy of x, without its output and warnings."""
     output = io.StringIO()
     with (
         contextlib.redirect_stdout(output),
@@ -127,25 +136,27 @@ def as_output(answer: object) -> tuple[Array, float]:
             array = np.array([float(v) for v in array.ravel()]).reshape(array.shape)
     except REFUSALS as error:
         raise KindError(
-            f"f must return an array of numbers, not a {type(answer).__name__}: {error}"
+            f"f must return an array of numbers, not a {type(answer).__name__} ({error})"
         ) from None
     if array.dtype.kind == "c":
         raise KindError(
-            f"f returns {array.dtype}, but layers are real: identify lambda x: f(x).real and "
+            f"f must return real numbers, not {array.dtype}: identify lambda x: f(x).real and "
             f"lambda x: f(x).imag"
         )
     if array.dtype.kind not in "biuf":
-        raise KindError(f"f must return an array of real numbers, not of {array.dtype}")
+        raise KindError(f"f must return an array of real numbers, not of dtype {array.dtype}")
     if not array.size:
-        raise ShapeError(f"f must return at least one number, not an empty array {array.shape}")
+        raise ShapeError(
+            f"f must return at least one number, not an empty array of shape {array.shape}"
+        )
     rounding = float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
     return np.array(array, dtype=float), rounding
 
 
-def probe(function: Any, in_shape: tuple[int, ...]) -> Probe:
-    """Find the type of array and the form of batch that a function accepts.
+def probe(function: Function, in_shape: tuple[int, ...]) -> Probe:
+    """Return a function with the type of array and the form of batch that it accepts.
 
-    Raises: KindError if it accepts none of them, or does not return real numbers.
+    Raises: KindError if it accepts no type and form, or does not return real numbers.
     """
     # Samples of different sizes expose functions that scale a batch by its largest number.
     sample = INTEGERS.samples(in_shape, seed=5, count=3)
@@ -161,18 +172,18 @@ def probe(function: Any, in_shape: tuple[int, ...]) -> Probe:
             value, rounding = as_output(answer)
             has_batch = form == "one" and value.shape[:1] == (1,)
             after = value.shape[1:] if has_batch else value.shape
-            tolerance = max(rounding, float(np.finfo(float).eps)) ** (2 / 3)
+            tolerance = rounding_bound(max(rounding, float(np.finfo(float).eps)))
             single = Probe(function, feed, form, in_shape, after or (1,), tolerance)
             batched = Probe(function, feed, "batch", in_shape, after or (1,), tolerance, single)
             return batched if _takes_batches(single, batched, sample) else single
     raise KindError(
-        f"f accepts neither an array of shape {in_shape} nor a batch of one: it raised "
-        f"{type(refusal).__name__} ({refusal}); pass the shape of one input as in_shape"
+        f"f must accept an array of in_shape {in_shape}, or a batch of one such array, but it "
+        f"raised {type(refusal).__name__} ({refusal}): pass the shape of one input as in_shape"
     ) from refusal
 
 
 def _forms(function: object, sample: Array) -> list[tuple[str, Array]]:
-    """One sample alone, and a batch of one; for a PyTorch module the batch first."""
+    """Return the forms "single" and "one" with an input each; for a PyTorch module, "one" first."""
     forms = [("single", sample[0]), ("one", sample[:1])]
     torch = sys.modules.get("torch")
     is_module = torch is not None and isinstance(function, torch.nn.Module)
@@ -180,7 +191,7 @@ def _forms(function: object, sample: Array) -> list[tuple[str, Array]]:
 
 
 def _takes_batches(single: Probe, batched: Probe, samples: Array) -> bool:
-    """Whether a batch gives the same outputs as its samples one by one."""
+    """Whether a batch has the same outputs as its samples one by one."""
     try:
         together = as_output(call(batched.function, batched.feed, samples))[0]
     except (*REFUSALS, KindError, ShapeError):
@@ -193,7 +204,7 @@ def _takes_batches(single: Probe, batched: Probe, samples: Array) -> bool:
 
 
 def _feeds(function: object) -> Iterator[Feed]:
-    """Yield the types of array to try: NumPy's, and PyTorch's if PyTorch is loaded."""
+    """Yield the types of array to try: NumPy arrays, and PyTorch tensors if PyTorch is loaded."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield NUMPY
@@ -209,9 +220,11 @@ def _feeds(function: object) -> Iterator[Feed]:
 
 
 NUMPY = Feed(lambda x: x, is_numpy=True)
+"""The conversion to NumPy arrays, which changes nothing."""
 
 
-def _tensors(torch: Any, kind: Any) -> Feed:
+def _tensors(torch: ModuleType, kind: object) -> Feed:
+    """Return the conversion to PyTorch tensors of a dtype."""
     limits = torch.finfo(kind)
     # Products of numbers between the square roots of the limits stay in range.
     return Feed(
@@ -219,13 +232,19 @@ def _tensors(torch: Any, kind: Any) -> Feed:
     )
 
 
+def rounding_bound(eps: float) -> float:
+    """Return the relative difference that is allowed after arithmetic in a type of that epsilon."""
+    bound: float = eps ** (2 / 3)
+    return bound
+
+
 def close(got: Array, expected: Array, tolerance: float) -> bool:
-    """Whether two arrays agree, NaN with NaN, up to a fraction of their largest entry."""
+    """Whether two arrays are equal up to a fraction of the largest entry, NaN equal to NaN."""
     return not (~alike(got, expected, tolerance)).any()
 
 
 def alike(got: Array, expected: Array, tolerance: float) -> Array:
-    """Mark the entries of two arrays that agree, as `close` compares them."""
+    """Mark the entries that are equal in the sense of `close`."""
     finite = np.abs(expected[np.isfinite(expected)])
     scale = max(1.0, float(finite.max(initial=0)))
     with np.errstate(invalid="ignore"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -13,25 +14,34 @@ from convalg.errors import ArgumentError, ShapeError
 from convalg.limits import check_memory
 from convalg.recognise.distortions import distortion
 from convalg.recognise.inputs import INTEGERS, Family, families, listed
-from convalg.recognise.probe import CHUNK, Feed, Probe, alike, close, probe
+from convalg.recognise.probe import (
+    CHUNK,
+    Feed,
+    Function,
+    Probe,
+    alike,
+    close,
+    probe,
+    rounding_bound,
+)
 from convalg.size import size_product
 
 TRIALS = 12
-"""The number of random integer inputs on which a function must agree with its impulses."""
+"""Number of random integer inputs on which a function must agree with its impulses."""
 
-SINGLE = float(np.finfo(np.float32).eps) ** (2 / 3)
-"""The relative difference allowed if all returned numbers are float32 values."""
+SINGLE = rounding_bound(float(np.finfo(np.float32).eps))
+"""Relative difference that is allowed if all returned numbers are float32 values."""
 
 SCALES = (1.0, 2.0**10, 2.0**20, 2.0**-10, 2.0**-20)
-"""The sizes of impulses tried if those of size 1 do not explain f."""
+"""Sizes of the impulses that are tried if impulses of size 1 do not explain f."""
 
 MOST_IMPULSES = 4096
-"""Inputs with more samples than this are probed with impulses of size 1 only."""
+"""Most samples of an input for which impulses of other sizes than 1 are tried."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """The outputs of a function on a family; None and the error if it raised.
+    """The outputs of a function on a family of inputs, or None and the error that it raised.
 
     Shapes: x (count, samples of the input), images (count, samples of the output).
     """
@@ -41,45 +51,52 @@ class Answer:
     images: Array | None
     error: str = ""
 
+    @property
+    def returned(self) -> Array:
+        """The outputs. Raises: ValueError if the function raised an error."""
+        if self.images is None:
+            raise ValueError(f"f returned no outputs, but raised {self.error}")
+        return self.images
+
 
 @dataclass(frozen=True, eq=False)
 class AffineFunction:
-    """A x + b. Shapes: matrix (outputs, inputs), bias (outputs,)."""
+    """The function A x + b. Shapes: matrix (outputs, inputs), bias (outputs,)."""
 
     matrix: Array
     bias: Array
 
     def __call__(self, x: Array) -> Array:
-        """A x + b for x (count, inputs)."""
+        """Return A x + b, shape (count, outputs), for x of shape (count, inputs)."""
         with np.errstate(all="ignore"):
             y: Array = x @ self.matrix.T + self.bias
         return y
 
     def differences(self, answer: Answer) -> Array:
-        """|f(x) - A x - b| relative to the largest sum of |a x| and |b| of its sample.
+        """Return |f(x) - A x - b|, relative to the largest |A| |x| + |b| of the same input.
 
-        Shapes: those of the images; infinite if only one of the two is finite.
+        Shape: (count, outputs), as the images; infinite where f(x) or A x + b is not finite.
         """
-        assert answer.images is not None
         with np.errstate(all="ignore"):
             sizes = np.abs(answer.x) @ np.abs(self.matrix).T + np.abs(self.bias)
             scale = np.maximum(sizes.max(axis=1, keepdims=True), np.finfo(float).tiny)
-            relative: Array = np.abs(answer.images - self(answer.x)) / scale
+            relative: Array = np.abs(answer.returned - self(answer.x)) / scale
         return np.where(np.isfinite(relative), relative, np.inf)
 
 
 @dataclass(frozen=True, eq=False)
 class Recovery:
-    """The result of probing a function: f(x) = A x + b on all inputs tried, or a counterexample.
+    """The recovered f(x) = A x + b, which holds on all inputs tried, or a counterexample.
 
-    `witness`: the counterexample, empty if f is affine. `repeats`: whether the same input always
-    gives the same output. `tolerance`: the relative difference that was allowed. `effect`: the
-    distortion of A x + b, if there is a witness but `matrix` and `bias` are still a part of the
-    answer (`is_part`). `notes`: other observations. `types`: types of arrays on which f returns
-    other numbers than on float64 arrays. `tried`: a description of the inputs.
+    `function`: the function f. `witness`: the counterexample, empty if f is affine. `tolerance`:
+    the relative difference that was allowed. `repeats`: whether the same input always has the same
+    output. `effect`: the distortion of A x + b, if it was recovered despite the counterexample.
+    `is_part`: whether A x + b is then a part of the answer. `notes`: other observations. `types`:
+    the types of arrays on which f returns other numbers than on float64 arrays. `tried`: a
+    description of the inputs.
     """
 
-    probe: Probe
+    function: Probe
     matrix: Array
     bias: Array
     witness: dict[str, Any]
@@ -92,27 +109,38 @@ class Recovery:
     tried: str = ""
 
 
-def recovered(function: object, in_shape: tuple[int, ...], max_bytes: int | None) -> Recovery:
-    """Recover the matrix and the bias from one impulse for each sample of the input.
+def recovered(function: Function, in_shape: tuple[int, ...], max_bytes: int | None) -> Recovery:
+    """Recover the matrix and the bias of a function from one impulse for each input sample.
 
-    Raises: as `probe`; TooLargeError before the impulses are created.
+    Raises: the errors of `probe`; TooLargeError before the impulses are created.
     """
-    # Before the first call of f, whose output has at least one sample.
+    # The output of f has at least one sample, so some requests can be refused before f is called.
     count = size_product(in_shape)
     _check_memory(count, 1, max_bytes)
     probed = probe(function, in_shape)
     _check_memory(count, size_product(probed.out_shape), max_bytes)
-    recovery = _recovered(probed)
-    if recovery is None:
-        # f does not treat the inputs of a batch independently: call it with one input at a time.
-        assert probed.alone is not None
-        recovery = _recovered(probed.alone)
-    assert recovery is not None
-    return recovery
+    try:
+        return _recovered(probed)
+    except _DependsOnBatchError as error:
+        return _recovered(error.alone)
 
 
-def _recovered(probed: Probe) -> Recovery | None:
-    """Recover A x + b; None if single inputs give other outputs than in their batch."""
+class _DependsOnBatchError(Exception):
+    """Raised when f does not treat the inputs of a batch independently.
+
+    `alone`: the same function, called with one input at a time.
+    """
+
+    def __init__(self, alone: Probe) -> None:
+        super().__init__()
+        self.alone = alone
+
+
+def _recovered(probed: Probe) -> Recovery:
+    """Recover A x + b.
+
+    Raises: _DependsOnBatchError if single inputs have other outputs than in their batch.
+    """
     in_shape, rows = probed.in_shape, size_product(probed.out_shape)
     count = size_product(in_shape)
     trials = INTEGERS.samples(in_shape, seed=0, count=TRIALS)
@@ -129,8 +157,9 @@ def _recovered(probed: Probe) -> Recovery | None:
     again = _changes(probed, trials, images)
     if again:
         return replace(empty, witness=again, repeats=False)
-    if probed.alone is not None and not all(_is_alike_alone(probed, one) for one in answers):
-        return None
+    alone = probed.alone
+    if alone is not None and not all(_is_alike_alone(probed, alone, one) for one in answers):
+        raise _DependsOnBatchError(alone)
     tried = f"{count} impulses and {sum(len(one.x) for one in answers)} inputs"
     tried += f" ({listed([one.family for one in answers[1:] if one.images is not None])})"
     seen = [one for one in answers if one.images is not None]
@@ -148,10 +177,9 @@ def _recovered(probed: Probe) -> Recovery | None:
     return replace(recovery, notes=tuple(notes), types=_types(recovery, answers[:2]))
 
 
-def _is_alike_alone(probed: Probe, answer: Answer) -> bool:
-    """Whether the inputs of a family give the same outputs one by one as in their batch."""
-    assert probed.alone is not None
-    images, error = _returned(probed.alone, answer.x.reshape(-1, *probed.in_shape))
+def _is_alike_alone(probed: Probe, alone: Probe, answer: Answer) -> bool:
+    """Whether the inputs of a family have the same outputs one by one as in their batch."""
+    images, error = _returned(alone, answer.x.reshape(-1, *probed.in_shape))
     if images is None or answer.images is None:
         return error == answer.error
     scale = np.abs(answer.images).max(axis=1, keepdims=True)
@@ -162,7 +190,7 @@ def _is_alike_alone(probed: Probe, answer: Answer) -> bool:
 
 
 def _are_single(seen: list[Answer]) -> bool:
-    """Whether all returned numbers are float32 values, as for a function that computes in it."""
+    """Whether all returned numbers are float32 values, as if f computes in float32."""
     with np.errstate(all="ignore"):
         return all(
             np.array_equal(one.images, one.images.astype(np.float32), equal_nan=True)
@@ -172,7 +200,7 @@ def _are_single(seen: list[Answer]) -> bool:
 
 
 def _errors(answers: list[Answer]) -> list[str]:
-    """One note for each error that f raised, with the families that caused it."""
+    """Return a note for each error that f raised, with the families that caused it."""
     errors = dict.fromkeys(one.error for one in answers if one.error)
     return [
         f"on {listed([one.family for one in answers if one.error == error])} f raises {error}"
@@ -181,6 +209,7 @@ def _errors(answers: list[Answer]) -> list[str]:
 
 
 def _check_memory(count: int, rows: int, max_bytes: int | None) -> None:
+    """Raise TooLargeError if the impulses and their outputs need too much memory."""
     check_memory(
         count * (count + 2 * rows) * 8,
         max_bytes,
@@ -190,7 +219,7 @@ def _check_memory(count: int, rows: int, max_bytes: int | None) -> None:
 
 
 def _impulses(probed: Probe, scale: float) -> AffineFunction:
-    """The matrix from impulses of one size, and the bias f(0)."""
+    """Return the matrix from impulses of one size, and the bias f(0)."""
     count, rows = size_product(probed.in_shape), size_product(probed.out_shape)
     bias = probed(np.zeros((1, *probed.in_shape))).reshape(rows)
     units = scale * np.eye(count).reshape(count, *probed.in_shape)
@@ -200,14 +229,14 @@ def _impulses(probed: Probe, scale: float) -> AffineFunction:
 
 
 def _answer(probed: Probe, family: Family) -> Answer:
-    """Call f on a family."""
+    """Return the outputs of f on a family, or the error that it raised."""
     x = family.samples(probed.in_shape, seed=1)
     images, error = _returned(probed, x)
     return Answer(family, x.reshape(len(x), -1), images, error)
 
 
 def _returned(probed: Probe, x: Array) -> tuple[Array | None, str]:
-    """The outputs (count, outputs) for some inputs, or the error that f raises."""
+    """Return the outputs (count, outputs) for some inputs, or None and the error that f raised."""
     try:
         return probed(x).reshape(len(x), -1), ""
     except ShapeError:
@@ -221,8 +250,8 @@ def _returned(probed: Probe, x: Array) -> tuple[Array | None, str]:
 
 
 def _not_a_number(recovery: Recovery) -> list[str]:
-    """A note if a NaN does not reach all outputs that read it."""
-    probed = recovery.probe
+    """Return a note if a NaN does not reach all outputs that read it, else an empty list."""
+    probed = recovery.function
     read = np.flatnonzero(recovery.matrix.any(axis=0))
     if not len(read):
         return []
@@ -240,13 +269,13 @@ def _not_a_number(recovery: Recovery) -> list[str]:
 
 
 def _types(recovery: Recovery, answers: list[Answer]) -> tuple[str, ...]:
-    """The types of arrays on which f returns other numbers than on float64 arrays."""
-    probed = recovery.probe
+    """Return the types of arrays on which f returns other numbers than on float64 arrays."""
+    probed = recovery.function
     if not probed.feed.is_numpy:
         return ()
     types: list[str] = []
     for kind, some in (("float32", answers), ("int64", answers[:1])):
-        typed = replace(probed, feed=Feed(lambda x, kind=kind: x.astype(kind)))  # type: ignore[misc]  # a default argument binds kind
+        typed = replace(probed, feed=Feed(methodcaller("astype", kind)))
         for one in some:
             if one.images is None:
                 continue
@@ -260,7 +289,7 @@ def _types(recovery: Recovery, answers: list[Answer]) -> tuple[str, ...]:
 
 
 def _changes(probed: Probe, x: Array, images: Array) -> dict[str, Any]:
-    """An input whose output differs when f is called again; empty if there is none."""
+    """Return an input whose output differs when f is called again; empty if none does."""
     for _ in range(3):
         second = probed(x)
         wrong = np.argwhere(~alike(second, images, probed.tolerance))
@@ -279,8 +308,8 @@ def _changes(probed: Probe, x: Array, images: Array) -> dict[str, Any]:
 
 
 def _contradicted(recovery: Recovery, seen: list[Answer]) -> Recovery:
-    """Add the counterexample, and the distortion of A x + b if it can be recovered."""
-    probed = recovery.probe
+    """Return a recovery with a counterexample, and the distortion of A x + b if it is recovered."""
+    probed = recovery.function
     effect, part, is_part = _read(recovery, seen)
     witness = _witness(probed, seen[0].x.reshape(-1, *probed.in_shape), recovery.bias)
     if not witness:
@@ -297,8 +326,12 @@ def _contradicted(recovery: Recovery, seen: list[Answer]) -> Recovery:
 
 
 def _read(recovery: Recovery, seen: list[Answer]) -> tuple[str, AffineFunction, bool]:
-    """Find by impulses of several sizes the distortion of A x + b or x, or where A x + b fails."""
-    probed = recovery.probe
+    """Return the distortion of A x + b or of x, or the inputs on which A x + b fails, in words.
+
+    It is found by impulses of several sizes. The other values are A x + b, and whether the words
+    describe it.
+    """
+    probed = recovery.function
     own = AffineFunction(recovery.matrix, recovery.bias)
     candidates = list(_candidates(probed, own))
     for one in candidates:
@@ -326,7 +359,7 @@ def _read(recovery: Recovery, seen: list[Answer]) -> tuple[str, AffineFunction, 
 
 
 def _candidates(probed: Probe, own: AffineFunction) -> Iterator[AffineFunction]:
-    """Yield A x + b from impulses of several sizes, and from those of both signs."""
+    """Yield A x + b from impulses of several sizes, and from impulses of both signs."""
     count = len(own.matrix[0])
     for scale in SCALES if count <= MOST_IMPULSES else SCALES[:1]:
         if not probed.feed.least <= scale <= probed.feed.largest:
@@ -338,7 +371,7 @@ def _candidates(probed: Probe, own: AffineFunction) -> Iterator[AffineFunction]:
             continue
         with np.errstate(all="ignore"):
             both = up.matrix + down.matrix
-        # Large impulses give a rounded function to a few digits; the other digits are its rounding.
+        # Large impulses determine the first digits of a rounded function; the others are rounding.
         tidy = np.round(up.matrix, 5) if scale > 1 else up.matrix
         for matrix in (up.matrix, both, tidy):
             if np.isfinite(matrix).all() and np.isfinite(own.bias).all() and matrix.any():
@@ -346,15 +379,18 @@ def _candidates(probed: Probe, own: AffineFunction) -> Iterator[AffineFunction]:
 
 
 def _pairs(one: AffineFunction, seen: list[Answer]) -> tuple[Array, Array]:
-    """The numbers expected and the numbers returned, over all families."""
+    """Return the expected and the returned numbers over all families, shape (count,) each."""
     expected = [one(answer.x).ravel() for answer in seen]
-    returned = [answer.images.ravel() for answer in seen if answer.images is not None]
+    returned = [answer.returned.ravel() for answer in seen]
     return np.concatenate(expected), np.concatenate(returned)
 
 
 def _before(recovery: Recovery, one: AffineFunction, seen: list[Answer]) -> str:
-    """The distortion of x before A is applied, from one sample with many values."""
-    probed = recovery.probe
+    """Return the distortion of x before A is applied in words; empty if none explains f.
+
+    It is found from one input sample with many values.
+    """
+    probed = recovery.function
     largest = np.abs(one.matrix).argmax()
     output, column = (int(k) for k in np.unravel_index(largest, one.matrix.shape))
     factor = one.matrix[output, column]
@@ -381,32 +417,33 @@ def _before(recovery: Recovery, one: AffineFunction, seen: list[Answer]) -> str:
 
 
 def _agrees(recovery: Recovery, one: AffineFunction, answer: Answer) -> bool:
+    """Whether A x + b agrees with the outputs of f on a family."""
     return bool(one.differences(answer).max() <= recovery.tolerance)
 
 
 def _difference(recovery: Recovery, seen: list[Answer]) -> dict[str, Any]:
-    """The input of the first contradicting family on which f differs most from its impulses."""
-    own, probed = AffineFunction(recovery.matrix, recovery.bias), recovery.probe
+    """Return the input that differs most from the impulses in the first family that differs."""
+    own, probed = AffineFunction(recovery.matrix, recovery.bias), recovery.function
     for answer in seen:
         differences = own.differences(answer)
         if differences.max() <= recovery.tolerance:
             continue
-        assert answer.images is not None
         k, output = (int(v) for v in np.unravel_index(differences.argmax(), differences.shape))
         return {
             "x": answer.x[k].reshape(probed.in_shape).tolist(),
             "at": tuple(int(i) for i in np.unravel_index(output, probed.out_shape)),
-            "f(x)": float(answer.images[k, output]),
+            "f(x)": float(answer.returned[k, output]),
             "f(0) + sum of x[k] (f(unit k) - f(0))": float(own(answer.x[k : k + 1])[0, output]),
         }
     return {}
 
 
 def _witness(probed: Probe, trials: Array, bias: Array) -> dict[str, Any]:
-    """Two inputs with f(x + y) + f(0) != f(x) + f(y), or one whose output is not finite.
+    """Return two inputs with f(x + y) + f(0) != f(x) + f(y), or an input with non-finite output.
 
-    Rule: if f(x) - f(0) is not the sum of its impulses, additivity fails either when the samples of
-    x are added one by one, or when a multiple of an impulse is added up from its parts.
+    Empty if none is found. Rule: if f(x) - f(0) is not the sum of its impulses, additivity fails
+    either when the samples of x are added one by one, or when a multiple of an impulse is added up
+    from its parts.
     """
     shape = probed.in_shape
     zero = bias.reshape(probed.out_shape)
@@ -435,12 +472,13 @@ def _chains(units: Array, trials: Array) -> Iterator[tuple[Array, Array]]:
 
 
 def _contradiction(probed: Probe, x: Array, y: Array, zero: Array) -> dict[str, Any]:
+    """Return the first pair of x and y that contradicts additivity; empty if none does."""
     if not len(x):
         return {}
     try:
         first, second, total = probed(x), probed(y), probed(x + y)
     except ArgumentError:
-        # f refuses these inputs; others may contradict it.
+        # f refuses these inputs, but other inputs may contradict additivity.
         return {}
     for samples, images in ((np.zeros_like(x), zero[None]), (x, first), (y, second)):
         wild = np.argwhere(~np.isfinite(images))

@@ -1,8 +1,9 @@
-"""Separable kernels: the 1-D factors whose outer product is exactly the kernel."""
+"""Separate kernels into 1-D factors whose outer product is exactly the kernel."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import reduce
 from typing import Any
@@ -16,26 +17,34 @@ from convalg.recognise.codes import as_tolerance, exactly
 from convalg.size import is_expression
 
 LARGEST_INTEGER = 2**63 - 1
+"""Largest integer of a factor that is returned as an array of int64."""
 
 
 def separate(kernel: object, *, tolerance: float = 0) -> list[Array] | None:
     """Return the 1-D factors whose outer product is the kernel, one per axis, or None.
 
-    The kernel K has rank one if and only if K[i] K[p]^(d-1) is the product of its lines through one
-    non-zero entry p. All factors but the last are integers without a common divisor, with
-    a positive sum, or a positive last entry if the sum is 0 (a smoothing, a rising slope); the last
-    one has the scale and the sign. With symbols, all factors but the last have no common factor.
-    Exact for integers, fractions and polynomials, and for floats, which are taken as binary
-    fractions. The factors of a zero kernel are zeros.
+    A kernel K with d axes has rank one if and only if, for one non-zero entry K[p] and every i,
+    K[i] K[p]^(d-1) is the product over the axes a of the entries K[p with p_a replaced by i_a].
+    All factors but the last are integers without a common divisor, with a positive sum, or with a
+    positive last entry if the sum is 0 (a smoothing, a rising slope). The last factor has the scale
+    and the sign. With symbols, all factors but the last have no common factor. The result is exact
+    for integers, fractions and polynomials, and for floats, which are read as binary fractions. The
+    factors of a zero kernel are zeros.
 
     Args:
-        kernel: an array with two axes or more.
-        tolerance: the largest deviation of floats from the outer product, relative to the largest
-            entry; if needed, all factors but the last then have 1 as their largest entry.
+        kernel: an array with two axes or more, of numbers or symbols.
+        tolerance: the largest deviation of the kernel from the outer product that is allowed,
+            relative to the largest entry, from 0 to below 1. All factors but the last of a kernel
+            that deviates have 1 as their largest entry.
+
+    Returns:
+        A list of arrays, one of shape (size,) for each axis; None if the kernel is not separable.
 
     Raises:
-        ShapeError: unless the kernel has two axes or more.
-        KindError: for a tolerance with symbols.
+        ShapeError: when the kernel has fewer than two axes.
+        KindError: when `kernel` has other entries than real numbers and symbols, `tolerance` is not
+            a number, or is above 0 for a kernel with symbols.
+        ArgumentError: when `tolerance` is out of range, or the kernel has NaN or infinite entries.
 
     >>> import convalg as ca
     >>> ca.separate(ca.kernels.sobel_x)
@@ -52,7 +61,7 @@ def separate(kernel: object, *, tolerance: float = 0) -> list[Array] | None:
     exact = np.frompyfunc(exactly, 1, 1)(weights)
     symbols = any(map(is_expression, exact.flat))
     if slack and symbols:
-        raise KindError(f"tolerance={tolerance} needs numbers, but the kernel has symbols")
+        raise KindError(f"tolerance must be 0 for a kernel with symbols, not {tolerance}")
     pivot = next((at for at, value in np.ndenumerate(exact) if not is_zero(value)), None)
     if pivot is None:
         return [np.zeros(size, dtype=np.int64) for size in weights.shape]
@@ -68,16 +77,19 @@ def separate(kernel: object, *, tolerance: float = 0) -> list[Array] | None:
 
 
 def _lines(values: Array, pivot: tuple[int, ...]) -> list[Array]:
-    """The lines of an array through one entry, along each axis."""
+    """Return the line of an array through one entry along each axis, shape (size,) each."""
     last = [np.moveaxis(values, axis, -1) for axis in range(values.ndim)]
     return [moved[pivot[:axis] + pivot[axis + 1 :]] for axis, moved in enumerate(last)]
 
 
 def _outer(lines: list[Array]) -> Array:
-    return reduce(np.multiply.outer, lines)
+    """Return the outer product of lines, with one axis for each."""
+    product: Array = reduce(np.multiply.outer, lines)
+    return product
 
 
 def _has_rank_one(exact: Array, pivot: tuple[int, ...]) -> bool:
+    """Whether an array is the outer product of its lines through an entry, up to a factor."""
     scale = exact[pivot] ** (exact.ndim - 1)
     products = _outer(_lines(exact, pivot))
     pairs = zip(exact.flat, products.flat, strict=True)
@@ -85,7 +97,7 @@ def _has_rank_one(exact: Array, pivot: tuple[int, ...]) -> bool:
 
 
 def _as_integers(line: Array) -> Array:
-    """Scale fractions to integers without a common divisor, with the sign that `separate` sets."""
+    """Return a line of fractions scaled to integers, with the sign that `separate` states."""
     below = math.lcm(*(value.denominator for value in line))
     numbers = [int(value * below) for value in line]
     total = sum(numbers) or next(n for n in reversed(numbers) if n)
@@ -94,36 +106,38 @@ def _as_integers(line: Array) -> Array:
 
 
 def _without_common_factor(line: Array) -> Array:
+    """Return a line of expressions divided by their greatest common divisor."""
     import sympy
 
     values = [sympy.sympify(value) for value in line]
     return _divided(values, sympy.gcd_list(values))
 
 
-def _divided(line: Any, scale: Any) -> Array:
-    """Divide a line by a number, or by a polynomial that divides it."""
-    if not (is_expression(scale) or any(map(is_expression, line))):
-        return np.array([value / Fraction(scale) for value in line], dtype=object)
+def _divided(line: Iterable[Any], scale: Any) -> Array:
+    """Return a line divided by a number, or by a polynomial that divides it."""
+    values = list(line)
+    if not (is_expression(scale) or any(map(is_expression, values))):
+        return np.array([value / Fraction(scale) for value in values], dtype=object)
     import sympy
 
-    divided = np.empty(len(line), dtype=object)
-    divided[:] = [sympy.cancel(value / scale) for value in map(sympy.sympify, line)]
+    divided = np.empty(len(values), dtype=object)
+    divided[:] = [sympy.cancel(value / scale) for value in map(sympy.sympify, values)]
     return divided
 
 
 def _compact(line: Array, is_float: bool) -> Array:
-    """Return 64-bit integers if possible, else floats if the input was floats, else objects."""
+    """Return a line as int64 if possible, else as float64 if `is_float`, else as objects."""
     if any(map(is_expression, line)):
         return line
     if all(value.denominator == 1 and abs(value) <= LARGEST_INTEGER for value in line):
         return np.array([int(value) for value in line], dtype=np.int64)
-    # Exact: the other factors are integers without a common divisor, so that the last one has
-    # binary fractions.
+    # The floats are exact: since the other factors are integers without a common divisor, the
+    # entries of this one are binary fractions.
     return line.astype(float) if is_float else line
 
 
 def _nearly(exact: Array, tolerance: float) -> list[Array] | None:
-    """The lines through the largest entry, if their product is within the tolerance."""
+    """Return the lines through the largest entry if their product is near enough, or None."""
     values = exact.astype(float)
     pivot = np.unravel_index(np.abs(values).argmax(), values.shape)
     lines = _lines(values, tuple(int(k) for k in pivot))

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import numpy as np
 import pytest
+from programs import command
 
 from convalg import check
 from convalg.check.candidate import candidate
 from convalg.check.problem import KINDS
-from convalg.errors import FileError
 
 # PyTorch.
 
@@ -206,18 +202,6 @@ np.save(sys.argv[3], np.einsum("nchwab,ocab->nohw", cut, w))
 """
 
 
-def program(folder: Path, text: str) -> list[str]:
-    path = folder / "program.py"
-    path.write_text(dedent(text), encoding="utf-8")
-    return [sys.executable, "-S", str(path)] if "numpy" not in text else [sys.executable, str(path)]
-
-
-def command(
-    folder: Path, text: str, rest: Sequence[str] = ("{x}", "{w}", "{y}"), **options: Any
-) -> Any:
-    return check.from_command([*program(folder, text), *rest], **options)
-
-
 def test_a_program_is_checked_as_a_function(tmp_path: Path) -> None:
     words = ("{x}", "{w}", "{y}", "{stride}", "{padding}")
     report = check.forward(command(tmp_path, PROGRAM, words), cases=6)
@@ -300,150 +284,3 @@ def test_two_outputs_are_a_pair(tmp_path: Path) -> None:
     dx, dw = run(np.ones((1, 2)), np.ones(3), np.ones(4))
     assert np.array_equal(dx, np.zeros((1, 2)))
     assert np.array_equal(dw, np.full(3, 5.0))
-
-
-BAD = {
-    "status": ("import sys; sys.exit(7)", RuntimeError, "exit status 7: no message"),
-    "words": (
-        "import sys; sys.exit('out of cheese')",
-        RuntimeError,
-        "exit status 1: out of cheese",
-    ),
-    "signal": ("import os; os.abort()", RuntimeError, "exit status -6: no message"),
-    "nothing": ("", FileError, "y.npy' (No such file or directory)"),
-    "garbage": (
-        "import sys; open(sys.argv[3], 'w').write('garbage')",
-        FileError,
-        "y.npy does not contain an array",
-    ),
-    "empty": ("import sys; open(sys.argv[3], 'w')", FileError, "y.npy does not contain an array"),
-    "a pipe": ("import os, sys; os.mkfifo(sys.argv[3])", FileError, "y.npy' is not a regular file"),
-    "a device": (
-        "import os, sys; os.symlink('/dev/zero', sys.argv[3])",
-        FileError,
-        "y.npy' (Too many levels of symbolic links)",
-    ),
-    "a folder": ("import os, sys; os.mkdir(sys.argv[3])", FileError, "y.npy' is a directory"),
-    "a huge file": (
-        "import sys; open(sys.argv[3], 'wb').truncate(2**40)",
-        RuntimeError,
-        "File too large",
-    ),
-    "a hole": (
-        "import sys; open(sys.argv[3], 'wb').truncate(2**28)",
-        FileError,
-        "y.npy does not contain an array",
-    ),
-    "cut off": (
-        "import sys; d = open(sys.argv[1], 'rb').read(); open(sys.argv[3], 'wb').write(d[:-8])",
-        FileError,
-        "y.npy declares 4 numbers of float64, but contains 24 bytes",
-    ),
-    "pickle": (
-        "import sys, numpy as np; np.save(sys.argv[3], np.array([{}]), allow_pickle=True)",
-        FileError,
-        "y.npy contains objects or text of object, not numbers",
-    ),
-    "bare pickle": (
-        "import sys, pickle; pickle.dump([1], open(sys.argv[3], 'wb'))",
-        FileError,
-        "y.npy does not contain an array",
-    ),
-    "bytes that are no text": (
-        "import os, sys; os.write(2, b'\\xff\\xfe'); sys.exit(1)",
-        RuntimeError,
-        "exit status 1",
-    ),
-}
-
-
-@pytest.mark.parametrize(("text", "error", "words"), BAD.values(), ids=BAD)
-def test_what_a_program_does_wrong_is_raised(
-    tmp_path: Path, text: str, error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error) as caught:
-        command(tmp_path, text)(np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)))
-    assert words in str(caught.value)
-    report = check.forward(command(tmp_path, text), cases=1)
-    assert report.diagnosis[0].code == "raises"
-
-
-@pytest.mark.parametrize("kind", ["npz", "a million by a million"])
-def test_files_that_hold_no_array_are_findings(tmp_path: Path, kind: str) -> None:
-    text = {
-        "npz": "import sys, numpy as np; np.savez(open(sys.argv[3], 'wb'), a=np.ones(3))",
-        "a million by a million": """
-        import sys, numpy as np
-        with open(sys.argv[3], "wb") as f:
-            np.lib.format.write_array_header_1_0(
-                f, {"descr": "<f8", "fortran_order": False, "shape": (10**7, 10**7)}
-            )
-        """,
-    }[kind]
-    report = check.forward(command(tmp_path, text), cases=2)
-    assert report.diagnosis[0].code in ("wrong-type", "raises")
-
-
-def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
-    note = tmp_path / "pid"
-    text = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(300)"
-    with pytest.raises(TimeoutError, match="it did not finish within 1 seconds"):
-        command(tmp_path, text, timeout=1)(np.ones(1), np.ones(1))
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(note.read_text()), 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("import os\nwhile True: os.write(1, b'x' * 2**20)", "prints-too-much"),
-        ("while True: print('\\x1b[31m' * 2**16)", "prints-too-much"),
-        (
-            "import os, time\nfor _ in range(99):\n    if not os.fork(): time.sleep(60)\n"
-            "time.sleep(60)",
-            "too-many-processes",
-        ),
-        ("import time; time.sleep(60)", "hangs"),
-        ("import sys; assert sys.stdin.read() == ''; sys.exit('\\x1b[31m\\udcff')", "raises"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "raises"),
-        ("x = bytearray(2**32)", "raises"),
-    ],
-)
-def test_a_program_has_limits(tmp_path: Path, text: str, code: str) -> None:
-    report = check.forward(command(tmp_path, text, timeout=6, memory=2**30), cases=2)
-    assert report.diagnosis[0].code == code, report.explain()
-    assert report.explain().replace("\n", "").isprintable()
-    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(tmp_path / "program.py") not in left
-
-
-def test_a_program_runs_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    text = """
-    import os, sys
-    assert sorted(os.listdir()) == ["w.npy", "x.npy"], os.listdir()
-    assert open(sys.argv[4]).read() == "here"
-    open("left", "w").close(); os.mkdir("closed"); os.chmod("closed", 0)
-    open(sys.argv[3], "wb").write(open(sys.argv[1], "rb").read())
-    """
-    program(tmp_path, text)
-    Path("settings.txt").write_text("here")
-    words = [sys.executable, "-S", "program.py", "{x}", "{w}", "{y}", "settings.txt"]
-    x = np.arange(4.0).reshape(2, 2)
-    np.testing.assert_array_equal(check.from_command(words)(x, x), x)
-    assert sorted(os.listdir()) == ["program.py", "settings.txt"]
-
-
-def test_a_program_that_is_not_there_is_a_finding() -> None:
-    run = check.from_command(["/nowhere/conv", "{x}", "{w}", "{y}"])
-    report = check.forward(run, cases=2)
-    assert report.diagnosis[0].code == "raises"
-    assert "FileNotFoundError" in report.diagnosis[0].message
-
-
-def test_no_file_of_a_program_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    check.forward(command(tmp_path, "import sys; sys.exit(1)"), cases=2)
-    assert list(scratch.iterdir()) == []

@@ -48,10 +48,10 @@ class Silent:
 Call = Callable[[], Any]
 BAD: list[tuple[Call, str, str]] = [
     # What is checked.
-    (lambda: F(None), "KindError", "check takes a function f(x, w, ...), not None"),
-    (lambda: F(3), "KindError", "check takes a function f(x, w, ...), not 3"),
-    (lambda: F("conv"), "KindError", "check takes a function f(x, w, ...), not 'conv'"),
-    (lambda: F(np.ones(2)), "KindError", "check takes a function f(x, w, ...), not array("),
+    (lambda: F(None), "KindError", "f must be a function f(x, w, ...), not None"),
+    (lambda: F(3), "KindError", "f must be a function f(x, w, ...), not 3"),
+    (lambda: F("conv"), "KindError", "f must be a function f(x, w, ...), not 'conv'"),
+    (lambda: F(np.ones(2)), "KindError", "f must be a function f(x, w, ...), not array("),
     (lambda: check.backward(None), "KindError", "a function f(x, w, g, ...), not None"),
     (lambda: check.max_pool(None), "KindError", "a function f(x, ...), not None"),
     (lambda: check.max_pool_backward(None), "KindError", "a function f(x, g, ...), not None"),
@@ -59,41 +59,43 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: F(half),
         "KindError",
-        "half takes 1 arrays, but a correlation layer needs 2: half(x, w, stride, padding, "
-        "dilation, groups)",
+        "half must accept 2 arrays to be checked as a correlation layer, not 1: use the "
+        "parameters (x, w, stride, padding, dilation, groups)",
     ),
-    (lambda: F(lambda: 0), "KindError", "<lambda> takes 0 arrays, but a correlation layer"),
-    (lambda: F(Silent()), "KindError", "Silent takes 0 arrays, but a correlation layer needs 2"),
-    (lambda: F(lambda *, x, w: x), "KindError", "<lambda> takes 0 arrays"),
-    (lambda: F(functools.partial(conv, w=1)), "KindError", "takes 1 arrays"),
+    (lambda: F(lambda: 0), "KindError", "<lambda> must accept 2 arrays to be checked as"),
+    (lambda: F(Silent()), "KindError", "Silent must accept 2 arrays to be checked as a"),
+    (lambda: F(lambda *, x, w: x), "KindError", "layer, not 0: use"),
+    (
+        lambda: F(functools.partial(conv, w=1)),
+        "KindError",
+        "must accept 2 arrays to be checked as a correlation layer, not 1",
+    ),
     (
         lambda: check.backward(conv),
         "KindError",
-        "conv takes 2 arrays, but the gradients of a correlation layer needs 3",
+        "conv must accept 3 arrays to be checked as the gradients of a correlation layer, not 2: ",
     ),
     (
         lambda: F(needs),
         "KindError",
-        "needs requires bias, which a correlation layer does not have as an option: the options "
-        "are stride, padding, "
-        "dilation, groups",
+        "needs requires bias, but the options for a correlation layer are stride, padding, "
+        "dilation, groups: give bias a default value",
     ),
-    (lambda: F(keyword_needed), "KindError", "keyword_needed requires layout, which a correlation"),
+    (lambda: F(keyword_needed), "KindError", "keyword_needed requires layout, but the options"),
     (
         lambda: check.average_pool(lambda x, size, dilation: x),
         "KindError",
-        "<lambda> requires dilation, which an average pooling does not have as an option: the "
-        "options are size",
+        "<lambda> requires dilation, but the options for an average pooling are size",
     ),
     (
         lambda: check.max_pool(half),
         "KindError",
-        "half has no option size, which a max pooling needs for its window",
+        "half has no parameter size, the window of a max pooling: add one",
     ),
     (
         lambda: check.average_pool_backward(lambda x, g, stride: x),
         "KindError",
-        "has no option size, which the gradient of an average pooling needs for its window",
+        "has no parameter size, the window of the gradient of an average pooling: add one",
     ),
     # Axes and configurations.
     (lambda: F(conv, dims=0), "ArgumentError", "dims must be at least 1, not 0"),
@@ -136,13 +138,13 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: check.from_command(["conv", "{x}", "{w}"]),
         "ArgumentError",
-        "command has no placeholder for an output such as {y}: ['conv', '{x}', '{w}']",
+        "command must have a placeholder for an output, such as {y}, not ['conv', '{x}', '{w}']",
     ),
     # Layer objects (more of them, of PyTorch, in test_module.py).
     (
         lambda: check.layer(conv, (1, 4, 4)),
         "KindError",
-        "layer takes a convolution or a pooling with kernel_size, not function",
+        "module must be a convolution or pooling with kernel_size, not function",
     ),
     # Files (more of them in test_cli_check.py).
     (
@@ -187,7 +189,7 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: worker._loaded(Path(worker.__file__), "conv"),
         "FileError",
-        "worker.py has no function conv; it has ",
+        "worker.py has no function conv; choose one of its functions (",
     ),
     # Black boxes.
     (
@@ -203,12 +205,12 @@ BAD: list[tuple[Call, str, str]] = [
     (
         lambda: ca.identify(conv),
         "KindError",
-        "identify needs the shape of one input of <function conv",
+        "in_shape must be the shape of one input of <function conv",
     ),
     (
         lambda: ca.identify("conv", 3),
         "KindError",
-        "identify takes a function or a matrix of two axes, not 'conv'",
+        "f must be a function or a matrix of two axes, not 'conv'",
     ),
     (lambda: ca.identify(conv, 0), "ArgumentError", "in_shape must be at least 1, not 0"),
     (

@@ -342,7 +342,7 @@ def test_what_it_prints_is_not_shown_but_told(capsys: pytest.CaptureFixture[str]
 
     report = check.forward(f, cases=5)
     assert report.passed
-    assert "f prints; its output is not shown" in report.notes
+    assert "f prints text, which is not shown" in report.notes
     assert capsys.readouterr() == ("", "")
     assert "prints" not in str(check.forward(right, cases=5).notes)
 

@@ -7,152 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from built import CASES, Where, assert_in_order, built, checked, of_code
 from made_up import made, right
 
 from convalg import check
-from convalg.check.candidate import candidate
-from convalg.check.diagnose import _both, _explains
-from convalg.check.mistakes.catalogue import COMPUTE, MISTAKES
+from convalg.check.diagnose import _both
 from convalg.check.mistakes.mistake import Mistake
-from convalg.check.problem import KINDS, Problem, answer
-from convalg.check.report import Diagnosis, Report
-from convalg.check.run import run
-from convalg.check.sweep import Config, configurations, problem
-
-CASES = 24
-PLACES = list(MISTAKES)
-Where = Callable[[Problem], bool]
-
-
-def built(
-    name: str,
-    part: str,
-    mistake: Mistake,
-    variant: int,
-    where: Where = lambda p: True,
-    refuses: bool = False,
-) -> Callable[..., Any]:
-    """An implementation that makes one variant of a mistake in a part of its answer.
-
-    Where the mistake leaves no layer it is right, or refuses.
-    """
-    kind = KINDS[name]
-    place = list(kind.parts).index(part)
-    compute = mistake.compute or COMPUTE.get((name, part), kind.parts[part])
-
-    def implementation(*arrays: np.ndarray, **options: Any) -> Any:
-        p = made(name, arrays, options)
-        found = right(name, p)
-        if where(p) and (wrong := attempt(p)) is not None:
-            found[place] = wrong
-        elif refuses and where(p):
-            raise ValueError("no such layer")
-        return tuple(found) if len(found) > 1 else found[0]
-
-    def found_right(p: Problem) -> np.ndarray:
-        return right(name, p)[place]
-
-    def attempt(p: Problem) -> np.ndarray | None:
-        try:
-            variants = list(mistake.change(p))
-        except (ValueError, IndexError):
-            return None
-        if not variants:
-            return found_right(p)
-        if variant >= len(variants):
-            return None
-        got = answer(compute, variants[variant])
-        # What a mistake leaves open may be anything.
-        return None if got is None else np.where(np.isnan(got), 7.0, got)
-
-    return implementation
-
-
-def checked(name: str, f: Callable[..., Any], cases: int = CASES, dims: int = 2) -> Report:
-    return getattr(check, name)(f, cases=cases, dims=dims)
-
-
-def variants(name: str, mistake: Mistake) -> int:
-    """The number of variants of a mistake, as many as some problem of its kind has."""
-    kind = KINDS[name]
-    count = 0
-    for config in configurations(kind, 2, kind.options, CASES)[::2]:
-        try:
-            count = max(count, len(list(mistake.change(problem(kind, config)))))
-        except (ValueError, IndexError):
-            continue
-    return count
-
-
-def listed() -> list[Any]:
-    rows = []
-    for name, part in PLACES:
-        seen: dict[str, int] = {}
-        for mistake in MISTAKES[name, part]:
-            number = seen[mistake.code] = seen.get(mistake.code, 0) + 1
-            title = f"{name} {part} {mistake.code}{'' if number == 1 else f' {number}'}"
-            rows.append(pytest.param(name, part, mistake, id=title))
-    return rows
-
-
-@pytest.mark.parametrize(("name", "part", "mistake"), listed())
-def test_each_known_mistake_is_named(name: str, part: str, mistake: Mistake) -> None:
-    # A known mistake that can never show is none.
-    assert any(visible_and_named(name, part, mistake, k) for k in range(variants(name, mistake)))
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize(("name", "part", "mistake"), listed())
-def test_each_variant_of_a_known_mistake_is_named(name: str, part: str, mistake: Mistake) -> None:
-    found = [visible_and_named(name, part, mistake, k) for k in range(variants(name, mistake))]
-    assert any(found)
-
-
-def visible_and_named(name: str, part: str, mistake: Mistake, variant: int) -> bool:
-    """Whether a variant is visible; where it is, it must be named."""
-    f = built(name, part, mistake, variant)
-    report = checked(name, f)
-    if report.passed:
-        return False
-    assert_in_order(report.diagnosis)
-    first = report.diagnosis[0]
-    if first.code == mistake.code:
-        if len(KINDS[name].parts) > 1 and not first.message.startswith("it is wrong only when"):
-            assert first.message.startswith(f"{part}: ")
-        return True
-    # Another name may stand first only where it gives the same numbers, or where it is the
-    # condition under which the mistake shows.
-    same = [m for m in MISTAKES[name, part] if m.code == first.code]
-    own = [d for d in report.diagnosis if d.code == mistake.code and d.confidence >= 0.9]
-    told = identical(name, part, f, same) or (first.code == "square-only" and own)
-    assert told, (variant, list(map(str, report.diagnosis)))
-    return True
-
-
-def assert_in_order(found: tuple[Diagnosis, ...]) -> None:
-    confidences = [d.confidence for d in found]
-    assert confidences == sorted(confidences, reverse=True)
-    assert all(0 <= c <= 1 for c in confidences)
-    codes = [d.code for d in found]
-    assert len(set(codes)) == len(codes) > 0
-
-
-def identical(name: str, part: str, f: Callable[..., Any], others: list[Mistake]) -> bool:
-    """Whether another mistake gives the same numbers as a function, wherever it is wrong."""
-    kind = KINDS[name]
-    tested = candidate(f, kind)
-    compute = COMPUTE.get((name, part), kind.parts[part])
-    configs = configurations(kind, 2, kind.options, CASES)
-    runs = [run(tested, config, number) for number, config in enumerate(configs)]
-    wrong = [one for one in runs if one.wrong]
-    return any(all(_explains(m, compute, part, one) for one in wrong) for m in others)
-
+from convalg.check.problem import KINDS
+from convalg.check.sweep import Config, configurations
 
 # Two mistakes at once.
-
-
-def of_code(name: str, part: str, code: str) -> Mistake:
-    return next(m for m in MISTAKES[name, part] if m.code == code)
 
 
 PAIRS = [
@@ -273,17 +137,6 @@ def test_an_unknown_mistake_tells_the_places() -> None:
     assert " entries of y are wrong in the smallest case, at (0, 0, 0, 0)" in found.message
     # Without a share, which would be nought.
     assert str(found).startswith("unknown: no known mistake")
-
-
-def test_an_unknown_linear_mistake_tells_what_became_of_the_matrix() -> None:
-    def shifted(x: np.ndarray, w: np.ndarray, **options: Any) -> np.ndarray:
-        (y,) = right("forward", made("forward", (x, w), options))
-        return np.where(np.arange(y.shape[-1]) == 0, 3 * y, y)
-
-    found = check.forward(shifted).diagnosis[0]
-    assert found.code == "unknown"
-    assert "its matrix from x to y for an array of shape" in found.message
-    assert "multiplied by 3" in found.message
 
 
 def test_a_wrong_shape_without_a_name_tells_the_shapes() -> None:

@@ -264,9 +264,19 @@ def fake(**options: Any) -> Any:
 
 
 BAD: list[tuple[Any, Any, str, str]] = [
-    (nn.Linear(2, 2), (2,), "KindError", "layer takes a convolution or a pooling with kernel_size"),
-    (nn.LPPool2d(2, 2), (1, 4, 4), "KindError", "layer takes convolutions and average or max"),
-    (nn.Conv2d, (1, 4, 4), "KindError", "a convolution or a pooling with kernel_size"),
+    (
+        nn.Linear(2, 2),
+        (2,),
+        "KindError",
+        "module must be a convolution or pooling with kernel_size",
+    ),
+    (
+        nn.LPPool2d(2, 2),
+        (1, 4, 4),
+        "KindError",
+        "module must be a convolution or an average or max",
+    ),
+    (nn.Conv2d, (1, 4, 4), "KindError", "a convolution or pooling with kernel_size"),
     (nn.Conv2d(1, 1, 3), (4,), "ShapeError", "in_shape must be (channels, *spatial), not (4,)"),
     (
         nn.Conv2d(1, 1, 3),
@@ -274,19 +284,29 @@ BAD: list[tuple[Any, Any, str, str]] = [
         "ShapeError",
         "has 1 spatial axis, but the kernel_size of the layer",
     ),
-    (nn.Conv2d(1, 1, 3), (2, 4, 4), "ShapeError", "has 2 channels, but the layer takes 1"),
+    (
+        nn.Conv2d(1, 1, 3),
+        (2, 4, 4),
+        "ShapeError",
+        "has 2 channels, but in_channels of the layer is 1",
+    ),
     (
         nn.Conv2d(1, 1, 3),
         (1, 2, 4),
         "ShapeError",
-        "the layer has no output for inputs of spatial shape (2, 4)",
+        "in_shape must have spatial sizes for which the layer has an output, not (2, 4)",
     ),
-    (nn.ConvTranspose2d(1, 1, 1, padding=1), (1, 2, 4), "ShapeError", "the layer has no output"),
+    (
+        nn.ConvTranspose2d(1, 1, 1, padding=1),
+        (1, 2, 4),
+        "ShapeError",
+        "the layer has an output, not (2, 4)",
+    ),
     (
         nn.MaxPool2d(3),
         (1, 2, 4),
         "ShapeError",
-        "the layer has no output for inputs of spatial shape (2, 4)",
+        "in_shape must have spatial sizes for which the layer has an output, not (2, 4)",
     ),
     (nn.Conv2d(1, 1, 3), (1, 0, 4), "ArgumentError", "in_shape[1] must be at least 1, not 0"),
     (nn.Conv2d(1, 1, 3), "144", "KindError", "in_shape"),
@@ -295,7 +315,7 @@ BAD: list[tuple[Any, Any, str, str]] = [
         nn.AvgPool2d(2, divisor_override=3),
         (1, 4, 4),
         "KindError",
-        "layer does not support divisor_override=3",
+        "divisor_override must be None, not 3: averages with another divisor",
     ),
     (
         fake(padding="around", stride=1),

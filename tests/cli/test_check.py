@@ -66,7 +66,8 @@ def test_what_is_right_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert check("conv") == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("conv, checked as a correlation layer\nAll 8 configurations pass")
-    assert "Note: not tested, since conv does not take them: stride, padding" in printed.out
+    note = "Note: not tested, since conv does not have these parameters: stride, padding"
+    assert note in printed.out
     assert printed.err == ""
 
 
@@ -94,7 +95,7 @@ def test_kinds_and_axes(options: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        ("conv_backward", "a gradient is checked by backward (--kind backward)"),
+        ("conv_backward", "or check a gradient by backward (--kind backward)"),
         ("conv_and_cache", "y is a tuple of 2, not an array: return y alone; gradients are"),
         ("elsewhere", "missing-library: elsewhere needs the package a_package_that_is_not_here"),
     ],
@@ -110,7 +111,9 @@ def test_a_function_that_is_not_there_is_bad_input(capsys: pytest.CaptureFixture
     assert check("covn") == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("convalg: homework.py has no function covn; it has sliding_")
+    assert printed.err.startswith(
+        "convalg: homework.py has no function covn; choose one of its functions (sliding_"
+    )
     assert check("covn", "--json") == 2
     assert json.loads(capsys.readouterr().out)["diagnosis"][0]["code"] == "no-function"
 

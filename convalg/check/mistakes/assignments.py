@@ -1,4 +1,4 @@
-"""Results of sums that are assigned instead of accumulated (`=` for `+=`)."""
+"""Wrong results of sums whose terms are assigned instead of accumulated (`=` for `+=`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from convalg.operators.leaves import Convolution
 
 
 def lattice(p: Problem) -> Convolution:
-    """Return the layer whose output has the size of g; samples beyond the input are zero."""
+    """Return the layer whose output has the size of g, with zeros for samples beyond the input."""
     axes = tuple(
         Axis(n, o, k, s, d, pad[0], p.boundary)
         for n, o, k, s, d, pad in zip(
@@ -35,7 +35,10 @@ def lattice(p: Problem) -> Convolution:
 
 
 def _spread(p: Problem, last_channel: bool) -> tuple[Array, Array, tuple[int, ...]]:
-    """Return the term of each (tap, output) of an adjoint, its index, and the target shape."""
+    """Return the terms of an adjoint, their target indices, and the spatial shape of the target.
+
+    Shapes: terms (N, C_in, taps, outputs), indices (taps, outputs).
+    """
     options: dict[str, Any] = {
         "stride": p.stride,
         "padding": p.padding,
@@ -61,7 +64,10 @@ def _spread(p: Problem, last_channel: bool) -> tuple[Array, Array, tuple[int, ..
 
 
 def assigned(terms: Array, indices: Array, shape: tuple[int, ...], by_window: bool) -> Array:
-    """Assign terms without accumulating them, window by window or tap by tap."""
+    """Return the array to which terms are assigned, window by window or tap by tap.
+
+    Shapes: terms (N, C, taps, outputs), indices (taps, outputs); the result is `(N, C, *shape)`.
+    """
     x = np.zeros((*terms.shape[:2], math.prod(shape)))
     count = indices.shape[1] if by_window else indices.shape[0]
     for k in range(count):
@@ -73,22 +79,22 @@ def assigned(terms: Array, indices: Array, shape: tuple[int, ...], by_window: bo
 
 
 def overwritten(p: Problem) -> Array:
-    """Return an adjoint whose terms overwrite each other, window by window."""
+    """Return dL/dx whose terms overwrite each other, window by window."""
     return assigned(*_spread(p, False), True)
 
 
 def overwritten_by_taps(p: Problem) -> Array:
-    """Return an adjoint whose terms overwrite each other, tap by tap."""
+    """Return dL/dx whose terms overwrite each other, tap by tap."""
     return assigned(*_spread(p, False), False)
 
 
 def overwritten_by_channels(p: Problem) -> Array:
-    """Return an adjoint overwritten window by window, and by each output channel."""
+    """Return dL/dx overwritten window by window, and by each output channel."""
     return assigned(*_spread(p, True), True)
 
 
 def overwritten_by_channels_and_taps(p: Problem) -> Array:
-    """Return an adjoint overwritten tap by tap, and by each output channel."""
+    """Return dL/dx overwritten tap by tap, and by each output channel."""
     return assigned(*_spread(p, True), False)
 
 
@@ -115,7 +121,7 @@ def last_position_inside(p: Problem) -> Array:
 
 
 def last_position_and_sample_inside(p: Problem) -> Array:
-    """Return dL/dw of the last position that each tap reads inside the image, last sample."""
+    """Return dL/dw of the last position that each tap reads inside the image of the last sample."""
     last: Array = _last_products(p)[-1]
     return last
 

@@ -74,7 +74,7 @@ _FORWARD = (
     ),
     Mistake(
         "padding-fixed",
-        "the padding is that of 'same' (or 'full'), whatever was requested",
+        "the padding is always that of 'same' (or 'full'), whatever padding is requested",
         options.padding_fixed,
         combines=False,
         always=True,
@@ -82,8 +82,8 @@ _FORWARD = (
     LAST_TAP,
     alone(
         "sum-overwritten",
-        "the sum is assigned instead of accumulated (= for +=): only the last tap inside the image "
-        "counts",
+        "the sum is assigned instead of accumulated (= for +=), so that only the last tap inside "
+        "the image counts",
         assignments.last_tap_inside,
     ),
 )
@@ -99,7 +99,7 @@ _INPUT_GRADIENT = (
     ),
     Mistake(
         "flipped-kernel",
-        "the kernel is not flipped: A is applied instead of its transpose",
+        "the kernel is not flipped, so that A is applied instead of its transpose",
         options.flipped,
     ),
     alone("adjoint-missing", ADJOINT_MISSING, computations.forward_of_gradient),
@@ -167,7 +167,8 @@ _KERNEL_GRADIENT = (
     GRADIENT_FLIPPED,
     Mistake(
         "sum-overwritten",
-        "dw is assigned instead of accumulated (= for +=): only the last position of g counts",
+        "dw is assigned instead of accumulated (= for +=), so that only the last position of g "
+        "counts",
         options.last_position,
         combines=False,
         always=True,
@@ -175,8 +176,8 @@ _KERNEL_GRADIENT = (
     *(
         alone(
             "sum-overwritten",
-            "dw is assigned instead of accumulated (= for +=): only the last position inside the "
-            "image counts",
+            "dw is assigned instead of accumulated (= for +=), so that only the last position "
+            "inside the image counts",
             compute,
         )
         for compute in (
@@ -287,4 +288,4 @@ COMPUTE: dict[tuple[str, str], Callable[[Problem], Array]] = {
     ("average_pool_backward", "dx"): pool_computations.lattice_average_gradient,
     ("max_pool_backward", "dx"): pool_computations.lattice_maximum_gradient,
 }
-"""Computations by loops over g, whose size then replaces the one that the options give."""
+"""Computations by loops over g: the size of g then replaces the size that the options imply."""

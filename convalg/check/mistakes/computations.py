@@ -1,4 +1,4 @@
-"""Computations of known mistakes in layers that no changed option expresses.
+"""Computations of known mistakes in layers that are not a changed option.
 
 Entries that are NaN match any value: the mistake does not determine them.
 """
@@ -26,7 +26,7 @@ from convalg.operators.convolution import correlation, transposed_correlation
 
 
 def lattice_input_gradient(p: Problem) -> Array:
-    """Return dL/dx as loops over g compute it: i = s o + d t - p for every output in g."""
+    """Return dL/dx as loops over g compute it, with i = s o + d t - p for every output in g."""
     return lattice(p).T(p.gradient)
 
 
@@ -36,7 +36,7 @@ def lattice_kernel_gradient(p: Problem) -> Array:
 
 
 def gathered_input_gradient(p: Problem) -> Array:
-    """Return dL/dx of a transposed layer as the correlation of g, for any size of g."""
+    """Return dL/dx of a transposed layer as a correlation of g, for any size of g."""
     options: dict[str, Any] = {
         "stride": p.stride,
         "padding": p.padding,
@@ -47,12 +47,12 @@ def gathered_input_gradient(p: Problem) -> Array:
 
 
 def gathered_kernel_gradient(p: Problem) -> Array:
-    """Return dL/dw of a transposed layer as loops over x compute it: x and g are exchanged."""
+    """Return dL/dw of a transposed layer as loops over x compute it, with x and g exchanged."""
     return lattice_kernel_gradient(replace(p, x=p.gradient, g=p.x))
 
 
 def short_span(p: Problem) -> Array:
-    """Return the output cropped to the size for a span of d k instead of d (k - 1) + 1."""
+    """Return y cropped to the size for a kernel span of d k instead of d (k - 1) + 1."""
     y = forward(p)
     taps = p.kernel.shape[2:]
     sizes = [
@@ -63,7 +63,7 @@ def short_span(p: Problem) -> Array:
 
 
 def transposed_instead(p: Problem) -> Array:
-    """Apply the transposed layer with the same options."""
+    """Return the output of the transposed layer with the same options."""
     kernel = swap_channels(p.kernel, p.groups)
     return transposed(replace(p, w=kernel, output_padding=(0,) * p.dims))
 
@@ -80,13 +80,13 @@ def remainder_lost(p: Problem) -> Array:
 
 
 def forward_of_gradient(p: Problem) -> Array:
-    """Apply the layer to g, with channels exchanged so that they fit."""
+    """Return the output of the layer for g, with the channels of the kernel exchanged."""
     kernel = swap_channels(p.kernel, p.groups)
     return forward(replace(p, x=p.gradient, w=kernel))
 
 
 def unflipped_forward_of_gradient(p: Problem) -> Array:
-    """Apply the layer to g with stride 1 and the padding of a full correlation, less p."""
+    """Return the output of the layer for g, with stride 1 and the padding d (k - 1) - p."""
     pads = tuple(
         (max(span(k, d) - 1 - before, 0), max(span(k, d) - 1 - after, 0))
         for (before, after), d, k in zip(p.padding, p.dilation, p.kernel.shape[2:], strict=True)
@@ -113,24 +113,27 @@ def uncropped_before(p: Problem) -> Array:
 
 
 def _with_padding_as_samples(p: Problem) -> Problem:
+    """Return the problem of the input padded with zeros, without padding."""
     x = np.pad(p.x, ((0, 0), (0, 0), *p.padding))
     return replace(p, x=x, padding=((0, 0),) * p.dims)
 
 
 def per_sample(p: Problem) -> Array:
-    """Return one kernel gradient for each sample."""
+    """Return one kernel gradient for each sample, stacked along the first axis."""
     pairs = zip(p.x, p.gradient, strict=True)
     return np.stack([kernel_gradient(replace(p, x=x[None], g=g[None])) for x, g in pairs])
 
 
 def first_sample(p: Problem) -> Array:
     """Return the kernel gradient of the first sample."""
-    return per_sample(p)[0]
+    first: Array = per_sample(p)[0]
+    return first
 
 
 def last_sample(p: Problem) -> Array:
     """Return the kernel gradient of the last sample."""
-    return per_sample(p)[-1]
+    last: Array = per_sample(p)[-1]
+    return last
 
 
 def remainder_kept(p: Problem) -> Array:
@@ -170,13 +173,14 @@ def zeros_around(p: Problem) -> Array:
 
 
 def _with_zeros(p: Problem, *, before: int, after: int) -> Array:
+    """Return the shortest output with multiples of output_padding as zeros on each side."""
     y = transposed(replace(p, output_padding=(0,) * p.dims))
     widths = [(before * extra, after * extra) for extra in p.output_padding]
     return np.pad(y, ((0, 0), (0, 0), *widths))
 
 
 def extra_before(p: Problem) -> Array:
-    """Return the output that starts output_padding earlier and ends like the shortest one."""
+    """Return the output that starts output_padding earlier and ends like the shortest output."""
     uncropped_problem = replace(p, output_padding=(0,) * p.dims, padding=((0, 0),) * p.dims)
     y = transposed(uncropped_problem)
     for axis, ((before, after), extra) in enumerate(
@@ -192,12 +196,12 @@ def extra_before(p: Problem) -> Array:
 
 
 def padded_input(p: Problem) -> Array:
-    """Pad the input, and do not crop the output."""
+    """Return the output for a padded input, which is not cropped."""
     return transposed(_with_padding_as_samples(p))
 
 
 def dilated_with_padding(p: Problem) -> Array:
-    """Return the correlation on the dilated input, padded by p itself."""
+    """Return the correlation on the dilated input with padding p instead of d (k - 1) - p."""
     pads = tuple(
         (span(k, d) - 1 - before, span(k, d) - 1 - after)
         for (before, after), d, k in zip(p.padding, p.dilation, p.kernel.shape[2:], strict=True)
@@ -206,17 +210,17 @@ def dilated_with_padding(p: Problem) -> Array:
 
 
 def plain_layer(p: Problem) -> Array:
-    """Apply a correlation layer with the same options."""
+    """Return the output of a correlation layer with the same options."""
     return forward(replace(p, w=swap_channels(p.kernel, p.groups)))
 
 
 def overdilated(p: Problem) -> Array:
-    """Insert one zero too many between the samples."""
+    """Return the output with one zero too many between the samples."""
     return transposed(replace(p, stride=tuple(s + 1 for s in p.stride)))
 
 
 def repeated_samples(p: Problem) -> Array:
-    """Repeat each sample by the stride, and apply the layer with stride 1."""
+    """Return the output for stride 1 of an input whose samples are repeated by the stride."""
     x = p.x
     for axis, s in enumerate(p.stride, start=2):
         x = x.repeat(s, axis)
@@ -225,17 +229,21 @@ def repeated_samples(p: Problem) -> Array:
 
 
 def size_of_undilated(p: Problem) -> Array:
-    """Cut the output to the size for a kernel without dilation."""
+    """Return the output cut to the size for a kernel without dilation."""
     return _cropped(p, transposed(_uncropped(p)), dilated=False)
 
 
 def _uncropped(p: Problem) -> Problem:
+    """Return the problem of a transposed layer without padding and output_padding."""
     none = (0,) * p.dims
     return replace(p, padding=tuple((0, 0) for _ in none), output_padding=none)
 
 
 def _cropped(p: Problem, y: Array, *, dilated: bool) -> Array:
-    """Extend with zeros or cut an uncropped output to the size of the layer, then crop it."""
+    """Return an uncropped output extended with zeros or cut to the size of the layer, then cropped.
+
+    `dilated`: whether the size accounts for the dilation.
+    """
     kept: list[slice] = []
     widths = [(0, 0), (0, 0)]
     for n, k, s, d, (before, after), extra, size in zip(

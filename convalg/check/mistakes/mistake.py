@@ -1,8 +1,8 @@
-"""The class `Mistake`, and the known mistakes shared by layers, gradients and poolings.
+"""The class `Mistake`, and the known mistakes that layers, gradients and poolings share.
 
-A mistake is a change of the problem (its arrays or options), of the computation, or of the
-result; the diagnosis runs the correct operator on the changed problem and compares. Changes of
-a problem can be combined, so that two simultaneous mistakes are identified too.
+A mistake changes the arrays or options of a problem, its computation, or its result. The diagnosis
+applies the correct operator to the changed problem and compares the results. Changes of a problem
+can be combined, so that two simultaneous mistakes are identified too.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from convalg.check.problem import Problem
 
 @dataclass(frozen=True)
 class Mistake:
-    """One known mistake: a code, a sentence, and the change that it makes to a problem.
+    """A known mistake: a code, a message, and the change that it makes to a problem.
 
-    `always`: it has so many variants that it is reported only if it explains every result, wrong
-    or right.
+    `compute`: the computation that replaces the correct one, or None. `combines`: whether the
+    mistake is also tried together with another one. `always`: whether it has so many variants that
+    it is reported only if it explains every result, wrong or right.
     """
 
     code: str
@@ -151,7 +152,7 @@ CHANNELS_LAST = Mistake(
 )
 LAST_TAP = Mistake(
     "sum-overwritten",
-    "the sum is assigned instead of accumulated (= for +=): only the last tap counts",
+    "the sum is assigned instead of accumulated (= for +=), so that only the last tap counts",
     options.last_tap,
     combines=False,
     always=True,
@@ -172,7 +173,7 @@ def alone(
     compute: Callable[[Problem], Array],
     change: options.Change = options.same,
 ) -> Mistake:
-    """Return a mistake of the computation, which is not combined with others."""
+    """Return a mistake of the computation, which is not combined with another mistake."""
     return Mistake(code, message, change, compute, combines=False)
 
 

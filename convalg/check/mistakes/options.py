@@ -1,6 +1,6 @@
-"""Changes of a problem: how wrong implementations alter the arrays and options they are given.
+"""Changes of a problem: how wrong implementations alter their arrays and options.
 
-Each change yields the variants in which a mistake occurs.
+Each change yields the problems in which the variants of a mistake result.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def flipped_on_one(p: Problem) -> Iterator[Problem]:
 
 
 def kernel_transposed(p: Problem) -> Iterator[Problem]:
-    """Yield the kernel with its axes exchanged, read in the other order, or rotated."""
+    """Yield the problem with the axes of the kernel exchanged, or the kernel rotated."""
     if p.w is not None and p.dims > 1:
         transposed = np.swapaxes(p.w, -1, -2)
         yield replace(p, w=transposed)
-        # Entries read in the other order, into the correct shape.
+        # The entries are read in the other order, into the correct shape.
         yield replace(p, w=np.ascontiguousarray(transposed).reshape(p.w.shape))
         yield replace(p, w=p.w.reshape(transposed.shape).swapaxes(-1, -2))
         yield replace(p, w=np.rot90(p.w, 1, (-2, -1)))
@@ -64,7 +64,7 @@ def channels_swapped(p: Problem) -> Iterator[Problem]:
 
 
 def channels_last(p: Problem) -> Iterator[Problem]:
-    """Yield results with another order of axes, such as channels after the spatial axes."""
+    """Reorder the axes of the result, such as channels after the spatial axes."""
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, 1, -1)))
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, 0, -1)))
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, (0, 1), (-1, -2))))
@@ -72,13 +72,13 @@ def channels_last(p: Problem) -> Iterator[Problem]:
 
 
 def channels_last_kernel(p: Problem) -> Iterator[Problem]:
-    """Yield the kernel gradient with its channels after its taps."""
+    """Move the channels of the kernel gradient after its taps."""
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, 1, -1)))
     yield replace(p, after=(*p.after, lambda y: np.moveaxis(y, (1, 0), (-2, -1))))
 
 
 def last_tap(p: Problem) -> Iterator[Problem]:
-    """Keep the last tap, of one input channel or of all, or the last row or column of taps."""
+    """Keep the last tap of one or all input channels, or the last row or column of taps."""
     if p.w is None:
         return
     last = (slice(-1, None),) * p.dims
@@ -94,7 +94,7 @@ def last_tap(p: Problem) -> Iterator[Problem]:
 
 
 def last_position(p: Problem) -> Iterator[Problem]:
-    """Keep the last position of g, of one sample or of all, or its last row or column."""
+    """Keep the last position of g for one or all samples, or its last row or column."""
     if p.g is None:
         return
     last = (slice(-1, None),) * p.dims
@@ -122,7 +122,7 @@ def on_one_axis(name: str, default: object) -> Change:
 
 
 def padding_fixed(p: Problem) -> Iterator[Problem]:
-    """Yield the padding of "same" (the odd sample on either side) or "full", always."""
+    """Replace the padding by that of "same" (the odd sample on either side) or of "full"."""
     taps = p.size if p.w is None else p.w.shape[2:]
     dilations = p.dilation or (1,) * p.dims
     full = [span(k, d) - 1 for k, d in zip(taps, dilations, strict=True)]
@@ -133,7 +133,7 @@ def padding_fixed(p: Problem) -> Iterator[Problem]:
 
 
 def too_short(p: Problem) -> Iterator[Problem]:
-    """Drop the last row and column of the result: always, or where the stride divides evenly."""
+    """Drop the last row and column of the result, always or if the stride divides evenly."""
     last = tuple(slice(None, -1) for _ in range(p.dims))
     yield replace(p, after=(*p.after, _taking((slice(None), slice(None), *last))))
     taps = p.size if p.w is None else p.w.shape[2:]
@@ -167,7 +167,10 @@ def reshaped(p: Problem) -> Iterator[Problem]:
 
 
 def _reshaping(order: tuple[int, ...], *, from_order: bool) -> Callable[[Array], Array]:
-    """Return the reshape of (batch, channels, positions) from another order of axes, or to it."""
+    """Return the function that reshapes from (or to) another order of axes without a transpose.
+
+    `order`: the order of the axes (batch, channels, positions).
+    """
 
     def step(y: Array) -> Array:
         flat = y.reshape(*y.shape[:2], -1)
@@ -181,14 +184,14 @@ def _reshaping(order: tuple[int, ...], *, from_order: bool) -> Callable[[Array],
 
 
 def samples_added(p: Problem) -> Iterator[Problem]:
-    """Yield the sum of the batch, broadcast or not, or its cumulative sums."""
+    """Replace the result by its sum over the batch, broadcast or not, or by cumulative sums."""
     yield replace(p, after=(*p.after, lambda y: np.broadcast_to(y.sum(axis=0), y.shape)))
     yield replace(p, after=(*p.after, lambda y: y.sum(axis=0, keepdims=True)))
     yield replace(p, after=(*p.after, lambda y: y.cumsum(axis=0)))
 
 
 def padding_multiplied(p: Problem) -> Iterator[Problem]:
-    """Yield the padding multiplied by the dilation, or by the stride."""
+    """Multiply the padding by the dilation, or by the stride."""
     for factors in (p.dilation, p.stride):
         if factors:
             pads = zip(p.padding, factors, strict=True)
@@ -196,7 +199,7 @@ def padding_multiplied(p: Problem) -> Iterator[Problem]:
 
 
 def image_flipped(p: Problem) -> Iterator[Problem]:
-    """Yield the image or the result flipped, along all axes or along one."""
+    """Flip the image or the result, along all axes or along one axis."""
     every = tuple(range(2, p.x.ndim))
     for axes in dict.fromkeys((every, *((axis,) for axis in every))):
         yield replace(p, x=np.flip(p.x, axes))
@@ -204,6 +207,7 @@ def image_flipped(p: Problem) -> Iterator[Problem]:
 
 
 def _flipping(axes: tuple[int, ...]) -> Callable[[Array], Array]:
+    """Return the function that flips an array along some axes."""
     return lambda y: np.flip(y, axes)
 
 
@@ -222,6 +226,8 @@ def one_output_channel(p: Problem) -> Iterator[Problem]:
 
 
 def _keeping(kept: slice) -> Callable[[Array], Array]:
+    """Return the function that sets all entries outside a slice of the first axis to zero."""
+
     def step(y: Array) -> Array:
         masked = np.zeros_like(y)
         masked[kept] = y[kept]
@@ -259,7 +265,7 @@ def swapped(name: str) -> Change:
 
 
 def stride_misplaced(p: Problem) -> Iterator[Problem]:
-    """Sample the input first, sample from another offset, or sample twice."""
+    """Apply the stride to the input, from another offset, twice, or with another value."""
     steps = (slice(None), slice(None), *(slice(None, None, s) for s in p.stride))
     ones = (1,) * p.dims
     if p.dilation:
@@ -290,13 +296,16 @@ def stride_dilation(p: Problem) -> Iterator[Problem]:
 
 
 def dilation_wrong(p: Problem) -> Iterator[Problem]:
-    """Yield the dilation read as the number of zeros between taps, and the dilation less one."""
+    """Use the dilation as the number of zeros between taps, or the dilation less one."""
     yield replace(p, dilation=tuple(d + 1 for d in p.dilation))
     yield replace(p, dilation=tuple(max(d - 1, 1) for d in p.dilation))
 
 
 def padding(*sides: Callable[[int, int], tuple[int, int]]) -> Change:
-    """Return the change that computes the padding of each axis from (before, after)."""
+    """Return the change that maps the padding (before, after) of each axis by a function.
+
+    `sides`: a function for each variant.
+    """
 
     def change(p: Problem) -> Iterator[Problem]:
         for side in sides:
@@ -313,7 +322,7 @@ def one_axis(p: Problem) -> Iterator[Problem]:
 
 
 def size_rounded_up(p: Problem) -> Iterator[Problem]:
-    """Pad the end so that a last window that begins inside the input fits."""
+    """Extend the padding at the end, so that one more window fits."""
     pads = [(a, b + s - 1) for (a, b), s in zip(p.padding, p.stride, strict=True)]
     yield replace(p, padding=tuple(pads))
 
@@ -327,7 +336,7 @@ def padding_swapped(p: Problem) -> Iterator[Problem]:
 
 
 def padding_values(p: Problem) -> Iterator[Problem]:
-    """Fill the padding by another boundary rule, or with a constant."""
+    """Fill the padding with a constant, or by another boundary rule."""
     around = ((0, 0), (0, 0), *p.padding)
     for value in (1, -1):
         x = np.pad(p.x, around, constant_values=value)
@@ -337,7 +346,7 @@ def padding_values(p: Problem) -> Iterator[Problem]:
 
 
 def groups_ignored(p: Problem) -> Iterator[Problem]:
-    """Read all channels with one kernel: the kernel repeated, or one group of channels only."""
+    """Apply each kernel to all channels (repeated), or to the first or last group of channels."""
     if p.groups == 1 or p.w is None:
         return
     each = p.w.shape[1]
@@ -352,7 +361,7 @@ def groups_ignored(p: Problem) -> Iterator[Problem]:
 
 
 def groups_ignored_transposed(p: Problem) -> Iterator[Problem]:
-    """Write all channels with one kernel of a transposed layer."""
+    """Use a transposed layer without groups, with the kernel as it is or repeated."""
     if p.groups == 1 or p.w is None:
         return
     yield replace(p, groups=1)
@@ -377,23 +386,27 @@ def groups_interleaved(p: Problem) -> Iterator[Problem]:
 
 
 def _reordering(order: Array) -> Callable[[Array], Array]:
+    """Return the function that reorders the channels of an array with that many channels."""
     return lambda y: y[:, order] if y.shape[1] == len(order) else y
 
 
-def _taking(index: Any) -> Callable[[Array], Array]:
+def _taking(index: tuple[slice, ...]) -> Callable[[Array], Array]:
+    """Return the function that takes a part of an array."""
     return lambda y: y[index]
 
 
 def _repeating(sample: int, *, batch: bool) -> Callable[[Array], Array]:
+    """Return the function that takes one sample of a batch, repeated for the batch or not."""
     return lambda y: np.broadcast_to(y[sample], y.shape) if batch else y[sample][None]
 
 
 def _with(p: Problem, **options: Any) -> Problem:
-    """Return the problem with options replaced by name."""
+    """Return a problem with some options replaced by name."""
     return replace(p, **options)
 
 
 def _interleaved(count: int, groups: int) -> Array:
+    """Return the indices of channels assigned to groups in turn, in the order of the groups."""
     return np.arange(count).reshape(groups, count // groups).T.ravel()
 
 

@@ -1,4 +1,4 @@
-"""Computations of known mistakes in poolings that no changed option expresses.
+"""Computations of known mistakes in poolings that are not a changed option.
 
 Entries that are NaN match any value: the mistake does not determine them.
 """
@@ -23,17 +23,18 @@ from convalg.check.problem import (
     maximum_gradient,
 )
 from convalg.conventions import pooling_axes
-from convalg.maps.max_pooling import max_pool, min_pool
+from convalg.maps.max_pooling import Extremum, max_pool, min_pool
 from convalg.operators.pooling import average_pool, sum_pool
+from convalg.operators.tree import Operator
 
 
 def lattice_average_gradient(p: Problem) -> Array:
-    """Return dL/dx of an average pooling as loops over g compute it, for existing windows."""
+    """Return dL/dx of an average pooling as loops over g compute it, for the windows that exist."""
     return average_gradient(_fitted(p, averaging(p).out_shape))
 
 
 def lattice_maximum_gradient(p: Problem) -> Array:
-    """Return dL/dx of a max pooling as loops over g compute it, for existing windows."""
+    """Return dL/dx of a max pooling as loops over g compute it, for the windows that exist."""
     return maximum_gradient(_fitted(p, maximum(p).shape[1:]))
 
 
@@ -46,7 +47,7 @@ def _fitted(p: Problem, shape: tuple[int, ...]) -> Problem:
 
 
 def whole_divisor(p: Problem) -> Array:
-    """Divide every window by its full size."""
+    """Return the sums of the windows divided by their full size, or its gradient."""
     pool = average_pool(
         p.spatial,
         p.size,
@@ -60,12 +61,13 @@ def whole_divisor(p: Problem) -> Array:
 
 
 def summed(p: Problem) -> Array:
-    """Sum every window."""
+    """Return the sums of the windows, or the gradient of the sums."""
     sums = _sums(p)
     return sums(p.x) if p.g is None else sums.T(p.g)
 
 
 def _options(p: Problem) -> dict[str, Any]:
+    """Return the options of the pooling of a problem."""
     return {
         "stride": p.stride,
         "padding": p.padding,
@@ -75,21 +77,23 @@ def _options(p: Problem) -> dict[str, Any]:
     }
 
 
-def _sums(p: Problem) -> Any:
+def _sums(p: Problem) -> Operator:
+    """Return the sum pooling with the options of a problem."""
     return sum_pool(p.spatial, p.size, **_options(p))
 
 
 def extra_average(p: Problem) -> Array:
-    """Return the averages, with one more window where the last would start in the padding."""
+    """Return the averages, with NaN for windows that start in the padding after the input."""
     return _with_extra_window(p, averaging(p)(p.x))
 
 
 def extra_maximum(p: Problem) -> Array:
-    """Return the maxima, with one more window where the last would start in the padding."""
+    """Return the maxima, with NaN for windows that start in the padding after the input."""
     return _with_extra_window(p, maximum(p))
 
 
 def _with_extra_window(p: Problem, right: Array) -> Array:
+    """Return the result extended by NaN to the size with windows that start in the padding."""
     if not p.ceil_mode:
         return right
     widths = [(0, 0), (0, 0)]
@@ -107,7 +111,8 @@ def zero_padding(p: Problem) -> Array:
     return _zero_padded(p)(np.pad(p.x, ((0, 0), (0, 0), *p.padding)))
 
 
-def _zero_padded(p: Problem) -> Any:
+def _zero_padded(p: Problem) -> Extremum:
+    """Return the max pooling of an input that is padded before."""
     sizes = tuple(n + sum(pad) for n, pad in zip(p.spatial, p.padding, strict=True))
     return max_pool(sizes, p.size, **{**_options(p), "padding": 0})
 
@@ -119,7 +124,7 @@ def padding_of_minus_one(p: Problem) -> Array:
 
 
 def from_zero(p: Problem) -> Array:
-    """Return the maxima, where a negative maximum becomes 0."""
+    """Return the maxima, with 0 instead of each negative maximum."""
     return np.maximum(maximum(p), 0)
 
 
@@ -139,7 +144,10 @@ def largest_magnitude(p: Problem) -> Array:
 
 
 def _windows(p: Problem) -> tuple[Array, Array, Array]:
-    """Return the samples (N, C, taps, windows), which of them exist, and their flat indices."""
+    """Return the samples of all windows, a mask of the samples that exist, and their flat indices.
+
+    Shapes: samples (N, C, taps, windows), mask and indices (taps, windows).
+    """
     options = {k: v for k, v in _options(p).items() if k != "channels"}
     axes, _ = pooling_axes(p.spatial, p.size, **options)
     indices, _ = engine.table(axes)
@@ -151,11 +159,15 @@ def _windows(p: Problem) -> tuple[Array, Array, Array]:
 def index_of_winner(p: Problem) -> Array:
     """Return the index of the first largest sample within its window."""
     values, _, _ = _windows(p)
-    return values.argmax(axis=2).reshape(maximum(p).shape)
+    winners: Array = values.argmax(axis=2).reshape(maximum(p).shape)
+    return winners
 
 
 def _sent_back(p: Problem, shares: Array, indices: Array) -> Array:
-    """Add the gradient of each window to its samples by their shares (N, C, taps, windows)."""
+    """Return dL/dx from the share of each sample in the gradient of its window.
+
+    Shapes: shares (N, C, taps, windows), indices (taps, windows).
+    """
     g = p.gradient.reshape(*p.gradient.shape[:2], 1, -1)
     x = np.zeros((*p.x.shape[:2], math.prod(p.spatial)))
     for tap, targets in enumerate(indices):
@@ -165,20 +177,20 @@ def _sent_back(p: Problem, shares: Array, indices: Array) -> Array:
 
 
 def to_all_ties(p: Problem) -> Array:
-    """Pass the gradient of each window to every sample that equals its maximum."""
+    """Return dL/dx with the gradient of each window at every sample equal to its maximum."""
     values, inside, indices = _windows(p)
     return _sent_back(p, ((values == values.max(axis=2, keepdims=True)) & inside) * 1.0, indices)
 
 
 def split_ties(p: Problem) -> Array:
-    """Split the gradient of each window equally among the samples that equal its maximum."""
+    """Return dL/dx with the gradient of each window split equally among its equal maxima."""
     values, inside, indices = _windows(p)
     ties = ((values == values.max(axis=2, keepdims=True)) & inside) * 1.0
     return _sent_back(p, ties / np.maximum(ties.sum(axis=2, keepdims=True), 1), indices)
 
 
 def to_last_tie(p: Problem) -> Array:
-    """Pass the gradient of each window to the last sample that equals its maximum."""
+    """Return dL/dx with the gradient of each window at the last of its equal maxima."""
     values, _, indices = _windows(p)
     last = values.shape[2] - 1 - np.argmax(values[:, :, ::-1], axis=2)
     taps = np.arange(values.shape[2])[:, None]
@@ -186,12 +198,12 @@ def to_last_tie(p: Problem) -> Array:
 
 
 def to_whole_window(p: Problem) -> Array:
-    """Pass the gradient of each window to all its samples."""
+    """Return dL/dx with the gradient of each window at all its samples."""
     return _sums(p).T(p.g)
 
 
 def overwritten_winners(p: Problem) -> Array:
-    """Assign the gradient of each window at its winner, overwriting the previous value."""
+    """Return dL/dx with the gradient of each window assigned to its maximum, not added."""
     values, _, indices = _windows(p)
     winner = np.argmax(values, axis=2)
     targets = np.take_along_axis(
@@ -205,7 +217,7 @@ def overwritten_winners(p: Problem) -> Array:
 
 
 def zero_padding_gradient(p: Problem) -> Array:
-    """Return the gradient with the padding filled with zeros that may win."""
+    """Return dL/dx with the padding filled with zeros, which may be the maximum of a window."""
     wide = np.pad(p.x, ((0, 0), (0, 0), *p.padding))
     pool = _zero_padded(p)
     g = np.zeros((len(p.gradient), *pool.out_shape))
@@ -226,27 +238,28 @@ def winners_of_windows_only(p: Problem) -> Array:
 
 
 def _covered(p: Problem, gradient: Array) -> Array:
+    """Return a gradient cut to the samples that the windows cover."""
     ends = [
         transposed_size(o, k, s, 1, before, 0)
         for s, o, k, (before, _) in zip(
             p.stride, p.gradient.shape[2:], p.size, p.padding, strict=True
         )
     ]
-    kept: tuple[Any, ...] = (..., *(slice(0, end) for end in ends))
-    return gradient[kept]
+    return gradient[(slice(None), slice(None), *(slice(0, end) for end in ends))]
 
 
 def overwritten_average(p: Problem) -> Array:
-    """Assign the shares of each window, overwriting those of earlier windows."""
+    """Return dL/dx with the gradients of earlier windows overwritten by those of later windows."""
     return _overwritten_shares(p, True)
 
 
 def overwritten_average_by_taps(p: Problem) -> Array:
-    """Assign the shares tap by tap, overwriting those of earlier taps."""
+    """Return dL/dx with the gradients at earlier taps overwritten by those at later taps."""
     return _overwritten_shares(p, False)
 
 
 def _overwritten_shares(p: Problem, by_window: bool) -> Array:
+    """Return dL/dx of an average pooling, assigned window by window or tap by tap."""
     _, _, indices = _windows(p)
     ones = np.ones((1, *p.x.shape[1:]))
     shares = np.asarray(averaging(p)(ones), dtype=float)

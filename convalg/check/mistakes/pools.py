@@ -57,7 +57,7 @@ AVERAGES = (
     ),
     alone(
         "ceil-mode-extra-window",
-        "a window that starts in the padding after the input is kept",
+        "windows that start in the padding after the input are kept",
         pool_computations.extra_average,
     ),
     Mistake(
@@ -111,7 +111,7 @@ MAXIMA = (
     ),
     alone(
         "ceil-mode-extra-window",
-        "a window that starts in the padding after the input is kept",
+        "windows that start in the padding after the input are kept",
         pool_computations.extra_maximum,
     ),
 )
@@ -121,12 +121,16 @@ MAX_GRADIENTS = (
         "the samples that no window reaches are missing from dL/dx",
         pool_computations.winners_of_windows_only,
     ),
-    alone("ties-all", "the gradient goes to all equal winners", pool_computations.to_all_ties),
     alone(
-        "ties-split", "the gradient is divided among equal winners", pool_computations.split_ties
+        "ties-all", "the gradient goes to all of the equal maxima", pool_computations.to_all_ties
     ),
     alone(
-        "ties-last", "the gradient goes to the last of equal winners", pool_computations.to_last_tie
+        "ties-split", "the gradient is divided among the equal maxima", pool_computations.split_ties
+    ),
+    alone(
+        "ties-last",
+        "the gradient goes to the last of the equal maxima",
+        pool_computations.to_last_tie,
     ),
     alone(
         "overlap-overwritten",
