@@ -219,7 +219,7 @@ def pooling_axes(
     stride: object = None,
     padding: object = 0,
     dilation: object = 1,
-    ceil_mode: bool = False,
+    ceil_mode: object = False,
     conditions: list[Condition] | None = None,
 ) -> tuple[tuple[Axis, ...], tuple[tuple[Any, Any], ...]]:
     """Return the axes of a pooling, and its padding (before, after) on each.

@@ -27,12 +27,12 @@ TINY = 1e-290
 
 def lp_pool(
     shape: Shape,
-    size: Any,
+    size: object,
     p: int = 2,
     *,
-    stride: Any = None,
+    stride: object = None,
     padding: Padding = 0,
-    dilation: Any = 1,
+    dilation: object = 1,
     ceil_mode: bool = False,
     absolute: bool = True,
     channels: int | None = None,
@@ -57,13 +57,20 @@ def lp_pool(
     >>> ca.lp_pool(4, 2)([3.0, -4.0, 0.0, 2.0]).tolist()
     [5.0, 2.0]
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
     power = as_size(p, "p")
     if not isinstance(power, int):
         raise KindError(f"p must be a number, not the symbolic {p}")
     if not isinstance(absolute, bool):
         raise KindError(f"absolute must be True or False, not {absolute!r}")
-    total = sum_pool(concrete_shape(shape), size, channels=channels, **options)
+    total = sum_pool(
+        concrete_shape(shape),
+        size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        channels=channels,
+    )
     assert isinstance(total, Selection)
     return LpPoolMap(total, power, absolute)
 

@@ -63,7 +63,12 @@ def max_pool(
     >>> pool.at([-3, -1, -2, -1, -5]).to_numpy().tolist()
     [[0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 0]]
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    options: dict[str, object] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "ceil_mode": ceil_mode,
+    }
     return _extremum("max_pool", shape, size, options, channels)
 
 
@@ -85,7 +90,12 @@ def min_pool(
     >>> ca.min_pool(4, 2)([4, 3, 1, 2]).tolist()
     [3, 1]
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    options: dict[str, object] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "ceil_mode": ceil_mode,
+    }
     return _extremum("min_pool", shape, size, options, channels)
 
 
@@ -218,7 +228,7 @@ def _extremum(
     name: Literal["max_pool", "min_pool"],
     shape: object,
     size: object,
-    options: dict[str, Any],
+    options: dict[str, object],
     channels: int | None,
 ) -> Extremum:
     sizes = concrete_shape(shape)
