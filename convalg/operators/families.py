@@ -1,4 +1,4 @@
-"""Families: operators with symbolic sizes, their domains and their members."""
+"""Families, which are operators with symbolic sizes: their conditions, and members at numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convalg.size import Condition, as_integer, check_conditions, is_symbolic, s
 
 
 def conditions_of(operator: Operator) -> tuple[Condition, ...]:
-    """Return all conditions for an operator with symbolic sizes to exist, each once."""
+    """Return the conditions on the symbols under which an operator exists, without duplicates."""
     conditions: dict[Any, Condition] = {}
     for leaf in leaves(operator):
         geometry = getattr(leaf, "geometry", None)
@@ -26,24 +26,25 @@ def conditions_of(operator: Operator) -> tuple[Condition, ...]:
     return tuple(conditions.values())
 
 
-def at_sizes(operator: Operator, numbers: dict[str, Any]) -> Operator:
+def at_sizes(operator: Operator, numbers: Mapping[str, object]) -> Operator:
     """Return a family with symbols replaced by numbers; see `Operator.at`."""
     symbols = {symbol.name: symbol for symbol in symbols_of(operator)}
     chosen = {}
     for name, value in numbers.items():
         if name not in symbols:
             raise ArgumentError(
-                f"{name}={value} is not a symbol of this operator, which has "
-                f"{', '.join(symbols) or 'none'}"
+                f"A.at({name}={value}) needs a symbol of the operator, but {name} is not one of "
+                f"them: it has {', '.join(symbols) or 'none'}"
             )
         chosen[symbols[name]] = as_integer(value, name, least=0)
     return replaced(operator, chosen)
 
 
 def replaced(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
-    """Return the operator with numbers for some symbols, in sizes, factors and weights.
+    """Return the operator with some symbols replaced by numbers, in sizes, factors and weights.
 
-    Raises: ArgumentError with the constructor's message where it does not exist at these sizes.
+    Raises: ArgumentError with the message of the constructor when the operator does not exist at
+    these sizes.
     """
     check_conditions(conditions_of(operator), numbers)
     return _at(operator, numbers)
@@ -71,9 +72,9 @@ def _at(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
 
 
 def _weights_at(weights: Any, numbers: Mapping[Any, int]) -> Any:
-    """Return weights with numbers for the symbols of sizes that they contain.
+    """Return weights with the symbols of sizes that they contain replaced by numbers.
 
-    Raises: ArgumentError where a weight is undefined, such as 1 / (K - 1) at K = 1.
+    Raises: ArgumentError when a weight is undefined, such as 1 / (K - 1) at K = 1.
     """
     if isinstance(weights, SymbolicKernel):
         return weights.at(numbers)

@@ -266,7 +266,7 @@ def _wide(kind: np.dtype) -> np.dtype | None:
 def _check_rows(rows: int, columns: int) -> None:
     """Raise TooLargeError for a matrix with too many rows for its `indptr`."""
     what = f"the sparse {rows} x {columns} matrix"
-    check_memory(24 * rows, None, what=what, instead="take smaller sizes", fixed=True)
+    check_memory(24 * rows, None, what=what, instead="use smaller sizes", fixed=True)
 
 
 def sparse_matrix(

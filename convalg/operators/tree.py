@@ -203,7 +203,7 @@ class Map(ABC):
         upstream, other = batch_of(g, self.out_shape, "g")
         if batch != other:
             raise ShapeError(
-                f"x and g must have the same batch, but x has {batch or 'none'} and g has "
+                f"x and g must have the same batch axes, but x has {batch or 'none'} and g has "
                 f"{other or 'none'}"
             )
         return inputs, upstream, batch

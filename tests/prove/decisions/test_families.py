@@ -491,7 +491,7 @@ def test_other_numbers_of_axes_are_refused() -> None:
     ("sizes", "words"),
     [
         ({"n": ca.sizes("m")[0]}, "n must be a number here, not m"),
-        ({"z": 3}, "z=3 is not a symbol of this operator, which has n, K"),
+        ({"z": 3}, "z is not one of them: it has n, K"),
         (
             {"n": 2, "K": 3},
             "not exist at n=2, K=3: axis 0: n samples with a kernel of K taps have no",
