@@ -127,9 +127,9 @@ def test_what_cannot_be_differentiated_says_so(face: str) -> None:
     arguments = (x,) if face == "by_kernel" else (x, g)
     with pytest.raises(KindError, match="derivative by a kernel inside a Kron is not"):
         getattr(layer.kron(ca.identity(1)), face)(*arguments)
-    with pytest.raises(KindError, match="exactly one kernel, but .* contains 2: use"):
+    with pytest.raises(KindError, match=r"exactly one kernel, but .* contains 2: use"):
         getattr(layer @ layer.T, face)(*arguments)
-    with pytest.raises(KindError, match="contains 0 convolutions"):
+    with pytest.raises(KindError, match=r"exactly one kernel, but .* contains 0: use"):
         getattr(ca.identity(3), face)(*arguments)
 
 
