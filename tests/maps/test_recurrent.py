@@ -445,7 +445,7 @@ NAN = float("nan")
         (lambda: linear_recurrence(-1, U, W), ArgumentError, "steps must be at least 1, not -1"),
         (lambda: rnn(1.5, U, W), KindError, "steps must be an integer, not 1.5"),
         (lambda: rnn((2, 3), U, W), ShapeError, r"steps must be one integer, not \(2, 3"),
-        (lambda: rnn(ca.sizes("n")[0], U, W), SymbolicError, "steps needs numbers here"),
+        (lambda: rnn(ca.sizes("n")[0], U, W), SymbolicError, "steps must be given in numbers"),
         (
             lambda: rnn(2, [1], W),
             ShapeError,
