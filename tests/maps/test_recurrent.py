@@ -510,7 +510,7 @@ NAN = float("nan")
         (lambda: rnn(2, [["a"]], W), KindError, "input_weights must hold numbers"),
         (lambda: rnn(2, U, [[1j]]), KindError, "hidden_weights must be real"),
         (lambda: rnn(2, U, W)([1, 2]), ShapeError, r"x must have shape \(\*batch, 2, 1\)"),
-        (lambda: rnn(2, U, W).at([[[1], [2]]]), ShapeError, "a Jacobian is taken at one sample"),
+        (lambda: rnn(2, U, W).at([[[1], [2]]]), ShapeError, "x must be one sample of shape"),
         (lambda: rnn(2, U, W).by("bias", [[1], [2]]), ArgumentError, "has no parameter 'bias'"),
     ],
 )

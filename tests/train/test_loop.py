@@ -693,7 +693,7 @@ def test_what_is_called_must_be_a_function(name: str) -> None:
     with pytest.raises(ca.errors.KindError, match="must be a function f"):
         ca.fit(net, np.zeros((4, 2)), [0, 1, 0, 1], epochs=1, **options)
     options = {name: lambda: None}
-    with pytest.raises(ca.errors.KindError, match="but this one takes other arguments"):
+    with pytest.raises(ca.errors.KindError, match="but this function has other parameters"):
         ca.fit(net, np.zeros((4, 2)), [0, 1, 0, 1], epochs=1, **options)
 
 
