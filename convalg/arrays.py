@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convalg.arguments import shown
+from convalg.axis import Size
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError
 from convalg.size import is_expression
 
@@ -68,11 +69,10 @@ def _array_of(values: object, name: str) -> Array:
     """Return nested lists, a number, or an array of another library as a NumPy array."""
     if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
         values = np.array(values.tolist(), dtype=object)
-    nested = isinstance(values, (list, tuple))
-    if nested:
+    if isinstance(values, (list, tuple)):
         _refuse_masked_rows(values, name)
     array = as_array(values, name)
-    if nested and array.dtype.kind == "f" and array.size:
+    if isinstance(values, (list, tuple)) and array.dtype.kind == "f" and array.size:
         if np.isnan(array).any() and any(value is np.ma.masked for value in _leaves(values)):
             raise KindError(
                 f"{name} must hold only numbers, not the masked entry np.ma.masked: replace it"
@@ -85,7 +85,7 @@ def _array_of(values: object, name: str) -> Array:
     return array
 
 
-def _refuse_rounding(values: object, name: str) -> None:
+def _refuse_rounding(values: Iterable[object], name: str) -> None:
     """Raise KindError for an integer next to floats that a float cannot represent exactly."""
     for value in _leaves(values):
         if isinstance(value, (int, np.integer)) and int(float(value)) != value:
@@ -95,7 +95,7 @@ def _refuse_rounding(values: object, name: str) -> None:
             )
 
 
-def as_array(values: Any, name: str, dtype: Any = None) -> Array:
+def as_array(values: object, name: str, dtype: npt.DTypeLike | None = None) -> Array:
     """Return any array-like as an array, without checking its entries.
 
     Raises: KindError for ragged lists, masked entries, and arrays on a device that NumPy cannot
@@ -113,7 +113,7 @@ def as_array(values: Any, name: str, dtype: Any = None) -> Array:
         raise KindError(f"{name} cannot be converted to a NumPy array: {error}") from None
 
 
-def _leaves(values: Any) -> Iterator[Any]:
+def _leaves(values: Iterable[object]) -> Iterator[Any]:
     """Yield the numbers and the arrays in nested lists."""
     for value in values:
         if isinstance(value, (list, tuple)):
@@ -122,13 +122,13 @@ def _leaves(values: Any) -> Iterator[Any]:
             yield value
 
 
-def _kinds(values: object) -> Iterator[type]:
+def _kinds(values: Iterable[object]) -> Iterator[type]:
     """Yield the types of the numbers in nested lists and in their arrays."""
     for leaf in _leaves(values):
         yield leaf.dtype.type if isinstance(leaf, np.ndarray) else type(leaf)
 
 
-def _refuse_masked_rows(values: Any, name: str) -> None:
+def _refuse_masked_rows(values: Sequence[object], name: str) -> None:
     """Raise KindError when nested lists contain a masked array with masked entries."""
     # A list that starts with a number is not searched, because searching long lists is slow.
     if values and isinstance(values[0], (list, tuple, np.ndarray)):
@@ -184,7 +184,7 @@ def _objects(array: Array, name: str) -> Array:
     return result.reshape(array.shape)
 
 
-def batch_of(x: object, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[int, ...]]:
+def batch_of(x: object, shape: tuple[Size, ...], name: str) -> tuple[Array, tuple[int, ...]]:
     """Return x as an array of shape (samples, *shape), and the shape of its batch axes.
 
     Raises: ShapeError when the shape of x does not end in `shape`, KindError when x does not hold
@@ -200,7 +200,7 @@ def batch_of(x: object, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple
     return values.reshape(math.prod(batch), *shape), batch
 
 
-def restored(owner: object, state: dict[str, Any]) -> None:
+def restored(owner: object, state: dict[str, object]) -> None:
     """Set the state of an unpickled or copied object, and make its arrays read-only again."""
     for value in state.values():
         if isinstance(value, np.ndarray):
@@ -267,7 +267,7 @@ def check_finite(values: Array, name: str) -> None:
         raise ArgumentError(f"{name} must be finite and real, but entry {index} is {values[index]}")
 
 
-def _is_wild(value: Any) -> bool:
+def _is_wild(value: object) -> bool:
     """Return whether an object is NaN, infinite or a complex number."""
     if isinstance(value, (float, np.floating)):
         return not math.isfinite(value)
@@ -284,7 +284,7 @@ def largest(array: Array) -> int:
     return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
 
 
-def one_sample(x: object, shape: tuple[Any, ...]) -> Array:
+def one_sample(x: object, shape: tuple[Size, ...]) -> Array:
     """Return one sample x as an array of the given shape.
 
     Raises: ShapeError when x has another shape or batch axes.
@@ -295,7 +295,8 @@ def one_sample(x: object, shape: tuple[Any, ...]) -> Array:
             f"x must be one sample of shape {shape} for a Jacobian, but it has batch axes {batch}: "
             f"pass one sample at a time"
         )
-    return values[0]
+    sample: Array = values[0]
+    return sample
 
 
 def check_real(x: Array) -> None:
@@ -305,10 +306,20 @@ def check_real(x: Array) -> None:
         raise KindError(f"x must be real in a layer that is not linear, not {kind}")
 
 
-def _is_complex(value: Any) -> bool:
+def _is_complex(value: object) -> bool:
     if is_expression(value):
         return value.is_extended_real is False
     return isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+
+
+def entrywise(function: Callable[..., object], *arrays: Array) -> Array:
+    """Return the array of objects `function(a, b, ...)` of the entries of some arrays.
+
+    >>> entrywise(max, np.array([1, 5]), np.array([3, 2]))
+    array([3, 5], dtype=object)
+    """
+    result: Array = np.frompyfunc(function, len(arrays), 1)(*arrays)
+    return result
 
 
 def as_floats(x: Array) -> Array:

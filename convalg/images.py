@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Pixels = npt.NDArray[np.uint8]
+Result = TypeVar("Result")
 
 FORMATS = ("PNG", "JPEG")
 MOST_PIXELS = 50_000_000
@@ -117,15 +118,16 @@ def grey(image: Pixels) -> Pixels:
     if image.shape[0] == 1:
         return image
     red, green, blue = image.astype(np.int64)
-    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)[None]
+    luma: Pixels = ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)
+    return luma[None]
 
 
 def apply(
-    f: Callable[[Pixels], Any],
+    f: Callable[[Pixels], Result],
     images: Iterable[str | os.PathLike[str] | Pixels],
     *,
     jobs: int | None = None,
-) -> list[Any]:
+) -> list[Result]:
     """Return the list of `f(image)` for each image, in the order of the images.
 
     Args:
@@ -155,12 +157,12 @@ def apply(
     return list(each(partial(_applied, f), list(images), jobs))
 
 
-def _applied(f: Callable[[Pixels], Any], image: str | os.PathLike[str] | Pixels) -> Any:
+def _applied(f: Callable[[Pixels], Result], image: str | os.PathLike[str] | Pixels) -> Result:
     return f(image if isinstance(image, np.ndarray) else read_image(image))
 
 
-def _decoded(file: Any, name: str) -> Pixels:
-    from PIL import Image, ImageOps
+def _decoded(file: IO[bytes], name: str) -> Pixels:
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -174,7 +176,7 @@ def _decoded(file: Any, name: str) -> Pixels:
         raise
     except Image.DecompressionBombError:
         raise FileError(f"{name} has too many pixels: give {_IMAGE}") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise FileError(f"{name} is not an image that can be read: give {_IMAGE}") from None
     except _BROKEN as error:
         raise FileError(f"{name} is broken ({error}): give {_IMAGE}") from None

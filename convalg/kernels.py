@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from convalg.arguments import shown
 from convalg.arrays import Array, as_kernel
@@ -95,7 +96,7 @@ class SymbolicKernel:
             tuple(self.flipped[k] for k in order),
         )
 
-    def index(self, local: Sequence[Any]) -> list[Any]:
+    def index(self, local: Sequence[Size]) -> list[Any]:
         """Return the index of the named weight that is at an index of this kernel.
 
         Args:
@@ -178,10 +179,12 @@ def flip(kernel: SymbolicKernel, *, dims: int | None = None) -> SymbolicKernel: 
 
 
 @overload
-def flip(kernel: Any, *, dims: int | None = None) -> Array: ...
+def flip(kernel: npt.ArrayLike, *, dims: int | None = None) -> Array: ...
 
 
-def flip(kernel: Any, *, dims: int | None = None) -> Array | SymbolicKernel:
+def flip(
+    kernel: npt.ArrayLike | SymbolicKernel, *, dims: int | None = None
+) -> Array | SymbolicKernel:
     """Return the kernel reversed along its tap axes; the channels keep their order.
 
     Args:
@@ -273,7 +276,7 @@ def named(name: str, size: int | None = None) -> Array:
     )
 
 
-def _frozen(values: Any) -> Array:
+def _frozen(values: npt.ArrayLike) -> Array:
     array = np.array(values)
     array.setflags(write=False)
     return array

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from convalg.arguments import shown
 from convalg.axis import Size, holds
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 Message: TypeAlias = "tuple[Any, ...]"
+Numbers: TypeAlias = "Mapping[str | sympy.Symbol, int]"
+"""A number for each symbol, or for each name of a symbol of `ca.sizes`."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def written(message: Message) -> str:
 
 
 def require(
-    value: Any,
+    value: Size,
     message: Message,
     conditions: list[Condition] | None,
     *,
@@ -76,7 +78,7 @@ def require(
         conditions.append(Condition(value, message, words))
 
 
-def check_conditions(conditions: Iterable[Condition], numbers: Mapping[Any, int]) -> None:
+def check_conditions(conditions: Iterable[Condition], numbers: Numbers) -> None:
     """Raise ArgumentError with the message of the first condition that fails at some sizes."""
     for condition in conditions:
         if holds(substituted(condition.value, numbers) < 0):
@@ -84,9 +86,7 @@ def check_conditions(conditions: Iterable[Condition], numbers: Mapping[Any, int]
             raise ArgumentError(f"this operator does not exist at {given}: {condition.text}")
 
 
-def conditions_at(
-    conditions: Iterable[Condition], numbers: Mapping[Any, int]
-) -> tuple[Condition, ...]:
+def conditions_at(conditions: Iterable[Condition], numbers: Numbers) -> tuple[Condition, ...]:
     """Return the conditions that still contain symbols after a substitution of sizes."""
     moved = (replace(c, value=substituted(c.value, numbers)) for c in conditions)
     return tuple(c for c in moved if is_symbolic(c.value) and not holds(c.value >= 0))
@@ -97,19 +97,19 @@ def size_product(shape: Sequence[Size]) -> Any:
     return math.prod(shape)
 
 
-def is_symbolic(value: object) -> bool:
+def is_symbolic(value: object) -> TypeGuard[sympy.Basic]:
     """Return whether a value is a SymPy object, without importing SymPy."""
     sympy = sys.modules.get("sympy")
     return sympy is not None and isinstance(value, sympy.Basic)
 
 
-def is_expression(value: object) -> bool:
+def is_expression(value: object) -> TypeGuard[sympy.Expr]:
     """Return whether a value is a SymPy expression; SymPy sets and truth values are not."""
     sympy = sys.modules.get("sympy")
     return sympy is not None and isinstance(value, sympy.Expr)
 
 
-def size_text(value: Any) -> str:
+def size_text(value: object) -> str:
     """Return a size as text, with positive symbols first and numbers last.
 
     >>> n, K = sizes("n K")
@@ -166,7 +166,7 @@ def sizes(names: str) -> tuple[sympy.Symbol, ...]:
     return tuple(sympy.Symbol(label, integer=True, nonnegative=True) for label in labels)
 
 
-def substituted(value: Any, numbers: Mapping[Any, int]) -> Any:
+def substituted(value: object, numbers: Numbers) -> Any:
     """Return a size or a factor with symbols replaced by numbers.
 
     The result is a Python number if no symbol is left. The keys of `numbers` are symbols, or names
@@ -237,7 +237,7 @@ def as_integer(value: object, name: str, *, least: int | None = 1) -> int:
     return number
 
 
-def _is_integer(value: Any) -> bool:
+def _is_integer(value: sympy.Expr) -> bool:
     """Return whether a symbolic expression is an integer wherever it is defined."""
     import sympy
 
@@ -249,7 +249,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def as_shape(
-    shape: Any,
+    shape: object,
     name: str = "shape",
     *,
     least: int = 1,
@@ -270,7 +270,7 @@ def as_shape(
 
 
 def per_axis(
-    value: Any,
+    value: object,
     name: str,
     dims: int,
     *,
@@ -293,7 +293,7 @@ def per_axis(
 
 
 def padding_pairs(
-    padding: Any,
+    padding: object,
     dims: int,
     *,
     least: int | None = 0,
@@ -325,7 +325,7 @@ def padding_pairs(
     return tuple(pairs)
 
 
-def larger(first: Any, second: Any) -> Any:
+def larger(first: Size, second: Size) -> Any:
     """Return the maximum of two sizes: an int for two ints, otherwise an expression."""
     if not (is_symbolic(first) or is_symbolic(second)):
         return max(first, second)
@@ -334,14 +334,14 @@ def larger(first: Any, second: Any) -> Any:
     return sympy.Max(first, second)
 
 
-def is_sequence(value: object) -> bool:
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     """Return whether a value is a sequence: a tuple, a list or an array of one axis."""
     return isinstance(value, (tuple, list)) or (
         hasattr(value, "ndim") and getattr(value, "ndim", 0) == 1
     )
 
 
-def require_numbers(values: Sequence[Any], name: str) -> None:
+def require_numbers(values: Sequence[object], name: str) -> None:
     """Raise SymbolicError when one of the values is symbolic."""
     if any(is_symbolic(value) for value in values):
         raise SymbolicError(f"{name} must be given in numbers, not symbols: {tuple(values)}")

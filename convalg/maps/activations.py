@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
-from convalg.arrays import Array, as_floats, as_numbers, check_finite, check_real, one_sample
-from convalg.axis import Axis
+from convalg.arrays import (
+    Array,
+    as_floats,
+    as_numbers,
+    check_finite,
+    check_real,
+    entrywise,
+    one_sample,
+)
+from convalg.axis import Axis, Size
 from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError
 from convalg.operators.dense import diagonal, identity
@@ -170,8 +178,9 @@ class SoftmaxMap(Map):
         batch_axis = self.axis + 1
         x = as_floats(x)
         if x.dtype.kind == "O":
-            powers = _exp(x)
-            return powers / powers.sum(axis=batch_axis, keepdims=True)
+            exact = _exp(x)
+            shares: Array = exact / exact.sum(axis=batch_axis, keepdims=True)
+            return shares
         # Subtracting the maximum keeps every exponential from overflowing. A difference beyond the
         # range of floats becomes -inf, whose exponential is 0; inf - inf is NaN, as in the
         # frameworks.
@@ -240,7 +249,7 @@ class LogSoftmax(Map):
         if x.dtype.kind == "O":
             import sympy
 
-            return x - np.frompyfunc(sympy.log, 1, 1)(_exp(x).sum(axis=batch_axis, keepdims=True))
+            return x - entrywise(sympy.log, _exp(x).sum(axis=batch_axis, keepdims=True))
         # Subtracting the maximum keeps every exponential from overflowing and the logarithm of the
         # sum finite.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -299,7 +308,7 @@ def _along(shape: Shape, axis: int) -> tuple[tuple[int, ...], int]:
     return sizes, number % len(sizes)
 
 
-def sum_over(shape: tuple[Any, ...], axes: tuple[int, ...]) -> Selection:
+def sum_over(shape: tuple[Size, ...], axes: tuple[int, ...]) -> Selection:
     """Return the operator that sums along some axes; their size in the output is 1."""
     reduced = [Axis(n, 1, taps=n) if k in axes else Axis(n, n) for k, n in enumerate(shape)]
     return Selection(tuple(reduced), shape, tuple(axis.out_size for axis in reduced))
@@ -321,7 +330,7 @@ def _relu(x: Array) -> Array:
     if x.dtype.kind == "O":
         import sympy
 
-        return np.frompyfunc(lambda v: sympy.Max(v, 0) if is_expression(v) else max(v, 0), 1, 1)(x)
+        return entrywise(lambda v: sympy.Max(v, 0) if is_expression(v) else max(v, 0), x)
     # np.maximum propagates NaN.
     return np.maximum(x, 0)
 
@@ -357,12 +366,12 @@ def _chosen(x: Array, yes: Array, no: Array) -> Array:
         return np.where(x > 0, yes, no)
     import sympy
 
-    def choose(value: Any, first: Any, second: Any) -> Any:
+    def choose(value: Any, first: object, second: object) -> object:
         if is_expression(value) and value.free_symbols:
             return sympy.Piecewise((first, value > 0), (second, True))
         return first if value > 0 else second
 
-    return np.frompyfunc(choose, 3, 1)(x, yes, no)
+    return entrywise(choose, x, yes, no)
 
 
 def _sigmoid(x: Array) -> Array:
@@ -393,10 +402,10 @@ def _tanh(x: Array) -> Array:
         return np.tanh(x)
     import sympy
 
-    return np.frompyfunc(lambda v: sympy.tanh(sympy.sympify(v)), 1, 1)(x)
+    return entrywise(lambda v: sympy.tanh(sympy.sympify(v)), x)
 
 
 def _exp(x: Array) -> Array:
     import sympy
 
-    return np.frompyfunc(lambda v: sympy.exp(sympy.sympify(v)), 1, 1)(x)
+    return entrywise(lambda v: sympy.exp(sympy.sympify(v)), x)

@@ -12,7 +12,8 @@ import numpy as np
 from convalg import engine
 from convalg.arguments import shown
 from convalg.arrays import Array, as_numbers, check_finite, one_sample
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
+from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.operators import windows
 from convalg.operators.leaves import Convolution, Selection, gathering
@@ -276,7 +277,7 @@ def concat(branches: Sequence[Map], axis: int = 0) -> Map:
     return add_operators(*(compose(e, a) for e, a in zip(joins, operators, strict=True)))
 
 
-def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operator]:
+def embeddings(shapes: Sequence[Shape], axis: int = 0) -> list[Operator]:
     """Return the operators that place each part in a concatenation: y = sum of E_k x_k.
 
     Operator E_k writes part k at its position and zeros elsewhere; its adjoint extracts part k.
@@ -303,10 +304,10 @@ def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operato
         raise KindError(f"shapes must be a list of shapes, not {shapes!r}")
     if not len(shapes):
         raise ArgumentError(f"shapes must contain at least one shape, not {shapes!r}")
-    shapes = [as_shape(shape, f"shapes[{k}]") for k, shape in enumerate(shapes)]
-    axis = _checked_axis(axis, list(shapes))
-    total, embedded, start = sum(shape[axis] for shape in shapes), [], 0
-    for shape in shapes:
+    parts = [as_shape(shape, f"shapes[{k}]") for k, shape in enumerate(shapes)]
+    axis = _checked_axis(axis, parts)
+    total, embedded, start = sum(shape[axis] for shape in parts), [], 0
+    for shape in parts:
         axes = [Axis(n, n) for n in shape]
         axes[axis] = Axis(shape[axis], total, padding=start)
         out = tuple(a.out_size for a in axes)
@@ -375,7 +376,7 @@ def add(*maps: object) -> Map:
     return Branches(tuple(parts))
 
 
-def spread_over(values: Array, shape: tuple[Any, ...]) -> Array:
+def spread_over(values: Array, shape: tuple[Size, ...]) -> Array:
     """Return values reshaped to broadcast to `shape`.
 
     `values` is one number, one number per channel, or one per entry.
@@ -385,7 +386,7 @@ def spread_over(values: Array, shape: tuple[Any, ...]) -> Array:
     return values.reshape(values.shape + (1,) * (len(shape) - values.ndim))
 
 
-def spreading(before: tuple[Any, ...], after: tuple[Any, ...]) -> Operator:
+def spreading(before: tuple[Size, ...], after: tuple[Size, ...]) -> Operator:
     """Return the operator that copies values of shape `before` to all entries of `after`.
 
     The values are broadcast as by `spread_over`; the adjoint sums over the copies of each value.
@@ -396,7 +397,7 @@ def spreading(before: tuple[Any, ...], after: tuple[Any, ...]) -> Operator:
     return gathering(table, before, after)
 
 
-def _checked_axis(axis: object, shapes: list[tuple[Any, ...]]) -> int:
+def _checked_axis(axis: object, shapes: list[tuple[Size, ...]]) -> int:
     """Return the axis, counted from 0.
 
     Raises: ArgumentError when it is out of range, ShapeError when the shapes differ on another

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
-from convalg.arrays import Array, as_floats, check_real, one_sample
+from convalg.arrays import Array, as_floats, check_real, entrywise, one_sample
 from convalg.conventions import Padding, Shape
 from convalg.errors import KindError
 from convalg.operators import windows
@@ -219,7 +219,7 @@ def _sign(values: Array) -> Array:
         return np.sign(values)
     import sympy
 
-    return np.frompyfunc(sympy.sign, 1, 1)(values)
+    return entrywise(sympy.sign, values)
 
 
 def root(values: Array, p: int) -> Array:
@@ -229,7 +229,7 @@ def root(values: Array, p: int) -> Array:
     if values.dtype.kind == "O":
         import sympy
 
-        return np.frompyfunc(lambda v: sympy.sympify(v) ** sympy.Rational(1, p), 1, 1)(values)
+        return entrywise(lambda v: sympy.sympify(v) ** sympy.Rational(1, p), values)
     with np.errstate(invalid="ignore"):
         # 1 / p must not underflow to 0: zero to the power zero would be one.
         return np.sqrt(values) if p == 2 else values ** max(1 / p, SMALLEST)

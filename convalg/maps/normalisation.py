@@ -12,7 +12,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.arguments import one_of
-from convalg.arrays import Array, as_floats, as_numbers, check_finite, one_sample
+from convalg.arrays import Array, as_floats, as_numbers, check_finite, entrywise, one_sample
 from convalg.axis import Axis
 from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError, ShapeError
@@ -497,4 +497,4 @@ def _power(values: Array, exponent: Any) -> Array:
         result = sympy.sympify(value) ** sympy.Rational(exponent.numerator, exponent.denominator)
         return Fraction(int(result.p), int(result.q)) if result.is_Rational else result
 
-    return np.frompyfunc(power, 1, 1)(values)
+    return entrywise(power, values)

@@ -12,7 +12,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.arrays import Array, as_kernel, as_numbers, one_sample
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.errors import ArgumentError, ShapeError
 from convalg.limits import check_memory
 from convalg.maps.activations import ElementwiseMap, relu, sigmoid, tanh
@@ -495,7 +495,9 @@ def _of_shape(values: object, name: str, shape: tuple[int, ...]) -> Array:
     return as_kernel(array, name)
 
 
-def _rows(values: Array, columns: Array, in_shape: Any, out_shape: Any) -> Operator:
+def _rows(
+    values: Array, columns: Array, in_shape: tuple[Size, ...], out_shape: tuple[Size, ...]
+) -> Operator:
     """Return the sparse matrix whose last rows are given and whose other rows are empty.
 
     Shapes: values and columns (rows, entries of a row), with ascending columns in each row.

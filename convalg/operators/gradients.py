@@ -194,7 +194,7 @@ def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
     raise _no_rule(operator)
 
 
-def _products(layer: Convolution, x: Any, g: Any) -> Any:
+def _products(layer: Convolution, x: np.ndarray, g: np.ndarray) -> np.ndarray:
     if is_foreign(x):
         from convalg.devices.apply import kernel_gradient
 

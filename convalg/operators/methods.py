@@ -6,7 +6,7 @@ imports its face when it is called, so that SymPy, SciPy and isl are loaded on f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from convalg.faces.counts import Counts
 
 
-def compose_maps(self: Map, other: Any) -> Map:
+def compose_maps(self: Map, other: Map) -> Map:
     """Return the composition: first `other`, then this map."""
     from convalg.maps.chains import chain
 
     return chain(self, other)
 
 
-def add_maps(self: Map, other: Any) -> Map:
+def add_maps(self: Map, other: Map) -> Map:
     """Return the sum of two maps of the same input."""
     from convalg.maps.chains import add
 
     return add(self, other)
 
 
-def scale_map(self: Map, factor: Any) -> Map:
+def scale_map(self: Map, factor: object) -> Map:
     """Return a number times a map."""
     from convalg.maps.chains import scaled
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from convalg.arguments import one_of
 from convalg.arrays import Array, as_numbers
-from convalg.axis import Axis, holds
+from convalg.axis import Axis, Size, holds
 from convalg.conventions import Padding, Shape, pooling_axes
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.operators import windows
@@ -360,12 +360,12 @@ def concrete_axes(sizes: Shape, size: object, options: dict[str, object]) -> tup
     return axes
 
 
-def shape_text(shape: tuple[Any, ...]) -> str:
+def shape_text(shape: tuple[Size, ...]) -> str:
     """Return a shape as the text of an argument: an int for one axis, otherwise a tuple."""
     return str(shape[0]) if len(shape) == 1 else str(tuple(shape))
 
 
-def values_text(values: tuple[Any, ...]) -> str:
+def values_text(values: tuple[Size, ...]) -> str:
     """Return values per axis as the text of an argument: one value if all are equal."""
     return str(values[0]) if len(set(values)) == 1 else str(tuple(values))
 
@@ -401,7 +401,7 @@ def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: 
         dilation=axis.dilation,
         padding=axis.padding - before,
     )
-    counts = np.sum(wider.columns() >= 0, axis=1)
+    counts: Array = np.sum(wider.columns() >= 0, axis=1)
     if not counts.all():
         raise ArgumentError(
             f"padding {pad} on axis {number} leaves window {int(np.argmin(counts))} without a "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from convalg.arguments import one_of
 from convalg.arrays import Array
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.conventions import Shape
 from convalg.errors import ArgumentError, ShapeError
 from convalg.operators import windows
@@ -215,7 +215,7 @@ def pixel_unshuffle(
     return pixel_shuffle(small, factors, channels=count, order=order).T
 
 
-def _flat_indices(shape: tuple[Any, ...], call: str) -> Array:
+def _flat_indices(shape: tuple[Size, ...], call: str) -> Array:
     """Return the flat index of each entry in the given shape.
 
     Raises: TooLargeError, which quotes the call, when the matrix would be too large.

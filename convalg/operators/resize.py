@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from convalg.operators.pooling import (
 from convalg.operators.tree import Operator
 from convalg.operators.tree import scale as multiply
 from convalg.operators.windows import Coordinates, Rounding
-from convalg.size import is_expression, per_axis
+from convalg.size import is_expression, is_sequence, per_axis
 
 LARGEST_DENOMINATOR = 10**6
 """The largest denominator of a fraction that replaces a float scale which it rounds to."""
@@ -103,7 +103,7 @@ def resize(
 
 
 def _target(
-    sizes: tuple[int, ...], size: object, scale: Any
+    sizes: tuple[int, ...], size: object, scale: object
 ) -> tuple[tuple[int, ...], tuple[Fraction, ...]]:
     """Return the output sizes and the scales of the grids, from `size`, `scale` or both."""
     wanted = None
@@ -116,8 +116,7 @@ def _target(
                 f"or scale="
             )
         return wanted, tuple(Fraction(m, n) for m, n in zip(wanted, sizes, strict=True))
-    several = isinstance(scale, (tuple, list)) or getattr(scale, "ndim", 0) == 1
-    given = list(scale) if several else [scale] * len(sizes)
+    given = list(scale) if is_sequence(scale) else [scale] * len(sizes)
     if len(given) != len(sizes):
         raise ShapeError(
             f"scale must be one number or {len(sizes)} of them (one per axis), not {scale!r}"
@@ -133,7 +132,7 @@ def _target(
     return wanted, scales
 
 
-def _fraction(value: Any) -> Fraction:
+def _fraction(value: object) -> Fraction:
     """Return a scale as a fraction; for a float, the simplest one that rounds to it."""
     if is_expression(value) and value.is_Rational:
         return Fraction(int(value.p), int(value.q))

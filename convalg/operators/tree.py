@@ -68,7 +68,7 @@ class Map(ABC):
         """Return y of shape (batch, *out_shape) from x of shape (batch, *in_shape)."""
 
     @abstractmethod
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """Return the Jacobian at one sample x; its adjoint is back-propagation.
 
         Args:
@@ -102,7 +102,7 @@ class Map(ABC):
         values, batch = batch_of(x, self.in_shape, "x")
         return self._apply(values).reshape((*batch, *self.out_shape))
 
-    def __sub__(self, other: Any) -> Map:
+    def __sub__(self, other: Map) -> Map:
         return self + (-other if isinstance(other, Map) else other)
 
     def __neg__(self) -> Map:
@@ -276,7 +276,7 @@ class Operator(Map):
     @overload
     def __matmul__(self, other: Map) -> Map: ...
 
-    def __matmul__(self, other: Any) -> Map:
+    def __matmul__(self, other: Map) -> Map:
         if not isinstance(other, Operator):
             return super().__matmul__(other)
         return compose(self, other)
@@ -287,7 +287,7 @@ class Operator(Map):
     @overload
     def __add__(self, other: Map) -> Map: ...
 
-    def __add__(self, other: Any) -> Map:
+    def __add__(self, other: Map) -> Map:
         if isinstance(other, Map) and not isinstance(other, Operator):
             return super().__add__(other)
         return add(self, other)
@@ -299,17 +299,17 @@ class Operator(Map):
     def __sub__(self, other: Map) -> Map: ...
 
     @final
-    def __sub__(self, other: Any) -> Map:
+    def __sub__(self, other: Map) -> Map:
         return super().__sub__(other)
 
     @final
     def __neg__(self) -> Operator:
         return -1 * self
 
-    def __mul__(self, factor: Any) -> Operator:
+    def __mul__(self, factor: object) -> Operator:
         return scale(factor, self)
 
-    def __rmul__(self, factor: Any) -> Operator:
+    def __rmul__(self, factor: object) -> Operator:
         return scale(factor, self)
 
     @final
@@ -342,7 +342,7 @@ class Operator(Map):
         )
 
     @final
-    def at(self, x: Any = None, /, **sizes: int) -> Operator:
+    def at(self, x: object = None, /, **sizes: int) -> Operator:
         """Return the Jacobian at x (the operator itself), or the member of a family at given sizes.
 
         Args:
@@ -591,7 +591,7 @@ def scale(factor: object, operator: Operator) -> Operator:
     return operator if factor == 1 else Scaled(factor, operator)
 
 
-def _has_pole(factor: Any) -> bool:
+def _has_pole(factor: object) -> bool:
     """Return whether a factor may be undefined, as 1 / (K - 1) is; a product could cancel it."""
     if not is_symbolic(factor):
         return False
