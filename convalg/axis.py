@@ -351,8 +351,9 @@ def ceil_size(in_size: int, taps: int, stride: int, dilation: int, before: int, 
     >>> ceil_size(6, 3, 2, 1, 0, 0), output_size(6, 3, 2, 1, 0, 0)
     (3, 2)
     """
-    outputs = -(-(in_size + before + after - span(taps, dilation)) // stride) + 1
-    return outputs - int((outputs - 1) * stride >= in_size + before)
+    outputs: int = -(-(in_size + before + after - span(taps, dilation)) // stride) + 1
+    is_outside: bool = (outputs - 1) * stride >= in_size + before
+    return outputs - int(is_outside)
 
 
 def transposed_size(

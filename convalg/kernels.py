@@ -243,8 +243,9 @@ def named(name: str, size: int | None = None) -> Array:
     """
     if not isinstance(name, str) or name not in NAMES:
         raise ArgumentError(f"name must be one of {', '.join(NAMES)}, not {shown(name)}")
+    own: Array = globals()[name]
     if size is None:
-        return globals()[name]
+        return own
     taps = as_size(size, "size")
     if not isinstance(taps, int):
         raise KindError(f"size must be an integer for a named filter, not the symbolic {taps}")
@@ -267,11 +268,11 @@ def named(name: str, size: int | None = None) -> Array:
             return _frozen(np.outer(row, row))
         case "channel_average":
             return _frozen(np.full((1, taps, 1, 1), 1 / taps))
-    if globals()[name].shape[-1] == taps:
-        return globals()[name]
-    own = "an odd number" if name == "identity" else globals()[name].shape[-1]
+    if own.shape[-1] == taps:
+        return own
+    allowed = "an odd number" if name == "identity" else own.shape[-1]
     raise ArgumentError(
-        f"size must be {own} for the filter {name!r}, not {size}: filters of any size are box, "
+        f"size must be {allowed} for the filter {name!r}, not {size}: filters of any size are box, "
         f"gaussian and channel_average"
     )
 

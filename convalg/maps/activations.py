@@ -188,7 +188,8 @@ class SoftmaxMap(Map):
             powers = np.exp(x - x.max(axis=batch_axis, keepdims=True))
         # In half precision, adding 1 to 2048 has no effect.
         total = powers.sum(axis=batch_axis, keepdims=True, dtype=np.result_type(x, np.float32))
-        return (powers / total).astype(x.dtype)
+        rounded: Array = (powers / total).astype(x.dtype)
+        return rounded
 
     def at(self, x: object, /) -> Operator:
         """Return the Jacobian diag(p) - diag(p) S^T S diag(p).
@@ -256,7 +257,8 @@ class LogSoftmax(Map):
             shifted = x - x.max(axis=batch_axis, keepdims=True)
             dtype = np.result_type(x, np.float32)
             total = np.exp(shifted).sum(axis=batch_axis, keepdims=True, dtype=dtype)
-            return (shifted - np.log(total)).astype(x.dtype)
+            logarithms: Array = (shifted - np.log(total)).astype(x.dtype)
+        return logarithms
 
     def at(self, x: object, /) -> Operator:
         """Return the Jacobian I - S^T S diag(p).
@@ -380,7 +382,8 @@ def _sigmoid(x: Array) -> Array:
         return 1 / (1 + _exp(-x))
     # The exponential of a negative number cannot overflow.
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    y: Array = np.where(x >= 0, 1, small) / (1 + small)
+    return y
 
 
 def _sigmoid_slope(x: Array) -> Array:
@@ -393,7 +396,8 @@ def _tanh_slope(x: Array) -> Array:
         return 1 - _tanh(x) ** 2
     # 1 - tanh^2 without cancellation for large x, where 2 x may overflow.
     small = np.exp(-np.abs(as_floats(x))) ** 2
-    return 4 * small / (1 + small) ** 2
+    slope: Array = 4 * small / (1 + small) ** 2
+    return slope
 
 
 def _tanh(x: Array) -> Array:

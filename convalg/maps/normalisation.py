@@ -329,7 +329,7 @@ class LocalResponseNorm(Map):
         """
         # A square may overflow where the result does not.
         wide = _widened(x)
-        level = _like(x, self.k) + self._share(x) * self.window(wide * wide)
+        level: Array = _like(x, self.k) + self._share(x) * self.window(wide * wide)
         numeric = level[_is_number(level)] if level.dtype.kind == "O" else level
         undefined = numeric == 0 if float(self.beta).is_integer() else numeric <= 0
         if self.beta > 0 and undefined.any():

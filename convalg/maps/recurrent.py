@@ -528,7 +528,8 @@ def _through(slopes: Array, weights: Array) -> Array:
     *_, gates, hidden = slopes.shape
     per_gate = weights.reshape(gates, hidden, -1)
     slopes, per_gate = engine.prepared(gates, slopes, per_gate)
-    return (slopes[..., None] * per_gate).sum(axis=2)
+    total: Array = (slopes[..., None] * per_gate).sum(axis=2)
+    return total
 
 
 _SIGMOID, _TANH = sigmoid(1), tanh(1)
@@ -591,7 +592,8 @@ def _gru_gates(a: Array, b: Array) -> tuple[Array, Array, Array]:
 
 def _gru_step(a: Array, b: Array, state: Array) -> Array:
     _, z, n = _gru_gates(a, b)
-    return ((1 - z) * _TANH.function(n) + z * state[:, 0])[:, None]
+    h: Array = (1 - z) * _TANH.function(n) + z * state[:, 0]
+    return h[:, None]
 
 
 def _gru_slopes(a: Array, b: Array, state: Array) -> tuple[Array, Array, Array]:

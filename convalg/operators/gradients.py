@@ -198,7 +198,8 @@ def _products(layer: Convolution, x: np.ndarray, g: np.ndarray) -> np.ndarray:
     if is_foreign(x):
         from convalg.devices.apply import kernel_gradient
 
-        return kernel_gradient(layer, x, g)
+        gradient: np.ndarray = kernel_gradient(layer, x, g)
+        return gradient
     return engine.kernel_gradient(layer.geometry, x, g)
 
 
