@@ -11,14 +11,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from convalg.axis import Size
 from convalg.errors import UndecidableError
 
 if TYPE_CHECKING:
     import sympy
 
 
-def text(value: Size) -> str:
+def text(value: int | sympy.Expr) -> str:
     """Return a size in isl's syntax.
 
     Raises: UndecidableError when it is not affine in its symbols, such as a product of two.

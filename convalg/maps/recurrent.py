@@ -166,14 +166,6 @@ class Recurrent(Map):
         """Return the Jacobian of all hidden states by a parameter at one sample x.
 
         The effects of the parameter at all steps are propagated to the later steps and summed.
-
-        Args:
-            name: One of the names in `parameters`.
-            x: One sample of shape `in_shape`.
-
-        Raises:
-            ArgumentError: when no parameter has this name.
-            ShapeError: when x has another shape.
         """
         if not isinstance(name, str) or name not in self.parameters:
             return super().by(name, x)
@@ -226,10 +218,7 @@ class Recurrent(Map):
         return [chosen, *factors]
 
     def _uses(self, name: str) -> int:
-        """Return the number of steps at which a parameter has an effect.
-
-        W has none on an initial state of zero.
-        """
+        """Return the number of steps at which a parameter has an effect: W has none on zeros."""
         return self.steps - (name == "hidden_weights" and self.initial is None)
 
     @property
@@ -460,10 +449,7 @@ def _recurrent(
 def _checked(
     name: str, gates: int, steps: object, input_weights: object, hidden_weights: object
 ) -> tuple[int, Array, Array]:
-    """Return the number of steps and the weights, checked.
-
-    Raises: ShapeError when the shapes do not agree, ArgumentError or KindError for other values.
-    """
+    """Return the checked steps and weights. Raises: ShapeError when the shapes do not agree."""
     (count, *more) = concrete_shape(steps, "steps")
     if more:
         raise ShapeError(f"steps must be one integer, not {steps!r}")
