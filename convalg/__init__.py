@@ -1,7 +1,7 @@
 """convalg: convolution as linear algebra that you can see, prove, check and train.
 
-Every convolution, pooling and padding layer is an explicit sparse Toeplitz operator.
-Names are loaded on first use, so importing convalg loads only this file and the version.
+Every convolution, pooling and padding layer is an explicit sparse Toeplitz operator. A public name
+is loaded on first use: importing convalg loads only this file and the version.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _PUBLIC = {
     "train": "data",
     "train.loop": "fit",
 }
-"""The public names by the module that defines them; those of "" are modules themselves."""
+"""The public names by the module that defines them; the names of "" are modules."""
 
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 __all__ = sorted(_HOME)

@@ -1,4 +1,4 @@
-"""Checks of plain arguments: one of several options, an object of a class, a function, a path."""
+"""Checks of arguments: options, instances of a class, functions, paths and numbers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 from convalg.errors import ArgumentError, FileError, KindError
 
 MOST_SHOWN = 120
-"""Characters of a value that a message shows."""
+"""The largest number of characters of a value in a message."""
 
 
 def shown(value: object) -> str:
-    """Return a value as error messages show it: on one line, escaped and short.
+    """Return a value as text for an error message: its `repr` on one line, shortened if long.
 
     >>> shown("a" * 1000), shown(10**1000)
     ("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaaa'", 'an integer of 3322 bits')
@@ -34,9 +34,14 @@ def shown(value: object) -> str:
 
 
 def one_of(value: object, options: Collection[str], name: str) -> str:
-    """Return the value of an argument that must be one of several strings.
+    """Return an argument that must be one of several strings.
 
-    Raises: ArgumentError for anything else, whatever its type.
+    Args:
+        value: The argument.
+        options: The strings that are allowed.
+        name: Name of the argument, for the message.
+
+    Raises: ArgumentError for any other value.
 
     >>> one_of("same", ("valid", "same"), "padding")
     'same'
@@ -49,11 +54,11 @@ def one_of(value: object, options: Collection[str], name: str) -> str:
 
 
 def a_kind(value: object, kind: type, what: str) -> Any:
-    """Return the value of an argument that must be an instance of a class.
+    """Return an argument that must be an instance of a class.
 
-    `what` is the start of the error message.
+    `what` is the start of the error message, such as "net must be a Network".
 
-    Raises: KindError for anything else.
+    Raises: KindError for any other value.
     """
     if isinstance(value, kind):
         return value
@@ -61,10 +66,12 @@ def a_kind(value: object, kind: type, what: str) -> Any:
 
 
 def a_function(value: object, count: int, what: str) -> Any:
-    """Return a function argument that accepts `count` positional arguments.
+    """Return an argument that must be a function of `count` positional arguments.
 
-    `what` is the start of the error message. Functions without a signature, such as some written
-    in C, are accepted. Raises: KindError for anything else.
+    `what` is the start of the error message. A function without a signature, such as some functions
+    written in C, is accepted.
+
+    Raises: KindError for any other value.
 
     >>> a_function(len, 1, "f must be a function f(x)")([1, 2])
     2
@@ -79,14 +86,14 @@ def a_function(value: object, count: int, what: str) -> Any:
     try:
         signature.bind(*[None] * count)
     except TypeError as error:
-        raise KindError(f"{what}, but this one takes other arguments: {error}") from None
+        raise KindError(f"{what}, but this function has other parameters: {error}") from None
     return value
 
 
 def as_path(path: object, name: str = "path") -> Path:
-    """Return a `Path` from a string or a path.
+    """Return a string or a path as a `Path`; `name` is the name of the argument.
 
-    Raises: KindError for anything else, FileError for text that cannot be the name of a file.
+    Raises: KindError for any other value, FileError for text that cannot be a file name.
     """
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise KindError(f"{name} must be a path, not {shown(path)} ({type(path).__name__})")
@@ -109,13 +116,13 @@ def checked_number(
     most: float = math.inf,
     below: float = math.inf,
 ) -> float:
-    """Return the value as an int or a float.
+    """Return a finite number as an int or a float, checked against the given bounds.
 
-    Raises: KindError when it is not a number, ArgumentError when it is out of range.
+    Raises: KindError when the value is not a number, ArgumentError when it is out of range.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise KindError(f"{name} must be a number, not {value!r}")
-    # An int stays an int, so that StepDecay(10, 0.5) is printed as it was written.
+        raise KindError(f"{name} must be a number, not {shown(value)} ({type(value).__name__})")
+    # An int stays an int, so that the repr of StepDecay(10, 0.5) shows 10, not 10.0.
     number: float = int(value) if isinstance(value, Integral) else float(value)
     if not (math.isfinite(number) and least <= number <= most and above < number < below):
         bounds = [
@@ -133,7 +140,10 @@ def checked_number(
 
 
 def settle(config: object, name: str, **bounds: float) -> None:
-    """Check a numeric field of a frozen dataclass and store it as an int or a float."""
+    """Check a numeric field of a frozen dataclass, and store it as an int or a float.
+
+    Raises: KindError or ArgumentError, as `checked_number`.
+    """
     object.__setattr__(config, name, checked_number(name, getattr(config, name), **bounds))
 
 

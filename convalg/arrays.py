@@ -1,11 +1,11 @@
-"""Arrays from arguments: numbers of any library as NumPy arrays, batches, and their checks."""
+"""Arguments as NumPy arrays: conversion from other types, batches, and checks of entries."""
 
 from __future__ import annotations
 
 import math
 import numbers
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convalg.arguments import shown
+from convalg.axis import Size
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError
 from convalg.size import is_expression
 
@@ -21,17 +22,17 @@ Array = npt.NDArray[Any]
 
 
 def as_kernel(kernel: object, name: str = "kernel") -> Array:
-    """Return the kernel as a read-only array of real numbers or of exact objects.
+    """Return weights as a read-only array of real numbers or of exact objects.
 
-    Raises: KindError for anything that is not a real number or a SymPy expression,
-    ArgumentError for NaN or infinity.
+    Raises: KindError when an entry is not a real number or a SymPy expression, ArgumentError for
+    NaN or infinity, ShapeError for a single number.
     """
     weights = as_numbers(kernel, name)
     if weights.ndim == 0:
-        raise ShapeError(f"{name} must be an array with one axis per tap, not the number {kernel}")
+        raise ShapeError(f"{name} must be an array of at least one axis, not the number {kernel}")
     if weights.dtype.kind == "c":
         raise KindError(
-            f"{name} must be real, not {weights.dtype}: apply its real and imaginary parts "
+            f"{name} must be real, not {weights.dtype}: apply the real and the imaginary part "
             f"separately"
         )
     check_finite(weights, name)
@@ -44,11 +45,10 @@ def as_kernel(kernel: object, name: str = "kernel") -> Array:
 def as_numbers(values: object, name: str) -> Array:
     """Return any array-like of numbers or SymPy expressions as an array, without casting.
 
-    Integers in lists and tuples stay integers: those beyond 64 bits become an array of objects, as
-    do those for which NumPy has no common integer type.
+    Integers stay integers. Nested lists of integers that exceed 64 bits, or for which NumPy does
+    not have a common integer type, become an array of objects.
 
-    Raises: KindError for ragged nesting, masked entries, strings, None and anything else that is
-    not a number.
+    Raises: KindError for ragged lists, masked entries, and entries that are not numbers.
     """
     if isinstance(values, np.ndarray):
         if isinstance(values, np.ma.MaskedArray):
@@ -66,16 +66,17 @@ def as_numbers(values: object, name: str) -> Array:
 
 
 def _array_of(values: object, name: str) -> Array:
-    """Convert what is not an array yet into one."""
+    """Return nested lists, a number, or an array of another library as a NumPy array."""
     if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
         values = np.array(values.tolist(), dtype=object)
-    nested = isinstance(values, (list, tuple))
-    if nested:
+    if isinstance(values, (list, tuple)):
         _refuse_masked_rows(values, name)
     array = as_array(values, name)
-    if nested and array.dtype.kind == "f" and array.size:
+    if isinstance(values, (list, tuple)) and array.dtype.kind == "f" and array.size:
         if np.isnan(array).any() and any(value is np.ma.masked for value in _leaves(values)):
-            raise KindError(f"{name} holds np.ma.masked, a masked entry: give numbers only")
+            raise KindError(
+                f"{name} must hold only numbers, not the masked entry np.ma.masked: replace it"
+            )
         if all(issubclass(kind, (int, np.integer, np.bool_)) for kind in _kinds(values)):
             # NumPy rounds integers without a common type, such as 2**63 and -1.
             array = as_array(values, name, object)
@@ -84,20 +85,21 @@ def _array_of(values: object, name: str) -> Array:
     return array
 
 
-def _refuse_rounding(values: object, name: str) -> None:
+def _refuse_rounding(values: Iterable[object], name: str) -> None:
     """Raise KindError for an integer next to floats that a float cannot represent exactly."""
     for value in _leaves(values):
         if isinstance(value, (int, np.integer)) and int(float(value)) != value:
             raise KindError(
-                f"{name} holds {value} next to floats, where it would be rounded: give only "
-                f"integers and fractions, or only floats"
+                f"{name} must hold only integers and fractions, or only floats: next to floats, "
+                f"the integer {value} would be rounded"
             )
 
 
-def as_array(values: Any, name: str, dtype: Any = None) -> Array:
+def as_array(values: object, name: str, dtype: npt.DTypeLike | None = None) -> Array:
     """Return any array-like as an array, without checking its entries.
 
-    Raises: KindError for ragged nesting, masked entries, and arrays that stay on a device.
+    Raises: KindError for ragged lists, masked entries, and arrays on a device that NumPy cannot
+    read.
     """
     if isinstance(values, np.ma.MaskedArray):
         _refuse_mask(values, name)
@@ -106,12 +108,12 @@ def as_array(values: Any, name: str, dtype: Any = None) -> Array:
     except (ValueError, OverflowError) as error:
         raise KindError(f"{name} is not a rectangular array: {error}") from None
     except (TypeError, RuntimeError, UserWarning) as error:
-        # Arrays on a GPU, in a graph or in a trace are not copied to the host implicitly; NumPy's
-        # warning about masked entries may have been made an error.
+        # Libraries do not copy an array on a GPU, in a graph or in a trace to the host implicitly.
+        # A warning of NumPy about masked entries may be configured to be an error.
         raise KindError(f"{name} cannot be converted to a NumPy array: {error}") from None
 
 
-def _leaves(values: Any) -> Iterator[Any]:
+def _leaves(values: Iterable[object]) -> Iterator[Any]:
     """Yield the numbers and the arrays in nested lists."""
     for value in values:
         if isinstance(value, (list, tuple)):
@@ -120,15 +122,15 @@ def _leaves(values: Any) -> Iterator[Any]:
             yield value
 
 
-def _kinds(values: object) -> Iterator[type]:
+def _kinds(values: Iterable[object]) -> Iterator[type]:
     """Yield the types of the numbers in nested lists and in their arrays."""
     for leaf in _leaves(values):
         yield leaf.dtype.type if isinstance(leaf, np.ndarray) else type(leaf)
 
 
-def _refuse_masked_rows(values: Any, name: str) -> None:
-    """Raise KindError for a masked array in nested lists."""
-    # A list that starts with a number has no rows, so long lists of numbers are not searched.
+def _refuse_masked_rows(values: Sequence[object], name: str) -> None:
+    """Raise KindError when nested lists contain a masked array with masked entries."""
+    # A list that starts with a number is not searched, because searching long lists is slow.
     if values and isinstance(values[0], (list, tuple, np.ndarray)):
         for value in values:
             if isinstance(value, np.ma.MaskedArray):
@@ -138,7 +140,7 @@ def _refuse_masked_rows(values: Any, name: str) -> None:
 
 
 def _refuse_mask(values: object, name: str) -> None:
-    """Raise KindError where an entry is masked: the value under a mask is not data."""
+    """Raise KindError when an entry is masked, because its value is not data."""
     if np.ma.is_masked(values):
         raise KindError(
             f"{name} has masked entries, {values}: fill them with numbers first, such as by "
@@ -147,7 +149,11 @@ def _refuse_mask(values: object, name: str) -> None:
 
 
 def _objects(array: Array, name: str) -> Array:
-    """Check that all objects are numbers or expressions; convert machine integers to Python's."""
+    """Return an array of objects with machine integers converted to Python integers.
+
+    Raises: KindError when an object is not a number or an expression, ExactnessError when an
+    integer next to floats is too large for a float.
+    """
     machine = mixed = False
     largest_bits = 0
     for value in array.flat:
@@ -159,7 +165,7 @@ def _objects(array: Array, name: str) -> Array:
         elif isinstance(value, (float, np.inexact)):
             mixed = True
         elif isinstance(value, Decimal):
-            raise KindError(f"{name} holds the Decimal {value}: use Fraction or int instead")
+            raise KindError(f"{name} must not hold the Decimal {value}: use a Fraction or an int")
         elif not (isinstance(value, numbers.Number) or is_expression(value)):
             raise KindError(
                 f"{name} must hold numbers or SymPy expressions, not {shown(value)} "
@@ -167,8 +173,8 @@ def _objects(array: Array, name: str) -> Array:
             )
     if mixed and largest_bits > sys.float_info.max_exp:
         raise ExactnessError(
-            f"{name} holds floats together with integers that are too large for a float: give only "
-            f"exact numbers"
+            f"{name} must hold only exact numbers where an integer is too large for a float: "
+            f"convert its floats to fractions"
         )
     if not machine:
         return array
@@ -178,10 +184,11 @@ def _objects(array: Array, name: str) -> Array:
     return result.reshape(array.shape)
 
 
-def batch_of(x: object, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple[int, ...]]:
-    """Return x as an array (samples, *shape), and the shape of its batch axes.
+def batch_of(x: object, shape: tuple[Size, ...], name: str) -> tuple[Array, tuple[int, ...]]:
+    """Return x as an array of shape (samples, *shape), and the shape of its batch axes.
 
-    Raises: ShapeError when x does not end in `shape`, KindError when it holds no numbers.
+    Raises: ShapeError when the shape of x does not end in `shape`, KindError when x does not hold
+    numbers.
     """
     values = as_numbers(x, name)
     split = values.ndim - len(shape)
@@ -193,8 +200,8 @@ def batch_of(x: object, shape: tuple[Any, ...], name: str) -> tuple[Array, tuple
     return values.reshape(math.prod(batch), *shape), batch
 
 
-def restored(owner: object, state: dict[str, Any]) -> None:
-    """Restore an object that is unpickled or copied, with its arrays read-only again."""
+def restored(owner: object, state: dict[str, object]) -> None:
+    """Set the state of an unpickled or copied object, and make its arrays read-only again."""
     for value in state.values():
         if isinstance(value, np.ndarray):
             value.setflags(write=False)
@@ -248,7 +255,7 @@ def _is_of(x: object, library: str, name: str) -> bool:
 
 
 def check_finite(values: Array, name: str) -> None:
-    """Raise ArgumentError naming the first entry that is not finite and real."""
+    """Raise ArgumentError for the first entry that is not finite and real."""
     if values.dtype.kind == "O":
         wrong = np.array([_is_wild(v) for v in values.ravel()], dtype=bool).reshape(values.shape)
     elif values.dtype.kind == "f":
@@ -260,8 +267,8 @@ def check_finite(values: Array, name: str) -> None:
         raise ArgumentError(f"{name} must be finite and real, but entry {index} is {values[index]}")
 
 
-def _is_wild(value: Any) -> bool:
-    """Return whether an object is a NaN, an infinity or a complex number."""
+def _is_wild(value: object) -> bool:
+    """Return whether an object is NaN, infinite or a complex number."""
     if isinstance(value, (float, np.floating)):
         return not math.isfinite(value)
     if is_expression(value):
@@ -277,33 +284,48 @@ def largest(array: Array) -> int:
     return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
 
 
-def one_sample(x: object, shape: tuple[Any, ...]) -> Array:
-    """Return x as an array of one sample.
+def one_sample(x: object, shape: tuple[Size, ...]) -> Array:
+    """Return one sample x as an array of the given shape.
 
-    Raises: ShapeError when it has another shape or a batch.
+    Raises: ShapeError when x has another shape or batch axes.
     """
     values, batch = batch_of(x, shape, "x")
     if batch:
         raise ShapeError(
-            f"a Jacobian is taken at one sample of shape {shape}, but x has the batch {batch}"
+            f"x must be one sample of shape {shape} for a Jacobian, but it has batch axes {batch}: "
+            f"pass one sample at a time"
         )
-    return values[0]
+    sample: Array = values[0]
+    return sample
 
 
 def check_real(x: Array) -> None:
-    """Raise KindError for complex numbers, which have no order."""
+    """Raise KindError for complex entries, which only linear layers accept."""
     kind = next(map(repr, filter(_is_complex, x.flat)), "") if x.dtype.kind == "O" else x.dtype
     if kind and x.dtype.kind in "cO":
         raise KindError(f"x must be real in a layer that is not linear, not {kind}")
 
 
-def _is_complex(value: Any) -> bool:
+def _is_complex(value: object) -> bool:
     if is_expression(value):
         return value.is_extended_real is False
     return isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
 
 
+def entrywise(function: Callable[..., object], *arrays: Array) -> Array:
+    """Return the array of objects `function(a, b, ...)` of the entries of some arrays.
+
+    >>> entrywise(max, np.array([1, 5]), np.array([3, 2]))
+    array([3, 5], dtype=object)
+    """
+    result: Array = np.frompyfunc(function, len(arrays), 1)(*arrays)
+    return result
+
+
 def as_floats(x: Array) -> Array:
-    """Convert integers to float64, for functions without integer values; keep other types."""
+    """Return integers as float64 and other types unchanged.
+
+    Raises: KindError for complex numbers.
+    """
     check_real(x)
     return x.astype(float) if x.dtype.kind in "biu" else x

@@ -88,7 +88,7 @@ class Axis:
         return self.stride * output + self.dilation * tap - self.padding
 
     def formula(
-        self, output: str, tap: str, write: Callable[[Any], str] = str, times: str = "*"
+        self, output: str, tap: str, write: Callable[[Size], str] = str, times: str = "*"
     ) -> str:
         """Return the formula of `raw` as text, for isl, LaTeX and printed output.
 
@@ -257,7 +257,7 @@ class Axis:
         return _columns(self)
 
 
-def _term(factor: Any, index: str, write: Callable[[Any], str], times: str) -> str:
+def _term(factor: Size, index: str, write: Callable[[Size], str], times: str) -> str:
     """Return a factor times an index as text, with its sign in front."""
     is_negative = factor < 0 if isinstance(factor, int) else factor.could_extract_minus_sign()
     size = write(-factor if is_negative else factor)
@@ -278,7 +278,7 @@ def _columns(axis: Axis) -> np.ndarray:
     return table
 
 
-def span(taps: Any, dilation: Any) -> Any:
+def span(taps: Size, dilation: Size) -> Any:
     """Return the samples from the first tap of a window to the last: d (k - 1) + 1.
 
     >>> span(3, 2)
@@ -287,7 +287,7 @@ def span(taps: Any, dilation: Any) -> Any:
     return dilation * (taps - 1) + 1
 
 
-def tight_size(outputs: Any, stride: Any) -> Any:
+def tight_size(outputs: Size, stride: Size) -> Any:
     """Return the samples from the start of the first window to that of the last: s (o - 1) + 1.
 
     >>> tight_size(3, 2)
@@ -336,8 +336,9 @@ def ceil_size(in_size: int, taps: int, stride: int, dilation: int, before: int, 
     >>> ceil_size(6, 3, 2, 1, 0, 0), output_size(6, 3, 2, 1, 0, 0)
     (3, 2)
     """
-    outputs = -(-(in_size + before + after - span(taps, dilation)) // stride) + 1
-    return outputs - ((outputs - 1) * stride >= in_size + before)
+    outputs: int = -(-(in_size + before + after - span(taps, dilation)) // stride) + 1
+    is_outside: bool = (outputs - 1) * stride >= in_size + before
+    return outputs - int(is_outside)
 
 
 def transposed_size(

@@ -100,13 +100,13 @@ BOUNDARY_SYNONYMS = {
 
 
 def correlation_geometry(
-    shape: Any,
+    shape: object,
     kernel_shape: tuple[Size, ...],
     *,
-    stride: Any = 1,
-    padding: Any = "valid",
-    dilation: Any = 1,
-    groups: Any = 1,
+    stride: object = 1,
+    padding: object = "valid",
+    dilation: object = 1,
+    groups: object = 1,
     boundary: Any = "zeros",
     flipped: bool = False,
 ) -> Geometry:
@@ -219,7 +219,7 @@ def pooling_axes(
     stride: object = None,
     padding: object = 0,
     dilation: object = 1,
-    ceil_mode: bool = False,
+    ceil_mode: object = False,
     conditions: list[Condition] | None = None,
 ) -> tuple[tuple[Axis, ...], tuple[tuple[Any, Any], ...]]:
     """Return the axes of a pooling, and its padding (before, after) on each.
@@ -276,7 +276,7 @@ def _meant(word: object) -> str:
 def _split_kernel(
     sizes: tuple[Size, ...],
     kernel_shape: tuple[Size, ...],
-    groups: Any,
+    groups: Size,
     call: str,
     conditions: list[Condition],
 ) -> tuple[tuple[Size, ...], tuple[int | None, int | None, int]]:
@@ -358,8 +358,8 @@ def _padding_of(
 
 def check_reflect(
     boundary: str,
-    pad: tuple[Any, Any],
-    n: Any,
+    pad: tuple[Size, Size],
+    n: Size,
     axis: int,
     conditions: list[Condition] | None = None,
     *,
@@ -379,10 +379,10 @@ def check_reflect(
 
 def _check_kernel_fits(
     outputs: object,
-    n: object,
-    taps: object,
-    dilation: int,
-    pad: tuple[Any, Any],
+    n: Size,
+    taps: Size,
+    dilation: Size,
+    pad: tuple[Size, Size],
     axis: int,
     *,
     what: str = "kernel",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
 
 from convalg.axis import (
     Axis,
@@ -13,6 +11,7 @@ from convalg.axis import (
 )
 from convalg.size import (
     Condition,
+    Numbers,
     check_conditions,
     conditions_at,
     is_symbolic,
@@ -105,7 +104,7 @@ class Geometry:
                 conditions.append(Condition(count - 1, ("a layer needs an {} channel", name)))
         return tuple(conditions)
 
-    def at(self, numbers: Mapping[Any, int]) -> Geometry:
+    def at(self, numbers: Numbers) -> Geometry:
         """Return the geometry with symbols replaced by numbers, by symbol or by name.
 
         Raises: ArgumentError when it does not exist at these sizes (no output, no kernel, ...).

@@ -1,4 +1,4 @@
-"""Images: safe reading of image files, and one embedded photograph."""
+"""Images as arrays of bytes: reading files of unknown origin, and one embedded photograph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,34 +25,37 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Pixels = npt.NDArray[np.uint8]
+Result = TypeVar("Result")
 
 FORMATS = ("PNG", "JPEG")
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 200_000_000
 CREDIT = "Chelsea the cat, by Stefan van der Walt (CC0), 128 x 128 pixels of it"
 
-_WORDS = f"a PNG or JPEG image of at most {MOST_PIXELS:,} pixels"
+_IMAGE = f"a PNG or JPEG image of at most {MOST_PIXELS:,} pixels"
 _ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 
-# Exceptions of Pillow's decoders for broken files, besides Pillow's own.
+# Exceptions that the decoders of Pillow raise for broken files.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
-    """Read the pixels of a PNG or JPEG file, rotated as its EXIF orientation says.
+    """Return the pixels of a PNG or JPEG file.
 
-    Of 16 bits the upper 8 are kept; transparent pixels are drawn on white; palettes and other
-    colour spaces are converted to red, green, blue.
+    The image is rotated by its EXIF orientation. Samples of 16 bits are reduced to their upper 8
+    bits, transparent pixels are drawn on white, and palettes and other colour spaces are converted
+    to red, green and blue.
 
     Args:
         path: Path of the file.
 
     Returns:
-        The pixels, uint8: (1, height, width) for a grey image, (3, height, width) for any other.
+        A uint8 array of shape (1, height, width) for a grey image and (3, height, width) for any
+        other.
 
     Raises:
-        FileError: when the file is missing, broken, not an image, in another format, or larger
-            than allowed (before its pixels are decoded).
+        FileError: when the file is missing, broken, in another format, or has too many bytes or
+            pixels; the number of pixels is checked before they are decoded.
         KindError: when `path` is not a path.
 
     >>> import pathlib, tempfile
@@ -62,17 +65,20 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     (3, 128, 128)
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise KindError(f"an image is read from a path, not from a {type(path).__name__}")
+        raise KindError(
+            f"path must be the path of an image file, not {shown(path)} ({type(path).__name__})"
+        )
     source = Path(path)
-    with opened(source, _WORDS, most=MOST_BYTES) as (file, _):
+    with opened(source, _IMAGE, most=MOST_BYTES) as (file, _):
         return _decoded(file, repr(str(source)))
 
 
 def photograph() -> Pixels:
-    """Return the embedded photograph, (3, 128, 128) uint8.
+    """Return the photograph in the package, a uint8 array of shape (3, 128, 128).
 
     It shows Chelsea the cat, by Stefan van der Walt (CC0).
 
+    >>> from convalg.images import photograph
     >>> photograph().shape
     (3, 128, 128)
     """
@@ -81,47 +87,64 @@ def photograph() -> Pixels:
 
 
 def grey(image: Pixels) -> Pixels:
-    """Convert an image of three channels to one channel of luma; keep one channel unchanged.
+    """Return the luma of a colour image: (299 R + 587 G + 114 B) / 1000, rounded.
 
-    Rule: (299 R + 587 G + 114 B) / 1000, rounded. Source: ITU-R BT.601.
+    Args:
+        image: A uint8 array of shape (3, height, width), or (1, height, width) for an image that is
+            grey already and is returned unchanged.
+
+    Returns:
+        A uint8 array of shape (1, height, width).
 
     Raises:
-        ShapeError: unless there are one or three channels.
-        KindError: unless it is uint8.
+        ShapeError: when the image does not have three axes with one or three channels.
+        KindError: when the image is not an array of bytes.
 
+    Source:
+        ITU-R BT.601.
+
+    >>> import numpy as np
+    >>> from convalg.images import grey
     >>> grey(np.array([[[255]], [[0]], [[0]]], dtype=np.uint8)).tolist()
     [[[76]]]
     """
-    image = as_numbers(image, "an image")
+    image = as_numbers(image, "image")
     if image.ndim != 3 or image.shape[0] not in (1, 3):
-        raise ShapeError(f"an image must be (1 or 3, height, width), not {image.shape}")
+        raise ShapeError(f"image must have shape (1 or 3, height, width), not {image.shape}")
     if image.dtype != np.uint8:
-        raise KindError(f"an image must hold bytes (uint8), not {image.dtype}")
+        raise KindError(
+            f"image must hold bytes (uint8), not {image.dtype}: use image.astype(np.uint8)"
+        )
     if image.shape[0] == 1:
         return image
     red, green, blue = image.astype(np.int64)
-    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)[None]
+    luma: Pixels = ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)
+    return luma[None]
 
 
 def apply(
-    f: Callable[[Pixels], Any],
+    f: Callable[[Pixels], Result],
     images: Iterable[str | os.PathLike[str] | Pixels],
     *,
     jobs: int | None = None,
-) -> list[Any]:
-    """Return `f(image)` for each image, in order.
+) -> list[Result]:
+    """Return the list of `f(image)` for each image, in the order of the images.
 
     Args:
-        f: Function of an array of pixels.
-        images: Paths, each read by `read_image` in the worker that calls f, or arrays of pixels.
-        jobs: Number of joblib workers that share the images: of this machine (-1 for all), or of
-            the backend that `joblib.parallel_config` names, such as a Dask or Ray cluster.
+        f: A function of one image, an array of shape (1 or 3, height, width).
+        images: A list of arrays, or of paths that `read_image` reads in the worker that calls f.
+        jobs: Number of joblib workers: None or 1 for this process, -1 for all workers. They are
+            processes of this machine unless `joblib.parallel_config` sets another backend, such as
+            a Dask or Ray cluster.
 
     Raises:
-        FileError: as `read_image`.
-        KindError: for a function that cannot be sent to workers.
+        FileError: when `read_image` cannot read a file.
+        ArgumentError: when `jobs` is not a number of workers.
+        KindError: when f is not a function or cannot be sent to workers, or `images` is not a
+            list.
 
     >>> import convalg as ca
+    >>> from convalg.images import apply, grey, photograph
     >>> def edges(image):
     ...     return ca.correlation(image.shape[1:], ca.kernels.sobel_x)(grey(image)[0].astype(int))
     >>> [y.shape for y in apply(edges, [photograph(), photograph()[:, :64]])]
@@ -134,17 +157,17 @@ def apply(
     return list(each(partial(_applied, f), list(images), jobs))
 
 
-def _applied(f: Callable[[Pixels], Any], image: str | os.PathLike[str] | Pixels) -> Any:
+def _applied(f: Callable[[Pixels], Result], image: str | os.PathLike[str] | Pixels) -> Result:
     return f(image if isinstance(image, np.ndarray) else read_image(image))
 
 
-def _decoded(file: Any, name: str) -> Pixels:
-    from PIL import Image, ImageOps
+def _decoded(file: IO[bytes], name: str) -> Pixels:
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
-            # Pillow warns of sizes that the check below refuses with a clearer message, and
-            # of harmless faults such as bad metadata.
+            # The check of the size raises an error with a clearer message than the warning of
+            # Pillow, and its other warnings are about harmless faults such as bad metadata.
             warnings.simplefilter("ignore")
             with Image.open(file, formats=FORMATS) as image:
                 _check_size(image, name)
@@ -152,22 +175,22 @@ def _decoded(file: Any, name: str) -> Pixels:
     except FileError:
         raise
     except Image.DecompressionBombError:
-        raise FileError(f"{name} is larger than allowed: give {_WORDS}") from None
-    except Image.UnidentifiedImageError:
-        raise FileError(f"{name} is not an image that can be read: give {_WORDS}") from None
+        raise FileError(f"{name} has too many pixels: give {_IMAGE}") from None
+    except UnidentifiedImageError:
+        raise FileError(f"{name} is not an image that can be read: give {_IMAGE}") from None
     except _BROKEN as error:
-        raise FileError(f"{name} is broken ({error}): give {_WORDS}") from None
+        raise FileError(f"{name} is broken ({error}): give {_IMAGE}") from None
 
 
 def _check_size(image: Image, name: str) -> None:
-    """Raise FileError when the header says that there are too many pixels."""
+    """Raise FileError when the image has too many pixels by its header."""
     width, height = image.size
     if width * height > MOST_PIXELS:
-        raise FileError(f"{name} is {width} x {height}, {width * height:,} pixels: give {_WORDS}")
+        raise FileError(f"{name} is {width} x {height}, {width * height:,} pixels: give {_IMAGE}")
 
 
 def _pixels(image: Image) -> Pixels:
-    """Convert any mode of PNG and JPEG files to grey or to red, green, blue."""
+    """Return the pixels of an image in any mode of PNG and JPEG files, grey or RGB, as uint8."""
     from PIL import Image
 
     if image.mode.startswith("I"):

@@ -1,8 +1,8 @@
-"""Symbolic kernels, flips, and named filters (all written for correlation).
+"""Symbolic kernels, flips of kernels, and named filters.
 
-Every named filter is a read-only array: identity, sobel_x, sobel_y, prewitt_x, prewitt_y,
-laplace, laplace_9, box, gaussian, laplacian_of_gaussian, and channel_average (1, 3, 1, 1),
-which maps three channels to one. `named` returns some of them in other sizes.
+The filters are read-only arrays, written for `correlation`: identity, sobel_x, sobel_y, prewitt_x,
+prewitt_y, laplace, laplace_9, box, gaussian, laplacian_of_gaussian, and channel_average, of shape
+(1, 3, 1, 1), which averages three channels. `named` returns some of them in other sizes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from convalg.arguments import shown
 from convalg.arrays import Array, as_kernel
@@ -47,7 +48,11 @@ BYTES_PER_SYMBOL = 500
 class SymbolicKernel:
     """The kernel of a family: weights `name[...]` on axes whose sizes may be symbolic.
 
-    Axis k of this kernel is axis `axes[k]` of the named one, reversed where `flipped`.
+    Attributes:
+        name: Name of the weights.
+        named_shape: Shape in which the weights are indexed.
+        axes: Axis k of this kernel is axis `axes[k]` of the indexed weights.
+        flipped: Whether axis k of this kernel is reversed.
     """
 
     name: str
@@ -57,7 +62,7 @@ class SymbolicKernel:
 
     @property
     def shape(self) -> tuple[Size, ...]:
-        """Sizes of the axes, as numbers or symbols."""
+        """The shape of the kernel, of ints and symbols."""
         return tuple(self.named_shape[axis] for axis in self.axes)
 
     @property
@@ -76,12 +81,12 @@ class SymbolicKernel:
         return f"flip({call})" if all(self.flipped) else call[:-1] + flips + ")"
 
     def flip(self, axes: tuple[int, ...]) -> SymbolicKernel:
-        """Return the kernel reversed along some of its axes."""
+        """Return the kernel reversed along some of its axes, given by their numbers."""
         flipped = tuple(was != (k in axes) for k, was in enumerate(self.flipped))
         return SymbolicKernel(self.name, self.named_shape, self.axes, flipped)
 
     def swapaxes(self, first: int, second: int) -> SymbolicKernel:
-        """Return the kernel with two axes exchanged, as NumPy's method does."""
+        """Return the kernel with two axes exchanged, as `numpy.ndarray.swapaxes` does."""
         order = list(range(self.ndim))
         order[first], order[second] = order[second], order[first]
         return SymbolicKernel(
@@ -91,15 +96,19 @@ class SymbolicKernel:
             tuple(self.flipped[k] for k in order),
         )
 
-    def index(self, local: Sequence[Any]) -> list[Any]:
-        """Return the index of the named weight at an index of this kernel, of ints or symbols."""
+    def index(self, local: Sequence[Size]) -> list[Any]:
+        """Return the index of the named weight that is at an index of this kernel.
+
+        Args:
+            local: One int or symbol per axis of this kernel.
+        """
         index: list[Any] = [None] * self.ndim
         for k, (axis, flipped) in enumerate(zip(self.axes, self.flipped, strict=True)):
             index[axis] = self.named_shape[axis] - 1 - local[k] if flipped else local[k]
         return index
 
     def at(self, numbers: Mapping[str, int]) -> Array | SymbolicKernel:
-        """Return the kernel with symbols replaced by numbers; an array once all sizes are."""
+        """Return the kernel with symbols replaced by numbers: an array if no symbol is left."""
         shape = tuple(substituted(size, numbers) for size in self.named_shape)
         if any(is_symbolic(size) for size in shape):
             return SymbolicKernel(self.name, shape, self.axes, self.flipped)
@@ -118,19 +127,24 @@ def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel: ...
 
 
 def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel:
-    """Return an array of SymPy symbols, one per weight; with symbolic sizes, a family's kernel.
+    """Return a symbolic kernel: an array of SymPy symbols, one per weight.
 
-    The symbol at (a, b) is named `wab`, with underscores where an index has two digits.
+    The symbol at index (1, 2) is named `w12`; if an axis has more than 10 weights, the numbers are
+    joined by underscores.
 
     Args:
-        sizes: Shape of the kernel: taps alone, or C_out, C_in // groups, then the taps. Sizes may
-            be symbols of `ca.sizes`.
-        name: Prefix of the symbols' names.
+        sizes: Shape of the kernel, one argument per axis: the taps alone, or C_out,
+            C_in // groups and the taps. Sizes may be symbols of `ca.sizes`.
+        name: Prefix of the names of the symbols.
+
+    Returns:
+        An array of symbols with the given shape; if a size is symbolic, a `SymbolicKernel`.
 
     Raises:
-        ArgumentError: when a size is less than 1.
-        KindError: when a size is not an integer, or `name` not an identifier.
-        TooLargeError: when there are too many symbols.
+        ArgumentError: when a size is below 1.
+        ShapeError: when no size is given.
+        KindError: when a size is not an integer, or `name` is not an identifier.
+        TooLargeError: when the symbols would not fit in memory.
 
     >>> import convalg as ca
     >>> ca.kernel(2, 2)
@@ -141,7 +155,7 @@ def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel:
 
     shape = as_shape(sizes, "kernel size")
     if not (isinstance(name, str) and name.isidentifier()):
-        raise KindError(f"name must be an identifier to name the weights by, not {name!r}")
+        raise KindError(f"name must be an identifier such as 'w', not {name!r}")
     if any(is_symbolic(size) for size in shape):
         axes = tuple(range(len(shape)))
         return SymbolicKernel(name, shape, axes, (False,) * len(shape))
@@ -150,7 +164,7 @@ def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel:
         count * BYTES_PER_SYMBOL,
         None,
         what=f"a kernel of {count} symbols",
-        instead="use fewer taps, or symbols for sizes",
+        instead="use fewer taps, or symbolic sizes (ca.sizes)",
         fixed=True,
     )
     joint = "_" if max(shape) > 10 else ""
@@ -165,19 +179,27 @@ def flip(kernel: SymbolicKernel, *, dims: int | None = None) -> SymbolicKernel: 
 
 
 @overload
-def flip(kernel: Any, *, dims: int | None = None) -> Array: ...
+def flip(kernel: npt.ArrayLike, *, dims: int | None = None) -> Array: ...
 
 
-def flip(kernel: Any, *, dims: int | None = None) -> Array | SymbolicKernel:
-    """Return the kernel reversed along its taps; the channels keep their order.
+def flip(
+    kernel: npt.ArrayLike | SymbolicKernel, *, dims: int | None = None
+) -> Array | SymbolicKernel:
+    """Return the kernel reversed along its tap axes; the channels keep their order.
 
     Args:
-        kernel: `(*taps)` or `(C_out, C_in // groups, *taps)`, as the result.
-        dims: The number of tap axes, which are the last ones. By default all axes of a kernel with
-            one or two, and all but two of one with four or more; required for three axes.
+        kernel: The weights, of shape `(*taps)` or `(C_out, C_in // groups, *taps)`.
+        dims: Number of tap axes, which are the last ones. By default a kernel of one or two axes
+            has only tap axes, and a kernel of four or more axes has two channel axes in front.
+            Required for three axes, which may mean either.
+
+    Returns:
+        The flipped weights, in the shape of the kernel.
 
     Raises:
-        ShapeError: when `dims` is missing or does not fit.
+        ShapeError: when `dims` is required or larger than the number of axes.
+        ArgumentError: when `dims` is below 1, or a weight is not finite.
+        KindError: when `dims` is not an integer, or the weights are not real numbers.
 
     >>> import convalg as ca
     >>> ca.flip([1, 2, 3]).tolist()
@@ -187,38 +209,46 @@ def flip(kernel: Any, *, dims: int | None = None) -> Array | SymbolicKernel:
     if dims is None:
         if weights.ndim == 3:
             raise ShapeError(
-                f"a kernel of shape {weights.shape} may have three tap axes or two of channels "
-                f"and one tap axis: choose with dims=3 or dims=1"
+                f"dims is required for a kernel of three axes, {weights.shape}: pass dims=3 for "
+                f"three tap axes, or dims=1 for two channel axes and one tap axis"
             )
         dims = weights.ndim if weights.ndim < 3 else weights.ndim - 2
     if not 1 <= as_size(dims, "dims") <= weights.ndim:
-        raise ShapeError(f"dims={dims} does not fit a kernel of shape {weights.shape}")
+        raise ShapeError(
+            f"dims must be between 1 and {weights.ndim} for a kernel of shape {weights.shape}, "
+            f"not {dims}"
+        )
     axes = tuple(range(weights.ndim - dims, weights.ndim))
     return np.flip(weights, axis=axes) if isinstance(weights, np.ndarray) else weights.flip(axes)
 
 
 def named(name: str, size: int | None = None) -> Array:
-    """Return a named filter.
+    """Return the filter with a name, as a read-only array written for `correlation`.
 
     Args:
-        name: Its name in this module, such as "sobel_x".
-        size: Taps per axis, or channels to average; by default those of the named array.
+        name: Name of the filter: one of `ca.kernels.NAMES`, such as "sobel_x".
+        size: Taps along each axis; for "channel_average" the number of channels. By default the
+            size of the filter of that name in this module. "box", "gaussian" and
+            "channel_average" exist in every size, "identity" in every odd size, and the others
+            only in their own.
 
     Raises:
-        ArgumentError: for an unknown name, or a size that the filter does not have.
-        KindError: when the size is not an integer.
+        ArgumentError: when no filter has this name, or the filter does not exist in this size.
+        KindError: when `size` is not an integer.
+        TooLargeError: when the filter would not fit in memory.
 
     >>> import convalg as ca
     >>> ca.kernels.named("gaussian", 5)[2].tolist()
     [0.0234375, 0.09375, 0.140625, 0.09375, 0.0234375]
     """
     if not isinstance(name, str) or name not in NAMES:
-        raise ArgumentError(f"no kernel is named {shown(name)}; there are {', '.join(NAMES)}")
+        raise ArgumentError(f"name must be one of {', '.join(NAMES)}, not {shown(name)}")
+    own: Array = globals()[name]
     if size is None:
-        return globals()[name]
+        return own
     taps = as_size(size, "size")
     if not isinstance(taps, int):
-        raise KindError(f"size must be a number for a named filter, not {taps}")
+        raise KindError(f"size must be an integer for a named filter, not the symbolic {taps}")
     check_memory(
         8 * taps**2,
         None,
@@ -238,14 +268,16 @@ def named(name: str, size: int | None = None) -> Array:
             return _frozen(np.outer(row, row))
         case "channel_average":
             return _frozen(np.full((1, taps, 1, 1), 1 / taps))
-    if globals()[name].shape[-1] == taps:
-        return globals()[name]
+    if own.shape[-1] == taps:
+        return own
+    allowed = "an odd number" if name == "identity" else own.shape[-1]
     raise ArgumentError(
-        f"kernel {name!r} is not available in size {size}: choose another filter or size"
+        f"size must be {allowed} for the filter {name!r}, not {size}: filters of any size are box, "
+        f"gaussian and channel_average"
     )
 
 
-def _frozen(values: Any) -> Array:
+def _frozen(values: npt.ArrayLike) -> Array:
     array = np.array(values)
     array.setflags(write=False)
     return array

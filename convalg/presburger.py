@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from convalg.errors import UndecidableError
 
+if TYPE_CHECKING:
+    import sympy
 
-def text(value: Any) -> str:
+
+def text(value: int | sympy.Expr) -> str:
     """Return a size in isl's syntax.
 
     Raises: UndecidableError when it is not affine in its symbols, such as a product of two.
@@ -93,7 +96,7 @@ def same_size(first: object, second: object) -> bool:
     )
 
 
-def same_shape(first: Iterable[Any], second: Iterable[Any]) -> bool:
+def same_shape(first: Iterable[object], second: Iterable[object]) -> bool:
     """Return whether two shapes are equal axis by axis, as by `same_size`."""
     left, right = tuple(first), tuple(second)
     return left == right or (len(left) == len(right) and all(map(same_size, left, right)))
@@ -116,14 +119,14 @@ def _same_symbolic(first: object, second: object) -> bool:
         return bool(sympy.expand(_floors_only(gap)) == 0)
 
 
-def _floors_only(value: Any) -> Any:
+def _floors_only(value: sympy.Expr) -> sympy.Expr:
     """Return a size with each ceiling, written as -floor(-n / s), replaced by a floor.
 
     Rule: floor(a / b) = -floor((-a - 1) / b) - 1 for integers a and b >= 1.
     """
     import sympy
 
-    def as_floor(inner: object) -> Any:
+    def as_floor(inner: sympy.Expr) -> sympy.Expr:
         above, below = sympy.together(inner).as_numer_denom()
         above = sympy.expand(above)
         if not above.could_extract_minus_sign() or not below.is_integer:

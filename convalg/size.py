@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from convalg.arguments import shown
 from convalg.axis import Size, holds
@@ -24,15 +24,21 @@ if TYPE_CHECKING:
 
 
 Message: TypeAlias = "tuple[Any, ...]"
+Numbers: TypeAlias = "Mapping[str | sympy.Symbol, int]"
+"""A number for each symbol, or for each name of a symbol of `ca.sizes`."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A precondition with symbolic sizes: `value` must not be negative.
+    """A precondition on symbolic sizes: `value` must not be negative.
 
-    `message`: the constructor's error where it is negative, as a template and the values that fill
-    it, formatted only when it is read, since SymPy prints slowly. `words`: how a scope prints the
-    condition where an inequality would be hard to read, or (). `note`: what a scope adds, or "".
+    Attributes:
+        value: The expression that must be at least 0.
+        message: The error message of the constructor when it is negative: a template and the values
+            that fill it. It is formatted only when it is read, because SymPy prints slowly.
+        words: A template and values for the condition as a sentence, where an inequality would be
+            hard to read; () to print the inequality.
+        note: Text printed after the condition, or "".
     """
 
     value: sympy.Expr
@@ -42,29 +48,29 @@ class Condition:
 
     @property
     def text(self) -> str:
-        """The formatted message."""
+        """The error message, formatted."""
         return written(self.message)
 
 
 def written(message: Message) -> str:
-    """Return a message from its template and the values that fill it."""
+    """Return a message formatted from its template and its values; "" for an empty message."""
     return message[0].format(*message[1:]) if message else ""
 
 
 def require(
-    value: Any,
+    value: Size,
     message: Message,
     conditions: list[Condition] | None,
     *,
     error: type[Exception] = ArgumentError,
     words: Message = (),
 ) -> None:
-    """Require that `value` is not negative: checked for numbers, recorded for symbols.
+    """Require that `value` is not negative: check a number, or record a symbolic condition.
 
-    `conditions`: a condition that depends on symbols is appended here; the domain of a family and
-    the errors of `A.at(...)` come from this list.
+    A condition that depends on symbols is appended to `conditions`, from which the domain of a
+    family and the errors of `A.at(...)` are derived.
 
-    Raises: `error` with the message where the value is negative for all values of the symbols.
+    Raises: `error` with the message when the value is negative for all values of the symbols.
     """
     if isinstance(value, int):
         if value < 0:
@@ -76,7 +82,7 @@ def require(
         conditions.append(Condition(value, message, words))
 
 
-def check_conditions(conditions: Iterable[Condition], numbers: Mapping[Any, int]) -> None:
+def check_conditions(conditions: Iterable[Condition], numbers: Numbers) -> None:
     """Raise ArgumentError with the message of the first condition that fails at some sizes."""
     for condition in conditions:
         if holds(substituted(condition.value, numbers) < 0):
@@ -84,9 +90,7 @@ def check_conditions(conditions: Iterable[Condition], numbers: Mapping[Any, int]
             raise ArgumentError(f"this operator does not exist at {given}: {condition.text}")
 
 
-def conditions_at(
-    conditions: Iterable[Condition], numbers: Mapping[Any, int]
-) -> tuple[Condition, ...]:
+def conditions_at(conditions: Iterable[Condition], numbers: Numbers) -> tuple[Condition, ...]:
     """Return the conditions that still contain symbols after a substitution of sizes."""
     moved = (replace(c, value=substituted(c.value, numbers)) for c in conditions)
     return tuple(c for c in moved if is_symbolic(c.value) and not holds(c.value >= 0))
@@ -97,20 +101,20 @@ def size_product(shape: Sequence[Size]) -> Any:
     return math.prod(shape)
 
 
-def is_symbolic(value: object) -> bool:
+def is_symbolic(value: object) -> TypeGuard[sympy.Basic]:
     """Return whether a value is a SymPy object, without importing SymPy."""
     sympy = sys.modules.get("sympy")
     return sympy is not None and isinstance(value, sympy.Basic)
 
 
-def is_expression(value: object) -> bool:
-    """Return whether a value is a SymPy expression, not a set or a truth value."""
+def is_expression(value: object) -> TypeGuard[sympy.Expr]:
+    """Return whether a value is a SymPy expression; SymPy sets and truth values are not."""
     sympy = sys.modules.get("sympy")
     return sympy is not None and isinstance(value, sympy.Expr)
 
 
-def size_text(value: Any) -> str:
-    """Return a size as text in the usual order: positive symbols first, numbers last.
+def size_text(value: object) -> str:
+    """Return a size as text, with positive symbols first and numbers last.
 
     >>> n, K = sizes("n K")
     >>> size_text(n - K + 1)
@@ -130,15 +134,19 @@ def size_text(value: Any) -> str:
 
 
 def sizes(names: str) -> tuple[sympy.Symbol, ...]:
-    """Return symbols for integers, to use where an operator takes a size.
+    """Return symbols for sizes, to use as sizes, strides, dilations and paddings of operators.
 
-    A symbol is at least 1 where it is a size and at least 0 where it is a padding.
+    An operator with symbols is a family, which contains one operator for each choice of numbers;
+    `A.at(n=5)` returns one of them.
 
     Args:
-        names: Names of the symbols, separated by spaces or commas.
+        names: Names of the symbols, separated by spaces or commas, such as "n K".
+
+    Returns:
+        A tuple of SymPy symbols for integers of at least 0, one per name.
 
     Raises:
-        ArgumentError: for a name that is not an identifier, or is given twice.
+        ArgumentError: when a name is not an ASCII identifier or occurs twice, or there is none.
         KindError: when `names` is not a string.
 
     >>> import convalg as ca
@@ -149,21 +157,24 @@ def sizes(names: str) -> tuple[sympy.Symbol, ...]:
     import sympy
 
     if not isinstance(names, str):
-        raise KindError(f"names must be a string such as 'n K p', not {names!r}")
+        raise KindError(f"names must be a string such as 'n K p', not {shown(names)}")
     labels = names.replace(",", " ").split()
     for label in labels:
         if not (label.isidentifier() and label.isascii()):
-            raise ArgumentError(f"{label!r} cannot be the name of a size: use letters and digits")
+            raise ArgumentError(
+                f"names must be ASCII identifiers such as 'n' or 'K1', separated by spaces or "
+                f"commas, but one is {label!r}"
+            )
     if not labels or len(set(labels)) < len(labels):
-        raise ArgumentError(f"names must be one or more different names, not {names!r}")
+        raise ArgumentError(f"names must contain at least one name and none twice, not {names!r}")
     return tuple(sympy.Symbol(label, integer=True, nonnegative=True) for label in labels)
 
 
-def substituted(value: Any, numbers: Mapping[Any, int]) -> Any:
-    """Return a size (or factor) with symbols replaced by numbers; a Python number if none is left.
+def substituted(value: object, numbers: Numbers) -> Any:
+    """Return a size or a factor with symbols replaced by numbers.
 
-    `numbers`: a number for each symbol, or for each name of a symbol of `ca.sizes`. Other symbols
-    with such a name, which are weights, are kept.
+    The result is a Python number if no symbol is left. The keys of `numbers` are symbols, or names
+    of symbols of `ca.sizes`; weights with such a name are not replaced.
     """
     if not is_symbolic(value):
         return value
@@ -184,16 +195,18 @@ def substituted(value: Any, numbers: Mapping[Any, int]) -> Any:
 def as_size(
     value: Any, name: str, *, least: int | None = 1, conditions: list[Condition] | None = None
 ) -> Size:
-    """Return one size as a Python int (or a symbolic size, whose bound is added to `conditions`).
+    """Return one size as a Python int, or a symbolic size unchanged.
 
-    Raises: KindError when it is not an integer, ArgumentError when it is below `least`.
+    The lower bound of a symbolic size is appended to `conditions`.
+
+    Raises: KindError when the value is not an integer, ArgumentError when it is below `least`.
     """
     if type(value) is int:
         number = value
     elif is_expression(value) and not value.is_number:
         if not _is_integer(value):
             raise KindError(
-                f"{name} must be an integer, and {value} need not be an integer: make symbols "
+                f"{name} must be an integer, but {value} can have other values: create its symbols "
                 f"with ca.sizes"
             )
         if least is not None:
@@ -206,7 +219,7 @@ def as_size(
     if least is not None and number < least:
         raise ArgumentError(f"{name} must be at least {least}, not {shown(number)}")
     if abs(number) > LARGEST_INTEGER:
-        raise ArgumentError(f"{name} must be an integer of 64 bits, not {shown(number)}")
+        raise ArgumentError(f"{name} must be a 64-bit integer, not {shown(number)}")
     return number
 
 
@@ -226,37 +239,38 @@ def _index(value: Any, name: str) -> int:
 
 
 def as_integer(value: object, name: str, *, least: int | None = 1) -> int:
-    """Return an integer where symbols are not allowed.
+    """Return one size as a Python int; symbols are not allowed.
 
-    Raises: as `as_size`, and KindError for a symbol.
+    Raises: KindError when the value is a symbol or not an integer, ArgumentError when it is below
+    `least`.
     """
     number = as_size(value, name, least=least)
     if not isinstance(number, int):
-        raise KindError(f"{name} must be a number here, not {value}")
+        raise KindError(f"{name} must be an integer, not the symbolic {value}: pass a number")
     return number
 
 
-def _is_integer(value: Any) -> bool:
-    """Return whether a symbolic expression is an integer wherever it has a value."""
+def _is_integer(value: sympy.Expr) -> bool:
+    """Return whether a symbolic expression is an integer wherever it is defined."""
     import sympy
 
     if value.is_integer is not None:
         return bool(value.is_integer)
-    # SymPy leaves open whether floor(n / s) is an integer, since s might be zero.
+    # SymPy does not decide whether floor(n / s) is an integer, because s could be zero.
     rounded = value.has(sympy.floor, sympy.Max, sympy.Min)
     return rounded and all(symbol.is_integer for symbol in value.free_symbols)
 
 
 def as_shape(
-    shape: Any,
+    shape: object,
     name: str = "shape",
     *,
     least: int = 1,
     conditions: list[Condition] | None = None,
 ) -> tuple[Size, ...]:
-    """Return a shape as a tuple; an int is a shape of one axis.
+    """Return a shape as a tuple of sizes; an int is a shape of one axis.
 
-    Raises: KindError, ArgumentError or ShapeError naming the axis at fault.
+    Raises: KindError, ArgumentError or ShapeError, which name the axis at fault.
     """
     if not is_sequence(shape):
         return (as_size(shape, name, least=least, conditions=conditions),)
@@ -264,21 +278,21 @@ def as_shape(
         as_size(v, f"{name}[{k}]", least=least, conditions=conditions) for k, v in enumerate(shape)
     )
     if not sizes:
-        raise ShapeError(f"{name} needs at least one axis, but it is empty: {shape!r}")
+        raise ShapeError(f"{name} must have at least one axis, not {shape!r}")
     return sizes
 
 
 def per_axis(
-    value: Any,
+    value: object,
     name: str,
     dims: int,
     *,
     least: int | None = 1,
     conditions: list[Condition] | None = None,
 ) -> tuple[Any, ...]:
-    """Return one number per axis, from one number for all or from a sequence.
+    """Return a tuple of one size per axis, from one size for all axes or a sequence of one each.
 
-    Raises: ShapeError when the length of the sequence is not the number of axes.
+    Raises: ShapeError when the sequence does not have one entry per axis.
     """
     if not is_sequence(value):
         return (as_size(value, name, least=least, conditions=conditions),) * dims
@@ -292,23 +306,23 @@ def per_axis(
 
 
 def padding_pairs(
-    padding: Any,
+    padding: object,
     dims: int,
     *,
     least: int | None = 0,
     name: str = "padding",
     conditions: list[Condition] | None = None,
 ) -> tuple[tuple[Any, Any], ...]:
-    """Return (before, after) for each axis from an int, one int per axis, or pairs.
+    """Return the pair (before, after) of each axis, from an int, one int per axis, or such pairs.
 
-    Raises: ShapeError for another structure, ArgumentError for a number below `least`.
+    Raises: ShapeError for anything else, ArgumentError for a number below `least`.
     """
     if not is_sequence(padding):
         number = as_size(padding, name, least=least, conditions=conditions)
         return ((number, number),) * dims
     if len(padding) != dims:
         raise ShapeError(
-            f"{name} must be an integer, one per axis, or (before, after) pairs for "
+            f"{name} must be one integer, or one integer or pair (before, after) for each of "
             f"{dims} axes, not {padding!r}"
         )
     pairs = []
@@ -324,8 +338,8 @@ def padding_pairs(
     return tuple(pairs)
 
 
-def larger(first: Any, second: Any) -> Any:
-    """Return the larger of two sizes, as a number if both are numbers."""
+def larger(first: Size, second: Size) -> Any:
+    """Return the maximum of two sizes: an int for two ints, otherwise an expression."""
     if not (is_symbolic(first) or is_symbolic(second)):
         return max(first, second)
     import sympy
@@ -333,14 +347,14 @@ def larger(first: Any, second: Any) -> Any:
     return sympy.Max(first, second)
 
 
-def is_sequence(value: object) -> bool:
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     """Return whether a value is a sequence: a tuple, a list or an array of one axis."""
     return isinstance(value, (tuple, list)) or (
         hasattr(value, "ndim") and getattr(value, "ndim", 0) == 1
     )
 
 
-def require_numbers(values: Sequence[Any], name: str) -> None:
-    """Raise SymbolicError where a number is symbolic."""
+def require_numbers(values: Sequence[object], name: str) -> None:
+    """Raise SymbolicError when one of the values is symbolic."""
     if any(is_symbolic(value) for value in values):
-        raise SymbolicError(f"{name} needs numbers here, not symbols: {tuple(values)}")
+        raise SymbolicError(f"{name} must be given in numbers, not symbols: {tuple(values)}")

@@ -77,9 +77,12 @@ def test_functions_of_one_argument(function: Any) -> None:
     ("value", "message"),
     [
         (3, r"f must be a function f\(x\), not 3 \(int\)"),
-        (lambda: 1, "but this one takes other arguments: too many positional arguments"),
-        (lambda x, y: 1, "but this one takes other arguments: missing a required argument: 'y'"),
-        (lambda *, x: 1, "but this one takes other arguments"),
+        (lambda: 1, "but this function has other parameters: too many positional arguments"),
+        (
+            lambda x, y: 1,
+            "but this function has other parameters: missing a required argument: 'y'",
+        ),
+        (lambda *, x: 1, "but this function has other parameters"),
     ],
 )
 def test_what_is_no_function_of_one_argument(value: Any, message: str) -> None:

@@ -75,7 +75,7 @@ def test_a_batch_is_what_comes_before_the_shape(batch: list[int], shape: list[in
 def test_a_wrong_shape_is_named() -> None:
     with pytest.raises(ShapeError, match=r"x must have shape \(\*batch, 2, 3\), not \(3, 2\)"):
         batch_of(np.ones((3, 2)), (2, 3), "x")
-    with pytest.raises(ShapeError, match="a Jacobian is taken at one sample of shape"):
+    with pytest.raises(ShapeError, match="x must be one sample of shape"):
         one_sample(np.ones((1, 2, 3)), (2, 3))
     assert one_sample([[1, 2, 3]] * 2, (2, 3)).shape == (2, 3)
 

@@ -118,7 +118,7 @@ BROKEN = {
         png(10_000, 5_001, 8, GREY, b""),
         "10000 x 5001, 50,010,000 pixels: give a PNG or JPEG",
     ),
-    "a bomb": (bomb(), "is larger than allowed"),
+    "a bomb": (bomb(), "has too many pixels"),
 }
 
 
@@ -172,12 +172,12 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     # Reading it would wait for ever.
     with pytest.raises(FileError, match="is not a regular file: give a PNG or JPEG image"):
         read_image(tmp_path / "pipe")
-    with pytest.raises(KindError, match="an image is read from a path, not from a int"):
+    with pytest.raises(KindError, match=r"path must be the path of an image file, not .* \(int\)"):
         read_image(3)  # type: ignore[arg-type]
 
 
 def test_what_is_no_image_and_no_function() -> None:
-    with pytest.raises(KindError, match="an image must hold numbers"):
+    with pytest.raises(KindError, match="image must hold numbers"):
         grey("abc")  # type: ignore[arg-type]
     with pytest.raises(KindError, match="f must be a function of an image, not None"):
         apply(None, [])  # type: ignore[arg-type]
@@ -224,7 +224,9 @@ def test_grey_is_pillows() -> None:
 
 
 def test_what_cannot_be_grey() -> None:
-    with pytest.raises(ShapeError, match=r"an image must be \(1 or 3, height, width\), not \(2,"):
+    with pytest.raises(
+        ShapeError, match=r"image must have shape \(1 or 3, height, width\), not \(2,"
+    ):
         grey(np.zeros((2, 4, 4), dtype=np.uint8))
-    with pytest.raises(KindError, match=r"an image must hold bytes \(uint8\), not int64"):
+    with pytest.raises(KindError, match=r"image must hold bytes \(uint8\), not int64"):
         grey(np.zeros((3, 4, 4), dtype=np.int64))  # type: ignore[arg-type]

@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
-from convalg.arrays import Array, as_floats, as_numbers, check_finite, check_real, one_sample
-from convalg.axis import Axis
+from convalg.arrays import (
+    Array,
+    as_floats,
+    as_numbers,
+    check_finite,
+    check_real,
+    entrywise,
+    one_sample,
+)
+from convalg.axis import Axis, Size
 from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError
 from convalg.operators.dense import diagonal, identity
@@ -25,8 +33,12 @@ from convalg.size import as_size, is_expression, require_numbers
 class ElementwiseMap(Map):
     """A scalar function applied to every entry; its Jacobian is diagonal.
 
-    `function` and `slope` are module-level functions, or partials of them, so that the map can be
-    pickled.
+    Attributes:
+        in_shape: Shape of the input and of the output, channels included.
+        function: The function on arrays; a function of a module or a partial of one, so that the
+            map can be pickled.
+        slope: The derivative of the function, of the same kind.
+        label: The call that creates the map, as its `repr` shows it.
     """
 
     in_shape: tuple[Any, ...]
@@ -51,12 +63,19 @@ class ElementwiseMap(Map):
 
 
 def relu(shape: Shape) -> ElementwiseMap:
-    """The rectifier max(x, 0), applied to every entry: a map.
+    """Return the rectifier max(x, 0), applied to every entry.
 
-    Its Jacobian at a point is a diagonal of zeros and ones. The slope at 0 is 0.
+    Its Jacobian at a point is a diagonal matrix of zeros and ones; the slope at 0 is 0.
 
     Args:
-        shape: the full shape of the input, channels included.
+        shape: Shape of the input and of the output, channels included: an int or one size per
+            axis.
+
+    Raises:
+        ArgumentError: for a size below 1.
+        ShapeError: for a shape without axes.
+        KindError: when a size is not an integer.
+        SymbolicError: for symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.relu(3)([-1, 0, 2]).tolist(), ca.relu(3).at([-1, 0, 2])
@@ -66,15 +85,19 @@ def relu(shape: Shape) -> ElementwiseMap:
 
 
 def leaky_relu(shape: Shape, slope: object = 0.01) -> ElementwiseMap:
-    """The leaky rectifier, applied to every entry: x where x is positive, `slope` * x elsewhere.
+    """Return the leaky rectifier, applied to every entry: x if x > 0, otherwise `slope` * x.
 
     Args:
-        shape: the full shape of the input, channels included.
-        slope: the slope for negative entries and at 0; with a fraction, integers stay exact.
+        shape: Shape of the input and of the output, channels included: an int or one size per
+            axis.
+        slope: The slope for negative entries and at 0, a finite real number. Integers stay exact
+            if it is an int or a `Fraction`.
 
     Raises:
-        KindError: unless the slope is a real number.
-        ArgumentError: unless the slope is finite.
+        KindError: when `slope` is not one real number, or a size is not an integer.
+        ArgumentError: when `slope` is not finite, or a size is below 1.
+        ShapeError: for a shape without axes.
+        SymbolicError: for symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.leaky_relu(2, 0.5)([-2.0, 3.0]).tolist()
@@ -92,12 +115,19 @@ def leaky_relu(shape: Shape, slope: object = 0.01) -> ElementwiseMap:
 
 
 def sigmoid(shape: Shape) -> ElementwiseMap:
-    """The logistic sigmoid 1 / (1 + exp(-x)), applied to every entry: a map.
+    """Return the logistic sigmoid 1 / (1 + exp(-x)), applied to every entry.
 
-    Integers give floats. The slope is y (1 - y).
+    Its slope is y (1 - y) at the output y. Integers are converted to floats.
 
     Args:
-        shape: the full shape of the input, channels included.
+        shape: Shape of the input and of the output, channels included: an int or one size per
+            axis.
+
+    Raises:
+        ArgumentError: for a size below 1.
+        ShapeError: for a shape without axes.
+        KindError: when a size is not an integer.
+        SymbolicError: for symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.sigmoid(1)([0.0]).tolist(), ca.sigmoid(1).at([0.0])
@@ -107,12 +137,19 @@ def sigmoid(shape: Shape) -> ElementwiseMap:
 
 
 def tanh(shape: Shape) -> ElementwiseMap:
-    """The hyperbolic tangent, applied to every entry: a map.
+    """Return the hyperbolic tangent, applied to every entry.
 
-    Integers give floats. The slope is 1 - y^2.
+    Its slope is 1 - y^2 at the output y. Integers are converted to floats.
 
     Args:
-        shape: the full shape of the input, channels included.
+        shape: Shape of the input and of the output, channels included: an int or one size per
+            axis.
+
+    Raises:
+        ArgumentError: for a size below 1.
+        ShapeError: for a shape without axes.
+        KindError: when a size is not an integer.
+        SymbolicError: for symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.tanh(1)([0.0]).tolist(), ca.tanh(1).at([0.0])
@@ -123,7 +160,12 @@ def tanh(shape: Shape) -> ElementwiseMap:
 
 @dataclass(frozen=True, eq=False)
 class SoftmaxMap(Map):
-    """exp(x) divided by its sum along an axis; see `softmax`."""
+    """exp(x) divided by its sum along an axis; see `softmax`.
+
+    Attributes:
+        in_shape: Shape of the input and of the output, channels included.
+        axis: The axis of the sum, counted from 0.
+    """
 
     in_shape: tuple[Any, ...]
     axis: int
@@ -136,8 +178,9 @@ class SoftmaxMap(Map):
         batch_axis = self.axis + 1
         x = as_floats(x)
         if x.dtype.kind == "O":
-            powers = _exp(x)
-            return powers / powers.sum(axis=batch_axis, keepdims=True)
+            exact = _exp(x)
+            shares: Array = exact / exact.sum(axis=batch_axis, keepdims=True)
+            return shares
         # Subtracting the maximum keeps every exponential from overflowing. A difference beyond the
         # range of floats becomes -inf, whose exponential is 0; inf - inf is NaN, as in the
         # frameworks.
@@ -145,10 +188,14 @@ class SoftmaxMap(Map):
             powers = np.exp(x - x.max(axis=batch_axis, keepdims=True))
         # In half precision, adding 1 to 2048 has no effect.
         total = powers.sum(axis=batch_axis, keepdims=True, dtype=np.result_type(x, np.float32))
-        return (powers / total).astype(x.dtype)
+        rounded: Array = (powers / total).astype(x.dtype)
+        return rounded
 
     def at(self, x: object, /) -> Operator:
-        """diag(p) - p p^T along the axis: diag(p) - diag(p) S^T S diag(p), with S the sum."""
+        """Return the Jacobian diag(p) - diag(p) S^T S diag(p).
+
+        p is the softmax of x, and S sums along the axis.
+        """
         p = self(one_sample(x, self.in_shape))
         gain = diagonal(p)
         total = sum_over(self.in_shape, (self.axis,))
@@ -160,14 +207,19 @@ class SoftmaxMap(Map):
 
 
 def softmax(shape: Shape, axis: int = 0) -> SoftmaxMap:
-    """The softmax exp(x) / sum(exp(x)) along an axis: a map. Integers give floats.
+    """Return the softmax exp(x) / sum(exp(x)) along an axis. Integers are converted to floats.
 
     Args:
-        shape: the full shape of the input, channels included.
-        axis: the axis of `shape` to normalise along; by default the channels.
+        shape: Shape of the input and of the output, channels included: an int or one size per
+            axis.
+        axis: The axis of `shape` along which the outputs sum to 1: an int, counted from the last
+            axis if negative. The first axis (the channels) by default.
 
     Raises:
-        ArgumentError: when `shape` does not have that axis.
+        ArgumentError: when `shape` does not have this axis, or a size is below 1.
+        ShapeError: for a shape without axes.
+        KindError: when a size or the axis is not an integer.
+        SymbolicError: for symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.softmax(2)([0.0, 0.0]).tolist(), ca.softmax(2).at([0.0, 0.0]).to_numpy().tolist()
@@ -178,7 +230,12 @@ def softmax(shape: Shape, axis: int = 0) -> SoftmaxMap:
 
 @dataclass(frozen=True, eq=False)
 class LogSoftmax(Map):
-    """The logarithm of a softmax; see `log_softmax`."""
+    """The logarithm of a softmax; see `log_softmax`.
+
+    Attributes:
+        in_shape: Shape of the input and of the output, channels included.
+        axis: The axis of the sum, counted from 0.
+    """
 
     in_shape: tuple[Any, ...]
     axis: int
@@ -193,17 +250,21 @@ class LogSoftmax(Map):
         if x.dtype.kind == "O":
             import sympy
 
-            return x - np.frompyfunc(sympy.log, 1, 1)(_exp(x).sum(axis=batch_axis, keepdims=True))
+            return x - entrywise(sympy.log, _exp(x).sum(axis=batch_axis, keepdims=True))
         # Subtracting the maximum keeps every exponential from overflowing and the logarithm of the
         # sum finite.
         with np.errstate(over="ignore", invalid="ignore"):
             shifted = x - x.max(axis=batch_axis, keepdims=True)
             dtype = np.result_type(x, np.float32)
             total = np.exp(shifted).sum(axis=batch_axis, keepdims=True, dtype=dtype)
-            return (shifted - np.log(total)).astype(x.dtype)
+            logarithms: Array = (shifted - np.log(total)).astype(x.dtype)
+        return logarithms
 
     def at(self, x: object, /) -> Operator:
-        """I - S^T S diag(p) along the axis, with p the softmax and S the sum."""
+        """Return the Jacobian I - S^T S diag(p).
+
+        p is the softmax of x, and S sums along the axis.
+        """
         p = SoftmaxMap(self.in_shape, self.axis)(one_sample(x, self.in_shape))
         total = sum_over(self.in_shape, (self.axis,))
         return identity(self.in_shape) - compose(total.T, total, diagonal(p))
@@ -214,10 +275,21 @@ class LogSoftmax(Map):
 
 
 def log_softmax(shape: Shape, axis: int = 0) -> LogSoftmax:
-    """The logarithm of a softmax along an axis: a map that stays finite where the softmax is 0.
+    """Return the logarithm of the softmax along an axis: x - log(sum(exp(x))).
 
-    Arguments and errors: as for `softmax`.
-    Rule: x - log(sum exp(x)).
+    It stays finite where the softmax itself is rounded to 0.
+
+    Args:
+        shape: Shape of the input and of the output, channels included: an int or one size per
+            axis.
+        axis: The axis of `shape` along which the softmax is computed: an int, counted from the
+            last axis if negative. The first axis (the channels) by default.
+
+    Raises:
+        ArgumentError: when `shape` does not have this axis, or a size is below 1.
+        ShapeError: for a shape without axes.
+        KindError: when a size or the axis is not an integer.
+        SymbolicError: for symbolic sizes.
 
     >>> log_softmax(2)([0.0, 800.0]).tolist(), log_softmax(2).at([0.0, 0.0]).to_numpy().tolist()
     ([-800.0, 0.0], [[0.5, -0.5], [-0.5, 0.5]])
@@ -226,19 +298,20 @@ def log_softmax(shape: Shape, axis: int = 0) -> LogSoftmax:
 
 
 def _along(shape: Shape, axis: int) -> tuple[tuple[int, ...], int]:
-    """Return the sizes and the non-negative axis. Raises: ArgumentError for a missing axis."""
+    """Return the shape and the axis, counted from 0. Raises: ArgumentError for a missing axis."""
     sizes = concrete_shape(shape)
     number = as_size(axis, "axis", least=-len(sizes))
     require_numbers([number], "axis")
     if number >= len(sizes):
         raise ArgumentError(
-            f"axis {axis} is out of range: shape {sizes} has the axes 0..{len(sizes) - 1}"
+            f"axis must be between {-len(sizes)} and {len(sizes) - 1} for a shape of {sizes}, not "
+            f"{axis}"
         )
     return sizes, number % len(sizes)
 
 
-def sum_over(shape: tuple[Any, ...], axes: tuple[int, ...]) -> Selection:
-    """The operator that sums along some axes, each reduced to size 1."""
+def sum_over(shape: tuple[Size, ...], axes: tuple[int, ...]) -> Selection:
+    """Return the operator that sums along some axes; their size in the output is 1."""
     reduced = [Axis(n, 1, taps=n) if k in axes else Axis(n, n) for k, n in enumerate(shape)]
     return Selection(tuple(reduced), shape, tuple(axis.out_size for axis in reduced))
 
@@ -259,7 +332,7 @@ def _relu(x: Array) -> Array:
     if x.dtype.kind == "O":
         import sympy
 
-        return np.frompyfunc(lambda v: sympy.Max(v, 0) if is_expression(v) else max(v, 0), 1, 1)(x)
+        return entrywise(lambda v: sympy.Max(v, 0) if is_expression(v) else max(v, 0), x)
     # np.maximum propagates NaN.
     return np.maximum(x, 0)
 
@@ -269,8 +342,8 @@ def _relu_slope(x: Array) -> Array:
 
 
 def _leaky(slope: object, x: Array) -> Array:
-    # Only the entries that are scaled may overflow. Both results are int64 for integers: NumPy has
-    # no integer type for uint64 together with int64.
+    # Positive entries are set to 0 so that they cannot overflow when multiplied by the slope.
+    # `engine.scaled` makes both results int64: NumPy has no common type of uint64 and int64.
     low = x if x.dtype.kind == "O" else np.where(x > 0, 0, x).astype(x.dtype)
     return _chosen(x, engine.scaled(1, x), engine.scaled(slope, low))
 
@@ -280,7 +353,7 @@ def _leaky_slope(slope: object, x: Array) -> Array:
 
 
 def _where_positive(x: Array, yes: object, no: object) -> Array:
-    """`yes` where an entry is positive, `no` elsewhere; NaN stays NaN."""
+    """Return `yes` for positive entries, `no` for others, and NaN for NaN."""
     chosen = _chosen(x, np.full(x.shape, yes), np.full(x.shape, no))
     if x.dtype.kind != "f":
         return chosen
@@ -289,27 +362,28 @@ def _where_positive(x: Array, yes: object, no: object) -> Array:
 
 
 def _chosen(x: Array, yes: Array, no: Array) -> Array:
-    """`yes` where x > 0, else `no`; a piecewise expression where x has symbols."""
+    """Return `yes` where x > 0 and `no` elsewhere; a piecewise expression for a symbolic entry."""
     check_real(x)
     if x.dtype.kind != "O":
         return np.where(x > 0, yes, no)
     import sympy
 
-    def choose(value: Any, first: Any, second: Any) -> Any:
+    def choose(value: Any, first: object, second: object) -> object:
         if is_expression(value) and value.free_symbols:
             return sympy.Piecewise((first, value > 0), (second, True))
         return first if value > 0 else second
 
-    return np.frompyfunc(choose, 3, 1)(x, yes, no)
+    return entrywise(choose, x, yes, no)
 
 
 def _sigmoid(x: Array) -> Array:
     x = as_floats(x)
     if x.dtype.kind == "O":
         return 1 / (1 + _exp(-x))
-    # exp is taken of negative numbers only and cannot overflow.
+    # The exponential of a negative number cannot overflow.
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    y: Array = np.where(x >= 0, 1, small) / (1 + small)
+    return y
 
 
 def _sigmoid_slope(x: Array) -> Array:
@@ -322,7 +396,8 @@ def _tanh_slope(x: Array) -> Array:
         return 1 - _tanh(x) ** 2
     # 1 - tanh^2 without cancellation for large x, where 2 x may overflow.
     small = np.exp(-np.abs(as_floats(x))) ** 2
-    return 4 * small / (1 + small) ** 2
+    slope: Array = 4 * small / (1 + small) ** 2
+    return slope
 
 
 def _tanh(x: Array) -> Array:
@@ -331,10 +406,10 @@ def _tanh(x: Array) -> Array:
         return np.tanh(x)
     import sympy
 
-    return np.frompyfunc(lambda v: sympy.tanh(sympy.sympify(v)), 1, 1)(x)
+    return entrywise(lambda v: sympy.tanh(sympy.sympify(v)), x)
 
 
 def _exp(x: Array) -> Array:
     import sympy
 
-    return np.frompyfunc(lambda v: sympy.exp(sympy.sympify(v)), 1, 1)(x)
+    return entrywise(lambda v: sympy.exp(sympy.sympify(v)), x)

@@ -1,4 +1,4 @@
-"""Maps composed of maps: chains, sums, parallel branches, and an operator with a bias."""
+"""Maps built from other maps: compositions, sums, concatenations, and operators with a bias."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 from convalg import engine
 from convalg.arguments import shown
 from convalg.arrays import Array, as_numbers, check_finite, one_sample
-from convalg.axis import Axis
-from convalg.errors import ArgumentError, KindError, NotLinearError, ShapeError
+from convalg.axis import Axis, Size
+from convalg.conventions import Shape
+from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.operators import windows
 from convalg.operators.leaves import Convolution, Selection, gathering
 from convalg.operators.tree import Map, Operator, Scaled, Sum, compose, leaves, scale
@@ -23,7 +24,11 @@ from convalg.size import as_shape, as_size, require_numbers, size_product
 
 @dataclass(frozen=True, eq=False)
 class Chain(Map):
-    """A composition of maps; the last factor is applied first."""
+    """A composition of maps.
+
+    Attributes:
+        factors: The maps from left to right, as in f @ g; the last one is applied first.
+    """
 
     factors: tuple[Map, ...]
 
@@ -41,7 +46,7 @@ class Chain(Map):
         return x
 
     def _steps(self, x: object) -> list[tuple[Map, Array]]:
-        """Return each map with its input, in the order of application."""
+        """Return each map with its input, in the order in which the maps are applied."""
         value = one_sample(x, self.in_shape)
         steps = []
         for factor in reversed(self.factors):
@@ -69,7 +74,12 @@ class Chain(Map):
 
 @dataclass(frozen=True, eq=False)
 class Branches(Map):
-    """Maps of one input whose outputs are added, or concatenated along an axis."""
+    """Maps with the same input, whose outputs are added or concatenated.
+
+    Attributes:
+        parts: The maps.
+        axis: The axis along which the outputs are concatenated; None for their sum.
+    """
 
     parts: tuple[Map, ...]
     axis: int | None = None
@@ -122,7 +132,12 @@ class Branches(Map):
 
 @dataclass(frozen=True, eq=False)
 class Affine(Map):
-    """An operator plus a bias: y = A x + b."""
+    """An operator plus a bias, y = A x + b; see `affine`.
+
+    Attributes:
+        operator: The operator A.
+        bias: The bias b, as it was passed.
+    """
 
     operator: Operator
     bias: Array
@@ -161,16 +176,19 @@ class Affine(Map):
 
 
 def affine(operator: Operator, bias: object) -> Affine:
-    """An operator plus a bias, y = A x + b: a map that is linear only if b = 0.
+    """Return the layer y = A x + b: an operator plus a bias, which is not linear unless b = 0.
 
     Args:
-        operator: the operator A.
-        bias: one number, one per channel (the first axis of the output), or an array of shape
-            `out_shape`. The first axis of a single-channel layer, transposed or not, is spatial.
+        operator: The operator A.
+        bias: The bias b: one number for all outputs, one number per channel, or an array of shape
+            `operator.out_shape`. Channels are the first axis of the output; a layer whose kernel
+            does not have channel axes has only spatial axes, so one number per channel is not
+            accepted for it.
 
     Raises:
-        KindError: unless `operator` is an operator and the bias is real.
-        ShapeError: for a bias of another shape.
+        KindError: when `operator` is not an operator, or the bias is not real.
+        ShapeError: when the bias has another shape.
+        ArgumentError: when the bias is not finite.
 
     >>> import convalg as ca
     >>> layer = ca.affine(ca.correlation(3, [1, 2]), 10)
@@ -178,7 +196,10 @@ def affine(operator: Operator, bias: object) -> Affine:
     ([15, 18], correlation(3, [1, 2]))
     """
     if not isinstance(operator, Operator):
-        raise KindError(f"affine takes an operator and a bias, not {operator!r}")
+        raise KindError(
+            f"operator must be an operator such as ca.correlation(...), not {shown(operator)} "
+            f"({type(operator).__name__})"
+        )
     values = as_numbers(bias, "bias")
     check_finite(values, "bias")
     if values.dtype.kind == "c":
@@ -194,7 +215,7 @@ def affine(operator: Operator, bias: object) -> Affine:
 
 
 def _is_spatial(operator: Operator) -> bool:
-    """Whether the first axis of the output is a spatial axis, not the channels."""
+    """Return whether the first axis of the output is spatial instead of the channels."""
     layers = [leaf.geometry for leaf in leaves(operator) if isinstance(leaf, Convolution)]
     dims = len(operator.out_shape)
     return any(not layer.has_channels and len(layer.axes) == dims for layer in layers)
@@ -209,33 +230,44 @@ def concat(branches: Sequence[Map], axis: int = 0) -> Map: ...
 
 
 def concat(branches: Sequence[Map], axis: int = 0) -> Map:
-    """Concatenate the outputs of branches that share one input.
+    """Return the layer that applies several branches to one input and concatenates their outputs.
 
-    Operators give an operator: the sum of E_k A_k, with E_k the zero padding that embeds output k
-    at its position.
+    If all branches are operators, the result is an operator too: the sum of E_k A_k, where E_k
+    embeds the output of branch k in the concatenation and fills the other entries with zeros.
 
     Args:
-        branches: operators or maps with the same `in_shape`, whose outputs agree except on `axis`.
-        axis: the axis of the outputs to concatenate along (0: the channels, or the samples of a
-            single channel).
+        branches: A list of operators or maps with the same `in_shape`, whose output shapes may
+            differ only on `axis`.
+        axis: The axis along which the outputs are concatenated: an int, counted from the last axis
+            if negative. The first axis by default: the channels, or the first spatial axis of
+            layers without channels.
+
+    Returns:
+        An operator if all branches are operators, otherwise a map.
 
     Raises:
-        ShapeError: when the shapes do not agree.
-        KindError: for a branch that is not an operator or a map.
-        ArgumentError: for no branches, or an axis out of range.
+        ShapeError: when the input shapes differ, or the output shapes differ on another axis.
+        KindError: when `branches` is not a list of operators and maps.
+        ArgumentError: for an empty list, or an axis out of range.
 
     >>> import convalg as ca
     >>> ca.concat([ca.identity(2), ca.correlation(2, [1, 1])])([3, 4]).tolist()
     [3, 4, 7]
     """
     if not isinstance(branches, Iterable):
-        raise KindError(f"concat takes a list of branches, not {branches!r}")
+        raise KindError(
+            f"branches must be a list of operators or maps, not {shown(branches)} "
+            f"({type(branches).__name__})"
+        )
     parts = tuple(branches)
     for part in parts:
         if not isinstance(part, Map):
-            raise KindError(f"concat takes operators and maps, not {part!r}")
+            raise KindError(
+                f"branches must contain only operators and maps, not {shown(part)} "
+                f"({type(part).__name__})"
+            )
     if not parts:
-        raise ArgumentError(f"concat takes at least one branch, not {branches!r}")
+        raise ArgumentError(f"branches must contain at least one operator or map, not {branches!r}")
     _check_inputs(parts)
     number = _checked_axis(axis, [part.out_shape for part in parts])
     operators = [part for part in parts if isinstance(part, Operator)]
@@ -245,18 +277,23 @@ def concat(branches: Sequence[Map], axis: int = 0) -> Map:
     return add_operators(*(compose(e, a) for e, a in zip(joins, operators, strict=True)))
 
 
-def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operator]:
-    """Return the operators E_k that embed each part of a concatenation: y = sum of E_k x_k.
+def embeddings(shapes: Sequence[Shape], axis: int = 0) -> list[Operator]:
+    """Return the operators that place each part in a concatenation: y = sum of E_k x_k.
 
-    The adjoint of E_k extracts part k.
+    Operator E_k writes part k at its position and zeros elsewhere; its adjoint extracts part k.
 
     Args:
-        shapes: the shapes of the parts; E_k maps from `shapes[k]` to the concatenated shape.
-        axis: the axis to concatenate along.
+        shapes: The shapes of the parts, channels included; they may differ only on `axis`.
+        axis: The axis along which the parts are concatenated: an int, counted from the last axis
+            if negative.
+
+    Returns:
+        A list of operators; operator k maps from `shapes[k]` to the shape of the concatenation.
 
     Raises:
-        ShapeError: unless the shapes agree except on `axis`.
-        KindError, ArgumentError: for anything but a non-empty list of shapes.
+        ShapeError: when the shapes differ on another axis.
+        KindError: when `shapes` is not a list of shapes.
+        ArgumentError: for an empty list, or an axis out of range.
 
     >>> import convalg as ca
     >>> first, second = ca.embeddings([(1, 2), (2, 2)])
@@ -264,13 +301,13 @@ def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operato
     [[3, 4], [5, 6]]
     """
     if not isinstance(shapes, Iterable):
-        raise KindError(f"embeddings takes a list of shapes, not {shapes!r}")
+        raise KindError(f"shapes must be a list of shapes, not {shapes!r}")
     if not len(shapes):
-        raise ArgumentError(f"embeddings takes at least one shape, not {shapes!r}")
-    shapes = [as_shape(shape, f"shapes[{k}]") for k, shape in enumerate(shapes)]
-    axis = _checked_axis(axis, list(shapes))
-    total, embedded, start = sum(shape[axis] for shape in shapes), [], 0
-    for shape in shapes:
+        raise ArgumentError(f"shapes must contain at least one shape, not {shapes!r}")
+    parts = [as_shape(shape, f"shapes[{k}]") for k, shape in enumerate(shapes)]
+    axis = _checked_axis(axis, parts)
+    total, embedded, start = sum(shape[axis] for shape in parts), [], 0
+    for shape in parts:
         axes = [Axis(n, n) for n in shape]
         axes[axis] = Axis(shape[axis], total, padding=start)
         out = tuple(a.out_size for a in axes)
@@ -279,98 +316,108 @@ def embeddings(shapes: Sequence[tuple[Any, ...]], axis: int = 0) -> list[Operato
     return list(embedded)
 
 
-def missing(owner: Map, name: str) -> AttributeError:
-    """Return the error for an attribute that a map does not have."""
-    if name in vars(Operator).keys() - vars(Map).keys() and not isinstance(owner, Operator):
-        what = "the adjoint" if name == "T" else "that"
-        return NotLinearError(
-            f"{owner!r} is not linear; f.at(x).{name} is {what} of its Jacobian at x"
-        )
-    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}")
-
-
 def scaled(factor: object, one: Map) -> Map:
-    """A number times a map. Raises: KindError unless the factor is one real number or symbol."""
+    """Return a number times a map.
+
+    Raises: KindError when the factor is not one real number or symbol.
+    """
     from convalg.operators.dense import identity
 
     return chain(scale(factor, identity(one.out_shape)), one)
 
 
 def chain(*maps: object) -> Map:
-    """The composition, flattened; adjacent operators are not merged and keep their parameters.
+    """Return the composition of maps as one flat chain, the last one applied first.
 
-    Raises: KindError unless all are maps, ShapeError when the output shape of one is not the input
-    shape of the next.
+    Operators next to each other are not merged, so that their parameters keep their names.
+
+    Raises: KindError when an argument is not a map, ShapeError when the output shape of a map is
+    not the input shape of the map on its left.
     """
     factors: list[Map] = []
     for one in maps:
         if not isinstance(one, Map):
             raise KindError(
-                f"@ composes two operators, but the right one is a {type(one).__name__}: "
-                f"write A(x) to apply A to an array"
+                f"@ composes operators and maps, but the right operand is a "
+                f"{type(one).__name__}: write A(x) to apply A to an array"
             )
         factors.extend(one.factors if isinstance(one, Chain) else [one])
     for left, right in pairwise(factors):
         if left.in_shape != right.out_shape:
             raise ShapeError(
-                f"these layers do not compose: the right one returns {right.out_shape}, the left "
-                f"one takes {left.in_shape}"
+                f"the output of the right layer must have the input shape of the left layer in "
+                f"left @ right, but it has shape {right.out_shape} and the left layer needs "
+                f"{left.in_shape}"
             )
     return Chain(tuple(factors))
 
 
 def add(*maps: object) -> Map:
-    """The sum of maps that share one input, flattened.
+    """Return the sum of maps of one input as one flat sum.
 
-    Raises: KindError unless all are maps, ShapeError unless the shapes agree.
+    Raises: KindError when an argument is not a map, ShapeError when the shapes differ.
     """
     parts: list[Map] = []
     for one in maps:
         if not isinstance(one, Map):
-            raise KindError(f"+ adds two layers, not a layer and {one!r}")
+            raise KindError(
+                f"+ adds two operators or maps, but one operand is {shown(one)} "
+                f"({type(one).__name__}): add a bias with ca.affine(A, b)"
+            )
         nested = isinstance(one, Branches) and one.axis is None
         parts.extend(one.parts if nested else [one])  # type: ignore[attr-defined]  # narrowed by `nested`
     _check_inputs(parts)
     for part in parts[1:]:
         if part.out_shape != parts[0].out_shape:
             raise ShapeError(
-                f"these layers cannot be added: one returns {parts[0].out_shape}, the other "
-                f"{part.out_shape}"
+                f"layers must have the same output shape to be added, but one has "
+                f"{parts[0].out_shape} and another {part.out_shape}"
             )
     return Branches(tuple(parts))
 
 
-def spread_over(values: Array, shape: tuple[Any, ...]) -> Array:
-    """Reshape one number, one per channel or one per entry so that it broadcasts to `shape`."""
+def spread_over(values: Array, shape: tuple[Size, ...]) -> Array:
+    """Return values reshaped to broadcast to `shape`.
+
+    `values` is one number, one number per channel, or one per entry.
+    """
     if values.shape == shape or not values.ndim:
         return values
     return values.reshape(values.shape + (1,) * (len(shape) - values.ndim))
 
 
-def spreading(before: tuple[Any, ...], after: tuple[Any, ...]) -> Operator:
-    """`spread_over` as an operator: its adjoint sums over all copies of each value."""
+def spreading(before: tuple[Size, ...], after: tuple[Size, ...]) -> Operator:
+    """Return the operator that copies values of shape `before` to all entries of `after`.
+
+    The values are broadcast as by `spread_over`; the adjoint sums over the copies of each value.
+    """
     windows.check_places(size_product(after), f"entries of {after}", windows.BYTES_PER_ENTRY)
     indices = np.arange(size_product(before)).reshape(before)
     table = np.broadcast_to(spread_over(indices, after), after)
     return gathering(table, before, after)
 
 
-def _checked_axis(axis: object, shapes: list[tuple[Any, ...]]) -> int:
-    """Raises: ShapeError unless the shapes agree everywhere but on the axis."""
+def _checked_axis(axis: object, shapes: list[tuple[Size, ...]]) -> int:
+    """Return the axis, counted from 0.
+
+    Raises: ArgumentError when it is out of range, ShapeError when the shapes differ on another
+    axis.
+    """
     first = shapes[0]
     number = as_size(axis, "axis", least=-len(first))
     require_numbers([number], "axis")
     if number >= len(first):
         raise ArgumentError(
-            f"axis {axis} is out of range: shape {first} has the axes 0..{len(first) - 1}"
+            f"axis must be between {-len(first)} and {len(first) - 1} for a shape of {first}, not "
+            f"{axis}"
         )
     number %= len(first)
     for shape in shapes[1:]:
         rest = [(*s[:number], *s[number + 1 :]) for s in (first, shape)]
         if len(shape) != len(first) or rest[0] != rest[1]:
             raise ShapeError(
-                f"shapes {first} and {shape} do not concatenate along axis {number}: all "
-                f"other axes must agree"
+                f"shapes must agree on all axes but axis {number} to be concatenated along it, but "
+                f"{first} and {shape} do not"
             )
     return number
 
@@ -379,13 +426,16 @@ def _check_inputs(parts: Sequence[Map]) -> None:
     for part in parts[1:]:
         if part.in_shape != parts[0].in_shape:
             raise ShapeError(
-                f"branches must share one input, but one takes {parts[0].in_shape}, another "
-                f"{part.in_shape}"
+                f"branches must have the same input shape, but one has {parts[0].in_shape} and "
+                f"another {part.in_shape}"
             )
 
 
 def _line(start: str, mark: str, parts: Sequence[Map], end: str = "") -> str:
-    """The parts in one line of bounded length; of many parts only the first ones and the last."""
+    """Return the parts as one line of bounded length.
+
+    Of many parts only the first ones and the last one are listed.
+    """
     from convalg.faces.text import LONGEST_LINE, MOST_PARTS
 
     left_out = 0 if len(parts) <= MOST_PARTS else len(parts) - MOST_PARTS + 1
@@ -402,18 +452,21 @@ def _is_sum(part: Map) -> bool:
 
 
 def _named(parts: tuple[Map, ...]) -> dict[str, Array]:
-    """The parameters of all parts, each name prefixed with the number of its part."""
+    """Return the parameters of all parts; each name starts with the number of its part."""
     numbered = ((f"{k}.{name}", v) for k, p in enumerate(parts) for name, v in p.parameters.items())
     return dict(numbered)
 
 
 def _split(name: str, count: int, owner: Map) -> tuple[int, str]:
-    """Split a name into the number of a part and the name of its parameter."""
+    """Return the number of a part and the name of its parameter, from a name such as "1.kernel".
+
+    Raises: ArgumentError when no parameter has this name.
+    """
     number, dot, own = str(name).partition(".")
     if not dot or not number.isdecimal() or int(number) >= count:
         raise ArgumentError(
-            f"no parameter is named {shown(name)}; there are "
-            f"{', '.join(owner.parameters) or 'none'}"
+            f"name must be one of the parameters {', '.join(owner.parameters) or '(none)'}, not "
+            f"{shown(name)}"
         )
     return int(number), own
 

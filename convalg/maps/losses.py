@@ -1,4 +1,4 @@
-"""Losses: one number for a batch of scores, and its gradient; the batch is the last axis."""
+"""Losses: one number for a batch of scores, and its gradient by the scores."""
 
 from __future__ import annotations
 
@@ -17,25 +17,44 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Loss(ABC):
-    """A function of a network's scores and the targets, averaged over the batch.
+    """A function of the scores of a network and the targets, averaged over the batch.
 
-    Shapes: scores (classes, *spatial, N), the batch last, as the engines hold their arrays;
-    labels (*spatial, N), usually (N,).
+    For a batch of N samples, scores have the shape (classes, *spatial, N), with the samples on the
+    last axis as the engines store them, and labels have the shape (*spatial, N), usually (N,).
     """
 
     @abstractmethod
     def value_and_gradient(self, scores: Array, targets: Array) -> tuple[float, Array]:
-        """Return the loss of a batch and its gradient by the scores, in their precision."""
+        """Return the loss of a batch, and its gradient by the scores in their shape and precision.
+
+        Args:
+            scores: Output of the network, of shape (classes, *spatial, N).
+            targets: Labels of shape (*spatial, N), or scores in the shape of `scores`.
+        """
 
     @abstractmethod
     def hits(self, scores: Array, targets: Array) -> int | None:
-        """Return how many labels have the highest score; None for targets that are not labels."""
+        """Return the number of labels with the highest score; None when targets are not labels.
+
+        Args:
+            scores: Output of the network, of shape (classes, *spatial, N).
+            targets: Labels of shape (*spatial, N), or scores in the shape of `scores`.
+        """
 
     @abstractmethod
     def check_targets(self, targets: object, out_shape: tuple[int, ...], count: int) -> Array:
-        """Return the targets of a data set, (count, ...), as an array for training.
+        """Return the targets of a data set as an array for training, the samples first.
 
-        Raises: ShapeError, KindError or ArgumentError naming the invalid target and its index.
+        Args:
+            targets: Labels of shape (count, *spatial), or target scores of shape
+                (count, classes, *spatial).
+            out_shape: Shape of one output of the network, (classes, *spatial).
+            count: Number of samples.
+
+        Raises:
+            ShapeError: when the targets have another shape.
+            KindError: when the targets are of the wrong type.
+            ArgumentError: when a target is out of range; the message states its index.
         """
 
 
@@ -43,9 +62,19 @@ class Loss(ABC):
 class CrossEntropy(Loss):
     """The cross-entropy of the softmax of the scores with the labels, averaged over all labels.
 
-    Rule: log(sum of exp(scores)) - sum of q scores, with q = 1 - s + s / classes at the label and
-    s / classes elsewhere, s the label smoothing; the gradient is (softmax(scores) - q) / labels.
-    Source: torch.nn.CrossEntropyLoss; Szegedy et al., 2016, section 7.
+    The loss of a label is log(sum of exp(scores)) - sum of q * scores. With the label smoothing s,
+    q is 1 - s + s / classes at the label and s / classes at the other classes. The gradient is
+    (softmax(scores) - q) / (number of labels).
+
+    Args:
+        label_smoothing: The label smoothing s, a number from 0 to 1.
+
+    Raises:
+        ArgumentError: when `label_smoothing` is out of range.
+        KindError: when `label_smoothing` is not a number.
+
+    Source:
+        torch.nn.CrossEntropyLoss; Szegedy et al., 2016, section 7.
 
     >>> value, gradient = CrossEntropy().value_and_gradient(np.zeros((2, 1)), np.array([1]))
     >>> round(value, 6), gradient.tolist()
@@ -83,7 +112,7 @@ class CrossEntropy(Loss):
         return value / targets.size, gradient
 
     def hits(self, scores: Array, targets: Array) -> int:
-        """Return how many labels have the highest score of their column.
+        """Return the number of labels whose class has the highest score.
 
         >>> CrossEntropy().hits(np.array([[3, 1], [2, 5]]), np.array([0, 0]))
         1
@@ -92,12 +121,17 @@ class CrossEntropy(Loss):
         return int(np.count_nonzero(scores.argmax(axis=0) == targets))
 
     def check_targets(self, targets: object, out_shape: tuple[int, ...], count: int) -> Array:
-        """Return the labels, (count, *spatial) int64, for scores of shape (classes, *spatial).
+        """Return the labels as an int64 array of shape (count, *spatial).
+
+        Args:
+            targets: The labels: integers from 0 to classes - 1.
+            out_shape: Shape of one output of the network, (classes, *spatial).
+            count: Number of samples.
 
         Raises:
-            KindError: unless they are integers.
-            ShapeError: unless they have that shape.
-            ArgumentError: unless they are in 0 .. classes - 1.
+            KindError: when the labels are not integers.
+            ShapeError: when the labels have another shape.
+            ArgumentError: when a label is out of range.
 
         >>> CrossEntropy().check_targets([2, 0, 1], (3,), 3).tolist()
         [2, 0, 1]
@@ -107,10 +141,13 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
-    """The mean of the squared differences over all scores of the batch.
+    """The mean of the squared differences (scores - targets)^2 over all scores of the batch.
 
-    Rule: mean of (scores - targets)^2; the gradient is 2 (scores - targets) / number of scores.
-    Integer labels stand for scores of 1 at the label and 0 elsewhere. Source: torch.nn.MSELoss.
+    The gradient is 2 (scores - targets) / (number of scores). Integer labels are targets of 1 at
+    the class of the label and 0 at the other classes.
+
+    Source:
+        torch.nn.MSELoss.
 
     >>> value, gradient = MeanSquaredError().value_and_gradient(np.ones((2, 1)), np.zeros((2, 1)))
     >>> value, gradient.tolist()
@@ -118,7 +155,7 @@ class MeanSquaredError(Loss):
     """
 
     def value_and_gradient(self, scores: Array, targets: Array) -> tuple[float, Array]:
-        """Return the mean squared difference and its gradient.
+        """Return the mean squared difference, and its gradient in the shape of the scores.
 
         >>> labels = np.array([1])
         >>> MeanSquaredError().value_and_gradient(np.array([[1.0], [1.0]]), labels)[0]
@@ -137,7 +174,7 @@ class MeanSquaredError(Loss):
         return value, gradient
 
     def hits(self, scores: Array, targets: Array) -> int | None:
-        """Return how many labels have the highest score; None for targets that are scores.
+        """Return the number of labels whose class has the highest score; None for float targets.
 
         >>> MeanSquaredError().hits(np.ones((2, 1)), np.zeros((2, 1))) is None
         True
@@ -147,10 +184,15 @@ class MeanSquaredError(Loss):
     def check_targets(self, targets: object, out_shape: tuple[int, ...], count: int) -> Array:
         """Return the targets: floats (count, *out_shape) or int64 labels (count, *out_shape[1:]).
 
+        Args:
+            targets: Target scores as floats, or labels as integers from 0 to classes - 1.
+            out_shape: Shape of one output of the network, (classes, *spatial).
+            count: Number of samples.
+
         Raises:
-            ShapeError: unless they have that shape.
-            ArgumentError: for a target that is not finite, or a label out of range.
-            KindError: for other types.
+            ShapeError: when the targets have another shape.
+            ArgumentError: when a target is not finite, or a label is out of range.
+            KindError: when the targets are neither floats nor integers.
 
         >>> MeanSquaredError().check_targets([[0.5, 1.5]], (2,), 1).tolist()
         [[0.5, 1.5]]
@@ -163,7 +205,7 @@ class MeanSquaredError(Loss):
         if wrong.any():
             index = tuple(map(int, np.argwhere(wrong)[0]))
             raise ArgumentError(
-                f"targets{list(index)} is {array[index]}: a target must be a finite number"
+                f"targets must be finite numbers, but targets{list(index)} is {array[index]}"
             )
         return array
 
@@ -172,11 +214,14 @@ LOSSES: dict[str, Callable[[], Loss]] = {"cross_entropy": CrossEntropy, "mse": M
 
 
 def loss_named(value: object) -> Loss:
-    """Return the loss of that name; a Loss is returned unchanged.
+    """Return the loss with a name; a `Loss` is returned unchanged.
+
+    Args:
+        value: "cross_entropy", "mse", or a `Loss`.
 
     Raises:
-        ArgumentError: for an unknown name.
-        KindError: for anything else.
+        ArgumentError: when no loss has this name.
+        KindError: when `value` is neither a string nor a `Loss`.
 
     >>> loss_named("cross_entropy")
     CrossEntropy(label_smoothing=0.0)
@@ -184,9 +229,9 @@ def loss_named(value: object) -> Loss:
     if isinstance(value, Loss):
         return value
     if not isinstance(value, str):
-        raise KindError(f"a loss must be a Loss or one of {', '.join(LOSSES)}, not {value!r}")
+        raise KindError(f"loss must be a Loss or one of {', '.join(LOSSES)}, not {value!r}")
     if value not in LOSSES:
-        raise ArgumentError(f"unknown loss {value!r}: take one of {', '.join(LOSSES)}")
+        raise ArgumentError(f"loss must be one of {', '.join(LOSSES)}, not {value!r}")
     return LOSSES[value]()
 
 
@@ -195,19 +240,19 @@ def _are_labels(targets: Array) -> bool:
 
 
 def _check_batch(scores: Array, targets: Array, wanted: tuple[int, ...]) -> None:
-    """Raises: ShapeError where NumPy would broadcast targets of another shape."""
+    """Raise ShapeError for targets of another shape, which NumPy might broadcast."""
     if targets.shape != wanted:
         raise ShapeError(
-            f"scores of shape {scores.shape}, the batch last, need targets of shape {wanted}, "
-            f"not {targets.shape}"
+            f"targets must have shape {wanted}, with the batch last, for scores of shape "
+            f"{scores.shape}, not {targets.shape}"
         )
 
 
 def _check_shape(array: Array, wanted: tuple[int, ...], what: str) -> None:
     if array.shape != wanted:
         raise ShapeError(
-            f"{what} must have shape {wanted}, the samples first, to fit the network's outputs, "
-            f"not {array.shape}"
+            f"{what} must have shape {wanted}, with the samples first, to match the outputs of the "
+            f"network, not {array.shape}"
         )
 
 
@@ -215,13 +260,13 @@ def _checked_labels(targets: object, out_shape: tuple[int, ...], count: int) -> 
     labels = as_array(targets, "labels")
     if not _are_labels(labels):
         raise KindError(
-            f"labels must be integers, counting the classes from 0, not {labels.dtype}: "
-            f"take np.unique(labels, return_inverse=True)[1] for names"
+            f"labels must be integers that number the classes from 0, not {labels.dtype}: convert "
+            f"names by np.unique(labels, return_inverse=True)[1]"
         )
     if labels.shape == (count,) and set(out_shape[1:]) == {1}:
         raise ShapeError(
-            f"there is one label per sample, but each output has the shape {out_shape}: end "
-            f"the network with a Flatten or a Dense layer"
+            f"labels must have shape {(count, *out_shape[1:])} for outputs of shape {out_shape}, "
+            f"not {labels.shape}: end the network with a Flatten or a Dense layer"
         )
     _check_shape(labels, (count, *out_shape[1:]), "labels")
     classes = out_shape[0]
@@ -229,7 +274,7 @@ def _checked_labels(targets: object, out_shape: tuple[int, ...], count: int) -> 
     if wrong.any():
         index = tuple(map(int, np.argwhere(wrong)[0]))
         raise ArgumentError(
-            f"labels{list(index)} is {labels[index]}: with {classes} classes a label must be in "
-            f"0..{classes - 1}"
+            f"labels must be between 0 and {classes - 1} for {classes} classes, but "
+            f"labels{list(index)} is {labels[index]}"
         )
     return labels.astype(np.int64)

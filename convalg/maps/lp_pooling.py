@@ -1,4 +1,4 @@
-"""Lp pooling: a map, and the operator that is its Jacobian at a point."""
+"""Lp pooling: the Lp norm of each window, and its Jacobian at a point."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convalg import engine
-from convalg.arrays import Array, as_floats, check_real, one_sample
+from convalg.arrays import Array, as_floats, check_real, entrywise, one_sample
 from convalg.conventions import Padding, Shape
 from convalg.errors import KindError
 from convalg.operators import windows
@@ -27,50 +27,84 @@ TINY = 1e-290
 
 def lp_pool(
     shape: Shape,
-    size: Any,
+    size: object,
     p: int = 2,
     *,
-    stride: Any = None,
+    stride: object = None,
     padding: Padding = 0,
-    dilation: Any = 1,
+    dilation: object = 1,
     ceil_mode: bool = False,
     absolute: bool = True,
     channels: int | None = None,
 ) -> LpPoolMap:
-    """The Lp norm of each window, (sum of |x|^p)^(1/p): a map.
+    """Return the Lp pooling: the norm (sum of |x|^p)^(1/p) of each window, channel by channel.
 
-    With `absolute=False` the sum is over x^p, as in PyTorch: for odd p negative samples then
-    cancel, and where p > 1 a negative sum has no root (NaN). The derivative is taken to be zero
-    where a window is all zeros.
+    The padding is zero. The derivative at a window of zeros is defined as zero.
 
     Args:
-        shape, size, stride, padding, dilation, ceil_mode, channels: as for `sum_pool`.
-        p: the exponent, an integer of at least 1.
-        absolute: whether to take the absolute values before the powers.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        size: Samples of a window on each axis: an int or one per axis.
+        p: The exponent of the norm, an int of at least 1.
+        stride: Distance between neighbouring windows in samples: an int or one per axis; `size`
+            by default, so that the windows touch.
+        padding: Samples added around the input: an int for all sides, one int per axis, one pair
+            (before, after) per axis, or a named amount of `correlation`.
+        dilation: Distance between neighbouring samples of a window: an int or one per axis.
+        ceil_mode: Whether a last window that extends beyond the padding is kept. It is kept only
+            if it starts inside the input or inside the padding in front of it.
+        absolute: Whether the norm is of |x|. With False it is (sum of x^p)^(1/p), as in PyTorch:
+            for an odd p, samples of opposite signs cancel, and for an odd p > 1 the result of a
+            negative sum is NaN.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        A map from `(*shape)` to one sample per window, with the channels in front of both shapes
+        if given.
 
     Raises:
-        KindError: when p is symbolic, or `absolute` is not a bool; else as for `sum_pool`.
+        ShapeError: when a window is larger than the padded input, or an option does not have one
+            value per axis.
+        ArgumentError: when p is below 1, or another value is out of range or not an option.
+        KindError: when p is symbolic, `absolute` is not a bool, or another argument is of the
+            wrong type.
+        SymbolicError: when `shape` has symbolic sizes.
 
-    Source: ONNX, operator LpPool; PyTorch, LPPool.
+    Source:
+        ONNX, operator LpPool; PyTorch, LPPool.
 
     >>> import convalg as ca
     >>> ca.lp_pool(4, 2)([3.0, -4.0, 0.0, 2.0]).tolist()
     [5.0, 2.0]
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
     power = as_size(p, "p")
     if not isinstance(power, int):
-        raise KindError(f"p must be a number, not the symbolic {p}")
+        raise KindError(f"p must be an integer, not the symbolic {p}: substitute a number for it")
     if not isinstance(absolute, bool):
         raise KindError(f"absolute must be True or False, not {absolute!r}")
-    total = sum_pool(concrete_shape(shape), size, channels=channels, **options)
+    total = sum_pool(
+        concrete_shape(shape),
+        size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        channels=channels,
+    )
     assert isinstance(total, Selection)
     return LpPoolMap(total, power, absolute)
 
 
 @dataclass(frozen=True, eq=False)
 class LpPoolMap(Map):
-    """The Lp norm of each window; see `lp_pool`."""
+    """The Lp norm of each window; see `lp_pool`.
+
+    Attributes:
+        total: The operator that sums each window.
+        p: The exponent.
+        absolute: Whether the norm is of |x| rather than of x.
+    """
 
     total: Selection
     p: int
@@ -109,9 +143,9 @@ class LpPoolMap(Map):
         return norms.astype(x.dtype)
 
     def _scaled(self, x: Array, total: Array, norms: Array) -> Array:
-        """Return the norms, recomputed with each window scaled where a power left the float range.
+        """Return the norms, recomputed where a sum of powers overflowed or underflowed.
 
-        Rule: (sum |x|^p)^(1/p) = m (sum (|x| / m)^p)^(1/p).
+        Rule: (sum |x|^p)^(1/p) = m (sum (|x| / m)^p)^(1/p), with m the largest |x| of the window.
         """
         read = engine.unfold(self.total.axes, self._on_axes(x))
         largest = np.abs(read).max(axis=1, keepdims=True)
@@ -124,11 +158,14 @@ class LpPoolMap(Map):
         return np.where(lost.reshape(norms.shape), rescaled, norms)
 
     def _on_axes(self, x: Array) -> Array:
-        """A batch, or one sample, reshaped to the axes that the windows run over."""
+        """Return a batch, or one sample, in the shape (samples, *sizes of the pooled axes)."""
         return x.reshape(-1, *(int(axis.in_size) for axis in self.total.axes))
 
     def at(self, x: object, /) -> Operator:
-        """The Jacobian diag(y^(1-p)) S diag(sign(x) |x|^(p-1)), with S the sum over windows."""
+        """Return the Jacobian diag(y^(1-p)) S diag(sign(x) |x|^(p-1)) at one sample x.
+
+        S sums each window, and y is the output.
+        """
         value = one_sample(x, self.in_shape)
         if self.p == 1:
             return compose(self.total, diagonal(_sign(value))) if self.absolute else self.total
@@ -145,11 +182,11 @@ class LpPoolMap(Map):
         return compose(diagonal(outer), self.total, diagonal(inner))
 
     def _pairs(self, x: Array, y: Array) -> Operator:
-        """The Jacobian from (x / y)^(p-1) of each pair, since either power alone may overflow."""
+        """Return the Jacobian with the entries (x / y)^(p-1), whose factors alone may overflow."""
         count, axes = size_product(self.in_shape), self.total.axes
         entries = size_product([axis.out_size * axis.taps for axis in axes])
         windows.check_places(entries, f"slopes of {self!r}", windows.BYTES_PER_ENTRY)
-        # Numbered from 1, so that the zeros of the padding are not taken for an input.
+        # Inputs are numbered from 1, because the padding reads 0.
         numbers = engine.unfold(axes, self._on_axes(np.arange(1, count + 1)))[0]
         taps, outputs = np.nonzero(numbers)
         columns = numbers[taps, outputs] - 1
@@ -162,13 +199,16 @@ class LpPoolMap(Map):
 
 
 def _is_kept(powers: Array, values: Array) -> bool:
-    """Whether the powers of all non-zero values neither overflow nor underflow."""
+    """Return whether no power of a non-zero value has overflowed or underflowed."""
     in_range = np.isfinite(powers) & ((np.abs(powers) >= TINY) | (values == 0))
     return bool(in_range.all())
 
 
 def _power(values: Array, p: int) -> Array:
-    """values^p for floats and any p; a p too large for a float gives 0, 1 or infinity."""
+    """Return values^p for floats and any p.
+
+    A p that is too large for a float acts as infinity: the powers are 0, 1 or infinite.
+    """
     sign = np.sign(values) if p % 2 else 1
     with np.errstate(over="ignore"):
         return sign * np.abs(values) ** (float(p) if p < LARGEST_POWER else np.inf)
@@ -179,17 +219,17 @@ def _sign(values: Array) -> Array:
         return np.sign(values)
     import sympy
 
-    return np.frompyfunc(sympy.sign, 1, 1)(values)
+    return entrywise(sympy.sign, values)
 
 
 def root(values: Array, p: int) -> Array:
-    """The p-th root: exact for exact objects, NaN for a negative float."""
+    """Return the p-th root of each value: exact for exact objects, NaN for a negative float."""
     if p == 1:
         return values
     if values.dtype.kind == "O":
         import sympy
 
-        return np.frompyfunc(lambda v: sympy.sympify(v) ** sympy.Rational(1, p), 1, 1)(values)
+        return entrywise(lambda v: sympy.sympify(v) ** sympy.Rational(1, p), values)
     with np.errstate(invalid="ignore"):
         # 1 / p must not underflow to 0: zero to the power zero would be one.
         return np.sqrt(values) if p == 2 else values ** max(1 / p, SMALLEST)

@@ -1,4 +1,4 @@
-"""Max and min pooling."""
+"""Max and min pooling: maps whose Jacobian selects the extremum of each window."""
 
 from __future__ import annotations
 
@@ -42,19 +42,40 @@ def max_pool(
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Extremum:
-    """The largest sample of each window: a map whose Jacobian selects the maxima.
+    """Return the max pooling: the largest sample of each window, separately for each channel.
 
-    Padding is minus infinity: it is never the maximum, not even among negative samples. Of equal
-    samples the first in row-major order of the window is taken; a NaN is greater than every
-    number. `f.indices(x)` returns the indices of the maxima.
+    The padding is minus infinity, so that it is never the maximum. Among equal samples of a window
+    the first one in row-major order is the maximum; NaN is greater than every number.
+    `f.indices(x)` returns the indices of the maxima, and the Jacobian `f.at(x)` selects them.
 
     Args:
-        shape, size, stride, padding, dilation, ceil_mode, channels: as for `sum_pool`.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        size: Samples of a window on each axis: an int or one per axis.
+        stride: Distance between neighbouring windows in samples: an int or one per axis; `size`
+            by default, so that the windows touch.
+        padding: Samples added around the input: an int for all sides, one int per axis, one pair
+            (before, after) per axis, or a named amount of `correlation`.
+        dilation: Distance between neighbouring samples of a window: an int or one per axis.
+        ceil_mode: Whether a last window that extends beyond the padding is kept. It is kept only
+            if it starts inside the input or inside the padding in front of it.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        A map from `(*shape)` to one sample per window, with the channels in front of both shapes
+        if given.
 
     Raises:
-        ShapeError, ArgumentError, KindError: naming the invalid argument.
+        ShapeError: when a window is larger than the padded input, or an option does not have one
+            value per axis.
+        ArgumentError: when a value is out of range or not an option.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: for symbolic sizes.
+        TooLargeError: when the table of windows would be too large.
 
-    Source: PyTorch, MaxPool; ONNX, operator MaxPool.
+    Source:
+        PyTorch, MaxPool; ONNX, operator MaxPool.
 
     >>> import convalg as ca
     >>> pool = ca.max_pool(5, 3, stride=2, padding=1)
@@ -63,7 +84,12 @@ def max_pool(
     >>> pool.at([-3, -1, -2, -1, -5]).to_numpy().tolist()
     [[0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 0]]
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    options: dict[str, object] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "ceil_mode": ceil_mode,
+    }
     return _extremum("max_pool", shape, size, options, channels)
 
 
@@ -77,22 +103,68 @@ def min_pool(
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Extremum:
-    """The smallest sample of each window: a map, min(x) = -max(-x).
+    """Return the min pooling: the smallest sample of each window, separately for each channel.
 
-    Padding is plus infinity; arguments and errors: as for `max_pool`.
+    The padding is plus infinity, so that it is never the minimum. Among equal samples of a window
+    the first one in row-major order is the minimum; NaN is smaller than every number.
+
+    Args:
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        size: Samples of a window on each axis: an int or one per axis.
+        stride: Distance between neighbouring windows in samples: an int or one per axis; `size`
+            by default, so that the windows touch.
+        padding: Samples added around the input: an int for all sides, one int per axis, one pair
+            (before, after) per axis, or a named amount of `correlation`.
+        dilation: Distance between neighbouring samples of a window: an int or one per axis.
+        ceil_mode: Whether a last window that extends beyond the padding is kept. It is kept only
+            if it starts inside the input or inside the padding in front of it.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        A map from `(*shape)` to one sample per window, with the channels in front of both shapes
+        if given.
+
+    Raises:
+        ShapeError: when a window is larger than the padded input, or an option does not have one
+            value per axis.
+        ArgumentError: when a value is out of range or not an option.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: for symbolic sizes.
+        TooLargeError: when the table of windows would be too large.
 
     >>> import convalg as ca
     >>> ca.min_pool(4, 2)([4, 3, 1, 2]).tolist()
     [3, 1]
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    options: dict[str, object] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "ceil_mode": ceil_mode,
+    }
     return _extremum("min_pool", shape, size, options, channels)
 
 
 def global_max_pool(shape: Shape, *, channels: int | None = None) -> Extremum:
-    """The largest sample of each channel: a map.
+    """Return the global max pooling: the largest sample of each channel.
 
-    Arguments and errors: as for `global_pool`.
+    Args:
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        A map from `(*shape)` to one sample on each axis, with the channels in front of both shapes
+        if given.
+
+    Raises:
+        ArgumentError: for a size below 1.
+        ShapeError: for a shape without axes.
+        KindError: when a size is not an integer.
+        SymbolicError: for symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.global_max_pool((2, 2))([[1, 2], [7, 6]]).tolist()
@@ -102,9 +174,30 @@ def global_max_pool(shape: Shape, *, channels: int | None = None) -> Extremum:
 
 
 def adaptive_max_pool(shape: Shape, out_shape: object, *, channels: int | None = None) -> Extremum:
-    """The largest sample of each window of `adaptive_pool`: a map.
+    """Return the max pooling whose windows are chosen to give an output of `out_shape`.
 
-    Arguments and errors: as for `adaptive_pool`.
+    On an axis of n input samples, output o of m is the maximum of the samples floor(o n / m) to
+    ceil((o + 1) n / m) - 1; neighbouring windows may share one sample.
+
+    Args:
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        out_shape: Spatial shape of the output in samples: an int or one size per axis.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        A map from `(*shape)` to `(*out_shape)`, with the channels in front of both shapes if given.
+
+    Raises:
+        ShapeError: when `out_shape` has another number of axes than `shape`.
+        ArgumentError: for a size below 1.
+        KindError: when a size is not an integer.
+        SymbolicError: for symbolic sizes.
+        TooLargeError: when the table of windows would be too large.
+
+    Source:
+        PyTorch, AdaptiveMaxPool.
 
     >>> import convalg as ca
     >>> ca.adaptive_max_pool(5, 3)([1, 5, 2, 4, 3]).tolist()
@@ -130,9 +223,16 @@ def adaptive_max_pool(shape: Shape, out_shape: object, *, channels: int | None =
 
 @dataclass(frozen=True, eq=False)
 class Extremum(Map):
-    """The largest or smallest sample of each window; see `max_pool`.
+    """The largest or smallest sample of each window; see `max_pool` and `min_pool`.
 
-    `table`: the flat input index of each (tap, output) of one channel, -1 for padding.
+    Attributes:
+        kind: "max" or "min".
+        table: The flat input index that each tap of each output reads within one channel, an array
+            of shape (taps, outputs); -1 for the padding.
+        in_shape: Shape of the input, channels included.
+        out_shape: Shape of the output, channels included.
+        plane: Spatial shape of the input, without channels.
+        label: The call that creates the map, as its `repr` shows it.
     """
 
     kind: Literal["max", "min"]
@@ -146,15 +246,18 @@ class Extremum(Map):
         return self.label
 
     def indices(self, x: object) -> Array:
-        """Return the index of each extremum, flat and row-major within its channel.
-
-        The index is -1 where a window has only padding.
+        """Return the index of each extremum in its channel, flat and in row-major order.
 
         Args:
-            x: an input `(*batch, *in_shape)`.
+            x: Input of shape `(*batch, *in_shape)`.
 
         Returns:
-            An int64 array `(*batch, *out_shape)`.
+            An int64 array of shape `(*batch, *out_shape)`, -1 where a window has only padding.
+
+        Raises:
+            ShapeError: when the shape of x does not end in `in_shape`.
+            KindError: when x does not hold real numbers.
+            SymbolicError: when the extremum of a window depends on symbols.
 
         >>> import convalg as ca
         >>> ca.max_pool(4, 2).indices([3, 1, 2, 5]).tolist()
@@ -167,7 +270,10 @@ class Extremum(Map):
         return self._winners(x)[0]
 
     def at(self, x: object, /) -> Operator:
-        """The selection of the extrema at one sample; its adjoint routes each gradient back."""
+        """Return the operator that selects the extrema of one sample x.
+
+        Its adjoint adds the gradient of each output to the input that was selected.
+        """
         value = one_sample(x, self.in_shape)
         winners = self._winners(value[None])[1].reshape(-1, self.table.shape[1])
         starts = np.arange(len(winners))[:, None] * size_product(self.plane)
@@ -175,7 +281,7 @@ class Extremum(Map):
         return gathering(selected, self.in_shape, self.out_shape)
 
     def _winners(self, x: Array) -> tuple[Array, Array]:
-        """The extrema and their indices in the plane, channel by channel."""
+        """Return the extrema and their flat indices, both (samples * channels, outputs)."""
         check_real(x)
         samples = x.reshape(-1, size_product(self.plane))
         taps, outputs = self.table.shape
@@ -195,8 +301,8 @@ class Extremum(Map):
         except TypeError:
             symbols = [v for v in value.ravel() if is_expression(v) and v.free_symbols]
             raise SymbolicError(
-                f"the extremum of a window depends on symbols, such as {symbols[:1]}: substitute "
-                f"numbers first"
+                f"x must not have symbols that decide which sample of a window is the "
+                f"{self.kind}imum, such as {symbols[:1]}: substitute numbers for them"
             ) from None
         if value.dtype.kind == "f":
             return larger | (np.isnan(value) & ~np.isnan(best))
@@ -208,8 +314,9 @@ class Extremum(Map):
             return best
         if best.dtype.kind != "f":
             raise ArgumentError(
-                f"output {int(np.argwhere(empty)[0][1])} of {self.label} has only padding in its "
-                f"window, and an integer cannot be infinite: pass x.astype(float)"
+                f"x must hold floats, because output {int(np.argwhere(empty)[0][1])} of "
+                f"{self.label} has only padding in its window and its value is infinite: pass "
+                f"x.astype(float)"
             )
         return np.where(empty, -math.inf if self.kind == "max" else math.inf, best)
 
@@ -218,7 +325,7 @@ def _extremum(
     name: Literal["max_pool", "min_pool"],
     shape: object,
     size: object,
-    options: dict[str, Any],
+    options: dict[str, object],
     channels: int | None,
 ) -> Extremum:
     sizes = concrete_shape(shape)

@@ -1,4 +1,4 @@
-"""Normalisations: batch norm in inference and in training, and local response normalisation."""
+"""Batch normalisation in inference and in training, and local response normalisation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.arguments import one_of
-from convalg.arrays import Array, as_floats, as_numbers, check_finite, one_sample
+from convalg.arrays import Array, as_floats, as_numbers, check_finite, entrywise, one_sample
 from convalg.axis import Axis
 from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError, ShapeError
@@ -29,7 +29,13 @@ from convalg.size import as_size, is_expression, size_product
 
 @dataclass(frozen=True, eq=False)
 class BatchNormMap(Map):
-    """Batch norm with fixed statistics, an affine map of each channel; see `batch_norm`."""
+    """Batch norm with fixed statistics, an affine map of each channel; see `batch_norm`.
+
+    Attributes:
+        in_shape: Shape of the input and of the output, channels first.
+        mean, variance, scale, offset: Arrays with one number per channel.
+        epsilon: The number added to the variance.
+    """
 
     in_shape: tuple[Any, ...]
     mean: Array
@@ -43,7 +49,7 @@ class BatchNormMap(Map):
         return self.in_shape
 
     def _deviation(self, x: Array) -> Array:
-        """The standard deviations, exact where x is."""
+        """Return the standard deviation of each channel, exact if x is exact."""
         level = _widened(self.variance) + _like(x, self.epsilon)
         return _root(level.astype(object) if x.dtype.kind == "O" else level)
 
@@ -59,7 +65,7 @@ class BatchNormMap(Map):
         return self._spread(self.scale) * self._normalised(x) + self._spread(self.offset)
 
     def at(self, x: object, /) -> Operator:
-        """The same diagonal at every x: scale / sqrt(variance + epsilon), by channel."""
+        """Return the Jacobian: each channel times scale / sqrt(variance + epsilon), at every x."""
         deviation = self._deviation(one_sample(x, self.in_shape))
         gain = diagonal(_narrowed(self.scale / deviation, self.scale, self.variance))
         rest = self.in_shape[1:]
@@ -89,20 +95,34 @@ def batch_norm(
     offset: object = 0,
     epsilon: object = 1e-5,
 ) -> BatchNormMap:
-    """Batch norm in inference, with fixed statistics: an affine map of each channel.
+    """Return the batch norm of inference: an affine map of each channel with fixed statistics.
 
-    y = scale (x - mean) / sqrt(variance + epsilon) + offset. Exact inputs give exact results where
-    the constants are exact: the default epsilon is a float, `Fraction(1, 100_000)` is exact.
+    y = scale (x - mean) / sqrt(variance + epsilon) + offset, channel by channel. Exact inputs give
+    exact results if all arguments are exact; the default epsilon is a float, while
+    `Fraction(1, 100_000)` is exact.
 
     Args:
-        shape: the shape of the input, `(channels, *spatial)`.
-        mean, variance, scale, offset: one number, or one per channel.
-        epsilon: a number added to the variance, at least 0.
+        shape: Shape of the input and of the output, `(channels, *spatial)`: an int or one size per
+            axis.
+        mean: Mean of each channel: one number for all channels, or an array with one number per
+            channel.
+        variance: Variance of each channel: one number for all channels, or an array with one number
+            per channel.
+        scale: Factor of the normalised input: one number for all channels, or an array with one
+            number per channel.
+        offset: Number added after scaling: one number for all channels, or an array with one
+            number per channel.
+        epsilon: Number added to the variance, at least 0.
 
     Raises:
-        ShapeError, ArgumentError, KindError: naming the invalid argument.
+        ShapeError: when an array does not have one number per channel.
+        ArgumentError: when `epsilon` is not a number of at least 0, variance + epsilon is not
+            positive, or a number is not finite.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: for symbolic sizes.
 
-    Source: Ioffe & Szegedy 2015, algorithm 2.
+    Source:
+        Ioffe & Szegedy 2015, algorithm 2.
 
     >>> import convalg as ca
     >>> norm = ca.batch_norm((2, 1), [1.0, 2.0], [4.0, 9.0], scale=[2.0, 3.0], epsilon=0)
@@ -117,7 +137,8 @@ def batch_norm(
     wrong = [v for v in low if not (is_expression(v) and v.free_symbols) and not v > 0]
     if wrong:
         raise ArgumentError(
-            f"variance plus epsilon must be positive, but the smallest is {min(wrong)}"
+            f"variance + epsilon must be positive in every channel, but the smallest is "
+            f"{min(wrong)}: pass a larger variance or epsilon"
         )
     centre = _per_channel(mean, "mean", count)
     gain, bias = _per_channel(scale, "scale", count), _per_channel(offset, "offset", count)
@@ -126,7 +147,13 @@ def batch_norm(
 
 @dataclass(frozen=True, eq=False)
 class TrainingBatchNorm(Map):
-    """Batch norm with the statistics of its input batch; see `batch_norm_training`."""
+    """Batch norm with the statistics of its input batch; see `batch_norm_training`.
+
+    Attributes:
+        in_shape: Shape of the batch, `(samples, channels, *spatial)`.
+        scale, offset: Arrays with one number per channel.
+        epsilon: The number added to the variance.
+    """
 
     in_shape: tuple[Any, ...]
     scale: Array
@@ -139,7 +166,7 @@ class TrainingBatchNorm(Map):
 
     @property
     def _total(self) -> Selection:
-        """The sum over the axes that share their statistics: samples and space."""
+        """The operator that sums over the samples and the spatial axes of each channel."""
         axes = tuple(k for k in range(len(self.in_shape)) if k != 1)
         return sum_over(self.in_shape, axes)
 
@@ -149,7 +176,14 @@ class TrainingBatchNorm(Map):
         Floats are summed in float64; exact objects stay exact.
 
         Args:
-            x: one batch, of shape `in_shape`.
+            x: One batch of shape `in_shape`.
+
+        Returns:
+            The means and the variances, two arrays of shape (channels,).
+
+        Raises:
+            ShapeError: when x has another shape.
+            KindError: when x does not hold real numbers.
 
         >>> import convalg as ca
         >>> ca.batch_norm_training((2, 1)).statistics([[1.0], [5.0]])
@@ -166,14 +200,17 @@ class TrainingBatchNorm(Map):
         return mean, ((value - self._spread(mean)) ** 2).sum(axis=axes) * share
 
     def _parts(self, x: Array) -> tuple[Array, Array]:
-        """The normalised batch, and 1 / deviation for every entry."""
+        """Return the normalised batch and 1 / deviation, both in the shape of the batch.
+
+        Raises: ArgumentError when a deviation is 0.
+        """
         x = as_floats(x)
         mean, variance = self.statistics(x)
         flat = np.flatnonzero(variance + self.epsilon == 0)
         if flat.size:
             raise ArgumentError(
-                f"channel {flat[0]} is constant over the batch, and epsilon is {self.epsilon}, so "
-                f"its deviation is 0: pass an epsilon above 0"
+                f"variance + epsilon must be positive, but channel {flat[0]} of x is constant over "
+                f"the batch and epsilon is {self.epsilon}: pass an epsilon above 0"
             )
         inverse = self._spread(1 / _root(variance + _like(x, self.epsilon)))
         with np.errstate(invalid="ignore"):
@@ -188,8 +225,9 @@ class TrainingBatchNorm(Map):
         return np.array(scaled).reshape(x.shape) + self._spread(self.offset)
 
     def at(self, x: object, /) -> Operator:
-        """diag(scale / sigma) (I - M - diag(z) M diag(z)), M the channel mean, z the normalised x.
+        """Return the Jacobian diag(scale / sigma) (I - M - diag(z) M diag(z)) at the batch x.
 
+        M replaces each entry by the mean of its channel, and z is the normalised batch.
         Source: Ioffe & Szegedy 2015, the derivatives in section 3.
         """
         z, inverse = self._parts(one_sample(x, self.in_shape))
@@ -218,21 +256,33 @@ class TrainingBatchNorm(Map):
 def batch_norm_training(
     shape: Shape, *, scale: object = 1, offset: object = 0, epsilon: object = 1e-5
 ) -> TrainingBatchNorm:
-    """Batch norm in training: a map of an entire batch, in which each sample depends on all others.
+    """Return the batch norm of training: each channel normalised by the statistics of the batch.
 
     y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + offset, channel by channel, with the biased
-    variance. Exact inputs give exact results where epsilon, scale and offset are exact (the default
-    epsilon is a float).
+    variance. The input is the entire batch, because each output depends on all its samples. Exact
+    inputs give exact results if all arguments are exact; the default epsilon is a float, while
+    `Fraction(1, 100_000)` is exact.
 
     Args:
-        shape: the shape of the batch, `(samples, channels, *spatial)`.
-        scale, offset: one number, or one per channel.
-        epsilon: a number added to the variance, at least 0.
+        shape: Shape of the batch, `(samples, channels, *spatial)`, one size per axis.
+        scale: Factor of the normalised input: one number for all channels, or an array with one
+            number per channel.
+        offset: Number added after scaling: one number for all channels, or an array with one
+            number per channel.
+        epsilon: Number added to the variance, at least 0.
+
+    Returns:
+        A map from the batch to a batch of the same shape.
 
     Raises:
-        ShapeError, ArgumentError, KindError: naming the invalid argument.
+        ShapeError: when the batch has fewer than two axes, or an array does not have one number
+            per channel.
+        ArgumentError: when `epsilon` is not a number of at least 0, or a number is not finite.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: for symbolic sizes.
 
-    Source: Ioffe & Szegedy 2015, algorithm 1.
+    Source:
+        Ioffe & Szegedy 2015, algorithm 1.
 
     >>> import convalg as ca
     >>> norm = ca.batch_norm_training((2, 1), epsilon=0)
@@ -241,14 +291,22 @@ def batch_norm_training(
     """
     sizes = concrete_shape(shape)
     if len(sizes) < 2:
-        raise ShapeError(f"shape must be (samples, channels, *spatial), not {sizes}")
+        raise ShapeError(
+            f"shape must be (samples, channels, *spatial), with at least two axes, not {sizes}"
+        )
     gain, bias = _per_channel(scale, "scale", sizes[1]), _per_channel(offset, "offset", sizes[1])
     return TrainingBatchNorm(sizes, gain, bias, _epsilon(epsilon))
 
 
 @dataclass(frozen=True, eq=False)
 class LocalResponseNorm(Map):
-    """Each entry divided by a power of a local sum of squares; see `local_response_norm`."""
+    """Each entry divided by a power of a local sum of squares; see `local_response_norm`.
+
+    Attributes:
+        window: The operator that sums over neighbouring channels.
+        size: Number of channels in a window.
+        alpha, beta, k: The constants of the formula.
+    """
 
     window: Selection
     size: int
@@ -265,21 +323,24 @@ class LocalResponseNorm(Map):
         return self.window.in_shape
 
     def _level(self, x: Array) -> Array:
-        """k + alpha / size * (the sum of squares over the neighbouring channels)."""
+        """Return k + alpha / size * (the sum of squares over the window) for each entry.
+
+        Raises: ArgumentError when its power is undefined.
+        """
         # A square may overflow where the result does not.
         wide = _widened(x)
-        level = _like(x, self.k) + self._share(x) * self.window(wide * wide)
+        level: Array = _like(x, self.k) + self._share(x) * self.window(wide * wide)
         numeric = level[_is_number(level)] if level.dtype.kind == "O" else level
         undefined = numeric == 0 if float(self.beta).is_integer() else numeric <= 0
         if self.beta > 0 and undefined.any():
             raise ArgumentError(
-                f"k + alpha / size * squares is {numeric[undefined][0]} at some entry of x, and "
-                f"its power -{self.beta} is undefined: pass a k above 0, not {self.k}"
+                f"k + alpha / size * (sum of squares) must have a power -{self.beta}, but it is "
+                f"{numeric[undefined][0]} at an entry of x: pass a k above 0, not {self.k}"
             )
         return level
 
     def _share(self, x: Array) -> Any:
-        """alpha / size, exact where x and alpha are."""
+        """Return alpha / size, exact if x and alpha are exact."""
         exact = x.dtype.kind == "O" and isinstance(self.alpha, numbers.Rational)
         return self.alpha * Fraction(1, self.size) if exact else float(self.alpha) / self.size
 
@@ -290,7 +351,10 @@ class LocalResponseNorm(Map):
             return _narrowed(x * _power(self._level(x), -self.beta), x)
 
     def at(self, x: object, /) -> Operator:
-        """diag(u^-b) - (2 a b / n) diag(x u^(-b-1)) W diag(x), u the level, W the window sum."""
+        """Return the Jacobian diag(u^-b) - (2 a b / n) diag(x u^(-b-1)) W diag(x) at one sample x.
+
+        u is the divisor before the power, and W sums over the windows of n channels.
+        """
         value = as_floats(one_sample(x, self.in_shape))
         level = self._level(value)
         outer = diagonal(_narrowed(value * _power(level, -self.beta - 1), value))
@@ -312,23 +376,31 @@ def local_response_norm(
     k: float | Fraction = 1.0,
     extra: Literal["before", "after"] = "before",
 ) -> LocalResponseNorm:
-    """Local response normalisation over neighbouring channels: a map.
+    """Return the local response normalisation over windows of neighbouring channels.
 
-    y = x / (k + alpha / size * sum of x^2 over the window)^beta. TensorFlow and the paper omit the
-    division by size. Exact inputs give exact results where alpha, beta and k are integers or
-    fractions; the defaults of alpha and beta are floats.
+    y = x / (k + alpha / size * sum of x^2 over the window)^beta, as in PyTorch and ONNX; the paper
+    and TensorFlow do not divide alpha by the size. Exact inputs give exact results if alpha, beta
+    and k are ints or fractions; the defaults are floats.
 
     Args:
-        shape: the shape of the input, `(channels, *spatial)`.
-        size: the number of channels in a window.
-        alpha, beta, k: the finite numbers of the formula.
-        extra: the side with one more channel when `size` is even: "before" (PyTorch) or "after"
-            (ONNX).
+        shape: Shape of the input and of the output, `(channels, *spatial)`: an int or one size per
+            axis.
+        size: Number of channels in a window, at least 1.
+        alpha: Factor of the mean square, a finite number.
+        beta: Exponent of the divisor, a finite number.
+        k: Constant added to the mean square, a finite number.
+        extra: Side of the centre with one more channel if `size` is even: "before" (PyTorch) or
+            "after" (ONNX).
 
     Raises:
-        ShapeError, ArgumentError, KindError: naming the invalid argument.
+        ArgumentError: when `size` is below 1, a constant is not finite, or `extra` is not an
+            option.
+        KindError: when an argument is of the wrong type.
+        ShapeError: for a shape without axes.
+        SymbolicError: for symbolic sizes.
 
-    Source: Krizhevsky et al. 2012, section 3.3.
+    Source:
+        Krizhevsky et al. 2012, section 3.3.
 
     >>> import convalg as ca
     >>> ca.local_response_norm(2, 1, alpha=1.0, beta=1.0, k=0.0)([2.0, 4.0]).tolist()
@@ -345,18 +417,21 @@ def local_response_norm(
 
 
 def _per_channel(values: object, name: str, channels: int) -> Array:
-    """Return one number per channel, given one number for all or one each."""
+    """Return a read-only array with one number per channel, from one number or such an array.
+
+    Raises: KindError, ArgumentError or ShapeError, which name the argument.
+    """
     numbers_given = as_numbers(values, name)
     check_finite(numbers_given, name)
     if numbers_given.dtype.kind == "c":
         raise KindError(f"{name} must be real, not {numbers_given.dtype}")
     if numbers_given.dtype.kind in "iu":
-        # In int64, differences of small integers do not wrap.
+        # Differences of narrow integers could overflow their type.
         (numbers_given,) = engine.prepared(1, numbers_given)
     if numbers_given.shape not in ((), (channels,)):
         raise ShapeError(
-            f"{name} must be one number or {channels}, one per channel, not an array "
-            f"of shape {numbers_given.shape}"
+            f"{name} must be one number or an array of {channels} numbers, one per channel, not an "
+            f"array of shape {numbers_given.shape}"
         )
     windows.check_places(channels, f"{name} of {channels} channels")
     frozen = np.broadcast_to(numbers_given, (channels,)).copy()
@@ -365,41 +440,43 @@ def _per_channel(values: object, name: str, channels: int) -> Array:
 
 
 def _epsilon(value: Any) -> Any:
+    """Return a number of at least 0, or a symbol. Raises: ArgumentError for anything else."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if value.is_negative if is_expression(value) else not (real and value >= 0):
-        raise ArgumentError(f"epsilon must be a number of at least 0, not {value!r}")
+        raise ArgumentError(f"epsilon must be a real number of at least 0, not {value!r}")
     check_finite(np.array(value), "epsilon")
     return value
 
 
 def _number(value: object, name: str) -> Any:
+    """Return a finite number. Raises: KindError or ArgumentError, which name the argument."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise KindError(f"{name} must be a number, not {value!r}")
+        raise KindError(f"{name} must be a real number, not {value!r} ({type(value).__name__})")
     if not math.isfinite(value):
-        raise ArgumentError(f"{name} must be finite, not {value!r}")
-    # A narrow NumPy integer would wrap.
+        raise ArgumentError(f"{name} must be a finite number, not {value!r}")
+    # Arithmetic with a narrow NumPy integer could overflow.
     return int(value) if isinstance(value, numbers.Integral) else value
 
 
 def _like(x: Array, constant: Any) -> Any:
-    """Return the constant as a float where x is: a fraction would turn floats into objects."""
+    """Return the constant, as a float if x holds floats: fractions would give arrays of objects."""
     symbolic = is_expression(constant) and not constant.is_number
     return constant if symbolic or x.dtype.kind != "f" else float(constant)
 
 
 def _widened(x: Array) -> Array:
-    """Return floats with at least 64 bits, for sums and squares."""
+    """Return floats with at least 64 bits, for sums and squares; other types unchanged."""
     return x.astype(np.result_type(x, np.float64)) if x.dtype.kind == "f" else x
 
 
 def _narrowed(wide: Array, *given: Array) -> Array:
-    """Return a result computed in float64 in the common float type of the given arrays."""
+    """Return a result computed in float64 converted to the common float type of some arrays."""
     dtype = np.result_type(*given)
     return wide.astype(dtype) if wide.dtype.kind == dtype.kind == "f" else wide
 
 
 def _is_number(values: Array) -> Array:
-    """Mark the entries without symbols."""
+    """Return an array of bools that is True for entries without symbols."""
     flags = [not is_expression(v) or v.is_number for v in values.ravel()]
     return np.array(flags, dtype=bool).reshape(values.shape)
 
@@ -409,7 +486,7 @@ def _root(values: Array) -> Array:
 
 
 def _power(values: Array, exponent: Any) -> Array:
-    """Each entry to a power; exact entries stay exact, a rational result being a Fraction."""
+    """Return each entry to a power; exact entries stay exact, and rationals are Fractions."""
     if values.dtype.kind != "O":
         return values ** float(exponent)
     import sympy
@@ -420,4 +497,4 @@ def _power(values: Array, exponent: Any) -> Array:
         result = sympy.sympify(value) ** sympy.Rational(exponent.numerator, exponent.denominator)
         return Fraction(int(result.p), int(result.q)) if result.is_Rational else result
 
-    return np.frompyfunc(power, 1, 1)(values)
+    return entrywise(power, values)

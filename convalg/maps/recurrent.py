@@ -1,4 +1,4 @@
-"""Recurrent layers: one step applied repeatedly, whose Jacobian is block lower triangular."""
+"""Recurrent layers: a cell applied at every step; the Jacobian is block lower triangular."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.arrays import Array, as_kernel, as_numbers, one_sample
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.errors import ArgumentError, ShapeError
 from convalg.limits import check_memory
 from convalg.maps.activations import ElementwiseMap, relu, sigmoid, tanh
@@ -24,20 +24,27 @@ from convalg.operators.tree import Map, Operator, add, compose, kron
 from convalg.size import size_product
 
 _BYTES_PER_ENTRY = 16
-"""An entry and its column index."""
+"""The memory of one stored entry with its column index."""
 _BYTES_PER_FACTOR = 55
-"""The memory of one factor of a power of W while products are formed."""
+"""The memory per step while the factors of `linear_recurrence` are multiplied."""
 
 
 @dataclass(frozen=True, eq=False)
 class RecurrentCell:
     """One step of a recurrent layer, which acts on each hidden unit separately.
 
-    `step(a, b, state)` returns the next state from a = U x + bias, b = W h + bias, both
-    (samples, gates, hidden), and state (samples, states, hidden), whose first row is h.
-    `slopes` returns the derivatives of the next state by a and by b, both
-    (samples, states, gates, hidden), and directly by the state, (samples, states, states, hidden).
-    `products`: the number of multiplications of gates per hidden unit.
+    Attributes:
+        name: The name of the public function, such as "lstm".
+        gates: The number of gates.
+        states: The number of states per hidden unit; the first one is h.
+        products: The number of multiplications of gates and states per hidden unit and step.
+        step: `step(a, b, state)` returns the next state, (samples, states, hidden), from
+            a = U x + bias and b = W h + bias, both (samples, gates, hidden), and the state.
+        slopes: `slopes(a, b, state)` returns the derivatives of the next state: by a and by b,
+            both (samples, states, gates, hidden), and by the state where it is used directly,
+            (samples, states, states, hidden).
+        biases: Names of the biases as parameters.
+        options: Text of further arguments of the call, for `repr`.
     """
 
     name: str
@@ -54,11 +61,14 @@ class RecurrentCell:
 class RecurrentCounts:
     """The costs of a recurrent layer and its weight sharing over time, as exact integers.
 
-    `dense`: entries of the Jacobian, zeros included. `nonzeros`: entries of its block lower
-    triangle. `parameters`: weights and biases, each counted once. `unshared`: their number if each
-    step had weights of its own. `multiplications`: those of one forward pass, step by step;
-    products with an initial hidden state of zero are not counted, those of gates are counted at
-    every step. `sharing`: the number of steps that use each entry of a parameter.
+    Attributes:
+        dense: Entries of the Jacobian, zeros included.
+        nonzeros: Entries of the block lower triangle of the Jacobian.
+        parameters: Weights and biases, each counted once.
+        unshared: Weights and biases of a layer with separate ones at each step.
+        multiplications: Multiplications of one forward pass. Products with an initial hidden state
+            of zero are not counted; products of gates are counted at every step.
+        sharing: Number of steps that use each entry of a parameter, by the parameter's name.
     """
 
     dense: int
@@ -71,7 +81,16 @@ class RecurrentCounts:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recurrent(Map):
-    """A cell applied at every step with the same weights; see `rnn`, `lstm` and `gru`."""
+    """A cell applied at every step with the same weights; see `rnn`, `lstm` and `gru`.
+
+    Attributes:
+        cell: The step.
+        steps: The number of steps.
+        input_weights: U, of shape (gates * H, I).
+        hidden_weights: W, of shape (gates * H, H).
+        input_bias, hidden_bias: The biases, of shape (gates * H,), or None.
+        initial: The states before the first step, or None for zeros.
+    """
 
     cell: RecurrentCell
     steps: int
@@ -98,7 +117,7 @@ class Recurrent(Map):
         return self._run(x)[2][:, 1:, 0]
 
     def _run(self, x: Array) -> tuple[Array, Array, Array]:
-        """Return U x + bias and W h + bias of every step, and the states before and after."""
+        """Return U x + bias and W h + bias at every step, and the states before and after each."""
         gates, hidden = self.cell.gates, self.hidden_weights.shape[1]
         per_gate = (len(x), self.steps, gates, hidden)
         fed = _affine(x, self.input_weights, self.input_bias).reshape(per_gate)
@@ -115,16 +134,16 @@ class Recurrent(Map):
         return fed, np.stack(carried, axis=1), np.stack(states, axis=1)
 
     def _slopes(self, x: object) -> tuple[Array, Array, Array, Array, Array]:
-        """Return one sample, its hidden states before every step, and the cell's slopes there."""
+        """Return x as one sample, h before every step, and the slopes of the cell at every step."""
         sample = one_sample(x, self.in_shape)
         fed, carried, states = (array[0] for array in self._run(sample[None]))
         return sample, states[:-1, 0], *self.cell.slopes(fed, carried, states[:-1])
 
     def at(self, x: object, /) -> Operator:
-        """The Jacobian of all hidden states by all inputs: block lower triangular.
+        """Return the Jacobian of all hidden states by all inputs, which is block lower triangular.
 
-        Rule: (I - N)^-1 D, with D the derivative by the input of the same step and N that by the
-        previous state.
+        Rule: (I - N)^-1 D, with D the derivative of each state by the input of its step and N the
+        derivative by the previous state.
         """
         sample, _, by_input, by_hidden, by_state = self._slopes(x)
         direct = _through(by_input, self.input_weights)
@@ -144,9 +163,9 @@ class Recurrent(Map):
         }
 
     def by(self, name: str, x: object) -> Operator:
-        """The Jacobian of the hidden states by a parameter.
+        """Return the Jacobian of all hidden states by a parameter at one sample x.
 
-        The effect of the parameter at each step is propagated to the later steps and summed.
+        The effects of the parameter at all steps are propagated to the later steps and summed.
         """
         if not isinstance(name, str) or name not in self.parameters:
             return super().by(name, x)
@@ -156,7 +175,7 @@ class Recurrent(Map):
         read = {"input_weights": sample, "hidden_weights": before}.get(name)
         if read is None:
             read = np.ones((self.steps, 1), slopes.dtype)
-        # In the order of the rows: (steps, states, hidden, gates, 1) times the inputs of a gate.
+        # Axes in the order of the rows, (steps, states, hidden, gates, 1), times (..., inputs).
         slopes = slopes[first:].swapaxes(2, 3)[..., None]
         slopes, read = engine.prepared(1, slopes, read[first:, None, None, None])
         entries = slopes * read
@@ -168,7 +187,7 @@ class Recurrent(Map):
         return compose(*self._carried(by_hidden, by_state), local)
 
     def _carried(self, by_hidden: Array, by_state: Array) -> list[Operator]:
-        """The factors of the derivative of the hidden states by the states: (I - N)^-1, then h."""
+        """Return the factors whose product is the selection of h times (I - N)^-1."""
         shape = self._states_shape
         steps, states, hidden = shape
         size = states * hidden
@@ -177,14 +196,14 @@ class Recurrent(Map):
             steps * size**2 * max(powers, self.cell.gates) * _BYTES_PER_ENTRY,
             None,
             what=f"the Jacobian over {steps} steps of {size} states",
-            instead="take fewer steps, or compute f(x) only",
+            instead="use fewer steps, or compute only f(x)",
             fixed=True,
         )
         blocks = _through(by_hidden, self.hidden_weights)
         step = np.zeros((*shape, states, hidden), np.result_type(blocks, by_state))
         step[:, :, :, 0] = blocks
         unit = np.arange(hidden)
-        # Advanced indices separated by slices come first: (hidden, steps, states, states).
+        # NumPy moves the axis of separated index arrays to the front: (hidden, steps, ...).
         step[:, :, unit, :, unit] += by_state.transpose(3, 0, 1, 2)
         chosen = Selection(
             (Axis(steps, steps), Axis(states, 1), Axis(hidden, hidden)), shape, (steps, hidden)
@@ -199,12 +218,12 @@ class Recurrent(Map):
         return [chosen, *factors]
 
     def _uses(self, name: str) -> int:
-        """The number of steps at which a parameter has an effect: W has none on a zero state."""
+        """Return the number of steps at which a parameter has an effect: W has none on zeros."""
         return self.steps - (name == "hidden_weights" and self.initial is None)
 
     @property
     def counts(self) -> RecurrentCounts:
-        """Dense entries, non-zeros, parameters, multiplications and weight sharing over time.
+        """The costs of the layer: entries, parameters, multiplications, and weight sharing.
 
         >>> import convalg as ca
         >>> ca.rnn(3, [[1]], [[2]], activation="linear").counts.sharing
@@ -232,22 +251,27 @@ class Recurrent(Map):
 
 
 def linear_recurrence(steps: int, input_weights: object, hidden_weights: object) -> Operator:
-    """The recurrence h_t = W h_(t-1) + U x_t from h_0 = 0: an RNN that is a linear operator.
+    """Return the linear RNN h_t = W h_(t-1) + U x_t with h_0 = 0, as an operator.
 
-    It is block Toeplitz and block lower triangular: block (t, s) is W^(t-s) U. Its adjoint is
-    back-propagation through time. It maps (steps, I) to (steps, H).
-
-    Rule: (I - N)^-1 = (I + N)(I + N^2)(I + N^4)..., with N^k the shift by k steps, times W^k.
+    Its matrix is block Toeplitz and block lower triangular: block (t, s) is W^(t-s) U for t >= s.
+    Its adjoint is back-propagation through time. The operator is (I - N)^-1 times U at every step,
+    where N^k multiplies by W^k and shifts by k steps, and
+    (I - N)^-1 = (I + N)(I + N^2)(I + N^4)...
 
     Args:
-        steps: the number of steps.
-        input_weights: U, of shape (H, I).
+        steps: Number of steps, at least 1.
+        input_weights: U, of shape (H, I) for H hidden units and I inputs.
         hidden_weights: W, of shape (H, H).
 
+    Returns:
+        An operator from (steps, I) to (steps, H).
+
     Raises:
-        ArgumentError: for fewer than one step.
-        ShapeError: when the shapes of the weights do not agree.
-        TooLargeError: for too many steps.
+        ArgumentError: when `steps` is below 1, or a weight is not finite.
+        ShapeError: when the shapes of the arrays do not agree.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: when `steps` is symbolic.
+        TooLargeError: when there are too many steps.
 
     >>> import convalg as ca
     >>> ca.linear_recurrence(3, [[1]], [[2]]).to_numpy().tolist()
@@ -258,7 +282,7 @@ def linear_recurrence(steps: int, input_weights: object, hidden_weights: object)
         count * _BYTES_PER_FACTOR,
         None,
         what=f"the product of the factors of {count} steps",
-        instead="take fewer steps",
+        instead="use fewer steps",
         fixed=True,
     )
     step, shape = dense(hiddens), (count, hiddens.shape[1])
@@ -278,24 +302,30 @@ def rnn(
     activation: Literal["tanh", "relu", "linear"] = "tanh",
     initial: object = None,
 ) -> Recurrent:
-    """The hidden states of an RNN at all steps: a map, h_t = f(U x_t + W h_(t-1) + b).
+    """Return the recurrent layer h_t = f(U x_t + W h_(t-1) + b), whose output is h at all steps.
 
-    It maps (steps, I) to (steps, H). The Jacobian at x is block lower triangular: step t depends on
-    the inputs up to step t. With activation="linear" and no bias it equals `linear_recurrence`,
-    and `counts` gives its weight sharing over time. Integers and fractions stay exact with "relu"
-    and "linear".
+    The Jacobian at x is block lower triangular: step t depends on the inputs up to step t. With
+    activation="linear", no bias and no initial state, the layer equals `linear_recurrence`.
+    `f.counts` contains its costs and its weight sharing over time. Integers and fractions stay
+    exact with "relu" and "linear".
 
     Args:
-        steps: the number of steps.
-        input_weights: U, of shape (H, I).
+        steps: Number of steps, at least 1.
+        input_weights: U, of shape (H, I) for H hidden units and I inputs.
         hidden_weights: W, of shape (H, H).
-        bias: b, of shape (H,): the sum of PyTorch's two biases.
-        activation: f, one of "tanh", "relu", "linear".
-        initial: h before the first step, of shape (H,); zero by default.
+        bias: b, of shape (H,), or None for no bias. It is the sum of the two biases of PyTorch.
+        activation: The function f: "tanh", "relu" or "linear".
+        initial: h before the first step, of shape (H,), or None for zeros.
+
+    Returns:
+        A map from (steps, I) to (steps, H).
 
     Raises:
-        ArgumentError: for fewer than one step, or another activation.
-        ShapeError: when the shapes of the weights do not agree.
+        ArgumentError: when `steps` is below 1, `activation` is not an option, or a number is not
+            finite.
+        ShapeError: when the shapes of the arrays do not agree.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: when `steps` is symbolic.
 
     >>> import convalg as ca
     >>> layer = ca.rnn(3, [[1]], [[2]], activation="relu")
@@ -318,25 +348,30 @@ def lstm(
     *,
     initial: object = None,
 ) -> Recurrent:
-    """The hidden states of an LSTM at all steps: a map. Integers give floats.
+    """Return the long short-term memory layer, whose output is the hidden state h at all steps.
 
-    It maps (steps, I) to (steps, H).
-
-    Rule: c_t = f c_(t-1) + i g, h_t = o tanh(c_t), with i, f, o = sigmoid, g = tanh of
-    U x_t + W h_(t-1) + b.
+    c_t = f c_(t-1) + i g and h_t = o tanh(c_t). The gates are computed from the four parts of
+    U x_t + W h_(t-1) + b: i, f and o by the sigmoid, g by tanh. Integers are converted to floats.
 
     Args:
-        steps: the number of steps.
-        input_weights: U, of shape (4 H, I), the gates in the order i, f, g, o.
-        hidden_weights: W, of shape (4 H, H).
-        bias: b, of shape (4 H,): the sum of PyTorch's two biases.
-        initial: h and c before the first step, of shape (2, H); zero by default.
+        steps: Number of steps, at least 1.
+        input_weights: U, of shape (4 H, I) for H hidden units and I inputs; the rows of the gates
+            are in the order i, f, g, o.
+        hidden_weights: W, of shape (4 H, H), in the same order.
+        bias: b, of shape (4 H,), or None for no bias. It is the sum of the two biases of PyTorch.
+        initial: h and c before the first step, of shape (2, H), or None for zeros.
+
+    Returns:
+        A map from (steps, I) to (steps, H).
 
     Raises:
-        ArgumentError: for fewer than one step.
-        ShapeError: when the shapes of the weights do not agree.
+        ArgumentError: when `steps` is below 1, or a weight is not finite.
+        ShapeError: when the shapes of the arrays do not agree.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: when `steps` is symbolic.
 
-    Source: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+    Source:
+        Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
 
     >>> import convalg as ca
     >>> zeros = [[0], [0], [0], [0]]
@@ -355,26 +390,32 @@ def gru(
     *,
     initial: object = None,
 ) -> Recurrent:
-    """The hidden states of a GRU at all steps: a map. Integers give floats.
+    """Return the gated recurrent unit layer, whose output is the hidden state h at all steps.
 
-    It maps (steps, I) to (steps, H).
-
-    Rule: with a = U x_t + input_bias and b = W h_(t-1) + hidden_bias, r, z = sigmoid(a + b),
-    n = tanh(a + r b), h_t = (1 - z) n + z h_(t-1). The reset gate is applied after W, as in
-    PyTorch.
+    With a = U x_t + input_bias and b = W h_(t-1) + hidden_bias, each split into the parts of the
+    gates: r and z are sigmoid(a + b), n = tanh(a + r b), and h_t = (1 - z) n + z h_(t-1). The reset
+    gate r is applied after W, as in PyTorch. Integers are converted to floats.
 
     Args:
-        steps: the number of steps.
-        input_weights: U, of shape (3 H, I), the gates in the order r, z, n.
-        hidden_weights: W, of shape (3 H, H).
-        input_bias, hidden_bias: the biases, of shape (3 H,).
-        initial: h before the first step, of shape (H,); zero by default.
+        steps: Number of steps, at least 1.
+        input_weights: U, of shape (3 H, I) for H hidden units and I inputs; the rows of the gates
+            are in the order r, z, n.
+        hidden_weights: W, of shape (3 H, H), in the same order.
+        input_bias: Bias added to U x_t, of shape (3 H,), or None for no bias.
+        hidden_bias: Bias added to W h_(t-1), of shape (3 H,), or None for no bias.
+        initial: h before the first step, of shape (H,), or None for zeros.
+
+    Returns:
+        A map from (steps, I) to (steps, H).
 
     Raises:
-        ArgumentError: for fewer than one step.
-        ShapeError: when the shapes of the weights do not agree.
+        ArgumentError: when `steps` is below 1, or a weight is not finite.
+        ShapeError: when the shapes of the arrays do not agree.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: when `steps` is symbolic.
 
-    Source: Cho et al. 2014, in the form of cuDNN.
+    Source:
+        Cho et al. 2014, in the form of cuDNN.
 
     >>> import convalg as ca
     >>> ca.gru(1, [[0], [0], [0]], [[0], [0], [0]], initial=[6])([[1]]).tolist()
@@ -408,10 +449,10 @@ def _recurrent(
 def _checked(
     name: str, gates: int, steps: object, input_weights: object, hidden_weights: object
 ) -> tuple[int, Array, Array]:
-    """Return the number of steps and the weights. Raises: ShapeError where they do not agree."""
+    """Return the checked steps and weights. Raises: ShapeError when the shapes do not agree."""
     (count, *more) = concrete_shape(steps, "steps")
     if more:
-        raise ShapeError(f"steps must be one number, not {steps!r}")
+        raise ShapeError(f"steps must be one integer, not {steps!r}")
     inputs = as_numbers(input_weights, "input_weights")
     hiddens = as_numbers(hidden_weights, "hidden_weights")
     if inputs.ndim != 2 or not inputs.size:
@@ -422,8 +463,8 @@ def _checked(
     hidden, left = divmod(len(inputs), gates)
     if left:
         raise ShapeError(
-            f"input_weights has {len(inputs)} rows, which is not a multiple of the {gates} gates "
-            f"of {name}"
+            f"input_weights of {name} must have a multiple of {gates} rows, one block per gate, "
+            f"not {len(inputs)}"
         )
     if hiddens.shape != (len(inputs), hidden):
         raise ShapeError(
@@ -440,10 +481,12 @@ def _of_shape(values: object, name: str, shape: tuple[int, ...]) -> Array:
     return as_kernel(array, name)
 
 
-def _rows(values: Array, columns: Array, in_shape: Any, out_shape: Any) -> Operator:
-    """Return the sparse matrix with the given last rows; the rows before them are empty.
+def _rows(
+    values: Array, columns: Array, in_shape: tuple[Size, ...], out_shape: tuple[Size, ...]
+) -> Operator:
+    """Return the sparse matrix whose last rows are given and whose other rows are empty.
 
-    Shapes: values and columns (rows, entries of a row), the columns ascending in each row.
+    Shapes: values and columns (rows, entries of a row), with ascending columns in each row.
     """
     count, width = values.shape
     empty = size_product(out_shape) - count
@@ -464,14 +507,15 @@ def _matmul(left: Array, right: Array) -> Array:
 
 
 def _through(slopes: Array, weights: Array) -> Array:
-    """The derivative of the next state by the input of the weights.
+    """Return the derivative of the next state by the vector that the weights multiply.
 
     Shapes: result (steps, states, hidden, columns).
     """
     *_, gates, hidden = slopes.shape
     per_gate = weights.reshape(gates, hidden, -1)
     slopes, per_gate = engine.prepared(gates, slopes, per_gate)
-    return (slopes[..., None] * per_gate).sum(axis=2)
+    total: Array = (slopes[..., None] * per_gate).sum(axis=2)
+    return total
 
 
 _SIGMOID, _TANH = sigmoid(1), tanh(1)
@@ -483,7 +527,7 @@ _ACTIVATIONS = {
 
 
 def _simple(activation: ElementwiseMap) -> RecurrentCell:
-    """The cell h = f(a + b)."""
+    """Return the cell h = f(a + b) with the activation f."""
     step, slopes = partial(_simple_step, activation), partial(_simple_slopes, activation)
     name = activation.label.partition("(")[0]
     options = "" if activation is _TANH else f", activation={name!r}"
@@ -534,7 +578,8 @@ def _gru_gates(a: Array, b: Array) -> tuple[Array, Array, Array]:
 
 def _gru_step(a: Array, b: Array, state: Array) -> Array:
     _, z, n = _gru_gates(a, b)
-    return ((1 - z) * _TANH.function(n) + z * state[:, 0])[:, None]
+    h: Array = (1 - z) * _TANH.function(n) + z * state[:, 0]
+    return h[:, None]
 
 
 def _gru_slopes(a: Array, b: Array, state: Array) -> tuple[Array, Array, Array]:

@@ -27,24 +27,37 @@ def correlation(
 ) -> Convolution:
     """Return the cross-correlation with a kernel, which deep learning calls a convolution.
 
-    Rule: y[o, i] = sum over c, t of w[o, c, t] x[c, s i + d t - p], per axis.
+    y[o, i] = sum over c and t of w[o, c, t] x[c, s i + d t - p], with the stride s, the dilation d
+    and the padding p in front of the input; the indices i and t have one component per axis.
 
     Args:
-        shape: Spatial shape of the input, without channels: an int or one size per axis, in
-            samples. Sizes may be symbols of `ca.sizes`.
-        kernel: `(*taps)` for a layer without channels, or `(C_out, C_in // groups, *taps)` for one
-            from `(C_in, *shape)` to `(C_out, *out)`.
-        stride: An int or one per axis, at least 1.
-        padding: An int, one per axis, (before, after) pairs, "valid", "same" (an odd sample is
-            added after), "same_lower" (before), "full" or "causal" (d (k - 1) samples before and
-            none after).
-        dilation: An int or one per axis, at least 1.
-        groups: Number of groups of channels.
-        boundary: What the padding reads: "zeros", "circular", "reflect", "symmetric" or "edge".
+        shape: Spatial shape of the input in samples, without channels: an int for one axis, or a
+            sequence of one size per axis. Sizes may be symbols of `ca.sizes`.
+        kernel: The weights. A kernel of shape `(*taps)` maps `(*shape)` to `(*out)`; a kernel of
+            shape `(C_out, C_in // groups, *taps)` maps `(C_in, *shape)` to `(C_out, *out)`.
+        stride: Distance between neighbouring windows in samples: an int or one per axis, at
+            least 1.
+        padding: Samples added around the input: an int for all sides, one int per axis, or one
+            pair (before, after) per axis; negative amounts are not allowed. "valid" adds none,
+            "full" d (k - 1) on each side, and "causal" d (k - 1) in front of the input. "same"
+            gives ceil(n / s) outputs; the odd sample is added after the input, and with
+            "same_lower" in front of it.
+        dilation: Distance between neighbouring taps in samples: an int or one per axis, at
+            least 1.
+        groups: Number of groups of channels; output channels read only the input channels of
+            their own group.
+        boundary: Values of the padding: "zeros", "circular" (the input repeated), "reflect"
+            (mirrored without its border sample), "symmetric" (mirrored with it), or "edge" (the
+            border sample repeated).
+
+    Returns:
+        An operator from `in_shape` to `out_shape`, with
+        out = floor((n + p_before + p_after - d (k - 1) - 1) / s) + 1 samples on each axis.
 
     Raises:
-        ShapeError: when the kernel does not fit the shape.
-        ArgumentError: when a value is not allowed; the message names the argument.
+        ShapeError: when the kernel has the wrong number of axes, is empty, or is larger than the
+            padded input.
+        ArgumentError: when a value is out of range or not an option.
         KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca
@@ -64,11 +77,28 @@ def convolution(
     groups: int = 1,
     boundary: Boundary = "zeros",
 ) -> Convolution:
-    """Return the convolution with a kernel: the correlation with the kernel flipped on its taps.
+    """Return the convolution with a kernel: the correlation with the flipped kernel.
 
-    The arguments, shapes and errors are those of `correlation`; `A.kernel` is the given kernel.
+    y[o, i] = sum over c and t of w[o, c, t] x[c, s i + d (k - 1 - t) - p]: the taps are reversed
+    along each axis, and the channels keep their order. `A.kernel` is the kernel before the flip.
 
-    Rule: y[o, i] = sum over c, t of w[o, c, t] x[c, s i + d (k - 1 - t) - p], per axis.
+    Args:
+        shape: Spatial shape of the input in samples, as for `correlation`.
+        kernel: The weights, of shape `(*taps)` or `(C_out, C_in // groups, *taps)`.
+        stride: Distance between neighbouring windows in samples: an int or one per axis.
+        padding: Samples added around the input, or a named amount, as for `correlation`.
+        dilation: Distance between neighbouring taps in samples: an int or one per axis.
+        groups: Number of groups of channels.
+        boundary: Values of the padding, as for `correlation`.
+
+    Returns:
+        An operator with the shapes of the `correlation` with the same arguments.
+
+    Raises:
+        ShapeError: when the kernel has the wrong number of axes, is empty, or is larger than the
+            padded input.
+        ArgumentError: when a value is out of range or not an option.
+        KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca
     >>> ca.convolution(3, [1, 2], padding="full")([1, 10, 100]).tolist()
@@ -112,27 +142,39 @@ def transposed_correlation(
     dilation: object = 1,
     groups: int = 1,
 ) -> Operator:
-    """Return the adjoint of a correlation, for a given input size: PyTorch's `conv_transpose`.
+    """Return the transposed convolution of deep learning: the adjoint of a correlation.
 
-    The output has s (i - 1) + d (k - 1) + 1 - p_before - p_after + output_padding samples on each
-    axis; with padding "same" or "same_lower" it has s i (TensorFlow, ONNX).
+    It equals PyTorch's `conv_transpose`. The correlation of which it is the adjoint maps the
+    output of this layer to its input.
 
     Args:
-        shape: Spatial shape of the input, without channels.
-        kernel: `(*taps)`, or `(C_in, C_out // groups, *taps)`.
-        stride: An int or one per axis, at least 1.
-        padding: As for `correlation`, without "causal"; it crops the output.
-        output_padding: Samples added at the end of the output on each axis, smaller than the
-            stride or the dilation; they read no further input.
-        dilation: An int or one per axis, at least 1.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        kernel: The weights, of shape `(*taps)` or `(C_in, C_out // groups, *taps)`.
+        stride: Distance in the output between the windows of neighbouring inputs, in samples: an
+            int or one per axis, at least 1.
+        padding: Samples cropped from the sides of the output, in the forms of `correlation`
+            without "causal". With "same" or "same_lower" the output has s i samples on each axis,
+            as in TensorFlow and ONNX.
+        output_padding: Samples added at the end of the output: an int or one per axis, smaller
+            than the stride or the dilation of the axis. They enlarge the output, not the input.
+        dilation: Distance between neighbouring taps in samples: an int or one per axis, at
+            least 1.
         groups: Number of groups of channels.
 
+    Returns:
+        An operator from `(C_in, *shape)` to `(C_out, *out)`, or from `(*shape)` to `(*out)` for a
+        kernel without channels, with
+        out = s (i - 1) + d (k - 1) + 1 - p_before - p_after + output_padding samples on each axis.
+
     Raises:
-        ShapeError: when the kernel does not fit the shape.
-        ArgumentError: when a value is not allowed; the message names the argument.
+        ShapeError: when the kernel has the wrong number of axes or is empty.
+        ArgumentError: when a value is out of range or not an option, or the padding crops the
+            entire output.
         KindError: when an argument is of the wrong type.
 
-    Source: Dumoulin & Visin, relationships 8 to 14.
+    Source:
+        Dumoulin & Visin, relationships 8 to 14.
 
     >>> import convalg as ca
     >>> ca.transposed_correlation(2, [1, 2, 3], stride=2)([1, 10]).tolist()

@@ -1,4 +1,4 @@
-"""Families: operators with symbolic sizes, their domains and their members."""
+"""Families, which are operators with symbolic sizes: their conditions, and members at numbers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from convalg.arrays import as_kernel
+from convalg.arrays import Array, as_kernel
 from convalg.errors import ArgumentError
 from convalg.kernels import SymbolicKernel
 from convalg.operators.leaves import Convolution, Diagonal, Matrix, Patches, Selection
 from convalg.operators.tree import Operator, Scaled, leaves, scale, symbols_of
-from convalg.size import Condition, as_integer, check_conditions, is_symbolic, substituted
+from convalg.size import Condition, Numbers, as_integer, check_conditions, is_symbolic, substituted
 
 
 def conditions_of(operator: Operator) -> tuple[Condition, ...]:
-    """Return all conditions for an operator with symbolic sizes to exist, each once."""
+    """Return the conditions on the symbols under which an operator exists, without duplicates."""
     conditions: dict[Any, Condition] = {}
     for leaf in leaves(operator):
         geometry = getattr(leaf, "geometry", None)
@@ -26,30 +26,31 @@ def conditions_of(operator: Operator) -> tuple[Condition, ...]:
     return tuple(conditions.values())
 
 
-def at_sizes(operator: Operator, numbers: dict[str, Any]) -> Operator:
+def at_sizes(operator: Operator, numbers: Mapping[str, object]) -> Operator:
     """Return a family with symbols replaced by numbers; see `Operator.at`."""
     symbols = {symbol.name: symbol for symbol in symbols_of(operator)}
     chosen = {}
     for name, value in numbers.items():
         if name not in symbols:
             raise ArgumentError(
-                f"{name}={value} is not a symbol of this operator, which has "
-                f"{', '.join(symbols) or 'none'}"
+                f"A.at({name}={value}) needs a symbol of the operator, but {name} is not one of "
+                f"them: it has {', '.join(symbols) or 'none'}"
             )
         chosen[symbols[name]] = as_integer(value, name, least=0)
     return replaced(operator, chosen)
 
 
-def replaced(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
-    """Return the operator with numbers for some symbols, in sizes, factors and weights.
+def replaced(operator: Operator, numbers: Numbers) -> Operator:
+    """Return the operator with some symbols replaced by numbers, in sizes, factors and weights.
 
-    Raises: ArgumentError with the constructor's message where it does not exist at these sizes.
+    Raises: ArgumentError with the message of the constructor when the operator does not exist at
+    these sizes.
     """
     check_conditions(conditions_of(operator), numbers)
     return _at(operator, numbers)
 
 
-def _at(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
+def _at(operator: Operator, numbers: Numbers) -> Operator:
     match operator:
         case Convolution(geometry=geometry, weights=weights):
             return Convolution(geometry.at(numbers), _weights_at(weights, numbers))
@@ -62,21 +63,26 @@ def _at(operator: Operator, numbers: Mapping[Any, int]) -> Operator:
         case Scaled(factor=factor, operator=inner):
             return scale(substituted(factor, numbers), _at(inner, numbers))
         case Diagonal(values=values):
-            return Diagonal(_weights_at(values, numbers))
+            return Diagonal(_array_at(values, numbers))
         case Matrix(values=values, in_shape=before, out_shape=after):
-            return Matrix(_weights_at(values, numbers), before, after)
+            return Matrix(_array_at(values, numbers), before, after)
     if not operator.children:
         return operator
     return operator.rebuild(tuple(_at(child, numbers) for child in operator.children))
 
 
-def _weights_at(weights: Any, numbers: Mapping[Any, int]) -> Any:
-    """Return weights with numbers for the symbols of sizes that they contain.
-
-    Raises: ArgumentError where a weight is undefined, such as 1 / (K - 1) at K = 1.
-    """
+def _weights_at(weights: Array | SymbolicKernel, numbers: Numbers) -> Array | SymbolicKernel:
+    """Return the weights of a family with the symbols of sizes replaced by numbers."""
     if isinstance(weights, SymbolicKernel):
         return weights.at(numbers)
+    return _array_at(weights, numbers)
+
+
+def _array_at(weights: Array, numbers: Numbers) -> Array:
+    """Return an array with the symbols of sizes in its entries replaced by numbers.
+
+    Raises: ArgumentError when an entry is undefined, such as 1 / (K - 1) at K = 1.
+    """
     if weights.dtype.kind != "O" or not any(
         is_symbolic(value) and not value.free_symbols.isdisjoint(numbers)
         for value in weights.ravel()

@@ -1,4 +1,4 @@
-"""Derivatives with respect to the kernel: B(x) and dL/dw; replacing a kernel."""
+"""Derivatives by the kernel, B(x) and dL/dw, and the replacement of a kernel."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from convalg.operators.tree import (
 
 
 def only_convolution(operator: Operator) -> Convolution:
-    """Return the only layer with a kernel in a tree.
+    """Return the only convolution of a tree.
 
-    Raises: KindError when there is none, or more than one.
+    Raises: KindError when the tree has none or several, or is not an operator.
     """
     a_kind(operator, Operator, "only an operator has a kernel")
     layers = convolutions(operator)
     if len(layers) != 1:
         raise KindError(
-            f"there is no single kernel: {operator!r} contains {len(layers)} convolutions; use one "
-            f"of them, or try simplify()"
+            f"the operator must contain exactly one kernel, but {operator!r} contains "
+            f"{len(layers)}: use one of its parts, or merge them with simplify()"
         )
     return layers[0]
 
@@ -61,9 +61,9 @@ def parameters(operator: Operator) -> dict[str, np.ndarray]:
 
 
 def by(operator: Operator, name: str, x: object) -> Operator:
-    """Return the operator from a parameter to the output at x; see `Operator.by`.
+    """Return the operator that maps a parameter to the output at x; see `Operator.by`.
 
-    Raises: ArgumentError for a name that is not among the parameters.
+    Raises: ArgumentError when no parameter has this name.
     """
     layers = _layers(operator)
     if not isinstance(name, str) or name not in layers:
@@ -84,7 +84,8 @@ def by_kernel(operator: Operator, x: object) -> Operator:
 def kernel_gradient(operator: Operator, x: object, g: object) -> np.ndarray:
     """Return dL/dw, summed over the batch; see `Operator.kernel_gradient`.
 
-    Rule: <g, L A R x> = <L^T g, A (R x)>, so the factors around the layer move to x and g.
+    Rule: <g, L A R x> = <L^T g, A (R x)>: for the layer A alone, the input is R x and the gradient
+    of its output is L^T g.
     """
     layer = only_convolution(operator)
     if is_foreign(x) or is_foreign(g):
@@ -97,14 +98,14 @@ def kernel_gradient(operator: Operator, x: object, g: object) -> np.ndarray:
     upstream, other = batch_of(g, operator.out_shape, "g")
     if batch != other:
         raise ShapeError(
-            f"x and g must have the same batch, but x has {batch or 'none'} and g has "
+            f"x and g must have the same batch axes, but x has {batch or 'none'} and g has "
             f"{other or 'none'}"
         )
     return _gradient(operator, inputs, upstream).reshape(layer.geometry.kernel_shape)
 
 
 def convolutions(operator: Operator) -> list[Convolution]:
-    """Return the layers with a kernel in a tree, from left to right."""
+    """Return the convolutions of a tree, from left to right."""
     if isinstance(operator, Convolution):
         return [operator]
     return [layer for child in operator.children for layer in convolutions(child)]
@@ -119,17 +120,21 @@ def _replace(operator: Operator, layer: Convolution) -> Operator:
 
 
 def _sample(operator: Operator, x: object) -> Any:
-    """Return one input, as an array or as the kernel of a family."""
+    """Return one sample as an array, or unchanged when it is symbolic. Raises: ShapeError."""
     values = x if isinstance(x, SymbolicKernel) else as_kernel(x, "x")
     if values.shape != operator.in_shape:
         raise ShapeError(
-            f"by_kernel takes one sample of shape {operator.in_shape}, not {values.shape}"
+            f"x must be one sample of shape {operator.in_shape}, without a batch, not an array of "
+            f"shape {values.shape}"
         )
     return values
 
 
 def _layers(operator: Operator) -> dict[str, Convolution | Matrix]:
-    """Return the leaves with parameters by the parameter's name, for names with one leaf only."""
+    """Return the only convolution as "kernel" and the only matrix as "weights".
+
+    A kind of leaf that occurs several times is left out.
+    """
     nodes = leaves(operator)
     kinds: dict[str, list[Any]] = {
         "kernel": [leaf for leaf in nodes if isinstance(leaf, Convolution)],
@@ -143,7 +148,7 @@ def _values(leaf: Convolution | Matrix) -> np.ndarray:
 
 
 def _by(operator: Operator, layer: Convolution | Matrix, x: Any) -> Operator:
-    """Return the operator from the weights of one leaf to the output."""
+    """Return the operator that maps the weights of one leaf to the output."""
     match operator:
         case Convolution(geometry=geometry):
             return Patches(geometry, x)
@@ -189,11 +194,12 @@ def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
     raise _no_rule(operator)
 
 
-def _products(layer: Convolution, x: Any, g: Any) -> Any:
+def _products(layer: Convolution, x: np.ndarray, g: np.ndarray) -> np.ndarray:
     if is_foreign(x):
         from convalg.devices.apply import kernel_gradient
 
-        return kernel_gradient(layer, x, g)
+        gradient: np.ndarray = kernel_gradient(layer, x, g)
+        return gradient
     return engine.kernel_gradient(layer.geometry, x, g)
 
 
@@ -203,6 +209,6 @@ def _index_of_layer(factors: tuple[Operator, ...]) -> int:
 
 def _no_rule(operator: Sum | Kron | Operator) -> KindError:
     return KindError(
-        f"there is no kernel derivative through a {type(operator).__name__}: simplify() it to one "
-        f"convolution, or differentiate its parts"
+        f"the derivative by a kernel inside a {type(operator).__name__} is not available: merge it "
+        f"to one convolution with simplify(), or differentiate its parts"
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.arrays import Array, as_kernel
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.errors import ShapeError
 from convalg.geometry import Geometry
 from convalg.limits import check_memory
@@ -102,8 +102,8 @@ class Selection(Operator):
     """
 
     axes: tuple[Axis, ...]
-    in_shape: tuple[Any, ...]
-    out_shape: tuple[Any, ...]
+    in_shape: tuple[Size, ...]
+    out_shape: tuple[Size, ...]
     conditions: tuple[Condition, ...] = ()
 
     @cached_property
@@ -178,7 +178,7 @@ class Matrix(Operator):
     """A dense matrix of shape (outputs, inputs)."""
 
     values: Array
-    in_shape: tuple[Any, ...]
+    in_shape: tuple[Size, ...]
     out_shape: tuple[Any, ...]
 
     @cached_property
@@ -204,8 +204,8 @@ class SparseMatrix(Operator):
     indptr: Array
     indices: Array
     values: Array
-    in_shape: tuple[Any, ...]
-    out_shape: tuple[Any, ...]
+    in_shape: tuple[Size, ...]
+    out_shape: tuple[Size, ...]
     text: str = ""
 
     @cached_property
@@ -266,15 +266,15 @@ def _wide(kind: np.dtype) -> np.dtype | None:
 def _check_rows(rows: int, columns: int) -> None:
     """Raise TooLargeError for a matrix with too many rows for its `indptr`."""
     what = f"the sparse {rows} x {columns} matrix"
-    check_memory(24 * rows, None, what=what, instead="take smaller sizes", fixed=True)
+    check_memory(24 * rows, None, what=what, instead="use smaller sizes", fixed=True)
 
 
 def sparse_matrix(
     rows: Array,
     columns: Array,
     values: object,
-    in_shape: tuple[Any, ...],
-    out_shape: tuple[Any, ...],
+    in_shape: tuple[Size, ...],
+    out_shape: tuple[Size, ...],
     text: str = "",
 ) -> SparseMatrix:
     """Return the matrix with these entries, in any order, without duplicates.
@@ -294,7 +294,7 @@ def sparse_matrix(
 
 
 def gathering(
-    table: Array, in_shape: tuple[Any, ...], out_shape: tuple[Any, ...], text: str = ""
+    table: Array, in_shape: tuple[Size, ...], out_shape: tuple[Size, ...], text: str = ""
 ) -> SparseMatrix:
     """Return the matrix whose row r reads the flat input `table[r]`, or nothing where it is -1."""
     flat = np.asarray(table).ravel()
@@ -340,7 +340,7 @@ def single_layer(operator: Operator) -> tuple[Convolution, bool] | None:
     return None
 
 
-def checked_kernel(kernel: object, shape: tuple[Any, ...]) -> Array:
+def checked_kernel(kernel: object, shape: tuple[Size, ...]) -> Array:
     """Return a kernel of a given shape. Raises: ShapeError when it has another shape."""
     weights = as_kernel(kernel)
     if weights.shape != shape:

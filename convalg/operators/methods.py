@@ -1,12 +1,13 @@
 """The methods of `Map` and `Operator` that need modules built on top of these classes.
 
-They are attached to the classes here, so that the tree of operators imports no face. Each method
-imports its face when it is called, so that SymPy, SciPy and isl are loaded on first use.
+They are attached to the classes here, so that the tree of operators does not import these modules.
+Each method imports its module when it is called, so that SymPy, SciPy and isl are loaded on first
+use.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
@@ -23,21 +24,21 @@ if TYPE_CHECKING:
     from convalg.faces.counts import Counts
 
 
-def compose_maps(self: Map, other: Any) -> Map:
+def compose_maps(self: Map, other: Map) -> Map:
     """Return the composition: first `other`, then this map."""
     from convalg.maps.chains import chain
 
     return chain(self, other)
 
 
-def add_maps(self: Map, other: Any) -> Map:
+def add_maps(self: Map, other: Map) -> Map:
     """Return the sum of two maps of the same input."""
     from convalg.maps.chains import add
 
     return add(self, other)
 
 
-def scale_map(self: Map, factor: Any) -> Map:
+def scale_map(self: Map, factor: object) -> Map:
     """Return a number times a map."""
     from convalg.maps.chains import scaled
 
@@ -50,21 +51,22 @@ def call(self: Operator, x: object, *, engine: str = "auto") -> Array:
     Integers of any type are summed exactly: in int64, or as Python integers in arrays of objects.
 
     Args:
-        x: Input of shape `(*batch, *in_shape)`. A floating-point tensor of PyTorch gives a tensor,
-            an array of CuPy, JAX or another library with the array API gives an array of that
-            library, on its device and in its graph or trace.
-        engine: How the layers inside are applied to NumPy's numbers, one of
+        x: Input of shape `(*batch, *in_shape)`: an array-like of numbers, or an array of PyTorch,
+            CuPy, JAX or another library with the array API.
+        engine: The algorithm that applies the layers to NumPy arrays, one of
             `convalg.engine.ENGINES`; "auto" chooses the one with the least estimated time.
 
     Returns:
-        The output of shape `(*batch, *out_shape)`. The batch may be innermost in its memory, as in
-        that of x.
+        The output, of shape `(*batch, *out_shape)`. For an array of another library it is an array
+        of that library, on the same device and in the same graph or trace. The batch axis may be
+        the innermost one in memory.
 
     Raises:
         ShapeError: when the shape of x does not end in `in_shape`.
         KindError: when x does not hold numbers.
         ArgumentError: when the engine does not exist or cannot apply the layer.
         ExactnessError: when integers could exceed 64 bits; pass x.astype(object).
+        SymbolicError: when the operator has symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.correlation(4, [1, 2])([1, 0, 0, 3])
@@ -75,35 +77,37 @@ def call(self: Operator, x: object, *, engine: str = "auto") -> Array:
         if is_foreign(x):
             from convalg.devices.apply import apply
 
-            return apply(self, x)
+            y: Array = apply(self, x)
+            return y
         return Map.__call__(self, x)
 
 
 def to_text(self: Operator) -> str:
-    """Return the operator as one line of text: the calls that create it."""
+    """Return the Python expression that creates the operator, as one line of text."""
     from convalg.faces.text import one_line
 
     return one_line(self)
 
 
 def to_latex(self: Operator) -> str:
-    """Return LaTeX for notebooks."""
+    """Return the operator as LaTeX, which notebooks show."""
     from convalg.faces.latex import notebook
 
     return notebook(self)
 
 
 def at_sizes(self: Operator, numbers: dict[str, int]) -> Operator:
-    """Return the family with symbols replaced by numbers, by name; see `Operator.at`."""
+    """Return a family with symbols replaced by numbers, which are given by name."""
     from convalg.operators.families import at_sizes
 
     return at_sizes(self, numbers)
 
 
 def parameters(self: Operator) -> dict[str, Array]:
-    """The trainable arrays by name: "kernel", or "weights" of a dense layer.
+    """The trainable arrays by name: "kernel" for a kernel, "weights" for a dense layer.
 
-    Kernels (or weights) of an operator that has several are not listed: chain maps instead.
+    If an operator contains several kernels, or several dense layers, they are not listed; a chain
+    of maps lists the parameters of all its layers.
 
     >>> import convalg as ca
     >>> (ca.downsample(3, 2) @ ca.correlation(4, [1, 2])).parameters
@@ -115,12 +119,20 @@ def parameters(self: Operator) -> dict[str, Array]:
 
 
 def by(self: Operator, name: str, x: object) -> Operator:
-    """Return the operator from a parameter to the output at x.
+    """Return the operator that maps a parameter to the output at one sample x.
 
-    `by("kernel", x)` is `by_kernel(x)`.
+    `A.by("kernel", x)` equals `A.by_kernel(x)`.
+
+    Args:
+        name: One of the names in `parameters`.
+        x: One sample of shape `in_shape`.
+
+    Returns:
+        An operator from the shape of the parameter to `out_shape`.
 
     Raises:
-        ArgumentError: for a name that is not among the `parameters`.
+        ArgumentError: when no parameter has this name.
+        ShapeError: when x has another shape or batch axes.
 
     >>> import convalg as ca
     >>> ca.dense([[1, 2], [3, 4]]).by("weights", [5, 6]).to_numpy().tolist()
@@ -132,10 +144,10 @@ def by(self: Operator, name: str, x: object) -> Operator:
 
 
 def kernel(self: Operator) -> Array:
-    """The kernel as it was given.
+    """The kernel that was passed to the constructor; of a convolution, before the flip.
 
     Raises:
-        KindError: unless there is exactly one.
+        KindError: when the operator does not have exactly one kernel.
 
     >>> import convalg as ca
     >>> (ca.downsample(3, 2) @ ca.convolution(4, ca.kernel(2))).kernel
@@ -143,20 +155,24 @@ def kernel(self: Operator) -> Array:
     """
     from convalg.operators.gradients import only_convolution
 
-    return only_convolution(self).weights
+    weights: Array = only_convolution(self).weights
+    return weights
 
 
 def refill(self: Operator, kernel: object) -> Operator:
-    """Return the same operator with another kernel and the same pattern.
+    """Return the same operator with another kernel.
 
-    `A.refill(w).to_scipy(out=M)` overwrites the values of M.
+    The pattern of the matrix stays the same: `A.refill(w).to_scipy(out=M)` overwrites the values
+    of the matrix M of A.
 
     Args:
         kernel: The new kernel, in the shape of `A.kernel`.
 
     Raises:
-        ShapeError: when it has another shape.
-        KindError: unless the operator has exactly one kernel.
+        ShapeError: when the kernel has another shape.
+        KindError: when the operator does not have exactly one kernel, or the weights are not real
+            numbers.
+        SymbolicError: when the operator has symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.correlation(4, ca.kernel(2)).refill([1, 5])
@@ -169,7 +185,7 @@ def refill(self: Operator, kernel: object) -> Operator:
 
 
 def by_kernel(self: Operator, x: object) -> Operator:
-    """Return B(x), the operator from the kernel to the output: `A.by_kernel(x)(w) == A(x)`.
+    """Return B(x), the operator that maps the kernel to the output: `A.by_kernel(x)(w) == A(x)`.
 
     Args:
         x: One sample of shape `in_shape`.
@@ -178,8 +194,8 @@ def by_kernel(self: Operator, x: object) -> Operator:
         An operator from `kernel.shape` to `out_shape`.
 
     Raises:
-        ShapeError: when x has another shape or a batch.
-        KindError: unless the operator has exactly one kernel.
+        ShapeError: when x has another shape or batch axes.
+        KindError: when the operator does not have exactly one kernel.
 
     >>> import convalg as ca
     >>> ca.correlation(4, ca.kernel(2)).by_kernel([1, 2, 3, 4]).to_numpy().tolist()
@@ -191,20 +207,24 @@ def by_kernel(self: Operator, x: object) -> Operator:
 
 
 def kernel_gradient(self: Operator, x: object, g: object, *, engine: str = "auto") -> Array:
-    """Return dL/dw from the input x and g = dL/dy, summed over the batch: B(x)^T g.
+    """Return the gradient dL/dw of a loss L by the kernel w: B(x)^T g, summed over the batch.
 
     Args:
         x: Input of shape `(*batch, *in_shape)`.
-        g: dL/dy, of shape `(*batch, *out_shape)`.
-        engine: As for `A(x)`.
+        g: The gradient dL/dy by the output, of shape `(*batch, *out_shape)`.
+        engine: The algorithm for NumPy arrays, one of `convalg.engine.ENGINES`; "auto" chooses the
+            one with the least estimated time.
 
     Returns:
-        dL/dw in the shape of the kernel. For arrays of another library than NumPy it is an array
-        of that library, on their device.
+        The gradient in the shape of the kernel. For arrays of another library than NumPy it is an
+        array of that library, on the same device.
 
     Raises:
-        ShapeError: when a shape does not fit, or the batches differ.
-        KindError: unless the operator has exactly one kernel.
+        ShapeError: when x or g has the wrong shape, or their batch axes differ.
+        KindError: when the operator does not have exactly one kernel.
+        ArgumentError: when the engine does not exist or cannot apply the layer.
+        ExactnessError: when integers could exceed 64 bits.
+        SymbolicError: when the operator has symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.correlation(4, ca.kernel(2)).kernel_gradient([1, 2, 3, 4], [1, 1, 0])
@@ -218,9 +238,13 @@ def kernel_gradient(self: Operator, x: object, g: object, *, engine: str = "auto
 
 
 def simplify(self: Operator) -> Operator:
-    """Return one convolution if the expression equals one, otherwise a simpler expression.
+    """Return an equal operator with fewer nodes: one convolution if the expression equals one.
 
-    The result is exact: a merged form is accepted only if its pattern equals the composed patterns.
+    The result is exact: operators are merged only if the pattern of the merged operator equals the
+    composition of their patterns.
+
+    Raises:
+        SymbolicError: when the operator has symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.correlation(5, ca.kernel(3)).T.simplify()
@@ -233,7 +257,7 @@ def simplify(self: Operator) -> Operator:
 
 
 def structure(self: Operator) -> str:
-    """Return the name of the matrix structure, as it follows from the geometry.
+    """Return the name of the structure of the matrix, such as "Toeplitz" or "circulant".
 
     >>> import convalg as ca
     >>> ca.correlation((4, 4), ca.kernel(3, 3)).structure()
@@ -245,7 +269,10 @@ def structure(self: Operator) -> str:
 
 
 def counts(self: Operator) -> Counts:
-    """Dense entries, non-zeros, parameters, multiplications and weight sharing.
+    """The numbers of entries, non-zeros, parameters, multiplications, and uses of each weight.
+
+    Raises:
+        SymbolicError: when the operator has symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.correlation(5, ca.kernel(3)).counts
@@ -266,18 +293,21 @@ def to_scipy(
     out: object = None,
     max_bytes: int | None = None,
 ) -> scipy.sparse.sparray:
-    """Return the matrix as a SciPy sparse array; every triple of the pattern is stored.
+    """Return the matrix as a SciPy sparse array; weights of 0 are stored too.
 
     Args:
-        dtype: Type of the values; by default that of the kernel.
+        dtype: Type of the values; the type of the kernel by default.
         format: Sparse format of SciPy, such as "csr" or "coo".
-        order: Order of vec() on both sides: "C" row-major or "F" column-major.
-        out: A matrix returned by this method for the same pattern; only its values are overwritten.
-        max_bytes: Largest matrix in bytes.
+        order: Order of the entries of the input and of the output in the vectors that the matrix
+            multiplies: "C" for row-major, "F" for column-major.
+        out: A matrix that this method returned for an operator with the same pattern. Its values
+            are overwritten and it is returned; None for a new matrix.
+        max_bytes: Largest size of the matrix in bytes; None for `convalg.limits.MEMORY_LIMIT`.
 
     Raises:
-        SymbolicError: for symbols, and for exact objects unless `dtype` converts them to numbers.
-        TooLargeError: before anything over `max_bytes` is allocated.
+        SymbolicError: for symbolic sizes or weights, and for exact objects unless `dtype` converts
+            them to machine numbers.
+        TooLargeError: when the matrix would be larger than `max_bytes`; nothing is allocated.
 
     >>> import convalg as ca
     >>> ca.correlation(4, [1, 2]).to_scipy().toarray().tolist()
@@ -293,11 +323,13 @@ def to_sympy(self: Operator, order: Order = "C", *, max_bytes: int | None = None
     """Return the exact matrix as a SymPy matrix.
 
     Args:
-        order: Order of vec() on both sides: "C" row-major or "F" column-major.
-        max_bytes: Largest matrix in bytes.
+        order: Order of the entries of the input and of the output in the vectors that the matrix
+            multiplies: "C" for row-major, "F" for column-major.
+        max_bytes: Largest size of the matrix in bytes; None for `convalg.limits.MEMORY_LIMIT`.
 
     Raises:
-        TooLargeError: before anything over `max_bytes` is allocated.
+        SymbolicError: when the operator has symbolic sizes.
+        TooLargeError: when the matrix would be larger than `max_bytes`; nothing is allocated.
 
     >>> import convalg as ca
     >>> ca.correlation(3, ca.kernel(2)).to_sympy()
@@ -312,14 +344,16 @@ def to_sympy(self: Operator, order: Order = "C", *, max_bytes: int | None = None
 
 
 def to_numpy(self: Operator, order: Order = "C", *, max_bytes: int | None = None) -> Array:
-    """Return the dense matrix, an array of objects if the entries are exact objects or symbols.
+    """Return the dense matrix of shape `shape`; exact objects and symbols give an array of objects.
 
     Args:
-        order: Order of vec() on both sides: "C" row-major or "F" column-major.
-        max_bytes: Largest matrix in bytes.
+        order: Order of the entries of the input and of the output in the vectors that the matrix
+            multiplies: "C" for row-major, "F" for column-major.
+        max_bytes: Largest size of the matrix in bytes; None for `convalg.limits.MEMORY_LIMIT`.
 
     Raises:
-        TooLargeError: before anything over `max_bytes` is allocated.
+        SymbolicError: when the operator has symbolic sizes.
+        TooLargeError: when the matrix would be larger than `max_bytes`; nothing is allocated.
 
     >>> import convalg as ca
     >>> ca.flip_axes(3).to_numpy().tolist()
@@ -328,11 +362,14 @@ def to_numpy(self: Operator, order: Order = "C", *, max_bytes: int | None = None
     from convalg.faces.sparse import to_numpy
 
     self._need_numbers("to_numpy()")
-    return to_numpy(self, order, max_bytes=max_bytes)
+    matrix: Array = to_numpy(self, order, max_bytes=max_bytes)
+    return matrix
 
 
 def to_isl(self: Operator) -> islpy.Map:
-    """Return the support as an integer relation {row -> column}, for proofs and receptive fields.
+    """Return the support of the matrix as an integer relation of isl, from outputs to inputs.
+
+    An output is related to each input that it reads; the indices are those of the axes.
 
     >>> import convalg as ca
     >>> ca.downsample(5, 2).to_isl()
@@ -344,7 +381,12 @@ def to_isl(self: Operator) -> islpy.Map:
 
 
 def to_linear_operator(self: Operator) -> scipy.sparse.linalg.LinearOperator:
-    """Return a SciPy LinearOperator on vec(x), for SciPy's solvers, without building the matrix.
+    """Return a SciPy `LinearOperator`, for the solvers of SciPy, without building the matrix.
+
+    It multiplies vectors whose entries are in row-major order.
+
+    Raises:
+        SymbolicError: when the operator has symbolic sizes.
 
     >>> import convalg as ca
     >>> ca.correlation(3, [1, 2]).to_linear_operator().matvec([1, 1, 1])

@@ -28,13 +28,23 @@ def pad(
     """Return the operator that adds samples around the input; a negative padding crops.
 
     Args:
-        shape: Spatial shape of the input; the output has before + after more on each axis.
-        padding: An int, one per axis, or (before, after) pairs.
-        boundary: The values of the padding, as for `correlation`.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        padding: Samples added: an int for all sides, one int per axis, or one pair
+            (before, after) per axis. A negative number removes samples.
+        boundary: Values of the added samples: "zeros", "circular", "reflect", "symmetric" or
+            "edge", as for `correlation`.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator whose output has before + after more samples than its input on each axis.
 
     Raises:
-        ArgumentError: when nothing would be left, or a reflection is wider than the input.
+        ShapeError: when `padding` does not have one entry per axis.
+        ArgumentError: when the cropping removes all samples, a reflection is wider than the
+            input, or `boundary` is not an option.
+        KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca
     >>> ca.pad(3, 2, boundary="reflect")([1, 2, 3]).tolist()
@@ -51,7 +61,7 @@ def _padded(
     boundary: Boundary,
     channels: object,
 ) -> Operator:
-    """Return a padding or, with `least=0`, a cropping by amounts of at least `least`."""
+    """Return a padding for `least=None`; a cropping by amounts of at least `least` for a number."""
     needs: list[Condition] = []
     sizes = as_shape(shape, conditions=needs)
     check_boundary(boundary)
@@ -60,7 +70,10 @@ def _padded(
     for k, (n, given) in enumerate(zip(sizes, pairs, strict=True)):
         before, after = given if least is None else (-given[0], -given[1])
         check_reflect(boundary, (before, after), n, k, needs)
-        message = ("{} {} crops the entire input of {} samples on axis {}", name, given, n, k)
+        message = (
+            "{} {} crops the entire input of {} samples on axis {}: keep at least one sample",
+            *(name, given, n, k),
+        )
         for left in (before + after + n - 1, before + n, after + n):
             require(left, message, needs)
         axes.append(Axis(n, n + before + after, padding=before, boundary=boundary))
@@ -71,12 +84,20 @@ def crop(shape: Shape, cropping: Padding, *, channels: int | None = None) -> Ope
     """Return the operator that removes samples at the border: the adjoint of padding with zeros.
 
     Args:
-        shape: Spatial shape of the input; the output has before + after less on each axis.
-        cropping: An int, one per axis, or (before, after) pairs.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        cropping: Samples removed: an int for all sides, one int per axis, or one pair
+            (before, after) per axis; at least 0.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator whose output has before + after fewer samples than its input on each axis.
 
     Raises:
-        ArgumentError: for a negative amount, or when nothing would be left.
+        ShapeError: when `cropping` does not have one entry per axis.
+        ArgumentError: for a negative amount, or when the cropping removes all samples.
+        KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca
     >>> ca.crop(5, (1,))([1, 2, 3, 4, 5]).tolist()
@@ -88,7 +109,7 @@ def crop(shape: Shape, cropping: Padding, *, channels: int | None = None) -> Ope
 def selection(
     axes: list[Axis], channels: object, conditions: Iterable[Condition] = ()
 ) -> Selection:
-    """Return a selection over spatial axes, the same for all channels."""
+    """Return the selection with the given spatial axes, applied to each channel alike."""
     needs = list(conditions)
     if channels is not None:
         count = as_size(channels, "channels", conditions=needs)

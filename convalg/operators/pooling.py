@@ -1,8 +1,9 @@
-"""Sum and average pooling, which are operators; max, min and Lp pooling are maps."""
+"""The poolings that are linear: sum, average, adaptive and global pooling, and max unpooling."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from convalg.arguments import one_of
 from convalg.arrays import Array, as_numbers
-from convalg.axis import Axis, holds
+from convalg.axis import Axis, Size, holds
 from convalg.conventions import Padding, Shape, pooling_axes
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.operators import windows
@@ -31,29 +32,40 @@ from convalg.size import (
 
 def sum_pool(
     shape: Shape,
-    size: Any,
+    size: object,
     *,
-    stride: Any = None,
+    stride: object = None,
     padding: Padding = 0,
-    dilation: Any = 1,
+    dilation: object = 1,
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Operator:
-    """Return the sum over windows of `size` samples, separately for each channel.
+    """Return the operator that sums each window of the input, separately for each channel.
+
+    The padding is zero.
 
     Args:
-        shape: Spatial shape of the input; the output has one sample per window.
-        size: Samples of a window: an int or one per axis.
-        stride: Distance of the windows, an int or one per axis; by default `size`.
-        padding: As for `correlation`; it is zero.
-        dilation: Distance of the samples of a window, an int or one per axis.
-        ceil_mode: Whether the last window may extend beyond the padding after the input, as long
-            as it does not start there.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        size: Samples of a window on each axis: an int or one per axis.
+        stride: Distance between neighbouring windows in samples: an int or one per axis; `size`
+            by default, so that the windows touch.
+        padding: Samples added around the input: an int for all sides, one int per axis, one pair
+            (before, after) per axis, or a named amount of `correlation`.
+        dilation: Distance between neighbouring samples of a window: an int or one per axis.
+        ceil_mode: Whether a last window that extends beyond the padding is kept. It is kept only
+            if it starts inside the input or inside the padding in front of it.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator from `(*shape)` to one sample per window, with the channels in front of both
+        shapes if given.
 
     Raises:
-        ShapeError: when no window fits.
-        ArgumentError: when a value is not allowed; the message names the argument.
+        ShapeError: when a window is larger than the padded input, or an option does not have one
+            value per axis.
+        ArgumentError: when a value is out of range or not an option.
         KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca
@@ -62,7 +74,12 @@ def sum_pool(
     >>> ca.sum_pool(5, 2, ceil_mode=True)([1, 2, 3, 4, 5]).tolist()
     [3, 7, 5]
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    options: dict[str, object] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "ceil_mode": ceil_mode,
+    }
     needs: list[Condition] = []
     axes, _ = pooling_axes(shape, size, conditions=needs, **options)
     return selection(list(axes), channels, needs)
@@ -70,25 +87,50 @@ def sum_pool(
 
 def average_pool(
     shape: Shape,
-    size: Any,
+    size: object,
     *,
-    stride: Any = None,
+    stride: object = None,
     padding: Padding = 0,
-    dilation: Any = 1,
+    dilation: object = 1,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
     channels: int | None = None,
 ) -> Operator:
-    """Return the mean over windows of `size` samples; integers give exact fractions.
+    """Return the operator that averages each window of the input; integers give exact fractions.
 
-    The other arguments, shapes and errors are those of `sum_pool`. The defaults are PyTorch's, and
-    ONNX's with count_include_pad=1; ONNX and TensorFlow do not count the padding by default.
+    The padding is zero. The defaults are those of PyTorch; by default ONNX and TensorFlow do not
+    count the padding in the divisor (`count_include_pad=False`).
 
     Args:
-        count_include_pad: Whether the divisor counts the padding in a window; samples of a window
-            beyond the padding (`ceil_mode`) never count.
-        divisor_override: One divisor for all windows.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        size: Samples of a window on each axis: an int or one per axis.
+        stride: Distance between neighbouring windows in samples: an int or one per axis; `size`
+            by default, so that the windows touch.
+        padding: Samples added around the input: an int for all sides, one int per axis, one pair
+            (before, after) per axis, or a named amount of `correlation`.
+        dilation: Distance between neighbouring samples of a window: an int or one per axis.
+        ceil_mode: Whether a last window that extends beyond the padding is kept. It is kept only
+            if it starts inside the input or inside the padding in front of it.
+        count_include_pad: Whether the divisor counts the samples of a window that are in the
+            padding. Samples beyond the padding, which `ceil_mode` allows, are never counted.
+        divisor_override: One divisor for all windows, at least 1; None for the number of samples.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator from `(*shape)` to one sample per window, with the channels in front of both
+        shapes if given.
+
+    Raises:
+        ShapeError: when a window is larger than the padded input, or an option does not have one
+            value per axis.
+        ArgumentError: when a value is out of range or not an option, or a window without any
+            input sample would be divided by 0.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: for symbolic sizes where the divisor depends on the window.
+        TooLargeError: when the table of divisors would be too large.
 
     >>> import convalg as ca
     >>> ca.average_pool(4, 2)([1.0, 2.0, 3.0, 5.0]).tolist()
@@ -96,7 +138,12 @@ def average_pool(
     >>> ca.average_pool(3, 2, padding=1, count_include_pad=False)([2.0, 4.0, 6.0]).tolist()
     [2.0, 5.0]
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    options: dict[str, object] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "ceil_mode": ceil_mode,
+    }
     needs: list[Condition] = []
     axes, pads = pooling_axes(shape, size, conditions=needs, **options)
     if not isinstance(count_include_pad, bool):
@@ -113,7 +160,8 @@ def average_pool(
         return scale(1 / window if is_symbolic(window) else Fraction(1, window), total)
     if not all(axis.is_concrete for axis in axes):
         raise SymbolicError(
-            f"a divisor that depends on the window needs numbers for sizes, not {shape}"
+            f"shape must have numbers as sizes where the divisor depends on the window, not "
+            f"{shape}: pass numbers, or divisor_override="
         )
     entries = size_product(total.out_shape) + sum(axis.out_size * axis.taps for axis in axes)
     windows.check_places(entries, f"divisors of {total!r}")
@@ -134,15 +182,23 @@ def global_pool(
     reduce: Literal["average", "sum"] = "average",
     channels: int | None = None,
 ) -> Operator:
-    """Return the mean (or the sum) over all samples of a channel.
+    """Return the operator that averages (or sums) all samples of each channel.
 
     Args:
-        shape: Spatial shape of the input; the output has one sample on each axis.
-        reduce: "average" or "sum"; for the maximum use `global_max_pool`, which is a map.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        reduce: "average" or "sum". For the maximum use `global_max_pool`, which is not linear.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator from `(*shape)` to one sample on each axis, with the channels in front of both
+        shapes if given.
 
     Raises:
-        ArgumentError: for another `reduce`.
+        ArgumentError: when `reduce` is not an option, or a size is below 1.
+        ShapeError: for a shape without axes.
+        KindError: when a size is not an integer.
 
     >>> import convalg as ca
     >>> ca.global_pool((2, 2))([[1, 2], [3, 6]]).tolist()
@@ -158,23 +214,32 @@ def adaptive_pool(
     reduce: Literal["average", "sum"] = "average",
     channels: int | None = None,
 ) -> Operator:
-    """Return the mean (or the sum) over windows that divide the input into `out_shape` parts.
+    """Return the pooling whose windows are chosen to give an output of `out_shape`.
 
-    Rule: output o of m covers samples floor(o n / m) to ceil((o + 1) n / m) - 1, so windows may
-    overlap by a sample.
+    On an axis of n input samples, output o of m averages (or sums) the samples floor(o n / m) to
+    ceil((o + 1) n / m) - 1; neighbouring windows may share one sample.
 
     Args:
-        shape: Spatial shape of the input.
-        out_shape: Spatial shape of the output, an int or one size per axis.
-        reduce: "average" or "sum".
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        out_shape: Spatial shape of the output in samples: an int or one size per axis.
+        reduce: "average" or "sum". For the maximum use `adaptive_max_pool`, which is not linear.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator from `(*shape)` to `(*out_shape)`, with the channels in front of both shapes if
+        given.
 
     Raises:
-        ShapeError: when the numbers of axes differ.
-        ArgumentError: when a value is not allowed; the message names the argument.
+        ShapeError: when `out_shape` has another number of axes than `shape`.
+        ArgumentError: when `reduce` is not an option, or a size is below 1.
+        KindError: when a size is not an integer.
         SymbolicError: for symbolic sizes.
+        TooLargeError: when the axes have too many samples.
 
-    Source: PyTorch, AdaptiveAvgPool.
+    Source:
+        PyTorch, AdaptiveAvgPool.
 
     >>> import convalg as ca
     >>> ca.adaptive_pool(5, 3, reduce="sum")([1, 2, 3, 4, 5]).tolist()
@@ -202,20 +267,32 @@ def adaptive_pool(
 
 
 def max_unpool(indices: object, shape: Shape, *, channels: int | None = None) -> Operator:
-    """Return the operator that writes each value to the index of its maximum, and zero elsewhere.
+    """Return the operator that writes each value to the index of its maximum, and zeros elsewhere.
+
+    It partly inverts a max pooling: `indices` are the positions of the maxima that were pooled.
 
     Args:
-        indices: Indices as `max_pool(...).indices(x)` returns them: flat indices in one channel of
-            `shape`. The input has their shape. Of equal indices in a channel the last one is used.
-        shape: Spatial shape of the output.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        indices: Flat indices in one channel of `shape`, as `ca.max_pool(...).indices(x)` returns
+            them: an array of ints with the shape of the input, channels first. Where an index
+            occurs several times in a channel, the last value is written.
+        shape: Spatial shape of the output in samples, without channels: an int or one size per
+            axis.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator from `indices.shape` to `(*shape)`, or to `(channels, *shape)`.
 
     Raises:
-        ShapeError: when the indices do not have one axis for each of the output's.
-        ArgumentError: for an index outside the channel.
-        KindError: when the indices are not integers.
+        ShapeError: when `indices` has no entries, another number of axes than the output, or
+            another number of channels.
+        ArgumentError: when an index is outside the channel.
+        KindError: when an index is not an integer.
+        SymbolicError: for symbolic sizes.
+        TooLargeError: when the matrix would be too large.
 
-    Source: PyTorch, MaxUnpool.
+    Source:
+        PyTorch, MaxUnpool.
 
     >>> import convalg as ca
     >>> ca.max_unpool([1, 2], 4)([10, 20]).tolist()
@@ -228,7 +305,8 @@ def max_unpool(indices: object, shape: Shape, *, channels: int | None = None) ->
     lead, fits = shapes((), (), channels)[0], positions.size > 0
     if not fits or positions.ndim != len(lead) + len(sizes) or positions.shape[: len(lead)] != lead:
         raise ShapeError(
-            f"indices must have one axis for each of {(*lead, *sizes)}, not shape {positions.shape}"
+            f"indices must have at least one entry, one axis for each axis of the output "
+            f"{(*lead, *sizes)}, and its channels, not the shape {positions.shape}"
         )
     plane = size_product(sizes)
     windows.check_indices([size_product(lead) * plane], f"max_unpool to {(*lead, *sizes)}")
@@ -247,7 +325,7 @@ def max_unpool(indices: object, shape: Shape, *, channels: int | None = None) ->
 
 
 def per_channel(parts: list[Operator], channels: int | None) -> Operator:
-    """Combine one operator per axis into one of all axes, the same for each channel."""
+    """Return the Kronecker product of one operator per axis, applied to each channel alike."""
     if channels is not None:
         parts = [identity(as_size(channels, "channels")), *parts]
     product = parts[0]
@@ -259,22 +337,22 @@ def per_channel(parts: list[Operator], channels: int | None) -> Operator:
 def shapes(
     before: tuple[int, ...], after: tuple[int, ...], channels: int | None
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return the input and output shapes, with the channels in front if there are any."""
+    """Return two spatial shapes with the channels in front, unless `channels` is None."""
     lead = () if channels is None else (as_size(channels, "channels"),)
     require_numbers(lead, "channels")
     return (*lead, *before), (*lead, *after)
 
 
 def concrete_shape(shape: object, name: str = "shape") -> tuple[int, ...]:
-    """Return a shape of numbers. Raises: SymbolicError for symbolic sizes."""
+    """Return a shape as a tuple of ints. Raises: SymbolicError for symbolic sizes."""
     sizes = as_shape(shape, name)
     require_numbers(sizes, name)
     return tuple(int(n) for n in sizes)
 
 
-def concrete_axes(sizes: Shape, size: object, options: dict[str, Any]) -> tuple[Axis, ...]:
-    """Return the axes of a window with concrete sizes. Raises: SymbolicError for symbolic sizes."""
-    axes, pads = pooling_axes(sizes, size, **options)
+def concrete_axes(sizes: Shape, size: object, options: dict[str, object]) -> tuple[Axis, ...]:
+    """Return the axes of a pooling with numbers as sizes. Raises: SymbolicError for symbols."""
+    axes, pads = pooling_axes(sizes, size, conditions=[], **options)
     given = [
         (axis.taps, axis.stride, axis.dilation, *pad) for axis, pad in zip(axes, pads, strict=True)
     ]
@@ -282,33 +360,37 @@ def concrete_axes(sizes: Shape, size: object, options: dict[str, Any]) -> tuple[
     return axes
 
 
-def shape_text(shape: tuple[Any, ...]) -> str:
-    """Return a shape as it is written in a call."""
+def shape_text(shape: tuple[Size, ...]) -> str:
+    """Return a shape as the text of an argument: an int for one axis, otherwise a tuple."""
     return str(shape[0]) if len(shape) == 1 else str(tuple(shape))
 
 
-def values_text(values: tuple[Any, ...]) -> str:
-    """Return an option of one value per axis as it is written in a call: once, if all are equal."""
+def values_text(values: tuple[Size, ...]) -> str:
+    """Return values per axis as the text of an argument: one value if all are equal."""
     return str(values[0]) if len(set(values)) == 1 else str(tuple(values))
 
 
 def channels_text(channels: int | None) -> str:
-    """Return the option `channels` as it is written in a call."""
+    """Return the text of the argument `channels` with its comma, or "" for None."""
     return "" if channels is None else f", channels={channels}"
 
 
-def _reduced(reduce: str) -> Any:
+def _reduced(reduce: object) -> Callable[..., Operator]:
+    """Return the pooling of that name. Raises: ArgumentError for another name."""
     one_of(reduce, ("average", "sum"), "reduce")
     return average_pool if reduce == "average" else sum_pool
 
 
 def adaptive_shape(shape: object, out_shape: object) -> tuple[int, ...]:
-    """Return the output sizes of an adaptive pooling, one per axis."""
+    """Return the checked output shape of an adaptive pooling of an input of `shape`."""
     return concrete_shape(per_axis(out_shape, "out_shape", len(as_shape(shape))), "out_shape")
 
 
 def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: int) -> Array:
-    """Return the number of samples of each window on one axis, including the counted padding."""
+    """Return the number of samples of each window on one axis: input samples and counted padding.
+
+    Raises: ArgumentError when a window has none.
+    """
     before, after = counted
     # The same windows over the input extended by its counted padding.
     wider = Axis(
@@ -319,7 +401,7 @@ def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: 
         dilation=axis.dilation,
         padding=axis.padding - before,
     )
-    counts = np.sum(wider.columns() >= 0, axis=1)
+    counts: Array = np.sum(wider.columns() >= 0, axis=1)
     if not counts.all():
         raise ArgumentError(
             f"padding {pad} on axis {number} leaves window {int(np.argmin(counts))} without a "
@@ -329,7 +411,10 @@ def _counts(axis: Axis, counted: tuple[int, int], pad: tuple[int, int], number: 
 
 
 def _divided(divisors: Array, total: Operator) -> Operator:
-    """Divide each output by its own divisor, exactly: integer factors and one common fraction."""
+    """Return `total` with each output divided by its own divisor, exactly.
+
+    The quotients are integer factors times one common fraction.
+    """
     common = math.lcm(*set(map(int, divisors.ravel())))
     factors = np.array([common // int(d) for d in divisors.ravel()])
     if len(set(factors.tolist())) == 1:
@@ -341,7 +426,10 @@ def _divided(divisors: Array, total: Operator) -> Operator:
 
 
 def largest_indices(axes: tuple[Axis, ...]) -> list[Any]:
-    """Return strides, dilations, paddings, and the extreme raw indices that outputs read."""
+    """Return the integers of some axes that could exceed 64 bits.
+
+    They are the strides, dilations, paddings, and the raw indices of the first and last windows.
+    """
     corners = [
         axis.raw(output, tap)
         for axis in axes

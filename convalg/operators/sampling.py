@@ -22,14 +22,20 @@ def downsample(
     """Return the operator that keeps every `factor`-th sample: y[i] = x[factor i + offset].
 
     Args:
-        shape: Spatial shape of the input; the output has ceil((n - offset) / factor) samples on
-            each axis.
-        factor: An int or one per axis, at least 1.
-        offset: The first sample that is kept: an int or one per axis.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        factor: Distance between neighbouring kept samples: an int or one per axis, at least 1.
+        offset: Index of the first sample that is kept: an int or one per axis, at least 0.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator whose output has ceil((n - offset) / factor) samples on each axis.
 
     Raises:
-        ArgumentError: when an offset is outside the input.
+        ArgumentError: when an offset is outside the input, or a value is too small.
+        ShapeError: when an option does not have one value per axis.
+        KindError: when an argument is not an integer.
 
     >>> import convalg as ca
     >>> ca.downsample(5, 2)([1, 2, 3, 4, 5]).tolist()
@@ -41,7 +47,10 @@ def downsample(
     offsets = per_axis(offset, "offset", len(sizes), least=0, conditions=needs)
     axes = []
     for k, (n, step, first) in enumerate(zip(sizes, factors, offsets, strict=True)):
-        message = ("offset {} is beyond the {} samples of axis {}", first, n, k)
+        message = (
+            "offset must be an index of axis {}, from 0 to {}, not {}",
+            *(k, n - 1, first),
+        )
         require(n - 1 - first, message, needs)
         axes.append(Axis(n, -(-(n - first) // step), stride=step, padding=-first))
     return selection(axes, channels, needs)
@@ -50,17 +59,27 @@ def downsample(
 def upsample(
     shape: Shape, factor: object, *, size: object = None, channels: int | None = None
 ) -> Operator:
-    """Return the operator that inserts factor - 1 zeros between samples: `downsample`'s adjoint.
+    """Return the operator that inserts factor - 1 zeros between neighbouring samples.
+
+    It is the adjoint of `downsample` with the same factor.
 
     Args:
-        shape: Spatial shape of the input.
-        factor: An int or one per axis, at least 1.
-        size: Spatial shape of the output, with more zeros at the end; by default
-            factor (n - 1) + 1 samples on each axis.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        factor: Distance in the output between neighbouring input samples: an int or one per axis,
+            at least 1.
+        size: Spatial shape of the output in samples: an int or one size per axis, at least
+            factor (n - 1) + 1 (the default). A larger output ends with more zeros.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator from `(*shape)` to `(*size)`, with the channels in front of both if given.
 
     Raises:
-        ArgumentError: when `size` is too small.
+        ArgumentError: when `size` is too small, or a factor is below 1.
+        ShapeError: when an option does not have one value per axis.
+        KindError: when an argument is not an integer.
 
     >>> import convalg as ca
     >>> ca.upsample(3, 2)([1, 2, 3]).tolist(), ca.upsample(3, 2, size=6)([1, 2, 3]).tolist()
@@ -73,7 +92,10 @@ def upsample(
     wanted = tight if size is None else per_axis(size, "size", len(sizes), conditions=needs)
     axes = []
     for k, (n, step, least, length) in enumerate(zip(sizes, factors, tight, wanted, strict=True)):
-        message = ("size {} on axis {} is below the {} samples needed", length, k, least)
+        message = (
+            "size must be at least {} on axis {} to contain all samples, not {}",
+            *(least, k, length),
+        )
         require(length - least, message, needs)
         axes.append(Axis(length, n, stride=step))
     return selection(axes, channels, needs).T

@@ -19,15 +19,23 @@ from convalg.size import (
 
 
 def flip_axes(shape: Shape, axes: object = None, *, channels: int | None = None) -> Operator:
-    """Return the operator that reverses the input along some spatial axes, by default all.
+    """Return the operator that reverses its input along some or all spatial axes.
 
     Args:
-        shape: Spatial shape of the input.
-        axes: The spatial axes to reverse.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        axes: Numbers of the spatial axes to reverse, counted from 0 without the channels: an int
+            or several; negative numbers count from the last axis. All axes by default.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator whose output has the shape of its input.
 
     Raises:
-        ArgumentError: for an axis that does not exist or is named twice.
+        ArgumentError: when an axis does not exist or is given twice.
+        ShapeError: for a shape without axes.
+        KindError: when an argument is not an integer.
 
     >>> import convalg as ca
     >>> ca.flip_axes((2, 2), axes=(1,))([[1, 2], [3, 4]]).tolist()
@@ -38,10 +46,12 @@ def flip_axes(shape: Shape, axes: object = None, *, channels: int | None = None)
     dims = len(sizes)
     chosen = set(range(dims)) if axes is None else set(as_shape(axes, "axes", least=-dims))
     if max(chosen) >= dims:
-        raise ArgumentError(f"axes={axes!r} names an axis beyond the {dims} of shape {sizes}")
+        raise ArgumentError(
+            f"axes must be between {-dims} and {dims - 1} for a shape of {sizes}, not {axes!r}"
+        )
     flipped = {k % dims for k in chosen}
     if len(flipped) < len(chosen):
-        raise ArgumentError(f"axes={axes!r} names one of the {dims} axes twice")
+        raise ArgumentError(f"axes must contain each of the {dims} axes at most once, not {axes!r}")
     return selection(
         [
             Axis(n, n, stride=-1, padding=1 - n) if k in flipped else Axis(n, n)
@@ -55,13 +65,25 @@ def flip_axes(shape: Shape, axes: object = None, *, channels: int | None = None)
 def shift(
     shape: Shape, offset: object, *, boundary: Boundary = "zeros", channels: int | None = None
 ) -> Operator:
-    """Return the shift by `offset` samples towards higher indices: y[i] = x[i - offset].
+    """Return the operator that moves its input by `offset` samples: y[i] = x[i - offset].
 
     Args:
-        shape: Spatial shape of the input and of the output.
-        offset: An int or one per axis, in samples, of either sign.
-        boundary: The values shifted in, as for `correlation`: "circular" takes the other end.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input and of the output in samples, without channels: an int
+            or one size per axis.
+        offset: Distance in samples: an int or one per axis; positive numbers move towards higher
+            indices, negative numbers towards lower ones.
+        boundary: Values that are shifted in: "zeros", "circular" (the samples shifted out at the
+            other end), "reflect", "symmetric" or "edge", as for `correlation`.
+        channels: Number of channels, which become the first axis of the input and of the output;
+            None for arrays without a channel axis.
+
+    Returns:
+        An operator whose output has the shape of its input.
+
+    Raises:
+        ArgumentError: when `boundary` is not an option, or a reflection is wider than the input.
+        ShapeError: when `offset` does not have one value per axis.
+        KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca
     >>> ca.shift(4, 1)([1, 2, 3, 4]).tolist()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Adjoint, Convolution, Selection, transposed_axis
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, add, compose, kron, scale
@@ -392,7 +392,7 @@ def _compact(weights: np.ndarray) -> np.ndarray:
     return weights.copy()
 
 
-def _zeros(shape: tuple[Any, ...], *parts: np.ndarray) -> np.ndarray:
+def _zeros(shape: tuple[Size, ...], *parts: np.ndarray) -> np.ndarray:
     return np.zeros(shape, dtype=np.result_type(*parts))
 
 

@@ -1,4 +1,4 @@
-"""The name of an operator's structure: Toeplitz, doubly block Toeplitz, circulant."""
+"""Names of matrix structures: Toeplitz, doubly block Toeplitz, circulant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEPTHS = {1: "", 2: "doubly block ", 3: "triply block "}
 
 
 def structure(operator: Operator) -> str:
-    """Return the kind of matrix as text; see `Operator.structure`."""
+    """Return the name of the structure of an operator's matrix; see `Operator.structure`."""
     match operator:
         case Convolution(geometry=geometry):
             return _layer_structure(geometry)

@@ -1,8 +1,9 @@
 """Operators as a small immutable tree: `Map`, `Operator`, and the nodes of their algebra.
 
-Nodes: Compose, Sum, Scaled, Kron; the leaves are in `leaves`. A node can be applied to
-arrays; every other representation of an operator (its matrix, its counts, its drawing) is a face:
-a table of rules, one per node, evaluated by `fold`. Methods that need the faces are in `methods`.
+The nodes are Compose, Sum, Scaled and Kron; the leaves are in `leaves`. A node can be applied to
+arrays. Every other representation of an operator, such as its matrix, its counts or its drawing, is
+a face: a table with one rule per kind of node, evaluated by `fold`. Methods that need the faces are
+in `methods`.
 """
 
 # Long because the classes and the nodes that their operators return need each other.
@@ -38,11 +39,15 @@ Order = Literal["C", "F"]
 
 
 class Map(ABC):
-    """A layer: a function between arrays of fixed shapes, with its derivative at a point.
+    """A layer: a function between arrays of fixed shapes, with its derivative at each point.
 
-    `f(x)` applies it to x of shape `(*batch, *in_shape)`; `f.at(x)` is its Jacobian at one x, an
-    operator; `f @ g` is first g then f; also `f + g`, `f - g` and `2 * f`. A linear map is an
-    `Operator`.
+    `f(x)` applies the map to x of shape `(*batch, *in_shape)`, and `f.at(x)` is its Jacobian at one
+    sample x, an operator. `f @ g` applies g first and then f; `f + g`, `f - g` and `2 * f` are maps
+    too. A linear map is an `Operator`.
+
+    Attributes:
+        in_shape: Shape of one input, channels first.
+        out_shape: Shape of one output, channels first.
     """
 
     # NumPy leaves `array * A` and `np.float64(2) * A` to the operator.
@@ -69,14 +74,18 @@ class Map(ABC):
         """Return y of shape (batch, *out_shape) from x of shape (batch, *in_shape)."""
 
     @abstractmethod
-    def at(self, x: Any, /) -> Operator:
+    def at(self, x: object, /) -> Operator:
         """Return the Jacobian at one sample x; its adjoint is back-propagation.
 
         Args:
             x: One sample of shape `in_shape`.
 
+        Returns:
+            An operator from `in_shape` to `out_shape`.
+
         Raises:
-            ShapeError: when x has another shape.
+            ShapeError: when x has another shape or batch axes.
+            KindError: when x does not hold numbers.
 
         >>> import convalg as ca
         >>> ca.relu(3).at([1, -2, 3])
@@ -103,7 +112,7 @@ class Map(ABC):
         values, batch = batch_of(x, self.in_shape, "x")
         return self._apply(values).reshape((*batch, *self.out_shape))
 
-    def __sub__(self, other: Any) -> Map:
+    def __sub__(self, other: Map) -> Map:
         return self + (-other if isinstance(other, Map) else other)
 
     def __neg__(self) -> Map:
@@ -130,7 +139,7 @@ class Map(ABC):
         return {}
 
     def by(self, name: str, x: object) -> Operator:
-        """Return the Jacobian with respect to a parameter at one sample x.
+        """Return the Jacobian of the output by a parameter at one sample x.
 
         Args:
             name: One of the names in `parameters`.
@@ -140,7 +149,8 @@ class Map(ABC):
             An operator from the shape of the parameter to `out_shape`.
 
         Raises:
-            ArgumentError: for a name that is not among the `parameters`.
+            ArgumentError: when no parameter has this name.
+            ShapeError: when x has another shape or batch axes.
 
         >>> import convalg as ca
         >>> ca.affine(ca.correlation(3, [1, 2]), 7).by("kernel", [5, 6, 7]).to_numpy().tolist()
@@ -153,14 +163,18 @@ class Map(ABC):
 
     @final
     def gradient(self, x: object, g: object) -> Array:
-        """Return dL/dx for every sample: the adjoint of the Jacobian at x, applied to g = dL/dy.
+        """Return the gradient dL/dx of a loss L: the adjoint of the Jacobian at x, applied to g.
 
         Args:
-            x: Input of shape `(*batch, *in_shape)`, which is also the shape of the result.
-            g: dL/dy, of shape `(*batch, *out_shape)`.
+            x: Input of shape `(*batch, *in_shape)`.
+            g: The gradient dL/dy by the output, of shape `(*batch, *out_shape)`.
+
+        Returns:
+            The gradient by each sample, in the shape of x.
 
         Raises:
-            ShapeError: when a shape does not fit, or the batches differ.
+            ShapeError: when x or g has the wrong shape, or their batch axes differ.
+            KindError: when x or g does not hold numbers.
 
         >>> import convalg as ca
         >>> ca.max_pool(4, 2).gradient([1, 5, 7, 2], [10, 20]).tolist()
@@ -174,17 +188,20 @@ class Map(ABC):
 
     @final
     def parameter_gradients(self, x: object, g: object) -> dict[str, Array]:
-        """Return dL/dp for every parameter p, summed over the batch: adjoints of `by` times g.
+        """Return the gradient dL/dp of a loss L by each parameter p, summed over the batch.
+
+        Each is the adjoint of `f.by(name, x)` applied to g.
 
         Args:
             x: Input of shape `(*batch, *in_shape)`.
-            g: dL/dy, of shape `(*batch, *out_shape)`.
+            g: The gradient dL/dy by the output, of shape `(*batch, *out_shape)`.
 
         Returns:
-            The gradients by name, each in the shape of its parameter.
+            The gradients by the names of the parameters, each in the shape of its parameter.
 
         Raises:
-            ShapeError: when a shape does not fit, or the batches differ.
+            ShapeError: when x or g has the wrong shape, or their batch axes differ.
+            KindError: when x or g does not hold numbers.
 
         >>> import convalg as ca
         >>> f = ca.affine(ca.correlation(3, [1, 2]), 7)
@@ -202,12 +219,15 @@ class Map(ABC):
         return gradients
 
     def _samples(self, x: object, g: object) -> tuple[Array, Array, tuple[int, ...]]:
-        """Return x and g with one batch axis, and the shape of their batch axes."""
+        """Return x and g with a single batch axis, and the shape of their batch axes.
+
+        Raises: ShapeError when the batch axes differ.
+        """
         inputs, batch = batch_of(x, self.in_shape, "x")
         upstream, other = batch_of(g, self.out_shape, "g")
         if batch != other:
             raise ShapeError(
-                f"x and g must have the same batch, but x has {batch or 'none'} and g has "
+                f"x and g must have the same batch axes, but x has {batch or 'none'} and g has "
                 f"{other or 'none'}"
             )
         return inputs, upstream, batch
@@ -216,8 +236,13 @@ class Map(ABC):
 class Operator(Map):
     """A linear map between arrays of fixed shapes.
 
-    `A(x)` applies it to x of shape `(*batch, *in_shape)`, `A.T` is the adjoint (transpose),
-    `A @ B` is first B then A; also `A + B`, `A - B`, `c * A` and `A.kron(B)`.
+    `A(x)` applies the operator to x of shape `(*batch, *in_shape)`, and `A.T` is its adjoint (the
+    transposed matrix). `A @ B` applies B first and then A; `A + B`, `A - B`, `c * A` and
+    `A.kron(B)` are operators too.
+
+    Attributes:
+        in_shape: Shape of one input, channels first.
+        out_shape: Shape of one output, channels first.
     """
 
     if TYPE_CHECKING:
@@ -242,12 +267,12 @@ class Operator(Map):
 
         @property
         def kernel(self) -> Array:
-            """The kernel as it was given."""
+            """The kernel that was passed to the constructor."""
 
     @property
     @abstractmethod
     def T(self) -> Operator:  # noqa: N802 - the usual notation
-        """The adjoint: the transposed matrix.
+        """The adjoint operator, whose matrix is the transpose.
 
         >>> import convalg as ca
         >>> ca.pad(3, 1).T
@@ -256,11 +281,11 @@ class Operator(Map):
 
     @property
     def children(self) -> tuple[Operator, ...]:
-        """The operators of which this one is composed."""
+        """The operators from which this node is built; () for a leaf."""
         return ()
 
     def rebuild(self, children: tuple[Operator, ...]) -> Operator:
-        """Return the same node with other children."""
+        """Return the same kind of node with other children."""
         return self
 
     @final
@@ -280,7 +305,7 @@ class Operator(Map):
     @overload
     def __matmul__(self, other: Map) -> Map: ...
 
-    def __matmul__(self, other: Any) -> Map:
+    def __matmul__(self, other: Map) -> Map:
         if not isinstance(other, Operator):
             return super().__matmul__(other)
         return compose(self, other)
@@ -291,7 +316,7 @@ class Operator(Map):
     @overload
     def __add__(self, other: Map) -> Map: ...
 
-    def __add__(self, other: Any) -> Map:
+    def __add__(self, other: Map) -> Map:
         if isinstance(other, Map) and not isinstance(other, Operator):
             return super().__add__(other)
         return add(self, other)
@@ -303,17 +328,17 @@ class Operator(Map):
     def __sub__(self, other: Map) -> Map: ...
 
     @final
-    def __sub__(self, other: Any) -> Map:
+    def __sub__(self, other: Map) -> Map:
         return super().__sub__(other)
 
     @final
     def __neg__(self) -> Operator:
         return -1 * self
 
-    def __mul__(self, factor: Any) -> Operator:
+    def __mul__(self, factor: object) -> Operator:
         return scale(factor, self)
 
-    def __rmul__(self, factor: Any) -> Operator:
+    def __rmul__(self, factor: object) -> Operator:
         return scale(factor, self)
 
     def __truediv__(self, divisor: Any) -> Operator:
@@ -321,7 +346,13 @@ class Operator(Map):
 
     @final
     def kron(self, other: Operator) -> Operator:
-        """Return the Kronecker product: this operator on the first axes, `other` on the last.
+        """Return the Kronecker product: this operator on the first axes, `other` on the last axes.
+
+        Args:
+            other: An operator.
+
+        Returns:
+            An operator from `(*in_shape, *other.in_shape)` to `(*out_shape, *other.out_shape)`.
 
         Raises:
             KindError: when `other` is not an operator.
@@ -334,30 +365,32 @@ class Operator(Map):
 
     @property
     def pattern(self) -> Pattern:
-        """The labelled pattern of a single layer.
+        """The labelled pattern of a single layer: its triples (row, column, index of the weight).
 
         Raises:
-            KindError: for products and sums, which do not have a single pattern.
+            KindError: when the operator is not a single layer, such as a product or a sum.
+            SymbolicError: when the operator has symbolic sizes.
 
         >>> import convalg as ca
         >>> ca.correlation(3, [5, 6]).pattern.triples().tolist()
         [[0, 0, 0], [0, 1, 1], [1, 1, 0], [1, 2, 1]]
         """
         raise KindError(
-            f"{type(self).__name__} has no single pattern: take the pattern of one of its "
-            f"children, or try simplify()"
+            f"pattern needs a single layer, not a {type(self).__name__}: use the pattern of one of "
+            f"its children, or merge them with simplify()"
         )
 
     @final
-    def at(self, x: Any = None, /, **sizes: int) -> Operator:
-        """Return the Jacobian at x (the operator itself), or the member of a family at given sizes.
+    def at(self, x: object = None, /, **sizes: int) -> Operator:
+        """Return the Jacobian at x, which is the operator itself, or a family at given sizes.
 
         Args:
-            x: One sample of shape `in_shape`.
-            sizes: A number for each symbol to replace, by name.
+            x: Input whose shape ends in `in_shape`, or None.
+            sizes: A number for each symbol to replace, as keyword arguments such as n=4.
 
         Raises:
-            ArgumentError: for an unknown symbol, or where the operator does not exist.
+            ArgumentError: when a name is not a symbol of the operator, or the operator does not
+                exist at these sizes.
             ShapeError: when x has another shape.
 
         >>> import convalg as ca
@@ -373,7 +406,7 @@ class Operator(Map):
 
     @property
     def is_identity(self) -> bool:
-        """Whether the operator is the identity, as far as its geometry shows.
+        """Whether the operator is the identity by its geometry; weights are not compared.
 
         >>> import convalg as ca
         >>> ca.pad(3, 0).is_identity, ca.flip_axes(3).is_identity
@@ -384,7 +417,7 @@ class Operator(Map):
     @final
     @property
     def symbols(self) -> tuple[sympy.Symbol, ...]:
-        """The symbols of a family: those of its input sizes, then kernels, then the rest.
+        """The symbols of a family: first of input sizes, then of kernel sizes, then all others.
 
         >>> import convalg as ca
         >>> n, K = ca.sizes("n K")
@@ -539,9 +572,10 @@ class Kron(Operator):
 
 
 def compose(*operators: Operator) -> Operator:
-    """Return the product of operators, flattened and without identities.
+    """Return the product of operators as one flat product without identities.
 
-    Raises: ShapeError when one factor's output is not the next one's input.
+    Raises: ShapeError when the output shape of a factor is not the input shape of the factor on its
+    left.
     """
     factors: list[Operator] = []
     for operator in operators:
@@ -549,22 +583,26 @@ def compose(*operators: Operator) -> Operator:
     for left, right in pairwise(factors):
         if not same_shape(left.in_shape, right.out_shape):
             raise ShapeError(
-                f"these do not compose: the right operator gives {right.out_shape}, "
-                f"the left one takes {left.in_shape}"
+                f"the output of the right operator must have the input shape of the left operator "
+                f"in left @ right, but it has shape {right.out_shape} and the left operator needs "
+                f"{left.in_shape}"
             )
     kept = [factor for factor in factors if not factor.is_identity] or factors[:1]
     return kept[0] if len(kept) == 1 else Compose(tuple(kept))
 
 
 def add(*operators: object) -> Operator:
-    """Return the sum of operators, flattened.
+    """Return the sum of operators as one flat sum.
 
-    Raises: KindError unless all are operators, ShapeError unless all have the same shapes.
+    Raises: KindError when an argument is not an operator, ShapeError when the shapes differ.
     """
     terms: list[Operator] = []
     for operator in operators:
         if not isinstance(operator, Operator):
-            raise KindError(f"+ adds two operators, not an operator and {operator!r}")
+            raise KindError(
+                f"+ adds two operators, but one operand is {shown(operator)} "
+                f"({type(operator).__name__}): add a bias with ca.affine(A, b)"
+            )
         terms.extend(operator.terms if isinstance(operator, Sum) else [operator])
     first = terms[0]
     for term in terms[1:]:
@@ -573,16 +611,17 @@ def add(*operators: object) -> Operator:
             and same_shape(term.out_shape, first.out_shape)
         ):
             raise ShapeError(
-                f"these cannot be added: one maps {first.in_shape} to {first.out_shape}, "
-                f"the other {term.in_shape} to {term.out_shape}"
+                f"operators must have the same shapes to be added, but one maps {first.in_shape} "
+                f"to {first.out_shape} and another {term.in_shape} to {term.out_shape}"
             )
     return terms[0] if len(terms) == 1 else Sum(tuple(terms))
 
 
 def scale(factor: object, operator: Operator) -> Operator:
-    """Return a number times an operator, with nested factors multiplied.
+    """Return a number times an operator; the factor of a scaled operator is multiplied by it.
 
-    Raises: KindError unless the factor is one real number or expression.
+    Raises: KindError when the factor is not one real number or expression, ArgumentError when it
+    is not finite.
     """
     is_number = isinstance(factor, numbers.Real) or is_expression(factor)
     if not is_number or isinstance(factor, bool):
@@ -614,8 +653,8 @@ def _reciprocal(divisor: Any, divided: Map) -> Any:
     return Fraction(1, divisor) if isinstance(divisor, int) else 1 / divisor
 
 
-def _has_pole(factor: Any) -> bool:
-    """Return whether a factor may be undefined, as 1 / (K - 1) is; a product could cancel it."""
+def _has_pole(factor: object) -> bool:
+    """Return whether a factor may be undefined, such as 1 / (K - 1), which a product could hide."""
     if not is_symbolic(factor):
         return False
     import sympy
@@ -625,9 +664,9 @@ def _has_pole(factor: Any) -> bool:
 
 
 def kron(left: Operator, right: Operator) -> Operator:
-    """Return the Kronecker product. Raises: KindError unless both are operators."""
+    """Return the Kronecker product. Raises: KindError when `right` is not an operator."""
     if not isinstance(right, Operator):
-        raise KindError(f"kron takes an operator, not {type(right).__name__}")
+        raise KindError(f"other must be an operator in A.kron(other), not {shown(right)}")
     return Kron(left, right)
 
 
@@ -646,7 +685,7 @@ def symbols_of(operator: Operator) -> tuple[Any, ...]:
             values.extend((axis.padding, axis.out_size, axis.stride, axis.dilation))
         values.append(layer.geometry.groups)
     expressions = [value for value in values if is_symbolic(value)]
-    # Symbols that are a size of their own come before those that occur only in expressions.
+    # First the symbols that are a size themselves, then the symbols inside expressions.
     symbols = dict.fromkeys(value for value in expressions if value.is_Symbol)
     for value in expressions:
         symbols.update(dict.fromkeys(sorted(value.free_symbols, key=lambda s: s.name)))
@@ -675,11 +714,17 @@ def fold(
     rules: Mapping[type, Callable[..., Image]],
     leaf: Callable[[Any], Image],
 ) -> Image:
-    """Evaluate a tree: `rules[type](node, *values of its children)`, `leaf(node)` for leaves."""
+    """Return the value of a tree, computed from the leaves upwards.
+
+    The value of a node is `rules[type(node)](node, *values of its children)`; the value of a leaf
+    without a rule is `leaf(node)`.
+
+    Raises: KindError for a node without a rule.
+    """
     images = [fold(child, rules, leaf) for child in operator.children]
     rule = rules.get(type(operator))
     if rule is not None:
         return rule(operator, *images)
     if images:
-        raise KindError(f"there is no rule for {type(operator).__name__}")
+        raise KindError(f"rules must contain the node {type(operator).__name__}, but do not")
     return leaf(operator)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from convalg import engine
@@ -31,25 +29,34 @@ def unfold(
     dilation: object = 1,
     channels: int | None = None,
 ) -> Operator:
-    """Return the operator that extracts all windows as columns ("im2col").
-
-    Shapes: `(*shape)` to `(taps, windows)`, or `(channels, *shape)` to
-    `(channels * taps, windows)`; taps and windows are flat and row-major.
+    """Return the operator that copies each window of the input into one column ("im2col").
 
     Args:
-        shape: Spatial shape of the input.
-        size: Taps of a window: an int or one per axis.
-        stride: Distance of the windows, an int or one per axis; unlike in pooling, 1 by default.
-        padding: As for `correlation`; it is zero.
-        dilation: Distance of the taps, an int or one per axis.
-        channels: Number of channels, which become the first axis; None for no channel axis.
+        shape: Spatial shape of the input in samples, without channels: an int or one size per
+            axis.
+        size: Taps of a window on each axis: an int or one per axis.
+        stride: Distance between neighbouring windows in samples: an int or one per axis.
+        padding: Zeros added around the input: an int for all sides, one int per axis, one pair
+            (before, after) per axis, or a named amount of `correlation`.
+        dilation: Distance between neighbouring taps in samples: an int or one per axis.
+        channels: Number of channels, which become the first axis of the input; None for an input
+            without a channel axis.
+
+    Returns:
+        An operator from `(*shape)` to `(taps, windows)`, or from `(channels, *shape)` to
+        `(channels * taps, windows)`. The taps of a window and the windows are each numbered in
+        row-major order.
 
     Raises:
-        ShapeError: when no window fits.
-        ArgumentError: when a value is not allowed; the message names the argument.
+        ShapeError: when a window is larger than the padded input, or an option does not have one
+            value per axis.
+        ArgumentError: when a value is out of range or not an option.
         KindError: when an argument is of the wrong type.
+        SymbolicError: for symbolic sizes.
+        TooLargeError: when the matrix would be too large.
 
-    Source: PyTorch, Unfold.
+    Source:
+        PyTorch, Unfold.
 
     >>> import convalg as ca
     >>> ca.unfold(4, 2)([1, 2, 3, 4]).tolist()
@@ -78,24 +85,49 @@ def unfold(
 
 def fold(
     shape: Shape,
-    size: Any,
+    size: object,
     *,
-    stride: Any = 1,
+    stride: object = 1,
     padding: Padding = 0,
-    dilation: Any = 1,
+    dilation: object = 1,
     channels: int | None = None,
 ) -> Operator:
-    """Return the adjoint of `unfold`, which adds columns of windows to an image ("col2im").
+    """Return the operator that adds the columns of all windows to an image ("col2im").
 
-    Shapes: `(taps, windows)` to `(*shape)`, or `(channels * taps, windows)` to
-    `(channels, *shape)`. The arguments and errors are those of `unfold`; `shape` is the spatial
-    shape of the output.
+    It is the adjoint of `unfold` with the same arguments: where windows overlap, their samples are
+    summed.
 
-    Source: PyTorch, Fold; ONNX, operator Col2Im.
+    Args:
+        shape: Spatial shape of the output in samples, without channels: an int or one size per
+            axis.
+        size: Taps of a window on each axis: an int or one per axis.
+        stride: Distance between neighbouring windows in samples: an int or one per axis.
+        padding: Padding of the image whose windows are summed; samples in it are dropped. An int
+            for all sides, one int per axis, one pair (before, after) per axis, or a named amount
+            of `correlation`.
+        dilation: Distance between neighbouring taps in samples: an int or one per axis.
+        channels: Number of channels, which become the first axis of the output; None for an
+            output without a channel axis.
+
+    Returns:
+        An operator from `(taps, windows)` to `(*shape)`, or from `(channels * taps, windows)` to
+        `(channels, *shape)`.
+
+    Raises:
+        ShapeError: when a window is larger than the padded output, or an option does not have one
+            value per axis.
+        ArgumentError: when a value is out of range or not an option.
+        KindError: when an argument is of the wrong type.
+        SymbolicError: for symbolic sizes.
+        TooLargeError: when the matrix would be too large.
+
+    Source:
+        PyTorch, Fold; ONNX, operator Col2Im.
 
     >>> import convalg as ca
     >>> ca.fold(4, 2)([[1, 1, 1], [1, 1, 1]]).tolist()
     [1, 2, 2, 1]
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "channels": channels}
-    return unfold(shape, size, **options).T
+    return unfold(
+        shape, size, stride=stride, padding=padding, dilation=dilation, channels=channels
+    ).T

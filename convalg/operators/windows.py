@@ -1,6 +1,6 @@
-"""Windows that are not arithmetic progressions: adaptive pooling, regions, interpolation, per axis.
+"""Windows of one axis without a constant stride: adaptive pooling, regions and interpolation.
 
-Every other index comes from `Axis`; these windows have formulas of their own.
+The windows of all other layers follow from `Axis`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from convalg.arguments import one_of
 from convalg.axis import Axis
@@ -35,34 +35,34 @@ BYTES_PER_SAMPLE = 500
 BYTES_PER_PLACE = 25
 """Bytes per entry of a table of windows while the table is computed."""
 BYTES_PER_ENTRY = 72
-"""Bytes per entry where the table is converted to a matrix."""
+"""Bytes per entry of a table of windows that is converted to a matrix."""
 ROUNDINGS: tuple[Rounding, ...] = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
 
 
 def check_samples(sizes: tuple[int, ...], what: str) -> None:
-    """Raise TooLargeError for axes that are too long to list their windows."""
+    """Raise TooLargeError when the windows of all axes would not fit in memory as lists."""
     needed = sum(sizes) * BYTES_PER_SAMPLE
     what = f"{what} between axes of {', '.join(map(str, sizes))} samples"
-    check_memory(needed, None, what=what, instead="take fewer samples", fixed=True)
+    check_memory(needed, None, what=what, instead="use fewer samples", fixed=True)
 
 
 def check_places(count: int, what: str, each: int = BYTES_PER_PLACE) -> None:
-    """Raise TooLargeError for a table of `count` entries that is too large."""
+    """Raise TooLargeError when a table of `count` entries would not fit in memory."""
     what = f"the table of {what}"
-    check_memory(count * each, None, what=what, instead="take smaller sizes", fixed=True)
+    check_memory(count * each, None, what=what, instead="use smaller sizes", fixed=True)
 
 
 def check_indices(sizes: Iterable[int], what: str) -> None:
-    """Raise TooLargeError for indices beyond 64 bits."""
+    """Raise TooLargeError when an index exceeds 64 bits."""
     largest = max(map(abs, sizes), default=0)
     if largest > LARGEST_INTEGER:
         raise TooLargeError(
-            f"{what} has indices up to {largest:.3g}, beyond 64 bits: take smaller sizes"
+            f"{what} has indices up to {largest:.3g}, beyond 64 bits: use smaller sizes"
         )
 
 
 def adaptive(in_size: int, out_size: int) -> Iterator[range]:
-    """Yield the window of each output of an adaptive pooling.
+    """Yield the window of each output of an adaptive pooling, as a range of input samples.
 
     Rule: output o of m covers samples floor(o n / m) to ceil((o + 1) n / m) - 1.
     Source: PyTorch, AdaptiveAvgPool.
@@ -75,7 +75,9 @@ def adaptive(in_size: int, out_size: int) -> Iterator[range]:
 
 
 def hull(ranges: list[range], in_size: int) -> Axis:
-    """Return the axis with the fewest taps that covers each window, with their rounded mean stride.
+    """Return the axis that covers each window, with the fewest taps for its stride.
+
+    The stride is the mean distance of the windows, rounded to an integer.
 
     >>> hull(list(adaptive(13, 6)), 13)
     Axis(in_size=13, out_size=6, taps=3, stride=2, dilation=1, padding=0, boundary='zeros')
@@ -86,12 +88,19 @@ def hull(ranges: list[range], in_size: int) -> Axis:
     return Axis(in_size, len(ranges), taps=before + after, stride=stride, padding=before)
 
 
-def region(first: Any, last: Any, scale: Any, in_size: int, out_size: int) -> Iterator[range]:
+def region(
+    first: float | Fraction,
+    last: float | Fraction,
+    scale: float | Fraction,
+    in_size: int,
+    out_size: int,
+) -> Iterator[range]:
     """Yield the window of each output of a pooling over a region of an image.
 
-    The region is first .. last in pixels, with `scale` samples per pixel.
-    Rule: both ends are rounded to the nearest sample, halves up; of h samples from a, output o
-    covers a + floor(o h / m) to a + ceil((o + 1) h / m), cut off at the border: it may be empty.
+    The region spans the pixels first to last, with `scale` samples per pixel.
+    Rule: both ends are rounded to the nearest sample, halves up. In a region of h samples that
+    starts at sample a, output o of m covers a + floor(o h / m) to a + ceil((o + 1) h / m) - 1.
+    Windows end at the border of the input and may be empty.
     Source: Girshick 2015, Fast R-CNN, section 2.1.
 
     >>> [list(window) for window in region(2, 9, Fraction(1, 2), 5, 2)]
@@ -107,7 +116,7 @@ def region(first: Any, last: Any, scale: Any, in_size: int, out_size: int) -> It
 def position(
     output: int, in_size: int, out_size: int, scale: Fraction, coordinates: Coordinates
 ) -> Fraction:
-    """Return the exact position of an output of a resizing on the input, in samples.
+    """Return the exact position, in input samples, at which an output of a resizing is taken.
 
     Source: ONNX, operator Resize, coordinate_transformation_mode.
 
@@ -134,7 +143,7 @@ def position(
 
 
 def nearest(position: Fraction, in_size: int, rounding: Rounding) -> int:
-    """Return the sample nearest to a position, inside the input.
+    """Return the index of the sample to which a position is rounded, clipped to the input.
 
     >>> nearest(Fraction(1, 2), 3, "round_prefer_floor"), nearest(Fraction(1, 2), 3, "ceil")
     (0, 1)
@@ -152,9 +161,9 @@ def nearest(position: Fraction, in_size: int, rounding: Rounding) -> int:
 
 
 def linear(position: Fraction, in_size: int) -> dict[int, Fraction]:
-    """Return the samples on both sides of a position with their weights.
+    """Return the weights of linear interpolation at a position, by the index of the sample.
 
-    Beyond the border, the border sample is repeated.
+    A position outside the input is moved to the border.
 
     >>> linear(Fraction(1, 4), 3)
     {0: Fraction(3, 4), 1: Fraction(1, 4)}

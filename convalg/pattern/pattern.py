@@ -13,9 +13,8 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from convalg.arrays import largest
+from convalg.arrays import Array, largest
 from convalg.axis import Axis
 from convalg.geometry import Geometry
 from convalg.limits import check_bound
@@ -57,7 +56,7 @@ class Block:
         """Write the column of each entry to `out`."""
         np.copyto(out, self.columns, casting="same_kind")
 
-    def write_values(self, weights: npt.NDArray, out: npt.NDArray) -> None:
+    def write_values(self, weights: Array, out: Array) -> None:
         """Write the weight of each entry to `out`. Shapes: (channels, ...), (channels * size,)."""
         lines = out.reshape(len(weights), -1)
         for line, weight in zip(lines, weights.reshape(len(weights), -1), strict=True):
@@ -160,7 +159,7 @@ class Pattern:
         indptr = _row_ends(self._rows, groups * outputs, self._index)
         return indptr, _all_columns(self._rows, groups, outputs, step, self._index)
 
-    def adjoint_csr(self, kernel: npt.NDArray) -> tuple[npt.NDArray, Index, Index] | None:
+    def adjoint_csr(self, kernel: Array) -> tuple[Array, Index, Index] | None:
         """Return values, `indices` and `indptr` of the transposed matrix.
 
         None where it has too many kinds of rows to be written in boxes: transpose the matrix then.
@@ -189,7 +188,7 @@ class Pattern:
         rows, ends, entries, columns = _landmarks(self.geometry, self._index)
         return np.array_equal(indptr[rows], ends) and np.array_equal(indices[entries], columns)
 
-    def csr_values(self, kernel: npt.NDArray, out: npt.NDArray | None = None) -> npt.NDArray:
+    def csr_values(self, kernel: Array, out: Array | None = None) -> Array:
         """Return the values that belong to `csr_structure`: the weight of each entry's label.
 
         Shapes: kernel as `geometry.kernel_shape`; result (nonzeros,), written to `out` if given.
@@ -226,7 +225,7 @@ def _row_ends(channel: RowBoxes | Block, lines: int, kind: np.dtype[np.integer])
     return indptr
 
 
-def _check_sums(weight: npt.NDArray, block: Block) -> None:
+def _check_sums(weight: Array, block: Block) -> None:
     """Raise ExactnessError when the sum of weights merged on one entry could exceed 64 bits."""
     if weight.dtype.kind in "iu" and block.starts is not None:
         most = int(np.diff(block.starts, append=block.labels.size).max(initial=1))

@@ -183,7 +183,8 @@ def _is_mixed(columns: Index, signs: Index) -> npt.NDArray[np.bool_]:
     """Return which rows have taps that move differently from one output to the next."""
     kept = columns >= 0
     least, most = np.where(kept, signs, 2).min(axis=1), np.where(kept, signs, -2).max(axis=1)
-    return least < most
+    mixed: npt.NDArray[np.bool_] = least < most
+    return mixed
 
 
 def _row(columns: Index, taps: Index, count: int) -> Row:

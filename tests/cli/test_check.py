@@ -178,7 +178,7 @@ BAD = [
     ("homework.py:conv --cases 0", "cases must be at least 1, not 0"),
     ("homework.py:conv --cases -1", "cases must be at least 1, not -1"),
     ("homework.py:conv --cases 10001", "cases must be at most 10,000, not 10,001"),
-    ("homework.py:conv --memory 99999999999999", "memory must be an integer of 64 bits"),
+    ("homework.py:conv --memory 99999999999999", "memory must be a 64-bit integer"),
     ("homework.py:conv --memory 1", "memory must be at least"),
     ("homework.py:conv --timeout 0", "timeout must be a number of seconds above 0, not 0.0"),
     ("homework.py:conv --timeout nan", "timeout must be a number of seconds above 0, not nan"),

@@ -356,7 +356,7 @@ def test_kernels_that_cannot_be_drawn() -> None:
         ShapeError, match=r"letters must have the shape of the kernel \(3,\), not \(2,"
     ):
         ca.draw.kernel(LAYERS["1-D"], letters=ca.kernel(2))
-    with pytest.raises(KindError, match="there is no single kernel"):
+    with pytest.raises(KindError, match="must contain exactly one kernel"):
         ca.draw.kernel(ca.identity(3))
     assert ca.draw.kernel(ca.correlation((32, 32), np.ones((32, 32)))).axes
     with pytest.raises(TooLargeError, match="a kernel of 1056 weights is too large to draw"):

@@ -136,7 +136,7 @@ def test_any_text_is_escaped(words: str) -> None:
             TooLargeError,
             r"a kernel of shape \(101, 2\) is too large for TikZ",
         ),
-        (lambda: tikz.kernel(ca.identity(2)), KindError, "there is no single kernel"),
+        (lambda: tikz.kernel(ca.identity(2)), KindError, "must contain exactly one kernel"),
         (lambda: tikz.modes(100, 2), TooLargeError, "modes of 101 rows are too large for TikZ"),
         (lambda: tikz.window(ca.identity(2)), KindError, "tikz.window takes a layer of"),
         (

@@ -262,5 +262,5 @@ def test_faces_that_need_one_kernel_say_so() -> None:
     layer = ca.correlation(5, [1, 2])
     with pytest.raises(KindError, match="no single pattern"):
         _ = (layer.T @ layer).pattern
-    with pytest.raises(KindError, match="there is no single kernel"):
+    with pytest.raises(KindError, match="must contain exactly one kernel"):
         _ = (layer.T @ layer).kernel

@@ -263,7 +263,7 @@ def test_activations_are_not_linear_and_the_proof_has_a_witness() -> None:
 def test_letters_and_numbers() -> None:
     n = ca.sizes("n")[0]
     for make in (ca.relu, ca.leaky_relu, ca.sigmoid, ca.tanh, ca.softmax):
-        with pytest.raises(SymbolicError, match="shape needs numbers here, not symbols"):
+        with pytest.raises(SymbolicError, match="shape must be given in numbers, not symbols"):
             make((n, 3))
 
 

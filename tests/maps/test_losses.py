@@ -156,13 +156,17 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.check_targets([0, 1, 3], (3,), 3),
             ArgumentError,
-            "labels[2] is 3: with 3 classes a label must be in 0..2",
+            "labels must be between 0 and 2 for 3 classes, but labels[2] is 3",
         ),
-        (lambda: ENTROPY.check_targets([0, -1], (3,), 2), ArgumentError, "labels[1] is -1: with 3"),
+        (
+            lambda: ENTROPY.check_targets([0, -1], (3,), 2),
+            ArgumentError,
+            "3 classes, but labels[1] is -1",
+        ),
         (
             lambda: SQUARES.check_targets([[0, 1], [4, 0]], (3, 2), 2),
             ArgumentError,
-            "labels[1, 0] is 4: with 3 classes",
+            "3 classes, but labels[1, 0] is 4",
         ),
         (
             lambda: ENTROPY.check_targets(np.array([2**64 - 1], dtype=np.uint64), (3,), 1),
@@ -172,7 +176,7 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.check_targets([0.0, 1.0], (3,), 2),
             KindError,
-            "labels must be integers, counting the classes from 0, not float64",
+            "labels must be integers that number the classes from 0, not float64",
         ),
         (lambda: ENTROPY.check_targets(["cat"], (3,), 1), KindError, "labels must be integers"),
         (lambda: ENTROPY.check_targets([True], (3,), 1), KindError, "labels must be integers"),
@@ -180,18 +184,18 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.check_targets([0, 1], (3,), 5),
             ShapeError,
-            "labels must have shape (5,), the samples first, to fit the network's outputs",
+            "labels must have shape (5,), with the samples first, to match the outputs",
         ),
         (lambda: ENTROPY.check_targets([[0]], (3,), 1), ShapeError, "must have shape (1,)"),
         (
             lambda: SQUARES.check_targets(np.zeros((2, 4)), (3,), 2),
             ShapeError,
-            "targets must have shape (2, 3), the samples first",
+            "targets must have shape (2, 3), with the samples first",
         ),
         (
             lambda: SQUARES.check_targets([[0.0], [math.nan]], (1,), 2),
             ArgumentError,
-            "targets[1, 0] is nan: a target must be a finite number",
+            "targets must be finite numbers, but targets[1, 0] is nan",
         ),
         (
             lambda: SQUARES.check_targets([[math.inf]], (1,), 1),
@@ -202,20 +206,20 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.value_and_gradient(np.zeros((3, 4)), np.zeros(1, int)),
             ShapeError,
-            "scores of shape (3, 4), the batch last, need targets of shape (4,), not (1,)",
+            "must have shape (4,), with the batch last, for scores of shape (3, 4), not (1,)",
         ),
         (
             lambda: SQUARES.value_and_gradient(np.zeros((3, 4)), np.zeros((4, 3))),
             ShapeError,
-            "need targets of shape (3, 4), not (4, 3)",
+            "for scores of shape (3, 4), not (4, 3)",
         ),
-        (lambda: ENTROPY.hits(np.zeros((3, 4)), np.zeros(3, int)), ShapeError, "need targets of"),
+        (lambda: ENTROPY.hits(np.zeros((3, 4)), np.zeros(3, int)), ShapeError, "for scores of"),
         (
             lambda: loss_named("hinge"),
             ArgumentError,
-            "unknown loss 'hinge': take one of cross_entropy, mse",
+            "loss must be one of cross_entropy, mse, not 'hinge'",
         ),
-        (lambda: loss_named(None), KindError, "a loss must be a Loss or one of cross_entropy, mse"),
+        (lambda: loss_named(None), KindError, "loss must be a Loss or one of cross_entropy, mse"),
     ],
 )
 def test_bad_input_is_refused_in_words(

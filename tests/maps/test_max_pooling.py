@@ -131,7 +131,7 @@ def test_windows_in_the_padding_alone(
         assert (pool.indices(x).reshape(-1, empty.size)[:, empty] == -1).all()
         rows = pool.at(x).to_numpy().reshape(len(found), empty.size, -1)
         assert not rows[:, empty].any()
-        with pytest.raises(ArgumentError, match="has only padding in its window, and an integer"):
+        with pytest.raises(ArgumentError, match="has only padding in its window and its value"):
             pool(x.astype(int))
 
 

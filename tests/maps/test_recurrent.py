@@ -444,8 +444,8 @@ NAN = float("nan")
         (lambda: rnn(0, U, W), ArgumentError, "steps must be at least 1, not 0"),
         (lambda: linear_recurrence(-1, U, W), ArgumentError, "steps must be at least 1, not -1"),
         (lambda: rnn(1.5, U, W), KindError, "steps must be an integer, not 1.5"),
-        (lambda: rnn((2, 3), U, W), ShapeError, r"steps must be one number, not \(2, 3"),
-        (lambda: rnn(ca.sizes("n")[0], U, W), SymbolicError, "steps needs numbers here"),
+        (lambda: rnn((2, 3), U, W), ShapeError, r"steps must be one integer, not \(2, 3"),
+        (lambda: rnn(ca.sizes("n")[0], U, W), SymbolicError, "steps must be given in numbers"),
         (
             lambda: rnn(2, [1], W),
             ShapeError,
@@ -460,9 +460,13 @@ NAN = float("nan")
         (
             lambda: lstm(2, np.ones((6, 2)), np.ones((6, 2))),
             ShapeError,
-            "input_weights has 6 rows, which is not a multiple of the 4 gates of lstm",
+            "input_weights of lstm must have a multiple of 4 rows, one block per gate, not 6",
         ),
-        (lambda: gru(2, np.ones((4, 1)), W), ShapeError, "is not a multiple of the 3 gates of gru"),
+        (
+            lambda: gru(2, np.ones((4, 1)), W),
+            ShapeError,
+            "input_weights of gru must have a multiple of 3 rows, .* not 4",
+        ),
         (
             lambda: gru(2, np.ones((6, 1)), np.ones((6, 3))),
             ShapeError,
@@ -506,7 +510,7 @@ NAN = float("nan")
         (lambda: rnn(2, [["a"]], W), KindError, "input_weights must hold numbers"),
         (lambda: rnn(2, U, [[1j]]), KindError, "hidden_weights must be real"),
         (lambda: rnn(2, U, W)([1, 2]), ShapeError, r"x must have shape \(\*batch, 2, 1\)"),
-        (lambda: rnn(2, U, W).at([[[1], [2]]]), ShapeError, "a Jacobian is taken at one sample"),
+        (lambda: rnn(2, U, W).at([[[1], [2]]]), ShapeError, "x must be one sample of shape"),
         (lambda: rnn(2, U, W).by("bias", [[1], [2]]), ArgumentError, "has no parameter 'bias'"),
     ],
 )

@@ -77,5 +77,7 @@ def test_what_there_is_not() -> None:
     step = straight().explain_step(np.zeros((1, 6, 6)), 0)
     with pytest.raises(ca.errors.ArgumentError, match=r"there is no parameter relu1\.kernel"):
         step.gradient("relu1", "kernel")
-    with pytest.raises(ca.errors.ArgumentError, match="with 4 classes a label must be in"):
+    with pytest.raises(
+        ca.errors.ArgumentError, match="labels must be between 0 and 3 for 4 classes"
+    ):
         straight().explain_step(np.zeros((1, 6, 6)), 4)

@@ -125,11 +125,11 @@ def test_by_kernel_keeps_the_sample_it_was_given() -> None:
 def test_what_cannot_be_differentiated_says_so(face: str) -> None:
     layer, x, g = ca.correlation(3, [1, 2, 3], padding=1), np.ones((3, 1)), np.ones((3, 1))
     arguments = (x,) if face == "by_kernel" else (x, g)
-    with pytest.raises(KindError, match="no kernel derivative through a Kron"):
+    with pytest.raises(KindError, match="derivative by a kernel inside a Kron is not"):
         getattr(layer.kron(ca.identity(1)), face)(*arguments)
-    with pytest.raises(KindError, match="contains 2 convolutions"):
+    with pytest.raises(KindError, match=r"exactly one kernel, but .* contains 2: use"):
         getattr(layer @ layer.T, face)(*arguments)
-    with pytest.raises(KindError, match="contains 0 convolutions"):
+    with pytest.raises(KindError, match=r"exactly one kernel, but .* contains 0: use"):
         getattr(ca.identity(3), face)(*arguments)
 
 
@@ -137,11 +137,11 @@ def test_shapes_are_checked() -> None:
     layer = ca.correlation(4, [1, 2])
     with pytest.raises(ShapeError, match=r"kernel must have shape \(2,\), not \(3,\)"):
         layer.refill([1, 2, 3])
-    with pytest.raises(ShapeError, match="by_kernel takes one sample"):
+    with pytest.raises(ShapeError, match="x must be one sample"):
         layer.by_kernel(np.ones((2, 4)))
-    with pytest.raises(ShapeError, match="x and g must have the same batch"):
+    with pytest.raises(ShapeError, match="x and g must have the same batch axes"):
         layer.kernel_gradient(np.ones((2, 4)), np.ones((3, 3)))
-    with pytest.raises(ShapeError, match="x and g must have the same batch"):
+    with pytest.raises(ShapeError, match="x and g must have the same batch axes"):
         layer.kernel_gradient(np.ones((2, 4)), np.ones(3))
     with pytest.raises(ArgumentError, match="finite"):
         layer.refill([1.0, np.nan])

@@ -296,7 +296,7 @@ def test_dropout_takes_the_numbers_of_numpy() -> None:
 )
 def test_sizes_that_cannot_be_listed_are_refused_at_once(call: Any) -> None:
     with pytest.raises(
-        TooLargeError, match=r"samples needs .* over the limit .* take fewer samples"
+        TooLargeError, match=r"samples needs .* over the limit .* use fewer samples"
     ):
         call()
 

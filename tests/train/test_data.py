@@ -325,7 +325,7 @@ ONE = np.zeros((1, 1, 2, 2))
         (
             lambda: order(0, 0, ca.sizes("n")[0]),
             KindError,
-            "count must be a number here, not n",
+            "count must be an integer, not the symbolic n",
         ),
         (
             lambda: shifted(ONE, np.random.default_rng(0), -1),

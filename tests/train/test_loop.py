@@ -67,9 +67,13 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     "label too large": (
         {"labels": labels(7, 4)},
         ArgumentError,
-        "labels[7] is 4: with 4 classes a label must be in 0..3",
+        "labels must be between 0 and 3 for 4 classes, but labels[7] is 4",
     ),
-    "label below 0": ({"labels": labels(3, -1)}, ArgumentError, "labels[3] is -1: with 4 classes"),
+    "label below 0": (
+        {"labels": labels(3, -1)},
+        ArgumentError,
+        "for 4 classes, but labels[3] is -1",
+    ),
     "labels that are floats": ({"labels": LABELS / 2}, KindError, "labels must be integers"),
     "too few labels": (
         {"labels": LABELS[:-1]},
@@ -113,7 +117,11 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
     ),
     "an empty batch": ({"batch_size": 0}, ArgumentError, "batch_size must be at least 1"),
     "an optimiser that is not": ({"optimizer": "adm"}, ArgumentError, "adm"),
-    "a loss that is not": ({"loss": "hinge"}, ArgumentError, "unknown loss 'hinge'"),
+    "a loss that is not": (
+        {"loss": "hinge"},
+        ArgumentError,
+        "loss must be one of cross_entropy, mse, not 'hinge'",
+    ),
     "a seed below 0": ({"seed": -1}, ArgumentError, "seed must be at least 0"),
     "a seed that is text": ({"seed": "a"}, KindError, "seed must be"),
     "validation images of another size": (
@@ -672,7 +680,7 @@ def test_the_programs_are_the_same_here_and_there() -> None:
 
 def test_letters_of_evaluate_are_checked_as_well() -> None:
     net = small().initialise(0)
-    with pytest.raises(ArgumentError, match="with 4 classes a label must be in"):
+    with pytest.raises(ArgumentError, match="labels must be between 0 and 3 for 4 classes"):
         ca.train.evaluate(net, IMAGES, labels(0, 4))
     with pytest.raises(ArgumentError, match="fill the network with initialise"):
         ca.train.evaluate(small(), IMAGES, LABELS)
@@ -685,7 +693,7 @@ def test_what_is_called_must_be_a_function(name: str) -> None:
     with pytest.raises(ca.errors.KindError, match="must be a function f"):
         ca.fit(net, np.zeros((4, 2)), [0, 1, 0, 1], epochs=1, **options)
     options = {name: lambda: None}
-    with pytest.raises(ca.errors.KindError, match="but this one takes other arguments"):
+    with pytest.raises(ca.errors.KindError, match="but this function has other parameters"):
         ca.fit(net, np.zeros((4, 2)), [0, 1, 0, 1], epochs=1, **options)
 
 
