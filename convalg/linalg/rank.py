@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from convalg.size import is_expression
 if TYPE_CHECKING:
     import sympy
     from sympy.polys.matrices import DomainMatrix
+    from sympy.polys.rings import PolyElement
 
 PRIME = 2**31 - 1
 """The prime modulo which ranks are computed first; a product of two residues fits in 64 bits."""
@@ -225,7 +226,7 @@ def _exact(entries: Array) -> DomainMatrix | sympy.Matrix:
     return sympy.Matrix(rows)
 
 
-def _check_generic(value: Any) -> None:
+def _check_generic(value: sympy.Expr) -> None:
     """Raise UndecidableError for an entry that may be zero on an open set of symbol values."""
     import sympy
 
@@ -240,7 +241,7 @@ def _check_generic(value: Any) -> None:
             )
 
 
-def _in_field(value: Any) -> Any:
+def _in_field(value: sympy.Expr) -> sympy.Expr:
     """Return an entry simplified by identities, such as sin(1)**2 + cos(1)**2 = 1."""
     import sympy
 
@@ -252,7 +253,7 @@ def _in_field(value: Any) -> Any:
     return sympy.simplify(value) if value.count_ops() <= MOST_OPERATIONS else value
 
 
-def _transcendental(value: Any) -> set[Any]:
+def _transcendental(value: sympy.Expr) -> set[sympy.Expr]:
     """Return the parts of an entry that are not rational in symbols and algebraic numbers."""
     if is_rational_function(value):
         return set()
@@ -277,7 +278,7 @@ def _residues(matrix: DomainMatrix) -> Array | None:
     rng = np.random.default_rng(0)
     points = [int(p) for p in rng.integers(1, PRIME, size=domain.ngens)]
 
-    def at_points(value: Any) -> int:
+    def at_points(value: PolyElement) -> int:
         total = 0
         for powers, factor in value.terms():
             for point, power in zip(points, powers, strict=True):
@@ -319,7 +320,7 @@ def _primitive(row: DomainMatrix) -> Array:
     return np.array([_as_python(domain.to_sympy(value)) for value in elements], dtype=object)
 
 
-def _as_python(value: Any) -> Any:
+def _as_python(value: sympy.Expr) -> sympy.Expr | Fraction | int:
     """Return a rational SymPy number as an int or Fraction; anything else unchanged."""
     if not value.is_Rational:
         return value

@@ -404,7 +404,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: LAYER.kernel_gradient(strict.ones(3), strict.asarray([1, 2])),
-        "a kernel's gradient takes floating-point numbers here",
+        "x and g must hold floating-point numbers for a kernel gradient",
     ),
     (
         lambda: LAYER.kernel_gradient(strict.ones((2, 3)), strict.ones(2)),
@@ -412,7 +412,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: LAYER(strict.ones(3), engine="im2col"),
-        "is for NumPy arrays, but x is a Array",
+        "needs NumPy arrays, but x is a Array",
     ),
     (lambda: ca.relu(3)(Foreign([1, 2, 3])), "x cannot be converted to a NumPy array: Implicit"),
     (lambda: ca.dense(strict.ones((2, 2), device=OTHER)), "cannot be converted to a NumPy array"),
