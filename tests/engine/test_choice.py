@@ -30,7 +30,6 @@ from convalg.engine import (
     using,
 )
 from convalg.engine.choice import plan
-from convalg.engine.cost import Rates, Work
 from convalg.errors import ArgumentError
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Convolution
@@ -271,20 +270,6 @@ def test_a_thin_layer_of_a_long_signal_is_not_gathered() -> None:
     assert next(iter(estimates(wide, batch=8))) in ("im2col", "tiles")
     assert next(iter(estimates(large))) == "fft"
     assert set(estimates(long, "gradient")) == set(ENGINES) - {"csr"}
-
-
-def test_work_is_priced() -> None:
-    """More of anything takes longer, and a thin product has a lower rate."""
-    work = Work(calls=1)
-    work.copy(100, run=10)
-    work.products(2, 3, 4, 5)
-    assert (work.copied, work.run) == (100, 10)
-    rates = Rates()
-    assert (work + work).seconds(rates) == pytest.approx(2 * work.seconds(rates))
-    thin, square = Work(), Work()
-    thin.products(1, 1, 4096, 256)
-    square.products(1, 64, 128, 128)
-    assert thin.seconds() > square.seconds()
 
 
 def test_wide_layers_hold_little() -> None:

@@ -28,7 +28,6 @@ from convalg.errors import (
     TooLargeError,
     UndecidableError,
 )
-from convalg.faces.zero import is_zero
 from convalg.linalg.rank import PRIME, null_space, rank
 
 w0, w1 = sympy.symbols("w0 w1")
@@ -148,27 +147,6 @@ def test_null_space_in_symbols_is_whole_and_cancels() -> None:
     (vector,) = null_space(operator)
     assert [sympy.expand(value) for value in operator(vector)] == [0, 0, 0]
     assert all(value.is_polynomial() for value in vector)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (sympy.sqrt(2) * sympy.sqrt(3) - sympy.sqrt(6), True),
-        (ROOT - 1 - sympy.sqrt(2), True),
-        (ROOT - 1 - sympy.sqrt(3), False),
-        (sympy.log(6) - sympy.log(2) - sympy.log(3), True),
-        (sympy.pi - sympy.Rational(355, 113), False),
-        (sympy.exp(-(10**10)), False),
-        (sympy.sqrt(w0**2) - w0, False),
-        (sympy.sqrt(POSITIVE**2) - POSITIVE, True),
-        ((w0**2 - w1**2) / (w0 - w1) - w0 - w1, True),
-        (sympy.sqrt(2) * w0 - sympy.sqrt(8) * w0 / 2, True),
-        (sympy.exp(w0) * sympy.exp(w1) - sympy.exp(w0 + w1), True),
-        (sympy.tan(1) - sympy.sin(1) / COS, True),
-    ],
-)
-def test_zero_is_decided(value: Any, expected: bool) -> None:
-    assert is_zero(value) is expected
 
 
 def test_null_space_of_a_larger_layer_is_the_constant() -> None:
