@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from engine_layers import Problem, problems
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,3 +32,14 @@ def test_any_length_of_a_run_has_the_same_output(problem: Problem, run: int) -> 
     np.testing.assert_array_equal(found, problem.output())
     outputs = sum(size * count for _, size, count in band.parts)
     assert outputs == problem.layer.out[-1]
+
+
+@given(problems(inputs=1))
+def test_output_and_gradient_in_parts_are_the_definition(problem: Problem) -> None:
+    layer = problem.layer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bands, "BLOCK", 1)
+        y = bands.forward(bands.bands(layer), problem.kernel, problem.x)
+        slope = bands.gradient(bands.bands(layer), problem.x, problem.g)
+    np.testing.assert_array_equal(y, problem.output())
+    np.testing.assert_array_equal(slope, problem.slope())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from engine_layers import Problem, problems
 from hypothesis import given
 
@@ -34,3 +35,15 @@ def test_the_columns_hold_the_samples_of_every_tap(problem: Problem) -> None:
     pairs = zip(weights[:, 0], columns.of(image, part), strict=True)
     found = sum(weight @ read for weight, read in pairs)
     np.testing.assert_array_equal(found.ravel(), problem.output()[0, 0].ravel())
+
+
+@given(problems())
+def test_output_and_gradient_by_many_products_are_the_definition(problem: Problem) -> None:
+    layer = problem.layer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(im2col, "BLOCK", 1)
+        patch.setattr(im2col, "JOINED", 1)
+        y = im2col.forward(layer, problem.kernel, problem.x)
+        slope = im2col.gradient(layer, problem.x, problem.g)
+    np.testing.assert_array_equal(y, problem.output())
+    np.testing.assert_array_equal(slope, problem.slope())

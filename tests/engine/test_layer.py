@@ -7,6 +7,7 @@ from engine_layers import Problem, problems
 from hypothesis import given
 from strategies import Drawn, layers
 
+from convalg.engine import im2col
 from convalg.engine.layer import layer_of_geometry
 
 
@@ -41,6 +42,16 @@ def test_folding_back_is_the_adjoint_of_extending(drawn: Drawn) -> None:
         assert (extended * other).sum() == (x * layer.fold_back(other, 0)).sum()
     elif not any(layer.boundaries):
         assert (extended * other).sum() == (x * layer.shrink(other, 0)).sum()
+
+
+@given(problems())
+def test_the_phases_are_the_adjoint(problem: Problem) -> None:
+    """<A x, g> = <x, A^T g> for integers, with A^T g from one correlation per phase."""
+    found = np.zeros(problem.x.shape)
+    for correlation, positions, picks in problem.layer.phases():
+        kernel = problem.kernel.swapaxes(1, 2)[(..., *picks)]
+        found[(..., *positions)] = im2col.forward(correlation, kernel, problem.g)
+    assert (problem.output() * problem.g).sum() == (problem.x * found).sum()
 
 
 @given(problems())

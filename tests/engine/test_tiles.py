@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from engine_layers import Problem, problems
 from hypothesis import given
+from hypothesis import strategies as st
 
 from convalg.engine import tiles
 
 
-@given(problems())
-def test_every_tiling_is_the_definition(problem: Problem) -> None:
+@given(problems(), st.sampled_from([1, 2**20]))
+def test_every_tiling_is_the_definition(problem: Problem, entries: int) -> None:
+    """Also in parts, where one row of tiles and one sample are computed at a time."""
     layer = problem.layer
     output, slope = problem.output(), problem.slope()
     for tiling in tiles.tilings(layer, len(problem.x)):
-        y = tiles.forward(layer.out, tiling, problem.kernel, problem.x)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tiles, "BLOCK", entries)
+            patch.setattr(tiles, "TOGETHER", entries)
+            y = tiles.forward(layer.out, tiling, problem.kernel, problem.x)
+            w = tiles.gradient(layer.taps, tiling, problem.x, problem.g)
         np.testing.assert_array_equal(y, output)
-        w = tiles.gradient(layer.taps, tiling, problem.x, problem.g)
         np.testing.assert_array_equal(w, slope)
 
 

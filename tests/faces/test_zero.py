@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sympy
 
-from convalg.faces.zero import is_zero
+from convalg.faces.zero import first_equal, is_equal, is_zero
 
 w0, w1 = sympy.symbols("w0 w1")
 
@@ -40,3 +40,24 @@ POSITIVE = sympy.Symbol("w0", positive=True)
 )
 def test_zero_is_decided(value: Any, expected: bool) -> None:
     assert is_zero(value) is expected
+
+
+def test_equal_values_become_the_first_of_them() -> None:
+    cosine = sympy.cos(w0)
+    half_angle = 2 * sympy.sin(w0) * cosine
+    values = [sympy.sin(2 * w0), w1, half_angle, sympy.sin(w0) ** 2 + cosine**2, sympy.log(1)]
+    assert first_equal(values) == [values[0], w1, values[0], 1, 0]
+    assert first_equal([half_angle, values[0]]) == [half_angle, half_angle]
+
+
+def test_numbers_and_expanded_polynomials_are_left_alone() -> None:
+    values = [2, 2, w0 + w1, w1 + w0, w0**2]
+    assert first_equal(values) is values
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [(2, 2.0, True), (2, 3, False), ((w0 + 1) ** 2, w0**2 + 2 * w0 + 1, True), (w0, w1, False)],
+)
+def test_equality_is_decided(first: Any, second: Any, expected: bool) -> None:
+    assert is_equal(first, second) is expected
