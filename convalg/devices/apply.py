@@ -192,7 +192,7 @@ def _leaf_growth(leaf: object) -> int:
         case Selection(geometry=geometry):
             return _terms(geometry)
         case Matrix(values=values):
-            return values.shape[1] * largest(_integers(values))
+            return int(values.shape[1]) * largest(_integers(values))
         case SparseMatrix(values=values, indptr=indptr):
             return int(np.diff(indptr).max(initial=0)) * largest(_integers(values))
         case Diagonal(values=values):

@@ -138,7 +138,8 @@ def _convolved(operator: Convolution, x: torch.Tensor) -> torch.Tensor:
         x = x.index_select(k + 2, indices)
     convolve = getattr(functional, f"conv{len(axes)}d")
     y = convolve(functional.pad(x, pads), _kernel(operator, x), **_options(operator))
-    return y.reshape(y.shape[0], *operator.out_shape)
+    output: torch.Tensor = y.reshape(y.shape[0], *operator.out_shape)
+    return output
 
 
 def _transposed(operator: Convolution, g: torch.Tensor) -> torch.Tensor:

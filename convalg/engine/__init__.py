@@ -116,7 +116,8 @@ def kernel_gradient(geometry: Geometry, x: Array, g: Array) -> Array:
     kind = _machine(geometry, lambda: terms, x, g, kernels=False)
     way = None if kind is None else _plan(geometry, "gradient", kind[0], kind[2])
     if kind is None or way is None or way.run is None:
-        return gather.kernel_gradients(geometry, x, g).sum(axis=0)
+        total_slope: Array = gather.kernel_gradients(geometry, x, g).sum(axis=0)
+        return total_slope
     groups, outputs, inputs = geometry.channels
     oriented = layer_of_geometry(geometry)
     image, upstream = (_contiguous(way, signal) for signal in kind[:2])

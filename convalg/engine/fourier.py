@@ -59,7 +59,8 @@ def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
         ...,
         *(slice(0, d * k, d) for d, k in zip(layer.dilations, layer.taps, strict=True)),
     )
-    return _inverse(layer, total, sizes)[taps].astype(x.dtype, copy=False)
+    slope: Array = _inverse(layer, total, sizes)[taps].astype(x.dtype, copy=False)
+    return slope
 
 
 def _sizes(layer: EngineLayer) -> Sizes:

@@ -115,7 +115,8 @@ def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
     shape = (batch, layer.groups, layer.outputs, *layer.out)
     if layer.weights == layer.inputs and layer.strides == (1,) * len(layer.out) and layer.is_bare:
         read = layer.extend(x, 3).reshape(batch, layer.groups, layer.inputs, -1)
-        return np.matmul(weights[0], read).reshape(shape)
+        y: Array = np.matmul(weights[0], read).reshape(shape)
+        return y
     y = np.empty((batch, layer.groups, layer.outputs, layer.positions), dtype=x.dtype)
     for image, where in _images(layer, x):
         for part in columns.parts:

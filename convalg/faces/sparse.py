@@ -203,7 +203,8 @@ def _early(operator: Operator, target: np.dtype | None) -> np.dtype | None:
 
 
 def _values(leaf: Any) -> np.ndarray:
-    return leaf.weights if isinstance(leaf, Convolution) else leaf.values
+    values: np.ndarray = leaf.weights if isinstance(leaf, Convolution) else leaf.values
+    return values
 
 
 def _bytes_needed(operator: Operator) -> int:
@@ -346,7 +347,8 @@ def _leaf(leaf: Operator, dtype: np.dtype | None) -> scipy.sparse.csr_array:
 
 def _weights(layer: Convolution, dtype: np.dtype | None) -> np.ndarray:
     _refuse_objects(layer, dtype)
-    return _wide(_entries(layer.weights, dtype))
+    weights: np.ndarray = _wide(_entries(layer.weights, dtype))
+    return weights
 
 
 def _entries(values: np.ndarray, dtype: np.dtype | None) -> np.ndarray:

@@ -237,7 +237,8 @@ def _blocks_at(geometry: Geometry, weights: Array, grid: list[int], where: Array
     phases = np.exp(-2j * np.pi * turns)
     kernel = weights.reshape(groups, outputs, inputs, -1)[group]
     blocks = (kernel @ phases[:, None, :, None])[..., 0]
-    return blocks.swapaxes(-1, -2) if outputs < inputs else blocks
+    result: Array = blocks.swapaxes(-1, -2) if outputs < inputs else blocks
+    return result
 
 
 def block_gram(blocks: Array, *, columns: bool = False) -> tuple[Array, Array, float]:
@@ -298,4 +299,5 @@ def wave(operator: Convolution) -> Array | None:
         amplitudes = np.multiply.outer(amplitudes, fade * np.exp(-2j * np.pi * int(k) / many * i))
     x = np.zeros((groups, *amplitudes.shape))
     x[group] = amplitudes.real
-    return (x / np.linalg.norm(x)).reshape(operator.in_shape)
+    estimate: Array = (x / np.linalg.norm(x)).reshape(operator.in_shape)
+    return estimate

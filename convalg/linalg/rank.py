@@ -74,7 +74,7 @@ def rank(A: object, *, max_bytes: int | None = None) -> int:  # noqa: N803
         return int(matrix.rank(iszerofunc=is_zero, simplify=True))
     residues = _residues(matrix)
     if residues is not None and _rank_modulo(residues) == min(entries.shape):
-        return min(entries.shape)
+        return int(min(entries.shape))
     return int(matrix.to_field().to_sparse().rank())
 
 
@@ -156,7 +156,8 @@ def _has_float(values: Array) -> bool:
 def _sympy_float() -> type:
     import sympy
 
-    return sympy.Float
+    kind: type = sympy.Float
+    return kind
 
 
 def _entries(A: object, call: str, max_bytes: int | None) -> Array:  # noqa: N803

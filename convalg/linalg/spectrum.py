@@ -310,7 +310,8 @@ def _largest(operator: Operator, count: int) -> Array:
     def rest(v: Array) -> Array:
         v = v - vectors @ (vectors.T @ v)
         w = gram(v)
-        return w - vectors @ (vectors.T @ w)
+        result: Array = w - vectors @ (vectors.T @ w)
+        return result
 
     squares, vectors = _arpack(gram, count, start)
     # One starting vector finds one copy of a repeated value; further copies are found in the
@@ -324,7 +325,8 @@ def _largest(operator: Operator, count: int) -> Array:
             break
         squares = np.append(squares, square)
         vectors = np.linalg.qr(np.column_stack([vectors, vector]))[0]
-    return gram.size * np.sqrt(np.maximum(np.sort(squares)[::-1][:count], 0))
+    values: Array = gram.size * np.sqrt(np.maximum(np.sort(squares)[::-1][:count], 0))
+    return values
 
 
 def _arpack(apply: Callable[[Array], Array], count: int, start: Array) -> tuple[Array, Array]:
@@ -336,7 +338,10 @@ def _arpack(apply: Callable[[Array], Array], count: int, start: Array) -> tuple[
     for basis in (2 * count + 30, 4 * count + 150):
         size = min(length, basis)
         try:
-            return eigsh(operator, k=count, v0=start, ncv=size, tol=1e-10, maxiter=RESTARTS)
+            pair: tuple[Array, Array] = eigsh(
+                operator, k=count, v0=start, ncv=size, tol=1e-10, maxiter=RESTARTS
+            )
+            return pair
         except ArpackNoConvergence as error:
             converged = len(error.eigenvalues)
     raise ArgumentError(
