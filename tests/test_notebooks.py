@@ -63,7 +63,7 @@ SAID = {
         "60000 1516",
         "138,357,544 parameters",
         "ResNet-50    25,557,032 parameters, field (483, 483)",
-        "even: written 1 time;",
+        "even: outputs written 1 time;",
         "73728 8768",
     ),
 }

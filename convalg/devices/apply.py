@@ -1,15 +1,16 @@
-"""Arrays of other libraries as input: PyTorch, CuPy, JAX and others with an array API namespace.
+"""Operators applied to arrays of PyTorch, CuPy, JAX and other libraries of the array API standard.
 
-An array stays on its device, in its type, in its graph or trace. Every axis of a layer is a sum
-of entries by a table, and the channels are one matrix product; for PyTorch its own convolutions are
-used. Only tables and numbers of the operator are copied to the device. Nothing is copied back,
-except the largest of integers where their type does not exclude an overflow.
+The result is on the device of the input, in its type, and part of its graph or trace. Every axis of
+a layer is computed by sums of entries at tabulated indices, and the channels by one matrix product;
+for PyTorch, its own convolutions are used. Only index tables and weights of the operator are copied
+to the device. Nothing is copied back, except the largest integer if the type of the integers does
+not exclude an overflow.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -17,7 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from convalg.arrays import is_foreign, is_tensor, largest
-from convalg.devices.array_api import Library, library_of
+from convalg.devices.array_api import DeviceArray, DeviceDType, Library, library_of
 from convalg.devices.tables import Rows, axis_rows, rows_of
 from convalg.engine import chosen, most_readers
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
@@ -34,20 +35,21 @@ from convalg.operators.leaves import (
 )
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
 
-Step: TypeAlias = Callable[[Library, Any], Any]
+Step: TypeAlias = Callable[[Library, DeviceArray], DeviceArray]
 Layer: TypeAlias = "Convolution | Patches | Selection"
 
 CHUNK = 2**25
-"""Elements that one step may unfold at a time; larger batches are processed in slices."""
+"""The largest number of elements that one step unfolds; larger batches are processed in slices."""
 
 
 def apply(operator: Operator, x: object) -> Any:
     """Return A(x) for an array of another library, on its device.
 
-    Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`, floating-point numbers in the
+    Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`; floating-point numbers in the
     type of x, integers in the widest integer type of the library.
-    Raises: ShapeError for another shape, KindError for incompatible numbers, ExactnessError where
-    integers could overflow, SymbolicError for symbols in the operator.
+    Raises: ShapeError when the shape of x does not end in `in_shape`, KindError when the types of
+    the numbers do not fit, ExactnessError when integers could overflow, SymbolicError when the
+    operator has symbols, ArgumentError when an engine was requested.
     """
     _check_engine(x)
     library = library_for(x)
@@ -57,10 +59,10 @@ def apply(operator: Operator, x: object) -> Any:
         return library.reshape(y, (*batch, *operator.out_shape))
 
 
-def kernel_gradient(layer: Convolution, x: Any, g: Any) -> Any:
-    """Return dL/dw, summed over the batch, for floating-point arrays of one library: B(x)^T g.
+def kernel_gradient(layer: Convolution, x: DeviceArray, g: DeviceArray) -> DeviceArray:
+    """Return dL/dw = B(x)^T g, summed over the batch, for floating-point arrays of one library.
 
-    Shapes: x `(batch, *in_shape)`, g `(batch, *out_shape)`, result as the kernel.
+    Shapes: x `(batch, *in_shape)`, g `(batch, *out_shape)`, result: the shape of the kernel.
     """
     library = library_for(x)
     parts = [
@@ -71,19 +73,19 @@ def kernel_gradient(layer: Convolution, x: Any, g: Any) -> Any:
 
 
 def _check_engine(x: object) -> None:
-    """Raise ArgumentError when an engine was requested: engines are for NumPy arrays only."""
+    """Raise ArgumentError when an engine was requested, since engines need NumPy arrays."""
     if chosen() != "auto":
         raise ArgumentError(
-            f"engine={chosen()!r} is for NumPy arrays, but x is a {type(x).__name__} of another "
+            f"engine={chosen()!r} needs NumPy arrays, but x is a {type(x).__name__} of another "
             f"library: use engine='auto'"
         )
 
 
-def pair(operator: Operator, x: Any, g: Any) -> tuple[Library, Any, Any]:
-    """Return the library of x and g, and both with one batch axis, for a gradient.
+def pair(operator: Operator, x: DeviceArray, g: DeviceArray) -> tuple[Library, Any, Any]:
+    """Return the library of x and g, and both arrays with one batch axis.
 
-    Raises: KindError unless both are floating-point arrays of one library, ShapeError unless
-    their shapes are those of the operator, with the same batch.
+    Raises: KindError when they are not floating-point arrays of the same library, ShapeError when
+    their shapes do not fit the operator or their batches differ.
     """
     if not (is_foreign(x) and is_foreign(g)) or library_for(x) is not library_for(g):
         raise KindError(
@@ -95,8 +97,8 @@ def pair(operator: Operator, x: Any, g: Any) -> tuple[Library, Any, Any]:
     for values in (x, g):
         if library.kind(values) not in "fc":
             raise KindError(
-                f"a kernel's gradient takes floating-point numbers here, not {values.dtype}: pass "
-                f"integers as NumPy arrays, which stay exact"
+                f"x and g must hold floating-point numbers for a kernel gradient, not "
+                f"{values.dtype}: pass integers as NumPy arrays, which stay exact"
             )
     with library.on(x):
         inputs, batch = samples_of(library, operator, x)
@@ -118,8 +120,11 @@ def library_for(x: object) -> Library:
     return library_of(x)
 
 
-def samples_of(library: Library, operator: Operator, x: Any) -> tuple[Any, tuple[int, ...]]:
-    """Return x with one batch axis in the type to compute in, and the shape of its batch axes."""
+def samples_of(library: Library, operator: Operator, x: DeviceArray) -> tuple[Any, tuple[int, ...]]:
+    """Return x with one batch axis, in the type to compute in, and the shape of its batch axes.
+
+    Raises: ShapeError, KindError, SymbolicError and ExactnessError as in `apply`.
+    """
     word, kind = library.word, library.kind(x)
     split = len(x.shape) - len(operator.in_shape)
     if split < 0 or tuple(x.shape[split:]) != operator.in_shape:
@@ -134,7 +139,7 @@ def samples_of(library: Library, operator: Operator, x: Any) -> tuple[Any, tuple
         )
     if exact_kind(operator) == "symbols":
         raise SymbolicError(
-            f"{operator!r} has symbols, which no {word} can hold: pass numbers with "
+            f"{operator!r} has symbols, which no {word} can hold: replace them by numbers with "
             f"A.refill(kernel)"
         )
     batch = tuple(x.shape[:split])
@@ -142,17 +147,18 @@ def samples_of(library: Library, operator: Operator, x: Any) -> tuple[Any, tuple
     return (_widened(library, operator, x) if kind in "bi" else x), batch
 
 
-def _widened(library: Library, operator: Operator, x: Any) -> Any:
-    """Return integers in a type in which nothing overflows.
+def _widened(library: Library, operator: Operator, x: DeviceArray) -> DeviceArray:
+    """Return integers in the widest integer type, in which no sum overflows.
 
-    Raises: ExactnessError where this is not certain, KindError for an operator of other numbers.
+    Raises: ExactnessError when a sum could overflow, KindError when the operator holds numbers
+    other than integers.
     """
     growth = max(fold(operator, _GROWTH, _leaf_growth), 1)
     wide = library.widest(x)
     most = library.range(wide) - 1
     seen = 1 if library.kind(x) == "b" else library.range(x)
     if growth * seen > most:
-        # The range of the type does not exclude an overflow, but the numbers may be smaller.
+        # The range of the type does not exclude an overflow, but the entries may be smaller.
         seen = library.largest(x) if math.prod(x.shape) else 0
     if growth * max(seen, 1) > most:
         raise ExactnessError(
@@ -163,7 +169,7 @@ def _widened(library: Library, operator: Operator, x: Any) -> Any:
 
 
 def _integers(values: object) -> Any:
-    """Return an operator's numbers as an array. Raises: KindError for non-integers."""
+    """Return weights or a factor as an array. Raises: KindError when some are not integers."""
     numbers = np.asarray(values)
     if numbers.dtype.kind in "biu":
         return numbers
@@ -176,8 +182,8 @@ def _integers(values: object) -> Any:
     return numbers
 
 
-def _leaf_growth(leaf: Any) -> int:
-    """Return a bound on the ratio of output to input, in absolute values, for integers."""
+def _leaf_growth(leaf: object) -> int:
+    """Return an upper bound on |output| / max |input| for a leaf of integers."""
     match leaf:
         case Convolution(geometry=geometry, weights=values):
             return _terms(geometry) * largest(_integers(values))
@@ -186,10 +192,12 @@ def _leaf_growth(leaf: Any) -> int:
         case Selection(geometry=geometry):
             return _terms(geometry)
         case Matrix(values=values):
-            return values.shape[1] * largest(_integers(values))
+            return int(values.shape[1]) * largest(_integers(values))
         case SparseMatrix(values=values, indptr=indptr):
             return int(np.diff(indptr).max(initial=0)) * largest(_integers(values))
-    return largest(_integers(leaf.values))
+        case Diagonal(values=values):
+            return largest(_integers(values))
+    raise AssertionError(leaf)
 
 
 def _adjoint_growth(node: Adjoint, growth: int) -> int:
@@ -202,8 +210,8 @@ def _adjoint_growth(node: Adjoint, growth: int) -> int:
 
 
 def _terms(geometry: Geometry) -> int:
-    """Return the number of products that one output sums."""
-    return geometry.channels[2] * math.prod(geometry.taps)
+    """Return the number of products in the sum of one output."""
+    return int(geometry.channels[2] * math.prod(geometry.taps))
 
 
 def _readers(geometry: Geometry) -> int:
@@ -220,11 +228,11 @@ _GROWTH: dict[type, Callable[..., int]] = {
 }
 
 
-_HELD: WeakKeyDictionary[Operator, dict[Any, Any]] = WeakKeyDictionary()
-"""Tables and numbers of leaves on the devices that needed them, deleted with the leaf."""
+_HELD: WeakKeyDictionary[Operator, dict[Hashable, Any]] = WeakKeyDictionary()
+"""The index tables and weights of leaves on devices; they are deleted with the leaf."""
 
 
-def _held(leaf: Operator, key: object, make: Callable[[], Any]) -> Any:
+def _held(leaf: Operator, key: Hashable, make: Callable[[], object]) -> Any:
     held = _HELD.setdefault(leaf, {})
     if key not in held:
         held[key] = make()
@@ -232,9 +240,14 @@ def _held(leaf: Operator, key: object, make: Callable[[], Any]) -> Any:
 
 
 def _placed(
-    library: Library, leaf: Operator, name: Any, like: Any, host: Callable[[], Any], dtype: Any
-) -> Any:
-    """Copy an array of the host to the device of `like`, once for each leaf and device."""
+    library: Library,
+    leaf: Operator,
+    name: Hashable,
+    like: DeviceArray,
+    host: Callable[[], np.ndarray],
+    dtype: DeviceDType,
+) -> DeviceArray:
+    """Return an array of the host on the device of `like`, copied once per leaf and device."""
     if not library.caches:
         return library.put(host(), like, dtype)
     key = (library, str(like.device), str(dtype), name)
@@ -242,17 +255,30 @@ def _placed(
 
 
 def _numbers(
-    library: Library, leaf: Operator, like: Any, values: np.ndarray, name: Any = "numbers"
-) -> Any:
-    """Return the numbers of a leaf in the type of `like`."""
+    library: Library,
+    leaf: Operator,
+    like: DeviceArray,
+    values: np.ndarray,
+    name: Hashable = "numbers",
+) -> DeviceArray:
+    """Return weights of a leaf on the device of `like` and in its type."""
     kind = np.dtype(np.int64 if library.kind(like) == "i" else np.float64)
     return _placed(library, leaf, name, like, lambda: cast(values, kind), like.dtype)
 
 
 def _collected(
-    library: Library, leaf: Operator, name: Any, rows: Rows, x: Any, weights: Any = None
-) -> Any:
-    """Return the sums of entries along the middle axis of x (lead, columns, trail)."""
+    library: Library,
+    leaf: Operator,
+    name: Hashable,
+    rows: Rows,
+    x: DeviceArray,
+    weights: Callable[[int], DeviceArray] | None = None,
+) -> DeviceArray:
+    """Return, for each row, the sum of the entries that it reads along the middle axis of x.
+
+    Shapes: x (lead, columns, trail), result (lead, rows, trail). `weights(k)` are the factors of
+    the entries of table k; by default all are one.
+    """
     if rows.keeps and weights is None:
         return x
     lead, _, trail = x.shape
@@ -268,14 +294,18 @@ def _collected(
         parts.append(library.sum(entries, axis=2) if width > 1 else entries[:, :, 0, :])
     y = library.join(parts, axis=1)
     if rows.order is not None:
-        y = library.take(y, _placed(library, leaf, name, x, lambda: rows.order, None))
+        y = library.take(y, _placed(library, leaf, name, x, partial(np.asarray, rows.order), None))
     return y
 
 
 def _along(
-    library: Library, leaf: Layer, x: Any, lead: int, *, taps: bool, adjoint: bool = False
-) -> Any:
-    """Apply every axis of a layer in turn to x (lead, ...): inputs, or outputs with `adjoint`."""
+    library: Library, leaf: Layer, x: DeviceArray, lead: int, *, taps: bool, adjoint: bool = False
+) -> DeviceArray:
+    """Return x after every axis of a layer was applied in turn, each as sums of entries.
+
+    x consists of `lead` inputs, or with `adjoint` of `lead` outputs. With `taps`, each pair (tap,
+    output) is an entry of the result.
+    """
     each = [axis_rows(axis, taps, adjoint) for axis in leaf.geometry.axes]
     trail = math.prod(rows.columns for rows in each)
     for k, rows in enumerate(each):
@@ -286,8 +316,8 @@ def _along(
     return x
 
 
-def _unfolded(library: Library, leaf: Convolution | Patches, x: Any) -> Any:
-    """Gather all reads: (batch, *in_shape) to (batch, groups, inputs * taps, outputs)."""
+def _unfolded(library: Library, leaf: Convolution | Patches, x: DeviceArray) -> DeviceArray:
+    """Return all samples read, (batch, groups, inputs * taps, outputs), from (batch, *in_shape)."""
     geometry = leaf.geometry
     groups, _, inputs = geometry.channels
     lead, dims = x.shape[0] * groups * inputs, len(geometry.axes)
@@ -299,8 +329,8 @@ def _unfolded(library: Library, leaf: Convolution | Patches, x: Any) -> Any:
     return library.reshape(patches, (x.shape[0], groups, inputs * taps, outputs))
 
 
-def _folded(library: Library, leaf: Convolution | Patches, spread: Any) -> Any:
-    """Apply the adjoint of `_unfolded`: add to the inputs that were read, (batch, *in_shape)."""
+def _folded(library: Library, leaf: Convolution | Patches, spread: DeviceArray) -> DeviceArray:
+    """Return the adjoint of `_unfolded`: sums over the reads of each input, (batch, *in_shape)."""
     geometry = leaf.geometry
     groups, _, inputs = geometry.channels
     lead, dims = spread.shape[0] * groups * inputs, len(geometry.axes)
@@ -311,16 +341,20 @@ def _folded(library: Library, leaf: Convolution | Patches, spread: Any) -> Any:
     return library.reshape(sums, (spread.shape[0], *geometry.in_shape))
 
 
-def _correlated(library: Library, leaf: Convolution | Patches, kernel: Any, x: object) -> Any:
-    """Return A(kernel) x, where one of the two has a batch axis of length one."""
+def _correlated(
+    library: Library, leaf: Convolution | Patches, kernel: DeviceArray, x: DeviceArray
+) -> DeviceArray:
+    """Return A(kernel) x; one of the two has a batch axis of length one."""
     groups, outputs, _ = leaf.geometry.channels
     weights = library.reshape(kernel, (kernel.shape[0], groups, outputs, _terms(leaf.geometry)))
     y = library.matmul(weights, _unfolded(library, leaf, x))
     return library.reshape(y, (y.shape[0], *leaf.geometry.out_shape))
 
 
-def _correlated_adjoint(library: Library, leaf: Convolution | Patches, kernel: Any, g: Any) -> Any:
-    """Return A(kernel)^T g, where one of the two has a batch axis of length one."""
+def _correlated_adjoint(
+    library: Library, leaf: Convolution | Patches, kernel: DeviceArray, g: DeviceArray
+) -> DeviceArray:
+    """Return A(kernel)^T g; one of the two has a batch axis of length one."""
     geometry = leaf.geometry
     groups, outputs, _ = geometry.channels
     weights = library.reshape(kernel, (kernel.shape[0], groups, outputs, _terms(geometry)))
@@ -329,8 +363,10 @@ def _correlated_adjoint(library: Library, leaf: Convolution | Patches, kernel: A
     return _folded(library, leaf, spread)
 
 
-def _kernel_gradients(library: Library, leaf: Convolution | Patches, x: object, g: Any) -> Any:
-    """Return dL/dkernel for each sample, where x or g may have a batch axis of length one."""
+def _kernel_gradients(
+    library: Library, leaf: Convolution | Patches, x: object, g: DeviceArray
+) -> DeviceArray:
+    """Return dL/dkernel for each sample; x or g may have a batch axis of length one."""
     geometry = leaf.geometry
     groups, outputs, _ = geometry.channels
     upstream = library.reshape(g, (g.shape[0], groups, outputs, math.prod(geometry.out_spatial)))
@@ -344,11 +380,13 @@ def _slices(leaf: Convolution | Patches, batch: int) -> list[slice]:
     groups, outputs, _ = geometry.channels
     load = groups * max(_terms(geometry), outputs) * math.prod(geometry.out_spatial)
     size = max(CHUNK // load, 1)
-    # Ends are exact: the standard does not define slices beyond the end.
+    # The standard does not define slices beyond the end of an axis.
     return [slice(k, min(k + size, batch)) for k in range(0, max(batch, 1), size)]
 
 
-def _in_slices(library: Library, leaf: Convolution | Patches, step: Step, x: Any) -> Any:
+def _in_slices(
+    library: Library, leaf: Convolution | Patches, step: Step, x: DeviceArray
+) -> DeviceArray:
     slices = _slices(leaf, x.shape[0])
     if len(slices) == 1:
         return step(library, x)
@@ -380,7 +418,7 @@ def _adjoint(node: Adjoint, step: Step) -> Step:
     return lambda library, g: _along(library, leaf, g, g.shape[0], taps=False, adjoint=True)
 
 
-def _layer(library: Library, leaf: Convolution, x: object) -> Any:
+def _layer(library: Library, leaf: Convolution, x: DeviceArray) -> DeviceArray:
     y = library.convolve(leaf, x)
     if y is not None:
         return y
@@ -398,7 +436,7 @@ def _layer_adjoint(library: Library, leaf: Convolution, g: object) -> Any:
     )
 
 
-def _patches(library: Library, leaf: Patches, x: object) -> Any:
+def _patches(library: Library, leaf: Patches, x: DeviceArray) -> DeviceArray:
     values = _numbers(library, leaf, x, leaf.values[None])
     step = _correlated_adjoint if leaf.transposed else _correlated
     return _in_slices(library, leaf, lambda lib, part: step(lib, leaf, part, values), x)
@@ -414,12 +452,12 @@ def _patches_adjoint(library: Library, leaf: Patches, g: object) -> Any:
     return _in_slices(library, leaf, step, g)
 
 
-def _matrix(library: Library, leaf: Matrix, x: Any) -> Any:
+def _matrix(library: Library, leaf: Matrix, x: DeviceArray) -> DeviceArray:
     weights = _numbers(library, leaf, x, leaf.values.T)
     return library.matmul(library.reshape(x, (x.shape[0], leaf.shape[1])), weights)
 
 
-def _sparse(library: Library, leaf: SparseMatrix, x: Any) -> Any:
+def _sparse(library: Library, leaf: SparseMatrix, x: DeviceArray) -> DeviceArray:
     rows = _held(leaf, "rows", lambda: rows_of(leaf.indptr, leaf.indices, leaf.shape[1]))
     x = library.reshape(x, (x.shape[0], leaf.shape[1], 1))
     if leaf.values.dtype.kind != "O" and (leaf.values == 1).all():
@@ -433,7 +471,7 @@ def _sparse(library: Library, leaf: SparseMatrix, x: Any) -> Any:
 
 
 def _composed(node: Compose, *steps: Step) -> Step:
-    def run(library: Library, x: Any) -> Any:
+    def run(library: Library, x: DeviceArray) -> DeviceArray:
         for factor, step in zip(reversed(node.factors), reversed(steps), strict=True):
             x = library.reshape(step(library, x), (x.shape[0], *factor.out_shape))
         return x
@@ -442,7 +480,7 @@ def _composed(node: Compose, *steps: Step) -> Step:
 
 
 def _summed(node: Sum, *steps: Step) -> Step:
-    def run(library: Library, x: Any) -> Any:
+    def run(library: Library, x: DeviceArray) -> DeviceArray:
         first, *more = (
             library.reshape(step(library, x), (x.shape[0], *node.out_shape)) for step in steps
         )
@@ -452,7 +490,7 @@ def _summed(node: Sum, *steps: Step) -> Step:
 
 
 def _scaled(node: Scaled, step: Step) -> Step:
-    def run(library: Library, x: object) -> Any:
+    def run(library: Library, x: DeviceArray) -> DeviceArray:
         is_integer = library.kind(x) == "i"
         return step(library, x) * (int(node.factor) if is_integer else float(node.factor))
 
@@ -462,7 +500,7 @@ def _scaled(node: Scaled, step: Step) -> Step:
 def _kron(node: Kron, left: Step, right: Step) -> Step:
     (rows_left, columns_left), (rows_right, _) = node.left.shape, node.right.shape
 
-    def run(library: Library, x: Any) -> Any:
+    def run(library: Library, x: DeviceArray) -> DeviceArray:
         count = x.shape[0]
         x = library.reshape(x, (count * columns_left, *node.right.in_shape))
         y = library.reshape(right(library, x), (count, columns_left, rows_right))

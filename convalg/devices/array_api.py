@@ -1,7 +1,7 @@
-"""The few functions of an array library that operators need, by the array API standard.
+"""The functions of array libraries that operators need, by their names in the array API standard.
 
-CuPy's arrays do not name their namespace, and its older versions lack some of the standard's
-names; JAX traces functions. No library is imported here: an array names its own.
+CuPy arrays do not have `__array_namespace__`, and older versions of CuPy lack some of the standard
+names; JAX traces functions. No library is imported here, since an array provides its namespace.
 
 Source: Consortium for Python Data API Standards, Python array API standard, v2022.12.
 """
@@ -12,7 +12,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -22,11 +22,17 @@ if TYPE_CHECKING:
     from convalg.operators.leaves import Convolution
 
 KINDS = {"b": "bool", "i": "integral", "f": "real floating", "c": "complex floating"}
-"""Letters for the standard's kinds of numbers."""
+"""The standard's names for kinds of numbers, by the letter of NumPy's `dtype.kind`."""
+
+DeviceArray: TypeAlias = Any
+"""An array of another library; its class is known only at run time."""
+
+DeviceDType: TypeAlias = Any
+"""A number type of another library, or None for the type of the values."""
 
 
 class Library:
-    """A library with the standard's functions; its arrays stay on their device.
+    """A library with the functions of the array API standard; its arrays stay on their device.
 
     >>> Library(np).take(np.array([[5, 6, 7]]), np.array([2, 0])).tolist()
     [[7, 5]]
@@ -41,121 +47,123 @@ class Library:
     takes_integers: ClassVar[bool] = True
     """Whether integers are supported, in addition to floating-point numbers."""
 
-    def __init__(self, namespace: Any) -> None:
-        self.xp = namespace
+    def __init__(self, namespace: ModuleType | None) -> None:
+        self.xp: Any = namespace
 
-    def kind(self, x: Any) -> str:
-        """Return the letter of `KINDS` for the numbers of x, or a question mark."""
+    def kind(self, x: DeviceArray) -> str:
+        """Return the letter in `KINDS` of the kind of numbers in x, or a question mark."""
         letters = (letter for letter, kind in KINDS.items() if self.xp.isdtype(x.dtype, kind))
         return next(letters, "?")
 
-    def on(self, x: Any) -> AbstractContextManager[Any]:
+    def on(self, x: DeviceArray) -> AbstractContextManager[Any]:
         """Return a context in which new arrays are created on the device of x."""
         return nullcontext()
 
-    def put(self, values: np.ndarray, like: Any, dtype: Any = None) -> Any:
-        """Copy an array of the host to the device of `like`, in a type of the library."""
+    def put(self, values: np.ndarray, like: DeviceArray, dtype: DeviceDType = None) -> DeviceArray:
+        """Return a host array as an array of the library on the device of `like`."""
         return self.xp.asarray(values, dtype=dtype, device=like.device)
 
-    def widest(self, x: Any) -> Any:
-        """Return integers in the widest signed integer type of the library."""
+    def widest(self, x: DeviceArray) -> DeviceArray:
+        """Return an integer array in the widest signed integer type of the library."""
         namespace = self.xp.__array_namespace_info__()
         return self.cast(x, self.xp.int64 if "int64" in namespace.dtypes() else self.xp.int32)
 
-    def range(self, x: Any) -> int:
-        """Return the largest absolute value of the integer type of x."""
+    def range(self, x: DeviceArray) -> int:
+        """Return the largest absolute value that the integer type of x can represent."""
         limits = self.xp.iinfo(x.dtype)
         return max(abs(int(limits.min)), int(limits.max))
 
-    def largest(self, x: Any) -> int:
-        """Return the largest absolute value of integers; two numbers are copied to the host."""
+    def largest(self, x: DeviceArray) -> int:
+        """Return the largest absolute value in an integer array; copies two numbers to the host."""
         return max(abs(int(self.xp.max(x))), abs(int(self.xp.min(x))))
 
-    def cast(self, x: Any, dtype: Any) -> Any:
+    def cast(self, x: DeviceArray, dtype: DeviceDType) -> DeviceArray:
         """Return the array in another type."""
         return self.xp.astype(x, dtype)
 
-    def take(self, x: Any, indices: Any) -> Any:
-        """Return entries along the second axis."""
+    def take(self, x: DeviceArray, indices: DeviceArray) -> DeviceArray:
+        """Return the entries of x at some indices along the second axis."""
         return self.xp.take(x, indices, axis=1)
 
-    def join(self, parts: list[Any], axis: int) -> Any:
-        """Concatenate arrays along an axis."""
+    def join(self, parts: list[DeviceArray], axis: int) -> DeviceArray:
+        """Return arrays concatenated along an axis."""
         return parts[0] if len(parts) == 1 else self.xp.concat(parts, axis=axis)
 
-    def zeros(self, x: Any) -> Any:
-        """Return zeros of the same shape."""
+    def zeros(self, x: DeviceArray) -> DeviceArray:
+        """Return zeros with the shape, type and device of x."""
         return self.xp.zeros_like(x)
 
-    def reshape(self, x: Any, shape: tuple[int, ...]) -> Any:
+    def reshape(self, x: DeviceArray, shape: tuple[int, ...]) -> DeviceArray:
         """Return the array in another shape, in row-major order."""
         return self.xp.reshape(x, shape)
 
-    def permute(self, x: Any, axes: tuple[int, ...]) -> Any:
-        """Permute the axes."""
+    def permute(self, x: DeviceArray, axes: tuple[int, ...]) -> DeviceArray:
+        """Return the array with its axes permuted."""
         return self.xp.permute_dims(x, axes)
 
-    def sum(self, x: Any, axis: int) -> Any:
+    def sum(self, x: DeviceArray, axis: int) -> DeviceArray:
         """Return sums over an axis, in the type of x."""
         return self.xp.sum(x, axis=axis, dtype=x.dtype)
 
-    def matmul(self, left: Any, right: Any) -> Any:
-        """Return products of stacks of matrices."""
+    def matmul(self, left: DeviceArray, right: DeviceArray) -> DeviceArray:
+        """Return the matrix products of two stacks of matrices."""
         return self.xp.matmul(left, right)
 
-    def convolve(self, layer: Convolution, x: Any) -> Any:
-        """Return A(x) by a convolution of the library, or None where it has none."""
+    def convolve(self, layer: Convolution, x: DeviceArray) -> DeviceArray | None:
+        """Return A(x), computed by a convolution of the library, or None if it has none."""
         return None
 
-    def convolve_adjoint(self, layer: Convolution, g: Any) -> Any:
-        """Return A.T(g) by a convolution of the library, or None where it has none."""
+    def convolve_adjoint(self, layer: Convolution, g: DeviceArray) -> DeviceArray | None:
+        """Return A.T(g), computed by a convolution of the library, or None if it has none."""
         return None
 
 
 class Cupy(Library):
-    """CuPy, whose arrays are created on the current device and do not name a namespace."""
+    """CuPy, which creates arrays on the current device."""
 
-    def kind(self, x: Any) -> str:
-        """Return the letter of `KINDS` for the numbers of x."""
-        return {"u": "i"}.get(x.dtype.kind, x.dtype.kind)
+    def kind(self, x: DeviceArray) -> str:
+        """Return the letter in `KINDS` of the kind of numbers in x."""
+        kind: str = x.dtype.kind
+        return "i" if kind == "u" else kind
 
-    def on(self, x: Any) -> AbstractContextManager[Any]:
+    def on(self, x: DeviceArray) -> AbstractContextManager[Any]:
         """Return a context in which the device of x is the current one."""
-        return x.device
+        device: AbstractContextManager[Any] = x.device
+        return device
 
-    def put(self, values: np.ndarray, like: Any, dtype: Any = None) -> Any:
-        """Copy an array of the host to the device of `like`."""
+    def put(self, values: np.ndarray, like: DeviceArray, dtype: DeviceDType = None) -> DeviceArray:
+        """Return a host array as a CuPy array on the current device."""
         return self.xp.asarray(values, dtype=dtype)
 
-    def widest(self, x: Any) -> Any:
-        """Return integers as int64."""
+    def widest(self, x: DeviceArray) -> DeviceArray:
+        """Return an integer array as int64."""
         return self.cast(x, self.xp.int64)
 
-    def cast(self, x: Any, dtype: Any) -> Any:
+    def cast(self, x: DeviceArray, dtype: DeviceDType) -> DeviceArray:
         """Return the array in another type."""
         return x.astype(dtype)
 
-    def join(self, parts: list[Any], axis: int) -> Any:
-        """Concatenate arrays along an axis."""
+    def join(self, parts: list[DeviceArray], axis: int) -> DeviceArray:
+        """Return arrays concatenated along an axis."""
         return parts[0] if len(parts) == 1 else self.xp.concatenate(parts, axis=axis)
 
-    def permute(self, x: Any, axes: tuple[int, ...]) -> Any:
-        """Permute the axes."""
+    def permute(self, x: DeviceArray, axes: tuple[int, ...]) -> DeviceArray:
+        """Return the array with its axes permuted."""
         return self.xp.transpose(x, axes)
 
 
 class Jax(Library):
-    """JAX, whose functions take host arrays and copy them to the device of the other operand."""
+    """JAX, whose functions accept host arrays and copy them to the device of the other operand."""
 
     # Arrays created under a trace belong to that trace.
     caches = False
 
-    def put(self, values: np.ndarray, like: Any, dtype: Any = None) -> Any:
-        """Copy an array of the host to the device of `like`."""
+    def put(self, values: np.ndarray, like: DeviceArray, dtype: DeviceDType = None) -> DeviceArray:
+        """Return the host array, which JAX copies when it is used."""
         return np.asarray(values, dtype=dtype)
 
-    def largest(self, x: Any) -> int:
-        """Return the largest absolute value, or that of the type if x is traced."""
+    def largest(self, x: DeviceArray) -> int:
+        """Return the largest absolute value in x, or for a traced x that of its integer type."""
         is_traced = isinstance(x, sys.modules["jax"].core.Tracer)
         return self.range(x) if is_traced else super().largest(x)
 
@@ -166,11 +174,11 @@ def _library(namespace: ModuleType) -> Library:
     return kinds.get(namespace.__name__.partition(".")[0], Library)(namespace)
 
 
-def library_of(x: Any) -> Library:
-    """Return the library of an array: that of its namespace, or CuPy.
+def library_of(x: DeviceArray) -> Library:
+    """Return the library of an array: CuPy, or the library of the array's namespace.
 
     >>> library_of(np.ones(3)).word
     'array'
     """
-    # CuPy's arrays do not name a namespace; if x is one, CuPy has been imported.
+    # CuPy arrays do not have `__array_namespace__`; if x is one, CuPy is imported already.
     return _library(sys.modules["cupy"] if is_cupy(x) else x.__array_namespace__())

@@ -1,4 +1,4 @@
-"""Sums of entries along an axis by gathering from tables, for libraries without scatter-add."""
+"""Index tables for sums of entries along an axis, for libraries that can only gather."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from convalg.axis import Axis
 
 @dataclass(frozen=True)
 class Rows:
-    """The entries of a signal that each row sums: one table per length of rows, up to a factor 2.
+    """The columns of a signal that each row sums, in one table for rows of similar lengths.
 
-    `tables` (rows, width) hold column indices, and the number of columns where there is no entry;
-    `entries` hold the index of each entry in the same way, for its weight. `order` is the
-    permutation that sorts the rows of all tables.
+    The lengths in a table differ by at most a factor of 2. `tables` have the shape (rows, width)
+    and contain column indices; the number of columns marks a gap without an entry.
+    `entries` contain the index of each entry in the matrix, in the same layout. `order` is the
+    permutation of the concatenated rows that restores their order, or None.
     """
 
     columns: int
@@ -26,18 +27,21 @@ class Rows:
 
     @cached_property
     def keeps(self) -> bool:
-        """Whether the rows are the unchanged signal."""
+        """Whether row k reads only column k, so that the signal is unchanged."""
         (first, *more) = self.tables
         return not more and np.array_equal(first, np.arange(self.columns)[:, None])
 
     @cached_property
     def gaps(self) -> bool:
-        """Whether some position of a table has no entry."""
+        """Whether some table has a gap."""
         return any(bool((table == self.columns).any()) for table in self.tables)
 
 
 def rows_of(indptr: np.ndarray, indices: np.ndarray, columns: int) -> Rows:
-    """Return the tables of a CSR matrix, with at most twice as many entries plus its rows."""
+    """Return the tables of a CSR matrix.
+
+    They have at most twice as many entries as the matrix, plus one for each row.
+    """
     lengths = np.maximum(np.diff(indptr), 1)
     steps = np.ceil(np.log2(lengths)).astype(np.int64)
     padded = np.append(indices, columns)
@@ -56,9 +60,9 @@ def rows_of(indptr: np.ndarray, indices: np.ndarray, columns: int) -> Rows:
 
 @lru_cache(maxsize=512)
 def axis_rows(axis: Axis, taps: bool, adjoint: bool) -> Rows:
-    """Return what each output of an axis reads, or with `adjoint` which outputs read each input.
+    """Return the inputs that each output of an axis reads, or with `adjoint` the transposed table.
 
-    With `taps`, each (tap, output) is a row of its own, in the order of the taps.
+    With `taps`, each pair (tap, output) is a row of its own, ordered by tap.
     """
     read = axis.columns()
     if taps:

@@ -1,7 +1,7 @@
-"""PyTorch tensors as input: PyTorch's own convolutions, with the geometry of the operator.
+"""Operators applied to PyTorch tensors, by PyTorch's own convolutions.
 
-A tensor stays on its device, and autograd works. Layers that no convolution of PyTorch supports
-(more than three axes, negative strides) are applied in the same way as for other libraries.
+The result is on the device of the input, and autograd works. Layers that no convolution of PyTorch
+supports (more than three axes, negative strides) are computed as for other libraries.
 """
 
 from __future__ import annotations
@@ -19,47 +19,49 @@ if TYPE_CHECKING:
 
 
 class Torch(Library):
-    """PyTorch, called by its own names."""
+    """PyTorch, whose functions have names other than the standard's."""
 
     word = "tensor"
     # Tensors created in inference mode cannot be used by autograd outside it.
     caches = False
-    # PyTorch does not multiply integer matrices on a GPU.
+    # PyTorch cannot multiply integer matrices on a GPU.
     takes_integers = False
 
     def kind(self, x: torch.Tensor) -> str:
-        """Return the letter of `KINDS` for the numbers of x."""
+        """Return "f" for floating-point tensors, "?" for others."""
         return "f" if x.is_floating_point() else "?"
 
-    def put(self, values: np.ndarray, like: torch.Tensor, dtype: Any = None) -> torch.Tensor:
-        """Copy an array of the host to the device of `like`."""
+    def put(
+        self, values: np.ndarray, like: torch.Tensor, dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
+        """Return a host array as a tensor on the device of `like`."""
         import torch
 
-        # A copy, since tensors cannot have negative strides and are never read-only.
+        # A copy, since tensors cannot have negative strides or be read-only.
         return torch.from_numpy(values.copy()).to(device=like.device, dtype=dtype)
 
     def take(self, x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-        """Return entries along the second axis."""
+        """Return the entries of x at some indices along the second axis."""
         return x.index_select(1, indices)
 
     def join(self, parts: list[torch.Tensor], axis: int) -> torch.Tensor:
-        """Concatenate arrays along an axis."""
+        """Return tensors concatenated along an axis."""
         import torch
 
         return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
     def zeros(self, x: torch.Tensor) -> torch.Tensor:
-        """Return zeros of the same shape."""
+        """Return zeros with the shape, type and device of x."""
         import torch
 
         return torch.zeros_like(x)
 
     def reshape(self, x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-        """Return the array in another shape, in row-major order."""
+        """Return the tensor in another shape, in row-major order."""
         return x.reshape(shape)
 
     def permute(self, x: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
-        """Permute the axes."""
+        """Return the tensor with its axes permuted."""
         return x.permute(axes)
 
     def sum(self, x: torch.Tensor, axis: int) -> torch.Tensor:
@@ -67,15 +69,15 @@ class Torch(Library):
         return x.sum(axis)
 
     def matmul(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Return products of stacks of matrices."""
+        """Return the matrix products of two stacks of matrices."""
         return left @ right
 
     def convolve(self, layer: Convolution, x: torch.Tensor) -> torch.Tensor | None:
-        """Return A(x) by one of PyTorch's convolutions, or None."""
+        """Return A(x), computed by a convolution of PyTorch, or None if none supports the layer."""
         return _convolved(layer, x) if _runs(layer) else None
 
     def convolve_adjoint(self, layer: Convolution, g: torch.Tensor) -> torch.Tensor | None:
-        """Return A.T(g) by one of PyTorch's transposed convolutions, or None."""
+        """Return A.T(g), computed by a transposed convolution of PyTorch, or None."""
         return _transposed(layer, g) if _runs(layer) else None
 
 
@@ -83,7 +85,7 @@ TORCH = Torch(None)
 
 
 def _runs(operator: Convolution) -> bool:
-    """Return whether PyTorch has the convolution: up to three axes, with positive strides."""
+    """Return whether PyTorch supports the layer: one to three axes with positive strides."""
     axes = operator.geometry.axes
     return 1 <= len(axes) <= 3 and all(axis.stride >= 1 for axis in axes)
 
@@ -113,7 +115,7 @@ def _options(operator: Convolution) -> dict[str, Any]:
 
 
 def _borders(axis: Axis) -> np.ndarray:
-    """Return the sample that each position of the padded input repeats, -1 for zero."""
+    """Return the input index at each position of the padded axis, or -1 for a zero."""
     before, after = int(axis.before), int(axis.after)
     size = int(axis.in_size)
     return Axis(size, size + before + after, padding=before, boundary=axis.boundary).columns()[:, 0]
@@ -136,7 +138,8 @@ def _convolved(operator: Convolution, x: torch.Tensor) -> torch.Tensor:
         x = x.index_select(k + 2, indices)
     convolve = getattr(functional, f"conv{len(axes)}d")
     y = convolve(functional.pad(x, pads), _kernel(operator, x), **_options(operator))
-    return y.reshape(y.shape[0], *operator.out_shape)
+    output: torch.Tensor = y.reshape(y.shape[0], *operator.out_shape)
+    return output
 
 
 def _transposed(operator: Convolution, g: torch.Tensor) -> torch.Tensor:
@@ -152,11 +155,12 @@ def _transposed(operator: Convolution, g: torch.Tensor) -> torch.Tensor:
     pads: list[int] = []
     for k, axis in enumerate(axes):
         if axis.boundary == "zeros":
-            # Crop what the padding read, and add zeros where nothing was read.
+            # The padding is cropped, and samples that no output reads become zeros.
             pads = [-int(axis.before), -int(axis.after), *pads]
             continue
         pads = [0, 0, *pads]
         size = [*x.shape[: k + 2], int(axis.in_size), *x.shape[k + 3 :]]
         indices = torch.from_numpy(_borders(axis).copy()).to(x.device)
         x = torch.zeros(size, dtype=x.dtype, device=x.device).index_add(k + 2, indices, x)
-    return functional.pad(x, pads).reshape(x.shape[0], *operator.in_shape)
+    padded: torch.Tensor = functional.pad(x, pads)
+    return padded.reshape(x.shape[0], *operator.in_shape)

@@ -75,7 +75,7 @@ def coverage(operator: object) -> Drawing:
     >>> import convalg as ca
     >>> figure = ca.draw.coverage(ca.transposed_correlation(5, [1, 1, 1], stride=2))
     >>> figure.axes[0].get_title(loc="left").partition(",")[0]
-    'uneven: written 1 or 2 times'
+    'uneven: outputs written 1 or 2 times'
     """
     result = count_coverage(operator)
     counts = result.counts if result.counts.ndim < 3 else result.counts[0]

@@ -1,11 +1,11 @@
-"""Number types, chosen so that integers stay exact; sums, factors, products with CSR matrices."""
+"""Number types in which integers stay exact, and sums, multiples and CSR products in them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +16,22 @@ from convalg.errors import ExactnessError
 from convalg.limits import check_bound, check_room
 
 Array = npt.NDArray[Any]
+DType: TypeAlias = "np.dtype[Any]"
 CHUNK = 2**19
 """Elements that one step may unfold at a time; larger batches are processed in slices."""
 
 EXACT = {2: 2**11, 4: 2**24, 8: 2**53, 16: 2**63}
-"""The bound up to which all integers are exact in a float of that number of bytes."""
+"""The bound up to which all integers are exact in a float type, by its number of bytes."""
 
 
-def result_type(*kinds: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type of a sum of products of numbers of these types, the same in all engines.
+def result_type(*kinds: DType) -> DType:
+    """Return the type of sums of products of numbers of some types, the same for all engines.
 
-    Integers of any machine type, signed or not, are summed in int64; where a sum could exceed it,
+    Integers of any machine type, signed or not, are summed in int64; if a sum could exceed it,
     `prepared` raises an error (for exact sums of any size, use Python integers in arrays of
-    objects). Exact objects stay exact objects. One array of floats makes the result float, by
-    NumPy's rule; integers with more digits than the float are then rounded, as in every product of
-    an integer and a float.
+    objects). Exact objects stay exact objects. One float type makes the result a float, by NumPy's
+    rule; integers with more digits than the float are then rounded, as in every product of an
+    integer and a float.
 
     >>> result_type(np.dtype(np.uint64), np.dtype(np.int8)), result_type(np.dtype(np.uint8))
     (dtype('int64'), dtype('int64'))
@@ -41,10 +42,10 @@ def result_type(*kinds: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(*kinds)
 
 
-def common_type(*arrays: Array) -> np.dtype[Any]:
-    """Return the `result_type` of arrays.
+def common_type(*arrays: Array) -> DType:
+    """Return the type of sums of products of the numbers in some arrays; see `result_type`.
 
-    Raises: ExactnessError for floats together with exact numbers that are too large for a float.
+    Raises: ExactnessError when floats occur with exact numbers that are too large for a float.
     """
     kind = result_type(*(array.dtype for array in arrays))
     if kind.kind == "O" and any(array.dtype.kind in "fc" for array in arrays):
@@ -66,10 +67,11 @@ def prepared(terms: int, *arrays: Array) -> tuple[Array, ...]:
     return tuple(a.astype(kind, copy=False) for a in arrays)
 
 
-def exact_float(terms: int, *arrays: Array) -> np.dtype[Any] | None:
-    """Return the float type in which sums of `terms` products of integers are exact, or None.
+def exact_float(terms: int, *arrays: Array) -> DType | None:
+    """Return the smallest float type in which sums of `terms` products are exact, or None.
 
-    Every partial sum, in any order, is then an integer that the type represents exactly.
+    The arrays hold integers. Every partial sum, in any order, is an integer that the type
+    represents exactly.
     """
     bound = math.prod(largest(a) for a in arrays) * max(terms, 1)
     for kind in (np.float32, np.float64):
@@ -79,7 +81,10 @@ def exact_float(terms: int, *arrays: Array) -> np.dtype[Any] | None:
 
 
 def total(terms: list[Array]) -> Array:
-    """Return the sum of arrays of one shape, exact for integers."""
+    """Return the sum of arrays of the same shape, exact for integers.
+
+    Raises: ExactnessError when a sum of integers could exceed 64 bits.
+    """
     kind = common_type(*terms)
     if kind.kind == "i":
         check_bound(sum(largest(term) for term in terms))
@@ -90,7 +95,11 @@ def total(terms: list[Array]) -> Array:
 
 
 def scaled(factor: object, x: Array) -> Array:
-    """Return factor * x, exact for integers."""
+    """Return factor * x, exact for integers.
+
+    Raises: ExactnessError when a product of integers could exceed 64 bits, or an exact factor is
+    too large for a float.
+    """
     if isinstance(factor, Fraction) and x.dtype.kind in "fc":
         factor = as_float(factor)
     if isinstance(factor, Fraction) and x.size and np.can_cast(x.dtype, np.int64):
@@ -112,7 +121,7 @@ def scaled(factor: object, x: Array) -> Array:
 
 
 def as_float(value: int | Fraction) -> float:
-    """Return an exact number as a float. Raises: ExactnessError for one that is too large."""
+    """Return an exact number as a float. Raises: ExactnessError when it is too large."""
     try:
         return float(value)
     except OverflowError:
@@ -123,7 +132,12 @@ def as_float(value: int | Fraction) -> float:
 
 
 def multiply(indptr: Array, indices: Array, values: Array, x: Array) -> Array:
-    """Return y = M x for a CSR matrix. Shapes: x (batch, columns), y (batch, rows)."""
+    """Return y = M x for a CSR matrix M.
+
+    Shapes: x (batch, columns), y (batch, rows).
+    Raises: ExactnessError when a sum of integers could exceed 64 bits, TooLargeError when the
+    result does not fit in memory.
+    """
     lengths = np.diff(indptr)
     check_room(len(x) * lengths.size, max(x.itemsize, 8), "the result")
     if x.dtype.kind == "f" and values.dtype.kind in "iu" and largest(values) <= EXACT[x.itemsize]:
@@ -151,7 +165,11 @@ def multiply(indptr: Array, indices: Array, values: Array, x: Array) -> Array:
 def in_slices(
     step: Callable[[Array, Array], Array], load: int, first: Array, second: Array
 ) -> Array:
-    """Apply `step(first, second)` to slices of the batch that fit into the cache and memory."""
+    """Return `step(first, second)`, computed on slices of the batch and concatenated.
+
+    `load` is the number of elements that a step unfolds for one sample. An array with a batch of
+    length one is passed to every step unsliced.
+    """
     batch = max(first.shape[0], second.shape[0])
     if 0 in (first.shape[0], second.shape[0]):
         batch = 0

@@ -1,7 +1,8 @@
-"""Dense Toeplitz bands along the last axis: overlapping views of the image, without copies.
+"""The engine "bands": dense Toeplitz blocks along the last axis, applied to views of the image.
 
-For layers with one input channel per group. A run of outputs reads a run of samples by a small
-dense Toeplitz block; runs of samples overlap, so only every few of them make one matrix.
+It applies layers with one input channel per group. A run of consecutive outputs is the product of a
+small dense Toeplitz block and a run of samples. Runs of samples overlap, so one matrix product
+processes every r-th run, where r is the smallest number for which these runs do not overlap.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer
 
 BLOCK = 1 << 20
-"""Entries of the output that are computed together: they should stay in the cache."""
+"""The number of output entries that are computed together; they should stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ class Bands:
 
     @cached_property
     def parts(self) -> list[tuple[int, int, int]]:
-        """Parts of the last axis: first output, outputs per run, runs; the last run is shorter."""
+        """The parts of the last axis as (first output, outputs per run, number of runs).
+
+        Outputs that do not fill a run are a second part of one shorter run.
+        """
         out = self.layer.out[-1]
         full, rest = divmod(out, self.run)
         return [
@@ -57,13 +61,16 @@ class Bands:
             yield o, slice(first, first + span, layer.dilations[-1])
 
     def rows(self, image: Array, tap: tuple[int, ...]) -> Array:
-        """Return what a tap of the leading axes reads: (batch, groups, *leading outputs, last)."""
+        """Return the samples that a tap of the leading axes reads, with the last axis complete.
+
+        Shapes: (batch, groups, *leading outputs, length of the last axis).
+        """
         return image[(slice(None), slice(None), *self.layer.read_by(tap))]
 
     def matrices(self, rows: Array, part: tuple[int, int, int]) -> Iterator[tuple[slice, Array]]:
-        """Yield the samples of runs as matrices, each with the slice of its runs.
+        """Yield the samples of some runs as the rows of a matrix, with the slice of these runs.
 
-        Runs overlap but the rows of a matrix must not, so only every few of them make one matrix.
+        The runs in one matrix do not overlap.
         """
         first, size, count = part
         step, reads = size * self.layer.strides[-1], self.reads(size)
@@ -79,7 +86,7 @@ class Bands:
             yield slice(start, None, apart), matrix
 
     def leading(self) -> Iterator[tuple[int, ...]]:
-        """Return the taps of the leading axes."""
+        """Return an iterator over the taps of all axes but the last."""
         return product(*(range(k) for k in self.layer.taps[:-1]))
 
 
@@ -90,7 +97,7 @@ def forward(bands: Bands, kernel: Array, x: Array) -> Array:
     for here, image in _images(layer, x):
         for part in bands.parts:
             first, size, count = part
-            # With one channel the runs are contiguous already.
+            # With one output channel the runs are contiguous in y.
             shape = (*y[here].shape[:-2], count, layer.outputs * size)
             piece = y[here][..., first : first + size * count]
             out = piece.reshape(shape) if layer.outputs == 1 else np.empty(shape, dtype=y.dtype)
@@ -135,7 +142,7 @@ def gradient(bands: Bands, x: Array, g: Array) -> Array:
 
 
 def _block(bands: Bands, taps: Array, size: int) -> Array:
-    """Return the block (groups, samples, outputs * size) of a row of taps (groups, outputs, k)."""
+    """Return the Toeplitz block (groups, samples, outputs * size) of taps (groups, outputs, k)."""
     block = np.zeros((len(taps), bands.reads(size), taps.shape[1], size), dtype=taps.dtype)
     for o, where in bands.corners(size):
         block[:, where, :, o] = taps.swapaxes(1, 2)
@@ -153,12 +160,15 @@ def _images(layer: EngineLayer, x: Array) -> Iterator[tuple[slice, Array]]:
 
 
 def bands(layer: EngineLayer) -> Bands:
-    """Choose the length of a run: about that of the kernel, from 8 to 64, a multiple of 8."""
+    """Return the bands of a layer; a run is about as long as the kernel, a multiple of 8."""
     return Bands(layer, min(max(layer.taps[-1] // 8 * 8, 8), 64, layer.out[-1]))
 
 
 def work(bands: Bands, batch: int, slope: bool, last: bool) -> Work:
-    """Return the work of this engine; `last`: the batch is innermost in memory."""
+    """Return the work of this engine, or with `slope` of its gradient.
+
+    `last`: the batch is innermost in memory.
+    """
     layer = bands.layer
     reads, leads = bands.reads(bands.run), math.prod(layer.taps[:-1])
     rows = batch * layer.groups * math.prod(layer.out[:-1])

@@ -1,4 +1,4 @@
-"""Choosing the engine of a layer: the one with the least estimated time, or the requested one."""
+"""The choice of the engine of a layer: the requested one, or the fastest by estimated time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from operator import attrgetter
+from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,26 +25,26 @@ from convalg.size import size_product
 
 Job = Literal["forward", "adjoint", "gradient"]
 ENGINES = ("gather", "csr", "im2col", "tiles", "bands", "taps", "fft")
-"""The engines by name; "auto" chooses among them."""
+"""The names of the engines; "auto" chooses among them."""
 
 MOST_PHASES = 4096
-"""The largest number of phases (correlations) for the adjoint of a layer with strides."""
+"""The largest number of phases (correlations) into which the adjoint of a layer is split."""
 
 FEW = {"forward": 2048, "adjoint": 512, "gradient": 2048}
 """Up to this number of entries read, the calls into NumPy dominate: `gather`, with few of them, is
 used without weighing the others, which would take longer than the layer."""
 
 LARGE = 49
-"""The number of taps from which "auto" may choose the Fourier transform."""
+"""The smallest number of taps for which "auto" may choose the Fourier transform."""
 
 _CHOSEN: ContextVar[str] = ContextVar("engine", default="auto")
 
 
 @contextmanager
 def using(name: str) -> Iterator[None]:
-    """Apply the layers in this context by the named engine.
+    """Apply all layers within this context with the named engine.
 
-    Raises: ArgumentError for an unknown name.
+    Raises: ArgumentError when the name is neither "auto" nor one of `ENGINES`.
     """
     token = _CHOSEN.set(one_of(name, ("auto", *ENGINES), "engine"))
     try:
@@ -53,15 +54,16 @@ def using(name: str) -> Iterator[None]:
 
 
 def chosen() -> str:
-    """Return the requested engine: a name, or "auto"."""
+    """Return the name of the requested engine, or "auto"."""
     return _CHOSEN.get()
 
 
 class EnginePlan(NamedTuple):
-    """One way to do a job, and its work.
+    """One way to compute a layer, its adjoint or its gradient, with its estimated work.
 
-    With `zeros` it also multiplies samples by zeros that are not weights of the layer, so that NaN
-    and infinities spread.
+    `run` is None for `gather`, which is called directly. `zeros`: samples are also multiplied by
+    zeros that are not weights of the layer, so that NaN and infinities spread. `adjoint`: `run`
+    returns x from g.
     """
 
     engine: str
@@ -72,16 +74,16 @@ class EnginePlan(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """The time by the cost model."""
+        """The time in seconds estimated by the cost model."""
         return self.work.seconds()
 
 
 @lru_cache(maxsize=1024)
 def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: str) -> EnginePlan:
-    """Return the plan for a job.
+    """Return the plan of the requested engine `name` for a job, or of the fastest for "auto".
 
     `last`: the batch is innermost in memory. `kind`: NumPy's `dtype.kind` of the numbers.
-    Raises: ArgumentError when the requested engine cannot do it.
+    Raises: ArgumentError when the requested engine cannot compute the job.
     """
     layer = layer_of_geometry(geometry).layer
     if name == "auto" and batch * layer.groups * layer.weights * layer.positions <= FEW[job]:
@@ -89,10 +91,10 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
     plans = _plans(geometry, job, batch, last)
     plans = [each for each in plans if kind in _KINDS.get(each.engine, "ifc")]
     if 16 * layer.groups * layer.inputs * math.prod(layer.lengths) > MEMORY_LIMIT:
-        # With huge strides or dilations the other engines would store all skipped samples.
+        # With large strides or dilations the other engines would store all skipped samples.
         plans = [each for each in plans if each.engine in ("gather", "csr")]
     if name == "auto":
-        # The transform rounds relative to the largest numbers: only large kernels save enough.
+        # The transform rounds relative to the largest numbers, so it must save much time.
         if size_product(geometry.taps) < LARGE:
             plans = [each for each in plans if each.engine != "fft"]
     else:
@@ -100,25 +102,26 @@ def plan(geometry: Geometry, job: Job, batch: int, last: bool, kind: str, name: 
         if not plans:
             reason = _REASONS.get(name, "it would store all samples that the kernel skips")
             raise ArgumentError(
-                f"engine={name!r} cannot do the {job} of this layer{' exactly' * (kind == 'i')}: "
-                f"{reason}; choose another engine, or 'auto'"
+                f"engine={name!r} does not support the {job} pass of this layer"
+                f"{' on integers' * (kind == 'i')}, since {reason}: choose 'auto' or another of "
+                f"{', '.join(ENGINES)}"
             )
     return min(plans, key=attrgetter("seconds"))
 
 
 _KINDS = {"fft": "f"}
-"""The `dtype.kind` of the numbers that an engine takes, if not integers, floats and complex."""
+"""The `dtype.kind` of the numbers that an engine supports, if not integers, floats and complex."""
 
 _REASONS = {
     "csr": "it has no rule for the gradient of the kernel",
-    "bands": "it takes one input channel per group",
-    "taps": "it takes one input channel per group",
-    "fft": "it rounds, and takes only real numbers",
+    "bands": "it supports only layers with one input channel per group",
+    "taps": "it supports only layers with one input channel per group",
+    "fft": "it rounds, and supports only real numbers",
 }
 
 
 def estimates(geometry: Geometry, job: Job = "forward", batch: int = 1) -> dict[str, float]:
-    """Return the estimated seconds of each engine that can do a job, the fastest first.
+    """Return the estimated seconds of each engine that supports a job, the fastest first.
 
     >>> from convalg.conventions import correlation_geometry
     >>> "im2col" in estimates(correlation_geometry((8, 8), (3, 3)))
@@ -142,10 +145,10 @@ def _plans(geometry: Geometry, job: Job, batch: int, last: bool) -> list[EngineP
 
 
 def _ways(layer: EngineLayer, batch: int, last: bool, *, slope: bool = False) -> list[EnginePlan]:
-    """Return the plans for a layer, `run(kernel, x)`; with `slope`, its gradient, `run(x, g)`."""
+    """Return the plans for a layer, run(kernel, x), or with `slope` for its gradient, run(x, g)."""
 
     def one(
-        name: str, engine: Any, work: Work, *arguments: object, zeros: bool = False
+        name: str, engine: ModuleType, work: Work, *arguments: object, zeros: bool = False
     ) -> EnginePlan:
         run = engine.gradient if slope else engine.forward
         return EnginePlan(name, work, partial(run, *arguments), zeros)
@@ -166,7 +169,7 @@ def _ways(layer: EngineLayer, batch: int, last: bool, *, slope: bool = False) ->
 
 
 def _adjoints(layer: EngineLayer, batch: int, last: bool) -> list[EnginePlan]:
-    """Return the plans for the adjoint, `run(kernel, g)`, each with one engine for all phases.
+    """Return the plans for the adjoint, run(kernel, g), each with one engine for all phases.
 
     The adjoint of a layer with stride s has s phases on an axis: correlations of stride one.
     """
@@ -180,7 +183,7 @@ def _adjoints(layer: EngineLayer, batch: int, last: bool) -> list[EnginePlan]:
             continue
         best = [min(plans, key=lambda plan: plan.seconds) for plans in each]
         work = sum((plan.work for plan in best), Work(calls=4 * len(phases)))
-        # Copies of the kernel with its channels swapped, and of each phase into the result.
+        # The kernel is copied with its channels swapped, and each phase into the result.
         work.copy(layer.groups * layer.outputs * layer.weights, run=1)
         if len(phases) > 1:
             size, step = batch * layer.groups * layer.inputs, layer.strides[-1]
@@ -191,7 +194,7 @@ def _adjoints(layer: EngineLayer, batch: int, last: bool) -> list[EnginePlan]:
 
 
 def _by_phases(layer: EngineLayer, plans: list[EnginePlan], kernel: Array, g: Array) -> Array:
-    """Return x (batch, groups, inputs, *in) = A^T g: each phase is a correlation of g."""
+    """Return x (batch, groups, inputs, *in) = A^T g, where each phase is a correlation of g."""
     extended = any(layer.boundaries)
     sizes = tuple(
         n if layer.boundaries and layer.boundaries[k] is not None else size
@@ -218,7 +221,7 @@ def _by_phases(layer: EngineLayer, plans: list[EnginePlan], kernel: Array, g: Ar
 
 
 def _gathering(layer: EngineLayer, batch: int, job: Job) -> Work:
-    """Return the work of `gather`."""
+    """Return the work of the engine "gather"."""
     entries = batch * layer.groups * layer.weights * layer.positions
     cost = Work(calls=12)
     cost.keep(min(entries, CHUNK) * -(-entries // CHUNK))

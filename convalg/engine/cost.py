@@ -1,9 +1,10 @@
-"""A model of the engines' time, in seconds on one machine, for choosing among them.
+"""A model of the time of the engines in seconds, for choosing among them.
 
 An engine counts its work (`Work`): calls into NumPy, entries copied, transposed and added, products
-of matrices. Its time is the sum of these counts times the constants of `Rates`. Only comparisons
-matter: the constants are those with the least loss over a grid of layers, jobs and batches, and
-`benchmarks/engines.py` measures how good the choices are.
+of matrices. Its time is the sum of these counts times the constants of `Rates`. Since only the
+comparison of engines matters, the constants were chosen for the least time lost by wrong choices
+over a grid of layers, jobs and batches; `benchmarks/engines.py` measures the quality of the
+choices.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from operator import attrgetter, mul
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds on one machine, for float32: one core, OpenBLAS with AVX-512."""
+    """Seconds per unit of work in float32, on one core with AVX-512 and OpenBLAS."""
 
     calls: float = 3.6e-7
     """One call into NumPy."""
@@ -47,9 +48,9 @@ class Rates:
     rows: float = 1.4
     depth: float = 25
     columns: float = 9.6
-    """A product with this number of rows (inner size, columns) has half of the full rate."""
+    """A product with this number of rows (inner size, columns) runs at half of the full rate."""
     sides: float = 4.1
-    """The same for the rows and columns of a product with a large inner size."""
+    """The same constant for the rows and columns of a product with a large inner size."""
 
 
 MACHINE = Rates()
@@ -59,7 +60,7 @@ CACHE = 1 << 20
 
 @dataclass
 class Work:
-    """The counts of work of one application; the fields are those of `Rates`."""
+    """The counts of work of one application of an engine; `Rates` explains the fields."""
 
     calls: float = 0
     copied: float = 0
@@ -76,7 +77,7 @@ class Work:
     folded: list[tuple[float, float, float, float]] = field(default_factory=list)
 
     def copy(self, entries: float, run: float, step: int = 1) -> None:
-        """Count entries copied in runs of length `run`, with entries `step` apart in memory."""
+        """Count entries copied in runs of length `run`, read `step` entries apart in memory."""
         if step == 1:
             self.copied += entries
         else:
@@ -89,7 +90,7 @@ class Work:
             self.streamed += entries
 
     def products(self, count: float, m: float, k: float, n: float, *, long: bool = False) -> None:
-        """Count products (m, k) by (k, n); with `long`, (m, n) by (n, k) instead."""
+        """Count matrix products (m, k) by (k, n), or with `long` products (m, n) by (n, k)."""
         if long:
             self.folded.append((count, m, n, k))
         else:
@@ -100,7 +101,7 @@ class Work:
         return Work(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def seconds(self, rates: Rates = MACHINE) -> float:
-        """Return the time that a machine with these rates takes."""
+        """Return the time in seconds on a machine with these rates."""
         seconds = sum(map(mul, attrgetter(*_LINEAR)(self), attrgetter(*_LINEAR)(rates)))
         for count, m, k, n in self.multiplied:
             waste = (1 + rates.rows / m) * (1 + rates.depth / k) * (1 + rates.columns / n)

@@ -1,8 +1,8 @@
-"""Correlation by the discrete Fourier transform, as a product for each frequency.
+"""The engine "fft": correlation as a product for each frequency of the discrete Fourier transform.
 
-The extended image is long enough that no output reads across its end, so that a circular
-correlation gives the same outputs. Rounding errors are relative to the largest numbers of the
-image, not to each output.
+No output reads beyond the end of the extended image, so the circular correlation of the extended
+image has the same outputs. Rounding errors are relative to the largest numbers of the image, not to
+each output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer, Sizes
 
 TOGETHER = 1 << 22
-"""Entries of the transforms that are held at once."""
+"""The number of entries of transforms that are in memory at once."""
 
 
 def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
@@ -59,7 +59,8 @@ def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
         ...,
         *(slice(0, d * k, d) for d, k in zip(layer.dilations, layer.taps, strict=True)),
     )
-    return _inverse(layer, total, sizes)[taps].astype(x.dtype, copy=False)
+    slope: Array = _inverse(layer, total, sizes)[taps].astype(x.dtype, copy=False)
+    return slope
 
 
 def _sizes(layer: EngineLayer) -> Sizes:
@@ -89,7 +90,7 @@ def _inverse(layer: EngineLayer, values: Array, sizes: Sizes) -> Array:
 
 
 def _dilated(layer: EngineLayer, kernel: Array) -> Array:
-    """Return the kernel with zeros between its taps."""
+    """Return the dilated kernel, upsampled with zeros between its taps."""
     if max(layer.dilations) == 1:
         return kernel
     spans = [span(k, d) for k, d in zip(layer.taps, layer.dilations, strict=True)]
@@ -106,8 +107,8 @@ def _slices(layer: EngineLayer, sizes: Sizes, batch: int) -> list[slice]:
 
 
 def work(layer: EngineLayer, batch: int, slope: bool) -> Work:
-    """Return the work of this engine."""
-    # The next fast sizes are hardly larger, and computing them would load SciPy.
+    """Return the work of this engine, or with `slope` of its gradient."""
+    # The sizes that are fast to transform are hardly larger, and computing them would import SciPy.
     sizes = layer.lengths
     entries = math.prod(sizes)
     channels = layer.groups * (layer.inputs + layer.outputs)

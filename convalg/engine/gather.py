@@ -1,8 +1,8 @@
-"""Applying a pattern by its own index tables, for every geometry and every kind of number.
+"""The engine "gather": index tables of the pattern, for every geometry and every kind of number.
 
-`unfold` gathers, for each tap, the input that every output reads; the layer is then one
-matrix product. `fold` is its adjoint. Arrays of objects (fractions, symbols) take the same steps
-exactly. The other engines are tested against this one, and this one against the pattern.
+`unfold` gathers, for each tap, the input that every output reads; the layer is then one matrix
+product. `fold` is the adjoint of `unfold`. On arrays of objects (fractions, symbols) the same steps
+are exact. The other engines are tested against this one, and this one against the pattern.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from convalg.size import size_product
 
 
 def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
-    """Return y = A(kernel) x, as `engine.correlate`."""
+    """Return y = A(kernel) x, an array (batch, *out_shape); see `engine.correlate`."""
     groups, outputs, inputs = geometry.channels
     taps = int(size_product(geometry.taps))
     kernel, x = prepared(inputs * taps, kernel, x)
@@ -35,7 +35,7 @@ def correlate(geometry: Geometry, kernel: Array, x: Array) -> Array:
 
 
 def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
-    """Return x = A(kernel)^T g, as `engine.correlate_adjoint`."""
+    """Return x = A(kernel)^T g, an array (batch, *in_shape); see `engine.correlate_adjoint`."""
     groups, outputs, inputs = geometry.channels
     taps = int(size_product(geometry.taps))
     kernel, g = prepared(outputs * most_readers(geometry.axes), kernel, g)
@@ -52,7 +52,10 @@ def correlate_adjoint(geometry: Geometry, kernel: Array, g: Array) -> Array:
 
 
 def kernel_gradients(geometry: Geometry, x: Array, g: Array) -> Array:
-    """Return dL/dkernel for each sample, from x (batch, *in_shape) and g (batch, *out_shape)."""
+    """Return dL/dkernel for each sample, an array (batch, *kernel_shape).
+
+    Shapes: x (batch, *in_shape), g (batch, *out_shape).
+    """
     groups, outputs, inputs = geometry.channels
     positions = int(size_product(geometry.out_spatial))
     x, g = prepared(positions * max(len(x), len(g)), x, g)
@@ -67,14 +70,15 @@ def kernel_gradients(geometry: Geometry, x: Array, g: Array) -> Array:
 
 
 def unfold(axes: tuple[Axis, ...], x: Array) -> Array:
-    """Gather what each tap of each output reads: (..., *in) to (..., taps, outputs).
+    """Return the sample that each tap of each output reads; a dropped tap reads zero.
 
-    A dropped tap reads zero.
+    Shapes: x (..., *in), result (..., taps, outputs).
+    Raises: TooLargeError when the result does not fit in memory.
     """
     lead = x.shape[: x.ndim - len(axes)]
     flat = x.reshape(*lead, math.prod(x.shape[len(lead) :]))
     indices, dropped = table(axes)
-    what = "all that the windows read"
+    what = "the array of all samples that the windows read"
     check_room(math.prod(lead) * indices.size, flat.itemsize, what)
     if dropped:
         flat = np.concatenate([flat, np.zeros((*lead, 1), dtype=flat.dtype)], axis=-1)
@@ -82,7 +86,11 @@ def unfold(axes: tuple[Axis, ...], x: Array) -> Array:
 
 
 def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
-    """Apply the adjoint of `unfold`: add (..., taps, outputs) to the inputs read, (..., *in)."""
+    """Return the adjoint of `unfold`, applied to `spread`: sums over all reads of each input.
+
+    Shapes: spread (..., taps, outputs), result (..., *in).
+    Raises: TooLargeError when the result does not fit in memory.
+    """
     sizes = tuple(int(axis.in_size) for axis in axes)
     lead = spread.shape[:-2]
     order, starts, targets = _inverse(axes)
@@ -97,7 +105,7 @@ def fold(axes: tuple[Axis, ...], spread: Array) -> Array:
 
 
 def _patches(geometry: Geometry, signal: Array) -> Array:
-    """Unfold (batch, groups, inputs, *in) to (batch, groups, inputs * taps, outputs)."""
+    """Return (batch, groups, inputs, *in) unfolded to (batch, groups, inputs * taps, outputs)."""
     patches = unfold(geometry.axes, signal)
     batch, groups, inputs, taps, outputs = patches.shape
     return patches.reshape(batch, groups, inputs * taps, outputs)
@@ -111,7 +119,11 @@ def _load(geometry: Geometry) -> int:
 
 
 def joined(before: Array, here: Array, in_size: int) -> Array:
-    """Combine the tables (taps, outputs) of the leading axes and of the next axis; -1: dropped."""
+    """Return the index table (taps, outputs) of some leading axes and the next axis together.
+
+    `before` is the table of the leading axes and `here` that of the next one, which has `in_size`
+    inputs. An index of -1 marks a dropped tap.
+    """
     taps, outputs = before.shape[0] * here.shape[0], before.shape[1] * here.shape[1]
     outer, inner = before[:, None, :, None], here[None, :, None, :]
     flat = np.where((outer < 0) | (inner < 0), -1, outer * in_size + inner)
@@ -120,7 +132,7 @@ def joined(before: Array, here: Array, in_size: int) -> Array:
 
 @lru_cache(maxsize=64)
 def table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
-    """Return the flat input index of each (tap, output), -1 where dropped, and whether any is."""
+    """Return the flat input index of each (tap, output), and whether some tap is dropped (-1)."""
     entries = math.prod(int(axis.out_size) * int(axis.taps) for axis in axes)
     check_room(2 * entries, 8, f"the table of {entries} products of inputs and weights")
     flat = np.zeros((1, 1), dtype=np.int64)
@@ -132,7 +144,7 @@ def table(axes: tuple[Axis, ...]) -> tuple[Array, bool]:
 
 @lru_cache(maxsize=64)
 def _inverse(axes: tuple[Axis, ...]) -> tuple[Array, Array, Array]:
-    """Return the reads sorted by input: their order, where each input starts, and the inputs."""
+    """Return the reads sorted by input: their order, the start of each input, and the inputs."""
     flat = table(axes)[0].reshape(-1)
     readers = np.flatnonzero(flat >= 0)
     order = readers[np.argsort(flat[readers], kind="stable")]
@@ -141,7 +153,7 @@ def _inverse(axes: tuple[Axis, ...]) -> tuple[Array, Array, Array]:
 
 
 def most_readers(axes: tuple[Axis, ...]) -> int:
-    """Return an upper bound on how often an input is read."""
+    """Return an upper bound on the number of reads of one input."""
     return math.prod(_readers(axis) for axis in axes)
 
 

@@ -1,8 +1,9 @@
-"""Per sample: columns for the taps of all axes but the first, and one product per first-axis tap.
+"""The engine "im2col": for each sample, columns of the values read, times the kernel.
 
-The columns of different first-axis taps are the same numbers, some rows further on, so they are
-views; nothing is transposed, and the output is written in place. A product with a small inner size
-joins all taps instead. A kernel of one tap needs no columns.
+The columns contain the taps of all axes but the first; there is one product per tap of the first
+axis. The columns of another first-axis tap contain the same numbers, shifted by some rows, so they
+are views. No array is transposed, and the output is written in place. If the inner size of the
+products would be small, the columns contain all taps instead. A kernel of one tap needs no columns.
 """
 
 from __future__ import annotations
@@ -19,37 +20,37 @@ from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer
 
 BLOCK = 1 << 20
-"""Entries of the columns that are held at once: they should stay in the cache."""
+"""The number of entries of the columns in memory at once; they should stay in the cache."""
 JOINED = 32
-"""With fewer products than this per output and row of taps, all rows are joined."""
+"""With fewer weights than this per output and first-axis tap, the columns contain all taps."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a layer: their shape, and the part that each product takes."""
+    """The columns of a layer, their shape, and the part of them that each product reads."""
 
     layer: EngineLayer
 
     @cached_property
     def joined(self) -> bool:
-        """Whether the first axis' taps have columns of their own (one product for all taps)."""
+        """Whether the columns contain all taps, so that there is a single product."""
         layer = self.layer
         return layer.weights // layer.taps[0] < JOINED or layer.taps[0] == 1
 
     @cached_property
     def width(self) -> int:
-        """Outputs in a row of outputs."""
+        """The number of outputs for each index of the first axis."""
         return math.prod(self.layer.out[1:])
 
     @cached_property
     def depth(self) -> int:
-        """Rows of the columns."""
+        """The number of entries of one column."""
         layer = self.layer
         return layer.weights if self.joined else layer.weights // layer.taps[0]
 
     @cached_property
     def shifts(self) -> list[tuple[int, int]]:
-        """For each product, the residue of the rows that it reads, and its offset in rows."""
+        """For each product, the residue (modulo the stride) of the rows it reads, and its shift."""
         layer = self.layer
         if self.joined:
             return [(0, 0)]
@@ -59,15 +60,15 @@ class Columns:
 
     @cached_property
     def parts(self) -> list[tuple[int, int]]:
-        """Rows of outputs that are computed together."""
+        """The ranges of rows of outputs that are computed together."""
         rows, each = self.layer.out[0], self.depth * self.width
-        # Rows around a part are copied twice, so a part should have several times as many.
+        # The rows between two parts are copied twice, so a part should be several times larger.
         least = 1 if self.joined else 4 * max(shift for _, shift in self.shifts)
         count = min(max(BLOCK // max(each, 1), least, 1), rows)
         return [(a, min(a + count, rows)) for a in range(0, rows, count)]
 
     def kernel(self, kernel: Array) -> Array:
-        """Return the kernel as (products, groups, outputs, rows of the columns)."""
+        """Return the kernel as an array (products, groups, outputs, depth)."""
         layer = self.layer
         if self.joined:
             return kernel.reshape(1, layer.groups, layer.outputs, -1)
@@ -75,7 +76,7 @@ class Columns:
         return np.ascontiguousarray(parted).reshape(layer.taps[0], layer.groups, layer.outputs, -1)
 
     def back(self, slopes: Array) -> Array:
-        """Return the kernel's gradient from those of the products."""
+        """Return the gradient of the kernel from the gradients of the products."""
         layer = self.layer
         shape = layer.groups, layer.outputs, layer.inputs
         if self.joined:
@@ -83,7 +84,7 @@ class Columns:
         return np.moveaxis(slopes.reshape(layer.taps[0], *shape, *layer.taps[1:]), 0, 3)
 
     def of(self, image: Array, part: tuple[int, int]) -> Iterator[Array]:
-        """Yield the columns (rows, outputs) of each product, from an image (inputs, *lengths)."""
+        """Yield the columns (depth, outputs) of each product, from an image (inputs, *lengths)."""
         layer, (a, b) = self.layer, part
         image = image[:, a * layer.strides[0] :]
         step, dilated = (
@@ -114,7 +115,8 @@ def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
     shape = (batch, layer.groups, layer.outputs, *layer.out)
     if layer.weights == layer.inputs and layer.strides == (1,) * len(layer.out) and layer.is_bare:
         read = layer.extend(x, 3).reshape(batch, layer.groups, layer.inputs, -1)
-        return np.matmul(weights[0], read).reshape(shape)
+        y: Array = np.matmul(weights[0], read).reshape(shape)
+        return y
     y = np.empty((batch, layer.groups, layer.outputs, layer.positions), dtype=x.dtype)
     for image, where in _images(layer, x):
         for part in columns.parts:
@@ -142,7 +144,7 @@ def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
 
 
 def _images(layer: EngineLayer, x: Array) -> Iterator[tuple[Array, tuple[int, int]]]:
-    """Yield the extended image of each sample and group, all in one buffer."""
+    """Yield the extended image of each sample and group, with their indices, in the same buffer."""
     buffer = None
     if not layer.is_bare:
         buffer = np.zeros((layer.inputs, *layer.lengths), dtype=x.dtype)
@@ -161,7 +163,10 @@ def _flat(view: Array, rows: int, columns: int) -> Array:
 
 
 def work(layer: EngineLayer, batch: int, slope: bool, last: bool) -> Work:
-    """Return the work of this engine; `last`: the batch is innermost in memory."""
+    """Return the work of this engine, or with `slope` of its gradient.
+
+    `last`: the batch is innermost in memory.
+    """
     columns = Columns(layer)
     images, parts, products = batch * layer.groups, len(columns.parts), len(columns.shifts)
     direct = layer.weights == layer.inputs and layer.is_bare and max(layer.strides) == 1

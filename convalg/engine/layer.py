@@ -1,7 +1,7 @@
 """A layer in the form that the engines apply: a window that moves over an extended image.
 
-Strides and dilations are positive, and the image is extended on both sides: by zeros, or by the
-samples of the boundary rule. Axes with negative ones are flipped by the caller.
+Strides and dilations are positive, and the image is extended on both sides, by zeros or by the
+samples of the boundary rule. The caller flips axes with a negative stride or dilation.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ Sizes = tuple[int, ...]
 class EngineLayer:
     """A correlation per group, for `groups`: y[o, i] = sum over c, t of w[o, c, t] X[c, s i + d t].
 
-    X is the extended image: its sample `before` is the image's first (a negative number crops).
-    `boundaries` is, per axis, the axis that extends the image, or None for zeros.
+    X is the extended image; its sample at index `before` is the first of the image (if it is
+    negative, the image is cropped). `boundaries` contains, for each axis, the `Axis` that extends
+    the image by its boundary rule, or None for zeros.
     """
 
     groups: int
@@ -42,30 +43,30 @@ class EngineLayer:
 
     @cached_property
     def lengths(self) -> Sizes:
-        """Sizes of the extended image, as far as it is read."""
+        """The sizes of the extended image, up to the last sample that is read."""
         columns = zip(self.out, self.taps, self.strides, self.dilations, strict=True)
         return tuple([int(transposed_size(o, k, s, d, 0, 0)) for o, k, s, d in columns])
 
     @cached_property
     def weights(self) -> int:
-        """Products per output."""
+        """The number of products in each output."""
         return self.inputs * math.prod(self.taps)
 
     @cached_property
     def positions(self) -> int:
-        """Outputs of one channel."""
+        """The number of outputs of one channel."""
         return math.prod(self.out)
 
     @cached_property
     def is_bare(self) -> bool:
-        """Whether the extended image is a part of the image."""
+        """Whether the extended image is a part of the image, so that it needs no copy."""
         if any(self.boundaries):
             return False
         columns = zip(self.before, self.lengths, self.sizes, strict=True)
         return all(b <= 0 and n - b <= size for b, n, size in columns)
 
     def overlap(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-        """Return the slices of the image in the extended image, and the part of the image there."""
+        """Return the slices of the image in the extended image, and those of the image copied."""
         there, here = [], []
         for b, n, size in zip(self.before, self.lengths, self.sizes, strict=True):
             first, last = max(b, 0), max(min(b + size, n), max(b, 0))
@@ -79,10 +80,10 @@ class EngineLayer:
         return tuple(slice(d * t, d * t + tight_size(o, s), s) for t, d, s, o in steps)
 
     def extend(self, x: Array, first: int, out: Array | None = None) -> Array:
-        """Return the extended image; its spatial axes start at axis `first`.
+        """Return the extended image of x, whose spatial axes start at axis `first`.
 
-        A view where it is a part of x and no `out` is given. `out` may be longer than is read; it
-        must be zero outside the image, and stays so.
+        Without `out`, it is a view if the extended image is a part of x. `out` may be longer than
+        the samples read; it must be zero outside the image, and stays zero there.
         """
         lead = (slice(None),) * first
         if any(self.boundaries):
@@ -101,7 +102,10 @@ class EngineLayer:
         return out
 
     def shrink(self, extended: Array, first: int) -> Array:
-        """Apply the adjoint of `extend` with zeros: keep what belongs to the image."""
+        """Return the part of an extended array that belongs to the image: the adjoint of `extend`.
+
+        Only for layers that are extended with zeros; see `fold_back` for boundary rules.
+        """
         there, here = self.overlap()
         lead = (slice(None),) * first
         trailing = extended.shape[first + len(self.sizes) :]
@@ -112,7 +116,7 @@ class EngineLayer:
         return x
 
     def fold_back(self, extended: Array, first: int) -> Array:
-        """Apply the adjoint of `extend` along the axes with a boundary rule."""
+        """Return the adjoint of `extend` along the axes with a boundary rule, sums over reads."""
         for k, axis in enumerate(self.boundaries):
             if axis is None:
                 continue
@@ -136,7 +140,7 @@ class EngineLayer:
         )
 
     def with_axis(self) -> EngineLayer:
-        """Return the same layer with an axis of one sample in front."""
+        """Return the same layer with an additional first axis of one sample."""
         return replace(
             self,
             sizes=(1, *self.sizes),
@@ -150,10 +154,12 @@ class EngineLayer:
 
     @lru_cache(maxsize=256)  # noqa: B019 - layers are small and hashable
     def phases(self) -> tuple[tuple[EngineLayer, tuple[slice, ...], tuple[slice, ...]], ...]:
-        """Return the adjoint as correlations of stride one, with their parts of x and the kernel.
+        """Return the adjoint as correlations of stride one (phases).
 
-        Rule: x[r + s q] takes the taps with d t = r + before modulo s, every s / gcd(s, d)-th, and
-        they read outputs d / gcd(s, d) apart. `fold_back` applies the boundary rules.
+        Each phase is (correlation, slices of x that it computes, slices of the kernel it uses).
+        Rule: the samples x[r + s q] depend on the taps with d t = r + before modulo s, which are
+        every s / gcd(s, d)-th tap, and these read outputs d / gcd(s, d) apart. `fold_back` applies
+        the boundary rules afterwards.
         """
         phases = []
         for chosen in product(*(self._residues(k) for k in range(len(self.sizes)))):
@@ -174,7 +180,7 @@ class EngineLayer:
         return tuple(phases)
 
     def _residues(self, k: int) -> list[tuple[int, int, int, int, slice, slice]]:
-        """Return, for each residue of an axis with taps: before, taps, dilation, out; x; taps."""
+        """Return (before, taps, dilation, out, slice of x, slice of taps) for each residue."""
         stride, dilation, taps = self.strides[k], self.dilations[k], self.taps[k]
         extended = bool(self.boundaries) and self.boundaries[k] is not None
         size, offset = (self.lengths[k], 0) if extended else (self.sizes[k], self.before[k])
@@ -204,24 +210,24 @@ class EngineLayer:
 
 @dataclass(frozen=True)
 class TransposedKernel:
-    """A geometry's layer, and the axes on which its kernel and its output are flipped."""
+    """The layer of a geometry, and the axes along which its kernel and its output are flipped."""
 
     layer: EngineLayer
     kernel: Sizes
     output: Sizes
 
     def flip_kernel(self, kernel: Array) -> Array:
-        """Convert the geometry's kernel to the layer's, or back; its last axes are the taps."""
+        """Convert a kernel of the geometry to one of the layer, or back; the last axes are taps."""
         return np.flip(kernel, tuple(k - len(self.layer.taps) for k in self.kernel))
 
     def flip_output(self, y: Array) -> Array:
-        """Convert the layer's output to the geometry's, or back; its last axes are spatial."""
+        """Convert an output of the layer to one of the geometry, or back; last axes: spatial."""
         return np.flip(y, tuple(k - len(self.layer.out) for k in self.output))
 
 
 @lru_cache(maxsize=1024)
 def layer_of_geometry(geometry: Geometry) -> TransposedKernel:
-    """Return the layer of a geometry with concrete sizes."""
+    """Return the layer of a geometry whose sizes are numbers."""
     groups, outputs, inputs = geometry.channels
     kernel, output, columns = [], [], []
     for k, axis in enumerate(geometry.axes):

@@ -1,9 +1,9 @@
-"""The stored matrix: its CSR structure is cached, the weights are filled in, SciPy applies it."""
+"""The engine "csr": a stored CSR matrix with a cached structure, applied by SciPy."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convalg.engine.arithmetic import Array
 from convalg.engine.cost import Work
@@ -12,12 +12,15 @@ from convalg.limits import check_memory
 from convalg.pattern.pattern import Pattern
 from convalg.size import size_product
 
+if TYPE_CHECKING:
+    import scipy.sparse
+
 KEPT = 1 << 25
-"""Largest structure in bytes that is cached for the next call."""
+"""The largest size in bytes of a structure that is cached for the next call."""
 
 
-def matrix(geometry: Geometry, kernel: Array) -> Any:
-    """Return the CSR matrix. Raises: TooLargeError when it would be too large."""
+def matrix(geometry: Geometry, kernel: Array) -> scipy.sparse.csr_array:
+    """Return the CSR matrix of a layer. Raises: TooLargeError when it does not fit in memory."""
     import scipy.sparse
 
     pattern = Pattern(geometry)
@@ -37,10 +40,13 @@ def _structure(geometry: Geometry) -> tuple[Any, Any]:
 
 
 def apply(geometry: Geometry, kernel: Array, x: Array, *, adjoint: bool) -> Array:
-    """Return A x or A^T x for x (batch, *shape), with the batch innermost in memory."""
+    """Return A x, or with `adjoint` A^T x, as an array (batch, size), batch innermost in memory.
+
+    Raises: TooLargeError when the matrix does not fit in memory.
+    """
     stored = matrix(geometry, kernel)
     columns = x.reshape(len(x), -1).T
-    y = (stored.T if adjoint else stored) @ columns
+    y: Array = (stored.T if adjoint else stored) @ columns
     return y.T
 
 

@@ -1,6 +1,6 @@
-"""One tap at a time, for the entire image: for layers with one channel per group (depthwise).
+"""The engine "taps": one tap at a time, for layers with one input channel per group (depthwise).
 
-Every tap multiplies a view of the image by one number per channel.
+Every tap multiplies a view of the image by one number per output channel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer
 
 BLOCK = 1 << 17
-"""Entries of the output that are computed together: they should stay in the cache."""
+"""The number of output entries that are computed together; they should stay in the cache."""
 
 
 def forward(layer: EngineLayer, kernel: Array, x: Array) -> Array:
@@ -53,7 +53,7 @@ def gradient(layer: EngineLayer, x: Array, g: Array) -> Array:
 
 
 def _pieces(layer: EngineLayer, x: Array) -> Iterator[tuple[tuple[slice, slice], Array]]:
-    """Yield the extended images of some samples and groups at a time, with their slices."""
+    """Yield the slices of some samples and groups at a time, with their extended images."""
     each = layer.outputs * max(layer.positions, 1)
     groups = min(max(BLOCK // each, 1), layer.groups)
     samples = max(BLOCK // (each * groups), 1) if groups == layer.groups else 1
@@ -66,7 +66,7 @@ def _pieces(layer: EngineLayer, x: Array) -> Iterator[tuple[tuple[slice, slice],
 def _parts(
     layer: EngineLayer, image: Array, channel: int
 ) -> Iterator[tuple[tuple[int, ...], Array]]:
-    """Yield each tap with a view of what it reads: (batch, groups, *out)."""
+    """Yield each tap with a view (batch, groups, *out) of the samples that it reads."""
     for tap in product(*(range(k) for k in layer.taps)):
         at: Any = (slice(None), slice(None), channel, *layer.read_by(tap))
         yield tap, image[at]

@@ -1,9 +1,9 @@
-"""Batch innermost: one dense Toeplitz block of the matrix, multiplied by patches as columns.
+"""The engine "tiles": a dense Toeplitz block times patches as columns, with the batch innermost.
 
 A tile of outputs, such as 2 x 2, reads a patch of the image. A small dense Toeplitz block, the same
-for every tile, maps the patch to the tile; the smallest tile is a single output. With the batch as
-last axis every copy is a long run. Along the first axis overlapping patches are views: each row of
-columns is stored once, and a tile takes as many as its patch has rows.
+for every tile, maps the patch to the tile; the smallest tile is a single output. Since the batch is
+the last axis, contiguous runs are long in every copy. Patches that overlap along the first axis
+share rows of columns: each row is stored once, and the patches are views.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer, Sizes
 
 BLOCK = 1 << 20
-"""Entries of the columns that are held at once."""
+"""The number of entries of the columns in memory at once."""
 TOGETHER = 1 << 24
-"""Entries of the extended images that are held at once."""
+"""The number of entries of the extended images in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Tiling:
 
     @cached_property
     def grid(self) -> Sizes:
-        """Tiles on each axis; the last ones may extend beyond the output."""
+        """The number of tiles on each axis; the last tile may extend beyond the output."""
         return tuple([-(-o // t) for o, t in zip(self.layer.out, self.tile, strict=True)])
 
     @cached_property
@@ -48,13 +48,13 @@ class Tiling:
 
     @cached_property
     def spacing(self) -> Sizes:
-        """The distance of a patch's samples: 1, or for a single output that of its taps."""
+        """The distance between the samples of a patch; for a tile of one output, the dilation."""
         pairs = zip(self.tile, self.layer.dilations, strict=True)
         return tuple([d if t == 1 else 1 for t, d in pairs])
 
     @cached_property
     def patch(self) -> Sizes:
-        """Samples that a tile reads, on each axis."""
+        """The number of samples that a tile reads, on each axis."""
         layer = self.layer
         spans = zip(self.tile, layer.taps, layer.strides, layer.dilations, strict=True)
         return tuple(
@@ -63,27 +63,27 @@ class Tiling:
 
     @cached_property
     def lengths(self) -> Sizes:
-        """Sizes of the extended image, including what the last tiles read beyond it."""
+        """The sizes of the extended image, including samples that only the last tiles read."""
         rows = zip(self.grid, self.patch, self.step, self.spacing, strict=True)
         return tuple([int(transposed_size(g, e, s, d, 0, 0)) for g, e, s, d in rows])
 
     @cached_property
     def rows(self) -> int:
-        """Rows of the block of one group: the outputs of a tile."""
+        """The number of rows of the block of one group: the outputs of a tile."""
         return self.layer.outputs * math.prod(self.tile)
 
     @cached_property
     def depth(self) -> int:
-        """Columns of the block: the samples of a patch."""
+        """The number of columns of the block: the samples of a patch."""
         return self.layer.inputs * math.prod(self.patch)
 
     @cached_property
     def overlaps(self) -> bool:
-        """Whether the patches of neighbours along the first axis can share rows."""
+        """Whether neighbouring patches along the first axis can share rows."""
         return self.spacing[0] == 1 and self.patch[0] > self.step[0]
 
     def corners(self) -> Iterator[tuple[slice | int, ...]]:
-        """Yield the index of the kernel in the block (`_shape`), for each output of a tile."""
+        """Yield, for each output of a tile, the index of the kernel in the block (`_shape`)."""
         layer = self.layer
         for position in product(*(range(t) for t in self.tile)):
             taps = [
@@ -110,7 +110,7 @@ class Tiling:
         """Return the Toeplitz block (groups, rows, depth) of a kernel.
 
         Shapes: kernel (groups, outputs, inputs, *taps).
-        An `out` must be zero outside the kernel's entries, as after an earlier call.
+        `out` must be zero outside the entries of the kernel, as after an earlier call.
         """
         block = np.zeros(self._shape, dtype=kernel.dtype) if out is None else out
         block = block.reshape(self._shape)
@@ -119,13 +119,16 @@ class Tiling:
         return block.reshape(self.layer.groups, self.rows, self.depth)
 
     def kernel(self, slope: Array) -> Array:
-        """Apply the adjoint of `block`: sum the entries of each weight in the block."""
+        """Return the adjoint of `block`: the sum over all entries of each weight in the block."""
         slope = slope.reshape(self._shape)
         gradient = sum(slope[corner] for corner in self.corners())
         return np.asarray(gradient).swapaxes(2, 3)
 
     def parts(self, batch: int, most: int = 0) -> list[tuple[int, int]]:
-        """Return the rows of tiles computed together, with `most` (or BLOCK) entries of columns."""
+        """Return the ranges of rows of tiles that are computed together.
+
+        Their columns have about `most` entries, by default `BLOCK`.
+        """
         rows = self.grid[0]
         # Another row of tiles adds this number of lines.
         lines = self.step[0] if self.overlaps else self.patch[0]
@@ -141,7 +144,7 @@ class Tiling:
         return self.layer.groups * lines * self.depth // self.patch[0] * self.width(batch)
 
     def width(self, batch: int) -> int:
-        """Return the number of columns of a row of tiles."""
+        """Return the number of columns for each row of tiles."""
         return math.prod(self.grid[1:]) * batch
 
     def patches(self, image: Array, part: tuple[int, int]) -> Array:
@@ -163,11 +166,11 @@ class Tiling:
         )
 
     def columns(self, image: Array, part: tuple[int, int], out: Array | None = None) -> Array:
-        """Return the patches as columns (groups, rows of tiles, depth, width), in a given `out`."""
+        """Return the patches as columns (groups, rows of tiles, depth, width), using `out`."""
         patches, width = self.patches(image, part), self.width(image.shape[-1])
         groups, count, lines = patches.shape[:3]
         if self.overlaps:
-            # Each line of the image is stored once and shared by neighbouring tiles.
+            # Each line of the image is stored once, and neighbouring tiles share it.
             lines = (count - 1) * self.step[0] + lines
             shape = (groups, 1, lines, *patches.shape[3:])
             patches = np.lib.stride_tricks.as_strided(patches, shape, patches.strides)
@@ -186,7 +189,7 @@ class Tiling:
         )
 
     def add_patches(self, image: Array, part: tuple[int, int], patches: Array) -> None:
-        """Apply the adjoint of `columns`: add patches (groups, rows of tiles, depth, width)."""
+        """Add patches (groups, rows of tiles, depth, width) to an image: adjoint of `columns`."""
         view = self.patches(image, part)
         patches = patches.reshape(view.shape)
         # Each step adds samples of a patch that no two tiles share.
@@ -203,7 +206,7 @@ class Tiling:
             view[at] += patches[at]
 
     def images(self, x: Array) -> Iterator[tuple[Array, slice]]:
-        """Yield the extended images of some samples at a time, batch innermost, with the slice."""
+        """Yield the extended images of some samples, batch innermost, with their slice."""
         layer = self.layer
         each = layer.groups * layer.inputs * math.prod(self.lengths)
         count = max(TOGETHER // max(each, 1), 1)
@@ -232,12 +235,12 @@ class Tiling:
 
     @cached_property
     def covered(self) -> Sizes:
-        """Outputs that the tiles cover on each axis, including those beyond the output."""
+        """The number of outputs that the tiles cover on each axis, at least the output size."""
         return tuple(map(mul, self.grid, self.tile))
 
 
 def forward(shape: Sizes, tiling: Tiling, kernel: Array, x: Array) -> Array:
-    """Return y (batch, groups, outputs, *shape), batch innermost in memory, from x."""
+    """Return y (batch, groups, outputs, *shape) from x, with the batch innermost in memory."""
     layer, batch = tiling.layer, len(x)
     x = x.reshape(*x.shape[:3], *layer.sizes)
     block = tiling.block(kernel.reshape(*kernel.shape[:3], *layer.taps))[:, None]
@@ -277,14 +280,14 @@ def gradient(shape: Sizes, tiling: Tiling, x: Array, g: Array) -> Array:
 
 
 def tilings(layer: EngineLayer, batch: int) -> Iterator[Tiling]:
-    """Yield the tilings of a layer that may be fast: single outputs, and tiles on the last axes."""
+    """Yield the tilings of a layer that may be fast: single outputs, or tiles on the last axes."""
     dims = len(layer.out)
     if dims == 1:
         layer, dims = layer.with_axis(), 2
     single = (1,) * dims
     yield Tiling(layer, single)
     if layer.taps[0] > 1 and batch * layer.weights * layer.positions <= 4 * BLOCK:
-        # One large product, without shared rows.
+        # Without shared rows, the whole layer is one large product.
         yield Tiling(layer.with_axis(), (1, *single))
     for tile in (2, 4, 8):
         if layer.taps[-1] > 1 and layer.out[-1] >= tile:
@@ -294,7 +297,10 @@ def tilings(layer: EngineLayer, batch: int) -> Iterator[Tiling]:
 
 
 def work(tiling: Tiling, batch: int, slope: bool, last: bool) -> Work:
-    """Return the work of this engine; `last`: the batch is innermost in memory already."""
+    """Return the work of this engine, or with `slope` of its gradient.
+
+    `last`: the batch is innermost in memory.
+    """
     layer, width = tiling.layer, tiling.width(batch)
     outputs = math.prod(tiling.tile)
     parts = len(tiling.parts(batch))

@@ -1,1 +1,1 @@
-"""Faces: representations of an operator, each a table of rules over its tree."""
+"""Faces: the representations of an operator, each computed by a table of rules over its tree."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -20,13 +19,20 @@ from convalg.pattern.pattern import Pattern
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Counts:
-    """The counts of an operator; all are exact integers.
+    """The counts of an operator, all of them exact integers.
 
-    `dense`: entries of the matrix, zeros included. `nonzeros`: entries in the pattern, including
-    weights whose value is zero. `parameters`: weights, each counted once. `multiplications`:
-    products of a weight and an input sample, without zero padding and without operators that only
-    move samples. `sharing`: the number of uses of each weight, in the shape of the kernel, or None
-    for an operator without exactly one kernel.
+    Attributes:
+        dense: The number of entries of the matrix, zeros included.
+        nonzeros: The number of entries in the pattern; weights whose value is zero are included.
+        parameters: The number of weights; a weight that several layers share is counted once.
+        multiplications: The number of products of a weight and an input sample; products with zero
+            padding are excluded, and so are operators that only move samples.
+        sharing: The number of uses of each weight, an integer array in the shape of the kernel;
+            None for an operator without a kernel or with several.
+
+    >>> import convalg as ca
+    >>> ca.correlation(5, [1, 2, 3]).counts
+    Counts(dense=15, nonzeros=9, parameters=3, multiplications=9, each weight used 3 times)
     """
 
     dense: int
@@ -53,7 +59,10 @@ class Counts:
 
 
 def counts(operator: Operator) -> Counts:
-    """Return the counts of any operator; see `Counts`."""
+    """Return the numbers of entries, non-zeros, parameters and multiplications of an operator.
+
+    Raises: TooLargeError when the support of a product or sum does not fit in memory.
+    """
     rows, columns = operator.shape
     kernels = _kernels(operator)
     sharing = Pattern(kernels[0].geometry).sharing() if len(kernels) == 1 else None
@@ -66,15 +75,15 @@ def counts(operator: Operator) -> Counts:
     )
 
 
-def _kernels(operator: Operator) -> list[Any]:
-    """Return the leaves that share weights among outputs."""
+def _kernels(operator: Operator) -> list[Convolution]:
+    """Return the leaves with a kernel, whose weights are shared among outputs."""
     if isinstance(operator, Convolution):
         return [operator]
     return [leaf for child in operator.children for leaf in _kernels(child)]
 
 
-def _weights(operator: Operator) -> list[tuple[Any, int]]:
-    """Return arrays of parameters with their sizes; an array may occur several times."""
+def _weights(operator: Operator) -> list[tuple[np.ndarray, int]]:
+    """Return the arrays of parameters with their sizes; an array may occur several times."""
     match operator:
         case Convolution(weights=values) | Diagonal(values=values) | Matrix(values=values):
             return [(values, values.size)]
@@ -82,7 +91,7 @@ def _weights(operator: Operator) -> list[tuple[Any, int]]:
 
 
 def _nonzeros(operator: Operator) -> int:
-    """Return the number of entries of the support, without a matrix for products and sums only."""
+    """Return the number of entries of the support; only products and sums need a matrix."""
     match operator:
         case Compose() | Sum():
             return _support_size(operator)
@@ -99,7 +108,7 @@ def _support_size(operator: Operator) -> int:
         bound * 16,
         None,
         what="the support of a product or sum",
-        instead="count its factors",
+        instead="count its factors separately",
         fixed=True,
     )
     return int(support_matrix(operator).nnz)

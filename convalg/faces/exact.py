@@ -1,8 +1,8 @@
 """The exact face: matrix rows as {column: entry}, for integers, fractions and symbols.
 
-A layer repeats its weights, so its rows are stored as {column: index of the value} together with a
-table of values. Products and sums of rows work on these indices, so that each value of the result
-is computed once, however often it occurs in the matrix.
+A layer uses each weight in many rows. Its rows are therefore stored as {column: index of the value}
+together with a table of values, and products and sums of rows are computed on these indices, so
+that each value of the result is computed once, however often it occurs in the matrix.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from itertools import product as cartesian
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from convalg.axis import Axis
 from convalg.errors import ArgumentError
 from convalg.faces.support import nonzero_bound
 from convalg.geometry import Geometry
@@ -36,29 +37,33 @@ from convalg.size import is_expression, size_product
 if TYPE_CHECKING:
     import sympy
 
-Rows = list[dict[int, Any]]
-Lift = Callable[[Any], Any] | None
+Entry: TypeAlias = tuple[int, Any]
+"""A column with the number or expression in it."""
+Row: TypeAlias = dict[int, Any]
+"""A row of a matrix as {column: entry}."""
+Rows: TypeAlias = list[Row]
+Lift: TypeAlias = "Callable[[Any], Any] | None"
 
-# Memory of a SymPy matrix: a pointer per entry, and about this much per object.
+# The memory of a SymPy matrix in bytes: a pointer per entry, and about 300 per object.
 BYTES_PER_ENTRY, BYTES_PER_OBJECT = 8, 300
 
 MOST_KEPT = 2**14
-"""The largest number of a layer's entries, and of a product's values, that are cached."""
+"""The largest number of entries of a cached layer, and of cached values of a product."""
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Rows of {column: index in `values`}; `values` may contain equal values several times."""
+    """A matrix as rows {column: index in `values`}; equal values may be stored repeatedly."""
 
     rows: list[dict[int, int]]
     values: list[Any]
 
 
 def exact_rows(operator: Operator, lift: Lift = None) -> Rows:
-    """Return the matrix as one dictionary per row, with exact entries; zeros may be absent.
+    """Return the matrix as one dictionary {column: exact entry} per row; zeros may be absent.
 
-    `lift` converts every weight and factor to the ring to compute in; by default machine numbers
-    are converted to Python's and other objects are unchanged.
+    `lift` converts every weight and factor to an element of the ring to compute in. By default,
+    machine numbers are converted to Python numbers and other objects are unchanged.
     """
     image = exact_image(operator, lift)
     values = image.values
@@ -66,25 +71,26 @@ def exact_rows(operator: Operator, lift: Lift = None) -> Rows:
 
 
 def exact_image(operator: Operator, lift: Lift = None) -> Image:
-    """Return the rows of `exact_rows` with a shared table of values."""
+    """Return the matrix of `exact_rows` with its values in one table."""
     rules = _RULES
     if lift is not None:
         rules = {
             **_RULES,
             Scaled: lambda node, image: _scaled(Scaled(lift(node.factor), node.operator), image),
         }
-    return fold(operator, rules, lambda leaf: _leaf(leaf, lift))
+    image: Image = fold(operator, rules, lambda leaf: _leaf(leaf, lift))
+    return image
 
 
-def exact_row(operator: Operator, row: int, lift: Lift = None) -> dict[int, Any]:
-    """Return one row of the matrix as {column: entry}, without computing the others.
+def exact_row(operator: Operator, row: int, lift: Lift = None) -> Row:
+    """Return one row of the matrix as {column: entry}, without computing the other rows.
 
-    Raises: TooLargeError where the row itself would be too large.
+    Raises: TooLargeError when the row itself does not fit in memory.
     """
     return _times(operator, {row: 1 if lift is None else lift(1)}, lift)
 
 
-def _times(operator: Operator, line: dict[int, Any], lift: Lift) -> dict[int, Any]:
+def _times(operator: Operator, line: Row, lift: Lift) -> Row:
     """Return the row vector `line` times the matrix."""
     match operator:
         case Compose(factors=factors):
@@ -114,17 +120,20 @@ def _times(operator: Operator, line: dict[int, Any], lift: Lift) -> dict[int, An
     )
 
 
-def _gathered(pairs: Iterable[tuple[int, Any]]) -> dict[int, Any]:
-    """Return the entries by column, with entries of the same column added."""
-    line: dict[int, Any] = {}
+def _gathered(pairs: Iterable[Entry]) -> Row:
+    """Return pairs (column, entry) as a row, with entries of the same column added."""
+    line: Row = {}
     for column, value in pairs:
         line[column] = line[column] + value if column in line else value
     return line
 
 
-def _leaf_row(leaf: Any, row: int, lift: Lift) -> Iterable[tuple[int, Any]]:
-    """Return (column, entry) of a row of a leaf or its adjoint; a column may occur repeatedly."""
-    lifting = (lambda value: value) if lift is None else lift
+def _leaf_row(leaf: Operator, row: int, lift: Lift) -> Iterable[Entry]:
+    """Return the pairs (column, entry) of one row of a leaf or of its adjoint.
+
+    A column may occur repeatedly.
+    """
+    lifting = _unchanged if lift is None else lift
     match leaf:
         case Convolution() | Selection():
             weights = getattr(leaf, "weights", None)
@@ -151,8 +160,12 @@ def _leaf_row(leaf: Any, row: int, lift: Lift) -> Iterable[tuple[int, Any]]:
     return [(column, lifting(flat[label])) for column, label in links]
 
 
+def _unchanged(value: object) -> object:
+    return value
+
+
 def row_links(geometry: Geometry, row: int) -> Iterable[tuple[int, int]]:
-    """Yield (column, label) of every entry of one row of a layer."""
+    """Yield (column, label) for every entry of one row of a layer."""
     reads = [_axis_reads(axis, output) for axis, output in _by_axis(geometry, row, "out")]
     _, outputs, inputs = geometry.channels
     lead = row // int(size_product(geometry.out_spatial))
@@ -166,7 +179,7 @@ def row_links(geometry: Geometry, row: int) -> Iterable[tuple[int, int]]:
 
 
 def column_links(geometry: Geometry, column: int) -> Iterable[tuple[int, int]]:
-    """Yield (row, label) of every entry of one column of a layer."""
+    """Yield (row, label) for every entry of one column of a layer."""
     readers = [_axis_readers(axis, index) for axis, index in _by_axis(geometry, column, "in")]
     _, outputs, inputs = geometry.channels
     lead = column // int(size_product(geometry.in_spatial))
@@ -179,8 +192,11 @@ def column_links(geometry: Geometry, column: int) -> Iterable[tuple[int, int]]:
             yield row, label
 
 
-def _by_axis(geometry: Geometry, flat: int, side: str) -> list[tuple[Any, int]]:
-    """Return each axis with the index along it, for a flat index."""
+def _by_axis(geometry: Geometry, flat: int, side: str) -> list[tuple[Axis, int]]:
+    """Return each axis with the index along it that belongs to a flat index of the output or input.
+
+    `side` is "out" or "in".
+    """
     indices = []
     for axis in reversed(geometry.axes):
         size = axis.out_size if side == "out" else axis.in_size
@@ -189,16 +205,16 @@ def _by_axis(geometry: Geometry, flat: int, side: str) -> list[tuple[Any, int]]:
     return indices[::-1]
 
 
-def _axis_reads(axis: Any, output: int) -> list[tuple[int, int]]:
-    """Return the (input, tap) that one output reads."""
-    _check_links(axis.taps)
+def _axis_reads(axis: Axis, output: int) -> list[tuple[int, int]]:
+    """Return the pairs (input, tap) that one output reads."""
+    _check_links(int(axis.taps))
     columns = axis.read_by(np.array([output]))[0][0].tolist()
     return [(column, tap) for tap, column in enumerate(columns) if column >= 0]
 
 
-def _axis_readers(axis: Any, index: int) -> list[tuple[int, int]]:
-    """Return the (output, tap) that read one input."""
-    _check_links(axis.taps)
+def _axis_readers(axis: Axis, index: int) -> list[tuple[int, int]]:
+    """Return the pairs (output, tap) that read one input."""
+    _check_links(int(axis.taps))
     readers = []
     last = axis.out_size - 1
     for piece in axis.pieces():
@@ -227,7 +243,7 @@ def _check_links(count: int) -> None:
 def to_sympy(
     operator: Operator, order: Order = "C", *, max_bytes: int | None = None
 ) -> sympy.Matrix:
-    """Return the matrix with SymPy entries; see `Operator.to_sympy`."""
+    """Return the matrix of shape (rows, columns) with SymPy entries; see `Operator.to_sympy`."""
     import sympy
     from sympy.polys.matrices import DomainMatrix
 
@@ -248,14 +264,14 @@ def to_sympy(
         integral = all(issubclass(kind, sympy.Integer) for kind in kinds)
         domain = sympy.ZZ if integral else sympy.QQ
     elements = [domain.from_sympy(value) for value in values]
-    # A float zero is kept as an entry, since it is not exact.
+    # A float zero may result from rounding, so it stays an entry.
     kept = [value is not sympy.S.Zero for value in values]
     filled = {
         row_order[row]: {column_order[column]: elements[k] for column, k in line.items() if kept[k]}
         for row, line in enumerate(image.rows)
         if any(kept[k] for k in line.values())
     }
-    # This is the internal sparse form of SymPy's matrices.
+    # SymPy's matrices store a DomainMatrix, so that no entry is converted here.
     return DomainMatrix(filled, (rows, columns), domain).to_Matrix()
 
 
@@ -266,7 +282,7 @@ def check_order(order: str) -> None:
 
 
 def vec_order(operator: Operator, order: Order) -> tuple[np.ndarray, np.ndarray]:
-    """Return the new index of each row and column of the row-major matrix for an order of vec()."""
+    """Return the new indices of the rows and columns of the row-major matrix in another order."""
     return _order_of(operator.out_shape, order), _order_of(operator.in_shape, order)
 
 
@@ -276,13 +292,13 @@ def _order_of(shape: tuple[int, ...], order: Order) -> np.ndarray:
 
 
 def lifted(values: np.ndarray, lift: Lift) -> np.ndarray:
-    """Convert machine numbers to Python's, which do not overflow, or to another ring."""
+    """Return an array of objects: Python numbers, which do not overflow, or values of `lift`."""
     objects = values.astype(object)
     return objects if lift is None else np.frompyfunc(lift, 1, 1)(objects)
 
 
-def _image(rows: Iterable[tuple[Iterable[int], Iterable[Any]]]) -> Image:
-    """Return the image of rows of columns and values, with each object once in the table."""
+def _image(rows: Iterable[tuple[Iterable[int], Iterable[object]]]) -> Image:
+    """Return the image of rows (columns, values), with each object in the table once."""
     numbers: dict[int, int] = {}
     table: list[Any] = []
     lines = []
@@ -337,7 +353,7 @@ def _small_rows(geometry: Geometry) -> list[dict[int, int]]:
 
 
 def _label_rows(pattern: Pattern) -> list[dict[int, int]]:
-    """Return the rows of a layer as {column: label}, for layers with one label per entry."""
+    """Return the rows of a layer as {column: label}; each entry must have a single label."""
     indptr, indices = (part.tolist() for part in pattern.csr_structure())
     shape = pattern.geometry.kernel_shape
     labels = pattern.csr_values(np.arange(pattern.parameters).reshape(shape)).tolist()
@@ -355,7 +371,7 @@ def _patch_image(leaf: Patches, values: np.ndarray) -> Image:
 
 
 def _product(left: Image, right: Image) -> Image:
-    """Collect for each entry the pairs of values to sum, then compute each different sum once."""
+    """Return the matrix product, computing each different sum of products once."""
     width, others = len(right.values), right.rows
     table: list[Any] = []
     sums: dict[tuple[int, ...], int] = {}
@@ -397,7 +413,7 @@ def _total(terms: list[Any]) -> Any:
     if len(terms) > 2 and is_expression(terms[0]):
         import sympy
 
-        # One flat sum: adding terms one by one would sort them at each step.
+        # One flat sum, since adding the terms one by one would sort them at each step.
         return sympy.Add(*terms)
     result = terms[0]
     for term in terms[1:]:
@@ -415,7 +431,6 @@ def _compose(node: Compose, *images: Image) -> Image:
 def _sum(node: Sum, *images: Image) -> Image:
     table: list[Any] = []
     sums: dict[tuple[int, ...], int] = {}
-    # The values of all images, concatenated.
     every = [value for image in images for value in image.values]
     rows = []
     for lines in zip(*(image.rows for image in images), strict=True):

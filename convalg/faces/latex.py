@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any
 
-from convalg.axis import Axis
+from convalg.axis import Axis, Size
 from convalg.errors import KindError
 from convalg.escape import latex
 from convalg.faces.text import one_line, padding_after
@@ -16,14 +15,14 @@ from convalg.operators.tree import Operator
 from convalg.size import is_symbolic
 
 LARGEST = 12
-"""A notebook shows matrices with up to this number of rows and columns, larger ones as text."""
+"""The largest number of rows and columns of a matrix that a notebook shows."""
 
-# One letter per axis: outputs, taps, inputs. Not k, which is the number of taps.
+# The index letters of outputs, taps and inputs, one per axis; k is the number of taps.
 OUTPUTS, TAPS, INPUTS = "ijhl", "abef", "uvqr"
 
 
 def notebook(operator: Operator) -> str:
-    """Return LaTeX for a notebook: a small matrix, the sum of a family, otherwise one line.
+    """Return an operator in LaTeX: a small matrix, the defining sum of a family, or its short text.
 
     >>> import convalg as ca
     >>> notebook(ca.correlation(3, ca.kernel(2)))
@@ -49,8 +48,8 @@ def matrix(operator: Operator) -> str:
     return rf"\begin{{bmatrix}}{body}\end{{bmatrix}}"
 
 
-def expression(value: Any) -> str:
-    """Return a number or expression in LaTeX; unusual names of symbols are set as text.
+def expression(value: object) -> str:
+    """Return a number or expression in LaTeX; unusual symbol names are typeset as text.
 
     >>> import sympy
     >>> expression(sympy.Symbol("w01") + 2), expression(sympy.Symbol("a_$b"))
@@ -60,12 +59,13 @@ def expression(value: Any) -> str:
         return str(value)
     import sympy
 
-    names = {symbol: _symbol(symbol.name) for symbol in value.free_symbols}
-    return sympy.latex(value, symbol_names=names)
+    symbolic = sympy.sympify(value)
+    names = {symbol: _symbol(symbol.name) for symbol in symbolic.free_symbols}
+    return str(sympy.latex(symbolic, symbol_names=names))
 
 
 def escaped(text: str) -> str:
-    """Return text for use in a formula, with all special characters of LaTeX and HTML escaped.
+    """Return text as part of a formula, with the special characters of LaTeX and HTML escaped.
 
     >>> escaped("a_1 <b>")
     '\\\\text{a\\\\_1 $<$b$>$}'
@@ -74,10 +74,10 @@ def escaped(text: str) -> str:
 
 
 def _symbol(name: str) -> str:
-    """Return w01 with a subscript, alpha as a Greek letter, anything unusual as text."""
+    """Return a symbol name in LaTeX: w01 with a subscript, alpha in Greek, others as text."""
     import sympy
 
-    # Text fonts may lack a Greek letter, so it is set by its name.
+    # Text fonts may lack a Greek letter, so it is typeset as a LaTeX command.
     greek = re.match(r"GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)$", unicodedata.name(name[:1], ""))
     if greek:
         word = greek[2].lower()
@@ -91,9 +91,9 @@ def _symbol(name: str) -> str:
 
 
 def definition(operator: Operator) -> str:
-    """Return the sum that defines a layer, with its numbers and with its boundary rule.
+    """Return the sum that defines a layer, with its sizes and its boundary rule, in LaTeX.
 
-    Raises: KindError unless the operator is one layer or the adjoint of one.
+    Raises: KindError when the operator is neither a single layer nor the adjoint of one.
 
     >>> import convalg as ca
     >>> print(definition(ca.correlation(5, ca.kernel(3), stride=2)))
@@ -104,7 +104,9 @@ def definition(operator: Operator) -> str:
 
 
 def layer_sum(operator: Operator) -> str:
-    """Return the sum of `definition` alone. Raises: KindError unless the operator is one layer.
+    """Return the sum that defines a layer, without its boundary rule, in LaTeX.
+
+    Raises: KindError when the operator is neither a single layer nor the adjoint of one.
 
     >>> import convalg as ca
     >>> print(layer_sum(ca.convolution(5, ca.kernel(3), padding=1).T))
@@ -135,9 +137,9 @@ def layer_sum(operator: Operator) -> str:
 
 
 def kernel_gradient_sum(operator: Operator) -> str:
-    """Return dL/dw as a sum over outputs, with g = dL/dy: see `layer_sum` for its indices.
+    """Return dL/dw as a sum over outputs in LaTeX, with g = dL/dy and the indices of `layer_sum`.
 
-    Raises: KindError unless the operator is one layer.
+    Raises: KindError when the operator is neither a single layer nor the adjoint of one.
 
     >>> import convalg as ca
     >>> print(kernel_gradient_sum(ca.correlation(5, ca.kernel(3), stride=2)))
@@ -164,9 +166,11 @@ def kernel_gradient_sum(operator: Operator) -> str:
 
 
 def boundary_rule(operator: Operator) -> str:
-    """Return what the layer reads outside its input, or for an adjoint the range of its sums.
+    """Return the values of x outside the input in LaTeX, or for an adjoint the ranges of its sums.
 
-    It is empty when no tap reads outside. Raises: KindError unless the operator is one layer.
+    The result is "" for a layer that reads no sample outside its input.
+
+    Raises: KindError when the operator is neither a single layer nor the adjoint of one.
 
     >>> import convalg as ca
     >>> print(boundary_rule(ca.correlation(5, [1, 2, 3], padding=1)))
@@ -188,7 +192,7 @@ def boundary_rule(operator: Operator) -> str:
 
 
 def _outside(geometry: Geometry, name: str) -> list[str]:
-    """Return where an array is zero by definition; empty when no tap reads outside."""
+    """Return the statement where an array is zero; the list is empty if no tap reads outside."""
     axes, inputs = geometry.axes, _letters(INPUTS, len(geometry.axes))
     dropped = [
         rf"0 \le {u} < {expression(axis.in_size)}"
@@ -209,7 +213,7 @@ def _foldings(axes: tuple[Axis, ...]) -> list[str]:
     ]
 
 
-def _folding(boundary: str, sizes: list[Any]) -> str:
+def _folding(boundary: str, sizes: list[Size]) -> str:
     """Return the index that a boundary rule reads instead of an index u."""
     same = len(set(sizes)) == 1
     n = _number(sizes[0]) if same else "n"
@@ -228,9 +232,9 @@ def _folding(boundary: str, sizes: list[Any]) -> str:
 
 
 def output_size(axis: Axis, *, transposed: bool = False) -> str:
-    """Return the output size of one axis: the formula, the formula with numbers, the number.
+    """Return the output size of one axis in LaTeX: the formula, the same with numbers, the result.
 
-    With `transposed` it is that of the adjoint layer.
+    With `transposed` it is the output size of the adjoint layer.
     Source: Dumoulin & Visin, relationships 13 and 15.
 
     >>> print(output_size(Axis(in_size=5, out_size=3, taps=3, stride=2, padding=1)))
@@ -252,22 +256,22 @@ def output_size(axis: Axis, *, transposed: bool = False) -> str:
 
 
 def layer_of(operator: Operator) -> tuple[Geometry, bool]:
-    """Return the geometry of a layer, and whether the operator is its adjoint.
+    """Return the geometry of a layer, and whether the operator is the adjoint of that layer.
 
-    Raises: KindError for anything else.
+    Raises: KindError when the operator is neither a single layer nor the adjoint of one.
     """
     single = single_layer(operator)
     if single is None:
         raise KindError(
-            f"only a single correlation, convolution or transposed correlation has a defining "
-            f"sum, not {operator!r}; try simplify()"
+            f"a defining sum exists only for a single correlation, convolution or transposed "
+            f"correlation, not for {operator!r}: try A.simplify()"
         )
     layer, transposed = single
     return layer.geometry, transposed
 
 
 def _letters(kind: str, count: int) -> list[str]:
-    """Return one letter per axis, numbered if there are more axes than letters."""
+    """Return one index name per axis, with numbers if there are more axes than letters."""
     return list(kind[:count]) if count <= len(kind) else [f"{kind[0]}_{k}" for k in range(count)]
 
 
@@ -278,12 +282,12 @@ def _number(value: object) -> str:
 
 
 def _leaves(axis: Axis) -> bool:
-    """Return whether some output reads outside the input; True where symbols leave it open."""
+    """Return whether some output reads outside the input; True if symbols leave it undecided."""
     return any(not isinstance(v, int) or v > 0 for v in (axis.before, axis.after))
 
 
 def _mapped(axis: Axis, index: str) -> str:
-    """Return the index after the boundary rule, which is named where taps read outside."""
+    """Return the index that is read, inside the boundary rule where taps read outside."""
     if axis.boundary == "zeros" or not _leaves(axis):
         return index
     return rf"\operatorname{{{axis.boundary}}}({index})"
@@ -297,7 +301,7 @@ def _raw(axis: Axis, output: str, tap: str) -> str:
 def _channels(
     geometry: Geometry, transposed: bool
 ) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Return the channel indices of the weight and of the samples read and written, and the sum.
+    """Return the channel indices of weight, sample read and sample written, and the channel sum.
 
     With groups, `o` and `c` count within group `g`.
     """

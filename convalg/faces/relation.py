@@ -1,13 +1,13 @@
-"""The relation face: the support as an integer relation, for isl (islpy)."""
+"""The relation face: the support of an operator as an integer relation of isl (islpy)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from convalg.axis import Axis, Piece
+from convalg.axis import Axis, Piece, Size
 from convalg.errors import UndecidableError
 from convalg.geometry import Geometry
 from convalg.operators.leaves import (
@@ -36,17 +36,23 @@ __all__ = [
     "triples",
 ]
 
+Sizes: TypeAlias = "tuple[Size, ...]"
+
 MOST_ENTRIES = 4096
 """The largest number of entries of a sparse matrix that is converted to a relation."""
 
 
 def to_isl(operator: Operator) -> islpy.Map:
-    """Return the relation {[output index] -> [input index]} of every entry of the pattern."""
-    return fold(operator, _RULES, _leaf).coalesce()
+    """Return the relation {[output index] -> [input index]} of all entries of the pattern.
+
+    Raises: UndecidableError when the relation is not decidable with these symbols or too large.
+    """
+    relation: islpy.Map = fold(operator, _RULES, _leaf).coalesce()
+    return relation
 
 
 def triples(geometry: Geometry) -> islpy.Set:
-    """Return all [output index, input index, label] of a layer, each as one flat tuple."""
+    """Return the set of all triples (output index, input index, label) of a layer, flattened."""
     import islpy
 
     lead = 1 if geometry.has_channels else 0
@@ -67,7 +73,7 @@ def triples(geometry: Geometry) -> islpy.Set:
 
 
 def _channel_condition(geometry: Geometry) -> str:
-    """Return the condition on the input channel of the label (o0, l1), group by group."""
+    """Return the condition that relates input channel i0, output channel o0 and label (l0, l1)."""
     groups, outputs, inputs = geometry.channels
     if geometry.groups == 1:
         return f"l0 = o0 and l1 = i0 and 0 <= l1 < {text(inputs)}"
@@ -75,7 +81,8 @@ def _channel_condition(geometry: Geometry) -> str:
         return "l0 = o0 and i0 = o0 and l1 = 0"
     if not isinstance(groups, int):
         raise UndecidableError(
-            f"groups={groups} as a symbol is decidable only for depthwise layers: give a number"
+            f"groups={groups} must be a number, since relations with a symbolic number of groups "
+            f"are decidable only for depthwise layers: replace the symbol with A.at(...)"
         )
     if isinstance(outputs, int) and isinstance(inputs, int):
         return (
@@ -90,14 +97,14 @@ def _channel_condition(geometry: Geometry) -> str:
 
 
 def axis_condition(axis: Axis, output: str, tap: str, column: str) -> str:
-    """Return the triples of one axis as a Presburger formula in three variables.
+    """Return the triples of one axis as a Presburger formula in the three named variables.
 
-    Raises: UndecidableError when stride or dilation is a symbol.
+    Raises: UndecidableError when the stride or the dilation is symbolic.
     """
     if not (isinstance(axis.stride, int) and isinstance(axis.dilation, int)):
         raise UndecidableError(
-            f"stride {axis.stride} and dilation {axis.dilation} must be numbers: a symbol times "
-            f"an index is not Presburger arithmetic"
+            f"stride {axis.stride} and dilation {axis.dilation} must be numbers, since a symbol "
+            f"times an index is not Presburger arithmetic: replace the symbols with A.at(...)"
         )
     raw = f"({axis.formula(output, tap, text)})"
     pieces = " or ".join(_piece(piece, raw, column) for piece in axis.pieces())
@@ -136,7 +143,7 @@ def _leaf(leaf: object) -> islpy.Map:
 
 
 def _listed(leaf: SparseMatrix) -> islpy.Map:
-    """Return the relation of a sparse matrix."""
+    """Return the relation of a sparse matrix, as a list of its entries."""
     count = len(leaf.indices)
     if count > MOST_ENTRIES:
         raise UndecidableError(
@@ -151,14 +158,17 @@ def _listed(leaf: SparseMatrix) -> islpy.Map:
     return _map(_names("o", leaf.out_shape), _names("i", leaf.in_shape), [body])
 
 
-def _indices(letter: str, flat: Any, shape: tuple[Any, ...]) -> list[tuple[str, Any]]:
-    """Return the name of each index with its values; a shape without axes has none."""
+def _indices(letter: str, flat: np.ndarray, shape: Sizes) -> list[tuple[str, np.ndarray]]:
+    """Return each index variable with its values; a shape without axes has no variables."""
     indices = np.unravel_index(flat, shape) if shape else ()
     return list(zip(_names(letter, shape), indices, strict=True))
 
 
 def _projected(geometry: Geometry, rows: str, columns: str) -> islpy.Map:
-    """Return {rows -> columns} of the triples, each "o" (output), "i" (input) or "l" (label)."""
+    """Return the relation {rows -> columns} of the triples of a layer.
+
+    `rows` and `columns` are "o" (output index), "i" (input index) or "l" (label).
+    """
     from islpy import Map, dim_type
 
     sizes = {
@@ -180,11 +190,11 @@ def _projected(geometry: Geometry, rows: str, columns: str) -> islpy.Map:
     return pair if (first, second) == (rows, columns) else pair.reverse()
 
 
-def _names(letter: str, shape: tuple[Any, ...]) -> list[str]:
+def _names(letter: str, shape: Sizes) -> list[str]:
     return [f"{letter}{k}" for k in range(len(shape))]
 
 
-def _box(letter: str, shape: tuple[Any, ...]) -> list[str]:
+def _box(letter: str, shape: Sizes) -> list[str]:
     return [f"0 <= {letter}{k} < {text(size)}" for k, size in enumerate(shape)]
 
 
@@ -198,9 +208,12 @@ def _map(
 
 
 def reshaped(
-    relation: islpy.Map, out_shapes: tuple[Any, Any], in_shapes: tuple[Any, Any]
+    relation: islpy.Map, out_shapes: tuple[Sizes, Sizes], in_shapes: tuple[Sizes, Sizes]
 ) -> islpy.Map:
-    """Reshape a relation {output -> input}; each (before, after) has equal numbers of elements."""
+    """Return a relation {output -> input} after a reshape of its outputs and of its inputs.
+
+    Each pair is (shape before, shape after), with equal numbers of elements.
+    """
     for (before, after), on_output in ((out_shapes, True), (in_shapes, False)):
         if before != after:
             bounds = [*_box("a", before), *_box("b", after), *_same_entry(before, after)]
@@ -210,20 +223,21 @@ def reshaped(
     return relation
 
 
-def _same_entry(before: tuple[Any, ...], after: tuple[Any, ...]) -> list[str]:
-    """Return the conditions that two indices are the same entry of the flat array."""
+def _same_entry(before: Sizes, after: Sizes) -> list[str]:
+    """Return the conditions under which two indices select the same entry of the flat array."""
     kept = [[k for k, size in enumerate(shape) if size != 1] for shape in (before, after)]
     if [before[k] for k in kept[0]] == [after[k] for k in kept[1]]:
-        # Adding or removing axes of one sample needs no product of symbols.
+        # Axes of size 1 can be added or removed without a product of symbols.
         return [f"a{j} = b{k}" for j, k in zip(*kept, strict=True)]
     return [f"{_flat('a', before)} = {_flat('b', after)}"]
 
 
-def _flat(letter: str, shape: tuple[Any, ...]) -> str:
+def _flat(letter: str, shape: Sizes) -> str:
     """Return the row-major flat index as an affine expression."""
     if not all(isinstance(size, int) for size in shape):
         raise UndecidableError(
-            f"a reshape of {shape} multiplies symbols, which isl cannot decide: give numbers"
+            f"a reshape of {shape} multiplies symbols, which isl cannot decide: replace the "
+            f"symbols by numbers with A.at(...)"
         )
     steps, step = [], 1
     for size in reversed(shape):

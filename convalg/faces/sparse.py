@@ -1,4 +1,4 @@
-"""The sparse face: SciPy matrices, dense arrays and SciPy's LinearOperator."""
+"""The sparse face: SciPy sparse arrays, dense NumPy arrays and SciPy's LinearOperator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial, reduce
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,8 @@ def to_scipy(
     if out is not None:
         if target is not None:
             raise ArgumentError(
-                f"dtype={dtype!r} cannot be combined with out=, which has its own dtype"
+                f"dtype={dtype!r} cannot be combined with out=, whose dtype is used: pass one of "
+                f"the two"
             )
         return _rewrite(operator, out, order)
     _refuse_objects(operator, target)
@@ -60,7 +61,7 @@ def to_scipy(
     what = f"the sparse {rows} x {columns} matrix"
     instead = "apply A(x) and A.T(g), which store no matrix, or use to_linear_operator()"
     check_memory(_bytes_needed(operator), max_bytes, what=what, instead=instead)
-    # A small matrix may have a large axis, whose table is computed while it is expanded.
+    # A small matrix may have a large axis, whose index table is computed as well.
     check_memory(
         _table_bytes(operator), max(max_bytes or 0, MEMORY_LIMIT), what=what, instead=instead
     )
@@ -80,7 +81,7 @@ def unguarded(operator: Operator, target: np.dtype | None = None, order: Order =
 
 
 def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = None) -> Any:
-    """Return the dense matrix; see `Operator.to_numpy`."""
+    """Return the dense matrix of shape (rows, columns); see `Operator.to_numpy`."""
     check_order(order)
     rows, columns = operator.shape
     check_memory(
@@ -101,7 +102,7 @@ def to_numpy(operator: Operator, order: Order = "C", *, max_bytes: int | None = 
 
 
 def to_linear_operator(operator: Operator) -> scipy.sparse.linalg.LinearOperator:
-    """Return SciPy's LinearOperator; see `Operator.to_linear_operator`."""
+    """Return the operator as a SciPy LinearOperator; see `Operator.to_linear_operator`."""
     _refuse_objects(operator, None)
     kind = _result_type(operator)
     forward, back = partial(_columns, operator, kind), partial(_columns, operator.T, kind)
@@ -116,24 +117,24 @@ def to_linear_operator(operator: Operator) -> scipy.sparse.linalg.LinearOperator
 
 
 def _columns(operator: Operator, kind: np.dtype, columns: np.ndarray) -> np.ndarray:
-    """Apply the operator to each column; an array of one axis is one column."""
+    """Return the operator applied to each column; an array of one axis is a single column."""
     samples = columns.reshape(columns.shape[0], -1).T.reshape(-1, *operator.in_shape)
     images = operator(samples).reshape(len(samples), operator.shape[0])
     if images.dtype.kind == "O":
-        # Fractions of integers are exact objects, but SciPy's solvers take machine numbers.
+        # Multiples by a fraction are exact objects, but SciPy's solvers need machine numbers.
         images = images.astype(kind)
     return images.T.reshape(operator.shape[0], *columns.shape[1:])
 
 
-def support_matrix(operator: Operator) -> Any:
-    """Return a matrix that is non-zero exactly on the support (an upper bound for sums)."""
+def support_matrix(operator: Operator) -> scipy.sparse.csr_array:
+    """Return a CSR matrix that is non-zero exactly on the support (for sums, an upper bound)."""
     ones = fold(operator, _SUPPORT_RULES, _support_leaf)
     ones.sum_duplicates()
     return ones
 
 
 def exact_kind(operator: Operator) -> str | None:
-    """Return the kind of the entries ("symbols", "Fraction", ...), or None for machine numbers."""
+    """Return the kind of exact entries ("symbols", "Fraction", ...); None for machine numbers."""
     match operator:
         case Convolution(weights=values):
             kind = _object_kind(values)
@@ -152,7 +153,7 @@ def exact_kind(operator: Operator) -> str | None:
 
 
 def has_fraction(operator: Operator) -> bool:
-    """Return whether a factor is a fraction, which only SciPy's matrices round."""
+    """Return whether some scalar factor is a fraction; only SciPy's matrices round it."""
     own = isinstance(operator, Scaled) and isinstance(operator.factor, Fraction)
     return own or any(map(has_fraction, operator.children))
 
@@ -165,12 +166,12 @@ def _object_kind(values: np.ndarray) -> str | None:
 
 
 def _refuse_objects(operator: Operator, dtype: np.dtype | None) -> None:
-    """Raise SymbolicError unless the entries are numbers or can be converted to numbers."""
+    """Raise SymbolicError for symbols, or for exact objects when no dtype was requested."""
     kind = exact_kind(operator)
     if kind == "symbols":
         raise SymbolicError(
             f"the {operator.shape[0]} x {operator.shape[1]} matrix has symbols: use to_sympy() "
-            f"for the exact matrix, or pass numbers with A.refill(kernel).to_scipy()"
+            f"for the exact matrix, or insert numbers with A.refill(kernel).to_scipy()"
         )
     if kind is not None and dtype is None:
         raise SymbolicError(
@@ -191,15 +192,15 @@ def _result_type(operator: Operator) -> np.dtype:
 
 
 def _early(operator: Operator, target: np.dtype | None) -> np.dtype | None:
-    """Return the type to compute entries in, or None for that of the operator itself.
+    """Return the type to convert weights to before they are summed; None to convert the sums.
 
-    Integers are summed as integers and converted to floats once: rounded before, their sum would
-    have a larger error than its own rounding.
+    Integers are summed as integers and converted to floats afterwards, so that only the sum is
+    rounded.
     """
     if isinstance(operator, Selection) or (
         isinstance(operator, Convolution) and operator.pattern.products == operator.pattern.nonzeros
     ):
-        return target  # There are no sums.
+        return target  # Each entry is a single weight.
     integral = exact_kind(operator) is None and result_type(
         *(_values(leaf).dtype for leaf in leaves(operator) if not isinstance(leaf, Selection))
     ) == np.dtype(np.int64)
@@ -207,7 +208,8 @@ def _early(operator: Operator, target: np.dtype | None) -> np.dtype | None:
 
 
 def _values(leaf: Any) -> np.ndarray:
-    return leaf.weights if isinstance(leaf, Convolution) else leaf.values
+    values: np.ndarray = leaf.weights if isinstance(leaf, Convolution) else leaf.values
+    return values
 
 
 def _bytes_needed(operator: Operator) -> int:
@@ -220,18 +222,18 @@ def _bytes_needed(operator: Operator) -> int:
 
 
 def _table_bytes(operator: Operator) -> int:
-    """Return the bytes of the tables of the axes while a matrix is built."""
+    """Return the number of bytes of the index tables of all axes, used while a matrix is built."""
     layers = [leaf for leaf in leaves(operator) if isinstance(leaf, (Convolution, Selection))]
     axes = [axis for layer in layers for axis in layer.geometry.axes]
     return sum(16 * int(axis.out_size) * int(axis.taps) for axis in axes)
 
 
-def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
-    """Write new values into a matrix that was created for the same pattern."""
+def _rewrite(operator: Operator, out: object, order: Order) -> scipy.sparse.csr_array:
+    """Write the values into a matrix that was created for the same pattern, and return it."""
     if not isinstance(operator, Convolution) or order != "C":
         raise ArgumentError(
-            f"out= takes the row-major matrix of a single convolution, not that of {operator!r} in "
-            f"order {order!r}; try simplify() first"
+            f"out= accepts only the row-major matrix of a single convolution, not the matrix of "
+            f"{operator!r} in order {order!r}: try A.simplify() and order='C', or omit out="
         )
     pattern = operator.pattern
     if not _made_for(pattern, operator.shape, out):
@@ -239,23 +241,24 @@ def _rewrite(operator: Operator, out: Any, order: Order) -> Any:
             f"out must be the CSR matrix of shape {operator.shape} with {pattern.nonzeros} stored "
             f"entries that to_scipy() returned for this pattern, not {out!r}"
         )
-    _refuse_objects(operator, out.dtype)
-    if not np.can_cast(operator.weights.dtype, out.dtype, "same_kind"):
+    matrix: scipy.sparse.csr_array = out
+    _refuse_objects(operator, matrix.dtype)
+    if not np.can_cast(operator.weights.dtype, matrix.dtype, "same_kind"):
         raise KindError(
-            f"out has dtype {out.dtype}, which cannot hold a kernel of {operator.weights.dtype}: "
-            f"create a new matrix with to_scipy()"
+            f"out has dtype {matrix.dtype}, which cannot hold a kernel of "
+            f"{operator.weights.dtype}: create a new matrix with to_scipy()"
         )
     weights = operator.weights
     if weights.dtype.kind in "iu" and pattern.products > pattern.nonzeros:
-        # Several integer weights are added on one entry, and a small type may overflow.
-        out.data[:] = cast(pattern.csr_values(_wide(weights)), out.dtype)
+        # An entry may be the sum of several integer weights, which a small type may not hold.
+        matrix.data[:] = cast(pattern.csr_values(_wide(weights)), matrix.dtype)
     else:
-        pattern.csr_values(cast(weights, out.dtype), out.data)
-    return out
+        pattern.csr_values(cast(weights, matrix.dtype), matrix.data)
+    return matrix
 
 
 def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
-    """Return the dtype. Raises: KindError unless it is a real number type (or None)."""
+    """Return the NumPy dtype, or None. Raises: KindError when it is not a real number type."""
     if dtype is None:
         return None
     try:
@@ -263,16 +266,19 @@ def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
     except (TypeError, ValueError, UnicodeEncodeError):
         target = np.dtype(object)
     if target.kind not in "iuf":
-        raise KindError(f"dtype must be a type of real numbers, not {dtype!r}")
+        raise KindError(
+            f"dtype must be a type of real numbers, not {dtype!r}: pass one such as float or int"
+        )
     if target == np.float16:
         raise KindError(f"dtype={dtype!r} is not supported by SciPy's matrices: use float32")
     return target
 
 
 def cast(values: np.ndarray, target: np.dtype) -> np.ndarray:
-    """Convert values to another type; integers stay exact.
+    """Return values converted to another type, without changing any integer.
 
-    Raises: ExactnessError when an integer does not fit, KindError for fractions as integers.
+    Raises: ExactnessError when a value is too large for the type, KindError when a fraction would
+    become an integer.
     """
     if values.dtype == target:
         return values
@@ -296,16 +302,17 @@ def cast(values: np.ndarray, target: np.dtype) -> np.ndarray:
     return result
 
 
-def _made_for(pattern: Pattern, shape: tuple[int, int], out: Any) -> bool:
-    """Return whether a matrix has the entries of this pattern."""
-    if not (scipy.sparse.issparse(out) and out.format == "csr" and out.shape == shape):
+def _made_for(pattern: Pattern, shape: tuple[int, int], out: object) -> bool:
+    """Return whether an object is a CSR matrix whose stored entries are those of the pattern."""
+    kinds = (scipy.sparse.csr_array, scipy.sparse.csr_matrix)
+    if not isinstance(out, kinds) or out.shape != shape:
         return False
     stored = out.data.size == out.indices.size and out.data.flags.c_contiguous
-    return stored and pattern.fits(out.indptr, out.indices)
+    return bool(stored and pattern.fits(out.indptr, out.indices))
 
 
-def _matrix(operator: Operator, dtype: np.dtype | None) -> Any:
-    """Return the matrix of a tree; the adjoint of a layer is written row by row, like the layer."""
+def _matrix(operator: Operator, dtype: np.dtype | None) -> scipy.sparse.csr_array:
+    """Return the CSR matrix of a tree; the adjoint of a layer is written row by row if possible."""
     if isinstance(operator, Adjoint) and isinstance(operator.operator, Convolution):
         layer = operator.operator
         arrays = layer.pattern.adjoint_csr(_weights(layer, dtype))
@@ -317,7 +324,7 @@ def _matrix(operator: Operator, dtype: np.dtype | None) -> Any:
     return rule(operator, *(_matrix(child, dtype) for child in operator.children))
 
 
-def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
+def _leaf(leaf: Operator, dtype: np.dtype | None) -> scipy.sparse.csr_array:
     match leaf:
         case Convolution():
             return _from_pattern(leaf.pattern, _weights(leaf, dtype))
@@ -343,11 +350,12 @@ def _leaf(leaf: Any, dtype: np.dtype | None) -> Any:
 
 
 def _weights(layer: Convolution, dtype: np.dtype | None) -> np.ndarray:
-    return _wide(_entries(layer.weights, dtype))
+    weights: np.ndarray = _wide(_entries(layer.weights, dtype))
+    return weights
 
 
 def _entries(values: np.ndarray, dtype: np.dtype | None) -> np.ndarray:
-    """Return the values of a leaf in a type that SciPy supports, which excludes float16."""
+    """Return the values of a leaf in `dtype`, or in their own type with float16 widened."""
     if dtype is not None:
         return cast(values, dtype)
     return values.astype(_held(values.dtype), copy=False)
@@ -357,25 +365,27 @@ def _held(kind: np.dtype) -> np.dtype:
     return np.dtype(np.float32) if kind == np.float16 else kind
 
 
-def _from_pattern(pattern: Pattern, weights: np.ndarray) -> Any:
+def _from_pattern(pattern: Pattern, weights: np.ndarray) -> scipy.sparse.csr_array:
     indptr, indices = pattern.csr_structure()
     shape = (indptr.size - 1, int(size_product(pattern.geometry.in_shape)))
     return _csr(pattern.csr_values(weights), indices, indptr, shape)
 
 
-def _csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: object) -> Any:
-    """Return SciPy's matrix of these arrays, which are sorted and without duplicates."""
+def _csr(
+    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int]
+) -> scipy.sparse.csr_array:
+    """Return SciPy's CSR matrix of arrays that are sorted and have no duplicate entries."""
     matrix = scipy.sparse.csr_array((data, indices, indptr), shape=shape, copy=False)
     matrix.has_sorted_indices = True
     matrix.has_canonical_format = True
     return matrix
 
 
-def _from_patches(leaf: Patches, dtype: np.dtype | None) -> Any:
+def _from_patches(leaf: Patches, dtype: np.dtype | None) -> scipy.sparse.csr_array:
     values = _wide(_entries(leaf.values.ravel(), dtype))
     rows, columns, labels = Pattern(leaf.geometry).triples().T
     if leaf.transposed:
-        # Where a boundary rule reads one sample twice, two values are added on one entry.
+        # Where a boundary rule reads one sample twice, an entry is the sum of two values.
         (values,) = prepared(most_readers(leaf.geometry.axes), values)
         rows, columns = columns, rows
     kind = index_type(labels.size, *leaf.shape)
@@ -383,16 +393,16 @@ def _from_patches(leaf: Patches, dtype: np.dtype | None) -> Any:
     return scipy.sparse.csr_array((values[columns], indices), shape=leaf.shape)
 
 
-def _wide(matrix: Any) -> Any:
-    """Convert integers to 64 bits, so that sums and products of small types do not overflow."""
+def _wide(matrix: np.ndarray | scipy.sparse.csr_array) -> Any:
+    """Return integers as int64, so that sums and products of small types do not overflow."""
     if matrix.dtype.kind not in "biu" or matrix.dtype == np.int64:
         return matrix
     if matrix.dtype == np.uint64:
-        check_bound(largest(matrix.data if scipy.sparse.issparse(matrix) else matrix))
+        check_bound(largest(matrix if isinstance(matrix, np.ndarray) else matrix.data))
     return matrix.astype(np.int64)
 
 
-def _compose(node: Compose, *images: Any) -> Any:
+def _compose(node: Compose, *images: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     result = images[-1]
     for image in reversed(images[:-1]):
         # The longest row bounds the number of products per entry.
@@ -402,7 +412,7 @@ def _compose(node: Compose, *images: Any) -> Any:
     return result
 
 
-def _sum(node: Sum, *images: Any) -> Any:
+def _sum(node: Sum, *images: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     images = tuple(map(_wide, images))
     if all(image.dtype.kind == "i" for image in images):
         check_bound(sum(largest(image.data) for image in images))
@@ -412,24 +422,26 @@ def _sum(node: Sum, *images: Any) -> Any:
     return result.tocsr()
 
 
-def _scaled(node: Scaled, image: object) -> Any:
+def _scaled(node: Scaled, image: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     matrix = _wide(image)
     matrix.data = scaled(_number(node.factor), matrix.data)
     return matrix
 
 
-def _number(factor: Any) -> Any:
+def _number(factor: SupportsFloat) -> float | np.number:
     return float(factor) if not isinstance(factor, (int, float, np.number)) else factor
 
 
-def _adjoint(node: Adjoint, image: Any) -> Any:
+def _adjoint(node: Adjoint, image: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     return image.T.tocsr()
 
 
-def _kron(node: Kron, left: Any, right: Any) -> Any:
+def _kron(
+    node: Kron, left: scipy.sparse.csr_array, right: scipy.sparse.csr_array
+) -> scipy.sparse.csr_array:
     prepared(1, left.data, right.data)
     left, right = _wide(left), _wide(right)
-    # SciPy does not keep the type of a product without entries.
+    # If the product has no entries, SciPy does not keep its type.
     product = scipy.sparse.kron(left, right, format="csr")
     return product.astype(result_type(left.dtype, right.dtype), copy=False)
 
@@ -443,13 +455,13 @@ _RULES: dict[type, Callable[..., Any]] = {
 }
 
 
-def _positive(matrix: Any) -> Any:
+def _positive(matrix: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     matrix.data[:] = 1
     return matrix
 
 
-def _support_leaf(leaf: Any) -> Any:
-    """Return the pattern of a leaf with ones, also for weights whose value is zero."""
+def _support_leaf(leaf: Any) -> scipy.sparse.csr_array:
+    """Return the pattern of a leaf with ones, also where the value of a weight is zero."""
     match leaf:
         case Convolution() | Selection():
             ones = np.ones(leaf.geometry.kernel_shape, dtype=np.int64)
@@ -463,12 +475,12 @@ def _support_leaf(leaf: Any) -> Any:
     return _leaf(Matrix(ones, leaf.in_shape, leaf.out_shape), None)
 
 
-def _support_scaled(node: Scaled, image: object) -> Any:
+def _support_scaled(node: Scaled, image: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     return image
 
 
 _SUPPORT_RULES: dict[type, Callable[..., Any]] = {
-    # Reset to ones after every factor, since the number of paths could overflow.
+    # Reset to ones after every factor, since numbers of paths could overflow.
     Compose: lambda node, *images: reduce(
         lambda right, left: _positive(_compose(node, left, right)), reversed(images)
     ),

@@ -1,36 +1,48 @@
-"""Bounds on the number of an operator's entries, from its shapes and patterns alone."""
+"""Bounds on the number of non-zeros of an operator, computed from shapes and patterns only."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
-from convalg.operators.leaves import Adjoint, Convolution, Patches, Selection
+from convalg.operators.leaves import (
+    Adjoint,
+    Convolution,
+    Diagonal,
+    Matrix,
+    Patches,
+    Selection,
+    SparseMatrix,
+)
 from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
 from convalg.pattern.pattern import Pattern
 
 
 def nonzero_bound(operator: Operator) -> int:
-    """Return an upper bound on the number of non-zeros, from the shapes and patterns alone."""
+    """Return an upper bound on the number of non-zeros of the matrix, without computing entries."""
     rows, columns = operator.shape
 
     def clipped(node: Operator, *images: int) -> int:
-        return min(_BOUND[type(node)](*images), node.shape[0] * node.shape[1])
+        bound = _BOUND[type(node)](*images)
+        return min(bound, node.shape[0] * node.shape[1])
 
-    return min(fold(operator, dict.fromkeys(_BOUND, clipped), leaf_nonzeros), rows * columns)
+    bound: int = fold(operator, dict.fromkeys(_BOUND, clipped), leaf_nonzeros)
+    return min(bound, rows * columns)
 
 
-def leaf_nonzeros(leaf: Any) -> int:
-    """Return the number of a leaf's entries in its pattern."""
+def leaf_nonzeros(leaf: object) -> int:
+    """Return the number of entries in the pattern of a leaf."""
     match leaf:
         case Convolution() | Selection():
             return leaf.pattern.nonzeros
         case Patches():
             return Pattern(leaf.geometry).products
-    return leaf.values.size
+        case Diagonal(values=values) | Matrix(values=values) | SparseMatrix(values=values):
+            return int(values.size)
+    raise AssertionError(leaf)
 
 
-_BOUND: dict[type, Any] = {
+_BOUND: dict[type, Callable[..., int]] = {
     Compose: lambda *images: math.prod(images),
     Sum: lambda *images: sum(images),
     Scaled: lambda image: image,

@@ -1,14 +1,14 @@
-"""The text face: one short line per operator, with the calls that create it."""
+"""The text face: an operator as one short line, the calls that create it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from convalg.axis import Axis, holds, output_size
+from convalg.axis import Axis, Size, holds, output_size
 from convalg.escape import terminal
 from convalg.geometry import Geometry
 from convalg.kernels import SymbolicKernel
@@ -25,26 +25,28 @@ from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum, fold
 from convalg.size import size_text
 
 LONGEST = 9
-"""Larger arrays are printed as their shape and type."""
+"""The largest number of entries of an array that is printed, not only its shape and type."""
 LONGEST_LINE = 400
-"""Of a line with more characters only the ends are printed."""
+"""The largest number of characters of a line that is printed in full."""
 MOST_PARTS = 8
-"""Of a product or sum with more parts only the ends are printed."""
+"""The largest number of factors or terms that are printed in full."""
+
+ArrayText: TypeAlias = "Callable[[np.ndarray | SymbolicKernel], str]"
 
 
 def one_line(operator: Operator) -> str:
-    """Return the text of `repr`."""
+    """Return the calls that create an operator as one short line, the text of `repr`."""
     line = terminal(fold(operator, _RULES, _leaf))
     return line if len(line) <= LONGEST_LINE else f"{line[:200]} ... {line[-80:]}"
 
 
-def call(operator: Operator, arrays: Callable[[Any], str]) -> str:
-    """Return the complete line, however long, with arrays formatted by a function.
+def call(operator: Operator, arrays: ArrayText) -> str:
+    """Return the calls that create an operator in full, with arrays formatted by a function.
 
-    The adjoint of a family is written with `.T`: a size with a floor has no transposed call.
+    The adjoint of a family is written with `.T`, since sizes with floors have no transposed call.
 
-    >>> from convalg.operators.make import correlation
-    >>> call(correlation(5, [1, 2, 3], padding=1).T, lambda array: "w")
+    >>> import convalg as ca
+    >>> call(ca.correlation(5, [1, 2, 3], padding=1).T, lambda array: "w")
     'transposed_correlation(5, w, padding=1)'
     """
 
@@ -85,8 +87,8 @@ def layer_words(geometry: Geometry, *, transposed: bool = False) -> list[str]:
     return options
 
 
-def _shortest(values: list[Any]) -> str:
-    # A single pair without brackets would mean two numbers for two axes.
+def _shortest(values: Sequence[object]) -> str:
+    # A single pair without parentheses would mean one number for each of two axes.
     alike = all(value == values[0] for value in values) and not isinstance(values[0], tuple)
     return _size_text(values[0] if alike else tuple(values))
 
@@ -109,7 +111,10 @@ def _padding(axes: tuple[Axis, ...]) -> list[str]:
 
 
 def padding_after(axis: Axis) -> Any:
-    """Return the padding after: that in front if the stride allows it, otherwise the least."""
+    """Return the padding after the input that gives the output size.
+
+    If several do, it is the one closest to the padding before the input.
+    """
     least = axis.after
     if all(isinstance(v, int) for v in (axis.before, least)):
         return min(max(axis.before, least), least + axis.stride - 1)
@@ -128,12 +133,15 @@ def padding_after(axis: Axis) -> Any:
     return least
 
 
-def _symmetric(pairs: list[tuple[Any, Any]]) -> list[Any]:
+def _symmetric(pairs: Sequence[tuple[Size, Size]]) -> list[object]:
     return [before if before == after else (before, after) for before, after in pairs]
 
 
 def transposed_padding(axes: tuple[Axis, ...]) -> tuple[list[tuple[Any, Any]], list[Any]]:
-    """Return padding (before, after) and output_padding of a layer whose adjoint has these axes."""
+    """Return the paddings (before, after) and the output_padding of a transposed layer.
+
+    `axes` are the axes of the layer of which it is the adjoint.
+    """
     pairs, extra = [], []
     for axis in axes:
         tail = -axis.after
@@ -172,7 +180,7 @@ def _remainder(axis: Axis) -> tuple[Any, Any]:
     return (0, axis.after) if axis.stride == 1 else (more, axis.before)
 
 
-def _sizes(shape: tuple[Any, ...]) -> str:
+def _sizes(shape: tuple[Size, ...]) -> str:
     if len(shape) == 1:
         return size_text(shape[0])
     return f"({', '.join(map(size_text, shape))})"
@@ -204,7 +212,7 @@ def convolution_words(geometry: Geometry, kernel: str, *, transposed: bool = Fal
     return _call(f"transposed_{name}" if transposed else name, _sizes(shape), kernel, *options)
 
 
-def _leaf(leaf: object, arrays: Callable[[Any], str] = array_text) -> str:
+def _leaf(leaf: object, arrays: ArrayText = array_text) -> str:
     match leaf:
         case Convolution():
             return convolution_words(leaf.geometry, arrays(leaf.weights))
@@ -256,12 +264,12 @@ def _selection(leaf: Selection) -> str:
 
 
 def _reaches_the_end(axis: Axis) -> bool:
-    """Return whether a downsampling reads up to the end of its input; True for symbolic sizes."""
+    """Return whether a downsampling reaches the end of its input; True for symbolic sizes."""
     return not axis.is_concrete or axis.out_size == -(-(axis.in_size + axis.padding) // axis.stride)
 
 
 def _sum_pool(leaf: Selection) -> str:
-    """Return the call of `sum_pool` that creates the operator, or "" where there is none."""
+    """Return the call of `sum_pool` that creates the operator, or "" if there is none."""
     if boundary_text(leaf.axes) or any(holds(a.stride < 0) for a in leaf.axes):
         return ""
     sizes, strides = [a.taps for a in leaf.axes], [a.stride for a in leaf.axes]
@@ -279,12 +287,12 @@ def _upsample(leaf: Selection) -> str:
 
 
 def boundary_text(axes: tuple[Axis, ...]) -> list[str]:
-    """Return the boundary option, if it is not the default."""
+    """Return the `boundary` options other than the default, as written in a call."""
     rules = {axis.boundary for axis in axes} - {"zeros"}
     return [f"boundary={rule!r}" for rule in sorted(rules)]
 
 
-def _adjoint(node: Adjoint, image: str, arrays: Callable[[Any], str] = array_text) -> str:
+def _adjoint(node: Adjoint, image: str, arrays: ArrayText = array_text) -> str:
     inner = node.operator
     if isinstance(inner, Convolution) and all(a.boundary == "zeros" for a in inner.geometry.axes):
         return convolution_words(inner.geometry, arrays(inner.weights), transposed=True)
@@ -294,7 +302,7 @@ def _adjoint(node: Adjoint, image: str, arrays: Callable[[Any], str] = array_tex
 
 
 def _joined(mark: str, parts: list[str]) -> str:
-    """Join the parts of a product or sum, leaving out the middle of a long one."""
+    """Return the parts of a product or sum joined by `mark`, without the middle of a long list."""
     if len(parts) > MOST_PARTS:
         left_out = len(parts) - MOST_PARTS + 1
         parts = [*parts[: MOST_PARTS - 2], f"<{left_out} more>", parts[-1]]

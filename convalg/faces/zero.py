@@ -1,14 +1,14 @@
-"""Whether an exact entry is zero: decided, or refused with an error, never guessed.
+"""Zero tests of exact entries, which either decide or raise an error.
 
 Rational functions of symbols over the algebraic numbers are decided by their normal form. Other
 expressions (sin(1), log(2), the root of a symbol) are zero if an identity simplifies them to 0, and
-non-zero if their value at some point is, to guaranteed digits; otherwise an error is raised.
+non-zero if their value at some point is, to guaranteed digits. Otherwise an error is raised.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from convalg.errors import UndecidableError
 from convalg.size import is_expression
@@ -16,17 +16,19 @@ from convalg.size import is_expression
 if TYPE_CHECKING:
     import sympy
 
+Point: TypeAlias = "dict[sympy.Symbol, sympy.Expr]"
+
 DIGITS = 30
-"""Guaranteed digits of the values that distinguish an expression from zero."""
+"""The number of guaranteed digits of the values that distinguish an expression from zero."""
 
 MOST_OPERATIONS = 2000
-"""Larger expressions are not simplified."""
+"""The largest number of operations of an expression that is simplified."""
 
 
 def is_zero(value: object) -> bool:
     """Return whether a number or an expression is zero for all values of its symbols.
 
-    Raises: UndecidableError where no available procedure decides it.
+    Raises: UndecidableError when no procedure decides whether the expression is zero.
 
     >>> import sympy
     >>> is_zero(sympy.sin(1) ** 2 + sympy.cos(1) ** 2 - 1), is_zero(sympy.sqrt(2) - 1)
@@ -38,16 +40,21 @@ def is_zero(value: object) -> bool:
 
 
 def is_equal(first: Any, second: Any) -> bool:
-    """Return whether two numbers or expressions are equal. Raises: as `is_zero`."""
+    """Return whether two numbers or expressions are equal for all values of their symbols.
+
+    Raises: UndecidableError when no procedure decides whether their difference is zero.
+    """
     return bool(first == second) or (
         (is_expression(first) or is_expression(second)) and is_zero(first - second)
     )
 
 
 def first_equal(values: list[Any]) -> list[Any]:
-    """Return for each value the first equal value, or 0 or 1 if it equals one of these.
+    """Return, for each value, the first value of (0, 1, *values) that equals it.
 
-    Raises: as `is_zero`.
+    Values are returned unchanged if all are numbers or expanded polynomials.
+
+    Raises: UndecidableError when no procedure decides whether two values are equal.
 
     >>> import sympy
     >>> first_equal([1, sympy.cos(1) ** 2 + sympy.sin(1) ** 2, 2])
@@ -61,7 +68,7 @@ def first_equal(values: list[Any]) -> list[Any]:
     for value in values:
         if value not in forms:
             number = _number(value)
-            # Equal expressions have nearly equal values at any point: few pairs need a decision.
+            # Equal expressions have nearly equal values at any point, so few pairs are compared.
             alike = (other for near, other in seen if _are_near(number, near))
             forms[value] = next((other for other in alike if is_equal(value, other)), value)
             if forms[value] is value:
@@ -69,7 +76,7 @@ def first_equal(values: list[Any]) -> list[Any]:
     return [forms[value] for value in values]
 
 
-def _is_expanded_polynomial(value: Any) -> bool:
+def _is_expanded_polynomial(value: sympy.Expr) -> bool:
     """Return whether an expression is an expanded polynomial with rational coefficients."""
     if value.is_Add or value.is_Mul:
         return all(map(_is_expanded_polynomial, value.args))
@@ -77,8 +84,8 @@ def _is_expanded_polynomial(value: Any) -> bool:
     return bool(value.is_Rational or value.is_Symbol or (is_power and value.base.is_Symbol))
 
 
-def _number(value: object) -> Any:
-    """Return the value at one point to `DIGITS` digits; None where it is undefined."""
+def _number(value: object) -> sympy.Float | None:
+    """Return the value at one point to `DIGITS` digits, or None if it is undefined there."""
     import sympy
 
     expression = sympy.sympify(value)
@@ -86,14 +93,14 @@ def _number(value: object) -> Any:
     return sympy.Float(number, DIGITS) if number.is_Float or number.is_Rational else None
 
 
-def _are_near(first: Any, second: Any) -> bool:
+def _are_near(first: sympy.Float | None, second: sympy.Float | None) -> bool:
     if first is None or second is None:
         return True
     return bool(abs(first - second) <= (abs(first) + abs(second) + 1) / 10**9)
 
 
-def is_rational_function(value: Any) -> bool:
-    """Return whether an expression consists of symbols and algebraic numbers, + - * and /."""
+def is_rational_function(value: sympy.Expr) -> bool:
+    """Return whether an expression is built from symbols and algebraic numbers by + - * and /."""
     import sympy
 
     if value.is_Rational or value.is_Symbol or value is sympy.I:
@@ -120,14 +127,14 @@ def _is_zero(value: sympy.Expr) -> bool:
     if expanded.count_ops() <= MOST_OPERATIONS and _is_identically_zero(expanded):
         return True
     raise UndecidableError(
-        f"cannot decide whether {value} is zero: it does not simplify to 0, and no value of it "
-        f"is certainly different from 0; write it with rational functions of symbols and "
-        f"algebraic numbers, or with floats"
+        f"cannot decide whether {value} is zero: it does not simplify to 0, and no computed value "
+        f"of it is certainly different from 0; write it as a rational function of symbols with "
+        f"algebraic coefficients, or with floats"
     )
 
 
 def _numerator_vanishes(value: sympy.Expr) -> bool:
-    """Return whether all coefficients of a rational function's numerator are zero."""
+    """Return whether all coefficients of the numerator of a rational function are zero."""
     import sympy
 
     numerator = sympy.numer(sympy.together(value))
@@ -154,7 +161,7 @@ def _is_nonzero_somewhere(value: sympy.Expr) -> bool:
     return any(_is_nonzero_at(value, point) for point in _points(value))
 
 
-def _is_nonzero_at(value: sympy.Expr, point: dict[Any, Any]) -> bool:
+def _is_nonzero_at(value: sympy.Expr, point: Point) -> bool:
     import sympy
     from sympy.core.evalf import PrecisionExhausted
 
@@ -164,15 +171,18 @@ def _is_nonzero_at(value: sympy.Expr, point: dict[Any, Any]) -> bool:
     if at.free_symbols or at.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
         return False
     try:
-        # Strict: all digits are guaranteed, or an error is raised.
+        # With strict=True all digits are guaranteed, or an error is raised.
         number = at.evalf(DIGITS, maxn=20 * DIGITS, strict=True)
     except (PrecisionExhausted, NotImplementedError, ValueError, TypeError):
         return False
     return bool(number.is_number and abs(number) > 0)
 
 
-def _points(value: sympy.Expr) -> list[dict[Any, Any]]:
-    """Return points that the assumptions of the symbols allow; one point without symbols."""
+def _points(value: sympy.Expr) -> list[Point]:
+    """Return points {symbol: number} that the assumptions of the symbols allow.
+
+    An expression without symbols has the single point {}.
+    """
     import sympy
 
     symbols = sorted(value.free_symbols, key=sympy.default_sort_key)
@@ -201,6 +211,5 @@ def _is_identically_zero(value: sympy.Expr) -> bool:
                 if simplify(sympy.expand(rewritten)) == 0:
                     return True
             except (NotImplementedError, sympy.PolynomialError, ValueError):
-                # The simplification does not apply to this form.
                 continue
     return False

@@ -1,4 +1,4 @@
-"""Bounds on the norm of a layer without iteration, and a value often mistaken for the norm."""
+"""Upper bounds on the norm of a layer, and a quantity that is often mistaken for the norm."""
 
 from __future__ import annotations
 
@@ -17,25 +17,30 @@ from convalg.operators.leaves import Adjoint, Convolution
 from convalg.operators.tree import Operator, Scaled
 
 ITERATIONS = 6
-"""Steps of the Gram iteration: the bound is then within rank^(1/128) of `circular`."""
+"""Number of steps of the Gram iteration; `gram` is then at most rank^(1/128) times `circular`."""
 
 
 @dataclass(frozen=True)
 class NormBounds:
-    """Upper bounds on the norm of one layer, and `reshaped`, which is not a bound.
+    """Four upper bounds on the norm of one layer, and `reshaped`, which is not a bound.
 
-    circular: upper bound. The norm of the circular layer over the padded input, of which this layer
-        is a part; where a boundary repeats samples, times the square root of the number of
-        repetitions. The norm itself for a circular layer of stride 1. Computed by FFT.
-    absolute_sum: upper bound. The square root of the largest row sum times the largest column
-        sum of |A| (Schur's test).
-    gram: upper bound, slightly above `circular`. Frobenius norms of iterated Gram matrices of
-        the kernel's Fourier blocks, without eigenvalues. Source: Delattre et al. (2023),
-        Efficient bound of Lipschitz constant for convolutional layers by Gram iteration.
-    reshaped: not a bound. The spectral norm of the kernel as a matrix (C_out, C_in * taps):
-        what frameworks call the spectral norm. Source: Miyato et al. (2018).
-    reshaped_bound: upper bound. `reshaped` times the square root of the largest number of outputs
-        that read one sample, at most the number of taps. Source: Tsuzuku, Sato & Sugiyama (2018).
+    Attributes:
+        circular: Upper bound: the norm of a circular layer on the padded input whose matrix
+            contains the rows of this layer. Where the boundary rule repeats samples, it is
+            multiplied by the square root of the number of repetitions. It equals the norm for a
+            circular layer of stride 1. Computed by FFT.
+        absolute_sum: Upper bound: the square root of the largest row sum of |A| times the square
+            root of its largest column sum (Schur's test).
+        gram: Upper bound, slightly above `circular`: computed from Frobenius norms of iterated
+            Gram matrices of the kernel's Fourier blocks, without eigenvalues.
+        reshaped: Not a bound: the spectral norm of the kernel reshaped to a matrix of shape
+            (C_out, C_in * taps), which deep-learning frameworks call the spectral norm.
+        reshaped_bound: Upper bound: `reshaped` times the square root of the largest number of
+            outputs that read one sample, which is at most the number of taps.
+
+    Source: `gram`: Delattre et al. (2023), Efficient bound of Lipschitz constant for convolutional
+    layers by Gram iteration; `reshaped`: Miyato et al. (2018); `reshaped_bound`: Tsuzuku, Sato &
+    Sugiyama (2018).
 
     >>> import convalg as ca
     >>> bounds = ca.norm_bounds(ca.correlation(8, [1, 2, 1], padding=1))
@@ -51,22 +56,31 @@ class NormBounds:
 
     @property
     def upper(self) -> float:
-        """The smallest of the upper bounds."""
+        """The smallest of the four upper bounds.
+
+        >>> import convalg as ca
+        >>> ca.norm_bounds(ca.correlation(8, [1, -2, 1])).upper
+        4.0
+        """
         return min(self.circular, self.absolute_sum, self.gram, self.reshaped_bound)
 
 
 def norm_bounds(A: object) -> NormBounds:  # noqa: N803
-    """Return bounds on the norm of one convolution layer, its adjoint or a multiple of either.
+    """Return upper bounds on the norm of one convolution layer, its adjoint or a scalar multiple.
 
-    The bounds hold for every boundary, stride, dilation and number of groups. They are computed in
-    double precision and hold up to rounding.
+    The bounds hold for every boundary rule, stride, dilation and number of groups. They are
+    computed in double precision and hold up to rounding.
 
     Args:
-        A: a convolution layer, its adjoint, or a multiple of either.
+        A: A convolution layer, the adjoint of a layer, or a scalar multiple of either.
+
+    Returns:
+        A `NormBounds` of five floats; its property `upper` is the smallest upper bound.
 
     Raises:
-        KindError: for products, sums and operators that are not a layer.
-        SymbolicError: for symbols.
+        KindError: when A is not an operator, or is not a single layer (a product or a sum, say).
+        SymbolicError: when a size or an entry is symbolic.
+        TooLargeError: when the Fourier transform of the kernel does not fit in memory.
 
     >>> import convalg as ca
     >>> ca.norm_bounds(ca.correlation((8, 8), ca.kernels.laplace, padding=1)).upper
@@ -90,6 +104,7 @@ def norm_bounds(A: object) -> NormBounds:  # noqa: N803
 
 
 def _layer(operator: Operator) -> tuple[float, Convolution]:
+    """Return the absolute value of the scalar factor of an operator, and its layer."""
     match operator:
         case Convolution():
             return 1.0, operator
@@ -99,21 +114,22 @@ def _layer(operator: Operator) -> tuple[float, Convolution]:
             inner_factor, layer = _layer(inner)
             return abs(factor) * inner_factor, layer
     raise KindError(
-        f"norm_bounds takes one convolution layer, its adjoint or a multiple, not {operator!r}: "
-        f"try simplify(), or multiply the bounds of its factors"
+        f"norm_bounds accepts one convolution layer, its adjoint or a scalar multiple, not "
+        f"{operator!r}: try A.simplify(), or multiply the bounds of its factors"
     )
 
 
 def _extent(axis: Axis) -> tuple[int, int]:
-    """The size of a circulant that contains the axis, and how often the axis repeats a sample.
+    """Return the size of a circulant that contains the axis, and the most copies of a sample.
 
-    Rule: a layer is some rows of the circulant over the samples that it reads, padding included,
-    times the padding matrix, whose norm is the square root of its largest column sum.
+    Rule: the matrix of a layer consists of some rows of the circulant over the samples that the
+    layer reads, padding included, multiplied by the padding matrix. The norm of the padding matrix
+    is the square root of its largest column sum.
     """
     n = int(axis.in_size)
     outputs, taps = np.arange(axis.out_size), np.arange(axis.taps)
     if axis.boundary == "circular":
-        # Circular padding repeats rows of the circulant instead of samples.
+        # Circular padding repeats rows of the circulant, not samples.
         rows = np.unique(axis.raw(outputs, 0) % n, return_counts=True)[1]
         return n, int(rows.max())
     raw, first = np.unique(axis.raw(outputs[:, None], taps), return_index=True)
@@ -130,7 +146,7 @@ def _absolute_sum(layer: Convolution) -> float:
 
 
 def _gram_iteration(blocks: Array) -> float:
-    """The largest ||G_t||_F^(2^-t) over the frequencies, rescaled in each step."""
+    """Return the largest ||G_t||_F^(2^-t) over the frequencies; G_t is rescaled in each step."""
     gram, _, size = block_gram(blocks)
     logarithm = np.zeros(gram.shape[:-2])
     for step in range(1, ITERATIONS + 1):

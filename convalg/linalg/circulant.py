@@ -1,4 +1,4 @@
-"""Circulant layers in the Fourier basis: one small matrix per frequency."""
+"""Circular layers in the Fourier basis, where they are block diagonal: one matrix per frequency."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Layer: TypeAlias = "Convolution | Selection"
 
 
 WEAK = 1e-8
-"""Squares of singular values below this fraction of the largest are computed by an SVD instead."""
+"""Singular values whose square is below this fraction of the largest are computed by an SVD."""
 
 GUESS = 2**20
-"""The most Fourier coefficients used to estimate the top singular vector."""
+"""The largest number of Fourier coefficients used to estimate the top singular vector."""
 
 
 CANDIDATES, STEPS = 32, 4
@@ -36,7 +36,7 @@ def _layer(operator: Layer) -> tuple[Geometry, Array]:
 
 
 def is_circulant(operator: Layer) -> bool:
-    """Whether the rows are every s-th row of a circulant layer, once each, in any order."""
+    """Return whether the rows are every s-th row of a circular layer, once each, in any order."""
     return all(_wraps(axis) for axis in operator.geometry.axes)
 
 
@@ -49,7 +49,7 @@ def _wraps(axis: Axis) -> bool:
 
 
 def circulant_blocks(operator: Layer, max_bytes: int | None) -> tuple[Array, Array]:
-    """The matrices (groups, *frequencies, C_out, aliases C_in) and the multiplicity of each."""
+    """Return matrices (groups, *frequencies, C_out, aliases * C_in) and their multiplicities."""
     geometry, weights = _layer(operator)
     grid = [int(axis.in_size) for axis in geometry.axes]
     steps = [math.gcd(int(a.stride), n) for a, n in zip(geometry.axes, grid, strict=True)]
@@ -59,7 +59,7 @@ def circulant_blocks(operator: Layer, max_bytes: int | None) -> tuple[Array, Arr
         often = half_often(often.shape, grid)
     for k, (n, step) in enumerate(zip(grid, steps, strict=True), 1):
         if step > 1:
-            # Keeping every `step`-th row mixes the frequencies that differ by n / step.
+            # Keeping every `step`-th row adds the frequencies that differ by n / step.
             shape = blocks.shape
             split = blocks.reshape(*shape[:k], step, n // step, *shape[k + 1 :])
             joined = np.moveaxis(split, k, -2)
@@ -71,14 +71,18 @@ def circulant_blocks(operator: Layer, max_bytes: int | None) -> tuple[Array, Arr
 def transfer(
     geometry: Geometry, weights: Array, grid: list[int], half: bool, max_bytes: int | None = None
 ) -> Array:
-    """The kernel's Fourier blocks on a grid: (groups, *frequencies, C_out, C_in) per group."""
+    """Return the kernel's Fourier blocks on a grid, of shape (groups, *frequencies, C_out, C_in).
+
+    C_out and C_in are the channels of one group. With `half`, the last axis has one of each
+    conjugate pair of frequencies.
+    """
     groups, outputs, inputs = geometry.channels
     check_memory(
         # The FFT of a prime length uses convolutions of twice that length.
         3 * groups * outputs * inputs * math.prod(grid) * 16 + 8 * max(grid) * 16,
         max_bytes,
         what=f"the frequencies of a layer of {outputs} x {inputs} channels on {tuple(grid)}",
-        instead="take a smaller layer",
+        instead="use a smaller layer",
         fixed=max_bytes is None,
     )
     spread = np.zeros((groups, outputs, inputs, *grid))
@@ -92,11 +96,11 @@ def transfer(
 
 
 def circulant_values(operator: Layer, max_bytes: int | None) -> Array:
-    """All singular values of a circulant layer, largest first."""
+    """Return all singular values of a circular layer, the largest first."""
     grams = _grams(operator, max_bytes)
     squares = np.linalg.eigvalsh(grams.matrices)
     values = np.sqrt(np.maximum(squares, 0))
-    # A Gram matrix loses half of the digits of small singular values: use an SVD for those.
+    # A Gram matrix loses half of the digits of small singular values, so they need an SVD.
     weak = squares[..., 0] < WEAK * squares.max()
     if weak.any():
         values[weak] = np.linalg.svd(grams.blocks(weak), compute_uv=False)[..., ::-1]
@@ -105,17 +109,17 @@ def circulant_values(operator: Layer, max_bytes: int | None) -> Array:
 
 
 def circulant_norm(operator: Layer) -> float:
-    """The largest singular value of a circulant layer."""
+    """Return the largest singular value of a circular layer."""
     grams = _grams(operator, None)
     return grams.size * _top(grams.matrices)
 
 
 @dataclass(frozen=True, eq=False)
 class _Grams:
-    """The smaller Gram matrix at each frequency, of the layer divided by `size`.
+    """The smaller Gram matrix of each Fourier block of a layer divided by `size`.
 
-    `often`: the number of frequencies that each represents. `blocks(mask)`: the Fourier blocks that
-    the mask selects, transposed where they would be wider than high.
+    `often`: the number of frequencies that each matrix represents. `blocks(mask)`: the Fourier
+    blocks that the mask selects, transposed if they are wider than high.
     """
 
     matrices: Array
@@ -140,14 +144,14 @@ def _grams(operator: Layer, max_bytes: int | None) -> _Grams:
 
 
 def half_often(shape: tuple[int, ...], grid: list[int]) -> Array:
-    """The multiplicity of each frequency when the last axis keeps one of each conjugate pair."""
+    """Return the multiplicity of each frequency if the last axis has one of each conjugate pair."""
     often = np.ones(shape, dtype=int)
     often[..., 1 : (grid[-1] + 1) // 2] = 2
     return often
 
 
 def few_lags(geometry: Geometry, grid: list[int]) -> bool:
-    """Whether the Gram matrices are cheaper to compute from products of taps than from blocks."""
+    """Return whether Gram matrices are cheaper to compute from pairs of taps than from blocks."""
     taps = math.prod(int(axis.taps) for axis in geometry.axes)
     return taps * taps <= 4 * math.prod(grid)
 
@@ -160,12 +164,14 @@ def lag_gram(
     columns: bool = False,
     max_bytes: int | None = None,
 ) -> tuple[Array, float]:
-    """The smaller Gram matrix of each Fourier block (or that of its columns), and its scale.
+    """Return the smaller Gram matrix of each Fourier block of the weights / scale, and the scale.
 
-    Shapes: (groups, *half of the grid, m, m), for the weights divided by the scale.
-    Rule: the Gram matrix of sum over t of W_t z^t is R_0 + sum over lags l > 0 of R_l z^-l and
-    its conjugate, with R_l the sum of W_t^T W_s over t - s = l: a few products of weights in total,
-    instead of one product per frequency.
+    With `columns` it is the Gram matrix of the columns, also if that is the larger one.
+
+    Shapes: (groups, *half of the grid, m, m).
+    Rule: the Gram matrix of the sum over taps t of W_t z^t is R_0 plus, for each lag l > 0,
+    R_l z^-l and its conjugate transpose, where R_l is the sum of W_t^T W_s over t - s = l. This
+    needs one product per pair of taps instead of one product per frequency.
     """
     groups, outputs, inputs = geometry.channels
     taps = tuple(int(axis.taps) for axis in geometry.axes)
@@ -176,16 +182,16 @@ def lag_gram(
         groups * width**2 * 8 * (4 * math.prod(half) + 2 * count**2),
         max_bytes,
         what=f"the frequencies of a layer of {outputs} x {inputs} channels on {tuple(grid)}",
-        instead="take a smaller layer",
+        instead="use a smaller layer",
         fixed=max_bytes is None,
     )
     size = float(np.abs(weights).max()) or 1.0
     kernel = (weights / size).reshape(groups, outputs, inputs, count)
-    # The other Gram matrix is that of the transposed taps, up to a conjugate.
+    # Up to conjugation, the Gram matrix of the rows is that of the columns of transposed taps.
     lags, products = _lags(kernel if width == inputs else kernel.swapaxes(1, 2), taps)
     turns = np.zeros((len(lags), 1))
     for k, (axis, n, many) in enumerate(zip(geometry.axes, grid, half, strict=True)):
-        # Integers modulo n, so that the angles are accurate on any grid.
+        # Reduced modulo n as integers, so that the angles are accurate on any grid.
         steps = np.outer([lag[k] * int(axis.dilation) for lag in lags], np.arange(many)) % n / n
         turns = (turns[:, :, None] + steps[:, None, :]).reshape(len(lags), -1)
     angles = 2 * np.pi * turns.T
@@ -199,10 +205,10 @@ def lag_gram(
 
 
 def _lags(kernel: Array, taps: tuple[int, ...]) -> tuple[list[tuple[int, ...]], Array]:
-    """The lags t - s of two taps, one of each opposite pair, and the sum of W_t^T W_s for each.
+    """Return the lags t - s of pairs of taps, one of each opposite pair, and their sums W_t^T W_s.
 
-    Shapes: kernel (groups, high, wide, taps), result (groups, lags, wide, wide). The sum for lag
-    0 is halved, since every sum is later added to its transpose.
+    Shapes: kernel (groups, high, wide, taps), sums (groups, lags, wide, wide). The sum of lag 0
+    is halved, since every sum is later added to its transpose.
     """
     groups, _, width, count = kernel.shape
     flat = np.ascontiguousarray(kernel.swapaxes(-1, -2)).reshape(groups, -1, count * width)
@@ -218,7 +224,10 @@ def _lags(kernel: Array, taps: tuple[int, ...]) -> tuple[list[tuple[int, ...]], 
 
 
 def _blocks_at(geometry: Geometry, weights: Array, grid: list[int], where: Array) -> Array:
-    """The Fourier blocks selected from (groups, *half of the grid), no wider than high."""
+    """Return the Fourier blocks at the frequencies that a mask (groups, *half of the grid) selects.
+
+    Blocks that are wider than high are transposed.
+    """
     groups, outputs, inputs = geometry.channels
     group, *frequencies = np.nonzero(where)
     turns = np.zeros((len(group), 1))
@@ -228,11 +237,15 @@ def _blocks_at(geometry: Geometry, weights: Array, grid: list[int], where: Array
     phases = np.exp(-2j * np.pi * turns)
     kernel = weights.reshape(groups, outputs, inputs, -1)[group]
     blocks = (kernel @ phases[:, None, :, None])[..., 0]
-    return blocks.swapaxes(-1, -2) if outputs < inputs else blocks
+    result: Array = blocks.swapaxes(-1, -2) if outputs < inputs else blocks
+    return result
 
 
 def block_gram(blocks: Array, *, columns: bool = False) -> tuple[Array, Array, float]:
-    """The smaller Gram matrix of each block (or of its columns), the scaled blocks, their scale."""
+    """Return the smaller Gram matrix of each block, the scaled blocks, and their scale.
+
+    With `columns` it is the Gram matrix of the columns, also if that is the larger one.
+    """
     size = float(np.abs(blocks).max()) or 1.0
     blocks = blocks / size
     wide = blocks.shape[-2] < blocks.shape[-1] and not columns
@@ -241,7 +254,7 @@ def block_gram(blocks: Array, *, columns: bool = False) -> tuple[Array, Array, f
 
 
 def top_value(blocks: Array) -> float:
-    """The largest singular value of any block."""
+    """Return the largest singular value of all blocks."""
     gram, _, size = block_gram(blocks)
     return size * _top(gram)
 
@@ -251,10 +264,10 @@ def _top(gram: Array) -> float:
 
 
 def wave(operator: Convolution) -> Array | None:
-    """Estimate the top right singular vector by the best plane wave, faded out at the ends.
+    """Return an estimate of the top right singular vector, or None for a zero kernel.
 
-    The wave is that of the circular layer. Shape `in_shape`, norm one; None for a zero kernel. It
-    only serves as a starting vector for iterations.
+    It is the top singular vector of the circular layer, a plane wave, faded out at the ends: an
+    array of shape `in_shape` and norm one, to be used as the starting vector of an iteration.
     """
     geometry, weights = operator.geometry, operator.weights
     groups, outputs, inputs = geometry.channels
@@ -286,4 +299,5 @@ def wave(operator: Convolution) -> Array | None:
         amplitudes = np.multiply.outer(amplitudes, fade * np.exp(-2j * np.pi * int(k) / many * i))
     x = np.zeros((groups, *amplitudes.shape))
     x[group] = amplitudes.real
-    return (x / np.linalg.norm(x)).reshape(operator.in_shape)
+    estimate: Array = (x / np.linalg.norm(x)).reshape(operator.in_shape)
+    return estimate

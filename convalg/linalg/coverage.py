@@ -1,13 +1,13 @@
-"""Coverage counts: how often each output is written, and the checkerboard of transposed layers."""
+"""Coverage: how often each output is written, the cause of checkerboards of transposed layers."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from convalg.arguments import plural
 from convalg.arrays import Array
@@ -20,13 +20,24 @@ from convalg.operators.tree import Compose, Kron, Operator, Scaled, Sum
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Coverage:
-    """How often each output is written, and whether evenly.
+    """The number of times that each output is written, and whether the numbers are equal.
 
-    `counts`: integers in the shape of the output. `interior`: True where no tap was lost at a
-    border in any layer of a stack. `even`: whether all counts of the interior are equal; None
-    where the interior is too small to decide. `period`: the period of the counts of the interior in
-    samples, one per axis of the output; None where the interior is empty or not a box.
-    `reason`: for one transposed layer, a phrase that compares its strides and taps.
+    NumPy converts it to the array `counts`.
+
+    Attributes:
+        counts: Integers of shape `out_shape`.
+        interior: Booleans of shape `out_shape`: True where no layer of the stack lost a tap at a
+            border.
+        even: Whether all counts in the interior are equal; None where the interior is too small to
+            decide.
+        period: The period of the counts in the interior, in samples, for each axis of the output;
+            None where the interior is empty or not a box.
+        reason: For a single transposed layer, a clause that compares its strides and its numbers
+            of taps; otherwise "".
+
+    >>> import convalg as ca
+    >>> ca.coverage(ca.transposed_correlation(5, [1, 1], stride=2))
+    Coverage((10,), even: outputs written 1 time; the stride 2 divides the 2 taps)
     """
 
     counts: Array
@@ -35,45 +46,49 @@ class Coverage:
     period: tuple[int, ...] | None
     reason: str = ""
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.array(self.counts, dtype=dtype)
 
     def __repr__(self) -> str:
         return f"Coverage({self.counts.shape}, {self.explain()})"
 
     def explain(self) -> str:
-        """Return the verdict in one sentence, with the numbers.
+        """Return the verdict in one sentence, with the counts and their period.
 
         >>> import convalg as ca
-        >>> ca.coverage(ca.transposed_correlation(5, [1, 1, 1], stride=2)).explain()
-        'uneven: written 1 or 2 times, repeating every 2; the stride 2 does not divide the 3 taps'
+        >>> print(ca.coverage(ca.transposed_correlation(5, [1, 1, 1], stride=2)).explain())
+        uneven: outputs written 1 or 2 times, with period 2; the stride 2 does not divide the 3 taps
         """
         if self.even is None:
-            return "unknown: the interior is too small to decide"
+            return "unknown: the interior is too small to decide whether the coverage is even"
         numbers = [str(n) for n in np.unique(self.counts[self.interior]).tolist()]
         listed = numbers[-1] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} or {numbers[-1]}"
-        times = f"written {listed} time{'s' * (numbers != ['1'])}"
+        times = f"outputs written {listed} time{'s' * (numbers != ['1'])}"
         verdict = "even" if self.even else "uneven"
         if not self.even and self.period is not None:
-            times += f", repeating every {' x '.join(map(str, self.period))}"
+            times += f", with period {' x '.join(map(str, self.period))}"
         return f"{verdict}: {times}" + (f"; {self.reason}" if self.reason else "")
 
 
 def coverage(A: object) -> Coverage:  # noqa: N803
     """Count how often each output of a transposed layer, or of a stack of layers, is written.
 
-    Rule: all weights are set to one and the operator is applied to ones, from one input channel.
-    That counts the (input, tap) pairs that reach an output, or the paths in a stack. Scalar factors
-    are ignored. A transposed layer of k taps, stride s and dilation d is even in the interior
-    if and only if s divides k and has no factor in common with d; the verdict here is derived from
-    the counts, for any operator.
+    Rule: all weights are set to one, and the operator is applied to an input of ones in a single
+    channel. The result is the number of (input, tap) pairs that reach each output, or for a stack
+    the number of paths. Scalar factors are ignored. The coverage of a transposed layer of k taps,
+    stride s and dilation d is even in the interior if and only if s divides k and has no factor in
+    common with d; the verdict is derived from the counts, for any operator.
 
     Args:
-        A: the operator, with sizes in numbers.
+        A: An operator whose sizes are numbers.
+
+    Returns:
+        A `Coverage` with the counts in the shape `out_shape`, the verdict `even` and the `period`.
 
     Raises:
-        KindError: unless A is an operator.
-        SymbolicError: for symbolic sizes.
+        KindError: when A is not an operator.
+        SymbolicError: when a size is symbolic.
+        ArgumentError: when an index of an axis exceeds 64 bits.
         TooLargeError: when the counts do not fit in memory.
 
     Source: Odena, Dumoulin & Olah (2016), Deconvolution and checkerboard artifacts.
@@ -90,7 +105,7 @@ def coverage(A: object) -> Coverage:  # noqa: N803
         24 * sum(operator.shape),
         None,
         what=f"coverage: the counts of {operator.shape[0]} outputs and {operator.shape[1]} inputs",
-        instead="take a smaller layer of the same form",
+        instead="use a smaller layer of the same form",
         fixed=True,
     )
     ones = _ones(operator)
@@ -109,7 +124,7 @@ def coverage(A: object) -> Coverage:  # noqa: N803
 
 
 def _ones(operator: Operator) -> Operator:
-    """The operator with all weights one, reading only the first of the channels it sums over."""
+    """Return the operator with all weights one, reading only the first channel of each sum."""
     match operator:
         case Adjoint(operator=Convolution() as layer):
             return _one_channel(layer, 1).T
@@ -125,7 +140,7 @@ def _ones(operator: Operator) -> Operator:
 
 
 def _one_channel(layer: Convolution, axis: int) -> Convolution:
-    """The layer with ones at the first channel on an axis of (groups, C_out, C_in, *taps)."""
+    """Return the layer with ones in channel 0 of an axis of (groups, C_out, C_in, *taps)."""
     geometry = layer.geometry
     weights = np.zeros((*geometry.channels, *geometry.taps), dtype=np.int64)
     weights.swapaxes(0, axis)[0] = 1
@@ -133,7 +148,7 @@ def _one_channel(layer: Convolution, axis: int) -> Convolution:
 
 
 def _border(operator: Operator) -> Array:
-    """Mark the outputs affected by a border: some layer lost or moved a tap of theirs."""
+    """Return a mask of the outputs for which some layer lost or moved a tap at a border."""
     match operator:
         case Compose(factors=(*after, first)):
             affected = _border(first)
@@ -154,8 +169,8 @@ def _border(operator: Operator) -> Array:
     return np.zeros(operator.out_shape, dtype=bool)
 
 
-def _spread(layer: Convolution | Selection, shape: tuple[Any, ...], lines: list[Array]) -> Array:
-    """Combine the borders of the single axes into one over all axes and channels."""
+def _spread(layer: Convolution | Selection, shape: tuple[int, ...], lines: list[Array]) -> Array:
+    """Return one mask over all axes and channels from the border masks of the axes."""
     border = reduce(np.logical_or.outer, lines)
     if isinstance(layer, Selection):
         return border.reshape(shape)
@@ -163,14 +178,14 @@ def _spread(layer: Convolution | Selection, shape: tuple[Any, ...], lines: list[
 
 
 def _lost(axis: Axis) -> Array:
-    """Mark the outputs that read beyond the input."""
+    """Return a mask of the outputs that read beyond the input."""
     raw = _raw(axis, np.arange(axis.out_size))
     outside = (raw < 0) | (raw >= axis.in_size)
     return np.asarray(outside.any(axis=1) & (axis.boundary != "circular"))
 
 
 def _missed(axis: Axis) -> Array:
-    """Mark the inputs that an output before the first or after the last one would read."""
+    """Return a mask of the inputs that outputs before the first or after the last would read."""
     n, outputs = int(axis.in_size), int(axis.out_size)
     missed = np.zeros(n, dtype=bool)
     if axis.boundary == "circular":
@@ -180,13 +195,13 @@ def _missed(axis: Axis) -> Array:
         64 * reach * int(axis.taps),
         None,
         what=f"coverage: the windows within {reach} outputs of the ends of an axis",
-        instead="take a smaller layer of the same form",
+        instead="use a smaller layer of the same form",
         fixed=True,
     )
     beyond = np.r_[-reach:0, outputs : outputs + reach]
     raw = _raw(axis, beyond)
     missed[raw[(raw >= 0) & (raw < n)]] = True
-    # A boundary maps lost taps back to inputs, which are then written too often.
+    # A boundary rule maps lost taps back to inputs, which are then written more often.
     own, columns = _raw(axis, np.arange(outputs)), axis.columns()
     missed[columns[((own < 0) | (own >= n)) & (columns >= 0)]] = True
     return missed
@@ -197,14 +212,14 @@ def _raw(axis: Axis, outputs: Array) -> Array:
 
 
 def _lines(interior: Array, axes: int) -> list[Array]:
-    """Mark, for each of the last axes, the indices that occur in the interior."""
+    """Return, for each of the last `axes` axes, a mask of the indices that the interior has."""
     last = range(interior.ndim - axes, interior.ndim)
     dims = range(interior.ndim)
     return [np.asarray(interior.any(axis=tuple(k for k in dims if k != axis))) for axis in last]
 
 
 def _period(counts: Array, interior: Array) -> tuple[int, ...] | None:
-    """The shortest shift of each axis that repeats the counts of the interior, a box."""
+    """Return the shortest shift of each axis that maps the counts of the interior to themselves."""
     if not interior.any():
         return None
     ends = [
@@ -222,7 +237,7 @@ def _period(counts: Array, interior: Array) -> tuple[int, ...] | None:
 
 
 def _transposed_axes(operator: Operator) -> tuple[Axis, ...]:
-    """The axes of a single transposed layer; empty for anything else."""
+    """Return the axes of a single transposed layer, or () for any other operator."""
     match operator:
         case Scaled(operator=inner):
             return _transposed_axes(inner)
@@ -232,7 +247,7 @@ def _transposed_axes(operator: Operator) -> tuple[Axis, ...]:
 
 
 def _reason(axes: tuple[Axis, ...]) -> str:
-    """Compare strides and taps, each combination once."""
+    """Return the comparisons of strides and taps of all axes, each different one once."""
     return ", ".join(dict.fromkeys(map(_axis_reason, axes)))
 
 

@@ -1,35 +1,40 @@
 """The largest eigenvalue of a sparse Gram matrix, enclosed between two certified bounds.
 
-t I - G has a factorisation L D L^T without a negative pivot if and only if every eigenvalue of G is
-at most t (Sylvester's law of inertia): then t is an upper bound. |A v|^2 / |v|^2 is a lower bound.
+By Sylvester's law of inertia, t I - G has a factorisation L D L^T without a negative pivot if and
+only if every eigenvalue of G is at most t; then t is an upper bound. For any vector v,
+|A v|^2 / |v|^2 is a lower bound.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convalg.arrays import Array
 from convalg.operators.tree import Operator
 
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+    from scipy.sparse.linalg import SuperLU
+
 WIDENED = 8.0
-"""Factor by which the distance to the lower bound grows from one trial upper bound to the next."""
+"""Factor by which a rejected trial upper bound is moved away from the lower bound."""
 
 ROUNDING = 1e-13
 """Relative difference below which double precision cannot distinguish two bounds."""
 
 MOST_FILL = 2**25
-"""Number of entries within the band of a Gram matrix above which no factorisation is tried."""
+"""The largest number of entries within the band of a Gram matrix that is factored."""
 
 
 def certified_top(
     operator: Operator, scale: float, lower: float, tolerance: float
 ) -> tuple[float, bool]:
-    """Return the largest eigenvalue of the smaller Gram matrix of A / scale, from a lower bound.
+    """Return the top eigenvalue of the smaller Gram matrix of A / scale, and if it is certified.
 
-    The second result tells whether it is certified: the eigenvalue is then between the number
-    returned and 1 + `tolerance` times that number.
+    A certified eigenvalue is between the number returned and 1 + `tolerance` times that number. The
+    search starts at `lower`, a lower bound on the eigenvalue.
     """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
@@ -54,8 +59,8 @@ def certified_top(
             return lower, False
         if apart == margin and is_refined:
             return lower, True
-        # The bound is close to the eigenvalue: a few inverse iterations there separate it from
-        # its neighbours.
+        # The bound is close to the largest eigenvalue, so a few inverse iterations with this shift
+        # separate it from the neighbouring eigenvalues.
         size = gram.shape[0]
         solve = factors.solve
         # eigsh expects the inverse of G - bound I.
@@ -68,12 +73,12 @@ def certified_top(
     return lower, False
 
 
-def _quotient(gram: object, vector: Array) -> float:
+def _quotient(gram: csc_array, vector: Array) -> float:
     return float(vector @ (gram @ vector) / (vector @ vector))
 
 
-def _factors(gram: Any, bound: float) -> Any | None:
-    """The factors of bound * I - G if all pivots are positive, else None."""
+def _factors(gram: csc_array, bound: float) -> SuperLU | None:
+    """Return the factors of bound * I - G if all pivots are positive, otherwise None."""
     from scipy.sparse import eye_array
     from scipy.sparse.linalg import splu
 

@@ -1,4 +1,4 @@
-"""Operators in double precision, the input of the numerical methods."""
+"""Checks of the operators passed to numerical methods, and their conversion to double precision."""
 
 from __future__ import annotations
 
@@ -17,25 +17,34 @@ from convalg.operators.tree import Operator, Scaled, scale
 
 
 def as_float(A: object, call: str) -> Operator:  # noqa: N803
-    """Return the operator with entries in double precision.
+    """Return an operator with its weights and factors in double precision.
 
-    Raises: KindError unless it is an operator, SymbolicError for symbolic sizes or entries.
+    `call` is the name of the public function, for the error messages.
+
+    Raises: KindError when A is not an operator, SymbolicError for symbolic sizes or entries,
+    ArgumentError or TooLargeError when the indices of an axis are too large.
     """
     operator = checked(A, call)
     if exact_kind(operator) == "symbols":
         raise SymbolicError(
-            f"{call} needs numbers, but {operator!r} has symbols: pass numbers with "
-            f"A.refill(kernel)"
+            f"{call} needs numbers, but {operator!r} has symbols as entries: replace them by "
+            f"numbers with A.refill(kernel)"
         )
     return mapped(operator, lambda values: cast(values, np.dtype(float)))
 
 
 def checked(A: object, call: str) -> Operator:  # noqa: N803
-    """Return A. Raises: KindError unless it is an operator, SymbolicError for symbolic sizes."""
+    """Return A if it is an operator whose sizes are numbers, with indices of a possible size.
+
+    `call` is the name of the public function, for the error messages.
+
+    Raises: KindError when A is not an operator, SymbolicError for symbolic sizes, ArgumentError or
+    TooLargeError when the indices of an axis are too large.
+    """
     if not isinstance(A, Operator):
         raise KindError(
-            f"{call} takes an operator, not {type(A).__name__}: write ca.dense(M) for a matrix, "
-            f"or f.at(x) for a map"
+            f"{call} takes an operator, not {type(A).__name__}: convert a matrix M with "
+            f"ca.dense(M), a map f to its Jacobian with f.at(x)"
         )
     A._need_numbers(call)
     check_axes(A, call)
@@ -43,7 +52,7 @@ def checked(A: object, call: str) -> Operator:  # noqa: N803
 
 
 def mapped(operator: Operator, change: Callable[[Array], Array]) -> Operator:
-    """The same tree with `change` applied to every array of weights and every factor."""
+    """Return the same tree with `change` applied to every array of weights and every factor."""
     match operator:
         case Convolution(weights=values):
             return replace(operator, weights=change(values))
@@ -57,15 +66,19 @@ def mapped(operator: Operator, change: Callable[[Array], Array]) -> Operator:
 
 
 def dense(operator: Operator) -> Array:
-    """Return the dense matrix of an operator of floats."""
+    """Return the dense matrix of an operator, in double precision and without a memory limit.
+
+    Raises: ArgumentError when entries overflow.
+    """
     matrix = unguarded(operator).toarray().astype(float)
     check_overflow(float(np.abs(matrix).max()), operator)
     return matrix
 
 
 def check_overflow(size: float, operator: Operator) -> None:
-    """Raises: ArgumentError when products of entries overflowed."""
+    """Raise ArgumentError when `size`, a value computed from the operator, is not finite."""
     if not math.isfinite(size):
         raise ArgumentError(
-            f"entries of {operator!r} overflow double precision: scale its factors down"
+            f"products of entries of {operator!r} overflow double precision: divide its weights or "
+            f"factors by a constant"
         )

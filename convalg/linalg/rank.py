@@ -1,10 +1,10 @@
-"""Rank and null space: exact for exact entries, from singular values for floats."""
+"""Rank and null space: exact for exact entries, by singular values for floats."""
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,36 +21,42 @@ from convalg.size import is_expression
 if TYPE_CHECKING:
     import sympy
     from sympy.polys.matrices import DomainMatrix
+    from sympy.polys.rings import PolyElement
 
 PRIME = 2**31 - 1
-"""Ranks are first computed modulo this prime: products of two residues fit in 64 bits."""
+"""The prime modulo which ranks are computed first; a product of two residues fits in 64 bits."""
 
 LARGEST_DEGREE = 32
-"""The largest degree of an algebraic field over which an elimination is fast."""
+"""The largest degree of an algebraic extension over which elimination is fast."""
 
 LARGEST_ELIMINATION = 16
-"""The most rows or columns of a matrix whose entries are compared with zero one by one."""
+"""The largest smaller side of a matrix whose pivots are compared with zero one by one."""
 
 
 def rank(A: object, *, max_bytes: int | None = None) -> int:  # noqa: N803
     """Return the rank of an operator or of any matrix (NumPy, SciPy, SymPy, nested lists).
 
-    Exact for integers, fractions and SymPy expressions. With symbols it is the generic rank: the
-    rank for almost all of their values, while some values may give a smaller one. Full rank modulo
-    a prime proves full rank; otherwise the rank is computed by elimination, over the rational
-    functions of the symbols and the algebraic numbers, or with each pivot compared with zero on its
-    own (sin(1), log(2), the root of a symbol). For floats it is the number of singular values above
-    max(rows, columns) * eps * (the largest one), with eps of the float type.
+    The rank is exact for integers, fractions and SymPy expressions. With symbols it is the generic
+    rank: the rank for almost all values of the symbols; for some values the rank may be smaller.
+    Full rank modulo a prime proves full rank. Otherwise the rank is computed by elimination over
+    the field of rational functions of the symbols with algebraic coefficients; entries outside this
+    field (sin(1), log(2), the root of a symbol) are compared with zero one by one. For floats, the
+    rank is the number of singular values above max(rows, columns) * eps * (the largest singular
+    value), where eps is that of the float type.
 
     Args:
-        A: an operator or a matrix.
-        max_bytes: the most memory for a dense matrix; by default the limit of the package.
+        A: An operator, or a matrix of shape (rows, columns).
+        max_bytes: The largest allowed size of the dense matrix in bytes; by default the memory
+            limit of the package.
 
     Raises:
-        ShapeError: unless a matrix has two axes.
-        UndecidableError: when an entry of the elimination cannot be distinguished from zero.
-        ArgumentError: for more than 16 rows and columns of such entries.
-        TooLargeError: when the matrix needs more than `max_bytes`.
+        ShapeError: when A is neither an operator nor a matrix of two non-empty axes.
+        KindError: when an entry is complex or not a number.
+        SymbolicError: when a size is symbolic, or a matrix mixes floats and symbols.
+        ArgumentError: when an entry is not finite, or when entries outside the field above occur in
+            a matrix with more than 16 rows and more than 16 columns.
+        UndecidableError: when an entry cannot be distinguished from zero.
+        TooLargeError: when the dense matrix needs more than `max_bytes`.
 
     >>> import convalg as ca
     >>> ca.rank(ca.correlation(5, [1, -1], padding=((0, 1),), boundary="circular"))
@@ -68,23 +74,33 @@ def rank(A: object, *, max_bytes: int | None = None) -> int:  # noqa: N803
         return int(matrix.rank(iszerofunc=is_zero, simplify=True))
     residues = _residues(matrix)
     if residues is not None and _rank_modulo(residues) == min(entries.shape):
-        return min(entries.shape)
+        return int(min(entries.shape))
     return int(matrix.to_field().to_sparse().rank())
 
 
 def null_space(A: object, *, max_bytes: int | None = None) -> Array:  # noqa: N803
-    """Return a basis of the null space of an operator or matrix.
+    """Return a basis of the null space of an operator or of any matrix.
 
     Args:
-        A: an operator or a matrix.
-        max_bytes: the most memory for a dense matrix; by default the limit of the package.
+        A: An operator, or a matrix of shape (rows, columns).
+        max_bytes: The largest allowed size of the dense matrix in bytes; by default the memory
+            limit of the package.
 
     Returns:
-        An array `(nullity, *in_shape)` of vectors v with A(v) = 0. For exact entries an array of
-        objects, each v of integers (or polynomials) without a common factor; for floats
-        orthonormal, the singular vectors below the threshold of `rank`.
+        An array of shape `(nullity, *in_shape)`, or `(nullity, columns)` for a matrix; `result[k]`
+        is the k-th basis vector v, with A(v) = 0. For exact entries the array holds objects: the
+        entries of each vector are integers, or polynomials in the symbols, without a common
+        factor. For floats the basis is orthonormal; it consists of the right singular vectors whose
+        singular values are at most the threshold of `rank`.
 
-    Raises: as `rank`.
+    Raises:
+        ShapeError: when A is neither an operator nor a matrix of two non-empty axes.
+        KindError: when an entry is complex or not a number.
+        SymbolicError: when a size is symbolic, or a matrix mixes floats and symbols.
+        ArgumentError: when an entry is not finite, or when entries such as sin(1) or the root of a
+            symbol occur in a matrix with more than 16 rows and more than 16 columns.
+        UndecidableError: when an entry cannot be distinguished from zero.
+        TooLargeError: when the dense matrix needs more than `max_bytes`.
 
     >>> import convalg as ca
     >>> ca.null_space(ca.correlation(4, [1, -1, 0])).tolist()
@@ -110,13 +126,13 @@ def null_space(A: object, *, max_bytes: int | None = None) -> Array:  # noqa: N8
 
 
 def _threshold(values: Array, shape: tuple[int, ...], kind: np.dtype) -> float:
-    # The coarser precision: that of the entries, or that of the computation.
+    # The computation is in double precision, so a finer type of the entries does not count.
     eps = max(float(np.finfo(kind).eps), float(np.finfo(float).eps))
     return max(shape) * eps * float(values.max())
 
 
 def _float_kind(operator: Operator) -> np.dtype | None:
-    """The coarsest float type among the weights; None where all are exact."""
+    """Return the float type of the lowest precision among the weights, or None if all are exact."""
     dtypes = [_float_kind(child) for child in operator.children]
     for name in ("weights", "values", "factor"):
         values = np.asarray(getattr(operator, name, 0))
@@ -140,11 +156,15 @@ def _has_float(values: Array) -> bool:
 def _sympy_float() -> type:
     import sympy
 
-    return sympy.Float
+    kind: type = sympy.Float
+    return kind
 
 
 def _entries(A: object, call: str, max_bytes: int | None) -> Array:  # noqa: N803
-    """Return the dense matrix: floats, or objects that are all exact."""
+    """Return the dense matrix, either of floats or of exact objects.
+
+    `call` is the name of the public function, for the error messages.
+    """
     if isinstance(A, Operator):
         A._need_numbers(call)
         check_axes(A, call)
@@ -156,31 +176,36 @@ def _entries(A: object, call: str, max_bytes: int | None) -> Array:  # noqa: N80
     matrix = A
     if hasattr(A, "toarray") and hasattr(A, "shape"):
         needed = math.prod(A.shape) * 8
-        check_memory(needed, max_bytes, what=f"the dense {A.shape} matrix", instead="take a part")
+        check_memory(
+            needed, max_bytes, what=f"the dense {A.shape} matrix", instead="pass a part of it"
+        )
         matrix = A.toarray()
     entries = as_numbers(matrix, "the matrix")
     check_finite(entries, "the matrix")
     if entries.dtype.kind == "c":
-        raise KindError(f"{call} takes a real matrix, not {entries.dtype}: pass real numbers")
+        raise KindError(
+            f"{call} takes a real matrix, not one of {entries.dtype}: pass real numbers"
+        )
     if entries.ndim != 2 or not entries.size:
         raise ShapeError(
-            f"{call} takes an operator or a matrix (rows, columns), not shape {entries.shape}"
+            f"{call} takes an operator or a matrix (rows, columns) that is not empty, not an array "
+            f"of shape {entries.shape}"
         )
     if entries.dtype.kind == "O" and _has_float(entries):
         try:
             return entries.astype(float)
         except TypeError:
             raise SymbolicError(
-                f"{call} takes floats or symbols, not both in one matrix: write the floats of "
-                f"{entries.ravel()[0]}, ... as fractions"
+                f"{call} takes a matrix of floats or of symbols, but the matrix that starts with "
+                f"{entries.ravel()[0]} has both: write its floats as fractions"
             ) from None
     return entries if entries.dtype.kind == "f" else entries.astype(object)
 
 
 def _exact(entries: Array) -> DomainMatrix | sympy.Matrix:
-    """The matrix over the field of its entries; a SymPy matrix where SymPy has no such field.
+    """Return the matrix over the field of its entries, or a SymPy matrix if SymPy lacks the field.
 
-    Raises: ArgumentError for a SymPy matrix too large to eliminate.
+    Raises: ArgumentError for a SymPy matrix that is too large to eliminate.
     """
     import sympy
     from sympy.polys.matrices import DomainMatrix
@@ -190,20 +215,20 @@ def _exact(entries: Array) -> DomainMatrix | sympy.Matrix:
     roots = {root for row in rows for value in row for root in value.atoms(sympy.Pow)}
     degree = math.prod(root.exp.q for root in roots if root.exp.is_Rational)
     if (not generators or generators == {sympy.pi}) and degree <= LARGEST_DEGREE:
-        # pi is transcendental over the algebraic numbers, so it behaves like a symbol.
+        # Pi is transcendental, so over the algebraic numbers it behaves like a symbol.
         return DomainMatrix.from_list_sympy(*entries.shape, rows, extension=True)
     if min(entries.shape) > LARGEST_ELIMINATION:
         raise ArgumentError(
-            f"entries such as {(generators or roots).pop()} are compared with zero one by one, in "
-            f"at most {LARGEST_ELIMINATION} rows or columns, but the matrix is "
-            f"{entries.shape[0]} x {entries.shape[1]}: write them as rational functions of "
-            f"symbols, or as floats"
+            f"entries such as {(generators or roots).pop()} are compared with zero one by one, "
+            f"which is limited to matrices of at most {LARGEST_ELIMINATION} rows or columns, but "
+            f"the matrix is {entries.shape[0]} x {entries.shape[1]}: write the entries as rational "
+            f"functions of symbols, or as floats"
         )
     return sympy.Matrix(rows)
 
 
-def _check_generic(value: Any) -> None:
-    """Raises: UndecidableError for an entry that may be zero on an open set of its symbols."""
+def _check_generic(value: sympy.Expr) -> None:
+    """Raise UndecidableError for an entry that may be zero on an open set of symbol values."""
     import sympy
 
     kinds = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise)
@@ -212,12 +237,12 @@ def _check_generic(value: Any) -> None:
     for part in parts:
         if part.free_symbols:
             raise UndecidableError(
-                f"{part} may be zero for a range of values of its symbols, so that no rank holds "
-                f"for almost all of their values: substitute numbers"
+                f"{part} may be zero for a range of values of its symbols, so the rank may differ "
+                f"between ranges: substitute numbers for the symbols"
             )
 
 
-def _in_field(value: Any) -> Any:
+def _in_field(value: sympy.Expr) -> sympy.Expr:
     """Return an entry simplified by identities, such as sin(1)**2 + cos(1)**2 = 1."""
     import sympy
 
@@ -229,8 +254,8 @@ def _in_field(value: Any) -> Any:
     return sympy.simplify(value) if value.count_ops() <= MOST_OPERATIONS else value
 
 
-def _transcendental(value: Any) -> set[Any]:
-    """The parts of an entry that are not rational functions of symbols and algebraic numbers."""
+def _transcendental(value: sympy.Expr) -> set[sympy.Expr]:
+    """Return the parts of an entry that are not rational in symbols and algebraic numbers."""
     if is_rational_function(value):
         return set()
     if value.is_Add or value.is_Mul or (value.is_Pow and value.exp.is_Integer):
@@ -239,7 +264,10 @@ def _transcendental(value: Any) -> set[Any]:
 
 
 def _residues(matrix: DomainMatrix) -> Array | None:
-    """The matrix modulo the prime, symbols at fixed points; None over other rings."""
+    """Return the matrix modulo `PRIME`, with numbers for symbols, or None for other domains.
+
+    The domain is that of the integers, the fractions, or polynomials with integer coefficients.
+    """
     domain = matrix.domain
     if domain.is_QQ:
         matrix = matrix.clear_denoms(convert=True)[1]
@@ -251,7 +279,7 @@ def _residues(matrix: DomainMatrix) -> Array | None:
     rng = np.random.default_rng(0)
     points = [int(p) for p in rng.integers(1, PRIME, size=domain.ngens)]
 
-    def at_points(value: Any) -> int:
+    def at_points(value: PolyElement) -> int:
         total = 0
         for powers, factor in value.terms():
             for point, power in zip(points, powers, strict=True):
@@ -263,7 +291,7 @@ def _residues(matrix: DomainMatrix) -> Array | None:
 
 
 def _rank_modulo(residues: Array) -> int:
-    """The rank modulo the prime, which is at most the rank itself."""
+    """Return the rank modulo `PRIME`, a lower bound on the rank."""
     left, row = residues.copy(), 0
     for column in range(left.shape[1]):
         candidates = np.flatnonzero(left[row:, column])
@@ -282,7 +310,7 @@ def _rank_modulo(residues: Array) -> int:
 
 
 def _primitive(row: DomainMatrix) -> Array:
-    """A vector over a field, scaled to elements of its ring without a common factor."""
+    """Return a row over a field scaled to elements of its ring without a common factor."""
     cleared = row.clear_denoms(convert=True)[1] if row.domain.has_assoc_Ring else row
     domain = cleared.domain
     if domain.is_ZZ or domain.is_PolynomialRing:
@@ -293,7 +321,7 @@ def _primitive(row: DomainMatrix) -> Array:
     return np.array([_as_python(domain.to_sympy(value)) for value in elements], dtype=object)
 
 
-def _as_python(value: Any) -> Any:
+def _as_python(value: sympy.Expr) -> sympy.Expr | Fraction | int:
     """Return a rational SymPy number as an int or Fraction; anything else unchanged."""
     if not value.is_Rational:
         return value

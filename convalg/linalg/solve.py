@@ -1,4 +1,4 @@
-"""Least squares: the input of a layer from its output, which the adjoint does not give."""
+"""Least squares: recovering the input of a layer from its output, which the adjoint does not."""
 
 from __future__ import annotations
 
@@ -19,26 +19,30 @@ def solve(
     regularise: float = 0.0,
     tolerance: float = 1e-12,
 ) -> Array:
-    """Return the x that minimises |A x - y|^2 + regularise |x|^2: deconvolution.
+    """Return the x that minimises |A x - y|^2 + regularise * |x|^2, the deconvolution of y.
 
-    This inverts a layer as far as possible. The transposed layer A.T(y), often called
-    deconvolution, does not: it is the adjoint. Computed by SciPy's lsqr through A(x) and A.T(y); of
-    several minimisers, the one of smallest norm.
+    The solution inverts the layer as far as possible. The transposed layer A.T(y), often called
+    deconvolution, does not invert it; it applies the adjoint. The solution is computed by SciPy's
+    lsqr, which only uses A(x) and A.T(y). If there are several minimisers, it is the one of the
+    smallest norm.
 
     Args:
-        A: the operator.
-        y: an output `(*batch, *out_shape)`.
-        regularise: the weight of |x|^2, at least 0.
-        tolerance: relative tolerance for the residual and for its gradient.
+        A: The operator.
+        y: The output of the layer, of shape `(*batch, *out_shape)`; each sample is solved on its
+            own.
+        regularise: The weight of |x|^2, a number of at least 0.
+        tolerance: The relative tolerance for the residual and for its gradient, between 0 and 1.
 
     Returns:
-        An array `(*batch, *in_shape)` in double precision, even where the entries are exact.
+        An array of shape `(*batch, *in_shape)` in double precision, also for exact entries.
 
     Raises:
-        ShapeError: when y does not end in `out_shape`.
-        SymbolicError: for symbols.
-        KindError: for complex y, or a weight or tolerance that is not a real number.
-        ArgumentError: for a negative weight, or when the iteration does not converge.
+        ShapeError: when the shape of y does not end in `out_shape`.
+        SymbolicError: when A or y has symbols.
+        KindError: when A is not an operator, y is complex, or `regularise` or `tolerance` is not a
+            real number.
+        ArgumentError: when `regularise` is negative, `tolerance` is not between 0 and 1, y is not
+            finite, or the iteration does not converge.
 
     Source: Paige & Saunders (1982), LSQR.
 
@@ -59,12 +63,15 @@ def solve(
     check_finite(samples, "y")
     if samples.dtype.kind == "c":
         raise KindError(
-            f"y must be real, not {samples.dtype}: solve for its real and imaginary parts"
+            f"y must be real, not {samples.dtype}: solve for its real and its imaginary part "
+            f"separately"
         )
     try:
         samples = samples.astype(float)
     except TypeError:
-        raise SymbolicError(f"y must hold real numbers, not {samples.ravel()[0]!r}") from None
+        raise SymbolicError(
+            f"y must hold real numbers, not {samples.ravel()[0]!r}: substitute numbers for symbols"
+        ) from None
     linear = operator.to_linear_operator()
     limit = 20 * max(min(operator.shape), 50)
     solutions = np.zeros((len(samples), operator.shape[1]))
@@ -80,15 +87,15 @@ def solve(
         )[:4]
         if stop == 7:
             raise ArgumentError(
-                f"least squares did not converge in {steps} steps, with a residual of "
-                f"{residual:.3g}: pass a larger tolerance, or regularise"
+                f"least squares did not converge to tolerance={accuracy:g} in {steps} steps; the "
+                f"residual is {residual:.3g}: pass a larger tolerance, or regularise > 0"
             )
     return solutions.reshape(*batch, *operator.in_shape)
 
 
 def _number(value: object, name: str) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise KindError(f"{name} must be one real number, not {value!r}")
+        raise KindError(f"{name} must be a real number, not {value!r}")
     number = float(value)
     if not (math.isfinite(number) and number >= 0):
         raise ArgumentError(f"{name} must be a finite number of at least 0, not {value!r}")

@@ -1,18 +1,20 @@
-"""All singular values, the largest few, and the norm.
+"""All singular values of an operator, its largest singular values, and its norm.
 
-Circular layers are solved by frequency, one small matrix each; everything else through A(x) and
-A.T(x), or densely if it is small.
+The singular values of a circular layer are computed frequency by frequency, from one small matrix
+each. Other operators are solved as dense matrices if they are small, otherwise by iteration, which
+only uses A(x) and A.T(x).
 """
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from convalg.arguments import plural
 from convalg.arrays import Array
@@ -27,26 +29,29 @@ from convalg.operators.tree import Kron, Operator, Scaled
 from convalg.size import as_size, size_product
 
 DENSE = 2**18
-"""The most entries of a matrix that is solved densely, which is then faster than iteration."""
+"""The largest number of entries of a dense matrix; up to it, iteration is slower."""
 
 STEPS = 5000
-"""The most Lanczos steps for the norm."""
+"""The largest number of Lanczos steps for the norm."""
 
 FEW_STEPS = 100
-"""Lanczos steps before a sparse Gram matrix is factored instead."""
+"""The number of Lanczos steps after which a sparse Gram matrix is factored."""
 
 MOST_FACTORED = 2**20
-"""The most non-zeros of a matrix whose Gram matrix may be factored."""
+"""The largest number of non-zeros of a matrix whose Gram matrix may be factored."""
 
 RESTARTS = 500
-"""The most ARPACK restarts for the largest few values."""
+"""The largest number of ARPACK restarts for the largest singular values."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Spectrum:
-    """Singular values, largest first; NumPy accepts it as an array.
+    """The singular values of an operator, a sequence that NumPy converts to an array.
 
-    `method`: "exact per frequency (FFT)", "Kronecker product", "dense" or "iterative".
+    Attributes:
+        values: The singular values as an array of shape (count,), the largest first.
+        method: How they were computed: "exact per frequency (FFT)", "Kronecker product", "dense" or
+            "iterative".
 
     >>> import convalg as ca
     >>> values = ca.spectrum(ca.diagonal([3, -5, 0]))
@@ -60,14 +65,20 @@ class Spectrum:
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | Array) -> Array: ...
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Array) -> float | Array:
         item = self.values[index]
         return item if isinstance(item, np.ndarray) else float(item)
 
     def __iter__(self) -> Iterator[float]:
         return iter(self.values.tolist())
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.array(self.values, dtype=dtype)
 
     def __repr__(self) -> str:
@@ -77,24 +88,30 @@ class Spectrum:
 
 
 def spectrum(A: object, count: int | None = None, *, max_bytes: int | None = None) -> Spectrum:  # noqa: N803
-    """Return the singular values, largest first: all min(rows, columns), or the `count` largest.
+    """Return all min(rows, columns) singular values or the `count` largest, in decreasing order.
 
     A circular layer is block diagonal in the Fourier basis, with one (C_out, C_in) matrix per
-    frequency; with a stride s that divides n, the matrix of a frequency joins its s aliases. The
-    singular values of a Kronecker product are the products of those of its factors. Other operators
-    are solved densely if they fit in memory, and their `count` largest values by Lanczos iteration:
-    to a relative accuracy of about 1e-10 for values above 1e-6 of the largest. All other results
-    are accurate to about 1e-12 of the largest.
+    frequency; with a stride s that divides n, the matrix of a frequency also contains the blocks of
+    its s aliases, side by side. The singular values of a Kronecker product are the products of the
+    singular values of its factors. Other operators are solved as dense matrices. The `count`
+    largest values of a large operator are computed by Lanczos iteration, to a relative accuracy of
+    about 1e-10 for values above 1e-6 times the largest. All other results are accurate to about
+    1e-12 times the largest value.
 
     Args:
-        A: the operator.
-        count: how many of the largest values to compute; all by default.
-        max_bytes: the most memory for computing all values; by default the limit of the package.
+        A: The operator.
+        count: The number of largest singular values to compute; by default all.
+        max_bytes: The largest allowed memory in bytes for computing all values; by default the
+            memory limit of the package.
+
+    Returns:
+        A `Spectrum` of `count` or min(rows, columns) floats.
 
     Raises:
-        TooLargeError: when all values need more than `max_bytes`: pass `count`.
-        SymbolicError: for symbols.
-        ArgumentError: for a count out of range, or when the iteration does not converge.
+        KindError: when A is not an operator, or `count` is not an integer.
+        SymbolicError: when a size or an entry is symbolic.
+        ArgumentError: when `count` is out of range, or the iteration does not converge.
+        TooLargeError: when all values need more than `max_bytes`; pass `count` then.
 
     Source: Sedghi, Gupta & Long (2019), The singular values of convolutional layers.
 
@@ -109,7 +126,7 @@ def spectrum(A: object, count: int | None = None, *, max_bytes: int | None = Non
         if number > most:
             raise ArgumentError(
                 f"count={count} is more than the {most} singular values of a "
-                f"{operator.shape[0]} x {operator.shape[1]} matrix"
+                f"{operator.shape[0]} x {operator.shape[1]} matrix: pass at most {most}"
             )
     return _spectrum(operator, count, max_bytes)
 
@@ -140,29 +157,32 @@ def _spectrum(operator: Operator, count: int | None, max_bytes: int | None) -> S
         3 * rows * columns * 8,
         max_bytes,
         what=f"all {min(rows, columns)} singular values of a {rows} x {columns} matrix",
-        instead="pass count= for the largest ones, or use norm(A)",
+        instead="pass count= for the largest values, or use norm(A)",
     )
     return Spectrum(np.linalg.svd(dense(operator), compute_uv=False)[:count], "dense")
 
 
 def norm(A: object, *, tolerance: float = 1e-10) -> float:  # noqa: N803
-    """Return the operator norm, the largest singular value, of any operator.
+    """Return the operator norm of an operator, its largest singular value.
 
-    Lanczos iteration on the smaller of A^T A and A A^T, through A(x) and A.T(x) from a fixed
-    starting vector, until the residual is below `tolerance`: then some singular value is within
-    that relative distance; almost surely it is the largest, or one that agrees with it to about six
-    digits. Where the largest values are too close to each other for that, and the matrix is sparse,
-    the result is a lower bound |A v| / |v| whose square is certified to be within `tolerance` by a
-    factorisation of t I - A^T A without a negative pivot. Circular layers are solved by frequency
-    and small matrices densely, both to rounding.
+    Circular layers are solved frequency by frequency and small matrices as dense matrices, both up
+    to rounding. All other norms are computed by Lanczos iteration on the smaller of A^T A and
+    A A^T, from a fixed starting vector; it only uses A(x) and A.T(x). It stops when the residual is
+    below `tolerance`; some singular value is then within that relative distance of the result.
+    Almost surely this is the largest one, or agrees with the largest one to about six digits. If
+    the largest singular values are too close to each other for that and the matrix is sparse, the
+    result is a lower bound |A v| / |v| whose square is certified to be within `tolerance` by a
+    factorisation of t I - A^T A without a negative pivot.
 
     Args:
-        A: the operator.
-        tolerance: the relative tolerance, between 0 and 1.
+        A: The operator.
+        tolerance: The relative tolerance, between 0 and 1.
 
     Raises:
-        ArgumentError: when the iteration does not converge, with the lower bound it reached.
-        SymbolicError: for symbols.
+        KindError: when A is not an operator, or `tolerance` is not a real number.
+        SymbolicError: when a size or an entry is symbolic.
+        ArgumentError: when `tolerance` is not between 0 and 1, or the iteration does not converge;
+            the message contains the lower bound that it reached.
         TooLargeError: when a few inputs and outputs do not fit in memory.
 
     >>> import convalg as ca
@@ -171,7 +191,7 @@ def norm(A: object, *, tolerance: float = 1e-10) -> float:  # noqa: N803
     """
     operator = as_float(A, "norm")
     if not isinstance(tolerance, numbers.Real) or isinstance(tolerance, bool):
-        raise KindError(f"tolerance must be a number, not {tolerance!r}")
+        raise KindError(f"tolerance must be a real number, not {tolerance!r}")
     if not 0 < tolerance < 1:
         raise ArgumentError(f"tolerance must be between 0 and 1, not {tolerance!r}")
     return _norm(operator, float(tolerance))
@@ -205,30 +225,31 @@ def _norm(operator: Operator, tolerance: float) -> float:
     value = gram.size * math.sqrt(top)
     if not settled:
         raise ArgumentError(
-            f"the norm did not converge to tolerance={tolerance:g} in {STEPS} steps: it is at "
-            f"least {value:.10g}; pass a larger tolerance, or use norm_bounds(A)"
+            f"the norm did not converge to tolerance={tolerance:g} in {STEPS} steps; it is at "
+            f"least {value:.10g}: pass a larger tolerance, or use norm_bounds(A)"
         )
     return value
 
 
 def _check_vectors(operator: Operator, what: str) -> None:
-    """Raises: TooLargeError where a few inputs and outputs would not fit."""
+    """Raise TooLargeError when a few inputs and outputs of the operator do not fit in memory."""
     check_memory(
         6 * 8 * sum(operator.shape),
         None,
-        what=f"{what}, a few vectors of its rows and columns,",
-        instead="take a smaller layer, or norm_bounds(A)",
+        what=f"{what}, computed with a few vectors as long as its rows and columns,",
+        instead="use a smaller layer, or norm_bounds(A)",
         fixed=True,
     )
 
 
 class _Gram:
-    """The smaller of A^T A and A A^T as a function, scaled against overflow."""
+    """The smaller of A^T A and A A^T as a function of a vector, scaled to avoid overflow."""
 
     def __init__(self, operator: Operator) -> None:
         self.first, self.last = operator, operator.T
         start = _start(size_product(operator.in_shape)).reshape(operator.in_shape)
-        # Noise is added to the wave: a start orthogonal to the top singular vector cannot reach it.
+        # Noise is added to the wave, since iteration from a start that is orthogonal to the top
+        # singular vector does not reach it.
         guess = wave(operator) if isinstance(operator, Convolution) else None
         start = start if guess is None else guess + 1e-3 * start
         if operator.shape[0] < operator.shape[1]:
@@ -245,16 +266,17 @@ class _Gram:
 
 
 def _start(length: int) -> Array:
-    """A fixed random unit vector, almost surely with a component in every direction."""
+    """Return a fixed random unit vector, almost surely not orthogonal to any singular vector."""
     v = np.random.default_rng(0).standard_normal(length)
     return v / np.linalg.norm(v)
 
 
 def _lanczos(gram: _Gram, tolerance: float, steps: int) -> tuple[float, bool]:
-    """The largest eigenvalue of a Gram matrix, from below, and whether the residual is small.
+    """Return a lower bound on the largest eigenvalue, and whether its residual is small.
 
-    Without reorthogonalisation: copies of eigenvalues appear, which do not affect the largest, and
-    the residual |beta s| stays valid (Paige 1980). Measured to be three times as fast as ARPACK.
+    The vectors are not reorthogonalised. Copies of eigenvalues therefore appear, which do not
+    affect the largest one, and the residual |beta s| stays valid (Paige 1980). This was measured to
+    be three times as fast as ARPACK.
     """
     from scipy.linalg import eigh_tridiagonal
 
@@ -263,7 +285,7 @@ def _lanczos(gram: _Gram, tolerance: float, steps: int) -> tuple[float, bool]:
     off_diagonal: list[float] = []
     for step in range(1, steps + 1):
         w = gram(v) - beta * previous
-        # Not BLAS: on vectors this short its threads mostly wait for each other.
+        # Faster than BLAS, whose threads mostly wait for each other on vectors of this length.
         diagonal.append(float(np.einsum("i,i", v, w)))
         w -= diagonal[-1] * v
         beta = math.sqrt(float(np.einsum("i,i", w, w)))
@@ -279,7 +301,7 @@ def _lanczos(gram: _Gram, tolerance: float, steps: int) -> tuple[float, bool]:
 
 
 def _largest(operator: Operator, count: int) -> Array:
-    """The `count` largest singular values, with all copies of equal ones."""
+    """Return the `count` largest singular values, repeated ones as often as they occur."""
     gram = _Gram(operator)
     if gram.size == 0:
         return np.zeros(count)
@@ -288,11 +310,12 @@ def _largest(operator: Operator, count: int) -> Array:
     def rest(v: Array) -> Array:
         v = v - vectors @ (vectors.T @ v)
         w = gram(v)
-        return w - vectors @ (vectors.T @ w)
+        result: Array = w - vectors @ (vectors.T @ w)
+        return result
 
     squares, vectors = _arpack(gram, count, start)
-    # One starting vector gives one copy of a repeated value: search the orthogonal complement of
-    # the vectors so far for more.
+    # One starting vector finds one copy of a repeated value; further copies are found in the
+    # orthogonal complement of the vectors so far.
     while len(squares) < gram.length:
         complement = rest(start)
         if np.linalg.norm(complement) <= 1e-14 * squares.max():
@@ -302,11 +325,12 @@ def _largest(operator: Operator, count: int) -> Array:
             break
         squares = np.append(squares, square)
         vectors = np.linalg.qr(np.column_stack([vectors, vector]))[0]
-    return gram.size * np.sqrt(np.maximum(np.sort(squares)[::-1][:count], 0))
+    values: Array = gram.size * np.sqrt(np.maximum(np.sort(squares)[::-1][:count], 0))
+    return values
 
 
 def _arpack(apply: Callable[[Array], Array], count: int, start: Array) -> tuple[Array, Array]:
-    """The largest eigenvalues of a symmetric matrix, and their vectors."""
+    """Return the `count` largest eigenvalues of a symmetric matrix, and their eigenvectors."""
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
     length = len(start)
@@ -314,10 +338,13 @@ def _arpack(apply: Callable[[Array], Array], count: int, start: Array) -> tuple[
     for basis in (2 * count + 30, 4 * count + 150):
         size = min(length, basis)
         try:
-            return eigsh(operator, k=count, v0=start, ncv=size, tol=1e-10, maxiter=RESTARTS)
+            pair: tuple[Array, Array] = eigsh(
+                operator, k=count, v0=start, ncv=size, tol=1e-10, maxiter=RESTARTS
+            )
+            return pair
         except ArpackNoConvergence as error:
             converged = len(error.eigenvalues)
     raise ArgumentError(
-        f"count={count}: only {converged} of the largest values converged, in {RESTARTS} restarts "
-        f"of {size} steps; pass a smaller count, or use norm(A)"
+        f"only {converged} of the count={count} largest values converged in {RESTARTS} restarts of "
+        f"{size} steps: pass a smaller count, or use norm(A)"
     )

@@ -160,9 +160,13 @@ class Pattern:
         return indptr, _all_columns(self._rows, groups, outputs, step, self._index)
 
     def adjoint_csr(self, kernel: Array) -> tuple[Array, Index, Index] | None:
-        """Return values, `indices` and `indptr` of the transposed matrix.
+        """Return the values, `indices` and `indptr` of the transposed matrix as sorted CSR arrays.
 
-        None where it has too many kinds of rows to be written in boxes: transpose the matrix then.
+        The result is None for a layer whose transposed matrix has too many different kinds of rows
+        to be written block by block; the caller then transposes the CSR matrix itself.
+
+        Args:
+            kernel: The weights, of shape `kernel_shape`.
         """
         geometry = self.geometry
         groups, outputs, inputs = geometry.channels

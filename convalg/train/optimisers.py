@@ -94,8 +94,8 @@ class Optimiser(ABC):
         factor = float(self.schedule(step / steps_per_epoch))
         if not 0 <= factor < math.inf:
             raise ArgumentError(
-                f"the schedule returns the factor {factor} at step {step}: "
-                f"it must be finite and at least 0"
+                f"the schedule must return a finite factor of at least 0, but returned {factor} "
+                f"at step {step}: correct the schedule"
             )
         return self.learning_rate * factor
 
@@ -145,8 +145,8 @@ class Optimiser(ABC):
         arrays = [state.get(f"{name}/{moment}") for moment in self.moments]
         if any(array is None for array in arrays):
             raise ArgumentError(
-                f"the state has no {', '.join(self.moments)} of {name}: "
-                f"create it by start(parameters) of the same optimiser"
+                f"the state lacks {', '.join(self.moments)} of the parameter {name!r}: create the "
+                f"state with start(parameters) of the same optimiser"
             )
         return [array for array in arrays if array is not None]
 
@@ -396,9 +396,12 @@ class _Scratch:
 def _check_parameter(name: str, parameter: object) -> None:
     if not isinstance(parameter, np.ndarray) or not np.issubdtype(parameter.dtype, np.floating):
         kind = parameter.dtype if isinstance(parameter, np.ndarray) else type(parameter).__name__
-        raise KindError(f"parameter {name} must be an array of floats to be trained, not {kind}")
+        raise KindError(
+            f"the parameter {name!r} must be an array of floats to be trained, not {kind}: "
+            f"convert it to floats"
+        )
     if not parameter.flags.writeable:
-        raise KindError(f"parameter {name} is read-only: pass a writable copy")
+        raise KindError(f"the parameter {name!r} is a read-only array: pass a writable copy")
 
 
 def _check_gradients(parameters: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
@@ -406,11 +409,11 @@ def _check_gradients(parameters: Mapping[str, Array], gradients: Mapping[str, Ar
         parameter = parameters.get(name)
         if parameter is None:
             raise ArgumentError(
-                f"there is a gradient of {name!r}, which is not a parameter: the parameters are "
+                f"gradients has the key {name!r}, which is not a parameter: use the names "
                 f"{', '.join(parameters)}"
             )
         if gradient.shape != parameter.shape:
             raise ShapeError(
-                f"the gradient of {name} has shape {gradient.shape}, but the parameter has "
-                f"{parameter.shape}"
+                f"the gradient of the parameter {name!r} must have its shape {parameter.shape}, "
+                f"not {gradient.shape}"
             )

@@ -54,7 +54,7 @@ def test_coverage_of_a_line_and_of_channels() -> None:
     layer = ca.transposed_correlation((2, 2), np.ones((1, 2, 2, 2)), stride=2)
     figure = ca.draw.coverage(layer)
     assert figure.axes[0].get_title(loc="left") == (
-        "even: written 1 time\nthe stride 2 divides the 2 taps"
+        "even: outputs written 1 time\nthe stride 2 divides the 2 taps"
     )
     solid = ca.transposed_correlation((2, 2, 2), np.ones((1, 1, 2, 2, 2)), stride=2)
     with pytest.raises(ShapeError, match="shows one or two spatial axes, not outputs of"):

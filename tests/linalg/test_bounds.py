@@ -96,14 +96,18 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: norm_bounds(ca.identity(3)),
         KindError,
-        "norm_bounds takes one convolution layer, its adjoint or a multiple, not",
+        "norm_bounds accepts one convolution layer, its adjoint or a scalar multiple, not",
     ),
     (
         lambda: norm_bounds(ca.downsample(4, 2) @ ca.correlation(5, [1, 2])),
         KindError,
-        "try simplify(), or multiply the bounds of its factors",
+        "try A.simplify(), or multiply the bounds of its factors",
     ),
-    (lambda: norm_bounds(ca.correlation(5, ca.kernel(3))), SymbolicError, "has symbols: pass"),
+    (
+        lambda: norm_bounds(ca.correlation(5, ca.kernel(3))),
+        SymbolicError,
+        "has symbols as entries: replace",
+    ),
 ]
 
 

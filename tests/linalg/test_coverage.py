@@ -91,15 +91,15 @@ def test_the_picture_of_the_checkerboard() -> None:
     assert found.counts[2:5, 2:5].tolist() == [[4, 2, 4], [2, 1, 2], [4, 2, 4]]
     assert (found.even, found.period) == (False, (2, 2))
     assert found.explain() == (
-        "uneven: written 1, 2 or 4 times, repeating every 2 x 2; "
+        "uneven: outputs written 1, 2 or 4 times, with period 2 x 2; "
         "the stride 2 does not divide the 3 taps"
     )
     even = coverage(ca.transposed_correlation((4, 4), ca.kernel(4, 4), stride=2))
-    assert even.explain() == "even: written 4 times; the stride 2 divides the 4 taps"
+    assert even.explain() == "even: outputs written 4 times; the stride 2 divides the 4 taps"
     assert repr(even) == f"Coverage((10, 10), {even.explain()})"
     assert np.asarray(even).tolist() == even.counts.tolist()
     once = coverage(ca.transposed_correlation(4, [1, 2], stride=2))
-    assert once.explain() == "even: written 1 time; the stride 2 divides the 2 taps"
+    assert once.explain() == "even: outputs written 1 time; the stride 2 divides the 2 taps"
 
 
 def test_a_stack_multiplies_and_is_judged_by_its_numbers() -> None:
@@ -110,19 +110,19 @@ def test_a_stack_multiplies_and_is_judged_by_its_numbers() -> None:
     matrix = np.array([np.roll(np.r_[1, 1, 1, 1, [0] * 24], 2 * i) for i in range(13)]).T
     assert found.counts.tolist() == (matrix @ written(6, 3, 2, 1)).tolist()
     # The even layer on top adds neighbours of 1, 2, 1, 2: it hides the checkerboard below.
-    assert (found.even, found.explain()) == (True, "even: written 3 times")
+    assert (found.even, found.explain()) == (True, "even: outputs written 3 times")
     worse = coverage(third @ first)
     assert worse.even is False
     assert worse.period == (4,)
-    assert worse.explain() == "uneven: written 1, 2 or 3 times, repeating every 4"
+    assert worse.explain() == "uneven: outputs written 1, 2 or 3 times, with period 4"
 
 
 def test_resizing_first_and_then_a_padded_layer() -> None:
     stretch = ca.upsample(6, 2)
-    assert coverage(stretch).explain() == "uneven: written 0 or 1 times, repeating every 2"
+    assert coverage(stretch).explain() == "uneven: outputs written 0 or 1 times, with period 2"
     smooth = coverage(ca.correlation(11, [1, 2], padding=((1, 0),)) @ stretch)
     assert smooth.interior.tolist() == [False] + [True] * 10
-    assert smooth.explain() == "even: written 1 time"
+    assert smooth.explain() == "even: outputs written 1 time"
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -133,7 +133,7 @@ def test_counts_are_for_one_input_channel(groups: int) -> None:
     for found in (coverage(operator), coverage(-2 * operator)):
         assert found.counts.tolist() == [plain.counts.tolist()] * 6
         assert found.explain() == (
-            "uneven: written 1 or 2 times, repeating every 1 x 2; "
+            "uneven: outputs written 1 or 2 times, with period 1 x 2; "
             "the stride 2 does not divide the 3 taps"
         )
 
@@ -156,7 +156,10 @@ def test_other_operators_are_counted_too() -> None:
 def test_no_verdict_from_a_layer_that_is_too_small(size: int, taps: int, stride: int) -> None:
     found = coverage(ca.transposed_correlation(size, [1] * taps, stride=stride))
     assert found.even is None
-    assert found.explain() == "unknown: the interior is too small to decide"
+    assert (
+        found.explain()
+        == "unknown: the interior is too small to decide whether the coverage is even"
+    )
 
 
 def test_the_result_cannot_be_changed() -> None:
@@ -167,7 +170,7 @@ def test_the_result_cannot_be_changed() -> None:
 
 BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (lambda: coverage(3), KindError, "coverage takes an operator, not int"),
-    (lambda: coverage(ca.max_pool(4, 2)), KindError, "or f.at(x) for a map"),
+    (lambda: coverage(ca.max_pool(4, 2)), KindError, "a map f to its Jacobian with f.at(x)"),
     (
         lambda: coverage(ca.transposed_correlation(ca.sizes("n")[0], [1, 2])),
         SymbolicError,

@@ -28,7 +28,6 @@ from convalg.errors import (
     TooLargeError,
     UndecidableError,
 )
-from convalg.faces.zero import is_zero
 from convalg.linalg.rank import PRIME, null_space, rank
 
 w0, w1 = sympy.symbols("w0 w1")
@@ -150,27 +149,6 @@ def test_null_space_in_symbols_is_whole_and_cancels() -> None:
     assert all(value.is_polynomial() for value in vector)
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (sympy.sqrt(2) * sympy.sqrt(3) - sympy.sqrt(6), True),
-        (ROOT - 1 - sympy.sqrt(2), True),
-        (ROOT - 1 - sympy.sqrt(3), False),
-        (sympy.log(6) - sympy.log(2) - sympy.log(3), True),
-        (sympy.pi - sympy.Rational(355, 113), False),
-        (sympy.exp(-(10**10)), False),
-        (sympy.sqrt(w0**2) - w0, False),
-        (sympy.sqrt(POSITIVE**2) - POSITIVE, True),
-        ((w0**2 - w1**2) / (w0 - w1) - w0 - w1, True),
-        (sympy.sqrt(2) * w0 - sympy.sqrt(8) * w0 / 2, True),
-        (sympy.exp(w0) * sympy.exp(w1) - sympy.exp(w0 + w1), True),
-        (sympy.tan(1) - sympy.sin(1) / COS, True),
-    ],
-)
-def test_zero_is_decided(value: Any, expected: bool) -> None:
-    assert is_zero(value) is expected
-
-
 def test_null_space_of_a_larger_layer_is_the_constant() -> None:
     basis = null_space(ca.correlation((9, 9), ca.kernels.laplace, padding=1, boundary="circular"))
     assert basis.tolist() == np.ones((1, 9, 9), dtype=int).tolist()
@@ -181,23 +159,27 @@ ATAN = sympy.atan
 # Zero, by Machin's formula, which no simplification here uses.
 MACHIN = 4 * ATAN(sympy.Rational(1, 5)) - ATAN(sympy.Rational(1, 239)) - sympy.pi / 4
 BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
-    (lambda: rank([1, 2]), ShapeError, "takes an operator or a matrix (rows, columns), not shape"),
-    (lambda: rank(np.zeros((0, 2))), ShapeError, "not shape (0, 2)"),
+    (
+        lambda: rank([1, 2]),
+        ShapeError,
+        "takes an operator or a matrix (rows, columns) that is not empty, not an array of",
+    ),
+    (lambda: rank(np.zeros((0, 2))), ShapeError, "not an array of shape (0, 2)"),
     (lambda: null_space(3), ShapeError, "null_space takes an operator or a matrix"),
     (lambda: rank("ab"), KindError, "the matrix must hold numbers"),
     (lambda: rank([[1, math.nan]]), ArgumentError, "the matrix must be finite and real"),
-    (lambda: rank([[1j, 0]]), KindError, "rank takes a real matrix, not complex128"),
+    (lambda: rank([[1j, 0]]), KindError, "rank takes a real matrix, not one of complex128"),
     (lambda: rank([[MACHIN]]), UndecidableError, "cannot decide whether -pi/4 - atan(1/239)"),
     (
         lambda: rank(ca.correlation(20, [SIN, 1])),
         ArgumentError,
-        "in at most 16 rows or columns, but the matrix is 19 x 20",
+        "limited to matrices of at most 16 rows or columns, but the matrix is 19 x 20",
     ),
     (lambda: rank([[1 / (w0 - w0), 1]]), ArgumentError, "the matrix must be finite and real"),
     (
         lambda: rank([[w0, 0.5], [1, 2]]),
         SymbolicError,
-        "rank takes floats or symbols, not both in one matrix",
+        "rank takes a matrix of floats or of symbols, but",
     ),
     (lambda: rank(ca.diagonal([0.5, w0])), SymbolicError, "rank needs numbers, but diagonal"),
     (

@@ -16,13 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.sparse.linalg import svds
-from strategies import Drawn, integers, layers
+from strategies import Drawn, layers
 
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError, KindError, SymbolicError, TooLargeError
-from convalg.linalg import circulant
 from convalg.linalg import spectrum as room
-from convalg.linalg.factors import certified_top
 from convalg.linalg.spectrum import DENSE, Spectrum, norm, spectrum
 
 RNG = np.random.default_rng(20)
@@ -61,42 +59,6 @@ def test_elementary_operators(case: Case) -> None:
     agrees(spectrum(case.operator), np.linalg.svd(case.matrix.astype(float), compute_uv=False))
 
 
-@st.composite
-def circular(draw: st.DrawFn) -> ca.Operator:
-    """A layer of which every s-th row of a circulant one is kept."""
-    dims = draw(st.integers(1, 2))
-    strides = [draw(st.integers(1, 3)) for _ in range(dims)]
-    sizes = tuple(s * draw(st.integers(1, 3)) for s in strides)
-    taps = tuple(draw(st.integers(1, 3)) for _ in range(dims))
-    dilation = draw(st.integers(1, 2))
-    groups = draw(st.integers(1, 2))
-    lead = (groups * draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    # Padding that leaves n / s windows, turned round the circle by some samples.
-    total = [
-        max((k - 1) * dilation + 1 - n + (n // s - 1) * s, (k - 1) * dilation + 1 - s)
-        for n, s, k in zip(sizes, strides, taps, strict=True)
-    ]
-    pads = tuple((max(t, 0) - max(t, 0) // 2, max(t, 0) // 2) for t in total)
-    make = draw(st.sampled_from([ca.correlation, ca.convolution]))
-    return make(
-        sizes,
-        draw(integers((*lead, *taps))),
-        stride=tuple(strides),
-        padding=pads,
-        dilation=dilation,
-        groups=groups,
-        boundary="circular",
-    )
-
-
-@given(circular())
-def test_circular_layers_are_exact_by_frequency(operator: ca.Operator) -> None:
-    assert spectrum(operator).method == FFT
-    agrees(spectrum(operator), dense(operator))
-    agrees(spectrum(operator.T), dense(operator))
-    agrees(norm(operator), dense(operator)[0])
-
-
 @pytest.mark.parametrize(
     ("operator", "method"),
     [
@@ -118,12 +80,6 @@ def test_the_method_is_said(operator: ca.Operator, method: str) -> None:
     assert found.method == method
     agrees(found, dense(operator))
     agrees(norm(operator), dense(operator)[0])
-
-
-def test_circulant_values_are_the_fourier_transform() -> None:
-    kernel = np.array([4.0, -1, 2, 0.5])
-    found = spectrum(ca.convolution(9, kernel, padding=((3, 0),), boundary="circular"))
-    agrees(found, np.sort(np.abs(np.fft.fft(kernel, 9)))[::-1], 1e-14)
 
 
 @pytest.mark.parametrize(("a", "b"), [(1, 2), (-3, 1), (2, 0)])
@@ -174,44 +130,6 @@ def test_every_value_is_accurate_to_a_part_of_the_largest(small: float, many: in
     waves = np.abs(1 + 0.5 * np.exp(2j * np.pi * np.arange(16) / 16))
     expected = np.outer(waves, [1.0] * (many - 1) + [small])
     agrees(found, np.sort(expected, axis=None)[::-1], 2e-12)
-
-
-@pytest.mark.parametrize("taps", [(1, 1), (3, 3), (2, 5), (5, 5), (7, 7)])
-@pytest.mark.parametrize("lead", [(2, 3), (3, 2), (4, 4)])
-def test_blocks_of_few_and_of_many_taps(taps: tuple[int, int], lead: tuple[int, int]) -> None:
-    # Beside the definition: 7 x 7 taps on 7 x 7 samples take the Fourier transform.
-    kernel = RNG.standard_normal((*lead, *taps))
-    pads = tuple((k - 1, 0) for k in taps)
-    operator = ca.correlation((7, 7), kernel, padding=pads, boundary="circular")
-    blocks = np.fft.fft2(kernel, (7, 7))
-    expected = np.linalg.svd(np.moveaxis(blocks, (0, 1), (-2, -1)), compute_uv=False)
-    assert circulant.few_lags(operator.geometry, [7, 7]) == (math.prod(taps) <= 14)
-    agrees(spectrum(operator), np.sort(expected, axis=None)[::-1], 1e-13)
-
-
-@pytest.mark.parametrize(
-    "operator",
-    [
-        ca.correlation((12, 12), DEEP, padding=1),
-        ca.correlation((16, 9), DEEP, stride=2),
-        ca.convolution((12, 12), DEEP, dilation=2, padding=2),
-        ca.correlation((5, 5), RNG.standard_normal((3, 4, 5, 5)), padding=2),
-        ca.correlation(30, np.stack([DEEP[:, 0, 0], -DEEP[:, 0, 0]], axis=1), padding=1),
-    ],
-    ids=str,
-)
-def test_the_start_of_the_iteration_is_a_good_guess(operator: Any) -> None:
-    start = circulant.wave(operator)
-    assert start is not None
-    assert_allclose(np.linalg.norm(start), 1)
-    assert np.linalg.norm(operator(start)) > 0.6 * dense(operator)[0]
-
-
-def test_torch_finds_the_same_fourier_blocks() -> None:
-    torch = pytest.importorskip("torch")
-    waves = torch.fft.fft2(torch.from_numpy(DEEP), (8, 6)).permute(2, 3, 0, 1)
-    expected = torch.linalg.svdvals(waves).flatten().sort(descending=True).values.numpy()
-    agrees(spectrum(ca.correlation((8, 6), DEEP, padding=1, boundary="circular")), expected)
 
 
 # Iteration.
@@ -301,18 +219,6 @@ def test_the_norm_of_a_long_layer_of_random_weights() -> None:
     assert found >= np.linalg.norm(part, 2) * (1 - 1e-12)
 
 
-def test_a_largest_eigenvalue_between_two_bounds() -> None:
-    layer = ca.correlation((30, 30), np.random.default_rng(1).standard_normal((3, 3)), padding=1)
-    exact = np.linalg.norm(layer.to_numpy().astype(float), 2) ** 2
-    for lower in (exact * (1 - 1e-9), exact * (1 - 1e-4), exact / 1.5):
-        top, settled = certified_top(layer, 1.0, lower, 1e-10)
-        assert settled
-        assert top == pytest.approx(exact, rel=1e-11)
-    # A lower bound that is none is not called settled at its own number.
-    top, settled = certified_top(layer, 1.0, exact / 1e6, 1e-10)
-    assert not settled or top == pytest.approx(exact, rel=1e-11)
-
-
 def test_a_norm_that_does_not_settle_says_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "STEPS", 12)
     monkeypatch.setattr(room, "MOST_FACTORED", 0)
@@ -321,7 +227,7 @@ def test_a_norm_that_does_not_settle_says_what_it_has(monkeypatch: pytest.Monkey
         ArgumentError, match="the norm did not converge to tolerance=1e-10"
     ) as caught:
         norm(operator)
-    lower = float(re.findall(r"it is at least ([\d.]+);", str(caught.value))[0])
+    lower = float(re.findall(r"it is at least ([\d.]+):", str(caught.value))[0])
     assert 2.5 < lower <= 3
     assert 2.8 < norm(operator, tolerance=0.1) <= 3
 
@@ -375,7 +281,9 @@ def test_the_largest_few_of_any_layer(drawn: Drawn, data: st.DataObject) -> None
 @pytest.mark.usefixtures("always_iterate")
 def test_few_values_that_do_not_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "RESTARTS", 1)
-    with pytest.raises(ArgumentError, match="of the largest values converged, in 1 restarts"):
+    with pytest.raises(
+        ArgumentError, match=r"of the count=\d+ largest values converged in 1 restarts"
+    ):
         spectrum(ca.diagonal(np.linspace(1, 1.001, 4000)), 3)
 
 
@@ -397,10 +305,18 @@ def test_a_spectrum_is_an_array_to_numpy() -> None:
 SYMBOLIC = ca.correlation(5, ca.kernel(3))
 FAMILY = ca.correlation(ca.sizes("n")[0], [1, 2, 3])
 BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
-    (lambda: norm([[1, 2]]), KindError, "norm takes an operator, not list: write ca.dense"),
+    (
+        lambda: norm([[1, 2]]),
+        KindError,
+        "norm takes an operator, not list: convert a matrix M with ca.dense(M)",
+    ),
     (lambda: spectrum(ca.relu(3)), KindError, "spectrum takes an operator, not"),
     (lambda: norm(SYMBOLIC), SymbolicError, "norm needs numbers, but correlation"),
-    (lambda: spectrum(ca.kernel(2)[0] * ca.identity(3)), SymbolicError, "has symbols: pass"),
+    (
+        lambda: spectrum(ca.kernel(2)[0] * ca.identity(3)),
+        SymbolicError,
+        "has symbols as entries: replace",
+    ),
     (lambda: norm(FAMILY), SymbolicError, "needs numbers for sizes, but this is a family"),
     (lambda: norm(ca.identity(2), tolerance=0), ArgumentError, "tolerance must be between 0 and 1"),
     (lambda: norm(ca.identity(2), tolerance=1), ArgumentError, "tolerance must be between 0 and 1"),
@@ -412,9 +328,13 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: norm(ca.identity(2), tolerance="1"),  # type: ignore[arg-type]
         KindError,
-        "tolerance must be a number, not '1'",
+        "tolerance must be a real number, not '1'",
     ),
-    (lambda: norm(ca.identity(2), tolerance=True), KindError, "tolerance must be a number, not"),
+    (
+        lambda: norm(ca.identity(2), tolerance=True),
+        KindError,
+        "tolerance must be a real number, not",
+    ),
     (lambda: spectrum(ca.identity(2), 0), ArgumentError, "count must be at least 1, not 0"),
     (lambda: spectrum(ca.identity(2), 1.5), KindError, "count must be an integer"),  # type: ignore[arg-type]
     (
@@ -425,7 +345,7 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: spectrum(ca.correlation((224, 224), [[1, 2], [3, 4]])),
         TooLargeError,
-        "pass count= for the largest ones, or use norm(A)",
+        "pass count= for the largest values, or use norm(A)",
     ),
     (
         lambda: spectrum(
@@ -437,7 +357,7 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (
         lambda: norm(ca.diagonal([1e300] * 2) @ ca.diagonal([1e300] * 2)),
         ArgumentError,
-        "overflow double precision: scale its factors",
+        "overflow double precision: divide its weights",
     ),
 ]
 

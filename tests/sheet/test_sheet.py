@@ -435,7 +435,7 @@ BAD = {
     "no layer": (
         lambda: ca.explain(ca.identity(4)),
         KindError,
-        "only a single correlation, convolution or transposed correlation has a defining sum",
+        "a defining sum exists only for a single correlation, convolution or transposed corr",
     ),
     "a family": (
         lambda: ca.explain(ca.correlation(ca.sizes("n")[0], ca.kernel(3))),

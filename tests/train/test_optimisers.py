@@ -276,29 +276,33 @@ READ_ONLY.flags.writeable = False
         (
             lambda: SGD(schedule=lambda progress: -progress).rate(3),
             ArgumentError,
-            "the schedule returns the factor -3.0 at step 3",
+            "factor of at least 0, but returned -3.0 at step 3",
         ),
         (
             lambda: SGD().start({"w": np.arange(3)}),
             KindError,
-            "parameter w must be an array of floats to be trained, not int64",
+            "the parameter 'w' must be an array of floats to be trained, not int64",
         ),
         (lambda: SGD().start({"w": [1.0]}), KindError, "to be trained, not list"),
-        (lambda: SGD().start({"w": READ_ONLY}), KindError, "parameter w is read-only"),
+        (
+            lambda: SGD().start({"w": READ_ONLY}),
+            KindError,
+            "the parameter 'w' is a read-only array",
+        ),
         (
             lambda: SGD().update(PARAMETERS, {"v": np.zeros(3)}, {}, 0),
             ArgumentError,
-            "there is a gradient of 'v', which is not a parameter: the parameters are w",
+            "gradients has the key 'v', which is not a parameter: use the names w",
         ),
         (
             lambda: SGD().update(PARAMETERS, {"w": np.zeros(1)}, {}, 0),
             ShapeError,
-            "the gradient of w has shape (1,), but the parameter has (3,)",
+            "the gradient of the parameter 'w' must have its shape (3,), not (1,)",
         ),
         (
             lambda: Adam().update(PARAMETERS, {"w": np.zeros(3)}, {"w/mean": np.zeros(3)}, 0),
             ArgumentError,
-            "the state has no mean, square of w: create it by start(parameters)",
+            "the state lacks mean, square of the parameter 'w': create the state with start",
         ),
         (
             lambda: optimiser_named("lion"),

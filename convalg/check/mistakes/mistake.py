@@ -173,7 +173,14 @@ def alone(
     compute: Callable[[Problem], Array],
     change: options.Change = options.same,
 ) -> Mistake:
-    """Return a mistake of the computation, which is not combined with another mistake."""
+    """Return a known mistake that is never combined with other mistakes.
+
+    Args:
+        code: The code of the mistake.
+        message: The sentence that describes the mistake.
+        compute: The function that returns the output of a problem computed with the mistake.
+        change: The function that changes the options of a problem; by default none is changed.
+    """
     return Mistake(code, message, change, compute, combines=False)
 
 

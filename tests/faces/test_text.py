@@ -1,0 +1,56 @@
+"""The printed call of an operator creates the operator again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import Drawn, layers
+
+import convalg as ca
+from convalg.faces.text import LONGEST_LINE, array_text, call, one_line
+
+CALLS = {name: getattr(ca, name) for name in ca.__all__}
+
+
+@given(layers())
+def test_the_complete_call_creates_the_same_layer(drawn: Drawn) -> None:
+    operator = drawn.operator
+    text = call(operator, lambda array: repr(np.asarray(array).tolist()))
+    again = eval(text, dict(CALLS))
+    assert again.in_shape == operator.in_shape
+    assert np.array_equal(again.to_numpy(), operator.to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (np.arange(9).reshape(3, 3), "[[0, 1, 2], [3, 4, 5], [6, 7, 8]]"),
+        (np.zeros(10, dtype=np.float32), "<10 float32>"),
+        (np.zeros((2, 5)), "<2x5 float64>"),
+        (np.array([ca.sizes("n")[0]] * 10, dtype=object), "<10 symbolic>"),
+    ],
+)
+def test_arrays_of_more_than_nine_entries_are_summarised(values: Any, text: str) -> None:
+    assert array_text(values) == text
+
+
+def test_a_long_sum_is_cut_in_the_middle() -> None:
+    layer = ca.correlation(30, [1, 2])
+    total = layer
+    for _ in range(11):
+        total = total + layer
+    text = one_line(total)
+    assert " + <5 more> + " in text
+    assert text.count("correlation(30, [1, 2])") == 7
+
+
+def test_a_long_line_keeps_its_ends() -> None:
+    first, last = ca.diagonal([7, *[10**60] * 6]), ca.diagonal([*[10**60] * 6, 8])
+    line = one_line(first @ last)
+    assert len(line) < LONGEST_LINE
+    assert line.startswith("diagonal([7, 1000")
+    assert line.endswith(", 8])")
+    assert " ... " in line
