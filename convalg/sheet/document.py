@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from convalg.arguments import plural
 from convalg.sheet.blocks import Block, Claim, Picture, Section, Steps
 
 
@@ -46,7 +47,7 @@ class Document:
         """One line with the number of statements for each verdict."""
         counts = Counter(claim.check.verdict for claim in self.claims)
         listed = ", ".join(f"{count} {label}" for label, count in counts.items())
-        return f"{len(self.claims)} statements: {listed}." if counts else "No statements."
+        return f"{plural(len(self.claims), 'statement')}: {listed}." if counts else "No statements."
 
     @property
     def failed(self) -> tuple[Claim, ...]:

@@ -224,13 +224,13 @@ def _one_layer(operator: Operator) -> Operator:
 
 def _lead(layer: Operator, small: Operator) -> str:
     text = (
-        f"A linear map from {by(layer.in_shape)} samples to {by(layer.out_shape)} samples, "
-        f"written as a matrix of {layer.shape[0]:,} x {layer.shape[1]:,}."
+        f"This layer is a linear map from {by(layer.in_shape)} samples to {by(layer.out_shape)} "
+        f"samples. Its matrix is {layer.shape[0]:,} x {layer.shape[1]:,}."
     )
     changed = differences(layer, small)
     if changed:
         text += (
-            f" This layer is too large to write out: what is written with symbols below is for a "
-            f"small layer of the same form ({', '.join(changed)})."
+            f" This layer is too large to write out, so the symbols below are for a small layer "
+            f"of the same form ({', '.join(changed)})."
         )
     return text

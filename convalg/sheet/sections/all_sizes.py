@@ -304,9 +304,9 @@ def _stepped(form: Operator, number: int) -> list[Claim]:
     ranges = rf"{expression(low)} \le {o} < {expression(last)},\ 0 \le {i} < {expression(end)}"
     sample, line, other = ("input", "column", "row") if transposed else ("output", "row", "column")
     where = "" if len(geometry.axes) == 1 else f" along axis {number}"
-    inside = ", where the windows are inside the input" if axis.boundary != "zeros" else ""
+    inside = ", as long as the windows are inside the input" if axis.boundary != "zeros" else ""
     sentence = (
-        f"One {sample} further{where}, the {line} is the same, shifted by {plural(s, other)}"
+        f"The {line} of the next {sample}{where} is the same {line}, shifted by {plural(s, other)}"
         f"{inside}."
     )
     formula = Formula(f"{entries[0]} = {entries[1]},\\quad {ranges}")

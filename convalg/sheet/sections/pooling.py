@@ -78,7 +78,7 @@ POOLS = (
     ),
     Pool(
         "downsampling",
-        "the first sample of each window, as a stride does",
+        "the first sample of each window, as with a stride",
         "entirely to the sample that was kept",
         lambda s: downsample(s, WINDOW),
         _first,
@@ -115,11 +115,11 @@ def _over(dims: int) -> Section:
     x = exact(np.array([7 * (k + 1) % 17 for k in range(SIDE**dims)]).reshape(shape))
     blocks: list[Block] = [
         Text(
-            f"Pooling often follows a layer: adjacent windows of "
-            f"{' x '.join([str(WINDOW)] * dims)} samples, with one output each. Linear poolings "
-            f"(average, downsampling) are matrices; a maximum or minimum is a matrix at a given "
-            f"input, where it selects the winners. The transposed matrix propagates the gradient "
-            f"back."
+            f"A pooling often follows a layer. The windows in this section are adjacent, have "
+            f"{' x '.join([str(WINDOW)] * dims)} samples and one output each. Average pooling and "
+            f"downsampling are linear, so they have a matrix. Maximum and minimum pooling have a "
+            f"matrix at a given input, which selects one sample of each window. The transposed "
+            f"matrix propagates the gradient back."
         ),
         Formula(
             r"y = P(x)\, x, \qquad \frac{\partial L}{\partial x} = P(x)^{\mathsf{T}} "
@@ -144,8 +144,8 @@ def _pool_blocks(pool: Pool, shape: tuple[int, ...], x: np.ndarray) -> list[Bloc
     layer = pool.make(shape)
     g = exact(np.arange(1, int(np.prod(layer.out_shape)) + 1).reshape(layer.out_shape))
     caption = (
-        f"{pool.name.capitalize()}: x, y, a gradient of y and the resulting gradient of x. Samples "
-        f"have the colour of the output that they reach."
+        f"{pool.name.capitalize()}: x, y, a gradient of y and the resulting gradient of x. A "
+        f"sample that contributes to an output has the colour of that output."
     )
     texts = (pool.name, pool.forward, pool.backward)
     side = SIDE if pool.is_global else WINDOW
