@@ -25,7 +25,7 @@ CASE = worked(LAYER, LAYER)
 def test_rows_at_a_border_that_is_read_are_left_out() -> None:
     reflected = ca.correlation(4, ca.kernel(3), padding=1, boundary="reflect")
     (claim, *_) = all_sizes.toeplitz_claims(reflected)
-    assert claim.statement.endswith("where the windows are inside the input.")
+    assert claim.statement.endswith("as long as the windows are inside the input.")
     assert claim.shown[-1] == Formula(r"A_{o+1,\,i+1} = A_{o,\,i},\quad 1 \le o < 2,\ 0 \le i < 3")
 
 
