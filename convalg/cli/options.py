@@ -39,7 +39,7 @@ class LayerOptions:
     transposed: bool = False
 
     def layer(self) -> Operator:
-        """Return the layer that the options describe. Raises: ArgumentError for an invalid option."""
+        """Return the layer that the options describe. Raises: ArgumentError for a wrong option."""
         from convalg.conventions import PADDING_WORDS
         from convalg.operators import convolution as constructors
 
