@@ -11,7 +11,7 @@ from convalg.sheet.blocks import Block, Claim, Picture, Section, Steps
 
 @dataclass(frozen=True)
 class Document:
-    """Sections whose statements are labelled with how they were verified; input of every format.
+    """The sections of a sheet with their labelled statements, from which every format is written.
 
     `setup` is the Python code that defines the layer `A`, the first code cell of a notebook.
     """
@@ -44,7 +44,7 @@ class Document:
 
     @property
     def summary(self) -> str:
-        """One line with the number of statements for each verdict."""
+        """The number of statements with each verdict, as one line of text."""
         counts = Counter(claim.check.verdict for claim in self.claims)
         listed = ", ".join(f"{count} {label}" for label, count in counts.items())
         return f"{plural(len(self.claims), 'statement')}: {listed}." if counts else "No statements."

@@ -40,8 +40,14 @@ NAMES = {
 class Sheet(Document):
     """A derivation sheet: sections whose statements are labelled with how they were verified.
 
-    `sections` holds the content, `claims` all labelled statements, `failed` those that do not
-    hold, and `setup` the Python code that defines the layer `A` for the notebook.
+    Attributes:
+        title: the call that creates the layer, shortened to one line.
+        lead: a paragraph with the shapes of the layer.
+        sections: the content; each section has a heading and blocks.
+        setup: the Python code that defines the layer `A` in the notebook.
+        claims: all labelled statements.
+        failed: the statements whose check failed.
+        pictures: the figures.
 
     >>> import convalg as ca
     >>> sheet = ca.explain(ca.correlation((6, 6), ca.kernel(3, 3)))
@@ -50,11 +56,21 @@ class Sheet(Document):
     """
 
     def html(self) -> str:
-        """Return the sheet as one self-contained HTML page, figures and formulas included."""
+        """Return the sheet as one self-contained HTML page, which includes figures and formulas.
+
+        >>> import convalg as ca
+        >>> ca.explain(ca.correlation(5, ca.kernel(2))).html().splitlines()[0]
+        '<!DOCTYPE html>'
+        """
         return pages.page(self)
 
     def markdown(self) -> str:
-        """Return the sheet as Markdown, with figures as data URIs and formulas between `$$`."""
+        """Return the sheet as Markdown, with figures as data URIs and formulas between `$$`.
+
+        >>> import convalg as ca
+        >>> ca.explain(ca.correlation(5, ca.kernel(2))).markdown().splitlines()[0]
+        '# correlation(5, \\\\[w0, w1\\\\])'
+        """
         return marks.markdown(self, lambda picture: pages.data_uri(picture.svg))
 
     def latex(self) -> str:

@@ -536,7 +536,7 @@ def judged(verdict: str, scope: str, differing: str | None, how: str) -> Check:
     return Check(FAILED, scope, f"{how}: {differing}")
 
 
-def first_difference(rows: Iterable[tuple[Any, ...]]) -> str | None:
+def first_difference(rows: Iterable[tuple[object, ...]]) -> str | None:
     """Return a text for the first row (name, claimed, *computed) with a differing value."""
     for name, claimed, *values in rows:
         if any(value != claimed for value in values):

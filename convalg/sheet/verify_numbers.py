@@ -7,8 +7,8 @@ in integers and fractions. A function returns a complete claim.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def _slopes(case: Worked, differences: np.ndarray, claimed: np.ndarray, name: st
     )
 
 
-def fall(case: Worked, before: Any, after: Any) -> Claim:
+def fall(case: Worked, before: Fraction, after: Fraction) -> Claim:
     """Claim that the loss falls by rate |G|^2 - rate^2 |B G|^2 / 2 along the gradient G.
 
     Rule: L is quadratic, so this decrease follows without applying the layer to the new weights.
@@ -154,7 +154,7 @@ def pooling(
     pool: Map,
     numbers: tuple[np.ndarray, np.ndarray],
     texts: tuple[str, str, str],
-    shares: Callable[[list[Any]], list[Any]],
+    shares: Callable[[list[Fraction]], list[Fraction]],
     side: int,
 ) -> Claim:
     """Claim a pooling forward and backward, from the shares of the samples of each window.

@@ -19,7 +19,7 @@ from convalg.sheet.calls import layer_name
 from convalg.sheet.claims import equal
 from convalg.sheet.numeric_example import Worked, array_latex
 from convalg.sheet.pictures import pictured, row_of
-from convalg.sheet.sections.definition import all_sizes
+from convalg.sheet.sections import all_sizes
 
 
 def forward_section(case: Worked) -> Section:

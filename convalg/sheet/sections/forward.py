@@ -22,7 +22,7 @@ from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Picture, Section, Table, Text
 from convalg.sheet.claims import equal
 from convalg.sheet.pictures import pictured, row_of
-from convalg.sheet.sections.definition import all_sizes
+from convalg.sheet.sections import all_sizes
 
 
 def linearity_section(small: Operator) -> Section:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 
@@ -20,10 +19,11 @@ from convalg.sheet import verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text
 from convalg.sheet.numeric_example import array_latex, exact
 from convalg.sheet.pictures import pictured
-from convalg.sheet.sections.definition import all_sizes
+from convalg.sheet.sections import all_sizes
 
 SIDE, WINDOW = 4, 2
-Shares = Callable[[list[Any]], list[Any]]
+Values = list[Fraction]
+Shares = Callable[[Values], list[Fraction]]
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class Pool:
     is_global: bool = False
 
 
-def _winner(choose: Callable[[list[Any]], Any]) -> Shares:
-    def shares(values: list[Any]) -> list[Any]:
+def _winner(choose: Callable[[Values], Fraction]) -> Shares:
+    def shares(values: Values) -> list[Fraction]:
         best = values.index(choose(values))
-        return [int(k == best) for k in range(len(values))]
+        return [Fraction(k == best) for k in range(len(values))]
 
     return shares
 
 
-def _first(values: list[Any]) -> list[Any]:
-    return [int(k == 0) for k in range(len(values))]
+def _first(values: Values) -> list[Fraction]:
+    return [Fraction(k == 0) for k in range(len(values))]
 
 
-def _mean(values: list[Any]) -> list[Any]:
+def _mean(values: Values) -> list[Fraction]:
     return [Fraction(1, len(values))] * len(values)
 
 

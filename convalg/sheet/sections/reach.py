@@ -20,7 +20,7 @@ from convalg.operators.tree import Operator
 from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text
 from convalg.sheet.pictures import pictured, row_of
-from convalg.sheet.sections.definition import all_sizes
+from convalg.sheet.sections import all_sizes
 
 DEPTH = 3
 """Copies of the layer that are stacked to show how the receptive field grows."""
