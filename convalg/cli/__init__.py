@@ -44,9 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     The status is 0 for success, 1 for a statement or function that fails its check, 2 for bad
     input, and 130 for a training run that was stopped.
-
-    Args:
-        arguments: the words after the name of the program, by default those of the process.
     """
     # Figures are written to files: never open a window, whatever the environment sets.
     os.environ["MPLBACKEND"] = "agg"
@@ -116,9 +113,7 @@ def _version(wanted: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_version, is_eager=True, help="Print the version and exit."
-        ),
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Convolution as linear algebra that you can see, prove, check and train."""
@@ -173,9 +168,7 @@ def explain(
     ] = "valid",
     dilation: Annotated[
         str,
-        typer.Option(
-            metavar="INT|SIZES", help="Distance between neighbouring taps, such as 2 or 2x1."
-        ),
+        typer.Option(metavar="INT|SIZES", help="Distance between taps, such as 2 or 2x1."),
     ] = "1",
     boundary: Annotated[
         Boundary, typer.Option(help="The rule for the values of the padding.")
