@@ -25,7 +25,7 @@ from convalg.version import __version__
 if TYPE_CHECKING:
     from convalg.network.network import Network
     from convalg.network.summary import Summary
-    from convalg.train.loop import History
+    from convalg.train.loop import History, Progress
     from convalg.train.session import Session
 
 REFUTED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -40,7 +40,11 @@ app = typer.Typer(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; the exit status is 1 for a failed statement, 2 for bad input."""
+    """Run the command line and exit with its status.
+
+    The status is 0 for success, 1 for a statement or function that fails its check, 2 for bad
+    input, and 130 for a training run that was stopped.
+    """
     # Figures are written to files: never open a window, whatever the environment sets.
     os.environ["MPLBACKEND"] = "agg"
     for stream in (sys.stdout, sys.stderr):
@@ -61,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
         status = BAD_INPUT
     except MemoryError:
-        _complain("there is not enough memory for this: use smaller sizes")
+        _complain("there is not enough memory for this command: use smaller sizes")
         status = BAD_INPUT
     sys.exit(status if _flushed() else BAD_INPUT)
 
@@ -94,7 +98,7 @@ def _discard_output() -> None:
 
 
 def _complain(error: object) -> None:
-    """Print an error as one line on the standard error."""
+    """Print an error message in one line on the standard error."""
     text = terminal(" ".join(str(error).split()))
     Console(stderr=True, soft_wrap=True).print(Text(f"convalg: {text}", style="red"))
 
@@ -122,34 +126,34 @@ def explain(
         typer.Option(
             metavar="SIZES",
             help="Spatial size of the input, such as 12, 6x6 or 4x4x4.",
-            show_default="12, 6x6 or 4x4x4, by the number of axes of the kernel",
+            show_default="12, 6x6 or 4x4x4 for a kernel with one, two or three axes",
         ),
     ] = None,
     kernel: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE|NAME",
-            help="A size such as 3 or 3x5, for a symbolic kernel, or a named filter: sobel_x, "
-            "laplace, gaussian, box, channel_average, …",
-            show_default="sobel_x for two axes, else 3",
+            help="The size of a kernel of symbols, such as 3 or 3x5, or the name of a filter, such "
+            "as sobel_x, laplace, gaussian, box or channel_average.",
+            show_default="sobel_x for an input with two axes, otherwise 3",
         ),
     ] = None,
     channels: Annotated[
         int | None,
         typer.Option(
             help="Number of input channels. A named filter is applied to each channel separately.",
-            show_default="a single channel, without a channel axis",
+            show_default="one image without a channel axis",
         ),
     ] = None,
     out_channels: Annotated[
         int | None,
         typer.Option(
             help="Number of output channels.",
-            show_default="--groups, or --channels for a named filter",
+            show_default="the number of groups, or of input channels for a named filter",
         ),
     ] = None,
     groups: Annotated[
-        int, typer.Option(help="Number of groups of channels that are processed separately.")
+        int, typer.Option(help="Number of groups of channels; each group is processed separately.")
     ] = 1,
     stride: Annotated[
         str, typer.Option(metavar="INT|SIZES", help="Stride of the kernel, such as 2 or 2x1.")
@@ -158,49 +162,53 @@ def explain(
         str,
         typer.Option(
             metavar="INT|SIZES|WORD",
-            help="Samples added around the input, such as 1 or 1x0, or one of valid, same, "
-            "same_lower, full, causal.",
+            help="Number of samples added at both ends of each axis, such as 1 or 1x0, or one of "
+            "the modes valid, same, same_lower, full and causal.",
         ),
     ] = "valid",
     dilation: Annotated[
-        str, typer.Option(metavar="INT|SIZES", help="Distance between the taps, such as 2.")
+        str,
+        typer.Option(metavar="INT|SIZES", help="Distance between taps, such as 2 or 2x1."),
     ] = "1",
-    boundary: Annotated[Boundary, typer.Option(help="The values of the padding.")] = "zeros",
+    boundary: Annotated[
+        Boundary, typer.Option(help="The rule for the values of the padding.")
+    ] = "zeros",
     flip: Annotated[
-        bool, typer.Option("--flip", help="Use a convolution, with the kernel flipped.")
+        bool, typer.Option("--flip", help="Flip the kernel: use a convolution, not a correlation.")
     ] = False,
     transposed: Annotated[
-        bool, typer.Option("--transposed", help="Use the transposed layer with these options.")
+        bool, typer.Option("--transposed", help="Use a transposed correlation with these options.")
     ] = False,
     image: Annotated[
         Path | None,
         typer.Option(
             parser=path,
             metavar="FILE",
-            help="A PNG or JPEG image to apply the layer to.",
+            help="PNG or JPEG image that the layer is applied to.",
             show_default="the embedded photograph",
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(parser=path, metavar="DIR", help="Folder for the sheet.")
+        Path, typer.Option(parser=path, metavar="DIR", help="Folder that the sheet is written to.")
     ] = Path("convalg-sheet"),
     formats: Annotated[
         list[str] | None,
         typer.Option(
             "--format",
-            help="A format: html, markdown, latex or notebook; may be repeated.",
+            help="Format of the sheet: html, markdown, latex or notebook. Can be repeated.",
             show_default="html and markdown",
         ),
     ] = None,
 ) -> None:
     """Write a derivation sheet of one layer, as HTML and Markdown or in other formats.
 
-    It shows the sum that defines the layer, where the kernel is flipped, an image before and
-    after, the output size, the weight matrix coloured by shared weight, linearity, the paddings
-    full, same and valid, the counts, a forward step and its gradients in numbers, pooling, the
-    receptive field, equivariance and cost; every statement is checked when the sheet is created.
+    The sheet shows the sum that defines the layer, where the kernel is flipped, an image before
+    and after filtering, the output size, the weight matrix coloured by shared weight, linearity,
+    full, same and valid padding, weight sharing, a forward pass and its gradients with numbers,
+    pooling, the receptive field, translation equivariance and cost. Every statement is checked
+    when the sheet is created.
 
-    Without options: a Sobel filter on the embedded photograph.
+    Without options, the layer is a Sobel filter, and the image is the embedded photograph.
     """
     layer = LayerOptions(
         shape=shape,
@@ -234,34 +242,36 @@ def explain(
 def prove(
     name: Annotated[
         str | None,
-        typer.Argument(help="A theorem of the catalogue; all of them by default."),
+        typer.Argument(help="Name of a theorem of the catalogue. By default, all are proved."),
     ] = None,
     equal: Annotated[
         tuple[str, str] | None,
         typer.Option(
             metavar="A B",
-            help="Two operators as text, such as 'correlation(n, kernel(K)).T'; any name that is "
-            "not a function is a symbolic size.",
+            help="Two operators to compare, as text such as 'correlation(n, kernel(K)).T'. A name "
+            "that is not a function is a symbolic size.",
         ),
     ] = None,
     latex: Annotated[
         bool, typer.Option("--latex", help="Print the theorem as LaTeX, with its verdict.")
     ] = False,
 ) -> None:
-    """Prove the theorems of the catalogue, one of them, or that two operators are equal.
+    """Prove all theorems of the catalogue, one theorem, or that two operators are equal.
 
     The exit status is 1 if a statement is not proved.
     """
     if equal is not None:
         if name is not None or latex:
             raise ArgumentError(
-                f"--equal {equal} cannot be combined with NAME or --latex: omit them"
+                f"--equal {equal} cannot be combined with NAME or --latex: use --equal alone"
             )
         proved = _prove_equal(*equal)
     elif name is not None:
         proved = _prove_theorem(name, latex=latex)
     elif latex:
-        raise ArgumentError(f"--latex needs the NAME of one theorem, not {name}")
+        raise ArgumentError(
+            f"--latex needs the NAME of one theorem, not {name}: add a name such as adjoint-1d"
+        )
     else:
         proved = _prove_catalogue()
     if not proved:
@@ -300,12 +310,15 @@ def _prove_theorem(name: str, *, latex: bool) -> bool:
 @app.command()
 def check(
     target: Annotated[
-        str, typer.Argument(metavar="FILE.py:FUNCTION", help="The file and function to check.")
+        str,
+        typer.Argument(
+            metavar="FILE.py:FUNCTION", help="The file, and the function in it to check."
+        ),
     ],
     kind: Annotated[
         str,
         typer.Option(
-            help="What it computes: forward, backward, transposed, transposed_backward, "
+            help="What the function computes: forward, backward, transposed, transposed_backward, "
             "average_pool, average_pool_backward, max_pool or max_pool_backward."
         ),
     ] = "forward",
@@ -317,7 +330,7 @@ def check(
     memory: Annotated[int, typer.Option(help="Memory limit in megabytes.")] = 4096,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Number of processes that share the work, -1 for one per core."),
+        typer.Option(help="Number of processes that share the work; -1 starts one per core."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     junit: Annotated[
@@ -325,16 +338,17 @@ def check(
         typer.Option(parser=path, metavar="FILE", help="Write JUnit XML, for a build server."),
     ] = None,
 ) -> None:
-    """Check a convolution function: find its mistake, name it, show the smallest failing case.
+    """Check a function that computes a convolution or a pooling, and name its mistake.
 
-    The function takes NumPy arrays and keywords, for instance
+    The function is called with NumPy arrays and keyword arguments, for instance
 
         def conv(x, w, *, stride, padding, dilation, groups): ...
 
-    with x (N, C, H, W) and w (C_out, C_in // groups, kh, kw); it is passed only the keywords that
-    it has. It runs in a separate process, in an empty folder, with limits on time and memory, but
-    with the permissions of the user who runs this command. The exit status is 1 if the function
-    fails, and 2 if there is no such function.
+    where x has shape (N, C, H, W) and w has shape (C_out, C_in // groups, kh, kw). Keywords that
+    the function does not have are not passed. The report shows the smallest configuration at which
+    the function fails. The function runs in a separate process, in an empty folder, with limits on
+    time and memory, but with the permissions of the user who runs this command. The exit status is
+    1 if the function fails, and 2 if the file or the function does not exist.
     """
     from convalg.check.grade import grade
 
@@ -366,20 +380,22 @@ def check(
 
 @app.command()
 def exercise(
-    seed: Annotated[int, typer.Option(help="The same seed gives the same exercise.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed; the same seed always gives the same exercise.")
+    ] = 0,
     level: Annotated[
-        int, typer.Option(help="Difficulty, from 1 (a signal) to 3 (an image with options).")
+        int, typer.Option(help="Difficulty, from 1 (a short signal) to 3 (an image with options).")
     ] = 1,
     form: Annotated[
-        str, typer.Option("--format", help="markdown, latex or notebook.")
+        str, typer.Option("--format", help="Format of the exercise: markdown, latex or notebook.")
     ] = "markdown",
     solution: Annotated[bool, typer.Option(help="Include the solution.")] = True,
     out: Annotated[
         Path | None,
-        typer.Option(parser=path, metavar="FILE", help="Write to this file, not to the screen."),
+        typer.Option(parser=path, metavar="FILE", help="File to write to, instead of the screen."),
     ] = None,
 ) -> None:
-    """Generate a small exercise in integers: matrix, output, adjoint and gradients."""
+    """Generate an exercise with integers: the matrix, output and gradients of a small layer."""
     from convalg.sheet.exercise import exercise as make
 
     text = make(seed, level=level).text(cast(Any, form), solution=solution)
@@ -393,14 +409,16 @@ def exercise(
 def analyse(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL.onnx|NAME", help="An ONNX file, or a network of ca.zoo."),
+        typer.Argument(
+            metavar="MODEL.onnx|NAME", help="An ONNX file, or the name of a network of ca.zoo."
+        ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     in_shape: Annotated[
         str | None,
         typer.Option(
-            metavar="3x224x224", help="Shape of one sample, if the file does not specify it."
+            metavar="3x224x224", help="Shape of one input, if the file does not specify it."
         ),
     ] = None,
     figure: Annotated[
@@ -408,7 +426,7 @@ def analyse(
         typer.Option(
             parser=path,
             metavar="FILE",
-            help="Write a figure of the growth of the receptive field (SVG, PNG).",
+            help="File for a figure of the receptive fields, node by node (.svg, .pdf or .png).",
         ),
     ] = None,
 ) -> None:
@@ -450,34 +468,37 @@ def train(
     ] = None,
     net: Annotated[
         str | None,
-        typer.Option(help="The network: small, lenet5, mlp, or a classifier of ca.zoo."),
+        typer.Option(
+            help="Network to train: small, lenet5, mlp, or the name of a classifier of ca.zoo."
+        ),
     ] = None,
     engine: Annotated[
         Literal["auto", "sparse", "blas"],
         typer.Option(
-            help="Train with SciPy matrices (sparse), or dense Toeplitz tiles through NumPy (blas)."
+            help="Compute with sparse SciPy matrices (sparse) or with dense Toeplitz tiles in "
+            "NumPy (blas)."
         ),
     ] = "auto",
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Number of passes over the images.")
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the weights, the order of the images, and dropout.")
+        int, typer.Option(min=0, help="Seed for the weights, the order of the images, and dropout.")
     ] = 0,
     out: Annotated[
         Path,
         typer.Option(
             parser=path,
             metavar="FOLDER",
-            help="Folder for the checkpoint and figures; a finished run there is replaced.",
+            help="Folder for the checkpoint and figures. A finished run in it is replaced.",
         ),
     ] = Path("convalg-training"),
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Resume from the checkpoint, with the same options."),
+        typer.Option("--resume", help="Resume a stopped run; the other options must be the same."),
     ] = False,
 ) -> None:
-    """Train a CNN through its sparse matrices, on the embedded digits (in seconds) or your data."""
+    """Train a CNN through the matrices of its layers, on the embedded digits or on your images."""
     from convalg.train.session import train as run
 
     console = Console(stderr=True)
@@ -487,10 +508,12 @@ def train(
     history = _with_bar(session, console)
     paths = session.figures()
     lines = (
-        [] if session.accuracy is None else [f"{session.accuracy:.2%} of the test images correct"]
+        []
+        if session.accuracy is None
+        else [f"{session.accuracy:.2%} of the test images classified correctly"]
     )
     if history.stopped:
-        lines.append(f"stopped in epoch {len(history.loss) + 1}: continue with --resume")
+        lines.append(f"stopped in epoch {len(history.loss) + 1}: add --resume to continue")
     for line in [*lines, *map(str, paths)]:
         typer.echo(terminal(line))
     if history.stopped:
@@ -503,13 +526,14 @@ def _print_table(console: Console, summary: Summary) -> None:
 
 def _with_bar(session: Session, console: Console) -> History:
     """Train, with a bar that shows loss, accuracy and images per second."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    with Bar(*columns, console=console) as bar:
         task = bar.add_task("starting", total=None)
 
-        def show(now: Any) -> None:
+        def show(now: Progress) -> None:
             right = "" if now.accuracy is None else f", accuracy {now.accuracy:.2%}"
             bar.update(
                 task,
@@ -523,7 +547,7 @@ def _with_bar(session: Session, console: Console) -> History:
 
 
 def _network(name: str, in_shape: str | None = None) -> Network:
-    """Return a network of the zoo, or of a file. Raises: ArgumentError for neither."""
+    """Return the network of an ONNX file or of the zoo. Raises: ArgumentError if there is none."""
     from convalg.network import zoo
     from convalg.network.readers.onnx.reader import read_onnx
 
@@ -546,7 +570,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _print(console: Console, text: str, style: str = "") -> None:
-    """Print text of any origin, escaped, line by line and unwrapped."""
+    """Print text with control characters escaped, line by line and without wrapping."""
     console.print(Text(terminal(text, lines=True), style=style), soft_wrap=True)
 
 

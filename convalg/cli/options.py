@@ -19,12 +19,12 @@ Boundary = Literal["zeros", "circular", "reflect", "symmetric", "edge"]
 DEFAULT_SIDES = {1: 12, 2: 6, 3: 4}
 MOST_WEIGHTS = 100_000
 MOST_DIGITS = 15
-"""The most digits of a size."""
+"""The largest number of digits of a size."""
 
 
 @dataclass(frozen=True)
 class LayerOptions:
-    """The options of `convalg explain` that specify the layer, unparsed."""
+    """The options of `convalg explain` that describe the layer, as the user typed them."""
 
     shape: str | None = None
     kernel: str | None = None
@@ -39,7 +39,7 @@ class LayerOptions:
     transposed: bool = False
 
     def layer(self) -> Operator:
-        """Return the layer. Raises: ArgumentError naming the invalid option."""
+        """Return the layer that the options describe. Raises: ArgumentError for a wrong option."""
         from convalg.conventions import PADDING_WORDS
         from convalg.operators import convolution as constructors
 
@@ -63,14 +63,14 @@ class LayerOptions:
                 given = "--flip" if self.flip else f"--boundary {self.boundary}"
                 raise ArgumentError(
                     f"{given} cannot be combined with --transposed, which is the adjoint of a "
-                    f"correlation with zero padding: omit it"
+                    f"correlation with zero padding: omit one of them"
                 )
             return constructors.transposed_correlation(in_sizes, weights, **options)
         constructor = constructors.convolution if self.flip else constructors.correlation
         return constructor(in_sizes, weights, boundary=self.boundary, **options)
 
     def _kernel(self, text: str, sizes: tuple[int, ...] | None) -> tuple[Any, int]:
-        """Return the kernel and the number of groups."""
+        """Return the kernel for the text of `--kernel`, and the number of groups."""
         from convalg import kernels
         from convalg.size import as_size
 
@@ -127,12 +127,12 @@ class LayerOptions:
         if self.out_channels not in (None, made):
             raise ArgumentError(
                 f"--out-channels {self.out_channels} does not fit the filter {name}, which has "
-                f"{made} output channels here: omit it"
+                f"{made} output channels here: omit --out-channels"
             )
         if self.groups not in (1, groups):
             raise ArgumentError(
                 f"--groups {self.groups} does not fit the filter {name}, which has {groups} groups "
-                f"here: omit it"
+                f"here: omit --groups"
             )
         return weights, groups
 

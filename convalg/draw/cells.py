@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -77,7 +75,7 @@ def frame(axes: Axes, rows: int, columns: int) -> None:
 
 
 def board(
-    axes: Axes, texts: npt.NDArray[Any], colours: Colours, size: float, *, named: bool = True
+    axes: Axes, texts: npt.NDArray[np.object_], colours: Colours, size: float, *, named: bool = True
 ) -> None:
     """Draw a grid of coloured cells with text and, with `named`, the row and column indices.
 

@@ -37,15 +37,15 @@ def cone(
 ) -> Drawing:
     """Draw the samples that one output of a node reads along one axis, layer by layer.
 
-    Samples that are read are filled; blank ones between them are holes, and dashed ones beyond the
-    border are padding. Layers that read only the sample at the same position, such as ReLU, are
-    left out.
+    Samples that are read are filled. Blank samples between them are holes, and dashed samples
+    beyond the border are padding. Layers that read only the sample at the same position, such as
+    ReLU, are left out.
 
     Args:
         net: the network.
         output: the index of the output along `axis`, by default the middle one.
         node: the node of the output, by default the output of the network.
-        axis: the spatial axis.
+        axis: the index of the spatial axis.
 
     Raises:
         KindError: when `net` is not a network or has symbolic sizes.
@@ -70,7 +70,7 @@ def cone(
     if longest > MOST_CELLS or len(rows) > MOST_ROWS:
         raise TooLargeError(
             f"a cone over {longest} samples and {len(rows)} layers is too large to draw, the "
-            f"limits are {MOST_CELLS} and {MOST_ROWS}: draw a smaller image, or fewer layers"
+            f"limits are {MOST_CELLS} and {MOST_ROWS}: use a smaller input, or fewer layers"
         )
     return _drawn(rows, lines, ghosts, name)
 

@@ -22,13 +22,13 @@ WIDEST, LARGEST_CELL, GAP = 11.0, 0.36, 0.35  # inches
 def faces(operator: Operator, *, x: object = None) -> Drawing:
     """Draw a layer as three matrices side by side: A, A^T and B(x).
 
-    y = A x = B(x) w, and the gradients are A^T dL/dy and B(x)^T dL/dy. An entry of B(x) is a
-    sample of `x` in the colour of the weight that it is multiplied by, so each weight has the same
-    colour in all three.
+    The output is y = A x = B(x) w, and the gradients are A^T dL/dy and B(x)^T dL/dy. An entry of
+    B(x) is a sample of `x`, drawn in the colour of the weight that multiplies it, so each weight
+    has the same colour in all three matrices.
 
     Args:
-        operator: the layer.
-        x: one input, by default symbols.
+        operator: a correlation, a convolution or a transposed correlation.
+        x: one input of shape `operator.in_shape`, by default symbols.
 
     Raises:
         KindError: when the operator does not have a kernel.

@@ -19,7 +19,7 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> Pat
     The file is written under a temporary name and renamed, so it is never incomplete.
 
     Args:
-        figure: the figure.
+        figure: a figure that a function of `ca.draw` returned, or another matplotlib figure.
         path: the file, with the suffix .svg, .pdf or .png.
         dpi: the resolution of a PNG in pixels per inch.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
@@ -19,6 +18,10 @@ from convalg.operators.convolution import correlation
 from convalg.operators.tree import Operator
 from convalg.size import as_size
 
+Mask = npt.NDArray[np.bool_]
+Ends = npt.NDArray[np.float64]
+"""The start and the end of each line. Shapes: (lines, 2, 2), across and down."""
+
 MOST_NODES, MOST_LINES = 40, 400
 MOST_STEPS = 40
 WIDEST, WIDE = 7.6, 2.9  # inches
@@ -30,6 +33,9 @@ def flow(operator: Operator) -> Drawing:
     Both panels have the same lines with the same weights, in the colours of `matrix`. The left
     panel emphasises the terms of the middle output: a row of A. The right panel emphasises the
     terms of the gradient of the middle input: a column of A, which is a row of A^T.
+
+    Args:
+        operator: the operator, with numbers for its sizes.
 
     Raises:
         KindError: when `operator` is not an operator.
@@ -64,7 +70,7 @@ def flow(operator: Operator) -> Drawing:
 
 
 def _lines(
-    axes: Axes, cells: Cells, operator: Operator, strong: Any, size: float, *, forward: bool
+    axes: Axes, cells: Cells, operator: Operator, strong: Mask, size: float, *, forward: bool
 ) -> None:
     """Draw nodes on both sides, inputs on the left, and a line for each entry."""
     rows, columns = operator.shape
@@ -90,7 +96,7 @@ def _lines(
     _middles(axes, cells, ends, strong, size)
 
 
-def _heads(axes: Axes, ends: Any, side: int) -> None:
+def _heads(axes: Axes, ends: Ends, side: int) -> None:
     """Draw arrow heads at one end of lines."""
     for line in ends:
         axes.annotate(
@@ -102,7 +108,7 @@ def _heads(axes: Axes, ends: Any, side: int) -> None:
         )
 
 
-def _middles(axes: Axes, cells: Cells, ends: Any, strong: Any, size: float) -> None:
+def _middles(axes: Axes, cells: Cells, ends: Ends, strong: Mask, size: float) -> None:
     """Write the weights on the emphasised lines."""
     for entry in np.flatnonzero(strong):
         start, end = ends[entry]

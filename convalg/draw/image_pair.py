@@ -30,18 +30,19 @@ class Shown:
 def image_pair(before: npt.ArrayLike, after: npt.ArrayLike) -> Drawing:
     """Draw an image before and after an operator, side by side.
 
-    Values from 0 to 255 are shown unchanged, three channels of them in colour. Any other range is
-    shown in grey, channel by channel (four at most): black is the least value and white the
-    greatest, and if there are values of both signs zero is the middle grey. Images of more than
-    512 pixels per side are shown with every second, third, ... pixel.
+    An image whose values are all from 0 to 255 is shown with these values, in colour if it has
+    three channels. Any other image is shown in grey, channel by channel (at most four channels):
+    black is the least value and white the greatest. If an image has negative values, zero is the
+    middle grey. Of an image with more than 512 pixels per side, only every second, third, ...
+    pixel is shown.
 
     Args:
         before: the image before, real numbers of shape `(height, width)` or
             `(channels, height, width)`.
-        after: the image after, likewise.
+        after: the image after, with a shape of the same form.
 
     Raises:
-        ShapeError: for other shapes.
+        ShapeError: when an image does not have one of these shapes, or is empty.
         KindError: when the images do not contain real numbers.
 
     >>> import convalg as ca, numpy as np

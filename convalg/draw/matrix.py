@@ -61,22 +61,24 @@ def matrix(operator: Operator, *, row: object = None) -> Drawing:
     """Draw the matrix of an operator, each entry in the colour of its weight; zeros are blank.
 
     An entry of a layer (or of its adjoint) has the colour of its weight and, where there is room,
-    its symbol or number; a weight that happens to be zero is drawn, entries outside the pattern
-    are not. Entries of any other operator have one colour for each value. Lines separate the
-    blocks of the axes. Matrices of more than 256 rows or columns are drawn as the exact share of
-    non-zeros in squares of entries.
+    its symbol or number. A weight that happens to be zero is drawn; entries outside the pattern
+    are blank. Entries of any other operator have one colour for each value. Lines separate the
+    blocks of each axis. A matrix of more than 256 rows or columns is drawn as a density: each
+    pixel shows which share of a square of entries is non-zero.
 
     Args:
-        operator: the operator.
-        row: the index of an output, whose row is framed and shown next to the matrix as a patch
-            of the input.
+        operator: the operator, with numbers for its sizes.
+        row: the index of an output, an integer or one integer for each axis of the output. Its
+            row is framed, and shown next to the matrix as a patch of the input.
 
     Raises:
         KindError: when `operator` is not an operator.
         SymbolicError: for a family of operators with symbolic sizes.
         TooLargeError: for more than 5 million entries (of a layer: on one axis).
-        ArgumentError: when `row` does not exist, or with more than 256 rows or columns.
-        ShapeError: when `row` is not an index into the output shape.
+        ArgumentError: when `row` is outside the output, or the matrix has more than 256 rows or
+            columns and `row` is given.
+        ShapeError: when `row` does not have one integer for each axis of the output.
+        KindError: when `row` contains something else than integers.
 
     >>> import convalg as ca
     >>> ca.draw.matrix(ca.correlation((4, 4), ca.kernel(3, 3))).axes[0].get_title(loc="left")
@@ -215,13 +217,14 @@ def draw_patch(
 
 
 def kernel(operator: Operator, *, letters: object = None) -> Drawing:
-    """Draw the kernel of an operator, in the colours of its weights in `matrix`.
+    """Draw the kernel of an operator; its weights have the same colours as in `matrix`.
 
-    The rows of panels are the output channels, the columns the input channels (of a group).
+    Each row of panels is an output channel, and each column an input channel (of a group).
 
     Args:
         operator: an operator with one kernel.
-        letters: an array of the shape of the kernel, with names that are written above the values.
+        letters: names of the weights, an array of the shape of the kernel. They are written above
+            the values of the weights.
 
     Raises:
         KindError: when the operator does not have exactly one kernel.

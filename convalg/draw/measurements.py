@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from convalg.arguments import plural
@@ -20,6 +19,8 @@ from convalg.network.effective import EffectiveField
 from convalg.network.network import Network
 from convalg.operators.tree import Operator
 
+Plane = npt.NDArray[np.number]
+
 MOST_NUMBERS = 24
 SIDE = 4.2  # inches
 STEPS = 64
@@ -28,13 +29,14 @@ MARGIN = 2
 
 
 def spectrum(source: Operator | Spectrum) -> Drawing:
-    """Draw the singular values of an operator, the largest first.
+    """Draw the singular values of an operator in descending order.
 
     Args:
         source: an operator, or the result of `ca.spectrum`.
 
     Raises:
-        KindError: for anything else; other errors as in `ca.spectrum`.
+        KindError: when `source` is neither an operator nor a spectrum. For an operator, the errors
+            of `ca.spectrum` are raised too.
 
     >>> import convalg as ca
     >>> ca.draw.spectrum(ca.diagonal([3, -5, 0])).axes[0].get_title(loc="left")
@@ -65,12 +67,16 @@ def _smallest(result: Spectrum) -> float:
 
 
 def coverage(operator: object) -> Drawing:
-    """Draw how often each output is written, as numbers and shades, to show checkerboards.
+    """Draw how often a transposed layer writes each output, which shows checkerboard patterns.
 
-    Of several channels the first is drawn, and for more than 24 outputs per side only the shades.
+    The counts are drawn as numbers and shades; with more than 24 outputs per side, only as shades.
+    Of several channels, the first is drawn.
+
+    Args:
+        operator: an operator that `ca.coverage` accepts, such as a transposed correlation.
 
     Raises:
-        ShapeError: for three or more spatial axes; other errors as in `ca.coverage`.
+        ShapeError: for three or more spatial axes. The errors of `ca.coverage` are raised too.
 
     >>> import convalg as ca
     >>> figure = ca.draw.coverage(ca.transposed_correlation(5, [1, 1, 1], stride=2))
@@ -101,19 +107,20 @@ def coverage(operator: object) -> Drawing:
 def effective_field(net: Network, node: str | None = None, x: object = None) -> Drawing:
     """Draw how strongly an output of a node depends on each pixel, as a heat map.
 
-    Without `x` it is the exact profile of a stack of layers with uniform kernels, over its entire
-    receptive field. With an input it is the magnitude of the gradient at the pixels that the
-    central output can read, and two more on each side. The darkest pixel is the strongest.
+    Without `x`, the figure shows the exact profile of a stack of layers with uniform kernels over
+    its entire receptive field. With `x`, it shows the magnitude of the gradient at the pixels that
+    the central output can read, and at two more pixels on each side. A darker pixel has more
+    influence.
 
     Args:
         net: the network.
-        node: the node of the output, by default the output of the network.
-        x: one input.
+        node: the name of the node of the output, by default the output of the network.
+        x: one input of shape `net.in_shape`, at which the gradient is computed.
 
     Raises:
         KindError: when `net` is not a network.
-        ShapeError: for three or more spatial axes; other errors as in
-            `Network.effective_receptive_field`.
+        ShapeError: for three or more spatial axes. The errors of
+            `Network.effective_receptive_field` are raised too.
 
     >>> import convalg as ca
     >>> net = ca.sequential((1, 64, 64), [ca.layers.Conv(1, 3)] * 5)
@@ -149,14 +156,14 @@ def effective_field(net: Network, node: str | None = None, x: object = None) -> 
 
 
 def _plane(
-    plane: npt.NDArray[Any],
+    plane: Plane,
     largest: float,
     *,
     below: float,
     above: float,
     least: float,
     right: float = 0.2,
-) -> tuple[Drawing, Any, float]:
+) -> tuple[Drawing, Axes, float]:
     """Return a figure with axes for a grid of cells, and the side of a cell in inches."""
     rows, columns = plane.shape
     size = min(largest, SIDE / max(rows, columns) if rows > 1 else 7.0 / columns)
@@ -165,7 +172,7 @@ def _plane(
     return figure, figure.panel(left, below, columns * size, rows * size), size
 
 
-def _near(plane: npt.NDArray[Any], net: Network, node: str) -> tuple[npt.NDArray[Any], Rectangle]:
+def _near(plane: Plane, net: Network, node: str) -> tuple[Plane, Rectangle]:
     """Return the pixels around the field of the central output, and a frame for the field."""
     middle = tuple(n // 2 for n in net.shapes[node][1:])
     spans = [(0, 0), *net.receptive_field(node).box(middle, clip=True)][-2:]
@@ -177,7 +184,7 @@ def _near(plane: npt.NDArray[Any], net: Network, node: str) -> tuple[npt.NDArray
     return part, Rectangle(corner, *size, fill=False, ec=BLOCK_LINE, lw=1.2, ls="--", zorder=5)
 
 
-def _scale(figure: Drawing, axes: Any) -> None:
+def _scale(figure: Drawing, axes: Axes) -> None:
     """Draw the scale of shades, from zero to the strongest pixel, on the right."""
     box = axes.get_position()
     across, up = figure.get_size_inches()

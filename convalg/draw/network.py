@@ -38,11 +38,14 @@ JOIN, OTHER = HUES[2], HUES[6]
 def network(net: Network) -> Drawing:
     """Draw the graph of a network: layers with their shapes and parameters, data flowing down.
 
-    A box shows a layer together with the elementwise layers after it. Rows are assigned by longest
-    path and ordered for few crossings. A tall graph is continued in the next column at a box that
-    all data pass; that box is repeated with a dashed frame. In a network of more than 44 boxes,
-    consecutive equal blocks are drawn once, in a frame. Nested skip connections (a U-Net) are drawn
-    across a U: down on the left, up on the right.
+    A box shows a layer together with the elementwise layers after it. A tall graph is continued in
+    the next column at a box that all data pass; this box is repeated with a dashed frame. In a
+    network of more than 44 boxes, consecutive equal blocks are drawn once, in a frame with their
+    number. A network with nested skip connections, such as a U-Net, is drawn as a U: down on the
+    left side and up on the right side, with the skip connections between the sides.
+
+    Args:
+        net: the network; its sizes can be symbols.
 
     Raises:
         KindError: when `net` is not a network.

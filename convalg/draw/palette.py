@@ -41,7 +41,8 @@ def weight_colours(shape: tuple[int, ...]) -> Colours:
     level = column + columns * turn
     tint = LIGHTEST * level / max(int(level.max(initial=0)), 1)
     base = np.array([rgb(name) for name in HUES])[hue]
-    return base + (1 - base) * tint[:, None]
+    colours: Colours = base + (1 - base) * tint[:, None]
+    return colours
 
 
 NEGATIVE, ZERO, POSITIVE = "#0b2a5b", "#8a8f98", "#fff3cf"
@@ -60,7 +61,8 @@ def signed_colours(values: npt.ArrayLike, largest: float) -> Colours:
     """
     share = np.clip(np.asarray(values, dtype=float) / (largest or 1.0), -1, 1)[..., None]
     low, middle, high = (np.array(rgb(name)) for name in (NEGATIVE, ZERO, POSITIVE))
-    return middle + np.where(share < 0, (middle - low) * share, (high - middle) * share)
+    colours: Colours = middle + np.where(share < 0, (middle - low) * share, (high - middle) * share)
+    return colours
 
 
 def strong_colours(shares: npt.ArrayLike) -> Colours:
@@ -74,7 +76,8 @@ def strong_colours(shares: npt.ArrayLike) -> Colours:
     share = np.clip(np.asarray(shares, dtype=float), 0, 1)[..., None]
     light, middle, dark = (np.array(rgb(name)) for name in (PAPER, HUES[4], NEGATIVE))
     low = light + (middle - light) * 2 * share
-    return np.where(share < 0.5, low, middle + (dark - middle) * (2 * share - 1))
+    colours: Colours = np.where(share < 0.5, low, middle + (dark - middle) * (2 * share - 1))
+    return colours
 
 
 def text_colour(colour: npt.ArrayLike) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
-from convalg.arrays import as_numbers
+from convalg.arrays import Array, as_numbers
 from convalg.draw.cells import board, number_text
 from convalg.draw.figure import Drawing, caption
 from convalg.draw.palette import PAPER, SEVERAL, Colours, rgb, weight_colours
 from convalg.errors import KindError, ShapeError, TooLargeError
 from convalg.faces.exact import exact_rows
 from convalg.operators.tree import Map
+
+Panel = tuple[str, Array, Colours, list[str]]
+"""A title, the values, their colours, and the text below each value."""
 
 MOST_CELLS = 24
 LARGEST_CELL = 0.42  # inches
@@ -23,14 +25,16 @@ WIDEST = 9.0
 def pooling(pool: Map, x: object, g: object = None) -> Drawing:
     """Draw a pooling forward and backward: input, output, output gradient and input gradient.
 
-    Every output has a colour, which it shares with the samples that contribute to it: the winners
-    of a maximum, or all samples of a mean. Below the value of such a sample is the name of its
-    output; a sample that contributes to several is grey-brown, with their number (×2).
+    Every output has a colour, which it shares with the samples that contribute to it: the largest
+    sample of a window for a maximum, all samples for a mean. The name of the output is written
+    below the value of such a sample. A sample that contributes to several outputs is grey-brown,
+    and the number of these outputs is written below it (×2).
 
     Args:
-        pool: a map such as `ca.max_pool((4, 4), 2)`, or an operator such as `ca.average_pool`.
-        x: one input.
-        g: the gradient of the output, by default ones.
+        pool: a pooling over one or two axes without channels, such as `ca.max_pool((4, 4), 2)` or
+            `ca.average_pool((4, 4), 2)`.
+        x: one input of shape `pool.in_shape`.
+        g: the gradient of the output, an array of shape `pool.out_shape`, by default ones.
 
     Raises:
         KindError: when `pool` is not a map.
@@ -53,7 +57,7 @@ def pooling(pool: Map, x: object, g: object = None) -> Drawing:
     if max(max(shape) for shape in shapes) > MOST_CELLS:
         raise TooLargeError(
             f"a pooling of shape {shapes[0]} is too large to draw, the limit is "
-            f"{MOST_CELLS} per side"
+            f"{MOST_CELLS} per side: draw a smaller pooling"
         )
     values = _one(x, shapes[0], "x")
     y = pool(values)
@@ -73,14 +77,14 @@ def pooling(pool: Map, x: object, g: object = None) -> Drawing:
     return _drawn(panels)
 
 
-def _one(x: object, shape: tuple[int, ...], name: str) -> Any:
+def _one(x: object, shape: tuple[int, ...], name: str) -> Array:
     values = as_numbers(x, name)
     if values.shape != shape:
         raise ShapeError(f"{name} must be one array of shape {shape}, not {values.shape}")
     return values
 
 
-def _reached(rows: Iterable[Mapping[int, Any]], count: int) -> list[list[int]]:
+def _reached(rows: Iterable[Mapping[int, object]], count: int) -> list[list[int]]:
     """Return the outputs that depend on each sample."""
     readers: list[list[int]] = [[] for _ in range(count)]
     for output, line in enumerate(rows):
@@ -102,7 +106,7 @@ def _names(outputs: list[int], shape: tuple[int, ...]) -> str:
     return f"y{','.join(str(int(k)) for k in np.unravel_index(outputs[0], shape))}"
 
 
-def _drawn(panels: tuple[Any, ...]) -> Drawing:
+def _drawn(panels: tuple[Panel, ...]) -> Drawing:
     planes = [np.atleast_2d(values) for _, values, _, _ in panels]
     across = sum(plane.shape[1] for plane in planes)
     gap, left, above = 0.45, 0.3, 0.55

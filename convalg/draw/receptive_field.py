@@ -23,12 +23,12 @@ MOST_ROWS = 60
 def receptive_field(net: Network, axis: int = 0) -> Drawing:
     """Draw the input range of the middle output of every node along one axis, as bars.
 
-    There is one row for each node whose field is larger than all before; the shaded band is the
-    image, and a bar that extends beyond it reads padding.
+    There is one bar for each node whose receptive field is larger than those of all nodes before
+    it. The shaded band is the image; the part of a bar beyond the band is padding.
 
     Args:
-        net: the network.
-        axis: the spatial axis.
+        net: the network, with numbers for its sizes.
+        axis: the index of the spatial axis.
 
     Raises:
         ArgumentError: for an axis that does not exist, or symbolic sizes.
@@ -36,7 +36,8 @@ def receptive_field(net: Network, axis: int = 0) -> Drawing:
 
     >>> import convalg as ca
     >>> net = ca.sequential((1, 32, 32), [ca.layers.Conv(4, 3), ca.layers.Conv(4, 3)])
-    >>> figure = ca.draw.receptive_field(net)
+    >>> ca.draw.receptive_field(net).axes[0].get_title(loc="left").partition(": ")[2]
+    'samples that the middle output of each node reads, axis 0'
     """
     a_kind(net, Network, "draw.receptive_field takes a ca.Network")
     dims = len(net.in_shape) - 1

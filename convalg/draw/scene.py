@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -64,15 +64,15 @@ class Scene:
     left_out: str = ""
 
 
-def layer_of(operator: Any, name: str) -> tuple[Convolution, bool]:
+def layer_of(operator: object, name: str) -> tuple[Convolution, bool]:
     """Return the layer of an operator, and whether it is transposed.
 
     Raises:
         KindError: for another operator, or a transposed layer with a boundary other than zeros.
         ShapeError: for more than two spatial axes.
     """
-    single = single_layer(operator)
-    if single is None:
+    single = single_layer(operator) if isinstance(operator, Operator) else None
+    if single is None or not isinstance(operator, Operator):
         raise KindError(
             f"{name} takes a layer of ca.correlation, ca.convolution or "
             f"ca.transposed_correlation, not {operator!r}"

@@ -10,9 +10,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from convalg.arguments import a_kind
 from convalg.draw import network_layout as plans
@@ -86,7 +86,13 @@ PICTURE\end{lrbox}
 
 
 def document(picture: str) -> str:
-    """Return a document with one picture on a page of the same size.
+    """Return a LaTeX document that shows one picture on a page of the size of the picture.
+
+    Args:
+        picture: a TikZ picture, as the other functions of `ca.tikz` return it.
+
+    Raises:
+        KindError: when `picture` is not text.
 
     >>> import convalg as ca
     >>> picture = ca.tikz.matrix(ca.correlation(3, ca.kernel(2)))
@@ -100,6 +106,9 @@ def document(picture: str) -> str:
 
 def matrix(operator: Operator) -> str:
     """Return the matrix of an operator as a TikZ picture, in the colours of `draw.matrix`.
+
+    Args:
+        operator: the operator, with numbers for its sizes.
 
     Raises:
         KindError: when `operator` is not an operator.
@@ -131,7 +140,10 @@ def matrix(operator: Operator) -> str:
 def kernel(operator: Operator) -> str:
     """Return the kernel of an operator as a TikZ picture, in the colours of its matrix.
 
-    The rows of panels are the output channels, the columns the input channels (of a group).
+    Each row of panels is an output channel, and each column an input channel (of a group).
+
+    Args:
+        operator: an operator with one kernel.
 
     Raises:
         KindError: when the operator does not have exactly one kernel.
@@ -167,10 +179,18 @@ def kernel(operator: Operator) -> str:
 
 
 def modes(n: int, k: int, *, dilation: int = 1) -> str:
-    """Return full, same and valid as rows of one matrix, as a TikZ picture.
+    """Return the matrices of full, same and valid side by side, as a TikZ picture.
+
+    Args:
+        n: the number of samples.
+        k: the number of taps.
+        dilation: the distance between taps.
 
     Raises:
-        TooLargeError: for more than 100 rows; other errors as in `draw.modes`.
+        TooLargeError: for more than 100 rows, or a row of more than 66 columns.
+        ShapeError: when the kernel is longer than the input.
+        KindError: when a size is not an integer.
+        ArgumentError: when a size is not positive.
 
     >>> import convalg as ca
     >>> ca.tikz.modes(4, 2).count("full")
@@ -199,7 +219,16 @@ def modes(n: int, k: int, *, dilation: int = 1) -> str:
 def window(operator: Operator, output: object = None, *, x: object = None) -> str:
     """Return the kernel on the padded input at one output, as a TikZ picture.
 
-    The arguments and errors are those of `draw.window`.
+    Args:
+        operator: a correlation, a convolution or a transposed correlation.
+        output: an index into the output shape, by default the middle.
+        x: one input of shape `operator.in_shape`, whose values and results are shown.
+
+    Raises:
+        KindError: for another operator.
+        ShapeError: for more than two spatial axes, or an `output` or `x` of another shape.
+        ArgumentError: when `output` is out of range.
+        TooLargeError: for more than 48 cells per side.
 
     >>> import convalg as ca
     >>> "y[1]" in ca.tikz.window(ca.correlation(4, [1, 2]), 1)
@@ -240,6 +269,9 @@ def window(operator: Operator, output: object = None, *, x: object = None) -> st
 
 def network(net: Network) -> str:
     """Return the graph of a network as a TikZ picture, with the layout of `draw.network`.
+
+    Args:
+        net: the network; its sizes can be symbols.
 
     Raises:
         KindError: when `net` is not a network.
@@ -309,7 +341,7 @@ class TikzPicture:
         """Append one command."""
         self._lines.append(line)
 
-    def colour(self, value: Any) -> str:
+    def colour(self, value: str | Iterable[float]) -> str:
         """Return the name of a colour given as "#rrggbb" or as three shares."""
         if not isinstance(value, str):
             value = "".join(f"{round(255 * float(share)):02x}" for share in value)
@@ -317,7 +349,7 @@ class TikzPicture:
         self._colours.setdefault(name)
         return f"c{name}"
 
-    def cell(self, at: Sequence[float], colour: Any, text: str) -> None:
+    def cell(self, at: Sequence[float], colour: npt.NDArray[np.float64], text: str) -> None:
         """Draw a filled square and its text."""
         name = self.colour(colour)
         self.add(f"\\fill[{name}] {_at(*at)} rectangle ++(1,1);")

@@ -29,13 +29,13 @@ STEPS = 64
 def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing:
     """Draw kernels as a grid of small images, all on one scale that is symmetric about zero.
 
-    The leading axes number the images; if there are two, output channels go down and input
-    channels across. Of more than 16 rows or columns the first 16 are drawn, which the title
-    states.
+    Each image is labelled with its indices along the leading axes. If there are two leading axes,
+    the rows of the grid are output channels and the columns are input channels. Of more than 16
+    rows or columns, the first 16 are drawn, and the title states this.
 
     Args:
         source: a network with weights, or an array of shape `(*leading, height, width)`.
-        node: the node of the network whose kernel is drawn, by default the first with a kernel.
+        node: the name of the node whose kernel is drawn, by default the first node with a kernel.
 
     Raises:
         KindError: when `source` is neither a network nor real numbers.
@@ -181,12 +181,13 @@ def _scale(figure: Drawing, largest: float, left: float, tall: float) -> None:
 # The training history.
 
 
-def history(course: Any) -> Drawing:
-    """Draw loss and accuracy by epoch.
+def history(course: object) -> Drawing:
+    """Draw the loss and the accuracy of a training run, epoch by epoch.
 
     Args:
-        course: any object with a list `loss`, and optionally lists `accuracy` and
-            `validation_accuracy`: one number for each epoch, or None where it was not measured.
+        course: the history that `ca.fit` returns, or another object with a list `loss` and,
+            optionally, lists `accuracy` and `validation_accuracy`. A list has one number for each
+            epoch, or None for an epoch in which the value was not measured.
 
     Raises:
         KindError: when the object does not have a list of losses.
@@ -200,7 +201,7 @@ def history(course: Any) -> Drawing:
     """
     losses = _numbers(course, "loss")
     if not losses.size:
-        raise ArgumentError(f"a history needs at least one epoch, but loss is {course.loss!r}")
+        raise ArgumentError(f"a history needs at least one epoch, but loss is {losses.tolist()}")
     lines = {
         label: _numbers(course, name, len(losses))
         for name, label in (

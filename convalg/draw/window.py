@@ -55,16 +55,17 @@ LEAST_NAMED = 0.13  # least inches of a cell with an index next to it
 
 
 def window(operator: Operator, output: object = None, *, x: object = None) -> Drawing:
-    """Draw the kernel on the padded input at one output, and the output.
+    """Draw the kernel on the padded input at the position of one output, and the output.
 
-    Weights have the colours of `matrix`. Each tap is drawn on the sample that it reads, so a
-    dilated kernel has holes and the kernel of a convolution is flipped. A transposed layer slides
-    over its input with zeros inserted. Of more than 4 input channels the first 4 are shown.
+    Weights have the same colours as in `matrix`. Each tap is drawn on the sample that it reads, so
+    a dilated kernel has holes, and the kernel of a convolution is flipped. The kernel of a
+    transposed layer is drawn on the input with zeros inserted between its samples. Of more than 4
+    input channels, the first 4 are shown.
 
     Args:
         operator: a correlation, a convolution or a transposed correlation.
         output: an index into the output shape, by default the middle.
-        x: one input, whose numbers and results are shown.
+        x: one input of shape `operator.in_shape`, whose values and results are shown.
 
     Raises:
         KindError: for another operator.
@@ -97,14 +98,14 @@ def window_animation(
     Args:
         operator: a correlation, a convolution or a transposed correlation.
         path: the file, with the suffix .gif.
-        x: one input, whose numbers and results are shown.
-        milliseconds: the time of each frame, 20 to 60000.
-        dpi: the resolution in pixels per inch, 10 to 400.
+        x: one input of shape `operator.in_shape`, whose values and results are shown.
+        milliseconds: the time for which each frame is shown, from 20 to 60000.
+        dpi: the resolution in pixels per inch, from 10 to 400.
 
     Raises:
         ArgumentError: for another suffix, time or resolution.
         TooLargeError: for more than 400 outputs.
-        FileError: when the file cannot be written; other errors as in `window`.
+        FileError: when the file cannot be written. The errors of `window` are raised too.
 
     >>> import convalg as ca, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -56,7 +55,7 @@ def _without_crop(layer: Convolution) -> Operator:
     return compose(inner, crop(geometry.in_spatial, cuts, channels=geometry.in_channels))
 
 
-def _array(values: Any) -> str:
+def _array(values: SymbolicKernel | np.ndarray) -> str:
     """Write a kernel as `kernel(...)`, flipped or with channels swapped; else as its values."""
     if isinstance(values, SymbolicKernel):
         return _symbolic(values)
@@ -83,7 +82,7 @@ def _symbolic(values: SymbolicKernel) -> str:
     return _named(values.named_shape, swap, dims)
 
 
-def _named(shape: tuple[Any, ...], swap: bool, dims: int) -> str:
+def _named(shape: tuple[object, ...], swap: bool, dims: int) -> str:
     text = f"kernel({', '.join(map(size_text, shape))})" + ".swapaxes(0, 1)" * swap
     return f"flip({text}, dims={dims})" if dims else text
 

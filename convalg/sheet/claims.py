@@ -134,7 +134,7 @@ def _scope(verdict: Verdict) -> str:
     return f"for {verdict.scope}"
 
 
-def by(shape: tuple[Any, ...]) -> str:
+def by(shape: tuple[object, ...]) -> str:
     """Return a shape as text.
 
     >>> by((3, 6, 6))

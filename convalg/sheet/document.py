@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from convalg.arguments import plural
 from convalg.sheet.blocks import Block, Claim, Picture, Section, Steps
 
 
 @dataclass(frozen=True)
 class Document:
-    """Sections whose statements are labelled with how they were verified; input of every format.
+    """The sections of a sheet with their labelled statements, from which every format is written.
 
     `setup` is the Python code that defines the layer `A`, the first code cell of a notebook.
     """
@@ -43,10 +44,10 @@ class Document:
 
     @property
     def summary(self) -> str:
-        """One line with the number of statements for each verdict."""
+        """The number of statements with each verdict, as one line of text."""
         counts = Counter(claim.check.verdict for claim in self.claims)
         listed = ", ".join(f"{count} {label}" for label, count in counts.items())
-        return f"{len(self.claims)} statements: {listed}." if counts else "No statements."
+        return f"{plural(len(self.claims), 'statement')}: {listed}." if counts else "No statements."
 
     @property
     def failed(self) -> tuple[Claim, ...]:

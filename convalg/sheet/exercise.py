@@ -34,7 +34,7 @@ class Exercise:
 
     @property
     def solution(self) -> dict[str, Array]:
-        """The answers: the matrix, y = A x, dL/dx = A^T g and dL/dw = B(x)^T g.
+        """The answers by name: "matrix", "y" (A x), "dx" (A^T g) and "dw" (B(x)^T g).
 
         >>> from convalg.sheet.exercise import exercise
         >>> sorted(exercise(0).solution)
@@ -48,7 +48,7 @@ class Exercise:
         }
 
     def markdown(self, *, solution: bool = True) -> str:
-        """The exercise as Markdown with LaTeX formulas, with or without its solution."""
+        """Return the exercise as Markdown with LaTeX formulas, with or without its solution."""
         lines = [f"# Exercise {self.seed}", "", self._layer_text(), ""]
         lines += [f"$$ {text} $$" for text in self._given()]
         lines += ["", *(f"{k}. {task}" for k, task in enumerate(_TASKS, start=1))]
@@ -59,7 +59,7 @@ class Exercise:
         return "\n".join(lines).rstrip() + "\n"
 
     def latex(self, *, solution: bool = True) -> str:
-        r"""The exercise as a LaTeX fragment (amsmath), with or without its solution."""
+        """Return the exercise as a LaTeX fragment (amsmath), with or without its solution."""
         lines = [rf"\section*{{Exercise {self.seed}}}", self._layer_text(latex=True)]
         lines += [rf"\[ {text} \]" for text in self._given()]
         lines += [r"\begin{enumerate}", *(rf"\item {task}" for task in _TASKS)]
@@ -76,7 +76,7 @@ class Exercise:
         return "\n".join(lines) + "\n"
 
     def notebook(self, *, solution: bool = True) -> str:
-        """The exercise as a Jupyter notebook; running it computes the solution."""
+        """Return the exercise as the JSON text of a notebook, whose cells compute the solution."""
         call = repr(self.layer)
         setup = [
             "import convalg as ca",
@@ -98,7 +98,11 @@ class Exercise:
         return json.dumps(book, indent=1, sort_keys=True) + "\n"
 
     def text(self, form: Format, *, solution: bool = True) -> str:
-        """Return the exercise in one of the formats "markdown", "latex" and "notebook".
+        """Return the exercise in one of three formats.
+
+        Args:
+            form: "markdown", "latex" or "notebook".
+            solution: whether the solution is included.
 
         Raises:
             ArgumentError: for any other format.
@@ -213,7 +217,8 @@ def _layer(random: np.random.Generator, level: int) -> Operator:
 
 def _weights(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Small non-zero integer weights."""
-    return random.integers(1, 4, shape) * random.choice([-1, 1], shape)
+    weights: Array = random.integers(1, 4, shape) * random.choice([-1, 1], shape)
+    return weights
 
 
 def _array(values: Array) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from numbers import Rational
-from typing import Any
 
 import numpy as np
 
@@ -44,7 +43,8 @@ class Worked:
     @cached_property
     def target(self) -> Array:
         """The target t = y - g of the squared-error loss."""
-        return self.y - self.g
+        target: Array = self.y - self.g
+        return target
 
     @cached_property
     def dx(self) -> Array:
@@ -59,28 +59,31 @@ class Worked:
     @cached_property
     def db(self) -> Array:
         """dL/db, the sum of g over each output channel."""
-        return self.g.reshape(self.bias.size, -1).sum(axis=1)
+        sums: Array = self.g.reshape(self.bias.size, -1).sum(axis=1)
+        return sums
 
     @cached_property
     def rate(self) -> Fraction:
-        """The largest learning rate of 1/10, 1/100, ... that reduces the loss."""
+        """The largest of the learning rates 1/10, 1/100, ... that reduces the loss."""
         step = Fraction(1, 10)
         while self.loss(*self.updated(step)) >= self.loss(self.operator, self.bias):
             step /= 10
         return step
 
     def forward(self, operator: Operator, bias: Array) -> Array:
-        """A x + b."""
+        """Return the output A x + b of the layer with these weights and this bias."""
         channels = (bias.size, *(1,) * (len(operator.out_shape) - 1))
-        return exact(operator(self.x)) + (bias.reshape(channels) if bias.size > 1 else bias[0])
+        shift = bias.reshape(channels) if bias.size > 1 else bias[0]
+        outputs: Array = exact(operator(self.x)) + shift
+        return outputs
 
     def loss(self, operator: Operator, bias: Array) -> Fraction:
-        """Half of the squared distance between output and target."""
+        """Return half of the squared distance between the output and the target."""
         apart = (self.forward(operator, bias) - self.target).ravel()
         return Fraction(sum(value * value for value in apart.tolist())) / 2
 
     def updated(self, rate: Fraction) -> tuple[Operator, Array]:
-        """The layer and the bias after one step of gradient descent."""
+        """Return the layer and the bias after one step of gradient descent."""
         weights = exact(only_convolution(self.operator).weights) - rate * exact(self.dw)
         return self.operator.refill(weights), self.bias - rate * exact(self.db)
 
@@ -180,7 +183,7 @@ def _matrix(values: Array) -> str:
     return rf"\begin{{bmatrix}}{body}\end{{bmatrix}}"
 
 
-def _number(value: Any) -> str:
+def _number(value: Rational) -> str:
     fraction = Fraction(value)
     if fraction.denominator == 1:
         return str(fraction.numerator)

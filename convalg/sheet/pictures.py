@@ -41,8 +41,11 @@ def drawn_window(name: str, operator: Operator, caption: str, last: bool = False
     return pictured(
         name,
         (caption, partial(draw.window, operator, ends(operator))),
-        (f"{caption} Along the last axis alone.", partial(draw.window, row, ends(row))),
-        (f"{caption} As a row of the matrix.", partial(draw.matrix, row, row=ends(row) or 0)),
+        (f"{caption} Only the last axis is shown.", partial(draw.window, row, ends(row))),
+        (
+            f"{caption} The output is a row of the matrix.",
+            partial(draw.matrix, row, row=ends(row) or 0),
+        ),
     )
 
 

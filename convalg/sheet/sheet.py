@@ -40,8 +40,14 @@ NAMES = {
 class Sheet(Document):
     """A derivation sheet: sections whose statements are labelled with how they were verified.
 
-    `sections` holds the content, `claims` all labelled statements, `failed` those that do not
-    hold, and `setup` the Python code that defines the layer `A` for the notebook.
+    Attributes:
+        title: the call that creates the layer, shortened to one line.
+        lead: a paragraph with the shapes of the layer.
+        sections: the content; each section has a heading and blocks.
+        setup: the Python code that defines the layer `A` in the notebook.
+        claims: all labelled statements.
+        failed: the statements whose check failed.
+        pictures: the figures.
 
     >>> import convalg as ca
     >>> sheet = ca.explain(ca.correlation((6, 6), ca.kernel(3, 3)))
@@ -50,11 +56,21 @@ class Sheet(Document):
     """
 
     def html(self) -> str:
-        """Return the sheet as one self-contained HTML page, figures and formulas included."""
+        """Return the sheet as one self-contained HTML page, which includes figures and formulas.
+
+        >>> import convalg as ca
+        >>> ca.explain(ca.correlation(5, ca.kernel(2))).html().splitlines()[0]
+        '<!DOCTYPE html>'
+        """
         return pages.page(self)
 
     def markdown(self) -> str:
-        """Return the sheet as Markdown, with figures as data URIs and formulas between `$$`."""
+        """Return the sheet as Markdown, with figures as data URIs and formulas between `$$`.
+
+        >>> import convalg as ca
+        >>> ca.explain(ca.correlation(5, ca.kernel(2))).markdown().splitlines()[0]
+        '# correlation(5, \\\\[w0, w1\\\\])'
+        """
         return marks.markdown(self, lambda picture: pages.data_uri(picture.svg))
 
     def latex(self) -> str:
@@ -224,13 +240,13 @@ def _one_layer(operator: Operator) -> Operator:
 
 def _lead(layer: Operator, small: Operator) -> str:
     text = (
-        f"A linear map from {by(layer.in_shape)} samples to {by(layer.out_shape)} samples, "
-        f"written as a matrix of {layer.shape[0]:,} x {layer.shape[1]:,}."
+        f"This layer is a linear map from {by(layer.in_shape)} samples to {by(layer.out_shape)} "
+        f"samples. Its matrix is {layer.shape[0]:,} x {layer.shape[1]:,}."
     )
     changed = differences(layer, small)
     if changed:
         text += (
-            f" This layer is too large to write out: what is written with symbols below is for a "
-            f"small layer of the same form ({', '.join(changed)})."
+            f" This layer is too large to write out, so the symbols below are for a small layer "
+            f"of the same form ({', '.join(changed)})."
         )
     return text

@@ -59,24 +59,28 @@ def rotation(taps: tuple[int, ...]) -> Claim:
 
 def definition(operator: Operator) -> Claim:
     """Claim that A(x) is the defining sum, added up product by product."""
-    samples = new_symbols(operator.in_shape)
-    applied, summed = operator(samples).ravel(), defined_sum(operator, samples).ravel()
-    how = (
-        f"{len(applied)} outputs of A(x) compared with the sum, with symbols for weights and "
-        f"samples"
-    )
-    return Claim(
-        "A(x) is this sum, for all weights and all x.",
-        exact_check(operator, first_polynomial(summed, applied, "output"), how, PROVED),
-        (Code(f"A = {written(operator)}"), Formula(latex.definition(operator))),
-    )
+    return _is_sum(operator, "A")
 
 
 def adjoint_sum(operator: Operator) -> Claim:
     """Claim that A.T(x) is the sum that defines the adjoint, added up product by product."""
-    claim = definition(operator.T)
+    claim = _is_sum(operator.T, "A.T")
     (_, formula) = claim.shown
-    return Claim("A.T(x) is this sum, for all weights and all x.", claim.check, (formula,))
+    return Claim(claim.statement, claim.check, (formula,))
+
+
+def _is_sum(operator: Operator, name: str) -> Claim:
+    samples = new_symbols(operator.in_shape)
+    applied, summed = operator(samples).ravel(), defined_sum(operator, samples).ravel()
+    how = (
+        f"{plural(len(applied), 'output')} of {name}(x) compared with the sum, with symbols for "
+        f"weights and samples"
+    )
+    return Claim(
+        f"{name}(x) is equal to this sum, for all weights and all x.",
+        exact_check(operator, first_polynomial(summed, applied, "output"), how, PROVED),
+        (Code(f"A = {written(operator)}"), Formula(latex.definition(operator))),
+    )
 
 
 def kernel_sum(operator: Operator) -> Claim:
@@ -88,11 +92,12 @@ def kernel_sum(operator: Operator) -> Claim:
         claimed[tap] += g[made] * x[read]
     gradient = operator.kernel_gradient(x, g)
     how = (
-        f"{weights.size} sums compared with the transpose of B(x) times g, with symbols for x and g"
+        f"{plural(weights.size, 'sum')} compared with the transpose of B(x) times g, with symbols "
+        f"for x and g"
     )
     differing = first_polynomial(claimed.ravel(), gradient.ravel(), "weight")
     return Claim(
-        "The gradient of the kernel is this sum, for all x and all g.",
+        "The gradient of the kernel is equal to this sum, for all x and all g.",
         exact_check(operator, differing, how, PROVED),
         (Formula(latex.kernel_gradient_sum(operator)),),
     )
@@ -120,11 +125,11 @@ def sizes(operator: Operator) -> list[Claim]:
             one_by_one = reach(axis) if transposed else len(windows(axis, padding_after(axis)))
             counted.append((f"axis {number}", by_formula, one_by_one, spatial[number]))
         axes = "" if len(geometry.axes) == 1 else f" on {_axes(numbers)}"
-        how = "the outputs reached by the taps" if transposed else "the windows counted one by one"
+        how = "outputs reached by the taps" if transposed else "windows counted one by one"
         claims.append(
             Claim(
-                f"The output has {plural(counted[0][1], 'sample')}{axes}, by this formula.",
-                exact_check(operator, first_difference(counted), f"{how}, and the rows of A"),
+                f"By this formula, the output has {plural(counted[0][1], 'sample')}{axes}.",
+                exact_check(operator, first_difference(counted), f"{how}, and rows of A"),
                 (Formula(formula),),
             )
         )
@@ -150,11 +155,9 @@ def mode_sizes(axis: Axis, counted: Sequence[int]) -> Claim:
         ]
     )
     return Claim(
-        f"With {plural(n, 'sample')}, {plural(k, 'tap')} and dilation {d}, each mode has this "
-        f"number of outputs.",
-        judged(
-            EXACTLY, "at this size", differing, "the positions of the kernel counted one by one"
-        ),
+        f"With {plural(n, 'sample')}, {plural(k, 'tap')} and dilation {d}, the modes have these "
+        f"numbers of outputs.",
+        judged(EXACTLY, "at this size", differing, "positions of the kernel counted one by one"),
         (Formula(formula),),
     )
 
@@ -171,7 +174,7 @@ def matrix(operator: Operator) -> Claim:
     samples = new_symbols(operator.in_shape)
     applied = operator(samples).ravel()
     multiplied = list(operator.to_sympy() * sympy.Matrix(samples.ravel().tolist()))
-    how = f"{len(applied)} rows times vec(x) compared with vec(A(x)), as polynomials"
+    how = f"{plural(len(applied), 'row')} times vec(x) compared with vec(A(x)), as polynomials"
     return Claim(
         f"This {by(operator.shape)} matrix times vec(x) is vec(A(x)), for all weights and all x.",
         exact_check(operator, first_polynomial(multiplied, applied, "row"), how, PROVED),
@@ -189,9 +192,12 @@ def linear(operator: Operator) -> Claim:
             powers = term.as_powers_dict()
             if sum(powers[sample] for sample in samples & term.free_symbols) != 1:
                 differing = differing or f"output {number}: {term} is not one sample times weights"
-    how = f"{x.size} symbols for the samples: every term of every output has exactly one of them"
+    how = (
+        f"{plural(x.size, 'symbol')} for the samples; every term of every output contains exactly "
+        f"one of these symbols"
+    )
     return Claim(
-        "A is linear: this holds for all weights, all inputs and all factors.",
+        "A is linear: this identity holds for all weights, all inputs and all factors.",
         exact_check(operator, differing, how, PROVED),
         (Formula(r"A(\alpha x + \beta z) = \alpha\, A x + \beta\, A z"),),
     )
@@ -218,7 +224,7 @@ def pairing(operator: Operator) -> Claim:
         sides.append(side)
     apart = [key for key in sides[0].keys() | sides[1].keys() if sides[0][key] != sides[1][key]]
     differing = f"the factors of {apart[0]} are {[s[apart[0]] for s in sides]}" if apart else None
-    how = f"{len(sides[0])} products on both sides, with symbols for weights, x and g"
+    how = f"{plural(len(sides[0]), 'product')} on each side, with symbols for weights, x and g"
     return Claim(
         "This identity holds for all weights, all x and all g.",
         exact_check(operator, differing, how, PROVED),
@@ -244,7 +250,7 @@ def multiplications(operator: Operator, small: Operator) -> Claim:
         ]
     )
     return Claim(
-        f"The layer takes {total:,} multiplications by this formula.",
+        f"By this formula, the layer needs {counted_text(total, 'multiplication')}.",
         exact_check(
             operator, differing, "taps counted one by one, and a matrix of ones times ones"
         ),
@@ -297,8 +303,8 @@ def patches(operator: Operator) -> Claim:
     count = sum(1 for _ in terms(operator))
     rows = [("B(x)", stored, count, operator.counts.multiplications)]
     return Claim(
-        f"The gradient of the kernel takes {stored:,} multiplications, as many as the forward "
-        f"pass, for the layer that is written out.",
+        f"For the layer that is written out, the gradient of the kernel needs "
+        f"{counted_text(stored, 'multiplication')}, as many as the forward pass.",
         exact_check(
             operator, first_difference(rows), "entries of B(x), and products counted one by one"
         ),
@@ -326,7 +332,7 @@ def sharing(small: Operator) -> Claim:
     listed = " + ".join(map(str, uses_by_counts.tolist())) if few else r"\cdots"
     formula = rf"\sum_t \#\{{\text{{entries with }} w_t\}} = {listed} = {total}"
     return Claim(
-        f"The weights are used {total} times, in {nonzeros} entries of the matrix.",
+        f"The weights are used {plural(total, 'time')}, in {entries_text(nonzeros)} of the matrix.",
         exact_check(small, differing, "every product counted one by one"),
         (Code(f"A = {written(small)}"), Formula(formula)),
     )
@@ -357,10 +363,10 @@ def counts(operator: Operator) -> Claim:
             ("all uses", int(sharing.sum()), links * int(table.sum())),
         ]
     )
-    times = f"{low:,} times" if low == high else f"between {low:,} and {high:,} times"
+    times = counted_text(low, "time") if low == high else f"between {low:,} and {high:,} times"
     return Claim(
-        f"The layer has {counted.parameters:,} weights in {counted.nonzeros:,} entries; each "
-        f"weight is used {times}.",
+        f"The layer has {counted_text(counted.parameters, 'weight')} in "
+        f"{entries_text(counted.nonzeros)}; each weight is used {times}.",
         exact_check(operator, differing, "taps counted on each axis, output by output"),
     )
 
@@ -476,6 +482,24 @@ def reach(axis: Axis) -> int:
 # Helpers.
 
 
+def counted_text(count: int, noun: str) -> str:
+    """Return a count with thousands separators and its noun, in the plural where needed.
+
+    >>> counted_text(1, "weight"), counted_text(1200, "weight")
+    ('1 weight', '1,200 weights')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def entries_text(count: int) -> str:
+    """Return a number of entries as text.
+
+    >>> entries_text(1), entries_text(1200)
+    ('1 entry', '1,200 entries')
+    """
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"
+
+
 def new_symbols(shape: tuple[int, ...], name: str = "x") -> np.ndarray:
     """Return new symbols, one for each sample, that differ from any symbol of the same name."""
     import sympy
@@ -512,7 +536,7 @@ def judged(verdict: str, scope: str, differing: str | None, how: str) -> Check:
     return Check(FAILED, scope, f"{how}: {differing}")
 
 
-def first_difference(rows: Iterable[tuple[Any, ...]]) -> str | None:
+def first_difference(rows: Iterable[tuple[object, ...]]) -> str | None:
     """Return a text for the first row (name, claimed, *computed) with a differing value."""
     for name, claimed, *values in rows:
         if any(value != claimed for value in values):

@@ -7,8 +7,8 @@ in integers and fractions. A function returns a complete claim.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -39,7 +39,10 @@ def forward(case: Worked) -> Claim:
     """Claim the printed outputs, by the defining sum added up product by product."""
     summed = defined_sum(case.operator, case.x)
     channels = summed.reshape(case.bias.size, -1) + case.bias[:, None]
-    how = f"{case.y.size} numbers compared with the sum, products and bias added one by one"
+    how = (
+        f"{plural(case.y.size, 'number')} compared with the sum, in which products and bias are "
+        f"added one by one"
+    )
     differing = first_polynomial(channels.ravel(), case.y.ravel(), "output")
     return Claim(
         "These are the outputs.",
@@ -55,7 +58,7 @@ def back(case: Worked) -> Claim:
     for tap, read, made in terms(case.operator):
         gradient[read] += weights[tap] * case.g[made]
     differing = first_polynomial(case.dx.ravel(), gradient.ravel(), "input")
-    how = f"{gradient.size} numbers, by the chain rule for each product"
+    how = f"{plural(gradient.size, 'number')} recomputed by the chain rule for each product"
     return Claim(
         "This is the gradient of the input.",
         judged(EXACTLY, NUMBERS, differing, how),
@@ -76,8 +79,8 @@ def bias_slopes(case: Worked) -> Claim:
 def _slopes(case: Worked, differences: np.ndarray, claimed: np.ndarray, name: str) -> Claim:
     """Claim a gradient; central differences are exact, since the loss is quadratic."""
     how = (
-        f"{differences.size} central differences of L with steps of 1, exact for a quadratic "
-        f"function"
+        f"{plural(differences.size, 'central difference')} of L with a step of 1, which are exact "
+        f"because L is quadratic"
     )
     pairs = zip(claimed.ravel(), differences.ravel(), strict=True)
     differing = first_difference((f"{name} {k}", *pair) for k, pair in enumerate(pairs))
@@ -90,7 +93,7 @@ def _slopes(case: Worked, differences: np.ndarray, claimed: np.ndarray, name: st
     )
 
 
-def fall(case: Worked, before: Any, after: Any) -> Claim:
+def fall(case: Worked, before: Fraction, after: Fraction) -> Claim:
     """Claim that the loss falls by rate |G|^2 - rate^2 |B G|^2 / 2 along the gradient G.
 
     Rule: L is quadratic, so this decrease follows without applying the layer to the new weights.
@@ -103,14 +106,16 @@ def fall(case: Worked, before: Any, after: Any) -> Claim:
     squared = sum(v * v for v in weights.ravel().tolist() + bias.tolist())
     expected = before - rate * squared + rate**2 * sum(v * v for v in moved.ravel().tolist()) / 2
     start = sum(v * v for v in case.g.ravel().tolist())
-    how = "L - rate |G|^2 + rate^2 |B(x) G|^2 / 2 with the gradient G, in fractions"
+    how = (
+        "recomputed in fractions as L - rate |G|^2 + rate^2 |B(x) G|^2 / 2, where G is the gradient"
+    )
     differing = first_difference(
         [("the loss", after, expected), ("twice the loss before", 2 * before, start)]
     )
     if differing is None and not after < before:
         differing = f"the loss went from {before} to {after}"
     return Claim(
-        f"With the learning rate {rate} the loss falls from {before} to {after}.",
+        f"With the learning rate {rate}, the loss decreases from {before} to {after}.",
         judged(EXACTLY, NUMBERS, differing, how),
     )
 
@@ -121,8 +126,8 @@ def bias_ends_linearity(operator: Operator) -> Claim:
     outputs = (operator(zeros) + 1).ravel().tolist()
     differing = first_polynomial(outputs, [1] * len(outputs), "output")
     return Claim(
-        "With a bias of 1 the layer is affine and no longer linear: the output of x = 0 is 1 "
-        "everywhere, and a linear map maps 0 to 0.",
+        "With a bias of 1, the layer is affine and no longer linear: for x = 0, every output is "
+        "1, but a linear map maps 0 to 0.",
         judged("shown by a counterexample", scope_of(operator), differing, "A(0) + 1 evaluated"),
     )
 
@@ -136,10 +141,10 @@ def strided_products(strided: Operator, dense: Operator) -> Claim:
         ones = int(with_ones(layer)(np.ones(layer.in_shape, dtype=np.int64)).sum())
         rows.append((written(layer), count, len(axis_terms(axis)), sum(uses(axis)), ones))
     return Claim(
-        f"As one layer it takes {kept} multiplications; computing every output and then "
-        f"downsampling takes {computed}.",
+        f"The strided layer needs {plural(kept, 'multiplication')}; computing every output and "
+        f"then downsampling needs {computed}.",
         exact_check(
-            strided, first_difference(rows), "taps that meet the input, counted one by one"
+            strided, first_difference(rows), "taps on samples of the input counted one by one"
         ),
         (Code(f"{written(strided)}\n{written(dense)}"),),
     )
@@ -149,7 +154,7 @@ def pooling(
     pool: Map,
     numbers: tuple[np.ndarray, np.ndarray],
     texts: tuple[str, str, str],
-    shares: Callable[[list[Any]], list[Any]],
+    shares: Callable[[list[Fraction]], list[Fraction]],
     side: int,
 ) -> Claim:
     """Claim a pooling forward and backward, from the shares of the samples of each window.
@@ -172,7 +177,7 @@ def pooling(
     ]
     name, taken, given = texts
     return Claim(
-        f"{name.capitalize()} outputs {taken}; backward, the gradient goes {given}.",
+        f"{name.capitalize()} outputs {taken}; in the backward pass, the gradient goes {given}.",
         judged(
             EXACTLY,
             NUMBERS,
@@ -201,14 +206,14 @@ def fields(operator: Operator, claimed: Sequence[int]) -> Claim:
         rf"{' + '.join(terms_)} = {claimed[-1]}"
     )
     several = ", ".join(map(str, claimed))
-    sentence = (
-        f"Along the last axis, one layer spans {several} samples."
+    spans = (
+        "field of one layer spans"
         if len(claimed) == 1
-        else f"Along the last axis, 1 to {len(claimed)} layers span {several} samples."
+        else f"fields of 1 to {len(claimed)} layers span"
     )
     return Claim(
-        sentence,
-        exact_check(operator, first_difference(rows), "the samples reached, layer by layer"),
+        f"Along the last axis, the {spans} {several} samples.",
+        exact_check(operator, first_difference(rows), "samples collected layer by layer"),
         (Formula(formula),),
     )
 
@@ -233,7 +238,7 @@ def reads_claim(operator: Operator, bound: int | None, formula: str) -> Claim:
         differing = f"an output reads {max(sizes)} samples, above {bound}"
     low = "" if fewest == most else f"from {fewest} to "
     return Claim(
-        f"The outputs read {low}{plural(most, 'sample')}.",
-        exact_check(operator, differing, "the samples of each output, collected one by one"),
+        f"Each output reads {low}{plural(most, 'sample')}.",
+        exact_check(operator, differing, "samples of each output collected one by one"),
         (Formula(formula),) if bound is not None else (),
     )

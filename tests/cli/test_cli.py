@@ -208,7 +208,7 @@ def test_a_failed_statement_ends_with_1(
     out = capsys.readouterr().out
     held, made, _ = counted(out)
     assert held == made - 1
-    assert "failed: The layer takes 1 multiplications by this formula." in out
+    assert "failed: By this formula, the layer needs 1 multiplication." in out
     assert "failed at this size, 5" in Path("convalg-sheet/sheet.html").read_text(encoding="utf-8")
 
 

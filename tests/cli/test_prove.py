@@ -72,7 +72,10 @@ def test_what_cannot_be_decided_is_not_proved(capsys: pytest.CaptureFixture[str]
     [
         (["zzz"], "there is no theorem named 'zzz'; choose from linearity, flip"),
         (["--latex"], "--latex needs the NAME of one theorem, not None"),
-        (["flip", "--equal", "n", "n"], "cannot be combined with NAME or --latex: omit them"),
+        (
+            ["flip", "--equal", "n", "n"],
+            "cannot be combined with NAME or --latex: use --equal alone",
+        ),
         (["--equal", "n", "identity(3)"], "'n' must describe an operator, but its value is n"),
         (["--equal", "identity(3)", "identity((3, 3))"], "different numbers of axes"),
     ],

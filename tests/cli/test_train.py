@@ -19,7 +19,9 @@ def run(*words: str) -> int:
 
 
 def accuracy(text: str) -> float:
-    (line,) = [line for line in text.splitlines() if "of the test images correct" in line]
+    (line,) = [
+        line for line in text.splitlines() if "of the test images classified correctly" in line
+    ]
     return float(line.split("%")[0])
 
 
@@ -79,7 +81,7 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
     out = tmp_path / "cut"
     capsys.readouterr()
     assert run(*words, str(out)) == 130
-    assert "stopped in epoch 1: continue with --resume" in capsys.readouterr().out
+    assert "stopped in epoch 1: add --resume to continue" in capsys.readouterr().out
     assert run(*words, str(out)) == 2
     assert "has an unfinished run" in capsys.readouterr().err
     assert run(*words, str(out), "--resume") == 0

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib.axes import Axes
 
 import convalg as ca
@@ -52,14 +50,6 @@ def test_many_kernels_are_cut_and_the_title_says_so() -> None:
     assert len(tiles(row)) == 256
     assert row.texts[0].get_text() == "kernels: 257 x 2 x 2, the first 256"
     assert max(*figure.get_size_inches(), *row.get_size_inches()) < 10.5
-
-
-@given(st.floats(-1, 1), st.floats(-1, 1))
-def test_the_scale_keeps_its_order_in_greyscale(a: float, b: float) -> None:
-    dark, light = (palette.luminance(palette.signed_colours(v, 1.0)) for v in sorted((a, b)))
-    assert dark <= light + 1e-12
-    strong, weak = (palette.luminance(palette.strong_colours(abs(v))) for v in (a, b))
-    assert abs(a) < abs(b) or strong <= weak + 1e-12
 
 
 NET = ca.sequential((1, 9, 9), [ca.layers.Conv(1, 3), ca.layers.ReLU()], name="bare")

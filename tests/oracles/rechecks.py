@@ -31,7 +31,7 @@ class Page:
     @cached_property
     def call(self) -> str:
         """The call that makes the layer that is written out, as the sheet prints it."""
-        (claim,) = (c for c in self.sheet.claims if c.statement.startswith("A(x) is this sum"))
+        (claim,) = (c for c in self.sheet.claims if c.statement.startswith("A(x) is equal to this"))
         return code_of(claim).removeprefix("A = ")
 
     @cached_property
@@ -199,17 +199,17 @@ def _sum_is(claim: Claim, page: Page, operator: printed.Op) -> None:
     assert claimed.tolist() == operator.apply(x).tolist(), claim.shown
 
 
-@oracle(r"A\(x\) is this sum, for all weights and all x\.", PROVED)
+@oracle(r"A\(x\) is equal to this sum, for all weights and all x\.", PROVED)
 def _definition(claim: Claim, page: Page) -> None:
     _sum_is(claim, page, page.small)
 
 
-@oracle(r"A\.T\(x\) is this sum, for all weights and all x\.", PROVED)
+@oracle(r"A\.T\(x\) is equal to this sum, for all weights and all x\.", PROVED)
 def _adjoint_sum(claim: Claim, page: Page) -> None:
     _sum_is(claim, page, page.small.T)
 
 
-@oracle(r"The gradient of the kernel is this sum, for all x and all g\.", PROVED)
+@oracle(r"The gradient of the kernel is equal to this sum, for all x and all g\.", PROVED)
 def _kernel_sum(claim: Claim, page: Page) -> None:
     x, g = integers(page.small.in_shape, 2), integers(page.small.out_shape, 3)
     claimed = printed.Sum(formulas(claim)[0]).over(page.kernel_shape, x=x, g=g)
@@ -219,7 +219,7 @@ def _kernel_sum(claim: Claim, page: Page) -> None:
         assert claimed[tap] == (page.with_kernel(unit).apply(x) * g).sum(), (tap, claim.shown)
 
 
-@oracle(r"The output has (\d+) samples?(?: on ax[ei]s (.*))?, by this formula\.", EXACTLY)
+@oracle(r"By this formula, the output has (\d+) samples?(?: on ax[ei]s (.*))?\.", EXACTLY)
 def _size(claim: Claim, page: Page, count: str, axes: str | None) -> None:
     (formula,) = formulas(claim)
     general, put_in, number = printed.sides(formula)[1:]
@@ -262,15 +262,15 @@ def _matrix(claim: Claim, page: Page, rows: str, columns: str) -> None:
 
 
 @oracle(
-    r"One (output|input) further(?: along axis (\d))?, the (row|column) is the same, "
+    r"The (row|column) of the next (output|input)(?: along axis (\d))? is the same (?:row|column), "
     r"shifted by .*",
     PROVED,
 )
-def _toeplitz(claim: Claim, page: Page, what: str, axis: str | None, line: str) -> None:
+def _toeplitz(claim: Claim, page: Page, line: str, what: str, axis: str | None) -> None:
     number = int(axis or 0)
     (formula,), call = formulas(claim), code_of(claim).removeprefix("A = ")
     assert (what == "input") == page.transposed == (line == "column")
-    step = int(re.search(r"the same, shifted by (\d+) (row|column)s?\b", claim.statement)[1])  # type: ignore[index]
+    step = int(re.search(r"the same \w+, shifted by (\d+) (row|column)s?\b", claim.statement)[1])  # type: ignore[index]
     left = printed._entry(formula.partition(" = ")[0])
     moved = [part for half in left for part in half if "+" in part]
     suffix = "" if page.dims == 1 else str(number + 1)
@@ -301,7 +301,7 @@ def _pairing(claim: Claim, page: Page) -> None:
     assert layer(x).tolist() == page.with_kernel(integers(page.kernel_shape, 7)).apply(x).tolist()
 
 
-@oracle(r"A is linear: this holds for all weights, all inputs and all factors\.", PROVED)
+@oracle(r"A is linear: this identity holds for all weights, all inputs and all factors\.", PROVED)
 def _linear(claim: Claim, page: Page) -> None:
     scope: dict[str, Any] = {}
     exec(page.sheet.setup, scope)
@@ -310,14 +310,15 @@ def _linear(claim: Claim, page: Page) -> None:
     assert (layer(3 * x - 7 * z) == 3 * layer(x) - 7 * layer(z)).all()
 
 
-@oracle(r"With a bias of 1 the layer is affine and no longer linear: .*", COUNTEREXAMPLE)
+@oracle(r"With a bias of 1, the layer is affine and no longer linear: .*", COUNTEREXAMPLE)
 def _affine(claim: Claim, page: Page) -> None:
     zero = page.small.apply(np.zeros(page.small.in_shape, dtype=object))
     assert (zero + 1 == 1).all()
 
 
 @oracle(
-    r"With (\d+) samples?, (\d+) taps? and dilation (\d+), each mode has this number of outputs\.",
+    r"With (\d+) samples?, (\d+) taps? and dilation (\d+), the modes have these numbers of "
+    r"outputs\.",
     EXACTLY,
 )
 def _modes(claim: Claim, page: Page, n: str, k: str, d: str) -> None:
@@ -418,7 +419,7 @@ def _padded(claim: Claim, page: Page) -> None:
     _equal(claim)
 
 
-@oracle(r"Padding, the kernel at every position and downsampling compose to one layer\.", PROVED)
+@oracle(r"The product of downsampling, the layer with stride 1 and padding is one layer\.", PROVED)
 def _parts(claim: Claim, page: Page) -> None:
     _, left, right, _ = _two(claim)
     assert re.fullmatch(r"\w+(\(.*\)) @ (correlation|convolution)\(.*\) @ \w+\(.*\)", left)
@@ -490,8 +491,8 @@ def _shifts(claim: Claim, page: Page, back: str, a: str, b: str) -> None:
 
 
 @oracle(
-    r"As one layer it takes (\d+) multiplications; computing every output and then downsampling "
-    r"takes (\d+)\.",
+    r"The strided layer needs (\d+) multiplications?; computing every output and then downsampling "
+    r"needs (\d+)\.",
     EXACTLY,
 )
 def _strided(claim: Claim, page: Page, kept: str, computed: str) -> None:
@@ -520,19 +521,19 @@ def _terms(call: str) -> list[Any]:
     return found
 
 
-@oracle(r"The weights are used (\d+) times, in (\d+) entries of the matrix\.", EXACTLY)
+@oracle(r"The weights are used (\d+) times?, in ([\d,]+) entr(?:y|ies) of the matrix\.", EXACTLY)
 def _sharing(claim: Claim, page: Page, total: str, entries: str) -> None:
     each = [len(places) for places in page.uses]
     assert sum(each) == int(total)
-    assert len(set().union(*page.uses)) == int(entries)
+    assert len(set().union(*page.uses)) == int(entries.replace(",", ""))
     _, listed, number = printed.sides(formulas(claim)[0])
     assert int(number) == int(total)
     assert listed == r"\cdots" or list(map(int, listed.split(" + "))) == each
 
 
 @oracle(
-    r"The layer has ([\d,]+) weights in ([\d,]+) entries; each weight is used "
-    r"(?:between ([\d,]+) and )?([\d,]+) times\.",
+    r"The layer has ([\d,]+) weights? in ([\d,]+) entr(?:y|ies); each weight is used "
+    r"(?:between ([\d,]+) and )?([\d,]+) times?\.",
     EXACTLY,
 )
 def _counts(claim: Claim, page: Page, weights: str, entries: str, low: str, high: str) -> None:
@@ -543,7 +544,7 @@ def _counts(claim: Claim, page: Page, weights: str, entries: str, low: str, high
     assert told == [used.size, len(page.layer.support()), used.min(), used.max()]
 
 
-@oracle(r"The layer takes ([\d,]+) multiplications by this formula\.", EXACTLY)
+@oracle(r"By this formula, the layer needs ([\d,]+) multiplications?\.", EXACTLY)
 def _multiplications(claim: Claim, page: Page, count: str) -> None:
     *rules, total = formulas(claim)
     expected = len(page.layer.terms)
@@ -564,7 +565,8 @@ def _multiplications(claim: Claim, page: Page, count: str) -> None:
 
 
 @oracle(
-    r"The gradient of the kernel takes ([\d,]+) multiplications, as many as the forward pass, .*",
+    r"For the layer that is written out, the gradient of the kernel needs ([\d,]+) "
+    r"multiplications?, as many as the forward pass\.",
     EXACTLY,
 )
 def _back(claim: Claim, page: Page, count: str) -> None:
@@ -588,7 +590,7 @@ def _gradient(claim: Claim, page: Page, which: str) -> None:
     assert printed.shows(formulas(claim)[0], found), (which, found, claim.shown)
 
 
-@oracle(r"With the learning rate (\S+) the loss falls from (\S+) to (\S+)\.", EXACTLY)
+@oracle(r"With the learning rate (\S+), the loss decreases from (\S+) to (\S+)\.", EXACTLY)
 def _falls(claim: Claim, page: Page, rate: str, before: str, after: str) -> None:
     step, numbers = Fraction(rate), page.numbers
     target = page.outputs(numbers["w"], numbers["b"]) - numbers["g"]
@@ -612,8 +614,8 @@ SHARES: dict[str, Callable[[list[Any], int], Fraction]] = {
 
 
 @oracle(
-    r"(.*) outputs the (\w+)(?: sample)? of (each window|all samples)(?:, .*)?; backward, the "
-    r"gradient goes .*\.",
+    r"(.*) outputs the (\w+)(?: sample)? of (each window|all samples)(?:, .*)?; in the backward "
+    r"pass, the gradient goes .*\.",
     EXACTLY,
 )
 def _pooling(claim: Claim, page: Page, name: str, what: str, of: str) -> None:
@@ -657,7 +659,11 @@ def _dropping(claim: Claim, page: Page) -> None:
     _equal(claim)
 
 
-@oracle(r"Along the last axis, (?:one layer spans|1 to (\d) layers span) (.*) samples\.", EXACTLY)
+@oracle(
+    r"Along the last axis, the (?:field of one layer spans|fields of 1 to (\d) layers span) (.*) "
+    r"samples\.",
+    EXACTLY,
+)
 def _spans(claim: Claim, page: Page, depth: str | None, sizes: str) -> None:
     listed = list(map(int, sizes.split(", ")))
     assert len(listed) == int(depth or 1)
@@ -675,7 +681,7 @@ def _spans(claim: Claim, page: Page, depth: str | None, sizes: str) -> None:
     assert found == listed
 
 
-@oracle(r"The outputs read(?: from (\d+) to)? (\d+) samples?\.", EXACTLY)
+@oracle(r"Each output reads(?: from (\d+) to)? (\d+) samples?\.", EXACTLY)
 def _reads(claim: Claim, page: Page, low: str | None, high: str) -> None:
     counts = dict.fromkeys(np.ndindex(*page.small.out_shape), 0)
     for row, _ in page.small.entries:

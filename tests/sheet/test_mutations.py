@@ -275,14 +275,14 @@ CASES: dict[str, Case] = {
         "A layer with padding is .*",
     ),
     "parts": Case(
-        parts_of(STRIDED), replaced(forward, "pad", edge), "Padding, the kernel at every .*"
+        parts_of(STRIDED), replaced(forward, "pad", edge), "The product of downsampling, .*"
     ),
     "parts, transposed": Case(
         parts_of(STRIDED.T),
         replaced(forward, "pad", edge),
         "The transpose is the product of the transposed factors .*",
     ),
-    "products of a stride": Case(parts_of(STRIDED), wrong_counts, "As one layer .*"),
+    "products of a stride": Case(parts_of(STRIDED), wrong_counts, "The strided layer needs .*"),
     "shift": Case(
         shifts(ROW), replaced(all_sizes, "shift", moved_on), "Away from the border, shifting .*"
     ),

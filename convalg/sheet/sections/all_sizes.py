@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 from convalg.arguments import plural
-from convalg.axis import Axis, holds, span
+from convalg.axis import Axis, Size, holds, span
 from convalg.errors import ConvalgError
 from convalg.faces.latex import expression, layer_of
 from convalg.faces.text import padding_after, transposed_padding
@@ -163,7 +164,9 @@ def field_steps(operator: Operator) -> list[Steps]:
         return []
 
 
-def _derived(operator: Operator, make: Any, first: int = 0) -> list[Steps]:
+def _derived(
+    operator: Operator, make: Callable[[Operator], Derivation], first: int = 0
+) -> list[Steps]:
     """Return the steps from index `first` on: only linearity repeats the definition."""
     family = family_of(operator)
     if family is None:
@@ -263,9 +266,10 @@ def adjoint_of(layer: Convolution) -> Operator | None:
     return compose(*factors)
 
 
-def _expanded(pair: tuple[Any, Any]) -> tuple[Any, Any]:
-    """The same padding with symbolic products expanded."""
-    return tuple(size.expand() if hasattr(size, "expand") else size for size in pair)
+def _expanded(pair: tuple[Size, Size]) -> tuple[Size, Size]:
+    """Return the same padding with symbolic products expanded."""
+    before, after = (size.expand() if hasattr(size, "expand") else size for size in pair)
+    return before, after
 
 
 def toeplitz_claims(operator: Operator) -> list[Claim]:
@@ -304,9 +308,9 @@ def _stepped(form: Operator, number: int) -> list[Claim]:
     ranges = rf"{expression(low)} \le {o} < {expression(last)},\ 0 \le {i} < {expression(end)}"
     sample, line, other = ("input", "column", "row") if transposed else ("output", "row", "column")
     where = "" if len(geometry.axes) == 1 else f" along axis {number}"
-    inside = ", where the windows are inside the input" if axis.boundary != "zeros" else ""
+    inside = ", as long as the windows are inside the input" if axis.boundary != "zeros" else ""
     sentence = (
-        f"One {sample} further{where}, the {line} is the same, shifted by {plural(s, other)}"
+        f"The {line} of the next {sample}{where} is the same {line}, shifted by {plural(s, other)}"
         f"{inside}."
     )
     formula = Formula(f"{entries[0]} = {entries[1]},\\quad {ranges}")
@@ -331,7 +335,7 @@ def _indices(geometry: Geometry, number: int, output: object, column: object) ->
     return indices
 
 
-def _cut(geometry: Geometry, number: int, pair: tuple[Any, Any], *, outputs: bool) -> Operator:
+def _cut(geometry: Geometry, number: int, pair: tuple[Size, Size], *, outputs: bool) -> Operator:
     """A crop of one axis of the outputs or of the inputs."""
     pairs = [(0, 0)] * len(geometry.axes)
     pairs[number] = pair
@@ -340,12 +344,12 @@ def _cut(geometry: Geometry, number: int, pair: tuple[Any, Any], *, outputs: boo
     return crop(geometry.in_spatial, pairs, channels=geometry.in_channels)
 
 
-def margins(axis: Axis) -> tuple[Any, Any]:
+def margins(axis: Axis) -> tuple[Size, Size]:
     """Return the numbers of outputs at both ends whose windows may reach beyond the input."""
     return _rounded_up(axis.before, axis.stride), _rounded_up(padding_after(axis), axis.stride)
 
 
-def _rounded_up(size: Any, stride: Any) -> Any:
+def _rounded_up(size: Size, stride: int) -> Size:
     if holds(size <= 0):
         return 0
     return size if stride == 1 else -(-size // stride)

@@ -9,25 +9,25 @@ from convalg import draw
 from convalg.faces.latex import layer_of
 from convalg.geometry import Geometry
 from convalg.operators.gradients import only_convolution
-from convalg.operators.leaves import Convolution
+from convalg.operators.leaves import Adjoint, Convolution
 from convalg.operators.padding import pad
 from convalg.operators.sampling import downsample
-from convalg.operators.tree import Operator, compose
+from convalg.operators.tree import Compose, Operator, compose
 from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Text
 from convalg.sheet.calls import layer_name
 from convalg.sheet.claims import equal
 from convalg.sheet.numeric_example import Worked, array_latex
 from convalg.sheet.pictures import pictured, row_of
-from convalg.sheet.sections.definition import all_sizes
+from convalg.sheet.sections import all_sizes
 
 
 def forward_section(case: Worked) -> Section:
     """The forward pass with numbers."""
     blocks: list[Block] = [
         Text(
-            "The layer with numbers: the kernel is applied to x, and a bias b is added to each "
-            "output channel. The numbers are small integers, so that every result can be "
+            "This section applies the layer to numbers: the kernel is applied to x, and a bias b "
+            "is added to each output channel. All numbers are exact, so that every result can be "
             "recomputed by hand."
         ),
         Formula(r"y = A_w\, x + b"),
@@ -38,11 +38,11 @@ def forward_section(case: Worked) -> Section:
         *pictured(
             "forward",
             (
-                "One output before the bias: the kernel on its patch of x, and the sum of the "
-                "products.",
+                "One output before the bias is added: the kernel on the patch of x that it reads, "
+                "and the sum of the products.",
                 partial(draw.window, case.operator, x=case.x),
             ),
-            ("The matrix with the numbers of w.", partial(draw.matrix, case.operator)),
+            ("The matrix with the numbers of w as entries.", partial(draw.matrix, case.operator)),
         ),
     ]
     return Section("The forward pass with numbers", tuple(blocks))
@@ -54,10 +54,11 @@ def input_section(small: Operator, case: Worked) -> Section:
     steps = all_sizes.adjoint_steps(small)
     blocks: list[Block] = [
         Text(
-            "The transposed matrix, the adjoint of A, propagates the gradient g of the output back "
-            "to the input. With the input of the adjoint itself called x and its output y:"
+            "The transposed matrix, which is the matrix of the adjoint of A, propagates the "
+            "gradient g of the output back to the input:"
         ),
         Formula(r"\frac{\partial L}{\partial x} = A^{\mathsf{T}} g"),
+        Text("In the next sum, x and y are the input and the output of the adjoint."),
         verify_layer.adjoint_sum(small),
         Text(_adjoint_text(small, named)),
         *equal(
@@ -72,7 +73,7 @@ def input_section(small: Operator, case: Worked) -> Section:
         *pictured(
             "adjoint",
             (
-                "The transposed matrix: rows become columns, and each weight keeps its colour.",
+                "The transposed matrix. Rows become columns, and each weight keeps its colour.",
                 partial(draw.matrix, small.T),
             ),
         ),
@@ -89,10 +90,10 @@ def kernel_section(small: Operator, case: Worked) -> Section:
     """The gradient of the kernel: the input correlated with the gradient of the output."""
     blocks: list[Block] = [
         Text(
-            "The layer is linear in its kernel too: y = B(x) w, where each row of B(x) holds the "
-            "samples under the kernel. So the gradient of the kernel is the transpose of B(x) "
-            "times g: for each weight, the sum, over the outputs that use it, of the sample that "
-            "it multiplies times the gradient of that output."
+            "The layer is also linear in its kernel: y = B(x) w, where each row of B(x) contains "
+            "the samples under the kernel. The gradient of the kernel is therefore the transpose "
+            "of B(x) times g. For each weight, this is a sum over the outputs that use the weight: "
+            "the gradient of the output times the sample that the weight multiplies."
         ),
         Formula(r"y = B(x)\, w, \qquad \frac{\partial L}{\partial w} = B(x)^{\mathsf{T}} g"),
         verify_layer.kernel_sum(small),
@@ -100,12 +101,12 @@ def kernel_section(small: Operator, case: Worked) -> Section:
         *pictured(
             "patches",
             (
-                "Along the last axis: A, its transpose, and B(x), which has the same sums with the "
-                "roles of x and w exchanged.",
+                "The matrices A, its transpose, and B(x) along the last axis. B(x) w is the same "
+                "sum as A x, with the roles of x and w exchanged.",
                 partial(draw.faces, row_of(small)),
             ),
             (
-                "The trainable weights: the entries of each in the matrix along the last axis.",
+                "The matrix along the last axis. Entries of one colour share a trainable weight.",
                 partial(draw.matrix, row_of(small)),
             ),
         ),
@@ -124,8 +125,9 @@ def update_section(case: Worked) -> Section:
     blocks: list[Block] = [
         Text(
             "The bias is added to every output of its channel, so its gradient is the sum of g "
-            "over that channel. Below is one step of gradient descent, for the loss L that is half "
-            "the squared distance between y and a target t with y - t = g:"
+            "over that channel. The formulas below are one step of gradient descent. The loss L is "
+            "half the squared distance between y and a target t, which is chosen such that "
+            "y - t = g."
         ),
         Formula(r"\frac{\partial L}{\partial b_o} = \sum_i g_{o,\,i}"),
         Formula(
@@ -162,12 +164,23 @@ def _adjoint_text(small: Operator, named: Operator) -> str:
     if transposed:
         return "This layer is itself the adjoint of a layer, and its adjoint is that layer:"
     if isinstance(named, Convolution):
-        return f"It is again a single {layer_name(named)}:"
-    parts = ["zeros inserted between samples"] if any(a.stride != 1 for a in geometry.axes) else []
-    parts.append(f"the {layer_name(only_convolution(named))}")
+        return f"The adjoint is again a single {layer_name(named)}:"
+    parts = ["upsampling with zeros"] if any(a.stride != 1 for a in geometry.axes) else []
+    parts += [f"a {layer_name(factor)}" for factor in _factors(named) if _is_layer(factor)]
     if any(axis.boundary != "zeros" for axis in geometry.axes):
-        parts.append("the border added back to the samples that it was read from")
-    return f"It is a product, applied from right to left: {', then '.join(parts)}:"
+        parts.append("adding the border to the samples that it was copied from")
+    if len(parts) == 1:
+        return f"The adjoint is {parts[0]}:"
+    return f"The adjoint applies several operators in this order: {', then '.join(parts)}."
+
+
+def _factors(operator: Operator) -> tuple[Operator, ...]:
+    return operator.factors if isinstance(operator, Compose) else (operator,)
+
+
+def _is_layer(operator: Operator) -> bool:
+    inner = operator.operator if isinstance(operator, Adjoint) else operator
+    return isinstance(inner, Convolution)
 
 
 def named_adjoint(operator: Operator) -> Operator:

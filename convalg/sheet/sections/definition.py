@@ -33,14 +33,13 @@ def definition_section(layer: Operator, small: Operator) -> Section:
     same = kernel.shape == only_convolution(small).weights.shape
     shown = layer if same else small
     names = None if has_symbols(shown) else symbols(*kernel.shape)
-    caption = "The kernel: each weight has this colour in the matrix below."
-    if not same:
-        caption = "The kernel of the small layer, in the colours of the matrix below."
+    of = "" if same else " of the small layer"
+    caption = f"The kernel{of}. Each weight has the same colour in the matrix below."
     blocks.append(Picture("kernel", ((caption, partial(draw.kernel, shown, letters=names)),)))
     blocks += drawn_window(
         "window",
         small,
-        "One output: the kernel on the input, each weight on the sample that it multiplies.",
+        "One output: each weight of the kernel is drawn on the sample that it multiplies.",
     )
     blocks += _flip_blocks(geometry)
     blocks.append(verify_layer.definition(small))
@@ -55,17 +54,17 @@ def _flip_blocks(geometry: Geometry) -> list[Block]:
         r"= (\operatorname{flip} w \star x)_{i-(k-1)}"
     )
     text = (
-        "In a convolution the indices of tap and sample run in opposite directions and add up to "
-        "the index of the output; in a correlation they run in the same direction. Counting the "
-        "taps of one from the other end gives the taps of the other: the kernel is flipped."
+        "In a convolution, the indices of tap and sample run in opposite directions, and their sum "
+        "is the index of the output. In a correlation, they run in the same direction. Numbering "
+        "the taps from the other end converts one into the other; this flips the kernel."
     )
     blocks: list[Block] = [Text(text), Formula(formula)]
     if len(geometry.axes) == 2:
         blocks += [
             Text(
-                "In two dimensions both the row and the column index are reversed: two "
-                "reflections, one after the other, are a rotation by 180 degrees. A flip along one "
-                "axis alone would give another kernel."
+                "In two dimensions, both the row index and the column index are reversed. These "
+                "two reflections together are a rotation by 180 degrees. Flipping the kernel along "
+                "one axis only would result in a different kernel."
             ),
             verify_layer.rotation(tuple(map(int, geometry.taps))),
         ]
@@ -82,19 +81,21 @@ def _symbols_text(layer: Operator) -> str:
         if groups == 1:
             text += f"The index o counts {first} channels and c counts {second} channels. "
         else:
-            text += f"The index g counts the {groups} groups"
-            text += f", o the {first} channels of each" if outputs > 1 else ""
-            text += f", c the {second} channels of each. " if inputs > 1 else ". "
+            text += f"The index g counts the {groups} groups. "
+            text += f"The index o counts the {first} channels of a group. " if outputs > 1 else ""
+            text += f"The index c counts the {second} channels of a group. " if inputs > 1 else ""
     if transposed:
-        return text + "Every sample of x contributes to the outputs that its weights reach."
+        return (
+            text + "Every sample of x contributes to all outputs that the kernel reaches from it."
+        )
     if geometry.axes[0].is_backwards:
         return (
-            text + "The indices of tap and sample run in opposite directions: a convolution in the "
-            "mathematical sense."
+            text + "The indices of tap and sample run in opposite directions, so this is a "
+            "convolution in the mathematical sense."
         )
     return (
-        text + "The indices of tap and sample run in the same direction: a correlation, which deep "
-        "learning calls a convolution."
+        text + "The indices of tap and sample run in the same direction, so this is a correlation, "
+        "which deep learning calls a convolution."
     )
 
 
@@ -103,9 +104,9 @@ def sizes_section(layer: Operator, small: Operator) -> Section:
     _, transposed = layer_of(layer)
     blocks: list[Block] = [
         Text(
-            "The input has n samples, the kernel has k taps with dilation d and moves by the "
-            "stride s, and p0 and p1 are the numbers of padding samples before and after"
-            + (", less the output padding." if transposed else ".")
+            "The input has n samples. The kernel has k taps with dilation d, and it moves by the "
+            "stride s. The numbers of padding samples before and after the input are p0 and p1"
+            + ("; p1 is reduced by the output padding." if transposed else ".")
         ),
         *verify_layer.sizes(layer),
         *drawn_window(
@@ -129,8 +130,8 @@ def matrix_section(small: Operator) -> Section:
         Code(one_line(small)),
         Text(
             f"Rows are outputs and columns are inputs, both in row-major order. The {entries} "
-            f"non-zeros hold {weights} weights; lines separate the blocks of the axes. "
-            f"Structure: {small.structure()}."
+            f"non-zeros contain {weights} different weights. In the figure, lines separate the "
+            f"blocks of each axis. Structure: {small.structure()}."
         ),
         *pictured(
             "matrix",
@@ -152,17 +153,17 @@ def _toeplitz_text(small: Operator) -> str:
     """Why rows, or columns of a transposed layer, repeat."""
     geometry, transposed = layer_of(small)
     text = (
-        "The next input contributes with the same weights, s rows further on, so each column is "
-        "the previous one shifted down by s rows"
+        "The next input has the same weights, but they apply to outputs that are s samples "
+        "further. Each column is therefore the previous column, shifted down by s rows"
         if transposed
-        else "The next output applies the same weights to samples s further on, so each row is the "
-        "previous one shifted by s columns"
+        else "The next output has the same weights, but they apply to inputs that are s samples "
+        "further. Each row is therefore the previous row, shifted to the right by s columns"
     )
-    text += ", as long as the windows are inside the input"
-    text += "; with s = 1 every diagonal is constant, and the matrix is Toeplitz."
+    text += ", as long as the windows are inside the input."
+    text += " If s = 1, every diagonal is constant, and the matrix is Toeplitz."
     if len(geometry.axes) > 1:
         text += (
-            " With several axes this holds along each of them: with s = 1 the blocks of the matrix "
+            " With several axes, this is true along each axis: if s = 1, the blocks of the matrix "
             "are Toeplitz, and they are arranged like the entries of a Toeplitz matrix."
         )
     return text

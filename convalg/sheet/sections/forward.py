@@ -22,7 +22,7 @@ from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Picture, Section, Table, Text
 from convalg.sheet.claims import equal
 from convalg.sheet.pictures import pictured, row_of
-from convalg.sheet.sections.definition import all_sizes
+from convalg.sheet.sections import all_sizes
 
 
 def linearity_section(small: Operator) -> Section:
@@ -30,17 +30,18 @@ def linearity_section(small: Operator) -> Section:
     blocks: list[Block] = [
         Text(
             "Every output is a sum of inputs times weights, and the weights do not depend on the "
-            "input. A sum can be split, and a constant factor taken out of it; linearity requires "
-            "no more, and every linear map has a matrix."
+            "input. For a sum of two inputs, this sum can be split in two, and a constant factor "
+            "can be moved out of it. This is what linearity means, and every linear map has a "
+            "matrix."
         ),
         verify_layer.linear(small),
         *all_sizes.linear_steps(small),
         *pictured(
             "flow",
             (
-                "The layer along its last axis, one line in the colour of its weight for each "
-                "entry: forward, every output sums over its lines; backward, every input sums over "
-                "the same lines.",
+                "The layer along its last axis, with one line for each entry of the matrix, in the "
+                "colour of its weight. Forward, every output is a sum over its lines; backward, "
+                "the gradient of every input is a sum over its lines.",
                 partial(draw.flow, row_of(small)),
             ),
         ),
@@ -60,16 +61,17 @@ def modes_section(small: Operator) -> Section:
         Text(
             "Full keeps every position where kernel and input overlap, same keeps as many outputs "
             "as there are inputs, and valid keeps only the positions where the kernel is inside "
-            "the input. They are rows of one matrix: outlines mark the rows that a mode drops "
-            "(stride 1, zeros outside)."
+            "the input. The matrices of the three modes consist of rows of one matrix; in the "
+            "figure, outlines mark the rows that a mode drops. The stride is 1, and the padding "
+            "consists of zeros."
         ),
         verify_layer.mode_sizes(axis, all_sizes.mode_outputs(layer)),
         Picture(
             "modes",
             (
                 (
-                    f"{plural(n, 'sample')}, {plural(axis.taps, 'tap')}{where}: full, same and "
-                    f"valid. The colours belong to this figure only.",
+                    f"Full, same and valid for {plural(n, 'sample')} and "
+                    f"{plural(axis.taps, 'tap')}{where}. This figure has colours of its own.",
                     partial(draw.modes, n, axis.taps, dilation=d),
                 ),
             ),
@@ -77,8 +79,7 @@ def modes_section(small: Operator) -> Section:
         *pictured(
             "overlap",
             (
-                "Every position of the kernel: where all of it is inside the input, and where only "
-                "a part of it is.",
+                "Every position of the kernel that overlaps the input, completely or partly.",
                 partial(draw.overlap, n, axis.taps, dilation=d),
             ),
         ),
@@ -101,8 +102,9 @@ def operators_section(small: Operator) -> Section:
     blocks: list[Block] = [
         Formula(r"A = D_s\, A_1\, P_p" if not parts.transposed else _TRANSPOSED),
         Text(
-            f"Along the last axis: P adds {plural(before, 'sample')} before and {after} after "
-            f"({parts.boundary}), A_1 applies the kernel at every position, D keeps every output "
+            f"The factors along the last axis are the following. P adds "
+            f"{plural(before, 'sample')} before and {after} after the input (boundary: "
+            f"{parts.boundary}). A_1 applies the kernel at every position. D keeps the outputs "
             f"whose index is a multiple of {stride} and drops the others.{parts.note}"
         ),
     ]
@@ -110,12 +112,16 @@ def operators_section(small: Operator) -> Section:
     padding_caption = (
         "P: empty rows are the zeros of the padding."
         if zeros
-        else "P: the rows at the ends read samples of the input once more."
+        else "P: the rows at both ends read samples of the input a second time."
     )
     for name, operator, caption in (
         ("pad", parts.pad, padding_caption),
-        ("dense", parts.dense, "A_1: the kernel at every position, each row one column further."),
-        ("drop", parts.drop, "D: one entry per row, at the outputs that are kept."),
+        (
+            "dense",
+            parts.dense,
+            "A_1: the kernel at every position. Each row is shifted by one column.",
+        ),
+        ("drop", parts.drop, "D: one entry per row, in the column of the output that is kept."),
         (
             "product",
             parts.strided,
@@ -126,7 +132,7 @@ def operators_section(small: Operator) -> Section:
     product = compose(parts.drop, parts.dense, parts.pad)
     blocks += [
         *equal(
-            "Padding, the kernel at every position and downsampling compose to one layer.",
+            "The product of downsampling, the layer with stride 1 and padding is one layer.",
             product,
             parts.strided,
         ),
@@ -170,8 +176,8 @@ class LayerParts:
         self.note = ""
         if lacking:
             self.note = (
-                f" This layer {' and '.join(lacking)}; its kernel is shown with padding "
-                f"{self.padding} and stride {self.stride}."
+                f" Because this layer {' and '.join(lacking)}, its kernel is shown here with "
+                f"padding {self.padding} and stride {self.stride}."
             )
         make: Any = convolution if axis.is_backwards else correlation
         weights = symbols(taps)
@@ -188,7 +194,7 @@ def sharing_section(layer: Operator, small: Operator) -> Section:
     counts = layer.counts
     sharing = np.asarray(counts.sharing)
     low, high = int(sharing.min()), int(sharing.max())
-    times = f"{low:,} times" if low == high else f"{low:,} to {high:,} times"
+    times = verify_layer.counted_text(low, "time") if low == high else f"{low:,} to {high:,} times"
     dense = f"{counts.dense:,}"
     rows = (
         ("entries of the matrix", dense, dense),
@@ -200,9 +206,9 @@ def sharing_section(layer: Operator, small: Operator) -> Section:
     row = row_of(small)
     blocks: list[Block] = [
         Text(
-            "Every position of the kernel uses the same weights, so a weight occurs in the matrix "
-            "as often as it meets the input. A dense layer of the same shapes has a separate "
-            "weight for every entry."
+            "Every position of the kernel uses the same weights, so a weight is used once at every "
+            "position where it reads a sample of the input. A dense layer of the same shapes has "
+            "a separate weight for every entry."
         ),
         verify_layer.sharing(small),
         Table(
@@ -213,8 +219,8 @@ def sharing_section(layer: Operator, small: Operator) -> Section:
         *pictured(
             "row",
             (
-                "Along the last axis: one row of the matrix and the samples that it reads; the "
-                "next row holds the same weights, further on.",
+                "One row of the matrix along the last axis, and the samples that it reads. The "
+                "next row has the same weights in later columns.",
                 partial(draw.matrix, row, row=row.out_shape[0] // 2),
             ),
         ),

@@ -51,7 +51,10 @@ def image_sections(layer: Operator, image: Image | None) -> list[Section]:
             raise
         # The embedded photograph is only an illustration; leave it out where it does not fit.
         return []
-    caption = f"{source} Filtered by {one_line(wide)}, {by(samples.shape)} to {by(result.shape)}."
+    caption = (
+        f"{source} It is filtered by {one_line(wide)}, from {by(samples.shape)} to "
+        f"{by(result.shape)}."
+    )
     picture = Picture("image", ((caption, partial(draw.image_pair, samples, result)),))
     blocks: list[Block] = [*about, picture, _image_claim(wide, samples, result)]
     return [Section("On a real image", tuple(blocks))]
@@ -81,7 +84,7 @@ def _pixels(image: Image | None, channels: int) -> tuple[np.ndarray, str]:
     else:
         pixels, source = read_image(image), f"The file {os.path.basename(os.fspath(image))}."
     if channels == 1 and pixels.shape[0] == 3:
-        return grey(pixels), source + " Converted to grey (ITU-R BT.601)."
+        return grey(pixels), source + " It is converted to grey (ITU-R BT.601)."
     if pixels.shape[0] != channels:
         raise ShapeError(
             f"the layer has {channels} input channels but the image has {pixels.shape[0]}: use a "
@@ -108,8 +111,8 @@ def _image_weights(layer: Operator) -> tuple[np.ndarray, list[Text]]:
     weights = only_convolution(layer).weights
     if has_symbols(layer):
         note = (
-            "An image needs numerical weights: for this figure the symbols of the kernel are "
-            "replaced by small integers, the same as in the numerical example below where that "
+            "An image needs numerical weights, so the symbols of the kernel are replaced by small "
+            "integers in this figure. They are the weights of the numerical example below if its "
             "kernel has the same shape."
         )
         return number_kernel(weights.shape).astype(np.int64), [Text(note)]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 
@@ -20,10 +19,11 @@ from convalg.sheet import verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text
 from convalg.sheet.numeric_example import array_latex, exact
 from convalg.sheet.pictures import pictured
-from convalg.sheet.sections.definition import all_sizes
+from convalg.sheet.sections import all_sizes
 
 SIDE, WINDOW = 4, 2
-Shares = Callable[[list[Any]], list[Any]]
+Values = list[Fraction]
+Shares = Callable[[Values], list[Fraction]]
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class Pool:
     is_global: bool = False
 
 
-def _winner(choose: Callable[[list[Any]], Any]) -> Shares:
-    def shares(values: list[Any]) -> list[Any]:
+def _winner(choose: Callable[[Values], Fraction]) -> Shares:
+    def shares(values: Values) -> list[Fraction]:
         best = values.index(choose(values))
-        return [int(k == best) for k in range(len(values))]
+        return [Fraction(k == best) for k in range(len(values))]
 
     return shares
 
 
-def _first(values: list[Any]) -> list[Any]:
-    return [int(k == 0) for k in range(len(values))]
+def _first(values: Values) -> list[Fraction]:
+    return [Fraction(k == 0) for k in range(len(values))]
 
 
-def _mean(values: list[Any]) -> list[Any]:
+def _mean(values: Values) -> list[Fraction]:
     return [Fraction(1, len(values))] * len(values)
 
 
@@ -78,7 +78,7 @@ POOLS = (
     ),
     Pool(
         "downsampling",
-        "the first sample of each window, as a stride does",
+        "the first sample of each window, as with a stride",
         "entirely to the sample that was kept",
         lambda s: downsample(s, WINDOW),
         _first,
@@ -115,11 +115,11 @@ def _over(dims: int) -> Section:
     x = exact(np.array([7 * (k + 1) % 17 for k in range(SIDE**dims)]).reshape(shape))
     blocks: list[Block] = [
         Text(
-            f"Pooling often follows a layer: adjacent windows of "
-            f"{' x '.join([str(WINDOW)] * dims)} samples, with one output each. Linear poolings "
-            f"(average, downsampling) are matrices; a maximum or minimum is a matrix at a given "
-            f"input, where it selects the winners. The transposed matrix propagates the gradient "
-            f"back."
+            f"A pooling often follows a layer. The windows in this section are adjacent, have "
+            f"{' x '.join([str(WINDOW)] * dims)} samples and one output each. Average pooling and "
+            f"downsampling are linear, so they have a matrix. Maximum and minimum pooling have a "
+            f"matrix at a given input, which selects one sample of each window. The transposed "
+            f"matrix propagates the gradient back."
         ),
         Formula(
             r"y = P(x)\, x, \qquad \frac{\partial L}{\partial x} = P(x)^{\mathsf{T}} "
@@ -144,8 +144,8 @@ def _pool_blocks(pool: Pool, shape: tuple[int, ...], x: np.ndarray) -> list[Bloc
     layer = pool.make(shape)
     g = exact(np.arange(1, int(np.prod(layer.out_shape)) + 1).reshape(layer.out_shape))
     caption = (
-        f"{pool.name.capitalize()}: x, y, a gradient of y and the resulting gradient of x. Samples "
-        f"have the colour of the output that they reach."
+        f"{pool.name.capitalize()}: x, y, a gradient of y and the resulting gradient of x. A "
+        f"sample that contributes to an output has the colour of that output."
     )
     texts = (pool.name, pool.forward, pool.backward)
     side = SIDE if pool.is_global else WINDOW

@@ -20,7 +20,7 @@ from convalg.operators.tree import Operator
 from convalg.sheet import verify_layer, verify_numbers
 from convalg.sheet.blocks import Block, Code, Formula, Section, Table, Text
 from convalg.sheet.pictures import pictured, row_of
-from convalg.sheet.sections.definition import all_sizes
+from convalg.sheet.sections import all_sizes
 
 DEPTH = 3
 """Copies of the layer that are stacked to show how the receptive field grows."""
@@ -39,21 +39,21 @@ def field_section(small: Operator) -> Section:
     )
     blocks: list[Block] = [
         Text(
-            "An output spans d (k - 1) + 1 samples of its input, including those between dilated "
-            "taps. Each further layer adds d (k - 1) times the product of the strides of the "
-            "layers before it."
+            "The receptive field of an output of one layer spans d (k - 1) + 1 samples of the "
+            "input, including the samples between dilated taps. Each further layer adds "
+            "d (k - 1) times the product of the strides of the layers before it."
         ),
         verify_numbers.fields(small, [int(_one(field.size)) for field in fields]),
         Table(
             ("layers", "receptive field", "step from one output to the next", "padding"),
             rows,
-            f"The layer along its last axis, stacked up to {last} times, without its boundary.",
+            f"Stacks of up to {last} copies of the layer along its last axis, without a boundary.",
         ),
         *pictured(
             "cone",
             (
-                "The samples that one output reads, layer by layer down to the input; blank "
-                "samples are holes.",
+                "The samples that one output reads, layer by layer down to the input. Blank "
+                "samples between them are not read.",
                 partial(draw.cone, net),
             ),
         ),
@@ -75,9 +75,10 @@ def _transposed_field(small: Operator) -> Section:
     )
     blocks: list[Block] = [
         Text(
-            "An output of a transposed layer reads only the samples whose windows reach it. With "
+            "An output of a transposed layer reads only the samples whose windows contain it. With "
             "a stride, outputs may read different numbers of samples, which appears as a "
-            "checkerboard pattern. C is the number of channels that an output reads."
+            "checkerboard pattern. In the formula, r is the number of samples that an output "
+            "reads, and C is the number of their channels."
         ),
         verify_numbers.reads_claim(small, bound if zeros else None, formula),
         *all_sizes.field_steps(small),
@@ -128,9 +129,10 @@ def shift_section(small: Operator) -> Section:
             else r"A\, S_{1}^{\mathsf{T}} = S_{s}^{\mathsf{T}}\, A"
         ),
         Text(
-            "S shifts all samples. The same weights are applied at every position, so shifting the "
-            "input shifts the output: translation equivariance. It breaks down at the border, and "
-            "a stride of s preserves it only for shifts by multiples of s."
+            "The index of S is the number of samples by which S shifts. The same weights are "
+            "applied at every position, so shifting the input shifts the output. This property is "
+            "called translation equivariance. It does not hold at the border, and with a stride "
+            "of s it holds only for shifts by multiples of s."
         ),
         *all_sizes.shift_claims(small),
         Text("Along the last axis alone:"),
@@ -147,8 +149,8 @@ def shift_section(small: Operator) -> Section:
     for number, row in enumerate(rows, 1):
         step = only_convolution(row).geometry.axes[0].stride
         caption = (
-            f"A S - S A along the last axis, with stride {step}: blank where shifting the input by "
-            f"1 shifts the output by 1, entries where it does not."
+            f"The matrix A S - S A along the last axis, with stride {step} and a shift by 1. It "
+            f"has entries where shifting the input by 1 does not shift the output by 1."
         )
         name = f"commutator-{number}"
         blocks += pictured(name, (caption, partial(draw.matrix, _commutator(row, circular))))
@@ -204,11 +206,11 @@ def _formula_blocks(layer: Operator, small: Operator) -> list[Block]:
     geometry, transposed = layer_of(layer)
     text = "Weights that happen to be zero are counted"
     if any(axis.boundary == "zeros" for axis in geometry.axes):
-        text += "; taps on the padding are not"
-    text += ". On one axis, tap t meets the input at u_t of the o outputs."
+        text += "; taps on the padding are not counted"
+    text += ". Along one axis, tap t reads a sample of the input for u_t of the o outputs."
     if transposed:
-        text += " Here n and o are the sizes of the layer whose adjoint this is: its input size n "
-        text += "is the output size here."
+        text += " This layer is the adjoint of another layer, and n and o are the sizes of the "
+        text += "input and output of that layer: n is the output size of this layer."
     if geometry.has_channels:
         text += " C_links is the number of connected pairs of input and output channels."
     return [Text(text), verify_layer.multiplications(layer, small)]
