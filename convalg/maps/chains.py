@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -17,7 +16,17 @@ from convalg.conventions import Shape
 from convalg.errors import ArgumentError, KindError, ShapeError
 from convalg.operators import windows
 from convalg.operators.leaves import Convolution, Selection, gathering
-from convalg.operators.tree import Map, Operator, Scaled, Sum, compose, leaves, scale
+from convalg.operators.tree import (
+    Map,
+    Operator,
+    Scaled,
+    Sum,
+    check_factors,
+    check_terms,
+    compose,
+    leaves,
+    scale,
+)
 from convalg.operators.tree import add as add_operators
 from convalg.size import as_shape, as_size, require_numbers, size_product
 
@@ -342,13 +351,7 @@ def chain(*maps: object) -> Map:
                 f"{type(one).__name__}: write A(x) to apply A to an array"
             )
         factors.extend(one.factors if isinstance(one, Chain) else [one])
-    for left, right in pairwise(factors):
-        if left.in_shape != right.out_shape:
-            raise ShapeError(
-                f"the output of the right layer must have the input shape of the left layer in "
-                f"left @ right, but it has shape {right.out_shape} and the left layer needs "
-                f"{left.in_shape}"
-            )
+    check_factors(factors)
     return Chain(tuple(factors))
 
 
@@ -366,13 +369,7 @@ def add(*maps: object) -> Map:
             )
         nested = isinstance(one, Branches) and one.axis is None
         parts.extend(one.parts if nested else [one])  # type: ignore[attr-defined]  # narrowed by `nested`
-    _check_inputs(parts)
-    for part in parts[1:]:
-        if part.out_shape != parts[0].out_shape:
-            raise ShapeError(
-                f"layers must have the same output shape to be added, but one has "
-                f"{parts[0].out_shape} and another {part.out_shape}"
-            )
+    check_terms(parts)
     return Branches(tuple(parts))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -580,13 +580,7 @@ def compose(*operators: Operator) -> Operator:
     factors: list[Operator] = []
     for operator in operators:
         factors.extend(operator.factors if isinstance(operator, Compose) else [operator])
-    for left, right in pairwise(factors):
-        if not same_shape(left.in_shape, right.out_shape):
-            raise ShapeError(
-                f"the output of the right operator must have the input shape of the left operator "
-                f"in left @ right, but it has shape {right.out_shape} and the left operator needs "
-                f"{left.in_shape}"
-            )
+    check_factors(factors)
     kept = [factor for factor in factors if not factor.is_identity] or factors[:1]
     return kept[0] if len(kept) == 1 else Compose(tuple(kept))
 
@@ -604,6 +598,23 @@ def add(*operators: object) -> Operator:
                 f"({type(operator).__name__}): add a bias with ca.affine(A, b)"
             )
         terms.extend(operator.terms if isinstance(operator, Sum) else [operator])
+    check_terms(terms)
+    return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+
+
+def check_factors(factors: Sequence[Map]) -> None:
+    """Raise ShapeError unless the output of each factor fits the factor on its left."""
+    for left, right in pairwise(factors):
+        if not same_shape(left.in_shape, right.out_shape):
+            raise ShapeError(
+                f"the output of the right layer must have the input shape of the left layer in "
+                f"left @ right, but it has shape {right.out_shape} and the left layer needs "
+                f"{left.in_shape}"
+            )
+
+
+def check_terms(terms: Sequence[Map]) -> None:
+    """Raise ShapeError unless all terms of a sum have the same shapes."""
     first = terms[0]
     for term in terms[1:]:
         if not (
@@ -611,10 +622,9 @@ def add(*operators: object) -> Operator:
             and same_shape(term.out_shape, first.out_shape)
         ):
             raise ShapeError(
-                f"operators must have the same shapes to be added, but one maps {first.in_shape} "
+                f"layers must have the same shapes to be added, but one maps {first.in_shape} "
                 f"to {first.out_shape} and another {term.in_shape} to {term.out_shape}"
             )
-    return terms[0] if len(terms) == 1 else Sum(tuple(terms))
 
 
 def scale(factor: object, operator: Operator) -> Operator:

@@ -311,7 +311,7 @@ def test_arrays_do_not_spread_over_operators() -> None:
 def test_shapes_must_fit() -> None:
     with pytest.raises(ShapeError, match="must have the input shape of the left operator"):
         LAYER @ LAYER
-    with pytest.raises(ShapeError, match="operators must have the same shapes to be added"):
+    with pytest.raises(ShapeError, match="layers must have the same shapes to be added"):
         LAYER + ca.identity(5)
     with pytest.raises(ShapeError, match=r"x must have shape \(\*batch, 5\)"):
         LAYER(np.ones(4))
