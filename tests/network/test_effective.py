@@ -85,7 +85,7 @@ def test_bad_input() -> None:
         pooled.effective_receptive_field()
     net = ca.Network((1, 8))
     net.add(layers.Add(), ["input", "input"])
-    with pytest.raises(KindError, match="branches meet at add1"):
+    with pytest.raises(KindError, match="branches meet at add1: pass"):
         net.effective_receptive_field()
     dead = ca.sequential((1, 8), [layers.Conv(1, 1), layers.ReLU()]).initialise(0)
     dead.set_weights("conv1", bias=[-100])

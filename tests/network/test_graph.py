@@ -55,9 +55,7 @@ def test_a_lone_input_is_the_identity() -> None:
     assert net.parameters == 0
 
 
-@settings(max_examples=60)
-@given(networks(smooth=False), st.integers(0, 99))
-def test_the_jacobian_is_the_derivative(net: ca.Network, seed: int) -> None:
+def check_jacobian(net: ca.Network, seed: int) -> None:
     """Exact in whole numbers: far from ties a piecewise linear network is linear."""
     integer_weights(net, seed)
     random = np.random.default_rng(seed)
@@ -73,6 +71,19 @@ def test_the_jacobian_is_the_derivative(net: ca.Network, seed: int) -> None:
         assert np.sum(g * operator(step)) == np.sum(operator.T(g) * step)
         matrix = operator.to_scipy(dtype=float)
         assert np.allclose(matrix @ step.ravel(), np.asarray(operator(step), dtype=float).ravel())
+
+
+@settings(max_examples=12)
+@given(networks(smooth=False), st.integers(0, 99))
+def test_the_jacobian_is_the_derivative(net: ca.Network, seed: int) -> None:
+    check_jacobian(net, seed)
+
+
+@pytest.mark.thorough
+@settings(max_examples=60)
+@given(networks(smooth=False), st.integers(0, 99))
+def test_the_jacobian_is_the_derivative_at_length(net: ca.Network, seed: int) -> None:
+    check_jacobian(net, seed)
 
 
 @settings(max_examples=40)
@@ -106,9 +117,13 @@ def test_shapes_in_letters() -> None:
     n, m = ca.sizes("n m")
     net = ca.sequential((3, n, m), [layers.Conv(8, 3, padding=1), layers.MaxPool(2)])
     assert net.out_shape == (8, n // 2, m // 2)
-    with pytest.raises(SymbolicError, match="counts need numbers for sizes"):
+    with pytest.raises(
+        SymbolicError, match="counts are computed only for integer sizes, not for the symb"
+    ):
         _ = net.counts
-    with pytest.raises(SymbolicError, match="a table of counts needs numbers"):
+    with pytest.raises(
+        SymbolicError, match="a table of counts is computed only for integer sizes, not for"
+    ):
         net.summary()
 
 
@@ -123,9 +138,17 @@ def test_the_summary_prints_itself() -> None:
 BAD = [
     (lambda net: net.add(5), KindError, "layer must be a layer of ca.layers"),
     (lambda net: net.add(layers.ReLU(), "nowhere"), ArgumentError, "has no node"),
-    (lambda net: net.add(layers.ReLU(), []), ArgumentError, "a layer needs at least one input"),
-    (lambda net: net.add(layers.ReLU(), ["input"] * 2), ArgumentError, "takes one input, not 2"),
-    (lambda net: net.add(layers.ReLU(), name="input"), ArgumentError, "must be a new, non-empty"),
+    (
+        lambda net: net.add(layers.ReLU(), []),
+        ArgumentError,
+        "inputs must name at least one node, not",
+    ),
+    (
+        lambda net: net.add(layers.ReLU(), ["input"] * 2),
+        ArgumentError,
+        "one input, not the 2 nodes",
+    ),
+    (lambda net: net.add(layers.ReLU(), name="input"), ArgumentError, "a non-empty string that no"),
     (lambda net: net.add(layers.Conv(2, 9)), ShapeError, "conv1 cannot be applied to input"),
     (lambda net: net.add(layers.Conv(2, 3, groups=2)), ShapeError, "groups=2 does not divide the"),
     (
@@ -153,9 +176,11 @@ def test_bad_branches() -> None:
         net.add(layers.Add(), ["input", "a"])
     with pytest.raises(ShapeError, match="Concat takes inputs of the same spatial shape"):
         net.add(layers.Concat(), ["input", "a"])
-    with pytest.raises(ArgumentError, match="has no kernel, bias: fill the network"):
+    with pytest.raises(
+        ArgumentError, match="the arrays kernel, bias of node a have not been set: call"
+    ):
         net(np.zeros((1, 4, 4)))
-    with pytest.raises(ArgumentError, match="has no array 'gain'; it has kernel, bias"):
+    with pytest.raises(ArgumentError, match="has no array 'gain': its arrays are kernel, bias"):
         net.set_weights("a", gain=1)
     with pytest.raises(ShapeError, match="kernel of a must have shape"):
         net.set_weights("a", kernel=np.zeros((2, 1, 2, 2)))

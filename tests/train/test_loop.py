@@ -159,7 +159,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
         ArgumentError,
         "has no layer with weights",
     ),
-    "a network half filled": ({"net": None}, ArgumentError, "dense1 has no weights, bias"),
+    "a network half filled": ({"net": None}, ArgumentError, "weights, bias of node dense1 have"),
     "what is no network": ({"net": "lenet"}, KindError, "fit takes a ca.Network, not a str"),
     "a folder that is a number": ({"checkpoint": 5}, KindError, "pass its path, not a int"),
 }

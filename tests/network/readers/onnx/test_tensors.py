@@ -81,7 +81,9 @@ def test_quantised_weights_run_as_in_onnxruntime(make: Any, tmp_path: Path) -> N
 def test_weights_that_are_an_input_can_be_set(tmp_path: Path) -> None:
     net = read_onnx(saved(as_input(), tmp_path))
     (name,) = [node for node, _ in net.layers()]
-    with pytest.raises(ArgumentError, match="has no kernel: fill the network"):
+    with pytest.raises(
+        ArgumentError, match=r"the arrays kernel of node .* have not been set: call"
+    ):
         net(floats(*SHAPE))
     net.set_weights(name, kernel=KERNEL)
     assert net(floats(*SHAPE)).shape == (1, 3, 6, 5)
@@ -138,12 +140,16 @@ def test_a_second_output_of_a_node_is_not_the_first(tmp_path: Path) -> None:
 def test_several_outputs_must_be_named(tmp_path: Path) -> None:
     nodes = [node("Relu", "x", "a"), node("Tanh", "x", "b"), node("Shape", "x", "c")]
     net = read_onnx(saved(model(nodes, SHAPE, outputs="a b"), tmp_path))
-    with pytest.raises(ArgumentError, match="has several outputs, of which a, b are in the net"):
+    with pytest.raises(
+        ArgumentError, match="has several outputs, and the network has the nodes a, b"
+    ):
         net(floats(*SHAPE))
     assert net(floats(*SHAPE), "b").shape == SHAPE
     net = read_onnx(saved(model(nodes, SHAPE, outputs="a c"), tmp_path))
     assert net.graph.graph["left_out"] == ["output c, which is a constant"]
-    with pytest.raises(ArgumentError, match="has several outputs, of which a are in the network"):
+    with pytest.raises(
+        ArgumentError, match="has several outputs, and the network has the nodes a f"
+    ):
         net(floats(*SHAPE))
 
 
