@@ -19,12 +19,13 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
 
+from convalg.axis import Size
 from convalg.errors import KindError
 from convalg.network.graph import INPUT, Graph
 from convalg.network.layers.base import Layer, Link, Shape
 from convalg.network.layers.opaque import Opaque
 from convalg.network.layers.shape import Concat, Flatten
-from convalg.size import Size, is_symbolic, size_text
+from convalg.size import is_symbolic, size_text
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from convalg.network import layers
 
 
 def integer_weights(net: ca.Network, seed: int = 0) -> ca.Network:
-    """Small whole numbers everywhere, so that everything is exact."""
+    """Set small integers as all weights, so that everything is exact."""
     random = np.random.default_rng(seed)
     net.initialise(seed)
     for node, arrays in net.weights.items():
-        whole = {name: random.integers(-2, 3, value.shape) for name, value in arrays.items()}
-        net.set_weights(node, **whole)
+        integers = {name: random.integers(-2, 3, value.shape) for name, value in arrays.items()}
+        net.set_weights(node, **integers)
     return net
 
 
@@ -156,7 +156,7 @@ BAD = [
         ShapeError,
         "groups=2 does not divide the 3 output",
     ),
-    (lambda net: net.add(layers.Reshape((7,))), ShapeError, "needs 7 numbers, and the input of"),
+    (lambda net: net.add(layers.Reshape((7,))), ShapeError, "needs 7 samples, but the input of"),
     (lambda net: net["input"], ArgumentError, "is the input, which has no layer"),
     (lambda net: net.initialise().set_weights("none"), ArgumentError, "has no node"),
 ]
@@ -172,9 +172,9 @@ def test_bad_input(action: object, error: type[Exception], words: str) -> None:
 def test_bad_branches() -> None:
     net = ca.Network((1, 4, 4))
     net.add(layers.Conv(2, 3), name="a")
-    with pytest.raises(ShapeError, match="Add takes inputs of the same shape"):
+    with pytest.raises(ShapeError, match="the inputs of an Add must have the same shape"):
         net.add(layers.Add(), ["input", "a"])
-    with pytest.raises(ShapeError, match="Concat takes inputs of the same spatial shape"):
+    with pytest.raises(ShapeError, match="the inputs of a Concat must have the same spatial shape"):
         net.add(layers.Concat(), ["input", "a"])
     with pytest.raises(
         ArgumentError, match="the arrays kernel, bias of node a have not been set: call"
@@ -184,13 +184,13 @@ def test_bad_branches() -> None:
         net.set_weights("a", gain=1)
     with pytest.raises(ShapeError, match="kernel of a must have shape"):
         net.set_weights("a", kernel=np.zeros((2, 1, 2, 2)))
-    with pytest.raises(ArgumentError, match="inputs is applied by its network"):
+    with pytest.raises(ArgumentError, match="an Add of 2 inputs has no map of one input: run"):
         layers.Add().map(((1,), (1,)), {})
-    with pytest.raises(ArgumentError, match="inputs is applied by its network"):
+    with pytest.raises(ArgumentError, match="a Concat of 2 inputs has no map of one input: run"):
         layers.Concat().map(((1,), (1,)), {})
-    with pytest.raises(ShapeError, match="this layer takes one input, not 2"):
+    with pytest.raises(ShapeError, match="this layer has one input, not 2 inputs"):
         layers.ReLU().out_shape((1,), (2,))
-    with pytest.raises(ShapeError, match=r"input is \(channels, \*spatial\), not"):
+    with pytest.raises(ShapeError, match=r"input must be \(channels, \*spatial\), not"):
         layers.Dense(3).channels(())
 
 

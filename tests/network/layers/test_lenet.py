@@ -140,20 +140,26 @@ def test_a_sample_is_the_mean_and_noise() -> None:
 BAD: list[tuple[Callable[[], Any], str]] = [
     (
         lambda: filled(L.TableConv(((0, 3),), 2), (3, 5)),
-        "must have input channels from 0 to 2, each",
+        "must contain at least one input channel from 0 to 2, each",
     ),
     (
         lambda: filled(L.TableConv(((0, 0),), 2), (3, 5)),
-        "must have input channels from 0 to 2, each",
+        "must contain at least one input channel from 0 to 2, each",
     ),
-    (lambda: filled(L.TableConv(((),), 2), (3, 5)), "must have input channels from 0 to 2, each"),
-    (lambda: filled(L.Radial(3), (3, 5)), "the input of Radial must be a vector"),
-    (lambda: filled(L.Sample(), (3,)), "must be even, not that of \\(3,\\)"),
+    (
+        lambda: filled(L.TableConv(((),), 2), (3, 5)),
+        "must contain at least one input channel from 0 to 2, each",
+    ),
+    (lambda: filled(L.Radial(3), (3, 5)), "the input of a Radial must be a vector"),
+    (lambda: filled(L.Sample(), (3,)), "must have an even number of channels, half of them"),
     (
         lambda: ca.sequential((2, 3), [Standardise(4)]),
         "an input of shape \\(2, 3\\) cannot be divided into 4 equal rows",
     ),
-    (lambda: filled(L.RoIPool(2, ((0, 0, 3),)), (1, 4, 4)), "a region must have 4 numbers"),
+    (
+        lambda: filled(L.RoIPool(2, ((0, 0, 3),)), (1, 4, 4)),
+        "a region must have 4 numbers, the first positions on 2 axes",
+    ),
 ]
 
 
@@ -164,16 +170,16 @@ def test_bad_input(call: Callable[[], Any], words: str) -> None:
 
 
 def test_a_slice_needs_its_end() -> None:
-    with pytest.raises(ca.errors.ArgumentError, match="a slice needs 0 <= start < stop"):
+    with pytest.raises(ca.errors.ArgumentError, match="must satisfy 0 <= start < stop <= 4 and"):
         L.Slice(1, 1, None).out_shape((2, 4))
 
 
 WRONG: list[tuple[Callable[[], Any], str]] = [
-    (lambda: L.Dropout(2), "the rate of a dropout must be in"),
-    (lambda: L.Dropout(-1), "the rate of a dropout must be in"),
-    (lambda: L.BatchNorm(-1), "the epsilon of a batch norm must be 0"),
+    (lambda: L.Dropout(2), "the rate of a Dropout must be from 0 to 1, not 2"),
+    (lambda: L.Dropout(-1), "the rate of a Dropout must be from 0 to 1, not -1"),
+    (lambda: L.BatchNorm(-1), "the epsilon of a BatchNorm must be at least 0, not -1"),
     (lambda: L.LRN(0), "size must be"),
-    (lambda: L.Upsample(2, "cubic"), "mode of an Upsample must be nearest"),  # type: ignore[arg-type]
+    (lambda: L.Upsample(2, "cubic"), "mode must be one of nearest, linear, not"),  # type: ignore[arg-type]
     (lambda: ca.sequential((3, 8, 8), L.Conv(3, 3)), "layers must be a list of layers"),  # type: ignore[arg-type]
 ]
 

@@ -182,7 +182,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: zoo.lenet5(output="rbf"), "output must be one of"),
     (lambda: zoo.unet(padding="half"), "padding must be one of"),
     (lambda: zoo.fcn(stride=4), "stride must be one of 32, 16, 8"),
-    (lambda: zoo.vae((1, 40, 64)), "must be multiples of 16"),
+    (lambda: zoo.vae((1, 40, 64)), "sizes of in_shape must be multiples of 16, not 40"),
     (lambda: zoo.unet((1, 9, 9)), "cannot be applied to"),
     (lambda: zoo.lenet5((1, 9, 9)), "cannot be applied to"),
 ]

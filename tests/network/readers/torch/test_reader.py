@@ -265,7 +265,11 @@ OPAQUE: list[tuple[Callable[[], Any], tuple[int, ...], str]] = [
     (lambda: nn.GELU("tanh"), IMAGE, "GELU: it is the approximate GELU"),
     (lambda: nn.ConstantPad2d(1, 5.0), IMAGE, "ConstantPad2d: it pads with 5.0"),
     (lambda: Calls(lambda y, x: y[:, 0]), IMAGE, "getitem: it is indexed by"),
-    (lambda: Calls(lambda y, x: torch.cat([y, x], 2)), IMAGE, "cat: it concatenates along"),
+    (
+        lambda: Calls(lambda y, x: torch.cat([y, x], 2)),
+        IMAGE,
+        "cat: it concatenates along axis 2, not along the channels",
+    ),
     (lambda: Calls(lambda y, x: y.mean(1)), IMAGE, "mean: it is the mean over axes 1"),
     (lambda: Calls(lambda y, x: y.permute(1, 0, 2, 3)), IMAGE, "permute: its order"),
     (lambda: nn.BatchNorm2d(4, track_running_stats=False), IMAGE, "BatchNorm2d: it has no running"),
@@ -336,7 +340,12 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
     (nn.Conv2d(3, 4, 3), IMAGE, ca.errors.ShapeError, "cannot be run for one sample of shape"),
     (nn.Conv2d(4, 4, 20), IMAGE, ca.errors.ShapeError, "cannot be run for one sample of shape"),
     (nn.ReLU(), (0, 4), ca.errors.ArgumentError, "in_shape"),
-    (nn.ReLU(), ca.sizes("n m"), ca.errors.ArgumentError, "since the module is run, not"),
+    (
+        nn.ReLU(),
+        ca.sizes("n m"),
+        ca.errors.ArgumentError,
+        "must have integer sizes, since the module is run, not",
+    ),
 ]
 
 
@@ -472,7 +481,7 @@ def test_parameters_that_are_not_used_are_named() -> None:
     ],
 )
 def test_an_output_that_is_a_constant_is_refused(call: Callable[..., Any]) -> None:
-    with pytest.raises(ca.errors.ArgumentError, match="does not depend on the numbers of the inp"):
+    with pytest.raises(ca.errors.ArgumentError, match="does not depend on the entries of the inp"):
         from_torch(Calls(call), IMAGE)
 
 
