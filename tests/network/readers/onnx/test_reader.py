@@ -163,6 +163,11 @@ def test_nodes_may_come_in_any_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_onnx(saved(built, tmp_path))(x), want)
 
 
+def test_a_path_is_a_string_or_a_path() -> None:
+    with pytest.raises(ca.errors.KindError, match="path must be the path of a file, not None"):
+        read_onnx(None)
+
+
 # Lazily.
 
 
