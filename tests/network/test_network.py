@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nonsense import MATRIX
 
 import convalg as ca
@@ -103,3 +105,19 @@ def test_two_sizes_are_said_to_be_channels_and_samples() -> None:
 def test_the_argument_at_fault_is_named(call: Any, words: str) -> None:
     with pytest.raises(ConvalgError, match=words):
         call()
+
+
+def test_one_layer_is_not_a_list_of_layers() -> None:
+    with pytest.raises(
+        KindError, match=r"layers must be a list of layers, not one layer: pass \[Conv"
+    ):
+        ca.sequential((3, 8, 8), layers.Conv(3, 3))  # type: ignore[arg-type]
+
+
+@given(st.lists(st.sampled_from([layers.ReLU(), layers.Pad(1), layers.AvgPool(2)]), max_size=5))
+def test_each_layer_of_a_sequence_reads_the_one_before(stack: list[layers.Layer]) -> None:
+    net = ca.sequential((2, 64), stack, name="stack")
+    nodes = list(net)
+    assert [net.sources(node) for node in nodes[1:]] == [[node] for node in nodes[:-1]]
+    assert [layer for _, layer in net.layers()] == stack
+    assert (net.output, net.name) == (nodes[-1], "stack")

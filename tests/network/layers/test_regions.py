@@ -7,6 +7,7 @@ from math import ceil, floor
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,3 +63,12 @@ def test_a_sample_is_the_mean_and_noise() -> None:
     np.testing.assert_allclose(net(x), [3, -1])
     jacobian = net.jacobian(x).to_numpy()
     np.testing.assert_allclose(jacobian, [[1, 0, 1, 0], [0, 1, 0, -1.5]], atol=1e-12)
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ca.errors.ShapeError, match="must have an even number of channels, half of"):
+        L.Sample().out_shape((3,))
+    with pytest.raises(
+        ca.errors.ArgumentError, match="must have 4 numbers, the first positions on"
+    ):
+        L.RoIPool(2, ((0, 0, 3),)).out_shape((1, 4, 4))
