@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from random_networks import networks
 
 import convalg as ca
-from convalg.errors import SymbolicError
+from convalg.errors import SymbolicError, TooLargeError
 from convalg.network import layers
 
 
@@ -70,3 +70,10 @@ def test_fields_in_letters() -> None:
         SymbolicError, match="sets of positions are computed only for integer sizes"
     ):
         field.positions(0)
+
+
+def test_a_relation_lists_a_limited_number_of_windows() -> None:
+    field = ca.sequential((1, 30_001), [layers.AdaptiveAvgPool(20_000)]).receptive_field()
+    words = "a relation may list up to 10000 windows of unequal sizes, not 20000: use positions"
+    with pytest.raises(TooLargeError, match=words):
+        field.relation()

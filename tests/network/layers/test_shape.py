@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convalg as ca
-from convalg.errors import ArgumentError, ShapeError
+from convalg.errors import ArgumentError, ShapeError, SymbolicError
 from convalg.network import layers
 
 
@@ -60,3 +60,11 @@ def test_reshaping_keeps_the_order_of_entries() -> None:
     assert (net(x) == x.ravel()).all()
     assert (net(x, "reshape1") == x.reshape(4, 6)).all()
     assert net.receptive_field("flatten1").mask(5).sum() == 1
+
+
+def test_aligned_corners_have_no_symbolic_formula() -> None:
+    (n,) = ca.sizes("n")
+    net = ca.sequential((1, n), [layers.Upsample(2, "linear", align_corners=True)])
+    words = "that an upsampling with align_corners reads have no symbolic formula, and a size is n"
+    with pytest.raises(SymbolicError, match=words):
+        net.receptive_field()

@@ -164,7 +164,8 @@ def _quantise(n: Node, value: Constant) -> Constant:
 
     def load() -> Array:
         steps = np.rint(value.array() / scale) + zero
-        return np.clip(steps, limits.min, limits.max).astype(zero.dtype)
+        clipped: Array = np.clip(steps, limits.min, limits.max).astype(zero.dtype)
+        return clipped
 
     return _made(value, zero.dtype, load)
 
@@ -189,7 +190,8 @@ def _quotient(a: Array, b: Array) -> Array:
         quotient: Array = a / b
         return quotient
     # ONNX rounds the quotient of integers towards zero.
-    return np.trunc(a / np.where(b == 0, 1, b)).astype(a.dtype)
+    truncated: Array = np.trunc(a / np.where(b == 0, 1, b)).astype(a.dtype)
+    return truncated
 
 
 ELEMENTWISE: dict[str, Callable[..., Array]] = {
@@ -298,7 +300,7 @@ def _gathered(n: Node, inputs: Arrays) -> Array:
 
 
 def _sliced(n: Node, inputs: Arrays) -> Array:
-    values = inputs[0]
+    values: Array = inputs[0]
     if n.version < 10:
         starts, ends, axes, steps = n.get("starts"), n.get("ends"), n.get("axes"), None
     else:

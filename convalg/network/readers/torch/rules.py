@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat, TypeAlias
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeAlias
 
 import numpy as np
 
@@ -24,11 +24,15 @@ from convalg.network.readers.onnx.builder import Builder, Data, Unread, dims_of
 from convalg.network.readers.onnx.layer_rules import shifted, times, widest
 from convalg.network.readers.onnx.tensors import Constant, stored
 
+# Long because each function of PyTorch has a rule with its signature, and all share two tables.
+
 if TYPE_CHECKING:
     import torch
     from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+    from torch.nn.modules.padding import _ConstantPadNd
 
 Weights: TypeAlias = "torch.Tensor | Data"
+Bound: TypeAlias = SupportsFloat | None
 BOUNDARIES: dict[str, Boundary] = {
     "zeros": "zeros",
     "constant": "zeros",
@@ -36,12 +40,6 @@ BOUNDARIES: dict[str, Boundary] = {
     "replicate": "edge",
     "circular": "circular",
 }
-
-
-class Padded(Protocol):
-    """A padding module of PyTorch."""
-
-    padding: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -210,7 +208,7 @@ def _module(function: str, *names: str) -> Callable[..., Any]:
 def _padding_module(mode: str) -> Callable[..., Any]:
     """Return the rule for a padding module."""
 
-    def rule(c: Context, m: Padded, x: Data) -> Any:
+    def rule(c: Context, m: _ConstantPadNd, x: Data) -> Any:
         return _pad(c, x, m.padding, mode, getattr(m, "value", None))
 
     return rule
@@ -240,23 +238,13 @@ def _leaky(c: Context, input: object, negative_slope: float = 0.01) -> Data:
     return c.b.add(net_layers.LeakyReLU(negative_slope), _data(input))
 
 
-def _clip(
-    c: Context,
-    input: object,
-    min_val: SupportsFloat | None = -1.0,
-    max_val: SupportsFloat | None = 1.0,
-) -> Data:
+def _clip(c: Context, input: object, min_val: Bound = -1.0, max_val: Bound = 1.0) -> Data:
     low = -math.inf if min_val is None else float(min_val)
     high = math.inf if max_val is None else float(max_val)
     return c.b.add(Pointwise("clip", (low, high)), _data(input))
 
 
-def _clamp(
-    c: Context,
-    input: object,
-    min: SupportsFloat | None = None,
-    max: SupportsFloat | None = None,
-) -> Data:
+def _clamp(c: Context, input: object, min: Bound = None, max: Bound = None) -> Data:
     return _clip(c, input, min, max)
 
 
