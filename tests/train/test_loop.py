@@ -674,7 +674,7 @@ def test_letters_of_evaluate_are_checked_as_well() -> None:
     net = small().initialise(0)
     with pytest.raises(ArgumentError, match="with 4 classes a label must be in"):
         ca.train.evaluate(net, IMAGES, labels(0, 4))
-    with pytest.raises(ArgumentError, match="have not been set: call net.initialise"):
+    with pytest.raises(ArgumentError, match=r"have not been set: call net.initialise"):
         ca.train.evaluate(small(), IMAGES, LABELS)
 
 
