@@ -513,7 +513,7 @@ class Graph:
         if not outputs and attributes.get("left_out"):
             raise ArgumentError(
                 f"the output of {self.name} is not in the network, which leaves out "
-                f"{attributes['left_out'][0]}: name one of its nodes, as in net(x, node)"
+                f"{attributes['left_out'][0]}. Name one of its nodes, as in net(x, node)"
             )
         if len(outputs) > 1 or attributes.get("outputs_missing"):
             raise ArgumentError(
