@@ -1,10 +1,10 @@
-"""The analysis of a network: its table, and warnings about its geometry."""
+"""The analysis of a network: its table, and warnings about the geometry of its layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, SupportsInt
 
 import numpy as np
 
@@ -22,12 +22,18 @@ Windows = (Conv, MaxPool, AvgPool)
 MOST_CHECKED = 64
 """The largest receptive field, in pixels per axis, that is searched for holes."""
 MOST_CHECKS = 64
-"""The largest number of nodes searched for holes: each search passes all earlier layers."""
+"""The largest number of nodes searched for holes, since each search traces all earlier layers."""
 
 
 @dataclass(frozen=True)
 class Remark:
-    """A warning about one node: a code (see `analyse`) and a sentence."""
+    """A warning about one node.
+
+    Attributes:
+        code: the kind of the warning, one of the codes that `analyse` lists.
+        node: the name of the node.
+        message: a sentence.
+    """
 
     code: str
     node: str
@@ -39,7 +45,11 @@ class Remark:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """The table of a network, and warnings about its geometry.
+    """The table of a network, and warnings about the geometry of its layers.
+
+    Attributes:
+        summary: the table.
+        remarks: the warnings.
 
     >>> import convalg as ca
     >>> from convalg.network.analysis import analyse
@@ -51,11 +61,12 @@ class Analysis:
     summary: Summary
     remarks: tuple[Remark, ...]
     sizes: dict[str, dict[str, bool | list[int | str | None]]]
-    """For each node its shape, the size of its receptive field by axis, whether that size is only
-    an upper bound ("at most"), and its stride; a fraction is text, None means branches differ."""
+    """For each node: "shape", "field" (the size of the receptive field along each axis),
+    "field_is_bound" (whether that size is an upper bound) and "stride". Fractions are text; the
+    stride is None where branches with different strides meet."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the analysis as JSON values; sizes are lists of numbers, not text."""
+        """Return the analysis as a dictionary of JSON values, with sizes as lists of numbers."""
         values = self.summary.to_dict()
         layers = [{**layer, **self.sizes[layer["node"]]} for layer in values["layers"]]
         remarks = [asdict(remark) for remark in self.remarks]
@@ -82,17 +93,24 @@ class Analysis:
 
 
 def analyse(net: Graph) -> Analysis:
-    """Return the table of a network, and remarks on its geometry.
+    """Return the table of a network, and warnings about the geometry of its layers.
 
-    The codes of the remarks: "left-out" (an operator of the file without a shape, and everything
-    that depends on it), "stride-over-kernel" (pixels that no window reads), "one-sided-padding"
-    (the output is shifted relative to the input), "checkerboard" (a transposed layer writes some
-    outputs more often than others), "misaligned" (joined branches whose receptive fields are at
-    different positions), "holes" (pixels inside a receptive field that are not read),
-    "beyond-image" (a receptive field larger than the image).
+    The codes of the warnings are:
+
+    - "left-out": an operator of the file has no shape and is missing from the network, as is
+      everything that depends on it.
+    - "stride-over-kernel": the stride exceeds the kernel, so no window reads some pixels.
+    - "one-sided-padding": the output is shifted relative to the input.
+    - "checkerboard": a transposed layer writes some outputs more often than others.
+    - "misaligned": joined branches have receptive fields at different positions.
+    - "holes": an output does not read some pixels inside its receptive field.
+    - "beyond-image": a receptive field is larger than the image.
+
+    Args:
+        net: the network.
 
     Raises:
-        SymbolicError: when sizes are symbolic.
+        SymbolicError: when a size is symbolic.
     """
     remarks = [
         Remark("left-out", net.output, f"not in the network: {what}")
@@ -121,7 +139,8 @@ def _sizes(net: Graph) -> dict[str, dict[str, bool | list[int | str | None]]]:
     }
 
 
-def _json_sizes(sizes: Iterable[Any]) -> list[int | str | None]:
+def _json_sizes(sizes: Iterable[SupportsInt | None]) -> list[int | str | None]:
+    """Return sizes as JSON values, with fractions as text."""
     return [
         None if size is None else int(size) if size == int(size) else str(size) for size in sizes
     ]
@@ -163,7 +182,7 @@ def _window_remarks(net: Graph, node: str) -> list[Remark]:
 
 
 def _transposed_remarks(net: Graph, node: str) -> list[Remark]:
-    """Return a remark if a transposed layer writes some outputs more often than others."""
+    """Return a remark on the first axis where some outputs are written more often than others."""
     for k, axis in enumerate(_axes(net, node)):
         residues = np.arange(int(axis.taps)) * abs(int(axis.dilation)) % int(axis.stride)
         counts = np.bincount(residues, minlength=int(axis.stride))
@@ -205,7 +224,7 @@ def _field_remarks(net: Graph) -> list[Remark]:
                 node,
                 f"its receptive field of {_by(field)} is larger than the image of {_by(sizes)}",
             )
-        # Each check traces back to the image, so their number is limited.
+        # Each check traces an output back to the image, so the number of checks is limited.
         if (
             "holes" not in remarks
             and checks < MOST_CHECKS
@@ -227,7 +246,7 @@ def _field_remarks(net: Graph) -> list[Remark]:
 
 
 def _is_pointwise(net: Graph, node: str) -> bool:
-    """Whether each output reads only its own sample, so the field is that of the source."""
+    """Return whether each output reads only the sample at its own position."""
     if net[node].many:
         return False
     links = net[node].links(net.input_shapes(node)[0]) or ()
@@ -237,5 +256,5 @@ def _is_pointwise(net: Graph, node: str) -> bool:
     )
 
 
-def _by(sizes: Any) -> str:
+def _by(sizes: Iterable[object]) -> str:
     return " x ".join(map(str, sizes))

@@ -1,8 +1,8 @@
-"""The exact sets of entries that outputs of a network depend on.
+"""The exact sets of input entries on which outputs of a network depend.
 
-A set is a union of products, each with one array of indices for every axis, channels first. A
-layer maps a product of outputs to products of inputs, so tracing an output back to the image
-needs neither a matrix nor a mask, and channels from different branches stay separate.
+A set is a union of products; a product has one array of indices for every axis, channels first. A
+layer maps a product of outputs to products of inputs. Tracing an output back to the image therefore
+needs neither a matrix nor a mask, and channels of different branches stay separate.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from convalg.network.layers.shape import Concat
 MOST_PRODUCTS = 4096
 """The largest number of products in a set."""
 MOST_COMPARED = 256
-"""The largest number of products for which those contained in another one are removed."""
+"""The largest number of products among which products contained in others are removed."""
 
 
 def inputs_read(net: Graph, node: str, units: Indices) -> list[Indices]:
-    """Return the entries of the network's input that entries of a node depend on."""
+    """Return the entries of the network's input on which entries of a node depend."""
     pending: dict[str, list[Indices]] = {node: [units]}
     for name in reversed(ordered(net, node)):
         here = united(pending.pop(name, []), name)
@@ -40,9 +40,9 @@ def inputs_read(net: Graph, node: str, units: Indices) -> list[Indices]:
 
 
 def outputs_reading(net: Graph, node: str, pixel: Sequence[int]) -> list[Indices]:
-    """Return the entries of a node that depend on a pixel, in any of its channels.
+    """Return the entries of a node that depend on any channel of a pixel.
 
-    Each layer on the path to the node must have links.
+    Every layer on the path to the node must have links.
     """
     start: Indices = (all_indices(int(net.in_shape[0])), *(np.array([k]) for k in pixel))
     dependent: dict[str, list[Indices]] = {INPUT: united([start], INPUT)}
@@ -58,7 +58,7 @@ def outputs_reading(net: Graph, node: str, pixel: Sequence[int]) -> list[Indices
 
 
 def _forward(layer: Layer, shapes: tuple[Shape, ...], port: int) -> Callable[..., Indices]:
-    """Return the function from a product of a layer's inputs to that of the outputs reading it."""
+    """Return the function that maps a product of input entries to the outputs that read it."""
     shape = shapes[port]
     if isinstance(layer, Concat):
         offset = sum(int(one[0]) for one in shapes[:port])
@@ -76,23 +76,23 @@ def _forward(layer: Layer, shapes: tuple[Shape, ...], port: int) -> Callable[...
 
 
 def ordered(net: Graph, node: str) -> list[str]:
-    """Return a node and all nodes that it depends on, in the order in which data flow."""
+    """Return a node and all nodes on which it depends, in data-flow order."""
     needed = nx.ancestors(net.graph, node) | {node}
     return [name for name in net if name in needed]
 
 
 def united(parts: list[Indices], node: str) -> list[Indices]:
-    """Simplify a union of products: merge them, remove empty ones and those inside another.
+    """Return a union of products in simpler form: merged, without empty and contained products.
 
-    Raises: TooLargeError for more than MOST_PRODUCTS.
+    Raises: TooLargeError for more than MOST_PRODUCTS products.
     """
     products = [part for part in parts if all(map(len, part))]
     for axis in range(len(products[0]) if len(products) > 1 else 0):
         products = _merged(products, axis)
     if len(products) > MOST_PRODUCTS:
         raise TooLargeError(
-            f"the set of entries read of {node} is a union of {len(products)} products, over the "
-            f"limit of {MOST_PRODUCTS}: choose an earlier node"
+            f"the set of entries of {node} that are read may be a union of up to {MOST_PRODUCTS} "
+            f"products, not {len(products)}: pass an earlier node to receptive_field"
         )
     if not 1 < len(products) <= MOST_COMPARED:
         return products
@@ -105,7 +105,7 @@ def united(parts: list[Indices], node: str) -> list[Indices]:
 
 
 def _merged(parts: list[Indices], axis: int) -> list[Indices]:
-    """Merge products that differ along a single axis."""
+    """Merge products that differ only along one axis."""
     alike: dict[tuple[bytes, ...], list[Indices]] = {}
     for part in parts:
         key = tuple(k.tobytes() for a, k in enumerate(part) if a != axis)
@@ -123,6 +123,7 @@ def _merged(parts: list[Indices], axis: int) -> list[Indices]:
 
 
 def _inside(part: Indices, other: Indices) -> bool:
+    """Return whether a product is contained in another one."""
     return all(
         len(a) <= len(b) and np.isin(a, b, assume_unique=True).all()
         for a, b in zip(part, other, strict=True)
@@ -130,7 +131,7 @@ def _inside(part: Indices, other: Indices) -> bool:
 
 
 def positions(parts: list[Indices], dims: int) -> tuple[list[int], ...]:
-    """Return the positions of a set along each spatial axis: its projections."""
+    """Return the projection of a set onto each spatial axis, as a sorted list of positions."""
     if not parts:
         return ([],) * dims
     projections = []
@@ -142,7 +143,7 @@ def positions(parts: list[Indices], dims: int) -> tuple[list[int], ...]:
 
 
 def mask(parts: list[Indices], sizes: tuple[int, ...]) -> Array:
-    """Return a set as booleans of the spatial shape: whether any channel of a pixel is in it."""
+    """Return a boolean array of the spatial shape: True if a channel of the pixel is in the set."""
     needed = int(np.prod(sizes, dtype=object)) if sizes else 1
     what = f"a mask of {' x '.join(map(str, sizes))} pixels"
     check_memory(needed, None, what=what, instead="use positions(u) or box(u)", fixed=True)

@@ -30,11 +30,14 @@ _POINTS = (BatchNorm, Dropout, Identity, LeakyReLU, ReLU, Sigmoid, Tanh)
 class EffectiveField:
     """How strongly an output depends on each pixel.
 
-    For a stack of layers with uniform kernels, `profile` has for each axis the exact shares of
-    the pixels of the receptive field, which sum to 1, and `start` the position of the first pixel
-    for output 0. For a given input, `values` is the magnitude of the gradient at each pixel of
-    the image, summed over channels, and `profile` is empty. `variance` has one number for each
-    axis.
+    Attributes:
+        profile: for a stack of layers with uniform kernels, the exact weight of each pixel of the
+            receptive field, one tuple for each axis; the weights of an axis sum to 1. Empty if the
+            field was computed from the gradient at an input.
+        start: for each axis, the position of the first pixel of `profile` for output 0.
+        variance: the variance of the weights along each axis, in squared pixels.
+        values: the product of the profiles of all axes as floats, of the shape of the receptive
+            field; or the absolute gradient summed over channels, of the image's spatial shape.
     """
 
     profile: tuple[tuple[Fraction, ...], ...]
@@ -43,7 +46,10 @@ class EffectiveField:
     values: Array
 
     def above(self, share: float) -> tuple[int, ...]:
-        """Count the pixels, by axis, with at least this share of the largest weight.
+        """Return for each axis the number of pixels with at least a share of the largest weight.
+
+        Args:
+            share: the share, from 0 to 1.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 64), [ca.layers.Conv(1, 3)] * 5)
@@ -57,10 +63,13 @@ class EffectiveField:
         return tuple(sum(1 for v in line if v >= share * max(line)) for line in lines)
 
     def mass(self, radius: float = 2.0) -> float:
-        """Return the share within `radius` standard deviations of the centre on all axes.
+        """Return the share of the total weight that is near the centre, from 0 to 1.
+
+        Args:
+            radius: the largest distance from the centre along each axis, in standard deviations.
 
         Raises:
-            ArgumentError: when the gradient is zero.
+            ArgumentError: when the gradient is zero everywhere.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 64), [ca.layers.Conv(1, 3)] * 5)
@@ -74,8 +83,8 @@ class EffectiveField:
             total = float(weight.sum())
             if total == 0:
                 raise ArgumentError(
-                    f"the gradient is zero everywhere, so no share of it is within a radius of "
-                    f"{radius}: choose another input x"
+                    f"the gradient is zero everywhere, so its share within a radius of {radius} is "
+                    f"undefined: pass another input x"
                 )
             centre = float((weight * positions).sum()) / total
             far = np.abs(positions - centre) > radius * math.sqrt(float(spread)) + 1e-9
@@ -86,15 +95,16 @@ class EffectiveField:
 
 
 def effective_field(net: Graph, node: str, x: object) -> EffectiveField:
-    """See `Network.effective_receptive_field`."""
+    """Return the effective field of a node; see `Network.effective_receptive_field`."""
     return _profile(net, node) if x is None else _gradient(net, node, x)
 
 
 def _profile(net: Graph, node: str) -> EffectiveField:
     """Return the exact profile of a stack of layers with uniform kernels.
 
-    Rule: the coefficients of prod over layers of (1/k) sum over t of z^(S (d t - p)); the
-    variance is the sum of S^2 d^2 (k^2 - 1) / 12, with S the stride so far.
+    Rule: with S the product of the strides of the earlier layers, the profile has the coefficients
+    of the product over all layers of (1/k) sum over t of z^(S (d t - p)); the variance is the sum
+    over all layers of S^2 d^2 (k^2 - 1) / 12.
     """
     dims = len(net.in_shape) - 1
     lines: list[dict[int, Fraction]] = [{0: Fraction(1)} for _ in range(dims)]
@@ -106,8 +116,8 @@ def _profile(net: Graph, node: str) -> EffectiveField:
             continue
         if not isinstance(layer, _WINDOWS):
             raise KindError(
-                f"the exact profile is defined for convolutions and average poolings, and {name} "
-                f"is {layer!r}: pass an input x"
+                f"the exact profile is defined for convolutions, average poolings and elementwise "
+                f"layers, not for {name}, which is {layer!r}: pass an input x"
             )
         links = layer.links(net.shapes[source])
         for k, link in enumerate(links):
@@ -131,14 +141,14 @@ def _profile(net: Graph, node: str) -> EffectiveField:
 
 
 def _stack(net: Graph, node: str) -> list[str]:
-    """Return the layers up to a node. Raises: KindError where branches meet."""
+    """Return the layers up to a node, the first one first. Raises: KindError if branches meet."""
     path: list[str] = []
     while node != INPUT:
         sources = net.sources(node)
         if len(sources) != 1:
             raise KindError(
-                f"branches meet at {node}, and the exact profile is defined for a single stack of "
-                f"layers: pass an input x"
+                f"the exact profile is defined for a stack of layers without branches, but "
+                f"branches meet at {node}: pass an input x"
             )
         path.append(node)
         node = sources[0]

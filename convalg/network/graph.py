@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from convalg.arrays import Array, as_numbers, batch_of
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
@@ -21,27 +22,39 @@ if TYPE_CHECKING:
     from convalg.network.reach import Reach
 
 INPUT = "input"
+FloatType: TypeAlias = "np.dtype[Any]"
+"""A NumPy dtype of floating-point numbers."""
 
 
 def _he(random: np.random.Generator, shape: Shape, fan: int, back: int) -> Array:
-    return random.standard_normal(shape) * np.sqrt(2 / fan)
+    values: Array = random.standard_normal(shape) * np.sqrt(2 / fan)
+    return values
 
 
 def _glorot(random: np.random.Generator, shape: Shape, fan: int, back: int) -> Array:
-    return random.uniform(-1, 1, shape) * np.sqrt(6 / (fan + back))
+    values: Array = random.uniform(-1, 1, shape) * np.sqrt(6 / (fan + back))
+    return values
 
 
 def _uniform(random: np.random.Generator, shape: Shape, fan: int, back: int) -> Array:
-    return random.uniform(-1, 1, shape) / np.sqrt(fan)
+    values: Array = random.uniform(-1, 1, shape) / np.sqrt(fan)
+    return values
 
 
 INITIAL = {"he": _he, "glorot": _glorot, "uniform": _uniform}
 
 
 class Graph:
-    """The base class of `Network`: a graph of layers with their shapes, weights and costs."""
+    """The base class of `Network`: a graph of layers with their shapes, weights and costs.
 
-    def __init__(self, in_shape: Any, *, name: str = "network") -> None:
+    Attributes:
+        name: the title for tables and drawings.
+        graph: the networkx graph of the nodes.
+        weights: for each node, its arrays by name.
+        output: the name of the output node.
+    """
+
+    def __init__(self, in_shape: object, *, name: str = "network") -> None:
         import networkx as nx
 
         shape = tuple(as_shape(in_shape, "in_shape"))
@@ -54,26 +67,28 @@ class Graph:
         self.output = INPUT
         self._counts: dict[str, int] = {}
         self.reach_cache: dict[str, Reach] = {}
-        """The receptive fields of the nodes, as far as computed; `reaches` completes it.
+        """The receptive fields that have been computed, by node; `reaches` computes the others.
 
-        Nodes are never changed once they are added, so an entry stays valid.
+        A node never changes after it has been added, so an entry stays valid.
         """
 
     def add(
         self, layer: Layer, inputs: str | Sequence[str] | None = None, *, name: str | None = None
     ) -> str:
-        """Append a layer and return the name of its node.
+        """Append a layer as a new node and return the name of the node.
 
         Args:
             layer: a layer of `ca.layers`.
-            inputs: the name of the node that feeds it, or a list of names for a layer with
-                several inputs; by default the node that was added last.
-            name: the name of the new node; by default the kind of the layer with a number.
+            inputs: the name of the node whose data the layer reads, or a list of names for a
+                layer with several inputs; by default the node that was added last.
+            name: the name of the new node; by default the class of the layer in lower case with a
+                number, such as "conv1".
 
         Raises:
             KindError: when `layer` is not a layer.
-            ArgumentError: for an unknown input, or a name that is already used.
-            ShapeError: when the layer does not accept the shape of its input.
+            ArgumentError: for an unknown input, the wrong number of inputs, or a name that is
+                already used.
+            ShapeError: when the layer does not accept the shapes of its inputs.
 
         >>> import convalg as ca
         >>> net = ca.Network((4, 8, 8))
@@ -85,7 +100,7 @@ class Graph:
             raise KindError(f"layer must be a layer of ca.layers, not {layer!r}")
         sources = self._sources(inputs)
         if len(sources) != 1 and not layer.many:
-            raise ArgumentError(f"{layer!r} takes one input, not {len(sources)}: {sources}")
+            raise ArgumentError(f"{layer!r} has one input, not the {len(sources)} nodes {sources}")
         node = self._name(layer, name)
         nodes = self.graph.nodes
         try:
@@ -113,7 +128,7 @@ class Graph:
         for name in names:
             self.check_node(name)
         if not names:
-            raise ArgumentError(f"a layer needs at least one input, not {inputs!r}")
+            raise ArgumentError(f"inputs must name at least one node, not {inputs!r}")
         return names
 
     def _name(self, layer: Layer, name: str | None) -> str:
@@ -125,14 +140,19 @@ class Graph:
                 if name not in self.graph:
                     return name
         if not isinstance(name, str) or not name or name in self.graph:
-            raise ArgumentError(f"name must be a new, non-empty name, not {name!r}")
+            raise ArgumentError(
+                f"name must be a non-empty string that no other node has, not {name!r}"
+            )
         return name
 
-    def check_node(self, node: Any) -> str:
-        """Return `node` if it is the name of a node.
+    def check_node(self, node: object) -> str:
+        """Return `node` unchanged if it is the name of a node of the network.
+
+        Args:
+            node: the name to check.
 
         Raises:
-            ArgumentError: when it is not.
+            ArgumentError: when `node` is not the name of a node.
 
         >>> import convalg as ca
         >>> ca.sequential((1, 8), [ca.layers.Conv(1, 3)]).check_node("conv1")
@@ -145,7 +165,7 @@ class Graph:
         return node
 
     def __len__(self) -> int:
-        """The number of layers."""
+        """Return the number of layers."""
         return len(self.graph) - 1
 
     def __iter__(self) -> Iterator[str]:
@@ -153,10 +173,16 @@ class Graph:
         return iter(self.graph)
 
     def __getitem__(self, node: str) -> Layer:
-        """Return the layer at a node."""
-        layer = self.graph.nodes[self.check_node(node)]["layer"]
+        """Return the layer at a node.
+
+        Raises:
+            ArgumentError: for an unknown node, and for the input, which has no layer.
+        """
+        layer: Layer | None = self.graph.nodes[self.check_node(node)]["layer"]
         if layer is None:
-            raise ArgumentError(f"{node!r} is the input, which has no layer")
+            raise ArgumentError(
+                f"node {node!r} is the input, which has no layer: name another node"
+            )
         return layer
 
     def __repr__(self) -> str:
@@ -167,9 +193,10 @@ class Graph:
 
     @property
     def hint(self) -> str:
-        """How an `in_shape` of two sizes is understood, if it may have been meant as an image.
+        """A note on how an `in_shape` of two sizes is interpreted, or an empty string.
 
-        It is empty where there is no ambiguity.
+        `in_shape` = (28, 28) is one axis of 28 samples in 28 channels, although an image may have
+        been meant. Shapes that cannot be confused have no note.
 
         >>> import convalg as ca
         >>> ca.sequential((28, 28), [ca.layers.Conv(6, 5)])
@@ -182,17 +209,17 @@ class Graph:
 
     @property
     def in_shape(self) -> Shape:
-        """The shape of one input, `(channels, *spatial)`."""
+        """The shape of one input sample, `(channels, *spatial)`."""
         return self.shapes[INPUT]
 
     @property
     def out_shape(self) -> Shape:
-        """The shape of one output."""
+        """The shape of the output for one sample."""
         return self.shapes[self.output]
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        """The shape of the data at every node.
+        """The shape of the data of one sample at every node, by the name of the node.
 
         >>> import convalg as ca
         >>> n, = ca.sizes("n")
@@ -202,16 +229,45 @@ class Graph:
         return _NodeShapes(self.graph.nodes)
 
     def sources(self, node: str) -> list[str]:
-        """Return the nodes that feed a node, one for each of its inputs, in order."""
+        """Return the names of the nodes whose data a node reads, one for each input, in order.
+
+        Args:
+            node: the name of the node.
+
+        Raises:
+            ArgumentError: for an unknown node.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 8), [ca.layers.Conv(1, 3), ca.layers.ReLU()])
+        >>> net.sources("relu1")
+        ['conv1']
+        """
         return list(self.graph.nodes[self.check_node(node)]["sources"])
 
     def input_shapes(self, node: str) -> tuple[Shape, ...]:
-        """Return the shapes of the inputs of a node."""
+        """Return the shapes of the inputs of a node, in the order of `sources`.
+
+        Args:
+            node: the name of the node.
+
+        Raises:
+            ArgumentError: for an unknown node.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 8), [ca.layers.Conv(2, 3), ca.layers.ReLU()])
+        >>> net.input_shapes("relu1")
+        ((2, 6),)
+        """
         nodes = self.graph.nodes
         return tuple([nodes[source]["shape"] for source in nodes[self.check_node(node)]["sources"]])
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
-        """Yield each node with its layer, without the input."""
+        """Yield the name and the layer of each node except the input, in data-flow order.
+
+        >>> import convalg as ca
+        >>> dict(ca.sequential((1, 8), [ca.layers.Conv(2, 3)]).layers())
+        {'conv1': Conv(2, 3)}
+        """
         for node, layer in self.graph.nodes(data="layer"):
             if layer is not None:
                 yield node, layer
@@ -229,33 +285,49 @@ class Graph:
         return sum(self._parameters_at(node, layer) for node, layer in self.layers())
 
     def _parameters_at(self, node: str, layer: Layer) -> Any:
-        """Count the trainable parameters of a node; a shared array counts at its first node."""
+        """Return the number of trainable parameters of a node.
+
+        An array that several nodes share is counted at the first of them.
+        """
         counted = self.graph.nodes[node].get("parameters")
         if counted is not None:
             return counted
         return sum(map(size_product, layer.weights(*self.input_shapes(node)).values()))
 
     def cost(self, node: str) -> Cost:
-        """Count the parameters, non-zeros and multiplications of one layer; see `Cost`.
+        """Return the numbers of parameters, non-zeros and multiplications of one layer.
+
+        Args:
+            node: the name of the node.
+
+        Returns:
+            A `Cost` with the counts for one sample.
 
         Raises:
-            SymbolicError: when a size of its input is symbolic.
+            ArgumentError: for an unknown node, and for the input.
+            SymbolicError: when a size of the layer's input is symbolic.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 4), [ca.layers.Conv(1, 3, padding=1, bias=False)])
+        >>> cost = net.cost("conv1")
+        >>> cost.parameters, cost.nonzeros, cost.padded
+        (3, 10, 12)
         """
         layer, shapes = self[node], self.input_shapes(node)
         symbols = [n for shape in shapes for n in shape if type(n) is not int and is_symbolic(n)]
         if symbols:
             raise SymbolicError(
-                f"counts need numbers for sizes, and the input of {node} has the symbolic size "
-                f"{symbols[0]}: build the network with numbers"
+                f"counts are computed only for integer sizes, not for the symbolic size "
+                f"{symbols[0]} in the input of {node}: build the network with integers"
             )
         return replace(layer.cost(*shapes), parameters=self._parameters_at(node, layer))
 
     @property
     def counts(self) -> Cost:
-        """The totals over all layers; see `Cost`.
+        """The sum of the counts of all layers, as a `Cost`.
 
         Raises:
-            SymbolicError: when sizes are symbolic.
+            SymbolicError: when a size is symbolic.
 
         >>> import convalg as ca
         >>> ca.sequential((1, 4, 4), [ca.layers.Conv(1, 3, padding=1, bias=False)]).counts.nonzeros
@@ -271,7 +343,7 @@ class Graph:
         seed: int | None = 0,
         *,
         method: Literal["he", "glorot", "uniform"] = "he",
-        dtype: Any = np.float32,
+        dtype: npt.DTypeLike = np.float32,
     ) -> Self:
         """Fill every layer with random weights and return the network.
 
@@ -281,11 +353,15 @@ class Graph:
         -1 / sqrt(m) to 1 / sqrt(m), as PyTorch does.
 
         Args:
-            seed: the seed of the random generator; None for a different one in each call.
-            method: the distribution of the weights.
-            dtype: a floating-point type of NumPy.
+            seed: the seed of the random generator, a non-negative integer; None draws different
+                weights in each call.
+            method: the distribution of the weights: "he", "glorot" or "uniform".
+            dtype: the floating-point type of the arrays.
 
         Raises:
+            ArgumentError: for an unknown method or a negative seed.
+            KindError: when dtype is not a floating-point type.
+            SymbolicError: when the shape of an array is symbolic.
             TooLargeError: when the weights would not fit in memory.
 
         Source: He et al. 2015, equation 10; Glorot & Bengio 2010, equation 16.
@@ -318,7 +394,7 @@ class Graph:
                 self.weights[node] = arrays
         return self
 
-    def _check_room(self, kind: np.dtype[Any]) -> None:
+    def _check_room(self, kind: FloatType) -> None:
         """Raise TooLargeError if the arrays of all layers would not fit in memory."""
         counts = [
             size_product(shape)
@@ -335,16 +411,17 @@ class Graph:
             fixed=True,
         )
 
-    def set_weights(self, node: str, **arrays: Any) -> None:
-        """Set arrays of a layer: `kernel`, `weights`, `bias`, `scale`, ...
+    def set_weights(self, node: str, **arrays: object) -> None:
+        """Set arrays of the layer at a node, such as `kernel`, `weights`, `bias` or `scale`.
 
         Args:
             node: the name of the node.
-            **arrays: the arrays by name, with the shapes of `layer.weights` and `layer.buffers`;
-                they are copied.
+            **arrays: the arrays by name, with the shapes that `layer.weights` and `layer.buffers`
+                return; they are copied.
 
         Raises:
-            ArgumentError: for a name of an array that the layer does not have.
+            ArgumentError: for an unknown node, or the name of an array that the layer does not
+                have.
             ShapeError: when an array has another shape.
 
         >>> import convalg as ca
@@ -358,7 +435,7 @@ class Graph:
         for name, value in arrays.items():
             if name not in required:
                 raise ArgumentError(
-                    f"{node} has no array {name!r}; it has {', '.join(required) or 'none'}"
+                    f"{node} has no array {name!r}: its arrays are {', '.join(required) or 'none'}"
                 )
             # A copy, since the caller may change the original afterwards.
             array = np.array(as_numbers(value, name))
@@ -369,10 +446,19 @@ class Graph:
             self.weights.setdefault(node, {})[name] = array
 
     def map(self, node: str) -> Any:
-        """Return the layer at a node with its weights, as a map.
+        """Return the layer at a node with its weights, as a `ca.Map`.
+
+        Args:
+            node: the name of the node.
 
         Raises:
-            ArgumentError: when arrays of the layer have not been set.
+            ArgumentError: for an unknown node, and when arrays of the layer have not been set.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 3), [ca.layers.Conv(1, 2, bias=False)])
+        >>> net.set_weights("conv1", kernel=[[[1, -1]]])
+        >>> net.map("conv1").to_numpy().tolist()
+        [[1, -1, 0], [0, 1, -1]]
         """
         layer, shapes = self[node], self.input_shapes(node)
         required = {**layer.weights(*shapes), **layer.buffers(*shapes)}
@@ -380,25 +466,30 @@ class Graph:
         missing = [name for name in required if name not in have]
         if missing:
             raise ArgumentError(
-                f"{node} has no {', '.join(missing)}: fill the network with initialise(seed), "
-                f"or set_weights({node!r}, ...)"
+                f"the arrays {', '.join(missing)} of node {node} have not been set: call "
+                f"net.initialise(seed) or net.set_weights({node!r}, ...)"
             )
         return layer.map(shapes, have)
 
-    def __call__(self, x: Any, node: str | None = None) -> Array:
-        """Return the output, or the data at a node, for each sample.
+    def __call__(self, x: object, node: str | None = None) -> Array:
+        """Return the output of the network, or the data at a node, for each sample.
 
         Args:
             x: the samples, of shape `(*batch, *in_shape)`.
-            node: the node whose data are returned; by default the output.
+            node: the name of the node whose data are returned; by default the output.
 
         Returns:
-            An array of shape `(*batch, *shape)` with the shape at the node.
+            An array of shape `(*batch, *net.shapes[node])`.
 
         Raises:
-            ShapeError: when x does not end in `in_shape`.
-            ArgumentError: for an unknown node, without weights, and without `node` where the
-                network does not have exactly one output.
+            ShapeError: when the shape of x does not end in `in_shape`.
+            ArgumentError: for an unknown node, when weights have not been set, and when `node` is
+                omitted although the network does not have exactly one output.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 3), [ca.layers.Pad(1), ca.layers.MaxPool(2)])
+        >>> net([[2, 4, 6]]).tolist(), net([[2, 4, 6]], "pad1").tolist()
+        ([[2, 6]], [[0, 2, 4, 6, 0]])
         """
         node = self.node_or_output(node)
         values, batch = batch_of(x, self.in_shape, "x")
@@ -406,10 +497,14 @@ class Graph:
         return y.reshape((*batch, *self.shapes[node]))
 
     def node_or_output(self, node: str | None) -> str:
-        """Return the node if one is named, otherwise the only output.
+        """Return `node` if it is given, otherwise the name of the only output.
+
+        Args:
+            node: the name of a node, or None for the output.
 
         Raises:
-            ArgumentError: for an unknown node, or where there is not exactly one output.
+            ArgumentError: for an unknown node, and for None if the network does not have exactly
+                one output.
         """
         if node is not None:
             return self.check_node(node)
@@ -417,24 +512,30 @@ class Graph:
         outputs = attributes.get("outputs", [self.output])
         if not outputs and attributes.get("left_out"):
             raise ArgumentError(
-                f"the output of {self.name} is not in the network, because "
-                f"{attributes['left_out'][0]}: name one of the nodes, as in net(x, node)"
+                f"the output of {self.name} is not in the network, which leaves out "
+                f"{attributes['left_out'][0]}. Name one of its nodes, as in net(x, node)"
             )
         if len(outputs) > 1 or attributes.get("outputs_missing"):
             raise ArgumentError(
-                f"{self.name} has several outputs, of which {', '.join(outputs)} are in the "
-                f"network: name one, as in net(x, node)"
+                f"{self.name} has several outputs, and the network has the nodes "
+                f"{', '.join(outputs)} for them: name one, as in net(x, node)"
             )
         return self.output
 
     def run(self, x: Array, node: str, *, keep: bool = False) -> dict[str, Array]:
-        """Return the data at the nodes that `node` depends on, by name.
+        """Compute the data at a node and return the data at it and earlier nodes, by name.
 
         Args:
             x: a batch of samples, of shape `(batch, *in_shape)`.
-            node: the last node to compute.
-            keep: whether to return the data of all these nodes; otherwise data that no further
-                node needs are dropped on the way.
+            node: the name of the last node to compute.
+            keep: True returns the data at `node` and at all nodes on which it depends; False
+                deletes data as soon as no later node needs them.
+
+        Returns:
+            An array of shape `(batch, *net.shapes[name])` for each name.
+
+        Raises:
+            ArgumentError: when weights have not been set.
         """
         import networkx as nx
 
@@ -455,9 +556,9 @@ class Graph:
 
 
 class _NodeShapes(Mapping[str, Shape]):
-    """The shape of the data at every node."""
+    """A read-only view of the attribute `shape` of all nodes."""
 
-    def __init__(self, nodes: Any) -> None:
+    def __init__(self, nodes: nx.classes.reportviews.NodeView) -> None:
         self._nodes = nodes
 
     def __getitem__(self, node: str) -> Shape:
@@ -474,10 +575,10 @@ class _NodeShapes(Mapping[str, Shape]):
         return repr(dict(self))
 
 
-def float_type(dtype: Any) -> np.dtype[Any]:
-    """Return a floating-point type as a NumPy dtype. Raises: KindError for any other."""
+def float_type(dtype: npt.DTypeLike) -> FloatType:
+    """Return a floating-point type as a NumPy dtype. Raises: KindError for any other type."""
     try:
-        kind = np.dtype(dtype)
+        kind: np.dtype[Any] = np.dtype(dtype)
     except (TypeError, ValueError):
         kind = np.dtype(object)
     if kind.kind != "f" or dtype is None:

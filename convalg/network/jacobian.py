@@ -1,17 +1,15 @@
-"""The Jacobian of a network at a point: a product of operators, also where branches meet.
+"""The Jacobian of a network at a point, as a product of operators, with or without branches.
 
-Between two layers the data that later layers read are concatenated in one vector; a layer is the
-operator that appends its output to that vector and removes what no later layer reads. Without
-branches, this is the Jacobian of the layer itself.
+All data that later layers still read are concatenated to one vector. Each layer is then one
+operator on this vector: it appends the output of the layer and removes the data that no later
+layer reads. In a network without branches, it is the Jacobian of the layer itself.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import networkx as nx
 
-from convalg.arrays import one_sample
+from convalg.arrays import Array, one_sample
 from convalg.maps.chains import embeddings
 from convalg.network.graph import INPUT, Graph
 from convalg.operators.dense import identity
@@ -21,18 +19,18 @@ from convalg.size import size_product
 
 
 def jacobian(net: Graph, x: object, wanted: str) -> Operator:
-    """See `Network.jacobian`."""
+    """Return the Jacobian of a network at one sample; see `Network.jacobian`."""
     return jacobian_between(net, data_at(net, x, wanted), INPUT, wanted)
 
 
-def data_at(net: Graph, x: object, wanted: str) -> dict[str, Any]:
-    """Return the data of one sample at every node that `wanted` depends on."""
+def data_at(net: Graph, x: object, wanted: str) -> dict[str, Array]:
+    """Return the data of one sample at `wanted` and at every node on which it depends."""
     sample = one_sample(x, net.in_shape)
     return {node: value[0] for node, value in net.run(sample[None], wanted, keep=True).items()}
 
 
-def jacobian_between(net: Graph, data: dict[str, Any], start: str, wanted: str) -> Operator:
-    """Return the Jacobian of a node by the data of another node."""
+def jacobian_between(net: Graph, data: dict[str, Array], start: str, wanted: str) -> Operator:
+    """Return the Jacobian of the data at `wanted` by the data at `start`."""
     needed = (nx.ancestors(net.graph, wanted) | {wanted}) & nx.descendants(net.graph, start)
     order = [node for node, _ in net.layers() if node in needed]
     steps: list[Operator] = []
@@ -48,13 +46,14 @@ def jacobian_between(net: Graph, data: dict[str, Any], start: str, wanted: str) 
 
 
 def _is_read(net: Graph, node: str, layers: list[str]) -> bool:
+    """Return whether one of the layers reads the data at a node."""
     return any(successor in layers for successor in net.graph.successors(node))
 
 
 def _step(
-    net: Graph, data: dict[str, Any], live: list[str], following: list[str], node: str
+    net: Graph, data: dict[str, Array], live: list[str], following: list[str], node: str
 ) -> Operator:
-    """Return the operator from the live data before a layer to the live data after it."""
+    """Return the operator from the vector of data before a layer to the vector after it."""
     before = _cuts(net, live)
     after = [cut.T for cut in _cuts(net, following)]
     sources = net.sources(node)

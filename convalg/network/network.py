@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convalg import html
 from convalg.errors import KindError
@@ -13,6 +13,7 @@ from convalg.operators.tree import Operator
 from convalg.size import is_symbolic
 
 if TYPE_CHECKING:
+    from convalg.maps.losses import Loss
     from convalg.network.effective import EffectiveField
     from convalg.network.reach import Misalignment
     from convalg.network.receptive_field import ReceptiveField
@@ -21,17 +22,22 @@ if TYPE_CHECKING:
 
 
 class Network(Graph):
-    """A graph of layers, from one input to one or several outputs.
+    """A graph of layers with one input and one or several outputs.
 
-    `add` appends a layer to nodes that exist and returns the name of the new node, so the nodes
-    are always in an order in which data can flow. `graph` is the networkx graph: a node has the
-    attributes `layer`, `shape` and `sources` (the nodes that feed it), an edge has `ports` (which
-    inputs of the layer it feeds).
+    `add` appends a layer that reads existing nodes and returns the name of the new node, so the
+    nodes are always sorted in data-flow order. `net(x)` runs the network; `net.receptive_field()`,
+    `net.jacobian(x)`, `net.summary()` and `net.counts` analyse it. `net.graph` is a networkx
+    graph: each node has the attributes `layer`, `shape` and `sources` (the nodes whose data it
+    reads), and each edge has `ports` (the indices of the inputs of the layer that it feeds).
 
     Args:
-        in_shape: the shape of one input, `(channels, *spatial)`; spatial sizes may be symbols of
-            `ca.sizes`.
+        in_shape: the shape of one input sample, `(channels, *spatial)`; spatial sizes may be
+            symbols of `ca.sizes`.
         name: a title for tables and drawings.
+
+    Raises:
+        ArgumentError: when a size is less than 1.
+        KindError: when a size is neither an integer nor a symbol, or name is not a string.
 
     >>> import convalg as ca
     >>> net = ca.Network((1, 28, 28))
@@ -46,21 +52,22 @@ class Network(Graph):
         return self.summary()._repr_html_()
 
     def jacobian(self, x: object, node: str | None = None) -> Operator:
-        """Return the Jacobian at one sample, as a product of the Jacobians of the layers.
+        """Return the Jacobian of the network at one sample as an operator.
 
-        Its adjoint is back-propagation; `.to_scipy()` returns its matrix.
+        It is the product of the Jacobians of the layers. Its adjoint is back-propagation;
+        `.to_scipy()` returns its matrix.
 
         Args:
             x: the sample, of shape `in_shape`.
-            node: the node whose data are differentiated; by default the output.
+            node: the name of the node whose data are differentiated; by default the output.
 
         Returns:
-            An operator from `in_shape` to the shape at the node.
+            An operator from `in_shape` to `net.shapes[node]`.
 
         Raises:
-            ShapeError: when x is not of shape `in_shape`.
-            ArgumentError: for an unknown node, without weights, and without `node` where the
-                network does not have exactly one output.
+            ShapeError: when the shape of x is not `in_shape`.
+            ArgumentError: for an unknown node, when weights have not been set, and when `node` is
+                omitted although the network does not have exactly one output.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 3), [ca.layers.Conv(1, 2, bias=False), ca.layers.ReLU()])
@@ -72,15 +79,24 @@ class Network(Graph):
 
         return jacobian(self, x, self.node_or_output(node))
 
-    def explain_step(self, x: Any, label: Any, *, loss: Any = "cross_entropy") -> StepExplanation:
-        """Explain one step of back-propagation as a chain of transposed matrices.
-
-        See `StepExplanation`, which prints itself as a table.
+    def explain_step(
+        self, x: object, label: object, *, loss: str | Loss = "cross_entropy"
+    ) -> StepExplanation:
+        """Return one step of back-propagation as a chain of transposed matrices.
 
         Args:
             x: one sample, of shape `in_shape`.
-            label: the index of its class, or a target of the shape of the output.
+            label: the index of the class of the sample, or a target of the shape of the output.
             loss: the name of a loss, or a loss of `ca.train`.
+
+        Returns:
+            A `StepExplanation` with the loss, its gradients and the matrices; it prints itself as
+            a table.
+
+        Raises:
+            ShapeError: when the shape of x is not `in_shape`.
+            ArgumentError: for an unknown loss, a label that the loss does not accept, and when
+                weights have not been set.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 4), [ca.layers.Conv(1, 3), ca.layers.Dense(2)])
@@ -95,7 +111,10 @@ class Network(Graph):
     # Receptive fields.
 
     def receptive_field(self, node: str | None = None) -> ReceptiveField:
-        """Return the receptive field of a node, by default of the output; see `ReceptiveField`.
+        """Return the receptive field of a node as a `ReceptiveField`.
+
+        Args:
+            node: the name of the node; by default the output.
 
         Raises:
             ArgumentError: for an unknown node.
@@ -112,7 +131,18 @@ class Network(Graph):
 
     @property
     def misalignments(self) -> list[Misalignment]:
-        """The pairs of joined branches whose receptive fields are at different positions."""
+        """The pairs of joined branches whose receptive fields are at different positions.
+
+        The list is empty for a network without branches.
+
+        >>> import convalg as ca
+        >>> net = ca.Network((1, 16))
+        >>> left = net.add(ca.layers.Conv(1, 3, padding=1), "input")
+        >>> right = net.add(ca.layers.Conv(1, 2, padding=((0, 1),)), "input")
+        >>> joined = net.add(ca.layers.Add(), [left, right])
+        >>> [(pair.node, pair.ends, str(pair.difference[0])) for pair in net.misalignments]
+        [('add1', ('conv1', 'conv2'), '1/2')]
+        """
         from convalg.network.reach import misalignments
 
         return misalignments(self)
@@ -120,17 +150,18 @@ class Network(Graph):
     def effective_receptive_field(
         self, node: str | None = None, x: object = None
     ) -> EffectiveField:
-        """Return how strongly an output depends on each pixel; see `EffectiveField`.
+        """Return how strongly an output depends on each pixel, as an `EffectiveField`.
 
         Args:
-            node: the node of the output; by default the output of the network.
-            x: an input of shape `in_shape`, for the gradient of the central output at it; without
-                one, the exact profile of a stack of layers with uniform kernels.
+            node: the name of the node of the output; by default the output of the network.
+            x: one sample, of shape `in_shape`, at which the gradient of the central output is
+                computed. If None, the exact profile is computed as if all kernels were uniform,
+                for a stack of layers without branches.
 
         Raises:
-            KindError: without x, where branches meet or a layer is neither a convolution, an
+            KindError: when x is None and branches meet, or a layer is neither a convolution, an
                 average pooling nor elementwise.
-            ArgumentError: for an unknown node, or with x but without weights.
+            ArgumentError: for an unknown node, and when x is given but weights have not been set.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 64), [ca.layers.Conv(1, 3)] * 2)
@@ -142,10 +173,10 @@ class Network(Graph):
         return effective_field(self, self.check_node(self.output if node is None else node), x)
 
     def summary(self) -> Summary:
-        """Return a table of all layers: shapes, counts and receptive fields.
+        """Return a `Summary`: a table of the shapes, counts and receptive fields of all layers.
 
         Raises:
-            SymbolicError: when sizes are symbolic.
+            SymbolicError: when a size is symbolic.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 8), [ca.layers.Conv(2, 3)])
@@ -158,10 +189,11 @@ class Network(Graph):
 
 
 def sequential(in_shape: object, layers: Sequence[Layer], *, name: str = "network") -> Network:
-    """Return a network whose layers are applied one after another.
+    """Return a network in which each layer reads the output of the layer before it.
 
     Args:
-        in_shape: the shape of one input, `(channels, *spatial)`.
+        in_shape: the shape of one input sample, `(channels, *spatial)`; spatial sizes may be
+            symbols of `ca.sizes`.
         layers: the layers, from the first to the last.
         name: a title for tables and drawings.
 
@@ -174,7 +206,7 @@ def sequential(in_shape: object, layers: Sequence[Layer], *, name: str = "networ
     <network: 2 layers, (1, 28, 28) to (6, 12, 12)>
     """
     if isinstance(layers, Layer):
-        raise KindError(f"layers must be a list of layers, not {layers!r}: write [{layers!r}]")
+        raise KindError(f"layers must be a list of layers, not one layer: pass [{layers!r}]")
     net = Network(in_shape, name=name)
     if not isinstance(layers, Iterable):
         raise KindError(f"layers must be a list of layers, not {layers!r}")

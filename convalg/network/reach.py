@@ -1,13 +1,13 @@
-"""Receptive fields by the closed recurrence, with numbers or symbols.
+"""Receptive fields by the closed recurrence, for integer and symbolic sizes.
 
-Along one axis output u of a node reads positions of the input between start + stride u and
-end + stride u. After a layer with stride s, dilation d, k taps and padding p these are
+Along one axis, output u of a node reads positions of the input from start + stride u to
+end + stride u. A layer with stride s, dilation d, k taps and padding p changes these numbers to
 
     start' = start - stride p,  end' = end + stride (d (k - 1) - p),  stride' = stride s,
 
-and the reverse for a transposed layer. The recurrence continues the data beyond every border, as
-padding does. The positions that are actually read, without the holes of dilation and strides and
-under the boundary rule, follow from the patterns (see `dependence`).
+and a transposed layer changes them in the opposite direction. The recurrence ignores borders: it
+continues the data beyond them. The module `dependence` computes the positions that are actually
+read, which exclude the holes of dilation and strides and follow the rule of each boundary.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
 
+from convalg.axis import Size
 from convalg.errors import KindError
 from convalg.network.graph import INPUT, Graph
 from convalg.network.layers.base import Layer, Link, Shape
@@ -29,7 +30,10 @@ from convalg.size import is_symbolic, size_text
 
 @dataclass(frozen=True)
 class Span:
-    """Output u reads between start + stride u and end + stride u, padding included."""
+    """The interval from start + stride u to end + stride u that output u reads along one axis.
+
+    It may extend into the padding.
+    """
 
     start: Any
     end: Any
@@ -43,16 +47,16 @@ class Span:
 
     @property
     def middle(self) -> Any:
-        """The centre for u = 0."""
+        """The centre of the interval for u = 0."""
         total = self.start + self.end
         return total / 2 if is_symbolic(total) else _tidy(Fraction(total) / 2)
 
     def first(self, u: object) -> Any:
-        """Return the lower bound for output u."""
+        """Return the first position of the interval for output u."""
         return self.start + self.stride * u
 
     def last(self, u: object) -> Any:
-        """Return the upper bound for output u."""
+        """Return the last position of the interval for output u."""
         return self.end + self.stride * u
 
     def __str__(self) -> str:
@@ -60,15 +64,16 @@ class Span:
 
 
 Fan = tuple[Span, ...]
-"""The hull of branches along one axis: one span for each stride that contributes, mostly one."""
+"""The hull of joined branches along one axis: one span for each stride, usually a single one."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """The positions that the units of a node read, by axis.
+    """The positions of the network's input that the outputs of a node read, along each axis.
 
-    `kind`: "lattice" (units are indexed by position), "flat" (a flattened lattice of `sizes`) or
-    "whole" (each unit may read the whole input).
+    `sizes` has the number of outputs along each axis. `kind` is "lattice" if outputs are indexed
+    by position, "flat" if they are a flattened lattice of shape `sizes`, and "whole" if each
+    output may read the whole input.
     """
 
     node: str
@@ -76,24 +81,24 @@ class Reach:
     sizes: Shape
     kind: Literal["lattice", "flat", "whole"] = "lattice"
     exact: bool = True
-    """Whether both ends of a span are read, by an output for which no layer reads padding."""
+    """Whether an output that depends on no padding reads both ends of its span."""
     determined: bool = True
-    """Whether all layers on the path state which entries they read: none is opaque."""
+    """Whether no layer on the path is opaque, so that the entries read are determined."""
     uneven: bool = False
-    """Whether the channels come from branches with different fields."""
+    """Whether channels belong to branches with different receptive fields."""
     borders: frozenset[str] = frozenset()
     """The boundary rules other than zeros on the path."""
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """One span for each axis. Raises: KindError where branches with different strides meet."""
+        """One span for each axis. Raises: KindError if branches with different strides meet."""
         for axis, fan in enumerate(self.fans):
             if len(fan) > 1:
                 strides = " and ".join(size_text(span.stride) for span in fan)
                 raise KindError(
                     f"branches with strides of {strides} meet at or before {self.node}, so on "
-                    f"axis {axis} the field has no single size, stride or padding: use box(u) or "
-                    f"mask(u) for the field of one output"
+                    f"axis {axis} the size, the stride and the padding of the field depend on the "
+                    f"output: use box(u) or mask(u) for the field of one output"
                 )
         return tuple(fan[0] for fan in self.fans)
 
@@ -104,12 +109,12 @@ class Reach:
 
     @property
     def is_bound(self) -> bool:
-        """Whether sizes are only upper bounds, written as "at most"."""
+        """Whether sizes are only upper bounds, which are printed as "at most"."""
         return not (self.exact and self.is_regular)
 
     @property
     def sizes_at_most(self) -> tuple[Any, ...]:
-        """The size of the field by axis; the largest one where branches differ in stride."""
+        """The size of the field along each axis; its maximum if branches differ in stride."""
         return tuple(
             fan[0].size if len(fan) == 1 else self._widest(fan, n)
             for fan, n in zip(self.fans, self._outputs, strict=True)
@@ -117,24 +122,24 @@ class Reach:
 
     @property
     def strides(self) -> tuple[Any, ...]:
-        """The stride of the field by axis; None where branches differ."""
+        """The stride of the field along each axis; None if branches differ in stride."""
         return tuple(fan[0].stride if len(fan) == 1 else None for fan in self.fans)
 
-    def hull(self, u: tuple[Any, ...]) -> tuple[tuple[Any, Any], ...]:
-        """Return the first and the last position of a unit, by axis, over all branches."""
+    def hull(self, u: Shape) -> tuple[tuple[Any, Any], ...]:
+        """Return the first and the last position of output u over all branches, by axis."""
         return tuple(map(_hull, self.fans, u))
 
     def window_text(self) -> str:
-        """Return the positions that unit u reads as text: "u reads [-1 + 2u, 1 + 2u]"."""
+        """Return the positions that output u reads as text: "u reads [-1 + 2u, 1 + 2u]"."""
         reads = "reads" if self.exact else "reads within"
         return f"u {reads} {', '.join(map(_fan_text, self.fans))}"
 
     def border_text(self) -> str:
-        """Return the boundary rules other than zeros, as text."""
+        """Return the boundary rules other than zeros as text: "circular border"."""
         return f"{' and '.join(sorted(self.borders))} border" if self.borders else ""
 
     def size_text(self) -> str:
-        """Return the size of the field as text, with "at most" where it is a bound."""
+        """Return the size of the field as text: "3 x 3", or "at most 3 x 3" for a bound."""
         text = " x ".join(size_text(size) for size in self.sizes_at_most)
         return f"at most {text}" if self.is_bound and text else text
 
@@ -147,8 +152,8 @@ class Reach:
         return self.sizes if self.kind != "whole" else (1,) * len(self.fans)
 
     @staticmethod
-    def _widest(fan: Fan, outputs: Any) -> Any:
-        # The width is convex in u, so it is largest at the first or the last output.
+    def _widest(fan: Fan, outputs: Size) -> Any:
+        # The width is a convex function of u, so its maximum is at the first or the last output.
         widths = [last - first + 1 for first, last in (_hull(fan, 0), _hull(fan, outputs - 1))]
         return largest(*widths)
 
@@ -165,10 +170,14 @@ def _hull(fan: Fan, u: object) -> tuple[Any, Any]:
 
 @dataclass(frozen=True)
 class Misalignment:
-    """Two branches that meet at a node and read from different positions of the input.
+    """Two branches that meet at a node although their receptive fields are at different positions.
 
-    `difference` is, for each axis, the difference of the centres of their receptive fields in
-    pixels, or of the strides, according to `of`.
+    Attributes:
+        node: the name of the node at which the branches meet.
+        ends: the names of the last nodes of the two branches.
+        difference: for each axis, the value for the second branch minus the value for the first.
+        of: the quantity that differs: "centres" (of output 0, in pixels) or "strides".
+        net: the network.
     """
 
     node: str
@@ -179,7 +188,7 @@ class Misalignment:
 
     @cached_property
     def paths(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """A path from the input to each of the two branches."""
+        """For each of the two branches, a path of nodes from the input to its last node."""
         first, second = (_path(self.net, end) for end in self.ends)
         return first, second
 
@@ -191,7 +200,7 @@ class Misalignment:
 
 
 def reaches(net: Graph) -> dict[str, Reach]:
-    """Return the receptive field of every node, by the closed recurrence.
+    """Return the receptive field of every node, computed by the closed recurrence.
 
     Source: Araujo, Norris & Sim 2019, section "Computing receptive fields".
     """
@@ -218,7 +227,7 @@ def _after_layer(node: str, before: Reach, layer: Layer, shape: Shape, after: Sh
     exact, uneven = before.exact and determined, before.uneven
     if uneven:
         own = layer.channels(shape)
-        # The layer may keep the channels of one branch only.
+        # The layer may read the channels of only one branch.
         exact = exact and (own is None or bool(own.any(axis=0).all()))
         uneven = own is None or not own.all()
     if lattice and not links and isinstance(layer, Flatten):
@@ -238,19 +247,19 @@ def _after_layer(node: str, before: Reach, layer: Layer, shape: Shape, after: Sh
 def _through(before: Reach, links: tuple[Link, ...]) -> tuple[Fan, ...]:
     fans: list[Fan] = []
     for k, (fan, link) in enumerate(zip(before.fans, links, strict=True)):
-        # Axes are mostly equal, and their spans are then computed only once.
+        # Axes are often equal; their spans are then computed only once.
         same = k and fan == before.fans[k - 1] and link == links[k - 1]
         fans.append(fans[-1] if same else tuple(_span_after(span, link) for span in fan))
     return tuple(fans)
 
 
 def _is_opaque(layer: Layer) -> bool:
-    """Whether it is unknown which entries a layer reads."""
+    """Return whether it is unknown which entries a layer reads."""
     return isinstance(layer, Opaque) and layer.like is None
 
 
 def misalignments(net: Graph) -> list[Misalignment]:
-    """See `Network.misalignments`."""
+    """Return all pairs of misaligned branches; see `Network.misalignments`."""
     fields = reaches(net)
     pairs = []
     for node, layer in net.layers():
@@ -258,7 +267,7 @@ def misalignments(net: Graph) -> list[Misalignment]:
         if not layer.many or any(fields[s].kind != "lattice" for s in sources):
             continue
         if not all(fields[s].is_regular for s in sources):
-            # The misalignment has been reported at an earlier node.
+            # This misalignment has been reported at an earlier node.
             continue
         for other in sources[1:]:
             pair = fields[sources[0]].spans, fields[other].spans
@@ -273,7 +282,7 @@ def misalignments(net: Graph) -> list[Misalignment]:
 
 
 def _path(net: Graph, node: str) -> tuple[str, ...]:
-    """Return the path from the input to a node through the first input of each layer."""
+    """Return the nodes from the input to a node, following the first input of each layer back."""
     path = [node]
     while path[-1] != INPUT:
         path.append(net.sources(path[-1])[0])
@@ -281,7 +290,7 @@ def _path(net: Graph, node: str) -> tuple[str, ...]:
 
 
 def _path_text(net: Graph, node: str, longest: int = 6) -> str:
-    """Return the end of the path from the input to a node, as text."""
+    """Return the last nodes of the path from the input to a node as text: "input > ... > relu3"."""
     path = [node]
     while path[-1] != INPUT and len(path) < longest:
         path.append(net.sources(path[-1])[0])
@@ -290,13 +299,13 @@ def _path_text(net: Graph, node: str, longest: int = 6) -> str:
 
 
 def _mixes(layer: Layer) -> bool:
-    """Whether an output channel of a layer may read input channels other than its own."""
-    # By the class, since the table of channels may be large.
+    """Return whether an output channel of a layer may read other channels than its own."""
+    # Decided by the class, since the table of channels may be large.
     return type(layer).channels is not Layer.channels
 
 
 def _span_after(span: Span, link: Link) -> Span:
-    """Return the span after one layer."""
+    """Return the span of a node from the span of its input and the link of its layer."""
     axis, step = link.axis, span.stride
     if link.table is not None:
         start, end = link.table.bounds
@@ -324,7 +333,7 @@ def _span_after(span: Span, link: Link) -> Span:
 
 
 def _everything(reach: Reach) -> tuple[Fan, ...]:
-    """Return the hull of the fields of all units of a lattice."""
+    """Return the hull of the fields of all outputs of a node."""
     if reach.kind == "whole":
         return reach.fans
     fans: list[Fan] = []
@@ -337,14 +346,14 @@ def _everything(reach: Reach) -> tuple[Fan, ...]:
 
 
 def _joined(node: str, parts: list[Reach], *, stacked: bool) -> Reach:
-    """Return the hull of branches."""
+    """Return the hull of the fields of the branches that a node joins."""
     first = parts[0]
     exact, determined = all(p.exact for p in parts), all(p.determined for p in parts)
     borders = frozenset().union(*(p.borders for p in parts))
     uneven = any(p.uneven for p in parts) or (stacked and any(p.fans != first.fans for p in parts))
     kind = first.kind
     if any(p.kind != kind or (kind == "flat" and p.sizes != first.sizes) for p in parts):
-        # The units of the branches are not indexed by the same lattice.
+        # The outputs of the branches are not indexed by the same lattice.
         exact = exact and all(part.kind == "whole" for part in parts)
         parts = [Reach(p.node, _everything(p), (), "whole") for p in parts]
         kind, first = "whole", parts[0]
@@ -356,8 +365,8 @@ def _joined(node: str, parts: list[Reach], *, stacked: bool) -> Reach:
     return Reach(node, fans, first.sizes, kind, exact, determined, uneven, borders)
 
 
-def _fan(spans: list[Span], outputs: Any) -> Fan:
-    """Return the hull of spans over the outputs: one span for each stride that contributes."""
+def _fan(spans: list[Span], outputs: Size) -> Fan:
+    """Return the hull of spans: one span for each stride, without spans that others cover."""
     alike: list[Span] = []
     for span in spans:
         for k, other in enumerate(alike):
@@ -369,7 +378,7 @@ def _fan(spans: list[Span], outputs: Any) -> Fan:
             alike.append(span)
     if len(alike) == 1 or any(is_symbolic(v) for s in alike for v in (s.start, s.end, s.stride)):
         return tuple(sorted(alike, key=str)) if len(alike) > 1 else tuple(alike)
-    # The order does not depend on the order of the branches.
+    # The result must not depend on the order of the branches.
     alike.sort(key=lambda span: (span.stride, span.start, span.end))
     ends = [0] if is_symbolic(outputs) or outputs == 1 else [0, int(outputs) - 1]
     kept = list(alike)
@@ -383,7 +392,7 @@ def _fan(spans: list[Span], outputs: Any) -> Fan:
 
 
 def _covers(other: Span, span: Span, ends: Iterable[int], outputs: object, *, lower: bool) -> bool:
-    """Whether a bound of another span is at least as far out as that of a span, for all outputs."""
+    """Return whether `other` extends at least as far as `span` for all outputs, at one end."""
     if lower:
         near = all(other.first(u) <= span.first(u) for u in ends)
         return near and (not is_symbolic(outputs) or other.stride <= span.stride)
@@ -397,7 +406,7 @@ def _tidy(value: object) -> Any:
 
 
 def smallest(first: Any, second: Any) -> Any:
-    """Return the smaller of two sizes; an expression if they are symbolic."""
+    """Return the smaller of two numbers, as an expression if one of them is symbolic."""
     if is_symbolic(first) or is_symbolic(second):
         import sympy
 
@@ -406,7 +415,7 @@ def smallest(first: Any, second: Any) -> Any:
 
 
 def largest(first: Any, second: Any) -> Any:
-    """Return the larger of two sizes; an expression if they are symbolic."""
+    """Return the larger of two numbers, as an expression if one of them is symbolic."""
     if is_symbolic(first) or is_symbolic(second):
         import sympy
 
@@ -423,7 +432,7 @@ def _affine(constant: object, factor: object) -> str:
 
 
 def _fan_text(fan: Fan) -> str:
-    """Return a span as text, [-1 + 2u, 3 + 2u], or the hull of several."""
+    """Return the hull of the spans of a fan as text: "[-1 + 2u, 3 + 2u]"."""
     if len(fan) == 1:
         return str(fan[0])
     low = ", ".join(dict.fromkeys(_affine(span.start, span.stride) for span in fan))

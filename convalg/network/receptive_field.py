@@ -1,4 +1,4 @@
-"""The receptive field of a node: its closed form, and the exact sets of pixels read."""
+"""The receptive field of a node: its size in closed form, and the exact set of pixels read."""
 
 from __future__ import annotations
 
@@ -23,13 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReceptiveField:
-    """The part of the network's input that an output at a node reads.
+    """The part of the network's input on which an output of a node depends.
 
-    `size`, `stride` and `padding` have one number for each axis: output u reads positions
-    -padding + stride u to -padding + stride u + size - 1, as if the data of the image and of
-    every layer continued beyond their borders. If `exact`, it reads the first and the last of
-    them; otherwise (after upsampling, transposed or opaque layers) they are bounds, printed as
-    "at most". `mask`, `positions` and `box(u, clip=True)` give the pixels that are actually read.
+    `size`, `stride` and `padding` are tuples with one entry for each spatial axis. On one axis,
+    output u reads positions from -padding + stride u to -padding + stride u + size - 1. These
+    formulas ignore borders: they continue the image and every feature map beyond their ends.
+
+    If `exact` is True, both end positions are read. Otherwise (after upsampling, transposed or
+    opaque layers) the formulas are bounds, printed as "at most". `mask`, `positions` and
+    `box(u, clip=True)` return the pixels of the image that are actually read.
+
+    Attributes:
+        net: the network.
+        node: the name of the node whose outputs are described.
+        reach: the result of the recurrence from which `size`, `stride` and `padding` are computed.
 
     >>> import convalg as ca
     >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
@@ -43,34 +50,58 @@ class ReceptiveField:
 
     @property
     def size(self) -> tuple[Any, ...]:
-        """Pixels along each axis, with holes and padding; an upper bound where not `exact`.
+        """The size of the field along each axis in pixels, including holes and padding.
+
+        It is an upper bound if `exact` is False.
 
         Raises:
-            KindError: where branches with different strides meet, so that it varies with u.
+            KindError: when branches with different strides meet, since the size then depends on u.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
+        >>> net.receptive_field().size
+        (5,)
         """
         return tuple(span.size for span in self.reach.spans)
 
     @property
     def stride(self) -> tuple[Any, ...]:
-        """Pixels between the fields of neighbouring outputs; a fraction after upsampling.
+        """The distance in pixels between the fields of outputs u and u + 1, along each axis.
+
+        It is a fraction after upsampling.
 
         Raises:
-            KindError: as for `size`.
+            KindError: when branches with different strides meet.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, stride=2), ca.layers.AvgPool(2)])
+        >>> net.receptive_field().stride
+        (4,)
         """
         return tuple(span.stride for span in self.reach.spans)
 
     @property
     def padding(self) -> tuple[Any, ...]:
-        """Pixels by which the field of output 0 begins before the image.
+        """The number of positions by which the field of output 0 begins before pixel 0.
+
+        There is one entry for each axis; it is negative where the field begins inside the image.
 
         Raises:
-            KindError: as for `size`.
+            KindError: when branches with different strides meet.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, padding=1)] * 2)
+        >>> net.receptive_field().padding
+        (2,)
         """
         return tuple(-span.start for span in self.reach.spans)
 
     @property
     def exact(self) -> bool:
-        """Whether an output whose path involves no padding reads both ends of its box.
+        """Whether an output that depends on no padding reads both end positions of `box(u)`.
+
+        If False, `box(u)` and `size` are bounds, and the pixels that are read may begin later or
+        end earlier.
 
         >>> import convalg as ca
         >>> layers = [ca.layers.Conv(1, 3), ca.layers.Upsample(2)]
@@ -81,14 +112,19 @@ class ReceptiveField:
         return self.reach.exact
 
     def center(self, u: object = 0) -> tuple[Any, ...]:
-        """Return the centre of the field of an output, by axis.
+        """Return the centre of the field of output u: one position in pixels for each axis.
 
         Args:
             u: the index of the output, one for all axes or one for each; integers or symbols.
 
         Raises:
-            ArgumentError: when u is not an output of the node.
-            KindError: as for `size`.
+            ArgumentError: when u is not the index of an output of the node.
+            KindError: when branches with different strides meet.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
+        >>> net.receptive_field().center(1)
+        (3,)
         """
         return tuple(
             span.middle + span.stride * index
@@ -96,19 +132,22 @@ class ReceptiveField:
         )
 
     def box(self, u: object = 0, *, clip: bool = False) -> tuple[tuple[Any, Any], ...]:
-        """Return the first and the last position that an output reads, by axis.
+        """Return the pair (first position, last position) that output u reads, for each axis.
 
         Args:
             u: the index of the output, one for all axes or one for each; integers or symbols.
-            clip: False for the result of the recurrence, which includes padding and continues
-                the data beyond every border: the exact ends if `exact`, otherwise bounds. True
-                for the first and the last pixel of the image that are actually read, also under
-                reflecting and circular boundaries; (0, -1) where none is read. If sizes are
-                symbolic, True intersects the box with the image.
+            clip: if False, the positions of the recurrence, which may be in the padding and ignore
+                the rule of every boundary; they are bounds unless `exact` is True. If True, the
+                first and the last pixel of the image that are actually read, also with reflecting
+                and circular boundaries, and (0, -1) where no pixel is read. For symbolic sizes,
+                True intersects the positions of the recurrence with the image.
 
         Raises:
-            ArgumentError: when u is not an output of the node.
-            SymbolicError: with symbols and `clip`, for a boundary other than zeros.
+            ArgumentError: when u is not the index of an output of the node.
+            KindError: when clip is neither True nor False.
+            SymbolicError: when clip is True, a size or u is symbolic, and a boundary on the path
+                is not "zeros".
+            TooLargeError: when clip is True and the list of positions does not fit in memory.
 
         >>> import convalg as ca
         >>> around = ca.layers.Conv(1, 3, padding=1, boundary="circular")
@@ -127,8 +166,8 @@ class ReceptiveField:
             return tuple((line[0], line[-1]) if line else (0, -1) for line in lines)
         if self.reach.borders:
             raise SymbolicError(
-                f"the pixels read under a {self.reach.border_text()} need numbers for sizes and "
-                f"u, not u = {u} of {self!r}: use clip=False"
+                f"the pixels read at a {self.reach.border_text()} are computed only for integer "
+                f"sizes and indices, not for u = {u} of {self!r}: use clip=False"
             )
         hulls = self.reach.hull(unit)
         return tuple(
@@ -137,18 +176,18 @@ class ReceptiveField:
         )
 
     def positions(self, u: object = 0) -> tuple[list[int], ...]:
-        """Return the positions of the image that an output actually reads, by axis, without holes.
+        """Return the sorted list of positions that output u actually reads, for each axis.
 
-        These are the projections onto the axes; `mask` is the set itself. After an opaque layer
-        they are all positions that may be read.
+        These lists are the projections of the set of pixels onto the axes; `mask` returns the set
+        itself. After an opaque layer, the lists contain all positions that may be read.
 
         Args:
             u: the index of the output, one for all axes or one for each.
 
         Raises:
-            ArgumentError: when u is not an output of the node.
-            SymbolicError: when sizes are symbolic.
-            TooLargeError: for too many positions.
+            ArgumentError: when u is not the index of an output of the node.
+            SymbolicError: when a size is symbolic.
+            TooLargeError: when the lists of positions do not fit in memory.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
@@ -158,9 +197,17 @@ class ReceptiveField:
         return dependence.positions(self._read(u), len(self.net.in_shape) - 1)
 
     def holes(self, u: object = 0) -> tuple[list[int], ...]:
-        """Return the positions between the first and the last that are not read, by axis.
+        """Return the positions between the first and the last one read that are skipped, by axis.
 
-        Raises: as `positions`.
+        Holes are caused by dilation, and by strides larger than the kernel.
+
+        Args:
+            u: the index of the output, one for all axes or one for each.
+
+        Raises:
+            ArgumentError: when u is not the index of an output of the node.
+            SymbolicError: when a size is symbolic.
+            TooLargeError: when the lists of positions do not fit in memory.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
@@ -173,23 +220,29 @@ class ReceptiveField:
         )
 
     def mask(self, u: object = 0) -> Array:
-        """Return which pixels an output depends on, as booleans of the image's spatial shape.
+        """Return a boolean array of the image's spatial shape: True where output u reads the pixel.
 
-        This is exact for generic weights; after an opaque layer, it is all that may be read.
+        The mask is exact unless weights happen to cancel; after an opaque layer, it is True for
+        every pixel that may be read.
 
         Args:
             u: the index of the output, one for all axes or one for each.
 
         Raises:
-            ArgumentError: when u is not an output of the node.
-            SymbolicError: when sizes are symbolic.
-            TooLargeError: for too many pixels.
+            ArgumentError: when u is not the index of an output of the node.
+            SymbolicError: when a size is symbolic.
+            TooLargeError: when the mask does not fit in memory.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 5), [ca.layers.Conv(1, 2, dilation=2)])
+        >>> net.receptive_field().mask(1).tolist()
+        [False, True, False, True, False]
         """
         read = self._read(u)
         return dependence.mask(read, tuple(int(n) for n in self.net.in_shape[1:]))
 
     def readers(self, i: object) -> tuple[list[int], ...]:
-        """Return the outputs that read a pixel, by axis.
+        """Return the sorted list of outputs that read pixel i, for each axis.
 
         Args:
             i: the index of the pixel, one for all axes or one for each.
@@ -197,7 +250,8 @@ class ReceptiveField:
         Raises:
             KindError: when the outputs of the node are not indexed by position.
             ArgumentError: when the pixel is not in the image.
-            SymbolicError: when sizes are symbolic.
+            SymbolicError: when a size is symbolic.
+            TooLargeError: when the lists of outputs do not fit in memory.
 
         >>> import convalg as ca
         >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
@@ -206,8 +260,8 @@ class ReceptiveField:
         """
         if self.reach.kind != "lattice":
             raise KindError(
-                f"the outputs of {self.node} are not indexed by position: each reads a whole "
-                f"region, so choose an earlier node"
+                f"the outputs of {self.node} are not indexed by position, so it is undefined which "
+                f"of them read a pixel: pass an earlier node to receptive_field"
             )
         sizes = self.net.in_shape[1:]
         self._check_sizes()
@@ -216,30 +270,53 @@ class ReceptiveField:
         return dependence.positions(parts, len(sizes))
 
     def channels(self, channel: int = 0) -> list[int]:
-        """Return the input channels that an output channel reads.
+        """Return the sorted list of input channels that an output channel reads.
+
+        Args:
+            channel: the index of the output channel.
 
         Raises:
             ArgumentError: when the node does not have that channel.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((4, 9), [ca.layers.Conv(2, 3, groups=2)])
+        >>> net.receptive_field().channels(1)
+        [2, 3]
         """
         count = self.net.shapes[self.node][0]
         channel = as_size(channel, "channel", least=None)
         if not 0 <= channel < count:
-            raise ArgumentError(f"channel must be 0 to {count - 1} at {self.node}, not {channel}")
+            raise ArgumentError(
+                f"channel must be from 0 to {count - 1} at node {self.node}, not {channel}"
+            )
         return np.flatnonzero(_channels(self.net, self.node, int(channel))).tolist()
 
     def relation(self, axis: int = 0) -> islpy.Map:
-        """Return the exact relation {[output] -> [input]} along one axis, for symbolic sizes too.
+        """Return the relation {[output] -> [position]} along one axis as an `islpy.Map`.
+
+        It contains exactly the pairs of an output and a position that this output reads; sizes may
+        be symbolic.
+
+        Args:
+            axis: the index of the spatial axis.
 
         Raises:
-            KindError: after a flattening, where channels of one branch are dropped again, and for
-                an axis that does not exist.
+            KindError: when the outputs are not indexed by position along this axis, or when a
+                layer drops channels of branches with different fields.
+            TooLargeError: for more than 10,000 windows of unequal sizes.
+
+        >>> import convalg as ca
+        >>> net = ca.sequential((1, 9), [ca.layers.Conv(1, 3, dilation=2)])
+        >>> print(net.receptive_field().relation().domain())
+        { [o] : 0 <= o <= 4 }
         """
         from convalg.network.relations import relation
 
         axis = as_size(axis, "axis", least=None)
-        if self.reach.kind != "lattice" or not 0 <= axis < len(self.reach.fans):
+        if not 0 <= axis < self._lattice_axes():
             raise KindError(
-                f"{self.node} does not have an axis {axis} along which outputs read positions"
+                f"axis must be a spatial axis along which the outputs of {self.node} are indexed, "
+                f"not {axis}: this node has {self._lattice_axes()} such axes"
             )
         return relation(self.net, self.node, axis)
 
@@ -253,11 +330,11 @@ class ReceptiveField:
 
     @property
     def _sizes(self) -> Shape:
-        """All sizes that must be numbers where sets are listed."""
+        """All sizes that must be integers so that sets can be listed."""
         return (*self.net.in_shape, *self.net.shapes[self.node], *self.reach.sizes)
 
     def _unit(self, u: object) -> tuple[Any, ...]:
-        """Return the index of a unit on the lattice that it reads from."""
+        """Return the index of an output on the lattice of its last layer with spatial axes."""
         shape, kind = self.net.shapes[self.node], self.reach.kind
         if kind == "lattice":
             return _indices(u, "u", self.reach.sizes, self.node)
@@ -271,22 +348,26 @@ class ReceptiveField:
         return (0,) * len(self.reach.fans)
 
     def _own(self, u: object) -> tuple[Any, ...]:
-        """Return the index of a unit of a node with or without spatial axes."""
+        """Return the index of an output at its own node, with or without spatial axes."""
         shape = self.net.shapes[self.node]
         if len(shape) > 1:
             return _indices(u, "u", shape[1:], self.node)
         return () if u in ((), []) else _indices(u, "u", shape, self.node)
 
+    def _lattice_axes(self) -> int:
+        """Return the number of axes along which the outputs are indexed by position."""
+        return len(self.reach.fans) if self.reach.kind == "lattice" else 0
+
     def _check_sizes(self) -> None:
-        """Raise SymbolicError where sizes are symbolic."""
+        """Raise SymbolicError if a size is symbolic."""
         if any(is_symbolic(n) for n in self._sizes):
             raise SymbolicError(
-                f"sets of positions need numbers for sizes: for symbolic sizes use "
-                f"relation() of {self!r}"
+                f"sets of positions are computed only for integer sizes, not for {self!r}: build "
+                f"the network with integers, or use relation()"
             )
 
     def _read(self, u: object) -> list[Indices]:
-        """Return the entries of the input that a unit reads."""
+        """Return the entries of the network's input that an output reads."""
         self._check_sizes()
         shape = tuple(int(n) for n in self.net.shapes[self.node])
         channels = all_indices(shape[0])
@@ -304,14 +385,16 @@ class ReceptiveField:
 
 
 def _indices(u: object, name: str, sizes: Shape, where: str) -> tuple[Any, ...]:
-    """Return an index for each axis, from one for all or a sequence.
+    """Return a tuple with one index for each axis, from one index for all axes or a sequence.
 
     Raises: ArgumentError for an index outside `sizes`.
     """
     dims = len(sizes)
     given = tuple(u) if isinstance(u, (tuple, list)) else (u,) * dims
     if len(given) != dims:
-        raise ArgumentError(f"{name} must be one index or {dims} of them, not {u!r}")
+        raise ArgumentError(
+            f"{name} must be one index for all axes, or {dims} indices for {where}, not {u!r}"
+        )
     if not dims:
         as_size(u, name, least=None) if not isinstance(u, (tuple, list)) else None
     indices = []
@@ -321,19 +404,19 @@ def _indices(u: object, name: str, sizes: Shape, where: str) -> tuple[Any, ...]:
         if beyond:
             most = n - 1 if not is_symbolic(n) else size_text(n - 1)
             raise ArgumentError(
-                f"{name} must be 0 to {most} on axis {axis} of {where}, not {index}"
+                f"{name} must be from 0 to {most} on axis {axis} of {where}, not {index}"
             )
         indices.append(index)
     return tuple(indices)
 
 
 def receptive_field(net: Graph, node: str) -> ReceptiveField:
-    """See `Network.receptive_field`."""
+    """Return the receptive field of a node; see `Network.receptive_field`."""
     return ReceptiveField(net, node, reaches(net)[node])
 
 
 def _channels(net: Graph, node: str, channel: int) -> Array:
-    """Return which input channels a channel of a node reads."""
+    """Return a boolean for each input channel: whether a channel of a node reads it."""
     pending: dict[str, Array] = {node: np.arange(len(_flags(net, node))) == channel}
     for name in reversed(dependence.ordered(net, node)):
         here = pending.pop(name, None)
@@ -357,4 +440,5 @@ def _channels(net: Graph, node: str, channel: int) -> Array:
 
 
 def _flags(net: Graph, node: str) -> Array:
+    """Return False for each channel of a node."""
     return np.zeros(int(net.shapes[node][0]), dtype=bool)

@@ -1,4 +1,4 @@
-"""Receptive fields as exact integer relations of isl, for integer and symbolic sizes."""
+"""Receptive fields as exact integer relations of the library isl, also for symbolic sizes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_WINDOWS = 10_000
 
 
 def relation(net: Graph, wanted: str, axis: int) -> islpy.Map:
-    """Return {[position at a node] -> [position of the input]} along one axis."""
+    """Return the relation {[output of a node] -> [position of the input]} along one axis."""
     _check_channels(net, wanted)
     relations: dict[str, islpy.Map] = {INPUT: _identity(net.in_shape[1 + axis])}
     for node, layer in net.layers():
@@ -42,26 +42,26 @@ def relation(net: Graph, wanted: str, axis: int) -> islpy.Map:
 
 
 def _check_channels(net: Graph, wanted: str) -> None:
-    """Raise KindError where channels of one branch are dropped after branches were joined."""
+    """Raise KindError if a layer drops channels of branches with different fields."""
     fields = reaches(net)
     for node in ordered(net, wanted):
         for source in net.sources(node):
             own = None if net[node].many else net[node].channels(net.shapes[source])
             if fields[source].uneven and own is not None and not own.any(axis=0).all():
                 raise KindError(
-                    f"{node} drops channels of {source}, whose channels have different receptive "
-                    f"fields, and a relation holds for all of them: use positions(u)"
+                    f"a relation holds for all channels, but the channels of {source} have "
+                    f"different receptive fields and {node} drops some of them: use positions(u)"
                 )
 
 
 def link_relation(link: Link) -> islpy.Map:
-    """Return {[output] -> [input]} of one layer along one axis."""
+    """Return the relation {[output] -> [input]} of one layer along one axis."""
     if link.table is not None:
-        # Windows of unequal sizes have no common formula, so they are listed.
+        # No common formula describes windows of unequal sizes, so they are listed.
         if len(link.table) > MOST_WINDOWS:
             raise TooLargeError(
-                f"a relation of {len(link.table)} windows of unequal sizes is over the limit of "
-                f"{MOST_WINDOWS} windows: use positions(u)"
+                f"a relation may list up to {MOST_WINDOWS} windows of unequal sizes, not "
+                f"{len(link.table)}: use positions(u)"
             )
         rows = (f"[{o}] -> [c] : {row.start} <= c < {row.stop}" for o, row in enumerate(link.table))
         return islpy.Map(f"{{ {'; '.join(rows)} }}")
@@ -78,5 +78,6 @@ def link_relation(link: Link) -> islpy.Map:
 
 
 def _identity(size: object) -> islpy.Map:
+    """Return the relation between each position of an axis and itself."""
     symbols = parameters(size)
     return islpy.Map(f"{symbols}{{ [o] -> [o] : 0 <= o < {text(size)} }}")

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TransposedFactor:
-    """A factor of back-propagation: A^T of a layer, or B(x)^T that gives a parameter's gradient.
+    """One transposed matrix of back-propagation.
 
-    `parameter` is empty for A^T; `gradient` is the product of the factor and the gradient at the
-    output of the layer.
+    It is either A^T, the transposed Jacobian of a layer by its input, or B(x)^T, the transposed
+    Jacobian of the layer by one of its parameter arrays.
+
+    Attributes:
+        node: the name of the node.
+        layer: the layer as text.
+        parameter: the name of the parameter array, or an empty string for A^T.
+        operator: the transposed Jacobian.
+        gradient: the operator applied to the gradient at the output of the layer.
     """
 
     node: str
@@ -35,12 +42,12 @@ class TransposedFactor:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the transposed matrix."""
+        """The numbers of rows and columns of the transposed matrix."""
         return self.operator.shape
 
     @property
     def nonzeros(self) -> int | None:
-        """The number of non-zeros; None where the matrix would not fit in memory."""
+        """The number of non-zeros, or None if the matrix does not fit in memory."""
         try:
             return int(self.operator.to_scipy().count_nonzero())
         except TooLargeError:
@@ -51,9 +58,13 @@ class TransposedFactor:
 class StepExplanation:
     """One step of back-propagation for one sample; it prints itself as a table.
 
-    `loss` is the loss, `loss_gradient` is dL/dy; `back` has the layers from the last to the first,
-    each with A^T; `parameters` has the factors B(x)^T that give the gradients of the arrays.
-    `product` returns the chain to one of them as an operator.
+    Attributes:
+        net: the network.
+        loss: the value L of the loss.
+        loss_gradient: dL/dy, of the shape of the output y.
+        back: the factor A^T of every layer, from the last layer to the first.
+        parameters: the factor B(x)^T of every parameter array, in the same order.
+        data: the data of the sample at every node.
 
     >>> import convalg as ca
     >>> net = ca.sequential((2,), [ca.layers.Dense(2, bias=False)])
@@ -71,7 +82,11 @@ class StepExplanation:
     data: dict[str, Array]
 
     def gradient(self, node: str, parameter: str) -> Array:
-        """Return dL/d(parameter) of a node.
+        """Return the gradient of the loss by a parameter array, in the shape of the array.
+
+        Args:
+            node: the name of the node.
+            parameter: the name of the array, such as "kernel".
 
         Raises:
             ArgumentError: when the node does not have that parameter.
@@ -86,10 +101,14 @@ class StepExplanation:
             if (row.node, row.parameter) == (node, parameter):
                 return row.gradient
         names = ", ".join(f"{row.node}.{row.parameter}" for row in self.parameters)
-        raise ArgumentError(f"there is no parameter {node}.{parameter}; the parameters are {names}")
+        raise ArgumentError(f"there is no parameter {node}.{parameter}: the parameters are {names}")
 
     def product(self, node: str, parameter: str) -> Operator:
-        """Return the operator from dL/dy to dL/d(parameter), the chain B(x)^T A^T ... A^T.
+        """Return the operator B(x)^T A^T ... A^T that maps dL/dy to the gradient of an array.
+
+        Args:
+            node: the name of the node.
+            parameter: the name of the array, such as "kernel".
 
         Raises:
             ArgumentError: when the node does not have that parameter.
@@ -110,7 +129,7 @@ class StepExplanation:
 
     @property
     def table(self) -> Table:
-        """The chain as a table of rich, in the order in which gradients flow."""
+        """The factors as a `rich.table.Table`, from the loss back to the first layer."""
         from rich.table import Table
         from rich.text import Text
 
@@ -154,7 +173,7 @@ class StepExplanation:
 
 
 def explain_step(net: Graph, x: object, label: object, loss: str | Loss) -> StepExplanation:
-    """See `Network.explain_step`."""
+    """Return one step of back-propagation; see `Network.explain_step`."""
     rule = loss_named(loss)
     data = data_at(net, x, net.output)
     targets = rule.check_targets(as_array(label, "label")[None], net.out_shape, 1)

@@ -27,13 +27,25 @@ COLUMNS = (
     "stride",
 )
 MOST_CHARACTERS = 60
-"""The width of a cell; a longer text is cut."""
+"""The width of a cell in characters; longer text is truncated."""
 NARROW = ("node", "layer", "output", "parameters", "field")
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """The row of one layer. Shapes, fields and strides are text, since fields may be bounds."""
+    """The row of one layer in a `Summary`.
+
+    Attributes:
+        node: the name of the node.
+        layer: the layer as text.
+        shape: the shape of the output as text, such as "6 x 24 x 24".
+        parameters: the number of trainable parameters.
+        dense: the number of entries of the dense matrix.
+        nonzeros: the number of non-zeros of the matrix.
+        multiplications: the number of multiplications, including those with padding zeros.
+        field: the size of the receptive field as text, with "at most" if it is a bound.
+        stride: the stride of the receptive field as text.
+    """
 
     node: str
     layer: str
@@ -48,7 +60,15 @@ class SummaryRow:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """The table of a network: it prints itself, `rows` has its rows, `table` is a table of rich."""
+    """The table of a network, which prints itself.
+
+    Attributes:
+        title: the name and the shapes of the network.
+        rows: one `SummaryRow` for each layer.
+        parameters: the total number of trainable parameters.
+        nonzeros: the total number of non-zeros.
+        multiplications: the total number of multiplications.
+    """
 
     title: str
     rows: tuple[SummaryRow, ...]
@@ -58,12 +78,12 @@ class Summary:
 
     @property
     def table(self) -> Table:
-        """The summary as a table of rich."""
+        """The summary as a `rich.table.Table`."""
         return self._table(COLUMNS)
 
     @property
     def narrow_table(self) -> Table:
-        """The same without the columns of the matrices, for terminals of 80 columns."""
+        """The summary as a `rich.table.Table` of 80 characters, without the counts of matrices."""
         return self._table(NARROW)
 
     def _table(self, columns: tuple[str, ...]) -> Table:
@@ -103,7 +123,7 @@ class Summary:
         return html.table(self.title, COLUMNS, map(self._cells, self.rows))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the table as JSON values."""
+        """Return the table as a dictionary of JSON values."""
         return {
             "title": self.title,
             "parameters": self.parameters,
@@ -116,15 +136,15 @@ class Summary:
 def summary(net: Graph) -> Summary:
     """Return the table of a network; see `Network.summary`.
 
-    Multiplications count those with padding zeros, non-zeros do not.
+    The multiplications include products with padding zeros; the non-zeros do not.
 
     Raises:
-        SymbolicError: when sizes are symbolic.
+        SymbolicError: when a size is symbolic.
     """
     if any(is_symbolic(n) for n in net.in_shape):
         raise SymbolicError(
-            f"a table of counts needs numbers for sizes, not {net.in_shape}: build the network "
-            f"with numbers"
+            f"a table of counts is computed only for integer sizes, not for in_shape "
+            f"{net.in_shape}: build the network with integers"
         )
     fields, shapes = reaches(net), net.shapes
     rows = []

@@ -167,7 +167,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConvalgError], str]] = {
         ArgumentError,
         "has no layer with weights",
     ),
-    "a network half filled": ({"net": None}, ArgumentError, "dense1 has no weights, bias"),
+    "a network half filled": ({"net": None}, ArgumentError, "weights, bias of node dense1 have"),
     "what is no network": ({"net": "lenet"}, KindError, "fit takes a ca.Network, not a str"),
     "a folder that is a number": ({"checkpoint": 5}, KindError, "pass its path, not a int"),
 }
@@ -682,7 +682,7 @@ def test_letters_of_evaluate_are_checked_as_well() -> None:
     net = small().initialise(0)
     with pytest.raises(ArgumentError, match="labels must be between 0 and 3 for 4 classes"):
         ca.train.evaluate(net, IMAGES, labels(0, 4))
-    with pytest.raises(ArgumentError, match="fill the network with initialise"):
+    with pytest.raises(ArgumentError, match=r"have not been set: call net.initialise"):
         ca.train.evaluate(small(), IMAGES, LABELS)
 
 

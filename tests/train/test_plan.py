@@ -356,7 +356,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
         "engine must be one of auto, sparse, blas, not 'torch'",
     ),
     (unruled, {}, "inputs in a way that training does not support"),
-    (lambda: ca.sequential((1, 5), [L.Conv(2, 3)]), {}, "conv1 has no kernel, bias: fill"),
+    (lambda: ca.sequential((1, 5), [L.Conv(2, 3)]), {}, "kernel, bias of node conv1 have not"),
 ]
 
 

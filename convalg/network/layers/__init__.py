@@ -1,7 +1,8 @@
-"""The layers of a network, with their options; the shape of the input is given later.
+"""The layers of a network, described by their options alone, without an input shape.
 
-For the shape of an input, `Conv(16, 3, padding=1)` computes the shape of the output and of its
-trainable arrays, which inputs each output reads along each axis, and with weights the map itself.
+Methods of a layer such as `Conv(16, 3, padding=1)` receive the shape of the input. They return the
+shape of the output, the shapes of the trainable arrays, the inputs that each output reads along
+each axis, and, given the arrays, the layer as a map.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Activation functions, applied entry by entry or over the channels."""
+"""Activation functions, applied elementwise or along the channels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convalg.operators.tree import Map
 
 @dataclass(frozen=True, repr=False)
 class ElementwiseLayer(Layer):
-    """The base class of layers that keep the shape."""
+    """The base class of layers whose output has the shape of the input."""
 
     def out_shape(self, *shapes: Shape) -> Shape:
         return only_shape(shapes)
@@ -20,7 +20,7 @@ class ElementwiseLayer(Layer):
 
 @dataclass(frozen=True, repr=False)
 class ReLU(ElementwiseLayer):
-    """max(x, 0), elementwise.
+    """The rectified linear unit max(x, 0), elementwise.
 
     >>> import convalg as ca
     >>> ca.layers.ReLU().out_shape((8, 4, 4))
@@ -33,10 +33,10 @@ class ReLU(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class LeakyReLU(ElementwiseLayer):
-    """x where it is positive and slope * x elsewhere, elementwise.
+    """The leaky rectified linear unit, elementwise: x for x > 0, and slope * x for x <= 0.
 
     Args:
-        slope: the slope for negative numbers.
+        slope: the factor for negative inputs.
 
     >>> import convalg as ca
     >>> ca.layers.LeakyReLU(0.2)
@@ -51,7 +51,7 @@ class LeakyReLU(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class Sigmoid(ElementwiseLayer):
-    """1 / (1 + exp(-x)), elementwise.
+    """The logistic function 1 / (1 + exp(-x)), elementwise.
 
     >>> import convalg as ca
     >>> ca.layers.Sigmoid().out_shape((10,))
@@ -77,7 +77,7 @@ class Tanh(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class Softmax(ElementwiseLayer):
-    """The softmax along the channels, exp(x) / sum(exp(x)).
+    """The softmax along the channels: exp(x) divided by the sum of exp(x) over the channels.
 
     >>> import convalg as ca
     >>> ca.layers.Softmax().out_shape((10,))

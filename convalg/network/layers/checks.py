@@ -1,4 +1,8 @@
-"""Checks of the arguments of layers and of published networks, by the name of the argument."""
+"""Checks of the arguments of layers and of the networks of the zoo, by the name of the argument.
+
+Each check returns its value in built-in types, or raises an error of `ca.errors` that names the
+argument.
+"""
 
 from __future__ import annotations
 
@@ -15,60 +19,59 @@ from convalg.operators.windows import COORDINATES, ROUNDINGS
 from convalg.size import as_shape, as_size, is_sequence
 
 Check: TypeAlias = Callable[[Any, str], Any]
-"""Takes a value and the name of its argument, and returns the value in built-in types.
-
-Raises an error of `ca.errors` for a value that is not allowed.
-"""
+"""A function of a value and the name of its argument."""
 
 
 def count(value: object, name: str) -> Any:
-    """Check for an integer of at least 1, or a symbol of `ca.sizes`."""
+    """Check that a value is an integer of at least 1, or a symbol of `ca.sizes`."""
     return as_size(value, name)
 
 
 def integer(value: object, name: str) -> Any:
-    """Check for any integer."""
+    """Check that a value is an integer."""
     return as_size(value, name, least=None)
 
 
 def end(value: object, name: str) -> Any:
-    """Check for an integer or None; the layer refuses None with the size of its input."""
+    """Check that a value is an integer or None; the layer itself raises the error for None."""
     return None if value is None else integer(value, name)
 
 
 def index(value: object, name: str) -> Any:
-    """Check for an integer of at least 0."""
+    """Check that a value is an integer of at least 0."""
     return as_size(value, name, least=0)
 
 
 def several(each: Check) -> Check:
-    """Return the check for one value for all axes, or a sequence with one for each."""
+    """Return the check that a value, or each value of a sequence, passes a check."""
 
-    def check(value: Any, name: str) -> Any:
+    def check(value: object, name: str) -> Any:
         if not is_sequence(value):
             return each(value, name)
         if not len(value):
-            raise ArgumentError(f"{name} must be one value or one for each axis, not {value!r}")
+            raise ArgumentError(
+                f"{name} must be one value for all axes, or one value for each axis, not {value!r}"
+            )
         return tuple(each(item, f"{name}[{k}]") for k, item in enumerate(value))
 
     return check
 
 
 def tuple_of(each: Check) -> Check:
-    """Return the check for a sequence of values."""
+    """Return the check that a value is a sequence whose entries pass a check."""
 
-    def check(value: Any, name: str) -> Any:
+    def check(value: object, name: str) -> Any:
         if not is_sequence(value):
-            raise KindError(f"{name} must be a sequence, not {value!r}")
+            raise KindError(f"{name} must be a list or a tuple, not {value!r}")
         return tuple(each(item, f"{name}[{k}]") for k, item in enumerate(value))
 
     return check
 
 
 def padding(value: object, name: str) -> Any:
-    """Check for an integer, one for each axis, pairs, or the name of a padding rule.
+    """Check that a value is an integer, a sequence of integers or of pairs, or a string.
 
-    The geometry checks the name.
+    The geometry of the layer checks whether the string is the name of a padding rule.
     """
     if isinstance(value, str):
         return value
@@ -76,14 +79,14 @@ def padding(value: object, name: str) -> Any:
 
 
 def flag(value: object, name: str) -> bool:
-    """Check for True or False."""
+    """Check that a value is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise KindError(f"{name} must be True or False, not {value!r}")
     return bool(value)
 
 
 def real(value: object, name: str) -> Any:
-    """Check for a finite number."""
+    """Check that a value is a finite number."""
     result = number(value, name)
     if not math.isfinite(result):
         raise ArgumentError(f"{name} must be a finite number, not {value!r}")
@@ -91,7 +94,7 @@ def real(value: object, name: str) -> Any:
 
 
 def number(value: object, name: str) -> Any:
-    """Check for a real number, which may be infinite but not NaN."""
+    """Check that a value is a real number, which may be infinite but not NaN."""
     kinds = (int, float, Fraction, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise KindError(f"{name} must be a number, not {value!r} ({type(value).__name__})")
@@ -101,28 +104,28 @@ def number(value: object, name: str) -> Any:
 
 
 def positive(value: object, name: str) -> Any:
-    """Check for a finite number above 0."""
+    """Check that a value is a finite number greater than 0."""
     if real(value, name) <= 0:
-        raise ArgumentError(f"{name} must be above 0, not {value!r}")
+        raise ArgumentError(f"{name} must be greater than 0, not {value!r}")
     return value
 
 
 def share(value: object, name: str) -> Any:
-    """Check for a number from 0 to 1."""
+    """Check that a value is a number from 0 to 1."""
     if not 0 <= number(value, name) <= 1:
-        raise ArgumentError(f"the {name} of a dropout must be in 0 <= {name} <= 1, not {value}")
+        raise ArgumentError(f"the {name} of a Dropout must be from 0 to 1, not {value}")
     return value
 
 
 def not_negative(value: object, name: str) -> Any:
-    """Check for a finite number of at least 0."""
+    """Check that a value is a finite number of at least 0."""
     if not real(value, name) >= 0:
-        raise ArgumentError(f"the {name} of a batch norm must be 0 or more, not {value}")
+        raise ArgumentError(f"the {name} of a BatchNorm must be at least 0, not {value}")
     return value
 
 
 def one_of(*choices: object) -> Check:
-    """Return the check for one of some strings."""
+    """Return the check that a value is one of given strings."""
 
     def check(value: object, name: str) -> Any:
         if not isinstance(value, str) or value not in choices:
@@ -134,13 +137,13 @@ def one_of(*choices: object) -> Check:
 
 
 def boundary(value: object, name: str) -> Any:
-    """Check for the name of a boundary rule."""
+    """Check that a value is the name of a boundary rule."""
     check_boundary(value)
     return value
 
 
 def text(value: object, name: str) -> str:
-    """Check for a string."""
+    """Check that a value is a string."""
     if not isinstance(value, str):
         raise KindError(f"{name} must be a string, not {value!r} ({type(value).__name__})")
     return value
@@ -189,4 +192,4 @@ LAYER_CHECKS: dict[str, Check] = {
     "operator": text,
     "reason": text,
 }
-"""The check for each name of an argument; None is allowed where it is the default of the layer."""
+"""The check of each argument by its name; None also passes if it is the default of the layer."""

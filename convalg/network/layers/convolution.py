@@ -33,21 +33,21 @@ from convalg.pattern.pattern import Pattern
 from convalg.size import as_size, per_axis, size_product
 
 MOST_TAPS = 10**6
-"""The largest number of taps along an axis for which non-zeros are counted."""
+"""The largest number of taps along an axis for which non-zeros are counted tap by tap."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FittedKernel(FittedConvolution):
-    """A layer with a kernel at one input shape, with its counts."""
+    """A layer with a kernel for one input shape, with its counts."""
 
     @cached_property
     def cost(self) -> Cost:
-        """The counts without biases, from the axes alone."""
+        """The counts without biases, computed from the axes alone."""
         geometry, pattern = self.geometry, Pattern(self.geometry)
         if max(geometry.taps, default=1) > MOST_TAPS:
             raise TooLargeError(
-                f"the non-zeros of a kernel of {geometry.taps} taps are counted tap by tap, over "
-                f"the limit of {MOST_TAPS} along an axis: use a smaller kernel"
+                f"non-zeros are counted tap by tap, for up to {MOST_TAPS} taps along an axis, not "
+                f"for a kernel of {geometry.taps} taps: use a smaller kernel"
             )
         products = pattern.products
         return Cost(
@@ -62,7 +62,7 @@ class FittedKernel(FittedConvolution):
         """Return the counts with a number of biases."""
         if not biases:
             return self.cost
-        # Without sharing there is a bias for each output.
+        # Without weight sharing, each output has its own bias.
         cost, outputs = self.cost, size_product(self.out_shape)
         return replace(
             cost,
@@ -74,18 +74,24 @@ class FittedKernel(FittedConvolution):
 
 @dataclass(frozen=True, repr=False)
 class Conv(WindowedLayer[FittedKernel]):
-    """A correlation layer with a bias, as PyTorch's and ONNX's Conv; see `ca.correlation`.
+    """A correlation layer with a bias, as in PyTorch and ONNX; see `ca.correlation`.
 
     Args:
         out_channels: the number of output channels.
-        kernel_size: taps along each axis, one number for all axes or one for each.
-        stride: steps of the window along each axis.
-        padding: samples around the input: a number, one for each axis, a pair (before, after)
-            for each, or a rule such as "same".
-        dilation: the distance of the taps along each axis.
-        groups: the number of groups into which the channels are divided.
-        bias: whether there is a trained bias for each output channel.
-        boundary: the rule for the samples around the input.
+        kernel_size: the number of taps: one integer for all axes, or one for each axis.
+        stride: the step of the window in samples: one integer for all axes, or one for each axis.
+        padding: the number of samples added around the input: one integer for all axes, one for
+            each axis, a pair (before, after) for each axis, or a rule such as "same".
+        dilation: the distance between neighbouring taps in samples: one integer for all axes, or
+            one for each axis.
+        groups: the number of groups; a channel of the output reads the input channels of its group.
+        bias: whether a trained bias is added to each output channel.
+        boundary: the rule for the values of the added samples: "zeros", "circular", "reflect",
+            "symmetric" or "edge".
+
+    Raises:
+        ArgumentError: when a number is less than allowed, or boundary is unknown.
+        KindError: when an argument has the wrong type.
 
     >>> import convalg as ca
     >>> ca.layers.Conv(8, 3, padding=1).out_shape((3, 32, 32))
@@ -106,7 +112,9 @@ class Conv(WindowedLayer[FittedKernel]):
     def fit(self, shape: Shape) -> FittedKernel:
         inputs, dims = channels_of(shape), len(shape) - 1
         if isinstance(inputs, int) and inputs % self.groups:
-            raise ShapeError(f"groups={self.groups} does not divide the {inputs} input channels")
+            raise ShapeError(
+                f"groups={self.groups} does not divide the {inputs} input channels: use a divisor"
+            )
         taps = per_axis(self.kernel_size, "kernel_size", dims)
         geometry = correlation_geometry(
             shape[1:],
@@ -120,7 +128,11 @@ class Conv(WindowedLayer[FittedKernel]):
         return FittedKernel(geometry.out_shape, geometry.axes, geometry=geometry)
 
     def geometry(self, shape: Shape) -> Geometry:
-        """Return the geometry over an input of this shape."""
+        """Return the geometry of the correlation.
+
+        Args:
+            shape: the shape of the input.
+        """
         return self.fitted(shape).geometry
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
@@ -153,17 +165,25 @@ class Conv(WindowedLayer[FittedKernel]):
 class ConvTranspose(WindowedLayer[FittedKernel]):
     """A transposed correlation layer with a bias, as PyTorch's ConvTranspose.
 
-    See `ca.transposed_correlation`.
+    It is the adjoint of a correlation; see `ca.transposed_correlation`.
 
     Args:
         out_channels: the number of output channels.
-        kernel_size: taps along each axis, one number for all axes or one for each.
-        stride: the factor of the upsampling along each axis.
-        padding: samples removed from each end of each axis of the output.
-        output_padding: samples added at the end of each axis of the output.
-        dilation: the distance of the taps along each axis.
-        groups: the number of groups into which the channels are divided.
-        bias: whether there is a trained bias for each output channel.
+        kernel_size: the number of taps: one integer for all axes, or one for each axis.
+        stride: the factor by which the input is upsampled with zeros: one integer for all axes, or
+            one for each axis.
+        padding: the number of samples removed from both ends of the output: one integer for all
+            axes, one for each axis, or a pair (before, after) for each axis.
+        output_padding: the number of samples added at the end of the output: one integer for all
+            axes, or one for each axis.
+        dilation: the distance between neighbouring taps in samples: one integer for all axes, or
+            one for each axis.
+        groups: the number of groups; a channel of the output reads the input channels of its group.
+        bias: whether a trained bias is added to each output channel.
+
+    Raises:
+        ArgumentError: when a number is less than allowed.
+        KindError: when an argument has the wrong type.
 
     >>> import convalg as ca
     >>> ca.layers.ConvTranspose(4, 2, stride=2).out_shape((8, 7, 7))
@@ -185,7 +205,8 @@ class ConvTranspose(WindowedLayer[FittedKernel]):
         inputs, dims = channels_of(shape), len(shape) - 1
         if self.out_channels % self.groups:
             raise ShapeError(
-                f"groups={self.groups} does not divide the {self.out_channels} output channels"
+                f"groups={self.groups} does not divide the {self.out_channels} output channels: "
+                f"use a divisor"
             )
         taps = per_axis(self.kernel_size, "kernel_size", dims)
         geometry = transposed_geometry(
@@ -200,7 +221,11 @@ class ConvTranspose(WindowedLayer[FittedKernel]):
         return FittedKernel(geometry.in_shape, geometry.axes, transposed=True, geometry=geometry)
 
     def geometry(self, shape: Shape) -> Geometry:
-        """Return the geometry of the correlation whose adjoint this layer is."""
+        """Return the geometry of the correlation whose adjoint this layer is.
+
+        Args:
+            shape: the shape of the input of this layer.
+        """
         return self.fitted(shape).geometry
 
     def weights(self, *shapes: Shape) -> dict[str, Shape]:
@@ -231,11 +256,15 @@ class ConvTranspose(WindowedLayer[FittedKernel]):
 
 @dataclass(frozen=True, repr=False)
 class Dense(Layer):
-    """A fully connected layer with a bias; an image is flattened first.
+    """A fully connected layer with a bias: a dense matrix applied to the flattened input.
 
     Args:
         out_channels: the number of outputs.
-        bias: whether there is a trained bias for each output.
+        bias: whether a trained bias is added to each output.
+
+    Raises:
+        ArgumentError: when out_channels is less than 1.
+        KindError: when an argument has the wrong type.
 
     >>> import convalg as ca
     >>> ca.layers.Dense(10).weights((84,))

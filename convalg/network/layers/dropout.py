@@ -1,4 +1,4 @@
-"""Layers that do nothing at inference: dropout and identity."""
+"""Layers that are the identity at inference: dropout and the identity itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from convalg.operators.tree import Map
 
 @dataclass(frozen=True, repr=False)
 class Dropout(ElementwiseLayer):
-    """Dropout; the identity, except in training.
+    """Dropout, which is the identity except in training.
 
     Args:
-        rate: the share of numbers that are set to zero in training.
+        rate: the share of entries that are set to zero in training, from 0 to 1.
+
+    Raises:
+        ArgumentError: when rate is not from 0 to 1.
 
     >>> import convalg as ca
     >>> ca.layers.Dropout(0.5).out_shape((4096,))
@@ -33,7 +36,7 @@ class Dropout(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class Identity(ElementwiseLayer):
-    """The identity, for a named node in the graph.
+    """The identity, which adds a node with a name of its own to the graph.
 
     >>> import convalg as ca
     >>> ca.layers.Identity().out_shape((4,))

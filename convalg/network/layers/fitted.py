@@ -1,11 +1,11 @@
-"""Layers whose windows follow from their options: the options are normalised once per shape."""
+"""Layers with windows, whose options are normalised once for each input shape."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from convalg.axis import Axis
 from convalg.geometry import Geometry
@@ -14,7 +14,7 @@ from convalg.network.layers.base import Layer, Link, Shape, only_shape
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A layer at one input shape: its output shape, and its windows along each spatial axis."""
+    """A layer for one input shape: its output shape, and its windows along each spatial axis."""
 
     out_shape: Shape
     axes: tuple[Axis, ...]
@@ -22,13 +22,16 @@ class Fitted:
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
-        """Which inputs an output reads along each spatial axis."""
+        """The link of each spatial axis."""
         return tuple(Link(axis, transposed=self.transposed) for axis in self.axes)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FittedConvolution(Fitted):
-    """A layer with a kernel at one input shape; its geometry is that of a correlation."""
+    """A layer with a kernel for one input shape.
+
+    `geometry` describes the correlation, or the correlation whose adjoint the layer is.
+    """
 
     geometry: Geometry
 
@@ -38,18 +41,18 @@ F_co = TypeVar("F_co", bound=Fitted, covariant=True)
 
 @dataclass(frozen=True, repr=False)
 class WindowedLayer(Layer, Generic[F_co]):
-    """The base class of layers whose windows follow from their options and the input shape."""
+    """The base class of layers whose windows are determined by options and the input shape."""
 
     @abstractmethod
     def fit(self, shape: Shape) -> F_co:
-        """Return the layer at an input shape, computed from its options."""
+        """Compute the layer for an input shape from its options."""
 
     def fitted(self, shape: Shape) -> F_co:
-        """Return the layer at an input shape; deep networks repeat layers, so it is cached."""
+        """Return the layer for an input shape, cached since networks repeat layers."""
         try:
             result: F_co = _fitted(self, *shape)
         except TypeError:
-            # A shape with entries that cannot be hashed: `fit` raises the error that names them.
+            # The shape has entries that are not hashable; `fit` raises an error that names them.
             return self.fit(shape)
         return result
 
@@ -60,7 +63,7 @@ class WindowedLayer(Layer, Generic[F_co]):
         return self.fitted(shape).links
 
 
-# Typed, since entries of a shape that are equal to an integer may be invalid: True, 3.0.
+# Typed, since True and 3.0 are invalid sizes although they equal integers.
 @lru_cache(maxsize=512, typed=True)
-def _fitted(layer: WindowedLayer[Any], *shape: object) -> Any:
+def _fitted(layer: WindowedLayer[F_co], *shape: object) -> F_co:
     return layer.fit(shape)

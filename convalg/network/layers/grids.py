@@ -1,4 +1,4 @@
-"""Windows with a fractional step: those of adaptive pooling and of resizing."""
+"""Windows of adaptive pooling and of resizing, whose step may be a fraction."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from convalg.operators.windows import Coordinates, Rounding
 
 @dataclass(frozen=True)
 class Windows(ABC):
-    """The inputs that each output reads along one axis, computed on demand.
+    """The window of inputs that each output reads along one axis, computed on demand.
 
-    Output o reads only inputs from `start + step * o` to `end + step * o`.
+    Output o reads only inputs from `start + step * o` to `end + step * o`, where `start` and `end`
+    are `bounds`.
     """
 
     in_size: int
@@ -32,12 +33,12 @@ class Windows(ABC):
     @property
     @abstractmethod
     def step(self) -> Fraction:
-        """The mean distance, in inputs, of the windows of successive outputs."""
+        """The mean distance between the windows of successive outputs, in inputs."""
 
     @property
     @abstractmethod
     def bounds(self) -> tuple[Fraction, Fraction]:
-        """`start` and `end` for output 0."""
+        """The bounds (start, end) of the window of output 0."""
 
     def __len__(self) -> int:
         return self.out_size
@@ -47,7 +48,7 @@ class Windows(ABC):
 
     @cached_property
     def hull(self) -> Axis:
-        """An axis with an integer stride whose windows contain these."""
+        """An axis with an integer stride whose windows contain the windows of all outputs."""
         stride = max(round(self.step), 1)
         (start, end), last = self.bounds, self.out_size - 1
         drift = (self.step - stride) * last
@@ -64,7 +65,7 @@ class Windows(ABC):
 
 @dataclass(frozen=True)
 class AdaptiveParts(Windows):
-    """The windows of an adaptive pooling.
+    """The windows of an adaptive pooling, which divide the input into `out_size` parts.
 
     >>> list(AdaptiveParts(5, 3))
     [range(0, 2), range(1, 4), range(3, 5)]
@@ -80,14 +81,14 @@ class AdaptiveParts(Windows):
 
     @property
     def bounds(self) -> tuple[Fraction, Fraction]:
-        # Rounding changes a bound by less than 1, and by a multiple of 1 / denominator.
+        # Rounding changes a bound by less than 1, by a multiple of 1 / denominator.
         most = 1 - Fraction(1, self.step.denominator)
         return -most, self.step - 1 + most
 
 
 @dataclass(frozen=True)
 class Grid(Windows):
-    """The samples next to the sampling positions of a resizing, without those of weight zero.
+    """The samples from which a resizing interpolates each output; samples of weight 0 are left out.
 
     >>> list(Grid(3, 6, "linear"))
     [range(0, 1), range(0, 2), range(0, 2), range(1, 3), range(1, 3), range(2, 3)]
@@ -112,7 +113,7 @@ class Grid(Windows):
 
     @property
     def step(self) -> Fraction:
-        # Sampling positions are equidistant for all rules of coordinates.
+        # For every rule of coordinates, sampling positions are equidistant.
         return self._position(1) - self._position(0) if self.out_size > 1 else Fraction(1)
 
     @property

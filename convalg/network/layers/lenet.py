@@ -29,9 +29,9 @@ from convalg.size import per_axis, size_product
 
 @dataclass(frozen=True, eq=False)
 class Shared(Affine):
-    """An affine map whose operator is built from fewer trained numbers, `values`.
+    """An affine map whose operator is computed from the trained array `values`.
 
-    `by_values` returns the Jacobian with respect to them at one sample.
+    `by_values` returns the Jacobian of the map by that array at one sample.
     """
 
     name: str
@@ -50,15 +50,17 @@ class Shared(Affine):
 
 @dataclass(frozen=True, repr=False)
 class TableConv(WindowedLayer[FittedConvolution]):
-    """A correlation layer whose output channel k reads only the input channels `table[k]`.
+    """A correlation layer in which output channel k reads only the input channels `table[k]`.
 
-    Its kernel has one plane of taps for each connected pair, in the order of the table.
+    The kernel has shape `(pairs, *taps)`: one plane of taps for each connected pair of channels, in
+    the order of the table.
 
     Args:
-        table: for each output channel the indices of its input channels.
-        kernel_size: taps along each axis, one number for all axes or one for each.
-        stride: steps of the window along each axis.
-        padding: zeros around the input, as for `ca.correlation`.
+        table: for each output channel, a tuple with the indices of its input channels.
+        kernel_size: the number of taps: one integer for all axes, or one for each axis.
+        stride: the step of the window in samples: one integer for all axes, or one for each axis.
+        padding: the number of zeros added around the input: one integer for all axes, one for each
+            axis, a pair (before, after) for each axis, or a rule such as "same".
 
     >>> import convalg as ca
     >>> layer = ca.layers.TableConv(((0, 1), (1,)), 5)
@@ -78,16 +80,18 @@ class TableConv(WindowedLayer[FittedConvolution]):
 
     def fit(self, shape: Shape) -> FittedConvolution:
         if not self.table:
-            raise ArgumentError(f"a table needs a row for each output channel, not {self.table}")
+            raise ArgumentError(
+                f"table must have one row for each output channel, not {self.table}"
+            )
         wrong = [row for row in self.table if len(set(row)) != len(row) or not row]
         wrong += [row for row in self.table if row and not 0 <= min(row) <= max(row) < shape[0]]
         if wrong:
             raise ArgumentError(
-                f"a row of the table must have input channels from 0 to {shape[0] - 1}, each at "
-                f"most once and at least one, not {wrong[0]}"
+                f"each row of table must contain at least one input channel from 0 to "
+                f"{shape[0] - 1}, each at most once, not {wrong[0]}"
             )
         taps = per_axis(self.kernel_size, "kernel_size", len(shape) - 1)
-        # The geometry of one pair of channels.
+        # All connected pairs of channels have this geometry.
         plane = correlation_geometry(
             shape[1:], (1, 1, *taps), stride=self.stride, padding=self.padding
         )
@@ -106,7 +110,7 @@ class TableConv(WindowedLayer[FittedConvolution]):
         layer = correlation(shape[1:], dense_kernel, stride=self.stride, padding=self.padding)
         planes = np.full(channels.shape, -1)
         planes[tuple(np.transpose(self._pairs()))] = np.arange(len(kernel))
-        # Tap t of a pair is entry t of its plane; -1 marks pairs that are not connected.
+        # Tap t of a pair is entry t of its plane; pairs that are not connected are marked by -1.
         inner = np.arange(math.prod(taps)).reshape(taps)
         planes = planes.reshape(planes.shape + (1,) * len(taps))
         table = np.where(planes < 0, -1, planes * inner.size + inner)
@@ -141,11 +145,13 @@ class TableConv(WindowedLayer[FittedConvolution]):
 
 @dataclass(frozen=True, repr=False)
 class Subsample(WindowedLayer[Fitted]):
-    """The sum of each window, times one trained number for each channel, plus another.
+    """The sum of each window, scaled and shifted by two trained numbers for each channel.
 
     Args:
-        kernel_size: samples of a window along each axis, one number for all axes or one for each.
-        stride: steps of the window along each axis; by default `kernel_size`.
+        kernel_size: the number of samples of a window: one integer for all axes, or one for each
+            axis.
+        stride: the step of the window in samples: one integer for all axes, or one for each axis;
+            by default `kernel_size`.
 
     >>> import convalg as ca
     >>> ca.layers.Subsample(2).out_shape((6, 28, 28)), ca.layers.Subsample(2).weights((6, 28, 28))
@@ -193,17 +199,18 @@ class Subsample(WindowedLayer[Fitted]):
 
 @dataclass(frozen=True, eq=False)
 class Distances(Map):
-    """The squared distances of the input to given points."""
+    """The map from an input to its squared distances to given points."""
 
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
     points: Array
 
     def _apply(self, x: Array) -> Array:
-        return (self._steps(x) ** 2).sum(axis=-1)
+        distances: Array = (self._steps(x) ** 2).sum(axis=-1)
+        return distances
 
     def _steps(self, x: Array) -> Array:
-        # Small integers are widened, so that their differences and squares do not overflow.
+        # Wider integers, so that differences and squares of small ones do not overflow.
         wide = x.astype(np.int64) if x.dtype.kind in "biu" else x
         return wide[:, None, :] - self.points
 
@@ -213,7 +220,9 @@ class Distances(Map):
 
 @dataclass(frozen=True, repr=False)
 class Radial(Layer):
-    """The squared distances to `out_channels` points, which are set and not trained.
+    """The squared distances between an input vector and given points.
+
+    The points are the rows of the buffer "points", of shape `(out_channels, inputs)`.
 
     Args:
         out_channels: the number of points.
@@ -231,8 +240,8 @@ class Radial(Layer):
         shape = only_shape(shapes)
         if len(shape) != 1:
             raise ShapeError(
-                f"the input of Radial must be a vector, not of shape {shape}: add a Flatten in "
-                f"front of it"
+                f"the input of a Radial must be a vector, not an array of shape {shape}: add a "
+                f"Flatten before it"
             )
         return (self.out_channels,)
 

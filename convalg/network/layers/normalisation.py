@@ -16,10 +16,16 @@ from convalg.operators.tree import Map
 
 @dataclass(frozen=True, repr=False)
 class BatchNorm(ElementwiseLayer):
-    """Batch norm with running statistics and two trained numbers for each channel.
+    """Batch normalisation with fixed statistics, as at inference.
+
+    For each channel, the output is scale * (x - mean) / sqrt(variance + epsilon) + offset. The
+    arrays "scale" and "offset" are trained; "mean" and "variance" are buffers.
 
     Args:
-        epsilon: the number added to the variance.
+        epsilon: the number added to the variance, at least 0.
+
+    Raises:
+        ArgumentError: when epsilon is negative or infinite.
 
     >>> import convalg as ca
     >>> ca.layers.BatchNorm().weights((64, 8, 8))
@@ -51,13 +57,14 @@ class BatchNorm(ElementwiseLayer):
 
 @dataclass(frozen=True, repr=False)
 class LRN(ElementwiseLayer):
-    """Local response normalisation: x / (k + alpha mean(x^2))^beta, over neighbouring channels.
+    """Local response normalisation over neighbouring channels: x / (k + alpha mean(x^2))^beta.
 
     Args:
-        size: the number of channels in the mean, with zeros beyond the first and the last one.
+        size: the number of neighbouring channels in the mean; channels beyond the first and the
+            last one count as zeros.
         alpha: the factor of the mean.
         beta: the exponent.
-        k: the summand.
+        k: the number added to the scaled mean.
 
     >>> import convalg as ca
     >>> ca.layers.LRN(5).out_shape((96, 55, 55))

@@ -23,16 +23,20 @@ from convalg.operators.tree import Map
 
 @dataclass(frozen=True, repr=False)
 class Opaque(Layer):
-    """An operator of another framework of which only the shape is known.
+    """An operator of another framework of which only the output shape is known.
 
-    Each output may read all entries of the input. Running it raises an ArgumentError.
+    Each output is assumed to read all entries of the input, unless `like` is given. Running the
+    layer raises an ArgumentError.
 
     Args:
-        operator: the name of the operator in that framework.
+        operator: the name of the operator in the other framework.
         shape: the shape of the output.
-        reason: why it cannot be run, for the error message.
-        like: a layer that reads the same entries and has the same arrays, if there is one.
-        arrays: without `like`, the names and shapes of the trained arrays.
+        reason: the reason why it cannot be run, as text for the error message.
+        like: a layer that reads the same entries and has arrays of the same shapes, or None.
+        arrays: the names and shapes of the trained arrays as pairs; ignored if `like` is given.
+
+    Raises:
+        KindError: when an argument has the wrong type.
 
     >>> import convalg as ca
     >>> layer = ca.layers.Opaque("TopK", (10,))
@@ -49,13 +53,13 @@ class Opaque(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (self.like is None or isinstance(self.like, Layer)):
-            raise KindError(f"like must be a layer, not {self.like!r}")
+            raise KindError(f"like must be a layer or None, not {self.like!r}")
         pairs = isinstance(self.arrays, tuple) and all(
             isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
             for pair in self.arrays
         )
         if not pairs:
-            raise KindError(f"arrays must be pairs of a name and a shape, not {self.arrays!r}")
+            raise KindError(f"arrays must be a tuple of pairs (name, shape), not {self.arrays!r}")
         for name, shape in self.arrays:
             tuple_of(count)(shape, name)
 
@@ -68,8 +72,8 @@ class Opaque(Layer):
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         tail = f": {self.reason}" if self.reason else ""
         raise ArgumentError(
-            f"{self.operator} is an opaque layer, of which only the shape {self.shape} is known, "
-            f"and cannot be run{tail}"
+            f"{self.operator} is an opaque layer, of which only the output shape {self.shape} is "
+            f"known, so it cannot be run{tail}"
         )
 
     def links(self, shape: Shape) -> tuple[Link, ...] | None:

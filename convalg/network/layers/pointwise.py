@@ -1,4 +1,4 @@
-"""Elementwise functions as layers: GELU, swish, softplus, and others of imported models."""
+"""Elementwise functions of imported models as one layer: GELU, swish, softplus, and others."""
 
 from __future__ import annotations
 
@@ -20,35 +20,42 @@ from convalg.operators.tree import Map
 
 
 def _erf_slope(x: Array) -> Array:
-    return 2 / math.sqrt(math.pi) * np.exp(-x * x)
+    slope: Array = 2 / math.sqrt(math.pi) * np.exp(-x * x)
+    return slope
 
 
 def _gelu(x: Array) -> Array:
     from scipy.special import erf
 
-    return x * (erf(x / math.sqrt(2)) + 1) / 2
+    value: Array = x * (erf(x / math.sqrt(2)) + 1) / 2
+    return value
 
 
 def _gelu_slope(x: Array) -> Array:
     from scipy.special import erf
 
-    return (erf(x / math.sqrt(2)) + 1) / 2 + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    density = np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    slope: Array = (erf(x / math.sqrt(2)) + 1) / 2 + x * density
+    return slope
 
 
 def _erf(x: Array) -> Array:
     from scipy.special import erf
 
-    return erf(x)
+    value: Array = erf(x)
+    return value
 
 
 def _logistic(x: Array) -> Array:
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    value: Array = np.where(x >= 0, 1, small) / (1 + small)
+    return value
 
 
 def _swish_slope(x: Array) -> Array:
     share = _logistic(x)
-    return share + x * share * (1 - share)
+    slope: Array = share + x * share * (1 - share)
+    return slope
 
 
 def _softplus(x: Array) -> Array:
@@ -92,17 +99,23 @@ FUNCTIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
     "sqrt": (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
     "swish": (lambda x: x * _logistic(x), _swish_slope),
 }
-"""Elementwise functions with their derivatives."""
+"""Each elementwise function with its derivative."""
 
 
 @dataclass(frozen=True, repr=False)
 class Pointwise(Layer):
-    """A function of one number, applied to every entry.
+    """A function of one real number, applied to every entry of the input.
 
     Args:
-        function: its name: "abs", "clip", "elu", "erf", "exp", "gelu", "hard_sigmoid",
-            "hard_swish", "log", "power", "scaled_tanh", "softplus", "sqrt" or "swish".
-        numbers: the parameters of the function, such as the bounds of "clip".
+        function: the name of the function: "abs", "clip", "elu", "erf", "exp", "gelu",
+            "hard_sigmoid", "hard_swish", "log", "power", "scaled_tanh", "softplus", "sqrt" or
+            "swish".
+        numbers: a tuple of the parameters of the function: (low, high) for "clip", (alpha,) for
+            "elu", (slope, offset) for "hard_sigmoid", (exponent,) for "power", (amplitude, slope)
+            for "scaled_tanh"; the other functions have none.
+
+    Raises:
+        ArgumentError: for an unknown function.
 
     >>> import convalg as ca
     >>> net = ca.sequential((3,), [ca.layers.Pointwise("clip", (0, 6))])

@@ -21,15 +21,19 @@ from convalg.size import is_symbolic, per_axis
 
 @dataclass(frozen=True, repr=False)
 class PoolLayer(WindowedLayer[Fitted]):
-    """The base class of poolings with a window that slides along every spatial axis.
+    """The base class of poolings whose window slides along every spatial axis.
 
     Args:
-        kernel_size: samples of a window along each axis, one number for all axes or one for each.
-        stride: steps of the window along each axis; by default `kernel_size`.
-        padding: samples around the input, as for `ca.max_pool`.
-        dilation: the distance of the samples of a window.
-        ceil_mode: whether a last window that begins inside the padded input is kept, as in
-            PyTorch.
+        kernel_size: the number of samples of a window: one integer for all axes, or one for each
+            axis.
+        stride: the step of the window in samples: one integer for all axes, or one for each axis;
+            by default `kernel_size`.
+        padding: the number of samples added around the input: one integer for all axes, one
+            for each axis, or a pair (before, after) for each axis.
+        dilation: the distance between neighbouring samples of a window: one integer for all axes,
+            or one for each axis.
+        ceil_mode: whether to keep a last window that begins inside the input or the padding
+            before it but ends after the padded input, as in PyTorch.
     """
 
     kernel_size: Any
@@ -51,21 +55,29 @@ class PoolLayer(WindowedLayer[Fitted]):
         return Fitted((shape[0], *(axis.out_size for axis in axes)), axes)
 
     def axes(self, shape: Shape) -> tuple[Axis, ...]:
-        """Return the windows along each axis, for an input of this shape."""
+        """Return the windows along each spatial axis.
+
+        Args:
+            shape: the shape of the input.
+        """
         return self.fitted(shape).axes
 
 
 @dataclass(frozen=True, repr=False)
 class MaxPool(PoolLayer):
-    """The maximum of each window; see `ca.max_pool`.
+    """The maximum of each window, for each channel; see `ca.max_pool`.
 
     Args:
-        kernel_size: samples of a window along each axis, one number for all axes or one for each.
-        stride: steps of the window along each axis; by default `kernel_size`.
-        padding: samples around the input, which are never the maximum.
-        dilation: the distance of the samples of a window.
-        ceil_mode: whether a last window that begins inside the padded input is kept, as in
-            PyTorch.
+        kernel_size: the number of samples of a window: one integer for all axes, or one for each
+            axis.
+        stride: the step of the window in samples: one integer for all axes, or one for each axis;
+            by default `kernel_size`.
+        padding: the number of samples added around the input, which are never the maximum: one
+            integer for all axes, one for each axis, or a pair (before, after) for each axis.
+        dilation: the distance between neighbouring samples of a window: one integer for all axes,
+            or one for each axis.
+        ceil_mode: whether to keep a last window that begins inside the input or the padding
+            before it but ends after the padded input, as in PyTorch.
 
     >>> import convalg as ca
     >>> ca.layers.MaxPool(3, stride=2).out_shape((64, 55, 55))
@@ -81,16 +93,20 @@ class MaxPool(PoolLayer):
 
 @dataclass(frozen=True, repr=False)
 class AvgPool(PoolLayer):
-    """The mean of each window; see `ca.average_pool`.
+    """The mean of each window, for each channel; see `ca.average_pool`.
 
     Args:
-        kernel_size: samples of a window along each axis, one number for all axes or one for each.
-        stride: steps of the window along each axis; by default `kernel_size`.
-        padding: zeros around the input.
-        dilation: the distance of the samples of a window.
-        ceil_mode: whether a last window that begins inside the padded input is kept, as in
-            PyTorch.
-        count_include_pad: whether padding zeros count in the mean.
+        kernel_size: the number of samples of a window: one integer for all axes, or one for each
+            axis.
+        stride: the step of the window in samples: one integer for all axes, or one for each axis;
+            by default `kernel_size`.
+        padding: the number of zeros added around the input: one integer for all axes, one
+            for each axis, or a pair (before, after) for each axis.
+        dilation: the distance between neighbouring samples of a window: one integer for all axes,
+            or one for each axis.
+        ceil_mode: whether to keep a last window that begins inside the input or the padding
+            before it but ends after the padded input, as in PyTorch.
+        count_include_pad: whether the divisor of a mean includes the padding zeros of its window.
 
     >>> import convalg as ca
     >>> ca.layers.AvgPool(2).out_shape((6, 28, 28))
@@ -114,7 +130,7 @@ class AvgPool(PoolLayer):
 
 @dataclass(frozen=True, repr=False)
 class LpPool(PoolLayer):
-    """The Lp norm of each window.
+    """The Lp norm of each window, for each channel.
 
     >>> from convalg.network.layers.pooling import LpPool
     >>> LpPool(2, p=3).out_shape((6, 28, 28))
@@ -131,7 +147,7 @@ class LpPool(PoolLayer):
 
 @dataclass(frozen=True, repr=False)
 class GlobalPoolLayer(Layer):
-    """A pooling of all samples of each channel."""
+    """The base class of poolings of all samples of each channel."""
 
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = only_shape(shapes)
@@ -143,7 +159,7 @@ class GlobalPoolLayer(Layer):
 
 @dataclass(frozen=True, repr=False)
 class GlobalAvgPool(GlobalPoolLayer):
-    """The mean of each channel, as one sample.
+    """The mean of all samples of each channel; every spatial axis of the output has size 1.
 
     >>> import convalg as ca
     >>> ca.layers.GlobalAvgPool().out_shape((512, 7, 7))
@@ -159,7 +175,7 @@ class GlobalAvgPool(GlobalPoolLayer):
 
 @dataclass(frozen=True, repr=False)
 class GlobalMaxPool(GlobalPoolLayer):
-    """The maximum of each channel, as one sample.
+    """The maximum of all samples of each channel; every spatial axis of the output has size 1.
 
     >>> import convalg as ca
     >>> ca.layers.GlobalMaxPool().out_shape((512, 7, 7))
@@ -173,10 +189,13 @@ class GlobalMaxPool(GlobalPoolLayer):
 
 @dataclass(frozen=True, repr=False)
 class AdaptiveAvgPool(Layer):
-    """The means of windows that divide the input into `out_size` parts along each axis.
+    """The means of windows that divide each axis of the input into a given number of parts.
+
+    Window o of m covers samples floor(o n / m) to ceil((o + 1) n / m) - 1 of n, as in PyTorch.
 
     Args:
-        out_size: samples of the output along each axis, one number for all axes or one for each.
+        out_size: the number of samples of the output: one integer for all axes, or one for each
+            axis.
 
     >>> import convalg as ca
     >>> ca.layers.AdaptiveAvgPool(6).out_shape((256, 13, 13))
@@ -196,19 +215,19 @@ class AdaptiveAvgPool(Layer):
         return pooling.adaptive_pool(shape[1:], self.out_size, channels=shape[0])
 
     def links(self, shape: Shape) -> tuple[Link, ...]:
-        """Raise SymbolicError for symbolic sizes that are not divided into equal parts."""
+        """Return the link of each axis. Raises: SymbolicError if symbolic parts are unequal."""
         sizes = per_axis(self.out_size, "out_size", len(shape) - 1)
         return tuple(_parts(n, m) for n, m in zip(shape[1:], sizes, strict=True))
 
 
 def _parts(n: Any, m: Any) -> Link:
-    """Return the link of the windows that divide n samples into m parts."""
+    """Return the link of windows that divide n samples into m parts."""
     if holds(n % m == 0):
         return Link(Axis(n, m, taps=n // m, stride=n // m))
     if is_symbolic(n) or is_symbolic(m):
         raise SymbolicError(
-            f"{n} samples are not a multiple of {m} parts, so the windows have different sizes: "
-            f"use numbers for sizes, or a multiple of {m}"
+            f"an axis of {n} samples cannot be divided into {m} equal parts, so the windows have "
+            f"different sizes: use integers for sizes, or a multiple of {m}"
         )
     parts = AdaptiveParts(int(n), int(m))
     return Link(parts.hull, table=parts)

@@ -1,4 +1,4 @@
-"""Layers of imported models: slices, permuted axes, resampling, matrices along the last axis."""
+"""Layers that imported models need: slices, permuted axes, resizing, matrices along an axis."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from convalg.size import as_shape, is_symbolic, size_product
 
 @dataclass(frozen=True, repr=False)
 class Expand(Layer):
-    """Axes of size 1 repeated to a larger shape, as NumPy broadcasts.
+    """The input broadcast to a larger shape as in NumPy: axes of size 1 are repeated.
 
     Args:
-        shape: the shape of the output.
+        shape: the shape of the output; new axes come first.
 
     >>> import convalg as ca
     >>> ca.layers.Expand((8, 4, 4)).out_shape((8, 1, 1))
@@ -64,7 +64,7 @@ class Expand(Layer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         shape, wanted = only_shape(shapes), self.out_shape(*shapes)
-        # New axes come first; a sample repeated m times is the adjoint of the sum of m samples.
+        # Repeating a sample m times is the adjoint of the sum over m samples.
         before = (1,) * (len(wanted) - len(shape)) + tuple(shape)
         axes = [k for k, (n, m) in enumerate(zip(before, wanted, strict=True)) if n != m]
         return compose(activations.sum_over(wanted, tuple(axes)).T, reshape(shape, before))
@@ -84,7 +84,6 @@ class Expand(Layer):
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
         shape = only_shape(shapes)
-        # New axes come first.
         old = units[len(units) - len(shape) :]
         first = np.arange(1)
         return [tuple(first if n == 1 else u for n, u in zip(shape, old, strict=True))]
@@ -92,13 +91,13 @@ class Expand(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Slice(Layer):
-    """The samples start, start + step, ... below stop along one axis.
+    """The samples with indices start, start + step, ... that are less than stop, along one axis.
 
     Args:
-        axis: the axis; axis 0 has the channels.
-        start: the index of the first sample.
-        stop: the index after the last sample.
-        step: the distance of the samples.
+        axis: the index of the axis; axis 0 has the channels.
+        start: the index of the first sample, at least 0.
+        stop: the index after the last sample, at most the size of the axis.
+        step: the difference of successive indices, at least 1.
 
     >>> import convalg as ca
     >>> ca.layers.Slice(0, 4, 8).out_shape((8, 5, 5))
@@ -117,15 +116,16 @@ class Slice(Layer):
     def _count(self, shape: Shape) -> Any:
         if self.axis >= len(shape):
             raise ShapeError(
-                f"axis must be 0 to {len(shape) - 1} for an input of shape {shape}, not {self.axis}"
+                f"axis must be from 0 to {len(shape) - 1} for an input of shape {shape}, not "
+                f"{self.axis}"
             )
         size = shape[self.axis]
         symbolic = is_symbolic(size) or is_symbolic(self.stop)
         wrong = self.step < 1 or self.stop is None
         if wrong or (not symbolic and not 0 <= self.start < self.stop <= size):
             raise ArgumentError(
-                f"a slice needs 0 <= start < stop <= {size} and step >= 1, not start "
-                f"{self.start}, stop {self.stop}, step {self.step}"
+                f"start, stop and step of a Slice must satisfy 0 <= start < stop <= {size} and "
+                f"step >= 1, not start {self.start}, stop {self.stop}, step {self.step}"
             )
         return (self.stop - self.start + self.step - 1) // self.step
 
@@ -158,10 +158,11 @@ class Slice(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Permute(Layer):
-    """The axes, with the channels, in another order.
+    """The input with its axes, including the axis of channels, in another order.
 
     Args:
-        axes: for each axis of the output the axis of the input; axis 0 has the channels.
+        axes: for each axis of the output, the index of the axis of the input; axis 0 has the
+            channels.
 
     >>> import convalg as ca
     >>> ca.layers.Permute((1, 2, 0)).out_shape((3, 8, 9))
@@ -176,7 +177,7 @@ class Permute(Layer):
         shape = only_shape(shapes)
         if sorted(self.axes) != list(range(len(shape))):
             raise ArgumentError(
-                f"axes must have each axis of an input of shape {shape} once, not {self.axes}"
+                f"axes must contain each axis of an input of shape {shape} once, not {self.axes}"
             )
         return tuple(shape[axis] for axis in self.axes)
 
@@ -195,10 +196,10 @@ class Permute(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Project(Layer):
-    """One matrix applied along the last axis, as PyTorch's Linear does to a sequence.
+    """One matrix applied to every vector along the last axis, as PyTorch's Linear to a sequence.
 
     Args:
-        out_size: the size of the last axis of the output.
+        out_size: the number of rows of the matrix, the size of the last axis of the output.
 
     >>> import convalg as ca
     >>> ca.layers.Project(10).out_shape((25, 64)), ca.layers.Project(10).weights((25, 64))
@@ -244,14 +245,16 @@ class Project(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Resize(Layer):
-    """The input interpolated on another grid; see `ca.resize`.
+    """The input interpolated on a grid of any size; see `ca.resize`.
 
     Args:
-        size: samples of the output along each axis.
-        mode: "nearest" or "linear".
-        coordinates: the rule for the position of an output on the input, as in ONNX.
-        rounding: the rule for the nearest sample.
-        scale: the factor along each axis; by default the quotient of the sizes.
+        size: a tuple with the number of output samples along each spatial axis.
+        mode: "nearest" for the nearest sample, or "linear" for interpolation along each axis.
+        coordinates: the ONNX rule for the position of an output sample on the input, such as
+            "half_pixel".
+        rounding: the ONNX rule that selects the nearest sample, such as "round_prefer_floor".
+        scale: the factor between the grids that the rule uses: one number for all axes, or one for
+            each axis; by default the quotient of the sizes.
 
     >>> import convalg as ca
     >>> ca.layers.Resize((6, 6)).out_shape((8, 4, 4))
@@ -270,18 +273,20 @@ class Resize(Layer):
         super().__post_init__()
         if not isinstance(self.size, tuple):
             raise KindError(
-                f"size of a Resize must be a tuple with one size for each axis, not {self.size!r}"
+                f"size of a Resize must be a tuple with one integer for each axis, not "
+                f"{self.size!r}"
             )
         if isinstance(self.scale, tuple) and len(self.scale) != len(self.size):
             raise ShapeError(
-                f"scale must be one number or {len(self.size)} of them, not {self.scale}"
+                f"scale must be one number for all axes, or one for each of the "
+                f"{len(self.size)} axes of size, not {self.scale}"
             )
 
     def out_shape(self, *shapes: Shape) -> Shape:
         shape = only_shape(shapes)
         if len(self.size) != len(shape) - 1:
             raise ShapeError(
-                f"size must have one size for each of the {len(shape) - 1} spatial axes of an "
+                f"size must have one integer for each of the {len(shape) - 1} spatial axes of an "
                 f"input of shape {shape}, not {self.size}"
             )
         return (shape[0], *self.size)
@@ -317,8 +322,8 @@ class SoftmaxAlong(Layer):
     """The softmax along any axis, exp(x) / sum(exp(x)), or its logarithm.
 
     Args:
-        axis: the axis; axis 0 has the channels.
-        log: whether to return the logarithm.
+        axis: the index of the axis of the sum; axis 0 has the channels.
+        log: whether the output is the logarithm of the softmax.
 
     >>> import convalg as ca
     >>> ca.layers.SoftmaxAlong(1).out_shape((25, 64))

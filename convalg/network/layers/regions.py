@@ -1,4 +1,4 @@
-"""Pooling over regions of interest, and the random sample of a variational autoencoder."""
+"""Pooling over regions of interest, and the random sampling of a variational autoencoder."""
 
 from __future__ import annotations
 
@@ -31,15 +31,20 @@ from convalg.size import per_axis
 
 @dataclass(frozen=True, repr=False)
 class RoIPool(Layer):
-    """The maxima of a grid of windows over each region; the regions are concatenated as channels.
+    """The maximum of each window of a grid over each region of an image.
 
-    The windows are those of an adaptive pooling of the region, clipped to the input; an empty
-    window gives 0.
+    A region is divided into windows like the input of an adaptive pooling, and the windows are
+    clipped to the input. The maximum of an empty window is 0. The outputs of all regions are
+    concatenated along the channels.
 
     Args:
-        size: windows along each axis, one number for all axes or one for each.
-        regions: each region as `(x1, y1, x2, y2)` in pixels of the image, both ends included.
-        scale: samples of the input for each pixel of the image, usually a fraction.
+        size: the number of windows of a region: one integer for all axes, or one for each axis.
+        regions: a tuple of regions `(x1, y1, x2, y2)` in pixels of the image, including both ends.
+        scale: the number of samples of the input for each pixel of the image, such as
+            `Fraction(1, 16)`.
+
+    Raises:
+        ArgumentError: when regions is empty, or scale is not positive.
 
     Source: Girshick 2015, Fast R-CNN, section 2.1.
 
@@ -57,13 +62,13 @@ class RoIPool(Layer):
         super().__post_init__()
         positive(self.scale, "scale")
         if not self.regions:
-            raise ArgumentError(f"regions must have at least one region, not {self.regions!r}")
+            raise ArgumentError(f"regions must contain at least one region, not {self.regions!r}")
 
     def _windows(self, shape: Shape, region: tuple[Any, ...]) -> list[list[range]]:
         """Return the windows of a region along each axis."""
         dims = len(shape) - 1
         sizes = per_axis(self.size, "size", dims)
-        # x is the last axis.
+        # x is the position on the last axis.
         ends = zip(region[dims - 1 :: -1], region[: dims - 1 : -1], strict=True)
         return [
             list(windows.region(first, last, self.scale, n, m))
@@ -76,8 +81,8 @@ class RoIPool(Layer):
         for region in self.regions:
             if len(region) != 2 * dims:
                 raise ArgumentError(
-                    f"a region must have {2 * dims} numbers, the first and the last position on "
-                    f"each of {dims} axes, not {region}"
+                    f"a region must have {2 * dims} numbers, the first positions on {dims} axes "
+                    f"followed by the last positions, not {region}"
                 )
         return (len(self.regions) * shape[0], *per_axis(self.size, "size", dims))
 
@@ -122,17 +127,19 @@ class RoIPool(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Sampled(Map):
-    """mean + exp(log variance / 2) * noise, where the log variances follow the means."""
+    """The map mean + exp(log variance / 2) * noise, with the means as the first channels."""
 
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
     noise: Array
 
     def _deviation(self, x: Array) -> Array:
-        return np.exp(as_floats(x)[:, self.out_shape[0] :] / 2)
+        values: Array = np.exp(as_floats(x)[:, self.out_shape[0] :] / 2)
+        return values
 
     def _apply(self, x: Array) -> Array:
-        return x[:, : self.out_shape[0]] + self._deviation(x) * self.noise
+        values: Array = x[:, : self.out_shape[0]] + self._deviation(x) * self.noise
+        return values
 
     def at(self, x: object, /) -> Operator:
         slope = self._deviation(one_sample(x, self.in_shape)[None])[0] * self.noise / 2
@@ -142,9 +149,11 @@ class Sampled(Map):
 
 @dataclass(frozen=True, repr=False)
 class Sample(Layer):
-    """A sample of Gaussians: the first half of the channels are means, the second log variances.
+    """A sample of independent Gaussians, as in a variational autoencoder.
 
-    The noise is an array that is set, not trained; with zeros the sample is the mean.
+    The first half of the input channels has the means, the second half the logarithms of the
+    variances. The output is mean + exp(log variance / 2) * noise. The array "noise" is a buffer; if
+    it is zero, the output is the mean.
 
     Source: Kingma & Welling 2014, section 2.4, the reparameterisation.
 
@@ -157,8 +166,8 @@ class Sample(Layer):
         shape = only_shape(shapes)
         if channels_of(shape) % 2:
             raise ShapeError(
-                f"means and log variances are two halves of the channels, so their number must be "
-                f"even, not that of {shape}"
+                f"the input of a Sample must have an even number of channels, half of them for "
+                f"means and half for log variances, not the shape {shape}"
             )
         return (shape[0] // 2, *shape[1:])
 

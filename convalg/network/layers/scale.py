@@ -1,4 +1,4 @@
-"""Layers that multiply, add and standardise, with their own weights or one branch by another."""
+"""Layers that standardise, scale and shift their input, and the product of two branches."""
 
 from __future__ import annotations
 
@@ -32,10 +32,14 @@ from convalg.size import is_symbolic, size_product
 
 @dataclass(frozen=True, repr=False)
 class Standardise(Layer):
-    """The input divided into rows, each with its mean subtracted, divided by its deviation.
+    """The input divided into rows, each of them shifted to mean 0 and scaled to variance 1.
 
-    With a row for each channel this is instance norm, for each group of channels group norm, for
-    each index of the leading axes layer norm. The trained arrays follow as a Scale and a Shift.
+    One row for each channel is instance norm; one for each group of channels is group norm; one for
+    each index of the leading axes is layer norm. Add a Scale and a Shift for the trained arrays.
+
+    Args:
+        rows: the number of rows, in row-major order.
+        epsilon: the number added to the variance.
 
     >>> from convalg.network.layers.scale import Standardise
     >>> Standardise(4).out_shape((8, 5, 5))
@@ -82,7 +86,7 @@ class Standardise(Layer):
 
 @dataclass(frozen=True, repr=False)
 class _Broadcast(Layer):
-    """The base class of layers with an array that is broadcast to the input, as in NumPy."""
+    """The base class of layers with an array that is broadcast to the input as in NumPy."""
 
     linear = True
     name = ""
@@ -105,7 +109,7 @@ class _Broadcast(Layer):
         return {self.name: self.array} if size_product(self.array) > 1 else {}
 
     def buffers(self, *shapes: Shape) -> dict[str, Shape]:
-        # A single number is part of the formula, not trained.
+        # A single number belongs to the formula of the model and is not trained.
         return {} if size_product(self.array) > 1 else {self.name: self.array}
 
     def _spread(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Array:
@@ -114,10 +118,11 @@ class _Broadcast(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Scale(_Broadcast):
-    """The input times an array, which is broadcast as in NumPy.
+    """The elementwise product of the input and the array "scale", broadcast as in NumPy.
 
     Args:
-        array: the shape of the array, which is trained; a single number, (), is not.
+        array: the shape of the array. An array with several entries is trained; an array with one
+            entry is a buffer.
 
     >>> import convalg as ca
     >>> ca.layers.Scale((8, 1, 1)).weights((8, 4, 4)), ca.layers.Scale().buffers((8, 4, 4))
@@ -137,10 +142,11 @@ class Scale(_Broadcast):
 
 @dataclass(frozen=True, repr=False)
 class Shift(_Broadcast):
-    """The input plus an array, which is broadcast as in NumPy.
+    """The sum of the input and the array "bias", broadcast as in NumPy.
 
     Args:
-        array: the shape of the array, which is trained; a single number, (), is not.
+        array: the shape of the array. An array with several entries is trained; an array with one
+            entry is a buffer.
 
     >>> import convalg as ca
     >>> ca.layers.Shift((8, 1, 1)).weights((8, 4, 4))
@@ -155,7 +161,7 @@ class Shift(_Broadcast):
 
 @dataclass(frozen=True, eq=False)
 class Multiplied(Map):
-    """The first half of the channels times the second."""
+    """The map that multiplies the first half of the channels by the second half, elementwise."""
 
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
@@ -173,9 +179,9 @@ class Multiplied(Map):
 
 @dataclass(frozen=True, repr=False)
 class Product(Layer):
-    """The first half of the channels times the second: the product of two branches.
+    """The elementwise product of the first half of the channels and the second half.
 
-    A Concat in front of it concatenates the branches.
+    After a Concat of two branches, it is the product of the branches.
 
     >>> import convalg as ca
     >>> ca.layers.Product().out_shape((16, 4, 4))
@@ -187,7 +193,8 @@ class Product(Layer):
         count = channels_of(shape)
         if not is_symbolic(count) and count % 2:
             raise ShapeError(
-                f"a product of two halves needs an even number of channels, not that of {shape}"
+                f"the input of a Product must have an even number of channels, not the shape "
+                f"{shape}"
             )
         return (count // 2, *shape[1:])
 

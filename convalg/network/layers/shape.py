@@ -1,4 +1,4 @@
-"""Layers that rearrange samples, and layers that join branches."""
+"""Layers that change the shape of their input, and layers that join branches."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from convalg.size import as_shape, as_size, is_symbolic, padding_pairs, size_pro
 
 @dataclass(frozen=True, repr=False)
 class Flatten(Layer):
-    """All samples of all channels as one vector, in row-major order.
+    """The input as a vector, in row-major order: first all samples of channel 0, then of channel 1.
 
     >>> import convalg as ca
     >>> ca.layers.Flatten().out_shape((16, 5, 5))
@@ -61,10 +61,10 @@ class Flatten(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Reshape(Layer):
-    """The same numbers in another shape, in row-major order.
+    """The same samples in another shape, in row-major order.
 
     Args:
-        shape: the shape of the output.
+        shape: the shape of the output, whose sizes have the same product as those of the input.
 
     >>> import convalg as ca
     >>> ca.layers.Reshape((4, 4, 4)).out_shape((64,))
@@ -79,8 +79,8 @@ class Reshape(Layer):
         wanted = tuple(as_shape(self.shape))
         if size_product(wanted) != size_product(only_shape(shapes)):
             raise ShapeError(
-                f"Reshape to {wanted} needs {size_product(wanted)} numbers, and the input of shape "
-                f"{only_shape(shapes)} has {size_product(only_shape(shapes))}"
+                f"a Reshape to {wanted} needs {size_product(wanted)} samples, but the input of "
+                f"shape {only_shape(shapes)} has {size_product(only_shape(shapes))}"
             )
         return wanted
 
@@ -100,11 +100,13 @@ class Reshape(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Pad(Layer):
-    """Samples added around the input; a negative padding crops.
+    """The input with samples added around it, or removed where the padding is negative.
 
     Args:
-        padding: a number of samples, one for each axis, or a pair (before, after) for each.
-        boundary: the rule for the samples that are added.
+        padding: the number of samples added at each end: one integer for all axes, one for each
+            axis, or a pair (before, after) for each axis.
+        boundary: the rule for the values of the added samples: "zeros", "circular", "reflect",
+            "symmetric" or "edge".
 
     >>> import convalg as ca
     >>> ca.layers.Pad(1).out_shape((3, 8, 8))
@@ -126,7 +128,7 @@ class Pad(Layer):
             check_reflect(self.boundary, pair, n, k)
             if holds(n + sum(pair) < 1):
                 raise ShapeError(
-                    f"padding {pair} crops the whole input of {n} samples on axis {k}: crop less"
+                    f"padding {pair} removes all {n} samples of the input on axis {k}: remove fewer"
                 )
         return (shape[0], *(n + a + b for n, (a, b) in zip(shape[1:], pairs, strict=True)))
 
@@ -145,12 +147,13 @@ class Pad(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Upsample(Layer):
-    """A finer grid, by the nearest sample or by (bi-)linear interpolation.
+    """The input interpolated on a finer grid along every spatial axis.
 
     Args:
-        factor: samples of the output for each sample of the input, along each axis.
-        mode: "nearest" or "linear".
-        align_corners: whether the first and the last samples of both grids coincide.
+        factor: the number of output samples for each input sample, along every axis.
+        mode: "nearest" repeats the nearest sample, "linear" interpolates linearly along each axis.
+        align_corners: whether the first samples of both grids are at the same position, and so
+            are the last samples.
 
     >>> import convalg as ca
     >>> ca.layers.Upsample(2).out_shape((8, 7, 7))
@@ -165,7 +168,7 @@ class Upsample(Layer):
 
     def __post_init__(self) -> None:
         if not isinstance(self.mode, str) or self.mode not in ("nearest", "linear"):
-            raise ArgumentError(f"mode of an Upsample must be nearest or linear, not {self.mode!r}")
+            raise ArgumentError(f"mode must be one of nearest, linear, not {self.mode!r}")
         super().__post_init__()
 
     def out_shape(self, *shapes: Shape) -> Shape:
@@ -188,18 +191,18 @@ class Upsample(Layer):
             if self.align_corners:
                 if is_symbolic(n):
                     raise SymbolicError(
-                        f"an upsampling with align_corners has no symbolic formula for the samples "
-                        f"it reads, and a size is {n}: use numbers for sizes"
+                        f"the samples that an upsampling with align_corners reads have no symbolic "
+                        f"formula, and a size is {n}: use integers for sizes"
                     )
                 grid = Grid(n, n * self.factor, self.mode, "align_corners")
                 links.append(Link(grid.hull, table=grid))
                 continue
             if self.mode == "nearest":
-                # Each sample is written to `factor` outputs: the adjoint of a sum pooling.
+                # Each sample is copied to `factor` outputs, the adjoint of a sum pooling.
                 axis = Axis(n * self.factor, n, taps=self.factor, stride=self.factor)
             else:
-                # A triangular kernel of 2 factor - 1 taps, or 2 factor where no output is at the
-                # position of a sample.
+                # The kernel is a triangle of 2 factor - 1 taps, or of 2 factor taps for an even
+                # factor, for which no output is at the position of a sample.
                 taps = 2 * self.factor if self.factor % 2 == 0 else 2 * self.factor - 1
                 axis = Axis(n * self.factor, n, taps, self.factor, 1, (taps - self.factor) // 2)
             links.append(Link(axis, transposed=True))
@@ -208,7 +211,9 @@ class Upsample(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Add(Layer):
-    """The sum of several inputs of the same shape.
+    """The sum of several inputs of the same shape, such as a residual branch and its shortcut.
+
+    Pass the names of the nodes as a list: `net.add(ca.layers.Add(), [first, second])`.
 
     >>> import convalg as ca
     >>> ca.layers.Add().out_shape((8, 4, 4), (8, 4, 4))
@@ -221,7 +226,9 @@ class Add(Layer):
     def out_shape(self, *shapes: Shape) -> Shape:
         for shape in shapes[1:]:
             if shape != shapes[0]:
-                raise ShapeError(f"Add takes inputs of the same shape, not {shapes[0]} and {shape}")
+                raise ShapeError(
+                    f"the inputs of an Add must have the same shape, not {shapes[0]} and {shape}"
+                )
         return shapes[0]
 
     def reads(self, units: Indices, shapes: tuple[Shape, ...], port: int = 0) -> list[Indices]:
@@ -235,13 +242,17 @@ class Add(Layer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         raise ArgumentError(
-            f"Add of {len(shapes)} inputs is applied by its network: it has no map of one input"
+            f"an Add of {len(shapes)} inputs has no map of one input: run it in a network"
         )
 
 
 @dataclass(frozen=True, repr=False)
 class Concat(Layer):
-    """The concatenation of several inputs along the channels.
+    """The concatenation of several inputs along axis 0, which has the channels.
+
+    Inputs of shapes `(c1, *spatial)`, `(c2, *spatial)`, ... become one output of shape
+    `(c1 + c2 + ..., *spatial)`. Pass the names of the nodes as a list:
+    `net.add(ca.layers.Concat(), [first, second])`.
 
     >>> import convalg as ca
     >>> ca.layers.Concat().out_shape((8, 4, 4), (2, 4, 4))
@@ -255,7 +266,8 @@ class Concat(Layer):
         for shape in shapes[1:]:
             if shape[1:] != shapes[0][1:]:
                 raise ShapeError(
-                    f"Concat takes inputs of the same spatial shape, not {shapes[0]} and {shape}"
+                    f"the inputs of a Concat must have the same spatial shape, not the shapes "
+                    f"{shapes[0]} and {shape}"
                 )
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
@@ -271,5 +283,5 @@ class Concat(Layer):
 
     def map(self, shapes: tuple[Shape, ...], weights: dict[str, Array]) -> Map:
         raise ArgumentError(
-            f"Concat of {len(shapes)} inputs is applied by its network: it has no map of one input"
+            f"a Concat of {len(shapes)} inputs has no map of one input: run it in a network"
         )

@@ -1,9 +1,9 @@
-"""Published networks, without weights; `net.initialise(seed)` fills them with random weights.
+"""Published networks without weights; `net.initialise(seed)` fills them with random weights.
 
-Sizes are arguments. `in_shape` is `(channels, *spatial)`, with any number of spatial axes; spatial
-sizes may be symbols of `ca.sizes` unless a dense layer depends on them. `classes=None` omits the
-classifier. Outputs are the scores before a softmax. Networks are as in the papers unless `variant`
-selects another version.
+Sizes are arguments. `in_shape` is `(channels, *spatial)` and may have any number of spatial axes
+unless a function requires two; spatial sizes may be symbols of `ca.sizes` unless a dense layer
+depends on them. `classes=None` omits the classifier. Outputs are the scores before a softmax. The
+networks are as in the papers unless `variant` selects another version.
 """
 
 from __future__ import annotations

@@ -18,16 +18,22 @@ def alexnet(
     groups: int = 2,
     hidden: int = 4096,
 ) -> Network:
-    """AlexNet (Krizhevsky, Sutskever & Hinton 2012): groups, response norm, overlapping pooling.
+    """Return AlexNet (Krizhevsky, Sutskever & Hinton 2012).
+
+    It has groups of channels, local response normalisation and overlapping poolings.
 
     Args:
-        in_shape: the shape of the input; by default (3, 227, 227), which the layers of the paper
-            require although its text says 224, or (3, 224, 224) for torchvision's version.
-        classes: the number of classes; None omits the classifier.
-        variant: "2012", or "torchvision" for the version of Krizhevsky 2014, "One weird trick",
-            without normalisation and groups.
-        groups: the groups of the second, fourth and fifth convolution.
-        hidden: the width of the hidden dense layers.
+        in_shape: the shape of one input sample; by default (3, 227, 227), which the layers of the
+            paper require although its text states 224, or (3, 224, 224) for "torchvision".
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        variant: "2012" for the paper, or "torchvision" for the version of Krizhevsky 2014, "One
+            weird trick", without normalisation and groups.
+        groups: the number of groups of the second, fourth and fifth convolution of "2012".
+        hidden: the number of outputs of each hidden dense layer.
+
+    Raises:
+        ArgumentError: for an unknown variant, or a number less than 1.
+        ShapeError: when the input is too small.
 
     >>> import convalg as ca
     >>> ca.zoo.alexnet().parameters, ca.zoo.alexnet(variant="torchvision").parameters
@@ -63,7 +69,7 @@ def alexnet(
 
 
 def _of_2012(net: Network, groups: int) -> None:
-    # The paper uses the sum of squares and LRN their mean, so alpha is 5 times the paper's 1e-4.
+    # The paper scales a sum of 5 squares, and LRN their mean, so alpha is 5 times the paper's 1e-4.
     norm = L.LRN(5, alpha=5e-4, beta=0.75, k=2.0)
     row(
         net,

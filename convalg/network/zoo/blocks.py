@@ -1,4 +1,4 @@
-"""Building blocks of several networks."""
+"""Building blocks that several networks of the zoo share."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from convalg.network.network import Network
 
 
 def row(net: Network, source: str, layers: Mapping[str, L.Layer]) -> str:
-    """Append named layers one after another and return the name of the last."""
+    """Append named layers, each reading the one before it, and return the name of the last one."""
     for name, layer in layers.items():
         source = net.add(layer, source, name=name)
     return source
 
 
 def conv_bn_relu(
-    net: Network, source: str, name: str, out_channels: int, kernel_size: Any, **options: Any
+    net: Network, source: str, name: str, out_channels: int, kernel_size: object, **options: Any
 ) -> str:
-    """Append a convolution without a bias, batch norm as in the Inception networks, and ReLU."""
+    """Append a convolution without a bias, the batch norm of the Inception networks, and a ReLU."""
     return row(
         net,
         source,
@@ -36,7 +36,7 @@ def conv_bn_relu(
 
 
 def dense_head(net: Network, source: str, hidden: int, classes: int) -> str:
-    """Append two hidden layers with dropout and the scores: fc6, fc7, fc8 of AlexNet and VGG."""
+    """Append the layers fc6, fc7 and fc8 of AlexNet and VGG: two hidden layers and the scores."""
     return row(
         net,
         source,
@@ -53,7 +53,7 @@ def dense_head(net: Network, source: str, hidden: int, classes: int) -> str:
 
 
 def pooled_head(net: Network, source: str, classes: int, *, dropout: float | None = None) -> str:
-    """Append the spatial mean and the scores, which are defined for any spatial size."""
+    """Append the mean over all positions and a dense layer, for inputs of any spatial size."""
     drop = {} if dropout is None else {"dropout": L.Dropout(dropout)}
     return row(
         net,
@@ -63,9 +63,10 @@ def pooled_head(net: Network, source: str, classes: int, *, dropout: float | Non
 
 
 def ceil_pool(net: Network, kernel_size: int) -> L.MaxPool:
-    """Return a max pooling of stride 2 with ceil_mode, as in Caffe, also for symbolic sizes.
+    """Return a max pooling of stride 2 with the windows of ceil_mode, as in Caffe.
 
-    One sample of padding at the end gives the same windows, for kernels of 2 and 3 and any size.
+    For kernels of 2 and 3 samples, one sample of padding at the end has the same windows as
+    ceil_mode. Unlike ceil_mode, it is also defined for symbolic sizes.
     """
     dims = len(net.in_shape) - 1
     return L.MaxPool(kernel_size, stride=2, padding=((0, 1),) * dims)
@@ -89,11 +90,15 @@ ZOO_CHECKS: dict[str, Check] = {
     "at": text,
     "regions": tuple_of(tuple_of(real)),
 }
-"""The check for each name of an argument; None is allowed where it is the default."""
+"""The check of each argument by its name; None also passes if it is the default."""
 
 
 def published(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator by which a function of the zoo checks its arguments, by their names."""
+    """Return a decorator for a function of the zoo, which checks the arguments by their names.
+
+    Args:
+        **checks: the checks of arguments that differ from ZOO_CHECKS.
+    """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature, table = inspect.signature(function), {**ZOO_CHECKS, **checks}
@@ -112,7 +117,7 @@ def published(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def checked_choice(value: object, name: str, choices: tuple[Any, ...]) -> None:
+def checked_choice(value: object, name: str, choices: tuple[object, ...]) -> None:
     """Raise ArgumentError for a value that is not one of the choices."""
     is_valid_type = isinstance(value, (str, int)) and not isinstance(value, bool)
     if not is_valid_type or value not in choices:

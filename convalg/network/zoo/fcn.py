@@ -8,9 +8,9 @@ from convalg.network.zoo.blocks import ceil_pool, checked_choice, published, row
 from convalg.network.zoo.vgg import DEPTHS
 
 MARGIN = 100
-"""The padding of the first convolution, large enough for the output to cover the image."""
+"""The padding of the first convolution, so large that the output covers the image."""
 
-# Where the image begins in the output upsampled by the stride, as in the authors' models.
+# The position of the image in the upsampled output, by stride, as in the authors' models.
 OFFSETS = {32: 19, 16: 27, 8: 31}
 
 
@@ -23,14 +23,19 @@ def fcn(
     width: int = 64,
     hidden: int = 4096,
 ) -> Network:
-    """FCN-8s, FCN-16s or FCN-32s (Long, Shelhamer & Darrell 2015), on VGG-16.
+    """Return FCN-8s, FCN-16s or FCN-32s on VGG-16 (Long, Shelhamer & Darrell 2015).
+
+    The output has the spatial sizes of the image and one channel of scores for each class.
 
     Args:
-        in_shape: the shape of the input.
-        classes: the number of classes.
-        stride: 8, 16 or 32.
-        width: the channels of the first convolutions; the paper's is 64.
-        hidden: the channels of fc6 and fc7.
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of output channels.
+        stride: the stride of the finest feature map that is used: 8, 16 or 32.
+        width: the number of channels of the first convolutions, 64 in the paper.
+        hidden: the number of channels of fc6 and fc7, 4096 in the paper.
+
+    Raises:
+        ArgumentError: for an unknown stride, or a number less than 1.
 
     >>> import convalg as ca
     >>> net = ca.zoo.fcn(stride=32)
@@ -56,7 +61,7 @@ def fcn(
     }
     row(net, net.output, layers)
     factor = 32
-    # Offsets are the positions of the first unit of the pooling in the upsampled scores.
+    # The offset is the position of the first entry of the pooling in the upsampled scores.
     for pool, offset in (("pool4", 5), ("pool3", 9)):
         if factor > stride:
             _joined(net, pool, offset, classes)
@@ -71,7 +76,7 @@ def _upsampling(classes: int, factor: int) -> L.ConvTranspose:
 
 
 def _joined(net: Network, pool: str, offset: int, classes: int) -> None:
-    """Append the scores at twice the resolution, plus the scores of an earlier pooling."""
+    """Append the sum of the upsampled scores and the scores of an earlier pooling."""
     up = net.add(_upsampling(classes, 2), name=f"upscore_{pool}")
     side = net.add(L.Conv(classes, 1), pool, name=f"score_{pool}")
     side = _cropped(net, side, up, offset, f"score_{pool}c")
@@ -79,7 +84,7 @@ def _joined(net: Network, pool: str, offset: int, classes: int) -> None:
 
 
 def _cropped(net: Network, source: str, like: str, offset: int, name: str) -> str:
-    """Crop a node to the size of another, starting at an offset."""
+    """Append a crop of a node to the size of another node, starting at an offset."""
     pairs = [
         (-offset, want + offset - have)
         for have, want in zip(net.shapes[source][1:], net.shapes[like][1:], strict=True)

@@ -15,15 +15,15 @@ from convalg.size import is_symbolic
 def dcgan_generator(
     in_shape: object = (100, 1, 1), channels: int = 3, *, width: int = 64
 ) -> Network:
-    """DCGAN's generator (Radford, Metz & Chintala 2016, figure 1), from noise to 64 x 64.
+    """Return the generator of DCGAN (Radford, Metz & Chintala 2016, figure 1).
 
-    Kernels have 4 taps and the width is 64, as in PyTorch's example; in the figure they are 5 and
-    128.
+    It maps noise to an image of 64 x 64 pixels. The kernels have 4 x 4 taps and the width is 64, as
+    in the example of PyTorch; in the figure they are 5 x 5 and 128.
 
     Args:
-        in_shape: the shape of the noise.
-        channels: the channels of the image.
-        width: the channels of the last hidden layer.
+        in_shape: the shape of the noise, `(channels, 1, 1)`.
+        channels: the number of channels of the image.
+        width: the number of channels of the last hidden layer.
 
     >>> import convalg as ca
     >>> net = ca.zoo.dcgan_generator()
@@ -42,11 +42,17 @@ def dcgan_generator(
 
 @published()
 def dcgan_discriminator(in_shape: object = (3, 64, 64), *, width: int = 64) -> Network:
-    """DCGAN's discriminator (Radford, Metz & Chintala 2016, section 3); see `dcgan_generator`.
+    """Return the discriminator of DCGAN (Radford, Metz & Chintala 2016, section 3).
+
+    Its output is the probability that an image is real. Kernels and width are those of the example
+    of PyTorch; see `dcgan_generator`.
 
     Args:
-        in_shape: the shape of the image.
-        width: the channels of the first layer.
+        in_shape: the shape of the image, `(channels, height, width)`.
+        width: the number of channels of the first layer.
+
+    Raises:
+        ShapeError: when the image is too small.
 
     >>> import convalg as ca
     >>> net = ca.zoo.dcgan_discriminator()
@@ -66,19 +72,20 @@ def dcgan_discriminator(in_shape: object = (3, 64, 64), *, width: int = 64) -> N
 def vae(
     in_shape: object = (1, 64, 64), latent: int = 10, *, width: int = 32, hidden: int = 256
 ) -> Network:
-    """A convolutional variational autoencoder (Burgess et al. 2018, appendix A.1).
+    """Return a convolutional variational autoencoder (Burgess et al. 2018, appendix A.1).
 
-    The node "code" has the means and then the log variances, "sample" the sample with the noise
-    of `net.set_weights("sample", noise=...)`, and the output is the logits of the pixels.
+    The node "code" has the means followed by the logarithms of the variances, and the node "sample"
+    the sample for the noise that `net.set_weights("sample", noise=...)` sets. The outputs are the
+    logits of the pixels.
 
     Args:
-        in_shape: the shape of the image; spatial sizes are multiples of 16.
-        latent: the size of the sample.
-        width: the channels of the convolutions.
-        hidden: the width of the dense layers.
+        in_shape: the shape of the image; spatial sizes must be multiples of 16.
+        latent: the number of entries of the sample.
+        width: the number of channels of the convolutions.
+        hidden: the number of outputs of each hidden dense layer.
 
     Raises:
-        ShapeError: for a spatial size that is symbolic or not a multiple of 16.
+        ShapeError: when a spatial size is symbolic or not a multiple of 16.
 
     >>> import convalg as ca
     >>> net = ca.zoo.vae()
@@ -88,7 +95,7 @@ def vae(
     net = Network(in_shape, name="VAE")
     for n in net.in_shape[1:]:
         if is_symbolic(n) or n % 16:
-            raise ShapeError(f"spatial sizes must be multiples of 16 (4 strides of 2), not {n}")
+            raise ShapeError(f"the spatial sizes of in_shape must be multiples of 16, not {n}")
     for k in range(1, 5):
         conv = L.Conv(width, 4, stride=2, padding=1)
         row(net, net.output, {f"conv{k}": conv, f"relu{k}": L.ReLU()})

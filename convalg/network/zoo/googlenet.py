@@ -17,7 +17,7 @@ from convalg.network.zoo.blocks import (
 
 Variant = Literal["2014", "torchvision"]
 
-# Channels of 1 x 1; 3 x 3 reduce and 3 x 3; 5 x 5 reduce and 5 x 5; pool proj: table 1.
+# The channels of 1 x 1, 3 x 3 reduce, 3 x 3, 5 x 5 reduce, 5 x 5 and pool proj: table 1.
 MODULES = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),
@@ -39,15 +39,19 @@ def googlenet(
     variant: Variant = "2014",
     auxiliary: bool = False,
 ) -> Network:
-    """GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions", table 1).
+    """Return GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions", table 1).
 
     Args:
-        in_shape: the shape of the input.
-        classes: the number of classes; None omits the classifier.
-        variant: "2014", or "torchvision", which has batch norm, and 3 x 3 in place of the 5 x 5
-            convolutions.
-        auxiliary: whether to add the two classifiers used in training, the nodes aux1.fc2 and
-            aux2.fc2.
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        variant: "2014" for the paper, or "torchvision" for a version with batch norm, and with
+            3 x 3 instead of 5 x 5 convolutions.
+        auxiliary: whether to add the two auxiliary classifiers for training, whose outputs are the
+            nodes "aux1.fc2" and "aux2.fc2".
+
+    Raises:
+        ArgumentError: for an unknown variant.
+        ShapeError: when the input is too small.
 
     >>> import convalg as ca
     >>> ca.zoo.googlenet().parameters, ca.zoo.googlenet(variant="torchvision").parameters
@@ -81,7 +85,7 @@ def _conv(
 
 
 def _stem(net: Network, variant: Variant) -> None:
-    """Append the layers in front of the first module, which reduce each size to an eighth."""
+    """Append the layers before the first module, which reduce each size to an eighth."""
     last = _conv(net, net.output, "conv1", variant, 64, 7, stride=2, padding=3)
     last = net.add(ceil_pool(net, 3), last, name="maxpool1")
     if variant == "2014":
@@ -94,7 +98,7 @@ def _stem(net: Network, variant: Variant) -> None:
 
 
 def _module(net: Network, source: str, module: str, variant: Variant) -> str:
-    """Append four parallel branches and their concatenation."""
+    """Append an inception module: four parallel branches and their concatenation."""
     one, before_three, three, before_five, five, pooled = MODULES[module]
     name = f"inception{module}"
     size = 5 if variant == "2014" else 3

@@ -8,7 +8,7 @@ from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import conv_bn_relu, pooled_head, published
 
-# A convolution of a branch: name, channels, kernel size, stride and padding.
+# The name, channels, kernel size, stride and padding of a convolution of a branch.
 Step = tuple[str, int, Any, int, Any]
 
 
@@ -16,12 +16,16 @@ Step = tuple[str, int, Any, int, Any]
 def inception_v3(
     in_shape: object = (3, 299, 299), classes: int | None = 1000, *, auxiliary: bool = False
 ) -> Network:
-    """Inception v3 (Szegedy et al. 2016, "Rethinking the Inception architecture").
+    """Return Inception v3 (Szegedy et al. 2016, "Rethinking the Inception architecture").
 
     Args:
-        in_shape: the shape of the input, with two spatial axes.
-        classes: the number of classes; None omits the classifier.
-        auxiliary: whether to add the classifier used in training, the node AuxLogits.fc.
+        in_shape: the shape of one input sample, `(channels, height, width)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        auxiliary: whether to add the auxiliary classifier for training, whose output is the node
+            "AuxLogits.fc".
+
+    Raises:
+        ShapeError: when the input is too small or does not have two spatial axes.
 
     >>> import convalg as ca
     >>> ca.zoo.inception_v3().parameters, ca.zoo.inception_v3(auxiliary=True).parameters
@@ -63,7 +67,7 @@ def _pooled(net: Network, source: str, name: str, channels: int) -> str:
 
 
 def _module_a(net: Network, name: str, pooled: int) -> None:
-    """Append a module of figure 5 of the paper, with 5 x 5 in one branch."""
+    """Append a module of figure 5 of the paper, which has a 5 x 5 convolution in one branch."""
     source, prefix = net.output, f"{name}."
     five = [("branch5x5_1", 48, 1, 1, 0), ("branch5x5_2", 64, 5, 1, 2)]
     three = [(f"branch3x3dbl_{k}", 96, 3, 1, 1) for k in (2, 3)]
@@ -77,7 +81,7 @@ def _module_a(net: Network, name: str, pooled: int) -> None:
 
 
 def _module_b(net: Network, name: str) -> None:
-    """Append the first module that halves the size: figure 10."""
+    """Append the first module that halves the spatial sizes, of figure 10."""
     source, prefix = net.output, f"{name}."
     double = [("branch3x3dbl_1", 64, 1, 1, 0), ("branch3x3dbl_2", 96, 3, 1, 1)]
     parts = [
@@ -89,7 +93,7 @@ def _module_b(net: Network, name: str) -> None:
 
 
 def _module_c(net: Network, name: str, inner: int) -> None:
-    """Append a module with 7 x 7 as 1 x 7 and 7 x 1: figure 6."""
+    """Append a module of figure 6, with 1 x 7 and 7 x 1 instead of 7 x 7 convolutions."""
     source, prefix = net.output, f"{name}."
     wide, tall = ((1, 7), 1, (0, 3)), ((7, 1), 1, (3, 0))
     once = [("branch7x7_2", inner, *wide), ("branch7x7_3", 192, *tall)]
@@ -109,7 +113,7 @@ def _module_c(net: Network, name: str, inner: int) -> None:
 
 
 def _module_d(net: Network, name: str) -> None:
-    """Append the second module that halves the size."""
+    """Append the second module that halves the spatial sizes."""
     source, prefix = net.output, f"{name}."
     seven: list[Step] = [
         ("branch7x7x3_1", 192, 1, 1, 0),
@@ -127,7 +131,7 @@ def _module_d(net: Network, name: str) -> None:
 
 
 def _module_e(net: Network, name: str) -> None:
-    """Append a module with 3 x 3 as 1 x 3 parallel to 3 x 1: figure 7."""
+    """Append a module of figure 7, with parallel 1 x 3 and 3 x 1 convolutions."""
     source, prefix = net.output, f"{name}."
     first = _branch(net, source, prefix, [("branch1x1", 320, 1, 1, 0)])
     single = _branch(net, source, prefix, [("branch3x3_1", 384, 1, 1, 0)])

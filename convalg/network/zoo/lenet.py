@@ -1,4 +1,4 @@
-"""LeNet-5 and the multi-layer perceptron it was compared with."""
+"""LeNet-5, and the multi-layer perceptron with which its paper compares it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from convalg.network.layers.checks import count, tuple_of
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import checked_choice, published, row
 
-# The feature maps of S2 that each feature map of C3 reads: table I of the paper.
+# For each feature map of C3, the feature maps of S2 that it reads: table I of the paper.
 TABLE = (
     (0, 1, 2),
     (1, 2, 3),
@@ -38,15 +38,19 @@ def lenet5(
     *,
     output: Literal["radial", "dense"] = "radial",
 ) -> Network:
-    """LeNet-5 (LeCun, Bottou, Bengio & Haffner 1998) with its connection table.
+    """Return LeNet-5 (LeCun, Bottou, Bengio & Haffner 1998) with its connection table.
 
-    Layers are named as in the paper. The output is the distances to points, which the paper set by
-    hand (`net.set_weights("output", points=...)`).
+    Layers are named as in the paper. The outputs are squared distances to points that the authors
+    chose by hand; set them with `net.set_weights("output", points=...)`.
 
     Args:
-        in_shape: the shape of the input.
-        classes: the number of classes; None omits the classifier.
-        output: "radial" as in the paper, or "dense" for a trained layer.
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        output: "radial" for the distances of the paper, or "dense" for a trained dense layer.
+
+    Raises:
+        ArgumentError: for an unknown output.
+        ShapeError: when the input is too small.
 
     >>> import convalg as ca
     >>> net = ca.zoo.lenet5()
@@ -83,12 +87,12 @@ def lenet5(
 def mlp(
     in_shape: object = (1, 28, 28), classes: int = 10, *, hidden: Sequence[int] = (300, 100)
 ) -> Network:
-    """A multi-layer perceptron: 784-300-100-10 (LeCun et al. 1998, section III.C.5), with ReLU.
+    """Return a multi-layer perceptron: 784-300-100-10 (LeCun et al. 1998, section III.C.5), ReLU.
 
     Args:
-        in_shape: the shape of the input, which is flattened.
-        classes: the number of classes.
-        hidden: the widths of the hidden layers.
+        in_shape: the shape of one input sample, which is flattened.
+        classes: the number of classes, which is the number of outputs.
+        hidden: the number of outputs of each hidden layer.
 
     >>> import convalg as ca
     >>> ca.zoo.mlp().parameters

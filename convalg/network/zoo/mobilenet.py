@@ -1,4 +1,4 @@
-"""MobileNets: depthwise convolutions between 1 x 1 convolutions."""
+"""MobileNets: networks of depthwise and 1 x 1 convolutions."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from convalg.network.layers.checks import positive
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import pooled_head, published, row
 
-# Channels and stride of the separable convolutions: table 1 of version 1. The table has a stride
-# of 2 for the last one, which contradicts its sizes.
+# The channels and the stride of each separable convolution: table 1 of version 1. For the last one,
+# the table has a stride of 2, which contradicts its sizes.
 SEPARABLE = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
 SEPARABLE += [(512, 1)] * 5 + [(1024, 2), (1024, 1)]
-# Expansion, channels, units, stride: table 2 of version 2.
+# The expansion, channels, units and stride of each stage: table 2 of version 2.
 INVERTED = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1)]
 INVERTED += [(6, 160, 3, 2), (6, 320, 1, 1)]
 
 
 @published(width=positive)
 def mobilenet_v1(
-    in_shape: object = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
+    in_shape: object = (3, 224, 224), classes: int | None = 1000, *, width: float | Fraction = 1
 ) -> Network:
-    """MobileNet (Howard et al. 2017, table 1).
+    """Return MobileNet v1 (Howard et al. 2017, table 1).
 
     Args:
-        in_shape: the shape of the input.
-        classes: the number of classes; None omits the classifier.
-        width: the factor of all numbers of channels.
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        width: the factor by which the number of channels of every layer is multiplied, above 0.
 
     >>> import convalg as ca
     >>> ca.zoo.mobilenet_v1().parameters
@@ -49,14 +49,14 @@ def mobilenet_v1(
 
 @published(width=positive)
 def mobilenet_v2(
-    in_shape: object = (3, 224, 224), classes: int | None = 1000, *, width: Any = 1
+    in_shape: object = (3, 224, 224), classes: int | None = 1000, *, width: float | Fraction = 1
 ) -> Network:
-    """MobileNet v2 (Sandler et al. 2018, table 2).
+    """Return MobileNet v2 (Sandler et al. 2018, table 2).
 
     Args:
-        in_shape: the shape of the input.
-        classes: the number of classes; None omits the classifier.
-        width: the factor of all numbers of channels.
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        width: the factor by which the number of channels of every layer is multiplied, above 0.
 
     >>> import convalg as ca
     >>> ca.zoo.mobilenet_v2().parameters
@@ -81,7 +81,7 @@ def mobilenet_v2(
 def _conv(
     net: Network, name: str, channels: int, size: int, activation: L.Layer | None, **options: Any
 ) -> str:
-    """Append a convolution, batch norm, and the activation if one is given."""
+    """Append a convolution, a batch norm, and the activation unless it is None."""
     conv = L.Conv(channels, size, padding=size // 2, bias=False, **options)
     last = row(net, net.output, {f"{name}.conv": conv, f"{name}.bn": L.BatchNorm()})
     return last if activation is None else net.add(activation, name=f"{name}.relu")
@@ -90,7 +90,7 @@ def _conv(
 def _inverted(
     net: Network, name: str, expansion: int, channels: int, stride: int, relu6: L.Layer
 ) -> None:
-    """Append an inverted residual: wide inside, narrow and linear outside."""
+    """Append an inverted residual: a narrow linear input and output, and a wide middle."""
     source = net.output
     before = net.shapes[source][0]
     inner = expansion * before
@@ -103,6 +103,6 @@ def _inverted(
 
 
 def _rounded(channels: Fraction, divisor: int = 8) -> int:
-    """Return the nearest multiple of 8 that is at most a tenth smaller, as the authors' code."""
+    """Return the nearest multiple of 8 that is at most 10% smaller, as in the authors' code."""
     near = max(divisor, int(channels + Fraction(divisor, 2)) // divisor * divisor)
     return near + divisor if near < Fraction(9, 10) * channels else near

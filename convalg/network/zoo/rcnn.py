@@ -1,4 +1,4 @@
-"""A detector: the head of Fast R-CNN on the features of a backbone network."""
+"""A detector: the head of Fast R-CNN on a feature map of a backbone network."""
 
 from __future__ import annotations
 
@@ -24,18 +24,23 @@ def rcnn(
     size: int = 7,
     hidden: int = 4096,
 ) -> Network:
-    """The head of Fast R-CNN (Girshick 2015) on a backbone network.
+    """Return a backbone network with the head of Fast R-CNN (Girshick 2015).
 
-    The node "scores" has a row for each region, "boxes" the four corrections of its box for each
-    class.
+    The output "scores" has shape `(regions, classes)`. The output "boxes" has shape
+    `(regions, 4 * classes)`: four corrections of the region's box for each class.
 
     Args:
-        backbone: the network of the features; by default VGG-16.
+        backbone: the network that computes the feature map; by default VGG-16.
         regions: the regions as (x1, y1, x2, y2) in pixels; by default the whole image.
-        classes: the number of classes, with the background.
-        at: the node of the features; by default the output of the backbone.
-        size: windows of each region along each axis.
-        hidden: the width of the hidden layers.
+        classes: the number of classes, including the background.
+        at: the name of the node of the feature map; by default the output of the backbone, or
+            "relu5_3" of VGG-16.
+        size: the number of windows of each region along each axis.
+        hidden: the number of outputs of each hidden layer.
+
+    Raises:
+        KindError: when backbone is not a network.
+        ArgumentError: when at is not a node of the backbone, or regions is empty.
 
     >>> import convalg as ca
     >>> backbone = ca.zoo.vgg16((3, 64, 96), None)
@@ -44,7 +49,7 @@ def rcnn(
     ((1024, 7, 7), (2, 21), (2, 84))
     """
     if not (backbone is None or isinstance(backbone, Network)):
-        raise KindError(f"backbone must be a network, not {backbone!r}")
+        raise KindError(f"backbone must be a ca.Network, not {backbone!r}")
     if backbone is None:
         backbone, at = vgg16((3, 224, 224), None), at or "relu5_3"
     net = _up_to(backbone, backbone.output if at is None else backbone.check_node(at))
@@ -67,12 +72,12 @@ def rcnn(
 
 
 def _linear(name: str, width: int) -> dict[str, L.Layer]:
-    """Return the layers of one matrix and bias for all rows."""
+    """Return the layers that apply one matrix and one bias to every row."""
     return {f"{name}.weights": L.Project(width), name: L.Shift((width,))}
 
 
 def _up_to(backbone: Network, node: str) -> Network:
-    """Return a new network of the layers that a node depends on."""
+    """Return a new network with the layers on which a node depends."""
     needed = nx.ancestors(backbone.graph, node) | {node}
     net = Network(backbone.in_shape, name=f"R-CNN on {backbone.name}")
     for name, layer in backbone.layers():

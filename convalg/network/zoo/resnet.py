@@ -1,4 +1,4 @@
-"""Residual networks: with the stride in the first 1 x 1 or in the 3 x 3 convolution."""
+"""Residual networks, as published and with the strides of torchvision."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from convalg.network.zoo.blocks import ceil_pool, checked_choice, pooled_head, p
 
 Variant = Literal["v1", "v1.5"]
 
-# Units in each of the four stages: table 1.
+# The number of units in each of the four stages: table 1.
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 DEPTHS[152] = (3, 8, 36, 3)
 EXPANSION = 4
-"""The channels of a bottleneck outside, divided by those inside."""
+"""The number of output channels of a bottleneck, divided by the number of inner channels."""
 
 
 @published()
@@ -26,7 +26,14 @@ def resnet18(
     width: int = 64,
     version: Variant | None = None,
 ) -> Network:
-    """ResNet with 18 layers (He, Zhang, Ren & Sun 2016, table 1); arguments as for `resnet50`.
+    """Return ResNet with 18 layers of weights (He, Zhang, Ren & Sun 2016, table 1).
+
+    Args:
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        variant: "v1" or "v1.5"; see `resnet50`.
+        width: the number of channels of the first convolution, 64 in the paper.
+        version: an older name of `variant`.
 
     >>> import convalg as ca
     >>> net = ca.zoo.resnet18()
@@ -45,7 +52,14 @@ def resnet34(
     width: int = 64,
     version: Variant | None = None,
 ) -> Network:
-    """ResNet with 34 layers (He, Zhang, Ren & Sun 2016, table 1); arguments as for `resnet50`.
+    """Return ResNet with 34 layers of weights (He, Zhang, Ren & Sun 2016, table 1).
+
+    Args:
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        variant: "v1" or "v1.5"; see `resnet50`.
+        width: the number of channels of the first convolution, 64 in the paper.
+        version: an older name of `variant`.
 
     >>> import convalg as ca
     >>> ca.zoo.resnet34().parameters
@@ -63,16 +77,20 @@ def resnet50(
     width: int = 64,
     version: Variant | None = None,
 ) -> Network:
-    """ResNet with 50 layers (He, Zhang, Ren & Sun 2016, table 1).
+    """Return ResNet with 50 layers of weights (He, Zhang, Ren & Sun 2016, table 1).
 
     Args:
-        in_shape: the shape of the input.
-        classes: the number of classes; None omits the classifier.
-        variant: "v1" for the authors' model, in which the first 1 x 1 convolution of a unit has
-            the stride and the first pooling is padded only at the end; "v1.5" for torchvision's,
-            in which the 3 x 3 convolution has the stride and the pooling is padded at both ends.
-        width: the channels of the first convolution; the paper's is 64.
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        variant: "v1" for the model of the authors, in which the first 1 x 1 convolution of a unit
+            has the stride and the first pooling is padded only at the end; "v1.5" for the model of
+            torchvision, in which the 3 x 3 convolution has the stride and the pooling is padded at
+            both ends.
+        width: the number of channels of the first convolution, 64 in the paper.
         version: an older name of `variant`.
+
+    Raises:
+        ArgumentError: for an unknown variant, or a number less than 1.
 
     >>> import convalg as ca
     >>> ca.zoo.resnet50(variant="v1").receptive_field("layer4.2.relu").size
@@ -92,7 +110,14 @@ def resnet101(
     width: int = 64,
     version: Variant | None = None,
 ) -> Network:
-    """ResNet with 101 layers (He, Zhang, Ren & Sun 2016, table 1); arguments as for `resnet50`.
+    """Return ResNet with 101 layers of weights (He, Zhang, Ren & Sun 2016, table 1).
+
+    Args:
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        variant: "v1" or "v1.5"; see `resnet50`.
+        width: the number of channels of the first convolution, 64 in the paper.
+        version: an older name of `variant`.
 
     >>> import convalg as ca
     >>> ca.zoo.resnet101().receptive_field("layer4.2.relu").size
@@ -110,7 +135,14 @@ def resnet152(
     width: int = 64,
     version: Variant | None = None,
 ) -> Network:
-    """ResNet with 152 layers (He, Zhang, Ren & Sun 2016, table 1); arguments as for `resnet50`.
+    """Return ResNet with 152 layers of weights (He, Zhang, Ren & Sun 2016, table 1).
+
+    Args:
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        variant: "v1" or "v1.5"; see `resnet50`.
+        width: the number of channels of the first convolution, 64 in the paper.
+        version: an older name of `variant`.
 
     >>> import convalg as ca
     >>> ca.zoo.resnet152().parameters
@@ -160,7 +192,7 @@ def _resnet(
 
 
 def _unit(net: Network, name: str, convs: list[tuple[int, int, int]], stride: int) -> None:
-    """Append a residual unit: convolutions of (channels, size, stride), plus the input."""
+    """Append a residual unit: the sum of its input and of convolutions (channels, size, stride)."""
     source = last = net.output
     for k, (channels, size, step) in enumerate(convs, 1):
         conv = L.Conv(channels, size, stride=step, padding=size // 2, bias=False)

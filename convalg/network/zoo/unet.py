@@ -1,4 +1,4 @@
-"""U-Net: an encoder and a decoder, joined at each resolution."""
+"""U-Net: an encoder and a decoder that are joined at each resolution."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ def unet(
     depth: int = 4,
     padding: Literal["valid", "same"] = "valid",
 ) -> Network:
-    """U-Net (Ronneberger, Fischer & Brox 2015, figure 1).
+    """Return U-Net (Ronneberger, Fischer & Brox 2015, figure 1), for segmentation.
 
     Args:
-        in_shape: the shape of the input.
-        classes: the number of classes.
-        width: the channels at full resolution.
-        depth: the number of poolings.
-        padding: "valid" as in the paper, where the features of the encoder are cropped; "same"
-            keeps the size of the image, which must then be a multiple of 2^depth.
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of output channels.
+        width: the number of channels at full resolution, 64 in the paper.
+        depth: the number of poolings, 4 in the paper.
+        padding: "valid" for the paper, in which the output is smaller than the image and feature
+            maps of the encoder are cropped; "same" for an output of the size of the image, which
+            must then be a multiple of 2^depth.
+
+    Raises:
+        ArgumentError: for an unknown padding, or a number less than 1.
+        ShapeError: when the sizes of the image do not fit the poolings.
 
     >>> import convalg as ca
     >>> ca.zoo.unet().parameters, ca.zoo.unet().out_shape
@@ -62,7 +67,7 @@ def _twice(net: Network, name: str, channels: int, padding: str) -> str:
 
 
 def _cropped(net: Network, source: str, like: str, name: str) -> str:
-    """Crop the middle of a node to the size of another."""
+    """Append a crop of the middle of a node to the size of another node."""
     pairs = []
     for have, want in zip(net.shapes[source][1:], net.shapes[like][1:], strict=True):
         extra = have - want

@@ -6,7 +6,7 @@ from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import dense_head, published, row
 
-# Convolutions in each of the five blocks: columns A, B, D and E of table 1.
+# The number of convolutions in each of the five blocks: columns A, B, D and E of table 1.
 DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
@@ -19,7 +19,14 @@ def vgg11(
     width: int = 64,
     hidden: int = 4096,
 ) -> Network:
-    """VGG with 11 layers (Simonyan & Zisserman 2015, table 1, A); arguments as for `vgg16`.
+    """Return VGG with 11 layers of weights (Simonyan & Zisserman 2015, table 1, column A).
+
+    Args:
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        batch_norm: whether a batch norm follows each convolution.
+        width: the number of channels of the first block, 64 in the paper.
+        hidden: the number of outputs of each hidden dense layer, 4096 in the paper.
 
     >>> import convalg as ca
     >>> ca.zoo.vgg11().parameters
@@ -37,7 +44,14 @@ def vgg13(
     width: int = 64,
     hidden: int = 4096,
 ) -> Network:
-    """VGG with 13 layers (Simonyan & Zisserman 2015, table 1, B); arguments as for `vgg16`.
+    """Return VGG with 13 layers of weights (Simonyan & Zisserman 2015, table 1, column B).
+
+    Args:
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        batch_norm: whether a batch norm follows each convolution.
+        width: the number of channels of the first block, 64 in the paper.
+        hidden: the number of outputs of each hidden dense layer, 4096 in the paper.
 
     >>> import convalg as ca
     >>> ca.zoo.vgg13().parameters
@@ -55,14 +69,14 @@ def vgg16(
     width: int = 64,
     hidden: int = 4096,
 ) -> Network:
-    """VGG with 16 layers (Simonyan & Zisserman 2015, table 1, D).
+    """Return VGG with 16 layers of weights (Simonyan & Zisserman 2015, table 1, column D).
 
     Args:
-        in_shape: the shape of the input.
-        classes: the number of classes; None omits the classifier.
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
         batch_norm: whether a batch norm follows each convolution.
-        width: the channels of the first block; the paper's is 64.
-        hidden: the width of the hidden dense layers.
+        width: the number of channels of the first block, 64 in the paper.
+        hidden: the number of outputs of each hidden dense layer, 4096 in the paper.
 
     >>> import convalg as ca
     >>> net = ca.zoo.vgg16()
@@ -81,7 +95,14 @@ def vgg19(
     width: int = 64,
     hidden: int = 4096,
 ) -> Network:
-    """VGG with 19 layers (Simonyan & Zisserman 2015, table 1, E); arguments as for `vgg16`.
+    """Return VGG with 19 layers of weights (Simonyan & Zisserman 2015, table 1, column E).
+
+    Args:
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        classes: the number of classes, which is the number of outputs; None omits the classifier.
+        batch_norm: whether a batch norm follows each convolution.
+        width: the number of channels of the first block, 64 in the paper.
+        hidden: the number of outputs of each hidden dense layer, 4096 in the paper.
 
     >>> import convalg as ca
     >>> ca.zoo.vgg19().parameters

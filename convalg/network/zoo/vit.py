@@ -10,15 +10,18 @@ from convalg.size import size_product
 
 @published()
 def vit_patches(in_shape: object = (3, 224, 224), width: int = 768, *, patch: int = 16) -> Network:
-    """The patch embedding of ViT-B/16 (Dosovitskiy et al. 2021, equation 1), without positions.
+    """Return the patch embedding of ViT-B/16 (Dosovitskiy et al. 2021, equation 1).
 
-    One matrix for all patches is a convolution whose stride equals its kernel size; the output has
-    a row for each patch.
+    One matrix is applied to every patch, which is a convolution with a stride equal to its kernel
+    size. The output has shape `(patches, width)`; position embeddings are not included.
 
     Args:
-        in_shape: the shape of the input.
-        width: the length of the embedding of a patch.
-        patch: the size of a patch along each axis.
+        in_shape: the shape of one input sample, `(channels, *spatial)`.
+        width: the number of entries of the embedding of a patch.
+        patch: the number of pixels of a patch along each axis.
+
+    Raises:
+        ShapeError: when the image is smaller than a patch.
 
     >>> import convalg as ca
     >>> net = ca.zoo.vit_patches()

@@ -1,11 +1,12 @@
-"""The conversion of ONNX nodes: their values, and the network to which layers are added."""
+"""The values of ONNX nodes, and the network to which their layers are added."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from convalg.axis import Size
 from convalg.errors import ConvalgError
 from convalg.network.layers.base import Layer, Shape
 from convalg.network.layers.rearrange import Expand
@@ -14,21 +15,24 @@ from convalg.network.network import Network
 from convalg.network.readers.onnx.tensors import Constant, LazyArrays, shown
 from convalg.size import is_symbolic, size_product
 
+if TYPE_CHECKING:
+    import onnx
+
 FLOAT = 1
 SMALL = 2**16
 """The largest number of entries of a constant whose values determine shapes."""
 
 ILL_FORMED = (ArithmeticError, LookupError, TypeError, ValueError)
-"""The errors caused by a node whose attributes or inputs are invalid for its operator."""
+"""The errors that invalid attributes or inputs of a node may cause."""
 
 
 class Unread(Exception):  # noqa: N818 - not an error of the user
-    """The reason why a node becomes opaque."""
+    """Raised with the reason why a node has no layer and becomes opaque."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """The output of a node of the network. `batched`: whether its first axis is the batch."""
+    """The output of a node of the network; `batched` is True if its first axis is the batch."""
 
     node: str
     batched: bool = True
@@ -36,7 +40,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Outside:
-    """A value that is neither constant nor computed from the input: not folded, or not read."""
+    """A value that is neither a constant nor the output of a node of the network."""
 
     shape: tuple[Any, ...] | None = None
 
@@ -48,7 +52,7 @@ Value: TypeAlias = "Data | Outside | Constant"
 class Node:
     """A node of the model with its attributes as Python values and its input values."""
 
-    proto: Any
+    proto: onnx.NodeProto
     name: str
     op: str
     version: int
@@ -56,16 +60,16 @@ class Node:
     inputs: list[Value | None]
 
     def get(self, name: str, default: object = None) -> Any:
-        """Return an attribute; bytes as str."""
+        """Return an attribute, or the default if it is missing; bytes are returned as str."""
         value = self.attributes.get(name, default)
         return shown(value) if isinstance(value, bytes) else value
 
     def given(self, index: int) -> Value | None:
-        """Return an optional input, None where it is missing."""
+        """Return an input, or None if it is missing."""
         return self.inputs[index] if index < len(self.inputs) else None
 
     def data(self, index: int = 0) -> Data:
-        """Return an input computed from the network's input. Raises: Unread when it is not."""
+        """Return an input that is the output of a node of the network. Raises: Unread otherwise."""
         value = self.given(index)
         if not isinstance(value, Data):
             raise Unread(f"input {index} is not computed from the network's input")
@@ -74,30 +78,33 @@ class Node:
         return value
 
     def constant(self, index: int) -> Constant:
-        """Return a constant input. Raises: Unread when it is not constant."""
+        """Return an input that is a constant. Raises: Unread otherwise."""
         value = self.given(index)
         if not isinstance(value, Constant):
             raise Unread(f"input {index} is not a constant of the model")
         return value
 
     def numbers(self, index: int) -> list[Any]:
-        """Return a short constant input as a list. Raises: Unread when it is not one."""
+        """Return the entries of a short constant input as a list. Raises: Unread otherwise."""
         value = self.constant(index)
         if value.size > SMALL:
-            raise Unread(f"input {index} has {value.size} numbers")
+            raise Unread(f"input {index} has {value.size} entries, more than the limit of {SMALL}")
         if value.absent:
-            raise Unread(f"the numbers of input {index} are not available: {value.absent}")
+            raise Unread(f"the entries of input {index} are not available: {value.absent}")
         return value.array().ravel().tolist()
 
     def optional_numbers(self, index: int) -> list[Any] | None:
-        """Return a short constant input as a list, None where it is missing or empty."""
+        """Return the entries of a short constant input, or None if it is missing or empty."""
         if self.given(index) is None:
             return None
         return self.numbers(index) or None
 
 
 class Builder:
-    """A network to which layers are added, and the values of all names of the model."""
+    """A network to which layers are added, with the value of each name of the model.
+
+    `batch` is the size of the batch in the arithmetic of shapes.
+    """
 
     def __init__(self, net: Network, batch: object) -> None:
         self.net, self.batch = net, batch
@@ -109,27 +116,27 @@ class Builder:
         self._base = ""
         self._counted: dict[int, tuple[str, Constant]] = {}
         self._numbers: dict[str, int] = {}
-        self.origins: dict[str, list[Any]] = {}
-        """The origins of the arrays of each layer."""
+        self.origins: dict[str, list[object]] = {}
+        """The origins of the arrays of each layer, by node."""
         self.placed: set[int] = set()
-        """The identities of the origins of all arrays that are weights of a layer."""
+        """The `id` of the origin of each array that is a weight of a layer."""
 
     def shape(self, data: Data) -> Shape:
-        """Return the shape of one sample."""
+        """Return the shape of one sample of data."""
         return self.net.shapes[data.node]
 
     def full_shape(self, data: Data) -> tuple[Any, ...]:
-        """Return the shape as in ONNX, with the batch."""
+        """Return the shape of data as in ONNX, with the batch as the first axis."""
         shape = self.shape(data)
         return (self.batch, *shape) if data.batched else shape
 
     def begin(self, name: str) -> int:
-        """Set the name of the next layers and return the argument `before` of `undo`."""
+        """Set the name of the next layers, and return the number of layers for `undo`."""
         self._base = name
         return len(self.added)
 
     def undo(self, before: int, output: str) -> None:
-        """Remove the layers that were added since `begin`."""
+        """Remove all layers after the first `before`, and restore the output of the network."""
         removed = self.added[before:]
         del self.added[before:]
         self.net.graph.remove_nodes_from(removed)
@@ -142,7 +149,7 @@ class Builder:
         self.net.output = output
 
     def add(self, layer: Layer, *sources: Data, **arrays: Constant) -> Data:
-        """Append a layer with its arrays. Raises: Unread when a shape is invalid for it."""
+        """Append a layer with its arrays. Raises: Unread if a shape is invalid for the layer."""
         shapes = [self.shape(source) for source in sources]
         try:
             required = {**layer.weights(*shapes), **layer.buffers(*shapes)}
@@ -160,22 +167,21 @@ class Builder:
         return Data(node)
 
     def _count(self, node: str, trained: dict[str, Shape], arrays: dict[str, Constant]) -> None:
-        """Count an array that several layers share at the first of them only."""
-        # `again` counts the parameters of this layer that an earlier layer has.
-        again = 0
+        """Store the number of parameters of a layer, without arrays that earlier layers have."""
+        shared = 0
         for name, array in arrays.items():
             self.placed.add(id(array.origin))
             self.origins.setdefault(node, []).append(array.origin)
             if name not in trained:
                 continue
             first, _ = self._counted.setdefault(id(array.origin), (node, array))
-            again += array.size if first != node else 0
-        if again:
+            shared += array.size if first != node else 0
+        if shared:
             total = sum(map(size_product, trained.values()))
-            self.net.graph.nodes[node]["parameters"] = total - again
+            self.net.graph.nodes[node]["parameters"] = total - shared
 
     def fresh(self) -> str:
-        """Return the name of the next layer of a node of the model."""
+        """Return a new name for the next layer of a node of the model."""
         name, number = self._base, self._numbers.get(self._base, 1)
         while name in self.net.graph:
             number += 1
@@ -183,34 +189,34 @@ class Builder:
         self._numbers[self._base] = number
         return name
 
-    def reshaped(self, data: Data, shape: Sequence[Any]) -> Data:
-        """Reshape the samples of data; without a layer where the shape is the same."""
+    def reshaped(self, data: Data, shape: Sequence[Size]) -> Data:
+        """Append a Reshape, unless the samples already have the shape."""
         return data if tuple(shape) == self.shape(data) else self.add(Reshape(tuple(shape)), data)
 
     def joined(self, sources: list[Data]) -> Data:
-        """Concatenate several data in one vector, the only input of a layer that reads them."""
+        """Append the concatenation of several data to one vector, unless there is only one."""
         if len(sources) == 1:
             return sources[0]
         flat = [self.add(Reshape((product(self.shape(data)),)), data) for data in sources]
         return self.add(Concat(), *flat)
 
     def spread(self, data: Data, shape: Shape) -> Data:
-        """Repeat a sample to a shape, as NumPy broadcasts."""
+        """Append an Expand, unless the samples already have the shape."""
         return data if shape == self.shape(data) else self.add(Expand(shape), data)
 
 
-def dims_of(shape: Sequence[Any]) -> int:
-    """Return the number of spatial axes of a sample. Raises: Unread where there are none."""
+def dims_of(shape: Sequence[object]) -> int:
+    """Return the number of spatial axes of a sample. Raises: Unread if there are none."""
     if len(shape) < 2:
         raise Unread(f"its input of shape {tuple(shape)} has no spatial axes")
     return len(shape) - 1
 
 
-def product(shape: Sequence[Any]) -> Any:
-    """Return the number of entries."""
+def product(shape: Sequence[Size]) -> Any:
+    """Return the number of entries of an array of a given shape."""
     return size_product(tuple(shape))
 
 
-def is_complete(shape: Sequence[Any]) -> bool:
-    """Whether all sizes are known and at least 1."""
+def is_complete(shape: Sequence[object]) -> bool:
+    """Return whether all sizes are known and at least 1."""
     return all(is_symbolic(n) or (isinstance(n, int) and n > 0) for n in shape)

@@ -1,21 +1,28 @@
-"""The shapes that ONNX itself infers for the outputs of one node."""
+"""Shape inference by the onnx package for the outputs of one node."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from convalg.network.readers.onnx.builder import FLOAT, SMALL, Builder, Data, Outside
 from convalg.network.readers.onnx.tensors import Constant
 from convalg.size import is_symbolic
 
+if TYPE_CHECKING:
+    import onnx
+
 MOST_BYTES = 2**20
-"""The size of the largest node whose shapes are inferred, in bytes."""
+"""The size in bytes of the largest node whose shapes are inferred."""
 
 
-def inferred(b: Builder, proto: Any, opsets: Any) -> dict[str, tuple[int, Any]]:
-    """Return element type and shape (None if unknown) of the outputs, as far as ONNX infers them.
+def inferred(
+    b: Builder, proto: onnx.NodeProto, opsets: Iterable[onnx.OperatorSetIdProto]
+) -> dict[str, tuple[int, Any]]:
+    """Return the element type and the shape of each output that the onnx package can infer.
 
-    ONNX gets a model of the node alone, whose inputs have the sizes that are known here.
+    A shape that is not known completely is None. The inference runs on a model of this node alone,
+    whose inputs have the known shapes.
     """
     import onnx
     from onnx import helper, shape_inference
@@ -39,7 +46,7 @@ def inferred(b: Builder, proto: Any, opsets: Any) -> dict[str, tuple[int, Any]]:
     graph = helper.make_graph([proto], "one", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=list(opsets))
     try:
-        # Data propagation would create a dimension for each number of a vector.
+        # Data propagation would create a dimension for each entry of a vector.
         result = shape_inference.infer_shapes(model, data_prop=False)
     except (shape_inference.InferenceError, RuntimeError, ValueError, UnicodeDecodeError):
         return {}
@@ -48,12 +55,12 @@ def inferred(b: Builder, proto: Any, opsets: Any) -> dict[str, tuple[int, Any]]:
 
 
 def _is_small(value: Constant) -> bool:
-    """Whether to pass the numbers of a constant to ONNX, since shapes may depend on them."""
+    """Return whether the inference gets the entries of a constant, on which shapes may depend."""
     return not value.absent and value.size <= SMALL and value.dtype.kind in "fiub"
 
 
 def _shape_of(b: Builder, value: object) -> tuple[int, ...] | None:
-    """Return the shape of a value with the batch, None where it is not known."""
+    """Return the shape of a value with the batch, or None if it is not known."""
     shape: tuple[Any, ...] | None
     if isinstance(value, Data):
         shape = b.full_shape(value)
@@ -66,7 +73,8 @@ def _shape_of(b: Builder, value: object) -> tuple[int, ...] | None:
     return tuple(int(n) for n in shape)
 
 
-def _described(proto: Any) -> tuple[int, Any]:
+def _described(proto: onnx.ValueInfoProto) -> tuple[int, Any]:
+    """Return the element type and the shape of a value; None for an incomplete shape."""
     tensor = proto.type.tensor_type
     if not tensor.HasField("shape"):
         return tensor.elem_type or FLOAT, None

@@ -1,18 +1,18 @@
-"""Rules for ONNX nodes that are layers: convolutions, poolings, batch norm, activations."""
+"""Rules that convert ONNX nodes to layers: convolutions, poolings, batch norm, activations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, SupportsInt
 
 import numpy as np
 
 from convalg.arrays import Array
 from convalg.axis import transposed_size
 from convalg.network import layers as net_layers
-from convalg.network.layers.base import Layer
+from convalg.network.layers.base import Layer, Shape
 from convalg.network.layers.opaque import Opaque
 from convalg.network.layers.pointwise import Pointwise
 from convalg.network.layers.pooling import LpPool
@@ -25,8 +25,8 @@ from convalg.size import is_symbolic
 SAME = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
 
 
-def pairs(pads: Any) -> tuple[tuple[int, int], ...]:
-    """Convert ONNX's (all before, all after) to a pair for each axis."""
+def pairs(pads: Sequence[SupportsInt]) -> tuple[tuple[int, int], ...]:
+    """Return a pair (before, after) for each axis from ONNX's list, which has all before first."""
     half = len(pads) // 2
     return tuple(zip(map(int, pads[:half]), map(int, pads[half:]), strict=True))
 
@@ -38,12 +38,12 @@ def _steps(n: Node, dims: int) -> dict[str, Any]:
     lists = {"stride": n.get("strides") or [1] * dims, "dilation": n.get("dilations") or [1] * dims}
     steps = {name: tuple(map(int, values)) for name, values in lists.items()}
     if any(len(values) != dims for values in steps.values()) or len(pads) != 2 * dims:
-        raise Unread(f"its strides, dilations or pads are not those of {dims} axes")
+        raise Unread(f"its strides, dilations or pads do not belong to {dims} spatial axes")
     return {name: short(values) for name, values in steps.items()} | {"padding": short(padding)}
 
 
 def short(values: object) -> Any:
-    """Return one number where all axes have the same, and other values unchanged."""
+    """Return one number if all axes have the same one, and other values unchanged."""
     if not isinstance(values, tuple) or not values:
         return values
     flat = {v for value in values for v in (value if isinstance(value, tuple) else (value,))}
@@ -57,7 +57,7 @@ def _biased(n: Node, index: int = 2) -> dict[str, Constant]:
 def _check_axes(kernel: Constant, dims: int) -> None:
     """Raise Unread unless a kernel has two axes of channels and `dims` spatial axes."""
     if len(kernel.shape) != dims + 2:
-        raise Unread(f"its kernel has {len(kernel.shape)} axes for {dims} spatial axes")
+        raise Unread(f"its kernel has {len(kernel.shape)} axes, not 2 and {dims} spatial axes")
 
 
 def _conv(b: Builder, n: Node) -> Value:
@@ -76,7 +76,7 @@ def _conv(b: Builder, n: Node) -> Value:
 
 
 def _conv_of_integers(b: Builder, n: Node) -> Value:
-    """Convert quantised convolutions to opaque layers, since they round and saturate."""
+    """Convert a quantised convolution to an opaque layer, since it rounds and saturates."""
     scaled = n.op == "QLinearConv"
     x, kernel = n.data(), n.constant(3 if scaled else 1)
     dims = dims_of(b.shape(x))
@@ -95,7 +95,7 @@ def _conv_of_integers(b: Builder, n: Node) -> Value:
 def _product_of_integers(b: Builder, n: Node) -> Value:
     x, weights = n.data(), n.constant(3 if n.op == "QLinearMatMul" else 1)
     if len(weights.shape) != 2:
-        raise Unread(f"its matrix has the shape {weights.shape}")
+        raise Unread(f"its matrix has shape {weights.shape}, not two axes")
     outputs = weights.shape[1]
     like: Layer = net_layers.Dense(outputs, False) if len(b.shape(x)) == 1 else Project(outputs)
     return _quantised(b, n, x, like, weights=_transposed(weights))
@@ -129,9 +129,14 @@ def _conv_transpose(b: Builder, n: Node) -> Value:
 
 
 def _padding_for(
-    n: Node, shape: Any, taps: Any, steps: dict[str, Any], target: Any, extra: Any
+    n: Node,
+    shape: Shape,
+    taps: tuple[int, ...],
+    steps: Mapping[str, Any],
+    target: Sequence[int],
+    extra: tuple[int, ...],
 ) -> tuple[Any, Any]:
-    """Return the padding, and the padding at the end of the output, for an output shape."""
+    """Return the padding and the output padding of a ConvTranspose for a given output shape."""
     dims = len(taps)
     spread = [
         v if isinstance(v, tuple) else (v,) * dims for v in (steps["stride"], steps["dilation"])
@@ -147,10 +152,10 @@ def _padding_for(
 def _pool(kind: Callable[..., Layer], b: Builder, n: Node) -> Value:
     x = n.data()
     if len(n.proto.output) > 1 and n.proto.output[1]:
-        raise Unread("its output of the indices of the maxima is used")
+        raise Unread("its second output, the indices of the maxima, is used")
     dims = dims_of(b.shape(x))
     options = _steps(n, dims)
-    # By ONNX's rules for sizes under auto_pad, ceil_mode has no effect.
+    # With auto_pad, ONNX computes sizes by rules in which ceil_mode has no effect.
     explicit = n.get("auto_pad", "NOTSET") == "NOTSET"
     options["ceil_mode"] = bool(n.get("ceil_mode", 0)) and explicit
     if kind is net_layers.AvgPool:
@@ -180,7 +185,7 @@ def _reduced(kind: Callable[[], Layer], b: Builder, n: Node) -> Value:
     rank = len(shape) + 1
     axes = n.get("axes") or (n.optional_numbers(1) if len(n.inputs) > 1 else None)
     if axes is None or sorted(int(a) % rank for a in axes) != list(range(2, rank)):
-        raise Unread(f"it reduces axes {axes}, not the spatial ones")
+        raise Unread(f"it reduces axes {axes}, not the spatial axes")
     pooled = b.add(kind(), x)
     return pooled if n.get("keepdims", 1) else b.add(net_layers.Flatten(), pooled)
 
@@ -196,7 +201,7 @@ def _batch_norm(b: Builder, n: Node) -> Value:
 def _lrn(b: Builder, n: Node) -> Value:
     size = n.get("size", 0)
     if size % 2 == 0:
-        raise Unread(f"its window of {size} channels has no middle")
+        raise Unread(f"its window of {size} channels has no middle channel")
     values = n.get("alpha", 1e-4), n.get("beta", 0.75), n.get("bias", 1.0)
     return b.add(net_layers.LRN(size, *map(float, values)), n.data())
 
@@ -226,7 +231,7 @@ def _clip(b: Builder, n: Node) -> Value:
 def _power(b: Builder, n: Node) -> Value:
     exponent = n.numbers(1)
     if len(exponent) != 1:
-        raise Unread(f"its exponent has {len(exponent)} numbers")
+        raise Unread(f"its exponent has {len(exponent)} entries, not one")
     is_integer = exponent[0] == int(exponent[0]) if math.isfinite(exponent[0]) else False
     return b.add(Pointwise("power", (int(exponent[0]) if is_integer else exponent[0],)), n.data())
 
@@ -237,13 +242,16 @@ def _gelu(b: Builder, n: Node) -> Value:
     return b.add(Pointwise("gelu"), n.data())
 
 
-def softmax_axis(n: Node, shape: Any) -> int:
-    """Return the axis of a softmax, counting the batch. Raises: Unread for several or the batch."""
+def softmax_axis(n: Node, shape: Shape) -> int:
+    """Return the axis of a softmax, where axis 0 is the batch.
+
+    Raises: Unread for a sum over several axes or over the batch.
+    """
     rank = len(shape) + 1
     axis = int(n.get("axis", -1 if n.version >= 13 else 1)) % rank
     if n.version < 13 and any(m != 1 for m in shape[axis:]):
-        # Up to version 11 the sum is over all axes from this one on.
-        raise Unread(f"it sums over several axes, from {axis} on, in version {n.version}")
+        # Before version 13, the sum is over all axes from this axis on.
+        raise Unread(f"it sums over axis {axis} and all later axes, as in version {n.version}")
     if not axis:
         raise Unread("it sums over the batch")
     return axis
@@ -278,7 +286,7 @@ def _gemm(b: Builder, n: Node) -> Value:
     if n.given(2) is not None:
         bias = n.constant(2)
         if bias.size not in (1, outputs) or bias.shape[-1:] not in ((), (1,), (outputs,)):
-            raise Unread(f"its bias has the shape {bias.shape}")
+            raise Unread(f"its bias has shape {bias.shape}, not ({outputs},)")
         spread = bias.moved((outputs,), lambda v: np.broadcast_to(v.ravel(), (outputs,)))
         arrays["bias"] = _scaled(spread, beta)
     return b.add(net_layers.Dense(outputs, "bias" in arrays), x, **arrays)
@@ -287,7 +295,7 @@ def _gemm(b: Builder, n: Node) -> Value:
 def _matmul(b: Builder, n: Node) -> Value:
     x, weights = n.data(), n.constant(1)
     if len(weights.shape) != 2:
-        raise Unread(f"its matrix has the shape {weights.shape}")
+        raise Unread(f"its matrix has shape {weights.shape}, not two axes")
     matrix = _transposed(weights)
     outputs = matrix.shape[0]
     layer: Layer = net_layers.Dense(outputs, False) if len(b.shape(x)) == 1 else Project(outputs)
@@ -345,7 +353,7 @@ def _multiplied(b: Builder, n: Node) -> Value:
 
 def _divided(b: Builder, n: Node) -> Value:
     if isinstance(n.given(1), Data):
-        # Division by data is multiplication by their reciprocals.
+        # A division by data becomes a multiplication by their reciprocals.
         inverse = b.add(Pointwise("power", (-1,)), n.data(1))
         if isinstance(n.given(0), Data):
             parts = widest(b, n.data(0), inverse)
@@ -360,7 +368,7 @@ def _minus_one() -> Constant:
 
 def _mapped(array: Constant, function: Callable[[Array], Array]) -> Constant:
     if array.dtype.kind != "f":
-        raise Unread(f"its constant has the type {array.dtype}")
+        raise Unread(f"its constant has the type {array.dtype}, not a floating-point type")
 
     def values(v: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -374,12 +382,12 @@ def _both(b: Builder, n: Node) -> tuple[Data, Data]:
 
 
 def widest(b: Builder, first: Data, second: Data) -> tuple[Data, Data]:
-    """Broadcast two data to a common shape."""
+    """Append layers that broadcast two data to a common shape, where that is needed."""
     shapes = b.shape(first), b.shape(second)
     if shapes[0] == shapes[1]:
         return first, second
     if len(shapes[0]) != len(shapes[1]) or any(is_symbolic(k) for s in shapes for k in s):
-        raise Unread(f"its inputs have the shapes {shapes[0]} and {shapes[1]}")
+        raise Unread(f"its inputs of shapes {shapes[0]} and {shapes[1]} are not broadcast")
     try:
         common = np.broadcast_shapes(*shapes)
     except ValueError as error:
@@ -388,10 +396,10 @@ def widest(b: Builder, first: Data, second: Data) -> tuple[Data, Data]:
 
 
 def _aligned(b: Builder, x: Data, array: Constant) -> Constant:
-    """Remove the batch axis of a constant."""
+    """Return a constant without its batch axis. Raises: Unread if samples have different values."""
     if array.absent:
-        # It may be data, such as a second image.
-        raise Unread(f"the numbers of its other input are not available: {array.absent}")
+        # The constant may stand for data, such as a second image.
+        raise Unread(f"the entries of its other input are not available: {array.absent}")
     rank = len(b.shape(x)) + 1
     if len(array.shape) > rank or (len(array.shape) == rank and array.shape[0] != 1):
         raise Unread(f"its constant of shape {array.shape} is not the same for all samples")
@@ -402,13 +410,13 @@ def _aligned(b: Builder, x: Data, array: Constant) -> Constant:
 
 
 def times(b: Builder, x: Data, array: Constant) -> Data:
-    """Multiply data by a constant."""
+    """Append a Scale: the product of data and a constant."""
     own = _aligned(b, x, array)
     return b.add(Scale(own.shape), x, scale=own)
 
 
 def shifted(b: Builder, x: Data, array: Constant) -> Data:
-    """Add a constant to data."""
+    """Append a Shift: the sum of data and a constant."""
     own = _aligned(b, x, array)
     return b.add(Shift(own.shape), x, bias=own)
 
@@ -459,4 +467,4 @@ RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "Mul": ((7, 13, 14), _multiplied),
     "Div": ((7, 13, 14), _divided),
 }
-"""For each operator the supported versions, and the function that converts a node to layers."""
+"""The supported versions of each operator, and the function that converts a node to layers."""

@@ -1,4 +1,4 @@
-"""Rules for ONNX nodes that normalise, and for functions composed of existing layers."""
+"""Rules that convert ONNX nodes to several layers: normalisations, PRelu and others."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from convalg.axis import Size
 from convalg.network import layers as net_layers
 from convalg.network.layers.pointwise import Pointwise
 from convalg.network.layers.rearrange import SoftmaxAlong
@@ -38,10 +39,10 @@ def _reciprocal(b: Builder, n: Node) -> Value:
 
 
 def _prelu(b: Builder, n: Node) -> Value:
-    """max(x, 0) - slope max(-x, 0)."""
+    """Convert a PRelu to the layers of max(x, 0) - slope max(-x, 0)."""
     x, slope = n.data(), n.constant(1)
     if slope.dtype.kind != "f":
-        raise Unread(f"its slope has the type {slope.dtype}")
+        raise Unread(f"its slope has the type {slope.dtype}, not a floating-point type")
     low = b.add(net_layers.ReLU(), _negative(b, x))
     minus = slope.moved(slope.shape, np.negative)
     return b.add(net_layers.Add(), b.add(net_layers.ReLU(), x), times(b, low, minus))
@@ -52,15 +53,15 @@ def _log_softmax(b: Builder, n: Node) -> Value:
     return b.add(SoftmaxAlong(softmax_axis(n, b.shape(x)) - 1, log=True), x)
 
 
-def _standardised(b: Builder, n: Node, rows: Any, default: float = 1e-5) -> Data:
+def _standardised(b: Builder, n: Node, rows: Size, default: float = 1e-5) -> Data:
     x = n.data()
     if any(is_symbolic(size) for size in b.shape(x)):
-        raise Unread(f"its input {b.shape(x)} has symbolic sizes")
+        raise Unread(f"its input of shape {b.shape(x)} has symbolic sizes")
     return b.add(Standardise(int(rows), float(n.get("epsilon", default))), x)
 
 
 def _along_channels(array: Constant, dims: int) -> Constant:
-    """Reshape one number for each channel to have a spatial shape of ones."""
+    """Return an array with one entry for each channel in the shape (channels, 1, ..., 1)."""
     shape = (array.size, *(1,) * dims)
     return array.moved(shape, lambda v: v.reshape(shape))
 
@@ -99,4 +100,4 @@ RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "GroupNormalization": ((21,), _group),
     "LayerNormalization": ((17,), _layer),
 }
-"""For each operator the supported versions, and the function that converts a node to layers."""
+"""The supported versions of each operator, and the function that converts a node to layers."""

@@ -1,4 +1,4 @@
-"""A network from an ONNX file."""
+"""The conversion of an ONNX file to a network."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convalg.errors import ArgumentError, FileError, KindError, MissingLibraryError, ShapeError
 from convalg.limits import format_bytes
 from convalg.network.graph import INPUT
+from convalg.network.layers.base import Shape
 from convalg.network.layers.dropout import Identity
 from convalg.network.layers.opaque import Opaque
 from convalg.network.network import Network
@@ -34,6 +35,9 @@ from convalg.network.readers.onnx.tensors import Constant, absent, constant, sho
 from convalg.network.readers.onnx.wire import Skeleton, scan
 from convalg.size import as_shape, is_symbolic
 
+if TYPE_CHECKING:
+    import onnx
+
 RULES = {**layer_rules.RULES, **norm_rules.RULES, **shape_rules.RULES}
 OLDEST = 7
 MOST_NODES = 50_000
@@ -47,34 +51,35 @@ POINTWISE = {
     *("Asinh", "Acosh", "Atanh", "Selu", "Celu", "Mish", "Softsign", "ThresholdedRelu", "Shrink"),
     *("Gelu", "Pow", "BitShift", "BitwiseNot", "Swish"),
 }
-"""Operators whose outputs read only the entry at the same index of the input with data."""
+"""Operators of which each output depends only on the input entry at the same index."""
 WITHOUT_WEIGHTS = {
     *("Resize", "Upsample", "Clip", "Pad", "Dropout", "Range", "NonMaxSuppression", "OneHot"),
     *("RoiAlign", "MaxRoiPool", "QuantizeLinear", "DequantizeLinear", "Reshape", "Expand"),
 }
-"""Operators whose constants are options, not trained arrays."""
+"""Operators whose constant inputs are options, not trained arrays."""
 STANDARD = ("", "ai.onnx")
 TENSOR, GRAPH, GRAPHS = 4, 5, 10
 
 
 def read_onnx(path: object, in_shape: object = None) -> Network:
-    """Return the network of an ONNX file, layer by layer.
+    """Return the network of an ONNX file, with one or several layers for each operator.
 
     Weights are loaded when they are first used. The first axis of all data is the batch, and the
-    first input of the model is the input of the network. An operator without a layer becomes an
-    opaque node with the shape that ONNX infers: receptive fields and counts are computed across
-    it, running it raises an error. Operators without a shape are left out and listed in
-    `net.graph.graph["left_out"]`.
+    first input of the model is the input of the network. An operator for which there is no layer
+    becomes an opaque layer with the output shape that ONNX infers: receptive fields and counts are
+    computed across it, but running it raises an error. Operators whose output shape is unknown
+    are left out and listed in `net.graph.graph["left_out"]`.
 
     Args:
-        path: the path of the file.
-        in_shape: the shape of one sample, `(channels, *spatial)`; it is required where the file
-            does not fix all sizes.
+        path: the path of the file, a string or a `pathlib.Path`.
+        in_shape: the shape of one sample, `(channels, *spatial)`; required if the file does not
+            specify all sizes.
 
     Raises:
-        FileError: for a file that is not a valid ONNX model.
-        ShapeError: when `in_shape` does not match the input of the model.
-        ArgumentError: when `in_shape` is required.
+        KindError: when path is not a path.
+        FileError: when the file cannot be read or is not a valid ONNX model.
+        ShapeError: when in_shape does not match the input of the model.
+        ArgumentError: when in_shape is omitted although the file does not specify all sizes.
         MissingLibraryError: when the onnx package is not installed.
 
     >>> import convalg as ca
@@ -101,28 +106,30 @@ def read_onnx(path: object, in_shape: object = None) -> Network:
 
 
 class _ModelReader:
-    def __init__(self, model: Any, skeleton: Skeleton) -> None:
+    def __init__(self, model: onnx.ModelProto, skeleton: Skeleton) -> None:
         self.model, self.skeleton, self.path = model, skeleton, skeleton.path
         if not model.HasField("graph") or not model.graph.node:
-            raise FileError(f"{self.path} is not an ONNX model: it has no graph with nodes")
+            raise FileError(
+                f"{self.path} is not an ONNX model: it does not contain a graph with nodes"
+            )
         versions = {o.domain: o.version for o in model.opset_import}
         self.opset = int(versions.get("", versions.get("ai.onnx", 0)))
         if self.opset < OLDEST:
             raise FileError(
-                f"{self.path} has opset {self.opset}, and {OLDEST} or later is supported: convert "
-                f"it with onnx.version_converter"
+                f"the opset of {self.path} must be {OLDEST} or later, not {self.opset}: convert "
+                f"the file with onnx.version_converter"
             )
         self.nodes = 0
         self.folded = 0
         self._names_read: set[str] = set()
         self.builder: Builder
 
-    def read(self, in_shape: Any) -> Network:
+    def read(self, in_shape: object) -> Network:
         graph = self.model.graph
         constants = {t.name: constant(t, self.skeleton) for t in graph.initializer}
         inputs = [proto for proto in graph.input if proto.name not in constants]
         if not inputs:
-            raise FileError(f"{self.path} is not a network: it has no input")
+            raise FileError(f"{self.path} is not a network: the model does not have an input")
         shape, batch = self._input(inputs[0], in_shape)
         net = Network(shape, name=shown(graph.name) or "network")
         b = self.builder = Builder(net, batch)
@@ -136,7 +143,7 @@ class _ModelReader:
         return net
 
     def _finish(self, net: Network, given: str) -> None:
-        """Set the output. Raises: FileError where none depends on the data of the input."""
+        """Set the outputs of the network. Raises: FileError if none depends on the input."""
         b, graph = self.builder, self.model.graph
         nodes = []
         for proto in graph.output:
@@ -148,13 +155,13 @@ class _ModelReader:
             if not b.left_out and len(graph.output) == 1:
                 raise FileError(
                     f"output {shown(proto.name)} of {self.path} {reason}: it does not depend on "
-                    f"the numbers of the input {given}, so there is no network to read"
+                    f"the entries of the input {given}, so there is no network to read"
                 )
             if len(graph.output) > 1:
                 b.left_out.append(f"output {shown(proto.name)}, which {reason}")
                 net.graph.graph["outputs_missing"] = True
         if not graph.output:
-            raise FileError(f"{self.path} is not a network: it has no output")
+            raise FileError(f"{self.path} is not a network: the model does not have an output")
         for name in self._others:
             value = b.values[name]
             is_weight = isinstance(value, Constant) and id(value.origin) in b.placed
@@ -165,14 +172,14 @@ class _ModelReader:
 
     # Inputs and shapes declared in the file.
 
-    def _input(self, proto: Any, in_shape: object) -> tuple[tuple[Any, ...], Any]:
+    def _input(self, proto: onnx.ValueInfoProto, in_shape: object) -> tuple[tuple[Any, ...], Any]:
         """Return the shape of one sample, and the batch size for shape arithmetic."""
         name = shown(proto.name)
         sizes = _sizes(proto)
         if sizes is not None and any(n is not None and n > LARGEST_SIZE for n in sizes):
             raise FileError(
-                f"input {name} of {self.path} has the sizes {sizes}, over the limit of "
-                f"{LARGEST_SIZE}"
+                f"the sizes of input {name} of {self.path} must be at most {LARGEST_SIZE}, not "
+                f"{sizes}"
             )
         if sizes is not None and len(sizes) < 2:
             raise ShapeError(
@@ -182,7 +189,7 @@ class _ModelReader:
         if in_shape is None:
             if sizes is None or not all(sizes[1:]):
                 raise ArgumentError(
-                    f"input {name} of shape {_shape_text(proto)} has unknown sizes: pass "
+                    f"the shape {_shape_text(proto)} of input {name} has unknown sizes: pass "
                     f"in_shape=, the shape of one sample without the batch, such as (3, 224, 224)"
                 )
             return tuple(sizes[1:]), batch
@@ -193,12 +200,12 @@ class _ModelReader:
         )
         if not fits:
             raise ShapeError(
-                f"in_shape {shape} does not match input {name} of shape {_shape_text(proto)}, "
-                f"whose first axis is the batch"
+                f"in_shape must match input {name} of shape {_shape_text(proto)}, whose first "
+                f"axis is the batch, not {shape}"
             )
         return shape, batch
 
-    def _describe(self, graph: Any) -> None:
+    def _describe(self, graph: onnx.GraphProto) -> None:
         """Store the shapes and types that the file declares for names."""
         self.described: dict[str, tuple[Any, ...] | None] = {}
         for proto in (*graph.input, *graph.value_info, *graph.output):
@@ -208,7 +215,7 @@ class _ModelReader:
             self.builder.types[proto.name] = proto.type.tensor_type.elem_type or FLOAT
 
     def _outside(self, name: str) -> Value:
-        """Return the value of a further input: usable as weights if its shape is known."""
+        """Return the value of a second or later input: absent weights if its shape is known."""
         shape = self.described.get(name)
         if shape is None:
             return Outside()
@@ -216,28 +223,31 @@ class _ModelReader:
 
     # Nodes.
 
-    def _run(self, nodes: Iterable[Any], depth: int) -> None:
-        """Convert all nodes, in an order in which data can flow."""
+    def _run(self, nodes: Iterable[onnx.NodeProto], depth: int) -> None:
+        """Convert all nodes in data-flow order."""
         for proto in self._sorted(list(nodes)):
             self.nodes += 1
             if self.nodes > MOST_NODES:
-                raise FileError(f"{self.path} has over {MOST_NODES} nodes, more than any network")
+                raise FileError(f"{self.path} has more than {MOST_NODES} nodes, which is the limit")
             values = self._inlined(proto, depth) or self._values(proto)
-            # Outputs without a value are marked, so that their readers do not take them as omitted.
+            # Marked, so that nodes that read such an output do not treat it as an omitted input.
             for name, value in zip_longest(proto.output, values, fillvalue=Outside()):
                 if isinstance(name, str) and name:
                     self.builder.values[name] = value
 
-    def _sorted(self, nodes: list[Any]) -> list[Any]:
+    def _sorted(self, nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
         """Sort nodes topologically. Raises: FileError for cycles and unknown names."""
         makers: dict[str, int] = {}
         for k, proto in enumerate(nodes):
             for name in proto.output:
                 if name and (name in makers or name in self.builder.values):
-                    raise FileError(f"{self.path} has two values with the name {shown(name)}")
+                    raise FileError(
+                        f"{self.path} has two values with the name {shown(name)}: export it again"
+                    )
                 if name:
                     makers[name] = k
-        waiting, readers = [0] * len(nodes), [[] for _ in nodes]  # type: ignore[var-annotated]  # lists of node numbers
+        waiting = [0] * len(nodes)
+        readers: list[list[int]] = [[] for _ in nodes]
         for k, proto in enumerate(nodes):
             for name in set(_read_by(proto)):
                 self._names_read.add(name)
@@ -246,8 +256,8 @@ class _ModelReader:
                     readers[makers[name]].append(k)
                 elif name in proto.input and name not in self.builder.values:
                     raise FileError(
-                        f"{self.path} has a node {_label(proto)} that reads {shown(name)}, which "
-                        f"does not exist"
+                        f"node {_label(proto)} of {self.path} reads {shown(name)}, which no node "
+                        f"or input of the model defines"
                     )
         ready = [k for k, count in enumerate(waiting) if not count][::-1]
         order = []
@@ -260,11 +270,14 @@ class _ModelReader:
                     ready.append(reader)
         if len(order) < len(nodes):
             stuck = next(proto for k, proto in enumerate(nodes) if waiting[k])
-            raise FileError(f"{self.path} has a cycle: {_label(stuck)} depends on its own output")
+            raise FileError(
+                f"the graph of {self.path} has a cycle: node {_label(stuck)} depends on its own "
+                f"output"
+            )
         return order
 
-    def _inlined(self, proto: Any, depth: int) -> list[Value] | None:
-        """Return the outputs of an If with a constant condition; None for other nodes."""
+    def _inlined(self, proto: onnx.NodeProto, depth: int) -> list[Value] | None:
+        """Return the outputs of an If whose condition is a constant; None for other nodes."""
         condition = self.builder.values.get(proto.input[0]) if proto.input else None
         if proto.op_type != "If" or not isinstance(condition, Constant) or condition.size != 1:
             return None
@@ -284,8 +297,8 @@ class _ModelReader:
         b.values.update(before)
         return values
 
-    def _values(self, proto: Any) -> list[Value]:
-        """Return the outputs of a node: constants, layers, or opaque nodes."""
+    def _values(self, proto: onnx.NodeProto) -> list[Value]:
+        """Return the outputs of a node: constants, or outputs of layers, which may be opaque."""
         b = self.builder
         name = shown(proto.name) or (shown(proto.output[0]) if proto.output else "")
         before, output = b.begin(name or shown(proto.op_type) or "node"), b.net.output
@@ -300,7 +313,7 @@ class _ModelReader:
         return self._opaque(proto, shown(reason, 200))
 
     def _converted(self, node: Node) -> list[Value]:
-        """Return constants or layers. Raises: Unread or an ILL_FORMED error without a layer."""
+        """Return the outputs of a node. Raises: Unread or an ILL_FORMED error without a layer."""
         first = node.given(0)
         if node.op == "Shape" and isinstance(first, Data):
             sizes = self.builder.full_shape(first)[node.get("start", 0) : node.get("end")]
@@ -326,12 +339,13 @@ class _ModelReader:
         if self.folded > MOST_FOLDED:
             needed = format_bytes(8 * self.folded)
             raise FileError(
-                f"{self.path} computes constants of over {needed}, more than any network needs: "
-                f"fold them with another tool first"
+                f"{self.path} computes {needed} of constants from other constants, more than the "
+                f"limit: fold the constants of the model with another tool first"
             )
         return constants
 
-    def _node(self, proto: Any, name: str) -> Node:
+    def _node(self, proto: onnx.NodeProto, name: str) -> Node:
+        """Return a node with its attributes and inputs. Raises: Unread if it is not valid."""
         from onnx import defs, helper
 
         if proto.domain not in STANDARD:
@@ -354,7 +368,7 @@ class _ModelReader:
             self._check(proto)
         return Node(proto, name, proto.op_type, version, attributes, inputs)
 
-    def _check(self, proto: Any) -> None:
+    def _check(self, proto: onnx.NodeProto) -> None:
         """Raise Unread unless the inputs and attributes are valid for the operator."""
         from onnx import checker
 
@@ -368,7 +382,7 @@ class _ModelReader:
 
     # Opaque nodes.
 
-    def _opaque(self, proto: Any, reason: str) -> list[Value]:
+    def _opaque(self, proto: onnx.NodeProto, reason: str) -> list[Value]:
         """Return the outputs of a node without a layer, with the shapes that ONNX infers."""
         from convalg.network.readers.onnx.inference import inferred
 
@@ -401,8 +415,8 @@ class _ModelReader:
     def _opaque_layer(
         self,
         source: Data,
-        proto: Any,
-        shape: tuple[Any, ...],
+        proto: onnx.NodeProto,
+        shape: Shape,
         reason: str,
         sources: list[Data],
         arrays: dict[str, Constant],
@@ -416,7 +430,7 @@ class _ModelReader:
         node = b.add(Opaque(op, own, reason, like, named_shapes), source, **arrays).node
         return Data(node, batched)
 
-    def _arrays(self, proto: Any) -> dict[str, Constant]:
+    def _arrays(self, proto: onnx.NodeProto) -> dict[str, Constant]:
         """Return the weights of a node without a layer: its floating-point constants."""
         if proto.op_type in WITHOUT_WEIGHTS:
             return {}
@@ -430,15 +444,16 @@ class _ModelReader:
         return arrays
 
 
-def _sizes(proto: Any) -> list[int | None] | None:
-    """Return the declared sizes of a value, None for unknown ones; None without a shape."""
+def _sizes(proto: onnx.ValueInfoProto) -> list[int | None] | None:
+    """Return the declared sizes of a value, None for each unknown one; None without a shape."""
     if not proto.type.HasField("tensor_type") or not proto.type.tensor_type.HasField("shape"):
         return None
     dims = proto.type.tensor_type.shape.dim
     return [int(d.dim_value) if d.dim_value > 0 else None for d in dims]
 
 
-def _shape_text(proto: Any) -> str:
+def _shape_text(proto: onnx.ValueInfoProto) -> str:
+    """Return the declared shape of a value as text, such as "(n, 3, 224, 224)"."""
     if _sizes(proto) is None:
         return "(unknown)"
     dims = proto.type.tensor_type.shape.dim
@@ -446,12 +461,13 @@ def _shape_text(proto: Any) -> str:
     return f"({', '.join(sizes)})"
 
 
-def _label(proto: Any) -> str:
+def _label(proto: onnx.NodeProto) -> str:
+    """Return the operator of a node with its name, or with the names of its outputs."""
     return f"{shown(proto.op_type)} {shown(proto.name) or ', '.join(map(shown, proto.output))}"
 
 
-def _read_by(proto: Any) -> list[str]:
-    """Return the names that a node reads, with those that its subgraphs read from outside."""
+def _read_by(proto: onnx.NodeProto) -> list[str]:
+    """Return the names that a node reads, including outer names that its subgraphs read."""
     names = [name for name in proto.input if name]
     for attribute in proto.attribute:
         for graph in [attribute.g] if attribute.type == GRAPH else attribute.graphs:

@@ -1,15 +1,16 @@
-"""Rules for ONNX nodes that rearrange samples: reshapes, slices, concatenations, resizing."""
+"""Rules that convert ONNX nodes which rearrange samples: reshapes, slices, resizing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from typing import Any
 
+from convalg.axis import Size
 from convalg.network import layers as net_layers
-from convalg.network.layers.base import Layer
+from convalg.network.layers.base import Layer, Shape
 from convalg.network.layers.rearrange import Permute, Resize, Slice
 from convalg.network.readers.onnx.builder import (
     Builder,
@@ -31,13 +32,18 @@ MODES: dict[str, Any] = {
 }
 LAST = 2**31
 FLOAT_TYPES = (1, 10, 11, 16)
-"""Floating-point element types: casts between them change numbers only by rounding."""
+"""The floating-point element types; casts between them change numbers only by rounding."""
 
 
-def target_shape(full: tuple[Any, ...], wanted: list[Any], allow_zero: object) -> tuple[Any, ...]:
-    """Resolve 0 and -1 in the target shape of an ONNX Reshape. Raises: Unread where it fails."""
+def target_shape(full: Shape, wanted: Sequence[Any], allow_zero: object) -> Shape:
+    """Return the target shape of an ONNX Reshape with 0 and -1 replaced by sizes.
+
+    Raises: Unread if the entries of the input do not fill the shape.
+    """
     if any(n == 0 for n in wanted[len(full) :]) and not allow_zero:
-        raise Unread(f"its shape {wanted} copies axes that its input of shape {full} does not have")
+        raise Unread(
+            f"its target shape {wanted} copies axes that its input of shape {full} does not have"
+        )
     sizes = [
         full[k] if n == 0 and not allow_zero else (n if is_symbolic(n) else int(n))
         for k, n in enumerate(wanted)
@@ -47,17 +53,17 @@ def target_shape(full: tuple[Any, ...], wanted: list[Any], allow_zero: object) -
     if len(inferred) == 1:
         rest = product([n for n in sizes if n != -1])
         if rest == 0 or (not is_symbolic(total) and total % rest):
-            raise Unread(f"{total} numbers do not fill a shape {wanted}")
+            raise Unread(f"the {total} entries of its input do not fill the target shape {wanted}")
         sizes[inferred[0]] = total / rest if is_symbolic(total) else total // rest
     if any(not is_symbolic(n) and n < 0 for n in sizes) or product(sizes) != total:
-        raise Unread(f"the {total} numbers of {full} do not fill a shape {wanted}")
+        raise Unread(f"the {total} entries of its input do not fill the target shape {wanted}")
     return tuple(sizes)
 
 
-def _to(b: Builder, x: Data, wanted: tuple[Any, ...]) -> Data:
-    """Reshape data to a full shape. Raises: Unread where samples would mix."""
+def _to(b: Builder, x: Data, wanted: Shape) -> Data:
+    """Append a reshape to a shape with the batch. Raises: Unread if the batch axis changes."""
     if wanted[:1] != (b.batch,) or len(wanted) < 2:
-        raise Unread(f"its shape {wanted} does not keep the batch as its first axis")
+        raise Unread(f"its target shape {wanted} does not keep the batch as its first axis")
     after = wanted[1:]
     if len(after) == 1 and len(b.shape(x)) > 1:
         return b.add(net_layers.Flatten(), x)
@@ -73,7 +79,7 @@ def _flatten(b: Builder, n: Node) -> Value:
     x = n.data()
     axis = int(n.get("axis", 1))
     if axis not in (1, -len(b.shape(x))):
-        raise Unread(f"it flattens from axis {axis}")
+        raise Unread(f"it flattens from axis {axis}, not from axis 1")
     return b.add(net_layers.Flatten(), x) if len(b.shape(x)) > 1 else x
 
 
@@ -115,7 +121,7 @@ def _to_depth(b: Builder, n: Node) -> Value:
 
 
 def _axes(n: Node) -> list[int] | None:
-    """Return the axes, which are an attribute before version 13 and then an input."""
+    """Return the axes: an attribute before version 13, an input since then."""
     axes = n.get("axes")
     if axes is None and len(n.inputs) > 1:
         axes = n.optional_numbers(1)
@@ -130,7 +136,7 @@ def _squeeze(b: Builder, n: Node) -> Value:
         {k for k, m in enumerate(full) if m == 1} if axes is None else {a % len(full) for a in axes}
     )
     if any(full[k] != 1 for k in removed):
-        raise Unread(f"axes {sorted(removed)} of {full} do not all have size 1")
+        raise Unread(f"axes {sorted(removed)} of its input of shape {full} do not all have size 1")
     shape = tuple(m for k, m in enumerate(full) if k not in removed)
     return _to_or_same(b, x, shape, 0 in removed)
 
@@ -140,14 +146,15 @@ def _unsqueeze(b: Builder, n: Node) -> Value:
     sizes = list(b.full_shape(x))
     axes = _axes(n)
     if not axes:
-        raise Unread("it has no axes")
+        raise Unread("its axes are missing")
     rank = len(sizes) + len(axes)
     for axis in sorted(a % rank for a in axes):
         sizes.insert(axis, 1)
     return _to_or_same(b, x, tuple(sizes), any(a % rank == 0 for a in axes))
 
 
-def _to_or_same(b: Builder, x: Data, shape: tuple[Any, ...], moves_batch: bool) -> Data:
+def _to_or_same(b: Builder, x: Data, shape: Shape, moves_batch: bool) -> Data:
+    """Append a reshape. Raises: Unread if the batch is inserted or removed."""
     if moves_batch:
         raise Unread("it treats the batch as an axis of size 1")
     return _to(b, x, shape)
@@ -163,11 +170,11 @@ def _concat(b: Builder, n: Node) -> Value:
         return b.add(net_layers.Concat(), *parts)
     if not axis:
         raise Unread("it concatenates along the batch")
-    # Along a spatial axis: each part is padded to the total size, and the results are added.
+    # Along a spatial axis, each part is padded to the total size and the results are added.
     if any(
         (*s[: axis - 1], *s[axis:]) != (*shapes[0][: axis - 1], *shapes[0][axis:]) for s in shapes
     ):
-        raise Unread(f"its inputs have the shapes {', '.join(map(str, shapes))}")
+        raise Unread(f"its inputs of shapes {', '.join(map(str, shapes))} do not fit together")
     total, start, padded = sum(s[axis - 1] for s in shapes), 0, []
     for part, shape in zip(parts, shapes, strict=True):
         amounts = [(0, 0)] * (len(shape) - 1)
@@ -190,7 +197,7 @@ def _pad(b: Builder, n: Node) -> Value:
         raise Unread(f"it pads with {value} in mode {mode}")
     chosen = range(rank) if axes is None else [int(a) % rank for a in axes]
     if len(pads) != 2 * len(chosen):
-        raise Unread(f"it has {len(pads)} pads for {len(chosen)} axes")
+        raise Unread(f"it has {len(pads)} pads, not two for each of {len(chosen)} axes")
     widths = dict(zip(chosen, pairs(pads), strict=True))
     amounts = [widths.get(k, (0, 0)) for k in range(rank)]
     if any(any(pair) for pair in amounts[:2]):
@@ -199,7 +206,7 @@ def _pad(b: Builder, n: Node) -> Value:
 
 
 def _cut(b: Builder, n: Node) -> Value:
-    """Convert ONNX's Slice."""
+    """Convert a Slice: one layer for each axis."""
     x = n.data()
     full = b.full_shape(x)
     if n.version < 10:
@@ -213,7 +220,7 @@ def _cut(b: Builder, n: Node) -> Value:
     return x
 
 
-def _one_cut(b: Builder, x: Data, axis: int, size: Any, cut: tuple[int, int, int]) -> Data:
+def _one_cut(b: Builder, x: Data, axis: int, size: Size, cut: tuple[int, int, int]) -> Data:
     start, stop, step = cut
     if is_symbolic(size):
         if (start, step) == (0, 1) and stop >= LAST - 1:
@@ -245,12 +252,12 @@ def _split(b: Builder, n: Node) -> list[Value]:
 
 
 def _gather(b: Builder, n: Node) -> Value:
-    """Select one index of an axis and remove the axis."""
+    """Convert a Gather of a single index, which removes the axis."""
     x, index = n.data(), n.constant(1)
     full = b.full_shape(x)
     axis = int(n.get("axis", 0)) % len(full)
     if index.shape or not axis or len(full) < 3:
-        raise Unread(f"it gathers {index.shape} indices along axis {axis}")
+        raise Unread(f"it gathers indices of shape {index.shape} along axis {axis}")
     k = int(index.array()) % full[axis]
     return _to(b, b.add(Slice(axis - 1, k, k + 1), x), (*full[:axis], *full[axis + 1 :]))
 
@@ -259,7 +266,7 @@ def _expand(b: Builder, n: Node) -> Value:
     x = n.data()
     full, wanted = b.full_shape(x), [int(m) for m in n.numbers(1)]
     if len(wanted) > len(full):
-        raise Unread(f"it adds axes to {full} for the shape {wanted}")
+        raise Unread(f"it adds axes to its input of shape {full} for the shape {wanted}")
     wanted = [1] * (len(full) - len(wanted)) + wanted
     sizes = tuple(max(a, c) if 1 in (a, c) else a for a, c in zip(full, wanted, strict=True))
     if sizes[0] != b.batch:
@@ -268,7 +275,7 @@ def _expand(b: Builder, n: Node) -> Value:
 
 
 def _same(b: Builder, n: Node) -> Value:
-    """Return the input unchanged."""
+    """Return the input of an Identity."""
     value = n.given(0)
     if value is None:
         raise Unread("it has no input")
@@ -287,7 +294,7 @@ def _resize(b: Builder, n: Node) -> Value:
         raise Unread("it uses antialiasing or exclude_outside")
     mode, coordinates, rounding = _modes(n)
     if mode not in ("nearest", "linear") or coordinates == "tf_crop_and_resize":
-        raise Unread(f"it interpolates as {mode}, {coordinates}")
+        raise Unread(f"it interpolates with mode {mode} and coordinates {coordinates}")
     shape = b.shape(x)
     dims_of(shape)
     scales, sizes = _grid(n, (b.batch, *shape))
@@ -314,8 +321,8 @@ def _modes(n: Node) -> tuple[Any, Any, Any]:
     )
 
 
-def _grid(n: Node, full: tuple[Any, ...]) -> tuple[list[Fraction], list[int]]:
-    """Return scales and sizes of the spatial axes."""
+def _grid(n: Node, full: Shape) -> tuple[list[Fraction], list[int]]:
+    """Return the scales and the output sizes of the spatial axes."""
     if any(is_symbolic(m) for m in full):
         raise Unread(f"its input of shape {full} has symbolic sizes")
     index = 1 if n.op == "Upsample" or n.version < 11 else 2
@@ -338,7 +345,7 @@ def _grid(n: Node, full: tuple[Any, ...]) -> tuple[list[Fraction], list[int]]:
 
 
 def _factor(scales: list[Fraction], mode: str, coordinates: str, rounding: str) -> int | None:
-    """Return the factor if the resizing is an Upsample, otherwise None."""
+    """Return the factor if the resizing equals an Upsample, otherwise None."""
     (scale, *others) = set(scales)
     if others or scale.denominator != 1 or scale < 2:
         return None
@@ -368,4 +375,4 @@ RULES: dict[str, tuple[tuple[int, ...], Callable[[Builder, Node], Any]]] = {
     "Resize": ((10, 11, 13, 18, 19), _resize),
     "Upsample": ((7, 9), _resize),
 }
-"""For each operator the supported versions, and the function that converts a node to layers."""
+"""The supported versions of each operator, and the function that converts a node to layers."""

@@ -1,4 +1,4 @@
-"""Constants of an ONNX model: checked when the model is read, loaded when they are first used."""
+"""Constants of an ONNX model, which are checked when it is read and loaded when first used."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 import os
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from convalg.arrays import Array
 from convalg.errors import ArgumentError, FileError
@@ -17,6 +18,10 @@ from convalg.files import opened
 from convalg.limits import format_bytes
 from convalg.network.readers.onnx.wire import DOUBLES, FLOATS, RAW, Skeleton
 
+if TYPE_CHECKING:
+    import onnx
+
+DType: TypeAlias = "np.dtype[Any]"
 FLOAT16, BFLOAT16, STRING = 10, 16, 8
 STORED: dict[int, str] = {
     1: "<f4",
@@ -33,7 +38,7 @@ STORED: dict[int, str] = {
     13: "<u8",
     BFLOAT16: "<u2",
 }
-"""The NumPy types in which ONNX's element types are stored. Source: onnx.proto, DataType."""
+"""The NumPy type in which each element type is stored. Source: onnx.proto, DataType."""
 LISTS: dict[int, str] = {
     1: "float_data",
     7: "int64_data",
@@ -41,29 +46,34 @@ LISTS: dict[int, str] = {
     12: "uint64_data",
     13: "uint64_data",
 }
-"""The field of the typed list of an element type; int32_data for all others."""
+"""The field with the list of numbers for an element type; it is int32_data for all others."""
 LARGEST = 2**40
-"""The largest tensor, in bytes."""
+"""The size of the largest tensor, in bytes."""
 MOST_AXES = 32
 EXTERNAL = 1
 MOST_STEPS = 200
-"""The largest number of nested functions that compute an array when it is loaded."""
+"""The largest number of nested functions that compute one array when it is loaded."""
 
 
 class Constant:
-    """An array of a model, which is loaded once, when it is first used."""
+    """An array of a model that is loaded once, when it is first used."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, load: Callable[[], Array]) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], dtype: npt.DTypeLike, load: Callable[[], Array]
+    ) -> None:
         self.shape = shape
-        self.dtype = np.dtype(dtype)
+        self.dtype: DType = np.dtype(dtype)
         self._load = load
         self._array: Array | None = None
-        self.origin: Any = self
-        """The array from which it was computed entry by entry: shared weights count once."""
+        self.origin: object = self
+        """The array or tensor from which this one was computed entry by entry.
+
+        Arrays of the same origin are shared weights, which count once.
+        """
         self.absent = ""
-        """Why its numbers are not available, where only the shape is known."""
+        """The reason why only the shape is known, or an empty string."""
         self.steps = 0
-        """The number of nested functions that compute it."""
+        """The number of nested functions that compute the array."""
 
     @property
     def size(self) -> int:
@@ -71,10 +81,10 @@ class Constant:
         return math.prod(self.shape)
 
     def array(self) -> Array:
-        """Return the numbers, read-only."""
+        """Load the array and return it, read-only. Raises: ArgumentError if it is absent."""
         if self.absent:
             raise ArgumentError(
-                f"the numbers of an array of shape {self.shape} are not available: {self.absent}"
+                f"the entries of an array of shape {self.shape} are not available: {self.absent}"
             )
         if self._array is None:
             array = np.asarray(self._load())
@@ -83,11 +93,11 @@ class Constant:
         return self._array
 
     def moved(self, shape: tuple[int, ...], function: Callable[[Array], Array]) -> Constant:
-        """Return a function of the array, with a given shape, without loading it."""
+        """Return the constant of a given shape that a function computes from this one, unloaded."""
         if self.steps >= MOST_STEPS:
             raise FileError(
-                f"an array of shape {self.shape} is computed in over {MOST_STEPS} steps, more than "
-                f"any weight of a network: fold the constants with another tool first"
+                f"an array of shape {self.shape} is computed from other constants in more than "
+                f"{MOST_STEPS} steps: fold the constants of the model with another tool first"
             )
         made = Constant(shape, self.dtype, lambda: function(self.array()))
         made.absent, made.steps = self.absent, self.steps + 1
@@ -95,15 +105,15 @@ class Constant:
         return made
 
 
-def absent(shape: tuple[int, ...], dtype: object, reason: str) -> Constant:
-    """Return an array of which only the shape is known."""
+def absent(shape: tuple[int, ...], dtype: npt.DTypeLike, reason: str) -> Constant:
+    """Return a constant of which only the shape and the type are known."""
     made = Constant(shape, dtype, lambda: np.empty(0))
     made.absent = reason
     return made
 
 
 def stored(value: object) -> Constant:
-    """Return a constant from numbers in memory."""
+    """Return an array in memory as a constant."""
     array = np.asarray(value)
     return Constant(array.shape, array.dtype, lambda: array)
 
@@ -136,19 +146,21 @@ class LazyArrays(MutableMapping[str, Array]):
         return len(self._makers)
 
 
-def constant(tensor: Any, skeleton: Skeleton) -> Constant | None:
-    """Convert a TensorProto to a constant.
+def constant(tensor: onnx.TensorProto, skeleton: Skeleton) -> Constant | None:
+    """Return a TensorProto as a constant.
 
-    The result is None for strings, and has only a shape for types that NumPy does not have.
+    The result is None for strings. For element types that NumPy does not have, it is absent: only
+    its shape is known.
 
-    Raises: FileError when its sizes do not match the stored bytes, or for data outside the folder.
+    Raises: FileError when the sizes do not match the stored bytes, or when the data are outside the
+    folder of the model.
     """
     shape = tuple(int(n) for n in tensor.dims)
     name = shown(tensor.name)
     if any(n < 0 for n in shape):
-        raise FileError(f"tensor {name} has the shape {shape}, and sizes cannot be negative")
+        raise FileError(f"the shape {shape} of tensor {name} has a negative size: export it again")
     if len(shape) > MOST_AXES:
-        raise FileError(f"tensor {name} has {len(shape)} axes, more than the {MOST_AXES} of NumPy")
+        raise FileError(f"tensor {name} has {len(shape)} axes: at most {MOST_AXES} are supported")
     if tensor.data_type == STRING:
         return None
     if tensor.data_type not in STORED:
@@ -157,8 +169,8 @@ def constant(tensor: Any, skeleton: Skeleton) -> Constant | None:
     needed = math.prod(shape) * kind.itemsize
     if needed > LARGEST:
         raise FileError(
-            f"tensor {name} of shape {shape} would take {format_bytes(needed)}, over the limit of "
-            f"{format_bytes(LARGEST)}"
+            f"tensor {name} of shape {shape} needs {format_bytes(needed)}, over the limit of "
+            f"{format_bytes(LARGEST)} for one tensor"
         )
     read = _reader(tensor, skeleton, kind, needed, name)
     final = np.dtype("f4") if tensor.data_type in (FLOAT16, BFLOAT16) else kind
@@ -173,9 +185,9 @@ def constant(tensor: Any, skeleton: Skeleton) -> Constant | None:
 
 
 def _reader(
-    tensor: Any, skeleton: Skeleton, kind: np.dtype[Any], needed: int, name: str
+    tensor: onnx.TensorProto, skeleton: Skeleton, kind: DType, needed: int, name: str
 ) -> Callable[[], Array]:
-    """Return the function that reads the stored numbers, after a check of their number."""
+    """Return the function that reads the stored entries, after a check of their number."""
     if tensor.data_location == EXTERNAL:
         return _external(tensor, skeleton, kind, needed, name)
     payload = skeleton.payloads.get(tensor.doc_string)
@@ -190,8 +202,8 @@ def _reader(
     raise _size_error(tensor, name, needed, size)
 
 
-def _inline(tensor: Any, kind: np.dtype[Any], needed: int, name: str) -> Callable[[], Array]:
-    """Return the function for the numbers of a short tensor, which the onnx package has read."""
+def _inline(tensor: onnx.TensorProto, kind: DType, needed: int, name: str) -> Callable[[], Array]:
+    """Return the function for the entries of a short tensor, which the onnx package has read."""
     if tensor.raw_data or not needed:
         raw = bytes(tensor.raw_data)
         if len(raw) != needed:
@@ -207,17 +219,17 @@ def _inline(tensor: Any, kind: np.dtype[Any], needed: int, name: str) -> Callabl
     return lambda: wide.astype(f"u{kind.itemsize}").view(kind)
 
 
-def _size_error(tensor: Any, name: str, needed: int, size: int) -> FileError:
+def _size_error(tensor: onnx.TensorProto, name: str, needed: int, size: int) -> FileError:
     return FileError(
-        f"tensor {name} of shape {tuple(tensor.dims)} needs {needed} bytes, and the file has "
-        f"{size} for it"
+        f"tensor {name} of shape {tuple(tensor.dims)} needs {needed} bytes, but the file has "
+        f"{size} bytes for it: export the model again"
     )
 
 
 def _external(
-    tensor: Any, skeleton: Skeleton, kind: np.dtype[Any], needed: int, name: str
+    tensor: onnx.TensorProto, skeleton: Skeleton, kind: DType, needed: int, name: str
 ) -> Callable[[], Array]:
-    """Return the function for numbers in another file, which must be in the model's folder."""
+    """Return the function for entries in another file, which must be in the model's folder."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     folder = Path(os.path.realpath(skeleton.path.parent))
@@ -232,21 +244,21 @@ def _external(
         ) from None
     if not location or path == folder or folder not in path.parents:
         raise FileError(
-            f"tensor {name} has its data at {shown(location)}, outside the folder of the model, "
-            f"where no data are read: move the file into that folder"
+            f"the data of tensor {name} must be in a file in the folder of the model, not at "
+            f"{shown(location)}, outside the folder of the model: move the file into that folder"
         )
     if offset < 0 or count != needed:
         raise FileError(
-            f"tensor {name} needs {needed} bytes, and its external data give {count} from "
-            f"offset {offset}"
+            f"tensor {name} needs {needed} bytes, but the model states {count} bytes from offset "
+            f"{offset} for its external data: export the model again"
         )
 
     def read() -> Array:
         with opened(path, "the file of a model's weights") as (file, status):
             if offset + count > status.st_size:
                 raise FileError(
-                    f"tensor {name} ends at byte {offset + count} of {path}, which has "
-                    f"{status.st_size} bytes"
+                    f"the data of tensor {name} end at byte {offset + count} of {path}, which has "
+                    f"only {status.st_size} bytes: copy the complete file"
                 )
             file.seek(offset)
             return np.frombuffer(file.read(count), dtype=kind)
@@ -255,7 +267,7 @@ def _external(
 
 
 def shown(text: object, longest: int = 80) -> str:
-    """Return a text of a file in a form for messages: printable and short.
+    """Return text of a file in a printable form of limited length, for messages.
 
     >>> shown("conv\\x1b[2J")
     'conv\\\\x1b[2J'

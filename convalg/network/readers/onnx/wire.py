@@ -1,7 +1,7 @@
 """An ONNX file without its weights, by a scan of the wire format of protobuf.
 
-Long payloads of tensors are removed and their offsets in the file are kept, so that a model of any
-size is read in little memory; the rest, which is small, is parsed by the onnx package.
+The scan replaces long payloads of tensors by their offsets in the file, so a model of any size is
+read in little memory. The onnx package then parses the small message that is left.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CHILDREN: dict[str, dict[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
     "tensor": {},
 }
-"""Nested messages by field number, only those that contain tensors. Source: onnx.proto."""
+"""The nested messages that may contain tensors, by field number. Source: onnx.proto."""
 DROPPED: dict[str, set[int]] = {
     # Documentation, and fields for training and quantisation tools.
     "model": {6, 14, 20},
@@ -34,15 +34,15 @@ DROPPED: dict[str, set[int]] = {
 }
 FLOATS, RAW, DOUBLES = 4, 9, 10
 PAYLOADS = {FLOATS, RAW, DOUBLES}
-"""Fields of a tensor that are little-endian numbers, as in memory."""
+"""The fields of a tensor that store little-endian numbers, as memory does."""
 DOC_STRING = 12
 
 LONG = 1024
-"""The size, in bytes, from which a payload is left in the file."""
+"""The size in bytes from which a payload is left in the file."""
 SHORT_NODE = 4096
-"""The size, in bytes, up to which a node is not scanned for tensors."""
+"""The size in bytes up to which a node is not scanned for tensors."""
 MOST_KEPT = 32 * 2**20
-"""The largest number of bytes that are not payloads."""
+"""The largest number of bytes that are not long payloads."""
 MOST_FIELDS = 1_000_000
 DEEPEST = 12
 
@@ -52,14 +52,18 @@ WANTED = "the path of an ONNX file"
 
 @dataclass
 class Payload:
-    """The locations of the numbers of one tensor in the file: (offset, bytes), by field."""
+    """The location of the entries of one tensor: pairs (offset, number of bytes) for each field."""
 
     chunks: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A model without long payloads. The doc_string of such a tensor is a key of `payloads`."""
+    """A model without long payloads.
+
+    The `doc_string` of a tensor without its payload is a key of `payloads`. `size` and `changed`
+    are the size of the file and the time of its last change, when it was scanned.
+    """
 
     path: Path
     size: int
@@ -68,7 +72,7 @@ class Skeleton:
     payloads: dict[str, Payload]
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return bytes of the file. Raises: FileError when it has changed since the scan."""
+        """Return `count` bytes of the file. Raises: FileError if it has changed since the scan."""
         with opened(self.path, WANTED) as (file, status):
             if (status.st_size, status.st_mtime_ns) != (self.size, self.changed):
                 raise FileError(f"{self.path} has changed since it was read: read it again")
@@ -77,11 +81,11 @@ class Skeleton:
 
 
 def scan(path: Path) -> Skeleton:
-    """Return a model without its long payloads. Raises: FileError for an invalid message."""
+    """Return a model without its long payloads. Raises: FileError if it is not a valid message."""
     with opened(path, WANTED) as (file, status):
         size = status.st_size
         if not size:
-            raise FileError(f"{path} is empty: an ONNX file was expected")
+            raise FileError(f"{path} is empty: pass the path of an ONNX file")
         scanner = _Scanner(path, file)
         model = scanner.message("model", 0, size, 0)
         return Skeleton(path, size, status.st_mtime_ns, model, scanner.payloads)
@@ -111,7 +115,7 @@ class _Scanner:
                 inner = self.message(child, body, stop, depth + 1)
                 parts.append(_encoded(number, inner))
             elif kind == "tensor" and number in PAYLOADS and wire == BYTES and length >= LONG:
-                # Of several values of raw_data the last one counts; packed lists are concatenated.
+                # Protobuf keeps the last of several raw_data, and concatenates packed lists.
                 kept = [] if number == RAW else payload.chunks.get(number, [])
                 payload.chunks[number] = [*kept, (body, length)]
             else:
@@ -130,17 +134,19 @@ class _Scanner:
         self.kept += stop - start
         if self.kept > MOST_KEPT:
             raise FileError(
-                f"{self.path} has over {format_bytes(MOST_KEPT)} in addition to its weights, more "
-                f"than any network needs"
+                f"{self.path} has more than {format_bytes(MOST_KEPT)} in addition to its weights, "
+                f"which is the limit: store large constants as raw data"
             )
         self.file.seek(start)
         return self.file.read(stop - start)
 
     def _field(self, offset: int, end: int) -> tuple[int, int, int, int]:
-        """Return number, wire type, start and end of the value of the field at an offset."""
+        """Return a field's number and wire type, and the start and the end of its value."""
         self.fields += 1
         if self.fields > MOST_FIELDS:
-            raise FileError(f"{self.path} has over {MOST_FIELDS} fields, more than any ONNX file")
+            raise FileError(
+                f"{self.path} has more than {MOST_FIELDS} fields, which is the limit for ONNX files"
+            )
         self.file.seek(offset)
         head = self.file.read(20)
         key, used = self._varint(head, 0, offset)
@@ -158,17 +164,18 @@ class _Scanner:
             stop = -1
         if number == 0 or stop < 0:
             raise FileError(
-                f"{self.path} is not an ONNX file: there is no protobuf field at byte {offset}"
+                f"{self.path} is not an ONNX file: there is no valid protobuf field at byte "
+                f"{offset}"
             )
         if stop > end:
             raise FileError(
                 f"{self.path} is truncated or damaged: the field at byte {offset} ends at byte "
-                f"{stop}, after the end of its message at {end}"
+                f"{stop}, after the end of its message at byte {end}"
             )
         return number, wire, body, stop
 
     def _varint(self, head: bytes, start: int, offset: int) -> tuple[int, int]:
-        """Return a number stored in 7 bits per byte, and the index of the byte after it."""
+        """Return a number that is stored with 7 bits per byte, and the index of the next byte."""
         value = 0
         for k, byte in enumerate(head[start : start + 10]):
             value |= (byte & 127) << (7 * k)
@@ -181,7 +188,7 @@ class _Scanner:
 
 
 def _encoded(number: int, body: bytes) -> bytes:
-    """Return a length-delimited field."""
+    """Return the bytes of a length-delimited field."""
     return _number(number << 3 | BYTES) + _number(len(body)) + body
 
 

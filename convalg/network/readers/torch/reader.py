@@ -1,13 +1,14 @@
-"""A network from a PyTorch module, which torch.fx traces and which is run once on zeros."""
+"""The conversion of a PyTorch module to a network, by torch.fx and one run on zeros."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convalg.errors import ArgumentError, KindError, MissingLibraryError, ShapeError
 from convalg.network.graph import INPUT
+from convalg.network.layers.base import Shape
 from convalg.network.layers.opaque import Opaque
 from convalg.network.network import Network
 from convalg.network.readers.onnx.builder import ILL_FORMED, Builder, Data, Unread
@@ -22,22 +23,24 @@ from convalg.size import as_shape, is_symbolic
 
 if TYPE_CHECKING:
     import torch
+    import torch.fx
 
 
-def from_torch(module: Any, in_shape: Any) -> Network:
-    """Return the network of a PyTorch module in evaluation mode, with its weights.
+def from_torch(module: object, in_shape: object) -> Network:
+    """Return the network of a PyTorch module in evaluation mode, with copies of its weights.
 
-    The module is traced by torch.fx and run once on zeros; its mode and its buffers are not
-    changed. Modules and functions without a layer become opaque nodes with the shape of their
-    output.
+    torch.fx traces the module, and the module is run once on zeros; its mode and its buffers do not
+    change. A module or function for which there is no layer becomes an opaque layer with the shape
+    of its output.
 
     Args:
         module: a `torch.nn.Module`.
         in_shape: the shape of one sample, `(channels, *spatial)`, in integers.
 
     Raises:
-        KindError: when `module` is not a module.
-        ArgumentError: when torch.fx cannot trace a part of the module, which is named.
+        KindError: when module is not a `torch.nn.Module`.
+        ArgumentError: when in_shape has symbols, when torch.fx cannot trace a part of the module,
+            and when the output does not depend on the input.
         ShapeError: when the module does not accept an input of this shape.
         MissingLibraryError: when PyTorch is not installed.
 
@@ -56,7 +59,9 @@ def from_torch(module: Any, in_shape: Any) -> Network:
         raise KindError(f"module must be a torch.nn.Module, not {module!r}")
     shape = tuple(as_shape(in_shape, "in_shape"))
     if any(is_symbolic(n) for n in shape):
-        raise ArgumentError(f"in_shape must be integers, since the module is run, not {shape}")
+        raise ArgumentError(
+            f"in_shape must have integer sizes, since the module is run, not {shape}"
+        )
     net = Network(shape, name=type(module).__name__)
     with _evaluating(module):
         traced = _traced(module)
@@ -69,7 +74,7 @@ def from_torch(module: Any, in_shape: Any) -> Network:
                 for part in module.modules()
             ):
                 raise
-            # Indices of an embedding are integers.
+            # The input of an embedding is an array of integers.
             net = Network(shape, name=type(module).__name__)
             _ModuleReader(traced, Builder(net, 1), module).read(x.long())
     return net
@@ -90,21 +95,28 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def _zeros(module: torch.nn.Module, shape: tuple[Any, ...]) -> Any:
+def _zeros(module: torch.nn.Module, shape: Shape) -> torch.Tensor:
+    """Return a sample of zeros of the type and on the device of the module's parameters."""
     import torch
 
     first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
     return torch.zeros((1, *shape), dtype=first.dtype, device=first.device)
 
 
-def _traced(module: torch.nn.Module) -> Any:
-    """Return the module as a graph. Raises: ArgumentError naming a part that cannot be traced."""
+def _traced(module: torch.nn.Module) -> torch.fx.GraphModule:
+    """Return the module as a graph. Raises: ArgumentError that names a part without a trace."""
     import torch
 
     parts: list[str] = []
 
     class Tracer(torch.fx.Tracer):
-        def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
+        def call_module(
+            self,
+            m: torch.nn.Module,
+            forward: Callable[..., object],
+            args: tuple[object, ...],
+            kwargs: dict[str, object],
+        ) -> Any:
             parts.append(self.path_of_module(m))
             result = super().call_module(m, forward, args, kwargs)
             parts.pop()
@@ -112,47 +124,49 @@ def _traced(module: torch.nn.Module) -> Any:
 
     tracer = Tracer()
     if tracer.is_leaf_module(module, ""):
-        # The tracer does not enter a layer of PyTorch itself.
+        # The tracer does not enter a layer of PyTorch that is the whole module.
         module = torch.nn.Sequential(module)
     try:
         return torch.fx.GraphModule(module, tracer.trace(module))
     except (torch.fx.proxy.TraceError, RuntimeError, *ILL_FORMED) as error:
         part = parts[-1] if parts else "the outermost forward"
         raise ArgumentError(
-            f"torch.fx cannot trace {part} of {type(module).__name__}: {error}; export it to ONNX "
-            f"and use read_onnx, or make that part independent of the data"
+            f"torch.fx cannot trace {part} of {type(module).__name__}: {error}. Export the module "
+            f"to ONNX and use read_onnx, or remove control flow that depends on the data"
         ) from None
 
 
 class _ModuleReader:
-    """Runs the graph node by node and converts each node to layers."""
+    """Run a traced module node by node, and convert each node to layers."""
 
-    def __init__(self, traced: Any, builder: Builder, module: torch.nn.Module) -> None:
+    def __init__(
+        self, traced: torch.fx.GraphModule, builder: Builder, module: torch.nn.Module
+    ) -> None:
         self.traced, self.b = traced, builder
-        # The value of each node of the graph: data, a list of them, or the data it depends on.
-        self.values: dict[Any, Data | list[Any] | Origins] = {}
+        # The value of each node of the graph: data, a list of data, or the data it depends on.
+        self.values: dict[torch.fx.Node, Data | list[Any] | Origins] = {}
         self.names = {id(p): name for name, p in module.named_parameters()}
-        # The parameters that a node of the graph uses and no layer has counted yet, by identity.
-        self.used: dict[Any, dict[int, Any]] = {}
+        # For each node of the graph, the parameters that it uses, by `id`, until they are counted.
+        self.used: dict[torch.fx.Node, dict[int, torch.nn.Parameter]] = {}
         self.counted: set[int] = set()
-        # The output of each node with several tensors.
-        self.several: dict[Any, Any] = {}
+        # The output of each opaque node with several tensors.
+        self.several: dict[torch.fx.Node, object] = {}
 
     def read(self, x: torch.Tensor) -> None:
-        """Run and convert. Raises: ShapeError when the module does not accept the input."""
+        """Run the module and convert it. Raises: ShapeError if it does not accept the input."""
         import torch
 
         reader = self
 
         class Runner(torch.fx.Interpreter):
-            def run_node(self, n: Any) -> Any:
+            def run_node(self, n: torch.fx.Node) -> Any:
                 args, kwargs = self.fetch_args_kwargs_from_env(n)
                 try:
                     result = super().run_node(n)
                 except (RuntimeError, *ILL_FORMED) as error:
                     raise ShapeError(
-                        f"{n.name} of the module cannot be run for one sample of shape "
-                        f"{tuple(x.shape[1:])}: {error}"
+                        f"node {n.name} of the module cannot be run for one sample of shape "
+                        f"{tuple(x.shape[1:])}, given by in_shape: {error}"
                     ) from None
                 reader.visit(n, args, kwargs, result)
                 return result
@@ -161,7 +175,13 @@ class _ModuleReader:
         runner.extra_traceback = False
         runner.run(x)
 
-    def visit(self, n: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def visit(
+        self,
+        n: torch.fx.Node,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        result: object,
+    ) -> None:
         """Convert a node that has just been run."""
         b = self.b
         added = len(b.added)
@@ -187,21 +207,25 @@ class _ModuleReader:
         if len(b.added) > added:
             self._count(b.added[added:], self.used.pop(n))
 
-    def _parameters(self, n: Any, result: Any) -> dict[int, Any]:
-        """Return the parameters that a node uses itself or through nodes without a layer."""
+    def _parameters(self, n: torch.fx.Node, result: object) -> dict[int, torch.nn.Parameter]:
+        """Return the parameters that a node uses directly or through nodes without a layer."""
         import torch
 
-        used: dict[int, Any] = {}
+        used: dict[int, torch.nn.Parameter] = {}
         for source in n.all_input_nodes:
             used.update(self.used.get(source, {}))
         if n.op == "call_module":
-            used.update((id(p), p) for p in self.traced.get_submodule(n.target).parameters())
+            used.update((id(p), p) for p in self._part(n).parameters())
         elif n.op == "get_attr" and isinstance(result, torch.nn.Parameter):
             used[id(result)] = result
         return used
 
-    def _count(self, nodes: list[str], used: dict[int, Any]) -> None:
-        """Count each parameter of the module once, at the first layer that uses it."""
+    def _part(self, n: torch.fx.Node) -> torch.nn.Module:
+        """Return the module that a node calls."""
+        return self.traced.get_submodule(str(n.target))
+
+    def _count(self, nodes: list[str], used: dict[int, torch.nn.Parameter]) -> None:
+        """Store the numbers of parameters of layers; a shared one counts at its first layer."""
         graph = self.b.net.graph
         new = {key: p for key, p in used.items() if key not in self.counted}
         self.counted.update(new)
@@ -209,11 +233,12 @@ class _ModuleReader:
             own = self.b.origins.get(node, [])
             counts = [new.pop(id(p)).numel() for p in own if id(p) in new]
             graph.nodes[node]["parameters"] = sum(counts)
-        # Parameters that are not an array of a layer, such as the slope of a PReLU.
+        # The last layer gets parameters that are not arrays of layers, such as a PReLU's slope.
         rest = sum(p.numel() for p in new.values())
         graph.nodes[nodes[-1]]["parameters"] += rest
 
-    def _finish(self, n: Any) -> None:
+    def _finish(self, n: torch.fx.Node) -> None:
+        """Set the outputs of the network. Raises: ArgumentError if none depends on the input."""
         b, nodes = self.b, []
         for source in n.all_input_nodes:
             value = self.values.get(source)
@@ -231,7 +256,7 @@ class _ModuleReader:
                     nodes.append(node.node)
         if not nodes:
             raise ArgumentError(
-                f"the output of {b.net.name} is {n.args[0]}, which does not depend on the numbers "
+                f"the output of {b.net.name} is {n.args[0]}, which does not depend on the entries "
                 f"of the input or is not a tensor, so there is no network to read"
             )
         b.net.output = nodes[0]
@@ -241,45 +266,50 @@ class _ModuleReader:
             b.left_out.append(f"{len(unused)} parameters that no layer uses: {first}")
         b.net.graph.graph.update(outputs=nodes, left_out=b.left_out)
 
-    def _converted(self, n: Any, args: Any, kwargs: Any, result: Any) -> Any:
-        """Convert a node to layers. Raises: Unread where there is no layer for it."""
+    def _converted(
+        self,
+        n: torch.fx.Node,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        result: object,
+    ) -> Any:
+        """Convert a node to layers. Raises: Unread if there are no layers for it."""
         import torch
 
         if not _has_tensors(result):
             return None
         values = torch.fx.map_arg((n.args, n.kwargs), self._argument)
-        # Arguments that are not computed from the input, such as sizes, are used unchanged.
+        # Arguments that do not depend on the input, such as sizes, have the values of the run.
         given = _merged(values[0], args), _merged(values[1], kwargs)
         context = Context(self.b, result)
         if n.op == "call_module":
-            part = self.traced.get_submodule(n.target)
-            return module_layers(context, part, *given[0], **given[1])
-        name = n.target if n.op == "call_method" else getattr(n.target, "__name__", "?")
-        return function_layers(context, name, given[0], given[1])
+            return module_layers(context, self._part(n), *given[0], **given[1])
+        return function_layers(context, _function_name(n), given[0], given[1])
 
-    def _argument(self, source: Any) -> Any:
+    def _argument(self, source: torch.fx.Node) -> Any:
+        """Return the value of a node, or None. Raises: Unread for one of several outputs."""
         value = self.values.get(source)
         if isinstance(value, Origins):
-            raise Unread("it reads one of several opaque outputs")
+            raise Unread("it reads one of several outputs of an opaque layer")
         return value
 
-    def _check(self, value: Any, result: Any) -> None:
-        """Raise Unread unless a layer has the shape of the output of the module."""
+    def _check(self, value: object, result: Any) -> None:
+        """Raise Unread unless the output of a layer has the shape of the module's output."""
         if isinstance(value, Data) and (1, *self.b.shape(value)) != tuple(result.shape):
             raise Unread(
-                f"its output has the shape {tuple(result.shape)}, not (1, *{self.b.shape(value)})"
+                f"its output has shape {tuple(result.shape)}, not (1, *{self.b.shape(value)})"
             )
 
-    def _in_place(self, n: Any, kwargs: Any) -> bool:
-        """Whether a node overwrites its input, so that later nodes read the new data."""
+    def _in_place(self, n: torch.fx.Node, kwargs: Mapping[str, object]) -> bool:
+        """Return whether a node overwrites its input, so that later nodes read the new data."""
         if n.op == "call_module":
-            return bool(getattr(self.traced.get_submodule(n.target), "inplace", False))
-        name = n.target if n.op == "call_method" else getattr(n.target, "__name__", "?")
+            return bool(getattr(self._part(n), "inplace", False))
+        name = _function_name(n)
         in_place = name.endswith("_") and not name.endswith("__")
         return bool(kwargs.get("inplace", False)) or in_place
 
-    def _opaque(self, n: Any, result: Any, reason: str) -> Any:
-        """Convert a node of which only the shape is known."""
+    def _opaque(self, n: torch.fx.Node, result: object, reason: str) -> Data | Origins:
+        """Convert a node of which only the shape of the output is known."""
         import torch
 
         sources: list[Data] = []
@@ -294,7 +324,9 @@ class _ModuleReader:
             return Origins(tuple(sources))
         return self._opaque_node(n, sources, result, reason)
 
-    def _opaque_node(self, n: Any, sources: list[Data], result: Any, reason: str) -> Data:
+    def _opaque_node(
+        self, n: torch.fx.Node, sources: list[Data], result: torch.Tensor, reason: str
+    ) -> Data:
         """Add an opaque layer with the shape of a tensor and the parameters of a node."""
         b = self.b
         joined = b.joined(list(dict.fromkeys(sources)))
@@ -302,7 +334,7 @@ class _ModuleReader:
         kept = len(shape) > 1 and shape[0] == 1
         op = str(getattr(n.target, "__name__", n.target))
         if n.op == "call_module":
-            op = type(self.traced.get_submodule(n.target)).__name__
+            op = type(self._part(n)).__name__
         fresh = {k: p for k, p in self.used[n].items() if k not in self.counted}
         arrays = {
             self.names.get(k, f"parameter{i}"): array(p) for i, (k, p) in enumerate(fresh.items())
@@ -312,18 +344,25 @@ class _ModuleReader:
         return Data(b.add(layer, joined, **arrays).node, kept)
 
 
-def _tensors(value: Any) -> list[Any]:
+def _function_name(n: torch.fx.Node) -> str:
+    """Return the name of the function or method that a node calls."""
+    return str(n.target if n.op == "call_method" else getattr(n.target, "__name__", "?"))
+
+
+def _tensors(value: object) -> list[torch.Tensor]:
     """Return the tensors in nested tuples, lists and dictionaries."""
     import torch
 
     if isinstance(value, torch.Tensor):
         return [value]
+    if not isinstance(value, (tuple, list, dict)) or isinstance(value, torch.Size):
+        return []
     parts = value.values() if isinstance(value, dict) else value
-    is_nested = isinstance(value, (tuple, list, dict)) and not isinstance(value, torch.Size)
-    return [tensor for part in parts for tensor in _tensors(part)] if is_nested else []
+    return [tensor for part in parts for tensor in _tensors(part)]
 
 
-def _has_tensors(value: Any) -> bool:
+def _has_tensors(value: object) -> bool:
+    """Return whether a value is a tensor, or a nested tuple or list that contains one."""
     import torch
 
     if isinstance(value, torch.Size):
@@ -333,8 +372,8 @@ def _has_tensors(value: Any) -> bool:
     return isinstance(value, torch.Tensor)
 
 
-def _merged(data: Any, real: Any) -> Any:
-    """Return `data` where it is computed from the input, and the real arguments elsewhere."""
+def _merged(data: object, real: object) -> Any:
+    """Return nested arguments with the `Data` of one structure and other values of the other."""
     if isinstance(data, (tuple, list)) and isinstance(real, (tuple, list)):
         if len(data) == len(real):
             return type(data)(_merged(a, b) for a, b in zip(data, real, strict=True))

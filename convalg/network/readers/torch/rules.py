@@ -1,16 +1,20 @@
-"""Rules that convert modules and functions of PyTorch to layers."""
+"""Rules that convert modules and functions of PyTorch to layers.
+
+The parameters of a rule for a function have the names that PyTorch uses for them.
+"""
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeAlias
 
 import numpy as np
 
+from convalg.axis import Boundary
 from convalg.network import layers as net_layers
 from convalg.network.layers.base import Layer
 from convalg.network.layers.pointwise import Pointwise
@@ -20,7 +24,16 @@ from convalg.network.readers.onnx.builder import Builder, Data, Unread, dims_of
 from convalg.network.readers.onnx.layer_rules import shifted, times, widest
 from convalg.network.readers.onnx.tensors import Constant, stored
 
-BOUNDARIES: dict[str, Any] = {
+# Long because each function of PyTorch has a rule with its signature, and all share two tables.
+
+if TYPE_CHECKING:
+    import torch
+    from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+    from torch.nn.modules.padding import _ConstantPadNd
+
+Weights: TypeAlias = "torch.Tensor | Data"
+Bound: TypeAlias = SupportsFloat | None
+BOUNDARIES: dict[str, Boundary] = {
     "zeros": "zeros",
     "constant": "zeros",
     "reflect": "reflect",
@@ -38,7 +51,7 @@ class Origins:
 
 @dataclass(frozen=True)
 class Context:
-    """The network to which layers are added, and the output of the node when it was run."""
+    """The network to which layers are added, and the output of the node when the module was run."""
 
     b: Builder
     output: Any
@@ -49,8 +62,8 @@ class Context:
         return tuple(self.output.shape[1:])
 
 
-def array(tensor: Any) -> Constant:
-    """Copy a tensor to a constant, with half precision as float32."""
+def array(tensor: torch.Tensor) -> Constant:
+    """Return a copy of a tensor as a constant; half precision becomes float32."""
     own = tensor.detach().cpu()
     own = own.float() if str(own.dtype) in ("torch.bfloat16", "torch.float16") else own
     made = stored(own.numpy().copy())
@@ -58,8 +71,10 @@ def array(tensor: Any) -> Constant:
     return made
 
 
-def function_layers(c: Context, name: str, args: Any, kwargs: Any) -> Any:
-    """Convert a function or method to layers. Raises: Unread where there are none."""
+def function_layers(
+    c: Context, name: str, args: Sequence[object], kwargs: Mapping[str, object]
+) -> Any:
+    """Convert a function or method to layers. Raises: Unread if there are none."""
     rule = FUNCTIONS.get(name.removesuffix("_") if not name.startswith("_") else name)
     if rule is None:
         raise Unread("this function has no layer")
@@ -72,12 +87,12 @@ def function_layers(c: Context, name: str, args: Any, kwargs: Any) -> Any:
 
 
 def module_layers(c: Context, part: object, *args: object, **kwargs: object) -> Any:
-    """Convert a module to layers. Raises: Unread where there are none."""
+    """Convert a module to layers. Raises: Unread if there are none."""
     rule = MODULES.get(type(part).__name__)
     if rule is None or not type(part).__module__.startswith("torch.nn"):
         raise Unread("this module has no layer")
     if len(args) != 1 or kwargs or not _is_sample(args[0]):
-        raise Unread("it takes more than one input")
+        raise Unread("it has more than one input")
     return rule(c, part, args[0])
 
 
@@ -86,6 +101,7 @@ def _is_sample(x: object) -> bool:
 
 
 def _data(x: object) -> Data:
+    """Return an argument if it is data of a batch. Raises: Unread otherwise."""
     if not isinstance(x, Data) or not x.batched:
         raise Unread("the first axis of its input is not the batch")
     return x
@@ -94,27 +110,28 @@ def _data(x: object) -> Data:
 # Modules.
 
 
-def _conv(c: Context, m: Any, x: Data) -> Data:
+def _conv(c: Context, m: _ConvNd, x: Data) -> Data:
     steps = (m.stride, m.padding, m.dilation, m.groups)
     return _convolved(c, x, m.weight, m.bias, *steps, boundary=BOUNDARIES[m.padding_mode])
 
 
 def _convolved(
     c: Context,
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
+    input: object,
+    weight: Weights,
+    bias: Weights | None = None,
+    stride: object = 1,
+    padding: object = 0,
+    dilation: object = 1,
     groups: int = 1,
     *,
-    boundary: Any = "zeros",
+    boundary: Boundary = "zeros",
 ) -> Data:
     arrays = _arrays("kernel", weight, bias)
+    shape = arrays["kernel"].shape
     layer = net_layers.Conv(
-        weight.shape[0],
-        _short(tuple(weight.shape[2:])),
+        shape[0],
+        _short(shape[2:]),
         stride=_short(stride),
         padding=padding if isinstance(padding, str) else _short(padding),
         dilation=_short(dilation),
@@ -125,14 +142,14 @@ def _convolved(
     return c.b.add(layer, _data(input), **arrays)
 
 
-def _arrays(name: str, weight: object, bias: object) -> dict[str, Constant]:
-    """Return weights and an optional bias. Raises: Unread where they are computed."""
+def _arrays(name: str, weight: Weights, bias: Weights | None) -> dict[str, Constant]:
+    """Return weights and an optional bias as constants. Raises: Unread if they are data."""
     if isinstance(weight, Data) or isinstance(bias, Data):
         raise Unread("its weights are computed from the input")
     return {name: array(weight)} | ({} if bias is None else {"bias": array(bias)})
 
 
-def _conv_transpose(c: Context, m: Any, x: Data) -> Data:
+def _conv_transpose(c: Context, m: _ConvTransposeNd, x: Data) -> Data:
     arrays = _arrays("kernel", m.weight, m.bias)
     layer = net_layers.ConvTranspose(
         m.out_channels,
@@ -147,16 +164,17 @@ def _conv_transpose(c: Context, m: Any, x: Data) -> Data:
     return c.b.add(layer, x, **arrays)
 
 
-def _projected(c: Context, input: Any, weight: Any, bias: Any = None) -> Data:
-    x, outputs, arrays = _data(input), weight.shape[0], _arrays("weights", weight, bias)
+def _projected(c: Context, input: object, weight: Weights, bias: Weights | None = None) -> Data:
+    x, arrays = _data(input), _arrays("weights", weight, bias)
+    outputs = arrays["weights"].shape[0]
     if len(c.b.shape(x)) == 1:
         return c.b.add(net_layers.Dense(outputs, "bias" in arrays), x, **arrays)
     y = c.b.add(Project(outputs), x, weights=arrays["weights"])
     return y if bias is None else c.b.add(Shift((outputs,)), y, bias=arrays["bias"])
 
 
-def _batch_norm(c: Context, m: Any, x: Data) -> Data:
-    if m.running_mean is None:
+def _batch_norm(c: Context, m: torch.nn.BatchNorm2d, x: Data) -> Data:
+    if m.running_mean is None or m.running_var is None:
         raise Unread("it has no running statistics")
     ones = np.ones(m.num_features, np.float32)
     arrays = {
@@ -168,18 +186,18 @@ def _batch_norm(c: Context, m: Any, x: Data) -> Data:
     return c.b.add(net_layers.BatchNorm(m.eps), x, **arrays)
 
 
-def _lrn(c: Context, m: Any, x: Data) -> Data:
+def _lrn(c: Context, m: torch.nn.LocalResponseNorm, x: Data) -> Data:
     return c.b.add(net_layers.LRN(m.size, m.alpha, m.beta, m.k), x)
 
 
-def _prelu(c: Context, m: Any, x: Data) -> Data:
+def _prelu(c: Context, m: torch.nn.PReLU, x: Data) -> Data:
     if m.weight.numel() != 1:
         raise Unread("it has a slope for each channel")
     return c.b.add(net_layers.LeakyReLU(float(m.weight)), x)
 
 
 def _module(function: str, *names: str) -> Callable[..., Any]:
-    """Return the rule for a module that is a function of some of its attributes."""
+    """Return the rule for a module that calls a function with attributes of the module."""
 
     def rule(c: Context, m: object, x: Data) -> Any:
         return FUNCTIONS[function](c, x, **{name: getattr(m, name) for name in names})
@@ -188,7 +206,9 @@ def _module(function: str, *names: str) -> Callable[..., Any]:
 
 
 def _padding_module(mode: str) -> Callable[..., Any]:
-    def rule(c: Context, m: Any, x: Data) -> Any:
+    """Return the rule for a padding module."""
+
+    def rule(c: Context, m: _ConstantPadNd, x: Data) -> Any:
         return _pad(c, x, m.padding, mode, getattr(m, "value", None))
 
     return rule
@@ -198,6 +218,8 @@ def _padding_module(mode: str) -> Callable[..., Any]:
 
 
 def _without_options(layer: Layer) -> Callable[..., Any]:
+    """Return the rule for a function without further arguments."""
+
     def rule(c: Context, input: object) -> Data:
         return c.b.add(layer, _data(input))
 
@@ -216,13 +238,13 @@ def _leaky(c: Context, input: object, negative_slope: float = 0.01) -> Data:
     return c.b.add(net_layers.LeakyReLU(negative_slope), _data(input))
 
 
-def _clip(c: Context, input: object, min_val: Any = -1.0, max_val: Any = 1.0) -> Data:
+def _clip(c: Context, input: object, min_val: Bound = -1.0, max_val: Bound = 1.0) -> Data:
     low = -math.inf if min_val is None else float(min_val)
     high = math.inf if max_val is None else float(max_val)
     return c.b.add(Pointwise("clip", (low, high)), _data(input))
 
 
-def _clamp(c: Context, input: object, min: object = None, max: object = None) -> Data:
+def _clamp(c: Context, input: object, min: Bound = None, max: Bound = None) -> Data:
     return _clip(c, input, min, max)
 
 
@@ -236,7 +258,7 @@ def _gelu(c: Context, input: object, approximate: str = "none") -> Data:
     return c.b.add(Pointwise("gelu"), _data(input))
 
 
-def _softmax(c: Context, input: object, dim: Any = None, dtype: object = None) -> Data:
+def _softmax(c: Context, input: object, dim: int | None = None, dtype: object = None) -> Data:
     x = _data(input)
     axis = None if dim is None else dim % (len(c.b.shape(x)) + 1)
     if not axis:
@@ -244,19 +266,21 @@ def _softmax(c: Context, input: object, dim: Any = None, dtype: object = None) -
     return c.b.add(net_layers.Softmax() if axis == 1 else SoftmaxAlong(axis - 1), x)
 
 
-def _pool(kind: Any) -> Callable[..., Any]:
+def _pool(kind: Callable[..., Layer]) -> Callable[..., Any]:
+    """Return the rule for a pooling function."""
+
     def rule(
         c: Context,
-        input: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
+        input: object,
+        kernel_size: object,
+        stride: object = None,
+        padding: object = 0,
+        dilation: object = 1,
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Data:
         if return_indices:
-            raise Unread("its output of the indices of the maxima is used")
+            raise Unread("its second output, the indices of the maxima, is used")
         options = {"padding": _short(padding), "dilation": _short(dilation)}
         size, step = _short(kernel_size), _step(stride)
         layer = kind(size, stride=step, ceil_mode=bool(ceil_mode), **options)
@@ -266,7 +290,7 @@ def _pool(kind: Any) -> Callable[..., Any]:
 
 
 def _step(stride: object) -> Any:
-    """Return the stride of a pooling; None for windows that do not overlap."""
+    """Return the stride of a pooling; None if it is the kernel size."""
     return None if stride is None or stride == () else _short(stride)
 
 
@@ -281,7 +305,7 @@ def _avg_pool(
     divisor_override: object = None,
 ) -> Data:
     if divisor_override is not None:
-        raise Unread(f"it divides by {divisor_override}")
+        raise Unread(f"it divides by {divisor_override}, not by the number of samples")
     layer = net_layers.AvgPool(
         _short(kernel_size),
         stride=_step(stride),
@@ -306,40 +330,42 @@ def _adaptive_max(
     c: Context, input: object, output_size: object, return_indices: bool = False
 ) -> Data:
     if return_indices or any(m != 1 for m in c.shape[1:]):
-        raise Unread(f"it pools to {c.shape[1:]}")
+        raise Unread(f"its output has the spatial shape {c.shape[1:]}, or also the indices")
     return c.b.add(net_layers.GlobalMaxPool(), _data(input))
 
 
-def _mean(c: Context, input: object, dim: Any = None, keepdim: bool = False) -> Data:
+def _mean(
+    c: Context, input: object, dim: int | Sequence[int] | None = None, keepdim: bool = False
+) -> Data:
     x = _data(input)
     rank = len(c.b.shape(x)) + 1
     axes = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
     if sorted(a % rank for a in axes) != list(range(2, rank)) or rank < 3:
-        raise Unread(f"it is the mean over axes {dim}, not over the spatial ones")
+        raise Unread(f"it is the mean over axes {dim}, not over the spatial axes")
     pooled = c.b.add(net_layers.GlobalAvgPool(), x)
     return pooled if keepdim else c.b.add(net_layers.Flatten(), pooled)
 
 
 def _interpolate(
     c: Context,
-    input: Any,
-    size: Any = None,
-    scale_factor: Any = None,
+    input: object,
+    size: object = None,
+    scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
-    align_corners: Any = None,
-    recompute_scale_factor: Any = None,
+    align_corners: object = None,
+    recompute_scale_factor: object = None,
     antialias: bool = False,
 ) -> Data:
     x = _data(input)
     linear = mode in ("linear", "bilinear", "trilinear")
     if antialias or not (linear or mode in ("nearest", "nearest-exact")):
-        raise Unread(f"it interpolates as {mode}")
+        raise Unread(f"it interpolates with mode {mode}, or with antialiasing")
     before, after = c.b.shape(x)[1:], c.shape[1:]
     given = None if size is not None or recompute_scale_factor else scale_factor
     if given is None:
         scales = [Fraction(m, n) for n, m in zip(before, after, strict=True)]
     else:
-        each = given if isinstance(given, (tuple, list)) else [given] * len(before)
+        each = given if isinstance(given, Sequence) else [given] * len(before)
         scales = [Fraction(float(s)) for s in each]
     factor = set(scales)
     corners = bool(align_corners) and linear
@@ -356,7 +382,7 @@ def _interpolate(
     return c.b.add(Resize(after, "nearest", "half_pixel", "round_prefer_ceil", scale), x)
 
 
-def _upsample(c: Context, m: Any, x: Data) -> Data:
+def _upsample(c: Context, m: torch.nn.Upsample, x: Data) -> Data:
     return _interpolate(
         c, x, m.size, m.scale_factor, m.mode, m.align_corners, m.recompute_scale_factor
     )
@@ -366,7 +392,7 @@ def _flatten(c: Context, input: object, start_dim: int = 0, end_dim: int = -1) -
     x = _data(input)
     rank = len(c.b.shape(x)) + 1
     if start_dim % rank != 1 or end_dim % rank != rank - 1:
-        raise Unread(f"it flattens the axes {start_dim} to {end_dim}")
+        raise Unread(f"it flattens axes {start_dim} to {end_dim}, not all after the batch")
     return c.b.add(net_layers.Flatten(), x) if rank > 2 else x
 
 
@@ -385,7 +411,7 @@ def _squeeze(c: Context, input: object, dim: object = None) -> Data:
     return _reshape(c, input)
 
 
-def _permute(c: Context, input: Any, *dims: Any) -> Data:
+def _permute(c: Context, input: object, *dims: Any) -> Data:
     x = _data(input)
     order = dims[0] if len(dims) == 1 else dims
     rank = len(c.b.shape(x)) + 1
@@ -402,10 +428,10 @@ def _transpose(c: Context, input: object, dim0: int, dim1: int) -> Data:
     return _permute(c, input, order)
 
 
-def _cat(c: Context, tensors: Any, dim: int = 0) -> Data:
+def _cat(c: Context, tensors: Iterable[object], dim: int = 0) -> Data:
     parts = [_data(tensor) for tensor in tensors]
     if dim % (len(c.shape) + 1) != 1:
-        raise Unread(f"it concatenates along axis {dim}")
+        raise Unread(f"it concatenates along axis {dim}, not along the channels")
     return c.b.add(net_layers.Concat(), *parts) if len(parts) > 1 else parts[0]
 
 
@@ -439,7 +465,9 @@ def _getitem(c: Context, input: object, index: object) -> Any:
     return x
 
 
-def _pad(c: Context, input: object, pad: Any, mode: str = "constant", value: object = None) -> Data:
+def _pad(
+    c: Context, input: object, pad: Sequence[int], mode: str = "constant", value: object = None
+) -> Data:
     x = _data(input)
     dims = dims_of(c.b.shape(x))
     if mode not in BOUNDARIES or (mode == "constant" and value):
@@ -461,7 +489,7 @@ def _add(c: Context, input: object, other: object, alpha: object = 1) -> Data:
     return shifted(c.b, _data(first), _number(second))
 
 
-def _subtract(c: Context, input: Any, other: Any, alpha: Any = 1) -> Data:
+def _subtract(c: Context, input: object, other: Any, alpha: object = 1) -> Data:
     if not isinstance(other, Data):
         return _add(c, input, -other, alpha)
     minus = c.b.add(Scale(), _data(other), scale=stored(np.float32(-1)))
@@ -476,7 +504,7 @@ def _multiply(c: Context, input: object, other: object) -> Data:
     return times(c.b, _data(first), _number(second))
 
 
-def _divide(c: Context, input: Any, other: Any) -> Data:
+def _divide(c: Context, input: object, other: Any) -> Data:
     if isinstance(other, Data) or not isinstance(input, Data):
         raise Unread("it divides by data")
     return _multiply(c, input, 1 / other)
@@ -487,7 +515,7 @@ def _number(value: Any) -> Constant:
 
 
 def _short(values: object) -> Any:
-    """Return one number where all axes have the same."""
+    """Return one number if all axes have the same one, and other values unchanged."""
     if not isinstance(values, (tuple, list)):
         return values
     return values[0] if len(set(values)) == 1 else tuple(values)
@@ -540,7 +568,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "truediv": _divide,
     "div": _divide,
 }
-"""The rule for each name of a function or method, without the underscore of in-place ones."""
+"""The rule for each function or method by its name, without the underscore of in-place variants."""
 
 MODULES: dict[str, Callable[..., Any]] = {
     "Linear": lambda c, m, x: _projected(c, x, m.weight, m.bias),
@@ -570,7 +598,7 @@ MODULES: dict[str, Callable[..., Any]] = {
 
 
 def _spatial() -> None:
-    """Add the rules for functions and modules with one, two and three spatial axes."""
+    """Add the rules for functions and modules of one, two and three spatial axes."""
     windows = ("kernel_size", "stride", "padding")
     for d in ("1d", "2d", "3d"):
         FUNCTIONS[f"conv{d}"] = _convolved

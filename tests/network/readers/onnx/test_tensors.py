@@ -81,7 +81,9 @@ def test_quantised_weights_run_as_in_onnxruntime(make: Any, tmp_path: Path) -> N
 def test_weights_that_are_an_input_can_be_set(tmp_path: Path) -> None:
     net = read_onnx(saved(as_input(), tmp_path))
     (name,) = [node for node, _ in net.layers()]
-    with pytest.raises(ArgumentError, match="has no kernel: fill the network"):
+    with pytest.raises(
+        ArgumentError, match=r"the arrays kernel of node .* have not been set: call"
+    ):
         net(floats(*SHAPE))
     net.set_weights(name, kernel=KERNEL)
     assert net(floats(*SHAPE)).shape == (1, 3, 6, 5)
@@ -95,12 +97,6 @@ def test_a_second_image_is_no_weight(tmp_path: Path) -> None:
     assert isinstance(net[net.output], net_layers.Opaque)
     with pytest.raises(ArgumentError, match="is an opaque layer, of which only"):
         net(floats(*SHAPE))
-
-
-def test_weights_that_two_layers_share_count_once(tmp_path: Path) -> None:
-    nodes = [node("Conv", "x w", "a"), node("Relu", "a", "b"), node("Conv", "b w")]
-    net = read_onnx(saved(model(nodes, (1, 2, 6, 5), {"w": floats(2, 2, 1, 1)}), tmp_path))
-    assert net.parameters == net.counts.parameters == net.summary().parameters == 4
 
 
 def test_weights_of_opaque_operators_count(tmp_path: Path) -> None:
@@ -122,7 +118,7 @@ CONSTANT: list[tuple[list[Any], dict[str, Any]]] = [
 def test_an_output_that_is_a_constant_is_refused(
     nodes: list[Any], constants: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(FileError, match="it does not depend on the numbers of the input x"):
+    with pytest.raises(FileError, match="it does not depend on the entries of the input x"):
         read_onnx(saved(model(nodes, SHAPE, constants), tmp_path))
 
 
@@ -138,45 +134,32 @@ def test_a_second_output_of_a_node_is_not_the_first(tmp_path: Path) -> None:
 def test_several_outputs_must_be_named(tmp_path: Path) -> None:
     nodes = [node("Relu", "x", "a"), node("Tanh", "x", "b"), node("Shape", "x", "c")]
     net = read_onnx(saved(model(nodes, SHAPE, outputs="a b"), tmp_path))
-    with pytest.raises(ArgumentError, match="has several outputs, of which a, b are in the net"):
+    with pytest.raises(
+        ArgumentError, match="has several outputs, and the network has the nodes a, b"
+    ):
         net(floats(*SHAPE))
     assert net(floats(*SHAPE), "b").shape == SHAPE
     net = read_onnx(saved(model(nodes, SHAPE, outputs="a c"), tmp_path))
     assert net.graph.graph["left_out"] == ["output c, which is a constant"]
-    with pytest.raises(ArgumentError, match="has several outputs, of which a are in the network"):
+    with pytest.raises(
+        ArgumentError, match="has several outputs, and the network has the nodes a f"
+    ):
         net(floats(*SHAPE))
 
 
 def test_a_model_without_output_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="is not a network: it has no output"):
+    with pytest.raises(FileError, match="is not a network: the model does not have an output"):
         read_onnx(saved(model([node("Relu", "x")], SHAPE, outputs=""), tmp_path))
 
 
 # Budgets.
 
 
-def test_constants_have_a_budget_together(tmp_path: Path) -> None:
-    nodes = [node("Expand", "c n", f"e{k}") for k in range(20)]
-    nodes += [node("Add", f"e{k} e{k}", f"f{k}") for k in range(20)]
-    built = model([*nodes, node("Relu", "x")], SHAPE, {"c": floats(1), "n": ints(2**20)})
-    with pytest.raises(FileError, match=r"computes constants of over 1.* MB, more than any netw"):
-        read_onnx(saved(built, tmp_path))
-
-
-def test_a_vector_of_integers_is_not_written_out_as_a_shape(tmp_path: Path) -> None:
-    built = model([node("Add", "x c"), node("Mystery", "y", "z", domain="else")], (30_000_000,))
-    built.graph.input[0].CopyFrom(value("x", (1, 30_000_000), onnx.TensorProto.INT64))
-    built.graph.initializer.append(onnx.numpy_helper.from_array(ints(1), "c"))
-    built.opset_import.append(helper.make_opsetid("else", 1))
-    net = read_onnx(saved(built, tmp_path))
-    assert net.in_shape == (30_000_000,)
-
-
 def test_an_array_of_many_steps_is_refused(tmp_path: Path) -> None:
     nodes = [node("Transpose", "w" if not k else f"t{k}", f"t{k + 1}") for k in range(300)]
     nodes.append(node("MatMul", "x t300"))
     built = model(nodes, (1, 40), {"w": floats(40, 40)})
-    with pytest.raises(FileError, match="is computed in over 200 steps, more than any weight"):
+    with pytest.raises(FileError, match="is computed from other constants in more than 200 steps"):
         read_onnx(saved(built, tmp_path))
 
 
@@ -202,10 +185,10 @@ def test_numbers_that_are_not_there_are_said_to_be_missing(tmp_path: Path) -> No
     built = model([node("Reshape", "x w")], SHAPE, inputs=[value("w", (2,))])
     net = read_onnx(saved(built, tmp_path))
     told = [*net.graph.graph["left_out"], *(getattr(k, "reason", "") for _, k in net.layers())]
-    assert any("the numbers of input 1 are not available: w is an input" in text for text in told)
+    assert any("the entries of input 1 are not available: w is an input" in text for text in told)
     from convalg.network.readers.onnx.tensors import absent
 
     with pytest.raises(
-        ArgumentError, match=r"the numbers of an array of shape .* are not available: why"
+        ArgumentError, match=r"the entries of an array of shape .* are not available: why"
     ):
         absent((2, 3), "f4", "why").array()
