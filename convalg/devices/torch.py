@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convalg.axis import Axis
-from convalg.devices.array_api import Library
+from convalg.devices.libraries import Library
 from convalg.operators.leaves import Convolution
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import numpy as np
 
 from convalg.axis import transposed_size
 from convalg.engine.arithmetic import Array
-from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer
+from convalg.engine.time_model import Work
 
 BLOCK = 1 << 20
 """The number of output entries that are computed together; they should stay in the cache."""

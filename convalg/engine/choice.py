@@ -16,8 +16,8 @@ import numpy as np
 from convalg.arguments import one_of
 from convalg.engine import bands, fourier, im2col, stored, taps, tiles
 from convalg.engine.arithmetic import CHUNK, Array
-from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer, layer_of_geometry
+from convalg.engine.time_model import Work
 from convalg.errors import ArgumentError
 from convalg.geometry import Geometry
 from convalg.limits import MEMORY_LIMIT

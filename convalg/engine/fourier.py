@@ -14,8 +14,8 @@ import numpy as np
 
 from convalg.axis import span
 from convalg.engine.arithmetic import Array
-from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer, Sizes
+from convalg.engine.time_model import Work
 
 TOGETHER = 1 << 22
 """The number of entries of transforms that are in memory at once."""

@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 
 from convalg.engine.arithmetic import Array
-from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer
+from convalg.engine.time_model import Work
 
 BLOCK = 1 << 20
 """The number of entries of the columns in memory at once; they should stay in the cache."""

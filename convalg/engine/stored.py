@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from convalg.engine.arithmetic import Array
-from convalg.engine.cost import Work
+from convalg.engine.time_model import Work
 from convalg.geometry import Geometry
 from convalg.limits import check_memory
 from convalg.pattern.pattern import Pattern

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from convalg.engine.arithmetic import Array
-from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer
+from convalg.engine.time_model import Work
 
 BLOCK = 1 << 17
 """The number of output entries that are computed together; they should stay in the cache."""

@@ -20,8 +20,8 @@ import numpy as np
 
 from convalg.axis import transposed_size
 from convalg.engine.arithmetic import Array
-from convalg.engine.cost import Work
 from convalg.engine.layer import EngineLayer, Sizes
+from convalg.engine.time_model import Work
 
 BLOCK = 1 << 20
 """The number of entries of the columns in memory at once."""

@@ -70,7 +70,7 @@ def dense(operator: Operator) -> Array:
 
     Raises: ArgumentError when entries overflow.
     """
-    matrix = unguarded(operator).toarray().astype(float)
+    matrix: Array = unguarded(operator).toarray().astype(float)
     check_overflow(float(np.abs(matrix).max()), operator)
     return matrix
 

@@ -89,7 +89,7 @@ def kernel_gradient(operator: Operator, x: object, g: object) -> np.ndarray:
     """
     layer = only_convolution(operator)
     if is_foreign(x) or is_foreign(g):
-        from convalg.devices.apply import pair
+        from convalg.devices.array_api import pair
 
         library, inputs, upstream = pair(operator, x, g)
         with library.on(inputs):
@@ -196,7 +196,7 @@ def _gradient(operator: Operator, x: np.ndarray, g: np.ndarray) -> np.ndarray:
 
 def _products(layer: Convolution, x: np.ndarray, g: np.ndarray) -> np.ndarray:
     if is_foreign(x):
-        from convalg.devices.apply import kernel_gradient
+        from convalg.devices.array_api import kernel_gradient
 
         gradient: np.ndarray = kernel_gradient(layer, x, g)
         return gradient

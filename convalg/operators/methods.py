@@ -75,7 +75,7 @@ def call(self: Operator, x: object, *, engine: str = "auto") -> Array:
     self._need_numbers("A(x)")
     with using(engine):
         if is_foreign(x):
-            from convalg.devices.apply import apply
+            from convalg.devices.array_api import apply
 
             y: Array = apply(self, x)
             return y

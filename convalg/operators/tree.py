@@ -119,7 +119,7 @@ class Map(ABC):
         return -1 * self
 
     def __truediv__(self, divisor: Any) -> Map:
-        return _reciprocal(divisor, self) * self
+        return self * _reciprocal(divisor, self)
 
     __setstate__ = restored
 
@@ -342,7 +342,7 @@ class Operator(Map):
         return scale(factor, self)
 
     def __truediv__(self, divisor: Any) -> Operator:
-        return _reciprocal(divisor, self) * self
+        return self * _reciprocal(divisor, self)
 
     @final
     def kron(self, other: Operator) -> Operator:
@@ -647,7 +647,7 @@ def scale(factor: object, operator: Operator) -> Operator:
     return operator if factor == 1 else Scaled(factor, operator)
 
 
-def _reciprocal(divisor: Any, divided: Map) -> Any:
+def _reciprocal(divisor: Any, divided: Map) -> object:
     """Return the factor 1 / divisor; an integer or a fraction gives an exact one.
 
     Raises: KindError unless the divisor is one real number or expression, ArgumentError for zero.

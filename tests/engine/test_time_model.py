@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convalg.engine.cost import Rates, Work
+from convalg.engine.time_model import Rates, Work
 
 
 def test_work_is_priced() -> None:
