@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if named := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"names of tests must be the same in every process: {named[0]}")
     if config.getoption("--thorough"):
         return
     skipped = pytest.mark.skip(reason="long: run with --thorough")

@@ -24,7 +24,9 @@ FORMULAS: list[tuple[Any, Callable[[Array], Array]]] = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "formula"), FORMULAS, ids=lambda value: repr(value)[:12])
+@pytest.mark.parametrize(
+    ("layer", "formula"), FORMULAS, ids=[str(layer)[:12] for layer, _ in FORMULAS]
+)
 @given(seed=st.integers(0, 99), shape=st.sampled_from([(4,), (3, 5), (2, 3, 4)]))
 def test_layers_have_the_values_of_their_formulas(
     layer: Any, formula: Callable[[Array], Array], seed: int, shape: tuple[int, ...]

@@ -65,7 +65,9 @@ MOVES: list[tuple[Any, tuple[int, ...], Callable[[Any], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "shape", "wanted"), MOVES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("layer", "shape", "wanted"), MOVES, ids=[str(layer)[:30] for layer, _, _ in MOVES]
+)
 def test_entries_move_as_in_numpy(
     layer: Any, shape: tuple[int, ...], wanted: Callable[[Any], Any]
 ) -> None:
