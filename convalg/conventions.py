@@ -42,6 +42,7 @@ __all__ = [
     "Condition",
     "Geometry",
     "Padding",
+    "PerAxis",
     "Shape",
     "as_shape",
     "as_size",
@@ -63,6 +64,10 @@ __all__ = [
 
 
 Shape: TypeAlias = "Size | Sequence[Size]"
+
+
+PerAxis: TypeAlias = "Size | Sequence[Size]"
+"""One integer or symbolic size for all axes, or one for each axis."""
 
 
 Padding: TypeAlias = "Size | str | Sequence[Size | tuple[Size, Size]]"

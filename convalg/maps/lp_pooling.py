@@ -10,7 +10,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.arrays import Array, as_floats, check_real, entrywise, one_sample
-from convalg.conventions import Padding, Shape
+from convalg.conventions import Padding, PerAxis, Shape
 from convalg.errors import KindError
 from convalg.operators import windows
 from convalg.operators.dense import diagonal
@@ -27,12 +27,12 @@ TINY = 1e-290
 
 def lp_pool(
     shape: Shape,
-    size: object,
+    size: PerAxis,
     p: int = 2,
     *,
-    stride: object = None,
+    stride: PerAxis | None = None,
     padding: Padding = 0,
-    dilation: object = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
     absolute: bool = True,
     channels: int | None = None,

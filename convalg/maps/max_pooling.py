@@ -10,7 +10,7 @@ import numpy as np
 
 from convalg import engine
 from convalg.arrays import Array, batch_of, check_real, one_sample
-from convalg.conventions import Padding, Shape
+from convalg.conventions import Padding, PerAxis, Shape
 from convalg.errors import ArgumentError, SymbolicError
 from convalg.operators import windows
 from convalg.operators.leaves import gathering
@@ -34,11 +34,11 @@ from convalg.size import (
 
 def max_pool(
     shape: Shape,
-    size: object,
+    size: PerAxis,
     *,
-    stride: object = None,
+    stride: PerAxis | None = None,
     padding: Padding = 0,
-    dilation: object = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Extremum:
@@ -95,11 +95,11 @@ def max_pool(
 
 def min_pool(
     shape: Shape,
-    size: object,
+    size: PerAxis,
     *,
-    stride: object = None,
+    stride: PerAxis | None = None,
     padding: Padding = 0,
-    dilation: object = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Extremum:
@@ -324,7 +324,7 @@ class Extremum(Map):
 def _extremum(
     name: Literal["max_pool", "min_pool"],
     shape: object,
-    size: object,
+    size: PerAxis,
     options: dict[str, object],
     channels: int | None,
 ) -> Extremum:

@@ -6,6 +6,7 @@ from convalg.arrays import as_kernel
 from convalg.axis import Boundary
 from convalg.conventions import (
     Padding,
+    PerAxis,
     Shape,
     correlation_geometry,
     transposed_geometry,
@@ -19,9 +20,9 @@ def correlation(
     shape: Shape,
     kernel: object,
     *,
-    stride: object = 1,
+    stride: PerAxis = 1,
     padding: Padding = "valid",
-    dilation: object = 1,
+    dilation: PerAxis = 1,
     groups: int = 1,
     boundary: Boundary = "zeros",
 ) -> Convolution:
@@ -71,9 +72,9 @@ def convolution(
     shape: Shape,
     kernel: object,
     *,
-    stride: object = 1,
+    stride: PerAxis = 1,
     padding: Padding = "valid",
-    dilation: object = 1,
+    dilation: PerAxis = 1,
     groups: int = 1,
     boundary: Boundary = "zeros",
 ) -> Convolution:
@@ -110,9 +111,9 @@ def convolution(
 def _convolution(
     shape: object,
     kernel: object,
-    stride: object,
+    stride: PerAxis,
     padding: object,
-    dilation: object,
+    dilation: PerAxis,
     groups: object,
     boundary: object,
     *,
@@ -136,10 +137,10 @@ def transposed_correlation(
     shape: Shape,
     kernel: object,
     *,
-    stride: object = 1,
+    stride: PerAxis = 1,
     padding: Padding = 0,
-    output_padding: object = 0,
-    dilation: object = 1,
+    output_padding: PerAxis = 0,
+    dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Operator:
     """Return the transposed convolution of deep learning: the adjoint of a correlation.

@@ -12,7 +12,7 @@ import numpy as np
 from convalg.arguments import one_of
 from convalg.arrays import Array, as_numbers
 from convalg.axis import Axis, Size, holds
-from convalg.conventions import Padding, Shape, pooling_axes
+from convalg.conventions import Padding, PerAxis, Shape, pooling_axes
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.operators import windows
 from convalg.operators.dense import diagonal, identity
@@ -32,11 +32,11 @@ from convalg.size import (
 
 def sum_pool(
     shape: Shape,
-    size: object,
+    size: PerAxis,
     *,
-    stride: object = None,
+    stride: PerAxis | None = None,
     padding: Padding = 0,
-    dilation: object = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
     channels: int | None = None,
 ) -> Operator:
@@ -87,11 +87,11 @@ def sum_pool(
 
 def average_pool(
     shape: Shape,
-    size: object,
+    size: PerAxis,
     *,
-    stride: object = None,
+    stride: PerAxis | None = None,
     padding: Padding = 0,
-    dilation: object = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convalg import engine
-from convalg.conventions import Padding, Shape
+from convalg.conventions import Padding, PerAxis, Shape
 from convalg.operators import windows
 from convalg.operators.leaves import gathering
 from convalg.operators.pooling import (
@@ -22,11 +22,11 @@ from convalg.size import per_axis, size_product
 
 def unfold(
     shape: Shape,
-    size: object,
+    size: PerAxis,
     *,
-    stride: object = 1,
+    stride: PerAxis = 1,
     padding: Padding = 0,
-    dilation: object = 1,
+    dilation: PerAxis = 1,
     channels: int | None = None,
 ) -> Operator:
     """Return the operator that copies each window of the input into one column ("im2col").
@@ -85,11 +85,11 @@ def unfold(
 
 def fold(
     shape: Shape,
-    size: object,
+    size: PerAxis,
     *,
-    stride: object = 1,
+    stride: PerAxis = 1,
     padding: Padding = 0,
-    dilation: object = 1,
+    dilation: PerAxis = 1,
     channels: int | None = None,
 ) -> Operator:
     """Return the operator that adds the columns of all windows to an image ("col2im").
