@@ -119,7 +119,8 @@ class Map(ABC):
         return -1 * self
 
     def __truediv__(self, divisor: Any) -> Map:
-        return _reciprocal(divisor, self) * self
+        quotient: Map = _reciprocal(divisor, self) * self
+        return quotient
 
     __setstate__ = restored
 
@@ -342,7 +343,8 @@ class Operator(Map):
         return scale(factor, self)
 
     def __truediv__(self, divisor: Any) -> Operator:
-        return _reciprocal(divisor, self) * self
+        quotient: Operator = _reciprocal(divisor, self) * self
+        return quotient
 
     @final
     def kron(self, other: Operator) -> Operator:
