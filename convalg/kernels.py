@@ -112,8 +112,7 @@ class SymbolicKernel:
         shape = tuple(substituted(size, numbers) for size in self.named_shape)
         if any(is_symbolic(size) for size in shape):
             return SymbolicKernel(self.name, shape, self.axes, self.flipped)
-        symbols = kernel(*shape, name=self.name)
-        assert isinstance(symbols, np.ndarray)
+        symbols = _symbols(shape, self.name)
         flipped = tuple(k for k, f in enumerate(self.flipped) if f)
         return as_kernel(np.flip(symbols.transpose(self.axes), axis=flipped))
 
@@ -151,14 +150,19 @@ def kernel(*sizes: Size, name: str = "w") -> Array | SymbolicKernel:
     array([[w00, w01],
            [w10, w11]], dtype=object)
     """
-    import sympy
-
     shape = as_shape(sizes, "kernel size")
     if not (isinstance(name, str) and name.isidentifier()):
         raise KindError(f"name must be an identifier such as 'w', not {name!r}")
     if any(is_symbolic(size) for size in shape):
         axes = tuple(range(len(shape)))
         return SymbolicKernel(name, shape, axes, (False,) * len(shape))
+    return _symbols(shape, name)
+
+
+def _symbols(shape: tuple[int, ...], name: str) -> Array:
+    """Return an array of SymPy symbols, named by their indices; see `kernel`."""
+    import sympy
+
     count = math.prod(shape)
     check_memory(
         count * BYTES_PER_SYMBOL,

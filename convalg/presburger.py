@@ -1,7 +1,7 @@
-"""Sizes in Presburger arithmetic: formatted for isl, and compared by it.
+"""Sizes as text for isl, a library for Presburger arithmetic, and comparisons of sizes by isl.
 
-A size is affine in its symbols, with floors of divisions by numbers, maxima and minima; isl decides
-every statement about such sizes.
+isl decides every statement about sizes that are affine in their symbols and may contain floors of
+divisions by integers, maxima and minima.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def text(value: int | sympy.Expr) -> str:
-    """Return a size in isl's syntax.
+    """Return a size in the syntax of isl.
 
-    Raises: UndecidableError when it is not affine in its symbols, such as a product of two.
+    Raises: UndecidableError when the size is not affine in its symbols, such as n * m.
 
     >>> import sympy
     >>> text((sympy.Symbol("n", integer=True) - 3) // 2 + 1)
@@ -52,12 +52,12 @@ def text(value: int | sympy.Expr) -> str:
                 first = f"{function}({first}, {other})"
             return first
     raise UndecidableError(
-        f"{value} is not affine in its symbols, so isl cannot decide it: give numbers for "
-        f"some of {sorted(map(str, value.free_symbols))}"
+        f"{value} is not affine in its symbols, so that isl cannot decide it: replace some of its "
+        f"symbols by numbers: {', '.join(sorted(map(str, value.free_symbols)))}"
     )
 
 
-# Keywords of isl, and the names of indices in the relations of this package.
+# Names that are not available: keywords of isl, and the indices in the relations of this package.
 _TAKEN = re.compile(
     r"([a-z]\d+|[giju]|and|or|not|implies|exists|mod|min|max|floor|floord|ceil|ceild|rat|infty|NaN"
     r"|true|false)_*"
@@ -65,7 +65,7 @@ _TAKEN = re.compile(
 
 
 def isl_name(name: str) -> str:
-    """Return the name of a symbol in isl: with an added underscore where the name is taken.
+    """Return the name of a symbol for isl, with an underscore added if the name is not available.
 
     >>> isl_name("n"), isl_name("o0"), isl_name("o0_")
     ('n', 'o0_', 'o0__')
@@ -74,16 +74,24 @@ def isl_name(name: str) -> str:
 
 
 def parameters(*values: object) -> str:
-    """Return isl's declaration of the symbols of some sizes: "[n, K] -> ", or ""."""
+    """Return the declaration of the symbols of some sizes for isl.
+
+    The result is "" when the sizes do not have symbols.
+
+    >>> import convalg as ca
+    >>> n, K = ca.sizes("n K")
+    >>> parameters(n - K, 2 * n, 3), parameters(3)
+    ('[K, n] -> ', '')
+    """
     symbols = {s.name for value in values for s in getattr(value, "free_symbols", ())}
-    names = map(isl_name, symbols)
-    return f"[{', '.join(sorted(names))}] -> " if names else ""
+    names = sorted(map(isl_name, symbols))
+    return f"[{', '.join(names)}] -> " if names else ""
 
 
 def same_size(first: object, second: object) -> bool:
     """Return whether two sizes are equal for all values 0, 1, 2, ... of their symbols.
 
-    Sizes that are written differently, as with ceilings or floors, may be equal.
+    Equal sizes may be written differently, for example with a ceiling or with a floor.
 
     >>> import convalg as ca
     >>> n, = ca.sizes("n")
@@ -97,7 +105,7 @@ def same_size(first: object, second: object) -> bool:
 
 
 def same_shape(first: Iterable[object], second: Iterable[object]) -> bool:
-    """Return whether two shapes are equal axis by axis, as by `same_size`."""
+    """Return whether two shapes have as many axes and the same size on each; see `same_size`."""
     left, right = tuple(first), tuple(second)
     return left == right or (len(left) == len(right) and all(map(same_size, left, right)))
 
@@ -112,15 +120,17 @@ def _same_symbolic(first: object, second: object) -> bool:
         return bool(gap == 0)
     try:
         apart = f"{text(first)} != {text(second)}"
-        bounds = [f"{isl_name(s.name)} >= 0" for s in gap.free_symbols]
+        # A symbol that cancels in the gap is still a part of both texts.
+        symbols = sympy.sympify(first).free_symbols | sympy.sympify(second).free_symbols
+        bounds = [f"{isl_name(s.name)} >= 0" for s in symbols]
         body = " and ".join([apart, *bounds])
-        return bool(islpy.Set(f"{parameters(gap)}{{ : {body} }}").is_empty())
+        return bool(islpy.Set(f"{parameters(first, second)}{{ : {body} }}").is_empty())
     except UndecidableError:
         return bool(sympy.expand(_floors_only(gap)) == 0)
 
 
 def _floors_only(value: sympy.Expr) -> sympy.Expr:
-    """Return a size with each ceiling, written as -floor(-n / s), replaced by a floor.
+    """Return a size with each ceiling, which has the form -floor(-n / s), replaced by a floor.
 
     Rule: floor(a / b) = -floor((-a - 1) / b) - 1 for integers a and b >= 1.
     """

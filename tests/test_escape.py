@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convalg as ca
-from convalg.errors import ArgumentError, ConvalgError
 from convalg.escape import latex, markdown, markup, terminal
 
 HOSTILE = "x\x1b[31m\r\x9b2J_%$&#{}^~<b>\u202e\u2066\ud800\N{LATIN SMALL LETTER U WITH DIAERESIS}"
@@ -85,11 +84,6 @@ def test_what_is_no_text_is_shown_by_its_own() -> None:
     assert terminal(ValueError("\x1b")) == "\\x1b"
     assert not acting(terminal(Sly("\x07")))
     assert terminal(None) == "None"
-
-
-@pytest.mark.parametrize("error", [ArgumentError, *ConvalgError.__subclasses__()])
-def test_messages_of_errors_are_shown(error: type[ConvalgError]) -> None:
-    assert str(error(f"a {HOSTILE}\nb")) == terminal(f"a {HOSTILE}\nb", lines=True)
 
 
 SYMBOL = sympy.Symbol(HOSTILE)

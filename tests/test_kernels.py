@@ -111,18 +111,6 @@ def test_flip_of_symbols() -> None:
     assert ca.flip(w).tolist() == [[w[1, 1], w[1, 0]], [w[0, 1], w[0, 0]]]
 
 
-@pytest.mark.parametrize("taps", [(3,), (2, 3), (2, 1, 3)])
-@pytest.mark.parametrize("channels", [(), (4, 3)])
-def test_convolution_is_correlation_with_the_flipped_kernel(
-    taps: tuple[int, ...], channels: tuple[int, ...]
-) -> None:
-    kernel = np.arange(1, 1 + np.prod(channels + taps, dtype=int)).reshape(channels + taps)
-    shape, options = (5, 4, 3)[: len(taps)], {"padding": 1, "stride": 2}
-    left = ca.convolution(shape, kernel, **options)
-    right = ca.correlation(shape, ca.flip(kernel, dims=len(taps)), **options)
-    assert (left.to_numpy() == right.to_numpy()).all()
-
-
 # Named filters. Pictures are (rows, columns); y grows downwards, x to the right.
 
 Y, X = np.mgrid[0:6, 0:7]

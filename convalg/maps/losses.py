@@ -1,4 +1,4 @@
-"""Losses: one number for a batch of scores, and its gradient by the scores."""
+"""Losses: functions of a batch of scores and its targets, with their gradients by the scores."""
 
 from __future__ import annotations
 
@@ -20,30 +20,37 @@ class Loss(ABC):
     """A function of the scores of a network and the targets, averaged over the batch.
 
     For a batch of N samples, scores have the shape (classes, *spatial, N), with the samples on the
-    last axis as the engines store them, and labels have the shape (*spatial, N), usually (N,).
+    last axis as the engines store them, and labels have the shape (*spatial, N), which is (N,) for
+    a classifier.
     """
 
     @abstractmethod
     def value_and_gradient(self, scores: Array, targets: Array) -> tuple[float, Array]:
-        """Return the loss of a batch, and its gradient by the scores in their shape and precision.
+        """Return the loss of a batch and its gradient by the scores.
 
         Args:
             scores: Output of the network, of shape (classes, *spatial, N).
-            targets: Labels of shape (*spatial, N), or scores in the shape of `scores`.
+            targets: Labels of shape (*spatial, N), or target scores in the shape of `scores`.
+
+        Returns:
+            The loss as a float, and the gradient in the shape and precision of `scores`.
         """
 
     @abstractmethod
     def hits(self, scores: Array, targets: Array) -> int | None:
-        """Return the number of labels with the highest score; None when targets are not labels.
+        """Return the number of labels whose class has the highest score.
 
         Args:
             scores: Output of the network, of shape (classes, *spatial, N).
-            targets: Labels of shape (*spatial, N), or scores in the shape of `scores`.
+            targets: Labels of shape (*spatial, N), or target scores in the shape of `scores`.
+
+        Returns:
+            The number of correct labels, or None when the targets are scores and not labels.
         """
 
     @abstractmethod
     def check_targets(self, targets: object, out_shape: tuple[int, ...], count: int) -> Array:
-        """Return the targets of a data set as an array for training, the samples first.
+        """Return the targets of a data set as a validated array with the samples on the first axis.
 
         Args:
             targets: Labels of shape (count, *spatial), or target scores of shape
@@ -76,7 +83,10 @@ class CrossEntropy(Loss):
     Source:
         torch.nn.CrossEntropyLoss; Szegedy et al., 2016, section 7.
 
-    >>> value, gradient = CrossEntropy().value_and_gradient(np.zeros((2, 1)), np.array([1]))
+    >>> import convalg as ca
+    >>> import numpy as np
+    >>> loss = ca.train.CrossEntropy()
+    >>> value, gradient = loss.value_and_gradient(np.zeros((2, 1)), np.array([1]))
     >>> round(value, 6), gradient.tolist()
     (0.693147, [[0.5], [-0.5]])
     """
@@ -87,9 +97,24 @@ class CrossEntropy(Loss):
         settle(self, "label_smoothing", least=0, most=1)
 
     def value_and_gradient(self, scores: Array, targets: Array) -> tuple[float, Array]:
-        """Return the mean cross-entropy and its gradient: softmax minus the smoothed label.
+        """Return the mean cross-entropy of a batch and its gradient by the scores.
 
-        >>> CrossEntropy(0.5).value_and_gradient(np.zeros((2, 1)), np.array([0]))[1].tolist()
+        Args:
+            scores: Output of the network, of shape (classes, *spatial, N).
+            targets: Integer labels of shape (*spatial, N).
+
+        Returns:
+            The loss as a float, and the gradient (softmax(scores) - q) / (number of labels) in the
+            shape and precision of `scores`.
+
+        Raises:
+            ShapeError: when the shape of `targets` does not match `scores`.
+
+        >>> import convalg as ca
+        >>> import numpy as np
+        >>> loss = ca.train.CrossEntropy(label_smoothing=0.5)
+        >>> value, gradient = loss.value_and_gradient(np.zeros((2, 1)), np.array([0]))
+        >>> gradient.tolist()
         [[-0.25], [0.25]]
         """
         _check_batch(scores, targets, scores.shape[1:])
@@ -114,7 +139,18 @@ class CrossEntropy(Loss):
     def hits(self, scores: Array, targets: Array) -> int:
         """Return the number of labels whose class has the highest score.
 
-        >>> CrossEntropy().hits(np.array([[3, 1], [2, 5]]), np.array([0, 0]))
+        Of equal highest scores, the first class is used.
+
+        Args:
+            scores: Output of the network, of shape (classes, *spatial, N).
+            targets: Integer labels of shape (*spatial, N).
+
+        Raises:
+            ShapeError: when the shape of `targets` does not match `scores`.
+
+        >>> import convalg as ca
+        >>> import numpy as np
+        >>> ca.train.CrossEntropy().hits(np.array([[3, 1], [2, 5]]), np.array([0, 0]))
         1
         """
         _check_batch(scores, targets, scores.shape[1:])
@@ -124,16 +160,17 @@ class CrossEntropy(Loss):
         """Return the labels as an int64 array of shape (count, *spatial).
 
         Args:
-            targets: The labels: integers from 0 to classes - 1.
+            targets: Labels of shape (count, *spatial): integers from 0 to classes - 1.
             out_shape: Shape of one output of the network, (classes, *spatial).
             count: Number of samples.
 
         Raises:
             KindError: when the labels are not integers.
             ShapeError: when the labels have another shape.
-            ArgumentError: when a label is out of range.
+            ArgumentError: when a label is out of range; the message states its index.
 
-        >>> CrossEntropy().check_targets([2, 0, 1], (3,), 3).tolist()
+        >>> import convalg as ca
+        >>> ca.train.CrossEntropy().check_targets([2, 0, 1], (3,), 3).tolist()
         [2, 0, 1]
         """
         return _checked_labels(targets, out_shape, count)
@@ -143,22 +180,38 @@ class CrossEntropy(Loss):
 class MeanSquaredError(Loss):
     """The mean of the squared differences (scores - targets)^2 over all scores of the batch.
 
-    The gradient is 2 (scores - targets) / (number of scores). Integer labels are targets of 1 at
-    the class of the label and 0 at the other classes.
+    The gradient is 2 (scores - targets) / (number of scores). Integer labels represent target
+    scores of 1 at the class of the label and 0 at the other classes.
 
     Source:
         torch.nn.MSELoss.
 
-    >>> value, gradient = MeanSquaredError().value_and_gradient(np.ones((2, 1)), np.zeros((2, 1)))
+    >>> import convalg as ca
+    >>> import numpy as np
+    >>> loss = ca.train.MeanSquaredError()
+    >>> value, gradient = loss.value_and_gradient(np.ones((2, 1)), np.zeros((2, 1)))
     >>> value, gradient.tolist()
     (1.0, [[1.0], [1.0]])
     """
 
     def value_and_gradient(self, scores: Array, targets: Array) -> tuple[float, Array]:
-        """Return the mean squared difference, and its gradient in the shape of the scores.
+        """Return the mean squared difference of a batch and its gradient by the scores.
 
-        >>> labels = np.array([1])
-        >>> MeanSquaredError().value_and_gradient(np.array([[1.0], [1.0]]), labels)[0]
+        Args:
+            scores: Output of the network, of shape (classes, *spatial, N).
+            targets: Target scores as floats in the shape of `scores`, or integer labels of shape
+                (*spatial, N).
+
+        Returns:
+            The loss as a float, and the gradient in the shape and precision of `scores`.
+
+        Raises:
+            ShapeError: when the shape of `targets` does not match `scores`.
+
+        >>> import convalg as ca
+        >>> import numpy as np
+        >>> scores, labels = np.array([[1.0], [1.0]]), np.array([1])
+        >>> ca.train.MeanSquaredError().value_and_gradient(scores, labels)[0]
         0.5
         """
         if _are_labels(targets):
@@ -176,7 +229,17 @@ class MeanSquaredError(Loss):
     def hits(self, scores: Array, targets: Array) -> int | None:
         """Return the number of labels whose class has the highest score; None for float targets.
 
-        >>> MeanSquaredError().hits(np.ones((2, 1)), np.zeros((2, 1))) is None
+        Args:
+            scores: Output of the network, of shape (classes, *spatial, N).
+            targets: Target scores as floats in the shape of `scores`, or integer labels of shape
+                (*spatial, N).
+
+        Raises:
+            ShapeError: when the shape of the labels does not match `scores`.
+
+        >>> import convalg as ca
+        >>> import numpy as np
+        >>> ca.train.MeanSquaredError().hits(np.ones((2, 1)), np.zeros((2, 1))) is None
         True
         """
         return CrossEntropy().hits(scores, targets) if _are_labels(targets) else None
@@ -185,7 +248,8 @@ class MeanSquaredError(Loss):
         """Return the targets: floats (count, *out_shape) or int64 labels (count, *out_shape[1:]).
 
         Args:
-            targets: Target scores as floats, or labels as integers from 0 to classes - 1.
+            targets: Target scores as floats of shape (count, *out_shape), or labels as integers
+                from 0 to classes - 1 of shape (count, *out_shape[1:]).
             out_shape: Shape of one output of the network, (classes, *spatial).
             count: Number of samples.
 
@@ -194,7 +258,8 @@ class MeanSquaredError(Loss):
             ArgumentError: when a target is not finite, or a label is out of range.
             KindError: when the targets are neither floats nor integers.
 
-        >>> MeanSquaredError().check_targets([[0.5, 1.5]], (2,), 1).tolist()
+        >>> import convalg as ca
+        >>> ca.train.MeanSquaredError().check_targets([[0.5, 1.5]], (2,), 1).tolist()
         [[0.5, 1.5]]
         """
         array = as_array(targets, "targets")
@@ -214,7 +279,7 @@ LOSSES: dict[str, Callable[[], Loss]] = {"cross_entropy": CrossEntropy, "mse": M
 
 
 def loss_named(value: object) -> Loss:
-    """Return the loss with a name; a `Loss` is returned unchanged.
+    """Return the loss of the given name; a `Loss` is returned unchanged.
 
     Args:
         value: "cross_entropy", "mse", or a `Loss`.
@@ -223,6 +288,7 @@ def loss_named(value: object) -> Loss:
         ArgumentError: when no loss has this name.
         KindError: when `value` is neither a string nor a `Loss`.
 
+    >>> from convalg.maps.losses import loss_named
     >>> loss_named("cross_entropy")
     CrossEntropy(label_smoothing=0.0)
     """
@@ -240,7 +306,7 @@ def _are_labels(targets: Array) -> bool:
 
 
 def _check_batch(scores: Array, targets: Array, wanted: tuple[int, ...]) -> None:
-    """Raise ShapeError for targets of another shape, which NumPy might broadcast."""
+    """Raise ShapeError unless the targets have the wanted shape; NumPy might broadcast others."""
     if targets.shape != wanted:
         raise ShapeError(
             f"targets must have shape {wanted}, with the batch last, for scores of shape "

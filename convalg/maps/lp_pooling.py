@@ -92,7 +92,6 @@ def lp_pool(
         ceil_mode=ceil_mode,
         channels=channels,
     )
-    assert isinstance(total, Selection)
     return LpPoolMap(total, power, absolute)
 
 

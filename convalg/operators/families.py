@@ -1,4 +1,4 @@
-"""Families, which are operators with symbolic sizes: their conditions, and members at numbers."""
+"""Families, which are operators with symbolic sizes: when they exist, and their members."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convalg.size import Condition, Numbers, as_integer, check_conditions, is_sy
 
 
 def conditions_of(operator: Operator) -> tuple[Condition, ...]:
-    """Return the conditions on the symbols under which an operator exists, without duplicates."""
+    """Return the conditions on its symbols under which an operator exists, each of them once."""
     conditions: dict[Any, Condition] = {}
     for leaf in leaves(operator):
         geometry = getattr(leaf, "geometry", None)
@@ -27,14 +27,24 @@ def conditions_of(operator: Operator) -> tuple[Condition, ...]:
 
 
 def at_sizes(operator: Operator, numbers: Mapping[str, object]) -> Operator:
-    """Return a family with symbols replaced by numbers; see `Operator.at`."""
+    """Return the operator with some symbols replaced by numbers; see `Operator.at`.
+
+    Args:
+        operator: A family.
+        numbers: Integers of at least 0, by the names of symbols of the family.
+
+    Raises:
+        ArgumentError: when a name is not a symbol of the operator, a number is negative, or the
+            operator does not exist at these sizes.
+        KindError: when a value is not an integer.
+    """
     symbols = {symbol.name: symbol for symbol in symbols_of(operator)}
     chosen = {}
     for name, value in numbers.items():
         if name not in symbols:
             raise ArgumentError(
-                f"A.at({name}={value}) needs a symbol of the operator, but {name} is not one of "
-                f"them: it has {', '.join(symbols) or 'none'}"
+                f"A.at({name}={value}) needs a symbol of the operator, but {name} is not one: "
+                f"its symbols are {', '.join(symbols) or 'none'}"
             )
         chosen[symbols[name]] = as_integer(value, name, least=0)
     return replaced(operator, chosen)
@@ -43,7 +53,7 @@ def at_sizes(operator: Operator, numbers: Mapping[str, object]) -> Operator:
 def replaced(operator: Operator, numbers: Numbers) -> Operator:
     """Return the operator with some symbols replaced by numbers, in sizes, factors and weights.
 
-    Raises: ArgumentError with the message of the constructor when the operator does not exist at
+    Raises: ArgumentError, with the message of the constructor, when the operator does not exist at
     these sizes.
     """
     check_conditions(conditions_of(operator), numbers)

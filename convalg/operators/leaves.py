@@ -1,6 +1,6 @@
-"""The leaves of operator trees: Convolution, Patches (B(x)), Selection, Diagonal, the matrices.
+"""The leaves of operator trees: layers, B(x), selections, diagonals and matrices.
 
-An adjoint that is not of one of these kinds is an `Adjoint` of a leaf.
+The adjoint of a leaf is one of these leaves if possible, and otherwise an `Adjoint`.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ class Convolution(Operator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Patches(Operator):
-    """B(x): the operator from a kernel to the output, for one input ("im2col").
+    """B(x): the operator from a kernel to the output for one input x, `values` ("im2col").
 
-    With `transposed` it belongs to the adjoint layer, and `values` is that layer's input.
+    If `transposed` is True, it is B(x) of the adjoint layer, and `values` is an input of this
+    adjoint layer.
     """
 
     geometry: Geometry
@@ -95,10 +96,11 @@ class Patches(Operator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Selection(Operator):
-    """Entries moved, repeated, dropped or summed: a pattern whose weights are all one.
+    """Entries moved, repeated, dropped or summed: a pattern whose weights are all 1.
 
-    Padding, cropping, flips, shifts, sampling and the identity have one tap on each axis; sum
-    pooling has more; a reshape has one axis over the flat array. `axes` include the channel axis.
+    Padding, cropping, flips, shifts, sampling and the identity have one tap on each axis, and sum
+    pooling has several taps. A reshape has one axis over the flat array. `axes` includes the
+    channel axis.
     """
 
     axes: tuple[Axis, ...]
@@ -184,7 +186,7 @@ class Matrix(Operator):
     @cached_property
     def T(self) -> Operator:  # noqa: N802
         transposed = Matrix(self.values.T, self.out_shape, self.in_shape)
-        # A.T.T is A, so that the weights of a shared layer are counted once.
+        # A.T.T is the same object as A, so that the weights of a shared layer are counted once.
         transposed.__dict__["T"] = self
         return transposed
 
@@ -195,10 +197,10 @@ class Matrix(Operator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SparseMatrix(Operator):
-    """A CSR matrix: indices of maxima, permutations, interpolation.
+    """A CSR matrix, which represents selected maxima, permutations and interpolations.
 
-    `indptr`, `indices`, `values` as in CSR, with sorted rows and no duplicate entries. `text` is
-    the call that creates it, for display.
+    `indptr`, `indices` and `values` are the CSR arrays, with sorted rows and without duplicate
+    entries. `text` is the call that creates the operator, for display.
     """
 
     indptr: Array
@@ -212,7 +214,7 @@ class SparseMatrix(Operator):
     def T(self) -> Operator:  # noqa: N802
         _check_rows(self.shape[1], self.shape[0])
         rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
-        # Rows are in order, so a stable sort by column keeps them in order.
+        # The entries are sorted by row, and a stable sort by column keeps this order.
         order = np.argsort(self.indices, kind="stable")
         counts = np.bincount(self.indices, minlength=self.shape[1])
         indptr = np.concatenate([[0], np.cumsum(counts)])
@@ -231,7 +233,7 @@ class SparseMatrix(Operator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Adjoint(Operator):
-    """The adjoint of a leaf; the adjoint of a node is built from those of its children instead."""
+    """The adjoint of a leaf; an inner node has the adjoints of its children instead."""
 
     operator: Convolution | Patches | Selection
 
@@ -259,7 +261,7 @@ class Adjoint(Operator):
 
 
 def _wide(kind: np.dtype) -> np.dtype | None:
-    """Return the type to sum in: half floats represent integers only up to 2048."""
+    """Return float32 to sum float16 in, which represents integers only up to 2048; else None."""
     return np.dtype(np.float32) if kind == np.float16 else None
 
 
@@ -277,10 +279,19 @@ def sparse_matrix(
     out_shape: tuple[Size, ...],
     text: str = "",
 ) -> SparseMatrix:
-    """Return the matrix with these entries, in any order, without duplicates.
+    """Return the sparse matrix with the given entries.
 
-    Shapes: rows, columns (flat indices) and values (entries,); `values` may be one number for all.
-    Raises: TooLargeError for too many rows.
+    Args:
+        rows: Flat index of the output of each entry, of shape (entries,), in any order and without
+            duplicate pairs of row and column.
+        columns: Flat index of the input of each entry, of shape (entries,).
+        values: Value of each entry, of shape (entries,), or one number for all entries.
+        in_shape: Shape of the input.
+        out_shape: Shape of the output.
+        text: The call that creates the operator, for display.
+
+    Raises:
+        TooLargeError: when the row pointers would exceed the memory limit.
     """
     height = size_product(out_shape)
     _check_rows(height, size_product(in_shape))
@@ -296,16 +307,16 @@ def sparse_matrix(
 def gathering(
     table: Array, in_shape: tuple[Size, ...], out_shape: tuple[Size, ...], text: str = ""
 ) -> SparseMatrix:
-    """Return the matrix whose row r reads the flat input `table[r]`, or nothing where it is -1."""
+    """Return the matrix whose row r selects the flat input `table[r]`, or is zero if that is -1."""
     flat = np.asarray(table).ravel()
     rows = np.flatnonzero(flat >= 0)
     return sparse_matrix(rows, flat[rows], 1, in_shape, out_shape, text)
 
 
 def transposed_axis(axis: Axis) -> Axis | None:
-    """Return the axis of the transposed matrix, or None where no single axis gives it.
+    """Return the axis of the transposed matrix, or None when this matrix is not that of one axis.
 
-    Rule: for s = 1 and s = -1, o = s i - s d t + s p.
+    Rule: for s = 1 and s = -1, i = s o + d t - p is equivalent to o = s i - s d t + s p.
     """
     kept = axis.boundary == "zeros" or (
         axis.boundary == "circular" and axis.in_size == axis.out_size
@@ -318,7 +329,7 @@ def transposed_axis(axis: Axis) -> Axis | None:
         out_size=axis.in_size,
         taps=axis.taps,
         stride=s,
-        # With one tap the dilation does not matter.
+        # An axis with one tap does not depend on its dilation.
         dilation=1 if axis.taps == 1 else -s * axis.dilation,
         padding=-s * axis.padding,
         boundary=axis.boundary,
@@ -326,7 +337,9 @@ def transposed_axis(axis: Axis) -> Axis | None:
 
 
 def single_layer(operator: Operator) -> tuple[Convolution, bool] | None:
-    """Return the layer that an operator consists of, and whether it is transposed; None if none.
+    """Return the layer that an operator is or is the adjoint of, and whether it is the adjoint.
+
+    The result is None for any other operator.
 
     >>> import convalg as ca
     >>> single_layer(ca.correlation(4, [1, 2]).T)
@@ -341,7 +354,7 @@ def single_layer(operator: Operator) -> tuple[Convolution, bool] | None:
 
 
 def checked_kernel(kernel: object, shape: tuple[Size, ...]) -> Array:
-    """Return a kernel of a given shape. Raises: ShapeError when it has another shape."""
+    """Return a kernel as an array, or raise ShapeError when it does not have the given shape."""
     weights = as_kernel(kernel)
     if weights.shape != shape:
         raise ShapeError(f"kernel must have shape {shape}, not {weights.shape}")

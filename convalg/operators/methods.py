@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 
 def compose_maps(self: Map, other: Map) -> Map:
-    """Return the composition: first `other`, then this map."""
+    """Return the composition that applies `other` first, and then this map."""
     from convalg.maps.chains import chain
 
     return chain(self, other)
 
 
 def add_maps(self: Map, other: Map) -> Map:
-    """Return the sum of two maps of the same input."""
+    """Return the map whose output is the sum of the outputs of two maps."""
     from convalg.maps.chains import add
 
     return add(self, other)
 
 
 def scale_map(self: Map, factor: object) -> Map:
-    """Return a number times a map."""
+    """Return the map whose output is a number times the output of this map."""
     from convalg.maps.chains import scaled
 
     return scaled(factor, self)
@@ -97,7 +97,7 @@ def to_latex(self: Operator) -> str:
 
 
 def at_sizes(self: Operator, numbers: dict[str, int]) -> Operator:
-    """Return a family with symbols replaced by numbers, which are given by name."""
+    """Return the operator with some symbols replaced by numbers, given by the names of symbols."""
     from convalg.operators.families import at_sizes
 
     return at_sizes(self, numbers)
@@ -106,8 +106,8 @@ def at_sizes(self: Operator, numbers: dict[str, int]) -> Operator:
 def parameters(self: Operator) -> dict[str, Array]:
     """The trainable arrays by name: "kernel" for a kernel, "weights" for a dense layer.
 
-    If an operator contains several kernels, or several dense layers, they are not listed; a chain
-    of maps lists the parameters of all its layers.
+    The kernels of an operator with several kernels are not listed, nor are the weights of an
+    operator with several dense layers. A chain of maps lists the parameters of all its layers.
 
     >>> import convalg as ca
     >>> (ca.downsample(3, 2) @ ca.correlation(4, [1, 2])).parameters
@@ -144,7 +144,7 @@ def by(self: Operator, name: str, x: object) -> Operator:
 
 
 def kernel(self: Operator) -> Array:
-    """The kernel that was passed to the constructor; of a convolution, before the flip.
+    """The kernel as it was passed to the constructor, which for a convolution is not flipped.
 
     Raises:
         KindError: when the operator does not have exactly one kernel.
@@ -162,8 +162,8 @@ def kernel(self: Operator) -> Array:
 def refill(self: Operator, kernel: object) -> Operator:
     """Return the same operator with another kernel.
 
-    The pattern of the matrix stays the same: `A.refill(w).to_scipy(out=M)` overwrites the values
-    of the matrix M of A.
+    The pattern of the matrix stays the same, so that `A.refill(w).to_scipy(out=M)` can overwrite
+    the values of M, the matrix of A.
 
     Args:
         kernel: The new kernel, in the shape of `A.kernel`.
@@ -240,8 +240,8 @@ def kernel_gradient(self: Operator, x: object, g: object, *, engine: str = "auto
 def simplify(self: Operator) -> Operator:
     """Return an equal operator with fewer nodes: one convolution if the expression equals one.
 
-    The result is exact: operators are merged only if the pattern of the merged operator equals the
-    composition of their patterns.
+    The result is exact: two operators are merged only if the pattern of the merged operator equals
+    the composition of their patterns.
 
     Raises:
         SymbolicError: when the operator has symbolic sizes.
@@ -269,7 +269,7 @@ def structure(self: Operator) -> str:
 
 
 def counts(self: Operator) -> Counts:
-    """The numbers of entries, non-zeros, parameters, multiplications, and uses of each weight.
+    """Counts of the entries, non-zeros, parameters, multiplications, and uses of each weight.
 
     Raises:
         SymbolicError: when the operator has symbolic sizes.
@@ -369,7 +369,8 @@ def to_numpy(self: Operator, order: Order = "C", *, max_bytes: int | None = None
 def to_isl(self: Operator) -> islpy.Map:
     """Return the support of the matrix as an integer relation of isl, from outputs to inputs.
 
-    An output is related to each input that it reads; the indices are those of the axes.
+    The relation contains a pair for each output and each input that it reads. There is one index
+    per axis of the output and of the input.
 
     >>> import convalg as ca
     >>> ca.downsample(5, 2).to_isl()
@@ -381,9 +382,9 @@ def to_isl(self: Operator) -> islpy.Map:
 
 
 def to_linear_operator(self: Operator) -> scipy.sparse.linalg.LinearOperator:
-    """Return a SciPy `LinearOperator`, for the solvers of SciPy, without building the matrix.
+    """Return a SciPy `LinearOperator` for the solvers of SciPy, without building the matrix.
 
-    It multiplies vectors whose entries are in row-major order.
+    It multiplies vectors with the entries of the input in row-major order.
 
     Raises:
         SymbolicError: when the operator has symbolic sizes.

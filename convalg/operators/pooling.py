@@ -16,7 +16,7 @@ from convalg.conventions import Padding, PerAxis, Shape, pooling_axes
 from convalg.errors import ArgumentError, KindError, ShapeError, SymbolicError
 from convalg.operators import windows
 from convalg.operators.dense import diagonal, identity
-from convalg.operators.leaves import sparse_matrix
+from convalg.operators.leaves import Selection, sparse_matrix
 from convalg.operators.padding import selection
 from convalg.operators.tree import Operator, kron, scale
 from convalg.size import (
@@ -39,7 +39,7 @@ def sum_pool(
     dilation: PerAxis = 1,
     ceil_mode: bool = False,
     channels: int | None = None,
-) -> Operator:
+) -> Selection:
     """Return the operator that sums each window of the input, separately for each channel.
 
     The padding is zero.

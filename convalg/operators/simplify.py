@@ -1,7 +1,7 @@
-"""Simplifying an expression to one convolution.
+"""Simplification of an expression to one convolution.
 
-Every rule proposes a geometry and then compares its pattern with the composed patterns, axis by
-axis; nothing is accepted because of a formula alone.
+Every rule proposes a geometry and then compares its pattern, axis by axis, with the composition of
+the given patterns. No rule is trusted without this comparison.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ TapMap = dict[tuple[int, int], int]
 
 
 def simplify(operator: Operator) -> Operator:
-    """Return one convolution if the expression equals one; see `Operator.simplify`."""
+    """Return an equal operator, one convolution if possible; see `Operator.simplify`."""
     match operator:
-        case Adjoint(operator=Convolution()):
-            layer = _adjoint_layer(operator)
-            return operator if layer is None or _has_no_call(layer) else layer
+        case Adjoint(operator=Convolution() as layer):
+            adjoint = _adjoint_layer(layer)
+            return operator if adjoint is None or _has_no_call(adjoint) else adjoint
         case Scaled(factor=factor, operator=inner):
             return _scale(factor, simplify(inner))
         case Sum(terms=terms):
@@ -44,7 +44,7 @@ def _scale(factor: object, operator: Operator) -> Operator:
 
 
 def _simplify_product(factors: list[Operator]) -> Operator:
-    """Merge neighbouring factors until none can be merged, and move scalar factors to the front."""
+    """Merge adjacent factors until no pair can be merged; scalar factors move to the front."""
     factor: Any = 1
     parts: list[Operator] = []
     for operator in factors:
@@ -66,7 +66,7 @@ def _simplify_product(factors: list[Operator]) -> Operator:
 
 
 def _has_no_call(operator: Operator) -> bool:
-    """Return whether no call of `correlation` gives it: negative strides, mixed borders."""
+    """Return whether no call creates this layer: with negative strides or mixed borders."""
     inner = operator.operator if isinstance(operator, Adjoint) else operator
     return isinstance(inner, Convolution) and (
         len(_borders(inner)) > 1 or any(map(_has_no_option, inner.geometry.axes))
@@ -139,7 +139,7 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
 
 
 def has_sums(*operators: Selection) -> bool:
-    """Return whether any of them adds entries, as sum pooling does."""
+    """Return whether any of the selections adds entries, as sum pooling does."""
     return any(axis.taps != 1 for operator in operators for axis in operator.axes)
 
 
@@ -204,16 +204,19 @@ def _merge_sum(left: Operator, right: Operator) -> Operator | None:
 
 
 def merged_axis(outer: Axis, inner: Axis) -> tuple[Axis, TapMap] | None:
-    """Return the axis of `outer` after `inner`, and the index of each pair of taps in its kernel.
+    """Return one axis equal to `outer` after `inner`, and the tap of each pair of taps on it.
 
-    Rule: s = s1 s2; positions s1 d2 t2 + d1 t1 on the grid of their common step.
-    None when no single axis reads the same inputs.
+    Rule: with 1 for `inner` and 2 for `outer`, the stride is s1 s2, and the pair (t2, t1) is at
+    s1 d2 t2 + d1 t1, on a grid whose step is the greatest common divisor of the distances.
+
+    Returns:
+        The axis, and its tap for each pair (outer tap, inner tap); None when no single axis reads
+        the same inputs.
     """
-    assert isinstance(outer.taps, int)
-    assert isinstance(inner.taps, int)
     step = inner.stride * outer.dilation
     offsets = {
-        (a, b): step * a + inner.dilation * b for a in range(outer.taps) for b in range(inner.taps)
+        (a, b): step * a + inner.dilation * b
+        for a, b in product(range(int(outer.taps)), range(int(inner.taps)))
     }
     low = min(offsets.values())
     grid = math.gcd(*(offset - low for offset in offsets.values())) or 1
@@ -234,7 +237,7 @@ def merged_axis(outer: Axis, inner: Axis) -> tuple[Axis, TapMap] | None:
 
 
 def _reads_like(axis: Axis, outer: Axis, inner: Axis, taps: TapMap) -> bool:
-    """Return whether each tap of the axis reads what its pair of taps reads through both axes."""
+    """Return whether each tap reads the same input as its pair of taps reads through both axes."""
     own, middle, first = axis.columns(), outer.columns(), inner.columns()
     for (a, b), tap in taps.items():
         reads = np.where(middle[:, a] < 0, -1, first[middle[:, a], b])
@@ -244,7 +247,7 @@ def _reads_like(axis: Axis, outer: Axis, inner: Axis, taps: TapMap) -> bool:
 
 
 def _common_axis(first: Axis, second: Axis) -> tuple[Axis, np.ndarray, np.ndarray] | None:
-    """Return one axis with the taps of both, and the indices of the taps of each on it."""
+    """Return one axis with the taps of two axes, and the index on it of each tap of either axis."""
     offsets = [axis.dilation * np.arange(axis.taps) - axis.padding for axis in (first, second)]
     both = np.concatenate(offsets)
     low = int(both.min())
@@ -273,8 +276,8 @@ def _as_layer(operator: Operator, has_channels: bool) -> Convolution | None:
     match operator:
         case Convolution():
             return _forwards(operator)
-        case Adjoint(operator=Convolution()):
-            return _adjoint_layer(operator)
+        case Adjoint(operator=Convolution() as inner):
+            return _adjoint_layer(inner)
         case Selection() if _keeps_axes(operator):
             return _selection_layer(operator, has_channels)
         case Scaled(factor=factor, operator=inner):
@@ -291,8 +294,7 @@ def _selection_layer(operator: Selection, has_channels: bool) -> Convolution | N
     first = axes[0]
     if len(axes) < 2 or first != Axis(first.in_size, first.in_size):
         return None
-    count = first.in_size
-    assert isinstance(count, int)
+    count = int(first.in_size)
     geometry = Geometry(axes[1:], count, count, count)
     return Convolution(geometry, np.ones(geometry.kernel_shape, dtype=np.int64))
 
@@ -325,10 +327,11 @@ def _with(axis: Axis, *, dilation: int) -> Axis:
     )
 
 
-def _adjoint_layer(operator: Adjoint) -> Convolution | None:
-    """Return the adjoint of a layer as a layer, with channels swapped and each axis transposed."""
-    layer = operator.operator
-    assert isinstance(layer, Convolution)
+def _adjoint_layer(layer: Convolution) -> Convolution | None:
+    """Return the adjoint of a layer as a layer with swapped channels and transposed axes, or None.
+
+    The result is None when the transpose of an axis is not an axis.
+    """
     transposed = [transposed_axis(axis) for axis in layer.geometry.axes]
     axes = tuple(axis for axis in transposed if axis is not None)
     if len(axes) < len(transposed):
@@ -341,7 +344,7 @@ def _adjoint_layer(operator: Adjoint) -> Convolution | None:
 
 
 def _grouped(layer: Convolution, groups: int) -> np.ndarray:
-    """Return weights (groups, outputs, inputs, *taps) for `groups`, a divisor of its own number."""
+    """Return weights (groups, outputs, inputs, *taps), for a divisor of the layer's groups."""
     own, outputs, inputs = layer.geometry.channels
     each = _exact(layer.weights).reshape(own, outputs, inputs, *layer.geometry.taps)
     if own == groups:
@@ -358,7 +361,7 @@ def _grouped(layer: Convolution, groups: int) -> np.ndarray:
 
 
 def _regrouped(axes: tuple[Axis, ...], weights: np.ndarray, has_channels: bool) -> Convolution:
-    """Return the layer with weights (groups, outputs, inputs, *taps)."""
+    """Return the layer whose weights are given as (groups, outputs, inputs, *taps)."""
     groups, outputs, inputs = weights.shape[:3]
     taps = weights.shape[3:]
     if not has_channels:
@@ -403,7 +406,7 @@ def _selection(axes: tuple[Axis, ...]) -> Selection:
 
 
 def _keeps_axes(operator: Selection) -> bool:
-    """Return whether the axes are those of the shapes, unlike in a reshape."""
+    """Return whether the axes have the sizes of the shapes, which is not so for a reshape."""
     return operator.geometry.in_shape == operator.in_shape and (
         operator.geometry.out_shape == operator.out_shape
     )

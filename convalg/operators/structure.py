@@ -1,4 +1,4 @@
-"""Names of matrix structures: Toeplitz, doubly block Toeplitz, circulant."""
+"""Names of matrix structures, such as Toeplitz, doubly block Toeplitz and circulant."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def _axis_structure(axis: Axis) -> str:
         return "circulant"
     if axis.stride != 1:
         return f"strided Toeplitz (stride {axis.stride})"
-    # With a circular boundary, an entry depends on i - o alone, whatever the size of the output.
+    # With a circular boundary, an entry depends only on i - o, for an output of any size.
     padded = axis.boundary not in ("zeros", "circular") and (axis.before > 0 or axis.after > 0)
     return "Toeplitz but for the border" if padded else "Toeplitz"

@@ -1,6 +1,7 @@
-"""Data sets: an embedded one, files and image folders, and the order and shifts of samples.
+"""Data sets: the embedded digits, files and image folders, and the order and shifts of samples.
 
-Images are (samples, channels, *spatial), as floats in 0..1; labels count the classes from 0.
+Images have the shape (samples, channels, *spatial) and are floats in 0..1; labels number the
+classes from 0.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ _CHUNK = 1024
 
 
 def digits() -> Labelled:
-    """Return the embedded handwritten digits: images (1797, 1, 8, 8) float32 in 0..1, int64 labels.
+    """Return the images and labels of the embedded handwritten digits.
+
+    Returns:
+        The images, float32 in 0..1 of shape (1797, 1, 8, 8), and the labels, int64 of shape
+        (1797,).
 
     Source: the test set of Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak
     (1998), UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0.
@@ -67,18 +72,19 @@ def read_images(
     """Read the images of a folder that has one sub-folder per class.
 
     Args:
-        folder: the folder. PNG and JPEG files are recognised by their suffix; other files, and
-            names that start with a dot, are ignored.
-        size: one number or (height, width), to which each image is resized.
+        folder: Path of the folder. PNG and JPEG files are recognised by their suffix; other files,
+            and names that start with a dot, are ignored.
+        size: Height and width in pixels to which each image is resized, as a pair or as one integer
+            for both; None keeps the size of the images.
 
     Returns:
-        Images (N, 1 or 3, height, width) float32 in 0..1; labels (N,) int64, the index of the
-        sub-folder in the sorted names; and the names of the classes.
+        The images, float32 in 0..1 of shape (N, 1 or 3, height, width); the labels, int64 of shape
+        (N,), each the index of the sub-folder in the sorted names; and the names of the classes.
 
     Raises:
-        FileError: when there are no images, one is broken, or one differs from the first in size
-            or number of channels.
-        TooLargeError: before memory runs out.
+        FileError: when there are no images, an image cannot be read, or an image differs from the
+            first in size or number of channels.
+        TooLargeError: when the images would exceed the memory limit.
         KindError, ShapeError: for a folder that is not a path, or an invalid size.
 
     >>> import convalg as ca
@@ -95,14 +101,18 @@ def read_images(
     ((2, 1, 16, 16), [0, 1], ['cat', 'tac'])
     """
     if not isinstance(folder, (str, os.PathLike)):
-        raise KindError(f"images are read from a folder's path, not a {type(folder).__name__}")
+        raise KindError(
+            f"folder must be the path of a folder with images, not a {type(folder).__name__}"
+        )
     image_size = (
         None if size is None else as_shape(size if isinstance(size, tuple) else (size, size))
     )
     if image_size is not None and (
         len(image_size) != 2 or any(type(n) is not int for n in image_size)
     ):
-        raise ShapeError(f"size must be one number of pixels or (height, width), not {size!r}")
+        raise ShapeError(
+            f"size must be an integer number of pixels or (height, width), not {size!r}"
+        )
     classes = [path for path in _entries(Path(folder)) if os.path.isdir(path)]
     files = [
         (label, path)
@@ -125,11 +135,13 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise FileError(f"cannot list {str(folder)!r} ({reason}): pass a folder") from None
+        raise FileError(
+            f"cannot list {str(folder)!r} ({reason}): pass the path of a folder that can be read"
+        ) from None
 
 
 def _stacked(paths: list[Path], size: tuple[int, int] | None) -> Array:
-    """Return all images in one array, allocated when the size of the first is known."""
+    """Return all images in one array, which is allocated when the size of the first is known."""
     images = np.empty(0, dtype=np.float32)
     for k, path in enumerate(paths):
         pixels = read_image(path)
@@ -159,27 +171,32 @@ def _resized(pixels: Array, size: tuple[int, int]) -> Array:
     from PIL import Image
 
     height, width = size
-    way = Image.Resampling.BILINEAR
-    return np.stack([np.asarray(Image.fromarray(p).resize((width, height), way)) for p in pixels])
+    method = Image.Resampling.BILINEAR
+    return np.stack(
+        [np.asarray(Image.fromarray(p).resize((width, height), method)) for p in pixels]
+    )
 
 
 def split(
     images: object, labels: object, *, test: float = 0.2, seed: int = 0
 ) -> tuple[Labelled, Labelled]:
-    """Split all samples into a shuffled training set and test set, (images, labels) each.
+    """Split all samples into a training set and a test set, both shuffled.
 
-    The test set has round(test * samples) samples, drawn by `seed`. If the labels are integers, one
-    per sample, the split is stratified: each class contributes its share, to within one sample.
+    The test set has round(test * samples) samples. If there is one integer label per sample, the
+    split is stratified: the share of each class in the test set is exact to within one sample.
 
     Args:
-        images: an array (samples, ...).
-        labels: an array (samples, ...).
-        test: the share of the test set, between 0 and 1.
-        seed: the seed of the shuffle.
+        images: Array of shape (samples, ...).
+        labels: Array of shape (samples, ...).
+        test: Share of the test set, between 0 and 1.
+        seed: Integer that determines the shuffle.
+
+    Returns:
+        The training set and the test set, each a pair of images and labels.
 
     Raises:
         ArgumentError: when one of the sets would be empty.
-        ShapeError: when the numbers of labels and images differ.
+        ShapeError: when the numbers of labels and images differ, or there are no images.
         KindError: when `test` is not a number.
 
     >>> import convalg as ca
@@ -201,7 +218,7 @@ def split(
     in_line = shuffled
     if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer):
         in_line = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    # Samples at regular intervals of this order: exactly `share`, evenly over the classes.
+    # Every (count / share)-th sample of this order is exactly `share` samples, evenly over classes.
     steps = np.arange(count + 1) * share // count
     is_test = np.zeros(count, dtype=bool)
     is_test[in_line[np.diff(steps) > 0]] = True
@@ -210,16 +227,19 @@ def split(
 
 
 def order(seed: int, epoch: int, count: int) -> Array:
-    """Return the order of the samples in one epoch, a permutation of 0 .. count - 1.
+    """Return the order of the samples in one epoch, an int64 permutation of 0 .. count - 1.
 
-    It depends on the arguments alone, so that a resumed run has the same batches.
+    The order depends on the arguments alone, so that a resumed run has the same batches.
 
     Args:
-        seed, epoch, count: integers of at least 0.
+        seed: Seed of the run, an integer of at least 0.
+        epoch: Index of the epoch, an integer of at least 0.
+        count: Number of samples, an integer of at least 0.
 
     Raises:
-        KindError, ArgumentError: unless they are integers of at least 0.
-        TooLargeError: before memory runs out.
+        KindError: when an argument is not an integer.
+        ArgumentError: when an argument is negative.
+        TooLargeError: when the permutation would exceed the memory limit.
 
     >>> import convalg as ca
     >>> sorted(ca.data.order(0, 3, 5).tolist())
@@ -239,26 +259,30 @@ def order(seed: int, epoch: int, count: int) -> Array:
         fixed=True,
     )
     sequence = np.random.SeedSequence(numbers[0], spawn_key=(numbers[1],))
-    return np.random.default_rng(sequence).permutation(numbers[2])
+    permutation: Array = np.random.default_rng(sequence).permutation(numbers[2])
+    return permutation
 
 
 def shifted(images: Array, random: np.random.Generator, by: int = 1, *, dims: int = 2) -> Array:
     """Shift each image randomly by up to `by` pixels along each spatial axis, filling with zeros.
 
-    For each sample and axis the shift is one of -by .. by with equal probability; the result is
-    `shift` of the image.
+    For each image and axis, the shift is one of -by .. by with equal probability; all channels of
+    an image are shifted equally.
 
     Args:
-        images: an array (*batch, channels, *spatial); the result has the same shape.
-        random: a NumPy generator.
-        by: the largest shift.
-        dims: the number of spatial axes.
+        images: Array of shape (*batch, channels, *spatial).
+        random: NumPy generator, such as `np.random.default_rng(0)`.
+        by: Largest shift in pixels.
+        dims: Number of spatial axes.
+
+    Returns:
+        The shifted images, in the shape and type of `images`.
 
     Raises:
-        ShapeError: unless there is a channel axis and `dims` spatial ones.
-        KindError: unless the images are real numbers and `random` is a NumPy generator.
-        ArgumentError: for a negative `by`.
-        TooLargeError: when the padded images would not fit in memory.
+        ShapeError: when `images` does not have a channel axis and `dims` spatial axes.
+        KindError: when the images are not real numbers, or `random` is not a NumPy generator.
+        ArgumentError: when `by` is negative.
+        TooLargeError: when the padded images would exceed the memory limit.
 
     >>> import convalg as ca
     >>> import numpy as np
@@ -267,11 +291,13 @@ def shifted(images: Array, random: np.random.Generator, by: int = 1, *, dims: in
     True
     """
     images = _as_array(images)
-    a_kind(random, np.random.Generator, "random must be a generator, as np.random.default_rng(0)")
+    a_kind(
+        random, np.random.Generator, "random must be a generator, such as np.random.default_rng(0)"
+    )
     by, dims = as_integer(by, "by", least=0), as_integer(dims, "dims")
     if images.ndim < dims + 1:
         raise ShapeError(
-            f"images must have a channel axis followed by {dims} spatial ones, not shape "
+            f"images must have a channel axis followed by {dims} spatial axes, not the shape "
             f"{images.shape}"
         )
     spatial = images.shape[images.ndim - dims :]
@@ -285,18 +311,25 @@ def shifted(images: Array, random: np.random.Generator, by: int = 1, *, dims: in
     padded[inner] = flat
     windows = sliding_window_view(padded, spatial, axis=tuple(range(2, 2 + dims)))
     index: tuple[Any, ...] = (np.arange(len(flat)), slice(None), *(by - move for move in moves))
-    return windows[index].reshape(images.shape)
+    moved: Array = windows[index]
+    return moved.reshape(images.shape)
 
 
 def check_data(images: object, labels: object, in_shape: tuple[int, ...]) -> Array:
-    """Return the images as an array, validated as input of a network of this input shape.
+    """Return the images as an array, validated as the input of a network.
 
-    The labels are only counted; the loss validates them.
+    Only the number of labels is checked; the loss validates their values.
+
+    Args:
+        images: Real numbers of shape (samples, *in_shape).
+        labels: One entry for each sample on the first axis.
+        in_shape: Input shape of the network, (channels, *spatial).
 
     Raises:
-        KindError: unless the images are real numbers.
-        ShapeError: unless they are (samples, *in_shape), at least one, with as many labels.
-        ArgumentError: for the first pixel that is not finite.
+        KindError: when the images are not real numbers.
+        ShapeError: when the images have another shape, there are none, or the number of labels
+            differs from the number of images.
+        ArgumentError: when a pixel is not finite; the message states the index of the first one.
 
     >>> import convalg as ca
     >>> ca.data.check_data([[[0.5, 1.0]]], [1], (1, 2)).shape
@@ -328,19 +361,21 @@ def _as_array(images: object) -> Array:
 
 
 def _count(images: Array, labels: Array) -> int:
-    """Return the number of samples. Raises: ShapeError unless there are as many labels."""
+    """Return the number of samples, or raise ShapeError if the number of labels differs."""
     if not images.ndim or not images.size:
-        raise ShapeError(f"there must be at least one image, not an array of shape {images.shape}")
+        raise ShapeError(
+            f"images must contain at least one image, but have the shape {images.shape}"
+        )
     if labels.shape[:1] != images.shape[:1]:
         raise ShapeError(
-            f"there are {len(images):,} images, but labels of shape {labels.shape}: "
-            f"each image needs one label"
+            f"labels must have one entry for each of the {len(images):,} images on their first "
+            f"axis, not the shape {labels.shape}"
         )
     return len(images)
 
 
 def _not_finite(array: Array) -> Iterator[tuple[int, ...]]:
-    """Yield the indices of non-finite entries, in chunks to save the memory of a full mask."""
+    """Yield the indices of non-finite entries, chunk by chunk to save the memory of a full mask."""
     if array.dtype.kind != "f":
         return
     for start in range(0, len(array), _CHUNK):

@@ -33,18 +33,19 @@ def read_idx(path: str | os.PathLike[str]) -> Any:
     """Read the four MNIST files of a folder, or the array of one IDX file.
 
     Args:
-        path: a folder, or a file. The names in a folder are those of the original files, such as
-            train-images-idx3-ubyte, in any case, with a dot or a hyphen before "idx", with or
-            without .gz.
+        path: Path of a folder or of one file. The files of a folder must have the names of the
+            original files, such as train-images-idx3-ubyte, in upper or lower case, with a dot or a
+            hyphen before "idx", with or without the suffix .gz.
 
     Returns:
-        For a folder, (images, labels) twice, training then test: images (N, 1, height, width)
-        float32 in 0..1, labels (N,) int64. For a file, its array in native byte order.
+        For a folder, the training set and the test set, each a pair of images and labels: images
+        are float32 in 0..1 of shape (N, 1, height, width), labels are int64 of shape (N,). For a
+        file, its array in native byte order.
 
     Raises:
-        FileError: when a file is missing, is not an IDX file, is truncated or too long, or the
+        FileError: when a file is missing, is not an IDX file, is truncated or too long, or when the
             numbers of images and labels differ.
-        TooLargeError: before memory runs out.
+        TooLargeError: when an array would exceed the memory limit.
         KindError: when `path` is not a path.
 
     Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database, "The IDX file format".
@@ -58,7 +59,9 @@ def read_idx(path: str | os.PathLike[str]) -> Any:
     array([7, 2, 1], dtype=uint8)
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise KindError(f"IDX files are read from a path, not from a {type(path).__name__}")
+        raise KindError(
+            f"path must be the path of an IDX file or of a folder, not a {type(path).__name__}"
+        )
     file = Path(path)
     return _read_folder(file) if os.path.isdir(file) else _read_file(file)
 
@@ -74,7 +77,7 @@ def _read_folder(folder: Path) -> tuple[Labelled, Labelled]:
 
 
 def _part_file(folder: Path, part: str, names: list[str]) -> Path:
-    """Return the file of one part in a folder, preferring an uncompressed one."""
+    """Return the path of one of the four files of MNIST, of the uncompressed file if both exist."""
     kind = "idx3" if "images" in part else "idx1"
     for ending in ("-ubyte", "-ubyte.gz"):
         for name in names:
@@ -91,8 +94,8 @@ def _image_set(image_file: Path, label_file: Path) -> Labelled:
     for file, array, axes in ((image_file, images, 3), (label_file, labels, 1)):
         if array.ndim != axes or array.dtype != np.uint8:
             raise FileError(
-                f"{str(file)!r} has {array.dtype} of shape {array.shape}: "
-                f"the file of MNIST has bytes on {axes} axes"
+                f"{str(file)!r} must contain uint8 on {axes} axes, as in MNIST, not "
+                f"{array.dtype} of shape {array.shape}"
             )
     if len(images) != len(labels):
         raise FileError(
@@ -105,7 +108,7 @@ def _image_set(image_file: Path, label_file: Path) -> Labelled:
 
 
 def _read_file(path: Path) -> Array:
-    """Read the array of one file."""
+    """Read the array of one IDX file, gzipped or not."""
     try:
         with opened(path, "an IDX file") as (file, status):
             packed = file.read(2) == b"\x1f\x8b"
@@ -123,14 +126,14 @@ def _read_file(path: Path) -> Array:
 
 
 def _array(file: BinaryIO, largest: int, path: Path) -> Array:
-    """Read the array of a file of at most `largest` bytes, validating the header."""
+    """Read an array whose header and data have at most `largest` bytes, and validate the header."""
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _CODES:
         raise FileError(f"{str(path)!r} is not an IDX file: it starts with {start!r}")
     dtype, axes = np.dtype(_CODES[start[2]]), start[3]
     if not 1 <= axes <= _MOST_AXES:
         raise FileError(
-            f"{str(path)!r} has {axes} axes in its header: an IDX file has 1..{_MOST_AXES}"
+            f"{str(path)!r} has {axes} axes in its header, not 1 to {_MOST_AXES}: pass an IDX file"
         )
     header = file.read(4 * axes)
     sizes = tuple(np.frombuffer(header[: len(header) // 4 * 4], dtype=">u4").tolist())

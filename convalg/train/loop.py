@@ -1,4 +1,4 @@
-"""Fit a network to labelled images: epochs of steps, each forward, backward and an update."""
+"""Fit a network to labelled images in epochs of steps: forward pass, backward pass and update."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,16 @@ SECONDS_BETWEEN = 10.0
 
 @dataclass
 class History:
-    """The history of a training run: one number per epoch.
+    """The history of a training run, with one entry per epoch in each list.
 
-    `loss` and `accuracy` are means over the samples of the epoch, while the weights changed;
-    `validation_accuracy` is that of the weights at its end. An accuracy is None for targets that
-    are not labels, and without validation. `stopped`: the run was interrupted, and can be resumed
-    from its checkpoint, if any.
+    Attributes:
+        loss: Mean loss over the samples of each epoch, computed while the weights changed.
+        accuracy: Share of correct labels over the same samples, or None for targets that are not
+            labels.
+        validation_accuracy: Accuracy on the validation set with the weights at the end of each
+            epoch, or None without validation or for targets that are not labels.
+        stopped: Whether the run was interrupted before its last epoch. A run with a checkpoint can
+            be resumed.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -60,7 +65,18 @@ class History:
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a run after a step: loss and accuracy are means over the epoch so far."""
+    """The state of a training run after a step.
+
+    Attributes:
+        epoch: Index of the current epoch, counted from 0.
+        epochs: Number of epochs of the run.
+        step: Number of steps completed in the current epoch.
+        steps: Number of steps per epoch.
+        loss: Mean loss over the samples of the epoch so far.
+        accuracy: Share of correct labels over the same samples, or None for targets that are not
+            labels.
+        images_per_second: Mean number of images processed per second since the run started.
+    """
 
     epoch: int
     epochs: int
@@ -81,43 +97,49 @@ def fit(
     optimizer: str | Optimiser = "momentum",
     loss: str | Loss = "cross_entropy",
     engine: Engine = "auto",
-    validation: tuple[Any, Any] | None = None,
+    validation: tuple[object, object] | None = None,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
     augment: Callable[[Array, np.random.Generator], Array] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> History:
-    """Train a network on labelled images and return the history; the network gets the weights.
+    """Train a network on labelled images, store the weights in the network, return the history.
 
-    Training is in float64 for float64 images, and in float32 for all others. A network without
-    weights is initialised from `seed`. Ctrl-C ends the run after the current step, with its state
-    written and its weights in the network.
+    Training runs in float64 for float64 images, and in float32 for all other images. A network
+    without weights is initialised from `seed`. Ctrl-C ends the run after the current step: the
+    checkpoint is written, and the network has the weights reached so far.
 
     Args:
-        net: the network.
-        images: an array `(samples, *in_shape)`.
-        labels: class numbers from 0, `(samples,)`; for the loss "mse" also targets
-            `(samples, *out_shape)` (labels then represent ones and zeros).
-        epochs: the number of passes over the images.
-        batch_size: the number of images per step.
-        optimizer: "sgd", "momentum", "nesterov", "adam", "adamw", or one of `ca.train`.
+        net: Network to train.
+        images: Array of shape `(samples, *in_shape)`.
+        labels: Class indices from 0, of shape `(samples,)`. The loss "mse" also accepts targets of
+            shape `(samples, *out_shape)`; with labels, its targets are 1 for the class of the label
+            and 0 for the others.
+        epochs: Number of passes over the images.
+        batch_size: Number of images per step.
+        optimizer: "sgd", "momentum", "nesterov", "adam", "adamw", or an optimiser of `ca.train`.
         loss: "cross_entropy", "mse", or a loss of `ca.train`.
         engine: "sparse" trains with the SciPy matrices of the layers, "blas" with dense Toeplitz
-            tiles through NumPy; both give the same numbers to rounding; "auto" picks the faster.
-        validation: a pair of images and labels whose accuracy is measured after each epoch.
-        seed: determines the initial weights, the order of the samples, and dropout.
-        checkpoint: a folder to which the state is written after each epoch and every 10 seconds.
+            tiles through NumPy, and "auto" picks the faster for each layer. The results are equal
+            up to rounding.
+        validation: Pair of images and labels on which the accuracy is measured after each epoch.
+        seed: Integer that determines the initial weights, the order of the samples, and dropout.
+        checkpoint: Folder to which the state is written after each epoch and every 10 seconds.
             A run that finds its own state there resumes from it, with bit-identical results.
-        augment: a function of the images of a batch and a generator, such as `ca.data.shifted`,
-            that returns the images to train on.
-        progress: a function called after each step with a `Progress`.
+        augment: Function of the images of a batch and a random generator, such as
+            `ca.data.shifted`, that returns the images to train on.
+        progress: Function that is called with a `Progress` after each step.
+
+    Returns:
+        The loss and the accuracy of each epoch.
 
     Raises:
-        ArgumentError, ShapeError, KindError: naming the invalid argument.
-        FileError: for a checkpoint that is broken or from another run.
-        DivergenceError: when the loss is not finite.
+        ArgumentError, ShapeError, KindError: for an invalid argument, which the message names.
+        FileError: for a checkpoint that is damaged or from another run.
+        DivergenceError: when the loss or a weight is not finite.
 
-    Source: the products are those that `ca.derive` proves; LeCun et al. 1998 for the algorithm.
+    Source:
+        LeCun et al., 1998, for the algorithm; `ca.derive` proves the products that it uses.
 
     >>> import convalg as ca
     >>> images, labels = ca.data.digits()
@@ -150,13 +172,19 @@ def evaluate(
     """Return the mean loss and the accuracy of a network on labelled images, in inference mode.
 
     Args:
-        net: the network.
-        images: an array `(samples, *in_shape)`.
-        labels: as for `fit`.
-        loss: as for `fit`.
+        net: Network with weights.
+        images: Array of shape `(samples, *in_shape)`.
+        labels: Class indices from 0, of shape `(samples,)`, or for the loss "mse" also targets of
+            shape `(samples, *out_shape)`.
+        loss: "cross_entropy", "mse", or a loss of `ca.train`.
 
     Returns:
-        The mean loss, and the accuracy, which is None for targets that are not labels.
+        The mean loss, and the share of correct labels, which is None for targets that are not
+        labels.
+
+    Raises:
+        ArgumentError, ShapeError, KindError: for an invalid argument, which the message names, and
+            for a network without weights.
 
     >>> import convalg as ca
     >>> net = ca.sequential((2,), [ca.layers.Dense(2, bias=False)])
@@ -188,19 +216,19 @@ def _evaluated(
 
 
 def _count(value: object, name: str) -> int:
-    """Raises: KindError and ArgumentError unless it is an integer of at least 1."""
+    """Return a value as an integer of at least 1, or raise KindError or ArgumentError."""
     count = as_size(value, name)
     if not isinstance(count, int):
         raise KindError(f"{name} must be an integer, such as 5, not the symbolic {count}")
     return count
 
 
-def _batch_last(samples: Array, dtype: Any = None) -> Array:
+def _batch_last(samples: Array, dtype: np.dtype | None = None) -> Array:
     return np.ascontiguousarray(np.moveaxis(samples, 0, -1), dtype=dtype)
 
 
 class _Run:
-    """One training run: its arguments, its state and its loop."""
+    """The arguments, the state and the loop of one training run."""
 
     def __init__(
         self,
@@ -213,7 +241,7 @@ class _Run:
         optimiser: Optimiser,
         loss: Loss,
         engine: Engine,
-        validation: tuple[Any, Any] | None,
+        validation: tuple[object, object] | None,
         seed: int,
         folder: str | os.PathLike[str] | None,
         augment: Callable[[Array, np.random.Generator], Array] | None,
@@ -267,7 +295,7 @@ class _Run:
         if self.folder is not None and files.exists(self.folder):
             self._resume()
         else:
-            # Detect a folder that is not writable now, not after an epoch.
+            # A folder that is not writable is then detected before the first epoch.
             self._save()
         saved = time.monotonic()
         # Overflow is detected by the loss, or before a checkpoint is written: see _diverged.
@@ -291,7 +319,7 @@ class _Run:
         return self.history
 
     def _step(self) -> None:
-        """Process one batch: forward, backward, update."""
+        """Run the forward pass, the backward pass and the update of one batch."""
         if self.step == 0:
             self.order = data.order(self.seed, self.epoch, len(self.images))
         chosen = self.order[self.step * self.batch_size : (self.step + 1) * self.batch_size]
@@ -367,24 +395,24 @@ class _Run:
         self.plan.store()
 
     def _check_weights(self) -> None:
-        """Raises: DivergenceError when an array is not finite after the last step."""
+        """Raise DivergenceError when an array of the network is not finite after the last step."""
         arrays = (array for own in self.plan.weights.values() for array in own.values())
         if not all(np.isfinite(array).all() for array in arrays):
             self._diverged("a weight is not finite")
 
     def _diverged(self, what: str) -> None:
-        """Raises: DivergenceError naming the first layer whose numbers are not finite."""
+        """Raise DivergenceError, whose message names the first layer with non-finite numbers."""
         raise DivergenceError(
             f"{what} at step {self.step} of epoch {self.epoch}, and "
             f"{self.program.first_not_finite()} is the first layer whose numbers are not finite: "
-            f"try a smaller learning_rate than {self.optimiser.learning_rate}, clip=1.0, or images "
-            f"scaled to about 0..1; the network has the weights of the last complete epoch"
+            f"try a learning_rate below {self.optimiser.learning_rate}, clip=1.0, or images scaled "
+            f"to about 0..1; the network has the weights of the last complete epoch"
         )
 
     # Checkpoints.
 
     def _identity(self) -> dict[str, Any]:
-        """The settings that must be equal for a run to be resumed."""
+        """Return the settings that must be equal for a run to be resumed."""
         layers = [[node, repr(layer), self.net.sources(node)] for node, layer in self.net.layers()]
         return {
             "network": [list(self.net.in_shape), layers],
@@ -401,7 +429,7 @@ class _Run:
         return [zlib.crc32(np.ascontiguousarray(a).data) for a in (self.images, self.targets)]
 
     def _arrays(self) -> dict[str, Array]:
-        """All arrays of the state by their names in a checkpoint."""
+        """Return all arrays of the state by their names in a checkpoint."""
         arrays = {f"state/{name}": array for name, array in self.state.items()}
         for node, own in self.plan.weights.items():
             arrays.update({f"weights/{node}/{name}": array for name, array in own.items()})
@@ -471,16 +499,16 @@ def _facts_fault(facts: dict[str, Any], steps: int, batch_size: int) -> str:
     sums: Any = facts.get("sums")
     history: Any = facts.get("history")
     if not _is_count(epoch):
-        return f"epoch is {_short(epoch)}, not a number of epochs"
+        return f"epoch is {_short(epoch)}, not a number of completed epochs"
     if not _is_count(step) or step >= steps:
-        return f"step is {_short(step)}, not one of {steps} steps"
+        return f"step is {_short(step)}, not between 0 and {steps - 1}"
     if not isinstance(sums, list) or len(sums) != 4 or not all(map(_is_finite, sums)):
         return f"sums is {_short(sums)}, not four numbers"
     if not all(map(_is_count, sums[1:])) or sums[2] != step * batch_size or sums[1] > sums[3]:
         return f"sums is {_short(sums)}, which does not match step {step}"
     names = {"loss", "accuracy", "validation_accuracy", "stopped"}
     if not isinstance(history, dict) or history.keys() != names:
-        return f"history is {_short(history)}, not that of a run"
+        return f"history is {_short(history)}, not the history of a run"
     for name in names - {"stopped"}:
         values = history[name]
         if not isinstance(values, list) or len(values) != epoch:
@@ -496,8 +524,8 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**53
 
 
-def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < math.inf
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and abs(value) < math.inf
 
 
 def _short(value: object) -> str:
@@ -507,10 +535,10 @@ def _short(value: object) -> str:
 
 @contextmanager
 def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed, instead of raising within a step.
+    """Yield a function that returns whether Ctrl-C was pressed, so that a step is not interrupted.
 
-    A second Ctrl-C interrupts at once. Threads other than the main one do not receive signals:
-    there it always returns False.
+    A second Ctrl-C raises KeyboardInterrupt at once. Only the main thread receives signals; in
+    other threads the function always returns False.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -518,7 +546,7 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
     pressed: list[int] = []
     before = signal.getsignal(signal.SIGINT)
 
-    def press(number: int, frame: Any) -> None:
+    def press(number: int, frame: FrameType | None) -> None:
         if pressed:
             signal.default_int_handler(number, frame)
         pressed.append(number)

@@ -1,15 +1,16 @@
-"""Layers as sparse matrices: the algebra applied literally.
+"""Stages that multiply by the sparse matrix of a layer.
 
-A convolution is its CSR matrix, created once and refilled; back-propagation is the transposed
-matrix; a max-pooling is the selection of its maxima, a ReLU or a dropout is a diagonal; and the
-gradient of a kernel is g times the samples of x that the pattern reads, row by row of its labels.
+A convolution is a CSR matrix, which is created once and refilled with each new kernel. A
+max-pooling is the selection matrix of its maxima; a ReLU or a dropout is a diagonal matrix.
+Back-propagation multiplies by the transposed matrix. The gradient of a kernel is the product of g
+with the samples of x that each tap reads, for which the pattern of the layer gives the unfolding
+matrix.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -24,12 +25,12 @@ from convalg.train.stages import DropoutStage, MaxPoolStage, PlacedLayer, Stage
 
 
 def diagonal(values: Array) -> scipy.sparse.dia_array:
-    """The diagonal matrix of the entries of an array in row-major order."""
+    """Return the diagonal matrix of the entries of an array in row-major order."""
     return scipy.sparse.dia_array((values.reshape(1, -1), [0]), shape=(values.size, values.size))
 
 
 class SparseLayerStage(Stage):
-    """A correlation layer, or a transposed one, as a CSR matrix whose values are refilled."""
+    """A correlation layer, or a transposed layer, as a CSR matrix whose values are refilled."""
 
     def __init__(self, placed: PlacedLayer) -> None:
         super().__init__(placed)
@@ -46,7 +47,7 @@ class SparseLayerStage(Stage):
         self.operator.pattern.csr_values(kernel, self.matrix.data)
         self.x = inputs[0].reshape(-1, placed.batch)
         matrix = self.matrix.T if self.is_transposed else self.matrix
-        y = (matrix @ self.x).reshape(*placed.out_shape, placed.batch)
+        y: Array = (matrix @ self.x).reshape(*placed.out_shape, placed.batch)
         if "bias" in placed.weights:
             y += placed.weights["bias"].reshape((-1,) + (1,) * (y.ndim - 1))
         return y
@@ -73,10 +74,11 @@ class SparseLayerStage(Stage):
         gradient[...] = each.swapaxes(1, 2).reshape(gradient.shape)
 
 
-def _windows(operator: Convolution, dtype: Any) -> scipy.sparse.csr_array:
-    """The unfolding matrix of a layer: one row for each tap and output position.
+def _windows(operator: Convolution, dtype: np.dtype) -> scipy.sparse.csr_array:
+    """Return the unfolding matrix of a layer, with one row for each tap and output position.
 
-    The rows of the pattern for one output channel of each group, ordered by label.
+    Its non-zeros are those of the pattern for one output channel of each group; the rows are
+    ordered by group, input channel, tap and output position.
     """
     geometry = operator.geometry
     groups, _, inputs = geometry.channels
@@ -98,7 +100,7 @@ class SparseMaxPoolStage(MaxPoolStage):
         super().__init__(placed, axes)
         size = math.prod(placed.shapes[0]) * placed.batch
         kind = scipy.sparse.get_index_dtype(maxval=size)
-        # Padding is never the maximum, so that its index is arbitrary.
+        # Padding is never the maximum, so its index may have any value.
         index = np.zeros(self.windows.padded.shape, dtype=kind)
         self.windows.layer.extend(
             np.arange(size).reshape(*placed.shapes[0], placed.batch), 1, index
@@ -114,7 +116,8 @@ class SparseMaxPoolStage(MaxPoolStage):
         columns.fill(0)
         for index, hit in zip(self.index, self.hits, strict=True):
             columns += index * hit
-        return (self.matrix @ np.ascontiguousarray(inputs[0]).reshape(-1)).reshape(y.shape)
+        selected: Array = self.matrix @ np.ascontiguousarray(inputs[0]).reshape(-1)
+        return selected.reshape(y.shape)
 
     def backward(self, g: Array) -> Sequence[Array | None]:
         back = self.matrix.T @ g.reshape(-1)
@@ -127,7 +130,8 @@ class SparseReLUStage(Stage):
     def forward(self, *inputs: Array) -> Array:
         (x,) = inputs
         self.matrix = diagonal((x > 0).astype(x.dtype))
-        return (self.matrix @ x.reshape(-1)).reshape(x.shape)
+        y: Array = self.matrix @ x.reshape(-1)
+        return y.reshape(x.shape)
 
     def backward(self, g: Array) -> Sequence[Array | None]:
         return ((self.matrix @ g.reshape(-1)).reshape(g.shape),)
@@ -141,7 +145,8 @@ class SparseDropoutStage(DropoutStage):
         factors = self.draw(x)
         self.mask = np.ones_like(x) if factors is None else factors
         self.matrix = diagonal(self.mask)
-        return (self.matrix @ x.reshape(-1)).reshape(x.shape)
+        y: Array = self.matrix @ x.reshape(-1)
+        return y.reshape(x.shape)
 
     def backward(self, g: Array) -> Sequence[Array | None]:
         return ((self.matrix @ g.reshape(-1)).reshape(g.shape),)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,12 +33,24 @@ class _Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Optimiser(ABC):
-    """A rule that moves parameters against their gradients; its state is in arrays of the caller.
+    """The base class of the optimisers, which update parameters from their gradients.
 
-    `learning_rate`: is multiplied by the factor of `schedule`, a callable of the progress;
-    `weight_decay`: the factor of the penalty on the weights; `clip`: the largest norm of all
-    gradients together.
-    Source: the classes of the same names in torch.optim, which compute the same numbers.
+    An optimiser is immutable: the caller keeps the state, which `start` creates and `update`
+    changes in place.
+
+    Args:
+        learning_rate: Learning rate, which is multiplied by the factor of `schedule`.
+        weight_decay: Factor of the penalty on the weights.
+        schedule: Function from the progress of the run to a factor, or None for the factor 1.
+        clip: Largest norm of all gradients together, to which larger gradients are scaled down;
+            None for no limit.
+
+    Raises:
+        ArgumentError: for a number out of range.
+        KindError: for a value that is not a number, or a schedule that is not a function.
+
+    Source:
+        The classes of the same names in torch.optim, which compute the same numbers.
     """
 
     learning_rate: float
@@ -57,10 +69,13 @@ class Optimiser(ABC):
     @property
     @abstractmethod
     def moments(self) -> tuple[str, ...]:
-        """The names of the state arrays of each parameter."""
+        """The names of the state arrays that are kept for each parameter."""
 
     def start(self, parameters: Mapping[str, Array]) -> Arrays:
-        """Return the state before the first step: zeros, named "<parameter>/<moment>".
+        """Return the state before the first step: arrays of zeros named "<parameter>/<moment>".
+
+        Args:
+            parameters: Arrays of floats by name.
 
         Raises:
             KindError: unless every parameter is a writable array of floats.
@@ -79,7 +94,12 @@ class Optimiser(ABC):
         }
 
     def rate(self, step: int, *, steps_per_epoch: int = 1) -> float:
-        """Return the learning rate of a step, counted from 0, including the schedule.
+        """Return the learning rate of a step, including the factor of the schedule.
+
+        Args:
+            step: Index of the step, counted from 0.
+            steps_per_epoch: Number of steps per unit of the schedule: the progress is
+                step / steps_per_epoch.
 
         Raises:
             ArgumentError: when the factor of the schedule is negative or not finite.
@@ -108,20 +128,23 @@ class Optimiser(ABC):
         *,
         steps_per_epoch: int = 1,
     ) -> None:
-        """Update the parameters and the state by one step, in place; the gradients are unchanged.
+        """Update the parameters and the state in place by one step.
 
-        A parameter without a gradient is unchanged, and so is its state.
+        The gradients are unchanged. A parameter without a gradient is unchanged, and so is its
+        state.
 
         Args:
-            parameters: arrays by name.
-            gradients: arrays by the name of their parameter, of the same shapes.
-            state: the result of `start`.
-            step: the number of the step, counted from 0.
-            steps_per_epoch: the unit of the schedule, in steps.
+            parameters: Arrays of floats by name.
+            gradients: Arrays by the name of their parameter, each in the shape of the parameter.
+            state: Arrays that `start` returned for these parameters.
+            step: Index of the step, counted from 0.
+            steps_per_epoch: Number of steps per unit of the schedule: the progress is
+                step / steps_per_epoch.
 
         Raises:
             ShapeError: when a gradient does not have the shape of its parameter.
-            ArgumentError: for a gradient without a parameter, or a missing state array.
+            ArgumentError: for a gradient without a parameter, a missing state array, or an invalid
+                factor of the schedule.
 
         >>> import convalg as ca
         >>> import numpy as np
@@ -152,7 +175,7 @@ class Optimiser(ABC):
 
     @abstractmethod
     def _move(self, parameter: Array, gradient: Array, moments: list[Array], step: _Step) -> None:
-        """Update one parameter. `gradient` may be `step.first` itself; `step.second` is free."""
+        """Update one parameter; `gradient` may share the buffer `step.first`, but not `second`."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +185,20 @@ class SGD(Optimiser):
     Rule: v = momentum v + g; p -= rate v, and with Nesterov p -= rate (g + momentum v), where g is
     the gradient plus weight_decay p.
 
-    Raises:
-        ArgumentError: for numbers out of range, and for Nesterov without momentum.
+    Args:
+        learning_rate: Learning rate, at least 0.
+        momentum: Factor of the previous velocity v, from 0 to below 1.
+        nesterov: Whether to use Nesterov's momentum, which needs a momentum above 0.
+        weight_decay: Factor of the penalty on the weights.
+        schedule: Function from the progress of the run to a factor of the learning rate.
+        clip: Largest norm of all gradients together.
 
-    Source: torch.optim.SGD.
+    Raises:
+        ArgumentError: for a number out of range, or for `nesterov` without momentum.
+        KindError: for a value of the wrong type.
+
+    Source:
+        torch.optim.SGD.
 
     >>> import convalg as ca
     >>> import numpy as np
@@ -194,7 +227,7 @@ class SGD(Optimiser):
 
     @property
     def moments(self) -> tuple[str, ...]:
-        """The names of the state arrays of each parameter."""
+        """The names of the state arrays that are kept for each parameter."""
         return ("momentum",) if self.momentum else ()
 
     def _move(self, parameter: Array, gradient: Array, moments: list[Array], step: _Step) -> None:
@@ -216,7 +249,7 @@ class SGD(Optimiser):
 
 @dataclass(frozen=True)
 class _Adaptive(Optimiser):
-    """The common part of Adam and AdamW: the means of the gradients and of their squares."""
+    """The base class of Adam and AdamW, with the means of the gradients and of their squares."""
 
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -235,7 +268,7 @@ class _Adaptive(Optimiser):
 
     @property
     def moments(self) -> tuple[str, ...]:
-        """The names of the state arrays of each parameter."""
+        """The names of the state arrays that are kept for each parameter."""
         return ("mean", "square")
 
     def _descend(
@@ -268,10 +301,20 @@ class Adam(_Adaptive):
     p -= rate m / (1 - b1^t) / (sqrt(s / (1 - b2^t)) + epsilon) at the t-th step, where g is the
     gradient plus weight_decay p.
 
-    Raises:
-        ArgumentError: for numbers out of range.
+    Args:
+        learning_rate: Learning rate, at least 0.
+        betas: Factors b1 and b2 of the previous means, each from 0 to below 1.
+        epsilon: Number added to the denominator, at least 0.
+        weight_decay: Factor of the penalty on the weights.
+        schedule: Function from the progress of the run to a factor of the learning rate.
+        clip: Largest norm of all gradients together.
 
-    Source: Kingma and Ba, 2015, algorithm 1; torch.optim.Adam.
+    Raises:
+        ArgumentError: for a number out of range.
+        KindError: for a value of the wrong type.
+
+    Source:
+        Kingma and Ba, 2015, algorithm 1; torch.optim.Adam.
 
     >>> import convalg as ca
     >>> import numpy as np
@@ -292,14 +335,25 @@ class Adam(_Adaptive):
 
 @dataclass(frozen=True)
 class AdamW(_Adaptive):
-    """Adam with decoupled weight decay: weights shrink by rate * `weight_decay` before each step.
+    """Adam with decoupled weight decay, which shrinks the weights before each step.
 
-    Rule: p *= 1 - rate weight_decay, then Adam's step by the unmodified gradient.
+    Rule: p *= 1 - rate weight_decay, then Adam's step with the unmodified gradient.
+
+    Args:
+        learning_rate: Learning rate, at least 0.
+        betas: Factors b1 and b2 of the previous means, each from 0 to below 1.
+        epsilon: Number added to the denominator, at least 0.
+        weight_decay: Factor of the decay: each step multiplies the weights by
+            1 - rate * weight_decay.
+        schedule: Function from the progress of the run to a factor of the learning rate.
+        clip: Largest norm of all gradients together.
 
     Raises:
-        ArgumentError: for numbers out of range.
+        ArgumentError: for a number out of range.
+        KindError: for a value of the wrong type.
 
-    Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019; torch.optim.AdamW.
+    Source:
+        Loshchilov and Hutter, Decoupled weight decay regularization, 2019; torch.optim.AdamW.
 
     >>> import convalg as ca
     >>> import numpy as np
@@ -327,11 +381,11 @@ OPTIMISERS: dict[str, Callable[[], Optimiser]] = {
 
 
 def optimiser_named(value: object) -> Optimiser:
-    """Return the optimiser of that name; an Optimiser is returned unchanged.
+    """Return the optimiser of the given name; an `Optimiser` is returned unchanged.
 
     Raises:
-        ArgumentError: for an unknown name.
-        KindError: for anything else.
+        ArgumentError: when no optimiser has this name.
+        KindError: when `value` is neither a string nor an `Optimiser`.
 
     >>> from convalg.train.optimisers import optimiser_named
     >>> optimiser_named("momentum").momentum
@@ -341,17 +395,18 @@ def optimiser_named(value: object) -> Optimiser:
         return value
     if not isinstance(value, str):
         raise KindError(
-            f"an optimiser must be an Optimiser or one of {', '.join(OPTIMISERS)}, not {value!r}"
+            f"optimizer must be an Optimiser or one of {', '.join(OPTIMISERS)}, not {value!r}"
         )
     if value not in OPTIMISERS:
-        raise ArgumentError(f"unknown optimiser {value!r}: use one of {', '.join(OPTIMISERS)}")
+        raise ArgumentError(f"optimizer must be one of {', '.join(OPTIMISERS)}, not {value!r}")
     return OPTIMISERS[value]()
 
 
 def clip_factor(gradients: Mapping[str, Array], largest: float) -> float:
     """Return the factor, at most 1, that scales the norm of all gradients down to `largest`.
 
-    Rule: min(1, largest / (norm + 1e-6)). Source: torch.nn.utils.clip_grad_norm_.
+    Rule: min(1, largest / (norm + 1e-6)).
+    Source: torch.nn.utils.clip_grad_norm_.
 
     >>> import numpy as np
     >>> from convalg.train.optimisers import clip_factor
@@ -359,13 +414,13 @@ def clip_factor(gradients: Mapping[str, Array], largest: float) -> float:
     0.2
     """
     total = math.fsum(_squared(gradient) for gradient in gradients.values())
-    # The comparison is False for a NaN, which must not be taken for a factor of 1.
+    # The comparison is False for a NaN, so that a NaN is returned and not a factor of 1.
     factor = largest / (math.sqrt(total) + _CLIP_MARGIN)
     return 1.0 if factor >= 1.0 else factor
 
 
 def _squared(gradient: Array) -> float:
-    """The sum of squares, in float64 where float32 overflows."""
+    """Return the sum of squares, computed in float64 where float32 overflows."""
     total = float(np.vdot(gradient, gradient))
     if math.isinf(total) and gradient.dtype != np.float64:
         wide = gradient.astype(np.float64)
@@ -376,11 +431,12 @@ def _squared(gradient: Array) -> float:
 class _Scratch:
     """Two buffers per dtype, as long as the longest parameter, for one update.
 
-    They are allocated each time, which takes about a microsecond, so that threads never share them.
+    Each update allocates its own buffers, which takes about a microsecond, so that threads never
+    share them.
     """
 
-    def __init__(self, parameters: Any) -> None:
-        longest: dict[np.dtype[Any], int] = {}
+    def __init__(self, parameters: Iterable[Array]) -> None:
+        longest: dict[np.dtype, int] = {}
         for parameter in parameters:
             longest[parameter.dtype] = max(longest.get(parameter.dtype, 0), parameter.size)
         self.buffers = {dtype: np.empty((2, size), dtype) for dtype, size in longest.items()}

@@ -1,11 +1,12 @@
-"""A network prepared for training: its parameters in one vector, a stage for every layer."""
+"""Networks prepared for training, with all parameters in one vector and a stage for each layer."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import networkx as nx
 import numpy as np
+import numpy.typing as npt
 
 from convalg.arguments import one_of
 from convalg.arrays import Array
@@ -35,21 +36,26 @@ faster."""
 
 
 def check_network(net: object, who: str) -> None:
-    """Raises: KindError unless net is a Network, ArgumentError for symbolic sizes."""
+    """Raise KindError unless `net` is a Network, or ArgumentError if it has symbolic sizes."""
     if not isinstance(net, Network):
-        raise KindError(f"{who} takes a ca.Network, not a {type(net).__name__}")
+        raise KindError(f"{who} needs a ca.Network, not a {type(net).__name__}")
     if any(is_symbolic(n) for n in net.in_shape):
-        raise ArgumentError(f"training needs numbers for sizes, not the symbolic {net.in_shape}")
+        raise ArgumentError(
+            f"training needs a network with integer sizes, but its input shape {net.in_shape} is "
+            f"symbolic: build it with numbers"
+        )
 
 
 class TrainingPlan:
-    """The parameters of a network as one vector, and programs that run it, one per batch size.
+    """The parameters of a network as one vector, and one program per batch size that runs it.
 
-    `parameters` and `gradients` are vectors of the same length; `weights[node][name]` are views
-    of the first, and also the running statistics.
+    `parameters` and `gradients` are vectors of the same length. `weights[node][name]` are views of
+    `parameters`, and also the running statistics; `slopes[node][name]` are views of `gradients`.
     """
 
-    def __init__(self, net: Network, *, engine: Engine = "auto", dtype: Any = np.float32) -> None:
+    def __init__(
+        self, net: Network, *, engine: Engine = "auto", dtype: npt.DTypeLike = np.float32
+    ) -> None:
         one_of(engine, get_args(Engine), "engine")
         check_network(net, "Plan")
         self.net, self.engine, self.dtype = net, engine, np.dtype(dtype)
@@ -75,7 +81,7 @@ class TrainingPlan:
         self.load()
 
     def load(self) -> None:
-        """Copy the arrays of the network. Raises: ArgumentError for a layer without weights."""
+        """Copy the arrays of the network, or raise ArgumentError for a layer without weights."""
         for node, layer in self.nodes:
             self.net.map(node) if not layer.many else None
             for name, array in self.net.weights.get(node, {}).items():
@@ -85,13 +91,13 @@ class TrainingPlan:
                     self.weights[node][name] = np.array(array, dtype=self.dtype)
 
     def store(self) -> None:
-        """Store copies of the arrays in the network."""
+        """Store copies of all arrays in the network."""
         for node, arrays in self.weights.items():
             if arrays:
                 self.net.weights[node] = {name: value.copy() for name, value in arrays.items()}
 
     def program(self, batch: int) -> Program:
-        """Return the program for a batch size; it is kept, as only few sizes occur."""
+        """Return the program for a batch size; programs are cached, because few sizes occur."""
         if batch not in self._programs:
             self._programs[batch] = Program(self, batch)
         return self._programs[batch]
@@ -129,7 +135,7 @@ class Program:
         )
 
     def _merged(self, node: str, layer: Layer) -> list[str]:
-        """The nodes after a convolution that its tiles also compute: a pooling, a ReLU."""
+        """Return the nodes after a convolution that its tiles also compute: a pooling, a ReLU."""
         if self.plan.engine == "sparse" or not _tiled(layer):
             return []
         net, chain = self.plan.net, []
@@ -155,7 +161,10 @@ class Program:
         return _stage(placed, self.plan.engine)
 
     def forward(self, x: Array, random: np.random.Generator | None = None) -> Array:
-        """Return the output of a batch `(*in_shape, batch)`; in training mode if given `random`."""
+        """Return the output for a batch `(*in_shape, batch)`.
+
+        If `random` is given, the pass is in training mode, and dropouts draw from this generator.
+        """
         data = {INPUT: x}
         for node, sources, stage in self.steps:
             stage.begin(random)
@@ -171,7 +180,7 @@ class Program:
         return self.plan.net.output
 
     def backward(self, g: Array) -> None:
-        """Fill the gradients from dL/d(output)."""
+        """Compute the gradients of all parameters from g = dL/d(output)."""
         pending: dict[str, Array] = {self.plan.net.output: g}
         for node, sources, stage in reversed(self.steps):
             back = stage.backward(pending.pop(node))
@@ -206,7 +215,7 @@ def _mergeable(net: Network, node: str) -> str:
 
 
 def _stage(placed: PlacedLayer, engine: Engine) -> Stage:
-    """Return the stage of a layer, by the rule for its type, else from its map."""
+    """Return the stage for the type of a layer, or a stage that uses its map."""
     layer, shape, sparse = placed.layer, placed.shapes[0], engine == "sparse"
     match layer:
         case L.Conv() | L.ConvTranspose() if sparse:
@@ -243,7 +252,8 @@ def _stage(placed: PlacedLayer, engine: Engine) -> Stage:
             return S.SelectionStage(placed)
     if layer.many:
         raise ArgumentError(
-            f"{placed.node} joins several inputs in a way that training does not support: {layer!r}"
+            f"training does not support {placed.node}, {layer!r}, which joins several inputs: use "
+            f"Add or Concat"
         )
     if isinstance(layer, L.Opaque):
         layer.map(placed.shapes, {})

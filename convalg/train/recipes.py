@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,15 @@ LARGE = 20
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings that reach a good accuracy on images of a certain size."""
+    """The default network and training settings for images of a certain size.
+
+    Attributes:
+        network: Name of the network; see `network`.
+        optimiser: Optimiser with its schedule.
+        epochs: Number of passes over the images.
+        batch_size: Number of images per step.
+        shift: Largest random shift of the training images in pixels; 0 for none.
+    """
 
     network: str
     optimiser: Optimiser
@@ -36,7 +44,11 @@ class Recipe:
 
 
 def recipe(in_shape: tuple[int, ...], epochs: int | None = None) -> Recipe:
-    """Return the settings for images of a shape.
+    """Return the default settings for images of a shape.
+
+    Args:
+        in_shape: Shape of one image, (channels, *spatial).
+        epochs: Number of epochs, which is also the length of the schedule; None for the default.
 
     >>> from convalg.train.recipes import recipe
     >>> recipe((1, 8, 8)).network, recipe((1, 28, 28)).network
@@ -52,7 +64,14 @@ def recipe(in_shape: tuple[int, ...], epochs: int | None = None) -> Recipe:
 def network(name: str, in_shape: tuple[int, ...], classes: int) -> Network:
     """Return a network by name: "small", "lenet5" (with ReLU and max-pooling), or one of `ca.zoo`.
 
-    Raises: ArgumentError for an unknown name, ShapeError if the images do not fit.
+    Args:
+        name: Name of the network.
+        in_shape: Shape of one image, (channels, *spatial).
+        classes: Number of classes.
+
+    Raises:
+        ArgumentError: when no network for labelled images has this name.
+        ShapeError: when the network cannot be applied to images of this shape.
 
     >>> from convalg.train.recipes import network
     >>> network("lenet5", (1, 28, 28), 10).parameters
@@ -71,11 +90,12 @@ def network(name: str, in_shape: tuple[int, ...], classes: int) -> Network:
             *(L.Dense(120), L.ReLU(), L.Dense(84), L.ReLU(), L.Dense(classes)),
         ]
         return sequential(in_shape, layers, name="LeNet-5")
-    makers: dict[str, Any] = {name: getattr(zoo, name) for name in zoo.__all__}
+    makers: dict[str, Callable[[tuple[int, ...], int], Network]] = {
+        name: getattr(zoo, name) for name in zoo.__all__
+    }
     if name not in makers or name in ("dcgan_generator", "dcgan_discriminator", "rcnn", "vae"):
         raise ArgumentError(
             f"{name!r} is not a network that can be trained on labels: use small, lenet5, mlp, or "
             f"another classifier of the zoo"
         )
-    net: Network = makers[name](in_shape, classes)
-    return net
+    return makers[name](in_shape, classes)

@@ -1,4 +1,4 @@
-"""A run of `convalg train`: data, a network and settings by recipe, a folder for the results."""
+"""Runs of `convalg train`: data, a network with the settings of a recipe, and an output folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from convalg.arrays import Array
 from convalg.draw.files import save
@@ -20,12 +20,26 @@ from convalg.train.loop import History, Progress, evaluate, fit
 from convalg.train.plan import Engine
 from convalg.train.recipes import Recipe, network, recipe
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Labelled = tuple[Array, Array]
 
 
 @dataclass
 class Session:
-    """The data and settings of one run; `run` trains, `figures` draws the results."""
+    """The data and settings of one training run.
+
+    Attributes:
+        net: Network to train.
+        settings: Number of epochs, optimiser and other settings.
+        train: Images and labels of the training set.
+        test: Images and labels of the test set.
+        engine: Engine of `convalg.fit`.
+        seed: Seed of `convalg.fit`.
+        out: Folder of the checkpoint and the figures.
+        history: Result of `run`; None before.
+    """
 
     net: Network
     settings: Recipe
@@ -37,7 +51,7 @@ class Session:
     history: History | None = None
 
     def run(self, progress: Callable[[Progress], None] | None = None) -> History:
-        """Train, or resume training; see `convalg.fit`."""
+        """Train the network or resume its training, and return the history; see `convalg.fit`."""
         self.history = fit(
             self.net,
             *self.train,
@@ -55,12 +69,12 @@ class Session:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of the test images that the network now classifies correctly."""
+        """The share of the test images that the network classifies correctly at present."""
         return evaluate(self.net, *self.test)[1]
 
     def figures(self) -> list[Path]:
         """Write figures of the learning curve and the first kernels, and return their paths."""
-        made: dict[str, Any] = {}
+        made: dict[str, Figure] = {}
         if self.history is not None and self.history.loss:
             made["curve.svg"] = history_figure(self.history)
         convolutions = [node for node, layer in self.net.layers() if isinstance(layer, L.Conv)]
@@ -82,10 +96,23 @@ def train(
     out: Path,
     resume: bool = False,
 ) -> Session:
-    """Return a session that is ready to run, on the embedded digits or the images of a folder.
+    """Return a session that is ready to run.
 
-    Raises: FileError for unreadable data, for a folder with an unfinished run without `resume`, and
-    for a folder without a run with `resume`; ArgumentError or ShapeError for an unsuitable network.
+    Args:
+        folder: Folder with one sub-folder of images per class, or with the files of MNIST; None for
+            the embedded digits.
+        name: Name of the network; None for the default for the size of the images.
+        engine: Engine of `convalg.fit`.
+        epochs: Number of epochs; None for the default.
+        seed: Integer that determines the split of the data and the training.
+        out: Folder of the checkpoint and the figures, which is created.
+        resume: Whether to continue the unfinished run in `out`.
+
+    Raises:
+        FileError: when the data cannot be read, `out` cannot be written to, `out` has an unfinished
+            run and `resume` is False, or `out` has no run and `resume` is True.
+        ArgumentError: when the network is unknown or is not a classifier.
+        ShapeError: when the network cannot be applied to images of this shape.
     """
     train_set, test_set, classes = _data(folder, seed)
     in_shape = train_set[0].shape[1:]
@@ -118,24 +145,28 @@ def _data(folder: Path | None, seed: int) -> tuple[Labelled, Labelled, int]:
 
 
 def _writable(out: Path) -> None:
-    """Raises: FileError for a folder that is not writable, before any training."""
+    """Create the output folder, or raise FileError when it is not writable."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(f"cannot write to {str(out)!r} ({error.strerror})") from None
+        raise FileError(
+            f"cannot write to {str(out)!r} ({error.strerror}): pass another --out"
+        ) from None
     if not os.access(out, os.W_OK):
-        raise FileError(f"cannot write to {str(out)!r} (no permission)")
+        raise FileError(f"cannot write to {str(out)!r} (no permission): pass another --out")
 
 
 def _settle(out: Path, resume: bool) -> None:
-    """Raises: FileError unless a new run may use the folder, or a run there can be resumed."""
+    """Raise FileError unless a new run may use the folder, or the run there can be resumed."""
     there = checkpoint.exists(out)
     if there:
-        # A run still in progress in another process is not an unfinished one.
+        # Raises FileError while another process still writes to the folder.
         with checkpoint.lock(out):
             pass
     if resume and not there:
-        raise FileError(f"there is no checkpoint in {str(out)!r} to resume from")
+        raise FileError(
+            f"there is no checkpoint in {str(out)!r} to resume from: leave --resume out"
+        )
     if there and not resume:
         facts = checkpoint.read(out)[1]
         if facts.get("finished") is not True:

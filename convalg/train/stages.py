@@ -1,7 +1,7 @@
-"""Stages, the layers of a network in training: forward and backward over a batch, in own buffers.
+"""Stages: the forward and backward passes of the layers of a network over a batch, in own buffers.
 
-Arrays have the batch as their last axis, `(*shape, batch)`: the samples that one weight multiplies
-are then contiguous in memory.
+Arrays have the batch as their last axis, `(*shape, batch)`, so that the samples that one weight
+multiplies are contiguous in memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -34,13 +33,13 @@ class PlacedLayer:
     shapes: tuple[Shape, ...]
     out_shape: Shape
     batch: int
-    dtype: Any
+    dtype: np.dtype
     weights: Arrays = field(default_factory=dict)
     """The trained arrays and the running statistics, which training changes in place."""
     gradients: Arrays = field(default_factory=dict)
     """The arrays to which `backward` writes dL/dp, one for each trained array."""
     first: bool = False
-    """Whether it reads the images, whose gradient is not needed."""
+    """Whether the layer reads the images, whose gradient is not needed."""
 
     def empty(self, *shape: int) -> Array:
         """Allocate a buffer of this shape for one batch."""
@@ -52,7 +51,7 @@ class PlacedLayer:
 
 
 class Stage(ABC):
-    """One node, or several merged nodes, over a batch."""
+    """The forward and backward pass of one node, or of several merged nodes, over a batch."""
 
     def __init__(self, placed: PlacedLayer) -> None:
         self.placed = placed
@@ -147,7 +146,9 @@ class DropoutStage(Stage):
         if self.random is None or not self.rate:
             return None
         is_kept = self.random.random(x.shape, dtype=np.float32) >= self.rate
-        return is_kept.astype(x.dtype) * x.dtype.type(1 / (1 - self.rate) if self.rate < 1 else 0)
+        scale = x.dtype.type(1 / (1 - self.rate) if self.rate < 1 else 0)
+        factors: Array = is_kept.astype(x.dtype) * scale
+        return factors
 
     def forward(self, *inputs: Array) -> Array:
         (x,) = inputs
@@ -191,7 +192,7 @@ class ConcatStage(Stage):
 
 
 class DenseStage(Stage):
-    """A dense matrix and a bias: three products: forward, backward, and for the weights."""
+    """A dense matrix and a bias: one product each for y, dL/dx and the gradient of the weights."""
 
     def __init__(self, placed: PlacedLayer) -> None:
         super().__init__(placed)
@@ -227,7 +228,8 @@ class ProjectStage(Stage):
 
     def forward(self, *inputs: Array) -> Array:
         (self.x,) = inputs
-        return np.matmul(self.placed.weights["weights"], self.x)
+        y: Array = np.matmul(self.placed.weights["weights"], self.x)
+        return y
 
     def backward(self, g: Array) -> Sequence[Array | None]:
         weights = self.placed.weights["weights"]
@@ -237,7 +239,7 @@ class ProjectStage(Stage):
 
 
 class BatchNormStage(Stage):
-    """Batch norm with the statistics of the batch; in inference with the running statistics.
+    """Batch norm with the statistics of the batch in training, else with the running statistics.
 
     Rule: the running statistics move by a tenth towards those of the batch, with the unbiased
     variance, as in PyTorch.
@@ -299,7 +301,7 @@ class PoolWindows:
         self.back = np.zeros_like(self.padded)
 
     def read(self, x: Array) -> Array:
-        """Return the input with its padding."""
+        """Return the input with the padding of the windows."""
         if self.layer.is_bare:
             return self.layer.extend(x, 1)
         self.layer.extend(x, 1, self.padded)
@@ -316,7 +318,7 @@ class PoolWindows:
 
 
 class MaxPoolStage(Stage):
-    """The largest sample of each window, the first of equal ones."""
+    """A max-pooling; the gradient goes to the first of several equal maxima of a window."""
 
     def __init__(self, placed: PlacedLayer, axes: Sequence[Axis]) -> None:
         super().__init__(placed)
@@ -324,7 +326,7 @@ class MaxPoolStage(Stage):
         self.y = placed.empty(*placed.out_shape)
         taps = len(list(self.windows.taps()))
         self.hits = np.zeros((taps, *self.y.shape), dtype=bool)
-        """For each tap, the windows whose maximum it is."""
+        """For each tap, a mask of the windows in which this tap is the maximum."""
         self.left = np.zeros(self.y.shape, dtype=bool)
 
     def forward(self, *inputs: Array) -> Array:
@@ -349,7 +351,7 @@ class MaxPoolStage(Stage):
 
 
 class AveragePoolStage(Stage):
-    """The mean of each window: the sum times its weight, computed by the operator from ones."""
+    """The mean of each window: its sum times a weight, which the operator computes from ones."""
 
     def __init__(self, placed: PlacedLayer, axes: Sequence[Axis], operator: Operator) -> None:
         super().__init__(placed)
@@ -379,7 +381,7 @@ class AveragePoolStage(Stage):
 
 
 class MapStage(Stage):
-    """Any layer by its map: back-propagation by the adjoint of its Jacobian at every sample."""
+    """Any layer, by its map; back-propagation by the adjoint of the Jacobian at each sample."""
 
     def __init__(self, placed: PlacedLayer) -> None:
         super().__init__(placed)
@@ -412,7 +414,7 @@ class MapStage(Stage):
     def _parameter_gradients(self, upstream: Array) -> Arrays:
         assert self.map is not None
         if type(self.map) is Affine and set(self.map.parameters) == {"kernel", "bias"}:
-            # Faster: for the entire batch at once.
+            # One product for the entire batch is faster than one per sample.
             axes = tuple(k for k in range(upstream.ndim) if k != 1)
             kernel = self.map.operator.kernel_gradient(self.x, upstream)
             return {"kernel": kernel, "bias": upstream.sum(axis=axes)}

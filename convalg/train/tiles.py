@@ -26,9 +26,10 @@ faster: the product is so thin that additional rows cost less than the saved col
 
 
 class TilesStage(Stage):
-    """A correlation layer, with `pool` the max-pooling over its tiles, with `relu` a ReLU after it.
+    """A correlation layer, merged with a max-pooling (`pool`) and with a ReLU (`relu`) after it.
 
-    ReLU and maximum are exchanged, which does not change values or gradients.
+    `pool` is the size of the pooling windows, which are then the tiles; it is empty without a
+    pooling. The ReLU is applied after the maximum, which does not change values or gradients.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class TilesStage(Stage):
         self._allocate()
 
     def _tile(self, layer: EngineLayer) -> tuple[int, ...]:
-        """The tile: two outputs along each of the last two axes if that is faster, else one."""
+        """Return the tile: two outputs along each of the last two axes if faster, else one."""
         thin = layer.weights <= NARROW[0] and layer.outputs <= NARROW[1] and layer.groups == 1
         last = len(layer.out) - 2
         # With fewer than 4 taps, more than half of the block would be zeros.
@@ -96,16 +97,16 @@ class TilesStage(Stage):
         return array.reshape(layer.groups, layer.outputs, layer.inputs, *layer.taps)
 
     def _rows(self, data: Array, part: tuple[int, int]) -> Array:
-        """The rows of a part of an array like the product.
+        """Return the rows of one part of an array in the shape of the product.
 
-        Shapes: (groups, rows of tiles, rows of the block, width).
+        The result has the shape (groups, rows of tiles, rows of the block, width).
         """
         tiling, (a, b) = self.tiling, part
         rows = data.reshape(tiling.layer.groups, tiling.rows, tiling.grid[0], -1)
         return rows[:, :, a:b].swapaxes(1, 2)
 
     def _by_output(self, data: Array) -> Array:
-        """Reshape an array like the product to (outputs, outputs of a tile, *grid, batch)."""
+        """Reshape an array in the shape of the product to (outputs, tile, *grid, batch)."""
         return data.reshape(len(self.y), math.prod(self.tiling.tile), *self._grid())
 
     def _grid(self) -> tuple[int, ...]:
@@ -145,7 +146,7 @@ class TilesStage(Stage):
             tiles[...] = self.product.reshape(tiles.shape)
 
     def _upstream(self, g: Array) -> Array:
-        """Return dL/d(product) from dL/dy, routed to the maximum of each tile, or tile by tile."""
+        """Return dL/d(product) from dL/dy; with a pooling, only the maximum of a tile gets it."""
         if self.relu:
             g = g * (self.y > 0)
         if "bias" in self.placed.gradients:
@@ -176,7 +177,7 @@ class TilesStage(Stage):
     def backward(self, g: Array) -> Sequence[Array | None]:
         tiling, upstream = self.tiling, self._upstream(g)
         block = self.block.swapaxes(1, 2)[:, None]
-        # With the longer axis first, which is faster.
+        # The product is faster with the longer axis first.
         slope = np.zeros((len(block), tiling.depth, tiling.rows), dtype=self.placed.dtype)
         if self.back is not None:
             self.back.fill(0)

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from convalg.train import checkpoint
-from convalg.train.recipes import network, recipe
 
 
 def run(*words: str) -> int:
@@ -113,12 +112,3 @@ def test_bad_input(
     monkeypatch.chdir(tmp_path)
     assert run(*words) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
-
-
-def test_recipes() -> None:
-    assert recipe((3, 32, 32), 7).epochs == 7
-    assert network("lenet5", (1, 28, 28), 10).parameters == 61_706
-    assert network("resnet18", (3, 32, 32), 4).out_shape == (4,)
-    images = np.ones((2, 1, 28, 28), dtype=np.float32)
-    moved = recipe((1, 28, 28)).augment(images, np.random.default_rng(0))
-    assert moved.shape == images.shape

@@ -1,4 +1,4 @@
-"""What simplifies to one convolution, what must not, and the names of structures."""
+"""What simplifies to one convolution, and what must not."""
 
 from __future__ import annotations
 
@@ -326,44 +326,6 @@ def test_pad_then_valid_is_one_layer(drawn: Drawn) -> None:
     simple = product.simplify()
     assert isinstance(simple, Convolution)
     assert np.array_equal(simple.to_numpy(), operator.to_numpy())
-
-
-@pytest.mark.parametrize(
-    ("operator", "words"),
-    [
-        (ca.correlation(5, [1, 2]), "Toeplitz"),
-        (ca.correlation(5, [1, 2], stride=2), "strided Toeplitz (stride 2)"),
-        (ca.convolution(5, [1, 2], padding="same", boundary="circular"), "circulant"),
-        (ca.correlation(5, [1, 2, 3], padding=1, boundary="edge"), "Toeplitz but for the border"),
-        (
-            ca.correlation((4, 4), W),
-            "doubly block Toeplitz: 2 x 4 Toeplitz blocks of 2 x 4",
-        ),
-        (
-            ca.correlation((4, 5), W, stride=(2, 1)),
-            "doubly block Toeplitz by axis: strided Toeplitz (stride 2), Toeplitz: "
-            "1 x 4 Toeplitz blocks of 3 x 5",
-        ),
-        (
-            ca.correlation(4, [[[1, 2]], [[3, 4]]], groups=2),
-            "2 x 2 channel blocks, each Toeplitz; blocks across the 2 groups are zero",
-        ),
-        (ca.correlation(5, [1, 2]).T, "adjoint of (Toeplitz)"),
-        (2 * ca.correlation(5, [1, 2]), "Toeplitz"),
-        (ca.diagonal([1, 2]), "diagonal"),
-        (ca.dense([[1, 2]]), "matrix"),
-        (ca.flip_axes(3), "selection: at most one 1 in each row"),
-        (ca.identity(2) + ca.diagonal([1, 2]), "sum of 2 operators"),
-        (ca.diagonal([1, 2]) @ ca.diagonal([1, 3]), "product of 2 operators"),
-        (ca.dense([[1]]).kron(ca.identity(2)), "Kronecker product of (matrix) and"),
-    ],
-)
-def test_structure_in_words(operator: ca.Operator, words: str) -> None:
-    assert operator.structure().startswith(words)
-
-
-def test_a_sum_pool_is_not_said_to_select_one_entry() -> None:
-    assert "at most one 1" not in ca.sum_pool(4, 2).structure()
 
 
 def test_nodes_are_what_the_cases_say() -> None:

@@ -106,3 +106,26 @@ def trained(
     y = batch_first(program.forward(batch_last(x), random)).copy()
     program.backward(batch_last(g))
     return y, plan.slopes, masks_of(program)
+
+
+def exactly(net: ca.Network, batch: int, seed: int, engine: Any, *, training: bool) -> None:
+    """The plan's numbers are those of the operators and their transposes, to the last bit."""
+    random = np.random.default_rng(seed)
+    fill(net, random)
+    if "shift1" in net:
+        net.set_weights("shift1", bias=np.zeros(net.in_shape))
+    x = random.integers(-3, 4, size=(batch, *net.in_shape)).astype(np.float64)
+    g = random.integers(-3, 4, size=(batch, *net.out_shape)).astype(np.float64)
+    drops = np.random.default_rng(seed) if training else None
+    y, slopes, masks = trained(net, x, g, engine=engine, random=drops)
+    masks = masks if training else {}
+    output, wanted, back = reference(net, x, g, masks)
+    np.testing.assert_array_equal(y, output)
+    for node, arrays in slopes.items():
+        for name, gradient in arrays.items():
+            np.testing.assert_array_equal(gradient, wanted[node][name], err_msg=node)
+    if "shift1" in net:
+        np.testing.assert_array_equal(slopes["shift1"]["bias"], back.sum(axis=0))
+    if not masks:
+        np.testing.assert_array_equal(output, net(x))
+        np.testing.assert_array_equal(net.jacobian(x[0]).T(g[0]), back[0])

@@ -131,14 +131,17 @@ CRAFTED: dict[str, tuple[Change, str]] = {
         lambda arrays, facts: arrays.update({"x\x1b[31m": np.zeros(1)}),
         "it has x\\x1b[31m, which the run does not have",
     ),
-    "no epoch": (lambda arrays, facts: facts.pop("epoch"), "epoch is None, not a number of epochs"),
+    "no epoch": (
+        lambda arrays, facts: facts.pop("epoch"),
+        "epoch is None, not a number of completed epochs",
+    ),
     **{
         f"epoch {value!r}": (set_fact("epoch", value), f"epoch is {value!r}, not a number of")
         for value in (-1, 1.0, "1", True, [1], {}, 2**60)
     },
     "an epoch too many": (set_fact("epoch", 2), "history has "),
     **{
-        f"step {value!r}": (set_fact("step", value), f"step is {value!r}, not one of 3 steps")
+        f"step {value!r}": (set_fact("step", value), f"step is {value!r}, not between 0 and 2")
         for value in (-1, 3, 1.0, "1", True, None)
     },
     "a step that was not made": (set_fact("step", 2), "which does not match step 2"),
@@ -148,9 +151,9 @@ CRAFTED: dict[str, tuple[Change, str]] = {
     },
     "sums of other samples": (set_fact("sums", [0.0, 0, 8, 8]), "does not match step 0"),
     "more right than there are": (set_fact("sums", [0.0, 3, 0, 2]), "does not match step 0"),
-    "no history": (set_fact("history", None), "history is None, not that of a run"),
-    "a list": (set_fact("history", [1, 2]), "history is [1, 2], not that of a run"),
-    "a word more": (set_history("more", 1), "not that of a run"),
+    "no history": (set_fact("history", None), "history is None, not the history of a run"),
+    "a list": (set_fact("history", [1, 2]), "history is [1, 2], not the history of a run"),
+    "a word more": (set_history("more", 1), "not the history of a run"),
     "a loss that is text": (set_history("loss", ["\x1b[31m"]), "loss = ['\\x1b[31m'], which are"),
     "no loss": (set_history("loss", [None]), "history has loss = [None], which are not finite"),
     "too many losses": (set_history("loss", [1.0, 1.0]), "not one number for each epoch"),

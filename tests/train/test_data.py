@@ -118,15 +118,20 @@ def _broken(place: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "options", "error", "words"),
     [
-        (lambda place: 5, {}, KindError, "images are read from a folder's path, not a int"),
-        (lambda place: place / "none", {}, FileError, "(No such file or directory): pass a folder"),
+        (
+            lambda place: 5,
+            {},
+            KindError,
+            "folder must be the path of a folder with images, not a int",
+        ),
+        (lambda place: place / "none", {}, FileError, "(No such file or directory): pass the"),
         (lambda place: place, {}, FileError, "has no PNG or JPEG files in sub-folders"),
         (_two_sizes, {}, FileError, "2.png' has channels, height and width (1, 3, 3), but"),
         (_broken, {"size": 4}, FileError, "bad.jpg' is not an image that can be read"),
         (_two_sizes, {"size": 0}, ArgumentError, "must be at least 1, not 0"),
         (_two_sizes, {"size": "big"}, KindError, "must be an integer, not 'big'"),
-        (_two_sizes, {"size": (1, 2, 3)}, ShapeError, "size must be one number of pixels or (heig"),
-        (_two_sizes, {"size": ca.sizes("n")[0]}, ShapeError, "size must be one number of pixels"),
+        (_two_sizes, {"size": (1, 2, 3)}, ShapeError, "size must be an integer number of pixels"),
+        (_two_sizes, {"size": ca.sizes("n")[0]}, ShapeError, "size must be an integer number of"),
     ],
 )
 def test_a_bad_folder_is_refused_in_words(
@@ -228,7 +233,7 @@ def test_all_moves_come_up_as_often() -> None:
 def test_moves_keep_shape_and_precision(shape: tuple[int, ...]) -> None:
     images = np.ones(shape, np.float32)
     if len(shape) == 2:
-        with pytest.raises(ShapeError, match="must have a channel axis followed by 2 spatial ones"):
+        with pytest.raises(ShapeError, match="must have a channel axis followed by 2 spatial axes"):
             shifted(images, np.random.default_rng(0))
         return
     moved = shifted(images, np.random.default_rng(0))
@@ -277,13 +282,17 @@ ONE = np.zeros((1, 1, 2, 2))
         (
             lambda: check_data(ONE, [0, 1], (1, 2, 2)),
             ShapeError,
-            "there are 1 images, but labels of",
+            "labels must have one entry for each of the 1 images",
         ),
-        (lambda: check_data(ONE, 3, (1, 2, 2)), ShapeError, "labels of shape (): each image needs"),
+        (
+            lambda: check_data(ONE, 3, (1, 2, 2)),
+            ShapeError,
+            "1 images on their first axis, not the shape ()",
+        ),
         (
             lambda: check_data(ONE[:0], [], (1, 2, 2)),
             ShapeError,
-            "there must be at least one image",
+            "images must contain at least one image, but",
         ),
         (
             lambda: check_data(None, [0], (1, 2, 2)),
@@ -318,8 +327,12 @@ ONE = np.zeros((1, 1, 2, 2))
         ),
         (lambda: split([1, 2], [0, 1], test=-0.5), ArgumentError, "pass a share between 0 and 1"),
         (lambda: split([1, 2], [0, 1], test="half"), KindError, "test must be a number, the share"),
-        (lambda: split([1, 2], [0]), ShapeError, "there are 2 images, but labels of shape (1,)"),
-        (lambda: split([], []), ShapeError, "there must be at least one image, not an array of"),
+        (
+            lambda: split([1, 2], [0]),
+            ShapeError,
+            "each of the 2 images on their first axis, not the shape (1,)",
+        ),
+        (lambda: split([], []), ShapeError, "images must contain at least one image, but have"),
         (lambda: order(-1, 0, 3), ArgumentError, "seed must be at least 0, not -1"),
         (lambda: order(0, 0.5, 3), KindError, "epoch must be an integer, not 0.5"),
         (

@@ -107,7 +107,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "text": (b"hello world", "is not an IDX file: it starts with b'hell'"),
     "zeros at the start": (b"\0\1" + idx(LABELS)[2:], "is not an IDX file"),
     "unknown code": (header(1, code=0x0A) + b"\0", "is not an IDX file"),
-    "no axes": (header() + b"\0", "has 0 axes in its header: an IDX file has 1..32"),
+    "no axes": (header() + b"\0", "has 0 axes in its header, not 1 to 32: pass an IDX file"),
     "many axes": (b"\0\0\x08\xff" + bytes(2000), "has 255 axes in its header"),
     "short sizes": (idx(IMAGES)[:9], "is truncated: its header states the sizes (2,) of uint8"),
     "short data": (
@@ -192,11 +192,17 @@ BAD_FOLDERS: dict[str, tuple[dict[str, bytes | None], str]] = {
         {"train_labels": idx(LABELS[:1])},
         "has 2 images, but",
     ),
-    "labels for images": ({"train_images": idx(LABELS)}, "the file of MNIST has bytes on 3 axes"),
-    "images for labels": ({"t10k_labels": idx(IMAGES)}, "the file of MNIST has bytes on 1 axes"),
+    "labels for images": (
+        {"train_images": idx(LABELS)},
+        "must contain uint8 on 3 axes, as in MNIST, not uint8",
+    ),
+    "images for labels": (
+        {"t10k_labels": idx(IMAGES)},
+        "must contain uint8 on 1 axes, as in MNIST, not uint8",
+    ),
     "floats": (
         {"train_images": idx(IMAGES.astype(np.float32))},
-        "has float32 of shape (2, 3, 4)",
+        "must contain uint8 on 3 axes, as in MNIST, not float32 of shape (2, 3, 4)",
     ),
     "broken": ({"t10k_images": idx(IMAGES)[:-1]}, "t10k-images-idx3-ubyte' is truncated"),
 }
@@ -215,7 +221,11 @@ def test_a_bad_folder_is_refused_in_words(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "error", "words"),
     [
-        (lambda place: 5, KindError, "IDX files are read from a path, not from a int"),
+        (
+            lambda place: 5,
+            KindError,
+            "path must be the path of an IDX file or of a folder, not a int",
+        ),
         (lambda place: place / "none", FileError, "(No such file or directory): give an IDX file"),
         (lambda place: str(place / "a\0b"), FileError, "embedded null byte"),
         (lambda place: place / ("a" * 5000), FileError, "(File name too long): give an IDX file"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transposes import batch_first, batch_last, fill, reference, trained
+from transposes import batch_first, batch_last, exactly, fill, reference, trained
 
 import convalg as ca
 from convalg.errors import ArgumentError, ConvalgError
@@ -16,7 +16,6 @@ from convalg.network.layers.base import Layer
 from convalg.size import size_product
 from convalg.train import tiles
 from convalg.train.plan import TrainingPlan
-from convalg.train.tiles import TilesStage
 
 L = ca.layers
 ENGINES = ("sparse", "blas")
@@ -113,29 +112,6 @@ def _other(draw: st.DrawFn, shape: tuple[int, ...]) -> Layer:
     )
 
 
-def exactly(net: ca.Network, batch: int, seed: int, engine: Any, *, training: bool) -> None:
-    """The plan's numbers are those of the operators and their transposes, to the last bit."""
-    random = np.random.default_rng(seed)
-    fill(net, random)
-    if "shift1" in net:
-        net.set_weights("shift1", bias=np.zeros(net.in_shape))
-    x = random.integers(-3, 4, size=(batch, *net.in_shape)).astype(np.float64)
-    g = random.integers(-3, 4, size=(batch, *net.out_shape)).astype(np.float64)
-    drops = np.random.default_rng(seed) if training else None
-    y, slopes, masks = trained(net, x, g, engine=engine, random=drops)
-    masks = masks if training else {}
-    output, wanted, back = reference(net, x, g, masks)
-    np.testing.assert_array_equal(y, output)
-    for node, arrays in slopes.items():
-        for name, gradient in arrays.items():
-            np.testing.assert_array_equal(gradient, wanted[node][name], err_msg=node)
-    if "shift1" in net:
-        np.testing.assert_array_equal(slopes["shift1"]["bias"], back.sum(axis=0))
-    if not masks:
-        np.testing.assert_array_equal(output, net(x))
-        np.testing.assert_array_equal(net.jacobian(x[0]).T(g[0]), back[0])
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 @given(networks(), st.integers(1, 3), st.integers(0, 99), st.booleans(), st.data())
 def test_a_batch_has_the_outputs_and_gradients_of_the_operators(
@@ -148,55 +124,6 @@ def test_a_batch_has_the_outputs_and_gradients_of_the_operators(
         exactly(net, batch, seed, engine, training=training)
 
 
-MERGED: list[tuple[tuple[int, ...], list[Any], int]] = [
-    # With the number of stages that are left.
-    ((1, 8, 8), [L.Conv(2, 5, padding=2), L.ReLU(), L.MaxPool(2), L.Dense(2)], 2),
-    ((1, 9, 9), [L.Conv(2, 4), L.MaxPool(2), L.ReLU(), L.Dense(2)], 2),
-    ((1, 9, 11), [L.Conv(2, 3, stride=2), L.MaxPool(2), L.ReLU()], 1),
-    ((2, 9, 9), [L.Conv(2, 3), L.MaxPool(3, stride=3), L.ReLU()], 1),
-    ((2, 17), [L.Conv(3, 5), L.ReLU(), L.MaxPool(3)], 1),
-    ((4, 17), [L.Conv(4, 3, groups=2, dilation=2), L.ReLU(), L.MaxPool(4)], 1),
-    ((1, 6, 6, 6), [L.Conv(2, 3, padding=1), L.MaxPool(2), L.ReLU()], 1),
-    ((1, 7, 8), [L.Conv(2, 5, padding=2), L.ReLU()], 1),
-    ((1, 9, 9), [L.Conv(2, 2), L.MaxPool((1, 2)), L.MaxPool(2)], 2),
-    ((1, 8, 8), [L.Conv(2, 3), L.ReLU(), L.ReLU()], 2),
-    ((1, 9, 9), [L.Conv(2, 2), L.MaxPool(3, stride=2)], 2),
-    ((1, 10, 10), [L.Conv(2, 3), L.MaxPool(4)], 2),
-    ((1, 8, 8), [L.Conv(2, 3), L.Dropout(0.5), L.ReLU()], 3),
-]
-
-
-@pytest.mark.parametrize("most", [tiles.MOST_COLUMNS, 300])
-@pytest.mark.parametrize(("shape", "layers", "stages"), MERGED, ids=str)
-def test_a_pooling_and_a_relu_are_done_with_their_convolution(
-    monkeypatch: pytest.MonkeyPatch,
-    shape: tuple[int, ...],
-    layers: list[Any],
-    stages: int,
-    most: int,
-) -> None:
-    monkeypatch.setattr(tiles, "MOST_COLUMNS", most)
-    for first in (False, True):
-        net = ca.sequential(shape, [*([] if first else [L.Shift(shape)]), *layers])
-        exactly(net, 2, 4, "blas", training=False)
-        plan = TrainingPlan(net, engine="blas", dtype=np.float64)
-        assert len(plan.program(2).steps) == stages + (not first)
-
-
-def test_what_two_read_is_not_merged() -> None:
-    net = ca.Network((1, 8, 8))
-    a = net.add(L.Conv(2, 3, padding=1))
-    b = net.add(L.ReLU(), a)
-    net.add(L.Concat(), [a, b])
-    exactly(net, 2, 1, "blas", training=False)
-    assert len(TrainingPlan(fill(net, np.random.default_rng(0))).program(1).steps) == 3
-    # What nobody reads is not run at all.
-    net.add(L.Dense(2), a)
-    net.add(L.MaxPool(2), a)
-    exactly(net, 2, 1, "blas", training=False)
-    assert len(TrainingPlan(fill(net, np.random.default_rng(0))).program(1).steps) == 1
-
-
 def test_one_node_read_twice_has_both_gradients() -> None:
     net = ca.Network((2, 4))
     a = net.add(L.Conv(2, 3, padding=1))
@@ -204,32 +131,6 @@ def test_one_node_read_twice_has_both_gradients() -> None:
     net.add(L.Concat(), [net.output, a, a])
     for engine in ENGINES:
         exactly(net, 2, 1, engine, training=False)
-
-
-@pytest.mark.parametrize(
-    ("kernel", "out", "stride", "tile"),
-    [
-        ((6, 1, 5, 5), (28, 28), 1, [2, 2]),
-        ((16, 6, 5, 5), (10, 10), 1, [2, 2]),
-        ((6, 1, 5, 5), (1, 10), 1, [1, 2]),
-        ((6, 1, 5, 5), (10, 10), 2, [1, 1]),
-        ((64, 6, 5, 5), (10, 10), 1, [1, 1]),
-        ((6, 30, 5, 5), (10, 10), 1, [1, 1]),
-        ((6, 1, 3, 3), (28, 28), 1, [1, 1]),
-        ((6, 1, 5), (28,), 1, [2]),
-        ((6, 1, 4, 4, 4), (5, 5, 5), 1, [1, 2, 2]),
-    ],
-)
-def test_a_thin_layer_has_tiles_of_several_outputs(
-    kernel: tuple[int, ...], out: tuple[int, ...], stride: int, tile: list[int]
-) -> None:
-    size = kernel[2]
-    shape = (kernel[1], *((n - 1) * stride + size for n in out))
-    net = ca.sequential(shape, [L.Conv(kernel[0], size, stride=stride)]).initialise(0)
-    (stage,) = (stage for _, _, stage in TrainingPlan(net).program(1).steps)
-    assert isinstance(stage, TilesStage)
-    # A single axis has another in front.
-    assert stage.tiling.tile[-len(tile) :] == tuple(tile)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -349,14 +250,14 @@ def unruled() -> ca.Network:
 
 n, *_ = ca.sizes("n")
 BAD: list[tuple[Any, dict[str, Any], str]] = [
-    (lambda: ca.sequential((1, n), [L.Conv(2, 3)]), {}, "training needs numbers for sizes"),
+    (lambda: ca.sequential((1, n), [L.Conv(2, 3)]), {}, "needs a network with integer sizes"),
     (
         lambda: ca.sequential((1, 5), [L.Conv(2, 3)]).initialise(),
         {"engine": "torch"},
         "engine must be one of auto, sparse, blas, not 'torch'",
     ),
-    (unruled, {}, "inputs in a way that training does not support"),
-    (lambda: ca.sequential((1, 5), [L.Conv(2, 3)]), {}, "kernel, bias of node conv1 have not"),
+    (unruled, {}, "which joins several inputs: use Add or Concat"),
+    (lambda: ca.sequential((1, 5), [L.Conv(2, 3)]), {}, "conv1 has no kernel, bias: fill"),
 ]
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import convalg as ca
 from convalg.axis import BOUNDARIES
-from convalg.errors import ArgumentError, ShapeError, SymbolicError
+from convalg.errors import ArgumentError, ShapeError
 from convalg.operators.leaves import Selection
 from convalg.prove import equal
 from convalg.prove.decisions.domain import Domain
@@ -487,25 +487,6 @@ def test_other_numbers_of_axes_are_refused() -> None:
         equal(A, B)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "words"),
-    [
-        ({"n": ca.sizes("m")[0]}, "n must be an integer, not the symbolic m"),
-        ({"z": 3}, "z is not one of them: it has n, K"),
-        (
-            {"n": 2, "K": 3},
-            "not exist at n=2, K=3: axis 0: n samples with a kernel of K taps have no",
-        ),
-        ({"n": -1}, "n must be at least 0, not -1"),
-        ({"n": 2.5}, "n must be an integer, not 2.5"),
-        ({"n": 0, "K": 1}, "not exist at n=0, K=1: shape must be at least 1, not n"),
-    ],
-)
-def test_sizes_that_are_none(sizes: dict[str, Any], words: str) -> None:
-    with pytest.raises((ArgumentError, TypeError), match=words):
-        A.at(**sizes)
-
-
 @pytest.mark.parametrize("names", ["n n", "", "1a", "n-1", "é", "n, n"])
 def test_bad_names(names: str) -> None:
     with pytest.raises(
@@ -519,29 +500,6 @@ def test_names_are_words() -> None:
     assert [letter.name for letter in ca.sizes("n, K  p")] == ["n", "K", "p"]
     with pytest.raises(TypeError, match="names must be a string such as 'n K p', not 5"):
         ca.sizes(5)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "face",
-    ["to_scipy", "to_sympy", "to_numpy", "to_linear_operator", "counts", "pattern", "simplify"],
-)
-def test_faces_that_need_numbers_say_so(face: str) -> None:
-    words = r"needs numbers for sizes, but this is a family: use A.at\(n=..., K=...\)"
-    with pytest.raises(SymbolicError, match=words):
-        getattr(A, face)()
-    with pytest.raises(SymbolicError, match=words):
-        A([1, 2, 3])
-
-
-def test_a_family_at_numbers_is_the_operator() -> None:
-    found = A.at(n=5, K=3)
-    assert found.is_concrete
-    assert brute.matrix(found) == brute.matrix(ca.correlation(5, ca.kernel(3)))
-    part = A.at(n=5)
-    assert (part.in_shape, part.symbols) == ((5,), (K,))
-    assert brute.matrix(part.at(K=3)) == brute.matrix(found)
-    assert A.symbols == (n, K)
-    assert A.out_shape == (n - K + 1,)
 
 
 # -- random pairs ---------------------------------------------------------------------------
