@@ -123,8 +123,12 @@ def checked_number(
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise KindError(f"{name} must be a number, not {shown(value)} ({type(value).__name__})")
     # An int stays an int, so that the repr of StepDecay(10, 0.5) shows 10, not 10.0.
-    number: float = int(value) if isinstance(value, Integral) else float(value)
-    if not (math.isfinite(number) and least <= number <= most and above < number < below):
+    try:
+        number: float = int(value) if isinstance(value, Integral) else float(value)
+        is_finite = math.isfinite(number)
+    except OverflowError:
+        is_finite = False
+    if not (is_finite and least <= number <= most and above < number < below):
         bounds = [
             f"{label} {bound}"
             for label, bound in (
@@ -135,7 +139,7 @@ def checked_number(
             )
             if math.isfinite(bound)
         ]
-        raise ArgumentError(f"{name} must be finite and {' and '.join(bounds)}, not {value}")
+        raise ArgumentError(f"{name} must be finite and {' and '.join(bounds)}, not {shown(value)}")
     return number
 
 

@@ -42,8 +42,8 @@ def check_memory(
     no argument `max_bytes` that could raise the limit.
     """
     limit = MEMORY_LIMIT if max_bytes is None else max_bytes
-    if not isinstance(limit, (int, float)) or limit != limit:
-        raise KindError(f"max_bytes must be a number of bytes, not {shown(max_bytes)}")
+    if not isinstance(limit, (int, float)) or not limit >= 0:
+        raise KindError(f"max_bytes must be a number of bytes, at least 0, not {shown(max_bytes)}")
     if needed > limit:
         tail = "" if fixed else ", or raise the limit with max_bytes="
         raise TooLargeError(

@@ -16,7 +16,7 @@ from convalg.errors import KindError, TooLargeError
 from convalg.kernels import kernel as symbols
 from convalg.operators.convolution import correlation
 from convalg.operators.tree import Operator
-from convalg.size import as_size
+from convalg.size import as_integer
 
 Mask = npt.NDArray[np.bool_]
 Ends = npt.NDArray[np.float64]
@@ -166,9 +166,9 @@ def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
     >>> ca.draw.overlap(5, 3).axes[0].get_title(loc="left")
     '7 outputs of full: 4 with partial overlap, 3 complete (valid)'
     """
-    weights = symbols(int(as_size(k, "k")))
-    layer = correlation(as_size(n, "n"), weights, padding="full", dilation=dilation)
-    valid = correlation(as_size(n, "n"), weights, dilation=dilation)
+    weights = symbols(as_integer(k, "k"))
+    layer = correlation(as_integer(n, "n"), weights, padding="full", dilation=dilation)
+    valid = correlation(as_integer(n, "n"), weights, dilation=dilation)
     axis = layer.geometry.axes[0]
     rows, reach = int(axis.out_size), int(axis.before)
     if rows > MOST_STEPS:

@@ -31,7 +31,7 @@ from convalg.operators.convolution import correlation
 from convalg.operators.gradients import convolutions, only_convolution
 from convalg.operators.leaves import Adjoint, Convolution
 from convalg.operators.tree import Operator
-from convalg.size import as_size
+from convalg.size import as_integer
 
 MOST_CELLS = 256
 """Most rows or columns for which each entry is a square; larger matrices show densities."""
@@ -119,7 +119,7 @@ def _row_of(operator: Operator, row: object) -> int:
     indices = tuple(row) if isinstance(row, tuple | list) else (row,)
     if len(indices) != len(shape):
         raise ShapeError(f"row must be the index of an output of shape {shape}, not {row!r}")
-    integers = [int(as_size(v, f"row[{k}]", least=0)) for k, v in enumerate(indices)]
+    integers = [as_integer(v, f"row[{k}]", least=0) for k, v in enumerate(indices)]
     for k, (value, size) in enumerate(zip(integers, shape, strict=True)):
         if value >= size:
             raise ArgumentError(f"row[{k}] must be below {size}, not {value}")
@@ -281,9 +281,9 @@ def modes(n: int, k: int, *, dilation: int = 1) -> Drawing:
     """
     from convalg.kernels import kernel as symbols
 
-    taps = as_size(k, "k")
+    taps = as_integer(k, "k")
     layers = {
-        mode: correlation(as_size(n, "n"), symbols(taps), padding=mode, dilation=dilation)
+        mode: correlation(as_integer(n, "n"), symbols(taps), padding=mode, dilation=dilation)
         for mode in ("full", "same", "valid")
     }
     full = layers["full"]

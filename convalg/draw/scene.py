@@ -15,7 +15,7 @@ from convalg.errors import ArgumentError, KindError, ShapeError, TooLargeError
 from convalg.geometry import Geometry
 from convalg.operators.leaves import Convolution, single_layer
 from convalg.operators.tree import Operator
-from convalg.size import as_size
+from convalg.size import as_integer
 
 Position: TypeAlias = tuple[int, int]
 INPUT, PADDING, INSERTED = "input", "padding", "inserted"
@@ -105,7 +105,7 @@ def output_of(operator: Operator, output: object) -> tuple[int, ...]:
     indices = output if isinstance(output, tuple | list) else (output,)
     if len(indices) != len(shape):
         raise ShapeError(f"output must be an index into shape {shape}, not {output!r}")
-    index = tuple(int(as_size(v, f"output[{k}]", least=0)) for k, v in enumerate(indices))
+    index = tuple(as_integer(v, f"output[{k}]", least=0) for k, v in enumerate(indices))
     for k, (position, size) in enumerate(zip(index, shape, strict=True)):
         if position >= size:
             raise ArgumentError(f"output[{k}] must be below {size}, not {position}")

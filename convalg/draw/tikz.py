@@ -47,7 +47,7 @@ from convalg.network.network import Network
 from convalg.operators.convolution import correlation
 from convalg.operators.gradients import only_convolution
 from convalg.operators.tree import Operator
-from convalg.size import as_size
+from convalg.size import as_integer
 
 __all__ = ["document", "kernel", "matrix", "modes", "network", "window"]
 
@@ -196,7 +196,7 @@ def modes(n: int, k: int, *, dilation: int = 1) -> str:
     >>> ca.tikz.modes(4, 2).count("full")
     1
     """
-    size, taps = int(as_size(n, "n")), int(as_size(k, "k"))
+    size, taps = as_integer(n, "n"), as_integer(k, "k")
     names = ("full", "same", "valid")
     layers = [correlation(size, symbols(taps), padding=mode, dilation=dilation) for mode in names]
     rows, columns = layers[0].shape

@@ -42,7 +42,7 @@ from convalg.draw.scene import (
 from convalg.errors import ArgumentError, TooLargeError
 from convalg.files import replace_file
 from convalg.operators.tree import Operator
-from convalg.size import as_size
+from convalg.size import as_integer
 
 WIDEST, NARROWEST, LARGEST_CELL = 7.6, 4.8, 0.36  # inches
 LETTER = 0.07  # inches of one character of the formula
@@ -146,7 +146,7 @@ def window_animation(
 
 
 def _between(value: object, name: str, least: int, most: int) -> int:
-    number = int(as_size(value, name))
+    number = as_integer(value, name)
     if not least <= number <= most:
         raise ArgumentError(f"{name} must be from {least} to {most}, not {number}")
     return number

@@ -15,7 +15,7 @@ import scipy.sparse.linalg
 
 from convalg.arguments import one_of
 from convalg.arrays import largest
-from convalg.engine import most_readers, prepared, result_type, scaled
+from convalg.engine import as_float, most_readers, prepared, result_type, scaled
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
 from convalg.faces.exact import check_order, exact_rows, vec_order
 from convalg.faces.support import nonzero_bound
@@ -63,7 +63,10 @@ def to_scipy(
     check_memory(_bytes_needed(operator), max_bytes, what=what, instead=instead)
     # A small matrix may have a large axis, whose index table is computed as well.
     check_memory(
-        _table_bytes(operator), max(max_bytes or 0, MEMORY_LIMIT), what=what, instead=instead
+        _table_bytes(operator) + _order_bytes(operator, order),
+        max(max_bytes or 0, MEMORY_LIMIT),
+        what=what,
+        instead=instead,
     )
     return unguarded(operator, target, order).asformat(format)
 
@@ -226,6 +229,11 @@ def _table_bytes(operator: Operator) -> int:
     layers = [leaf for leaf in leaves(operator) if isinstance(leaf, (Convolution, Selection))]
     axes = [axis for layer in layers for axis in layer.geometry.axes]
     return sum(16 * int(axis.out_size) * int(axis.taps) for axis in axes)
+
+
+def _order_bytes(operator: Operator, order: Order) -> int:
+    """Return the bytes of the permutations that order a matrix column by column."""
+    return 0 if order == "C" else 32 * sum(operator.shape)
 
 
 def _rewrite(operator: Operator, out: object, order: Order) -> scipy.sparse.csr_array:
@@ -429,7 +437,9 @@ def _scaled(node: Scaled, image: scipy.sparse.csr_array) -> scipy.sparse.csr_arr
 
 
 def _number(factor: SupportsFloat) -> float | np.number:
-    return float(factor) if not isinstance(factor, (int, float, np.number)) else factor
+    if isinstance(factor, Fraction):
+        return as_float(factor)
+    return factor if isinstance(factor, (int, float, np.number)) else float(factor)
 
 
 def _adjoint(node: Adjoint, image: scipy.sparse.csr_array) -> scipy.sparse.csr_array:

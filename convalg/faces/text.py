@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -30,6 +31,8 @@ LONGEST_LINE = 400
 """The largest number of characters of a line that is printed in full."""
 MOST_PARTS = 8
 """The largest number of factors or terms that are printed in full."""
+MOST_BITS = 512
+"""The largest size of an exact factor that is printed in full."""
 
 ArrayText: TypeAlias = "Callable[[np.ndarray | SymbolicKernel], str]"
 
@@ -309,6 +312,15 @@ def _joined(mark: str, parts: list[str]) -> str:
     return mark.join(parts)
 
 
+def _factor(factor: object) -> str:
+    """Return a factor as text; Python refuses to write integers of many thousand digits."""
+    if isinstance(factor, (int, Fraction)):
+        bits = factor.numerator.bit_length() + factor.denominator.bit_length()
+        if bits > MOST_BITS:
+            return f"<a factor of {bits} bits>"
+    return str(factor)
+
+
 _RULES: dict[type, Callable[..., Any]] = {
     Compose: lambda node, *images: _joined(
         " @ ",
@@ -319,7 +331,9 @@ _RULES: dict[type, Callable[..., Any]] = {
     ),
     Sum: lambda node, *images: _joined(" + ", list(images)),
     Scaled: lambda node, image: (
-        f"{node.factor} * ({image})" if node.operator.children else f"{node.factor} * {image}"
+        f"{_factor(node.factor)} * ({image})"
+        if node.operator.children
+        else f"{_factor(node.factor)} * {image}"
     ),
     Adjoint: _adjoint,
     Kron: lambda node, left, right: f"({left}).kron({right})",

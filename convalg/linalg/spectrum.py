@@ -26,7 +26,7 @@ from convalg.linalg.factors import certified_top
 from convalg.linalg.numeric import as_float, check_overflow, dense
 from convalg.operators.leaves import Adjoint, Convolution, Selection
 from convalg.operators.tree import Kron, Operator, Scaled
-from convalg.size import as_size, size_product
+from convalg.size import as_integer, size_product
 
 DENSE = 2**18
 """The largest number of entries of a dense matrix; up to it, iteration is slower."""
@@ -122,7 +122,7 @@ def spectrum(A: object, count: int | None = None, *, max_bytes: int | None = Non
     operator = as_float(A, "spectrum")
     most = min(operator.shape)
     if count is not None:
-        number = as_size(count, "count")
+        number = as_integer(count, "count")
         if number > most:
             raise ArgumentError(
                 f"count={count} is more than the {most} singular values of a "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -263,12 +263,13 @@ def concat(branches: Sequence[Map], axis: int = 0) -> Map:
     >>> ca.concat([ca.identity(2), ca.correlation(2, [1, 1])])([3, 4]).tolist()
     [3, 4, 7]
     """
-    if not isinstance(branches, Iterable):
+    try:
+        parts = tuple(branches)
+    except TypeError:
         raise KindError(
             f"branches must be a list of operators or maps, not {shown(branches)} "
             f"({type(branches).__name__})"
-        )
-    parts = tuple(branches)
+        ) from None
     for part in parts:
         if not isinstance(part, Map):
             raise KindError(
@@ -309,7 +310,7 @@ def embeddings(shapes: Sequence[Shape], axis: int = 0) -> list[Operator]:
     >>> second.T([[1, 2], [3, 4], [5, 6]]).tolist()
     [[3, 4], [5, 6]]
     """
-    if not isinstance(shapes, Iterable):
+    if not isinstance(shapes, Collection) or getattr(shapes, "ndim", 1) == 0:
         raise KindError(f"shapes must be a list of shapes, not {shapes!r}")
     if not len(shapes):
         raise ArgumentError(f"shapes must contain at least one shape, not {shapes!r}")

@@ -21,6 +21,7 @@ from convalg.operators.padding import selection
 from convalg.operators.tree import Operator, kron, scale
 from convalg.size import (
     Condition,
+    as_integer,
     as_shape,
     as_size,
     is_symbolic,
@@ -327,7 +328,7 @@ def max_unpool(indices: object, shape: Shape, *, channels: int | None = None) ->
 def per_channel(parts: list[Operator], channels: int | None) -> Operator:
     """Return the Kronecker product of one operator per axis, applied to each channel alike."""
     if channels is not None:
-        parts = [identity(as_size(channels, "channels")), *parts]
+        parts = [identity(as_integer(channels, "channels")), *parts]
     product = parts[0]
     for part in parts[1:]:
         product = kron(product, part)

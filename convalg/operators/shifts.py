@@ -15,6 +15,7 @@ from convalg.size import (
     Condition,
     as_shape,
     per_axis,
+    require_numbers,
 )
 
 
@@ -45,6 +46,7 @@ def flip_axes(shape: Shape, axes: object = None, *, channels: int | None = None)
     sizes = as_shape(shape, conditions=needs)
     dims = len(sizes)
     chosen = set(range(dims)) if axes is None else set(as_shape(axes, "axes", least=-dims))
+    require_numbers(tuple(chosen), "axes")
     if max(chosen) >= dims:
         raise ArgumentError(
             f"axes must be between {-dims} and {dims - 1} for a shape of {sizes}, not {axes!r}"

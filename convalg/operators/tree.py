@@ -658,6 +658,7 @@ def _reciprocal(divisor: Any, divided: Map) -> object:
         isinstance(divisor, numbers.Real) or is_expression(divisor)
     ):
         raise KindError(f"{divided!r} can be divided by one real number or symbol, not {divisor!r}")
+    check_finite(np.array(divisor), "divisor")
     if divisor == 0:
         raise ArgumentError(f"{divided!r} cannot be divided by zero")
     return Fraction(1, divisor) if isinstance(divisor, int) else 1 / divisor

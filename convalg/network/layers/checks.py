@@ -105,16 +105,18 @@ def number(value: object, name: str) -> Any:
 
 def positive(value: object, name: str) -> Any:
     """Check that a value is a finite number greater than 0."""
-    if real(value, name) <= 0:
+    result = real(value, name)
+    if result <= 0:
         raise ArgumentError(f"{name} must be greater than 0, not {value!r}")
-    return value
+    return result
 
 
 def share(value: object, name: str) -> Any:
     """Check that a value is a number from 0 to 1."""
-    if not 0 <= number(value, name) <= 1:
+    result = number(value, name)
+    if not 0 <= result <= 1:
         raise ArgumentError(f"the {name} of a Dropout must be from 0 to 1, not {value}")
-    return value
+    return result
 
 
 def not_negative(value: object, name: str) -> Any:

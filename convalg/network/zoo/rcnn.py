@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import networkx as nx
 
-from convalg.errors import KindError
+from convalg.errors import KindError, ShapeError
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import published, row
@@ -40,6 +40,7 @@ def rcnn(
 
     Raises:
         KindError: when backbone is not a network.
+        ShapeError: when the node does not have a feature map of two spatial axes.
         ArgumentError: when at is not a node of the backbone, or regions is empty.
 
     >>> import convalg as ca
@@ -53,6 +54,11 @@ def rcnn(
     if backbone is None:
         backbone, at = vgg16((3, 224, 224), None), at or "relu5_3"
     net = _up_to(backbone, backbone.output if at is None else backbone.check_node(at))
+    if len(net.out_shape) != 3:
+        raise ShapeError(
+            f"{net.output} must be a feature map with two spatial axes, but its shape is "
+            f"{net.out_shape}: pass the name of such a node as at"
+        )
     strides = net.receptive_field().stride
     if regions is None:
         regions = [(0, 0, net.in_shape[2] - 1, net.in_shape[1] - 1)]

@@ -7,9 +7,10 @@ from typing import Literal
 from convalg.network import layers as L  # noqa: N812
 from convalg.network.network import Network
 from convalg.network.zoo.blocks import checked_choice, published, row
+from convalg.size import as_integer
 
 
-@published()
+@published(depth=as_integer)
 def unet(
     in_shape: object = (1, 572, 572),
     classes: int = 2,
