@@ -108,7 +108,7 @@ def diagonal(values: object) -> Operator:
     if factors.dtype.kind == "c":
         raise KindError(f"values must be real, not {factors.dtype}")
     if factors.ndim == 0 or not factors.size:
-        raise ShapeError(f"values must be an array of at least one factor, not {values!r}")
+        raise ShapeError(f"values must be an array with at least one entry, not {values!r}")
     frozen = factors.copy()
     frozen.setflags(write=False)
     return Diagonal(frozen)
