@@ -66,7 +66,7 @@ def as_numbers(values: object, name: str) -> Array:
 
 
 def _array_of(values: object, name: str) -> Array:
-    """Return nested lists, a number, or an array of another library as a NumPy array."""
+    """Return nested lists, a number, or an array from another library as a NumPy array."""
     if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
         values = np.array(values.tolist(), dtype=object)
     if isinstance(values, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Adapters that turn functions of other libraries into functions of NumPy arrays."""
+"""Adapters that turn functions from other libraries into functions of NumPy arrays."""
 
 from __future__ import annotations
 

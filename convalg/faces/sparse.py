@@ -275,7 +275,7 @@ def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
 
 
 def cast(values: np.ndarray, target: np.dtype) -> np.ndarray:
-    """Return values converted to another type, without changing any integer.
+    """Return the values converted to another type: to integers exactly, to floats by rounding.
 
     Raises: ExactnessError when a value is too large for the type, KindError when a fraction would
     become an integer.

@@ -123,7 +123,7 @@ def layouts(
 def best_correlation(
     choices: list[ShapeSplit], borders: Borders, hint: Array | None
 ) -> LayerMatch | None:
-    """Return the correlation with the fewest weights among all choices of blocks, or None."""
+    """Return the correlation with the fewest weights for one of the `choices`, or None."""
     layers = [layer for layout in choices if (layer := layer_of(layout, borders, hint)) is not None]
     if len(layers) == 2 and len(choices[0].inputs) < len(choices[1].inputs):
         # A first axis is channels if its samples are not mixed, or all summed with equal weights.

@@ -325,7 +325,10 @@ class _Tracing:
     def _compare_one(
         self, symbols: Observed, seen: Observed, number: int, sample: NumberSample
     ) -> str:
-        """Compare one sample with the trace; a dtype other than float64 may need its own trace."""
+        """Compare the run on a sample with the trace.
+
+        A dtype other than float64 may need its own trace.
+        """
         own = sample.dtype != FLOAT
         if own and seen.error is not None:
             # A function that raises an error does not return a wrong number.
