@@ -29,7 +29,7 @@ class Loss(ABC):
 
         Args:
             scores: Output of the network, of shape (classes, *spatial, N).
-            targets: Labels of shape (*spatial, N), or scores in the shape of `scores`.
+            targets: Labels of shape (*spatial, N), or scores with the shape of `scores`.
         """
 
     @abstractmethod
@@ -38,7 +38,7 @@ class Loss(ABC):
 
         Args:
             scores: Output of the network, of shape (classes, *spatial, N).
-            targets: Labels of shape (*spatial, N), or scores in the shape of `scores`.
+            targets: Labels of shape (*spatial, N), or scores with the shape of `scores`.
         """
 
     @abstractmethod
@@ -155,7 +155,7 @@ class MeanSquaredError(Loss):
     """
 
     def value_and_gradient(self, scores: Array, targets: Array) -> tuple[float, Array]:
-        """Return the mean squared difference, and its gradient in the shape of the scores.
+        """Return the mean squared difference, and its gradient with the shape of the scores.
 
         >>> labels = np.array([1])
         >>> MeanSquaredError().value_and_gradient(np.array([[1.0], [1.0]]), labels)[0]
