@@ -29,7 +29,7 @@ def as_kernel(kernel: object, name: str = "kernel") -> Array:
     """
     weights = as_numbers(kernel, name)
     if weights.ndim == 0:
-        raise ShapeError(f"{name} must be an array of at least one axis, not the number {kernel}")
+        raise ShapeError(f"{name} must be an array with at least one axis, not the number {kernel}")
     if weights.dtype.kind == "c":
         raise KindError(
             f"{name} must be real, not {weights.dtype}: apply the real and the imaginary part "

@@ -72,7 +72,9 @@ def dense(weights: object, in_shape: object = None, *, out_shape: object = None)
     """
     values = as_kernel(weights, "weights")
     if values.ndim != 2 or not values.size:
-        raise ShapeError(f"weights must be a matrix (outputs, inputs), not of shape {values.shape}")
+        raise ShapeError(
+            f"weights must be a matrix (outputs, inputs), not an array of shape {values.shape}"
+        )
     shapes = []
     for given, name, count in (
         (in_shape, "in_shape", values.shape[1]),

@@ -148,7 +148,8 @@ def _coded(
     check_finite(data, "the stored entries of matrix")
     if data.dtype.kind == "c":
         raise KindError(
-            f"matrix must be real, not {data.dtype}: classify its real part and its imaginary part"
+            f"matrix must be real, not {data.dtype}: classify its real and its imaginary part "
+            f"separately"
         )
     values: list[Any]
     if data.dtype.kind == "O":

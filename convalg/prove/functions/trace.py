@@ -313,8 +313,9 @@ class _Tracing:
     def _on_others(self, symbols: Observed, tried: list[NumberSample]) -> list[Observed]:
         """Run on the samples after the first one.
 
-        All runs of a short function are traced. Of a longer function, only runs are traced that may
-        execute different code without using the value of a symbol: the first run of each dtype.
+        All runs of a short function are traced. If the function is longer, only those runs are
+        traced that may execute different code without using the value of a symbol: the first run
+        of each dtype.
         """
         short = symbols.executed <= FEW_INSTRUCTIONS
         first = {sample.dtype: sample for sample in reversed(tried)}

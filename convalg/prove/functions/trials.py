@@ -53,7 +53,7 @@ class Trials:
         if seen.over_budget or self.executed > MOST_INSTRUCTIONS:
             raise UntraceableError(
                 f"budget exceeded after {self.runs} inputs: the function executes too many "
-                f"instructions, try a smaller size"
+                f"instructions: try a smaller size"
             )
         if isinstance(seen.error, UntraceableError):
             raise seen.error
