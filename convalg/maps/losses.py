@@ -260,7 +260,7 @@ def _checked_labels(targets: object, out_shape: tuple[int, ...], count: int) -> 
     labels = as_array(targets, "labels")
     if not _are_labels(labels):
         raise KindError(
-            f"labels must be integer class indices starting at 0, not {labels.dtype}: convert "
+            f"labels must be integers (class indices starting at 0), not {labels.dtype}: convert "
             f"class names with np.unique(labels, return_inverse=True)[1]"
         )
     if labels.shape == (count,) and set(out_shape[1:]) == {1}:
