@@ -29,7 +29,7 @@ def as_kernel(kernel: object, name: str = "kernel") -> Array:
     """
     weights = as_numbers(kernel, name)
     if weights.ndim == 0:
-        raise ShapeError(f"{name} must be an array of at least one axis, not the number {kernel}")
+        raise ShapeError(f"{name} must be an array with at least one axis, not the number {kernel}")
     if weights.dtype.kind == "c":
         raise KindError(
             f"{name} must be real, not {weights.dtype}: apply the real and the imaginary part "
@@ -66,7 +66,7 @@ def as_numbers(values: object, name: str) -> Array:
 
 
 def _array_of(values: object, name: str) -> Array:
-    """Return nested lists, a number, or an array of another library as a NumPy array."""
+    """Return nested lists, a number, or an array from another library as a NumPy array."""
     if type(values).__module__.startswith("sympy.") and hasattr(values, "tolist"):
         values = np.array(values.tolist(), dtype=object)
     if isinstance(values, (list, tuple)):

@@ -193,15 +193,16 @@ def flip(
 
     Args:
         kernel: The weights, of shape `(*taps)` or `(C_out, C_in // groups, *taps)`.
-        dims: Number of tap axes, which are the last ones. By default a kernel of one or two axes
-            has only tap axes, and a kernel of four or more axes has two channel axes in front.
-            Required for three axes, which may mean either.
+        dims: Number of tap axes, which are the last ones. By default, a kernel with one or two
+            axes is assumed to have only tap axes, and a kernel with four or more axes to have two
+            leading channel axes. Required for a kernel with three axes, which may or may not have
+            channel axes.
 
     Returns:
-        The flipped weights, in the shape of the kernel.
+        The flipped weights, with the same shape as the kernel.
 
     Raises:
-        ShapeError: when `dims` is required or larger than the number of axes.
+        ShapeError: when `dims` is required but not given, or is larger than the number of axes.
         ArgumentError: when `dims` is below 1, or a weight is not finite.
         KindError: when `dims` is not an integer, or the weights are not real numbers.
 

@@ -60,7 +60,7 @@ def forward(f: object, **options: Unpack[SweepOptions]) -> Report:
         options: the options of `SweepOptions`: `dims` (2), the number of spatial axes; `cases`
             (160), the number of configurations; `progress` (None), a function called as
             `progress(done, cases)`; `jobs` (None), the number of joblib workers; and `timeout`
-            (60), the most seconds that a worker may spend on one configuration.
+            (60), the maximum time in seconds that a worker may spend on one configuration.
 
     Returns:
         The report, which is true if every configuration passed.

@@ -1,4 +1,4 @@
-"""Adapters that turn functions of other libraries into functions of NumPy arrays."""
+"""Adapters that turn functions from other libraries into functions of NumPy arrays."""
 
 from __future__ import annotations
 
@@ -191,8 +191,8 @@ def from_command(
             of the files to write, and `{stride}` and the names of other options by their values,
             of which a tuple is written as "2,1".
         arrays: the names of the arrays that the program reads.
-        timeout: the most seconds for one run.
-        memory: the most bytes of address space, or None for no limit.
+        timeout: the maximum time in seconds for one run.
+        memory: the maximum address space in bytes, or None for no limit.
 
     Raises:
         KindError: when `command` is not a list of strings.

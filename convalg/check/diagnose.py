@@ -309,7 +309,7 @@ def _forms(result: Array, shape: tuple[int, ...]) -> Iterator[Array]:
 
 
 def _same(got: Array, predicted: Array) -> bool:
-    """Whether a result equals a prediction, of which NaN matches any value."""
+    """Whether a result equals a prediction, in which NaN matches any value."""
     if got.shape != predicted.shape:
         return False
     determined = ~np.isnan(predicted)

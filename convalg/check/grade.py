@@ -121,8 +121,8 @@ def grade(
         kind: the name of a check, such as "backward" or "max_pool".
         dims: the number of spatial axes, 1 to 4.
         cases: the number of configurations; 160 by default.
-        timeout: the most seconds for loading the file and for all calls of the function.
-        memory: the most bytes of address space for the process.
+        timeout: the maximum time in seconds for loading the file and for all calls of the function.
+        memory: the maximum address space of the process in bytes.
         jobs: the number of processes that share the configurations, each with these limits.
 
     Raises:

@@ -45,8 +45,8 @@ def run_program(
     Args:
         command: the program and its arguments.
         folder: the working directory and the folder for temporary files.
-        timeout: the most seconds that the program may run.
-        memory: the most bytes of address space, or None for no limit.
+        timeout: the maximum time in seconds that the program may run.
+        memory: the maximum address space in bytes, or None for no limit.
 
     Raises:
         TimeoutError: when the program does not end in time.

@@ -101,8 +101,8 @@ def remote(
         path: the file.
         function: the name of the function.
         kind: the kind of function.
-        timeout: the most seconds of each process for loading the file and for all calls.
-        memory: the most bytes of address space of each process.
+        timeout: the maximum time in seconds of each process for loading the file and for all calls.
+        memory: the maximum address space of each process in bytes.
         count: the number of processes that share the calls.
 
     Raises:

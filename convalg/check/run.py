@@ -74,9 +74,9 @@ class SweepOptions(TypedDict, total=False):
         jobs: the number of joblib workers that share the configurations, on this machine (-1 for
             all cores) or on the backend of `joblib.parallel_config`, such as a Dask or Ray
             cluster; the report is the same as without workers.
-        timeout: the most seconds that a worker may spend on one configuration, or None for no
-            limit. A configuration on which a worker takes longer, or dies, ends the sweep and is
-            reported.
+        timeout: the maximum time in seconds that a worker may spend on one configuration, or None
+            for no limit. A configuration on which a worker takes longer, or dies, ends the sweep
+            and is reported.
     """
 
     dims: int

@@ -30,7 +30,7 @@ class BrokenMessageError(Exception):
 
 
 def packed(table: Mapping[str, object], arrays: Mapping[str, Array]) -> bytes:
-    """Return the bytes of a message from its table and its arrays (of any shapes).
+    """Encode a message, given its table and its arrays (of any shape), and return the bytes.
 
     >>> import numpy as np
     >>> from convalg.check.wire import packed

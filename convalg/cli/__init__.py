@@ -547,7 +547,7 @@ def _with_bar(session: Session, console: Console) -> History:
 
 
 def _network(name: str, in_shape: str | None = None) -> Network:
-    """Return the network of an ONNX file or of the zoo. Raises: ArgumentError if there is none."""
+    """Return a network from an ONNX file or the zoo. Raises: ArgumentError if there is none."""
     from convalg.network import zoo
     from convalg.network.readers.onnx.reader import read_onnx
 
@@ -556,9 +556,10 @@ def _network(name: str, in_shape: str | None = None) -> Network:
         return read_onnx(name, sizes)
     if name not in zoo.__all__:
         near = difflib.get_close_matches(name, zoo.__all__, cutoff=0.4)
+        meant = f"did you mean {' or '.join(near)}?"
         raise ArgumentError(
-            f"{name!r} is neither an .onnx file nor a network of the zoo; "
-            f"{'similar: ' + ', '.join(near) if near else 'the zoo has ' + ', '.join(zoo.__all__)}"
+            f"{name!r} is neither an .onnx file nor a network in the zoo; "
+            f"{meant if near else 'the zoo has ' + ', '.join(zoo.__all__)}"
         )
     net: Network = getattr(zoo, name)()
     return net

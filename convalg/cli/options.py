@@ -103,7 +103,8 @@ class LayerOptions:
         for value, option in ((count, "--channels"), (outputs, "--out-channels")):
             if value % self.groups:
                 raise ArgumentError(
-                    f"--groups {self.groups} does not divide {option} {value}: use a divisor"
+                    f"--groups {self.groups} does not divide {option} {value}: choose a divisor "
+                    f"of {value}"
                 )
         if self.transposed:
             return count, outputs // self.groups

@@ -1,1 +1,1 @@
-"""Operators applied to arrays of other libraries: PyTorch, CuPy, JAX and the array API."""
+"""Operators applied to arrays from other libraries: PyTorch, CuPy, JAX and the array API."""

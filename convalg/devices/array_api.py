@@ -43,7 +43,7 @@ CHUNK = 2**25
 
 
 def apply(operator: Operator, x: object) -> Any:
-    """Return A(x) for an array of another library, on its device.
+    """Return A(x) for an array from another library, on the device of this array.
 
     Shapes: x `(*batch, *in_shape)`, result `(*batch, *out_shape)`; floating-point numbers in the
     type of x, integers in the widest integer type of the library.

@@ -25,10 +25,10 @@ KINDS = {"b": "bool", "i": "integral", "f": "real floating", "c": "complex float
 """The standard's names for kinds of numbers, by the letter of NumPy's `dtype.kind`."""
 
 DeviceArray: TypeAlias = Any
-"""An array of another library; its class is known only at run time."""
+"""An array from another library; its class is known only at run time."""
 
 DeviceDType: TypeAlias = Any
-"""A number type of another library, or None for the type of the values."""
+"""A number type from another library, or None for the type of the values."""
 
 
 class Library:
@@ -64,7 +64,7 @@ class Library:
         return self.xp.asarray(values, dtype=dtype, device=like.device)
 
     def widest(self, x: DeviceArray) -> DeviceArray:
-        """Return an integer array in the widest signed integer type of the library."""
+        """Return an integer array converted to the widest signed integer type of the library."""
         namespace = self.xp.__array_namespace_info__()
         return self.cast(x, self.xp.int64 if "int64" in namespace.dtypes() else self.xp.int32)
 

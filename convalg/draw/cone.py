@@ -69,7 +69,7 @@ def cone(
     longest = max(row.size for row in rows)
     if longest > MOST_CELLS or len(rows) > MOST_ROWS:
         raise TooLargeError(
-            f"a cone over {longest} samples and {len(rows)} layers is too large to draw, the "
+            f"a cone over {longest} samples and {len(rows)} layers is too large to draw; the "
             f"limits are {MOST_CELLS} and {MOST_ROWS}: use a smaller input, or fewer layers"
         )
     return _drawn(rows, lines, ghosts, name)

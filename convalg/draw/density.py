@@ -46,7 +46,7 @@ def density(operator: Operator, step: int) -> Counts:
     rows, columns = operator.shape
     if bound > MOST_ENTRIES:
         raise TooLargeError(
-            f"a {rows} x {columns} matrix with {bound} entries is too large to draw, the limit is "
+            f"a {rows} x {columns} matrix with {bound} entries is too large to draw; the limit is "
             f"{MOST_ENTRIES}: draw a smaller layer of the same form"
         )
     high, wide = -(-rows // step), -(-columns // step)
@@ -92,7 +92,7 @@ def _axis_pairs(axis: Axis) -> Counts:
 def _check_count(count: int) -> None:
     if count > MOST_ENTRIES:
         raise TooLargeError(
-            f"{count} entries on one axis are too many to count for a figure, the limit is "
+            f"{count} entries on one axis are too many to count for a figure; the limit is "
             f"{MOST_ENTRIES}: draw a smaller layer of the same form"
         )
 

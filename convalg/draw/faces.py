@@ -47,7 +47,7 @@ def faces(operator: Operator, *, x: object = None) -> Drawing:
     if max(widest, tallest) > MOST_COLUMNS:
         raise TooLargeError(
             f"the faces of a {rows} x {columns} matrix with {weights} weights are too large to "
-            f"draw, the limit is {MOST_COLUMNS} rows or columns: draw a smaller layer"
+            f"draw; the limit is {MOST_COLUMNS} rows or columns: draw a smaller layer"
         )
     texts = _samples(operator, x)
     size = min(LARGEST_CELL, (WIDEST - 2.5) / widest)

@@ -53,7 +53,7 @@ def flow(operator: Operator) -> Drawing:
     cells = cells_of(operator)[0] if max(rows, columns) <= MOST_NODES else None
     if cells is None or len(cells.rows) > MOST_LINES:
         raise TooLargeError(
-            f"the flow through a {rows} x {columns} matrix is too large to draw, the limits are "
+            f"the flow through a {rows} x {columns} matrix is too large to draw; the limits are "
             f"{MOST_NODES} nodes per side and {MOST_LINES} entries: draw a smaller layer"
         )
     size = min(0.3, 7.0 / max(rows, columns))
@@ -173,7 +173,7 @@ def overlap(n: int, k: int, *, dilation: int = 1) -> Drawing:
     rows, reach = int(axis.out_size), int(axis.before)
     if rows > MOST_STEPS:
         raise TooLargeError(
-            f"an overlap of {rows} outputs is too large to draw, the limit is {MOST_STEPS}: use "
+            f"an overlap of {rows} outputs is too large to draw; the limit is {MOST_STEPS}: use "
             f"smaller n and k"
         )
     columns = n + 2 * reach

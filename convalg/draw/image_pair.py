@@ -33,8 +33,8 @@ def image_pair(before: npt.ArrayLike, after: npt.ArrayLike) -> Drawing:
     An image whose values are all from 0 to 255 is shown with these values, in colour if it has
     three channels. Any other image is shown in grey, channel by channel (at most four channels):
     black is the least value and white the greatest. If an image has negative values, zero is the
-    middle grey. Of an image with more than 512 pixels per side, only every second, third, ...
-    pixel is shown.
+    middle grey. If an image has more than 512 pixels per side, only every second, third, ...
+    pixel of it is shown.
 
     Args:
         before: the image before, real numbers of shape `(height, width)` or

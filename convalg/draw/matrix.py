@@ -245,7 +245,7 @@ def kernel(operator: Operator, *, letters: object = None) -> Drawing:
         )
     if weights.size > MOST_WEIGHTS:
         raise TooLargeError(
-            f"a kernel of {weights.size} weights is too large to draw, the limit is "
+            f"a kernel of {weights.size} weights is too large to draw; the limit is "
             f"{MOST_WEIGHTS}: draw one of its channels"
         )
     colours = weight_colours(weights.shape)

@@ -70,7 +70,7 @@ def coverage(operator: object) -> Drawing:
     """Draw how often a transposed layer writes each output, which shows checkerboard patterns.
 
     The counts are drawn as numbers and shades; with more than 24 outputs per side, only as shades.
-    Of several channels, the first is drawn.
+    If there are several channels, the first one is drawn.
 
     Args:
         operator: an operator that `ca.coverage` accepts, such as a transposed correlation.
@@ -87,7 +87,8 @@ def coverage(operator: object) -> Drawing:
     counts = result.counts if result.counts.ndim < 3 else result.counts[0]
     if counts.ndim > 2:
         raise ShapeError(
-            f"draw.coverage shows one or two spatial axes, not outputs of {result.counts.shape}"
+            f"draw.coverage shows one or two spatial axes, not outputs of shape "
+            f"{result.counts.shape}"
         )
     plane = np.atleast_2d(counts)
     text = result.explain()

@@ -62,7 +62,7 @@ def network(net: Network) -> Drawing:
     count = sum(len(part.boxes) for part in parts)
     if count > MOST_BOXES:
         raise TooLargeError(
-            f"a graph of {count} boxes is too large to draw, the limit is {MOST_BOXES}: "
+            f"a graph of {count} boxes is too large to draw; the limit is {MOST_BOXES}: "
             f"draw a part of the network"
         )
     return _drawn(plan(parts), _title(net))

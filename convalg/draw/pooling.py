@@ -56,7 +56,7 @@ def pooling(pool: Map, x: object, g: object = None) -> Drawing:
         )
     if max(max(shape) for shape in shapes) > MOST_CELLS:
         raise TooLargeError(
-            f"a pooling of shape {shapes[0]} is too large to draw, the limit is "
+            f"a pooling of shape {shapes[0]} is too large to draw; the limit is "
             f"{MOST_CELLS} per side: draw a smaller pooling"
         )
     values = _one(x, shapes[0], "x")

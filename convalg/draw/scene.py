@@ -167,7 +167,7 @@ def _check_sizes(geometry: Geometry, transposed: bool) -> None:
             longest = max(longest, len(_line(axis, 0, transposed).kinds))
         if longest > MOST_CELLS:
             raise TooLargeError(
-                f"a window over {longest} cells is too large to draw, the limit is {MOST_CELLS}: "
+                f"a window over {longest} cells is too large to draw; the limit is {MOST_CELLS}: "
                 f"draw a smaller layer of the same form"
             )
 

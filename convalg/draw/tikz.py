@@ -125,7 +125,7 @@ def matrix(operator: Operator) -> str:
     rows, columns = operator.shape
     if max(rows, columns) > MOST_CELLS:
         raise TooLargeError(
-            f"a {rows} x {columns} matrix is too large for TikZ, the limit is {MOST_CELLS} rows or "
+            f"a {rows} x {columns} matrix is too large for TikZ; the limit is {MOST_CELLS} rows or "
             f"columns: use draw.matrix"
         )
     cells, _ = cells_of(operator)
@@ -161,7 +161,7 @@ def kernel(operator: Operator) -> str:
     across = layer.weights.size // (int(down) * high * wide)
     if max(down * high, across * wide) > MOST_CELLS:
         raise TooLargeError(
-            f"a kernel of shape {layer.weights.shape} is too large for TikZ, the limit is "
+            f"a kernel of shape {layer.weights.shape} is too large for TikZ; the limit is "
             f"{MOST_CELLS} taps in a row: draw one of its channels"
         )
     colours = weight_colours(layer.weights.shape)
@@ -202,7 +202,7 @@ def modes(n: int, k: int, *, dilation: int = 1) -> str:
     rows, columns = layers[0].shape
     if rows > MOST_CELLS or 3 * columns > 2 * MOST_CELLS:
         raise TooLargeError(
-            f"modes of {rows} rows are too large for TikZ, the limit is {MOST_CELLS}: use smaller "
+            f"modes of {rows} rows are too large for TikZ; the limit is {MOST_CELLS}: use smaller "
             f"n and k"
         )
     picture = TikzPicture(min(CELL, WIDEST / (3 * columns + 4)))
@@ -287,7 +287,7 @@ def network(net: Network) -> str:
     count = sum(len(part.boxes) for part in parts)
     if count > MOST_BOXES:
         raise TooLargeError(
-            f"a graph of {count} boxes is too large for TikZ, the limit is {MOST_BOXES}: use "
+            f"a graph of {count} boxes is too large for TikZ; the limit is {MOST_BOXES}: use "
             f"draw.network"
         )
     layout = plans.plan(parts)

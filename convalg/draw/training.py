@@ -30,8 +30,8 @@ def kernels(source: Network | npt.ArrayLike, node: str | None = None) -> Drawing
     """Draw kernels as a grid of small images, all on one scale that is symmetric about zero.
 
     Each image is labelled with its indices along the leading axes. If there are two leading axes,
-    the rows of the grid are output channels and the columns are input channels. Of more than 16
-    rows or columns, the first 16 are drawn, and the title states this.
+    the rows of the grid are output channels and the columns are input channels. If
+    there are more than 16 rows or columns, the first 16 are drawn, and the title states this.
 
     Args:
         source: a network with weights, or an array of shape `(*leading, height, width)`.

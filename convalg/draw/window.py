@@ -59,8 +59,8 @@ def window(operator: Operator, output: object = None, *, x: object = None) -> Dr
 
     Weights have the same colours as in `matrix`. Each tap is drawn on the sample that it reads, so
     a dilated kernel has holes, and the kernel of a convolution is flipped. The kernel of a
-    transposed layer is drawn on the input with zeros inserted between its samples. Of more than 4
-    input channels, the first 4 are shown.
+    transposed layer is drawn on the input with zeros inserted between its samples. If
+    there are more than 4 input channels, the first 4 are shown.
 
     Args:
         operator: a correlation, a convolution or a transposed correlation.
@@ -126,7 +126,7 @@ def window_animation(
     count = int(np.prod(plane))
     if count > MOST_FRAMES:
         raise TooLargeError(
-            f"an animation of {count} outputs is too long, the limit is {MOST_FRAMES}: animate a "
+            f"an animation of {count} outputs is too long; the limit is {MOST_FRAMES}: animate a "
             f"smaller layer of the same form"
         )
     values = sample_of(operator, x)

@@ -27,7 +27,7 @@ class Counts:
         parameters: The number of weights; a weight that several layers share is counted once.
         multiplications: The number of products of a weight and an input sample; products with zero
             padding are excluded, and so are operators that only move samples.
-        sharing: The number of uses of each weight, an integer array in the shape of the kernel;
+        sharing: The number of uses of each weight, an integer array with the shape of the kernel;
             None for an operator without a kernel or with several.
 
     >>> import convalg as ca

@@ -15,7 +15,8 @@ import scipy.sparse.linalg
 
 from convalg.arguments import one_of
 from convalg.arrays import largest
-from convalg.engine import as_float, most_readers, prepared, result_type, scaled
+from convalg.engine import most_readers, prepared, result_type, scaled
+from convalg.engine.arithmetic import as_float
 from convalg.errors import ArgumentError, ExactnessError, KindError, ShapeError, SymbolicError
 from convalg.faces.exact import check_order, exact_rows, vec_order
 from convalg.faces.support import nonzero_bound
@@ -62,12 +63,8 @@ def to_scipy(
     instead = "apply A(x) and A.T(g), which store no matrix, or use to_linear_operator()"
     check_memory(_bytes_needed(operator), max_bytes, what=what, instead=instead)
     # A small matrix may have a large axis, whose index table is computed as well.
-    check_memory(
-        _table_bytes(operator) + _order_bytes(operator, order),
-        max(max_bytes or 0, MEMORY_LIMIT),
-        what=what,
-        instead=instead,
-    )
+    tables = _table_bytes(operator) + _order_bytes(operator, order)
+    check_memory(tables, max(max_bytes or 0, MEMORY_LIMIT), what=what, instead=instead)
     return unguarded(operator, target, order).asformat(format)
 
 
@@ -283,7 +280,7 @@ def _as_dtype(dtype: npt.DTypeLike | None) -> np.dtype | None:
 
 
 def cast(values: np.ndarray, target: np.dtype) -> np.ndarray:
-    """Return values converted to another type, without changing any integer.
+    """Return the values converted to another type: to integers exactly, to floats by rounding.
 
     Raises: ExactnessError when a value is too large for the type, KindError when a fraction would
     become an integer.

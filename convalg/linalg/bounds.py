@@ -72,7 +72,7 @@ def norm_bounds(A: object) -> NormBounds:  # noqa: N803
     computed in double precision and hold up to rounding.
 
     Args:
-        A: A convolution layer, the adjoint of a layer, or a scalar multiple of either.
+        A: A convolution layer, the adjoint of such a layer, or a scalar multiple of one of them.
 
     Returns:
         A `NormBounds` of five floats; its property `upper` is the smallest upper bound.

@@ -44,7 +44,7 @@ def checked(A: object, call: str) -> Operator:  # noqa: N803
     if not isinstance(A, Operator):
         raise KindError(
             f"{call} takes an operator, not {type(A).__name__}: convert a matrix M with "
-            f"ca.dense(M), a map f to its Jacobian with f.at(x)"
+            f"ca.dense(M), or replace a map f by its Jacobian f.at(x)"
         )
     A._need_numbers(call)
     check_axes(A, call)

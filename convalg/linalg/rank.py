@@ -184,7 +184,7 @@ def _entries(A: object, call: str, max_bytes: int | None) -> Array:  # noqa: N80
     check_finite(entries, "the matrix")
     if entries.dtype.kind == "c":
         raise KindError(
-            f"{call} takes a real matrix, not one of {entries.dtype}: pass real numbers"
+            f"{call} takes a real matrix, not one of dtype {entries.dtype}: pass real numbers"
         )
     if entries.ndim != 2 or not entries.size:
         raise ShapeError(

@@ -218,7 +218,8 @@ def affine(operator: Operator, bias: object) -> Affine:
     if values.shape not in (allowed if has_channels else [(), operator.out_shape]):
         wanted = f"{operator.out_shape[:1]}, one per channel, or " if has_channels else ""
         raise ShapeError(
-            f"bias must be one number or of shape {wanted}{operator.out_shape}, not {values.shape}"
+            f"bias must be one number or an array of shape {wanted}{operator.out_shape}, "
+            f"not of shape {values.shape}"
         )
     return Affine(operator, _frozen(values))
 
@@ -432,7 +433,7 @@ def _check_inputs(parts: Sequence[Map]) -> None:
 def _line(start: str, mark: str, parts: Sequence[Map], end: str = "") -> str:
     """Return the parts as one line of bounded length.
 
-    Of many parts only the first ones and the last one are listed.
+    If there are many parts, only the first ones and the last one are listed.
     """
     from convalg.faces.text import LONGEST_LINE, MOST_PARTS
 

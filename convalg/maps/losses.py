@@ -326,8 +326,8 @@ def _checked_labels(targets: object, out_shape: tuple[int, ...], count: int) -> 
     labels = as_array(targets, "labels")
     if not _are_labels(labels):
         raise KindError(
-            f"labels must be integers that number the classes from 0, not {labels.dtype}: convert "
-            f"names by np.unique(labels, return_inverse=True)[1]"
+            f"labels must be integers (class indices starting at 0), not {labels.dtype}: convert "
+            f"class names with np.unique(labels, return_inverse=True)[1]"
         )
     if labels.shape == (count,) and set(out_shape[1:]) == {1}:
         raise ShapeError(

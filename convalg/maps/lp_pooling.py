@@ -49,7 +49,7 @@ def lp_pool(
         stride: Distance between neighbouring windows in samples: an int or one per axis; `size`
             by default, so that the windows touch.
         padding: Samples added around the input: an int for all sides, one int per axis, one pair
-            (before, after) per axis, or a named amount of `correlation`.
+            (before, after) per axis, or a padding mode of `correlation`, such as "same".
         dilation: Distance between neighbouring samples of a window: an int or one per axis.
         ceil_mode: Whether a last window that extends beyond the padding is kept. It is kept only
             if it starts inside the input or inside the padding in front of it.
@@ -66,7 +66,8 @@ def lp_pool(
     Raises:
         ShapeError: when a window is larger than the padded input, or an option does not have one
             value per axis.
-        ArgumentError: when p is below 1, or another value is out of range or not an option.
+        ArgumentError: when p is below 1, or another value is out of range or is not one of the
+            allowed values.
         KindError: when p is symbolic, `absolute` is not a bool, or another argument is of the
             wrong type.
         SymbolicError: when `shape` has symbolic sizes.

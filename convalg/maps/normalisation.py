@@ -200,7 +200,7 @@ class TrainingBatchNorm(Map):
         return mean, ((value - self._spread(mean)) ** 2).sum(axis=axes) * share
 
     def _parts(self, x: Array) -> tuple[Array, Array]:
-        """Return the normalised batch and 1 / deviation, both in the shape of the batch.
+        """Return the normalised batch and 1 / deviation, both with the shape of the batch.
 
         Raises: ArgumentError when a deviation is 0.
         """

@@ -321,8 +321,8 @@ def rnn(
         A map from (steps, I) to (steps, H).
 
     Raises:
-        ArgumentError: when `steps` is below 1, `activation` is not an option, or a number is not
-            finite.
+        ArgumentError: when `steps` is below 1, `activation` is not one of the allowed values, or a
+            number is not finite.
         ShapeError: when the shapes of the arrays do not agree.
         KindError: when an argument is of the wrong type.
         SymbolicError: when `steps` is symbolic.

@@ -97,8 +97,8 @@ class Reach:
                 strides = " and ".join(size_text(span.stride) for span in fan)
                 raise KindError(
                     f"branches with strides of {strides} meet at or before {self.node}, so on "
-                    f"axis {axis} the size, the stride and the padding of the field depend on the "
-                    f"output: use box(u) or mask(u) for the field of one output"
+                    f"axis {axis} the size, the stride and the padding of the receptive field "
+                    f"depend on the output: use box(u) or mask(u) for the field of output u"
                 )
         return tuple(fan[0] for fan in self.fans)
 

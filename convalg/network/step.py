@@ -82,7 +82,7 @@ class StepExplanation:
     data: dict[str, Array]
 
     def gradient(self, node: str, parameter: str) -> Array:
-        """Return the gradient of the loss by a parameter array, in the shape of the array.
+        """Return the gradient of the loss by a parameter array, with the shape of the array.
 
         Args:
             node: the name of the node.

@@ -58,7 +58,7 @@ def correlation(
     Raises:
         ShapeError: when the kernel has the wrong number of axes, is empty, or is larger than the
             padded input.
-        ArgumentError: when a value is out of range or not an option.
+        ArgumentError: when a value is out of range or is not one of the allowed values.
         KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca
@@ -87,7 +87,7 @@ def convolution(
         shape: Spatial shape of the input in samples, as for `correlation`.
         kernel: The weights, of shape `(*taps)` or `(C_out, C_in // groups, *taps)`.
         stride: Distance between neighbouring windows in samples: an int or one per axis.
-        padding: Samples added around the input, or a named amount, as for `correlation`.
+        padding: Samples added around the input, or a padding mode, as for `correlation`.
         dilation: Distance between neighbouring taps in samples: an int or one per axis.
         groups: Number of groups of channels.
         boundary: Values of the padding, as for `correlation`.
@@ -98,7 +98,7 @@ def convolution(
     Raises:
         ShapeError: when the kernel has the wrong number of axes, is empty, or is larger than the
             padded input.
-        ArgumentError: when a value is out of range or not an option.
+        ArgumentError: when a value is out of range or is not one of the allowed values.
         KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca
@@ -170,8 +170,8 @@ def transposed_correlation(
 
     Raises:
         ShapeError: when the kernel has the wrong number of axes or is empty.
-        ArgumentError: when a value is out of range or not an option, or the padding crops the
-            entire output.
+        ArgumentError: when a value is out of range or is not one of the allowed values, or the
+            padding crops the entire output.
         KindError: when an argument is of the wrong type.
 
     Source:

@@ -72,7 +72,9 @@ def dense(weights: object, in_shape: object = None, *, out_shape: object = None)
     """
     values = as_kernel(weights, "weights")
     if values.ndim != 2 or not values.size:
-        raise ShapeError(f"weights must be a matrix (outputs, inputs), not of shape {values.shape}")
+        raise ShapeError(
+            f"weights must be a matrix (outputs, inputs), not an array of shape {values.shape}"
+        )
     shapes = []
     for given, name, count in (
         (in_shape, "in_shape", values.shape[1]),
@@ -108,7 +110,7 @@ def diagonal(values: object) -> Operator:
     if factors.dtype.kind == "c":
         raise KindError(f"values must be real, not {factors.dtype}")
     if factors.ndim == 0 or not factors.size:
-        raise ShapeError(f"values must be an array of at least one factor, not {values!r}")
+        raise ShapeError(f"values must be an array with at least one entry, not {values!r}")
     frozen = factors.copy()
     frozen.setflags(write=False)
     return Diagonal(frozen)

@@ -43,7 +43,7 @@ def pad(
     Raises:
         ShapeError: when `padding` does not have one entry per axis.
         ArgumentError: when the cropping removes all samples, a reflection is wider than the
-            input, or `boundary` is not an option.
+            input, or `boundary` is not one of the allowed values.
         KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca

@@ -52,7 +52,7 @@ def sum_pool(
         stride: Distance between neighbouring windows in samples: an int or one per axis; `size`
             by default, so that the windows touch.
         padding: Samples added around the input: an int for all sides, one int per axis, one pair
-            (before, after) per axis, or a named amount of `correlation`.
+            (before, after) per axis, or a padding mode of `correlation`, such as "same".
         dilation: Distance between neighbouring samples of a window: an int or one per axis.
         ceil_mode: Whether a last window that extends beyond the padding is kept. It is kept only
             if it starts inside the input or inside the padding in front of it.
@@ -66,7 +66,7 @@ def sum_pool(
     Raises:
         ShapeError: when a window is larger than the padded input, or an option does not have one
             value per axis.
-        ArgumentError: when a value is out of range or not an option.
+        ArgumentError: when a value is out of range or is not one of the allowed values.
         KindError: when an argument is of the wrong type.
 
     >>> import convalg as ca
@@ -110,7 +110,7 @@ def average_pool(
         stride: Distance between neighbouring windows in samples: an int or one per axis; `size`
             by default, so that the windows touch.
         padding: Samples added around the input: an int for all sides, one int per axis, one pair
-            (before, after) per axis, or a named amount of `correlation`.
+            (before, after) per axis, or a padding mode of `correlation`, such as "same".
         dilation: Distance between neighbouring samples of a window: an int or one per axis.
         ceil_mode: Whether a last window that extends beyond the padding is kept. It is kept only
             if it starts inside the input or inside the padding in front of it.
@@ -127,8 +127,8 @@ def average_pool(
     Raises:
         ShapeError: when a window is larger than the padded input, or an option does not have one
             value per axis.
-        ArgumentError: when a value is out of range or not an option, or a window without any
-            input sample would be divided by 0.
+        ArgumentError: when a value is out of range or is not one of the allowed values, or a
+            window without any input sample would be divided by 0.
         KindError: when an argument is of the wrong type.
         SymbolicError: for symbolic sizes where the divisor depends on the window.
         TooLargeError: when the table of divisors would be too large.
@@ -197,7 +197,7 @@ def global_pool(
         shapes if given.
 
     Raises:
-        ArgumentError: when `reduce` is not an option, or a size is below 1.
+        ArgumentError: when `reduce` is not one of the allowed values, or a size is below 1.
         ShapeError: for a shape without axes.
         KindError: when a size is not an integer.
 
@@ -234,7 +234,7 @@ def adaptive_pool(
 
     Raises:
         ShapeError: when `out_shape` has another number of axes than `shape`.
-        ArgumentError: when `reduce` is not an option, or a size is below 1.
+        ArgumentError: when `reduce` is not one of the allowed values, or a size is below 1.
         KindError: when a size is not an integer.
         SymbolicError: for symbolic sizes.
         TooLargeError: when the axes have too many samples.

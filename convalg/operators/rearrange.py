@@ -138,7 +138,7 @@ def pixel_shuffle(
 
     Raises:
         ShapeError: when the samples of a block do not divide `channels`.
-        ArgumentError: when a value is out of range or not an option.
+        ArgumentError: when a value is out of range or is not one of the allowed values.
         KindError: when an argument is of the wrong type.
         SymbolicError: for symbolic sizes.
         TooLargeError: when the matrix would be too large.
@@ -193,7 +193,7 @@ def pixel_unshuffle(
 
     Raises:
         ShapeError: when the factor of an axis does not divide its size.
-        ArgumentError: when a value is out of range or not an option.
+        ArgumentError: when a value is out of range or is not one of the allowed values.
         KindError: when an argument is of the wrong type.
         SymbolicError: for symbolic sizes.
         TooLargeError: when the matrix would be too large.

@@ -66,8 +66,8 @@ def resize(
 
     Raises:
         ShapeError: when `size` or `scale` does not have one number per axis.
-        ArgumentError: when neither `size` nor `scale` is given, or a value is out of range or not
-            an option.
+        ArgumentError: when neither `size` nor `scale` is given, or a value is out of range or is
+            not one of the allowed values.
         KindError: when a scale is not a number or a size is not an integer.
         SymbolicError: for symbolic sizes.
         TooLargeError: when the axes have too many samples.

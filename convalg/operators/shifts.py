@@ -83,7 +83,8 @@ def shift(
         An operator whose output has the shape of its input.
 
     Raises:
-        ArgumentError: when `boundary` is not an option, or a reflection is wider than the input.
+        ArgumentError: when `boundary` is not one of the allowed values, or a reflection is wider
+            than the input.
         ShapeError: when `offset` does not have one value per axis.
         KindError: when an argument is of the wrong type.
 

@@ -170,7 +170,7 @@ class Map(ABC):
             g: The gradient dL/dy by the output, of shape `(*batch, *out_shape)`.
 
         Returns:
-            The gradient by each sample, in the shape of x.
+            The gradient by each sample, with the shape of x.
 
         Raises:
             ShapeError: when x or g has the wrong shape, or their batch axes differ.
@@ -197,7 +197,7 @@ class Map(ABC):
             g: The gradient dL/dy by the output, of shape `(*batch, *out_shape)`.
 
         Returns:
-            The gradients by the names of the parameters, each in the shape of its parameter.
+            The gradients by the names of the parameters, each with the shape of its parameter.
 
         Raises:
             ShapeError: when x or g has the wrong shape, or their batch axes differ.

@@ -34,10 +34,10 @@ def unfold(
     Args:
         shape: Spatial shape of the input in samples, without channels: an int or one size per
             axis.
-        size: Taps of a window on each axis: an int or one per axis.
+        size: Number of taps of a window along each axis: an int or one per axis.
         stride: Distance between neighbouring windows in samples: an int or one per axis.
         padding: Zeros added around the input: an int for all sides, one int per axis, one pair
-            (before, after) per axis, or a named amount of `correlation`.
+            (before, after) per axis, or a padding mode of `correlation`, such as "same".
         dilation: Distance between neighbouring taps in samples: an int or one per axis.
         channels: Number of channels, which become the first axis of the input; None for an input
             without a channel axis.
@@ -50,7 +50,7 @@ def unfold(
     Raises:
         ShapeError: when a window is larger than the padded input, or an option does not have one
             value per axis.
-        ArgumentError: when a value is out of range or not an option.
+        ArgumentError: when a value is out of range or is not one of the allowed values.
         KindError: when an argument is of the wrong type.
         SymbolicError: for symbolic sizes.
         TooLargeError: when the matrix would be too large.
@@ -100,11 +100,11 @@ def fold(
     Args:
         shape: Spatial shape of the output in samples, without channels: an int or one size per
             axis.
-        size: Taps of a window on each axis: an int or one per axis.
+        size: Number of taps of a window along each axis: an int or one per axis.
         stride: Distance between neighbouring windows in samples: an int or one per axis.
         padding: Padding of the image whose windows are summed; samples in it are dropped. An int
-            for all sides, one int per axis, one pair (before, after) per axis, or a named amount
-            of `correlation`.
+            for all sides, one int per axis, one pair (before, after) per axis, or a padding mode
+            of `correlation`, such as "same".
         dilation: Distance between neighbouring taps in samples: an int or one per axis.
         channels: Number of channels, which become the first axis of the output; None for an
             output without a channel axis.
@@ -116,7 +116,7 @@ def fold(
     Raises:
         ShapeError: when a window is larger than the padded output, or an option does not have one
             value per axis.
-        ArgumentError: when a value is out of range or not an option.
+        ArgumentError: when a value is out of range or is not one of the allowed values.
         KindError: when an argument is of the wrong type.
         SymbolicError: for symbolic sizes.
         TooLargeError: when the matrix would be too large.

@@ -206,7 +206,7 @@ def _swept(symbols: list[sympy.Symbol], ranges: Ranges) -> Swept:
 def _decided(
     first: Operator, second: Operator, claim: Claim, domain: Domain, budget: int
 ) -> Verdict:
-    """Decide equality by isl, for each value of the symbolic strides and dilations."""
+    """Decide equality with isl, for each value of the symbolic strides and dilations."""
     try:
         with families.limited(budget):
             if not domain.swept:
@@ -257,7 +257,7 @@ def _sweep(first: Operator, second: Operator, claim: Claim, domain: Domain) -> V
 def _decide_family(
     first: Operator, second: Operator, claim: Claim, domain: Domain, *, scope: str = ""
 ) -> Verdict:
-    """Decide the equality of the parametric sets of entries, by isl.
+    """Decide the equality of the parametric sets of entries with isl.
 
     `scope`: the domain as text, where the caller has it already.
 

@@ -51,8 +51,17 @@ MAKERS: dict[str, Callable[..., Any]] = {
     )
 }
 
+
+def _quotient(left: object, right: object) -> object:
+    """Return an operator divided by a number."""
+    if not isinstance(left, Operator):
+        raise KindError(f"/ divides an operator, not {left!r}: use // between sizes")
+    return left / right
+
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: arithmetic.add,
+    ast.Div: _quotient,
     ast.Sub: arithmetic.sub,
     ast.Mult: arithmetic.mul,
     ast.FloorDiv: arithmetic.floordiv,
@@ -112,7 +121,7 @@ def _value(node: ast.expr) -> Any:
             return _call(node)
     raise ArgumentError(
         f"{ast.unparse(node)!r} is not allowed in an expression: use public names, symbols, "
-        f"numbers, + - * // @, .T, .kernel and .out_shape"
+        f"numbers, + - * / // @, .T, .kernel and .out_shape"
     )
 
 

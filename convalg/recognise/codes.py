@@ -28,9 +28,9 @@ SAMPLE = 96
 class EntryCodes:
     """The non-zero entries of a matrix in row-major order, with equal codes for equal values.
 
-    `rows`, `columns`, `codes`: the position and the code of each entry, shape (entries,). `values`:
-    the value for each code; 0 has code 0. `tolerance`: the difference of equal values, relative to
-    the largest value.
+    `rows`, `columns`, `codes`: the position and the code of each entry, three arrays of shape
+    (entries,). `values`: the value for each code; 0 has code 0. `tolerance`: the difference up to
+    which values count as equal, relative to the largest value.
     """
 
     shape: tuple[int, int]
@@ -76,7 +76,7 @@ class EntryCodes:
 
     @cached_property
     def largest(self) -> Any:
-        """The largest absolute value, or 0 if the tolerance is 0, since it only scales that."""
+        """The largest absolute value, which scales the tolerance; 0 if the tolerance is 0."""
         return max(map(abs, self.values)) if self.tolerance else 0
 
 
@@ -130,7 +130,7 @@ def _of_sparse(matrix: Any, tolerance: float) -> EntryCodes:
 
 
 def _columns(triples: list[tuple[int, int, object]]) -> tuple[Array, Array, Array]:
-    """Return the rows, columns and values of entries in row-major order, shape (entries,) each."""
+    """Return the rows, columns and values of entries, in row-major order: arrays of one axis."""
     triples.sort(key=lambda triple: triple[:2])
     indices = np.array([triple[:2] for triple in triples], dtype=np.int64).reshape(-1, 2)
     values = np.empty(len(triples), dtype=object)
@@ -148,7 +148,8 @@ def _coded(
     check_finite(data, "the stored entries of matrix")
     if data.dtype.kind == "c":
         raise KindError(
-            f"matrix must be real, not {data.dtype}: classify its real part and its imaginary part"
+            f"matrix must be real, not {data.dtype}: classify its real and its imaginary part "
+            f"separately"
         )
     values: list[Any]
     if data.dtype.kind == "O":
@@ -212,7 +213,9 @@ def exactly(value: object) -> Any:
 
 def divisors(number: int) -> list[int]:
     """Return the divisors of a number in ascending order."""
-    return [k for k in range(1, number + 1) if number % k == 0]
+    import sympy
+
+    return list(map(int, sympy.divisors(number)))
 
 
 def as_tolerance(tolerance: object) -> float:

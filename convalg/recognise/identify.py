@@ -263,7 +263,7 @@ def _same_axes(
 ) -> list[tuple[int, ...]]:
     """Return the output shapes to try: the given shape, and shapes with as many axes as the input.
 
-    `rows`: the number of rows, which is required without `out_shape`.
+    `rows`: the number of rows of the matrix, for shapes that are not given.
     """
     if out_shape is None:
         return guesses(in_shape, rows)

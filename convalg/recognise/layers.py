@@ -30,8 +30,8 @@ Borders = Literal["zeros", "circular", "any", "loose"]
 class ShapeSplit:
     """A matrix as blocks of shape `(C_out, *outputs, C_in, *inputs)`.
 
-    `has_channels`: whether the first axis of input and output is channels; otherwise the blocks
-    have one channel. `inputs`, `outputs`: the spatial sizes.
+    `has_channels`: whether the first axis of input and output is the channel axis; otherwise the
+    blocks have one channel. `inputs`, `outputs`: the spatial sizes.
     """
 
     blocks: Entries
@@ -123,10 +123,10 @@ def layouts(
 def best_correlation(
     choices: list[ShapeSplit], borders: Borders, hint: Array | None
 ) -> LayerMatch | None:
-    """Return the correlation with the fewest weights among all choices of blocks, or None."""
+    """Return the correlation with the fewest weights for one of the `choices`, or None."""
     layers = [layer for layout in choices if (layer := layer_of(layout, borders, hint)) is not None]
     if len(layers) == 2 and len(choices[0].inputs) < len(choices[1].inputs):
-        # A first axis is channels if its samples are not mixed, or all summed with equal weights.
+        # A first axis has channels if its samples are not mixed, or all summed with equal weights.
         layers = layers[:1] if layers[1].taps[0] == 1 or _sums_all(layers[1]) else layers
     return min(layers, key=lambda layer: layer.kernel.size, default=None)
 

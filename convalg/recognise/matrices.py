@@ -121,8 +121,8 @@ def dense(f: object, max_bytes: int | None) -> Array:
     matrix = np.asarray(as_numbers(values, "matrix"))
     if matrix.dtype.kind == "c":
         raise KindError(
-            f"matrix must be real, not {matrix.dtype}: identify its real part and its "
-            f"imaginary part"
+            f"matrix must be real, not {matrix.dtype}: identify its real and its imaginary part "
+            f"separately"
         )
     if matrix.dtype.kind == "O":
         matrix = _unified_objects(matrix)

@@ -140,8 +140,8 @@ def as_output(answer: object) -> tuple[Array, float]:
         ) from None
     if array.dtype.kind == "c":
         raise KindError(
-            f"f must return real numbers, not {array.dtype}: identify lambda x: f(x).real and "
-            f"lambda x: f(x).imag"
+            f"f must return real numbers, not {array.dtype}: identify the real and the imaginary "
+            f"part separately, as lambda x: f(x).real and lambda x: f(x).imag"
         )
     if array.dtype.kind not in "biuf":
         raise KindError(f"f must return an array of real numbers, not of dtype {array.dtype}")

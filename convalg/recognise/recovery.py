@@ -379,7 +379,7 @@ def _candidates(probed: Probe, own: AffineFunction) -> Iterator[AffineFunction]:
 
 
 def _pairs(one: AffineFunction, seen: list[Answer]) -> tuple[Array, Array]:
-    """Return the expected and the returned numbers over all families, shape (count,) each."""
+    """Return the expected and the returned numbers of all answers, two arrays of shape (count,)."""
     expected = [one(answer.x).ravel() for answer in seen]
     returned = [answer.returned.ravel() for answer in seen]
     return np.concatenate(expected), np.concatenate(returned)

@@ -77,7 +77,7 @@ def separate(kernel: object, *, tolerance: float = 0) -> list[Array] | None:
 
 
 def _lines(values: Array, pivot: tuple[int, ...]) -> list[Array]:
-    """Return the line of an array through one entry along each axis, shape (size,) each."""
+    """Return the line of an array through one entry along each axis, of shape (size,)."""
     last = [np.moveaxis(values, axis, -1) for axis in range(values.ndim)]
     return [moved[pivot[:axis] + pivot[axis + 1 :]] for axis, moved in enumerate(last)]
 

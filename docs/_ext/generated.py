@@ -51,7 +51,7 @@ def _plain(text: str) -> str:
 
 
 def zoo() -> str:
-    """The networks of the zoo: name, input, output, parameters and non-zeros."""
+    """The networks in the zoo: name, input, output, parameters and non-zeros."""
     rows = ["| `ca.zoo.` | input | output | parameters | non-zeros |"]
     rows += ["| --- | --- | --- | ---: | ---: |"]
     for name in ca.zoo.__all__:

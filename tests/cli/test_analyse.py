@@ -66,7 +66,7 @@ def test_a_network_of_the_zoo(capsys: pytest.CaptureFixture[str]) -> None:
     assert strides[0] == [1, 1]
     assert strides[-1] == ["1/16", "1/16"]
     assert run("renset50") == 2
-    assert "similar: resnet50" in capsys.readouterr().err.replace("\n", " ")
+    assert "did you mean resnet50" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,7 +152,7 @@ LETTERS = ca.sequential((1, *ca.sizes("n")), [L.Conv(1, 1)])
         (
             lambda: ca.draw.cone(ca.sequential((1, 97), [L.Conv(1, 3)])),
             TooLargeError,
-            "a cone over 97 samples and 2 layers is too large to draw, the limits are 96 and 24",
+            "a cone over 97 samples and 2 layers is too large to draw; the limits are 96 and 24",
         ),
         (
             lambda: ca.draw.cone(ca.sequential((1, 90), [L.Conv(1, 3)] * 24)),

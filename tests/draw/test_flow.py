@@ -110,7 +110,7 @@ def test_overlap_is_partial_or_complete(n: int, k: int, dilation: int) -> None:
 @pytest.mark.parametrize(
     ("sizes", "error", "words"),
     [
-        ((38, 4), TooLargeError, "an overlap of 41 outputs is too large to draw, the limit is 40"),
+        ((38, 4), TooLargeError, "an overlap of 41 outputs is too large to draw; the limit is 40"),
         ((2, 3), ShapeError, "kernel of 3 taps .* is larger than the padded input of 2"),
         ((0, 1), ArgumentError, "n must be at least 1, not 0"),
         ((3, "a"), KindError, "k must be an integer, not 'a'"),

@@ -129,7 +129,7 @@ def test_any_text_is_escaped(words: str) -> None:
         (
             lambda: tikz.matrix(ca.identity(101)),
             TooLargeError,
-            "a 101 x 101 matrix is too large for TikZ, the limit is 100",
+            "a 101 x 101 matrix is too large for TikZ; the limit is 100",
         ),
         (
             lambda: tikz.kernel(ca.correlation((101, 2), np.ones((101, 2)))),

@@ -135,7 +135,7 @@ BIG = ca.correlation(MOST_CELLS, [1, 1], padding=1)
             ShapeError,
             r"x must be one sample of shape \(8,\)",
         ),
-        (BIG, {}, TooLargeError, "a window over 50 cells is too large to draw, the limit is 48"),
+        (BIG, {}, TooLargeError, "a window over 50 cells is too large to draw; the limit is 48"),
         (ca.correlation(LETTER, [1, 2]), {}, SymbolicError, "draw.window needs numbers for sizes"),
     ],
 )
@@ -187,7 +187,7 @@ def test_an_animation_has_a_frame_for_each_output(tmp_path: Path) -> None:
             "a.gif",
             {},
             TooLargeError,
-            "an animation of 420 outputs is too long, the limit is 400",
+            "an animation of 420 outputs is too long; the limit is 400",
         ),
         (ca.identity(3), "a.gif", {}, KindError, "draw.window_animation takes a layer"),
     ],

@@ -170,7 +170,7 @@ def test_the_result_cannot_be_changed() -> None:
 
 BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (lambda: coverage(3), KindError, "coverage takes an operator, not int"),
-    (lambda: coverage(ca.max_pool(4, 2)), KindError, "a map f to its Jacobian with f.at(x)"),
+    (lambda: coverage(ca.max_pool(4, 2)), KindError, "or replace a map f by its Jacobian f.at(x)"),
     (
         lambda: coverage(ca.transposed_correlation(ca.sizes("n")[0], [1, 2])),
         SymbolicError,

@@ -168,7 +168,7 @@ BAD: list[tuple[Callable[[], Any], type[ConvalgError], str]] = [
     (lambda: null_space(3), ShapeError, "null_space takes an operator or a matrix"),
     (lambda: rank("ab"), KindError, "the matrix must hold numbers"),
     (lambda: rank([[1, math.nan]]), ArgumentError, "the matrix must be finite and real"),
-    (lambda: rank([[1j, 0]]), KindError, "rank takes a real matrix, not one of complex128"),
+    (lambda: rank([[1j, 0]]), KindError, "rank takes a real matrix, not one of dtype complex128"),
     (lambda: rank([[MACHIN]]), UndecidableError, "cannot decide whether -pi/4 - atan(1/239)"),
     (
         lambda: rank(ca.correlation(20, [SIN, 1])),

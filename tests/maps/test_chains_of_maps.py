@@ -394,7 +394,7 @@ def test_a_bias_by_channel_where_there_are_channels(
         right = np.broadcast_to(bias.reshape(-1, *rest), operator.out_shape)
         assert np.array_equal(ca.affine(operator, bias)(zero), right)
     else:
-        with pytest.raises(ShapeError, match="bias must be one number or of shape"):
+        with pytest.raises(ShapeError, match="bias must be one number or an array of shape"):
             ca.affine(operator, bias)
 
 

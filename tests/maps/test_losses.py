@@ -176,7 +176,7 @@ ENTROPY, SQUARES = CrossEntropy(), MeanSquaredError()
         (
             lambda: ENTROPY.check_targets([0.0, 1.0], (3,), 2),
             KindError,
-            "labels must be integers that number the classes from 0, not float64",
+            "labels must be integers (class indices starting at 0), not float64",
         ),
         (lambda: ENTROPY.check_targets(["cat"], (3,), 1), KindError, "labels must be integers"),
         (lambda: ENTROPY.check_targets([True], (3,), 1), KindError, "labels must be integers"),

@@ -85,7 +85,7 @@ BAD_MATRICES: list[tuple[Any, Any, type[Exception], str]] = [
     (np.eye(4), 3, ShapeError, "in_shape (3,) has 3 entries, but the matrix has 4 columns"),
     (np.eye(4), ((4,), (3,)), ShapeError, "out_shape (3,) has 3 entries, but the matrix has 4"),
     (np.eye(4), ((4,), (4,), 1), ShapeError, "must be a shape, or the pair (in_shape, out_shape)"),
-    (np.eye(4) * 1j, 4, KindError, "matrix must be real, not complex128: identify its real part"),
+    (np.eye(4) * 1j, 4, KindError, "matrix must be real, not complex128: identify its real and"),
     (np.zeros((0, 3)), None, ConvalgError, "matrix must have two axes and at least one entry"),
     (np.eye(4) * np.nan, 4, ConvalgError, "matrix"),
     (np.eye(4), (sympy.Symbol("n"),), ConvalgError, "in_shape"),

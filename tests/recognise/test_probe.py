@@ -59,7 +59,7 @@ BAD_FUNCTIONS: list[tuple[Any, Any, type[Exception], str]] = [
     (np.sin, None, KindError, "in_shape must be the shape of one input of"),
     (lambda x: None, 3, KindError, "f must return an array of numbers, not a NoneType"),
     (lambda x: "a", 3, KindError, "f must return an array of real numbers, not of dtype"),
-    (lambda x: 1j * x, 3, KindError, "f must return real numbers, not complex128: identify lambda"),
+    (lambda x: 1j * x, 3, KindError, "f must return real numbers, not complex128: identify the"),
     (
         lambda x: x[:0],
         3,

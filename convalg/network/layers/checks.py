@@ -1,4 +1,4 @@
-"""Checks of the arguments of layers and of the networks of the zoo, by the name of the argument.
+"""Checks of the arguments of layers and of the networks in the zoo, by the name of the argument.
 
 Each check returns its value in built-in types, or raises an error of `ca.errors` that names the
 argument.

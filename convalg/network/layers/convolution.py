@@ -113,7 +113,8 @@ class Conv(WindowedLayer[FittedKernel]):
         inputs, dims = channels_of(shape), len(shape) - 1
         if isinstance(inputs, int) and inputs % self.groups:
             raise ShapeError(
-                f"groups={self.groups} does not divide the {inputs} input channels: use a divisor"
+                f"groups={self.groups} does not divide the {inputs} input channels: use a divisor "
+                f"of {inputs}"
             )
         taps = per_axis(self.kernel_size, "kernel_size", dims)
         geometry = correlation_geometry(
@@ -206,7 +207,7 @@ class ConvTranspose(WindowedLayer[FittedKernel]):
         if self.out_channels % self.groups:
             raise ShapeError(
                 f"groups={self.groups} does not divide the {self.out_channels} output channels: "
-                f"use a divisor"
+                f"use a divisor of {self.out_channels}"
             )
         taps = per_axis(self.kernel_size, "kernel_size", dims)
         geometry = transposed_geometry(

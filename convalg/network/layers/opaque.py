@@ -31,9 +31,10 @@ class Opaque(Layer):
     Args:
         operator: the name of the operator in the other framework.
         shape: the shape of the output.
-        reason: the reason why it cannot be run, as text for the error message.
+        reason: the reason why the operator cannot be run, as text for the error message.
         like: a layer that reads the same entries and has arrays of the same shapes, or None.
-        arrays: the names and shapes of the trained arrays as pairs; ignored if `like` is given.
+        arrays: a tuple of tuples (name, shape), one for each trained array; ignored if `like` is
+            given.
 
     Raises:
         KindError: when an argument has the wrong type.
@@ -59,7 +60,7 @@ class Opaque(Layer):
             for pair in self.arrays
         )
         if not pairs:
-            raise KindError(f"arrays must be a tuple of pairs (name, shape), not {self.arrays!r}")
+            raise KindError(f"arrays must be a tuple of tuples (name, shape), not {self.arrays!r}")
         for name, shape in self.arrays:
             tuple_of(count)(shape, name)
 

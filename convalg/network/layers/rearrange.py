@@ -94,7 +94,7 @@ class Slice(Layer):
     """The samples with indices start, start + step, ... that are less than stop, along one axis.
 
     Args:
-        axis: the index of the axis; axis 0 has the channels.
+        axis: the index of the axis; axis 0 is the channel axis.
         start: the index of the first sample, at least 0.
         stop: the index after the last sample, at most the size of the axis.
         step: the difference of successive indices, at least 1.
@@ -158,11 +158,11 @@ class Slice(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Permute(Layer):
-    """The input with its axes, including the axis of channels, in another order.
+    """A permutation of the axes of the input, including the channel axis.
 
     Args:
-        axes: for each axis of the output, the index of the axis of the input; axis 0 has the
-            channels.
+        axes: for each axis of the output, the axis of the input that it comes from; axis 0 is the
+            channel axis.
 
     >>> import convalg as ca
     >>> ca.layers.Permute((1, 2, 0)).out_shape((3, 8, 9))
@@ -322,7 +322,7 @@ class SoftmaxAlong(Layer):
     """The softmax along any axis, exp(x) / sum(exp(x)), or its logarithm.
 
     Args:
-        axis: the index of the axis of the sum; axis 0 has the channels.
+        axis: the index of the axis of the sum; axis 0 is the channel axis.
         log: whether the output is the logarithm of the softmax.
 
     >>> import convalg as ca

@@ -248,7 +248,7 @@ class Add(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Concat(Layer):
-    """The concatenation of several inputs along axis 0, which has the channels.
+    """The concatenation of several inputs along axis 0, the channel axis.
 
     Inputs of shapes `(c1, *spatial)`, `(c2, *spatial)`, ... become one output of shape
     `(c1 + c2 + ..., *spatial)`. Pass the names of the nodes as a list:

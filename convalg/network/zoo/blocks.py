@@ -1,4 +1,4 @@
-"""Building blocks that several networks of the zoo share."""
+"""Building blocks that several networks in the zoo share."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import sympy
 
 MOST_RADICALS = 3
-"""The number of roots that a coefficient may contain; more make the number field too slow."""
+"""The number of radicals that a coefficient may contain; with more, the decision takes too long."""
 
 
 def entries_of(operator: Operator) -> list[Any]:
@@ -79,9 +79,9 @@ def _is_canonical(value: sympy.Expr) -> bool:
 
 
 def is_zero(value: Polynomial) -> bool:
-    """Return whether a polynomial in canonical coefficients is zero wherever it is defined.
+    """Return whether a polynomial with canonical coefficients is zero wherever it is defined.
 
-    Raises: UndecidableError where there are too many roots to decide.
+    Raises: UndecidableError if the coefficients contain too many radicals for a decision.
 
     >>> import sympy
     >>> is_zero(Polynomial.of(sympy.sqrt(2)) ** 2 - 2)
@@ -98,21 +98,21 @@ def is_zero(value: Polynomial) -> bool:
 def numerator(value: Polynomial) -> sympy.Expr:
     """Return the numerator over a common denominator in expanded canonical form: 0 if it vanishes.
 
-    Raises: UndecidableError where there are too many roots to decide.
+    Raises: UndecidableError if the coefficients contain too many radicals for a decision.
     """
     import sympy
 
     above, _ = sympy.fraction(sympy.together(value.to_sympy()))
     above = sympy.expand(above)
-    roots = {p for p in above.atoms(sympy.Pow) if not p.exp.is_Integer} | {
+    radicals = {p for p in above.atoms(sympy.Pow) if not p.exp.is_Integer} | {
         a for a in above.atoms() if a.is_number and not a.is_Rational and a.is_algebraic
     }
-    if not roots:
+    if not radicals:
         return above
-    if len(roots) > MOST_RADICALS:
+    if len(radicals) > MOST_RADICALS:
         raise UndecidableError(
-            f"a coefficient with {len(roots)} different roots, more than {MOST_RADICALS}, takes "
-            f"too long to bring into a canonical form: use numbers or fewer roots"
+            f"a coefficient with {len(radicals)} different radicals, more than {MOST_RADICALS}, "
+            f"takes too long to bring into a canonical form: use numbers or fewer radicals"
         )
     symbols = sorted(above.free_symbols, key=lambda s: (s.name, str(s.assumptions0)))
     if not symbols:

@@ -150,8 +150,8 @@ def _is_exhausted() -> bool:
 def terms(operator: Operator, domain: islpy.Set) -> list[Term]:
     """Return the terms of a family.
 
-    Raises: UndecidableError where the number of equal products that are added to one entry depends
-    on symbols.
+    Raises: UndecidableError where the number of times that the same product of weights is added
+    to one entry of the matrix depends on symbols.
     """
     labels = {name: kernel.ndim for name, kernel in kernels_of([operator]).items()}
 
@@ -378,10 +378,10 @@ def _product(left: Term, right: Term, first: Sizes, second: Sizes, domain: islpy
     pairs = pairs.move_dims(dim_type.out, 0, dim_type.in_, first.rows, middle)
     if not pairs.is_single_valued():
         names = ", ".join(left.kernels + right.kernels)
-        products = f"products of weights of {names}" if names else "terms"
+        what = f"the same product of weights of {names}" if names else "the same term"
         raise UndecidableError(
-            f"in a product of these operators, the number of equal {products} that are added to "
-            f"one entry depends on the symbolic sizes: use numbers for some of the sizes"
+            f"in the matrix of a product of these operators, the number of times that {what} is "
+            f"added to one entry depends on the symbolic sizes: use numbers for some of the sizes"
         )
     kept = joined.project_out(dim_type.set, first.rows, middle)
     return Term(left.coefficient * right.coefficient, left.kernels + right.kernels, kept)

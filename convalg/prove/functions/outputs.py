@@ -169,7 +169,7 @@ def _entry(result: Mapping[object, object], name: str) -> Array:
     if key is None:
         raise UntraceableError(
             f"the function returned a dictionary with the keys {', '.join(map(str, result))[:60]}: "
-            f"use one of the keys {', '.join(NAMES[name])}"
+            f"return the result under one of the keys {', '.join(NAMES[name])}"
         )
     return as_array(result[key])
 

@@ -322,7 +322,7 @@ def _agrees(part: SymbolParts, number: object, point: Point, bound: float) -> bo
 
 
 def _values(number: object) -> dict[tuple[Any, ...], Fraction] | None:
-    """Return a number or a polynomial as exact coefficients by monomial; None if it is neither."""
+    """Return a number or a polynomial as exact coefficients by monomial, else None."""
     if isinstance(number, Polynomial) or is_symbolic(number):
         terms = Polynomial.of(number).terms
         return {key: Fraction(value) for key, value in terms.items()}

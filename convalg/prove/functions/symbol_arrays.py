@@ -504,7 +504,7 @@ def merged(values: Iterable[object]) -> DType:
 def polynomial_of(value: object) -> Polynomial:
     """Return a number or a symbol as a polynomial.
 
-    Raises: UntraceableError for a value that is neither.
+    Raises: UntraceableError for any other value.
     """
     if is_symbol(value):
         return parts(value).polynomial

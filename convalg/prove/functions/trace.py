@@ -313,8 +313,9 @@ class _Tracing:
     def _on_others(self, symbols: Observed, tried: list[NumberSample]) -> list[Observed]:
         """Run on the samples after the first one.
 
-        All runs of a short function are traced. Of a longer function, only runs are traced that may
-        execute different code without using the value of a symbol: the first run of each dtype.
+        All runs of a short function are traced. If the function is longer, only those runs are
+        traced that may execute different code without using the value of a symbol: the first run
+        of each dtype.
         """
         short = symbols.executed <= FEW_INSTRUCTIONS
         first = {sample.dtype: sample for sample in reversed(tried)}
@@ -325,7 +326,10 @@ class _Tracing:
     def _compare_one(
         self, symbols: Observed, seen: Observed, number: int, sample: NumberSample
     ) -> str:
-        """Compare one sample with the trace; a dtype other than float64 may need its own trace."""
+        """Compare the run on a sample with the trace.
+
+        A dtype other than float64 may need its own trace.
+        """
         own = sample.dtype != FLOAT
         if own and seen.error is not None:
             # A function that raises an error does not return a wrong number.

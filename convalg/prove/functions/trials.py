@@ -1,4 +1,4 @@
-"""Trials on numbers of functions that cannot be traced: they may refute a claim, not prove it."""
+"""Numeric trials of functions that cannot be traced; they may refute a claim, but not prove it."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Trials:
         if seen.over_budget or self.executed > MOST_INSTRUCTIONS:
             raise UntraceableError(
                 f"budget exceeded after {self.runs} inputs: the function executes too many "
-                f"instructions, try a smaller size"
+                f"instructions: try a smaller size"
             )
         if isinstance(seen.error, UntraceableError):
             raise seen.error
         if seen.error is not None:
             raise UntraceableError(
-                f"on numbers the function raises {type(seen.error).__name__}: {seen.error}"
+                f"for numeric inputs, the function raises {type(seen.error).__name__}: {seen.error}"
             ) from seen.error
         outputs: dict[str, Array] = seen.result.arrays
         return outputs
@@ -135,13 +135,13 @@ def _floats(name: str, array: Array) -> Array:
     for value in array.ravel():
         if isinstance(value, (str, bytes)) or getattr(value, "imag", 0) != 0:
             raise UntraceableError(
-                f"on numbers the function returns {value!r}, which is not a real number"
+                f"for numeric inputs, the function returns {value!r}, which is not a real number"
             )
     try:
         return np.array([float(getattr(v, "real", v)) for v in array.ravel()]).reshape(array.shape)
     except (TypeError, ValueError):
         raise UntraceableError(
-            f"{name} is not an array of numbers: on numbers the function returns "
+            f"{name} is not an array of numbers: for numeric inputs, the function returns "
             f"{array.tolist()!r:.80}"
         ) from None
 

@@ -44,7 +44,7 @@ def _domain(
     limits: tuple[sympy.Expr, ...],
     swept: tuple[sympy.Symbol, ...],
 ) -> Domain:
-    """Return the domain where limits are at least zero and each swept symbol is 1 to 8."""
+    """Return the domain of `limits` that are at least zero, with `swept` symbols from 1 to 8."""
     return Domain(
         symbols,
         tuple(Condition(limit) for limit in limits),

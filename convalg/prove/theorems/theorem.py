@@ -132,7 +132,7 @@ class Theorem:
         return Verdict("proved", self.statement, self.domain, "; ".join(methods), domain=self.where)
 
     def outside(self) -> Verdict | None:
-        """Return the verdict on `counter`, which is "refuted"; None if the theorem has no counter.
+        """Return the verdict on `counter`, which should be "refuted"; None if `counter` is None.
 
         >>> import convalg as ca
         >>> ca.theorems["flip"].outside()

@@ -85,7 +85,9 @@ def test_no_form_decides_nothing(value: Any) -> None:
 
 def test_too_many_roots_to_tell() -> None:
     value = sum((sympy.sqrt(k) * a**k for k in (2, 3, 5, 7)), sympy.S.Zero)
-    with pytest.raises(UndecidableError, match="4 different roots, more than 3, takes too long to"):
+    with pytest.raises(
+        UndecidableError, match="4 different radicals, more than 3, takes too long to"
+    ):
         same(value, a)
 
 

@@ -67,7 +67,9 @@ def test_what_cannot_be_followed_is_unknown_and_says_why() -> None:
     assert "the operator contains the symbols w0, w1, so numbers cannot decide" in verdict.reason
     verdict = ca.prove.linear(looking, (3,))
     assert verdict.status == "unknown"
-    assert "y is not an array of numbers: on numbers the function returns" in verdict.reason
+    assert (
+        "y is not an array of numbers: for numeric inputs, the function returns" in verdict.reason
+    )
     verdict = ca.prove.implements(lambda x: [x[0] / a, x[1]], ca.correlation(3, [1, 2]))
     assert verdict.status == "unknown"
     assert "is not an array of numbers" in verdict.reason

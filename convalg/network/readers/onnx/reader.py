@@ -129,7 +129,7 @@ class _ModelReader:
         constants = {t.name: constant(t, self.skeleton) for t in graph.initializer}
         inputs = [proto for proto in graph.input if proto.name not in constants]
         if not inputs:
-            raise FileError(f"{self.path} is not a network: the model does not have an input")
+            raise FileError(f"{self.path} does not contain a network: the model has no input")
         shape, batch = self._input(inputs[0], in_shape)
         net = Network(shape, name=shown(graph.name) or "network")
         b = self.builder = Builder(net, batch)
@@ -161,7 +161,7 @@ class _ModelReader:
                 b.left_out.append(f"output {shown(proto.name)}, which {reason}")
                 net.graph.graph["outputs_missing"] = True
         if not graph.output:
-            raise FileError(f"{self.path} is not a network: the model does not have an output")
+            raise FileError(f"{self.path} does not contain a network: the model has no output")
         for name in self._others:
             value = b.values[name]
             is_weight = isinstance(value, Constant) and id(value.origin) in b.placed
@@ -339,8 +339,9 @@ class _ModelReader:
         if self.folded > MOST_FOLDED:
             needed = format_bytes(8 * self.folded)
             raise FileError(
-                f"{self.path} computes {needed} of constants from other constants, more than the "
-                f"limit: fold the constants of the model with another tool first"
+                f"the constants that {self.path} defines by other constants take {needed} or more, "
+                f"over the limit of {format_bytes(8 * MOST_FOLDED)}: fold the constants of the "
+                f"model with another tool first"
             )
         return constants
 

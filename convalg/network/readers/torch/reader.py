@@ -129,7 +129,7 @@ def _traced(module: torch.nn.Module) -> torch.fx.GraphModule:
     try:
         return torch.fx.GraphModule(module, tracer.trace(module))
     except (torch.fx.proxy.TraceError, RuntimeError, *ILL_FORMED) as error:
-        part = parts[-1] if parts else "the outermost forward"
+        part = parts[-1] if parts else "the top-level forward method"
         raise ArgumentError(
             f"torch.fx cannot trace {part} of {type(module).__name__}: {error}. Export the module "
             f"to ONNX and use read_onnx, or remove control flow that depends on the data"

@@ -210,7 +210,7 @@ BAD: list[tuple[str, Callable[[], bytes], str]] = [
         "does not contain a graph with nodes",
     ),
     ("no nodes", without("node"), "does not contain a graph with nodes"),
-    ("no input", without("input"), "is not a network: the model does not have an input"),
+    ("no input", without("input"), "does not contain a network: the model has no input"),
     ("old", bytes_of(node("Relu", "x"), opset=6), "must be 7 or later, not 6: convert the file"),
     ("outside", external(location="../secret"), "outside the folder of the model"),
     ("absolute", external(location=os.sep + "secret"), "outside the folder of the model"),

@@ -148,7 +148,7 @@ def test_several_outputs_must_be_named(tmp_path: Path) -> None:
 
 
 def test_a_model_without_output_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="is not a network: the model does not have an output"):
+    with pytest.raises(FileError, match="does not contain a network: the model has no output"):
         read_onnx(saved(model([node("Relu", "x")], SHAPE, outputs=""), tmp_path))
 
 

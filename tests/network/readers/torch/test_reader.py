@@ -139,7 +139,7 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
         Branches(),
         IMAGE,
         ca.errors.ArgumentError,
-        "torch.fx cannot trace the outermost forward of Branches",
+        "torch.fx cannot trace the top-level forward method of Branches",
     ),
     (nn.Conv2d(3, 4, 3), IMAGE, ca.errors.ShapeError, "cannot be run for one sample of shape"),
     (nn.Conv2d(4, 4, 20), IMAGE, ca.errors.ShapeError, "cannot be run for one sample of shape"),
